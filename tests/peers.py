@@ -1,0 +1,74 @@
+"""Foreign implementations for the tests, each in an environment of its own.
+
+A peer is installed once under `.peers/` and kept; what can't be had makes the test skip with the reason, or fail where
+`V2X_REQUIRE_PEERS=1` says that everything must be there (CI).
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PEERS = ROOT / ".peers"
+INSTALL_WITHIN = 600  # s, for one peer with everything it needs
+
+
+def absent(reason: str) -> NoReturn:
+    """Skip with a reason for a newcomer, or fail where every part is required."""
+    if os.environ.get("V2X_REQUIRE_PEERS") == "1":
+        pytest.fail(f"required part is absent: {reason}", pytrace=False)
+    pytest.skip(reason)
+
+
+def program(name: str, package: str) -> str:
+    """The path of a program from the distribution, such as mosquitto."""
+    path = shutil.which(name) or shutil.which(name, path="/usr/sbin:/usr/local/sbin:/sbin")
+    if path is None:
+        absent(f"{name} is not installed (Debian: apt-get install {package})")
+    return path
+
+
+@functools.cache
+def python_peer(name: str, *requirements: str) -> Path:
+    """The interpreter of an environment that holds `requirements` (pinned, as pip reads them)."""
+    home = PEERS / name
+    python, stamp = home / "bin" / "python", home / ".installed"
+    wanted = "\n".join(requirements)
+    if not (stamp.exists() and stamp.read_text() == wanted):
+        shutil.rmtree(home, ignore_errors=True)
+        _install(name, [sys.executable, "-m", "venv", str(home)])
+        _install(name, [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *requirements])
+        stamp.write_text(wanted)
+    return python
+
+
+@functools.cache
+def node_peer(name: str, *packages: str) -> Path:
+    """The folder of an npm project that holds `packages` (`name@version`)."""
+    npm = program("npm", "npm")
+    home = PEERS / name
+    stamp, wanted = home / ".installed", "\n".join(packages)
+    if not (stamp.exists() and stamp.read_text() == wanted):
+        shutil.rmtree(home, ignore_errors=True)
+        home.mkdir(parents=True)
+        (home / "package.json").write_text('{"name": "peer", "version": "1.0.0", "private": true}\n')
+        _install(name, [npm, "install", "--silent", "--no-package-lock", *packages], cwd=home)
+        stamp.write_text(wanted)
+    return home
+
+
+def _install(name: str, command: list[str], cwd: Path | None = None) -> None:
+    try:
+        done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=INSTALL_WITHIN, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        absent(f"the peer {name} could not be installed: {error}")
+    if done.returncode:
+        absent(f"the peer {name} could not be installed: {done.stderr.strip()[-500:]}")
