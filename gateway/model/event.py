@@ -1,0 +1,188 @@
+"""What happened at the edge of the gateway, in the past tense.
+
+The rooms that face the outside (`csms`, `link`, `mqtt`) turn what their protocol says into these and hand them to the core
+through one function, `Report`. Signs and units are already ours: W, Wh, + into the vehicle. `at` is monotonic engine time
+in seconds; `wall` is Unix time, UTC, as the station or facility stated it, where it did.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TypeAlias
+
+
+class PlugState(StrEnum):
+    """What the connector says about itself."""
+
+    AVAILABLE = "available"
+    OCCUPIED = "occupied"
+    RESERVED = "reserved"
+    UNAVAILABLE = "unavailable"
+    FAULTED = "faulted"
+
+
+class OperationMode(StrEnum):
+    """How the station decides its power, in OCPP 2.1's words; stations of other protocols are mapped onto these."""
+
+    CHARGING_ONLY = "ChargingOnly"
+    CENTRAL_SETPOINT = "CentralSetpoint"
+    CENTRAL_FREQUENCY = "CentralFrequency"
+    EXTERNAL_SETPOINT = "ExternalSetpoint"
+    EXTERNAL_LIMITS = "ExternalLimits"
+    LOCAL_FREQUENCY = "LocalFrequency"
+    LOCAL_LOAD_BALANCING = "LocalLoadBalancing"
+    IDLE = "Idle"
+
+
+@dataclass(frozen=True, slots=True)
+class PowerLimits:
+    """What a vehicle or a station can do, in W at its own side. Magnitudes, both directions; min is a dead band."""
+
+    max_charge_w: float
+    max_discharge_w: float = 0.0
+    min_charge_w: float = 0.0
+    min_discharge_w: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class VehicleNeeds:
+    """What the EV stated for this session. Energy requests are signed Wh relative to now (facts: ISO 15118-20 §8)."""
+
+    limits: PowerLimits
+    bidirectional: bool = False
+    energy_transfer: str = "DC"  # OCPP 2.1 EnergyTransferMode, such as DC_BPT
+    control_mode: str = "scheduled"  # scheduled | dynamic
+    target_energy_wh: float | None = None
+    min_energy_wh: float | None = None
+    max_energy_wh: float | None = None
+    min_v2x_energy_wh: float | None = None
+    max_v2x_energy_wh: float | None = None
+    soc_pct: float | None = None
+    target_soc_pct: float | None = None
+    departure: float | None = None  # Unix time
+    battery_capacity_wh: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StationConnected:
+    station: str
+    at: float
+    protocol: str  # ocpp1.6 | ocpp2.0.1 | ocpp2.1 | iso15118-20 | ...
+    vendor: str = ""
+    model: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StationLost:
+    station: str
+    at: float
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class EvseDescribed:
+    """An EVSE exists, and this is what its hardware can do."""
+
+    evse: str
+    station: str
+    at: float
+    limits: PowerLimits
+    can_discharge: bool
+    why_not: str = ""  # a sentence, when it cannot
+
+
+@dataclass(frozen=True, slots=True)
+class PlugChanged:
+    evse: str
+    at: float
+    state: PlugState
+
+
+@dataclass(frozen=True, slots=True)
+class SessionStarted:
+    evse: str
+    at: float
+    session: str  # the transaction's id
+    vehicle: str | None = None  # EVCCID or another identity of the car
+
+
+@dataclass(frozen=True, slots=True)
+class VehicleIdentified:
+    evse: str
+    at: float
+    vehicle: str
+
+
+@dataclass(frozen=True, slots=True)
+class NeedsStated:
+    evse: str
+    at: float
+    needs: VehicleNeeds
+
+
+@dataclass(frozen=True, slots=True)
+class SessionEnded:
+    evse: str
+    at: float
+    session: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Metered:
+    """What the station measured; None is what it did not say. Energies are the meter's registers and only grow."""
+
+    evse: str
+    at: float
+    wall: float | None = None
+    power_w: float | None = None
+    energy_charged_wh: float | None = None
+    energy_discharged_wh: float | None = None
+    soc_pct: float | None = None
+    voltage_v: float | None = None
+    current_a: float | None = None
+    frequency_hz: float | None = None
+    min_v2x_energy_wh: float | None = None
+    max_v2x_energy_wh: float | None = None
+    min_energy_wh: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ModeChanged:
+    evse: str
+    at: float
+    mode: OperationMode
+
+
+@dataclass(frozen=True, slots=True)
+class FaultRaised:
+    evse: str
+    at: float
+    code: str
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FaultCleared:
+    evse: str
+    at: float
+    code: str = ""
+
+
+Event: TypeAlias = (
+    StationConnected
+    | StationLost
+    | EvseDescribed
+    | PlugChanged
+    | SessionStarted
+    | VehicleIdentified
+    | NeedsStated
+    | SessionEnded
+    | Metered
+    | ModeChanged
+    | FaultRaised
+    | FaultCleared
+)
+Report: TypeAlias = Callable[[Event], None]
