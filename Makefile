@@ -1,0 +1,51 @@
+# What people run. Everything lives in .venv; nothing is installed outside this folder.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+PYTEST := $(BIN)/python -m pytest
+
+.PHONY: help demo test check soak bench test-newest-websockets docs clean
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 26
+
+$(VENV)/.made:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "v2x-gateway needs Python 3.11 or newer: make PYTHON=/path/to/python3.11 ..."; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.demo: $(VENV)/.made pyproject.toml constraints.txt
+	$(PIP) install -c constraints.txt -e '.[broker]'
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.made pyproject.toml constraints.txt
+	$(PIP) install -c constraints.txt -e '.[dev,broker,can,postgres,fast]'
+	@touch $@
+
+demo: $(VENV)/.demo ## one discharge, from MQTT to the battery and back, in one process
+	$(BIN)/v2x demo $(ARGS)
+
+test: $(VENV)/.dev ## the tests; what needs Mosquitto, Java, Node or PostgreSQL skips with the reason if absent
+	$(PYTEST) -m 'not soak and not benchmark' -n 2 --dist loadgroup $(ARGS)
+
+check: $(VENV)/.dev ## ruff, mypy --strict, import-linter
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+soak: $(VENV)/.dev ## the long runs: fuzzing, kill rounds
+	$(PYTEST) -m soak --timeout=0 -p no:xdist $(ARGS)
+
+bench: $(VENV)/.dev ## pytest-benchmark; the comparisons with peers are `v2x bench NAME`
+	$(PYTEST) -m benchmark tests/bench $(ARGS)
+
+test-newest-websockets: $(VENV)/.made ## the OCPP tests once more on the newest websockets (the embedded broker pins an older one)
+	$(PYTHON) -m venv .venv-newest
+	grep -v -i -E '^(websockets|amqtt)==' constraints.txt > .venv-newest/constraints.txt
+	.venv-newest/bin/python -m pip --disable-pip-version-check --quiet install -c .venv-newest/constraints.txt -e '.[dev]'
+	.venv-newest/bin/python -m pytest -m 'not soak and not benchmark' tests/protocols/ocpp tests/gateway/csms $(ARGS)
+
+clean: ## remove every environment and cache
+	rm -rf .venv .venv-newest .peers .mypy_cache .ruff_cache .pytest_cache .hypothesis dist build
