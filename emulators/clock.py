@@ -1,0 +1,201 @@
+"""Time that runs as fast as the work allows: an asyncio loop whose clock jumps to the next timer when nothing is ready.
+
+Here: the loop, the clocks that conform to `protocols.ports.Clock`, and `run_virtual` to run one coroutine. A clock that
+drifts or jumps (a station's, a broken one) is a view of another clock. No physics and no scenario lives here.
+
+The loop waits in earnest only for threads (executors, aiosqlite) and, if it is paced, for real time. It never polls.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import selectors
+import sys
+import time
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Executor
+from contextlib import AbstractAsyncContextManager, contextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple
+
+from protocols.ports import Clock
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
+
+START = datetime(2026, 1, 15, tzinfo=UTC).timestamp()  # the wall time at which a virtual world begins
+THREADS_WITHIN = 60.0  # s of real time that a thread may keep virtual time waiting
+THREADED = ("aiosqlite", "sqlalchemy.dialects.sqlite.aiosqlite")  # modules whose futures a thread of their own resolves
+
+
+class Stalled(RuntimeError):
+    """Nothing is left to happen: every task waits for something that nobody will ever send."""
+
+
+class VirtualLoop(asyncio.SelectorEventLoop):
+    """An event loop with a clock of its own, in seconds from 0.
+
+    `speed` is virtual seconds per real second; None is as fast as the work allows. Sockets work (they are looked at
+    before every jump), but bytes still on their way to a foreign process lose the race: pace the loop for those.
+    """
+
+    def __init__(self, speed: float | None = None) -> None:
+        self._virtual_now = 0.0
+        self._holds = 0
+        self.speed = speed
+        self.jumps = 0  # how often time moved: what a fast-forward saves, counted
+        super().__init__(_JumpingSelector(self))
+        if speed is not None and not speed > 0:
+            self.close()
+            raise ValueError(f"speed is virtual seconds per real second and more than 0, not {speed}")
+
+    def time(self) -> float:
+        """Virtual time, monotonic, seconds since the loop was made."""
+        return self._virtual_now
+
+    def advance(self, seconds: float) -> None:
+        self._virtual_now += seconds
+        self.jumps += 1
+
+    @property
+    def held(self) -> bool:
+        """Whether a thread is at work for somebody, so that time must stand still."""
+        return self._holds > 0
+
+    @contextmanager
+    def hold(self) -> Iterator[None]:
+        """Time stands still inside the block: for work in a thread that the loop cannot see by itself."""
+        self._holds += 1
+        try:
+            yield
+        finally:
+            self._holds -= 1
+
+    def _hold_for(self, future: asyncio.Future[Any]) -> None:
+        self._holds += 1
+        future.add_done_callback(self._let_go)
+
+    def _let_go(self, _: object) -> None:
+        self._holds -= 1
+
+    def create_future(self) -> asyncio.Future[Any]:
+        future = super().create_future()
+        # aiosqlite resolves its futures from a thread that it does not announce; who asks tells us.
+        if sys._getframe(1).f_globals.get("__name__", "").startswith(THREADED):
+            self._hold_for(future)
+        return future
+
+    def run_in_executor(self, executor: Executor | None, func: Callable[[*Ts], T], *args: *Ts) -> asyncio.Future[T]:
+        future = super().run_in_executor(executor, func, *args)
+        self._hold_for(future)
+        return future
+
+    async def shutdown_default_executor(self, *args: Any, **kwargs: Any) -> None:
+        with self.hold():
+            await super().shutdown_default_executor(*args, **kwargs)
+
+
+class _JumpingSelector(selectors.DefaultSelector):
+    """Looks at sockets without waiting, then moves the loop's clock by what it was asked to wait."""
+
+    def __init__(self, loop: VirtualLoop) -> None:
+        super().__init__()
+        self._loop = loop
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        ready = super().select(0)
+        if ready or (timeout is not None and timeout <= 0):
+            return ready
+        if self._loop.held:
+            ready = super().select(THREADS_WITHIN)
+            if not ready:
+                raise Stalled(f"a thread has kept virtual time waiting for {THREADS_WITHIN:.0f} s")
+            return ready
+        if timeout is None:
+            if len(self.get_map()) > 1:  # more than the loop's own wake-up pipe: a socket can still speak
+                return super().select(None)
+            raise Stalled("nothing is left to happen: every task waits, and no timer is set")
+        if self._loop.speed is None:
+            self._loop.advance(timeout)
+            return ready
+        began = time.monotonic()
+        ready = super().select(timeout / self._loop.speed)
+        passed = (time.monotonic() - began) * self._loop.speed
+        self._loop.advance(min(passed, timeout) if ready else timeout)
+        return ready
+
+
+class LoopClock:
+    """A `Clock` that reads the running loop: virtual where the loop is virtual, real where it is real.
+
+    `start` is the wall time (Unix, UTC) at loop time 0; without it wall time is the machine's.
+    """
+
+    def __init__(self, start: float | None = None) -> None:
+        self._start = start
+
+    def now(self) -> float:
+        return asyncio.get_running_loop().time()
+
+    def wall(self) -> float:
+        return time.time() if self._start is None else self._start + self.now()
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+    def timeout_at(self, deadline: float | None) -> AbstractAsyncContextManager[object]:
+        return asyncio.timeout_at(deadline)
+
+
+class VirtualClock(LoopClock):
+    """The clock of a virtual world that begins at `start` (Unix time, UTC)."""
+
+    def __init__(self, start: float = START) -> None:
+        super().__init__(start)
+
+
+class RealClock(LoopClock):
+    """The machine's clock."""
+
+    def __init__(self) -> None:
+        super().__init__(None)
+
+
+class SkewedClock:
+    """Somebody's bad clock: the wall time of `base` plus an offset and a drift; deadlines are not touched.
+
+    `drift_ppm` 50 gains 50 µs a second, 4.3 s a day. `jump` moves it at once, as a wrong NTP answer does.
+    """
+
+    def __init__(self, base: Clock, offset_s: float = 0.0, drift_ppm: float = 0.0) -> None:
+        self.base = base
+        self.offset_s = offset_s
+        self.drift_ppm = drift_ppm
+
+    def now(self) -> float:
+        return self.base.now()
+
+    def wall(self) -> float:
+        return self.base.wall() + self.offset_s + self.base.now() * self.drift_ppm * 1e-6
+
+    def jump(self, seconds: float) -> None:
+        self.offset_s += seconds
+
+    def set_wall(self, wall: float) -> None:
+        """Put the clock right, as the time of a BootNotification or Heartbeat answer does."""
+        self.offset_s += wall - self.wall()
+
+    async def sleep(self, seconds: float) -> None:
+        await self.base.sleep(seconds)
+
+    def timeout_at(self, deadline: float | None) -> AbstractAsyncContextManager[object]:
+        return self.base.timeout_at(deadline)
+
+
+def run_virtual(main: Coroutine[Any, Any, T], speed: float | None = None) -> T:
+    """Run `main` to its end in virtual time and return its result; tasks it left behind are cancelled."""
+    with asyncio.Runner(loop_factory=lambda: VirtualLoop(speed)) as runner:
+        return runner.run(main)
