@@ -1,0 +1,62 @@
+"""What the repository promises about itself: versions agree, documents exist, nothing names a machine or a registry."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import gateway
+
+ROOT = Path(__file__).resolve().parent.parent
+OURS = {"gateway", "protocols", "emulators"}
+
+
+def tracked() -> list[Path]:
+    done = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=False)
+    if done.returncode:
+        pytest.skip("not a git checkout")
+    return [ROOT / name for name in done.stdout.decode().split("\0") if name and (ROOT / name).exists()]
+
+
+def test_changelog_speaks_of_this_version_or_of_what_comes() -> None:
+    text = (ROOT / "CHANGELOG.md").read_text()
+    assert "## Unreleased" in text or f"## {gateway.__version__}" in text
+
+
+def test_constraints_hold_versions_and_no_addresses() -> None:
+    for line in (ROOT / "constraints.txt").read_text().splitlines():
+        assert re.fullmatch(r"[A-Za-z0-9._-]+==[A-Za-z0-9.+!-]+", line), line
+
+
+def test_every_dependency_is_pinned_in_the_constraints() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    wanted = [
+        *project["dependencies"],
+        *(one for name in ("broker", "can", "postgres", "fast", "dev") for one in extras[name]),
+    ]
+    pinned = {
+        line.split("==")[0].lower().replace("_", "-") for line in (ROOT / "constraints.txt").read_text().splitlines()
+    }
+    names = {re.split(r"[\[<>=; ]", one)[0].lower().replace("_", "-") for one in wanted}
+    assert names <= pinned, names - pinned
+
+
+def test_nothing_names_a_machine_or_a_registry() -> None:
+    here = Path(__file__)
+    bad = re.compile("/" + r"root/|/" + r"work/|files\.python" + r"hosted|registry\.npm" + r"js|deb\." + r"debian\.org")
+    for path in tracked():
+        if path == here or path.suffix in {".xz", ".png", ".db", ".pcap", ".bin"}:
+            continue
+        match = bad.search(path.read_text(errors="replace"))
+        assert match is None, f"{path.relative_to(ROOT)} names {match and match.group()}"
+
+
+def test_links_between_the_documents_lead_somewhere() -> None:
+    for page in [ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md"))]:
+        for target in re.findall(r"\]\(([^)#:]+?)(?:#[^)]*)?\)", page.read_text()):
+            assert (page.parent / target).exists(), f"{page.relative_to(ROOT)} links to {target}, which is not there"
