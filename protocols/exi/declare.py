@@ -1,0 +1,249 @@
+"""The vocabulary for writing down messages: namespaces, elements, attributes, occurrence and limits.
+
+A message is a frozen dataclass with slots, its fields are the particles of the schema in the schema's order, and the
+annotations carry everything else the schema says::
+
+    @element(DC)
+    class DC_PreChargeReq(V2GRequest):
+        EVProcessing: Processing                                 # exactly one
+        EVTargetVoltage: RationalNumber
+        Receipt: Receipt | None = None                           # at most one
+        Id: Attribute[Identifier]                                # an attribute
+        intValue: OneOf[Int] = None                              # neighbours marked so are one choice
+        ServiceID: Annotated[tuple[UnsignedShort, ...], Occurs(1, 16)]
+
+This file only records; what EXI makes of it is in `schema`. `element` is used a hundred times when a room is imported,
+so the methods that `dataclasses` would generate by `exec` are shared or made on first use.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from operator import attrgetter
+from typing import Annotated, Any, NamedTuple, TypeVar, dataclass_transform
+
+T = TypeVar("T")
+
+
+# ---------------------------------------------------------------------------------------------------------- namespaces
+
+
+class Namespace(NamedTuple):
+    """An XML namespace and whether names declared locally in it belong to it (`elementFormDefault` and so on)."""
+
+    uri: str
+    qualified_elements: bool = True
+    qualified_attributes: bool = True
+
+
+# -------------------------------------------------------------------------------------------------------------- limits
+
+
+class Integer(NamedTuple):
+    """Whole numbers from `low` to `high`, None for no bound."""
+
+    low: int | None = None
+    high: int | None = None
+
+
+class Text(NamedTuple):
+    """A string of `min_length` to `max_length` code points."""
+
+    min_length: int = 0
+    max_length: int | None = None
+
+
+class Binary(NamedTuple):
+    """`min_length` to `max_length` bytes; `hexadecimal` only says how people write them (base64 otherwise)."""
+
+    min_length: int = 0
+    max_length: int | None = None
+    hexadecimal: bool = False
+
+
+# The built-in types of XML Schema that occur. Strings and binaries without limits stay plain `str` and `bytes`.
+Byte = Annotated[int, Integer(-(2**7), 2**7 - 1)]
+Short = Annotated[int, Integer(-(2**15), 2**15 - 1)]
+Int = Annotated[int, Integer(-(2**31), 2**31 - 1)]
+Long = Annotated[int, Integer(-(2**63), 2**63 - 1)]
+UnsignedByte = Annotated[int, Integer(0, 2**8 - 1)]
+UnsignedShort = Annotated[int, Integer(0, 2**16 - 1)]
+UnsignedInt = Annotated[int, Integer(0, 2**32 - 1)]
+UnsignedLong = Annotated[int, Integer(0, 2**64 - 1)]
+
+
+# ----------------------------------------------------------------------------------------------------------- particles
+
+
+class Occurs(NamedTuple):
+    """How often a list's element occurs; None is `unbounded`."""
+
+    least: int
+    most: int | None
+
+
+class Ref(NamedTuple):
+    """The field refers to the global element `head`: that element, or any that may stand in for it, occurs here."""
+
+    head: type[Any]
+
+
+class Mark(NamedTuple):
+    """A field's role beyond that of a plain element."""
+
+    role: str
+
+
+ATTRIBUTE = Mark("attribute")
+CHOICE = Mark("choice")
+OPTIONAL_CHOICE = Mark("optional choice")
+
+Attribute = Annotated[T, ATTRIBUTE]
+OneOf = Annotated[T | None, CHOICE]
+AtMostOneOf = Annotated[T | None, OPTIONAL_CHOICE]
+
+
+class Particles(NamedTuple):
+    """Content that fields in a row can't say (groups that repeat, pairs that go together), as nested particles.
+
+    Fields are named by strings; `kind` is `sequence` or `choice`; ANY stands for the wildcard.
+    """
+
+    kind: str
+    parts: tuple[Any, ...]
+    least: int = 1
+    most: int | None = 1
+
+
+ANY = "*"
+
+
+class Declaration(NamedTuple):
+    """What a decorator recorded about a class; `schema` reads it from `__exi__`."""
+
+    name: str
+    namespace: Namespace
+    is_element: bool
+    abstract: bool
+    mixed: bool
+    content: Particles | None
+
+
+# ---------------------------------------------------------------------------------------------------------- decorators
+
+
+@dataclass_transform(frozen_default=True, kw_only_default=True)
+def element(
+    namespace: Namespace, *, abstract: bool = False, mixed: bool = False, content: Particles | None = None
+) -> Callable[[type[T]], type[T]]:
+    """A global element of `namespace` and its type, both under the class's name.
+
+    An element whose class extends that of another global element may stand in for it (its substitution group).
+    """
+    return _declare(namespace, True, abstract, mixed, content)
+
+
+@dataclass_transform(frozen_default=True, kw_only_default=True)
+def complex_type(
+    namespace: Namespace, *, abstract: bool = False, mixed: bool = False, content: Particles | None = None
+) -> Callable[[type[T]], type[T]]:
+    """A type of `namespace` that only local elements have; the class is named as the type, without its `Type` ending.
+
+    A type with simple content keeps its text in a last field called `value`.
+    """
+    return _declare(namespace, False, abstract, mixed, content)
+
+
+def _declare(
+    namespace: Namespace, is_element: bool, abstract: bool, mixed: bool, content: Particles | None
+) -> Callable[[type[T]], type[T]]:
+    def declare(cls: type[T]) -> type[T]:
+        made = dataclasses.dataclass(init=False, repr=False, eq=False, slots=True, kw_only=True)(cls)
+        anything: Any = made
+        anything.__exi__ = Declaration(cls.__name__, namespace, is_element, abstract, mixed, content)
+        for name, method in _METHODS.items():
+            setattr(made, name, method)
+        return made
+
+    return declare
+
+
+def _init(self: Any, **values: Any) -> None:
+    make_init(type(self))
+    self.__init__(**values)
+
+
+def make_init(cls: type[Any]) -> None:
+    """Replace the shared `__init__` of `cls` by one with its own parameters."""
+    fields = dataclasses.fields(cls)
+    scope: dict[str, Any] = {f"default_{f.name}": f.default for f in fields}
+    scope["store"] = object.__setattr__
+    optional = dataclasses.MISSING
+    parameters = ", ".join(f.name if f.default is optional else f"{f.name}=default_{f.name}" for f in fields)
+    body = [f" store(self, {f.name!r}, {f.name})" for f in fields] or [" pass"]
+    head = f"def __init__(self, *, {parameters}):" if fields else "def __init__(self):"
+    exec("\n".join([head, *body]), scope)
+    made = scope["__init__"]
+    made.__qualname__ = f"{cls.__qualname__}.__init__"
+    made.__annotations__ = {f.name: f.type for f in fields}
+    cls.__init__ = made
+
+
+def _refuse_set(self: Any, name: str, value: Any) -> None:
+    raise dataclasses.FrozenInstanceError(f"cannot assign to field {name!r}")
+
+
+def _refuse_delete(self: Any, name: str) -> None:
+    raise dataclasses.FrozenInstanceError(f"cannot delete field {name!r}")
+
+
+def _values(self: Any) -> Any:
+    cls = type(self)
+    getter = _GETTERS.get(cls)
+    if getter is None:
+        names = [f.name for f in dataclasses.fields(cls)]
+        getter = _GETTERS[cls] = attrgetter(*names) if names else lambda _: ()
+    return getter(self)
+
+
+def _repr(self: Any) -> str:
+    """Only what was said: fields at their default are left out."""
+    said = [
+        f"{f.name}={value!r}"
+        for f in dataclasses.fields(self)
+        if (value := getattr(self, f.name)) != f.default or f.default is dataclasses.MISSING
+    ]
+    return f"{type(self).__name__}({', '.join(said)})"
+
+
+def _eq(self: Any, other: Any) -> Any:
+    if other.__class__ is not self.__class__:
+        return NotImplemented
+    return self is other or _values(self) == _values(other)
+
+
+def _hash(self: Any) -> int:
+    return hash((type(self), _values(self)))
+
+
+def _getstate(self: Any) -> list[Any]:
+    return [getattr(self, f.name) for f in dataclasses.fields(self)]
+
+
+def _setstate(self: Any, state: list[Any]) -> None:
+    for field, value in zip(dataclasses.fields(self), state, strict=True):
+        object.__setattr__(self, field.name, value)
+
+
+_GETTERS: dict[type[Any], Callable[[Any], Any]] = {}
+_METHODS = {
+    "__init__": _init,
+    "__setattr__": _refuse_set,
+    "__delattr__": _refuse_delete,
+    "__repr__": _repr,
+    "__eq__": _eq,
+    "__hash__": _hash,
+    "__getstate__": _getstate,
+    "__setstate__": _setstate,
+}

@@ -1,0 +1,878 @@
+"""The messages of ISO 15118-20 that AC and DC share (namespace CommonMessages, V2GTP payload type 0x8002).
+
+In the order of a session: setup and identification, services, schedules and prices, power delivery, metering, stop;
+then contract certificates and parking. Types stand before the messages that use them.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+from protocols.exi.declare import (
+    AtMostOneOf,
+    Attribute,
+    Binary,
+    Byte,
+    Int,
+    Integer,
+    Namespace,
+    Occurs,
+    OneOf,
+    Short,
+    Text,
+    UnsignedByte,
+    UnsignedInt,
+    UnsignedLong,
+    UnsignedShort,
+    complex_type,
+    element,
+)
+from protocols.iso15118.iso20.types import (
+    Description,
+    EVSEStatus,
+    Identifier,
+    ListOfRootCertificateIDs,
+    MeterInfo,
+    Name,
+    NumericID,
+    PercentValue,
+    Processing,
+    RationalNumber,
+    Receipt,
+    SessionID,
+    V2GRequest,
+    V2GResponse,
+)
+
+COMMON_MESSAGES = Namespace("urn:iso:std:iso:15118:-20:CommonMessages")
+
+
+# ------------------------------------------------------------------------------------------------------- simple types
+
+ServiceID = UnsignedShort  # 1 AC, 2 DC, 5 AC_BPT, 6 DC_BPT, 65 Internet, 66 parking status
+ParameterSetID = ServiceID
+FiniteString = Name
+GenChallenge = Annotated[bytes, Binary(16, 16)]  # from the SECC; the EV signs it
+Certificate = Annotated[bytes, Binary(0, 1600)]  # X.509, DER
+MaxSupportingPointsScheduleTuple = Annotated[int, Integer(12, 1024)]  # how many schedule entries the EV can hold
+Currency = Annotated[str, Text(max_length=3)]  # ISO 4217
+Language = Annotated[str, Text(max_length=3)]  # ISO 639
+DHPublicKey = Annotated[bytes, Binary(133, 133)]  # uncompressed point
+SECP521_EncryptedPrivateKey = Annotated[bytes, Binary(94, 94)]  # initialisation vector, key, tag
+X448_EncryptedPrivateKey = Annotated[bytes, Binary(84, 84)]  # the same for X448
+TPM_EncryptedPrivateKey = Annotated[bytes, Binary(206, 206)]  # for a key that only a TPM can open
+
+
+# -------------------------------------------------------------------------------------------------------------- codes
+
+
+class Authorization(StrEnum):
+    """The ways to identify: external means, or Plug and Charge."""
+
+    EIM = "EIM"
+    PnC = "PnC"
+
+
+class ChargeProgress(StrEnum):
+    """What PowerDelivery is to do."""
+
+    Start = "Start"
+    Stop = "Stop"
+    Standby = "Standby"
+    ScheduleRenegotiation = "ScheduleRenegotiation"
+
+
+class ChannelSelection(StrEnum):
+    """Which channel is active where charging and discharging have separate ones."""
+
+    Charge = "Charge"
+    Discharge = "Discharge"
+
+
+class ChargingSession(StrEnum):
+    """How a session ends."""
+
+    Pause = "Pause"
+    Terminate = "Terminate"
+    ServiceRenegotiation = "ServiceRenegotiation"
+
+
+class PowerToleranceAcceptance(StrEnum):
+    """Answer to the power tolerance of a schedule."""
+
+    PowerToleranceNotConfirmed = "PowerToleranceNotConfirmed"
+    PowerToleranceConfirmed = "PowerToleranceConfirmed"
+
+
+class ECDHCurve(StrEnum):
+    """The curve on which the key exchange was made."""
+
+    SECP521 = "SECP521"
+    X448 = "X448"
+
+
+class EVCheckInStatus(StrEnum):
+    """How far the arrival is."""
+
+    CheckIn = "CheckIn"
+    Processing = "Processing"
+    Completed = "Completed"
+
+
+class EVCheckOutStatus(StrEnum):
+    """How far the departure is."""
+
+    CheckOut = "CheckOut"
+    Processing = "Processing"
+    Completed = "Completed"
+
+
+class EVSECheckOutStatus(StrEnum):
+    """Whether the way is free."""
+
+    Scheduled = "Scheduled"
+    Completed = "Completed"
+
+
+class ParkingMethod(StrEnum):
+    """Who steers."""
+
+    AutoParking = "AutoParking"
+    MVGuideManual = "MVGuideManual"
+    Manual = "Manual"
+
+
+# ----------------------------------------------------------------------------------------- session and identification
+
+
+@element(COMMON_MESSAGES)
+class SessionSetupReq(V2GRequest):
+    """Opens a session, or joins a paused one when the header carries its SessionID. EVCCID identifies the vehicle."""
+
+    EVCCID: Identifier
+
+
+@element(COMMON_MESSAGES)
+class SessionSetupRes(V2GResponse):
+    """Says which session this is (OK_NewSessionEstablished or OK_OldSessionJoined) and names the EVSE."""
+
+    EVSEID: Identifier
+
+
+@element(COMMON_MESSAGES)
+class AuthorizationSetupReq(V2GRequest):
+    """Asks how one may identify here."""
+
+
+@complex_type(COMMON_MESSAGES)
+class EIM_ASResAuthorizationMode:
+    """External identification needs nothing more."""
+
+
+@complex_type(COMMON_MESSAGES)
+class SupportedProvidersList:
+    """Mobility operators, by provider id."""
+
+    ProviderID: Annotated[tuple[Name, ...], Occurs(1, 128)]
+
+
+@complex_type(COMMON_MESSAGES)
+class PnC_ASResAuthorizationMode:
+    """The challenge to sign, and the providers whose contracts are welcome."""
+
+    GenChallenge: GenChallenge
+    SupportedProviders: SupportedProvidersList | None = None
+
+
+@element(COMMON_MESSAGES)
+class AuthorizationSetupRes(V2GResponse):
+    """The ways on offer. If PnC is among them its form of the choice is used, with the challenge to sign."""
+
+    AuthorizationServices: Annotated[tuple[Authorization, ...], Occurs(1, 2)]
+    CertificateInstallationService: bool
+    EIM_ASResAuthorizationMode: OneOf[EIM_ASResAuthorizationMode] = None
+    PnC_ASResAuthorizationMode: OneOf[PnC_ASResAuthorizationMode] = None
+
+
+@complex_type(COMMON_MESSAGES)
+class SubCertificates:
+    """The certificates between leaf and root, leaf side first."""
+
+    Certificate: Annotated[tuple[Certificate, ...], Occurs(1, 3)]
+
+
+@complex_type(COMMON_MESSAGES)
+class ContractCertificateChain:
+    """A contract certificate and its sub-CAs."""
+
+    Certificate: Certificate
+    SubCertificates: SubCertificates
+
+
+@complex_type(COMMON_MESSAGES)
+class EIM_AReqAuthorizationMode:
+    """Identified elsewhere: card, app, operator."""
+
+
+@complex_type(COMMON_MESSAGES)
+class PnC_AReqAuthorizationMode:
+    """Challenge and contract chain; signed as a fragment, by reference to Id."""
+
+    Id: Attribute[str]
+    GenChallenge: GenChallenge
+    ContractCertificateChain: ContractCertificateChain
+
+
+@element(COMMON_MESSAGES)
+class AuthorizationReq(V2GRequest):
+    """Identifies by external means (EIM) or by contract certificate (PnC); repeated while the answer is Ongoing."""
+
+    SelectedAuthorizationService: Authorization
+    EIM_AReqAuthorizationMode: OneOf[EIM_AReqAuthorizationMode] = None
+    PnC_AReqAuthorizationMode: OneOf[PnC_AReqAuthorizationMode] = None
+
+
+@element(COMMON_MESSAGES)
+class AuthorizationRes(V2GResponse):
+    """Ongoing while somebody decides; a WARNING code with Finished asks for another try."""
+
+    EVSEProcessing: Processing
+
+
+# ----------------------------------------------------------------------------------------------------------- services
+
+
+@complex_type(COMMON_MESSAGES)
+class ServiceIDList:
+    """Services by number."""
+
+    ServiceID: Annotated[tuple[ServiceID, ...], Occurs(1, 16)]
+
+
+@complex_type(COMMON_MESSAGES)
+class Service:
+    """One service on offer."""
+
+    ServiceID: ServiceID
+    FreeService: bool
+
+
+@complex_type(COMMON_MESSAGES)
+class ServiceList:
+    """Services on offer."""
+
+    Service: Annotated[tuple[Service, ...], Occurs(1, 8)]
+
+
+@element(COMMON_MESSAGES)
+class ServiceDiscoveryReq(V2GRequest):
+    """Asks for the services; the filter may shorten the list of value-added services only."""
+
+    SupportedServiceIDs: ServiceIDList | None = None
+
+
+@element(COMMON_MESSAGES)
+class ServiceDiscoveryRes(V2GResponse):
+    """Energy transfer services and value-added services (VAS) on offer."""
+
+    ServiceRenegotiationSupported: bool
+    EnergyTransferServiceList: ServiceList
+    VASList: ServiceList | None = None
+
+
+@complex_type(COMMON_MESSAGES)
+class Parameter:
+    """A name and one value; ControlMode, MobilityNeedsMode, Connector and the rest come as intValue."""
+
+    Name: Attribute[Name]
+    boolValue: OneOf[bool] = None
+    byteValue: OneOf[Byte] = None
+    shortValue: OneOf[Short] = None
+    intValue: OneOf[Int] = None
+    rationalNumber: OneOf[RationalNumber] = None
+    finiteString: OneOf[FiniteString] = None
+
+
+@complex_type(COMMON_MESSAGES)
+class ParameterSet:
+    """Parameters that go together; the id is what a selection names."""
+
+    ParameterSetID: ParameterSetID
+    Parameter: Annotated[tuple[Parameter, ...], Occurs(1, 32)]
+
+
+@complex_type(COMMON_MESSAGES)
+class ServiceParameterList:
+    """All parameter sets of a service."""
+
+    ParameterSet: Annotated[tuple[ParameterSet, ...], Occurs(1, 32)]
+
+
+@element(COMMON_MESSAGES)
+class ServiceDetailReq(V2GRequest):
+    """Asks for the parameter sets of one service; sent once per candidate."""
+
+    ServiceID: ServiceID
+
+
+@element(COMMON_MESSAGES)
+class ServiceDetailRes(V2GResponse):
+    """The parameter sets of one service, each a combination that may be selected."""
+
+    ServiceID: ServiceID
+    ServiceParameterList: ServiceParameterList
+
+
+@complex_type(COMMON_MESSAGES)
+class SelectedService:
+    """A service with the parameter set chosen from it."""
+
+    ServiceID: ServiceID
+    ParameterSetID: ParameterSetID
+
+
+@complex_type(COMMON_MESSAGES)
+class SelectedServiceList:
+    """Value-added services that were chosen."""
+
+    SelectedService: Annotated[tuple[SelectedService, ...], Occurs(1, 16)]
+
+
+@element(COMMON_MESSAGES)
+class ServiceSelectionReq(V2GRequest):
+    """Selects one energy transfer service with one parameter set, and any value-added services."""
+
+    SelectedEnergyTransferService: SelectedService
+    SelectedVASList: SelectedServiceList | None = None
+
+
+@element(COMMON_MESSAGES)
+class ServiceSelectionRes(V2GResponse):
+    """Confirms the selection."""
+
+
+# ---------------------------------------------------------------------------------------------------- power schedules
+
+
+@complex_type(COMMON_MESSAGES)
+class PowerScheduleEntry:
+    """Power for a while; without L2 and L3 it is the total, with them it is phase L1."""
+
+    Duration: UnsignedInt  # s
+    Power: RationalNumber  # W
+    Power_L2: RationalNumber | None = None  # W
+    Power_L3: RationalNumber | None = None  # W
+
+
+@complex_type(COMMON_MESSAGES)
+class PowerScheduleEntryList:
+    """The entries of a power schedule or profile."""
+
+    PowerScheduleEntry: Annotated[tuple[PowerScheduleEntry, ...], Occurs(1, 1024)]
+
+
+@complex_type(COMMON_MESSAGES)
+class PowerSchedule:
+    """Entries run back to back from TimeAnchor; the last duration ends the schedule."""
+
+    TimeAnchor: UnsignedLong  # Unix time, s
+    AvailableEnergy: RationalNumber | None = None  # Wh
+    PowerTolerance: RationalNumber | None = None  # W
+    PowerScheduleEntries: PowerScheduleEntryList
+
+
+# ------------------------------------------------------------------------------------------------------------- prices
+
+
+@complex_type(COMMON_MESSAGES, abstract=True)
+class PriceSchedule:
+    """What both kinds of price schedules share."""
+
+    TimeAnchor: UnsignedLong  # Unix time, s
+    PriceScheduleID: NumericID
+    PriceScheduleDescription: Description | None = None
+
+
+@complex_type(COMMON_MESSAGES)
+class PriceLevelScheduleEntry:
+    """One level for a while."""
+
+    Duration: UnsignedInt  # s
+    PriceLevel: UnsignedByte
+
+
+@complex_type(COMMON_MESSAGES)
+class PriceLevelScheduleEntryList:
+    """The levels over time."""
+
+    PriceLevelScheduleEntry: Annotated[tuple[PriceLevelScheduleEntry, ...], Occurs(1, 1024)]
+
+
+@complex_type(COMMON_MESSAGES)
+class PriceLevelSchedule(PriceSchedule):
+    """Prices as levels, comparable only with one another; may be signed (Id)."""
+
+    Id: Attribute[str] | None = None
+    NumberOfPriceLevels: UnsignedByte
+    PriceLevelScheduleEntries: PriceLevelScheduleEntryList
+
+
+@complex_type(COMMON_MESSAGES)
+class TaxRule:
+    """A tax rate in % and the fees it applies to."""
+
+    TaxRuleID: NumericID
+    TaxRuleName: Name | None = None
+    TaxRate: RationalNumber
+    TaxIncludedInPrice: bool | None = None
+    AppliesToEnergyFee: bool
+    AppliesToParkingFee: bool
+    AppliesToOverstayFee: bool
+    AppliesMinimumMaximumCost: bool
+
+
+@complex_type(COMMON_MESSAGES)
+class TaxRuleList:
+    """Taxes that prices refer to."""
+
+    TaxRule: Annotated[tuple[TaxRule, ...], Occurs(1, 10)]
+
+
+@complex_type(COMMON_MESSAGES)
+class PriceRule:
+    """Fees that apply from PowerRangeStart upwards."""
+
+    EnergyFee: RationalNumber  # per kWh
+    ParkingFee: RationalNumber | None = None
+    ParkingFeePeriod: UnsignedInt | None = None  # s
+    CarbonDioxideEmission: UnsignedShort | None = None  # g/kWh
+    RenewableGenerationPercentage: UnsignedByte | None = None
+    PowerRangeStart: RationalNumber  # W
+
+
+@complex_type(COMMON_MESSAGES)
+class PriceRuleStack:
+    """The rules that hold for a while, by power range."""
+
+    Duration: UnsignedInt  # s
+    PriceRule: Annotated[tuple[PriceRule, ...], Occurs(1, 8)]
+
+
+@complex_type(COMMON_MESSAGES)
+class PriceRuleStackList:
+    """Price rules over time."""
+
+    PriceRuleStack: Annotated[tuple[PriceRuleStack, ...], Occurs(1, 1024)]
+
+
+@complex_type(COMMON_MESSAGES)
+class OverstayRule:
+    """What overstaying costs from StartTime on."""
+
+    OverstayRuleDescription: Description | None = None
+    StartTime: UnsignedInt  # s
+    OverstayFee: RationalNumber
+    OverstayFeePeriod: UnsignedInt  # s
+
+
+@complex_type(COMMON_MESSAGES)
+class OverstayRuleList:
+    """When staying after the end costs money."""
+
+    OverstayTimeThreshold: UnsignedInt | None = None  # s
+    OverstayPowerThreshold: RationalNumber | None = None  # W
+    OverstayRule: Annotated[tuple[OverstayRule, ...], Occurs(1, 5)]
+
+
+@complex_type(COMMON_MESSAGES)
+class AdditionalService:
+    """One more thing on the bill."""
+
+    ServiceName: Name
+    ServiceFee: RationalNumber
+
+
+@complex_type(COMMON_MESSAGES)
+class AdditionalServiceList:
+    """Other things on the bill."""
+
+    AdditionalService: Annotated[tuple[AdditionalService, ...], Occurs(1, 5)]
+
+
+@complex_type(COMMON_MESSAGES)
+class AbsolutePriceSchedule(PriceSchedule):
+    """Prices in money, by the algorithm named; may be signed (Id)."""
+
+    Id: Attribute[str] | None = None
+    Currency: Currency
+    Language: Language
+    PriceAlgorithm: Identifier
+    MinimumCost: RationalNumber | None = None
+    MaximumCost: RationalNumber | None = None
+    TaxRules: TaxRuleList | None = None
+    PriceRuleStacks: PriceRuleStackList
+    OverstayRules: OverstayRuleList | None = None
+    AdditionalSelectedServices: AdditionalServiceList | None = None
+
+
+# ----------------------------------------------------------------------------------------------------- the EV's offer
+
+
+@complex_type(COMMON_MESSAGES)
+class EVPowerScheduleEntry:
+    """Power for a while."""
+
+    Duration: UnsignedInt  # s
+    Power: RationalNumber  # W
+
+
+@complex_type(COMMON_MESSAGES)
+class EVPowerScheduleEntryList:
+    """The entries of the EV's schedule."""
+
+    EVPowerScheduleEntry: Annotated[tuple[EVPowerScheduleEntry, ...], Occurs(1, 1024)]
+
+
+@complex_type(COMMON_MESSAGES)
+class EVPowerSchedule:
+    """The EV's power over time; negative where it would discharge."""
+
+    TimeAnchor: UnsignedLong  # Unix time, s
+    EVPowerScheduleEntries: EVPowerScheduleEntryList
+
+
+@complex_type(COMMON_MESSAGES)
+class EVPriceRule:
+    """A fee that applies from PowerRangeStart upwards."""
+
+    EnergyFee: RationalNumber  # per kWh
+    PowerRangeStart: RationalNumber  # W
+
+
+@complex_type(COMMON_MESSAGES)
+class EVPriceRuleStack:
+    """The rules that hold for a while."""
+
+    Duration: UnsignedInt  # s
+    EVPriceRule: Annotated[tuple[EVPriceRule, ...], Occurs(1, 8)]
+
+
+@complex_type(COMMON_MESSAGES)
+class EVPriceRuleStackList:
+    """The EV's price rules over time."""
+
+    EVPriceRuleStack: Annotated[tuple[EVPriceRuleStack, ...], Occurs(1, 1024)]
+
+
+@complex_type(COMMON_MESSAGES)
+class EVAbsolutePriceSchedule:
+    """What the EV asks for its energy."""
+
+    TimeAnchor: UnsignedLong  # Unix time, s
+    Currency: Currency
+    PriceAlgorithm: Identifier
+    EVPriceRuleStacks: EVPriceRuleStackList
+
+
+@complex_type(COMMON_MESSAGES)
+class EVEnergyOffer:
+    """Energy the EV offers to sell: how much when, and for how much."""
+
+    EVPowerSchedule: EVPowerSchedule
+    EVAbsolutePriceSchedule: EVAbsolutePriceSchedule
+
+
+# -------------------------------------------------------------------------------------------------- schedule exchange
+
+
+@complex_type(COMMON_MESSAGES)
+class Dynamic_SEReqControlMode:
+    """Needs of an EV that lets the SECC steer. The V2X energies bound the cycling window: both or none."""
+
+    DepartureTime: UnsignedInt  # s after the TimeStamp of this message
+    MinimumSOC: PercentValue | None = None  # %
+    TargetSOC: PercentValue | None = None  # %
+    EVTargetEnergyRequest: RationalNumber  # Wh
+    EVMaximumEnergyRequest: RationalNumber  # Wh
+    EVMinimumEnergyRequest: RationalNumber  # Wh
+    EVMaximumV2XEnergyRequest: RationalNumber | None = None  # Wh
+    EVMinimumV2XEnergyRequest: RationalNumber | None = None  # Wh
+
+
+@complex_type(COMMON_MESSAGES)
+class Scheduled_SEReqControlMode:
+    """Needs of an EV that wants a schedule, and what it would sell."""
+
+    DepartureTime: UnsignedInt | None = None  # s after the TimeStamp of this message
+    EVTargetEnergyRequest: RationalNumber | None = None  # Wh
+    EVMaximumEnergyRequest: RationalNumber | None = None  # Wh
+    EVMinimumEnergyRequest: RationalNumber | None = None  # Wh
+    EVEnergyOffer: EVEnergyOffer | None = None
+
+
+@element(COMMON_MESSAGES)
+class ScheduleExchangeReq(V2GRequest):
+    """The EV's energy needs, and in Scheduled mode its offer to sell; repeated while the answer is Ongoing."""
+
+    MaximumSupportingPoints: MaxSupportingPointsScheduleTuple
+    Dynamic_SEReqControlMode: OneOf[Dynamic_SEReqControlMode] = None
+    Scheduled_SEReqControlMode: OneOf[Scheduled_SEReqControlMode] = None
+
+
+@complex_type(COMMON_MESSAGES)
+class ChargingSchedule:
+    """Power over time, with prices if there are any."""
+
+    PowerSchedule: PowerSchedule
+    AbsolutePriceSchedule: AtMostOneOf[AbsolutePriceSchedule] = None
+    PriceLevelSchedule: AtMostOneOf[PriceLevelSchedule] = None
+
+
+OneWaySchedule = ChargingSchedule
+
+
+@complex_type(COMMON_MESSAGES)
+class ScheduleTuple:
+    """A schedule for charging and, if there is one, for discharging."""
+
+    ScheduleTupleID: NumericID
+    ChargingSchedule: ChargingSchedule
+    DischargingSchedule: OneWaySchedule | None = None
+
+
+@complex_type(COMMON_MESSAGES)
+class Dynamic_SEResControlMode:
+    """Changed needs (mobility needs mode 2) and prices, if any."""
+
+    DepartureTime: UnsignedInt | None = None  # s after the TimeStamp of this message
+    MinimumSOC: PercentValue | None = None  # %
+    TargetSOC: PercentValue | None = None  # %
+    AbsolutePriceSchedule: AtMostOneOf[AbsolutePriceSchedule] = None
+    PriceLevelSchedule: AtMostOneOf[PriceLevelSchedule] = None
+
+
+@complex_type(COMMON_MESSAGES)
+class Scheduled_SEResControlMode:
+    """Up to three schedules to choose from."""
+
+    ScheduleTuple: Annotated[tuple[ScheduleTuple, ...], Occurs(1, 3)]
+
+
+@element(COMMON_MESSAGES)
+class ScheduleExchangeRes(V2GResponse):
+    """Schedules (Scheduled) or changed needs and prices (Dynamic). GoToPause: there is no energy now, better sleep."""
+
+    EVSEProcessing: Processing
+    GoToPause: bool | None = None
+    Dynamic_SEResControlMode: OneOf[Dynamic_SEResControlMode] = None
+    Scheduled_SEResControlMode: OneOf[Scheduled_SEResControlMode] = None
+
+
+# ----------------------------------------------------------------------------------------------------- power delivery
+
+
+@complex_type(COMMON_MESSAGES)
+class Dynamic_EVPPTControlMode:
+    """No schedule was selected."""
+
+
+@complex_type(COMMON_MESSAGES)
+class Scheduled_EVPPTControlMode:
+    """Which schedule the profile follows, and whether its power tolerance is accepted."""
+
+    SelectedScheduleTupleID: NumericID
+    PowerToleranceAcceptance: PowerToleranceAcceptance | None = None
+
+
+@complex_type(COMMON_MESSAGES)
+class EVPowerProfileEntryList:
+    """The entries of the profile."""
+
+    EVPowerProfileEntry: Annotated[tuple[PowerScheduleEntry, ...], Occurs(1, 2048)]
+
+
+@complex_type(COMMON_MESSAGES)
+class EVPowerProfile:
+    """The power the EV will take or give, within the schedule it selected."""
+
+    TimeAnchor: UnsignedLong  # Unix time, s
+    Dynamic_EVPPTControlMode: OneOf[Dynamic_EVPPTControlMode] = None
+    Scheduled_EVPPTControlMode: OneOf[Scheduled_EVPPTControlMode] = None
+    EVPowerProfileEntries: EVPowerProfileEntryList
+
+
+@element(COMMON_MESSAGES)
+class PowerDeliveryReq(V2GRequest):
+    """Starts, stops or suspends the energy transfer, or asks for new schedules; Start carries the power profile."""
+
+    EVProcessing: Processing
+    ChargeProgress: ChargeProgress
+    EVPowerProfile: EVPowerProfile | None = None
+    BPT_ChannelSelection: ChannelSelection | None = None
+
+
+@element(COMMON_MESSAGES)
+class PowerDeliveryRes(V2GResponse):
+    """Confirms; after Start the charge loop follows."""
+
+    EVSEStatus: EVSEStatus | None = None
+
+
+# ----------------------------------------------------------------------------------------------- metering and the end
+
+
+@complex_type(COMMON_MESSAGES)
+class Dynamic_SMDTControlMode:
+    """No schedule in force."""
+
+
+@complex_type(COMMON_MESSAGES)
+class Scheduled_SMDTControlMode:
+    """The schedule in force."""
+
+    SelectedScheduleTupleID: NumericID
+
+
+@element(COMMON_MESSAGES)
+class SignedMeteringData:
+    """The reading that the EV confirms; signed as a fragment."""
+
+    Id: Attribute[str]
+    SessionID: SessionID
+    MeterInfo: MeterInfo
+    Receipt: Receipt | None = None
+    Dynamic_SMDTControlMode: OneOf[Dynamic_SMDTControlMode] = None
+    Scheduled_SMDTControlMode: OneOf[Scheduled_SMDTControlMode] = None
+
+
+@element(COMMON_MESSAGES)
+class MeteringConfirmationReq(V2GRequest):
+    """The EV signs the meter reading it was shown."""
+
+    SignedMeteringData: SignedMeteringData
+
+
+@element(COMMON_MESSAGES)
+class MeteringConfirmationRes(V2GResponse):
+    """Confirms the receipt of the signed reading."""
+
+
+@element(COMMON_MESSAGES)
+class SessionStopReq(V2GRequest):
+    """Ends the session, pauses it, or goes back to service discovery; says why, for people and programs."""
+
+    ChargingSession: ChargingSession
+    EVTerminationCode: Name | None = None
+    EVTerminationExplanation: Description | None = None
+
+
+@element(COMMON_MESSAGES)
+class SessionStopRes(V2GResponse):
+    """The last message of a session."""
+
+
+# ---------------------------------------------------------------------------------------------- contract certificates
+
+
+@complex_type(COMMON_MESSAGES)
+class CertificateChain:
+    """A leaf and what leads to its root."""
+
+    Certificate: Certificate
+    SubCertificates: SubCertificates | None = None
+
+
+@complex_type(COMMON_MESSAGES)
+class SignedCertificateChain:
+    """A chain that a signature refers to."""
+
+    Id: Attribute[str]
+    Certificate: Certificate
+    SubCertificates: SubCertificates | None = None
+
+
+@complex_type(COMMON_MESSAGES)
+class EMAIDList:
+    """Contracts, best first."""
+
+    EMAID: Annotated[tuple[Identifier, ...], Occurs(1, 8)]
+
+
+@element(COMMON_MESSAGES)
+class CertificateInstallationReq(V2GRequest):
+    """Asks for contract certificates; the chain of the provisioning certificate is signed."""
+
+    OEMProvisioningCertificateChain: SignedCertificateChain
+    ListOfRootCertificateIDs: ListOfRootCertificateIDs
+    MaximumContractCertificateChains: UnsignedByte
+    PrioritizedEMAIDs: EMAIDList | None = None
+
+
+@element(COMMON_MESSAGES)
+class SignedInstallationData:
+    """Contract chain and encrypted key; signed as a fragment by the provisioning service."""
+
+    Id: Attribute[str]
+    ContractCertificateChain: ContractCertificateChain
+    ECDHCurve: ECDHCurve
+    DHPublicKey: DHPublicKey
+    SECP521_EncryptedPrivateKey: OneOf[SECP521_EncryptedPrivateKey] = None
+    X448_EncryptedPrivateKey: OneOf[X448_EncryptedPrivateKey] = None
+    TPM_EncryptedPrivateKey: OneOf[TPM_EncryptedPrivateKey] = None
+
+
+@element(COMMON_MESSAGES)
+class CertificateInstallationRes(V2GResponse):
+    """One contract certificate with its encrypted private key, signed by the provisioning service; more may remain."""
+
+    EVSEProcessing: Processing
+    CPSCertificateChain: CertificateChain
+    SignedInstallationData: SignedInstallationData
+    RemainingContractCertificateChains: UnsignedByte
+
+
+# ------------------------------------------------------------------------------------------------------------ parking
+
+
+@element(COMMON_MESSAGES)
+class VehicleCheckInReq(V2GRequest):
+    """Parking for wireless and pantograph charging: the vehicle arrives. Offsets in mm."""
+
+    EVCheckInStatus: EVCheckInStatus
+    ParkingMethod: ParkingMethod
+    VehicleFrame: Short | None = None
+    DeviceOffset: Short | None = None
+    VehicleTravel: Short | None = None
+
+
+@element(COMMON_MESSAGES)
+class VehicleCheckInRes(V2GResponse):
+    """Where to stop."""
+
+    ParkingSpace: Short | None = None
+    DeviceLocation: Short | None = None
+    TargetDistance: Short | None = None
+
+
+@element(COMMON_MESSAGES)
+class VehicleCheckOutReq(V2GRequest):
+    """The vehicle is about to leave."""
+
+    EVCheckOutStatus: EVCheckOutStatus
+    CheckOutTime: UnsignedLong  # Unix time, s
+
+
+@element(COMMON_MESSAGES)
+class VehicleCheckOutRes(V2GResponse):
+    """Whether it may leave."""
+
+    EVSECheckOutStatus: EVSECheckOutStatus
+
+
+@complex_type(COMMON_MESSAGES)
+class TargetPosition:
+    """Where to park; declared, yet used by no message."""
+
+    TargetOffsetX: UnsignedShort
+    TargetOffsetY: UnsignedShort
