@@ -1,0 +1,350 @@
+"""An MQTT broker in memory: `protocols.ports.Bus` links to it behave like MQTT 5 (or 3.1.1) ones, in virtual time.
+
+Wildcards, shared subscriptions, retained messages, wills, sessions that outlive a link, expiry, takeover of an id,
+at-least-once delivery with bounded queues. It fails like a broker too: it stops, restarts, freezes and loses links.
+No bytes of MQTT here: real brokers are for the tests with sockets. What goes wrong when is in `faults.py`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterable
+from dataclasses import dataclass, field, replace
+from types import TracebackType
+
+from protocols.ports import BusMessage
+
+QUEUE_WITHIN = 1000  # messages waiting for one client; as Mosquitto's max_queued_messages, later ones are dropped
+PAYLOAD_WITHIN = 1 << 20  # bytes
+TOPIC_WITHIN = 65_535  # bytes, of the standard
+
+# What becomes of a message on its way to a client: (further seconds of delay, message) each. [] loses it.
+Tamper = Callable[[str, BusMessage], Iterable[tuple[float, BusMessage]]]
+
+
+def matches(topic_filter: str, topic: str) -> bool:
+    """Whether a topic belongs to a filter (MQTT 5, 4.7): `+` one level, `#` the rest, neither reaches `$` topics."""
+    return _matches(topic_filter.split("/"), topic.split("/"))
+
+
+def _matches(wanted: list[str], levels: list[str]) -> bool:
+    if levels[0].startswith("$") and wanted[0] in ("+", "#"):
+        return False
+    for n, level in enumerate(wanted):
+        if level == "#":
+            return True
+        if n >= len(levels) or (level != "+" and level != levels[n]):
+            return False
+    return len(wanted) == len(levels)
+
+
+def _check_filter(topic_filter: str) -> None:
+    levels = topic_filter.split("/")
+    if not topic_filter or len(topic_filter.encode()) > TOPIC_WITHIN or "\0" in topic_filter:
+        raise ValueError(f"not a topic filter: {topic_filter[:80]!r}")
+    for n, level in enumerate(levels):
+        if ("#" in level and (level != "#" or n != len(levels) - 1)) or ("+" in level and level != "+"):
+            raise ValueError(f"a wildcard fills a level of its own, # only the last: {topic_filter!r}")
+
+
+def _check_message(message: BusMessage) -> None:
+    topic = message.topic
+    if not topic or len(topic.encode()) > TOPIC_WITHIN or any(c in topic for c in "+#\0"):
+        raise ValueError(f"not a topic to publish on: {topic[:80]!r}")
+    if len(message.payload) > PAYLOAD_WITHIN:
+        raise ValueError(f"{len(message.payload)} bytes on {topic}, at most {PAYLOAD_WITHIN}")
+    if message.qos not in (0, 1, 2):
+        raise ValueError(f"quality of service is 0, 1 or 2, not {message.qos}")
+
+
+@dataclass(slots=True)
+class _Subscription:
+    levels: list[str]
+    qos: int
+    group: str | None = None
+
+
+@dataclass(slots=True)
+class _Session:
+    """What the broker remembers of a client, with or without a link."""
+
+    client_id: str
+    expiry_s: float = 0.0
+    subscriptions: dict[str, _Subscription] = field(default_factory=dict)
+    queue: deque[tuple[BusMessage, float | None]] = field(default_factory=deque)  # with the time it expires
+    link: MemoryBus | None = None
+    gone_at: float = 0.0
+
+
+class MemoryBroker:
+    """The broker. `client` makes links; the rest is for those who break it or look at it."""
+
+    def __init__(self, queue_within: int = QUEUE_WITHIN) -> None:
+        self.queue_within = queue_within
+        self.latency_s = 0.0
+        self.tamper: Tamper | None = None
+        self.spy: Callable[[str, BusMessage], None] | None = None  # every accepted message, with who published it
+        self.published = 0
+        self.dropped = 0  # for full queues
+        self._sessions: dict[str, _Session] = {}
+        self._retained: dict[str, tuple[BusMessage, float | None]] = {}
+        self._running = True
+        self._thawed: asyncio.Future[None] | None = None
+        self._turns: dict[tuple[str, str], int] = {}
+
+    def client(
+        self,
+        client_id: str,
+        *,
+        will: BusMessage | None = None,
+        clean_start: bool = True,
+        session_expiry_s: float = 0.0,
+        version: int = 5,
+    ) -> MemoryBus:
+        """A link to enter with `async with`; ConnectionError there when the broker is down."""
+        return MemoryBus(self, client_id, will, clean_start, session_expiry_s, version)
+
+    def retained(self, topic: str) -> BusMessage | None:
+        """The message kept on a topic."""
+        kept = self._retained.get(topic)
+        return kept[0] if kept is not None else None
+
+    def clients(self) -> list[str]:
+        """Who is linked now."""
+        return sorted(name for name, session in self._sessions.items() if session.link is not None)
+
+    # What goes wrong
+
+    def cut(self, client_id: str) -> None:
+        """Lose a client's link without a word: its will is sent."""
+        session = self._sessions.get(client_id)
+        if session is not None and session.link is not None:
+            link = session.link
+            self._unlink(session, "the link was cut")
+            self._send_will(link)
+
+    def stop(self, *, forget: bool = False) -> None:
+        """The broker dies: every link is lost, no wills. `forget` also loses sessions and retained messages."""
+        self._running = False
+        self.thaw()
+        for session in list(self._sessions.values()):
+            if session.link is not None:
+                self._unlink(session, "the broker is gone")
+        if forget:
+            self._sessions.clear()
+            self._retained.clear()
+
+    def start(self) -> None:
+        """The broker is back."""
+        self._running = True
+
+    def freeze(self) -> None:
+        """The broker stops answering with its links open: publishing at QoS 1 hangs, nothing is delivered."""
+        if self._thawed is None:
+            self._thawed = asyncio.get_running_loop().create_future()
+
+    def thaw(self) -> None:
+        if self._thawed is not None:
+            if not self._thawed.done():
+                self._thawed.set_result(None)
+            self._thawed = None
+
+    # What links ask
+
+    def _link(self, bus: MemoryBus) -> _Session:
+        if not self._running:
+            raise ConnectionRefusedError("the broker is not running")
+        now = _now()
+        old = self._sessions.get(bus.client_id)
+        if old is not None and old.link is not None:
+            taken = old.link
+            self._unlink(old, "another link took the client id over")
+            self._send_will(taken)
+            old = self._sessions.get(bus.client_id)
+        if old is None or bus.clean_start or now - old.gone_at > old.expiry_s:
+            old = _Session(bus.client_id)
+            self._sessions[bus.client_id] = old
+        old.expiry_s = bus.session_expiry_s
+        old.link = bus
+        return old
+
+    def _unlink(self, session: _Session, reason: str | None) -> None:
+        link, session.link = session.link, None
+        session.gone_at = _now()
+        session.queue = deque(item for item in session.queue if item[0].qos > 0)
+        if link is not None:
+            link._lose(reason)
+        if session.expiry_s <= 0:
+            self._sessions.pop(session.client_id, None)
+
+    def _send_will(self, link: MemoryBus) -> None:
+        if link.will is not None and self._running:
+            self._route(link.client_id, link.will)
+
+    async def _publish(self, bus: MemoryBus, message: BusMessage) -> None:
+        _check_message(message)
+        while self._thawed is not None and message.qos > 0:
+            await asyncio.shield(self._thawed)
+        if bus._session is None:
+            raise ConnectionResetError(bus._lost or "the link is closed")
+        if self._thawed is not None:
+            return  # QoS 0 into a frozen broker is lost
+        if self.latency_s > 0 and message.qos > 0:
+            await asyncio.sleep(self.latency_s)
+            if bus._session is None:
+                raise ConnectionResetError(bus._lost or "the link is closed")
+        self._route(bus.client_id, message)
+
+    def _route(self, sender: str, message: BusMessage) -> None:
+        self.published += 1
+        if self.spy is not None:
+            self.spy(sender, message)
+        expires = _now() + message.expiry_s if message.expiry_s is not None else None
+        if message.retain:
+            if message.payload:
+                self._retained[message.topic] = (message, expires)
+            else:
+                self._retained.pop(message.topic, None)
+        levels = message.topic.split("/")
+        shared: dict[tuple[str, str], list[tuple[_Session, int]]] = {}
+        for session in list(self._sessions.values()):
+            best = -1
+            for name, subscription in session.subscriptions.items():
+                if not _matches(subscription.levels, levels):
+                    continue
+                if subscription.group is None:
+                    best = max(best, subscription.qos)
+                else:
+                    shared.setdefault((subscription.group, name), []).append((session, subscription.qos))
+            if best >= 0:
+                self._hand_over(session, _as_seen(message, best, session, fresh=True), expires)
+        for key, members in shared.items():
+            linked = [member for member in members if member[0].link is not None] or members
+            turn = self._turns[key] = self._turns.get(key, -1) + 1
+            session, qos = linked[turn % len(linked)]
+            self._hand_over(session, _as_seen(message, qos, session, fresh=True), expires)
+
+    def _hand_over(self, session: _Session, message: BusMessage, expires: float | None) -> None:
+        ways = [(0.0, message)] if self.tamper is None else self.tamper(session.client_id, message)
+        for delay, copy in ways:
+            if delay + self.latency_s > 0:
+                asyncio.get_running_loop().call_later(delay + self.latency_s, self._enqueue, session, copy, expires)
+            else:
+                self._enqueue(session, copy, expires)
+
+    def _enqueue(self, session: _Session, message: BusMessage, expires: float | None) -> None:
+        if session.link is None and (message.qos == 0 or session.expiry_s <= 0):
+            return
+        if len(session.queue) >= self.queue_within:
+            self.dropped += 1
+            return
+        session.queue.append((message, expires))
+        if session.link is not None:
+            session.link._wake()
+
+    def _subscribe(self, session: _Session, topic_filter: str, qos: int) -> None:
+        group, name = None, topic_filter
+        if topic_filter.startswith("$share/"):
+            parts = topic_filter.split("/", 2)
+            if len(parts) < 3 or not parts[1]:
+                raise ValueError(f"a shared subscription is $share/<group>/<filter>: {topic_filter!r}")
+            group, name = parts[1], parts[2]
+        _check_filter(name)
+        session.subscriptions[topic_filter] = _Subscription(name.split("/"), qos, group)
+        if group is None:  # retained messages do not go to shared subscriptions
+            now = _now()
+            for message, expires in list(self._retained.values()):
+                if (expires is None or expires > now) and matches(name, message.topic):
+                    self._hand_over(session, _as_seen(message, qos, session, fresh=False), expires)
+
+
+class MemoryBus:
+    """One client's link; a `protocols.ports.Bus`, connected while its context is entered."""
+
+    def __init__(
+        self,
+        broker: MemoryBroker,
+        client_id: str,
+        will: BusMessage | None,
+        clean_start: bool,
+        session_expiry_s: float,
+        version: int,
+    ) -> None:
+        self.broker = broker
+        self.client_id = client_id
+        self.will = will
+        self.clean_start = clean_start
+        self.session_expiry_s = session_expiry_s
+        self.version = version
+        self._session: _Session | None = None
+        self._lost: str | None = None
+        self._reader: asyncio.Future[None] | None = None
+
+    @property
+    def connected(self) -> bool:
+        return self._session is not None
+
+    async def __aenter__(self) -> MemoryBus:
+        self._lost = None
+        self._session = self.broker._link(self)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._session is not None:
+            self.broker._unlink(self._session, None)
+
+    async def publish(self, message: BusMessage) -> None:
+        if self._session is None:
+            raise ConnectionResetError(self._lost or "the link is closed")
+        await self.broker._publish(self, message)
+
+    async def subscribe(self, topic_filter: str, qos: int = 1) -> None:
+        if self._session is None:
+            raise ConnectionResetError(self._lost or "the link is closed")
+        self.broker._subscribe(self._session, topic_filter, qos)
+
+    async def messages(self) -> AsyncIterator[BusMessage]:
+        while True:
+            session = self._session
+            if session is None:
+                if self._lost is not None:
+                    raise ConnectionResetError(self._lost)
+                return
+            if session.queue and self.broker._thawed is None:
+                message, expires = session.queue.popleft()
+                if expires is None:
+                    yield message
+                elif (left := expires - _now()) > 0:
+                    yield replace(message, expiry_s=max(1, round(left))) if self.version >= 5 else message
+                continue
+            self._reader = asyncio.get_running_loop().create_future()
+            thawed = self.broker._thawed
+            if thawed is not None:
+                thawed.add_done_callback(lambda _: self._wake())
+            await self._reader
+
+    def _wake(self) -> None:
+        if self._reader is not None and not self._reader.done():
+            self._reader.set_result(None)
+
+    def _lose(self, reason: str | None) -> None:
+        self._session = None
+        self._lost = reason
+        self._wake()
+
+
+def _as_seen(message: BusMessage, qos: int, session: _Session, *, fresh: bool) -> BusMessage:
+    """As a subscriber gets it. MQTT 5 links keep `retain` as published, which is what the gateway asks for."""
+    qos = min(qos, message.qos)
+    version = session.link.version if session.link is not None else 5
+    if version >= 5:
+        return message if qos == message.qos else replace(message, qos=qos)
+    retain = message.retain and not fresh
+    return BusMessage(message.topic, message.payload, qos=qos, retain=retain)
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
