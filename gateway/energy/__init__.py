@@ -1,0 +1,1 @@
+"""The site's energy: limits of its connection, sharing over the cars, ramps."""

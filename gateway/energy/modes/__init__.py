@@ -1,0 +1,24 @@
+"""The policies that rule on a normal day; one file each."""
+
+from __future__ import annotations
+
+from gateway.energy.modes.by_price import ByPrice
+from gateway.energy.modes.commanded import Backup, GridService, Manual
+from gateway.energy.modes.mode import Mode, Situation, Wish
+from gateway.energy.modes.peak_shaving import PeakShaving
+from gateway.energy.modes.self_consumption import SelfConsumption
+from gateway.model.command import SiteMode
+
+__all__ = ["Mode", "Situation", "Wish", "all_modes"]
+
+
+def all_modes() -> dict[SiteMode, Mode]:
+    """One of each, with fresh latches."""
+    return {
+        SiteMode.SELF_CONSUMPTION: SelfConsumption(),
+        SiteMode.PEAK_SHAVING: PeakShaving(),
+        SiteMode.PRICE: ByPrice(),
+        SiteMode.GRID_SERVICE: GridService(),
+        SiteMode.MANUAL: Manual(),
+        SiteMode.BACKUP: Backup(),
+    }

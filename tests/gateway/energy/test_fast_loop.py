@@ -1,0 +1,118 @@
+"""No hunting: a late meter and several chargers still come to rest. And cars that do not follow are noticed."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import replace
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.energy.followers import PATIENCE_S, SETTLE_S, Followers
+from gateway.energy.ramp import Ramp, walk
+from gateway.energy.residual import Residual
+from gateway.energy.resource import Resource
+from gateway.energy.share import share
+
+
+def fleet_of(size: int) -> list[Resource]:
+    return [
+        Resource(
+            f"E{number}",
+            6000,
+            6000,
+            soc_pct=60.0 + number,
+            capacity_wh=40_000,
+            floor_pct=20,
+            min_discharge_w=300,
+            power_w=0.0,
+        )
+        for number in range(size)
+    ]
+
+
+@pytest.mark.parametrize("delay_s", [0, 1, 3, 10])
+@pytest.mark.parametrize("stamped", [True, False])
+@pytest.mark.parametrize("lag_s", [0, 2])
+def test_a_late_meter_does_not_make_the_cars_hunt(delay_s: int, stamped: bool, lag_s: int) -> None:
+    """A load step of 15 kW; the cars bring the grid to 0 W and stay: no swing back over a tenth of the step."""
+    fleet, residual = fleet_of(6), Residual(delay_s=0.0 if stamped else float(delay_s))
+    meter: deque[tuple[float, float]] = deque()
+    orders: deque[dict[str, float]] = deque([{one.name: 0.0 for one in fleet}] * (lag_s + 1))
+    ramp, grid = Ramp(), []
+    for second in range(240):
+        load_w = 15_000.0 if second >= 20 else 0.0
+        done = orders.popleft()
+        fleet = [replace(one, power_w=done[one.name]) for one in fleet]
+        cars_w = sum(done.values())
+        grid_w = load_w + cars_w
+        grid.append(grid_w)
+        meter.append((float(second), grid_w))
+        residual.controlled(float(second), cars_w)
+        target_w = 0.0
+        if len(meter) > delay_s:
+            at, seen_w = meter.popleft()
+            target_w = -residual.metered(float(second), seen_w, at if stamped else None)
+        ramp = walk(ramp, target_w, float(second), 5000.0)
+        shares = share(ramp.power_w, fleet).power_w
+        orders.append(dict(shares))
+        fleet = [replace(one, setpoint_w=shares[one.name]) for one in fleet]
+    settled = grid[20 + 25 + 2 * delay_s :]
+    assert max(abs(power) for power in settled) < 100
+    assert min(grid[20:]) > -1500
+
+
+@given(st.floats(-50_000, 50_000), st.lists(st.tuples(st.floats(0, 3), st.floats(-50_000, 50_000)), max_size=30))
+def test_a_ramp_never_jumps(start_w: float, steps: list[tuple[float, float]]) -> None:
+    ramp = Ramp(start_w, 0.0)
+    now = 0.0
+    for gap, wanted_w in steps:
+        now += gap
+        before, ramp = ramp, walk(ramp, wanted_w, now, 2000.0)
+        assert abs(ramp.power_w - before.power_w) <= 2000.0 * gap + 1e-6
+
+
+def test_a_harder_layer_is_obeyed_at_once() -> None:
+    assert walk(Ramp(-9000.0, 0.0), -9000.0, 1.0, 1000.0, low_w=-2000.0).power_w == -2000.0
+
+
+def test_a_car_that_does_not_follow_is_noticed_and_its_share_moves() -> None:
+    fleet, followers = fleet_of(3), Followers()
+    noticed, totals = [], []
+    for second in range(int(SETTLE_S + PATIENCE_S) + 20):
+        counted, events = followers.look(fleet, float(second))
+        noticed += events
+        shares = share(-9000.0, counted).power_w
+        fleet = [
+            replace(one, setpoint_w=shares[one.name], power_w=0.0 if one.name == "E2" else shares[one.name])
+            for one in fleet
+        ]
+        totals.append(sum(one.power_w or 0.0 for one in fleet))
+    assert [event.code for event in noticed] == ["not_following"]
+    assert noticed[0].subject == "E2"
+    assert totals[-1] == pytest.approx(-9000.0)
+    assert not followers.trusted("E2")
+
+
+def test_it_is_tried_again_and_more_and_more_seldom() -> None:
+    followers, at = Followers(), []
+    one = replace(fleet_of(1)[0], setpoint_w=-5000.0)
+    for second in range(3000):
+        _, events = followers.look([one], float(second))
+        at += [event.at for event in events if event.code == "follower_retried"]
+    gaps = [later - earlier for earlier, later in pairwise(at)]
+    assert len(gaps) >= 3
+    assert gaps == sorted(gaps)
+
+
+@given(st.floats(-6000, 6000), st.floats(-6000, 6000))
+def test_one_that_is_not_trusted_is_never_asked_for_more_than_it_does(told_w: float, does_w: float) -> None:
+    followers = Followers()
+    one = replace(fleet_of(1)[0], setpoint_w=told_w, power_w=does_w)
+    for second in range(40):
+        counted, _ = followers.look([one], float(second))
+    if not followers.trusted(one.name):
+        assert counted[0].max_charge_w == max(0.0, does_w)
+        assert counted[0].max_discharge_w == max(0.0, -does_w)

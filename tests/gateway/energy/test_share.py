@@ -1,0 +1,152 @@
+"""Laws of sharing: inside every interval, outside every dead band, to the target where that can be done."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.energy.resource import Kind, Resource
+from gateway.energy.share import TAPER_S, share
+
+EPS = 1e-3
+POWERS = st.floats(0, 50_000).map(lambda value: round(value, 1))
+
+
+@st.composite
+def resources(draw: st.DrawFn, dead_bands: bool = True) -> list[Resource]:
+    found = []
+    for number in range(draw(st.integers(1, 6))):
+        charge, discharge = draw(POWERS), draw(POWERS)
+        band = draw(st.floats(0, 3000)) if dead_bands else 0.0
+        found.append(
+            Resource(
+                f"E{number}",
+                charge,
+                discharge,
+                kind=draw(st.sampled_from(Kind)),
+                min_charge_w=band,
+                min_discharge_w=band,
+                soc_pct=draw(st.none() | st.floats(0, 100)),
+                capacity_wh=draw(st.none() | st.floats(10_000, 100_000)),
+                floor_pct=draw(st.floats(0, 60)),
+                ceiling_pct=draw(st.floats(60, 100)),
+                wanted_pct=draw(st.none() | st.floats(0, 100)),
+                departure=draw(st.none() | st.floats(-1000, 100_000)),
+                rank=draw(st.integers(0, 2)),
+                wear_per_kwh=draw(st.sampled_from([0.0, 3.0, 8.0])),
+                setpoint_w=draw(st.floats(-20_000, 20_000)),
+                efficient_w=draw(st.sampled_from([0.0, 2500.0])),
+            )
+        )
+    return found
+
+
+def limits(one: Resource) -> tuple[float, float]:
+    low, high = one.max_discharge_w, one.max_charge_w
+    if one.soc_pct is not None and one.capacity_wh is not None:
+        low = min(
+            low,
+            max(0.0, one.soc_pct - one.floor_pct) / 100 * one.capacity_wh * one.discharge_efficiency * 3600 / TAPER_S,
+        )
+        high = min(
+            high,
+            max(0.0, one.ceiling_pct - one.soc_pct) / 100 * one.capacity_wh / one.charge_efficiency * 3600 / TAPER_S,
+        )
+    low = low if low >= max(one.min_discharge_w, 1e-6) else 0.0
+    high = high if high >= max(one.min_charge_w, 1e-6) else 0.0
+    return -low, high
+
+
+@given(st.floats(-200_000, 200_000), resources())
+def test_every_share_can_be_run(target_w: float, fleet: list[Resource]) -> None:
+    for one in fleet:
+        power_w = share(target_w, fleet).power_w[one.name]
+        low_w, high_w = limits(one)
+        assert low_w - EPS <= power_w <= high_w + EPS
+        if power_w > EPS:
+            assert power_w >= one.min_charge_w - EPS
+        if power_w < -EPS:
+            assert power_w <= -one.min_discharge_w + EPS
+
+
+@given(st.floats(-200_000, 200_000), resources(dead_bands=False))
+def test_shares_add_up_to_the_target_where_that_is_feasible(target_w: float, fleet: list[Resource]) -> None:
+    lowest, highest = sum(limits(one)[0] for one in fleet), sum(limits(one)[1] for one in fleet)
+    feasible = min(max(target_w, lowest), highest)
+    assert share(target_w, fleet).total_w == pytest.approx(feasible, abs=0.5)
+
+
+@given(st.floats(-60_000, 60_000), resources())
+def test_with_dead_bands_the_sum_never_passes_the_target(target_w: float, fleet: list[Resource]) -> None:
+    fleet = [Resource(**{name: getattr(one, name) for name in one.__slots__} | {"wanted_pct": None}) for one in fleet]
+    done = share(target_w, fleet)
+    assert done.total_w * target_w >= 0
+    assert abs(done.total_w) <= abs(target_w) + EPS
+    assert done.short_w == pytest.approx(target_w - done.total_w)
+
+
+@given(st.floats(0, 60_000), resources())
+def test_with_dead_bands_it_is_nearly_as_good_as_trying_every_choice(target_w: float, fleet: list[Resource]) -> None:
+    fleet = [Resource(**{name: getattr(one, name) for name in one.__slots__} | {"wanted_pct": None}) for one in fleet]
+    best = 0.0
+    for runs in product([False, True], repeat=len(fleet)):
+        low = sum(one.min_discharge_w for one, on in zip(fleet, runs, strict=True) if on and limits(one)[0])
+        high = sum(-limits(one)[0] for one, on in zip(fleet, runs, strict=True) if on)
+        if low <= target_w:
+            best = max(best, min(high, target_w))
+    band = max(one.min_discharge_w for one in fleet)
+    assert -share(-target_w, fleet).total_w >= best - band - EPS
+
+
+def car(name: str, **more: object) -> Resource:
+    base: dict[str, object] = {
+        "name": name, "max_charge_w": 6000.0, "max_discharge_w": 6000.0,
+        "soc_pct": 60.0, "capacity_wh": 40_000.0, "floor_pct": 30.0,
+    }  # fmt: skip
+    return Resource(**(base | more))  # type: ignore[arg-type]
+
+
+def test_cars_come_to_their_floors_together() -> None:
+    done = share(-9000.0, [car("A", soc_pct=50.0), car("B", soc_pct=40.0), car("C", soc_pct=70.0)])
+    assert done.total_w == pytest.approx(-9000.0)
+    assert done.power_w["C"] < done.power_w["A"] < 0
+
+
+def test_few_run_well_rather_than_many_badly() -> None:
+    done = share(-2000.0, [car(f"C{number}") for number in range(10)])
+    assert sum(1 for power in done.power_w.values() if power) == 1
+
+
+def test_small_changes_of_the_target_do_not_make_cars_take_turns() -> None:
+    fleet = [car(f"C{number}", soc_pct=60.0 + number / 10) for number in range(8)]
+    seen = set()
+    for step in range(200):
+        target_w = -16_000.0 + (400.0 if step % 2 else -400.0)
+        done = share(target_w, fleet)
+        fleet = [car(one.name, soc_pct=one.soc_pct, setpoint_w=done.power_w[one.name]) for one in fleet]
+        seen.add(frozenset(name for name, power in done.power_w.items() if power))
+    assert len(seen) <= 2
+
+
+def test_who_leaves_soon_charges_first_and_others_pay_for_it() -> None:
+    leaving = car("L", soc_pct=30.0, wanted_pct=60.0, departure=2.5 * 3600)
+    done = share(0.0, [leaving, car("S", soc_pct=90.0, kind=Kind.STORAGE)])
+    assert done.power_w["L"] > 5000
+    assert done.total_w == pytest.approx(0.0, abs=1e-6)
+
+
+def test_a_hard_target_beats_the_departure() -> None:
+    leaving = car("L", soc_pct=30.0, wanted_pct=60.0, departure=2.5 * 3600)
+    assert share(-6000.0, [leaving, car("S", soc_pct=90.0)]).total_w == pytest.approx(-6000.0)
+
+
+def test_renewable_energy_goes_to_the_storage_first() -> None:
+    done = share(4000.0, [car("A"), car("S", kind=Kind.STORAGE, rank=0)])
+    assert done.power_w == {"A": 0.0, "S": pytest.approx(4000.0)}
+
+
+def test_nobody_to_share_with() -> None:
+    assert share(-5000.0, []).short_w == -5000.0
