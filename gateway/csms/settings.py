@@ -1,0 +1,69 @@
+"""What the CSMS is told by the configuration. Values only; `gateway/config.py` reads them from the file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+
+
+class UnknownStations(StrEnum):
+    """What happens to a station that nobody registered."""
+
+    ACCEPT = "accept"
+    PENDING = "pending"  # it is answered Pending until somebody registers it
+    REJECT = "reject"  # the handshake is answered 404
+
+
+class UnknownTokens(StrEnum):
+    """What happens to an idToken that nobody registered."""
+
+    ACCEPT = "accept"
+    REJECT = "reject"  # Invalid
+
+
+@dataclass(frozen=True, slots=True)
+class StationSettings:
+    """One registered station.
+
+    `password_hash` is `security.hashed(...)`. Powers are magnitudes in W, per EVSE, and stand until the station states
+    its own; `fallback_limit_w` is what it may charge when nobody commands it (0 unless a site says otherwise).
+    """
+
+    id: str
+    password_hash: str | None = None
+    vendor_profile: str | None = None
+    security_profile: int | None = None
+    max_charge_w: float | None = None
+    max_discharge_w: float | None = None
+    fallback_limit_w: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CsmsSettings:
+    """The CSMS as a whole."""
+
+    host: str = "127.0.0.1"
+    port: int = 9000
+    path: str = "/ocpp"
+    stations: tuple[StationSettings, ...] = ()
+    unknown_stations: UnknownStations = UnknownStations.REJECT
+    unknown_tokens: UnknownTokens = UnknownTokens.REJECT
+    security_profile: int = 0  # 0 none, 1 basic, 2 TLS and basic, 3 mutual TLS
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    tls_ca: Path | None = None  # whose stations are believed (profile 3)
+    heartbeat_s: int = 300
+    pending_retry_s: int = 30
+    answer_within_s: float = 30.0
+    inventory: bool = True  # ask a station what it is (GetBaseReport, GetConfiguration) after it has booted
+    fallback_limit_w: float = 0.0  # the stack-level-0 TxDefaultProfile
+    max_message: int = 128 * 1024  # characters
+    max_stations: int = 5000
+    max_unknown: int = 100  # stations that are not registered
+    max_handshakes_per_s: float = 200.0
+    max_calls_per_s: float = 50.0  # of one station, over a burst of `max_burst`
+    max_burst: int = 500
+    compression: bool = False  # RFC 7692; it costs 40 kB a station and half the rate
+    vendor_profiles: Path | None = None  # a folder with the site's own
+    tokens: tuple[tuple[str, str], ...] = field(default=())  # (idToken, status)

@@ -1,0 +1,127 @@
+"""Transactions as stations tell them: early, late, twice, out of order, or not at all.
+
+A transaction is known by its station and id. 2.x tells its life in numbered events that may come hours later and in any
+order (E04, E12, E13); 1.6 asks us for an id at the start and tells the end. The book keeps one truth of each and says
+what is new in a message; it reports nothing itself.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+KEPT = 20_000  # ended transactions of all stations
+SEEN = 64  # event numbers of one transaction that are remembered to know a repetition
+
+
+@dataclass(slots=True)
+class Transaction:
+    """One transaction. Times are Unix time as the station told them; energies in Wh, + both ways."""
+
+    ref: str
+    station: str
+    id: str
+    evse: int
+    connector: int | None = None
+    id_token: str | None = None
+    started_at: float | None = None
+    stopped_at: float | None = None
+    stop_reason: str | None = None
+    operation_mode: str | None = None
+    charging_state: str | None = None
+    meter_start_wh: float | None = None
+    energy_charged_wh: float | None = None
+    energy_discharged_wh: float | None = None
+    reservation: int | None = None
+    remote_start: int | None = None
+    announced: bool = False  # whether the core was told that it began
+    seen: OrderedDict[tuple[object, ...], None] = field(default_factory=OrderedDict)
+
+    @property
+    def active(self) -> bool:
+        """Whether it has not ended, as far as we were told."""
+        return self.stopped_at is None
+
+    def repeats(self, *mark: object) -> bool:
+        """Whether this event was told before; it is remembered from now on."""
+        if mark in self.seen:
+            return True
+        self.seen[mark] = None
+        if len(self.seen) > SEEN:
+            self.seen.popitem(last=False)
+        return False
+
+
+class Transactions:
+    """The book of all transactions of all stations, in the order they were heard of."""
+
+    def __init__(self) -> None:
+        self._all: OrderedDict[tuple[str, str], Transaction] = OrderedDict()
+        self._active: dict[tuple[str, int], Transaction] = {}
+        self._last_number = 0
+
+    def next_number(self, wall: float) -> int:
+        """An id for a 1.6 transaction. Larger than any before it, also those given before a restart: ids count on from
+        the seconds since 2020, which a station cannot use up."""
+        self._last_number = max(self._last_number + 1, int(wall) - 1_577_836_800)
+        return self._last_number
+
+    def get(self, station: str, transaction: str) -> Transaction | None:
+        """The transaction of that id."""
+        return self._all.get((station, transaction))
+
+    def by_ref(self, ref: str) -> Transaction | None:
+        """The transaction of that reference, `<station>/<id>`."""
+        station, _, transaction = ref.partition("/")
+        return self.get(station, transaction)
+
+    def open(self, station: str, transaction: str, evse: int) -> Transaction:
+        """The transaction of that id, new where it is not known."""
+        known = self._all.get((station, transaction))
+        if known is not None:
+            return known
+        new = Transaction(f"{station}/{transaction}", station, transaction, evse)
+        self._all[(station, transaction)] = new
+        self._forget_old()
+        return new
+
+    def activate(self, transaction: Transaction) -> Transaction | None:
+        """It is now the one on its EVSE; returns another that was, whose end was lost."""
+        place = (transaction.station, transaction.evse)
+        before = self._active.get(place)
+        self._active[place] = transaction
+        return before if before is not None and before is not transaction and before.active else None
+
+    def active_at(self, station: str, evse: int) -> Transaction | None:
+        """The transaction that runs on an EVSE."""
+        found = self._active.get((station, evse))
+        return found if found is not None and found.active else None
+
+    def active_of(self, station: str) -> list[Transaction]:
+        """The transactions that run on a station."""
+        return [t for (name, _), t in self._active.items() if name == station and t.active]
+
+    def concurrent(self, token: str, besides: Transaction | None) -> bool:
+        """Whether a token is in another running transaction."""
+        folded = token.casefold()
+        return any(
+            t.active and t is not besides and t.id_token is not None and t.id_token.casefold() == folded
+            for t in self._active.values()
+        )
+
+    def of(self, station: str, token: str | None = None, active: bool | None = None) -> Iterator[Transaction]:
+        """Those of a station, newest first."""
+        for t in reversed(self._all.values()):
+            if t.station != station or (active is not None and t.active is not active):
+                continue
+            if token is None or (t.id_token is not None and t.id_token.casefold() == token.casefold()):
+                yield t
+
+    def _forget_old(self) -> None:
+        while len(self._all) > KEPT:
+            key, oldest = next(iter(self._all.items()))
+            if oldest.active:
+                self._all.move_to_end(key)  # what runs is kept, and the next oldest goes
+                key = next((k for k, t in self._all.items() if not t.active), key)
+            del self._all[key]

@@ -1,0 +1,145 @@
+"""What an OCPP 2.1 station says beyond 2.0.1: bidirectional needs, dynamic schedules, priority charging, DER events."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from gateway.csms import setpoint, v201
+from gateway.csms.station import Evse, Handlers, Station
+from gateway.model.event import FaultCleared, FaultRaised, NeedsStated, PowerLimits, VehicleNeeds
+from protocols.ocpp.schema import Payload
+from protocols.ocpp.times import parse
+
+# EnergyTransferModeEnumType. DC_BPT also stands for a CHAdeMO car, for which 2.1 has no word (our reading).
+BIDIRECTIONAL = frozenset({"AC_BPT", "AC_BPT_DER", "DC_BPT", "DC_ACDP_BPT"})
+TRANSFERS = (
+    "AC_single_phase",
+    "AC_two_phase",
+    "AC_three_phase",
+    "DC",
+    "AC_BPT",
+    "AC_BPT_DER",
+    "AC_DER",
+    "DC_BPT",
+    "DC_ACDP",
+    "DC_ACDP_BPT",
+    "WPT",
+)
+_CONTROL = {"ScheduledControl": "scheduled", "DynamicControl": "dynamic"}
+
+
+def authorize(station: Station, payload: Payload) -> Payload:
+    """Q01.FR.01, Q01.FR.08: the allowed energy transfers, where the token says which and the station can do V2X."""
+    answer = v201.authorize(station, payload)
+    token = station.context.tokens.get(payload["idToken"]["idToken"])
+    if answer["idTokenInfo"]["status"] == "Accepted" and token is not None and token.energy_transfer and _v2x(station):
+        answer["allowedEnergyTransfer"] = list(token.energy_transfer)
+    return answer
+
+
+def _v2x(station: Station) -> bool:
+    return any(name[0] == "V2XChargingCtrlr" for name in station.variables)
+
+
+def allowed_transfers(station: Station, evse: Evse) -> tuple[str, ...]:
+    """The energy transfers that the token of the running transaction may use."""
+    transaction = station.context.transactions.active_at(station.id, evse.number)
+    token = None if transaction is None or not transaction.id_token else transaction.id_token
+    known = station.context.tokens.get(token) if token else None
+    return known.energy_transfer if known is not None and known.energy_transfer else TRANSFERS
+
+
+def notify_ev_charging_needs(station: Station, payload: Payload) -> Payload:
+    """Q01.FR.03-07, Q02.FR.01: a permitted transfer is Accepted, and a profile follows at once."""
+    evse, needs = station.evse(payload["evseId"]), payload["chargingNeeds"]
+    requested = needs["requestedEnergyTransfer"]
+    if requested not in allowed_transfers(station, evse):
+        return {"status": "Rejected", "statusInfo": {"reasonCode": "NotAllowed"}}
+    evse.bidirectional = requested in BIDIRECTIONAL
+    stated = vehicle_needs(needs)
+    station.context.report(NeedsStated(evse.name, station.context.clock.now(), stated))
+    if station.context.transactions.active_at(station.id, evse.number) is None:
+        return {"status": "NoChargingProfile"}
+    station.later(setpoint.prime(station, evse))
+    return {"status": "Accepted"}
+
+
+def vehicle_needs(needs: Mapping[str, Any]) -> VehicleNeeds:
+    """ChargingNeedsType as the core's model. Powers there are magnitudes; energy requests are signed Wh."""
+    requested = needs["requestedEnergyTransfer"]
+    bidirectional = requested in BIDIRECTIONAL
+    v2x = needs.get("v2xChargingParameters", {})
+    dc, ac = needs.get("dcChargingParameters", {}), needs.get("acChargingParameters", {})
+    charge = _phases(v2x, "maxChargePower")
+    if charge is None:
+        charge = dc.get("evMaxPower", dc.get("evMaxCurrent", 0.0) * dc.get("evMaxVoltage", 0.0))
+    if not charge and ac:
+        charge = ac["evMaxCurrent"] * ac["evMaxVoltage"]
+    limits = PowerLimits(
+        max_charge_w=abs(charge or 0.0),
+        max_discharge_w=abs(_phases(v2x, "maxDischargePower") or 0.0) if bidirectional else 0.0,
+        min_charge_w=abs(_phases(v2x, "minChargePower") or 0.0),
+        min_discharge_w=abs(_phases(v2x, "minDischargePower") or 0.0) if bidirectional else 0.0,
+    )
+    return VehicleNeeds(
+        limits=limits,
+        bidirectional=bidirectional,
+        energy_transfer=requested,
+        control_mode=_CONTROL[needs.get("controlMode", "ScheduledControl")],
+        target_energy_wh=v2x.get("evTargetEnergyRequest", dc.get("energyAmount", ac.get("energyAmount"))),
+        min_energy_wh=v2x.get("evMinEnergyRequest"),
+        max_energy_wh=v2x.get("evMaxEnergyRequest"),
+        min_v2x_energy_wh=v2x.get("evMinV2XEnergyRequest"),
+        max_v2x_energy_wh=v2x.get("evMaxV2XEnergyRequest"),
+        soc_pct=dc.get("stateOfCharge"),
+        target_soc_pct=v2x.get("targetSoC", dc.get("fullSoC")),
+        departure=parse(needs.get("departureTime")),
+        battery_capacity_wh=dc.get("evEnergyCapacity"),
+    )
+
+
+def _phases(values: Mapping[str, Any], name: str) -> float | None:
+    """A power over all phases: the plain field is L1 where L2 or L3 are given, else the sum."""
+    found = [abs(values[key]) for key in (name, f"{name}_L2", f"{name}_L3") if key in values]
+    return sum(found) if found else None
+
+
+def pull_dynamic_schedule_update(station: Station, payload: Payload) -> Payload:
+    """K28.FR.07, K28.FR.12: the value that the profile shall have now."""
+    for evse in station.evses.values():
+        held = evse.installed
+        if held is not None and held.profile == payload["chargingProfileId"]:
+            return {"status": "Accepted", "scheduleUpdate": setpoint.update_of(held.mode, held.power_w)}
+    return {"status": "Rejected", "statusInfo": {"reasonCode": "InvalidProfile"}}
+
+
+def notify_priority_charging(station: Station, payload: Payload) -> Payload:
+    """K21, K22: the driver wants to charge; no set-point is obeyed while it is so."""
+    transaction = station.context.transactions.get(station.id, payload["transactionId"])
+    if transaction is not None and transaction.active:
+        station.evse(transaction.evse).priority = payload["activated"]
+    return {}
+
+
+def notify_der_alarm(station: Station, payload: Payload) -> Payload:
+    """R05: the grid's rules have taken over, or let go. The message names no EVSE, so it holds for all."""
+    now, code = station.context.clock.now(), f"DER:{payload['controlType']}"
+    text: str = payload.get("gridEventFault", payload.get("extraInfo", ""))
+    for evse in station.evses.values():
+        if payload.get("alarmEnded", False):
+            station.context.report(FaultCleared(evse.name, now, code))
+        else:
+            station.context.report(FaultRaised(evse.name, now, code, text))
+    return {}
+
+
+HANDLERS: Handlers = v201.HANDLERS | {
+    "Authorize": authorize,
+    "NotifyDERAlarm": notify_der_alarm,
+    "NotifyDERStartStop": v201.taken,
+    "NotifyEVChargingNeeds": notify_ev_charging_needs,
+    "NotifyPriorityCharging": notify_priority_charging,
+    "PullDynamicScheduleUpdate": pull_dynamic_schedule_update,
+    "ReportDERControl": v201.taken,
+}
