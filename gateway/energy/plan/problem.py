@@ -1,0 +1,124 @@
+"""What a plan is made from, and what it is: values only.
+
+Time is cut into equal steps on the wall clock's grid; the first one may have begun already. Power is the mean over a
+step in W at the meter, + into the vehicle; energy is Wh in the battery.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+LEAST_STEP_S = 60.0  # a first step shorter than this is left out
+
+
+@dataclass(frozen=True, slots=True)
+class Want:
+    """Energy (Wh in the battery) wanted by a moment (Unix time). What is missing then costs `per_kwh` each."""
+
+    at: float
+    energy_wh: float
+    per_kwh: float
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """One car's stay, now or later, or a storage that always stays. Times are Unix time.
+
+    `floor_wh` and `ceiling_wh` bound the energy in the battery; one that comes below its floor is not discharged, and
+    `value_per_kwh` is what a kWh left in it at the end of the horizon is worth (None: the planner's own figure).
+    """
+
+    name: str
+    energy_wh: float
+    capacity_wh: float
+    max_charge_w: float
+    max_discharge_w: float
+    start: float = -math.inf
+    end: float = math.inf
+    floor_wh: float = 0.0
+    ceiling_wh: float = math.inf
+    charge_efficiency: float = 0.94
+    discharge_efficiency: float = 0.94
+    wear_per_kwh: float = 0.0
+    wants: tuple[Want, ...] = ()
+    value_per_kwh: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A site's next day or two. Series have one value per step from `start`, on the grid of steps; `wall` is now.
+
+    `contract_w`: the average of each demand window may not exceed it, but for a heavy price. `demand_charge_per_kw` is
+    paid for the highest window above `peak_so_far_w`. `imported_wh` is what the running window has drawn already.
+    `sell` above `buy` is cut to it: a meter cannot earn by import and export at once.
+    """
+
+    wall: float
+    start: float
+    step_s: float
+    load_w: tuple[float, ...]
+    pv_w: tuple[float, ...]
+    buy: tuple[float, ...]
+    sell: tuple[float, ...]
+    visits: tuple[Visit, ...] = ()
+    import_w: float = math.inf
+    export_w: float = math.inf
+    contract_w: float | None = None
+    demand_charge_per_kw: float = 0.0
+    peak_so_far_w: float = 0.0
+    window_s: float = 1800.0
+    imported_wh: float = 0.0
+
+    def __post_init__(self) -> None:
+        lengths = {len(self.load_w), len(self.pv_w), len(self.buy), len(self.sell)}
+        if len(lengths) != 1 or not self.load_w:
+            raise ValueError(f"load, PV and prices must have the same number of steps, not {sorted(lengths)}")
+        every = (*self.load_w, *self.pv_w, *self.buy, *self.sell)
+        if not all(map(math.isfinite, every)):
+            raise ValueError("load, PV and prices must be finite")
+        if self.step_s <= 0 or not self.start <= self.wall < self.start + self.step_s:
+            raise ValueError("the first step must hold the present moment")
+
+    @property
+    def steps(self) -> int:
+        return len(self.load_w)
+
+    def hours(self) -> list[float]:
+        """How long each step lasts from now, h."""
+        first = max(self.start + self.step_s - self.wall, LEAST_STEP_S)
+        return [first / 3600, *([self.step_s / 3600] * (self.steps - 1))]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to do, step by step from `start`. `power_w[t]` is the sum over all visits, `grid_w[t]` + import.
+
+    `cost` is money over the horizon, wear and missed wants included, less what is left in the batteries. `source` is
+    `optimum` or `rules`, and `reason` says why it is not the optimum, or how it was found.
+    """
+
+    wall: float
+    start: float
+    step_s: float
+    power_w: tuple[float, ...]
+    grid_w: tuple[float, ...]
+    visit_w: Mapping[str, tuple[float, ...]]
+    energy_wh: Mapping[str, tuple[float, ...]]
+    cost: float
+    source: str
+    reason: str
+    missed_wh: Mapping[str, float] = field(default_factory=dict)
+    over_contract_w: float = 0.0
+    iterations: int = 0
+
+    def step_at(self, wall: float) -> int | None:
+        """The step that holds `wall`, None outside the plan."""
+        step = int((wall - self.start) // self.step_s)
+        return step if 0 <= step < len(self.power_w) else None
+
+
+def grid_start(wall: float, step_s: float) -> float:
+    """The beginning of the step that holds `wall`."""
+    return math.floor(wall / step_s) * step_s

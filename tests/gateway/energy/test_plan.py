@@ -1,0 +1,211 @@
+"""The plan: an optimum that another way of counting confirms, within its limits, warm as good as cold, and never
+absent.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gateway.energy.plan import Planner, Problem, Visit, Want
+from gateway.energy.plan.planner import gather
+from gateway.energy.plan.problem import grid_start
+from gateway.energy.plan.rules import cost_of, rule_plan
+from gateway.energy.plan.solve import solve
+
+MIDNIGHT = 1_800_000_000.0 - 1_800_000_000.0 % 86_400
+STEP_S = 1800.0
+VALUE = 15.0  # of a kWh left over
+
+
+def day(seed: int, wall: float, steps: int, visits: tuple[Visit, ...] = (), **more: object) -> Problem:
+    """A store with PV on the roof and a tariff with a cheap night and a dear evening; the same hours whatever the
+    horizon.
+    """
+    start = grid_start(wall, STEP_S)
+    load, pv, buy = [], [], []
+    for step in range(steps):
+        at = start + step * STEP_S
+        hour, noise = at % 86_400 / 3600, random.Random(f"{seed} {at}")
+        load.append(12_000 + 8000 * math.sin((hour - 8) / 24 * 2 * math.pi) + 2000 * noise.random())
+        pv.append(
+            max(0.0, 30_000 * math.sin((hour - 6) / 12 * math.pi)) * (0.5 + 0.5 * noise.random())
+            if 6 < hour < 18
+            else 0.0
+        )
+        buy.append((15.0 if hour < 6 else 45.0 if 17 <= hour < 21 else 28.0) + noise.random())
+    made: dict[str, object] = {
+        "import_w": 60_000, "export_w": 20_000, "contract_w": 40_000, "demand_charge_per_kw": 30.0, "peak_so_far_w":
+        10_000,
+    }  # fmt: skip
+    return Problem(wall, start, STEP_S, tuple(load), tuple(pv), tuple(buy), (8.0,) * steps, visits, **(made | more))  # type: ignore[arg-type]
+
+
+def fleet(seed: int, size: int, wall: float) -> tuple[Visit, ...]:
+    r = random.Random(seed)
+    found = [Visit("storage", 20_000, 40_000, 20_000, 20_000, floor_wh=4000, wear_per_kwh=3.0, value_per_kwh=VALUE)]
+    for number in range(size):
+        capacity = r.choice([40_000.0, 62_000.0])
+        begin = wall + STEP_S * r.randint(0, 30)
+        end = begin + STEP_S * r.randint(10, 30)
+        want = Want(end, 0.8 * capacity, 300.0)
+        found.append(
+            Visit(
+                f"car{number}",
+                r.uniform(0.35, 0.7) * capacity,
+                capacity,
+                6000,
+                6000,
+                begin,
+                end,
+                0.3 * capacity,
+                wear_per_kwh=4.0,
+                wants=(want,),
+                value_per_kwh=VALUE,
+            )
+        )
+    return tuple(found)
+
+
+@st.composite
+def problems(draw: st.DrawFn) -> Problem:
+    wall = MIDNIGHT + draw(st.integers(0, 47)) * STEP_S + draw(st.floats(0, 1700))
+    seed, size, steps = draw(st.integers(0, 999)), draw(st.integers(0, 5)), draw(st.integers(4, 60))
+    contract_w = draw(st.none() | st.floats(5_000, 60_000))
+    return day(seed, wall, steps, fleet(seed, size, wall), contract_w=contract_w, imported_wh=draw(st.floats(0, 5000)))
+
+
+@given(problems())
+@settings(max_examples=60)
+def test_the_optimum_keeps_every_limit_and_costs_what_it_says(problem: Problem) -> None:
+    plan, _ = solve(problem)
+    hours = problem.hours()
+    for visit in problem.visits:
+        series = plan.visit_w.get(visit.name, (0.0,) * problem.steps)
+        energy = visit.energy_wh
+        for step, power_w in enumerate(series):
+            begin = problem.wall if step == 0 else problem.start + step * STEP_S
+            assert -visit.max_discharge_w - 1 <= power_w <= visit.max_charge_w + 1
+            if begin < visit.start - 1 or begin + hours[step] * 3600 > visit.end + 1 + STEP_S * (step == 0):
+                assert power_w == 0
+            eta = visit.charge_efficiency if power_w > 0 else 1 / visit.discharge_efficiency
+            energy += power_w * eta * hours[step]
+            assert min(visit.floor_wh, visit.energy_wh) - 2 <= energy <= visit.capacity_wh + 2
+    net = [load - pv + power for load, pv, power in zip(problem.load_w, problem.pv_w, plan.power_w, strict=True)]
+    assert all(grid >= one - 1 for grid, one in zip(plan.grid_w, net, strict=True))
+    assert all(grid >= -problem.export_w - 1 for grid in plan.grid_w)
+    assert plan.cost == pytest.approx(cost_of(problem, dict(plan.visit_w)), rel=2e-3, abs=2.0)
+
+
+@given(problems())
+@settings(max_examples=40)
+def test_no_rule_beats_the_optimum(problem: Problem) -> None:
+    plan, _ = solve(problem)
+    assert plan.cost <= rule_plan(problem, "to compare").cost + 0.002 * abs(plan.cost) + 2.0
+
+
+@given(problems(), st.integers(0, 7200))
+@settings(max_examples=40)
+def test_a_warm_start_changes_the_work_and_not_the_answer(problem: Problem, later_s: int) -> None:
+    _, basis = solve(problem)
+    wall = problem.wall + later_s
+    moved = day(7, wall, problem.steps, problem.visits[:-1] if later_s % 2 else problem.visits)
+    warm, _ = solve(moved, basis)
+    cold, _ = solve(moved)
+    assert warm.cost == pytest.approx(cold.cost, rel=1e-6, abs=1e-3)
+
+
+def test_five_minutes_later_there_is_next_to_nothing_to_do() -> None:
+    """Counted in iterations, not in milliseconds."""
+    first, basis = solve(day(1, MIDNIGHT + 1, 96, fleet(1, 20, MIDNIGHT)))
+    again, _ = solve(day(1, MIDNIGHT + 301, 96, fleet(1, 20, MIDNIGHT)), basis)
+    assert again.iterations <= first.iterations / 5
+
+
+def roll(seed: int, hours: int, ahead: int, rules: bool) -> tuple[float, float]:
+    """Two days lived through, planning each half hour with perfect foresight; its cost beside that of the one
+    optimum.
+    """
+    steps = hours * 2
+    start_fleet = fleet(seed, 8, MIDNIGHT)
+    now_wh = {visit.name: visit.energy_wh for visit in start_fleet}
+    done: dict[str, list[float]] = {visit.name: [] for visit in start_fleet}
+    planner, peak_w = Planner(), 10_000.0
+    for step in range(steps):
+        wall = MIDNIGHT + step * STEP_S
+        visits = tuple(
+            replace(visit, energy_wh=now_wh[visit.name], wants=tuple(want for want in visit.wants if want.at > wall))
+            for visit in start_fleet
+            if visit.end > wall
+        )
+        problem = day(seed, wall, ahead * 2, visits, peak_so_far_w=peak_w)
+        plan = rule_plan(problem, "to compare") if rules else planner.plan(problem, wall)[0]
+        for visit in start_fleet:
+            power_w = plan.visit_w[visit.name][0] if visit.name in plan.visit_w else 0.0
+            done[visit.name].append(power_w)
+            now_wh[visit.name] += (
+                power_w * (visit.charge_efficiency if power_w > 0 else 1 / visit.discharge_efficiency) / 2
+            )
+        peak_w = max(peak_w, plan.grid_w[0])
+    whole = day(seed, MIDNIGHT, steps, start_fleet)
+    return cost_of(whole, {name: tuple(series) for name, series in done.items()}), solve(whole)[0].cost
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_rolling_with_perfect_foresight_is_within_one_percent_and_rules_are_not(seed: int) -> None:
+    lived, best = roll(seed, 48, 30, rules=False)
+    by_rules, _ = roll(seed, 48, 30, rules=True)
+    assert best <= lived * (1 + 1e-6)
+    assert lived <= best * 1.01
+    assert by_rules > best * 1.01
+
+
+def test_a_solver_without_time_leaves_the_rules_and_says_so_once() -> None:
+    problem = day(1, MIDNIGHT, 96, fleet(1, 30, MIDNIGHT))
+    planner = Planner(within_s=0.0)
+    plan, events = planner.plan(problem, 10.0)
+    assert plan.source == "rules"
+    assert [event.code for event in events] == ["plan_fell_back"]
+    assert planner.plan(problem, 20.0)[1] == []
+    planner.within_s = 30.0
+    plan, events = planner.plan(problem, 30.0)
+    assert plan.source == "optimum"
+    assert [event.code for event in events] == ["plan_recovered"]
+
+
+def test_a_contract_that_cannot_be_kept_still_gives_a_plan_and_the_figure() -> None:
+    plan, _ = solve(day(1, MIDNIGHT + 12 * 3600, 24, contract_w=1000.0))
+    assert plan.source == "optimum"
+    assert plan.over_contract_w > 5000
+
+
+def test_a_car_below_its_floor_is_brought_back_to_it() -> None:
+    low = Visit("low", 4000, 40_000, 6000, 6000, floor_wh=12_000)
+    plan, _ = solve(day(1, MIDNIGHT, 48, (low,)))
+    assert plan.energy_wh["low"][4] >= 11_999
+
+
+def test_nobody_discharges_at_negative_prices() -> None:
+    problem = day(1, MIDNIGHT, 24, fleet(1, 4, MIDNIGHT))
+    plan, _ = solve(replace(problem, buy=(-5.0,) * 12 + problem.buy[12:], sell=(-6.0,) * 24))
+    assert all(power_w >= -1e-6 for series in plan.visit_w.values() for power_w in series[:12])
+
+
+def test_a_great_many_cars_are_gathered_without_losing_any() -> None:
+    problem = day(1, MIDNIGHT, 96, fleet(5, 400, MIDNIGHT))
+    small = gather(problem)
+    assert len(small.visits) <= 60
+    assert sum(one.capacity_wh for one in small.visits) == pytest.approx(sum(one.capacity_wh for one in problem.visits))
+    assert gather(problem, 10_000) is problem
+    assert solve(small)[0].source == "optimum"
+
+
+@pytest.mark.parametrize("wrong", [{"buy": (1.0,)}, {"load_w": (math.nan,) * 4}, {"wall": MIDNIGHT + 5000}])
+def test_a_problem_that_makes_no_sense_is_refused(wrong: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match="must"):
+        replace(day(1, MIDNIGHT, 4), **wrong)  # type: ignore[arg-type]
