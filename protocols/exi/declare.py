@@ -107,7 +107,7 @@ AtMostOneOf = Annotated[T | None, OPTIONAL_CHOICE]
 class Particles(NamedTuple):
     """Content that fields in a row can't say (groups that repeat, pairs that go together), as nested particles.
 
-    Fields are named by strings; `kind` is `sequence` or `choice`; ANY stands for the wildcard.
+    Fields are named by strings, with `?` if they may be absent; `kind` is `sequence` or `choice`; ANY is the wildcard.
     """
 
     kind: str

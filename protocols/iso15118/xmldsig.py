@@ -32,7 +32,7 @@ class CanonicalizationMethod:
     Algorithm: Attribute[str]
 
 
-@element(XMLDSIG, mixed=True, content=Particles("sequence", ("HMACOutputLength", WILDCARDS)))
+@element(XMLDSIG, mixed=True, content=Particles("sequence", ("HMACOutputLength?", WILDCARDS)))
 class SignatureMethod:
     """The signature's algorithm, such as ecdsa-sha256; HMACOutputLength belongs to HMACs only."""
 
@@ -99,9 +99,9 @@ DSA_KEY = Particles(
     "sequence",
     (
         Particles("sequence", ("P", "Q"), 0, 1),
-        "G",
+        "G?",
         "Y",
-        "J",
+        "J?",
         Particles("sequence", ("Seed", "PgenCounter"), 0, 1),
     ),
 )

@@ -223,7 +223,7 @@ class AC_ChargeLoopReq(ChargeLoopReq):
 
 @element(AC)
 class AC_ChargeLoopRes(ChargeLoopRes):
-    """The power the EVSE wants (negative to discharge), in its control mode; a frequency where the EV forms the grid."""
+    """The power the EVSE wants (negative to discharge), in its control mode; a frequency if the EV forms the grid."""
 
     EVSETargetFrequency: RationalNumber | None = None  # Hz
     CLResControlMode: Annotated[

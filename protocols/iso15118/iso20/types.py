@@ -1,8 +1,8 @@
 """What all messages of ISO 15118-20 are made of (namespace CommonTypes).
 
 Physical values are RationalNumbers, and the unit is nowhere on the wire: power W, reactive power var, energy Wh,
-voltage V, current A, frequency Hz, state of charge %, durations s, points in time Unix seconds (UTC). The messages themselves
-are in `common`, `dc` and `ac`; signatures in `..xmldsig`.
+voltage V, current A, frequency Hz, state of charge %, durations s, points in time Unix seconds (UTC). The messages
+themselves are in `common`, `dc` and `ac`; signatures in `..xmldsig`.
 
 Source: the schema's names, order and limits; meaning as agreed by the implementations in the field.
 """

@@ -1,0 +1,253 @@
+"""Codecs: bytes to messages and back, for documents and for the fragments that signatures are computed over.
+
+    codec = Codec("iso20-dc", modules)
+    data = codec.encode(DC_CableCheckReq(Header=...))     # LocalProtocolError if the message breaks its declaration
+    message = codec.decode(data)                          # RemoteProtocolError: where (path, bit offset) and why
+
+A stream is one header byte 0x80, the event code of the root element, and the element; fragments end with an event code of
+their own. Spare bytes at the end are ignored. Strings given by reference to the string table, and full lists in the wrong
+form of a known peer, are read by decoders of their own that are tried when the plain one fails.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+from types import ModuleType
+from typing import Any
+
+from protocols.errors import LocalProtocolError, RemoteProtocolError
+from protocols.exi import irregular
+from protocols.exi.check import faults
+from protocols.exi.decoder import Decoder, StringTables
+from protocols.exi.encoder import Encoder
+from protocols.exi.plain import from_plain, to_plain
+from protocols.exi.readers import Deviation, TableHit
+from protocols.exi.schema import Member, QName, Schema, Unroll, by_the_book
+
+HEADER = "10000000"  # distinguishing bits, no options, version 1
+LARGEST_STREAM = 1 << 20  # bytes; no message of the declared schemas comes near
+MOST_FAULTS = 3  # how many a message for people lists
+
+
+class ExiError(RemoteProtocolError):
+    """A stream that is not a message of its schema.
+
+    `path` is the element at fault, slash by slash from the root, `bit` the offset in the stream, `why` the reason.
+    """
+
+    def __init__(self, path: str, bit: int, why: str) -> None:
+        super().__init__(f"{path or 'stream'}, bit {bit}: {why}")
+        self.path = path
+        self.bit = bit
+        self.why = why
+
+
+class Codec:
+    """Documents of one schema set.
+
+    `modules` returns the modules with its declarations and is called on first use; `peers` are ways of unrolling full
+    lists (by name of the peer) that the lenient retry tries in their order, and that `encode` can be told to write.
+    """
+
+    def __init__(
+        self, name: str, modules: Callable[[], tuple[ModuleType, ...]], peers: dict[str, Unroll] | None = None
+    ) -> None:
+        self.name = name
+        self.peers = peers or {}
+        self._modules = modules
+        self._encoders: dict[str | None, Encoder] = {}
+        self._decoders: dict[tuple[str | None, bool], Decoder] = {}
+
+    @cached_property
+    def schema(self) -> Schema:
+        """The declarations, read as a set."""
+        return Schema(self.name, self._modules())
+
+    # -- messages to bytes
+
+    def encode(self, message: Any, *, element: str | None = None, peer: str | None = None) -> bytes:
+        """The stream of a message.
+
+        `element` names the element where the class does not (a local element in a fragment); `peer` writes full lists as
+        that peer expects them. LocalProtocolError lists what breaks the declaration.
+        """
+        code = self._root_code(message, element)
+        encoder = self._encoder(peer)
+        try:
+            bits = f"{HEADER}{code}{self._encode_root(encoder, message, element)}{self._tail}"
+        except Exception as error:
+            raise self._explain(message, element, error) from error
+        bits += "0" * (-len(bits) & 7)
+        return int(bits, 2).to_bytes(len(bits) >> 3, "big")
+
+    def _encode_root(self, encoder: Encoder, message: Any, element: str | None) -> str:
+        return encoder.function(message.__class__)(message)
+
+    def _explain(self, message: Any, element: str | None, error: Exception) -> LocalProtocolError:
+        found = []
+        for fault in faults(self.schema, message, element or type(message).__name__):
+            found.append(fault)
+            if len(found) == MOST_FAULTS:
+                break
+        return LocalProtocolError("; ".join(found) or f"{type(message).__name__} can't be encoded: {error!r}")
+
+    def _root_code(self, message: Any, element: str | None) -> str:
+        code = self._codes.get(message.__class__)
+        if code is None or element not in (None, type(message).__name__):
+            raise LocalProtocolError(f"{element or type(message).__name__} is no element of {self.name}")
+        return code
+
+    def _encoder(self, peer: str | None) -> Encoder:
+        known = self._encoders.get(peer)
+        if known is None:
+            known = self._encoders[peer] = Encoder(self._schema_for(peer), irregular.write)
+        return known
+
+    def _schema_for(self, peer: str | None) -> Schema:
+        if peer is None:
+            return self.schema
+        if peer not in self.peers:
+            raise LocalProtocolError(f"no ways of {peer} are known for {self.name}")
+        return Schema(self.name, self.schema.modules, self.peers[peer])
+
+    # -- bytes to messages
+
+    def decode(self, data: bytes, *, lenient: bool = True) -> Any:
+        """The message in a stream; ExiError (a RemoteProtocolError) if it is none. `lenient` tries the peers' ways, too."""
+        return self.decode_element(data, lenient=lenient)[1]
+
+    def decode_element(self, data: bytes, *, lenient: bool = True) -> tuple[str, Any]:
+        """The root element's name and the message in a stream."""
+        data = bytes(data)
+        if data[:1] != b"\x80":
+            raise ExiError("", 0, "the header is not 0x80 (EXI 1.0 without options)" if data else "is empty")
+        if len(data) > LARGEST_STREAM:
+            raise ExiError("", 0, f"{len(data)} bytes are more than the {LARGEST_STREAM} read here")
+        s = format(int.from_bytes(data, "big"), f"0{8 * len(data)}b")
+        try:
+            return self._decode(None, s, data)
+        except ExiError as strict:
+            for peer in self.peers if lenient else ():
+                try:
+                    return self._decode(peer, s, data)
+                except ExiError:
+                    continue
+            raise strict from None
+
+    def _decode(self, peer: str | None, s: str, data: bytes) -> tuple[str, Any]:
+        try:
+            return self._run(self._decoder(peer, False), s, data)
+        except TableHit:
+            decoder = self._decoder(peer, True)
+            assert decoder.tables is not None
+            decoder.tables.clear()
+            return self._run(decoder, s, data)
+
+    def _run(self, decoder: Decoder, s: str, data: bytes) -> tuple[str, Any]:
+        name = ""
+        try:
+            member = self._root(s)
+            name = member.qname.local
+            return name, self._decode_root(decoder, member, s, data)
+        except TableHit:
+            raise
+        except Exception as error:
+            raise locate(decoder, error, name, s) from error
+
+    def _root(self, s: str) -> Member:
+        width = self._width
+        bits = s[8 : 8 + width]
+        if len(bits) < width:
+            raise IndexError
+        index = int(bits, 2)
+        members = self._members
+        if index >= len(members):
+            raise Deviation(8, f"element number {index} of {len(members)}: foreign content")
+        member = members[index]
+        if member.cls is None or member.abstract:
+            raise Deviation(8, f"{member.qname.local} can't be a message")
+        return member
+
+    def _decode_root(self, decoder: Decoder, member: Member, s: str, data: bytes) -> Any:
+        assert member.cls is not None
+        return decoder.function(member.cls)(s, data, 8 + self._width)[0]
+
+    def _decoder(self, peer: str | None, tables: bool) -> Decoder:
+        known = self._decoders.get((peer, tables))
+        if known is None:
+            made = StringTables() if tables else None
+            known = self._decoders[peer, tables] = Decoder(self._schema_for(peer), irregular.read, made)
+        return known
+
+    # -- JSON
+
+    def to_plain(self, message: Any, element: str | None = None) -> dict[str, Any]:
+        """A message as a JSON-ready dictionary with the root element as its only key."""
+        return {element or type(message).__name__: to_plain(self.schema, message)}
+
+    def from_plain(self, plain: Any) -> tuple[str, Any]:
+        """The root element's name and the message of such a dictionary; LocalProtocolError if it is none."""
+        if not isinstance(plain, dict) or len(plain) != 1:
+            raise LocalProtocolError("a message is an object with one key, the root element")
+        ((name, inner),) = plain.items()
+        member = self._by_name.get(name)
+        if member is None or member.cls is None or member.abstract:
+            raise LocalProtocolError(f"{name} is no message of {self.name}")
+        return name, from_plain(self.schema, member.cls, inner, name)
+
+    # -- root elements
+
+    _tail = ""
+
+    @cached_property
+    def _members(self) -> tuple[Member, ...]:
+        return self.schema.roots
+
+    @cached_property
+    def _width(self) -> int:
+        """Bits of the root's event code: one production per global element and one for foreign ones (§8.4.1)."""
+        return len(self._members).bit_length()
+
+    @cached_property
+    def _codes(self) -> dict[type[Any], str]:
+        return {
+            m.cls: format(i, f"0{self._width}b")
+            for i, m in enumerate(self._members)
+            if m.cls is not None and not m.abstract
+        }
+
+    @cached_property
+    def _by_name(self) -> dict[str, Member]:
+        return {m.qname.local: m for m in self._members}
+
+
+def locate(decoder: Decoder, error: Exception, root: str, s: str) -> ExiError:
+    """What happened where, from the frames of the decoders that were at work."""
+    path, bit, what = [root] if root else [], 8, ""
+    trace = error.__traceback__
+    while trace is not None:
+        notes = decoder.notes.get(trace.tb_frame.f_code.co_filename)
+        if notes is not None and trace.tb_lineno < len(notes):
+            note = notes[trace.tb_lineno]
+            values = trace.tb_frame.f_locals
+            if note is not None:
+                bit, what = values.get("p", bit) + note.offset, note.what
+                if note.field:
+                    path.append(note.field)
+        trace = trace.tb_next
+    if isinstance(error, Deviation):
+        return ExiError("/".join(path), error.position, error.why)
+    if isinstance(error, IndexError | ValueError) or bit + 1 > len(s):
+        return ExiError("/".join(path), min(bit, len(s)), "the message ends here")
+    if isinstance(error, KeyError):
+        bits = str(error.args[0]) if error.args else ""
+        if bit + len(bits) > len(s) and what != "value":
+            return ExiError("/".join(path), bit, "the message ends here")
+        if what == "value":
+            return ExiError("/".join(path), bit, f"no value of this type ({bits})")
+        return ExiError("/".join(path), bit, f"undeclared or foreign content (event code {bits})")
+    return ExiError("/".join(path), bit, f"can't be read: {error!r}")
+
+
+__all__ = ["Codec", "ExiError", "QName", "Unroll", "by_the_book"]

@@ -1,0 +1,162 @@
+"""Event codes by the rules of EXI 1.0 §8.5.4: which events may come next, and the bits that say which one came.
+
+A state is what may still come: a number of attributes behind us and a row of particles ahead. Its productions are found
+by looking at the front of that row, so repeated and optional particles are unrolled only as far as somebody walks:
+
+* a sequence offers its first part, and the next ones as long as what is before them may be absent;
+* a choice offers its branches in the schema's order;
+* a particle {m,n} offers one occurrence and becomes {m-1,n-1}; after the n-th there is nothing left of it;
+* a reference to the head of a substitution group offers all members, sorted by name.
+
+Productions are numbered attributes first, then elements, wildcard, end of element, text; the grammars are not strict, so
+one more value of the code always exists, the escape to the second level (undeclared events).
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Any, NamedTuple
+
+from protocols.exi.declare import ANY, Particles
+from protocols.exi.schema import Field, Member, Schema, Type, content
+
+
+class Event(Enum):
+    """The events that occur; the order is that of event codes within a state (§8.5.4.2)."""
+
+    ATTRIBUTE = "AT"
+    ELEMENT = "SE"
+    WILDCARD = "SE(*)"
+    END = "EE"
+    TEXT = "CH"
+
+
+class Leaf(NamedTuple):
+    """A field's element with the bounds of its occurrence."""
+
+    field: Field
+    least: int
+    most: int | None
+
+
+class Group(NamedTuple):
+    """Particles in a row, or alternatives."""
+
+    is_choice: bool
+    parts: tuple[Any, ...]
+    least: int
+    most: int | None
+
+
+class Wild(NamedTuple):
+    """The place of any foreign element."""
+
+
+class State(NamedTuple):
+    """Where we are inside an element: attributes already passed, and the particles ahead."""
+
+    attributes: int
+    ahead: tuple[Any, ...]
+
+
+class Production(NamedTuple):
+    """One event that may come, and the state after it (None after the end)."""
+
+    event: Event
+    field: Field | None
+    member: Member | None
+    after: State | None
+
+
+class Grammar:
+    """The states of one type."""
+
+    def __init__(self, schema: Schema, cls: type[Any]) -> None:
+        self.type: Type = schema.type(cls)
+        self._schema = schema
+        self._fields = {f.name: f for f in self.type.elements}
+        self._known: dict[State, tuple[Production, ...]] = {}
+        self.start = State(0, (self._particle(content(self.type)),))
+
+    def productions(self, state: State) -> tuple[Production, ...]:
+        """What may come in `state`, in the order of event codes."""
+        known = self._known.get(state)
+        if known is None:
+            known = self._known[state] = self._find(state)
+        return known
+
+    def codes(self, state: State) -> dict[str, Production]:
+        """The productions of `state` by the bits of their event codes."""
+        found = self.productions(state)
+        width = code_width(len(found))
+        return {format(i, f"0{width}b"): production for i, production in enumerate(found)}
+
+    def field_leaf(self, field: Field) -> Leaf:
+        """The particle of a field, unrolled as the schema wants it."""
+        return Leaf(field, field.least, self._schema.unroll(self.type.cls, field) if field.is_list else 1)
+
+    def _particle(self, part: Any) -> Any:
+        if part == ANY:
+            return Wild()
+        if isinstance(part, Particles):
+            inner = tuple(self._particle(p) for p in part.parts)
+            return Group(part.kind == "choice", inner, part.least, part.most)
+        field = self._fields[part.rstrip("?")]
+        if self.type.declaration.content is not None:
+            return Leaf(field, 0 if part.endswith("?") else 1, 1)
+        if field.choice is not None:
+            return Leaf(field, 1, 1)
+        return Leaf(field, field.least, self._schema.unroll(self.type.cls, field) if field.is_list else 1)
+
+    def _find(self, state: State) -> tuple[Production, ...]:
+        found: list[Production] = []
+        attributes = self.type.attributes
+        for position in range(state.attributes, len(attributes)):
+            field = attributes[position]
+            after = State(position + 1, state.ahead)
+            found.append(Production(Event.ATTRIBUTE, field, None, after))
+            if field.least:
+                return tuple(found)
+        if self.type.value is not None:
+            if state.ahead:
+                found.append(Production(Event.TEXT, self.type.value, None, State(len(attributes), ())))
+            else:
+                found.append(Production(Event.END, None, None, None))
+            return tuple(found)
+        ended = self._offer(state.ahead, (), found)
+        wild = [p for p in found if p.event is Event.WILDCARD][:1]
+        found = [p for p in found if p.event is not Event.WILDCARD] + wild
+        if ended:
+            found.append(Production(Event.END, None, None, None))
+        if self.type.declaration.mixed:
+            found.append(Production(Event.TEXT, None, None, State(len(attributes), state.ahead)))
+        return tuple(found)
+
+    def _offer(self, row: tuple[Any, ...], tail: tuple[Any, ...], found: list[Production]) -> bool:
+        """Add the elements that may come first in a row of particles; True if all of them may be absent."""
+        for position, part in enumerate(row):
+            if not self._offer_one(part, row[position + 1 :] + tail, found):
+                return False
+        return True
+
+    def _offer_one(self, part: Any, tail: tuple[Any, ...], found: list[Production]) -> bool:
+        """Add the elements that may begin one particle that `tail` follows; True if it may be absent."""
+        passed = len(self.type.attributes)
+        if isinstance(part, Wild):
+            found.append(Production(Event.WILDCARD, None, None, State(passed, tail)))
+            return False
+        again = None if part.most is None else part.most - 1
+        follow = tail if again == 0 else (part._replace(least=max(part.least - 1, 0), most=again), *tail)
+        if isinstance(part, Leaf):
+            after = State(passed, follow)
+            found += [Production(Event.ELEMENT, part.field, member, after) for member in part.field.members]
+            return part.least == 0
+        if part.is_choice:
+            absent = [self._offer_one(branch, follow, found) for branch in part.parts]
+            return part.least == 0 or any(absent)
+        return self._offer(part.parts, follow, found) or part.least == 0
+
+
+def code_width(productions: int) -> int:
+    """Bits of an event code inside an element: the escape to level two is one more value."""
+    return productions.bit_length()

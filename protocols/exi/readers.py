@@ -1,0 +1,210 @@
+"""Reading values from text of bits: what the compiled decoders call when one look-up is not enough.
+
+All readers take the text of the whole message `s` (header included), its bytes `b` where that is faster, and the position
+`p`; they return the value and the position behind it. Text that ends early shows as a slice that is too short or an
+IndexError, so a length is never believed before the bits are there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from protocols.exi.schema import Kind, Simple
+from protocols.exi.values import LARGEST_INTEGER_BITS, Unfit, fit_integer, fit_length
+
+Reader = Callable[[str, bytes, int], tuple[Any, int]]
+
+LARGEST_GROUPS = LARGEST_INTEGER_BITS // 7 + 1
+
+
+class Deviation(Exception):
+    """The bits at `position` are not what the grammar allows there."""
+
+    def __init__(self, position: int, why: str) -> None:
+        super().__init__(why)
+        self.position = position
+        self.why = why
+
+
+class TableHit(Exception):
+    """A string is given as an index into the string table, which plain decoders don't build."""
+
+
+def read_unsigned(s: str, p: int) -> tuple[int, int]:
+    """An Unsigned Integer of any length; more groups than needed are allowed, as both known codecs read them."""
+    if s[p] == "0":
+        value = s[p : p + 8]
+        if len(value) < 8:
+            raise IndexError
+        return int(value, 2), p + 8
+    q = p + 8
+    while s[q] == "1":
+        q += 8
+        if q - p > 8 * LARGEST_GROUPS:
+            raise Deviation(p, f"an integer of more than {LARGEST_INTEGER_BITS} bits")
+    if len(s) < q + 8:
+        raise IndexError
+    return int("".join([s[i + 1 : i + 8] for i in range(q, p - 1, -8)]), 2), q + 8
+
+
+def _end(s: str, p: int) -> int:
+    """Pass the end event of a simple element."""
+    if s[p] != "0":
+        raise Deviation(p, "more content where a simple element ends")
+    return p + 1
+
+
+def _content(s: str, p: int) -> bool:
+    """Whether characters follow; False if the element ends here by an undeclared end event, as EXIficient writes empty values."""
+    if s[p] == "0":
+        return True
+    if s[p + 1 : p + 4] != "000":
+        raise Deviation(p, "undeclared content instead of a value")
+    return False
+
+
+def reader(simple: Simple, hit: Callable[[str, int, int], tuple[str, int]]) -> Reader:
+    """A reader of bare values of a simple type. `hit` reads an index into the string table (length, position behind it)."""
+    kind, low, high = simple.kind, simple.low, simple.high
+    if kind is Kind.STRING:
+        return lambda s, b, p: read_string(s, b, p, simple, hit)
+    if kind is Kind.BINARY:
+        return lambda s, b, p: read_binary(s, b, p, simple)
+    if kind is Kind.UNSIGNED:
+
+        def unsigned(s: str, b: bytes, p: int) -> tuple[int, int]:
+            value, q = read_unsigned(s, p)
+            if (low is not None and value < low) or (high is not None and value > high):
+                _refuse(p, simple, value)
+            return value, q
+
+        return unsigned
+    if kind is Kind.SIGNED:
+
+        def signed(s: str, b: bytes, p: int) -> tuple[int, int]:
+            value, q = read_unsigned(s, p + 1)
+            if s[p] == "1":
+                value = -value - 1
+            if (low is not None and value < low) or (high is not None and value > high):
+                _refuse(p, simple, value)
+            return value, q
+
+        return signed
+    width = simple.width
+    values = list(simple.literals) if kind is Kind.ENUMERATION else [False, True] if kind is Kind.BOOLEAN else None
+
+    def n_bit(s: str, b: bytes, p: int) -> tuple[Any, int]:
+        text = s[p : p + width]
+        if len(text) < width:
+            raise IndexError
+        index = int(text, 2) if width else 0
+        if values is None:
+            value = index + (low or 0)
+            if high is not None and value > high:
+                _refuse(p, simple, value)
+            return value, p + width
+        if index >= len(values):
+            raise Deviation(p, f"literal number {index} of an enumeration with {len(values)}")
+        return values[index], p + width
+
+    return n_bit
+
+
+def _refuse(p: int, simple: Simple, value: int) -> None:
+    try:
+        fit_integer(simple, value)
+    except Unfit as why:
+        raise Deviation(p, str(why)) from None
+
+
+def read_string(
+    s: str, b: bytes, p: int, simple: Simple, hit: Callable[[str, int, int], tuple[str, int]]
+) -> tuple[str, int]:
+    """A string: number of code points + 2, then the code points; 0 and 1 are hits in the string table."""
+    length, q = read_unsigned(s, p)
+    if length < 2:
+        value, q = hit(s, length, q)
+        try:
+            fit_length(simple, len(value), "characters")
+        except Unfit as why:
+            raise Deviation(p, str(why)) from None
+        return value, q
+    length -= 2
+    if (simple.low and length < simple.low) or (simple.high is not None and length > simple.high):
+        try:
+            fit_length(simple, length, "characters")
+        except Unfit as why:
+            raise Deviation(p, str(why)) from None
+    end = q + 8 * length
+    if end > len(s):
+        raise Deviation(p, f"a string of {length} characters, but the message ends before")
+    raw = _bytes(b, q, end, length)
+    if raw.isascii():
+        return raw.decode("ascii"), end
+    characters = []
+    for _ in range(length):
+        code, after = read_unsigned(s, q)
+        if code > 0x10FFFF or 0xD800 <= code <= 0xDFFF:
+            raise Deviation(q, f"code point {code:#x} is no character")
+        characters.append(chr(code))
+        q = after
+    return "".join(characters), q
+
+
+def read_binary(s: str, b: bytes, p: int, simple: Simple) -> tuple[bytes, int]:
+    """Bytes: their number, then themselves."""
+    length, q = read_unsigned(s, p)
+    if (simple.low and length < simple.low) or (simple.high is not None and length > simple.high):
+        try:
+            fit_length(simple, length, "bytes")
+        except Unfit as why:
+            raise Deviation(p, str(why)) from None
+    end = q + 8 * length
+    if end > len(s):
+        raise Deviation(p, f"{length} bytes, but the message ends before")
+    return _bytes(b, q, end, length), end
+
+
+def _bytes(b: bytes, start: int, end: int, length: int) -> bytes:
+    """The bits from `start` to `end` as bytes, wherever they begin."""
+    if start & 7 == 0:
+        return b[start >> 3 : end >> 3]
+    window = int.from_bytes(b[start >> 3 : (end + 7) >> 3], "big") >> (-end & 7)
+    return (window & ((1 << (8 * length)) - 1)).to_bytes(length, "big")
+
+
+def element_reader(simple: Simple, read: Reader) -> Reader:
+    """A reader of a simple element from behind its start to behind its end."""
+    if simple.kind in (Kind.STRING, Kind.BINARY):
+        empty: Any = "" if simple.kind is Kind.STRING else b""
+        allowed = not simple.low
+
+        def element(s: str, b: bytes, p: int) -> tuple[Any, int]:
+            if s[p] == "0":
+                value, q = read(s, b, p + 1)
+                return value, _end(s, q)
+            _content(s, p)
+            if not allowed:
+                raise Deviation(p, "is empty, which its declaration does not allow")
+            return empty, p + 4
+
+        return element
+
+    def plain(s: str, b: bytes, p: int) -> tuple[Any, int]:
+        if s[p] != "0":
+            raise Deviation(p, "undeclared content instead of a value")
+        value, q = read(s, b, p + 1)
+        return value, _end(s, q)
+
+    return plain
+
+
+def content_reader(simple: Simple, read: Reader) -> Reader:
+    """Like `element_reader` behind the event code: a value, then the end of the element."""
+
+    def content(s: str, b: bytes, p: int) -> tuple[Any, int]:
+        value, q = read(s, b, p)
+        return value, _end(s, q)
+
+    return content

@@ -1,0 +1,304 @@
+"""Declarations as EXI reads them: the kinds of values, the fields of a type, the elements of a schema set.
+
+Nothing here knows bits; `grammar` derives event codes from these descriptions.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+import types
+import typing
+from collections.abc import Callable, Iterator
+from enum import Enum
+from functools import cached_property
+from typing import Any, NamedTuple
+
+from protocols.exi.declare import (
+    ANY,
+    ATTRIBUTE,
+    CHOICE,
+    OPTIONAL_CHOICE,
+    Binary,
+    Declaration,
+    Integer,
+    Mark,
+    Namespace,
+    Occurs,
+    Particles,
+    Ref,
+    Text,
+)
+
+
+class Kind(Enum):
+    """The representations of EXI 1.0 §7.1 that charging needs."""
+
+    BOOLEAN = "boolean"
+    ENUMERATION = "enumeration"
+    N_BIT = "n-bit unsigned integer"
+    UNSIGNED = "unsigned integer"
+    SIGNED = "integer"
+    STRING = "string"
+    BINARY = "binary"
+
+
+class Simple(NamedTuple):
+    """A simple type: how it is represented and what it may hold.
+
+    `low` and `high` bound numbers and lengths alike; `literals` are the enumeration's members in the schema's order.
+    """
+
+    kind: Kind
+    low: int | None = None
+    high: int | None = None
+    literals: tuple[Any, ...] = ()
+    hexadecimal: bool = False
+
+    @property
+    def width(self) -> int:
+        """Bits of an enumeration's index or of an n-bit integer (§7.1.9, §7.1.5)."""
+        if self.kind is Kind.BOOLEAN:
+            return 1
+        count = len(self.literals) if self.kind is Kind.ENUMERATION else (self.high or 0) - (self.low or 0) + 1
+        return (count - 1).bit_length()
+
+
+class QName(NamedTuple):
+    """A qualified name; the order of tuples is EXI's: local name first, then namespace."""
+
+    local: str
+    uri: str
+
+
+class Member(NamedTuple):
+    """An element that may occur for a field: its name, and its type if that is not the field's simple one."""
+
+    qname: QName
+    cls: type[Any] | None
+    abstract: bool = False
+
+
+class Field(NamedTuple):
+    """One field of a declaration.
+
+    `type` is the simple type or the class its value has (None where only substitutes occur); `members` are the elements
+    it stands for, one unless it refers to the head of a substitution group; `most` is None for unbounded.
+    """
+
+    name: str
+    qname: QName
+    attribute: bool
+    choice: Mark | None
+    is_list: bool
+    least: int
+    most: int | None
+    simple: Simple | None
+    members: tuple[Member, ...]
+
+
+class Type(NamedTuple):
+    """A class with everything EXI needs to know about it."""
+
+    cls: type[Any]
+    fields: tuple[Field, ...]
+    attributes: tuple[Field, ...]
+    elements: tuple[Field, ...]
+    value: Field | None
+    declaration: Declaration
+
+
+N_BIT_RANGE = 4096  # integers with at most so many values are n-bit unsigned (§7.1.5)
+
+Unroll = Callable[[type[Any], Field], int | None]
+
+
+def by_the_book(cls: type[Any], field: Field) -> int | None:
+    """How often a list's element is unrolled into the grammar: as often as it may occur (§8.5.4.1.5)."""
+    return field.most
+
+
+class Schema:
+    """A set of namespaces that are used together: all elements of all their declarations take part in event codes.
+
+    `modules` hold the declarations; a module's SIMPLE_ELEMENTS names its global elements of simple type. `unroll` is how
+    often bounded lists are unrolled, which some peers get wrong.
+    """
+
+    def __init__(self, name: str, modules: tuple[types.ModuleType, ...], unroll: Unroll = by_the_book) -> None:
+        self.name = name
+        self.modules = modules
+        self.unroll = unroll
+        self._types: dict[type[Any], Type] = {}
+
+    def declared(self) -> Iterator[type[Any]]:
+        """All declared classes of the set, abstract ones too."""
+        for module in self.modules:
+            for value in vars(module).values():
+                if isinstance(value, type) and "__exi__" in vars(value) and value.__module__ == module.__name__:
+                    yield value
+
+    @cached_property
+    def roots(self) -> tuple[Member, ...]:
+        """Every global element of the set in the order of its event codes (§8.5.1)."""
+        found = [Member(element_name(cls), cls, declaration(cls).abstract) for cls in self.elements]
+        for module in self.modules:
+            uri = getattr(module, "XMLDSIG", Namespace("")).uri
+            found += [Member(QName(name, uri), None) for name in getattr(module, "SIMPLE_ELEMENTS", ())]
+        return tuple(sorted(found, key=lambda member: member.qname))
+
+    @cached_property
+    def elements(self) -> tuple[type[Any], ...]:
+        """The classes that are global elements."""
+        return tuple(cls for cls in self.declared() if declaration(cls).is_element)
+
+    def substitutes(self, head: type[Any]) -> tuple[Member, ...]:
+        """The members of a substitution group, the head itself included even if abstract (§8.5.4.1.6)."""
+        group = [cls for cls in self.elements if issubclass(cls, head)]
+        return tuple(sorted(Member(element_name(cls), cls, declaration(cls).abstract) for cls in group))
+
+    def type(self, cls: type[Any]) -> Type:
+        """The description of a declared class, made on first use."""
+        known = self._types.get(cls)
+        if known is None:
+            fields = tuple(self._field(cls, f) for f in dataclasses.fields(cls))
+            attributes = sorted((f for f in fields if f.attribute), key=lambda f: f.qname)
+            value = next((f for f in fields if f.name == "value"), None)
+            elements = tuple(f for f in fields if not f.attribute and f is not value)
+            known = Type(cls, fields, tuple(attributes), elements, value, declaration(cls))
+            self._types[cls] = known
+        return known
+
+    def _field(self, cls: type[Any], field: Any) -> Field:
+        owner = next(c for c in reversed(cls.__mro__) if field.name in getattr(c, "__dataclass_fields__", ()))
+        scope = vars(sys.modules[owner.__module__])
+        said = _Said()
+        _read(eval(field.type, scope) if isinstance(field.type, str) else field.type, said)
+        space = declaration(owner).namespace
+        qualified = space.qualified_attributes if said.attribute else space.qualified_elements
+        qname = QName(field.name, space.uri if qualified else "")
+        least, most = said.occurs or (0 if said.optional or said.choice else 1, 1)
+        simple = None if said.complex else _simple(said)
+        if said.ref is not None:
+            members = self.substitutes(said.ref)
+            qname = element_name(said.ref)
+        else:
+            members = (Member(qname, said.complex),)
+        is_list = said.occurs is not None
+        return Field(field.name, qname, said.attribute, said.choice, is_list, least, most, simple, members)
+
+    @cached_property
+    def element_names(self) -> tuple[QName, ...]:
+        """Every element name declared anywhere in the set, global or local, in the order of a fragment's codes (§8.5.2)."""
+        names = {member.qname for member in self.roots}
+        for cls in self.declared():
+            for field in self.type(cls).elements:
+                names |= {member.qname for member in field.members} | {field.qname}
+        return tuple(sorted(names))
+
+
+def declaration(cls: type[Any]) -> Declaration:
+    """What the decorator recorded."""
+    found: Declaration = vars(cls)["__exi__"]
+    return found
+
+
+def element_name(cls: type[Any]) -> QName:
+    """The qualified name of a global element."""
+    said = declaration(cls)
+    return QName(said.name, said.namespace.uri)
+
+
+def content(of: Type) -> Particles:
+    """The element content of a type as nested particles: what was declared, or its fields in a row.
+
+    Neighbouring fields of one choice become one choice.
+    """
+    if of.declaration.content is not None:
+        return of.declaration.content
+    parts: list[Any] = []
+    group: list[str] = []
+    for field in of.elements:
+        if field.choice is not None:
+            group.append(field.name)
+            if len(group) == 1:
+                parts.append((group, field.choice))
+            continue
+        group = []
+        parts.append(field.name)
+    row = tuple(
+        part if isinstance(part, str) else Particles("choice", tuple(part[0]), 0 if part[1] is OPTIONAL_CHOICE else 1)
+        for part in parts
+    )
+    return Particles("sequence", row)
+
+
+# ------------------------------------------------------------------------------------------------- reading annotations
+
+
+class _Said:
+    """What one annotation says, collected while it is unwrapped."""
+
+    def __init__(self) -> None:
+        self.optional = False
+        self.attribute = False
+        self.choice: Mark | None = None
+        self.occurs: Occurs | None = None
+        self.ref: type[Any] | None = None
+        self.limits: Integer | Text | Binary | None = None
+        self.complex: type[Any] | None = None
+        self.plain: type[Any] | None = None
+
+    def mark(self, meta: Any) -> None:
+        if meta is ATTRIBUTE:
+            self.attribute = True
+        elif meta in (CHOICE, OPTIONAL_CHOICE):
+            self.choice = meta
+        elif isinstance(meta, Occurs):
+            self.occurs = meta
+        elif isinstance(meta, Ref):
+            self.ref = meta.head
+        elif isinstance(meta, Integer | Text | Binary):
+            self.limits = meta
+
+
+def _read(hint: Any, said: _Said) -> None:
+    if hasattr(hint, "__metadata__"):
+        for meta in hint.__metadata__:
+            said.mark(meta)
+        _read(hint.__origin__, said)
+    elif isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union:
+        parts = typing.get_args(hint)
+        said.optional = said.optional or types.NoneType in parts
+        for part in parts:
+            if part is not types.NoneType:
+                _read(part, said)
+    elif typing.get_origin(hint) is tuple:
+        _read(typing.get_args(hint)[0], said)
+    elif "__exi__" in getattr(hint, "__dict__", {}):
+        said.complex = hint
+    else:
+        said.plain = hint
+
+
+def _simple(said: _Said) -> Simple:
+    plain, limits = said.plain, said.limits
+    if plain is bool:
+        return Simple(Kind.BOOLEAN, 0, 1)
+    if plain is str:
+        least, most = (limits.min_length, limits.max_length) if isinstance(limits, Text) else (0, None)
+        return Simple(Kind.STRING, least, most)
+    if plain is bytes:
+        said_limits = limits if isinstance(limits, Binary) else Binary()
+        return Simple(Kind.BINARY, said_limits.min_length, said_limits.max_length, (), said_limits.hexadecimal)
+    if plain is int:
+        low, high = limits if isinstance(limits, Integer) else (None, None)
+        if low is not None and high is not None and high - low < N_BIT_RANGE:
+            return Simple(Kind.N_BIT, low, high)
+        return Simple(Kind.UNSIGNED if low is not None and low >= 0 else Kind.SIGNED, low, high)
+    if isinstance(plain, type) and issubclass(plain, Enum):
+        return Simple(Kind.ENUMERATION, None, None, tuple(plain))
+    raise TypeError(f"{plain!r} has no EXI representation")
+
+
+__all__ = ["ANY", "Field", "Kind", "Member", "QName", "Schema", "Simple", "Type", "content", "declaration"]
