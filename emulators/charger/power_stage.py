@@ -94,6 +94,7 @@ class PowerStage:
     supply_limit_w: float = inf  # share of a supply that several connectors use; magnitude
     grid_present: bool = True
     setpoint_w: float = 0.0  # as ordered
+    island_w: float | None = None  # while it forms a grid: what that grid asks of it, instead of the order
     obeys_bounds: bool = True  # False is a fault: pushes what it likes
     follows_setpoint: bool = True  # False is a fault: keeps the power it had
     loss_wh: float = 0.0
@@ -149,6 +150,14 @@ class PowerStage:
             self.contactors = Contactors.OPEN
         self._precharge_v = 0.0
         self._stop()
+
+    def form(self, ac_w: float | None, now: float) -> None:
+        """Carry the site's own grid with this power, + into the vehicle; None ends that and the order counts again."""
+        if ac_w is not None and not self.spec.forming:
+            raise ValueError("this converter only follows a grid; it cannot form one")
+        if ac_w != self.island_w:
+            self._settle(now)
+            self.island_w = ac_w
 
     def trip(self, fault: Fault, now: float) -> None:
         """A protection acts: no power until `reset`."""
@@ -211,7 +220,7 @@ class PowerStage:
         self.advance(now)
         if self._at is not None and now > self._at:
             self._step(now - self._at)
-        self._at = now
+            self._at = now
 
     def _quiet(self) -> bool:
         return self._ac_w == 0.0 and self._target() == 0.0
@@ -221,13 +230,15 @@ class PowerStage:
         if self.battery is None or self.contactors is Contactors.OPEN:
             return 0.0
         wish = self.setpoint_w if self.follows_setpoint else self._ac_w
+        if self.island_w is not None:
+            wish = self.island_w
         wish = clamp(wish, -self.available_discharge_w, self.available_charge_w)
-        return wish if abs(wish) >= self.spec.min_power_w else 0.0
+        return wish if abs(wish) >= self.spec.min_power_w or self.island_w is not None else 0.0
 
     def _step(self, seconds: float) -> None:
         hours = seconds / 3600
         target = self._target()
-        reach = self.spec.ramp_w_per_s * seconds
+        reach = self.spec.ramp_w_per_s * seconds if self.island_w is None else inf  # a forming source follows at once
         ac = clamp(target, self._ac_w - reach, self._ac_w + reach)
         if self.battery is None or self.contactors is Contactors.OPEN:
             ac = 0.0

@@ -1,0 +1,65 @@
+"""Stationary storage: a pack behind a converter of its own, new cells or a second life.
+
+It follows the power it is given, or keeps the site's exchange with the grid near zero by itself. + is charge.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from emulators.battery import Battery
+from emulators.charger.power_stage import Contactors, PowerStage, StageSpec
+
+STORAGE_STAGE = StageSpec(
+    max_charge_w=10_000.0,
+    max_discharge_w=10_000.0,
+    max_current_a=60.0,
+    min_voltage_v=40.0,
+    max_voltage_v=800.0,
+    min_power_w=50.0,
+    standby_w=30.0,
+    forming=True,
+)
+
+
+@dataclass(slots=True)
+class Storage:
+    """A storage system. `policy` "idle" waits for orders; "self_consumption" follows the site's own exchange."""
+
+    battery: Battery
+    stage: PowerStage = field(default_factory=lambda: PowerStage(STORAGE_STAGE, step_s=1.0))
+    policy: Literal["idle", "self_consumption"] = "idle"
+    floor_pct: float = 10.0
+    ceiling_pct: float = 95.0
+    deadband_w: float = 100.0
+
+    def __post_init__(self) -> None:
+        self.stage.connect(self.battery)
+        self.stage.contactors = Contactors.CLOSED
+
+    @property
+    def soc_pct(self) -> float:
+        return self.battery.soc_pct
+
+    def power_w(self, now: float) -> float:
+        """Now, at the AC side."""
+        return self.stage.reading(now).ac_power_w
+
+    def order(self, power_w: float, now: float) -> None:
+        """Go to this power as far as floor and ceiling allow."""
+        if (power_w < 0 and self.soc_pct <= self.floor_pct) or (power_w > 0 and self.soc_pct >= self.ceiling_pct):
+            power_w = 0.0
+        if power_w != self.stage.setpoint_w:
+            self.stage.set_point(power_w, now)
+
+    def follow(self, grid_w: float, now: float) -> None:
+        """Local control: bring the exchange with the grid towards zero; + is import. Called once a step."""
+        if self.policy != "self_consumption":
+            return
+        wish = self.stage.setpoint_w - grid_w * 0.7
+        limit = self.stage.spec.max_charge_w
+        if abs(grid_w) > self.deadband_w or abs(self.stage.setpoint_w) > limit:
+            self.order(max(-limit, min(limit, wish)), now)
+        else:
+            self.order(self.stage.setpoint_w, now)
