@@ -1,0 +1,1 @@
+"""Measurements of `v2x bench`, each beside its peer in one run."""

@@ -1,0 +1,167 @@
+"""Stations without a protocol: they take a set-point at once, meter it, and fall to 0 W when its hold ends.
+
+The smallest thing that keeps the promises of `gateway.model.station.Stations`. For benchmarks that measure everything
+but a protocol, and for tests of the core.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from gateway.model.event import (
+    EvseDescribed,
+    Metered,
+    NeedsStated,
+    PlugChanged,
+    PlugState,
+    PowerLimits,
+    Report,
+    SessionEnded,
+    SessionStarted,
+    StationConnected,
+    StationLost,
+    VehicleNeeds,
+)
+from gateway.model.station import Answer, Outcome
+from protocols.ports import Clock
+
+
+@dataclass(slots=True)
+class PlainEvse:
+    """What one of these EVSEs does now."""
+
+    power_w: float = 0.0
+    until: float = 0.0
+    session: str | None = None
+    soc_pct: float | None = 80.0
+    charged_wh: float = 0.0
+    discharged_wh: float = 0.0
+    advanced: float = 0.0
+    answers: list[Outcome] = field(default_factory=list)  # what it says next, instead of `applied`
+    orders: list[tuple[float, float, float]] = field(default_factory=list)  # (time, power_w, hold_s)
+    calls: list[str] = field(default_factory=list)
+    deaf: bool = False  # takes orders and does nothing
+
+
+class PlainStations:
+    """Implements `Stations`; `report` is the core's."""
+
+    def __init__(self, clock: Clock, report: Report, capacity_wh: float = 63_000.0) -> None:
+        self._clock = clock
+        self._report = report
+        self._capacity_wh = capacity_wh
+        self.evses: dict[str, PlainEvse] = {}
+
+    # the world does -------------------------------------------------------------------------------------------------
+
+    def connect(self, station: str, *evses: str, limits: PowerLimits | None = None, can_discharge: bool = True) -> None:
+        """A station with these EVSEs appears."""
+        now = self._clock.now()
+        self._report(StationConnected(station, now, "plain"))
+        for evse in evses:
+            held = self.evses.setdefault(evse, PlainEvse())
+            held.advanced = now
+            hardware = limits or PowerLimits(11_000.0, 10_000.0)
+            why = "" if can_discharge else "The station has no inverter."
+            self._report(EvseDescribed(evse, station, now, hardware, can_discharge, why))
+
+    def disconnect(self, station: str, reason: str = "") -> None:
+        """Its link breaks."""
+        self._report(StationLost(station, self._clock.now(), reason))
+
+    def plug(
+        self, evse: str, session: str = "tx1", needs: VehicleNeeds | None = None, soc_pct: float | None = 80.0
+    ) -> None:
+        """A car comes, and a session begins."""
+        now, held = self._clock.now(), self.evses[evse]
+        held.session, held.soc_pct = session, soc_pct
+        held.advanced = now
+        self._report(PlugChanged(evse, now, PlugState.OCCUPIED))
+        self._report(SessionStarted(evse, now, session, "CAR1"))
+        stated = needs or VehicleNeeds(
+            PowerLimits(11_000.0, 10_000.0),
+            True,
+            "DC_BPT",
+            "dynamic",
+            soc_pct=soc_pct,
+            battery_capacity_wh=self._capacity_wh,
+        )
+        self._report(NeedsStated(evse, now, stated))
+
+    def unplug(self, evse: str) -> None:
+        """The car goes."""
+        now, held = self._clock.now(), self.evses[evse]
+        session, held.session, held.power_w = held.session, None, 0.0
+        self._report(SessionEnded(evse, now, session or "", "EVDisconnected"))
+        self._report(PlugChanged(evse, now, PlugState.AVAILABLE))
+
+    def meter(self, evse: str) -> None:
+        """One reading of the meter."""
+        now, held = self._clock.now(), self.evses[evse]
+        self._advance(held, now)
+        self._report(
+            Metered(
+                evse,
+                now,
+                self._clock.wall(),
+                held.power_w,
+                held.charged_wh,
+                held.discharged_wh,
+                held.soc_pct,
+                400.0,
+                held.power_w / 400.0,
+                50.0,
+            )
+        )
+
+    async def run(self, every_s: float = 1.0) -> None:
+        """Read all meters again and again."""
+        while True:
+            for evse, held in self.evses.items():
+                if held.session is not None:
+                    self.meter(evse)
+            await self._clock.sleep(every_s)
+
+    # what the core asks ---------------------------------------------------------------------------------------------
+
+    def reaches(self, evse: str) -> bool:
+        """Whether it is one of these."""
+        return evse in self.evses
+
+    async def set_power(self, evse: str, power_w: float, hold_s: float) -> Outcome:
+        """Take it at once, or say what `answers` holds."""
+        held = self.evses.get(evse)
+        if held is None:
+            return Outcome(Answer.REFUSED, "UnknownEvse")
+        now = self._clock.now()
+        held.calls.append("set_power")
+        held.orders.append((now, power_w, hold_s))
+        outcome = held.answers.pop(0) if held.answers else Outcome(Answer.APPLIED)
+        if outcome.answer is Answer.APPLIED and not held.deaf:
+            self._advance(held, now)
+            held.power_w, held.until = power_w, now + hold_s
+        return outcome
+
+    async def end_session(self, evse: str) -> Outcome:
+        """Done at once."""
+        self.unplug(evse)
+        return Outcome(Answer.APPLIED)
+
+    async def reconcile(self, evse: str) -> float | None:
+        """What it runs at."""
+        held = self.evses[evse]
+        held.calls.append("reconcile")
+        self._advance(held, self._clock.now())
+        return held.power_w
+
+    def _advance(self, held: PlainEvse, now: float) -> None:
+        """Let the time pass that has passed, with the dead-man in it."""
+        ran_s = max(0.0, min(now, held.until) - held.advanced) if held.power_w else 0.0
+        energy_wh = held.power_w * ran_s / 3600
+        held.charged_wh += max(0.0, energy_wh)
+        held.discharged_wh += max(0.0, -energy_wh)
+        if held.soc_pct is not None:
+            held.soc_pct += 100 * energy_wh / self._capacity_wh
+        held.advanced = now
+        if now >= held.until:
+            held.power_w = 0.0

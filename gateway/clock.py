@@ -1,0 +1,27 @@
+"""The clock of the machine."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import AbstractAsyncContextManager
+
+
+class SystemClock:
+    """Implements `protocols.ports.Clock` on the running event loop."""
+
+    def now(self) -> float:
+        """Monotonic time, s."""
+        return time.monotonic()
+
+    def wall(self) -> float:
+        """Unix time, s."""
+        return time.time()
+
+    async def sleep(self, seconds: float) -> None:
+        """Return `seconds` later."""
+        await asyncio.sleep(seconds)
+
+    def timeout_at(self, deadline: float | None) -> AbstractAsyncContextManager[object]:
+        """Raise TimeoutError inside the block at `deadline`; None waits for ever."""
+        return asyncio.timeout(None if deadline is None else max(0.0, deadline - time.monotonic()))

@@ -1,0 +1,196 @@
+"""What all parts of the core share: the places, the site, time, the journal, the listeners; and the decision for a place.
+
+Nothing here waits. The one decision everybody uses (`decide`) is assembled here from the pure rooms `negotiation` and
+`energy`, so that an answer to a command and the set-point sent later come from the same function.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from gateway.core.holding import Holding
+from gateway.core.listener import Listener
+from gateway.core.place import Place
+from gateway.core.settings import CoreSettings
+from gateway.energy.limits import Base, base_power, site_bounds
+from gateway.model.evse import Evse
+from gateway.model.journal import Entry, Phase, ReplyTo, Step
+from gateway.model.reason import Code, Reason
+from gateway.model.result import Result
+from gateway.model.site import Inputs, Site
+from gateway.model.state import EventMessage, Happened
+from gateway.model.station import Stations
+from gateway.negotiation.authority import Bound, Decision, Layer, decide
+from gateway.negotiation.floors import floor_reached, floors
+from gateway.negotiation.layers import Asked, Situation, layers
+from gateway.store.journal import Journal
+from protocols.ports import Clock
+
+
+class Board:
+    """The core's state and its short steps."""
+
+    def __init__(self, settings: CoreSettings, clock: Clock, stations: Stations, journal: Journal) -> None:
+        self.settings = settings
+        self.clock = clock
+        self.stations = stations
+        self.journal = journal
+        self.site = Site(settings.policy, Inputs(dict(settings.stale_after_s)), mode=settings.policy.mode)
+        self.places: dict[str, Place] = {}
+        self.site_holding: Holding | None = None
+        self.standing: dict[tuple[str | None, str], str] = {}  # (evse or site, verb) -> the command that last set it
+        self.listeners: list[Listener] = []
+        self._background: set[asyncio.Task[None]] = set()
+        self.spawn_place: Callable[[Place], None] = lambda _place: None  # set by the core: begins to govern it
+
+    # places ---------------------------------------------------------------------------------------------------------
+
+    def place(self, evse: str, station: str | None = None) -> Place:
+        """The place of an EVSE, made when it is first heard of."""
+        found = self.places.get(evse)
+        if found is None:
+            found = self.places[evse] = Place(Evse(evse, station or evse.rpartition("-")[0]))
+            self.spawn_place(found)
+        return found
+
+    def known(self, evse: str) -> Place | None:
+        """The place, if this EVSE was heard of or belongs to a configured station."""
+        if evse in self.places:
+            return self.places[evse]
+        station, _, number = evse.rpartition("-")
+        if station in self.settings.stations and number.isascii() and number.isdigit() and len(number) <= 3:
+            return self.place(evse, station)
+        return None
+
+    def wake_all(self) -> None:
+        """Let every governor look again."""
+        for place in self.places.values():
+            place.wake.set()
+
+    # decisions ------------------------------------------------------------------------------------------------------
+
+    def cars_w(self) -> float:
+        """What all EVSEs take now: as measured, else as last told."""
+        return sum(
+            place.evse.power_w if place.evse.power_w is not None else (place.sent_w or 0.0)
+            for place in self.places.values()
+        )
+
+    def base(self) -> Base:
+        """The site's power without its cars."""
+        return base_power(self.site, self.cars_w(), self.clock.now())
+
+    def site_bounds(self, place: Place, *, alone: frozenset[str] = frozenset()) -> tuple[Bound, ...]:
+        """What the connection leaves for one place; EVSEs in `alone` are left out of account."""
+        spans = [other.span() for other in self.places.values() if other is not place and other.name not in alone]
+        return tuple(site_bounds(self.site, self.base(), sum(high for _, high in spans), sum(low for low, _ in spans)))
+
+    def situation(
+        self, place: Place, asked: Asked | None, *, with_site: bool = True, alone: frozenset[str] = frozenset()
+    ) -> Situation:
+        """Everything that decides about a place now, if `asked` were in force."""
+        return Situation(
+            evse=place.evse,
+            site=self.site,
+            now=self.clock.now(),
+            site_bounds=self.site_bounds(place, alone=alone) if with_site else (),
+            asked=asked,
+            reserve=place.reserve,
+            floor_reached=place.floor_reached,
+            upstream=place.upstream,
+            optimiser=place.optimiser or self._idle_bound(),
+            extra=place.extra,
+        )
+
+    def decide(self, place: Place, asked: Asked | None) -> Decision:
+        """The power, who bound it and why."""
+        return decide(*layers(self.situation(place, asked)))
+
+    def asked(self, place: Place) -> Asked | None:
+        """What is in force at a place."""
+        part, holding = place.part, place.holding
+        if part is None or holding is None:
+            return None
+        return Asked(part.power_w, holding.id, holding.body.min_soc_pct)
+
+    def floor_pct(self, place: Place) -> float:
+        """The highest floor in force."""
+        holding = place.holding
+        found = floors(place.evse, self.site, place.reserve, holding.body.min_soc_pct if holding else None)
+        return found[0].pct if found else 0.0
+
+    def update_floor(self, place: Place) -> bool:
+        """Move the floor's hysteresis on; True when the floor has just been reached."""
+        before = place.floor_reached
+        hysteresis = self.site.policy.floor_hysteresis_pct
+        place.floor_reached = floor_reached(before, place.evse.soc_pct, self.floor_pct(place), hysteresis)
+        return place.floor_reached and not before
+
+    def _idle_bound(self) -> Bound | None:
+        power_w = self.site.policy.idle_power_w
+        if power_w <= 0:
+            return None
+        text = f"Nobody commands; the site lets cars charge with {power_w:.0f} W."
+        return Bound(Layer.OPTIMISER, power_w, power_w, Code.IDLE, text)
+
+    # telling --------------------------------------------------------------------------------------------------------
+
+    def changed(self, evse: str | None) -> None:
+        """Something about an EVSE or the site is not what it was."""
+        for listener in self.listeners:
+            listener.changed(evse)
+        if evse is not None:
+            for listener in self.listeners:
+                listener.changed(None)
+
+    def tell(self, result: Result, reply: ReplyTo | None, phase: Phase | None) -> None:
+        """Send an answer."""
+        for listener in self.listeners:
+            listener.result(result, reply, phase)
+
+    def happened(
+        self,
+        event: Happened,
+        evse: str | None,
+        reason: Reason | None = None,
+        text: str = "",
+        command: str | None = None,
+        session: str | None = None,
+    ) -> None:
+        """Tell an event and journal it."""
+        wall = self.clock.wall()
+        message = EventMessage(
+            event=event,
+            evse=evse,
+            reason=reason,
+            text=text[:1000],
+            command=command,
+            session=session,
+            gateway=self.settings.gateway_id,
+            ts=wall,
+        )
+        data: dict[str, Any] = {"text": text[:1000]} if text else {}
+        if reason is not None:
+            data["reason"] = reason.model_dump(mode="json")
+        if session is not None:
+            data["session"] = session
+        self.journal.later(Entry(wall, Step.EVENT, event.value, command, evse, data))
+        for listener in self.listeners:
+            listener.event(message)
+
+    def note(self, step: Step, cause: str, command: str | None, evse: str | None, **data: Any) -> None:
+        """Write a step of a command's life behind."""
+        self.journal.later(Entry(self.clock.wall(), step, cause, command, evse, data))
+
+    def background(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run a short piece of work that nobody waits for."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+
+    async def settle_background(self) -> None:
+        """Until what runs in the background is done."""
+        while self._background:
+            await asyncio.gather(*self._background, return_exceptions=True)

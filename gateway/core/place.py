@@ -1,0 +1,69 @@
+"""One EVSE as the core keeps it: what the edge told, what is in force there, and what the station was last told."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+
+from gateway.core.holding import Holding, Part
+from gateway.model.evse import Evse
+from gateway.model.station import Answer
+from gateway.negotiation.authority import Bound, Decision
+from gateway.negotiation.floors import Reserve
+
+
+@dataclass(frozen=True, slots=True)
+class Ramp:
+    """A walk towards what is asked now, begun at `start_w`."""
+
+    start_w: float
+    begun: float
+
+
+@dataclass(slots=True)
+class Place:
+    """All that is known and wanted of one EVSE. Only the core and its governor change it."""
+
+    evse: Evse
+    holding: Holding | None = None
+    reserve: Reserve | None = None
+    decision: Decision | None = None
+    floor_reached: bool = False
+    ramp: Ramp | None = None
+    reconciled: bool = False
+    sent_w: float | None = None  # what the station holds, as far as known
+    sent_at: float = 0.0
+    held_until: float = 0.0  # then the station falls to 0 W by itself
+    last_answer: Answer | None = None
+    retry_at: float | None = None
+    silent: int = 0  # orders without an answer, in a row
+    seq: int = 0  # of telemetry
+    upstream: Bound | None = None
+    optimiser: Bound | None = None
+    extra: tuple[Bound, ...] = ()  # grid code and island, from who runs them
+    hands_off: bool = False  # a forming source in an island is not told a power
+    wake: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def name(self) -> str:
+        """The EVSE's name."""
+        return self.evse.name
+
+    @property
+    def part(self) -> Part | None:
+        """The share of the command in force that is this EVSE's."""
+        return self.holding.parts.get(self.name) if self.holding else None
+
+    @property
+    def effective_w(self) -> float:
+        """What the order of authority granted last."""
+        return self.decision.power_w if self.decision else 0.0
+
+    def span(self) -> tuple[float, float]:
+        """The least and the most it may be taking now, in W, while set-point, station and meter still differ."""
+        seen = [self.effective_w]
+        if self.evse.power_w is not None:
+            seen.append(self.evse.power_w)
+        if self.sent_w is not None:
+            seen.append(self.sent_w)
+        return min(seen), max(seen)

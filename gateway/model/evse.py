@@ -1,0 +1,194 @@
+"""An EVSE, the session at it and the vehicle in it: what the edge has told us, folded event by event.
+
+`Evse.apply` is the only place that changes it, and needs no clock: every event carries its time. What the gateway wants
+of the EVSE is not here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from gateway.model.event import (
+    Event,
+    EvseDescribed,
+    FaultCleared,
+    FaultRaised,
+    Metered,
+    ModeChanged,
+    NeedsStated,
+    OperationMode,
+    PlugChanged,
+    PlugState,
+    PowerLimits,
+    SessionEnded,
+    SessionStarted,
+    StationConnected,
+    StationLost,
+    VehicleIdentified,
+    VehicleNeeds,
+)
+
+
+@dataclass(slots=True)
+class Register:
+    """An energy register that only grows, whatever the meter behind it does (a new meter starts again at 0)."""
+
+    total_wh: float | None = None
+    last_wh: float | None = None
+
+    def read(self, value_wh: float) -> None:
+        """Take the meter's reading in Wh."""
+        if self.last_wh is None or self.total_wh is None:
+            self.total_wh = value_wh if self.total_wh is None else self.total_wh
+        elif value_wh >= self.last_wh:
+            self.total_wh += value_wh - self.last_wh
+        self.last_wh = value_wh
+
+
+@dataclass(slots=True)
+class Evse:
+    """What we know of one EVSE. None is what nobody has said."""
+
+    name: str
+    station: str
+    connected: bool = False
+    protocol: str = ""
+    vendor: str = ""
+    model: str = ""
+    limits: PowerLimits | None = None
+    can_discharge: bool = False
+    why_not: str = ""
+    plug: PlugState = PlugState.UNAVAILABLE
+    session: str | None = None
+    vehicle: str | None = None
+    needs: VehicleNeeds | None = None
+    mode: OperationMode | None = None
+    power_w: float | None = None
+    soc_pct: float | None = None
+    voltage_v: float | None = None
+    current_a: float | None = None
+    frequency_hz: float | None = None
+    min_energy_wh: float | None = None
+    min_v2x_energy_wh: float | None = None
+    max_v2x_energy_wh: float | None = None
+    charged: Register = field(default_factory=Register)
+    discharged: Register = field(default_factory=Register)
+    metered_at: float | None = None
+    metered_wall: float | None = None
+    faults: dict[str, str] = field(default_factory=dict)
+
+    def apply(self, event: Event) -> None:
+        """Take in one event of this EVSE or of its station."""
+        _APPLY[type(event)](self, event)
+
+    @property
+    def fault(self) -> str | None:
+        """The faults in one sentence, None without any."""
+        if not self.faults:
+            return "the connector reports a fault" if self.plug is PlugState.FAULTED else None
+        return "; ".join(f"{code}: {text}" if text else code for code, text in self.faults.items())
+
+    @property
+    def capacity_wh(self) -> float | None:
+        """The vehicle's battery, where it told."""
+        return self.needs.battery_capacity_wh if self.needs else None
+
+
+def _connected(evse: Evse, event: StationConnected) -> None:
+    evse.connected = True
+    evse.protocol = event.protocol
+    evse.vendor, evse.model = event.vendor, event.model
+
+
+def _lost(evse: Evse, event: StationLost) -> None:
+    evse.connected = False
+    evse.power_w = evse.current_a = evse.metered_at = None
+
+
+def _described(evse: Evse, event: EvseDescribed) -> None:
+    evse.limits = event.limits
+    evse.can_discharge, evse.why_not = event.can_discharge, event.why_not
+
+
+def _plug(evse: Evse, event: PlugChanged) -> None:
+    evse.plug = event.state
+
+
+def _started(evse: Evse, event: SessionStarted) -> None:
+    if evse.session != event.session:
+        _forget_vehicle(evse)
+    evse.session = event.session
+    evse.vehicle = event.vehicle or evse.vehicle
+
+
+def _identified(evse: Evse, event: VehicleIdentified) -> None:
+    evse.vehicle = event.vehicle
+
+
+def _needs(evse: Evse, event: NeedsStated) -> None:
+    needs = evse.needs = event.needs
+    evse.soc_pct = needs.soc_pct if needs.soc_pct is not None else evse.soc_pct
+    evse.min_energy_wh = needs.min_energy_wh
+    evse.min_v2x_energy_wh, evse.max_v2x_energy_wh = needs.min_v2x_energy_wh, needs.max_v2x_energy_wh
+
+
+def _ended(evse: Evse, event: SessionEnded) -> None:
+    if evse.session in (None, event.session):
+        evse.session = None
+        _forget_vehicle(evse)
+
+
+def _metered(evse: Evse, event: Metered) -> None:
+    for name in ("power_w", "soc_pct", "voltage_v", "current_a", "frequency_hz"):
+        value = getattr(event, name)
+        if value is not None:
+            setattr(evse, name, value)
+    for name in ("min_energy_wh", "min_v2x_energy_wh", "max_v2x_energy_wh"):
+        value = getattr(event, name)
+        if value is not None:
+            setattr(evse, name, value)
+    if event.energy_charged_wh is not None:
+        evse.charged.read(event.energy_charged_wh)
+    if event.energy_discharged_wh is not None:
+        evse.discharged.read(event.energy_discharged_wh)
+    if event.power_w is not None:
+        evse.metered_at, evse.metered_wall = event.at, event.wall
+
+
+def _mode(evse: Evse, event: ModeChanged) -> None:
+    evse.mode = event.mode
+
+
+def _fault(evse: Evse, event: FaultRaised) -> None:
+    evse.faults[event.code] = event.text
+
+
+def _cleared(evse: Evse, event: FaultCleared) -> None:
+    if event.code:
+        evse.faults.pop(event.code, None)
+    else:
+        evse.faults.clear()
+
+
+def _forget_vehicle(evse: Evse) -> None:
+    evse.vehicle = evse.needs = evse.mode = None
+    evse.soc_pct = evse.min_energy_wh = evse.min_v2x_energy_wh = evse.max_v2x_energy_wh = None
+    evse.power_w = evse.current_a = evse.metered_at = None
+
+
+_APPLY: dict[type, Callable[[Evse, Any], None]] = {
+    StationConnected: _connected,
+    StationLost: _lost,
+    EvseDescribed: _described,
+    PlugChanged: _plug,
+    SessionStarted: _started,
+    VehicleIdentified: _identified,
+    NeedsStated: _needs,
+    SessionEnded: _ended,
+    Metered: _metered,
+    ModeChanged: _mode,
+    FaultRaised: _fault,
+    FaultCleared: _cleared,
+}

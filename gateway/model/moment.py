@@ -1,0 +1,57 @@
+"""Moments of the calendar, as they stand in messages: RFC 3339 in UTC going out, RFC 3339 or Unix seconds coming in.
+
+Inside, a moment is a float of Unix time. Monotonic time never appears in a message.
+"""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime
+from typing import Annotated
+
+from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
+
+EARLIEST = 946_684_800.0  # 2000-01-01: an unset clock says 1970, and that must not pass for a time
+LATEST = 4_102_444_800.0  # 2100-01-01
+
+
+def rfc3339(wall: float) -> str:
+    """Unix time as `2026-01-31T12:00:00.000Z`."""
+    return datetime.fromtimestamp(wall, UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{int(wall % 1 * 1000):03d}Z"
+
+
+def parse_moment(value: object) -> float:
+    """Unix time of an RFC 3339 text with its zone, or of Unix seconds; ValueError with a sentence otherwise."""
+    if isinstance(value, str):
+        try:
+            moment = datetime.fromisoformat(value)
+        except ValueError:
+            raise ValueError("must be an RFC 3339 time such as 2026-01-31T12:00:00Z") from None
+        if moment.tzinfo is None:
+            raise ValueError("must say its time zone, such as 2026-01-31T12:00:00Z")
+        wall = moment.timestamp()
+    elif isinstance(value, (int, float)) and not isinstance(value, bool):
+        wall = float(value)
+    else:
+        raise ValueError("must be an RFC 3339 time or Unix seconds")
+    if not (math.isfinite(wall) and EARLIEST <= wall <= LATEST):
+        raise ValueError("must lie between the years 2000 and 2100 (Unix time is in seconds, not milliseconds)")
+    return wall
+
+
+Moment = Annotated[
+    float,
+    BeforeValidator(parse_moment),
+    PlainSerializer(rfc3339, return_type=str, when_used="json"),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "format": "date-time"},
+                {"type": "number", "minimum": EARLIEST, "maximum": LATEST},
+            ],
+            "description": "RFC 3339 with its zone, or Unix seconds",
+        },
+        mode="validation",
+    ),
+    WithJsonSchema({"type": "string", "format": "date-time"}, mode="serialization"),
+]

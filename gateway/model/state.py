@@ -1,0 +1,248 @@
+"""What the gateway says about itself, its EVSEs and the site: the messages that are not answers to commands.
+
+The MQTT topics and the admin API send these objects as they are; the AsyncAPI document is drawn from them. Powers are
+signed, + into the vehicle; null is what nobody has told.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from gateway.model.command import SiteMode
+from gateway.model.moment import Moment
+from gateway.model.reason import Reason
+
+
+class Message(BaseModel):
+    """What all of them share."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class GatewayStatus(Message):
+    """Whether a gateway serves its EVSEs; the will says offline."""
+
+    state: Literal["online", "offline"]
+    gateway: str
+    version: str
+    evses: tuple[str, ...] = ()
+    takes_site_commands: bool = False
+    journal: Literal["ok", "failing"] = "ok"
+    since: Moment | None = None
+
+
+class Connection(StrEnum):
+    """The link to the station."""
+
+    CONNECTED = "connected"
+    OFFLINE = "offline"
+
+
+class SessionState(StrEnum):
+    """How far the car is."""
+
+    AVAILABLE = "available"
+    PLUGGED = "plugged"
+    IN_SESSION = "in_session"
+    UNAVAILABLE = "unavailable"
+    FAULTED = "faulted"
+
+
+class Limits(Message):
+    """Magnitudes in W, both ways."""
+
+    max_charge_w: float
+    max_discharge_w: float
+
+
+class Floors(Message):
+    """What stays in the car, in percent; null is none."""
+
+    site_pct: float | None = None
+    reserve_pct: float | None = None
+    command_pct: float | None = None
+    in_force_pct: float | None = None
+    reached: bool = False
+
+
+class VehicleState(Message):
+    """The car in session."""
+
+    id: str | None = None
+    bidirectional: bool | None = None
+    energy_transfer: str | None = None
+    control_mode: str | None = None
+    capacity_wh: float | None = None
+    departure: Moment | None = None
+    target_soc_pct: float | None = None
+
+
+class CommandState(Message):
+    """The command in force."""
+
+    id: str
+    verb: str
+    source: str | None = None
+    priority: int
+    requested_w: float | None = None
+
+
+class EvseState(Message):
+    """Everything about one EVSE, retained."""
+
+    evse: str
+    gateway: str
+    station: str
+    connection: Connection
+    protocol: str | None = None
+    vendor: str | None = None
+    model: str | None = None
+    plugged: bool
+    session_state: SessionState
+    session: str | None = None
+    vehicle: VehicleState | None = None
+    mode: str | None = Field(default=None, description="how the station decides its power, in OCPP 2.1's words")
+    can_discharge: bool
+    why_not: str | None = None
+    power_w: float | None = None
+    setpoint_w: float | None = Field(default=None, description="what the station confirmed")
+    effective_w: float = Field(description="what the order of authority grants now")
+    binding: str
+    reason: Reason
+    command: CommandState | None = None
+    lease_until: Moment | None = None
+    soc_pct: float | None = None
+    floors: Floors
+    station_limits: Limits | None = None
+    vehicle_limits: Limits | None = None
+    available: Limits = Field(description="what a command could get now")
+    fault: str | None = None
+    ts: Moment
+
+
+class Telemetry(Message):
+    """What the meter shows, once a second; energies only grow."""
+
+    evse: str
+    power_w: float | None = None
+    energy_charged_wh: float | None = None
+    energy_discharged_wh: float | None = None
+    soc_pct: float | None = None
+    voltage_v: float | None = None
+    current_a: float | None = None
+    frequency_hz: float | None = None
+    measured_at: Moment | None = None
+    ts: Moment
+    seq: int
+
+
+class SiteTelemetry(Message):
+    """All EVSEs of this gateway together."""
+
+    power_w: float | None = None
+    energy_charged_wh: float | None = None
+    energy_discharged_wh: float | None = None
+    evses_measured: int
+    base_w: float | None = Field(default=None, description="the site without its cars, + import; null while not known")
+    ts: Moment
+    seq: int
+
+
+class InputState(Message):
+    """Whether an input can be used."""
+
+    freshness: Literal["never", "fresh", "stale"]
+    ts: Moment | None = None
+
+
+class SiteState(Message):
+    """The site as one group, retained."""
+
+    site: str
+    gateway: str
+    mode: SiteMode
+    emergency_stop: bool
+    backup: bool
+    islanded: bool
+    import_limit_w: float | None = None
+    export_limit_w: float | None = None
+    peak_limit_w: float | None = None
+    reserve_pct: float | None = None
+    reserve_wh: float | None = None
+    power_w: float | None = None
+    effective_w: float
+    command: CommandState | None = None
+    lease_until: Moment | None = None
+    available: Limits
+    evses: tuple[str, ...]
+    inputs: dict[str, InputState]
+    ts: Moment
+
+
+class Happened(StrEnum):
+    """What an event message tells."""
+
+    STATION_CONNECTED = "station_connected"
+    STATION_LOST = "station_lost"
+    PLUGGED = "plugged"
+    UNPLUGGED = "unplugged"
+    SESSION_STARTED = "session_started"
+    NEGOTIATED = "negotiated"
+    SESSION_ENDED = "session_ended"
+    MODE_CHANGED = "mode_changed"
+    REFUSED = "refused"
+    FAULT = "fault"
+    FAULT_CLEARED = "fault_cleared"
+    LEASE_ENDED = "lease_ended"
+    FLOOR_REACHED = "floor_reached"
+    CLAMP_CHANGED = "clamp_changed"
+    INPUT_STALE = "input_stale"
+    INPUT_FRESH = "input_fresh"
+    INPUT_REFUSED = "input_refused"
+    EMERGENCY_STOP = "emergency_stop"
+    RELEASED = "released"
+    JOURNAL = "journal"
+    BROKER = "broker"
+    OPERATOR = "operator"
+
+
+class EventMessage(Message):
+    """Something happened, and why."""
+
+    event: Happened
+    evse: str | None = Field(default=None, description="null for the site")
+    reason: Reason | None = None
+    text: Annotated[str, Field(max_length=1000)] = ""
+    command: str | None = None
+    session: str | None = None
+    gateway: str
+    ts: Moment
+
+
+class LayerState(Message):
+    """One layer of the order of authority and what it and those above it leave; null is no limit."""
+
+    layer: str
+    low_w: float | None
+    high_w: float | None
+    left_low_w: float | None
+    left_high_w: float | None
+    code: str
+    text: str
+
+
+class Explanation(Message):
+    """Who bound what at an EVSE, now."""
+
+    evse: str
+    effective_w: float
+    setpoint_w: float | None
+    binding: str
+    reason: Reason
+    layers: tuple[LayerState, ...]
+    command: CommandState | None
+    lease_until: Moment | None
+    ts: Moment

@@ -1,0 +1,135 @@
+"""The order of authority: layers narrow an interval of power, from the hardware down to the local optimiser.
+
+A layer is an interval. Each may only narrow what the layers above it leave; one that misses what is left yields the
+nearest value that is left. The last layer is always "nobody asks for anything" (0 W), so that a decision is one power,
+and every decision names the layer that bound it. Nothing here knows why a layer says what it says (`layers.py` does).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from gateway.model.reason import Code
+
+
+class Layer(StrEnum):
+    """Who may narrow, highest first. These words are `binding` in MQTT, the API, the journal and the log."""
+
+    STATION = "station"
+    VEHICLE = "vehicle"
+    EMERGENCY_STOP = "emergency_stop"
+    GRID_CODE = "grid_code"
+    ISLAND = "island"
+    SITE = "site"
+    SOC_FLOOR = "soc_floor"
+    COMMAND = "command"
+    UPSTREAM = "upstream"
+    OPTIMISER = "optimiser"
+    IDLE = "idle"
+
+
+RANK = {layer: rank for rank, layer in enumerate(Layer)}
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """What one layer allows, in W, + into the vehicle; `code` and `text` say why."""
+
+    layer: Layer
+    low_w: float = -math.inf
+    high_w: float = math.inf
+    code: Code = Code.GRANTED
+    text: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.low_w <= self.high_w:  # also refuses NaN
+            raise ValueError(f"{self.layer}: {self.low_w} W to {self.high_w} W is no interval")
+
+
+@dataclass(frozen=True, slots=True)
+class Narrowed:
+    """A layer and what it and those above it leave."""
+
+    bound: Bound
+    low_w: float
+    high_w: float
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The power, who bound it and why; `layers` is the whole way there, for `explain`."""
+
+    power_w: float
+    binding: Layer
+    code: Code
+    text: str
+    layers: tuple[Narrowed, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DeadBand:
+    """Powers that station and vehicle cannot run at: between 0 and these magnitudes."""
+
+    discharge_w: float = 0.0
+    charge_w: float = 0.0
+
+    def inside(self, power_w: float) -> bool:
+        """Whether this power cannot be run."""
+        return -self.discharge_w < power_w < 0 or 0 < power_w < self.charge_w
+
+
+IDLE = Bound(Layer.IDLE, 0.0, 0.0, Code.IDLE, "Nothing asks for power.")
+
+
+def decide(bounds: Iterable[Bound], dead_band: DeadBand | None = None) -> Decision:
+    """Narrow from the highest layer to the lowest; several bounds of one layer narrow in the order given.
+
+    The result lies in every bound that is not in conflict with a higher one, except that a power inside the dead band of
+    the hardware becomes 0 W, or the nearest runnable power where a layer above the command excludes 0 W.
+    """
+    low, high = Bound(Layer.STATION), Bound(Layer.STATION)  # who holds each end
+    low_w, high_w = -math.inf, math.inf
+    binding: Bound | None = None  # who made it one power
+    layers: list[Narrowed] = []
+    above_w = (low_w, high_w)  # what everything above the command leaves
+    for bound in sorted([*bounds, IDLE], key=lambda one: RANK[one.layer]):
+        if RANK[bound.layer] < RANK[Layer.COMMAND]:
+            above = True
+        else:
+            above = False
+        if bound.low_w > high_w:
+            low_w, low = high_w, high
+            binding = binding or high
+        elif bound.high_w < low_w:
+            high_w, high = low_w, low
+            binding = binding or low
+        else:
+            if bound.low_w > low_w:
+                low_w, low = bound.low_w, bound
+            if bound.high_w < high_w:
+                high_w, high = bound.high_w, bound
+            if low_w == high_w:
+                binding = binding or bound
+        layers.append(Narrowed(bound, low_w, high_w))
+        if above:
+            above_w = (low_w, high_w)
+    power_w = low_w + 0.0
+    made = binding or IDLE
+    if dead_band is not None and dead_band.inside(power_w):
+        return _runnable(power_w, dead_band, above_w, made, tuple(layers))
+    return Decision(power_w, made.layer, made.code, made.text, tuple(layers))
+
+
+def _runnable(
+    power_w: float, band: DeadBand, above_w: tuple[float, float], made: Bound, layers: tuple[Narrowed, ...]
+) -> Decision:
+    """The power to run at instead of one inside the dead band: less before more, and never outside the layers above."""
+    edge = -band.discharge_w if power_w < 0 else band.charge_w
+    for candidate in (0.0, edge):
+        if above_w[0] <= candidate <= above_w[1]:
+            text = f"{power_w:.0f} W is inside the dead band of the hardware (nearest: {edge:.0f} W)."
+            return Decision(candidate, Layer.STATION, Code.DEAD_BAND, text, layers)
+    return Decision(power_w, made.layer, made.code, made.text, layers)

@@ -1,0 +1,123 @@
+"""A store that forgets when the process ends: for tests, the demo and emulations. The same behaviour as the SQL store."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import replace
+
+from gateway.model.journal import (
+    CommandEnded,
+    CommandOpened,
+    Entry,
+    Phase,
+    Record,
+    ResultDelivered,
+    ResultGiven,
+    StoredCommand,
+)
+
+
+class MemoryStore:
+    """Keeps the journal in a bounded list and commands in a dict."""
+
+    def __init__(self, max_entries: int = 100_000) -> None:
+        self._commands: dict[str, StoredCommand] = {}
+        self._entries: deque[Entry] = deque(maxlen=max_entries)
+        self._seq = 0
+
+    async def open(self) -> None:
+        """Nothing to do."""
+
+    async def close(self) -> None:
+        """Nothing to do: what was kept stays until the object goes."""
+
+    async def write(self, records: Sequence[Record]) -> None:
+        """Keep all of them."""
+        for record in records:
+            match record:
+                case Entry():
+                    self._seq += 1
+                    self._entries.append(replace(record, seq=self._seq))
+                case CommandOpened():
+                    self._commands[record.id] = StoredCommand(
+                        record.id,
+                        record.evse,
+                        record.verb,
+                        record.fingerprint,
+                        record.body,
+                        record.source,
+                        record.channel,
+                        record.received,
+                        record.in_force,
+                        record.reply,
+                    )
+                case ResultGiven() if command := self._commands.get(record.command):
+                    if record.phase is Phase.FIRST:
+                        command.first = record.result
+                    else:
+                        command.final = record.result
+                case ResultDelivered() if command := self._commands.get(record.command):
+                    if record.phase is Phase.FIRST:
+                        command.first_delivered = True
+                    else:
+                        command.final_delivered = True
+                case CommandEnded() if command := self._commands.get(record.command):
+                    command.in_force, command.ended = False, record.wall
+                case _:
+                    pass
+
+    async def find_command(self, command_id: str) -> StoredCommand | None:
+        """By id."""
+        found = self._commands.get(command_id)
+        return replace(found) if found else None
+
+    async def recent_commands(self, limit: int) -> list[StoredCommand]:
+        """Newest first."""
+        return [replace(command) for command in list(reversed(self._commands.values()))[:limit]]
+
+    async def in_force(self) -> list[StoredCommand]:
+        """Not ended."""
+        return [replace(command) for command in self._commands.values() if command.in_force]
+
+    async def undelivered(self, limit: int) -> list[StoredCommand]:
+        """With a result nobody has acknowledged."""
+        waiting = [
+            command
+            for command in self._commands.values()
+            if (command.first and not command.first_delivered) or (command.final and not command.final_delivered)
+        ]
+        return [replace(command) for command in waiting[:limit]]
+
+    async def entries(
+        self,
+        *,
+        since: float | None = None,
+        until: float | None = None,
+        evse: str | None = None,
+        command: str | None = None,
+        limit: int = 1000,
+        after_seq: int | None = None,
+    ) -> list[Entry]:
+        """The newest `limit` lines that match, oldest first."""
+        found = [
+            entry
+            for entry in self._entries
+            if (since is None or entry.wall >= since)
+            and (until is None or entry.wall < until)
+            and (evse is None or entry.evse == evse)
+            and (command is None or entry.command == command)
+            and (after_seq is None or (entry.seq or 0) > after_seq)
+        ]
+        return found[-limit:] if after_seq is None else found[:limit]
+
+    async def prune(self, commands_before: float, entries_before: float) -> int:
+        """Forget what is older and has ended."""
+        old = [c.id for c in self._commands.values() if c.received < commands_before and not c.in_force]
+        for command_id in old:
+            del self._commands[command_id]
+        kept = [entry for entry in self._entries if entry.wall >= entries_before]
+        gone = len(self._entries) - len(kept) + len(old)
+        self._entries.clear()
+        self._entries.extend(kept)
+        return gone

@@ -1,0 +1,52 @@
+"""What the core asks of a store. `memory.py` and `sql.py` implement it; both pass the same tests."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from gateway.model.journal import Entry, Record, StoredCommand
+
+
+class StoreError(Exception):
+    """The store could not do what was asked: disk full, locked, unreachable. The sentence names it for a person."""
+
+
+class Store(Protocol):
+    """Where commands, results and the journal live."""
+
+    async def open(self) -> None:
+        """Connect and check the schema; StoreError with what to do."""
+
+    async def close(self) -> None:
+        """Let go; safe to call twice."""
+
+    async def write(self, records: Sequence[Record]) -> None:
+        """Keep all of them or none, in order; durable when it returns. StoreError otherwise."""
+
+    async def find_command(self, command_id: str) -> StoredCommand | None:
+        """A command of the last 7 days."""
+
+    async def recent_commands(self, limit: int) -> list[StoredCommand]:
+        """The newest commands, newest first."""
+
+    async def in_force(self) -> list[StoredCommand]:
+        """Commands that have not ended, oldest first."""
+
+    async def undelivered(self, limit: int) -> list[StoredCommand]:
+        """Commands with a result that no broker has acknowledged, oldest first."""
+
+    async def entries(
+        self,
+        *,
+        since: float | None = None,
+        until: float | None = None,
+        evse: str | None = None,
+        command: str | None = None,
+        limit: int = 1000,
+        after_seq: int | None = None,
+    ) -> list[Entry]:
+        """Lines of the journal, oldest first; with a limit, the newest of them."""
+
+    async def prune(self, commands_before: float, entries_before: float) -> int:
+        """Forget what is older (Unix time) and no longer in force; how many rows went."""
