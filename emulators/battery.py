@@ -92,6 +92,8 @@ class Pack:
     throughput_ah: float = 0.0
     _unaged_s: float = 0.0
     _charge_map: Curve | None = None
+    _seen: tuple[float, float] = (-1.0, 0.0)
+    _found: tuple[float, float] = (0.0, 0.0)
 
     def __post_init__(self) -> None:
         if not 0 <= self.soc_start_pct <= 100:
@@ -119,15 +121,24 @@ class Pack:
     @property
     def resistance_ohm(self) -> float:
         """Now: at this charge, temperature and age."""
-        spec = self.spec
-        chemistry = spec.chemistry
-        fresh = spec.resistance_ohm * chemistry.resistance(self.charge) * chemistry.warmth(self.temperature_c)
-        return fresh * self.resistance_factor * self.age.resistance_factor
+        return self._electric()[1]
 
     @property
     def rest_v(self) -> float:
         """At the terminals without current."""
-        return self.spec.series * self.spec.chemistry.ocv_v(self.charge)
+        return self._electric()[0]
+
+    def _electric(self) -> tuple[float, float]:
+        """Rest voltage and resistance; computed once for each charge and temperature, for they are asked often."""
+        key = (self.charge, self.temperature_c)
+        if key != self._seen:
+            spec = self.spec
+            chemistry = spec.chemistry
+            fresh = spec.resistance_ohm * chemistry.resistance(self.charge) * chemistry.warmth(self.temperature_c)
+            ohm = fresh * self.resistance_factor * self.age.resistance_factor
+            self._found = (spec.series * chemistry.ocv_v(self.charge), ohm)
+            self._seen = key
+        return self._found
 
     @property
     def voltage_v(self) -> float:
@@ -194,7 +205,7 @@ class Pack:
         return moved
 
     def _step(self, current_a: float, seconds: float) -> float:
-        before, stored, ohm = self.charge, self.stored_wh, self.resistance_ohm
+        before, ohm = self.charge, self.resistance_ohm
         hours = seconds / 3600
         capacity = self.capacity_ah
         after = before + current_a * hours / capacity
@@ -202,7 +213,8 @@ class Pack:
             after = min(max(after, 0.0), 1.0)
             current_a = (after - before) * capacity / hours
         self.charge = after
-        chemical = self.stored_wh - stored
+        ocv = self.spec.chemistry.ocv_v
+        chemical = self.spec.series * capacity * (ocv.integral(after) - ocv.integral(before)) if current_a else 0.0
         heat = current_a * current_a * ohm * hours
         energy = chemical + heat
         if energy >= 0:
@@ -212,7 +224,10 @@ class Pack:
         self.loss_wh += heat
         self.throughput_ah += abs(current_a) * hours
         self._warm(current_a * current_a * ohm, seconds)
-        self._leak(seconds)
+        if self.spec.self_discharge_pct_month:
+            leaked = min(after, self.spec.self_discharge_pct_month / 100 * seconds / (30 * 86400))
+            self.charge = after - leaked
+            self.loss_wh += leaked * capacity * self.rest_v
         self._grow_old(before, seconds)
         return energy
 
@@ -222,21 +237,17 @@ class Pack:
         decay = exp(-seconds * spec.cooling_w_per_k / spec.heat_j_per_k)
         self.temperature_c = settled + (self.temperature_c - settled) * decay
 
-    def _leak(self, seconds: float) -> None:
-        stored = self.stored_wh
-        self.charge = max(0.0, self.charge - self.spec.self_discharge_pct_month / 100 * seconds / (30 * 86400))
-        self.loss_wh += stored - self.stored_wh
-
     def _grow_old(self, before: float, seconds: float) -> None:
-        stored = self.stored_wh
-        grown = self.age.move(self.charge, before) if self.charge != before else False
+        capacity = self.capacity_ah
         self._unaged_s += seconds
+        grown = self.age.move(self.charge, before)
         if self._unaged_s >= AGE_EVERY_S:
             self.age.rest(self.charge, self.temperature_c, self._unaged_s / 86400)
             self._unaged_s = 0.0
             grown = True
-        if grown:
-            self.loss_wh += stored - self.stored_wh
+        if grown:  # what no longer fits is lost
+            held = self.spec.series * self.spec.chemistry.ocv_v.integral(self.charge)
+            self.loss_wh += held * (capacity - self.capacity_ah)
 
 
 def _current(power_w: float, rest_v: float, ohm: float) -> float:

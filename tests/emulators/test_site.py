@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from emulators.battery import Pack, PackSpec
 from emulators.charger.power_stage import Contactors, PowerStage, StageSpec
 from emulators.clock import START
-from emulators.ev.car import Car
+from emulators.ev.car import CCS_63, Car
 from emulators.second_life import SecondLifePack
 from emulators.site.demand_meter import DemandMeter
 from emulators.site.grid import Grid, GridEvent, InterfaceProtection, Supply, jeac_9701
@@ -136,7 +136,7 @@ def test_too_much_load_sheds_the_least_important_and_restores_it() -> None:
 
 def test_charge_that_runs_low_keeps_only_the_first_tier_and_an_empty_car_ends_it() -> None:
     small = PackSpec("small", capacity_ah=10)
-    car = Car(pack=Pack(small, 60))
+    car = Car(replace(CCS_63, aux_w=0), pack=Pack(small, 60))
     car.contactors_closed = True
     stage = PowerStage(StageSpec(forming=True), step_s=1.0)
     stage.connect(car)
