@@ -32,7 +32,7 @@ def test_energy_closes_over_all_modules(seed: int, hours: list[float]) -> None:
     for share in hours:
         amps = share * (battery.max_charge_a() if share > 0 else battery.max_discharge_a())
         moved += battery.flow(amps, 1800)
-    assert moved == pytest.approx(pack.stored_wh - stored + pack.loss_wh, abs=1e-3)
+    assert moved == pytest.approx(pack.stored_wh - stored + pack.loss_wh, abs=0.05)
     assert 0 <= battery.soc_pct <= 100
 
 
