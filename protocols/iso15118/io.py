@@ -1,0 +1,377 @@
+"""Bytes in and out for the ISO 15118 engines: TCP and TLS streams, the SDP datagrams, and the pump that runs an engine.
+
+No rule of the protocol lives here. Together with `tls.py` the only file of this room that touches sockets and time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+import logging
+import socket
+import ssl
+import struct
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Protocol
+
+from protocols.ports import Clock, Wire
+from protocols.sdp import (
+    MULTICAST_GROUP,
+    PORT,
+    Discovery,
+    SdpError,
+    SdpResponse,
+    SeccFound,
+    SeccNotFound,
+    Security,
+    answer,
+    decode_request,
+)
+
+LOG = logging.getLogger(__name__)
+
+CONNECT_WITHIN = 5.0  # s
+HANDSHAKE_WITHIN = 10.0  # s, TLS
+WRITE_WITHIN = 5.0  # s, for a peer that doesn't read
+READ_AHEAD = 1 << 20  # bytes kept before the peer is told to wait
+IPV6_INTERFACE = struct.Struct("@I")
+
+
+class Engine(Protocol):
+    """What `pump` runs: the engine contract of both roles."""
+
+    ended: bool
+
+    def receive(self, data: bytes, now: float) -> Sequence[object]: ...
+    def expire(self, now: float) -> Sequence[object]: ...
+    def data_to_send(self) -> bytes: ...
+    def deadline(self) -> float | None: ...
+
+
+async def pump(
+    engine: Engine,
+    wire: Wire,
+    clock: Clock,
+    report: Callable[[Sequence[object]], None],
+    prepare: Callable[[float], None] | None = None,
+) -> None:
+    """Run `engine` over `wire` until it ends; then close the wire.
+
+    `prepare(now)` is called before the engine sees bytes or time, so that its host can tell it what it measures.
+    `report(events)` gets what happened, in order. A lost wire is the end of the stream to the engine.
+    """
+    try:
+        while True:
+            outgoing = engine.data_to_send()
+            if outgoing:
+                try:
+                    await wire.write(outgoing)
+                except ConnectionError:
+                    report(engine.receive(b"", clock.now()))
+            if engine.ended:
+                return
+            now = clock.now()
+            deadline = engine.deadline()
+            if deadline is not None and deadline <= now:
+                if prepare is not None:
+                    prepare(now)
+                report(engine.expire(now))
+                continue
+            try:
+                async with clock.timeout_at(deadline):
+                    data = await wire.read()
+            except TimeoutError:
+                continue
+            except ConnectionError:
+                data = b""
+            now = clock.now()
+            if prepare is not None:
+                prepare(now)
+            report(engine.receive(data, now))
+    finally:
+        await wire.close()
+
+
+class TcpWire(asyncio.Protocol):
+    """A TCP or TLS stream as a Wire. One `write` is one send."""
+
+    def __init__(self, connected: Callable[[TcpWire], None] | None = None) -> None:
+        self._connected = connected
+        self._transport: asyncio.Transport | None = None
+        self._buffer = bytearray()
+        self._ended = False
+        self._waiting: asyncio.Future[None] | None = None
+        self._writable: asyncio.Event = asyncio.Event()
+        self._writable.set()
+        self._closed: asyncio.Event = asyncio.Event()
+
+    # asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        if self._connected is not None:
+            self._connected(self)
+
+    def data_received(self, data: bytes) -> None:
+        self._buffer += data
+        if len(self._buffer) > READ_AHEAD and self._transport is not None:
+            self._transport.pause_reading()
+        self._wake()
+
+    def eof_received(self) -> bool:
+        self._ended = True
+        self._wake()
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._ended = True
+        self._closed.set()
+        self._writable.set()
+        self._wake()
+
+    def pause_writing(self) -> None:
+        self._writable.clear()
+
+    def resume_writing(self) -> None:
+        self._writable.set()
+
+    def _wake(self) -> None:
+        if self._waiting is not None and not self._waiting.done():
+            self._waiting.set_result(None)
+
+    # Wire
+
+    @property
+    def peer(self) -> str:
+        name = self._extra("peername")
+        return f"[{name[0]}]:{name[1]}" if name else "?"
+
+    async def read(self) -> bytes:
+        while not self._buffer and not self._ended:
+            self._waiting = asyncio.get_running_loop().create_future()
+            try:
+                await self._waiting
+            finally:
+                self._waiting = None
+        data = bytes(self._buffer)
+        if len(data) > READ_AHEAD and self._transport is not None:
+            self._transport.resume_reading()
+        self._buffer.clear()
+        return data
+
+    async def write(self, data: bytes) -> None:
+        if self._transport is None or self._transport.is_closing() or self._closed.is_set():
+            raise ConnectionError("the connection is closed")
+        self._transport.write(data)
+        if not self._writable.is_set():
+            try:
+                async with asyncio.timeout(WRITE_WITHIN):
+                    await self._writable.wait()
+            except TimeoutError:
+                self._transport.abort()
+                raise ConnectionError("the peer does not read") from None
+
+    async def close(self) -> None:
+        if self._transport is None:
+            return
+        self._transport.close()
+        try:
+            async with asyncio.timeout(WRITE_WITHIN):
+                await self._closed.wait()
+        except TimeoutError:
+            self._transport.abort()
+
+    # TLS
+
+    @property
+    def tls_version(self) -> str | None:
+        """ "TLSv1.3", ...; None on plain TCP."""
+        session = self._extra("ssl_object")
+        return None if session is None else session.version()
+
+    @property
+    def peer_certificate(self) -> bytes | None:
+        """The peer's leaf certificate, DER."""
+        session = self._extra("ssl_object")
+        return None if session is None else session.getpeercert(binary_form=True)
+
+    def _extra(self, name: str) -> Any:
+        return None if self._transport is None else self._transport.get_extra_info(name)
+
+
+async def connect(host: str, port: int, tls: ssl.SSLContext | None = None) -> TcpWire:
+    """A stream to a SECC. A link-local `host` needs its scope (`fe80::1%eth0`). ConnectionError says what went wrong."""
+    loop = asyncio.get_running_loop()
+    try:
+        async with asyncio.timeout(CONNECT_WITHIN + (HANDSHAKE_WITHIN if tls else 0)):
+            _, wire = await loop.create_connection(
+                TcpWire,
+                host,
+                port,
+                ssl=tls,
+                server_hostname="" if tls else None,
+                ssl_handshake_timeout=HANDSHAKE_WITHIN if tls else None,
+            )
+    except TimeoutError:
+        raise ConnectionError(f"[{host}]:{port} does not answer") from None
+    except ssl.SSLError as error:
+        raise ConnectionError(f"TLS with [{host}]:{port} failed: {error.reason or error}") from error
+    except OSError as error:
+        raise ConnectionError(f"can't connect to [{host}]:{port}: {error.strerror or error}") from error
+    return wire
+
+
+class Listener:
+    """A TCP server that runs `handler(wire)` in a task of its own for every connection."""
+
+    def __init__(self, server: asyncio.Server, tasks: set[asyncio.Task[None]]) -> None:
+        self._server = server
+        self._tasks = tasks
+
+    @property
+    def port(self) -> int:
+        return int(self._server.sockets[0].getsockname()[1])
+
+    async def close(self) -> None:
+        """Stop listening and wait for the sessions that are being ended."""
+        self._server.close()
+        for task in list(self._tasks):
+            task.cancel()
+        if self._tasks:
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+async def listen(
+    handler: Callable[[TcpWire], Awaitable[None]], host: str, port: int, tls: ssl.SSLContext | None = None
+) -> Listener:
+    """Serve on [host]:port (port 0: one that is free). OSError if that isn't possible."""
+    tasks: set[asyncio.Task[None]] = set()
+
+    async def guarded(wire: TcpWire) -> None:
+        try:
+            await handler(wire)
+        except Exception:
+            LOG.exception("the session with %s ended by a fault of ours", wire.peer)
+        finally:
+            await wire.close()
+
+    def connected(wire: TcpWire) -> None:
+        task = asyncio.get_running_loop().create_task(guarded(wire))
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+
+    server = await asyncio.get_running_loop().create_server(
+        lambda: TcpWire(connected), host, port, ssl=tls, ssl_handshake_timeout=HANDSHAKE_WITHIN if tls else None
+    )
+    return Listener(server, tasks)
+
+
+class _Datagrams(asyncio.DatagramProtocol):
+    def __init__(self) -> None:
+        self.queue: asyncio.Queue[tuple[bytes, tuple[Any, ...]]] = asyncio.Queue(maxsize=256)
+
+    def datagram_received(self, data: bytes, addr: tuple[Any, ...]) -> None:
+        with contextlib.suppress(asyncio.QueueFull):
+            self.queue.put_nowait((data, addr))
+
+    def error_received(self, exc: Exception) -> None:
+        LOG.warning("SDP: %s", exc)
+
+
+async def discover(
+    interface: str, clock: Clock, security: Security, *, required: bool = False, tries: int | None = None
+) -> SdpResponse | None:
+    """Ask for the SECC on this link; None when nobody answers. The address comes back with its scope id."""
+    index = socket.if_nametoindex(interface)
+    sock = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+    sock.setblocking(False)
+    sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_IF, IPV6_INTERFACE.pack(index))
+    sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_HOPS, 1)
+    sock.bind(("::", 0))
+    transport, datagrams = await asyncio.get_running_loop().create_datagram_endpoint(_Datagrams, sock=sock)
+    engine = Discovery(security, clock.now(), required=required, **({} if tries is None else {"tries": tries}))
+    try:
+        while True:
+            for event in engine.expire(clock.now()):
+                if isinstance(event, SeccNotFound):
+                    return None
+            for datagram in engine.datagrams_to_send():
+                with contextlib.suppress(OSError):
+                    transport.sendto(datagram, (MULTICAST_GROUP, PORT, 0, index))
+            try:
+                async with clock.timeout_at(engine.deadline()):
+                    data, _ = await datagrams.queue.get()
+            except TimeoutError:
+                continue
+            for found in engine.receive(data, clock.now()):
+                return _scoped(found, interface)
+    finally:
+        transport.close()
+
+
+def _scoped(found: SeccFound, interface: str) -> SdpResponse:
+    response = found.response
+    return SdpResponse(f"{response.address}%{interface}", response.port, response.security, response.transport)
+
+
+class SdpResponder:
+    """Answers the cars' SDP requests on one link until closed."""
+
+    def __init__(self, interface: str, port: int, offered: frozenset[Security]) -> None:
+        self._interface = interface
+        self._port = port
+        self._offered = offered
+        self._address = link_local_address(interface)
+        self._transport: asyncio.DatagramTransport | None = None
+        self._task: asyncio.Task[None] | None = None
+        self.answered = 0
+
+    async def start(self) -> None:
+        index = socket.if_nametoindex(self._interface)
+        sock = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+        sock.setblocking(False)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        group = socket.inet_pton(socket.AF_INET6, MULTICAST_GROUP) + IPV6_INTERFACE.pack(index)
+        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP, group)
+        sock.bind(("::", PORT))
+        transport, datagrams = await asyncio.get_running_loop().create_datagram_endpoint(_Datagrams, sock=sock)
+        self._transport = transport
+        self._task = asyncio.get_running_loop().create_task(self._answer(transport, datagrams, index))
+
+    async def _answer(self, transport: asyncio.DatagramTransport, datagrams: _Datagrams, index: int) -> None:
+        while True:
+            data, sender = await datagrams.queue.get()
+            if len(sender) == 4 and sender[3] not in (0, index):
+                continue  # another link; another charge point's affair
+            try:
+                request = decode_request(data)
+            except SdpError as error:
+                LOG.debug("SDP request from %s ignored: %s", sender[0], error)
+                continue
+            self.answered += 1
+            transport.sendto(answer(request, self._address, self._port, self._offered).encode(), sender)
+
+    async def close(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+        if self._transport is not None:
+            self._transport.close()
+
+
+def link_local_address(interface: str) -> str:
+    """The link-local IPv6 address of a network interface, without its scope. OSError if it has none."""
+    index = socket.if_nametoindex(interface)
+    probe = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+    try:
+        probe.connect((MULTICAST_GROUP, PORT, 0, index))
+        address = str(probe.getsockname()[0]).partition("%")[0]
+    finally:
+        probe.close()
+    if not ipaddress.IPv6Address(address).is_link_local:
+        raise OSError(f"{interface} has no link-local IPv6 address")
+    return address

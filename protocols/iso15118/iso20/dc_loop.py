@@ -1,0 +1,179 @@
+"""The DC charge loop's two messages as values of this room, both ways, in all four forms of each.
+
+Pure translation. A limit that the message leaves out keeps the value of charge parameter discovery (`first`), and a limit
+it states can only tighten that (V2G20-2654/2655). Source: ISO 15118-20, DC_ChargeLoop.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from protocols.iso15118.iso20.dc import (
+    BPT_Dynamic_DC_CLReqControlMode,
+    BPT_Dynamic_DC_CLResControlMode,
+    BPT_Scheduled_DC_CLReqControlMode,
+    BPT_Scheduled_DC_CLResControlMode,
+    DC_ChargeLoopReq,
+    DC_ChargeLoopRes,
+    Dynamic_DC_CLReqControlMode,
+    Dynamic_DC_CLResControlMode,
+    Scheduled_DC_CLReqControlMode,
+    Scheduled_DC_CLResControlMode,
+)
+from protocols.iso15118.iso20.limits import UNLIMITED, Limits
+from protocols.iso15118.iso20.loop import CarTurn, StationTurn
+from protocols.iso15118.iso20.loop_messages import (
+    display_message,
+    down,
+    meter_message,
+    needs_fields,
+    optional_magnitude,
+    optional_number,
+    read_display,
+    read_meter,
+    read_needs,
+    scheduled_needs_fields,
+    station_needs_fields,
+)
+from protocols.iso15118.iso20.rational import number, rational, rational_up
+from protocols.iso15118.iso20.types import EVSEStatus, MessageHeader, ResponseCode
+
+
+def request(header: MessageHeader, turn: CarTurn, *, bpt: bool, dynamic: bool) -> DC_ChargeLoopReq:
+    limits = turn.limits
+    fields: dict[str, Any] = {
+        "EVMaximumChargePower": down(limits.max_charge_w),
+        "EVMinimumChargePower": rational_up(limits.min_charge_w),
+        "EVMaximumChargeCurrent": down(limits.max_charge_a),
+        "EVMaximumVoltage": down(limits.max_voltage_v),
+        "EVMinimumVoltage": rational_up(limits.min_voltage_v),
+    }
+    if bpt:
+        fields["EVMaximumDischargePower"] = down(limits.max_discharge_w)
+        fields["EVMinimumDischargePower"] = rational_up(limits.min_discharge_w)
+        fields["EVMaximumDischargeCurrent"] = down(limits.max_discharge_a)
+    mode: Any
+    if dynamic:
+        fields |= needs_fields(turn.needs, turn.departure_s, bpt=bpt)
+        mode = (BPT_Dynamic_DC_CLReqControlMode if bpt else Dynamic_DC_CLReqControlMode)(**fields)
+    else:
+        fields |= scheduled_needs_fields(turn.needs)
+        fields["EVTargetCurrent"] = rational(turn.target_current_a or 0.0)
+        fields["EVTargetVoltage"] = rational(turn.target_voltage_v or 0.0)
+        mode = (BPT_Scheduled_DC_CLReqControlMode if bpt else Scheduled_DC_CLReqControlMode)(**fields)
+    return DC_ChargeLoopReq(
+        Header=header,
+        DisplayParameters=display_message(turn.display),
+        MeterInfoRequested=turn.meter_requested,
+        EVPresentVoltage=rational(turn.present_voltage_v or 0.0),
+        CLReqControlMode=mode,
+    )
+
+
+def fits_request(message: DC_ChargeLoopReq, *, bpt: bool, dynamic: bool) -> bool:
+    """Whether the control mode has the form that the chosen service and parameter set ask for."""
+    return type(message.CLReqControlMode) is _REQUEST_FORMS[bpt, dynamic]
+
+
+def read_request(message: DC_ChargeLoopReq, first: Limits) -> CarTurn:
+    mode: Any = message.CLReqControlMode
+    dynamic = isinstance(mode, Dynamic_DC_CLReqControlMode)
+    stated = Limits(
+        max_charge_w=optional_number(mode.EVMaximumChargePower, UNLIMITED),
+        min_charge_w=optional_number(mode.EVMinimumChargePower, 0.0),
+        max_charge_a=optional_number(mode.EVMaximumChargeCurrent, UNLIMITED),
+        max_voltage_v=optional_number(mode.EVMaximumVoltage, UNLIMITED),
+        min_voltage_v=optional_number(mode.EVMinimumVoltage, 0.0),
+        max_discharge_w=optional_magnitude(getattr(mode, "EVMaximumDischargePower", None), UNLIMITED),
+        min_discharge_w=optional_magnitude(getattr(mode, "EVMinimumDischargePower", None), 0.0),
+        max_discharge_a=optional_magnitude(getattr(mode, "EVMaximumDischargeCurrent", None), UNLIMITED),
+    )
+    return CarTurn(
+        limits=first.narrowed(stated),
+        needs=read_needs(mode),
+        departure_s=mode.DepartureTime if dynamic else None,
+        present_voltage_v=number(message.EVPresentVoltage),
+        target_voltage_v=None if dynamic else number(mode.EVTargetVoltage),
+        target_current_a=None if dynamic else number(mode.EVTargetCurrent),
+        display=read_display(message.DisplayParameters),
+        meter_requested=message.MeterInfoRequested,
+    )
+
+
+def response(
+    header: MessageHeader,
+    turn: StationTurn,
+    *,
+    bpt: bool,
+    dynamic: bool,
+    code: ResponseCode,
+    status: EVSEStatus | None = None,
+) -> DC_ChargeLoopRes:
+    limits = turn.limits
+    fields: dict[str, Any] = {
+        "EVSEMaximumChargePower": down(limits.max_charge_w),
+        "EVSEMinimumChargePower": rational_up(limits.min_charge_w),
+        "EVSEMaximumChargeCurrent": down(limits.max_charge_a),
+        "EVSEMaximumVoltage": down(limits.max_voltage_v),
+    }
+    if bpt:
+        fields["EVSEMaximumDischargePower"] = down(limits.max_discharge_w)
+        fields["EVSEMinimumDischargePower"] = rational_up(limits.min_discharge_w)
+        fields["EVSEMaximumDischargeCurrent"] = down(limits.max_discharge_a)
+        fields["EVSEMinimumVoltage"] = rational_up(limits.min_voltage_v)
+    if dynamic:
+        fields |= station_needs_fields(turn)
+    return DC_ChargeLoopRes(
+        Header=header,
+        ResponseCode=code,
+        EVSEStatus=status,
+        MeterInfo=meter_message(turn.meter),
+        EVSEPresentCurrent=rational(turn.present_current_a or 0.0),
+        EVSEPresentVoltage=rational(turn.present_voltage_v or 0.0),
+        EVSEPowerLimitAchieved=turn.power_limited,
+        EVSECurrentLimitAchieved=turn.current_limited,
+        EVSEVoltageLimitAchieved=turn.voltage_limited,
+        CLResControlMode=_RESPONSE_FORMS[bpt, dynamic](**fields),
+    )
+
+
+def read_response(message: DC_ChargeLoopRes, first: Limits) -> StationTurn:
+    mode: Any = message.CLResControlMode
+    dynamic = isinstance(mode, Dynamic_DC_CLResControlMode)
+    stated = Limits(
+        max_charge_w=optional_number(mode.EVSEMaximumChargePower, UNLIMITED),
+        min_charge_w=optional_number(mode.EVSEMinimumChargePower, 0.0),
+        max_charge_a=optional_number(mode.EVSEMaximumChargeCurrent, UNLIMITED),
+        max_voltage_v=optional_number(mode.EVSEMaximumVoltage, UNLIMITED),
+        min_voltage_v=optional_number(getattr(mode, "EVSEMinimumVoltage", None), 0.0),
+        max_discharge_w=optional_magnitude(getattr(mode, "EVSEMaximumDischargePower", None), UNLIMITED),
+        min_discharge_w=optional_magnitude(getattr(mode, "EVSEMinimumDischargePower", None), 0.0),
+        max_discharge_a=optional_magnitude(getattr(mode, "EVSEMaximumDischargeCurrent", None), UNLIMITED),
+    )
+    return StationTurn(
+        limits=first.narrowed(stated),
+        present_current_a=number(message.EVSEPresentCurrent),
+        present_voltage_v=number(message.EVSEPresentVoltage),
+        power_limited=message.EVSEPowerLimitAchieved,
+        current_limited=message.EVSECurrentLimitAchieved,
+        voltage_limited=message.EVSEVoltageLimitAchieved,
+        departure_s=mode.DepartureTime if dynamic else None,
+        minimum_soc_pct=mode.MinimumSOC if dynamic else None,
+        target_soc_pct=mode.TargetSOC if dynamic else None,
+        confirm_within_s=mode.AckMaxDelay if dynamic else None,
+        meter=read_meter(message.MeterInfo),
+    )
+
+
+_REQUEST_FORMS: dict[tuple[bool, bool], type[Any]] = {
+    (False, False): Scheduled_DC_CLReqControlMode,
+    (True, False): BPT_Scheduled_DC_CLReqControlMode,
+    (False, True): Dynamic_DC_CLReqControlMode,
+    (True, True): BPT_Dynamic_DC_CLReqControlMode,
+}
+_RESPONSE_FORMS: dict[tuple[bool, bool], type[Any]] = {
+    (False, False): Scheduled_DC_CLResControlMode,
+    (True, False): BPT_Scheduled_DC_CLResControlMode,
+    (False, True): Dynamic_DC_CLResControlMode,
+    (True, True): BPT_Dynamic_DC_CLResControlMode,
+}

@@ -1,0 +1,381 @@
+"""The EVCC engine: a car's side of one ISO 15118-20 connection, from the handshake to the end.
+
+Bytes, orders and time in; bytes, events and a deadline out. Requests leave in `expire` when they are due, so that the
+host can tell the car's state (`CarState`) between a response and the next request. Requests are in `evcc_requests.py`,
+reactions in `evcc_setup.py`, `evcc_energy.py` and `evcc_loop.py`, who may follow whom in `states.py`. The streams beside
+the loop (schedule renegotiation, meter confirmation) have their own lock-step here. Not here: the car.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from protocols.errors import LocalProtocolError, RemoteProtocolError
+from protocols.iso15118 import app_protocol
+from protocols.iso15118.iso20 import messages, orders, timers
+from protocols.iso15118.iso20.common import ChargingSession, ScheduleExchangeRes
+from protocols.iso15118.iso20.evcc_energy import (
+    on_ac_parameters,
+    on_cable_check,
+    on_dc_parameters,
+    on_power_start,
+    on_power_stop,
+    on_pre_charge,
+    on_renegotiation,
+    on_schedules,
+    on_standby,
+)
+from protocols.iso15118.iso20.evcc_loop import on_ac_loop, on_dc_loop, on_session_stop, on_welding_detection
+from protocols.iso15118.iso20.evcc_requests import build
+from protocols.iso15118.iso20.evcc_session import EvccSettings, EvDesk, EvSession, Leave, Reaction
+from protocols.iso15118.iso20.evcc_setup import (
+    leave,
+    on_authorization,
+    on_authorization_setup,
+    on_service_detail,
+    on_service_discovery,
+    on_service_selection,
+    on_session_setup,
+)
+from protocols.iso15118.iso20.events import (
+    Event,
+    FrameIgnored,
+    MessageReceived,
+    MessageSent,
+    ProtocolAgreed,
+    SessionEnded,
+)
+from protocols.iso15118.iso20.services import DC_SERVICES
+from protocols.iso15118.iso20.states import NEXT_STEPS, Step
+from protocols.iso15118.iso20.types import ResponseCode, V2GResponse
+from protocols.v2gtp import Frame, Framer, FramingError, PayloadType
+
+_REACTIONS: dict[str, Callable[[Any, EvSession, EvDesk], Reaction]] = {
+    "SessionSetupRes": on_session_setup,
+    "AuthorizationSetupRes": on_authorization_setup,
+    "AuthorizationRes": on_authorization,
+    "ServiceDiscoveryRes": on_service_discovery,
+    "ServiceDetailRes": on_service_detail,
+    "ServiceSelectionRes": on_service_selection,
+    "DC_ChargeParameterDiscoveryRes": on_dc_parameters,
+    "AC_ChargeParameterDiscoveryRes": on_ac_parameters,
+    "ScheduleExchangeRes": on_schedules,
+    "DC_CableCheckRes": on_cable_check,
+    "DC_PreChargeRes": on_pre_charge,
+    "DC_ChargeLoopRes": on_dc_loop,
+    "AC_ChargeLoopRes": on_ac_loop,
+    "DC_WeldingDetectionRes": on_welding_detection,
+    "SessionStopRes": on_session_stop,
+}
+_POWER_REACTIONS = {
+    Step.POWER_START: on_power_start,
+    Step.RENEGOTIATION: on_renegotiation,
+    Step.POWER_STANDBY: on_standby,
+    Step.POWER_STOP: on_power_stop,
+}
+_ONGOING = {
+    Step.AUTHORIZATION: timers.ONGOING,
+    Step.SCHEDULE_EXCHANGE: timers.ONGOING,
+    Step.SCHEDULE_AGAIN: timers.ONGOING,
+    Step.CABLE_CHECK: timers.CABLE_CHECK,
+    Step.PRE_CHARGE: timers.PRE_CHARGE,
+}
+_LOOP = frozenset({Step.CHARGE_LOOP, Step.STANDBY})
+_LEAVING = frozenset({Step.POWER_STOP, Step.WELDING_DETECTION, Step.SESSION_STOP, Step.ENDED})
+_TOO_EARLY = frozenset({Step.APP_PROTOCOL, Step.SESSION_SETUP})
+
+
+class Evcc:
+    """One connection's EVCC. `epoch` is the Unix time (UTC) at engine time 0; `car` is the car as it is now."""
+
+    def __init__(self, settings: EvccSettings, car: orders.CarState, now: float, *, epoch: float = 0.0) -> None:
+        if not settings.services:
+            raise LocalProtocolError("a car that wants no service needs no session")
+        if settings.loop_interval > timers.REQUEST_WITHIN_LOOP:
+            raise LocalProtocolError(f"the loop interval may be {timers.REQUEST_WITHIN_LOOP} s at most")
+        self.settings = settings
+        self.car = car
+        self.step = Step.APP_PROTOCOL
+        self.session = EvSession()
+        self.ended = False
+        self._epoch = epoch
+        self._framer = Framer()
+        self._outgoing = bytearray()
+        self._events: list[Event] = []
+        self._due: float | None = now  # when the next request leaves; None while a response is awaited
+        self._answer_by: float | None = None
+        self._awaited = ""
+        self._setup_by: float | None = now + timers.COMMUNICATION_SETUP
+        self._phase_by: float | None = None
+        self._stream_due: float | None = None
+        self._stream_by: float | None = None
+        self._wanted: Step | None = None  # a step the host ordered, taken at the next turn of the loop
+
+    # the engine contract
+
+    def receive(self, data: bytes, now: float) -> list[Event]:
+        """Bytes from the charger; b"" is the end of the stream."""
+        if self.ended:
+            return self._take_events()
+        if not data:
+            self._end("the charger closed the connection")
+            return self._take_events()
+        try:
+            frames = self._framer.feed(data)
+        except FramingError as error:
+            self._end(str(error))
+            return self._take_events()
+        for received in frames:
+            if self.ended:
+                break
+            try:
+                self._take(received, now)
+            except Leave as reason:
+                self._end(str(reason))
+        return self._take_events()
+
+    def command(self, order: orders.EvccOrder, now: float) -> None:
+        """An order of the host; see `orders.py`. LocalProtocolError if it doesn't fit the state."""
+        if isinstance(order, orders.CarState):
+            self.car = order
+        elif isinstance(order, orders.Stop):
+            if self.session.stop is None:
+                self.session = replace(self.session, stop=order)
+        elif isinstance(order, orders.Abort):
+            self._end(order.reason)
+        elif isinstance(order, orders.EnterStandby):
+            self._want(Step.POWER_STANDBY, Step.CHARGE_LOOP)
+        elif isinstance(order, orders.LeaveStandby):
+            self._want(Step.POWER_START, Step.STANDBY)
+        elif isinstance(order, orders.SelectChannel):
+            self._want(Step.POWER_START, Step.CHARGE_LOOP)
+            self.session = replace(self.session, discharge_channel=order.discharge)
+        elif isinstance(order, orders.Renegotiate):
+            if order.multiplexed and self.step is Step.CHARGE_LOOP:
+                self.session = replace(self.session, renegotiating=True)
+                self._stream_due = now
+            else:
+                self._want(Step.RENEGOTIATION, Step.CHARGE_LOOP)
+        else:
+            raise LocalProtocolError(f"an EVCC takes no {type(order).__name__}")
+
+    def expire(self, now: float) -> list[Event]:
+        """Time has passed: send what is due, or give up on what didn't come."""
+        if self.ended:
+            return self._take_events()
+        if self._answer_by is not None and now >= self._answer_by:
+            self._end(f"no answer to {self._awaited} in time")
+        elif self._stream_by is not None and now >= self._stream_by:
+            self._end("no answer beside the charge loop in time")
+        elif self._setup_by is not None and now >= self._setup_by:
+            self._end("no session was set up in time")
+        if self.ended:
+            return self._take_events()
+        if self._phase_by is not None and now >= self._phase_by and self._due is not None:
+            self.session = leave(self.session, "timeout", f"the charger takes too long: {self.step.value}")
+            self._go(self._divert(self.step), now)
+        if self._due is not None and now >= self._due:
+            self._send_request(now)
+        if self._stream_due is not None and now >= self._stream_due and not self.ended:
+            self._send_beside(now)
+        return self._take_events()
+
+    def data_to_send(self) -> bytes:
+        outgoing = bytes(self._outgoing)
+        self._outgoing.clear()
+        return outgoing
+
+    def deadline(self) -> float | None:
+        if self.ended:
+            return None
+        times = [
+            when
+            for when in (self._due, self._answer_by, self._setup_by, self._stream_due, self._stream_by)
+            if when is not None
+        ]
+        if self._phase_by is not None and self._due is not None:
+            times.append(self._phase_by)
+        return min(times) if times else None
+
+    # requests
+
+    def _desk(self, now: float) -> EvDesk:
+        wall = self._epoch + now
+        return EvDesk(
+            settings=self.settings,
+            car=self.car,
+            step=self.step,
+            now=now,
+            wall_s=wall,
+            header=messages.header(self.session.session_id, wall),
+        )
+
+    def _send_request(self, now: float) -> None:
+        self._due = None
+        if self.step is Step.APP_PROTOCOL:
+            offer = app_protocol.request(self._protocols())
+            self.session = replace(self.session, offered_protocols=offer)
+            self._send(app_protocol.encode(offer), offer)
+            self._awaited, self._answer_by = "supportedAppProtocolReq", now + app_protocol.ANSWER_TIMEOUT
+            return
+        request = build(self.session, self._desk(now))
+        self._awaited = type(request).__name__
+        self._answer_by = now + timers.message_timeout(self._awaited)
+        self._send(messages.encode(request), request)
+
+    def _send_beside(self, now: float) -> None:
+        """The next request of the schedule stream."""
+        self._stream_due = None
+        if not self.session.renegotiating or self.step is not Step.CHARGE_LOOP:
+            return
+        desk = replace(self._desk(now), step=Step.SCHEDULE_AGAIN)
+        request = build(self.session, desk)
+        self._stream_by = now + timers.message_timeout("ScheduleExchangeReq")
+        self._send(messages.encode(request, PayloadType.ISO20_SCHEDULE_STREAM), request)
+
+    def _protocols(self) -> list[app_protocol.Protocol]:
+        """In the order of the services wanted."""
+        wanted = [
+            app_protocol.ISO20_DC if service in DC_SERVICES else app_protocol.ISO20_AC
+            for service in self.settings.services
+        ]
+        return list(dict.fromkeys(wanted))
+
+    def _send(self, data: bytes, message: object) -> None:
+        self._outgoing += data
+        if self.settings.trace:
+            self._events.append(MessageSent(message, data))
+
+    # responses
+
+    def _take(self, received: Frame, now: float) -> None:
+        if self.step is Step.APP_PROTOCOL:
+            self._take_handshake(received, now)
+            return
+        try:
+            message = messages.decode(received)
+        except RemoteProtocolError as error:
+            raise Leave(f"the charger sent what can't be decoded: {error}") from error
+        if not isinstance(message, V2GResponse):
+            self._events.append(FrameIgnored(received.payload_type, len(received.payload)))
+            return
+        if self.settings.trace:
+            self._events.append(MessageReceived(message, received.payload))
+        beside = received.payload_type in messages.STREAMS
+        name = type(message).__name__
+        expected = "ScheduleExchangeRes" if beside else messages.RESPONSE_NAMES[self._awaited]
+        awaited = self._stream_by is not None if beside else self._answer_by is not None
+        if not awaited or name != expected:
+            raise Leave(f"the charger sent {name} where {expected} was awaited")
+        if self.step is not Step.SESSION_SETUP and message.Header.SessionID != self.session.session_id:
+            raise Leave("the charger's session id is not that of this session")
+        if message.ResponseCode.startswith("FAILED"):
+            self._end(f"the charger answered {self._awaited} with {message.ResponseCode}", message.ResponseCode)
+            return
+        if beside:
+            assert isinstance(message, ScheduleExchangeRes)
+            self._take_beside(message, now)
+            return
+        self._answer_by = None
+        react = _POWER_REACTIONS[self.step] if self.step in _POWER_REACTIONS else _REACTIONS[name]
+        self._follow(react(message, self.session, self._desk(now)), now)
+
+    def _take_handshake(self, received: Frame, now: float) -> None:
+        if received.payload_type != PayloadType.SUPPORTED_APP_PROTOCOL or not received.well_formed:
+            self._events.append(FrameIgnored(received.payload_type, len(received.payload)))
+            return
+        offered = self.session.offered_protocols
+        try:
+            response = app_protocol.decode(received.payload)
+            if offered is None or not isinstance(response, app_protocol.supportedAppProtocolRes):
+                raise Leave("the charger spoke out of turn in the handshake")
+            agreement = app_protocol.agreed(offered, response)
+        except RemoteProtocolError as error:
+            raise Leave(f"the handshake failed: {error}") from error
+        if agreement is None:
+            raise Leave("car and charger have no protocol in common")
+        self._answer_by = None
+        if self.settings.trace:
+            self._events.append(MessageReceived(response, received.payload))
+        self._events.append(ProtocolAgreed(agreement.protocol.namespace, agreement.minor_deviation))
+        self.session = replace(self.session, namespace=agreement.protocol.namespace)
+        self._go(Step.SESSION_SETUP, now)
+
+    def _take_beside(self, message: ScheduleExchangeRes, now: float) -> None:
+        self._stream_by = None
+        reaction = on_schedules(message, self.session, self._desk(now))
+        self.session = reaction.session
+        self._events.extend(reaction.events)
+        if reaction.poll:
+            self._stream_due = now + self.settings.poll_interval
+
+    def _follow(self, reaction: Reaction, now: float) -> None:
+        wanted_before = self.session.renegotiating
+        self.session = reaction.session
+        self._events.extend(reaction.events)
+        if self.step is Step.SESSION_SETUP:
+            self._setup_by = None
+        step, poll = reaction.step, reaction.poll
+        if self.step in _LOOP and step in _LOOP:
+            if self._wanted is not None:
+                step, self._wanted, poll = self._wanted, None, False
+            elif self.session.renegotiated and self._stream_by is None:
+                step, poll = Step.RENEGOTIATION, False
+            elif self.session.renegotiating and not wanted_before and self._stream_by is None:
+                self._stream_due = now
+        diverted = self._divert(step)
+        if diverted is not step:
+            poll = False
+        if diverted is not Step.ENDED and diverted not in NEXT_STEPS[self.step]:
+            raise LocalProtocolError(f"no step from {self.step} to {diverted}")
+        self._go(diverted, now, poll=poll)
+        if self.step is Step.ENDED:
+            self.ended = True
+
+    def _divert(self, step: Step) -> Step:
+        """Where the wish to stop leads instead."""
+        stop = self.session.stop
+        if stop is None or step in _LEAVING or step in _TOO_EARLY:
+            return step
+        if self.session.power_on:
+            return Step.POWER_STOP
+        allowed = stop.kind is ChargingSession.Terminate or self.session.pause_offered
+        if not allowed:
+            self.session = replace(self.session, stop=replace(stop, kind=ChargingSession.Terminate))
+        return Step.SESSION_STOP
+
+    def _go(self, step: Step, now: float, *, poll: bool = False) -> None:
+        if step is not self.step or self.session.waits_for_customer:
+            limit = None if self.session.waits_for_customer else _ONGOING.get(step)
+            self._phase_by = None if limit is None else now + limit
+        elif self._phase_by is None and step in _ONGOING and not self.session.waits_for_customer:
+            self._phase_by = now + _ONGOING[step]
+        if step not in _LOOP:
+            self._stream_due = self._stream_by = None
+            if step is not Step.RENEGOTIATION:
+                self.session = (
+                    replace(self.session, renegotiating=False) if self.session.renegotiating else self.session
+                )
+        pause = self.settings.loop_interval if step in _LOOP else self.settings.poll_interval
+        self.step = step
+        self._due = None if step is Step.ENDED else now + (pause if poll else 0.0)
+
+    def _want(self, step: Step, only_in: Step) -> None:
+        if self.step is not only_in:
+            raise LocalProtocolError(
+                f"{step.value!r} is possible only in {only_in.value!r}, not in {self.step.value!r}"
+            )
+        self._wanted = step
+
+    def _end(self, reason: str, code: ResponseCode | None = None) -> None:
+        """The connection ends here, without another message."""
+        if not self.ended:
+            self.ended = True
+            self.step = Step.ENDED
+            self._events.append(SessionEnded(reason=reason, ok=False, code=code))
+
+    def _take_events(self) -> list[Event]:
+        events, self._events = self._events, []
+        return events

@@ -1,0 +1,295 @@
+"""The EVCC's requests: one builder for each step. Pure functions of session and desk.
+
+Source: ISO 15118-20, messages of the EVCC; V2G20-2681 (both V2X requests or none).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from protocols.iso15118.iso20 import ac_messages, dc_loop, dc_messages
+from protocols.iso15118.iso20.ac import AC_ChargeParameterDiscoveryReq
+from protocols.iso15118.iso20.common import (
+    Authorization,
+    AuthorizationReq,
+    AuthorizationSetupReq,
+    ChannelSelection,
+    ChargeProgress,
+    ChargingSession,
+    Dynamic_SEReqControlMode,
+    EIM_AReqAuthorizationMode,
+    EVAbsolutePriceSchedule,
+    EVEnergyOffer,
+    EVPowerSchedule,
+    EVPowerScheduleEntry,
+    EVPowerScheduleEntryList,
+    EVPriceRule,
+    EVPriceRuleStack,
+    EVPriceRuleStackList,
+    PowerDeliveryReq,
+    Scheduled_SEReqControlMode,
+    ScheduleExchangeReq,
+    SelectedService,
+    ServiceDetailReq,
+    ServiceDiscoveryReq,
+    ServiceSelectionReq,
+    SessionSetupReq,
+    SessionStopReq,
+)
+from protocols.iso15118.iso20.dc import (
+    DC_CableCheckReq,
+    DC_ChargeParameterDiscoveryReq,
+    DC_PreChargeReq,
+    DC_WeldingDetectionReq,
+)
+from protocols.iso15118.iso20.evcc_session import EvDesk, EvSession
+from protocols.iso15118.iso20.limits import Limits, allowed
+from protocols.iso15118.iso20.loop import CarTurn, Display
+from protocols.iso15118.iso20.loop_messages import needs_fields, scheduled_needs_fields, seconds
+from protocols.iso15118.iso20.messages import NO_SESSION
+from protocols.iso15118.iso20.orders import CarState
+from protocols.iso15118.iso20.prices import ALGORITHMS
+from protocols.iso15118.iso20.rational import rational
+from protocols.iso15118.iso20.schedules import DAY, Block, Profile, profile_message, profile_within
+from protocols.iso15118.iso20.states import Step
+from protocols.iso15118.iso20.types import MessageHeader, Processing, V2GRequest
+from protocols.quantities import clamp
+
+LEAST_POINTS = 12  # MaximumSupportingPoints
+
+
+def build(session: EvSession, desk: EvDesk) -> V2GRequest:
+    """The request of the desk's step."""
+    return _BUILDERS[desk.step](session, desk)
+
+
+def needs_of(car: CarState) -> dict[str, Any]:
+    """Departure and SoC wishes as ScheduleExchangeReq has them."""
+    return {
+        "DepartureTime": seconds(DAY if car.departure_s is None else car.departure_s),
+        "MinimumSOC": int(clamp(car.minimum_soc_pct, 0, 100)),
+        "TargetSOC": int(clamp(max(car.target_soc_pct, car.minimum_soc_pct), 0, 100)),
+    }
+
+
+def profile(session: EvSession, desk: EvDesk) -> Profile:
+    """What the car plans: with dynamic control its own maximum, with scheduled control all the schedule gives."""
+    car, choice = desk.car, session.agreed
+    if choice.is_dynamic or not session.offers:
+        duration = seconds(DAY if car.departure_s is None else car.departure_s) or DAY
+        return Profile(anchor_s=int(desk.wall_s), blocks=(Block(duration, car.limits.max_charge_w),))
+    limits = car.limits if choice.is_bpt else car.limits.charge_only()
+    room = allowed(limits, session.evse_limits, car.voltage_v if choice.is_dc else None)
+    return profile_within(session.offers[0], room, discharge_first=desk.settings.discharge_first)
+
+
+def planned_power(session: EvSession, desk: EvDesk) -> float:
+    """Scheduled control: what the car takes now; its profile within the charger's present limits."""
+    car, choice = desk.car, session.agreed
+    planned = session.profile.power_at(desk.wall_s) if session.profile is not None else None
+    wish = planned or 0.0
+    if car.wish_w is not None:
+        wish = clamp(car.wish_w, min(wish, 0.0), max(wish, 0.0))
+    evse = session.station.limits if session.station is not None else session.evse_limits
+    limits = car.limits if choice.is_bpt else car.limits.charge_only()
+    room = allowed(limits, evse, car.voltage_v if choice.is_dc else None)
+    return clamp(wish, room.low_w, room.high_w)
+
+
+def _session_setup(session: EvSession, desk: EvDesk) -> V2GRequest:
+    resume = desk.settings.resume
+    session_id = resume.session_id if resume is not None else NO_SESSION
+    header = MessageHeader(SessionID=session_id, TimeStamp=desk.header.TimeStamp)
+    return SessionSetupReq(Header=header, EVCCID=desk.settings.evccid)
+
+
+def _authorization(session: EvSession, desk: EvDesk) -> V2GRequest:
+    return AuthorizationReq(
+        Header=desk.header,
+        SelectedAuthorizationService=Authorization.EIM,
+        EIM_AReqAuthorizationMode=EIM_AReqAuthorizationMode(),
+    )
+
+
+def _service_detail(session: EvSession, desk: EvDesk) -> V2GRequest:
+    return ServiceDetailReq(Header=desk.header, ServiceID=int(session.candidates[0]))
+
+
+def _service_selection(session: EvSession, desk: EvDesk) -> V2GRequest:
+    choice = session.agreed
+    selected = SelectedService(ServiceID=int(choice.service), ParameterSetID=choice.parameters.set_id)
+    return ServiceSelectionReq(Header=desk.header, SelectedEnergyTransferService=selected)
+
+
+def _charge_parameters(session: EvSession, desk: EvDesk) -> V2GRequest:
+    choice, car = session.agreed, desk.car
+    limits: Limits = car.limits
+    if not choice.is_dc:
+        return AC_ChargeParameterDiscoveryReq(
+            Header=desk.header,
+            AC_CPDReqEnergyTransferMode=ac_messages.discovery_request_mode(limits, bpt=choice.is_bpt),
+        )
+    return DC_ChargeParameterDiscoveryReq(
+        Header=desk.header,
+        DC_CPDReqEnergyTransferMode=dc_messages.discovery_request_mode(
+            limits, bpt=choice.is_bpt, target_soc_pct=int(clamp(car.target_soc_pct, 0, 100))
+        ),
+    )
+
+
+def _schedule_exchange(session: EvSession, desk: EvDesk) -> V2GRequest:
+    choice, car = session.agreed, desk.car
+    points = max(LEAST_POINTS, min(desk.settings.most_points, 1024))
+    if choice.is_dynamic:
+        fields = needs_fields(car.needs, car.departure_s, bpt=choice.is_bpt) | needs_of(car)
+        return ScheduleExchangeReq(
+            Header=desk.header,
+            MaximumSupportingPoints=points,
+            Dynamic_SEReqControlMode=Dynamic_SEReqControlMode(**fields),
+        )
+    mode = Scheduled_SEReqControlMode(
+        DepartureTime=seconds(car.departure_s),
+        EVEnergyOffer=_energy_offer(desk) if choice.is_bpt else None,
+        **scheduled_needs_fields(car.needs),
+    )
+    return ScheduleExchangeReq(Header=desk.header, MaximumSupportingPoints=points, Scheduled_SEReqControlMode=mode)
+
+
+def _energy_offer(desk: EvDesk) -> EVEnergyOffer | None:
+    """What the car would sell: power below zero, and its price."""
+    blocks = desk.settings.sell
+    if not blocks:
+        return None
+    anchor = int(desk.wall_s)
+    return EVEnergyOffer(
+        EVPowerSchedule=EVPowerSchedule(
+            TimeAnchor=anchor,
+            EVPowerScheduleEntries=EVPowerScheduleEntryList(
+                EVPowerScheduleEntry=tuple(
+                    EVPowerScheduleEntry(Duration=duration, Power=rational(power)) for duration, power, _ in blocks
+                )
+            ),
+        ),
+        EVAbsolutePriceSchedule=EVAbsolutePriceSchedule(
+            TimeAnchor=anchor,
+            Currency=desk.settings.currency,
+            PriceAlgorithm=ALGORITHMS["power"],
+            EVPriceRuleStacks=EVPriceRuleStackList(
+                EVPriceRuleStack=tuple(
+                    EVPriceRuleStack(
+                        Duration=duration,
+                        EVPriceRule=(EVPriceRule(EnergyFee=rational(price), PowerRangeStart=rational(0)),),
+                    )
+                    for duration, _, price in blocks
+                )
+            ),
+        ),
+    )
+
+
+def _pre_charge(session: EvSession, desk: EvDesk) -> V2GRequest:
+    return DC_PreChargeReq(
+        Header=desk.header,
+        EVProcessing=Processing.Finished if session.pre_charged else Processing.Ongoing,
+        EVPresentVoltage=rational(desk.car.inlet_voltage_v),
+        EVTargetVoltage=rational(desk.car.voltage_v),
+    )
+
+
+def _power(progress: ChargeProgress) -> Callable[[EvSession, EvDesk], V2GRequest]:
+    def request(session: EvSession, desk: EvDesk) -> V2GRequest:
+        starts = progress in (ChargeProgress.Start, ChargeProgress.ScheduleRenegotiation)
+        waiting = progress is ChargeProgress.Start and not desk.car.ready
+        without_multiplexing = progress is ChargeProgress.ScheduleRenegotiation and not session.renegotiated
+        channel: ChannelSelection | None = None
+        if starts and session.agreed.is_bpt:
+            channel = ChannelSelection.Discharge if session.discharge_channel else ChannelSelection.Charge
+        sends_profile = starts and not waiting and not without_multiplexing and session.profile is not None
+        return PowerDeliveryReq(
+            Header=desk.header,
+            EVProcessing=Processing.Ongoing if waiting else Processing.Finished,
+            ChargeProgress=progress,
+            EVPowerProfile=profile_message(session.profile) if sends_profile and session.profile else None,
+            BPT_ChannelSelection=channel,
+        )
+
+    return request
+
+
+def _charge_loop(session: EvSession, desk: EvDesk) -> V2GRequest:
+    car, choice, settings = desk.car, session.agreed, desk.settings
+    every = settings.meter_every
+    turn = CarTurn(
+        limits=car.limits,
+        needs=car.needs,
+        departure_s=car.departure_s,
+        present_voltage_v=car.voltage_v,
+        present_power_w=car.power_w,
+        present_reactive_var=car.reactive_var,
+        display=car.display or _display(car),
+        meter_requested=bool(every) and session.loops % every == 0,
+    )
+    if not choice.is_dc:
+        return ac_messages.request(desk.header, turn, bpt=choice.is_bpt, dynamic=choice.is_dynamic)
+    if not choice.is_dynamic:
+        power = 0.0 if session.standby else planned_power(session, desk)
+        turn = CarTurn(
+            limits=turn.limits,
+            needs=turn.needs,
+            present_voltage_v=car.voltage_v,
+            target_current_a=power / car.voltage_v if car.voltage_v > 0 else 0.0,
+            target_voltage_v=car.limits.max_voltage_v if power >= 0 else car.limits.min_voltage_v,
+            display=turn.display,
+            meter_requested=turn.meter_requested,
+        )
+    return dc_loop.request(desk.header, turn, bpt=choice.is_bpt, dynamic=choice.is_dynamic)
+
+
+def _display(car: CarState) -> Display:
+    return Display(
+        present_soc_pct=car.soc_pct,
+        minimum_soc_pct=car.minimum_soc_pct,
+        target_soc_pct=max(car.target_soc_pct, car.minimum_soc_pct),
+        maximum_soc_pct=car.maximum_soc_pct,
+        complete=car.complete,
+        capacity_wh=car.capacity_wh,
+    )
+
+
+def _welding(session: EvSession, desk: EvDesk) -> V2GRequest:
+    last = session.welding_done + 1 >= desk.settings.welding_polls
+    return DC_WeldingDetectionReq(Header=desk.header, EVProcessing=Processing.Finished if last else Processing.Ongoing)
+
+
+def _session_stop(session: EvSession, desk: EvDesk) -> V2GRequest:
+    stop = session.stop
+    return SessionStopReq(
+        Header=desk.header,
+        ChargingSession=ChargingSession.Terminate if stop is None else stop.kind,
+        EVTerminationCode=None if stop is None else stop.code,
+        EVTerminationExplanation=None if stop is None else stop.explanation,
+    )
+
+
+_BUILDERS: dict[Step, Callable[[EvSession, EvDesk], V2GRequest]] = {
+    Step.SESSION_SETUP: _session_setup,
+    Step.AUTHORIZATION_SETUP: lambda session, desk: AuthorizationSetupReq(Header=desk.header),
+    Step.AUTHORIZATION: _authorization,
+    Step.SERVICE_DISCOVERY: lambda session, desk: ServiceDiscoveryReq(Header=desk.header),
+    Step.SERVICE_DETAIL: _service_detail,
+    Step.SERVICE_SELECTION: _service_selection,
+    Step.CHARGE_PARAMETERS: _charge_parameters,
+    Step.SCHEDULE_EXCHANGE: _schedule_exchange,
+    Step.SCHEDULE_AGAIN: _schedule_exchange,
+    Step.CABLE_CHECK: lambda session, desk: DC_CableCheckReq(Header=desk.header),
+    Step.PRE_CHARGE: _pre_charge,
+    Step.POWER_START: _power(ChargeProgress.Start),
+    Step.RENEGOTIATION: _power(ChargeProgress.ScheduleRenegotiation),
+    Step.POWER_STANDBY: _power(ChargeProgress.Standby),
+    Step.POWER_STOP: _power(ChargeProgress.Stop),
+    Step.CHARGE_LOOP: _charge_loop,
+    Step.STANDBY: _charge_loop,
+    Step.WELDING_DETECTION: _welding,
+    Step.SESSION_STOP: _session_stop,
+}

@@ -1,0 +1,112 @@
+"""What an EVCC knows: its settings, the car as last stated, and the session so far. Values, no behaviour.
+
+Requests (`evcc_requests.py`) are pure functions of `EvSession` and `EvDesk`, reactions to responses (`evcc_setup.py`,
+`evcc_energy.py`, `evcc_loop.py`) of response, session and desk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from protocols.iso15118.app_protocol_messages import supportedAppProtocolReq
+from protocols.iso15118.iso20.common import MeteringConfirmationReq, SignedMeteringData
+from protocols.iso15118.iso20.events import Event, Paused
+from protocols.iso15118.iso20.limits import Limits
+from protocols.iso15118.iso20.loop import Meter, StationTurn
+from protocols.iso15118.iso20.messages import NO_SESSION
+from protocols.iso15118.iso20.orders import CarState, Stop
+from protocols.iso15118.iso20.schedules import Profile, ScheduleOffer
+from protocols.iso15118.iso20.services import Choice, ControlMode, MobilityNeedsMode, ServiceId
+from protocols.iso15118.iso20.states import Step
+from protocols.iso15118.iso20.types import MessageHeader
+
+MeteringSigner = Callable[[MessageHeader, SignedMeteringData], MeteringConfirmationReq]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvccSettings:
+    """How this car behaves. Times in s."""
+
+    evccid: str
+    services: tuple[ServiceId, ...] = (ServiceId.DC_BPT, ServiceId.DC)  # best first
+    controls: tuple[ControlMode, ...] = (ControlMode.DYNAMIC, ControlMode.SCHEDULED)
+    needs_modes: tuple[MobilityNeedsMode, ...] = (MobilityNeedsMode.BY_EVCC, MobilityNeedsMode.BY_SECC)
+    loop_interval: float = 0.1  # from a loop response to the next request; 0.25 at most
+    poll_interval: float = 0.1  # the same while the charger answers Ongoing
+    most_points: int = 1024
+    pre_charge_tolerance_v: float = 20.0
+    welding_polls: int = 1  # 0: no welding detection
+    safe_voltage_v: float = 60.0  # welding detection goes on until below, at most `welding_polls` times
+    discharge_first: bool = False  # scheduled control: where a schedule allows both
+    guard_s: float = 3.0  # how long the current may be outside the car's limits before it leaves
+    meter_every: int = 1  # ask for the meter in every n-th loop; 0 never
+    tls: bool = False
+    resume: Paused | None = None
+    sell: tuple[tuple[int, float, float], ...] = ()  # EVEnergyOffer: (duration s, signed W, price per kWh)
+    currency: str = "EUR"
+    metering_signer: MeteringSigner | None = None
+    trace: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvSession:
+    """What was said and agreed so far."""
+
+    session_id: bytes = NO_SESSION
+    namespace: str = ""
+    offered_protocols: supportedAppProtocolReq | None = None
+    resumed: bool = False
+    evse_id: str = ""
+    candidates: tuple[ServiceId, ...] = ()  # still to be looked at, best first
+    service_renegotiation: bool = False
+    choice: Choice | None = None
+    evse_limits: Limits = Limits()  # of charge parameter discovery
+    offers: tuple[ScheduleOffer, ...] = ()
+    pause_offered: bool = False
+    profile: Profile | None = None
+    station: StationTurn | None = None
+    meter: Meter | None = None
+    pre_charged: bool = False
+    power_on: bool = False
+    standby: bool = False
+    waits_for_customer: bool = False
+    welding_done: int = 0
+    loops: int = 0
+    outside_since: float | None = None  # engine time since when the current leaves the car's limits
+    renegotiating: bool = False  # new schedules are being fetched
+    renegotiated: bool = False  # they are here, the profile isn't sent yet
+    discharge_channel: bool = False
+    stop: Stop | None = None
+
+    @property
+    def agreed(self) -> Choice:
+        if self.choice is None:
+            raise AssertionError("no step after service selection is taken without a choice")
+        return self.choice
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvDesk:
+    """Everything a request or reaction may look at beside the session."""
+
+    settings: EvccSettings
+    car: CarState
+    step: Step
+    now: float
+    wall_s: float
+    header: MessageHeader
+
+
+@dataclass(frozen=True, slots=True)
+class Reaction:
+    """Which step comes next, whether after a pause (`poll`), and what is known now."""
+
+    step: Step
+    session: EvSession
+    events: tuple[Event, ...] = ()
+    poll: bool = False
+
+
+class Leave(Exception):
+    """The EVCC ends the connection: the response breaks a rule or is fatal."""

@@ -1,0 +1,181 @@
+"""What a SECC knows: its settings, what its hardware and operator say, and the session so far. Values, no behaviour.
+
+An answer (`secc_setup.py`, `secc_energy.py`, `secc_loop.py`) is a pure function of a request, a `Session` and a `Desk`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+
+from protocols.iso15118.iso20 import messages, timers
+from protocols.iso15118.iso20.common import MeteringConfirmationReq
+from protocols.iso15118.iso20.events import Event, Paused
+from protocols.iso15118.iso20.limits import Limits
+from protocols.iso15118.iso20.loop import CarTurn, Meter
+from protocols.iso15118.iso20.schedules import Profile, ScheduleOffer
+from protocols.iso15118.iso20.services import Choice, Offer
+from protocols.iso15118.iso20.setpoint import EnergyRequests
+from protocols.iso15118.iso20.states import State
+from protocols.iso15118.iso20.types import (
+    EVSENotification,
+    EVSEStatus,
+    MessageHeader,
+    ResponseCode,
+    V2GResponse,
+)
+
+
+class Verdict(Enum):
+    """What somebody outside the engine decided, or hasn't yet."""
+
+    WAITING = "waiting"
+    WAITING_FOR_CUSTOMER = "waiting for the customer"
+    YES = "yes"
+    NO = "no"
+
+
+class Fault(Enum):
+    """What the hardware can't do."""
+
+    CONTACTOR = ResponseCode.FAILED_ContactorError
+    OUTPUT = ResponseCode.FAILED_PowerDeliveryNotApplied
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeccSettings:
+    """How this charger is built and what it lets a car do. Power in W, times in s."""
+
+    offers: tuple[Offer, ...]
+    dc: Limits = Limits()
+    ac: Limits = Limits()
+    evse_id: str = "ZZ00000"
+    frequency_hz: float = 50.0
+    ramp_pct_per_min: float | None = None
+    service_renegotiation: bool = True
+    pause: bool = True
+    standby: bool = True
+    power_tolerance_required: bool = False
+    profile_slack_w: float = 500.0  # how far a car may be off its profile before it is warned
+    violations_before_failure: int | None = None  # warned loops in a row; None never fails
+    free_service: bool = True
+    cycling: bool = False  # charging is trade only: it ends at the upper edge of the V2X window
+    tls_required: bool = False  # V2G20-2356: no -20 on plain TCP
+    sequence_timeout: float = timers.SEQUENCE
+    loop_timeout: float = timers.SEQUENCE_LOOP
+    setup_timeout: float = timers.COMMUNICATION_SETUP_SECC
+    metering_verifier: Callable[[MeteringConfirmationReq], bool] | None = None
+    trace: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evse:
+    """What the charger's hardware and operator last said (see `orders.py`)."""
+
+    voltage_v: float = 0.0
+    current_a: float = 0.0
+    power_w: float | None = None
+    meter: Meter | None = None
+    dc_limits: Limits | None = None  # None: the settings' limits
+    ac_limits: Limits | None = None
+    wish_w: float | None = 0.0  # signed; None in scheduled control: no cap of ours
+    reactive_var: float | None = None
+    frequency_hz: float | None = None
+    authorization: Verdict = Verdict.WAITING
+    authorization_code: ResponseCode | None = None  # another code than the usual one for the verdict
+    insulation: Verdict = Verdict.WAITING
+    schedules: tuple[ScheduleOffer, ...] | None = None  # None: still being made
+    pause_wanted: bool = False
+    notification: EVSENotification | None = None
+    notification_delay_s: int = 0
+    faults: frozenset[Fault] = frozenset()
+    departure_s: float | None = None  # these four: MobilityNeedsMode 2
+    minimum_soc_pct: int | None = None
+    target_soc_pct: int | None = None
+    confirm_within_s: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """What was said and agreed so far."""
+
+    session_id: bytes = messages.NO_SESSION
+    namespace: str = ""
+    evccid: str = ""
+    resumed: bool = False
+    offered: tuple[Offer, ...] = ()
+    choice: Choice | None = None
+    ev_limits: Limits = Limits()  # of charge parameter discovery
+    needs: EnergyRequests | None = None
+    departure_at: float | None = None  # engine time
+    minimum_soc_pct: int | None = None
+    target_soc_pct: int | None = None
+    most_points: int = 1024
+    schedules: tuple[ScheduleOffer, ...] = ()
+    renegotiated: tuple[ScheduleOffer, ...] | None = None  # offered again, no profile for them yet
+    profile: Profile | None = None
+    tolerance_confirmed: bool = False
+    car: CarTurn | None = None
+    violations: int = 0
+    ongoing_since: float | None = None  # engine time of the first Ongoing of the present message
+    asked: frozenset[str] = frozenset()  # what the host was already told to decide
+    pause_offered: bool = False
+    power_on: bool = False
+    loops: int = 0
+
+    @property
+    def agreed(self) -> Choice:
+        if self.choice is None:
+            raise AssertionError("the state table lets no message through before a service is chosen")
+        return self.choice
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Desk:
+    """Everything an answer may look at beside request and session."""
+
+    settings: SeccSettings
+    evse: Evse
+    state: State
+    now: float
+    wall_s: float
+    header: MessageHeader
+    draw: Callable[[int], bytes]
+    paused: Mapping[bytes, Paused] = field(default_factory=dict)
+    vehicle_certificate: bytes | None = None
+    stream: bool = False  # the request came beside the charge loop
+
+    def limits(self, session: Session) -> Limits:
+        """The charger's limits now, for the service chosen."""
+        choice = session.agreed
+        if choice.is_dc:
+            return self.settings.dc if self.evse.dc_limits is None else self.settings.dc.narrowed(self.evse.dc_limits)
+        limits = self.settings.ac if self.evse.ac_limits is None else self.settings.ac.narrowed(self.evse.ac_limits)
+        return limits
+
+    def status(self) -> EVSEStatus | None:
+        """The notification that rides on this response."""
+        if self.evse.notification is None:
+            return None
+        return EVSEStatus(NotificationMaxDelay=self.evse.notification_delay_s, EVSENotification=self.evse.notification)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The response, where the session goes, and what is known now."""
+
+    response: V2GResponse
+    state: State
+    session: Session
+    events: tuple[Event, ...] = ()
+    reacted_to: frozenset[EVSENotification] = frozenset()
+
+
+class Refusal(Exception):
+    """A request that can't be granted: its response carries `code`. FAILED codes end the session."""
+
+    def __init__(self, code: ResponseCode, why: str) -> None:
+        super().__init__(why)
+        self.code = code
+        self.why = why

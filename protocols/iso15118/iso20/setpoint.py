@@ -1,0 +1,96 @@
+"""What power a SECC drives in dynamic control: the wish of its operator, narrowed by everything that stands above it.
+
+Pure functions over limits, the car's energy requests and its departure. Signed W, + into the vehicle. The layers, each
+may only narrow: limits of both sides, the car's energy and V2X windows, its departure, the dead band.
+Source: ISO 15118-20 dynamic control; energy requests of ScheduleExchangeReq and the charge loop.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from protocols.iso15118.iso20.limits import PowerRange
+from protocols.quantities import clamp
+
+DEPARTURE_MARGIN = 0.9  # of full charge power: from there on the rest of the time is needed for charging
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnergyRequests:
+    """What the car would like, in Wh from now; below zero means that it is already above that mark.
+
+    `maximum_v2x_wh` and `minimum_v2x_wh` span the window in which the car may be cycled (both or none, V2G20-2681).
+    """
+
+    target_wh: float
+    maximum_wh: float
+    minimum_wh: float
+    maximum_v2x_wh: float | None = None
+    minimum_v2x_wh: float | None = None
+
+    def disorder(self) -> str | None:
+        """Which order the requests break (minimum ≤ target ≤ maximum; V2X window ordered and whole), or None."""
+        if not self.minimum_wh <= self.target_wh <= self.maximum_wh:
+            return "the energy requests are not in the order minimum, target, maximum"
+        if (self.maximum_v2x_wh is None) != (self.minimum_v2x_wh is None):
+            return "a V2X energy window needs both its edges"
+        if (
+            self.maximum_v2x_wh is not None
+            and self.minimum_v2x_wh is not None
+            and self.minimum_v2x_wh > self.maximum_v2x_wh
+        ):
+            return "the V2X energy window is upside down"
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Signed power to drive and the name of the layer that kept it from the wish (None: the wish itself)."""
+
+    power_w: float
+    binding: str | None = None
+
+
+def narrowed_by_needs(
+    limits: PowerRange, needs: EnergyRequests | None, departure_s: float | None, *, cycling: bool = False
+) -> PowerRange:
+    """The range that the car's energy requests and departure leave.
+
+    `departure_s`: seconds until departure. `cycling`: charging is for trade only, so it also ends at the upper edge of
+    the V2X window.
+    """
+    if needs is None:
+        return limits
+    result = limits
+    if needs.minimum_wh > 0:
+        result = result.without_discharge("ev_energy")
+    if needs.minimum_v2x_wh is not None and needs.minimum_v2x_wh >= 0:
+        result = result.without_discharge("ev_v2x_window")
+    if needs.maximum_wh <= 0:
+        result = result.without_charge("ev_energy")
+    if cycling and needs.maximum_v2x_wh is not None and needs.maximum_v2x_wh <= 0:
+        result = result.without_charge("ev_v2x_window")
+    if departure_s is not None and needs.target_wh > 0:
+        needed_w = needs.target_wh * 3600 / max(departure_s, 1.0)
+        if needed_w >= DEPARTURE_MARGIN * result.high_w:
+            result = result.without_discharge("departure")
+    return result
+
+
+def decide(wish_w: float, limits: PowerRange) -> Target:
+    """The power nearest to the wish that `limits` allow; inside a dead band it is 0 W."""
+    power = clamp(wish_w, limits.low_w, limits.high_w)
+    binding: str | None = None
+    if power > wish_w:
+        binding = limits.low_by
+    elif power < wish_w:
+        binding = limits.high_by
+    if (0 < power < limits.dead_high_w) or (limits.dead_low_w < power < 0):
+        return Target(0.0, "dead_band")
+    return Target(power, binding)
+
+
+def ramped(present_w: float, target_w: float, seconds: float, ramp_w_per_s: float) -> float:
+    """Where the power is `seconds` later if it may change by `ramp_w_per_s` only."""
+    step = ramp_w_per_s * max(seconds, 0.0)
+    return clamp(target_w, present_w - step, present_w + step)

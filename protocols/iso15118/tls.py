@@ -1,0 +1,150 @@
+"""TLS contexts for both roles and both generations, in two profiles.
+
+`strict` is what ISO 15118-20 asks for: TLS 1.3 only, mutual, P-521 certificates, secp521r1 and x448, two cipher suites.
+`interop` is what peers in the field can do: the same, but P-256 too. ISO 15118-2 runs on TLS 1.2 with a server
+certificate only. Groups, TLS 1.3 suites and signature algorithms can't be set through the standard library: they come
+from an OpenSSL configuration file, read when the process starts, so the commands re-execute themselves with it
+(`ensure_configuration`). What the standard library can't do at all is said in `docs/tls.md`.
+Source: ISO 15118-20 V2G20-1264, 2365, 2458, 2459, 1634, 1637, 2674; ISO 15118-2 TLS 1.2 profile.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import ssl
+import sys
+import tempfile
+from enum import StrEnum
+from pathlib import Path
+
+from protocols.errors import LocalProtocolError
+
+SUITES_1_2 = "ECDHE-ECDSA-AES128-SHA256"
+SUITES_1_3 = "TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256"
+
+
+class TlsProfile(StrEnum):
+    STRICT = "strict"
+    INTEROP = "interop"
+
+
+class TlsVersion(StrEnum):
+    """What the command line calls them."""
+
+    NONE = "none"
+    TLS_1_2 = "1.2"
+    TLS_1_3 = "1.3"
+
+
+_GROUPS = {TlsProfile.STRICT: "P-521:X448", TlsProfile.INTEROP: "P-521:X448:P-256"}
+_SIGNATURES = {
+    TlsProfile.STRICT: "ecdsa_secp521r1_sha512:ed448",
+    TlsProfile.INTEROP: "ecdsa_secp521r1_sha512:ed448:ecdsa_secp256r1_sha256",
+}
+_CURVE = {TlsProfile.STRICT: "p521", TlsProfile.INTEROP: "p256"}
+
+
+class TlsSetupError(LocalProtocolError):
+    """A certificate or key is missing or doesn't fit; the message says which file."""
+
+
+def certificate_set(pki: str | Path, version: TlsVersion, profile: TlsProfile) -> Path:
+    """The folder of certificates (see `pki.create`) that a profile uses: -2 always P-256."""
+    curve = "p256" if version is TlsVersion.TLS_1_2 else _CURVE[profile]
+    return Path(pki) / curve
+
+
+def server_context(
+    pki: str | Path, version: TlsVersion = TlsVersion.TLS_1_3, profile: TlsProfile = TlsProfile.STRICT
+) -> ssl.SSLContext:
+    """A SECC's context: its chain, and for -20 the OEM and V2G roots that a vehicle certificate must come from."""
+    home = certificate_set(pki, version, profile)
+    context = _context(ssl.PROTOCOL_TLS_SERVER, version, profile)
+    _load_chain(context, home, "secc")
+    if version is TlsVersion.TLS_1_3:
+        context.verify_mode = ssl.CERT_REQUIRED
+        _load_roots(context, home, "oem_root", "v2g_root")
+    return context
+
+
+def client_context(
+    pki: str | Path, version: TlsVersion = TlsVersion.TLS_1_3, profile: TlsProfile = TlsProfile.STRICT
+) -> ssl.SSLContext:
+    """An EVCC's context: the V2G root, and for -20 the vehicle certificate."""
+    home = certificate_set(pki, version, profile)
+    context = _context(ssl.PROTOCOL_TLS_CLIENT, version, profile)
+    context.check_hostname = False  # a SECC has no host name; its identity is its chain and DC=CPO
+    context.verify_mode = ssl.CERT_REQUIRED
+    _load_roots(context, home, "v2g_root")
+    if version is TlsVersion.TLS_1_3:
+        _load_chain(context, home, "vehicle")
+    return context
+
+
+def openssl_configuration(profile: TlsProfile) -> str:
+    """The text of an OpenSSL configuration file that sets what the standard library has no function for."""
+    return (
+        "openssl_conf = v2x\n\n[v2x]\nssl_conf = v2x_ssl\n\n[v2x_ssl]\nsystem_default = v2x_tls\n\n[v2x_tls]\n"
+        f"Groups = {_GROUPS[profile]}\n"
+        f"Ciphersuites = {SUITES_1_3}\n"
+        f"SignatureAlgorithms = {_SIGNATURES[profile]}\n"
+    )
+
+
+def ensure_configuration(profile: TlsProfile) -> None:
+    """Return if this process runs with the profile's OpenSSL configuration; else start it anew with it (no return).
+
+    Only for a program's entry point: it replaces the process, with the same arguments.
+    """
+    text = openssl_configuration(profile)
+    digest = hashlib.sha256(text.encode()).hexdigest()[:16]
+    path = Path(tempfile.gettempdir()) / f"v2x-openssl-{os.getuid()}-{digest}.cnf"
+    if os.environ.get("OPENSSL_CONF") == str(path):
+        return
+    if not path.exists() or path.read_text() != text:
+        fresh = path.with_suffix(f".{os.getpid()}")
+        fresh.write_text(text)
+        fresh.replace(path)
+    environment = {**os.environ, "OPENSSL_CONF": str(path)}
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environment)
+
+
+def _context(protocol: int, version: TlsVersion, profile: TlsProfile) -> ssl.SSLContext:
+    if version is TlsVersion.NONE:
+        raise LocalProtocolError("no TLS context for a session without TLS")
+    context = ssl.SSLContext(protocol)
+    if version is TlsVersion.TLS_1_2:
+        context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_2
+        context.set_ciphers(SUITES_1_2)
+        context.set_ecdh_curve("prime256v1")
+    else:
+        context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_3
+        if profile is TlsProfile.STRICT:
+            context.set_ecdh_curve("secp521r1")
+    context.options |= ssl.OP_NO_TICKET | ssl.OP_NO_COMPRESSION
+    if protocol == ssl.PROTOCOL_TLS_SERVER:
+        context.num_tickets = 0  # no resumption in either generation
+    return context
+
+
+def _load_chain(context: ssl.SSLContext, home: Path, name: str) -> None:
+    certificate, key = home / f"{name}.pem", home / f"{name}.key"
+    for path in (certificate, key):
+        if not path.is_file():
+            raise TlsSetupError(f"{path} is missing; `v2x pki create` makes a set of test certificates")
+    try:
+        context.load_cert_chain(certificate, key)
+    except (ssl.SSLError, OSError) as error:
+        raise TlsSetupError(f"{certificate} and {key.name} can't be used: {error}") from error
+
+
+def _load_roots(context: ssl.SSLContext, home: Path, *names: str) -> None:
+    for name in names:
+        path = home / f"{name}.pem"
+        try:
+            context.load_verify_locations(path)
+        except (ssl.SSLError, OSError) as error:
+            raise TlsSetupError(f"the root certificate {path} can't be used: {error}") from error
