@@ -61,13 +61,17 @@ def _on_loop(
     session = replace(session, station=turn, meter=turn.meter or session.meter, loops=session.loops + 1)
     step = Step.STANDBY if session.standby else Step.CHARGE_LOOP
     if status is not None:
-        session, step = _notified(status, session, step, events)
+        session, step = _notified(status, session, step, events, desk)
     return Reaction(step, session, tuple(events), poll=True)
 
 
-def _notified(status: EVSEStatus, session: EvSession, step: Step, events: list[Event]) -> tuple[EvSession, Step]:
+def _notified(
+    status: EVSEStatus, session: EvSession, step: Step, events: list[Event], desk: EvDesk
+) -> tuple[EvSession, Step]:
     notification = status.EVSENotification
     events.append(Notified(notification, status.NotificationMaxDelay))
+    if notification in desk.settings.ignores:
+        return session, step
     if notification in _STOPS:
         if session.stop is None:
             kind = _STOPS[notification]

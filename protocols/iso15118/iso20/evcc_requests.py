@@ -6,6 +6,7 @@ Source: ISO 15118-20, messages of the EVCC; V2G20-2681 (both V2X requests or non
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from protocols.iso15118.iso20 import ac_messages, dc_loop, dc_messages
@@ -97,6 +98,14 @@ def planned_power(session: EvSession, desk: EvDesk) -> float:
     return clamp(wish, room.low_w, room.high_w)
 
 
+def _stated(desk: EvDesk) -> Limits:
+    """The limits as this car writes them."""
+    limits = desk.car.limits
+    if not desk.settings.negative_discharge_limits:
+        return limits
+    return replace(limits, max_discharge_w=-limits.max_discharge_w, max_discharge_a=-limits.max_discharge_a)
+
+
 def _session_setup(session: EvSession, desk: EvDesk) -> V2GRequest:
     resume = desk.settings.resume
     session_id = resume.session_id if resume is not None else NO_SESSION
@@ -124,7 +133,7 @@ def _service_selection(session: EvSession, desk: EvDesk) -> V2GRequest:
 
 def _charge_parameters(session: EvSession, desk: EvDesk) -> V2GRequest:
     choice, car = session.agreed, desk.car
-    limits: Limits = car.limits
+    limits = _stated(desk)
     if not choice.is_dc:
         return AC_ChargeParameterDiscoveryReq(
             Header=desk.header,
@@ -221,7 +230,7 @@ def _charge_loop(session: EvSession, desk: EvDesk) -> V2GRequest:
     car, choice, settings = desk.car, session.agreed, desk.settings
     every = settings.meter_every
     turn = CarTurn(
-        limits=car.limits,
+        limits=_stated(desk),
         needs=car.needs,
         departure_s=car.departure_s,
         present_voltage_v=car.voltage_v,

@@ -19,7 +19,7 @@ from protocols.iso15118.iso20.orders import CarState, Stop
 from protocols.iso15118.iso20.schedules import Profile, ScheduleOffer
 from protocols.iso15118.iso20.services import Choice, ControlMode, MobilityNeedsMode, ServiceId
 from protocols.iso15118.iso20.states import Step
-from protocols.iso15118.iso20.types import MessageHeader
+from protocols.iso15118.iso20.types import EVSENotification, MessageHeader
 
 MeteringSigner = Callable[[MessageHeader, SignedMeteringData], MeteringConfirmationReq]
 
@@ -46,6 +46,8 @@ class EvccSettings:
     sell: tuple[tuple[int, float, float], ...] = ()  # EVEnergyOffer: (duration s, signed W, price per kWh)
     currency: str = "EUR"
     metering_signer: MeteringSigner | None = None
+    ignores: frozenset[EVSENotification] = frozenset()  # notifications this car does not follow
+    negative_discharge_limits: bool = False  # as some cars state them
     trace: bool = False
 
 

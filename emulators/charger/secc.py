@@ -1,0 +1,530 @@
+"""The SECC of one emulated EVSE: serves the cars that connect, and makes its power stage do what was agreed.
+
+This is all a station needs to know of ISO 15118::
+
+    secc = EvseSecc(stage, clock, observe=print)          # events below, in the order they happen
+    server = await listen(secc.serve, "::1", 0)           # or `await secc.serve(wire)` for a wire of any kind
+    secc.set_power(-5_000)                                # live set-point at the grid side, W, - discharges
+    secc.limit_power(max_discharge_w=0)                   # tighter limits for now; None lifts them
+    secc.authorize(True)                                  # if built with `free_vend=False`
+    secc.terminate("reservation ends"); secc.pause(); secc.renegotiate(); secc.exit_standby()
+    secc.unplug()                                         # the plug is out: the session is over at once
+
+Events: `VehicleIdentified`, `AuthorizationWanted`, `NeedsStated`, `ChargingStarted`, `Measured` (once a loop),
+`ChargingStopped`, `StandbyEntered`, `SessionEnded`. Power is signed, + into the vehicle; limits are magnitudes.
+In dynamic control the set-point drives the current within the limits of both sides. In scheduled control it becomes a new
+schedule, offered by renegotiation, and caps the car at once. The engine is `protocols.iso15118.iso20.secc`, the metal
+`power_stage.py`; OCPP is not known here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from emulators.battery import Battery
+from emulators.charger.power_stage import Bounds, PowerStage
+from protocols.iso15118.io import pump
+from protocols.iso15118.iso20 import events, orders
+from protocols.iso15118.iso20.limits import Limits, PowerRange
+from protocols.iso15118.iso20.loop import Meter
+from protocols.iso15118.iso20.schedules import ScheduleOffer, flat_offer
+from protocols.iso15118.iso20.secc import Secc
+from protocols.iso15118.iso20.secc_session import Evse, Fault, SeccSettings, Verdict
+from protocols.iso15118.iso20.services import ControlMode, ServiceId, offer
+from protocols.iso15118.iso20.setpoint import EnergyRequests
+from protocols.iso15118.iso20.types import EVSENotification
+from protocols.ports import Clock, Wire
+
+NOTICE_S = 10  # s that a car gets to follow a notification
+UNREACHABLE_V = 60.0  # below it the output counts as safe
+
+
+# --------------------------------------------------------------------------------------------------------------- events
+
+
+@dataclass(frozen=True, slots=True)
+class VehicleIdentified:
+    evccid: str
+    resumed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AuthorizationWanted:
+    """Answer with `authorize`; reported only where the EVSE isn't free to all."""
+
+    evccid: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NeedsStated:
+    """What the car can and wants. `departure_s` from now; energy in Wh from now."""
+
+    service: str  # "DC_BPT", "DC", "AC_BPT", "AC"
+    control: str  # "dynamic", "scheduled"
+    mobility_needs_mode: int
+    limits: Limits
+    needs: EnergyRequests | None
+    departure_s: float | None
+    minimum_soc_pct: int | None
+    target_soc_pct: int | None
+    renegotiation: bool = False
+    offer_to_sell: tuple[tuple[int, float], ...] = ()  # EVEnergyOffer: (duration s, signed W)
+
+
+@dataclass(frozen=True, slots=True)
+class ChargingStarted:
+    """Contactors closed; power may flow in either direction."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """One turn of the charge loop."""
+
+    power_w: float  # at the grid side
+    current_a: float
+    voltage_v: float
+    target_w: float
+    binding: str | None  # what kept the target from the set-point
+    allowed: PowerRange
+    limits: Limits  # the car's, now
+    needs: EnergyRequests | None
+    soc_pct: float | None
+    charged_wh: float
+    discharged_wh: float
+
+
+@dataclass(frozen=True, slots=True)
+class ChargingStopped:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class StandbyEntered:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class SessionEnded:
+    reason: str
+    ok: bool
+    paused: bool = False
+
+
+SeccEvent = (
+    VehicleIdentified
+    | AuthorizationWanted
+    | NeedsStated
+    | ChargingStarted
+    | Measured
+    | ChargingStopped
+    | StandbyEntered
+    | SessionEnded
+)
+
+
+class SessionBattery:
+    """The battery of a car that is known only by what its session says: voltage and limits of the last request."""
+
+    def __init__(self) -> None:
+        self.soc_pct = 50.0
+        self.voltage_v = 0.0
+        self.limits = Limits()
+
+    def max_charge_a(self) -> float:
+        return self.limits.max_charge_a
+
+    def max_discharge_a(self) -> float:
+        return self.limits.max_discharge_a
+
+    def current_for(self, power_w: float) -> float:
+        return power_w / self.voltage_v if self.voltage_v > 0 else 0.0
+
+    def flow(self, current_a: float, seconds: float) -> float:
+        return current_a * self.voltage_v * seconds / 3600
+
+
+# ----------------------------------------------------------------------------------------------------------------- SECC
+
+
+def stage_settings(
+    stage: PowerStage,
+    *,
+    evse_id: str = "ZZ00000",
+    services: Sequence[ServiceId] = (ServiceId.DC_BPT, ServiceId.DC),
+    controls: Sequence[ControlMode] = (ControlMode.DYNAMIC, ControlMode.SCHEDULED),
+    loop_timeout: float | None = None,
+    trace: bool = False,
+) -> SeccSettings:
+    """Engine settings that say what this power stage can do."""
+    spec = stage.spec
+    limits = Limits(max_charge_w=spec.max_charge_w, max_discharge_w=spec.max_discharge_w)
+    dc = replace(
+        limits,
+        max_charge_a=spec.max_current_a,
+        max_discharge_a=spec.max_current_a,
+        max_voltage_v=spec.max_voltage_v,
+        min_voltage_v=spec.min_voltage_v,
+    )
+    settings = SeccSettings(
+        offers=tuple(offer(one, controls) for one in services), dc=dc, ac=limits, evse_id=evse_id, trace=trace
+    )
+    return settings if loop_timeout is None else replace(settings, loop_timeout=loop_timeout)
+
+
+class EvseSecc:
+    """See the top of the file. `battery`: the car itself, where it lives in the same world; else its session's word."""
+
+    def __init__(
+        self,
+        stage: PowerStage,
+        clock: Clock,
+        observe: Callable[[SeccEvent], None] | None = None,
+        *,
+        settings: SeccSettings | None = None,
+        free_vend: bool = True,
+        cable_check_s: float = 1.0,
+        battery: Battery | None = None,
+        trace: Callable[[events.MessageSent | events.MessageReceived], None] | None = None,
+    ) -> None:
+        self.stage = stage
+        self.settings = settings or stage_settings(stage)
+        if trace is not None:
+            self.settings = replace(self.settings, trace=True)
+        self.battery = battery
+        self.engine: Secc | None = None
+        self._clock = clock
+        self._observe: Callable[[SeccEvent], None] = observe or _nobody
+        self._trace = trace
+        self._free_vend = free_vend
+        self._cable_check_s = cable_check_s
+        self._paused: dict[bytes, events.Paused] = {}
+        self._told = SessionBattery()
+        self._wish_w: float | None = 0.0
+        self._cap = Limits(max_charge_w=float("inf"), max_discharge_w=float("inf"))
+        self._insulation_from: float | None = None
+        self._ac_power_w = 0.0
+        self._metered_at: float | None = None
+        self._wire: Wire | None = None
+        self._pausing = False
+
+    # what a station may ask for
+
+    @property
+    def connected(self) -> bool:
+        """A car is on the line."""
+        return self.engine is not None
+
+    @property
+    def setpoint_w(self) -> float | None:
+        return self._wish_w
+
+    def set_power(self, power_w: float | None) -> None:
+        """The set-point at the grid side from now on, also for cars to come. None: all the car wants."""
+        self._wish_w = power_w
+        if self.engine is not None:
+            self._tell_wish(self.engine)
+
+    def limit_power(self, max_charge_w: float | None = None, max_discharge_w: float | None = None) -> None:
+        """Tighter limits than the stage's, magnitudes; None lifts them."""
+        self._cap = Limits(
+            max_charge_w=float("inf") if max_charge_w is None else max_charge_w,
+            max_discharge_w=float("inf") if max_discharge_w is None else max_discharge_w,
+        )
+
+    def authorize(self, accepted: bool) -> None:
+        self._command(orders.Authorize(Verdict.YES if accepted else Verdict.NO))
+
+    def wait_for_customer(self) -> None:
+        """The driver has still to do something (a card, an app): the car goes on asking."""
+        self._command(orders.Authorize(Verdict.WAITING_FOR_CUSTOMER))
+
+    def state_needs(
+        self, *, departure_s: float | None = None, minimum_soc_pct: int | None = None, target_soc_pct: int | None = None
+    ) -> None:
+        """The driver's needs as the station knows them; a car hears them in MobilityNeedsMode 2."""
+        order = orders.StateNeeds(
+            departure_s=departure_s,
+            minimum_soc_pct=minimum_soc_pct,
+            target_soc_pct=target_soc_pct,
+            confirm_within_s=30,
+        )
+        self._command(order)
+
+    def offer_schedules(self, offers: tuple[ScheduleOffer, ...], *, pause_wanted: bool = False) -> None:
+        """Schedules of the station's own making, for the present or the next exchange."""
+        self._command(orders.OfferSchedules(offers, pause_wanted))
+
+    def terminate(self, reason: str = "", within_s: int = NOTICE_S) -> None:
+        """Ask the car to end the session; a car that doesn't is cut off."""
+        self._notify(EVSENotification.Terminate, within_s)
+
+    def pause(self, within_s: int = NOTICE_S) -> None:
+        self._notify(EVSENotification.Pause, within_s)
+
+    def renegotiate(self, *, services: bool = False, within_s: int = NOTICE_S) -> None:
+        """Ask for another exchange of schedules, or of services."""
+        kind = EVSENotification.ServiceRenegotiation if services else EVSENotification.ScheduleRenegotiation
+        self._notify(kind, within_s)
+
+    def exit_standby(self, within_s: int = NOTICE_S) -> None:
+        self._notify(EVSENotification.ExitStandby, within_s)
+
+    def break_down(self, fault: Fault, broken: bool = True) -> None:
+        """The contactor or the output does not work (or does again)."""
+        self._command(orders.Break(fault, broken))
+
+    async def unplug(self) -> None:
+        """The plug is out (control pilot A): no power from now on, the connection ends without a word."""
+        now = self._clock.now()
+        self._cut(now)
+        if self.engine is not None:
+            self.engine.command(orders.Abort("the plug was pulled", silent=True), now)
+        if self._wire is not None:
+            await self._wire.close()
+
+    # one connection
+
+    async def serve(self, wire: Wire) -> None:
+        """Serve one car until its session ends. A second car is turned away while one is here."""
+        if self.engine is not None:
+            await wire.close()
+            return
+        now = self._clock.now()
+        certificate = getattr(wire, "peer_certificate", None)
+        engine = Secc(
+            self.settings,
+            now,
+            epoch=self._clock.wall() - now,
+            paused=self._paused,
+            vehicle_certificate=certificate,
+            tls=getattr(wire, "tls_version", None) == "TLSv1.3",
+            evse=Evse(wish_w=self._wish_w, authorization=Verdict.YES if self._free_vend else Verdict.WAITING),
+        )
+        self.engine, self._wire, self._pausing = engine, wire, False
+        self._insulation_from = None
+        self._told = SessionBattery()
+        try:
+            await pump(engine, wire, self._clock, self._report, self._prepare)
+        finally:
+            self._cut(self._clock.now())
+            self.engine = self._wire = None
+
+    def _prepare(self, now: float) -> None:
+        """Before the engine sees bytes or time: what the metal does now."""
+        engine = self.engine
+        if engine is None:
+            return
+        stage = self.stage
+        reading = stage.reading(now)
+        choice = engine.session.choice
+        is_ac = choice is not None and not choice.is_dc
+        if is_ac:
+            self._meter_ac(now)
+        meter = Meter(meter_id="v2x-meter", charged_wh=stage.meter.charged_wh, discharged_wh=stage.meter.discharged_wh)
+        engine.command(
+            orders.Measure(
+                voltage_v=reading.voltage_v,
+                current_a=reading.current_a,
+                power_w=self._ac_power_w if is_ac else reading.ac_power_w,
+                meter=meter,
+            ),
+            now,
+        )
+        live = Limits(
+            max_charge_w=min(stage.available_charge_w, self._cap.max_charge_w),
+            max_discharge_w=min(stage.available_discharge_w, self._cap.max_discharge_w),
+            max_charge_a=float("inf"),
+            max_discharge_a=float("inf"),
+        )
+        engine.command(orders.LimitOutput(dc=live, ac=live), now)
+        if self._insulation_from is not None and now >= self._insulation_from + self._cable_check_s:
+            self._insulation_from = None
+            engine.command(orders.CableChecked(Verdict.YES if stage.insulation_good else Verdict.NO), now)
+
+    def _report(self, happened: Sequence[object]) -> None:
+        for event in happened:
+            react = _REACTIONS.get(type(event))
+            if react is not None:
+                react(self, event)
+
+    # reactions to the engine
+
+    def _opened(self, event: events.SessionOpened) -> None:
+        self._paused.pop(event.session_id, None)
+        self._observe(VehicleIdentified(event.evccid, event.resumed))
+
+    def _asked(self, event: events.AuthorizationAsked) -> None:
+        if not self._free_vend:
+            self._observe(AuthorizationWanted(event.evccid))
+
+    def _needs(self, event: events.NeedsStated) -> None:
+        engine = self.engine
+        assert engine is not None
+        if engine.evse.schedules is None or event.renegotiation:
+            self._tell_wish(engine, notify=False)
+        self._observe(
+            NeedsStated(
+                service=event.choice.service.name,
+                control="dynamic" if event.choice.is_dynamic else "scheduled",
+                mobility_needs_mode=int(event.mobility),
+                limits=event.ev,
+                needs=event.needs,
+                departure_s=event.departure_s,
+                minimum_soc_pct=event.minimum_soc_pct,
+                target_soc_pct=event.target_soc_pct,
+                renegotiation=event.renegotiation,
+                offer_to_sell=event.offer_to_sell,
+            )
+        )
+
+    def _cable(self, event: events.CableCheckAsked) -> None:
+        self._insulation_from = self._clock.now()
+        if self._cable_check_s <= 0:
+            self._prepare(self._insulation_from)
+
+    def _pre_charge(self, event: events.PreChargeAsked) -> None:
+        self.stage.precharge(event.target_voltage_v)
+        self._told.voltage_v = event.target_voltage_v
+
+    def _started(self, event: events.PowerStarted) -> None:
+        now = self._clock.now()
+        if self._is_dc:
+            self.stage.connect(self.battery or self._told)
+            self.stage.close(now)
+        self._metered_at = now
+        if not event.again:
+            self._observe(ChargingStarted())
+
+    def _looped(self, event: events.CarLooped) -> None:
+        now, car = self._clock.now(), event.car
+        if self._is_dc:
+            told = self._told
+            told.limits = car.limits
+            if car.present_voltage_v:
+                told.voltage_v = car.present_voltage_v
+            limits = car.limits
+            bounds = Bounds(limits.max_charge_a, limits.max_discharge_a, limits.max_charge_w, limits.max_discharge_w)
+            self.stage.limit(bounds, now)
+            self.stage.set_point(event.target.power_w, now)
+        else:
+            self._meter_ac(now)
+            self._ac_power_w = car.present_power_w or 0.0
+        reading = self.stage.reading(now)
+        meter, display = self.stage.meter, car.display
+        self._observe(
+            Measured(
+                power_w=reading.ac_power_w if self._is_dc else self._ac_power_w,
+                current_a=reading.current_a,
+                voltage_v=reading.voltage_v,
+                target_w=event.target.power_w,
+                binding=event.target.binding,
+                allowed=event.allowed,
+                limits=car.limits,
+                needs=car.needs,
+                soc_pct=display.present_soc_pct if display is not None else None,
+                charged_wh=meter.charged_wh,
+                discharged_wh=meter.discharged_wh,
+            )
+        )
+
+    def _standby(self, event: events.StandbyEntered) -> None:
+        self.stage.set_point(0.0, self._clock.now())
+        self._observe(StandbyEntered())
+
+    def _stopped(self, event: events.PowerStopped) -> None:
+        self._cut(self._clock.now())
+        self._observe(ChargingStopped())
+
+    def _reopened(self, event: events.ServicesReopened) -> None:
+        assert self.engine is not None
+        self.engine.evse = replace(self.engine.evse, schedules=None, insulation=Verdict.WAITING)
+
+    def _kept(self, event: events.SessionPaused) -> None:
+        self._paused[event.kept.session_id] = event.kept
+        self._pausing = True
+
+    def _ended(self, event: events.SessionEnded) -> None:
+        self._cut(self._clock.now())
+        self._observe(SessionEnded(event.reason, event.ok, self._pausing))
+
+    def _seen(self, event: events.MessageSent | events.MessageReceived) -> None:
+        if self._trace is not None:
+            self._trace(event)
+
+    # below
+
+    @property
+    def _is_dc(self) -> bool:
+        return self.engine is None or self.engine.session.choice is None or self.engine.session.choice.is_dc
+
+    def _tell_wish(self, engine: Secc, *, notify: bool = True) -> None:
+        """The set-point for dynamic control; a new schedule and a cap for scheduled control."""
+        now = self._clock.now()
+        engine.command(orders.SetPower(self._wish()), now)
+        choice = engine.session.choice
+        if choice is None:
+            return
+        engine.command(orders.OfferSchedules(() if choice.is_dynamic else self._schedules(engine)), now)
+        if notify and not choice.is_dynamic and engine.session.power_on:
+            engine.command(orders.Notify(EVSENotification.ScheduleRenegotiation, NOTICE_S), now)
+
+    def _wish(self) -> float | None:
+        """Without a set-point a dynamic session charges with what the limits give."""
+        choice = self.engine.session.choice if self.engine is not None else None
+        if self._wish_w is None and choice is not None and choice.is_dynamic:
+            return self.stage.spec.max_charge_w
+        return self._wish_w
+
+    def _schedules(self, engine: Secc) -> tuple[ScheduleOffer, ...]:
+        spec, wish = self.stage.spec, self._wish_w
+        discharge: float | None = None
+        if engine.session.choice is not None and engine.session.choice.is_bpt:
+            discharge = spec.max_discharge_w if wish is None else min(max(-wish, 0.0), spec.max_discharge_w)
+        charge = spec.max_charge_w if wish is None else min(max(wish, 0.0), spec.max_charge_w)
+        return (flat_offer(int(self._clock.wall()), charge, discharge),)
+
+    def _meter_ac(self, now: float) -> None:
+        """AC: the energy that the car's own converter moved since the last look."""
+        if self._metered_at is not None and now > self._metered_at:
+            seconds = now - self._metered_at
+            self.stage.meter.add(self._ac_power_w * seconds / 3600, seconds)
+        self._metered_at = now
+
+    def _cut(self, now: float) -> None:
+        """No power any more, contactors open, nothing at the connector."""
+        if self._ac_power_w:
+            self._meter_ac(now)
+        self._ac_power_w, self._metered_at = 0.0, None
+        self.stage.open(now)
+        self.stage.disconnect()
+
+    def _command(self, order: orders.SeccOrder) -> None:
+        if self.engine is not None:
+            self.engine.command(order, self._clock.now())
+
+    def _notify(self, notification: EVSENotification, within_s: int) -> None:
+        self._command(orders.Notify(notification, within_s))
+
+
+def _nobody(event: SeccEvent) -> None:
+    """No one looks."""
+
+
+_REACTIONS: dict[type[object], Callable[[EvseSecc, Any], None]] = {
+    events.SessionOpened: EvseSecc._opened,
+    events.AuthorizationAsked: EvseSecc._asked,
+    events.NeedsStated: EvseSecc._needs,
+    events.CableCheckAsked: EvseSecc._cable,
+    events.PreChargeAsked: EvseSecc._pre_charge,
+    events.PowerStarted: EvseSecc._started,
+    events.CarLooped: EvseSecc._looped,
+    events.StandbyEntered: EvseSecc._standby,
+    events.PowerStopped: EvseSecc._stopped,
+    events.ServicesReopened: EvseSecc._reopened,
+    events.SessionPaused: EvseSecc._kept,
+    events.SessionEnded: EvseSecc._ended,
+    events.MessageSent: EvseSecc._seen,
+    events.MessageReceived: EvseSecc._seen,
+}

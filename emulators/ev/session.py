@@ -1,0 +1,257 @@
+"""An emulated car's ISO 15118-20 session: the car's wishes go into the EVCC engine, the charger's current into its battery.
+
+::
+
+    session = EvSession(Car(soc_pct=80), clock, observe=print)
+    ended = await session.run(wire)              # or `await session.drive_to("::1", 65000)` over TCP
+    session.stop(); session.pause(); session.renegotiate(); session.enter_standby(); await session.unplug()
+
+Events are those of the engine (`protocols.iso15118.iso20.events`), the last one is `SessionEnded`. The battery integrates
+the current that the charge loop responses state (or, AC, the power the car was told to take). The car is `car.py`, the
+engine `protocols.iso15118.iso20.evcc`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from emulators.ev.car import Car
+from protocols.iso15118.io import pump
+from protocols.iso15118.iso20 import events, orders
+from protocols.iso15118.iso20.common import ChargingSession
+from protocols.iso15118.iso20.evcc import Evcc
+from protocols.iso15118.iso20.evcc_session import EvccSettings
+from protocols.iso15118.iso20.limits import Limits, allowed
+from protocols.iso15118.iso20.services import NAMES
+from protocols.iso15118.iso20.setpoint import EnergyRequests, decide
+from protocols.iso15118.iso20.states import Step
+from protocols.iso15118.iso20.types import EVSENotification
+from protocols.ports import Clock, Wire
+
+AC_MAX_W = 11_000.0  # three-phase on-board converter, both ways
+AC_MIN_W = 1_380.0  # 6 A on one phase
+AC_PHASES = 3
+MOST_LOOP_S = 0.25  # between a loop response and the next request
+
+
+def car_settings(car: Car, **changes: object) -> EvccSettings:
+    """Engine settings as the car's model has them; `changes` are fields of EvccSettings."""
+    quirks = car.spec.quirks
+    ignores = frozenset(EVSENotification) if quirks.ignores_stop else frozenset[EVSENotification]()
+    settings = EvccSettings(
+        evccid=car.spec.evcc_id,
+        services=tuple(NAMES[name] for name in car.spec.services if name in NAMES),
+        loop_interval=min(car.spec.loop_s, MOST_LOOP_S),
+        ignores=ignores,
+        negative_discharge_limits=quirks.negative_discharge_limits,
+    )
+    return replace(settings, **changes)  # type: ignore[arg-type]
+
+
+class EvSession:
+    """One session of one car. `loops`: leave after so many charge loops; `max_power_w`: less than the car could."""
+
+    def __init__(
+        self,
+        car: Car,
+        clock: Clock,
+        observe: Callable[[events.Event], None] | None = None,
+        *,
+        settings: EvccSettings | None = None,
+        loops: int | None = None,
+        trace: bool = False,
+    ) -> None:
+        self.car = car
+        self.settings = settings or car_settings(car)
+        if trace:
+            self.settings = replace(self.settings, trace=True)
+        self.engine: Evcc | None = None
+        self.ended: events.SessionEnded | None = None
+        self.paused: events.Paused | None = None
+        self.loops = 0
+        self._clock = clock
+        self._observe = observe
+        self._most_loops = loops
+        self._wire: Wire | None = None
+        self._inlet_v = 0.0
+        self._ac_power_w = 0.0
+        self._began = 0.0
+        self._renegotiated_at = 0.0
+
+    # what a driver may do
+
+    def stop(self, explanation: str | None = None) -> None:
+        """End in the ordinary way."""
+        self._command(orders.Stop(ChargingSession.Terminate, None, explanation))
+
+    def pause(self) -> None:
+        """End for now; `paused` holds what a later session needs to resume."""
+        self._command(orders.Stop(ChargingSession.Pause))
+
+    def renegotiate(self, *, services: bool = False, multiplexed: bool = True) -> None:
+        self._command(
+            orders.Stop(ChargingSession.ServiceRenegotiation) if services else orders.Renegotiate(multiplexed)
+        )
+
+    def enter_standby(self) -> None:
+        self._command(orders.EnterStandby())
+
+    def leave_standby(self) -> None:
+        self._command(orders.LeaveStandby())
+
+    async def unplug(self) -> None:
+        """Pull the plug: the connection ends without a word."""
+        self._open_contactors()
+        self._command(orders.Abort("the plug was pulled"))
+        if self._wire is not None:
+            await self._wire.close()
+
+    # the session
+
+    async def run(self, wire: Wire) -> events.SessionEnded:
+        """One session over `wire`, to its end, whatever the end is like."""
+        now = self._clock.now()
+        self.car.plug()
+        self._wire, self._began, self._renegotiated_at = wire, now, now
+        self._inlet_v = self._ac_power_w = 0.0
+        self.engine = Evcc(self.settings, self._state(now), now, epoch=self._clock.wall() - now)
+        quirks = self.car.spec.quirks
+        late = _Late(wire, self._clock, quirks.late_frames_s, quirks.silent_after_s)
+        try:
+            await pump(self.engine, late, self._clock, self._report, self._prepare)
+        finally:
+            self._open_contactors()
+        if self.ended is None:
+            self.ended = events.SessionEnded(reason="cancelled", ok=False)
+        return self.ended
+
+    def _prepare(self, now: float) -> None:
+        engine, car, quirks = self.engine, self.car, self.car.spec.quirks
+        if engine is None or engine.ended:
+            return
+        car.advance(now)
+        why = car.wants_to_end()
+        if why is not None and engine.session.stop is None:
+            engine.command(orders.Stop(ChargingSession.Terminate, None, why), now)
+        every = quirks.renegotiates_every_s
+        if every is not None and now - self._renegotiated_at >= every and engine.step is Step.CHARGE_LOOP:
+            self._renegotiated_at = now
+            engine.command(orders.Renegotiate(), now)
+        engine.command(self._state(now), now)
+
+    def _state(self, now: float) -> orders.CarState:
+        car, spec = self.car, self.car.spec
+        energy = car.energy()
+        return orders.CarState(
+            limits=self._limits(),
+            needs=EnergyRequests(
+                target_wh=energy.target_wh,
+                maximum_wh=energy.maximum_wh,
+                minimum_wh=energy.minimum_wh,
+                maximum_v2x_wh=energy.v2x_maximum_wh,
+                minimum_v2x_wh=energy.v2x_minimum_wh,
+            ),
+            departure_s=car.departure_in_s(now),
+            soc_pct=car.told_soc_pct,
+            minimum_soc_pct=car.min_soc_pct,
+            target_soc_pct=car.target_soc_pct,
+            maximum_soc_pct=spec.max_soc_pct,
+            voltage_v=car.voltage_v,
+            inlet_voltage_v=self._inlet_v,
+            power_w=self._ac_power_w,
+            complete=car.told_soc_pct >= spec.max_soc_pct,
+        )
+
+    def _limits(self) -> Limits:
+        now = self.car.limits()
+        if self._is_dc:
+            return Limits(
+                max_charge_w=now.max_charge_w,
+                min_charge_w=now.min_charge_w,
+                max_discharge_w=now.max_discharge_w,
+                min_discharge_w=now.min_discharge_w,
+                max_charge_a=now.max_charge_a,
+                max_discharge_a=now.max_discharge_a,
+                max_voltage_v=now.max_voltage_v,
+                min_voltage_v=now.min_voltage_v,
+            )
+        charge, discharge = min(now.max_charge_w, AC_MAX_W), min(now.max_discharge_w, AC_MAX_W)
+        return Limits(
+            max_charge_w=charge,
+            min_charge_w=min(AC_MIN_W, charge),
+            max_discharge_w=discharge,
+            min_discharge_w=min(AC_MIN_W, discharge),
+            phases=AC_PHASES,
+        )
+
+    @property
+    def _is_dc(self) -> bool:
+        choice = self.engine.session.choice if self.engine is not None else None
+        return self.settings.services[0].name.startswith("DC") if choice is None else choice.is_dc
+
+    def _report(self, happened: Sequence[object]) -> None:
+        for event in happened:
+            if isinstance(event, events.StationLooped):
+                self._looped(event)
+            elif isinstance(event, events.VoltageMatched):
+                self._inlet_v = event.voltage_v
+            elif isinstance(event, events.PowerStarted):
+                self.car.contactors_closed = True
+            elif isinstance(event, events.PowerStopped):
+                self._open_contactors()
+            elif isinstance(event, events.SessionPaused):
+                self.paused = event.kept
+            elif isinstance(event, events.SessionEnded):
+                self.ended = event
+            if self._observe is not None:
+                self._observe(event)  # type: ignore[arg-type]
+
+    def _looped(self, event: events.StationLooped) -> None:
+        now, car, turn, engine = self._clock.now(), self.car, event.station, self.engine
+        assert engine is not None
+        self.loops += 1
+        if turn.present_current_a is not None:
+            car.carry(turn.present_current_a, now)
+        else:
+            limits = self._limits() if engine.session.agreed.is_bpt else self._limits().charge_only()
+            target = turn.target_power_w or 0.0
+            self._ac_power_w = decide(target, allowed(limits, turn.limits)).power_w
+            car.carry(self._ac_power_w / max(car.voltage_v, 1.0), now)
+        if self._most_loops is not None and self.loops >= self._most_loops:
+            self.stop()
+
+    def _open_contactors(self) -> None:
+        self.car.carry(0.0, self._clock.now())
+        self.car.contactors_closed = False
+        self._ac_power_w = self._inlet_v = 0.0
+
+    def _command(self, order: orders.EvccOrder) -> None:
+        if self.engine is not None and not self.engine.ended:
+            self.engine.command(order, self._clock.now())
+
+
+class _Late:
+    """The wire of a car whose frames come late, or not at all after a while (`Quirks`)."""
+
+    def __init__(self, wire: Wire, clock: Clock, late_s: float, silent_after_s: float | None) -> None:
+        self._wire = wire
+        self._clock = clock
+        self._late_s = late_s
+        self._silent_from = None if silent_after_s is None else clock.now() + silent_after_s
+
+    @property
+    def peer(self) -> str:
+        return self._wire.peer
+
+    async def read(self) -> bytes:
+        return await self._wire.read()
+
+    async def write(self, data: bytes) -> None:
+        if self._late_s:
+            await self._clock.sleep(self._late_s)
+        if self._silent_from is None or self._clock.now() < self._silent_from:
+            await self._wire.write(data)
+
+    async def close(self) -> None:
+        await self._wire.close()
