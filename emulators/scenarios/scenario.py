@@ -1,0 +1,302 @@
+"""The scenario file: TOML, checked strictly, with a JSON Schema drawn from these models.
+
+It says what there is (site, chargers, cars), what happens (visits, grid events, commands, faults) and what must be
+true at the end. How it is run is in `emulators/world.py`.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from datetime import datetime
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from emulators.faults import KINDS
+from emulators.scenarios.durations import Seconds
+
+Leased = Literal["discharge", "charge", "setpoint"]
+Lasting = Literal["stop", "reserve", "release", "peak_limit", "backup", "mode", "emergency_stop"]
+Verb = Leased | Lasting
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,40}$")]
+
+
+class ScenarioError(ValueError):
+    """A scenario that cannot be run; says which file, which key and what is wrong."""
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+
+class GatewayPart(_Strict):
+    """The gateway's own settings for this site."""
+
+    site: Name = "site-1"
+    import_limit_w: float | None = Field(None, gt=0)
+    export_limit_w: float | None = Field(None, ge=0)
+    min_soc_pct: float = Field(0.0, ge=0, le=100)
+    mode: Literal["self_consumption", "peak_shaving", "price", "grid_service", "backup", "manual"] = "manual"
+    peak_limit_w: float | None = Field(None, gt=0)
+
+
+class PvPart(_Strict):
+    """An array."""
+
+    peak_w: float = Field(gt=0)
+    tilt: float = Field(20.0, ge=0, le=90)
+    azimuth: float = Field(180.0, ge=0, lt=360)
+    clearness: float = Field(0.75, gt=0, le=1)
+
+
+class StoragePart(_Strict):
+    """Stationary storage: used LEAF modules, or a new pack of `capacity_wh`."""
+
+    kind: Literal["second-life", "new"] = "second-life"
+    capacity_wh: float = Field(15_000.0, gt=0, description="of a new pack; a second-life one is 24 used modules")
+    soc_pct: float = Field(50.0, ge=0, le=100)
+    max_w: float = Field(10_000.0, gt=0)
+    floor_pct: float = Field(10.0, ge=0, le=100)
+    policy: Literal["idle", "self_consumption"] = "idle"
+    forming: bool = True
+
+
+class SitePart(_Strict):
+    """The place."""
+
+    kind: Literal["store", "evacuation-centre", "welfare-facility", "home"]
+    scale: float = Field(1.0, gt=0)
+    latitude: float = Field(35.68, ge=-90, le=90)
+    longitude: float = Field(139.77, ge=-180, le=180)
+    utc_offset: Seconds = 9 * 3600.0
+    ambient_c: float = Field(18.0, ge=-30, le=50)
+    contract_w: float | None = Field(None, gt=0, description="contract power, for the report")
+    backup: bool = True
+    tier_floors: list[tuple[int, float]] = Field(
+        default_factory=list, description="(priority, SoC %): below that SoC an island keeps only tiers up to it"
+    )
+    pv: list[PvPart] = Field(default_factory=list)
+    storage: list[StoragePart] = Field(default_factory=list)
+
+
+class GridEventPart(_Strict):
+    """Something that happens to the grid."""
+
+    kind: Literal["outage", "brown-out", "frequency-step", "frequency-drift", "voltage-step"]
+    at: Seconds
+    duration: Seconds
+    value: float = 0.0
+
+
+class GridPart(_Strict):
+    """The grid."""
+
+    nominal_hz: Literal[50, 60] = 50
+    events: list[GridEventPart] = Field(default_factory=list)
+
+
+class ChargerPart(_Strict):
+    """Charging stations; `count` of the same kind are numbered from the id."""
+
+    id: Name
+    count: int = Field(1, ge=1, le=2000)
+    evses: int = Field(1, ge=1, le=8)
+    ocpp: Literal["1.6", "2.0.1", "2.1"] = "2.1"
+    vehicle_link: Literal["iso15118-20", "none"] = Field(
+        "iso15118-20", description="how the car is spoken to; none: car and stage without messages between them"
+    )
+    max_charge_w: float = Field(10_000.0, gt=0)
+    max_discharge_w: float = Field(10_000.0, ge=0)
+    max_current_a: float = Field(40.0, gt=0)
+    ramp_w_per_s: float = Field(5_000.0, gt=0)
+    min_power_w: float = Field(200.0, ge=0)
+    standby_w: float = Field(25.0, ge=0)
+    supply_w: float | None = Field(None, gt=0, description="what all EVSEs of a station may use together")
+    forming: bool = False
+    meter_class_pct: float = Field(1.0, ge=0, le=5)
+    clock_drift_ppm: float = Field(0.0, ge=-1000, le=1000)
+
+    def ids(self) -> list[str]:
+        return [self.id] if self.count == 1 else [f"{self.id}{n}" for n in range(1, self.count + 1)]
+
+
+class VisitPart(_Strict):
+    """One stay."""
+
+    arrive: Seconds
+    leave: Seconds
+    driven_wh: float = Field(0.0, ge=0)
+    floor_pct: float | None = Field(None, ge=0, le=100)
+    target_pct: float | None = Field(None, ge=0, le=100)
+
+
+class HabitPart(_Strict):
+    """Comes back each day; hours of local time."""
+
+    arrives_h: float = Field(18.0, ge=0, lt=24)
+    leaves_h: float = Field(7.5, ge=0, lt=24)
+    spread_h: float = Field(0.5, ge=0, le=4)
+    driven_wh: float = Field(6_000.0, ge=0)
+
+
+class CarPart(_Strict):
+    """Cars; `count` of the same kind are numbered and put on the EVSEs that follow."""
+
+    name: Name
+    profile: str = "ccs-63"
+    count: int = Field(1, ge=1, le=2000)
+    evse: Name = Field(description="such as CP1-1")
+    soc_pct: float = Field(80.0, ge=0, le=100)
+    soc_spread_pct: float = Field(0.0, ge=0, le=50, description="half width of an even spread, drawn by the seed")
+    floor_pct: float | None = Field(None, ge=0, le=100)
+    visits: list[VisitPart] = Field(default_factory=list)
+    habit: HabitPart | None = None
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if self.visits and self.habit is not None:
+            raise ValueError("a car has visits or a habit, not both")
+        return self
+
+
+class CommandPart(_Strict):
+    """What the facility orders by MQTT; leased verbs are renewed for `hold`."""
+
+    at: Seconds
+    target: str = Field(description='an EVSE, or "site"')
+    verb: Verb
+    power_w: float | None = None
+    import_w: float | None = Field(None, ge=0)
+    min_soc_pct: float | None = Field(None, ge=0, le=100)
+    mode: str | None = None
+    action: Literal["enter", "leave"] | None = None
+    lease_s: float | None = Field(None, ge=5, le=3600)
+    hold: Seconds | None = None
+
+
+class FaultPart(_Strict):
+    """One fault; kinds and targets are those of `emulators/faults.py`."""
+
+    kind: str
+    target: str = ""
+    at: Seconds = 0.0
+    duration: Seconds | None = None
+    rate: float = Field(1.0, ge=0, le=1)
+    value: float = 0.0
+
+    @model_validator(mode="after")
+    def _known(self) -> Self:
+        if self.kind not in KINDS:
+            raise ValueError(f"no fault is called {self.kind!r}; there are {', '.join(sorted(KINDS))}")
+        return self
+
+
+class Bound(_Strict):
+    """What a figure of the result must be."""
+
+    min: float | None = None
+    max: float | None = None
+
+
+class Scenario(_Strict):
+    """A whole scenario."""
+
+    name: str = Field(min_length=1, max_length=80)
+    description: str = ""
+    seed: int = 1
+    start: datetime = Field(description="with its zone")
+    duration: Seconds
+    step: Seconds = Field(1.0, description="of the site's balance")
+    loop: Seconds = Field(1.0, description="between two charge-loop requests of the cars")
+    telemetry: Seconds = Field(10.0, description="between two telemetry messages of an EVSE")
+    sample: Seconds = Field(60.0, description="between two points of the report's plots")
+    gateway: GatewayPart = Field(default_factory=lambda: GatewayPart.model_validate({}))
+    site: SitePart
+    grid: GridPart = Field(default_factory=lambda: GridPart.model_validate({}))
+    charger: list[ChargerPart] = Field(default_factory=list)
+    car: list[CarPart] = Field(default_factory=list)
+    command: list[CommandPart] = Field(default_factory=list)
+    fault: list[FaultPart] = Field(default_factory=list)
+    expect: dict[str, Bound] = Field(default_factory=dict, description="figures of the result and their bounds")
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.start.tzinfo is None:
+            raise ValueError("start must say its time zone, such as 2026-01-15T17:00:00+09:00")
+        if not 0 < self.duration <= 31 * 86400:
+            raise ValueError("duration must lie between a second and 31 days")
+        for name, value in (("step", self.step), ("loop", self.loop), ("sample", self.sample)):
+            if not 0.05 <= value <= 3600:
+                raise ValueError(f"{name} must lie between 0.05 s and an hour")
+        evses = set(self.evses())
+        if len(evses) != len(self.evses()):
+            raise ValueError("two chargers have the same id")
+        named: set[str] = set()
+        for car, evse in self.cars():
+            if evse not in evses:
+                raise ValueError(f"car {car}: there is no EVSE {evse}; there are {', '.join(sorted(evses)[:8])}")
+            if car in named:
+                raise ValueError(f"two cars are called {car}")
+            named.add(car)
+        for command in self.command:
+            if command.target != "site" and command.target not in evses:
+                raise ValueError(f"command at {command.at:g} s: there is no EVSE {command.target}")
+        return self
+
+    def evses(self) -> list[str]:
+        """The names of all EVSEs, in order."""
+        return [f"{id_}-{n + 1}" for part in self.charger for id_ in part.ids() for n in range(part.evses)]
+
+    def cars(self) -> list[tuple[str, str]]:
+        """Each car and the EVSE it goes to."""
+        evses, found = self.evses(), []
+        for part in self.car:
+            first = evses.index(part.evse) if part.evse in evses else None
+            for n in range(part.count):
+                name = part.name if part.count == 1 else f"{part.name}{n + 1}"
+                place = part.evse if first is None or n == 0 else evses[first + n] if first + n < len(evses) else "?"
+                found.append((name, place))
+        return found
+
+
+def shipped() -> list[str]:
+    """The scenarios that come with the package."""
+    folder = files("emulators.scenarios")
+    return sorted(str(entry.name)[:-5] for entry in folder.iterdir() if str(entry.name).endswith(".toml"))
+
+
+def load(scenario: str | Path) -> Scenario:
+    """A shipped scenario by name, or a file by path; ScenarioError says what is wrong with it."""
+    path = Path(scenario)
+    if str(scenario) in shipped():
+        return parse(
+            files("emulators.scenarios").joinpath(f"{scenario}.toml").read_text(encoding="utf-8"), str(scenario)
+        )
+    try:
+        return parse(path.read_text(encoding="utf-8"), str(path))
+    except OSError as error:
+        known = ", ".join(shipped())
+        raise ScenarioError(f"{path}: {error.strerror or error}; shipped scenarios are {known}") from error
+    except UnicodeDecodeError as error:
+        raise ScenarioError(f"{path}: not UTF-8 text") from error
+
+
+def parse(text: str, origin: str) -> Scenario:
+    """The scenario that a text describes; `origin` is named in errors."""
+    try:
+        return Scenario.model_validate(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise ScenarioError(f"{origin}: not TOML: {error}") from error
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        key = ".".join(str(part) for part in first["loc"])
+        said = first["msg"].removeprefix("Value error, ")
+        more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+        raise ScenarioError(f"{origin}: {key + ': ' if key else ''}{said}{more}") from error
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema (2020-12) of the file."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **Scenario.model_json_schema()}
