@@ -11,7 +11,7 @@ from protocols.exi.values import Coder, Unfit
 
 def faults(schema: Schema, part: Any, path: str) -> Iterator[str]:
     """Every breach of the declarations in `part`, as `path: why`."""
-    described = schema.type(part.__class__)
+    described = schema.describe(part.__class__)
     if described.declaration.abstract:
         yield f"{path}: {part.__class__.__name__} is abstract, one of its substitutes must stand here"
         return

@@ -13,17 +13,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cached_property
+from itertools import islice
 from types import ModuleType
 from typing import Any
 
 from protocols.errors import LocalProtocolError, RemoteProtocolError
 from protocols.exi import irregular
 from protocols.exi.check import faults
-from protocols.exi.decoder import Decoder, StringTables
+from protocols.exi.decoder import Decoder, Note, StringTables
 from protocols.exi.encoder import Encoder
 from protocols.exi.plain import from_plain, to_plain
 from protocols.exi.readers import Deviation, TableHit
-from protocols.exi.schema import Member, QName, Schema, Unroll, by_the_book
+from protocols.exi.schema import Kind, Member, Schema, Ways
 
 HEADER = "10000000"  # distinguishing bits, no options, version 1
 LARGEST_STREAM = 1 << 20  # bytes; no message of the declared schemas comes near
@@ -46,12 +47,12 @@ class ExiError(RemoteProtocolError):
 class Codec:
     """Documents of one schema set.
 
-    `modules` returns the modules with its declarations and is called on first use; `peers` are ways of unrolling full
-    lists (by name of the peer) that the lenient retry tries in their order, and that `encode` can be told to write.
+    `modules` returns the modules with its declarations and is called on first use; `peers` are the ways of peers
+    that know some rules differently; the lenient retry tries them in their order, `encode` can be told to follow one.
     """
 
     def __init__(
-        self, name: str, modules: Callable[[], tuple[ModuleType, ...]], peers: dict[str, Unroll] | None = None
+        self, name: str, modules: Callable[[], tuple[ModuleType, ...]], peers: dict[str, Ways] | None = None
     ) -> None:
         self.name = name
         self.peers = peers or {}
@@ -72,31 +73,21 @@ class Codec:
         `element` names the element where the class does not (a local element in a fragment); `peer` writes full lists as
         that peer expects them. LocalProtocolError lists what breaks the declaration.
         """
-        code = self._root_code(message, element)
-        encoder = self._encoder(peer)
+        code = self._codes.get(message.__class__)
+        if code is None or element not in (None, type(message).__name__):
+            raise LocalProtocolError(f"{element or type(message).__name__} is no message of {self.name}")
         try:
-            bits = f"{HEADER}{code}{self._encode_root(encoder, message, element)}{self._tail}"
+            bits = f"{HEADER}{code}{self._encoder(peer).function(message.__class__)(message)}"
         except Exception as error:
-            raise self._explain(message, element, error) from error
+            raise self._explain(message, type(message).__name__, error) from error
         bits += "0" * (-len(bits) & 7)
         return int(bits, 2).to_bytes(len(bits) >> 3, "big")
 
-    def _encode_root(self, encoder: Encoder, message: Any, element: str | None) -> str:
-        return encoder.function(message.__class__)(message)
-
-    def _explain(self, message: Any, element: str | None, error: Exception) -> LocalProtocolError:
-        found = []
-        for fault in faults(self.schema, message, element or type(message).__name__):
-            found.append(fault)
-            if len(found) == MOST_FAULTS:
-                break
+    def _explain(self, message: Any, element: str, error: Exception) -> LocalProtocolError:
+        if not hasattr(type(message), "__exi__"):
+            return LocalProtocolError(f"{element}: {error}")
+        found = list(islice(faults(self.schema, message, element), MOST_FAULTS))
         return LocalProtocolError("; ".join(found) or f"{type(message).__name__} can't be encoded: {error!r}")
-
-    def _root_code(self, message: Any, element: str | None) -> str:
-        code = self._codes.get(message.__class__)
-        if code is None or element not in (None, type(message).__name__):
-            raise LocalProtocolError(f"{element or type(message).__name__} is no element of {self.name}")
-        return code
 
     def _encoder(self, peer: str | None) -> Encoder:
         known = self._encoders.get(peer)
@@ -109,7 +100,7 @@ class Codec:
             return self.schema
         if peer not in self.peers:
             raise LocalProtocolError(f"no ways of {peer} are known for {self.name}")
-        return Schema(self.name, self.schema.modules, self.peers[peer])
+        return Schema(self.name, self.schema.modules, self.peers[peer].unroll)
 
     # -- bytes to messages
 
@@ -145,40 +136,38 @@ class Codec:
             return self._run(decoder, s, data)
 
     def _run(self, decoder: Decoder, s: str, data: bytes) -> tuple[str, Any]:
-        name = ""
         try:
-            member = self._root(s)
-            name = member.qname.local
-            return name, self._decode_root(decoder, member, s, data)
+            return self._read(decoder, s, data)
         except TableHit:
             raise
         except Exception as error:
-            raise locate(decoder, error, name, s) from error
+            raise locate(decoder, error, s) from error
 
-    def _root(self, s: str) -> Member:
-        width = self._width
+    def _read(self, decoder: Decoder, s: str, data: bytes) -> tuple[str, Any]:
+        width, members = self._width, self._members
         bits = s[8 : 8 + width]
         if len(bits) < width:
             raise IndexError
         index = int(bits, 2)
-        members = self._members
         if index >= len(members):
             raise Deviation(8, f"element number {index} of {len(members)}: foreign content")
         member = members[index]
         if member.cls is None or member.abstract:
             raise Deviation(8, f"{member.qname.local} can't be a message")
-        return member
-
-    def _decode_root(self, decoder: Decoder, member: Member, s: str, data: bytes) -> Any:
-        assert member.cls is not None
-        return decoder.function(member.cls)(s, data, 8 + self._width)[0]
+        name = member.qname.local
+        return name, decoder.function(member.cls)(s, data, 8 + width)[0]
 
     def _decoder(self, peer: str | None, tables: bool) -> Decoder:
         known = self._decoders.get((peer, tables))
         if known is None:
             made = StringTables() if tables else None
-            known = self._decoders[peer, tables] = Decoder(self._schema_for(peer), irregular.read, made)
+            known = self._decoders[peer, tables] = Decoder(
+                self._schema_for(peer), irregular.read, made, self._relaxed(peer)
+            )
         return known
+
+    def _relaxed(self, peer: str | None) -> bool:
+        return peer is None or self.peers[peer].relaxed
 
     # -- JSON
 
@@ -197,8 +186,6 @@ class Codec:
         return name, from_plain(self.schema, member.cls, inner, name)
 
     # -- root elements
-
-    _tail = ""
 
     @cached_property
     def _members(self) -> tuple[Member, ...]:
@@ -222,32 +209,47 @@ class Codec:
         return {m.qname.local: m for m in self._members}
 
 
-def locate(decoder: Decoder, error: Exception, root: str, s: str) -> ExiError:
+def locate(decoder: Decoder, error: Exception, s: str) -> ExiError:
     """What happened where, from the frames of the decoders that were at work."""
-    path, bit, what = [root] if root else [], 8, ""
+    path: list[str] = []
+    bit, last = 8, None
     trace = error.__traceback__
     while trace is not None:
-        notes = decoder.notes.get(trace.tb_frame.f_code.co_filename)
-        if notes is not None and trace.tb_lineno < len(notes):
-            note = notes[trace.tb_lineno]
-            values = trace.tb_frame.f_locals
-            if note is not None:
-                bit, what = values.get("p", bit) + note.offset, note.what
-                if note.field:
-                    path.append(note.field)
+        code, values = trace.tb_frame.f_code, trace.tb_frame.f_locals
+        if code.co_name == "_read" and values.get("name"):
+            path.append(values["name"])
+        notes = decoder.notes.get(code.co_filename)
+        last = notes[trace.tb_lineno] if notes is not None and trace.tb_lineno < len(notes) else None
+        if last is not None:
+            bit = values.get("p", bit) + last.offset
+            if last.field:
+                path.append(f"{last.field}[{len(values[last.items])}]" if last.items in values else last.field)
         trace = trace.tb_next
+    where = "/".join(path)
     if isinstance(error, Deviation):
-        return ExiError("/".join(path), error.position, error.why)
-    if isinstance(error, IndexError | ValueError) or bit + 1 > len(s):
-        return ExiError("/".join(path), min(bit, len(s)), "the message ends here")
-    if isinstance(error, KeyError):
-        bits = str(error.args[0]) if error.args else ""
-        if bit + len(bits) > len(s) and what != "value":
-            return ExiError("/".join(path), bit, "the message ends here")
-        if what == "value":
-            return ExiError("/".join(path), bit, f"no value of this type ({bits})")
-        return ExiError("/".join(path), bit, f"undeclared or foreign content (event code {bits})")
-    return ExiError("/".join(path), bit, f"can't be read: {error!r}")
+        return ExiError(where, error.position, error.why)
+    if isinstance(error, KeyError) and last is not None and error.args:
+        return ExiError(where, bit + last.fixed, _refusal(last, str(error.args[0])))
+    if isinstance(error, IndexError | ValueError):
+        return ExiError(where, min(bit, len(s)), ENDS_HERE)
+    return ExiError(where, bit, f"can't be read: {error!r}")
 
 
-__all__ = ["Codec", "ExiError", "QName", "Unroll", "by_the_book"]
+ENDS_HERE = "the message ends here"
+
+
+def _refusal(note: Note, bits: str) -> str:
+    """Why a look-up of `bits` found nothing."""
+    if len(bits) < note.width:
+        return ENDS_HERE
+    simple = note.simple
+    if simple is None:
+        return f"undeclared or foreign content (event code {bits})"
+    if "1" in bits[: note.fixed]:
+        return "undeclared content instead of a value"
+    index = int(bits[note.fixed : note.fixed + simple.width] or "0", 2)
+    if simple.kind is Kind.ENUMERATION and index >= len(simple.literals):
+        return f"literal number {index} of an enumeration with {len(simple.literals)}"
+    if simple.kind is Kind.N_BIT and simple.high is not None and index + (simple.low or 0) > simple.high:
+        return f"{index + (simple.low or 0)} is more than the maximum {simple.high}"
+    return "more content where a simple element ends"

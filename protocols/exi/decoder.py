@@ -29,11 +29,18 @@ LARGEST_LOOKUP = 256  # values of an n-bit integer that are looked up rather tha
 
 
 class Note(NamedTuple):
-    """What a line of a compiled decoder is about: the field, and how far behind `p` it reads."""
+    """What a line of a compiled decoder is about: the field, how far behind `p` it reads, and what it looks up.
+
+    `items` is the variable of the list that is being read; `width` the bits that are looked up, `fixed` of them before
+    the value of type `simple`.
+    """
 
     field: str
     offset: int
-    what: str
+    items: str = ""
+    width: int = 0
+    fixed: int = 0
+    simple: Simple | None = None
 
 
 class Decoder:
@@ -44,9 +51,11 @@ class Decoder:
         schema: Schema,
         irregular: Callable[[Grammar, Decoder, str, bytes, int], tuple[Any, int]],
         tables: StringTables | None = None,
+        relaxed: bool = True,
     ) -> None:
         self.schema = schema
         self.tables = tables
+        self.relaxed = relaxed
         self.notes: dict[str, list[Note | None]] = {}
         self._irregular = irregular
         self._grammars: dict[type[Any], Grammar] = {}
@@ -173,13 +182,14 @@ class _Writer:
         self.offset = 0  # bits behind p that were read already
         self.pending = ""  # fixed bits that must come next, not checked yet
         self.field = ""
+        self.items_in = ""  # the list whose items are being read
         self.variables: dict[str, str] = {}
 
     # -- source and where we are in it
 
-    def line(self, text: str, what: str = "", behind: int = 0) -> None:
+    def line(self, text: str, width: int = 0, fixed: int = 0, simple: Simple | None = None) -> None:
         self.lines.append(text)
-        self.notes.append(Note(self.field, self.offset + behind, what))
+        self.notes.append(Note(self.field, self.offset, self.items_in, width, fixed, simple))
 
     def at(self, extra: int = 0) -> str:
         """The present position as an expression."""
@@ -198,7 +208,7 @@ class _Writer:
             return
         wanted, size = self.pending, len(self.pending)
         test = f"s[{self.at()}] != '0'" if wanted == "0" else f"s[{self.at()}:{self.at(size)}] != {wanted!r}"
-        self.line(f"{indent}if {test}: raise Deviation({self.at()}, 'undeclared content')", "event code")
+        self.line(f"{indent}if {test}: raise Deviation({self.at()}, 'undeclared content')")
         self.offset += size
         self.pending = ""
 
@@ -256,7 +266,7 @@ class _Writer:
         if empty_allowed(self.grammar) and any(p.event is Event.TEXT for p in codes.values()):
             meanings[format(len(codes), f"0{width}b")] = EMPTY
         table = self.decoder.table(tuple(meanings.items()), lambda: meanings)
-        self.line(f"{indent}k = {table}[s[{self.at()}:{self.at(width)}]]", "event code")
+        self.line(f"{indent}k = {table}[s[{self.at()}:{self.at(width)}]]", width)
         self.offset += width
         self.advance(indent)
 
@@ -320,10 +330,10 @@ class _Writer:
         self.line(f"{indent}{variable} = []")
         self.line(f"{indent}while True:")
         inner = indent + " "
-        self.variables[field.name] = "i"
+        self.variables[field.name], self.items_in = "i", variable
         self.element(field, field.members[0], inner)
         self.advance(inner)
-        self.variables[field.name] = variable
+        self.variables[field.name], self.items_in = variable, ""
         self.line(f"{inner}{variable}.append(i)")
         if unrolled is not None:
             full = state_when_full(inside)
@@ -354,7 +364,7 @@ class _Writer:
         read = self.decoder.share(
             ("attribute", field.simple, field.qname), lambda: self.decoder.value_reader(field), "A"
         )
-        self.line(f"{indent}{variable}, p = {read}(s, b, p)", "attribute")
+        self.line(f"{indent}{variable}, p = {read}(s, b, p)")
 
     def child(self, cls: type[Any], variable: str, indent: str) -> None:
         grammar = self.decoder.grammar(cls)
@@ -392,7 +402,7 @@ class _Writer:
             self.pending = ""
             width = len(prefix) + simple.width + 1
             table = self.decoder.table(("value", simple, prefix), lambda: lookup(simple, prefix, size))
-            self.line(f"{indent}{variable} = {table}[s[{self.at()}:{self.at(width)}]]", "value", len(prefix))
+            self.line(f"{indent}{variable} = {table}[s[{self.at()}:{self.at(width)}]]", width, len(prefix), simple)
             self.offset += width
             return
         if simple.kind in (Kind.UNSIGNED, Kind.SIGNED):
@@ -402,14 +412,14 @@ class _Writer:
             table = self.decoder.table(("short", simple, prefix), lambda: short_numbers(simple, prefix))
             read = self.long_number(field, simple, prefix)
             self.line(f"{indent}{variable} = {table}.get(s[{self.at()}:{self.at(width)}])")
-            self.line(f"{indent}if {variable} is None: {variable}, p = {read}(s, b, {self.at()})", "value")
+            self.line(f"{indent}if {variable} is None: {variable}, p = {read}(s, b, {self.at()})")
             self.line(f"{indent}else: p += {self.offset + width}")
             self.offset = 0
             return
         self.advance(indent)
         key = ("element", simple, field.qname)
         read = self.decoder.share(key, lambda: element_reader(simple, self.decoder.value_reader(field)), "E")
-        self.line(f"{indent}{variable}, p = {read}(s, b, p)", "value")
+        self.line(f"{indent}{variable}, p = {read}(s, b, p)")
 
     def long_number(self, field: Field, simple: Simple, prefix: str) -> str:
         """A reader of a number of several groups, with the fixed bits around it."""
@@ -442,11 +452,11 @@ class _Writer:
         if empty_allowed(self.grammar):
             empty = "''" if simple.kind is Kind.STRING else "b''"
             self.line(f" if k == {EMPTY}:")
-            self.line("  if s[p:p+3] != '000': raise Deviation(p, 'undeclared content instead of a value')", "value")
+            self.line("  if s[p:p+3] != '000': raise Deviation(p, 'undeclared content instead of a value')")
             self.line(f"  {variable} = {empty}; p += 3")
-            self.line(f" else: {variable}, p = {read}(s, b, p)", "value")
+            self.line(f" else: {variable}, p = {read}(s, b, p)")
         else:
-            self.line(f" {variable}, p = {read}(s, b, p)", "value")
+            self.line(f" {variable}, p = {read}(s, b, p)")
 
 
 def empty_allowed(grammar: Grammar) -> bool:

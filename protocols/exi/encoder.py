@@ -165,8 +165,7 @@ class _Writer:
         if compact(self.grammar):
             self._write_compact()
             return "\n".join(self.lines)
-        state: State | None = self.grammar.start
-        states = [state]  # those we may be in; more than one behind optional fields
+        states: list[Any] = [self.grammar.start]  # those we may be in; more than one behind optional fields
         for slot in slots(self.grammar):
             states = self._slot(slot, states)
         value = self.grammar.type.value

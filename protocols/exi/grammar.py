@@ -72,7 +72,7 @@ class Grammar:
     """The states of one type."""
 
     def __init__(self, schema: Schema, cls: type[Any]) -> None:
-        self.type: Type = schema.type(cls)
+        self.type: Type = schema.describe(cls)
         self._schema = schema
         self._fields = {f.name: f for f in self.type.elements}
         self._known: dict[State, tuple[Production, ...]] = {}

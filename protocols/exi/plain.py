@@ -19,7 +19,7 @@ from protocols.exi.schema import Field, Kind, Schema, Simple
 def to_plain(schema: Schema, part: Any) -> dict[str, Any]:
     """The fields of a declared object that are present."""
     found: dict[str, Any] = {}
-    for field in schema.type(part.__class__).fields:
+    for field in schema.describe(part.__class__).fields:
         value = getattr(part, field.name)
         if value is None or (field.is_list and not value):
             continue
@@ -52,7 +52,7 @@ def from_plain(schema: Schema, cls: type[Any], plain: Any, path: str) -> Any:
     """An object of `cls` from its dictionary; LocalProtocolError names what does not belong. Limits are the encoder's."""
     if not isinstance(plain, Mapping):
         raise LocalProtocolError(f"{path}: {plain!r} is not an object")
-    described = schema.type(cls)
+    described = schema.describe(cls)
     places = {member.qname.local: (field, member) for field in described.fields for member in field.members}
     values: dict[str, Any] = {}
     for key, value in plain.items():

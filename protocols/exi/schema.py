@@ -113,6 +113,13 @@ N_BIT_RANGE = 4096  # integers with at most so many values are n-bit unsigned (�
 Unroll = Callable[[type[Any], Field], int | None]
 
 
+class Ways(NamedTuple):
+    """How a peer's grammars differ: how often it unrolls lists, and whether it knows the relaxed grammar of fragments."""
+
+    unroll: Unroll
+    relaxed: bool = True
+
+
 def by_the_book(cls: type[Any], field: Field) -> int | None:
     """How often a list's element is unrolled into the grammar: as often as it may occur (§8.5.4.1.5)."""
     return field.most
@@ -157,7 +164,7 @@ class Schema:
         group = [cls for cls in self.elements if issubclass(cls, head)]
         return tuple(sorted(Member(element_name(cls), cls, declaration(cls).abstract) for cls in group))
 
-    def type(self, cls: type[Any]) -> Type:
+    def describe(self, cls: type[Any]) -> Type:
         """The description of a declared class, made on first use."""
         known = self._types.get(cls)
         if known is None:
@@ -192,7 +199,7 @@ class Schema:
         """Every element name declared anywhere in the set, global or local, in the order of a fragment's codes (§8.5.2)."""
         names = {member.qname for member in self.roots}
         for cls in self.declared():
-            for field in self.type(cls).elements:
+            for field in self.describe(cls).elements:
                 names |= {member.qname for member in field.members} | {field.qname}
         return tuple(sorted(names))
 
@@ -247,7 +254,7 @@ class _Said:
         self.ref: type[Any] | None = None
         self.limits: Integer | Text | Binary | None = None
         self.complex: type[Any] | None = None
-        self.plain: type[Any] | None = None
+        self.plain: Any = None
 
     def mark(self, meta: Any) -> None:
         if meta is ATTRIBUTE:

@@ -1,28 +1,60 @@
 """The EXI codecs of the charging standards, ready to use and compiled piece by piece when first used.
 
     from protocols.iso15118.codecs import ISO20_DC
+    data = ISO20_DC.encode(message)
+    message = ISO20_DC.decode(data)
 
-Documents travel in V2GTP frames; fragments are what signatures hash. Importing this file imports no messages.
+Documents travel in V2GTP frames; fragments are what signatures hash. SignedInfo is hashed in two ways in the field: with
+the XML Signature schema alone (XMLDSIG_FRAGMENT; Josev, in both generations) or with the whole set (libcbv2g, EVerest); a
+verifier tries both. Importing this file imports no messages.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib import import_module
 from types import ModuleType
 
 from protocols.exi.codec import Codec
-
-_HERE = "protocols.iso15118"
-_ISO20 = (f"{_HERE}.iso20.types", f"{_HERE}.xmldsig")
-
-
-def _modules(*names: str) -> tuple[ModuleType, ...]:
-    return tuple(import_module(name) for name in names)
+from protocols.exi.fragment import FragmentCodec
+from protocols.iso15118.peers import PEERS
 
 
-SAP = Codec("sap", lambda: _modules(f"{_HERE}.app_protocol_messages"))
-ISO20_COMMON = Codec("iso20", lambda: _modules(f"{_HERE}.iso20.common", *_ISO20))
-ISO20_DC = Codec("iso20-dc", lambda: _modules(f"{_HERE}.iso20.dc", *_ISO20))
-ISO20_AC = Codec("iso20-ac", lambda: _modules(f"{_HERE}.iso20.ac", *_ISO20))
-ISO2 = Codec("iso2", lambda: _modules(f"{_HERE}.iso2.messages", f"{_HERE}.iso2.types", f"{_HERE}.xmldsig"))
-DIN = Codec("din", lambda: _modules(f"{_HERE}.din.messages", f"{_HERE}.din.types", f"{_HERE}.xmldsig"))
+def _set(*names: str) -> Callable[[], tuple[ModuleType, ...]]:
+    return lambda: tuple(import_module(f"protocols.iso15118.{name}") for name in names)
+
+
+_COMMON = _set("iso20.common", "iso20.types", "xmldsig")
+_DC = _set("iso20.dc", "iso20.types", "xmldsig")
+_AC = _set("iso20.ac", "iso20.types", "xmldsig")
+_ISO2 = _set("iso2.messages", "iso2.types", "xmldsig")
+
+SAP = Codec("sap", _set("app_protocol_messages"), PEERS)
+DIN = Codec("din", _set("din.messages", "din.types", "xmldsig"), PEERS)
+ISO2 = Codec("iso2", _ISO2, PEERS)
+ISO20_COMMON = Codec("iso20", _COMMON, PEERS)
+ISO20_DC = Codec("iso20-dc", _DC, PEERS)
+ISO20_AC = Codec("iso20-ac", _AC, PEERS)
+
+ISO2_FRAGMENT = FragmentCodec("iso2-fragment", _ISO2, PEERS)
+ISO20_COMMON_FRAGMENT = FragmentCodec("iso20-fragment", _COMMON, PEERS)
+ISO20_DC_FRAGMENT = FragmentCodec("iso20-dc-fragment", _DC, PEERS)
+ISO20_AC_FRAGMENT = FragmentCodec("iso20-ac-fragment", _AC, PEERS)
+XMLDSIG_FRAGMENT = FragmentCodec("xmldsig-fragment", _set("xmldsig"), PEERS)
+
+BY_NAME: dict[str, Codec] = {
+    codec.name: codec
+    for codec in (
+        SAP,
+        DIN,
+        ISO2,
+        ISO20_COMMON,
+        ISO20_DC,
+        ISO20_AC,
+        ISO2_FRAGMENT,
+        ISO20_COMMON_FRAGMENT,
+        ISO20_DC_FRAGMENT,
+        ISO20_AC_FRAGMENT,
+        XMLDSIG_FRAGMENT,
+    )
+}

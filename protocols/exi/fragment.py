@@ -1,0 +1,250 @@
+"""Codecs for fragments: single elements, wherever declared, as signatures hash them (EXI 1.0 §8.4.2, §8.5.2, §8.5.3).
+
+A fragment begins with the event code of its element among all element names of the schema set, local ones included, and
+ends with an event code of its own. A name that is declared with different types (`eMAID` of ISO 15118-2 is the only one)
+stands for no grammar in particular, so the relaxed one is used: any attribute and any element of the set may come in any
+order, and text is untyped. libcbv2g does not know that rule, which `Ways` of a peer can say.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any, NamedTuple
+
+from protocols.errors import LocalProtocolError
+from protocols.exi.codec import HEADER, Codec
+from protocols.exi.decoder import Decoder
+from protocols.exi.encoder import Encoder
+from protocols.exi.plain import from_plain, simple_from_plain, simple_to_plain, to_plain
+from protocols.exi.readers import Deviation, element_reader
+from protocols.exi.schema import Field, Kind, Member, QName, Simple, Type, declaration
+from protocols.exi.values import Coder, Unfit
+
+UNTYPED = Simple(Kind.STRING, 0, None)
+
+
+class Root(NamedTuple):
+    """An element name and the types it is declared with, classes and simple types."""
+
+    qname: QName
+    types: tuple[Any, ...]
+
+    @property
+    def ambiguous(self) -> bool:
+        """Whether the relaxed grammar applies."""
+        return len(self.types) > 1
+
+
+class FragmentCodec(Codec):
+    """Fragments of one schema set. Elements of simple type are plain values and always need their name."""
+
+    def encode(self, message: Any, *, element: str | None = None, peer: str | None = None) -> bytes:
+        """The fragment of an element.
+
+        `element` names it where its class alone does not (`OEMProvisioningCertificateChain` is a SignedCertificateChain);
+        `peer` writes it as that peer does. LocalProtocolError lists faults.
+        """
+        root = self._root_of(message, element)
+        encoder, width = self._encoder(peer), self._width
+        try:
+            if root.ambiguous and self._relaxed(peer):
+                body = self._relaxed_bits(encoder, message)
+            elif hasattr(type(message), "__exi__"):
+                body = encoder.function(message.__class__)(message)
+            else:
+                body = f"0{encoder.simple(_simple_of(root))[message]}0"
+        except Exception as error:
+            raise self._explain(message, root.qname.local, error) from error
+        bits = f"{HEADER}{self._roots.index(root):0{width}b}{body}{len(self._roots) + 1:0{width}b}"
+        bits += "0" * (-len(bits) & 7)
+        return int(bits, 2).to_bytes(len(bits) >> 3, "big")
+
+    def _root_of(self, message: Any, element: str | None) -> Root:
+        cls = message.__class__
+        if element is None:
+            fitting = [root for root in self._roots if cls in root.types]
+            named = [root for root in fitting if root.qname.local == cls.__name__]
+            if len(named or fitting) == 1:
+                return (named or fitting)[0]
+            names = ", ".join(root.qname.local for root in fitting)
+            raise LocalProtocolError(f"{cls.__name__}: say which element it is: {names or 'none of ' + self.name}")
+        root = self._named(element)
+        if cls not in root.types and (hasattr(cls, "__exi__") or _simple_of(root) is None):
+            raise LocalProtocolError(f"{element} is no {cls.__name__}")
+        return root
+
+    def _named(self, element: str) -> Root:
+        found = [root for root in self._roots if root.qname.local == element]
+        if not found:
+            raise LocalProtocolError(f"{element} is no element of {self.name}")
+        return next((root for root in found if root.qname in self._global), found[0])
+
+    # -- reading
+
+    def _read(self, decoder: Decoder, s: str, data: bytes) -> tuple[str, Any]:
+        width, roots = self._width, self._roots
+        bits = s[8 : 8 + width]
+        if len(bits) < width:
+            raise IndexError
+        index = int(bits, 2)
+        if index >= len(roots):
+            raise Deviation(8, f"element number {index} of {len(roots)}: foreign content")
+        root = roots[index]
+        name = root.qname.local
+        if root.ambiguous and decoder.relaxed:
+            value, p = self._read_relaxed(root, decoder, s, data, 8 + width)
+        else:
+            value, p = self._read_plain(root.types[-1], root, decoder, s, data, 8 + width)
+        if s[p : p + width] != f"{len(roots) + 1:0{width}b}":
+            raise Deviation(p, "the fragment does not end here" if len(s) >= p + width else "the fragment has no end")
+        return name, value
+
+    def _read_plain(self, kind: Any, root: Root, decoder: Decoder, s: str, data: bytes, p: int) -> tuple[Any, int]:
+        if isinstance(kind, Simple):
+            field = Field(root.qname.local, root.qname, False, None, False, 1, 1, kind, (Member(root.qname, None),))
+            return element_reader(kind, decoder.value_reader(field))(s, data, p)
+        if declaration(kind).abstract:
+            raise Deviation(8, f"{root.qname.local} is abstract")
+        return decoder.function(kind)(s, data, p)
+
+    # -- the relaxed grammar of ambiguous names
+
+    def _relaxed_bits(self, encoder: Encoder, message: Any) -> str:
+        described = self.schema.describe(message.__class__)
+        if described.value is None or described.elements:
+            raise Unfit("only text with attributes can be written under an ambiguous name")
+        out, text = [], encoder.simple(UNTYPED)
+        for field in described.attributes:
+            value = getattr(message, field.name)
+            if value is not None:
+                encoder.simple(_simple(field))[value]  # enforces the declaration
+                out.append(f"{self._attributes.index(field.qname):0{self._start_width}b}{text[value]}")
+        encoder.simple(_simple(described.value))[message.value]
+        elements = len(self._roots)
+        out.append(f"{len(self._attributes) + elements + 3:0{self._start_width}b}{text[message.value]}")
+        out.append(f"{elements + 1:0{self._content_width}b}")
+        return "".join(out)
+
+    def _read_relaxed(self, root: Root, decoder: Decoder, s: str, data: bytes, p: int) -> tuple[Any, int]:
+        attributes, elements = self._attributes, len(self._roots)
+        found: dict[QName, str] = {}
+        while True:
+            code, start = self._bits(s, p, self._start_width), p
+            p += self._start_width
+            if code < len(attributes):
+                found[attributes[code]], p = self._text(attributes[code], decoder, s, data, p)
+                continue
+            if code == len(attributes) + elements + 2:
+                return self._relaxed_value(root, found, "", start), p
+            if code != len(attributes) + elements + 3:
+                raise Deviation(start, f"undeclared or foreign content (event code {code})")
+            text, p = self._text(root.qname, decoder, s, data, p)
+            if self._bits(s, p, self._content_width) != elements + 1:
+                raise Deviation(p, "more content behind the text")
+            return self._relaxed_value(root, found, text, start), p + self._content_width
+
+    def _text(self, qname: QName, decoder: Decoder, s: str, data: bytes, p: int) -> tuple[str, int]:
+        field = Field(qname.local, qname, True, None, False, 1, 1, UNTYPED, ())
+        value, q = decoder.value_reader(field)(s, data, p)
+        return str(value), q
+
+    def _bits(self, s: str, p: int, width: int) -> int:
+        bits = s[p : p + width]
+        if len(bits) < width:
+            raise IndexError
+        return int(bits, 2)
+
+    def _relaxed_value(self, root: Root, found: dict[QName, str], text: str, p: int) -> Any:
+        """The object or plain value that attributes and text make up, within its limits."""
+        for kind in root.types:
+            described: Type | None = None if isinstance(kind, Simple) else self.schema.describe(kind)
+            names = {f.qname: f for f in described.attributes} if described else {}
+            needed = {f.qname for f in described.attributes if f.least} if described else set()
+            if not needed <= found.keys() <= names.keys():
+                continue
+            try:
+                if described is None:
+                    Coder(kind)[text]
+                    return text
+                for qname, value in found.items():
+                    Coder(_simple(names[qname]))[value]
+                assert described.value is not None
+                Coder(_simple(described.value))[text]
+            except Unfit as why:
+                raise Deviation(p, str(why)) from None
+            return kind(**{names[qname].name: value for qname, value in found.items()}, value=text)
+        raise Deviation(p, "attributes that no declaration of this element has")
+
+    # -- JSON
+
+    def to_plain(self, message: Any, element: str | None = None) -> dict[str, Any]:
+        """A fragment as a JSON-ready dictionary with its element as the only key."""
+        root = self._root_of(message, None) if element is None else self._named(element)
+        for kind in root.types:
+            if isinstance(kind, Simple) and not hasattr(type(message), "__exi__"):
+                return {root.qname.local: simple_to_plain(kind, message)}
+        return {root.qname.local: to_plain(self.schema, message)}
+
+    def from_plain(self, plain: Any) -> tuple[str, Any]:
+        """The element's name and the object of such a dictionary; LocalProtocolError if it is none."""
+        if not isinstance(plain, dict) or len(plain) != 1:
+            raise LocalProtocolError("a fragment is an object with one key, its element")
+        ((name, inner),) = plain.items()
+        kinds = self._named(name).types
+        if isinstance(inner, dict):
+            for kind in kinds:
+                if not isinstance(kind, Simple):
+                    return name, from_plain(self.schema, kind, inner, name)
+        for kind in kinds:
+            if isinstance(kind, Simple):
+                return name, simple_from_plain(kind, inner, name)
+        raise LocalProtocolError(f"{name}: {inner!r} is not an object")
+
+    # -- element and attribute names
+
+    @cached_property
+    def _roots(self) -> tuple[Root, ...]:
+        types: dict[QName, list[Any]] = {name: [] for name in self.schema.element_names}
+        for member in self.schema.roots:
+            if member.cls is not None:
+                types[member.qname].append(member.cls)
+        for cls in self.schema.declared():
+            for field in self.schema.describe(cls).elements:
+                for member in field.members:
+                    kind = member.cls or field.simple
+                    if kind is not None and kind not in types[member.qname]:
+                        types[member.qname].append(kind)
+        return tuple(Root(name, tuple(types[name])) for name in self.schema.element_names)
+
+    @cached_property
+    def _global(self) -> frozenset[QName]:
+        return frozenset(member.qname for member in self.schema.roots)
+
+    @cached_property
+    def _attributes(self) -> tuple[QName, ...]:
+        fields = [f for cls in self.schema.declared() for f in self.schema.describe(cls).attributes]
+        return tuple(sorted({f.qname for f in fields}))
+
+    @cached_property
+    def _width(self) -> int:
+        """Bits of the root's event code: one production per name, one for foreign elements, one for the end (§8.4.2)."""
+        return (len(self._roots) + 1).bit_length()
+
+    @cached_property
+    def _start_width(self) -> int:
+        """AT for each name and any, SE for each name and any, EE, CH, and the escape (§8.5.3)."""
+        return (len(self._attributes) + len(self._roots) + 4).bit_length()
+
+    @cached_property
+    def _content_width(self) -> int:
+        return (len(self._roots) + 3).bit_length()
+
+
+def _simple_of(root: Root) -> Any:
+    """The simple type among a name's types, or None."""
+    return next((kind for kind in root.types if isinstance(kind, Simple)), None)
+
+
+def _simple(field: Field) -> Simple:
+    assert field.simple is not None
+    return field.simple
