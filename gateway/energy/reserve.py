@@ -1,0 +1,149 @@
+"""The reserve: how far down a battery may be used, on the grid and off it, and higher before a storm.
+
+On the grid the reserve is kept for an outage. Off the grid the outage is here: the reserve is spent down to the
+off-grid floor. The way home of a car is kept in both. A storm (announced by the facility, or in the site's calendar)
+raises the floor and fills up to it; when it is over it falls back, slowly enough that nobody empties the cars into
+the evening peak.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from gateway.energy.reason import Decided
+
+RELEASE_S = 3600.0  # s after a warning's end during which the raised floor still holds: storms are late as well
+
+
+@dataclass(frozen=True, slots=True)
+class Season:
+    """A raised reserve by calendar: from, until (Unix time), %."""
+
+    start: float
+    end: float
+    pct: float
+    why: str = "the calendar"
+
+
+@dataclass(frozen=True, slots=True)
+class StormWarning:
+    """A storm warning as the facility gave it; `pct` None means the site's own storm reserve."""
+
+    until: float | None
+    pct: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class ReserveSettings:
+    """Floors in % SoC. `margin` is added to the energy of the way home."""
+
+    on_grid_pct: float = 30.0
+    off_grid_pct: float = 10.0
+    storm_pct: float = 80.0
+    calendar: Sequence[Season] = ()
+    margin: float = 0.2
+    release_s: float = RELEASE_S
+
+
+@dataclass(frozen=True, slots=True)
+class Floor:
+    """A floor in force, in % SoC, and whose it is."""
+
+    pct: float
+    whose: str
+
+
+@dataclass(slots=True)
+class Reserve:
+    """The reserve in force. `look` each minute or on a new warning; `floor` for each battery."""
+
+    settings: ReserveSettings = field(default_factory=ReserveSettings)
+    pct: float = 0.0
+    why: str = ""
+    until: float | None = None
+    off_grid: bool = False
+    _raised: bool = False
+    _held_pct: float = 0.0
+    _ended: float | None = None
+
+    def __post_init__(self) -> None:
+        self.pct, self.why = self.settings.on_grid_pct, "the site's reserve"
+
+    def look(self, now: float, wall: float, warning: StormWarning | None, off_grid: bool) -> list[Decided]:
+        """What holds now. `warning` is the one in force, None without any; `off_grid` that the grid is gone."""
+        raised = [
+            (season.pct, season.why, season.end)
+            for season in self.settings.calendar
+            if season.start <= wall < season.end
+        ]
+        if warning is not None and (warning.until is None or wall < warning.until):
+            pct = self.settings.storm_pct if warning.pct is None else warning.pct
+            raised.append((pct, "a storm warning", warning.until or float("inf")))
+        base_pct = self.settings.on_grid_pct
+        events: list[Decided] = []
+        pct, why, until = max(raised, default=(base_pct, "the site's reserve", None), key=lambda one: one[0])
+        if pct > base_pct:
+            self._ended = None
+            if not self._raised or pct != self._held_pct:
+                text = f"The reserve rises from {self.pct:.0f} % to {pct:.0f} %, because of {why}."
+                events.append(Decided(now, "reserve_raised", text, figures=(("reserve_pct", pct),)))
+            self._raised, self._held_pct = True, pct
+        elif self._raised:
+            self._ended = wall if self._ended is None else self._ended
+            if wall - self._ended < self.settings.release_s:
+                pct, why, until = self._held_pct, "a warning that has just ended", self._ended + self.settings.release_s
+            else:
+                self._raised, self._ended = False, None
+                text = f"The reserve falls back from {self._held_pct:.0f} % to {base_pct:.0f} %: the warning is over."
+                events.append(Decided(now, "reserve_released", text, figures=(("reserve_pct", base_pct),)))
+        if off_grid and not self.off_grid:
+            text = f"Off the grid the reserve is there to be used, down to {self.settings.off_grid_pct:.0f} %."
+            events.append(Decided(now, "reserve_in_use", text, figures=(("floor_pct", self.settings.off_grid_pct),)))
+        if self.off_grid and not off_grid:
+            text = f"Back on the grid the reserve of {pct:.0f} % is kept again."
+            events.append(Decided(now, "reserve_kept", text, figures=(("reserve_pct", pct),)))
+        self.off_grid, self.pct, self.why, self.until = off_grid, pct, why, until
+        return events
+
+    def floor(
+        self,
+        capacity_wh: float | None,
+        home_wh: float | None = None,
+        vehicle_pct: float = 0.0,
+        own_pct: float = 0.0,
+        agreed_pct: float = 0.0,
+    ) -> Floor:
+        """The floor of one battery: the highest of site, way home, vehicle, its own reserve and its agreement.
+
+        `home_wh` (in the battery) of a car of unknown capacity keeps it from being discharged: 100 %.
+        """
+        site = self.settings.off_grid_pct if self.off_grid else self.pct
+        found = [
+            Floor(site, "the site's off-grid floor" if self.off_grid else self.why),
+            Floor(vehicle_pct, "the vehicle"),
+            Floor(own_pct, "the reserve of this EVSE"),
+            Floor(agreed_pct, "the agreement"),
+        ]
+        if home_wh is not None and home_wh > 0:
+            pct = 100.0 * home_wh * (1 + self.settings.margin) / capacity_wh if capacity_wh else 100.0
+            found.append(Floor(min(100.0, pct), "the way home"))
+        return max(found, key=lambda one: one.pct)
+
+    def as_json(self) -> dict[str, Any]:
+        """As the site's state shows it."""
+        until = None if self.until is None or self.until == float("inf") else self.until
+        return {
+            "reserve_pct": self.pct,
+            "floor_pct": self.settings.off_grid_pct if self.off_grid else self.pct,
+            "because_of": self.why,
+            "raised": self._raised,
+            "until": until,
+            "off_grid": self.off_grid,
+        }
+
+
+def home_wh(distance_km: float, wh_per_km: float) -> float:
+    """Energy of the way home, in the battery."""
+    return max(0.0, distance_km) * max(0.0, wh_per_km)

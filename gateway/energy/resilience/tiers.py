@@ -1,0 +1,125 @@
+"""Which loads are on: by priority, by power, by how long the rest would last.
+
+Shedding is quick and restoring is slow, one tier at a time: a kettle that comes and goes is worse than none, and every
+load that returns draws more in its first seconds. The critical tiers are shed for one reason only, that the sources
+cannot carry them, and then from the least important up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from gateway.energy.reason import Decided
+
+RESTORE_S = 120.0  # s between two tiers coming back
+MIN_OFF_S = 300.0  # s that a shed tier stays shed
+SPARE = 0.10  # of the sources' power kept free
+RESTORE_HOURS = 1.2  # times the hours wanted, before a tier comes back
+
+
+@dataclass(frozen=True, slots=True)
+class Tier:
+    """A group of loads behind one contactor. Priority 0 is the most important. `expected_w` is its usual draw.
+
+    `inrush` times that is drawn when it comes back. `wants_hours`: it is only served while everything of its priority
+    and above would last this long. `critical` tiers are never shed for the sake of hours.
+    """
+
+    name: str
+    priority: int
+    expected_w: float
+    critical: bool = False
+    inrush: float = 1.5
+    wants_hours: float = 0.0
+
+
+@dataclass(slots=True)
+class Tiers:
+    """What is on. `off_all` is the black start's first step, `on_all` the way back to the grid."""
+
+    tiers: Sequence[Tier]
+    on: dict[str, bool] = field(default_factory=dict)
+    _since: dict[str, float] = field(default_factory=dict)
+    _restored_at: float = -1e9
+
+    def __post_init__(self) -> None:
+        self.tiers = sorted(self.tiers, key=lambda tier: tier.priority)
+        for tier in self.tiers:
+            self.on.setdefault(tier.name, True)
+
+    def off_all(self, now: float, why: str) -> list[Decided]:
+        """Everything off, so that a source starts without load."""
+        return [event for tier in reversed(self.tiers) for event in self._set(tier, False, now, why)]
+
+    def on_all(self, now: float, why: str) -> list[Decided]:
+        """Everything on: the grid carries it."""
+        return [event for tier in self.tiers for event in self._set(tier, True, now, why)]
+
+    @property
+    def expected_w(self) -> float:
+        """What the tiers that are on should draw."""
+        return sum(tier.expected_w for tier in self.tiers if self.on[tier.name])
+
+    def step(
+        self, now: float, supply_w: float, load_w: float | None, hours: Mapping[str, float], empty: bool = False
+    ) -> list[Decided]:
+        """One decision. `supply_w` is what the sources can give (with PV), `load_w` what is drawn (None: not measured).
+
+        `hours[tier]`: how long everything down to and including that tier would last, at the careful end. `empty`: the
+        floors are reached, so nothing can be served any more.
+        """
+        if empty:
+            return self.off_all(now, "the batteries are at their floors")
+        events = self._shed_power(now, supply_w, load_w)
+        if events:
+            return events
+        events = self._shed_hours(now, hours)
+        return events or self._restore(now, supply_w, load_w, hours)
+
+    def _shed_power(self, now: float, supply_w: float, load_w: float | None) -> list[Decided]:
+        drawn_w = self.expected_w if load_w is None else load_w
+        events: list[Decided] = []
+        for tier in reversed(self.tiers):
+            if drawn_w <= supply_w:
+                break
+            if self.on[tier.name]:
+                why = f"{drawn_w:.0f} W are drawn and the sources can give {supply_w:.0f} W"
+                events += self._set(tier, False, now, why)
+                drawn_w -= tier.expected_w
+        return events
+
+    def _shed_hours(self, now: float, hours: Mapping[str, float]) -> list[Decided]:
+        for tier in reversed(self.tiers):
+            left = hours.get(tier.name, float("inf"))
+            if self.on[tier.name] and not tier.critical and left < tier.wants_hours:
+                return self._set(
+                    tier, False, now, f"with it the rest would last {left:.1f} h, {tier.wants_hours:g} h are wanted"
+                )
+        return []
+
+    def _restore(self, now: float, supply_w: float, load_w: float | None, hours: Mapping[str, float]) -> list[Decided]:
+        if now - self._restored_at < RESTORE_S:
+            return []
+        drawn_w = max(self.expected_w, load_w or 0.0)
+        for tier in self.tiers:
+            if self.on[tier.name]:
+                continue
+            if now - self._since.get(tier.name, -1e9) < (0.0 if tier.critical else MIN_OFF_S):
+                return []
+            if drawn_w + tier.expected_w * tier.inrush > supply_w * (1 - SPARE) + (1.0 if tier.critical else 0.0):
+                return []
+            left = hours.get(tier.name, 0.0 if tier.wants_hours else float("inf"))
+            if not tier.critical and left < tier.wants_hours * RESTORE_HOURS:
+                return []
+            self._restored_at = now
+            return self._set(tier, True, now, f"the sources can give {supply_w:.0f} W and {drawn_w:.0f} W are drawn")
+        return []
+
+    def _set(self, tier: Tier, on: bool, now: float, why: str) -> list[Decided]:
+        if self.on[tier.name] is on:
+            return []
+        self.on[tier.name] = on
+        self._since[tier.name] = now
+        word = "back on" if on else "off"
+        return [Decided(now, "tier_restored" if on else "tier_shed", f"{tier.name} goes {word}: {why}.", tier.name)]

@@ -1,0 +1,162 @@
+"""Second-life storage: a pack is as strong as its weakest module, and each kWh through it has a price.
+
+Used cells differ: one module is smaller, another has more resistance, a third drifts. In series all carry the same
+current, so the weak one sets the power and is empty and full first. Here the modules' health becomes limits and a
+wear price; and it is kept in books which energy in the pack came from the sun, because that is what the store trial
+is about.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean, median
+
+from gateway.energy.reason import Decided
+
+NEW_WEAR_PER_KWH = 4.0  # money per kWh through a healthy pack, in the unit of the site's prices
+WORST_SOH = 0.5  # at this state of health a module has to be replaced: its wear is priced at its worth
+COLD_C, WARM_C, HOT_C = 0.0, 40.0, 55.0
+SAFE_C_RATE = 0.5  # used modules are run gently
+SAG = 0.08  # of a module's voltage that its resistance may take at full power
+
+
+@dataclass(frozen=True, slots=True)
+class Module:
+    """One module as its monitor reports it. `soh` is 0 to 1 of `new_wh`; None is not measured."""
+
+    name: str
+    new_wh: float
+    soh: float
+    voltage_v: float
+    resistance_ohm: float
+    temperature_c: float | None = None
+    soc_pct: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PackLimits:
+    """What the pack can do now, W and Wh at its terminals, and what binds it."""
+
+    max_charge_w: float
+    max_discharge_w: float
+    capacity_wh: float
+    soc_pct: float | None
+    wear_per_kwh: float
+    binding: str
+    weakest: str
+
+
+def pack_limits(modules: Sequence[Module], strings: int = 1, wear_new: float = NEW_WEAR_PER_KWH) -> PackLimits:
+    """Limits of modules in series (`strings` of equal length side by side); ValueError without modules."""
+    if not modules:
+        raise ValueError("a pack has at least one module")
+    size = len(modules) / strings
+    smallest = min(modules, key=lambda one: one.new_wh * one.soh)
+    each_wh = smallest.new_wh * smallest.soh
+    powers = [(_power_w(one), one) for one in modules]
+    power_w, slowest = min(powers, key=lambda one: one[0])
+    pack_w = max(0.0, power_w) * size * strings
+    charge_w = discharge_w = pack_w
+    binding = "resistance" if _sag_w(slowest) <= _rate_w(slowest) else "capacity"
+    temperatures = [one.temperature_c for one in modules if one.temperature_c is not None]
+    if temperatures:
+        charge_w *= _warmth(min(temperatures), max(temperatures), charging=True)
+        discharge_w *= _warmth(min(temperatures), max(temperatures), charging=False)
+        if charge_w < pack_w or discharge_w < pack_w:
+            binding = "temperature"
+    socs = [one.soc_pct for one in modules if one.soc_pct is not None]
+    soc: float | None = None
+    capacity_wh = each_wh * len(modules)
+    if socs:
+        # the emptiest module ends the discharge, the fullest the charge: what lies between is what can be used
+        low, high = min(socs), max(socs)
+        usable = max(1.0, 100.0 - (high - low))
+        soc = 100.0 * low / usable if usable > 0 else low
+        capacity_wh *= usable / 100
+        if high - low > 5.0:
+            binding = "imbalance"
+    wear = fmean(wear_per_kwh(one.soh, wear_new) for one in modules)
+    return PackLimits(charge_w, discharge_w, capacity_wh, soc, wear, binding, smallest.name)
+
+
+def _rate_w(module: Module) -> float:
+    return module.new_wh * module.soh * SAFE_C_RATE
+
+
+def _sag_w(module: Module) -> float:
+    """The power at which its own resistance takes `SAG` of its voltage."""
+    return module.voltage_v * (SAG * module.voltage_v / max(module.resistance_ohm, 1e-6))
+
+
+def _power_w(module: Module) -> float:
+    return min(_rate_w(module), _sag_w(module))
+
+
+def _warmth(coldest: float, hottest: float, charging: bool) -> float:
+    """Share of power left by temperature: nothing is charged in the frost, nothing runs when it is too hot."""
+    cold = min(1.0, max(0.0, (coldest - COLD_C) / 10.0)) if charging else min(1.0, max(0.2, (coldest + 20.0) / 30.0))
+    hot = min(1.0, max(0.0, (HOT_C - hottest) / (HOT_C - WARM_C)))
+    return cold * hot
+
+
+def wear_per_kwh(soh: float, wear_new: float = NEW_WEAR_PER_KWH) -> float:
+    """What a kWh through a module of this health costs: the less life is left, the dearer."""
+    life_left = max(0.05, (min(soh, 1.0) - WORST_SOH) / (1 - WORST_SOH))
+    return wear_new / life_left
+
+
+def watch_modules(modules: Sequence[Module], now: float) -> list[Decided]:
+    """Modules that stand out: much weaker, much more resistance, or drifting apart from the rest."""
+    events = []
+    typical_ohm = median(one.resistance_ohm for one in modules)
+    socs = [one.soc_pct for one in modules if one.soc_pct is not None]
+    typical_soc = median(socs) if socs else None
+    for one in modules:
+        if one.soh <= WORST_SOH:
+            events.append(
+                Decided(now, "module_worn_out", f"{one.name} has {100 * one.soh:.0f} % of its capacity left.", one.name)
+            )
+        if typical_ohm > 0 and one.resistance_ohm > 2 * typical_ohm:
+            text = f"{one.name} has {one.resistance_ohm / typical_ohm:.1f} times the usual resistance."
+            events.append(Decided(now, "module_resistance", text, one.name))
+        if typical_soc is not None and one.soc_pct is not None and abs(one.soc_pct - typical_soc) > 8.0:
+            text = f"{one.name} stands at {one.soc_pct:.0f} %, the others at {typical_soc:.0f} %: it needs balancing."
+            events.append(Decided(now, "module_imbalance", text, one.name))
+    return events
+
+
+@dataclass(slots=True)
+class GreenBook:
+    """Where the energy in a battery came from. What is taken out has the mixture of what is inside."""
+
+    stored_wh: float = 0.0
+    green_wh: float = 0.0
+    green_in_wh: float = 0.0
+    green_out_wh: float = 0.0
+    in_wh: float = 0.0
+    out_wh: float = 0.0
+
+    @property
+    def green_share(self) -> float:
+        return self.green_wh / self.stored_wh if self.stored_wh > 0 else 0.0
+
+    def flow(self, power_w: float, seconds: float, surplus_w: float, eta_charge: float, eta_discharge: float) -> None:
+        """Account for a step.
+
+        `surplus_w` is PV beyond the site's own load in that step, which is green; the rest is not.
+        """
+        wh = power_w * seconds / 3600
+        if wh >= 0:
+            green = min(wh, max(0.0, surplus_w) * seconds / 3600)
+            self.in_wh += wh
+            self.green_in_wh += green
+            self.stored_wh += wh * eta_charge
+            self.green_wh += green * eta_charge
+        else:
+            share = self.green_share
+            taken = min(-wh / eta_discharge, self.stored_wh) if self.stored_wh > 0 else 0.0
+            self.out_wh += -wh
+            self.green_out_wh += -wh * share
+            self.stored_wh -= taken
+            self.green_wh = max(0.0, self.green_wh - taken * share)

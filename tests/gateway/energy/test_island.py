@@ -1,0 +1,243 @@
+"""The island's laws: whatever is shown to it, nobody forms before the switch is proven open, and nothing flows in
+between.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gateway.energy.reason import Decided
+from gateway.energy.resilience.grid_watch import Grid, GridLimits, GridWatch, Seen
+from gateway.energy.resilience.island import FORMING, ZERO, Island, IslandSettings, Look, Orders, Phase, Source
+
+VOLTS, HERTZ = 202.0, 50.0
+CAR = Source("CP1-1", 20_000, 6000)
+PACK = Source("storage", 10_000, 10_000, storage=True)
+WELL = Seen(True, VOLTS, HERTZ, 4000.0, 4000.0)
+GONE = Seen(False, 0.0, 0.0, 0.0, None)
+
+
+@dataclass
+class Bench:
+    """The machine with a switch that obeys, one second at a time."""
+
+    island: Island = field(default_factory=Island)
+    now: float = 0.0
+    open: bool = False
+    sources: list[Source] = field(default_factory=lambda: [CAR, PACK])
+    events: list[Decided] = field(default_factory=list)
+    orders: Orders = field(default_factory=lambda: Orders(Phase.ON_GRID))
+    stuck: bool = False
+    phases: list[Phase] = field(default_factory=list)
+
+    def run(self, seconds: int, seen: Seen, silent_switch: bool = False, **more: object) -> Bench:
+        for _ in range(seconds):
+            self.now += 1.0
+            if self.orders.switch and not self.stuck:
+                self.open = self.orders.switch == "open"
+            proof = None if silent_switch else self.open
+            shown = Seen(seen.present, seen.voltage_v, seen.frequency_hz, seen.power_w, seen.expected_w, not self.open)
+            self.events += self.island.grid.look(shown, self.now)
+            look = Look(self.now, proof, 0.0 if self.open else seen.power_w, self.sources, **more)  # type: ignore[arg-type]
+            self.orders, events = self.island.step(look)
+            self.events += events
+            if not self.phases or self.phases[-1] is not self.orders.phase:
+                self.phases.append(self.orders.phase)
+        return self
+
+    def codes(self) -> list[str]:
+        return [event.code for event in self.events]
+
+
+def test_a_night_from_the_first_flicker_to_the_grids_return() -> None:
+    bench = Bench().run(60, WELL).run(3600, GONE)
+    assert bench.orders.phase is Phase.ISLAND
+    assert bench.orders.forming == "storage"
+    bench.run(299, WELL)
+    assert bench.orders.phase is Phase.ISLAND
+    bench.run(2, WELL)
+    assert bench.orders.forming is None
+    bench.run(150, WELL)
+    assert 0.3 < bench.orders.share < 0.7
+    bench.run(200, WELL)
+    assert bench.orders.phase is Phase.ON_GRID
+    assert bench.phases == [
+        Phase.ON_GRID, Phase.SUSPECT, Phase.OPENING, Phase.STARTING, Phase.ISLAND, Phase.CLOSING, Phase.RETURNING,
+        Phase.ON_GRID,
+    ]  # fmt: skip
+    assert all(event.text.endswith(".") for event in bench.events)
+
+
+seen_strategy = st.sampled_from([
+    WELL, GONE, Seen(), Seen(True, 150.0, 50.0), Seen(True, 0.0, 0.0), Seen(False, VOLTS, HERTZ, 4000.0), Seen(True,
+    VOLTS, 46.0), Seen(None, None, None, 0.0, 4000.0), Seen(False),
+])  # fmt: skip
+steps = st.lists(
+    st.tuples(
+        seen_strategy,
+        st.sampled_from([True, False, None]),
+        st.sampled_from([None, 0.0, 50.0, 5000.0]),
+        st.lists(st.sampled_from([CAR, PACK, Source("empty", 0.0, 6000)]), max_size=3),
+        st.sampled_from([None, None, True, False]),
+        st.sampled_from([None, None, True, False]),
+        st.booleans(),
+        st.sampled_from([None, "CP1-1", "storage", "nobody"]),
+        st.sampled_from([0.5, 1.0, 30.0, 400.0]),
+    ),
+    max_size=60,
+)
+
+
+@given(steps, st.booleans(), st.booleans(), st.booleans())
+@settings(max_examples=400)
+def test_whatever_happens_the_interlock_holds(shown: list[tuple], soft: bool, parallel: bool, capable: bool) -> None:  # type: ignore[type-arg]
+    """Nobody begins to form without a proof in that very step; nobody goes on against evidence; the order to close is
+    never given to a grid that is not healthy; in between nothing flows."""
+    island = Island(IslandSettings(capable=capable, soft_transfer=soft, parallel_forming=parallel))
+    now, forming_before = 0.0, None
+    for seen, proof, through_w, sources, formed, backup, emergency, hand_to, gap in shown:
+        now += gap
+        island.grid.look(seen, now)
+        orders, events = island.step(
+            Look(now, proof, through_w, sources, formed, backup, emergency and gap < 1, hand_to)
+        )
+        if orders.forming is not None and forming_before is None:
+            assert proof is True
+            assert through_w is None or abs(through_w) <= 300
+        if orders.forming is not None:
+            assert orders.phase in FORMING
+            assert proof is not False
+            assert not (proof is True and through_w == 5000.0)
+            assert not (emergency and gap < 1)
+            assert orders.forming != "empty"
+        if orders.switch == "closed":
+            assert island.grid.verdict is not Grid.LOST
+        if orders.phase in ZERO:
+            assert orders.zero
+        if island.grid.verdict in (Grid.LOST, Grid.SUSPECT) and orders.forming is None:
+            assert orders.zero
+        assert all(event.code and event.text for event in events)
+        forming_before = orders.forming
+
+
+def test_no_proof_no_voltage_and_somebody_is_told() -> None:
+    bench = Bench(stuck=True).run(10, WELL).run(120, GONE)
+    assert bench.orders.phase is Phase.OPENING
+    assert bench.orders.zero
+    assert bench.codes().count("main_switch_not_proven") == 1
+
+
+def test_silence_of_the_switch_does_not_put_out_the_light_but_its_word_does() -> None:
+    bench = Bench().run(10, WELL).run(60, GONE)
+    bench.run(600, Seen(), silent_switch=True)
+    assert bench.orders.phase is Phase.ISLAND
+    bench.stuck, bench.open = True, False
+    bench.run(1, GONE)
+    assert bench.orders.forming is None
+    assert "interlock_tripped" in bench.codes()
+
+
+def test_a_switch_that_lies_is_found_out_before_it_matters() -> None:
+    """It says open while the grid's power flows through it: in the outage it is not believed."""
+    bench = Bench()
+    for _ in range(10):
+        bench.now += 1
+        bench.island.grid.look(WELL, bench.now)
+        _, events = bench.island.step(Look(bench.now, True, 4000.0, [CAR]))
+        bench.events += events
+    assert "switch_proof_contradicted" in bench.codes()
+    bench.open, bench.stuck = True, True
+    bench.run(60, GONE)
+    assert bench.orders.forming is None
+
+
+def test_a_brown_out_is_ridden_through_and_a_long_one_is_not() -> None:
+    bench = Bench().run(10, WELL).run(5, Seen(True, 150.0, 50.0))
+    assert bench.orders.zero
+    bench.run(5, WELL)
+    assert bench.orders.phase is Phase.ON_GRID
+    bench.run(20, Seen(True, 150.0, 50.0))
+    assert bench.orders.phase is Phase.ISLAND
+
+
+def test_a_flapping_grid_waits_longer_each_time() -> None:
+    bench = Bench().run(10, WELL)
+    for _ in range(4):
+        bench.run(60, GONE).run(200, WELL)
+    assert bench.orders.phase is Phase.ISLAND
+    assert bench.island.grid.reconnect_s(bench.now) == 2400
+    assert bench.codes().count("grid_flapping") == 3
+    bench.run(2100, WELL)
+    assert bench.orders.phase is Phase.ISLAND
+    bench.run(400, WELL)
+    assert bench.orders.phase is not Phase.ISLAND
+
+
+@pytest.mark.parametrize(
+    ("seen", "lost"),
+    [
+        (Seen(False, VOLTS, HERTZ, 4000.0), False),  # the facility is wrong: voltage and power are there
+        (Seen(True, 0.0, 0.0, 0.0), True),  # the facility is wrong: the voltage is gone
+        (Seen(True, None, None, 0.0, 5000.0), True),  # the meter reads nothing while the site draws
+        (Seen(True, None, None, 5000.0, 5000.0), False),
+        (Seen(), False),  # silence is not an outage
+    ],
+)
+def test_one_wrong_witness_is_not_followed(seen: Seen, lost: bool) -> None:
+    watch = GridWatch(GridLimits())
+    for second in range(30):
+        watch.look(WELL if second < 5 else seen, float(second))
+    assert (watch.verdict is Grid.LOST) is lost
+
+
+def test_the_source_that_fails_is_left_alone_and_the_next_one_starts() -> None:
+    bench = Bench().run(10, WELL).run(5, GONE, formed=False)
+    assert bench.orders.forming == "storage"
+    bench.run(40, GONE, formed=False)
+    assert bench.orders.forming == "CP1-1"
+    assert "black_start_failed" in bench.codes()
+
+
+def test_an_empty_source_hands_over_and_the_last_one_ends_the_island() -> None:
+    bench = Bench().run(10, WELL).run(60, GONE)
+    bench.sources = [CAR, Source("storage", 0.0, 0.0, storage=True)]
+    bench.run(10, GONE)
+    assert (bench.orders.phase, bench.orders.forming) == (Phase.ISLAND, "CP1-1")
+    bench.sources = []
+    bench.run(10, GONE)
+    assert bench.orders.phase is Phase.DARK
+    assert "no_source" in bench.codes()
+
+
+def test_a_soft_transfer_does_not_let_the_light_go_out() -> None:
+    bench = Bench(Island(IslandSettings(soft_transfer=True))).run(10, WELL).run(60, GONE)
+    at = len(bench.phases)
+    bench.run(700, WELL)
+    assert bench.phases[at:] == [Phase.SYNCHRONISING, Phase.RETURNING, Phase.ON_GRID]
+
+
+def test_a_commanded_island_stays_until_it_is_told_to_leave() -> None:
+    bench = Bench().run(400, WELL).run(1, WELL, backup=True).run(900, WELL)
+    assert bench.orders.phase is Phase.ISLAND
+    bench.run(1, WELL, backup=False).run(60, WELL)
+    assert bench.orders.phase is Phase.RETURNING
+
+
+def test_the_emergency_stop_ends_supply_and_its_end_brings_it_back() -> None:
+    bench = Bench().run(10, WELL).run(60, GONE).run(5, GONE, emergency=True)
+    assert bench.orders.phase is Phase.DARK
+    assert bench.orders.zero
+    bench.run(10, GONE)
+    assert bench.orders.phase is Phase.ISLAND
+
+
+def test_a_site_without_a_switch_waits() -> None:
+    bench = Bench(Island(IslandSettings(capable=False))).run(10, WELL).run(60, GONE)
+    assert bench.orders.phase is Phase.WAITING
+    assert bench.orders.zero
+    bench.run(310, WELL)
+    assert bench.orders.phase is Phase.RETURNING
