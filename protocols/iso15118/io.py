@@ -19,6 +19,7 @@ from protocols.ports import Clock, Wire
 from protocols.sdp import (
     MULTICAST_GROUP,
     PORT,
+    TRIES,
     Discovery,
     SdpError,
     SdpResponse,
@@ -202,7 +203,7 @@ class TcpWire(asyncio.Protocol):
 
 
 async def connect(host: str, port: int, tls: ssl.SSLContext | None = None) -> TcpWire:
-    """A stream to a SECC. A link-local `host` needs its scope (`fe80::1%eth0`). ConnectionError says what went wrong."""
+    """A stream to a SECC. A link-local `host` needs its scope (`fe80::1%eth0`). ConnectionError: what went wrong."""
     loop = asyncio.get_running_loop()
     try:
         async with asyncio.timeout(CONNECT_WITHIN + (HANDSHAKE_WITHIN if tls else 0)):
@@ -221,6 +222,15 @@ async def connect(host: str, port: int, tls: ssl.SSLContext | None = None) -> Tc
     except OSError as error:
         raise ConnectionError(f"can't connect to [{host}]:{port}: {error.strerror or error}") from error
     return wire
+
+
+def endpoint(text: str) -> tuple[str, int]:
+    """The host and port of `[ADDR]:PORT`, `ADDR:PORT` or `:PORT`. ValueError says what is wrong with it."""
+    host, colon, port = text.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    if not colon or not port.isdigit() or not 0 <= int(port) <= 65535:
+        raise ValueError(f"{text!r} is no [ADDRESS]:PORT, such as [::1]:15118")
+    return host or "::", int(port)
 
 
 class Listener:
@@ -291,7 +301,7 @@ async def discover(
     sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_HOPS, 1)
     sock.bind(("::", 0))
     transport, datagrams = await asyncio.get_running_loop().create_datagram_endpoint(_Datagrams, sock=sock)
-    engine = Discovery(security, clock.now(), required=required, **({} if tries is None else {"tries": tries}))
+    engine = Discovery(security, clock.now(), required=required, tries=TRIES if tries is None else tries)
     try:
         while True:
             for event in engine.expire(clock.now()):

@@ -220,6 +220,7 @@ class Evcc:
             self._send(app_protocol.encode(offer), offer)
             self._awaited, self._answer_by = "supportedAppProtocolReq", now + app_protocol.ANSWER_TIMEOUT
             return
+        self.step = self._divert(self.step)
         request = build(self.session, self._desk(now))
         self._awaited = type(request).__name__
         self._answer_by = now + timers.message_timeout(self._awaited)

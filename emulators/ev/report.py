@@ -1,0 +1,58 @@
+"""What a session's events look like to people and to programs: one line each, text or JSON.
+
+Shared by `v2x ev` and `v2x secc`. Not here: where the lines go.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import fields, is_dataclass
+from enum import Enum
+from math import isfinite
+from typing import Any, TextIO
+
+
+def plain(value: Any) -> Any:
+    """A value as JSON has it: dataclasses become objects, bytes hexadecimal, endless numbers null."""
+    if isinstance(value, Enum):
+        return value.value if isinstance(value.value, str) else value.name.lower()
+    if is_dataclass(value) and not isinstance(value, type):
+        return {one.name: plain(getattr(value, one.name)) for one in fields(value)}
+    if isinstance(value, bytes):
+        return value.hex().upper()
+    if isinstance(value, float):
+        return round(value, 6) if isfinite(value) else None
+    if isinstance(value, tuple | list | frozenset | set):
+        return [plain(one) for one in value]
+    if isinstance(value, dict):
+        return {str(key): plain(one) for key, one in value.items()}
+    return value
+
+
+class Reporter:
+    """Prints events to `out`: JSON lines, or text by the `lines` table (an event it doesn't know isn't printed)."""
+
+    def __init__(self, out: TextIO, as_json: bool, lines: dict[type[Any], Callable[[Any], str | None]]) -> None:
+        self._out = out
+        self._json = as_json
+        self._lines = lines
+
+    def __call__(self, event: Any) -> None:
+        if self._json:
+            self.record(type(event).__name__, plain(event))
+            return
+        build = self._lines.get(type(event))
+        line = build(event) if build is not None else None
+        if line is not None:
+            print(line, file=self._out, flush=True)
+
+    def record(self, name: str, values: dict[str, Any]) -> None:
+        """One JSON line; nothing in text mode."""
+        if self._json:
+            print(json.dumps({"event": name, **values}), file=self._out, flush=True)
+
+    def say(self, text: str) -> None:
+        """A line for people; nothing in JSON mode."""
+        if not self._json:
+            print(text, file=self._out, flush=True)
