@@ -157,6 +157,6 @@ class GreenBook:
             share = self.green_share
             taken = min(-wh / eta_discharge, self.stored_wh) if self.stored_wh > 0 else 0.0
             self.out_wh += -wh
-            self.green_out_wh += -wh * share
+            self.green_out_wh += taken * eta_discharge * share
             self.stored_wh -= taken
             self.green_wh = max(0.0, self.green_wh - taken * share)

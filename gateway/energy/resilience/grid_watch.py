@@ -102,7 +102,8 @@ class GridWatch:
             self._losses = [at for at in self._losses if now - at < self.limits.flap_window_s] + [now]
             events = [Decided(now, "grid_lost", f"The grid is lost: {self.why}.")]
             if len(self._losses) > 1:
-                text = f"Loss number {len(self._losses)} within the hour: it must now be well for {self.reconnect_s(now):.0f} s."
+                wait_s = self.reconnect_s(now)
+                text = f"Loss number {len(self._losses)} within the hour: it must now be well for {wait_s:.0f} s."
                 events.append(Decided(now, "grid_flapping", text))
             return events
         if self.verdict is Grid.SUSPECT:
@@ -121,7 +122,7 @@ class GridWatch:
     def reconnect_s(self, now: float) -> float:
         """How long the grid must be well before the site goes back: doubled by every further loss within the window."""
         losses = sum(1 for at in self._losses if now - at < self.limits.flap_window_s)
-        return min(self.limits.reconnect_s * 2 ** max(0, losses - 1), self.limits.longest_reconnect_s)
+        return min(self.limits.reconnect_s * float(1 << max(0, losses - 1)), self.limits.longest_reconnect_s)
 
     def healthy_s(self, now: float) -> float:
         """For how long it has been well without a break."""

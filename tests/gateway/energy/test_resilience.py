@@ -1,0 +1,332 @@
+"""Laws of lasting: autonomy, tiers, sharing in an island, rotation, recharging, the reserve, and old batteries."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from gateway.energy.forecast import Outlook
+from gateway.energy.reserve import Reserve, ReserveSettings, Season, StormWarning, home_wh
+from gateway.energy.resilience.autonomy import HORIZON_H, autonomy
+from gateway.energy.resilience.recharge import Owed, recharge_plan
+from gateway.energy.resilience.rotation import Rotation
+from gateway.energy.resilience.sharing import share_island
+from gateway.energy.resilience.tiers import MIN_OFF_S, RESTORE_S, Tier, Tiers
+from gateway.energy.resource import Resource
+from gateway.energy.storage import GreenBook, Module, pack_limits, watch_modules, wear_per_kwh
+
+DAY = 1_800_000_000.0
+
+
+def outlook(load_w: float, pv_w: float = 0.0, steps: int = 48, sigma: float = 0.2) -> Outlook:
+    return Outlook(DAY, 1800.0, (load_w,) * steps, (pv_w,) * steps, (sigma,) * steps, (sigma,) * steps, steps)
+
+
+# autonomy
+
+
+@given(
+    st.floats(0, 200_000),
+    st.floats(0, 100_000),
+    st.floats(100, 20_000),
+    st.floats(0, 10_000),
+    st.floats(0, 0.4),
+    st.floats(0.1, 1),
+)
+def test_autonomy_is_ordered_and_more_energy_never_lasts_less(
+    energy: float, room: float, load: float, pv: float, sigma: float, part: float
+) -> None:
+    one = autonomy(energy, room, part, outlook(load, pv, sigma=sigma))
+    assert 0 <= one.low <= one.expected + 1e-9 <= one.high + 2e-9 <= HORIZON_H + 2e-9
+    assert autonomy(energy * 1.5, room, part, outlook(load, pv, sigma=sigma)).low >= one.low - 1e-9
+    assert autonomy(energy, room, part, outlook(load * 2, pv, sigma=sigma)).low <= one.low + 1e-9
+
+
+def test_autonomy_is_energy_over_load_where_nothing_is_unsure() -> None:
+    hours = autonomy(30_000, 0, 1.0, outlook(2000, sigma=0.0), energy_sigma=0.0)
+    assert (hours.low, hours.expected, hours.high) == (15.0, 15.0, 15.0)
+    assert autonomy(30_000, 0, 0.5, outlook(2000, sigma=0.0), extra_load_w=1000, energy_sigma=0.0).expected == 15.0
+
+
+def test_cars_on_their_way_count_from_when_they_arrive() -> None:
+    late = autonomy(10_000, 0, 1.0, outlook(2000, sigma=0.0), deliveries=[(6.0, 20_000)], energy_sigma=0.0)
+    assert late.expected == 5.0
+    assert (
+        autonomy(10_000, 0, 1.0, outlook(2000, sigma=0.0), deliveries=[(4.0, 20_000)], energy_sigma=0.0).expected
+        == 15.0
+    )
+
+
+def test_the_sun_can_make_it_endless() -> None:
+    assert autonomy(5000, 20_000, 1.0, outlook(1000, 5000, sigma=0.0)).endless
+
+
+# tiers
+
+TIERS = (
+    Tier("medical", 0, 1500, critical=True),
+    Tier("light", 1, 1000, critical=True),
+    Tier("kitchen", 2, 3000, wants_hours=12),
+    Tier("cooling", 3, 4000, wants_hours=24),
+)
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.floats(0, 15_000), st.none() | st.floats(0, 12_000), st.lists(st.floats(0, 96), min_size=4, max_size=4)
+        ),
+        max_size=40,
+    )
+)
+def test_what_matters_less_is_never_on_while_what_matters_more_was_shed_for_it(
+    steps: list[tuple[float, float | None, list[float]]],
+) -> None:
+    tiers, now = Tiers(TIERS), 0.0
+    for supply_w, load_w, hours in steps:
+        now += 60
+        events = tiers.step(now, supply_w, load_w, {tier.name: h for tier, h in zip(TIERS, hours, strict=True)})
+        restored = [event.subject for event in events if event.code == "tier_restored"]
+        assert len(restored) <= 1
+        for name in restored:
+            place = next(tier.priority for tier in TIERS if tier.name == name)
+            assert all(tiers.on[tier.name] for tier in TIERS if tier.priority < place)
+        for event in events:
+            if event.code == "tier_shed" and "W are drawn" not in event.text:
+                assert event.subject in ("kitchen", "cooling")
+
+
+def test_an_overload_sheds_from_the_bottom_until_it_fits() -> None:
+    tiers = Tiers(TIERS)
+    tiers.step(0.0, 4000, 9500, {})
+    assert tiers.on == {"medical": True, "light": True, "kitchen": False, "cooling": False}
+
+
+def test_hours_shed_comfort_and_never_the_critical() -> None:
+    tiers = Tiers(TIERS)
+    for minute in range(5):
+        tiers.step(minute * 60.0, 20_000, 5000, {"medical": 3, "light": 2, "kitchen": 1.5, "cooling": 1})
+    assert tiers.on == {"medical": True, "light": True, "kitchen": False, "cooling": False}
+
+
+def test_tiers_come_back_one_by_one_and_only_with_power_and_hours_to_spare() -> None:
+    tiers = Tiers(TIERS)
+    tiers.off_all(0.0, "the black start begins")
+    seen = []
+    for second in range(0, 3000, 10):
+        seen += [
+            (second, event.subject) for event in tiers.step(float(second), 6000, None, dict.fromkeys(tiers.on, 20.0))
+        ]
+    assert [name for _, name in seen] == ["medical", "light"]  # 5.5 kW with the kitchen's inrush is too much for 6 kW
+    assert seen[1][0] - seen[0][0] >= RESTORE_S
+    seen = [
+        event.subject
+        for second in range(3000, 6000, 10)
+        for event in tiers.step(second, 12_000, None, dict.fromkeys(tiers.on, 20.0))
+    ]
+    assert seen == ["kitchen"]  # cooling wants 24 h
+    assert MIN_OFF_S > RESTORE_S
+
+
+def test_empty_batteries_end_everything() -> None:
+    tiers = Tiers(TIERS)
+    events = tiers.step(0.0, 0, 100, {}, empty=True)
+    assert not any(tiers.on.values())
+    assert len(events) == 4
+
+
+# sharing in an island
+
+
+def source(name: str, **more: object) -> Resource:
+    base: dict[str, object] = {
+        "name": name, "max_charge_w": 6000.0, "max_discharge_w": 6000.0, "soc_pct": 60.0, "capacity_wh": 40_000.0,
+        "floor_pct": 10.0, "can_form": True,
+    }  # fmt: skip
+    return Resource(**(base | more))  # type: ignore[arg-type]
+
+
+@given(st.floats(-20_000, 20_000), st.floats(0, 20_000), st.integers(1, 4), st.data())
+def test_an_island_is_always_in_balance(net_w: float, pv_w: float, size: int, data: st.DataObject) -> None:
+    """Load = what the sources give + what is short; surplus = what they take + what the roof is told not to give."""
+    assume(pv_w >= -net_w)
+    fleet = [
+        source(f"S{number}", max_discharge_w=data.draw(st.floats(0, 9000)), soc_pct=data.draw(st.floats(0, 100)))
+        for number in range(size)
+    ]
+    done = share_island(net_w, pv_w, fleet, "S0")
+    followers = sum(done.power_w.values())
+    cut_w = 0.0 if done.pv_limit_w is None else pv_w - done.pv_limit_w
+    assert net_w + cut_w + followers + done.forming_w == pytest.approx(done.short_w, abs=1.0)
+    assert -fleet[0].max_discharge_w - 1e-6 <= done.forming_w <= fleet[0].max_charge_w + 1e-6
+    assert "S0" not in done.power_w
+
+
+def test_the_forming_source_keeps_room_both_ways() -> None:
+    done = share_island(9000, 0, [source("S0"), source("S1"), source("S2")], "S0")
+    assert -5200 <= done.forming_w < 0
+    assert sum(done.power_w.values()) + done.forming_w == pytest.approx(-9000)
+
+
+def test_without_anybody_to_form_all_load_is_short() -> None:
+    assert share_island(3000, 0, [source("S1")], "gone").short_w == 3000
+
+
+# rotation
+
+
+def test_a_car_at_its_floor_may_go_and_the_next_one_is_asked_for_in_time() -> None:
+    rotation, cars = Rotation(), [source("A", soc_pct=10.0), source("B", soc_pct=20.0)]
+    swap = rotation.look(0.0, 2000, cars, "B")
+    assert swap.let_go == ("A",)
+    assert swap.needed_in_h == pytest.approx(4000 * 0.94 / 2000 - 0.25)
+    assert [event.code for event in swap.events] == ["car_let_go", "car_needed"]
+    assert rotation.look(60.0, 2000, cars, "B").events == ()
+
+
+def test_the_forming_source_hands_over_before_it_is_empty_and_not_for_a_little() -> None:
+    assert Rotation().look(0.0, 2000, [source("A", soc_pct=11.0), source("B", soc_pct=50.0)], "A").hand_to == "B"
+    assert Rotation().look(0.0, 2000, [source("A", soc_pct=11.0), source("B", soc_pct=11.2)], "A").hand_to is None
+    assert Rotation().look(0.0, 2000, [source("A", soc_pct=40.0), source("B", soc_pct=90.0)], "A").hand_to is None
+
+
+def test_nobody_leaves_who_is_needed() -> None:
+    cars = [source("A", soc_pct=30.0), source("B", soc_pct=12.0)]
+    assert Rotation().look(0.0, 2000, cars, "B", frozenset({"A"})).let_go == ()
+    cars = [source("A", soc_pct=30.0), source("B", soc_pct=60.0)]
+    assert Rotation().look(0.0, 2000, cars, "B", frozenset({"A"})).let_go == ("A",)
+
+
+# recharging
+
+
+@given(
+    st.lists(st.tuples(st.floats(0, 40_000), st.integers(1, 40), st.floats(500, 7000)), min_size=1, max_size=6),
+    st.lists(st.floats(0, 15_000), min_size=1, max_size=40),
+)
+def test_recharging_spends_no_more_than_is_free_and_gives_no_more_than_is_owed(
+    wanted: list[tuple[float, int, float]], free: list[float]
+) -> None:
+    owed = [Owed(f"C{number}", wh, DAY + due * 1800, power) for number, (wh, due, power) in enumerate(wanted)]
+    plans = recharge_plan(owed, DAY, free, 1800.0)
+    for step, power_w in enumerate(free):
+        middle = DAY + (step + 0.5) * 1800
+        assert sum(w for plan in plans for begin, end, w in plan.parts if begin <= middle < end) <= power_w + 1e-6
+    for one in owed:
+        plan = next(plan for plan in plans if plan.name == one.name)
+        given_wh = sum((end - begin) * w / 3600 for begin, end, w in plan.parts)
+        assert given_wh <= one.energy_wh + 1e-6
+        assert all(w <= one.power_w + 1e-6 for _, _, w in plan.parts)
+        if plan.in_time:
+            assert given_wh == pytest.approx(one.energy_wh, abs=1.1)
+
+
+def test_who_leaves_first_is_charged_first_and_who_will_be_late_is_told() -> None:
+    plans = recharge_plan(
+        [Owed("late", 9000, DAY + 9000, 6000), Owed("first", 3000, DAY + 1800, 6000)], DAY, [6000.0] * 4, 1800.0
+    )
+    assert [plan.name for plan in plans] == ["first", "late"]
+    assert plans[0].ready == DAY + 1800
+    assert plans[0].in_time
+    assert plans[1].in_time
+    short = recharge_plan([Owed("hopeless", 9000, DAY + 1800, 6000)], DAY, [6000.0] * 4, 1800.0)[0]
+    assert short.missing_wh == pytest.approx(6000)
+
+
+# the reserve
+
+
+def test_a_storm_raises_the_reserve_and_its_end_releases_it_late() -> None:
+    reserve = Reserve(ReserveSettings(on_grid_pct=30, storm_pct=80))
+    assert reserve.floor(40_000).pct == 30
+    events = reserve.look(0.0, DAY, StormWarning(DAY + 7200, None), off_grid=False)
+    assert [event.code for event in events] == ["reserve_raised"]
+    assert reserve.floor(40_000) == reserve.floor(40_000)
+    assert reserve.floor(40_000).pct == 80
+    assert reserve.as_json()["until"] == DAY + 7200
+    assert reserve.look(60.0, DAY + 60, StormWarning(DAY + 7200, None), off_grid=False) == []
+    reserve.look(7300.0, DAY + 7300, None, off_grid=False)
+    assert reserve.floor(40_000).pct == 80
+    events = reserve.look(11_000.0, DAY + 11_000, None, off_grid=False)
+    assert [event.code for event in events] == ["reserve_released"]
+    assert reserve.floor(40_000).pct == 30
+
+
+def test_off_the_grid_the_reserve_is_spent_but_not_the_way_home() -> None:
+    reserve = Reserve(ReserveSettings(on_grid_pct=60, off_grid_pct=10))
+    reserve.look(0.0, DAY, None, off_grid=True)
+    assert reserve.floor(40_000).pct == 10
+    floor = reserve.floor(40_000, home_wh(40, 150))
+    assert (floor.pct, floor.whose) == (pytest.approx(18.0), "the way home")
+    assert reserve.floor(None, 6000.0).pct == 100.0
+    assert reserve.floor(40_000, vehicle_pct=20).whose == "the vehicle"
+
+
+def test_the_calendar_raises_it_too_and_the_higher_one_rules() -> None:
+    reserve = Reserve(ReserveSettings(calendar=(Season(DAY, DAY + 86_400, 60.0, "the typhoon season"),)))
+    reserve.look(0.0, DAY + 1, StormWarning(None, 50.0), off_grid=False)
+    assert reserve.floor(40_000).whose == "the typhoon season"
+
+
+@given(st.floats(0, 100), st.floats(0, 100), st.floats(0, 100), st.floats(0, 50_000), st.booleans())
+def test_the_floor_is_never_below_anybody_s(on: float, off: float, own: float, home: float, off_grid: bool) -> None:
+    reserve = Reserve(ReserveSettings(on_grid_pct=on, off_grid_pct=off))
+    reserve.look(0.0, DAY, None, off_grid)
+    floor = reserve.floor(40_000, home, own_pct=own)
+    assert floor.pct >= max(own, off if off_grid else on, min(100.0, home / 400))
+
+
+# second-life storage
+
+MODULES = [Module(f"M{number}", 1800, 0.75, 7.6, 0.004, 25.0, 60.0) for number in range(24)]
+
+
+def test_the_weakest_module_sets_the_pack() -> None:
+    well = pack_limits(MODULES)
+    weak = pack_limits([*MODULES[:-1], replace(MODULES[-1], soh=0.55)])
+    assert weak.capacity_wh < well.capacity_wh
+    assert weak.max_discharge_w < well.max_discharge_w
+    assert weak.weakest == "M23"
+
+
+def test_drift_takes_from_both_ends_and_frost_forbids_charging() -> None:
+    drift = pack_limits([*MODULES[:-1], replace(MODULES[-1], soc_pct=40.0)])
+    assert drift.binding == "imbalance"
+    assert drift.soc_pct is not None
+    assert drift.soc_pct < 60
+    frost = pack_limits([replace(one, temperature_c=-2.0) for one in MODULES])
+    assert frost.max_charge_w == 0
+    assert frost.max_discharge_w > 0
+
+
+@given(st.floats(0.4, 1.0), st.floats(0.4, 1.0))
+def test_worse_health_is_dearer(one: float, two: float) -> None:
+    assert wear_per_kwh(min(one, two)) >= wear_per_kwh(max(one, two))
+
+
+def test_modules_that_stand_out_are_named() -> None:
+    odd = [replace(MODULES[0], soh=0.45), replace(MODULES[1], resistance_ohm=0.02), replace(MODULES[2], soc_pct=40.0)]
+    events = watch_modules([*odd, *MODULES[3:]], 0.0)
+    assert {(event.code, event.subject) for event in events} == {
+        ("module_worn_out", "M0"),
+        ("module_resistance", "M1"),
+        ("module_imbalance", "M2"),
+    }
+
+
+def test_a_pack_without_modules_is_an_error() -> None:
+    with pytest.raises(ValueError, match="module"):
+        pack_limits([])
+
+
+@given(st.lists(st.tuples(st.floats(-5000, 5000), st.floats(0, 6000)), max_size=50))
+def test_the_green_book_never_gives_more_green_than_it_took(flows: list[tuple[float, float]]) -> None:
+    book = GreenBook()
+    for power_w, surplus_w in flows:
+        book.flow(power_w, 600.0, surplus_w, 0.95, 0.95)
+    assert 0 <= book.green_wh <= book.stored_wh + 1e-6
+    assert book.green_out_wh <= book.green_in_wh + 1e-6
+    assert book.green_in_wh <= book.in_wh + 1e-6
