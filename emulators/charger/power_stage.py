@@ -15,6 +15,7 @@ from emulators.charger.meter import Meter
 from emulators.chemistry import Curve
 from protocols.quantities import clamp
 
+SHORT_STEP_S = 1e-6  # s; shorter is the rounding of clocks, and energy over no time is noise
 LONG_STEP_S = 60.0  # s in one piece where nothing flows
 EFFICIENCY = ((0.0, 0.80), (0.02, 0.85), (0.05, 0.905), (0.1, 0.935), (0.2, 0.955), (0.5, 0.962), (1.0, 0.955))
 
@@ -219,7 +220,7 @@ class PowerStage:
     def _settle(self, now: float) -> None:
         """Move to now exactly: an order comes."""
         self.advance(now)
-        if self._at is not None and now > self._at:
+        if self._at is not None and now - self._at > SHORT_STEP_S:
             self._step(now - self._at)
             self._at = now
 

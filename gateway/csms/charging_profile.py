@@ -82,9 +82,9 @@ def read_status(reply: Reply) -> Outcome:
         if reply.payload["status"] == "Accepted":
             return Outcome(Answer.APPLIED)
         info: dict[str, Any] = reply.payload.get("statusInfo", {})
-        code: str = info.get("reasonCode", reply.payload["status"])
-        text: str = info.get("additionalInfo", "")
-        return Outcome(Answer.REFUSED, code, text)
+        return Outcome(
+            Answer.REFUSED, str(info.get("reasonCode", reply.payload["status"])), info.get("additionalInfo") or ""
+        )
     if isinstance(reply, Refused):
         return Outcome(Answer.REFUSED, reply.code, reply.description)
     return Outcome(Answer.UNKNOWN, type(reply).__name__, "the station did not answer")

@@ -1,6 +1,6 @@
 """Power ordered from a station: one signed set-point that lapses by itself, whatever the station's version.
 
-OCPP 2.1 (K28, Q03, Q04): above the safe profile of `charging_profile` lies a Dynamic TxProfile with one set-point, whose
+OCPP 2.1 (K28, Q03, Q04): above the safe profile of `charging_profile` lies a Dynamic TxProfile with one set-point. Its
 `duration` counts from the last update: the dead-man. The limits that the CSMS may not send in CentralSetpoint
 (Q03.FR.02) are not sent. Older stations are told as their vendor profile says.
 """

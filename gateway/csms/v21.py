@@ -125,7 +125,7 @@ def notify_priority_charging(station: Station, payload: Payload) -> Payload:
 def notify_der_alarm(station: Station, payload: Payload) -> Payload:
     """R05: the grid's rules have taken over, or let go. The message names no EVSE, so it holds for all."""
     now, code = station.context.clock.now(), f"DER:{payload['controlType']}"
-    text: str = payload.get("gridEventFault", payload.get("extraInfo", ""))
+    text = str(payload.get("gridEventFault") or payload.get("extraInfo") or "")
     for evse in station.evses.values():
         if payload.get("alarmEnded", False):
             station.context.report(FaultCleared(evse.name, now, code))

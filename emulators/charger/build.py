@@ -1,0 +1,33 @@
+"""Put an emulated station together: a dialect for its version, EVSEs with cars or SECCs, and a way to its CSMS."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from emulators.charger.meter import Meter, MeterSpec
+from emulators.charger.ocpp2 import Dialect2
+from emulators.charger.outlet import CarOutlet, Outlet
+from emulators.charger.power_stage import PowerStage, StageSpec
+from emulators.charger.station import Connect, Dialect, Station, StationConfig
+from protocols.ocpp.schema import Version
+from protocols.ports import Clock
+
+
+def dialect_of(station: Station) -> Dialect:
+    """The words of the station's version."""
+    if station.config.version is Version.V16:
+        from emulators.charger.ocpp16 import Dialect16
+
+        return Dialect16(station)
+    return Dialect2(station)
+
+
+def build(config: StationConfig, outlets: Sequence[Outlet], clock: Clock, connect: Connect) -> Station:
+    """A station with these EVSEs."""
+    return Station(config, list(outlets), clock, connect, dialect_of)
+
+
+def car_outlet(stage: StageSpec | None = None, class_pct: float = 0.0, seed: int = 0) -> CarOutlet:
+    """An EVSE whose cars are plugged in by hand, with a meter of this accuracy class."""
+    meter = Meter(MeterSpec(class_pct=class_pct), seed)
+    return CarOutlet(PowerStage(stage or StageSpec(), meter))

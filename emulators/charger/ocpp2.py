@@ -1,0 +1,265 @@
+"""The words of OCPP 2.0.1 and 2.1 in the mouth of the emulated station; what it does when asked: `ocpp2_asked.py`."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import replace
+from typing import Any
+
+from emulators.charger import modes, ocpp2_asked, variables
+from emulators.charger.outlet import Needs
+from emulators.charger.station import EvseState, Station
+from emulators.charger.transaction import Message, Transaction
+from protocols.ocpp.io import Answered
+from protocols.ocpp.schema import Payload, Version
+from protocols.ocpp.times import stamp
+
+ID_TOKEN_LENGTH = 36
+SAMPLED = frozenset(
+    {"MeterValuePeriodic", "ChargingRateChanged", "ChargingStateChanged", "OperationModeChanged", "Trigger"}
+)
+_CONTEXT = {"Started": "Transaction.Begin", "Ended": "Transaction.End"}
+
+
+class Dialect2:
+    """OCPP 2.0.1 or 2.1, as the station's version says."""
+
+    def __init__(self, station: Station) -> None:
+        self.station = station
+        self.late = station.config.version is Version.V21
+        outlets = [evse.outlet for evse in station.evses.values()]
+        config = station.config
+        variables.furnish(station.device, outlets, config.modes, config.dc, self.late, config.meter_interval_s)
+        station.device.put("SecurityCtrlr", "Identity", config.id)
+
+    def handlers(self) -> dict[str, Callable[[Payload], Payload | Awaitable[Payload]]]:
+        """What the CSMS may ask."""
+        return ocpp2_asked.handlers(self.station, self)
+
+    def boot(self, reason: str) -> Payload:
+        """B01."""
+        config = self.station.config
+        about = {
+            "model": config.model,
+            "vendorName": config.vendor,
+            "serialNumber": config.serial,
+            "firmwareVersion": config.firmware,
+        }
+        return {"reason": reason, "chargingStation": about}
+
+    def status(self, evse: EvseState) -> Payload:
+        """G01."""
+        now = stamp(self.station.wall())
+        return {"timestamp": now, "connectorStatus": evse.status, "evseId": evse.number, "connectorId": 1}
+
+    async def authorize(self, evse: EvseState, token: str, sort: str) -> bool:
+        """C01; Q01.FR.01, .09: what the EV may use is what the answer lists."""
+        vehicle = evse.vehicle.vehicle if evse.vehicle is not None else None
+        reply = await self.station.call("Authorize", {"idToken": id_token(token, sort, vehicle if self.late else None)})
+        if not isinstance(reply, Answered) or reply.violation is not None:
+            return False
+        allowed = reply.payload.get("allowedEnergyTransfer")
+        evse.allowed = None if allowed is None else tuple(allowed)
+        return bool(reply.payload["idTokenInfo"]["status"] == "Accepted")
+
+    # transactions
+
+    def started(self, evse: EvseState, transaction: Transaction) -> None:
+        """E01, E02; Q01.FR.02."""
+        trigger = "Authorized" if transaction.remote_start is None else "RemoteStart"
+        body = self._event("Started", evse, transaction, trigger)
+        body["evse"] = {"id": evse.number, "connectorId": 1}
+        vehicle = transaction.vehicle if self.late else None
+        body["idToken"] = id_token(transaction.token, transaction.token_type, vehicle)
+        if transaction.remote_start is not None:
+            body["transactionInfo"]["remoteStartId"] = transaction.remote_start
+        if transaction.reservation is not None:
+            body["reservationId"] = transaction.reservation
+        self._put(body, lambda answer: self._started(evse, transaction, answer))
+
+    def _started(self, evse: EvseState, transaction: Transaction, answer: Payload) -> None:
+        """E05: a token that turns out to be invalid ends what it began."""
+        status = answer.get("idTokenInfo", {}).get("status", "Accepted")
+        stop = self.station.device.truth("TxCtrlr", "StopTxOnInvalidId", True)
+        if status != "Accepted" and stop and evse.transaction is transaction:
+            self.station.end_transaction(evse, "Deauthorized", "DeAuthorized")
+
+    def updated(self, evse: EvseState, transaction: Transaction, trigger: str) -> None:
+        """E03, K01.FR.110."""
+        self._put(self._event("Updated", evse, transaction, trigger), None, essential=False)
+
+    def ended(self, evse: EvseState, transaction: Transaction, trigger: str) -> None:
+        """E06-E10, E13."""
+        body = self._event("Ended", evse, transaction, trigger)
+        body["transactionInfo"]["stoppedReason"] = transaction.stopped or "Local"
+        body["evse"] = {"id": evse.number, "connectorId": 1}
+        self._put(body)
+
+    def _put(self, body: Payload, done: Callable[[Payload], None] | None = None, essential: bool = True) -> None:
+        self.station.enqueue(Message("TransactionEvent", lambda: body, done, essential))
+
+    def _event(self, kind: str, evse: EvseState, transaction: Transaction, trigger: str) -> Payload:
+        station = self.station
+        info: Payload = {"transactionId": transaction.id, "chargingState": transaction.state}
+        info["timeSpentCharging"] = round(transaction.seconds_charging)
+        if self.late and (kind != "Ended" or transaction.mode != "ChargingOnly"):
+            info["operationMode"] = transaction.mode
+        body: Payload = {
+            "eventType": kind,
+            "timestamp": stamp(station.wall()),
+            "triggerReason": self._trigger(trigger),
+            "seqNo": 0 if station.quirks.seq_no_always_zero else transaction.next_seq(),
+            "transactionInfo": info,
+        }
+        if not station.online:
+            body["offline"] = True
+        if self.late and evse.sleeping:
+            body["evseSleep"] = True  # Q10.FR.04
+        if kind != "Updated" or trigger in SAMPLED:
+            values = self._sampled(kind, evse, transaction, trigger)
+            if values:
+                body["meterValue"] = [{"timestamp": stamp(station.wall()), "sampledValue": values}]
+        return body
+
+    def _trigger(self, trigger: str) -> str:
+        return "Trigger" if trigger == "OperationModeChanged" and not self.late else trigger
+
+    def _sampled(self, kind: str, evse: EvseState, transaction: Transaction, trigger: str) -> list[Payload]:
+        if self.station.quirks.clock_aligned_only and trigger == "MeterValuePeriodic":
+            return []
+        name, device = f"Tx{kind}Measurands", self.station.device
+        wanted = (device.get("SampledDataCtrlr", name) or "").split(",")
+        extra = device.get("V2XChargingCtrlr", name, evse.number, transaction.mode) or ""  # Q01.FR.33-35
+        context = _CONTEXT.get(kind, "Trigger" if trigger == "Trigger" else "Sample.Periodic")
+        return self.samples(evse, [*wanted, *extra.split(",")], context)
+
+    def samples(self, evse: EvseState, wanted: Iterable[str], context: str) -> list[Payload]:
+        """SampledValueType of each measurand that can be measured now."""
+        values = measured(self.station, evse)
+        known = dict.fromkeys(name for name in wanted if values.get(name) is not None)
+        units = {"Energy": "Wh", "EnergyRequest": "Wh", "Power": "W", "SoC": "Percent", "Voltage": "V", "Current": "A"}
+        found = []
+        for name in known:
+            sample: Payload = {"value": round(float(values[name] or 0.0), 3), "measurand": name, "context": context}
+            unit = units.get(name.partition(".")[0])
+            if unit is not None:
+                sample["unitOfMeasure"] = {"unit": unit}
+            found.append(sample)
+        return found if self.late else [s for s in found if s["measurand"] in _EARLY]
+
+    # needs
+
+    async def needs(self, evse: EvseState) -> None:
+        """Q01.FR.03-07, Q02.FR.04 (2.1); K15 for 2.0.1 stays with plain needs."""
+        vehicle = evse.vehicle
+        if vehicle is None:
+            return
+        chosen = self.transfer(evse, vehicle)
+        if chosen != vehicle.energy_transfer:
+            vehicle = evse.vehicle = unidirectional(vehicle, chosen)
+        self.know_vehicle(evse, vehicle)
+        if not self.late:
+            return
+        body = {"evseId": evse.number, "chargingNeeds": charging_needs(vehicle, self.station.wall())}
+        reply = await self.station.call("NotifyEVChargingNeeds", body)
+        if isinstance(reply, Answered) and reply.payload.get("status") == "Rejected":
+            # Q01.FR.05: one renegotiation to what every EV may do, then Q01.FR.06.
+            plain = "DC" if self.station.config.dc else "AC_three_phase"
+            if (
+                chosen != plain
+                and self.station.device.get("ISO15118Ctrlr", "ServiceRenegotiationSupport", evse.number) == "true"
+            ):
+                evse.vehicle = unidirectional(vehicle, plain)
+                body = {"evseId": evse.number, "chargingNeeds": charging_needs(evse.vehicle, self.station.wall())}
+                reply = await self.station.call("NotifyEVChargingNeeds", body)
+                if not (isinstance(reply, Answered) and reply.payload.get("status") == "Rejected"):
+                    return
+            self.station.end_transaction(evse, "AbnormalCondition", "ReqEnergyTransferRejected")
+
+    def transfer(self, evse: EvseState, vehicle: Needs) -> str:
+        """The energy transfer that EV and station agree on: the EV's choice if it is allowed, else the best that is."""
+        if evse.allowed is None or vehicle.energy_transfer in evse.allowed:
+            return vehicle.energy_transfer
+        return next((mode for mode in vehicle.available if mode in evse.allowed), vehicle.energy_transfer)
+
+    def know_vehicle(self, evse: EvseState, vehicle: Needs) -> None:
+        """Q01.FR.36: ConnectedEV."""
+        device = self.station.device
+        if device.get("ConnectedEV", "Available", evse.number) is None:
+            return
+        device.put("ConnectedEV", "Available", True, evse.number)
+        device.put("ConnectedEV", "VehicleId", vehicle.vehicle or "", evse.number)
+        device.put("ConnectedEV", "ProtocolAgreed", "urn:iso:std:iso:15118:-20:DC,1,0", evse.number)
+
+
+def unidirectional(vehicle: Needs, transfer: str) -> Needs:
+    """The same vehicle in another energy transfer."""
+    if "BPT" in transfer:
+        return replace(vehicle, energy_transfer=transfer)
+    return replace(vehicle, energy_transfer=transfer, max_discharge_w=0.0, min_discharge_w=0.0)
+
+
+def id_token(token: str, sort: str, vehicle: str | None) -> Payload:
+    """IdTokenType, with the EVCCID where there is one (Q01.FR.02)."""
+    body: Payload = {"idToken": token, "type": sort}
+    if vehicle:
+        body["additionalInfo"] = [{"additionalIdToken": vehicle, "type": "EVCCID"}]
+    return body
+
+
+def charging_needs(vehicle: Needs, wall: float) -> Payload:
+    """ChargingNeedsType of 2.1 with v2xChargingParameters: powers as magnitudes, energies signed."""
+    v2x: Payload = {"maxChargePower": vehicle.max_charge_w, "minChargePower": vehicle.min_charge_w}
+    if vehicle.bidirectional:
+        v2x |= {"maxDischargePower": vehicle.max_discharge_w, "minDischargePower": vehicle.min_discharge_w}
+    optional: dict[str, Any] = {
+        "minVoltage": vehicle.min_voltage_v,
+        "maxVoltage": vehicle.max_voltage_v,
+        "evTargetEnergyRequest": vehicle.target_energy_wh,
+        "evMinEnergyRequest": vehicle.min_energy_wh,
+        "evMaxEnergyRequest": vehicle.max_energy_wh,
+        "evMinV2XEnergyRequest": vehicle.min_v2x_energy_wh if vehicle.bidirectional else None,
+        "evMaxV2XEnergyRequest": vehicle.max_v2x_energy_wh if vehicle.bidirectional else None,
+    }
+    v2x |= {name: round(value, 3) for name, value in optional.items() if value is not None}
+    if vehicle.target_soc_pct is not None:
+        v2x["targetSoC"] = round(vehicle.target_soc_pct)
+    needs: Payload = {
+        "requestedEnergyTransfer": vehicle.energy_transfer,
+        "availableEnergyTransfer": list(vehicle.available),
+        "controlMode": "DynamicControl" if vehicle.dynamic else "ScheduledControl",
+        "mobilityNeedsMode": "EVCC",
+        "v2xChargingParameters": v2x,
+    }
+    if vehicle.departure_in_s is not None:
+        needs["departureTime"] = stamp(wall + vehicle.departure_in_s)
+    return needs
+
+
+def measured(station: Station, evse: EvseState) -> dict[str, float | None]:
+    """Every measurand of the station, None where there is nothing to measure."""
+    reading = evse.outlet.reading(station.clock.now())
+    power, only_rises = reading.power_w, station.quirks.meter_only_rises
+    setpoint = evse.composite.setpoint_w
+    into, out = max(power, 0.0), max(-power, 0.0)
+    if only_rises:
+        out = 0.0
+    amps = reading.current_a
+    return {
+        "Energy.Active.Import.Register": reading.charged_wh,
+        "Energy.Active.Export.Register": None if only_rises else reading.discharged_wh,
+        "Power.Active.Import": into,
+        "Power.Active.Export": None if only_rises else out,
+        "SoC": reading.soc_pct,
+        "Voltage": reading.voltage_v,
+        "Current.Import": None if amps is None else max(amps, 0.0),
+        "Current.Export": None if amps is None or only_rises else max(-amps, 0.0),
+        "Power.Active.Setpoint": setpoint,
+        "Power.Active.Residual": None if setpoint is None else modes.residual_w(into, out, setpoint),
+        "Frequency": station.grid.frequency_hz,
+        "EnergyRequest.Minimum.V2X": reading.min_v2x_energy_wh,
+        "EnergyRequest.Maximum.V2X": reading.max_v2x_energy_wh,
+    }
+
+
+_EARLY = frozenset(variables.MEASURANDS) | {"Frequency"}
