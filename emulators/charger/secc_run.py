@@ -70,7 +70,7 @@ async def run(
             raise OptionError("say either where to listen or on which interface to be found")
         address = io.endpoint(listen) if listen is not None else ("", 0)
         if interface is not None:
-            address = (f"{io.link_local_address(interface)}%{interface}", 0)
+            address = (f"{io.link_local_address(interface)}%{interface}", 0)  # OSError: no such link
     except (ValueError, LocalProtocolError, OSError) as error:
         print(f"v2x secc: {error}", file=sys.stderr)
         return 2
@@ -86,7 +86,10 @@ async def run(
     )
     station.build(settings, power_w, cable_check_s)
     try:
-        server = await io.listen(station.serve, address[0], address[1], context)
+        if interface is not None:
+            server = await io.listen_on_link(station.serve, interface, context)
+        else:
+            server = await io.listen(station.serve, address[0], address[1], context)
     except OSError as error:
         print(f"v2x secc: can't listen on [{address[0]}]:{address[1]}: {error.strerror or error}", file=sys.stderr)
         return 2

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import ipaddress
 import logging
+import secrets
 import socket
 import ssl
 import struct
@@ -17,6 +19,7 @@ from typing import Any, Protocol
 
 from protocols.ports import Clock, Wire
 from protocols.sdp import (
+    LOWEST_PORT,
     MULTICAST_GROUP,
     PORT,
     TRIES,
@@ -36,6 +39,8 @@ CONNECT_WITHIN = 5.0  # s
 HANDSHAKE_WITHIN = 10.0  # s, TLS
 WRITE_WITHIN = 5.0  # s, for a peer that doesn't read
 READ_AHEAD = 1 << 20  # bytes kept before the peer is told to wait
+HIGHEST_PORT = 65535
+PORT_TRIES = 20
 IPV6_INTERFACE = struct.Struct("@I")
 
 
@@ -276,6 +281,21 @@ async def listen(
         lambda: TcpWire(connected), host, port, ssl=tls, ssl_handshake_timeout=HANDSHAKE_WITHIN if tls else None
     )
     return Listener(server, tasks)
+
+
+async def listen_on_link(
+    handler: Callable[[TcpWire], Awaitable[None]], interface: str, tls: ssl.SSLContext | None = None
+) -> Listener:
+    """Serve on the link-local address of an interface, on a free port of the range that SDP may announce."""
+    host = f"{link_local_address(interface)}%{interface}"
+    ports = [secrets.randbelow(HIGHEST_PORT - LOWEST_PORT + 1) + LOWEST_PORT for _ in range(PORT_TRIES)]
+    for port in ports[:-1]:
+        try:
+            return await listen(handler, host, port, tls)
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise
+    return await listen(handler, host, ports[-1], tls)
 
 
 class _Datagrams(asyncio.DatagramProtocol):
