@@ -1,0 +1,259 @@
+"""The one file that knows aiomqtt: a link to a real broker, MQTT 5 first, 3.1.1 where the broker knows no better.
+
+A message is acknowledged to the broker when the gateway has taken it (`acknowledge`), not when it arrives: what was not
+journalled when the process died is delivered again to the same session. TCP_NODELAY is set, because a QoS 1 message
+waits 44 ms for Nagle otherwise. Errors of paho and aiomqtt become ConnectionError here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import ssl
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol, TypeAlias, runtime_checkable
+from urllib.parse import unquote, urlsplit
+
+import aiomqtt
+import paho.mqtt.client as paho
+from aiomqtt.exceptions import MqttConnectError
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.subscribeoptions import SubscribeOptions
+
+from protocols.ports import Bus, BusMessage
+
+log = logging.getLogger("v2x.mqtt")
+
+KEEPALIVE_S = 10
+ANSWER_WITHIN_S = 5.0  # of the broker
+UNACKNOWLEDGED = 500  # messages the broker may have under way to us (MQTT 5, Receive Maximum)
+LARGEST = 1 << 20  # bytes the broker may send us: far above what is accepted, so that a refusal can still say why
+IN_FLIGHT = 200  # messages under way to the broker
+UNSUPPORTED_VERSION = (132, 1)  # reason codes of a broker that knows no MQTT 5
+
+
+class MqttVersion:
+    """Which protocol to speak."""
+
+    AUTO = "auto"
+    V5 = "5"
+    V311 = "3.1.1"
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerLink:
+    """How to reach a broker. `url` is `mqtt://host[:1883]` or `mqtts://host[:8883]`."""
+
+    url: str
+    client_id: str
+    version: str = MqttVersion.AUTO
+    username: str | None = None
+    password: str | None = None
+    ca: Path | None = None
+    cert: Path | None = None
+    key: Path | None = None
+    session_expiry_s: int = 60
+
+
+Connect: TypeAlias = Callable[[BusMessage], AbstractAsyncContextManager[Bus]]
+
+
+@runtime_checkable
+class Acknowledging(Protocol):
+    """A bus that tells the broker when a message was taken."""
+
+    def acknowledge(self, message: BusMessage) -> None:
+        """The message is safe here; the broker may forget it."""
+
+
+class _Delivery(BusMessage):
+    """A message with the packet identifier it came under."""
+
+    __slots__ = ("mid",)
+    mid: int
+
+
+class MqttBus:
+    """A link to a broker while its context is entered."""
+
+    def __init__(self, link: BrokerLink, will: BusMessage | None = None, version: str | None = None) -> None:
+        self.link = link
+        self._will = will
+        self._client: aiomqtt.Client | None = None
+        self.version = version or link.version
+
+    async def __aenter__(self) -> MqttBus:
+        try:
+            if self.version == MqttVersion.AUTO:
+                self.version = await self._probe()
+            client = self._make(self.version)
+            client._client.manual_ack_set(True)  # aiomqtt has no word for it
+            await client.__aenter__()
+        except (aiomqtt.MqttError, OSError) as error:
+            raise ConnectionError(_refusal(self.link, error)) from error
+        self._client = client
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        client, self._client = self._client, None
+        if client is not None:
+            try:
+                await client.__aexit__(kind, error, trace)
+            except aiomqtt.MqttError:
+                log.debug("the link to %s was gone before it was closed", self.link.url)
+
+    async def publish(self, message: BusMessage) -> None:
+        """See `protocols.ports.Bus`."""
+        properties = None
+        if self.version == MqttVersion.V5:
+            properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+            if message.correlation_data is not None:
+                properties.CorrelationData = message.correlation_data
+            if message.response_topic is not None:
+                properties.ResponseTopic = message.response_topic
+            if message.expiry_s is not None:
+                properties.MessageExpiryInterval = message.expiry_s
+            if message.user_properties:
+                properties.UserProperty = list(message.user_properties)
+        try:
+            await self._linked().publish(
+                message.topic, message.payload, message.qos, message.retain, properties, timeout=ANSWER_WITHIN_S
+            )
+        except aiomqtt.MqttError as error:
+            raise ConnectionError(f"{self.link.url}: {error}") from error
+
+    async def subscribe(self, topic_filter: str, qos: int = 1) -> None:
+        """Retained messages come as such, also later ones (MQTT 5: retain as published, retain handling 0)."""
+        try:
+            if self.version == MqttVersion.V5:
+                options = SubscribeOptions(qos=qos, retainAsPublished=True, retainHandling=0)
+                granted = await self._linked().subscribe(topic_filter, options=options, timeout=ANSWER_WITHIN_S)
+            else:
+                granted = await self._linked().subscribe(topic_filter, qos=qos, timeout=ANSWER_WITHIN_S)
+        except aiomqtt.MqttError as error:
+            raise ConnectionError(f"{self.link.url}: {error}") from error
+        refused = [code for code in granted if getattr(code, "value", code) >= 128]
+        if refused:
+            raise ConnectionError(
+                f"{self.link.url} refuses a subscription to {topic_filter}: {refused[0]}; check its ACL"
+            )
+
+    async def messages(self) -> AsyncIterator[BusMessage]:
+        """See `protocols.ports.Bus`."""
+        client = self._linked()
+        try:
+            async for one in client.messages:
+                yield _incoming(one)
+        except aiomqtt.MqttError as error:
+            raise ConnectionError(f"{self.link.url}: {error}") from error
+
+    def acknowledge(self, message: BusMessage) -> None:
+        """Let the broker forget a message (QoS 1)."""
+        if isinstance(message, _Delivery) and message.qos == 1 and self._client is not None:
+            self._client._client.ack(message.mid, 1)  # aiomqtt has no word for it
+
+    async def _probe(self) -> str:
+        """Whether the broker knows MQTT 5, asked with the plainest CONNECT there is.
+
+        A broker of 3.1.1 may stumble over the properties and the will of a full one and never answer (amqtt does).
+        """
+        try:
+            async with self._make(MqttVersion.V5, probe=True):
+                return MqttVersion.V5
+        except MqttConnectError as error:
+            if getattr(error.rc, "value", error.rc) in UNSUPPORTED_VERSION:
+                log.info("%s knows no MQTT 5; speaking 3.1.1", self.link.url)
+                return MqttVersion.V311
+            return MqttVersion.V5  # it answered in MQTT 5; what it minds will be said to the real CONNECT
+
+    def _make(self, version: str, *, probe: bool = False) -> aiomqtt.Client:
+        link, parts = self.link, urlsplit(self.link.url)
+        tls = parts.scheme == "mqtts"
+        five = version == MqttVersion.V5
+        properties = None
+        if five and not probe:
+            properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+            properties.SessionExpiryInterval = link.session_expiry_s
+            properties.ReceiveMaximum = UNACKNOWLEDGED
+            properties.MaximumPacketSize = LARGEST
+        will = None if probe else self._will
+        username = link.username or (unquote(parts.username) if parts.username else None)
+        password = link.password or (unquote(parts.password) if parts.password else None)
+        return aiomqtt.Client(
+            parts.hostname or "127.0.0.1",
+            parts.port or (8883 if tls else 1883),
+            username=username,
+            password=password,
+            identifier=link.client_id + ("-probe" if probe else ""),
+            protocol=aiomqtt.ProtocolVersion.V5 if five else aiomqtt.ProtocolVersion.V311,
+            will=aiomqtt.Will(will.topic, will.payload, will.qos, will.retain) if will is not None else None,
+            clean_session=None if five else True,  # a 3.1.1 session never expires: old commands would act much later
+            clean_start=probe if five else paho.MQTT_CLEAN_START_FIRST_ONLY,
+            properties=properties,
+            timeout=ANSWER_WITHIN_S,
+            keepalive=KEEPALIVE_S,
+            max_queued_incoming_messages=10 * UNACKNOWLEDGED,
+            max_inflight_messages=IN_FLIGHT,
+            socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
+            tls_context=tls_context(link) if tls else None,
+        )
+
+    def _linked(self) -> aiomqtt.Client:
+        if self._client is None:
+            raise ConnectionError(f"{self.link.url}: not connected")
+        return self._client
+
+
+def tls_context(link: BrokerLink) -> ssl.SSLContext:
+    """Verify the broker against `ca` (or the machine's own), and show our certificate if there is one."""
+    context = ssl.create_default_context(cafile=str(link.ca) if link.ca else None)
+    if link.cert is not None:
+        context.load_cert_chain(link.cert, link.key)
+    return context
+
+
+class Connector:
+    """Opens links with a will; remembers which version the broker speaks."""
+
+    def __init__(self, link: BrokerLink) -> None:
+        self._link = link
+        self._version: str | None = None
+
+    @asynccontextmanager
+    async def __call__(self, will: BusMessage) -> AsyncIterator[Bus]:
+        """A `Connect`."""
+        async with MqttBus(self._link, will, self._version) as bus:
+            self._version = bus.version
+            yield bus
+
+
+def _incoming(one: aiomqtt.Message) -> _Delivery:
+    payload = one.payload if isinstance(one.payload, bytes) else str(one.payload or "").encode()
+    properties = one.properties
+    delivery = _Delivery(
+        topic=str(one.topic),
+        payload=payload,
+        qos=one.qos,
+        retain=one.retain,
+        response_topic=getattr(properties, "ResponseTopic", None),
+        correlation_data=getattr(properties, "CorrelationData", None),
+        expiry_s=getattr(properties, "MessageExpiryInterval", None),
+        user_properties=tuple(getattr(properties, "UserProperty", ())),
+    )
+    object.__setattr__(delivery, "mid", one.mid)
+    return delivery
+
+
+def _refusal(link: BrokerLink, error: Exception) -> str:
+    text = str(error) or type(error).__name__
+    if isinstance(error, asyncio.TimeoutError):
+        text = "no answer in time"
+    return f"the broker {link.url.split('@')[-1]} cannot be used: {text}"

@@ -1,0 +1,294 @@
+"""The traffic of one gateway with one broker: commands and inputs in; results, states, events and telemetry out.
+
+A lost link is opened again after a pause that grows and jitters. While it is down, commands in force live on their
+leases; after `broker_grace_s` the leased commands that came through it end, because nobody could stop them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import random
+from dataclasses import dataclass
+
+from gateway import __version__
+from gateway.core import Channel, Core, Submission
+from gateway.model.journal import Phase, ReplyTo
+from gateway.model.reason import Code, because
+from gateway.model.result import Result
+from gateway.model.state import EventMessage, GatewayStatus
+from gateway.mqtt.bus import Acknowledging, Connect
+from gateway.mqtt.outbox import Outbox, Parcel
+from gateway.mqtt.topics import Heard, Kind, Topics
+from protocols.ports import Bus, BusMessage, Clock
+
+log = logging.getLogger("v2x.mqtt")
+
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 30.0
+TAKEN_AT_ONCE = 500
+STATE_EVERY_S = 0.25  # a state is sent this often at most
+GOODBYE_S = 2.0
+EVENTS_KEPT = 1000  # while there is no link
+
+
+@dataclass(frozen=True, slots=True)
+class MqttSettings:
+    """What the room needs besides a link."""
+
+    topics: Topics
+    telemetry_s: float = 1.0
+    takes_site_commands: bool = True
+    broker_grace_s: float = 30.0
+    homeassistant: str = "device"  # device | components | off
+    mirror: bool = False
+
+
+class MqttRoom:
+    """Implements `gateway.core.listener.Listener` and runs the link."""
+
+    def __init__(
+        self, core: Core, settings: MqttSettings, connect: Connect, clock: Clock, seed: int | None = None
+    ) -> None:
+        self._core = core
+        self._settings = settings
+        self._connect = connect
+        self._clock = clock
+        self._random = random.Random(seed)
+        self._topics = settings.topics
+        self.outbox = Outbox(core.delivered)
+        self._events: list[EventMessage] = []
+        self._news = asyncio.Event()  # events or dirty states
+        self._dirty: dict[str | None, None] = {}
+        self._others: dict[str, frozenset[str]] = {}  # gateways that are online here, and their EVSEs
+        self._status: GatewayStatus | None = None
+        self._since = clock.wall()
+        self._seq = 0
+        self._lost_at: float | None = None
+        self._gate = asyncio.Semaphore(TAKEN_AT_ONCE)
+        self._taking: set[asyncio.Task[None]] = set()
+        self.connected = asyncio.Event()  # for those who wait for the first link
+        self.counts: dict[str, int] = {}
+        core.listen(self)
+
+    # what the core says (Listener) ------------------------------------------------------------------------------------
+
+    def result(self, result: Result, reply: ReplyTo | None, phase: Phase | None) -> None:
+        """Send an answer to the result topic, and where the commander asked for it."""
+        text = result.model_dump_json().encode()
+        user = (("gateway", self._topics.gateway),)
+        messages = [BusMessage(self._topics.of(result.evse, "result"), text, qos=1, user_properties=user)]
+        if reply is not None and self._topics.may_answer_on(reply.topic):
+            messages.append(
+                BusMessage(reply.topic, text, qos=1, correlation_data=reply.correlation_data, user_properties=user)
+            )
+        self.outbox.put(Parcel(tuple(messages), result.id, phase))
+
+    def event(self, event: EventMessage) -> None:
+        """Send an event; without a link the newest are kept."""
+        self._events.append(event)
+        del self._events[:-EVENTS_KEPT]
+        self._news.set()
+
+    def changed(self, evse: str | None) -> None:
+        """Send a state soon."""
+        self._dirty[evse] = None
+        self._news.set()
+
+    # the link ---------------------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Keep a link to the broker until cancelled."""
+        clock, pause_s = self._clock, FIRST_PAUSE_S
+        while True:
+            began, lost = clock.now(), "the broker closed the link"
+            try:
+                async with self._connect(self._will()) as bus:
+                    log.info("connected to the broker")
+                    began = clock.now()
+                    try:
+                        await self._serve(bus)
+                    except asyncio.CancelledError:
+                        with contextlib.suppress(ConnectionError, TimeoutError):
+                            async with asyncio.timeout(GOODBYE_S):
+                                await bus.publish(self._will())  # the broker sends it only where there is no goodbye
+                        raise
+            except* (ConnectionError, TimeoutError) as trouble:
+                lost = str(_first(trouble))
+            self.connected.clear()
+            if clock.now() - began > LONGEST_PAUSE_S:
+                pause_s = FIRST_PAUSE_S
+            log.warning("no link to the broker: %s", lost)
+            await self._without_a_link(pause_s * self._random.uniform(0.5, 1.0), lost)
+            pause_s = min(LONGEST_PAUSE_S, pause_s * 2)
+
+    async def _without_a_link(self, pause_s: float, lost: str) -> None:
+        """Wait before trying again. Whoever commanded through this link can no longer take it back."""
+        if self._lost_at is None:
+            self._lost_at = self._clock.now()
+        grace_s = self._settings.broker_grace_s
+        over_in_s = self._lost_at + grace_s - self._clock.now()
+        if over_in_s <= pause_s:
+            await self._clock.sleep(max(0.0, over_in_s))
+            text = f"The link to the broker has been down for {grace_s:.0f} s ({lost})."
+            self._core.end_channel(Channel.MQTT, because(Code.BROKER_LOST, text))
+            pause_s -= max(0.0, over_in_s)
+        await self._clock.sleep(max(0.0, pause_s))
+
+    async def _serve(self, bus: Bus) -> None:
+        self._lost_at = None
+        self._others.clear()
+        settings = self._settings
+        discovery = settings.homeassistant != "off"
+        for topic_filter in self._topics.filters(site_commands=settings.takes_site_commands, discovery=discovery):
+            await bus.subscribe(topic_filter, qos=1)
+        self._status = None
+        self._dirty = dict.fromkeys([*self._core.evses(), None])
+        self._news.set()
+        await self._say_status(bus)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._read(bus))
+            tasks.create_task(self.outbox.run(bus))
+            tasks.create_task(self._tell_news(bus))
+            tasks.create_task(self._tell_telemetry(bus))
+            self.connected.set()
+
+    def _will(self) -> BusMessage:
+        offline = GatewayStatus(state="offline", gateway=self._topics.gateway, version=__version__)
+        return BusMessage(self._topics.status, offline.model_dump_json().encode(), qos=1, retain=True)
+
+    async def _say_status(self, bus: Bus) -> None:
+        places = self._core.board.places.values()
+        status = GatewayStatus(
+            state="online",
+            gateway=self._topics.gateway,
+            version=__version__,
+            evses=tuple(sorted(place.name for place in places if place.evse.connected)),
+            takes_site_commands=self._settings.takes_site_commands,
+            journal="failing" if self._core.journal.trouble else "ok",
+            since=self._since,
+        )
+        if status != self._status:
+            await bus.publish(BusMessage(self._topics.status, status.model_dump_json().encode(), qos=1, retain=True))
+            self._status = status
+
+    # in ---------------------------------------------------------------------------------------------------------------
+
+    async def _read(self, bus: Bus) -> None:
+        async for message in bus.messages():
+            heard = self._topics.parse(message.topic)
+            if heard.kind in (Kind.EVSE_COMMAND, Kind.SITE_COMMAND):
+                await self._gate.acquire()
+                task = asyncio.get_running_loop().create_task(self._take_command(bus, heard, message))
+                self._taking.add(task)  # not a child of the link: a command being taken outlives it
+                task.add_done_callback(self._taken)
+                continue
+            self._hear(heard, message)
+            _acknowledge(bus, message)
+        raise ConnectionError("the broker closed the link")
+
+    async def _take_command(self, bus: Bus, heard: Heard, message: BusMessage) -> None:
+        evse = heard.name if heard.kind is Kind.EVSE_COMMAND else None
+        if message.retain and not message.payload:  # somebody takes a retained message back
+            _acknowledge(bus, message)
+            return
+        if evse is not None and not self._mine(evse):
+            self._count("for_another_gateway")
+            _acknowledge(bus, message)
+            return
+        reply = None
+        if message.response_topic is not None:
+            reply = ReplyTo(message.response_topic, message.correlation_data)
+        await self._core.submit(Submission(evse, heard.verb, message.payload, Channel.MQTT, message.retain, reply))
+        _acknowledge(bus, message)
+
+    def _taken(self, task: asyncio.Task[None]) -> None:
+        self._gate.release()
+        self._taking.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("a command could not be taken", exc_info=error)
+
+    def _mine(self, evse: str) -> bool:
+        """Whether this gateway answers for an EVSE; one that another gateway serves is left to that one."""
+        place = self._core.board.places.get(evse)
+        if place is not None and place.evse.connected:
+            return True
+        if any(evse in theirs for theirs in self._others.values()):
+            return False
+        return self._settings.takes_site_commands or self._core.board.known(evse) is not None
+
+    def _hear(self, heard: Heard, message: BusMessage) -> None:
+        match heard.kind:
+            case Kind.INPUT:
+                self._core.input(heard.verb, message.payload, message.retain)
+            case Kind.GATEWAY_STATUS if heard.name != self._topics.gateway:
+                self._note_other(heard.name, message.payload)
+            case Kind.HOMEASSISTANT if message.payload == b"online":
+                self._dirty.update(dict.fromkeys(self._core.evses()))
+                self._news.set()
+            case _:
+                self._count("ignored")
+
+    def _note_other(self, gateway: str, payload: bytes) -> None:
+        self._others.pop(gateway, None)
+        try:
+            status = GatewayStatus.model_validate_json(payload)
+        except ValueError:
+            return
+        if status.state == "online":
+            self._others[gateway] = frozenset(status.evses)
+            both = self._others[gateway] & set(self._core.evses())
+            if status.takes_site_commands and self._settings.takes_site_commands:
+                log.warning("%s takes the site's commands too; of several gateways at a site one may", gateway)
+            if both:
+                log.warning("%s serves %s too", gateway, ", ".join(sorted(both)))
+
+    # out --------------------------------------------------------------------------------------------------------------
+
+    async def _tell_news(self, bus: Bus) -> None:
+        while True:
+            await self._news.wait()
+            self._news.clear()
+            while self._events:
+                event = self._events[0]
+                payload = event.model_dump_json().encode()
+                await bus.publish(BusMessage(self._topics.of(event.evse, "event"), payload, qos=1))
+                if self._events and self._events[0] is event:
+                    del self._events[0]
+            dirty, self._dirty = self._dirty, {}
+            for evse in dirty:
+                await self._say_state(bus, evse)
+            await self._say_status(bus)
+            await self._clock.sleep(STATE_EVERY_S)
+
+    async def _say_state(self, bus: Bus, evse: str | None) -> None:
+        state = self._core.site_state() if evse is None else self._core.state(evse)
+        payload = state.model_dump_json().encode() if state is not None else b""
+        await bus.publish(BusMessage(self._topics.of(evse, "state"), payload, qos=1, retain=True))
+
+    async def _tell_telemetry(self, bus: Bus) -> None:
+        while True:
+            await self._clock.sleep(self._settings.telemetry_s)
+            self._seq += 1
+            for evse in self._core.evses():
+                telemetry = self._core.telemetry(evse)
+                if telemetry is not None:
+                    payload = telemetry.model_dump_json().encode()
+                    await bus.publish(BusMessage(self._topics.evse(evse, "telemetry"), payload))
+            payload = self._core.site_telemetry(self._seq).model_dump_json().encode()
+            await bus.publish(BusMessage(self._topics.of_site("telemetry"), payload))
+
+    def _count(self, what: str) -> None:
+        self.counts[what] = self.counts.get(what, 0) + 1
+
+
+def _acknowledge(bus: Bus, message: BusMessage) -> None:
+    if isinstance(bus, Acknowledging):
+        bus.acknowledge(message)
+
+
+def _first(trouble: BaseExceptionGroup[BaseException]) -> BaseException:
+    one: BaseException = trouble
+    while isinstance(one, BaseExceptionGroup):
+        one = one.exceptions[0]
+    return one
