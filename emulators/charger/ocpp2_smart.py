@@ -214,13 +214,9 @@ class Smart:
         for evse in station.evses.values():
             if evse.transaction is not None and evse.transaction.id == request["transactionId"]:
                 evse.allowed = tuple(request["allowedEnergyTransfer"])
-                station.later(self._renegotiate(evse))
+                station.later(station.renegotiate(evse))
                 return {"status": "Accepted"}
         return rejected("TxNotFound")
-
-    async def _renegotiate(self, evse: EvseState) -> None:
-        await self.station.renegotiate(evse)
-        await self.dialect.needs(evse)
 
     def afrr_signal(self, request: Payload) -> Payload:
         """Q08.FR.10, .11."""

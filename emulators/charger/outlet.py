@@ -78,6 +78,9 @@ class Outlet(Protocol):
     def close(self, now: float) -> None:
         """End the flow and open the contactors."""
 
+    def renegotiate(self) -> bool:
+        """Ask the vehicle to choose its service again; False where the station may choose for it at once."""
+
 
 class CarOutlet:
     """A power stage of this world with a car on it, and no protocol between them."""
@@ -165,6 +168,9 @@ class CarOutlet:
         self.stage.open(now)
         if self.car is not None:
             self.car.contactors_closed = False
+
+    def renegotiate(self) -> bool:
+        return False
 
     def unplug(self, now: float) -> None:
         """The car leaves."""

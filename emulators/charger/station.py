@@ -385,9 +385,29 @@ class Station:
 
     # what happens at the plugs
 
-    def plug_in(self, number: int, needs: Needs, token: str | None = None) -> None:
-        """A vehicle is connected; with a token (or free use) its transaction begins."""
+    def arrive(self, number: int) -> None:
+        """A plug is in; what the vehicle needs is not known yet."""
+        self.set_status(self.evses[number], "Occupied")
+
+    def leave(self, number: int, well: bool) -> None:
+        """The vehicle's session is over, and with it what ran."""
         evse = self.evses[number]
+        if evse.transaction is not None and well:
+            self.end_transaction(evse, "EVDeparted", "StoppedByEV")
+        elif evse.transaction is not None:
+            self.end_transaction(evse, "EVCommunicationLost", "EVDisconnected")
+        self.unplug(number)
+
+    def plug_in(self, number: int, needs: Needs, token: str | None = None) -> None:
+        """A vehicle is connected and stated its needs; with a token (or free use) its transaction begins.
+
+        Told again in a transaction, the needs are new ones: the service was negotiated again (Q02.FR.07).
+        """
+        evse = self.evses[number]
+        if evse.transaction is not None:
+            evse.vehicle = needs
+            self.later(self.dialect.needs(evse))
+            return
         if not evse.operative or evse.fault is not None:
             raise ValueError(f"EVSE {number} is {evse.status} and takes no vehicle")
         evse.vehicle = evse.offered = needs
@@ -655,9 +675,11 @@ class Station:
         if vehicle is None or evse.allowed is None:
             return
         best = next((mode for mode in vehicle.available if mode in evse.allowed), vehicle.energy_transfer)
+        if evse.outlet.renegotiate():
+            return  # the vehicle chooses, and states its needs again
         if best != vehicle.energy_transfer:
-            offer = evse.offered or vehicle
-            evse.vehicle = replace(offer, energy_transfer=best)
+            evse.vehicle = replace(evse.offered or vehicle, energy_transfer=best)
+        await self.dialect.needs(evse)
 
     async def reboot(self, reason: str, stopped: str) -> None:
         """Stop what runs, forget what is not kept over a reboot, and come back."""
