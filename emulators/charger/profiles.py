@@ -196,6 +196,12 @@ class Profiles:
         """Lose a profile, as in a reboot."""
         self._held = [one for one in self._held if one is not held]
 
+    def rename_transaction(self, old: str, new: str) -> None:
+        """1.6: the CSMS has given the transaction its id."""
+        for held in self._held:
+            if held.profile.get("transactionId") == old:
+                held.profile = {**held.profile, "transactionId": new}
+
     def end_transaction(self, transaction: str) -> None:
         """A TxProfile ends with its transaction (K01.FR.04)."""
         self._held = [

@@ -214,7 +214,8 @@ async def run(
             if json
             else f"{event}: " + " ".join(f"{name}={value}" for name, value in values.items())
         )
-        print(text, file=stream, flush=True)
+        stream.write(text + "\n")
+        stream.flush()
 
     def spy(way: str, text: str) -> None:
         say("Ocpp", way=way, message=jsonlib.loads(text) if json else text[:300])
@@ -228,7 +229,7 @@ async def run(
         spec = None if car is None else profiles.load(car)
         charger = await make(options, on_ocpp=spy)
     except (ValueError, BadProfile, OSError, profiles.ProfileError) as error:
-        print(f"v2x charger: {error}", file=sys.stderr)
+        sys.stderr.write(f"v2x charger: {error}\n")
         return 2
     for number, port in enumerate(charger.ports, 1):
         say("Listening", evse=number, port=port)

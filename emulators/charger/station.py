@@ -88,6 +88,7 @@ class EvseState:
     sampled_at: float = float("-inf")
     alarm: tuple[str, str | None] | None = None
     open: bool = False
+    finishing: bool = False  # 1.6: the transaction has ended, the cable is still in
     priority: bool = False
     allowed: tuple[str, ...] | None = None  # energy transfers the CSMS allows; None: not said
     sleeping: bool = False
@@ -419,7 +420,7 @@ class Station:
         evse = self.evses[number]
         if evse.transaction is not None:
             self.end_transaction(evse, "EVDeparted", "EVDisconnected")
-        evse.vehicle, evse.offered, evse.allowed = None, None, None
+        evse.vehicle, evse.offered, evse.allowed, evse.finishing = None, None, None, False
         self.set_status(evse, "Available" if evse.operative else "Unavailable")
 
     def set_status(self, evse: EvseState, status: str) -> None:
@@ -459,7 +460,7 @@ class Station:
         reserved = evse.reservation
         if reserved is not None:
             new.reservation, evse.reservation = reserved["id"], None
-        evse.transaction, evse.priority = new, False
+        evse.transaction, evse.priority, evse.finishing = new, False, False
         evse.memory, evse.alarm, evse.sleeping = Memory(), None, False
         new.started_wh = evse.outlet.reading(self.clock.now()).charged_wh
         self.set_status(evse, "Occupied")
@@ -490,7 +491,7 @@ class Station:
         evse.reading = evse.outlet.reading(now)
         transaction.stopped = reason
         evse.transaction = None
-        self.profiles.end_transaction(transaction.id)
+        self.profiles.end_transaction(transaction.name)
         self.dialect.ended(evse, transaction, trigger)
         if evse.inoperative_next:
             evse.inoperative_next, evse.operative = False, False
@@ -512,7 +513,7 @@ class Station:
         """What the profiles of an EVSE depend on now."""
         transaction = evse.transaction
         return Circumstances(
-            transaction=None if transaction is None else transaction.id,
+            transaction=None if transaction is None else transaction.name,
             ready_at=None if transaction is None else transaction.ready_at,
             soc_pct=evse.reading.soc_pct,
             offline_since=self.offline_since,
@@ -587,7 +588,7 @@ class Station:
         else:
             wish = modes.power_w(composite, evse.surroundings, evse.memory, outlet.max_charge_w)
         vehicle = evse.vehicle
-        if wish < 0 and (vehicle is None or not vehicle.bidirectional) and self.config.version is Version.V21:
+        if wish < 0 and (vehicle is None or not vehicle.bidirectional):
             wish = 0.0
         wish = max(-outlet.max_discharge_w, min(wish, outlet.max_charge_w))
         bounded, control, fault = der.bound(self.controls, self.grid, wish, outlet.max_charge_w, outlet.max_discharge_w)

@@ -37,6 +37,11 @@ class Transaction:
     started_wh: float = 0.0
     seconds_charging: float = 0.0
 
+    @property
+    def name(self) -> str:
+        """What profiles call it: the CSMS's id in 1.6, once it is known."""
+        return self.id if self.number is None else str(self.number)
+
     def next_seq(self) -> int:
         """The number of the next event."""
         self.seq += 1
