@@ -18,13 +18,14 @@ from types import ModuleType
 from typing import Any
 
 from protocols.errors import LocalProtocolError, RemoteProtocolError
-from protocols.exi import irregular
 from protocols.exi.check import faults
-from protocols.exi.decoder import Decoder, Note, StringTables
+from protocols.exi.decoder import Decoder
+from protocols.exi.decoder_source import Note
 from protocols.exi.encoder import Encoder
 from protocols.exi.plain import from_plain, to_plain
 from protocols.exi.readers import Deviation, TableHit
 from protocols.exi.schema import Kind, Member, Schema, Ways
+from protocols.exi.tables import StringTables
 
 HEADER = "10000000"  # distinguishing bits, no options, version 1
 LARGEST_STREAM = 1 << 20  # bytes; no message of the declared schemas comes near
@@ -92,7 +93,7 @@ class Codec:
     def _encoder(self, peer: str | None) -> Encoder:
         known = self._encoders.get(peer)
         if known is None:
-            known = self._encoders[peer] = Encoder(self._schema_for(peer), irregular.write)
+            known = self._encoders[peer] = Encoder(self._schema_for(peer))
         return known
 
     def _schema_for(self, peer: str | None) -> Schema:
@@ -119,7 +120,8 @@ class Codec:
         try:
             return self._decode(None, s, data)
         except ExiError as strict:
-            for peer in self.peers if lenient else ():
+            doubtful = any(decoder.doubtful for decoder in self._decoders.values())
+            for peer in self.peers if lenient and doubtful else ():
                 try:
                     return self._decode(peer, s, data)
                 except ExiError:
@@ -136,6 +138,7 @@ class Codec:
             return self._run(decoder, s, data)
 
     def _run(self, decoder: Decoder, s: str, data: bytes) -> tuple[str, Any]:
+        decoder.doubtful.clear()
         try:
             return self._read(decoder, s, data)
         except TableHit:
@@ -161,9 +164,8 @@ class Codec:
         known = self._decoders.get((peer, tables))
         if known is None:
             made = StringTables() if tables else None
-            known = self._decoders[peer, tables] = Decoder(
-                self._schema_for(peer), irregular.read, made, self._relaxed(peer)
-            )
+            doubts = tuple(ways.unroll for ways in self.peers.values()) if peer is None else ()
+            known = self._decoders[peer, tables] = Decoder(self._schema_for(peer), made, self._relaxed(peer), doubts)
         return known
 
     def _relaxed(self, peer: str | None) -> bool:

@@ -52,7 +52,7 @@ class FragmentCodec(Codec):
             elif hasattr(type(message), "__exi__"):
                 body = encoder.function(message.__class__)(message)
             else:
-                body = f"0{encoder.simple(_simple_of(root))[message]}0"
+                body = f"0{encoder.coder(_simple_of(root))[message]}0"
         except Exception as error:
             raise self._explain(message, root.qname.local, error) from error
         bits = f"{HEADER}{self._roots.index(root):0{width}b}{body}{len(self._roots) + 1:0{width}b}"
@@ -91,6 +91,8 @@ class FragmentCodec(Codec):
             raise Deviation(8, f"element number {index} of {len(roots)}: foreign content")
         root = roots[index]
         name = root.qname.local
+        if root.ambiguous:
+            decoder.doubtful.append(True)
         if root.ambiguous and decoder.relaxed:
             value, p = self._read_relaxed(root, decoder, s, data, 8 + width)
         else:
@@ -113,13 +115,13 @@ class FragmentCodec(Codec):
         described = self.schema.describe(message.__class__)
         if described.value is None or described.elements:
             raise Unfit("only text with attributes can be written under an ambiguous name")
-        out, text = [], encoder.simple(UNTYPED)
+        out, text = [], encoder.coder(UNTYPED)
         for field in described.attributes:
             value = getattr(message, field.name)
             if value is not None:
-                encoder.simple(_simple(field))[value]  # enforces the declaration
+                encoder.coder(_simple(field))[value]  # enforces the declaration
                 out.append(f"{self._attributes.index(field.qname):0{self._start_width}b}{text[value]}")
-        encoder.simple(_simple(described.value))[message.value]
+        encoder.coder(_simple(described.value))[message.value]
         elements = len(self._roots)
         out.append(f"{len(self._attributes) + elements + 3:0{self._start_width}b}{text[message.value]}")
         out.append(f"{elements + 1:0{self._content_width}b}")

@@ -5,14 +5,17 @@ All of them belong to XML Signature and never occur in charging; the walk follow
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from protocols.exi.decoder import Decoder, readable
-from protocols.exi.encoder import Encoder
 from protocols.exi.grammar import Event, Grammar, State
 from protocols.exi.readers import Deviation, element_reader
 from protocols.exi.schema import Field, Member
+from protocols.exi.shape import readable
 from protocols.exi.values import Unfit
+
+if TYPE_CHECKING:
+    from protocols.exi.decoder import Decoder
+    from protocols.exi.encoder import Encoder
 
 
 def read(grammar: Grammar, decoder: Decoder, s: str, b: bytes, p: int) -> tuple[Any, int]:
@@ -82,5 +85,5 @@ def _step(grammar: Grammar, state: State, field: Field, item: Any) -> tuple[str,
 def _content(field: Field, item: Any, encoder: Encoder) -> str:
     if field.simple is None:
         return encoder.function(item.__class__)(item)
-    bits = encoder.simple(field.simple)[item]
+    bits = encoder.coder(field.simple)[item]
     return bits if field.attribute else f"0{bits}0"

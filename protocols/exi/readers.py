@@ -33,18 +33,15 @@ class TableHit(Exception):
 
 def read_unsigned(s: str, p: int) -> tuple[int, int]:
     """An Unsigned Integer of any length; more groups than needed are allowed, as both known codecs read them."""
-    if s[p] == "0":
-        value = s[p : p + 8]
-        if len(value) < 8:
-            raise IndexError
-        return int(value, 2), p + 8
-    q = p + 8
+    q = p
     while s[q] == "1":
         q += 8
         if q - p > 8 * LARGEST_GROUPS:
             raise Deviation(p, f"an integer of more than {LARGEST_INTEGER_BITS} bits")
     if len(s) < q + 8:
         raise IndexError
+    if q - p == 8:
+        return int(s[q + 1 : q + 8] + s[p + 1 : q], 2), q + 8
     return int("".join([s[i + 1 : i + 8] for i in range(q, p - 1, -8)]), 2), q + 8
 
 
@@ -53,15 +50,6 @@ def _end(s: str, p: int) -> int:
     if s[p] != "0":
         raise Deviation(p, "more content where a simple element ends")
     return p + 1
-
-
-def _content(s: str, p: int) -> bool:
-    """Whether characters follow; False if the element ends here by an undeclared end event, as EXIficient writes empty values."""
-    if s[p] == "0":
-        return True
-    if s[p + 1 : p + 4] != "000":
-        raise Deviation(p, "undeclared content instead of a value")
-    return False
 
 
 def reader(simple: Simple, hit: Callable[[str, int, int], tuple[str, int]]) -> Reader:
@@ -76,7 +64,7 @@ def reader(simple: Simple, hit: Callable[[str, int, int], tuple[str, int]]) -> R
         def unsigned(s: str, b: bytes, p: int) -> tuple[int, int]:
             value, q = read_unsigned(s, p)
             if (low is not None and value < low) or (high is not None and value > high):
-                _refuse(p, simple, value)
+                refuse(p, simple, value)
             return value, q
 
         return unsigned
@@ -87,7 +75,7 @@ def reader(simple: Simple, hit: Callable[[str, int, int], tuple[str, int]]) -> R
             if s[p] == "1":
                 value = -value - 1
             if (low is not None and value < low) or (high is not None and value > high):
-                _refuse(p, simple, value)
+                refuse(p, simple, value)
             return value, q
 
         return signed
@@ -102,7 +90,7 @@ def reader(simple: Simple, hit: Callable[[str, int, int], tuple[str, int]]) -> R
         if values is None:
             value = index + (low or 0)
             if high is not None and value > high:
-                _refuse(p, simple, value)
+                refuse(p, simple, value)
             return value, p + width
         if index >= len(values):
             raise Deviation(p, f"literal number {index} of an enumeration with {len(values)}")
@@ -111,7 +99,8 @@ def reader(simple: Simple, hit: Callable[[str, int, int], tuple[str, int]]) -> R
     return n_bit
 
 
-def _refuse(p: int, simple: Simple, value: int) -> None:
+def refuse(p: int, simple: Simple, value: int) -> None:
+    """Raise what is wrong with a number."""
     try:
         fit_integer(simple, value)
     except Unfit as why:
@@ -175,7 +164,10 @@ def _bytes(b: bytes, start: int, end: int, length: int) -> bytes:
 
 
 def element_reader(simple: Simple, read: Reader) -> Reader:
-    """A reader of a simple element from behind its start to behind its end."""
+    """A reader of a simple element from behind its start to behind its end.
+
+    An empty value may be given by no characters at all: an undeclared end event (1, then 000), as EXIficient writes it.
+    """
     if simple.kind in (Kind.STRING, Kind.BINARY):
         empty: Any = "" if simple.kind is Kind.STRING else b""
         allowed = not simple.low
@@ -184,7 +176,8 @@ def element_reader(simple: Simple, read: Reader) -> Reader:
             if s[p] == "0":
                 value, q = read(s, b, p + 1)
                 return value, _end(s, q)
-            _content(s, p)
+            if s[p + 1 : p + 4] != "000":
+                raise Deviation(p, "undeclared content instead of a value")
             if not allowed:
                 raise Deviation(p, "is empty, which its declaration does not allow")
             return empty, p + 4
@@ -200,8 +193,8 @@ def element_reader(simple: Simple, read: Reader) -> Reader:
     return plain
 
 
-def content_reader(simple: Simple, read: Reader) -> Reader:
-    """Like `element_reader` behind the event code: a value, then the end of the element."""
+def content_reader(read: Reader) -> Reader:
+    """A reader of a type's text, behind its event code: the value, then the end of the element."""
 
     def content(s: str, b: bytes, p: int) -> tuple[Any, int]:
         value, q = read(s, b, p)

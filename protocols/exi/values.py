@@ -1,4 +1,4 @@
-"""Values as text of bits and back: one coder per simple type.
+"""Values as text of bits: one coder per simple type.
 
 Bits are handled as text of `0` and `1`, because CPython slices, compares, joins and hashes short strings faster than it
 shifts integers, and converts between such text and bytes in linear time. A coder is a dictionary from values to text
@@ -11,13 +11,17 @@ Sources: EXI 1.0 §7.1.1 binary, §7.1.2 boolean, §7.1.5 integer, §7.1.6 unsig
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from protocols.exi.schema import Kind, Simple
 
-CACHED_VALUES = 4096  # entries a coder keeps before it starts again
+CACHED_VALUES = 4096  # entries a coder or cache keeps before it starts again
 CACHED_LENGTH = 64  # longest string or binary worth keeping
 LARGEST_INTEGER_BITS = 4096  # `xs:integer` knows no bound; serial numbers have 160 bits
+
+LAST = tuple(f"{i:08b}" for i in range(128))  # the last group of an Unsigned Integer
+MORE = tuple(f"{i + 128:08b}" for i in range(128))  # a group that others follow
 
 
 class Unfit(Exception):
@@ -27,13 +31,14 @@ class Unfit(Exception):
 def unsigned_bits(value: int) -> str:
     """Unsigned Integer: groups of seven bits, least significant first, each led by a bit that says whether more come."""
     if value < 128:
-        return format(value, "08b")
+        return LAST[value]
+    if value < 16384:
+        return MORE[value & 127] + LAST[value >> 7]
     groups = []
     while value >= 128:
-        groups.append(format(value & 127 | 128, "08b"))
+        groups.append(MORE[value & 127])
         value >>= 7
-    groups.append(format(value, "08b"))
-    return "".join(groups)
+    return "".join(groups) + LAST[value]
 
 
 def bytes_bits(data: bytes) -> str:
@@ -43,31 +48,27 @@ def bytes_bits(data: bytes) -> str:
 
 def characters_bits(text: str) -> str:
     """Each code point as an Unsigned Integer."""
-    return bytes_bits(text.encode()) if text.isascii() else "".join(unsigned_bits(ord(c)) for c in text)
+    return bytes_bits(text.encode()) if text.isascii() else "".join([unsigned_bits(ord(c)) for c in text])
 
 
 class Coder(dict[Any, str]):
-    """Text of bits by value, for one simple type."""
+    """Text of bits by value, for one simple type. Looking up what does not fit raises Unfit (or TypeError)."""
 
     def __init__(self, simple: Simple) -> None:
         super().__init__()
-        self.simple = simple
-        width = simple.width if simple.kind in _FINITE else 0
+        self.bits = _MAKERS[simple.kind](simple)
         if simple.kind is Kind.ENUMERATION:
-            self.update((literal, format(i, f"0{width}b")) for i, literal in enumerate(simple.literals))
+            self.update((literal, format(i, f"0{simple.width}b")) for i, literal in enumerate(simple.literals))
         elif simple.kind is Kind.BOOLEAN:
             self.update({False: "0", True: "1"})
 
     def __missing__(self, value: Any) -> str:
-        if len(self) >= CACHED_VALUES:
-            self.clear()
-        bits = _ENCODERS[self.simple.kind](self.simple, value)
+        bits = self.bits(value)
         if not isinstance(value, str | bytes) or len(value) <= CACHED_LENGTH:
+            if len(self) >= CACHED_VALUES:
+                self.clear()
             self[value] = bits
         return bits
-
-
-_FINITE = (Kind.BOOLEAN, Kind.ENUMERATION, Kind.N_BIT)
 
 
 def fit_integer(simple: Simple, value: Any) -> int:
@@ -96,44 +97,73 @@ def fit_length(simple: Simple, length: int, unit: str) -> None:
         raise Unfit(f"has {length} {unit}, at most {simple.high} are allowed")
 
 
-def _n_bit(simple: Simple, value: Any) -> str:
-    return format(fit_integer(simple, value) - (simple.low or 0), f"0{simple.width}b")
+# ---------------------------------------------------------------------------------------- a maker of bits for each kind
 
 
-def _unsigned(simple: Simple, value: Any) -> str:
-    return unsigned_bits(fit_integer(simple, value))
+def _n_bit(simple: Simple) -> Callable[[Any], str]:
+    low, pattern = simple.low or 0, f"0{simple.width}b"
+    return lambda value: format(fit_integer(simple, value) - low, pattern)
 
 
-def _signed(simple: Simple, value: Any) -> str:
-    number = fit_integer(simple, value)
-    return "0" + unsigned_bits(number) if number >= 0 else "1" + unsigned_bits(-number - 1)
+def _unsigned(simple: Simple) -> Callable[[Any], str]:
+    low, high = simple.low or 0, simple.high
+
+    def bits(value: Any) -> str:
+        if value.__class__ is not int or high is None or not low <= value <= high:
+            value = fit_integer(simple, value)
+        return unsigned_bits(value)
+
+    return bits
 
 
-def _string(simple: Simple, value: Any) -> str:
-    if not isinstance(value, str):
-        raise Unfit(f"{value!r} is not a string")
-    fit_length(simple, len(value), "characters")
-    if not value.isascii() and any("\ud800" <= c <= "\udfff" for c in value):
-        raise Unfit("holds half of a surrogate pair, which is not a character")
-    return unsigned_bits(len(value) + 2) + characters_bits(value)
+def _signed(simple: Simple) -> Callable[[Any], str]:
+    low, high = simple.low, simple.high
+
+    def bits(value: Any) -> str:
+        if value.__class__ is not int or low is None or high is None or not low <= value <= high:
+            value = fit_integer(simple, value)
+        return "0" + unsigned_bits(value) if value >= 0 else "1" + unsigned_bits(-value - 1)
+
+    return bits
 
 
-def _binary(simple: Simple, value: Any) -> str:
-    if not isinstance(value, bytes):
-        raise Unfit(f"{value!r} is not bytes")
-    fit_length(simple, len(value), "bytes")
-    return unsigned_bits(len(value)) + bytes_bits(value)
+def _string(simple: Simple) -> Callable[[Any], str]:
+    def bits(value: Any) -> str:
+        if not isinstance(value, str):
+            raise Unfit(f"{value!r} is not a string")
+        fit_length(simple, len(value), "characters")
+        if not value.isascii() and any("\ud800" <= c <= "\udfff" for c in value):
+            raise Unfit("holds half of a surrogate pair, which is not a character")
+        return unsigned_bits(len(value) + 2) + characters_bits(value)
+
+    return bits
 
 
-def _enumeration(simple: Simple, value: Any) -> str:
-    raise Unfit(f"{value!r} is none of {', '.join(str(literal.value) for literal in simple.literals)}")
+def _binary(simple: Simple) -> Callable[[Any], str]:
+    def bits(value: Any) -> str:
+        if not isinstance(value, bytes):
+            raise Unfit(f"{value!r} is not bytes")
+        fit_length(simple, len(value), "bytes")
+        return unsigned_bits(len(value)) + bytes_bits(value)
+
+    return bits
 
 
-def _boolean(simple: Simple, value: Any) -> str:
-    raise Unfit(f"{value!r} is not a boolean")
+def _enumeration(simple: Simple) -> Callable[[Any], str]:
+    def bits(value: Any) -> str:
+        raise Unfit(f"{value!r} is none of {', '.join(str(literal.value) for literal in simple.literals)}")
+
+    return bits
 
 
-_ENCODERS = {
+def _boolean(simple: Simple) -> Callable[[Any], str]:
+    def bits(value: Any) -> str:
+        raise Unfit(f"{value!r} is not a boolean")
+
+    return bits
+
+
+_MAKERS = {
     Kind.BOOLEAN: _boolean,
     Kind.ENUMERATION: _enumeration,
     Kind.N_BIT: _n_bit,

@@ -1,0 +1,187 @@
+"""Writing the source of an encoder.
+
+Everything the grammar fixes becomes constant text; a row of mandatory fields becomes one f-string. Where optional fields
+make event codes depend on what came before, the variable `t` holds the codes of the present state. For a header with an
+optional signature the result reads::
+
+    def e1(m):
+     if m.__class__ is not e1_class: raise Unfit
+     out = f"00{C3[m.SessionID]}000{C4[m.TimeStamp]}0"
+     t = T21
+     v = m.Signature
+     if v is not None:
+      out += f"00{e4(v)}"
+      t = T22
+     return out + f"{t['']}"
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from protocols.exi.grammar import Event, Grammar, State
+from protocols.exi.schema import Field, Member, Simple
+from protocols.exi.shape import Slot, is_compact, simple_of, slots, state_after, state_when_full, unrolled
+
+if TYPE_CHECKING:
+    from protocols.exi.encoder import Encoder
+
+
+class Source:
+    """The source of one encoder, line by line."""
+
+    def __init__(self, encoder: Encoder, grammar: Grammar, name: str) -> None:
+        self._encoder = encoder
+        self._grammar = grammar
+        self._name = name
+        self._lines: list[str] = []
+        self._pending = ""  # body of an f-string that is not in the lines yet
+        self._started = False  # whether `out` exists
+
+    def write(self) -> str:
+        """The whole function."""
+        grammar = self._grammar
+        self._encoder.scope[f"{self._name}_class"] = grammar.type.cls
+        self._line(f"def {self._name}(m):")
+        self._line(f" if m.__class__ is not {self._name}_class: raise Unfit")
+        if is_compact(grammar):
+            names = ", ".join(f"m.{f.name}" for f in grammar.type.fields)
+            self._line(f" return {self._encoder.compact_name(grammar.type.cls)}[{names}]")
+            return "\n".join(self._lines)
+        states = [grammar.start]  # those we may be in; more than one behind optional fields
+        for slot in slots(grammar):
+            states = self._slot(slot, states)
+        value = grammar.type.value
+        if value is not None:
+            self._pending += self._code(states, None) + self._value(simple_of(value), "m.value")
+            states = [p.after for p in grammar.productions(states[0]) if p.event is Event.TEXT and p.after is not None]
+        self._pending += self._code(states, None)
+        self._line(f' return out + f"{self._pending}"' if self._started else f' return f"{self._pending}"')
+        return "\n".join(self._lines)
+
+    def _line(self, text: str) -> None:
+        self._lines.append(text)
+
+    # -- pieces of f-strings
+
+    def _code(self, states: list[State], field: Field | None) -> str:
+        """The event code of a field (None: the end, or text) from the present state."""
+        if len(states) > 1:
+            return f"{{t[{(field.name if field else '')!r}]}}"
+        return self._codes(states[0])[field.name if field else ""]
+
+    def _codes(self, state: State) -> dict[Any, str]:
+        """The event codes of a state: by field name, by class for substitutes, by "" for the end or the type's text."""
+        table: dict[Any, str] = {}
+        for code, p in self._grammar.codes(state).items():
+            if p.event is Event.END or (p.event is Event.TEXT and p.field is not None):
+                table[""] = code
+            elif p.field is not None and (p.member is None or len(p.field.members) == 1):
+                table[p.field.name] = code
+            elif p.member is not None and not p.member.abstract:
+                table[p.member.cls] = code
+        return table
+
+    def _table(self, state: State) -> str:
+        return self._encoder.constant(self._codes(state))
+
+    def _value(self, simple: Simple, expression: str) -> str:
+        return f"{{{self._encoder.coder_name(simple)}[{expression}]}}"
+
+    def _content(self, field: Field, member: Member, expression: str) -> str:
+        """What stands between an element's start and the next event code, its end included."""
+        if field.attribute:
+            return self._value(simple_of(field), expression)
+        if member.cls is None:
+            return f"0{self._value(simple_of(field), expression)}0"
+        grammar = self._encoder.grammar(member.cls)
+        if is_compact(grammar):
+            first, *others = [f.name for f in grammar.type.fields]
+            rest = "".join(f", r.{name}" for name in others)
+            return f"{{{self._encoder.compact_name(member.cls)}[(r:={expression}).{first}{rest}]}}"
+        return f"{{{self._encoder.name(member.cls)}({expression})}}"
+
+    # -- statements
+
+    def _flush(self) -> None:
+        """Put what is pending into `out`."""
+        if self._pending or not self._started:
+            self._line(f' out {"+=" if self._started else "="} f"{self._pending}"')
+        self._started, self._pending = True, ""
+
+    def _branch(self, states: list[State]) -> None:
+        """Flush, and make `t` hold the codes of the present state."""
+        self._flush()
+        if len(states) == 1:
+            self._line(f" t = {self._table(states[0])}")
+
+    def _slot(self, slot: Slot, states: list[State]) -> list[State]:
+        field = slot.fields[0]
+        if slot.is_choice:
+            return self._choice(slot, states)
+        if field.is_list:
+            return self._list(field, states)
+        after = state_after(self._grammar, states[-1], field)
+        if slot.mandatory and len(field.members) == 1:
+            self._pending += self._code(states, field) + self._content(field, field.members[0], f"m.{field.name}")
+            return [after]
+        if slot.mandatory:
+            self._flush()
+            self._line(f" v = m.{field.name}")
+            self._element(" ", field, states)
+            return [after]
+        self._branch(states)
+        self._line(f" v = m.{field.name}")
+        self._line(" if v is not None:")
+        self._element("  ", field, states)
+        self._line(f"  t = {self._table(after)}")
+        return [*states, after]
+
+    def _element(self, indent: str, field: Field, states: list[State]) -> None:
+        """Append the element in `v`."""
+        if len(field.members) == 1:
+            self._line(f'{indent}out += f"{self._code(states, field)}{self._content(field, field.members[0], "v")}"')
+            return
+        codes = "t" if len(states) > 1 else self._table(states[0])
+        self._line(f"{indent}c = v.__class__; out += {codes}[c] + {self._encoder.substitutes(field)}[c](v)")
+
+    def _choice(self, slot: Slot, states: list[State]) -> list[State]:
+        """Exactly one branch, or at most one."""
+        self._branch(states)
+        after = state_after(self._grammar, states[-1], slot.fields[0])
+        for position, field in enumerate(slot.fields):
+            self._line(f" {'el' if position else ''}if (v := m.{field.name}) is not None:")
+            others = [f"m.{f.name} is not None" for f in slot.fields[position + 1 :]]
+            if others:
+                self._line(f"  if {' or '.join(others)}: raise Unfit")
+            self._element("  ", field, states)
+            self._line(f"  t = {self._table(after)}")
+        if slot.mandatory:
+            self._line(" else: raise Unfit")
+            return [after]
+        return [*states, after]
+
+    def _list(self, field: Field, states: list[State]) -> list[State]:
+        """All items, joined by the event code of a further one."""
+        self._branch(states)
+        inside = state_after(self._grammar, states[-1], field)
+        limit = unrolled(self._grammar, inside, field)
+        self._line(f" v = m.{field.name}")
+        if field.least:
+            self._line(f" if len(v) < {field.least}: raise Unfit")
+        if field.most is not None:
+            self._line(f" if len(v) > {field.most}: raise Unfit")
+        self._line(" if v:")
+        member = field.members[0]
+        again = self._codes(inside).get(field.name, "")
+        if member.cls is None:
+            items = f"0{{'0{again}0'.join([{self._encoder.coder_name(simple_of(field))}[i] for i in v])}}0"
+        else:
+            items = f"{{'{again}'.join(map({self._encoder.name(member.cls)}, v))}}"
+        self._line(f'  out += f"{self._code(states, field)}{items}"')
+        if limit is None:
+            self._line(f"  t = {self._table(inside)}")
+            return [inside] if field.least else [*states, inside]
+        full = state_when_full(inside)
+        self._line(f"  t = {self._table(full)} if len(v) == {limit} else {self._table(inside)}")
+        return [inside, full] if field.least else [*states, inside, full]

@@ -1,0 +1,100 @@
+"""The dictionaries that compiled decoders look slices of bits up in, and the readers that fill them.
+
+A key holds a value's bits together with the fixed bits around it, so that one look-up checks and converts at once. Keys
+of numbers and of small types are found by looking at the continuation bits; what is not in the dictionary yet is read the
+long way and, within bounds, remembered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from protocols.exi.readers import Deviation, Reader, read_unsigned, refuse
+from protocols.exi.schema import Kind, Simple
+from protocols.exi.values import CACHED_VALUES, LAST
+
+LARGEST_LOOKUP = 256  # values of an n-bit integer that are looked up rather than computed
+REMEMBERED_BITS = 40  # numbers longer than three groups are rarely met again
+
+
+def count(simple: Simple) -> int:
+    """How many values a type of few bits has."""
+    if simple.kind is Kind.ENUMERATION:
+        return len(simple.literals)
+    return (simple.high or 0) - (simple.low or 0) + 1
+
+
+def finite_values(simple: Simple, prefix: str) -> dict[str, Any]:
+    """All values of a type of few bits."""
+    width, low = simple.width, simple.low or 0
+    if simple.kind is Kind.ENUMERATION:
+        values: Any = simple.literals
+    elif simple.kind is Kind.BOOLEAN:
+        values = (False, True)
+    else:
+        values = range(low, low + count(simple))
+    if not width:
+        return {f"{prefix}0": values[0]}
+    return {f"{prefix}{i:0{width}b}0": value for i, value in enumerate(values)}
+
+
+def short_numbers(simple: Simple, prefix: str) -> dict[str, int]:
+    """The numbers of one group."""
+    low, high = simple.low, simple.high
+    found = {f"{prefix}0{bits}0": i for i, bits in enumerate(LAST)}
+    if simple.kind is Kind.SIGNED:
+        found |= {f"{prefix}1{bits}0": -i - 1 for i, bits in enumerate(LAST)}
+    else:
+        found = {f"{prefix}{bits}0": i for i, bits in enumerate(LAST)}
+    if (low is None or low < -127) and (high is None or high > 127):
+        return found
+    return {k: v for k, v in found.items() if (low is None or v >= low) and (high is None or v <= high)}
+
+
+def number_reader(simple: Simple, prefix: str, known: dict[str, int]) -> Reader:
+    """A reader of a number with the fixed bits around it, for what is not in `known`."""
+    size, low, high = len(prefix), simple.low, simple.high
+    signed = simple.kind is Kind.SIGNED
+    start = size + signed
+    room = len(known) + CACHED_VALUES
+
+    def read(s: str, b: bytes, p: int) -> tuple[int, int]:
+        if s[p : p + size] != prefix:
+            raise Deviation(p, "undeclared content instead of a value")
+        q = p + start
+        if s[q] == "1" and s[q + 8] == "0":
+            value, q = int(s[q + 9 : q + 16] + s[q + 1 : q + 8], 2), q + 16
+        else:
+            value, q = read_unsigned(s, q)
+        if signed and s[p + size] == "1":
+            value = -value - 1
+        if (low is not None and value < low) or (high is not None and value > high):
+            refuse(p + size, simple, value)
+        if s[q] != "0":
+            raise Deviation(q, "more content where a simple element ends")
+        q += 1
+        if q - p < REMEMBERED_BITS and len(known) < room:
+            known[s[p:q]] = value
+        return value, q
+
+    return read
+
+
+def part_reader(decode: Callable[[], Reader], prefix: str, known: dict[str, Any]) -> Reader:
+    """A reader of a small type behind fixed bits, for what is not in `known`."""
+    size = len(prefix)
+    function: list[Reader] = []
+
+    def read(s: str, b: bytes, p: int) -> tuple[Any, int]:
+        if s[p : p + size] != prefix:
+            raise Deviation(p, "undeclared content")
+        if not function:
+            function.append(decode())
+        value, q = function[0](s, b, p + size)
+        if len(known) >= CACHED_VALUES:
+            known.clear()
+        known[s[p:q]] = value
+        return value, q
+
+    return read

@@ -1,0 +1,150 @@
+"""What straight-line code needs to know about a type: the order of its fields, and whether that order is the whole story."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from protocols.exi.declare import ANY
+from protocols.exi.grammar import Event, Grammar, Production, State
+from protocols.exi.schema import Field, Kind, Simple
+
+END = 1 << 20  # the number of the end event, beyond all fields
+FINITE = (Kind.BOOLEAN, Kind.ENUMERATION, Kind.N_BIT)
+NUMBERS = (Kind.UNSIGNED, Kind.SIGNED)
+BYTEWISE = (Kind.STRING, Kind.BINARY)
+
+COMPACT_FIELDS = 3
+COMPACT_BITS = 33  # numbers up to 32 bits and a sign
+THREE_GROUPS = 21  # bits that three groups of seven hold
+
+
+def simple_of(field: Field) -> Simple:
+    """The simple type of a field that is known to have one."""
+    assert field.simple is not None
+    return field.simple
+
+
+def is_regular(grammar: Grammar) -> bool:
+    """Whether the fields come in their own order, so that straight-line code can read and write them.
+
+    Irregular are the types whose particles form groups that repeat or go together, all of them in XML Signature.
+    """
+    content = grammar.type.declaration.content
+    if content is None:
+        return all(not f.is_list or len(f.members) == 1 for f in grammar.type.elements)
+    named = [part for part in content.parts if isinstance(part, str) and part != ANY]
+    groups = [part for part in content.parts if not isinstance(part, str)]
+    lone = content.most == 1 or len(named) <= 1
+    return lone and all(group.parts == (ANY,) for group in groups)
+
+
+class Slot:
+    """One field, or the branches of one choice, in the order of the type's content."""
+
+    def __init__(self, fields: list[Field]) -> None:
+        self.fields = fields
+        first = fields[0]
+        self.is_choice = first.choice is not None
+        self.mandatory = first.choice.role == "choice" if first.choice is not None else first.least > 0
+
+
+def slots(grammar: Grammar) -> list[Slot]:
+    """Attributes and elements of a type, choices taken together."""
+    found: list[Slot] = []
+    for field in (*grammar.type.attributes, *grammar.type.elements):
+        if field.choice is not None and found and found[-1].fields[0].choice is field.choice:
+            found[-1].fields.append(field)
+        else:
+            found.append(Slot([field]))
+    return found
+
+
+class Numbering:
+    """A number for every event of a type that grows in the order of its content; the end has the highest."""
+
+    def __init__(self, row: list[Slot]) -> None:
+        events = [(f.name, member.qname) for slot in row for f in slot.fields for member in f.members]
+        self._places: dict[Any, int] = {event: place for place, event in enumerate(events)}
+
+    def of(self, production: Production) -> int:
+        """The number of what a production brings; the text of simple content comes behind all fields."""
+        if production.event is Event.END:
+            return END
+        field = production.field
+        assert field is not None
+        member = production.member or (field.members[0] if field.members else None)
+        return self._places.get((field.name, member.qname if member else None), len(self._places))
+
+
+def readable(production: Production) -> bool:
+    """Whether declarations can hold what a production brings: no foreign elements, no text between elements."""
+    if production.event is Event.END:
+        return True
+    return production.field is not None and not (production.member is not None and production.member.abstract)
+
+
+def state_after(grammar: Grammar, state: State, field: Field) -> State:
+    """The state behind one occurrence of a field."""
+    after = next(p.after for p in grammar.productions(state) if p.field is field)
+    assert after is not None
+    return after
+
+
+def unrolled(grammar: Grammar, inside: State, field: Field) -> int | None:
+    """How many items a list is unrolled to, given the state behind its first; None if it loops."""
+    if grammar.type.declaration.content is not None or not inside.ahead:
+        return None
+    leaf = inside.ahead[0]
+    if getattr(leaf, "field", None) is not field or leaf.most is None:
+        return None
+    most: int = leaf.most
+    return most + 1
+
+
+def state_when_full(inside: State) -> State:
+    """The state behind the last occurrence a list may have, given the state behind its first."""
+    return State(inside.attributes, inside.ahead[1:])
+
+
+def is_compact(grammar: Grammar) -> bool:
+    """Whether a type is a handful of mandatory numbers, such as a RationalNumber: worth looking up as a whole."""
+    fields = grammar.type.fields
+    return 0 < len(fields) <= COMPACT_FIELDS and grammar.type.elements == fields and all(_is_number(f) for f in fields)
+
+
+def _is_number(field: Field) -> bool:
+    simple = field.simple
+    if simple is None or field.is_list or not field.least or field.choice or simple.kind in BYTEWISE:
+        return False
+    if simple.kind in NUMBERS:
+        return simple.high is not None and simple.high.bit_length() < COMPACT_BITS
+    return True
+
+
+def compact_bits(grammar: Grammar) -> tuple[int, int] | None:
+    """For a compact type with one number of variable length, not too long: bits before its first group, behind its last."""
+    before, after, seen = 0, 1, False
+    for simple in map(simple_of, grammar.type.fields):
+        if simple.kind in FINITE:
+            if seen:
+                after += 2 + simple.width + 1
+            else:
+                before += 2 + simple.width + 1
+        elif seen or simple.high is None or simple.high.bit_length() > THREE_GROUPS:
+            return None
+        else:
+            seen = True
+            before += 2 + (simple.kind is Kind.SIGNED)
+            after += 1
+    return (before, after) if seen else None
+
+
+def empty_allowed(grammar: Grammar) -> bool:
+    """Whether a type's text may be empty, which EXIficient writes as an undeclared end event."""
+    value = grammar.type.value
+    return value is not None and value.simple is not None and value.simple.kind in BYTEWISE and not value.simple.low
+
+
+def classes(field: Field) -> list[type[Any]]:
+    """The classes whose objects may stand in a field."""
+    return [member.cls for member in field.members if member.cls is not None and not member.abstract]
