@@ -170,7 +170,7 @@ def make_store(config: Config) -> Store:
         return MemoryStore()
     from gateway.store.sql import SqlStore  # SQLAlchemy costs a second: only who needs it pays
 
-    return SqlStore(config.store.url)
+    return SqlStore(config.store.url, config.mqtt.gateway_id)
 
 
 def core_settings(config: Config) -> CoreSettings:

@@ -1,4 +1,4 @@
-"""A store that forgets when the process ends: for tests, the demo and emulations. The same behaviour as the SQL store."""
+"""A store that forgets when the process ends: for tests, the demo and emulations. It behaves as the SQL store does."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from gateway.model.journal import (
     ResultGiven,
     StoredCommand,
 )
+from gateway.store.ports import Sample
 
 
 class MemoryStore:
@@ -24,6 +25,7 @@ class MemoryStore:
     def __init__(self, max_entries: int = 100_000) -> None:
         self._commands: dict[str, StoredCommand] = {}
         self._entries: deque[Entry] = deque(maxlen=max_entries)
+        self._samples: deque[Sample] = deque(maxlen=max_entries)
         self._seq = 0
 
     async def open(self) -> None:
@@ -111,7 +113,15 @@ class MemoryStore:
         ]
         return found[-limit:] if after_seq is None else found[:limit]
 
-    async def prune(self, commands_before: float, entries_before: float) -> int:
+    async def sample(self, samples: Sequence[Sample]) -> None:
+        """Keep telemetry."""
+        self._samples.extend(samples)
+
+    async def samples(self, evse: str, since: float, until: float, limit: int = 10_000) -> list[Sample]:
+        """Telemetry of an EVSE, oldest first."""
+        return [one for one in self._samples if one.evse == evse and since <= one.wall < until][:limit]
+
+    async def prune(self, commands_before: float, entries_before: float, samples_before: float | None = None) -> int:
         """Forget what is older and has ended."""
         old = [c.id for c in self._commands.values() if c.received < commands_before and not c.in_force]
         for command_id in old:
@@ -120,4 +130,9 @@ class MemoryStore:
         gone = len(self._entries) - len(kept) + len(old)
         self._entries.clear()
         self._entries.extend(kept)
+        if samples_before is not None:
+            fresh = [one for one in self._samples if one.wall >= samples_before]
+            gone += len(self._samples) - len(fresh)
+            self._samples.clear()
+            self._samples.extend(fresh)
         return gone

@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from gateway.model.journal import Entry, Record, StoredCommand
 
 
 class StoreError(Exception):
     """The store could not do what was asked: disk full, locked, unreachable. The sentence names it for a person."""
+
+
+class Sample(NamedTuple):
+    """One sample of telemetry; `wall` is Unix time, power is + into the vehicle."""
+
+    evse: str
+    wall: float
+    power_w: float | None = None
+    soc_pct: float | None = None
+    energy_charged_wh: float | None = None
+    energy_discharged_wh: float | None = None
 
 
 class Store(Protocol):
@@ -48,5 +59,11 @@ class Store(Protocol):
     ) -> list[Entry]:
         """Lines of the journal, oldest first; with a limit, the newest of them."""
 
-    async def prune(self, commands_before: float, entries_before: float) -> int:
+    async def sample(self, samples: Sequence[Sample]) -> None:
+        """Keep telemetry. StoreError otherwise."""
+
+    async def samples(self, evse: str, since: float, until: float, limit: int = 10_000) -> list[Sample]:
+        """Telemetry of an EVSE, oldest first."""
+
+    async def prune(self, commands_before: float, entries_before: float, samples_before: float | None = None) -> int:
         """Forget what is older (Unix time) and no longer in force; how many rows went."""

@@ -1,0 +1,65 @@
+"""The database's version: making a new one, recognising an old one, migrating it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, inspect
+
+from gateway.store.ports import StoreError
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+def _alembic(connection: Connection | None = None) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    config.attributes["connection"] = connection
+    return config
+
+
+def newest() -> str:
+    """The version this gateway needs."""
+    head = ScriptDirectory.from_config(_alembic()).get_current_head()
+    assert head is not None
+    return head
+
+
+def present(connection: Connection) -> str | None:
+    """The version of a database; None for an empty one."""
+    return MigrationContext.configure(connection).get_current_revision()
+
+
+def upgrade(connection: Connection, to: str = "head") -> tuple[str | None, str]:
+    """Migrate; the version before and after. StoreError for a database that is not ours or is newer."""
+    before = present(connection)
+    _check_ours(connection, before)
+    command.upgrade(_alembic(connection), to)
+    return before, present(connection) or ""
+
+
+def check(connection: Connection) -> None:
+    """Make a new database ready; StoreError for one that must be migrated first, is newer or is not ours."""
+    before = present(connection)
+    _check_ours(connection, before)
+    if before is None:
+        command.upgrade(_alembic(connection), "head")
+    elif before != newest():
+        raise StoreError(
+            f"the database has version {before} and this gateway needs {newest()}; run `v2x migrate -c FILE` first"
+        )
+
+
+def _check_ours(connection: Connection, before: str | None) -> None:
+    known = {script.revision for script in ScriptDirectory.from_config(_alembic()).walk_revisions()}
+    if before is not None and before not in known:
+        raise StoreError(f"the database has version {before}, which is newer than this gateway; update the gateway")
+    if before is None and (tables := inspect(connection).get_table_names()):
+        raise StoreError(
+            f"the database holds tables of something else ({', '.join(sorted(tables)[:5])}); name another one"
+        )

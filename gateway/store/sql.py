@@ -1,0 +1,343 @@
+"""The store in a database: SQLite in WAL mode by default, Postgres by URL. The one file that executes SQL.
+
+One connection writes, in whole transactions, durable when they return (`synchronous=FULL`); a pool reads. Everything a
+database can do to us is a StoreError with a sentence.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Row, delete, event, func, insert, select, update
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from gateway.model.journal import (
+    CommandEnded,
+    CommandOpened,
+    Entry,
+    Phase,
+    Record,
+    ReplyTo,
+    ResultDelivered,
+    ResultGiven,
+    Step,
+    StoredCommand,
+)
+from gateway.store import schema
+from gateway.store.ports import Sample, StoreError
+from gateway.store.tables import COMMANDS, JOURNAL, TELEMETRY
+
+LOCKED_AFTER_S = 0.5  # a command must be answered within 1 s, also when another process holds the database
+ANSWER_WITHIN_S = 5.0  # of the database, for a write
+DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg"}
+
+
+class SqlStore:
+    """Implements `gateway.store.ports.Store`. `gateway` is whose commands are recovered at the start."""
+
+    def __init__(self, url: str, gateway: str = "") -> None:
+        scheme, colon, rest = url.partition(":")
+        self._url = DRIVERS.get(scheme, scheme) + colon + rest
+        self._gateway = gateway
+        self._engine: AsyncEngine | None = None
+        self._writer: AsyncConnection | None = None
+
+    async def open(self) -> None:
+        """Connect; make the tables in a new database, refuse an old one."""
+        self._engine = self._make_engine()
+        try:
+            async with self._trouble(), self._engine.begin() as connection:
+                await connection.run_sync(schema.check)
+        except StoreError:
+            await self.close()
+            raise
+
+    async def migrate(self) -> tuple[str | None, str]:
+        """Bring the database to this version; the version before (None for a new one) and after."""
+        self._engine = self._make_engine()
+        async with self._trouble(), self._engine.begin() as connection:
+            return await connection.run_sync(schema.upgrade)
+
+    async def close(self) -> None:
+        """Close all connections."""
+        writer, self._writer = self._writer, None
+        engine, self._engine = self._engine, None
+        if writer is not None:
+            await writer.close()
+        if engine is not None:
+            await engine.dispose()
+
+    async def write(self, records: Sequence[Record]) -> None:
+        """One transaction."""
+        if not records:
+            return
+        async with self._trouble():
+            try:
+                writer = self._writer
+                if writer is None:
+                    writer = self._writer = await self._open_engine().connect()
+                async with asyncio.timeout(ANSWER_WITHIN_S), writer.begin():
+                    await self._write(writer, records)
+            except BaseException:
+                await self._drop_writer()
+                raise
+
+    async def sample(self, samples: Sequence[Sample]) -> None:
+        """Keep telemetry; a second sample of an EVSE at the same moment is dropped."""
+        if not samples:
+            return
+        rows = {(one.evse, one.wall): one._asdict() for one in samples}
+        async with self._trouble(), self._open_engine().begin() as connection:
+            await connection.execute(insert(TELEMETRY), list(rows.values()))
+
+    async def samples(self, evse: str, since: float, until: float, limit: int = 10_000) -> list[Sample]:
+        """Telemetry of an EVSE, oldest first."""
+        wanted = (
+            select(TELEMETRY)
+            .where(TELEMETRY.c.evse == evse, TELEMETRY.c.wall >= since, TELEMETRY.c.wall < until)
+            .order_by(TELEMETRY.c.wall)
+            .limit(limit)
+        )
+        return [Sample._make(row) for row in await self._read(wanted)]
+
+    async def find_command(self, command_id: str) -> StoredCommand | None:
+        """By id."""
+        rows = await self._read(select(COMMANDS).where(COMMANDS.c.id == command_id))
+        return _command(rows[0]) if rows else None
+
+    async def recent_commands(self, limit: int) -> list[StoredCommand]:
+        """Newest first."""
+        wanted = select(COMMANDS).where(self._mine()).order_by(COMMANDS.c.received.desc()).limit(limit)
+        return [_command(row) for row in await self._read(wanted)]
+
+    async def in_force(self) -> list[StoredCommand]:
+        """Not ended, oldest first."""
+        wanted = select(COMMANDS).where(self._mine(), COMMANDS.c.in_force).order_by(COMMANDS.c.received)
+        return [_command(row) for row in await self._read(wanted)]
+
+    async def undelivered(self, limit: int) -> list[StoredCommand]:
+        """With a result nobody has acknowledged, oldest first."""
+        first = COMMANDS.c.first.is_not(None) & ~COMMANDS.c.first_delivered
+        final = COMMANDS.c.final.is_not(None) & ~COMMANDS.c.final_delivered
+        wanted = select(COMMANDS).where(self._mine(), first | final).order_by(COMMANDS.c.received).limit(limit)
+        return [_command(row) for row in await self._read(wanted)]
+
+    async def entries(
+        self,
+        *,
+        since: float | None = None,
+        until: float | None = None,
+        evse: str | None = None,
+        command: str | None = None,
+        limit: int = 1000,
+        after_seq: int | None = None,
+    ) -> list[Entry]:
+        """Oldest first; with a limit the newest, but after `after_seq` the next."""
+        column = JOURNAL.c
+        wanted = select(column.wall, column.step, column.cause, column.command, column.evse, column.data, column.seq)
+        if since is not None:
+            wanted = wanted.where(column.wall >= since)
+        if until is not None:
+            wanted = wanted.where(column.wall < until)
+        if evse is not None:
+            wanted = wanted.where(column.evse == evse)
+        if command is not None:
+            wanted = wanted.where(column.command == command)
+        if after_seq is not None:
+            wanted = wanted.where(column.seq > after_seq)
+        newest_first = after_seq is None
+        wanted = wanted.order_by(column.seq.desc() if newest_first else column.seq).limit(limit)
+        rows = await self._read(wanted)
+        found = [
+            Entry(row.wall, Step(row.step), row.cause, row.command, row.evse, json.loads(row.data), row.seq)
+            for row in rows
+        ]
+        return found[::-1] if newest_first else found
+
+    async def prune(self, commands_before: float, entries_before: float, samples_before: float | None = None) -> int:
+        """Forget what is older and has ended."""
+        gone = 0
+        statements = [
+            delete(COMMANDS).where(COMMANDS.c.received < commands_before, ~COMMANDS.c.in_force),
+            delete(JOURNAL).where(JOURNAL.c.wall < entries_before),
+        ]
+        if samples_before is not None:
+            statements.append(delete(TELEMETRY).where(TELEMETRY.c.wall < samples_before))
+        async with self._trouble(), self._open_engine().begin() as connection:
+            for statement in statements:
+                gone += (await connection.execute(statement)).rowcount
+        return gone
+
+    async def counts(self) -> dict[str, int]:
+        """Rows by table."""
+        return {
+            t.name: (await self._read(select(func.count()).select_from(t)))[0][0]
+            for t in (COMMANDS, JOURNAL, TELEMETRY)
+        }
+
+    # how records become rows ------------------------------------------------------------------------------------------
+
+    async def _write(self, connection: AsyncConnection, records: Sequence[Record]) -> None:
+        lines: list[dict[str, Any]] = []
+        opened: dict[str, dict[str, Any]] = {}
+        for record in records:
+            match record:
+                case Entry():
+                    lines.append(self._line(record))
+                case CommandOpened():
+                    opened[record.id] = self._row(record)
+                case ResultGiven() if record.command in opened:
+                    opened[record.command][record.phase.value] = record.result
+                case ResultDelivered() if record.command in opened:
+                    opened[record.command][f"{record.phase.value}_delivered"] = True
+                case CommandEnded() if record.command in opened:
+                    opened[record.command].update(in_force=False, ended=record.wall)
+                case _:
+                    pass
+        if opened:
+            await connection.execute(insert(COMMANDS), list(opened.values()))
+        for record in records:
+            if isinstance(record, (ResultGiven, ResultDelivered, CommandEnded)) and record.command not in opened:
+                await connection.execute(update(COMMANDS).where(COMMANDS.c.id == record.command), _change(record))
+        if lines:
+            await connection.execute(insert(JOURNAL), lines)
+
+    def _line(self, entry: Entry) -> dict[str, Any]:
+        return {
+            "gateway": self._gateway,
+            "wall": entry.wall,
+            "step": entry.step.value,
+            "cause": entry.cause[:256],
+            "command": entry.command,
+            "evse": entry.evse[:64] if entry.evse is not None else None,
+            "data": json.dumps(entry.data, separators=(",", ":")),
+        }
+
+    def _row(self, opened: CommandOpened) -> dict[str, Any]:
+        return {
+            "id": opened.id,
+            "gateway": self._gateway,
+            "evse": opened.evse[:64] if opened.evse is not None else None,
+            "verb": opened.verb,
+            "fingerprint": opened.fingerprint,
+            "body": opened.body,
+            "source": opened.source,
+            "channel": opened.channel,
+            "received": opened.received,
+            "in_force": opened.in_force,
+            "reply_topic": opened.reply.topic if opened.reply else None,
+            "reply_correlation": opened.reply.correlation_data if opened.reply else None,
+            "first": None,
+            "final": None,
+            "first_delivered": False,
+            "final_delivered": False,
+            "ended": None,
+        }
+
+    # connections ------------------------------------------------------------------------------------------------------
+
+    def _mine(self) -> Any:
+        return COMMANDS.c.gateway.in_(("", self._gateway))
+
+    def _make_engine(self) -> AsyncEngine:
+        if not self._url.startswith("sqlite"):
+            return create_async_engine(
+                self._url, pool_pre_ping=True, pool_size=4, connect_args={"timeout": ANSWER_WITHIN_S}
+            )
+        path = Path(self._url.partition(":///")[2])
+        if not path.parent.is_dir():
+            raise StoreError(f"the folder {path.parent} does not exist")
+        engine = create_async_engine(self._url, connect_args={"timeout": LOCKED_AFTER_S})
+        event.listen(engine.sync_engine, "connect", _prepare_sqlite)
+        return engine
+
+    def _open_engine(self) -> AsyncEngine:
+        if self._engine is None:
+            raise StoreError("the store is not open")
+        return self._engine
+
+    async def _read(self, wanted: Any) -> Sequence[Row[Any]]:
+        async with self._trouble(), self._open_engine().connect() as connection:
+            return (await connection.execute(wanted)).fetchall()
+
+    async def _drop_writer(self) -> None:
+        """After a failure the next write starts on a new connection."""
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            try:
+                await asyncio.shield(writer.invalidate())
+                await asyncio.shield(writer.close())
+            except (SQLAlchemyError, OSError):
+                pass
+
+    @asynccontextmanager
+    async def _trouble(self) -> AsyncIterator[None]:
+        try:
+            yield
+        except DBAPIError as error:
+            raise StoreError(_sentence(str(error.orig))) from error
+        except SQLAlchemyError as error:
+            raise StoreError(_sentence(str(error))) from error
+        except TimeoutError as error:
+            raise StoreError(f"the database did not answer within {ANSWER_WITHIN_S:.0f} s") from error
+        except OSError as error:
+            raise StoreError(f"the database cannot be reached: {error}") from error
+
+
+def _prepare_sqlite(connection: Any, _record: object) -> None:
+    cursor = connection.cursor()
+    try:
+        cursor.execute("PRAGMA journal_mode=WAL")
+        cursor.execute("PRAGMA synchronous=FULL")
+        cursor.close()
+    except BaseException:
+        cursor.close()
+        connection.close()
+        raise
+
+
+def _change(record: ResultGiven | ResultDelivered | CommandEnded) -> dict[str, Any]:
+    match record:
+        case ResultGiven():
+            return {record.phase.value: record.result}
+        case ResultDelivered():
+            return {f"{Phase(record.phase).value}_delivered": True}
+        case CommandEnded():
+            return {"in_force": False, "ended": record.wall}
+
+
+def _command(row: Row[Any]) -> StoredCommand:
+    topic = row.reply_topic
+    return StoredCommand(
+        row.id,
+        row.evse,
+        row.verb,
+        row.fingerprint,
+        row.body,
+        row.source,
+        row.channel,
+        row.received,
+        bool(row.in_force),
+        ReplyTo(topic, row.reply_correlation) if topic is not None else None,
+        row.first,
+        row.final,
+        bool(row.first_delivered),
+        bool(row.final_delivered),
+        row.ended,
+    )
+
+
+def _sentence(text: str) -> str:
+    """What a database says, in one line."""
+    line = " ".join(text.split())[:300]
+    if "locked" in line:
+        return f"another process holds the database ({line})"
+    if "full" in line:
+        return f"the disk is full ({line})"
+    return line

@@ -1,0 +1,80 @@
+"""A Postgres of our own for a test: a fresh cluster in a temporary folder, on a socket port of its own."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.gateway.mqtt.facility import free_port
+from tests.peers import absent
+
+
+def _binary(name: str) -> str:
+    found = shutil.which(name)
+    if found is None:
+        folders = sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
+        found = next((str(folder / name) for folder in folders if (folder / name).exists()), None)
+    if found is None:
+        absent(f"{name} is not installed (Debian: apt-get install postgresql)")
+    return found
+
+
+@dataclass
+class Cluster:
+    """A running Postgres."""
+
+    port: int
+    made: int = 0
+
+    def database(self) -> str:
+        """The URL of a new, empty database."""
+        self.made += 1
+        name = f"v2x{self.made}"
+        createdb = [_binary("createdb"), "-h", "127.0.0.1", "-p", str(self.port), "-U", "v2x", name]
+        subprocess.run(createdb, check=True, capture_output=True)
+        return f"postgresql://v2x@127.0.0.1:{self.port}/{name}"
+
+
+@contextmanager
+def postgres(folder: Path) -> Iterator[Cluster]:
+    """A running Postgres."""
+    initdb, server = _binary("initdb"), _binary("postgres")
+    data, port = folder / "pgdata", free_port()
+    data.mkdir(mode=0o700)
+    who: dict[str, int] = {}
+    if os.getuid() == 0:  # Postgres refuses to run as root
+        try:
+            nobody = pwd.getpwnam("postgres")
+        except KeyError:
+            nobody = pwd.getpwnam("nobody")
+        who = {"user": nobody.pw_uid, "group": nobody.pw_gid}
+        os.chown(data, nobody.pw_uid, nobody.pw_gid)
+        for parent in data.parents:
+            if str(parent).startswith("/tmp/") and parent.stat().st_uid == 0:
+                parent.chmod(parent.stat().st_mode | 0o755)
+    made = subprocess.run(
+        [initdb, "-D", str(data), "-U", "v2x", "--auth=trust", "--no-sync", "-E", "UTF8", "--locale=C"],
+        capture_output=True, text=True, check=False, **who,
+    )  # fmt: skip
+    assert made.returncode == 0, made.stderr
+    running = subprocess.Popen(
+        [server, "-D", str(data), "-p", str(port), "-h", "127.0.0.1", "-k", str(data)],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **who,
+    )  # fmt: skip
+    try:
+        ready = _binary("pg_isready")
+        deadline = time.monotonic() + 30
+        while subprocess.run([ready, "-h", "127.0.0.1", "-p", str(port), "-q"], check=False).returncode:
+            assert time.monotonic() < deadline, "postgres does not answer"
+            time.sleep(0.05)
+        yield Cluster(port)
+    finally:
+        running.terminate()
+        running.wait(20)

@@ -1,0 +1,202 @@
+"""What every store promises: memory, SQLite and Postgres pass the same tests."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from gateway.model.journal import (
+    CommandEnded,
+    CommandOpened,
+    Entry,
+    Phase,
+    Record,
+    ReplyTo,
+    ResultDelivered,
+    ResultGiven,
+    Step,
+)
+from gateway.store.memory import MemoryStore
+from gateway.store.ports import Sample, Store, StoreError
+from gateway.store.sql import SqlStore
+from tests.gateway.store.postgres import Cluster, postgres
+
+KEPT = ["sqlite", pytest.param("postgres", marks=pytest.mark.peer)]
+
+
+def address(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if kind == "memory":
+        return "memory:"
+    if kind == "sqlite":
+        return f"sqlite:///{tmp_path / 'v2x.db'}"
+    cluster: Cluster = request.getfixturevalue("cluster")
+    return cluster.database()
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    with postgres(tmp_path_factory.mktemp("postgres")) as running:
+        yield running
+
+
+@pytest.fixture(params=["memory", *KEPT])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    return address(request.param, request, tmp_path)
+
+
+@pytest.fixture(params=KEPT)
+def kept_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Of a store that outlives its process."""
+    return address(request.param, request, tmp_path)
+
+
+@asynccontextmanager
+async def opened(url: str) -> AsyncIterator[Store]:
+    store: Store = MemoryStore() if url == "memory:" else SqlStore(url, "gw1")
+    await store.open()
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+def command(name: str, received: float = 1000.0, in_force: bool = True, evse: str | None = "CP1-1") -> list[Record]:
+    reply = ReplyTo("facility/answers", b"\x00\xff")
+    return [
+        Entry(received, Step.RECEIVED, "mqtt", name, evse, {"verb": "discharge"}),
+        CommandOpened(name, evse, "discharge", "f" * 64, "{}", "bems", "mqtt", received, in_force, reply),
+        ResultGiven(name, Phase.FIRST, '{"first": 1}', received),
+    ]
+
+
+def test_the_life_of_a_command(url: str) -> None:
+    async def scene() -> None:
+        async with opened(url) as store:
+            await store.write([*command("a", 1000.0), *command("b", 1001.0, evse=None), *command("c", 1002.0, False)])
+            found = await store.find_command("a")
+            assert found is not None
+            assert (found.evse, found.source, found.first, found.final) == ("CP1-1", "bems", '{"first": 1}', None)
+            assert found.reply == ReplyTo("facility/answers", b"\x00\xff")
+            assert await store.find_command("zz") is None
+            assert [one.id for one in await store.in_force()] == ["a", "b"]
+            assert [one.id for one in await store.recent_commands(2)] == ["c", "b"]
+            assert [one.id for one in await store.undelivered(10)] == ["a", "b", "c"]
+            await store.write([ResultDelivered(name, Phase.FIRST) for name in "abc"])
+            assert await store.undelivered(10) == []
+            await store.write([ResultGiven("a", Phase.FINAL, '{"final": 1}', 1003.0), CommandEnded("a", 1003.0)])
+            assert [(one.id, one.final_delivered) for one in await store.undelivered(10)] == [("a", False)]
+            assert [one.id for one in await store.in_force()] == ["b"]
+            ended = await store.find_command("a")
+            assert ended is not None
+            assert (ended.ended, ended.final) == (1003.0, '{"final": 1}')
+
+    asyncio.run(scene())
+
+
+def test_all_of_a_life_in_one_transaction(url: str) -> None:
+    async def scene() -> None:
+        async with opened(url) as store:
+            final: list[Record] = [
+                ResultGiven("a", Phase.FINAL, "{}", 1.0),
+                ResultDelivered("a", Phase.FINAL),
+                CommandEnded("a", 2.0),
+            ]
+            await store.write([*command("a"), *final])
+            found = await store.find_command("a")
+            assert found is not None
+            assert (found.in_force, found.final, found.final_delivered, found.ended) == (False, "{}", True, 2.0)
+
+    asyncio.run(scene())
+
+
+def test_the_journal_is_read_by_time_evse_command_and_position(url: str) -> None:
+    async def scene() -> None:
+        async with opened(url) as store:
+            for number in range(10):
+                evse, name = f"CP{number % 2}-1", f"c{number}"
+                await store.write([Entry(1000.0 + number, Step.EVENT, "x" * 400, name, evse, {"n": number, "ü": None})])
+            everything = await store.entries()
+            assert [entry.data["n"] for entry in everything] == list(range(10))
+            assert [entry.data["n"] for entry in await store.entries(limit=3)] == [7, 8, 9]
+            assert [entry.data["n"] for entry in await store.entries(since=1003.0, until=1006.0)] == [3, 4, 5]
+            assert [entry.data["n"] for entry in await store.entries(evse="CP1-1", limit=2)] == [7, 9]
+            assert [entry.data["n"] for entry in await store.entries(command="c4")] == [4]
+            assert [entry.data["n"] for entry in await store.entries(after_seq=everything[5].seq, limit=2)] == [6, 7]
+
+    asyncio.run(scene())
+
+
+def test_what_is_old_goes_but_not_what_is_in_force(url: str) -> None:
+    async def scene() -> None:
+        async with opened(url) as store:
+            await store.write([*command("old", 10.0, False), *command("held", 10.0), *command("new", 2000.0, False)])
+            await store.sample([Sample("CP1-1", 10.0, -5000.0, 80.0, 1.0, 2.0), Sample("CP1-1", 2000.0)])
+            assert await store.prune(1000.0, 1000.0, 1000.0) == 1 + 2 + 1
+            assert [one.id for one in await store.recent_commands(9)] == ["new", "held"]
+            assert await store.samples("CP1-1", 0, 9999) == [Sample("CP1-1", 2000.0)]
+
+    asyncio.run(scene())
+
+
+def test_a_failed_write_leaves_nothing_and_the_next_one_works(kept_url: str) -> None:
+    async def scene() -> None:
+        async with opened(kept_url) as store:
+            await store.write(command("a"))
+            with pytest.raises(StoreError):
+                await store.write([*command("b"), *command("a")])  # an id twice
+            assert await store.find_command("b") is None
+            await store.write(command("b"))
+            assert [one.id for one in await store.in_force()] == ["a", "b"]
+
+    asyncio.run(scene())
+
+
+def test_a_second_life_finds_what_the_first_one_wrote(kept_url: str) -> None:
+    async def scene() -> None:
+        async with opened(kept_url) as store:
+            await store.write(command("a"))
+        async with opened(kept_url) as store:
+            assert [one.id for one in await store.in_force()] == ["a"]
+
+    asyncio.run(scene())
+
+
+def test_a_database_held_by_another_process_is_said_so_and_soon(tmp_path: Path) -> None:
+    async def scene() -> None:
+        import sqlite3
+
+        path = tmp_path / "v2x.db"
+        async with opened(f"sqlite:///{path}") as store:
+            other = sqlite3.connect(path, isolation_level=None)
+            other.execute("BEGIN EXCLUSIVE")
+            with pytest.raises(StoreError, match="another process holds the database"):
+                await store.write(command("a"))
+            other.execute("ROLLBACK")
+            other.close()
+            await store.write(command("a"))
+
+    asyncio.run(scene())
+
+
+def test_a_database_that_is_not_ours_and_one_that_cannot_be_made(tmp_path: Path) -> None:
+    async def scene() -> None:
+        import sqlite3
+
+        other = sqlite3.connect(tmp_path / "other.db")
+        other.execute("CREATE TABLE recipes (id INTEGER)")
+        other.close()
+        with pytest.raises(StoreError, match=r"something else \(recipes\)"):
+            await SqlStore(f"sqlite:///{tmp_path / 'other.db'}").open()
+        with pytest.raises(StoreError, match="does not exist"):
+            await SqlStore(f"sqlite:///{tmp_path / 'nowhere' / 'v2x.db'}").open()
+        (tmp_path / "junk.db").write_bytes(b"not a database at all" * 100)
+        with pytest.raises(StoreError, match="not a database"):
+            await SqlStore(f"sqlite:///{tmp_path / 'junk.db'}").open()
+        with pytest.raises(StoreError, match="cannot be reached"):
+            await SqlStore("postgresql://nobody@127.0.0.1:1/none").open()
+
+    asyncio.run(scene())
