@@ -51,6 +51,8 @@ class Code(StrEnum):
     IMPORT_LIMIT = "import_limit"
     EXPORT_LIMIT = "export_limit"
     PEAK_LIMIT = "peak_limit"
+    DEMAND_WINDOW = "demand_window"
+    POLICY = "policy"
     INPUT_STALE = "input_stale"
     NO_CARS = "no_cars"
     # energy that stays in the car
