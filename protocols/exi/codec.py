@@ -147,7 +147,7 @@ class Codec:
             raise locate(decoder, error, s) from error
 
     def _read(self, decoder: Decoder, s: str, data: bytes) -> tuple[str, Any]:
-        width, members = self._width, self._members
+        width, members = self.root_width, self._members
         bits = s[8 : 8 + width]
         if len(bits) < width:
             raise IndexError
@@ -194,14 +194,14 @@ class Codec:
         return self.schema.roots
 
     @cached_property
-    def _width(self) -> int:
+    def root_width(self) -> int:
         """Bits of the root's event code: one production per global element and one for foreign ones (§8.4.1)."""
         return len(self._members).bit_length()
 
     @cached_property
     def _codes(self) -> dict[type[Any], str]:
         return {
-            m.cls: format(i, f"0{self._width}b")
+            m.cls: format(i, f"0{self.root_width}b")
             for i, m in enumerate(self._members)
             if m.cls is not None and not m.abstract
         }

@@ -16,7 +16,7 @@ from typing import Any
 from protocols.exi import irregular
 from protocols.exi.decoder_source import Note, Source
 from protocols.exi.grammar import Grammar
-from protocols.exi.readers import Deviation, Reader, reader
+from protocols.exi.readers import Deviation, Reader, read_unsigned, reader, refuse
 from protocols.exi.schema import Field, Kind, Schema, Unroll
 from protocols.exi.shape import is_regular, simple_of
 from protocols.exi.tables import StringTables, no_table
@@ -40,7 +40,13 @@ class Decoder:
         self.tables = tables
         self.relaxed = relaxed
         self.notes: dict[str, list[Note | None]] = {}
-        self.scope: dict[str, Any] = {"Deviation": Deviation, "N": object.__new__, "F": self.doubtful}
+        self.scope: dict[str, Any] = {
+            "Deviation": Deviation,
+            "F": self.doubtful,
+            "N": object.__new__,
+            "read_unsigned": read_unsigned,
+            "refuse": refuse,
+        }
         self._grammars: dict[type[Any], Grammar] = {}
         self._names: dict[type[Any], str] = {}
         self._doubts = doubts

@@ -267,6 +267,8 @@ class Source:
             table = self._decoder.share("T", (simple, prefix), lambda: finite_values(simple, prefix))
             self._line(f"{indent}{variable} = {table}[s[{self._at()}:{self._at(width)}]]", width, len(prefix), simple)
             self._offset += width
+        elif simple.kind in NUMBERS and is_compact(self._grammar):
+            self._number(simple, variable, indent)
         elif simple.kind in NUMBERS:
             self._pending = ""
             table = self._decoder.share("S", (simple, prefix), lambda: short_numbers(simple, prefix))
@@ -279,6 +281,28 @@ class Source:
             key = (simple, field.qname)
             read = self._decoder.share("E", key, lambda: element_reader(simple, self._decoder.value_reader(field)))
             self._line(f"{indent}{variable}, p = {read}(s, b, p)")
+
+    def _number(self, simple: Simple, variable: str, indent: str) -> None:
+        """A number within a small type, without a look-up: the whole type has been looked up in vain."""
+        self._pending += "0"
+        self._check(indent)
+        sign = self._at() if simple.kind is Kind.SIGNED else ""
+        self._offset += bool(sign)
+        self._line(f"{indent}q = {self._at()}")
+        self._line(f"{indent}if s[q] == '0': {variable} = int(s[q:q+8], 2); q += 8")
+        self._line(f"{indent}elif s[q+8] == '0': {variable} = int(s[q+9:q+16] + s[q+1:q+8], 2); q += 16")
+        three = "s[q+17:q+24] + s[q+9:q+16] + s[q+1:q+8]"
+        self._line(f"{indent}elif s[q+16] == '0': {variable} = int({three}, 2); q += 24")
+        self._line(f"{indent}else: {variable}, q = read_unsigned(s, q)")
+        if sign:
+            self._line(f"{indent}if s[{sign}] == '1': {variable} = -{variable} - 1")
+        bounds = self._decoder.share("B", simple, lambda: simple)
+        self._line(
+            f"{indent}if not {simple.low} <= {variable} <= {simple.high}: refuse({self._at()}, {bounds}, {variable})"
+        )
+        self._line(f"{indent}if s[q] != '0': raise Deviation(q, 'more content where a simple element ends')")
+        self._line(f"{indent}p = q+1")
+        self._offset = 0
 
     def _value(self, field: Field, state: State, live: bool) -> None:
         """The text of a type with simple content."""

@@ -45,7 +45,7 @@ class FragmentCodec(Codec):
         `peer` writes it as that peer does. LocalProtocolError lists faults.
         """
         root = self._root_of(message, element)
-        encoder, width = self._encoder(peer), self._width
+        encoder, width = self._encoder(peer), self.root_width
         try:
             if root.ambiguous and self._relaxed(peer):
                 body = self._relaxed_bits(encoder, message)
@@ -55,14 +55,14 @@ class FragmentCodec(Codec):
                 body = f"0{encoder.coder(_simple_of(root))[message]}0"
         except Exception as error:
             raise self._explain(message, root.qname.local, error) from error
-        bits = f"{HEADER}{self._roots.index(root):0{width}b}{body}{len(self._roots) + 1:0{width}b}"
+        bits = f"{HEADER}{self.roots.index(root):0{width}b}{body}{len(self.roots) + 1:0{width}b}"
         bits += "0" * (-len(bits) & 7)
         return int(bits, 2).to_bytes(len(bits) >> 3, "big")
 
     def _root_of(self, message: Any, element: str | None) -> Root:
         cls = message.__class__
         if element is None:
-            fitting = [root for root in self._roots if cls in root.types]
+            fitting = [root for root in self.roots if cls in root.types]
             named = [root for root in fitting if root.qname.local == cls.__name__]
             if len(named or fitting) == 1:
                 return (named or fitting)[0]
@@ -74,7 +74,7 @@ class FragmentCodec(Codec):
         return root
 
     def _named(self, element: str) -> Root:
-        found = [root for root in self._roots if root.qname.local == element]
+        found = [root for root in self.roots if root.qname.local == element]
         if not found:
             raise LocalProtocolError(f"{element} is no element of {self.name}")
         return next((root for root in found if root.qname in self._global), found[0])
@@ -82,7 +82,7 @@ class FragmentCodec(Codec):
     # -- reading
 
     def _read(self, decoder: Decoder, s: str, data: bytes) -> tuple[str, Any]:
-        width, roots = self._width, self._roots
+        width, roots = self.root_width, self.roots
         bits = s[8 : 8 + width]
         if len(bits) < width:
             raise IndexError
@@ -120,19 +120,19 @@ class FragmentCodec(Codec):
             value = getattr(message, field.name)
             if value is not None:
                 encoder.coder(_simple(field))[value]  # enforces the declaration
-                out.append(f"{self._attributes.index(field.qname):0{self._start_width}b}{text[value]}")
+                out.append(f"{self.attribute_names.index(field.qname):0{self.start_width}b}{text[value]}")
         encoder.coder(_simple(described.value))[message.value]
-        elements = len(self._roots)
-        out.append(f"{len(self._attributes) + elements + 3:0{self._start_width}b}{text[message.value]}")
-        out.append(f"{elements + 1:0{self._content_width}b}")
+        elements = len(self.roots)
+        out.append(f"{len(self.attribute_names) + elements + 3:0{self.start_width}b}{text[message.value]}")
+        out.append(f"{elements + 1:0{self.content_width}b}")
         return "".join(out)
 
     def _read_relaxed(self, root: Root, decoder: Decoder, s: str, data: bytes, p: int) -> tuple[Any, int]:
-        attributes, elements = self._attributes, len(self._roots)
+        attributes, elements = self.attribute_names, len(self.roots)
         found: dict[QName, str] = {}
         while True:
-            code, start = self._bits(s, p, self._start_width), p
-            p += self._start_width
+            code, start = self._bits(s, p, self.start_width), p
+            p += self.start_width
             if code < len(attributes):
                 found[attributes[code]], p = self._text(attributes[code], decoder, s, data, p)
                 continue
@@ -141,9 +141,9 @@ class FragmentCodec(Codec):
             if code != len(attributes) + elements + 3:
                 raise Deviation(start, f"undeclared or foreign content (event code {code})")
             text, p = self._text(root.qname, decoder, s, data, p)
-            if self._bits(s, p, self._content_width) != elements + 1:
+            if self._bits(s, p, self.content_width) != elements + 1:
                 raise Deviation(p, "more content behind the text")
-            return self._relaxed_value(root, found, text, start), p + self._content_width
+            return self._relaxed_value(root, found, text, start), p + self.content_width
 
     def _text(self, qname: QName, decoder: Decoder, s: str, data: bytes, p: int) -> tuple[str, int]:
         field = Field(qname.local, qname, True, None, False, 1, 1, UNTYPED, ())
@@ -205,7 +205,7 @@ class FragmentCodec(Codec):
     # -- element and attribute names
 
     @cached_property
-    def _roots(self) -> tuple[Root, ...]:
+    def roots(self) -> tuple[Root, ...]:
         types: dict[QName, list[Any]] = {name: [] for name in self.schema.element_names}
         for member in self.schema.roots:
             if member.cls is not None:
@@ -223,23 +223,23 @@ class FragmentCodec(Codec):
         return frozenset(member.qname for member in self.schema.roots)
 
     @cached_property
-    def _attributes(self) -> tuple[QName, ...]:
+    def attribute_names(self) -> tuple[QName, ...]:
         fields = [f for cls in self.schema.declared() for f in self.schema.describe(cls).attributes]
         return tuple(sorted({f.qname for f in fields}))
 
     @cached_property
-    def _width(self) -> int:
+    def root_width(self) -> int:
         """Bits of the root's event code: one production per name, one for foreign elements, one for the end (§8.4.2)."""
-        return (len(self._roots) + 1).bit_length()
+        return (len(self.roots) + 1).bit_length()
 
     @cached_property
-    def _start_width(self) -> int:
+    def start_width(self) -> int:
         """AT for each name and any, SE for each name and any, EE, CH, and the escape (§8.5.3)."""
-        return (len(self._attributes) + len(self._roots) + 4).bit_length()
+        return (len(self.attribute_names) + len(self.roots) + 4).bit_length()
 
     @cached_property
-    def _content_width(self) -> int:
-        return (len(self._roots) + 3).bit_length()
+    def content_width(self) -> int:
+        return (len(self.roots) + 3).bit_length()
 
 
 def _simple_of(root: Root) -> Any:
