@@ -327,7 +327,7 @@ class Station:
         evse = self.evse(transaction.evse)
         before = self.context.transactions.activate(transaction)
         if before is not None:
-            before.stopped_at, before.stop_reason = self.context.clock.wall(), "Other"
+            before.stopped_at, before.stop_reason, before.presumed = self.context.clock.wall(), "Other", True
             self._tell_end(before, "its end was lost: another transaction began on the EVSE")
         if not transaction.announced:
             transaction.announced = True
@@ -345,6 +345,12 @@ class Station:
         if transaction.active:
             transaction.stopped_at, transaction.stop_reason = at, reason
             self._tell_end(transaction, reason)
+
+    def presume_ended(self, transaction: Transaction, reason: str) -> None:
+        """Its end was lost, as far as we can see; if it speaks again, it runs."""
+        if transaction.active:
+            transaction.presumed = True
+            self.ended(transaction, self.context.clock.wall(), reason)
 
     def _tell_end(self, transaction: Transaction, reason: str) -> None:
         evse = self.evse(transaction.evse)
@@ -364,6 +370,8 @@ class Station:
                         transaction.meter_start_wh = reading.energy_charged_wh
                     transaction.energy_charged_wh = reading.energy_charged_wh
                 if reading.energy_discharged_wh is not None:
+                    if transaction.meter_start_out_wh is None:
+                        transaction.meter_start_out_wh = reading.energy_discharged_wh
                     transaction.energy_discharged_wh = reading.energy_discharged_wh
             self.context.report(reading)
 

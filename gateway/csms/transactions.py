@@ -31,6 +31,9 @@ class Transaction:
     operation_mode: str | None = None
     charging_state: str | None = None
     meter_start_wh: float | None = None
+    meter_start_out_wh: float | None = None
+    heard_at: float = 0.0  # Unix time of the last message about it
+    presumed: bool = False  # we ended it because its end seemed lost; it may still speak
     energy_charged_wh: float | None = None
     energy_discharged_wh: float | None = None
     reservation: int | None = None
@@ -42,6 +45,11 @@ class Transaction:
     def active(self) -> bool:
         """Whether it has not ended, as far as we were told."""
         return self.stopped_at is None
+
+    def revive(self) -> None:
+        """It speaks although its end seemed lost."""
+        if self.presumed:
+            self.stopped_at, self.stop_reason, self.presumed, self.announced = None, None, False, False
 
     def repeats(self, *mark: object) -> bool:
         """Whether this event was told before; it is remembered from now on."""

@@ -116,6 +116,9 @@ def stop_transaction(station: Station, payload: Payload) -> Payload:
     context = station.context
     transaction = context.transactions.get(station.id, str(payload["transactionId"]))
     at = parse(payload["timestamp"]) or context.clock.wall()
+    if transaction is not None and transaction.presumed:
+        transaction.stopped_at, transaction.stop_reason = at, payload.get("reason", "Local")
+        transaction.presumed = False
     if transaction is not None and transaction.active:
         evse, ways = station.evse(transaction.evse), station.ways.meter
         now = context.clock.now()
@@ -137,6 +140,11 @@ def meter_values(station: Station, payload: Payload) -> Payload:
         found = metering.readings(payload["meterValue"], evse.name, now, ways.import_sign, ways.power_scale)
         number = payload.get("transactionId")
         transaction = None if number is None else station.context.transactions.get(station.id, str(number))
+        if transaction is not None:
+            transaction.heard_at = station.context.clock.wall()
+            if transaction.presumed:
+                transaction.revive()
+                station.began(transaction)
         if transaction is None or transaction.active:
             station.metered(found, transaction)
     return {}

@@ -74,7 +74,7 @@ async def close_lost(station: Station) -> None:
     for transaction in station.context.transactions.active_of(station.id):
         answer = await station.ask("GetTransactionStatus", {"transactionId": transaction.id})
         if answer is not None and answer.get("ongoingIndicator") is False and not answer["messagesInQueue"]:
-            station.ended(transaction, station.context.clock.wall(), "its end was lost")
+            station.presume_ended(transaction, "its end was lost")
 
 
 def heartbeat(station: Station, payload: Payload) -> Payload:
@@ -116,6 +116,9 @@ def transaction_event(station: Station, payload: Payload) -> Payload:
         return answer
     _learn(transaction, payload)
     at = parse(payload["timestamp"]) or context.clock.wall()
+    transaction.heard_at = context.clock.wall()
+    if kind == "Updated" and not payload.get("offline", False):
+        transaction.revive()
     over = transaction.stopped_at is not None
     vehicle = _vehicle(token)
     if kind == "Started":
@@ -135,6 +138,9 @@ def transaction_event(station: Station, payload: Payload) -> Payload:
         readings = metering.readings(values, name, now, ways.import_sign, ways.power_scale)
         station.metered(readings, transaction)
     if kind == "Ended":
+        if transaction.presumed:
+            transaction.stopped_at, transaction.stop_reason = at, info.get("stoppedReason", "Local")
+            transaction.presumed = False
         station.ended(transaction, at, info.get("stoppedReason", "Local"))
     return answer
 

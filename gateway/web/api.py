@@ -1,0 +1,209 @@
+"""The routes of the admin API, under `/admin/v1`. Each translates and asks; nothing is decided here.
+
+Paths of references (`/transactions/{ref}`) take the whole rest, for a reference is `<station>/<id>`.
+"""
+
+from __future__ import annotations
+
+import hmac
+import json
+from dataclasses import asdict
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, FastAPI, HTTPException, Query, Request, Response
+from fastapi.responses import JSONResponse
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+
+from gateway import __version__
+from gateway.core.submission import Channel, Submission
+from gateway.model.command import MAX_BYTES
+from gateway.web.bodies import CallBody, StationBody, TokenBody
+from gateway.web.ports import CommandDesk, Row, StationDesk
+
+PREFIX = "/admin/v1"
+BEARER = HTTPBearer(auto_error=False)
+Limit = Annotated[int, Query(ge=1, le=10_000)]
+
+
+def build(
+    stations: StationDesk, commands: CommandDesk | None, *, token: str | None = None, raw_calls: bool = False
+) -> FastAPI:
+    """The application. Without a token everybody who can reach it may use it; `raw_calls` opens the OCPP route."""
+    app = FastAPI(title="v2x-gateway admin API", version=__version__, docs_url=None, redoc_url=None)
+
+    def allowed(given: Annotated[HTTPAuthorizationCredentials | None, Depends(BEARER)]) -> None:
+        if token is not None and (given is None or not hmac.compare_digest(given.credentials.encode(), token.encode())):
+            raise HTTPException(401, "this API wants a bearer token", {"WWW-Authenticate": "Bearer"})
+
+    router = APIRouter(prefix=PREFIX, dependencies=[Depends(allowed)])
+    _about(router, stations)
+    _stations(router, stations, commands, raw_calls)
+    _transactions(router, stations)
+    _tokens(router, stations)
+    _seen(router, stations)
+    if commands is not None:
+        _commands(router, commands)
+    app.include_router(router)
+    app.add_exception_handler(LookupError, _missing)
+    app.add_exception_handler(ValueError, _impossible)
+    return app
+
+
+async def _missing(_: Request, error: Exception) -> Response:
+    return JSONResponse({"detail": str(error.args[0]) if error.args else "not found"}, 404)
+
+
+async def _impossible(_: Request, error: Exception) -> Response:
+    code = getattr(error, "code", None)
+    if not isinstance(code, int):
+        raise error
+    return JSONResponse({"detail": str(error)}, code)
+
+
+def _about(router: APIRouter, stations: StationDesk) -> None:
+    @router.get("/health")
+    async def health() -> Row:
+        return {"status": "ok", "version": __version__, "protocols": stations.protocols()}
+
+
+def _stations(router: APIRouter, desk: StationDesk, commands: CommandDesk | None, raw_calls: bool) -> None:
+    @router.get("/stations")
+    async def stations() -> list[Row]:
+        return desk.stations()
+
+    @router.get("/stations/{station}")
+    async def station(station: str) -> Row:
+        return desk.station(station)
+
+    @router.put("/stations/{station}")
+    async def put_station(station: str, body: StationBody) -> Row:
+        return desk.put_station(station, body.model_dump(exclude_unset=True))
+
+    @router.delete("/stations/{station}", status_code=204)
+    async def delete_station(station: str) -> None:
+        await desk.delete_station(station)
+
+    @router.post("/stations/{station}/call")
+    async def call(station: str, body: CallBody) -> Row:
+        desk.station(station)
+        if not raw_calls:
+            raise HTTPException(403, "raw OCPP calls bypass the order of authority; set admin.raw_calls = true")
+        if commands is not None:
+            commands.operator(f"raw {body.action} to {station}", None, station=station, payload=body.payload)
+        return await desk.call(station, body.action, body.payload, body.timeout_s)
+
+
+def _transactions(router: APIRouter, desk: StationDesk) -> None:
+    @router.get("/stations/{station}/transactions")
+    async def of_station(
+        station: str,
+        id_token: Annotated[str | None, Query(alias="idToken")] = None,
+        active: bool | None = None,
+        limit: Limit = 100,
+    ) -> list[Row]:
+        return desk.transactions(station, id_token, active, limit)
+
+    @router.post("/stations/{station}/transactions/close-stale")
+    async def close_stale(station: str, silent_s: Annotated[float, Query(ge=0)] = 0.0) -> Row:
+        return {"closed": desk.close_stale(station, silent_s)}
+
+    @router.get("/transactions/{ref:path}")
+    async def one(ref: str) -> Row:
+        return desk.transaction(ref)
+
+    @router.get("/stations/{station}/reservations")
+    async def reservations(station: str, limit: Limit = 100) -> list[Row]:
+        return desk.reservations(station, limit)
+
+    @router.get("/reservations/{ref:path}")
+    async def reservation(ref: str) -> Row:
+        return desk.reservation(ref)
+
+
+def _tokens(router: APIRouter, desk: StationDesk) -> None:
+    @router.get("/tokens")
+    async def tokens() -> list[Row]:
+        return desk.tokens()
+
+    @router.get("/tokens/{token:path}")
+    async def token(token: str) -> Row:
+        return desk.token(token)
+
+    @router.put("/tokens/{token:path}")
+    async def put_token(token: str, body: TokenBody) -> Row:
+        return desk.put_token(token, body.model_dump(exclude_unset=True) | {"status": body.status})
+
+    @router.delete("/tokens/{token:path}", status_code=204)
+    async def delete_token(token: str) -> None:
+        desk.delete_token(token)
+
+
+def _seen(router: APIRouter, desk: StationDesk) -> None:
+    @router.get("/messages")
+    async def messages(station: str | None = None, action: str | None = None, limit: Limit = 100) -> list[Row]:
+        return desk.messages(station, action, limit)
+
+    @router.get("/violations")
+    async def violations(station: str | None = None) -> list[Row]:
+        return desk.violations(station)
+
+
+def _commands(router: APIRouter, core: CommandDesk) -> None:
+    @router.get("/sessions")
+    async def sessions() -> list[Row]:
+        found = (core.state(evse) for evse in core.evses())
+        return [state.model_dump(mode="json") for state in found if state is not None and state.session is not None]
+
+    @router.get("/evses/{evse}")
+    async def evse(evse: str) -> Row:
+        return _or_missing(evse, core.state(evse))
+
+    @router.get("/evses/{evse}/explain")
+    async def explain(evse: str) -> Row:
+        return _or_missing(evse, core.explain(evse))
+
+    @router.post("/evses/{evse}/commands")
+    async def command(evse: str, request: Request) -> Row:
+        """The envelope of MQTT with its `verb` beside it."""
+        text = await _within(request)
+        try:
+            body = json.loads(text)
+        except (ValueError, RecursionError):
+            raise HTTPException(400, "the body is not JSON") from None
+        if not isinstance(body, dict) or not isinstance(body.get("verb"), str):
+            raise HTTPException(422, "the body is an object with a `verb` and that verb's members")
+        verb = body.pop("verb")
+        result = await core.submit(Submission(evse, verb, json.dumps(body).encode(), Channel.API))
+        return result.model_dump(mode="json")
+
+    @router.get("/commands/{command_id}")
+    async def command_result(command_id: str) -> Row:
+        first, final = await core.result(command_id)
+        if first is None:
+            raise LookupError(f"no command {command_id}")
+        return {
+            "first": first.model_dump(mode="json"),
+            "final": None if final is None else final.model_dump(mode="json"),
+        }
+
+    @router.get("/journal")
+    async def journal(since: float | None = None, evse: str | None = None, limit: Limit = 1000) -> list[Row]:
+        wanted: Row = {"limit": limit}
+        wanted |= {name: value for name, value in (("since", since), ("evse", evse)) if value is not None}
+        return [asdict(entry) for entry in await core.entries(**wanted)]
+
+
+async def _within(request: Request) -> bytes:
+    text = bytearray()
+    async for chunk in request.stream():
+        text += chunk
+        if len(text) > MAX_BYTES:
+            raise HTTPException(413, f"a command has at most {MAX_BYTES} bytes")
+    return bytes(text)
+
+
+def _or_missing(evse: str, found: Any) -> Row:
+    if found is None:
+        raise LookupError(f"no EVSE {evse}")
+    row: Row = found.model_dump(mode="json")
+    return row

@@ -1,0 +1,72 @@
+"""uvicorn inside our own event loop: no signal handlers, no second loop, and an end that is asked for."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import ssl
+from collections.abc import Callable, Iterator
+
+import uvicorn
+from fastapi import FastAPI
+
+STOP_WITHIN = 5  # s for requests that are under way
+
+
+class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.listening = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """As uvicorn's, and whoever waits is told."""
+        await super().startup(sockets)
+        self.listening.set()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Signals belong to the gateway."""
+        yield
+
+
+async def serve(
+    app: FastAPI,
+    host: str,
+    port: int,
+    *,
+    tls: tuple[str, str] | None = None,
+    ready: Callable[[int], None] | None = None,
+) -> None:
+    """Listen until cancelled; `ready` is told the port. OSError where the address cannot be had."""
+    config = uvicorn.Config(
+        app,
+        host=host,
+        port=port,
+        ws="none",
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        server_header=False,
+        timeout_graceful_shutdown=STOP_WITHIN,
+        ssl_certfile=tls[0] if tls else None,
+        ssl_keyfile=tls[1] if tls else None,
+        ssl_version=ssl.PROTOCOL_TLS_SERVER,
+    )
+    server = _Server(config)
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    taken = socket.create_server((host, port), family=family, backlog=128)
+    task = asyncio.get_running_loop().create_task(server.serve([taken]))
+    told = asyncio.get_running_loop().create_task(_tell(server, taken.getsockname()[1], ready))
+    try:
+        await asyncio.shield(task)
+    finally:
+        told.cancel()
+        server.should_exit = True
+        await task
+
+
+async def _tell(server: _Server, port: int, ready: Callable[[int], None] | None) -> None:
+    await server.listening.wait()
+    if ready is not None:
+        ready(port)
