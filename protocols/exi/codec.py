@@ -24,7 +24,7 @@ from protocols.exi.decoder_source import Note
 from protocols.exi.encoder import Encoder
 from protocols.exi.plain import from_plain, to_plain
 from protocols.exi.readers import Deviation, TableHit
-from protocols.exi.schema import Kind, Member, Schema, Ways
+from protocols.exi.schema import Kind, Member, Schema, Unroll, Ways
 from protocols.exi.tables import StringTables
 
 HEADER = "10000000"  # distinguishing bits, no options, version 1
@@ -72,7 +72,7 @@ class Codec:
         """The stream of a message.
 
         `element` names the element where the class does not (a local element in a fragment); `peer` writes full lists as
-        that peer expects them. LocalProtocolError lists what breaks the declaration.
+        that peer reads them. LocalProtocolError lists what breaks the declaration.
         """
         code = self._codes.get(message.__class__)
         if code is None or element not in (None, type(message).__name__):
@@ -93,15 +93,16 @@ class Codec:
     def _encoder(self, peer: str | None) -> Encoder:
         known = self._encoders.get(peer)
         if known is None:
-            known = self._encoders[peer] = Encoder(self._schema_for(peer))
+            known = self._encoders[peer] = Encoder(self.schema if peer is None else self._like(self._ways(peer).reads))
         return known
 
-    def _schema_for(self, peer: str | None) -> Schema:
-        if peer is None:
-            return self.schema
+    def _ways(self, peer: str) -> Ways:
         if peer not in self.peers:
-            raise LocalProtocolError(f"no ways of {peer} are known for {self.name}")
-        return Schema(self.name, self.schema.modules, self.peers[peer].unroll)
+            raise LocalProtocolError(f"no ways of {peer!r} are known for {self.name}")
+        return self.peers[peer]
+
+    def _like(self, unroll: Unroll) -> Schema:
+        return Schema(self.name, self.schema.modules, unroll)
 
     # -- bytes to messages
 
@@ -164,8 +165,9 @@ class Codec:
         known = self._decoders.get((peer, tables))
         if known is None:
             made = StringTables() if tables else None
-            doubts = tuple(ways.unroll for ways in self.peers.values()) if peer is None else ()
-            known = self._decoders[peer, tables] = Decoder(self._schema_for(peer), made, self._relaxed(peer), doubts)
+            schema = self.schema if peer is None else self._like(self._ways(peer).writes)
+            doubts = tuple(ways.writes for ways in self.peers.values()) if peer is None else ()
+            known = self._decoders[peer, tables] = Decoder(schema, made, self._relaxed(peer), doubts)
         return known
 
     def _relaxed(self, peer: str | None) -> bool:

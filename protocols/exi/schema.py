@@ -114,9 +114,14 @@ Unroll = Callable[[type[Any], Field], int | None]
 
 
 class Ways(NamedTuple):
-    """How a peer's grammars differ: how often it unrolls lists, and whether it knows the relaxed grammar of fragments."""
+    """How a peer's grammars differ.
 
-    unroll: Unroll
+    `writes` and `reads` are how often it unrolls lists as a sender and as a receiver, which need not agree; `relaxed` is
+    whether it knows the relaxed grammar of fragments.
+    """
+
+    writes: Unroll
+    reads: Unroll
     relaxed: bool = True
 
 

@@ -1,0 +1,228 @@
+"""V2GTP messages out of a recorded capture: pcap and pcapng files, link headers, IP, TCP streams put together, UDP.
+
+Only what a charging session needs: no IP fragments (the link of a charging cable has none), no decryption. A TCP stream
+that does not begin with a V2GTP header is passed over with one note (TLS, most likely).
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import struct
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from protocols.v2gtp import HEADER_SIZE, Framer, FramingError
+
+LARGEST_PACKET = 1 << 18
+MOST_HELD_BACK = 1024  # segments of one stream that came before their turn
+PCAP_MAGIC = {b"\xa1\xb2\xc3\xd4": (">", 1e-6), b"\xd4\xc3\xb2\xa1": ("<", 1e-6)}
+PCAP_MAGIC |= {b"\xa1\xb2\x3c\x4d": (">", 1e-9), b"\x4d\x3c\xb2\xa1": ("<", 1e-9)}
+PCAPNG_MAGIC = b"\x0a\x0d\x0d\x0a"
+ETHERNET, NULL, RAW, LINUX_SLL, LINUX_SLL2 = 1, 0, 101, 113, 276
+IPV4, IPV6, TCP, UDP = 0x0800, 0x86DD, 6, 17
+VLANS = (0x8100, 0x88A8)
+SDP_PORT = 15118
+FIN_SYN_RST = 0x01, 0x02, 0x04
+V2GTP_START = b"\x01\xfe"
+
+
+class CaptureError(ValueError):
+    """The file is no capture that can be read; the text says why."""
+
+
+class Packet(NamedTuple):
+    """One recorded packet: Unix time in seconds, kind of link, bytes."""
+
+    at: float
+    link: int
+    data: bytes
+
+
+class Found(NamedTuple):
+    """One V2GTP message, or a note on why a stream gives none."""
+
+    at: float
+    source: str
+    target: str
+    payload_type: int
+    payload: bytes
+    note: str = ""
+
+
+# --------------------------------------------------------------------------------------------------------- file formats
+
+
+def read_capture(data: bytes) -> Iterator[Packet]:
+    """The packets of a pcap or pcapng file; CaptureError if it is neither. A file cut short ends early."""
+    if data[:4] in PCAP_MAGIC:
+        return _pcap(data)
+    if data[:4] == PCAPNG_MAGIC:
+        return _pcapng(data)
+    raise CaptureError("neither a pcap nor a pcapng file")
+
+
+def _pcap(data: bytes) -> Iterator[Packet]:
+    order, unit = PCAP_MAGIC[data[:4]]
+    if len(data) < 24:
+        raise CaptureError("the pcap header is cut short")
+    link = struct.unpack_from(f"{order}I", data, 20)[0] & 0xFFFF
+    position = 24
+    while position + 16 <= len(data):
+        seconds, fraction, length, _ = struct.unpack_from(f"{order}IIII", data, position)
+        position += 16
+        if length > LARGEST_PACKET or position + length > len(data):
+            return
+        yield Packet(seconds + fraction * unit, link, data[position : position + length])
+        position += length
+
+
+def _pcapng(data: bytes) -> Iterator[Packet]:
+    position, order = 0, "<"
+    interfaces: list[tuple[int, float]] = []
+    while position + 12 <= len(data):
+        if data[position : position + 4] == PCAPNG_MAGIC:
+            order = ">" if data[position + 8 : position + 12] == b"\x1a\x2b\x3c\x4d" else "<"
+            interfaces = []
+        kind, length = struct.unpack_from(f"{order}II", data, position)
+        if length < 12 or position + length > len(data):
+            return
+        body = data[position + 8 : position + length - 4]
+        if kind == 1 and len(body) >= 8:
+            interfaces.append((struct.unpack_from(f"{order}H", body)[0], _resolution(body[8:], order)))
+        elif kind == 6 and len(body) >= 20:
+            index, high, low, captured, _ = struct.unpack_from(f"{order}IIIII", body)
+            if index < len(interfaces) and 20 + captured <= len(body):
+                link, unit = interfaces[index]
+                yield Packet((high << 32 | low) * unit, link, body[20 : 20 + captured])
+        elif kind == 3 and interfaces:
+            yield Packet(0.0, interfaces[0][0], body[4:])
+        position += length
+
+
+def _resolution(options: bytes, order: str) -> float:
+    """Seconds per unit of an interface's time stamps (option if_tsresol)."""
+    position = 0
+    while position + 4 <= len(options):
+        code, length = struct.unpack_from(f"{order}HH", options, position)
+        if code == 9 and length:
+            value = options[position + 4]
+            return float(2.0 ** -(value & 0x7F)) if value & 0x80 else float(10.0**-value)
+        if not code:
+            break
+        position += 4 + (length + 3 & ~3)
+    return 1e-6
+
+
+# ------------------------------------------------------------------------------------------------------ link to stream
+
+
+def _network(packet: Packet) -> tuple[int, bytes] | None:
+    """Ethertype and network packet."""
+    data = packet.data
+    if packet.link == ETHERNET and len(data) > 14:
+        kind, rest = int.from_bytes(data[12:14], "big"), data[14:]
+        while kind in VLANS and len(rest) > 4:
+            kind, rest = int.from_bytes(rest[2:4], "big"), rest[4:]
+        return kind, rest
+    if packet.link == LINUX_SLL and len(data) > 16:
+        return int.from_bytes(data[14:16], "big"), data[16:]
+    if packet.link == LINUX_SLL2 and len(data) > 20:
+        return int.from_bytes(data[:2], "big"), data[20:]
+    if packet.link in (NULL, RAW, 12, 14, 228, 229):
+        rest = data[4:] if packet.link == NULL else data
+        return (IPV6 if rest[:1] and rest[0] >> 4 == 6 else IPV4), rest
+    return None
+
+
+def _transport(kind: int, data: bytes) -> tuple[str, str, int, bytes] | None:
+    """Source, target, protocol number and transport segment."""
+    if kind == IPV6 and len(data) >= 40:
+        length, following = struct.unpack_from("!HB", data, 4)
+        source, target, rest = data[8:24], data[24:40], data[40 : 40 + length]
+        while following in (0, 43, 60) and len(rest) >= 8:
+            following, rest = rest[0], rest[8 * (rest[1] + 1) :]
+        return f"[{ipaddress.IPv6Address(source)}]", f"[{ipaddress.IPv6Address(target)}]", following, rest
+    if kind == IPV4 and len(data) >= 20:
+        size, total = 4 * (data[0] & 15), int.from_bytes(data[2:4], "big")
+        if size < 20:
+            return None
+        ends = [str(ipaddress.IPv4Address(data[i : i + 4])) for i in (12, 16)]
+        return ends[0], ends[1], data[9], data[size:total]
+    return None
+
+
+class _Stream:
+    """One direction of a TCP connection: segments in order, then frames."""
+
+    def __init__(self) -> None:
+        self.framer = Framer()
+        self.next: int | None = None
+        self.early: dict[int, bytes] = {}
+        self.dead = False
+        self.started = False
+
+    def feed(self, sequence: int, flags: int, data: bytes) -> bytes:
+        """The bytes that are now in order; repeated ones are dropped."""
+        if flags & FIN_SYN_RST[1]:
+            self.__init__()  # type: ignore[misc]
+            self.next = sequence + 1 & 0xFFFFFFFF
+            return b""
+        if self.next is None:
+            self.next = sequence
+        if data and len(self.early) < MOST_HELD_BACK:
+            self.early[sequence] = max(data, self.early.get(sequence, b""), key=len)
+        ready = b""
+        while True:
+            for begin, held in list(self.early.items()):
+                behind = self.next - begin & 0xFFFFFFFF
+                if behind < 1 << 31:  # begins at or before the next byte
+                    del self.early[begin]
+                    fresh = held[behind:]
+                    ready += fresh
+                    self.next = self.next + len(fresh) & 0xFFFFFFFF
+                    break
+            else:
+                return ready
+
+
+def payloads(packets: Iterable[Packet]) -> Iterator[Found]:
+    """The V2GTP messages of all streams, in the order in which they were complete."""
+    streams: dict[tuple[str, str], _Stream] = {}
+    for packet in packets:
+        network = _network(packet)
+        transport = _transport(*network) if network else None
+        if transport is None:
+            continue
+        source, target, protocol, data = transport
+        if len(data) < HEADER_SIZE:
+            continue
+        ports = struct.unpack_from("!HH", data)
+        ends = f"{source}:{ports[0]}", f"{target}:{ports[1]}"
+        if protocol == UDP and SDP_PORT in ports:
+            yield from _datagram(packet.at, ends, data[8:])
+        elif protocol == TCP and len(data) >= 20:
+            stream = streams.setdefault(ends, _Stream())
+            offset = 4 * (data[12] >> 4)
+            ready = stream.feed(int.from_bytes(data[4:8], "big"), data[13], data[offset:])
+            yield from _frames(packet.at, ends, stream, ready)
+
+
+def _datagram(at: float, ends: tuple[str, str], data: bytes) -> Iterator[Found]:
+    if data[:2] == V2GTP_START and len(data) >= HEADER_SIZE:
+        yield Found(at, *ends, int.from_bytes(data[2:4], "big"), data[HEADER_SIZE:])
+
+
+def _frames(at: float, ends: tuple[str, str], stream: _Stream, data: bytes) -> Iterator[Found]:
+    if not data or stream.dead:
+        return
+    if not stream.started and not V2GTP_START.startswith(data[:2]):
+        stream.dead = True
+        yield Found(at, *ends, 0, b"", "a stream that is not V2GTP (TLS perhaps): passed over")
+        return
+    stream.started = True
+    try:
+        for frame in stream.framer.feed(data):
+            yield Found(at, *ends, frame.payload_type, frame.payload)
+    except FramingError as error:
+        stream.dead = True
+        yield Found(at, *ends, 0, b"", f"the rest of the stream can't be read: {error}")
