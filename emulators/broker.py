@@ -101,9 +101,14 @@ class MemoryBroker:
         clean_start: bool = True,
         session_expiry_s: float = 0.0,
         version: int = 5,
+        acknowledges: bool = False,
     ) -> MemoryBus:
-        """A link to enter with `async with`; ConnectionError there when the broker is down."""
-        return MemoryBus(self, client_id, will, clean_start, session_expiry_s, version)
+        """A link to enter with `async with`; ConnectionError there when the broker is down.
+
+        With `acknowledges`, a message of QoS 1 counts as delivered when the client says so with `acknowledge`; until
+        then a session that outlives its link gets it again.
+        """
+        return MemoryBus(self, client_id, will, clean_start, session_expiry_s, version, acknowledges)
 
     def retained(self, topic: str) -> BusMessage | None:
         """The message kept on a topic."""
@@ -174,6 +179,8 @@ class MemoryBroker:
         session.gone_at = _now()
         session.queue = deque(item for item in session.queue if item[0].qos > 0)
         if link is not None:
+            session.queue.extendleft(reversed(link._unacknowledged))
+            link._unacknowledged.clear()
             link._lose(reason)
         if session.expiry_s <= 0:
             self._sessions.pop(session.client_id, None)
@@ -270,6 +277,7 @@ class MemoryBus:
         clean_start: bool,
         session_expiry_s: float,
         version: int,
+        acknowledges: bool,
     ) -> None:
         self.broker = broker
         self.client_id = client_id
@@ -277,6 +285,8 @@ class MemoryBus:
         self.clean_start = clean_start
         self.session_expiry_s = session_expiry_s
         self.version = version
+        self.acknowledges = acknowledges
+        self._unacknowledged: list[tuple[BusMessage, float | None]] = []
         self._session: _Session | None = None
         self._lost: str | None = None
         self._reader: asyncio.Future[None] | None = None
@@ -315,16 +325,25 @@ class MemoryBus:
                 return
             if session.queue and self.broker._thawed is None:
                 message, expires = session.queue.popleft()
-                if expires is None:
+                if self.acknowledges and message.qos > 0:
+                    self._unacknowledged.append((message, expires))
+                if expires is None or expires > _now():
                     yield message
-                elif (left := expires - _now()) > 0:
-                    yield replace(message, expiry_s=max(1, round(left))) if self.version >= 5 else message
+                else:
+                    self.acknowledge(message)
                 continue
             self._reader = asyncio.get_running_loop().create_future()
             thawed = self.broker._thawed
             if thawed is not None:
                 thawed.add_done_callback(lambda _: self._wake())
             await self._reader
+
+    def acknowledge(self, message: BusMessage) -> None:
+        """The message is safe at the client."""
+        for n, (kept, _) in enumerate(self._unacknowledged):
+            if kept is message:
+                del self._unacknowledged[n]
+                return
 
     def _wake(self) -> None:
         if self._reader is not None and not self._reader.done():

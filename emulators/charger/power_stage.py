@@ -121,9 +121,10 @@ class PowerStage:
             self.contactors = Contactors.OPEN
 
     def set_point(self, ac_w: float, now: float) -> None:
-        """Go to this power at the AC side, + into the vehicle, as ramp and limits allow."""
-        self._settle(now)
-        self.setpoint_w = ac_w
+        """Go to this power at the AC side, + into the vehicle, as ramp and limits allow. Saying it again is nothing."""
+        if ac_w != self.setpoint_w:
+            self._settle(now)
+            self.setpoint_w = ac_w
 
     def limit(self, bounds: Bounds, now: float) -> None:
         """What the vehicle allows from now on. Orders that change nothing do not cut a step."""

@@ -131,6 +131,10 @@ class Car:
         self._at: float | None = None
         self._current_a = 0.0
         self._floored = False
+        self._limits_of: tuple[object, ...] = ()
+        self._energy_of: tuple[object, ...] = ()
+        self._limits: Limits
+        self._energy: EnergyRequests
 
     # What it tells
 
@@ -151,6 +155,13 @@ class Car:
 
     def limits(self) -> Limits:
         """Of this moment: model, pack, temperature and the owner's window, in steps as cars tell them."""
+        pack = self.pack
+        key = (pack.charge, pack.temperature_c, self.v2x_min_soc_pct, self.discharge_permitted, self.spec)
+        if key != self._limits_of:
+            self._limits_of, self._limits = key, self._compute_limits()
+        return self._limits
+
+    def _compute_limits(self) -> Limits:
         spec, pack, quirks = self.spec, self.pack, self.spec.quirks
         charge_a = min(spec.max_charge_a, pack.max_charge_a())
         discharge_a = min(spec.max_discharge_a, pack.max_discharge_a())
@@ -185,13 +196,18 @@ class Car:
     def energy(self) -> EnergyRequests:
         """The dynamic-mode energy requests, from the SoC it tells."""
         between, soc, spec = self.pack.energy_between_wh, self.told_soc_pct, self.spec
-        return EnergyRequests(
+        key = (soc, self.pack.capacity_ah, self.target_soc_pct, self.min_soc_pct, self.v2x_min_soc_pct)
+        if key == self._energy_of:
+            return self._energy
+        self._energy_of = key
+        self._energy = EnergyRequests(
             target_wh=between(soc, self.target_soc_pct),
             minimum_wh=between(soc, self.min_soc_pct),
             maximum_wh=between(soc, spec.max_soc_pct),
             v2x_minimum_wh=between(soc, self.v2x_min_soc_pct),
             v2x_maximum_wh=between(soc, spec.v2x_max_soc_pct),
         )
+        return self._energy
 
     def departure_in_s(self, now: float) -> float | None:
         """Seconds until the owner wants to leave; None when that is open."""

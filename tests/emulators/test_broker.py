@@ -227,3 +227,22 @@ def test_bad_topics_are_refused(bad: str) -> None:
                     await a.subscribe(wrong)
 
     run_virtual(main())
+
+
+def test_what_is_not_acknowledged_comes_again() -> None:
+    async def main() -> None:
+        broker = MemoryBroker()
+        async with broker.client("a") as a:
+            link = {"clean_start": False, "session_expiry_s": 60.0, "acknowledges": True}
+            async with broker.client("gw", **link) as gw:  # type: ignore[arg-type]
+                await gw.subscribe("cmd")
+                for payload in (b"1", b"2", b"3"):
+                    await a.publish(BusMessage("cmd", payload, 1))
+                got = await drain(gw)
+                assert [m.payload for m in got] == [b"1", b"2", b"3"]
+                gw.acknowledge(got[1])
+                broker.cut("gw")
+            async with broker.client("gw", **link) as gw:  # type: ignore[arg-type]
+                assert [m.payload for m in await drain(gw)] == [b"1", b"3"]
+
+    run_virtual(main())

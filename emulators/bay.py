@@ -1,0 +1,158 @@
+"""A parking bay: one EVSE of a station, its power stage, and the car that comes and goes, with a session between them.
+
+Where the vehicle link is ISO 15118-20 two engines speak over a wire in memory; a session that breaks is tried again
+while the car stays. Without a vehicle link the car is plugged on the stage as it is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from emulators.charger.outlet import CarOutlet, Reading
+from emulators.charger.power_stage import PowerStage
+from emulators.charger.secc import Measured, SeccEvent, SessionEnded
+from emulators.charger.secc_outlet import SeccOutlet
+from emulators.charger.station import Station
+from emulators.ev.car import Car
+from emulators.ev.session import EvSession, car_settings
+from emulators.faults import Parts
+from emulators.transcript import Transcript
+from emulators.wires import Link, wire_pair
+from protocols.iso15118.iso20.events import MessageReceived, MessageSent
+from protocols.ports import Clock
+
+AGAIN_AFTER_S = 10.0  # a broken session is tried again
+TRIES = 20
+
+
+class _Outlet(SeccOutlet):
+    """Reads the metal and the car themselves, as the charge loop of this very moment would tell."""
+
+    car: Car | None = None
+
+    def reading(self, now: float) -> Reading:
+        told, seen, car = super().reading(now), self.stage.reading(now), self.car
+        if told.soc_pct is None or car is None:
+            return told
+        energy = car.energy()
+        return Reading(
+            power_w=seen.ac_power_w,
+            charged_wh=told.charged_wh,
+            discharged_wh=told.discharged_wh,
+            voltage_v=seen.voltage_v,
+            current_a=seen.current_a,
+            soc_pct=told.soc_pct,
+            min_v2x_energy_wh=energy.v2x_minimum_wh,
+            max_v2x_energy_wh=energy.v2x_maximum_wh,
+        )
+
+
+@dataclass
+class Bay:
+    """One EVSE. `plug` and `unplug` may come at any moment."""
+
+    evse: str
+    number: int
+    stage: PowerStage
+    clock: Clock
+    transcript: Transcript
+    parts: Parts
+    loop_s: float = 0.25
+    speaks: bool = True  # ISO 15118-20 between car and charger
+    car: Car | None = None
+    session: EvSession | None = None
+    ends: list[str] = field(default_factory=list)  # why sessions ended
+    outlet: SeccOutlet | CarOutlet = field(init=False)
+    changed: Callable[[], None] = lambda: None  # the charge loop said something new
+    _station: Station | None = None
+    _life: asyncio.Task[None] | None = None
+
+    def __post_init__(self) -> None:
+        if self.speaks:
+            trace = self._said if self.transcript.keep else None
+            self.outlet = _Outlet(self.stage, self.clock, self._heard, trace=trace)
+        else:
+            self.outlet = CarOutlet(self.stage)
+
+    def bind(self, station: Station) -> None:
+        """Whose EVSE this is."""
+        self._station = station
+        if isinstance(self.outlet, SeccOutlet):
+            self.outlet.bind(station, self.number)
+
+    async def plug(self, car: Car) -> None:
+        """A car arrives. ValueError if another one is here."""
+        if self.car is not None:
+            raise ValueError(f"{self.evse} is taken by {self.car.name}")
+        self.car = car
+        car.coupled = True
+        if isinstance(self.outlet, _Outlet):
+            self.outlet.car = self.outlet.secc.battery = car
+            self._life = asyncio.get_running_loop().create_task(self._sessions(self.outlet, car))
+        elif isinstance(self.outlet, CarOutlet) and self._station is not None:
+            self._station.plug_in(self.number, self.outlet.plug(car, self.clock.now()))
+
+    async def unplug(self, car: Car | None = None) -> None:
+        """The car leaves, whatever is going on."""
+        gone, self.car = self.car, None
+        if gone is None:
+            return
+        if isinstance(self.outlet, _Outlet):
+            await self.outlet.secc.unplug()
+            if self.session is not None:
+                await self.session.unplug()
+            life, self._life = self._life, None
+            if life is not None:
+                with contextlib.suppress(asyncio.CancelledError):
+                    await life
+            self.outlet.car = self.outlet.secc.battery = None
+        if self._station is not None:
+            self._station.unplug(self.number)
+        if isinstance(self.outlet, CarOutlet):
+            self.outlet.unplug(self.clock.now())
+        gone.coupled = False
+        gone.contactors_closed = False
+
+    async def _sessions(self, outlet: _Outlet, car: Car) -> None:
+        for _ in range(TRIES):
+            link: Link[bytes] = Link()
+            ev_end, secc_end = wire_pair("ev", "secc", link=link)
+            self.parts.byte_links[self.evse] = link
+            self.session = EvSession(car, self.clock, settings=car_settings(car, loop_interval=self.loop_s))
+            async with asyncio.TaskGroup() as both:
+                both.create_task(outlet.secc.serve(secc_end))
+                driving = both.create_task(self.session.run(ev_end))
+            if driving.result().ok or not self._stays(car):
+                return
+            await self.clock.sleep(AGAIN_AFTER_S)
+            if not self._stays(car):
+                return
+
+    def _stays(self, car: Car) -> bool:
+        return self.car is car
+
+    # the transcript
+
+    def _heard(self, event: SeccEvent) -> None:
+        if isinstance(event, Measured):
+            key = (round(event.target_w, 1), event.binding, event.limits, event.soc_pct, event.current_a == 0.0)
+            text = (
+                f"target {event.target_w:.1f} W ({event.binding}), {event.power_w:.1f} W, {event.voltage_v:.2f} V, "
+                f"{event.current_a:.3f} A, {event.soc_pct} %"
+            )
+            if self.transcript.loop(self.clock.now(), self.evse, key, text):
+                self.changed()
+        elif isinstance(event, SessionEnded):
+            self.ends.append(event.reason)
+            self.transcript.add(self.clock.now(), f"iso15118:{self.evse}", "session", f"ended: {event.reason}")
+
+    def _said(self, event: MessageSent | MessageReceived) -> None:
+        name = type(event.message).__name__
+        if "ChargeLoop" not in name:
+            sender = "secc" if isinstance(event, MessageSent) else "ev"
+            code = getattr(event.message, "ResponseCode", None)
+            text = name if code is None else f"{name} {getattr(code, 'name', code)}"
+            self.transcript.add(self.clock.now(), f"iso15118:{self.evse}", sender, text)
