@@ -78,12 +78,20 @@ class Board:
             for place in self.places.values()
         )
 
+    @property
+    def limited(self) -> bool:
+        """Whether the site's connection has any limit, so that what one EVSE takes matters to the others."""
+        policy = self.site.policy
+        return not (policy.import_limit_w is policy.export_limit_w is self.site.peak_limit_w is None)
+
     def base(self) -> Base:
         """The site's power without its cars."""
         return base_power(self.site, self.cars_w(), self.clock.now())
 
     def site_bounds(self, place: Place, *, alone: frozenset[str] = frozenset()) -> tuple[Bound, ...]:
         """What the connection leaves for one place; EVSEs in `alone` are left out of account."""
+        if not self.limited:
+            return ()
         spans = [other.span() for other in self.places.values() if other is not place and other.name not in alone]
         return tuple(site_bounds(self.site, self.base(), sum(high for _, high in spans), sum(low for low, _ in spans)))
 

@@ -140,7 +140,7 @@ class Governor:
                 reason = because(decision.code, decision.text)
                 text = f"{decision.power_w:.0f} W, bound by {decision.binding.value}"
                 board.happened(Happened.CLAMP_CHANGED, place.name, reason, text, holding.id if holding else None)
-            if before is None or abs(before.power_w - decision.power_w) > MARGIN_W:
+            if board.limited and (before is None or abs(before.power_w - decision.power_w) > MARGIN_W):
                 for other in board.places.values():
                     if other is not place:
                         other.wake.set()

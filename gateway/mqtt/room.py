@@ -27,7 +27,7 @@ log = logging.getLogger("v2x.mqtt")
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 30.0
 TAKEN_AT_ONCE = 500
-STATE_EVERY_S = 0.25  # a state is sent this often at most
+STATE_EVERY_S = 0.5  # a state is sent this often at most
 GOODBYE_S = 2.0
 EVENTS_KEPT = 1000  # while there is no link
 

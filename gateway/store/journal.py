@@ -8,6 +8,7 @@ journal that cannot be written must not take the gateway's memory). Nothing here
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from protocols.ports import Clock
 MAX_WAITING = 20_000  # records given to `later` that wait for a working store
 MAX_GROUP = 2_000  # records of one transaction
 RETRY_S = (0.1, 0.5, 1.0, 2.0, 5.0)
+GATHER_S = 0.05  # records nobody waits for may wait this long for company
 KEEP_WITHIN_S = 0.8  # a command must be answered within 1 s
 
 
@@ -38,6 +40,9 @@ class Journal:
         self._waiting: deque[_Group] = deque()
         self._waiting_records = 0
         self._wake = asyncio.Event()
+        self._hurry = asyncio.Event()
+        self._urgent = 0  # who waits for a write now
+        self._flushing = False
         self._idle = asyncio.Event()
         self._idle.set()
         self.dropped = 0
@@ -47,7 +52,9 @@ class Journal:
         """Durable when it returns; StoreError if the store fails or is too slow to answer the command in time."""
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         group = _Group(records, done)
+        self._urgent += 1
         self._add(group)
+        self._hurry.set()
         try:
             async with self._clock.timeout_at(self._clock.now() + KEEP_WITHIN_S):
                 await asyncio.shield(done)
@@ -56,10 +63,11 @@ class Journal:
                 self._waiting.remove(group)
                 self._waiting_records -= len(records)
                 raise StoreError(self.trouble or "the store did not answer in time") from None
-            try:  # being written: the store's own deadline bounds this
-                await done
-            except asyncio.CancelledError:
-                raise StoreError("the store was closed") from None
+            await done  # being written: the store's own deadline bounds this
+        finally:
+            self._urgent -= 1
+            if not self._urgent:
+                self._hurry.clear()
 
     def later(self, *records: Record) -> None:
         """Written with the next group, after what was given before."""
@@ -68,7 +76,12 @@ class Journal:
 
     async def flush(self) -> None:
         """Until everything handed over has been written or has failed."""
-        await self._idle.wait()
+        self._flushing = True
+        self._hurry.set()
+        try:
+            await self._idle.wait()
+        finally:
+            self._flushing = False
 
     async def run(self) -> None:
         """Write until cancelled; what is left then is written once more, if the store lets it."""
@@ -77,6 +90,10 @@ class Journal:
             while True:
                 await self._wake.wait()
                 self._wake.clear()
+                if not self._urgent and not self._flushing:
+                    with contextlib.suppress(TimeoutError):
+                        async with self._clock.timeout_at(self._clock.now() + GATHER_S):
+                            await self._hurry.wait()
                 while self._waiting:
                     failures = 0 if await self._write_one() else failures + 1
                     if failures:

@@ -1,7 +1,7 @@
 """The store in a database: SQLite in WAL mode by default, Postgres by URL. The one file that executes SQL.
 
-One connection writes, in whole transactions, durable when they return (`synchronous=FULL`); a pool reads. Everything a
-database can do to us is a StoreError with a sentence.
+Writes are whole transactions, durable when they return (`synchronous=FULL`). Everything a database can do to us is a
+StoreError with a sentence.
 """
 
 from __future__ import annotations
@@ -9,13 +9,26 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
-from sqlalchemy import Row, delete, event, func, insert, select, update
+from sqlalchemy import (
+    Executable,
+    Row,
+    StaticPool,
+    bindparam,
+    create_engine,
+    delete,
+    event,
+    func,
+    insert,
+    select,
+    update,
+)
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from gateway.model.journal import (
     CommandEnded,
@@ -38,6 +51,34 @@ ANSWER_WITHIN_S = 5.0  # of the database, for a write
 DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg"}
 
 
+Statement: TypeAlias = tuple[Executable, list[dict[str, Any]]]
+
+
+class SqliteWriter:
+    """Writes whole transactions on a thread of its own: one hop there and back, instead of one for every call."""
+
+    def __init__(self, path: Path) -> None:
+        self._engine = create_engine(
+            f"sqlite:///{path}", connect_args={"timeout": LOCKED_AFTER_S}, poolclass=StaticPool
+        )
+        event.listen(self._engine, "connect", _prepare_sqlite)
+        self._thread = ThreadPoolExecutor(1, "journal")
+
+    async def write(self, statements: list[Statement]) -> None:
+        """All of them, durable when it returns; what the driver raises, where it fails."""
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._write, statements)
+
+    async def close(self) -> None:
+        """Finish what is being written."""
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._engine.dispose)
+        self._thread.shutdown()
+
+    def _write(self, statements: list[Statement]) -> None:
+        with self._engine.begin() as connection:
+            for statement, rows in statements:
+                connection.execute(statement, rows)
+
+
 class SqlStore:
     """Implements `gateway.store.ports.Store`. `gateway` is whose commands are recovered at the start."""
 
@@ -46,7 +87,7 @@ class SqlStore:
         self._url = DRIVERS.get(scheme, scheme) + colon + rest
         self._gateway = gateway
         self._engine: AsyncEngine | None = None
-        self._writer: AsyncConnection | None = None
+        self._sqlite: SqliteWriter | None = None
 
     async def open(self) -> None:
         """Connect; make the tables in a new database, refuse an old one."""
@@ -66,10 +107,10 @@ class SqlStore:
 
     async def close(self) -> None:
         """Close all connections."""
-        writer, self._writer = self._writer, None
+        sqlite, self._sqlite = self._sqlite, None
         engine, self._engine = self._engine, None
-        if writer is not None:
-            await writer.close()
+        if sqlite is not None:
+            await sqlite.close()
         if engine is not None:
             await engine.dispose()
 
@@ -77,16 +118,14 @@ class SqlStore:
         """One transaction."""
         if not records:
             return
+        statements = self._statements(records)
         async with self._trouble():
-            try:
-                writer = self._writer
-                if writer is None:
-                    writer = self._writer = await self._open_engine().connect()
-                async with asyncio.timeout(ANSWER_WITHIN_S), writer.begin():
-                    await self._write(writer, records)
-            except BaseException:
-                await self._drop_writer()
-                raise
+            if self._sqlite is not None:
+                await self._sqlite.write(statements)
+                return
+            async with asyncio.timeout(ANSWER_WITHIN_S), self._open_engine().begin() as connection:
+                for statement, rows in statements:
+                    await connection.execute(statement, rows)
 
     async def sample(self, samples: Sequence[Sample]) -> None:
         """Keep telemetry; a second sample of an EVSE at the same moment is dropped."""
@@ -183,30 +222,32 @@ class SqlStore:
 
     # how records become rows ------------------------------------------------------------------------------------------
 
-    async def _write(self, connection: AsyncConnection, records: Sequence[Record]) -> None:
+    def _statements(self, records: Sequence[Record]) -> list[Statement]:
+        """Few statements with many rows each; what changes a command comes after what opens it."""
         lines: list[dict[str, Any]] = []
         opened: dict[str, dict[str, Any]] = {}
+        changes: dict[str, list[dict[str, Any]]] = {}
         for record in records:
             match record:
                 case Entry():
                     lines.append(self._line(record))
                 case CommandOpened():
                     opened[record.id] = self._row(record)
-                case ResultGiven() if record.command in opened:
-                    opened[record.command][record.phase.value] = record.result
-                case ResultDelivered() if record.command in opened:
-                    opened[record.command][f"{record.phase.value}_delivered"] = True
-                case CommandEnded() if record.command in opened:
-                    opened[record.command].update(in_force=False, ended=record.wall)
-                case _:
-                    pass
+                case ResultGiven() | ResultDelivered() | CommandEnded():
+                    change = _change(record)
+                    if record.command in opened:
+                        opened[record.command].update(change)
+                    else:
+                        changes.setdefault(",".join(change), []).append({"which": record.command, **change})
+        statements: list[Statement] = []
         if opened:
-            await connection.execute(insert(COMMANDS), list(opened.values()))
-        for record in records:
-            if isinstance(record, (ResultGiven, ResultDelivered, CommandEnded)) and record.command not in opened:
-                await connection.execute(update(COMMANDS).where(COMMANDS.c.id == record.command), _change(record))
+            statements.append((insert(COMMANDS), list(opened.values())))
+        for rows in changes.values():
+            columns: dict[str, Any] = {name: bindparam(name) for name in rows[0] if name != "which"}
+            statements.append((update(COMMANDS).where(COMMANDS.c.id == bindparam("which")).values(**columns), rows))
         if lines:
-            await connection.execute(insert(JOURNAL), lines)
+            statements.append((insert(JOURNAL), lines))
+        return statements
 
     def _line(self, entry: Entry) -> dict[str, Any]:
         return {
@@ -255,6 +296,7 @@ class SqlStore:
             raise StoreError(f"the folder {path.parent} does not exist")
         engine = create_async_engine(self._url, connect_args={"timeout": LOCKED_AFTER_S})
         event.listen(engine.sync_engine, "connect", _prepare_sqlite)
+        self._sqlite = SqliteWriter(path)
         return engine
 
     def _open_engine(self) -> AsyncEngine:
@@ -265,16 +307,6 @@ class SqlStore:
     async def _read(self, wanted: Any) -> Sequence[Row[Any]]:
         async with self._trouble(), self._open_engine().connect() as connection:
             return (await connection.execute(wanted)).fetchall()
-
-    async def _drop_writer(self) -> None:
-        """After a failure the next write starts on a new connection."""
-        writer, self._writer = self._writer, None
-        if writer is not None:
-            try:
-                await asyncio.shield(writer.invalidate())
-                await asyncio.shield(writer.close())
-            except (SQLAlchemyError, OSError):
-                pass
 
     @asynccontextmanager
     async def _trouble(self) -> AsyncIterator[None]:

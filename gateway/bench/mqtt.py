@@ -1,0 +1,191 @@
+"""`v2x bench mqtt`: a command to its result `accepted`, journal on, beside a bare aiomqtt echo over the same broker.
+
+Latency one command at a time; throughput with many under way over many EVSEs. Gateway and echo are processes of their
+own, and so are the brokers, as they would be at a site.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+import socket
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiomqtt
+
+from gateway.bench.mqtt_peers import NODELAY, SITE, evse
+
+EVSES = 50
+UNDER_WAY = 64
+START_WITHIN_S = 20.0
+
+
+async def run(commands: int = 1000) -> dict[str, Any]:
+    """The figures for each broker, in ms and 1/s; a broker that is absent is null with the reason."""
+    found: dict[str, Any] = {"benchmark": "mqtt", "commands": commands}
+    for name, broker, five in (("mosquitto", _mosquitto, True), ("amqtt", _amqtt, False)):
+        try:
+            async with broker() as port:
+                found[name] = await _measure(port, five, commands)
+        except FileNotFoundError as error:
+            found[name] = {"absent": str(error)}
+    return found
+
+
+async def _measure(port: int, five: bool, commands: int) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory() as folder:
+        async with (
+            _peer("echo", port, "5" if five else "3"),
+            _peer("gateway", port, EVSES, f"sqlite:///{folder}/bench.db"),
+            _client(port, five) as (client, waiting),
+        ):
+            echo = await _latency(lambda n: _ask(client, waiting, "echo/ask", _command(f"e{n}")), commands)
+            accepted = await _latency(lambda n: _ask(client, waiting, _topic(n), _command(f"a{n}")), commands)
+            echo_rate = await _rate(lambda n: _ask(client, waiting, "echo/ask", _command(f"f{n}")), 2 * commands)
+            rate = await _rate(lambda n: _ask(client, waiting, _topic(n), _command(f"b{n}")), 2 * commands)
+    return {
+        "protocol": "5" if five else "3.1.1",
+        "echo_ms": echo,
+        "accepted_ms": accepted,
+        "over_echo_p50_ms": round(accepted["p50"] - echo["p50"], 3),
+        "ratio_p50": round(accepted["p50"] / echo["p50"], 2),
+        "commands_per_s": rate,
+        "echo_per_s": echo_rate,
+    }
+
+
+def _topic(number: int) -> str:
+    return f"v2x/1/{SITE}/evse/{evse(number % EVSES)}/cmd/discharge"
+
+
+def _command(name: str) -> dict[str, Any]:
+    return {"id": name, "power_w": 3000, "lease_s": 600, "source": "bench"}
+
+
+async def _ask(
+    client: aiomqtt.Client, waiting: dict[str, asyncio.Future[None]], topic: str, body: dict[str, Any]
+) -> None:
+    answered = waiting[body["id"]] = asyncio.get_running_loop().create_future()
+    await client.publish(topic, json.dumps(body), qos=1)
+    async with asyncio.timeout(10):
+        await answered
+
+
+async def _latency(ask: Callable[[int], Awaitable[None]], times: int) -> dict[str, float]:
+    for number in range(20):  # warm up
+        await ask(-1 - number)
+    took = []
+    for number in range(times):
+        began = time.perf_counter()
+        await ask(number)
+        took.append((time.perf_counter() - began) * 1000)
+    took.sort()
+    return {"p50": round(took[len(took) // 2], 3), "p99": round(took[int(len(took) * 0.99)], 3)}
+
+
+async def _rate(ask: Callable[[int], Awaitable[None]], times: int) -> float:
+    gate = asyncio.Semaphore(UNDER_WAY)
+
+    async def one(number: int) -> None:
+        async with gate:
+            await ask(number)
+
+    began = time.perf_counter()
+    async with asyncio.TaskGroup() as tasks:
+        for number in range(times):
+            tasks.create_task(one(number))
+    return round(times / (time.perf_counter() - began), 1)
+
+
+@asynccontextmanager
+async def _client(port: int, five: bool) -> AsyncIterator[tuple[aiomqtt.Client, dict[str, asyncio.Future[None]]]]:
+    """A facility: hears results and echoes, and resolves who waits for them."""
+    protocol = aiomqtt.ProtocolVersion.V5 if five else aiomqtt.ProtocolVersion.V311
+    waiting: dict[str, asyncio.Future[None]] = {}
+    async with aiomqtt.Client("127.0.0.1", port, protocol=protocol, socket_options=NODELAY) as client:
+        client.pending_calls_threshold = 10 * UNDER_WAY
+        await client.subscribe(f"v2x/1/{SITE}/evse/+/result", qos=1)
+        await client.subscribe("echo/answer", qos=1)
+
+        async def hear() -> None:
+            async for message in client.messages:
+                body = json.loads(message.payload if isinstance(message.payload, bytes) else b"{}")
+                answered = waiting.pop(body["id"], None)
+                if answered is not None and not answered.done():
+                    answered.set_result(None)
+
+        hearing = asyncio.create_task(hear())
+        try:
+            yield client, waiting
+        finally:
+            hearing.cancel()
+            await asyncio.gather(hearing, return_exceptions=True)
+
+
+@asynccontextmanager
+async def _peer(*arguments: object) -> AsyncIterator[None]:
+    """One of `mqtt_peers` as a process."""
+    command = [sys.executable, "-m", "gateway.bench.mqtt_peers", *map(str, arguments)]
+    process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+    try:
+        assert process.stdout is not None
+        async with asyncio.timeout(START_WITHIN_S):
+            line = await process.stdout.readline()
+        if line != b"ready\n":
+            raise RuntimeError(f"the {arguments[0]} of the benchmark did not start")
+        yield
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+@asynccontextmanager
+async def _mosquitto() -> AsyncIterator[int]:
+    path = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin")
+    if path is None:
+        raise FileNotFoundError("mosquitto is not installed")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = int(probe.getsockname()[1])
+    with tempfile.TemporaryDirectory() as folder:
+        config = Path(folder) / "mosquitto.conf"
+        config.write_text(
+            f"listener {port} 127.0.0.1\nallow_anonymous true\nset_tcp_nodelay true\nmax_queued_messages 10000\n"
+        )
+        silent = asyncio.subprocess.DEVNULL
+        process = await asyncio.create_subprocess_exec(path, "-c", str(config), stdout=silent, stderr=silent)
+        try:
+            await _listening(port)
+            yield port
+        finally:
+            process.kill()
+            await process.wait()
+
+
+@asynccontextmanager
+async def _amqtt() -> AsyncIterator[int]:
+    from emulators.embedded_broker import EmbeddedBroker
+
+    async with EmbeddedBroker() as broker:
+        yield broker.port
+
+
+async def _listening(port: int) -> None:
+    async with asyncio.timeout(START_WITHIN_S):
+        while True:
+            try:
+                _, writer = await asyncio.open_connection("127.0.0.1", port)
+            except OSError:
+                await asyncio.sleep(0.02)
+                continue
+            writer.close()
+            await writer.wait_closed()
+            return
