@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import sys
 import time
 from collections.abc import AsyncIterator
@@ -20,12 +21,13 @@ import aiomqtt
 from rich.console import Console
 
 from emulators.charger import run as charger_run
+from emulators.charger.meter import Meter, MeterSpec
 from emulators.charger.run import Charger
 from emulators.charger.secc_outlet import SeccOutlet
 from emulators.clock import RealClock
 from emulators.demo_view import DemoView, summary
 from emulators.embedded_broker import EmbeddedBroker
-from emulators.ev.car import CCS_63, Car
+from emulators.ev.car import CCS_63, Car, CarSpec
 from emulators.ev.session import EvSession
 from gateway.app import Gateway, gateway
 from gateway.config import Config
@@ -39,6 +41,7 @@ REQUESTED_W = 5_000.0
 SOC_PCT = 80.0
 SHORTEST_S, LONGEST_S = 5.0, 3600.0  # the bounds of a lease
 STEP_WITHIN_S = 30.0  # no single step of the demo takes longer
+NO_DELAY = [(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)]  # else QoS 1 waits 44 ms for Nagle
 NEGATIVE_A = -0.1  # below this, current is flowing out of the car
 STILL_W = 50.0  # less than this is nothing: what the station's electronics draw
 
@@ -179,7 +182,7 @@ class Facility:
         return answer
 
 
-def configuration(mqtt_url: str) -> Config:
+def configuration(mqtt_url: str, commands_per_s: float = 5.0) -> Config:
     """The demo's gateway: one station, loopback only, nothing kept."""
     return Config.model_validate(
         {
@@ -187,6 +190,7 @@ def configuration(mqtt_url: str) -> Config:
             "mqtt": {"url": mqtt_url, "gateway_id": "demo"},
             "ocpp": {"listen": "127.0.0.1:0", "security_profile": 0, "unknown_stations": "reject"},
             "stations": [{"id": STATION}],
+            "commands": {"evse_rate_per_s": commands_per_s, "source_rate_per_s": commands_per_s},
             "store": {"url": "memory:"},
         }
     )
@@ -210,28 +214,34 @@ class Parts:
     @property
     def metered_wh(self) -> float:
         """The register of the charger's meter, out of the vehicle."""
-        outlet = self.charger.outlets[0]
-        assert isinstance(outlet, SeccOutlet)
-        return outlet.stage.meter.discharged_wh
+        return _secc(self.charger).stage.meter.discharged_wh
 
 
 @asynccontextmanager
-async def stage(watch: Watch, *, broker_url: str | None = None) -> AsyncIterator[Parts]:
-    """Broker, gateway, charger, facility and car, running; left in reverse order."""
+async def stage(
+    watch: Watch, *, broker_url: str | None = None, car: CarSpec = CCS_63, commands_per_s: float = 5.0
+) -> AsyncIterator[Parts]:
+    """Broker, gateway, charger, facility and car, running; left in reverse order. DemoError if they do not meet."""
     if broker_url is None:
-        async with EmbeddedBroker() as broker, stage(watch, broker_url=broker.url) as parts:
+        async with (
+            EmbeddedBroker() as broker,
+            stage(watch, broker_url=broker.url, car=car, commands_per_s=commands_per_s) as parts,
+        ):
             yield parts
         return
     address = urlsplit(broker_url)
     async with (
-        gateway(configuration(broker_url)) as running,
-        aiomqtt.Client(address.hostname or "127.0.0.1", address.port or 1883, identifier="facility") as client,
+        gateway(configuration(broker_url, commands_per_s)) as running,
+        aiomqtt.Client(
+            address.hostname or "127.0.0.1", address.port or 1883, identifier="facility", socket_options=NO_DELAY
+        ) as client,
     ):
         facility = Facility(client, watch)
         url = f"ws://127.0.0.1:{running.ocpp_port}/ocpp"
         options = charger_run.Options(url, STATION, secc=f"{LOOPBACK}:0", meter_interval_s=1.0)
         charger = await charger_run.make(options, on_ocpp=watch.ocpp)
-        session = EvSession(Car(CCS_63, soc_pct=SOC_PCT), RealClock(), watch.car, trace=True)
+        _secc(charger).stage.meter = Meter(MeterSpec(resolution_wh=0.01))  # the scene is short
+        session = EvSession(Car(car, soc_pct=SOC_PCT), RealClock(), watch.car, trace=True)
         async with asyncio.TaskGroup() as tasks:
             background = [tasks.create_task(facility.listen()), tasks.create_task(charger.run())]
             await facility.until("the charger online", lambda: facility.state.get("connection") == "connected")
@@ -246,6 +256,12 @@ async def stage(watch: Watch, *, broker_url: str | None = None) -> AsyncIterator
                 await asyncio.gather(driving, *background, return_exceptions=True)
 
 
+def _secc(charger: Charger) -> SeccOutlet:
+    outlet = charger.outlets[0]
+    assert isinstance(outlet, SeccOutlet)
+    return outlet
+
+
 async def _drive(session: EvSession, port: int) -> events.SessionEnded:
     return await session.run(await iso15118_io.connect(LOOPBACK, port))
 
@@ -256,7 +272,7 @@ async def play(parts: Parts, seconds: float) -> None:
     figures = watch.figures
 
     view.phase("the car and the charger negotiate")
-    await facility.until("a session that can discharge", lambda: _ready(facility.state))
+    await facility.until("a session that can discharge", lambda: ready(facility.state))
     figures.soc_start_pct = round(parts.car.soc_pct, 4)
     battery_wh, meter_wh = parts.car.pack.energy_out_wh, parts.metered_wh
 
@@ -293,7 +309,7 @@ async def play(parts: Parts, seconds: float) -> None:
     await facility.until("the end of the session", lambda: facility.state["session_state"] == "available")
 
 
-def _ready(state: dict[str, Any]) -> bool:
+def ready(state: dict[str, Any]) -> bool:
     """Whether a command could discharge the car now."""
     return state.get("session_state") == "in_session" and state["available"]["max_discharge_w"] > 0
 

@@ -1,0 +1,381 @@
+"""The command `v2x`: options in, exit status out.
+
+Each command imports what it runs when it runs, so `v2x --help` stays quick. Nothing is decided here. What people read
+goes to standard output, what went wrong to standard error; with `--json` standard output carries JSON only.
+Exit status: 0 done, 1 it ran and did not end well, 2 the command or a file it names is wrong, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import importlib
+import json as jsonlib
+import signal
+import sys
+from collections.abc import Coroutine
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+app = typer.Typer(
+    name="v2x",
+    help="A gateway for bidirectional charging, with software cars and chargers to try it with.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+pki = typer.Typer(help="Test certificates for ISO 15118-2 and -20.", no_args_is_help=True)
+app.add_typer(pki, name="pki")
+
+Json = Annotated[bool, typer.Option("--json", help="One JSON object, or JSON lines, instead of text.")]
+ConfigFile = Annotated[Path, typer.Option("--config", "-c", help="The gateway's settings (TOML).", show_default=False)]
+Pki = Annotated[Path | None, typer.Option("--pki", help="Folder of certificates, as `v2x pki create` makes.")]
+Interface = Annotated[str | None, typer.Option(help="Network interface for SDP discovery.")]
+Trace = Annotated[bool, typer.Option("--trace", help="Print every message.")]
+
+INTERRUPTED = 130
+
+
+class Ocpp(StrEnum):
+    V16 = "1.6"
+    V201 = "2.0.1"
+    V21 = "2.1"
+
+
+class Tls(StrEnum):
+    NONE = "none"
+    V12 = "1.2"
+    V13 = "1.3"
+
+
+class TlsProfile(StrEnum):
+    STRICT = "strict"
+    INTEROP = "interop"
+
+
+class Protocol(StrEnum):
+    ISO20 = "iso20"
+
+
+TlsOption = Annotated[Tls, typer.Option("--tls", help="ISO 15118-20 wants 1.3; see docs/tls.md.")]
+ProfileOption = Annotated[
+    TlsProfile, typer.Option("--tls-profile", help="strict as the standard, interop as peers can.")
+]
+Protocols = Annotated[str, typer.Option(help="Protocols to offer, in order of preference.")]
+
+
+# ------------------------------------------------------------------------------------------------------------ the demo
+
+
+@app.command()
+def demo(
+    seconds: Annotated[float, typer.Option(min=5, max=3600, help="How long the lease of the discharge lasts.")] = 10.0,
+    json: Json = False,
+) -> None:
+    """One discharge from MQTT to the battery and back: broker, gateway, charger and car in one process."""
+    from emulators.demo import run
+
+    _exit(_run(run(seconds=seconds, json_output=json)))
+
+
+# --------------------------------------------------------------------------------------------------------- the product
+
+
+@app.command()
+def gateway(config: ConfigFile) -> None:
+    """The product: serves charging stations, cars and facility controllers until it is stopped."""
+    from gateway import app as product
+
+    settings = _config(config)
+    _log()
+
+    async def serve() -> int:
+        try:
+            await product.run(settings, ready=_tell_ready)
+        except product.StartError as error:
+            return _complain("gateway", error)
+        return 0
+
+    _exit(_run(serve()))
+
+
+@app.command("check-config")
+def check_config(config: ConfigFile, json: Json = False) -> None:
+    """Read a configuration as the gateway would, and say what it cannot use."""
+    settings = _config(config)
+    if json:
+        typer.echo(settings.model_dump_json(indent=2))
+    else:
+        typer.echo(f"{config}: can be used (site {settings.site.id}, {len(settings.stations)} stations)")
+
+
+@app.command()
+def migrate(config: ConfigFile) -> None:
+    """Bring the store's tables to this version."""
+    from gateway import app as product
+    from gateway.store.ports import StoreError
+
+    settings = _config(config)
+    if settings.store.url == "memory:":
+        typer.echo("the store is in memory: there is nothing to migrate")
+        return
+    from gateway.store.sql import SqlStore
+
+    async def bring() -> int:
+        store = product.make_store(settings)
+        assert isinstance(store, SqlStore)
+        try:
+            before, after = await store.migrate()
+        except StoreError as error:
+            return _complain("migrate", error)
+        finally:
+            await store.close()
+        typer.echo(f"the store was at {before or 'nothing'}, and is at {after}")
+        return 0
+
+    _exit(_run(bring()))
+
+
+# ---------------------------------------------------------------------------------------------------------- emulators
+
+
+@app.command()
+def charger(
+    csms: Annotated[str, typer.Option(help="Where the CSMS listens: ws://host:port/ocpp")],
+    id: Annotated[str, typer.Option("--id", help="The station's id.")] = "CP1",
+    ocpp: Annotated[Ocpp, typer.Option(help="Version to speak.")] = Ocpp.V21,
+    evses: Annotated[int, typer.Option(min=1, max=64)] = 1,
+    secc: Annotated[str | None, typer.Option(metavar="[ADDR]:PORT", help="Cars connect here by ISO 15118.")] = None,
+    charge_w: Annotated[float, typer.Option(min=0, help="Rated power into the car, W.")] = 10_000.0,
+    discharge_w: Annotated[float, typer.Option(min=0, help="Rated power out of the car, W.")] = 10_000.0,
+    meter_class_pct: Annotated[float, typer.Option(min=0, max=10, help="Accuracy class of the meter.")] = 0.0,
+    meter_interval_s: Annotated[float, typer.Option(min=0.1, help="Between meter values.")] = 10.0,
+    vendor_profile: Annotated[str | None, typer.Option(help="Behave like this product.")] = None,
+    password_file: Annotated[Path | None, typer.Option(help="Basic auth password (security profiles 1, 2).")] = None,
+    ca: Annotated[Path | None, typer.Option(help="Certificates to verify the CSMS with (wss).")] = None,
+    cert: Annotated[Path | None, typer.Option(help="Client certificate (security profile 3).")] = None,
+    key: Annotated[Path | None, typer.Option(help="Its key.")] = None,
+    id_token: Annotated[str, typer.Option(help="Token presented when a car is plugged in.")] = "",
+    token_type: Annotated[str, typer.Option(help="Its type.")] = "ISO14443",
+    car: Annotated[str | None, typer.Option(help="Without --secc: plug in a car of this profile at each EVSE.")] = None,
+    soc: Annotated[float, typer.Option(min=0, max=100, help="Its state of charge, %.")] = 80.0,
+    json: Json = False,
+) -> None:
+    """An emulated charging station."""
+    from emulators.charger.run import run
+
+    _exit(
+        _run(
+            run(
+                csms=csms,
+                id=id,
+                ocpp=ocpp.value,
+                evses=evses,
+                secc=secc,
+                charge_w=charge_w,
+                discharge_w=discharge_w,
+                meter_class_pct=meter_class_pct,
+                meter_interval_s=meter_interval_s,
+                vendor_profile=vendor_profile,
+                password_file=password_file,
+                ca=ca,
+                cert=cert,
+                key=key,
+                id_token=id_token,
+                token_type=token_type,
+                car=car,
+                soc_pct=soc,
+                json=json,
+            )
+        )
+    )
+
+
+@app.command()
+def secc(
+    listen: Annotated[str | None, typer.Option(metavar="[ADDR]:PORT", help="Where cars connect.")] = None,
+    interface: Interface = None,
+    tls: TlsOption = Tls.NONE,
+    tls_profile: ProfileOption = TlsProfile.INTEROP,
+    pki: Pki = None,
+    services: Annotated[str, typer.Option(help="Of dc, dc_bpt, ac, ac_bpt.")] = "dc,dc_bpt",
+    protocols: Protocols = "iso20",
+    control: Annotated[str, typer.Option(help="Of scheduled, dynamic.")] = "scheduled,dynamic",
+    power_w: Annotated[
+        float | None, typer.Option(help="Set-point; negative discharges. Default: as the car likes.")
+    ] = None,
+    rated_w: Annotated[float, typer.Option(min=0, help="Rated power, W, both ways.")] = 11_000.0,
+    sessions: Annotated[int | None, typer.Option(min=1, help="End after so many.")] = None,
+    trace: Trace = False,
+    json: Json = False,
+) -> None:
+    """An emulated SECC alone: one EVSE that serves cars."""
+    from emulators.charger.secc_run import run
+
+    _only_iso20(protocols)
+    _openssl(tls, tls_profile)
+    _exit(
+        _run(
+            run(
+                listen=listen,
+                interface=interface,
+                tls_version=tls.value,
+                tls_profile=tls_profile.value,
+                pki_directory=pki,
+                services=services,
+                control=control,
+                power_w=power_w,
+                rated_w=rated_w,
+                sessions=sessions,
+                trace=trace,
+                json=json,
+            )
+        )
+    )
+
+
+@app.command()
+def ev(
+    connect: Annotated[str | None, typer.Option(metavar="[ADDR]:PORT", help="The charger's SECC.")] = None,
+    interface: Interface = None,
+    tls: TlsOption = Tls.NONE,
+    tls_profile: ProfileOption = TlsProfile.INTEROP,
+    pki: Pki = None,
+    protocols: Protocols = "iso20",
+    service: Annotated[str, typer.Option(help="Of dc, dc_bpt, ac, ac_bpt; several in order of preference.")] = "dc_bpt",
+    control: Annotated[str, typer.Option(help="dynamic or scheduled.")] = "dynamic",
+    profile: Annotated[str, typer.Option(help="Kind of car: a name, or a TOML file.")] = "ccs-63",
+    soc: Annotated[float, typer.Option(min=0, max=100, help="State of charge on arrival, %.")] = 80.0,
+    loops: Annotated[int | None, typer.Option(min=1, help="Leave after so many charge loops.")] = None,
+    evccid: Annotated[str | None, typer.Option(help="Identity of the car.")] = None,
+    trace: Trace = False,
+    json: Json = False,
+) -> None:
+    """An emulated car: one session with a charger. Exit status 0: the session ended well."""
+    from emulators.ev.run import run
+
+    _only_iso20(protocols)
+    _openssl(tls, tls_profile)
+    _exit(
+        _run(
+            run(
+                connect=connect,
+                interface=interface,
+                tls_version=tls.value,
+                tls_profile=tls_profile.value,
+                pki_directory=pki,
+                service=service,
+                control=control,
+                profile=profile,
+                soc_pct=soc,
+                loops=loops,
+                evccid=evccid,
+                trace=trace,
+                json=json,
+            )
+        )
+    )
+
+
+@pki.command("create")
+def pki_create(
+    directory: Annotated[Path, typer.Argument(metavar="DIR")],
+    evccid: Annotated[str | None, typer.Option(help="Common name of the vehicle certificate.")] = None,
+) -> None:
+    """Make test roots and chains (V2G, CPO, OEM, vehicle, MO) for both generations."""
+    from protocols.iso15118 import pki as certificates
+
+    made = certificates.create(directory, evccid=evccid or certificates.EVCCID)
+    typer.echo(f"{len(made)} files in {directory}")
+
+
+# ------------------------------------------------------------------------------------------------------------- figures
+
+
+class Bench(StrEnum):
+    FIRST_LIGHT = "first-light"
+
+
+@app.command()
+def bench(name: Bench, json: Json = False) -> None:
+    """Measure, beside the peer in one run."""
+    module = importlib.import_module(f"gateway.bench.{name.name.lower()}")
+    _exit(module.main(json))
+
+
+# -------------------------------------------------------------------------------------------------------------- border
+
+
+def _run(work: Coroutine[Any, Any, int]) -> int:
+    """Run to the end; SIGINT and SIGTERM cancel the work, which then ends in order."""
+
+    async def interruptible() -> int:
+        task = asyncio.ensure_future(work)
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            with contextlib.suppress(NotImplementedError):
+                loop.add_signal_handler(number, task.cancel)
+        try:
+            return await task
+        except asyncio.CancelledError:
+            return INTERRUPTED
+
+    return asyncio.run(interruptible())
+
+
+def _exit(status: int) -> NoReturn:
+    raise typer.Exit(status)
+
+
+def _complain(command: str, error: object, status: int = 2) -> int:
+    typer.echo(f"v2x {command}: {error}", err=True)
+    return status
+
+
+def _config(path: Path) -> Any:
+    from gateway.config import ConfigError, load
+
+    try:
+        return load(path)
+    except ConfigError as error:
+        typer.echo(str(error), err=True)
+        _exit(2)
+
+
+def _tell_ready(running: Any) -> None:
+    typer.echo(
+        jsonlib.dumps({"event": "ready", "site": running.config.site.id, "ocpp_port": running.ocpp_port}), err=True
+    )
+
+
+def _log() -> None:
+    import logging
+
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+
+
+def _only_iso20(protocols: str) -> None:
+    unknown = [one for one in protocols.split(",") if one not in set(Protocol)]
+    if unknown:
+        _exit(_complain("", f"--protocols {unknown[0]!r} is not spoken here; there is {', '.join(Protocol)}"))
+
+
+def _openssl(version: Tls, profile: TlsProfile) -> None:
+    """TLS groups and suites come from a file that OpenSSL reads when the process starts: start again with it."""
+    if version is Tls.V13:
+        from protocols.iso15118 import tls
+
+        tls.ensure_configuration(tls.TlsProfile(profile.value))
+
+
+def main() -> None:
+    """The entry point of the distribution."""
+    app()
+
+
+if __name__ == "__main__":
+    main()
