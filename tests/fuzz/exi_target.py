@@ -1,0 +1,52 @@
+"""Fuzz target of the EXI codecs: python tests/fuzz/exi_target.py SCHEMA [libFuzzer options] [CORPUS]
+
+Whatever the bytes are, decoding gives a message or one ExiError with a path and a bit offset inside the stream, and
+nothing else. A message that was read can be written, and reads the same again. The compiled decoders are instrumented as
+they are made, so that the fuzzer sees the branches of every message.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import atheris
+
+with atheris.instrument_imports(include=["protocols.exi"]):
+    from protocols.exi import decoder
+    from protocols.exi.codec import ExiError
+    from protocols.iso15118.codecs import BY_NAME
+
+COMPILE = decoder.Decoder._compile
+
+
+def compile_instrumented(self: decoder.Decoder, cls: type, name: str) -> None:
+    """Compile as always, then let the fuzzer count what runs."""
+    COMPILE(self, cls, name)
+    made = self._scope[name]
+    if made.__code__.co_filename.startswith("<exi"):
+        self._scope[name] = atheris.instrument_func(made)
+
+
+def check(name: str, data: bytes) -> None:
+    """One input: the laws that hold for any bytes."""
+    codec = BY_NAME[name]
+    try:
+        element, message = codec.decode_element(data)
+    except ExiError as error:
+        assert 0 <= error.bit <= 8 * len(data) + 64, error
+        assert error.why
+        return
+    again = codec.encode(message, element=element)
+    assert codec.decode_element(again, lenient=False) == (element, message)
+
+
+def main() -> None:
+    """Run libFuzzer."""
+    name = sys.argv.pop(1)
+    decoder.Decoder._compile = compile_instrumented  # type: ignore[method-assign]
+    atheris.Setup(sys.argv, lambda data: check(name, data))
+    atheris.Fuzz()
+
+
+if __name__ == "__main__":
+    main()
