@@ -58,7 +58,7 @@ class Dialect2:
         reply = await self.station.call("Authorize", {"idToken": id_token(token, sort, vehicle if self.late else None)})
         if not isinstance(reply, Answered) or reply.violation is not None:
             return False
-        allowed = reply.payload.get("allowedEnergyTransfer")
+        allowed, evse.asked = reply.payload.get("allowedEnergyTransfer"), True
         evse.allowed = None if allowed is None else tuple(allowed)
         return bool(reply.payload["idTokenInfo"]["status"] == "Accepted")
 
@@ -177,7 +177,12 @@ class Dialect2:
             self.station.end_transaction(evse, "AbnormalCondition", "ReqEnergyTransferRejected")
 
     def transfer(self, evse: EvseState, vehicle: Needs) -> str:
-        """The energy transfer that EV and station agree on: the EV's choice if it is allowed, else the best that is."""
+        """The energy transfer that EV and station agree on: the EV's choice if it is allowed, else the best that is.
+
+        Where the CSMS was asked and did not say what is allowed, it is plain charging (Q01.FR.09, Q02.FR.04).
+        """
+        if self.late and evse.asked and evse.allowed is None:
+            return next((mode for mode in vehicle.available if "BPT" not in mode), vehicle.energy_transfer)
         if evse.allowed is None or vehicle.energy_transfer in evse.allowed:
             return vehicle.energy_transfer
         return next((mode for mode in vehicle.available if mode in evse.allowed), vehicle.energy_transfer)

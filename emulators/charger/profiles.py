@@ -20,6 +20,7 @@ from protocols.ocpp.times import parse, stamp
 
 RECURS = {"Daily": 86_400.0, "Weekly": 604_800.0}
 EXTERNAL = "ChargingStationExternalConstraints"
+STATION_TOTALS = frozenset({EXTERNAL, "ChargingStationMaxProfile", "LocalGeneration"})
 UPDATABLE = frozenset(
     name + phase for name in ("limit", "dischargeLimit", "setpoint", "setpointReactive") for phase in ("", "_L2", "_L3")
 )
@@ -40,6 +41,7 @@ class Circumstances:
     phases: int = 3
     max_charge_w: float = float("inf")
     max_discharge_w: float = float("inf")
+    sharers: int = 1  # EVSEs with a transaction: what is set for the whole station is divided among them
 
 
 @dataclass(frozen=True, slots=True)
@@ -312,6 +314,8 @@ class Profiles:
 
     def _read(self, active: Active, at: Circumstances) -> Composite:
         period, watts = active.period, self._watts(active, at)
+        if active.held.evse == 0 and active.held.purpose in STATION_TOTALS:
+            watts /= max(1, at.sharers)  # Q06.FR.30, .31
         limit, floor, setpoint = (_total(period, name, watts) for name in ("limit", "dischargeLimit", "setpoint"))
         if active.cap_at_soc is not None:
             cap = active.cap_at_soc * watts

@@ -18,6 +18,7 @@ from typing import Any, Protocol
 
 from emulators.charger import der, modes
 from emulators.charger.device_model import DeviceModel
+from emulators.charger.external import IDS_FROM, ExternalSystem
 from emulators.charger.modes import Memory, Surroundings
 from emulators.charger.outlet import Needs, Outlet, Reading
 from emulators.charger.profile_rules import MODES, Abilities
@@ -86,11 +87,13 @@ class EvseState:
     told_w: float = 0.0
     told_at: float = float("-inf")
     sampled_at: float = float("-inf")
+    soc_told: bool = False  # in this transaction
     alarm: tuple[str, str | None] | None = None
     open: bool = False
     finishing: bool = False  # 1.6: the transaction has ended, the cable is still in
     priority: bool = False
     allowed: tuple[str, ...] | None = None  # energy transfers the CSMS allows; None: not said
+    asked: bool = False  # the CSMS was asked who this is, and could have said what is allowed
     sleeping: bool = False
     held_power_w: float | None = None  # vendor channels without a profile
 
@@ -166,6 +169,7 @@ class Station:
         self._tasks: set[asyncio.Task[None]] = set()
         self._numbers = 0
         self._last_step: float | None = None
+        self.external = ExternalSystem(self)
         self.dialect = dialect(self)
 
     def _abilities(self) -> Abilities:
@@ -180,6 +184,7 @@ class Station:
             limit_at_soc=late,
             negative_limit=self.vendor.setpoint.channel is Channel.LIMIT,
             replaces_twins=self.config.version is Version.V16,
+            external_ids=IDS_FROM if late else None,
         )
 
     # time
@@ -420,7 +425,7 @@ class Station:
         evse = self.evses[number]
         if evse.transaction is not None:
             self.end_transaction(evse, "EVDeparted", "EVDisconnected")
-        evse.vehicle, evse.offered, evse.allowed, evse.finishing = None, None, None, False
+        evse.vehicle, evse.offered, evse.allowed, evse.asked, evse.finishing = None, None, None, False, False
         self.set_status(evse, "Available" if evse.operative else "Unavailable")
 
     def set_status(self, evse: EvseState, status: str) -> None:
@@ -466,7 +471,7 @@ class Station:
         self.set_status(evse, "Occupied")
         evse.composite = self._composite(evse)
         new.mode = evse.composite.mode
-        evse.sampled_at = self.clock.now()
+        evse.sampled_at, evse.soc_told = self.clock.now(), False
         self.dialect.started(evse, new)
         self.later(self._open(evse))
         return new
@@ -521,6 +526,7 @@ class Station:
             setpoint_priority=self.device.get("SmartChargingCtrlr", "SetpointPriority") or "ExternalControl",
             max_charge_w=evse.outlet.max_charge_w,
             max_discharge_w=evse.outlet.max_discharge_w,
+            sharers=sum(1 for one in self.evses.values() if one.transaction is not None) or 1,
         )
 
     def _composite(self, evse: EvseState) -> Composite:
@@ -616,6 +622,8 @@ class Station:
             self.dialect.updated(evse, transaction, "ChargingStateChanged")
             self._told(evse, now)
             return
+        if evse.reading.soc_pct is not None and not evse.soc_told:  # a floor can't be kept by who does not know it
+            evse.soc_told, evse.sampled_at = True, float("-inf")
         rated = max(evse.outlet.max_charge_w, 1.0)
         if abs(power - evse.told_w) > CHANGED * rated and now - evse.told_at >= CHANGED_EVERY_S:
             self.dialect.updated(evse, transaction, "ChargingRateChanged")

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 
 from emulators.charger.der import BODIES
 from emulators.charger.device_model import DeviceModel
+from emulators.charger.external import IDS_FROM
 from emulators.charger.modes import Surroundings
 from emulators.charger.outlet import Outlet
 from emulators.charger.profile_rules import THRESHOLDS
@@ -129,6 +130,7 @@ def _smart_charging(model: DeviceModel, late: bool) -> None:
         add("SmartChargingCtrlr", "SupportsUseLocalTime", False, type="boolean")
         add("SmartChargingCtrlr", "SupportedAdditionalPurposes", "PriorityCharging,LocalGeneration", type="MemberList")
         add("SmartChargingCtrlr", "ExternalConstraintsProfileDisallowed", False, type="boolean", mutable=True)
+        add("SmartChargingCtrlr", "MaxExternalConstraintsId", IDS_FROM, type="integer")
         choices = ("ExternalControl", "CSMS")
         add("SmartChargingCtrlr", "SetpointPriority", choices[0], type="OptionList", mutable=True, values=choices)
         for purpose in ("ChargingStationMaxProfile", "TxDefaultProfile", "PriorityCharging"):

@@ -30,6 +30,7 @@ from gateway.model.event import Report
 from gateway.model.station import Answer, Outcome
 from protocols.ocpp.io import CLOSE_WITHIN, FRAME_LENGTH, PING_INTERVAL, PING_TIMEOUT, WebSocketWire
 from protocols.ocpp.schema import Payload, Version
+from protocols.ocpp.times import stamp
 from protocols.ports import Clock, TextWire
 
 log = logging.getLogger("v2x.csms")
@@ -136,11 +137,17 @@ class Csms:
             return Outcome(Answer.REFUSED, "TxNotFound", f"no transaction runs on {evse}")
         if found[0].version is not Version.V21:
             return Outcome(Answer.REFUSED, "NotSupported", "only OCPP 2.1 can change the allowed energy transfers")
-        token = self.context.tokens.get(transaction.id_token or "")
-        if token is not None:
-            self.context.tokens.put(replace(token, energy_transfer=tuple(modes)))
+        transaction.allowed = tuple(modes)
         body: Payload = {"transactionId": transaction.id, "allowedEnergyTransfer": list(modes)}
         return charging_profile.read_status(await found[0].call("NotifyAllowedEnergyTransfer", body))
+
+    async def afrr_signal(self, evse: str, signal: int) -> Outcome:
+        """Q08.FR.12: pass on a signal of the grid operator at once. OCPP 2.1 only."""
+        found = self.find(evse)
+        if found is None or found[0].version is not Version.V21:
+            return Outcome(Answer.REFUSED, "NotSupported", "only OCPP 2.1 stations take aFRR signals")
+        body: Payload = {"timestamp": stamp(self.clock.wall()), "signal": signal}
+        return charging_profile.read_status(await found[0].call("AFRRSignal", body))
 
     # connections
 

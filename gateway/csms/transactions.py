@@ -38,6 +38,7 @@ class Transaction:
     energy_discharged_wh: float | None = None
     reservation: int | None = None
     remote_start: int | None = None
+    allowed: tuple[str, ...] = ()  # energy transfers permitted since it began (2.1 Q02)
     announced: bool = False  # whether the core was told that it began
     seen: OrderedDict[tuple[object, ...], None] = field(default_factory=OrderedDict)
 

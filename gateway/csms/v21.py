@@ -30,11 +30,14 @@ _CONTROL = {"ScheduledControl": "scheduled", "DynamicControl": "dynamic"}
 
 
 def authorize(station: Station, payload: Payload) -> Payload:
-    """Q01.FR.01, Q01.FR.08: the allowed energy transfers, where the token says which and the station can do V2X."""
+    """Q01.FR.01, Q01.FR.08: what the vehicle may use, where the station can do V2X and we know it."""
     answer = v201.authorize(station, payload)
     token = station.context.tokens.get(payload["idToken"]["idToken"])
-    if answer["idTokenInfo"]["status"] == "Accepted" and token is not None and token.energy_transfer and _v2x(station):
-        answer["allowedEnergyTransfer"] = list(token.energy_transfer)
+    listed = token.energy_transfer if token is not None else ()
+    if not listed and station.context.settings.v2x_allowed:
+        listed = TRANSFERS
+    if answer["idTokenInfo"]["status"] == "Accepted" and listed and _v2x(station):
+        answer["allowedEnergyTransfer"] = list(listed)
     return answer
 
 
@@ -43,11 +46,14 @@ def _v2x(station: Station) -> bool:
 
 
 def allowed_transfers(station: Station, evse: Evse) -> tuple[str, ...]:
-    """The energy transfers that the token of the running transaction may use."""
+    """The energy transfers that the running transaction may use."""
     transaction = station.context.transactions.active_at(station.id, evse.number)
-    token = None if transaction is None or not transaction.id_token else transaction.id_token
-    known = station.context.tokens.get(token) if token else None
-    return known.energy_transfer if known is not None and known.energy_transfer else TRANSFERS
+    if transaction is not None and transaction.allowed:
+        return transaction.allowed
+    known = station.context.tokens.get(transaction.id_token or "") if transaction is not None else None
+    if known is not None and known.energy_transfer:
+        return known.energy_transfer
+    return TRANSFERS if station.context.settings.v2x_allowed else tuple(t for t in TRANSFERS if "BPT" not in t)
 
 
 def notify_ev_charging_needs(station: Station, payload: Payload) -> Payload:

@@ -153,7 +153,7 @@ def dynamic(setpoint: float = -5000.0, duration: int | None = 30, **more: Any) -
         schedule["duration"] = duration
     return {
         "id": 10,
-        "stackLevel": 1,
+        "stackLevel": 5,
         "chargingProfilePurpose": "TxProfile",
         "chargingProfileKind": "Dynamic",
         "chargingSchedule": [schedule],
