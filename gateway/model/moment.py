@@ -16,8 +16,9 @@ LATEST = 4_102_444_800.0  # 2100-01-01
 
 
 def rfc3339(wall: float) -> str:
-    """Unix time as `2026-01-31T12:00:00.000Z`."""
-    return datetime.fromtimestamp(wall, UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{int(wall % 1 * 1000):03d}Z"
+    """Unix time as `2026-01-31T12:00:00.000Z`; reading that and writing it again gives the same text."""
+    seconds, ms = divmod(round(wall * 1000), 1000)
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{ms:03d}Z"
 
 
 def parse_moment(value: object) -> float:

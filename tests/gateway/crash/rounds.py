@@ -1,0 +1,194 @@
+"""One round: a command, a gateway that is killed at one moment of its life, another that comes after it, and the rules.
+
+The facility does what the contract tells it to: it sends the same id again while it has no answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import multiprocessing
+import socket
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from multiprocessing.process import BaseProcess
+from typing import Any
+
+import aiomqtt
+
+from gateway.model.moment import parse_moment
+from gateway.store.sql import SqlStore
+from tests.gateway.crash.stations import StationSide
+from tests.gateway.crash.victim import Orders, main
+
+PRELOADED = ["tests.gateway.crash.victim", "gateway.store.sql", "alembic.command", "aiosqlite", "asyncpg"]
+LEASE_S = 5.0
+AFTER_LEASE_S = 2.5  # the ramp of 5 kW at 10 kW/s, the dead-man's slack, and a loaded machine
+ROUND_WITHIN_S = 60.0
+
+
+def processes() -> Any:
+    """Processes forked from one that has everything imported: they start in tens of milliseconds."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(PRELOADED)
+    return context
+
+
+@dataclass
+class Facility:
+    """Sends one command, again and again until it is answered, and keeps every result."""
+
+    client: aiomqtt.Client
+    site: str
+    results: list[dict[str, Any]] = field(default_factory=list)
+    heard: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def listen(self) -> None:
+        """Until cancelled."""
+        async for message in self.client.messages:
+            payload = message.payload if isinstance(message.payload, bytes) else b""
+            if str(message.topic).endswith("/result"):
+                self.results.append(json.loads(payload))
+                self.heard.set()
+
+    async def insist(self, body: dict[str, Any]) -> None:
+        """Send until there is a final result."""
+        while not self.final():
+            await self.client.publish(f"v2x/1/{self.site}/evse/CP1-1/cmd/discharge", json.dumps(body), qos=1)
+            deadline = time.monotonic() + 1.0
+            while not self.final() and time.monotonic() < deadline:
+                self.heard.clear()
+                try:
+                    async with asyncio.timeout(max(0.01, deadline - time.monotonic())):
+                        await self.heard.wait()
+                except TimeoutError:
+                    break
+            if self.first():
+                while not self.final():
+                    self.heard.clear()
+                    await self.heard.wait()
+
+    def first(self) -> list[dict[str, Any]]:
+        """Results that grant."""
+        return [one for one in self.results if one["status"] in ("accepted", "clamped")]
+
+    def final(self) -> list[dict[str, Any]]:
+        """Results after which nothing follows."""
+        return [one for one in self.results if one["status"] not in ("accepted", "clamped")]
+
+
+@asynccontextmanager
+async def facility(broker: int, site: str) -> AsyncIterator[Facility]:
+    """Connected."""
+    nodelay = [(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)]
+    protocol = aiomqtt.ProtocolVersion.V5
+    async with aiomqtt.Client("127.0.0.1", broker, protocol=protocol, socket_options=nodelay) as client:
+        await client.subscribe(f"v2x/1/{site}/evse/+/result", qos=1)
+        one = Facility(client, site)
+        listening = asyncio.create_task(one.listen())
+        try:
+            yield one
+        finally:
+            listening.cancel()
+            await asyncio.gather(listening, return_exceptions=True)
+
+
+async def play(broker: int, database: str, site: str, moment: str) -> list[str]:
+    """Play one round; what was violated, in sentences (none is the aim)."""
+    station = StationSide()
+    await station.start()
+    context = processes()
+    power: list[tuple[float, float]] = []
+    first = _start(context, Orders(site, broker, database, station.port, moment))
+    watching = asyncio.create_task(_watch(station, power))
+    second: BaseProcess | None = None
+    try:
+        async with asyncio.timeout(ROUND_WITHIN_S), facility(broker, site) as client:
+            sending = asyncio.create_task(client.insist({"id": f"{site}-a", "power_w": 5000, "lease_s": LEASE_S}))
+            while first.is_alive() and not _over(client, station):
+                await asyncio.sleep(0.02)
+            died = not first.is_alive()
+            if died:
+                second = _start(context, Orders(site, broker, database, station.port))
+            await sending
+            while not _over(client, station) or station.power_w:
+                await asyncio.sleep(0.05)
+            await asyncio.sleep(0.5)  # would anything come back to life?
+    except TimeoutError:
+        return [f"{moment}: no end within {ROUND_WITHIN_S:.0f} s; results {client.results}, calls {station.log}"]
+    finally:
+        watching.cancel()
+        for process in (first, second):
+            if process is not None:
+                process.kill()
+                await asyncio.to_thread(process.join)
+        await station.stop()
+    return await _violations(moment, died, client, station, power, database, f"{site}-a")
+
+
+def _start(context: Any, orders: Orders) -> BaseProcess:
+    process: BaseProcess = context.Process(target=main, args=(orders,), daemon=True)
+    process.start()
+    return process
+
+
+def _over(client: Facility, station: StationSide) -> bool:
+    """The command has its final result, and its lease has passed."""
+    leases = [parse_moment(one["lease_until"]) for one in client.results if one.get("lease_until")]
+    return bool(client.final()) and time.time() > max(leases, default=0.0) + AFTER_LEASE_S
+
+
+async def _watch(station: StationSide, power: list[tuple[float, float]]) -> None:
+    while True:
+        power.append((time.time(), station.power_w))
+        await asyncio.sleep(0.02)
+
+
+async def _violations(
+    moment: str,
+    died: bool,
+    client: Facility,
+    station: StationSide,
+    power: list[tuple[float, float]],
+    database: str,
+    command: str,
+) -> list[str]:
+    found = []
+    if not died:
+        found.append("the gateway was not killed: the moment never came")
+    runs = sum(1 for (_, a), (_, b) in zip(power, power[1:], strict=False) if a == 0 and b != 0)
+    if runs > 1:
+        found.append(f"the command acted {runs} times")
+    for results, name in ((client.first(), "first"), (client.final(), "final")):
+        if len({json.dumps(one, sort_keys=True) for one in results}) > 1:
+            found.append(f"{name} results differ: {results}")
+    if not client.first():
+        found.append(f"it was never granted: {client.results}")
+    lease_until = max((parse_moment(one["lease_until"]) for one in client.first()), default=0.0)
+    late = [at for at, power_w in power if power_w != 0 and at > lease_until + AFTER_LEASE_S]
+    if late:
+        found.append(f"power {late[-1] - lease_until:.2f} s after the end of the lease")
+    fresh = False
+    for _, call, _ in station.log:
+        if call == "link":
+            fresh = True
+        elif fresh:
+            if call != "reconcile":
+                found.append(f"{call} before the station was asked what it holds")
+            fresh = False
+    store = SqlStore(database)
+    await store.open()
+    try:
+        stored = await store.find_command(command)
+        if stored is None or stored.final is None or stored.in_force:
+            found.append(f"the store holds {stored}")
+        elif json.loads(stored.final) != client.final()[0]:
+            found.append(f"the store's final result is another one: {stored.final}")
+        steps = [entry.step.value for entry in await store.entries(command=command)]
+        if [steps.count(step) for step in ("journalled", "bound")] != [1, 1] or "ended" not in steps:
+            found.append(f"the journal holds {steps}")
+    finally:
+        await store.close()
+    return [f"{moment}: {one}" for one in found]
