@@ -18,10 +18,11 @@ from emulators.charger.secc_outlet import SeccOutlet
 from emulators.charger.station import Station
 from emulators.ev.car import Car
 from emulators.ev.session import EvSession, car_settings
+from emulators.fast_forward import FastForward, WakeableClock
 from emulators.faults import Parts
 from emulators.transcript import Transcript
 from emulators.wires import Link, wire_pair
-from protocols.iso15118.iso20.events import MessageReceived, MessageSent
+from protocols.iso15118.iso20.events import Event, MessageReceived, MessageSent, StationLooped
 from protocols.ports import Clock
 
 AGAIN_AFTER_S = 10.0  # a broken session is tried again
@@ -32,6 +33,26 @@ class _Outlet(SeccOutlet):
     """Reads the metal and the car themselves, as the charge loop of this very moment would tell."""
 
     car: Car | None = None
+    wake: Callable[[], None] = staticmethod(lambda: None)  # the next charge loop may not be left out
+
+    def set_power(self, power_w: float, now: float) -> None:
+        before = self._asked_w
+        super().set_power(power_w, now)
+        if self._asked_w != before:
+            self.wake()
+
+    def open(self, now: float) -> None:
+        super().open(now)
+        self.wake()
+
+    def close(self, now: float) -> None:
+        super().close(now)
+        self.wake()
+
+    def renegotiate(self) -> bool:
+        done = super().renegotiate()
+        self.wake()
+        return done
 
     def reading(self, now: float) -> Reading:
         told, seen, car = super().reading(now), self.stage.reading(now), self.car
@@ -66,14 +87,19 @@ class Bay:
     session: EvSession | None = None
     ends: list[str] = field(default_factory=list)  # why sessions ended
     outlet: SeccOutlet | CarOutlet = field(init=False)
-    changed: Callable[[], None] = lambda: None  # the charge loop said something new
+    hurries: bool = False  # leaves out loops that only repeat
+    skipped: int = 0
+    _fast: FastForward | None = None
+    _measured: Measured | None = None
+    _glanced: tuple[object, ...] = ()
     _station: Station | None = None
     _life: asyncio.Task[None] | None = None
 
     def __post_init__(self) -> None:
         if self.speaks:
             trace = self._said if self.transcript.keep else None
-            self.outlet = _Outlet(self.stage, self.clock, self._heard, trace=trace)
+            self.outlet = outlet = _Outlet(self.stage, self.clock, self._heard, trace=trace)
+            outlet.wake = self.wake
         else:
             self.outlet = CarOutlet(self.stage)
 
@@ -88,7 +114,7 @@ class Bay:
         if self.car is not None:
             raise ValueError(f"{self.evse} is taken by {self.car.name}")
         self.car = car
-        car.coupled = True
+        car.coupled, car.metal = True, self.stage.advance
         if isinstance(self.outlet, _Outlet):
             self.outlet.car = self.outlet.secc.battery = car
             self._life = asyncio.get_running_loop().create_task(self._sessions(self.outlet, car))
@@ -104,6 +130,7 @@ class Bay:
             await self.outlet.secc.unplug()
             if self.session is not None:
                 await self.session.unplug()
+            self.wake()
             life, self._life = self._life, None
             if life is not None:
                 with contextlib.suppress(asyncio.CancelledError):
@@ -113,7 +140,7 @@ class Bay:
             self._station.unplug(self.number)
         if isinstance(self.outlet, CarOutlet):
             self.outlet.unplug(self.clock.now())
-        gone.coupled = False
+        gone.coupled, gone.metal = False, None
         gone.contactors_closed = False
 
     async def _sessions(self, outlet: _Outlet, car: Car) -> None:
@@ -121,10 +148,16 @@ class Bay:
             link: Link[bytes] = Link()
             ev_end, secc_end = wire_pair("ev", "secc", link=link)
             self.parts.byte_links[self.evse] = link
-            self.session = EvSession(car, self.clock, settings=car_settings(car, loop_interval=self.loop_s))
+            clock = WakeableClock(self.clock)
+            self._fast = FastForward(clock, self.loop_s) if self.hurries else None
+            settings = car_settings(car, loop_interval=self.loop_s)
+            self.session = EvSession(car, clock, self._looped, settings=settings)
             async with asyncio.TaskGroup() as both:
                 both.create_task(outlet.secc.serve(secc_end))
                 driving = both.create_task(self.session.run(ev_end))
+            if self._fast is not None:
+                self.skipped += self._fast.skipped
+                self._fast = None
             if driving.result().ok or not self._stays(car):
                 return
             await self.clock.sleep(AGAIN_AFTER_S)
@@ -133,6 +166,28 @@ class Bay:
 
     def _stays(self, car: Car) -> bool:
         return self.car is car
+
+    # leaving out loops
+
+    def wake(self) -> None:
+        """Something about this bay changed: the next turn of the charge loop is spoken."""
+        if self._fast is not None:
+            self._fast.wake(self.session)
+
+    def glance(self) -> None:
+        """Look whether the metal was changed from outside (grid, island, faults, supply)."""
+        stage = self.stage
+        seen = (tuple(sorted(stage.faults)), stage.grid_present, stage.island_w, stage.supply_limit_w)
+        if seen != self._glanced:
+            self._glanced = seen
+            self.wake()
+
+    def _looped(self, event: Event) -> None:
+        fast, car, session = self._fast, self.car, self.session
+        if fast is None or car is None or session is None or not isinstance(event, StationLooped):
+            return
+        if isinstance(self.outlet, _Outlet):
+            fast.looped(session, self.outlet.secc, car, self.stage, self._measured)
 
     # the transcript
 
@@ -143,8 +198,8 @@ class Bay:
                 f"target {event.target_w:.1f} W ({event.binding}), {event.power_w:.1f} W, {event.voltage_v:.2f} V, "
                 f"{event.current_a:.3f} A, {event.soc_pct} %"
             )
-            if self.transcript.loop(self.clock.now(), self.evse, key, text):
-                self.changed()
+            self.transcript.loop(self.clock.now(), self.evse, key, text)
+            self._measured = event
         elif isinstance(event, SessionEnded):
             self.ends.append(event.reason)
             self.transcript.add(self.clock.now(), f"iso15118:{self.evse}", "session", f"ended: {event.reason}")

@@ -15,7 +15,9 @@ import time
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Executor
 from contextlib import AbstractAsyncContextManager, contextmanager
+from contextvars import Context
 from datetime import UTC, datetime
+from heapq import heappush
 from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple
 
 from protocols.ports import Clock
@@ -45,6 +47,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def __init__(self, speed: float | None = None) -> None:
         self._virtual_now = 0.0
         self._holds = 0
+        self._timers = 0
         self.speed = speed
         self.jumps = 0  # how often time moved: what a fast-forward saves, counted
         super().__init__(_JumpingSelector(self))
@@ -57,7 +60,17 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         return self._virtual_now
 
     def advance(self, seconds: float) -> None:
+        """Let time pass."""
         self._virtual_now += seconds
+        self.jumps += 1
+
+    def jump(self, seconds: float) -> None:
+        """Let time pass to the next timer: exactly to it, whatever was added up on the way."""
+        scheduled = getattr(self, "_scheduled", None)
+        when = self._virtual_now + seconds
+        if scheduled and abs(scheduled[0].when() - when) < 1e-6:
+            when = max(self._virtual_now, scheduled[0].when())
+        self._virtual_now = when
         self.jumps += 1
 
     @property
@@ -88,6 +101,18 @@ class VirtualLoop(asyncio.SelectorEventLoop):
             self._hold_for(future)
         return future
 
+    def call_at(
+        self, when: float, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
+    ) -> asyncio.TimerHandle:
+        """As any loop does, but timers of the same moment fire in the order in which they were set."""
+        self._check_closed()  # type: ignore[attr-defined]
+        self._timers += 1
+        timer = _OrderedTimer(when, callback, args, self, context)
+        timer.order = self._timers
+        heappush(self._scheduled, timer)  # type: ignore[attr-defined]
+        timer._scheduled = True  # type: ignore[attr-defined]
+        return timer
+
     def run_in_executor(self, executor: Executor | None, func: Callable[[*Ts], T], *args: *Ts) -> asyncio.Future[T]:
         future = super().run_in_executor(executor, func, *args)
         self._hold_for(future)
@@ -96,6 +121,18 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     async def shutdown_default_executor(self, *args: Any, **kwargs: Any) -> None:
         with self.hold():
             await super().shutdown_default_executor(*args, **kwargs)
+
+
+class _OrderedTimer(asyncio.TimerHandle):
+    """A timer that knows when it was set: a heap alone gives timers of one moment in any order."""
+
+    __slots__ = ("order",)
+    order: int
+
+    def __lt__(self, other: object) -> bool:
+        if isinstance(other, _OrderedTimer):
+            return (self.when(), self.order) < (other.when(), other.order)
+        return NotImplemented
 
 
 class _JumpingSelector(selectors.DefaultSelector):
@@ -119,12 +156,15 @@ class _JumpingSelector(selectors.DefaultSelector):
                 return super().select(None)
             raise Stalled("nothing is left to happen: every task waits, and no timer is set")
         if self._loop.speed is None:
-            self._loop.advance(timeout)
+            self._loop.jump(timeout)
             return ready
         began = time.monotonic()
         ready = super().select(timeout / self._loop.speed)
         passed = (time.monotonic() - began) * self._loop.speed
-        self._loop.advance(min(passed, timeout) if ready else timeout)
+        if ready:
+            self._loop.advance(min(passed, timeout))
+        else:
+            self._loop.jump(timeout)
         return ready
 
 

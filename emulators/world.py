@@ -95,6 +95,7 @@ class World:
     scenario: Scenario
     seed: int | None = None
     keep_transcript: bool = True
+    fast_forward: bool = False  # leave out charge loops that only repeat
     progress: Callable[[float], None] = lambda part: None
     stations: dict[str, Station] = field(default_factory=dict)
     bays: dict[str, Bay] = field(default_factory=dict)
@@ -174,6 +175,8 @@ class World:
             await clock.sleep(max(0.0, count * plan.step - clock.now()))
             now, wall = count * plan.step, clock.wall()
             balance = self.site.step(now, wall, plan.step)
+            for bay in self.bays.values():
+                bay.glance()
             self.record.step(balance)
             await self.facility.sense(balance, wall)
             if now - sampled >= plan.sample - 1e-6:
@@ -268,6 +271,7 @@ class World:
                     self.parts,
                     min(0.25, self.scenario.loop),
                     part.vehicle_link != "none",
+                    hurries=self.fast_forward,
                 )
                 bays.append(bay)
                 self.bays[evse] = bay
@@ -430,6 +434,8 @@ class World:
         self.transcript.add(self.clock.now(), "world", what, text)
 
     def _fault_told(self, what: str, fault: faults.Fault) -> None:
+        for bay in self.bays.values():
+            bay.wake()
         self._happened("fault", f"{fault.kind} {fault.target} {what}".replace("  ", " "))
 
 
@@ -483,6 +489,8 @@ async def live(make: Callable[[], World]) -> Outcome:
     began, cpu = time.perf_counter(), time.process_time()
     world = make()
     await world.run()
+    for stage in world.site.stages():
+        stage.advance(world.scenario.duration)
     record = world.record
     return Outcome(
         world.scenario,
@@ -505,14 +513,16 @@ def simulate(
     report: Path | None = None,
     progress: Callable[[float], None] = lambda part: None,
     keep_transcript: bool = True,
+    fast_forward: bool = False,
 ) -> Outcome:
     """Run a scenario (a file, or the name of one that is shipped) and judge it.
 
-    `speed` is virtual seconds per real second, None as fast as possible. `report` is a folder for `report.html`,
+    `speed` is virtual seconds per real second, None as fast as possible; `fast_forward` leaves out charge loops that
+    only repeat. `report` is a folder for `report.html`,
     `result.json` and `transcript.jsonl`. ScenarioError says what is wrong with the file.
     """
     plan = scenario if isinstance(scenario, Scenario) else scenarios.load(scenario)
-    outcome = run_virtual(live(lambda: World(plan, seed, keep_transcript, progress)), speed)
+    outcome = run_virtual(live(lambda: World(plan, seed, keep_transcript, fast_forward, progress)), speed)
     if report is not None:
         from emulators.scenarios.report import write
 

@@ -7,6 +7,7 @@ numbers. The car speaks no protocol here: `ev/session.py` does. Profiles are fil
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from emulators.battery import GENERIC_63, Pack, PackSpec
@@ -119,6 +120,7 @@ class Car:
         self.departure_at = departure_at  # s, monotonic time of the world; None: not planned
         self.contactors_closed = False
         self.coupled = False  # a power stage of this world moves the charge
+        self.metal: Callable[[float], None] | None = None  # brings that stage up to a time
         self.energy_in_wh = 0.0  # at the inlet
         self.energy_out_wh = 0.0
         self.aux_wh = 0.0
@@ -228,7 +230,9 @@ class Car:
         self._current_a = current_a
 
     def advance(self, now: float) -> None:
-        """Let the last current have flowed until now, unless a power stage of this world sees to it."""
+        """Let the last current have flowed until now; a power stage of this world does it by itself."""
+        if self.coupled and self.metal is not None:
+            self.metal(now)
         if not self.coupled and self._at is not None and now > self._at and self.contactors_closed:
             self.flow(self._current_a, now - self._at)
         self._at = now

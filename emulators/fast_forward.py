@@ -1,0 +1,139 @@
+"""Leaving out charge loops that would only repeat the one before: the same transcript at every change, in less time.
+
+After a turn of the loop the physics of this one car and converter is lived ahead on copies, until the car would tell
+something else or its charge moves by a per cent. Until then neither side needs to speak: the EVCC's next request and
+the SECC's patience are moved by whole loops. Whatever happens before (an order, a fault, a plug) calls `wake`: the next
+request then leaves at the moment at which it would have left anyway.
+
+This reaches into both engines' timers, which no host of theirs does in earnest; it is for emulation alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+from contextlib import AbstractAsyncContextManager
+
+from emulators.charger.power_stage import PowerStage
+from emulators.charger.secc import EvseSecc, Measured
+from emulators.ev.car import Car
+from emulators.ev.session import EvSession
+from protocols.iso15118.iso20.setpoint import DEPARTURE_MARGIN
+from protocols.iso15118.iso20.states import Step
+from protocols.ports import Clock
+
+FARTHEST_S = 300.0  # one look ahead
+EASY = 1e-6
+
+
+class WakeableClock:
+    """The world's clock for one session, whose present wait can be cut short."""
+
+    def __init__(self, base: Clock) -> None:
+        self._base = base
+        self._waiting: asyncio.Timeout | None = None
+
+    def now(self) -> float:
+        return self._base.now()
+
+    def wall(self) -> float:
+        return self._base.wall()
+
+    async def sleep(self, seconds: float) -> None:
+        await self._base.sleep(seconds)
+
+    def timeout_at(self, deadline: float | None) -> AbstractAsyncContextManager[object]:
+        self._waiting = asyncio.timeout_at(deadline)
+        return self._waiting
+
+    def wake_at(self, when: float) -> None:
+        """End the present wait at this time, if it is one."""
+        waiting = self._waiting
+        if waiting is not None and waiting.when() is not None:
+            try:
+                waiting.reschedule(when)
+            except RuntimeError:
+                self._waiting = None  # not entered, or over: the next wait asks the engine anew
+
+
+def likeness(car: Car, stage: PowerStage, now: float) -> tuple[object, ...]:
+    """What a turn of the loop would tell and decide, apart from what flows by itself (volts, amperes, watt-hours)."""
+    asked, limits = car.energy(), car.limits()
+    guard = False
+    leaves = car.departure_in_s(now)
+    if leaves is not None and asked.target_wh > 0:
+        high = min(limits.max_charge_w, stage.available_charge_w)
+        guard = asked.target_wh * 3600 / max(leaves, 1.0) >= DEPARTURE_MARGIN * high
+    return (
+        limits,
+        int(car.told_soc_pct),
+        round(car.told_soc_pct),
+        asked.minimum_wh > 0,
+        asked.v2x_minimum_wh >= 0,
+        asked.maximum_wh <= 0,
+        asked.v2x_maximum_wh <= 0,
+        guard,
+        stage._current_a == 0.0,
+        car.wants_to_end(),
+        car.told_soc_pct >= car.spec.max_soc_pct,
+    )
+
+
+class FastForward:
+    """For one bay while a session runs."""
+
+    def __init__(self, clock: WakeableClock, loop_s: float) -> None:
+        self.clock, self.loop_s = clock, loop_s
+        self.skipped = 0  # turns of the loop that were left out
+        self._due: float | None = None  # when the next request would have left
+
+    def looped(self, session: EvSession, secc: EvseSecc, car: Car, stage: PowerStage, last: Measured | None) -> None:
+        """A turn of the loop is over on both sides: how many may be left out?"""
+        self._due = None
+        ev, station = session.engine, secc.engine
+        if ev is None or station is None or last is None or ev._due is None or ev.step is not Step.CHARGE_LOOP:
+            return
+        quirks = car.spec.quirks
+        lively = quirks.renegotiates_every_s or quirks.late_frames_s or quirks.silent_after_s is not None
+        if last.binding is not None or lively or ev.session.stop is not None or ev.session.renegotiating:
+            return
+        if station._outgoing or ev._outgoing or ev._wanted is not None:
+            return
+        turns, at = self._ahead(car, stage, ev._due)
+        if turns <= 0:
+            return
+        self._due = ev._due
+        station._next_by += at - ev._due
+        ev._due = at
+        self.skipped += turns
+
+    def wake(self, session: EvSession | None) -> None:
+        """Something happened: speak at the next turn."""
+        due, self._due = self._due, None
+        ev = session.engine if session is not None else None
+        if due is None or ev is None or ev._due is None:
+            return
+        sooner, now = due, self.clock.now()
+        while sooner < now - EASY:  # by addition, as the engine itself would come there
+            sooner += self.loop_s
+        if sooner < ev._due - EASY:
+            self.skipped -= round((ev._due - sooner) / self.loop_s)
+            ev._due = sooner
+            self.clock.wake_at(sooner)
+
+    def _ahead(self, car: Car, stage: PowerStage, due: float) -> tuple[int, float]:
+        """How many requests from `due` on would tell what was told now, and when the first that would not is due."""
+        twin, metal = copy.copy(car), copy.copy(stage)
+        twin.pack, twin.pack.age = copy.copy(car.pack), copy.copy(car.pack.age)
+        twin.violations, twin.metal = [], None
+        metal.battery, metal.meter = twin, copy.copy(stage.meter)
+        told = likeness(twin, metal, self.clock.now())
+        turns, at, farthest = 0, due, int(FARTHEST_S / self.loop_s)
+        while turns < farthest:
+            before = metal._at
+            metal.advance(at)
+            if metal._at != before and likeness(twin, metal, at) != told:
+                break
+            turns += 1
+            at += self.loop_s
+        return turns, at
