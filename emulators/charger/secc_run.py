@@ -97,7 +97,12 @@ async def run(
     if interface is not None:
         offered = frozenset({Security.NONE if context is None else Security.TLS})
         responder = io.SdpResponder(interface, server.port, offered)
-        await responder.start()
+        try:
+            await responder.start()
+        except OSError as error:
+            print(f"v2x secc: can't answer SDP on {interface}: {error.strerror or error}", file=sys.stderr)
+            await server.close()
+            return 2
     reporter.record("Listening", {"address": address[0], "port": server.port, "tls": version.value})
     reporter.say(f"listening on [{address[0]}]:{server.port}, TLS {version.value}")
     try:

@@ -46,16 +46,24 @@ async def run(
     loops: int | None = None,
     loop_interval_s: float | None = None,
     evccid: str | None = None,
+    patience: float = 1.0,
     trace: bool = False,
     json: bool = False,
     out: TextIO | None = None,
 ) -> int:
-    """Run one car. `connect` is `[ADDR]:PORT`; else the charger is looked for on `interface`."""
+    """Run one car. `connect` is `[ADDR]:PORT`; else the charger is looked for on `interface`.
+
+    `patience` stretches the message timers for a charger that is known to be slow.
+    """
     reporter = Reporter(out or sys.stdout, json, _LINES)
     try:
         spec = _spec(profile, service, evccid)
         settings = car_settings(
-            car := Car(spec, soc_pct=soc_pct), controls=(_control(control),), tls=tls_version != "none", trace=trace
+            car := Car(spec, soc_pct=soc_pct),
+            controls=(_control(control),),
+            tls=tls_version != "none",
+            trace=trace,
+            patience=patience,
         )
         if loop_interval_s is not None:
             settings = replace(settings, loop_interval=loop_interval_s)
@@ -162,7 +170,9 @@ _LINES = {
     events.SessionOpened: lambda e: (
         f"session {e.session_id.hex().upper()} at {e.evse_id}{' (resumed)' if e.resumed else ''}"
     ),
-    events.ServiceAgreed: lambda e: f"service {e.choice.service.name}, {e.choice.parameters.control.name.lower()} control",
+    events.ServiceAgreed: lambda e: (
+        f"service {e.choice.service.name}, {e.choice.parameters.control.name.lower()} control"
+    ),
     events.PowerStarted: lambda e: "power on",
     events.StationLooped: _looped,
     events.Notified: lambda e: f"the charger asks: {e.notification} within {e.within_s} s",

@@ -218,12 +218,12 @@ class Evcc:
             offer = app_protocol.request(self._protocols())
             self.session = replace(self.session, offered_protocols=offer)
             self._send(app_protocol.encode(offer), offer)
-            self._awaited, self._answer_by = "supportedAppProtocolReq", now + app_protocol.ANSWER_TIMEOUT
+            self._awaited, self._answer_by = "supportedAppProtocolReq", now + app_protocol.ANSWER_TIMEOUT * self.settings.patience
             return
         self.step = self._divert(self.step)
         request = build(self.session, self._desk(now))
         self._awaited = type(request).__name__
-        self._answer_by = now + timers.message_timeout(self._awaited)
+        self._answer_by = now + timers.message_timeout(self._awaited) * self.settings.patience
         self._send(messages.encode(request), request)
 
     def _send_beside(self, now: float) -> None:
@@ -233,7 +233,7 @@ class Evcc:
             return
         desk = replace(self._desk(now), step=Step.SCHEDULE_AGAIN)
         request = build(self.session, desk)
-        self._stream_by = now + timers.message_timeout("ScheduleExchangeReq")
+        self._stream_by = now + timers.message_timeout("ScheduleExchangeReq") * self.settings.patience
         self._send(messages.encode(request, PayloadType.ISO20_SCHEDULE_STREAM), request)
 
     def _protocols(self) -> list[app_protocol.Protocol]:

@@ -39,6 +39,7 @@ class EvccSettings:
     welding_polls: int = 1  # 0: no welding detection
     safe_voltage_v: float = 60.0  # welding detection goes on until below, at most `welding_polls` times
     discharge_first: bool = False  # scheduled control: where a schedule allows both
+    patience: float = 1.0  # message timers times this; more than 1 only for a peer known to be slow
     guard_s: float = 3.0  # how long the current may be outside the car's limits before it leaves
     meter_every: int = 1  # ask for the meter in every n-th loop; 0 never
     tls: bool = False

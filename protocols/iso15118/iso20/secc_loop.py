@@ -273,7 +273,9 @@ def _watch_profile(session: Session, desk: Desk, car: CarTurn, actual_w: float) 
     if session.agreed.is_dynamic or profile is None or desk.state is not State.CHARGE_LOOP:
         return session, ResponseCode.OK
     planned = profile.power_at(desk.wall_s)
-    low, high = min(planned or 0.0, 0.0), max(planned or 0.0, 0.0)
+    if planned is None:
+        return session, ResponseCode.OK  # the profile says nothing about now
+    low, high = min(planned, 0.0), max(planned, 0.0)
     slack = desk.settings.profile_slack_w
     if low - slack <= actual_w <= high + slack:
         return (replace(session, violations=0) if session.violations else session), ResponseCode.OK
