@@ -154,11 +154,11 @@ class Station:
         self.link: Link | None = None
         self.accepted = False
         self.pending = False
-        self.offline_since: float | None = clock.wall()
+        self.offline_since: float | None = None
         self.booted = False
         self.boot_reason = "PowerUp"
         self.heartbeat_s = 300.0
-        self.clock_offset = -clock.wall() if self.quirks.clock_at_epoch else 0.0
+        self.clock_offset = 0.0
         self.stopping = False
         self.ended = asyncio.Event()
         self.refused: list[str] = []  # why profiles were refused, with requirement ids: for tests and people
@@ -201,6 +201,9 @@ class Station:
 
     async def run(self) -> None:
         """Connect, boot, charge, and connect again, until `stop` is called."""
+        if self.quirks.clock_at_epoch:
+            self.clock_offset = -self.clock.wall()
+        self.offline_since = self.wall()
         life = asyncio.get_running_loop().create_task(self._live())
         try:
             await self._stay_connected()

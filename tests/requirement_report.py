@@ -1,0 +1,150 @@
+"""Writes `docs/ocpp-coverage.md` from a run: each requirement with its verdict, each message with who takes it.
+
+The page is written when a run has seen every requirement that is said to be covered, so that a partial run leaves it
+alone. It holds no dates: the same verdicts give the same page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+
+from tests.requirement_catalogue import ASKED, NOT_COVERED
+
+PAGE = Path(__file__).resolve().parent.parent / "docs" / "ocpp-coverage.md"
+HEAD = """\
+# What of OCPP is covered
+
+Written by the test run (`make test`); do not edit. A requirement is *proved* when a test that carries its id drives it
+over the wire, between the gateway's CSMS and the emulated station, and passes. Wording is ours; the ids are those of
+OCPP 2.1 edition 1 part 2 and its errata of 2025-09.
+
+"""
+NOT_HERE = """\
+## Not covered
+
+| what | why |
+|---|---|
+"""
+GAPS = (
+    ("`NotifyChargingLimit.isDynamic` (Q06.FR.11)", "the schema of edition 1 has no such member"),
+    (
+        "ISO 15118 Plug & Charge over OCPP (M01-M06, C07), `Get15118EVCertificate`",
+        "NotSupported; contract certificates are answered NoCertificateAvailable, no OCSP responder is asked",
+    ),
+    ("tariffs and cost (block I), web payment, settlement, VAT numbers", "NotSupported"),
+    ("battery swap (block S)", "NotSupported"),
+    ("periodic event streams (N11-N15)", "`OpenPeriodicEventStream` is NotSupported; a SEND is validated, not used"),
+    (
+        "the emulated station: messages named below under *Neither takes* or only by the gateway",
+        "NotSupported; the gateway passes such calls on to stations that can, and takes what they report",
+    ),
+    ("RFC 7692 compression", "off by default for its memory (`CsmsSettings.compression`); part 4, 3.4 asks for it"),
+    ("signed messages (part 4, chapter 7)", "not implemented"),
+)
+
+
+class Report:
+    """Gathers verdicts of one run."""
+
+    def __init__(self) -> None:
+        self.verdicts: dict[str, set[str]] = {}
+
+    @pytest.hookimpl
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.when != "call" and report.outcome == "passed":
+            return
+        for name, value in report.user_properties:
+            if name == "requirement":
+                self.verdicts.setdefault(str(value), set()).add(report.outcome)
+
+    @pytest.hookimpl
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        if hasattr(session.config, "workerinput"):
+            return
+        if set(ASKED) - set(NOT_COVERED) <= set(self.verdicts):
+            text = page(self.verdicts)
+            if not PAGE.exists() or PAGE.read_text("utf-8") != text:
+                PAGE.parent.mkdir(exist_ok=True)
+                PAGE.write_text(text, "utf-8")
+
+
+def page(verdicts: dict[str, set[str]]) -> str:
+    """The whole page."""
+    lines = [HEAD]
+    proved = sum(1 for one in ASKED if verdicts.get(one) == {"passed"})
+    lines.append(f"{proved} of {len(ASKED)} requirements are proved, {len(NOT_COVERED)} are not covered.\n\n")
+    for block, title in BLOCKS.items():
+        lines.append(f"## {title}\n\n| id | whose | asks | verdict |\n|---|---|---|---|\n")
+        for name, (whose, words) in ASKED.items():
+            if name.startswith(block):
+                lines.append(f"| {name} | {whose} | {words} | {_verdict(name, verdicts)} |\n")
+        lines.append("\n")
+    lines.append(_messages())
+    lines.append(NOT_HERE)
+    lines += [f"| {what} | {why} |\n" for what, why in GAPS]
+    return "".join(lines)
+
+
+BLOCKS = {
+    "K28": "K28 Dynamic profiles from the CSMS",
+    "K29": "K29 Dynamic profiles from an external system",
+    "K01": "K01 Offline validity and operation modes (what Q11 and Q12 point to)",
+    "V2X": "Q General",
+    "Q01": "Q01 V2X authorisation",
+    "Q02": "Q02 Charging only before V2X",
+    "Q03": "Q03 Set-points in a schedule (Q04 adds none of its own)",
+    "Q05": "Q05 External control granted by the CSMS",
+    "Q06": "Q06 External control by an external system",
+    "Q07": "Q07 Central frequency support",
+    "Q08": "Q08 Local frequency support",
+    "Q09": "Q09 Local load balancing",
+    "Q10": "Q10 Idle",
+    "R01": "R01 DER control in the EVSE",
+    "R02": "R02 DER control in the EV",
+    "R03": "R03 Hybrid DER control",
+    "R04": "R04 Configure DER control",
+    "R05": "R05 Report a DER event",
+}
+
+
+def _verdict(name: str, verdicts: dict[str, set[str]]) -> str:
+    if name in NOT_COVERED:
+        return f"not covered: {NOT_COVERED[name]}"
+    outcomes = verdicts.get(name, set())
+    return "proved" if outcomes == {"passed"} else "**broken**" if "failed" in outcomes else "not run"
+
+
+def _messages() -> str:
+    from emulators.charger.build import build, car_outlet
+    from emulators.charger.station import StationConfig
+    from emulators.clock import VirtualClock
+    from gateway.csms.server import HANDLERS
+    from protocols.ocpp import schema
+    from protocols.ocpp.schema import Version
+    from protocols.ports import TextWire
+
+    async def nowhere(_: Version) -> TextWire:
+        raise ConnectionError
+
+    lines = [
+        "## Messages\n\nWhat each end takes; the rest of a version is refused with NotSupported, never accepted.\n\n"
+    ]
+    for version in Version:
+        station = build(StationConfig(version=version), [car_outlet()], VirtualClock(), nowhere)
+        ours, theirs = set(HANDLERS[version]), set(station.dialect.handlers())
+        rest = schema.actions(version) - ours - theirs
+        lines.append(f"### OCPP {version.number}\n\n")
+        lines.append(f"* The gateway takes: {_names(ours)}.\n")
+        lines.append(f"* The emulated station takes: {_names(theirs)}.\n")
+        lines.append(f"* Neither takes: {_names(rest)}.\n")
+        lines.append(
+            "* The gateway passes every call of the version on to a station (`POST /admin/v1/stations/{id}/call`).\n\n"
+        )
+    return "".join(lines)
+
+
+def _names(names: Iterable[str]) -> str:
+    return ", ".join(sorted(names)) or "nothing"
