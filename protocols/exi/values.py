@@ -90,11 +90,14 @@ def fit_integer(simple: Simple, value: Any) -> int:
 
 def fit_length(simple: Simple, length: int, unit: str) -> None:
     """Unfit if a length is outside the limits."""
-    if length < (simple.low or 0):
-        what = "exactly" if simple.low == simple.high else "at least"
-        raise Unfit(f"has {length} {unit}, {what} {simple.low} are needed")
-    if simple.high is not None and length > simple.high:
-        raise Unfit(f"has {length} {unit}, at most {simple.high} are allowed")
+    low, high = simple.low or 0, simple.high
+    if low <= length and (high is None or length <= high):
+        return
+    if low == high:
+        raise Unfit(f"has {length} {unit}, exactly {low} are needed")
+    if length < low:
+        raise Unfit(f"has {length} {unit}, at least {low} are needed")
+    raise Unfit(f"has {length} {unit}, at most {high} are allowed")
 
 
 # ---------------------------------------------------------------------------------------- a maker of bits for each kind

@@ -13,15 +13,16 @@ from protocols.iso15118.codecs import DIN, ISO2, ISO20_AC, ISO20_COMMON, ISO20_D
 from tests.protocols.exi.xsd import Name, Xsd, canonical
 
 SIGNATURE = "xmldsig-core-schema.xsd"
+PARTS = ("Def", "Header", "Body", "DataTypes")
 SETS = {
     "sap": (SAP, ("V2G_CI_AppProtocol.xsd",)),
-    "din": (DIN, (*(f"din_spec/V2G_CI_Msg{part}.xsd" for part in ("Def", "Header", "Body", "DataTypes")), SIGNATURE)),
+    "din": (DIN, (*(f"din_spec/V2G_CI_Msg{part}.xsd" for part in PARTS), SIGNATURE)),
     "iso2": (
         ISO2,
-        (*(f"iso15118_2/V2G_CI_Msg{part}.xsd" for part in ("Def", "Header", "Body", "DataTypes")), SIGNATURE),
+        (*(f"iso15118_2/V2G_CI_Msg{part}.xsd" for part in PARTS), SIGNATURE),
     ),
     **{
-        f"iso20-{part}": (codec, tuple(f"iso15118_20/V2G_CI_{file}.xsd" for file in files) + (SIGNATURE,))
+        f"iso20-{part}": (codec, (*(f"iso15118_20/V2G_CI_{file}.xsd" for file in files), SIGNATURE))
         for part, codec, files in (
             ("common", ISO20_COMMON, ("CommonMessages", "CommonTypes")),
             ("dc", ISO20_DC, ("DC", "CommonTypes")),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import json
 import pickle
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -14,9 +16,10 @@ from hypothesis import strategies as st
 from protocols.errors import RemoteProtocolError
 from protocols.exi.codec import Codec
 from protocols.exi.explain import explain
-from protocols.exi.schema import declaration
+from protocols.exi.fragment import FragmentCodec
+from protocols.exi.schema import Simple, declaration
 from protocols.iso15118.codecs import BY_NAME, DIN, ISO2, ISO20_AC, ISO20_COMMON, ISO20_DC, SAP, XMLDSIG_FRAGMENT
-from tests.protocols.exi.strategies import UNREADABLE, messages
+from tests.protocols.exi.strategies import UNREADABLE, messages, values
 
 SIGNATURES = "http://www.w3.org/2000/09/xmldsig#"
 
@@ -63,10 +66,29 @@ def test_an_explanation_covers_every_bit_once(codec: Codec, data: st.DataObject)
     steps = list(explain(codec, written))
     assert not any(step.fault for step in steps)
     assert steps[0].bit == 0
-    for step, following in zip(steps, steps[1:], strict=False):
+    for step, following in pairwise(steps):
         assert step.bit < following.bit
         if "..." not in step.bits:
             assert step.bit + len(step.bits.replace(" ", "")) == following.bit
+
+
+@settings(max_examples=60)
+@given(data=st.data())
+def test_fragments_read_the_same(data: st.DataObject) -> None:
+    codec = data.draw(st.sampled_from([c for c in BY_NAME.values() if isinstance(c, FragmentCodec)]))
+    root = data.draw(st.sampled_from([r for r in codec.roots if r.qname.local not in UNREADABLE]))
+    kind = data.draw(st.sampled_from(root.types))
+    if isinstance(kind, Simple):
+        message = data.draw(values(kind))
+    elif declaration(kind).abstract:
+        return
+    else:
+        message = data.draw(messages(codec.schema, kind))
+    written = codec.encode(message, element=root.qname.local)
+    assert codec.decode_element(written, lenient=False) == (root.qname.local, message)
+    assert not any(step.fault for step in explain(codec, written))
+    plain = json.loads(json.dumps(codec.to_plain(message, root.qname.local)))
+    assert codec.from_plain(plain) == (root.qname.local, message)
 
 
 @settings(max_examples=150)
@@ -90,12 +112,8 @@ def test_flipped_bits_are_a_message_or_one_error(data: st.DataObject) -> None:
     written = bytearray(codec.encode(data.draw(messages(codec.schema, cls))))
     for bit in data.draw(st.lists(st.integers(8, 8 * len(written) - 1), min_size=1, max_size=4)):
         written[bit >> 3] ^= 128 >> (bit & 7)
-    try:
-        message = codec.decode(bytes(written))
-    except RemoteProtocolError as error:
-        assert "bit" in str(error)
-    else:
-        codec.encode(message)
+    with contextlib.suppress(RemoteProtocolError):
+        codec.encode(codec.decode(bytes(written)))
 
 
 @settings(max_examples=30)
