@@ -62,6 +62,7 @@ class StationConfig:
     dc: bool = True
     modes: tuple[str, ...] = MODES
     answer_within_s: float = 30.0
+    tick_s: float = TICK_S  # between two looks at profiles and meters while nothing wakes it
     seed: int = 0
 
 
@@ -552,7 +553,7 @@ class Station:
         """Seconds until something can change by itself: profiles and DER controls turn on time, not on the tick."""
         wall, turns = self.wall(), [self.controls.next_turn(self.wall())]
         turns += [self.profiles.next_change(wall, self.circumstances(e)) for e in self.evses.values() if e.transaction]
-        return max(1e-3, min([TICK_S, *(turn - wall for turn in turns if turn is not None)]))
+        return max(1e-3, min([self.config.tick_s, *(turn - wall for turn in turns if turn is not None)]))
 
     def step(self) -> None:
         """Decide and measure once."""
