@@ -273,7 +273,6 @@ def mqtt_settings(config: Config) -> MqttSettings:
         takes_site_commands=mqtt.site_commands,
         broker_grace_s=mqtt.broker_grace_s,
         homeassistant=mqtt.homeassistant,
-        mirror=bool(mqtt.mirror),
     )
 
 

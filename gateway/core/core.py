@@ -70,6 +70,7 @@ class Core:
         self._stopping = False
         self._tasks: asyncio.TaskGroup | None = None
         self._freshness: dict[InputKind, Freshness] = {}
+        self._governing: dict[str, asyncio.Task[None]] = {}
         self._links: dict[str, StationConnected | StationLost] = {}
         self.board.spawn_place = self._govern
         journal.on_trouble = self._journal_trouble
@@ -158,6 +159,20 @@ class Core:
         board.changed(None)
         board.wake_all()
         return None
+
+    def forget(self, station: str) -> None:
+        """A station was removed for good: its EVSEs go, and with them what was retained about them."""
+        board = self.board
+        for place in [one for one in board.places.values() if one.evse.station == station]:
+            reason = because(Code.UNKNOWN_EVSE, f"The station of {place.name} was removed.")
+            if place.holding is not None:
+                self.endings.leave(place, reason, failed=True)
+            del board.places[place.name]
+            governing = self._governing.pop(place.name, None)
+            if governing is not None:
+                governing.cancel()
+            board.changed(place.name)
+        self._links.pop(station, None)
 
     def end_channel(self, channel: Channel, reason: Reason) -> None:
         """A way by which commands came is gone: leased commands that came through it end, power goes to 0 W."""
@@ -300,7 +315,8 @@ class Core:
 
     def _govern(self, place: Place) -> None:
         if self._tasks is not None and self.ready.is_set():
-            self._tasks.create_task(Governor(self.board, self.endings, place).run(), name=f"governor {place.name}")
+            governor = Governor(self.board, self.endings, place)
+            self._governing[place.name] = self._tasks.create_task(governor.run(), name=f"governor {place.name}")
 
     async def _keep_house(self) -> None:
         """Old rows go, inputs that fall silent are told; once a second, and once an hour."""

@@ -22,6 +22,7 @@ from gateway.model.result import Result, Status
 from gateway.store.ports import StoreError
 
 TOLD_AGAIN = 10_000
+UNKNOWN = f'"code":"{Code.UNKNOWN_EVSE.value}"'
 
 
 async def recover(board: Board, desk: Desk, endings: Endings, orders: Orders) -> None:
@@ -31,6 +32,8 @@ async def recover(board: Board, desk: Desk, endings: Endings, orders: Orders) ->
     for stored in reversed(recent):
         if latest := stored.final or stored.first:
             desk.known.put(stored.id, stored.fingerprint, latest)
+            if stored.evse is not None and UNKNOWN not in latest:
+                board.place(stored.evse)  # until its station is back it is offline, not unknown
     desk.known.complete = len(recent) < board.settings.known_ids
     for stored in await store.undelivered(TOLD_AGAIN):
         _tell_again(board, stored)

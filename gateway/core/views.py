@@ -9,7 +9,7 @@ from gateway.core.holding import Holding
 from gateway.core.place import Place
 from gateway.model.event import PlugState, PowerLimits
 from gateway.model.reason import because
-from gateway.model.site import InputKind
+from gateway.model.site import Grid, InputKind
 from gateway.model.state import (
     CommandState,
     Connection,
@@ -131,6 +131,7 @@ def site_state(board: Board) -> SiteState:
         if site.policy.export_limit_w is not None:
             discharge_w = min(discharge_w, max(0.0, site.policy.export_limit_w + base))
     holding = board.site_holding
+    grid = site.inputs.fresh(Grid, now)
     return SiteState(
         site=site.policy.site,
         gateway=board.settings.gateway_id,
@@ -138,6 +139,7 @@ def site_state(board: Board) -> SiteState:
         emergency_stop=site.emergency_stop is not None,
         backup=site.backup,
         islanded=site.islanded,
+        grid_present=grid.present if grid is not None else None,
         import_limit_w=site.policy.import_limit_w,
         export_limit_w=site.policy.export_limit_w,
         peak_limit_w=site.peak_limit_w,

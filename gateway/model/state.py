@@ -167,6 +167,7 @@ class SiteState(Message):
     emergency_stop: bool
     backup: bool
     islanded: bool
+    grid_present: bool | None = Field(default=None, description="as the facility tells it; null while not known")
     import_limit_w: float | None = None
     export_limit_w: float | None = None
     peak_limit_w: float | None = None

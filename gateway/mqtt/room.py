@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import logging
 import random
 from dataclasses import dataclass
@@ -17,7 +18,8 @@ from gateway.core import Channel, Core, Submission
 from gateway.model.journal import Phase, ReplyTo
 from gateway.model.reason import Code, because
 from gateway.model.result import Result
-from gateway.model.state import EventMessage, GatewayStatus
+from gateway.model.state import EventMessage, EvseState, GatewayStatus
+from gateway.mqtt import discovery, mirror
 from gateway.mqtt.bus import Acknowledging, Connect
 from gateway.mqtt.outbox import Outbox, Parcel
 from gateway.mqtt.topics import Heard, Kind, Topics
@@ -41,7 +43,6 @@ class MqttSettings:
     takes_site_commands: bool = True
     broker_grace_s: float = 30.0
     homeassistant: str = "device"  # device | components | off
-    mirror: bool = False
 
 
 class MqttRoom:
@@ -61,9 +62,11 @@ class MqttRoom:
         self._news = asyncio.Event()  # events or dirty states
         self._dirty: dict[str | None, None] = {}
         self._others: dict[str, frozenset[str]] = {}  # gateways that are online here, and their EVSEs
+        self._retained: dict[str, dict[str, bytes]] = {}  # by EVSE: discovery and mirror, as last sent on this link
         self._status: GatewayStatus | None = None
         self._since = clock.wall()
         self._seq = 0
+        self._mirrored = 0
         self._lost_at: float | None = None
         self._gate = asyncio.Semaphore(TAKEN_AT_ONCE)
         self._taking: set[asyncio.Task[None]] = set()
@@ -82,6 +85,9 @@ class MqttRoom:
             messages.append(
                 BusMessage(reply.topic, text, qos=1, correlation_data=reply.correlation_data, user_properties=user)
             )
+        if self._topics.mirror and result.evse is not None:
+            mirrored = f"{self._topics.mirror}/{result.evse}/result"
+            messages.append(BusMessage(mirrored, mirror.answer(result).encode(), qos=1, retain=True))
         self.outbox.put(Parcel(tuple(messages), result.id, phase))
 
     def event(self, event: EventMessage) -> None:
@@ -138,9 +144,10 @@ class MqttRoom:
     async def _serve(self, bus: Bus) -> None:
         self._lost_at = None
         self._others.clear()
+        self._retained.clear()
         settings = self._settings
-        discovery = settings.homeassistant != "off"
-        for topic_filter in self._topics.filters(site_commands=settings.takes_site_commands, discovery=discovery):
+        finds = settings.homeassistant != "off"
+        for topic_filter in self._topics.filters(site_commands=settings.takes_site_commands, discovery=finds):
             await bus.subscribe(topic_filter, qos=1)
         self._status = None
         self._dirty = dict.fromkeys([*self._core.evses(), None])
@@ -177,7 +184,7 @@ class MqttRoom:
     async def _read(self, bus: Bus) -> None:
         async for message in bus.messages():
             heard = self._topics.parse(message.topic)
-            if heard.kind in (Kind.EVSE_COMMAND, Kind.SITE_COMMAND):
+            if heard.kind in (Kind.EVSE_COMMAND, Kind.SITE_COMMAND, Kind.MIRROR):
                 await self._gate.acquire()
                 task = asyncio.get_running_loop().create_task(self._take_command(bus, heard, message))
                 self._taking.add(task)  # not a child of the link: a command being taken outlives it
@@ -188,7 +195,16 @@ class MqttRoom:
         raise ConnectionError("the broker closed the link")
 
     async def _take_command(self, bus: Bus, heard: Heard, message: BusMessage) -> None:
-        evse = heard.name if heard.kind is Kind.EVSE_COMMAND else None
+        evse = None if heard.kind is Kind.SITE_COMMAND else heard.name
+        verb, payload = heard.verb, message.payload
+        if heard.kind is Kind.MIRROR:
+            self._mirrored += 1
+            meant = mirror.command(verb, payload, f"{self._since:.0f}-{self._mirrored}")
+            if meant is None:
+                self._count("ignored")
+                _acknowledge(bus, message)
+                return
+            verb, payload = meant
         if message.retain and not message.payload:  # somebody takes a retained message back
             _acknowledge(bus, message)
             return
@@ -199,7 +215,7 @@ class MqttRoom:
         reply = None
         if message.response_topic is not None:
             reply = ReplyTo(message.response_topic, message.correlation_data)
-        await self._core.submit(Submission(evse, heard.verb, message.payload, Channel.MQTT, message.retain, reply))
+        await self._core.submit(Submission(evse, verb, payload, Channel.MQTT, message.retain, reply))
         _acknowledge(bus, message)
 
     def _taken(self, task: asyncio.Task[None]) -> None:
@@ -224,6 +240,7 @@ class MqttRoom:
             case Kind.GATEWAY_STATUS if heard.name != self._topics.gateway:
                 self._note_other(heard.name, message.payload)
             case Kind.HOMEASSISTANT if message.payload == b"online":
+                self._retained.clear()  # it has been restarted: tell it all again
                 self._dirty.update(dict.fromkeys(self._core.evses()))
                 self._news.set()
             case _:
@@ -262,9 +279,37 @@ class MqttRoom:
             await self._clock.sleep(STATE_EVERY_S)
 
     async def _say_state(self, bus: Bus, evse: str | None) -> None:
-        state = self._core.site_state() if evse is None else self._core.state(evse)
-        payload = state.model_dump_json().encode() if state is not None else b""
-        await bus.publish(BusMessage(self._topics.of(evse, "state"), payload, qos=1, retain=True))
+        topic = self._topics.of(evse, "state")
+        if evse is None:
+            await self._retain(bus, topic, self._core.site_state().model_dump_json().encode())
+            return
+        state = self._core.state(evse)
+        if state is None:
+            await self._forget(bus, evse)
+            return
+        await self._retain(bus, topic, state.model_dump_json().encode())
+        await self._say_discovery(bus, state)
+        if self._topics.mirror:
+            for name, text in mirror.scalars(state).items():
+                await self._retain_change(bus, f"{self._topics.mirror}/{evse}/{name}", text.encode(), evse)
+
+    async def _say_discovery(self, bus: Bus, state: EvseState) -> None:
+        """What Home Assistant needs, when it is new or another than before."""
+        for topic, payload in discovery.messages(self._topics, state, self._settings.homeassistant).items():
+            await self._retain_change(bus, topic, json.dumps(payload).encode(), state.evse)
+
+    async def _retain_change(self, bus: Bus, topic: str, payload: bytes, evse: str) -> None:
+        if self._retained.setdefault(evse, {}).get(topic) != payload:
+            await self._retain(bus, topic, payload)
+            self._retained[evse][topic] = payload
+
+    async def _forget(self, bus: Bus, evse: str) -> None:
+        """An EVSE that is no more leaves nothing behind at the broker."""
+        for topic in [self._topics.evse(evse, "state"), *self._retained.pop(evse, {})]:
+            await self._retain(bus, topic, b"")
+
+    async def _retain(self, bus: Bus, topic: str, payload: bytes) -> None:
+        await bus.publish(BusMessage(topic, payload, qos=1, retain=True))
 
     async def _tell_telemetry(self, bus: Bus) -> None:
         while True:

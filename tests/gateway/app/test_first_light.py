@@ -43,7 +43,9 @@ async def discharge(port: int, url: str, five: bool) -> None:
     async with facility(port, five) as client, home(url) as (_, stations):
         await client.until("gateway/gw1/status", state="online")
         await client.until("evse/CP1-1/state", session_state="in_session")
-        await client.send("evse/CP1-1/cmd/discharge", {"id": "a", "power_w": 5000, "lease_s": 5}, response="facility/answer")
+        await client.send(
+            "evse/CP1-1/cmd/discharge", {"id": "a", "power_w": 5000, "lease_s": 5}, response="facility/answer"
+        )
         first = await client.until("evse/CP1-1/result", id="a", status="accepted")
         assert (first["effective_w"], first["binding"]) == (-5000, "command")
         final = await client.until("evse/CP1-1/result", id="a", status="achieved")

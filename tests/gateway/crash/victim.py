@@ -25,7 +25,18 @@ from gateway.mqtt.bus import Connector, MqttBus
 from protocols.ports import Bus, BusMessage, Clock
 from tests.gateway.crash.stations import GatewaySide
 
-JOURNAL_STEPS = ("received", "validated", "journalled", "bound", "first", "set", "confirmed", "metered", "final", "ended")
+JOURNAL_STEPS = (
+    "received",
+    "validated",
+    "journalled",
+    "bound",
+    "first",
+    "set",
+    "confirmed",
+    "metered",
+    "final",
+    "ended",
+)
 STEPS = (*JOURNAL_STEPS, "delivered", "station", "publish_first", "publish_final", "take")
 MOMENTS = tuple(f"{when} {step}" for step in STEPS for when in ("before", "after"))
 
@@ -52,6 +63,7 @@ async def _run(orders: Orders) -> None:
             "site": {"id": orders.site, "ramp_w_per_s": 10_000},
             "mqtt": {"url": f"mqtt://127.0.0.1:{orders.broker}", "session_expiry_s": 60, "telemetry_s": 5},
             "store": {"url": orders.database},
+            "stations": [{"id": "CP1"}],
         }
     )
     death = Death(orders.moment)

@@ -16,7 +16,9 @@ def test_a_moment_survives_being_written_and_read_as_often_as_you_like(wall: flo
     assert abs(parse_moment(text) - wall) < 0.00051
 
 
-@pytest.mark.parametrize("value", ["2026-01-31T12:00:00", "yesterday", "", 12, 1.7e12, True, None, [], float("nan"), float("inf")])
+@pytest.mark.parametrize(
+    "value", ["2026-01-31T12:00:00", "yesterday", "", 12, 1.7e12, True, None, [], float("nan"), float("inf")]
+)
 def test_what_is_no_moment_is_refused(value: object) -> None:
     with pytest.raises(ValueError, match="must"):
         parse_moment(value)

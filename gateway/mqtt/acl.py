@@ -1,0 +1,82 @@
+"""The broker's access list, from the site's users: who may read, who may command which EVSE, who may command the site.
+
+For Mosquitto's `acl_file`. Users are those the broker authenticates (password file, or the common name of a client
+certificate with `use_identity_as_username`). What is not granted is denied. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from gateway.model.site import InputKind
+from gateway.mqtt.topics import Topics
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """Somebody at the broker. `None` for a list means all."""
+
+    name: str
+    read: Sequence[str] | None = None
+    command: Sequence[str] | None = ()
+    site: bool = False
+    inputs: Sequence[InputKind] | None = ()
+    gateway: bool = False
+    homeassistant: bool = False
+
+
+def acl(topics: Topics, users: Iterable[User]) -> str:
+    """The file's text."""
+    root = topics.root
+    lines = [
+        f"# Who may do what at the site {topics.site}, for Mosquitto: acl_file <this file>",
+        "# Written by `v2x mqtt-acl`; write it anew when users change.",
+    ]
+    for user in users:
+        lines += ["", f"user {user.name}", *(_gateway(topics) if user.gateway else _facility(topics, user))]
+        lines.append(
+            f"topic readwrite {root}/reply/{user.name}/#" if not user.gateway else f"topic write {root}/reply/#"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def _gateway(topics: Topics) -> list[str]:
+    root, prefix = topics.root, topics.homeassistant
+    lines = [
+        f"topic read {root}/evse/+/cmd/+",
+        f"topic read {root}/site/cmd/+",
+        f"topic read {root}/site/input/+",
+        f"topic readwrite {root}/gateway/+/status",
+        *[f"topic write {root}/evse/+/{leaf}" for leaf in ("state", "telemetry", "event", "result")],
+        *[f"topic write {root}/site/{leaf}" for leaf in ("state", "telemetry", "event", "result")],
+        f"topic read {prefix}/status",
+        f"topic write {prefix}/device/+/config",
+        f"topic write {prefix}/+/+/+/config",
+    ]
+    if topics.mirror:
+        lines += [f"topic write {topics.mirror}/#", f"topic read {topics.mirror}/+/+/set"]
+    return lines
+
+
+def _facility(topics: Topics, user: User) -> list[str]:
+    root = topics.root
+    lines = [f"topic read {root}/gateway/+/status"]
+    for evse in ["+"] if user.read is None else user.read:
+        lines += [f"topic read {root}/evse/{evse}/{leaf}" for leaf in ("state", "telemetry", "event", "result")]
+    lines += [f"topic read {root}/site/{leaf}" for leaf in ("state", "telemetry", "event", "result")]
+    lines += [f"topic write {root}/evse/{evse}/cmd/+" for evse in (["+"] if user.command is None else user.command)]
+    if user.site:
+        lines.append(f"topic write {root}/site/cmd/+")
+    kinds = list(InputKind) if user.inputs is None else user.inputs
+    lines += [f"topic write {root}/site/input/{InputKind(kind).value}" for kind in kinds]
+    if user.homeassistant:
+        prefix = topics.homeassistant
+        lines += [f"topic readwrite {prefix}/status", f"topic read {prefix}/#"]
+    if topics.mirror:
+        lines.append(f"topic read {topics.mirror}/#")
+        if user.command is None:
+            lines.append(f"topic write {topics.mirror}/+/+/set")
+        else:
+            lines += [f"topic write {topics.mirror}/{evse}/+/set" for evse in user.command]
+    return lines

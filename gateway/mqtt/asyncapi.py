@@ -1,0 +1,199 @@
+"""The contract as an AsyncAPI 3 document, drawn from the models that read and write the messages.
+
+`document()` is what `v2x asyncapi` prints; the tests hold every message on the wire against it. Seen from the gateway:
+`receive` is what others send to it. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from gateway import __version__
+from gateway.model.command import EVSE_VERBS, KEPT_FOR_S, MAX_BYTES, SITE_VERBS
+from gateway.model.result import Result
+from gateway.model.site import INPUTS
+from gateway.model.state import EventMessage, EvseState, GatewayStatus, SiteState, SiteTelemetry, Telemetry
+from gateway.mqtt.topics import VERSION
+
+BINDING = "0.2.0"
+PARAMETERS = {
+    "site": "name of the site, `site.id` of the gateway's configuration",
+    "gateway": "name of the gateway, `mqtt.gateway_id`",
+    "evse": "name of the EVSE: the station's id, a hyphen and the EVSE's number, such as CP1-1",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """One topic of the contract."""
+
+    name: str
+    address: str
+    model: type[BaseModel]
+    action: Literal["send", "receive"]
+    qos: int
+    retain: bool
+    summary: str
+    reply: str | None = None  # the channel of the answer
+
+    @property
+    def message(self) -> str:
+        """The message's name: that of its model, or of the verb where several verbs share a model."""
+        return self.name
+
+
+def channels() -> list[Channel]:
+    """All topics, in the order of `docs/mqtt.md`."""
+    root = f"v2x/{VERSION}/{{site}}"
+    found = [
+        Channel(
+            "gatewayStatus", f"{root}/gateway/{{gateway}}/status", GatewayStatus, "send", 1, True, "Will and status"
+        ),
+        Channel("evseState", f"{root}/evse/{{evse}}/state", EvseState, "send", 1, True, "Everything about one EVSE"),
+        Channel(
+            "evseTelemetry", f"{root}/evse/{{evse}}/telemetry", Telemetry, "send", 0, False, "What its meter shows"
+        ),
+        Channel("evseEvent", f"{root}/evse/{{evse}}/event", EventMessage, "send", 1, False, "What happened there"),
+        Channel("evseResult", f"{root}/evse/{{evse}}/result", Result, "send", 1, False, "Answers to its commands"),
+        Channel("siteState", f"{root}/site/state", SiteState, "send", 1, True, "The site as one group"),
+        Channel("siteTelemetry", f"{root}/site/telemetry", SiteTelemetry, "send", 0, False, "All EVSEs together"),
+        Channel("siteEvent", f"{root}/site/event", EventMessage, "send", 1, False, "What happened at the site"),
+        Channel("siteResult", f"{root}/site/result", Result, "send", 1, False, "Answers to the site's commands"),
+    ]
+    for whom, verbs, where in (("evse", EVSE_VERBS, "evse/{evse}"), ("site", SITE_VERBS, "site")):
+        for verb, model in verbs.items():
+            name = f"{whom}Command{_camel(verb.value)}"
+            summary = (model.__doc__ or "").strip().splitlines()[0]
+            address = f"{root}/{where}/cmd/{verb.value}"
+            found.append(Channel(name, address, model, "receive", 1, False, summary, f"{whom}Result"))
+    for kind, input_model in INPUTS.items():
+        summary = (input_model.__doc__ or "").strip().splitlines()[0]
+        name, address = f"siteInput{_camel(kind.value)}", f"{root}/site/input/{kind.value}"
+        found.append(Channel(name, address, input_model, "receive", 1, True, summary))
+    return found
+
+
+def document(broker: str = "mqtt://localhost:1883") -> dict[str, Any]:
+    """The AsyncAPI 3.0.0 document."""
+    found = channels()
+    names, schemas = _schemas(found)
+    scheme, _, host = broker.partition("://")
+    return {
+        "asyncapi": "3.0.0",
+        "info": {
+            "title": "v2x-gateway",
+            "version": __version__,
+            "description": _DESCRIPTION,
+            "license": {"name": "Apache-2.0", "url": "https://www.apache.org/licenses/LICENSE-2.0"},
+        },
+        "defaultContentType": "application/json",
+        "servers": {
+            "broker": {
+                "host": host,
+                "protocol": scheme,
+                "protocolVersion": "5",
+                "description": "The site's broker. Everything works on 3.1.1 too, with `reply_to` in the payload.",
+            }
+        },
+        "channels": {one.name: _channel(one) for one in found},
+        "operations": {f"{one.action}{one.name[0].upper()}{one.name[1:]}": _operation(one) for one in found},
+        "components": {
+            "messages": {one.message: _message(one, names[one.model]) for one in found},
+            "schemas": schemas,
+            "parameters": {name: {"description": text} for name, text in PARAMETERS.items()},
+        },
+    }
+
+
+def channel_of(topic: str) -> Channel | None:
+    """The channel a real topic belongs to."""
+    levels = topic.split("/")
+    for one in channels():
+        wanted = one.address.split("/")
+        if len(wanted) == len(levels) and all(w.startswith("{") or w == x for w, x in zip(wanted, levels, strict=True)):
+            return one
+    return None
+
+
+def schema_of(channel: Channel, drawn: dict[str, Any]) -> dict[str, Any]:
+    """The payload's JSON Schema, with the components it refers to."""
+    payload = drawn["components"]["messages"][channel.message]["payload"]
+    return {**payload, "components": drawn["components"]}
+
+
+def _schemas(found: Iterable[Channel]) -> tuple[dict[type[BaseModel], str], dict[str, Any]]:
+    wanted: dict[type[BaseModel], Literal["validation", "serialization"]] = {}
+    for one in found:
+        wanted[one.model] = "validation" if one.action == "receive" else "serialization"
+    references, drawn = models_json_schema(list(wanted.items()), ref_template="#/components/schemas/{model}")
+    names = {model: references[(model, mode)]["$ref"].rpartition("/")[2] for model, mode in wanted.items()}
+    return names, drawn["$defs"]
+
+
+def _channel(one: Channel) -> dict[str, Any]:
+    parameters = {
+        name: {"$ref": f"#/components/parameters/{name}"} for name in PARAMETERS if f"{{{name}}}" in one.address
+    }
+    found: dict[str, Any] = {
+        "address": one.address,
+        "summary": one.summary,
+        "messages": {one.message: {"$ref": f"#/components/messages/{one.message}"}},
+    }
+    if parameters:
+        found["parameters"] = parameters
+    return found
+
+
+def _operation(one: Channel) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "action": one.action,
+        "channel": {"$ref": f"#/channels/{one.name}"},
+        "summary": one.summary,
+        "messages": [{"$ref": f"#/channels/{one.name}/messages/{one.message}"}],
+        "bindings": {"mqtt": {"qos": one.qos, "retain": one.retain, "bindingVersion": BINDING}},
+    }
+    if one.reply is not None:
+        found["reply"] = {
+            "address": {
+                "location": "$message.payload#/reply_to",
+                "description": "Besides the result topic: the MQTT 5 response topic, or reply_to of the payload.",
+            },
+            "channel": {"$ref": f"#/channels/{one.reply}"},
+        }
+    return found
+
+
+def _message(one: Channel, schema: str) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "name": one.message,
+        "summary": one.summary,
+        "contentType": "application/json",
+        "payload": {"$ref": f"#/components/schemas/{schema}"},
+    }
+    if one.reply is not None:
+        found["correlationId"] = {"location": "$message.payload#/id", "description": "the idempotency key"}
+        found["bindings"] = {
+            "mqtt": {
+                "correlationData": {"type": "string", "format": "binary", "description": "comes back with the results"},
+                "responseTopic": {"type": "string", "description": "where the results are sent too"},
+                "bindingVersion": BINDING,
+            }
+        }
+    return found
+
+
+def _camel(name: str) -> str:
+    return "".join(part.capitalize() for part in name.split("_"))
+
+
+_DESCRIPTION = f"""Discharge commands for charging stations and cars, with lease, idempotency key, answer and reason.
+
+Powers are in W, + into the vehicle; where a verb is named (discharge, charge) the value is a magnitude. A command's id
+means that command for {KEPT_FOR_S / 86_400:.0f} days: sent again it returns the stored result and acts once. Commands must not
+be retained and have at most {MAX_BYTES} bytes. The first result comes within 1 s, the final one when the meter has shown
+it."""

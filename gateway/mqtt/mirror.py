@@ -1,0 +1,70 @@
+"""A mirror with one value a topic, in the manner of evcc: `<root>/<evse>/<name>`, retained, plain text; `.../set` commands.
+
+Off by default. It is for controllers that read scalars; who commands through it gets no answer but the topic `result`,
+and must write the value again before its lease of `LEASE_S` ends. Pure.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+
+from gateway.model.result import Result
+from gateway.model.state import EvseState
+
+LEASE_S = 60
+SETTABLE = ("setpoint", "discharge", "charge", "stop", "release", "reserve")
+
+
+def scalars(state: EvseState) -> dict[str, str]:
+    """The values of an EVSE, as text; empty is what nobody has told."""
+    values: dict[str, object] = {
+        "connected": state.connection.value == "connected",
+        "plugged": state.plugged,
+        "session": state.session_state.value,
+        "power": state.power_w,
+        "setpoint": state.effective_w,
+        "binding": state.binding,
+        "soc": state.soc_pct,
+        "reserve": state.floors.reserve_pct,
+        "maxCharge": state.available.max_charge_w,
+        "maxDischarge": state.available.max_discharge_w,
+        "fault": state.fault,
+    }
+    return {name: _text(value) for name, value in values.items()}
+
+
+def answer(result: Result) -> str:
+    """A result in one line."""
+    return f"{result.status.value} {result.reason.code.value}"
+
+
+def command(name: str, payload: bytes, number: str) -> tuple[str, bytes] | None:
+    """Verb and body of a value that was set; None for a topic that cannot be set. A bad value makes a bad body."""
+    if name not in SETTABLE:
+        return None
+    body: dict[str, object] = {"id": f"mirror-{number}", "source": "mirror"}
+    if name in ("stop", "release"):
+        return name, json.dumps(body).encode()
+    text = payload[:64].decode("utf-8", "replace").strip()
+    try:
+        value: object = float(text)
+        if not math.isfinite(float(text)):
+            value = text
+    except ValueError:
+        value = text
+    body["min_soc_pct" if name == "reserve" else "power_w"] = value
+    if name != "reserve":
+        body["lease_s"] = LEASE_S
+    return name, json.dumps(body).encode()
+
+
+def _text(value: object) -> str:
+    match value:
+        case None:
+            return ""
+        case bool():
+            return "true" if value else "false"
+        case float():
+            return f"{value:.10g}"
+    return str(value)
