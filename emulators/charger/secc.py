@@ -11,11 +11,10 @@ This is all a station needs to know of ISO 15118::
     secc.unplug()                                         # the plug is out: the session is over at once
 
 Events: `VehicleIdentified`, `AuthorizationWanted`, `NeedsStated`, `ChargingStarted`, `Measured` (once a loop),
-`ChargingStopped`, `StandbyEntered`, `SessionEnded`. Power is signed, + into the vehicle; limits are magnitudes.
-In dynamic control the set-point drives the current within the limits of both sides. In scheduled control it becomes a new
-schedule, offered by renegotiation, and caps the car at once. The engine is `protocols.iso15118.iso20.secc`, the metal
-`power_stage.py`; OCPP is not known here.
-"""
+`ChargingStopped`, `StandbyEntered`, `SessionEnded`. Power is signed, + into the vehicle; limits are magnitudes. In
+dynamic control the set-point drives the current within the limits of both sides. In scheduled control it becomes a
+new schedule, offered by renegotiation, and caps the car at once. The engine is `protocols.iso15118.iso20.secc`, the
+metal `power_stage.py`; OCPP is not known here."""
 
 from __future__ import annotations
 

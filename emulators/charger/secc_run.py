@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import TextIO, TypeVar
+from typing import Any, TextIO, TypeVar
 
 from emulators.charger import secc as charger
 from emulators.charger.power_stage import PowerStage, StageSpec
 from emulators.clock import RealClock
-from emulators.ev.report import Reporter
+from emulators.ev.report import Reporter, complain
 from emulators.ev.run import CONTROLS, OptionError
 from protocols.errors import LocalProtocolError
 from protocols.iso15118 import io, tls
@@ -72,7 +73,7 @@ async def run(
         if interface is not None:
             address = (f"{io.link_local_address(interface)}%{interface}", 0)  # OSError: no such link
     except (ValueError, LocalProtocolError, OSError) as error:
-        print(f"v2x secc: {error}", file=sys.stderr)
+        complain("v2x secc", f"{error}")
         return 2
     station = _Station(
         reporter,
@@ -91,7 +92,7 @@ async def run(
         else:
             server = await io.listen(station.serve, address[0], address[1], context)
     except OSError as error:
-        print(f"v2x secc: can't listen on [{address[0]}]:{address[1]}: {error.strerror or error}", file=sys.stderr)
+        complain("v2x secc", f"can't listen on [{address[0]}]:{address[1]}: {error.strerror or error}")
         return 2
     responder: io.SdpResponder | None = None
     if interface is not None:
@@ -100,7 +101,7 @@ async def run(
         try:
             await responder.start()
         except OSError as error:
-            print(f"v2x secc: can't answer SDP on {interface}: {error.strerror or error}", file=sys.stderr)
+            complain("v2x secc", f"can't answer SDP on {interface}: {error.strerror or error}")
             await server.close()
             return 2
     reporter.record("Listening", {"address": address[0], "port": server.port, "tls": version.value})
@@ -206,7 +207,7 @@ def _message(event: events.MessageSent | events.MessageReceived) -> str:
     return f"{arrow} {type(event.message).__name__}"
 
 
-_LINES = {
+_LINES: dict[type[Any], Callable[[Any], str | None]] = {
     charger.VehicleIdentified: lambda e: f"car {e.evccid}{' (resumed)' if e.resumed else ''}",
     charger.NeedsStated: lambda e: f"needs: {e.service}, {e.control} control",
     charger.ChargingStarted: lambda e: "power on",

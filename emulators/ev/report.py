@@ -6,6 +6,7 @@ Shared by `v2x ev` and `v2x secc`. Not here: where the lines go.
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from dataclasses import fields, is_dataclass
 from enum import Enum
@@ -30,6 +31,11 @@ def plain(value: Any) -> Any:
     return value
 
 
+def complain(who: str, what: str) -> None:
+    """One line on standard error, for people."""
+    sys.stderr.write(f"{who}: {what}\n")
+
+
 class Reporter:
     """Prints events to `out`: JSON lines, or text by the `lines` table (an event it doesn't know isn't printed)."""
 
@@ -45,14 +51,18 @@ class Reporter:
         build = self._lines.get(type(event))
         line = build(event) if build is not None else None
         if line is not None:
-            print(line, file=self._out, flush=True)
+            self._put(line)
 
     def record(self, name: str, values: dict[str, Any]) -> None:
         """One JSON line; nothing in text mode."""
         if self._json:
-            print(json.dumps({"event": name, **values}), file=self._out, flush=True)
+            self._put(json.dumps({"event": name, **values}))
 
     def say(self, text: str) -> None:
         """A line for people; nothing in JSON mode."""
         if not self._json:
-            print(text, file=self._out, flush=True)
+            self._put(text)
+
+    def _put(self, line: str) -> None:
+        self._out.write(line + "\n")
+        self._out.flush()

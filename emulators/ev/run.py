@@ -1,22 +1,23 @@
 """What `v2x ev` runs: one emulated car, one session with a charger over TCP or TLS, found by address or by SDP.
 
-Exit status: 0 the session ended well, 1 it did not, 2 the options are wrong. With JSON, one line per event and a last one
-named `Summary`. Cancelling the coroutine (Ctrl-C) ends the session in the ordinary way first.
-"""
+Exit status: 0 the session ended well, 1 it did not, 2 the options are wrong. With JSON, one line per event and a last
+one named `Summary`. Cancelling the coroutine (Ctrl-C) ends the session in the ordinary way first."""
 
 from __future__ import annotations
 
 import asyncio
+import ssl
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from emulators.clock import RealClock
 from emulators.ev import profile as profiles
 from emulators.ev.car import Car, CarSpec
-from emulators.ev.report import Reporter, plain
+from emulators.ev.report import Reporter, complain, plain
 from emulators.ev.session import EvSession, car_settings
 from protocols.errors import LocalProtocolError
 from protocols.iso15118 import io, pki, tls
@@ -73,7 +74,7 @@ async def run(
             raise OptionError("say either where to connect to or on which interface to look for a charger")
         address = io.endpoint(connect) if connect is not None else None
     except (ValueError, profiles.ProfileError, LocalProtocolError) as error:
-        print(f"v2x ev: {error}", file=sys.stderr)
+        complain("v2x ev", f"{error}")
         return 2
     clock = RealClock()
     started = clock.now()
@@ -83,11 +84,11 @@ async def run(
             address = await _discover(interface, clock, version)
         wire = await io.connect(address[0], address[1], context)
     except OSError as error:
-        print(f"v2x ev: {error}", file=sys.stderr)
+        complain("v2x ev", f"{error}")
         reporter.record("Summary", {"ok": False, "reason": str(error), "loops": 0})
         return 1
     if wire.peer_certificate is not None and pki.domain_component(wire.peer_certificate) != "CPO":
-        print("v2x ev: the charger's certificate is not that of a charge point operator (DC=CPO)", file=sys.stderr)
+        complain("v2x ev", "the charger's certificate is not that of a charge point operator (DC=CPO)")
         await wire.close()
         return 1
     session = EvSession(car, clock, reporter, settings=settings, loops=loops)
@@ -118,7 +119,7 @@ def _control(name: str) -> ControlMode:
     return CONTROLS[name]
 
 
-def _context(version: tls.TlsVersion, profile: tls.TlsProfile, directory: Path | None) -> tls.ssl.SSLContext | None:
+def _context(version: tls.TlsVersion, profile: tls.TlsProfile, directory: Path | None) -> ssl.SSLContext | None:
     if version is tls.TlsVersion.NONE:
         return None
     if directory is None:
@@ -152,8 +153,8 @@ def _summarise(reporter: Reporter, session: EvSession, ended: events.SessionEnde
     }
     reporter.record("Summary", values)
     reporter.say(
-        f"{'ended well' if ended.ok else 'FAILED'}: {ended.reason}; {session.loops} loops, battery at {car.soc_pct:.1f} %,"
-        f" {car.energy_in_wh:.1f} Wh in, {car.energy_out_wh:.1f} Wh out"
+        f"{'ended well' if ended.ok else 'FAILED'}: {ended.reason}; {session.loops} loops, battery at"
+        f" {car.soc_pct:.1f} %, {car.energy_in_wh:.1f} Wh in, {car.energy_out_wh:.1f} Wh out"
     )
 
 
@@ -165,7 +166,7 @@ def _looped(event: events.StationLooped) -> str:
     return f"  {turn.target_power_w or 0.0:+9.0f} W asked"
 
 
-_LINES = {
+_LINES: dict[type[Any], Callable[[Any], str | None]] = {
     events.ProtocolAgreed: lambda e: f"protocol {e.namespace}",
     events.SessionOpened: lambda e: (
         f"session {e.session_id.hex().upper()} at {e.evse_id}{' (resumed)' if e.resumed else ''}"

@@ -1,4 +1,5 @@
-"""An emulated car's ISO 15118-20 session: the car's wishes go into the EVCC engine, the charger's current into its battery.
+"""An emulated car's ISO 15118-20 session: the car's wishes go into the EVCC engine, the charger's current into its
+battery.
 
 ::
 
@@ -6,10 +7,9 @@
     ended = await session.run(wire)              # or `await session.drive_to("::1", 65000)` over TCP
     session.stop(); session.pause(); session.renegotiate(); session.enter_standby(); await session.unplug()
 
-Events are those of the engine (`protocols.iso15118.iso20.events`), the last one is `SessionEnded`. The battery integrates
-the current that the charge loop responses state (or, AC, the power the car was told to take). The car is `car.py`, the
-engine `protocols.iso15118.iso20.evcc`.
-"""
+Events are those of the engine (`protocols.iso15118.iso20.events`), the last one is `SessionEnded`. The battery
+integrates the current that the charge loop responses state (or, AC, the power the car was told to take). The car is
+`car.py`, the engine `protocols.iso15118.iso20.evcc`."""
 
 from __future__ import annotations
 

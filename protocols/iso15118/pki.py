@@ -1,18 +1,18 @@
 """Certificates for tests and demonstrations: the roots and chains of an ISO 15118 ecosystem, in one folder per curve.
 
-`create(directory)` writes `p256/` (ISO 15118-2, and peers that know no other curve) and `p521/` (ISO 15118-20), each with
+`create(directory)` writes `p256/` (ISO 15118-2, and peers that know no other curve) and `p521/` (ISO 15118-20), each
+with
 
 | file (`.pem` and `.key`) | what |
 |---|---|
 | `v2g_root`, `cpo_sub1`, `cpo_sub2`, `secc` | the charger's chain; `secc` is the TLS server (DC=CPO) |
-| `oem_root`, `oem_sub`, `vehicle`, `oem_provisioning` | the car's chain; `vehicle` is the TLS client, its CN is the EVCCID |
+| `oem_root`, `oem_sub`, `vehicle`, `oem_provisioning` | the car's chain; `vehicle` (CN: EVCCID) is the TLS client |
 | `mo_root`, `mo_sub1`, `mo_sub2`, `contract` | the contract chain; never used in TLS |
 | `cps_sub1`, `cps_sub2`, `cps` | the certificate provisioning service under the V2G root (DC=CPS) |
 
-A leaf's `.pem` holds the leaf and its sub-CAs, without the root. The keys are not encrypted: never use them for anything
-but tests. Not here: how TLS uses them (`tls.py`), Plug & Charge signatures. Source: certificate profiles of ISO 15118-2
-and -20; validity times are shorter or longer where tests want it.
-"""
+A leaf's `.pem` holds the leaf and its sub-CAs, without the root. The keys are not encrypted: never use them for
+anything but tests. Not here: how TLS uses them (`tls.py`), Plug & Charge signatures. Source: certificate profiles of
+ISO 15118-2 and -20; validity times are shorter or longer where tests want it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-CURVES: dict[str, tuple[ec.EllipticCurve, hashes.HashAlgorithm]] = {
+CURVES: dict[str, tuple[ec.EllipticCurve, hashes.SHA256 | hashes.SHA512]] = {
     "p256": (ec.SECP256R1(), hashes.SHA256()),
     "p521": (ec.SECP521R1(), hashes.SHA512()),
 }
@@ -122,7 +122,7 @@ def _sign(
     common_name: str,
     keys: dict[str, ec.EllipticCurvePrivateKey],
     certificates: dict[str, x509.Certificate],
-    digest: hashes.HashAlgorithm,
+    digest: hashes.SHA256 | hashes.SHA512,
     now: dt.datetime,
 ) -> x509.Certificate:
     public = keys[plan.name].public_key()

@@ -43,15 +43,16 @@ def test_a_discharge_from_set_point_to_battery_and_back() -> None:
         assert ended.ok, ended
         return car, said, session, stage
 
-    car, said, session, stage = run_virtual(main())
+    car, said, _, stage = run_virtual(main())
     measured = [event for event in said if isinstance(event, Measured)]
     assert min(event.power_w for event in measured) == pytest.approx(-5_000, rel=0.02)
     assert abs(measured[-1].power_w) < 1
     assert car.soc_pct < 79
     assert car.energy_out_wh > stage.meter.discharged_wh > 750
     assert any(isinstance(event, ChargingStarted) for event in said)
-    assert [event for event in said if isinstance(event, NeedsStated)][0].service == "DC_BPT"
-    assert isinstance(said[-1], SessionEnded) and said[-1].ok
+    assert next(event for event in said if isinstance(event, NeedsStated)).service == "DC_BPT"
+    assert isinstance(said[-1], SessionEnded)
+    assert said[-1].ok
 
 
 @pytest.mark.parametrize("service", list(ServiceId))
@@ -79,5 +80,6 @@ def test_every_service_with_a_set_point_that_changes_its_sign(service: ServiceId
         return said, session
 
     said, session = run_virtual(main())
-    assert session.ended is not None and session.ended.ok
+    assert session.ended is not None
+    assert session.ended.ok
     assert isinstance(said[-1], SessionEnded)

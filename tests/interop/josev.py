@@ -157,9 +157,9 @@ class Matrix:
             "# Interoperability\n\n"
             "Written by `tests/interop/test_josev.py` when all of its sessions have passed; not by hand.\n\n"
             "## ISO 15118-20 with Josev (PyPI `iso15118`)\n\n"
-            f"Version {VERSION}, its own EXI codec (Java), over a veth pair; programs of their own on both sides. Figures in\n"
-            "its simulator that no car or charger has (20,000 V, 10 V) are replaced; its engine is as it comes. Other peers\n"
-            "(EVerest, hardware) were not at hand.\n\n"
+            f"Version {VERSION}, its own EXI codec (Java), over a veth pair; programs of their own on both sides.\n"
+            "Figures in its simulator that no car or charger has (20,000 V, 10 V) are replaced; its engine is as it\n"
+            "comes. Other peers (EVerest, hardware) were not at hand.\n\n"
             "| session | passed |\n|---|---|\n"
             f"{table}\n"
         )

@@ -1,9 +1,9 @@
+# ruff: noqa: T201  (a program of its own, written for the peer's interpreter)
 """Josev's EVCC with a car of plausible figures. Runs in the peer's own interpreter: it imports `iso15118`.
 
-`python josev_ev.py '[{"name": .., "interface": .., "service": "DC_BPT", "control": 2, "connect": ["fe80::1", 50000]}, ..]'`
-runs one session after the other and prints `RESULT name ok` or `RESULT name failed: why`. The peer's simulator states
-20,000 V and a dead band of 300 kW, so its values are replaced here; its engine is untouched.
-"""
+`python josev_ev.py '[{"name": .., "interface": .., "service": "DC_BPT", "control": 2, "connect": ["fe80::1", 50000]},
+..]'` runs one session after the other and prints `RESULT name ok` or `RESULT name failed: why`. The peer's simulator
+states 20,000 V and a dead band of 300 kW, so its values are replaced here; its engine is untouched."""
 
 import asyncio
 import json

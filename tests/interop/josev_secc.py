@@ -1,8 +1,10 @@
-"""Josev's SECC with a charger of plausible figures behind it. Runs in the peer's own interpreter: it imports `iso15118`.
+# ruff: noqa: T201, ASYNC110  (a program of its own, written for the peer's interpreter)
+"""Josev's SECC with a charger of plausible figures behind it. Runs in the peer's own interpreter: it imports
+`iso15118`.
 
-`python josev_secc.py '{"interface": .., "power_w": -5000, "port": 0, "tls": false, ..}'`; the peer's simulator answers 10
-for everything (10 V, 10 A), which no car accepts, so its values are replaced here; its engine is untouched.
-"""
+`python josev_secc.py '{"interface": .., "power_w": -5000, "port": 0, "tls": false, ..}'`; the peer's simulator
+answers 10 for everything (10 V, 10 A), which no car accepts, so its values are replaced here; its engine is
+untouched."""
 
 import asyncio
 import json

@@ -1,8 +1,7 @@
 """A link of its own: a network namespace with a veth pair, where SDP's multicast and link-local addresses work.
 
-No root needed where unprivileged user namespaces are allowed; a test skips with the reason where they are not. Both ends
-are in the same namespace; `ev` and `se` are their names.
-"""
+No root needed where unprivileged user namespaces are allowed; a test skips with the reason where they are not. Both
+ends are in the same namespace; `ev` and `se` are their names."""
 
 from __future__ import annotations
 

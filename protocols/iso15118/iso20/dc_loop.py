@@ -1,8 +1,7 @@
 """The DC charge loop's two messages as values of this room, both ways, in all four forms of each.
 
-Pure translation. A limit that the message leaves out keeps the value of charge parameter discovery (`first`), and a limit
-it states can only tighten that (V2G20-2654/2655). Source: ISO 15118-20, DC_ChargeLoop.
-"""
+Pure translation. A limit that the message leaves out keeps the value of charge parameter discovery (`first`), and a
+limit it states can only tighten that (V2G20-2654/2655). Source: ISO 15118-20, DC_ChargeLoop."""
 
 from __future__ import annotations
 

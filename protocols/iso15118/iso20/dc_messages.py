@@ -1,8 +1,7 @@
 """The limits of DC charge parameter discovery as values of this room, both ways, with and without BPT.
 
-Pure translation, no rule of the sequence; the charge loop is in `dc_loop.py`. Limits are rounded to the safe side on their way out, and discharge limits are
-read by magnitude. Source: ISO 15118-20, DC messages.
-"""
+Pure translation, no rule of the sequence; the charge loop is in `dc_loop.py`. Limits are rounded to the safe side on
+their way out, and discharge limits are read by magnitude. Source: ISO 15118-20, DC messages."""
 
 from __future__ import annotations
 
@@ -44,7 +43,7 @@ def discovery_request_mode(limits: Limits, *, bpt: bool, target_soc_pct: int | N
 
 
 def read_discovery_request_mode(mode: DcRequestMode) -> Limits:
-    bpt = isinstance(mode, BPT_DC_CPDReqEnergyTransferMode)
+    bpt = mode if isinstance(mode, BPT_DC_CPDReqEnergyTransferMode) else None
     return Limits(
         max_charge_w=number(mode.EVMaximumChargePower),
         min_charge_w=number(mode.EVMinimumChargePower),
@@ -52,10 +51,10 @@ def read_discovery_request_mode(mode: DcRequestMode) -> Limits:
         min_charge_a=number(mode.EVMinimumChargeCurrent),
         max_voltage_v=number(mode.EVMaximumVoltage),
         min_voltage_v=number(mode.EVMinimumVoltage),
-        max_discharge_w=magnitude(mode.EVMaximumDischargePower) if bpt else 0.0,
-        min_discharge_w=magnitude(mode.EVMinimumDischargePower) if bpt else 0.0,
-        max_discharge_a=magnitude(mode.EVMaximumDischargeCurrent) if bpt else 0.0,
-        min_discharge_a=magnitude(mode.EVMinimumDischargeCurrent) if bpt else 0.0,
+        max_discharge_w=magnitude(bpt.EVMaximumDischargePower) if bpt else 0.0,
+        min_discharge_w=magnitude(bpt.EVMinimumDischargePower) if bpt else 0.0,
+        max_discharge_a=magnitude(bpt.EVMaximumDischargeCurrent) if bpt else 0.0,
+        min_discharge_a=magnitude(bpt.EVMinimumDischargeCurrent) if bpt else 0.0,
     )
 
 
@@ -81,7 +80,7 @@ def discovery_response_mode(limits: Limits, *, bpt: bool, ramp_pct_per_min: floa
 
 
 def read_discovery_response_mode(mode: DcResponseMode) -> Limits:
-    bpt = isinstance(mode, BPT_DC_CPDResEnergyTransferMode)
+    bpt = mode if isinstance(mode, BPT_DC_CPDResEnergyTransferMode) else None
     return Limits(
         max_charge_w=number(mode.EVSEMaximumChargePower),
         min_charge_w=number(mode.EVSEMinimumChargePower),
@@ -89,8 +88,8 @@ def read_discovery_response_mode(mode: DcResponseMode) -> Limits:
         min_charge_a=number(mode.EVSEMinimumChargeCurrent),
         max_voltage_v=number(mode.EVSEMaximumVoltage),
         min_voltage_v=number(mode.EVSEMinimumVoltage),
-        max_discharge_w=magnitude(mode.EVSEMaximumDischargePower) if bpt else 0.0,
-        min_discharge_w=magnitude(mode.EVSEMinimumDischargePower) if bpt else 0.0,
-        max_discharge_a=magnitude(mode.EVSEMaximumDischargeCurrent) if bpt else 0.0,
-        min_discharge_a=magnitude(mode.EVSEMinimumDischargeCurrent) if bpt else 0.0,
+        max_discharge_w=magnitude(bpt.EVSEMaximumDischargePower) if bpt else 0.0,
+        min_discharge_w=magnitude(bpt.EVSEMinimumDischargePower) if bpt else 0.0,
+        max_discharge_a=magnitude(bpt.EVSEMaximumDischargeCurrent) if bpt else 0.0,
+        min_discharge_a=magnitude(bpt.EVSEMinimumDischargeCurrent) if bpt else 0.0,
     )

@@ -1,10 +1,10 @@
 """The EVCC engine: a car's side of one ISO 15118-20 connection, from the handshake to the end.
 
 Bytes, orders and time in; bytes, events and a deadline out. Requests leave in `expire` when they are due, so that the
-host can tell the car's state (`CarState`) between a response and the next request. Requests are in `evcc_requests.py`,
-reactions in `evcc_setup.py`, `evcc_energy.py` and `evcc_loop.py`, who may follow whom in `states.py`. The streams beside
-the loop (schedule renegotiation, meter confirmation) have their own lock-step here. Not here: the car.
-"""
+host can tell the car's state (`CarState`) between a response and the next request. Requests are in
+`evcc_requests.py`, reactions in `evcc_setup.py`, `evcc_energy.py` and `evcc_loop.py`, who may follow whom in
+`states.py`. The streams beside the loop (schedule renegotiation, meter confirmation) have their own lock-step here.
+Not here: the car."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from typing import Any
 
 from protocols.errors import LocalProtocolError, RemoteProtocolError
 from protocols.iso15118 import app_protocol
+from protocols.iso15118.app_protocol_messages import supportedAppProtocolRes
 from protocols.iso15118.iso20 import messages, orders, timers
 from protocols.iso15118.iso20.common import ChargingSession, ScheduleExchangeRes
 from protocols.iso15118.iso20.evcc_energy import (
@@ -69,7 +70,7 @@ _REACTIONS: dict[str, Callable[[Any, EvSession, EvDesk], Reaction]] = {
     "DC_WeldingDetectionRes": on_welding_detection,
     "SessionStopRes": on_session_stop,
 }
-_POWER_REACTIONS = {
+_POWER_REACTIONS: dict[Step, Callable[[Any, EvSession, EvDesk], Reaction]] = {
     Step.POWER_START: on_power_start,
     Step.RENEGOTIATION: on_renegotiation,
     Step.POWER_STANDBY: on_standby,
@@ -128,7 +129,7 @@ class Evcc:
             self._end(str(error))
             return self._take_events()
         for received in frames:
-            if self.ended:
+            if self.step is Step.ENDED:
                 break
             try:
                 self._take(received, now)
@@ -171,7 +172,7 @@ class Evcc:
             self._end("no answer beside the charge loop in time")
         elif self._setup_by is not None and now >= self._setup_by:
             self._end("no session was set up in time")
-        if self.ended:
+        if self.step is Step.ENDED:
             return self._take_events()
         if self._phase_by is not None and now >= self._phase_by and self._due is not None:
             self.session = leave(self.session, "timeout", f"the charger takes too long: {self.step.value}")
@@ -218,7 +219,10 @@ class Evcc:
             offer = app_protocol.request(self._protocols())
             self.session = replace(self.session, offered_protocols=offer)
             self._send(app_protocol.encode(offer), offer)
-            self._awaited, self._answer_by = "supportedAppProtocolReq", now + app_protocol.ANSWER_TIMEOUT * self.settings.patience
+            self._awaited, self._answer_by = (
+                "supportedAppProtocolReq",
+                now + app_protocol.ANSWER_TIMEOUT * self.settings.patience,
+            )
             return
         self.step = self._divert(self.step)
         request = build(self.session, self._desk(now))
@@ -290,7 +294,7 @@ class Evcc:
         offered = self.session.offered_protocols
         try:
             response = app_protocol.decode(received.payload)
-            if offered is None or not isinstance(response, app_protocol.supportedAppProtocolRes):
+            if offered is None or not isinstance(response, supportedAppProtocolRes):
                 raise Leave("the charger spoke out of turn in the handshake")
             agreement = app_protocol.agreed(offered, response)
         except RemoteProtocolError as error:

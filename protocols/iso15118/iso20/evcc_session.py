@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from protocols.iso15118.app_protocol_messages import supportedAppProtocolReq
 from protocols.iso15118.iso20.common import MeteringConfirmationReq, SignedMeteringData
 from protocols.iso15118.iso20.events import Event, Paused
-from protocols.iso15118.iso20.limits import Limits
+from protocols.iso15118.iso20.limits import NOTHING, Limits
 from protocols.iso15118.iso20.loop import Meter, StationTurn
 from protocols.iso15118.iso20.messages import NO_SESSION
 from protocols.iso15118.iso20.orders import CarState, Stop
@@ -64,7 +64,7 @@ class EvSession:
     candidates: tuple[ServiceId, ...] = ()  # still to be looked at, best first
     service_renegotiation: bool = False
     choice: Choice | None = None
-    evse_limits: Limits = Limits()  # of charge parameter discovery
+    evse_limits: Limits = NOTHING  # of charge parameter discovery
     offers: tuple[ScheduleOffer, ...] = ()
     pause_offered: bool = False
     profile: Profile | None = None

@@ -60,6 +60,9 @@ class Limits:
         return None
 
 
+NOTHING = Limits()  # no power in either direction
+
+
 @dataclass(frozen=True, slots=True)
 class PowerRange:
     """Signed power that both sides allow now: `low_w` ≤ 0 ≤ `high_w`, nothing inside the dead band but zero.

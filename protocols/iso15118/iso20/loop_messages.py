@@ -67,13 +67,14 @@ def read_needs(mode: Any) -> EnergyRequests | None:
         return None
     most_v2x = getattr(mode, "EVMaximumV2XEnergyRequest", None)
     least_v2x = getattr(mode, "EVMinimumV2XEnergyRequest", None)
-    whole = most_v2x is not None and least_v2x is not None
+    if most_v2x is None or least_v2x is None:
+        most_v2x = least_v2x = None
     return EnergyRequests(
         target_wh=number(target),
         maximum_wh=number(most),
         minimum_wh=number(least),
-        maximum_v2x_wh=number(most_v2x) if whole else None,
-        minimum_v2x_wh=number(least_v2x) if whole else None,
+        maximum_v2x_wh=None if most_v2x is None else number(most_v2x),
+        minimum_v2x_wh=None if least_v2x is None else number(least_v2x),
     )
 
 

@@ -1,8 +1,7 @@
 """Which message travels in which frame, and which response answers which request.
 
-Here: the tables by element name, and turning messages into frames and back. Not here: the messages themselves (`common`,
-`dc`, `ac`) and the codec (`protocols.exi`).
-"""
+Here: the tables by element name, and turning messages into frames and back. Not here: the messages themselves
+(`common`, `dc`, `ac`) and the codec (`protocols.exi`)."""
 
 from __future__ import annotations
 
@@ -42,13 +41,9 @@ def _payload_types() -> dict[type[Any], PayloadType]:
     table: dict[type[Any], PayloadType] = {}
     for module, payload_type in _HOME:
         for name, value in vars(module).items():
-            if (
-                isinstance(value, type)
-                and issubclass(value, (V2GRequest, V2GResponse))
-                and name.endswith(("Req", "Res"))
-            ):
-                if value.__module__ == module.__name__:
-                    table[value] = payload_type
+            is_message = isinstance(value, type) and issubclass(value, V2GRequest | V2GResponse)
+            if is_message and name.endswith(("Req", "Res")) and value.__module__ == module.__name__:
+                table[value] = payload_type
     return table
 
 

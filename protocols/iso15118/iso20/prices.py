@@ -1,9 +1,8 @@
 """Price schedules of ISO 15118-20: levels (relative) and absolute prices, as values and as messages.
 
-A price schedule covers the same time as the power schedule it stands beside. Source: ISO 15118-20, PriceLevelSchedule and
-AbsolutePriceSchedule; V2G20-2176 wants one in scheduled control although the schema does not, so one is always sent and
-never demanded.
-"""
+A price schedule covers the same time as the power schedule it stands beside. Source: ISO 15118-20, PriceLevelSchedule
+and AbsolutePriceSchedule; V2G20-2176 wants one in scheduled control although the schema does not, so one is always
+sent and never demanded."""
 
 from __future__ import annotations
 

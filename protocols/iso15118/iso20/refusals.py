@@ -1,8 +1,7 @@
 """Responses that say no: for every request the response of its type with a code and nothing but valid filler.
 
-Source: ISO 15118-20 §8.6: an unexpected request is answered by its own response type with FAILED_SequenceError, mandatory
-fields filled with any valid value.
-"""
+Source: ISO 15118-20 §8.6: an unexpected request is answered by its own response type with FAILED_SequenceError,
+mandatory fields filled with any valid value."""
 
 from __future__ import annotations
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from protocols.iso15118.iso20.common import (
     ChargingSchedule,
@@ -212,7 +213,7 @@ def _cuts(offer: ScheduleOffer) -> list[int]:
             elapsed += block.duration_s
             edges.add(elapsed)
     ordered = [0, *sorted(edge for edge in edges if edge > 0)]
-    return [later - earlier for earlier, later in zip(ordered, ordered[1:], strict=False)]
+    return [later - earlier for earlier, later in pairwise(ordered)]
 
 
 def _power_at(blocks: Sequence[Block], anchor_s: int, wall_s: float) -> float | None:

@@ -1,10 +1,9 @@
 """The SECC engine: a charger's side of one ISO 15118-20 connection, from the handshake to the end.
 
-Bytes, orders and time in; bytes, events and a deadline out (`receive`, `command`, `expire`, `data_to_send`, `deadline`).
-One engine serves one connection; a paused session that comes back is another engine that was given what the first one
-reported in `SessionPaused`. Answers are in `secc_setup.py`, `secc_energy.py` and `secc_loop.py`, who may follow whom in
-`states.py`. Not here: the charger (`emulators/charger`, or a real one behind the same orders).
-"""
+Bytes, orders and time in; bytes, events and a deadline out (`receive`, `command`, `expire`, `data_to_send`,
+`deadline`). One engine serves one connection; a paused session that comes back is another engine that was given what
+the first one reported in `SessionPaused`. Answers are in `secc_setup.py`, `secc_energy.py` and `secc_loop.py`, who
+may follow whom in `states.py`. Not here: the charger (`emulators/charger`, or a real one behind the same orders)."""
 
 from __future__ import annotations
 
@@ -15,6 +14,7 @@ from typing import Any
 
 from protocols.errors import LocalProtocolError, RemoteProtocolError
 from protocols.iso15118 import app_protocol
+from protocols.iso15118.app_protocol_messages import supportedAppProtocolReq
 from protocols.iso15118.iso20 import messages, orders, states, timers
 from protocols.iso15118.iso20.events import (
     Event,
@@ -199,7 +199,7 @@ class Secc:
         except RemoteProtocolError as error:
             self._end(f"the handshake can't be decoded: {error}", ok=False)
             return
-        if not isinstance(offered, app_protocol.supportedAppProtocolReq):
+        if not isinstance(offered, supportedAppProtocolReq):
             self._events.append(FrameIgnored(PayloadType.SUPPORTED_APP_PROTOCOL, len(payload)))
             return
         response, agreement = app_protocol.choose(offered, self._protocols())

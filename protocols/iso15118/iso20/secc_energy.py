@@ -49,9 +49,7 @@ def answer_dc_discovery(request: DC_ChargeParameterDiscoveryReq, session: Sessio
     choice = session.agreed
     mode = request.DC_CPDReqEnergyTransferMode
     if isinstance(mode, BPT_DC_CPDReqEnergyTransferMode) is not choice.is_bpt:
-        raise Refusal(
-            ResponseCode.FAILED_WrongChargeParameter, f"these are not the parameters of {choice.service.name}"
-        )
+        raise Refusal(ResponseCode.FAILED_WrongChargeParameter, f"not the parameters of {choice.service.name}")
     ev, evse = dc_messages.read_discovery_request_mode(mode), desk.limits(session)
     _check(ev)
     if ev.max_voltage_v < evse.min_voltage_v or ev.min_voltage_v > evse.max_voltage_v:
@@ -71,9 +69,7 @@ def answer_ac_discovery(request: AC_ChargeParameterDiscoveryReq, session: Sessio
     choice = session.agreed
     mode = request.AC_CPDReqEnergyTransferMode
     if isinstance(mode, BPT_AC_CPDReqEnergyTransferMode) is not choice.is_bpt:
-        raise Refusal(
-            ResponseCode.FAILED_WrongChargeParameter, f"these are not the parameters of {choice.service.name}"
-        )
+        raise Refusal(ResponseCode.FAILED_WrongChargeParameter, f"not the parameters of {choice.service.name}")
     ev = ac_messages.read_discovery_request_mode(mode)
     _check(ev)
     evse = replace(desk.limits(session), phases=ev.phases)
@@ -96,9 +92,7 @@ def answer_schedule_exchange(request: ScheduleExchangeReq, session: Session, des
     choice = session.agreed
     mode = request.Dynamic_SEReqControlMode if choice.is_dynamic else request.Scheduled_SEReqControlMode
     if mode is None:
-        raise Refusal(
-            ResponseCode.FAILED, f"the schedule request does not fit {choice.parameters.control.name} control"
-        )
+        raise Refusal(ResponseCode.FAILED, f"the request is not for {choice.parameters.control.name} control")
     again = desk.state is not State.SCHEDULE_EXCHANGE
     session, events = _learn_needs(request, mode, session, desk, again)
     offers = desk.evse.schedules

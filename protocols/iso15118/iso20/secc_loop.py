@@ -1,8 +1,8 @@
 """The SECC's answers around the charge loop: power delivery, the loop itself, metering, welding detection, stop.
 
 Pure functions of request, session and desk. What power to drive is decided in `setpoint.py`; here its limits are put
-together. Source: ISO 15118-20, PowerDelivery, ChargeLoop, MeteringConfirmation, WeldingDetection, SessionStop; V2G20-1477,
-2188, 2654, 2655. In scheduled control the operator's wish is a cap on what the car does, not a set-point.
+together. Source: ISO 15118-20, PowerDelivery, ChargeLoop, MeteringConfirmation, WeldingDetection, SessionStop;
+V2G20-1477, 2188, 2654, 2655. In scheduled control the operator's wish is a cap on what the car does, not a set-point.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ from protocols.iso15118.iso20.events import (
 from protocols.iso15118.iso20.limits import Limits, PowerRange, allowed
 from protocols.iso15118.iso20.loop import CarTurn, StationTurn
 from protocols.iso15118.iso20.rational import rational
-from protocols.iso15118.iso20.schedules import Profile, profile_fault, read_profile
+from protocols.iso15118.iso20.schedules import Profile, ScheduleOffer, profile_fault, read_profile
 from protocols.iso15118.iso20.secc_session import Answer, Desk, Fault, Refusal, Session
 from protocols.iso15118.iso20.secc_setup import session_binding
 from protocols.iso15118.iso20.services import MobilityNeedsMode
 from protocols.iso15118.iso20.setpoint import Target, decide, narrowed_by_needs
 from protocols.iso15118.iso20.states import State
-from protocols.iso15118.iso20.types import EVSENotification, Processing, ResponseCode
+from protocols.iso15118.iso20.types import EVSENotification, Processing, ResponseCode, V2GResponse
 
 _LEAVING = frozenset({EVSENotification.Terminate, EVSENotification.Pause, EVSENotification.ServiceRenegotiation})
 _STARTING = frozenset({EVSENotification.ExitStandby})
@@ -123,7 +123,7 @@ def _delivered(
 
 
 def _take_profile(
-    request: PowerDeliveryReq, session: Session, offers: tuple[object, ...]
+    request: PowerDeliveryReq, session: Session, known: tuple[ScheduleOffer, ...]
 ) -> tuple[Session, ResponseCode]:
     """The session with the request's profile checked against the offers; Refusal if it doesn't hold."""
     message = request.EVPowerProfile
@@ -135,7 +135,6 @@ def _take_profile(
     profile = read_profile(message)
     if scheduled is (profile.tuple_id is None):
         raise Refusal(ResponseCode.FAILED_EVPowerProfileInvalid, "the profile is for the other control mode")
-    known = session.schedules if offers is session.schedules else (session.renegotiated or ())
     fault = profile_fault(profile, known)
     if fault is not None:
         raise Refusal(fault, "the power profile leaves the schedule offered")
@@ -210,7 +209,13 @@ def answer_ac_loop(request: AC_ChargeLoopReq, session: Session, desk: Desk) -> A
 
 
 def _looped(
-    response: object, session: Session, desk: Desk, target: Target, room: PowerRange, car: CarTurn, code: ResponseCode
+    response: V2GResponse,
+    session: Session,
+    desk: Desk,
+    target: Target,
+    room: PowerRange,
+    car: CarTurn,
+    code: ResponseCode,
 ) -> Answer:
     if desk.state is State.STANDBY:
         target, state = Target(0.0, "standby"), State.STANDBY
@@ -224,7 +229,7 @@ def _looped(
         departure_at=session.departure_at if car.departure_s is None else desk.now + car.departure_s,
     )
     event = CarLooped(target=target, allowed=room, car=car, code=code)
-    return Answer(response, state, session, (event,))  # type: ignore[arg-type]
+    return Answer(response, state, session, (event,))
 
 
 def _wish(desk: Desk) -> float:

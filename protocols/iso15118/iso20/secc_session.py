@@ -12,7 +12,7 @@ from enum import Enum
 from protocols.iso15118.iso20 import messages, timers
 from protocols.iso15118.iso20.common import MeteringConfirmationReq
 from protocols.iso15118.iso20.events import Event, Paused
-from protocols.iso15118.iso20.limits import Limits
+from protocols.iso15118.iso20.limits import NOTHING, Limits
 from protocols.iso15118.iso20.loop import CarTurn, Meter
 from protocols.iso15118.iso20.schedules import Profile, ScheduleOffer
 from protocols.iso15118.iso20.services import Choice, Offer
@@ -48,8 +48,8 @@ class SeccSettings:
     """How this charger is built and what it lets a car do. Power in W, times in s."""
 
     offers: tuple[Offer, ...]
-    dc: Limits = Limits()
-    ac: Limits = Limits()
+    dc: Limits = NOTHING
+    ac: Limits = NOTHING
     evse_id: str = "ZZ00000"
     frequency_hz: float = 50.0
     ramp_pct_per_min: float | None = None
@@ -106,7 +106,7 @@ class Session:
     resumed: bool = False
     offered: tuple[Offer, ...] = ()
     choice: Choice | None = None
-    ev_limits: Limits = Limits()  # of charge parameter discovery
+    ev_limits: Limits = NOTHING  # of charge parameter discovery
     needs: EnergyRequests | None = None
     departure_at: float | None = None  # engine time
     minimum_soc_pct: int | None = None
@@ -151,8 +151,7 @@ class Desk:
         choice = session.agreed
         if choice.is_dc:
             return self.settings.dc if self.evse.dc_limits is None else self.settings.dc.narrowed(self.evse.dc_limits)
-        limits = self.settings.ac if self.evse.ac_limits is None else self.settings.ac.narrowed(self.evse.ac_limits)
-        return limits
+        return self.settings.ac if self.evse.ac_limits is None else self.settings.ac.narrowed(self.evse.ac_limits)
 
     def status(self) -> EVSEStatus | None:
         """The notification that rides on this response."""

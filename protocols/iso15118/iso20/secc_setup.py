@@ -1,9 +1,8 @@
 """The SECC's answers from session setup to service selection. Pure functions of request, session and desk.
 
 Plug & Charge isn't offered here: a request for it gets WARNING_AuthorizationSelectionInvalid, and certificate
-installation is a sequence error. Source: ISO 15118-20, session setup, authorization and services; V2G20-1032, 1248, 1249,
-1582, 2219, 2230, 2545, 2613-2617.
-"""
+installation is a sequence error. Source: ISO 15118-20, session setup, authorization and services; V2G20-1032, 1248,
+1249, 1582, 2219, 2230, 2545, 2613-2617."""
 
 from __future__ import annotations
 
