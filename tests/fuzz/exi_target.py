@@ -1,8 +1,8 @@
 """Fuzz target of the EXI codecs: python tests/fuzz/exi_target.py SCHEMA [libFuzzer options] [CORPUS]
 
-Whatever the bytes are, decoding gives a message or one ExiError with a path and a bit offset inside the stream, and
-nothing else. A message that was read can be written, and reads the same again. The compiled decoders are instrumented as
-they are made, so that the fuzzer sees the branches of every message.
+Whatever the bytes are, decoding gives a message or one ExiError with a path and a bit offset inside the stream, nothing
+else. A message that was read can be written, and reads the same again. The compiled decoders are instrumented as they are
+made, so that the fuzzer sees the branches of every message.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ COMPILE = decoder.Decoder._compile
 def compile_instrumented(self: decoder.Decoder, cls: type, name: str) -> None:
     """Compile as always, then let the fuzzer count what runs."""
     COMPILE(self, cls, name)
-    made = self._scope[name]
+    made = self.scope[name]
     if made.__code__.co_filename.startswith("<exi"):
-        self._scope[name] = atheris.instrument_func(made)
+        self.scope[name] = atheris.instrument_func(made)
 
 
 def check(name: str, data: bytes) -> None:
@@ -33,11 +33,12 @@ def check(name: str, data: bytes) -> None:
     try:
         element, message = codec.decode_element(data)
     except ExiError as error:
-        assert 0 <= error.bit <= 8 * len(data) + 64, error
-        assert error.why
+        if not (error.why and 0 <= error.bit <= 8 * len(data) + 64):
+            raise AssertionError(f"a fault without a place or a reason: {error}") from error
         return
     again = codec.encode(message, element=element)
-    assert codec.decode_element(again, lenient=False) == (element, message)
+    if codec.decode_element(again, lenient=False) != (element, message):
+        raise AssertionError("what was written does not read the same")
 
 
 def main() -> None:
