@@ -18,7 +18,9 @@ class EmbeddedBroker:
         try:
             from amqtt.broker import Broker
         except ImportError:
-            raise RuntimeError("the embedded broker needs the extra `broker`: pip install 'v2x-gateway[broker]'") from None
+            raise RuntimeError(
+                "the embedded broker needs the extra `broker`: pip install 'v2x-gateway[broker]'"
+            ) from None
         logging.getLogger("amqtt").setLevel(logging.ERROR)  # it reports each connection; the gateway does so itself
         logging.getLogger("transitions").setLevel(logging.ERROR)
         self._broker: Any = Broker(

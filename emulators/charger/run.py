@@ -93,6 +93,8 @@ async def make(
     version = Version.of(options.ocpp)
     if not 1 <= options.evses <= 64:
         raise ValueError(f"a station has 1 to 64 EVSEs, not {options.evses}")
+    if not options.csms.startswith(("ws://", "wss://")):
+        raise ValueError(f"the CSMS is reached at ws://host:port/path or wss://..., not {options.csms}")
     spec = StageSpec(max_charge_w=options.charge_w, max_discharge_w=options.discharge_w)
     outlets: list[Outlet] = []
     for number in range(1, options.evses + 1):

@@ -309,6 +309,10 @@ class EvseSecc:
         finally:
             self._cut(self._clock.now())
             self.engine = self._wire = None
+            if (
+                not engine.ended
+            ):  # cancelled, or a fault of ours: the plug must not look as if the car were still served
+                self._observe(SessionEnded("the charger broke off", ok=False))
 
     def _prepare(self, now: float) -> None:
         """Before the engine sees bytes or time: what the metal does now."""

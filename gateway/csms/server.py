@@ -198,7 +198,7 @@ class Csms:
             ping_timeout=PING_TIMEOUT,
             close_timeout=CLOSE_WITHIN,
             max_size=FRAME_LENGTH,
-            logger=logging.getLogger("v2x.websockets"),
+            logger=_quiet_logger(),
             ssl=tls,
         ) as server:
             if ready is not None:
@@ -300,3 +300,18 @@ def _refuse(status: http.HTTPStatus, text: str) -> Response:
     headers = Headers({"Content-Type": "text/plain; charset=utf-8", "Content-Length": str(len(body))})
     headers["Connection"] = "close"
     return Response(status.value, status.phrase, headers, body)
+
+
+def _quiet_logger() -> logging.Logger:
+    """What websockets logs; a handshake that fails is one line, because port scanners are no fault of ours."""
+    logger = logging.getLogger("v2x.websockets")
+    logger.addFilter(_without_traceback)
+    return logger
+
+
+def _without_traceback(record: logging.LogRecord) -> bool:
+    if record.exc_info and "handshake" in record.getMessage():
+        cause = record.exc_info[1]
+        record.msg, record.args = "%s: %s", (record.getMessage(), cause)
+        record.exc_info, record.levelno, record.levelname = None, logging.INFO, "INFO"
+    return True
