@@ -13,12 +13,14 @@ import importlib
 import json as jsonlib
 import signal
 import sys
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
+
+from gateway import cli_exi
 
 app = typer.Typer(
     name="v2x",
@@ -30,6 +32,7 @@ app = typer.Typer(
 )
 pki = typer.Typer(help="Test certificates for ISO 15118-2 and -20.", no_args_is_help=True)
 app.add_typer(pki, name="pki")
+app.add_typer(cli_exi.app, name="exi")
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object, or JSON lines, instead of text.")]
 ConfigFile = Annotated[Path, typer.Option("--config", "-c", help="The gateway's settings (TOML).", show_default=False)]
@@ -291,6 +294,61 @@ def pki_create(
 
     made = certificates.create(directory, evccid=evccid or certificates.EVCCID)
     typer.echo(f"{len(made)} files in {directory}")
+
+
+@app.command()
+def sim(
+    scenario: Annotated[str, typer.Argument(help="A TOML file, or the name of a shipped scenario.")],
+    speed: Annotated[str, typer.Option(help="max, real, or virtual seconds per second.")] = "max",
+    seed: Annotated[int | None, typer.Option(help="Instead of the scenario's own.")] = None,
+    report: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Write report.html, result.json, transcript.")
+    ] = None,
+    full: Annotated[
+        bool, typer.Option("--full", help="Exchange every charge loop, also those that only repeat.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """A whole site in virtual time. Exit status 0: everything the scenario expects came about."""
+    from emulators.scenarios.scenario import ScenarioError
+    from emulators.world import simulate
+
+    try:
+        pace = {"max": None, "real": 1.0}[speed] if speed in ("max", "real") else float(speed)
+        with _progress(not json) as progress:
+            outcome = simulate(
+                scenario,
+                speed=pace,
+                seed=seed,
+                report=report,
+                progress=progress,
+                fast_forward=pace is None and not full,
+            )
+    except (ScenarioError, ValueError, OSError) as error:
+        _exit(_complain("sim", error))
+    if json:
+        typer.echo(jsonlib.dumps(outcome.summary()))
+    else:
+        _tell_outcome(outcome)
+    _exit(0 if outcome.passed else 1)
+
+
+@contextlib.contextmanager
+def _progress(shown: bool) -> Iterator[Callable[[float], None]]:
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), disable=not (shown and sys.stderr.isatty()), transient=True) as bar:
+        task = bar.add_task("virtual time", total=1.0)
+        yield lambda part: bar.update(task, completed=part)
+
+
+def _tell_outcome(outcome: Any) -> None:
+    for name, value in outcome.figures.items():
+        typer.echo(f"{name:>36}  {value:.6g}")
+    typer.echo(f"{outcome.virtual_s:.0f} s of the world in {outcome.real_s:.2f} s, seed {outcome.seed}")
+    for broken in outcome.broken:
+        typer.echo(f"NOT as expected: {broken}", err=True)
 
 
 # ------------------------------------------------------------------------------------------------------------- figures
