@@ -1,0 +1,61 @@
+"""The suites of `ocpp-ws-cli` (npm) against our CSMS, in all three versions. Needs Node 20.
+
+What it asks beyond the specification is named here with the reason; everything else must pass.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+
+from protocols.ocpp.schema import Version
+from tests.interop.ocpp_sockets import csms
+from tests.peers import node_peer, program
+
+PACKAGE = "ocpp-ws-cli@1.1.12"
+LIMIT = 120.0  # s for the whole suite
+CHECKS = 21
+
+# Check -> why another outcome is right.
+NOT_NORMATIVE = {
+    "Server requires subprotocol": "part 4, 3.3: the handshake is completed without a subprotocol, then closed",
+    "Server rejects oversized frames (>128KB)": "it wants a closed connection; we refuse with a code and go on",
+    "Server enforces MessageId is a string": "it wants FormatViolation; part 4, table 9 has RpcFrameworkError",
+}
+_THREE = {"Server rejects missing payload in CALL": "it wants FormatViolation; three elements are no RPC request"}
+BY_VERSION = {
+    Version.V16: {
+        "Server rejects non-object payload in CALL": "it wants FormatViolation; 1.6-J has FormationViolation"
+    },
+    Version.V201: _THREE,
+    Version.V21: _THREE,
+}
+
+
+@pytest.mark.peer
+@pytest.mark.parametrize("version", list(Version))
+def test_every_check_that_is_normative(version: Version, tmp_path: Path) -> None:
+    node = program("node", "nodejs")
+    script = node_peer("ocpp-ws-cli", PACKAGE) / "node_modules" / "ocpp-ws-cli" / "dist" / "index.js"
+
+    async def main() -> str:
+        async with csms() as (_, url):
+            process = await asyncio.create_subprocess_exec(
+                node, str(script), "test", "-e", url, "-i", "CLI1", "-p", version.value,
+                "--suite", "all", "--report", "json", "--report-dir", str(tmp_path),
+                stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+            )  # fmt: skip
+            async with asyncio.timeout(LIMIT):
+                out, _ = await process.communicate()
+            return out.decode(errors="replace")
+
+    said = asyncio.run(main())
+    reports = list(tmp_path.glob("*.json"))
+    assert reports, said[-2000:]
+    results = json.loads(reports[0].read_text("utf-8"))["testResults"]
+    assert len(results) == CHECKS
+    failed = {one["name"]: one.get("issue", "") for one in results if not one["passed"]}
+    assert failed.keys() == NOT_NORMATIVE.keys() | BY_VERSION[version].keys(), failed
