@@ -32,7 +32,7 @@ from protocols.iso15118.iso20.schedules import ScheduleOffer, flat_offer
 from protocols.iso15118.iso20.secc import Secc
 from protocols.iso15118.iso20.secc_session import Evse, Fault, SeccSettings, Verdict
 from protocols.iso15118.iso20.services import ControlMode, ServiceId, offer
-from protocols.iso15118.iso20.setpoint import EnergyRequests
+from protocols.iso15118.iso20.setpoint import EnergyRequests, decide
 from protocols.iso15118.iso20.types import EVSENotification
 from protocols.ports import Clock, Wire
 
@@ -207,6 +207,7 @@ class EvseSecc:
         self._metered_at: float | None = None
         self._wire: Wire | None = None
         self._pausing = False
+        self._room: PowerRange | None = None  # what the last charge loop allowed
 
     # what a station may ask for
 
@@ -224,6 +225,20 @@ class EvseSecc:
         self._wish_w = power_w
         if self.engine is not None:
             self._tell_wish(self.engine)
+            self._drive_at_once(self.engine)
+
+    def _drive_at_once(self, engine: Secc) -> None:
+        """Dynamic DC: within what the last loop left the converter need not wait for the next one."""
+        choice, room, wish = engine.session.choice, self._room, self._wish()
+        if (
+            choice is not None
+            and choice.is_dc
+            and choice.is_dynamic
+            and engine.session.power_on
+            and room
+            and wish is not None
+        ):
+            self.stage.set_point(decide(wish, room).power_w, self._clock.now())
 
     def limit_power(self, max_charge_w: float | None = None, max_discharge_w: float | None = None) -> None:
         """Tighter limits than the stage's, magnitudes; None lifts them."""
@@ -303,6 +318,7 @@ class EvseSecc:
         )
         self.engine, self._wire, self._pausing = engine, wire, False
         self._insulation_from = None
+        self._room = None
         self._told = SessionBattery()
         try:
             await pump(engine, wire, self._clock, self._report, self._prepare)
@@ -402,6 +418,7 @@ class EvseSecc:
 
     def _looped(self, event: events.CarLooped) -> None:
         now, car = self._clock.now(), event.car
+        self._room = event.allowed
         if self._is_dc:
             told = self._told
             told.limits = car.limits
