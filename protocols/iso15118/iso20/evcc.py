@@ -225,6 +225,8 @@ class Evcc:
             )
             return
         self.step = self._divert(self.step)
+        if self.step is Step.POWER_START:
+            self.session = replace(self.session, starts=self.car.ready)
         request = build(self.session, self._desk(now))
         self._awaited = type(request).__name__
         self._answer_by = now + timers.message_timeout(self._awaited) * self.settings.patience

@@ -115,7 +115,7 @@ def on_pre_charge(response: DC_PreChargeRes, session: EvSession, desk: EvDesk) -
 
 
 def on_power_start(response: PowerDeliveryRes, session: EvSession, desk: EvDesk) -> Reaction:
-    if not desk.car.ready:
+    if not session.starts:
         return Reaction(Step.POWER_START, session, poll=True)
     events: list[Event] = []
     if response.ResponseCode.startswith("WARNING"):

@@ -209,7 +209,7 @@ def _pre_charge(session: EvSession, desk: EvDesk) -> V2GRequest:
 def _power(progress: ChargeProgress) -> Callable[[EvSession, EvDesk], V2GRequest]:
     def request(session: EvSession, desk: EvDesk) -> V2GRequest:
         starts = progress in (ChargeProgress.Start, ChargeProgress.ScheduleRenegotiation)
-        waiting = progress is ChargeProgress.Start and not desk.car.ready
+        waiting = progress is ChargeProgress.Start and not session.starts
         without_multiplexing = progress is ChargeProgress.ScheduleRenegotiation and not session.renegotiated
         channel: ChannelSelection | None = None
         if starts and session.agreed.is_bpt:

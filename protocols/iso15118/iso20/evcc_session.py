@@ -71,6 +71,7 @@ class EvSession:
     station: StationTurn | None = None
     meter: Meter | None = None
     pre_charged: bool = False
+    starts: bool = True  # the last PowerDelivery(Start) said Finished
     power_on: bool = False
     standby: bool = False
     waits_for_customer: bool = False

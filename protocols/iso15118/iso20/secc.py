@@ -271,7 +271,7 @@ class Secc:
         possible = self._follows.get(self.state, {}).get(name)
         beside = messages.STREAMS.get(PayloadType(payload_type))
         belongs_beside = self.state is State.CHARGE_LOOP and name in messages.STREAMS.values()
-        if possible is None or (beside is not None) is not belongs_beside or (beside is not None and beside != name):
+        if possible is None or name not in _ANSWERS or (beside is not None) is not belongs_beside or (beside is not None and beside != name):
             raise Refusal(ResponseCode.FAILED_SequenceError, f"{name} in state {self.state.value!r}")
         if self._react_by is not None and now >= self._react_by and name in _LOOPS:
             self._lapse()

@@ -61,7 +61,7 @@ def answer_power_delivery(request: PowerDeliveryReq, session: Session, desk: Des
 
 
 def _start(request: PowerDeliveryReq, session: Session, desk: Desk) -> Answer:
-    session, code = _take_profile(request, session, session.schedules)
+    session, code = _take_profile(request, session, session.schedules, desk)
     for fault in (Fault.CONTACTOR, Fault.OUTPUT):
         if fault in desk.evse.faults:
             raise Refusal(fault.value, f"the {fault.name.lower()} does not work")
@@ -91,7 +91,7 @@ def _renegotiate(request: PowerDeliveryReq, session: Session, desk: Desk) -> Ans
         return _delivered(desk, State.RENEGOTIATION, session)  # without multiplexing: ScheduleExchange comes next
     offers = session.schedules if session.renegotiated is None else session.renegotiated
     try:
-        fresh, code = _take_profile(request, session, offers)
+        fresh, code = _take_profile(request, session, offers, desk)
     except Refusal as refusal:
         kept = replace(session, renegotiated=None)
         failed = ResponseCode.WARNING_ScheduleRenegotiationFailed
@@ -123,7 +123,7 @@ def _delivered(
 
 
 def _take_profile(
-    request: PowerDeliveryReq, session: Session, known: tuple[ScheduleOffer, ...]
+    request: PowerDeliveryReq, session: Session, known: tuple[ScheduleOffer, ...], desk: Desk
 ) -> tuple[Session, ResponseCode]:
     """The session with the request's profile checked against the offers; Refusal if it doesn't hold."""
     message = request.EVPowerProfile
@@ -143,6 +143,8 @@ def _take_profile(
     confirmed = False
     if offer is not None and offer.tolerance_w is not None:
         confirmed = profile.tolerance_accepted is True
+        if desk.settings.power_tolerance_required and not confirmed:
+            raise Refusal(ResponseCode.FAILED_PowerToleranceNotConfirmed, "the car does not accept the tolerance")
         code = ResponseCode.OK_PowerToleranceConfirmed if confirmed else ResponseCode.WARNING_PowerToleranceNotConfirmed
     return replace(session, profile=profile, tolerance_confirmed=confirmed, violations=0), code
 

@@ -45,7 +45,9 @@ def _to(*states: State) -> frozenset[State]:
 
 
 _STOP = {"SessionStopReq": _to()}
-_AFTER_LOOP = _to(S.CHARGE_LOOP, S.STANDBY, S.RENEGOTIATION, S.WELDING_DETECTION, S.SESSION_STOP, S.POWER_DELIVERY)
+_DELIVERED = (S.CHARGE_LOOP, S.STANDBY, S.RENEGOTIATION, S.POWER_DELIVERY)
+_DC_DELIVERED = _to(*_DELIVERED, S.WELDING_DETECTION)
+_AC_DELIVERED = _to(*_DELIVERED, S.SESSION_STOP)
 
 _BEFORE_POWER: dict[State, dict[str, frozenset[State]]] = {
     S.APP_PROTOCOL: {"supportedAppProtocolReq": _to(S.SESSION_SETUP)},
@@ -78,20 +80,20 @@ DC: Follows = {
     },
     S.POWER_DELIVERY: {
         "DC_PreChargeReq": _to(S.PRE_CHARGE, S.POWER_DELIVERY),
-        "PowerDeliveryReq": _AFTER_LOOP,
+        "PowerDeliveryReq": _DC_DELIVERED,
         **_STOP,
     },
     S.CHARGE_LOOP: {
         "DC_ChargeLoopReq": _to(S.CHARGE_LOOP),
-        "PowerDeliveryReq": _AFTER_LOOP,
+        "PowerDeliveryReq": _DC_DELIVERED,
         "ScheduleExchangeReq": _to(S.CHARGE_LOOP),
         "MeteringConfirmationReq": _to(S.CHARGE_LOOP),
     },
-    S.STANDBY: {"DC_ChargeLoopReq": _to(S.STANDBY), "PowerDeliveryReq": _AFTER_LOOP},
+    S.STANDBY: {"DC_ChargeLoopReq": _to(S.STANDBY), "PowerDeliveryReq": _DC_DELIVERED},
     S.RENEGOTIATION: {
         "DC_ChargeLoopReq": _to(S.CHARGE_LOOP),
         "ScheduleExchangeReq": _to(S.RENEGOTIATION),
-        "PowerDeliveryReq": _AFTER_LOOP,
+        "PowerDeliveryReq": _DC_DELIVERED,
     },
     S.WELDING_DETECTION: {"DC_WeldingDetectionReq": _to(S.WELDING_DETECTION), **_SESSION_STOP},
     S.ENDED: {},
@@ -101,18 +103,18 @@ AC: Follows = {
     **_BEFORE_POWER,
     S.CHARGE_PARAMETERS: {"AC_ChargeParameterDiscoveryReq": _to(S.SCHEDULE_EXCHANGE), **_STOP},
     S.SCHEDULE_EXCHANGE: {"ScheduleExchangeReq": _to(S.SCHEDULE_EXCHANGE, S.POWER_DELIVERY), **_STOP},
-    S.POWER_DELIVERY: {"PowerDeliveryReq": _AFTER_LOOP, **_STOP},
+    S.POWER_DELIVERY: {"PowerDeliveryReq": _AC_DELIVERED, **_STOP},
     S.CHARGE_LOOP: {
         "AC_ChargeLoopReq": _to(S.CHARGE_LOOP),
-        "PowerDeliveryReq": _AFTER_LOOP,
+        "PowerDeliveryReq": _AC_DELIVERED,
         "ScheduleExchangeReq": _to(S.CHARGE_LOOP),
         "MeteringConfirmationReq": _to(S.CHARGE_LOOP),
     },
-    S.STANDBY: {"AC_ChargeLoopReq": _to(S.STANDBY), "PowerDeliveryReq": _AFTER_LOOP},
+    S.STANDBY: {"AC_ChargeLoopReq": _to(S.STANDBY), "PowerDeliveryReq": _AC_DELIVERED},
     S.RENEGOTIATION: {
         "AC_ChargeLoopReq": _to(S.CHARGE_LOOP),
         "ScheduleExchangeReq": _to(S.RENEGOTIATION),
-        "PowerDeliveryReq": _AFTER_LOOP,
+        "PowerDeliveryReq": _AC_DELIVERED,
     },
     S.SESSION_STOP: _SESSION_STOP,
     S.ENDED: {},

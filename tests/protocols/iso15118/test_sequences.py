@@ -1,0 +1,340 @@
+"""What may happen inside a session: notifications, standby, renegotiation, pause and resume, changes of direction."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from protocols.errors import LocalProtocolError
+from protocols.iso15118.iso20 import events, orders
+from protocols.iso15118.iso20.common import ChargingSession
+from protocols.iso15118.iso20.schedules import Block, ScheduleOffer, flat_offer
+from protocols.iso15118.iso20.secc_session import Verdict
+from protocols.iso15118.iso20.services import ControlMode, MobilityNeedsMode, ServiceId
+from protocols.iso15118.iso20.states import State, Step
+from protocols.iso15118.iso20.types import EVSENotification, ResponseCode
+from tests.protocols.iso15118.pair import EPOCH, Pair, car_state, looping, loops, pair
+
+SCHEDULED = {"controls": (ControlMode.SCHEDULED,)}
+
+
+def ended_well(session: Pair) -> bool:
+    ev, secc = session.ev_seen(events.SessionEnded), session.seen(events.SessionEnded)
+    return len(ev) == len(secc) == 1 and ev[0].ok and secc[0].ok
+
+
+def finish(session: Pair) -> None:
+    session.ev.command(orders.Stop(), session.now)
+    session.run()
+    assert ended_well(session), (session.ev_seen(events.SessionEnded), session.seen(events.SessionEnded))
+
+
+def test_the_direction_changes_within_a_session_without_leaving_it() -> None:
+    session = pair()
+    session.run(until=looping)
+    seen = []
+    for wish in (4_000, -4_000, 0, 4_000):
+        session.secc.command(orders.SetPower(wish), session.now)
+        session.run(until=loops(session.ev.session.loops + 5))
+        seen.append(session.ev.session.station.present_current_a)  # type: ignore[union-attr]
+    assert seen == pytest.approx([10, -10, 0, 10])
+    assert len(session.seen(events.PowerStarted)) == 1
+    finish(session)
+
+
+@pytest.mark.parametrize(
+    ("notification", "kind"),
+    [
+        (EVSENotification.Terminate, ChargingSession.Terminate),
+        (EVSENotification.Pause, ChargingSession.Pause),
+    ],
+)
+def test_the_car_follows_a_notification_that_ends_the_session(
+    notification: EVSENotification, kind: ChargingSession
+) -> None:
+    session = pair(wish_w=-3_000)
+    session.run(until=loops(3))
+    session.secc.command(orders.Notify(notification, 10), session.now)
+    session.run()
+    assert ended_well(session)
+    assert session.seen(events.SessionEnded)[0].kind is kind
+    assert session.ev_seen(events.Notified)[0].within_s == 10
+    assert session.current_a == 0
+
+
+def test_a_car_that_ignores_terminate_is_cut_off() -> None:
+    session = pair(wish_w=-3_000, ev={"ignores": frozenset(EVSENotification)})
+    session.run(until=loops(3))
+    asked_at = session.now
+    session.secc.command(orders.Notify(EVSENotification.Terminate, 5), session.now)
+    session.run()
+    assert session.seen(events.NotificationIgnored)
+    assert session.seen(events.SessionEnded)[0].code is ResponseCode.FAILED
+    assert 5 <= session.now - asked_at < 7
+    assert not session.ev_seen(events.SessionEnded)[0].ok
+
+
+def test_a_car_that_ignores_schedule_renegotiation_may_stay() -> None:
+    session = pair(ev={**SCHEDULED, "ignores": frozenset(EVSENotification)})
+    session.run(until=loops(3))
+    session.secc.command(orders.Notify(EVSENotification.ScheduleRenegotiation, 2), session.now)
+    session.run(until=loops(60))
+    assert session.seen(events.NotificationIgnored)
+    assert session.secc.evse.notification is None
+    finish(session)
+
+
+def test_standby_and_back_by_the_charger() -> None:
+    session = pair(wish_w=-3_000)
+    session.run(until=loops(3))
+    session.ev.command(orders.EnterStandby(), session.now)
+    session.run(until=lambda p: p.ev.step is Step.STANDBY and p.ev.session.loops > 10)
+    assert session.secc.state is State.STANDBY
+    assert session.current_a == 0
+    session.secc.command(orders.Notify(EVSENotification.ExitStandby, 10), session.now)
+    session.run(until=loops(20))
+    assert looping(session)
+    assert session.current_a < 0
+    assert session.secc.evse.notification is None
+    finish(session)
+
+
+def test_standby_and_back_by_the_car() -> None:
+    session = pair(wish_w=-3_000)
+    session.run(until=loops(3))
+    session.ev.command(orders.EnterStandby(), session.now)
+    session.run(until=lambda p: p.ev.step is Step.STANDBY)
+    session.ev.command(orders.LeaveStandby(), session.now)
+    session.run(until=loops(20))
+    assert looping(session)
+    finish(session)
+
+
+def test_standby_can_be_refused_without_harm() -> None:
+    session = pair(wish_w=-3_000, secc={"standby": False})
+    session.run(until=loops(3))
+    session.ev.command(orders.EnterStandby(), session.now)
+    session.run(until=loops(10))
+    assert session.ev_seen(events.Warned)[0].code is ResponseCode.WARNING_StandbyNotAllowed
+    assert looping(session)
+    finish(session)
+
+
+def test_stopping_out_of_standby() -> None:
+    session = pair()
+    session.run(until=loops(3))
+    session.ev.command(orders.EnterStandby(), session.now)
+    session.run(until=lambda p: p.ev.step is Step.STANDBY)
+    finish(session)
+
+
+@pytest.mark.parametrize("multiplexed", [True, False])
+@pytest.mark.parametrize("service", [ServiceId.DC_BPT, ServiceId.AC_BPT])
+def test_the_car_renegotiates_schedules(multiplexed: bool, service: ServiceId) -> None:
+    session = pair(wish_w=None, ev={**SCHEDULED, "services": (service,)})
+    session.run(until=loops(3))
+    offer = flat_offer(int(EPOCH), 0.0, 2_000.0, tuple_id=7)
+    session.secc.command(orders.OfferSchedules((offer,)), session.now)
+    session.ideal = False  # the offer above is to stand
+    session.ev.command(orders.Renegotiate(multiplexed), session.now)
+    session.run(until=loops(40))
+    assert session.seen(events.NeedsStated)[-1].renegotiation
+    profile = session.seen(events.Renegotiated)[-1].profile
+    assert profile.tuple_id == 7
+    assert profile.blocks[0].power_w == -2_000
+    assert session.seen(events.CarLooped)[-1].target.power_w == pytest.approx(-2_000, abs=5)
+    session.ideal = True
+    finish(session)
+
+
+def test_the_charger_asks_for_new_schedules() -> None:
+    session = pair(wish_w=None, ev=SCHEDULED)
+    session.run(until=loops(3))
+    session.ideal = False
+    session.secc.command(orders.OfferSchedules((flat_offer(int(EPOCH), 1_500.0, 0.0),)), session.now)
+    session.secc.command(orders.Notify(EVSENotification.ScheduleRenegotiation, 30), session.now)
+    session.run(until=lambda p: bool(p.seen(events.Renegotiated)))
+    session.run(until=loops(40))
+    assert session.secc.evse.notification is None
+    assert session.seen(events.CarLooped)[-1].target.power_w == pytest.approx(1_500, abs=5)
+    assert len(session.seen(events.Renegotiated)) == 1
+    session.ideal = True
+    finish(session)
+
+
+def test_renegotiated_schedules_may_take_a_while() -> None:
+    session = pair(wish_w=None, ev=SCHEDULED)
+    session.run(until=loops(3))
+    session.ideal = False
+    session.secc.evse = replace(session.secc.evse, schedules=None)
+    session.ev.command(orders.Renegotiate(), session.now)
+    session.run(until=lambda p: p.now > 10)
+    assert looping(session)
+    assert session.ev.session.renegotiating
+    session.secc.command(orders.OfferSchedules((flat_offer(int(EPOCH), 900.0, 0.0),)), session.now)
+    session.run(until=lambda p: bool(p.ev_seen(events.Renegotiated)))
+    session.ideal = True
+    finish(session)
+
+
+def test_services_can_be_renegotiated_in_the_same_session() -> None:
+    session = pair(wish_w=1_000)
+    session.run(until=loops(3))
+    first = session.ev.session.session_id
+    session.secc.command(orders.Notify(EVSENotification.ServiceRenegotiation, 10), session.now)
+    session.run(until=lambda p: bool(p.seen(events.ServicesReopened)))
+    session.secc.evse = replace(session.secc.evse, insulation=Verdict.WAITING, schedules=None)
+    session.run(until=loops(10))
+    assert session.ev.session.session_id == first
+    assert len(session.seen(events.ServiceAgreed)) == 2
+    finish(session)
+
+
+def test_a_charger_that_can_not_renegotiate_services_says_so() -> None:
+    session = pair(secc={"service_renegotiation": False})
+    session.run(until=loops(3))
+    with pytest.raises(LocalProtocolError):
+        session.secc.command(orders.Notify(EVSENotification.ServiceRenegotiation, 10), session.now)
+    session.ev.command(orders.Stop(ChargingSession.ServiceRenegotiation), session.now)
+    session.run()
+    assert session.seen(events.SessionEnded)[0].code is ResponseCode.FAILED_NoServiceRenegotiationSupported
+
+
+@pytest.mark.parametrize("certificate", [None, b"vehicle leaf"])
+def test_a_paused_session_is_resumed_by_the_same_car(certificate: bytes | None) -> None:
+    arguments = {"vehicle_certificate": certificate}
+    session = pair(wish_w=-3_000, secc_arguments=arguments)
+    session.run(until=loops(3))
+    session.ev.command(orders.Stop(ChargingSession.Pause), session.now)
+    session.run()
+    assert ended_well(session)
+    kept, ours = session.seen(events.SessionPaused)[0].kept, session.ev_seen(events.SessionPaused)[0].kept
+    again = pair(
+        wish_w=-3_000, ev={"resume": ours}, secc_arguments={**arguments, "paused": {kept.session_id: kept}}
+    )
+    again.run(until=loops(3))
+    assert again.seen(events.SessionOpened)[0].resumed
+    assert again.ev.session.resumed
+    assert again.ev.session.session_id == kept.session_id
+    assert not again.seen(events.AuthorizationAsked)
+    finish(again)
+
+
+@pytest.mark.parametrize(
+    ("kept_with", "back_with"), [(b"vehicle leaf", b"another leaf"), (b"vehicle leaf", None), (None, b"vehicle leaf")]
+)
+def test_a_paused_session_is_not_given_to_another_car(kept_with: bytes | None, back_with: bytes | None) -> None:
+    session = pair(secc_arguments={"vehicle_certificate": kept_with})
+    session.run(until=loops(3))
+    session.ev.command(orders.Stop(ChargingSession.Pause), session.now)
+    session.run()
+    kept, ours = session.seen(events.SessionPaused)[0].kept, session.ev_seen(events.SessionPaused)[0].kept
+    arguments = {"vehicle_certificate": back_with, "paused": {kept.session_id: kept}}
+    again = pair(ev={"resume": ours}, secc_arguments=arguments)
+    again.run(until=loops(2))
+    assert not again.ev.session.resumed
+    assert again.ev.session.session_id != kept.session_id
+    assert again.seen(events.AuthorizationAsked)
+    finish(again)
+
+
+def test_a_charger_without_pause_refuses_it() -> None:
+    session = pair(secc={"pause": False})
+    session.run(until=loops(3))
+    session.ev.command(orders.Stop(ChargingSession.Pause), session.now)
+    session.run()
+    assert session.seen(events.SessionEnded)[0].code is ResponseCode.FAILED_PauseNotAllowed
+
+
+def test_a_charger_without_power_sends_the_car_into_a_pause() -> None:
+    session = pair()
+    session.ideal = False
+    session.secc.evse = replace(
+        session.secc.evse, authorization=Verdict.YES, schedules=(), pause_wanted=True, insulation=Verdict.YES
+    )
+    session.run()
+    assert ended_well(session)
+    assert session.ev_seen(events.SessionPaused)
+    assert not session.seen(events.PowerStarted)
+
+
+def test_the_charger_states_the_needs_in_mobility_needs_mode_2() -> None:
+    session = pair(ev={"needs_modes": (MobilityNeedsMode.BY_SECC,)})
+    session.secc.command(
+        orders.StateNeeds(departure_s=1_800, minimum_soc_pct=40, target_soc_pct=70, confirm_within_s=30), 0.0
+    )
+    session.run(until=loops(3))
+    station = session.ev.session.station
+    assert station is not None
+    assert (station.departure_s, station.minimum_soc_pct, station.target_soc_pct, station.confirm_within_s) == (
+        1_800,
+        40,
+        70,
+        30,
+    )
+    finish(session)
+
+
+def test_the_charger_keeps_its_needs_to_itself_in_mobility_needs_mode_1() -> None:
+    session = pair(ev={"needs_modes": (MobilityNeedsMode.BY_EVCC,)})
+    session.secc.command(orders.StateNeeds(departure_s=1_800, minimum_soc_pct=40, target_soc_pct=70), 0.0)
+    session.run(until=loops(3))
+    station = session.ev.session.station
+    assert station is not None
+    assert station.departure_s is station.minimum_soc_pct is None
+    finish(session)
+
+
+def test_meter_readings_come_in_both_directions() -> None:
+    session = pair(wish_w=-10_000)
+    session.run(until=lambda p: p.now > 1_000, most_steps=200_000)
+    meter = session.ev.session.meter
+    assert meter is not None
+    assert meter.discharged_wh > 2_000
+    assert meter.charged_wh == 0
+    finish(session)
+
+
+def test_the_car_offers_energy_and_the_charger_hears_it() -> None:
+    session = pair(ev={**SCHEDULED, "sell": ((3_600, -5_000.0, 0.3),)})
+    session.run(until=looping)
+    assert session.seen(events.NeedsStated)[0].offer_to_sell == ((3_600, -5_000.0),)
+    finish(session)
+
+
+def test_the_channel_can_be_selected_anew_within_the_loop() -> None:
+    session = pair()
+    session.run(until=loops(3))
+    session.ev.command(orders.SelectChannel(discharge=True), session.now)
+    session.run(until=loops(8))
+    started = session.seen(events.PowerStarted)
+    assert [(event.discharge_channel, event.again) for event in started] == [(False, False), (True, True)]
+    finish(session)
+
+
+def test_a_power_tolerance_is_confirmed() -> None:
+    session = pair(wish_w=None, ev=SCHEDULED)
+    session.ideal = False
+    day = 24 * 3600
+    offer = ScheduleOffer(tuple_id=3, anchor_s=int(EPOCH), charge=(Block(day, 5_000.0),), tolerance_w=200.0)
+    session.secc.evse = replace(
+        session.secc.evse,
+        authorization=Verdict.YES,
+        schedules=(offer,),
+        insulation=Verdict.YES,
+    )
+    session.voltage_v = 400.0
+    session.run(until=loops(3))
+    assert session.secc.session.tolerance_confirmed
+    assert session.ev.session.profile is not None
+    assert session.ev.session.profile.tuple_id == 3
+
+
+def test_a_warm_battery_keeps_the_car_from_the_start_for_a_while() -> None:
+    session = pair(car=car_state(ready=False))
+    session.run(until=lambda p: p.now > 5)
+    assert session.ev.step is Step.POWER_START
+    session.ev.command(replace(session.ev.car, ready=True), session.now)
+    session.run(until=loops(2))
+    finish(session)
