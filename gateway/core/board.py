@@ -11,6 +11,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from gateway.core.holding import Holding
+from gateway.core.known import Known
 from gateway.core.listener import Listener
 from gateway.core.place import Place
 from gateway.core.settings import CoreSettings
@@ -42,6 +43,7 @@ class Board:
         self.site_holding: Holding | None = None
         self.standing: dict[tuple[str | None, str], str] = {}  # (evse or site, verb) -> the command that last set it
         self.listeners: list[Listener] = []
+        self.ids = Known(settings.known_ids)
         self._background: set[asyncio.Task[None]] = set()
         self.spawn_place: Callable[[Place], None] = lambda _place: None  # set by the core: begins to govern it
 

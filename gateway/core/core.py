@@ -282,7 +282,7 @@ class Core:
             self._tasks = tasks
             writing = tasks.create_task(self.journal.run(), name="journal")
             try:
-                await recover(self.board, self.desk, self.endings, self.orders)
+                await recover(self.board, self.endings, self.orders)
                 self.ready.set()
                 for place in list(self.board.places.values()):
                     self._govern(place)

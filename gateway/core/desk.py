@@ -8,7 +8,6 @@ the final result's matter. Nothing acts before the journal has it, except what o
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
 
 from gateway.core.board import Board
 from gateway.core.grant import Grant
@@ -27,32 +26,6 @@ from gateway.store.ports import StoreError
 MOST_AT_ONCE = 2000  # commands being taken at the same moment
 
 
-class Known:
-    """Ids seen lately, with their fingerprints and latest results; bounded, the oldest go."""
-
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._by_id: OrderedDict[str, tuple[str, str]] = OrderedDict()
-        self.complete = True  # whether the store knows no other ids
-
-    def get(self, command_id: str) -> tuple[str, str] | None:
-        """Fingerprint and latest result (JSON)."""
-        return self._by_id.get(command_id)
-
-    def put(self, command_id: str, print_: str, result: str) -> None:
-        """Remember."""
-        self._by_id[command_id] = (print_, result)
-        if len(self._by_id) > self._most:
-            self._by_id.popitem(last=False)
-            self.complete = False
-
-    def update(self, command_id: str, result: str) -> None:
-        """A later result of a known id."""
-        held = self._by_id.get(command_id)
-        if held is not None:
-            self._by_id[command_id] = (held[0], result)
-
-
 class Desk:
     """Takes commands, from whatever channel, one way for all."""
 
@@ -62,7 +35,7 @@ class Desk:
         settings = board.settings
         self._evse_rates = Rates(settings.evse_rate_per_s, settings.burst_s)
         self._source_rates = Rates(settings.source_rate_per_s, settings.burst_s)
-        self.known = Known(settings.known_ids)
+        self.known = board.ids
         self._taking: dict[str, asyncio.Future[Result]] = {}
         self.counts: dict[str, int] = {}
 

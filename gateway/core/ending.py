@@ -6,6 +6,8 @@ EVSEs is a ramp, not a jump.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from gateway.core.board import Board
 from gateway.core.holding import Holding, Part, Stage
 from gateway.core.place import Place, Ramp
@@ -21,6 +23,7 @@ class Endings:
 
     def __init__(self, board: Board) -> None:
         self._board = board
+        self.shared_again: Callable[[Place | None], None] = lambda _left: None  # set by the group: others may carry it
 
     # the final result -----------------------------------------------------------------------------------------------
 
@@ -53,6 +56,7 @@ class Endings:
             await self._board.journal.keep(*records)
         except StoreError:
             self._board.journal.later(*records)
+        self._board.ids.update(holding.id, result.model_dump_json())
         self._board.tell(result, holding.reply, Phase.FINAL)
 
     def _final(self, holding: Holding, status: Status, reason: Reason, wall: float) -> Result:
@@ -163,6 +167,8 @@ class Endings:
         if board.site_holding is holding:
             board.site_holding = None
             board.changed(None)
+        if board.site_holding is not None:
+            self.shared_again(None)  # an EVSE has become free
         if reason.code is not Code.SUPERSEDED and (had_power or not unsettled):
             event = Happened.LEASE_ENDED if reason.code not in (Code.RELEASED,) else Happened.RELEASED
             board.happened(event, holding.evse, reason, command=holding.id)
@@ -182,6 +188,7 @@ class Endings:
         else:
             del holding.parts[place.name]
         self._vacate(place, ramp=True)
+        self.shared_again(place)
         self._settle_if_seen(holding)
 
     def _vacate(self, place: Place, *, ramp: bool) -> None:

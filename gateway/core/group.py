@@ -17,6 +17,7 @@ from gateway.negotiation.authority import RANK, Bound, Decision, Layer, decide
 from gateway.negotiation.layers import Asked, dead_band, layers
 from gateway.negotiation.refusal import cannot_reach
 
+LET_DOWN = frozenset({Code.STATION_REFUSED, Code.STATION_SILENT, Code.NOT_SEEN_ON_METER, Code.METER_SILENT})
 FAR_W = 1e9  # asks for everything there is
 
 
@@ -26,6 +27,7 @@ class Group:
     def __init__(self, board: Board, endings: Endings) -> None:
         self._board = board
         self._endings = endings
+        endings.shared_again = self.share_again
 
     def bind(self, parsed: Parsed) -> Grant:
         """What each EVSE gets of a command to the site, and what that makes together."""
@@ -86,18 +88,18 @@ class Group:
         self._endings.leave(place, reason, failed=False)
         if not ramp:
             place.ramp = None
-        self.share_again(before)
 
-    def share_again(self, holding: Holding) -> None:
+    def share_again(self, without: Place | None = None) -> None:
         """Share anew what the site's command asks for: a car has come, gone, failed, or can do more or less."""
-        board = self._board
-        if holding.verb not in LEASED or board.site_holding is not holding:
+        board, holding = self._board, self._board.site_holding
+        if holding is None or holding.verb not in LEASED:
             return
         now = board.clock.now()
         total_w = signed_power(holding.verb, holding.body) or 0.0
         places = [
             place
             for place in board.places.values()
+            if place is not without
             if place.holding is holding
             or (
                 self._may_take(place, holding.verb, holding.body)
@@ -113,7 +115,7 @@ class Group:
         for place in able:
             power_w = parts[place.name]
             part = holding.parts.get(place.name)
-            if part is None:
+            if part is None or part.stage is Stage.FAILED:
                 place.holding, place.ramp = holding, None
                 holding.parts[place.name] = Part(place.name, power_w, now)
             elif abs(part.power_w - power_w) > MARGIN_W:
@@ -171,8 +173,9 @@ class Group:
 
 
 def _failed(place: Place, holding: Holding) -> bool:
+    """Whether this EVSE has let the command down; a car that left may come back, a station that refused may not."""
     part = holding.parts.get(place.name)
-    return part is not None and part.stage is Stage.FAILED
+    return part is not None and part.failure is not None and part.failure.code in LET_DOWN
 
 
 def _rank(decision: Decision) -> int:

@@ -187,8 +187,8 @@ class Orders:
         who = f" by {holding.body.source}" if holding.body.source else ""
         reason = because(Code.RELEASED, f"Released{who}.")
         if place is not None:
-            if place.holding is not None:
-                self._group.give_way(place, place.holding, reason, ramp=True)
+            if place.holding is not None and place.holding.evse is not None:  # the site's command is the site's to end
+                self._endings.end(place.holding, Status.SUPERSEDED, reason)
             return
         board.site.emergency_stop = None
         stopped = board.standing.pop((None, Verb.EMERGENCY_STOP.value), None)
@@ -200,8 +200,7 @@ class Orders:
 
     def share_again(self) -> None:
         """A car has come, gone, failed, or can do more or less: share the site's command anew."""
-        if self._board.site_holding is not None:
-            self._group.share_again(self._board.site_holding)
+        self._group.share_again()
 
     def all_in_force(self) -> list[Holding]:
         """Every command that holds a power somewhere, once."""

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 
 from gateway.core.board import Board
-from gateway.core.desk import Desk
 from gateway.core.ending import Endings
 from gateway.core.holding import Holding
 from gateway.core.orders import Orders
@@ -25,21 +24,21 @@ TOLD_AGAIN = 10_000
 UNKNOWN = f'"code":"{Code.UNKNOWN_EVSE.value}"'
 
 
-async def recover(board: Board, desk: Desk, endings: Endings, orders: Orders) -> None:
+async def recover(board: Board, endings: Endings, orders: Orders) -> None:
     """Read the store and act on it; StoreError if it cannot be read (then the gateway does not start)."""
     store = board.journal.store
     recent = await store.recent_commands(board.settings.known_ids)
     for stored in reversed(recent):
         if latest := stored.final or stored.first:
-            desk.known.put(stored.id, stored.fingerprint, latest)
+            board.ids.put(stored.id, stored.fingerprint, latest)
             if stored.evse is not None and UNKNOWN not in latest:
                 board.place(stored.evse)  # until its station is back it is offline, not unknown
-    desk.known.complete = len(recent) < board.settings.known_ids
+    board.ids.complete = len(recent) < board.settings.known_ids
     for stored in await store.undelivered(TOLD_AGAIN):
         _tell_again(board, stored)
     in_force = await store.in_force()
     for stored in in_force:
-        _settle(board, desk, endings, orders, stored)
+        _settle(board, endings, orders, stored)
     await board.settle_background()
     wall = board.clock.wall()
     data = {"commands_in_force": len(in_force), "known_ids": len(recent)}
@@ -54,7 +53,7 @@ def _tell_again(board: Board, stored: StoredCommand) -> None:
         board.tell(Result.model_validate_json(stored.final), stored.reply, Phase.FINAL)
 
 
-def _settle(board: Board, desk: Desk, endings: Endings, orders: Orders, stored: StoredCommand) -> None:
+def _settle(board: Board, endings: Endings, orders: Orders, stored: StoredCommand) -> None:
     verb = Verb(stored.verb)
     bodies = SITE_VERBS if stored.evse is None else EVSE_VERBS
     body = bodies[verb].model_validate_json(stored.body)
