@@ -113,6 +113,7 @@ class World:
         self.parts = faults.Parts(self.clock, broker=self.broker, site=self.site, seed=self.seed)
         self.facility = Facility(plan.gateway.site, self._facility_link, self.clock, self.site)
         self.facility.mute = self.parts.mute_inputs
+        self.facility.sense_every_s = plan.step
         self.broker.spy = self._published
         self._config = self._make_config()
         self._life: _Life | None = None
@@ -283,6 +284,7 @@ class World:
                 name,
                 VERSIONS[part.ocpp],
                 meter_interval_s=self.scenario.telemetry,
+                tick_s=self.scenario.tick,
                 seed=random.Random(f"station-{self.seed}-{name}").randrange(1 << 30),
             )
             station = Station(config, [bay.outlet for bay in bays], clock, self._door(name), dialect_of)

@@ -209,6 +209,7 @@ class Scenario(_Strict):
     start: datetime = Field(description="with its zone")
     duration: Seconds
     step: Seconds = Field(1.0, description="of the site's balance")
+    tick: Seconds = Field(1.0, description="between two looks of a station at its profiles and meters")
     loop: Seconds = Field(1.0, description="between two charge-loop requests of the cars")
     telemetry: Seconds = Field(10.0, description="between two telemetry messages of an EVSE")
     sample: Seconds = Field(60.0, description="between two points of the report's plots")
@@ -227,9 +228,10 @@ class Scenario(_Strict):
             raise ValueError("start must say its time zone, such as 2026-01-15T17:00:00+09:00")
         if not 0 < self.duration <= 31 * 86400:
             raise ValueError("duration must lie between a second and 31 days")
-        for name, value in (("step", self.step), ("loop", self.loop), ("sample", self.sample)):
-            if not 0.05 <= value <= 3600:
-                raise ValueError(f"{name} must lie between 0.05 s and an hour")
+        for name, value in (("step", self.step), ("tick", self.tick), ("loop", self.loop), ("sample", self.sample)):
+            most = 5.0 if name == "step" else 3600.0  # slower, the gateway would take its inputs for stale
+            if not 0.05 <= value <= most:
+                raise ValueError(f"{name} must lie between 0.05 s and {most:g} s")
         evses = set(self.evses())
         if len(evses) != len(self.evses()):
             raise ValueError("two chargers have the same id")

@@ -20,7 +20,7 @@ from protocols.ports import Bus, BusMessage, Clock
 
 LEASED = ("discharge", "charge", "setpoint")
 ANSWER_WITHIN = 10.0  # s, for the first result
-AGAIN_AFTER_S = {"grid": 5.0, "switch": 5.0, "load": 5.0, "pv": 30.0, "storage": 30.0, "meter": 60.0}
+AGAIN_AFTER_S = {"grid": 8.0, "switch": 8.0, "load": 12.0, "pv": 45.0, "storage": 45.0, "meter": 60.0}
 KEPT = 50_000  # events and results remembered, the oldest go first
 CHANGE_W = 150.0  # W that make a value worth telling at once
 
@@ -58,6 +58,7 @@ class Facility:
     site: Site | None = None
     name: str = "facility"
     told: Callable[[str, dict[str, Any]], None] = lambda topic, body: None  # what came from the gateway
+    sense_every_s: float = 1.0
     mute: set[str] = field(default_factory=set)  # inputs that are no longer told
     states: dict[str, dict[str, Any]] = field(default_factory=dict)  # last retained state by EVSE, and "site"
     telemetry: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -180,8 +181,8 @@ class Facility:
         said = self._said.get(kind)
         if said is not None:
             at, before, mark = said
-            quiet = abs(watts - before) < max(CHANGE_W, 0.02 * abs(before)) and mark == key
-            if now - at < (AGAIN_AFTER_S[kind] if quiet else 0.0):
+            quiet = abs(watts - before) < max(CHANGE_W, 0.05 * abs(before)) and mark == key
+            if quiet and now - at < AGAIN_AFTER_S[kind] - self.sense_every_s + 0.5:
                 return
         self._said[kind] = (now, watts, key)
         payload = json.dumps({"ts": timestamp(wall), **body}, separators=(",", ":")).encode()

@@ -1,0 +1,139 @@
+"""A world of real engines: the same words for the same seed, the same at every change when loops are left out."""
+
+from __future__ import annotations
+
+import pytest
+
+from emulators.clock import run_virtual
+from emulators.scenarios.scenario import Scenario, parse
+from emulators.world import World, simulate
+
+BASE = """
+name = "two cars"
+start = 2026-01-15T17:00:00+09:00
+duration = "8m"
+telemetry = "20s"
+[gateway]
+min_soc_pct = 30
+[site]
+kind = "home"
+[[site.pv]]
+peak_w = 4000
+[[charger]]
+id = "CP"
+count = 2
+[[car]]
+name = "car"
+count = 2
+evse = "CP1-1"
+soc_pct = 62
+soc_spread_pct = 10
+visits = [{arrive = "3s", leave = "6m", target_pct = 30}]
+[[command]]
+at = "40s"
+target = "CP1-1"
+verb = "discharge"
+power_w = 6000
+lease_s = 30
+hold = "3m"
+[[command]]
+at = "70s"
+target = "CP2-1"
+verb = "charge"
+power_w = 7000
+lease_s = 60
+"""
+
+
+def plan(more: str = "") -> Scenario:
+    return parse(BASE + more, "test")
+
+
+def test_the_same_seed_says_the_same_words() -> None:
+    one, two, other = simulate(plan()), simulate(plan()), simulate(plan(), seed=2)
+    assert list(one.transcript.differences(two.transcript)) == []
+    assert one.transcript.digest() == two.transcript.digest() != other.transcript.digest()
+    assert one.figures == two.figures
+    assert len(one.transcript.lines) > 300
+
+
+def test_leaving_out_loops_changes_nothing_that_is_said() -> None:
+    full, fast = simulate(plan()), simulate(plan(), fast_forward=True)
+    assert list(full.transcript.differences(fast.transcript)) == []
+    assert full.figures == fast.figures
+    assert fast.transcript.counts["iso15118"] < full.transcript.counts["iso15118"] / 3
+
+
+def test_a_command_empties_the_car_and_the_lease_ends_it() -> None:
+    outcome = simulate(plan(), fast_forward=True)
+    figures = outcome.figures
+    assert figures["cars_discharged_wh"] == pytest.approx(6000 * 200 / 3600, rel=0.15)
+    assert figures["car.car1.discharged_wh"] > figures["cars_discharged_wh"]
+    assert figures["cars_charged_wh"] > 7000 * 55 / 3600
+    assert figures["floor_crossed_pct"] == 0
+    assert figures["commands_accepted"] >= 10
+    assert figures["commands_refused"] == 0
+    assert any("leaves" in event["text"] for event in outcome.record.events())
+
+
+def test_a_fault_of_each_border_and_the_world_goes_on() -> None:
+    more = """
+[[fault]]
+kind = "duplicate"
+target = "mqtt"
+at = "30s"
+duration = "60s"
+[[fault]]
+kind = "cut"
+target = "ocpp:CP1"
+at = "100s"
+[[fault]]
+kind = "corruption"
+target = "iso15118:CP2-1"
+at = "2m"
+duration = "1s"
+[[fault]]
+kind = "broker-stop"
+at = "150s"
+duration = "10s"
+[[fault]]
+kind = "restart"
+target = "gateway"
+at = "200s"
+"""
+    full, fast = simulate(plan(more)), simulate(plan(more), fast_forward=True)
+    told = [event["text"] for event in full.record.events() if event["what"] in ("fault", "gateway")]
+    assert told == [event["text"] for event in fast.record.events() if event["what"] in ("fault", "gateway")]
+    assert {"killed", "started again"} <= set(told)
+    assert not any("missed" in text for text in told)
+    assert full.figures["commands_achieved"] >= 1
+    assert full.figures["floor_crossed_pct"] == 0
+    assert full.record.bays["CP2-1"].ends[0] != full.record.bays["CP2-1"].ends[-1]
+
+
+def test_a_world_can_be_reached_into() -> None:
+    async def main() -> None:
+        world = World(plan())
+        async with world.living():
+            await world.clock.sleep(30)
+            result = await world.facility.command("CP1-1", "discharge", power_w=3000, lease_s=30)
+            assert result["status"] == "accepted"
+            assert result["effective_w"] == -3000
+            await world.clock.sleep(8)
+            assert world.bays["CP1-1"].stage.reading(world.clock.now()).ac_power_w == pytest.approx(-3000, rel=0.02)
+            final = await world.facility.outcome(str(result["id"]))
+            assert final["status"] == "achieved"
+            refused = await world.facility.command("CP1-1", "discharge", power_w=-1)
+            assert refused["status"] == "refused"
+            assert refused["reason"]["code"]
+
+    run_virtual(main())
+
+
+def test_broken_expectations_are_sentences() -> None:
+    outcome = simulate(plan("[expect]\nimport_wh = {max = 1}\nno_such = {min = 0}\ndark_s = {max = 0}\n"))
+    assert not outcome.passed
+    assert len(outcome.broken) == 2
+    assert "import_wh is" in outcome.broken[0]
+    assert outcome.broken[1] == "there is no figure no_such"
+    assert outcome.summary()["passed"] is False
