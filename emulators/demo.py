@@ -25,7 +25,7 @@ from emulators.charger.meter import Meter, MeterSpec
 from emulators.charger.run import Charger
 from emulators.charger.secc_outlet import SeccOutlet
 from emulators.clock import RealClock
-from emulators.demo_view import DemoView, summary
+from emulators.demo_view import DemoView, summary, watts
 from emulators.embedded_broker import EmbeddedBroker
 from emulators.ev.car import CCS_63, Car, CarSpec
 from emulators.ev.session import EvSession
@@ -37,6 +37,7 @@ from protocols.iso15118.iso20 import events
 SITE, STATION, EVSE = "demo", "CP1", "CP1-1"
 ROOT = f"v2x/1/{SITE}"
 LOOPBACK = "127.0.0.1"  # not every machine has IPv6
+HEARD = ("state", "telemetry", "result", "event")
 REQUESTED_W = 5_000.0
 SOC_PCT = 80.0
 SHORTEST_S, LONGEST_S = 5.0, 3600.0  # the bounds of a lease
@@ -134,7 +135,8 @@ class Facility:
 
     async def listen(self) -> None:
         """Until cancelled."""
-        await self._client.subscribe(f"{ROOT}/#", qos=1)
+        for topic in HEARD:
+            await self._client.subscribe(f"{ROOT}/evse/{EVSE}/{topic}", qos=1)
         view, counts = self._watch.view, self._watch.figures.messages
         async for message in self._client.messages:
             counts["mqtt"] += 1
@@ -149,16 +151,16 @@ class Facility:
                 view.dials.meter_w = body["power_w"]
             elif topic == f"evse/{EVSE}/result":
                 self.results.append(body)
-                view.line("mqtt", f"result {body['status']} {body['effective_w']:+.0f} W ({body['binding']})")
+                view.line("mqtt", f"result {body['status']} {watts(body['effective_w'])} ({body['binding']})")
             elif topic == f"evse/{EVSE}/event":
                 self.events.append(body)
                 view.line("mqtt", f"event {body['event']}: {(body['reason'] or {}).get('text') or body['text']}")
-            elif "/cmd/" in topic:
-                view.line("mqtt", f"command {topic.rsplit('/', 1)[1]} {json.dumps(body)}")
             self._watch.changed.set()
 
     async def command(self, verb: str, **fields: Any) -> None:
         """Publish one command, never retained."""
+        self._watch.figures.messages["mqtt"] += 1
+        self._watch.view.line("mqtt", f"command {verb} {json.dumps(fields)}")
         await self._client.publish(f"{ROOT}/evse/{EVSE}/cmd/{verb}", json.dumps(fields), qos=1)
 
     async def until(self, what: str, reached: Any, within: float = STEP_WITHIN_S) -> Any:

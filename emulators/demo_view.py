@@ -87,8 +87,8 @@ class DemoView:
     def _dials(self) -> Table:
         dials, table = self.dials, Table.grid(padding=(0, 3))
         table.add_row("battery", f"{dials.soc_pct:.3f} %", "plug", f"{dials.voltage_v:.0f} V  {dials.current_a:+.1f} A")
-        table.add_row("meter", _watts(dials.meter_w), "asked for", _watts(dials.requested_w))
-        table.add_row("in force", _watts(dials.effective_w), "bound by", dials.binding or "-", dials.reason)
+        table.add_row("meter", watts(dials.meter_w), "asked for", watts(dials.requested_w))
+        table.add_row("in force", watts(dials.effective_w), "bound by", dials.binding or "-", dials.reason)
         return table
 
 
@@ -113,5 +113,6 @@ def summary(figures: dict[str, object], losses_wh: float) -> Table:
     return table
 
 
-def _watts(value: float | None) -> str:
+def watts(value: float | None) -> str:
+    """A signed power for people, a dash where there is none."""
     return "-" if value is None else f"{value:+.0f} W"
