@@ -99,6 +99,7 @@ class Gateway:
     journal: Journal
     clock: Clock
     ocpp_port: int | None = None
+    admin_port: int | None = None
     ready: asyncio.Event = field(default_factory=asyncio.Event)  # stations may come in
 
 
@@ -124,6 +125,10 @@ async def gateway(config: Config, parts: Parts | None = None) -> AsyncIterator[G
             if built.csms is not None and parts.listen:
                 running.append(tasks.create_task(_listen(built.csms, built), name="ocpp"))
                 await built.ready.wait()
+            if built.csms is not None and parts.listen and config.admin.listen is not None:
+                admin_ready = asyncio.Event()
+                running.append(tasks.create_task(_serve_admin(built, built.csms, admin_ready), name="admin"))
+                await admin_ready.wait()
             built.ready.set()
             try:
                 yield built
@@ -135,6 +140,8 @@ async def gateway(config: Config, parts: Parts | None = None) -> AsyncIterator[G
                     task.cancel()
     except* StartError as group:
         raise _only(group) from None
+    except* ConfigError as group:
+        raise StartError(str(_only(group))) from None
     except* StoreError as group:
         raise StartError(f"store.url: {_only(group)}") from None
     finally:
@@ -302,6 +309,26 @@ async def _listen(csms: Csms, built: Gateway) -> None:
         raise StartError(
             f"ocpp.listen: cannot listen on {built.config.ocpp.listen}: {error.strerror or error}"
         ) from error
+
+
+async def _serve_admin(built: Gateway, csms: Csms, serving: asyncio.Event) -> None:
+    from gateway.csms.admin import Admin
+    from gateway.web import api, server  # FastAPI costs half a second: only who needs it pays
+
+    section = built.config.admin
+    assert section.listen is not None
+    host, port = host_and_port(section.listen)
+    token = read_secret(section.token_file, "admin.token_file") if section.token_file is not None else None
+
+    def ready(taken: int) -> None:
+        built.admin_port = taken
+        serving.set()
+
+    app = api.build(Admin(csms), built.core, token=token, raw_calls=section.raw_calls)
+    try:
+        await server.serve(app, host, port, ready=ready)
+    except OSError as error:
+        raise StartError(f"admin.listen: cannot listen on {section.listen}: {error.strerror or error}") from error
 
 
 async def _drain(built: Gateway) -> None:

@@ -1,0 +1,134 @@
+"""A gateway, a broker and a facility in memory and in virtual time; every message is held against the AsyncAPI document."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+import jsonschema_rs
+
+from emulators.broker import MemoryBroker, MemoryBus
+from emulators.clock import VirtualClock
+from gateway.app import Gateway, Parts, gateway
+from gateway.bench.plain_station import PlainStations
+from gateway.config import from_table
+from gateway.model.event import Report
+from gateway.mqtt.asyncapi import channel_of, document, schema_of
+from protocols.ports import Bus, BusMessage, Clock
+
+ROOT = "v2x/1/home"
+
+
+@cache
+def validator(name: str) -> Any:
+    """Of a channel's payload."""
+    from gateway.mqtt.asyncapi import channels
+
+    [channel] = [one for one in channels() if one.name == name]
+    return jsonschema_rs.validator_for(schema_of(channel, document()), validate_formats=True)
+
+
+def against_the_contract(message: BusMessage) -> str:
+    """Fail if a message of ours is not what the document says; the channel's name."""
+    channel = channel_of(message.topic)
+    assert channel is not None, f"{message.topic} is not in the contract"
+    assert message.retain == channel.retain, message.topic
+    assert message.qos == channel.qos, message.topic
+    if message.payload:
+        validator(channel.name).validate(json.loads(message.payload))
+    return channel.name
+
+
+@dataclass
+class Scene:
+    """What the tests of this folder stand in."""
+
+    broker: MemoryBroker
+    clock: VirtualClock
+    running: Gateway
+    stations: PlainStations
+    client: MemoryBus
+    heard: list[BusMessage] = field(default_factory=list)
+    seen: set[str] = field(default_factory=set)  # channels
+
+    async def send(self, topic: str, body: Any, **more: Any) -> None:
+        payload = body if isinstance(body, bytes) else json.dumps(body).encode()
+        await self.client.publish(BusMessage(f"{ROOT}/{topic}", payload, qos=1, **more))
+
+    def on(self, topic: str) -> list[Any]:
+        """Bodies heard on a topic under the root."""
+        return [json.loads(one.payload) for one in self.heard if one.topic == f"{ROOT}/{topic}" and one.payload]
+
+    def results(self, command: str, topic: str = "evse/CP1-1/result") -> list[str]:
+        return [one["status"] for one in self.on(topic) if one["id"] == command]
+
+    def retained(self, topic: str) -> Any:
+        message = self.broker.retained(f"{ROOT}/{topic}")
+        return json.loads(message.payload) if message is not None else None
+
+    async def wait(self, seconds: float) -> None:
+        await self.clock.sleep(seconds)
+
+
+@asynccontextmanager
+async def running_gateway(
+    broker: MemoryBroker, clock: VirtualClock, name: str = "gw1", version: int = 5, **sections: Any
+) -> AsyncIterator[tuple[Gateway, PlainStations]]:
+    """One gateway on a memory broker."""
+    table: dict[str, Any] = {"site": {"id": "home"}, "store": {"url": "memory:"}, **sections}
+    table["mqtt"] = {"gateway_id": name, **table.get("mqtt", {})}
+    made: list[PlainStations] = []
+
+    def stations(report: Report, at: Clock) -> PlainStations:
+        made.append(PlainStations(at, report))
+        return made[0]
+
+    def connect(will: BusMessage) -> AbstractAsyncContextManager[Bus]:
+        return broker.client(f"v2x-home-{name}", will=will, clean_start=False, session_expiry_s=60, version=version)
+
+    config = from_table(table)
+    async with gateway(config, Parts(clock=clock, connect=connect, stations=stations, seed=1)) as running:
+        metering = asyncio.create_task(made[0].run())
+        try:
+            yield running, made[0]
+        finally:
+            metering.cancel()
+            await asyncio.gather(metering, return_exceptions=True)
+
+
+@asynccontextmanager
+async def scene(*evses: str, version: int = 5, **sections: Any) -> AsyncIterator[Scene]:
+    """A gateway with these EVSEs, each with a car in session, and a facility that hears everything."""
+    broker, clock = MemoryBroker(), VirtualClock()
+    async with (
+        broker.client("facility", version=version) as client,
+        running_gateway(broker, clock, version=version, **sections) as (running, stations),
+    ):
+        one = Scene(broker, clock, running, stations, client)
+
+        def spy(sender: str, message: BusMessage) -> None:
+            if sender.startswith("v2x-") and message.topic.startswith(ROOT):
+                one.seen.add(against_the_contract(message))
+
+        broker.spy = spy
+        await client.subscribe("#", qos=1)
+
+        async def hear() -> None:
+            async for message in client.messages():
+                one.heard.append(message)
+
+        hearing = asyncio.create_task(hear())
+        for number, evse in enumerate(evses):
+            stations.connect(evse.rpartition("-")[0], evse)
+            stations.plug(evse, f"tx{number}")
+        await clock.sleep(1)
+        try:
+            yield one
+        finally:
+            hearing.cancel()
+            await asyncio.gather(hearing, return_exceptions=True)
