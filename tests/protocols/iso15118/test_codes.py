@@ -165,9 +165,7 @@ def test_a_selection_that_was_not_offered(service: int, set_id: int, code: Respo
 def test_a_value_added_service_that_was_not_offered() -> None:
     session = reach(Step.SERVICE_SELECTION)
     selected = common.SelectedService(ServiceID=int(ServiceId.DC_BPT), ParameterSetID=1)
-    extra = common.SelectedServiceList(
-        SelectedService=(common.SelectedService(ServiceID=65, ParameterSetID=1),)
-    )
+    extra = common.SelectedServiceList(SelectedService=(common.SelectedService(ServiceID=65, ParameterSetID=1),))
     request = common.ServiceSelectionReq(
         Header=header(session), SelectedEnergyTransferService=selected, SelectedVASList=extra
     )
@@ -349,9 +347,7 @@ def test_a_car_outside_its_profile_is_warned_and_then_cut_off() -> None:
 @pytest.mark.parametrize("step", [Step.SERVICE_DISCOVERY, Step.CABLE_CHECK])
 def test_a_pause_before_power_flowed_is_refused(step: Step) -> None:
     session = reach(step)
-    response = ask(
-        session, common.SessionStopReq(Header=header(session), ChargingSession=ChargingSession.Pause)
-    )
+    response = ask(session, common.SessionStopReq(Header=header(session), ChargingSession=ChargingSession.Pause))
     assert response.ResponseCode is ResponseCode.FAILED_PauseNotAllowed
 
 
@@ -565,7 +561,9 @@ def test_a_wrong_version_pair_is_ignored() -> None:
     session = reach(Step.SERVICE_DISCOVERY)
     spoiled = bytearray(messages.encode(common.ServiceDiscoveryReq(Header=header(session))))
     spoiled[1] = 0x00
-    assert session.secc.receive(bytes(spoiled), session.now) == [events.FrameIgnored(PayloadType.ISO20_COMMON, len(spoiled) - HEADER_SIZE)]
+    assert session.secc.receive(bytes(spoiled), session.now) == [
+        events.FrameIgnored(PayloadType.ISO20_COMMON, len(spoiled) - HEADER_SIZE)
+    ]
     session.run(until=loops(1))
 
 

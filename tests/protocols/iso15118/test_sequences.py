@@ -210,9 +210,7 @@ def test_a_paused_session_is_resumed_by_the_same_car(certificate: bytes | None) 
     session.run()
     assert ended_well(session)
     kept, ours = session.seen(events.SessionPaused)[0].kept, session.ev_seen(events.SessionPaused)[0].kept
-    again = pair(
-        wish_w=-3_000, ev={"resume": ours}, secc_arguments={**arguments, "paused": {kept.session_id: kept}}
-    )
+    again = pair(wish_w=-3_000, ev={"resume": ours}, secc_arguments={**arguments, "paused": {kept.session_id: kept}})
     again.run(until=loops(3))
     assert again.seen(events.SessionOpened)[0].resumed
     assert again.ev.session.resumed
