@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 
+import msgspec
+
 from gateway.csms.reservations import Reservations
 from gateway.csms.settings import CsmsSettings
 from gateway.csms.tokens import Token, Tokens
@@ -19,12 +21,21 @@ VIOLATIONS_KEPT = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """A call that a station sent, as it was received. `t` is Unix time."""
+    """A call that a station sent, as it was received. `t` is Unix time.
+
+    Kept as text: ten thousand decoded payloads would be a million objects for the garbage collector to walk.
+    """
 
     t: float
     station: str
     action: str
-    payload: Payload
+    text: str
+
+    @property
+    def payload(self) -> Payload:
+        """What the call carried."""
+        read: Payload = msgspec.json.decode(self.text)[3]
+        return read
 
 
 @dataclass(frozen=True, slots=True)

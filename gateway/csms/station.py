@@ -196,7 +196,7 @@ class Station:
         context.messages += 1
         if not self._bucket.take(context.clock.now()):
             raise Refusal(ErrorCode.GENERIC_ERROR, f"more than {context.settings.max_calls_per_s:g} messages a second")
-        context.heard.append(Heard(context.clock.wall(), self.id, call.action, call.payload))
+        context.heard.append(Heard(context.clock.wall(), self.id, call.action, call.text))
         if call.action != "BootNotification" and not self.accepted:
             self._unaccepted(call)
         return self._handlers[call.action](self, call.payload)

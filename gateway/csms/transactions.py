@@ -7,12 +7,12 @@ what is new in a message; it reports nothing itself.
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 KEPT = 20_000  # ended transactions of all stations
-SEEN = 64  # event numbers of one transaction that are remembered to know a repetition
+SEEN = 32  # event numbers of one transaction that are remembered to know a repetition
 
 
 @dataclass(slots=True)
@@ -39,8 +39,9 @@ class Transaction:
     reservation: int | None = None
     remote_start: int | None = None
     allowed: tuple[str, ...] = ()  # energy transfers permitted since it began (2.1 Q02)
+    started_mark: int | None = None  # 1.6: by what a repeated start is known
     announced: bool = False  # whether the core was told that it began
-    seen: OrderedDict[tuple[object, ...], None] = field(default_factory=OrderedDict)
+    seen: deque[int] = field(default_factory=lambda: deque(maxlen=SEEN))
 
     @property
     def active(self) -> bool:
@@ -54,11 +55,10 @@ class Transaction:
 
     def repeats(self, *mark: object) -> bool:
         """Whether this event was told before; it is remembered from now on."""
-        if mark in self.seen:
+        known = hash(mark)
+        if known in self.seen:
             return True
-        self.seen[mark] = None
-        if len(self.seen) > SEEN:
-            self.seen.popitem(last=False)
+        self.seen.append(known)
         return False
 
 

@@ -81,7 +81,7 @@ def start_transaction(station: Station, payload: Payload) -> Payload:
         transaction = context.transactions.open(
             station.id, str(context.transactions.next_number(context.clock.wall())), number
         )
-        transaction.repeats("start", number, tag, payload["meterStart"], payload["timestamp"])
+        transaction.started_mark = hash(("start", number, tag, payload["meterStart"], payload["timestamp"]))
         transaction.connector = 1
         transaction.id_token = tag
         transaction.started_at = parse(payload["timestamp"]) or context.clock.wall()
@@ -104,11 +104,8 @@ def start_transaction(station: Station, payload: Payload) -> Payload:
 
 
 def _same_start(station: Station, payload: Payload) -> Transaction | None:
-    mark = (payload["connectorId"], payload["idTag"], payload["meterStart"], payload["timestamp"])
-    for transaction in station.context.transactions.of(station.id):
-        if ("start", *mark) in transaction.seen:
-            return transaction
-    return None
+    mark = hash(("start", payload["connectorId"], payload["idTag"], payload["meterStart"], payload["timestamp"]))
+    return next((t for t in station.context.transactions.of(station.id) if t.started_mark == mark), None)
 
 
 def stop_transaction(station: Station, payload: Payload) -> Payload:

@@ -49,11 +49,12 @@ class MessageType(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class CallReceived:
-    """The peer asks; answer with `answer` or `refuse`."""
+    """The peer asks; answer with `answer` or `refuse`. `text` is the message as it came."""
 
     id: str
     action: str
     payload: Payload
+    text: str = field(default="", compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -323,7 +324,7 @@ class Rpc:
             # An answer with a bad id is not answered: answers to answers would never end.
             return self._unreadable(f"the message id is not a text of 1 to {ID_LENGTH} characters", text, kind == 2)
         if kind == 2:
-            return self._on_call(mid, message)
+            return self._on_call(mid, message, text)
         if kind == 3:
             return self._on_result(mid, message, now)
         if kind == 4:
@@ -335,7 +336,7 @@ class Rpc:
                 return self._on_send(mid, message)
         return self._on_other(kind, mid)
 
-    def _on_call(self, mid: str, message: list[Any]) -> list[Event]:
+    def _on_call(self, mid: str, message: list[Any], text: str) -> list[Event]:
         version = self.version
         if len(message) != 4 or type(message[2]) is not str:
             return self._refused(mid, None, self._framework_error(), "a CALL is [2, id, action, payload]")
@@ -359,7 +360,7 @@ class Rpc:
         if len(self._open) >= OPEN_CALLS:
             return self._refused(mid, action, ErrorCode.INTERNAL_ERROR, f"{OPEN_CALLS} calls are unanswered already")
         self._open[mid] = (action, payload)
-        return [CallReceived(mid, action, payload)]
+        return [CallReceived(mid, action, payload, text)]
 
     def _on_send(self, mid: str, message: list[Any]) -> list[Event]:
         """SEND is never answered, whatever is wrong with it (4.2.4)."""

@@ -1,0 +1,165 @@
+"""`v2x bench ocpp`: one server process and one load process, ours beside the `ocpp` package (and Node's `ocpp-rpc`).
+
+Read the ratios: machines differ. Each server takes TransactionEvents of about 1.2 kB from 100 and from 1,000 stations,
+each with one call outstanding, with schema validation of requests and answers. CPU is the server's own. What the
+gateway's own work and the core with its store cost beside the RPC layer is shown as shares of the CPU per message.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import json as jsonlib
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+from gateway.bench import ocpp_load
+
+SECONDS = 4.0
+STATIONS = (100, 1000)
+START_WITHIN = 20.0  # s
+NODE_SCRIPT = Path(__file__).with_name("ocpp_rpc_server.js")
+AIMS = {"rate_over_package": 15.0, "rate_per_cpu_over_node": 0.8, "idle_kb_per_station": 35.0, "half_load_p99_ms": 50.0}
+
+
+class Server:
+    """A server process that tells its port and, when asked, its usage."""
+
+    def __init__(self, process: asyncio.subprocess.Process, port: int, loop: str) -> None:
+        self._process, self.port, self.loop = process, port, loop
+
+    async def usage(self) -> dict[str, Any]:
+        """CPU seconds and memory now."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(b"\n")
+        return await _line(self._process)
+
+    async def close(self) -> None:
+        """End it."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        try:
+            async with asyncio.timeout(5):
+                await self._process.wait()
+        except TimeoutError:
+            self._process.kill()
+            await self._process.wait()
+
+
+async def _line(process: asyncio.subprocess.Process) -> dict[str, Any]:
+    assert process.stdout is not None
+    async with asyncio.timeout(START_WITHIN):
+        line = await process.stdout.readline()
+    if not line:
+        raise RuntimeError("the server ended")
+    found: dict[str, Any] = jsonlib.loads(line)
+    return found
+
+
+async def _start(command: list[str], environment: dict[str, str] | None = None) -> Server:
+    process = await asyncio.create_subprocess_exec(
+        *command,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+        env={**os.environ, **(environment or {})},
+    )
+    said = await _line(process)
+    return Server(process, said["port"], said["loop"])
+
+
+def _ours(kind: str, uvloop: bool) -> list[str]:
+    return [sys.executable, "-m", "gateway.bench.ocpp_servers", kind, *(["--uvloop"] if uvloop else [])]
+
+
+def _node() -> tuple[list[str], dict[str, str]] | str:
+    """How Node's server is started, or why it cannot be."""
+    program = shutil.which("node")
+    places = [os.environ.get("V2X_OCPP_RPC", ""), str(Path.cwd() / ".peers" / "ocpp-rpc" / "node_modules")]
+    home = next((place for place in places if place and (Path(place) / "ocpp-rpc").is_dir()), None)
+    if program is None:
+        return "node is not installed"
+    if home is None:
+        return "ocpp-rpc is not installed; set V2X_OCPP_RPC to a node_modules folder that holds it"
+    return [program, str(NODE_SCRIPT)], {"NODE_PATH": home}
+
+
+async def run(seconds: float = SECONDS, stations: tuple[int, ...] = STATIONS) -> dict[str, Any]:
+    """All figures of one run."""
+    fast = importlib.util.find_spec("uvloop") is not None
+    kinds: dict[str, tuple[list[str], dict[str, str] | None]] = {
+        "rpc": (_ours("rpc", fast), None),
+        "gateway": (_ours("gateway", fast), None),
+        "core": (_ours("core", fast), None),
+        "ocpp package": (_ours("package", False), None),
+    }
+    found: dict[str, Any] = {"benchmark": "ocpp", "seconds": seconds, "uvloop": fast, "servers": {}}
+    node = _node()
+    if isinstance(node, str):
+        found["node_absent"] = node
+    else:
+        kinds["ocpp-rpc (node)"] = node
+    for name, (command, environment) in kinds.items():
+        rows = []
+        for count in stations:
+            server = await _start(command, environment)
+            try:
+                rows.append(await ocpp_load.measure(server.port, count, seconds, server.usage))
+            finally:
+                await server.close()
+        found["servers"][name] = rows
+    found["ratios"] = _ratios(found["servers"])
+    return found
+
+
+def _ratios(servers: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
+    ours, theirs, whole, core = (servers[name] for name in ("rpc", "ocpp package", "gateway", "core"))
+    ratios: dict[str, Any] = {
+        "rate_over_package": [
+            round(a["messages_per_s"] / b["messages_per_s"], 1) for a, b in zip(ours, theirs, strict=True)
+        ],
+        "cpu_package_over_ours": [
+            round(b["cpu_us_per_message"] / a["cpu_us_per_message"], 1) for a, b in zip(ours, theirs, strict=True)
+        ],
+        "share_of_cpu": [
+            {
+                "rpc": round(a["cpu_us_per_message"] / c["cpu_us_per_message"], 2),
+                "csms": round((b["cpu_us_per_message"] - a["cpu_us_per_message"]) / c["cpu_us_per_message"], 2),
+                "core and store": round(
+                    (c["cpu_us_per_message"] - b["cpu_us_per_message"]) / c["cpu_us_per_message"], 2
+                ),
+            }
+            for a, b, c in zip(ours, whole, core, strict=True)
+        ],
+    }
+    node = servers.get("ocpp-rpc (node)")
+    if node is not None:
+        ratios["rate_per_cpu_over_node"] = [
+            round(b["cpu_us_per_message"] / a["cpu_us_per_message"], 2) for a, b in zip(ours, node, strict=True)
+        ]
+    return ratios
+
+
+def main(json: bool) -> int:
+    """Print the figures."""
+    found = asyncio.run(run())
+    if json:
+        print(jsonlib.dumps(found))
+        return 0
+    print(
+        f"{'server':18}{'stations':>9}{'msg/s':>9}{'p50 ms':>9}{'p99 ms':>9}{'p99 half':>9}{'CPU us':>9}{'kB idle':>9}"
+    )
+    for name, rows in found["servers"].items():
+        for row in rows:
+            print(
+                f"{name:18}{row['stations']:9}{row['messages_per_s']:9}{row['p50_ms']:9}{row['p99_ms']:9}"
+                f"{row['half_load_p99_ms']:9}{row['cpu_us_per_message']:9}{row['idle_kb_per_station']:9}"
+            )
+    for name, value in found["ratios"].items():
+        print(f"{name}: {value}" + (f" (aim {AIMS[name]:g})" if name in AIMS else ""))
+    if "node_absent" in found:
+        print(f"ocpp-rpc is left out: {found['node_absent']}")
+    return 0

@@ -1,0 +1,224 @@
+"""The load of `v2x bench ocpp`: many stations in one process, each with one TransactionEvent of 1.2 kB outstanding.
+
+A client of a few dozen lines on bare TCP, so that the load costs little beside the server: it writes frames with a mask
+of zeros and reads what the server answers. It is no WebSocket library and knows no other use.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+SUBPROTOCOL = "ocpp2.0.1"
+_SAMPLES = ("Energy.Active.Import.Register", "Energy.Active.Export.Register", "Power.Active.Import", "Voltage", "SoC")
+BOOT = {"reason": "PowerUp", "chargingStation": {"model": "bench", "vendorName": "bench"}}
+
+
+def event(station: int, number: int) -> dict[str, Any]:
+    """A TransactionEventRequest of the size that real stations send."""
+    values = [
+        {"value": 1234.5 + number, "measurand": name, "context": "Sample.Periodic", "location": "Outlet"}
+        for name in _SAMPLES
+        for _ in range(2)
+    ]
+    return {
+        "eventType": "Updated",
+        "timestamp": "2026-11-01T12:00:00.000Z",
+        "triggerReason": "MeterValuePeriodic",
+        "seqNo": number,
+        "transactionInfo": {"transactionId": f"tx-{station}", "chargingState": "Charging"},
+        "evse": {"id": 1, "connectorId": 1},
+        "meterValue": [{"timestamp": "2026-11-01T12:00:00.000Z", "sampledValue": values}],
+    }
+
+
+def frame(payload: bytes) -> bytes:
+    """One masked text frame; the mask is zeros, so the payload goes as it is."""
+    size = len(payload)
+    if size < 126:
+        head = bytes((0x81, 0x80 | size))
+    elif size < 65536:
+        head = bytes((0x81, 0x80 | 126)) + size.to_bytes(2, "big")
+    else:
+        head = bytes((0x81, 0x80 | 127)) + size.to_bytes(8, "big")
+    return head + b"\0\0\0\0" + payload
+
+
+class Client(asyncio.Protocol):
+    """One station: upgrades, then hands over each text message the server sends."""
+
+    def __init__(self, number: int, on_text: Callable[[Client, bytes], None]) -> None:
+        self.number, self._on_text = number, on_text
+        self.upgraded: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.transport: asyncio.Transport | None = None
+        self._buffer = bytearray()
+        self.sent_at = 0.0
+        self.waiting: asyncio.Future[bytes] | None = None
+        self.count = 0
+        self.due: list[float] = []
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+        key = base64.b64encode(self.number.to_bytes(16, "big")).decode()
+        lines = (
+            f"GET /ocpp/B{self.number} HTTP/1.1", "Host: bench", "Upgrade: websocket", "Connection: Upgrade",
+            f"Sec-WebSocket-Key: {key}", "Sec-WebSocket-Version: 13", f"Sec-WebSocket-Protocol: {SUBPROTOCOL}",
+        )  # fmt: skip
+        transport.write(("\r\n".join(lines) + "\r\n\r\n").encode())
+
+    def data_received(self, data: bytes) -> None:
+        self._buffer += data
+        if not self.upgraded.done():
+            end = self._buffer.find(b"\r\n\r\n")
+            if end < 0:
+                return
+            if b" 101 " not in self._buffer[:20]:
+                self.upgraded.set_exception(ConnectionError(self._buffer[:100].decode(errors="replace")))
+                return
+            del self._buffer[: end + 4]
+            self.upgraded.set_result(None)
+        buffer = self._buffer
+        while len(buffer) >= 2:
+            size, start = buffer[1] & 0x7F, 2
+            if size == 126:
+                size, start = int.from_bytes(buffer[2:4], "big"), 4
+            elif size == 127:
+                size, start = int.from_bytes(buffer[2:10], "big"), 10
+            if len(buffer) < start + size:
+                return
+            kind, payload = buffer[0] & 0x0F, bytes(buffer[start : start + size])
+            del buffer[: start + size]
+            if kind == 1:
+                self._on_text(self, payload)
+            elif kind == 9 and self.transport is not None:
+                self.transport.write(b"\x8a\x80\0\0\0\0")  # pong
+
+    def send(self, text: bytes) -> None:
+        """One message."""
+        assert self.transport is not None
+        self.transport.write(frame(text))
+
+    async def call(self, action: str, payload: dict[str, Any]) -> bytes:
+        """One call, outside the measurement."""
+        self.waiting = asyncio.get_running_loop().create_future()
+        self.send(json.dumps([2, f"c{self.number}-{action}", action, payload]).encode())
+        return await self.waiting
+
+
+class Load:
+    """All stations of one run."""
+
+    def __init__(self) -> None:
+        self.clients: list[Client] = []
+        self.latencies: list[float] = []
+        self._running = False
+        self._closed_loop = True
+
+    async def connect(self, port: int, stations: int) -> None:
+        """Open the connections and boot, some at a time."""
+        loop = asyncio.get_running_loop()
+        for begin in range(0, stations, 50):
+            batch = range(begin, min(begin + 50, stations))
+            made = await asyncio.gather(
+                *(loop.create_connection(lambda n=n: Client(n, self._text), "127.0.0.1", port) for n in batch)  # type: ignore[misc]
+            )
+            new = [protocol for _, protocol in made]
+            await asyncio.gather(*(client.upgraded for client in new))
+            await asyncio.gather(*(client.call("BootNotification", BOOT) for client in new))
+            self.clients += new
+
+    def _text(self, client: Client, payload: bytes) -> None:
+        if client.waiting is not None:
+            client.waiting.set_result(payload)
+            client.waiting = None
+            return
+        if not payload.startswith(b"[3"):
+            if payload.startswith(b"[2"):  # the gateway asks something: say no
+                client.send(json.dumps([4, json.loads(payload)[1], "NotSupported", "", {}]).encode())
+                return
+            raise RuntimeError(f"the server refused: {payload[:200]!r}")
+        if not self._running:
+            return
+        self.latencies.append(time.perf_counter() - client.sent_at)
+        if self._closed_loop:
+            self._next(client)
+
+    def _next(self, client: Client) -> None:
+        client.count += 1
+        body = _BODIES[client.count % len(_BODIES)]
+        client.sent_at = time.perf_counter()
+        client.send(b'[2,"%d-%d","TransactionEvent",' % (client.number, client.count) + body % client.number)
+
+    async def run(self, seconds: float, rate: float | None = None) -> tuple[int, list[float]]:
+        """As fast as one call per station allows, or at `rate` messages a second over all. Messages and latencies."""
+        self.latencies, self._running, self._closed_loop = [], True, rate is None
+        if rate is None:
+            for client in self.clients:
+                self._next(client)
+            await asyncio.sleep(seconds)
+        else:
+            await self._paced(seconds, rate)
+        self._running = False
+        await asyncio.sleep(0.3)
+        return len(self.latencies), sorted(self.latencies)
+
+    async def _paced(self, seconds: float, rate: float) -> None:
+        begun, sent = time.perf_counter(), 0
+        while (now := time.perf_counter()) - begun < seconds:
+            while sent < (now - begun) * rate:
+                self._next(self.clients[sent % len(self.clients)])
+                sent += 1
+            await asyncio.sleep(0.001)
+
+    def close(self) -> None:
+        """Drop the connections."""
+        for client in self.clients:
+            if client.transport is not None:
+                client.transport.abort()
+
+
+def _body(number: int) -> bytes:
+    """A payload that takes the station's number."""
+    text = json.dumps(event(0, number), separators=(",", ":"))
+    return text.replace("tx-0", "tx-%d").encode() + b"]"
+
+
+_BODIES = tuple(_body(number) for number in range(50))
+
+
+async def measure(
+    port: int, stations: int, seconds: float, usage: Callable[[], Awaitable[dict[str, Any]]]
+) -> dict[str, Any]:
+    """Figures of one server with so many stations; `usage` asks the server for its CPU seconds and memory."""
+    load = Load()
+    before = await usage()
+    await load.connect(port, stations)
+    await asyncio.sleep(0.5)
+    idle = await usage()
+    await load.run(seconds / 4)
+    begun = await usage()
+    started = time.perf_counter()
+    count, times = await load.run(seconds)
+    took = time.perf_counter() - started - 0.3
+    ended = await usage()
+    rate = count / took
+    _, half = await load.run(seconds / 2, rate / 2)
+    load.close()
+    return {
+        "stations": stations,
+        "messages_per_s": round(rate),
+        "p50_ms": _ms(times, 0.50),
+        "p99_ms": _ms(times, 0.99),
+        "half_load_p99_ms": _ms(half, 0.99),
+        "cpu_us_per_message": round(1e6 * (ended["cpu_s"] - begun["cpu_s"]) / max(count, 1), 1),
+        "idle_kb_per_station": round((idle["rss_kb"] - before["rss_kb"]) / stations, 1),
+    }
+
+
+def _ms(times: list[float], part: float) -> float | None:
+    return round(1000 * times[min(len(times) - 1, int(len(times) * part))], 2) if times else None

@@ -1,0 +1,156 @@
+"""The servers of `v2x bench ocpp`, each run as a process of its own: `python -m gateway.bench.ocpp_servers KIND`.
+
+`rpc`: our RPC layer with validation and an empty handler. `gateway`: the CSMS with sessions and meter values, its
+events dropped. `core`: the same with the core and a SQLite store behind it. `package`: the `ocpp` package's ChargePoint as it
+ships. The first line on standard output is the port; then each line on standard input is answered with the usage.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import resource
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+Ready = Callable[[int], None]
+
+
+async def rpc(ready: Ready) -> None:
+    """The layer alone."""
+    from websockets.asyncio.server import ServerConnection, serve
+
+    from gateway.clock import SystemClock
+    from protocols.ocpp.io import Link, WebSocketWire
+    from protocols.ocpp.rpc import CallReceived, Rpc
+    from protocols.ocpp.schema import Payload, Version
+
+    clock = SystemClock()
+    booted = {"currentTime": "2026-11-01T12:00:00Z", "interval": 300, "status": "Accepted"}
+
+    def handle(call: CallReceived) -> Payload:
+        return {} if call.action == "TransactionEvent" else booted
+
+    async def connected(socket: ServerConnection) -> None:
+        await Link(WebSocketWire(socket), Rpc(Version.V201), handle, clock).run()
+
+    async with serve(connected, "127.0.0.1", 0, subprotocols=["ocpp2.0.1"], compression=None) as server:  # type: ignore[list-item]
+        ready(next(iter(server.sockets)).getsockname()[1])
+        await asyncio.get_running_loop().create_future()
+
+
+async def gateway(ready: Ready) -> None:
+    """The CSMS."""
+    from gateway.clock import SystemClock
+    from gateway.csms.server import Csms
+
+    await Csms(_settings(), lambda _: None, SystemClock()).serve(ready)
+
+
+async def core(ready: Ready) -> None:
+    """The CSMS, the core, and a store on disk."""
+    from gateway.clock import SystemClock
+    from gateway.core import Core
+    from gateway.core.settings import CoreSettings
+    from gateway.csms.server import Csms
+    from gateway.model.event import Event
+    from gateway.model.site import SitePolicy
+    from gateway.store.journal import Journal
+    from gateway.store.sql import SqlStore
+
+    clock = SystemClock()
+    with tempfile.TemporaryDirectory() as folder:
+        store = SqlStore(f"sqlite:///{Path(folder) / 'bench.db'}")
+        await store.open()
+        built: list[Core] = []
+
+        def report(event: Event) -> None:
+            built[0].report(event)
+
+        csms = Csms(_settings(), report, clock)
+        built.append(Core(CoreSettings(SitePolicy("bench")), clock, csms, Journal(store, clock)))
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(built[0].run())
+            tasks.create_task(csms.serve(ready))
+
+
+async def package(ready: Ready) -> None:
+    """The `ocpp` package."""
+    from ocpp.routing import on
+    from ocpp.v201 import ChargePoint, call_result
+    from websockets.asyncio.server import ServerConnection, serve
+
+    class Peer(ChargePoint):  # type: ignore[misc]
+        @on("BootNotification")  # type: ignore[untyped-decorator]
+        async def on_boot(self, **_: Any) -> Any:
+            return call_result.BootNotification("2026-11-01T12:00:00Z", 300, "Accepted")
+
+        @on("TransactionEvent")  # type: ignore[untyped-decorator]
+        async def on_event(self, **_: Any) -> Any:
+            return call_result.TransactionEvent()
+
+    async def connected(socket: ServerConnection) -> None:
+        await Peer("B", socket).start()
+
+    async with serve(connected, "127.0.0.1", 0, subprotocols=["ocpp2.0.1"], compression=None) as server:  # type: ignore[list-item]
+        ready(next(iter(server.sockets)).getsockname()[1])
+        await asyncio.get_running_loop().create_future()
+
+
+def _settings() -> Any:
+    from gateway.csms.settings import CsmsSettings, UnknownStations, UnknownTokens
+
+    return CsmsSettings(
+        port=0,
+        unknown_stations=UnknownStations.ACCEPT,
+        unknown_tokens=UnknownTokens.ACCEPT,
+        max_unknown=10_000,
+        max_handshakes_per_s=10_000,
+        max_calls_per_s=1e6,
+        max_burst=1_000_000,
+        inventory=False,
+    )
+
+
+def usage() -> dict[str, Any]:
+    """CPU seconds of this process and its resident memory."""
+    spent = resource.getrusage(resource.RUSAGE_SELF)
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            return {"cpu_s": spent.ru_utime + spent.ru_stime, "rss_kb": int(line.split()[1])}
+    return {"cpu_s": spent.ru_utime + spent.ru_stime, "rss_kb": spent.ru_maxrss}
+
+
+async def _serve(kind: str) -> None:
+    loop = asyncio.get_running_loop()
+
+    def ready(port: int) -> None:
+        print(json.dumps({"port": port, "loop": type(loop).__module__}), flush=True)
+
+    server = asyncio.ensure_future({"rpc": rpc, "gateway": gateway, "core": core, "package": package}[kind](ready))
+    reader = asyncio.StreamReader()
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    while not server.done() and await reader.readline():
+        print(json.dumps(usage()), flush=True)
+    server.cancel()
+    await asyncio.gather(server, return_exceptions=True)
+
+
+def main() -> None:
+    """Run one kind; `--uvloop` where the `fast` extra is installed."""
+    logging.disable(logging.CRITICAL)
+    factory = None
+    if "--uvloop" in sys.argv:
+        import uvloop
+
+        factory = uvloop.new_event_loop
+    with asyncio.Runner(loop_factory=factory) as runner:
+        runner.run(_serve(sys.argv[1]))
+
+
+if __name__ == "__main__":
+    main()
