@@ -47,5 +47,8 @@ test-newest-websockets: $(VENV)/.made ## the OCPP tests once more on the newest 
 	.venv-newest/bin/python -m pip --disable-pip-version-check --quiet install -c .venv-newest/constraints.txt -e '.[dev]'
 	.venv-newest/bin/python -m pytest -m 'not soak and not benchmark' tests/protocols/ocpp tests/gateway/csms $(ARGS)
 
+docs: $(VENV)/.dev ## draw the documents that come from the code
+	V2X_DRAW=1 $(PYTEST) tests/docs $(ARGS)
+
 clean: ## remove every environment and cache
 	rm -rf .venv .venv-newest .peers .mypy_cache .ruff_cache .pytest_cache .hypothesis dist build

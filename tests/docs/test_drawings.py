@@ -1,0 +1,76 @@
+"""The picture of the rooms, from the imports; the command line, from its options."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import grimp
+import typer.main
+
+from gateway.cli import app
+from tests.drawings import drawn
+
+PACKAGES = ("gateway", "protocols", "emulators")
+# Where everything meets: arrows out of these say nothing about the rooms.
+ROOTS = {"gateway.cli", "gateway.cli_exi", "gateway.cli_operator", "gateway.app", "gateway.bench",
+         "emulators.world", "emulators.demo", "emulators.pytest_plugin"}  # fmt: skip
+
+
+def room(module: str) -> str:
+    """The first two parts of a module's name; files at the top of a package are that package's hall."""
+    return ".".join(module.split(".")[:2])
+
+
+def test_the_rooms() -> None:
+    graph = grimp.build_graph(*PACKAGES, cache_dir=None)
+    folders = {room(one) for one in graph.modules if one.count(".") >= 2}
+    arrows = set()
+    for importer in graph.modules:
+        for imported in graph.find_modules_directly_imported_by(importer):
+            a, b = room(importer), room(imported)
+            if a != b and a not in ROOTS and b not in ROOTS and {a, b} <= folders:
+                arrows.add((a, b))
+    lines = [
+        "# The rooms",
+        "",
+        "Folders and who imports whom, drawn from the code by `make docs`. Left out: the composition roots, which see",
+        "everything, and single files at the top of a package.",
+        "",
+        "```mermaid",
+        "flowchart LR",
+    ]
+    for package in PACKAGES:
+        lines.append(f"  subgraph {package}")
+        lines += [f"    {one}[{one.split('.')[1]}]" for one in sorted(folders) if one.startswith(package + ".")]
+        lines.append("  end")
+    lines += [f"  {a} --> {b}" for a, b in sorted(arrows)]
+    drawn("rooms.md", "\n".join([*lines, "```", ""]))
+
+
+def test_the_command_line() -> None:
+    lines = ["# The command line", "", "Drawn from the code by `make docs`. `v2x COMMAND --help` says the same.", ""]
+    root: Any = typer.main.get_command(app)
+    lines += _commands(root, root.context_class(root, info_name="v2x"))
+    drawn("cli.md", "\n".join(lines))
+
+
+def _commands(group: Any, context: Any) -> list[str]:
+    lines: list[str] = []
+    for name in sorted(group.commands):
+        command = group.commands[name]
+        inner = command.context_class(command, info_name=name, parent=context)
+        if hasattr(command, "commands"):
+            lines += _commands(command, inner)
+            continue
+        arguments = [one.metavar or one.name.upper() for one in command.params if one.param_type_name == "argument"]
+        lines += [f"## `{' '.join([inner.command_path, *arguments])}`", "", (command.help or "").strip(), ""]
+        rows = [one.get_help_record(inner) for one in command.params if one.param_type_name == "option"]
+        if shown := [row for row in rows if row is not None and "--help" not in row[0]]:
+            lines += ["| option | |", "|---|---|"]
+            lines += [f"| `{_cell(option)}` | {_cell(what)} |" for option, what in shown]
+            lines.append("")
+    return lines
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|")
