@@ -59,6 +59,15 @@ def share(target_w: float, resources: Sequence[Resource], wall: float = 0.0) -> 
     )
 
 
+def must_w(resources: Sequence[Resource], wall: float) -> tuple[float, float]:
+    """(what cars that leave soon must charge now, what the others could give), W, both ≥ 0."""
+    if not resources:
+        return 0.0, 0.0
+    fleet = _Fleet(resources, wall)
+    must = fleet.must_w()
+    return float(must.sum()), float(np.where(must > 0, 0.0, fleet.discharge).sum())
+
+
 class _Fleet:
     """The resources as columns."""
 
@@ -121,9 +130,10 @@ def _spread(power_w: float, fleet: _Fleet, must: Array) -> Array:
     most = np.maximum(fleet.charge - must, 0.0)
     least = np.where(must > 0, 0.0, fleet.min_charge)
     hours = np.clip(fleet.left_s / 3600, 0.25, 24.0)
-    weight = fleet.room + 4 * fleet.wanted * (24.0 / hours)  # who leaves soon and lacks much gets most
+    weight = np.maximum(fleet.room + 4 * fleet.wanted * (24.0 / hours), 1.0)  # who leaves soon and lacks much gets most
+    weight = weight * 1000.0 ** np.clip(fleet.rank.max() - fleet.rank, 0, 3)  # a lower rank is filled before the next
     running = (fleet.setpoint > TINY_W) | (must > 0)
-    order = _merit(fleet, weight, running, np.zeros_like(weight))
+    order = _merit(fleet, fleet.room, running, np.zeros_like(weight))
     return _fill(power_w, least, most, weight, order, running, fleet.efficient)
 
 

@@ -1,4 +1,4 @@
-"""Price: follow the plan; without one, buy in the cheapest quarter of the day and give in the dearest.
+"""Price: follow the plan; without one, buy in the cheapest quarter of the day and give in the dearest hours.
 
 The rule of thumb pays only if the spread covers the losses there and back and the wear, so it says so and rests when it
 does not. Giving covers the site's own load and no more, unless export earns that much too.
@@ -13,7 +13,7 @@ from gateway.energy.modes.peak_shaving import charge_wish_w
 
 AHEAD_S = 86_400.0
 STEP_S = 1800.0
-CHEAP, DEAR = 0.25, 0.75  # quantiles
+CHEAP, DEAR = 0.25, 0.85  # quantiles
 
 
 @dataclass(slots=True)
@@ -57,8 +57,8 @@ class ByPrice:
             and situation.planned_grid_w is not None
             and abs(situation.planned_grid_w) < self.zero_grid_w
         ):
-            return Wish(-situation.residual_w, "plan_zero_grid", "The plan keeps the grid at zero now.")
-        return Wish(planned_w, "plan", f"The plan wants {planned_w:.0f} W now.")
+            return Wish(-situation.residual_w, "plan_zero_grid", "The plan keeps the grid at zero now.", soft=False)
+        return Wish(planned_w, "plan", f"The plan wants {planned_w:.0f} W now.", soft=False)
 
 
 def _ahead(situation: Situation) -> list[float]:

@@ -22,7 +22,9 @@ class GridService:
     def wish(self, situation: Situation) -> Wish:
         if situation.command_w is None:
             return Wish(0.0, "no_order", "No order for grid service is in force.")
-        return Wish(situation.command_w, "ordered", f"Grid service has ordered {situation.command_w:.0f} W.")
+        return Wish(
+            situation.command_w, "ordered", f"Grid service has ordered {situation.command_w:.0f} W.", soft=False
+        )
 
 
 @dataclass(slots=True)
@@ -34,7 +36,7 @@ class Manual:
 
     def wish(self, situation: Situation) -> Wish:
         if situation.command_w is not None:
-            return Wish(situation.command_w, "commanded", f"The site was told {situation.command_w:.0f} W.")
+            return Wish(situation.command_w, "commanded", f"The site was told {situation.command_w:.0f} W.", soft=False)
         return Wish(None, "manual", "Every EVSE follows its own commands.")
 
 

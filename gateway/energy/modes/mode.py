@@ -40,11 +40,13 @@ class Wish:
     """The total wanted, + into cars and storages; None leaves each EVSE to its own commands.
 
     `code` and `text` say why.
+    A `soft` wish lets cars that leave soon charge on top of it; a command or a plan has decided about them already.
     """
 
     power_w: float | None
     code: str
     text: str
+    soft: bool = True
 
 
 class Mode(Protocol):

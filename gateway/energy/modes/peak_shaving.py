@@ -13,6 +13,7 @@ from gateway.energy.modes.mode import Situation, Wish
 from gateway.energy.resource import room_wh, wanted_wh
 
 SPARE = 0.15  # of a positive headroom left free
+SOONER = 0.6  # of the time left: what is free later is not known
 REFILL_H = 2.0  # h over which storages and cars without wishes are refilled
 
 
@@ -31,7 +32,7 @@ class PeakShaving:
             return Wish(headroom_w, "shaving", f"The site would draw {-headroom_w:.0f} W more than it may.")
         wanted_w = situation.planned_w if situation.planned_w is not None else charge_wish_w(situation, self.refill)
         if wanted_w < 0:
-            return Wish(wanted_w, "plan", "The plan discharges now.")
+            return Wish(wanted_w, "plan", "The plan discharges now.", soft=False)
         power_w = min(wanted_w, headroom_w * (1 - SPARE))
         return Wish(power_w, "below_peak", f"{headroom_w:.0f} W are free below the limit, {wanted_w:.0f} W are wanted.")
 
@@ -43,7 +44,7 @@ def charge_wish_w(situation: Situation, refill: bool) -> float:
     total = 0.0
     for one in situation.resources:
         hours = max((one.departure - situation.wall) / 3600, 0.25) if one.departure is not None else REFILL_H
-        need_w = wanted_wh(one) / hours
+        need_w = wanted_wh(one) / (SOONER * hours)
         if refill and one.wanted_pct is None:
             need_w = room_wh(one) / REFILL_H
         total += min(one.max_charge_w, max(need_w, one.min_charge_w if need_w > 1.0 else 0.0))

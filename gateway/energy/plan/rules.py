@@ -13,7 +13,7 @@ from statistics import median
 from gateway.energy.plan.model import REFILL_S, left_price, missing_price, place
 from gateway.energy.plan.problem import Plan, Problem, Visit
 
-CHEAP, DEAR = 0.25, 0.75
+CHEAP, DEAR = 0.25, 0.85
 
 
 def rule_plan(problem: Problem, reason: str) -> Plan:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from gateway.energy.reason import Decided
 
 RESTORE_S = 120.0  # s between two tiers coming back
+CRITICAL_S = 5.0  # s, the same for critical ones
 MIN_OFF_S = 300.0  # s that a shed tier stays shed
 SPARE = 0.10  # of the sources' power kept free
 RESTORE_HOURS = 1.2  # times the hours wanted, before a tier comes back
@@ -99,12 +100,12 @@ class Tiers:
         return []
 
     def _restore(self, now: float, supply_w: float, load_w: float | None, hours: Mapping[str, float]) -> list[Decided]:
-        if now - self._restored_at < RESTORE_S:
-            return []
         drawn_w = max(self.expected_w, load_w or 0.0)
         for tier in self.tiers:
             if self.on[tier.name]:
                 continue
+            if now - self._restored_at < (CRITICAL_S if tier.critical else RESTORE_S):
+                return []
             if now - self._since.get(tier.name, -1e9) < (0.0 if tier.critical else MIN_OFF_S):
                 return []
             if drawn_w + tier.expected_w * tier.inrush > supply_w * (1 - SPARE) + (1.0 if tier.critical else 0.0):

@@ -14,7 +14,7 @@ from gateway.energy.resilience.autonomy import HORIZON_H, autonomy
 from gateway.energy.resilience.recharge import Owed, recharge_plan
 from gateway.energy.resilience.rotation import Rotation
 from gateway.energy.resilience.sharing import share_island
-from gateway.energy.resilience.tiers import MIN_OFF_S, RESTORE_S, Tier, Tiers
+from gateway.energy.resilience.tiers import CRITICAL_S, MIN_OFF_S, RESTORE_S, Tier, Tiers
 from gateway.energy.resource import Resource
 from gateway.energy.storage import GreenBook, Module, pack_limits, watch_modules, wear_per_kwh
 
@@ -121,7 +121,7 @@ def test_tiers_come_back_one_by_one_and_only_with_power_and_hours_to_spare() -> 
             (second, event.subject) for event in tiers.step(float(second), 6000, None, dict.fromkeys(tiers.on, 20.0))
         ]
     assert [name for _, name in seen] == ["medical", "light"]  # 5.5 kW with the kitchen's inrush is too much for 6 kW
-    assert seen[1][0] - seen[0][0] >= RESTORE_S
+    assert seen[1][0] - seen[0][0] >= CRITICAL_S
     seen = [
         event.subject
         for second in range(3000, 6000, 10)

@@ -1,0 +1,158 @@
+"""`[energy]` of `gateway.toml`: what the site is, as far as its energy goes. Every key with its default and meaning."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from gateway.energy.connection import Connection
+from gateway.energy.reserve import ReserveSettings, Season
+from gateway.energy.resilience.grid_watch import GridLimits
+from gateway.energy.resilience.island import IslandSettings
+from gateway.energy.resilience.tiers import Tier
+from gateway.model.moment import Moment
+
+Watts = Annotated[float, Field(ge=0, le=1e8, allow_inf_nan=False)]
+Percent = Annotated[float, Field(ge=0, le=100)]
+Price = Annotated[float, Field(ge=-1e6, le=1e6, allow_inf_nan=False)]
+Name = Annotated[str, Field(min_length=1, max_length=64)]
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class TierTable(_Table):
+    """A group of loads behind one contactor."""
+
+    name: Name
+    priority: int = Field(ge=0, le=99, description="0 is the last to be shed")
+    expected_w: Watts = Field(description="its usual draw, in W")
+    critical: bool = Field(default=False, description="never shed for the sake of hours, only for want of power")
+    inrush: Annotated[float, Field(ge=1, le=10)] = Field(
+        default=1.5, description="times the usual draw when it returns"
+    )
+    wants_hours: Annotated[float, Field(ge=0, le=96)] = Field(
+        default=0.0, description="served only while everything down to it would last this long, in h"
+    )
+
+
+class SeasonTable(_Table):
+    """A raised reserve by calendar."""
+
+    start: Moment
+    end: Moment
+    pct: Percent
+    why: Name = "the calendar"
+
+
+class CarTable(_Table):
+    """What the site knows of a car beyond what the car tells."""
+
+    vehicle: Name = Field(description="its identity, such as the EVCCID")
+    capacity_wh: Annotated[float, Field(gt=0, le=1e6)] | None = None
+    home_km: Annotated[float, Field(ge=0, le=1000)] = Field(default=0.0, description="the way home, in km")
+    wh_per_km: Annotated[float, Field(ge=0, le=2000)] = Field(default=160.0, description="what it uses, in Wh per km")
+    floor_pct: Percent = Field(default=0.0, description="its owner's floor")
+
+
+class StorageTable(_Table):
+    """The site's stationary storage, where the facility lets the gateway decide about it (`site/state` says how
+    much).
+    """
+
+    controlled: bool = Field(default=False, description="the facility obeys energy.storage_w of the site's state")
+    forming: bool = Field(default=False, description="it can form an island's voltage")
+    capacity_wh: Annotated[float, Field(gt=0, le=1e8)] | None = Field(
+        default=None, description="if the facility does not tell it"
+    )
+    max_charge_w: Watts = 0.0
+    max_discharge_w: Watts = 0.0
+    floor_pct: Percent = 10.0
+    ceiling_pct: Percent = 95.0
+    round_trip: Annotated[float, Field(gt=0, le=1)] = Field(default=0.88, description="efficiency there and back")
+    wear_per_kwh: Annotated[float, Field(ge=0, le=1e6)] = Field(default=4.0, description="price of a kWh through it")
+
+
+class EnergySection(_Table):
+    """How the site manages its energy on normal days and in an outage.
+
+    Prices are in the unit of the facility's prices.
+    """
+
+    enabled: bool = Field(default=True, description="whether this gateway decides about the site's energy")
+    contract_w: Watts | None = Field(default=None, description="most the average of a demand window may be, in W")
+    window_s: Annotated[float, Field(ge=60, le=86_400)] = Field(default=1800.0, description="length of a demand window")
+    demand_charge_per_kw: Price = Field(default=0.0, description="price of each kW of the highest window")
+    import_per_kwh: Price | None = Field(default=None, description="price while the facility tells none")
+    export_per_kwh: Price = 0.0
+    car_wear_per_kwh: Annotated[float, Field(ge=0, le=1e6)] = Field(
+        default=5.0, description="price of a kWh out of a car"
+    )
+    plan_every_s: Annotated[float, Field(ge=60, le=3600)] = 300.0
+    plan_hours: Annotated[float, Field(ge=4, le=72)] = 36.0
+    meter_delay_s: Annotated[float, Field(ge=0, le=60)] = Field(
+        default=0.0, description="delay of the grid's meter, if it stamps its values late"
+    )
+    nominal_v: Annotated[float, Field(gt=0, le=1e5)] = 200.0
+    nominal_hz: Literal[50, 60] = 50
+    confirm_s: Annotated[float, Field(ge=0, le=60)] = Field(
+        default=1.0, description="a lost grid is believed after this"
+    )
+    reconnect_s: Annotated[float, Field(ge=0, le=3600)] = Field(
+        default=300.0, description="the grid must be well this long before power flows again"
+    )
+    return_ramp_s: Annotated[float, Field(ge=0, le=3600)] = Field(
+        default=300.0, description="power comes back over this time after an outage"
+    )
+    island: bool = Field(
+        default=False, description="there is a main switch, and cars or storage that can form a voltage"
+    )
+    soft_transfer: bool = Field(default=False, description="the switch synchronises, so the light does not blink")
+    parallel_forming: bool = Field(default=False, description="sources hand the voltage over without a gap")
+    forming: tuple[Name, ...] = Field(default=(), description="EVSEs that can form a voltage", max_length=256)
+    reserve_pct: Percent = Field(default=0.0, description="kept in every battery on the grid for an outage")
+    off_grid_pct: Percent = Field(default=10.0, description="how far batteries may be used in an outage")
+    storm_pct: Percent = Field(default=80.0, description="the reserve while a storm warning holds")
+    calendar: tuple[SeasonTable, ...] = Field(default=(), max_length=100)
+    tiers: tuple[TierTable, ...] = Field(default=(), max_length=32)
+    cars: tuple[CarTable, ...] = Field(default=(), max_length=2000)
+    storage: StorageTable = StorageTable()
+
+    @model_validator(mode="after")
+    def _sense(self) -> EnergySection:
+        names = [tier.name for tier in self.tiers]
+        if len(set(names)) != len(names):
+            raise ValueError("two load tiers have the same name")
+        return self
+
+    def grid_limits(self) -> GridLimits:
+        return GridLimits(
+            nominal_v=self.nominal_v,
+            nominal_hz=float(self.nominal_hz),
+            confirm_s=self.confirm_s,
+            reconnect_s=self.reconnect_s,
+            longest_reconnect_s=max(3600.0, self.reconnect_s),
+        )
+
+    def island_settings(self) -> IslandSettings:
+        return IslandSettings(
+            capable=self.island,
+            soft_transfer=self.soft_transfer,
+            parallel_forming=self.parallel_forming,
+            ramp_s=self.return_ramp_s,
+        )
+
+    def reserve_settings(self) -> ReserveSettings:
+        seasons = tuple(Season(one.start, one.end, one.pct, one.why) for one in self.calendar)
+        return ReserveSettings(self.reserve_pct, self.off_grid_pct, self.storm_pct, seasons)
+
+    def load_tiers(self) -> tuple[Tier, ...]:
+        return tuple(
+            Tier(one.name, one.priority, one.expected_w, one.critical, one.inrush, one.wants_hours)
+            for one in self.tiers
+        )
+
+    def connection(self, import_w: float | None, export_w: float | None, peak_w: float | None) -> Connection:
+        return Connection(import_w, export_w, self.contract_w, peak_w)
