@@ -15,7 +15,7 @@ from typing import Any
 
 from protocols.exi import irregular
 from protocols.exi.decoder_source import Note, Source
-from protocols.exi.grammar import Grammar
+from protocols.exi.grammar import Grammar, grammar_of
 from protocols.exi.readers import Deviation, Reader, read_unsigned, reader, refuse
 from protocols.exi.schema import Field, Kind, Schema, Unroll
 from protocols.exi.shape import is_regular, simple_of
@@ -47,7 +47,6 @@ class Decoder:
             "read_unsigned": read_unsigned,
             "refuse": refuse,
         }
-        self._grammars: dict[type[Any], Grammar] = {}
         self._names: dict[type[Any], str] = {}
         self._doubts = doubts
         self._shared: dict[Any, str] = {}
@@ -63,10 +62,7 @@ class Decoder:
 
     def grammar(self, cls: type[Any]) -> Grammar:
         """The grammar of a type."""
-        known = self._grammars.get(cls)
-        if known is None:
-            known = self._grammars[cls] = Grammar(self.schema, cls)
-        return known
+        return grammar_of(self.schema, cls)
 
     def name(self, cls: type[Any]) -> str:
         """The global name of a type's decoder; a stub compiles it on the first call."""

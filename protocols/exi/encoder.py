@@ -11,7 +11,7 @@ from typing import Any
 
 from protocols.exi import irregular
 from protocols.exi.encoder_source import Source
-from protocols.exi.grammar import Grammar
+from protocols.exi.grammar import Grammar, grammar_of
 from protocols.exi.schema import Field, Schema, Simple
 from protocols.exi.shape import NUMBERS, classes, is_regular, simple_of
 from protocols.exi.values import CACHED_VALUES, Coder, Unfit
@@ -25,7 +25,6 @@ class Encoder:
     def __init__(self, schema: Schema) -> None:
         self.schema = schema
         self.scope: dict[str, Any] = {"Unfit": Unfit}
-        self._grammars: dict[type[Any], Grammar] = {}
         self._coders: dict[Simple, str] = {}
         self._names: dict[type[Any], str] = {}
 
@@ -40,10 +39,7 @@ class Encoder:
 
     def grammar(self, cls: type[Any]) -> Grammar:
         """The grammar of a type."""
-        known = self._grammars.get(cls)
-        if known is None:
-            known = self._grammars[cls] = Grammar(self.schema, cls)
-        return known
+        return grammar_of(self.schema, cls)
 
     def coder(self, simple: Simple) -> Coder:
         """The coder of a simple type."""

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from protocols.exi.codec import Codec
 from protocols.exi.fragment import UNTYPED, FragmentCodec, Root
-from protocols.exi.grammar import Event, Grammar, Production, State
+from protocols.exi.grammar import Event, Production, State, grammar_of
 from protocols.exi.plain import simple_to_plain
 from protocols.exi.readers import Deviation
 from protocols.exi.schema import Kind, QName, Simple
@@ -129,7 +129,7 @@ class _Walk:
 
     def _part(self, cls: Any, name: str, depth: int) -> Iterator[Step]:
         """An element of complex type from behind its start to its end."""
-        grammar = Grammar(self._codec.schema, cls)
+        grammar = grammar_of(self._codec.schema, cls)
         state: State | None = grammar.start
         while True:
             assert state is not None

@@ -157,6 +157,14 @@ class Grammar:
         return self._offer(part.parts, follow, found) or part.least == 0
 
 
+def grammar_of(schema: Schema, cls: type[Any]) -> Grammar:
+    """The grammar of a type, made once for each schema."""
+    known: Grammar | None = schema.grammars.get(cls)
+    if known is None:
+        known = schema.grammars[cls] = Grammar(schema, cls)
+    return known
+
+
 def code_width(productions: int) -> int:
     """Bits of an event code inside an element: the escape to level two is one more value."""
     return productions.bit_length()

@@ -11,7 +11,7 @@ import types
 import typing
 from collections.abc import Callable, Iterator
 from enum import Enum
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any, NamedTuple
 
 from protocols.exi.declare import (
@@ -141,6 +141,7 @@ class Schema:
         self.name = name
         self.modules = modules
         self.unroll = unroll
+        self.grammars: dict[type[Any], Any] = {}  # kept for `grammar`
         self._types: dict[type[Any], Type] = {}
 
     def declared(self) -> Iterator[type[Any]]:
@@ -183,21 +184,18 @@ class Schema:
 
     def _field(self, cls: type[Any], field: Any) -> Field:
         owner = next(c for c in reversed(cls.__mro__) if field.name in getattr(c, "__dataclass_fields__", ()))
-        scope = vars(sys.modules[owner.__module__])
-        said = _Said()
-        _read(eval(field.type, scope) if isinstance(field.type, str) else field.type, said)
+        said = _said(owner.__module__, field.type)
         space = declaration(owner).namespace
         qualified = space.qualified_attributes if said.attribute else space.qualified_elements
         qname = QName(field.name, space.uri if qualified else "")
         least, most = said.occurs or (0 if said.optional or said.choice else 1, 1)
-        simple = None if said.complex else _simple(said)
         if said.ref is not None:
             members = self.substitutes(said.ref)
             qname = element_name(said.ref)
         else:
             members = (Member(qname, said.complex),)
         is_list = said.occurs is not None
-        return Field(field.name, qname, said.attribute, said.choice, is_list, least, most, simple, members)
+        return Field(field.name, qname, said.attribute, said.choice, is_list, least, most, said.simple, members)
 
     @cached_property
     def element_names(self) -> tuple[QName, ...]:
@@ -260,6 +258,7 @@ class _Said:
         self.limits: Integer | Text | Binary | None = None
         self.complex: type[Any] | None = None
         self.plain: Any = None
+        self.simple: Simple | None = None
 
     def mark(self, meta: Any) -> None:
         if meta is ATTRIBUTE:
@@ -272,6 +271,15 @@ class _Said:
             self.ref = meta.head
         elif isinstance(meta, Integer | Text | Binary):
             self.limits = meta
+
+
+@cache
+def _said(module: str, annotation: str) -> _Said:
+    """What an annotation written in a module says; the same few are written again and again."""
+    said = _Said()
+    _read(eval(annotation, vars(sys.modules[module])), said)
+    said.simple = None if said.complex else _simple(said)
+    return said
 
 
 def _read(hint: Any, said: _Said) -> None:

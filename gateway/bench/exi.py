@@ -1,0 +1,223 @@
+"""`v2x bench exi`: our codec beside EXIficient as Josev calls it, round by round in one run.
+
+Each round times some calls of ours, then some of theirs, on the same message; the figures are medians over the rounds,
+in microseconds per call (`best` is the fastest round, for busy machines), and ratios say how many times longer the other
+takes. Two layers of the other side: `exificient` (the codec over py4j) and `josev` (what a user calls, message classes
+included). The peer is a Python with `iso15118` installed: `V2X_JOSEV_PYTHON`, or `.peers/josev` of a checkout, or an
+environment made in the user's cache.
+"""
+
+from __future__ import annotations
+
+import json as jsonlib
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from gateway.bench.exi_messages import Case, cases, loop_request
+from protocols.iso15118.codecs import ISO20_DC
+
+PEER = "iso15118==0.31.2"
+SCRIPT = Path(__file__).with_name("exi_josev.py")
+ROUNDS = 7
+OUR_CALLS = 300
+THEIR_CALLS = 12
+WARM_UP = 40
+ANSWER_WITHIN = 120  # s
+INSTALL_WITHIN = 600  # s
+COLD = """
+import time
+begin = time.perf_counter()
+from gateway.bench.exi_messages import loop_request, loop_response
+from protocols.iso15118.codecs import ISO20_DC
+for message in (loop_request(), loop_response()):
+    assert ISO20_DC.decode(ISO20_DC.encode(message)) == message
+ready = time.perf_counter()
+print(1000 * (ready - begin))
+"""
+
+
+class PeerAbsent(RuntimeError):
+    """The other side can't be had; the text says why."""
+
+
+class Peer:
+    """A running `exi_josev.py`."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            [str(peer_python()), str(SCRIPT)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        self.started = self._answer()
+
+    def ask(self, **said: Any) -> dict[str, Any]:
+        """Say something and return the answer."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(jsonlib.dumps(said) + "\n")
+        self._process.stdin.flush()
+        return self._answer()
+
+    def _answer(self) -> dict[str, Any]:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line:
+            raise PeerAbsent(f"the peer ended (exit {self._process.wait()}); is Java installed?")
+        answer: dict[str, Any] = jsonlib.loads(line)
+        return answer
+
+    def resident_mib(self) -> float | None:
+        """Memory of the peer's Java, where the system tells."""
+        pid = self.started.get("java_pid")
+        status = Path(f"/proc/{pid}/status")
+        if pid is None or not status.exists():
+            return None
+        kib = next(line.split()[1] for line in status.read_text().splitlines() if line.startswith("VmRSS"))
+        return round(int(kib) / 1024, 1)
+
+    def close(self) -> None:
+        """End the peer."""
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+        try:
+            self._process.wait(10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+
+
+def peer_python() -> Path:
+    """An interpreter that has the peer; PeerAbsent if there is none and none can be made."""
+    said = os.environ.get("V2X_JOSEV_PYTHON")
+    cache = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "v2x-gateway" / "josev"
+    for python in [Path(said)] if said else [Path(".peers/josev/bin/python"), cache / "bin" / "python"]:
+        if python.exists() and not subprocess.run([python, "-c", "import iso15118"], capture_output=True).returncode:
+            return python.absolute()
+    if said:
+        raise PeerAbsent(f"V2X_JOSEV_PYTHON={said} has no package iso15118")
+    try:
+        commands = [[sys.executable, "-m", "venv", str(cache)], [str(cache / "bin/pip"), "install", "--quiet", PEER]]
+        for command in commands:
+            subprocess.run(command, check=True, capture_output=True, timeout=INSTALL_WITHIN)
+    except (OSError, subprocess.SubprocessError) as error:
+        raise PeerAbsent(f"{PEER} can't be installed: {error}") from None
+    return cache / "bin" / "python"
+
+
+def run(rounds: int = ROUNDS) -> dict[str, Any]:
+    """All figures; those of the peer are null, with the reason, where it can't be had."""
+    found: dict[str, Any] = {"benchmark": "exi", "unit": "us per call, median", "rounds": rounds}
+    try:
+        peer: Peer | None = Peer()
+    except PeerAbsent as error:
+        peer, found["absent"] = None, str(error)
+    try:
+        found["messages"] = [_measure(case, peer, rounds) for case in cases()]
+        found["every number new"] = _varied(rounds)
+        found["cold_start_ms"] = {"ours": _cold(rounds), "josev": peer and round(peer.started["start_ms"], 1)}
+        found["java_resident_mib"] = peer and peer.resident_mib()
+    finally:
+        if peer is not None:
+            peer.close()
+    return found
+
+
+def _measure(case: Case, peer: Peer | None, rounds: int) -> dict[str, Any]:
+    codec, message = case.codec, case.message
+    data = codec.encode(message)
+    assert codec.decode(data) == message
+    ours: dict[str, Callable[[], Any]] = {
+        "encode": lambda: codec.encode(message),
+        "decode": lambda: codec.decode(data),
+    }
+    prepared = peer.ask(exi=data.hex(), namespace=case.namespace) if peer else {}
+    layers = prepared.get("layers", [])
+    times: dict[tuple[str, str], list[float]] = {}
+    for layer in layers:
+        for what in ours:
+            assert peer is not None
+            peer.ask(layer=layer, what=what, calls=WARM_UP)
+    for _ in range(rounds):
+        for what, call in ours.items():
+            times.setdefault(("ours", what), []).append(_time(call, OUR_CALLS))
+            for layer in layers:
+                assert peer is not None
+                said = peer.ask(layer=layer, what=what, calls=THEIR_CALLS)
+                if "us" in said:
+                    times.setdefault((layer, what), []).append(said["us"])
+    result: dict[str, Any] = {"message": case.name, "bytes": len(data)}
+    for what in ours:
+        mine = times["ours", what]
+        said: dict[str, Any] = {"ours": round(statistics.median(mine), 2), "ours_best": round(min(mine), 2)}
+        for layer in ("exificient", "josev"):
+            theirs = times.get((layer, what))
+            said[layer] = round(statistics.median(theirs), 1) if theirs else None
+            said[f"{layer}_best"] = round(min(theirs), 1) if theirs else None
+            said[f"{layer}_ratio"] = round(statistics.median(theirs) / statistics.median(mine), 1) if theirs else None
+        result[what] = said
+    if "error" in prepared:
+        result["peer_error"] = prepared["error"]
+    return result
+
+
+def _varied(rounds: int) -> dict[str, float]:
+    """The charge loop request with numbers that were never met before, so that no cache helps."""
+    times: dict[str, list[float]] = {"encode": [], "decode": []}
+    for _ in range(rounds):
+        messages = [loop_request(vary=True) for _ in range(OUR_CALLS)]
+        written = [ISO20_DC.encode(message) for message in [loop_request(vary=True) for _ in range(OUR_CALLS)]]
+        begun = time.perf_counter()
+        for message in messages:
+            ISO20_DC.encode(message)
+        half = time.perf_counter()
+        for data in written:
+            ISO20_DC.decode(data)
+        times["encode"].append(1e6 * (half - begun) / OUR_CALLS)
+        times["decode"].append(1e6 * (time.perf_counter() - half) / OUR_CALLS)
+    return {what: round(statistics.median(found), 2) for what, found in times.items()}
+
+
+def _cold(rounds: int) -> float:
+    """A fresh interpreter: imports, compilation, the charge loop pair both ways."""
+    command = [sys.executable, "-c", COLD]
+    found = [float(subprocess.run(command, capture_output=True, text=True, check=True).stdout) for _ in range(rounds)]
+    return round(statistics.median(found), 1)
+
+
+def _time(call: Callable[[], Any], count: int) -> float:
+    """Microseconds per call."""
+    begun = time.perf_counter()
+    for _ in range(count):
+        call()
+    return 1e6 * (time.perf_counter() - begun) / count
+
+
+def main(json: bool) -> int:
+    """Print the figures; exit status 0 also without the peer, since ours are measured all the same."""
+    found = run()
+    if json:
+        print(jsonlib.dumps(found))
+        return 0
+    print(f"{'':34}{'bytes':>7}{'':9}{'ours':>10}{'EXIficient':>12}{'':8}{'Josev':>12}{'':8}")
+    for row in found["messages"]:
+        for what in ("encode", "decode"):
+            said = row[what]
+            theirs = "".join(
+                f"{said[layer]:12.0f} {said[layer + '_ratio']:6.0f}x" if said[layer] else f"{'-':>12}{'':8}"
+                for layer in ("exificient", "josev")
+            )
+            print(f"{row['message']:34}{row['bytes']:7} {what:8}{said['ours']:8.1f} us{theirs}")
+    varied = found["every number new"]
+    print(f"charge loop request, every number new: {varied['encode']} / {varied['decode']} us")
+    cold = found["cold_start_ms"]
+    print(f"from a cold start: {cold['ours']} ms, Josev {cold['josev']} ms")
+    if "absent" in found:
+        print(f"the peer is absent: {found['absent']}")
+    return 0

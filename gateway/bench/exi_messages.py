@@ -1,0 +1,205 @@
+"""The messages that `v2x bench exi` measures: a charge loop pair, a large schedule, contracts of both generations."""
+
+from __future__ import annotations
+
+import random
+from typing import Any, NamedTuple
+
+from protocols.exi.codec import Codec
+from protocols.iso15118.codecs import ISO2, ISO20_COMMON, ISO20_DC
+from protocols.iso15118.iso2 import messages as iso2
+from protocols.iso15118.iso2 import types as iso2_types
+from protocols.iso15118.iso20 import common, dc
+from protocols.iso15118.iso20.types import (
+    DisplayParameters,
+    EVSENotification,
+    EVSEStatus,
+    MessageHeader,
+    MeterInfo,
+    Processing,
+    RationalNumber,
+    ResponseCode,
+)
+
+
+class Case(NamedTuple):
+    """One message to measure, with the name Josev has for its schema."""
+
+    name: str
+    codec: Codec
+    namespace: str
+    message: Any
+
+
+HEADER = MessageHeader(SessionID=bytes(range(1, 9)), TimeStamp=1_725_456_333)
+RANDOM = random.Random(15118)
+
+
+def number(exponent: int, value: int) -> RationalNumber:
+    """Value x 10^Exponent."""
+    return RationalNumber(Exponent=exponent, Value=value)
+
+
+def any_number() -> RationalNumber:
+    """Another number each time."""
+    return number(RANDOM.randint(-3, 3), RANDOM.randint(-32_768, 32_767))
+
+
+def loop_request(vary: bool = False) -> dc.DC_ChargeLoopReq:
+    """A dynamic bidirectional charge loop request with display parameters; `vary` makes all its numbers new."""
+
+    def n(exponent: int, value: int) -> RationalNumber:
+        return any_number() if vary else number(exponent, value)
+
+    mode = dc.BPT_Dynamic_DC_CLReqControlMode(
+        DepartureTime=7200,
+        EVTargetEnergyRequest=n(1, 2500),
+        EVMaximumEnergyRequest=n(1, 4500),
+        EVMinimumEnergyRequest=n(1, -1500),
+        EVMaximumChargePower=n(1, 1100),
+        EVMinimumChargePower=n(0, 100),
+        EVMaximumChargeCurrent=n(0, 125),
+        EVMaximumVoltage=n(0, 460),
+        EVMinimumVoltage=n(0, 250),
+        EVMaximumDischargePower=n(1, 1100),
+        EVMinimumDischargePower=n(0, 100),
+        EVMaximumDischargeCurrent=n(0, 125),
+        EVMaximumV2XEnergyRequest=n(1, 3500),
+        EVMinimumV2XEnergyRequest=n(1, -1000),
+    )
+    return dc.DC_ChargeLoopReq(
+        Header=HEADER,
+        DisplayParameters=DisplayParameters(PresentSOC=55, TargetSOC=80, ChargingComplete=False),
+        MeterInfoRequested=True,
+        EVPresentVoltage=n(-1, 4023),
+        CLReqControlMode=mode,
+    )
+
+
+def loop_response() -> dc.DC_ChargeLoopRes:
+    """The response, with a notification and a meter reading."""
+    mode = dc.BPT_Dynamic_DC_CLResControlMode(
+        DepartureTime=7200,
+        MinimumSOC=30,
+        TargetSOC=80,
+        AckMaxDelay=30,
+        EVSEMaximumChargePower=number(1, 1100),
+        EVSEMinimumChargePower=number(0, 100),
+        EVSEMaximumChargeCurrent=number(0, 125),
+        EVSEMaximumVoltage=number(0, 920),
+        EVSEMaximumDischargePower=number(1, 1100),
+        EVSEMinimumDischargePower=number(0, 100),
+        EVSEMaximumDischargeCurrent=number(0, 125),
+        EVSEMinimumVoltage=number(0, 150),
+    )
+    meter = MeterInfo(MeterID="METER-0042", ChargedEnergyReadingWh=123_456, BPT_DischargedEnergyReadingWh=7890)
+    return dc.DC_ChargeLoopRes(
+        Header=HEADER,
+        ResponseCode=ResponseCode.OK,
+        EVSEStatus=EVSEStatus(NotificationMaxDelay=0, EVSENotification=EVSENotification.ScheduleRenegotiation),
+        MeterInfo=meter,
+        EVSEPresentCurrent=number(-1, -253),
+        EVSEPresentVoltage=number(-1, 4023),
+        EVSEPowerLimitAchieved=False,
+        EVSECurrentLimitAchieved=True,
+        EVSEVoltageLimitAchieved=False,
+        CLResControlMode=mode,
+    )
+
+
+def schedule_response(entries: int = 72) -> common.ScheduleExchangeRes:
+    """Three schedules of a day in quarters of an hour, with price levels."""
+
+    def powers() -> common.PowerSchedule:
+        rows = (common.PowerScheduleEntry(Duration=900, Power=any_number()) for _ in range(entries))
+        row_list = common.PowerScheduleEntryList(PowerScheduleEntry=tuple(rows))
+        return common.PowerSchedule(TimeAnchor=1_725_456_333, PowerScheduleEntries=row_list)
+
+    def prices(schedule: int) -> common.PriceLevelSchedule:
+        rows = (common.PriceLevelScheduleEntry(Duration=900, PriceLevel=i % 4) for i in range(entries))
+        return common.PriceLevelSchedule(
+            TimeAnchor=1_725_456_333,
+            PriceScheduleID=schedule,
+            NumberOfPriceLevels=4,
+            PriceLevelScheduleEntries=common.PriceLevelScheduleEntryList(PriceLevelScheduleEntry=tuple(rows)),
+        )
+
+    tuples = tuple(
+        common.ScheduleTuple(
+            ScheduleTupleID=i,
+            ChargingSchedule=common.ChargingSchedule(PowerSchedule=powers(), PriceLevelSchedule=prices(i)),
+            DischargingSchedule=common.ChargingSchedule(PowerSchedule=powers(), PriceLevelSchedule=prices(i)),
+        )
+        for i in (1, 2, 3)
+    )
+    return common.ScheduleExchangeRes(
+        Header=HEADER,
+        ResponseCode=ResponseCode.OK,
+        EVSEProcessing=Processing.Finished,
+        Scheduled_SEResControlMode=common.Scheduled_SEResControlMode(ScheduleTuple=tuples),
+    )
+
+
+def contract_response() -> common.CertificateInstallationRes:
+    """A contract of ISO 15118-20 with both chains."""
+    data = RANDOM.randbytes
+    return common.CertificateInstallationRes(
+        Header=HEADER,
+        ResponseCode=ResponseCode.OK,
+        EVSEProcessing=Processing.Finished,
+        CPSCertificateChain=common.CertificateChain(
+            Certificate=data(800), SubCertificates=common.SubCertificates(Certificate=(data(800), data(790)))
+        ),
+        SignedInstallationData=common.SignedInstallationData(
+            Id="id1",
+            ContractCertificateChain=common.ContractCertificateChain(
+                Certificate=data(900), SubCertificates=common.SubCertificates(Certificate=(data(800), data(600)))
+            ),
+            ECDHCurve=common.ECDHCurve.SECP521,
+            DHPublicKey=data(133),
+            SECP521_EncryptedPrivateKey=data(94),
+        ),
+        RemainingContractCertificateChains=0,
+    )
+
+
+def iso2_document(body: iso2.BodyElement) -> iso2.V2G_Message:
+    """A message of ISO 15118-2."""
+    header = iso2.MessageHeader(SessionID=bytes(range(1, 9)))
+    return iso2.V2G_Message(Header=header, Body=iso2.Body(BodyElement=body))
+
+
+def iso2_contract() -> iso2.V2G_Message:
+    """A contract of ISO 15118-2 with both chains."""
+    data = RANDOM.randbytes
+
+    def chain(name: str) -> iso2_types.CertificateChain:
+        subs = iso2_types.SubCertificates(Certificate=(data(600), data(600)))
+        return iso2_types.CertificateChain(Id=name, Certificate=data(600), SubCertificates=subs)
+
+    return iso2_document(
+        iso2.CertificateInstallationRes(
+            ResponseCode=iso2_types.ResponseCode.OK,
+            SAProvisioningCertificateChain=chain("id1"),
+            ContractSignatureCertChain=chain("id2"),
+            ContractSignatureEncryptedPrivateKey=iso2_types.ContractSignatureEncryptedPrivateKey(
+                Id="id3", value=data(48)
+            ),
+            DHpublickey=iso2_types.DiffieHellmanPublickey(Id="id4", value=data(65)),
+            eMAID=iso2_types.EMAID(Id="id5", value="DEABCC123456789"),
+        )
+    )
+
+
+def cases() -> list[Case]:
+    """What is measured, in this order."""
+    start = iso2_document(iso2.SessionSetupReq(EVCCID=bytes(6)))
+    charge_loop, shared, second = "ISO_V20_DC", "ISO_V20_COMMON_MSG", "ISO_V2_MSG_DEF"
+    return [
+        Case("DC_ChargeLoopReq", ISO20_DC, charge_loop, loop_request()),
+        Case("DC_ChargeLoopRes", ISO20_DC, charge_loop, loop_response()),
+        Case("ScheduleExchangeRes", ISO20_COMMON, shared, schedule_response()),
+        Case("CertificateInstallationRes", ISO20_COMMON, shared, contract_response()),
+        Case("SessionSetupReq (-2)", ISO2, second, start),
+        Case("CertificateInstallationRes (-2)", ISO2, second, iso2_contract()),
+    ]
