@@ -1,8 +1,8 @@
 """The servers of `v2x bench ocpp`, each run as a process of its own: `python -m gateway.bench.ocpp_servers KIND`.
 
 `rpc`: our RPC layer with validation and an empty handler. `gateway`: the CSMS with sessions and meter values, its
-events dropped. `core`: the same with the core and a SQLite store behind it. `package`: the `ocpp` package's ChargePoint as it
-ships. The first line on standard output is the port; then each line on standard input is answered with the usage.
+events dropped. `core`: the same with the core and a SQLite store behind it. `package`: the `ocpp` package's ChargePoint
+as it ships. The first line on standard output is the port; then each line on standard input is answered with the usage.
 """
 
 from __future__ import annotations

@@ -163,8 +163,11 @@ def test_transactions_newest_first(version: Version) -> None:
         assert rows[1]["startedAt"] > rows[2]["startedAt"]
         assert isinstance(rows[0]["transactionId"], int if version is Version.V16 else str)
         (active,) = (await http.get("/stations/CP1/transactions", params={"active": "true"})).json()
-        assert active == rows[0]
-        assert (await http.get(f"/transactions/{active['ref']}")).json() == active
+        one = (await http.get(f"/transactions/{active['ref']}")).json()
+        for found in (active, one):  # the energy goes on
+            assert {k: v for k, v in found.items() if "energy" not in k} == {
+                k: v for k, v in rows[0].items() if "energy" not in k
+            }
         assert len((await http.get("/stations/CP1/transactions", params={"limit": 1})).json()) == 1
         assert (await http.get("/stations/CP1/transactions", params={"idToken": "nobody"})).json() == []
         assert (await http.get("/transactions/CP1/nothing")).status_code == 404

@@ -1,0 +1,125 @@
+"""A station of bare messages at the CSMS, in memory and virtual time: says exactly what a test writes."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from itertools import count
+from typing import Any, TypeVar
+
+from emulators.clock import VirtualClock
+from emulators.wires import MemoryTextWire, text_wire_pair
+from gateway.csms.server import Csms
+from gateway.csms.settings import CsmsSettings, StationSettings, UnknownTokens
+from gateway.model.event import Event
+from protocols.ocpp.schema import Version
+from protocols.ocpp.times import stamp
+
+E = TypeVar("E")
+ABOUT = {"reason": "PowerUp", "chargingStation": {"model": "raw", "vendorName": "tests"}}
+ABOUT_16 = {"chargePointVendor": "tests", "chargePointModel": "raw"}
+
+
+class Raw:
+    """One connection of one station."""
+
+    def __init__(
+        self, version: Version = Version.V21, csms: Csms | None = None, name: str = "CP1", **about: Any
+    ) -> None:
+        self.version, self.name = version, name
+        self.events: list[Event] = []
+        about.setdefault("unknown_tokens", UnknownTokens.ACCEPT)
+        about.setdefault("inventory", False)
+        self.clock = VirtualClock() if csms is None else csms.clock
+        settings = CsmsSettings(stations=(StationSettings("CP1", max_charge_w=1e4, max_discharge_w=1e4),), **about)
+        self.csms = csms or Csms(settings, self.events.append, self.clock)
+        self.wire: MemoryTextWire | None = None
+        self.asked: list[list[Any]] = []  # calls of the CSMS
+        self.closed = False
+        self._numbers = count(1)
+        self._answers: dict[str, asyncio.Future[list[Any]]] = {}
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def __aenter__(self) -> Raw:
+        await self.connect()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def connect(self, subprotocol: str | None = None) -> None:
+        ours, theirs = text_wire_pair(self.name, "gateway", subprotocol=subprotocol or self.version.value)
+        self.wire, self.closed = ours, False
+        self._tasks.append(asyncio.create_task(self.csms.attach(theirs, self.name)))
+        self._tasks.append(asyncio.create_task(self._read(ours)))
+
+    async def _read(self, wire: MemoryTextWire) -> None:
+        while (text := await wire.receive()) is not None:
+            message = json.loads(text)
+            if message[0] == 2:
+                self.asked.append(message)
+            elif message[1] in self._answers:
+                self._answers.pop(message[1]).set_result(message)
+        if wire is self.wire:
+            self.closed = True
+
+    async def say(self, text: str) -> None:
+        assert self.wire is not None
+        await self.wire.send(text)
+
+    async def call(self, action: str, payload: dict[str, Any]) -> list[Any]:
+        """The whole answer: CALLRESULT or CALLERROR."""
+        mid = f"r{next(self._numbers)}"
+        self._answers[mid] = asyncio.get_running_loop().create_future()
+        await self.say(json.dumps([2, mid, action, payload]))
+        async with asyncio.timeout(60):
+            return await self._answers[mid]
+
+    async def ok(self, action: str, payload: dict[str, Any]) -> dict[str, Any]:
+        """The payload of a CALLRESULT."""
+        message = await self.call(action, payload)
+        assert message[0] == 3, message
+        answer: dict[str, Any] = message[2]
+        return answer
+
+    async def boot(self) -> dict[str, Any]:
+        return await self.ok("BootNotification", ABOUT_16 if self.version is Version.V16 else ABOUT)
+
+    async def next_call(self, action: str, answer: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Wait for a call of the CSMS, answer it, and return its payload."""
+        while not any(message[2] == action for message in self.asked):  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+        message = next(m for m in self.asked if m[2] == action)
+        self.asked.remove(message)
+        if answer is not None:
+            await self.say(json.dumps([3, message[1], answer]))
+        payload: dict[str, Any] = message[3]
+        return payload
+
+    def time(self, offset: float = 0.0) -> str:
+        return stamp(self.clock.wall() + offset)
+
+    async def event(self, kind: str, seq: int, transaction: str = "t1", at: float = 0.0, **more: Any) -> dict[str, Any]:
+        """One TransactionEvent."""
+        about = {"transactionId": transaction, **more.pop("info", {})}
+        trigger = {"Started": "Authorized", "Updated": "MeterValuePeriodic", "Ended": "EVDeparted"}[kind]
+        body = {
+            "eventType": kind,
+            "timestamp": self.time(at),
+            "triggerReason": more.pop("trigger", trigger),
+            "seqNo": seq,
+            "transactionInfo": about,
+            "evse": {"id": more.pop("evse", 1), "connectorId": 1},
+            **more,
+        }
+        return await self.ok("TransactionEvent", body)
+
+    def of(self, kind: type[E]) -> list[E]:
+        return [event for event in self.events if isinstance(event, kind)]
+
+
+def power(raw: Raw, watts: float, at: float = 0.0) -> list[dict[str, Any]]:
+    """A meterValue with one import power."""
+    return [{"timestamp": raw.time(at), "sampledValue": [{"value": watts, "measurand": "Power.Active.Import"}]}]

@@ -1,0 +1,162 @@
+"""Who may speak: boot answers, what an unaccepted station hears, takeovers, rates, bad messages."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from emulators.clock import run_virtual
+from gateway.csms.settings import StationSettings, UnknownStations
+from gateway.model.event import FaultCleared, FaultRaised, PlugChanged, StationConnected, StationLost
+from protocols.ocpp.schema import Version
+from tests.gateway.csms.raw import Raw
+
+
+@pytest.mark.parametrize("version", list(Version))
+def test_a_known_station_is_accepted(version: Version) -> None:
+    async def main() -> None:
+        async with Raw(version) as raw:
+            answer = await raw.boot()
+            assert answer["status"] == "Accepted"
+            assert answer["interval"] == 300
+            assert [e.protocol for e in raw.of(StationConnected)] == [version.value]
+            assert "currentTime" in await raw.ok("Heartbeat", {})
+
+    run_virtual(main())
+
+
+@pytest.mark.parametrize("version", list(Version))
+def test_an_unknown_station_waits_until_somebody_registers_it(version: Version) -> None:
+    async def main() -> None:
+        async with Raw(version, name="NEW", unknown_stations=UnknownStations.PENDING) as raw:
+            answer = await raw.boot()
+            assert (answer["status"], answer["interval"]) == ("Pending", 30)
+            refused = await raw.call("Heartbeat", {})
+            assert (refused[0], refused[2]) == (4, "SecurityError")
+            assert raw.of(StationConnected) == []
+            raw.csms.register(StationSettings("NEW"))
+            assert (await raw.boot())["status"] == "Accepted"
+            assert len(raw.of(StationConnected)) == 1
+
+    run_virtual(main())
+
+
+@pytest.mark.parametrize("version", [Version.V201, Version.V21])
+def test_who_has_not_booted_is_refused_and_asked_to(version: Version) -> None:
+    async def main() -> None:
+        async with Raw(version) as raw:
+            refused = await raw.call("Heartbeat", {})
+            assert (refused[0], refused[2]) == (4, "SecurityError")
+            assert await raw.next_call("TriggerMessage", {"status": "Accepted"}) == {
+                "requestedMessage": "BootNotification"
+            }
+            assert (await raw.boot())["status"] == "Accepted"
+
+    run_virtual(main())
+
+
+def test_a_16_station_that_comes_back_without_booting_is_heard() -> None:
+    async def main() -> None:
+        async with Raw(Version.V16) as raw:
+            status = {"connectorId": 1, "errorCode": "NoError", "status": "Available"}
+            assert await raw.ok("StatusNotification", status) == {}
+            await raw.next_call("TriggerMessage", {"status": "Accepted"})
+
+    run_virtual(main())
+
+
+def test_a_station_that_was_accepted_may_come_back_without_booting() -> None:
+    async def main() -> None:
+        async with Raw() as raw:
+            await raw.boot()
+            assert raw.wire is not None
+            await raw.wire.close()
+            await asyncio.sleep(1)
+            assert len(raw.of(StationLost)) == 1
+            await raw.connect()
+            assert "currentTime" in await raw.ok("Heartbeat", {})
+            assert len(raw.of(StationConnected)) == 2
+
+    run_virtual(main())
+
+
+def test_a_second_connection_takes_over() -> None:
+    async def main() -> None:
+        async with Raw() as first:
+            await first.boot()
+            async with Raw(csms=first.csms) as second:
+                await second.boot()
+                await asyncio.sleep(1)
+                assert first.closed
+                assert not second.closed
+                assert first.csms.stations["CP1"].connected
+                assert first.of(StationLost) == []
+                assert "currentTime" in await second.ok("Heartbeat", {})
+
+    run_virtual(main())
+
+
+def test_no_common_version_ends_the_connection() -> None:
+    async def main() -> None:
+        async with Raw() as raw:
+            await raw.connect("ocpp1.5")
+            await asyncio.sleep(1)
+            assert raw.closed
+
+    run_virtual(main())
+
+
+def test_a_station_that_talks_too_fast_is_told_so_and_lives() -> None:
+    async def main() -> None:
+        async with Raw(max_calls_per_s=1.0, max_burst=5) as raw:
+            await raw.boot()
+            answers = [await raw.call("Heartbeat", {}) for _ in range(8)]
+            assert [a[0] for a in answers] == [3] * 4 + [4] * 4
+            await asyncio.sleep(3)
+            assert (await raw.call("Heartbeat", {}))[0] == 3
+
+    run_virtual(main())
+
+
+def test_bad_messages_are_refused_noted_and_survived() -> None:
+    async def main() -> None:
+        async with Raw() as raw:
+            await raw.boot()
+            for text in ("{", "[]", '[2,"a"]', "\x00", '[3,"x",{}]', '[7,"x",{}]', "x" * 200_000):
+                await raw.say(text)
+            refused = await raw.call("StatusNotification", {"connectorId": 1})
+            assert refused[2] == "OccurrenceConstraintViolation"
+            assert (await raw.call("Nonsense", {}))[2] == "NotImplemented"
+            assert (await raw.call("ClearCache", {}))[2] == "NotSupported"
+            assert (await raw.call("Heartbeat", {}))[0] == 3
+            assert len(raw.csms.context.breaches) == 9
+
+    run_virtual(main())
+
+
+def test_plugs_and_faults_21() -> None:
+    async def main() -> None:
+        async with Raw() as raw:
+            await raw.boot()
+            for status in ("Available", "Occupied", "Occupied", "Faulted", "Available"):
+                body = {"timestamp": raw.time(), "connectorStatus": status, "evseId": 1, "connectorId": 1}
+                await raw.ok("StatusNotification", body)
+            assert [e.state.value for e in raw.of(PlugChanged)] == ["available", "occupied", "faulted", "available"]
+            assert [e.code for e in raw.of(FaultRaised)] == ["Faulted"]
+            assert len(raw.of(FaultCleared)) == 1
+
+    run_virtual(main())
+
+
+def test_plugs_and_faults_16() -> None:
+    async def main() -> None:
+        async with Raw(Version.V16) as raw:
+            await raw.boot()
+            for status, error in (("Preparing", "NoError"), ("Charging", "NoError"), ("Faulted", "GroundFailure")):
+                await raw.ok("StatusNotification", {"connectorId": 1, "errorCode": error, "status": status})
+            await raw.ok("StatusNotification", {"connectorId": 0, "errorCode": "NoError", "status": "Available"})
+            assert [e.state.value for e in raw.of(PlugChanged)] == ["occupied", "faulted"]
+            assert [e.code for e in raw.of(FaultRaised)] == ["GroundFailure"]
+
+    run_virtual(main())
