@@ -1,10 +1,10 @@
 """`v2x bench exi`: our codec beside EXIficient as Josev calls it, round by round in one run.
 
 Each round times some calls of ours, then some of theirs, on the same message; the figures are medians over the rounds,
-in microseconds per call (`best` is the fastest round, for busy machines), and ratios say how many times longer the other
-takes. Two layers of the other side: `exificient` (the codec over py4j) and `josev` (what a user calls, message classes
-included). The peer is a Python with `iso15118` installed: `V2X_JOSEV_PYTHON`, or `.peers/josev` of a checkout, or an
-environment made in the user's cache.
+in microseconds per call (`best` is the fastest round, for busy machines), and ratios say how many times longer the
+other takes. Two layers of the other side: `exificient` (the codec over py4j) and `josev` (what a user calls, with its
+message classes). The peer is a Python with `iso15118` installed: `V2X_JOSEV_PYTHON`, or `.peers/josev` of a checkout,
+or an environment made in the user's cache.
 """
 
 from __future__ import annotations
@@ -85,12 +85,13 @@ class Peer:
 
     def close(self) -> None:
         """End the peer."""
-        if self._process.stdin is not None:
+        with self._process:  # closes the pipes: the peer ends when it has nothing more to read
+            assert self._process.stdin is not None
             self._process.stdin.close()
-        try:
-            self._process.wait(10)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
+            try:
+                self._process.wait(10)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
 
 
 def peer_python() -> Path:
@@ -155,13 +156,15 @@ def _measure(case: Case, peer: Peer | None, rounds: int) -> dict[str, Any]:
     result: dict[str, Any] = {"message": case.name, "bytes": len(data)}
     for what in ours:
         mine = times["ours", what]
-        said: dict[str, Any] = {"ours": round(statistics.median(mine), 2), "ours_best": round(min(mine), 2)}
+        figures: dict[str, Any] = {"ours": round(statistics.median(mine), 2), "ours_best": round(min(mine), 2)}
         for layer in ("exificient", "josev"):
             theirs = times.get((layer, what))
-            said[layer] = round(statistics.median(theirs), 1) if theirs else None
-            said[f"{layer}_best"] = round(min(theirs), 1) if theirs else None
-            said[f"{layer}_ratio"] = round(statistics.median(theirs) / statistics.median(mine), 1) if theirs else None
-        result[what] = said
+            figures[layer] = round(statistics.median(theirs), 1) if theirs else None
+            figures[f"{layer}_best"] = round(min(theirs), 1) if theirs else None
+            figures[f"{layer}_ratio"] = (
+                round(statistics.median(theirs) / statistics.median(mine), 1) if theirs else None
+            )
+        result[what] = figures
     if "error" in prepared:
         result["peer_error"] = prepared["error"]
     return result
