@@ -54,6 +54,7 @@ class SiteController:
         self._planned_at: float | None = None
         self._plan_events: list[Decided] = []
         self._commanded: bool | None = None
+        self._own_floors: dict[str, float] = {}
 
     # the plan -------------------------------------------------------------------------------------------------------
 
@@ -86,6 +87,7 @@ class SiteController:
         events += self._watch_grid(view)
         events += self.reserve.look(view.now, view.wall, _storm(view), self.island.phase in OFF_GRID)
         resources = self.gathering.resources(view)
+        self._own_floors = {car.evse: car.floor_pct for car in view.cars}
         done, told = self.island.step(self._look(view, resources))
         events += told
         off = done.phase in OFF_GRID
@@ -93,7 +95,7 @@ class SiteController:
             events += self.reserve.look(view.now, view.wall, _storm(view), off)
             resources = self.gathering.resources(view)
         self._remember(view, off)
-        floors = self._off_grid_floors(view, resources)
+        floors = self._off_grid_floors(view, resources) if self.off_grid.due(view.now) else {}
         events += self.off_grid.look_ahead(view, resources, floors, self.memory, done.forming, done.forming is not None)
         if done.loads_off:
             events += self.off_grid.tiers.off_all(view.now, "a source starts without load")
@@ -135,7 +137,7 @@ class SiteController:
         off = self.island.phase in OFF_GRID
         for one in resources:
             if one.can_form:
-                floor = one.floor_pct if off else self._off_grid_floor(view, one)
+                floor = one.floor_pct if off else self._off_grid_floor(one)
                 wh = usable_wh(one, floor) if one.soc_pct is not None and one.capacity_wh is not None else 0.0
                 able = one.max_discharge_w > 0 or not off
                 sources.append(Source(one.name, wh if able else 0.0, one.max_discharge_w, one.kind is Kind.STORAGE))
@@ -157,17 +159,16 @@ class SiteController:
             self.off_grid.swap.hand_to,
         )
 
-    def _off_grid_floor(self, view: View, one: Resource) -> float:
-        car = next((car for car in view.cars if car.evse == one.name), None)
-        if car is None:
+    def _off_grid_floor(self, one: Resource) -> float:
+        if one.kind is Kind.STORAGE:
             return max(self.settings.storage.floor_pct, self.settings.off_grid_pct)
-        return max(self.settings.off_grid_pct, car.floor_pct)
+        return max(self.settings.off_grid_pct, self._own_floors.get(one.name, 0.0))
 
     def _off_grid_floors(self, view: View, resources: Sequence[Resource]) -> dict[str, float]:
         """Down to where each could be used if the grid failed now."""
         if self.reserve.off_grid:
             return {}
-        return {one.name: min(one.floor_pct, self._off_grid_floor(view, one)) for one in resources}
+        return {one.name: min(one.floor_pct, self._off_grid_floor(one)) for one in resources}
 
     def _remember(self, view: View, off: bool) -> None:
         """A day off the grid is no example for other days: tiers are shed, and a dead meter reads nothing."""

@@ -39,6 +39,10 @@ class OffGrid:
     def __post_init__(self) -> None:
         self.tiers = Tiers(self.settings.load_tiers())
 
+    def due(self, now: float) -> bool:
+        """Whether a minute has passed."""
+        return self._minute is None or now - self._minute >= MINUTE_S
+
     def look_ahead(
         self,
         view: View,
@@ -49,7 +53,7 @@ class OffGrid:
         island: bool,
     ) -> list[Decided]:
         """Each minute: autonomy of each tier (on the grid: if it failed now), and in an island the rotation."""
-        if self._minute is not None and view.now - self._minute < MINUTE_S:
+        if not self.due(view.now):
             return []
         self._minute = view.now
         try:

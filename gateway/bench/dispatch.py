@@ -1,0 +1,126 @@
+"""`v2x bench dispatch`: one second's decision for 10, 100 and 1,000 cars, beside equal parts without any merit.
+
+`share` is the sharing alone, `step` the whole controller on the grid (witnesses, window, mode, followers, ramp, bounds,
+state). Beside them, in the same run, `equal` is what the gateway's plain division into equal parts takes.
+Aim: a step for 1,000 cars within 20 ms.
+"""
+
+from __future__ import annotations
+
+import json as jsonlib
+import random
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any
+
+from gateway.energy.controller import SiteController
+from gateway.energy.dispatch import Capacity
+from gateway.energy.dispatch import share as equal_share
+from gateway.energy.resource import Resource
+from gateway.energy.settings import EnergySection
+from gateway.energy.share import share
+from gateway.energy.view import Car, View
+from gateway.model.command import SiteMode
+from gateway.model.site import Grid, InputKind, Inputs, Load
+
+SIZES = (10, 100, 1000)
+ROUNDS = 40
+AIM_MS = 20.0
+START = 1_800_000_000.0
+
+
+def main(json: bool = False) -> int:
+    """Print the figures; exit status 0."""
+    figures = [measure(size) for size in SIZES]
+    if json:
+        print(jsonlib.dumps({"bench": "dispatch", "aim_ms": AIM_MS, "cars": figures}))
+        return 0
+    for one in figures:
+        print(
+            f"{one['cars']:>5} cars: share {one['share_ms_p50']:.2f} ms, step {one['step_ms_p50']:.2f} ms "
+            f"(p99 {one['step_ms_p99']:.2f}), equal parts {one['equal_ms_p50']:.2f} ms: "
+            f"sharing takes {one['ratio']:.1f} times that"
+        )
+    return 0
+
+
+def measure(size: int) -> dict[str, Any]:
+    """The figures for this many cars, in ms."""
+    rng = random.Random(size)
+    fleet = [resource(number, rng) for number in range(size)]
+    targets = [rng.uniform(-5000.0, 5000.0) * size for _ in range(ROUNDS)]
+    sharing = [_ms(share, target_w, fleet, START) for target_w in targets]
+    capacities = [Capacity(one.name, -one.max_discharge_w, one.max_charge_w, 300.0, 1400.0) for one in fleet]
+    equal = [_ms(equal_share, target_w, capacities) for target_w in targets]
+    steps = _steps(size, rng)
+    return {
+        "cars": size,
+        "share_ms_p50": round(statistics.median(sharing), 3),
+        "step_ms_p50": round(statistics.median(steps), 3),
+        "step_ms_p99": round(sorted(steps)[int(0.99 * (len(steps) - 1))], 3),
+        "equal_ms_p50": round(statistics.median(equal), 3),
+        "ratio": round(statistics.median(sharing) / max(statistics.median(equal), 1e-6), 2),
+    }
+
+
+def resource(number: int, rng: random.Random) -> Resource:
+    """An ordinary car."""
+    return Resource(
+        f"CP{number}-1",
+        6000.0,
+        6000.0,
+        min_charge_w=1400.0,
+        min_discharge_w=300.0,
+        soc_pct=rng.uniform(20, 95),
+        capacity_wh=rng.choice([40_000.0, 62_000.0]),
+        floor_pct=30.0,
+        wanted_pct=80.0,
+        departure=START + rng.uniform(1, 12) * 3600,
+        power_w=0.0,
+    )
+
+
+def _steps(size: int, rng: random.Random) -> list[float]:
+    controller = SiteController(EnergySection(contract_w=20_000.0 + 4000.0 * size))
+    inputs = Inputs()
+    powers = [0.0] * size
+    socs = [rng.uniform(20, 95) for _ in range(size)]
+    found = []
+    for second in range(ROUNDS):
+        now, wall = float(second), START + second
+        load_w = 15_000.0 + 3500.0 * size * (1 + 0.2 * rng.random())
+        grid = Grid(ts=wall, present=True, voltage_v=200.0, frequency_hz=50.0, power_w=load_w + sum(powers))
+        inputs.take(InputKind.GRID, grid, now, wall)
+        inputs.take(InputKind.LOAD, Load(ts=wall, power_w=load_w), now, wall)
+        cars = [
+            Car(
+                f"CP{number}-1",
+                6000.0,
+                6000.0,
+                1400.0,
+                300.0,
+                soc_pct=socs[number],
+                capacity_wh=62_000.0,
+                floor_pct=30.0,
+                wanted_pct=80.0,
+                departure=START + 6 * 3600,
+                power_w=powers[number],
+                setpoint_w=powers[number],
+            )
+            for number in range(size)
+        ]
+        view = View(now, wall, inputs, cars, SiteMode.PEAK_SHAVING)
+        begun = time.perf_counter()
+        orders = controller.step(view)
+        found.append((time.perf_counter() - begun) * 1000)
+        for number in range(size):
+            wish = orders.evses[f"CP{number}-1"].optimiser
+            powers[number] = wish.low_w if wish is not None else 0.0
+    return found
+
+
+def _ms(work: Callable[..., object], *given: object) -> float:
+    begun = time.perf_counter()
+    work(*given)
+    return (time.perf_counter() - begun) * 1000
