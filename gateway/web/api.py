@@ -31,7 +31,7 @@ def build(
     """The application. Without a token everybody who can reach it may use it; `raw_calls` opens the OCPP route."""
     app = FastAPI(title="v2x-gateway admin API", version=__version__, docs_url=None, redoc_url=None)
 
-    def allowed(given: Annotated[HTTPAuthorizationCredentials | None, Depends(BEARER)]) -> None:
+    async def allowed(given: Annotated[HTTPAuthorizationCredentials | None, Depends(BEARER)]) -> None:
         if token is not None and (given is None or not hmac.compare_digest(given.credentials.encode(), token.encode())):
             raise HTTPException(401, "this API wants a bearer token", {"WWW-Authenticate": "Bearer"})
 
