@@ -1,0 +1,296 @@
+"""Security profiles 0 to 3 over real sockets: passwords, TLS, client certificates, limits at the door, new keys."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import datetime as dt
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
+
+from emulators.clock import RealClock, run_virtual
+from gateway.csms import security
+from gateway.csms.server import Csms
+from gateway.csms.settings import CsmsSettings, StationSettings, UnknownStations
+from gateway.model.station import Answer
+from protocols.ocpp.schema import Version
+from tests.emulators.station.rig import Rig
+from tests.interop.ocpp_sockets import station, until
+
+PASSWORD = "0123456789abcdef"
+
+
+@asynccontextmanager
+async def serving(**about: Any) -> AsyncIterator[tuple[Csms, int]]:
+    about.setdefault("stations", (StationSettings("CP1", security.hashed(PASSWORD)),))
+    made = Csms(CsmsSettings(port=0, **about), lambda _: None, RealClock())
+    port: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+    task = asyncio.create_task(made.serve(port.set_result))
+    try:
+        yield made, await port
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+def basic(user: str, password: str) -> dict[str, str]:
+    return {"Authorization": "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()}
+
+
+async def knock(port: int, path: str = "/ocpp/CP1", **about: Any) -> int:
+    """The HTTP status of a handshake."""
+    about.setdefault("subprotocols", ["ocpp2.1"])
+    try:
+        async with connect(f"ws://127.0.0.1:{port}{path}", **about):
+            return 101
+    except InvalidStatus as error:
+        return error.response.status_code
+
+
+def test_profile_1_wants_the_stations_own_password() -> None:
+    async def main() -> None:
+        async with serving(security_profile=1) as (_, port):
+            assert await knock(port) == 401
+            assert await knock(port, additional_headers=basic("CP1", "wrong")) == 401
+            assert await knock(port, additional_headers=basic("CP2", PASSWORD)) == 401
+            assert await knock(port, additional_headers={"Authorization": "Basic !!!"}) == 401
+            assert await knock(port, additional_headers={"Authorization": "Bearer x"}) == 401
+            assert await knock(port, additional_headers=basic("CP1", PASSWORD)) == 101
+            assert await knock(port, additional_headers=basic("CP1", PASSWORD)) == 101  # from memory
+            assert await knock(port, additional_headers=basic("CP1", "wrong")) == 401
+
+    asyncio.run(main())
+
+
+def test_a_station_with_a_password_is_asked_for_it_in_profile_0_too() -> None:
+    async def main() -> None:
+        async with serving() as (_, port):
+            assert await knock(port) == 401
+            assert await knock(port, additional_headers=basic("CP1", PASSWORD)) == 101
+
+    asyncio.run(main())
+
+
+def test_who_is_not_known_and_what_is_no_station() -> None:
+    async def main() -> None:
+        async with serving(stations=(StationSettings("CP1"), StationSettings("a|b"))) as (_, port):
+            for path in (
+                "/ocpp/CP2",
+                "/ocpp/",
+                "/ocpp",
+                "/",
+                "/other/CP1",
+                "/ocpp/CP1/x",
+                "/ocpp/a%20b",
+                "/ocpp/" + "x" * 49,
+            ):
+                assert await knock(port, path) == 404, path
+            assert await knock(port) == 101
+            assert await knock(port, "/ocpp/a%7Cb") == 101
+
+    asyncio.run(main())
+
+
+def test_the_number_of_stations_is_bounded() -> None:
+    async def main() -> None:
+        async with (
+            serving(stations=(), unknown_stations=UnknownStations.ACCEPT, max_unknown=2) as (csms, port),
+            connect(f"ws://127.0.0.1:{port}/ocpp/A", subprotocols=["ocpp2.1"]),  # type: ignore[list-item]
+            connect(f"ws://127.0.0.1:{port}/ocpp/B", subprotocols=["ocpp1.6"]),  # type: ignore[list-item]
+        ):
+            await until(lambda: len(csms.stations) == 2)
+            assert await knock(port, "/ocpp/C") == 503
+            assert await knock(port, "/ocpp/A") == 101
+
+    asyncio.run(main())
+
+
+def test_handshakes_are_bounded() -> None:
+    async def main() -> None:
+        async with serving(stations=(StationSettings("CP1"),), max_handshakes_per_s=2.0) as (_, port):
+            statuses = [await knock(port) for _ in range(8)]
+            assert statuses[0] == 101
+            assert 503 in statuses
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("offered", [["ocpp1.6", "ocpp2.1"], ["ocpp9.9", "ocpp2.0.1"], ["ocpp2.1"]])
+def test_the_stations_first_choice_is_spoken(offered: list[str]) -> None:
+    async def main() -> None:
+        async with serving(stations=(StationSettings("CP1"),)) as (_, port):
+            socket = await connect(f"ws://127.0.0.1:{port}/ocpp/CP1", subprotocols=offered)  # type: ignore[arg-type]
+            assert socket.subprotocol == next(p for p in offered if p in set(Version))
+            await socket.close()
+
+    asyncio.run(main())
+
+
+def test_no_common_version_completes_the_handshake_and_closes() -> None:
+    async def main() -> None:
+        async with serving(stations=(StationSettings("CP1"),)) as (_, port):
+            for offered in (["ocpp1.5"], None):
+                async with connect(f"ws://127.0.0.1:{port}/ocpp/CP1", subprotocols=offered) as socket:  # type: ignore[arg-type]
+                    assert socket.subprotocol is None
+                    await socket.wait_closed()
+                    assert socket.close_code == 1002
+
+    asyncio.run(main())
+
+
+# TLS
+
+
+class Authority:
+    """A certificate authority of the test, with files of what it issued."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.key = ec.generate_private_key(ec.SECP256R1())
+        self.certificate = self._sign("tests", self.key, None)
+        self.file = folder / "ca.pem"
+        self.file.write_bytes(self.certificate.public_bytes(serialization.Encoding.PEM))
+
+    def _sign(self, name: str, key: ec.EllipticCurvePrivateKey, issuer: x509.Certificate | None) -> x509.Certificate:
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+        now = dt.datetime.now(dt.UTC)
+        builder = (
+            x509.CertificateBuilder()
+            .subject_name(subject)
+            .issuer_name(subject if issuer is None else issuer.subject)
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - dt.timedelta(days=1))
+            .not_valid_after(now + dt.timedelta(days=1))
+            .add_extension(x509.BasicConstraints(ca=issuer is None, path_length=None), critical=True)
+            .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        )
+        if issuer is None:
+            usage = x509.KeyUsage(True, False, False, False, False, True, True, False, False)
+            builder = builder.add_extension(usage, critical=True)
+        builder = builder.add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        signer = self.key
+        builder = builder.add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()), critical=False
+        )
+        return builder.sign(signer, hashes.SHA256())
+
+    def issue(self, name: str) -> tuple[Path, Path]:
+        """Certificate and key of a leaf."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        certificate, private = self.folder / f"{name}.pem", self.folder / f"{name}.key"
+        signed = self._sign(name, key, self.certificate)
+        certificate.write_bytes(signed.public_bytes(serialization.Encoding.PEM))
+        plain = serialization.NoEncryption()
+        private.write_bytes(key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain))
+        return certificate, private
+
+
+@pytest.mark.parametrize("profile", [2, 3])
+def test_our_station_over_tls(profile: int, tmp_path: Path) -> None:
+    ca = Authority(tmp_path)
+    server_cert, server_key = ca.issue("localhost")
+    station_cert, station_key = ca.issue("CP1")
+
+    async def main() -> None:
+        about = {"security_profile": profile, "tls_cert": server_cert, "tls_key": server_key, "tls_ca": ca.file}
+        async with serving(**about) as (csms, port):
+            url = f"wss://localhost:{port}/ocpp"
+            about = {"password": PASSWORD} if profile == 2 else {"cert": station_cert, "key": station_key}
+            async with station(url, id="CP1", ca=ca.file, **about) as made:
+                await until(lambda: made.station.online)
+                assert csms.stations["CP1"].security_profile == profile
+                await until(lambda: csms.stations["CP1"].accepted)
+
+    asyncio.run(main())
+
+
+def test_profile_3_wants_the_certificate_of_that_station(tmp_path: Path) -> None:
+    ca, stranger = Authority(tmp_path), Authority(tmp_path / "x" if (tmp_path / "x").mkdir() is None else tmp_path)
+    server_cert, server_key = ca.issue("localhost")
+
+    async def main() -> None:
+        about = {"security_profile": 3, "tls_cert": server_cert, "tls_key": server_key, "tls_ca": ca.file}
+        async with serving(**about) as (_, port):
+
+            async def with_certificate(files: tuple[Path, Path] | None) -> int:
+                context = ssl.create_default_context(cafile=str(ca.file))
+                if files is not None:
+                    context.load_cert_chain(*files)
+                try:
+                    async with connect(
+                        f"wss://localhost:{port}/ocpp/CP1",
+                        ssl=context,
+                        subprotocols=["ocpp2.1"],  # type: ignore[list-item]
+                    ) as socket:
+                        await socket.ping()
+                        return 101
+                except InvalidStatus as error:
+                    return error.response.status_code
+                except (ssl.SSLError, OSError, EOFError):
+                    return 0
+                except Exception as error:
+                    if type(error).__name__ in ("InvalidMessage", "ConnectionClosedError"):
+                        return 0
+                    raise
+
+            assert await with_certificate(ca.issue("CP1")) == 101
+            assert await with_certificate(ca.issue("CP2")) == 403
+            assert await with_certificate(None) == 0
+            assert await with_certificate(stranger.issue("CP1")) == 0
+
+    asyncio.run(main())
+
+
+# passwords
+
+
+def test_a_password_is_kept_as_a_hash() -> None:
+    kept = security.hashed(PASSWORD)
+    assert PASSWORD not in kept
+    assert security.hashed(PASSWORD) != kept
+    assert security.matches(PASSWORD, kept)
+    assert not security.matches(PASSWORD + "x", kept)
+    for broken in ("", "plain", "scrypt$zz$zz", "scrypt$00"):
+        assert not security.matches(PASSWORD, broken)
+    assert 16 <= len(security.fresh_password()) <= 40
+
+
+def test_a_password_of_bytes_is_read_as_the_key_that_was_written_down() -> None:
+    header = "Basic " + base64.b64encode(b"CP1:" + bytes.fromhex("ff00ff00" * 4)).decode()
+    assert security.basic_credentials(header) == ("CP1", "ff00ff00" * 4)
+
+
+@pytest.mark.parametrize("version", list(Version))
+def test_a_password_is_renewed_over_ocpp(version: Version) -> None:
+    async def main() -> None:
+        async with Rig(version) as rig:
+            outcome = await rig.csms.renew_password("CP1")
+            assert outcome.answer is Answer.APPLIED
+            kept = rig.csms.stations["CP1"].settings.password_hash
+            if version is Version.V16:
+                sent = rig.calls("ChangeConfiguration")[-1]["value"]
+            else:
+                sent = rig.calls("SetVariables")[-1]["setVariableData"][0]["attributeValue"]
+            assert kept is not None
+            assert security.matches(sent, kept)
+            assert (await rig.csms.renew_password("CP9")).answer is Answer.UNKNOWN
+
+    run_virtual(main())
+
+
+def test_a_bucket_lets_through_its_rate() -> None:
+    bucket = security.Bucket(rate=2.0, burst=3.0)
+    assert [bucket.take(10.0) for _ in range(4)] == [True, True, True, False]
+    assert [bucket.take(11.0) for _ in range(3)] == [True, True, False]
