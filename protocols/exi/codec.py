@@ -4,9 +4,9 @@
     data = codec.encode(DC_CableCheckReq(Header=...))     # LocalProtocolError if the message breaks its declaration
     message = codec.decode(data)                          # RemoteProtocolError: where (path, bit offset) and why
 
-A stream is one header byte 0x80, the event code of the root element, and the element; fragments end with an event code of
-their own. Spare bytes at the end are ignored. Strings given by reference to the string table, and full lists in the wrong
-form of a known peer, are read by decoders of their own that are tried when the plain one fails.
+A stream is one header byte 0x80, the event code of the root element, and the element; fragments end with an event
+code of their own. Spare bytes at the end are ignored. Strings given by reference to the string table, and full lists
+in the wrong form of a known peer, are read by decoders of their own that are tried when the plain one fails.
 """
 
 from __future__ import annotations
@@ -71,8 +71,8 @@ class Codec:
     def encode(self, message: Any, *, element: str | None = None, peer: str | None = None) -> bytes:
         """The stream of a message.
 
-        `element` names the element where the class does not (a local element in a fragment); `peer` writes full lists as
-        that peer reads them. LocalProtocolError lists what breaks the declaration.
+        `element` names the element where the class does not (a local element in a fragment); `peer` writes full lists
+        as that peer reads them. LocalProtocolError lists what breaks the declaration.
         """
         code = self._codes.get(message.__class__)
         if code is None or element not in (None, type(message).__name__):
@@ -107,7 +107,7 @@ class Codec:
     # -- bytes to messages
 
     def decode(self, data: bytes, *, lenient: bool = True) -> Any:
-        """The message in a stream; ExiError (a RemoteProtocolError) if it is none. `lenient` tries the peers' ways, too."""
+        """The message in a stream, or ExiError (a RemoteProtocolError). `lenient` tries the ways of the peers, too."""
         return self.decode_element(data, lenient=lenient)[1]
 
     def decode_element(self, data: bytes, *, lenient: bool = True) -> tuple[str, Any]:

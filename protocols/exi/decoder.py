@@ -1,11 +1,11 @@
 """The decoder: one Python function per declared type, written (by `decoder_source`) and compiled when it is first met.
 
-A function gets the text of all bits, the bytes, and the position behind the type's start event; it returns the object and
-the position behind its end event. Objects are filled through a twin class without the frozen `__setattr__` and then take
-their own class.
+A function gets the text of all bits, the bytes, and the position behind the type's start event; it returns the object
+and the position behind its end event. Objects are filled through a twin class without the frozen `__setattr__` and
+then take their own class.
 
-When bits don't fit, the exception's traceback knows which functions were at work and at which line; `notes` say what each
-line is about, so that the path to a fault costs nothing until there is one.
+When bits don't fit, the exception's traceback knows which functions were at work and at which line; `notes` say what
+each line is about, so that the path to a fault costs nothing until there is one.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Writing the source of a decoder.
 
-`p` is the position in the text of bits `s`; where lengths are fixed the offset from `p` is known while writing, and fixed
-bits are gathered (`pending`) and checked together with the next value. Where more than one event may come, `k` is the
-number of the one that came. A RationalNumber in the middle of a message reads::
+`p` is the position in the text of bits `s`; where lengths are fixed the offset from `p` is known while writing, and
+fixed bits are gathered (`pending`) and checked together with the next value. Where more than one event may come, `k`
+is the number of the one that came. A RationalNumber in the middle of a message reads::
 
     q = p+25 if s[p+15] == '0' else p+33 if s[p+23] == '0' else p+41     # one, two or three groups of its Value
     v2 = K3.get(s[p:q])
@@ -316,7 +316,7 @@ class Source:
         if empty_allowed(self._grammar):
             self._line(f" if k == {EMPTY}:")
             self._line("  if s[p:p+3] != '000': raise Deviation(p, 'undeclared content instead of a value')")
-            self._line(f"  {variable} = {repr('' if simple.kind is Kind.STRING else b'')}; p += 3")
+            self._line(f"  {variable} = {('' if simple.kind is Kind.STRING else b'')!r}; p += 3")
             self._line(f" else: {variable}, p = {read}(s, b, p)")
         else:
             self._line(f" {variable}, p = {read}(s, b, p)")

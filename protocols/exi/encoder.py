@@ -1,7 +1,8 @@
 """The encoder: one Python function per declared type, written (by `encoder_source`) and compiled when it is first met.
 
 A function takes a part of a message and returns the text of its bits, from behind its start event to its end event.
-Limits are enforced by the coders; what does not fit raises something, and `check` then finds out what to tell the caller.
+Limits are enforced by the coders; what does not fit raises something, and `check` then finds out what to tell the
+caller.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Writing the source of an encoder.
 
-Everything the grammar fixes becomes constant text; a row of mandatory fields becomes one f-string. Where optional fields
-make event codes depend on what came before, the variable `t` holds the codes of the present state. For a header with an
-optional signature the result reads::
+Everything the grammar fixes becomes constant text; a row of mandatory fields becomes one f-string. Where optional
+fields make event codes depend on what came before, the variable `t` holds the codes of the present state. For a
+header with an optional signature the result reads::
 
     def e1(m):
      if m.__class__ is not e1_class: raise Unfit

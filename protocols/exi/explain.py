@@ -3,8 +3,9 @@
     for step in explain(ISO20_DC, data):
         print(step.bit, step.bits, step.depth, step.text)
 
-The walk uses the same grammars as the codecs, one event at a time, and goes on until the message ends or is at fault; the
-last step then says why. It reads what the plain decoders read; a peer's wrong forms are shown as the faults they are.
+The walk uses the same grammars as the codecs, one event at a time, and goes on until the message ends or is at fault;
+the last step then says why. It reads what the plain decoders read; a peer's wrong forms are shown as the faults they
+are.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""Codecs for fragments: single elements, wherever declared, as signatures hash them (EXI 1.0 §8.4.2, §8.5.2, §8.5.3).
+"""Codecs for fragments: single elements, wherever declared, as signatures hash them (EXI 1.0 §8.4.2, §8.5.2-3).
 
-A fragment begins with the event code of its element among all element names of the schema set, local ones included, and
-ends with an event code of its own. A name that is declared with different types (`eMAID` of ISO 15118-2 is the only one)
-stands for no grammar in particular, so the relaxed one is used: any attribute and any element of the set may come in any
-order, and text is untyped. libcbv2g does not know that rule, which `Ways` of a peer can say.
+A fragment begins with the event code of its element among all element names of the schema set, local ones included,
+and ends with an event code of its own. A name that is declared with different types (`eMAID` of ISO 15118-2 is the
+only one) stands for no grammar in particular, so the relaxed one is used: any attribute and any element of the set
+may come in any order, and text is untyped. libcbv2g does not know that rule, which `Ways` of a peer can say.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ class FragmentCodec(Codec):
     def encode(self, message: Any, *, element: str | None = None, peer: str | None = None) -> bytes:
         """The fragment of an element.
 
-        `element` names it where its class alone does not (`OEMProvisioningCertificateChain` is a SignedCertificateChain);
-        `peer` writes it as that peer does. LocalProtocolError lists faults.
+        `element` names it where its class alone does not (`OEMProvisioningCertificateChain` is a
+        SignedCertificateChain); `peer` writes it as that peer does. LocalProtocolError lists faults.
         """
         root = self._root_of(message, element)
         encoder, width = self._encoder(peer), self.root_width
@@ -229,7 +229,7 @@ class FragmentCodec(Codec):
 
     @cached_property
     def root_width(self) -> int:
-        """Bits of the root's event code: one production per name, one for foreign elements, one for the end (§8.4.2)."""
+        """Bits of the root's event code: one production per name, one for foreign elements, one for the end."""
         return (len(self.roots) + 1).bit_length()
 
     @cached_property

@@ -8,8 +8,8 @@ by looking at the front of that row, so repeated and optional particles are unro
 * a particle {m,n} offers one occurrence and becomes {m-1,n-1}; after the n-th there is nothing left of it;
 * a reference to the head of a substitution group offers all members, sorted by name.
 
-Productions are numbered attributes first, then elements, wildcard, end of element, text; the grammars are not strict, so
-one more value of the code always exists, the escape to the second level (undeclared events).
+Productions are numbered attributes first, then elements, wildcard, end of element, text; the grammars are not strict,
+so one more value of the code always exists, the escape to the second level (undeclared events).
 """
 
 from __future__ import annotations
@@ -134,10 +134,7 @@ class Grammar:
 
     def _offer(self, row: tuple[Any, ...], tail: tuple[Any, ...], found: list[Production]) -> bool:
         """Add the elements that may come first in a row of particles; True if all of them may be absent."""
-        for position, part in enumerate(row):
-            if not self._offer_one(part, row[position + 1 :] + tail, found):
-                return False
-        return True
+        return all(self._offer_one(part, row[i + 1 :] + tail, found) for i, part in enumerate(row))
 
     def _offer_one(self, part: Any, tail: tuple[Any, ...], found: list[Production]) -> bool:
         """Add the elements that may begin one particle that `tail` follows; True if it may be absent."""

@@ -1,4 +1,4 @@
-"""Types whose particles repeat or go together in groups (KeyInfo, X509Data, DSAKeyValue ...), read and written by walking.
+"""Types whose particles repeat or go together in groups (KeyInfo, X509Data ...), read and written by walking.
 
 All of them belong to XML Signature and never occur in charging; the walk follows the grammar one event at a time.
 """

@@ -1,8 +1,8 @@
 """The dictionaries that compiled decoders look slices of bits up in, and the readers that fill them.
 
-A key holds a value's bits together with the fixed bits around it, so that one look-up checks and converts at once. Keys
-of numbers and of small types are found by looking at the continuation bits; what is not in the dictionary yet is read the
-long way and, within bounds, remembered.
+A key holds a value's bits together with the fixed bits around it, so that one look-up checks and converts at once.
+Keys of numbers and of small types are found by looking at the continuation bits; what is not in the dictionary yet is
+read the long way and, within bounds, remembered.
 """
 
 from __future__ import annotations

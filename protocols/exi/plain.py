@@ -1,8 +1,8 @@
 """Messages as JSON-ready dictionaries and back.
 
 Keys are the schema's local names, attributes are keys like any other, lists are lists where an element may occur more
-than once, simple content is `value`, a substitute stands under its own name. Binary values are base64 text, or upper-case
-hexadecimal where the schema says so; literals are strings, numbers are numbers of any size.
+than once, simple content is `value`, a substitute stands under its own name. Binary values are base64 text, or upper-
+case hexadecimal where the schema says so; literals are strings, numbers are numbers of any size.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def _key(field: Field, value: Any) -> str:
 
 
 def from_plain(schema: Schema, cls: type[Any], plain: Any, path: str) -> Any:
-    """An object of `cls` from its dictionary; LocalProtocolError names what does not belong. Limits are the encoder's."""
+    """An object of `cls` from its dictionary; LocalProtocolError names what does not belong there."""
     if not isinstance(plain, Mapping):
         raise LocalProtocolError(f"{path}: {plain!r} is not an object")
     described = schema.describe(cls)

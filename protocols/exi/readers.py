@@ -1,8 +1,8 @@
 """Reading values from text of bits: what the compiled decoders call when one look-up is not enough.
 
-All readers take the text of the whole message `s` (header included), its bytes `b` where that is faster, and the position
-`p`; they return the value and the position behind it. Text that ends early shows as a slice that is too short or an
-IndexError, so a length is never believed before the bits are there.
+All readers take the text of the whole message `s` (header included), its bytes `b` where that is faster, and the
+position `p`; they return the value and the position behind it. Text that ends early shows as a slice that is too
+short or an IndexError, so a length is never believed before the bits are there.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def _end(s: str, p: int) -> int:
 
 
 def reader(simple: Simple, hit: Callable[[str, int, int], tuple[str, int]]) -> Reader:
-    """A reader of bare values of a simple type. `hit` reads an index into the string table (length, position behind it)."""
+    """A reader of bare values of a simple type. `hit` reads an index into the string tables."""
     kind, low, high = simple.kind, simple.low, simple.high
     if kind is Kind.STRING:
         return lambda s, b, p: read_string(s, b, p, simple, hit)

@@ -116,8 +116,8 @@ Unroll = Callable[[type[Any], Field], int | None]
 class Ways(NamedTuple):
     """How a peer's grammars differ.
 
-    `writes` and `reads` are how often it unrolls lists as a sender and as a receiver, which need not agree; `relaxed` is
-    whether it knows the relaxed grammar of fragments.
+    `writes` and `reads` are how often it unrolls lists as a sender and as a receiver, which need not agree; `relaxed`
+    is whether it knows the relaxed grammar of fragments.
     """
 
     writes: Unroll
@@ -133,8 +133,8 @@ def by_the_book(cls: type[Any], field: Field) -> int | None:
 class Schema:
     """A set of namespaces that are used together: all elements of all their declarations take part in event codes.
 
-    `modules` hold the declarations; a module's SIMPLE_ELEMENTS names its global elements of simple type. `unroll` is how
-    often bounded lists are unrolled, which some peers get wrong.
+    `modules` hold the declarations; a module's SIMPLE_ELEMENTS names its global elements of simple type. `unroll` is
+    how often bounded lists are unrolled, which some peers get wrong.
     """
 
     def __init__(self, name: str, modules: tuple[types.ModuleType, ...], unroll: Unroll = by_the_book) -> None:
@@ -199,7 +199,7 @@ class Schema:
 
     @cached_property
     def element_names(self) -> tuple[QName, ...]:
-        """Every element name declared anywhere in the set, global or local, in the order of a fragment's codes (§8.5.2)."""
+        """Every element name declared anywhere in the set, global or local, in the order of a fragment's codes."""
         names = {member.qname for member in self.roots}
         for cls in self.declared():
             for field in self.describe(cls).elements:

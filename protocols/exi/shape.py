@@ -1,4 +1,4 @@
-"""What straight-line code needs to know about a type: the order of its fields, and whether that order is the whole story."""
+"""What straight-line code needs to know about a type: the order of its fields, and whether that is the whole story."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def _is_number(field: Field) -> bool:
 
 
 def compact_bits(grammar: Grammar) -> tuple[int, int] | None:
-    """For a compact type with one number of variable length, not too long: bits before its first group, behind its last."""
+    """For a compact type with one number of variable length: bits before its first group, behind its last."""
     before, after, seen = 0, 1, False
     for simple in map(simple_of, grammar.type.fields):
         if simple.kind in FINITE:

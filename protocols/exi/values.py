@@ -29,7 +29,7 @@ class Unfit(Exception):
 
 
 def unsigned_bits(value: int) -> str:
-    """Unsigned Integer: groups of seven bits, least significant first, each led by a bit that says whether more come."""
+    """Unsigned Integer: groups of seven bits, the least first, each led by a bit that says whether more come."""
     if value < 128:
         return LAST[value]
     if value < 16384:

@@ -4,9 +4,9 @@
     data = ISO20_DC.encode(message)
     message = ISO20_DC.decode(data)
 
-Documents travel in V2GTP frames; fragments are what signatures hash. SignedInfo is hashed in two ways in the field: with
-the XML Signature schema alone (XMLDSIG_FRAGMENT; Josev, in both generations) or with the whole set (libcbv2g, EVerest); a
-verifier tries both. Importing this file imports no messages.
+Documents travel in V2GTP frames; fragments are what signatures hash. SignedInfo is hashed in two ways in the field:
+with the XML Signature schema alone (XMLDSIG_FRAGMENT; Josev, in both generations) or with the whole set (libcbv2g,
+EVerest); a verifier tries both. Importing this file imports no messages.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
 """What known peers do differently from EXI 1.0, how to read them all the same, and what to send them.
 
-Lists that hold as many items as they may: EXI 1.0 unrolls them, so that behind the last item only what follows is left,
-mostly the end in one bit. EXIficient as Josev packs it goes on as if there were no bound (two bits) for the long lists of
-ISO 15118-2 and for six lists of -20 that an older schema left unbounded. libcbv2g (EVerest and others) writes all full
-lists of more than two so; it reads lists of complex type as EXI 1.0 says and lists of simple type as it writes them. In
-DIN 70121 it stops after two payment options where the schema has no bound. Two of its lists read neither form when full
-(TaxCosts of 10, OverstayRule of 5): send those lists shorter.
+Lists that hold as many items as they may: EXI 1.0 unrolls them, so that behind the last item only what follows is
+left, mostly the end in one bit. EXIficient as Josev packs it goes on as if there were no bound (two bits) for the
+long lists of ISO 15118-2 and for six lists of -20 that an older schema left unbounded. libcbv2g (EVerest and others)
+writes all full lists of more than two so; it reads lists of complex type as EXI 1.0 says and lists of simple type as
+it writes them. In DIN 70121 it stops after two payment options where the schema has no bound. Two of its lists read
+neither form when full (TaxCosts of 10, OverstayRule of 5): send those lists shorter.
 
 Fragments: the eMAID of ISO 15118-2 is hashed by EXI 1.0 (and Josev) with the relaxed grammar, by libcbv2g with the
 ordinary one. Measured list by list, see `docs/exi.md`.

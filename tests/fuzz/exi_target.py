@@ -1,8 +1,8 @@
 """Fuzz target of the EXI codecs: python tests/fuzz/exi_target.py SCHEMA [libFuzzer options] [CORPUS]
 
-Whatever the bytes are, decoding gives a message or one ExiError with a path and a bit offset inside the stream, nothing
-else. A message that was read can be written, and reads the same again. The compiled decoders are instrumented as they are
-made, so that the fuzzer sees the branches of every message.
+Whatever the bytes are, decoding gives a message or one ExiError with a path and a bit offset inside the stream,
+nothing else. A message that was read can be written, and reads the same again. The compiled decoders are instrumented
+as they are made, so that the fuzzer sees the branches of every message.
 """
 
 from __future__ import annotations

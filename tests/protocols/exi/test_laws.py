@@ -57,7 +57,9 @@ def test_what_is_written_reads_the_same(codec: Codec, cls: type[Any], data: st.D
     assert codec.from_plain(plain) == (cls.__name__, message)
 
 
-@pytest.mark.parametrize("codec", [SAP, DIN, ISO2, ISO20_COMMON, ISO20_DC, ISO20_AC, XMLDSIG_FRAGMENT], ids=lambda codec: codec.name)
+@pytest.mark.parametrize(
+    "codec", [SAP, DIN, ISO2, ISO20_COMMON, ISO20_DC, ISO20_AC, XMLDSIG_FRAGMENT], ids=lambda codec: codec.name
+)
 @settings(max_examples=20)
 @given(data=st.data())
 def test_an_explanation_covers_every_bit_once(codec: Codec, data: st.DataObject) -> None:

@@ -212,7 +212,7 @@ def occurrence(node: Any) -> tuple[int, int | None]:
 
 
 def canonical(particle: Any) -> Any:
-    """Nested particles without groups that say nothing: a leaf is (name, least, most), a group (kind, parts, least, most)."""
+    """Nested particles without groups that say nothing: (name, least, most) or (kind, parts, least, most)."""
     if len(particle) == 3:
         return particle
     kind, parts, least, most = particle
