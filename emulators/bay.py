@@ -20,6 +20,7 @@ from emulators.ev.car import Car
 from emulators.ev.session import EvSession, car_settings
 from emulators.fast_forward import FastForward, WakeableClock
 from emulators.faults import Parts
+from emulators.pcap import Capture
 from emulators.transcript import Transcript
 from emulators.wires import Link, wire_pair
 from protocols.iso15118.iso20.events import Event, MessageReceived, MessageSent, StationLooped
@@ -27,6 +28,7 @@ from protocols.ports import Clock
 
 AGAIN_AFTER_S = 10.0  # a broken session is tried again
 TRIES = 20
+MOST_PACKETS = 20_000  # of one capture
 
 
 class _Outlet(SeccOutlet):
@@ -89,6 +91,7 @@ class Bay:
     outlet: SeccOutlet | CarOutlet = field(init=False)
     hurries: bool = False  # leaves out loops that only repeat
     skipped: int = 0
+    capture: Capture | None = None  # what crosses the wire, as packets
     _fast: FastForward | None = None
     _measured: Measured | None = None
     _glanced: tuple[object, ...] = ()
@@ -148,6 +151,8 @@ class Bay:
             link: Link[bytes] = Link()
             ev_end, secc_end = wire_pair("ev", "secc", link=link)
             self.parts.byte_links[self.evse] = link
+            if self.capture is not None:
+                link.spy = self._capture
             clock = WakeableClock(self.clock)
             self._fast = FastForward(clock, self.loop_s) if self.hurries else None
             settings = car_settings(car, loop_interval=self.loop_s)
@@ -203,6 +208,10 @@ class Bay:
         elif isinstance(event, SessionEnded):
             self.ends.append(event.reason)
             self.transcript.add(self.clock.now(), f"iso15118:{self.evse}", "session", f"ended: {event.reason}")
+
+    def _capture(self, sender: str, data: bytes) -> None:
+        if self.capture is not None and len(self.capture) < MOST_PACKETS:
+            self.capture.add(self.clock.wall(), sender, data)
 
     def _said(self, event: MessageSent | MessageReceived) -> None:
         name = type(event.message).__name__

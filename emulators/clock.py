@@ -176,9 +176,13 @@ class LoopClock:
 
     def __init__(self, start: float | None = None) -> None:
         self._start = start
+        self._loop: asyncio.AbstractEventLoop | None = None  # where it was first read: it can be read between runs too
 
     def now(self) -> float:
-        return asyncio.get_running_loop().time()
+        loop = self._loop
+        if loop is None or loop.is_closed():
+            loop = self._loop = asyncio.get_running_loop()
+        return loop.time()
 
     def wall(self) -> float:
         return time.time() if self._start is None else self._start + self.now()

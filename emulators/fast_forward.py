@@ -22,7 +22,7 @@ from protocols.iso15118.iso20.setpoint import DEPARTURE_MARGIN
 from protocols.iso15118.iso20.states import Step
 from protocols.ports import Clock
 
-FARTHEST_S = 300.0  # one look ahead
+NEAREST_S, FARTHEST_S = 4.0, 300.0  # one look ahead: it grows while nothing interrupts it
 EASY = 1e-6
 
 
@@ -86,6 +86,7 @@ class FastForward:
         self.clock, self.loop_s = clock, loop_s
         self.skipped = 0  # turns of the loop that were left out
         self._due: float | None = None  # when the next request would have left
+        self._reach_s = NEAREST_S
 
     def looped(self, session: EvSession, secc: EvseSecc, car: Car, stage: PowerStage, last: Measured | None) -> None:
         """A turn of the loop is over on both sides: how many may be left out?"""
@@ -119,6 +120,7 @@ class FastForward:
         if sooner < ev._due - EASY:
             self.skipped -= round((ev._due - sooner) / self.loop_s)
             ev._due = sooner
+            self._reach_s = max(NEAREST_S, self._reach_s / 4)
             self.clock.wake_at(sooner)
 
     def _ahead(self, car: Car, stage: PowerStage, due: float) -> tuple[int, float]:
@@ -128,7 +130,7 @@ class FastForward:
         twin.violations, twin.metal = [], None
         metal.battery, metal.meter = twin, copy.copy(stage.meter)
         told = likeness(twin, metal, self.clock.now())
-        turns, at, farthest = 0, due, int(FARTHEST_S / self.loop_s)
+        turns, at, farthest = 0, due, int(self._reach_s / self.loop_s)
         while turns < farthest:
             before = metal._at
             metal.advance(at)
@@ -136,4 +138,6 @@ class FastForward:
                 break
             turns += 1
             at += self.loop_s
+        else:
+            self._reach_s = min(FARTHEST_S, self._reach_s * 2)
         return turns, at

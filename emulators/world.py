@@ -27,6 +27,7 @@ from emulators.charger.station import Station, StationConfig
 from emulators.clock import SkewedClock, VirtualClock, run_virtual
 from emulators.ev import driver, profile
 from emulators.ev.car import Car
+from emulators.pcap import Capture
 from emulators.record import Record
 from emulators.scenarios import scenario as scenarios
 from emulators.scenarios.scenario import CarPart, ChargerPart, CommandPart, Scenario
@@ -119,6 +120,8 @@ class World:
         self._life: _Life | None = None
         self._gateway_clock = SkewedClock(self.clock)
         self._attached: set[asyncio.Task[None]] = set()
+        self.tasks: set[asyncio.Task[None]] = set()  # of whoever reaches into the world: they end with it
+        self.captures: dict[str, Capture] = {}  # of each EVSE's sessions, while the transcript is kept
         self.parts.clocks["gateway"] = self._gateway_clock
         self.parts.restarts["gateway"] = self.restart_gateway
         for part in plan.charger:
@@ -161,7 +164,7 @@ class World:
                 yield self
             finally:
                 self.transcript.keep = False  # what follows is the end of the process, in no order
-                for task in started:
+                for task in [*started, *self.tasks]:
                     task.cancel()
                 await self._stop_gateway()
                 for bay in self.bays.values():
@@ -274,6 +277,8 @@ class World:
                     part.vehicle_link != "none",
                     hurries=self.fast_forward,
                 )
+                if self.transcript.keep:
+                    bay.capture = self.captures[evse] = Capture()
                 bays.append(bay)
                 self.bays[evse] = bay
                 self.site.cars[evse] = stage
@@ -435,9 +440,13 @@ class World:
         self.record.note(self.clock.now(), what, text)
         self.transcript.add(self.clock.now(), "world", what, text)
 
-    def _fault_told(self, what: str, fault: faults.Fault) -> None:
+    def wake(self) -> None:
+        """Something was done to the world from outside: no charge loop that follows is left out unspoken."""
         for bay in self.bays.values():
             bay.wake()
+
+    def _fault_told(self, what: str, fault: faults.Fault) -> None:
+        self.wake()
         self._happened("fault", f"{fault.kind} {fault.target} {what}".replace("  ", " "))
 
 

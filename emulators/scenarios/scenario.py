@@ -288,9 +288,15 @@ def load(scenario: str | Path) -> Scenario:
 def parse(text: str, origin: str) -> Scenario:
     """The scenario that a text describes; `origin` is named in errors."""
     try:
-        return Scenario.model_validate(tomllib.loads(text))
+        return check(tomllib.loads(text), origin)
     except tomllib.TOMLDecodeError as error:
         raise ScenarioError(f"{origin}: not TOML: {error}") from error
+
+
+def check(table: dict[str, Any], origin: str) -> Scenario:
+    """The scenario that a table already read describes."""
+    try:
+        return Scenario.model_validate(table)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         key = ".".join(str(part) for part in first["loc"])

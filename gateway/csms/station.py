@@ -214,7 +214,14 @@ class Station:
         raise Refusal(ErrorCode.SECURITY_ERROR, "this station is not accepted; send BootNotification first")
 
     async def _ask_for_boot(self) -> None:
-        await self.ask("TriggerMessage", {"requestedMessage": "BootNotification"})
+        """F06.FR.17: a station that refuses was accepted before, by an earlier life of this gateway, and runs on."""
+        answer = await self.ask("TriggerMessage", {"requestedMessage": "BootNotification"})
+        if answer is not None and answer["status"] == "Rejected" and self.registered and not self.accepted:
+            self.booted(Boot("Accepted", reason="Unknown", at=self.context.clock.wall()))
+            if self.version is not Version.V16 and self.context.settings.inventory:
+                from gateway.csms import v201  # it knows this file
+
+                await v201.take_stock(self)
 
     def _observe(self, event: rpc.Event) -> None:
         if isinstance(event, Violated):

@@ -108,6 +108,10 @@ at = "200s"
     assert not any("missed" in text for text in told)
     assert full.figures["commands_achieved"] >= 1
     assert full.figures["floor_crossed_pct"] == 0
+    # stations that were accepted before the gateway died need not boot again (OCPP 2.1, F06.FR.17)
+    states = full.record.facility.states
+    assert all(states[evse]["connection"] == "connected" for evse in ("CP1-1", "CP2-1"))
+    assert states["CP1-1"]["station_limits"]["max_discharge_w"] == 10_000
     assert full.record.bays["CP2-1"].ends[0] != full.record.bays["CP2-1"].ends[-1]
 
 
