@@ -19,6 +19,7 @@ from gateway.clock import SystemClock
 from gateway.config import Config, ConfigError, host_and_port, read_secret, stale_after
 from gateway.core import Core
 from gateway.core.settings import CoreSettings
+from gateway.core.steward import Steward
 from gateway.csms import security
 from gateway.csms.server import Csms
 from gateway.csms.settings import CsmsSettings, StationSettings, UnknownStations, UnknownTokens
@@ -98,6 +99,7 @@ class Gateway:
     mqtt: MqttRoom
     journal: Journal
     clock: Clock
+    steward: Steward
     ocpp_port: int | None = None
     admin_port: int | None = None
     ready: asyncio.Event = field(default_factory=asyncio.Event)  # stations may come in
@@ -121,6 +123,7 @@ async def gateway(config: Config, parts: Parts | None = None) -> AsyncIterator[G
         async with asyncio.TaskGroup() as tasks:
             running = [tasks.create_task(built.core.run(), name="core")]
             await built.core.ready.wait()
+            running.append(tasks.create_task(built.steward.run(), name="energy"))
             running.append(tasks.create_task(built.mqtt.run(), name="mqtt"))
             if built.csms is not None and parts.listen:
                 running.append(tasks.create_task(_listen(built.csms, built), name="ocpp"))
@@ -295,7 +298,9 @@ def _build(config: Config, parts: Parts, clock: Clock, store: Store) -> Gateway:
         rooms.add(csms)
     connect = parts.connect or Connector(broker_link(config))
     room = MqttRoom(core, mqtt_settings(config), connect, clock, parts.seed)
-    return Gateway(config, core, csms, room, journal, clock)
+    steward = Steward(core.board, config.energy)
+    core.board.energy = lambda: steward.state
+    return Gateway(config, core, csms, room, journal, clock, steward)
 
 
 async def _listen(csms: Csms, built: Gateway) -> None:

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from gateway.energy.settings import EnergySection
 from gateway.model.site import STALE_AFTER_S, InputKind
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.@=*|-]{1,64}$")]
@@ -254,6 +255,7 @@ class Config(BaseSettings):
     commands: CommandsSection = CommandsSection()
     users: list[UserEntry] = Field(default_factory=list)
     log: LogSection = LogSection()
+    energy: EnergySection = EnergySection()
 
     @classmethod
     def settings_customise_sources(

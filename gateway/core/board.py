@@ -45,6 +45,7 @@ class Board:
         self.listeners: list[Listener] = []
         self.ids = Known(settings.known_ids)
         self._background: set[asyncio.Task[None]] = set()
+        self.energy: Callable[[], dict[str, Any] | None] | None = None  # the energy part of the site's state
         self.spawn_place: Callable[[Place], None] = lambda _place: None  # set by the core: begins to govern it
 
     # places ---------------------------------------------------------------------------------------------------------
@@ -187,6 +188,24 @@ class Board:
         if session is not None:
             data["session"] = session
         self.journal.later(Entry(wall, Step.EVENT, event.value, command, evse, data))
+        for listener in self.listeners:
+            listener.event(message)
+
+    def decided(self, code: str, text: str, evse: str | None, subject: str, figures: dict[str, float]) -> None:
+        """Tell what the site's energy controller has decided, and journal it."""
+        wall = self.clock.wall()
+        message = EventMessage(
+            event=Happened.DECIDED,
+            evse=evse,
+            text=text[:1000],
+            code=code,
+            subject=subject or None,
+            figures=figures or None,
+            gateway=self.settings.gateway_id,
+            ts=wall,
+        )
+        data: dict[str, Any] = {"text": text[:1000], "code": code, "subject": subject, **figures}
+        self.journal.later(Entry(wall, Step.EVENT, Happened.DECIDED.value, None, evse, data))
         for listener in self.listeners:
             listener.event(message)
 

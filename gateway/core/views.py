@@ -158,6 +158,7 @@ def site_state(board: Board) -> SiteState:
             )
             for kind in InputKind
         },
+        energy=board.energy() if board.energy is not None else None,
         ts=wall,
     )
 

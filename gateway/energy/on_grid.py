@@ -23,6 +23,7 @@ from gateway.model.site import Freshness, Grid, InputKind, Load, Meter, Pv, Stor
 
 METER_KINDS = (InputKind.GRID, InputKind.LOAD)
 PATIENCE = 0.5  # of the power of all cars that may be needed later before shaving begins now
+OLD_PLANS = 3  # a plan that has not been renewed for so many times its turn is none
 PLAN_SHORT_W = 50.0  # if those of the plan miss the target by more, all take part
 NEAR_W = 200.0  # the demand window is told of when it binds by more than this
 
@@ -184,7 +185,8 @@ class OnGrid:
     def _situation(self, view: View, resources: Sequence[Resource], residual_w: float | None, left: Room) -> Situation:
         planned_w = planned_grid_w = None
         plan = self.plan
-        if plan is not None and plan.source == "optimum" and (step := plan.step_at(view.wall)) is not None:
+        fresh = plan is not None and view.wall - plan.wall < OLD_PLANS * self.settings.plan_every_s
+        if plan is not None and fresh and plan.source == "optimum" and (step := plan.step_at(view.wall)) is not None:
             planned_w, planned_grid_w = plan.power_w[step], plan.grid_w[step]
         return Situation(
             view.now,

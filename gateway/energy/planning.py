@@ -12,6 +12,7 @@ from gateway.energy.price import Tariff, flat, tariff_of
 from gateway.energy.resource import Kind, Resource
 from gateway.energy.settings import EnergySection
 from gateway.energy.view import View
+from gateway.model.command import SiteMode
 from gateway.model.site import Arrival, Forecast, Price
 
 STEP_S = 1800.0
@@ -44,7 +45,10 @@ def problem_of(
     start = grid_start(view.wall, STEP_S)
     steps = max(4, int(settings.plan_hours * 3600 / STEP_S))
     outlook = memory.outlook(start, STEP_S, steps, view.inputs.fresh(Forecast, view.now))
-    buy, sell, _ = tariff_now(view, settings).series(start, STEP_S, steps)
+    tariff = tariff_now(view, settings)
+    if not tariff.starts and view.mode is not SiteMode.PRICE:
+        tariff = flat(1.0)  # peaks and departures can be planned without a price
+    buy, sell, _ = tariff.series(start, STEP_S, steps)
     dearest = max(max(map(abs, buy)), 1.0)
     visits = [_here(one, view.wall, dearest) for one in resources]
     visits += _expected(view, settings, dearest, {one.vehicle for one in resources if one.vehicle})

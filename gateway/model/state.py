@@ -7,7 +7,7 @@ signed, + into the vehicle; null is what nobody has told.
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -180,6 +180,10 @@ class SiteState(Message):
     available: Limits
     evses: tuple[str, ...]
     inputs: dict[str, InputState]
+    energy: dict[str, Any] | None = Field(
+        default=None,
+        description="what the site's energy management orders and expects; docs/energy.md says what is in it",
+    )
     ts: Moment
 
 
@@ -208,6 +212,7 @@ class Happened(StrEnum):
     JOURNAL = "journal"
     BROKER = "broker"
     OPERATOR = "operator"
+    DECIDED = "decided"
 
 
 class EventMessage(Message):
@@ -217,6 +222,13 @@ class EventMessage(Message):
     evse: str | None = Field(default=None, description="null for the site")
     reason: Reason | None = None
     text: Annotated[str, Field(max_length=1000)] = ""
+    code: Annotated[str, Field(max_length=64)] | None = Field(
+        default=None, description="of `decided`: what the site's energy management did, listed in docs/energy.md"
+    )
+    subject: str | None = Field(
+        default=None, description="of `decided`: the EVSE, storage, load tier or car it is about"
+    )
+    figures: dict[str, float] | None = None
     command: str | None = None
     session: str | None = None
     gateway: str

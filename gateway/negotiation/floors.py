@@ -36,7 +36,8 @@ def floors(evse: Evse, site: Site, reserve: Reserve | None, command_pct: float |
     """All floors that can be said as a state of charge, highest first."""
     found = [Floor(site.policy.min_soc_pct, "the site's floor")]
     for whose, pct, energy_wh in (
-        ("the site's reserve", site.reserve_pct, site.reserve_wh),
+        # off the grid the reserve is there to be used; how far down is the island's own floor
+        ("the site's reserve", None if site.islanded else site.reserve_pct, None if site.islanded else site.reserve_wh),
         ("the reserve of this EVSE", reserve.pct if reserve else None, reserve.energy_wh if reserve else None),
     ):
         if pct is not None:

@@ -183,6 +183,8 @@ class Island:
     # one method per phase
 
     def _on_grid(self, look: Look) -> None:
+        if self.grid.verdict in (Grid.LOST, Grid.SUSPECT, Grid.UNKNOWN) and self._adopt(look):
+            return
         if self.grid.verdict is Grid.LOST:
             self._leave(look, "The grid is lost")
         elif self.grid.verdict is Grid.SUSPECT:
@@ -191,6 +193,18 @@ class Island:
             self._go(
                 Phase.OPENING, look.now, "opening_main_switch", "Island operation was commanded: the main switch opens."
             )
+
+    def _adopt(self, look: Look) -> bool:
+        """A gateway that comes (back) into a running island takes it over as it is: the light has not been asked for."""
+        if not self.settings.capable or not self.interlock.may_start or look.formed is not True or look.emergency:
+            return False
+        source = self._choose(look)
+        if source is None:
+            return False
+        self.forming = source.name
+        text = f"The switch is open and there is a voltage: the island goes on, and {source.name} counts as its source."
+        self._go(Phase.ISLAND, look.now, "island_adopted", text)
+        return True
 
     def _suspect(self, look: Look) -> None:
         if self.grid.verdict is Grid.LOST:

@@ -1,0 +1,219 @@
+"""Runs the site's energy controller: shows it the board each second, and carries its orders out.
+
+No decision is taken here. What the controller says of an EVSE becomes bounds of the order of authority at its place;
+what it says to the facility (main switch, tiers, storage, roof) becomes the `energy` part of the site's state; what it
+has decided becomes an event. Plans are solved in a thread, so that a slow one stops nobody.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from gateway.core.board import Board
+from gateway.core.place import Place
+from gateway.energy.controller import SiteController
+from gateway.energy.settings import EnergySection
+from gateway.energy.view import Car, EvseOrders, Orders, View
+from gateway.model.command import SiteMode
+from gateway.negotiation.authority import Bound
+from gateway.negotiation.floors import floors
+from gateway.negotiation.layers import dead_band
+
+STEP_S = 1.0
+QUIET_S = 5.0  # where there is nothing to manage
+TELL_S = 60.0  # the slow parts of the state (autonomy, plan, window) are told this often
+SAME_W = 25.0  # a bound that moved by less is the same
+METER_S = 60.0  # a power older than this is not known
+TOLD_AT_ONCE = ("phase", "forming", "main_switch", "storage_w", "pv_limit_w", "tiers", "reserve", "may_drive")
+
+
+class Steward:
+    """One site's. `state` is what the site's state carries under `energy`, None while nothing is managed."""
+
+    def __init__(self, board: Board, settings: EnergySection) -> None:
+        self._board = board
+        self.settings = settings
+        self.controller = SiteController(settings)
+        self.state: dict[str, Any] | None = None
+        self._told: dict[str, Any] = {}
+        self._told_at = -math.inf
+        self._planning: asyncio.Task[None] | None = None
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        clock = self._board.clock
+        try:
+            while True:
+                active = self.active()
+                if active:
+                    self.step()
+                elif self.state is not None:
+                    self._let_go()
+                await clock.sleep(STEP_S if active else QUIET_S)
+        finally:
+            if self._planning is not None:
+                self._planning.cancel()
+
+    def active(self) -> bool:
+        """Whether this site has anything to manage."""
+        one, site = self.settings, self._board.site
+        if not one.enabled:
+            return False
+        managed = one.island or one.contract_w is not None or one.reserve_pct > 0 or one.tiers or one.storage.controlled
+        return bool(managed) or site.mode is not SiteMode.MANUAL or site.backup or bool(one.calendar)
+
+    def step(self) -> Orders:
+        """One look and its orders."""
+        view = self.view()
+        if self.controller.plan_due(view.now) and (self._planning is None or self._planning.done()):
+            self._planning = asyncio.get_running_loop().create_task(self._plan(view), name="plan")
+        orders = self.controller.step(view)
+        self._carry_out(orders)
+        return orders
+
+    async def _plan(self, view: View) -> None:
+        problem = self.controller.problem(view)
+        if problem is not None and view.mode in (SiteMode.PRICE, SiteMode.PEAK_SHAVING):
+            plan, events = await asyncio.to_thread(self.controller.planner.plan, problem, view.now)
+            self.controller.take_plan(plan, events)
+
+    # what it is shown -----------------------------------------------------------------------------------------------
+
+    def view(self) -> View:
+        """The board as the controller sees it."""
+        board = self._board
+        site, policy, now = board.site, board.site.policy, board.clock.now()
+        bare = replace(site, reserve_pct=None, reserve_wh=None)
+        cars = [self._car(place, bare, now) for place in board.places.values() if place.evse.session is not None]
+        return View(
+            now,
+            board.clock.wall(),
+            site.inputs,
+            cars,
+            site.mode,
+            policy.import_limit_w,
+            policy.export_limit_w,
+            site.peak_limit_w,
+            site.reserve_pct,
+            None,
+            site.backup,
+            site.emergency_stop is not None,
+            ramp_w_per_s=policy.ramp_w_per_s,
+        )
+
+    def _car(self, place: Place, bare: Any, now: float) -> Car:
+        evse, needs = place.evse, place.evse.needs
+        charge_w, discharge_w = _can_do(place)
+        band = dead_band(evse)
+        found = floors(evse, bare, place.reserve, None)
+        wanted = needs.target_soc_pct if needs is not None else None
+        if (
+            wanted is None
+            and needs is not None
+            and needs.target_energy_wh
+            and evse.capacity_wh
+            and evse.soc_pct is not None
+        ):
+            wanted = min(100.0, evse.soc_pct + 100.0 * needs.target_energy_wh / evse.capacity_wh)
+        measured = evse.metered_at is not None and now - evse.metered_at <= METER_S
+        return Car(
+            evse.name,
+            charge_w,
+            discharge_w,
+            band.charge_w,
+            band.discharge_w,
+            evse.vehicle or "",
+            evse.soc_pct,
+            evse.capacity_wh,
+            found[0].pct if found else 0.0,
+            wanted,
+            needs.departure if needs is not None else None,
+            evse.power_w if measured else None,
+            place.sent_w or 0.0,
+            place.holding is not None,
+        )
+
+    # what it carries out --------------------------------------------------------------------------------------------
+
+    def _carry_out(self, orders: Orders) -> None:
+        board = self._board
+        if board.site.islanded is not orders.islanded:
+            board.site.islanded = orders.islanded
+            board.wake_all()
+        nothing = EvseOrders()
+        for place in board.places.values():
+            self._order(place, orders.evses.get(place.name, nothing))
+        for event in orders.events:
+            evse = event.subject if event.subject in board.places else None
+            figures = dict(event.figures)
+            board.decided(event.code, event.text, evse, event.subject, figures)
+        self._tell(orders.state)
+
+    def _order(self, place: Place, mine: EvseOrders) -> None:
+        before = (place.optimiser, place.extra, place.hands_off)
+        place.optimiser, place.extra, place.hands_off = mine.optimiser, mine.extra, mine.hands_off
+        if not _same(before, (mine.optimiser, mine.extra, mine.hands_off)):
+            place.wake.set()
+
+    def _tell(self, state: Mapping[str, Any]) -> None:
+        now = self._board.clock.now()
+        self.state = dict(state)
+        at_once = {key: state.get(key) for key in TOLD_AT_ONCE}
+        known = {key: self._told.get(key) for key in TOLD_AT_ONCE}
+        moved = any(_moved(known[key], at_once[key]) for key in TOLD_AT_ONCE)
+        if moved or now - self._told_at >= TELL_S:
+            self._told, self._told_at = self.state, now
+            self._board.changed(None)
+
+    def _let_go(self) -> None:
+        """Nothing is managed any more: every EVSE is left to itself."""
+        self.state = None
+        self._board.site.islanded = False
+        for place in self._board.places.values():
+            self._order(place, EvseOrders())
+        self._board.changed(None)
+
+
+def _can_do(place: Place) -> tuple[float, float]:
+    """What station and vehicle can do, (charge, discharge), magnitudes in W; the layers below are the controller's."""
+    evse = place.evse
+    if not evse.connected or evse.session is None or evse.fault is not None or evse.limits is None:
+        return 0.0, 0.0
+    charge, discharge = evse.limits.max_charge_w, evse.limits.max_discharge_w if evse.can_discharge else 0.0
+    if evse.needs is None:
+        return max(0.0, charge), 0.0
+    own = evse.needs.limits
+    charge = min(charge, own.max_charge_w)
+    discharge = min(discharge, own.max_discharge_w) if evse.needs.bidirectional else 0.0
+    if evse.min_v2x_energy_wh is not None and evse.min_v2x_energy_wh > 0:
+        discharge = 0.0
+    return max(0.0, charge), max(0.0, discharge)
+
+
+def _same(one: tuple[Bound | None, tuple[Bound, ...], bool], two: tuple[Bound | None, tuple[Bound, ...], bool]) -> bool:
+    if one[2] is not two[2] or (one[0] is None) is not (two[0] is None) or len(one[1]) != len(two[1]):
+        return False
+    pairs = list(zip(one[1], two[1], strict=True))
+    if one[0] is not None and two[0] is not None:
+        pairs.append((one[0], two[0]))
+    return all(
+        a.layer is b.layer and a.code is b.code and _near(a.low_w, b.low_w) and _near(a.high_w, b.high_w)
+        for a, b in pairs
+    )
+
+
+def _near(one: float, two: float) -> bool:
+    """The same to `SAME_W`; but zero is only zero, for it is an order of its own."""
+    if one == two:
+        return True
+    return bool(one) is bool(two) and abs(one - two) < SAME_W
+
+
+def _moved(one: Any, two: Any) -> bool:
+    if isinstance(one, (int, float)) and isinstance(two, (int, float)) and not isinstance(one, bool):
+        return not _near(float(one), float(two))
+    return bool(one != two)
