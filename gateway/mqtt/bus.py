@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
@@ -94,8 +95,9 @@ class MqttBus:
                 self.version = await self._probe()
             client = self._make(self.version)
             client._client.manual_ack_set(True)  # aiomqtt has no word for it
-            await client.__aenter__()
-        except (aiomqtt.MqttError, OSError) as error:
+            async with asyncio.timeout(ANSWER_WITHIN_S):
+                await client.__aenter__()
+        except (aiomqtt.MqttError, OSError) as error:  # a TimeoutError is an OSError
             raise ConnectionError(_refusal(self.link, error)) from error
         self._client = client
         return self
@@ -106,8 +108,9 @@ class MqttBus:
         client, self._client = self._client, None
         if client is not None:
             try:
-                await client.__aexit__(kind, error, trace)
-            except aiomqtt.MqttError:
+                async with asyncio.timeout(ANSWER_WITHIN_S):
+                    await client.__aexit__(kind, error, trace)
+            except (aiomqtt.MqttError, TimeoutError):
                 log.debug("the link to %s was gone before it was closed", self.link.url)
 
     async def publish(self, message: BusMessage) -> None:
@@ -123,23 +126,19 @@ class MqttBus:
                 properties.MessageExpiryInterval = message.expiry_s
             if message.user_properties:
                 properties.UserProperty = list(message.user_properties)
-        try:
+        async with self._in_time():
             await self._linked().publish(
-                message.topic, message.payload, message.qos, message.retain, properties, timeout=ANSWER_WITHIN_S
+                message.topic, message.payload, message.qos, message.retain, properties, timeout=math.inf
             )
-        except aiomqtt.MqttError as error:
-            raise ConnectionError(f"{self.link.url}: {error}") from error
 
     async def subscribe(self, topic_filter: str, qos: int = 1) -> None:
         """Retained messages come as such, also later ones (MQTT 5: retain as published, retain handling 0)."""
-        try:
+        async with self._in_time():
             if self.version == MqttVersion.V5:
                 options = SubscribeOptions(qos=qos, retainAsPublished=True, retainHandling=0)
-                granted = await self._linked().subscribe(topic_filter, options=options, timeout=ANSWER_WITHIN_S)
+                granted = await self._linked().subscribe(topic_filter, options=options, timeout=math.inf)
             else:
-                granted = await self._linked().subscribe(topic_filter, qos=qos, timeout=ANSWER_WITHIN_S)
-        except aiomqtt.MqttError as error:
-            raise ConnectionError(f"{self.link.url}: {error}") from error
+                granted = await self._linked().subscribe(topic_filter, qos=qos, timeout=math.inf)
         refused = [code for code in granted if getattr(code, "value", code) >= 128]
         if refused:
             raise ConnectionError(
@@ -160,13 +159,28 @@ class MqttBus:
         if isinstance(message, _Delivery) and message.qos == 1 and self._client is not None:
             self._client._client.ack(message.mid, 1)  # aiomqtt has no word for it
 
+    @asynccontextmanager
+    async def _in_time(self) -> AsyncIterator[None]:
+        """Bound a wait for the broker, and turn what goes wrong into ConnectionError.
+
+        aiomqtt is told to wait for ever: it waits with asyncio.wait_for, which loses a cancellation that comes together
+        with the answer (Python 3.11), and a task that lost its cancellation never ends.
+        """
+        try:
+            async with asyncio.timeout(ANSWER_WITHIN_S):
+                yield
+        except TimeoutError:
+            raise ConnectionError(f"{self.link.url}: no answer within {ANSWER_WITHIN_S:.0f} s") from None
+        except aiomqtt.MqttError as error:
+            raise ConnectionError(f"{self.link.url}: {error}") from error
+
     async def _probe(self) -> str:
         """Whether the broker knows MQTT 5, asked with the plainest CONNECT there is.
 
         A broker of 3.1.1 may stumble over the properties and the will of a full one and never answer (amqtt does).
         """
         try:
-            async with self._make(MqttVersion.V5, probe=True):
+            async with asyncio.timeout(ANSWER_WITHIN_S), self._make(MqttVersion.V5, probe=True):
                 return MqttVersion.V5
         except MqttConnectError as error:
             if getattr(error.rc, "value", error.rc) in UNSUPPORTED_VERSION:
@@ -198,7 +212,7 @@ class MqttBus:
             clean_session=None if five else True,  # a 3.1.1 session never expires: old commands would act much later
             clean_start=probe if five else paho.MQTT_CLEAN_START_FIRST_ONLY,
             properties=properties,
-            timeout=ANSWER_WITHIN_S,
+            timeout=math.inf,  # see _in_time
             keepalive=KEEPALIVE_S,
             max_queued_incoming_messages=10 * UNACKNOWLEDGED,
             max_inflight_messages=IN_FLIGHT,
@@ -253,7 +267,6 @@ def _incoming(one: aiomqtt.Message) -> _Delivery:
 
 
 def _refusal(link: BrokerLink, error: Exception) -> str:
-    text = str(error) or type(error).__name__
-    if isinstance(error, asyncio.TimeoutError):
-        text = "no answer in time"
+    text = f"no answer within {ANSWER_WITHIN_S:.0f} s" if isinstance(error, TimeoutError) else str(error)
+    text = text or type(error).__name__
     return f"the broker {link.url.split('@')[-1]} cannot be used: {text}"

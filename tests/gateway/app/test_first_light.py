@@ -15,7 +15,7 @@ from gateway.bench.plain_station import PlainStations
 from gateway.config import from_table
 from gateway.model.event import Report
 from protocols.ports import Clock
-from tests.gateway.mqtt.facility import facility, mosquitto, run_beside_amqtt
+from tests.gateway.mqtt.facility import facility, mosquitto, run_leaky
 
 
 @asynccontextmanager
@@ -68,7 +68,7 @@ def test_over_amqtt_with_mqtt_3_1_1() -> None:
         async with EmbeddedBroker() as broker:
             await discharge(broker.port, broker.url, five=False)
 
-    run_beside_amqtt(scene())
+    run_leaky(scene())
 
 
 @pytest.mark.peer

@@ -67,8 +67,8 @@ class Mosquitto:
             self.process = None
 
 
-def run_beside_amqtt(scene: Coroutine[Any, Any, None]) -> None:
-    """Like asyncio.run; amqtt leaves its transports unclosed, which is not ours to report."""
+def run_leaky(scene: Coroutine[Any, Any, None]) -> None:
+    """Like asyncio.run, for peers that leave sockets unclosed (amqtt its transports, paho one after a failed handshake)."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)
         asyncio.run(scene)

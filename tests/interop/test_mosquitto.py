@@ -1,0 +1,276 @@
+"""With Mosquitto itself: TLS, client certificates, passwords, the access list it enforces, restarts, sessions."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import ssl
+import subprocess
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiomqtt
+import pytest
+
+from gateway.app import Gateway, Parts, broker_link, gateway
+from gateway.bench.plain_station import PlainStations
+from gateway.config import ConfigError, from_table
+from gateway.model.event import Report
+from gateway.model.site import InputKind
+from gateway.mqtt.acl import User, acl
+from gateway.mqtt.bus import Connector
+from gateway.mqtt.topics import Topics
+from protocols.ports import BusMessage, Clock
+from tests.gateway.mqtt.facility import ROOT, Facility, facility, mosquitto, run_leaky
+from tests.interop.certificates import Authority
+from tests.peers import program
+
+pytestmark = pytest.mark.peer
+
+
+@asynccontextmanager
+async def home(**mqtt: Any) -> AsyncIterator[tuple[Gateway, PlainStations]]:
+    """A gateway with CP1-1 and CP2-1, a car in each."""
+    made: list[PlainStations] = []
+
+    def stations(report: Report, clock: Clock) -> PlainStations:
+        made.append(PlainStations(clock, report))
+        return made[0]
+
+    table = {"site": {"id": "home"}, "mqtt": mqtt, "store": {"url": "memory:"}, "stations": [{"id": "CP1"}, {"id": "CP2"}]}
+    config = from_table(table)
+    async with gateway(config, Parts(stations=stations)) as running:
+        for number in (1, 2):
+            made[0].connect(f"CP{number}", f"CP{number}-1")
+            made[0].plug(f"CP{number}-1", f"tx{number}")
+        metering = asyncio.create_task(made[0].run(0.1))
+        try:
+            yield running, made[0]
+        finally:
+            metering.cancel()
+            await asyncio.gather(metering, return_exceptions=True)
+
+
+async def linked(running: Gateway, within_s: float = 10) -> None:
+    async with asyncio.timeout(within_s):
+        await running.mqtt.connected.wait()
+
+
+def test_tls_with_client_certificates_and_the_access_list(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    cert, key = authority.issue("broker", server=True)
+    users = [
+        User("gw1", gateway=True),
+        User("bems", command=["CP1-1"], inputs=[InputKind.LOAD]),
+        User("viewer", read=["CP1-1"]),
+        User("operator", command=None, site=True, inputs=None),
+    ]
+    names = {user.name: authority.issue(user.name) for user in users}
+    (tmp_path / "acl").write_text(acl(Topics("home", "gw1"), users))
+    options = (
+        f"cafile {authority.ca}\ncertfile {cert}\nkeyfile {key}\nrequire_certificate true\n"
+        f"use_identity_as_username true\nallow_anonymous false\nacl_file {tmp_path / 'acl'}\n"
+    )
+
+    def tls(name: str) -> ssl.SSLContext:
+        context = ssl.create_default_context(cafile=str(authority.ca))
+        context.load_cert_chain(*names[name])
+        return context
+
+    async def scene(port: int) -> None:
+        mine, my_key = names["gw1"]
+        url = f"mqtts://127.0.0.1:{port}"
+        async with home(url=url, ca=authority.ca, cert=mine, key=my_key) as (running, stations):
+            await linked(running)
+            async with (
+                facility(port, tls_context=tls("bems")) as bems,
+                facility(port, tls_context=tls("viewer")) as viewer,
+                facility(port, tls_context=tls("operator")) as operator,
+            ):
+                await bems.send(
+                    "evse/CP1-1/cmd/discharge", {"id": "a", "power_w": 1000, "reply_to": f"{ROOT}/reply/bems/x"}
+                )
+                await bems.until("evse/CP1-1/result", id="a", status="achieved")
+                await bems.until("reply/bems/x", id="a", status="achieved")
+                await viewer.until("evse/CP1-1/result", id="a", status="achieved")
+                await _denied(bems, "evse/CP2-1/cmd/discharge", {"id": "b", "power_w": 1000})
+                await _denied(bems, "site/cmd/stop", {"id": "c"})
+                await _denied(bems, "evse/CP1-1/state", {"power_w": 0})
+                await _denied(bems, "site/input/grid", {"present": False})
+                await _denied(viewer, "evse/CP1-1/cmd/stop", {"id": "d"})
+                await operator.send("evse/CP2-1/cmd/charge", {"id": "e", "power_w": 500})
+                await operator.until("evse/CP2-1/result", id="e", status="achieved")
+                await operator.send("site/cmd/stop", {"id": "f"})
+                await operator.until("site/result", id="f", status="achieved")
+                await bems.send("site/input/load", {"ts": running.clock.wall(), "power_w": 700})
+                await operator.until("site/telemetry", base_w=700)
+                assert not [topic for topic, _, _ in viewer.heard if topic.startswith("evse/CP2-1")]
+                known = {id_ for id_ in "abcdef" if (await running.core.result(id_))[0] is not None}
+                assert known == {"a", "e", "f"}
+
+    with mosquitto(tmp_path, options) as broker:
+        asyncio.run(scene(broker.port))
+
+
+async def _denied(who: Facility, topic: str, body: dict[str, Any]) -> None:
+    """Mosquitto takes the message and drops it; nothing comes of it."""
+    await who.send(topic, body)
+    await asyncio.sleep(0.2)
+
+
+def test_user_and_password_and_what_is_said_when_they_are_wrong(tmp_path: Path) -> None:
+    passwords = tmp_path / "passwords"
+    tool = program("mosquitto_passwd", "mosquitto")
+    subprocess.run([tool, "-b", "-c", str(passwords), "gw1", "secret"], check=True)
+    passwords.chmod(0o644)
+    (tmp_path / "right").write_text("secret\n")
+    (tmp_path / "wrong").write_text("guess\n")
+
+    async def scene(url: str) -> None:
+        async with home(url=url, username="gw1", password_file=tmp_path / "right") as (running, _):
+            await linked(running)
+        config = from_table({"mqtt": {"url": url, "username": "gw1", "password_file": tmp_path / "wrong"}})
+        with pytest.raises(ConnectionError, match=r"cannot be used: .*(password|[Aa]uthori)"):
+            async with Connector(broker_link(config))(BusMessage("x", b"")):
+                pass
+        with pytest.raises(ConfigError, match=r"mqtt.password_file: .*absent cannot be read"):
+            broker_link(from_table({"mqtt": {"url": url, "password_file": tmp_path / "absent"}}))
+
+    with mosquitto(tmp_path, f"allow_anonymous false\npassword_file {passwords}\n") as broker:
+        asyncio.run(scene(broker.url))
+
+
+def test_a_broker_that_is_not_who_it_says_is_not_spoken_to(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    cert, key = authority.issue("broker", server=True)
+    other = tmp_path / "other"
+    other.mkdir()
+    stranger = Authority(other)
+
+    async def scene(port: int) -> None:
+        config = from_table({"mqtt": {"url": f"mqtts://127.0.0.1:{port}", "ca": stranger.ca}})
+        with pytest.raises(ConnectionError, match="certificate verify failed"):
+            async with Connector(broker_link(config))(BusMessage("x", b"")):
+                pass
+
+    with mosquitto(tmp_path, f"allow_anonymous true\ncertfile {cert}\nkeyfile {key}\n") as broker:
+        run_leaky(scene(broker.port))
+
+
+def test_the_broker_is_killed_and_comes_back(tmp_path: Path) -> None:
+    """The lease goes on, the gateway reconnects, states are retained again, results come."""
+
+    async def whole() -> None:
+        with mosquitto(tmp_path) as broker:
+            async with home(url=broker.url) as (running, stations):
+                await linked(running)
+                with pytest.raises((aiomqtt.MqttError, ConnectionError)):
+                    async with facility(broker.port) as client:
+                        await client.until("evse/CP1-1/state", session_state="in_session")
+                        await client.send("evse/CP1-1/cmd/discharge", {"id": "a", "power_w": 2000, "lease_s": 60})
+                        await client.until("evse/CP1-1/result", id="a", status="accepted")
+                        broker.stop()
+                        await asyncio.sleep(0.3)
+                        await client.client.publish("x", b"", qos=1, timeout=2)
+                assert stations.evses["CP1-1"].power_w == -2000
+                broker.start()
+                await linked(running)
+                async with facility(broker.port) as client:
+                    await client.until("gateway/gw1/status", state="online")
+                    await client.until("evse/CP1-1/state", setpoint_w=-2000)
+                    await client.send("evse/CP1-1/cmd/stop", {"id": "b"})
+                    await client.until("evse/CP1-1/result", id="b", status="achieved")
+                    first, final = await running.core.result("a")
+                    assert first is not None
+                    assert final is not None
+                    assert final.status in ("achieved", "superseded")
+
+    asyncio.run(whole())
+
+
+def test_a_command_sent_while_the_gateway_is_away_is_taken_when_it_comes_back_within_the_session(
+    tmp_path: Path,
+) -> None:
+    async def scene() -> None:
+        with mosquitto(tmp_path) as broker:
+            async with facility(broker.port) as client:
+                async with home(url=broker.url, session_expiry_s=60) as (running, _):
+                    await linked(running)
+                await client.send("evse/CP1-1/cmd/reserve", {"id": "kept", "min_soc_pct": 40})
+                await client.send(
+                    "evse/CP1-1/cmd/reserve", {"id": "late", "min_soc_pct": 50, "expires_at": "2026-01-01T00:00:00Z"}
+                )
+                async with home(url=broker.url, session_expiry_s=60) as (running, _):
+                    await linked(running)
+                    await client.until("evse/CP1-1/result", id="kept", status="achieved")
+                    late = await client.until("evse/CP1-1/result", id="late", status="refused")
+                    assert late["reason"]["code"] == "expired"
+
+    asyncio.run(scene())
+
+
+def test_retain_as_published_shows_a_retained_command_as_what_it_is(tmp_path: Path) -> None:
+    async def scene() -> None:
+        with mosquitto(tmp_path) as broker:
+            async with facility(broker.port) as client, home(url=broker.url) as (running, stations):
+                await linked(running)
+                await client.send("evse/CP1-1/cmd/discharge", {"id": "a", "power_w": 2000}, retain=True)
+                refused = await client.until("evse/CP1-1/result", id="a", status="refused")
+                assert refused["reason"]["code"] == "retained"
+            async with (
+                facility(broker.port, five=False) as client,
+                home(url=broker.url, version="3.1.1") as (running, stations),
+            ):
+                refused = await client.until("evse/CP1-1/result", id="a", status="refused")
+                assert refused["reason"]["code"] == "retained"
+                assert stations.evses["CP1-1"].power_w == 0
+                await client.send("evse/CP1-1/cmd/discharge", b"", retain=True)
+
+    asyncio.run(scene())
+
+
+def test_several_sites_share_a_broker(tmp_path: Path) -> None:
+    async def scene() -> None:
+        with mosquitto(tmp_path) as broker:
+            config = {"mqtt": {"url": broker.url}, "store": {"url": "memory:"}}
+            async with facility(broker.port, root="v2x/1") as client, home(url=broker.url) as (running, _):
+                other = from_table({**config, "site": {"id": "other"}})
+                made: list[PlainStations] = []
+
+                def stations(report: Report, clock: Clock) -> PlainStations:
+                    made.append(PlainStations(clock, report))
+                    return made[0]
+
+                async with gateway(other, Parts(stations=stations)) as second:
+                    made[0].connect("CP1", "CP1-1")
+                    made[0].plug("CP1-1")
+                    await linked(running)
+                    await linked(second)
+                    await client.send("other/evse/CP1-1/cmd/charge", {"id": "a", "power_w": 1000})
+                    await client.until("other/evse/CP1-1/result", id="a", status="accepted")
+                    assert (await running.core.result("a")) == (None, None)
+                    assert not [topic for topic, _, _ in client.heard if topic == "home/evse/CP1-1/result"]
+
+    asyncio.run(scene())
+
+
+def test_bad_bytes_at_the_broker_border_do_no_harm(tmp_path: Path) -> None:
+    async def scene() -> None:
+        with mosquitto(tmp_path) as broker:
+            async with facility(broker.port) as client, home(url=broker.url) as (running, _):
+                await linked(running)
+                for payload in (
+                    b"\xff\x00\xfe",
+                    b"{" * 5000,
+                    b'{"id":"x","power_w":1e400}',
+                    b"A" * 70_000,
+                    json.dumps([]).encode(),
+                ):
+                    await client.send("evse/CP1-1/cmd/discharge", payload)
+                    await client.send("site/input/grid", payload)
+                await client.send("evse/CP1-1/cmd/discharge", {"id": "good", "power_w": 1000})
+                await client.until("evse/CP1-1/result", id="good", status="achieved")
+
+    asyncio.run(scene())
