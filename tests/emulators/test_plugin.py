@@ -34,8 +34,7 @@ def test_mark(v2x_clock):
 def run(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
     """pytest in a process of its own, with nothing of this repository's settings."""
     env = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
-    command = [sys.executable, "-m", "pytest", "-p", "emulators.pytest_plugin", "-p", "no:cacheprovider", *options]
-    env["PYTHONPATH"] = str(Path(__file__).parents[2])
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *options]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300, env=env, check=False)
 
 
