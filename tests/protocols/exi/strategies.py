@@ -14,6 +14,7 @@ LONGEST_TEXT = 40
 LONGEST_LIST = 4
 FULL_LIST = 20  # lists up to this length are sometimes full
 CHARACTERS = st.characters(exclude_categories=["Cs"])
+VISIBLE = st.characters(exclude_categories=["Cs", "C", "Z"])  # what XML hands on as it is
 UNREADABLE = {"SignatureProperty", "SignatureProperties"}  # must hold a foreign element
 
 PAIRS = {  # what the schema's nested groups ask for
@@ -26,8 +27,8 @@ PAIRS = {  # what the schema's nested groups ask for
 }
 
 
-def values(simple: Simple) -> st.SearchStrategy[Any]:
-    """Any value of a simple type."""
+def values(simple: Simple, visible: bool = False) -> st.SearchStrategy[Any]:
+    """Any value of a simple type; `visible` leaves out blanks and control characters."""
     if simple.kind is Kind.BOOLEAN:
         return st.booleans()
     if simple.kind is Kind.ENUMERATION:
@@ -35,7 +36,7 @@ def values(simple: Simple) -> st.SearchStrategy[Any]:
     low, high = simple.low, simple.high
     if simple.kind is Kind.STRING:
         most = min(high if high is not None else LONGEST_TEXT, LONGEST_TEXT)
-        return st.text(CHARACTERS, min_size=low or 0, max_size=max(most, low or 0))
+        return st.text(VISIBLE if visible else CHARACTERS, min_size=low or 0, max_size=max(most, low or 0))
     if simple.kind is Kind.BINARY:
         most = min(high if high is not None else LONGEST_TEXT, LONGEST_TEXT)
         return st.binary(min_size=low or 0, max_size=max(most, low or 0))
@@ -45,38 +46,38 @@ def values(simple: Simple) -> st.SearchStrategy[Any]:
 
 
 @functools.cache
-def messages(schema: Schema, cls: type[Any]) -> st.SearchStrategy[Any]:
+def messages(schema: Schema, cls: type[Any], visible: bool = False) -> st.SearchStrategy[Any]:
     """Any object of a declared class."""
     described = schema.describe(cls)
     choices = [f for f in described.fields if f.choice is not None]
-    plain = {f.name: _field(schema, f) for f in described.fields if f.choice is None}
+    plain = {f.name: _field(schema, f, visible) for f in described.fields if f.choice is None}
     made = st.fixed_dictionaries(plain)
     if choices:
         optional = choices[0].choice is not None and choices[0].choice.role == "optional choice"
-        branches = [st.fixed_dictionaries({f.name: _one(schema, f)}) for f in choices]
+        branches = [st.fixed_dictionaries({f.name: _one(schema, f, visible)}) for f in choices]
         taken = st.one_of(*([st.just({})] if optional else []), *branches)
         made = st.tuples(made, taken).map(lambda both: both[0] | both[1])
     result = made.map(lambda fields: cls(**fields))
     return result.filter(PAIRS[cls.__name__]) if cls.__name__ in PAIRS else result
 
 
-def _one(schema: Schema, field: Field) -> st.SearchStrategy[Any]:
+def _one(schema: Schema, field: Field, visible: bool) -> st.SearchStrategy[Any]:
     if field.simple is not None:
-        return values(simple_of(field))
+        return values(simple_of(field), visible)
     allowed = [m.cls for m in field.members if m.cls is not None and not m.abstract]
-    return st.one_of([st.deferred(lambda cls=cls: messages(schema, cls)) for cls in allowed])
+    return st.one_of([st.deferred(lambda cls=cls: messages(schema, cls, visible)) for cls in allowed])
 
 
-def _field(schema: Schema, field: Field) -> st.SearchStrategy[Any]:
+def _field(schema: Schema, field: Field, visible: bool) -> st.SearchStrategy[Any]:
     if not field.is_list:
-        one = _one(schema, field)
+        one = _one(schema, field, visible)
         return one if field.least else st.none() | one
     if {m.qname.local for m in field.members} <= UNREADABLE:
         return st.just(())
-    some = st.lists(_one(schema, field), min_size=field.least, max_size=max(field.least, LONGEST_LIST))
+    some = st.lists(_one(schema, field, visible), min_size=field.least, max_size=max(field.least, LONGEST_LIST))
     if field.most is not None and field.most <= LONGEST_LIST:
-        some = st.lists(_one(schema, field), min_size=field.least, max_size=field.most)
+        some = st.lists(_one(schema, field, visible), min_size=field.least, max_size=field.most)
     elif field.most is not None and field.most <= FULL_LIST:
-        full = st.lists(_one(schema, field), min_size=field.most, max_size=field.most)
+        full = st.lists(_one(schema, field, visible), min_size=field.most, max_size=field.most)
         some = st.one_of(some, some, some, full)
     return some.map(tuple)
