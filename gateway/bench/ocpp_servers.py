@@ -25,7 +25,7 @@ async def rpc(ready: Ready) -> None:
     from websockets.asyncio.server import ServerConnection, serve
 
     from gateway.clock import SystemClock
-    from protocols.ocpp.io import Link, WebSocketWire
+    from protocols.ocpp.io import Link, PushingConnection, WebSocketWire
     from protocols.ocpp.rpc import CallReceived, Rpc
     from protocols.ocpp.schema import Payload, Version
 
@@ -38,7 +38,14 @@ async def rpc(ready: Ready) -> None:
     async def connected(socket: ServerConnection) -> None:
         await Link(WebSocketWire(socket), Rpc(Version.V201), handle, clock).run()
 
-    async with serve(connected, "127.0.0.1", 0, subprotocols=["ocpp2.0.1"], compression=None) as server:  # type: ignore[list-item]
+    async with serve(
+        connected,
+        "127.0.0.1",
+        0,
+        subprotocols=["ocpp2.0.1"],  # type: ignore[list-item]
+        compression=None,
+        create_connection=PushingConnection,
+    ) as server:
         ready(next(iter(server.sockets)).getsockname()[1])
         await asyncio.get_running_loop().create_future()
 

@@ -28,7 +28,14 @@ from gateway.csms.settings import CsmsSettings, StationSettings, UnknownStations
 from gateway.csms.station import Evse, Handlers, Station
 from gateway.model.event import Report
 from gateway.model.station import Answer, Outcome
-from protocols.ocpp.io import CLOSE_WITHIN, FRAME_LENGTH, PING_INTERVAL, PING_TIMEOUT, WebSocketWire
+from protocols.ocpp.io import (
+    CLOSE_WITHIN,
+    FRAME_LENGTH,
+    PING_INTERVAL,
+    PING_TIMEOUT,
+    PushingConnection,
+    WebSocketWire,
+)
 from protocols.ocpp.schema import Payload, Version
 from protocols.ocpp.times import stamp
 from protocols.ports import Clock, TextWire
@@ -200,6 +207,7 @@ class Csms:
             max_size=FRAME_LENGTH,
             logger=_quiet_logger(),
             ssl=tls,
+            create_connection=PushingConnection,
         ) as server:
             if ready is not None:
                 ready(next(iter(server.sockets)).getsockname()[1])
