@@ -378,11 +378,17 @@ class EvseSecc:
         if not self._free_vend:
             self._observe(AuthorizationWanted(event.evccid))
 
-    def _needs(self, event: events.NeedsStated) -> None:
+    def _agreed(self, event: events.LimitsStated) -> None:
+        """What the car will ask for next is known already: the schedules, and with no test to wait for the insulation."""
         engine = self.engine
         assert engine is not None
-        if engine.evse.schedules is None or event.renegotiation:
+        if engine.evse.schedules is None:
             self._tell_wish(engine, notify=False)
+        if self._cable_check_s <= 0:
+            verdict = Verdict.YES if self.stage.insulation_good else Verdict.NO
+            engine.command(orders.CableChecked(verdict), self._clock.now())
+
+    def _needs(self, event: events.NeedsStated) -> None:
         self._observe(
             NeedsStated(
                 service=event.choice.service.name,
@@ -400,8 +406,6 @@ class EvseSecc:
 
     def _cable(self, event: events.CableCheckAsked) -> None:
         self._insulation_from = self._clock.now()
-        if self._cable_check_s <= 0:
-            self._prepare(self._insulation_from)
 
     def _pre_charge(self, event: events.PreChargeAsked) -> None:
         self.stage.precharge(event.target_voltage_v)
@@ -535,6 +539,7 @@ def _nobody(event: SeccEvent) -> None:
 _REACTIONS: dict[type[object], Callable[[EvseSecc, Any], None]] = {
     events.SessionOpened: EvseSecc._opened,
     events.AuthorizationAsked: EvseSecc._asked,
+    events.LimitsStated: EvseSecc._agreed,
     events.NeedsStated: EvseSecc._needs,
     events.CableCheckAsked: EvseSecc._cable,
     events.PreChargeAsked: EvseSecc._pre_charge,

@@ -23,6 +23,7 @@ from protocols.errors import LocalProtocolError
 from protocols.iso15118 import io, tls
 from protocols.iso15118.io import TcpWire
 from protocols.iso15118.iso20 import events
+from protocols.iso15118.iso20.rehearsal import rehearse
 from protocols.iso15118.iso20.secc_session import SeccSettings
 from protocols.iso15118.iso20.services import NAMES
 from protocols.sdp import Security
@@ -86,6 +87,7 @@ async def run(
         station.stage, evse_id=evse_id, services=wanted, controls=controls, loop_timeout=loop_timeout_s, trace=trace
     )
     station.build(settings, power_w, cable_check_s)
+    rehearse(wanted, controls)
     try:
         if interface is not None:
             server = await io.listen_on_link(station.serve, interface, context)

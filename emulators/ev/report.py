@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import fields, is_dataclass
 from enum import Enum
@@ -43,6 +44,7 @@ class Reporter:
         self._out = out
         self._json = as_json
         self._lines = lines
+        self._began = time.monotonic()
 
     def __call__(self, event: Any) -> None:
         if self._json:
@@ -54,9 +56,9 @@ class Reporter:
             self._put(line)
 
     def record(self, name: str, values: dict[str, Any]) -> None:
-        """One JSON line; nothing in text mode."""
+        """One JSON line, `at` seconds after the start; nothing in text mode."""
         if self._json:
-            self._put(json.dumps({"event": name, **values}))
+            self._put(json.dumps({"event": name, "at": round(time.monotonic() - self._began, 6), **values}))
 
     def say(self, text: str) -> None:
         """A line for people; nothing in JSON mode."""

@@ -22,6 +22,7 @@ from emulators.ev.session import EvSession, car_settings
 from protocols.errors import LocalProtocolError
 from protocols.iso15118 import io, pki, tls
 from protocols.iso15118.iso20 import events
+from protocols.iso15118.iso20.rehearsal import rehearse
 from protocols.iso15118.iso20.services import NAMES, ControlMode
 from protocols.sdp import Security
 
@@ -46,6 +47,7 @@ async def run(
     soc_pct: float = 80.0,
     loops: int | None = None,
     loop_interval_s: float | None = None,
+    poll_interval_s: float | None = None,
     evccid: str | None = None,
     patience: float = 1.0,
     trace: bool = False,
@@ -68,6 +70,8 @@ async def run(
         )
         if loop_interval_s is not None:
             settings = replace(settings, loop_interval=loop_interval_s)
+        if poll_interval_s is not None:
+            settings = replace(settings, poll_interval=poll_interval_s)
         version = tls.TlsVersion(tls_version)
         context = _context(version, tls.TlsProfile(tls_profile), pki_directory)
         if (connect is None) is (interface is None):
@@ -76,8 +80,10 @@ async def run(
     except (ValueError, profiles.ProfileError, LocalProtocolError) as error:
         complain("v2x ev", f"{error}")
         return 2
+    rehearse(settings.services, settings.controls)
     clock = RealClock()
     started = clock.now()
+    reporter.record("Searching", {"interface": interface, "address": address})
     try:
         if address is None:
             assert interface is not None

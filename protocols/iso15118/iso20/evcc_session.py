@@ -33,7 +33,7 @@ class EvccSettings:
     controls: tuple[ControlMode, ...] = (ControlMode.DYNAMIC, ControlMode.SCHEDULED)
     needs_modes: tuple[MobilityNeedsMode, ...] = (MobilityNeedsMode.BY_EVCC, MobilityNeedsMode.BY_SECC)
     loop_interval: float = 0.1  # from a loop response to the next request; 0.25 at most
-    poll_interval: float = 0.1  # the same while the charger answers Ongoing
+    poll_interval: float = 0.05  # the same while the charger answers Ongoing
     most_points: int = 1024
     pre_charge_tolerance_v: float = 20.0
     welding_polls: int = 1  # 0: no welding detection

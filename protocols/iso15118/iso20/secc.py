@@ -271,7 +271,12 @@ class Secc:
         possible = self._follows.get(self.state, {}).get(name)
         beside = messages.STREAMS.get(PayloadType(payload_type))
         belongs_beside = self.state is State.CHARGE_LOOP and name in messages.STREAMS.values()
-        if possible is None or name not in _ANSWERS or (beside is not None) is not belongs_beside or (beside is not None and beside != name):
+        if (
+            possible is None
+            or name not in _ANSWERS
+            or (beside is not None) is not belongs_beside
+            or (beside is not None and beside != name)
+        ):
             raise Refusal(ResponseCode.FAILED_SequenceError, f"{name} in state {self.state.value!r}")
         if self._react_by is not None and now >= self._react_by and name in _LOOPS:
             self._lapse()
@@ -286,13 +291,13 @@ class Secc:
         self._events.append(NotificationIgnored(notification))
         if notification in _MUST_END:
             raise Refusal(ResponseCode.FAILED, f"the car ignored the notification {notification}")
-        self.evse = replace(self.evse, notification=None)
+        self.evse.notification = None
 
     def _follow(self, answer: Answer, now: float) -> None:
         self.state, self.session = answer.state, answer.session
         self._events.extend(answer.events)
         if self.evse.notification in answer.reacted_to:
-            self.evse = replace(self.evse, notification=None)
+            self.evse.notification = None
             self._react_by = None
         if self.state is not State.SESSION_SETUP:
             self._setup_by = None
@@ -344,47 +349,40 @@ class Secc:
     # orders
 
     def _measure(self, order: orders.Measure, now: float) -> None:
-        self.evse = replace(
-            self.evse,
-            voltage_v=order.voltage_v,
-            current_a=order.current_a,
-            power_w=order.power_w,
-            meter=order.meter if order.meter is not None else self.evse.meter,
-        )
+        evse = self.evse
+        evse.voltage_v, evse.current_a, evse.power_w = order.voltage_v, order.current_a, order.power_w
+        if order.meter is not None:
+            evse.meter = order.meter
 
     def _set_power(self, order: orders.SetPower, now: float) -> None:
-        self.evse = replace(self.evse, wish_w=order.power_w, reactive_var=order.reactive_var)
+        self.evse.wish_w, self.evse.reactive_var = order.power_w, order.reactive_var
 
     def _limit(self, order: orders.LimitOutput, now: float) -> None:
-        self.evse = replace(self.evse, dc_limits=order.dc, ac_limits=order.ac)
+        self.evse.dc_limits, self.evse.ac_limits = order.dc, order.ac
 
     def _authorize(self, order: orders.Authorize, now: float) -> None:
-        self.evse = replace(self.evse, authorization=order.verdict, authorization_code=order.code)
+        self.evse.authorization, self.evse.authorization_code = order.verdict, order.code
 
     def _cable_checked(self, order: orders.CableChecked, now: float) -> None:
-        self.evse = replace(self.evse, insulation=order.verdict)
+        self.evse.insulation = order.verdict
 
     def _offer(self, order: orders.OfferSchedules, now: float) -> None:
-        self.evse = replace(self.evse, schedules=order.offers, pause_wanted=order.pause_wanted)
+        self.evse.schedules, self.evse.pause_wanted = order.offers, order.pause_wanted
 
     def _needs(self, order: orders.StateNeeds, now: float) -> None:
-        self.evse = replace(
-            self.evse,
-            departure_s=order.departure_s,
-            minimum_soc_pct=order.minimum_soc_pct,
-            target_soc_pct=order.target_soc_pct,
-            confirm_within_s=order.confirm_within_s,
-        )
+        evse = self.evse
+        evse.departure_s, evse.confirm_within_s = order.departure_s, order.confirm_within_s
+        evse.minimum_soc_pct, evse.target_soc_pct = order.minimum_soc_pct, order.target_soc_pct
 
     def _notify(self, order: orders.Notify, now: float) -> None:
         if order.notification is EVSENotification.ServiceRenegotiation and not self.settings.service_renegotiation:
             raise LocalProtocolError("this charger told the car that services can't be renegotiated")
-        self.evse = replace(self.evse, notification=order.notification, notification_delay_s=order.within_s)
+        self.evse.notification, self.evse.notification_delay_s = order.notification, order.within_s
         self._react_by = None if order.notification is None else now + order.within_s + GRACE
 
     def _break(self, order: orders.Break, now: float) -> None:
-        faults = self.evse.faults | {order.fault} if order.broken else self.evse.faults - {order.fault}
-        self.evse = replace(self.evse, faults=faults)
+        faults = self.evse.faults
+        self.evse.faults = faults | {order.fault} if order.broken else faults - {order.fault}
 
     def _abort_by(self, order: orders.Abort, now: float) -> None:
         if order.silent:

@@ -8,6 +8,7 @@ V2G20-1477, 2188, 2654, 2655. In scheduled control the operator's wish is a cap 
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from protocols.iso15118.iso20 import ac_messages, dc_loop
 from protocols.iso15118.iso20.ac import AC_ChargeLoopReq
@@ -167,9 +168,11 @@ def answer_dc_loop(request: DC_ChargeLoopReq, session: Session, desk: Desk) -> A
         actual = (car.target_current_a or 0.0) * voltage
         target = decide(actual, room)
     session, code = _watch_profile(session, desk, car, actual)
-    turn = _station_turn(session, desk, car, limits)
-    turn = replace(
-        turn,
+    turn = _station_turn(
+        session,
+        desk,
+        car,
+        limits,
         present_current_a=evse.current_a,
         present_voltage_v=evse.voltage_v,
         power_limited=target.binding is not None and target.binding != "voltage",
@@ -192,8 +195,11 @@ def answer_ac_loop(request: AC_ChargeLoopReq, session: Session, desk: Desk) -> A
     planned = session.profile.power_at(desk.wall_s) if session.profile is not None else None
     target = decide(_wish(desk) if choice.is_dynamic else (planned or 0.0), room)
     session, code = _watch_profile(session, desk, car, car.present_power_w or 0.0)
-    turn = replace(
-        _station_turn(session, desk, car, limits),
+    turn = _station_turn(
+        session,
+        desk,
+        car,
+        limits,
         target_power_w=target.power_w,
         target_reactive_var=evse.reactive_var,
         present_power_w=evse.power_w,
@@ -293,16 +299,17 @@ def _watch_profile(session: Session, desk: Desk, car: CarTurn, actual_w: float) 
     return session, ResponseCode.WARNING_EVPowerProfileViolation
 
 
-def _station_turn(session: Session, desk: Desk, car: CarTurn, limits: Limits) -> StationTurn:
+def _station_turn(session: Session, desk: Desk, car: CarTurn, limits: Limits, **measured: Any) -> StationTurn:
     evse = desk.evse
     ours = session.agreed.parameters.mobility is MobilityNeedsMode.BY_SECC
     return StationTurn(
-        limits=replace(limits, phases=car.limits.phases),
+        limits=limits if limits.phases == car.limits.phases else replace(limits, phases=car.limits.phases),
         departure_s=evse.departure_s if ours else None,
         minimum_soc_pct=evse.minimum_soc_pct if ours else None,
         target_soc_pct=evse.target_soc_pct if ours else None,
         confirm_within_s=evse.confirm_within_s if ours else None,
         meter=evse.meter if car.meter_requested else None,
+        **measured,
     )
 
 

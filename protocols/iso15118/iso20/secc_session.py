@@ -69,9 +69,9 @@ class SeccSettings:
     trace: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Evse:
-    """What the charger's hardware and operator last said (see `orders.py`)."""
+    """What the charger's hardware and operator last said (see `orders.py`); the engine alone changes it."""
 
     voltage_v: float = 0.0
     current_a: float = 0.0

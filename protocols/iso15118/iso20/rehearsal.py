@@ -1,0 +1,74 @@
+"""A session between our own two engines in memory: compiles the codecs before a car waits for them, and measures.
+
+Codecs are compiled piece by piece when first used, which costs a first session some tens of milliseconds; a program calls
+`rehearse` while it starts. No I/O, no clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from protocols.iso15118.iso20 import events, orders
+from protocols.iso15118.iso20.evcc import Evcc
+from protocols.iso15118.iso20.evcc_session import EvccSettings
+from protocols.iso15118.iso20.limits import Limits
+from protocols.iso15118.iso20.secc import Secc
+from protocols.iso15118.iso20.secc_session import Evse, SeccSettings, Verdict
+from protocols.iso15118.iso20.services import ControlMode, ServiceId, offer
+from protocols.iso15118.iso20.setpoint import EnergyRequests
+
+VOLTAGE_V = 400.0
+LIMITS = Limits(
+    max_charge_w=20_000,
+    max_discharge_w=10_000,
+    max_charge_a=50,
+    max_discharge_a=50,
+    max_voltage_v=420,
+    min_voltage_v=200,
+)
+NEEDS = EnergyRequests(
+    target_wh=0, maximum_wh=10_000, minimum_wh=-30_000, maximum_v2x_wh=8_000, minimum_v2x_wh=-25_000
+)
+
+
+def rehearse(services: Iterable[ServiceId], controls: Iterable[ControlMode] = (ControlMode.DYNAMIC,)) -> None:
+    """Two loops of every service in every control mode."""
+    chosen = tuple(controls)
+    for service in services:
+        for control in chosen:
+            session(service, control, 2)
+
+
+def session(service: ServiceId, control: ControlMode, loops: int) -> int:
+    """A whole session of `loops` charge loops; how many there were. RuntimeError if it does not end well."""
+    settings = EvccSettings(evccid="REHEARSAL", services=(service,), controls=(control,), loop_interval=0.0)
+    evse = Evse(
+        wish_w=-5_000.0,
+        authorization=Verdict.YES,
+        schedules=(),
+        insulation=Verdict.YES,
+        voltage_v=VOLTAGE_V,
+        current_a=-12.5,
+    )
+    ev = Evcc(settings, _car(0), 0.0, epoch=1.7e9)
+    secc = Secc(SeccSettings(offers=(offer(service),), dc=LIMITS, ac=LIMITS), 0.0, epoch=1.7e9, evse=evse)
+    now, ended = 0.0, None
+    while not ev.ended:
+        now = max(now, ev.deadline() or now)
+        ev.expire(now)
+        secc.receive(ev.data_to_send(), now)
+        for event in ev.receive(secc.data_to_send(), now):
+            if isinstance(event, events.SessionEnded):
+                ended = event
+        if ev.session.loops >= loops:
+            ev.command(orders.Stop(), now)
+        elif ev.session.loops:
+            ev.command(_car(ev.session.loops), now)
+    if ended is None or not ended.ok:
+        raise RuntimeError(f"the rehearsal failed after {ev.session.loops} loops: {ended}")
+    return ev.session.loops
+
+
+def _car(loop: int) -> orders.CarState:
+    """A car whose figures change from loop to loop, as a real one's do."""
+    return orders.CarState(limits=LIMITS, needs=NEEDS, voltage_v=VOLTAGE_V + loop % 7)
