@@ -20,7 +20,7 @@ from typing import Any
 
 from gateway.capture import CaptureError, payloads, read_capture
 from gateway.exi_frames import Conversation, UnknownPayload
-from protocols.errors import LocalProtocolError, ProtocolError
+from protocols.errors import ProtocolError
 from protocols.exi.codec import Codec
 from protocols.exi.explain import explain
 from protocols.iso15118.codecs import BY_NAME
@@ -70,7 +70,7 @@ def _decode_line(
     data = b""
     try:
         said = _object(line, {"schema", "exi"})
-        answer |= {key: said[key] for key in ("id",) if key in said}
+        answer |= _named(said)
         data = _bytes(said["exi"], as_base64)
         if v2gtp:
             framed = parse(data)
@@ -116,7 +116,7 @@ def encode_lines(
         codec, data = None, b""
         try:
             said = _object(line, {"schema", "json"})
-            answer |= {key: said[key] for key in ("id",) if key in said}
+            answer |= _named(said)
             codec = _codec(said.get("schema", schema))
             answer["schema"] = codec.name
             name, message = codec.from_plain(said["json"])
@@ -225,6 +225,11 @@ def _object(line: str, keys: set[str]) -> dict[str, Any]:
     return dict(said)
 
 
+def _named(said: dict[str, Any]) -> dict[str, Any]:
+    """The line's own name for itself, if it has one."""
+    return {"id": said["id"]} if isinstance(said.get("id"), str | int) else {}
+
+
 def _bytes(said: Any, as_base64: bool) -> bytes:
     if not isinstance(said, str):
         raise BadLine("exi is not text")
@@ -242,7 +247,7 @@ def _codec(schema: Any) -> Codec:
 
 def _protocol(said: str | None) -> str | None:
     if said is not None and said not in PROTOCOLS:
-        raise LocalProtocolError(f"protocol {said!r} is none of {', '.join(PROTOCOLS)}")
+        raise BadLine(f"protocol {said!r} is none of {', '.join(PROTOCOLS)}")
     return said
 
 
@@ -261,7 +266,12 @@ def _framed(codec: Codec, data: bytes) -> bytes:
 
 
 def _json(value: Any, pretty: bool) -> str:
-    return json.dumps(value, indent=2 if pretty else None, ensure_ascii=False)
+    text = json.dumps(value, indent=2 if pretty else None, ensure_ascii=False)
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # half a surrogate pair out of somebody's JSON
+        return json.dumps(value, indent=2 if pretty else None)
+    return text
 
 
 __all__ = ["BadLine", "CaptureError", "decode_lines", "encode_lines", "explain_text", "transcript"]

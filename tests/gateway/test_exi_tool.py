@@ -13,8 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.capture import CaptureError, payloads, read_capture
-from gateway.exi_tool import decode_lines, encode_lines, transcript
-from protocols.errors import LocalProtocolError
+from gateway.exi_tool import BadLine, decode_lines, encode_lines, transcript
 from protocols.iso15118.codecs import DIN, ISO2, ISO20_COMMON, ISO20_DC, SAP
 from protocols.v2gtp import PayloadType, frame
 from tests.protocols.exi.vectors import NAMES, vectors
@@ -69,6 +68,11 @@ def test_a_bad_line_gives_an_error_and_the_others_go_on() -> None:
     wrong += ['{"schema": "sap", "json": {"supportedAppProtocolRes": {"SchemaID": 1}}}']
     wrong += ['{"schema": "sap", "json": {"supportedAppProtocolRes": {"X": 1}}}']
     assert all("error" in json.loads(line) for line in encode_lines(wrong))
+
+
+def test_answers_can_always_be_printed() -> None:
+    for line in decode_lines(['{"id": "\\ud800", "exi": "80"}', '{"schema": "\\udfff", "exi": "80"}', "\udc80"]):
+        assert "error" in json.loads(line.encode())
 
 
 def test_bare_hex_and_base64() -> None:
@@ -149,7 +153,7 @@ def test_frames_of_iso_15118_20_and_others() -> None:
     assert "0x8006" in one([frame(0x8006, b"\x80").hex()], v2gtp=True)["error"]
     assert "0x1234" in one([frame(0x1234, b"\x80").hex()], v2gtp=True)["error"]
     assert "shorter than the V2GTP header" in one(["01fe"], v2gtp=True)["error"]
-    with pytest.raises(LocalProtocolError, match="protocol 'iso3' is none of iso2, din"):
+    with pytest.raises(BadLine, match="protocol 'iso3' is none of iso2, din"):
         list(decode_lines([LOOP], protocol="iso3"))
 
 
