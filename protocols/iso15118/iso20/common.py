@@ -148,7 +148,10 @@ class ParkingMethod(StrEnum):
 
 @element(COMMON_MESSAGES)
 class SessionSetupReq(V2GRequest):
-    """Opens a session, or joins a paused one when the header carries its SessionID. EVCCID identifies the vehicle."""
+    """Opens a session, or joins a paused one when the header carries its SessionID (V2G20-1032).
+
+    EVCCID identifies the vehicle: the common name of its certificate.
+    """
 
     EVCCID: Identifier
 
@@ -187,7 +190,7 @@ class PnC_ASResAuthorizationMode:
 
 @element(COMMON_MESSAGES)
 class AuthorizationSetupRes(V2GResponse):
-    """The ways on offer. If PnC is among them its form of the choice is used, with the challenge to sign."""
+    """The ways on offer. If PnC is among them its form of the choice is used, with the challenge (V2G20-1219)."""
 
     AuthorizationServices: Annotated[tuple[Authorization, ...], Occurs(1, 2)]
     CertificateInstallationService: bool
@@ -226,7 +229,10 @@ class PnC_AReqAuthorizationMode:
 
 @element(COMMON_MESSAGES)
 class AuthorizationReq(V2GRequest):
-    """Identifies by external means (EIM) or by contract certificate (PnC); repeated while the answer is Ongoing."""
+    """Identifies by external means (EIM) or by contract certificate (PnC).
+
+    While the answer is Ongoing the same request comes again with a new TimeStamp (V2G20-1582).
+    """
 
     SelectedAuthorizationService: Authorization
     EIM_AReqAuthorizationMode: OneOf[EIM_AReqAuthorizationMode] = None
@@ -267,7 +273,7 @@ class ServiceList:
 
 @element(COMMON_MESSAGES)
 class ServiceDiscoveryReq(V2GRequest):
-    """Asks for the services; the filter may shorten the list of value-added services only."""
+    """Asks for the services; the filter may shorten the list of value-added services only (V2G20-1248, -1249)."""
 
     SupportedServiceIDs: ServiceIDList | None = None
 
@@ -588,7 +594,7 @@ class EVEnergyOffer:
 
 @complex_type(COMMON_MESSAGES)
 class Dynamic_SEReqControlMode:
-    """Needs of an EV that lets the SECC steer. The V2X energies bound the cycling window: both or none."""
+    """Needs of an EV that lets the SECC steer. The V2X energies bound the cycling window: both or none (V2G20-2681)."""
 
     DepartureTime: UnsignedInt  # s after the TimeStamp of this message
     MinimumSOC: PercentValue | None = None  # %
@@ -622,7 +628,7 @@ class ScheduleExchangeReq(V2GRequest):
 
 @complex_type(COMMON_MESSAGES)
 class ChargingSchedule:
-    """Power over time, with prices if there are any."""
+    """Power over time, with prices. The schema lets prices be absent, Scheduled mode does not (V2G20-2176)."""
 
     PowerSchedule: PowerSchedule
     AbsolutePriceSchedule: AtMostOneOf[AbsolutePriceSchedule] = None
@@ -760,7 +766,7 @@ class MeteringConfirmationRes(V2GResponse):
 
 @element(COMMON_MESSAGES)
 class SessionStopReq(V2GRequest):
-    """Ends the session, pauses it, or goes back to service discovery; says why, for people and programs."""
+    """Ends the session, pauses it, or goes back to service discovery (V2G20-1477); says why."""
 
     ChargingSession: ChargingSession
     EVTerminationCode: Name | None = None

@@ -116,7 +116,10 @@ class EVSENotification(StrEnum):
 
 @complex_type(COMMON_TYPES)
 class RationalNumber:
-    """Value x 10^Exponent; the unit belongs to the field that has this type."""
+    """Value x 10^Exponent; the unit belongs to the field that has this type.
+
+    The standard narrows Exponent to -3..3, the schema (and with it the wire) does not. Round limits to the safe side.
+    """
 
     Exponent: Byte
     Value: Short
