@@ -211,6 +211,8 @@ def core_settings(config: Config) -> CoreSettings:
         clock_skew_s=commands.clock_skew_s,
         command_days=config.store.command_days,
         journal_days=config.store.journal_days,
+        telemetry_days=config.store.telemetry_days,
+        telemetry_every_s=config.store.telemetry_every_s,
         stale_after_s=stale_after(config),
     )
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import shutil
 import socket
 import sys
@@ -25,6 +26,28 @@ from gateway.bench.mqtt_peers import NODELAY, SITE, evse
 EVSES = 50
 UNDER_WAY = 64
 START_WITHIN_S = 20.0
+
+
+def main(json_output: bool = False) -> int:
+    """Measure and print."""
+    logging.getLogger("mqtt").setLevel(logging.ERROR)
+    found = asyncio.run(run())
+    if json_output:
+        print(json.dumps(found))
+        return 0
+    for name in ("mosquitto", "amqtt"):
+        one = found[name]
+        if "absent" in one:
+            print(f"{name}: {one['absent']}")
+            continue
+        accepted, echo = one["accepted_ms"], one["echo_ms"]
+        print(f"{name} (MQTT {one['protocol']}), journal in SQLite:")
+        print(f"  command -> accepted  p50 {accepted['p50']:.2f} ms, p99 {accepted['p99']:.2f} ms")
+        print(
+            f"  bare aiomqtt echo    p50 {echo['p50']:.2f} ms, p99 {echo['p99']:.2f} ms; ratio of p50 {one['ratio_p50']}"
+        )
+        print(f"  sustained            {one['commands_per_s']:.0f} commands/s, echo {one['echo_per_s']:.0f}/s")
+    return 0
 
 
 async def run(commands: int = 1000) -> dict[str, Any]:

@@ -12,6 +12,9 @@ Everything behind it lives in this package, one idea a file.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import logging
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -51,9 +54,13 @@ from gateway.model.site import INPUTS, Freshness, InputKind
 from gateway.model.state import EvseState, Explanation, Happened, SiteState, SiteTelemetry, Telemetry
 from gateway.model.station import Stations
 from gateway.store.journal import Journal
+from gateway.store.ports import Sample, StoreError
 from protocols.ports import Clock
 
 HOUSEKEEPING_S = 3600.0
+BATCH, BATCH_S, MOST_SAMPLES = 500, 30.0, 20_000  # of telemetry
+
+log = logging.getLogger("v2x.core")
 
 
 class Core:
@@ -303,11 +310,9 @@ class Core:
         while self.board.clock.now() < deadline and any(self._still_powered(one) for one in self.board.places.values()):
             await self.board.clock.sleep(0.1)
         await self.board.settle_background()
-        try:
+        with contextlib.suppress(TimeoutError):
             async with self.board.clock.timeout_at(self.board.clock.now() + 2.0):
                 await self.journal.flush()
-        except TimeoutError:
-            pass
 
     def _still_powered(self, place: Place) -> bool:
         evse = place.evse
@@ -319,16 +324,32 @@ class Core:
             self._governing[place.name] = self._tasks.create_task(governor.run(), name=f"governor {place.name}")
 
     async def _keep_house(self) -> None:
-        """Old rows go, inputs that fall silent are told; once a second, and once an hour."""
+        """Inputs that fall silent are told, telemetry is kept in batches, old rows go."""
         clock, store = self.board.clock, self.journal.store
-        pruned = clock.now()
+        pruned = sampled = clock.now()
+        samples: deque[Sample] = deque(maxlen=MOST_SAMPLES)
         while True:
             await clock.sleep(1.0)
             self._note_freshness()
-            if clock.now() - pruned >= HOUSEKEEPING_S:
-                pruned, wall = clock.now(), clock.wall()
-                days = 86_400.0
-                await store.prune(wall - self.settings.command_days * days, wall - self.settings.journal_days * days)
+            now = clock.now()
+            if self.settings.telemetry_days and now - sampled >= self.settings.telemetry_every_s:
+                sampled = now
+                samples.extend(views.samples(self.board))
+            try:
+                if len(samples) >= BATCH or (samples and clock.wall() - samples[0].wall >= BATCH_S):
+                    await store.sample(list(samples))
+                    samples.clear()
+                if now - pruned >= HOUSEKEEPING_S:
+                    pruned = now
+                    await self._prune()
+            except StoreError as error:
+                log.warning("telemetry or old rows: %s", error)
+
+    async def _prune(self) -> None:
+        wall, settings, day = self.board.clock.wall(), self.settings, 86_400.0
+        await self.journal.store.prune(
+            wall - settings.command_days * day, wall - settings.journal_days * day, wall - settings.telemetry_days * day
+        )
 
     def _note_freshness(self) -> None:
         board = self.board

@@ -27,6 +27,8 @@ class CoreSettings:
     known_ids: int = 100_000  # kept in memory; older ones are looked up
     command_days: float = 7.0
     journal_days: float = 730.0
+    telemetry_days: float = 30.0  # 0 keeps none
+    telemetry_every_s: float = 10.0
     stale_after_s: dict[InputKind, float] = field(default_factory=lambda: dict(STALE_AFTER_S))
 
     def tolerance(self, power_w: float) -> float:

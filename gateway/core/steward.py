@@ -23,7 +23,6 @@ from gateway.negotiation.authority import Bound
 from gateway.negotiation.floors import floors
 from gateway.negotiation.layers import dead_band
 
-STEP_S = 1.0
 QUIET_S = 5.0  # where there is nothing to manage
 TELL_S = 60.0  # the slow parts of the state (autonomy, plan, window) are told this often
 SAME_W = 25.0  # a bound that moved by less is the same
@@ -53,7 +52,7 @@ class Steward:
                     self.step()
                 elif self.state is not None:
                     self._let_go()
-                await clock.sleep(STEP_S if active else QUIET_S)
+                await clock.sleep(self.settings.step_s if active else QUIET_S)
         finally:
             if self._planning is not None:
                 self._planning.cancel()

@@ -27,6 +27,7 @@ from gateway.model.state import (
 )
 from gateway.negotiation.authority import Decision, decide
 from gateway.negotiation.layers import Asked, layers
+from gateway.store.ports import Sample
 
 _FAR_W = 1e9
 _PLUG_STATES = {
@@ -115,6 +116,16 @@ def telemetry(board: Board, place: Place) -> Telemetry:
         ts=board.clock.wall(),
         seq=place.seq,
     )
+
+
+def samples(board: Board) -> list[Sample]:
+    """What the store keeps of the meters, one row per EVSE that measures."""
+    wall = board.clock.wall()
+    return [
+        Sample(evse.name, wall, evse.power_w, evse.soc_pct, evse.charged.total_wh, evse.discharged.total_wh)
+        for evse in (place.evse for place in board.places.values())
+        if evse.power_w is not None
+    ]
 
 
 def site_state(board: Board) -> SiteState:

@@ -1,0 +1,35 @@
+"""An explanation as text: the layers of the order of authority, top to bottom, and who bound the power. Pure."""
+
+from __future__ import annotations
+
+from gateway.model.moment import rfc3339
+from gateway.model.state import Explanation
+
+
+def as_text(explanation: Explanation) -> str:
+    """A table for people; the layer that bound is marked."""
+    set_w = "not known" if explanation.setpoint_w is None else f"{explanation.setpoint_w:.0f} W"
+    lines = [
+        f"{explanation.evse}: {explanation.effective_w:.0f} W, bound by {explanation.binding}: {explanation.reason.text}",
+        f"  the station holds {set_w}",
+    ]
+    if explanation.command is not None:
+        command = explanation.command
+        until = f" until {rfc3339(explanation.lease_until)}" if explanation.lease_until is not None else ""
+        who = f" from {command.source}" if command.source else ""
+        lines.append(f"  in force: {command.verb} {command.id}{who}, priority {command.priority}{until}")
+    lines += ["", f"  {'layer':<16}{'allows':>24}{'leaves':>24}  why"]
+    marked = False
+    for layer in explanation.layers:
+        here = not marked and layer.layer == explanation.binding and layer.code == explanation.reason.code.value
+        marked = marked or here
+        allows, leaves = _span(layer.low_w, layer.high_w), _span(layer.left_low_w, layer.left_high_w)
+        lines.append(f"{'>' if here else ' '} {layer.layer:<16}{allows:>24}{leaves:>24}  {layer.text}")
+    return "\n".join(lines) + "\n"
+
+
+def _span(low_w: float | None, high_w: float | None) -> str:
+    if low_w is None and high_w is None:
+        return "anything"
+    low, high = ("..." if edge is None else f"{edge:.0f}" for edge in (low_w, high_w))
+    return f"{low} W" if low == high else f"{low} to {high} W"

@@ -1,0 +1,179 @@
+"""The journal for people and for files: who commanded what, what was granted, what the meter saw. Formats, never writes.
+
+`v2x journal` prints one line per command (`commands`), or every step (`steps`), as text, CSV or JSON lines.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from gateway.model.journal import Entry, Step
+from gateway.model.moment import rfc3339
+from gateway.store.ports import Store
+
+PAGE = 5000
+
+
+@dataclass(slots=True)
+class CommandLine:
+    """One command's life in a line. Powers in W, + into the vehicle."""
+
+    received: str
+    command: str
+    source: str = ""
+    channel: str = ""
+    evse: str = "site"
+    verb: str = ""
+    requested_w: float | None = None
+    granted_w: float | None = None
+    binding: str = ""
+    first: str = ""
+    reason: str = ""
+    final: str = ""
+    final_reason: str = ""
+    measured_w: float | None = None
+    ended: str = ""
+
+
+async def read(
+    store: Store,
+    *,
+    since: float | None = None,
+    until: float | None = None,
+    evse: str | None = None,
+    command: str | None = None,
+    limit: int | None = None,
+) -> list[Entry]:
+    """Entries, oldest first; without a limit all of them, page by page."""
+    if limit is not None:
+        return await store.entries(since=since, until=until, evse=evse, command=command, limit=limit)
+    found: list[Entry] = []
+    after = 0
+    while True:
+        page = await store.entries(since=since, until=until, evse=evse, command=command, limit=PAGE, after_seq=after)
+        found += page
+        if len(page) < PAGE:
+            return found
+        after = page[-1].seq or 0
+
+
+def commands(entries: Iterable[Entry]) -> list[CommandLine]:
+    """Fold entries into one line per command, in the order they came."""
+    lines: dict[str, CommandLine] = {}
+    for entry in entries:
+        if entry.command is None or (entry.command not in lines and entry.step is not Step.RECEIVED):
+            continue
+        line = lines.setdefault(entry.command, CommandLine(rfc3339(entry.wall), entry.command))
+        _FOLD.get(entry.step, _nothing)(line, entry)
+    return list(lines.values())
+
+
+def as_rows(what: Sequence[CommandLine] | Sequence[Entry]) -> list[dict[str, Any]]:
+    """Flat rows for CSV and JSON lines; an entry's data become one JSON text."""
+    rows = []
+    for one in what:
+        row = asdict(one)
+        if isinstance(one, Entry):
+            row = {
+                "seq": one.seq,
+                "time": rfc3339(one.wall),
+                **{k: row[k] for k in ("step", "cause", "command", "evse", "data")},
+            }
+            row["step"] = one.step.value
+        rows.append(row)
+    return rows
+
+
+def as_json_lines(what: Sequence[CommandLine] | Sequence[Entry]) -> str:
+    """One JSON object a line."""
+    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in as_rows(what))
+
+
+def as_csv(what: Sequence[CommandLine] | Sequence[Entry]) -> str:
+    """With a header; a cell never starts a formula when a spreadsheet opens it."""
+    rows = as_rows(what)
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]) if rows else ["command"], lineterminator="\n")
+    writer.writeheader()
+    for row in rows:
+        writer.writerow({key: _cell(value) for key, value in row.items()})
+    return text.getvalue()
+
+
+def as_text(what: Sequence[CommandLine] | Sequence[Entry]) -> str:
+    """For people."""
+    if not what:
+        return "nothing in the journal matches\n"
+    return "".join(_command_text(one) if isinstance(one, CommandLine) else _entry_text(one) for one in what)
+
+
+def _command_text(line: CommandLine) -> str:
+    who = line.source or line.channel or "?"
+    asked = "" if line.requested_w is None else f" {line.requested_w:.0f} W"
+    granted = "" if line.granted_w is None else f" {line.granted_w:.0f} W ({line.binding})"
+    meter = "" if line.measured_w is None else f", meter {line.measured_w:.0f} W"
+    first = f"{line.first}{granted}" + (f": {line.reason}" if line.first in ("refused", "clamped") else "")
+    final = f" -> {line.final}{meter}" + (f": {line.final_reason}" if line.final not in ("", "achieved") else "")
+    ended = f", ended: {line.ended}" if line.ended else ""
+    return f"{line.received}  {line.evse:<10} {line.verb}{asked} by {who} [{line.command}]  {first}{final if line.final else ''}{ended}\n"
+
+
+def _entry_text(entry: Entry) -> str:
+    where = entry.evse or "site"
+    data = " ".join(f"{key}={_short(value)}" for key, value in entry.data.items())
+    name = f" [{entry.command}]" if entry.command else ""
+    return f"{rfc3339(entry.wall)}  {where:<10} {entry.step.value:<10} {entry.cause}{name}  {data}\n"
+
+
+def _short(value: Any) -> str:
+    text = value["text"] if isinstance(value, dict) and "text" in value else value
+    return str(text)
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, dict):
+        value = json.dumps(value, ensure_ascii=False)
+    if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r"):
+        return "'" + value
+    return value
+
+
+def _nothing(_line: CommandLine, _entry: Entry) -> None:
+    """A step that a summary leaves out."""
+
+
+def _received(line: CommandLine, entry: Entry) -> None:
+    if entry.cause == "duplicate":
+        return
+    line.evse = entry.evse or "site"
+    line.verb = entry.data.get("verb", line.verb)
+    line.channel = entry.data.get("channel", line.channel)
+    line.source = entry.data.get("source") or line.source
+    if "text" in entry.data:  # refused before it was journalled
+        line.first, line.reason = "refused", entry.data["text"]
+
+
+def _bound(line: CommandLine, entry: Entry) -> None:
+    line.binding = entry.cause
+    line.requested_w, line.granted_w = entry.data.get("requested_w"), entry.data.get("effective_w")
+
+
+def _result(line: CommandLine, entry: Entry) -> None:
+    status, reason = entry.data.get("status", ""), entry.data.get("reason") or {}
+    if status in ("accepted", "clamped", "refused"):
+        line.first, line.reason = status, reason.get("text", "")
+    elif reason:
+        line.final, line.final_reason = status, reason.get("text", "")
+        line.measured_w = (entry.data.get("measured") or {}).get("power_w")
+
+
+def _ended(line: CommandLine, entry: Entry) -> None:
+    line.ended = entry.cause
+
+
+_FOLD = {Step.RECEIVED: _received, Step.BOUND: _bound, Step.RESULT: _result, Step.ENDED: _ended}
