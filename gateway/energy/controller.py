@@ -36,6 +36,7 @@ from gateway.model.reason import Code
 from gateway.model.site import Freshness, Grid, InputKind, Load, Pv, Storage, Storm, Switch
 from gateway.negotiation.authority import Bound, Layer
 
+FIRST_PLAN_S = 60.0  # the facility's first messages come before the first plan
 FORMED_W = 50.0  # a load that draws in an open island shows that there is a voltage
 
 
@@ -52,6 +53,7 @@ class SiteController:
         self.gathering = Gathering(settings, self.reserve)
         self.planner = Planner()
         self._planned_at: float | None = None
+        self._began: float | None = None
         self._plan_events: list[Decided] = []
         self._commanded: bool | None = None
         self._own_floors: dict[str, float] = {}
@@ -60,7 +62,14 @@ class SiteController:
 
     def plan_due(self, now: float) -> bool:
         """Whether a new plan should be made."""
-        return self._planned_at is None or now - self._planned_at >= self.settings.plan_every_s
+        if self._began is None:
+            self._began = now
+        since = (
+            self._planned_at
+            if self._planned_at is not None
+            else self._began + FIRST_PLAN_S - self.settings.plan_every_s
+        )
+        return now - since >= self.settings.plan_every_s
 
     def problem(self, view: View) -> Problem | None:
         """The problem to plan, None where it cannot be stated (which is said as an event, once)."""

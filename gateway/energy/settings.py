@@ -82,6 +82,7 @@ class EnergySection(_Table):
     """
 
     enabled: bool = Field(default=True, description="whether this gateway decides about the site's energy")
+    step_s: Annotated[float, Field(ge=0.2, le=10)] = Field(default=1.0, description="between two decisions")
     contract_w: Watts | None = Field(default=None, description="most the average of a demand window may be, in W")
     window_s: Annotated[float, Field(ge=60, le=86_400)] = Field(default=1800.0, description="length of a demand window")
     demand_charge_per_kw: Price = Field(default=0.0, description="price of each kW of the highest window")

@@ -292,6 +292,11 @@ class Island:
             self.forming = None
 
     def _interlocked(self, look: Look) -> bool:
+        if self.interlock.proven is False and self.grid.verdict is Grid.HEALTHY and not self._commanded:
+            text = "The switchgear has gone back to the grid by itself: the grid carries the site."
+            self._go(Phase.RETURNING, look.now, "main_switch_closed", text)
+            self.forming = None
+            return True
         if why := self.interlock.must_end:
             self._go(Phase.OPENING, look.now, "interlock_tripped", f"{self.forming} stops at once: {why}.")
             self.forming = None
