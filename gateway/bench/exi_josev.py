@@ -6,33 +6,37 @@ Reads one JSON object a line from standard input and answers each with one: firs
 classes included.
 """
 
+from __future__ import annotations
+
 import json
 import logging
 import sys
 import time
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any, TextIO
 
 
-def main():
+def main() -> None:
     logging.disable(logging.CRITICAL)
     started = time.perf_counter()
-    from iso15118.shared.exi_codec import EXI
-    from iso15118.shared.exificient_exi_codec import ExificientEXICodec
-    from iso15118.shared.messages.enums import Namespace
-    from iso15118.shared.settings import SettingKey, shared_settings
+    exi = import_module("iso15118.shared.exi_codec").EXI()
+    namespaces = import_module("iso15118.shared.messages.enums").Namespace
+    settings = import_module("iso15118.shared.settings")
+    keys = settings.SettingKey
+    settings.shared_settings.update({keys.MESSAGE_LOG_EXI: False, keys.MESSAGE_LOG_JSON: False})
 
-    shared_settings.update({SettingKey.MESSAGE_LOG_EXI: False, SettingKey.MESSAGE_LOG_JSON: False})
-
-    codec = ExificientEXICodec()
-    EXI().set_exi_codec(codec)
+    codec = import_module("iso15118.shared.exificient_exi_codec").ExificientEXICodec()
+    exi.set_exi_codec(codec)
     out, sys.stdout = sys.stdout, sys.stderr
     java = codec.gateway.java_process.pid if hasattr(codec.gateway, "java_process") else None
     answer(out, {"start_ms": 1000 * (time.perf_counter() - started), "java_pid": java})
-    calls = {}
+    calls: dict[tuple[str, str], Callable[[], Any]] = {}
     for line in sys.stdin:
         said = json.loads(line)
         try:
             if "exi" in said:
-                calls = prepare(EXI(), codec, bytes.fromhex(said["exi"]), getattr(Namespace, said["namespace"]))
+                calls = prepare(exi, codec, bytes.fromhex(said["exi"]), getattr(namespaces, said["namespace"]))
                 answer(out, {"layers": sorted({layer for layer, _ in calls})})
             else:
                 answer(out, {"us": measure(calls[said["layer"], said["what"]], said["calls"])})
@@ -40,12 +44,12 @@ def main():
             answer(out, {"error": repr(error)[:300]})
 
 
-def prepare(exi, codec, data, namespace):
+def prepare(exi: Any, codec: Any, data: bytes, namespace: Any) -> dict[tuple[str, str], Callable[[], Any]]:
     """What can be called with this message; Josev's own classes refuse some valid ones."""
     text = codec.decode(data, namespace)
     if bytes(codec.encode(text, namespace)) != data:
         raise ValueError("EXIficient writes other bytes")
-    calls = {
+    calls: dict[tuple[str, str], Callable[[], Any]] = {
         ("exificient", "encode"): lambda: codec.encode(text, namespace),
         ("exificient", "decode"): lambda: codec.decode(data, namespace),
     }
@@ -59,7 +63,7 @@ def prepare(exi, codec, data, namespace):
     return calls
 
 
-def measure(call, count):
+def measure(call: Callable[[], Any], count: int) -> float:
     """Microseconds per call."""
     started = time.perf_counter()
     for _ in range(count):
@@ -67,7 +71,7 @@ def measure(call, count):
     return 1e6 * (time.perf_counter() - started) / count
 
 
-def answer(out, said):
+def answer(out: TextIO, said: dict[str, Any]) -> None:
     """One line out."""
     out.write(json.dumps(said) + "\n")
     out.flush()

@@ -46,7 +46,7 @@ class ExiError(RemoteProtocolError):
 
 
 class Codec:
-    """Documents of one schema set.
+    """Documents of one schema set. One thread at a time.
 
     `modules` returns the modules with its declarations and is called on first use; `peers` are the ways of peers
     that know some rules differently; the lenient retry tries them in their order, `encode` can be told to follow one.
@@ -117,7 +117,7 @@ class Codec:
             raise ExiError("", 0, "the header is not 0x80 (EXI 1.0 without options)" if data else "is empty")
         if len(data) > LARGEST_STREAM:
             raise ExiError("", 0, f"{len(data)} bytes are more than the {LARGEST_STREAM} read here")
-        s = format(int.from_bytes(data, "big"), f"0{8 * len(data)}b")
+        s = bin(int.from_bytes(data, "big"))[2:]  # the header's first bit is set, so no leading zero is lost
         try:
             return self._decode(None, s, data)
         except ExiError as strict:
