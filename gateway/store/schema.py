@@ -59,7 +59,8 @@ def _check_ours(connection: Connection, before: str | None) -> None:
     known = {script.revision for script in ScriptDirectory.from_config(_alembic()).walk_revisions()}
     if before is not None and before not in known:
         raise StoreError(f"the database has version {before}, which is newer than this gateway; update the gateway")
-    if before is None and (tables := inspect(connection).get_table_names()):
+    tables = set(inspect(connection).get_table_names()) - {"alembic_version"}
+    if before is None and tables:
         raise StoreError(
             f"the database holds tables of something else ({', '.join(sorted(tables)[:5])}); name another one"
         )

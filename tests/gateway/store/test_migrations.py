@@ -1,0 +1,118 @@
+"""Databases of older versions become today's, and nothing in them is lost. Old ones are kept in `tests/data/store`."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import create_engine, text
+
+from emulators.clock import run_virtual
+from gateway.store import schema
+from gateway.store.ports import StoreError
+from gateway.store.sql import SqlStore
+from gateway.store.tables import METADATA
+from tests.gateway.core.house import house
+from tests.gateway.store.postgres import postgres
+
+OLD = sorted((Path(__file__).parents[2] / "data" / "store").glob("*.sql"))
+
+
+def restored(dump: Path, folder: Path) -> Path:
+    path = folder / "old.db"
+    connection = sqlite3.connect(path)
+    connection.executescript(dump.read_text())
+    connection.close()
+    return path
+
+
+def test_there_is_an_old_database_for_every_version_but_the_newest() -> None:
+    script = schema.ScriptDirectory.from_config(schema._alembic())
+    versions = {one.revision for one in script.walk_revisions()} - {schema.newest()}
+    assert {path.stem for path in OLD} == versions
+
+
+@pytest.mark.parametrize("dump", OLD, ids=lambda path: path.stem)
+def test_an_old_database_is_refused_with_what_to_do_then_migrated_and_used(dump: Path, tmp_path: Path) -> None:
+    path = restored(dump, tmp_path)
+    url = f"sqlite:///{path}"
+
+    async def migrate() -> None:
+        with pytest.raises(StoreError, match="run `v2x migrate -c FILE` first"):
+            await SqlStore(url, "gw1").open()
+        store = SqlStore(url, "gw1")
+        assert await store.migrate() == (dump.stem, schema.newest())
+        await store.close()
+
+    async def life() -> None:
+        async with house("CP1-1", store=SqlStore(url, "gw1")) as home:
+            final = home.heard.final("old-1")
+            assert (final.status, final.reason.code) == ("failed", "gateway_restarted")
+            state = home.core.state("CP1-1")
+            assert state is not None
+            assert state.floors.reserve_pct == 40
+            assert [entry.step.value for entry in await home.core.entries(command="old-1")][:3] == [
+                "received",
+                "validated",
+                "journalled",
+            ]
+
+    asyncio.run(migrate())
+    run_virtual(life())
+
+
+@pytest.mark.parametrize("kind", ["sqlite", pytest.param("postgres", marks=pytest.mark.peer)])
+def test_migrations_and_tables_are_the_same(kind: str, tmp_path: Path) -> None:
+    if kind == "sqlite":
+        engine = create_engine(f"sqlite:///{tmp_path / 'new.db'}")
+        with engine.begin() as connection:
+            schema.check(connection)
+            assert compare_metadata(MigrationContext.configure(connection), METADATA) == []
+        engine.dispose()
+        return
+
+    async def scene(url: str) -> None:
+        store = SqlStore(url)
+        await store.open()
+        async with store._open_engine().begin() as connection:
+            found = await connection.run_sync(lambda one: compare_metadata(MigrationContext.configure(one), METADATA))
+            assert found == []
+        await store.close()
+
+    with postgres(tmp_path) as cluster:
+        asyncio.run(scene(cluster.database()))
+
+
+def test_a_newer_database_is_left_alone(tmp_path: Path) -> None:
+    engine = create_engine(f"sqlite:///{tmp_path / 'v2x.db'}")
+    with engine.begin() as connection:
+        schema.check(connection)
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    engine.dispose()
+
+    async def scene() -> None:
+        with pytest.raises(StoreError, match="newer than this gateway"):
+            await SqlStore(f"sqlite:///{tmp_path / 'v2x.db'}").open()
+        store = SqlStore(f"sqlite:///{tmp_path / 'v2x.db'}")
+        with pytest.raises(StoreError, match="newer than this gateway"):
+            await store.migrate()
+        await store.close()
+
+    asyncio.run(scene())
+
+
+def test_the_way_back(tmp_path: Path) -> None:
+    from alembic import command
+
+    engine = create_engine(f"sqlite:///{tmp_path / 'v2x.db'}")
+    with engine.begin() as connection:
+        schema.check(connection)
+        command.downgrade(schema._alembic(connection), "base")
+        assert schema.present(connection) is None
+        schema.check(connection)
+        assert schema.present(connection) == schema.newest()
+    engine.dispose()
