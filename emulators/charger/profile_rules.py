@@ -156,7 +156,7 @@ def _schedule(offer: Offer) -> Iterator[tuple[str, str]]:
         if schedule["chargingRateUnit"] not in can.rate_units:
             yield "UnsupportedRateUnit", "K01.FR.26"
         starts = [period["startPeriod"] for period in schedule["chargingSchedulePeriod"]]
-        if starts[0] != 0:
+        if not starts or starts[0] != 0:
             yield "InvalidSchedule", "K01.FR.31"
         if starts != sorted(set(starts)):
             yield "InvalidSchedule", "K01.FR.35"

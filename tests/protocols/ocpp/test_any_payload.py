@@ -1,0 +1,85 @@
+"""Any valid payload, to both ends, in every version: a valid answer, never an InternalError, never silence."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from emulators.charger.build import build, car_outlet
+from emulators.charger.station import StationConfig
+from emulators.clock import VirtualClock, run_virtual
+from gateway.csms.server import HANDLERS
+from protocols.ocpp import schema
+from protocols.ocpp.schema import Part, Version
+from protocols.ports import TextWire
+from tests.emulators.station.rig import Rig
+from tests.gateway.csms.raw import Raw
+from tests.protocols.ocpp.payloads import payloads
+
+
+async def nowhere(_: Version) -> TextWire:
+    raise ConnectionError
+
+
+def asked_of_station(version: Version) -> list[str]:
+    station = build(StationConfig(version=version), [car_outlet()], VirtualClock(), nowhere)
+    return sorted(station.dialect.handlers())
+
+
+TO_CSMS = [(version, action) for version in Version for action in sorted(HANDLERS[version])]
+TO_STATION = [(version, action) for version in Version for action in asked_of_station(version)]
+
+
+@pytest.mark.parametrize("version", list(Version))
+@settings(max_examples=40)
+@given(data=st.data())
+def test_what_is_drawn_is_valid(version: Version, data: st.DataObject) -> None:
+    action = data.draw(st.sampled_from(sorted(schema.actions(version))))
+    part = data.draw(st.sampled_from([Part.REQUEST, Part.RESPONSE]))
+    assert schema.violation(version, action, part, data.draw(payloads(version, action, part))) is None
+
+
+@pytest.mark.parametrize(("version", "action"), TO_CSMS, ids=lambda value: str(value))
+@settings(max_examples=6, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@given(data=st.data())
+def test_the_csms_answers_any_payload(version: Version, action: str, data: st.DataObject) -> None:
+    drawn = [data.draw(payloads(version, action)) for _ in range(3)]
+
+    async def main() -> None:
+        async with Raw(version) as raw:
+            await raw.boot()
+            for payload in drawn:
+                answer = await raw.call(action, payload)
+                assert answer[0] == 3, (payload, answer)
+                assert schema.violation(version, action, Part.RESPONSE, answer[2]) is None
+            await asyncio.sleep(1)
+            await raw.boot()
+            assert (await raw.call("Heartbeat", {}))[0] == 3
+            assert not [b for b in raw.csms.context.breaches if b.ours]
+
+    run_virtual(main())
+
+
+@pytest.mark.parametrize(("version", "action"), TO_STATION, ids=lambda value: str(value))
+@settings(max_examples=5, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@given(data=st.data())
+def test_the_station_answers_any_payload(version: Version, action: str, data: st.DataObject) -> None:
+    drawn = [data.draw(payloads(version, action)) for _ in range(3)]
+
+    async def main() -> None:
+        async with Rig(version) as rig:
+            await rig.charging()
+            for payload in drawn:
+                reply: Any = await rig.known.call(action, payload)
+                assert getattr(reply, "violation", reply) is None, (payload, reply)
+                await rig.sleep(3)
+                await rig.until(lambda: rig.known.connected and rig.station.online)
+            errors = [e for e in rig.errors() if e[2] == "InternalError"]
+            assert errors == [], json.dumps(errors)
+
+    run_virtual(main())
