@@ -130,3 +130,10 @@ def test_messages_are_values(data: st.DataObject) -> None:
     assert pickle.loads(pickle.dumps(read)) == copy.deepcopy(message) == message
     assert repr(read) == repr(message)
     assert declaration(cls).name == cls.__name__
+
+
+def test_prepared_messages_compile_nothing_more() -> None:
+    codec = Codec("prepared", lambda: ISO20_DC.schema.modules)
+    codec.prepare(*roots(codec))
+    decoder, encoder = codec._decoder(None, False), codec._encoder(None)
+    assert not any(getattr(found, "is_stub", False) for found in (decoder.scope | encoder.scope).values())
