@@ -249,6 +249,7 @@ def csms_settings(config: Config) -> CsmsSettings:
         tls_cert=ocpp.tls_cert,
         tls_key=ocpp.tls_key,
         tls_ca=ocpp.tls_ca,
+        ca_key=ocpp.ca_key,
         heartbeat_s=ocpp.heartbeat_s,
         fallback_limit_w=ocpp.fallback_limit_w,
         vendor_profiles=ocpp.vendor_profiles,

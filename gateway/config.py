@@ -122,6 +122,7 @@ class OcppSection(Section):
     tls_cert: Path | None = Field(default=None, description="certificate of this server (PEM), profiles 2 and 3")
     tls_key: Path | None = Field(default=None, description="its key (PEM)")
     tls_ca: Path | None = Field(default=None, description="whose station certificates are believed, profile 3")
+    ca_key: Path | None = Field(default=None, description="key of tls_ca: stations may have certificates signed here")
     heartbeat_s: Annotated[int, Field(ge=1, le=86_400)] = Field(default=300, description="what stations are told")
     fallback_limit_w: Watts = Field(
         default=0, description="what a station may charge when no profile is left, in W; 0 is the safe choice"

@@ -34,6 +34,7 @@ GAPS = (
         "ISO 15118 Plug & Charge over OCPP (M01-M06, C07), `Get15118EVCertificate`",
         "NotSupported; contract certificates are answered NoCertificateAvailable, no OCSP responder is asked",
     ),
+    ("certificates of an SECC (A02, A03 with a V2G type)", "`SignCertificate` for them is answered Rejected"),
     ("tariffs and cost (block I), web payment, settlement, VAT numbers", "NotSupported"),
     ("battery swap (block S)", "NotSupported"),
     ("periodic event streams (N11-N15)", "`OpenPeriodicEventStream` is NotSupported; a SEND is validated, not used"),

@@ -1,14 +1,115 @@
-"""Certificates of stations: what a station asks us to sign (A02, A03; 1.6 security whitepaper).
+"""Certificates of stations, signed by the site's own authority (2.x A02, A03; 1.6 security whitepaper).
 
-A site that has no authority for its stations signs nothing, and says so.
+A station sends a request for its certificate; what is signed goes back as CertificateSigned, the leaf first. A site
+that has no authority signs nothing, and says so. V2G certificates (of an SECC) come from a V2G authority and are not
+signed here.
 """
 
 from __future__ import annotations
 
+import datetime as dt
+import functools
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
 from gateway.csms.station import Station
 from protocols.ocpp.schema import Payload
 
+log = logging.getLogger("v2x.csms")
+
+VALID_FOR = dt.timedelta(days=397)
+BACKDATED = dt.timedelta(minutes=5)  # for stations whose clocks are behind
+RSA_BITS, EC_BITS = 2048, 224  # A00.FR.504, A00.FR.505
+OTHERS = frozenset({"V2GCertificate", "V2G20Certificate"})
+
+
+class NotSigned(ValueError):
+    """Why a request is not signed."""
+
+
+@dataclass(frozen=True)
+class Authority:
+    """Who signs."""
+
+    certificate: x509.Certificate
+    key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
+
+    def sign(self, request: str, station: str, wall: float) -> str:
+        """The chain for a PEM request, leaf first. NotSigned says what is wrong with it."""
+        asked = _checked(request, station)
+        now = dt.datetime.fromtimestamp(wall, dt.UTC)
+        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, station)])
+        usage = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH])
+        leaf = (
+            x509.CertificateBuilder()
+            .subject_name(name)
+            .issuer_name(self.certificate.subject)
+            .public_key(asked.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - BACKDATED)
+            .not_valid_after(now + VALID_FOR)
+            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+            .add_extension(usage, critical=False)
+            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key()), critical=False)
+            .sign(self.key, hashes.SHA256())
+        )
+        return "".join(c.public_bytes(serialization.Encoding.PEM).decode() for c in (leaf, self.certificate))
+
+
+def _checked(request: str, station: str) -> x509.CertificateSigningRequest:
+    try:
+        asked = x509.load_pem_x509_csr(request.encode())
+    except ValueError as error:
+        raise NotSigned(f"not a certificate signing request: {error}") from None
+    if not asked.is_signature_valid:
+        raise NotSigned("the request's own signature is wrong")
+    names = [str(one.value) for one in asked.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
+    if names != [station]:
+        raise NotSigned(f"its common name is {', '.join(names) or 'absent'}, not the station's id")
+    key = asked.public_key()
+    strong = (isinstance(key, rsa.RSAPublicKey) and key.key_size >= RSA_BITS) or (
+        isinstance(key, ec.EllipticCurvePublicKey) and key.key_size >= EC_BITS
+    )
+    if not strong:
+        raise NotSigned("its key is neither RSA of 2048 bits nor elliptic of 224")
+    return asked
+
+
+@functools.cache
+def authority(certificate: Path, key: Path) -> Authority:
+    """Read an authority's files once. ValueError or OSError where they are none."""
+    private = serialization.load_pem_private_key(key.read_bytes(), None)
+    if not isinstance(private, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey):
+        raise ValueError(f"{key} holds neither an RSA nor an elliptic-curve key")
+    return Authority(x509.load_pem_x509_certificate(certificate.read_bytes()), private)
+
 
 def sign_certificate(station: Station, payload: Payload) -> Payload:
-    """We hold no authority to sign with; the station keeps the certificate it has."""
-    return {"status": "Rejected"}
+    """Accepted, and the certificate follows; or Rejected, and the log says why."""
+    settings = station.context.settings
+    if settings.tls_ca is None or settings.ca_key is None or payload.get("certificateType") in OTHERS:
+        return {"status": "Rejected"}
+    try:
+        signer = authority(settings.tls_ca, settings.ca_key)
+        chain = signer.sign(payload["csr"], station.id, station.context.clock.wall())
+    except (NotSigned, ValueError, OSError) as error:
+        log.warning("%s: its certificate is not signed: %s", station.id, error)
+        return {"status": "Rejected"}
+    body: Payload = {"certificateChain": chain}
+    for name in ("certificateType", "requestId"):  # 2.x only; 1.6 has neither
+        if name in payload:
+            body[name] = payload[name]
+    station.later(_send(station, body))
+    return {"status": "Accepted"}
+
+
+async def _send(station: Station, body: Payload) -> None:
+    answer = await station.ask("CertificateSigned", body)
+    if answer is None or answer["status"] != "Accepted":
+        log.warning("%s did not take its new certificate: %s", station.id, answer)

@@ -53,6 +53,7 @@ class CsmsSettings:
     tls_cert: Path | None = None
     tls_key: Path | None = None
     tls_ca: Path | None = None  # whose stations are believed (profile 3)
+    ca_key: Path | None = None  # of `tls_ca`: stations may then have their certificates signed here
     v2x_allowed: bool = True  # vehicles may ask for any energy transfer unless their token says which (2.1 Q01)
     heartbeat_s: int = 300
     pending_retry_s: int = 30

@@ -1,0 +1,68 @@
+"""Station certificates: asked for over OCPP, signed by the site's authority, handed back; and what is not signed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.x509.oid import NameOID
+
+from emulators.clock import run_virtual
+from gateway.csms.certificates import NotSigned, authority
+from protocols.ocpp.schema import Version
+from tests.gateway.csms.raw import Raw
+from tests.gateway.csms.test_security import Authority
+
+
+def request(name: str, key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey) -> str:
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    asked = x509.CertificateSigningRequestBuilder().subject_name(subject).sign(key, hashes.SHA256())
+    return asked.public_bytes(serialization.Encoding.PEM).decode()
+
+
+def files(folder: Path) -> tuple[Path, Path]:
+    ca = Authority(folder)
+    key = folder / "ca.key"
+    plain = serialization.NoEncryption()
+    key.write_bytes(ca.key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain))
+    return ca.file, key
+
+
+@pytest.mark.parametrize("version", list(Version))
+def test_a_station_gets_the_certificate_it_asks_for(version: Version, tmp_path: Path) -> None:
+    certificate, key = files(tmp_path)
+
+    async def main() -> None:
+        async with Raw(version, tls_ca=certificate, ca_key=key) as raw:
+            await raw.boot()
+            own = ec.generate_private_key(ec.SECP256R1())
+            assert await raw.ok("SignCertificate", {"csr": request("CP1", own)}) == {"status": "Accepted"}
+            sent = await raw.next_call("CertificateSigned", {"status": "Accepted"})
+            leaf, signer = x509.load_pem_x509_certificates(sent["certificateChain"].encode())
+            leaf.verify_directly_issued_by(signer)
+            assert leaf.public_key() == own.public_key()
+            assert leaf.subject.rfc4514_string() == "CN=CP1"
+            for bad in ("nonsense", request("CP2", own)):
+                assert await raw.ok("SignCertificate", {"csr": bad}) == {"status": "Rejected"}
+
+    run_virtual(main())
+
+
+def test_without_an_authority_nothing_is_signed() -> None:
+    async def main() -> None:
+        async with Raw() as raw:
+            await raw.boot()
+            own = ec.generate_private_key(ec.SECP256R1())
+            assert await raw.ok("SignCertificate", {"csr": request("CP1", own)}) == {"status": "Rejected"}
+
+    run_virtual(main())
+
+
+def test_a_weak_key_is_not_signed(tmp_path: Path) -> None:
+    signer = authority(*files(tmp_path))
+    weak = rsa.generate_private_key(65537, 1024)
+    with pytest.raises(NotSigned, match="RSA of 2048"):
+        signer.sign(request("CP1", weak), "CP1", 1.8e9)
