@@ -34,6 +34,7 @@ from protocols.iso15118.iso20.secc_session import Evse, Fault, SeccSettings, Ver
 from protocols.iso15118.iso20.services import ControlMode, ServiceId, offer
 from protocols.iso15118.iso20.setpoint import EnergyRequests, decide
 from protocols.iso15118.iso20.types import EVSENotification
+from protocols.iso15118.pki import common_name
 from protocols.ports import Clock, Wire
 
 NOTICE_S = 10  # s that a car gets to follow a notification
@@ -313,6 +314,7 @@ class EvseSecc:
             epoch=self._clock.wall() - now,
             paused=self._paused,
             vehicle_certificate=certificate,
+            vehicle_name=None if certificate is None else common_name(certificate),
             tls=getattr(wire, "tls_version", None) == "TLSv1.3",
             evse=Evse(wish_w=self._wish_w, authorization=Verdict.YES if self._free_vend else Verdict.WAITING),
         )
@@ -379,7 +381,8 @@ class EvseSecc:
             self._observe(AuthorizationWanted(event.evccid))
 
     def _agreed(self, event: events.LimitsStated) -> None:
-        """What the car will ask for next is known already: the schedules, and with no test to wait for the insulation."""
+        """What the car will ask for next is known already: the schedules, and with no test to wait for the
+        insulation."""
         engine = self.engine
         assert engine is not None
         if engine.evse.schedules is None:

@@ -86,6 +86,8 @@ async def run(
     settings = charger.stage_settings(
         station.stage, evse_id=evse_id, services=wanted, controls=controls, loop_timeout=loop_timeout_s, trace=trace
     )
+    if version is tls.TlsVersion.TLS_1_3 and tls.TlsProfile(tls_profile) is tls.TlsProfile.STRICT:
+        settings = replace(settings, tls_required=True, identity_required=True)
     station.build(settings, power_w, cable_check_s)
     rehearse(wanted, controls)
     try:

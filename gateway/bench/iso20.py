@@ -1,11 +1,10 @@
 """`v2x bench iso20`: our car and charger, then Josev's, each as two programs on one link, in one run.
 
-In memory: a DC_BPT session of 1,000 loops between our two engines, every byte encoded and decoded. On the link (a veth
-pair in a network namespace of its own): from the first SDP request to the first charge loop response, the round trip of a
-loop, CPU time and memory of both programs with all their children. CPU of a loop is the difference between a long and a
-short session over the loops between them. Where namespaces aren't allowed only the first part runs. The pairs are
-measured by `iso20_pairs.py`.
-"""
+In memory: a DC_BPT session of 1,000 loops between our two engines, every byte encoded and decoded. On the link (a
+veth pair in a network namespace of its own): from the first SDP request to the first charge loop response, the round
+trip of a loop, CPU time and memory of both programs with all their children. CPU of a loop is the difference between
+a long and a short session over the loops between them. Where namespaces aren't allowed only the first part runs. The
+pairs are measured by `iso20_pairs.py`."""
 
 from __future__ import annotations
 

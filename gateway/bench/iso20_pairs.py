@@ -1,7 +1,7 @@
 """Runs inside the benchmark's network namespace: our pair of programs and Josev's, watched from outside.
 
-Prints a JSON object after each pair, the last one with all. CPU and memory are those of a program and all its descendants (Josev's codec is a Java process).
-"""
+Prints a JSON object after each pair, the last one with all. CPU and memory are those of a program and all its
+descendants (Josev's codec is a Java process)."""
 
 from __future__ import annotations
 

@@ -314,7 +314,7 @@ async def discover(
     interface: str, clock: Clock, security: Security, *, required: bool = False, tries: int | None = None
 ) -> SdpResponse | None:
     """Ask for the SECC on this link; None when nobody answers. The address comes back with its scope id."""
-    index = socket.if_nametoindex(interface)
+    index = _index(interface)
     sock = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
     sock.setblocking(False)
     sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_IF, IPV6_INTERFACE.pack(index))
@@ -359,7 +359,7 @@ class SdpResponder:
         self.answered = 0
 
     async def start(self) -> None:
-        index = socket.if_nametoindex(self._interface)
+        index = _index(self._interface)
         sock = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
         sock.setblocking(False)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -395,7 +395,7 @@ class SdpResponder:
 
 def link_local_address(interface: str) -> str:
     """The link-local IPv6 address of a network interface, without its scope. OSError if it has none."""
-    index = socket.if_nametoindex(interface)
+    index = _index(interface)
     probe = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
     try:
         probe.connect((MULTICAST_GROUP, PORT, 0, index))
@@ -405,3 +405,10 @@ def link_local_address(interface: str) -> str:
     if not ipaddress.IPv6Address(address).is_link_local:
         raise OSError(f"{interface} has no link-local IPv6 address")
     return address
+
+
+def _index(interface: str) -> int:
+    try:
+        return socket.if_nametoindex(interface)
+    except OSError:
+        raise OSError(f"there is no network interface {interface!r}") from None

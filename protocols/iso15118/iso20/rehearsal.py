@@ -1,8 +1,7 @@
 """A session between our own two engines in memory: compiles the codecs before a car waits for them, and measures.
 
-Codecs are compiled piece by piece when first used, which costs a first session some tens of milliseconds; a program calls
-`rehearse` while it starts. No I/O, no clock.
-"""
+Codecs are compiled piece by piece when first used, which costs a first session some tens of milliseconds; a program
+calls `rehearse` while it starts. No I/O, no clock."""
 
 from __future__ import annotations
 
@@ -26,9 +25,7 @@ LIMITS = Limits(
     max_voltage_v=420,
     min_voltage_v=200,
 )
-NEEDS = EnergyRequests(
-    target_wh=0, maximum_wh=10_000, minimum_wh=-30_000, maximum_v2x_wh=8_000, minimum_v2x_wh=-25_000
-)
+NEEDS = EnergyRequests(target_wh=0, maximum_wh=10_000, minimum_wh=-30_000, maximum_v2x_wh=8_000, minimum_v2x_wh=-25_000)
 
 
 def rehearse(services: Iterable[ServiceId], controls: Iterable[ControlMode] = (ControlMode.DYNAMIC,)) -> None:

@@ -85,7 +85,7 @@ class Secc:
     """One connection's SECC.
 
     `epoch` is the Unix time (UTC) at engine time 0. `paused` holds what earlier sessions left behind, by session id.
-    `vehicle_certificate` (DER) and `tls` describe the connection. `draw` gives random bytes.
+    `vehicle_certificate` (DER), the common name in it and `tls` describe the connection. `draw` gives random bytes.
     """
 
     def __init__(
@@ -96,6 +96,7 @@ class Secc:
         epoch: float = 0.0,
         paused: Mapping[bytes, Paused] | None = None,
         vehicle_certificate: bytes | None = None,
+        vehicle_name: str | None = None,
         tls: bool = False,
         draw: Callable[[int], bytes] = secrets.token_bytes,
         evse: Evse | None = None,
@@ -108,6 +109,7 @@ class Secc:
         self._epoch = epoch
         self._paused: Mapping[bytes, Paused] = paused or {}
         self._certificate = vehicle_certificate
+        self._vehicle_name = vehicle_name
         self._tls = tls
         self._draw = draw
         self._framer = Framer()
@@ -244,6 +246,7 @@ class Secc:
                 draw=self._draw,
                 paused=self._paused,
                 vehicle_certificate=self._certificate,
+                vehicle_name=self._vehicle_name,
                 stream=payload_type in messages.STREAMS,
             )
             answer = _ANSWERS[name](request, self.session, desk)

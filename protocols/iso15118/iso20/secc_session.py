@@ -62,6 +62,7 @@ class SeccSettings:
     free_service: bool = True
     cycling: bool = False  # charging is trade only: it ends at the upper edge of the V2X window
     tls_required: bool = False  # V2G20-2356: no -20 on plain TCP
+    identity_required: bool = False  # the EVCCID must be the common name of the vehicle certificate
     sequence_timeout: float = timers.SEQUENCE
     loop_timeout: float = timers.SEQUENCE_LOOP
     setup_timeout: float = timers.COMMUNICATION_SETUP_SECC
@@ -144,6 +145,7 @@ class Desk:
     draw: Callable[[int], bytes]
     paused: Mapping[bytes, Paused] = field(default_factory=dict)
     vehicle_certificate: bytes | None = None
+    vehicle_name: str | None = None  # the common name in it
     stream: bool = False  # the request came beside the charge loop
 
     def limits(self, session: Session) -> Limits:

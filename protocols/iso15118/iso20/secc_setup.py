@@ -49,6 +49,8 @@ def session_binding(session_id: bytes, vehicle_certificate: bytes | None) -> byt
 
 
 def answer_session_setup(request: SessionSetupReq, session: Session, desk: Desk) -> Answer:
+    if desk.settings.identity_required and desk.vehicle_name != request.EVCCID:
+        raise Refusal(ResponseCode.FAILED, f"the vehicle certificate is not that of {request.EVCCID}")
     asked_for = request.Header.SessionID
     kept = desk.paused.get(asked_for) if asked_for != NO_SESSION else None
     binding = session_binding(asked_for, desk.vehicle_certificate)

@@ -55,7 +55,6 @@ _BEFORE_POWER: dict[State, dict[str, frozenset[State]]] = {
     S.AUTHORIZATION_SETUP: {"AuthorizationSetupReq": _to(S.AUTHORIZATION), **_STOP},
     S.AUTHORIZATION: {
         "AuthorizationReq": _to(S.AUTHORIZATION, S.SERVICE_DISCOVERY),
-        "CertificateInstallationReq": _to(S.AUTHORIZATION),
         **_STOP,
     },
     S.SERVICE_DISCOVERY: {"ServiceDiscoveryReq": _to(S.SERVICE_DETAIL), **_STOP},

@@ -48,7 +48,7 @@ def header(session: Pair) -> MessageHeader:
     return messages.header(session.secc.session.session_id, EPOCH + session.now)
 
 
-# -------------------------------------------------------------------------------------------------- refusals of requests
+# ------------------------------------------------------------------------------------------------- refusals of requests
 
 
 @pytest.mark.parametrize("step", [Step.AUTHORIZATION, Step.SERVICE_DISCOVERY, Step.CHARGE_PARAMETERS, Step.CHARGE_LOOP])
@@ -411,6 +411,13 @@ def test_no_iso20_without_tls_where_that_is_required() -> None:
     session.run(until=loops(1))
 
 
+@pytest.mark.parametrize(("name", "ok"), [("WMIV1234567890ABCDEX", True), ("SOMEBODYELSE", False), (None, False)])
+def test_the_vehicle_certificate_must_be_the_cars_where_that_is_required(name: str | None, ok: bool) -> None:
+    session = pair(secc={"identity_required": True}, secc_arguments={"vehicle_name": name})
+    session.run(until=loops(1))
+    assert bool(session.ev.session.loops) is ok
+
+
 def test_a_minor_deviation_is_agreed_to() -> None:
     secc = Secc(secc_settings(), 0.0)
     offer = app_protocol.request([app_protocol.Protocol(app_protocol.NAMESPACE_DC, 1, 3)])
@@ -428,7 +435,7 @@ def test_the_cars_priority_decides() -> None:
         assert session.seen(events.ProtocolAgreed)[0].namespace == namespace
 
 
-# ---------------------------------------------------------------------------------------------------------------- timers
+# --------------------------------------------------------------------------------------------------------------- timers
 
 
 def deaf(_: bytes) -> bytes:
@@ -536,7 +543,7 @@ def test_the_charger_closes_if_the_car_does_not() -> None:
     assert session.secc.ended
 
 
-# -------------------------------------------------------------------------------------------------------------- bad bytes
+# ------------------------------------------------------------------------------------------------------------ bad bytes
 
 
 @pytest.mark.parametrize("payload", [b"", b"\x80", b"\xff" * 40, b"\x80\x04" + b"\x00" * 3])

@@ -1,0 +1,11 @@
+"""The document of the states is what the tables say."""
+
+from __future__ import annotations
+
+from protocols.iso15118.iso20.drawing import document
+from tests.peers import ROOT
+
+
+def test_the_document_is_drawn_from_the_tables() -> None:
+    kept = (ROOT / "docs" / "iso15118-states.md").read_text()
+    assert kept == document(), "run `python -m protocols.iso15118.iso20.drawing > docs/iso15118-states.md`"
