@@ -123,6 +123,11 @@ class OcppSection(Section):
     tls_key: Path | None = Field(default=None, description="its key (PEM)")
     tls_ca: Path | None = Field(default=None, description="whose station certificates are believed, profile 3")
     ca_key: Path | None = Field(default=None, description="key of tls_ca: stations may have certificates signed here")
+    v2x_allowed: bool = Field(
+        default=True, description="vehicles may ask for any energy transfer unless their token says which"
+    )
+    inventory: bool = Field(default=True, description="ask a station for its device model after it has booted")
+    compression: bool = Field(default=False, description="offer deflate; it costs 40 kB a station and half the rate")
     heartbeat_s: Annotated[int, Field(ge=1, le=86_400)] = Field(default=300, description="what stations are told")
     fallback_limit_w: Watts = Field(
         default=0, description="what a station may charge when no profile is left, in W; 0 is the safe choice"
