@@ -1,0 +1,134 @@
+"""The configuration: what is right is read, what is wrong is said in a sentence that names the key."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from gateway.app import broker_link, core_settings, csms_settings, mqtt_settings
+from gateway.config import Config, ConfigError, from_table, load
+from gateway.config_reference import HEAD, as_markdown
+from gateway.model.reason import Code
+from gateway.negotiation.authority import Layer
+from tests.peers import ROOT
+
+EXAMPLE = re.search(r"```toml\n(.*?)```", HEAD, re.DOTALL)
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "gateway.toml"
+    path.write_text(text)
+    return path
+
+
+def test_the_example_of_the_documentation_is_read(tmp_path: Path) -> None:
+    assert EXAMPLE is not None
+    config = load(write(tmp_path, EXAMPLE.group(1)))
+    assert config.site.export_limit_w == 0
+    assert config.stations[0].password_file == tmp_path / "secrets" / "cp1"
+    assert config.store.url == f"sqlite:///{tmp_path}/v2x.db"
+    (tmp_path / "secrets").mkdir()
+    (tmp_path / "secrets" / "cp1").write_text("a-long-enough-password\n")
+    assert csms_settings(config).stations[0].password_hash is not None
+    assert core_settings(config).stations == ("CP1",)
+    assert broker_link(config).client_id == "v2x-shelter-1-gw1"
+    assert mqtt_settings(config).topics.root == "v2x/1/shelter-1"
+
+
+def test_the_page_is_what_the_settings_say() -> None:
+    assert (ROOT / "docs" / "configuration.md").read_text() == as_markdown(), "run python -m gateway.config_reference"
+    for section in Config.model_fields:
+        assert f"[{section}" in as_markdown()
+
+
+def test_every_layer_and_code_is_in_the_documentation() -> None:
+    authority, mqtt = (ROOT / "docs" / name for name in ("authority.md", "mqtt.md"))
+    assert [layer for layer in Layer if f"| `{layer.value}` |" not in authority.read_text()] == []
+    assert [code for code in Code if f"`{code.value}`" not in mqtt.read_text()] == []
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("[site", "is not TOML"),
+        (
+            "[site]\nimport_limit = 3",
+            "site.import_limit: is not a key of the gateway; known here are id, import_limit_w",
+        ),
+        ("[mqqt]\nurl = 1", "mqqt: is not a key of the gateway; known here are site, mqtt, ocpp"),
+        ('[site]\nid = "a/b"', "site.id: "),
+        ("[site]\nmin_soc_pct = 130", "site.min_soc_pct: Input should be less than or equal to 100"),
+        ("[site]\nimport_limit_w = nan", "site.import_limit_w: "),
+        ('[mqtt]\nurl = "http://x"', "mqtt.url: must be mqtt://host"),
+        ('[mqtt]\nurl = "mqtt://x:port"', "mqtt.url: "),
+        ('[mqtt]\ncert = "c"', "mqtt: cert and key belong together"),
+        ('[mqtt]\nca = "c"', "mqtt: ca, cert and key need a url with mqtts://"),
+        ('[ocpp]\nlisten = "9000"', "ocpp.listen: '9000' is not address:port"),
+        ("[ocpp]\nsecurity_profile = 2", "ocpp: security profiles 2 and 3 need tls_cert and tls_key"),
+        ('[admin]\nlisten = "0.0.0.0:80"', "admin: listening on 0.0.0.0 needs a token_file"),
+        ('[store]\nurl = "mysql://x"', "store.url: must be sqlite:///file"),
+        ('[[stations]]\nid = "a"\n[[stations]]\nid = "a"', "stations: a is listed twice"),
+        ("[[stations]]\n", "stations.0.id: is missing"),
+        ('[[stations]]\nid = "a:b"', "stations.0.id: "),
+        ("[[users]]\nname = 'x'\nread = 'some'", "users.0.read"),
+        ("[site.stale_after_s]\nwind = 3", "site.stale_after_s"),
+    ],
+)
+def test_what_is_wrong_is_said_with_the_key(text: str, says: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as error:
+        load(write(tmp_path, text))
+    assert says in str(error.value)
+    assert str(tmp_path) in str(error.value)
+
+
+def test_the_environment_overrides_and_is_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write(tmp_path, "[mqtt]\ngateway_id = 'a'\n")
+    monkeypatch.setenv("V2X_MQTT__GATEWAY_ID", "b")
+    monkeypatch.setenv("V2X_SITE__IMPORT_LIMIT_W", "4200")
+    monkeypatch.setenv("V2X_STATIONS", '[{"id": "CP7"}]')
+    config = load(path)
+    assert (config.mqtt.gateway_id, config.site.import_limit_w, config.stations[0].id) == ("b", 4200, "CP7")
+    monkeypatch.setenv("V2X_MQQT__URL", "x")
+    with pytest.raises(ConfigError, match="V2X_MQQT__URL: there is no section mqqt"):
+        load(path)
+    monkeypatch.delenv("V2X_MQQT__URL")
+    monkeypatch.setenv("V2X_STATIONS", "[{")
+    with pytest.raises(ConfigError, match="environment"):
+        load(path)
+
+
+def test_a_file_that_is_not_there_and_secrets_that_are_not(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="does not exist; name the configuration with -c FILE"):
+        load(tmp_path / "none.toml")
+    with pytest.raises(ConfigError, match="cannot be read"):
+        load(tmp_path)
+    (tmp_path / "bytes.toml").write_bytes(b"\xff\xfe")
+    with pytest.raises(ConfigError, match="cannot be read"):
+        load(tmp_path / "bytes.toml")
+    config = from_table({"stations": [{"id": "CP1", "password_file": "nowhere"}]}, tmp_path)
+    with pytest.raises(ConfigError, match=r"stations.0.password_file: .*nowhere cannot be read: No such file"):
+        csms_settings(config)
+    with pytest.raises(ConfigError, match="CP1 needs one with this security profile"):
+        csms_settings(from_table({"stations": [{"id": "CP1"}]}))
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=10),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@settings(max_examples=200, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@given(st.dictionaries(st.sampled_from([*Config.model_fields, "x"]), VALUES | st.dictionaries(
+    st.sampled_from(["id", "url", "listen", "import_limit_w", "mode", "ca", "name"]), VALUES, max_size=4), max_size=3))  # fmt: skip
+def test_no_table_whatever_is_anything_but_a_configuration_or_a_sentence(table: dict[str, Any]) -> None:
+    try:
+        assert isinstance(from_table(table), Config)
+    except ConfigError as error:
+        assert str(error)
