@@ -107,6 +107,10 @@ class Record:
         }
         for status in ("accepted", "clamped", "refused", "achieved", "superseded", "lease_expired", "failed"):
             figures[f"commands_{status}"] = float(statuses.count(status))
+        for event in self.facility.events:
+            if event.get("event") == "decided":  # what the gateway's energy management did, by its code
+                name = f"decided.{event.get('code')}"
+                figures[name] = figures.get(name, 0.0) + 1.0
         for name, car in self.cars.items():
             figures[f"car.{name}.soc_pct"] = car.soc_pct
             figures[f"car.{name}.discharged_wh"] = car.energy_out_wh

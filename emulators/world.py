@@ -30,7 +30,7 @@ from emulators.ev.car import Car
 from emulators.pcap import Capture
 from emulators.record import Record
 from emulators.scenarios import scenario as scenarios
-from emulators.scenarios.scenario import CarPart, ChargerPart, CommandPart, Scenario
+from emulators.scenarios.scenario import CarPart, ChargerPart, CommandPart, InputPart, Scenario
 from emulators.second_life import SecondLifePack
 from emulators.site.facility import LEASED, Facility
 from emulators.site.grid import Grid, GridEvent, InterfaceProtection, jeac_9701
@@ -152,6 +152,7 @@ class World:
                 tasks.create_task(self._visits(car, bay, part), name=car.name) for car, bay, part in self._drivers()
             )
             started.extend(tasks.create_task(self._command(part), name="command") for part in plan.command)
+            started.extend(tasks.create_task(self._input(part), name="input") for part in plan.input)
             plan_of_faults = [
                 faults.Fault(part.kind, part.target, part.at, part.duration, part.rate, part.value)
                 for part in plan.fault
@@ -242,6 +243,7 @@ class World:
                 "ocpp": {"security_profile": 0},
                 "store": {"url": "memory:"},
                 "stations": stations,
+                "energy": {"nominal_hz": self.scenario.grid.nominal_hz, **part.energy},
             }
         )
 
@@ -421,6 +423,13 @@ class World:
                 )
         except (OSError, TimeoutError) as error:
             self._happened("command", f"{part.verb} {part.target}: no answer ({error or 'timeout'})")
+
+    async def _input(self, part: InputPart) -> None:
+        await self.clock.sleep(max(0.0, part.at - self.clock.now()))
+        try:
+            await self.facility.tell(part.kind, part.body, self.clock.wall())
+        except (OSError, TimeoutError) as error:
+            self._happened("input", f"{part.kind}: not told ({error or 'timeout'})")
 
     async def _set_policy(self) -> None:
         part = self.scenario.gateway

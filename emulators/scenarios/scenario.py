@@ -40,6 +40,7 @@ class GatewayPart(_Strict):
     min_soc_pct: float = Field(0.0, ge=0, le=100)
     mode: Literal["self_consumption", "peak_shaving", "price", "grid_service", "backup", "manual"] = "manual"
     peak_limit_w: float | None = Field(None, gt=0)
+    energy: dict[str, Any] = Field(default_factory=dict, description="the [energy] table of the gateway's configuration")
 
 
 class PvPart(_Strict):
@@ -176,6 +177,14 @@ class CommandPart(_Strict):
     hold: Seconds | None = None
 
 
+class InputPart(_Strict):
+    """What the facility knows beyond its sensors: prices, forecasts, storms, arrivals; `body` as in the MQTT contract."""
+
+    at: Seconds
+    kind: Literal["price", "forecast", "storm", "arrival"]
+    body: dict[str, Any] = Field(description="without ts; times are RFC 3339")
+
+
 class FaultPart(_Strict):
     """One fault; kinds and targets are those of `emulators/faults.py`."""
 
@@ -219,6 +228,7 @@ class Scenario(_Strict):
     charger: list[ChargerPart] = Field(default_factory=list)
     car: list[CarPart] = Field(default_factory=list)
     command: list[CommandPart] = Field(default_factory=list)
+    input: list[InputPart] = Field(default_factory=list)
     fault: list[FaultPart] = Field(default_factory=list)
     expect: dict[str, Bound] = Field(default_factory=dict, description="figures of the result and their bounds")
 

@@ -175,6 +175,15 @@ class Facility:
             body |= {"power_w": round(meter.power_w)}
             await self._tell("meter", body, meter.power_w, meter.window_start, now, wall)
 
+    async def tell(self, kind: str, body: dict[str, Any], wall: float) -> None:
+        """Tell an input that no sensor shows, such as prices or a storm; retained, as a facility keeps them."""
+        async with self.clock.timeout_at(self.clock.now() + ANSWER_WITHIN):
+            await self._linked.wait()
+        if self._bus is None:
+            raise ConnectionResetError("no link to the broker")
+        payload = json.dumps({"ts": timestamp(wall), **body}, separators=(",", ":")).encode()
+        await self._bus.publish(BusMessage(f"{self.root}/site/input/{kind}", payload, qos=1, retain=True))
+
     async def _tell(self, kind: str, body: dict[str, Any], watts: float, key: object, now: float, wall: float) -> None:
         if kind in self.mute or self._bus is None:
             return
@@ -193,6 +202,22 @@ class Facility:
 
     # What comes back
 
+    def _obey(self, energy: object) -> None:
+        """Carry out what the gateway's energy management wants of load tiers and storage; what it leaves open is ours."""
+        if self.site is None or not isinstance(energy, dict):
+            return
+        tiers = energy.get("tiers")
+        specs = {tier.spec.name: tier.spec.priority for tier in self.site.loads.tiers}
+        if isinstance(tiers, dict) and tiers and set(tiers) <= set(specs):
+            off = [specs[name] for name, on in tiers.items() if not on]
+            # the contactors are ordered by priority: up to the last tier before the first that is off
+            self.site.keep_priority = min(off) - 1 if off else None
+        watts = energy.get("storage_w")
+        if isinstance(watts, (int, float)) and self.site.storage:
+            each = float(watts) / len(self.site.storage)
+            for storage in self.site.storage:
+                storage.order(each, self.clock.now())
+
     def _take(self, message: BusMessage) -> None:
         levels = message.topic[len(self.root) + 1 :].split("/")
         try:
@@ -208,6 +233,8 @@ class Facility:
             self.online = body.get("state") == "online"
         elif kind == "state":
             self.states[name] = body
+            if name == "site":
+                self._obey(body.get("energy"))
         elif kind == "telemetry":
             self.telemetry[name] = body
         elif kind == "event":

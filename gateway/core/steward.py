@@ -27,6 +27,7 @@ QUIET_S = 5.0  # where there is nothing to manage
 TELL_S = 60.0  # the slow parts of the state (autonomy, plan, window) are told this often
 SAME_W = 25.0  # a bound that moved by less is the same
 METER_S = 60.0  # a power older than this is not known
+SETTLE_S = 3.0  # s for a station to do what it was told
 TOLD_AT_ONCE = ("phase", "forming", "main_switch", "storage_w", "pv_limit_w", "tiers", "reserve", "may_drive")
 
 
@@ -118,7 +119,9 @@ class Steward:
             and evse.soc_pct is not None
         ):
             wanted = min(100.0, evse.soc_pct + 100.0 * needs.target_energy_wh / evse.capacity_wh)
-        measured = evse.metered_at is not None and now - evse.metered_at <= METER_S
+        # a value measured before the station was told something else says nothing about now
+        told_at = place.sent_at + SETTLE_S if place.sent_w is not None else -math.inf
+        measured = evse.metered_at is not None and now - evse.metered_at <= METER_S and evse.metered_at >= told_at
         return Car(
             evse.name,
             charge_w,
@@ -127,7 +130,7 @@ class Steward:
             band.discharge_w,
             evse.vehicle or "",
             evse.soc_pct,
-            evse.capacity_wh,
+            _capacity_wh(place),
             found[0].pct if found else 0.0,
             wanted,
             needs.departure if needs is not None else None,
@@ -191,6 +194,17 @@ def _can_do(place: Place) -> tuple[float, float]:
     if evse.min_v2x_energy_wh is not None and evse.min_v2x_energy_wh > 0:
         discharge = 0.0
     return max(0.0, charge), max(0.0, discharge)
+
+
+def _capacity_wh(place: Place) -> float | None:
+    """As the vehicle told, else from the energy that it said it takes to be full (ISO 15118-20 tells no capacity)."""
+    needs = place.evse.needs
+    if needs is None or needs.battery_capacity_wh:
+        return needs.battery_capacity_wh if needs is not None else None
+    if needs.max_energy_wh is None or needs.soc_pct is None or needs.soc_pct > 95:
+        return None
+    capacity_wh = needs.max_energy_wh / (1 - needs.soc_pct / 100)
+    return capacity_wh if 5_000 <= capacity_wh <= 250_000 else None
 
 
 def _same(one: tuple[Bound | None, tuple[Bound, ...], bool], two: tuple[Bound | None, tuple[Bound, ...], bool]) -> bool:

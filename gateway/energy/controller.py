@@ -107,7 +107,9 @@ class SiteController:
         floors = self._off_grid_floors(view, resources) if self.off_grid.due(view.now) else {}
         events += self.off_grid.look_ahead(view, resources, floors, self.memory, done.forming, done.forming is not None)
         if done.loads_off:
-            events += self.off_grid.tiers.off_all(view.now, "a source starts without load")
+            events += self._start_loads(view.now, resources, done.forming)
+        elif done.phase in (Phase.OPENING, Phase.DARK):
+            events += self.off_grid.tiers.critical_only(view.now, "the site is without a source")
         elif not off:
             events += self.off_grid.tiers.on_all(view.now, "the grid carries the site")
         if done.phase in (Phase.ISLAND, Phase.SYNCHRONISING) and done.forming is not None:
@@ -117,6 +119,15 @@ class SiteController:
             return self._zero_orders(view, done, events)
         share = self.on_grid.step(view, resources, done.share)
         return self._grid_orders(view, done, resources, share, [*events, *share.events])
+
+    def _start_loads(self, now: float, resources: Sequence[Resource], forming: str | None) -> list[Decided]:
+        """A source that can carry the critical tiers starts with them; a weak one starts with nothing."""
+        tiers = self.off_grid.tiers
+        critical_w = sum(tier.expected_w * tier.inrush for tier in tiers.tiers if tier.critical)
+        power_w = next((one.max_discharge_w for one in resources if one.name == forming), 0.0)
+        if critical_w <= power_w:
+            return tiers.critical_only(now, "a source starts with the critical load only")
+        return tiers.off_all(now, "a source starts without load")
 
     def _watch_grid(self, view: View) -> list[Decided]:
         grid = view.inputs.fresh(Grid, view.now)

@@ -62,6 +62,11 @@ class _Day:
         self.count += 1
         self.last = value
 
+    @property
+    def recent(self) -> float | None:
+        """The mean of the half hour that runs, else the last value: one wrong reading is not a day."""
+        return self.total / self.count if self.count else self.last
+
     def _close(self) -> None:
         if self.slot is not None and self.count:
             before, now = self.mean[self.slot], self.total / self.count
@@ -121,7 +126,7 @@ def _series(
         if value is None:
             value, origin = day.mean[int(middle % DAY_S // SLOT_S)], Origin.REMEMBERED
         if value is None:
-            value, origin = day.last, Origin.LAST
+            value, origin = day.recent, Origin.LAST
         if value is None:
             if not night_is_dark:
                 raise ValueError("nothing is known about the site's load: no forecast, no memory, no measurement")

@@ -35,7 +35,8 @@ class Gathering:
     def car(self, view: View, car: Car) -> Resource:
         """One car. Below its floor (and until a little above it again) it may not be discharged."""
         known = self._cars.get(car.vehicle)
-        capacity = car.capacity_wh or (known.capacity_wh if known else None)
+        told = car.capacity_wh or (known.capacity_wh if known else None)
+        capacity = told or (self._settings.assumed_capacity_wh if car.soc_pct is not None else None)
         floor = self._floor(view, car, known, capacity)
         reached = self._hysteresis(car.evse, car.soc_pct, floor.pct)
         wanted, due = car.wanted_pct, car.departure

@@ -26,7 +26,7 @@ class _Table(BaseModel):
 class TierTable(_Table):
     """A group of loads behind one contactor."""
 
-    name: Name
+    name: Name = Field(description="as the facility calls it")
     priority: int = Field(ge=0, le=99, description="0 is the last to be shed")
     expected_w: Watts = Field(description="its usual draw, in W")
     critical: bool = Field(default=False, description="never shed for the sake of hours, only for want of power")
@@ -41,17 +41,19 @@ class TierTable(_Table):
 class SeasonTable(_Table):
     """A raised reserve by calendar."""
 
-    start: Moment
-    end: Moment
-    pct: Percent
-    why: Name = "the calendar"
+    start: Moment = Field(description="RFC 3339 with its zone")
+    end: Moment = Field(description="RFC 3339 with its zone")
+    pct: Percent = Field(description="the reserve meanwhile")
+    why: Name = Field(default="the calendar", description="what the state says it is for")
 
 
 class CarTable(_Table):
     """What the site knows of a car beyond what the car tells."""
 
     vehicle: Name = Field(description="its identity, such as the EVCCID")
-    capacity_wh: Annotated[float, Field(gt=0, le=1e6)] | None = None
+    capacity_wh: Annotated[float, Field(gt=0, le=1e6)] | None = Field(
+        default=None, description="its battery, if it does not tell"
+    )
     home_km: Annotated[float, Field(ge=0, le=1000)] = Field(default=0.0, description="the way home, in km")
     wh_per_km: Annotated[float, Field(ge=0, le=2000)] = Field(default=160.0, description="what it uses, in Wh per km")
     floor_pct: Percent = Field(default=0.0, description="its owner's floor")
@@ -67,10 +69,10 @@ class StorageTable(_Table):
     capacity_wh: Annotated[float, Field(gt=0, le=1e8)] | None = Field(
         default=None, description="if the facility does not tell it"
     )
-    max_charge_w: Watts = 0.0
-    max_discharge_w: Watts = 0.0
-    floor_pct: Percent = 10.0
-    ceiling_pct: Percent = 95.0
+    max_charge_w: Watts = Field(default=0.0, description="if the facility does not tell it")
+    max_discharge_w: Watts = Field(default=0.0, description="if the facility does not tell it")
+    floor_pct: Percent = Field(default=10.0, description="never discharged below this")
+    ceiling_pct: Percent = Field(default=95.0, description="never charged above this")
     round_trip: Annotated[float, Field(gt=0, le=1)] = Field(default=0.88, description="efficiency there and back")
     wear_per_kwh: Annotated[float, Field(ge=0, le=1e6)] = Field(default=4.0, description="price of a kWh through it")
 
@@ -87,17 +89,20 @@ class EnergySection(_Table):
     window_s: Annotated[float, Field(ge=60, le=86_400)] = Field(default=1800.0, description="length of a demand window")
     demand_charge_per_kw: Price = Field(default=0.0, description="price of each kW of the highest window")
     import_per_kwh: Price | None = Field(default=None, description="price while the facility tells none")
-    export_per_kwh: Price = 0.0
+    export_per_kwh: Price = Field(default=0.0, description="what a kWh earns while the facility tells no price")
+    assumed_capacity_wh: Annotated[float, Field(gt=0, le=1e6)] = Field(
+        default=30_000.0, description="battery of a car that does not tell its size: rather too small than too large"
+    )
     car_wear_per_kwh: Annotated[float, Field(ge=0, le=1e6)] = Field(
         default=5.0, description="price of a kWh out of a car"
     )
-    plan_every_s: Annotated[float, Field(ge=60, le=3600)] = 300.0
-    plan_hours: Annotated[float, Field(ge=4, le=72)] = 36.0
+    plan_every_s: Annotated[float, Field(ge=60, le=3600)] = Field(default=300.0, description="between two plans")
+    plan_hours: Annotated[float, Field(ge=4, le=72)] = Field(default=36.0, description="how far a plan looks ahead")
     meter_delay_s: Annotated[float, Field(ge=0, le=60)] = Field(
         default=0.0, description="delay of the grid's meter, if it stamps its values late"
     )
-    nominal_v: Annotated[float, Field(gt=0, le=1e5)] = 200.0
-    nominal_hz: Literal[50, 60] = 50
+    nominal_v: Annotated[float, Field(gt=0, le=1e5)] = Field(default=200.0, description="of the grid input's voltage")
+    nominal_hz: Literal[50, 60] = Field(default=50, description="of the grid")
     confirm_s: Annotated[float, Field(ge=0, le=60)] = Field(
         default=1.0, description="a lost grid is believed after this"
     )

@@ -163,7 +163,7 @@ class Island:
             self.forming,
             zero=self.phase in ZERO,
             share=share,
-            loads_off=self.phase in (Phase.DARK, Phase.STARTING),
+            loads_off=self.phase is Phase.STARTING,
             synchronise=self.phase is Phase.SYNCHRONISING,
         )
 
@@ -254,6 +254,8 @@ class Island:
             self._go(Phase.CLOSING, look.now, "closing_main_switch", f"The grid has been well for {well_s:.0f} s.")
             return
         if look.emergency:
+            return
+        if look.formed is True and self._adopt(look):
             return
         source = self._choose(look)
         if source is not None:

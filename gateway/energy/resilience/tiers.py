@@ -53,6 +53,12 @@ class Tiers:
         """Everything off, so that a source starts without load."""
         return [event for tier in reversed(self.tiers) for event in self._set(tier, False, now, why)]
 
+    def critical_only(self, now: float, why: str) -> list[Decided]:
+        """All but the critical ones off: nobody knows who will carry them."""
+        return [
+            event for tier in reversed(self.tiers) if not tier.critical for event in self._set(tier, False, now, why)
+        ]
+
     def on_all(self, now: float, why: str) -> list[Decided]:
         """Everything on: the grid carries it."""
         return [event for tier in self.tiers for event in self._set(tier, True, now, why)]
