@@ -24,6 +24,7 @@ from emulators.charger.outlet import Needs, Outlet, Reading
 from emulators.charger.profile_rules import MODES, Abilities
 from emulators.charger.profiles import Circumstances, Composite, Profiles
 from emulators.charger.transaction import Message, Queue, Transaction
+from emulators.charger.upkeep import Upkeep
 from protocols.errors import LocalProtocolError
 from protocols.ocpp import rpc
 from protocols.ocpp.io import Answered, Link, Lost, Reply, TimedOut
@@ -42,6 +43,7 @@ CHANGED_EVERY_S = 1.0
 BACK_OFF = (2.0, 60.0)  # s, first and longest wait before connecting again
 BACK_OFF_RANDOM = 0.5  # of the wait, at most
 RETRY_AFTER = 10.0  # s, times the tries so far: MessageAttemptInterval
+START_TOLD_WITHIN = 60.0  # s that a vehicle's needs wait for the start of its transaction to be told
 STOP_WITHIN = 10.0  # s for the last messages when the station is stopped
 
 
@@ -96,6 +98,7 @@ class EvseState:
     allowed: tuple[str, ...] | None = None  # energy transfers the CSMS allows; None: not said
     asked: bool = False  # the CSMS was asked who this is, and could have said what is allowed
     sleeping: bool = False
+    shown_cost: float | None = None
     held_power_w: float | None = None  # vendor channels without a profile
 
 
@@ -171,6 +174,9 @@ class Station:
         self._numbers = 0
         self._last_step: float | None = None
         self.external = ExternalSystem(self)
+        self.upkeep = Upkeep(self)
+        self.firmware = config.firmware
+        self.messages: dict[int, dict[str, Any]] = {}  # what the display shows
         self.dialect = dialect(self)
 
     def _abilities(self) -> Abilities:
@@ -481,6 +487,9 @@ class Station:
         return new
 
     async def _open(self, evse: EvseState) -> None:
+        deadline = self.clock.now() + START_TOLD_WITHIN
+        while self.online and self.queue.tells_turns and self.clock.now() < deadline:
+            await self.clock.sleep(0.05)  # what the vehicle needs belongs to a transaction that the CSMS knows
         if self.online and evse.vehicle is not None:
             await self.dialect.needs(evse)
         if evse.transaction is not None:

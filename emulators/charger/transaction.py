@@ -95,5 +95,10 @@ class Queue:
             self.messages.popleft()
             self.given_up += 1
 
+    @property
+    def tells_turns(self) -> bool:
+        """Whether a beginning or an end still waits."""
+        return any(message.essential for message in self.messages)
+
     def __len__(self) -> int:
         return len(self.messages)

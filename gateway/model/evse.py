@@ -117,7 +117,7 @@ def _plug(evse: Evse, event: PlugChanged) -> None:
 
 
 def _started(evse: Evse, event: SessionStarted) -> None:
-    if evse.session != event.session:
+    if evse.session is not None and evse.session != event.session:  # the end of the one before was never told
         _forget_vehicle(evse)
     evse.session = event.session
     evse.vehicle = event.vehicle or evse.vehicle
