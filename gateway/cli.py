@@ -20,7 +20,8 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from gateway import cli_exi
+from gateway import cli_exi, cli_operator
+from gateway.cli_operator import ConfigFile, Json, read
 
 app = typer.Typer(
     name="v2x",
@@ -33,9 +34,8 @@ app = typer.Typer(
 pki = typer.Typer(help="Test certificates for ISO 15118-2 and -20.", no_args_is_help=True)
 app.add_typer(pki, name="pki")
 app.add_typer(cli_exi.app, name="exi")
+app.add_typer(cli_operator.app)
 
-Json = Annotated[bool, typer.Option("--json", help="One JSON object, or JSON lines, instead of text.")]
-ConfigFile = Annotated[Path, typer.Option("--config", "-c", help="The gateway's settings (TOML).", show_default=False)]
 Pki = Annotated[Path | None, typer.Option("--pki", help="Folder of certificates, as `v2x pki create` makes.")]
 Interface = Annotated[str | None, typer.Option(help="Network interface for SDP discovery.")]
 Trace = Annotated[bool, typer.Option("--trace", help="Print every message.")]
@@ -93,7 +93,7 @@ def gateway(config: ConfigFile) -> None:
     """The product: serves charging stations, cars and facility controllers until it is stopped."""
     from gateway import app as product
 
-    settings = _config(config)
+    settings = read(config)
     _log()
 
     async def serve() -> int:
@@ -104,43 +104,6 @@ def gateway(config: ConfigFile) -> None:
         return 0
 
     _exit(_run(serve()))
-
-
-@app.command("check-config")
-def check_config(config: ConfigFile, json: Json = False) -> None:
-    """Read a configuration as the gateway would, and say what it cannot use."""
-    settings = _config(config)
-    if json:
-        typer.echo(settings.model_dump_json(indent=2))
-    else:
-        typer.echo(f"{config}: can be used (site {settings.site.id}, {len(settings.stations)} stations)")
-
-
-@app.command()
-def migrate(config: ConfigFile) -> None:
-    """Bring the store's tables to this version."""
-    from gateway import app as product
-    from gateway.store.ports import StoreError
-
-    settings = _config(config)
-    if settings.store.url == "memory:":
-        typer.echo("the store is in memory: there is nothing to migrate")
-        return
-    from gateway.store.sql import SqlStore
-
-    async def bring() -> int:
-        store = product.make_store(settings)
-        assert isinstance(store, SqlStore)
-        try:
-            before, after = await store.migrate()
-        except StoreError as error:
-            return _complain("migrate", error)
-        finally:
-            await store.close()
-        typer.echo(f"the store was at {before or 'nothing'}, and is at {after}")
-        return 0
-
-    _exit(_run(bring()))
 
 
 # ---------------------------------------------------------------------------------------------------------- emulators
@@ -356,6 +319,13 @@ def _tell_outcome(outcome: Any) -> None:
 
 class Bench(StrEnum):
     FIRST_LIGHT = "first-light"
+    EXI = "exi"
+    ISO20 = "iso20"
+    OCPP = "ocpp"
+    MQTT = "mqtt"
+    FLEET = "fleet"
+    DISPATCH = "dispatch"
+    PLAN = "plan"
 
 
 @app.command()
@@ -392,16 +362,6 @@ def _exit(status: int) -> NoReturn:
 def _complain(command: str, error: object, status: int = 2) -> int:
     typer.echo(f"v2x {command}: {error}", err=True)
     return status
-
-
-def _config(path: Path) -> Any:
-    from gateway.config import ConfigError, load
-
-    try:
-        return load(path)
-    except ConfigError as error:
-        typer.echo(str(error), err=True)
-        _exit(2)
 
 
 def _tell_ready(running: Any) -> None:
