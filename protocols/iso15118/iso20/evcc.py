@@ -29,7 +29,7 @@ from protocols.iso15118.iso20.evcc_energy import (
     on_standby,
 )
 from protocols.iso15118.iso20.evcc_loop import on_ac_loop, on_dc_loop, on_session_stop, on_welding_detection
-from protocols.iso15118.iso20.evcc_requests import build
+from protocols.iso15118.iso20.evcc_requests import build, metering_confirmation
 from protocols.iso15118.iso20.evcc_session import EvccSettings, EvDesk, EvSession, Leave, Reaction
 from protocols.iso15118.iso20.evcc_setup import (
     leave,
@@ -45,6 +45,7 @@ from protocols.iso15118.iso20.events import (
     FrameIgnored,
     MessageReceived,
     MessageSent,
+    MeterConfirmed,
     ProtocolAgreed,
     SessionEnded,
 )
@@ -112,6 +113,7 @@ class Evcc:
         self._phase_by: float | None = None
         self._stream_due: float | None = None
         self._stream_by: float | None = None
+        self._beside = "ScheduleExchangeReq"  # what was last asked beside the loop
         self._wanted: Step | None = None  # a step the host ordered, taken at the next turn of the loop
 
     # the engine contract
@@ -233,14 +235,20 @@ class Evcc:
         self._send(messages.encode(request), request)
 
     def _send_beside(self, now: float) -> None:
-        """The next request of the schedule stream."""
+        """The next request of a stream beside the loop: schedules first, then the meter."""
         self._stream_due = None
-        if not self.session.renegotiating or self.step is not Step.CHARGE_LOOP:
+        if self.step is not Step.CHARGE_LOOP:
             return
         desk = replace(self._desk(now), step=Step.SCHEDULE_AGAIN)
-        request = build(self.session, desk)
-        self._stream_by = now + timers.message_timeout("ScheduleExchangeReq") * self.settings.patience
-        self._send(messages.encode(request, PayloadType.ISO20_SCHEDULE_STREAM), request)
+        if self.session.renegotiating:
+            request, stream = build(self.session, desk), PayloadType.ISO20_SCHEDULE_STREAM
+        elif self.session.confirming:
+            request, stream = metering_confirmation(self.session, desk), PayloadType.ISO20_METERING_STREAM
+        else:
+            return
+        self._beside = type(request).__name__
+        self._stream_by = now + timers.message_timeout(self._beside) * self.settings.patience
+        self._send(messages.encode(request, stream), request)
 
     def _protocols(self) -> list[app_protocol.Protocol]:
         """In the order of the services wanted."""
@@ -272,7 +280,7 @@ class Evcc:
             self._events.append(MessageReceived(message, received.payload))
         beside = received.payload_type in messages.STREAMS
         name = type(message).__name__
-        expected = "ScheduleExchangeRes" if beside else messages.RESPONSE_NAMES[self._awaited]
+        expected = messages.RESPONSE_NAMES[self._beside if beside else self._awaited]
         awaited = self._stream_by is not None if beside else self._answer_by is not None
         if not awaited or name != expected:
             raise Leave(f"the charger sent {name} where {expected} was awaited")
@@ -282,7 +290,6 @@ class Evcc:
             self._end(f"the charger answered {self._awaited} with {message.ResponseCode}", message.ResponseCode)
             return
         if beside:
-            assert isinstance(message, ScheduleExchangeRes)
             self._take_beside(message, now)
             return
         self._answer_by = None
@@ -310,8 +317,12 @@ class Evcc:
         self.session = replace(self.session, namespace=agreement.protocol.namespace)
         self._go(Step.SESSION_SETUP, now)
 
-    def _take_beside(self, message: ScheduleExchangeRes, now: float) -> None:
+    def _take_beside(self, message: V2GResponse, now: float) -> None:
         self._stream_by = None
+        if not isinstance(message, ScheduleExchangeRes):
+            self.session = replace(self.session, confirming=False)
+            self._events.append(MeterConfirmed(message.ResponseCode))
+            return
         reaction = on_schedules(message, self.session, self._desk(now))
         self.session = reaction.session
         self._events.extend(reaction.events)
@@ -319,7 +330,7 @@ class Evcc:
             self._stream_due = now + self.settings.poll_interval
 
     def _follow(self, reaction: Reaction, now: float) -> None:
-        wanted_before = self.session.renegotiating
+        wanted_before = self.session.renegotiating or self.session.confirming
         self.session = reaction.session
         self._events.extend(reaction.events)
         if self.step is Step.SESSION_SETUP:
@@ -330,8 +341,8 @@ class Evcc:
                 step, self._wanted, poll = self._wanted, None, False
             elif self.session.renegotiated and self._stream_by is None:
                 step, poll = Step.RENEGOTIATION, False
-            elif self.session.renegotiating and not wanted_before and self._stream_by is None:
-                self._stream_due = now
+            elif (self.session.renegotiating or self.session.confirming) and not wanted_before:
+                self._stream_due = now if self._stream_by is None else None
         diverted = self._divert(step)
         if diverted is not step:
             poll = False

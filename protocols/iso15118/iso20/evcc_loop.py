@@ -80,6 +80,8 @@ def _notified(
         step = Step.POWER_START
     elif notification is EVSENotification.ScheduleRenegotiation and not session.renegotiated and not session.standby:
         session = replace(session, renegotiating=True)
+    elif notification is EVSENotification.MeteringConfirmation and desk.settings.metering_signer is not None:
+        session = replace(session, confirming=session.meter is not None)
     return session, step
 
 

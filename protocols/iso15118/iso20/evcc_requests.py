@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from protocols.errors import LocalProtocolError
 from protocols.iso15118.iso20 import ac_messages, dc_loop, dc_messages
 from protocols.iso15118.iso20.ac import AC_ChargeParameterDiscoveryReq
 from protocols.iso15118.iso20.common import (
@@ -19,6 +20,7 @@ from protocols.iso15118.iso20.common import (
     ChargeProgress,
     ChargingSession,
     Dynamic_SEReqControlMode,
+    Dynamic_SMDTControlMode,
     EIM_AReqAuthorizationMode,
     EVAbsolutePriceSchedule,
     EVEnergyOffer,
@@ -30,6 +32,7 @@ from protocols.iso15118.iso20.common import (
     EVPriceRuleStackList,
     PowerDeliveryReq,
     Scheduled_SEReqControlMode,
+    Scheduled_SMDTControlMode,
     ScheduleExchangeReq,
     SelectedService,
     ServiceDetailReq,
@@ -37,6 +40,7 @@ from protocols.iso15118.iso20.common import (
     ServiceSelectionReq,
     SessionSetupReq,
     SessionStopReq,
+    SignedMeteringData,
 )
 from protocols.iso15118.iso20.dc import (
     DC_CableCheckReq,
@@ -47,7 +51,7 @@ from protocols.iso15118.iso20.dc import (
 from protocols.iso15118.iso20.evcc_session import EvDesk, EvSession
 from protocols.iso15118.iso20.limits import Limits, allowed
 from protocols.iso15118.iso20.loop import CarTurn, Display
-from protocols.iso15118.iso20.loop_messages import needs_fields, scheduled_needs_fields, seconds
+from protocols.iso15118.iso20.loop_messages import meter_message, needs_fields, scheduled_needs_fields, seconds
 from protocols.iso15118.iso20.messages import NO_SESSION
 from protocols.iso15118.iso20.orders import CarState
 from protocols.iso15118.iso20.prices import ALGORITHMS
@@ -83,6 +87,23 @@ def profile(session: EvSession, desk: EvDesk) -> Profile:
     limits = car.limits if choice.is_bpt else car.limits.charge_only()
     room = allowed(limits, session.evse_limits, car.voltage_v if choice.is_dc else None)
     return profile_within(session.offers[0], room, discharge_first=desk.settings.discharge_first)
+
+
+def metering_confirmation(session: EvSession, desk: EvDesk) -> V2GRequest:
+    """The last reading, signed by the settings' signer."""
+    signer, meter = desk.settings.metering_signer, meter_message(session.meter)
+    if signer is None or meter is None:
+        raise LocalProtocolError("there is no meter reading to sign, or nobody to sign it")
+    tuple_id = session.profile.tuple_id if session.profile is not None else None
+    scheduled = None if tuple_id is None else Scheduled_SMDTControlMode(SelectedScheduleTupleID=tuple_id)
+    data = SignedMeteringData(
+        Id="meter",
+        SessionID=session.session_id,
+        MeterInfo=meter,
+        Dynamic_SMDTControlMode=Dynamic_SMDTControlMode() if scheduled is None else None,
+        Scheduled_SMDTControlMode=scheduled,
+    )
+    return signer(desk.header, data)
 
 
 def planned_power(session: EvSession, desk: EvDesk) -> float:

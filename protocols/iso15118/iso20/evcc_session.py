@@ -80,6 +80,7 @@ class EvSession:
     outside_since: float | None = None  # engine time since when the current leaves the car's limits
     renegotiating: bool = False  # new schedules are being fetched
     renegotiated: bool = False  # they are here, the profile isn't sent yet
+    confirming: bool = False  # the charger wants the meter's reading signed
     discharge_channel: bool = False
     stop: Stop | None = None
 

@@ -8,12 +8,12 @@ import pytest
 
 from protocols.errors import LocalProtocolError
 from protocols.iso15118.iso20 import events, orders
-from protocols.iso15118.iso20.common import ChargingSession
+from protocols.iso15118.iso20.common import ChargingSession, MeteringConfirmationReq, SignedMeteringData
 from protocols.iso15118.iso20.schedules import Block, ScheduleOffer, flat_offer
 from protocols.iso15118.iso20.secc_session import Verdict
 from protocols.iso15118.iso20.services import ControlMode, MobilityNeedsMode, ServiceId
 from protocols.iso15118.iso20.states import State, Step
-from protocols.iso15118.iso20.types import EVSENotification, ResponseCode
+from protocols.iso15118.iso20.types import EVSENotification, MessageHeader, ResponseCode
 from tests.protocols.iso15118.pair import EPOCH, Pair, car_state, looping, loops, pair
 
 SCHEDULED = {"controls": (ControlMode.SCHEDULED,)}
@@ -335,4 +335,32 @@ def test_a_warm_battery_keeps_the_car_from_the_start_for_a_while() -> None:
     assert session.ev.step is Step.POWER_START
     session.ev.command(replace(session.ev.car, ready=True), session.now)
     session.run(until=loops(2))
+    finish(session)
+
+
+@pytest.mark.parametrize("control", list(ControlMode))
+def test_the_car_confirms_the_meter_beside_the_loop(control: ControlMode) -> None:
+    def sign(header: MessageHeader, data: SignedMeteringData) -> MeteringConfirmationReq:
+        return MeteringConfirmationReq(Header=header, SignedMeteringData=data)
+
+    session = pair(
+        wish_w=None,
+        ev={"metering_signer": sign, "controls": (control,)},
+        secc={"metering_verifier": lambda request: request.SignedMeteringData.Id == "meter"},
+    )
+    session.run(until=loops(3))
+    session.secc.command(orders.Notify(EVSENotification.MeteringConfirmation, 10), session.now)
+    session.run(until=loops(20))
+    assert [event.code for event in session.seen(events.MeterConfirmed)] == [ResponseCode.OK]
+    assert [event.code for event in session.ev_seen(events.MeterConfirmed)] == [ResponseCode.OK]
+    assert session.secc.evse.notification is None
+    finish(session)
+
+
+def test_a_car_that_can_not_sign_passes_over_the_meter() -> None:
+    session = pair()
+    session.run(until=loops(3))
+    session.secc.command(orders.Notify(EVSENotification.MeteringConfirmation, 2), session.now)
+    session.run(until=loops(60))
+    assert session.seen(events.NotificationIgnored)
     finish(session)

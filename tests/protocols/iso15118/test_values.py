@@ -105,7 +105,7 @@ def test_what_is_no_number_can_not_be_stated(value: float) -> None:
         rational(value)
 
 
-# ---------------------------------------------------------------------------------------------------- limits, set-points
+# --------------------------------------------------------------------------------------------------- limits, set-points
 
 
 @given(LIMITS, LIMITS, VOLTAGES, SIGNED, NEEDS, st.none() | st.floats(0, 1e5), st.booleans())
