@@ -1,4 +1,4 @@
-"""The small commands of an operator: configuration, store, journal, who binds what, the MQTT contract, its access list."""
+"""The small commands of an operator: configuration, store, journal, who binds what, the MQTT contract, access lists."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def journal(
     from gateway import tools
 
     settings = read(config)
-    wanted: tools.Format = "jsonl" if json else format.value  # type: ignore[assignment]
+    wanted: tools.Format = "jsonl" if json else format.value
     try:
         text = asyncio.run(
             tools.journal(
