@@ -59,7 +59,7 @@ class Dialect16:
             "chargePointVendor": config.vendor[:20],
             "chargePointModel": config.model[:20],
             "chargePointSerialNumber": config.serial[:25],
-            "firmwareVersion": config.firmware[:50],
+            "firmwareVersion": self.station.firmware[:50],
         }
 
     def status(self, evse: EvseState) -> Payload:

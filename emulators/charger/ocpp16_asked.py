@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
+from emulators.charger import ocpp16_upkeep
 from emulators.charger.device_model import Variable, fits
 from emulators.charger.station import EvseState, Station
 from protocols.ocpp.schema import Payload
@@ -49,7 +50,7 @@ def furnish(station: Station) -> None:
     add("StopTransactionOnInvalidId", True, _BOOLEAN)
     add(
         "SupportedFeatureProfiles",
-        "Core,LocalAuthListManagement,RemoteTrigger,Reservation,SmartCharging",
+        "Core,FirmwareManagement,LocalAuthListManagement,RemoteTrigger,Reservation,SmartCharging",
         mutable=False,
     )
     add("TransactionMessageAttempts", 5, _INTEGER, low=1)
@@ -86,7 +87,7 @@ def handlers(station: Station, dialect: Dialect16) -> dict[str, Handler]:
         "SetChargingProfile": asked.set_charging_profile,
         "TriggerMessage": asked.trigger_message,
         "UnlockConnector": asked.unlock_connector,
-    }
+    } | ocpp16_upkeep.handlers(station)
 
 
 def as_profile(early: Payload, transaction: str | None) -> dict[str, Any]:
@@ -273,6 +274,7 @@ class Asked16:
             "BootNotification": self._trigger_boot,
             "Heartbeat": self._trigger_heartbeat,
             "MeterValues": self._trigger_meter,
+            "SignChargePointCertificate": self._trigger_sign,
             "StatusNotification": self._trigger_status,
         }
         if wanted not in table:
@@ -285,6 +287,9 @@ class Asked16:
 
     async def _trigger_heartbeat(self, evses: list[EvseState]) -> None:
         await self.station.call("Heartbeat", {})
+
+    async def _trigger_sign(self, evses: list[EvseState]) -> None:
+        await ocpp16_upkeep.Upkeep16(self.station).sign()
 
     async def _trigger_status(self, evses: list[EvseState]) -> None:
         for evse in evses:

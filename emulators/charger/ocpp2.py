@@ -43,7 +43,7 @@ class Dialect2:
             "model": config.model,
             "vendorName": config.vendor,
             "serialNumber": config.serial,
-            "firmwareVersion": config.firmware,
+            "firmwareVersion": self.station.firmware,
         }
         return {"reason": reason, "chargingStation": about}
 

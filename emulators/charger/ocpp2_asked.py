@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
-from emulators.charger import ocpp2_smart
+from emulators.charger import ocpp2_smart, ocpp2_upkeep
 from emulators.charger.device_model import DeviceModel
 from emulators.charger.station import EvseState, Station
 from protocols.ocpp.schema import Payload
@@ -40,7 +40,7 @@ def handlers(station: Station, dialect: Dialect2) -> dict[str, Handler]:
         "TriggerMessage": asked.trigger_message,
         "UnlockConnector": asked.unlock_connector,
     }
-    return table | ocpp2_smart.handlers(station, dialect)
+    return table | ocpp2_smart.handlers(station, dialect) | ocpp2_upkeep.handlers(station)
 
 
 def info(code: str, text: str = "") -> Payload:
@@ -240,6 +240,7 @@ class Asked:
             "StatusNotification": self._trigger_status,
             "TransactionEvent": self._trigger_transaction,
             "MeterValues": self._trigger_meter,
+            "SignChargingStationCertificate": self._trigger_sign,
         }
         if wanted not in table:
             return {"status": "NotImplemented"}
@@ -253,6 +254,9 @@ class Asked:
 
     async def _trigger_heartbeat(self, evses: list[EvseState]) -> None:
         await self.station.call("Heartbeat", {})
+
+    async def _trigger_sign(self, evses: list[EvseState]) -> None:
+        await ocpp2_upkeep.Upkeep2(self.station).sign()
 
     async def _trigger_status(self, evses: list[EvseState]) -> None:
         for evse in evses:

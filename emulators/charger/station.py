@@ -301,7 +301,7 @@ class Station:
 
     async def _boot(self, link: Link) -> bool:
         while not link.closed:
-            reply = await link.call("BootNotification", self.dialect.boot(self.boot_reason))
+            reply = await self.call("BootNotification", self.dialect.boot(self.boot_reason))
             interval = 30.0
             if isinstance(reply, Answered) and reply.violation is None:
                 if not self.quirks.clock_at_epoch:
@@ -332,7 +332,7 @@ class Station:
     async def _beat(self, link: Link) -> None:
         while True:
             await self.clock.sleep(self.heartbeat_s)
-            reply = await link.call("Heartbeat", {})
+            reply = await self.call("Heartbeat", {})
             if isinstance(reply, Answered):
                 self.dialect_time(reply.payload)
             elif isinstance(reply, TimedOut):

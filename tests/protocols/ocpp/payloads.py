@@ -39,7 +39,7 @@ def _values(shape: Any, document: Any, depth: int) -> st.SearchStrategy[Any]:
         if shape.get("format") == "date-time":
             return TIMES
         if shape.get("format") == "uri":
-            return st.just("https://example.com/file")
+            return st.just("ftp://example.invalid/file")
         return TEXTS.map(lambda text: text[: shape.get("maxLength", 12)])
     if kind == "integer":
         return st.integers(int(shape.get("minimum", -5)), int(shape.get("maximum", 2**31 - 1)))
