@@ -16,9 +16,10 @@ from typing import Any
 from protocols.exi import irregular
 from protocols.exi.decoder_source import Note, Source
 from protocols.exi.grammar import Grammar, grammar_of
+from protocols.exi.lookups import remembered
 from protocols.exi.readers import Deviation, Reader, read_unsigned, reader, refuse
 from protocols.exi.schema import Field, Kind, Schema, Unroll
-from protocols.exi.shape import is_regular, simple_of
+from protocols.exi.shape import BYTEWISE, is_regular, simple_of
 from protocols.exi.tables import StringTables, no_table
 
 
@@ -96,7 +97,8 @@ class Decoder:
         simple = simple_of(field)
         if simple.kind is Kind.STRING and self.tables is not None:
             return self.tables.reader(simple, field.qname)
-        return reader(simple, no_table)
+        read = reader(simple, no_table)
+        return remembered(read, simple.kind) if simple.kind in BYTEWISE else read
 
     def _compile(self, cls: type[Any], name: str) -> None:
         grammar = self.grammar(cls)

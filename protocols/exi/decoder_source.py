@@ -196,7 +196,7 @@ class Source:
         self._advance(indent)
         inside = state_after(self._grammar, state, field)
         limit = unrolled(self._grammar, inside, field)
-        again = next((self._numbering.of(p) for p in self._grammar.productions(inside) if p.field is field), -1)
+        again = next((code for code, p in self._grammar.codes(inside).items() if p.field is field), "")
         variable, inner = self._variables[field.name], indent + " "
         self._line(f"{indent}{variable} = []")
         self._line(f"{indent}while True:")
@@ -214,8 +214,12 @@ class Source:
             self._line(f"{inner} break")
         elif field.most is not None:
             self._line(f"{inner}if len({variable}) > {field.most}: raise Deviation(p, 'more than {field.most} items')")
+        if again:
+            self._line(f"{inner}if s[p:p+{len(again)}] == {again!r}:")
+            self._line(f"{inner} p += {len(again)}")
+            self._line(f"{inner} continue")
         self._choose(inside, inner)
-        self._line(f"{inner}if k != {again}: break")
+        self._line(f"{inner}break")
         self._line(f"{indent}{variable} = tuple({variable})")
         return inside, True
 
@@ -245,7 +249,7 @@ class Source:
         read = part_reader(lambda: self._decoder.function(cls), prefix, known)
         table = self._decoder.share("K", (cls, prefix), lambda: known)
         reader = self._decoder.share("M", (cls, prefix), lambda: read)
-        self._look(variable, table, reader, len(prefix) + bits[0], bits[1], 3, indent)
+        self._look(variable, table, reader, len(prefix) + bits[0], bits[1], bits[2], indent)
 
     def _look(self, variable: str, table: str, reader: str, before: int, after: int, groups: int, indent: str) -> None:
         """Look up what holds one number of `groups` groups at most; its length shows in the continuation bits."""

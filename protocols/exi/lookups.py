@@ -16,6 +16,12 @@ from protocols.exi.values import CACHED_VALUES, LAST
 
 LARGEST_LOOKUP = 256  # values of an n-bit integer that are looked up rather than computed
 REMEMBERED_BITS = 40  # numbers longer than three groups are rarely met again
+REMEMBERED_BYTES = 48  # strings and binaries up to this length are remembered, so many of each field
+REMEMBERED_VALUES = 256
+
+# Bits of a whole string (in ASCII) or binary by those of its length.
+STRING_SIZES = {LAST[length + 2]: 8 + 8 * length for length in range(REMEMBERED_BYTES + 1)}
+BINARY_SIZES = {LAST[length]: 8 + 8 * length for length in range(REMEMBERED_BYTES + 1)}
 
 
 def count(simple: Simple) -> int:
@@ -98,3 +104,24 @@ def part_reader(decode: Callable[[], Reader], prefix: str, known: dict[str, Any]
         return value, q
 
     return read
+
+
+def remembered(read: Reader, kind: Kind) -> Reader:
+    """A reader of bare strings or binaries that knows the short ones it has read: identifiers, algorithms, sessions."""
+    sizes = STRING_SIZES if kind is Kind.STRING else BINARY_SIZES
+    known: dict[str, Any] = {}
+
+    def again(s: str, b: bytes, p: int) -> tuple[Any, int]:
+        size = sizes.get(s[p : p + 8])
+        if size is not None:
+            value = known.get(s[p : p + size])
+            if value is not None:
+                return value, p + size
+        value, q = read(s, b, p)
+        if q - p == size:  # not so for characters beyond ASCII
+            if len(known) >= REMEMBERED_VALUES:
+                known.clear()
+            known[s[p:q]] = value
+        return value, q
+
+    return again

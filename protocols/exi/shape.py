@@ -15,7 +15,6 @@ BYTEWISE = (Kind.STRING, Kind.BINARY)
 
 COMPACT_FIELDS = 3
 COMPACT_BITS = 33  # numbers up to 32 bits and a sign
-THREE_GROUPS = 21  # bits that three groups of seven hold
 
 
 def simple_of(field: Field) -> Simple:
@@ -121,22 +120,22 @@ def _is_number(field: Field) -> bool:
     return True
 
 
-def compact_bits(grammar: Grammar) -> tuple[int, int] | None:
-    """For a compact type with one number of variable length: bits before its first group, behind its last."""
-    before, after, seen = 0, 1, False
+def compact_bits(grammar: Grammar) -> tuple[int, int, int] | None:
+    """For a compact type with one number of variable length: bits before and behind it, and its most groups."""
+    before, after, groups = 0, 1, 0
     for simple in map(simple_of, grammar.type.fields):
         if simple.kind in FINITE:
-            if seen:
+            if groups:
                 after += 2 + simple.width + 1
             else:
                 before += 2 + simple.width + 1
-        elif seen or simple.high is None or simple.high.bit_length() > THREE_GROUPS:
+        elif groups or simple.high is None:
             return None
         else:
-            seen = True
+            groups = -(-simple.high.bit_length() // 7)
             before += 2 + (simple.kind is Kind.SIGNED)
             after += 1
-    return (before, after) if seen else None
+    return (before, after, groups) if groups else None
 
 
 def empty_allowed(grammar: Grammar) -> bool:

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from gateway.exi_tool import explain_text
+from protocols.exi.encoder import Encoder
 from protocols.exi.encoder_source import Source
 from protocols.iso15118.codecs import ISO20_DC
 from protocols.iso15118.iso20.dc import DC_PreChargeReq
@@ -34,7 +35,7 @@ def test_the_table_is_the_explanation() -> None:
 
 
 def test_the_source_shown_is_the_source_written() -> None:
-    encoder = ISO20_DC._encoder(None)
+    encoder = Encoder(ISO20_DC.schema)
     written = Source(encoder, encoder.grammar(DC_PreChargeReq), "e0").write()
     shown = next(block for block in blocks("python") if block.startswith("def e0"))
 
