@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any
 
 from emulators.charger.station import Station
 from protocols.ocpp.schema import Payload
@@ -60,8 +59,7 @@ class Upkeep16:
         async def tell(status: str) -> None:
             await self.station.call("FirmwareStatusNotification", {"status": status})
 
-        work = self.upkeep.update(request["location"], tell)
-        self.station.later(self._at(parse(request["retrieveDate"]), work))
+        self.station.later(self.upkeep.update(request["location"], parse(request["retrieveDate"]), tell))
         return {}
 
     def signed_update_firmware(self, request: Payload) -> Payload:
@@ -71,14 +69,9 @@ class Upkeep16:
         async def tell(status: str) -> None:
             await self.station.call("SignedFirmwareStatusNotification", {"status": status, "requestId": number})
 
-        work = self.upkeep.update(firmware["location"], tell, firmware["signingCertificate"], firmware["signature"])
-        self.station.later(self._at(parse(firmware["retrieveDateTime"]), work))
+        when, signer = parse(firmware["retrieveDateTime"]), firmware["signingCertificate"]
+        self.station.later(self.upkeep.update(firmware["location"], when, tell, signer, firmware["signature"]))
         return {"status": "Accepted"}
-
-    async def _at(self, when: float | None, work: Any) -> None:
-        if when is not None and when > self.station.wall():
-            await self.station.clock.sleep(when - self.station.wall())
-        await work
 
     def install_certificate(self, request: Payload) -> Payload:
         """Whitepaper 4.2."""

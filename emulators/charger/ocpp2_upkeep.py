@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any
 
 from emulators.charger.station import Station
 from protocols.ocpp.schema import Payload, Version
@@ -58,16 +57,10 @@ class Upkeep2:
         async def tell(status: str) -> None:
             await self.station.call("FirmwareStatusNotification", {"status": status, "requestId": number})
 
-        work = self.upkeep.update(
-            firmware["location"], tell, firmware.get("signingCertificate"), firmware.get("signature")
-        )
-        self.station.later(self._at(parse(firmware["retrieveDateTime"]), work))
+        when, signer = parse(firmware["retrieveDateTime"]), firmware.get("signingCertificate")
+        work = self.upkeep.update(firmware["location"], when, tell, signer, firmware.get("signature"))
+        self.station.later(work)
         return {"status": "Accepted"}
-
-    async def _at(self, when: float | None, work: Any) -> None:
-        if when is not None and when > self.station.wall():
-            await self.station.clock.sleep(when - self.station.wall())
-        await work
 
     # A02, M03-M05
 

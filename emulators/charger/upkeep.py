@@ -50,8 +50,12 @@ class Upkeep:
         else:
             await tell("Uploaded")
 
-    async def update(self, url: str, tell: Tell, certificate: str | None = None, signature: str | None = None) -> None:
-        """Fetch firmware, check who signed it, install it, and come back as the new version."""
+    async def update(
+        self, url: str, when: float | None, tell: Tell, certificate: str | None = None, signature: str | None = None
+    ) -> None:
+        """At `when` (Unix time) fetch firmware, check who signed it, install it, and come back as the new version."""
+        if when is not None and when > self.station.wall():
+            await self.station.clock.sleep(when - self.station.wall())
         await tell("Downloading")
         try:
             image = await transfer.get(url)
