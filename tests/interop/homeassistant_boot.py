@@ -1,0 +1,109 @@
+"""Runs inside Home Assistant's own interpreter: boots it with MQTT, waits for an EVSE, commands it, prints what it saw.
+
+python homeassistant_boot.py FOLDER BROKER_PORT
+"""
+
+import asyncio
+import json
+import logging
+import socket
+import sys
+from pathlib import Path
+
+from homeassistant import auth, bootstrap, config_entries, core, loader
+from homeassistant.setup import async_setup_component
+
+FOLDER, PORT = Path(sys.argv[1]), int(sys.argv[2])
+ENTRY = {
+    "version": 1,
+    "minor_version": 4,
+    "key": "core.config_entries",
+    "data": {
+        "entries": [
+            {
+                "created_at": "2025-01-01T00:00:00+00:00",
+                "modified_at": "2025-01-01T00:00:00+00:00",
+                "data": {"broker": "127.0.0.1", "port": PORT, "protocol": "5", "discovery": True},
+                "disabled_by": None,
+                "discovery_keys": {},
+                "domain": "mqtt",
+                "entry_id": "mqttentry",
+                "minor_version": 2,
+                "options": {},
+                "pref_disable_new_entities": False,
+                "pref_disable_polling": False,
+                "source": "user",
+                "title": "broker",
+                "unique_id": None,
+                "version": 1,
+            }
+        ]
+    },
+}
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+async def until(what, within_s=60.0):
+    for _ in range(int(within_s * 10)):
+        found = what()
+        if found:
+            return found
+        await asyncio.sleep(0.1)
+    return None
+
+
+async def main():
+    (FOLDER / ".storage").mkdir(parents=True)
+    (FOLDER / ".storage" / "core.config_entries").write_text(json.dumps(ENTRY))
+    (FOLDER / "configuration.yaml").write_text("mqtt:\n")
+    hass = core.HomeAssistant(str(FOLDER))
+    hass.config.skip_pip = True
+    loader.async_setup(hass)
+    hass.config_entries = config_entries.ConfigEntries(hass, {})
+    await bootstrap.async_load_base_functionality(hass)
+    hass.auth = await auth.auth_manager_from_config(hass, [], [])
+    await hass.config.async_set_time_zone("UTC")
+    http = {"http": {"server_host": ["127.0.0.1"], "server_port": free_port()}}
+    for name, config in (("homeassistant", {}), ("http", http), ("mqtt", {"mqtt": {}})):
+        if not await async_setup_component(hass, name, config):
+            raise SystemExit(f"{name} could not be set up")
+    await hass.async_start()
+
+    def power():
+        state = hass.states.get("sensor.evse_cp1_1_power")
+        return state is not None and state.state not in ("unknown", "unavailable")
+
+    seen = {"discovered": bool(await until(power))}
+    await hass.services.async_call(
+        "number", "set_value", {"entity_id": "number.evse_cp1_1_set_point", "value": -3000}, blocking=True
+    )
+
+    def achieved():
+        result = hass.states.get("sensor.evse_cp1_1_last_result")
+        return result is not None and result.state == "achieved"
+
+    seen["achieved"] = bool(await until(achieved, 20))
+    await asyncio.sleep(2)
+    seen["states"] = {
+        state.entity_id: [state.state, state.attributes.get("device_class")] for state in hass.states.async_all()
+    }
+    await hass.services.async_call("button", "press", {"entity_id": "button.evse_cp1_1_stop"}, blocking=True)
+    await hass.services.async_call(
+        "select", "select_option", {"entity_id": "select.evse_cp1_1_site_mode", "option": "price"}, blocking=True
+    )
+    await hass.services.async_call(
+        "number", "set_value", {"entity_id": "number.evse_cp1_1_reserve", "value": 45}, blocking=True
+    )
+    await asyncio.sleep(2)
+    seen["after"] = {state.entity_id: state.state for state in hass.states.async_all()}
+    print("SEEN " + json.dumps(seen), flush=True)
+    await hass.async_stop(force=True)
+
+
+logging.basicConfig(level=logging.WARNING)
+asyncio.run(main())

@@ -1,0 +1,119 @@
+"""A real Home Assistant finds the EVSE by itself, shows it and commands it, over Mosquitto."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.mqtt import discovery
+from gateway.mqtt.topics import Topics
+from tests.gateway.mqtt.facility import mosquitto
+from tests.interop.test_mosquitto import home, linked
+from tests.peers import PEERS, absent
+
+pytestmark = pytest.mark.peer
+RELEASE = "2025.1.4"
+BOOT = Path(__file__).with_name("homeassistant_boot.py")
+
+
+def interpreter() -> str:
+    """A Python new enough for Home Assistant 2024.11 and newer."""
+    folders = sorted(Path.home().glob(".pyenv/versions/3.1[23]*/bin"), reverse=True)
+    for name in ("python3.13", "python3.12"):
+        for found in (*(str(folder / name) for folder in folders), shutil.which(name)):
+            if (
+                found is not None
+                and subprocess.run([found, "-c", ""], capture_output=True, check=False).returncode == 0
+            ):
+                return found
+    absent("Home Assistant needs Python 3.12 or newer beside this one")
+
+
+def peer() -> Path:
+    """Home Assistant in an environment of its own."""
+    where = PEERS / "homeassistant"
+    python, stamp = where / "bin" / "python", where / ".installed"
+    wanted = f"homeassistant=={RELEASE}"
+    if not stamp.exists() or stamp.read_text() != wanted:
+        base = interpreter()
+        shutil.rmtree(where, ignore_errors=True)
+        pip = [
+            str(python),
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+            wanted,
+            "paho-mqtt==1.6.1",
+        ]
+        for command in ([base, "-m", "venv", str(where)], pip):
+            done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=900)
+            if done.returncode:
+                absent(f"Home Assistant could not be installed: {done.stderr.strip()[-300:]}")
+        stamp.write_text(wanted)
+    return python
+
+
+@pytest.mark.timeout(1200)
+def test_home_assistant_finds_shows_and_commands_an_evse(tmp_path: Path) -> None:
+    python = peer()
+
+    async def scene() -> dict[str, Any]:
+        with mosquitto(tmp_path) as broker:
+            async with home(url=broker.url) as (running, stations):
+                await linked(running)
+                process = await asyncio.create_subprocess_exec(
+                    str(python), str(BOOT), str(tmp_path / "ha"), str(broker.port),
+                    stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+                )  # fmt: skip
+                out, err = await asyncio.wait_for(process.communicate(), 180)
+                said = [line for line in out.decode().splitlines() if line.startswith("SEEN ")]
+                assert said, err.decode()[-3000:]
+                complaints = [
+                    line
+                    for line in err.decode().splitlines()
+                    if ("mqtt" in line.lower() and ("ERROR" in line or "WARNING" in line))
+                ]
+                assert not complaints, "\n".join(complaints)
+                seen: dict[str, Any] = json.loads(said[0].removeprefix("SEEN "))
+                seen["power_w"] = stations.evses["CP1-1"].power_w
+                return seen
+
+    seen = asyncio.run(scene())
+    assert seen["discovered"]
+    assert seen["achieved"]
+    states = seen["states"]
+    assert states["sensor.evse_cp1_1_power"] == ["-3000.0", "power"]
+    assert states["sensor.evse_cp1_1_bound_by"] == ["command", "enum"]
+    assert states["sensor.evse_cp1_1_session"][0] == "in_session"
+    assert states["binary_sensor.evse_cp1_1_plug"][0] == "on"
+    assert states["binary_sensor.evse_cp1_1_problem"][0] == "off"
+    assert states["binary_sensor.evse_cp1_1_grid_present"][0] == "unknown"
+    assert float(states["sensor.evse_cp1_1_energy_discharged"][0]) > 0
+    assert states["sensor.evse_cp1_1_lease_end"][1] == "timestamp"
+    wanted = len(discovery.entities(Topics("home", "gw1"), _some_state()))
+    assert len([name for name in states if "evse_cp1_1" in name]) == wanted
+    assert seen["after"]["select.evse_cp1_1_site_mode"] == "price"
+    assert float(seen["after"]["number.evse_cp1_1_reserve"]) == 45
+    assert float(seen["after"]["sensor.evse_cp1_1_power"]) == 0
+
+
+def _some_state() -> Any:
+    from gateway.clock import SystemClock
+    from gateway.core.board import Board
+    from gateway.core.settings import CoreSettings
+    from gateway.core.views import evse_state
+    from gateway.model.site import SitePolicy
+    from gateway.store.journal import Journal
+    from gateway.store.memory import MemoryStore
+
+    clock = SystemClock()
+    board = Board(CoreSettings(SitePolicy("home")), clock, None, Journal(MemoryStore(), clock))  # type: ignore[arg-type]
+    return evse_state(board, board.place("CP1-1"))
