@@ -42,6 +42,7 @@ class Steward:
         self._told: dict[str, Any] = {}
         self._told_at = -math.inf
         self._planning: asyncio.Task[None] | None = None
+        self._sent: dict[str, tuple[float | None, float]] = {}  # what each station was last told, and since when
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -120,7 +121,11 @@ class Steward:
         ):
             wanted = min(100.0, evse.soc_pct + 100.0 * needs.target_energy_wh / evse.capacity_wh)
         # a value measured before the station was told something else says nothing about now
-        told_at = place.sent_at + SETTLE_S if place.sent_w is not None else -math.inf
+        before_w, since = self._sent.get(evse.name, (None, -math.inf))
+        if before_w is None or place.sent_w is None or abs(before_w - place.sent_w) >= SAME_W:
+            since = now if place.sent_w is not None and before_w is not None else -math.inf
+            self._sent[evse.name] = (place.sent_w, since)
+        told_at = since + SETTLE_S
         measured = evse.metered_at is not None and now - evse.metered_at <= METER_S and evse.metered_at >= told_at
         return Car(
             evse.name,

@@ -302,6 +302,7 @@ class SiteController:
         *,
         islanded: bool,
     ) -> Orders:
+        self.gathering.told_storage(storage_w, view.wall)
         switch = done.switch if self.settings.island else ""
         orders = Orders(
             done.phase,

@@ -13,6 +13,8 @@ from gateway.model.site import Storage
 STORAGE = "storage"  # its name as a resource; an EVSE's name always has a number
 FILL_S = 7200.0  # within this a raised reserve should be in the batteries
 HYSTERESIS_PCT = 2.0
+STORAGE_SAME_W = 25.0
+STORAGE_SETTLE_S = 1.0
 
 
 class Gathering:
@@ -25,6 +27,12 @@ class Gathering:
         self._reached: set[str] = set()
         self._fill_by: dict[str, float] = {}  # since when a battery is below its floor decides until when it is filled
         self.floors: dict[str, Floor] = {}
+        self._storage_told: tuple[float, float] = (0.0, 0.0)  # W, and since when (Unix time)
+
+    def told_storage(self, power_w: float | None, wall: float) -> None:
+        """The order that the storage has now: a reading from before it says nothing about its power."""
+        if power_w is not None and abs(power_w - self._storage_told[0]) >= STORAGE_SAME_W:
+            self._storage_told = (power_w, wall)
 
     def resources(self, view: View) -> list[Resource]:
         """The resources that are ours to set. Cars with a command of their own are not among them."""
@@ -95,8 +103,8 @@ class Gathering:
             ceiling_pct=table.ceiling_pct,
             wanted_pct=refill,
             departure=None if refill is None else self._fill_by.setdefault(STORAGE, view.wall + FILL_S),
-            power_w=told.power_w,
-            setpoint_w=told.power_w,
+            power_w=told.power_w if told.ts >= self._storage_told[1] + STORAGE_SETTLE_S else None,
+            setpoint_w=self._storage_told[0],
             charge_efficiency=eta,
             discharge_efficiency=eta,
             wear_per_kwh=table.wear_per_kwh,

@@ -22,7 +22,7 @@ from gateway.model.command import SiteMode
 from gateway.model.site import Freshness, Grid, InputKind, Load, Meter, Pv, Storage
 
 METER_KINDS = (InputKind.GRID, InputKind.LOAD)
-PATIENCE = 0.5  # of the power of all cars that may be needed later before shaving begins now
+PATIENCE = 0.3  # of the power of all cars that may be needed later before shaving begins now
 OLD_PLANS = 3  # a plan that has not been renewed for so many times its turn is none
 PLAN_SHORT_W = 50.0  # if those of the plan miss the target by more, all take part
 NEAR_W = 200.0  # the demand window is told of when it binds by more than this
@@ -120,9 +120,10 @@ class OnGrid:
             self.window,
             view.wall,
         )
-        left = self._patient(left, sum(one.max_discharge_w for one in resources))
         usable = [_limited(one, limit_share) for one in resources]
         counted, noticed = self.followers.look(usable, view.now)
+        must, others = must_w(counted, view.wall)
+        left = self._patient(left, others - must)
         situation = self._situation(view, counted, residual_w, left)
         mode = self.modes[view.mode]
         if view.mode is not self._mode:
@@ -139,7 +140,6 @@ class OnGrid:
         high = min(left.high_w, sum(one.max_charge_w for one in counted))
         wished_w = wish.power_w
         if wish.soft:
-            must, others = must_w(counted, view.wall)
             wished_w = max(wished_w, -others) + must if wished_w <= 0 else max(wished_w, must)
         wanted_w = min(max(wished_w, low), high)
         self.ramp = walk(before, wanted_w, view.now, view.ramp_w_per_s, left.low_w, left.high_w)
@@ -169,7 +169,7 @@ class OnGrid:
         return share(target_w, counted, view.wall)
 
     def _patient(self, left: Room, able_w: float) -> Room:
-        """Not every peak is a bad window: shaving waits while half of the cars' power could still put it right.
+        """Not every peak is a bad window: shaving waits while a third of the cars' power could still put it right.
 
         Only for the demand window, which is an average; a fuse does not wait.
         """
