@@ -19,11 +19,22 @@ metal `power_stage.py`; OCPP is not known here."""
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from emulators.battery import Battery
 from emulators.charger.power_stage import Bounds, PowerStage
+from emulators.charger.secc_events import (
+    AuthorizationWanted,
+    ChargingStarted,
+    ChargingStopped,
+    Measured,
+    NeedsStated,
+    SeccEvent,
+    SessionEnded,
+    StandbyEntered,
+    VehicleIdentified,
+)
 from protocols.iso15118.io import pump
 from protocols.iso15118.iso20 import events, orders
 from protocols.iso15118.iso20.limits import Limits, PowerRange
@@ -32,96 +43,28 @@ from protocols.iso15118.iso20.schedules import ScheduleOffer, flat_offer
 from protocols.iso15118.iso20.secc import Secc
 from protocols.iso15118.iso20.secc_session import Evse, Fault, SeccSettings, Verdict
 from protocols.iso15118.iso20.services import ControlMode, ServiceId, offer
-from protocols.iso15118.iso20.setpoint import EnergyRequests, decide
+from protocols.iso15118.iso20.setpoint import decide
+from protocols.iso15118.iso20.states import State
 from protocols.iso15118.iso20.types import EVSENotification
 from protocols.iso15118.pki import common_name
 from protocols.ports import Clock, Wire
 
+__all__ = [
+    "AuthorizationWanted",
+    "ChargingStarted",
+    "ChargingStopped",
+    "EvseSecc",
+    "Measured",
+    "NeedsStated",
+    "SeccEvent",
+    "SessionBattery",
+    "SessionEnded",
+    "StandbyEntered",
+    "VehicleIdentified",
+    "stage_settings",
+]
+
 NOTICE_S = 10  # s that a car gets to follow a notification
-UNREACHABLE_V = 60.0  # below it the output counts as safe
-
-
-# --------------------------------------------------------------------------------------------------------------- events
-
-
-@dataclass(frozen=True, slots=True)
-class VehicleIdentified:
-    evccid: str
-    resumed: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class AuthorizationWanted:
-    """Answer with `authorize`; reported only where the EVSE isn't free to all."""
-
-    evccid: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NeedsStated:
-    """What the car can and wants. `departure_s` from now; energy in Wh from now."""
-
-    service: str  # "DC_BPT", "DC", "AC_BPT", "AC"
-    control: str  # "dynamic", "scheduled"
-    mobility_needs_mode: int
-    limits: Limits
-    needs: EnergyRequests | None
-    departure_s: float | None
-    minimum_soc_pct: int | None
-    target_soc_pct: int | None
-    renegotiation: bool = False
-    offer_to_sell: tuple[tuple[int, float], ...] = ()  # EVEnergyOffer: (duration s, signed W)
-
-
-@dataclass(frozen=True, slots=True)
-class ChargingStarted:
-    """Contactors closed; power may flow in either direction."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Measured:
-    """One turn of the charge loop."""
-
-    power_w: float  # at the grid side
-    current_a: float
-    voltage_v: float
-    target_w: float
-    binding: str | None  # what kept the target from the set-point
-    allowed: PowerRange
-    limits: Limits  # the car's, now
-    needs: EnergyRequests | None
-    soc_pct: float | None
-    charged_wh: float
-    discharged_wh: float
-
-
-@dataclass(frozen=True, slots=True)
-class ChargingStopped:
-    pass
-
-
-@dataclass(frozen=True, slots=True)
-class StandbyEntered:
-    pass
-
-
-@dataclass(frozen=True, slots=True)
-class SessionEnded:
-    reason: str
-    ok: bool
-    paused: bool = False
-
-
-SeccEvent = (
-    VehicleIdentified
-    | AuthorizationWanted
-    | NeedsStated
-    | ChargingStarted
-    | Measured
-    | ChargingStopped
-    | StandbyEntered
-    | SessionEnded
-)
 
 
 class SessionBattery:
@@ -235,7 +178,7 @@ class EvseSecc:
             choice is not None
             and choice.is_dc
             and choice.is_dynamic
-            and engine.session.power_on
+            and engine.state is State.CHARGE_LOOP
             and room
             and wish is not None
         ):

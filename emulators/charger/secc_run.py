@@ -18,7 +18,7 @@ from emulators.charger import secc as charger
 from emulators.charger.power_stage import PowerStage, StageSpec
 from emulators.clock import RealClock
 from emulators.ev.report import Reporter, complain
-from emulators.ev.run import CONTROLS, OptionError
+from emulators.ev.run import CONTROLS, OptionError, iso20_version
 from protocols.errors import LocalProtocolError
 from protocols.iso15118 import io, tls
 from protocols.iso15118.io import TcpWire
@@ -62,7 +62,7 @@ async def run(
     try:
         wanted = [_known(NAMES, name, "service") for name in services.split(",")]
         controls = [_known(CONTROLS, name, "control mode") for name in control.split(",")]
-        version = tls.TlsVersion(tls_version)
+        version = iso20_version(tls_version)
         context = None
         if version is not tls.TlsVersion.NONE:
             if pki_directory is None:

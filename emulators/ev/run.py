@@ -72,7 +72,7 @@ async def run(
             settings = replace(settings, loop_interval=loop_interval_s)
         if poll_interval_s is not None:
             settings = replace(settings, poll_interval=poll_interval_s)
-        version = tls.TlsVersion(tls_version)
+        version = iso20_version(tls_version)
         context = _context(version, tls.TlsProfile(tls_profile), pki_directory)
         if (connect is None) is (interface is None):
             raise OptionError("say either where to connect to or on which interface to look for a charger")
@@ -117,6 +117,14 @@ def _spec(profile: str, service: str, evccid: str | None) -> CarSpec:
         raise OptionError(f"no service {unknown[0]!r}; there are {', '.join(NAMES)}")
     spec = replace(profiles.load(profile), services=wanted)
     return spec if evccid is None else replace(spec, evcc_id=evccid)
+
+
+def iso20_version(name: str) -> tls.TlsVersion:
+    """ISO 15118-20 never runs over TLS 1.2 (V2G20-1237, V2G20-2356); without TLS it does, for tests."""
+    version = tls.TlsVersion(name)
+    if version is tls.TlsVersion.TLS_1_2:
+        raise OptionError("TLS 1.2 is for ISO 15118-2; ISO 15118-20 needs --tls 1.3 (or none, for tests)")
+    return version
 
 
 def _control(name: str) -> ControlMode:

@@ -14,7 +14,7 @@ from typing import Any
 import aiomqtt
 import pytest
 
-from gateway.app import Gateway, Parts, broker_link, gateway
+from gateway.app import Gateway, Parts, gateway
 from gateway.bench.plain_station import PlainStations
 from gateway.config import ConfigError, from_table
 from gateway.model.event import Report
@@ -22,6 +22,7 @@ from gateway.model.site import InputKind
 from gateway.mqtt.acl import User, acl
 from gateway.mqtt.bus import Connector
 from gateway.mqtt.topics import Topics
+from gateway.wiring import broker_link
 from protocols.ports import BusMessage, Clock
 from tests.gateway.mqtt.facility import ROOT, Facility, facility, mosquitto, run_leaky
 from tests.interop.certificates import Authority
@@ -39,7 +40,12 @@ async def home(**mqtt: Any) -> AsyncIterator[tuple[Gateway, PlainStations]]:
         made.append(PlainStations(clock, report))
         return made[0]
 
-    table = {"site": {"id": "home"}, "mqtt": mqtt, "store": {"url": "memory:"}, "stations": [{"id": "CP1"}, {"id": "CP2"}]}
+    table = {
+        "site": {"id": "home"},
+        "mqtt": mqtt,
+        "store": {"url": "memory:"},
+        "stations": [{"id": "CP1"}, {"id": "CP2"}],
+    }
     config = from_table(table)
     async with gateway(config, Parts(stations=stations)) as running:
         for number in (1, 2):

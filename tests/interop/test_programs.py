@@ -132,6 +132,8 @@ def test_ctrl_c_at_the_charger_asks_the_car_to_end(tmp_path: Path) -> None:
         (["ev", "--connect", "[::1]:9", "--control", "remote"], "no control mode"),
         (["ev", "--connect", "[::1]:9", "--tls", "1.3"], "certificates"),
         (["ev", "--connect", "[::1]:9", "--tls", "1.3", "--pki", "nowhere"], "nowhere"),
+        (["ev", "--connect", "[::1]:9", "--tls", "1.2"], "needs --tls 1.3"),
+        (["secc", "--listen", "[::1]:0", "--tls", "1.2"], "needs --tls 1.3"),
         (["secc"], "listen or on which interface"),
         (["secc", "--interface", "nosuchlink"], "nosuchlink"),
         (["secc", "--listen", "[::1]:99999"], "no [ADDRESS]:PORT"),

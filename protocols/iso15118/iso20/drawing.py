@@ -13,8 +13,8 @@ from protocols.iso15118.iso20.states import AC, DC, NEXT_STEPS, Follows, State, 
 _HEAD = """# States of an ISO 15118-20 session
 
 Drawn from the tables in `protocols/iso15118/iso20/states.py` by `python -m protocols.iso15118.iso20.drawing`; a test
-fails when this document and the tables differ. A SECC state is named for what the SECC waits for. Every request may also
-end the session (a FAILED answer, SessionStop), which the diagrams leave out.
+fails when this document and the tables differ. A SECC state is named for what the SECC waits for. Every request may
+also end the session (a FAILED answer, SessionStop), which the diagrams leave out.
 """
 
 

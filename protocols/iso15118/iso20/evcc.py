@@ -17,6 +17,7 @@ from protocols.iso15118 import app_protocol
 from protocols.iso15118.app_protocol_messages import supportedAppProtocolRes
 from protocols.iso15118.iso20 import messages, orders, timers
 from protocols.iso15118.iso20.common import ChargingSession, ScheduleExchangeRes
+from protocols.iso15118.iso20.connection import Connection
 from protocols.iso15118.iso20.evcc_energy import (
     on_ac_parameters,
     on_cable_check,
@@ -43,8 +44,6 @@ from protocols.iso15118.iso20.evcc_setup import (
 from protocols.iso15118.iso20.events import (
     Event,
     FrameIgnored,
-    MessageReceived,
-    MessageSent,
     MeterConfirmed,
     ProtocolAgreed,
     SessionEnded,
@@ -52,7 +51,7 @@ from protocols.iso15118.iso20.events import (
 from protocols.iso15118.iso20.services import DC_SERVICES
 from protocols.iso15118.iso20.states import NEXT_STEPS, Step
 from protocols.iso15118.iso20.types import ResponseCode, V2GResponse
-from protocols.v2gtp import Frame, Framer, FramingError, PayloadType
+from protocols.v2gtp import Frame, FramingError, PayloadType
 
 _REACTIONS: dict[str, Callable[[Any, EvSession, EvDesk], Reaction]] = {
     "SessionSetupRes": on_session_setup,
@@ -89,7 +88,7 @@ _LEAVING = frozenset({Step.POWER_STOP, Step.WELDING_DETECTION, Step.SESSION_STOP
 _TOO_EARLY = frozenset({Step.APP_PROTOCOL, Step.SESSION_SETUP})
 
 
-class Evcc:
+class Evcc(Connection):
     """One connection's EVCC. `epoch` is the Unix time (UTC) at engine time 0; `car` is the car as it is now."""
 
     def __init__(self, settings: EvccSettings, car: orders.CarState, now: float, *, epoch: float = 0.0) -> None:
@@ -97,15 +96,12 @@ class Evcc:
             raise LocalProtocolError("a car that wants no service needs no session")
         if settings.loop_interval > timers.REQUEST_WITHIN_LOOP:
             raise LocalProtocolError(f"the loop interval may be {timers.REQUEST_WITHIN_LOOP} s at most")
+        super().__init__(settings.trace)
         self.settings = settings
         self.car = car
         self.step = Step.APP_PROTOCOL
         self.session = EvSession()
-        self.ended = False
         self._epoch = epoch
-        self._framer = Framer()
-        self._outgoing = bytearray()
-        self._events: list[Event] = []
         self._due: float | None = now  # when the next request leaves; None while a response is awaited
         self._answer_by: float | None = None
         self._awaited = ""
@@ -185,11 +181,6 @@ class Evcc:
             self._send_beside(now)
         return self._take_events()
 
-    def data_to_send(self) -> bytes:
-        outgoing = bytes(self._outgoing)
-        self._outgoing.clear()
-        return outgoing
-
     def deadline(self) -> float | None:
         if self.ended:
             return None
@@ -258,11 +249,6 @@ class Evcc:
         ]
         return list(dict.fromkeys(wanted))
 
-    def _send(self, data: bytes, message: object) -> None:
-        self._outgoing += data
-        if self.settings.trace:
-            self._events.append(MessageSent(message, data))
-
     # responses
 
     def _take(self, received: Frame, now: float) -> None:
@@ -276,8 +262,7 @@ class Evcc:
         if not isinstance(message, V2GResponse):
             self._events.append(FrameIgnored(received.payload_type, len(received.payload)))
             return
-        if self.settings.trace:
-            self._events.append(MessageReceived(message, received.payload))
+        self._received(message, received.payload)
         beside = received.payload_type in messages.STREAMS
         name = type(message).__name__
         expected = messages.RESPONSE_NAMES[self._beside if beside else self._awaited]
@@ -311,8 +296,7 @@ class Evcc:
         if agreement is None:
             raise Leave("car and charger have no protocol in common")
         self._answer_by = None
-        if self.settings.trace:
-            self._events.append(MessageReceived(response, received.payload))
+        self._received(response, received.payload)
         self._events.append(ProtocolAgreed(agreement.protocol.namespace, agreement.minor_deviation))
         self.session = replace(self.session, namespace=agreement.protocol.namespace)
         self._go(Step.SESSION_SETUP, now)
@@ -393,7 +377,3 @@ class Evcc:
             self.ended = True
             self.step = Step.ENDED
             self._events.append(SessionEnded(reason=reason, ok=False, code=code))
-
-    def _take_events(self) -> list[Event]:
-        events, self._events = self._events, []
-        return events

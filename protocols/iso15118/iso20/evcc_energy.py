@@ -32,6 +32,7 @@ from protocols.iso15118.iso20.events import (
 )
 from protocols.iso15118.iso20.limits import Limits
 from protocols.iso15118.iso20.orders import Stop
+from protocols.iso15118.iso20.prices import PriceLevels, Prices
 from protocols.iso15118.iso20.rational import number
 from protocols.iso15118.iso20.schedules import read_offer
 from protocols.iso15118.iso20.states import Step
@@ -85,7 +86,10 @@ def on_schedules(response: ScheduleExchangeRes, session: EvSession, desk: EvDesk
     planned = profile(fresh, desk)
     discharges = any(block.power_w < 0 for block in planned.blocks)
     fresh = replace(fresh, profile=planned, discharge_channel=discharges or session.discharge_channel)
-    events: tuple[Event, ...] = (SchedulesReceived(offers, pause),)
+    dynamic = response.Dynamic_SEResControlMode
+    levels = PriceLevels.read(dynamic.PriceLevelSchedule) if dynamic and dynamic.PriceLevelSchedule else None
+    prices = Prices.read(dynamic.AbsolutePriceSchedule) if dynamic and dynamic.AbsolutePriceSchedule else None
+    events: tuple[Event, ...] = (SchedulesReceived(offers, pause, levels, prices),)
     if again:
         return Reaction(
             Step.RENEGOTIATION if desk.step is Step.SCHEDULE_AGAIN else desk.step,

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from protocols.iso15118.iso20.common import ChargeProgress, ChargingSession
 from protocols.iso15118.iso20.limits import Limits, PowerRange
 from protocols.iso15118.iso20.loop import CarTurn, StationTurn
+from protocols.iso15118.iso20.prices import PriceLevels, Prices
 from protocols.iso15118.iso20.schedules import Profile, ScheduleOffer
 from protocols.iso15118.iso20.services import Choice, MobilityNeedsMode
 from protocols.iso15118.iso20.setpoint import EnergyRequests, Target
@@ -80,10 +81,12 @@ class NeedsStated:
 
 @dataclass(frozen=True, slots=True)
 class SchedulesReceived:
-    """The charger's offers; empty in dynamic control."""
+    """The charger's offers. In dynamic control there are none, but perhaps prices."""
 
     offers: tuple[ScheduleOffer, ...]
     pause_wanted: bool = False
+    levels: PriceLevels | None = None
+    prices: Prices | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,11 +16,10 @@ from protocols.errors import LocalProtocolError, RemoteProtocolError
 from protocols.iso15118 import app_protocol
 from protocols.iso15118.app_protocol_messages import supportedAppProtocolReq
 from protocols.iso15118.iso20 import messages, orders, states, timers
+from protocols.iso15118.iso20.connection import Connection
 from protocols.iso15118.iso20.events import (
     Event,
     FrameIgnored,
-    MessageReceived,
-    MessageSent,
     NotificationIgnored,
     Paused,
     ProtocolAgreed,
@@ -43,6 +42,7 @@ from protocols.iso15118.iso20.secc_loop import (
     answer_welding_detection,
 )
 from protocols.iso15118.iso20.secc_metering import answer_metering_confirmation
+from protocols.iso15118.iso20.secc_orders import tell
 from protocols.iso15118.iso20.secc_session import Answer, Desk, Evse, Refusal, SeccSettings, Session
 from protocols.iso15118.iso20.secc_setup import (
     answer_authorization,
@@ -55,7 +55,7 @@ from protocols.iso15118.iso20.secc_setup import (
 from protocols.iso15118.iso20.services import DC_SERVICES
 from protocols.iso15118.iso20.states import State
 from protocols.iso15118.iso20.types import EVSENotification, ResponseCode, V2GRequest, V2GResponse
-from protocols.v2gtp import Frame, Framer, FramingError, PayloadType
+from protocols.v2gtp import Frame, FramingError, PayloadType
 
 _ANSWERS: dict[str, Callable[[Any, Session, Desk], Answer]] = {
     "SessionSetupReq": answer_session_setup,
@@ -81,7 +81,7 @@ _MUST_END = frozenset({EVSENotification.Terminate, EVSENotification.Pause, EVSEN
 GRACE = 1.0  # s beyond NotificationMaxDelay before a car that doesn't react is cut off
 
 
-class Secc:
+class Secc(Connection):
     """One connection's SECC.
 
     `epoch` is the Unix time (UTC) at engine time 0. `paused` holds what earlier sessions left behind, by session id.
@@ -101,20 +101,17 @@ class Secc:
         draw: Callable[[int], bytes] = secrets.token_bytes,
         evse: Evse | None = None,
     ) -> None:
+        super().__init__(settings.trace)
         self.settings = settings
         self.state = State.APP_PROTOCOL
         self.session = Session()
         self.evse = evse or Evse()
-        self.ended = False
         self._epoch = epoch
         self._paused: Mapping[bytes, Paused] = paused or {}
         self._certificate = vehicle_certificate
         self._vehicle_name = vehicle_name
         self._tls = tls
         self._draw = draw
-        self._framer = Framer()
-        self._outgoing = bytearray()
-        self._events: list[Event] = []
         self._setup_by: float | None = now + settings.setup_timeout
         self._next_by = now + settings.sequence_timeout
         self._react_by: float | None = None
@@ -144,10 +141,12 @@ class Secc:
 
     def command(self, order: orders.SeccOrder, now: float) -> None:
         """An order of the host; see `orders.py`."""
-        apply = _ORDERS.get(type(order))
-        if apply is None:
-            raise LocalProtocolError(f"a SECC takes no {type(order).__name__}")
-        apply(self, order, now)
+        if isinstance(order, orders.Notify):
+            self._notify(order, now)
+        elif isinstance(order, orders.Abort):
+            self._abort_by(order)
+        else:
+            tell(self.evse, order)
 
     def expire(self, now: float) -> list[Event]:
         """Time has passed."""
@@ -161,11 +160,6 @@ class Secc:
         elif now >= self._next_by:
             self._end("the car stays silent (sequence timeout)", ok=False)
         return self._take_events()
-
-    def data_to_send(self) -> bytes:
-        outgoing = bytes(self._outgoing)
-        self._outgoing.clear()
-        return outgoing
 
     def deadline(self) -> float | None:
         if self.ended:
@@ -191,8 +185,7 @@ class Secc:
         if not isinstance(message, V2GRequest) or not refusable(type(message).__name__):
             self._events.append(FrameIgnored(received.payload_type, len(received.payload)))
             return
-        if self.settings.trace:
-            self._events.append(MessageReceived(message, received.payload))
+        self._received(message, received.payload)
         self._answer(message, received.payload_type, now)
 
     def _shake_hands(self, payload: bytes, now: float) -> None:
@@ -205,8 +198,7 @@ class Secc:
             self._events.append(FrameIgnored(PayloadType.SUPPORTED_APP_PROTOCOL, len(payload)))
             return
         response, agreement = app_protocol.choose(offered, self._protocols())
-        if self.settings.trace:
-            self._events.append(MessageReceived(offered, payload))
+        self._received(offered, payload)
         self._send(app_protocol.encode(response), response)
         self._next_by = now + self.settings.sequence_timeout
         if agreement is None:
@@ -323,11 +315,6 @@ class Secc:
         stream = PayloadType(payload_type) if payload_type in messages.STREAMS else None
         self._send(messages.encode(response, stream), response)
 
-    def _send(self, data: bytes, message: object) -> None:
-        self._outgoing += data
-        if self.settings.trace:
-            self._events.append(MessageSent(message, data))
-
     def _close(self, reason: str, now: float, code: ResponseCode | None = None) -> None:
         """A FAILED answer is fatal: the response still goes out, then the connection ends."""
         state = self.state
@@ -345,37 +332,7 @@ class Secc:
             self._said_ended = True
             self._events.append(SessionEnded(reason=reason, ok=ok, code=code, state=state))
 
-    def _take_events(self) -> list[Event]:
-        events, self._events = self._events, []
-        return events
-
     # orders
-
-    def _measure(self, order: orders.Measure, now: float) -> None:
-        evse = self.evse
-        evse.voltage_v, evse.current_a, evse.power_w = order.voltage_v, order.current_a, order.power_w
-        if order.meter is not None:
-            evse.meter = order.meter
-
-    def _set_power(self, order: orders.SetPower, now: float) -> None:
-        self.evse.wish_w, self.evse.reactive_var = order.power_w, order.reactive_var
-
-    def _limit(self, order: orders.LimitOutput, now: float) -> None:
-        self.evse.dc_limits, self.evse.ac_limits = order.dc, order.ac
-
-    def _authorize(self, order: orders.Authorize, now: float) -> None:
-        self.evse.authorization, self.evse.authorization_code = order.verdict, order.code
-
-    def _cable_checked(self, order: orders.CableChecked, now: float) -> None:
-        self.evse.insulation = order.verdict
-
-    def _offer(self, order: orders.OfferSchedules, now: float) -> None:
-        self.evse.schedules, self.evse.pause_wanted = order.offers, order.pause_wanted
-
-    def _needs(self, order: orders.StateNeeds, now: float) -> None:
-        evse = self.evse
-        evse.departure_s, evse.confirm_within_s = order.departure_s, order.confirm_within_s
-        evse.minimum_soc_pct, evse.target_soc_pct = order.minimum_soc_pct, order.target_soc_pct
 
     def _notify(self, order: orders.Notify, now: float) -> None:
         if order.notification is EVSENotification.ServiceRenegotiation and not self.settings.service_renegotiation:
@@ -383,26 +340,8 @@ class Secc:
         self.evse.notification, self.evse.notification_delay_s = order.notification, order.within_s
         self._react_by = None if order.notification is None else now + order.within_s + GRACE
 
-    def _break(self, order: orders.Break, now: float) -> None:
-        faults = self.evse.faults
-        self.evse.faults = faults | {order.fault} if order.broken else faults - {order.fault}
-
-    def _abort_by(self, order: orders.Abort, now: float) -> None:
+    def _abort_by(self, order: orders.Abort) -> None:
         if order.silent:
             self._end(order.reason, ok=False)
         else:
             self._abort = order.reason
-
-
-_ORDERS: dict[type[Any], Callable[[Secc, Any, float], None]] = {
-    orders.Measure: Secc._measure,
-    orders.SetPower: Secc._set_power,
-    orders.LimitOutput: Secc._limit,
-    orders.Authorize: Secc._authorize,
-    orders.CableChecked: Secc._cable_checked,
-    orders.OfferSchedules: Secc._offer,
-    orders.StateNeeds: Secc._needs,
-    orders.Notify: Secc._notify,
-    orders.Break: Secc._break,
-    orders.Abort: Secc._abort_by,
-}

@@ -33,7 +33,7 @@ from protocols.iso15118.iso20.dc import (
 from protocols.iso15118.iso20.events import CableCheckAsked, Event, LimitsStated, NeedsStated, PreChargeAsked
 from protocols.iso15118.iso20.limits import Limits
 from protocols.iso15118.iso20.loop_messages import read_needs, seconds
-from protocols.iso15118.iso20.prices import level_message
+from protocols.iso15118.iso20.prices import level_message, price_message
 from protocols.iso15118.iso20.rational import number, rational
 from protocols.iso15118.iso20.schedules import ScheduleOffer, flat_offer, offer_message
 from protocols.iso15118.iso20.secc_session import Answer, Desk, Refusal, Session, Verdict
@@ -229,9 +229,11 @@ def _dynamic_mode(session: Session, desk: Desk, offers: tuple[ScheduleOffer, ...
     """Prices if the host has any; the driver's needs in MobilityNeedsMode 2 only."""
     evse, ours = desk.evse, session.agreed.parameters.mobility is MobilityNeedsMode.BY_SECC
     levels = offers[0].levels if offers else None
+    prices = offers[0].prices if offers else None
     return Dynamic_SEResControlMode(
         DepartureTime=seconds(evse.departure_s) if ours else None,
         MinimumSOC=evse.minimum_soc_pct if ours else None,
         TargetSOC=evse.target_soc_pct if ours else None,
-        PriceLevelSchedule=None if levels is None else level_message(levels, offers[0].anchor_s, 1),
+        AbsolutePriceSchedule=None if prices is None else price_message(prices, offers[0].anchor_s, 1),
+        PriceLevelSchedule=None if levels is None or prices else level_message(levels, offers[0].anchor_s, 1),
     )

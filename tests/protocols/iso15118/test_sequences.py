@@ -9,6 +9,7 @@ import pytest
 from protocols.errors import LocalProtocolError
 from protocols.iso15118.iso20 import events, orders
 from protocols.iso15118.iso20.common import ChargingSession, MeteringConfirmationReq, SignedMeteringData
+from protocols.iso15118.iso20.prices import PriceBlock, PriceLevels, Prices
 from protocols.iso15118.iso20.schedules import Block, ScheduleOffer, flat_offer
 from protocols.iso15118.iso20.secc_session import Verdict
 from protocols.iso15118.iso20.services import ControlMode, MobilityNeedsMode, ServiceId
@@ -364,3 +365,20 @@ def test_a_car_that_can_not_sign_passes_over_the_meter() -> None:
     session.run(until=loops(60))
     assert session.seen(events.NotificationIgnored)
     finish(session)
+
+
+@pytest.mark.parametrize("absolute", [True, False])
+def test_prices_reach_the_car_in_dynamic_control(absolute: bool) -> None:
+    levels = PriceLevels(levels=3, entries=((3_600, 2), (3_600, 0)))
+    prices = Prices(currency="JPY", blocks=(PriceBlock(duration_s=3_600, per_kwh=31.0),))
+    offer = replace(
+        flat_offer(int(EPOCH), 5_000.0, 5_000.0),
+        levels=None if absolute else levels,
+        prices=prices if absolute else None,
+    )
+    session = pair()
+    session.ideal = False
+    session.secc.evse = replace(session.secc.evse, authorization=Verdict.YES, schedules=(offer,))
+    session.run(until=lambda p: bool(p.ev_seen(events.SchedulesReceived)))
+    received = session.ev_seen(events.SchedulesReceived)[0]
+    assert (received.levels, received.prices) == ((None, prices) if absolute else (levels, None))

@@ -1,0 +1,39 @@
+"""What both engines do with bytes: cut them into frames, keep what is to be sent, collect events.
+
+No rule of either role lives here. Source of the framing: `protocols.v2gtp`.
+"""
+
+from __future__ import annotations
+
+from protocols.iso15118.iso20.events import Event, MessageReceived, MessageSent
+from protocols.v2gtp import Framer
+
+
+class Connection:
+    """The byte side of one engine. `trace`: report every message as an event."""
+
+    def __init__(self, trace: bool) -> None:
+        self.ended = False
+        self._framer = Framer()
+        self._outgoing = bytearray()
+        self._events: list[Event] = []
+        self._trace = trace
+
+    def data_to_send(self) -> bytes:
+        """What is to go out, in one piece; it is forgotten here."""
+        outgoing = bytes(self._outgoing)
+        self._outgoing.clear()
+        return outgoing
+
+    def _send(self, data: bytes, message: object) -> None:
+        self._outgoing += data
+        if self._trace:
+            self._events.append(MessageSent(message, data))
+
+    def _received(self, message: object, payload: bytes) -> None:
+        if self._trace:
+            self._events.append(MessageReceived(message, payload))
+
+    def _take_events(self) -> list[Event]:
+        events, self._events = self._events, []
+        return events

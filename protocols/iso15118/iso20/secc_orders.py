@@ -1,0 +1,68 @@
+"""What a SECC's host tells it about its hardware and its wishes: orders written into `Evse`.
+
+Two orders do more than that and are the engine's own: `Notify` starts a clock, `Abort` ends the session.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from protocols.errors import LocalProtocolError
+from protocols.iso15118.iso20 import orders
+from protocols.iso15118.iso20.secc_session import Evse
+
+
+def tell(evse: Evse, order: object) -> None:
+    """Write an order down; LocalProtocolError if it is none for a SECC."""
+    write = _WRITERS.get(type(order))
+    if write is None:
+        raise LocalProtocolError(f"a SECC takes no {type(order).__name__}")
+    write(evse, order)
+
+
+def _measure(evse: Evse, order: orders.Measure) -> None:
+    evse.voltage_v, evse.current_a, evse.power_w = order.voltage_v, order.current_a, order.power_w
+    if order.meter is not None:
+        evse.meter = order.meter
+
+
+def _set_power(evse: Evse, order: orders.SetPower) -> None:
+    evse.wish_w, evse.reactive_var = order.power_w, order.reactive_var
+
+
+def _limit(evse: Evse, order: orders.LimitOutput) -> None:
+    evse.dc_limits, evse.ac_limits = order.dc, order.ac
+
+
+def _authorize(evse: Evse, order: orders.Authorize) -> None:
+    evse.authorization, evse.authorization_code = order.verdict, order.code
+
+
+def _cable_checked(evse: Evse, order: orders.CableChecked) -> None:
+    evse.insulation = order.verdict
+
+
+def _offer(evse: Evse, order: orders.OfferSchedules) -> None:
+    evse.schedules, evse.pause_wanted = order.offers, order.pause_wanted
+
+
+def _needs(evse: Evse, order: orders.StateNeeds) -> None:
+    evse.departure_s, evse.confirm_within_s = order.departure_s, order.confirm_within_s
+    evse.minimum_soc_pct, evse.target_soc_pct = order.minimum_soc_pct, order.target_soc_pct
+
+
+def _break(evse: Evse, order: orders.Break) -> None:
+    evse.faults = evse.faults | {order.fault} if order.broken else evse.faults - {order.fault}
+
+
+_WRITERS: dict[type[Any], Callable[[Evse, Any], None]] = {
+    orders.Measure: _measure,
+    orders.SetPower: _set_power,
+    orders.LimitOutput: _limit,
+    orders.Authorize: _authorize,
+    orders.CableChecked: _cable_checked,
+    orders.OfferSchedules: _offer,
+    orders.StateNeeds: _needs,
+    orders.Break: _break,
+}

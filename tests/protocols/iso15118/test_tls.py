@@ -1,0 +1,148 @@
+"""TLS contexts of both roles, shaken hands in memory: versions, certificates on both sides, who is turned away."""
+
+from __future__ import annotations
+
+import datetime as dt
+import ssl
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+
+from protocols.errors import LocalProtocolError
+from protocols.iso15118 import pki
+from protocols.iso15118.tls import (
+    SUITES_1_3,
+    TlsProfile,
+    TlsSetupError,
+    TlsVersion,
+    client_context,
+    openssl_configuration,
+    server_context,
+)
+
+TLS_1_2, TLS_1_3 = TlsVersion.TLS_1_2, TlsVersion.TLS_1_3
+
+
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("pki")
+    pki.create(directory)
+    return directory
+
+
+def shake_hands(client: ssl.SSLContext, server: ssl.SSLContext) -> tuple[ssl.SSLObject, ssl.SSLObject]:
+    """Both ends after the handshake and one message each way; ssl.SSLError if one turns the other away."""
+    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
+    car = client.wrap_bio(to_client, to_server)
+    charger = server.wrap_bio(to_server, to_client, server_side=True)
+    waiting = {car, charger}
+    for _ in range(20):
+        for end in list(waiting):
+            try:
+                end.do_handshake()
+                waiting.discard(end)
+            except ssl.SSLWantReadError:
+                continue
+        if not waiting:
+            break
+    assert not waiting
+    car.write(b"request")
+    assert charger.read() == b"request"
+    charger.write(b"response")
+    assert car.read() == b"response"
+    return car, charger
+
+
+@pytest.mark.parametrize("profile", list(TlsProfile))
+def test_mutual_tls_1_3(directory: Path, profile: TlsProfile) -> None:
+    car, charger = shake_hands(client_context(directory, TLS_1_3, profile), server_context(directory, TLS_1_3, profile))
+    assert car.version() == charger.version() == "TLSv1.3"
+    vehicle, secc = charger.getpeercert(binary_form=True), car.getpeercert(binary_form=True)
+    assert vehicle is not None
+    assert secc is not None
+    assert pki.common_name(vehicle) == pki.EVCCID
+    assert pki.domain_component(secc) == "CPO"
+    size = {TlsProfile.STRICT: 521, TlsProfile.INTEROP: 256}[profile]
+    assert x509.load_der_x509_certificate(vehicle).public_key().key_size == size  # type: ignore[union-attr]
+
+
+def test_tls_1_2_asks_the_car_for_no_certificate(directory: Path) -> None:
+    car, charger = shake_hands(client_context(directory, TLS_1_2), server_context(directory, TLS_1_2))
+    assert car.version() == "TLSv1.2"
+    assert charger.getpeercert(binary_form=True) is None
+    assert car.cipher()[0] == "ECDHE-ECDSA-AES128-SHA256"  # type: ignore[index]
+
+
+@pytest.mark.parametrize(("car", "charger"), [(TLS_1_2, TLS_1_3), (TLS_1_3, TLS_1_2)])
+def test_the_versions_do_not_meet(directory: Path, car: TlsVersion, charger: TlsVersion) -> None:
+    with pytest.raises(ssl.SSLError):
+        shake_hands(client_context(directory, car), server_context(directory, charger))
+
+
+def test_strangers_are_turned_away_on_both_sides(directory: Path, tmp_path: Path) -> None:
+    pki.create_set(tmp_path / "p521", "p521")
+    with pytest.raises(ssl.SSLError):
+        shake_hands(client_context(tmp_path), server_context(directory))
+    with pytest.raises(ssl.SSLError):
+        shake_hands(client_context(directory), server_context(tmp_path))
+
+
+def test_a_car_without_a_certificate_is_turned_away(directory: Path) -> None:
+    bare = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    bare.check_hostname = False
+    bare.load_verify_locations(directory / "p521" / "v2g_root.pem")
+    with pytest.raises(ssl.SSLError):
+        shake_hands(bare, server_context(directory))
+
+
+def test_an_expired_certificate_is_turned_away(directory: Path, tmp_path: Path) -> None:
+    pki.create_set(tmp_path / "p521", "p521", now=dt.datetime.now(dt.UTC) - dt.timedelta(days=400))
+    with pytest.raises(ssl.SSLError, match="expired"):
+        shake_hands(client_context(tmp_path), server_context(tmp_path))
+
+
+def test_a_strict_charger_takes_no_other_curve(directory: Path) -> None:
+    car = client_context(directory, TLS_1_3, TlsProfile.STRICT)
+    car.set_ecdh_curve("prime256v1")
+    with pytest.raises(ssl.SSLError):
+        shake_hands(car, server_context(directory, TLS_1_3, TlsProfile.STRICT))
+
+
+def test_missing_files_are_named(tmp_path: Path) -> None:
+    with pytest.raises(TlsSetupError, match=r"secc\.pem is missing"):
+        server_context(tmp_path)
+    with pytest.raises(TlsSetupError, match=r"v2g_root\.pem"):
+        client_context(tmp_path)
+    with pytest.raises(LocalProtocolError):
+        server_context(tmp_path, TlsVersion.NONE)
+
+
+def test_a_key_that_does_not_fit_is_named(directory: Path, tmp_path: Path) -> None:
+    pki.create_set(tmp_path / "p521", "p521")
+    (tmp_path / "p521" / "secc.key").write_bytes((directory / "p521" / "secc.key").read_bytes())
+    with pytest.raises(TlsSetupError, match=r"secc\.pem and secc\.key"):
+        server_context(tmp_path)
+
+
+def test_keys_are_for_their_owner_alone(directory: Path) -> None:
+    for path in directory.rglob("*.key"):
+        assert path.stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize("name", ["secc", "vehicle", "contract", "cps", "oem_provisioning"])
+@pytest.mark.parametrize("curve", list(pki.CURVES))
+def test_chains_lead_to_their_roots(directory: Path, curve: str, name: str) -> None:
+    certificates = x509.load_pem_x509_certificates((directory / curve / f"{name}.pem").read_bytes())
+    assert 2 <= len(certificates) <= 3
+    issuers = {"secc": "v2g", "cps": "v2g", "vehicle": "oem", "oem_provisioning": "oem", "contract": "mo"}
+    root = x509.load_pem_x509_certificate((directory / curve / f"{issuers[name]}_root.pem").read_bytes())
+    for certificate, issuer in zip(certificates, [*certificates[1:], root], strict=True):
+        certificate.verify_directly_issued_by(issuer)
+
+
+@pytest.mark.parametrize("profile", list(TlsProfile))
+def test_the_configuration_names_suites_groups_and_signatures(profile: TlsProfile) -> None:
+    text = openssl_configuration(profile)
+    assert f"Ciphersuites = {SUITES_1_3}\n" in text
+    assert ("P-256" in text) is (profile is TlsProfile.INTEROP)
