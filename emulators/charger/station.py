@@ -44,6 +44,7 @@ BACK_OFF = (2.0, 60.0)  # s, first and longest wait before connecting again
 BACK_OFF_RANDOM = 0.5  # of the wait, at most
 RETRY_AFTER = 10.0  # s, times the tries so far: MessageAttemptInterval
 START_TOLD_WITHIN = 60.0  # s that a vehicle's needs wait for the start of its transaction to be told
+SILENT_CALLS = 2  # calls in a row without an answer, and the line is taken for dead
 STOP_WITHIN = 10.0  # s for the last messages when the station is stopped
 
 
@@ -57,7 +58,7 @@ class StationConfig:
     model: str = "emulator"
     serial: str = "EMU-1"
     firmware: str = "1.0"
-    vendor_profile: str | None = None
+    vendor_profile: str | VendorProfile | None = None  # by name, or one of your own
     id_token: str = ""  # empty: nobody is asked (NoAuthorization), in 1.6 the tag FREE
     token_type: str = "ISO14443"
     meter_interval_s: float = 10.0
@@ -146,7 +147,8 @@ class Station:
     ) -> None:
         self.config, self.clock, self._connect = config, clock, connect
         self.evses = {number: EvseState(number, outlet) for number, outlet in enumerate(outlets, 1)}
-        self.vendor: VendorProfile = find(config.vendor_profile or f"generic-{config.version.number}")
+        chosen = config.vendor_profile or f"generic-{config.version.number}"
+        self.vendor = chosen if isinstance(chosen, VendorProfile) else find(chosen)
         self.quirks = self.vendor.quirks
         self.device = DeviceModel()
         self.profiles = Profiles(self._abilities(), config.seed)
@@ -168,6 +170,8 @@ class Station:
         self.refused: list[str] = []  # why profiles were refused, with requirement ids: for tests and people
         self.sent: list[tuple[str, Payload]] = []  # the last messages, for people
         self._random = random.Random(f"station-{config.id}-{config.seed}")
+        self._silent = 0  # calls in a row that were not answered
+        self._handover: TextWire | None = None  # a connection made while the old one still stood
         self._wake = asyncio.Event()
         self._queued = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -234,6 +238,15 @@ class Station:
         if self.link is not None:
             await self.link.close(1000, "the station stops")
 
+    async def modem_reset(self) -> None:
+        """The line drops without a word and comes back. Some stations then hold two connections at once."""
+        if self.link is None:
+            return
+        if self.quirks.keeps_old_connection:
+            self._handover = await self._connect(self.config.version)
+        else:
+            await self.link.close(1001, "modem reset")
+
     @property
     def online(self) -> bool:
         """Whether the CSMS can be reached and has accepted the station."""
@@ -243,7 +256,8 @@ class Station:
         wait = BACK_OFF[0]
         while not self.stopping:
             try:
-                wire = await self._connect(self.config.version)
+                wire = self._handover or await self._connect(self.config.version)
+                self._handover = None
             except ConnectionError as error:
                 log.info("%s: %s", self.config.id, error)
                 await self.clock.sleep(wait * (1 + self._random.random() * BACK_OFF_RANDOM))
@@ -251,7 +265,7 @@ class Station:
                 continue
             wait = BACK_OFF[0]
             await self._connected(wire)
-            if not self.stopping:
+            if not self.stopping and self._handover is None:
                 await self.clock.sleep(wait * (1 + self._random.random() * BACK_OFF_RANDOM))
 
     async def _connected(self, wire: TextWire) -> None:
@@ -335,8 +349,6 @@ class Station:
             reply = await self.call("Heartbeat", {})
             if isinstance(reply, Answered):
                 self.dialect_time(reply.payload)
-            elif isinstance(reply, TimedOut):
-                await link.close(1001, "no answer to Heartbeat")
 
     async def _empty_queue(self, link: Link) -> None:
         while True:
@@ -372,7 +384,12 @@ class Station:
         self.sent.append((action, payload))
         del self.sent[:-1000]
         try:
-            return await link.call(action, payload)
+            reply = await link.call(action, payload)
+            self._silent = self._silent + 1 if isinstance(reply, TimedOut) else 0
+            if self._silent >= SILENT_CALLS:
+                self._silent = 0
+                await link.close(1001, "the CSMS does not answer")
+            return reply
         except LocalProtocolError:
             log.exception("%s: %s could not be sent", self.config.id, action)
             raise

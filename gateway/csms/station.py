@@ -137,6 +137,7 @@ class Station:
         self.link = Link(wire, engine, handle, self.context.clock, self._observe)
         for evse in self.evses.values():
             evse.installed, evse.safe = None, False  # what it holds now is not known
+        self._told = False  # a connection that took over is a new one to the core, too
         if self.accepted:
             self.tell_connected()
         return self.link
