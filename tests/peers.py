@@ -6,11 +6,14 @@ A peer is installed once under `.peers/` and kept; what can't be had makes the t
 
 from __future__ import annotations
 
+import fcntl
 import functools
 import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
 
@@ -37,16 +40,18 @@ def program(name: str, package: str) -> str:
 
 
 @functools.cache
-def python_peer(name: str, *requirements: str) -> Path:
-    """The interpreter of an environment that holds `requirements` (pinned, as pip reads them)."""
+def python_peer(name: str, *requirements: str, base: str = sys.executable) -> Path:
+    """The interpreter of an environment, made by `base`, that holds `requirements` (pinned, as pip reads them)."""
     home = PEERS / name
     python, stamp = home / "bin" / "python", home / ".installed"
     wanted = "\n".join(requirements)
-    if not (stamp.exists() and stamp.read_text() == wanted):
-        shutil.rmtree(home, ignore_errors=True)
-        _install(name, [sys.executable, "-m", "venv", str(home)])
-        _install(name, [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *requirements])
-        stamp.write_text(wanted)
+    with _alone(name):
+        if not (stamp.exists() and stamp.read_text() == wanted):
+            shutil.rmtree(home, ignore_errors=True)
+            _install(name, [base, "-m", "venv", str(home)])
+            pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+            _install(name, [*pip, *requirements])
+            stamp.write_text(wanted)
     return python
 
 
@@ -56,13 +61,23 @@ def node_peer(name: str, *packages: str) -> Path:
     npm = program("npm", "npm")
     home = PEERS / name
     stamp, wanted = home / ".installed", "\n".join(packages)
-    if not (stamp.exists() and stamp.read_text() == wanted):
-        shutil.rmtree(home, ignore_errors=True)
-        home.mkdir(parents=True)
-        (home / "package.json").write_text('{"name": "peer", "version": "1.0.0", "private": true}\n')
-        _install(name, [npm, "install", "--silent", "--no-package-lock", *packages], cwd=home)
-        stamp.write_text(wanted)
+    with _alone(name):
+        if not (stamp.exists() and stamp.read_text() == wanted):
+            shutil.rmtree(home, ignore_errors=True)
+            home.mkdir(parents=True)
+            (home / "package.json").write_text('{"name": "peer", "version": "1.0.0", "private": true}\n')
+            _install(name, [npm, "install", "--silent", "--no-package-lock", *packages], cwd=home)
+            stamp.write_text(wanted)
     return home
+
+
+@contextmanager
+def _alone(name: str) -> Iterator[None]:
+    """One test process installs a peer, the others wait for it."""
+    PEERS.mkdir(exist_ok=True)
+    with (PEERS / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _install(name: str, command: list[str], cwd: Path | None = None) -> None:
