@@ -16,23 +16,17 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from gateway.clock import SystemClock
-from gateway.config import Config, ConfigError, host_and_port, read_secret, stale_after
+from gateway.config import Config, ConfigError, host_and_port, read_secret
 from gateway.core import Core
-from gateway.core.settings import CoreSettings
 from gateway.core.steward import Steward
-from gateway.csms import security
 from gateway.csms.server import Csms
-from gateway.csms.settings import CsmsSettings, StationSettings, UnknownStations, UnknownTokens
-from gateway.model.command import SiteMode
 from gateway.model.event import Report
-from gateway.model.site import SitePolicy
 from gateway.model.station import Answer, Outcome, Stations
-from gateway.mqtt.bus import BrokerLink, Connect, Connector
-from gateway.mqtt.room import MqttRoom, MqttSettings
-from gateway.mqtt.topics import Topics
+from gateway.mqtt.bus import Connect, Connector
+from gateway.mqtt.room import MqttRoom
 from gateway.store.journal import Journal
-from gateway.store.memory import MemoryStore
 from gateway.store.ports import Store, StoreError
+from gateway.wiring import broker_link, core_settings, csms_settings, make_store, mqtt_settings
 from protocols.ports import Clock
 
 log = logging.getLogger("v2x")
@@ -174,124 +168,6 @@ async def run(
                     loop.remove_signal_handler(number)
 
 
-def make_store(config: Config) -> Store:
-    """The store of the configuration."""
-    if config.store.url == "memory:":
-        return MemoryStore()
-    from gateway.store.sql import SqlStore  # SQLAlchemy costs a second: only who needs it pays
-
-    return SqlStore(config.store.url, config.mqtt.gateway_id)
-
-
-def core_settings(config: Config) -> CoreSettings:
-    """What the configuration says to the core."""
-    site, commands = config.site, config.commands
-    policy = SitePolicy(
-        site=site.id,
-        import_limit_w=site.import_limit_w,
-        export_limit_w=site.export_limit_w,
-        min_soc_pct=site.min_soc_pct,
-        floor_hysteresis_pct=site.floor_hysteresis_pct,
-        discharge_without_soc=site.discharge_without_soc,
-        idle_power_w=site.idle_power_w,
-        ramp_w_per_s=site.ramp_w_per_s,
-        mode=SiteMode(site.mode),
-    )
-    return CoreSettings(
-        policy=policy,
-        gateway_id=config.mqtt.gateway_id,
-        stations=tuple(station.id for station in config.stations),
-        hold_s=commands.hold_s,
-        set_within_s=commands.set_within_s,
-        achieve_within_s=commands.achieve_within_s,
-        tolerance_w=commands.tolerance_w,
-        tolerance_share=commands.tolerance_share,
-        evse_rate_per_s=commands.evse_rate_per_s,
-        source_rate_per_s=commands.source_rate_per_s,
-        clock_skew_s=commands.clock_skew_s,
-        command_days=config.store.command_days,
-        journal_days=config.store.journal_days,
-        telemetry_days=config.store.telemetry_days,
-        telemetry_every_s=config.store.telemetry_every_s,
-        stale_after_s=stale_after(config),
-    )
-
-
-def csms_settings(config: Config) -> CsmsSettings:
-    """What the configuration says to the CSMS; ConfigError where a secret cannot be read."""
-    ocpp = config.ocpp
-    host, port = host_and_port(ocpp.listen)
-    stations = []
-    for number, entry in enumerate(config.stations):
-        kept = None
-        if entry.password_file is not None:
-            kept = security.hashed(read_secret(entry.password_file, f"stations.{number}.password_file"))
-        elif ocpp.security_profile in (1, 2) and entry.security_profile in (None, 1, 2):
-            raise ConfigError(f"stations.{number}.password_file: {entry.id} needs one with this security profile")
-        stations.append(
-            StationSettings(
-                entry.id,
-                kept,
-                entry.vendor_profile,
-                entry.security_profile,
-                entry.max_charge_w,
-                entry.max_discharge_w,
-                entry.fallback_limit_w,
-            )
-        )
-    return CsmsSettings(
-        host=host,
-        port=port,
-        stations=tuple(stations),
-        unknown_stations=UnknownStations(ocpp.unknown_stations),
-        unknown_tokens=UnknownTokens(ocpp.unknown_tokens),
-        security_profile=ocpp.security_profile,
-        tls_cert=ocpp.tls_cert,
-        tls_key=ocpp.tls_key,
-        tls_ca=ocpp.tls_ca,
-        ca_key=ocpp.ca_key,
-        v2x_allowed=ocpp.v2x_allowed,
-        inventory=ocpp.inventory,
-        compression=ocpp.compression,
-        heartbeat_s=ocpp.heartbeat_s,
-        fallback_limit_w=ocpp.fallback_limit_w,
-        vendor_profiles=ocpp.vendor_profiles,
-    )
-
-
-def broker_link(config: Config) -> BrokerLink:
-    """What the configuration says to the MQTT link; ConfigError where a secret cannot be read."""
-    mqtt = config.mqtt
-    password = read_secret(mqtt.password_file, "mqtt.password_file") if mqtt.password_file is not None else None
-    for key in ("ca", "cert", "key"):
-        path = getattr(mqtt, key)
-        if path is not None and not path.is_file():
-            raise ConfigError(f"mqtt.{key}: {path} does not exist")
-    return BrokerLink(
-        url=mqtt.url,
-        client_id=f"v2x-{config.site.id}-{mqtt.gateway_id}",
-        version=mqtt.version,
-        username=mqtt.username,
-        password=password,
-        ca=mqtt.ca,
-        cert=mqtt.cert,
-        key=mqtt.key,
-        session_expiry_s=mqtt.session_expiry_s,
-    )
-
-
-def mqtt_settings(config: Config) -> MqttSettings:
-    """What the configuration says to the MQTT room."""
-    mqtt = config.mqtt
-    return MqttSettings(
-        topics=Topics(config.site.id, mqtt.gateway_id, mqtt.homeassistant_prefix, mqtt.mirror),
-        telemetry_s=mqtt.telemetry_s,
-        takes_site_commands=mqtt.site_commands,
-        broker_grace_s=mqtt.broker_grace_s,
-        homeassistant=mqtt.homeassistant,
-    )
-
-
 def _build(config: Config, parts: Parts, clock: Clock, store: Store) -> Gateway:
     journal = Journal(store, clock)
     rooms = Rooms()
@@ -324,6 +200,7 @@ async def _listen(csms: Csms, built: Gateway) -> None:
 
 async def _serve_admin(built: Gateway, csms: Csms, serving: asyncio.Event) -> None:
     from gateway.csms.admin import Admin
+    from gateway.observe import endpoint
     from gateway.web import api, server  # FastAPI costs half a second: only who needs it pays
 
     section = built.config.admin
@@ -336,6 +213,7 @@ async def _serve_admin(built: Gateway, csms: Csms, serving: asyncio.Event) -> No
         serving.set()
 
     app = api.build(Admin(csms), built.core, token=token, raw_calls=section.raw_calls)
+    app.router.routes.append(endpoint.route(built.core, built.mqtt, token))
     try:
         await server.serve(app, host, port, ready=ready)
     except OSError as error:

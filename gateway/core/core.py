@@ -15,7 +15,6 @@ import asyncio
 import contextlib
 import logging
 from collections import deque
-from collections.abc import Callable
 from typing import Any
 
 from pydantic import ValidationError
@@ -23,6 +22,7 @@ from pydantic import ValidationError
 from gateway.core import views
 from gateway.core.board import Board
 from gateway.core.desk import Desk
+from gateway.core.edge import Edge
 from gateway.core.ending import Endings
 from gateway.core.governor import Governor
 from gateway.core.listener import Listener
@@ -32,21 +32,7 @@ from gateway.core.recovery import recover
 from gateway.core.settings import CoreSettings
 from gateway.core.submission import Channel, Submission
 from gateway.model.command import complaint
-from gateway.model.event import (
-    Event,
-    EvseDescribed,
-    FaultCleared,
-    FaultRaised,
-    Metered,
-    ModeChanged,
-    NeedsStated,
-    PlugChanged,
-    PlugState,
-    SessionEnded,
-    SessionStarted,
-    StationConnected,
-    StationLost,
-)
+from gateway.model.event import Event
 from gateway.model.journal import Entry, Phase, ResultDelivered, Step
 from gateway.model.reason import Code, Reason, because
 from gateway.model.result import Result, Status
@@ -73,12 +59,12 @@ class Core:
         self.endings = Endings(self.board)
         self.orders = Orders(self.board, self.endings)
         self.desk = Desk(self.board, self.orders)
+        self._edge = Edge(self.board, self.endings, self.orders)
         self.ready = asyncio.Event()  # what an earlier life left behind is settled; commands are taken now
         self._stopping = False
         self._tasks: asyncio.TaskGroup | None = None
         self._freshness: dict[InputKind, Freshness] = {}
         self._governing: dict[str, asyncio.Task[None]] = {}
-        self._links: dict[str, StationConnected | StationLost] = {}
         self.board.spawn_place = self._govern
         journal.on_trouble = self._journal_trouble
 
@@ -179,7 +165,7 @@ class Core:
             if governing is not None:
                 governing.cancel()
             board.changed(place.name)
-        self._links.pop(station, None)
+        self._edge.forget(station)
 
     def end_channel(self, channel: Channel, reason: Reason) -> None:
         """A way by which commands came is gone: leased commands that came through it end, power goes to 0 W."""
@@ -187,99 +173,9 @@ class Core:
             if holding.channel is channel and holding.lease_until is not None:
                 self.endings.end(holding, Status.FAILED, reason)
 
-    # what the edge says ---------------------------------------------------------------------------------------------
-
     def report(self, event: Event) -> None:
         """Take in one event of a station or an EVSE."""
-        board = self.board
-        if isinstance(event, (StationConnected, StationLost)):
-            for place in [one for one in board.places.values() if one.evse.station == event.station]:
-                self._apply(place, event)
-            self._links[event.station] = event
-            return
-        place = board.place(event.evse, getattr(event, "station", None))
-        if isinstance(event, EvseDescribed):
-            link = self._links.get(event.station)
-            if isinstance(link, StationConnected) and not place.evse.connected:
-                self._apply(place, link)
-        self._apply(place, event)
-
-    def _apply(self, place: Place, event: Event) -> None:
-        board, evse = self.board, place.evse
-        was_plugged, was_session, was_fault = evse.plug, evse.session, evse.fault
-        was_connected, had_needs = evse.connected, evse.needs is not None
-        evse.apply(event)
-        if isinstance(event, Metered):
-            self.endings.judge(place)
-            board.changed(place.name)
-            if event.soc_pct is not None or place.floor_reached or board.site.policy.export_limit_w is not None:
-                place.wake.set()
-            return
-        told = _TOLD.get(type(event))
-        if told is not None:
-            told(self, place, event, (was_connected, was_plugged, was_session, was_fault, had_needs))
-        board.changed(place.name)
-        place.wake.set()
-        self.orders.share_again()
-
-    def _on_connected(self, place: Place, event: StationConnected, was: tuple[Any, ...]) -> None:
-        place.reconciled, place.sent_w, place.retry_at, place.silent = False, None, None, 0
-        self.board.happened(
-            Happened.STATION_CONNECTED, place.name, text=f"{event.protocol} {event.vendor} {event.model}".strip()
-        )
-
-    def _on_lost(self, place: Place, event: StationLost, was: tuple[Any, ...]) -> None:
-        place.reconciled, place.sent_w, place.ramp = False, None, None
-        reason = because(Code.OFFLINE, event.reason or f"The link to the station of {place.name} broke.")
-        self.board.happened(Happened.STATION_LOST, place.name, reason)
-        self._drop_leased(place, reason)
-
-    def _on_plug(self, place: Place, event: PlugChanged, was: tuple[Any, ...]) -> None:
-        plugged, before = event.state is PlugState.OCCUPIED, was[1] is PlugState.OCCUPIED
-        if plugged != before and event.state in (PlugState.OCCUPIED, PlugState.AVAILABLE):
-            self.board.happened(
-                Happened.PLUGGED if plugged else Happened.UNPLUGGED, place.name, session=place.evse.session
-            )
-
-    def _on_started(self, place: Place, event: SessionStarted, was: tuple[Any, ...]) -> None:
-        if was[2] == event.session:
-            return
-        place.reconciled, place.sent_w, place.floor_reached = False, None, False
-        self.board.happened(Happened.SESSION_STARTED, place.name, session=event.session)
-
-    def _on_needs(self, place: Place, event: NeedsStated, was: tuple[Any, ...]) -> None:
-        limits, way = event.needs.limits, "both ways" if event.needs.bidirectional else "charging only"
-        text = (
-            f"{event.needs.energy_transfer}, {event.needs.control_mode}, {way}: {limits.max_charge_w:.0f} W into the car, "
-            f"{limits.max_discharge_w:.0f} W out of it"
-        )
-        self.board.happened(Happened.NEGOTIATED, place.name, text=text, session=place.evse.session)
-
-    def _on_ended(self, place: Place, event: SessionEnded, was: tuple[Any, ...]) -> None:
-        place.reconciled, place.sent_w, place.ramp, place.floor_reached = False, None, None, False
-        because_ = f": {event.reason}" if event.reason else ""
-        reason = because(Code.SESSION_ENDED, f"The session at {place.name} ended{because_}.")
-        self.board.happened(Happened.SESSION_ENDED, place.name, reason, session=event.session)
-        if place.holding is not None:
-            self.endings.leave(place, reason, failed=True)
-
-    def _on_mode(self, place: Place, event: ModeChanged, was: tuple[Any, ...]) -> None:
-        self.board.happened(Happened.MODE_CHANGED, place.name, text=event.mode.value, session=place.evse.session)
-
-    def _on_fault(self, place: Place, event: FaultRaised | FaultCleared, was: tuple[Any, ...]) -> None:
-        fault = place.evse.fault
-        if fault == was[3]:
-            return
-        if fault is None:
-            self.board.happened(Happened.FAULT_CLEARED, place.name)
-            return
-        reason = because(Code.FAULT, f"{place.name} is in fault: {fault}.")
-        self.board.happened(Happened.FAULT, place.name, reason)
-        self._drop_leased(place, reason)
-
-    def _drop_leased(self, place: Place, reason: Reason) -> None:
-        if place.holding is not None and place.holding.lease_until is not None:
-            self.endings.leave(place, reason, failed=True)
+        self._edge.report(event)
 
     # running --------------------------------------------------------------------------------------------------------
 
@@ -376,19 +272,3 @@ class Core:
         reason = because(Code.JOURNAL_UNAVAILABLE, f"The journal cannot be written: {text}.") if text else None
         self.board.happened(Happened.JOURNAL, None, reason, "" if text else "The journal is written again.")
         self.board.changed(None)
-
-
-Told = Callable[[Core, Place, Any, tuple[Any, ...]], None]
-
-
-_TOLD: dict[type, Told] = {
-    StationConnected: Core._on_connected,
-    StationLost: Core._on_lost,
-    PlugChanged: Core._on_plug,
-    SessionStarted: Core._on_started,
-    NeedsStated: Core._on_needs,
-    SessionEnded: Core._on_ended,
-    ModeChanged: Core._on_mode,
-    FaultRaised: Core._on_fault,
-    FaultCleared: Core._on_fault,
-}

@@ -9,17 +9,13 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 from sqlalchemy import (
-    Executable,
     Row,
-    StaticPool,
     bindparam,
-    create_engine,
     delete,
     event,
     func,
@@ -44,39 +40,11 @@ from gateway.model.journal import (
 )
 from gateway.store import schema
 from gateway.store.ports import Sample, StoreError
+from gateway.store.sqlite import LOCKED_AFTER_S, SqliteWriter, Statement, prepare
 from gateway.store.tables import COMMANDS, JOURNAL, TELEMETRY
 
-LOCKED_AFTER_S = 0.5  # a command must be answered within 1 s, also when another process holds the database
 ANSWER_WITHIN_S = 5.0  # of the database, for a write
 DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg"}
-
-
-Statement: TypeAlias = tuple[Executable, list[dict[str, Any]]]
-
-
-class SqliteWriter:
-    """Writes whole transactions on a thread of its own: one hop there and back, instead of one for every call."""
-
-    def __init__(self, path: Path) -> None:
-        self._engine = create_engine(
-            f"sqlite:///{path}", connect_args={"timeout": LOCKED_AFTER_S}, poolclass=StaticPool
-        )
-        event.listen(self._engine, "connect", _prepare_sqlite)
-        self._thread = ThreadPoolExecutor(1, "journal")
-
-    async def write(self, statements: list[Statement]) -> None:
-        """All of them, durable when it returns; what the driver raises, where it fails."""
-        await asyncio.get_running_loop().run_in_executor(self._thread, self._write, statements)
-
-    async def close(self) -> None:
-        """Finish what is being written."""
-        await asyncio.get_running_loop().run_in_executor(self._thread, self._engine.dispose)
-        self._thread.shutdown()
-
-    def _write(self, statements: list[Statement]) -> None:
-        with self._engine.begin() as connection:
-            for statement, rows in statements:
-                connection.execute(statement, rows)
 
 
 class SqlStore:
@@ -295,7 +263,7 @@ class SqlStore:
         if not path.parent.is_dir():
             raise StoreError(f"the folder {path.parent} does not exist")
         engine = create_async_engine(self._url, connect_args={"timeout": LOCKED_AFTER_S})
-        event.listen(engine.sync_engine, "connect", _prepare_sqlite)
+        event.listen(engine.sync_engine, "connect", prepare)
         self._sqlite = SqliteWriter(path)
         return engine
 
@@ -320,18 +288,6 @@ class SqlStore:
             raise StoreError(f"the database did not answer within {ANSWER_WITHIN_S:.0f} s") from error
         except OSError as error:
             raise StoreError(f"the database cannot be reached: {error}") from error
-
-
-def _prepare_sqlite(connection: Any, _record: object) -> None:
-    cursor = connection.cursor()
-    try:
-        cursor.execute("PRAGMA journal_mode=WAL")
-        cursor.execute("PRAGMA synchronous=FULL")
-        cursor.close()
-    except BaseException:
-        cursor.close()
-        connection.close()
-        raise
 
 
 def _change(record: ResultGiven | ResultDelivered | CommandEnded) -> dict[str, Any]:

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gateway.app import broker_link, core_settings, csms_settings, mqtt_settings
 from gateway.config import Config, ConfigError, from_table, load
 from gateway.config_reference import HEAD, as_markdown
 from gateway.model.reason import Code
 from gateway.negotiation.authority import Layer
+from gateway.wiring import broker_link, core_settings, csms_settings, mqtt_settings
 from tests.peers import ROOT
 
 EXAMPLE = re.search(r"```toml\n(.*?)```", HEAD, re.DOTALL)

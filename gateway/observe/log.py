@@ -1,0 +1,47 @@
+"""The log: one line per thing that happened, for people or as JSON. Everything goes through the standard library's loggers.
+
+Rooms log under `v2x.<room>`; secrets and payloads of commands are not logged (the journal has them).
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import TextIO
+
+import structlog
+
+QUIET = (
+    "alembic",
+    "aiosqlite",
+    "mqtt",
+    "sqlalchemy",
+    "uvicorn",
+    "websockets",
+)  # they have nothing to say below a warning
+
+
+def configure(level: str = "info", format: str = "console", stream: TextIO | None = None) -> None:
+    """Set up the root logger; a second call replaces the first."""
+    stream = stream or sys.stderr
+    shared: list[structlog.types.Processor] = [
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.stdlib.ExtraAdder(),
+    ]
+    last: list[structlog.types.Processor]
+    if format == "json":
+        last = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(ensure_ascii=False)]
+    else:
+        last = [structlog.dev.ConsoleRenderer(colors=stream.isatty())]
+    formatter = structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=shared, processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last]
+    )
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(formatter)
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level.upper())
+    for name in QUIET:
+        logging.getLogger(name).setLevel(logging.WARNING)
