@@ -178,7 +178,4 @@ NOT_COVERED: dict[str, str] = {
     "R03.FR.04": _IN_EV,
     "R03.FR.05": _IN_EV,
     "R03.FR.06": _IN_EV,
-    "R04.FR.12": "the gateway sends no DER control of its own; an operator's call is passed on as it is",
-    "R04.FR.14": "as R04.FR.12",
-    "R04.FR.16": "as R04.FR.12",
 }

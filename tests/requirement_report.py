@@ -31,15 +31,15 @@ NOT_HERE = """\
 GAPS = (
     ("`NotifyChargingLimit.isDynamic` (Q06.FR.11)", "the schema of edition 1 has no such member"),
     (
-        "ISO 15118 Plug & Charge over OCPP (M01-M06, C07), `Get15118EVCertificate`",
+        "ISO 15118 Plug & Charge over OCPP (M01, M02, M06, C07), `Get15118EVCertificate`",
         "NotSupported; contract certificates are answered NoCertificateAvailable, no OCSP responder is asked",
     ),
     ("certificates of an SECC (A02, A03 with a V2G type)", "`SignCertificate` for them is answered Rejected"),
-    ("tariffs and cost (block I), web payment, settlement, VAT numbers", "NotSupported"),
+    ("tariffs (block I), web payment, settlement, VAT numbers", "NotSupported"),
     ("battery swap (block S)", "NotSupported"),
     ("periodic event streams (N11-N15)", "`OpenPeriodicEventStream` is NotSupported; a SEND is validated, not used"),
     (
-        "the emulated station: messages named below under *Neither takes* or only by the gateway",
+        "the emulated station: messages named above under *Neither takes*",
         "NotSupported; the gateway passes such calls on to stations that can, and takes what they report",
     ),
     ("RFC 7692 compression", "off by default for its memory (`CsmsSettings.compression`); part 4, 3.4 asks for it"),

@@ -105,6 +105,7 @@ class Station:
         self.variables: dict[VariableName, str] = {}
         self.limits: dict[VariableName, float] = {}  # maxLimit of a variable, from its characteristics
         self.reporting: int | None = None  # the request id of the inventory under way
+        self.der_reports: dict[int, asyncio.Queue[Payload]] = {}  # who waits for ReportDERControl, by request
         self._handlers: Handlers = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._bucket = Bucket(context.settings.max_calls_per_s, context.settings.max_burst)
@@ -239,10 +240,12 @@ class Station:
         name = self.settings.vendor_profile
         folder = self.context.settings.vendor_profiles
         assert self.version is not None
-        if name is not None:
-            self.vendor = vendor.find(name, folder)
-        else:
-            self.vendor = vendor.recognise(self.version, boot.vendor, boot.model)
+        try:
+            known = None if name is None else vendor.find(name, folder)
+        except vendor.BadProfile:
+            log.exception("%s: its vendor profile cannot be read", self.id)
+            known = None
+        self.vendor = known or vendor.recognise(self.version, boot.vendor, boot.model)
         for evse in self.evses.values():
             evse.installed, evse.safe, evse.limits = None, False, None
         if boot.status == "Accepted":

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from gateway.csms import setpoint, v201
+from gateway.csms import der, setpoint, v201
 from gateway.csms.station import Evse, Handlers, Station
 from gateway.model.event import FaultCleared, FaultRaised, NeedsStated, PowerLimits, VehicleNeeds
 from protocols.ocpp.schema import Payload
@@ -147,5 +147,5 @@ HANDLERS: Handlers = v201.HANDLERS | {
     "NotifyEVChargingNeeds": notify_ev_charging_needs,
     "NotifyPriorityCharging": notify_priority_charging,
     "PullDynamicScheduleUpdate": pull_dynamic_schedule_update,
-    "ReportDERControl": v201.taken,
+    "ReportDERControl": der.reported,
 }

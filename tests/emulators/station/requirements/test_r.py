@@ -8,7 +8,9 @@ import pytest
 
 from emulators.charger import der
 from emulators.clock import run_virtual
+from gateway.csms import der as controls_out
 from gateway.model.event import FaultCleared, FaultRaised
+from gateway.model.station import Answer
 from protocols.ocpp.times import stamp
 from tests.emulators.station.requirements.test_k28_k29 import near
 from tests.emulators.station.rig import Rig
@@ -276,6 +278,32 @@ def test_a_grid_event_takes_over_and_one_control_follows_another() -> None:
                 ("FreqWatt", "OverFrequency", False),  # no end of the first is told
                 ("FreqWatt", "OverFrequency", True),
             ]
+
+    run_virtual(main())
+
+
+@requirement("R04.FR.12", "R04.FR.14", "R04.FR.16")
+def test_the_gateway_sends_only_what_is_allowed() -> None:
+    body = {"priority": 1, "yUnit": "PctMaxW", "curveData": VOLT_WATT}
+    gradient = {"priority": 1, "gradient": 1.0, "softGradient": 1.0}
+
+    async def main() -> None:
+        async with Rig() as rig:
+            with pytest.raises(controls_out.Unfit, match=r"FR\.12"):
+                await controls_out.set_control(rig.known, "a", "VoltWatt", body | {"duration": 5}, True)
+            with pytest.raises(controls_out.Unfit, match=r"FR\.14"):
+                await controls_out.set_control(rig.known, "a", "Gradients", gradient, False)
+            assert rig.calls("SetDERControl") == []
+            for number, (kind, control) in enumerate((("VoltWatt", body), ("Gradients", gradient))):
+                outcome = await controls_out.set_control(rig.known, f"c{number}", kind, control, True)
+                assert outcome.answer is Answer.APPLIED
+            for sent, name in zip(rig.calls("SetDERControl"), ("curve", "gradient"), strict=True):
+                assert der.BODY_NAMES & sent.keys() == {name}
+            held = await controls_out.controls(rig.known)
+            assert held is not None
+            assert {one["id"] for one in held} == {"c0", "c1"}
+            assert (await controls_out.clear(rig.known, True)).answer is Answer.APPLIED
+            assert await controls_out.controls(rig.known) == []
 
     run_virtual(main())
 
