@@ -1,7 +1,7 @@
 """What the site's connection leaves for one EVSE: fuse, contract, peak limit. Pure.
 
-The site without its cars (`base`) comes from the facility's inputs. A site that never told any has its limits applied to
-the cars alone, as an installer's allocation. An input that has gone stale leaves nothing in a limited direction: not
+The site without its cars (`base`) comes from the facility's inputs. A site that never told any has its limits applied
+to the cars alone, as an installer's allocation. An input that has gone stale leaves nothing in a limited direction: not
 knowing is not zero.
 """
 
