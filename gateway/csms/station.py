@@ -41,6 +41,7 @@ from protocols.ports import TextWire
 
 log = logging.getLogger("v2x.csms")
 
+_REPORTS = frozenset({"NotifyReport", "NotifyMonitoringReport"})  # what GetReport and the like bring
 VARIABLES_KEPT = 2_000  # of one station's device model: what a session or a set-point may ask for
 Handlers: TypeAlias = dict[str, Callable[["Station", Payload], Payload | Awaitable[Payload]]]
 VariableName: TypeAlias = tuple[str, int, str, str]  # component, EVSE or 0, variable, instance
@@ -105,6 +106,7 @@ class Station:
         self.variables: dict[VariableName, str] = {}
         self.limits: dict[VariableName, float] = {}  # maxLimit of a variable, from its characteristics
         self.reporting: int | None = None  # the request id of the inventory under way
+        self.triggered: set[str] = set()  # what it was asked to say
         self.der_reports: dict[int, asyncio.Queue[Payload]] = {}  # who waits for ReportDERControl, by request
         self._handlers: Handlers = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -178,6 +180,8 @@ class Station:
 
     async def call(self, action: str, payload: Payload, timeout: float | None = None) -> Reply:
         """Ask the station. Raises LocalProtocolError for what breaks the schema."""
+        if action in ("TriggerMessage", "ExtendedTriggerMessage"):
+            self.triggered.add(str(payload.get("requestedMessage")))
         return Lost() if self.link is None else await self.link.call(action, payload, timeout)
 
     async def ask(self, action: str, payload: Payload) -> Payload | None:
@@ -204,26 +208,33 @@ class Station:
         return self._handlers[call.action](self, call.payload)
 
     def _unaccepted(self, call: CallReceived) -> None:
-        """B01, B02, B03: a 2.x station that was not accepted may only answer; 1.6 stations often know no better."""
-        status = None if self.boot is None else self.boot.status
-        if status is None and self.link is not None:
-            self.boot = Boot("Unbooted")
-            self.later(self._ask_for_boot())
-        if self.version is Version.V16 and status in (None, "Unbooted"):
+        """What a station may say that has not been accepted by this process.
+
+        One that never booted here was accepted by an earlier life of the gateway and does not boot again for a new
+        connection (part 4, 5.4): if it is known it is taken as accepted, so that its session goes on. One that was told
+        Pending or Rejected hears SecurityError but for what we asked of it (B01.FR.10, B02.FR.09, B03.FR.07).
+        """
+        if self.boot is None and (self.registered or self.context.settings.unknown_stations == "accept"):
+            self.boot = Boot("Accepted", at=self.context.clock.wall())
+            self.tell_connected()
+            self.later(self._get_to_know())
             return
-        if call.action in ("NotifyReport", "NotifyMonitoringReport") and status == "Pending":
-            return  # B02.FR.06: what it was asked for while pending
+        if call.action in self.triggered or (call.action in _REPORTS and self.boot is not None):
+            return
+        if self.boot is None:
+            self.later(self._ask_for_boot())
         raise Refusal(ErrorCode.SECURITY_ERROR, "this station is not accepted; send BootNotification first")
 
-    async def _ask_for_boot(self) -> None:
-        """F06.FR.17: a station that refuses was accepted before, by an earlier life of this gateway, and runs on."""
-        answer = await self.ask("TriggerMessage", {"requestedMessage": "BootNotification"})
-        if answer is not None and answer["status"] == "Rejected" and self.registered and not self.accepted:
-            self.booted(Boot("Accepted", reason="Unknown", at=self.context.clock.wall()))
-            if self.version is not Version.V16 and self.context.settings.inventory:
-                from gateway.csms import v201  # it knows this file
+    async def _get_to_know(self) -> None:
+        """Learn what a boot would have said: the vendor, if it is willing, and what its EVSEs can do."""
+        from gateway.csms import v201  # which knows us
 
-                await v201.take_stock(self)
+        await self._ask_for_boot()
+        if self.version is not Version.V16 and self.context.settings.inventory and self.reporting is None:
+            await v201.take_stock(self)
+
+    async def _ask_for_boot(self) -> None:
+        await self.ask("TriggerMessage", {"requestedMessage": "BootNotification"})
 
     def _observe(self, event: rpc.Event) -> None:
         if isinstance(event, Violated):

@@ -8,9 +8,17 @@ import pytest
 
 from emulators.clock import run_virtual
 from gateway.csms.settings import StationSettings, UnknownStations
-from gateway.model.event import FaultCleared, FaultRaised, PlugChanged, StationConnected, StationLost
+from gateway.model.event import (
+    FaultCleared,
+    FaultRaised,
+    Metered,
+    PlugChanged,
+    SessionStarted,
+    StationConnected,
+    StationLost,
+)
 from protocols.ocpp.schema import Version
-from tests.gateway.csms.raw import Raw
+from tests.gateway.csms.raw import Raw, power
 
 
 @pytest.mark.parametrize("version", list(Version))
@@ -42,26 +50,41 @@ def test_an_unknown_station_waits_until_somebody_registers_it(version: Version) 
     run_virtual(main())
 
 
-@pytest.mark.parametrize("version", [Version.V201, Version.V21])
-def test_who_has_not_booted_is_refused_and_asked_to(version: Version) -> None:
+@pytest.mark.parametrize("version", list(Version))
+def test_a_known_station_that_an_earlier_gateway_accepted_goes_on(version: Version) -> None:
     async def main() -> None:
-        async with Raw(version) as raw:
+        async with Raw(version, inventory=True) as raw:  # a new process; the station only reconnects
+            assert "currentTime" in await raw.ok("Heartbeat", {})
+            assert len(raw.of(StationConnected)) == 1
+            await raw.next_call("TriggerMessage", {"status": "Rejected"})
+            if version is not Version.V16:
+                await raw.next_call("GetBaseReport", {"status": "NotSupported"})
+                await raw.event("Updated", 17, meterValue=power(raw, 300.0))
+                assert raw.of(SessionStarted)
+                assert raw.of(Metered)[-1].power_w == 300.0
+
+    run_virtual(main())
+
+
+def test_one_that_nobody_knows_is_refused_and_asked_to_boot() -> None:
+    async def main() -> None:
+        async with Raw(name="NEW", unknown_stations=UnknownStations.PENDING) as raw:
             refused = await raw.call("Heartbeat", {})
             assert (refused[0], refused[2]) == (4, "SecurityError")
             assert await raw.next_call("TriggerMessage", {"status": "Accepted"}) == {
                 "requestedMessage": "BootNotification"
             }
-            assert (await raw.boot())["status"] == "Accepted"
-
-    run_virtual(main())
-
-
-def test_a_16_station_that_comes_back_without_booting_is_heard() -> None:
-    async def main() -> None:
-        async with Raw(Version.V16) as raw:
-            status = {"connectorId": 1, "errorCode": "NoError", "status": "Available"}
-            assert await raw.ok("StatusNotification", status) == {}
+            assert (await raw.boot())["status"] == "Pending"
+            refused = await raw.call("Heartbeat", {})
+            assert (refused[0], refused[2]) == (4, "SecurityError")
+            asking = asyncio.create_task(
+                raw.csms.stations["NEW"].ask("TriggerMessage", {"requestedMessage": "Heartbeat"})
+            )
             await raw.next_call("TriggerMessage", {"status": "Accepted"})
+            await asking
+            assert (await raw.call("Heartbeat", {}))[0] == 3  # B02.FR.09: what it was asked for
+            status = {"timestamp": raw.time(), "connectorStatus": "Available", "evseId": 1, "connectorId": 1}
+            assert (await raw.call("StatusNotification", status))[2] == "SecurityError"
 
     run_virtual(main())
 
