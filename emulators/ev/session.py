@@ -215,7 +215,7 @@ class EvSession:
             car.carry(turn.present_current_a, now)
         else:
             limits = self._limits() if engine.session.agreed.is_bpt else self._limits().charge_only()
-            target = turn.target_power_w or 0.0
+            target = engine.planned_power(now) if turn.target_power_w is None else turn.target_power_w
             self._ac_power_w = decide(target, allowed(limits, turn.limits)).power_w
             car.carry(self._ac_power_w / max(car.voltage_v, 1.0), now)
         if self._most_loops is not None and self.loops >= self._most_loops:

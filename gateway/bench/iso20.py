@@ -111,7 +111,7 @@ def main(json: bool) -> int:
         ("first_loop_ms", "SDP to first charge loop, ms"),
         ("round_trip_ms", "round trip of a loop, ms (median)"),
         ("cpu_ms_per_loop", "CPU of a loop, both sides, ms"),
-        ("cpu_s_per_session", "CPU of a session from start to exit, s"),
+        ("cpu_s_per_session", "CPU of a short session, start to exit, s"),
         ("memory_mib", "memory, both sides, MiB"),
     ):
         row = [found.get(side, {}).get(key) for side in ("ours", "josev", "ratio")]

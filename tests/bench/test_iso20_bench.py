@@ -16,9 +16,10 @@ def test_our_pair_is_measured_on_a_link() -> None:
         pass
     found = iso20._pairs("")
     ours = found["ours"]
-    assert ours["loops"] == 35
+    assert ours["loops"] == 405
     assert 0 < ours["round_trip_ms"] < ours["first_loop_ms"]
     assert ours["cpu_s_per_session"] > 0
+    assert ours["cpu_ms_per_loop"] > 0
     assert ours["memory_mib"] > 10
     assert "josev" not in found
 

@@ -88,6 +88,7 @@ def test_every_service_with_a_set_point_that_changes_its_sign(service: ServiceId
     assert isinstance(said[-1], SessionEnded)
 
 
+SCHEDULED = ControlMode.SCHEDULED
 Bay = tuple[VirtualClock, PowerStage, EvseSecc, list[SeccEvent]]
 
 
@@ -284,5 +285,25 @@ def test_a_live_limit_narrows_at_once() -> None:
         assert stage.reading(clock.now()).ac_power_w == pytest.approx(-8_000, rel=0.03)
         session.stop()
         await asyncio.gather(serving, driving)
+
+    run_virtual(main())
+
+
+def test_an_ac_car_follows_its_profile_where_the_charger_states_no_target() -> None:
+    async def main() -> None:
+        clock, _, secc, said = bay()
+        secc.settings = stage_settings(secc.stage, services=[ServiceId.AC])
+        secc.set_power(4_000)
+        car = Car(soc_pct=50)
+        session = EvSession(car, clock, settings=car_settings(car, services=(ServiceId.AC,), controls=(SCHEDULED,)))
+        serving, driving, _ = plug(secc, session)
+        await clock.sleep(20)
+        assert session.engine is not None
+        assert session.engine.planned_power(clock.now()) == pytest.approx(4_000, abs=1)
+        measured = [event for event in said if isinstance(event, Measured)]
+        assert measured[-1].power_w == pytest.approx(4_000, abs=1)
+        session.stop()
+        await asyncio.gather(serving, driving)
+        assert session.engine.planned_power(clock.now()) == 0
 
     run_virtual(main())

@@ -30,7 +30,7 @@ from protocols.iso15118.iso20.evcc_energy import (
     on_standby,
 )
 from protocols.iso15118.iso20.evcc_loop import on_ac_loop, on_dc_loop, on_session_stop, on_welding_detection
-from protocols.iso15118.iso20.evcc_requests import build, metering_confirmation
+from protocols.iso15118.iso20.evcc_requests import build, metering_confirmation, planned_power
 from protocols.iso15118.iso20.evcc_session import EvccSettings, EvDesk, EvSession, Leave, Reaction
 from protocols.iso15118.iso20.evcc_setup import (
     leave,
@@ -192,6 +192,13 @@ class Evcc(Connection):
         if self._phase_by is not None and self._due is not None:
             times.append(self._phase_by)
         return min(times) if times else None
+
+    def planned_power(self, now: float) -> float:
+        """Scheduled control: signed W that the car takes now by its own profile; 0 in dynamic control."""
+        choice = self.session.choice
+        if choice is None or choice.is_dynamic or not self.session.power_on or self.session.standby:
+            return 0.0
+        return planned_power(self.session, self._desk(now))
 
     # requests
 

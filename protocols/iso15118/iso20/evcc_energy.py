@@ -80,7 +80,7 @@ def on_schedules(response: ScheduleExchangeRes, session: EvSession, desk: EvDesk
     mode = response.Scheduled_SEResControlMode
     if not choice.is_dynamic and mode is None:
         raise Leave("the charger sent no schedule for scheduled control")
-    offers = tuple(read_offer(one) for one in mode.ScheduleTuple) if mode is not None else ()
+    offers = tuple(read_offer(one).covering(desk.wall_s) for one in mode.ScheduleTuple) if mode is not None else ()
     pause = response.GoToPause is True
     fresh = replace(session, offers=offers, pause_offered=pause)
     planned = profile(fresh, desk)

@@ -8,7 +8,7 @@ Prices are in `prices.py`. Source: ISO 15118-20 ScheduleExchange and EVPowerProf
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from protocols.iso15118.iso20.common import (
@@ -52,6 +52,11 @@ class ScheduleOffer:
     tolerance_w: float | None = None
     levels: PriceLevels | None = None
     prices: Prices | None = None
+
+    def covering(self, wall_s: float) -> ScheduleOffer:
+        """The same offer, begun now if its time is long over: some peers anchor their schedules at 1970."""
+        length = max(sum(block.duration_s for block in blocks) for blocks in (self.charge, self.discharge or ()))
+        return self if wall_s < self.anchor_s + length else replace(self, anchor_s=int(wall_s))
 
     def range_at(self, wall_s: float) -> PowerRange:
         """Signed power that the tuple allows at a moment; nothing outside its time."""

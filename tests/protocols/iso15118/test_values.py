@@ -300,6 +300,14 @@ def test_outside_its_time_an_offer_allows_nothing(sent: ScheduleOffer, power: fl
         assert result == 0
 
 
+@given(OFFERS, st.integers(0, 10**9))
+def test_an_offer_of_long_ago_begins_now(sent: ScheduleOffer, later: int) -> None:
+    now = ANCHOR + later
+    current = sent.covering(now)
+    assert current.charge == sent.charge
+    assert current is sent or current.range_at(now).high_w == sent.range_at(ANCHOR).high_w
+
+
 def test_prices_come_back() -> None:
     prices = Prices(
         currency="EUR",
