@@ -1,4 +1,4 @@
-"""`gateway.toml`, typed: every key, its default, its bounds and what it means. `docs/configuration.md` is drawn from here.
+"""`gateway.toml`, typed: every key, its default, bounds and meaning. `docs/configuration.md` is drawn from here.
 
 The environment overrides the file: `V2X_MQTT__URL` is `url` of `[mqtt]`. An unknown key is an error, in the file and in
 the environment. Relative paths are relative to the file. Errors are sentences that name the key (`ConfigError`).

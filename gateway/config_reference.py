@@ -23,7 +23,8 @@ HEAD = """# Configuration
 One TOML file, named with `-c FILE`. Every key has a default but those marked *needed*; an unknown key is an error, here
 and in the environment. `v2x check-config -c FILE` says what is wrong without starting anything.
 
-* The environment overrides the file: `V2X_MQTT__URL` is `url` of `[mqtt]`. Lists are JSON: `V2X_STATIONS='[{"id": "CP1"}]'`.
+* The environment overrides the file: `V2X_MQTT__URL` is `url` of `[mqtt]`. Lists are JSON:
+  `V2X_STATIONS='[{"id": "CP1"}]'`.
 * Relative paths, also that of a SQLite database, are relative to the file.
 * Secrets stand in files of their own, on one line.
 * Powers are in W, energies in Wh, times in s, states of charge in percent.

@@ -43,9 +43,7 @@ def main(json_output: bool = False) -> int:
         accepted, echo = one["accepted_ms"], one["echo_ms"]
         print(f"{name} (MQTT {one['protocol']}), journal in SQLite:")
         print(f"  command -> accepted  p50 {accepted['p50']:.2f} ms, p99 {accepted['p99']:.2f} ms")
-        print(
-            f"  bare aiomqtt echo    p50 {echo['p50']:.2f} ms, p99 {echo['p99']:.2f} ms; ratio of p50 {one['ratio_p50']}"
-        )
+        print(f"  bare aiomqtt echo    p50 {echo['p50']:.2f} ms, p99 {echo['p99']:.2f} ms; ratio {one['ratio_p50']}")
         print(f"  sustained            {one['commands_per_s']:.0f} commands/s, echo {one['echo_per_s']:.0f}/s")
     return 0
 

@@ -1,4 +1,4 @@
-"""What all parts of the core share: the places, the site, time, the journal, the listeners; and the decision for a place.
+"""What all parts of the core share: places, site, time, journal, listeners; and the decision for a place.
 
 Nothing here waits. The one decision everybody uses (`decide`) is assembled here from the pure rooms `negotiation` and
 `energy`, so that an answer to a command and the set-point sent later come from the same function.

@@ -1,7 +1,7 @@
 """Where commands are taken: checked, journalled, bound by the order of authority, answered, put in force.
 
-The first result is given here, within a second, and does not wait for the station: what the station and the meter say is
-the final result's matter. Nothing acts before the journal has it, except what only takes power away (`stop`,
+The first result is given here, within a second, and does not wait for the station: what the station and the meter say
+is the final result's matter. Nothing acts before the journal has it, except what only takes power away (`stop`,
 `emergency_stop`), which acts even if the journal fails.
 """
 

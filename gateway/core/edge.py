@@ -105,8 +105,8 @@ class Edge:
     def _on_needs(self, place: Place, event: NeedsStated, was: tuple[Any, ...]) -> None:
         limits, way = event.needs.limits, "both ways" if event.needs.bidirectional else "charging only"
         text = (
-            f"{event.needs.energy_transfer}, {event.needs.control_mode}, {way}: {limits.max_charge_w:.0f} W into the car, "
-            f"{limits.max_discharge_w:.0f} W out of it"
+            f"{event.needs.energy_transfer}, {event.needs.control_mode}, {way}: "
+            f"{limits.max_charge_w:.0f} W into the car, {limits.max_discharge_w:.0f} W out of it"
         )
         self._board.happened(Happened.NEGOTIATED, place.name, text=text, session=place.evse.session)
 

@@ -9,8 +9,9 @@ from gateway.model.state import Explanation
 def as_text(explanation: Explanation) -> str:
     """A table for people; the layer that bound is marked."""
     set_w = "not known" if explanation.setpoint_w is None else f"{explanation.setpoint_w:.0f} W"
+    granted = f"{explanation.effective_w:.0f} W, bound by {explanation.binding}"
     lines = [
-        f"{explanation.evse}: {explanation.effective_w:.0f} W, bound by {explanation.binding}: {explanation.reason.text}",
+        f"{explanation.evse}: {granted}. {explanation.reason.text}",
         f"  the station holds {set_w}",
     ]
     if explanation.command is not None:

@@ -157,7 +157,7 @@ class Governor:
             place.decision = self._board.decide(place, self._board.asked(place))
 
     def _target(self, decision: Decision, now: float) -> float:
-        """The power to tell now: what was decided, or a step of the ramp towards it within the layers above the command."""
+        """The power to tell now: what was decided, or a step of the ramp towards it within the higher layers."""
         place = self._place
         walk = place.ramp
         if walk is None:

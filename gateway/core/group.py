@@ -8,8 +8,10 @@ from gateway.core.grant import GRANTED, Grant
 from gateway.core.holding import Holding, Part, Stage
 from gateway.core.place import Place
 from gateway.core.submission import Parsed
-from gateway.energy.dispatch import MARGIN_W, Capacity, share
+from gateway.energy.dispatch import MARGIN_W
 from gateway.energy.limits import site_bounds
+from gateway.energy.resource import Resource
+from gateway.energy.share import share_command
 from gateway.model.command import LEASED, Body, Verb, signed_power
 from gateway.model.reason import Code, Reason, because
 from gateway.model.result import Share, Status
@@ -19,6 +21,7 @@ from gateway.negotiation.refusal import cannot_reach
 
 LET_DOWN = frozenset({Code.STATION_REFUSED, Code.STATION_SILENT, Code.NOT_SEEN_ON_METER, Code.METER_SILENT})
 FAR_W = 1e9  # asks for everything there is
+USUAL_WH = 40_000.0
 
 
 class Group:
@@ -40,7 +43,7 @@ class Group:
             return Grant.refusal(because(Code.NO_CARS, text), Layer.STATION.value, total_w)
         granted_w, site_bound = self._within_site(total_w, places)
         decisions = {place.name: self._alone(place, total_w, parsed.body) for place in places}
-        parts = share(granted_w, [self._capacity(place, decisions[place.name]) for place in places])
+        parts = share_command(granted_w, [self._capacity(place, decisions[place.name]) for place in places])
         effective_w = sum(parts.values()) + 0.0
         shares = tuple(self._share(place, parts[place.name], decisions[place.name], total_w) for place in places)
         powers = tuple(parts.items())
@@ -111,7 +114,7 @@ class Group:
         if not able:
             return
         granted_w, _ = self._within_site(total_w, able)
-        parts = share(granted_w, [self._capacity(p, self._alone(p, total_w, holding.body)) for p in able])
+        parts = share_command(granted_w, [self._capacity(p, self._alone(p, total_w, holding.body)) for p in able])
         for place in able:
             power_w = parts[place.name]
             part = holding.parts.get(place.name)
@@ -142,10 +145,19 @@ class Group:
         asked = Asked(far_w, body.id, body.min_soc_pct)
         return decide(*layers(self._board.situation(place, asked, with_site=False)))
 
-    def _capacity(self, place: Place, decision: Decision) -> Capacity:
-        band = dead_band(place.evse)
-        return Capacity(
-            place.name, min(0.0, decision.power_w), max(0.0, decision.power_w), band.discharge_w, band.charge_w
+    def _capacity(self, place: Place, decision: Decision) -> Resource:
+        band, evse, capacity_wh = dead_band(place.evse), place.evse, place.evse.capacity_wh
+        if capacity_wh is None and evse.soc_pct is not None:
+            capacity_wh = USUAL_WH  # cars that do not tell their size are shared by state of charge
+        return Resource(
+            place.name,
+            max(0.0, decision.power_w),
+            max(0.0, -decision.power_w),
+            min_charge_w=band.charge_w,
+            min_discharge_w=band.discharge_w,
+            soc_pct=evse.soc_pct,
+            capacity_wh=capacity_wh,
+            floor_pct=self._board.floor_pct(place),
         )
 
     def _within_site(self, total_w: float, places: list[Place]) -> tuple[float, Bound | None]:

@@ -1,4 +1,4 @@
-"""A command in force: what it asks of which EVSE, until when, and how far it has come. Values and small steps; no I/O."""
+"""A command in force: what it asks of which EVSE, until when, and how far it has come. No I/O."""
 
 from __future__ import annotations
 

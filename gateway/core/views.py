@@ -1,4 +1,4 @@
-"""The core's state as messages: what MQTT retains, what the API answers, what `explain` prints. Reads, never changes."""
+"""The core's state as messages: what MQTT retains, the API answers and `explain` prints. Reads, never changes."""
 
 from __future__ import annotations
 

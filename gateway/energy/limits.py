@@ -65,10 +65,8 @@ def site_bounds(site: Site, base: Base, others_high_w: float, others_low_w: floa
             bounds.append(_blind(base, "export limit", low_w=0.0))
         else:
             left_w = policy.export_limit_w + base.power_w + others_low_w
-            text = (
-                f"The site's export limit of {policy.export_limit_w:.0f} W leaves {max(0.0, left_w):.0f} W of discharge "
-                "for this EVSE."
-            )
+            leaves = f"leaves {max(0.0, left_w):.0f} W of discharge for this EVSE."
+            text = f"The site's export limit of {policy.export_limit_w:.0f} W {leaves}"
             bounds.append(Bound(Layer.SITE, low_w=0.0 - left_w, code=Code.EXPORT_LIMIT, text=text))
     return bounds
 

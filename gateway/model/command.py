@@ -59,7 +59,7 @@ class SiteMode(StrEnum):
 
 
 class Envelope(BaseModel):
-    """What every command carries. `lease_s` and `min_soc_pct` are accepted everywhere and ignored where they mean nothing."""
+    """What every command carries; `lease_s` and `min_soc_pct` are ignored where they mean nothing."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 

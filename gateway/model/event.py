@@ -1,8 +1,8 @@
 """What happened at the edge of the gateway, in the past tense.
 
-The rooms that face the outside (`csms`, `link`, `mqtt`) turn what their protocol says into these and hand them to the core
-through one function, `Report`. Signs and units are already ours: W, Wh, + into the vehicle. `at` is monotonic engine time
-in seconds; `wall` is Unix time, UTC, as the station or facility stated it, where it did.
+The rooms that face the outside (`csms`, `link`, `mqtt`) turn what their protocol says into these and hand them to the
+core through one function, `Report`. Signs and units are already ours: W, Wh, + into the vehicle. `at` is monotonic
+engine time in seconds; `wall` is Unix time, UTC, as the station or facility stated it, where it did.
 """
 
 from __future__ import annotations

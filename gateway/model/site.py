@@ -1,6 +1,6 @@
 """The site: its limits as installed, what the facility tells about it, and what is in force for all its EVSEs.
 
-An input that has gone quiet is stale, which is a state of its own and never a zero: readers ask for `fresh` and get None.
+An input that has gone quiet is stale, a state of its own and never a zero: readers ask for `fresh` and get None.
 """
 
 from __future__ import annotations

@@ -35,7 +35,7 @@ class Stations(Protocol):
         """Whether this room speaks for the EVSE now (its station is connected)."""
 
     async def set_power(self, evse: str, power_w: float, hold_s: float) -> Outcome:
-        """Make the EVSE run at `power_w` (signed, + into the vehicle); without another call it must fall to 0 W after `hold_s`.
+        """Run at `power_w` (signed, + into the vehicle); without another call it must fall to 0 W after `hold_s`.
 
         Never raises for what the station says or fails to say; an unknown EVSE is `REFUSED` with code `UnknownEvse`.
         """

@@ -194,6 +194,6 @@ def _camel(name: str) -> str:
 _DESCRIPTION = f"""Discharge commands for charging stations and cars, with lease, idempotency key, answer and reason.
 
 Powers are in W, + into the vehicle; where a verb is named (discharge, charge) the value is a magnitude. A command's id
-means that command for {KEPT_FOR_S / 86_400:.0f} days: sent again it returns the stored result and acts once. Commands must not
-be retained and have at most {MAX_BYTES} bytes. The first result comes within 1 s, the final one when the meter has shown
-it."""
+means that command for {KEPT_FOR_S / 86_400:.0f} days: sent again it returns the stored result and acts once. Commands
+must not be retained and have at most {MAX_BYTES} bytes. The first result comes within 1 s, the final one when the meter
+has shown it."""

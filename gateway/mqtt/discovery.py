@@ -190,7 +190,7 @@ def _yes_or_no(name: str, topic: str, truth: str, device_class: str) -> Entity:
 
 
 def _command(members: str = "", *, lease: bool = False) -> str:
-    """A template that makes a command with an id of its own; the source tells the journal that it was Home Assistant."""
+    """A template that makes a command with an id of its own; the source says that it was Home Assistant."""
     parts = ["'id': 'ha-' ~ (now().timestamp() * 1000) | int", "'source': 'homeassistant'"]
     if lease:
         parts.append(f"'lease_s': {LEASE_S}")

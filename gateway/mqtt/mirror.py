@@ -1,4 +1,4 @@
-"""A mirror with one value a topic, in the manner of evcc: `<root>/<evse>/<name>`, retained, plain text; `.../set` commands.
+"""A mirror with one value a topic, as evcc has it: `<root>/<evse>/<name>`, retained, plain text; `.../set` commands.
 
 Off by default. It is for controllers that read scalars; who commands through it gets no answer but the topic `result`,
 and must write the value again before its lease of `LEASE_S` ends. Pure.

@@ -87,8 +87,8 @@ IDLE = Bound(Layer.IDLE, 0.0, 0.0, Code.IDLE, "Nothing asks for power.")
 def decide(bounds: Iterable[Bound], dead_band: DeadBand | None = None) -> Decision:
     """Narrow from the highest layer to the lowest; several bounds of one layer narrow in the order given.
 
-    The result lies in every bound that is not in conflict with a higher one, except that a power inside the dead band of
-    the hardware becomes 0 W, or the nearest runnable power where a layer above the command excludes 0 W.
+    The result lies in every bound that is not in conflict with a higher one, except that a power inside the dead band
+    of the hardware becomes 0 W, or the nearest runnable power where a layer above the command excludes 0 W.
     """
     low, high = Bound(Layer.STATION), Bound(Layer.STATION)  # who holds each end
     low_w, high_w = -math.inf, math.inf
@@ -96,10 +96,6 @@ def decide(bounds: Iterable[Bound], dead_band: DeadBand | None = None) -> Decisi
     layers: list[Narrowed] = []
     above_w = (low_w, high_w)  # what everything above the command leaves
     for bound in sorted([*bounds, IDLE], key=lambda one: RANK[one.layer]):
-        if RANK[bound.layer] < RANK[Layer.COMMAND]:
-            above = True
-        else:
-            above = False
         if bound.low_w > high_w:
             low_w, low = high_w, high
             binding = binding or high
@@ -114,7 +110,7 @@ def decide(bounds: Iterable[Bound], dead_band: DeadBand | None = None) -> Decisi
             if low_w == high_w:
                 binding = binding or bound
         layers.append(Narrowed(bound, low_w, high_w))
-        if above:
+        if RANK[bound.layer] < RANK[Layer.COMMAND]:
             above_w = (low_w, high_w)
     power_w = low_w + 0.0
     made = binding or IDLE

@@ -1,8 +1,8 @@
 """SoC floors: what must stay in the car, and whether it may be discharged now.
 
-The floor is the highest of the site's floor, the reserves in force, the command's own floor and the EV's V2X window. With
-hysteresis: once reached, discharge waits until the battery is a little above it. OCPP 2.1 has no low-SoC floor in a
-profile, so this is where it is kept. `evMinV2XEnergyRequest` > 0 means that the SoC is below the EV's V2X window
+The floor is the highest of the site's floor, the reserves in force, the command's own floor and the EV's V2X window.
+With hysteresis: once reached, discharge waits until the battery is a little above it. OCPP 2.1 has no low-SoC floor in
+a profile, so this is where it is kept. `evMinV2XEnergyRequest` > 0 means that the SoC is below the EV's V2X window
 (OCPP 2.1, V2XChargingParameters); what an EV above its window wants is not said there, and is left to its limits.
 """
 

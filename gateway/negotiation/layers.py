@@ -1,4 +1,4 @@
-"""Every layer of the order of authority for one EVSE, from what is known. Pure; `authority.decide` does the narrowing."""
+"""Every layer of the order of authority for one EVSE, from what is known. Pure; `authority.decide` narrows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Commands that are refused outright, and why. What can be granted in part is clamped instead (`authority.py`). Pure."""
+"""Commands that are refused outright, and why. What can be granted in part is clamped (`authority.py`). Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The log: one line per thing that happened, for people or as JSON. Everything goes through the standard library's loggers.
+"""The log: one line per thing that happened, for people or as JSON, through the standard library's loggers.
 
 Rooms log under `v2x.<room>`; secrets and payloads of commands are not logged (the journal has them).
 """

@@ -1,4 +1,4 @@
-"""The journal for people and for files: who commanded what, what was granted, what the meter saw. Formats, never writes.
+"""The journal for people and for files: who commanded what, what was granted, what the meter saw.
 
 `v2x journal` prints one line per command (`commands`), or every step (`steps`), as text, CSV or JSON lines.
 """
@@ -120,7 +120,8 @@ def _command_text(line: CommandLine) -> str:
     first = f"{line.first}{granted}" + (f": {line.reason}" if line.first in ("refused", "clamped") else "")
     final = f" -> {line.final}{meter}" + (f": {line.final_reason}" if line.final not in ("", "achieved") else "")
     ended = f", ended: {line.ended}" if line.ended else ""
-    return f"{line.received}  {line.evse:<10} {line.verb}{asked} by {who} [{line.command}]  {first}{final if line.final else ''}{ended}\n"
+    what = f"{line.received}  {line.evse:<10} {line.verb}{asked} by {who} [{line.command}]"
+    return f"{what}  {first}{final if line.final else ''}{ended}\n"
 
 
 def _entry_text(entry: Entry) -> str:

@@ -101,7 +101,8 @@ async def main():
     )
     await asyncio.sleep(2)
     seen["after"] = {state.entity_id: state.state for state in hass.states.async_all()}
-    print("SEEN " + json.dumps(seen), flush=True)
+    sys.stdout.write("SEEN " + json.dumps(seen) + "\n")
+    sys.stdout.flush()
     await hass.async_stop(force=True)
 
 

@@ -34,11 +34,12 @@ def test_the_example_flow_cuts_a_peak(tmp_path: Path) -> None:
                 "module.exports = {flowFile: 'flows.json', httpAdminRoot: false, uiHost: '127.0.0.1', "
                 f"uiPort: {free_port()}, logging: {{console: {{level: 'info'}}}}, telemetry: {{enabled: false}}}};\n"
             )
-            red = [node, str(peer / "node_modules/node-red/red.js"), "-u", str(tmp_path), "-s", str(tmp_path / "settings.js")]
+            script, settings = peer / "node_modules/node-red/red.js", tmp_path / "settings.js"
+            red = [node, str(script), "-u", str(tmp_path), "-s", str(settings)]
             with (tmp_path / "red.log").open("wb") as log:
-                process = subprocess.Popen(red, stdout=log, stderr=subprocess.STDOUT)
+                process = await asyncio.create_subprocess_exec(*red, stdout=log, stderr=subprocess.STDOUT)
             try:
-                async with home(url=broker.url) as (running, stations), facility(broker.port) as client:
+                async with home(url=broker.url) as (running, _), facility(broker.port) as client:
                     await linked(running)
                     await client.until("evse/CP1-1/state", session_state="in_session")
                     async with asyncio.timeout(60):
@@ -48,12 +49,12 @@ def test_the_example_flow_cuts_a_peak(tmp_path: Path) -> None:
                     await client.until("evse/CP1-1/result", status="achieved", source="node-red", effective_w=-4000)
                     await client.until("evse/CP1-1/state", setpoint_w=-4000)
                     await asyncio.sleep(0.7)
-                    await client.client.publish("building/demand_w", "5000", qos=1)  # the car gives 4 kW of what was needed
+                    await client.client.publish("building/demand_w", "5000", qos=1)  # 9 kW without the car's 4
                     await client.until("evse/CP1-1/result", verb="release", status="achieved")
                     await client.until("evse/CP1-1/event", event="released")
             finally:
                 process.terminate()
-                process.wait(20)
+                await asyncio.wait_for(process.wait(), 20)
             said = (tmp_path / "red.log").read_text()
             assert "Started flows" in said
             assert "missing" not in said

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from pathlib import Path
 from typing import Any
@@ -124,11 +125,13 @@ VALUES = st.recursive(
 )
 
 
+SECTIONS = st.dictionaries(
+    st.sampled_from(["id", "url", "listen", "import_limit_w", "mode", "ca", "name"]), VALUES, max_size=4
+)
+
+
 @settings(max_examples=200, suppress_health_check=[HealthCheck.too_slow], deadline=None)
-@given(st.dictionaries(st.sampled_from([*Config.model_fields, "x"]), VALUES | st.dictionaries(
-    st.sampled_from(["id", "url", "listen", "import_limit_w", "mode", "ca", "name"]), VALUES, max_size=4), max_size=3))  # fmt: skip
+@given(st.dictionaries(st.sampled_from([*Config.model_fields, "x"]), VALUES | SECTIONS, max_size=3))
 def test_no_table_whatever_is_anything_but_a_configuration_or_a_sentence(table: dict[str, Any]) -> None:
-    try:
-        assert isinstance(from_table(table), Config)
-    except ConfigError as error:
-        assert str(error)
+    with contextlib.suppress(ConfigError):  # and nothing else
+        from_table(table)

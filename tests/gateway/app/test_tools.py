@@ -98,7 +98,7 @@ def test_explain_asks_the_running_gateway(tmp_path: Path) -> None:
                 await tools.explain(there, "CP1-1")
         with pytest.raises(tools.ToolError, match="no gateway answers at"):
             await tools.explain(there, "CP1-1")
-        with pytest.raises(tools.ToolError, match="set admin.listen"):
+        with pytest.raises(tools.ToolError, match=r"set admin\.listen"):
             await tools.explain(from_table({}), "CP1-1")
 
     asyncio.run(scene())

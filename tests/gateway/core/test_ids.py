@@ -36,8 +36,8 @@ def test_the_same_id_acts_once_and_gets_the_stored_result() -> None:
 
 @pytest.mark.parametrize(
     ("evse", "verb", "body"),
-    [("CP1-1", "discharge", {"power_w": 4000}), ("CP1-1", "charge", {"power_w": 5000}), (None, "discharge", {"power_w": 5000}),
-     ("CP1-1", "discharge", {"power_w": 5000, "lease_s": 31})],
+    [("CP1-1", "discharge", {"power_w": 4000}), ("CP1-1", "charge", {"power_w": 5000}),
+     (None, "discharge", {"power_w": 5000}), ("CP1-1", "discharge", {"power_w": 5000, "lease_s": 31})],
 )  # fmt: skip
 def test_the_same_id_with_another_body_is_refused(evse: str | None, verb: str, body: dict[str, Any]) -> None:
     async def scene() -> None:
@@ -165,12 +165,16 @@ def test_retained_and_unknown_verbs_are_refused() -> None:
     run_virtual(scene())
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow], deadline=None)
-@given(st.one_of(st.binary(max_size=200), st.recursive(
+NAMES = ["id", "power_w", "lease_s", "priority", "source", "expires_at", "reply_to", "periods", "x"]
+JSON = st.recursive(
     st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=20),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(
-        st.sampled_from(["id", "power_w", "lease_s", "priority", "source", "expires_at", "reply_to", "periods", "x"]), inner
-    ), max_leaves=12).map(lambda value: json.dumps(value).encode())))  # fmt: skip
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(NAMES), inner),
+    max_leaves=12,
+).map(lambda value: json.dumps(value).encode())
+
+
+@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@given(st.one_of(st.binary(max_size=200), JSON))
 def test_no_message_whatever_breaks_the_desk(payload: bytes) -> None:
     async def scene() -> None:
         async with house("CP1-1") as home:

@@ -104,8 +104,9 @@ def test_an_export_limit_of_0_w_leaves_only_what_the_house_takes() -> None:
 
 @pytest.mark.parametrize(
     ("evse", "code"),
-    [("CP1-1", "offline"), ("CP2-1", "unplugged"), ("CP3-1", "charging_only"), ("CP4-1", "below_floor"), ("CP5-1", "fault"),
-     ("CP6-1", "soc_unknown"), ("CP7-1", "charging_only"), ("CP9-1", "unknown_evse"), ("CP8-1", "offline")],
+    [("CP1-1", "offline"), ("CP2-1", "unplugged"), ("CP3-1", "charging_only"), ("CP4-1", "below_floor"),
+     ("CP5-1", "fault"), ("CP6-1", "soc_unknown"), ("CP7-1", "charging_only"),
+     ("CP9-1", "unknown_evse"), ("CP8-1", "offline")],
 )  # fmt: skip
 def test_what_cannot_be_done_is_refused_with_the_right_reason(evse: str, code: str) -> None:
     async def scene() -> None:

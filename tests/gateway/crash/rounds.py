@@ -13,6 +13,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from itertools import pairwise
 from multiprocessing.process import BaseProcess
 from typing import Any
 
@@ -107,13 +108,13 @@ async def play(broker: int, database: str, site: str, moment: str) -> list[str]:
     try:
         async with asyncio.timeout(ROUND_WITHIN_S), facility(broker, site) as client:
             sending = asyncio.create_task(client.insist({"id": f"{site}-a", "power_w": 5000, "lease_s": LEASE_S}))
-            while first.is_alive() and not _over(client, station):
+            while first.is_alive() and not _over(client, station):  # noqa: ASYNC110 (a process is no event)
                 await asyncio.sleep(0.02)
             died = not first.is_alive()
             if died:
                 second = _start(context, Orders(site, broker, database, station.port))
             await sending
-            while not _over(client, station) or station.power_w:
+            while not _over(client, station) or station.power_w:  # noqa: ASYNC110 (nor is power)
                 await asyncio.sleep(0.05)
             await asyncio.sleep(0.5)  # would anything come back to life?
     except TimeoutError:
@@ -158,7 +159,7 @@ async def _violations(
     found = []
     if not died:
         found.append("the gateway was not killed: the moment never came")
-    runs = sum(1 for (_, a), (_, b) in zip(power, power[1:], strict=False) if a == 0 and b != 0)
+    runs = sum(1 for (_, a), (_, b) in pairwise(power) if a == 0 and b != 0)
     if runs > 1:
         found.append(f"the command acted {runs} times")
     for results, name in ((client.first(), "first"), (client.final(), "final")):

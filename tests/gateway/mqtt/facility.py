@@ -68,7 +68,7 @@ class Mosquitto:
 
 
 def run_leaky(scene: Coroutine[Any, Any, None]) -> None:
-    """Like asyncio.run, for peers that leave sockets unclosed (amqtt its transports, paho one after a failed handshake)."""
+    """Like asyncio.run, for peers that leave sockets unclosed: amqtt its transports, paho one after a bad handshake."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)
         asyncio.run(scene)

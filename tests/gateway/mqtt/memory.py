@@ -1,4 +1,4 @@
-"""A gateway, a broker and a facility in memory and in virtual time; every message is held against the AsyncAPI document."""
+"""A gateway, a broker and a facility in memory, in virtual time; every message is held against the document."""
 
 from __future__ import annotations
 

@@ -19,8 +19,9 @@ from tests.gateway.mqtt.memory import ROOT, running_gateway, scene, validator
 def test_a_command_from_topic_to_topic(version: int) -> None:
     async def play() -> None:
         async with scene("CP1-1", version=version) as home:
-            await home.send("evse/CP1-1/cmd/discharge", {"id": "a", "power_w": 5000, "lease_s": 10, "reply_to": "me/answers"},
-                            response_topic="me/five", correlation_data=b"\x00\xff")  # fmt: skip
+            body = {"id": "a", "power_w": 5000, "lease_s": 10, "reply_to": "me/answers"}
+            more = {"response_topic": "me/five", "correlation_data": b"\x00\xff"}
+            await home.send("evse/CP1-1/cmd/discharge", body, **more)
             await home.wait(3)
             assert home.results("a") == ["accepted", "achieved"]
             answers = [one for one in home.heard if one.topic == ("me/five" if version == 5 else "me/answers")]
@@ -278,8 +279,11 @@ def test_two_gateways_on_one_broker_leave_each_other_what_is_the_others() -> Non
             hearing.cancel()
             firsts = {(name, who, code) for name, who, code in got if code in ("granted", "unknown_evse")}
             assert firsts == {
-                ("c0", "gw1", "granted"), ("c1", "gw2", "granted"), ("c2", "gw1", "unknown_evse"), ("m", "gw1", "granted"),
-            }  # fmt: skip
+                ("c0", "gw1", "granted"),
+                ("c1", "gw2", "granted"),
+                ("c2", "gw1", "unknown_evse"),
+                ("m", "gw1", "granted"),
+            }
 
     run_virtual(play())
 

@@ -14,12 +14,12 @@ WATTS = st.one_of(st.floats(-50_000, 50_000), st.sampled_from([-math.inf, math.i
 
 
 @st.composite
-def bounds(draw: st.DrawFn, layers: st.SearchStrategy[Layer] = st.sampled_from(list(Layer))) -> Bound:
+def bounds(draw: st.DrawFn) -> Bound:
     one, other = draw(WATTS), draw(WATTS)
     low, high = min(one, other), max(one, other)
     if low == math.inf or high == -math.inf:
         low, high = 0.0, 0.0
-    return Bound(draw(layers), low, high)
+    return Bound(draw(st.sampled_from(list(Layer))), low, high)
 
 
 def left_by(given_bounds: list[Bound], below: int) -> tuple[float, float]:
