@@ -368,30 +368,13 @@ def v2x_fault(v2x_world: World, v2x_clock: Time) -> Callable[..., Fault]:
     """Break something now: `v2x_fault("cut", "ocpp:CP1")`, `v2x_fault("meter-stuck", "CP1-1", duration_s=60)`."""
 
     def begin(kind: str, target: str = "", duration_s: float | None = None, **more: float) -> Fault:
-        from emulators import faults
+        from emulators.faults import Fault
 
-        fault = faults.Fault(kind, target, v2x_clock.now(), duration_s, **more)
-        v2x_clock.run(_break(v2x_world, fault))
+        fault = Fault(kind, target, v2x_clock.now(), duration_s, **more)
+        v2x_clock.run(v2x_world.begin(fault))
         return fault
 
     return begin
-
-
-async def _break(world: World, fault: Fault) -> None:
-    """Begin a fault, and set its end without waiting for it."""
-    from emulators import faults
-
-    async def end(seconds: float) -> None:
-        await world.clock.sleep(seconds)
-        await faults.end(world.parts, fault)
-        world.wake()
-
-    await faults.begin(world.parts, fault)
-    world.wake()
-    if fault.duration_s is not None:
-        task = asyncio.get_running_loop().create_task(end(fault.duration_s))
-        world.tasks.add(task)
-        task.add_done_callback(world.tasks.discard)
 
 
 def _plan(told: dict[str, Any]) -> Any:

@@ -157,6 +157,9 @@ class World:
                 faults.Fault(part.kind, part.target, part.at, part.duration, part.rate, part.value)
                 for part in plan.fault
             ]
+            if plan.chaos is not None:
+                targets = self._breakable(plan.chaos.kinds)
+                plan_of_faults += faults.random_faults(int(self.seed or 0), plan.duration, targets, plan.chaos.count)
             if plan_of_faults:
                 started.append(tasks.create_task(faults.play(self.parts, plan_of_faults, self._fault_told)))
             if plan.gateway.mode != "manual" or plan.gateway.peak_limit_w is not None:
@@ -448,6 +451,48 @@ class World:
     def _happened(self, what: str, text: str) -> None:
         self.record.note(self.clock.now(), what, text)
         self.transcript.add(self.clock.now(), "world", what, text)
+
+    async def break_now(self, command: str) -> None:
+        """A live command: "<kind> [<target> [<seconds>]]", such as "cut ocpp:CP1". FaultError if that cannot be."""
+        words = command.split()
+        if not 1 <= len(words) <= 3:
+            raise faults.FaultError('a fault is said as "<kind> [<target> [<seconds>]]"')
+        try:
+            lasts = float(words[2]) if len(words) == 3 else None
+        except ValueError:
+            raise faults.FaultError(f"{words[2]!r} is no number of seconds") from None
+        await self.begin(faults.Fault(words[0], words[1] if len(words) > 1 else "", self.clock.now(), lasts))
+
+    async def begin(self, fault: faults.Fault) -> None:
+        """Let a fault begin now, and end when its time is over; this does not wait for that."""
+        await faults.begin(self.parts, fault)
+        self._fault_told("begins", fault)
+        if fault.duration_s is not None:
+            task = asyncio.get_running_loop().create_task(self._mend(fault, fault.duration_s))
+            self.tasks.add(task)
+            task.add_done_callback(self.tasks.discard)
+
+    async def _mend(self, fault: faults.Fault, after_s: float) -> None:
+        await self.clock.sleep(after_s)
+        await faults.end(self.parts, fault)
+        self._fault_told("ends", fault)
+
+    def _breakable(self, kinds: Sequence[str]) -> dict[str, list[str]]:
+        """What a seed may break: every kind that heals by itself or by its end, with the targets of this world."""
+        ocpp = [f"ocpp:{name}" for name in self.stations]
+        iso = [f"iso15118:{name}" for name, bay in self.bays.items() if bay.speaks]
+        links, evses = ["mqtt", *ocpp, *iso], list(self.bays)
+        every: dict[str, list[str]] = {
+            **dict.fromkeys(("delay", "duplicate"), links),
+            **dict.fromkeys(("loss", "reorder", "corruption", "half-open", "cut"), ocpp),
+            **dict.fromkeys(("meter-stuck", "deaf", "insulation"), evses),
+            "broker-stop": [""],
+            "broker-freeze": [""],
+            "frozen-soc": list(self.cars),
+            "clock-jump": list(self.stations),
+            "input-silent": ["grid", "load", "meter"],
+        }
+        return {kind: targets for kind, targets in every.items() if targets and (not kinds or kind in kinds)}
 
     def wake(self) -> None:
         """Something was done to the world from outside: no charge loop that follows is left out unspoken."""

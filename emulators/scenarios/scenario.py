@@ -40,7 +40,9 @@ class GatewayPart(_Strict):
     min_soc_pct: float = Field(0.0, ge=0, le=100)
     mode: Literal["self_consumption", "peak_shaving", "price", "grid_service", "backup", "manual"] = "manual"
     peak_limit_w: float | None = Field(None, gt=0)
-    energy: dict[str, Any] = Field(default_factory=dict, description="the [energy] table of the gateway's configuration")
+    energy: dict[str, Any] = Field(
+        default_factory=dict, description="the [energy] table of the gateway's configuration"
+    )
 
 
 class PvPart(_Strict):
@@ -178,7 +180,7 @@ class CommandPart(_Strict):
 
 
 class InputPart(_Strict):
-    """What the facility knows beyond its sensors: prices, forecasts, storms, arrivals; `body` as in the MQTT contract."""
+    """What the facility knows beyond its sensors: prices, forecasts, storms, arrivals; `body` as in the contract."""
 
     at: Seconds
     kind: Literal["price", "forecast", "storm", "arrival"]
@@ -199,6 +201,20 @@ class FaultPart(_Strict):
     def _known(self) -> Self:
         if self.kind not in KINDS:
             raise ValueError(f"no fault is called {self.kind!r}; there are {', '.join(sorted(KINDS))}")
+        return self
+
+
+class ChaosPart(_Strict):
+    """Faults drawn by the seed, on links, meters and clocks of this scenario."""
+
+    count: int = Field(10, ge=1, le=1000)
+    kinds: list[str] = Field(default_factory=list, description="only these; default is every kind that heals")
+
+    @model_validator(mode="after")
+    def _known(self) -> Self:
+        for kind in self.kinds:
+            if kind not in KINDS:
+                raise ValueError(f"no fault is called {kind!r}; there are {', '.join(sorted(KINDS))}")
         return self
 
 
@@ -230,6 +246,7 @@ class Scenario(_Strict):
     command: list[CommandPart] = Field(default_factory=list)
     input: list[InputPart] = Field(default_factory=list)
     fault: list[FaultPart] = Field(default_factory=list)
+    chaos: ChaosPart | None = None
     expect: dict[str, Bound] = Field(default_factory=dict, description="figures of the result and their bounds")
 
     @model_validator(mode="after")

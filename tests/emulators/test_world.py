@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from emulators.clock import run_virtual
+from emulators.faults import FaultError
 from emulators.scenarios.scenario import Scenario, parse
 from emulators.world import World, simulate
 
@@ -141,3 +142,27 @@ def test_broken_expectations_are_sentences() -> None:
     assert "import_wh is" in outcome.broken[0]
     assert outcome.broken[1] == "there is no figure no_such"
     assert outcome.summary()["passed"] is False
+
+
+def test_faults_by_seed_and_by_live_command() -> None:
+    async def main() -> None:
+        world = World(plan())
+        async with world.living():
+            meter = world.bays["CP1-1"].stage.meter
+            await world.clock.sleep(20)
+            await world.break_now("meter-stuck CP1-1 30")
+            stuck = [meter.stuck]
+            await world.clock.sleep(31)
+            assert [*stuck, meter.stuck] == [True, False]
+            for wrong in ("", "gremlins", "cut ocpp:CP9", "cut ocpp:CP1 soon"):
+                with pytest.raises(FaultError):
+                    await world.break_now(wrong)
+
+    run_virtual(main())
+    chaos = simulate(plan("[chaos]\ncount = 12\n"), fast_forward=True)
+    again = simulate(plan("[chaos]\ncount = 12\n"), fast_forward=True)
+    told = [event for event in chaos.record.events() if event["what"] == "fault"]
+    assert len(told) >= 12
+    assert chaos.transcript.digest() == again.transcript.digest()
+    assert chaos.figures["floor_crossed_pct"] == 0
+    assert chaos.figures["car_violations"] == 0
