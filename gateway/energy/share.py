@@ -29,6 +29,7 @@ TAPER_S = (
     60.0  # s that energy above the floor (or below the ceiling) must last: power falls before the floor, not at it
 )
 SLACK_S = 900.0  # s before departure by which a car wants to be ready
+ALIKE_WH = 1000.0  # cars that differ by less get equal parts of a command, and keep them
 UNKNOWN_WH = 5000.0  # the weight of a car that does not tell its energy: a small battery half full
 TINY_W = 1e-6
 
@@ -57,6 +58,34 @@ def share(target_w: float, resources: Sequence[Resource], wall: float = 0.0) -> 
     return Shares(
         dict(zip(names, power.tolist(), strict=True)), total, target_w - total, float(np.maximum(must, 0.0).sum())
     )
+
+
+def share_command(total_w: float, resources: Sequence[Resource]) -> dict[str, float]:
+    """A command's power over those that may take part: each by the energy it has, none for its own departure.
+
+    Who commands a site means all its cars, so nobody rests while another works; equal cars get equal parts.
+    """
+    if not resources:
+        return {}
+    fleet = _Fleet(resources, 0.0)
+    discharging = total_w < 0
+    most = fleet.discharge if discharging else fleet.charge
+    least = fleet.min_discharge if discharging else fleet.min_charge
+    energy = np.round((fleet.usable if discharging else fleet.room) / ALIKE_WH) * ALIKE_WH
+    order = np.lexsort((-energy, fleet.wear, fleet.rank))
+    order = order[most[order] > TINY_W]
+    out = np.zeros_like(most)
+    asked_w = abs(total_w)
+    if order.size and asked_w > TINY_W:
+        chosen = order
+        while chosen.size > 1 and float(least[chosen].sum()) > asked_w + TINY_W:
+            chosen = chosen[:-1]  # too little for all to run: those with the least energy rest
+        if float(least[chosen].sum()) > asked_w + TINY_W or float(most[chosen].sum()) < asked_w - TINY_W:
+            chosen = order if float(least[order].sum()) <= asked_w else _fit(asked_w, least, most, order)
+        if chosen.size:
+            out[chosen] = _pour(asked_w, least[chosen], most[chosen], np.maximum(energy[chosen], 1.0))
+    signed = np.round(-out if discharging else out, 6) + 0.0
+    return dict(zip([one.name for one in resources], signed.tolist(), strict=True))
 
 
 def must_w(resources: Sequence[Resource], wall: float) -> tuple[float, float]:

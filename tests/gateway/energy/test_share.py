@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.energy.resource import Kind, Resource
-from gateway.energy.share import TAPER_S, share
+from gateway.energy.share import TAPER_S, share, share_command
 
 EPS = 1e-3
 POWERS = st.floats(0, 50_000).map(lambda value: round(value, 1))
@@ -150,3 +150,29 @@ def test_renewable_energy_goes_to_the_storage_first() -> None:
 
 def test_nobody_to_share_with() -> None:
     assert share(-5000.0, []).short_w == -5000.0
+
+
+@given(st.floats(-100_000, 100_000), resources())
+def test_a_command_is_shared_within_every_interval_and_never_passes_what_was_asked(
+    total_w: float, fleet: list[Resource]
+) -> None:
+    parts = share_command(total_w, fleet)
+    assert sum(parts.values()) * total_w >= 0
+    assert abs(sum(parts.values())) <= abs(total_w) + EPS
+    for one in fleet:
+        low_w, high_w = limits(one)
+        assert low_w - EPS <= parts[one.name] <= high_w + EPS
+        assert parts[one.name] == 0 or abs(parts[one.name]) >= min(one.min_charge_w, one.min_discharge_w) - EPS
+
+
+@given(st.floats(-100_000, 100_000), resources(dead_bands=False))
+def test_a_command_gets_all_that_the_cars_can_give(total_w: float, fleet: list[Resource]) -> None:
+    lowest, highest = sum(limits(one)[0] for one in fleet), sum(limits(one)[1] for one in fleet)
+    assert sum(share_command(total_w, fleet).values()) == pytest.approx(min(max(total_w, lowest), highest), abs=0.5)
+
+
+def test_a_command_is_for_all_cars_and_equal_cars_get_equal_parts() -> None:
+    parts = share_command(-6000.0, [car("A"), car("B"), car("C")])
+    assert list(parts.values()) == [pytest.approx(-2000.0)] * 3
+    parts = share_command(-6000.0, [car("A", soc_pct=90.0), car("B", soc_pct=40.0)])
+    assert parts["A"] < 3 * parts["B"] < 0
