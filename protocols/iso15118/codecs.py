@@ -24,7 +24,7 @@ def _set(*names: str) -> Callable[[], tuple[ModuleType, ...]]:
     return lambda: tuple(import_module(f"protocols.iso15118.{name}") for name in names)
 
 
-_COMMON = _set("iso20.common", "iso20.types", "xmldsig")
+_COMMON = _set("iso20.common", "iso20.common_schedules", "iso20.types", "xmldsig")
 _DC = _set("iso20.dc", "iso20.types", "xmldsig")
 _AC = _set("iso20.ac", "iso20.types", "xmldsig")
 _ISO2 = _set("iso2.messages", "iso2.types", "xmldsig")

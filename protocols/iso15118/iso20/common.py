@@ -1,7 +1,8 @@
 """The messages of ISO 15118-20 that AC and DC share (namespace CommonMessages, V2GTP payload type 0x8002).
 
-In the order of a session: setup and identification, services, schedules and prices, power delivery, metering, stop;
-then contract certificates and parking. Types stand before the messages that use them.
+In the order of a session: setup and identification, services, schedules, power delivery, metering, stop; then contract
+certificates and parking. Types stand before the messages that use them, those of schedules and prices in
+`common_schedules`.
 """
 
 from __future__ import annotations
@@ -16,17 +17,93 @@ from protocols.exi.declare import (
     Byte,
     Int,
     Integer,
-    Namespace,
     Occurs,
     OneOf,
     Short,
-    Text,
     UnsignedByte,
     UnsignedInt,
     UnsignedLong,
     UnsignedShort,
     complex_type,
     element,
+)
+from protocols.iso15118.iso20.common_schedules import (
+    COMMON_MESSAGES as COMMON_MESSAGES,
+)
+from protocols.iso15118.iso20.common_schedules import (
+    AbsolutePriceSchedule as AbsolutePriceSchedule,
+)
+from protocols.iso15118.iso20.common_schedules import (
+    AdditionalService as AdditionalService,
+)
+from protocols.iso15118.iso20.common_schedules import (
+    AdditionalServiceList as AdditionalServiceList,
+)
+from protocols.iso15118.iso20.common_schedules import (
+    EVAbsolutePriceSchedule as EVAbsolutePriceSchedule,
+)
+from protocols.iso15118.iso20.common_schedules import (
+    EVEnergyOffer as EVEnergyOffer,
+)
+from protocols.iso15118.iso20.common_schedules import (
+    EVPowerSchedule as EVPowerSchedule,
+)
+from protocols.iso15118.iso20.common_schedules import (
+    EVPowerScheduleEntry as EVPowerScheduleEntry,
+)
+from protocols.iso15118.iso20.common_schedules import (
+    EVPowerScheduleEntryList as EVPowerScheduleEntryList,
+)
+from protocols.iso15118.iso20.common_schedules import (
+    EVPriceRule as EVPriceRule,
+)
+from protocols.iso15118.iso20.common_schedules import (
+    EVPriceRuleStack as EVPriceRuleStack,
+)
+from protocols.iso15118.iso20.common_schedules import (
+    EVPriceRuleStackList as EVPriceRuleStackList,
+)
+from protocols.iso15118.iso20.common_schedules import (
+    OverstayRule as OverstayRule,
+)
+from protocols.iso15118.iso20.common_schedules import (
+    OverstayRuleList as OverstayRuleList,
+)
+from protocols.iso15118.iso20.common_schedules import (
+    PowerSchedule as PowerSchedule,
+)
+from protocols.iso15118.iso20.common_schedules import (
+    PowerScheduleEntry as PowerScheduleEntry,
+)
+from protocols.iso15118.iso20.common_schedules import (
+    PowerScheduleEntryList as PowerScheduleEntryList,
+)
+from protocols.iso15118.iso20.common_schedules import (
+    PriceLevelSchedule as PriceLevelSchedule,
+)
+from protocols.iso15118.iso20.common_schedules import (
+    PriceLevelScheduleEntry as PriceLevelScheduleEntry,
+)
+from protocols.iso15118.iso20.common_schedules import (
+    PriceLevelScheduleEntryList as PriceLevelScheduleEntryList,
+)
+from protocols.iso15118.iso20.common_schedules import (
+    PriceRule as PriceRule,
+)
+from protocols.iso15118.iso20.common_schedules import (
+    PriceRuleStack as PriceRuleStack,
+)
+from protocols.iso15118.iso20.common_schedules import (
+    PriceRuleStackList as PriceRuleStackList,
+)
+from protocols.iso15118.iso20.common_schedules import (
+    PriceSchedule as PriceSchedule,
+)
+from protocols.iso15118.iso20.common_schedules import (
+    TaxRule as TaxRule,
+)
+from protocols.iso15118.iso20.common_schedules import (
+    TaxRuleList as TaxRuleList,
 )
 from protocols.iso15118.iso20.types import (
     Description,
@@ -45,9 +122,6 @@ from protocols.iso15118.iso20.types import (
     V2GResponse,
 )
 
-COMMON_MESSAGES = Namespace("urn:iso:std:iso:15118:-20:CommonMessages")
-
-
 # ------------------------------------------------------------------------------------------------------- simple types
 
 ServiceID = UnsignedShort  # 1 AC, 2 DC, 5 AC_BPT, 6 DC_BPT, 65 Internet, 66 parking status
@@ -56,8 +130,6 @@ FiniteString = Name
 GenChallenge = Annotated[bytes, Binary(16, 16)]  # from the SECC; the EV signs it
 Certificate = Annotated[bytes, Binary(0, 1600)]  # X.509, DER
 MaxSupportingPointsScheduleTuple = Annotated[int, Integer(12, 1024)]  # how many schedule entries the EV can hold
-Currency = Annotated[str, Text(max_length=3)]  # ISO 4217
-Language = Annotated[str, Text(max_length=3)]  # ISO 639
 DHPublicKey = Annotated[bytes, Binary(133, 133)]  # uncompressed point
 SECP521_EncryptedPrivateKey = Annotated[bytes, Binary(94, 94)]  # initialisation vector, key, tag
 X448_EncryptedPrivateKey = Annotated[bytes, Binary(84, 84)]  # the same for X448
@@ -356,237 +428,6 @@ class ServiceSelectionReq(V2GRequest):
 @element(COMMON_MESSAGES)
 class ServiceSelectionRes(V2GResponse):
     """Confirms the selection."""
-
-
-# ---------------------------------------------------------------------------------------------------- power schedules
-
-
-@complex_type(COMMON_MESSAGES)
-class PowerScheduleEntry:
-    """Power for a while; without L2 and L3 it is the total, with them it is phase L1."""
-
-    Duration: UnsignedInt  # s
-    Power: RationalNumber  # W
-    Power_L2: RationalNumber | None = None  # W
-    Power_L3: RationalNumber | None = None  # W
-
-
-@complex_type(COMMON_MESSAGES)
-class PowerScheduleEntryList:
-    """The entries of a power schedule or profile."""
-
-    PowerScheduleEntry: Annotated[tuple[PowerScheduleEntry, ...], Occurs(1, 1024)]
-
-
-@complex_type(COMMON_MESSAGES)
-class PowerSchedule:
-    """Entries run back to back from TimeAnchor; the last duration ends the schedule."""
-
-    TimeAnchor: UnsignedLong  # Unix time, s
-    AvailableEnergy: RationalNumber | None = None  # Wh
-    PowerTolerance: RationalNumber | None = None  # W
-    PowerScheduleEntries: PowerScheduleEntryList
-
-
-# ------------------------------------------------------------------------------------------------------------- prices
-
-
-@complex_type(COMMON_MESSAGES, abstract=True)
-class PriceSchedule:
-    """What both kinds of price schedules share."""
-
-    TimeAnchor: UnsignedLong  # Unix time, s
-    PriceScheduleID: NumericID
-    PriceScheduleDescription: Description | None = None
-
-
-@complex_type(COMMON_MESSAGES)
-class PriceLevelScheduleEntry:
-    """One level for a while."""
-
-    Duration: UnsignedInt  # s
-    PriceLevel: UnsignedByte
-
-
-@complex_type(COMMON_MESSAGES)
-class PriceLevelScheduleEntryList:
-    """The levels over time."""
-
-    PriceLevelScheduleEntry: Annotated[tuple[PriceLevelScheduleEntry, ...], Occurs(1, 1024)]
-
-
-@complex_type(COMMON_MESSAGES)
-class PriceLevelSchedule(PriceSchedule):
-    """Prices as levels, comparable only with one another; may be signed (Id)."""
-
-    Id: Attribute[str] | None = None
-    NumberOfPriceLevels: UnsignedByte
-    PriceLevelScheduleEntries: PriceLevelScheduleEntryList
-
-
-@complex_type(COMMON_MESSAGES)
-class TaxRule:
-    """A tax rate in % and the fees it applies to."""
-
-    TaxRuleID: NumericID
-    TaxRuleName: Name | None = None
-    TaxRate: RationalNumber
-    TaxIncludedInPrice: bool | None = None
-    AppliesToEnergyFee: bool
-    AppliesToParkingFee: bool
-    AppliesToOverstayFee: bool
-    AppliesMinimumMaximumCost: bool
-
-
-@complex_type(COMMON_MESSAGES)
-class TaxRuleList:
-    """Taxes that prices refer to."""
-
-    TaxRule: Annotated[tuple[TaxRule, ...], Occurs(1, 10)]
-
-
-@complex_type(COMMON_MESSAGES)
-class PriceRule:
-    """Fees that apply from PowerRangeStart upwards."""
-
-    EnergyFee: RationalNumber  # per kWh
-    ParkingFee: RationalNumber | None = None
-    ParkingFeePeriod: UnsignedInt | None = None  # s
-    CarbonDioxideEmission: UnsignedShort | None = None  # g/kWh
-    RenewableGenerationPercentage: UnsignedByte | None = None
-    PowerRangeStart: RationalNumber  # W
-
-
-@complex_type(COMMON_MESSAGES)
-class PriceRuleStack:
-    """The rules that hold for a while, by power range."""
-
-    Duration: UnsignedInt  # s
-    PriceRule: Annotated[tuple[PriceRule, ...], Occurs(1, 8)]
-
-
-@complex_type(COMMON_MESSAGES)
-class PriceRuleStackList:
-    """Price rules over time."""
-
-    PriceRuleStack: Annotated[tuple[PriceRuleStack, ...], Occurs(1, 1024)]
-
-
-@complex_type(COMMON_MESSAGES)
-class OverstayRule:
-    """What overstaying costs from StartTime on."""
-
-    OverstayRuleDescription: Description | None = None
-    StartTime: UnsignedInt  # s
-    OverstayFee: RationalNumber
-    OverstayFeePeriod: UnsignedInt  # s
-
-
-@complex_type(COMMON_MESSAGES)
-class OverstayRuleList:
-    """When staying after the end costs money."""
-
-    OverstayTimeThreshold: UnsignedInt | None = None  # s
-    OverstayPowerThreshold: RationalNumber | None = None  # W
-    OverstayRule: Annotated[tuple[OverstayRule, ...], Occurs(1, 5)]
-
-
-@complex_type(COMMON_MESSAGES)
-class AdditionalService:
-    """One more thing on the bill."""
-
-    ServiceName: Name
-    ServiceFee: RationalNumber
-
-
-@complex_type(COMMON_MESSAGES)
-class AdditionalServiceList:
-    """Other things on the bill."""
-
-    AdditionalService: Annotated[tuple[AdditionalService, ...], Occurs(1, 5)]
-
-
-@complex_type(COMMON_MESSAGES)
-class AbsolutePriceSchedule(PriceSchedule):
-    """Prices in money, by the algorithm named; may be signed (Id)."""
-
-    Id: Attribute[str] | None = None
-    Currency: Currency
-    Language: Language
-    PriceAlgorithm: Identifier
-    MinimumCost: RationalNumber | None = None
-    MaximumCost: RationalNumber | None = None
-    TaxRules: TaxRuleList | None = None
-    PriceRuleStacks: PriceRuleStackList
-    OverstayRules: OverstayRuleList | None = None
-    AdditionalSelectedServices: AdditionalServiceList | None = None
-
-
-# ----------------------------------------------------------------------------------------------------- the EV's offer
-
-
-@complex_type(COMMON_MESSAGES)
-class EVPowerScheduleEntry:
-    """Power for a while."""
-
-    Duration: UnsignedInt  # s
-    Power: RationalNumber  # W
-
-
-@complex_type(COMMON_MESSAGES)
-class EVPowerScheduleEntryList:
-    """The entries of the EV's schedule."""
-
-    EVPowerScheduleEntry: Annotated[tuple[EVPowerScheduleEntry, ...], Occurs(1, 1024)]
-
-
-@complex_type(COMMON_MESSAGES)
-class EVPowerSchedule:
-    """The EV's power over time; negative where it would discharge."""
-
-    TimeAnchor: UnsignedLong  # Unix time, s
-    EVPowerScheduleEntries: EVPowerScheduleEntryList
-
-
-@complex_type(COMMON_MESSAGES)
-class EVPriceRule:
-    """A fee that applies from PowerRangeStart upwards."""
-
-    EnergyFee: RationalNumber  # per kWh
-    PowerRangeStart: RationalNumber  # W
-
-
-@complex_type(COMMON_MESSAGES)
-class EVPriceRuleStack:
-    """The rules that hold for a while."""
-
-    Duration: UnsignedInt  # s
-    EVPriceRule: Annotated[tuple[EVPriceRule, ...], Occurs(1, 8)]
-
-
-@complex_type(COMMON_MESSAGES)
-class EVPriceRuleStackList:
-    """The EV's price rules over time."""
-
-    EVPriceRuleStack: Annotated[tuple[EVPriceRuleStack, ...], Occurs(1, 1024)]
-
-
-@complex_type(COMMON_MESSAGES)
-class EVAbsolutePriceSchedule:
-    """What the EV asks for its energy."""
-
-    TimeAnchor: UnsignedLong  # Unix time, s
-    Currency: Currency
-    PriceAlgorithm: Identifier
-    EVPriceRuleStacks: EVPriceRuleStackList
-
-
-@complex_type(COMMON_MESSAGES)
-class EVEnergyOffer:
-    """Energy the EV offers to sell: how much when, and for how much."""
-
-    EVPowerSchedule: EVPowerSchedule
-    EVAbsolutePriceSchedule: EVAbsolutePriceSchedule
 
 
 # -------------------------------------------------------------------------------------------------- schedule exchange
