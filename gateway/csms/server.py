@@ -13,8 +13,9 @@ import http
 import logging
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from websockets.asyncio.server import Server, ServerConnection, serve
@@ -22,11 +23,11 @@ from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
-from gateway.csms import charging_profile, security, setpoint, v16, v21, v201
+from gateway.csms import charging_profile, modes, security, setpoint, v16, v21, v201
 from gateway.csms.context import Context
 from gateway.csms.settings import CsmsSettings, StationSettings, UnknownStations
 from gateway.csms.station import Evse, Handlers, Station
-from gateway.model.event import Report
+from gateway.model.event import OperationMode, Report
 from gateway.model.station import Answer, Outcome
 from protocols.ocpp.io import (
     CLOSE_WITHIN,
@@ -147,6 +148,15 @@ class Csms:
         transaction.allowed = tuple(modes)
         body: Payload = {"transactionId": transaction.id, "allowedEnergyTransfer": list(modes)}
         return charging_profile.read_status(await found[0].call("NotifyAllowedEnergyTransfer", body))
+
+    async def set_mode(
+        self, evse: str, mode: OperationMode, values: Mapping[str, Any], hold_s: float | None = None
+    ) -> Outcome:
+        """Let a 2.1 station run in a mode of its own, such as LocalFrequency; see `modes.set_mode`."""
+        found = self.find(evse)
+        if found is None:
+            return Outcome(Answer.REFUSED, "UnknownEvse", f"no station has told of {evse}")
+        return await modes.set_mode(*found, mode, values, hold_s)
 
     async def afrr_signal(self, evse: str, signal: int) -> Outcome:
         """Q08.FR.12: pass on a signal of the grid operator at once. OCPP 2.1 only."""

@@ -25,9 +25,9 @@ POWER_LEVEL = 1
 async def order(station: Station, evse: Evse, power_w: float, hold_s: float) -> Outcome:
     """Make the EVSE run at `power_w`, + into the vehicle, for `hold_s` unless told again. Never raises for the peer."""
     async with evse.order:
-        refusal = _refusal(station, evse, power_w, hold_s)
-        if refusal is not None:
-            return refusal
+        refused = refusal(station, evse, power_w, hold_s)
+        if refused is not None:
+            return refused
         transaction = station.context.transactions.active_at(station.id, evse.number)
         if transaction is None:
             return Outcome(Answer.REFUSED, "TxNotFound", f"no transaction runs on {evse.name}")
@@ -44,7 +44,8 @@ async def order(station: Station, evse: Evse, power_w: float, hold_s: float) -> 
         return outcome
 
 
-def _refusal(station: Station, evse: Evse, power_w: float, hold_s: float) -> Outcome | None:
+def refusal(station: Station, evse: Evse, power_w: float, hold_s: float) -> Outcome | None:
+    """Why an order is not even sent, or None."""
     if not station.connected:
         return Outcome(Answer.UNKNOWN, "NotConnected", f"{station.id} is not connected")
     if not station.accepted:

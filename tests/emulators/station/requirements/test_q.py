@@ -296,6 +296,78 @@ def test_central_frequency_is_a_dynamic_set_point_that_can_fall_back_to_local_fr
     run_virtual(main())
 
 
+MODES: list[tuple[OperationMode, dict[str, Any], float]] = [
+    (OperationMode.CENTRAL_SETPOINT, {"setpoint": -2000.0}, -2000.0),
+    (OperationMode.CENTRAL_FREQUENCY, {"setpoint": -1500.0}, -1500.0),
+    (OperationMode.CHARGING_ONLY, {"limit": 2500.0}, 2500.0),
+    (OperationMode.EXTERNAL_SETPOINT, {}, -1200.0),
+    (OperationMode.EXTERNAL_LIMITS, {}, 1800.0),
+    (
+        OperationMode.LOCAL_FREQUENCY,
+        {
+            "v2xBaseline": 500.0,
+            "v2xFreqWattCurve": [{"frequency": 49.0, "power": -9000.0}, {"frequency": 51.0, "power": 9000.0}],
+        },
+        -4000.0,
+    ),
+    (OperationMode.LOCAL_LOAD_BALANCING, {"dischargeLimit": -3000.0}, -3000.0),
+    (OperationMode.IDLE, {"evseSleep": True}, 0.0),
+]
+
+
+@pytest.mark.parametrize(("mode", "values", "expected"), MODES, ids=[str(mode) for mode, _, _ in MODES])
+@requirement("Q07.FR.02", "Q07.FR.03", "Q07.FR.04", "Q08.FR.01", "Q08.FR.02", "Q08.FR.05", "Q10.FR.01")
+def test_every_mode_is_driven_by_the_gateway(mode: OperationMode, values: dict[str, Any], expected: float) -> None:
+    async def main() -> None:
+        async with Rig() as rig:
+            await rig.charging()
+            await thresholds(rig, UpperThreshold=2000, LowerThreshold=-1000, UpperOffset=0, LowerOffset=0)
+            rig.station.measure_grid(frequency_hz=49.5)
+            outcome = await rig.csms.set_mode("CP1-1", mode, values, 120.0)
+            assert outcome.answer is Answer.APPLIED, outcome
+            rig.station.external.setpoint(1, -1200.0)
+            rig.station.external.limits(1, limit_w=1800.0 if mode is OperationMode.EXTERNAL_LIMITS else 9000.0)
+            rig.station.measure_load(9000.0)
+            await rig.sleep(5)
+            if mode not in (OperationMode.CENTRAL_SETPOINT, OperationMode.CENTRAL_FREQUENCY):
+                assert rig.evse().composite.mode in (mode, "ExternalSetpoint")
+            sent = rig.calls("SetChargingProfile")[-1]["chargingProfile"]
+            period = sent["chargingSchedule"][0]["chargingSchedulePeriod"][0]
+            assert period == {"startPeriod": 0, "operationMode": mode, **values}
+            assert sent["chargingSchedule"][0]["chargingRateUnit"] == "W"
+            rig.station.external.clear(1)
+            await rig.sleep(5)
+            assert rig.evse().reading.power_w == (pytest.approx(expected, rel=0.02) if expected else 0.0)
+            assert (await rig.csms.set_power("CP1-1", -1000.0, 30.0)).answer is Answer.APPLIED  # and takes over again
+            await rig.sleep(5)
+            assert rig.evse().reading.power_w == near(-1000)
+
+    run_virtual(main())
+
+
+def test_a_mode_that_is_wrong_is_not_sent() -> None:
+    async def main() -> None:
+        async with Rig() as rig:
+            await rig.charging()
+            before = len(rig.calls("SetChargingProfile"))
+            for mode, values in (
+                (OperationMode.CENTRAL_SETPOINT, {"setpoint": 1.0, "limit": 5.0}),
+                (OperationMode.CENTRAL_FREQUENCY, {}),
+                (OperationMode.IDLE, {"limit": 0.0}),
+                (
+                    OperationMode.LOCAL_FREQUENCY,
+                    {"v2xBaseline": 0.0, "v2xFreqWattCurve": [{"frequency": 50, "power": 0}]},
+                ),
+                (OperationMode.CHARGING_ONLY, {"limit": -5.0}),
+            ):
+                outcome = await rig.csms.set_mode("CP1-1", mode, values)
+                assert (outcome.answer, outcome.code) == (Answer.REFUSED, "InvalidOrder"), mode
+            assert len(rig.calls("SetChargingProfile")) == before
+            assert (await rig.csms.set_mode("CP9-1", OperationMode.IDLE, {})).code == "UnknownEvse"
+
+    run_virtual(main())
+
+
 @requirement("V2X.03", "V2X.04", "V2X.05")
 def test_a_set_point_is_capped_and_one_outside_its_own_limits_is_refused() -> None:
     async def main() -> None:
