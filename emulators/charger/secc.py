@@ -111,7 +111,12 @@ def stage_settings(
         min_voltage_v=spec.min_voltage_v,
     )
     settings = SeccSettings(
-        offers=tuple(offer(one, controls) for one in services), dc=dc, ac=limits, evse_id=evse_id, trace=trace
+        offers=tuple(offer(one, controls) for one in services),
+        dc=dc,
+        ac=limits,
+        evse_id=evse_id,
+        ramp_pct_per_min=100 * 60 * spec.ramp_w_per_s / max(spec.max_charge_w, spec.max_discharge_w, 1.0),
+        trace=trace,
     )
     return settings if loop_timeout is None else replace(settings, loop_timeout=loop_timeout)
 

@@ -50,7 +50,7 @@ def car_settings(car: Car, **changes: object) -> EvccSettings:
 
 
 class EvSession:
-    """One session of one car. `loops`: leave after so many charge loops; `max_power_w`: less than the car could."""
+    """One session of one car. `loops`: leave after so many charge loops; `trace`: report every message, too."""
 
     def __init__(
         self,

@@ -154,7 +154,8 @@ class Evcc(Connection):
         elif isinstance(order, orders.Renegotiate):
             if order.multiplexed and self.step is Step.CHARGE_LOOP:
                 self.session = replace(self.session, renegotiating=True)
-                self._stream_due = now
+                if self._stream_by is None:
+                    self._stream_due = now
             else:
                 self._want(Step.RENEGOTIATION, Step.CHARGE_LOOP)
         else:

@@ -8,7 +8,12 @@ import pytest
 
 from protocols.errors import LocalProtocolError
 from protocols.iso15118.iso20 import events, orders
-from protocols.iso15118.iso20.common import ChargingSession, MeteringConfirmationReq, SignedMeteringData
+from protocols.iso15118.iso20.common import (
+    ChargingSession,
+    MeteringConfirmationReq,
+    ScheduleExchangeReq,
+    SignedMeteringData,
+)
 from protocols.iso15118.iso20.prices import PriceBlock, PriceLevels, Prices
 from protocols.iso15118.iso20.schedules import Block, ScheduleOffer, flat_offer
 from protocols.iso15118.iso20.secc_session import Verdict
@@ -176,6 +181,18 @@ def test_renegotiated_schedules_may_take_a_while() -> None:
     session.secc.command(orders.OfferSchedules((flat_offer(int(EPOCH), 900.0, 0.0),)), session.now)
     session.run(until=lambda p: bool(p.ev_seen(events.Renegotiated)))
     session.ideal = True
+    finish(session)
+
+
+def test_a_second_wish_to_renegotiate_waits_for_the_first_answer() -> None:
+    session = pair(wish_w=None, ev={**SCHEDULED, "trace": True})
+    session.run(until=loops(3))
+    for _ in range(3):
+        session.ev.command(orders.Renegotiate(), session.now)
+        session._hear(session.ev.expire(session.now), [])
+    sent = [event.message for event in session.ev_seen(events.MessageSent)]
+    assert sum(isinstance(message, ScheduleExchangeReq) for message in sent) == 2  # the first exchange and this one
+    session.run(until=lambda p: bool(p.ev_seen(events.Renegotiated)))
     finish(session)
 
 
