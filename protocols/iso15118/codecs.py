@@ -27,10 +27,10 @@ def _set(*names: str) -> Callable[[], tuple[ModuleType, ...]]:
 _COMMON = _set("iso20.common", "iso20.common_schedules", "iso20.types", "xmldsig")
 _DC = _set("iso20.dc", "iso20.types", "xmldsig")
 _AC = _set("iso20.ac", "iso20.types", "xmldsig")
-_ISO2 = _set("iso2.messages", "iso2.types", "xmldsig")
+_ISO2 = _set("iso2.messages", "iso2.types", "iso2.codes", "xmldsig")
 
 SAP = Codec("sap", _set("app_protocol_messages"), PEERS)
-DIN = Codec("din", _set("din.messages", "din.types", "xmldsig"), PEERS)
+DIN = Codec("din", _set("din.messages", "din.types", "din.codes", "xmldsig"), PEERS)
 ISO2 = Codec("iso2", _ISO2, PEERS)
 ISO20_COMMON = Codec("iso20", _COMMON, PEERS)
 ISO20_DC = Codec("iso20-dc", _DC, PEERS)

@@ -1,11 +1,10 @@
 """What the messages of ISO 15118-2 are made of (namespace MsgDataTypes).
 
-Physical values carry their unit. The messages are in `messages`; signatures in `..xmldsig`.
+Physical values carry their unit. The messages are in `messages`, the literals in `codes`, signatures in `..xmldsig`.
 """
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import Annotated
 
 from protocols.exi.declare import (
@@ -27,6 +26,51 @@ from protocols.exi.declare import (
     UnsignedShort,
     complex_type,
     element,
+)
+from protocols.iso15118.iso2.codes import (
+    ChargeProgress as ChargeProgress,
+)
+from protocols.iso15118.iso2.codes import (
+    ChargingSession as ChargingSession,
+)
+from protocols.iso15118.iso2.codes import (
+    CostKind as CostKind,
+)
+from protocols.iso15118.iso2.codes import (
+    DC_EVErrorCode as DC_EVErrorCode,
+)
+from protocols.iso15118.iso2.codes import (
+    DC_EVSEStatusCode as DC_EVSEStatusCode,
+)
+from protocols.iso15118.iso2.codes import (
+    EnergyTransferMode as EnergyTransferMode,
+)
+from protocols.iso15118.iso2.codes import (
+    EVSENotification as EVSENotification,
+)
+from protocols.iso15118.iso2.codes import (
+    EVSEProcessing as EVSEProcessing,
+)
+from protocols.iso15118.iso2.codes import (
+    FaultCode as FaultCode,
+)
+from protocols.iso15118.iso2.codes import (
+    IsolationLevel as IsolationLevel,
+)
+from protocols.iso15118.iso2.codes import (
+    PaymentOption as PaymentOption,
+)
+from protocols.iso15118.iso2.codes import (
+    ResponseCode as ResponseCode,
+)
+from protocols.iso15118.iso2.codes import (
+    ServiceCategory as ServiceCategory,
+)
+from protocols.iso15118.iso2.codes import (
+    UnitSymbol as UnitSymbol,
+)
+from protocols.iso15118.iso2.codes import (
+    ValueType as ValueType,
 )
 from protocols.iso15118.xmldsig import X509IssuerSerial
 
@@ -58,181 +102,6 @@ TariffDescription = Annotated[str, Text(max_length=32)]
 FaultMsg = Annotated[str, Text(max_length=64)]
 UnitMultiplier = Annotated[int, Integer(-3, 3)]  # power of ten
 MaxNumPhases = Annotated[int, Integer(1, 3)]
-
-
-# -------------------------------------------------------------------------------------------------------------- codes
-
-
-class ResponseCode(StrEnum):
-    """OK* goes on, FAILED* ends the session."""
-
-    OK = "OK"
-    OK_NewSessionEstablished = "OK_NewSessionEstablished"
-    OK_OldSessionJoined = "OK_OldSessionJoined"
-    OK_CertificateExpiresSoon = "OK_CertificateExpiresSoon"
-    FAILED = "FAILED"
-    FAILED_SequenceError = "FAILED_SequenceError"
-    FAILED_ServiceIDInvalid = "FAILED_ServiceIDInvalid"
-    FAILED_UnknownSession = "FAILED_UnknownSession"
-    FAILED_ServiceSelectionInvalid = "FAILED_ServiceSelectionInvalid"
-    FAILED_PaymentSelectionInvalid = "FAILED_PaymentSelectionInvalid"
-    FAILED_CertificateExpired = "FAILED_CertificateExpired"
-    FAILED_SignatureError = "FAILED_SignatureError"
-    FAILED_NoCertificateAvailable = "FAILED_NoCertificateAvailable"
-    FAILED_CertChainError = "FAILED_CertChainError"
-    FAILED_ChallengeInvalid = "FAILED_ChallengeInvalid"
-    FAILED_ContractCanceled = "FAILED_ContractCanceled"
-    FAILED_WrongChargeParameter = "FAILED_WrongChargeParameter"
-    FAILED_PowerDeliveryNotApplied = "FAILED_PowerDeliveryNotApplied"
-    FAILED_TariffSelectionInvalid = "FAILED_TariffSelectionInvalid"
-    FAILED_ChargingProfileInvalid = "FAILED_ChargingProfileInvalid"
-    FAILED_MeteringSignatureNotValid = "FAILED_MeteringSignatureNotValid"
-    FAILED_NoChargeServiceSelected = "FAILED_NoChargeServiceSelected"
-    FAILED_WrongEnergyTransferMode = "FAILED_WrongEnergyTransferMode"
-    FAILED_ContactorError = "FAILED_ContactorError"
-    FAILED_CertificateNotAllowedAtThisEVSE = "FAILED_CertificateNotAllowedAtThisEVSE"
-    FAILED_CertificateRevoked = "FAILED_CertificateRevoked"
-
-
-class EVSEProcessing(StrEnum):
-    """Whether the answer is final; while it is not, the same request comes again."""
-
-    Finished = "Finished"
-    Ongoing = "Ongoing"
-    Ongoing_WaitingForCustomerInteraction = "Ongoing_WaitingForCustomerInteraction"
-
-
-class EVSENotification(StrEnum):
-    """What the EVSE asks the EV to do."""
-
-    NONE = "None"
-    StopCharging = "StopCharging"
-    ReNegotiation = "ReNegotiation"
-
-
-class ChargeProgress(StrEnum):
-    """What PowerDelivery is to do."""
-
-    Start = "Start"
-    Stop = "Stop"
-    Renegotiate = "Renegotiate"
-
-
-class ChargingSession(StrEnum):
-    """How a session ends."""
-
-    Terminate = "Terminate"
-    Pause = "Pause"
-
-
-class ServiceCategory(StrEnum):
-    """Kinds of services."""
-
-    EVCharging = "EVCharging"
-    Internet = "Internet"
-    ContractCertificate = "ContractCertificate"
-    OtherCustom = "OtherCustom"
-
-
-class EnergyTransferMode(StrEnum):
-    """AC by phases, DC by connector pins."""
-
-    AC_single_phase_core = "AC_single_phase_core"
-    AC_three_phase_core = "AC_three_phase_core"
-    DC_core = "DC_core"
-    DC_extended = "DC_extended"
-    DC_combo_core = "DC_combo_core"
-    DC_unique = "DC_unique"
-
-
-class PaymentOption(StrEnum):
-    """By contract certificate, or by other means."""
-
-    Contract = "Contract"
-    ExternalPayment = "ExternalPayment"
-
-
-class FaultCode(StrEnum):
-    """What a notification reports."""
-
-    ParsingError = "ParsingError"
-    NoTLSRootCertificatAvailable = "NoTLSRootCertificatAvailable"
-    UnknownError = "UnknownError"
-
-
-class UnitSymbol(StrEnum):
-    """Units of a PhysicalValue."""
-
-    h = "h"
-    m = "m"
-    s = "s"
-    A = "A"
-    V = "V"
-    W = "W"
-    Wh = "Wh"
-
-
-class CostKind(StrEnum):
-    """What a cost means."""
-
-    relativePricePercentage = "relativePricePercentage"
-    RenewableGenerationPercentage = "RenewableGenerationPercentage"
-    CarbonDioxideEmission = "CarbonDioxideEmission"
-
-
-class DC_EVSEStatusCode(StrEnum):
-    """State of a DC EVSE."""
-
-    EVSE_NotReady = "EVSE_NotReady"
-    EVSE_Ready = "EVSE_Ready"
-    EVSE_Shutdown = "EVSE_Shutdown"
-    EVSE_UtilityInterruptEvent = "EVSE_UtilityInterruptEvent"
-    EVSE_IsolationMonitoringActive = "EVSE_IsolationMonitoringActive"
-    EVSE_EmergencyShutdown = "EVSE_EmergencyShutdown"
-    EVSE_Malfunction = "EVSE_Malfunction"
-    Reserved_8 = "Reserved_8"
-    Reserved_9 = "Reserved_9"
-    Reserved_A = "Reserved_A"
-    Reserved_B = "Reserved_B"
-    Reserved_C = "Reserved_C"
-
-
-class IsolationLevel(StrEnum):
-    """Result of the insulation test."""
-
-    Invalid = "Invalid"
-    Valid = "Valid"
-    Warning = "Warning"
-    Fault = "Fault"
-    No_IMD = "No_IMD"
-
-
-class DC_EVErrorCode(StrEnum):
-    """State of a DC EV."""
-
-    NO_ERROR = "NO_ERROR"
-    FAILED_RESSTemperatureInhibit = "FAILED_RESSTemperatureInhibit"
-    FAILED_EVShiftPosition = "FAILED_EVShiftPosition"
-    FAILED_ChargerConnectorLockFault = "FAILED_ChargerConnectorLockFault"
-    FAILED_EVRESSMalfunction = "FAILED_EVRESSMalfunction"
-    FAILED_ChargingCurrentdifferential = "FAILED_ChargingCurrentdifferential"
-    FAILED_ChargingVoltageOutOfRange = "FAILED_ChargingVoltageOutOfRange"
-    Reserved_A = "Reserved_A"
-    Reserved_B = "Reserved_B"
-    Reserved_C = "Reserved_C"
-    FAILED_ChargingSystemIncompatibility = "FAILED_ChargingSystemIncompatibility"
-    NoData = "NoData"
-
-
-class ValueType(StrEnum):
-    """Kinds of parameter values; declared, yet used by nothing."""
-
-    bool = "bool"
-    byte = "byte"
-    short = "short"
-    int = "int"
-    physicalValue = "physicalValue"
-    string = "string"
 
 
 # -------------------------------------------------------------------------------------------------- values and status
