@@ -15,9 +15,12 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
+from gateway.blue_switch.files import BlueSwitchError
+from gateway.blue_switch.files import load as load_desk
 from gateway.clock import SystemClock
 from gateway.config import Config, ConfigError, host_and_port, read_secret
 from gateway.core import Core
+from gateway.core.lender import Lender
 from gateway.core.steward import Steward
 from gateway.csms.server import Csms
 from gateway.model.event import Report
@@ -94,6 +97,7 @@ class Gateway:
     journal: Journal
     clock: Clock
     steward: Steward
+    lender: Lender | None = None
     ocpp_port: int | None = None
     admin_port: int | None = None
     ready: asyncio.Event = field(default_factory=asyncio.Event)  # stations may come in
@@ -118,6 +122,8 @@ async def gateway(config: Config, parts: Parts | None = None) -> AsyncIterator[G
             running = [tasks.create_task(built.core.run(), name="core")]
             await built.core.ready.wait()
             running.append(tasks.create_task(built.steward.run(), name="energy"))
+            if built.lender is not None:
+                running.append(tasks.create_task(built.lender.run(), name="blue switch"))
             running.append(tasks.create_task(built.mqtt.run(), name="mqtt"))
             if built.csms is not None and parts.listen:
                 running.append(tasks.create_task(_listen(built.csms, built), name="ocpp"))
@@ -182,7 +188,22 @@ def _build(config: Config, parts: Parts, clock: Clock, store: Store) -> Gateway:
     room = MqttRoom(core, mqtt_settings(config), connect, clock, parts.seed)
     steward = Steward(core.board, config.energy)
     core.board.energy = lambda: steward.state
-    return Gateway(config, core, csms, room, journal, clock, steward)
+    return Gateway(config, core, csms, room, journal, clock, steward, _lender(config, core, steward))
+
+
+def _lender(config: Config, core: Core, steward: Steward) -> Lender | None:
+    """The Blue Switch desk, where the configuration names an agreement file; ConfigError where that is wrong."""
+    section = config.blue_switch
+    if section.file is None:
+        return None
+    try:
+        desk = load_desk(section.file)
+    except BlueSwitchError as error:
+        raise ConfigError(f"blue_switch.file: {error}") from error
+    place = section.place or config.site.id
+    if place not in desk.atlas.places:
+        raise ConfigError(f"blue_switch.place: {section.file} has no place called {place!r}")
+    return Lender(core.board, steward, desk, place, section.reports)
 
 
 async def _listen(csms: Csms, built: Gateway) -> None:

@@ -247,6 +247,14 @@ class LogSection(Section):
     format: Literal["console", "json"] = Field(default="console", description="for people, or for machines")
 
 
+class BlueSwitchSection(Section):
+    """Cars lent to shelters: docs/resilience.md says what is in the file."""
+
+    file: Path | None = Field(default=None, description="agreements, cars and places (TOML); absent: none")
+    place: Name | None = Field(default=None, description="this site's name in that file, if not site.id")
+    reports: Path | None = Field(default=None, description="folder for the report of each outage")
+
+
 class Config(BaseSettings):
     """All of it."""
 
@@ -262,6 +270,7 @@ class Config(BaseSettings):
     users: list[UserEntry] = Field(default_factory=list)
     log: LogSection = LogSection()
     energy: EnergySection = EnergySection()
+    blue_switch: BlueSwitchSection = BlueSwitchSection()
 
     @classmethod
     def settings_customise_sources(

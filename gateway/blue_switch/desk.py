@@ -198,6 +198,10 @@ class Desk:
         """Cars now at `site` that are wanted at another: the rotation there lets them go when it can."""
         return frozenset(vehicle for vehicle, trip in self._calls.items() if trip.start == site and trip.site != site)
 
+    def is_called(self, vehicle: str) -> bool:
+        """Whether this car is on its way to somewhere."""
+        return vehicle in self._calls
+
     def arrivals(self, site: str) -> list[dict[str, Any]]:
         """Cars on their way to a site, as its `site/input/arrival` takes them."""
         found = []

@@ -42,6 +42,10 @@ class Steward:
         self._told: dict[str, Any] = {}
         self._told_at = -math.inf
         self._planning: asyncio.Task[None] | None = None
+        self.called: frozenset[str] = frozenset()  # cars here that are wanted at another site
+        self.agreed_floors: dict[str, float] = {}  # by EVSE: the floor of the agreement the car stands under
+        self.extra_state: dict[str, Any] = {}  # parts of the state that others know
+        self.own_cars = frozenset(car.vehicle for car in settings.cars)
         self._sent: dict[str, tuple[float | None, float]] = {}  # what each station was last told, and since when
 
     async def run(self) -> None:
@@ -103,6 +107,7 @@ class Steward:
             None,
             site.backup,
             site.emergency_stop is not None,
+            self.called,
             ramp_w_per_s=policy.ramp_w_per_s,
         )
 
@@ -136,7 +141,7 @@ class Steward:
             evse.vehicle or "",
             evse.soc_pct,
             _capacity_wh(place),
-            found[0].pct if found else 0.0,
+            max(found[0].pct if found else 0.0, self.agreed_floors.get(evse.name, 0.0)),
             wanted,
             needs.departure if needs is not None else None,
             evse.power_w if measured else None,
@@ -168,7 +173,7 @@ class Steward:
 
     def _tell(self, state: Mapping[str, Any]) -> None:
         now = self._board.clock.now()
-        self.state = dict(state)
+        self.state = {**state, **self.extra_state}
         at_once = {key: state.get(key) for key in TOLD_AT_ONCE}
         known = {key: self._told.get(key) for key in TOLD_AT_ONCE}
         moved = any(_moved(known[key], at_once[key]) for key in TOLD_AT_ONCE)

@@ -56,7 +56,8 @@ class Rotation:
                 continue
             others_h = sum(wh for name, wh in energy.items() if name != one.name) / draw_w
             done = energy[one.name] <= 0.0 and one.soc_pct is not None and one.capacity_wh is not None
-            if done or (one.name in called and others_h >= LET_GO_H):
+            wanted = one.name in called or (one.vehicle != "" and one.vehicle in called)
+            if done or (wanted and others_h >= LET_GO_H):
                 let_go.append(one.name)
                 if one.name not in self._let_go:
                     why = "has given what it may" if done else "is called to another place"
