@@ -28,6 +28,7 @@ from protocols.iso15118.iso20.setpoint import EnergyRequests, decide
 from protocols.iso15118.iso20.states import Step
 from protocols.iso15118.iso20.types import EVSENotification
 from protocols.ports import Clock, Wire
+from protocols.quantities import clamp
 
 AC_MAX_W = 11_000.0  # three-phase on-board converter, both ways
 AC_MIN_W = 1_380.0  # 6 A on one phase
@@ -215,7 +216,7 @@ class EvSession:
             car.carry(turn.present_current_a, now)
         else:
             limits = self._limits() if engine.session.agreed.is_bpt else self._limits().charge_only()
-            target = engine.planned_power(now) if turn.target_power_w is None else turn.target_power_w
+            target = _ac_target(engine, turn.target_power_w, now)
             self._ac_power_w = decide(target, allowed(limits, turn.limits)).power_w
             car.carry(self._ac_power_w / max(car.voltage_v, 1.0), now)
         if self._most_loops is not None and self.loops >= self._most_loops:
@@ -229,6 +230,14 @@ class EvSession:
     def _command(self, order: orders.EvccOrder) -> None:
         if self.engine is not None and not self.engine.ended:
             self.engine.command(order, self._clock.now())
+
+
+def _ac_target(engine: Evcc, stated_w: float | None, now: float) -> float:
+    """Dynamic control follows the charger; scheduled control follows the car's profile, no further than stated."""
+    if engine.session.agreed.is_dynamic:
+        return stated_w or 0.0
+    planned = engine.planned_power(now)
+    return planned if stated_w is None else clamp(planned, min(stated_w, 0.0), max(stated_w, 0.0))
 
 
 class _Late:

@@ -21,7 +21,7 @@ from emulators.charger.secc import (
 )
 from emulators.clock import VirtualClock, run_virtual
 from emulators.ev.car import Car, CarSpec, Quirks
-from emulators.ev.session import EvSession, car_settings
+from emulators.ev.session import EvSession, _ac_target, car_settings
 from emulators.wires import Link, split, wire_pair
 from protocols.iso15118.iso20.services import ControlMode, ServiceId
 
@@ -305,5 +305,26 @@ def test_an_ac_car_follows_its_profile_where_the_charger_states_no_target() -> N
         session.stop()
         await asyncio.gather(serving, driving)
         assert session.engine.planned_power(clock.now()) == 0
+
+    run_virtual(main())
+
+
+@pytest.mark.parametrize(
+    ("stated", "expected"), [(None, 4_000), (2_000.0, 2_000), (9_000.0, 4_000), (-3_000.0, 0), (0.0, 0)]
+)
+def test_a_stated_target_only_narrows_an_ac_cars_profile(stated: float | None, expected: float) -> None:
+    async def main() -> None:
+        clock, _, secc, _ = bay()
+        secc.settings = stage_settings(secc.stage, services=[ServiceId.AC_BPT])
+        secc.set_power(4_000)
+        car = Car(soc_pct=50)
+        wanted = car_settings(car, services=(ServiceId.AC_BPT,), controls=(SCHEDULED,))
+        session = EvSession(car, clock, settings=wanted)
+        serving, driving, _ = plug(secc, session)
+        await clock.sleep(20)
+        assert session.engine is not None
+        assert _ac_target(session.engine, stated, clock.now()) == pytest.approx(expected, abs=1)
+        session.stop()
+        await asyncio.gather(serving, driving)
 
     run_virtual(main())

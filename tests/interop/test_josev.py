@@ -99,7 +99,7 @@ def test_our_car_at_their_charger(
     if control == "dynamic" and "bpt" in service:
         assert ended["energy_out_wh"] > 0
         said = "discharged"
-    if control == "scheduled":
+    if control == "scheduled" and "dc" in service:  # AC: the peer states a target against its own schedule
         assert ended["energy_in_wh"] > 0
         said = "charged by schedule"
     matrix.passed(row(OURS, case), said)
