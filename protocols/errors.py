@@ -19,8 +19,8 @@ class LocalProtocolError(ProtocolError):
 class RemoteProtocolError(ProtocolError):
     """The peer broke the rule.
 
-    `code` is what the protocol at hand answers with (an ISO 15118 response code, an OCPP error code, ...), or None where
-    the protocol stays silent.
+    `code` is what the protocol at hand answers with (an ISO 15118 response code, an OCPP error code, ...), or None
+    where the protocol stays silent.
     """
 
     code: object | None = None

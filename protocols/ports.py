@@ -84,7 +84,7 @@ class Bus(Protocol):
     """A link to an MQTT broker, connected while its context is entered."""
 
     async def publish(self, message: BusMessage) -> None:
-        """Hand the message to the broker; QoS 1 returns after the broker's acknowledgement. ConnectionError if the link is down."""
+        """Hand the message to the broker; QoS 1 returns when the broker has it. ConnectionError if the link is down."""
 
     async def subscribe(self, topic_filter: str, qos: int = 1) -> None:
         """Ask for messages whose topic matches."""
