@@ -150,9 +150,11 @@ def test_our_station_at_its_csms(version: Version) -> None:
                         "status": "Accepted"
                     }
                     await until(lambda: peer.of("NotifyReport"))
-                refused = "GetDiagnostics" if version is Version.V16 else "GetMonitoringReport"
-                about = {"location": "http://x/"} if version is Version.V16 else {"requestId": 1}
-                assert await peer.ask(refused, about) == "NotSupported"
+                if version is Version.V16:
+                    assert (await peer.ask("GetDiagnostics", {"location": "ftp://x/"}))["fileName"]
+                    await until(lambda: len(peer.of("DiagnosticsStatusNotification")) == 2)
+                else:
+                    assert await peer.ask("GetMonitoringReport", {"requestId": 1}) == "NotSupported"
                 made.station.unplug(1)
                 done = "StopTransaction" if version is Version.V16 else "TransactionEvent"
                 await until(lambda: any(one.get("eventType", "Ended") == "Ended" for one in peer.of(done)))
