@@ -18,6 +18,7 @@ from protocols.exi.encoder import Encoder
 from protocols.exi.plain import from_plain, simple_from_plain, simple_to_plain, to_plain
 from protocols.exi.readers import Deviation, element_reader
 from protocols.exi.schema import Field, Kind, Member, QName, Simple, Type, declaration
+from protocols.exi.shape import simple_of
 from protocols.exi.values import Coder, Unfit
 
 UNTYPED = Simple(Kind.STRING, 0, None)
@@ -48,7 +49,7 @@ class FragmentCodec(Codec):
         encoder, width = self._encoder(peer), self.root_width
         try:
             if root.ambiguous and self._relaxed(peer):
-                body = self._relaxed_bits(encoder, message)
+                body = self._relaxed_bits(root, encoder, message)
             elif hasattr(type(message), "__exi__"):
                 body = encoder.function(message.__class__)(message)
             else:
@@ -111,19 +112,25 @@ class FragmentCodec(Codec):
 
     # -- the relaxed grammar of ambiguous names
 
-    def _relaxed_bits(self, encoder: Encoder, message: Any) -> str:
-        described = self.schema.describe(message.__class__)
-        if described.value is None or described.elements:
-            raise Unfit("only text with attributes can be written under an ambiguous name")
-        out, text = [], encoder.coder(UNTYPED)
-        for field in described.attributes:
-            value = getattr(message, field.name)
-            if value is not None:
-                encoder.coder(_simple(field))[value]  # enforces the declaration
-                out.append(f"{self.attribute_names.index(field.qname):0{self.start_width}b}{text[value]}")
-        encoder.coder(_simple(described.value))[message.value]
+    def _relaxed_bits(self, root: Root, encoder: Encoder, message: Any) -> str:
+        out, text, value = [], encoder.coder(UNTYPED), message
+        if hasattr(type(message), "__exi__"):
+            described = self.schema.describe(message.__class__)
+            if described.value is None or described.elements:
+                raise Unfit("only text with attributes can be written under an ambiguous name")
+            for field in described.attributes:
+                said = getattr(message, field.name)
+                if said is not None:
+                    encoder.coder(simple_of(field))[said]  # enforces the declaration
+                    out.append(f"{self.attribute_names.index(field.qname):0{self.start_width}b}{text[said]}")
+                elif field.least:
+                    raise Unfit(f"{field.name} is missing")
+            kind, value = simple_of(described.value), message.value
+        else:
+            kind = _simple_of(root)
+        encoder.coder(kind)[value]
         elements = len(self.roots)
-        out.append(f"{len(self.attribute_names) + elements + 3:0{self.start_width}b}{text[message.value]}")
+        out.append(f"{len(self.attribute_names) + elements + 3:0{self.start_width}b}{text[value]}")
         out.append(f"{elements + 1:0{self.content_width}b}")
         return "".join(out)
 
@@ -134,6 +141,8 @@ class FragmentCodec(Codec):
             code, start = self._bits(s, p, self.start_width), p
             p += self.start_width
             if code < len(attributes):
+                if attributes[code] in found:
+                    raise Deviation(start, f"attribute {attributes[code].local} comes twice")
                 found[attributes[code]], p = self._text(attributes[code], decoder, s, data, p)
                 continue
             if code == len(attributes) + elements + 2:
@@ -169,9 +178,9 @@ class FragmentCodec(Codec):
                     Coder(kind)[text]
                     return text
                 for qname, value in found.items():
-                    Coder(_simple(names[qname]))[value]
+                    Coder(simple_of(names[qname]))[value]
                 assert described.value is not None
-                Coder(_simple(described.value))[text]
+                Coder(simple_of(described.value))[text]
             except Unfit as why:
                 raise Deviation(p, str(why)) from None
             return kind(**{names[qname].name: value for qname, value in found.items()}, value=text)
@@ -245,8 +254,3 @@ class FragmentCodec(Codec):
 def _simple_of(root: Root) -> Any:
     """The simple type among a name's types, or None."""
     return next((kind for kind in root.types if isinstance(kind, Simple)), None)
-
-
-def _simple(field: Field) -> Simple:
-    assert field.simple is not None
-    return field.simple

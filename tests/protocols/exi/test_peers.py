@@ -108,6 +108,15 @@ def test_the_emaid_fragment_of_both_worlds() -> None:
     assert ISO2_FRAGMENT.encode(emaid, peer=JOSEV) == relaxed
 
 
+def test_the_emaid_without_attributes_is_plain_text() -> None:
+    for peer in (None, *PEERS):
+        written = ISO2_FRAGMENT.encode("F7WUh7khGreu8K", element="eMAID", peer=peer)
+        if peer != LIBCBV2G:
+            assert ISO2_FRAGMENT.decode_element(written, lenient=False) == ("eMAID", "F7WUh7khGreu8K")
+    with pytest.raises(LocalProtocolError, match="eMAID: has 5 characters, at least 14 are needed"):
+        ISO2_FRAGMENT.encode("short", element="eMAID")
+
+
 def test_an_unknown_peer_is_named() -> None:
     with pytest.raises(LocalProtocolError, match="no ways of 'nobody' are known for iso20"):
         ISO20_COMMON.encode(SIXTEEN_IDS, peer="nobody")
