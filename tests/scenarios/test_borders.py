@@ -23,7 +23,7 @@ from emulators.demo_view import DemoView
 from emulators.ev.car import CCS_63, Car
 from emulators.ev.session import EvSession
 from protocols.iso15118 import io
-from tests.gateway.mqtt.facility import run_beside_amqtt
+from tests.gateway.mqtt.facility import run_leaky
 
 COMMAND = f"{demo.ROOT}/evse/{demo.EVSE}/cmd"
 
@@ -136,6 +136,6 @@ def test_the_house_lives(border: Callable[[demo.Parts], Awaitable[None]], caplog
             await asyncio.sleep(3)
         await facility.result(answer["id"], "achieved")
 
-    run_beside_amqtt(scene())
+    run_leaky(scene())
     tracebacks = [one.getMessage() for one in caplog.records if one.exc_info and not one.name.startswith("amqtt")]
     assert tracebacks == []
