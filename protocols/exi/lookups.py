@@ -16,6 +16,7 @@ from protocols.exi.values import CACHED_VALUES, LAST
 
 LARGEST_LOOKUP = 256  # values of an n-bit integer that are looked up rather than computed
 REMEMBERED_BITS = 40  # numbers longer than three groups are rarely met again
+REMEMBERED_NUMBERS = 512  # of each kind of field, beside those of one group
 REMEMBERED_BYTES = 48  # strings and binaries up to this length are remembered, so many of each field
 REMEMBERED_VALUES = 256
 
@@ -63,7 +64,7 @@ def number_reader(simple: Simple, prefix: str, known: dict[str, int]) -> Reader:
     size, low, high = len(prefix), simple.low, simple.high
     signed = simple.kind is Kind.SIGNED
     start = size + signed
-    room = len(known) + CACHED_VALUES
+    room = len(known) + REMEMBERED_NUMBERS
 
     def read(s: str, b: bytes, p: int) -> tuple[int, int]:
         if s[p : p + size] != prefix:

@@ -16,7 +16,7 @@ from typing import Any
 
 from protocols.exi.schema import Kind, Simple
 
-CACHED_VALUES = 4096  # entries a coder or cache keeps before it starts again
+CACHED_VALUES = 2048  # entries a coder or cache keeps before it starts again
 CACHED_LENGTH = 64  # longest string or binary worth keeping
 LARGEST_INTEGER_BITS = 4096  # `xs:integer` knows no bound; serial numbers have 160 bits
 

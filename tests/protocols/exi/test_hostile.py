@@ -158,10 +158,10 @@ def test_caches_are_bounded() -> None:
         for i in range(start, start + 500):
             ISO20_COMMON.encode(SessionSetupReq(Header=MessageHeader(SessionID=bytes(8), TimeStamp=i), EVCCID=str(i)))
     encoder = ISO20_COMMON._encoder(None)
-    assert all(len(value) <= 5_000 for value in encoder.scope.values() if isinstance(value, dict))
+    assert all(len(value) <= 2_100 for value in encoder.scope.values() if isinstance(value, dict))
     decoder = ISO20_COMMON._decoder(None, False)
     ISO20_COMMON.decode(schedule(1000))
-    assert all(len(value) <= 5_000 for value in decoder.scope.values() if isinstance(value, dict))
+    assert all(len(value) <= 2_100 for value in decoder.scope.values() if isinstance(value, dict))
 
 
 def test_an_integer_without_bounds_has_one_here() -> None:
