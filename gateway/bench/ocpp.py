@@ -116,31 +116,28 @@ async def run(seconds: float = SECONDS, stations: tuple[int, ...] = STATIONS) ->
 
 
 def _ratios(servers: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
+    rate, cpu = "messages_per_s", "cpu_us_per_message"
     ours, theirs, whole, core = (servers[name] for name in ("rpc", "ocpp package", "gateway", "core"))
     ratios: dict[str, Any] = {
-        "rate_over_package": [
-            round(a["messages_per_s"] / b["messages_per_s"], 1) for a, b in zip(ours, theirs, strict=True)
-        ],
-        "cpu_package_over_ours": [
-            round(b["cpu_us_per_message"] / a["cpu_us_per_message"], 1) for a, b in zip(ours, theirs, strict=True)
-        ],
+        "rate_over_package": [_over(a[rate], b[rate]) for a, b in zip(ours, theirs, strict=True)],
+        "rate_per_cpu_over_package": [_over(b[cpu], a[cpu]) for a, b in zip(ours, theirs, strict=True)],
         "share_of_cpu": [
             {
-                "rpc": round(a["cpu_us_per_message"] / c["cpu_us_per_message"], 2),
-                "csms": round((b["cpu_us_per_message"] - a["cpu_us_per_message"]) / c["cpu_us_per_message"], 2),
-                "core and store": round(
-                    (c["cpu_us_per_message"] - b["cpu_us_per_message"]) / c["cpu_us_per_message"], 2
-                ),
+                "rpc": _over(a[cpu], c[cpu]),
+                "csms": _over(b[cpu] - a[cpu], c[cpu]),
+                "core and store": _over(c[cpu] - b[cpu], c[cpu]),
             }
             for a, b, c in zip(ours, whole, core, strict=True)
         ],
     }
     node = servers.get("ocpp-rpc (node)")
     if node is not None:
-        ratios["rate_per_cpu_over_node"] = [
-            round(b["cpu_us_per_message"] / a["cpu_us_per_message"], 2) for a, b in zip(ours, node, strict=True)
-        ]
+        ratios["rate_per_cpu_over_node"] = [_over(b[cpu], a[cpu]) for a, b in zip(ours, node, strict=True)]
     return ratios
+
+
+def _over(a: float, b: float) -> float | None:
+    return round(a / b, 2) if b else None
 
 
 def main(json: bool) -> int:

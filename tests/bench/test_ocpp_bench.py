@@ -1,0 +1,17 @@
+"""`v2x bench ocpp` measures what it says: every server answers, and the figures are there. No speed is asserted."""
+
+from __future__ import annotations
+
+import asyncio
+
+from gateway.bench import ocpp
+
+
+def test_every_server_is_measured() -> None:
+    found = asyncio.run(ocpp.run(seconds=1.0, stations=(3,)))
+    assert {"rpc", "gateway", "core", "ocpp package"} <= found["servers"].keys()
+    for name, (row,) in found["servers"].items():
+        assert row["stations"] == 3
+        assert row["messages_per_s"] > 0, name
+        assert row["p99_ms"] is not None
+    assert set(found["ratios"]["share_of_cpu"][0]) == {"rpc", "csms", "core and store"}
