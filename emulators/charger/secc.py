@@ -65,6 +65,7 @@ __all__ = [
 ]
 
 NOTICE_S = 10  # s that a car gets to follow a notification
+RENEGOTIATED_W = 100.0  # scheduled control: a smaller change of the set-point only caps the car
 
 
 class SessionBattery:
@@ -122,7 +123,10 @@ def stage_settings(
 
 
 class EvseSecc:
-    """See the top of the file. `battery`: the car itself, where it lives in the same world; else its session's word."""
+    """See the top of the file. `battery`: the car itself, where it lives in the same world; else its session's word.
+
+    `hold_schedules`: a car waits after `NeedsStated` until `offer_schedules` (`()` is enough in dynamic control).
+    """
 
     def __init__(
         self,
@@ -132,6 +136,7 @@ class EvseSecc:
         *,
         settings: SeccSettings | None = None,
         free_vend: bool = True,
+        hold_schedules: bool = False,
         cable_check_s: float = 1.0,
         battery: Battery | None = None,
         trace: Callable[[events.MessageSent | events.MessageReceived], None] | None = None,
@@ -146,6 +151,8 @@ class EvseSecc:
         self._observe: Callable[[SeccEvent], None] = observe or _nobody
         self._trace = trace
         self._free_vend = free_vend
+        self._hold_schedules = hold_schedules  # the car waits (up to 55 s) for `offer_schedules`
+        self._offered_w: float | None = None
         self._cable_check_s = cable_check_s
         self._paused: dict[bytes, events.Paused] = {}
         self._told = SessionBattery()
@@ -171,6 +178,8 @@ class EvseSecc:
 
     def set_power(self, power_w: float | None) -> None:
         """The set-point at the grid side from now on, also for cars to come. None: all the car wants."""
+        if power_w == self._wish_w:
+            return
         self._wish_w = power_w
         if self.engine is not None:
             self._tell_wish(self.engine)
@@ -270,6 +279,7 @@ class EvseSecc:
         self._insulation_from = None
         self._room = None
         self._told = SessionBattery()
+        self._offered_w = None
         try:
             await pump(engine, wire, self._clock, self._report, self._prepare)
         finally:
@@ -441,9 +451,18 @@ class EvseSecc:
         choice = engine.session.choice
         if choice is None:
             return
-        engine.command(orders.OfferSchedules(() if choice.is_dynamic else self._schedules(engine)), now)
-        if notify and not choice.is_dynamic and engine.session.power_on:
-            engine.command(orders.Notify(EVSENotification.ScheduleRenegotiation, NOTICE_S), now)
+        if self._hold_schedules and engine.evse.schedules is None:
+            return
+        if choice.is_dynamic:
+            engine.command(orders.OfferSchedules(()), now)
+            return
+        wish = self._wish_w
+        worth_it = self._offered_w is None or wish is None or abs(wish - self._offered_w) >= RENEGOTIATED_W
+        if worth_it or wish == 0:
+            self._offered_w = wish
+            engine.command(orders.OfferSchedules(self._schedules(engine)), now)
+            if notify and engine.session.power_on:
+                engine.command(orders.Notify(EVSENotification.ScheduleRenegotiation, NOTICE_S), now)
 
     def _wish(self) -> float | None:
         """Without a set-point a dynamic session charges with what the limits give."""

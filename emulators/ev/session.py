@@ -23,6 +23,7 @@ from protocols.iso15118.iso20.common import ChargingSession
 from protocols.iso15118.iso20.evcc import Evcc
 from protocols.iso15118.iso20.evcc_session import EvccSettings
 from protocols.iso15118.iso20.limits import Limits, allowed
+from protocols.iso15118.iso20.loop import Display
 from protocols.iso15118.iso20.services import NAMES
 from protocols.iso15118.iso20.setpoint import EnergyRequests, decide
 from protocols.iso15118.iso20.states import Step
@@ -33,6 +34,7 @@ from protocols.quantities import clamp
 AC_MAX_W = 11_000.0  # three-phase on-board converter, both ways
 AC_MIN_W = 1_380.0  # 6 A on one phase
 AC_PHASES = 3
+FLOWS_W = 50.0  # below it the car does not count as charging
 MOST_LOOP_S = 0.25  # between a loop response and the next request
 
 
@@ -77,6 +79,7 @@ class EvSession:
         self._wire: Wire | None = None
         self._inlet_v = 0.0
         self._ac_power_w = 0.0
+        self._flow_w = 0.0
         self._began = 0.0
         self._renegotiated_at = 0.0
 
@@ -162,7 +165,29 @@ class EvSession:
             inlet_voltage_v=self._inlet_v,
             power_w=self._ac_power_w,
             complete=car.told_soc_pct >= spec.max_soc_pct,
+            capacity_wh=car.pack.energy_between_wh(0.0, 100.0),
+            display=self._display(),
         )
+
+    def _display(self) -> Display:
+        """What the charger may show; the times are those at the present power, while it charges."""
+        car, spec, energy = self.car, self.car.spec, self.car.energy()
+        return Display(
+            present_soc_pct=car.told_soc_pct,
+            minimum_soc_pct=car.min_soc_pct,
+            target_soc_pct=max(car.target_soc_pct, car.min_soc_pct),
+            maximum_soc_pct=spec.max_soc_pct,
+            to_minimum_s=self._time_for(energy.minimum_wh),
+            to_target_s=self._time_for(energy.target_wh),
+            to_maximum_s=self._time_for(energy.maximum_wh),
+            complete=car.told_soc_pct >= spec.max_soc_pct,
+            capacity_wh=car.pack.energy_between_wh(0.0, 100.0),
+        )
+
+    def _time_for(self, energy_wh: float) -> int | None:
+        if energy_wh <= 0:
+            return 0
+        return None if self._flow_w <= FLOWS_W else int(energy_wh * 3600 / self._flow_w)
 
     def _limits(self) -> Limits:
         now = self.car.limits()
@@ -213,11 +238,13 @@ class EvSession:
         assert engine is not None
         self.loops += 1
         if turn.present_current_a is not None:
+            self._flow_w = turn.present_current_a * car.voltage_v
             car.carry(turn.present_current_a, now)
         else:
             limits = self._limits() if engine.session.agreed.is_bpt else self._limits().charge_only()
             target = _ac_target(engine, turn.target_power_w, now)
             self._ac_power_w = decide(target, allowed(limits, turn.limits)).power_w
+            self._flow_w = self._ac_power_w
             car.carry(self._ac_power_w / max(car.voltage_v, 1.0), now)
         if self._most_loops is not None and self.loops >= self._most_loops:
             self.stop()
@@ -225,7 +252,7 @@ class EvSession:
     def _open_contactors(self) -> None:
         self.car.carry(0.0, self._clock.now())
         self.car.contactors_closed = False
-        self._ac_power_w = self._inlet_v = 0.0
+        self._ac_power_w = self._inlet_v = self._flow_w = 0.0
 
     def _command(self, order: orders.EvccOrder) -> None:
         if self.engine is not None and not self.engine.ended:

@@ -23,6 +23,7 @@ from emulators.clock import VirtualClock, run_virtual
 from emulators.ev.car import Car, CarSpec, Quirks
 from emulators.ev.session import EvSession, _ac_target, car_settings
 from emulators.wires import Link, split, wire_pair
+from protocols.iso15118.iso20.schedules import flat_offer
 from protocols.iso15118.iso20.services import ControlMode, ServiceId
 
 
@@ -324,6 +325,72 @@ def test_a_stated_target_only_narrows_an_ac_cars_profile(stated: float | None, e
         await clock.sleep(20)
         assert session.engine is not None
         assert _ac_target(session.engine, stated, clock.now()) == pytest.approx(expected, abs=1)
+        session.stop()
+        await asyncio.gather(serving, driving)
+
+    run_virtual(main())
+
+
+@pytest.mark.parametrize("control", list(ControlMode))
+def test_a_car_waits_for_schedules_that_the_station_still_asks_for(control: ControlMode) -> None:
+    async def main() -> None:
+        clock, _, secc, said = bay(hold_schedules=True)
+        secc.set_power(3_000)
+        car = Car(soc_pct=50)
+        session = EvSession(car, clock, settings=car_settings(car, controls=(control,)))
+        serving, driving, _ = plug(secc, session)
+        await clock.sleep(30)
+        assert any(isinstance(event, NeedsStated) for event in said)
+        assert not any(isinstance(event, ChargingStarted) for event in said)
+        offers = (flat_offer(int(clock.wall()), 2_000, 0),) if control is SCHEDULED else ()
+        secc.offer_schedules(offers)
+        await clock.sleep(20)
+        last = next(event for event in reversed(said) if isinstance(event, Measured))
+        assert last.power_w == pytest.approx(2_000 if control is SCHEDULED else 3_000, rel=0.05)
+        session.stop()
+        await asyncio.gather(serving, driving)
+
+    run_virtual(main())
+
+
+def test_the_same_set_point_again_renegotiates_nothing() -> None:
+    async def main() -> None:
+        clock, _, secc, said = bay()
+        secc.set_power(3_000)
+        car = Car(soc_pct=50)
+        session = EvSession(car, clock, settings=car_settings(car, controls=(SCHEDULED,)))
+        serving, driving, _ = plug(secc, session)
+        await clock.sleep(10)
+        for power in (3_000, 3_000, 2_950):
+            secc.set_power(power)
+            await clock.sleep(5)
+        assert sum(isinstance(event, NeedsStated) for event in said) == 1
+        secc.set_power(1_000)
+        await clock.sleep(5)
+        assert sum(isinstance(event, NeedsStated) for event in said) == 2
+        session.stop()
+        await asyncio.gather(serving, driving)
+
+    run_virtual(main())
+
+
+def test_the_charger_can_show_what_the_driver_waits_for() -> None:
+    async def main() -> None:
+        clock, _, secc, _ = bay()
+        secc.set_power(9_000)
+        session = EvSession(Car(soc_pct=50), clock)
+        serving, driving, _ = plug(secc, session)
+        await clock.sleep(30)
+        assert secc.engine is not None
+        assert secc.engine.session.car is not None
+        display = secc.engine.session.car.display
+        assert display is not None
+        assert display.to_minimum_s == 0
+        assert display.to_target_s is not None
+        assert display.to_maximum_s is not None
+        assert 3_600 < display.to_target_s < display.to_maximum_s
+        assert display.capacity_wh is not None
+        assert display.capacity_wh > 50_000
         session.stop()
         await asyncio.gather(serving, driving)
 
