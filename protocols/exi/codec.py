@@ -249,7 +249,7 @@ def locate(decoder: Decoder, error: Exception, s: str) -> ExiError:
     if isinstance(error, Deviation):
         return ExiError(where, error.position, error.why)
     if isinstance(error, KeyError) and last is not None and error.args:
-        return ExiError(where, bit + last.fixed, _refusal(last, str(error.args[0])))
+        return ExiError(where, min(bit + last.fixed, len(s)), _refusal(last, str(error.args[0])))
     if isinstance(error, IndexError | ValueError):
         return ExiError(where, min(bit, len(s)), ENDS_HERE)
     return ExiError(where, bit, f"can't be read: {error!r}")

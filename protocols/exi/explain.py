@@ -17,10 +17,10 @@ from protocols.exi.codec import Codec
 from protocols.exi.fragment import UNTYPED, FragmentCodec, Root
 from protocols.exi.grammar import Event, Production, State, grammar_of
 from protocols.exi.plain import simple_to_plain
-from protocols.exi.readers import Deviation
+from protocols.exi.readers import Deviation, reader
 from protocols.exi.schema import Kind, QName, Simple
 from protocols.exi.shape import readable, simple_of
-from protocols.exi.tables import StringTables
+from protocols.exi.tables import StringTables, no_table
 
 SHOWN_OPTIONS = 6  # names of productions listed before "..."
 
@@ -188,7 +188,9 @@ class _Walk:
 
     def _value(self, simple: Simple, qname: QName, depth: int) -> Step:
         start = self._p
-        value, self._p = self._tables.reader(simple, qname)(self.s, self._data, start)
+        is_string = simple.kind is Kind.STRING
+        read = self._tables.reader(simple, qname) if is_string else reader(simple, no_table)
+        value, self._p = read(self.s, self._data, start)
         bits = self.s[start : self._p]
         return Step(start, _grouped(simple, bits), depth, f"= {simple_to_plain(simple, value)!r} ({_kind(simple)})")
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from protocols.errors import RemoteProtocolError
+from protocols.exi.explain import explain
 from protocols.iso15118.codecs import BY_NAME
 from tests.protocols.exi.vectors import NAMES, vectors
 
@@ -41,6 +44,23 @@ def test_string_table_hits_are_read_and_never_written() -> None:
         written = codec.encode(message, element=element)
         assert written.hex() != vector["exi"]
         assert codec.decode_element(written) == (element, message)
+
+
+def strings(plain: Any) -> list[str]:
+    """The strings in a message's JSON, in the order of reading."""
+    if isinstance(plain, dict):
+        return [text for value in plain.values() for text in strings(value)]
+    if isinstance(plain, list):
+        return [text for value in plain for text in strings(value)]
+    return [plain] if isinstance(plain, str) else []
+
+
+def test_string_table_hits_are_explained() -> None:
+    for vector in vectors("hard-stringtable"):
+        steps = list(explain(BY_NAME[vector["schema"]], bytes.fromhex(vector["exi"])))
+        assert not steps[-1].fault, vector["id"]
+        text = "\n".join(step.text for step in steps)
+        assert all(repr(string) in text for string in strings(vector["json"])), vector["id"]
 
 
 def test_malformed_input_gives_an_error_where_both_codecs_say_so() -> None:
