@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from gateway.csms import security
+from gateway.csms import der, security
 from gateway.csms.server import STATION_ID, Csms
 from gateway.csms.settings import StationSettings
 from gateway.csms.station import Station
@@ -112,6 +112,7 @@ class Admin:
                 for evse in evses
                 for number, status in sorted(evse.connectors.items())
             ],
+            "der_alarms": dict(station.der_alarms),
             "profile": station.settings.vendor_profile or (station.vendor.name if station.vendor else None),
             "security_profile": station.security_profile
             if station.connected
@@ -176,6 +177,8 @@ class Admin:
         """What a call past the core changes in what we believe."""
         if answer.get("status") != "Accepted":
             return
+        if action in ("SetDERControl", "ClearDERControl"):
+            station.later(der.learn_cap(station))
         if action in PROFILE_ACTIONS:
             for evse in station.evses.values():
                 evse.installed, evse.safe = None, False

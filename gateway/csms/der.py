@@ -15,6 +15,7 @@ from gateway.csms.station import Station
 from gateway.model.station import Answer, Outcome
 from protocols.ocpp.schema import Payload, Version
 
+CAP = "LimitMaxDischarge"
 DEFAULT_ONLY = frozenset({"EnterService", "Gradients"})
 _OWN = {
     "EnterService": "enterService",
@@ -46,14 +47,35 @@ async def set_control(station: Station, number: str, kind: str, body: Mapping[st
     payload = request(number, kind, body, default)
     if station.version is not Version.V21:
         return Outcome(Answer.REFUSED, "NotSupported", "only OCPP 2.1 stations take DER controls")
-    return read_status(await station.call("SetDERControl", payload))
+    outcome = read_status(await station.call("SetDERControl", payload))
+    if outcome.answer is Answer.APPLIED and kind == CAP:
+        await learn_cap(station)
+    return outcome
 
 
 async def clear(station: Station, default: bool, kind: str | None = None, number: str | None = None) -> Outcome:
     """Clear what matches; all of `default` without a type or id."""
     payload: Payload = {"isDefault": default}
     payload |= {name: value for name, value in (("controlType", kind), ("controlId", number)) if value is not None}
-    return read_status(await station.call("ClearDERControl", payload))
+    outcome = read_status(await station.call("ClearDERControl", payload))
+    if outcome.answer is Answer.APPLIED:
+        await learn_cap(station)
+    return outcome
+
+
+async def learn_cap(station: Station) -> None:
+    """Put the operator's cap on discharging into what the core is told the EVSEs can do."""
+    held = await controls(station)
+    if held is None:
+        return
+    shares = [
+        one["limitMaxDischarge"].get("pctMaxDischargePower", 100.0) / 100.0
+        for one in held
+        if "limitMaxDischarge" in one and not one.get("isSuperseded", False) and one.get("isDefault", True)
+    ]
+    station.export_cap = max(0.0, min([1.0, *shares]))
+    for evse in station.evses.values():
+        station.describe(evse)
 
 
 async def controls(station: Station) -> list[Payload] | None:

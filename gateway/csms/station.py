@@ -107,6 +107,8 @@ class Station:
         self.limits: dict[VariableName, float] = {}  # maxLimit of a variable, from its characteristics
         self.reporting: int | None = None  # the request id of the inventory under way
         self.triggered: set[str] = set()  # what it was asked to say
+        self.der_alarms: dict[str, str] = {}  # DER controls that bend the power now, with the grid's fault
+        self.export_cap = 1.0  # share of the discharge power that LimitMaxDischarge leaves
         self.der_reports: dict[int, asyncio.Queue[Payload]] = {}  # who waits for ReportDERControl, by request
         self._handlers: Handlers = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -305,7 +307,7 @@ class Station:
             charge = self.limits.get(("EVSE", number, "Power", ""), 0.0)
         if discharge is None:
             discharge = abs(self.limits.get(("EVSE", number, "DischargePower", ""), 0.0))
-        return PowerLimits(charge, discharge)
+        return PowerLimits(charge, discharge * self.export_cap)
 
     def _can_discharge(self, evse: Evse, limits: PowerLimits) -> tuple[bool, str]:
         say = self.ways.setpoint

@@ -61,9 +61,9 @@ def status_notification(station: Station, payload: Payload) -> Payload:
         transaction = station.context.transactions.active_at(station.id, number)
         if transaction is not None:
             transaction.charging_state = payload["status"]
-        code = None if error == "NoError" else error
-        if code is None and payload["status"] == "Faulted":
-            code = payload.get("vendorErrorCode") or "Faulted"
+        code = None  # an error beside another status, such as WeakSignal, is a warning
+        if payload["status"] == "Faulted":
+            code = error if error != "NoError" else payload.get("vendorErrorCode") or "Faulted"
         station.fault(evse, code, payload.get("info", ""))
     return {}
 

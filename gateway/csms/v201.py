@@ -35,6 +35,23 @@ KEPT_COMPONENTS = frozenset(
     }
 )
 
+# A problem of these stops the power of their EVSE; one of a lamp or a display does not.
+POWER_COMPONENTS = frozenset(
+    {
+        "CableBreakawaySensor",
+        "Connector",
+        "ElectricalFeed",
+        "EmergencyStopSensor",
+        "EVSE",
+        "GroundIsolationProtection",
+        "OverCurrentBreaker",
+        "OverCurrentProtection",
+        "PowerContactor",
+        "RCD",
+        "UpstreamProtectionTrigger",
+    }
+)
+
 
 def boot_notification(station: Station, payload: Payload) -> Payload:
     """B01-B03."""
@@ -213,7 +230,7 @@ def notify_event(station: Station, payload: Payload) -> Payload:
     """N07: a component that has a problem is a fault of its EVSE."""
     for event in payload["eventData"]:
         number = event["component"].get("evse", {}).get("id", 0)
-        if event["variable"]["name"] != "Problem" or not number:
+        if event["variable"]["name"] != "Problem" or not number or event["component"]["name"] not in POWER_COMPONENTS:
             continue
         on = event["actualValue"].lower() == "true" and not event.get("cleared", False)
         text = event.get("techInfo", "") or event["component"]["name"]

@@ -26,6 +26,9 @@ TRANSFERS = (
     "DC_ACDP_BPT",
     "WPT",
 )
+TRIPS = frozenset(
+    {"HFMustTrip", "HVMustTrip", "LFMustTrip", "LVMustTrip", "HVMomCess", "LVMomCess", "PowerMonitoringMustTrip"}
+)
 _CONTROL = {"ScheduledControl": "scheduled", "DynamicControl": "dynamic"}
 
 
@@ -129,15 +132,32 @@ def notify_priority_charging(station: Station, payload: Payload) -> Payload:
 
 
 def notify_der_alarm(station: Station, payload: Payload) -> Payload:
-    """R05: the grid's rules have taken over, or let go. The message names no EVSE, so it holds for all."""
-    now, code = station.context.clock.now(), f"DER:{payload['controlType']}"
+    """R05: the grid's rules have taken over, or let go. The message names no EVSE, so it holds for all.
+
+    A control that trips the inverter is a fault; one that only bends the power is not, and is kept for who asks why.
+    """
+    kind, now = payload["controlType"], station.context.clock.now()
+    ended = payload.get("alarmEnded", False)
     text = str(payload.get("gridEventFault") or payload.get("extraInfo") or "")
-    for evse in station.evses.values():
-        if payload.get("alarmEnded", False):
-            station.context.report(FaultCleared(evse.name, now, code))
-        else:
-            station.context.report(FaultRaised(evse.name, now, code, text))
+    if ended:
+        station.der_alarms.pop(kind, None)
+    else:
+        station.der_alarms[kind] = text
+    if kind in TRIPS:
+        for evse in station.evses.values():
+            code = f"DER:{kind}"
+            event = FaultCleared(evse.name, now, code) if ended else FaultRaised(evse.name, now, code, text)
+            station.context.report(event)
     return {}
+
+
+def notify_report(station: Station, payload: Payload) -> Payload:
+    """B07; and once the inventory is whole, the cap that the grid's rules put on discharging."""
+    asked = station.reporting
+    answer = v201.notify_report(station, payload)
+    if asked is not None and station.reporting is None and any(n[0] == "DCDERCtrlr" for n in station.variables):
+        station.later(der.learn_cap(station))
+    return answer
 
 
 HANDLERS: Handlers = v201.HANDLERS | {
@@ -146,6 +166,7 @@ HANDLERS: Handlers = v201.HANDLERS | {
     "NotifyDERStartStop": v201.taken,
     "NotifyEVChargingNeeds": notify_ev_charging_needs,
     "NotifyPriorityCharging": notify_priority_charging,
+    "NotifyReport": notify_report,
     "PullDynamicScheduleUpdate": pull_dynamic_schedule_update,
     "ReportDERControl": der.reported,
 }

@@ -176,10 +176,34 @@ def test_plugs_and_faults_16() -> None:
     async def main() -> None:
         async with Raw(Version.V16) as raw:
             await raw.boot()
-            for status, error in (("Preparing", "NoError"), ("Charging", "NoError"), ("Faulted", "GroundFailure")):
+            said = (("Preparing", "NoError"), ("Charging", "WeakSignal"), ("Faulted", "GroundFailure"))
+            for status, error in said:  # weak reception is no reason to stop a car
                 await raw.ok("StatusNotification", {"connectorId": 1, "errorCode": error, "status": status})
             await raw.ok("StatusNotification", {"connectorId": 0, "errorCode": "NoError", "status": "Available"})
             assert [e.state.value for e in raw.of(PlugChanged)] == ["occupied", "faulted"]
             assert [e.code for e in raw.of(FaultRaised)] == ["GroundFailure"]
+
+    run_virtual(main())
+
+
+def test_a_problem_of_what_carries_power_is_a_fault() -> None:
+    async def main() -> None:
+        async with Raw() as raw:
+            await raw.boot()
+            for component, value in (("RFIDReader", "true"), ("PowerContactor", "true"), ("PowerContactor", "false")):
+                event = {
+                    "eventId": 1,
+                    "timestamp": raw.time(),
+                    "trigger": "Alerting",
+                    "actualValue": value,
+                    "techCode": "E7",
+                    "eventNotificationType": "HardWiredNotification",
+                    "component": {"name": component, "evse": {"id": 1}},
+                    "variable": {"name": "Problem"},
+                }
+                body = {"generatedAt": raw.time(), "seqNo": 0, "tbc": False, "eventData": [event]}
+                await raw.ok("NotifyEvent", body)
+            assert [e.code for e in raw.of(FaultRaised)] == ["E7"]
+            assert len(raw.of(FaultCleared)) == 1
 
     run_virtual(main())

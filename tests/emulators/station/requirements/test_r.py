@@ -9,7 +9,7 @@ import pytest
 from emulators.charger import der
 from emulators.clock import run_virtual
 from gateway.csms import der as controls_out
-from gateway.model.event import FaultCleared, FaultRaised
+from gateway.model.event import EvseDescribed, FaultCleared, FaultRaised
 from gateway.model.station import Answer
 from protocols.ocpp.times import stamp
 from tests.emulators.station.requirements.test_k28_k29 import near
@@ -231,19 +231,25 @@ def test_controls_survive_a_reboot() -> None:
 def test_an_export_cap_is_obeyed_and_told_once() -> None:
     async def main() -> None:
         async with Rig() as rig:
-            await set_control(rig, limit(50))
+            body = {"priority": 5, "pctMaxDischargePower": 50.0}
+            outcome = await controls_out.set_control(rig.known, "cap", "LimitMaxDischarge", body, True)
+            assert outcome.answer is Answer.APPLIED
+            assert rig.of(EvseDescribed)[-1].limits.max_discharge_w == 5000.0  # the core asks for no more
             await rig.charging()
             await rig.csms.set_power("CP1-1", -8000.0, 600.0)
             await rig.sleep(30)
             assert rig.evse().reading.power_w == near(-5000)
             (alarm,) = rig.calls("NotifyDERAlarm")
             assert alarm["controlType"] == "LimitMaxDischarge"
-            assert rig.of(FaultRaised)[-1].code == "DER:LimitMaxDischarge"
+            assert rig.known.der_alarms == {"LimitMaxDischarge": ""}
+            assert rig.of(FaultRaised) == []  # the car goes on; only its power is bent
             await rig.csms.set_power("CP1-1", -3000.0, 600.0)
             await rig.sleep(10)
             first, second = rig.calls("NotifyDERAlarm")
             assert (first.get("alarmEnded"), second["alarmEnded"]) == (None, True)
-            assert rig.of(FaultCleared)[-1].code == "DER:LimitMaxDischarge"
+            assert rig.known.der_alarms == {}
+            assert (await controls_out.clear(rig.known, True)).answer is Answer.APPLIED
+            assert rig.of(EvseDescribed)[-1].limits.max_discharge_w == 10_000.0
 
     run_virtual(main())
 
@@ -304,6 +310,18 @@ def test_the_gateway_sends_only_what_is_allowed() -> None:
             assert {one["id"] for one in held} == {"c0", "c1"}
             assert (await controls_out.clear(rig.known, True)).answer is Answer.APPLIED
             assert await controls_out.controls(rig.known) == []
+
+    run_virtual(main())
+
+
+def test_a_control_that_trips_the_inverter_is_a_fault() -> None:
+    async def main() -> None:
+        async with Rig() as rig:
+            alarm = {"controlType": "HVMustTrip", "gridEventFault": "OverVoltage", "timestamp": stamp(rig.clock.wall())}
+            await rig.station.call("NotifyDERAlarm", alarm)
+            assert [(f.code, f.text) for f in rig.of(FaultRaised)] == [("DER:HVMustTrip", "OverVoltage")]
+            await rig.station.call("NotifyDERAlarm", alarm | {"alarmEnded": True})
+            assert [f.code for f in rig.of(FaultCleared)] == ["DER:HVMustTrip"]
 
     run_virtual(main())
 
