@@ -58,8 +58,10 @@ def site_bounds(site: Site, base: Base, others_high_w: float, others_low_w: floa
             bounds.append(_blind(base, what, high_w=0.0))
             continue
         left_w = limit_w - base.power_w - others_high_w
-        text = f"The site's {what} of {limit_w:.0f} W leaves {left_w:.0f} W for this EVSE."
-        bounds.append(Bound(Layer.SITE, high_w=left_w, code=code, text=text))
+        text = f"The site's {what} of {limit_w:.0f} W leaves {max(0.0, left_w):.0f} W for this EVSE."
+        # a limit forbids charging; that a car gives because others draw too much is for a command or a policy to say,
+        # which stand below the car's floor
+        bounds.append(Bound(Layer.SITE, high_w=max(0.0, left_w), code=code, text=text))
     if policy.export_limit_w is not None:
         if base.power_w is None:
             bounds.append(_blind(base, "export limit", low_w=0.0))
