@@ -188,6 +188,10 @@ class StoreSection(Section):
         default="sqlite:///v2x.db",
         description="sqlite:///file, postgresql://user@host/name, or memory: (forgets everything at the end)",
     )
+    synchronous: Literal["full", "normal"] = Field(
+        default="full",
+        description="SQLite: full survives a power cut; normal survives the process, is faster where fsync is slow",
+    )
     command_days: Annotated[float, Field(ge=7, le=3650)] = Field(default=7, description="how long ids are remembered")
     journal_days: Annotated[float, Field(ge=1, le=36_500)] = Field(
         default=730, description="how long the journal is kept"

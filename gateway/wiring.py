@@ -24,7 +24,7 @@ def make_store(config: Config) -> Store:
         return MemoryStore()
     from gateway.store.sql import SqlStore  # SQLAlchemy costs a second: only who needs it pays
 
-    return SqlStore(config.store.url, config.mqtt.gateway_id)
+    return SqlStore(config.store.url, config.mqtt.gateway_id, config.store.synchronous)
 
 
 def core_settings(config: Config) -> CoreSettings:

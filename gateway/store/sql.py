@@ -1,6 +1,6 @@
 """The store in a database: SQLite in WAL mode by default, Postgres by URL. The one file that executes SQL.
 
-Writes are whole transactions, durable when they return (`synchronous=FULL`). Everything a database can do to us is a
+Writes are whole transactions, durable when they return. Everything a database can do to us is a
 StoreError with a sentence.
 """
 
@@ -40,7 +40,7 @@ from gateway.model.journal import (
 )
 from gateway.store import schema
 from gateway.store.ports import Sample, StoreError
-from gateway.store.sqlite import LOCKED_AFTER_S, SqliteWriter, Statement, prepare
+from gateway.store.sqlite import LOCKED_AFTER_S, SqliteWriter, Statement, preparation
 from gateway.store.tables import COMMANDS, JOURNAL, TELEMETRY
 
 ANSWER_WITHIN_S = 5.0  # of the database, for a write
@@ -50,10 +50,11 @@ DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg"}
 class SqlStore:
     """Implements `gateway.store.ports.Store`. `gateway` is whose commands are recovered at the start."""
 
-    def __init__(self, url: str, gateway: str = "") -> None:
+    def __init__(self, url: str, gateway: str = "", synchronous: str = "full") -> None:
         scheme, colon, rest = url.partition(":")
         self._url = DRIVERS.get(scheme, scheme) + colon + rest
         self._gateway = gateway
+        self._synchronous = synchronous
         self._engine: AsyncEngine | None = None
         self._sqlite: SqliteWriter | None = None
 
@@ -263,8 +264,8 @@ class SqlStore:
         if not path.parent.is_dir():
             raise StoreError(f"the folder {path.parent} does not exist")
         engine = create_async_engine(self._url, connect_args={"timeout": LOCKED_AFTER_S})
-        event.listen(engine.sync_engine, "connect", prepare)
-        self._sqlite = SqliteWriter(path)
+        event.listen(engine.sync_engine, "connect", preparation(self._synchronous))
+        self._sqlite = SqliteWriter(path, self._synchronous)
         return engine
 
     def _open_engine(self) -> AsyncEngine:

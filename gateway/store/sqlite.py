@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -17,11 +18,11 @@ Statement: TypeAlias = tuple[Executable, list[dict[str, Any]]]
 class SqliteWriter:
     """Writes whole transactions on a thread of its own: one hop there and back, instead of one for every call."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, synchronous: str = "full") -> None:
         self._engine = create_engine(
             f"sqlite:///{path}", connect_args={"timeout": LOCKED_AFTER_S}, poolclass=StaticPool
         )
-        event.listen(self._engine, "connect", prepare)
+        event.listen(self._engine, "connect", preparation(synchronous))
         self._thread = ThreadPoolExecutor(1, "journal")
 
     async def write(self, statements: list[Statement]) -> None:
@@ -39,14 +40,18 @@ class SqliteWriter:
                 connection.execute(statement, rows)
 
 
-def prepare(connection: Any, _record: object) -> None:
-    """For every new connection."""
-    cursor = connection.cursor()
-    try:
-        cursor.execute("PRAGMA journal_mode=WAL")
-        cursor.execute("PRAGMA synchronous=FULL")
-        cursor.close()
-    except BaseException:
-        cursor.close()
-        connection.close()
-        raise
+def preparation(synchronous: str) -> Callable[[Any, object], None]:
+    """What every new connection is told."""
+
+    def prepare(connection: Any, _record: object) -> None:
+        cursor = connection.cursor()
+        try:
+            cursor.execute("PRAGMA journal_mode=WAL")
+            cursor.execute(f"PRAGMA synchronous={'NORMAL' if synchronous == 'normal' else 'FULL'}")
+            cursor.close()
+        except BaseException:
+            cursor.close()
+            connection.close()
+            raise
+
+    return prepare
