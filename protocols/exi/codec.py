@@ -251,7 +251,7 @@ def locate(decoder: Decoder, error: Exception, s: str) -> ExiError:
     if isinstance(error, KeyError) and last is not None and error.args:
         return ExiError(where, min(bit + last.fixed, len(s)), _refusal(last, str(error.args[0])))
     if isinstance(error, IndexError | ValueError):
-        return ExiError(where, min(bit, len(s)), ENDS_HERE)
+        return ExiError(where, len(s), ENDS_HERE)  # readers run out of text in no other way
     return ExiError(where, bit, f"can't be read: {error!r}")
 
 
