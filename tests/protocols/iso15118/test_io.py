@@ -1,0 +1,96 @@
+"""The TCP side: addresses, streams of any size, and a charger that outlives a bad client."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+
+import pytest
+
+from emulators.charger.power_stage import PowerStage
+from emulators.charger.secc import EvseSecc, SeccEvent, SessionEnded
+from emulators.clock import RealClock
+from emulators.ev.car import Car
+from emulators.ev.session import EvSession, car_settings
+from protocols.iso15118.io import TcpWire, connect, endpoint, listen
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("[::1]:15118", ("::1", 15118)),
+        ("[fe80::1%eth0]:50000", ("fe80::1%eth0", 50000)),
+        ("127.0.0.1:9", ("127.0.0.1", 9)),
+        (":0", ("::", 0)),
+    ],
+)
+def test_addresses(text: str, expected: tuple[str, int]) -> None:
+    assert endpoint(text) == expected
+
+
+@pytest.mark.parametrize("text", ["", "host", "[::1]", "[::1]:", "[::1]:x", "[::1]:65536", "[::1]:-1"])
+def test_what_is_no_address(text: str) -> None:
+    with pytest.raises(ValueError, match="no \\[ADDRESS\\]:PORT"):
+        endpoint(text)
+
+
+def test_a_stream_carries_more_than_its_read_ahead() -> None:
+    async def main() -> None:
+        async def echo(wire: TcpWire) -> None:
+            while data := await wire.read():
+                await wire.write(data)
+
+        server = await listen(echo, "::1", 0)
+        wire = await connect("::1", server.port)
+        sent, got = bytes(range(256)) * 12_000, bytearray()
+
+        async def receive() -> None:
+            while len(got) < len(sent):
+                got.extend(await wire.read())
+
+        await asyncio.gather(wire.write(sent), receive())
+        assert got == sent
+        assert wire.tls_version is wire.peer_certificate is None
+        await wire.close()
+        await wire.close()
+        with pytest.raises(ConnectionError):
+            await wire.write(b"more")
+        assert await wire.read() == b""
+        await server.close()
+
+    asyncio.run(main())
+
+
+def test_nobody_listens() -> None:
+    with socket.create_server(("::1", 0), family=socket.AF_INET6) as server:
+        port = server.getsockname()[1]
+    with pytest.raises(ConnectionError, match="can't connect"):
+        asyncio.run(connect("::1", port))
+
+
+@pytest.mark.parametrize(
+    "rubbish", [b"GET / HTTP/1.1\r\n\r\n", b"\x01\xfe\x80\x01\x00\x00\x00\x04\xff\xff\xff\xff", b""]
+)
+def test_a_bad_client_leaves_the_charger_to_the_next_car(rubbish: bytes) -> None:
+    async def main() -> None:
+        clock, said = RealClock(), list[SeccEvent]()
+        secc = EvseSecc(PowerStage(), clock, said.append, cable_check_s=0)
+        server = await listen(secc.serve, "::1", 0)
+        bad = await connect("::1", server.port)
+        if rubbish:
+            await bad.write(rubbish)
+            assert await bad.read() == b""
+        await bad.close()
+        while not said:  # noqa: ASYNC110  the charger's own task has to run
+            await asyncio.sleep(0)
+        assert isinstance(said[0], SessionEnded)
+        assert not said[0].ok
+        while secc.connected:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+        car = Car()
+        session = EvSession(car, clock, settings=car_settings(car, loop_interval=0.0, poll_interval=0.0), loops=3)
+        ended = await session.run(await connect("::1", server.port))
+        assert ended.ok, ended
+        await server.close()
+
+    asyncio.run(main())
