@@ -107,6 +107,7 @@ class Station:
         self.limits: dict[VariableName, float] = {}  # maxLimit of a variable, from its characteristics
         self.reporting: int | None = None  # the request id of the inventory under way
         self.triggered: set[str] = set()  # what it was asked to say
+        self.external: dict[int, tuple[float, float]] = {}  # limits another system set, by EVSE (0: all), magnitudes
         self.der_alarms: dict[str, str] = {}  # DER controls that bend the power now, with the grid's fault
         self.export_cap = 1.0  # share of the discharge power that LimitMaxDischarge leaves
         self.der_reports: dict[int, asyncio.Queue[Payload]] = {}  # who waits for ReportDERControl, by request
@@ -307,6 +308,10 @@ class Station:
             charge = self.limits.get(("EVSE", number, "Power", ""), 0.0)
         if discharge is None:
             discharge = abs(self.limits.get(("EVSE", number, "DischargePower", ""), 0.0))
+        for place in (0, number):
+            low = self.external.get(place)
+            if low is not None:
+                charge, discharge = min(charge, low[0]), min(discharge, low[1])
         return PowerLimits(charge, discharge * self.export_cap)
 
     def _can_discharge(self, evse: Evse, limits: PowerLimits) -> tuple[bool, str]:

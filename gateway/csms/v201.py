@@ -238,6 +238,29 @@ def notify_event(station: Station, payload: Payload) -> Payload:
     return {}
 
 
+def notify_charging_limit(station: Station, payload: Payload) -> Payload:
+    """K12, K13: another system limits the EVSE, or with EVSE 0 the station; its limit of now narrows what we ask."""
+    number, endless = payload.get("evseId", 0), float("inf")
+    schedules = payload.get("chargingSchedule", ())
+    if schedules and schedules[0]["chargingRateUnit"] == "W":
+        first = schedules[0]["chargingSchedulePeriod"][0]
+        station.external[number] = (max(0.0, first.get("limit", endless)), abs(first.get("dischargeLimit", endless)))
+        _describe_all(station)
+    return {}
+
+
+def cleared_charging_limit(station: Station, payload: Payload) -> Payload:
+    """K13: it has let go."""
+    if station.external.pop(payload.get("evseId", 0), None) is not None:
+        _describe_all(station)
+    return {}
+
+
+def _describe_all(station: Station) -> None:
+    for evse in station.evses.values():
+        station.describe(evse)
+
+
 def data_transfer(station: Station, payload: Payload) -> Payload:
     """P02: only what the vendor profile knows is taken, and nothing is done for it."""
     known = station.ways.setpoint.vendor_id
@@ -277,14 +300,14 @@ def get_certificate_status(station: Station, payload: Payload) -> Payload:
 HANDLERS: Handlers = {
     "Authorize": authorize,
     "BootNotification": boot_notification,
-    "ClearedChargingLimit": taken,
+    "ClearedChargingLimit": cleared_charging_limit,
     "DataTransfer": data_transfer,
     "FirmwareStatusNotification": taken,
     "GetCertificateStatus": get_certificate_status,
     "Heartbeat": heartbeat,
     "LogStatusNotification": taken,
     "MeterValues": meter_values,
-    "NotifyChargingLimit": taken,
+    "NotifyChargingLimit": notify_charging_limit,
     "NotifyCustomerInformation": taken,
     "NotifyDisplayMessages": taken,
     "NotifyEVChargingNeeds": notify_ev_charging_needs,

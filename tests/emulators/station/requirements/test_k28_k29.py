@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from emulators.clock import run_virtual
+from gateway.model.event import EvseDescribed
 from gateway.model.station import Answer
 from protocols.ocpp.times import parse
 from tests.emulators.station.rig import Rig, dynamic
@@ -269,6 +270,8 @@ def test_an_external_limit_is_a_dynamic_constraint() -> None:
             assert rig.station.external.limits(1, limit_w=4000.0, discharge_limit_w=-2000.0)
             await rig.sleep(4)
             assert rig.evse().reading.power_w == near(4000)  # V2X.03
+            limits = rig.of(EvseDescribed)[-1].limits  # and the core knows of it
+            assert (limits.max_charge_w, limits.max_discharge_w) == (4000.0, 2000.0)
             (held,) = [h for h in rig.station.profiles if h.external]
             assert held.purpose == "ChargingStationExternalConstraints"
             assert held.dynamic
@@ -286,6 +289,7 @@ def test_an_external_limit_is_a_dynamic_constraint() -> None:
             assert rig.evse().reading.power_w == near(-2000)  # V2X.04
             rig.station.external.clear(1)
             await rig.sleep(4)
+            assert rig.of(EvseDescribed)[-1].limits.max_discharge_w == 10_000.0
             assert rig.evse().reading.power_w == near(-8000)
             assert rig.calls("ClearedChargingLimit")[-1]["chargingLimitSource"] == "EMS"
 
