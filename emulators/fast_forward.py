@@ -58,24 +58,24 @@ class WakeableClock:
 
 def likeness(car: Car, stage: PowerStage, now: float) -> tuple[object, ...]:
     """What a turn of the loop would tell and decide, apart from what flows by itself (volts, amperes, watt-hours)."""
-    asked, limits = car.energy(), car.limits()
+    limits, soc, spec = car.limits(), car.told_soc_pct, car.spec
     guard = False
     leaves = car.departure_in_s(now)
-    if leaves is not None and asked.target_wh > 0:
+    if leaves is not None and soc < car.target_soc_pct:
         high = min(limits.max_charge_w, stage.available_charge_w)
-        guard = asked.target_wh * 3600 / max(leaves, 1.0) >= DEPARTURE_MARGIN * high
+        guard = car.energy().target_wh * 3600 / max(leaves, 1.0) >= DEPARTURE_MARGIN * high
     return (
         limits,
-        int(car.told_soc_pct),
-        round(car.told_soc_pct),
-        asked.minimum_wh > 0,
-        asked.v2x_minimum_wh >= 0,
-        asked.maximum_wh <= 0,
-        asked.v2x_maximum_wh <= 0,
+        int(soc),
+        round(soc),
+        # the signs of the energy requests: on which side of its mark the charge is
+        car.min_soc_pct > soc,
+        car.v2x_min_soc_pct >= soc,
+        spec.max_soc_pct <= soc,
+        spec.v2x_max_soc_pct <= soc,
         guard,
         stage._current_a == 0.0,
         car.wants_to_end(),
-        car.told_soc_pct >= car.spec.max_soc_pct,
     )
 
 
