@@ -188,7 +188,10 @@ def _build(config: Config, parts: Parts, clock: Clock, store: Store) -> Gateway:
     room = MqttRoom(core, mqtt_settings(config), connect, clock, parts.seed)
     steward = Steward(core.board, config.energy)
     core.board.energy = lambda: steward.state
-    return Gateway(config, core, csms, room, journal, clock, steward, _lender(config, core, steward))
+    lender = _lender(config, core, steward)
+    if lender is not None:
+        room.neighbour = lender.heard
+    return Gateway(config, core, csms, room, journal, clock, steward, lender)
 
 
 def _lender(config: Config, core: Core, steward: Steward) -> Lender | None:

@@ -46,6 +46,8 @@ class Desk:
     def outage(self, need: SiteNeed, wall: float, now: float) -> list[Decided]:
         """A site has lost its grid, or tells its need anew."""
         events = []
+        if not self.atlas.knows(need.site):
+            return []  # not one of ours: other municipalities share the broker
         if need.site not in self.needs:
             self.records[need.site] = SiteRecord(need.site, wall, None)
             hours = need.stored_wh / max(need.draw_w, 1.0)
@@ -145,7 +147,8 @@ class Desk:
 
     def seen(self, vehicle: str, wall: float, place: str | None, soc_pct: float | None, status: Status | None) -> None:
         """Where a car is and how full, as its operator tells."""
-        self.registry.seen(vehicle, wall, place, soc_pct, status)
+        known = place if place is None or self.atlas.knows(place) else None
+        self.registry.seen(vehicle, wall, known, soc_pct, status)
 
     # what it decides ------------------------------------------------------------------------------------------------
 

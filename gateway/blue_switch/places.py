@@ -36,6 +36,10 @@ class Atlas:
     ways: Mapping[tuple[str, str], Way] = field(default_factory=dict)
     speed_kmh: float = SPEED_KMH
 
+    def knows(self, place: str) -> bool:
+        """Whether a way to every other known place can be told."""
+        return place in self.places
+
     def way(self, start: str, end: str) -> Way:
         """The way from one place to another; KeyError names a place that nobody knows."""
         if start == end:

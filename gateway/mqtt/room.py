@@ -11,10 +11,13 @@ import contextlib
 import json
 import logging
 import random
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from gateway import __version__
 from gateway.core import Channel, Core, Submission
+from gateway.model.command import MAX_BYTES
 from gateway.model.journal import Phase, ReplyTo
 from gateway.model.reason import Code, because
 from gateway.model.result import Result
@@ -57,6 +60,7 @@ class MqttRoom:
         self._clock = clock
         self._random = random.Random(seed)
         self._topics = settings.topics
+        self.neighbour: Callable[[str, dict[str, Any]], None] | None = None  # hears the states of other sites
         self.outbox = Outbox(core.delivered)
         self._events: list[EventMessage] = []
         self._news = asyncio.Event()  # events or dirty states
@@ -149,6 +153,8 @@ class MqttRoom:
         finds = settings.homeassistant != "off"
         for topic_filter in self._topics.filters(site_commands=settings.takes_site_commands, discovery=finds):
             await bus.subscribe(topic_filter, qos=1)
+        if self.neighbour is not None:
+            await bus.subscribe(self._topics.neighbours, qos=1)
         self._status = None
         self._dirty = dict.fromkeys([*self._core.evses(), None])
         self._news.set()
@@ -183,6 +189,10 @@ class MqttRoom:
 
     async def _read(self, bus: Bus) -> None:
         async for message in bus.messages():
+            if self.neighbour is not None and (site := self._topics.neighbour(message.topic)) is not None:
+                self._hear_neighbour(site, message.payload)
+                _acknowledge(bus, message)
+                continue
             heard = self._topics.parse(message.topic)
             if heard.kind in (Kind.EVSE_COMMAND, Kind.SITE_COMMAND, Kind.MIRROR):
                 await self._gate.acquire()
@@ -193,6 +203,17 @@ class MqttRoom:
             self._hear(heard, message)
             _acknowledge(bus, message)
         raise ConnectionError("the broker closed the link")
+
+    def _hear_neighbour(self, site: str, payload: bytes) -> None:
+        """Another site's retained state, for whoever lends cars to it; what is no JSON object is nothing."""
+        if self.neighbour is None or len(payload) > MAX_BYTES:
+            return
+        try:
+            state = json.loads(payload)
+        except (ValueError, RecursionError):
+            return
+        if isinstance(state, dict):
+            self.neighbour(site, state)
 
     async def _take_command(self, bus: Bus, heard: Heard, message: BusMessage) -> None:
         evse = None if heard.kind is Kind.SITE_COMMAND else heard.name

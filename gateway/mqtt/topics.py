@@ -73,6 +73,18 @@ class Topics:
             found.append(f"{self.mirror}/+/+/set")
         return found
 
+    @property
+    def neighbours(self) -> str:
+        """The filter for the states of all sites on this broker."""
+        return f"v2x/{VERSION}/+/site/state"
+
+    def neighbour(self, topic: str) -> str | None:
+        """The site whose state this is, if it is another one's."""
+        match topic.split("/"):
+            case ["v2x", version, site, "site", "state"] if version == VERSION and site != self.site:
+                return site
+        return None
+
     def parse(self, topic: str) -> Heard:
         """Take an incoming topic apart."""
         if topic == f"{self.homeassistant}/status":

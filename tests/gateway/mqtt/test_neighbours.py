@@ -1,0 +1,59 @@
+"""States of other sites on the same broker, for whoever lends cars to them: heard when asked for, and harmless."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from emulators.clock import run_virtual
+from gateway.mqtt.topics import Topics
+from protocols.ports import BusMessage
+from tests.gateway.core.test_steward import LENT
+from tests.gateway.mqtt.memory import scene
+
+SCHOOL = '[[place]]\nname = "school"\nlatitude = 35.62\nlongitude = 139.58\n'
+
+
+@pytest.mark.parametrize(
+    ("topic", "site"),
+    [
+        ("v2x/1/school/site/state", "school"),
+        ("v2x/1/home/site/state", None),
+        ("v2x/2/school/site/state", None),
+        ("v2x/1/school/site/event", None),
+        ("v2x/1/school/evse/CP1-1/state", None),
+        ("elsewhere", None),
+    ],
+)
+def test_only_states_of_other_sites_are_theirs(topic: str, site: str | None) -> None:
+    assert Topics("home", "gw1").neighbour(topic) == site
+
+
+def test_a_site_in_need_is_heard_over_the_broker_and_gets_its_call(tmp_path: Path) -> None:
+    file = tmp_path / "lent.toml"
+    file.write_text(SCHOOL + LENT)
+
+    async def play() -> None:
+        async with scene("CP1-1", blue_switch={"file": str(file)}) as one:
+
+            async def say(site: str, payload: bytes) -> None:
+                topic = f"v2x/1/{site}/site/state"
+                await one.client.publish(BusMessage(topic, payload, qos=1, retain=True))
+                await one.wait(6)
+
+            await say("school", b"{")
+            await say("school", b"[" * 70_000)
+            await say(
+                "school", b'{"energy": {"phase": "island", "need": {"draw_w": 1e999, "stored_wh": 0, "bays": 1}}}'
+            )
+            assert one.on("site/event") == [] or all(event.get("code") is None for event in one.on("site/event"))
+            await say("nowhere", b'{"energy": {"phase": "island", "need": {"draw_w": 900, "stored_wh": 0, "bays": 1}}}')
+            await say(
+                "school", b'{"energy": {"phase": "island", "need": {"draw_w": 900, "stored_wh": 4000, "bays": 2}}}'
+            )
+            codes = {event.get("code"): event.get("subject") for event in one.on("site/event")}
+            assert codes["site_needs_cars"] == "school"
+            assert codes["car_called"] == "LENT"
+
+    run_virtual(play())
