@@ -149,13 +149,11 @@ def test_in_an_outage_lent_cars_give_strangers_do_not_and_the_report_says_what_w
             assert steward.agreed_floors["CP1-1"] == 25.0
             assert (steward.state or {})["forming"] == "CP1-1"
             assert (steward.state or {})["blue_switch"]["there"] == [{"vehicle": "LENT", "site": "home"}]
-            lender.heard(
-                "school", {"energy": {"phase": "island", "need": {"draw_w": 900, "stored_wh": 100, "bays": 1}}}
-            )
-            assert "school" in lender.desk.needs
-            lender.heard("school", {"energy": {"phase": "island", "need": {"draw_w": "much"}}})
-            lender.heard("school", {"energy": {"phase": "on_grid"}})
-            assert "school" not in lender.desk.needs
+            lender.heard("depot", {"energy": {"phase": "island", "need": {"draw_w": 900, "stored_wh": 100, "bays": 1}}})
+            assert "depot" in lender.desk.needs
+            lender.heard("depot", {"energy": {"phase": "island", "need": {"draw_w": "much"}}})
+            lender.heard("depot", {"energy": {"phase": "on_grid"}})
+            assert "depot" not in lender.desk.needs
             await live(home, steward, 330, True, 700.0, lender)
             assert "site_restored" in decided(home)
             await home.wait(1.0)
