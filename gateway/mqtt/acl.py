@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from gateway.model.site import InputKind
-from gateway.mqtt.topics import Topics
+from gateway.mqtt.topics import VERSION, Topics
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +48,7 @@ def _gateway(topics: Topics) -> list[str]:
         f"topic read {root}/site/cmd/+",
         f"topic read {root}/site/input/+",
         f"topic readwrite {root}/gateway/+/status",
+        f"topic read v2x/{VERSION}/+/site/state",
         *[f"topic write {root}/evse/+/{leaf}" for leaf in ("state", "telemetry", "event", "result")],
         *[f"topic write {root}/site/{leaf}" for leaf in ("state", "telemetry", "event", "result")],
         f"topic read {prefix}/status",

@@ -127,3 +127,53 @@ def test_migrate_and_asyncapi(tmp_path: Path) -> None:
         asyncio.run(tools.migrate(from_table({"store": {"url": "memory:"}})))
     assert json.loads(tools.asyncapi())["asyncapi"] == "3.0.0"
     assert json.loads(tools.asyncapi(from_table({"mqtt": {"url": "mqtt://b:1"}})))["servers"]["broker"]["host"] == "b:1"
+
+
+def test_the_metrics_are_read_off_the_running_gateway() -> None:
+    from gateway.mqtt.room import MqttRoom, MqttSettings
+    from gateway.mqtt.topics import Topics
+    from gateway.observe.metrics import render
+
+    async def scene() -> None:
+        async with house("CP1-1") as home:
+            room = MqttRoom(
+                home.core, MqttSettings(Topics("home", "gw1")), Connector(BrokerLink("mqtt://x", "x")), home.clock
+            )
+            await home.send("CP1-1", "discharge", "a", power_w=5000)
+            await home.send("CP9-1", "discharge", "b", power_w=5000)
+            await home.wait(3)
+            page = render(home.core, room).decode().splitlines()
+            assert 'v2x_evse_power_watts{evse="CP1-1"} -5000.0' in page
+            assert 'v2x_commands_total{what="accepted"} 1.0' in page
+            assert 'v2x_commands_total{what="unknown_evse"} 1.0' in page
+            assert "v2x_broker_connected 0.0" in page
+            assert "v2x_journal_ok 1.0" in page
+            home.stations.unplug("CP1-1")
+            await home.wait(1)
+            page = render(home.core, room).decode().splitlines()
+            assert not [line for line in page if line.startswith("v2x_evse_power_watts{")]  # not known is not 0
+
+    run_virtual(scene())
+
+
+def test_the_log_is_for_people_or_for_machines() -> None:
+    import logging
+
+    from gateway.observe.log import configure
+
+    root = logging.getLogger()
+    before, level = list(root.handlers), root.level
+    try:
+        out = io.StringIO()
+        configure("info", "json", out)
+        logging.getLogger("v2x.mqtt").warning("no link to %s", "the broker")
+        logging.getLogger("v2x.mqtt").debug("not said")
+        [line] = out.getvalue().splitlines()
+        said = json.loads(line)
+        assert (said["event"], said["level"], said["logger"]) == ("no link to the broker", "warning", "v2x.mqtt")
+        out = io.StringIO()
+        configure("debug", "console", out)
+        logging.getLogger("v2x.core").info("hello")
+        assert "hello" in out.getvalue()
+    finally:
+        root.handlers[:], root.level = before, level

@@ -47,7 +47,7 @@ class Cluster:
 def postgres(folder: Path) -> Iterator[Cluster]:
     """A running Postgres."""
     initdb, server = _binary("initdb"), _binary("postgres")
-    data, port = folder / "pgdata", free_port()
+    data = folder / "pgdata"
     data.mkdir(mode=0o700)
     who: dict[str, int] = {}
     if os.getuid() == 0:  # Postgres refuses to run as root
@@ -65,17 +65,31 @@ def postgres(folder: Path) -> Iterator[Cluster]:
         capture_output=True, text=True, check=False, **who,
     )  # fmt: skip
     assert made.returncode == 0, made.stderr
-    running = subprocess.Popen(
-        [server, "-D", str(data), "-p", str(port), "-h", "127.0.0.1", "-k", str(data)],
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **who,
-    )  # fmt: skip
+    running, port = _started(server, data, who)
     try:
-        ready = _binary("pg_isready")
-        deadline = time.monotonic() + 30
-        while subprocess.run([ready, "-h", "127.0.0.1", "-p", str(port), "-q"], check=False).returncode:
-            assert time.monotonic() < deadline, "postgres does not answer"
-            time.sleep(0.05)
         yield Cluster(port)
     finally:
         running.send_signal(signal.SIGINT)  # fast shutdown: does not wait for clients
-        running.wait(20)
+        running.wait(30)
+
+
+def _started(server: str, data: Path, who: dict[str, int]) -> tuple[subprocess.Popen[bytes], int]:
+    """A server that answers; another port if somebody else was quicker to take this one."""
+    ready = _binary("pg_isready")
+    log = data.parent / "postgres.log"
+    for _ in range(3):
+        port = free_port()
+        with log.open("ab") as out:
+            running = subprocess.Popen(
+                [server, "-D", str(data), "-p", str(port), "-h", "127.0.0.1", "-k", str(data)],
+                stdout=out, stderr=out, **who,
+            )  # fmt: skip
+        deadline = time.monotonic() + 60
+        while running.poll() is None and time.monotonic() < deadline:
+            answer = subprocess.run([ready, "-h", "127.0.0.1", "-p", str(port), "-q"], check=False)
+            if answer.returncode == 0 and running.poll() is None:
+                return running, port
+            time.sleep(0.1)
+        running.kill()
+        running.wait(30)
+    raise AssertionError(f"postgres does not start: {log.read_text()[-1000:]}")
