@@ -17,7 +17,7 @@ SETTABLE = ("setpoint", "discharge", "charge", "stop", "release", "reserve")
 
 
 def scalars(state: EvseState) -> dict[str, str]:
-    """The values of an EVSE, as text; empty is what nobody has told."""
+    """The values of an EVSE, as text; empty (which takes a retained value back) is what nobody has told."""
     values: dict[str, object] = {
         "connected": state.connection.value == "connected",
         "plugged": state.plugged,
