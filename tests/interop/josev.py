@@ -122,16 +122,17 @@ class Programs:
         return running
 
 
-def powers(text: str) -> list[tuple[float, float]]:
-    """Lowest and highest target power of each session that our charger's JSON lines tell of, in their order."""
-    sessions: list[list[float]] = []
+def powers(text: str) -> dict[str, tuple[float, float]]:
+    """Lowest and highest target power of each car's last session that our charger's JSON lines tell of, by EVCCID."""
+    sessions: dict[str, list[float]] = {}
+    here: list[float] = []
     for line in text.splitlines():
         event = json.loads(line) if line.startswith("{") else {}
         if event.get("event") == "VehicleIdentified":
-            sessions.append([0.0])
+            here = sessions[event["evccid"]] = [0.0]
         elif event.get("event") == "Measured":
-            sessions[-1].append(event["target_w"])
-    return [(min(one), max(one)) for one in sessions]
+            here.append(event["target_w"])
+    return {evccid: (min(one), max(one)) for evccid, one in sessions.items()}
 
 
 def results(text: str) -> dict[str, str]:

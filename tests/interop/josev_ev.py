@@ -21,6 +21,7 @@ from iso15118.shared.settings import load_shared_settings
 from josev_patience import impatient
 
 SESSION_WITHIN = 30.0  # s
+TRIES = 3  # its codec is slower than its own timers on a busy machine
 OPTIONS = {}  # of the session that runs
 OUTCOME = []
 
@@ -31,6 +32,10 @@ def rn(value: float) -> RationalNumber:
 
 class Car(SimEVController):
     """A 380 V car that takes 50 kW and gives 10 kW, in the middle of its energy window."""
+
+    async def get_evcc_id(self, protocol, iface):
+        given = await super().get_evcc_id(protocol, iface)
+        return OPTIONS["name"] if given.startswith("WMI") else given  # of -20; the others want a MAC address
 
     async def select_energy_service_v20(self, services):
         selected = await super().select_energy_service_v20(services)
@@ -151,23 +156,32 @@ async def session(codec):
     await handler.get_from_rcv_queue(handler._rcv_queue)
 
 
+async def attempt(codec):
+    OUTCOME.clear()
+    try:
+        await asyncio.wait_for(session(codec), SESSION_WITHIN)
+    except Done:
+        pass
+    except Exception as error:
+        OUTCOME.append(f"failed: {type(error).__name__} {error}")
+    for task in asyncio.all_tasks() - {asyncio.current_task()}:
+        task.cancel()
+    await asyncio.sleep(0.2)
+    return OUTCOME[0] if OUTCOME else "failed: nothing said"
+
+
 async def main():
     load_shared_settings()
     codec = ExificientEXICodec()
     for options in json.loads(sys.argv[1]):
         OPTIONS.clear()
         OPTIONS.update(options)
-        OUTCOME.clear()
-        try:
-            await asyncio.wait_for(session(codec), SESSION_WITHIN)
-        except Done:
-            pass
-        except Exception as error:
-            OUTCOME.append(f"failed: {type(error).__name__} {error}")
-        result = OUTCOME[0] if OUTCOME else "failed: nothing said"
-        for task in asyncio.all_tasks() - {asyncio.current_task()}:
-            task.cancel()
-        await asyncio.sleep(0.2)
+        result = ""
+        for _ in range(TRIES):
+            result = await attempt(codec)
+            if result == "ok":
+                break
+            print(f"AGAIN {options['name']} {result}", flush=True)
         print(f"RESULT {options['name']} {result}", flush=True)
 
 

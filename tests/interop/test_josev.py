@@ -131,9 +131,8 @@ def their_sessions(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, 
         sessions = [_their(case) | ({"connect": [address, port]} if case[3] != "SDP" else {}) for case in THEIR_CAR]
         sessions.append(_their(THEIR_CAR[0]) | {"name": "negative", "discharge_sign": -1})
         running = programs.their_car(sessions)
-        running.wait(180)
-        names = [one["name"] for one in sessions]
-        return josev.results(running.text()), dict(zip(names, josev.powers(charger.text()), strict=True))
+        running.wait(210)
+        return josev.results(running.text()), josev.powers(charger.text())
 
 
 @pytest.fixture(scope="module")
