@@ -16,7 +16,7 @@ from dataclasses import replace
 from typing import Any
 
 from gateway.energy.forecast import Memory
-from gateway.energy.gathering import STORAGE, Gathering
+from gateway.energy.gathering import STORAGE, Gathering, modules_of
 from gateway.energy.off_grid import OffGrid
 from gateway.energy.on_grid import OnGrid, Share
 from gateway.energy.plan.planner import Planner
@@ -31,6 +31,7 @@ from gateway.energy.resilience.island import Orders as IslandOrders
 from gateway.energy.resilience.sharing import IslandShares
 from gateway.energy.resource import Kind, Resource, usable_wh
 from gateway.energy.settings import EnergySection
+from gateway.energy.storage import GreenBook, watch_modules
 from gateway.energy.view import EvseOrders, Orders, View
 from gateway.model.reason import Code
 from gateway.model.site import Freshness, Grid, InputKind, Load, Pv, Storage, Storm, Switch
@@ -52,6 +53,9 @@ class SiteController:
         self.off_grid = OffGrid(settings)
         self.gathering = Gathering(settings, self.reserve)
         self.planner = Planner()
+        self.green = GreenBook()
+        self._green_at: float | None = None
+        self._modules_told: set[tuple[str, str]] = set()
         self._planned_at: float | None = None
         self._began: float | None = None
         self._plan_events: list[Decided] = []
@@ -104,6 +108,7 @@ class SiteController:
             events += self.reserve.look(view.now, view.wall, _storm(view), off)
             resources = self.gathering.resources(view)
         self._remember(view, off)
+        events += self._watch_storage(view, resources, off)
         floors = self._off_grid_floors(view, resources) if self.off_grid.due(view.now) else {}
         events += self.off_grid.look_ahead(view, resources, floors, self.memory, done.forming, done.forming is not None)
         if done.loads_off:
@@ -119,6 +124,30 @@ class SiteController:
             return self._zero_orders(view, done, events)
         share = self.on_grid.step(view, resources, done.share)
         return self._grid_orders(view, done, resources, share, [*events, *share.events])
+
+    def _watch_storage(self, view: View, resources: Sequence[Resource], off: bool) -> list[Decided]:
+        """Books of what in the storage came from the sun, and its modules that stand out, each told once."""
+        one = next((one for one in resources if one.name == STORAGE), None)
+        told = view.inputs.fresh(Storage, view.now)
+        before, self._green_at = self._green_at, view.now
+        if one is None or told is None:
+            return []
+        if before is None and one.soc_pct is not None and one.capacity_wh is not None:
+            self.green.stored_wh = (
+                one.soc_pct / 100 * one.capacity_wh
+            )  # where that came from nobody knows: not from the sun
+        if before is not None and 0 < view.now - before <= 60:
+            pv, load = view.inputs.fresh(Pv, view.now), view.inputs.fresh(Load, view.now)
+            surplus = (pv.power_w if pv is not None else 0.0) - (load.power_w if load is not None else 0.0)
+            surplus = max(surplus, -(self.on_grid.residual.power_w or 0.0)) if not off else surplus
+            eta = one.charge_efficiency, one.discharge_efficiency
+            self.green.flow(told.power_w, view.now - before, max(0.0, surplus), *eta)
+        if told.modules is None:
+            return []
+        found = watch_modules(modules_of(told), view.now)
+        fresh = [event for event in found if (event.code, event.subject) not in self._modules_told]
+        self._modules_told = {(event.code, event.subject) for event in found}
+        return fresh
 
     def _start_loads(self, now: float, resources: Sequence[Resource], forming: str | None) -> list[Decided]:
         """A source that can carry the critical tiers starts with them; a weak one starts with nothing."""
@@ -333,6 +362,7 @@ class SiteController:
             "reserve": self.reserve.as_json(),
             "plan": None,
             "demand_window": None,
+            "storage_green_share": round(self.green.green_share, 3) if self.green.in_wh > 0 else None,
         } | self.off_grid.as_json()
         if orders.phase in OFF_GRID and self.island.grid.verdict is Verdict.HEALTHY:
             left = self.island.grid.reconnect_s(view.now) - self.island.grid.healthy_s(view.now)

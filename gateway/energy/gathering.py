@@ -7,6 +7,7 @@ from math import sqrt
 from gateway.energy.reserve import Floor, Reserve, home_wh
 from gateway.energy.resource import Kind, Resource
 from gateway.energy.settings import CarTable, EnergySection
+from gateway.energy.storage import Module, pack_limits
 from gateway.energy.view import Car, View
 from gateway.model.site import Storage
 
@@ -81,20 +82,27 @@ class Gathering:
         if not table.controlled or told is None:
             return None
         capacity = told.capacity_wh if told.capacity_wh is not None else table.capacity_wh
+        charge = told.max_charge_w if told.max_charge_w is not None else table.max_charge_w
+        discharge = told.max_discharge_w if told.max_discharge_w is not None else table.max_discharge_w
+        wear = table.wear_per_kwh
+        if told.modules is not None:  # the weakest module rules, whatever the converter could do
+            limits = pack_limits(modules_of(told), told.strings, table.wear_per_kwh)
+            charge, discharge = min(charge, limits.max_charge_w), min(discharge, limits.max_discharge_w)
+            capacity = limits.capacity_wh if capacity is None else min(capacity, limits.capacity_wh)
+            wear = limits.wear_per_kwh
         off = self._reserve.off_grid
         floor = Floor(table.floor_pct, "the storage") if off else Floor(max(table.floor_pct, self._reserve.pct), "")
         if off and self._settings.off_grid_pct > floor.pct:
             floor = Floor(self._settings.off_grid_pct, "the site's off-grid floor")
         self.floors[STORAGE] = floor
         reached = self._hysteresis(STORAGE, told.soc_pct, floor.pct)
-        discharge = told.max_discharge_w if told.max_discharge_w is not None else table.max_discharge_w
         refill = floor.pct if not off and told.soc_pct is not None and told.soc_pct < floor.pct else None
         if refill is None:
             self._fill_by.pop(STORAGE, None)
         eta = sqrt(table.round_trip)
         return Resource(
             STORAGE,
-            told.max_charge_w if told.max_charge_w is not None else table.max_charge_w,
+            charge,
             0.0 if reached or told.soc_pct is None else discharge,
             Kind.STORAGE,
             soc_pct=told.soc_pct,
@@ -107,7 +115,7 @@ class Gathering:
             setpoint_w=self._storage_told[0],
             charge_efficiency=eta,
             discharge_efficiency=eta,
-            wear_per_kwh=table.wear_per_kwh,
+            wear_per_kwh=wear,
             rank=0,  # what the sun gives goes in here first
             can_form=table.forming,
         )
@@ -130,3 +138,11 @@ class Gathering:
         elif soc_pct >= min(100.0, floor_pct + HYSTERESIS_PCT):
             self._reached.discard(name)
         return name in self._reached
+
+
+def modules_of(told: Storage) -> list[Module]:
+    """The modules that the facility told, as the storage's rules take them."""
+    return [
+        Module(one.name, one.new_wh, one.soh, one.voltage_v, one.resistance_ohm, one.temperature_c, one.soc_pct)
+        for one in told.modules or ()
+    ]

@@ -63,14 +63,30 @@ class Pv(Input):
     power_w: Magnitude
 
 
+class StorageModule(BaseModel):
+    """One module of a storage, as its monitor reports it; of used cells the weakest one counts."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    name: Name
+    new_wh: Annotated[float, Field(gt=0, le=1e7, allow_inf_nan=False)] = Field(description="its energy when it was new")
+    soh: Annotated[float, Field(ge=0, le=1.2, allow_inf_nan=False)] = Field(description="what is left of it, 1 is new")
+    voltage_v: Annotated[float, Field(gt=0, le=2000, allow_inf_nan=False)]
+    resistance_ohm: Annotated[float, Field(gt=0, le=100, allow_inf_nan=False)]
+    temperature_c: Annotated[float, Field(ge=-60, le=150, allow_inf_nan=False)] | None = None
+    soc_pct: Percent | None = None
+
+
 class Storage(Input):
-    """The site's stationary storage; power + is charge."""
+    """The site's stationary storage; power + is charge. `modules` stand in `strings` of equal length side by side."""
 
     power_w: Signed
     soc_pct: Percent | None = None
     capacity_wh: Energy | None = None
     max_charge_w: Magnitude | None = None
     max_discharge_w: Magnitude | None = None
+    modules: Annotated[tuple[StorageModule, ...], Field(min_length=1, max_length=512, strict=False)] | None = None
+    strings: Annotated[int, Field(ge=1, le=64)] = 1
 
 
 class Meter(Input):

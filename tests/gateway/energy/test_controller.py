@@ -9,9 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gateway.energy.controller import SiteController
 from gateway.energy.settings import CarTable, EnergySection, StorageTable, TierTable
+from gateway.energy.view import View
 from gateway.model.command import SiteMode
-from gateway.model.site import Price, PricePeriod, Storm
+from gateway.model.site import Grid, InputKind, Inputs, Price, PricePeriod, Storage, StorageModule, Storm
 from tests.gateway.energy.site_sim import START, Sim, SimCar
 
 SHELTER = (
@@ -285,3 +287,41 @@ def test_an_emergency_stop_is_dark_and_its_release_brings_the_light_back() -> No
     sim.emergency = False
     sim.run(0.1)
     assert sim.orders.forming == "E1"
+
+
+def module(number: int, **more: float) -> StorageModule:
+    base: dict[str, float] = {"new_wh": 1800.0, "soh": 0.75, "voltage_v": 7.6, "resistance_ohm": 0.004, "soc_pct": 60.0}
+    return StorageModule(name=f"M{number}", **(base | more))  # type: ignore[arg-type]
+
+
+def test_the_weakest_module_rules_the_storage_and_is_named_once() -> None:
+    controller = SiteController(
+        EnergySection(storage=StorageTable(controlled=True, max_charge_w=20_000, max_discharge_w=20_000))
+    )
+    inputs = Inputs()
+    powers: list[float] = []
+    events: list[str] = []
+    for second in range(60):
+        weak = module(0, soh=0.45, resistance_ohm=0.02) if second > 30 else module(0)
+        modules = (weak, *(module(number) for number in range(1, 24)))
+        body = Storage(ts=START + second, power_w=0.0, soc_pct=60.0, modules=modules)
+        inputs.take(InputKind.STORAGE, body, float(second), START + second)
+        inputs.take(
+            InputKind.GRID, Grid(ts=START + second, present=True, power_w=30_000.0), float(second), START + second
+        )
+        view = View(float(second), START + second, inputs, mode=SiteMode.SELF_CONSUMPTION)
+        resource = controller.gathering.storage(view)
+        assert resource is not None
+        powers.append(resource.max_discharge_w)
+        events += [f"{event.code} {event.subject}" for event in controller.step(view).events if "module" in event.code]
+    assert powers[0] < 20_000
+    assert powers[-1] < 0.6 * powers[0]
+    assert sorted(events) == ["module_resistance M0", "module_worn_out M0"]
+
+
+def test_without_any_word_about_the_load_the_site_goes_by_rules_and_says_so_once() -> None:
+    controller = SiteController(EnergySection())
+    view = View(0.0, START, Inputs(), mode=SiteMode.PRICE)
+    assert controller.problem(view) is None
+    assert controller.problem(view) is None
+    assert [event.code for event in controller.step(view).events].count("plan_fell_back") == 1
