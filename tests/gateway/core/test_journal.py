@@ -210,3 +210,19 @@ def test_many_commands_share_transactions(tmp_path: Path) -> None:
             assert len(stored) == 200
 
     run_virtual(scene())
+
+
+def test_telemetry_is_kept_in_batches_and_only_where_something_was_measured(tmp_path: Path) -> None:
+    async def scene() -> None:
+        store = SqlStore(f"sqlite:///{tmp_path / 'v2x.db'}")
+        async with house("CP1-1", store=store, telemetry_every_s=5.0) as home:
+            home.stations.connect("CP2", "CP2-1")
+            begun = home.clock.wall()
+            await home.send("CP1-1", "discharge", "a", power_w=5000, lease_s=60)
+            await home.wait(120)
+            samples = await store.samples("CP1-1", begun, begun + 120)
+            assert 15 <= len(samples) <= 24
+            assert {sample.power_w for sample in samples} == {-5000.0, 0.0}
+            assert await store.samples("CP2-1", 0, 1e12) == []
+
+    run_virtual(scene())

@@ -200,3 +200,18 @@ def test_a_database_that_is_not_ours_and_one_that_cannot_be_made(tmp_path: Path)
             await SqlStore("postgresql://nobody@127.0.0.1:1/none").open()
 
     asyncio.run(scene())
+
+
+def test_two_gateways_over_one_database_keep_to_their_own(kept_url: str) -> None:
+    async def scene() -> None:
+        async with opened(kept_url) as one:
+            other = SqlStore(kept_url, "gw2")
+            await other.open()
+            await one.write(command("a"))
+            await other.write(command("b"))
+            assert [c.id for c in await one.in_force()] == [c.id for c in await one.undelivered(9)] == ["a"]
+            assert [c.id for c in await other.in_force()] == [c.id for c in await other.recent_commands(9)] == ["b"]
+            assert await one.find_command("b") is not None  # an id means one command for the whole site
+            await other.close()
+
+    asyncio.run(scene())
