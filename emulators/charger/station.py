@@ -27,7 +27,7 @@ from emulators.charger.transaction import Message, Queue, Transaction
 from emulators.charger.upkeep import Upkeep
 from protocols.errors import LocalProtocolError
 from protocols.ocpp import rpc
-from protocols.ocpp.io import Answered, Link, Lost, Reply, TimedOut
+from protocols.ocpp.io import Answered, Link, Lost, Refused, Reply, TimedOut
 from protocols.ocpp.rpc import CallReceived, Refusal, ResultReceived, Rpc
 from protocols.ocpp.schema import ErrorCode, Payload, Version
 from protocols.ocpp.times import parse, stamp
@@ -372,7 +372,8 @@ class Station:
             else:
                 log.warning("%s: %s was not taken: %s", self.config.id, head.action, reply)
                 head.not_before = self.clock.now() + RETRY_AFTER * (head.tries + 1)
-                self.queue.failed()
+                if isinstance(reply, Refused):
+                    self.queue.failed()  # silence is the line's fault and is no attempt
 
     # messages
 

@@ -146,6 +146,9 @@ class Station:
         self._told = False  # a connection that took over is a new one to the core, too
         if self.accepted:
             self.tell_connected()
+            for evse in self.evses.values():
+                if evse.can_discharge:
+                    self.make_safe(evse)
         return self.link
 
     def disconnect(self, link: Link, reason: str) -> None:
@@ -300,6 +303,18 @@ class Station:
             evse.limits, evse.can_discharge, evse.why_not = limits, can, why_not
             now = self.context.clock.now()
             self.context.report(EvseDescribed(evse.name, self.id, now, limits, can, why_not))
+        if can and not evse.safe and self.link is not None:
+            self.make_safe(evse)
+
+    def make_safe(self, evse: Evse) -> None:
+        """Lay the safe profile beneath whatever comes, before a vehicle does: nothing means charging without limit."""
+        from gateway.csms import charging_profile  # which knows us
+
+        async def install() -> None:
+            async with evse.order:
+                await charging_profile.install_safe(self, evse)
+
+        self.later(install())
 
     def _stated_limits(self, number: int) -> PowerLimits:
         charge = self.settings.max_charge_w
