@@ -55,7 +55,7 @@ def _checksum(addresses: tuple[bytes, bytes], segment: bytes) -> int:
     whole = addresses[0] + addresses[1] + struct.pack("!II", len(segment), 6) + segment
     if len(whole) % 2:
         whole += b"\0"
-    total = sum(struct.unpack(f"!{len(whole) // 2}H", whole))
+    total: int = sum(struct.unpack(f"!{len(whole) // 2}H", whole))
     while total > 0xFFFF:
         total = (total & 0xFFFF) + (total >> 16)
     return ~total & 0xFFFF

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any, cast
 
 from emulators import faults
-from emulators.battery import Pack, PackSpec
 from emulators.bay import Bay
 from emulators.broker import MemoryBroker
 from emulators.charger.build import dialect_of
@@ -31,13 +30,8 @@ from emulators.pcap import Capture
 from emulators.record import Record
 from emulators.scenarios import scenario as scenarios
 from emulators.scenarios.scenario import CarPart, ChargerPart, CommandPart, InputPart, Scenario
-from emulators.second_life import SecondLifePack
+from emulators.site.build import build_site
 from emulators.site.facility import LEASED, Facility
-from emulators.site.grid import Grid, GridEvent, InterfaceProtection, jeac_9701
-from emulators.site.load import Loads
-from emulators.site.pv import Pv, PvSpec
-from emulators.site.site import Site, SiteSpec
-from emulators.site.storage import STORAGE_STAGE, Storage
 from emulators.transcript import Transcript
 from emulators.wires import Link, text_wire_pair
 from gateway.app import Gateway, Parts, gateway
@@ -110,7 +104,7 @@ class World:
         self.transcript = Transcript(keep=self.keep_transcript)
         self.broker = MemoryBroker()
         self.store = MemoryStore()
-        self.site = self._make_site()
+        self.site = build_site(plan, int(self.seed))
         self.parts = faults.Parts(self.clock, broker=self.broker, site=self.site, seed=self.seed)
         self.facility = Facility(plan.gateway.site, self._facility_link, self.clock, self.site)
         self.facility.mute = self.parts.mute_inputs
@@ -367,50 +361,6 @@ class World:
         await driver.keep(car, visits, self.clock, plug, unplug)
 
     # The site and its controller
-
-    def _make_site(self) -> Site:
-        plan = self.scenario
-        part, hz = plan.site, float(plan.grid.nominal_hz)
-        events = [GridEvent(event.kind, event.at, event.duration, event.value) for event in plan.grid.events]
-        place = {"latitude": part.latitude, "longitude": part.longitude}
-        arrays = [
-            Pv(PvSpec(one.peak_w, one.tilt, one.azimuth, clearness=one.clearness, **place), f"{self.seed}-{n}")
-            for n, one in enumerate(part.pv)
-        ]
-        stores = []
-        for n, one in enumerate(part.storage):
-            battery: Pack | SecondLifePack
-            if one.kind == "second-life":
-                battery = SecondLifePack(
-                    soc_start_pct=one.soc_pct, seed=int(self.seed or 0) + n, ambient_c=part.ambient_c
-                )
-            else:
-                spec = PackSpec("storage", capacity_ah=one.capacity_wh / 334.0, source="a new pack of 96 NMC cells")
-                battery = Pack(spec, one.soc_pct, temperature_c=part.ambient_c, ambient_c=part.ambient_c)
-            stage_spec = StageSpec(
-                max_charge_w=one.max_w,
-                max_discharge_w=one.max_w,
-                max_current_a=STORAGE_STAGE.max_current_a,
-                min_voltage_v=STORAGE_STAGE.min_voltage_v,
-                max_voltage_v=STORAGE_STAGE.max_voltage_v,
-                min_power_w=STORAGE_STAGE.min_power_w,
-                standby_w=STORAGE_STAGE.standby_w,
-                forming=one.forming,
-            )
-            stage = PowerStage(stage_spec, step_s=plan.step)
-            stores.append(Storage(battery, stage, one.policy, one.floor_pct))
-        return Site(
-            Loads.of(part.kind, part.scale, int(self.seed or 0)),
-            arrays,
-            stores,
-            Grid(nominal_hz=hz, events=events, seed=int(self.seed or 0)),
-            spec=SiteSpec(
-                backup=part.backup,
-                tier_floors=tuple((priority, floor) for priority, floor in part.tier_floors),
-                utc_offset_s=part.utc_offset,
-            ),
-            protection=InterfaceProtection(relays=jeac_9701(hz)),
-        )
 
     async def _command(self, part: CommandPart) -> None:
         await self.clock.sleep(max(0.0, part.at - self.clock.now()))

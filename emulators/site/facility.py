@@ -203,7 +203,7 @@ class Facility:
     # What comes back
 
     def _obey(self, energy: object) -> None:
-        """Carry out what the gateway's energy management wants of load tiers and storage; what it leaves open is ours."""
+        """Carry out what the gateway wants of load tiers and storage; what it leaves open stays with the site."""
         if self.site is None or not isinstance(energy, dict):
             return
         tiers = energy.get("tiers")
