@@ -8,6 +8,7 @@ has decided becomes an event. Plans are solved in a thread, so that a slow one s
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 from collections.abc import Mapping
 from dataclasses import replace
@@ -22,6 +23,8 @@ from gateway.model.command import SiteMode
 from gateway.negotiation.authority import Bound
 from gateway.negotiation.floors import floors
 from gateway.negotiation.layers import dead_band
+
+log = logging.getLogger("v2x")
 
 QUIET_S = 5.0  # where there is nothing to manage
 TELL_S = 60.0  # the slow parts of the state (autonomy, plan, window) are told this often
@@ -42,6 +45,7 @@ class Steward:
         self._told: dict[str, Any] = {}
         self._told_at = -math.inf
         self._planning: asyncio.Task[None] | None = None
+        self._failing = False
         self.called: frozenset[str] = frozenset()  # cars here that are wanted at another site
         self.agreed_floors: dict[str, float] = {}  # by EVSE: the floor of the agreement the car stands under
         self.extra_state: dict[str, Any] = {}  # parts of the state that others know
@@ -55,13 +59,28 @@ class Steward:
             while True:
                 active = self.active()
                 if active:
-                    self.step()
+                    self._safely()
                 elif self.state is not None:
                     self._let_go()
                 await clock.sleep(self.settings.step_s if active else QUIET_S)
         finally:
             if self._planning is not None:
                 self._planning.cancel()
+
+    def _safely(self) -> None:
+        """A step; a defect in it costs the site its optimum, not its gateway: EVSEs are left to commands and limits."""
+        try:
+            self.step()
+            self._failing = False
+        except Exception:
+            if not self._failing:
+                self._failing = True
+                log.exception("the energy controller failed; EVSEs are left to their own commands")
+                text = "The energy controller has failed; EVSEs are left to commands and limits. See the log."
+                self._board.decided("energy_failed", text, None, "", {})
+            for place in self._board.places.values():
+                if not place.hands_off:  # who carries an island goes on
+                    self._order(place, EvseOrders())
 
     def active(self) -> bool:
         """Whether this site has anything to manage."""

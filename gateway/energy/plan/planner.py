@@ -32,7 +32,7 @@ class Planner:
         gathered = gather(problem)
         try:
             plan, self._basis = solve(gathered, self._basis, self.within_s)
-        except NoPlan as error:
+        except (NoPlan, ValueError, RuntimeError, MemoryError) as error:
             self._basis = None
             return rule_plan(problem, str(error)), self._ill(now, str(error))
         events = [] if self._well else [Decided(now, "plan_recovered", "The plan is the solver's again.")]

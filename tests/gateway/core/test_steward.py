@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
@@ -162,3 +163,22 @@ def test_in_an_outage_lent_cars_give_strangers_do_not_and_the_report_says_what_w
             assert len(list(tmp_path.iterdir())) == 2
 
     run_virtual(scene())
+
+
+def test_a_defect_in_the_controller_costs_the_optimum_and_not_the_gateway(caplog: pytest.LogCaptureFixture) -> None:
+    async def scene() -> None:
+        async with house("CP1-1") as home:
+            steward = Steward(home.core.board, EnergySection(contract_w=20_000))
+            steward.controller.settings = None  # type: ignore[assignment]
+            running = asyncio.create_task(steward.run())
+            await home.wait(5)
+            assert not running.done()
+            assert decided(home).count("energy_failed") == 1
+            await home.send("CP1-1", "discharge", "d", power_w=3000, lease_s=60)
+            await home.wait(2)
+            assert home.power("CP1-1") == -3000
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+
+    run_virtual(scene())
+    assert "the energy controller failed" in caplog.text
