@@ -10,10 +10,12 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import (
+    Executable,
     Row,
     bindparam,
     delete,
@@ -45,6 +47,16 @@ from gateway.store.tables import COMMANDS, JOURNAL, TELEMETRY
 
 ANSWER_WITHIN_S = 5.0  # of the database, for a write
 DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg"}
+
+
+_INSERT_COMMANDS, _INSERT_LINES = insert(COMMANDS), insert(JOURNAL)  # made once: making one costs as much as using it
+
+
+@cache
+def _update(columns: str) -> Executable:
+    """The statement that changes these columns (names, with commas) of the command `which`."""
+    values: dict[str, Any] = {name: bindparam(name) for name in columns.split(",")}
+    return update(COMMANDS).where(COMMANDS.c.id == bindparam("which")).values(values)
 
 
 class SqlStore:
@@ -210,12 +222,11 @@ class SqlStore:
                         changes.setdefault(",".join(change), []).append({"which": record.command, **change})
         statements: list[Statement] = []
         if opened:
-            statements.append((insert(COMMANDS), list(opened.values())))
-        for rows in changes.values():
-            columns: dict[str, Any] = {name: bindparam(name) for name in rows[0] if name != "which"}
-            statements.append((update(COMMANDS).where(COMMANDS.c.id == bindparam("which")).values(**columns), rows))
+            statements.append((_INSERT_COMMANDS, list(opened.values())))
+        for columns, rows in changes.items():
+            statements.append((_update(columns), rows))
         if lines:
-            statements.append((insert(JOURNAL), lines))
+            statements.append((_INSERT_LINES, lines))
         return statements
 
     def _line(self, entry: Entry) -> dict[str, Any]:

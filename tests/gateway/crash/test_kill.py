@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.gateway.crash.rounds import play
-from tests.gateway.crash.victim import MOMENTS
+from tests.gateway.crash.rounds import facility, play, processes
+from tests.gateway.crash.stations import StationSide
+from tests.gateway.crash.victim import MOMENTS, Orders, main
 from tests.gateway.mqtt.facility import mosquitto
 from tests.gateway.store.postgres import postgres
 
@@ -56,6 +57,46 @@ def test_six_rounds_over_mosquitto_and_postgres(tmp_path: Path) -> None:
         databases = [cluster.database() for _ in chosen]
         found = asyncio.run(play_all(broker.port, databases, chosen))
     assert not found, "\n".join(found)
+
+
+@pytest.mark.peer
+@pytest.mark.timeout(120)
+def test_the_stations_link_is_cut_under_power(tmp_path: Path) -> None:
+    """The station falls to 0 W by itself, the command ends, and nothing is sent before the station was asked."""
+
+    async def scene(broker: int) -> None:
+        station = StationSide()
+        await station.start()
+        database = f"sqlite:///{tmp_path / 'cut.db'}"
+        gateway = processes().Process(target=main, args=(Orders("cut", broker, database, station.port),), daemon=True)
+        gateway.start()
+        try:
+            async with asyncio.timeout(60), facility(broker, "cut") as client:
+                while not station.links:  # noqa: ASYNC110 (the station is no event)
+                    await asyncio.sleep(0.05)
+                await asyncio.sleep(1)
+                body = {"id": "a", "power_w": 5000, "lease_s": 300}
+                sending = asyncio.create_task(client.insist(body))
+                while not station.power_w:  # noqa: ASYNC110
+                    await asyncio.sleep(0.02)
+                station.cut()
+                await sending
+                await asyncio.sleep(16)  # the dead-man: the gateway's last word holds for 15 s
+                assert station.power_w == 0
+                assert station.links >= 2
+                calls = [call for _, call, _ in station.log]
+                again = calls[len(calls) - calls[::-1].index("link") :]
+                assert again[:1] in ([], ["reconcile"])
+                final = client.final()[-1]
+                assert final["status"] in ("failed", "achieved")
+                assert final["status"] == "achieved" or final["reason"]["code"] == "offline"
+        finally:
+            gateway.kill()
+            await asyncio.to_thread(gateway.join)
+            await station.stop()
+
+    with mosquitto(tmp_path) as broker:
+        asyncio.run(scene(broker.port))
 
 
 @pytest.mark.soak
