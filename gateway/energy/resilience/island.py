@@ -195,7 +195,7 @@ class Island:
             )
 
     def _adopt(self, look: Look) -> bool:
-        """A gateway that comes (back) into a running island takes it over as it is: the light has not been asked for."""
+        """A gateway that comes (back) into a running island takes it over as it is: the light was not asked for."""
         if not self.settings.capable or not self.interlock.may_start or look.formed is not True or look.emergency:
             return False
         source = self._choose(look)
