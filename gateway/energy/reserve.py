@@ -119,17 +119,19 @@ class Reserve:
 
         `home_wh` (in the battery) of a car of unknown capacity keeps it from being discharged: 100 %.
         """
-        site = self.settings.off_grid_pct if self.off_grid else self.pct
-        found = [
-            Floor(site, "the site's off-grid floor" if self.off_grid else self.why),
-            Floor(vehicle_pct, "the vehicle"),
-            Floor(own_pct, "the reserve of this EVSE"),
-            Floor(agreed_pct, "the agreement"),
-        ]
+        pct = self.settings.off_grid_pct if self.off_grid else self.pct
+        whose = "the site's off-grid floor" if self.off_grid else self.why
+        if vehicle_pct > pct:
+            pct, whose = vehicle_pct, "the vehicle"
+        if own_pct > pct:
+            pct, whose = own_pct, "the reserve of this EVSE"
+        if agreed_pct > pct:
+            pct, whose = agreed_pct, "the agreement"
         if home_wh is not None and home_wh > 0:
-            pct = 100.0 * home_wh * (1 + self.settings.margin) / capacity_wh if capacity_wh else 100.0
-            found.append(Floor(min(100.0, pct), "the way home"))
-        return max(found, key=lambda one: one.pct)
+            home = min(100.0, 100.0 * home_wh * (1 + self.settings.margin) / capacity_wh) if capacity_wh else 100.0
+            if home > pct:
+                pct, whose = home, "the way home"
+        return Floor(pct, whose)
 
     def as_json(self) -> dict[str, Any]:
         """As the site's state shows it."""
