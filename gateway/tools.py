@@ -32,6 +32,16 @@ class ToolError(Exception):
     """It cannot be done; the sentence says why and what to do."""
 
 
+def check(config: Config) -> None:
+    """What `check-config` does beyond reading: secrets and certificates are there. ConfigError where one is not."""
+    from gateway import wiring  # the rooms cost a second: only who asks pays
+
+    wiring.broker_link(config)
+    wiring.csms_settings(config)
+    if config.admin.token_file is not None:
+        read_secret(config.admin.token_file, "admin.token_file")
+
+
 async def journal(
     config: Config,
     *,

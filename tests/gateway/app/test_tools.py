@@ -14,7 +14,7 @@ import pytest
 from emulators.clock import run_virtual
 from gateway import tools
 from gateway.app import Parts, gateway
-from gateway.config import Config, from_table
+from gateway.config import Config, ConfigError, from_table
 from gateway.core.explaining import as_text
 from gateway.mqtt.bus import BrokerLink, Connector
 from gateway.store.sql import SqlStore
@@ -118,6 +118,17 @@ def test_the_access_list_wants_users_and_a_gateway() -> None:
     assert "topic write v2x/1/site/evse/CP1-1/cmd/+" in bems
     assert "site/cmd" not in bems
     assert "evse/+" not in bems
+
+
+def test_check_says_which_secret_is_not_there(tmp_path: Path) -> None:
+    tools.check(from_table({}))
+    for table, says in (
+        ({"admin": {"listen": "127.0.0.1:1", "token_file": "t"}}, "admin.token_file"),
+        ({"stations": [{"id": "a", "password_file": "p"}]}, "stations.0.password_file"),
+        ({"mqtt": {"url": "mqtts://x", "ca": "c"}}, "mqtt.ca"),
+    ):
+        with pytest.raises(ConfigError, match=says.replace(".", r"\.")):
+            tools.check(from_table(table, tmp_path))
 
 
 def test_migrate_and_asyncapi(tmp_path: Path) -> None:
