@@ -41,6 +41,7 @@ class PlainEvse:
     orders: list[tuple[float, float, float]] = field(default_factory=list)  # (time, power_w, hold_s)
     calls: list[str] = field(default_factory=list)
     deaf: bool = False  # takes orders and does nothing
+    mute: bool = False  # never says what it holds
 
 
 class PlainStations:
@@ -151,6 +152,9 @@ class PlainStations:
         """What it runs at."""
         held = self.evses[evse]
         held.calls.append("reconcile")
+        if held.mute:
+            await self._clock.sleep(3600.0)
+            return None
         self._advance(held, self._clock.now())
         return held.power_w
 

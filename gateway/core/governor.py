@@ -68,11 +68,14 @@ class Governor:
         if place.retry_at is not None and now < place.retry_at and decision.binding is not Layer.EMERGENCY_STOP:
             return self._deadline(now)
         place.retry_at = None
-        if not place.reconciled and not await self._reconcile():
+        at_once = decision.binding is Layer.EMERGENCY_STOP  # told first, asked afterwards
+        if not place.reconciled and not at_once and not await self._reconcile():
             return self._deadline(now)
         power_w = self._target(decision, now)
         if self._due(power_w, now):
             await self._order(power_w, decision)
+        if at_once and not place.reconciled and place.sent_w == power_w and await self._reconcile():
+            place.wake.set()
         return self._deadline(board.clock.now())
 
     # what is due ----------------------------------------------------------------------------------------------------
@@ -203,14 +206,15 @@ class Governor:
     # telling the station --------------------------------------------------------------------------------------------
 
     async def _reconcile(self) -> bool:
+        """Ask what the station holds; one that does not say is told its power anew. False if the session has gone."""
         board, place = self._board, self._place
         session = place.evse.session
+        held_w: float | None = None
         try:
             async with board.clock.timeout_at(board.clock.now() + board.settings.set_within_s):
                 held_w = await board.stations.reconcile(place.name)
         except TimeoutError:
-            place.retry_at = board.clock.now() + board.settings.retry_s
-            return False
+            pass
         if place.evse.session != session or not place.evse.connected:
             return False
         place.reconciled = True

@@ -19,6 +19,7 @@ from protocols.ocpp.times import stamp
 SAFE_PROFILE = 1_000_000  # + EVSE number: ids nobody else is likely to use
 POWER_PROFILE = 2_000_000
 SAFE_LEVEL = 0
+HELD_WITHIN_S = 3.0  # for what a station holds: orders wait for it, and one that does not say is told anew
 
 
 def fallback_w(station: Station) -> float:
@@ -94,7 +95,12 @@ async def held_power(station: Station, evse: Evse) -> float | None:
     """The set-point in force, from the station's own composite schedule; None where it cannot tell."""
     body: Payload = {"duration": 60, "chargingRateUnit": "W"}
     body["connectorId" if station.version is Version.V16 else "evseId"] = evse.number
-    answer = await station.ask("GetCompositeSchedule", body)
+    clock = station.context.clock
+    try:
+        async with clock.timeout_at(clock.now() + HELD_WITHIN_S):
+            answer = await station.ask("GetCompositeSchedule", body)
+    except TimeoutError:
+        return None
     if answer is None or answer["status"] != "Accepted":
         return None
     schedule = answer.get("chargingSchedule" if station.version is Version.V16 else "schedule") or {}
