@@ -39,6 +39,7 @@ from protocols.ocpp.io import (
 )
 from protocols.ocpp.schema import Payload, Version
 from protocols.ocpp.times import stamp
+from protocols.ocpp.vendor import Channel
 from protocols.ports import Clock, TextWire
 
 log = logging.getLogger("v2x.csms")
@@ -134,7 +135,8 @@ class Csms:
         station, place = found
         async with place.order:
             place.safe = False
-            await charging_profile.install_safe(station, place)
+            if station.ways.safe_profile or station.ways.setpoint.channel is Channel.NONE:
+                await charging_profile.install_safe(station, place)
             return await charging_profile.held_power(station, place)
 
     async def allow_energy_transfer(self, evse: str, modes: Sequence[str]) -> Outcome:

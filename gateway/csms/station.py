@@ -147,7 +147,7 @@ class Station:
         if self.accepted:
             self.tell_connected()
             for evse in self.evses.values():
-                if evse.can_discharge:
+                if evse.can_discharge and self.ways.safe_profile:
                     self.make_safe(evse)
         return self.link
 
@@ -303,7 +303,7 @@ class Station:
             evse.limits, evse.can_discharge, evse.why_not = limits, can, why_not
             now = self.context.clock.now()
             self.context.report(EvseDescribed(evse.name, self.id, now, limits, can, why_not))
-        if can and not evse.safe and self.link is not None:
+        if can and not evse.safe and self.link is not None and self.ways.safe_profile:
             self.make_safe(evse)
 
     def make_safe(self, evse: Evse) -> None:

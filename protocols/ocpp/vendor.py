@@ -47,6 +47,7 @@ class Setpoint(_Table):
     phases: int = Field(default=1, ge=1, le=3)
     dead_man: bool = True  # whether the station lets go of it by itself when the time is over
     stack_level: int = Field(default=1, ge=0)
+    safe_profile: bool | None = None  # whether a TxDefaultProfile is laid beneath; absent: where power is a profile
     vendor_id: str = ""  # data-transfer
     message_id: str = ""
     data: str = ""  # a template: $value, $seconds, $evse, $transaction
@@ -96,6 +97,13 @@ class VendorProfile(_Table):
             and fnmatch.fnmatchcase(vendor, self.vendor)
             and fnmatch.fnmatchcase(model, self.model)
         )
+
+    @property
+    def safe_profile(self) -> bool:
+        """Whether the gateway lays a safe profile beneath. A station with a channel of its own may obey both at once,
+        so it gets one only where its profile says so."""
+        said = self.setpoint.safe_profile
+        return self.setpoint.channel in (Channel.STANDARD, Channel.LIMIT) if said is None else said
 
     def wire_value(self, power_w: float) -> float:
         """Our signed power (W, + into the vehicle) as this station wants it said."""
