@@ -92,9 +92,10 @@ def demo(
 def gateway(config: ConfigFile) -> None:
     """The product: serves charging stations, cars and facility controllers until it is stopped."""
     from gateway import app as product
+    from gateway.observe import log
 
     settings = read(config)
-    _log()
+    log.configure(settings.log.level, settings.log.format)
 
     async def serve() -> int:
         try:
@@ -368,13 +369,6 @@ def _tell_ready(running: Any) -> None:
     typer.echo(
         jsonlib.dumps({"event": "ready", "site": running.config.site.id, "ocpp_port": running.ocpp_port}), err=True
     )
-
-
-def _log() -> None:
-    import logging
-
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    logging.getLogger("alembic").setLevel(logging.WARNING)
 
 
 def _only_iso20(protocols: str) -> None:

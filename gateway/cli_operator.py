@@ -29,7 +29,15 @@ class Format(StrEnum):
 @app.command("check-config")
 def check_config(config: ConfigFile, json: Json = False) -> None:
     """Read a configuration as the gateway would, and say what it cannot use."""
+    from gateway import tools
+    from gateway.config import ConfigError
+
     settings = read(config)
+    try:
+        tools.check(settings)
+    except ConfigError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(2) from None
     if json:
         typer.echo(settings.model_dump_json(indent=2))
     else:
