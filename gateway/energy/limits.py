@@ -69,7 +69,8 @@ def site_bounds(site: Site, base: Base, others_high_w: float, others_low_w: floa
             left_w = policy.export_limit_w + base.power_w + others_low_w
             leaves = f"leaves {max(0.0, left_w):.0f} W of discharge for this EVSE."
             text = f"The site's export limit of {policy.export_limit_w:.0f} W {leaves}"
-            bounds.append(Bound(Layer.SITE, low_w=0.0 - left_w, code=Code.EXPORT_LIMIT, text=text))
+            # as above: what the roof exports too much is no reason to charge a car that nobody asked to charge
+            bounds.append(Bound(Layer.SITE, low_w=0.0 - max(0.0, left_w), code=Code.EXPORT_LIMIT, text=text))
     return bounds
 
 

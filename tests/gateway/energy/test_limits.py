@@ -1,4 +1,4 @@
-"""A limit of the connection takes charging away; it never takes energy out of a car."""
+"""A limit of the connection takes power away from a car; it never makes one run that nobody asked to run."""
 
 from __future__ import annotations
 
@@ -25,3 +25,16 @@ def test_a_car_at_its_floor_is_not_discharged_for_the_fuse(limit_w: float, base_
 def test_the_limit_leaves_what_it_leaves() -> None:
     [bound] = site_bounds(Site(SitePolicy("home", import_limit_w=10_000)), Base(7000.0), 1000.0, 1000.0)
     assert bound.high_w == pytest.approx(2000.0)
+
+
+WATTS = st.floats(-200_000, 200_000)
+
+
+@given(st.floats(0, 100_000), st.floats(0, 100_000), st.none() | WATTS, WATTS, WATTS)
+def test_no_limit_moves_a_car_that_nobody_asked_to_move(
+    import_w: float, export_w: float, base_w: float | None, high_w: float, low_w: float
+) -> None:
+    site = Site(SitePolicy("home", import_limit_w=import_w, export_limit_w=export_w), peak_limit_w=import_w / 2)
+    bounds = site_bounds(site, Base(base_w, "load"), high_w, low_w)
+    assert all(bound.low_w <= 0 <= bound.high_w for bound in bounds)
+    assert decide([CAR, *bounds]).power_w == 0
