@@ -6,6 +6,7 @@ station goes to 0 W by itself. Before the first order after a (re)connection the
 
 from __future__ import annotations
 
+import logging
 import math
 
 from gateway.core.board import Board
@@ -23,6 +24,8 @@ from gateway.negotiation.authority import RANK, Decision, Layer
 from gateway.negotiation.refusal import cannot_reach
 from protocols.quantities import clamp
 
+log = logging.getLogger("v2x")
+
 TRIES = 3  # orders without an answer before a command has failed
 HARD = RANK[Layer.SOC_FLOOR]  # a power taken away by these layers goes at once, not by a ramp
 
@@ -34,13 +37,14 @@ class Governor:
         self._board = board
         self._endings = endings
         self._place = place
+        self._failing = False
 
     async def run(self) -> None:
         """Until cancelled."""
         place, clock = self._place, self._board.clock
         while True:
             place.wake.clear()
-            deadline = await self.step()
+            deadline = await self._safely()
             if place.wake.is_set():
                 continue
             try:
@@ -48,6 +52,24 @@ class Governor:
                     await place.wake.wait()
             except TimeoutError:
                 pass
+
+    async def _safely(self) -> float | None:
+        """A step; a defect in it, or in a station's room, costs this EVSE its order and no other EVSE anything."""
+        board, place = self._board, self._place
+        try:
+            deadline = await self.step()
+        except Exception:
+            place.reconciled, place.sent_w = False, None  # what the station holds is not known
+            place.retry_at = board.clock.now() + board.settings.retry_s
+            if not self._failing:
+                self._failing = True
+                log.exception("governing %s failed; it is tried again", place.name)
+                text = f"The gateway failed to govern {place.name}, and tries again. See the log."
+                board.happened(Happened.FAULT, place.name, because(Code.FAULT, text))
+            return place.retry_at
+        if place.last_answer is not None and place.sent_w is not None:
+            self._failing = False
+        return deadline
 
     async def step(self) -> float | None:
         """Do what is due now; when to look again (monotonic), None while only an event can change something."""

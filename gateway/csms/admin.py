@@ -153,7 +153,7 @@ class Admin:
         if action not in schema.actions(station.version):
             raise NotPossible(501, f"OCPP {station.version.number} has no {action}")
         try:
-            reply = await station.call(action, payload, timeout_s)
+            reply = await station.call_as_given(action, payload, timeout_s)
         except UnknownAction as error:
             raise NotPossible(501, str(error)) from error
         except InvalidPayload as error:

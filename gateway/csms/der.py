@@ -43,7 +43,7 @@ def request(number: str, kind: str, body: Mapping[str, Any], default: bool) -> P
 
 
 async def set_control(station: Station, number: str, kind: str, body: Mapping[str, Any], default: bool) -> Outcome:
-    """Set one control. Raises Unfit, or LocalProtocolError where the schema does not allow it."""
+    """Set one control. Raises Unfit; what the schema does not allow is REFUSED with `InvalidOrder`."""
     payload = request(number, kind, body, default)
     if station.version is not Version.V21:
         return Outcome(Answer.REFUSED, "NotSupported", "only OCPP 2.1 stations take DER controls")

@@ -32,9 +32,10 @@ from gateway.model.event import (
     VehicleIdentified,
 )
 from gateway.model.station import evse_name
+from protocols.errors import LocalProtocolError
 from protocols.ocpp import rpc, vendor
-from protocols.ocpp.io import Answered, Handler, Link, Lost, Reply
-from protocols.ocpp.rpc import CallReceived, Refusal, Rpc, Violated
+from protocols.ocpp.io import Answered, Handler, Link, Lost, Refused, Reply, TimedOut
+from protocols.ocpp.rpc import CallReceived, QueueFull, Refusal, Rpc, Violated
 from protocols.ocpp.schema import ErrorCode, Payload, Version
 from protocols.ocpp.vendor import Channel, VendorProfile
 from protocols.ports import TextWire
@@ -185,7 +186,18 @@ class Station:
     # messages
 
     async def call(self, action: str, payload: Payload, timeout: float | None = None) -> Reply:
-        """Ask the station. Raises LocalProtocolError for what breaks the schema."""
+        """Ask the station. What breaks the schema is not sent: that is Refused, with `InvalidOrder`. Never raises."""
+        try:
+            return await self.call_as_given(action, payload, timeout)
+        except QueueFull as error:
+            log.warning("%s: %s", self.id, error)
+            return TimedOut()
+        except LocalProtocolError as error:
+            log.error("%s: not sent: %s", self.id, error)
+            return Refused("InvalidOrder", str(error))
+
+    async def call_as_given(self, action: str, payload: Payload, timeout: float | None = None) -> Reply:
+        """Ask the station what a person wrote. Raises LocalProtocolError for what breaks the schema, or has no room."""
         if action in ("TriggerMessage", "ExtendedTriggerMessage"):
             self.triggered.add(str(payload.get("requestedMessage")))
         return Lost() if self.link is None else await self.link.call(action, payload, timeout)

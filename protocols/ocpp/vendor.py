@@ -14,7 +14,7 @@ from pathlib import Path
 from string import Template
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from protocols.ocpp.schema import Version
 
@@ -54,6 +54,15 @@ class Setpoint(_Table):
     component: str = ""  # variable, 2.x
     variable: str = ""
     key: str = ""  # variable, 1.6
+
+    @model_validator(mode="after")
+    def _fits_the_schema(self) -> Setpoint:
+        """A limit of a charging profile is in W or A, in steps of 0.1 (ChargingSchedulePeriod of every version)."""
+        if self.channel is Channel.LIMIT and self.decimals > 1:
+            raise ValueError("decimals: a limit has one at most")
+        if self.channel is Channel.LIMIT and self.unit == "kW":
+            raise ValueError("unit: a limit is in W or A, not in kW")
+        return self
 
 
 class Meter(_Table):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from emulators.clock import run_virtual
+from gateway.bench.plain_station import PlainStations
+from gateway.model.station import Outcome
 from tests.gateway.core.house import house
 
 
@@ -35,5 +37,34 @@ def test_an_emergency_stop_is_ordered_before_the_station_is_asked_what_it_holds(
             await home.wait(60)
             assert home.core.board.places["CP1-1"].reconciled
             assert len(held.orders) == 2  # once more when it could not say what it held, and then no more
+
+    run_virtual(scene())
+
+
+class Defective:
+    """Stations, of which one has a defect in our own code."""
+
+    def __init__(self, stations: PlainStations, evse: str) -> None:
+        self._stations, self.evse = stations, evse
+        self.reaches, self.end_session, self.reconcile = stations.reaches, stations.end_session, stations.reconcile
+
+    async def set_power(self, evse: str, power_w: float, hold_s: float) -> Outcome:
+        if evse == self.evse:
+            raise ZeroDivisionError
+        return await self._stations.set_power(evse, power_w, hold_s)
+
+
+def test_a_defect_at_one_evse_never_ends_the_others() -> None:
+    async def scene() -> None:
+        async with house("CP1-1", "CP2-1") as home:
+            broken = home.core.board.stations = Defective(home.stations, "CP1-1")
+            await home.send("CP1-1", "discharge", "a", power_w=5000, lease_s=300)
+            await home.send("CP2-1", "discharge", "b", power_w=4000, lease_s=300)
+            await home.wait(20)
+            assert (home.power("CP1-1"), home.power("CP2-1")) == (0, -4000)
+            assert home.heard.kinds().count("fault") == 1  # told once, however often it is tried
+            broken.evse = ""
+            await home.wait(5)
+            assert (home.power("CP1-1"), home.power("CP2-1")) == (-5000, -4000)
 
     run_virtual(scene())

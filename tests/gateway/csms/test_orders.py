@@ -6,11 +6,19 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
+import pytest
+
 from emulators.clock import run_virtual
+from gateway.csms import setpoint
 from gateway.csms.charging_profile import HELD_WITHIN_S
+from gateway.model.station import Answer
+from protocols.ocpp import vendor
+from protocols.ocpp.io import Refused, TimedOut
 from protocols.ocpp.schema import Version
+from protocols.ocpp.vendor import Channel, Setpoint, VendorProfile
 from tests.gateway.csms.raw import Raw
 
 Said = list[tuple[str, dict[str, Any]]]
@@ -59,3 +67,47 @@ def test_a_station_that_does_not_tell_its_schedule_is_asked_for_a_short_while() 
             assert said[-1][0] == "GetCompositeSchedule"
 
     run_virtual(scene())
+
+
+def test_what_the_schema_refuses_is_an_outcome_and_never_an_exception() -> None:
+    async def scene() -> None:
+        raw = Raw(Version.V16)
+        async with in_session(raw) as said:
+            station = raw.csms.stations["CP1"]
+            say = Setpoint.model_construct(
+                channel=Channel.LIMIT, decimals=2
+            )  # past the check of a profile that is read
+            station.vendor = VendorProfile(name="fine", ocpp=("1.6",)).model_copy(update={"setpoint": say})
+            said.clear()
+            outcome = await setpoint.order(station, station.evses[1], 4000.37, 15.0)
+            assert (outcome.answer, outcome.code) == (Answer.REFUSED, "InvalidOrder")
+            assert "limit" in outcome.text
+            assert all(body["csChargingProfiles"]["stackLevel"] == 0 for _, body in said)
+
+    run_virtual(scene())
+
+
+def test_a_call_that_finds_no_room_is_not_answered_in_time() -> None:
+    async def scene() -> None:
+        raw = Raw()
+        async with in_session(raw, "ClearCache") as _:
+            station = raw.csms.stations["CP1"]
+            waiting = [asyncio.create_task(station.call("ClearCache", {})) for _ in range(2000)]
+            await asyncio.sleep(1)
+            assert isinstance(await station.call("ClearCache", {}), TimedOut)
+            assert isinstance(await station.call("ClearCache", {"no": "such"}), Refused)
+            for task in waiting:
+                task.cancel()
+            await asyncio.gather(*waiting, return_exceptions=True)
+
+    run_virtual(scene())
+
+
+@pytest.mark.parametrize(("setting", "says"), [("decimals = 2", "decimals"), ('unit = "kW"', "kW")])
+def test_a_profile_that_orders_what_no_schema_takes_is_refused_when_it_is_read(
+    tmp_path: Path, setting: str, says: str
+) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text(f'name = "mine"\nocpp = ["1.6"]\n[setpoint]\nchannel = "limit"\n{setting}\n')
+    with pytest.raises(vendor.BadProfile, match=says):
+        vendor.read(file)
