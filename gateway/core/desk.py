@@ -79,6 +79,7 @@ class Desk:
             stored = None
         if stored is not None:
             return self._answer_known(submission, parsed, stored, print_, reply)
+        turn = self._orders.next_turn()
         grant = self._check(submission, parsed, received)
         holds = grant.status is not Status.REFUSED and grant.acts
         lease_wall = received + body.lease_s if parsed.verb in LEASED and holds else None
@@ -87,7 +88,7 @@ class Desk:
         records = self._records(submission, parsed, received, print_, reply, result, text, holds)
         holding: Holding | None = None
         if parsed.verb in ALWAYS_ACT and grant.status is not Status.REFUSED:
-            holding = self._orders.put_in_force(submission, parsed, grant, lease_wall, reply)
+            holding = self._orders.put_in_force(submission, parsed, grant, lease_wall, reply, turn)
             try:
                 await board.journal.keep(*records)
             except StoreError:
@@ -103,7 +104,7 @@ class Desk:
         if grant.status is Status.REFUSED:
             board.happened(Happened.REFUSED, submission.evse, grant.reason, command=body.id)
         elif holding is None:
-            self._orders.put_in_force(submission, parsed, grant, lease_wall, reply)
+            self._orders.put_in_force(submission, parsed, grant, lease_wall, reply, turn)
         self._orders.after_answer(body.id)
         return result
 

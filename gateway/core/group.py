@@ -35,7 +35,7 @@ class Group:
     def bind(self, parsed: Parsed) -> Grant:
         """What each EVSE gets of a command to the site, and what that makes together."""
         total_w = signed_power(parsed.verb, parsed.body) or 0.0
-        places = [place for place in self._board.places.values() if self._may_take(place, parsed.verb, parsed.body)]
+        places = [place for place in self._board.places.values() if self.may_take(place, parsed.verb, parsed.body)]
         if not places:
             text = (
                 "No car of this site can take part: none is in a session, or commands of a higher priority hold them."
@@ -75,7 +75,7 @@ class Group:
         board.site_holding = holding
         for name, power_w in powers.items():
             place = board.places[name]
-            place.holding, place.ramp = holding, None
+            place.holding, place.ramp, place.turn = holding, None, holding.turn
             part = holding.parts[name] = Part(name, power_w, now)
             if place.evse.session is None:
                 part.stage = Stage.SEEN
@@ -105,7 +105,7 @@ class Group:
             if place is not without
             if place.holding is holding
             or (
-                self._may_take(place, holding.verb, holding.body)
+                self.may_take(place, holding.verb, holding.body)
                 and place.holding is None
                 and not _failed(place, holding)
             )
@@ -131,7 +131,8 @@ class Group:
 
     # capacities -----------------------------------------------------------------------------------------------------
 
-    def _may_take(self, place: Place, verb: Verb, body: Body) -> bool:
+    def may_take(self, place: Place, verb: Verb, body: Body) -> bool:
+        """Whether a command to the site may use this EVSE now."""
         if cannot_reach(place.evse, verb) is not None:
             return False
         held = place.holding

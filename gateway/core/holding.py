@@ -57,6 +57,7 @@ class Holding:
     parts: dict[str, Part] = field(default_factory=dict)
     settled: bool = False  # its final result is given
     judged_from: float = 0.0  # the meter's time to agree starts here
+    turn: int = 0  # counts commands in the order in which they were bound
 
     @property
     def priority(self) -> int:

@@ -30,6 +30,12 @@ class Orders:
         self._endings = endings
         self._group = Group(board, endings)
         self._settle_next: list[tuple[Holding, Status, Reason, bool]] = []
+        self._turn = self._site_turn = self._emergency_turn = 0
+
+    def next_turn(self) -> int:
+        """The number of a command that is bound now."""
+        self._turn += 1
+        return self._turn
 
     # binding --------------------------------------------------------------------------------------------------------
 
@@ -56,14 +62,35 @@ class Orders:
 
     def outranked(self, place: Place, verb: Verb, priority: int) -> Reason | None:
         """Whether a command in force has a higher priority. `stop` is taken from anybody."""
-        held = place.holding
-        if held is None or verb is Verb.STOP or verb not in POWER_VERBS | {Verb.RELEASE} or held.priority <= priority:
+        if verb is Verb.STOP or verb not in POWER_VERBS | {Verb.RELEASE}:
             return None
-        who = f" from {held.body.source}" if held.body.source else ""
-        text = (
-            f"The {held.verb.value} {held.id}{who} is in force with priority {held.priority}; this one has {priority}."
-        )
-        return because(Code.OUTRANKED, text)
+        return _higher(place.holding, priority)
+
+    def _site_outranked(self, verb: Verb, priority: int) -> Reason | None:
+        """The same between commands to the site; a `stop` of the site yields to anybody."""
+        held = self._board.site_holding
+        if verb not in LEASED | {Verb.RELEASE} or held is None or held.verb is Verb.STOP:
+            return None
+        return _higher(held, priority)
+
+    def _overtaken(self, holding: Holding, powers: dict[str, float]) -> Reason | None:
+        """Why a command that waited for the journal must not act any more; takes EVSEs it has lost out of `powers`."""
+        board, verb = self._board, holding.verb
+        if holding.evse is not None:
+            place = board.place(holding.evse)
+            if verb in POWER_VERBS and place.turn > holding.turn:
+                return because(Code.SUPERSEDED, f"A newer command already acts at {place.name}.")
+            return self.outranked(place, verb, holding.priority)
+        outranked = self._site_outranked(verb, holding.priority)
+        if outranked is not None or verb not in LEASED:
+            return outranked
+        for name in list(powers):
+            lost = board.places.get(name)
+            if lost is None or lost.turn > holding.turn or not self._group.may_take(lost, verb, holding.body):
+                del powers[name]
+        if self._site_turn > holding.turn or not powers:
+            return because(Code.SUPERSEDED, "Newer or higher commands already act at the site.")
+        return None
 
     def _bind_power(self, place: Place, parsed: Parsed, wall: float) -> Grant:
         holding = Holding(parsed.body.id, place.name, parsed.verb, parsed.body, Channel.LOCAL, 0.0)
@@ -78,6 +105,9 @@ class Orders:
         return Grant(Status.ACCEPTED, GRANTED, asked_w, decision.power_w, decision.binding.value, acts=True)
 
     def _bind_site(self, parsed: Parsed) -> Grant:
+        outranked = self._site_outranked(parsed.verb, parsed.body.priority)
+        if outranked is not None:
+            return Grant.refusal(outranked, Layer.COMMAND.value, signed_power(parsed.verb, parsed.body))
         if parsed.verb in LEASED:
             return self._group.bind(parsed)
         if parsed.verb is Verb.STOP:
@@ -90,9 +120,18 @@ class Orders:
     # in force -------------------------------------------------------------------------------------------------------
 
     def put_in_force(
-        self, submission: Submission, parsed: Parsed, grant: Grant, lease_wall: float | None, reply: ReplyTo | None
+        self,
+        submission: Submission,
+        parsed: Parsed,
+        grant: Grant,
+        lease_wall: float | None,
+        reply: ReplyTo | None,
+        turn: int,
     ) -> Holding:
-        """Let a granted command act. Its final result, where nothing has to be seen first, waits for `after_answer`."""
+        """Let a granted command act. Its final result, where nothing has to be seen first, waits for `after_answer`.
+
+        What was bound may have waited for the journal since: what acts meanwhile, and is newer or higher, stays.
+        """
         board, now = self._board, self._board.clock.now()
         holding = Holding(
             parsed.body.id,
@@ -105,12 +144,21 @@ class Orders:
             lease_wall=lease_wall,
             reply=reply,
             judged_from=now,
+            turn=turn,
         )
+        powers = dict(grant.powers)
+        overtaken = self._overtaken(holding, powers)
+        if overtaken is not None:
+            self._settle_next.append((holding, Status.SUPERSEDED, overtaken, True))
+            return holding
         if submission.evse is not None and parsed.verb in POWER_VERBS:
             place = board.place(submission.evse)
             self._take_over(place, holding, grant.requested_w or 0.0)
         elif submission.evse is None and parsed.verb in LEASED | {Verb.STOP}:
-            self._group.put_in_force(holding, dict(grant.powers))
+            self._site_turn = turn
+            self._group.put_in_force(holding, powers)
+            if len(powers) < len(grant.powers):
+                self._group.share_again()
         else:
             self.set_standing(holding)
         if not any(part.stage is Stage.BOUND for part in holding.parts.values()) and not holding.settled:
@@ -135,7 +183,7 @@ class Orders:
             who = f" from {holding.body.source}" if holding.body.source else ""
             reason = because(Code.SUPERSEDED, f"Replaced by the {holding.verb.value} {holding.id}{who}.")
             self._group.give_way(place, before, reason, ramp=False)
-        place.holding, place.ramp = holding, None
+        place.holding, place.ramp, place.turn = holding, None, holding.turn
         part = holding.parts[place.name] = Part(place.name, power_w, self._board.clock.now())
         if place.evse.session is None and holding.verb is Verb.STOP:
             part.stage = Stage.SEEN  # nothing runs
@@ -176,6 +224,9 @@ class Orders:
     def _emergency(self, holding: Holding) -> None:
         board = self._board
         board.site.emergency_stop = holding.id
+        self._emergency_turn = self._site_turn = holding.turn
+        for place in board.places.values():
+            place.turn = holding.turn
         who = f" by {holding.body.source}" if holding.body.source else ""
         reason = because(Code.EMERGENCY_STOP, f"The site was stopped{who}.")
         board.happened(Happened.EMERGENCY_STOP, None, reason, command=holding.id)
@@ -183,19 +234,26 @@ class Orders:
             self._endings.end(held, Status.SUPERSEDED, reason, ramp=False)
 
     def _release(self, holding: Holding, place: Place | None) -> None:
+        """End what was there when the release was taken; what came after it stays."""
         board = self._board
         who = f" by {holding.body.source}" if holding.body.source else ""
         reason = because(Code.RELEASED, f"Released{who}.")
         if place is not None:
-            if place.holding is not None and place.holding.evse is not None:  # the site's command is the site's to end
-                self._endings.end(place.holding, Status.SUPERSEDED, reason)
+            held = place.holding
+            if (
+                held is not None and held.evse is not None and held.turn < holding.turn
+            ):  # the site's is the site's to end
+                self._endings.end(held, Status.SUPERSEDED, reason)
             return
-        board.site.emergency_stop = None
-        stopped = board.standing.pop((None, Verb.EMERGENCY_STOP.value), None)
+        if self._emergency_turn < holding.turn:
+            board.site.emergency_stop = None
+            stopped = board.standing.pop((None, Verb.EMERGENCY_STOP.value), None)
+        else:
+            stopped = None
         if stopped is not None:
             board.journal.later(CommandEnded(stopped, board.clock.wall()))
             board.happened(Happened.RELEASED, None, reason, "The emergency stop is over.", holding.id)
-        if board.site_holding is not None:
+        if board.site_holding is not None and board.site_holding.turn < holding.turn:
             self._endings.end(board.site_holding, Status.SUPERSEDED, reason)
 
     def share_again(self) -> None:
@@ -218,3 +276,12 @@ class Orders:
                 self._board.site_holding = holding
         else:
             self.set_standing(holding)
+
+
+def _higher(held: Holding | None, priority: int) -> Reason | None:
+    """Why a command of this priority cannot replace what is in force."""
+    if held is None or held.priority <= priority:
+        return None
+    who = f" from {held.body.source}" if held.body.source else ""
+    text = f"The {held.verb.value} {held.id}{who} is in force with priority {held.priority}; this one has {priority}."
+    return because(Code.OUTRANKED, text)

@@ -26,6 +26,7 @@ class Place:
 
     evse: Evse
     holding: Holding | None = None
+    turn: int = 0  # of the newest command that was put in force here
     reserve: Reserve | None = None
     decision: Decision | None = None
     floor_reached: bool = False

@@ -21,6 +21,8 @@ from gateway.model.result import Result, Status
 from gateway.store.ports import StoreError
 
 TOLD_AGAIN = 10_000
+ENTRIES_READ = 10_000  # the newest, for what cars negotiated
+NEEDS_KEPT_S = 7 * 86_400.0
 UNKNOWN = f'"code":"{Code.UNKNOWN_EVSE.value}"'
 
 
@@ -36,6 +38,7 @@ async def recover(board: Board, endings: Endings, orders: Orders) -> None:
     board.ids.complete = len(recent) < board.settings.known_ids
     for stored in await store.undelivered(TOLD_AGAIN):
         _tell_again(board, stored)
+    await _remember_needs(board)
     in_force = await store.in_force()
     for stored in in_force:
         _settle(board, endings, orders, stored)
@@ -44,6 +47,31 @@ async def recover(board: Board, endings: Endings, orders: Orders) -> None:
     data = {"commands_in_force": len(in_force), "known_ids": len(recent)}
     with contextlib.suppress(StoreError):  # told by the journal itself; the gateway serves what needs no journal
         await board.journal.keep(Entry(wall, Step.EVENT, "gateway_started", None, None, data))
+
+
+async def _remember_needs(board: Board) -> None:
+    """What cars said they can do: a station tells it once a session, and the session outlives the gateway.
+
+    Only what lasts: the charge and the energy requests of then say nothing about now.
+    """
+    since = board.clock.wall() - NEEDS_KEPT_S
+    for entry in await board.journal.store.entries(since=since, limit=ENTRIES_READ):
+        needs, session = entry.data.get("needs"), entry.data.get("session")
+        if entry.cause != Happened.NEGOTIATED or not needs or not session or entry.evse is None:
+            continue
+        try:
+            known = VehicleNeeds(**{**needs, "limits": PowerLimits(**needs["limits"])})
+        except (TypeError, KeyError):  # written by another version
+            continue
+        board.negotiated[entry.evse, session] = replace(
+            known,
+            soc_pct=None,
+            target_energy_wh=None,
+            min_energy_wh=None,
+            max_energy_wh=None,
+            min_v2x_energy_wh=None,
+            max_v2x_energy_wh=None,
+        )
 
 
 def _tell_again(board: Board, stored: StoredCommand) -> None:
@@ -67,6 +95,7 @@ def _settle(board: Board, endings: Endings, orders: Orders, stored: StoredComman
         reply=stored.reply,
         settled=stored.final is not None,
         judged_from=board.clock.now(),
+        turn=orders.next_turn(),
     )
     if verb in LEASED:
         first = Result.model_validate_json(stored.first) if stored.first else None
