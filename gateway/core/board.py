@@ -16,6 +16,7 @@ from gateway.core.listener import Listener
 from gateway.core.place import Place
 from gateway.core.settings import CoreSettings
 from gateway.energy.limits import Base, base_power, site_bounds
+from gateway.model.event import VehicleNeeds
 from gateway.model.evse import Evse
 from gateway.model.journal import Entry, Phase, ReplyTo, Step
 from gateway.model.reason import Code, Reason
@@ -43,6 +44,7 @@ class Board:
         self.site_holding: Holding | None = None
         self.standing: dict[tuple[str | None, str], str] = {}  # (evse or site, verb) -> the command that last set it
         self.listeners: list[Listener] = []
+        self.negotiated: dict[tuple[str, str], VehicleNeeds] = {}  # of an earlier life, by EVSE and session
         self.ids = Known(settings.known_ids)
         self._background: set[asyncio.Task[None]] = set()
         self.energy: Callable[[], dict[str, Any] | None] | None = None  # the energy part of the site's state
@@ -102,6 +104,9 @@ class Board:
         self, place: Place, asked: Asked | None, *, with_site: bool = True, alone: frozenset[str] = frozenset()
     ) -> Situation:
         """Everything that decides about a place now, if `asked` were in force."""
+        found = floors(place.evse, self.site, place.reserve, asked.min_soc_pct if asked else None)
+        floor_pct = found[0].pct if found else 0.0
+        hysteresis_pct = self.site.policy.floor_hysteresis_pct
         return Situation(
             evse=place.evse,
             site=self.site,
@@ -109,7 +114,7 @@ class Board:
             site_bounds=self.site_bounds(place, alone=alone) if with_site else (),
             asked=asked,
             reserve=place.reserve,
-            floor_reached=place.floor_reached,
+            floor_reached=floor_reached(place.floor_reached, place.evse.soc_pct, floor_pct, hysteresis_pct),
             upstream=place.upstream,
             optimiser=place.optimiser or self._idle_bound(),
             extra=place.extra,
@@ -169,8 +174,9 @@ class Board:
         text: str = "",
         command: str | None = None,
         session: str | None = None,
+        **kept: Any,
     ) -> None:
-        """Tell an event and journal it."""
+        """Tell an event and journal it; `kept` stands in the journal only."""
         wall = self.clock.wall()
         message = EventMessage(
             event=event,
@@ -187,6 +193,7 @@ class Board:
             data["reason"] = reason.model_dump(mode="json")
         if session is not None:
             data["session"] = session
+        data |= kept
         self.journal.later(Entry(wall, Step.EVENT, event.value, command, evse, data))
         for listener in self.listeners:
             listener.event(message)

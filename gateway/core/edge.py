@@ -6,6 +6,7 @@ A lost link, a fault or the end of a session takes leased commands with it; noth
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any
 
 from gateway.core.board import Board
@@ -101,6 +102,9 @@ class Edge:
             return
         place.reconciled, place.sent_w, place.floor_reached = False, None, False
         self._board.happened(Happened.SESSION_STARTED, place.name, session=event.session)
+        known = self._board.negotiated.pop((place.name, event.session), None)
+        if known is not None and place.evse.needs is None:
+            self._apply(place, NeedsStated(place.name, event.at, known))
 
     def _on_needs(self, place: Place, event: NeedsStated, was: tuple[Any, ...]) -> None:
         limits, way = event.needs.limits, "both ways" if event.needs.bidirectional else "charging only"
@@ -108,7 +112,9 @@ class Edge:
             f"{event.needs.energy_transfer}, {event.needs.control_mode}, {way}: "
             f"{limits.max_charge_w:.0f} W into the car, {limits.max_discharge_w:.0f} W out of it"
         )
-        self._board.happened(Happened.NEGOTIATED, place.name, text=text, session=place.evse.session)
+        self._board.happened(
+            Happened.NEGOTIATED, place.name, text=text, session=place.evse.session, needs=asdict(event.needs)
+        )
 
     def _on_ended(self, place: Place, event: SessionEnded, was: tuple[Any, ...]) -> None:
         place.reconciled, place.sent_w, place.ramp, place.floor_reached = False, None, None, False

@@ -8,6 +8,7 @@ a command that was accepted without a final result gets `failed` with `gateway_r
 from __future__ import annotations
 
 import contextlib
+from dataclasses import replace
 
 from gateway.core.board import Board
 from gateway.core.ending import Endings
@@ -15,9 +16,11 @@ from gateway.core.holding import Holding
 from gateway.core.orders import Orders
 from gateway.core.submission import Channel
 from gateway.model.command import EVSE_VERBS, LEASED, SITE_VERBS, Verb
+from gateway.model.event import PowerLimits, VehicleNeeds
 from gateway.model.journal import CommandEnded, Entry, Phase, Step, StoredCommand
 from gateway.model.reason import Code, because
 from gateway.model.result import Result, Status
+from gateway.model.state import Happened
 from gateway.store.ports import StoreError
 
 TOLD_AGAIN = 10_000
