@@ -2,7 +2,8 @@
 
 `keep` returns when its records are durable; `later` hands records over for the next group. Order is kept across both. A
 failed group is reported to those who waited; records given to `later` are retried, and beyond a bound the oldest go (a
-journal that cannot be written must not take the gateway's memory). Nothing here knows SQL.
+journal that cannot be written must not take the gateway's memory). What the store refuses for ever is dropped alone,
+counted and told. Nothing here knows SQL.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from gateway.model.journal import Entry, Phase, Record
-from gateway.store.ports import Store, StoreError
+from gateway.store.ports import RecordRefused, Store, StoreError
 from protocols.ports import Clock
 
 MAX_WAITING = 20_000  # records given to `later` that wait for a working store
@@ -126,31 +127,61 @@ class Journal:
         return taken
 
     async def _write_one(self) -> bool:
-        groups = self._take()
-        try:
-            await self.store.write([record for group in groups for record in group.records])
-        except StoreError as error:
-            if str(error) != self.trouble:
-                self.trouble = str(error)
-                self.on_trouble(self.trouble)
-            for group in groups:
-                if group.done is not None and not group.done.done():
-                    group.done.set_exception(StoreError(str(error)))
-                    group.done.exception()  # one who stopped waiting does not make a warning
-            again = [group for group in groups if group.done is None]
-            self._waiting.extendleft(reversed(again))
-            self._waiting_records += sum(len(group.records) for group in again)
-            return False
-        except asyncio.CancelledError:
-            self._waiting.extendleft(reversed(groups))
-            raise
+        """Write one transaction's worth; halved again and again where the store refuses some record of it."""
+        parts = [self._take()]
+        while parts:
+            groups = parts.pop()
+            try:
+                await self.store.write([record for group in groups for record in group.records])
+            except RecordRefused as error:
+                if len(groups) > 1:
+                    middle = len(groups) // 2
+                    parts += [groups[middle:], groups[:middle]]
+                else:
+                    self._refused(groups[0], error)
+            except StoreError as error:
+                self._failed([group for part in (groups, *reversed(parts)) for group in part], str(error))
+                return False
+            except asyncio.CancelledError:
+                self._give_back([group for part in (groups, *reversed(parts)) for group in part])
+                raise
+            else:
+                self._written(groups)
+        return True
+
+    def _written(self, groups: list[_Group]) -> None:
         if self.trouble is not None:
             self.trouble = None
             self.on_trouble("")
         for group in groups:
             if group.done is not None and not group.done.done():
                 group.done.set_result(None)
-        return True
+
+    def _refused(self, group: _Group, error: RecordRefused) -> None:
+        """Never to be tried again; who waits for it knows, else it is counted and told."""
+        if group.done is None:
+            self.dropped += len(group.records)
+            self._tell(f"{len(group.records)} records were refused and are lost: {error}")
+        elif not group.done.done():
+            group.done.set_exception(error)
+            group.done.exception()
+
+    def _failed(self, groups: list[_Group], text: str) -> None:
+        self._tell(text)
+        for group in groups:
+            if group.done is not None and not group.done.done():
+                group.done.set_exception(StoreError(text))
+                group.done.exception()  # one who stopped waiting does not make a warning
+        self._give_back([group for group in groups if group.done is None])
+
+    def _give_back(self, groups: list[_Group]) -> None:
+        self._waiting.extendleft(reversed(groups))
+        self._waiting_records += sum(len(group.records) for group in groups)
+
+    def _tell(self, text: str) -> None:
+        if text != self.trouble:
+            self.trouble = text
+            self.on_trouble(text)
 
     async def _last_words(self) -> None:
         while self._waiting:

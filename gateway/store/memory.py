@@ -16,7 +16,7 @@ from gateway.model.journal import (
     ResultGiven,
     StoredCommand,
 )
-from gateway.store.ports import Sample
+from gateway.store.ports import RecordRefused, Sample
 
 
 class MemoryStore:
@@ -35,7 +35,10 @@ class MemoryStore:
         """Nothing to do: what was kept stays until the object goes."""
 
     async def write(self, records: Sequence[Record]) -> None:
-        """Keep all of them."""
+        """Keep all of them, or none."""
+        for record in records:
+            if isinstance(record, CommandOpened) and record.id in self._commands:
+                raise RecordRefused(f"the id {record.id} stands in the store already")
         for record in records:
             match record:
                 case Entry():

@@ -12,6 +12,10 @@ class StoreError(Exception):
     """The store could not do what was asked: disk full, locked, unreachable. The sentence names it for a person."""
 
 
+class RecordRefused(StoreError):
+    """The store works, and will never take these records: an id twice, a value it cannot hold."""
+
+
 class Sample(NamedTuple):
     """One sample of telemetry; `wall` is Unix time, power is + into the vehicle."""
 
@@ -33,7 +37,7 @@ class Store(Protocol):
         """Let go; safe to call twice."""
 
     async def write(self, records: Sequence[Record]) -> None:
-        """Keep all of them or none, in order; durable when it returns. StoreError otherwise."""
+        """Keep all of them or none, in order; durable when it returns. StoreError if not, RecordRefused if never."""
 
     async def find_command(self, command_id: str) -> StoredCommand | None:
         """A command of the last 7 days."""

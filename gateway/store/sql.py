@@ -22,10 +22,11 @@ from sqlalchemy import (
     event,
     func,
     insert,
+    or_,
     select,
     update,
 )
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from gateway.model.journal import (
@@ -41,7 +42,7 @@ from gateway.model.journal import (
     StoredCommand,
 )
 from gateway.store import schema
-from gateway.store.ports import Sample, StoreError
+from gateway.store.ports import RecordRefused, Sample, StoreError
 from gateway.store.sqlite import LOCKED_AFTER_S, SqliteWriter, Statement, preparation
 from gateway.store.tables import COMMANDS, JOURNAL, TELEMETRY
 
@@ -54,9 +55,10 @@ _INSERT_COMMANDS, _INSERT_LINES = insert(COMMANDS), insert(JOURNAL)  # made once
 
 @cache
 def _update(columns: str) -> Executable:
-    """The statement that changes these columns (names, with commas) of the command `which`."""
+    """The statement that changes these columns (names, with commas) of the command `which`, if it is `whose` or old."""
     values: dict[str, Any] = {name: bindparam(name) for name in columns.split(",")}
-    return update(COMMANDS).where(COMMANDS.c.id == bindparam("which")).values(values)
+    ours = or_(COMMANDS.c.gateway == "", COMMANDS.c.gateway == bindparam("whose"))
+    return update(COMMANDS).where(COMMANDS.c.id == bindparam("which"), ours).values(values)
 
 
 class SqlStore:
@@ -219,7 +221,9 @@ class SqlStore:
                     if record.command in opened:
                         opened[record.command].update(change)
                     else:
-                        changes.setdefault(",".join(change), []).append({"which": record.command, **change})
+                        changes.setdefault(",".join(change), []).append(
+                            {"which": record.command, "whose": self._gateway, **change}
+                        )
         statements: list[Statement] = []
         if opened:
             statements.append((_INSERT_COMMANDS, list(opened.values())))
@@ -293,7 +297,8 @@ class SqlStore:
         try:
             yield
         except DBAPIError as error:
-            raise StoreError(_sentence(str(error.orig))) from error
+            kind = RecordRefused if _for_ever(error) else StoreError
+            raise kind(_sentence(str(error.orig))) from error
         except SQLAlchemyError as error:
             raise StoreError(_sentence(str(error))) from error
         except TimeoutError as error:
@@ -331,6 +336,12 @@ def _command(row: Row[Any]) -> StoredCommand:
         bool(row.final_delivered),
         row.ended,
     )
+
+
+def _for_ever(error: DBAPIError) -> bool:
+    """Whether the database refused the rows themselves (SQLSTATE classes 22, data, and 23, integrity)."""
+    state = getattr(error.orig, "sqlstate", None)
+    return isinstance(error, (IntegrityError, DataError)) or str(state)[:2] in ("22", "23")
 
 
 def _sentence(text: str) -> str:

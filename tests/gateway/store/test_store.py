@@ -21,7 +21,7 @@ from gateway.model.journal import (
     Step,
 )
 from gateway.store.memory import MemoryStore
-from gateway.store.ports import Sample, Store, StoreError
+from gateway.store.ports import RecordRefused, Sample, Store, StoreError
 from gateway.store.sql import SqlStore
 from tests.gateway.store.postgres import Cluster, postgres
 
@@ -212,6 +212,31 @@ def test_two_gateways_over_one_database_keep_to_their_own(kept_url: str) -> None
             assert [c.id for c in await one.in_force()] == [c.id for c in await one.undelivered(9)] == ["a"]
             assert [c.id for c in await other.in_force()] == [c.id for c in await other.recent_commands(9)] == ["b"]
             assert await one.find_command("b") is not None  # an id means one command for the whole site
+            await other.close()
+
+    asyncio.run(scene())
+
+
+def test_what_a_store_will_never_take_is_told_from_a_store_that_fails(url: str) -> None:
+    async def scene() -> None:
+        async with opened(url) as store:
+            await store.write(command("a"))
+            with pytest.raises(RecordRefused):
+                await store.write([*command("b"), *command("a")])
+            assert await store.find_command("b") is None  # all or none
+
+    asyncio.run(scene())
+
+
+def test_the_end_of_a_command_never_ends_that_of_another_gateway(kept_url: str) -> None:
+    async def scene() -> None:
+        async with opened(kept_url) as one:
+            other = SqlStore(kept_url, "gw2")
+            await other.open()
+            await other.write(command("a"))
+            await one.write([CommandEnded("a", 2000.0), ResultGiven("a", Phase.FINAL, "{}", 2000.0)])
+            [found] = await other.in_force()
+            assert (found.id, found.final) == ("a", None)
             await other.close()
 
     asyncio.run(scene())
