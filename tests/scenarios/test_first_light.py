@@ -277,3 +277,21 @@ def test_what_a_person_gets_wrong_is_named(tmp_path: Path, arguments: tuple[str,
     assert done.returncode in (1, 2)
     assert says in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_car_that_stays_can_be_discharged_after_the_gateway_was_restarted() -> None:
+    async def scene() -> None:
+        world = World(parse(HOUSE, "test"))
+        async with world.living():
+            await until(world, "a session", lambda: ready(world))
+            await world.restart_gateway(60.0)
+            await until(world, "the session again", lambda: ready(world), 120)
+            answer = await world.facility.command("CP1-1", "discharge", power_w=5000, lease_s=60)
+            assert (answer["status"], answer["effective_w"]) == ("accepted", -5000)
+            await until(world, "5 kW", lambda: abs((world.bays["CP1-1"].stage.meter.power_w) + 5000) < 100)
+
+    def ready(world: World) -> bool:
+        state = world.gateway and world.gateway.core.state("CP1-1")
+        return bool(state and state.available.max_discharge_w > 0)
+
+    run_virtual(scene())
