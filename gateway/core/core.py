@@ -61,7 +61,6 @@ class Core:
         self.desk = Desk(self.board, self.orders)
         self._edge = Edge(self.board, self.endings, self.orders)
         self.ready = asyncio.Event()  # what an earlier life left behind is settled; commands are taken now
-        self._stopping = False
         self._tasks: asyncio.TaskGroup | None = None
         self._freshness: dict[InputKind, Freshness] = {}
         self._governing: dict[str, asyncio.Task[None]] = {}
@@ -197,8 +196,8 @@ class Core:
 
     async def stop(self, within_s: float = 10.0) -> None:
         """End all leased commands and walk to 0 W before the gateway goes; sessions stay."""
-        self._stopping = True
         reason = because(Code.GATEWAY_STOPPED, "The gateway is being stopped.")
+        self.orders.closed = reason
         for holding in self.orders.all_in_force():
             if holding.lease_until is not None:
                 self.endings.end(holding, Status.FAILED, reason)

@@ -8,6 +8,7 @@ is the final result's matter. Nothing acts before the journal has it, except wha
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 from gateway.core.board import Board
 from gateway.core.grant import Grant
@@ -15,13 +16,13 @@ from gateway.core.holding import Holding, schedule_end
 from gateway.core.orders import Orders
 from gateway.core.rates import Rates
 from gateway.core.submission import Malformed, Parsed, Submission, parse
-from gateway.model.command import ALWAYS_ACT, LEASED, Schedule, fingerprint
+from gateway.model.command import ALWAYS_ACT, LEASED, Schedule, Verb, fingerprint
 from gateway.model.journal import CommandOpened, Entry, Phase, ReplyTo, ResultGiven, Step, StoredCommand
 from gateway.model.moment import rfc3339
 from gateway.model.reason import Code, Reason, because
 from gateway.model.result import Result, Status
 from gateway.model.state import Happened
-from gateway.store.ports import StoreError
+from gateway.store.ports import RecordRefused, StoreError
 
 MOST_AT_ONCE = 2000  # commands being taken at the same moment
 
@@ -47,6 +48,8 @@ class Desk:
         if not self._within_rates(submission, parsed):
             text = "Commands come faster than this EVSE or this source may send them; slow down and send it again."
             return self._refuse_unstored(submission, parsed, because(Code.RATE_LIMITED, text))
+        if self._orders.closed is not None and parsed.verb not in ALWAYS_ACT:
+            return self._refuse_unstored(submission, parsed, self._orders.closed)
         if parsed.body.id in self._taking:
             return await self._same_again(submission, parsed)
         if len(self._taking) >= MOST_AT_ONCE:
@@ -68,7 +71,7 @@ class Desk:
 
     async def _take(self, submission: Submission, parsed: Parsed) -> Result:
         board, body = self._board, parsed.body
-        received = board.clock.wall()
+        received, begun = board.clock.wall(), board.clock.now()
         print_ = fingerprint(submission.evse, parsed.verb, body)
         reply = submission.reply or (ReplyTo(body.reply_to) if body.reply_to else None)
         try:
@@ -88,23 +91,25 @@ class Desk:
         records = self._records(submission, parsed, received, print_, reply, result, text, holds)
         holding: Holding | None = None
         if parsed.verb in ALWAYS_ACT and grant.status is not Status.REFUSED:
-            holding = self._orders.put_in_force(submission, parsed, grant, lease_wall, reply, turn)
+            holding = self._orders.put_in_force(submission, parsed, grant, lease_wall, reply, turn, begun)
             try:
                 await board.journal.keep(*records)
+            except RecordRefused:  # the store has this id already, and the line in it is not ours
+                board.journal.later(*(one for one in records if isinstance(one, Entry)))
             except StoreError:
                 board.journal.later(*records)
         else:
             try:
                 await board.journal.keep(*records)
             except StoreError as error:
-                return self._refuse_unstored(submission, parsed, _unwritten(error))
+                return self._refuse_unstored(submission, parsed, await self._why_unwritten(error, body.id))
         self.known.put(body.id, print_, text)
         self._count(result)
         board.tell(result, reply, Phase.FIRST)
         if grant.status is Status.REFUSED:
             board.happened(Happened.REFUSED, submission.evse, grant.reason, command=body.id)
         elif holding is None:
-            self._orders.put_in_force(submission, parsed, grant, lease_wall, reply, turn)
+            self._orders.put_in_force(submission, parsed, grant, lease_wall, reply, turn, begun)
         self._orders.after_answer(body.id)
         return result
 
@@ -125,6 +130,15 @@ class Desk:
             return held
         stored = await self._board.journal.store.find_command(command_id)
         return (stored.fingerprint, latest(stored)) if stored is not None else None
+
+    async def _why_unwritten(self, error: StoreError, command_id: str) -> Reason:
+        """The store may know an id that this gateway does not: another gateway's, or of a write told as failed."""
+        if isinstance(error, RecordRefused):
+            with contextlib.suppress(StoreError):
+                if await self._board.journal.store.find_command(command_id) is not None:
+                    text = f"The id {command_id} is in the journal already; take a new one."
+                    return because(Code.ID_CONFLICT, text)
+        return _unwritten(error)
 
     def _answer_known(
         self, submission: Submission, parsed: Parsed, stored: tuple[str, str], print_: str, reply: ReplyTo | None
@@ -255,7 +269,7 @@ class Desk:
                 body.source,
                 submission.channel.value,
                 received,
-                holds,
+                holds or (parsed.verb is Verb.RELEASE and result.status is not Status.REFUSED),
                 reply,
             ),
             Entry(wall, Step.JOURNALLED, parsed.verb.value, body.id, evse),

@@ -67,7 +67,7 @@ class Endings:
         measured = None
         binding = None
         if holding.evse is None:
-            shares = tuple(self._share(board.places[evse], part) for evse, part in holding.parts.items())
+            shares = tuple(self._share(place, holding.parts[place.name]) for place in places)
             powers = [place.evse.power_w for place in places if place.evse.power_w is not None]
             measured = Measured(power_w=sum(powers) if powers else None, at=wall)
         elif places:

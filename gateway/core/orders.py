@@ -30,6 +30,7 @@ class Orders:
         self._endings = endings
         self._group = Group(board, endings)
         self._settle_next: list[tuple[Holding, Status, Reason, bool]] = []
+        self.closed: Reason | None = None  # why only what takes power away is still taken
         self._turn = self._site_turn = self._emergency_turn = 0
 
     def next_turn(self) -> int:
@@ -127,10 +128,12 @@ class Orders:
         lease_wall: float | None,
         reply: ReplyTo | None,
         turn: int,
+        begun: float,
     ) -> Holding:
         """Let a granted command act. Its final result, where nothing has to be seen first, waits for `after_answer`.
 
         What was bound may have waited for the journal since: what acts meanwhile, and is newer or higher, stays.
+        A lease runs from `begun`, when the command was received, as its answer says.
         """
         board, now = self._board, self._board.clock.now()
         holding = Holding(
@@ -140,12 +143,15 @@ class Orders:
             parsed.body,
             submission.channel,
             started=now,
-            lease_until=now + parsed.body.lease_s if parsed.verb in LEASED else None,
+            lease_until=begun + parsed.body.lease_s if parsed.verb in LEASED else None,
             lease_wall=lease_wall,
             reply=reply,
             judged_from=now,
             turn=turn,
         )
+        if self.closed is not None and parsed.verb in LEASED:  # it was past the door already
+            self._settle_next.append((holding, Status.FAILED, self.closed, True))
+            return holding
         powers = dict(grant.powers)
         overtaken = self._overtaken(holding, powers)
         if overtaken is not None:

@@ -17,7 +17,7 @@ from gateway.core.orders import Orders
 from gateway.core.submission import Channel
 from gateway.model.command import EVSE_VERBS, LEASED, SITE_VERBS, Verb
 from gateway.model.event import PowerLimits, VehicleNeeds
-from gateway.model.journal import CommandEnded, Entry, Phase, Step, StoredCommand
+from gateway.model.journal import Entry, Phase, Step, StoredCommand
 from gateway.model.reason import Code, because
 from gateway.model.result import Result, Status
 from gateway.model.state import Happened
@@ -115,8 +115,9 @@ def _settle(board: Board, endings: Endings, orders: Orders, stored: StoredComman
         text = "The schedule ended while the gateway was down."
         endings.settle(holding, Status.FAILED, because(Code.SCHEDULE_ENDED, text), ended=True)
         return
-    if verb is Verb.RELEASE:
-        board.journal.later(CommandEnded(stored.id, board.clock.wall()))
+    if verb is Verb.RELEASE:  # accepted, and perhaps not carried out
+        orders.set_standing(holding)
+        endings.settle(holding, Status.ACHIEVED, because(Code.IN_FORCE, "Done."), ended=True)
         return
     orders.restore(holding)
     board.note(Step.EVENT, "restored", stored.id, stored.evse, verb=verb.value)

@@ -7,10 +7,13 @@ import resource
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from copy import copy
 from pathlib import Path
 
+import pytest
+
 from emulators.clock import run_virtual
-from gateway.model.journal import Record
+from gateway.model.journal import CommandOpened, Record, StoredCommand
 from gateway.model.site import SitePolicy
 from gateway.store.memory import MemoryStore
 from gateway.store.ports import StoreError
@@ -224,5 +227,34 @@ def test_telemetry_is_kept_in_batches_and_only_where_something_was_measured(tmp_
             assert 15 <= len(samples) <= 24
             assert {sample.power_w for sample in samples} == {-5000.0, 0.0}
             assert await store.samples("CP2-1", 0, 1e12) == []
+
+    run_virtual(scene())
+
+
+@pytest.mark.parametrize("evse", [None, "CP1-1"])
+def test_an_accepted_release_outlives_a_crash(evse: str | None) -> None:
+    async def scene() -> None:
+        left: dict[str, StoredCommand] = {}
+
+        class CrashingStore(MemoryStore):
+            async def write(self, records: Sequence[Record]) -> None:
+                await super().write(records)
+                if any(isinstance(one, CommandOpened) and one.id == "r" for one in records):
+                    left.update(
+                        {one.id: copy(one) for one in reversed(await self.recent_commands(10))}
+                    )  # the power goes here
+
+        async with house("CP1-1", store=CrashingStore()) as home:
+            await home.send(evse, "stop" if evse else "emergency_stop", "s")
+            await home.wait(1)
+            assert (await home.send(evse, "release", "r")).status == "accepted"
+        store = MemoryStore()
+        store._commands = left
+        async with house("CP1-1", store=store) as home:
+            await home.wait(1)
+            assert home.core.board.site.emergency_stop is None
+            assert home.core.board.places["CP1-1"].holding is None
+            assert home.heard.final("r").status == "achieved"
+            assert await store.in_force() == []
 
     run_virtual(scene())

@@ -276,3 +276,19 @@ def test_what_a_car_allows_later_moves_the_power_with_it() -> None:
             assert "clamp_changed" in home.heard.kinds()
 
     run_virtual(scene())
+
+
+def test_the_floor_of_one_command_does_not_bind_the_next() -> None:
+    async def scene() -> None:
+        async with house("CP1-1") as home:
+            await home.send("CP1-1", "discharge", "a", power_w=5000, lease_s=300, min_soc_pct=79.9)
+            await home.wait(3)
+            home.stations.evses["CP1-1"].soc_pct = 79.5
+            await home.wait(3)
+            assert home.power("CP1-1") == 0
+            result = await home.send("CP1-1", "discharge", "b", power_w=5000, lease_s=300, min_soc_pct=50)
+            assert result.status == "accepted"
+            await home.wait(3)
+            assert home.power("CP1-1") == -5000
+
+    run_virtual(scene())

@@ -104,3 +104,39 @@ def test_a_release_ends_only_the_emergency_stop_that_was_there_when_it_was_sent(
             assert home.core.board.site.emergency_stop is None
 
     run_virtual(scene())
+
+
+def test_a_gateway_that_is_being_stopped_takes_no_more_power() -> None:
+    async def scene() -> None:
+        async with house("CP1-1", store=SlowStore()) as home:
+            await home.send("CP1-1", "discharge", "a", power_w=5000, lease_s=60)
+            await home.wait(3)
+            slow(home)
+            under_way = asyncio.create_task(home.send("CP1-1", "discharge", "b", power_w=5000, lease_s=3600))
+            await home.wait(0.05)
+            stopping = asyncio.create_task(home.core.stop())
+            await home.wait(0.05)
+            late = await home.send("CP1-1", "discharge", "c", power_w=5000, lease_s=3600)
+            assert (late.status, late.reason.code) == ("refused", "gateway_stopped")
+            assert (await home.send("CP1-1", "stop", "s")).status == "accepted"
+            assert (await under_way).status == "accepted"
+            await stopping
+            assert home.heard.final("b").reason.code == "gateway_stopped"
+            assert home.power("CP1-1") == 0
+            assert not [one.id for one in await home.store.in_force() if one.id in "abc"]
+
+    run_virtual(scene())
+
+
+def test_the_lease_ends_when_the_answer_says() -> None:
+    async def scene() -> None:
+        async with house("CP1-1", store=SlowStore()) as home:
+            slow(home)
+            begun, wall = home.clock.now(), home.clock.wall()
+            result = await home.send("CP1-1", "discharge", "a", power_w=5000, lease_s=10)
+            assert result.lease_until == pytest.approx(wall + 10)
+            holding = home.core.board.places["CP1-1"].holding
+            assert holding is not None
+            assert holding.lease_until == pytest.approx(begun + 10)
+
+    run_virtual(scene())

@@ -251,3 +251,36 @@ def test_an_old_input_comes_after_a_newer_one_and_changes_nothing() -> None:
             assert home.core.site_telemetry(1).base_w == 1000
 
     run_virtual(scene())
+
+
+def test_a_command_to_the_site_cannot_replace_one_of_a_higher_priority() -> None:
+    async def scene() -> None:
+        async with house(*THREE) as home:
+            await home.send(None, "discharge", "high", power_w=9000, lease_s=60, priority=90, source="grid")
+            await home.wait(3)
+            for verb, body in (("charge", {"power_w": 3000, "lease_s": 60}), ("release", {})):
+                result = await home.send(None, verb, f"low-{verb}", priority=10, **body)
+                assert (result.status, result.reason.code) == ("refused", "outranked")
+                assert "grid" in result.reason.text
+            await home.wait(3)
+            assert powers(home) == [-3000] * 3
+            assert (await home.send(None, "stop", "s", priority=0)).status == "accepted"
+            assert (await home.send(None, "charge", "c", power_w=3000, lease_s=60, priority=10)).status == "accepted"
+
+    run_virtual(scene())
+
+
+def test_a_removed_station_leaves_the_command_of_the_site_to_the_others() -> None:
+    async def scene() -> None:
+        async with house(*THREE) as home:
+            await home.send(None, "discharge", "a", power_w=9000, lease_s=20)
+            del home.stations.evses["CP2-1"]
+            home.core.forget("CP2")
+            await home.wait(10)
+            assert home.core.evses() == ["CP1-1", "CP3-1"]
+            assert (home.power("CP1-1"), home.power("CP3-1")) == (-4500, -4500)
+            final = home.heard.final("a")
+            assert final.status == "achieved"
+            assert [share.evse for share in final.shares or ()] == ["CP1-1", "CP3-1"]
+
+    run_virtual(scene())
