@@ -79,13 +79,15 @@ class Edge:
         self._orders.share_again()
 
     def _on_connected(self, place: Place, event: StationConnected, was: tuple[Any, ...]) -> None:
-        place.reconciled, place.sent_w, place.retry_at, place.silent = False, None, None, 0
+        place.reconciled, place.sent_w, place.silent = False, None, 0
+        place.forgive()
         self._board.happened(
             Happened.STATION_CONNECTED, place.name, text=f"{event.protocol} {event.vendor} {event.model}".strip()
         )
 
     def _on_lost(self, place: Place, event: StationLost, was: tuple[Any, ...]) -> None:
         place.reconciled, place.sent_w, place.ramp = False, None, None
+        place.forgive()
         reason = because(Code.OFFLINE, event.reason or f"The link to the station of {place.name} broke.")
         self._board.happened(Happened.STATION_LOST, place.name, reason)
         self._drop_leased(place, reason)
@@ -101,6 +103,7 @@ class Edge:
         if was[2] == event.session:
             return
         place.reconciled, place.sent_w, place.floor_reached = False, None, False
+        place.forgive()
         self._board.happened(Happened.SESSION_STARTED, place.name, session=event.session)
         known = self._board.negotiated.pop((place.name, event.session), None)
         if known is not None and place.evse.needs is None:
@@ -118,6 +121,7 @@ class Edge:
 
     def _on_ended(self, place: Place, event: SessionEnded, was: tuple[Any, ...]) -> None:
         place.reconciled, place.sent_w, place.ramp, place.floor_reached = False, None, None, False
+        place.forgive()
         because_ = f": {event.reason}" if event.reason else ""
         reason = because(Code.SESSION_ENDED, f"The session at {place.name} ended{because_}.")
         self._board.happened(Happened.SESSION_ENDED, place.name, reason, session=event.session)

@@ -26,6 +26,7 @@ from protocols.quantities import clamp
 
 log = logging.getLogger("v2x")
 
+LONGEST_PAUSE_S = 60.0  # between orders that a station keeps refusing
 TRIES = 3  # orders without an answer before a command has failed
 HARD = RANK[Layer.SOC_FLOOR]  # a power taken away by these layers goes at once, not by a ramp
 
@@ -94,7 +95,7 @@ class Governor:
         if not place.reconciled and not at_once and not await self._reconcile():
             return self._deadline(now)
         power_w = self._target(decision, now)
-        if self._due(power_w, now):
+        if self._due(power_w, now) and not self._patient(power_w, now):
             await self._order(power_w, decision)
         if at_once and not place.reconciled and place.sent_w == power_w and await self._reconcile():
             place.wake.set()
@@ -206,6 +207,12 @@ class Governor:
             return True  # the same power for a new command still wants the station's word
         return power_w != 0 and now >= self._refresh_at(now)
 
+    def _patient(self, power_w: float, now: float) -> bool:
+        """Whether the station has just refused the same, no command waits for it, and no power is seen to flow."""
+        place, seen_w = self._place, self._place.evse.power_w
+        still = seen_w is not None and abs(seen_w) <= self._board.settings.tolerance(0.0)
+        return still and place.part is None and place.refused_w == power_w and now < place.ask_again_at
+
     def _refresh_at(self, now: float) -> float:
         place, holding = self._place, self._place.holding
         lease_until = holding.lease_until if holding is not None else None
@@ -261,8 +268,11 @@ class Governor:
         match outcome.answer:
             case Answer.APPLIED:
                 changed = place.sent_w != power_w
+                if changed:
+                    place.told_at = answered
                 place.sent_w, place.sent_at, place.held_until = power_w, now, now + hold_s
                 place.silent = 0
+                place.forgive()
                 if part is not None and place.part is part and part.stage is Stage.BOUND:
                     part.stage, part.confirmed_at, part.confirmed_w = Stage.CONFIRMED, answered, power_w
                     cause = outcome.code or "station"
@@ -273,9 +283,12 @@ class Governor:
                     board.changed(place.name)
             case Answer.REFUSED:
                 place.sent_w, place.retry_at = None, answered + board.settings.retry_s
+                place.refusals = place.refusals + 1 if place.refused_w == power_w else 1
+                pause_s = board.settings.retry_s * 2 ** min(place.refusals - 1, 10)
+                place.refused_w, place.ask_again_at = power_w, answered + min(pause_s, LONGEST_PAUSE_S)
                 says = " ".join(word for word in (outcome.code, outcome.text) if word) or "no reason"
                 reason = because(Code.STATION_REFUSED, f"The station refused {power_w:.0f} W: {says}.")
-                self._give_up(holding, part, reason)
+                self._give_up(holding, part, reason, (outcome.code, power_w))
             case Answer.UNKNOWN:
                 place.sent_w, place.retry_at = None, answered + board.settings.retry_s
                 place.reconciled = False  # it may or may not have taken effect: ask before the next order
@@ -285,13 +298,15 @@ class Governor:
                     reason = because(
                         Code.STATION_SILENT, f"The station did not answer an order of {power_w:.0f} W: {says}."
                     )
-                    self._give_up(holding, part, reason)
+                    self._give_up(holding, part, reason, (reason.code, power_w))
 
-    def _give_up(self, holding: Holding | None, part: Part | None, reason: Reason) -> None:
+    def _give_up(self, holding: Holding | None, part: Part | None, reason: Reason, trouble: tuple[str, float]) -> None:
+        """A command fails; what fails without one is told once, until something else is the matter."""
         place = self._place
         if holding is not None and place.holding is holding and place.part is part:
             self._endings.leave(place, reason, failed=True)
-        else:
+        elif place.told != trouble:
+            place.told = trouble
             self._board.happened(Happened.FAULT, place.name, reason)
 
     async def _ask_station(self, power_w: float, hold_s: float) -> Outcome:
@@ -307,8 +322,7 @@ class Governor:
     def _deadline(self, now: float) -> float | None:
         board, place, holding = self._board, self._place, self._place.holding
         times: list[float] = []
-        if place.retry_at is not None:
-            times.append(place.retry_at)
+        times += [at for at in (place.retry_at, place.ask_again_at) if at is not None and at > now]
         if place.ramp is not None and place.reconciled:
             times.append(now + RAMP_STEP_S)
         if holding is not None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from dataclasses import dataclass, field
 
 from gateway.core.holding import Holding, Part
+from gateway.core.settings import SETTLE_S
 from gateway.model.evse import Evse
 from gateway.model.station import Answer
 from gateway.negotiation.authority import Bound, Decision
@@ -34,10 +36,15 @@ class Place:
     reconciled: bool = False
     sent_w: float | None = None  # what the station holds, as far as known
     sent_at: float = 0.0
+    told_at: float = -math.inf  # when it was last told another power
     held_until: float = 0.0  # then the station falls to 0 W by itself
     last_answer: Answer | None = None
     retry_at: float | None = None
     silent: int = 0  # orders without an answer, in a row
+    refused_w: float | None = None  # what the station said no to last
+    refusals: int = 0  # of that power, in a row
+    ask_again_at: float = 0.0  # while nothing asks for more and nothing flows
+    told: tuple[str, float] | None = None  # the trouble that was told last: the station's code, and the power
     seq: int = 0  # of telemetry
     upstream: Bound | None = None
     optimiser: Bound | None = None
@@ -59,6 +66,23 @@ class Place:
     def effective_w(self) -> float:
         """What the order of authority granted last."""
         return self.decision.power_w if self.decision else 0.0
+
+    def forgive(self) -> None:
+        """What the station refused no longer counts."""
+        self.retry_at = self.refused_w = self.told = None
+        self.refusals, self.ask_again_at = 0, 0.0
+
+    def believed_w(self, now: float) -> float:
+        """What it takes now, as far as can be told.
+
+        A reading from before the last change of the set-point says nothing about now. One from while the station was
+        still on its way holds for that while only; after it the set-point is the better guess, until the meter tells.
+        """
+        power_w, at = self.evse.power_w, self.evse.metered_at
+        if power_w is None or at is None:
+            return self.sent_w or 0.0
+        settled, fresh = at >= self.told_at + SETTLE_S, at > self.told_at and now - at <= SETTLE_S
+        return power_w if settled or fresh or self.sent_w is None else self.sent_w
 
     def span(self) -> tuple[float, float]:
         """The least and the most it may be taking now, in W, while set-point, station and meter still differ."""
