@@ -42,6 +42,7 @@ class PlainEvse:
     calls: list[str] = field(default_factory=list)
     deaf: bool = False  # takes orders and does nothing
     mute: bool = False  # never says what it holds
+    seldom: bool = False  # its meter is read only when somebody calls `meter`
 
 
 class PlainStations:
@@ -119,7 +120,7 @@ class PlainStations:
         """Read all meters again and again."""
         while True:
             for evse, held in self.evses.items():
-                if held.session is not None:
+                if held.session is not None and not held.seldom:
                     self.meter(evse)
             await self._clock.sleep(every_s)
 

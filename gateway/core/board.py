@@ -77,11 +77,9 @@ class Board:
     # decisions ------------------------------------------------------------------------------------------------------
 
     def cars_w(self) -> float:
-        """What all EVSEs take now: as measured, else as last told."""
-        return sum(
-            place.evse.power_w if place.evse.power_w is not None else (place.sent_w or 0.0)
-            for place in self.places.values()
-        )
+        """What all EVSEs take now: as measured since they were last told something else, else as told."""
+        now = self.clock.now()
+        return sum(place.believed_w(now) for place in self.places.values())
 
     @property
     def limited(self) -> bool:

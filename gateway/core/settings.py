@@ -37,4 +37,5 @@ class CoreSettings:
 
 
 RAMP_STEP_S = 0.5
+SETTLE_S = 3.0  # for a station and its car to do what they were told
 LEASE_SLACK_S = 1.0  # the station's own dead-man waits this long for the gateway's ramp to begin

@@ -16,6 +16,7 @@ from typing import Any
 
 from gateway.core.board import Board
 from gateway.core.place import Place
+from gateway.core.settings import SETTLE_S
 from gateway.energy.controller import SiteController
 from gateway.energy.settings import EnergySection
 from gateway.energy.view import Car, EvseOrders, Orders, View
@@ -30,7 +31,6 @@ QUIET_S = 5.0  # where there is nothing to manage
 TELL_S = 60.0  # the slow parts of the state (autonomy, plan, window) are told this often
 SAME_W = 25.0  # a bound that moved by less is the same
 METER_S = 60.0  # a power older than this is not known
-SETTLE_S = 3.0  # s for a station to do what it was told
 TOLD_AT_ONCE = ("phase", "forming", "main_switch", "storage_w", "pv_limit_w", "tiers", "reserve", "may_drive")
 
 
