@@ -106,10 +106,12 @@ def test_a_discharge_from_mqtt_to_the_battery_and_back(fault: str) -> None:
         ):  # fmt: skip
             assert action in actions
         profiles = [text for text in said if '"SetChargingProfile"' in text]
-        assert '"TxDefaultProfile"' in profiles[0], "the safe fallback comes first"
-        assert '"stackLevel":0' in profiles[0]
-        assert "CentralSetpoint" in profiles[1]
-        assert '"Dynamic"' in profiles[1]
+        safe = [number for number, text in enumerate(profiles) if '"TxDefaultProfile"' in text]
+        v2x = [number for number, text in enumerate(profiles) if "CentralSetpoint" in text]
+        assert safe[0] < v2x[0], "the safe fallback comes first"
+        assert '"stackLevel":0' in profiles[safe[0]]
+        assert '"Dynamic"' in profiles[v2x[0]]
+        assert '"duration"' in profiles[v2x[0]]
         told = [json.loads(text.replace("#", "")) for text in said if text.startswith("[2")]
         triggers = {frame[3]["triggerReason"] for frame in told if frame[2] == "TransactionEvent"}
         assert "OperationModeChanged" in triggers
