@@ -22,7 +22,7 @@ from gateway.model.moment import rfc3339
 from gateway.model.reason import Code, Reason, because
 from gateway.model.result import Result, Status
 from gateway.model.state import Happened
-from gateway.store.ports import RecordRefused, StoreError
+from gateway.store.ports import RecordRefused, StoreError, Unfinished
 
 MOST_AT_ONCE = 2000  # commands being taken at the same moment
 
@@ -93,14 +93,15 @@ class Desk:
         if parsed.verb in ALWAYS_ACT and grant.status is not Status.REFUSED:
             holding = self._orders.put_in_force(submission, parsed, grant, lease_wall, reply, turn, begun)
             try:
-                await board.journal.keep(*records)
+                await board.journal.keep_or_later(*records)
             except RecordRefused:  # the store has this id already, and the line in it is not ours
                 board.journal.later(*(one for one in records if isinstance(one, Entry)))
-            except StoreError:
-                board.journal.later(*records)
         else:
             try:
                 await board.journal.keep(*records)
+            except Unfinished as slow:
+                board.background(self._if_it_lands(slow, submission, parsed, print_, text, holds, reply))
+                return self._refuse_unstored(submission, parsed, _unwritten(slow))
             except StoreError as error:
                 return self._refuse_unstored(submission, parsed, await self._why_unwritten(error, body.id))
         self.known.put(body.id, print_, text)
@@ -112,6 +113,23 @@ class Desk:
             self._orders.put_in_force(submission, parsed, grant, lease_wall, reply, turn, begun)
         self._orders.after_answer(body.id)
         return result
+
+    async def _if_it_lands(
+        self,
+        slow: Unfinished,
+        submission: Submission,
+        parsed: Parsed,
+        print_: str,
+        text: str,
+        holds: bool,
+        reply: ReplyTo | None,
+    ) -> None:
+        """A command told as refused stands in the journal after all: it ends there as failed, and never acts."""
+        with contextlib.suppress(StoreError):
+            await slow.landed
+            self.known.put(parsed.body.id, print_, text)
+            if holds or parsed.verb is Verb.RELEASE:
+                self._orders.fail(submission, parsed, reply, _unwritten(slow))
 
     def _check(self, submission: Submission, parsed: Parsed, wall: float) -> Grant:
         """Bind the command by the order of authority, or say why it cannot be granted at all."""

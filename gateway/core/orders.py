@@ -173,6 +173,12 @@ class Orders:
             self._settle_next.append((holding, Status.ACHIEVED, because(Code.IN_FORCE, text), not acts))
         return holding
 
+    def fail(self, submission: Submission, parsed: Parsed, reply: ReplyTo | None, reason: Reason) -> None:
+        """The final result of a command that was journalled and must never act."""
+        body, now = parsed.body, self._board.clock.now()
+        holding = Holding(body.id, submission.evse, parsed.verb, body, submission.channel, now, reply=reply)
+        self._endings.settle(holding, Status.FAILED, reason, ended=True)
+
     def after_answer(self, command_id: str) -> None:
         """The first result has been told: now the final one of commands that needed nothing more."""
         ready, self._settle_next = self._settle_next, []

@@ -15,13 +15,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from gateway.model.journal import Entry, Phase, Record
-from gateway.store.ports import RecordRefused, Store, StoreError
+from gateway.store.ports import RecordRefused, Store, StoreError, Unfinished
 from protocols.ports import Clock
 
 MAX_WAITING = 20_000  # records given to `later` that wait for a working store
 MAX_GROUP = 2_000  # records of one transaction
 RETRY_S = (0.1, 0.5, 1.0, 2.0, 5.0)
 GATHER_S = 0.05  # records nobody waits for may wait this long for company
+LAND_WITHIN_S = 0.15  # a write that has begun by then may take this much longer
 KEEP_WITHIN_S = 0.8  # a command must be answered within 1 s
 
 
@@ -50,7 +51,10 @@ class Journal:
         self.trouble: str | None = None
 
     async def keep(self, *records: Record) -> None:
-        """Durable when it returns; StoreError if the store fails or is too slow to answer the command in time."""
+        """Durable when it returns; StoreError if the store fails or is too slow to answer the command in time.
+
+        Unfinished if it may still be written.
+        """
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         group = _Group(records, done)
         self._urgent += 1
@@ -64,11 +68,30 @@ class Journal:
                 self._waiting.remove(group)
                 self._waiting_records -= len(records)
                 raise StoreError(self.trouble or "the store did not answer in time") from None
-            await done  # being written: the store's own deadline bounds this
+            try:
+                async with self._clock.timeout_at(self._clock.now() + LAND_WITHIN_S):
+                    await asyncio.shield(done)
+            except TimeoutError:
+                raise Unfinished(done) from None
         finally:
             self._urgent -= 1
             if not self._urgent:
                 self._hurry.clear()
+
+    async def keep_or_later(self, *records: Record) -> None:
+        """As `keep`; what is not written in time is written behind, once. RecordRefused if it never will be."""
+        try:
+            await self.keep(*records)
+        except RecordRefused:
+            raise
+        except Unfinished as slow:
+            slow.landed.add_done_callback(lambda landed: self._behind(landed, records))
+        except StoreError:
+            self.later(*records)
+
+    def _behind(self, landed: asyncio.Future[None], records: tuple[Record, ...]) -> None:
+        if landed.cancelled() or (landed.exception() and not isinstance(landed.exception(), RecordRefused)):
+            self.later(*records)
 
     def later(self, *records: Record) -> None:
         """Written with the next group, after what was given before."""

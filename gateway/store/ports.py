@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
@@ -14,6 +15,14 @@ class StoreError(Exception):
 
 class RecordRefused(StoreError):
     """The store works, and will never take these records: an id twice, a value it cannot hold."""
+
+
+class Unfinished(StoreError):
+    """The write has begun and has not ended in time; `landed` ends with it, with its StoreError where it has one."""
+
+    def __init__(self, landed: asyncio.Future[None]) -> None:
+        super().__init__("the store did not answer in time")
+        self.landed = landed
 
 
 class Sample(NamedTuple):

@@ -140,3 +140,50 @@ def test_the_lease_ends_when_the_answer_says() -> None:
             assert holding.lease_until == pytest.approx(begun + 10)
 
     run_virtual(scene())
+
+
+def test_a_write_that_ends_after_the_refusal_ends_the_command() -> None:
+    async def scene() -> None:
+        async with house("CP1-1", store=SlowStore()) as home:
+            slow(home)
+            assert isinstance(home.store, SlowStore)
+            home.store.delay_s = 4.0
+            begun = home.clock.now()
+            result = await home.send("CP1-1", "discharge", "a", power_w=5000, lease_s=10)
+            assert (result.status, result.reason.code) == ("refused", "journal_unavailable")
+            assert home.clock.now() - begun < 1.0
+            home.store.delay_s = 0.0
+            await home.wait(10)
+            assert home.power("CP1-1") == 0
+            assert (home.heard.final("a").status, home.heard.final("a").reason.code) == (
+                "failed",
+                "journal_unavailable",
+            )
+            assert await home.store.in_force() == []
+            again = await home.send("CP1-1", "discharge", "a", power_w=5000, lease_s=10)
+            assert again.status == "failed"
+
+    run_virtual(scene())
+
+
+def test_a_stop_whose_write_takes_long_is_written_once() -> None:
+    async def scene() -> None:
+        async with house("CP1-1", store=SlowStore()) as home:
+            await home.send("CP1-1", "discharge", "a", power_w=5000, lease_s=60)
+            await home.wait(3)
+            slow(home)
+            assert isinstance(home.store, SlowStore)
+            home.store.delay_s = 4.0
+            begun = home.clock.now()
+            assert (await home.send("CP1-1", "stop", "s")).status == "accepted"
+            assert home.clock.now() - begun < 1.0
+            home.store.delay_s = 0.0
+            await home.wait(15)
+            assert home.power("CP1-1") == 0
+            assert home.heard.statuses("s") == ["accepted", "achieved"]
+            steps = [entry.step.value for entry in await home.core.entries(command="s")]
+            assert steps.count("journalled") == 1
+            assert home.core.journal.dropped == 0
+            assert [one.id for one in await home.store.in_force()] == ["s"]
+
+    run_virtual(scene())
