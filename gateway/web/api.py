@@ -82,6 +82,8 @@ def _stations(router: APIRouter, desk: StationDesk, commands: CommandDesk | None
     @router.delete("/stations/{station}", status_code=204)
     async def delete_station(station: str) -> None:
         await desk.delete_station(station)
+        if commands is not None:
+            commands.forget(station)
 
     @router.post("/stations/{station}/call")
     async def call(station: str, body: CallBody) -> Row:

@@ -308,6 +308,9 @@ def test_commands_sessions_and_the_journal() -> None:
                 steps = [(row["step"], row["cause"]) for row in (await http.get("/journal")).json()]
                 assert ("operator", "raw ClearCache to CP1") in steps
                 assert any(step == "bound" for step, _ in steps)
+                assert (await http.delete("/stations/CP1")).status_code == 204
+                await rig.sleep(5)
+                assert core.evses() == []  # and with it goes what MQTT retains about it
             running.cancel()
             await asyncio.gather(running, return_exceptions=True)
 
