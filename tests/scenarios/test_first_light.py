@@ -111,7 +111,9 @@ def test_a_discharge_from_mqtt_to_the_battery_and_back(fault: str) -> None:
         assert safe[0] < v2x[0], "the safe fallback comes first"
         assert '"stackLevel":0' in profiles[safe[0]]
         assert '"Dynamic"' in profiles[v2x[0]]
-        assert '"duration"' in profiles[v2x[0]]
+        powered = [text for text in profiles if '"setpoint":-5000' in text]
+        assert powered, "the set-point was said"
+        assert all('"duration"' in text for text in powered), "every power that is not 0 holds a dead-man time"
         told = [json.loads(text.replace("#", "")) for text in said if text.startswith("[2")]
         triggers = {frame[3]["triggerReason"] for frame in told if frame[2] == "TransactionEvent"}
         assert "OperationModeChanged" in triggers
