@@ -75,8 +75,8 @@ class Governor:
     async def step(self) -> float | None:
         """Do what is due now; when to look again (monotonic), None while only an event can change something."""
         board, place, now = self._board, self._place, self._board.clock.now()
-        self._expire(now)
         self._follow_schedule(now)
+        self._expire(now)
         decision = self.redecide()
         if not place.evse.connected or place.evse.session is None:
             place.ramp = None
@@ -128,7 +128,7 @@ class Governor:
         holding, part, evse = self._place.holding, self._place.part, self._place.evse
         if holding is None or part is None or holding.settled or part.stage not in (Stage.BOUND, Stage.CONFIRMED):
             return math.inf
-        if not evse.connected or evse.session is None:
+        if not evse.connected or evse.session is None or holding.waits(self._board.clock.wall()):
             return math.inf
         return holding.judged_from + self._board.settings.achieve_within_s
 
@@ -144,8 +144,12 @@ class Governor:
 
     def _follow_schedule(self, now: float) -> None:
         holding, part = self._place.holding, self._place.part
-        if holding is not None and part is not None and holding.evse is not None:
-            part.ask(holding.asks(self._board.clock.wall()), now)
+        wall = self._board.clock.wall()
+        if holding is not None and part is not None and holding.evse is not None and not holding.over(wall):
+            power_w = holding.asks(wall)
+            if power_w != part.power_w:
+                part.ask(power_w, now)
+                holding.judged_from = now
 
     def redecide(self) -> Decision:
         """Decide again, and tell what changed."""

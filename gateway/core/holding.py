@@ -77,6 +77,13 @@ class Holding:
         edges = [edge for one in self.body.periods for edge in (one.start, one.start + one.duration_s)]
         return min((edge - wall for edge in edges if edge > wall), default=None)
 
+    def waits(self, wall: float) -> bool:
+        """Whether a schedule has yet to reach its first period with power: until then there is nothing to judge."""
+        if not isinstance(self.body, Schedule):
+            return False
+        starts = [one.start for one in self.body.periods if one.power_w]
+        return bool(starts) and wall < min(starts)
+
     def over(self, wall: float) -> bool:
         """Whether a schedule has come to its end."""
         return isinstance(self.body, Schedule) and schedule_end(self.body) <= wall

@@ -32,8 +32,9 @@ class CoreSettings:
     stale_after_s: dict[InputKind, float] = field(default_factory=lambda: dict(STALE_AFTER_S))
 
     def tolerance(self, power_w: float) -> float:
-        """How far the meter may be from a power that counts as reached, in W."""
-        return max(self.tolerance_w, self.tolerance_share * abs(power_w))
+        """How far the meter may be from a power that counts as reached, in W; half of it at most, so 0 W never does."""
+        allowed_w = max(self.tolerance_w, self.tolerance_share * abs(power_w))
+        return min(allowed_w, abs(power_w) / 2) if power_w else allowed_w
 
 
 RAMP_STEP_S = 0.5
