@@ -53,7 +53,7 @@ class Endings:
         self, holding: Holding, result: Result, records: list[Entry | ResultGiven | CommandEnded]
     ) -> None:
         try:
-            await self._board.journal.keep(*records)
+            await self._board.journal.keep_or_later(*records)
         except StoreError:
             self._board.journal.later(*records)
         self._board.ids.update(holding.id, result.model_dump_json())
@@ -143,6 +143,8 @@ class Endings:
     def _settle_if_seen(self, holding: Holding) -> None:
         parts = holding.parts.values()
         if holding.settled or any(part.stage in (Stage.BOUND, Stage.CONFIRMED) for part in parts):
+            return
+        if holding.waits(self._board.clock.wall()):
             return
         failed = [part for part in parts if part.stage is Stage.FAILED]
         if failed:
