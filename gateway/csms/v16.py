@@ -6,7 +6,7 @@ is ours to give.
 
 from __future__ import annotations
 
-from gateway.csms import certificates, metering
+from gateway.csms import certificates, metering, sampling
 from gateway.csms.station import Boot, Handlers, Station
 from gateway.csms.transactions import Transaction
 from gateway.model.event import Metered, PlugState
@@ -40,6 +40,8 @@ def boot_notification(station: Station, payload: Payload) -> Payload:
         context.clock.wall(),
     )
     station.booted(boot)
+    if accepted and context.settings.inventory:
+        station.later(sampling.ensure(station))
     return {
         "status": boot.status,
         "currentTime": stamp(context.clock.wall()),

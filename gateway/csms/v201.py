@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gateway.csms import certificates, metering
+from gateway.csms import certificates, metering, sampling
 from gateway.csms.station import Boot, Handlers, Station
 from gateway.csms.transactions import Transaction
 from gateway.model.event import PlugState
@@ -84,6 +84,7 @@ async def take_stock(station: Station) -> None:
     if answer is None or answer["status"] != "Accepted":
         station.reporting = None
     await close_lost(station)
+    await sampling.ensure(station)
 
 
 async def close_lost(station: Station) -> None:

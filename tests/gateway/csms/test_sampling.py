@@ -1,0 +1,116 @@
+"""A station that would tell its power too seldom, or not at all, is set to tell it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+
+from emulators.clock import run_virtual
+from gateway.csms.sampling import NEEDED, POWER
+from protocols.ocpp.schema import Version
+from tests.gateway.csms.raw import Raw
+
+ENERGY = "Energy.Active.Import.Register"
+
+
+async def settings_after_boot(
+    version: Version, held: dict[str, str], *, takes: int = 9, readonly: bool = False
+) -> tuple[dict[str, str], list[str]]:
+    """What a station that held this holds after its boot, and every value it was told; it takes so many measurands."""
+    told: list[str] = []
+
+    def take(key: str, value: str) -> str:
+        told.append(value)
+        if key.endswith(("Data", "Measurands")) and len(value.split(",")) > takes:
+            return "Rejected"
+        held[key] = value
+        return "Accepted"
+
+    def answer(action: str, body: dict[str, Any]) -> dict[str, Any] | None:
+        if action == "GetConfiguration":
+            known = [{"key": k, "readonly": readonly, "value": held[k]} for k in body["key"] if k in held]
+            return {"configurationKey": known}
+        if action == "ChangeConfiguration":
+            return {"status": take(body["key"], body["value"])}
+        if action == "GetVariables":
+            named = [(one, one["variable"]["name"]) for one in body["getVariableData"]]
+            return {
+                "getVariableResult": [
+                    {**one, "attributeStatus": "Accepted", "attributeValue": held[name]}
+                    if name in held
+                    else {**one, "attributeStatus": "UnknownVariable"}
+                    for one, name in named
+                ]
+            }
+        if action == "SetVariables":
+            [one] = body["setVariableData"]
+            value = one.pop("attributeValue")
+            return {"setVariableResult": [{**one, "attributeStatus": take(one["variable"]["name"], value)}]}
+        return None
+
+    async with Raw(version, inventory=True) as raw:
+        booting = asyncio.create_task(raw.boot())
+        for _ in range(100):
+            await asyncio.sleep(0.05)
+            for message in list(raw.asked):
+                raw.asked.remove(message)
+                said = answer(message[2], message[3])
+                reply = [4, message[1], "NotSupported", "", {}] if said is None else [3, message[1], said]
+                await raw.say(json.dumps(reply))
+        await booting
+    return held, told
+
+
+KEYS = {
+    Version.V16: ("MeterValuesSampledData", "MeterValueSampleInterval"),
+    Version.V201: ("TxUpdatedMeasurands", "TxUpdatedInterval"),
+    Version.V21: ("TxUpdatedMeasurands", "TxUpdatedInterval"),
+}
+
+
+@pytest.mark.parametrize("version", list(KEYS))
+def test_what_is_missing_is_added_and_the_interval_shortened(version: Version) -> None:
+    async def scene() -> None:
+        values, interval = KEYS[version]
+        held, told = await settings_after_boot(version, {values: f"Voltage,{ENERGY}", interval: "300"})
+        assert set(held[values].split(",")) == {"Voltage", *NEEDED}
+        assert held[interval] == "10"
+        assert len(told) == 2
+
+    run_virtual(scene())
+
+
+@pytest.mark.parametrize("version", list(KEYS))
+def test_what_is_enough_is_left_alone(version: Version) -> None:
+    async def scene() -> None:
+        values, interval = KEYS[version]
+        _, told = await settings_after_boot(version, {values: ",".join(("Frequency", *NEEDED)), interval: "5"})
+        assert told == []
+
+    run_virtual(scene())
+
+
+@pytest.mark.parametrize("version", list(KEYS))
+@pytest.mark.parametrize("takes", [1, 2, 3, 4])
+def test_a_station_with_little_room_is_asked_for_its_power_at_least(version: Version, takes: int) -> None:
+    async def scene() -> None:
+        values, interval = KEYS[version]
+        held, _ = await settings_after_boot(version, {values: ENERGY, interval: "0"}, takes=takes)
+        expected = {1: {ENERGY}, 2: {ENERGY, POWER[0]}}.get(takes, {ENERGY, *POWER})
+        assert set(held[values].split(",")) == expected
+        assert held[interval] == "10"
+
+    run_virtual(scene())
+
+
+def test_what_cannot_be_changed_or_is_not_known_is_left_alone() -> None:
+    async def scene() -> None:
+        values, interval = KEYS[Version.V16]
+        held = {values: ENERGY, interval: "300"}
+        assert await settings_after_boot(Version.V16, dict(held), readonly=True) == (held, [])
+        assert await settings_after_boot(Version.V21, {}) == ({}, [])
+
+    run_virtual(scene())
