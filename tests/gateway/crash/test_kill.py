@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import random
 from pathlib import Path
@@ -93,6 +94,44 @@ def test_the_stations_link_is_cut_under_power(tmp_path: Path) -> None:
         finally:
             gateway.kill()
             await asyncio.to_thread(gateway.join)
+            await station.stop()
+
+    with mosquitto(tmp_path) as broker:
+        asyncio.run(scene(broker.port))
+
+
+@pytest.mark.peer
+@pytest.mark.timeout(120)
+def test_a_release_that_was_accepted_acts_though_the_gateway_was_killed(tmp_path: Path) -> None:
+    async def scene(broker: int) -> None:
+        station = StationSide()
+        await station.start()
+        database = f"sqlite:///{tmp_path / 'release.db'}"
+        context = processes()
+        gateways = [
+            context.Process(target=main, args=(Orders("rel", broker, database, station.port, moment),), daemon=True)
+            for moment in ("before ended", None)  # the release is the only one of the two that ends
+        ]
+        gateways[0].start()
+        try:
+            async with asyncio.timeout(60), facility(broker, "rel") as client:
+                while not station.links:  # noqa: ASYNC110 (the station is no event)
+                    await asyncio.sleep(0.05)
+                await asyncio.sleep(1)
+                for verb in ("emergency_stop", "release"):
+                    await client.client.publish(f"v2x/1/rel/site/cmd/{verb}", json.dumps({"id": verb}), qos=1)
+                    await asyncio.sleep(0.5)
+                while gateways[0].is_alive():  # noqa: ASYNC110 (nor is a process)
+                    await asyncio.sleep(0.05)
+                gateways[1].start()
+                await asyncio.sleep(3)
+                await client.insist({"id": "a", "power_w": 5000, "lease_s": 5})
+                assert [one["status"] for one in client.final()] == ["achieved"]
+        finally:
+            for gateway in gateways:
+                if gateway.pid is not None:
+                    gateway.kill()
+                    await asyncio.to_thread(gateway.join)
             await station.stop()
 
     with mosquitto(tmp_path) as broker:
