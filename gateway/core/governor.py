@@ -1,7 +1,8 @@
 """One task per EVSE: decide, tell the station, keep telling it while power flows, walk down when a command ends.
 
 The station holds every order only for a while (`hold_s`), and never longer than the lease: should this process die, the
-station goes to 0 W by itself. Before the first order after a (re)connection the station is asked what it holds.
+station goes to 0 W by itself. Before the first order after a (re)connection the station is asked what it holds, but for
+an emergency stop, which is told first.
 """
 
 from __future__ import annotations
