@@ -92,6 +92,7 @@ class Link:
         "_observe",
         "_on_send",
         "_replies",
+        "_wakes_at",
         "_watch",
         "_worker",
         "clock",
@@ -115,6 +116,7 @@ class Link:
         self._inbox: deque[CallReceived] = deque()
         self._worker: asyncio.Task[None] | None = None
         self._watch: asyncio.Task[None] | None = None
+        self._wakes_at = float("-inf")
         self._flushing = False
         self.closed = False
 
@@ -246,14 +248,20 @@ class Link:
     # time and the wire
 
     def _ensure_watch(self) -> None:
-        if self._watch is None or self._watch.done():
-            self._watch = asyncio.get_running_loop().create_task(self._expire())
+        deadline = self.engine.deadline()
+        if self._watch is not None and not self._watch.done():
+            if deadline is None or deadline >= self._wakes_at:
+                return
+            self._watch.cancel()  # it sleeps past the new call's end
+        self._watch = asyncio.get_running_loop().create_task(self._expire())
 
     async def _expire(self) -> None:
         """Sleeps until the outstanding call runs out of time; one task serves all calls of a busy while."""
         try:
             while (deadline := self.engine.deadline()) is not None:
+                self._wakes_at = deadline
                 await self.clock.sleep(max(0.0, deadline - self.clock.now()))
+                self._wakes_at = float("-inf")  # at work: not to be cancelled
                 for event in self.engine.expire(self.clock.now()):
                     self._take(event)
                 await self._flush()

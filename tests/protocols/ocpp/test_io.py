@@ -122,6 +122,22 @@ def test_a_caller_that_gives_up_frees_the_wire() -> None:
     run_virtual(main())
 
 
+def test_a_short_wait_after_a_long_one_ends_in_time() -> None:
+    async def main() -> None:
+        async def csms(call: CallReceived) -> Payload:
+            if call.payload["vendorId"] == "sleep":
+                await asyncio.sleep(50)
+            return {"status": "Accepted"}
+
+        async with pair(silent, csms) as (station, _):
+            assert await station.call("DataTransfer", {"vendorId": "x"}, 30.0) == Answered({"status": "Accepted"})
+            began = asyncio.get_running_loop().time()
+            assert await station.call("DataTransfer", {"vendorId": "sleep"}, 3.0) == TimedOut()
+            assert asyncio.get_running_loop().time() - began == pytest.approx(3.0)
+
+    run_virtual(main())
+
+
 def test_calls_of_the_peer_are_handled_in_order() -> None:
     async def main() -> None:
         seen: list[str] = []
