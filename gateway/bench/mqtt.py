@@ -151,6 +151,7 @@ async def _client(port: int, five: bool) -> AsyncIterator[tuple[aiomqtt.Client, 
     protocol = aiomqtt.ProtocolVersion.V5 if five else aiomqtt.ProtocolVersion.V311
     waiting: dict[str, asyncio.Future[None]] = {}
     async with aiomqtt.Client("127.0.0.1", port, protocol=protocol, socket_options=NODELAY) as client:
+        client.pending_calls_threshold = 1000
         client.pending_calls_threshold = 10 * UNDER_WAY
         await client.subscribe(f"v2x/1/{SITE}/evse/+/result", qos=1)
         await client.subscribe("echo/answer", qos=1)

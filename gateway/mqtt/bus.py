@@ -201,7 +201,7 @@ class MqttBus:
         will = None if probe else self._will
         username = link.username or (unquote(parts.username) if parts.username else None)
         password = link.password or (unquote(parts.password) if parts.password else None)
-        return aiomqtt.Client(
+        client = aiomqtt.Client(
             parts.hostname or "127.0.0.1",
             parts.port or (8883 if tls else 1883),
             username=username,
@@ -219,6 +219,8 @@ class MqttBus:
             socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
             tls_context=tls_context(link) if tls else None,
         )
+        client.pending_calls_threshold = IN_FLIGHT  # that many under way are no reason for a warning each
+        return client
 
     def _linked(self) -> aiomqtt.Client:
         if self._client is None:
