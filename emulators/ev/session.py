@@ -4,7 +4,7 @@ battery.
 ::
 
     session = EvSession(Car(soc_pct=80), clock, observe=print)
-    ended = await session.run(wire)              # or `await session.drive_to("::1", 65000)` over TCP
+    ended = await session.run(wire)              # over TCP: `await io.connect("::1", 65000)` gives the wire
     session.stop(); session.pause(); session.renegotiate(); session.enter_standby(); await session.unplug()
 
 Events are those of the engine (`protocols.iso15118.iso20.events`), the last one is `SessionEnded`. The battery
