@@ -64,6 +64,10 @@ class Protocol(StrEnum):
     ISO20 = "iso20"
 
 
+class Auth(StrEnum):
+    EIM = "eim"
+
+
 TlsOption = Annotated[Tls, typer.Option("--tls", help="ISO 15118-20 wants 1.3; see docs/tls.md.")]
 ProfileOption = Annotated[
     TlsProfile, typer.Option("--tls-profile", help="strict as the standard, interop as peers can.")
@@ -183,7 +187,7 @@ def secc(
     """An emulated SECC alone: one EVSE that serves cars."""
     from emulators.charger.secc_run import run
 
-    _only_iso20(protocols)
+    _spoken("secc", "--protocols", protocols, Protocol)
     _openssl(tls, tls_profile)
     _exit(
         _run(
@@ -215,6 +219,7 @@ def ev(
     protocols: Protocols = "iso20",
     service: Annotated[str, typer.Option(help="Of dc, dc_bpt, ac, ac_bpt; several in order of preference.")] = "dc_bpt",
     control: Annotated[str, typer.Option(help="dynamic or scheduled.")] = "dynamic",
+    auth: Annotated[str, typer.Option(help="eim: who pays is settled at the charger.")] = "eim",
     profile: Annotated[str, typer.Option(help="Kind of car: a name, or a TOML file.")] = "ccs-63",
     soc: Annotated[float, typer.Option(min=0, max=100, help="State of charge on arrival, %.")] = 80.0,
     loops: Annotated[int | None, typer.Option(min=1, help="Leave after so many charge loops.")] = None,
@@ -225,7 +230,8 @@ def ev(
     """An emulated car: one session with a charger. Exit status 0: the session ended well."""
     from emulators.ev.run import run
 
-    _only_iso20(protocols)
+    _spoken("ev", "--protocols", protocols, Protocol)
+    _spoken("ev", "--auth", auth, Auth)
     _openssl(tls, tls_profile)
     _exit(
         _run(
@@ -371,10 +377,11 @@ def _tell_ready(running: Any) -> None:
     )
 
 
-def _only_iso20(protocols: str) -> None:
-    unknown = [one for one in protocols.split(",") if one not in set(Protocol)]
+def _spoken(command: str, option: str, wanted: str, known: type[StrEnum]) -> None:
+    """End with a clear word where something of the comma-separated `wanted` is not among `known`."""
+    unknown = [one for one in wanted.split(",") if one not in set(known)]
     if unknown:
-        _exit(_complain("", f"--protocols {unknown[0]!r} is not spoken here; there is {', '.join(Protocol)}"))
+        _exit(_complain(command, f"{option} {unknown[0]!r} is not spoken here; there is {', '.join(known)}"))
 
 
 def _openssl(version: Tls, profile: TlsProfile) -> None:

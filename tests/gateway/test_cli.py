@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import typer.main
+from typer.testing import CliRunner
 
 from gateway.cli import Bench, app
 
@@ -45,11 +46,46 @@ def test_every_command_and_option_says_what_it_is_for(path: str, command: Any) -
         assert option.name in ("evses", "name", "directory") or getattr(option, "help", "x"), f"{path} {option.name}"
 
 
-def test_the_contract_of_the_command_line() -> None:
-    here = {path for path, _ in commands(typer.main.get_command(app))}
-    for name in (
-        "demo", "gateway", "check-config", "migrate", "charger", "secc", "ev", "exi decode", "exi encode", "pki create",
-        "sim", "bench", "journal", "explain", "asyncapi", "mqtt-acl",
-    ):  # fmt: skip
-        assert f"v2x {name}" in here
+# What other tools rely on: every command, and the options that the contract names.
+CONTRACT = {
+    "demo": "--seconds --json",
+    "gateway": "-c",
+    "check-config": "-c",
+    "migrate": "-c",
+    "charger": "--csms --id --ocpp --evses --secc",
+    "secc": "--listen --interface --tls --pki --services --protocols --control --power-w --sessions --json",
+    "ev": "--connect --interface --tls --pki --protocols --service --control --auth --profile --soc --loops --json",
+    "exi decode": "--pretty --explain --v2gtp --protocol --base64 --pcap",
+    "exi encode": "--pretty --v2gtp --base64",
+    "pki create": "",
+    "sim": "--speed --report --json",
+    "bench": "--json",
+    "journal": "",
+    "explain": "",
+    "asyncapi": "",
+    "mqtt-acl": "",
+}
+
+
+@pytest.mark.parametrize("name", CONTRACT)
+def test_the_contract_of_the_command_line(name: str) -> None:
+    here = dict(commands(typer.main.get_command(app)))[f"v2x {name}"]
+    assert set(CONTRACT[name].split()) <= {option for one in here.params for option in one.opts}
+
+
+def test_the_benchmarks() -> None:
     assert [one.value for one in Bench] == ["first-light", "exi", "iso20", "ocpp", "mqtt", "fleet", "dispatch", "plan"]
+
+
+@pytest.mark.parametrize(
+    ("words", "answer"),
+    [
+        (["ev", "--connect", "[::1]:1", "--auth", "pnc"], "v2x ev: --auth 'pnc' is not spoken here; there is eim"),
+        (["ev", "--connect", "[::1]:1", "--protocols", "iso20,iso2"], "v2x ev: --protocols 'iso2' is not spoken here"),
+        (["secc", "--listen", "[::1]:0", "--protocols", "din"], "v2x secc: --protocols 'din' is not spoken here"),
+    ],
+)
+def test_what_is_not_spoken_is_refused_with_what_is(words: list[str], answer: str) -> None:
+    told = CliRunner().invoke(app, words)
+    assert told.exit_code == 2
+    assert answer in told.output
