@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from emulators.charger.dialect import Dialect
+from emulators.charger.line import Connect
 from emulators.charger.meter import Meter, MeterSpec
 from emulators.charger.ocpp2 import Dialect2
 from emulators.charger.outlet import CarOutlet, Outlet
 from emulators.charger.power_stage import PowerStage, StageSpec
-from emulators.charger.station import Connect, Dialect, Station, StationConfig
+from emulators.charger.station import Station, StationConfig
 from protocols.ocpp.schema import Version
 from protocols.ports import Clock
 

@@ -10,7 +10,8 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from emulators.charger import ocpp16_asked
-from emulators.charger.station import EvseState, Station
+from emulators.charger.evse import EvseState
+from emulators.charger.station import Station
 from emulators.charger.transaction import Message, Transaction
 from protocols.ocpp.io import Answered
 from protocols.ocpp.schema import Payload

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
-from emulators.charger import ocpp16_upkeep
+from emulators.charger import ocpp16_upkeep, vendor_power
 from emulators.charger.device_model import Variable, fits
-from emulators.charger.station import EvseState, Station
+from emulators.charger.evse import EvseState
+from emulators.charger.station import Station
 from protocols.ocpp.schema import Payload
 from protocols.ocpp.times import parse, stamp
 
@@ -130,11 +131,11 @@ class Asked16:
             return {"status": "NotSupported"}
         if not variable.mutable or not fits(variable, value):
             return {"status": "Rejected"}
-        if key == station.vendor.setpoint.key and not station.vendor_setpoint(value):
+        if key == station.vendor.setpoint.key and not vendor_power.variable(station, value):
             return {"status": "Rejected"}
         variable.value = value
         if key == "HeartbeatInterval":
-            station.heartbeat_s = float(value)
+            station.line.heartbeat_s = float(value)
         return {"status": "Accepted"}
 
     def _variable(self, key: str) -> Variable | None:
@@ -238,7 +239,7 @@ class Asked16:
             return {"status": "UnknownVendorId"}
         if request.get("messageId") != say.message_id:
             return {"status": "UnknownMessageId"}
-        return {"status": "Accepted" if self.station.vendor_message(request.get("data")) else "Rejected"}
+        return {"status": "Accepted" if vendor_power.message(self.station, request.get("data")) else "Rejected"}
 
     # local list
 
@@ -374,7 +375,7 @@ class Asked16:
             return {"status": "Rejected"}
         unit, wall = request.get("chargingRateUnit", "W"), station.wall()
         evse = station.evses[number or 1]
-        at = station.circumstances(evse)
+        at = station.steering.circumstances(evse)
         factor = 1.0 if unit == "W" else 1.0 / (at.voltage_v * at.phases)
         found = station.profiles.schedule(number, wall, request["duration"], at)
         periods = []

@@ -7,8 +7,9 @@ from dataclasses import replace
 from typing import Any
 
 from emulators.charger import modes, ocpp2_asked, variables
+from emulators.charger.evse import EvseState
 from emulators.charger.outlet import Needs
-from emulators.charger.station import EvseState, Station
+from emulators.charger.station import Station
 from emulators.charger.transaction import Message, Transaction
 from protocols.ocpp.io import Answered
 from protocols.ocpp.schema import Payload, Version

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
-from emulators.charger import ocpp2_smart, ocpp2_upkeep
+from emulators.charger import ocpp2_smart, ocpp2_upkeep, vendor_power
 from emulators.charger.device_model import DeviceModel
-from emulators.charger.station import EvseState, Station
+from emulators.charger.evse import EvseState
+from emulators.charger.station import Station
 from protocols.ocpp.schema import Payload
 from protocols.ocpp.times import parse, stamp
 
@@ -69,15 +70,15 @@ class Asked:
         """B05. Thresholds of local load balancing act from the next profile on."""
         results = [self._set_variable(asked) for asked in request["setVariableData"]]
         ocpp2_smart.learn_thresholds(self.station)
-        heartbeat = self.device.number("OCPPCommCtrlr", "HeartbeatInterval", self.station.heartbeat_s)
+        heartbeat = self.device.number("OCPPCommCtrlr", "HeartbeatInterval", self.station.line.heartbeat_s)
         if any(r["variable"]["name"] == "HeartbeatInterval" for r in results):
-            self.station.heartbeat_s = heartbeat
+            self.station.line.heartbeat_s = heartbeat
         return {"setVariableResult": results}
 
     def _set_variable(self, asked: Payload) -> Payload:
         say = self.station.vendor.setpoint
         if say.component and (asked["component"]["name"], asked["variable"]["name"]) == (say.component, say.variable):
-            self.station.vendor_setpoint(asked["attributeValue"])
+            vendor_power.variable(self.station, asked["attributeValue"])
             return {"component": asked["component"], "variable": asked["variable"], "attributeStatus": "Accepted"}
         return self.device.write(asked)
 
@@ -171,7 +172,7 @@ class Asked:
     def get_transaction_status(self, request: Payload) -> Payload:
         """E14."""
         number = request.get("transactionId")
-        waiting = [m for m in self.station.queue.messages if number in (None, self._transaction(m.build()))]
+        waiting = [m for m in self.station.line.queue.messages if number in (None, self._transaction(m.build()))]
         answer: Payload = {"messagesInQueue": bool(waiting)}
         if number is not None:
             running = [e.transaction.id for e in self.station.evses.values() if e.transaction is not None]
@@ -344,4 +345,4 @@ class Asked:
             return {"status": "UnknownVendorId"}
         if request.get("messageId") != say.message_id:
             return {"status": "UnknownMessageId"}
-        return {"status": "Accepted" if self.station.vendor_message(request.get("data")) else "Rejected"}
+        return {"status": "Accepted" if vendor_power.message(self.station, request.get("data")) else "Rejected"}

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 from emulators.charger import modes
 from emulators.charger.der import BODIES, CURVES, Control
+from emulators.charger.evse import EvseState
 from emulators.charger.profile_rules import THRESHOLDS
 from emulators.charger.profiles import Composite, Held, as_reported
-from emulators.charger.station import EvseState, Station
+from emulators.charger.station import Station
 from protocols.ocpp.schema import Payload, Version
 from protocols.ocpp.times import parse, stamp
 
@@ -151,7 +152,7 @@ class Smart:
         unit, wall = request.get("chargingRateUnit", "W"), station.wall()
         evses = list(station.evses.values()) if number == 0 else [station.evses[number]]
         first = evses[0]
-        at = station.circumstances(first)
+        at = station.steering.circumstances(first)
         factor = 1.0 if unit == "W" else 1.0 / (at.voltage_v * at.phases)
         seconds = request["duration"]
         if number == 0:
@@ -171,7 +172,7 @@ class Smart:
 
     def _total(self, evses: list[EvseState], wall: float, seconds: float, factor: float) -> list[Payload]:
         station = self.station
-        plans = [station.profiles.schedule(e.number, wall, seconds, station.circumstances(e)) for e in evses]
+        plans = [station.profiles.schedule(e.number, wall, seconds, station.steering.circumstances(e)) for e in evses]
         starts = sorted({start for plan in plans for start, _ in plan})
         periods: list[Payload] = []
         for start in starts:

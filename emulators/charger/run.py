@@ -248,4 +248,4 @@ async def run(
                 await charger.stop()
         life.cancel()
         await asyncio.gather(life, return_exceptions=True)
-    return 0 if charger.station.booted else 1
+    return 0 if charger.station.line.booted else 1

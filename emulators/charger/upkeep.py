@@ -42,7 +42,7 @@ class Upkeep:
     async def upload(self, url: str, name: str, tell: Tell, failed: str) -> None:
         """Send the log of messages, and tell how it goes."""
         await tell("Uploading")
-        lines = [json.dumps({"action": action, "payload": payload}) for action, payload in self.station.sent]
+        lines = [json.dumps({"action": action, "payload": payload}) for action, payload in self.station.line.sent]
         try:
             await transfer.put(url, name, "\n".join(lines).encode())
         except OSError:

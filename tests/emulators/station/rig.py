@@ -8,9 +8,10 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from emulators.charger.build import build, car_outlet
+from emulators.charger.evse import EvseState
 from emulators.charger.outlet import CarOutlet, Outlet
 from emulators.charger.power_stage import StageSpec
-from emulators.charger.station import EvseState, Station, StationConfig
+from emulators.charger.station import Station, StationConfig
 from emulators.clock import VirtualClock
 from emulators.ev.car import CCS_63, Car, CarSpec
 from emulators.wires import Link, text_wire_pair

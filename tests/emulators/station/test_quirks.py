@@ -102,7 +102,7 @@ def test_two_connections_after_a_modem_reset(keeps: bool) -> None:
     async def main() -> None:
         async with quirky(keeps_old_connection=keeps) as rig:
             await rig.charging()
-            await rig.station.modem_reset()
+            await rig.station.line.modem_reset()
             await rig.until(lambda: rig.station.online and rig.known.connected)
             await rig.sleep(10)
             assert len(rig.of(StationLost)) == (0 if keeps else 1)

@@ -1,0 +1,45 @@
+"""One EVSE of the emulated station as it is now: what is plugged in, what runs, what was measured and told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from emulators.charger.modes import Memory, Surroundings
+from emulators.charger.outlet import Needs, Outlet, Reading
+from emulators.charger.profiles import Composite
+from emulators.charger.transaction import Transaction
+
+
+@dataclass(slots=True)
+class EvseState:
+    """One EVSE as it is now."""
+
+    number: int
+    outlet: Outlet
+    status: str = "Available"  # Available | Occupied | Reserved | Unavailable | Faulted
+    operative: bool = True
+    inoperative_next: bool = False  # as soon as the transaction has ended
+    fault: str | None = None
+    vehicle: Needs | None = None
+    offered: Needs | None = None  # what it said when it came
+    transaction: Transaction | None = None
+    reservation: dict[str, Any] | None = None
+    composite: Composite = field(default_factory=Composite)
+    memory: Memory = field(default_factory=Memory)
+    surroundings: Surroundings = field(default_factory=Surroundings)
+    wish_w: float = 0.0
+    reading: Reading = field(default_factory=lambda: Reading(0.0, 0.0, 0.0))
+    told_w: float = 0.0
+    told_at: float = float("-inf")
+    sampled_at: float = float("-inf")
+    soc_told: bool = False  # in this transaction
+    alarm: tuple[str, str | None] | None = None
+    open: bool = False
+    finishing: bool = False  # 1.6: the transaction has ended, the cable is still in
+    priority: bool = False
+    allowed: tuple[str, ...] | None = None  # energy transfers the CSMS allows; None: not said
+    asked: bool = False  # the CSMS was asked who this is, and could have said what is allowed
+    sleeping: bool = False
+    shown_cost: float | None = None
+    held_power_w: float | None = None  # vendor channels without a profile
