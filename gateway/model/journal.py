@@ -97,7 +97,29 @@ class CommandEnded:
     wall: float
 
 
-Record: TypeAlias = Entry | CommandOpened | ResultGiven | ResultDelivered | CommandEnded
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A thing that outlives the process, as it is now; it takes the place of what was kept under its kind and key.
+
+    `body` is JSON; `wall` is Unix time. What has `ended` (Unix time) is forgotten with the journal of its time.
+    """
+
+    kind: str
+    key: str
+    body: str
+    wall: float
+    ended: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Forgotten:
+    """A thing is no longer kept."""
+
+    kind: str
+    key: str
+
+
+Record: TypeAlias = Entry | CommandOpened | ResultGiven | ResultDelivered | CommandEnded | Kept | Forgotten
 
 
 @dataclass(slots=True)

@@ -10,6 +10,8 @@ from gateway.model.journal import (
     CommandEnded,
     CommandOpened,
     Entry,
+    Forgotten,
+    Kept,
     Phase,
     Record,
     ResultDelivered,
@@ -25,6 +27,7 @@ class MemoryStore:
     def __init__(self, max_entries: int = 100_000) -> None:
         self._commands: dict[str, StoredCommand] = {}
         self._entries: deque[Entry] = deque(maxlen=max_entries)
+        self._kept: dict[tuple[str, str], Kept] = {}
         self._samples: deque[Sample] = deque(maxlen=max_entries)
         self._seq = 0
 
@@ -67,6 +70,11 @@ class MemoryStore:
                         command.first_delivered = True
                     else:
                         command.final_delivered = True
+                case Kept():
+                    self._kept.pop((record.kind, record.key), None)
+                    self._kept[record.kind, record.key] = record
+                case Forgotten():
+                    self._kept.pop((record.kind, record.key), None)
                 case CommandEnded() if command := self._commands.get(record.command):
                     command.in_force, command.ended = False, record.wall
                 case _:
@@ -116,6 +124,13 @@ class MemoryStore:
         ]
         return found[-limit:] if after_seq is None else found[:limit]
 
+    async def kept(self, limit: int) -> list[Kept]:
+        """All that goes on, the newest of the ended."""
+        ended = [one for one in self._kept.values() if one.ended is not None]
+        ended.sort(key=lambda one: one.ended or 0.0)
+        left_out = {(one.kind, one.key) for one in ended[: max(0, len(ended) - limit)]}
+        return sorted((o for k, o in self._kept.items() if k not in left_out), key=lambda one: one.wall)
+
     async def sample(self, samples: Sequence[Sample]) -> None:
         """Keep telemetry."""
         self._samples.extend(samples)
@@ -133,6 +148,10 @@ class MemoryStore:
         gone = len(self._entries) - len(kept) + len(old)
         self._entries.clear()
         self._entries.extend(kept)
+        over = [key for key, one in self._kept.items() if one.ended is not None and one.ended < entries_before]
+        for key in over:
+            del self._kept[key]
+        gone += len(over)
         if samples_before is not None:
             fresh = [one for one in self._samples if one.wall >= samples_before]
             gone += len(self._samples) - len(fresh)

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
-from gateway.model.journal import Entry, Record, StoredCommand
+from gateway.model.journal import Entry, Kept, Record, StoredCommand
 
 
 class StoreError(Exception):
@@ -71,6 +71,9 @@ class Store(Protocol):
         after_seq: int | None = None,
     ) -> list[Entry]:
         """Lines of the journal, oldest first; with a limit, the newest of them."""
+
+    async def kept(self, limit: int) -> list[Kept]:
+        """What was kept and not forgotten, in the order it was last kept: all that goes on, the newest of the ended."""
 
     async def sample(self, samples: Sequence[Sample]) -> None:
         """Keep telemetry. StoreError otherwise."""

@@ -7,58 +7,31 @@ StoreError with a sentence.
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import (
-    Executable,
     Row,
-    bindparam,
     delete,
     event,
     func,
     insert,
-    or_,
     select,
-    update,
 )
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from gateway.model.journal import (
-    CommandEnded,
-    CommandOpened,
-    Entry,
-    Phase,
-    Record,
-    ReplyTo,
-    ResultDelivered,
-    ResultGiven,
-    Step,
-    StoredCommand,
-)
+from gateway.model.journal import Entry, Kept, Record, StoredCommand
 from gateway.store import schema
 from gateway.store.ports import RecordRefused, Sample, StoreError
-from gateway.store.sqlite import LOCKED_AFTER_S, SqliteWriter, Statement, preparation
-from gateway.store.tables import COMMANDS, JOURNAL, TELEMETRY
+from gateway.store.rows import Rows, command_of, entry_of
+from gateway.store.sqlite import LOCKED_AFTER_S, SqliteWriter, preparation
+from gateway.store.tables import COMMANDS, JOURNAL, KEPT, TELEMETRY
 
 ANSWER_WITHIN_S = 5.0  # of the database, for a write
 DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg"}
-
-
-_INSERT_COMMANDS, _INSERT_LINES = insert(COMMANDS), insert(JOURNAL)  # made once: making one costs as much as using it
-
-
-@cache
-def _update(columns: str) -> Executable:
-    """The statement that changes these columns (names, with commas) of the command `which`, if it is `whose` or old."""
-    values: dict[str, Any] = {name: bindparam(name) for name in columns.split(",")}
-    ours = or_(COMMANDS.c.gateway == "", COMMANDS.c.gateway == bindparam("whose"))
-    return update(COMMANDS).where(COMMANDS.c.id == bindparam("which"), ours).values(values)
 
 
 class SqlStore:
@@ -68,6 +41,7 @@ class SqlStore:
         scheme, colon, rest = url.partition(":")
         self._url = DRIVERS.get(scheme, scheme) + colon + rest
         self._gateway = gateway
+        self._rows = Rows(gateway, scheme.partition("+")[0])
         self._synchronous = synchronous
         self._engine: AsyncEngine | None = None
         self._sqlite: SqliteWriter | None = None
@@ -101,7 +75,7 @@ class SqlStore:
         """One transaction."""
         if not records:
             return
-        statements = self._statements(records)
+        statements = self._rows.statements(records)
         async with self._trouble():
             if self._sqlite is not None:
                 await self._sqlite.write(statements)
@@ -131,24 +105,24 @@ class SqlStore:
     async def find_command(self, command_id: str) -> StoredCommand | None:
         """By id."""
         rows = await self._read(select(COMMANDS).where(COMMANDS.c.id == command_id))
-        return _command(rows[0]) if rows else None
+        return command_of(rows[0]) if rows else None
 
     async def recent_commands(self, limit: int) -> list[StoredCommand]:
         """Newest first."""
         wanted = select(COMMANDS).where(self._mine()).order_by(COMMANDS.c.received.desc()).limit(limit)
-        return [_command(row) for row in await self._read(wanted)]
+        return [command_of(row) for row in await self._read(wanted)]
 
     async def in_force(self) -> list[StoredCommand]:
         """Not ended, oldest first."""
         wanted = select(COMMANDS).where(self._mine(), COMMANDS.c.in_force).order_by(COMMANDS.c.received)
-        return [_command(row) for row in await self._read(wanted)]
+        return [command_of(row) for row in await self._read(wanted)]
 
     async def undelivered(self, limit: int) -> list[StoredCommand]:
         """With a result nobody has acknowledged, oldest first."""
         first = COMMANDS.c.first.is_not(None) & ~COMMANDS.c.first_delivered
         final = COMMANDS.c.final.is_not(None) & ~COMMANDS.c.final_delivered
         wanted = select(COMMANDS).where(self._mine(), first | final).order_by(COMMANDS.c.received).limit(limit)
-        return [_command(row) for row in await self._read(wanted)]
+        return [command_of(row) for row in await self._read(wanted)]
 
     async def entries(
         self,
@@ -176,11 +150,17 @@ class SqlStore:
         newest_first = after_seq is None
         wanted = wanted.order_by(column.seq.desc() if newest_first else column.seq).limit(limit)
         rows = await self._read(wanted)
-        found = [
-            Entry(row.wall, Step(row.step), row.cause, row.command, row.evse, json.loads(row.data), row.seq)
-            for row in rows
-        ]
+        found = [entry_of(row) for row in rows]
         return found[::-1] if newest_first else found
+
+    async def kept(self, limit: int) -> list[Kept]:
+        """All that goes on, the newest of the ended."""
+        column, mine = KEPT.c, KEPT.c.gateway == self._gateway
+        names = (column.kind, column.key, column.body, column.wall, column.ended)
+        lasting = await self._read(select(*names).where(mine, column.ended.is_(None)))
+        newest = select(*names).where(mine, column.ended.is_not(None)).order_by(column.ended.desc()).limit(limit)
+        rows = [*lasting, *await self._read(newest)]
+        return sorted((Kept(row.kind, row.key, row.body, row.wall, row.ended) for row in rows), key=lambda one: one.wall)
 
     async def prune(self, commands_before: float, entries_before: float, samples_before: float | None = None) -> int:
         """Forget what is older and has ended."""
@@ -188,6 +168,7 @@ class SqlStore:
         statements = [
             delete(COMMANDS).where(COMMANDS.c.received < commands_before, ~COMMANDS.c.in_force),
             delete(JOURNAL).where(JOURNAL.c.wall < entries_before),
+            delete(KEPT).where(KEPT.c.ended < entries_before),
         ]
         if samples_before is not None:
             statements.append(delete(TELEMETRY).where(TELEMETRY.c.wall < samples_before))
@@ -200,69 +181,7 @@ class SqlStore:
         """Rows by table."""
         return {
             t.name: (await self._read(select(func.count()).select_from(t)))[0][0]
-            for t in (COMMANDS, JOURNAL, TELEMETRY)
-        }
-
-    # how records become rows ------------------------------------------------------------------------------------------
-
-    def _statements(self, records: Sequence[Record]) -> list[Statement]:
-        """Few statements with many rows each; what changes a command comes after what opens it."""
-        lines: list[dict[str, Any]] = []
-        opened: dict[str, dict[str, Any]] = {}
-        changes: dict[str, list[dict[str, Any]]] = {}
-        for record in records:
-            match record:
-                case Entry():
-                    lines.append(self._line(record))
-                case CommandOpened():
-                    opened[record.id] = self._row(record)
-                case ResultGiven() | ResultDelivered() | CommandEnded():
-                    change = _change(record)
-                    if record.command in opened:
-                        opened[record.command].update(change)
-                    else:
-                        changes.setdefault(",".join(change), []).append(
-                            {"which": record.command, "whose": self._gateway, **change}
-                        )
-        statements: list[Statement] = []
-        if opened:
-            statements.append((_INSERT_COMMANDS, list(opened.values())))
-        for columns, rows in changes.items():
-            statements.append((_update(columns), rows))
-        if lines:
-            statements.append((_INSERT_LINES, lines))
-        return statements
-
-    def _line(self, entry: Entry) -> dict[str, Any]:
-        return {
-            "gateway": self._gateway,
-            "wall": entry.wall,
-            "step": entry.step.value,
-            "cause": entry.cause[:256],
-            "command": entry.command,
-            "evse": entry.evse[:64] if entry.evse is not None else None,
-            "data": json.dumps(entry.data, separators=(",", ":")),
-        }
-
-    def _row(self, opened: CommandOpened) -> dict[str, Any]:
-        return {
-            "id": opened.id,
-            "gateway": self._gateway,
-            "evse": opened.evse[:64] if opened.evse is not None else None,
-            "verb": opened.verb,
-            "fingerprint": opened.fingerprint,
-            "body": opened.body,
-            "source": opened.source,
-            "channel": opened.channel,
-            "received": opened.received,
-            "in_force": opened.in_force,
-            "reply_topic": opened.reply.topic if opened.reply else None,
-            "reply_correlation": opened.reply.correlation_data if opened.reply else None,
-            "first": None,
-            "final": None,
-            "first_delivered": False,
-            "final_delivered": False,
-            "ended": None,
+            for t in (COMMANDS, JOURNAL, TELEMETRY, KEPT)
         }
 
     # connections ------------------------------------------------------------------------------------------------------
@@ -305,37 +224,6 @@ class SqlStore:
             raise StoreError(f"the database did not answer within {ANSWER_WITHIN_S:.0f} s") from error
         except OSError as error:
             raise StoreError(f"the database cannot be reached: {error}") from error
-
-
-def _change(record: ResultGiven | ResultDelivered | CommandEnded) -> dict[str, Any]:
-    match record:
-        case ResultGiven():
-            return {record.phase.value: record.result}
-        case ResultDelivered():
-            return {f"{Phase(record.phase).value}_delivered": True}
-        case CommandEnded():
-            return {"in_force": False, "ended": record.wall}
-
-
-def _command(row: Row[Any]) -> StoredCommand:
-    topic = row.reply_topic
-    return StoredCommand(
-        row.id,
-        row.evse,
-        row.verb,
-        row.fingerprint,
-        row.body,
-        row.source,
-        row.channel,
-        row.received,
-        bool(row.in_force),
-        ReplyTo(topic, row.reply_correlation) if topic is not None else None,
-        row.first,
-        row.final,
-        bool(row.first_delivered),
-        bool(row.final_delivered),
-        row.ended,
-    )
 
 
 def _for_ever(error: DBAPIError) -> bool:

@@ -72,3 +72,15 @@ TELEMETRY = Table(
     Column("energy_discharged_wh", Double),
     Index("telemetry_wall", "wall"),
 )
+
+KEPT = Table(
+    "kept",
+    METADATA,
+    Column("gateway", String(64), primary_key=True),
+    Column("kind", String(32), primary_key=True),
+    Column("key", String(512), primary_key=True),
+    Column("body", Text, nullable=False),
+    Column("wall", Double, nullable=False),
+    Column("ended", Double),
+    Index("kept_ended", "gateway", "ended"),
+)

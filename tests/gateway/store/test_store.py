@@ -13,6 +13,8 @@ from gateway.model.journal import (
     CommandEnded,
     CommandOpened,
     Entry,
+    Forgotten,
+    Kept,
     Phase,
     Record,
     ReplyTo,
@@ -237,6 +239,41 @@ def test_the_end_of_a_command_never_ends_that_of_another_gateway(kept_url: str) 
             await one.write([CommandEnded("a", 2000.0), ResultGiven("a", Phase.FINAL, "{}", 2000.0)])
             [found] = await other.in_force()
             assert (found.id, found.final) == ("a", None)
+            await other.close()
+
+    asyncio.run(scene())
+
+
+def test_what_is_kept_is_there_as_it_was_last(url: str) -> None:
+    async def scene() -> None:
+        async with opened(url) as store:
+            await store.write([Kept("token", "A", "1", 10.0), Kept("token", "B", "2", 11.0)])
+            await store.write([Kept("token", "A", "3", 12.0), Kept("token", "A", "4", 13.0)])  # the last one wins
+            await store.write([Kept("transaction", "t1", "{}", 14.0, ended=14.0), Forgotten("token", "B")])
+            assert await store.kept(10) == [Kept("token", "A", "4", 13.0), Kept("transaction", "t1", "{}", 14.0, 14.0)]
+            await store.write([Kept("transaction", f"t{n}", "{}", 14.0 + n, ended=14.0 + n) for n in range(2, 6)])
+            assert [one.key for one in await store.kept(2)] == ["A", "t4", "t5"]
+            assert await store.prune(0.0, 17.0) == 2
+            assert [one.key for one in await store.kept(9)] == ["A", "t3", "t4", "t5"]
+            await store.write([Forgotten("token", "nobody"), Forgotten("token", "A"), Kept("token", "A", "5", 30.0)])
+            assert (await store.kept(0)) == [Kept("token", "A", "5", 30.0)]
+
+    asyncio.run(scene())
+
+
+def test_what_is_kept_belongs_to_its_gateway(kept_url: str) -> None:
+    async def scene() -> None:
+        one, other = SqlStore(kept_url, "gw1"), SqlStore(kept_url, "gw2")
+        await one.open()
+        await other.open()
+        try:
+            await one.write([Kept("token", "A", "mine", 1.0)])
+            await other.write([Kept("token", "A", "theirs", 2.0)])
+            await other.write([Forgotten("token", "A")])
+            assert [kept.body for kept in await one.kept(1)] == ["mine"]
+            assert await other.kept(1) == []
+        finally:
+            await one.close()
             await other.close()
 
     asyncio.run(scene())

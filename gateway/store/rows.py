@@ -1,0 +1,179 @@
+"""How records become rows and rows records: statements of SQLAlchemy Core. Nothing here touches a connection."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import Any
+
+from sqlalchemy import Executable, Row, bindparam, delete, insert, or_, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from gateway.model.journal import (
+    CommandEnded,
+    CommandOpened,
+    Entry,
+    Forgotten,
+    Kept,
+    Phase,
+    Record,
+    ReplyTo,
+    ResultDelivered,
+    ResultGiven,
+    Step,
+    StoredCommand,
+)
+from gateway.store.sqlite import Statement
+from gateway.store.tables import COMMANDS, JOURNAL, KEPT
+
+# Statements are made once: making one costs as much as using it.
+_INSERT_COMMANDS, _INSERT_LINES = insert(COMMANDS), insert(JOURNAL)
+
+
+@cache
+def _update(columns: str) -> Executable:
+    """The statement that changes these columns (names, with commas) of the command `which`, if it is `whose` or old."""
+    values: dict[str, Any] = {name: bindparam(name) for name in columns.split(",")}
+    ours = or_(COMMANDS.c.gateway == "", COMMANDS.c.gateway == bindparam("whose"))
+    return update(COMMANDS).where(COMMANDS.c.id == bindparam("which"), ours).values(values)
+
+
+@cache
+def _upsert(dialect: str) -> Executable:
+    """Keep a thing in the place of what was kept of it; the last one wins."""
+    new: Callable[..., Any] = postgresql.insert if dialect == "postgresql" else sqlite.insert
+    made = new(KEPT)
+    names = ("body", "wall", "ended")
+    keep: Executable = made.on_conflict_do_update(
+        index_elements=list(KEPT.primary_key.columns), set_={name: made.excluded[name] for name in names}
+    )
+    return keep
+
+
+_FORGET = delete(KEPT).where(
+    KEPT.c.gateway == bindparam("whose"), KEPT.c.kind == bindparam("which"), KEPT.c.key == bindparam("what")
+)
+
+
+class Rows:
+    """Makes statements for the records of one gateway in one dialect."""
+
+    def __init__(self, gateway: str, dialect: str) -> None:
+        self._gateway, self._dialect = gateway, dialect
+
+    def statements(self, records: Sequence[Record]) -> list[Statement]:
+        """Few statements with many rows each; what changes a command comes after what opens it."""
+        lines: list[dict[str, Any]] = []
+        opened: dict[str, dict[str, Any]] = {}
+        changes: dict[str, list[dict[str, Any]]] = {}
+        kept: dict[tuple[str, str], Kept | Forgotten] = {}
+        for record in records:
+            match record:
+                case Entry():
+                    lines.append(self._line(record))
+                case CommandOpened():
+                    opened[record.id] = self._row(record)
+                case ResultGiven() | ResultDelivered() | CommandEnded():
+                    change = _change(record)
+                    if record.command in opened:
+                        opened[record.command].update(change)
+                    else:
+                        changes.setdefault(",".join(change), []).append(
+                            {"which": record.command, "whose": self._gateway, **change}
+                        )
+                case Kept() | Forgotten():
+                    kept[record.kind, record.key] = record
+        statements: list[Statement] = []
+        if opened:
+            statements.append((_INSERT_COMMANDS, list(opened.values())))
+        for columns, rows in changes.items():
+            statements.append((_update(columns), rows))
+        if lines:
+            statements.append((_INSERT_LINES, lines))
+        things = [self._thing(one) for one in kept.values() if isinstance(one, Kept)]
+        if things:
+            statements.append((_upsert(self._dialect), things))
+        gone = [one for one in kept.values() if isinstance(one, Forgotten)]
+        if gone:
+            statements.append((_FORGET, [{"whose": self._gateway, "which": one.kind, "what": one.key} for one in gone]))
+        return statements
+
+    def _thing(self, kept: Kept) -> dict[str, Any]:
+        return {
+            "gateway": self._gateway,
+            "kind": kept.kind,
+            "key": kept.key,
+            "body": kept.body,
+            "wall": kept.wall,
+            "ended": kept.ended,
+        }
+
+    def _line(self, entry: Entry) -> dict[str, Any]:
+        return {
+            "gateway": self._gateway,
+            "wall": entry.wall,
+            "step": entry.step.value,
+            "cause": entry.cause[:256],
+            "command": entry.command,
+            "evse": entry.evse[:64] if entry.evse is not None else None,
+            "data": json.dumps(entry.data, separators=(",", ":")),
+        }
+
+    def _row(self, opened: CommandOpened) -> dict[str, Any]:
+        return {
+            "id": opened.id,
+            "gateway": self._gateway,
+            "evse": opened.evse[:64] if opened.evse is not None else None,
+            "verb": opened.verb,
+            "fingerprint": opened.fingerprint,
+            "body": opened.body,
+            "source": opened.source,
+            "channel": opened.channel,
+            "received": opened.received,
+            "in_force": opened.in_force,
+            "reply_topic": opened.reply.topic if opened.reply else None,
+            "reply_correlation": opened.reply.correlation_data if opened.reply else None,
+            "first": None,
+            "final": None,
+            "first_delivered": False,
+            "final_delivered": False,
+            "ended": None,
+        }
+
+
+def _change(record: ResultGiven | ResultDelivered | CommandEnded) -> dict[str, Any]:
+    match record:
+        case ResultGiven():
+            return {record.phase.value: record.result}
+        case ResultDelivered():
+            return {f"{Phase(record.phase).value}_delivered": True}
+        case CommandEnded():
+            return {"in_force": False, "ended": record.wall}
+
+
+def command_of(row: Row[Any]) -> StoredCommand:
+    """A command as it stands."""
+    topic = row.reply_topic
+    return StoredCommand(
+        row.id,
+        row.evse,
+        row.verb,
+        row.fingerprint,
+        row.body,
+        row.source,
+        row.channel,
+        row.received,
+        bool(row.in_force),
+        ReplyTo(topic, row.reply_correlation) if topic is not None else None,
+        row.first,
+        row.final,
+        bool(row.first_delivered),
+        bool(row.final_delivered),
+        row.ended,
+    )
+
+
+def entry_of(row: Row[Any]) -> Entry:
+    """A line of the journal."""
+    return Entry(row.wall, Step(row.step), row.cause, row.command, row.evse, json.loads(row.data), row.seq)
