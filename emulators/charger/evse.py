@@ -7,7 +7,7 @@ from typing import Any
 
 from emulators.charger.modes import Memory, Surroundings
 from emulators.charger.outlet import Needs, Outlet, Reading
-from emulators.charger.profiles import Composite
+from emulators.charger.schedule import Composite
 from emulators.charger.transaction import Transaction
 
 

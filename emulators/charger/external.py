@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from emulators.charger.profile_rules import mode_of
-from emulators.charger.profiles import EXTERNAL, Held
+from emulators.charger.schedule import EXTERNAL, Held
 from protocols.ocpp.schema import Payload
 from protocols.ocpp.times import stamp
 

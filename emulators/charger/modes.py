@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
-from emulators.charger.profiles import Composite
+from emulators.charger.schedule import Composite
 
 
 @dataclass(slots=True)

@@ -10,7 +10,8 @@ from emulators.charger import modes
 from emulators.charger.der import BODIES, CURVES, Control
 from emulators.charger.evse import EvseState
 from emulators.charger.profile_rules import THRESHOLDS
-from emulators.charger.profiles import Composite, Held, as_reported
+from emulators.charger.profiles import as_reported
+from emulators.charger.schedule import Composite, Held
 from emulators.charger.station import Station
 from protocols.ocpp.schema import Payload, Version
 from protocols.ocpp.times import parse, stamp

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from emulators.charger import der, modes
 from emulators.charger.evse import EvseState
-from emulators.charger.profiles import Circumstances, Composite
+from emulators.charger.schedule import Circumstances, Composite
 from emulators.charger.transaction import Transaction
 from protocols.ocpp.io import Answered
 from protocols.ocpp.schema import Payload

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from emulators.charger import modes
 from emulators.charger.profile_rules import Abilities
-from emulators.charger.profiles import Circumstances, Composite, Profiles
+from emulators.charger.profiles import Profiles
+from emulators.charger.schedule import Circumstances, Composite
 from protocols.ocpp.times import stamp
 
 T0 = 1_768_435_200.0  # 2026-01-15T00:00:00Z, a Thursday
