@@ -23,7 +23,7 @@ from dataclasses import replace
 from typing import Any
 
 from emulators.battery import Battery
-from emulators.charger.power_stage import Bounds, PowerStage
+from emulators.charger.power_stage import PowerStage
 from emulators.charger.secc_events import (
     AuthorizationWanted,
     ChargingStarted,
@@ -35,14 +35,14 @@ from emulators.charger.secc_events import (
     StandbyEntered,
     VehicleIdentified,
 )
+from emulators.charger.secc_metal import SeccMetal, is_dc
+from emulators.charger.secc_settings import SessionBattery, stage_settings
 from protocols.iso15118.io import pump
 from protocols.iso15118.iso20 import events, orders
 from protocols.iso15118.iso20.limits import Limits, PowerRange
-from protocols.iso15118.iso20.loop import Meter
 from protocols.iso15118.iso20.schedules import ScheduleOffer, flat_offer
 from protocols.iso15118.iso20.secc import Secc
 from protocols.iso15118.iso20.secc_session import Evse, Fault, SeccSettings, Verdict
-from protocols.iso15118.iso20.services import ControlMode, ServiceId, offer
 from protocols.iso15118.iso20.setpoint import decide
 from protocols.iso15118.iso20.states import State
 from protocols.iso15118.iso20.types import EVSENotification
@@ -68,60 +68,6 @@ NOTICE_S = 10  # s that a car gets to follow a notification
 RENEGOTIATED_W = 100.0  # scheduled control: a smaller change of the set-point only caps the car
 
 
-class SessionBattery:
-    """The battery of a car that is known only by what its session says: voltage and limits of the last request."""
-
-    def __init__(self) -> None:
-        self.soc_pct = 50.0
-        self.voltage_v = 0.0
-        self.limits = Limits()
-
-    def max_charge_a(self) -> float:
-        return self.limits.max_charge_a
-
-    def max_discharge_a(self) -> float:
-        return self.limits.max_discharge_a
-
-    def current_for(self, power_w: float) -> float:
-        return power_w / self.voltage_v if self.voltage_v > 0 else 0.0
-
-    def flow(self, current_a: float, seconds: float) -> float:
-        return current_a * self.voltage_v * seconds / 3600
-
-
-# ----------------------------------------------------------------------------------------------------------------- SECC
-
-
-def stage_settings(
-    stage: PowerStage,
-    *,
-    evse_id: str = "ZZ00000",
-    services: Sequence[ServiceId] = (ServiceId.DC_BPT, ServiceId.DC),
-    controls: Sequence[ControlMode] = (ControlMode.DYNAMIC, ControlMode.SCHEDULED),
-    loop_timeout: float | None = None,
-    trace: bool = False,
-) -> SeccSettings:
-    """Engine settings that say what this power stage can do."""
-    spec = stage.spec
-    limits = Limits(max_charge_w=spec.max_charge_w, max_discharge_w=spec.max_discharge_w)
-    dc = replace(
-        limits,
-        max_charge_a=spec.max_current_a,
-        max_discharge_a=spec.max_current_a,
-        max_voltage_v=spec.max_voltage_v,
-        min_voltage_v=spec.min_voltage_v,
-    )
-    settings = SeccSettings(
-        offers=tuple(offer(one, controls) for one in services),
-        dc=dc,
-        ac=limits,
-        evse_id=evse_id,
-        ramp_pct_per_min=100 * 60 * spec.ramp_w_per_s / max(spec.max_charge_w, spec.max_discharge_w, 1.0),
-        trace=trace,
-    )
-    return settings if loop_timeout is None else replace(settings, loop_timeout=loop_timeout)
-
-
 class EvseSecc:
     """See the top of the file. `battery`: the car itself, where it lives in the same world; else its session's word.
 
@@ -145,7 +91,7 @@ class EvseSecc:
         self.settings = settings or stage_settings(stage)
         if trace is not None:
             self.settings = replace(self.settings, trace=True)
-        self.battery = battery
+        self.metal = SeccMetal(stage, clock, battery, cable_check_s)
         self.engine: Secc | None = None
         self._clock = clock
         self._observe: Callable[[SeccEvent], None] = observe or _nobody
@@ -153,14 +99,9 @@ class EvseSecc:
         self._free_vend = free_vend
         self._hold_schedules = hold_schedules  # the car waits (up to 55 s) for `offer_schedules`
         self._offered_w: float | None = None
-        self._cable_check_s = cable_check_s
         self._paused: dict[bytes, events.Paused] = {}
-        self._told = SessionBattery()
         self._wish_w: float | None = 0.0
         self._cap = Limits(max_charge_w=float("inf"), max_discharge_w=float("inf"))
-        self._insulation_from: float | None = None
-        self._ac_power_w = 0.0
-        self._metered_at: float | None = None
         self._wire: Wire | None = None
         self._pausing = False
         self._room: PowerRange | None = None  # what the last charge loop allowed
@@ -171,6 +112,15 @@ class EvseSecc:
     def connected(self) -> bool:
         """A car is on the line."""
         return self.engine is not None
+
+    @property
+    def battery(self) -> Battery | None:
+        """The car itself, where it lives in the same world."""
+        return self.metal.battery
+
+    @battery.setter
+    def battery(self, battery: Battery | None) -> None:
+        self.metal.battery = battery
 
     @property
     def setpoint_w(self) -> float | None:
@@ -250,7 +200,7 @@ class EvseSecc:
     async def unplug(self) -> None:
         """The plug is out (control pilot A): no power from now on, the connection ends without a word."""
         now = self._clock.now()
-        self._cut(now)
+        self.metal.cut(now)
         if self.engine is not None:
             self.engine.command(orders.Abort("the plug was pulled", silent=True), now)
         if self._wire is not None:
@@ -276,14 +226,12 @@ class EvseSecc:
             evse=Evse(wish_w=self._wish_w, authorization=Verdict.YES if self._free_vend else Verdict.WAITING),
         )
         self.engine, self._wire, self._pausing = engine, wire, False
-        self._insulation_from = None
-        self._room = None
-        self._told = SessionBattery()
-        self._offered_w = None
+        self.metal.begin()
+        self._room = self._offered_w = None
         try:
             await pump(engine, wire, self._clock, self._report, self._prepare)
         finally:
-            self._cut(self._clock.now())
+            self.metal.cut(self._clock.now())
             self.engine = self._wire = None
             if (
                 not engine.ended
@@ -291,36 +239,8 @@ class EvseSecc:
                 self._observe(SessionEnded("the charger broke off", ok=False))
 
     def _prepare(self, now: float) -> None:
-        """Before the engine sees bytes or time: what the metal does now."""
-        engine = self.engine
-        if engine is None:
-            return
-        stage = self.stage
-        reading = stage.reading(now)
-        choice = engine.session.choice
-        is_ac = choice is not None and not choice.is_dc
-        if is_ac:
-            self._meter_ac(now)
-        meter = Meter(meter_id="v2x-meter", charged_wh=stage.meter.charged_wh, discharged_wh=stage.meter.discharged_wh)
-        engine.command(
-            orders.Measure(
-                voltage_v=reading.voltage_v,
-                current_a=reading.current_a,
-                power_w=self._ac_power_w if is_ac else reading.ac_power_w,
-                meter=meter,
-            ),
-            now,
-        )
-        live = Limits(
-            max_charge_w=min(stage.available_charge_w, self._cap.max_charge_w),
-            max_discharge_w=min(stage.available_discharge_w, self._cap.max_discharge_w),
-            max_charge_a=float("inf"),
-            max_discharge_a=float("inf"),
-        )
-        engine.command(orders.LimitOutput(dc=live, ac=live), now)
-        if self._insulation_from is not None and now >= self._insulation_from + self._cable_check_s:
-            self._insulation_from = None
-            engine.command(orders.CableChecked(Verdict.YES if stage.insulation_good else Verdict.NO), now)
+        if self.engine is not None:
+            self.metal.prepare(self.engine, self._cap, now)
 
     def _report(self, happened: Sequence[object]) -> None:
         for event in happened:
@@ -345,8 +265,8 @@ class EvseSecc:
         assert engine is not None
         if engine.evse.schedules is None:
             self._tell_wish(engine, notify=False)
-        if self._cable_check_s <= 0:
-            verdict = Verdict.YES if self.stage.insulation_good else Verdict.NO
+        verdict = self.metal.known_insulation()
+        if verdict is not None:
             engine.command(orders.CableChecked(verdict), self._clock.now())
 
     def _needs(self, event: events.NeedsStated) -> None:
@@ -366,41 +286,24 @@ class EvseSecc:
         )
 
     def _cable(self, event: events.CableCheckAsked) -> None:
-        self._insulation_from = self._clock.now()
+        self.metal.check_cable()
 
     def _pre_charge(self, event: events.PreChargeAsked) -> None:
-        self.stage.precharge(event.target_voltage_v)
-        self._told.voltage_v = event.target_voltage_v
+        self.metal.precharge(event.target_voltage_v)
 
     def _started(self, event: events.PowerStarted) -> None:
-        now = self._clock.now()
-        if self._is_dc:
-            self.stage.connect(self.battery or self._told)
-            self.stage.close(now)
-        self._metered_at = now
+        self.metal.power_on(is_dc(self.engine))
         if not event.again:
             self._observe(ChargingStarted())
 
     def _looped(self, event: events.CarLooped) -> None:
-        now, car = self._clock.now(), event.car
+        car, dc = event.car, is_dc(self.engine)
         self._room = event.allowed
-        if self._is_dc:
-            told = self._told
-            told.limits = car.limits
-            if car.present_voltage_v:
-                told.voltage_v = car.present_voltage_v
-            limits = car.limits
-            bounds = Bounds(limits.max_charge_a, limits.max_discharge_a, limits.max_charge_w, limits.max_discharge_w)
-            self.stage.limit(bounds, now)
-            self.stage.set_point(event.target.power_w, now)
-        else:
-            self._meter_ac(now)
-            self._ac_power_w = car.present_power_w or 0.0
-        reading = self.stage.reading(now)
+        reading = self.metal.loop(event, dc)
         meter, display = self.stage.meter, car.display
         self._observe(
             Measured(
-                power_w=reading.ac_power_w if self._is_dc else self._ac_power_w,
+                power_w=reading.ac_power_w if dc else self.metal.ac_power_w,
                 current_a=reading.current_a,
                 voltage_v=reading.voltage_v,
                 target_w=event.target.power_w,
@@ -419,7 +322,7 @@ class EvseSecc:
         self._observe(StandbyEntered())
 
     def _stopped(self, event: events.PowerStopped) -> None:
-        self._cut(self._clock.now())
+        self.metal.cut(self._clock.now())
         self._observe(ChargingStopped())
 
     def _reopened(self, event: events.ServicesReopened) -> None:
@@ -431,7 +334,7 @@ class EvseSecc:
         self._pausing = True
 
     def _ended(self, event: events.SessionEnded) -> None:
-        self._cut(self._clock.now())
+        self.metal.cut(self._clock.now())
         self._observe(SessionEnded(event.reason, event.ok, self._pausing))
 
     def _seen(self, event: events.MessageSent | events.MessageReceived) -> None:
@@ -439,10 +342,6 @@ class EvseSecc:
             self._trace(event)
 
     # below
-
-    @property
-    def _is_dc(self) -> bool:
-        return self.engine is None or self.engine.session.choice is None or self.engine.session.choice.is_dc
 
     def _tell_wish(self, engine: Secc, *, notify: bool = True) -> None:
         """The set-point for dynamic control; a new schedule and a cap for scheduled control."""
@@ -478,21 +377,6 @@ class EvseSecc:
             discharge = spec.max_discharge_w if wish is None else min(max(-wish, 0.0), spec.max_discharge_w)
         charge = spec.max_charge_w if wish is None else min(max(wish, 0.0), spec.max_charge_w)
         return (flat_offer(int(self._clock.wall()), charge, discharge),)
-
-    def _meter_ac(self, now: float) -> None:
-        """AC: the energy that the car's own converter moved since the last look."""
-        if self._metered_at is not None and now > self._metered_at:
-            seconds = now - self._metered_at
-            self.stage.meter.add(self._ac_power_w * seconds / 3600, seconds)
-        self._metered_at = now
-
-    def _cut(self, now: float) -> None:
-        """No power any more, contactors open, nothing at the connector."""
-        if self._ac_power_w:
-            self._meter_ac(now)
-        self._ac_power_w, self._metered_at = 0.0, None
-        self.stage.open(now)
-        self.stage.disconnect()
 
     def _command(self, order: orders.SeccOrder) -> None:
         if self.engine is not None:
