@@ -1,7 +1,7 @@
 """A parking bay: one EVSE of a station, its power stage, and the car that comes and goes, with a session between them.
 
-Where the vehicle link is ISO 15118-20 two engines speak over a wire in memory; a session that breaks is tried again
-while the car stays. Without a vehicle link the car is plugged on the stage as it is.
+Where the vehicle link is ISO 15118-20 two engines speak over whatever the world joins them by; a session that breaks is
+tried again while the car stays. Without a vehicle link the car is plugged on the stage as it is.
 """
 
 from __future__ import annotations
@@ -10,10 +10,11 @@ import asyncio
 import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from emulators.charger.outlet import CarOutlet, Reading
 from emulators.charger.power_stage import PowerStage
-from emulators.charger.secc import Measured, SeccEvent, SessionEnded
+from emulators.charger.secc import EvseSecc, Measured, SeccEvent, SessionEnded
 from emulators.charger.secc_outlet import SeccOutlet
 from emulators.charger.station import Station
 from emulators.ev.car import Car
@@ -22,13 +23,19 @@ from emulators.fast_forward import FastForward, WakeableClock
 from emulators.faults import Parts
 from emulators.pcap import Capture
 from emulators.transcript import Transcript
-from emulators.wires import Link, wire_pair
+from emulators.wires import Link
 from protocols.iso15118.iso20.events import Event, MessageReceived, MessageSent, StationLooped
-from protocols.ports import Clock
+from protocols.ports import Clock, Wire
 
 AGAIN_AFTER_S = 10.0  # a broken session is tried again
 TRIES = 20
 MOST_PACKETS = 20_000  # of one capture
+
+
+class Meet(Protocol):
+    """Brings a car to an SECC: the car's end of a stream that the SECC serves as one of the tasks."""
+
+    async def __call__(self, evse: str, secc: EvseSecc, link: Link[bytes], tasks: asyncio.TaskGroup) -> Wire: ...
 
 
 class _Outlet(SeccOutlet):
@@ -85,6 +92,8 @@ class Bay:
     parts: Parts
     loop_s: float = 0.25
     speaks: bool = True  # ISO 15118-20 between car and charger
+    meet: Meet | None = None  # needed where it speaks
+    secure: bool = False  # TLS lies between the two
     car: Car | None = None
     session: EvSession | None = None
     ends: list[str] = field(default_factory=list)  # why sessions ended
@@ -146,28 +155,44 @@ class Bay:
         gone.coupled, gone.metal = False, None
         gone.contactors_closed = False
 
+    async def abandon(self) -> None:
+        """The world ends: so does what goes on here, without a word."""
+        life, self._life = self._life, None
+        if life is not None:
+            life.cancel()
+            await asyncio.gather(life, return_exceptions=True)
+
     async def _sessions(self, outlet: _Outlet, car: Car) -> None:
         for _ in range(TRIES):
             link: Link[bytes] = Link()
-            ev_end, secc_end = wire_pair("ev", "secc", link=link)
             self.parts.byte_links[self.evse] = link
             if self.capture is not None:
                 link.spy = self._capture
             clock = WakeableClock(self.clock)
             self._fast = FastForward(clock, self.loop_s) if self.hurries else None
-            settings = car_settings(car, loop_interval=self.loop_s)
+            settings = car_settings(car, loop_interval=self.loop_s, tls=self.secure)
             self.session = EvSession(car, clock, self._looped, settings=settings)
-            async with asyncio.TaskGroup() as both:
-                both.create_task(outlet.secc.serve(secc_end))
-                driving = both.create_task(self.session.run(ev_end))
+            ended = await self._session(outlet, self.session, link)
             if self._fast is not None:
                 self.skipped += self._fast.skipped
                 self._fast = None
-            if driving.result().ok or not self._stays(car):
+            if ended or not self._stays(car):
                 return
             await self.clock.sleep(AGAIN_AFTER_S)
             if not self._stays(car):
                 return
+
+    async def _session(self, outlet: _Outlet, session: EvSession, link: Link[bytes]) -> bool:
+        """One session, from the first byte to the last; whether it ended well."""
+        assert self.meet is not None
+        async with asyncio.TaskGroup() as both:
+            try:
+                ev_end = await self.meet(self.evse, outlet.secc, link, both)
+            except OSError as error:
+                self.ends.append(f"the car found no charger: {error}")
+                return False
+            driving = both.create_task(session.run(ev_end))
+        return driving.result().ok
 
     def _stays(self, car: Car) -> bool:
         return self.car is car

@@ -9,9 +9,9 @@ from __future__ import annotations
 import random
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
-from emulators.broker import MemoryBroker
+from emulators.broker import Tamper
 from emulators.charger.power_stage import Contactors, PowerStage
 from emulators.charger.power_stage import Fault as Trip
 from emulators.clock import SkewedClock
@@ -45,6 +45,27 @@ class Fault:
             raise FaultError(f"{self.kind}: the rate is 0..1, not {self.rate}")
 
 
+class BreakableBroker(Protocol):
+    """A broker that can go wrong: the one in memory in every way, a real one behind a relay in fewer."""
+
+    tamper: Tamper | None
+
+    def cut(self, client_id: str) -> None:
+        """A client's link is lost without a word."""
+
+    def stop(self, *, forget: bool = False) -> None:
+        """It dies; `forget` loses sessions and retained messages."""
+
+    def start(self) -> None:
+        """It is back."""
+
+    def freeze(self) -> None:
+        """It hangs with its links open."""
+
+    def thaw(self) -> None:
+        """It goes on."""
+
+
 @dataclass(slots=True)
 class Parts:
     """What can break in a world, by name. Wires are the present ones: a reconnection replaces its entry."""
@@ -52,7 +73,7 @@ class Parts:
     clock: Clock
     text_links: dict[str, Link[str]] = field(default_factory=dict)  # OCPP, by station
     byte_links: dict[str, Link[bytes]] = field(default_factory=dict)  # ISO 15118, by EVSE
-    broker: MemoryBroker | None = None
+    broker: BreakableBroker | None = None
     stages: dict[str, PowerStage] = field(default_factory=dict)  # by EVSE
     cars: dict[str, Car] = field(default_factory=dict)  # by name
     clocks: dict[str, SkewedClock] = field(default_factory=dict)  # by station, and "gateway"
@@ -182,7 +203,7 @@ def _cut(parts: Parts, fault: Fault) -> None:
 # Parts ---------------------------------------------------------------------------------------------------------------
 
 
-def _broker(parts: Parts, fault: Fault) -> MemoryBroker:
+def _broker(parts: Parts, fault: Fault) -> BreakableBroker:
     if parts.broker is None:
         raise FaultError(f"{fault.kind}: this world has no broker of its own")
     return parts.broker

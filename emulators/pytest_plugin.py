@@ -316,7 +316,7 @@ def v2x_charger(v2x_world: World, v2x_clock: Time) -> Charger:
 def v2x_ev(v2x_world: World, v2x_charger: Charger, v2x_ev_factory: Callable[..., Ev]) -> Ev:
     """The first car of the mark (a 63 kWh CCS car at 80 %), plugged in and ready to move energy."""
     name = next(iter(v2x_world.cars))
-    return v2x_ev_factory(v2x_world.cars[name], evse=v2x_world._places[name])
+    return v2x_ev_factory(v2x_world.cars[name], evse=v2x_world.places[name])
 
 
 @pytest.fixture

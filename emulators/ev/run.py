@@ -24,6 +24,7 @@ from protocols.iso15118 import io, pki, tls
 from protocols.iso15118.iso20 import events
 from protocols.iso15118.iso20.rehearsal import rehearse
 from protocols.iso15118.iso20.services import NAMES, ControlMode
+from protocols.ports import Clock
 from protocols.sdp import Security
 
 ENDS_WITHIN = 5.0  # s for the ordinary end after Ctrl-C
@@ -85,17 +86,10 @@ async def run(
     started = clock.now()
     reporter.record("Searching", {"interface": interface, "address": address})
     try:
-        if address is None:
-            assert interface is not None
-            address = await _discover(interface, clock, version)
-        wire = await io.connect(address[0], address[1], context)
+        wire = await reach(address, interface, clock, context)
     except OSError as error:
         complain("v2x ev", f"{error}")
         reporter.record("Summary", {"ok": False, "reason": str(error), "loops": 0})
-        return 1
-    if wire.peer_certificate is not None and pki.domain_component(wire.peer_certificate) != "CPO":
-        complain("v2x ev", "the charger's certificate is not that of a charge point operator (DC=CPO)")
-        await wire.close()
         return 1
     session = EvSession(car, clock, reporter, settings=settings, loops=loops)
     driving = asyncio.ensure_future(session.run(wire))
@@ -141,8 +135,23 @@ def _context(version: tls.TlsVersion, profile: tls.TlsProfile, directory: Path |
     return tls.client_context(directory, version, profile)
 
 
-async def _discover(interface: str, clock: RealClock, version: tls.TlsVersion) -> tuple[str, int]:
-    wants_tls = version is not tls.TlsVersion.NONE
+async def reach(
+    address: tuple[str, int] | None, interface: str | None, clock: Clock, context: ssl.SSLContext | None
+) -> io.TcpWire:
+    """A stream to the charger at the address, or to the one that answers SDP on the interface.
+
+    OSError: nobody answers, or somebody who is no charge point operator's (seen under TLS only).
+    """
+    if address is None:
+        address = await _discover(interface or "", clock, context is not None)
+    wire = await io.connect(address[0], address[1], context)
+    if wire.peer_certificate is not None and pki.domain_component(wire.peer_certificate) != "CPO":
+        await wire.close()
+        raise ConnectionError("the charger's certificate is not that of a charge point operator (DC=CPO)")
+    return wire
+
+
+async def _discover(interface: str, clock: Clock, wants_tls: bool) -> tuple[str, int]:
     security = Security.TLS if wants_tls else Security.NONE
     found = await io.discover(interface, clock, security, required=wants_tls)
     if found is None:

@@ -163,6 +163,9 @@ class CarPart(_Strict):
             raise ValueError("a car has visits or a habit, not both")
         return self
 
+    def names(self) -> list[str]:
+        return [self.name] if self.count == 1 else [f"{self.name}{n}" for n in range(1, self.count + 1)]
+
 
 class CommandPart(_Strict):
     """What the facility orders by MQTT; leased verbs are renewed for `hold`."""
@@ -283,8 +286,7 @@ class Scenario(_Strict):
         evses, found = self.evses(), []
         for part in self.car:
             first = evses.index(part.evse) if part.evse in evses else None
-            for n in range(part.count):
-                name = part.name if part.count == 1 else f"{part.name}{n + 1}"
+            for n, name in enumerate(part.names()):
                 place = part.evse if first is None or n == 0 else evses[first + n] if first + n < len(evses) else "?"
                 found.append((name, place))
         return found

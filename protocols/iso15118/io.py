@@ -189,6 +189,11 @@ class TcpWire(asyncio.Protocol):
         except TimeoutError:
             self._transport.abort()
 
+    def abort(self) -> None:
+        """End the stream at once, without a word to the peer beyond TCP's own."""
+        if self._transport is not None:
+            self._transport.abort()
+
     # TLS
 
     @property

@@ -1,0 +1,108 @@
+"""From a scenario to what came of it: a world is made, lived to its end and judged."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from emulators.clock import run_virtual
+from emulators.record import Record
+from emulators.scenarios import scenario as scenarios
+from emulators.scenarios.scenario import Scenario
+from emulators.transcript import Transcript
+from emulators.world.sockets import Sockets
+from emulators.world.world import World
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a run gave."""
+
+    scenario: Scenario
+    seed: int
+    figures: dict[str, float]
+    broken: list[str]  # expectations that did not hold
+    record: Record
+    transcript: Transcript
+    virtual_s: float
+    real_s: float
+    cpu_s: float
+    wires: str = "memory"
+
+    @property
+    def passed(self) -> bool:
+        return not self.broken
+
+    def summary(self) -> dict[str, Any]:
+        """The JSON object of `v2x sim --json`."""
+        return {
+            "scenario": self.scenario.name,
+            "seed": self.seed,
+            "wires": self.wires,
+            "passed": self.passed,
+            "broken": self.broken,
+            "virtual_s": round(self.virtual_s, 3),
+            "real_s": round(self.real_s, 3),
+            "cpu_s": round(self.cpu_s, 3),
+            "speed": round(self.virtual_s / self.real_s, 1) if self.real_s > 0 else None,
+            "messages": dict(sorted(self.transcript.counts.items())),
+            "transcript": self.transcript.digest(),
+            "figures": self.figures,
+            "events": self.record.events(),
+        }
+
+
+async def live(make: Callable[[], World]) -> Outcome:
+    """Make a world on the running loop and live it to the end of its scenario."""
+    began, cpu = time.perf_counter(), time.process_time()
+    world = make()
+    await world.run()
+    for stage in world.site.stages():
+        stage.advance(world.scenario.duration)
+    record = world.record
+    return Outcome(
+        world.scenario,
+        int(world.seed or 0),
+        record.figures(),
+        record.broken(world.scenario.expect),
+        record,
+        world.transcript,
+        world.scenario.duration,
+        time.perf_counter() - began,
+        time.process_time() - cpu,
+        "memory" if world.sockets is None else "sockets",
+    )
+
+
+def simulate(
+    scenario: str | Path | Scenario,
+    *,
+    speed: float | None = None,
+    seed: int | None = None,
+    report: Path | None = None,
+    progress: Callable[[float], None] = lambda part: None,
+    keep_transcript: bool = True,
+    fast_forward: bool = False,
+    sockets: Sockets | None = None,
+) -> Outcome:
+    """Run a scenario (a file, or the name of one that is shipped) and judge it.
+
+    `speed` is virtual seconds per real second, None as fast as possible; `fast_forward` leaves out charge loops that
+    only repeat. `sockets` joins the parts by real ones, which takes a pace. `report` is a folder for `report.html`,
+    `result.json` and `transcript.jsonl`. ScenarioError says what is wrong with the file or the combination.
+    """
+    plan = scenario if isinstance(scenario, Scenario) else scenarios.load(scenario)
+    if sockets is not None:
+        sockets.check(plan, speed)
+    outcome = run_virtual(
+        live(lambda: World(plan, seed, keep_transcript, fast_forward, progress, sockets=sockets)), speed
+    )
+    if report is not None:
+        from emulators.scenarios.report import write
+
+        write(outcome.summary(), outcome.record, plan, report)
+        outcome.transcript.write(report / "transcript.jsonl")
+    return outcome

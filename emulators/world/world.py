@@ -1,0 +1,207 @@
+"""The parts of a world, joined, and their life: from the start of a scenario to its end.
+
+Everything may be reached into while it lives. What is built stands in `building.py`, what happens in `happenings.py`,
+how the parts are joined in `network.py` and `sockets.py`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+
+from emulators import faults
+from emulators.bay import Bay
+from emulators.broker import MemoryBroker
+from emulators.charger.station import Station
+from emulators.clock import SkewedClock, VirtualClock
+from emulators.ev.car import Car
+from emulators.pcap import Capture
+from emulators.record import Record
+from emulators.scenarios.scenario import Scenario
+from emulators.site.build import build_site
+from emulators.site.facility import Facility
+from emulators.transcript import Transcript
+from emulators.wires import Link
+from emulators.world import building, happenings
+from emulators.world.network import MemoryNetwork, Network
+from emulators.world.process import Process
+from emulators.world.sockets import SocketNetwork, Sockets
+from gateway.app import Gateway
+from gateway.store.memory import MemoryStore
+from protocols.ocpp.schema import Version
+from protocols.ports import BusMessage, TextWire
+
+
+@dataclass
+class World:
+    """The parts, joined. `run` lives it; everything may be reached into while it does."""
+
+    scenario: Scenario
+    seed: int | None = None
+    keep_transcript: bool = True
+    fast_forward: bool = False  # leave out charge loops that only repeat
+    progress: Callable[[float], None] = lambda part: None
+    sockets: Sockets | None = None  # None joins the parts in memory
+    stations: dict[str, Station] = field(default_factory=dict)
+    bays: dict[str, Bay] = field(default_factory=dict)
+    cars: dict[str, Car] = field(default_factory=dict)
+    captures: dict[str, Capture] = field(default_factory=dict)  # of each EVSE's sessions, with a transcript
+    gateway: Gateway | None = None
+
+    def __post_init__(self) -> None:
+        plan = self.scenario
+        if self.sockets is not None and self.fast_forward:
+            raise ValueError("charge loops can be left out in memory only, not over sockets")
+        self.seed = plan.seed if self.seed is None else self.seed
+        self.clock = VirtualClock(plan.start.timestamp())
+        self.transcript = Transcript(keep=self.keep_transcript)
+        self.network: Network = MemoryNetwork() if self.sockets is None else SocketNetwork(self.sockets)
+        self.network.published = self._published
+        self.store = MemoryStore()
+        self.site = build_site(plan, int(self.seed))
+        self.parts = faults.Parts(self.clock, broker=self.network.broker, site=self.site, seed=self.seed)
+        self.facility = Facility(plan.gateway.site, self.network.facility, self.clock, self.site)
+        self.facility.mute = self.parts.mute_inputs
+        self.facility.sense_every_s = plan.step
+        self.places = dict(plan.cars())  # the EVSE of each car
+        self.tasks: set[asyncio.Task[None]] = set()  # of whoever reaches into the world: they end with it
+        self._process: Process | None = None
+        self._gateway_clock = SkewedClock(self.clock)
+        self.parts.clocks["gateway"] = self._gateway_clock
+        self.parts.restarts["gateway"] = self.restart_gateway
+        for charger in plan.charger:
+            building.add_stations(self, charger, self._door)
+        for car in plan.car:
+            building.add_cars(self, car)
+        self.record = Record(self.site, self.cars, self.bays, self.facility, plan.gateway.min_soc_pct)
+        self.site.report = self.happened
+
+    @property
+    def broker(self) -> MemoryBroker:
+        """The broker in memory; AttributeError where a real one is used."""
+        if isinstance(self.network, MemoryNetwork):
+            return self.network.broker
+        raise AttributeError("a world joined by sockets has no broker in memory")
+
+    # Living
+
+    async def run(self) -> None:
+        """From the start of the scenario to its end."""
+        async with contextlib.AsyncExitStack() as life:
+            await life.enter_async_context(self.living())
+            await self.clock.sleep(max(0.0, self.scenario.duration - self.clock.now()))
+
+    @contextlib.asynccontextmanager
+    async def living(self) -> AsyncIterator[World]:
+        """The world lives while this context is entered: for tests that do things of their own to it."""
+        async with self.network.opened(), asyncio.TaskGroup() as tasks:
+            await self.start_gateway()
+            started = [tasks.create_task(self.facility.run(), name="facility")]
+            for name, station in self.stations.items():
+                started.append(tasks.create_task(station.run(), name=name))
+            started.append(tasks.create_task(self._live_site(), name="site"))
+            for name, happening in happenings.everything(self):
+                started.append(tasks.create_task(happening, name=name))
+            try:
+                yield self
+            finally:
+                self.transcript.keep = False  # what follows is the end of the process, in no order
+                for task in [*started, *self.tasks]:
+                    task.cancel()
+                await self._stop_gateway()
+                for bay in self.bays.values():
+                    await bay.abandon()
+
+    async def _live_site(self) -> None:
+        plan, clock = self.scenario, self.clock
+        sampled, count = -1.0, 0
+        while True:
+            count += 1
+            await clock.sleep(max(0.0, count * plan.step - clock.now()))
+            now, wall = count * plan.step, clock.wall()
+            balance = self.site.step(now, wall, plan.step)
+            for bay in self.bays.values():
+                bay.glance()
+            self.record.step(balance)
+            await self.facility.sense(balance, wall)
+            if now - sampled >= plan.sample - 1e-6:
+                sampled = now
+                self.record.sample(now, balance)
+                self.progress(min(1.0, now / plan.duration))
+
+    # The gateway and the way to it
+
+    async def start_gateway(self) -> None:
+        """Start it, with what its store remembers."""
+        config = building.gateway_config(self.scenario, self.network.settings())
+        self._process = Process(config, self._gateway_clock, self.network, self.store, int(self.seed or 0))
+        self.gateway = await self._process.start()
+
+    async def _stop_gateway(self) -> None:
+        process, self._process, self.gateway = self._process, None, None
+        if process is not None:
+            process.dead = True
+        for link in self.parts.text_links.values():
+            link.cut()
+        self.network.lose_gateway()
+        if process is not None:
+            await process.die()
+
+    async def restart_gateway(self, dark_s: float = 5.0) -> None:
+        """Kill it and start it again after a while; its store is what survives."""
+        self.happened("gateway", "killed")
+        await self._stop_gateway()
+        await self.clock.sleep(dark_s)
+        await self.start_gateway()
+        self.happened("gateway", "started again")
+
+    def _door(self, name: str) -> Callable[[Version], Awaitable[TextWire]]:
+        """How a station reaches the gateway."""
+
+        async def connect(version: Version) -> TextWire:
+            if self.gateway is None:
+                raise ConnectionRefusedError("the gateway is not running")
+            link: Link[str] = Link()
+            link.spy = lambda sender, text: self.transcript.ocpp(self.clock.now(), name, sender, text)
+            self.parts.text_links[name] = link
+            return await self.network.station(name, version, self.gateway, link)
+
+        return connect
+
+    # What is broken by hand
+
+    async def break_now(self, command: str) -> None:
+        """A live command: "<kind> [<target> [<seconds>]]", such as "cut ocpp:CP1". FaultError if that cannot be."""
+        await self.begin(happenings.spoken_fault(command, self.clock.now()))
+
+    async def begin(self, fault: faults.Fault) -> None:
+        """Let a fault begin now, and end when its time is over; this does not wait for that."""
+        await faults.begin(self.parts, fault)
+        self.fault_told("begins", fault)
+        if fault.duration_s is not None:
+            task = asyncio.get_running_loop().create_task(happenings.mend(self, fault, fault.duration_s))
+            self.tasks.add(task)
+            task.add_done_callback(self.tasks.discard)
+
+    def wake(self) -> None:
+        """Something was done to the world from outside: no charge loop that follows is left out unspoken."""
+        for bay in self.bays.values():
+            bay.wake()
+
+    # What is written down
+
+    def _published(self, client: str, message: BusMessage) -> None:
+        text = message.payload.decode("utf-8", "replace")
+        self.transcript.add(self.clock.now(), f"mqtt:{message.topic}", client, text)
+
+    def happened(self, what: str, text: str) -> None:
+        """A line of the diary, and of the transcript."""
+        self.record.note(self.clock.now(), what, text)
+        self.transcript.add(self.clock.now(), "world", what, text)
+
+    def fault_told(self, what: str, fault: faults.Fault) -> None:
+        """A fault "begins", "ends" or was "missed"."""
+        self.wake()
+        self.happened("fault", f"{fault.kind} {fault.target} {what}".replace("  ", " "))
