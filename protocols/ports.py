@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Protocol
+
+from protocols.frozen import frozen
 
 
 class Clock(Protocol):
@@ -66,7 +68,7 @@ class TextWire(Protocol):
         """End the stream; safe to call twice."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class BusMessage:
     """One MQTT message, in or out. Fields of MQTT 5 are empty on 3.1.1."""
 

@@ -7,11 +7,11 @@ Here: the two datagrams, the answer of a SECC and the car's engine of requests. 
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import dataclass
 from enum import IntEnum
 from typing import TypeVar
 
 from protocols.errors import LocalProtocolError, RemoteProtocolError
+from protocols.frozen import frozen
 from protocols.v2gtp import FramingError, PayloadType, frame, parse
 
 MULTICAST_GROUP = "ff02::1"
@@ -38,7 +38,7 @@ class SdpError(RemoteProtocolError):
     """A datagram that is no valid SDP message; ignore it."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SdpRequest:
     security: Security
     transport: Transport = Transport.TCP
@@ -47,7 +47,7 @@ class SdpRequest:
         return frame(PayloadType.SDP_REQUEST, bytes((self.security, self.transport)))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SdpResponse:
     """Where the SECC listens. `address` is IPv6 without a scope id: the scope is the link the datagram came from."""
 
@@ -62,12 +62,12 @@ class SdpResponse:
         return frame(PayloadType.SDP_RESPONSE, payload)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SeccFound:
     response: SdpResponse
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SeccNotFound:
     tries: int
 

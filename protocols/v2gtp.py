@@ -7,10 +7,10 @@ which type fits which state (the engines). Source: ISO 15118-2 and -20, transpor
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 from enum import IntEnum
 
 from protocols.errors import LocalProtocolError, RemoteProtocolError
+from protocols.frozen import frozen
 
 VERSION = 0x01
 INVERSE_VERSION = 0xFE
@@ -43,7 +43,7 @@ class FramingError(RemoteProtocolError):
     """The peer announced a payload that no message of the standard needs; the stream can't be trusted any more."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Frame:
     """One V2GTP message. `payload_type` stays a number: types unknown here are the receiver's to ignore."""
 

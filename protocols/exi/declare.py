@@ -13,15 +13,16 @@ annotations carry everything else the schema says::
         ServiceID: Annotated[tuple[UnsignedShort, ...], Occurs(1, 16)]
 
 This file only records; what EXI makes of it is in `schema`. `element` is used a hundred times when a room is imported,
-so the methods that `dataclasses` would generate by `exec` are shared or made on first use.
+which is why classes are frozen by `protocols.frozen`.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from operator import attrgetter
 from typing import Annotated, Any, NamedTuple, TypeVar, dataclass_transform
+
+from protocols.frozen import freeze
 
 T = TypeVar("T")
 
@@ -159,52 +160,13 @@ def _declare(
     namespace: Namespace, is_element: bool, abstract: bool, mixed: bool, content: Particles | None
 ) -> Callable[[type[T]], type[T]]:
     def declare(cls: type[T]) -> type[T]:
-        made = dataclasses.dataclass(init=False, repr=False, eq=False, slots=True, kw_only=True)(cls)
+        made = freeze(cls, kw_only=True)
         anything: Any = made
         anything.__exi__ = Declaration(cls.__name__, namespace, is_element, abstract, mixed, content)
-        for name, method in _METHODS.items():
-            setattr(made, name, method)
+        anything.__repr__ = _repr
         return made
 
     return declare
-
-
-def _init(self: Any, **values: Any) -> None:
-    make_init(type(self))
-    self.__init__(**values)
-
-
-def make_init(cls: type[Any]) -> None:
-    """Replace the shared `__init__` of `cls` by one with its own parameters."""
-    fields = dataclasses.fields(cls)
-    scope: dict[str, Any] = {f"default_{f.name}": f.default for f in fields}
-    scope["store"] = object.__setattr__
-    optional = dataclasses.MISSING
-    parameters = ", ".join(f.name if f.default is optional else f"{f.name}=default_{f.name}" for f in fields)
-    body = [f" store(self, {f.name!r}, {f.name})" for f in fields] or [" pass"]
-    head = f"def __init__(self, *, {parameters}):" if fields else "def __init__(self):"
-    exec("\n".join([head, *body]), scope)
-    made = scope["__init__"]
-    made.__qualname__ = f"{cls.__qualname__}.__init__"
-    made.__annotations__ = {f.name: f.type for f in fields}
-    cls.__init__ = made
-
-
-def _refuse_set(self: Any, name: str, value: Any) -> None:
-    raise dataclasses.FrozenInstanceError(f"cannot assign to field {name!r}")
-
-
-def _refuse_delete(self: Any, name: str) -> None:
-    raise dataclasses.FrozenInstanceError(f"cannot delete field {name!r}")
-
-
-def _values(self: Any) -> Any:
-    cls = type(self)
-    getter = _GETTERS.get(cls)
-    if getter is None:
-        names = [f.name for f in dataclasses.fields(cls)]
-        getter = _GETTERS[cls] = attrgetter(*names) if names else lambda _: ()
-    return getter(self)
 
 
 def _repr(self: Any) -> str:
@@ -215,35 +177,3 @@ def _repr(self: Any) -> str:
         if (value := getattr(self, f.name)) != f.default or f.default is dataclasses.MISSING
     ]
     return f"{type(self).__name__}({', '.join(said)})"
-
-
-def _eq(self: Any, other: Any) -> Any:
-    if other.__class__ is not self.__class__:
-        return NotImplemented
-    return self is other or _values(self) == _values(other)
-
-
-def _hash(self: Any) -> int:
-    return hash((type(self), _values(self)))
-
-
-def _getstate(self: Any) -> list[Any]:
-    return [getattr(self, f.name) for f in dataclasses.fields(self)]
-
-
-def _setstate(self: Any, state: list[Any]) -> None:
-    for field, value in zip(dataclasses.fields(self), state, strict=True):
-        object.__setattr__(self, field.name, value)
-
-
-_GETTERS: dict[type[Any], Callable[[Any], Any]] = {}
-_METHODS = {
-    "__init__": _init,
-    "__setattr__": _refuse_set,
-    "__delattr__": _refuse_delete,
-    "__repr__": _repr,
-    "__eq__": _eq,
-    "__hash__": _hash,
-    "__getstate__": _getstate,
-    "__setstate__": _setstate,
-}

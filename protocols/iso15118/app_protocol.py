@@ -8,9 +8,9 @@ V2G20-1237 (no -20 on plain TCP or TLS 1.2).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from protocols.errors import RemoteProtocolError
+from protocols.frozen import frozen
 from protocols.iso15118.app_protocol_messages import (
     AppProtocol,
     ResponseCode,
@@ -28,7 +28,7 @@ ANSWER_TIMEOUT = 2.0  # s, EVCC
 MOST_PROTOCOLS = 20
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Protocol:
     """An application protocol by namespace and version."""
 
@@ -41,7 +41,7 @@ ISO20_AC = Protocol(NAMESPACE_AC, 1, 0)
 ISO20_DC = Protocol(NAMESPACE_DC, 1, 0)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Agreement:
     protocol: Protocol  # with the lower of both minor versions
     schema_id: int

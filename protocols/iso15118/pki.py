@@ -18,13 +18,14 @@ from __future__ import annotations
 
 import datetime as dt
 import os
-from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from protocols.frozen import frozen
 
 CURVES: dict[str, tuple[ec.EllipticCurve, hashes.SHA256 | hashes.SHA512]] = {
     "p256": (ec.SECP256R1(), hashes.SHA256()),
@@ -37,7 +38,7 @@ EMAID = "DE8AAC1A2B3C4D5"
 SECC_ID = "DE8AAE12345678"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Plan:
     name: str
     issuer: str  # its own name: self-signed

@@ -7,8 +7,8 @@ Requests (`evcc_requests.py`) are pure functions of `EvSession` and `EvDesk`, re
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
+from protocols.frozen import frozen
 from protocols.iso15118.app_protocol_messages import supportedAppProtocolReq
 from protocols.iso15118.iso20.common import MeteringConfirmationReq, SignedMeteringData
 from protocols.iso15118.iso20.events import Event, Paused
@@ -24,7 +24,7 @@ from protocols.iso15118.iso20.types import EVSENotification, MessageHeader
 MeteringSigner = Callable[[MessageHeader, SignedMeteringData], MeteringConfirmationReq]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class EvccSettings:
     """How this car behaves. Times in s."""
 
@@ -52,7 +52,7 @@ class EvccSettings:
     trace: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class EvSession:
     """What was said and agreed so far."""
 
@@ -91,7 +91,7 @@ class EvSession:
         return self.choice
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class EvDesk:
     """Everything a request or reaction may look at beside the session."""
 
@@ -103,7 +103,7 @@ class EvDesk:
     header: MessageHeader
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Reaction:
     """Which step comes next, whether after a pause (`poll`), and what is known now."""
 

@@ -5,8 +5,9 @@ Values in SI units, power and current signed (+ into the vehicle). `at` is engin
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from protocols.frozen import frozen
 from protocols.iso15118.iso20.common import ChargeProgress, ChargingSession
 from protocols.iso15118.iso20.limits import Limits, PowerRange
 from protocols.iso15118.iso20.loop import CarTurn, StationTurn
@@ -18,7 +19,7 @@ from protocols.iso15118.iso20.states import State
 from protocols.iso15118.iso20.types import EVSENotification, ResponseCode
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ProtocolAgreed:
     """The handshake chose this namespace."""
 
@@ -26,7 +27,7 @@ class ProtocolAgreed:
     minor_deviation: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SessionOpened:
     """`resumed`: a paused session goes on."""
 
@@ -36,24 +37,24 @@ class SessionOpened:
     resumed: bool
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AuthorizationAsked:
     """The car asks for authorization by external means; answer with `Authorize`."""
 
     evccid: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Authorized:
     code: ResponseCode
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ServiceAgreed:
     choice: Choice
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class LimitsStated:
     """Charge parameter discovery is done: what both sides said."""
 
@@ -63,7 +64,7 @@ class LimitsStated:
     target_soc_pct: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class NeedsStated:
     """What the car would like (ScheduleExchange). `departure_s`: from now."""
 
@@ -79,7 +80,7 @@ class NeedsStated:
     renegotiation: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SchedulesReceived:
     """The charger's offers. In dynamic control there are none, but perhaps prices."""
 
@@ -89,43 +90,43 @@ class SchedulesReceived:
     prices: Prices | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CableCheckAsked:
     """The car waits for the insulation test; answer with `CableChecked`."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PreChargeAsked:
     """Bring the output to this voltage with 2 A at most."""
 
     target_voltage_v: float
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class VoltageMatched:
     """Pre-charge is done: the car closes its contactor now."""
 
     voltage_v: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class PowerStarted:
     profile: Profile | None = None
     discharge_channel: bool = False
     again: bool = False  # out of standby, or another channel or profile within the loop
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StandbyEntered:
     pass
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PowerStopped:
     progress: ChargeProgress = ChargeProgress.Stop
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class CarLooped:
     """SECC: one charge loop request was answered. `target` is what the output should do now."""
 
@@ -135,7 +136,7 @@ class CarLooped:
     code: ResponseCode = ResponseCode.OK
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class StationLooped:
     """EVCC: one charge loop response arrived."""
 
@@ -144,7 +145,7 @@ class StationLooped:
     notification: EVSENotification | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Notified:
     """EVCC: the charger asks for something within `within_s`."""
 
@@ -152,14 +153,14 @@ class Notified:
     within_s: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class NotificationIgnored:
     """SECC: the car let the time for this notification pass."""
 
     notification: EVSENotification
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Renegotiated:
     """Schedules were exchanged again and the car's new profile holds."""
 
@@ -167,12 +168,12 @@ class Renegotiated:
     code: ResponseCode = ResponseCode.OK
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class MeterConfirmed:
     code: ResponseCode
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Warned:
     """A response carried a WARNING; the sequence stays where it is."""
 
@@ -180,17 +181,17 @@ class Warned:
     code: ResponseCode
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class WeldingChecked:
     voltage_v: float
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ServicesReopened:
     """Service renegotiation: the session goes on with ServiceDiscovery."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Paused:
     """What both sides keep of a paused session. `binding` ties it to the vehicle certificate; None without TLS."""
 
@@ -200,12 +201,12 @@ class Paused:
     binding: bytes | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SessionPaused:
     kept: Paused
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class SessionEnded:
     """The last event of every session. `ok`: it ended in the way the standard foresees."""
 
@@ -218,7 +219,7 @@ class SessionEnded:
     explanation: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class FrameIgnored:
     """A frame that does not belong here; it got no answer."""
 
@@ -226,7 +227,7 @@ class FrameIgnored:
     size: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class MessageSent:
     """Only if the settings ask for a trace."""
 
@@ -234,7 +235,7 @@ class MessageSent:
     frame: bytes = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class MessageReceived:
     """Only if the settings ask for a trace."""
 

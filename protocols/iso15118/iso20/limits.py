@@ -9,12 +9,14 @@ Source: ISO 15118-20 V2G20-2188 (the SECC never exceeds the EV's limits), V2G20-
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
+
+from protocols.frozen import frozen
 
 UNLIMITED = math.inf
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Limits:
     """One side's limits. For AC the power is the sum of `phases` equal phases and the currents stay unlimited."""
 
@@ -63,7 +65,7 @@ class Limits:
 NOTHING = Limits()  # no power in either direction
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PowerRange:
     """Signed power that both sides allow now: `low_w` ≤ 0 ≤ `high_w`, nothing inside the dead band but zero.
 

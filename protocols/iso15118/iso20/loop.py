@@ -6,13 +6,12 @@ them into messages and back. Not here: decisions (`setpoint.py`), when a turn ha
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from protocols.frozen import frozen
 from protocols.iso15118.iso20.limits import Limits
 from protocols.iso15118.iso20.setpoint import EnergyRequests
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Display:
     """What the car lets the charger show. SoC in %, times in s, capacity in Wh."""
 
@@ -28,7 +27,7 @@ class Display:
     inlet_hot: bool | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class CarTurn:
     """What a charge loop request says."""
 
@@ -44,7 +43,7 @@ class CarTurn:
     meter_requested: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Meter:
     """A meter's two counters; both only grow."""
 
@@ -54,7 +53,7 @@ class Meter:
     timestamp_s: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class StationTurn:
     """What a charge loop response says."""
 

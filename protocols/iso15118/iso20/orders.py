@@ -5,8 +5,7 @@ SI units; power and current signed (+ into the vehicle), limits as magnitudes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from protocols.frozen import frozen
 from protocols.iso15118.iso20.common import ChargingSession
 from protocols.iso15118.iso20.limits import Limits
 from protocols.iso15118.iso20.loop import Display, Meter
@@ -18,7 +17,7 @@ from protocols.iso15118.iso20.types import EVSENotification, ResponseCode
 # ------------------------------------------------------------------------------------------------------------- SECC
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Measure:
     """What the charger's output does now."""
 
@@ -28,7 +27,7 @@ class Measure:
     meter: Meter | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SetPower:
     """The operator's wish, signed W. In scheduled control it only caps what the car may do; None lifts that cap."""
 
@@ -36,7 +35,7 @@ class SetPower:
     reactive_var: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LimitOutput:
     """Tighter limits than the settings' for now; None lifts them."""
 
@@ -44,7 +43,7 @@ class LimitOutput:
     ac: Limits | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Authorize:
     """The answer to `AuthorizationAsked`; `code` replaces the usual response code of a verdict."""
 
@@ -52,14 +51,14 @@ class Authorize:
     code: ResponseCode | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CableChecked:
     """The answer to `CableCheckAsked`: the insulation test."""
 
     verdict: Verdict
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class OfferSchedules:
     """The answer to `NeedsStated`. Up to three offers in scheduled control; `()` is enough in dynamic control."""
 
@@ -67,7 +66,7 @@ class OfferSchedules:
     pause_wanted: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class StateNeeds:
     """MobilityNeedsMode 2: the driver's needs as the charger knows them. `departure_s` from now."""
 
@@ -77,7 +76,7 @@ class StateNeeds:
     confirm_within_s: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Notify:
     """Ask the car for something; repeated until it reacts or `within_s` is over. None takes it back."""
 
@@ -85,7 +84,7 @@ class Notify:
     within_s: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Break:
     """Hardware that doesn't work, or works again."""
 
@@ -93,7 +92,7 @@ class Break:
     broken: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Abort:
     """End at once: the next request is answered by FAILED. With `silent` the connection just ends (emergency stop)."""
 
@@ -108,7 +107,7 @@ SeccOrder = (
 # ------------------------------------------------------------------------------------------------------------- EVCC
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class CarState:
     """What the car is and wants now. The engine states it in the next message that has room for it."""
 
@@ -131,7 +130,7 @@ class CarState:
     display: Display | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Stop:
     """Leave in the ordinary way: through PowerDelivery(Stop) if power flows."""
 
@@ -140,24 +139,24 @@ class Stop:
     explanation: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class EnterStandby:
     pass
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LeaveStandby:
     pass
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Renegotiate:
     """Exchange schedules again, beside the loop (`multiplexed`) or in its stead."""
 
     multiplexed: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SelectChannel:
     """Say by a new PowerDelivery(Start) which channel is active."""
 

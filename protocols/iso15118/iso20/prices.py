@@ -6,8 +6,7 @@ sent and never demanded."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from protocols.frozen import frozen
 from protocols.iso15118.iso20.common import (
     AbsolutePriceSchedule,
     PriceLevelSchedule,
@@ -30,7 +29,7 @@ MOST_STACKS = 1024
 MOST_RULES = 8
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class PriceLevels:
     """`entries` of (duration s, level); level 0 is the cheapest of `levels`."""
 
@@ -48,7 +47,7 @@ class PriceLevels:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class PriceBlock:
     """A price per kWh for a while. `above_w`: it counts for power from there on."""
 
@@ -59,7 +58,7 @@ class PriceBlock:
     renewable_pct: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Prices:
     """Absolute prices in one currency, with at most one tax rate."""
 

@@ -8,9 +8,10 @@ Prices are in `prices.py`. Source: ISO 15118-20 ScheduleExchange and EVPowerProf
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import pairwise
 
+from protocols.frozen import frozen
 from protocols.iso15118.iso20.common import (
     ChargingSchedule,
     Dynamic_EVPPTControlMode,
@@ -33,7 +34,7 @@ DAY = 24 * 3600
 SLACK_W = 1.0  # rounding of RationalNumbers
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Block:
     """`power_w` for `duration_s`."""
 
@@ -41,7 +42,7 @@ class Block:
     power_w: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class ScheduleOffer:
     """One schedule tuple. Magnitudes; `discharge` None: the car may not discharge under it."""
 
@@ -65,7 +66,7 @@ class ScheduleOffer:
         return PowerRange(0.0 - abs(low), max(high, 0.0), low_by="schedule", high_by="schedule")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Profile:
     """A car's power profile, signed. `tuple_id` None: dynamic control."""
 

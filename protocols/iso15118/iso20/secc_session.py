@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
+from protocols.frozen import frozen
 from protocols.iso15118.iso20 import messages, timers
 from protocols.iso15118.iso20.common import MeteringConfirmationReq
 from protocols.iso15118.iso20.events import Event, Paused
@@ -43,7 +44,7 @@ class Fault(Enum):
     OUTPUT = ResponseCode.FAILED_PowerDeliveryNotApplied
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class SeccSettings:
     """How this charger is built and what it lets a car do. Power in W, times in s."""
 
@@ -97,7 +98,7 @@ class Evse:
     confirm_within_s: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Session:
     """What was said and agreed so far."""
 
@@ -132,7 +133,7 @@ class Session:
         return self.choice
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Desk:
     """Everything an answer may look at beside request and session."""
 
@@ -162,7 +163,7 @@ class Desk:
         return EVSEStatus(NotificationMaxDelay=self.evse.notification_delay_s, EVSENotification=self.evse.notification)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Answer:
     """The response, where the session goes, and what is known now."""
 

@@ -9,10 +9,10 @@ both forms are understood.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from enum import IntEnum
 from itertools import product
 
+from protocols.frozen import frozen
 from protocols.iso15118.iso20.common import Parameter, ParameterSet
 from protocols.iso15118.iso20.rational import number
 
@@ -56,7 +56,7 @@ LARGEST_SETS = 32  # ParameterSet[1..32]
 ISLANDING = ("GridCodeIslandingDetectionMethod", "DetectionMethodGridCodeIslanding")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Parameters:
     """One parameter set. None: the peer left the parameter out."""
 
@@ -71,7 +71,7 @@ class Parameters:
     islanding: int | None = None  # 1 active, 2 passive
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Offer:
     """A service with the parameter sets it comes in."""
 
@@ -82,7 +82,7 @@ class Offer:
         return next((one for one in self.sets if one.set_id == set_id), None)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Choice:
     """What both sides agreed on for this session."""
 

@@ -7,15 +7,14 @@ Source: ISO 15118-20 dynamic control; energy requests of ScheduleExchangeReq and
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from protocols.frozen import frozen
 from protocols.iso15118.iso20.limits import PowerRange
 from protocols.quantities import clamp
 
 DEPARTURE_MARGIN = 0.9  # of full charge power: from there on the rest of the time is needed for charging
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class EnergyRequests:
     """What the car would like, in Wh from now; below zero means that it is already above that mark.
 
@@ -43,7 +42,7 @@ class EnergyRequests:
         return None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Target:
     """Signed power to drive and the name of the layer that kept it from the wish (None: the wish itself)."""
 

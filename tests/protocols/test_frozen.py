@@ -1,0 +1,122 @@
+"""`@frozen` beside the dataclass it stands for."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import pickle
+from dataclasses import FrozenInstanceError, dataclass, field
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from protocols import frozen as room
+from protocols.frozen import frozen
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    a: int
+    b: str = "x"
+    c: list[int] = field(default_factory=list)
+    d: bytes = field(default=b"", repr=False)
+
+
+@frozen
+class Ours:
+    a: int
+    b: str = "x"
+    c: list[int] = field(default_factory=list)
+    d: bytes = field(default=b"", repr=False)
+
+
+@frozen(kw_only=True)
+class Named(Ours):
+    e: float
+
+
+@frozen
+class Empty:
+    pass
+
+
+arguments = st.fixed_dictionaries(
+    {"a": st.integers(0, 3)},
+    optional={"b": st.sampled_from("xy"), "c": st.lists(st.integers(), max_size=2), "d": st.binary(max_size=2)},
+)
+
+
+@given(arguments, arguments)
+def test_it_behaves_as_the_dataclass_does(one: dict[str, Any], other: dict[str, Any]) -> None:
+    left, right = Ours(**one), Ours(**other)
+    model, second = Model(**one), Model(**other)
+    assert (left == right) is (model == second)
+    assert repr(left) == repr(model).replace("Model", "Ours")
+    assert dataclasses.asdict(left) == dataclasses.asdict(model)
+    assert dataclasses.asdict(dataclasses.replace(left, **other)) == dataclasses.asdict(
+        dataclasses.replace(model, **other)
+    )
+    assert pickle.loads(pickle.dumps(left)) == copy.deepcopy(left) == left
+
+
+def test_values_by_place_and_by_name() -> None:
+    assert Ours(1, "y", [2], b"3") == Ours(1, "y", d=b"3", c=[2])
+    assert Named(1, e=2.0) == Named(e=2.0, a=1)
+    assert Empty() == Empty()
+    assert hash(Empty()) == hash(Empty())
+    assert repr(Empty()) == "Empty()"
+    assert Ours(1) != Named(1, e=1.0)
+    match Ours(1, "y"):
+        case Ours(a, b):
+            assert (a, b) == (1, "y")
+
+
+@pytest.mark.parametrize("values", [{}, {"a": 1, "z": 2}])
+def test_wrong_arguments_are_refused_from_the_first_object_on(values: dict[str, Any]) -> None:
+    @frozen
+    class Fresh:
+        a: int
+
+    for _ in range(2):
+        with pytest.raises(TypeError):
+            Fresh(**values)
+
+
+def test_a_default_that_is_made_belongs_to_one_object() -> None:
+    assert Ours(1).c is not Ours(1).c
+
+
+def test_nothing_can_be_changed_or_added() -> None:
+    one: Any = Ours(1)
+    with pytest.raises(FrozenInstanceError):
+        one.a = 2
+    with pytest.raises(FrozenInstanceError):
+        del one.a
+    with pytest.raises(FrozenInstanceError):
+        one.z = 2
+    assert not hasattr(one, "__dict__")
+
+
+def test_methods_of_its_own_are_kept() -> None:
+    @frozen
+    class Own:
+        a: int
+
+        def __repr__(self) -> str:
+            return "mine"
+
+    assert repr(Own(1)) == "mine"
+
+
+def test_nothing_is_written_before_the_first_object() -> None:
+    @frozen
+    class Fresh:
+        a: int
+
+    anything: Any = Fresh
+    assert all(vars(Fresh)[name] is method for name, method in room._METHODS.items())
+    Fresh(1)
+    assert anything.__init__ is not room._METHODS["__init__"]
+    assert anything.__init__.__annotations__ == {"a": "int"}
