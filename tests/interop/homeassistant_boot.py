@@ -1,6 +1,6 @@
 """Runs inside Home Assistant's own interpreter: boots it with MQTT, waits for an EVSE, commands it, prints what it saw.
 
-python homeassistant_boot.py FOLDER BROKER_PORT
+python homeassistant_boot.py FOLDER BROKER_PORT AUTOMATION_YAML
 """
 
 import asyncio
@@ -12,8 +12,9 @@ from pathlib import Path
 
 from homeassistant import auth, bootstrap, config_entries, core, loader
 from homeassistant.setup import async_setup_component
+from homeassistant.util.yaml import load_yaml
 
-FOLDER, PORT = Path(sys.argv[1]), int(sys.argv[2])
+FOLDER, PORT, AUTOMATION = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
 ENTRY = {
     "version": 1,
     "minor_version": 4,
@@ -69,7 +70,8 @@ async def main():
     hass.auth = await auth.auth_manager_from_config(hass, [], [])
     await hass.config.async_set_time_zone("UTC")
     http = {"http": {"server_host": ["127.0.0.1"], "server_port": free_port()}}
-    for name, config in (("homeassistant", {}), ("http", http), ("mqtt", {"mqtt": {}})):
+    automation = {"automation": [{"id": "example", **load_yaml(AUTOMATION)}]}
+    for name, config in (("homeassistant", {}), ("http", http), ("mqtt", {"mqtt": {}}), ("automation", automation)):
         if not await async_setup_component(hass, name, config):
             raise SystemExit(f"{name} could not be set up")
     await hass.async_start()
@@ -99,8 +101,24 @@ async def main():
     await hass.services.async_call(
         "number", "set_value", {"entity_id": "number.evse_cp1_1_reserve", "value": 45}, blocking=True
     )
-    await asyncio.sleep(2)
+    def settled():
+        after = {state.entity_id: state.state for state in hass.states.async_all()}
+        quiet = float(after["sensor.evse_cp1_1_power"]) == 0 and float(after["number.evse_cp1_1_reserve"]) == 45
+        return after if quiet and after["select.evse_cp1_1_site_mode"] == "price" else None
+
+    await until(settled, 20)
     seen["after"] = {state.entity_id: state.state for state in hass.states.async_all()}
+    rule = {"entity_id": "automation.discharge_while_the_price_is_high"}
+    seen["automations"] = {state.entity_id: state.state for state in hass.states.async_all("automation")}
+    hass.states.async_set("sensor.electricity_price", "0.55")
+    await hass.services.async_call("automation", "trigger", {**rule, "skip_condition": False}, blocking=True)
+
+    def commanded():
+        result = hass.states.get("sensor.evse_cp1_1_last_result")
+        asked_for = result.attributes.get("id", "") if result is not None else ""
+        return {**result.attributes, "status": result.state} if asked_for.startswith("ha-price-") else None
+
+    seen["automated"] = await until(commanded, 20)
     sys.stdout.write("SEEN " + json.dumps(seen) + "\n")
     sys.stdout.flush()
     await hass.async_stop(force=True)

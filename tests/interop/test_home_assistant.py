@@ -21,6 +21,7 @@ from tests.peers import python_peer
 pytestmark = pytest.mark.peer
 RELEASE = "2025.1.4"
 BOOT = Path(__file__).with_name("homeassistant_boot.py")
+EXAMPLES = Path(__file__).parents[2] / "examples" / "home-assistant"
 
 
 def interpreter() -> str:
@@ -50,7 +51,7 @@ def test_home_assistant_finds_shows_and_commands_an_evse(tmp_path: Path) -> None
             async with home(url=broker.url) as (running, stations):
                 await linked(running)
                 process = await asyncio.create_subprocess_exec(
-                    str(python), str(BOOT), str(tmp_path / "ha"), str(broker.port),
+                    str(python), str(BOOT), str(tmp_path / "ha"), str(broker.port), str(EXAMPLES / "automation.yaml"),
                     stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
                 )  # fmt: skip
                 out, err = await asyncio.wait_for(process.communicate(), 180)
@@ -83,6 +84,10 @@ def test_home_assistant_finds_shows_and_commands_an_evse(tmp_path: Path) -> None
     assert seen["after"]["select.evse_cp1_1_site_mode"] == "price"
     assert float(seen["after"]["number.evse_cp1_1_reserve"]) == 45
     assert float(seen["after"]["sensor.evse_cp1_1_power"]) == 0
+    shown = re.findall(r"(?:sensor|binary_sensor|number|select|button)\.\w+", (EXAMPLES / "dashboard.yaml").read_text())
+    assert shown and set(shown) <= set(states), "the example dashboard shows what does not exist"
+    assert seen["automations"] == {"automation.discharge_while_the_price_is_high": "on"}
+    assert seen["automated"], "the example automation sent no command"
 
 
 def _some_state() -> Any:
