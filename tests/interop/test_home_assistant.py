@@ -16,7 +16,7 @@ from gateway.mqtt import discovery
 from gateway.mqtt.topics import Topics
 from tests.gateway.mqtt.facility import mosquitto
 from tests.interop.test_mosquitto import home, linked
-from tests.peers import python_peer
+from tests.peers import absent, python_peer
 
 pytestmark = pytest.mark.peer
 RELEASE = "2025.1.4"
@@ -34,7 +34,7 @@ def interpreter() -> str:
                 and subprocess.run([found, "-c", ""], capture_output=True, check=False).returncode == 0
             ):
                 return found
-    pytest.skip("Home Assistant needs Python 3.12 or newer beside this one")
+    absent("Home Assistant needs Python 3.12 or newer beside this one")
 
 
 def peer() -> Path:
