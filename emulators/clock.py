@@ -30,6 +30,8 @@ Ts = TypeVarTuple("Ts")
 
 START = datetime(2026, 1, 15, tzinfo=UTC).timestamp()  # the wall time at which a virtual world begins
 THREADS_WITHIN = 60.0  # s of real time that a thread may keep virtual time waiting
+LEAST_WAIT = 0.5  # of a wait at a pace, however late the world is: bytes of others need it to arrive
+MOST_LATE = 0.5  # s of real time that a paced world makes up for; more is forgotten
 THREADED = ("aiosqlite", "sqlalchemy.dialects.sqlite.aiosqlite")  # modules whose futures a thread of their own resolves
 
 
@@ -141,6 +143,7 @@ class _JumpingSelector(selectors.DefaultSelector):
     def __init__(self, loop: VirtualLoop) -> None:
         super().__init__()
         self._loop = loop
+        self._began = float("inf")  # real time at which the world would have begun, had it always kept its pace
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         ready = super().select(0)
@@ -158,14 +161,23 @@ class _JumpingSelector(selectors.DefaultSelector):
         if self._loop.speed is None:
             self._loop.jump(timeout)
             return ready
-        began = time.monotonic()
-        ready = super().select(timeout / self._loop.speed)
-        passed = (time.monotonic() - began) * self._loop.speed
-        if ready:
-            self._loop.advance(min(passed, timeout))
+        began, wait = time.monotonic(), timeout / self._loop.speed
+        late = self._late(began)
+        shorter = max(wait - late, wait * LEAST_WAIT)
+        ready = super().select(shorter)
+        passed = time.monotonic() - began
+        if ready and passed < shorter:
+            self._loop.advance(timeout * passed / shorter)
         else:
             self._loop.jump(timeout)
         return ready
+
+    def _late(self, real: float) -> float:
+        """Real seconds by which the world is behind its pace, because work takes time too."""
+        assert self._loop.speed is not None
+        paced = real - self._loop.time() / self._loop.speed
+        self._began = max(paced - MOST_LATE, min(paced, self._began))
+        return paced - self._began
 
 
 class LoopClock:

@@ -27,6 +27,7 @@ class Relay:
         self._wires: set[Wire] = set()
         self._listener: Listener | None = None
         self.port = 0
+        self.carried = 0  # connections that got through
 
     async def __aenter__(self) -> Relay:
         self._listener = await io.listen(self._serve, "127.0.0.1", 0)
@@ -67,6 +68,7 @@ class Relay:
             far = await io.connect(*self._there)
         except OSError:
             return
+        self.carried += 1
         ends = {near, far}
         self._wires |= ends
         try:

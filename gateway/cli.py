@@ -16,12 +16,15 @@ import sys
 from collections.abc import Callable, Coroutine, Iterator
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
 from gateway import cli_exi, cli_operator
 from gateway.cli_operator import ConfigFile, Json, read
+
+if TYPE_CHECKING:
+    from emulators.world import Sockets
 
 app = typer.Typer(
     name="v2x",
@@ -269,7 +272,19 @@ def pki_create(
 @app.command()
 def sim(
     scenario: Annotated[str, typer.Argument(help="A TOML file, or the name of a shipped scenario.")],
-    speed: Annotated[str, typer.Option(help="max, real, or virtual seconds per second.")] = "max",
+    speed: Annotated[
+        str | None, typer.Option(help="max, real, or virtual seconds per second. [default: max; real over sockets]")
+    ] = None,
+    wires: Annotated[
+        str, typer.Option(help="What joins the parts: memory (deterministic) or sockets (real TCP, WebSocket, MQTT).")
+    ] = "memory",
+    broker: Annotated[
+        str | None, typer.Option(metavar="URL", help="Over sockets: mqtt://host[:port] instead of one inside.")
+    ] = None,
+    interface: Annotated[
+        str | None, typer.Option(metavar="IF", help="Over sockets: cars find their charger here by SDP.")
+    ] = None,
+    tls: Annotated[Tls, typer.Option(help="Over sockets: between car and charger.")] = Tls.NONE,
     seed: Annotated[int | None, typer.Option(help="Instead of the scenario's own.")] = None,
     report: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Write report.html, result.json, transcript.")
@@ -277,14 +292,17 @@ def sim(
     full: Annotated[
         bool, typer.Option("--full", help="Exchange every charge loop, also those that only repeat.")
     ] = False,
+    live: Annotated[
+        bool, typer.Option("--live", help='Break things by lines on standard input: "<kind> [<target> [<seconds>]]".')
+    ] = False,
     json: Json = False,
 ) -> None:
     """A whole site in virtual time. Exit status 0: everything the scenario expects came about."""
-    from emulators.scenarios.scenario import ScenarioError
     from emulators.world import simulate
 
     try:
-        pace = {"max": None, "real": 1.0}[speed] if speed in ("max", "real") else float(speed)
+        sockets = _sockets(wires, broker, interface, tls)
+        pace = _pace(speed or ("max" if sockets is None else "real"))
         with _progress(not json) as progress:
             outcome = simulate(
                 scenario,
@@ -293,14 +311,44 @@ def sim(
                 report=report,
                 progress=progress,
                 fast_forward=pace is None and not full,
+                sockets=sockets,
+                spoken=sys.stdin if live else None,
             )
-    except (ScenarioError, ValueError, OSError) as error:
+    except (ValueError, OSError, RuntimeError) as error:
         _exit(_complain("sim", error))
     if json:
         typer.echo(jsonlib.dumps(outcome.summary()))
     else:
         _tell_outcome(outcome)
     _exit(0 if outcome.passed else 1)
+
+
+def _sockets(wires: str, broker: str | None, interface: str | None, tls: Tls) -> Sockets | None:
+    from emulators.world import Sockets, Wires
+
+    if wires not in list(Wires):
+        raise ValueError(f"--wires is memory or sockets, not {wires!r}")
+    if wires == Wires.SOCKETS:
+        if tls is Tls.V12:
+            raise ValueError("ISO 15118-20 needs --tls 1.3, or none")
+        return Sockets(broker, interface, secure=tls is Tls.V13)
+    for option, given in (("--broker", broker), ("--interface", interface), ("--tls", tls is not Tls.NONE)):
+        if given:
+            raise ValueError(f"{option} makes no sense with wires in memory: say --wires sockets")
+    return None
+
+
+def _pace(speed: str) -> float | None:
+    named = {"max": None, "real": 1.0}
+    if speed in named:
+        return named[speed]
+    try:
+        pace = float(speed)
+    except ValueError:
+        raise ValueError(f"--speed is max, real or a number, not {speed!r}") from None
+    if not 0 < pace < float("inf"):
+        raise ValueError(f"--speed is virtual seconds per second and more than 0, not {speed}")
+    return pace
 
 
 @contextlib.contextmanager

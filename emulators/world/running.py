@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from emulators.clock import run_virtual
+from emulators.faults import FaultError
 from emulators.record import Record
 from emulators.scenarios import scenario as scenarios
-from emulators.scenarios.scenario import Scenario
+from emulators.scenarios.scenario import Scenario, ScenarioError
 from emulators.transcript import Transcript
 from emulators.world.sockets import Sockets
 from emulators.world.world import World
+
+LONGEST_LINE = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +60,14 @@ class Outcome:
         }
 
 
-async def live(make: Callable[[], World]) -> Outcome:
-    """Make a world on the running loop and live it to the end of its scenario."""
+async def live(make: Callable[[], World], spoken: TextIO | None = None) -> Outcome:
+    """Make a world on the running loop and live it to the end of its scenario; `spoken` are live commands, by line."""
     began, cpu = time.perf_counter(), time.process_time()
     world = make()
-    await world.run()
+    async with contextlib.AsyncExitStack() as listening:
+        if spoken is not None:
+            await listening.enter_async_context(_obeying(world, spoken))
+        await world.run()
     for stage in world.site.stages():
         stage.advance(world.scenario.duration)
     record = world.record
@@ -77,6 +85,30 @@ async def live(make: Callable[[], World]) -> Outcome:
     )
 
 
+@contextlib.asynccontextmanager
+async def _obeying(world: World, spoken: TextIO) -> AsyncIterator[None]:
+    """Faults as people type them, while the context is entered. What cannot be goes into the diary with its reason."""
+    loop, reader = asyncio.get_running_loop(), asyncio.StreamReader(limit=LONGEST_LINE)
+
+    async def obey() -> None:
+        while line := await reader.readline():
+            command = line.decode("utf-8", "replace").strip()
+            try:
+                if command:
+                    await world.break_now(command)
+            except FaultError as error:
+                world.happened("fault", f"not understood: {error}")
+
+    transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), spoken)
+    task = loop.create_task(obey())
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        transport.close()
+
+
 def simulate(
     scenario: str | Path | Scenario,
     *,
@@ -87,19 +119,25 @@ def simulate(
     keep_transcript: bool = True,
     fast_forward: bool = False,
     sockets: Sockets | None = None,
+    spoken: TextIO | None = None,
 ) -> Outcome:
     """Run a scenario (a file, or the name of one that is shipped) and judge it.
 
     `speed` is virtual seconds per real second, None as fast as possible; `fast_forward` leaves out charge loops that
-    only repeat. `sockets` joins the parts by real ones, which takes a pace. `report` is a folder for `report.html`,
-    `result.json` and `transcript.jsonl`. ScenarioError says what is wrong with the file or the combination.
+    only repeat. `sockets` joins the parts by real ones. `spoken` are live commands, one fault a line, from a pipe or a
+    terminal. Both take a pace. `report` is a folder for `report.html`, `result.json` and `transcript.jsonl`.
+    ScenarioError says what is wrong with the file or the combination.
     """
     plan = scenario if isinstance(scenario, Scenario) else scenarios.load(scenario)
     if sockets is not None:
         sockets.check(plan, speed)
-    outcome = run_virtual(
-        live(lambda: World(plan, seed, keep_transcript, fast_forward, progress, sockets=sockets)), speed
-    )
+    if spoken is not None and speed is None:
+        raise ScenarioError("live commands need a pace to be given in: say --speed real, or a number")
+
+    def make() -> World:
+        return World(plan, seed, keep_transcript, fast_forward, progress, sockets=sockets)
+
+    outcome = run_virtual(live(make, spoken), speed)
     if report is not None:
         from emulators.scenarios.report import write
 

@@ -84,6 +84,7 @@ class SocketNetwork:
         self._clock = LoopClock()
         self._version: str | None = None  # of MQTT, as the broker has shown it
         self._ports: dict[str, _Port] = {}
+        self.spoken: dict[str, str] = {}  # by EVSE: what lies beneath its last session, "TLSv1.3" or "TCP"
         self._carrying: set[asyncio.Task[None]] = set()
         self._life: contextlib.AsyncExitStack
         self._server_tls: ssl.SSLContext | None = None
@@ -159,6 +160,7 @@ class SocketNetwork:
         async with self._pairing, port.found_on(self.options.interface, self._server_tls is not None):
             address = None if self.options.interface is not None else (LOOPBACK, port.number)
             far = await reach(address, self.options.interface, self._clock, self._client_tls)
+        self.spoken[evse] = far.tls_version or "TCP"
         tasks.create_task(secc.serve(await port.taken()))
         near, middle = wire_pair("ev", "secc", link=link)
         self._carry(both_ways(middle, far))
