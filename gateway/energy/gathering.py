@@ -48,11 +48,11 @@ class Gathering:
         capacity = told or (self._settings.assumed_capacity_wh if car.soc_pct is not None else None)
         floor = self._floor(view, car, known, capacity)
         reached = self._hysteresis(car.evse, car.soc_pct, floor.pct)
-        wanted, due = car.wanted_pct, car.departure
+        wanted, due = car.wanted_pct, None
         refill = max(self._reserve.pct if not self._reserve.off_grid else 0.0, floor.pct)
         if not self._reserve.off_grid and car.soc_pct is not None and refill > 0 and car.soc_pct < refill:
-            fill_by = self._fill_by.setdefault(car.evse, view.wall + FILL_S)
-            wanted, due = max(wanted or 0.0, refill), fill_by if due is None else min(due, fill_by)
+            due = self._fill_by.setdefault(car.evse, view.wall + FILL_S)
+            wanted = max(wanted or 0.0, refill)
         else:
             self._fill_by.pop(car.evse, None)
         discharge = 0.0 if reached or (car.soc_pct is None and floor.pct > 0) else car.max_discharge_w
@@ -67,7 +67,8 @@ class Gathering:
             capacity,
             floor.pct,
             wanted_pct=wanted,
-            departure=due,
+            departure=car.departure,
+            due=due,
             power_w=car.power_w,
             setpoint_w=car.setpoint_w,
             wear_per_kwh=self._settings.car_wear_per_kwh,
@@ -110,7 +111,7 @@ class Gathering:
             floor_pct=floor.pct,
             ceiling_pct=table.ceiling_pct,
             wanted_pct=refill,
-            departure=None if refill is None else self._fill_by.setdefault(STORAGE, view.wall + FILL_S),
+            due=None if refill is None else self._fill_by.setdefault(STORAGE, view.wall + FILL_S),
             power_w=told.power_w if told.ts >= self._storage_told[1] + STORAGE_SETTLE_S else None,
             setpoint_w=self._storage_told[0],
             charge_efficiency=eta,

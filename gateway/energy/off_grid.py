@@ -8,6 +8,7 @@ from typing import Any
 
 from gateway.energy.forecast import Memory, Outlook
 from gateway.energy.reason import Decided
+from gateway.energy.recharging import Recharging
 from gateway.energy.resilience.autonomy import Hours, autonomy
 from gateway.energy.resilience.rotation import Rotation, Swap
 from gateway.energy.resilience.sharing import IslandShares, share_island
@@ -29,6 +30,7 @@ class OffGrid:
     """State of resilience: tiers, rotation, and the last minute's autonomy."""
 
     settings: EnergySection
+    recharging: Recharging
     tiers: Tiers = field(init=False)
     rotation: Rotation = field(default_factory=Rotation)
     hours: dict[str, Hours] = field(default_factory=dict)
@@ -133,7 +135,10 @@ class OffGrid:
         hours = {name: one.low for name, one in self.hours.items()}
         empty = not any(usable_wh(one) > 0 for one in resources) and pv_w <= 0
         events = self.tiers.step(view.now, supply_w, load.power_w if load is not None else None, hours, empty)
-        return share_island(load_w + held_w - pv_w, pv_w, resources, forming, view.wall), events
+        net_w = load_w + held_w - pv_w
+        if net_w < 0:  # the sun gives more than is drawn: who is owed something comes first
+            resources = self.recharging.hand_out(resources, -net_w)
+        return share_island(net_w, pv_w, resources, forming, view.wall), events
 
     def as_json(self) -> dict[str, Any]:
         """Autonomy and tiers as the site's state shows them."""

@@ -13,6 +13,7 @@ from gateway.energy.plan.problem import Plan
 from gateway.energy.planning import tariff_now
 from gateway.energy.ramp import Ramp, walk
 from gateway.energy.reason import Decided
+from gateway.energy.recharging import Recharging
 from gateway.energy.residual import Residual
 from gateway.energy.resource import Resource
 from gateway.energy.settings import EnergySection
@@ -30,7 +31,10 @@ NEAR_W = 200.0  # the demand window is told of when it binds by more than this
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """The outcome of one step on the grid. `shares` None: manual, each EVSE follows its own commands."""
+    """The outcome of one step on the grid. `shares` None: manual, each EVSE follows its own commands.
+
+    Shares may name some only: in manual those that are owed energy from an outage.
+    """
 
     wish: Wish
     room: Room
@@ -45,6 +49,7 @@ class OnGrid:
     """State of the normal day: modes with their latches, the window, the meter's memory, the ramp."""
 
     settings: EnergySection
+    recharging: Recharging
     modes: dict[SiteMode, Mode] = field(default_factory=all_modes)
     followers: Followers = field(default_factory=Followers)
     residual: Residual = field(default_factory=Residual)
@@ -58,6 +63,7 @@ class OnGrid:
     _binding: str = ""
     _metered_ts: float = 0.0
     _shaving: bool = False
+    free_w: float = float("inf")  # what the connection left for charging in the last step
 
     def __post_init__(self) -> None:
         self.residual.delay_s = self.settings.meter_delay_s
@@ -130,11 +136,21 @@ class OnGrid:
             mode.enter(situation)
             self._mode = view.mode
         wish = mode.wish(situation)
+        self.free_w = left.high_w
+        if wish.soft and self.recharging.debts:  # a command or a plan has decided about what is owed already
+            leaving_w, _ = must_w([one for one in counted if one.name not in self.recharging.debts], view.wall)
+            counted = self.recharging.hand_out(counted, left.high_w - leaving_w)
+            must, others = must_w(counted, view.wall)
         if wish.power_w is None:
-            self.ramp = None
-            return Share(
-                wish, left, controlled_w, residual_w, None, (*events, *noticed, *self._changes(view, wish, left, 0.0))
-            )
+            counted = [one for one in counted if one.must_w > 0]
+            if not counted:
+                self.ramp = None
+                changes = self._changes(view, wish, left, 0.0)
+                return Share(wish, left, controlled_w, residual_w, None, (*events, *noticed, *changes))
+            wish = Wish(0.0, "recharge", "What the outage took is given back.")
+            controlled_w = sum(one.present_w for one in counted)
+            must, others = must_w(counted, view.wall)
+        assert wish.power_w is not None
         before = self.ramp or Ramp(controlled_w, view.now)
         low = max(left.low_w, -sum(one.max_discharge_w for one in counted))
         high = min(left.high_w, sum(one.max_charge_w for one in counted))

@@ -78,8 +78,9 @@ def _here(one: Resource, wall: float, dearest: float) -> Visit:
     stays = one.kind is Kind.STORAGE or one.departure is None
     end = math.inf if stays else max(one.departure or 0.0, wall)
     wants: tuple[Want, ...] = ()
-    if one.wanted_pct is not None and one.departure is not None:
-        wants = (Want(one.departure, capacity * one.wanted_pct / 100, MISSED_PER_KWH * dearest),)
+    by = [moment for moment in (one.departure, one.due) if moment is not None]
+    if one.wanted_pct is not None and by:
+        wants = (Want(min(by), capacity * one.wanted_pct / 100, MISSED_PER_KWH * dearest),)
     return Visit(
         one.name,
         energy,

@@ -23,9 +23,11 @@ class Resource:
 
     `max_charge_w`, `max_discharge_w`: what the layers above leave now. `min_charge_w`, `min_discharge_w`: below it the
     power stage cannot run, so a set-point is 0 or at least this. `floor_pct`: the floor in force (`reserve.py`).
-    `departure`: Unix time; `wanted_pct`: SoC wanted then. `rank`: lower is used first when equal otherwise (a storage
-    that renewable energy fills first has 0). `wear_per_kwh`: money per kWh discharged. `can_form`: may form an island's
-    voltage. `efficient_w`: the magnitude at which its power electronics work best, 0 if unknown.
+    `departure`: Unix time; `wanted_pct`: SoC wanted then, or by `due` where that is sooner (such as a reserve to be
+    filled: the car stays). `must_w`: what it is to be charged with now, whatever else is wanted (`recharging.py`).
+    `rank`: lower is used first when equal otherwise (a storage that renewable energy fills first has 0).
+    `wear_per_kwh`: money per kWh discharged. `can_form`: may form an island's voltage. `efficient_w`: the magnitude at
+    which its power electronics work best, 0 if unknown.
     """
 
     name: str
@@ -40,6 +42,8 @@ class Resource:
     ceiling_pct: float = 100.0
     wanted_pct: float | None = None
     departure: float | None = None
+    due: float | None = None
+    must_w: float = 0.0
     power_w: float | None = None
     setpoint_w: float = 0.0
     charge_efficiency: float = 0.94

@@ -112,6 +112,9 @@ class EnergySection(_Table):
     return_ramp_s: Annotated[float, Field(ge=0, le=3600)] = Field(
         default=300.0, description="power comes back over this time after an outage"
     )
+    recharge_hours: Annotated[float, Field(ge=0.5, le=72)] = Field(
+        default=8.0, description="after an outage, batteries without a departure are filled again within this"
+    )
     island: bool = Field(
         default=False, description="there is a main switch, and cars or storage that can form a voltage"
     )

@@ -115,6 +115,8 @@ class _Fleet:
                     one.ceiling_pct,
                     nan if one.wanted_pct is None else one.wanted_pct,
                     nan if one.departure is None else one.departure,
+                    nan if one.due is None else one.due,
+                    one.must_w,
                     one.charge_efficiency,
                     one.discharge_efficiency,
                     one.wear_per_kwh,
@@ -126,10 +128,9 @@ class _Fleet:
             ],
             dtype=np.float64,
         ).T
-        (charge, discharge, self.min_charge, self.min_discharge, soc, capacity, floor, ceiling, wanted, departure) = (
-            table[:10]
-        )
-        self.eta_charge, self.eta_discharge, self.wear, self.rank, self.setpoint, self.efficient = table[10:]
+        charge, discharge, self.min_charge, self.min_discharge, soc, capacity, floor, ceiling, wanted = table[:9]
+        departure, due, self.told_w = table[9:12]
+        self.eta_charge, self.eta_discharge, self.wear, self.rank, self.setpoint, self.efficient = table[12:]
         known = ~(np.isnan(soc) | np.isnan(capacity))
         wh_per_pct = np.where(known, capacity, 0.0) / 100
         soc = np.where(known, soc, 0.0)
@@ -141,15 +142,18 @@ class _Fleet:
         self.charge = np.where(self.charge < np.maximum(self.min_charge, TINY_W), 0.0, self.charge)
         missing = np.where(known, np.nan_to_num(np.minimum(wanted, ceiling) - soc, nan=0.0), 0.0)
         self.wanted = np.maximum(missing, 0.0) * wh_per_pct / self.eta_charge
-        self.left_s = np.where(np.isnan(departure), np.inf, departure - wall)
+        soonest = np.fmin(departure, due)
+        self.left_s = np.where(np.isnan(soonest), np.inf, soonest - wall)
 
     def must_w(self) -> Array:
-        """What each has to charge now to be ready `SLACK_S` before it leaves; 0 while there is time."""
+        """What each has to charge now: as it was told, and to be ready `SLACK_S` before it leaves."""
         time_s = np.maximum(self.left_s - SLACK_S, TAPER_S)
         needed = np.where(self.wanted > 0, self.wanted * 3600 / time_s, 0.0)
         full = self.charge > 0
         late = full & (needed >= 0.8 * self.charge) & np.isfinite(self.left_s)
-        return np.where(late, np.minimum(self.charge, np.maximum(needed, self.min_charge)), 0.0)
+        must = np.where(late, np.minimum(self.charge, np.maximum(needed, self.min_charge)), 0.0)
+        told = np.where(self.told_w > 0, np.minimum(self.charge, np.maximum(self.told_w, self.min_charge)), 0.0)
+        return np.maximum(must, told)
 
 
 def _spread(power_w: float, fleet: _Fleet, must: Array) -> Array:

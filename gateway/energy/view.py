@@ -22,7 +22,8 @@ class Car:
     """A car in session at an EVSE. Powers are magnitudes: what hardware, vehicle and emergency stop leave, W.
 
     `held`: a command of its own (or of the site) is in force, so its power is not ours to set. `floor_pct`: the highest
-    floor the core knows of. `setpoint_w`: what the station was last told.
+    floor the core knows of. `setpoint_w`: what the station was last told. `owed_pct`: what a lent car's agreement says
+    that it is given back, None for a car that is not lent.
     """
 
     evse: str
@@ -41,6 +42,7 @@ class Car:
     held: bool = False
     voltage_v: float | None = None
     frequency_hz: float | None = None
+    owed_pct: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,7 +43,8 @@ def charge_wish_w(situation: Situation, refill: bool) -> float:
     """
     total = 0.0
     for one in situation.resources:
-        hours = max((one.departure - situation.wall) / 3600, 0.25) if one.departure is not None else REFILL_H
+        by = min((moment for moment in (one.departure, one.due) if moment is not None), default=None)
+        hours = max((by - situation.wall) / 3600, 0.25) if by is not None else REFILL_H
         need_w = wanted_wh(one) / (SOONER * hours)
         if refill and one.wanted_pct is None:
             need_w = room_wh(one) / REFILL_H

@@ -7,18 +7,24 @@ ready is said now, not at the deadline.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Owed:
-    """Energy (Wh at the meter) owed to one battery by a moment (Unix time); `power_w` is the most it takes."""
+    """Energy (Wh at the meter) owed to one battery by a moment (Unix time); `power_w` is the most it takes.
+
+    Those of a lower `rank` come first, whenever they are due. `leaves` is when it is there no longer.
+    """
 
     name: str
     energy_wh: float
     due: float
     power_w: float
+    rank: int = 1
+    leaves: float = math.inf
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +47,11 @@ def recharge_plan(owed: Sequence[Owed], wall: float, power_w: Sequence[float], s
     missing = dict(left)
     parts: dict[str, list[tuple[float, float, float]]] = {one.name: [] for one in owed}
     ready = {one.name: wall if one.energy_wh <= 0 else float("inf") for one in owed}
-    order = sorted(owed, key=lambda one: (one.due, one.name))
+    order = sorted(owed, key=lambda one: (one.rank, one.due, one.name))
     for step, free_w in enumerate(power_w):
         begin = wall + step * step_s
         for one in order:
-            if left[one.name] <= 1e-9 or free_w <= 0:
+            if left[one.name] <= 1e-9 or free_w <= 0 or begin >= one.leaves:
                 continue
             given_w = min(free_w, one.power_w, left[one.name] * 3600 / step_s)
             if given_w <= 0:
