@@ -1,4 +1,4 @@
-"""The world over real sockets: the same scenario, the same expectations, nearly the same figures; and what is refused."""
+"""The world over real sockets: the same scenario and expectations, nearly the same figures; and what is refused."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 from emulators.clock import run_virtual
 from emulators.scenarios.scenario import Scenario, ScenarioError, load, parse
 from emulators.world import Outcome, Sockets, World, live, simulate
+from emulators.world.sockets import SocketNetwork
 
 PACE = 20.0
 FLOWS = ("import_wh", "export_wh", "served_wh", "cars_charged_wh", "cars_discharged_wh", "car.car.discharged_wh")
@@ -71,6 +72,7 @@ def test_every_stream_is_a_real_socket() -> None:
             assert world.gateway is not None
             assert world.gateway.ocpp_port
             network = world.network
+            assert isinstance(network, SocketNetwork)
             assert network.spoken == {"CP1-1": "TLSv1.3"}
             assert all(relay.carried > 0 for relay in network.broker.relays.values())
             with pytest.raises(AttributeError, match="no broker in memory"):
