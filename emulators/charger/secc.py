@@ -46,7 +46,7 @@ from protocols.iso15118.iso20.secc_session import Evse, Fault, SeccSettings, Ver
 from protocols.iso15118.iso20.setpoint import decide
 from protocols.iso15118.iso20.states import State
 from protocols.iso15118.iso20.types import EVSENotification
-from protocols.iso15118.pki import common_name
+from protocols.iso15118.subject import common_name
 from protocols.ports import Clock, Wire
 
 __all__ = [

@@ -1,109 +1,29 @@
 """Car profiles: files in TOML that say which pack, limits, protocols and quirks a model has, with where that is from.
 
-Those shipped are in `profiles/`; a vendor keeps its own anywhere. The file is checked strictly: an unknown key, a wrong
-unit or an impossible order of floors is an error that names the file and the key.
+Those shipped are in `profiles/`; a vendor keeps its own anywhere. Such a file is checked strictly (`profile_file.py`):
+an unknown key, a wrong unit or an impossible order of floors is an error that names the file and the key.
 """
 
 from __future__ import annotations
 
 import tomllib
-from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal
-
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from typing import Any
 
 from emulators.battery import PackSpec
 from emulators.chemistry import CHEMISTRIES
 from emulators.ev.car import CarSpec, Quirks
+
+SHIPPED = Path(__file__).with_name("profiles")
 
 
 class ProfileError(ValueError):
     """A profile that cannot be used; says which file, which key and what to do."""
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=False, allow_inf_nan=False)
-
-
-class PackFile(_Strict):
-    """`[pack]`: the battery, fresh, at 25 °C."""
-
-    chemistry: Literal["NMC", "LFP", "LMO"] = "NMC"
-    series: int = Field(96, ge=1, le=400, description="cells in series")
-    capacity_ah: float = Field(gt=0, le=2000)
-    resistance_ohm: float = Field(gt=0, le=5)
-    usable_low: float = Field(0.03, ge=0, lt=1, description="charge fraction shown as 0 %")
-    usable_high: float = Field(0.97, gt=0, le=1, description="charge fraction shown as 100 %")
-    max_charge_a: float = Field(gt=0)
-    max_discharge_a: float = Field(gt=0)
-    max_charge_w: float = Field(gt=0)
-    max_discharge_w: float = Field(gt=0)
-    charge_map: list[tuple[float, float]] = Field(
-        default_factory=list, description="points of shown SoC % and fraction of the charge limits"
-    )
-    heat_j_per_k: float = Field(300_000.0, gt=0)
-    cooling_w_per_k: float = Field(12.0, gt=0)
-    self_discharge_pct_month: float = Field(1.5, ge=0, le=50)
-
-
-class QuirksFile(_Strict):
-    """`[quirks]`: what this model does that the standard does not say."""
-
-    negative_discharge_limits: bool = False
-    late_frames_s: float = Field(0.0, ge=0, le=120)
-    ends_session_at_pct: float | None = Field(None, ge=0, le=100)
-    no_discharge_below_c: float | None = Field(None, ge=-40, le=60)
-    renegotiates_every_s: float | None = Field(None, gt=0)
-    silent_after_s: float | None = Field(None, ge=0)
-    frozen_soc: bool = False
-    ignores_stop: bool = False
-
-
-class ProfileFile(_Strict):
-    """A whole profile."""
-
-    name: str = Field(min_length=1, max_length=64)
-    source: str = Field(min_length=1, description="where the figures are from, and which are estimates")
-    evcc_id: str = Field("WMIV1234567890ABCDEX", min_length=1, max_length=255)
-    connector: Literal["ccs1", "ccs2", "chademo", "type2"] = "ccs2"
-    protocols: list[Literal["iso20", "iso2", "din", "chademo"]] = Field(min_length=1)
-    services: list[Literal["dc", "dc_bpt", "ac", "ac_bpt"]] = Field(default_factory=list)
-    max_charge_w: float = Field(gt=0)
-    max_discharge_w: float = Field(ge=0, description="0: a car that only charges")
-    max_charge_a: float = Field(gt=0)
-    max_discharge_a: float = Field(ge=0)
-    min_charge_w: float = Field(300.0, ge=0)
-    min_discharge_w: float = Field(300.0, ge=0)
-    min_voltage_v: float = Field(gt=0)
-    max_voltage_v: float = Field(gt=0)
-    target_soc_pct: float = Field(80.0, ge=0, le=100)
-    min_soc_pct: float = Field(20.0, ge=0, le=100)
-    max_soc_pct: float = Field(100.0, ge=0, le=100)
-    v2x_min_soc_pct: float = Field(25.0, ge=0, le=100)
-    v2x_max_soc_pct: float = Field(95.0, ge=0, le=100)
-    aux_w: float = Field(150.0, ge=0)
-    loop_s: float = Field(0.25, gt=0, le=60)
-    pack: PackFile
-    quirks: QuirksFile = QuirksFile.model_validate({})
-
-    def spec(self) -> CarSpec:
-        """As the physics wants it."""
-        told: dict[str, Any] = self.model_dump(exclude={"pack", "quirks"})
-        pack = self.pack.model_dump()
-        pack["chemistry"] = CHEMISTRIES[self.pack.chemistry]
-        pack["charge_map"] = tuple(tuple(point) for point in self.pack.charge_map)
-        told["protocols"], told["services"] = tuple(self.protocols), tuple(self.services)
-        return CarSpec(
-            **told,
-            pack=PackSpec(self.name, **pack, source=self.source),
-            quirks=Quirks(**self.quirks.model_dump()),
-        )
-
-
 def names() -> list[str]:
     """The profiles shipped."""
-    return sorted(entry.name[:-5] for entry in files("emulators.ev").joinpath("profiles").iterdir() if _is_toml(entry))
+    return sorted(path.stem for path in SHIPPED.glob("*.toml"))
 
 
 def load(profile: str | Path) -> CarSpec:
@@ -117,22 +37,39 @@ def load(profile: str | Path) -> CarSpec:
         return parse(text, str(path))
     if profile not in names():
         raise ProfileError(f"no car profile {profile!r}; shipped are {', '.join(names())}, or give the path of a file")
-    return parse(files("emulators.ev").joinpath("profiles", f"{profile}.toml").read_text(encoding="utf-8"), profile)
+    return _spec(tomllib.loads((SHIPPED / f"{profile}.toml").read_text(encoding="utf-8")))
 
 
 def parse(text: str, origin: str) -> CarSpec:
-    """The spec that a profile's text describes; `origin` is named in errors."""
+    """The spec that a profile's text describes, checked; `origin` is named in errors."""
+    from emulators.ev.profile_file import checked  # pydantic, which a shipped car does without
+
     try:
-        return ProfileFile.model_validate(tomllib.loads(text)).spec()
+        return _spec(checked(tomllib.loads(text)))
     except tomllib.TOMLDecodeError as error:
         raise ProfileError(f"{origin}: not TOML: {error}") from error
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        key = ".".join(str(part) for part in first["loc"])
-        raise ProfileError(f"{origin}: {key}: {first['msg']}") from error
     except ValueError as error:
         raise ProfileError(f"{origin}: {error}") from error
 
 
-def _is_toml(entry: Any) -> bool:
-    return str(entry.name).endswith(".toml")
+def _spec(told: dict[str, Any]) -> CarSpec:
+    """As the physics wants it; what the file leaves out is as `CarSpec`, `PackSpec` and `Quirks` have it."""
+    pack = _figures(told["pack"])
+    if "chemistry" in pack:
+        pack["chemistry"] = CHEMISTRIES[pack["chemistry"]]
+    if "charge_map" in pack:
+        pack["charge_map"] = tuple((float(soc_pct), float(part)) for soc_pct, part in pack["charge_map"])
+    return CarSpec(
+        **_figures(told)
+        | {
+            "protocols": tuple(told["protocols"]),
+            "services": tuple(told.get("services", ())),
+            "pack": PackSpec(told["name"], **pack, source=told["source"]),
+            "quirks": Quirks(**_figures(told.get("quirks", {}))),
+        }
+    )
+
+
+def _figures(table: dict[str, Any]) -> dict[str, Any]:
+    """A table with its whole numbers as floats, except those that count: TOML writes 400 V without a point."""
+    return {key: float(value) if type(value) is int and key != "series" else value for key, value in table.items()}

@@ -20,10 +20,11 @@ from emulators.ev.car import Car, CarSpec
 from emulators.ev.report import Reporter, complain, plain
 from emulators.ev.session import EvSession, car_settings
 from protocols.errors import LocalProtocolError
-from protocols.iso15118 import io, pki, tls
+from protocols.iso15118 import io, tls
 from protocols.iso15118.iso20 import events
 from protocols.iso15118.iso20.rehearsal import rehearse
 from protocols.iso15118.iso20.services import NAMES, ControlMode
+from protocols.iso15118.subject import domain_component
 from protocols.ports import Clock
 from protocols.sdp import Security
 
@@ -145,7 +146,7 @@ async def reach(
     if address is None:
         address = await _discover(interface or "", clock, context is not None)
     wire = await io.connect(address[0], address[1], context)
-    if wire.peer_certificate is not None and pki.domain_component(wire.peer_certificate) != "CPO":
+    if wire.peer_certificate is not None and domain_component(wire.peer_certificate) != "CPO":
         await wire.close()
         raise ConnectionError("the charger's certificate is not that of a charge point operator (DC=CPO)")
     return wire

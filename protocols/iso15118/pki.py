@@ -11,8 +11,8 @@ with
 | `cps_sub1`, `cps_sub2`, `cps` | the certificate provisioning service under the V2G root (DC=CPS) |
 
 A leaf's `.pem` holds the leaf and its sub-CAs, without the root. The keys are not encrypted: never use them for
-anything but tests. Not here: how TLS uses them (`tls.py`), Plug & Charge signatures. Source: certificate profiles of
-ISO 15118-2 and -20; validity times are shorter or longer where tests want it."""
+anything but tests. Not here: how TLS uses them (`tls.py`), whose one is (`subject.py`), Plug & Charge signatures.
+Source: certificate profiles of ISO 15118-2 and -20; validity times are shorter or longer where tests want it."""
 
 from __future__ import annotations
 
@@ -104,18 +104,6 @@ def chain(name: str) -> tuple[str, ...]:
         names.append(plan.name)
         plan = _BY_NAME[plan.issuer]
     return tuple(names) or (name,)
-
-
-def common_name(der: bytes) -> str | None:
-    """The common name of a certificate (the EVCCID of a vehicle certificate); None without one."""
-    attributes = x509.load_der_x509_certificate(der).subject.get_attributes_for_oid(NameOID.COMMON_NAME)
-    return str(attributes[0].value) if attributes else None
-
-
-def domain_component(der: bytes) -> str | None:
-    """The DC of a certificate's subject: CPO for a charger's."""
-    attributes = x509.load_der_x509_certificate(der).subject.get_attributes_for_oid(NameOID.DOMAIN_COMPONENT)
-    return str(attributes[0].value) if attributes else None
 
 
 def _sign(

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from emulators.ev.car import CCS_63, Car
-from emulators.ev.profile import ProfileError, load, names, parse
+from emulators.ev.profile import SHIPPED, ProfileError, load, names, parse
 
 USABLE_WH = {
     "ccs-63": 63_000,
@@ -36,6 +36,12 @@ def test_a_profile_holds_the_energy_its_name_promises(name: str) -> None:
     assert spec.pack.series * spec.pack.chemistry.max_v <= spec.max_voltage_v
     assert car.limits().max_discharge_w > 0
     assert car.limits().max_charge_w > 0
+
+
+@pytest.mark.parametrize("name", sorted(USABLE_WH))
+def test_a_shipped_profile_is_what_the_strict_check_makes_of_it(name: str) -> None:
+    """Shipped ones are not checked when a car starts, so they are here: same figures, same types, same defaults."""
+    assert repr(load(name)) == repr(load(SHIPPED / f"{name}.toml"))
 
 
 def test_the_generic_car_is_the_one_in_the_code() -> None:

@@ -10,7 +10,7 @@ import pytest
 from cryptography import x509
 
 from protocols.errors import LocalProtocolError
-from protocols.iso15118 import pki
+from protocols.iso15118 import pki, subject
 from protocols.iso15118.tls import (
     SUITES_1_3,
     TlsProfile,
@@ -61,8 +61,8 @@ def test_mutual_tls_1_3(directory: Path, profile: TlsProfile) -> None:
     vehicle, secc = charger.getpeercert(binary_form=True), car.getpeercert(binary_form=True)
     assert vehicle is not None
     assert secc is not None
-    assert pki.common_name(vehicle) == pki.EVCCID
-    assert pki.domain_component(secc) == "CPO"
+    assert subject.common_name(vehicle) == pki.EVCCID
+    assert subject.domain_component(secc) == "CPO"
     size = {TlsProfile.STRICT: 521, TlsProfile.INTEROP: 256}[profile]
     assert x509.load_der_x509_certificate(vehicle).public_key().key_size == size  # type: ignore[union-attr]
 
