@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
+from gateway.core.believable import believable
 from gateway.core.board import Board
 from gateway.core.ending import Endings
 from gateway.core.orders import Orders
@@ -47,7 +48,7 @@ class Edge:
 
     def report(self, event: Event) -> None:
         """Take in one event of a station or an EVSE."""
-        board = self._board
+        board, event = self._board, believable(event)
         if isinstance(event, (StationConnected, StationLost)):
             for place in [one for one in board.places.values() if one.evse.station == event.station]:
                 self._apply(place, event)

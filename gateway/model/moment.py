@@ -1,11 +1,11 @@
 """Moments of the calendar, as they stand in messages: RFC 3339 in UTC going out, RFC 3339 or Unix seconds coming in.
 
-Inside, a moment is a float of Unix time. Monotonic time never appears in a message.
+Inside, a moment is a float of Unix time. Monotonic time never appears in a message. What comes in (`Moment`) lies in
+our century; what goes out (`Stamp`) is told whatever it is, because a gateway whose clock was never set still answers.
 """
 
 from __future__ import annotations
 
-import math
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -15,14 +15,30 @@ EARLIEST = 946_684_800.0  # 2000-01-01: an unset clock says 1970, and that must 
 LATEST = 4_102_444_800.0  # 2100-01-01
 
 
+FIRST, LAST = -30_610_224_000.0, 253_402_300_799.0  # the years 1000 to 9999: what can be written
+
+
+def is_moment(wall: float) -> bool:
+    """Whether this can be a moment somebody means: finite, and in our century."""
+    return EARLIEST <= wall <= LATEST
+
+
 def rfc3339(wall: float) -> str:
     """Unix time as `2026-01-31T12:00:00.000Z`; reading that and writing it again gives the same text."""
-    seconds, ms = divmod(round(wall * 1000), 1000)
+    seconds, ms = divmod(round(min(max(wall, FIRST), LAST) * 1000), 1000)
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{ms:03d}Z"
 
 
 def parse_moment(value: object) -> float:
     """Unix time of an RFC 3339 text with its zone, or of Unix seconds; ValueError with a sentence otherwise."""
+    wall = parse_stamp(value)
+    if not is_moment(wall):
+        raise ValueError("must lie between the years 2000 and 2100 (Unix time is in seconds, not milliseconds)")
+    return wall
+
+
+def parse_stamp(value: object) -> float:
+    """The same for any time that is one, of whatever year."""
     if isinstance(value, str):
         try:
             moment = datetime.fromisoformat(value)
@@ -30,14 +46,10 @@ def parse_moment(value: object) -> float:
             raise ValueError("must be an RFC 3339 time such as 2026-01-31T12:00:00Z") from None
         if moment.tzinfo is None:
             raise ValueError("must say its time zone, such as 2026-01-31T12:00:00Z")
-        wall = moment.timestamp()
-    elif isinstance(value, (int, float)) and not isinstance(value, bool):
-        wall = float(value)
-    else:
-        raise ValueError("must be an RFC 3339 time or Unix seconds")
-    if not (math.isfinite(wall) and EARLIEST <= wall <= LATEST):
-        raise ValueError("must lie between the years 2000 and 2100 (Unix time is in seconds, not milliseconds)")
-    return wall
+        return moment.timestamp()
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 1e15:
+        return float(value)
+    raise ValueError("must be an RFC 3339 time or Unix seconds")
 
 
 Moment = Annotated[
@@ -55,4 +67,10 @@ Moment = Annotated[
         mode="validation",
     ),
     WithJsonSchema({"type": "string", "format": "date-time"}, mode="serialization"),
+]
+Stamp = Annotated[
+    float,
+    BeforeValidator(parse_stamp),
+    PlainSerializer(rfc3339, return_type=str, when_used="json"),
+    WithJsonSchema({"type": "string", "format": "date-time"}),
 ]

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from gateway.model.moment import Moment
+from gateway.model.moment import Stamp
 from gateway.model.reason import Code, Reason
 
 
@@ -37,7 +37,7 @@ class Measured(BaseModel):
     soc_pct: float | None = None
     energy_charged_wh: float | None = None
     energy_discharged_wh: float | None = None
-    at: Moment | None = None
+    at: Stamp | None = None
 
 
 class Share(BaseModel):
@@ -66,13 +66,13 @@ class Result(BaseModel):
     requested_w: float | None = None
     effective_w: float | None = None
     binding: str | None = Field(default=None, description="the layer of the order of authority that bound effective_w")
-    lease_until: Moment | None = None
+    lease_until: Stamp | None = None
     measured: Measured | None = None
     shares: tuple[Share, ...] | None = Field(default=None, description="for a command to the site: what each EVSE got")
     source: str | None = None
     session: str | None = None
     gateway: str
-    ts: Moment
+    ts: Stamp
 
     @property
     def code(self) -> Code:

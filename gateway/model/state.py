@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from gateway.model.command import SiteMode
-from gateway.model.moment import Moment
+from gateway.model.moment import Stamp
 from gateway.model.reason import Reason
 
 
@@ -31,7 +31,7 @@ class GatewayStatus(Message):
     evses: tuple[str, ...] = ()
     takes_site_commands: bool = False
     journal: Literal["ok", "failing"] = "ok"
-    since: Moment | None = None
+    since: Stamp | None = None
 
 
 class Connection(StrEnum):
@@ -76,7 +76,7 @@ class VehicleState(Message):
     energy_transfer: str | None = None
     control_mode: str | None = None
     capacity_wh: float | None = None
-    departure: Moment | None = None
+    departure: Stamp | None = None
     target_soc_pct: float | None = None
 
 
@@ -113,14 +113,14 @@ class EvseState(Message):
     binding: str
     reason: Reason
     command: CommandState | None = None
-    lease_until: Moment | None = None
+    lease_until: Stamp | None = None
     soc_pct: float | None = None
     floors: Floors
     station_limits: Limits | None = None
     vehicle_limits: Limits | None = None
     available: Limits = Field(description="what a command could get now")
     fault: str | None = None
-    ts: Moment
+    ts: Stamp
 
 
 class Telemetry(Message):
@@ -134,8 +134,8 @@ class Telemetry(Message):
     voltage_v: float | None = None
     current_a: float | None = None
     frequency_hz: float | None = None
-    measured_at: Moment | None = None
-    ts: Moment
+    measured_at: Stamp | None = None
+    ts: Stamp
     seq: int
 
 
@@ -147,7 +147,7 @@ class SiteTelemetry(Message):
     energy_discharged_wh: float | None = None
     evses_measured: int
     base_w: float | None = Field(default=None, description="the site without its cars, + import; null while not known")
-    ts: Moment
+    ts: Stamp
     seq: int
 
 
@@ -155,7 +155,7 @@ class InputState(Message):
     """Whether an input can be used."""
 
     freshness: Literal["never", "fresh", "stale"]
-    ts: Moment | None = None
+    ts: Stamp | None = None
 
 
 class SiteState(Message):
@@ -176,7 +176,7 @@ class SiteState(Message):
     power_w: float | None = None
     effective_w: float
     command: CommandState | None = None
-    lease_until: Moment | None = None
+    lease_until: Stamp | None = None
     available: Limits
     evses: tuple[str, ...]
     inputs: dict[str, InputState]
@@ -184,7 +184,7 @@ class SiteState(Message):
         default=None,
         description="what the site's energy management orders and expects; docs/energy.md says what is in it",
     )
-    ts: Moment
+    ts: Stamp
 
 
 class Happened(StrEnum):
@@ -232,7 +232,7 @@ class EventMessage(Message):
     command: str | None = None
     session: str | None = None
     gateway: str
-    ts: Moment
+    ts: Stamp
 
 
 class LayerState(Message):
@@ -257,5 +257,5 @@ class Explanation(Message):
     reason: Reason
     layers: tuple[LayerState, ...]
     command: CommandState | None
-    lease_until: Moment | None
-    ts: Moment
+    lease_until: Stamp | None
+    ts: Stamp
