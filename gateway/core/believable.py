@@ -1,4 +1,4 @@
-"""What a station tells is believed only where it can be true. Pure; the core takes in no event that has not passed here.
+"""What a station tells is believed only where it can be true. Pure; every event passes here on its way to the core.
 
 A meter may send 10^300 W, a car a battery of -5 Wh, a station whose clock was never set a reading of 1970. What cannot
 be true is left out, as if it had not been said: no power, no state of charge, no battery size. A limit that is no

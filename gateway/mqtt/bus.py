@@ -14,7 +14,7 @@ import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol, TypeAlias, runtime_checkable
@@ -51,15 +51,21 @@ class MqttVersion:
 class BrokerLink:
     """How to reach a broker. `url` is `mqtt://host[:1883]` or `mqtts://host[:8883]`."""
 
-    url: str
+    url: str = field(repr=False)  # may hold a password
     client_id: str
     version: str = MqttVersion.AUTO
     username: str | None = None
-    password: str | None = None
+    password: str | None = field(default=None, repr=False)
     ca: Path | None = None
     cert: Path | None = None
     key: Path | None = None
     session_expiry_s: int = 60
+
+    @property
+    def where(self) -> str:
+        """The URL as it may be told: without user and password."""
+        scheme, _, rest = self.url.partition("://")
+        return f"{scheme}://{rest.rpartition('@')[2]}"
 
 
 Connect: TypeAlias = Callable[[BusMessage], AbstractAsyncContextManager[Bus]]
@@ -111,7 +117,7 @@ class MqttBus:
                 async with asyncio.timeout(ANSWER_WITHIN_S):
                     await client.__aexit__(kind, error, trace)
             except (aiomqtt.MqttError, TimeoutError):
-                log.debug("the link to %s was gone before it was closed", self.link.url)
+                log.debug("the link to %s was gone before it was closed", self.link.where)
 
     async def publish(self, message: BusMessage) -> None:
         """See `protocols.ports.Bus`."""
@@ -142,7 +148,7 @@ class MqttBus:
         refused = [code for code in granted if getattr(code, "value", code) >= 128]
         if refused:
             raise ConnectionError(
-                f"{self.link.url} refuses a subscription to {topic_filter}: {refused[0]}; check its ACL"
+                f"{self.link.where} refuses a subscription to {topic_filter}: {refused[0]}; check its ACL"
             )
 
     async def messages(self) -> AsyncIterator[BusMessage]:
@@ -152,7 +158,7 @@ class MqttBus:
             async for one in client.messages:
                 yield _incoming(one)
         except aiomqtt.MqttError as error:
-            raise ConnectionError(f"{self.link.url}: {error}") from error
+            raise ConnectionError(f"{self.link.where}: {error}") from error
 
     def acknowledge(self, message: BusMessage) -> None:
         """Let the broker forget a message (QoS 1)."""
@@ -170,9 +176,9 @@ class MqttBus:
             async with asyncio.timeout(ANSWER_WITHIN_S):
                 yield
         except TimeoutError:
-            raise ConnectionError(f"{self.link.url}: no answer within {ANSWER_WITHIN_S:.0f} s") from None
+            raise ConnectionError(f"{self.link.where}: no answer within {ANSWER_WITHIN_S:.0f} s") from None
         except aiomqtt.MqttError as error:
-            raise ConnectionError(f"{self.link.url}: {error}") from error
+            raise ConnectionError(f"{self.link.where}: {error}") from error
 
     async def _probe(self) -> str:
         """Whether the broker knows MQTT 5, asked with the plainest CONNECT there is.
@@ -184,7 +190,7 @@ class MqttBus:
                 return MqttVersion.V5
         except MqttConnectError as error:
             if getattr(error.rc, "value", error.rc) in UNSUPPORTED_VERSION:
-                log.info("%s knows no MQTT 5; speaking 3.1.1", self.link.url)
+                log.info("%s knows no MQTT 5; speaking 3.1.1", self.link.where)
                 return MqttVersion.V311
             return MqttVersion.V5  # it answered in MQTT 5; what it minds will be said to the real CONNECT
 
@@ -224,7 +230,7 @@ class MqttBus:
 
     def _linked(self) -> aiomqtt.Client:
         if self._client is None:
-            raise ConnectionError(f"{self.link.url}: not connected")
+            raise ConnectionError(f"{self.link.where}: not connected")
         return self._client
 
 
@@ -271,4 +277,4 @@ def _incoming(one: aiomqtt.Message) -> _Delivery:
 def _refusal(link: BrokerLink, error: Exception) -> str:
     text = f"no answer within {ANSWER_WITHIN_S:.0f} s" if isinstance(error, TimeoutError) else str(error)
     text = text or type(error).__name__
-    return f"the broker {link.url.split('@')[-1]} cannot be used: {text}"
+    return f"the broker {link.where} cannot be used: {text}"

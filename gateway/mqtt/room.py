@@ -13,7 +13,10 @@ import logging
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
+
+from pydantic import BaseModel
 
 from gateway import __version__
 from gateway.core import Channel, Core, Submission
@@ -67,6 +70,7 @@ class MqttRoom:
         self._dirty: dict[str | None, None] = {}
         self._others: dict[str, frozenset[str]] = {}  # gateways that are online here, and their EVSEs
         self._retained: dict[str, dict[str, bytes]] = {}  # by EVSE: discovery and mirror, as last sent on this link
+        self._unsaid: set[str] = set()  # what a defect keeps from being told
         self._status: GatewayStatus | None = None
         self._since = clock.wall()
         self._seq = 0
@@ -125,6 +129,10 @@ class MqttRoom:
                         raise
             except* (ConnectionError, TimeoutError) as trouble:
                 lost = str(_first(trouble))
+            except* Exception as defect:  # costs the link, which is opened again; never the gateway
+                self._count("defects")
+                log.exception("the link to the broker failed by a defect of the gateway; it is opened again")
+                lost = f"a defect of the gateway: {type(_first(defect)).__name__}"
             self.connected.clear()
             if clock.now() - began > LONGEST_PAUSE_S:
                 pause_s = FIRST_PAUSE_S
@@ -302,13 +310,18 @@ class MqttRoom:
     async def _say_state(self, bus: Bus, evse: str | None) -> None:
         topic = self._topics.of(evse, "state")
         if evse is None:
-            await self._retain(bus, topic, self._core.site_state().model_dump_json().encode())
+            payload = self._said("the site's state", self._core.site_state)
+            if payload is not None:
+                await self._retain(bus, topic, payload)
             return
-        state = self._core.state(evse)
-        if state is None:
+        if evse not in self._core.board.places:
             await self._forget(bus, evse)
             return
-        await self._retain(bus, topic, state.model_dump_json().encode())
+        payload = self._said(f"the state of {evse}", partial(self._core.state, evse))
+        state = self._core.state(evse) if payload is not None else None
+        if payload is None or state is None:
+            return
+        await self._retain(bus, topic, payload)
         await self._say_discovery(bus, state)
         if self._topics.mirror:
             for name, text in mirror.scalars(state).items():
@@ -337,12 +350,26 @@ class MqttRoom:
             await self._clock.sleep(self._settings.telemetry_s)
             self._seq += 1
             for evse in self._core.evses():
-                telemetry = self._core.telemetry(evse)
-                if telemetry is not None:
-                    payload = telemetry.model_dump_json().encode()
+                payload = self._said(f"the telemetry of {evse}", partial(self._core.telemetry, evse))
+                if payload is not None:
                     await bus.publish(BusMessage(self._topics.evse(evse, "telemetry"), payload))
-            payload = self._core.site_telemetry(self._seq).model_dump_json().encode()
-            await bus.publish(BusMessage(self._topics.of_site("telemetry"), payload))
+            payload = self._said("the site's telemetry", partial(self._core.site_telemetry, self._seq))
+            if payload is not None:
+                await bus.publish(BusMessage(self._topics.of_site("telemetry"), payload))
+
+    def _said(self, what: str, make: Callable[[], BaseModel | None]) -> bytes | None:
+        """A message of ours as bytes; one that cannot be made is told once, and costs the others nothing."""
+        try:
+            made = make()
+            payload = made.model_dump_json().encode() if made is not None else None
+        except Exception:
+            self._count("defects")
+            if what not in self._unsaid:
+                self._unsaid.add(what)
+                log.exception("%s cannot be told", what)
+            return None
+        self._unsaid.discard(what)
+        return payload
 
     def _count(self, what: str) -> None:
         self.counts[what] = self.counts.get(what, 0) + 1

@@ -1,6 +1,7 @@
 """The log: one line per thing that happened, for people or as JSON, through the standard library's loggers.
 
-Rooms log under `v2x.<room>`; secrets and payloads of commands are not logged (the journal has them).
+Rooms log under `v2x.<room>`; secrets and payloads of commands are not logged (the journal has them). A traceback shows
+the lines of code and no values of variables: passwords would be among them.
 """
 
 from __future__ import annotations
@@ -34,7 +35,9 @@ def configure(level: str = "info", format: str = "console", stream: TextIO | Non
     if format == "json":
         last = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(ensure_ascii=False)]
     else:
-        last = [structlog.dev.ConsoleRenderer(colors=stream.isatty())]
+        last = [
+            structlog.dev.ConsoleRenderer(colors=stream.isatty(), exception_formatter=structlog.dev.plain_traceback)
+        ]
     formatter = structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=shared, processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last]
     )

@@ -1,0 +1,89 @@
+"""A defect behind one message costs that message; passwords stand in no message and no log."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import logging
+from typing import Any
+
+import pytest
+
+from emulators.clock import run_virtual
+from gateway.mqtt.bus import BrokerLink, MqttBus
+from gateway.observe import log
+from protocols.ports import BusMessage
+from tests.gateway.mqtt.memory import scene
+
+
+def broken() -> Any:
+    raise RuntimeError("a defect")
+
+
+def test_a_state_that_cannot_be_told_costs_the_other_messages_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    async def story() -> None:
+        async with scene("CP1-1") as one:
+            one.running.core.board.energy = broken  # part of the site's state only
+            for _ in range(3):
+                await one.send("evse/CP1-1/cmd/discharge", {"id": f"d{_}", "power_w": 3000})
+                await one.wait(5)
+                assert one.results(f"d{_}") == ["accepted", "achieved"]
+            before = len(one.on("evse/CP1-1/telemetry"))
+            await one.wait(10)
+            assert len(one.on("evse/CP1-1/telemetry")) >= before + 9
+            assert one.retained("gateway/gw1/status")["state"] == "online"
+            assert one.running.mqtt.counts["defects"] > 1
+
+    run_virtual(story())
+    assert [one.message for one in caplog.records].count("the site's state cannot be told") == 1
+
+
+def test_a_defect_of_the_room_costs_the_link_and_not_the_gateway(caplog: pytest.LogCaptureFixture) -> None:
+    async def story() -> None:
+        async with scene("CP1-1") as one:
+            room = one.running.mqtt
+            room.neighbour = lambda _site, _state: broken()
+            one.broker.cut("v2x-home-gw1")  # the next link subscribes to the states of other sites
+            await one.wait(5)
+            await one.client.publish(BusMessage("v2x/1/elsewhere/site/state", b"{}", qos=1, retain=True))
+            await one.wait(0.1)
+            room.neighbour = None
+            await one.wait(40)
+            await one.send("evse/CP1-1/cmd/discharge", {"id": "d", "power_w": 3000})
+            await one.wait(3)
+            assert one.results("d")[0] == "accepted"
+            assert room.counts["defects"] >= 1
+
+    run_virtual(story())
+
+
+@pytest.mark.parametrize("url", ["mqtt://bems:hunter2@127.0.0.1:1", "mqtt://bems:hun%40ter2@127.0.0.1:1"])
+def test_no_password_in_what_is_said_of_a_broker(url: str) -> None:
+    link = BrokerLink(url, "gw", version="5", password="hunter2")
+
+    async def enter() -> None:
+        async with MqttBus(link):
+            pass
+
+    with pytest.raises(ConnectionError) as error:
+        asyncio.run(enter())
+    assert "hun" not in f"{error.value}{link!r}"
+    assert "127.0.0.1:1" in str(error.value)
+
+
+@pytest.mark.parametrize("format", ["console", "json"])
+def test_no_values_of_variables_in_a_logged_traceback(format: str) -> None:
+    root, stream = logging.getLogger(), io.StringIO()
+    kept, level = root.handlers[:], root.level
+    try:
+        log.configure("info", format, stream)
+        secret = "hunter" + "2"
+        try:
+            raise RuntimeError(f"{len(secret)}")
+        except RuntimeError:
+            logging.getLogger("v2x").exception("failed")
+    finally:
+        root.handlers[:] = kept
+        root.setLevel(level)
+    assert "RuntimeError: 7" in stream.getvalue()
+    assert "hunter2" not in stream.getvalue()
