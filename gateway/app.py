@@ -34,6 +34,7 @@ from protocols.ports import Clock
 
 log = logging.getLogger("v2x")
 
+RESTORED = 20_000  # transactions and other things that have ended, read back at the start
 DRAIN_S = 2.0  # for results on their way when the gateway stops
 
 
@@ -125,6 +126,8 @@ async def gateway(config: Config, parts: Parts | None = None) -> AsyncIterator[G
             if built.lender is not None:
                 running.append(tasks.create_task(built.lender.run(), name="blue switch"))
             running.append(tasks.create_task(built.mqtt.run(), name="mqtt"))
+            if built.csms is not None:
+                built.csms.restore(await store.kept(RESTORED))
             if built.csms is not None and parts.listen:
                 running.append(tasks.create_task(_listen(built.csms, built), name="ocpp"))
                 await built.ready.wait()
@@ -138,6 +141,8 @@ async def gateway(config: Config, parts: Parts | None = None) -> AsyncIterator[G
             finally:
                 with contextlib.suppress(TimeoutError):
                     await built.core.stop()
+                if built.csms is not None:
+                    await built.csms.close()
                 await _drain(built)
                 for task in reversed(running):
                     task.cancel()
@@ -182,7 +187,7 @@ def _build(config: Config, parts: Parts, clock: Clock, store: Store) -> Gateway:
     if parts.stations is not None:
         rooms.add(parts.stations(core.report, clock))
     else:
-        csms = Csms(csms_settings(config), core.report, clock)
+        csms = Csms(csms_settings(config), core.report, clock, journal)
         rooms.add(csms)
     connect = parts.connect or Connector(broker_link(config))
     room = MqttRoom(core, mqtt_settings(config), connect, clock, parts.seed)

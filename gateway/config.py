@@ -110,8 +110,9 @@ class OcppSection(Section):
     """Where charging stations come in."""
 
     listen: str = Field(default="127.0.0.1:9000", description="address:port; stations connect to ws://.../ocpp/<id>")
-    unknown_stations: Literal["accept", "pending", "reject"] = Field(
-        default="reject", description="what happens to stations that are not listed"
+    unknown_stations: Literal["accept", "pending", "reject", "reject-boot"] = Field(
+        default="reject",
+        description="stations that are not listed: reject answers 404 at the door, the others answer their boot",
     )
     unknown_tokens: Literal["accept", "reject"] = Field(
         default="reject", description="what happens to an idToken nobody registered"
@@ -129,6 +130,9 @@ class OcppSection(Section):
     inventory: bool = Field(default=True, description="ask a station for its device model after it has booted")
     compression: bool = Field(default=False, description="offer deflate; it costs 40 kB a station and half the rate")
     heartbeat_s: Annotated[int, Field(ge=1, le=86_400)] = Field(default=300, description="what stations are told")
+    boot_retry_s: Annotated[int, Field(ge=1, le=86_400)] = Field(
+        default=30, description="when a station that is pending or rejected may boot again"
+    )
     fallback_limit_w: Watts = Field(
         default=0, description="what a station may charge when no profile is left, in W; 0 is the safe choice"
     )
@@ -161,6 +165,9 @@ class StationEntry(Section):
     max_charge_w: Watts | None = Field(default=None, description="per EVSE, until the station states its own")
     max_discharge_w: Watts | None = Field(default=None, description="per EVSE, until the station states its own")
     fallback_limit_w: Watts | None = Field(default=None, description="if not that of [ocpp]")
+    registration: Literal["accepted", "pending", "rejected"] = Field(
+        default="accepted", description="what its BootNotification is answered"
+    )
 
 
 class AdminSection(Section):

@@ -8,7 +8,7 @@ from __future__ import annotations
 from gateway.config import Config, ConfigError, host_and_port, read_secret, stale_after
 from gateway.core.settings import CoreSettings
 from gateway.csms import security
-from gateway.csms.settings import CsmsSettings, StationSettings, UnknownStations, UnknownTokens
+from gateway.csms.settings import CsmsSettings, Registration, StationSettings, UnknownStations, UnknownTokens
 from gateway.model.command import SiteMode
 from gateway.model.site import SitePolicy
 from gateway.mqtt.bus import BrokerLink
@@ -16,6 +16,7 @@ from gateway.mqtt.room import MqttSettings
 from gateway.mqtt.topics import Topics
 from gateway.store.memory import MemoryStore
 from gateway.store.ports import Store
+from protocols.ocpp import vendor
 
 
 def make_store(config: Config) -> Store:
@@ -66,10 +67,12 @@ def csms_settings(config: Config) -> CsmsSettings:
     ocpp = config.ocpp
     host, port = host_and_port(ocpp.listen)
     stations = []
+    _check_profiles(config)
     for number, entry in enumerate(config.stations):
         kept = None
         if entry.password_file is not None:
-            kept = security.hashed(read_secret(entry.password_file, f"stations.{number}.password_file"))
+            secret = read_secret(entry.password_file, f"stations.{number}.password_file")
+            kept = security.hashed(secret, security.salt_of(entry.id))
         elif ocpp.security_profile in (1, 2) and entry.security_profile in (None, 1, 2):
             raise ConfigError(f"stations.{number}.password_file: {entry.id} needs one with this security profile")
         stations.append(
@@ -81,6 +84,7 @@ def csms_settings(config: Config) -> CsmsSettings:
                 entry.max_charge_w,
                 entry.max_discharge_w,
                 entry.fallback_limit_w,
+                Registration(entry.registration),
             )
         )
     return CsmsSettings(
@@ -98,9 +102,28 @@ def csms_settings(config: Config) -> CsmsSettings:
         inventory=ocpp.inventory,
         compression=ocpp.compression,
         heartbeat_s=ocpp.heartbeat_s,
+        boot_retry_s=ocpp.boot_retry_s,
         fallback_limit_w=ocpp.fallback_limit_w,
         vendor_profiles=ocpp.vendor_profiles,
     )
+
+
+def _check_profiles(config: Config) -> None:
+    """Every vendor profile can be read, and those that are named are there; ConfigError with the names there are."""
+    folder = config.ocpp.vendor_profiles
+    if folder is not None and not folder.is_dir():
+        raise ConfigError(f"ocpp.vendor_profiles: {folder} is not a folder")
+    for path in sorted(folder.glob("*.toml")) if folder is not None else ():
+        try:
+            vendor.read(path)
+        except vendor.BadProfile as error:
+            raise ConfigError(f"ocpp.vendor_profiles: {error}") from None
+    for number, entry in enumerate(config.stations):
+        if entry.vendor_profile is not None and entry.vendor_profile not in vendor.names(folder):
+            known = ", ".join(vendor.names(folder))
+            raise ConfigError(
+                f"stations.{number}.vendor_profile: there is no {entry.vendor_profile!r}; there are {known}"
+            )
 
 
 def broker_link(config: Config) -> BrokerLink:

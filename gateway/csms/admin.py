@@ -5,23 +5,27 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from typing import Any
 
-from gateway.csms import der, security
-from gateway.csms.server import STATION_ID, Csms
-from gateway.csms.settings import StationSettings
+from gateway.csms import credentials, happenings, noticing, registration, remembering, rows, security
+from gateway.csms.door import STATION_ID
+from gateway.csms.ledger import STATION, TOKEN
+from gateway.csms.server import Csms
+from gateway.csms.settings import Registration, StationSettings, UnknownStations
 from gateway.csms.station import Station
 from gateway.csms.tokens import Token
-from gateway.csms.transactions import Transaction
+from gateway.model.journal import Record
+from gateway.store.ports import StoreError
 from protocols.ocpp import schema, vendor
 from protocols.ocpp.io import Answered, Lost, Refused, TimedOut
 from protocols.ocpp.rpc import InvalidPayload, QueueFull, UnknownAction
 from protocols.ocpp.schema import Payload, Version
-from protocols.ocpp.times import parse, stamp
+from protocols.ocpp.times import parse
 
 Row = dict[str, Any]
-PROFILE_ACTIONS = frozenset({"SetChargingProfile", "ClearChargingProfile", "UpdateDynamicSchedule", "Reset"})
+TOKEN_LENGTH = 255  # of 2.1; 1.6 takes 20, 2.0.1 36
 TOKEN_STATUS = frozenset(
     {
         "Accepted",
@@ -65,11 +69,11 @@ class Admin:
 
     def stations(self) -> list[Row]:
         """All of them."""
-        return [self._station(station) for station in self.csms.stations.values()]
+        return [rows.station(station) for station in self.csms.stations.values()]
 
     def station(self, name: str) -> Row:
         """One of them."""
-        return self._station(self._find(name))
+        return rows.station(self._find(name))
 
     def _find(self, name: str) -> Station:
         found = self.csms.stations.get(name)
@@ -77,50 +81,8 @@ class Admin:
             raise NotKnown(f"no station {name}")
         return found
 
-    def _station(self, station: Station) -> Row:
-        boot = station.boot
-        evses = sorted(station.evses.values(), key=lambda evse: evse.number)
-        return {
-            "id": station.id,
-            "protocol": None if station.version is None else station.version.value,
-            "connected": station.connected,
-            "registered": station.registered,
-            "boot": None
-            if boot is None
-            else {
-                "status": boot.status,
-                "vendor": boot.vendor,
-                "model": boot.model,
-                "serial": boot.serial,
-                "firmware": boot.firmware,
-                "reason": boot.reason,
-                "at": stamp(boot.at),
-            },
-            "evses": [
-                {
-                    "evseId": evse.number,
-                    "name": evse.name,
-                    "operationMode": evse.mode,
-                    "fault": evse.fault,
-                    "can_discharge": evse.can_discharge,
-                    "why_not": evse.why_not or None,
-                }
-                for evse in evses
-            ],
-            "connectors": [
-                {"evseId": evse.number, "connectorId": number, "status": status}
-                for evse in evses
-                for number, status in sorted(evse.connectors.items())
-            ],
-            "der_alarms": dict(station.der_alarms),
-            "profile": station.settings.vendor_profile or (station.vendor.name if station.vendor else None),
-            "security_profile": station.security_profile
-            if station.connected
-            else station.settings.security_profile or self.context.settings.security_profile,
-        }
-
-    def put_station(self, name: str, changes: Row) -> Row:
-        """Register a station or change what is known of it."""
+    async def put_station(self, name: str, changes: Row) -> Row:
+        """Register a station or change what is known of it; it is written down first. What is null is taken away."""
         if STATION_ID.fullmatch(name) is None:
             raise NotPossible(422, "a station id has 1 to 48 of A-Z a-z 0-9 * - _ = + | @ .")
         profile = changes.get("vendor_profile")
@@ -130,20 +92,63 @@ class Admin:
             except vendor.BadProfile as error:
                 raise NotPossible(422, str(error)) from error
         known = self.csms.stations.get(name)
-        settings = known.settings if known is not None else StationSettings(name)
-        password = changes.get("basic_auth_password")
-        if password is not None:
-            settings = replace(settings, password_hash=security.hashed(password))
-        if "vendor_profile" in changes:
-            settings = replace(settings, vendor_profile=profile)
-        if changes.get("security_profile") is not None:
-            settings = replace(settings, security_profile=changes["security_profile"])
-        return self._station(self.csms.register(settings))
+        before = known.settings if known is not None else StationSettings(name)
+        changed: Row = {key: changes[key] for key in ("vendor_profile", "security_profile") if key in changes}
+        if changes.get("registration") is not None:
+            changed["registration"] = Registration(changes["registration"])
+        if "basic_auth_password" in changes:
+            password = changes["basic_auth_password"]
+            hashed = None if password is None else await asyncio.to_thread(security.hashed, password)
+            changed |= {"password_hash": hashed, "next_password_hash": None}
+        settings = replace(before, **changed)
+        fresh = Station(name, settings, self.context, registered=True)  # what is written: nothing is changed yet
+        if known is not None:
+            fresh.configured, fresh.boot, fresh.version = known.configured, known.boot, known.version
+            fresh.evses, fresh.upkeep = known.evses, known.upkeep
+        await self._keep(remembering.record(fresh))
+        station = self.csms.register(settings)
+        self._ask_to_boot(station)
+        return rows.station(station)
+
+    def _ask_to_boot(self, station: Station) -> None:
+        """A boot is what tells a station that it is taken in, or no more."""
+        status = registration.status_of(station.settings, station.registered, self.context)
+        if station.link is not None and station.boot is not None and station.boot.status != status:
+            station.ask_for_boot()
 
     async def delete_station(self, name: str) -> None:
-        """Forget a station; its connection is closed."""
-        if not await self.csms.remove(name):
-            raise NotKnown(f"no station {name}")
+        """Forget a station; its connection is closed. One of the configuration is back after a restart."""
+        self._find(name)
+        await self._keep(self.context.ledger.forgotten(STATION, name))
+        await self.csms.remove(name)
+
+    def registration(self) -> Row:
+        """What happens to stations that nobody registered."""
+        return {"unknown_stations": self.context.unknown_stations.value}
+
+    async def put_registration(self, changes: Row) -> Row:
+        """Change it, until it is changed again."""
+        policy = UnknownStations(changes["unknown_stations"])
+        await self._keep(self.context.ledger.policy(policy.value))
+        self.context.unknown_stations = policy
+        for station in self.csms.stations.values():
+            self._ask_to_boot(station)
+        return self.registration()
+
+    @staticmethod
+    def without_secrets(action: str, payload: Payload) -> Payload:
+        """A payload as it may stand in the journal."""
+        return credentials.without_secrets(action, payload)
+
+    async def _keep(self, *records: Record) -> None:
+        try:
+            await self.context.ledger.keep(*records)
+        except StoreError as error:
+            raise NotPossible(503, f"nothing was changed, for it cannot be written down: {error}") from None
+
+    def _version(self, name: str) -> Version | None:
+        station = self.csms.stations.get(name)
+        return None if station is None else station.version
 
     async def call(self, name: str, action: str, payload: Payload, timeout_s: float) -> Row:
         """Send one OCPP call as it is given, and what came of it."""
@@ -152,16 +157,26 @@ class Admin:
             raise NotPossible(409, f"{name} is not connected")
         if action not in schema.actions(station.version):
             raise NotPossible(501, f"OCPP {station.version.number} has no {action}")
+        why = registration.forbidden(station.boot, action)
+        if why is not None:
+            raise NotPossible(409, why)
+        password = credentials.told_in(action, payload)
         try:
+            if password is not None:
+                await self.csms.credentials.stage(station, password)
             reply = await station.call_as_given(action, payload, timeout_s)
+        except StoreError as error:
+            raise NotPossible(503, f"nothing was sent, for it cannot be written down: {error}") from None
         except UnknownAction as error:
             raise NotPossible(501, str(error)) from error
         except InvalidPayload as error:
             raise NotPossible(422, str(error)) from error
         except QueueFull as error:
             raise NotPossible(503, str(error)) from error
+        if password is not None and isinstance(reply, Answered | Refused):
+            await self.csms.credentials.settle(station, credentials.taken_in(reply))
         if isinstance(reply, Answered):
-            self._notice(station, action, payload, reply.payload)
+            noticing.notice(station, action, payload, reply.payload)
             return {"type": "result", "payload": reply.payload, "valid": reply.violation is None}
         if isinstance(reply, Refused):
             return {
@@ -173,92 +188,46 @@ class Admin:
         assert isinstance(reply, TimedOut | Lost)
         return {"type": "timeout" if isinstance(reply, TimedOut) else "disconnected"}
 
-    def _notice(self, station: Station, action: str, payload: Payload, answer: Payload) -> None:
-        """What a call past the core changes in what we believe."""
-        if answer.get("status") != "Accepted":
-            return
-        if action in ("SetDERControl", "ClearDERControl"):
-            station.later(der.learn_cap(station))
-        if action in PROFILE_ACTIONS:
-            for evse in station.evses.values():
-                evse.installed, evse.safe = None, False
-        elif action == "ReserveNow":
-            number = payload.get("reservationId", payload.get("id"))
-            expiry = parse(payload.get("expiryDate", payload.get("expiryDateTime")))
-            self.context.reservations.accepted(station.id, int(number or 0), expiry)
-        elif action == "CancelReservation":
-            self.context.reservations.ended(station.id, payload["reservationId"], "CANCELLED")
-
     # transactions
 
     def transactions(self, name: str, token: str | None, active: bool | None, limit: int) -> list[Row]:
         """Those of a station, newest first."""
         self._find(name)
         found = self.context.transactions.of(name, token, active)
-        return [self._transaction(one) for one, _ in zip(found, range(limit), strict=False)]
+        return [rows.transaction(one, self._version(one.station)) for one, _ in zip(found, range(limit), strict=False)]
 
     def transaction(self, ref: str) -> Row:
         """One of them."""
         found = self.context.transactions.by_ref(ref)
         if found is None:
             raise NotKnown(f"no transaction {ref}")
-        return self._transaction(found)
-
-    def _transaction(self, one: Transaction) -> Row:
-        def since(now: float | None, start: float | None) -> float | None:
-            return None if now is None or start is None else now - start
-
-        station = self.csms.stations.get(one.station)
-        number = station is not None and station.version is Version.V16 and one.id.isdecimal()
-        return {
-            "ref": one.ref,
-            "station": one.station,
-            "transactionId": int(one.id) if number else one.id,
-            "idToken": one.id_token,
-            "evseId": one.evse,
-            "connectorId": one.connector,
-            "startedAt": None if one.started_at is None else stamp(one.started_at),
-            "stoppedAt": None if one.stopped_at is None else stamp(one.stopped_at),
-            "stopReason": one.stop_reason,
-            "operationMode": one.operation_mode,
-            "chargingState": one.charging_state,
-            "energy_charged_wh": since(one.energy_charged_wh, one.meter_start_wh),
-            "energy_discharged_wh": since(one.energy_discharged_wh, one.meter_start_out_wh),
-        }
+        return rows.transaction(found, self._version(found.station))
 
     def close_stale(self, name: str, silent_s: float) -> int:
         """End what still runs in our book and has been silent for so long; if it speaks again, it runs again."""
         station, before = self._find(name), self.context.clock.wall() - silent_s
         stale = [one for one in self.context.transactions.active_of(name) if one.heard_at <= before]
         for one in stale:
-            station.presume_ended(one, "closed by an operator")
+            happenings.presume_ended(station, one, "closed by an operator")
         return len(stale)
 
     # tokens
 
     def tokens(self) -> list[Row]:
         """All of them."""
-        return [self._token(token) for token in self.context.tokens]
+        return [rows.token(token) for token in self.context.tokens]
 
     def token(self, name: str) -> Row:
         """One of them."""
         found = self.context.tokens.get(name)
         if found is None:
             raise NotKnown(f"no token {name}")
-        return self._token(found)
+        return rows.token(found)
 
-    def _token(self, token: Token) -> Row:
-        return {
-            "idToken": token.id,
-            "status": token.status,
-            "type": token.type,
-            "expiry": None if token.expiry is None else stamp(token.expiry),
-            "parent": token.parent,
-            "allowed_energy_transfer": list(token.energy_transfer),
-        }
-
-    def put_token(self, name: str, about: Row) -> Row:
-        """Add or replace a token."""
+    async def put_token(self, name: str, about: Row) -> Row:
+        """Add or replace a token; it is written down first."""
+        if not 0 < len(name) <= TOKEN_LENGTH:
+            raise NotPossible(422, f"an idToken has 1 to {TOKEN_LENGTH} characters")
         if about["status"] not in TOKEN_STATUS:
             raise NotPossible(422, f"status is one of {', '.join(sorted(TOKEN_STATUS))}")
         expiry = about.get("expiry")
@@ -272,13 +241,16 @@ class Admin:
             about.get("parent"),
             tuple(about.get("allowed_energy_transfer") or ()),
         )
+        await self._keep(self.context.ledger.token(token))
         self.context.tokens.put(token)
-        return self._token(token)
+        return rows.token(token)
 
-    def delete_token(self, name: str) -> None:
+    async def delete_token(self, name: str) -> None:
         """Forget a token."""
-        if not self.context.tokens.remove(name):
+        if self.context.tokens.get(name) is None:
             raise NotKnown(f"no token {name}")
+        await self._keep(self.context.ledger.forgotten(TOKEN, name.casefold()))
+        self.context.tokens.remove(name)
 
     # reservations, messages, violations
 
@@ -297,14 +269,14 @@ class Admin:
 
     def messages(self, station: str | None, action: str | None, limit: int) -> list[Row]:
         """Calls of stations, newest first."""
-        rows = []
+        found: list[Row] = []
         for heard in reversed(self.context.heard):
             if station not in (None, heard.station) or action not in (None, heard.action):
                 continue
-            rows.append({"t": heard.t, "station": heard.station, "action": heard.action, "payload": heard.payload})
-            if len(rows) >= limit:
+            found.append({"t": heard.t, "station": heard.station, "action": heard.action, "payload": heard.payload})
+            if len(found) >= limit:
                 break
-        return rows
+        return found
 
     def violations(self, station: str | None) -> list[Row]:
         """Messages that broke a rule, newest first."""

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from gateway.csms.ledger import Ledger
 from gateway.csms.reservations import Reservations
-from gateway.csms.settings import CsmsSettings
+from gateway.csms.settings import CsmsSettings, UnknownStations
 from gateway.csms.tokens import Token, Tokens
 from gateway.csms.transactions import Transactions
 from gateway.model.event import Report
@@ -58,16 +59,19 @@ class Context:
     report: Report
     clock: Clock
     tokens: Tokens
+    ledger: Ledger
+    reservations: Reservations
+    unknown_stations: UnknownStations
     transactions: Transactions = field(default_factory=Transactions)
-    reservations: Reservations = field(default_factory=Reservations)
     heard: deque[Heard] = field(default_factory=lambda: deque(maxlen=MESSAGES_KEPT))
     breaches: deque[Breach] = field(default_factory=lambda: deque(maxlen=VIOLATIONS_KEPT))
     messages: int = 0  # calls of stations, since the start
 
     @classmethod
-    def of(cls, settings: CsmsSettings, report: Report, clock: Clock) -> Context:
+    def of(cls, settings: CsmsSettings, report: Report, clock: Clock, ledger: Ledger) -> Context:
         """A context with the tokens of the settings."""
         tokens = Tokens(settings.unknown_tokens)
         for name, status in settings.tokens:
             tokens.put(Token(name, status))
-        return cls(settings, report, clock, tokens)
+        reservations = Reservations(lambda changed: ledger.later(ledger.reservation(changed)))
+        return cls(settings, report, clock, tokens, ledger, reservations, settings.unknown_stations)

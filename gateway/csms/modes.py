@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from gateway.csms.charging_profile import POWER_PROFILE, install_safe, send_profile
+from gateway.csms.evse import Evse
 from gateway.csms.setpoint import POWER_LEVEL, refusal
-from gateway.csms.station import Evse, Station
+from gateway.csms.station import Station
 from gateway.model.event import OperationMode
 from gateway.model.station import Answer, Outcome
 from protocols.ocpp.schema import Payload, Version

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 ENDED = frozenset({"USED", "CANCELLED", "EXPIRED"})
@@ -22,14 +23,20 @@ class Reservation:
 class Reservations:
     """All reservations, oldest first."""
 
-    def __init__(self) -> None:
+    def __init__(self, changed: Callable[[Reservation], None] | None = None) -> None:
         self._all: dict[str, Reservation] = {}
+        self._changed = changed or (lambda _: None)
+
+    def restore(self, reservation: Reservation) -> None:
+        """One of an earlier life of the gateway; oldest first."""
+        self._all[reservation.ref] = reservation
 
     def accepted(self, station: str, number: int, expiry: float | None) -> None:
         """The station took a ReserveNow."""
         ref = f"{station}/{number}"
         self._all.pop(ref, None)
         self._all[ref] = Reservation(ref, station, number, "ACCEPTED", expiry)
+        self._changed(self._all[ref])
         while len(self._all) > KEPT:
             del self._all[next(iter(self._all))]
 
@@ -38,6 +45,7 @@ class Reservations:
         found = self._all.get(f"{station}/{number}")
         if found is not None and found.status == "ACCEPTED":
             found.status = status
+            self._changed(found)
 
     def get(self, ref: str, wall: float) -> Reservation | None:
         """The reservation of that reference as it stands at a time."""

@@ -37,17 +37,23 @@ def matches(password: str, kept: str) -> bool:
         return False
 
 
+def salt_of(station: str) -> bytes:
+    """The salt for a password that is in the configuration: the same at every start, so that a change can be seen."""
+    return hashlib.sha256(b"v2x-gateway " + station.encode()).digest()[:16]
+
+
 def fresh_password() -> str:
-    """A password for a station, as long as every version takes."""
+    """A password for a 2.x station, as long as every version takes."""
     return "".join(secrets.choice(_ALPHABET) for _ in range(32))
 
 
-def basic_credentials(header: str | None) -> tuple[str, str] | None:
-    """User and password of an Authorization header, None where it holds none.
+def fresh_key() -> str:
+    """An AuthorizationKey for a 1.6 station: 20 bytes, written down in hexadecimal (security whitepaper, 2.3)."""
+    return secrets.token_hex(20)
 
-    1.6 stations may send the password's bytes, which need not be text; what is not UTF-8 is read as hexadecimal of its
-    bytes, which is how an AuthorizationKey is written down.
-    """
+
+def basic_credentials(header: str | None) -> tuple[str, bytes] | None:
+    """User and password of an Authorization header, None where it holds none. A password need not be text."""
     scheme, _, coded = (header or "").partition(" ")
     if scheme.lower() != "basic":
         return None
@@ -56,12 +62,7 @@ def basic_credentials(header: str | None) -> tuple[str, str] | None:
     except (binascii.Error, ValueError):
         return None
     user, colon, password = raw.partition(b":")
-    if not colon:
-        return None
-    try:
-        return user.decode(), password.decode()
-    except UnicodeDecodeError:
-        return user.decode("utf-8", "replace"), password.hex()
+    return (user.decode("utf-8", "replace"), password) if colon else None
 
 
 def common_name(certificate: dict[str, object] | None) -> str | None:

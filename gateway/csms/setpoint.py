@@ -11,8 +11,9 @@ import asyncio
 import math
 
 from gateway.csms import setpoint_vendor
-from gateway.csms.charging_profile import POWER_PROFILE, fallback_w, install_safe, read_status, send_profile
-from gateway.csms.station import Evse, Installed, Station
+from gateway.csms.charging_profile import POWER_PROFILE, beneath, fallback_w, install_safe, read_status, send_profile
+from gateway.csms.evse import Evse, Installed
+from gateway.csms.station import Station
 from gateway.csms.transactions import Transaction
 from gateway.model.event import OperationMode
 from gateway.model.station import Answer, Outcome
@@ -81,11 +82,11 @@ async def prime(station: Station, evse: Evse) -> None:
 
 
 async def _order_21(station: Station, evse: Evse, transaction: Transaction, power_w: float, hold_s: float) -> Outcome:
-    safe = await install_safe(station, evse)
-    if safe.answer is not Answer.APPLIED and power_w:
-        return Outcome(safe.answer, safe.code, f"the safe profile could not be installed: {safe.text}")
+    refused = await beneath(station, evse, power_w)
+    if refused is not None:
+        return refused
     held = evse.installed
-    hold = math.ceil(hold_s)
+    hold = math.ceil(hold_s) if evse.safe.held else None  # 0 W that lapses into nothing would charge without limit
     if held is not None and held.transaction == transaction.id and held.hold_s == hold and held.mode is _mode(evse):
         outcome = await _update(station, evse, held, power_w)
         if outcome.answer is not Answer.REFUSED:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 
 from gateway.csms import charging_profile
-from gateway.csms.station import Evse, Station
+from gateway.csms.evse import Evse
+from gateway.csms.station import Station
 from gateway.csms.transactions import Transaction
-from gateway.model.station import Answer, Outcome
-from protocols.ocpp.io import Answered
+from gateway.model.station import Outcome
 from protocols.ocpp.schema import Payload, Version
 from protocols.ocpp.vendor import Channel
 
@@ -25,13 +25,15 @@ async def order(station: Station, evse: Evse, transaction: Transaction, power_w:
 
 async def _by_limit(station: Station, evse: Evse, transaction: Transaction, power_w: float, hold_s: float) -> Outcome:
     """A TxProfile whose limit may be negative; its duration is the dead-man, the safe profile lies beneath."""
-    safe = await charging_profile.install_safe(station, evse)
-    if safe.answer is not Answer.APPLIED and power_w:
-        return Outcome(safe.answer, safe.code, f"the safe profile could not be installed: {safe.text}")
-    say, hold = station.ways.setpoint, math.ceil(hold_s)
+    refused = await charging_profile.beneath(station, evse, power_w)
+    if refused is not None:
+        return refused
+    say = station.ways.setpoint
     unit = "A" if say.unit == "A" else "W"
     period = {"startPeriod": 0, "limit": station.ways.wire_value(power_w)}
-    schedule: Payload = {"duration": hold, "chargingRateUnit": unit, "chargingSchedulePeriod": [period]}
+    schedule: Payload = {"chargingRateUnit": unit, "chargingSchedulePeriod": [period]}
+    if evse.safe.held:  # 0 W that lapses into nothing would charge without limit
+        schedule = {"duration": math.ceil(hold_s), **schedule}
     number = charging_profile.POWER_PROFILE + evse.number
     return await charging_profile.send_profile(
         station, evse, number, say.stack_level, "TxProfile", "Absolute", schedule, transaction=transaction
@@ -50,8 +52,4 @@ async def _by_variable(station: Station, power_w: float) -> Outcome:
     if station.version is Version.V16:
         return charging_profile.read_status(await station.call("ChangeConfiguration", {"key": say.key, "value": value}))
     entry = {"attributeValue": value, "component": {"name": say.component}, "variable": {"name": say.variable}}
-    reply = await station.call("SetVariables", {"setVariableData": [entry]})
-    if isinstance(reply, Answered) and reply.violation is None:
-        status = reply.payload["setVariableResult"][0]["attributeStatus"]
-        return Outcome(Answer.APPLIED) if status == "Accepted" else Outcome(Answer.REFUSED, status)
-    return charging_profile.read_status(reply)
+    return charging_profile.read_set(await station.call("SetVariables", {"setVariableData": [entry]}))

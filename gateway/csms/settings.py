@@ -13,6 +13,15 @@ class UnknownStations(StrEnum):
     ACCEPT = "accept"
     PENDING = "pending"  # it is answered Pending until somebody registers it
     REJECT = "reject"  # the handshake is answered 404
+    REJECT_BOOT = "reject-boot"  # it is let in, and its BootNotification is answered Rejected
+
+
+class Registration(StrEnum):
+    """What a registered station is answered when it boots."""
+
+    ACCEPTED = "accepted"
+    PENDING = "pending"
+    REJECTED = "rejected"
 
 
 class UnknownTokens(StrEnum):
@@ -37,6 +46,8 @@ class StationSettings:
     max_charge_w: float | None = None
     max_discharge_w: float | None = None
     fallback_limit_w: float | None = None
+    registration: Registration = Registration.ACCEPTED
+    next_password_hash: str | None = None  # given to the station, which may not have taken it yet
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +67,7 @@ class CsmsSettings:
     ca_key: Path | None = None  # of `tls_ca`: stations may then have their certificates signed here
     v2x_allowed: bool = True  # vehicles may ask for any energy transfer unless their token says which (2.1 Q01)
     heartbeat_s: int = 300
-    pending_retry_s: int = 30
+    boot_retry_s: int = 30  # when a station that is Pending or Rejected may boot again
     answer_within_s: float = 30.0
     inventory: bool = True  # ask a station what it is (GetBaseReport, GetConfiguration) after it has booted
     fallback_limit_w: float = 0.0  # the stack-level-0 TxDefaultProfile

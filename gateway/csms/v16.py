@@ -6,8 +6,11 @@ is ours to give.
 
 from __future__ import annotations
 
-from gateway.csms import certificates, metering, sampling
-from gateway.csms.station import Boot, Handlers, Station
+from collections.abc import Awaitable
+
+from gateway.csms import certificates, happenings, metering, registration, sampling, upkeep
+from gateway.csms.registration import Boot
+from gateway.csms.station import Handlers, Station
 from gateway.csms.transactions import Transaction
 from gateway.model.event import Metered, PlugState
 from protocols.ocpp.schema import Payload
@@ -24,14 +27,14 @@ PLUGS = {
     "Unavailable": PlugState.UNAVAILABLE,
     "Faulted": PlugState.FAULTED,
 }
+FREE = frozenset({"Available", "Reserved"})  # no transaction runs there (4.9)
 
 
 def boot_notification(station: Station, payload: Payload) -> Payload:
     """4.2."""
     context = station.context
-    accepted = station.registered or context.settings.unknown_stations == "accept"
     boot = Boot(
-        "Accepted" if accepted else "Pending",
+        registration.status_of(station.settings, station.registered, context),
         payload["chargePointVendor"],
         payload["chargePointModel"],
         payload.get("chargePointSerialNumber"),
@@ -40,12 +43,12 @@ def boot_notification(station: Station, payload: Payload) -> Payload:
         context.clock.wall(),
     )
     station.booted(boot)
-    if accepted and context.settings.inventory:
+    if station.accepted and context.settings.inventory:
         station.later(sampling.ensure(station))
     return {
         "status": boot.status,
         "currentTime": stamp(context.clock.wall()),
-        "interval": context.settings.heartbeat_s if accepted else context.settings.pending_retry_s,
+        "interval": registration.interval(boot.status, context),
     }
 
 
@@ -58,15 +61,20 @@ def status_notification(station: Station, payload: Payload) -> Payload:
     """4.9. Connector 0 speaks for the whole station, which has no plug."""
     number = payload["connectorId"]
     if number > 0:
-        evse, error = station.evse(number), payload["errorCode"]
-        station.plug(evse, 1, payload["status"], PLUGS[payload["status"]])
+        evse, error, status = station.evse(number), payload["errorCode"], payload["status"]
+        changed = evse.connectors.get(1) != status
+        happenings.plug(station, evse, 1, status, PLUGS[status])
         transaction = station.context.transactions.active_at(station.id, number)
         if transaction is not None:
-            transaction.charging_state = payload["status"]
+            transaction.charging_state = status
+            if status in FREE:  # nobody is plugged in: its StopTransaction is late, or lost
+                happenings.presume_ended(station, transaction, f"its end was lost: the connector is {status}")
         code = None  # an error beside another status, such as WeakSignal, is a warning
-        if payload["status"] == "Faulted":
+        if status == "Faulted":
             code = error if error != "NoError" else payload.get("vendorErrorCode") or "Faulted"
-        station.fault(evse, code, payload.get("info", ""))
+        happenings.fault(station, evse, code, payload.get("info", ""))
+        if changed:
+            station.save()
     return {}
 
 
@@ -75,77 +83,102 @@ def authorize(station: Station, payload: Payload) -> Payload:
     return {"idTagInfo": station.context.tokens.info_16(payload["idTag"], station.context.clock.wall())}
 
 
-def start_transaction(station: Station, payload: Payload) -> Payload:
-    """4.8. A start that is told again, as a station does when our answer was lost, keeps its id."""
+def start_transaction(station: Station, payload: Payload) -> Payload | Awaitable[Payload]:
+    """4.8. A start that is told again, as a station does when our answer was lost, keeps its id.
+
+    The id is on disk before the station is told of it, so that no other transaction ever gets it.
+    """
     context, number, tag = station.context, payload["connectorId"], payload["idTag"]
-    transaction = _same_start(station, payload)
+    mark = f"{number} {tag} {payload['meterStart']} {payload['timestamp']}"
+    transaction = context.transactions.started(station.id, mark)
+    told = transaction is not None
     if transaction is None:
         transaction = context.transactions.open(
             station.id, str(context.transactions.next_number(context.clock.wall())), number
         )
-        transaction.started_mark = hash(("start", number, tag, payload["meterStart"], payload["timestamp"]))
-        transaction.connector = 1
-        transaction.id_token = tag
-        transaction.started_at = parse(payload["timestamp"]) or context.clock.wall()
-        transaction.meter_start_wh = float(payload["meterStart"])
-        transaction.reservation = payload.get("reservationId")
-        evse = station.evse(number)
-        station.began(transaction)
-        reading = Metered(
-            evse.name,
-            context.clock.now(),
-            wall=transaction.started_at,
-            energy_charged_wh=transaction.meter_start_wh,
-        )
-        station.metered([reading], transaction)
+        _begin(station, transaction, payload)
+        context.transactions.mark(transaction, mark)
     status = context.tokens.status(tag, None, context.clock.wall())
     if status == "Accepted" and context.transactions.concurrent(tag, transaction):
         status = "ConcurrentTx"
     info = context.tokens.info_16(tag, context.clock.wall(), status)
-    return {"transactionId": int(transaction.id), "idTagInfo": info}
+    answer: Payload = {"transactionId": int(transaction.id), "idTagInfo": info}
+    if told and not transaction.unkept:
+        return answer
+    return context.ledger.answer_when_kept(transaction, answer, context.ledger.number(int(transaction.id)))
 
 
-def _same_start(station: Station, payload: Payload) -> Transaction | None:
-    mark = hash(("start", payload["connectorId"], payload["idTag"], payload["meterStart"], payload["timestamp"]))
-    return next((t for t in station.context.transactions.of(station.id) if t.started_mark == mark), None)
-
-
-def stop_transaction(station: Station, payload: Payload) -> Payload:
-    """4.10. An end that was told late keeps its times; one of an unknown transaction is taken, as 1.6 asks."""
+def _begin(station: Station, transaction: Transaction, payload: Payload) -> None:
     context = station.context
-    transaction = context.transactions.get(station.id, str(payload["transactionId"]))
-    at = parse(payload["timestamp"]) or context.clock.wall()
-    if transaction is not None and transaction.presumed:
-        transaction.stopped_at, transaction.stop_reason = at, payload.get("reason", "Local")
-        transaction.presumed = False
-    if transaction is not None and transaction.active:
-        evse, ways = station.evse(transaction.evse), station.ways.meter
-        now = context.clock.now()
-        values = payload.get("transactionData", ())
-        readings = metering.readings(values, evse.name, now, ways.import_sign, ways.power_scale)
-        readings.append(Metered(evse.name, now, wall=at, energy_charged_wh=float(payload["meterStop"])))
-        station.metered(readings, transaction)
-        station.ended(transaction, at, payload.get("reason", "Local"))
-    if "idTag" not in payload:
-        return {}
-    return {"idTagInfo": context.tokens.info_16(payload["idTag"], context.clock.wall())}
+    transaction.connector = 1
+    transaction.id_token = payload["idTag"]
+    transaction.started_at = parse(payload["timestamp"]) or context.clock.wall()
+    transaction.heard_at = context.clock.wall()
+    transaction.meter_start_wh = float(payload["meterStart"])
+    transaction.reservation = payload.get("reservationId")
+    evse = station.evse(transaction.evse)
+    happenings.began(station, transaction)
+    reading = Metered(
+        evse.name,
+        context.clock.now(),
+        wall=transaction.started_at,
+        energy_charged_wh=transaction.meter_start_wh,
+    )
+    happenings.metered(station, [reading], transaction)
+
+
+def stop_transaction(station: Station, payload: Payload) -> Payload | Awaitable[Payload]:
+    """4.10. An end that was told late keeps its times; one of an unknown transaction is taken and written down, as 1.6
+    asks."""
+    context, number = station.context, str(payload["transactionId"])
+    transaction = context.transactions.get(station.id, number) or context.transactions.open(station.id, number, 0)
+    at, reason = parse(payload["timestamp"]) or context.clock.wall(), payload.get("reason", "Local")
+    answer: Payload = {}
+    if "idTag" in payload:
+        answer["idTagInfo"] = context.tokens.info_16(payload["idTag"], context.clock.wall())
+    if not (transaction.active or transaction.presumed or transaction.unkept):
+        return answer
+    transaction.heard_at = context.clock.wall()
+    if transaction.active or transaction.presumed:
+        _end(station, transaction, payload, at, reason)
+    return context.ledger.answer_when_kept(transaction, answer)
+
+
+def _end(station: Station, transaction: Transaction, payload: Payload, at: float, reason: str) -> None:
+    if not transaction.evse:  # nobody told us where it ran
+        transaction.energy_charged_wh = float(payload["meterStop"])
+        transaction.stopped_at, transaction.stop_reason = at, reason
+        return
+    evse, ways = station.evse(transaction.evse), station.ways.meter
+    now = station.context.clock.now()
+    values = payload.get("transactionData", ())
+    readings = metering.readings(values, evse.name, now, ways.import_sign, ways.power_scale)
+    readings.append(Metered(evse.name, now, wall=at, energy_charged_wh=float(payload["meterStop"])))
+    happenings.metered(station, readings, transaction)
+    happenings.ended(station, transaction, at, reason)
 
 
 def meter_values(station: Station, payload: Payload) -> Payload:
-    """4.7."""
-    if payload["connectorId"] > 0:
-        evse, ways = station.evse(payload["connectorId"]), station.ways.meter
-        now = station.context.clock.now()
-        found = metering.readings(payload["meterValue"], evse.name, now, ways.import_sign, ways.power_scale)
-        number = payload.get("transactionId")
-        transaction = None if number is None else station.context.transactions.get(station.id, str(number))
-        if transaction is not None:
-            transaction.heard_at = station.context.clock.wall()
-            if transaction.presumed:
-                transaction.revive()
-                station.began(transaction)
-        if transaction is None or transaction.active:
-            station.metered(found, transaction)
+    """4.7. A transaction that we do not know, on a connector where none runs, has lost its start."""
+    place = payload["connectorId"]
+    if place <= 0:
+        return {}
+    context, evse, ways = station.context, station.evse(place), station.ways.meter
+    found = metering.readings(payload["meterValue"], evse.name, context.clock.now(), ways.import_sign, ways.power_scale)
+    number = payload.get("transactionId")
+    transaction = None if number is None else context.transactions.get(station.id, str(number))
+    if transaction is None and number is not None and context.transactions.active_at(station.id, place) is None:
+        transaction = context.transactions.open(station.id, str(number), place)
+        transaction.connector = 1
+        happenings.began(station, transaction)
+    if transaction is not None:
+        transaction.heard_at = context.clock.wall()
+        if transaction.presumed:
+            transaction.revive()
+            happenings.began(station, transaction)
+        context.ledger.touch(transaction)
+    if transaction is None or transaction.active:
+        happenings.metered(station, found, transaction)
     return {}
 
 
@@ -164,14 +197,14 @@ HANDLERS: Handlers = {
     "Authorize": authorize,
     "BootNotification": boot_notification,
     "DataTransfer": data_transfer,
-    "DiagnosticsStatusNotification": taken,
-    "FirmwareStatusNotification": taken,
+    "DiagnosticsStatusNotification": upkeep.told("diagnostics"),
+    "FirmwareStatusNotification": upkeep.told("firmware"),
     "Heartbeat": heartbeat,
-    "LogStatusNotification": taken,
+    "LogStatusNotification": upkeep.told("log"),
     "MeterValues": meter_values,
     "SecurityEventNotification": taken,
     "SignCertificate": certificates.sign_certificate,
-    "SignedFirmwareStatusNotification": taken,
+    "SignedFirmwareStatusNotification": upkeep.told("firmware"),
     "StartTransaction": start_transaction,
     "StatusNotification": status_notification,
     "StopTransaction": stop_transaction,

@@ -5,14 +5,13 @@ An action that is not in the table is refused with NotSupported; nothing is answ
 
 from __future__ import annotations
 
-from typing import Any
-
-from gateway.csms import certificates, metering, sampling
-from gateway.csms.station import Boot, Handlers, Station
-from gateway.csms.transactions import Transaction
+from gateway.csms import ability, certificates, device_model, happenings, metering, registration, upkeep
+from gateway.csms.registration import Boot
+from gateway.csms.station import Handlers, Station
+from gateway.csms.transaction_event import transaction_event
 from gateway.model.event import PlugState
 from protocols.ocpp.schema import Payload
-from protocols.ocpp.times import parse, stamp
+from protocols.ocpp.times import stamp
 
 PLUGS = {
     "Available": PlugState.AVAILABLE,
@@ -21,45 +20,14 @@ PLUGS = {
     "Unavailable": PlugState.UNAVAILABLE,
     "Faulted": PlugState.FAULTED,
 }
-# What a session, a set-point or an operator's page may ask for; the rest of a full inventory is not kept.
-KEPT_COMPONENTS = frozenset(
-    {
-        "EVSE",
-        "V2XChargingCtrlr",
-        "SmartChargingCtrlr",
-        "ISO15118Ctrlr",
-        "ConnectedEV",
-        "DCDERCtrlr",
-        "ACDERCtrlr",
-        "SecurityCtrlr",
-    }
-)
-
-# A problem of these stops the power of their EVSE; one of a lamp or a display does not.
-POWER_COMPONENTS = frozenset(
-    {
-        "CableBreakawaySensor",
-        "Connector",
-        "ElectricalFeed",
-        "EmergencyStopSensor",
-        "EVSE",
-        "GroundIsolationProtection",
-        "OverCurrentBreaker",
-        "OverCurrentProtection",
-        "PowerContactor",
-        "RCD",
-        "UpstreamProtectionTrigger",
-    }
-)
 
 
 def boot_notification(station: Station, payload: Payload) -> Payload:
     """B01-B03."""
     context = station.context
     about = payload["chargingStation"]
-    accepted = station.registered or context.settings.unknown_stations == "accept"
     boot = Boot(
-        "Accepted" if accepted else "Pending",
+        registration.status_of(station.settings, station.registered, context),
         about["vendorName"],
         about["model"],
         about.get("serialNumber"),
@@ -68,31 +36,13 @@ def boot_notification(station: Station, payload: Payload) -> Payload:
         context.clock.wall(),
     )
     station.booted(boot)
-    if accepted and context.settings.inventory:
-        station.later(take_stock(station))
+    if station.accepted and context.settings.inventory:
+        station.later(device_model.take_stock(station))
     return {
         "currentTime": stamp(context.clock.wall()),
-        "interval": context.settings.heartbeat_s if accepted else context.settings.pending_retry_s,
+        "interval": registration.interval(boot.status, context),
         "status": boot.status,
     }
-
-
-async def take_stock(station: Station) -> None:
-    """Ask for the whole device model (B07); what it says comes as NotifyReport."""
-    station.reporting = station.next_request()
-    answer = await station.ask("GetBaseReport", {"requestId": station.reporting, "reportBase": "FullInventory"})
-    if answer is None or answer["status"] != "Accepted":
-        station.reporting = None
-    await close_lost(station)
-    await sampling.ensure(station)
-
-
-async def close_lost(station: Station) -> None:
-    """Ask after transactions that we believe to run (E14); a station that does not know them has lost their end."""
-    for transaction in station.context.transactions.active_of(station.id):
-        answer = await station.ask("GetTransactionStatus", {"transactionId": transaction.id})
-        if answer is not None and answer.get("ongoingIndicator") is False and not answer["messagesInQueue"]:
-            station.presume_ended(transaction, "its end was lost")
 
 
 def heartbeat(station: Station, payload: Payload) -> Payload:
@@ -104,8 +54,11 @@ def status_notification(station: Station, payload: Payload) -> Payload:
     """G01."""
     evse = station.evse(payload["evseId"])
     status = payload["connectorStatus"]
-    station.plug(evse, payload["connectorId"], status, PLUGS[status])
-    station.fault(evse, "Faulted" if status == "Faulted" else None)
+    changed = evse.connectors.get(payload["connectorId"]) != status
+    happenings.plug(station, evse, payload["connectorId"], status, PLUGS[status])
+    happenings.fault(station, evse, "Faulted" if status == "Faulted" else None)
+    if changed:
+        station.save()
     return {}
 
 
@@ -121,121 +74,13 @@ def authorize(station: Station, payload: Payload) -> Payload:
     return answer
 
 
-def transaction_event(station: Station, payload: Payload) -> Payload:
-    """E01-E15: events come in any order, twice, and hours late."""
-    context = station.context
-    kind, info, token = payload["eventType"], payload["transactionInfo"], payload.get("idToken")
-    place = payload.get("evse")
-    known = context.transactions.get(station.id, info["transactionId"])
-    number = place["id"] if place else (known.evse if known else 1)
-    transaction = known or context.transactions.open(station.id, info["transactionId"], number)
-    answer = _token_answer(station, transaction, kind, token)
-    if transaction.repeats(payload["seqNo"], kind, payload["timestamp"], payload["triggerReason"]):
-        return answer
-    _learn(transaction, payload)
-    at = parse(payload["timestamp"]) or context.clock.wall()
-    transaction.heard_at = context.clock.wall()
-    if kind == "Updated" and not payload.get("offline", False):
-        transaction.revive()
-    over = transaction.stopped_at is not None
-    vehicle = _vehicle(token)
-    if kind == "Started":
-        transaction.started_at = at
-    if not over:
-        evse = station.evse(transaction.evse)
-        station.began(transaction, vehicle)
-        if vehicle is not None and kind != "Started":
-            station.identified(evse, vehicle)
-        if "operationMode" in info:
-            station.mode(evse, info["operationMode"])
-    if not over or kind != "Updated":
-        ways = station.ways.meter
-        name = station.evse(transaction.evse).name
-        now = context.clock.now()
-        values = payload.get("meterValue", ())
-        readings = metering.readings(values, name, now, ways.import_sign, ways.power_scale)
-        station.metered(readings, transaction)
-    if kind == "Ended":
-        if transaction.presumed:
-            transaction.stopped_at, transaction.stop_reason = at, info.get("stoppedReason", "Local")
-            transaction.presumed = False
-        station.ended(transaction, at, info.get("stoppedReason", "Local"))
-    return answer
-
-
-def _token_answer(station: Station, transaction: Transaction, kind: str, token: Payload | None) -> Payload:
-    if token is None:
-        return {}
-    context = station.context
-    name, sort = token["idToken"], token["type"]
-    status = context.tokens.status(name, sort, context.clock.wall())
-    if status == "Accepted" and name and kind == "Started" and context.transactions.concurrent(name, transaction):
-        status = "ConcurrentTx"
-    return {"idTokenInfo": context.tokens.info_2(name, sort, context.clock.wall(), status)}
-
-
-def _learn(transaction: Transaction, payload: Payload) -> None:
-    info, token, place = payload["transactionInfo"], payload.get("idToken"), payload.get("evse")
-    if token is not None and transaction.id_token is None:
-        transaction.id_token = token["idToken"]
-    if place is not None and "connectorId" in place:
-        transaction.connector = place["connectorId"]
-    transaction.charging_state = info.get("chargingState", transaction.charging_state)
-    transaction.operation_mode = info.get("operationMode", transaction.operation_mode)
-    transaction.remote_start = info.get("remoteStartId", transaction.remote_start)
-    transaction.reservation = payload.get("reservationId", transaction.reservation)
-
-
-def _vehicle(token: dict[str, Any] | None) -> str | None:
-    """The EVCCID (Q01.FR.02)."""
-    for more in (token or {}).get("additionalInfo", ()):
-        if more["type"].upper() == "EVCCID":
-            return str(more["additionalIdToken"])
-    if token is not None and token["type"] == "MacAddress":
-        return str(token["idToken"])
-    return None
-
-
 def meter_values(station: Station, payload: Payload) -> Payload:
     """J01: readings outside a transaction; EVSE 0 is the station's own meter and no vehicle's."""
     if payload["evseId"] > 0:
         evse, ways = station.evse(payload["evseId"]), station.ways.meter
         now = station.context.clock.now()
         found = metering.readings(payload["meterValue"], evse.name, now, ways.import_sign, ways.power_scale)
-        station.metered(found, None)
-    return {}
-
-
-def notify_report(station: Station, payload: Payload) -> Payload:
-    """B07, B08: the device model in parts."""
-    for entry in payload.get("reportData", ()):
-        component, variable = entry["component"], entry["variable"]
-        if component["name"] not in KEPT_COMPONENTS:
-            continue
-        number = component.get("evse", {}).get("id", 0)
-        name = (component["name"], number, variable["name"], variable.get("instance", ""))
-        limit = entry.get("variableCharacteristics", {}).get("maxLimit")
-        for attribute in entry["variableAttribute"]:
-            if attribute.get("type", "Actual") == "Actual":
-                station.remember(name, attribute.get("value", ""), limit)
-        if component["name"] == "EVSE" and number:
-            station.evse(number)
-    if not payload.get("tbc", False) and payload["requestId"] == station.reporting:
-        station.reporting = None
-        for evse in station.evses.values():
-            station.describe(evse)
-    return {}
-
-
-def notify_event(station: Station, payload: Payload) -> Payload:
-    """N07: a component that has a problem is a fault of its EVSE."""
-    for event in payload["eventData"]:
-        number = event["component"].get("evse", {}).get("id", 0)
-        if event["variable"]["name"] != "Problem" or not number or event["component"]["name"] not in POWER_COMPONENTS:
-            continue
-        on = event["actualValue"].lower() == "true" and not event.get("cleared", False)
-        text = event.get("techInfo", "") or event["component"]["name"]
-        station.fault(station.evse(number), event.get("techCode", "Problem") if on else None, text)
+        happenings.metered(station, found, None)
     return {}
 
 
@@ -246,20 +91,15 @@ def notify_charging_limit(station: Station, payload: Payload) -> Payload:
     if schedules and schedules[0]["chargingRateUnit"] == "W":
         first = schedules[0]["chargingSchedulePeriod"][0]
         station.external[number] = (max(0.0, first.get("limit", endless)), abs(first.get("dischargeLimit", endless)))
-        _describe_all(station)
+        ability.describe_all(station)
     return {}
 
 
 def cleared_charging_limit(station: Station, payload: Payload) -> Payload:
     """K13: it has let go."""
     if station.external.pop(payload.get("evseId", 0), None) is not None:
-        _describe_all(station)
+        ability.describe_all(station)
     return {}
-
-
-def _describe_all(station: Station) -> None:
-    for evse in station.evses.values():
-        station.describe(evse)
 
 
 def data_transfer(station: Station, payload: Payload) -> Payload:
@@ -303,20 +143,20 @@ HANDLERS: Handlers = {
     "BootNotification": boot_notification,
     "ClearedChargingLimit": cleared_charging_limit,
     "DataTransfer": data_transfer,
-    "FirmwareStatusNotification": taken,
+    "FirmwareStatusNotification": upkeep.told("firmware"),
     "GetCertificateStatus": get_certificate_status,
     "Heartbeat": heartbeat,
-    "LogStatusNotification": taken,
+    "LogStatusNotification": upkeep.told("log"),
     "MeterValues": meter_values,
     "NotifyChargingLimit": notify_charging_limit,
     "NotifyCustomerInformation": taken,
     "NotifyDisplayMessages": taken,
     "NotifyEVChargingNeeds": notify_ev_charging_needs,
     "NotifyEVChargingSchedule": notify_ev_charging_schedule,
-    "NotifyEvent": notify_event,
+    "NotifyEvent": device_model.notify_event,
     "NotifyMonitoringReport": taken,
-    "NotifyReport": notify_report,
-    "PublishFirmwareStatusNotification": taken,
+    "NotifyReport": device_model.notify_report,
+    "PublishFirmwareStatusNotification": upkeep.told("published_firmware"),
     "ReportChargingProfiles": taken,
     "ReservationStatusUpdate": reservation_status_update,
     "SecurityEventNotification": taken,

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from gateway.csms import der, setpoint, v201
-from gateway.csms.station import Evse, Handlers, Station
+from gateway.csms import der, device_model, setpoint, v201
+from gateway.csms.evse import Evse
+from gateway.csms.station import Handlers, Station
 from gateway.model.event import FaultCleared, FaultRaised, NeedsStated, PowerLimits, VehicleNeeds
 from protocols.ocpp.schema import Payload
 from protocols.ocpp.times import parse
@@ -154,7 +155,7 @@ def notify_der_alarm(station: Station, payload: Payload) -> Payload:
 def notify_report(station: Station, payload: Payload) -> Payload:
     """B07; and once the inventory is whole, the cap that the grid's rules put on discharging."""
     asked = station.reporting
-    answer = v201.notify_report(station, payload)
+    answer = device_model.notify_report(station, payload)
     if asked is not None and station.reporting is None and any(n[0] == "DCDERCtrlr" for n in station.variables):
         station.later(der.learn_cap(station))
     return answer

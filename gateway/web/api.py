@@ -17,7 +17,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from gateway import __version__
 from gateway.core.submission import Channel, Submission
 from gateway.model.command import MAX_BYTES
-from gateway.web.bodies import CallBody, StationBody, TokenBody
+from gateway.web.bodies import CallBody, RegistrationBody, StationBody, TokenBody
 from gateway.web.ports import CommandDesk, Row, StationDesk
 
 PREFIX = "/admin/v1"
@@ -77,7 +77,7 @@ def _stations(router: APIRouter, desk: StationDesk, commands: CommandDesk | None
 
     @router.put("/stations/{station}")
     async def put_station(station: str, body: StationBody) -> Row:
-        return desk.put_station(station, body.model_dump(exclude_unset=True))
+        return await desk.put_station(station, body.model_dump(exclude_unset=True))
 
     @router.delete("/stations/{station}", status_code=204)
     async def delete_station(station: str) -> None:
@@ -85,13 +85,22 @@ def _stations(router: APIRouter, desk: StationDesk, commands: CommandDesk | None
         if commands is not None:
             commands.forget(station)
 
+    @router.get("/registration")
+    async def registration() -> Row:
+        return desk.registration()
+
+    @router.put("/registration")
+    async def put_registration(body: RegistrationBody) -> Row:
+        return await desk.put_registration(body.model_dump())
+
     @router.post("/stations/{station}/call")
     async def call(station: str, body: CallBody) -> Row:
         desk.station(station)
         if not raw_calls:
             raise HTTPException(403, "raw OCPP calls bypass the order of authority; set admin.raw_calls = true")
         if commands is not None:
-            commands.operator(f"raw {body.action} to {station}", None, station=station, payload=body.payload)
+            shown = desk.without_secrets(body.action, body.payload)
+            commands.operator(f"raw {body.action} to {station}", None, station=station, payload=shown)
         return await desk.call(station, body.action, body.payload, body.timeout_s)
 
 
@@ -133,11 +142,11 @@ def _tokens(router: APIRouter, desk: StationDesk) -> None:
 
     @router.put("/tokens/{token:path}")
     async def put_token(token: str, body: TokenBody) -> Row:
-        return desk.put_token(token, body.model_dump(exclude_unset=True) | {"status": body.status})
+        return await desk.put_token(token, body.model_dump(exclude_unset=True) | {"status": body.status})
 
     @router.delete("/tokens/{token:path}", status_code=204)
     async def delete_token(token: str) -> None:
-        desk.delete_token(token)
+        await desk.delete_token(token)
 
 
 def _seen(router: APIRouter, desk: StationDesk) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -17,6 +17,13 @@ class StationBody(_Body):
     basic_auth_password: Annotated[str, Field(min_length=16, max_length=40)] | None = None
     vendor_profile: Annotated[str, Field(max_length=64)] | None = None
     security_profile: Annotated[int, Field(ge=0, le=3)] | None = None
+    registration: Literal["accepted", "pending", "rejected"] | None = None
+
+
+class RegistrationBody(_Body):
+    """What happens to stations that nobody registered."""
+
+    unknown_stations: Literal["accept", "pending", "reject", "reject-boot"]
 
 
 class CallBody(_Body):

@@ -167,19 +167,26 @@ def shipped() -> dict[str, VendorProfile]:
     return {profile.name: profile for profile in profiles}
 
 
+def names(folder: Path | None = None) -> list[str]:
+    """The profiles there are, the site's own among them."""
+    own = [] if folder is None else [path.stem for path in folder.glob("*.toml")]
+    return sorted({*own, *shipped()})
+
+
 def find(name: str, folder: Path | None = None) -> VendorProfile:
     """A profile by name, the site's own first. Raises BadProfile with the names there are."""
+    if name not in names(folder):
+        raise BadProfile(f"no vendor profile {name!r}; there are {', '.join(names(folder))}")
     if folder is not None and (path := folder / f"{name}.toml").is_file():
         return read(path)
-    try:
-        return shipped()[name]
-    except KeyError:
-        raise BadProfile(f"no vendor profile {name!r}; there are {', '.join(shipped())}") from None
+    return shipped()[name]
 
 
-def recognise(version: Version, vendor: str, model: str) -> VendorProfile:
-    """The profile for what a station says in its BootNotification; the generic one of the version where none fits."""
-    for profile in shipped().values():
+def recognise(version: Version, vendor: str, model: str, folder: Path | None = None) -> VendorProfile:
+    """The profile for what a station says in its BootNotification, the site's own first; the generic one of the version
+    where none fits. Raises BadProfile where a file of the site cannot be read."""
+    own = [] if folder is None else [read(path) for path in sorted(folder.glob("*.toml"))]
+    for profile in (*own, *shipped().values()):
         if profile.matches(version, vendor, model):
             return profile
     return shipped()[f"generic-{version.number}"]

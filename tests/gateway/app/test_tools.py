@@ -131,9 +131,25 @@ def test_check_says_which_secret_is_not_there(tmp_path: Path) -> None:
             tools.check(from_table(table, tmp_path))
 
 
+def test_check_says_which_vendor_profile_is_not_there(tmp_path: Path) -> None:
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "acme.toml").write_text('name = "acme"\nocpp = ["1.6"]\n')
+    table = {"ocpp": {"security_profile": 0, "vendor_profiles": "own"}}
+    for name in ("acme", "generic-2.1"):
+        tools.check(from_table({**table, "stations": [{"id": "a", "vendor_profile": name}]}, tmp_path))
+    for name in ("nonsense", "../own/acme", ""):
+        with pytest.raises(ConfigError, match=r"stations\.0\.vendor_profile.*acme, generic-1\.6, .*negative-limit"):
+            tools.check(from_table({**table, "stations": [{"id": "a", "vendor_profile": name}]}, tmp_path))
+    (tmp_path / "own" / "acme.toml").write_text('name = "acme"\nocpp = ["9"]\n')
+    with pytest.raises(ConfigError, match=r"ocpp\.vendor_profiles: .*acme\.toml"):
+        tools.check(from_table(table, tmp_path))
+    with pytest.raises(ConfigError, match="is not a folder"):
+        tools.check(from_table({"ocpp": {"security_profile": 0, "vendor_profiles": "none"}}, tmp_path))
+
+
 def test_migrate_and_asyncapi(tmp_path: Path) -> None:
-    assert asyncio.run(tools.migrate(config(tmp_path))) == (None, "0002")
-    assert asyncio.run(tools.migrate(config(tmp_path))) == ("0002", "0002")
+    assert asyncio.run(tools.migrate(config(tmp_path))) == (None, "0003")
+    assert asyncio.run(tools.migrate(config(tmp_path))) == ("0003", "0003")
     with pytest.raises(tools.ToolError, match="nothing to migrate"):
         asyncio.run(tools.migrate(from_table({"store": {"url": "memory:"}})))
     assert json.loads(tools.asyncapi())["asyncapi"] == "3.0.0"

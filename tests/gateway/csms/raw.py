@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from emulators.clock import VirtualClock
 from emulators.wires import MemoryTextWire, text_wire_pair
+from gateway.csms.ledger import Writer
 from gateway.csms.server import Csms
 from gateway.csms.settings import CsmsSettings, StationSettings, UnknownTokens
 from gateway.model.event import Event
@@ -24,7 +25,12 @@ class Raw:
     """One connection of one station."""
 
     def __init__(
-        self, version: Version = Version.V21, csms: Csms | None = None, name: str = "CP1", **about: Any
+        self,
+        version: Version = Version.V21,
+        csms: Csms | None = None,
+        name: str = "CP1",
+        writer: Writer | None = None,
+        **about: Any,
     ) -> None:
         self.version, self.name = version, name
         self.events: list[Event] = []
@@ -32,7 +38,7 @@ class Raw:
         about.setdefault("inventory", False)
         self.clock = VirtualClock() if csms is None else csms.clock
         settings = CsmsSettings(stations=(StationSettings("CP1", max_charge_w=1e4, max_discharge_w=1e4),), **about)
-        self.csms = csms or Csms(settings, self.events.append, self.clock)
+        self.csms = csms or Csms(settings, self.events.append, self.clock, writer)
         self.wire: MemoryTextWire | None = None
         self.asked: list[list[Any]] = []  # calls of the CSMS
         self.closed = False

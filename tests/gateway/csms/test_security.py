@@ -217,7 +217,8 @@ def test_our_station_over_tls(profile: int, tmp_path: Path) -> None:
 
 
 def test_profile_3_wants_the_certificate_of_that_station(tmp_path: Path) -> None:
-    ca, stranger = Authority(tmp_path), Authority(tmp_path / "x" if (tmp_path / "x").mkdir() is None else tmp_path)
+    (tmp_path / "x").mkdir()
+    ca, stranger = Authority(tmp_path), Authority(tmp_path / "x")
     server_cert, server_key = ca.issue("localhost")
 
     async def main() -> None:
@@ -267,9 +268,20 @@ def test_a_password_is_kept_as_a_hash() -> None:
     assert 16 <= len(security.fresh_password()) <= 40
 
 
-def test_a_password_of_bytes_is_read_as_the_key_that_was_written_down() -> None:
-    header = "Basic " + base64.b64encode(b"CP1:" + bytes.fromhex("ff00ff00" * 4)).decode()
-    assert security.basic_credentials(header) == ("CP1", "ff00ff00" * 4)
+@pytest.mark.parametrize("key", ["ff00ff00" * 4, "FF00FF00" * 4, "6162636465666768" * 2])
+def test_a_password_of_bytes_is_read_as_the_key_that_was_written_down(key: str) -> None:
+    """Bytes that happen to be text are still the key."""
+    header = "Basic " + base64.b64encode(b"CP1:" + bytes.fromhex(key)).decode()
+    given = security.basic_credentials(header)
+    assert given == ("CP1", bytes.fromhex(key))
+
+    async def right(password: bytes) -> bool:
+        csms = Csms(CsmsSettings(stations=(StationSettings("CP1", security.hashed(key)),)), print, RealClock())
+        return await csms.credentials.right(csms.stations["CP1"], password)
+
+    assert asyncio.run(right(given[1]))
+    assert asyncio.run(right(key.encode()))
+    assert not asyncio.run(right(given[1] + b"x"))
 
 
 @pytest.mark.parametrize("version", list(Version))

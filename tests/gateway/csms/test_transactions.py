@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from itertools import permutations
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from emulators.clock import run_virtual
+from gateway.csms import happenings
 from gateway.csms.transactions import Transactions
 from gateway.model.event import Metered, SessionEnded, SessionStarted
 from protocols.ocpp.schema import Version
@@ -21,7 +23,7 @@ def test_events_in_any_order_make_one_session(order: tuple[int, ...]) -> None:
     async def main() -> None:
         async with Raw() as raw:
             await raw.boot()
-            events = [
+            events: list[tuple[str, int, float, dict[str, Any]]] = [
                 ("Started", 0, -120.0, {"idToken": {"idToken": "A", "type": "ISO14443"}}),
                 ("Updated", 1, -60.0, {"meterValue": power(raw, 500.0, -60.0)}),
                 ("Ended", 2, 0.0, {"info": {"stoppedReason": "EVDisconnected"}}),
@@ -119,7 +121,7 @@ def test_a_session_that_seemed_over_and_speaks_again_runs() -> None:
             await raw.event("Started", 0)
             station = raw.csms.stations["CP1"]
             (transaction,) = raw.csms.context.transactions.of("CP1")
-            station.presume_ended(transaction, "tests")
+            happenings.presume_ended(station, transaction, "tests")
             await asyncio.sleep(5)
             await raw.event("Updated", 1, meterValue=power(raw, 10.0))
             assert transaction.active

@@ -1,0 +1,36 @@
+"""What a call that an operator sends past the core changes in what we believe of the station."""
+
+from __future__ import annotations
+
+from gateway.csms import der, upkeep
+from gateway.csms.station import Station
+from protocols.ocpp.schema import Payload
+from protocols.ocpp.times import parse
+
+PROFILE_ACTIONS = frozenset({"SetChargingProfile", "ClearChargingProfile", "UpdateDynamicSchedule", "Reset"})
+
+
+def notice(station: Station, action: str, payload: Payload, answer: Payload) -> None:
+    """The station has answered."""
+    if answer.get("status") != "Accepted":
+        return
+    reservations = station.context.reservations
+    if action in ("SetDERControl", "ClearDERControl"):
+        station.later(der.learn_cap(station))
+    elif action in PROFILE_ACTIONS:
+        for evse in station.evses.values():
+            evse.forget_profiles()
+    elif action == "ReserveNow":
+        number = payload.get("reservationId", payload.get("id"))
+        expiry = parse(payload.get("expiryDate", payload.get("expiryDateTime")))
+        reservations.accepted(station.id, int(number or 0), expiry)
+    elif action == "CancelReservation":
+        reservations.ended(station.id, payload["reservationId"], "CANCELLED")
+    elif action == "SendLocalList":
+        upkeep.note(station, "local_list", {"version": payload.get("listVersion", payload.get("versionNumber"))})
+    elif action == "SetNetworkProfile":
+        data = payload["connectionData"]
+        shown = {name: data[name] for name in ("securityProfile", "ocppCsmsUrl") if name in data}
+        upkeep.note(station, f"network_profile_{payload['configurationSlot']}", shown)
+    elif action in ("UpdateFirmware", "SignedUpdateFirmware"):
+        upkeep.note(station, "firmware", {"status": "Requested", "requestId": payload.get("requestId")})

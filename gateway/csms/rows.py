@@ -1,0 +1,111 @@
+"""Stations, transactions and tokens as an operator sees them: plain values, named as the admin API names them.
+
+1.6 knows no EVSEs: its connector n is our EVSE n, and is shown with its own number.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gateway.csms.evse import Evse
+from gateway.csms.station import Station
+from gateway.csms.tokens import Token
+from gateway.csms.transactions import Transaction
+from protocols.ocpp.schema import Version
+from protocols.ocpp.times import stamp
+
+Row = dict[str, Any]
+
+
+def station(station: Station) -> Row:
+    """One station."""
+    evses = sorted(station.evses.values(), key=lambda evse: evse.number)
+    configured = station.settings.security_profile
+    if configured is None:
+        configured = station.context.settings.security_profile
+    return {
+        "id": station.id,
+        "protocol": None if station.version is None else station.version.value,
+        "connected": station.connected,
+        "registered": station.registered,
+        "registration": station.settings.registration.value if station.registered else None,
+        "boot": _boot(station),
+        "evses": [_evse(station, evse) for evse in evses],
+        "connectors": [
+            {"evseId": evse.number, "connectorId": _connector(station.version, evse.number, number), "status": status}
+            for evse in evses
+            for number, status in sorted(evse.connectors.items())
+        ],
+        "der_alarms": dict(station.der_alarms),
+        "upkeep": dict(station.upkeep),
+        "profile": station.settings.vendor_profile or (station.vendor.name if station.vendor else None),
+        "security_profile": station.security_profile if station.connected else configured,
+    }
+
+
+def _boot(station: Station) -> Row | None:
+    boot = station.boot
+    if boot is None:
+        return None
+    return {
+        "status": boot.status,
+        "vendor": boot.vendor,
+        "model": boot.model,
+        "serial": boot.serial,
+        "firmware": boot.firmware,
+        "reason": boot.reason,
+        "at": stamp(boot.at),
+    }
+
+
+def _evse(station: Station, evse: Evse) -> Row:
+    safe = "held" if evse.safe.held else evse.safe.trouble or "not held"
+    return {
+        "evseId": evse.number,
+        "name": evse.name,
+        "operationMode": evse.mode,
+        "fault": evse.fault,
+        "can_discharge": evse.can_discharge,
+        "why_not": evse.why_not or None,
+        "safe_profile": safe if station.ways.safe_profile else "not used",
+    }
+
+
+def _connector(version: Version | None, evse: int, connector: int | None) -> int | None:
+    return evse or None if version is Version.V16 else connector
+
+
+def transaction(one: Transaction, version: Version | None) -> Row:
+    """One transaction."""
+
+    def since(now: float | None, start: float | None) -> float | None:
+        return None if now is None or start is None else now - start
+
+    number = version is Version.V16 and one.id.lstrip("-").isdecimal()
+    return {
+        "ref": one.ref,
+        "station": one.station,
+        "transactionId": int(one.id) if number else one.id,
+        "idToken": one.id_token,
+        "evseId": one.evse or None,
+        "connectorId": _connector(version, one.evse, one.connector),
+        "startedAt": None if one.started_at is None else stamp(one.started_at),
+        "stoppedAt": None if one.stopped_at is None else stamp(one.stopped_at),
+        "stopReason": one.stop_reason,
+        "operationMode": one.operation_mode,
+        "chargingState": one.charging_state,
+        "energy_charged_wh": since(one.energy_charged_wh, one.meter_start_wh),
+        "energy_discharged_wh": since(one.energy_discharged_wh, one.meter_start_out_wh),
+    }
+
+
+def token(token: Token) -> Row:
+    """One token."""
+    return {
+        "idToken": token.id,
+        "status": token.status,
+        "type": token.type,
+        "expiry": None if token.expiry is None else stamp(token.expiry),
+        "parent": token.parent,
+        "allowed_energy_transfer": list(token.energy_transfer),
+    }

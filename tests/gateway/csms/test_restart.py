@@ -1,0 +1,483 @@
+"""What outlives the gateway: transactions in the middle, ids, tokens, reservations, registration, passwords.
+
+The store is a real one; a gateway is killed by being dropped with all it had not handed to the store.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from emulators.clock import START, VirtualClock, run_virtual
+from gateway.csms.admin import Admin
+from gateway.csms.ledger import WRITE_EVERY_S
+from gateway.csms.server import Csms
+from gateway.csms.settings import CsmsSettings, Registration, StationSettings, UnknownStations, UnknownTokens
+from gateway.model.event import Event, Metered, SessionEnded, SessionStarted, StationConnected
+from gateway.model.journal import Record
+from gateway.store.memory import MemoryStore
+from gateway.store.ports import StoreError
+from gateway.store.sql import SqlStore
+from protocols.ocpp.schema import Version
+from tests.gateway.csms.raw import Raw, power
+
+SETTINGS = CsmsSettings(
+    stations=(StationSettings("CP1", max_charge_w=1e4, max_discharge_w=1e4),),
+    unknown_tokens=UnknownTokens.ACCEPT,
+    inventory=False,
+)
+TWO = [Version.V201, Version.V21]
+
+
+class Direct:
+    """Writes straight to a store; what is for later is lost with the process unless it is told to be written."""
+
+    def __init__(self, store: MemoryStore) -> None:
+        self.store = store
+        self.behind: list[Record] = []
+        self.broken = False
+
+    async def keep(self, *records: Record) -> None:
+        if self.broken:
+            raise StoreError("the disk is full")
+        await self.write()
+        await self.store.write(records)
+
+    def later(self, *records: Record) -> None:
+        self.behind += records
+
+    async def write(self) -> None:
+        behind, self.behind = self.behind, []
+        await self.store.write(behind)
+
+
+class Lives:
+    """One gateway after the other over one store, with one station."""
+
+    def __init__(self, version: Version, settings: CsmsSettings = SETTINGS, name: str = "CP1") -> None:
+        self.version, self.settings, self.name = version, settings, name
+        self.clock = VirtualClock()
+        self.store = MemoryStore()
+        self.writer = Direct(self.store)
+        self.events: list[Event] = []
+        self.csms = Csms(settings, self.events.append, self.clock, self.writer)
+        self.raw = Raw(version, self.csms, name)
+
+    async def kill(self, settings: CsmsSettings | None = None) -> None:
+        """Nothing but what is in the store is known to the next one. The station comes back by itself."""
+        await self.raw.__aexit__()
+        await self.clock.sleep(1)
+        self.events = []
+        self.writer = Direct(self.store)
+        self.csms = Csms(settings or self.settings, self.events.append, self.clock, self.writer)
+        self.csms.restore(await self.store.kept(1000))
+        self.raw = Raw(self.version, self.csms, self.name)
+        await self.raw.connect()
+
+    def of(self, kind: type[Any]) -> list[Any]:
+        return [event for event in self.events if isinstance(event, kind)]
+
+    async def row(self, ref: str) -> dict[str, Any]:
+        return Admin(self.csms).transaction(ref)
+
+
+def live(
+    version: Version, scene: Callable[[Lives], Awaitable[None]], settings: CsmsSettings = SETTINGS, name: str = "CP1"
+) -> None:
+    async def main() -> None:
+        lives = Lives(version, settings, name)
+        await lives.raw.connect()
+        try:
+            await scene(lives)
+        finally:
+            await lives.raw.__aexit__()
+            await lives.csms.close()
+
+    run_virtual(main())
+
+
+def begin_16(raw: Raw, connector: int = 1, tag: str = "A", start: int = 5, at: float = 0.0) -> dict[str, Any]:
+    return {"connectorId": connector, "idTag": tag, "meterStart": start, "timestamp": raw.time(at)}
+
+
+def test_in_16_a_transaction_in_the_middle_goes_on() -> None:
+    async def scene(lives: Lives) -> None:
+        await lives.raw.boot()
+        number = (await lives.raw.ok("StartTransaction", begin_16(lives.raw)))["transactionId"]
+        await lives.kill()
+        values = {"connectorId": 1, "transactionId": number, "meterValue": power_16(lives.raw, 300)}
+        assert await lives.raw.ok("MeterValues", values) == {}
+        assert [e.session for e in lives.of(SessionStarted)] == [str(number)]
+        assert lives.of(Metered)[-1].power_w == 300.0
+        end = {"transactionId": number, "meterStop": 1005, "timestamp": lives.raw.time(), "reason": "EVDisconnected"}
+        assert await lives.raw.ok("StopTransaction", end) == {}
+        assert [e.session for e in lives.of(SessionEnded)] == [str(number)]
+        await lives.kill()
+        row = await lives.row(f"CP1/{number}")
+        assert row["stopReason"] == "EVDisconnected"
+        assert row["energy_charged_wh"] == 1000.0
+        assert row["idToken"] == "A"
+
+    live(Version.V16, scene)
+
+
+def power_16(raw: Raw, watts: float) -> list[dict[str, Any]]:
+    sample = {"value": str(watts), "measurand": "Power.Active.Import"}
+    return [{"timestamp": raw.time(), "sampledValue": [sample]}]
+
+
+@pytest.mark.parametrize("version", TWO)
+def test_in_2_a_transaction_in_the_middle_goes_on(version: Version) -> None:
+    async def scene(lives: Lives) -> None:
+        raw = lives.raw
+        await raw.boot()
+        token = {"idToken": "A", "type": "ISO14443"}
+        await raw.event("Started", 0, idToken=token, info={"remoteStartId": 7})
+        await raw.event("Updated", 1, meterValue=energy(raw, 100.0))
+        await raw.clock.sleep(WRITE_EVERY_S + 1)  # the meter is written behind
+        await lives.writer.write()
+        await lives.kill()
+        raw = lives.raw
+        await raw.event("Updated", 2, meterValue=power(raw, 300.0))
+        assert [e.session for e in lives.of(SessionStarted)] == ["t1"]
+        await raw.event("Ended", 3, meterValue=energy(raw, 1100.0), info={"stoppedReason": "Remote"})
+        await lives.kill()
+        row = await lives.row("CP1/t1")
+        assert (row["idToken"], row["stopReason"], row["energy_charged_wh"]) == ("A", "Remote", 1000.0)
+        assert row["startedAt"] is not None
+        found = lives.csms.context.transactions.get("CP1", "t1")
+        assert found is not None
+        assert found.remote_start == 7
+
+    live(version, scene)
+
+
+def energy(raw: Raw, wh: float) -> list[dict[str, Any]]:
+    sample = {"value": wh, "measurand": "Energy.Active.Import.Register"}
+    return [{"timestamp": raw.time(), "sampledValue": [sample]}]
+
+
+@pytest.mark.parametrize("version", TWO)
+def test_events_from_before_the_restart_are_known_when_they_are_told_again(version: Version) -> None:
+    """The answer was lost with the gateway: the station repeats what it was not answered."""
+
+    async def scene(lives: Lives) -> None:
+        raw = lives.raw
+        await raw.boot()
+        at = raw.time()
+        await raw.event("Started", 0, timestamp=at)
+        await raw.event("Ended", 1, timestamp=at, info={"stoppedReason": "Local"})
+        await lives.kill()
+        raw = lives.raw
+        await raw.event("Started", 0, timestamp=at)
+        await raw.event("Ended", 1, timestamp=at, info={"stoppedReason": "Local"})
+        assert lives.of(SessionStarted) == lives.of(SessionEnded) == []
+
+    live(version, scene)
+
+
+def test_in_16_a_start_from_before_the_restart_keeps_its_id() -> None:
+    async def scene(lives: Lives) -> None:
+        await lives.raw.boot()
+        begin = begin_16(lives.raw)
+        first = await lives.raw.ok("StartTransaction", begin)
+        await lives.kill()
+        again = await lives.raw.ok("StartTransaction", begin)
+        assert again["transactionId"] == first["transactionId"]
+
+    live(Version.V16, scene)
+
+
+def test_in_16_ids_never_repeat_though_the_clock_went_back() -> None:
+    async def scene(lives: Lives) -> None:
+        await lives.raw.boot()
+        given = []
+        for turn in range(3):
+            for connector in (1, 2):
+                begin = begin_16(lives.raw, connector, f"T{turn}{connector}")
+                given.append((await lives.raw.ok("StartTransaction", begin))["transactionId"])
+            lives.clock = VirtualClock(START - 86_400.0 * (turn + 1))  # as a machine without a battery does
+            await lives.kill()
+            await lives.raw.boot()
+        assert sorted(set(given)) == given
+
+    live(Version.V16, scene)
+
+
+def test_in_16_transactions_of_the_time_without_a_gateway_come_in_order() -> None:
+    async def scene(lives: Lives) -> None:
+        await lives.raw.boot()
+        number = (await lives.raw.ok("StartTransaction", begin_16(lives.raw)))["transactionId"]
+        await lives.kill()
+        raw = lives.raw
+        end = {"transactionId": number, "meterStop": 50, "timestamp": raw.time(-3600), "reason": "Local"}
+        assert await raw.ok("StopTransaction", end) == {}
+        late = (await raw.ok("StartTransaction", begin_16(raw, tag="B", start=50, at=-1800)))["transactionId"]
+        assert late > number
+        end = {"transactionId": late, "meterStop": 70, "timestamp": raw.time(-900), "reason": "Local"}
+        assert await raw.ok("StopTransaction", end) == {}
+        await lives.kill()
+        rows = Admin(lives.csms).transactions("CP1", None, None, 10)
+        assert [row["transactionId"] for row in rows] == [late, number]
+        assert [row["energy_charged_wh"] for row in rows] == [20.0, 45.0]
+        assert rows[0]["startedAt"] == begin_16(raw, at=-1800)["timestamp"] or rows[0]["startedAt"] is not None
+        assert rows[0]["startedAt"] < rows[0]["stoppedAt"]
+
+    live(Version.V16, scene)
+
+
+@pytest.mark.parametrize("version", TWO)
+def test_in_2_transactions_of_the_time_without_a_gateway_come_in_any_order(version: Version) -> None:
+    async def scene(lives: Lives) -> None:
+        await lives.raw.boot()
+        await lives.kill()
+        raw = lives.raw
+        await raw.event("Ended", 2, "off", at=-100, offline=True, info={"stoppedReason": "Local"})
+        await raw.event("Started", 0, "off", at=-500, offline=True)
+        await raw.event("Updated", 1, "off", at=-300, offline=True, meterValue=power(raw, 5.0, -300))
+        await lives.kill()
+        row = await lives.row("CP1/off")
+        assert row["startedAt"] < row["stoppedAt"]
+        assert row["stopReason"] == "Local"
+
+    live(version, scene)
+
+
+@pytest.mark.parametrize("version", list(Version))
+def test_what_cannot_be_written_down_is_not_answered_and_told_again_it_is(version: Version) -> None:
+    async def scene(lives: Lives) -> None:
+        await lives.raw.boot()
+        lives.writer.broken = True
+        raw = lives.raw
+        if version is Version.V16:
+            action, body = "StartTransaction", begin_16(raw)
+        else:
+            action = "TransactionEvent"
+            info = {"transactionId": "t1"}
+            body = {"eventType": "Started", "timestamp": raw.time(), "triggerReason": "Authorized", "seqNo": 0}
+            body |= {"transactionInfo": info, "evse": {"id": 1}}
+        refused = await raw.call(action, body)
+        assert (refused[0], refused[2]) == (4, "InternalError")
+        assert (await raw.call(action, body))[0] == 4
+        assert "currentTime" in await raw.ok("Heartbeat", {})  # what needs no disk goes on
+        lives.writer.broken = False
+        answer = await raw.ok(action, body)
+        assert len(lives.of(SessionStarted)) == 1
+        await lives.kill()
+        assert len(Admin(lives.csms).transactions("CP1", None, True, 10)) == 1
+        if version is Version.V16:
+            assert answer["transactionId"] > 0
+
+    live(version, scene)
+
+
+def test_a_meter_is_written_seldom_however_often_it_is_told() -> None:
+    async def scene(lives: Lives) -> None:
+        await lives.raw.boot()
+        await lives.raw.event("Started", 0)
+        lives.writer.behind.clear()
+        for number in range(1, 60):
+            await lives.raw.event("Updated", number, meterValue=energy(lives.raw, 100.0 + number))
+            await lives.clock.sleep(0.25)
+        assert len(lives.writer.behind) <= 59 * 0.25 / WRITE_EVERY_S + 1
+
+    live(Version.V201, scene)
+
+
+@pytest.mark.parametrize("version", TWO)
+def test_an_end_that_was_lost_with_the_gateway_is_found_by_asking(version: Version) -> None:
+    async def scene(lives: Lives) -> None:
+        await lives.raw.boot()
+        await lives.raw.event("Started", 0)
+        inventory = CsmsSettings(stations=SETTINGS.stations, unknown_tokens=UnknownTokens.ACCEPT)
+        await lives.kill(inventory)
+        await lives.raw.boot()
+        await lives.raw.next_call("GetBaseReport", {"status": "NotSupported"})
+        await lives.raw.next_call("GetTransactionStatus", {"ongoingIndicator": False, "messagesInQueue": False})
+        await lives.clock.sleep(1)
+        assert [e.session for e in lives.of(SessionEnded)] == ["t1"]
+
+    live(version, scene)
+
+
+def test_in_16_an_end_that_was_lost_is_seen_at_the_connector() -> None:
+    async def scene(lives: Lives) -> None:
+        await lives.raw.boot()
+        number = (await lives.raw.ok("StartTransaction", begin_16(lives.raw)))["transactionId"]
+        await lives.kill()
+        await lives.raw.boot()
+        free = {"connectorId": 1, "errorCode": "NoError", "status": "Available"}
+        await lives.raw.ok("StatusNotification", free)
+        assert [e.session for e in lives.of(SessionEnded)] == [str(number)]
+        late = {"transactionId": number, "meterStop": 9, "timestamp": "2026-01-01T00:00:00Z", "reason": "PowerLoss"}
+        await lives.raw.ok("StopTransaction", late)  # late, and true
+        assert (await lives.row(f"CP1/{number}"))["stopReason"] == "PowerLoss"
+        assert len(lives.of(SessionEnded)) == 1
+
+    live(Version.V16, scene)
+
+
+def test_tokens_and_reservations_outlive_the_gateway() -> None:
+    async def scene(lives: Lives) -> None:
+        admin = Admin(lives.csms)
+        await admin.put_token("Card-1", {"status": "Blocked", "parent": "family", "type": "ISO14443"})
+        await admin.put_token("card-2", {"status": "Accepted"})
+        await admin.put_token("Card-2", {"status": "Accepted", "expiry": "2020-01-01T00:00:00Z"})
+        await admin.put_token("card-3", {"status": "Accepted"})
+        await admin.delete_token("CARD-3")
+        lives.csms.context.reservations.accepted("CP1", 4, None)
+        lives.csms.context.reservations.accepted("CP1", 5, None)
+        lives.csms.context.reservations.ended("CP1", 4, "USED")
+        before = admin.tokens()
+        await lives.writer.write()
+        await lives.kill()
+        admin = Admin(lives.csms)
+        assert admin.tokens() == before
+        assert [one["idToken"] for one in before] == ["Card-1", "Card-2"]
+        assert admin.reservation("CP1/4") == {"ref": "CP1/4", "status": "USED"}
+        assert admin.reservation("CP1/5") == {"ref": "CP1/5", "status": "ACCEPTED"}
+
+    live(Version.V201, scene)
+
+
+@pytest.mark.parametrize("version", list(Version))
+def test_a_station_that_was_accepted_is_known_with_its_name_before_it_speaks(version: Version) -> None:
+    async def scene(lives: Lives) -> None:
+        await lives.raw.boot()
+        await lives.writer.write()
+        await lives.kill()
+        await lives.clock.sleep(30)  # it says nothing
+        assert [(e.station, e.model) for e in lives.of(StationConnected)] == [("CP1", "raw")]
+        assert Admin(lives.csms).station("CP1")["boot"]["status"] == "Accepted"
+
+    live(version, scene)
+
+
+def test_a_station_of_the_api_and_the_policy_outlive_the_gateway() -> None:
+    async def scene(lives: Lives) -> None:
+        admin = Admin(lives.csms)
+        secret = "0123456789abcdef"
+        await admin.put_station("NEW", {"basic_auth_password": secret, "vendor_profile": "negative-limit"})
+        await admin.put_station("CP1", {"registration": "rejected"})
+        await admin.put_registration({"unknown_stations": "pending"})
+        await lives.kill()
+        admin = Admin(lives.csms)
+        assert admin.station("NEW")["profile"] == "negative-limit"
+        assert admin.station("NEW")["registered"] is True
+        assert await lives.csms.credentials.right(lives.csms.stations["NEW"], secret.encode())
+        assert (await lives.raw.boot())["status"] == "Rejected"
+        assert admin.registration() == {"unknown_stations": "pending"}
+        await admin.delete_station("NEW")
+        await lives.kill()
+        assert "NEW" not in lives.csms.stations
+        assert lives.csms.stations["CP1"].settings.registration is Registration.REJECTED
+
+    live(Version.V201, scene)
+
+
+def test_nothing_is_changed_that_cannot_be_written_down() -> None:
+    from gateway.csms.admin import NotPossible
+
+    async def scene(lives: Lives) -> None:
+        admin = Admin(lives.csms)
+        await admin.put_token("A", {"status": "Accepted"})
+        lives.writer.broken = True
+        for attempt in (
+            admin.put_token("A", {"status": "Blocked"}),
+            admin.delete_token("A"),
+            admin.put_station("CP1", {"registration": "rejected"}),
+            admin.put_station("NEW", {}),
+            admin.delete_station("CP1"),
+            admin.put_registration({"unknown_stations": "accept"}),
+        ):
+            with pytest.raises(NotPossible, match="disk is full") as caught:
+                await attempt
+            assert caught.value.code == 503
+        assert admin.token("A")["status"] == "Accepted"
+        assert [one["id"] for one in admin.stations()] == ["CP1"]
+        assert (await lives.raw.boot())["status"] == "Accepted"
+        assert lives.csms.context.unknown_stations is UnknownStations.REJECT
+
+    live(Version.V201, scene)
+
+
+@pytest.mark.parametrize("version", list(Version))
+def test_a_renewed_password_outlives_the_gateway_until_the_configuration_changes(version: Version) -> None:
+    from gateway.csms import security
+
+    def configured(password: str) -> CsmsSettings:
+        station = StationSettings("CP1", security.hashed(password, security.salt_of("CP1")))
+        return CsmsSettings(stations=(station,), inventory=False)
+
+    async def scene(lives: Lives) -> None:
+        await lives.raw.boot()
+        renewing = asyncio.create_task(lives.csms.renew_password("CP1"))
+        action = "ChangeConfiguration" if version is Version.V16 else "SetVariables"
+        answer: dict[str, Any] = {"status": "Accepted"}
+        if version is not Version.V16:
+            named = {"component": {"name": "SecurityCtrlr"}, "variable": {"name": "BasicAuthPassword"}}
+            answer = {"setVariableResult": [{"attributeStatus": "Accepted", **named}]}
+        told = await lives.raw.next_call(action)
+        password = told["value"] if version is Version.V16 else told["setVariableData"][0]["attributeValue"]
+
+        async def right(one: str) -> bool:
+            return await lives.csms.credentials.right(lives.csms.stations["CP1"], one.encode())
+
+        renewing.cancel()
+        await lives.kill(configured("first password 1"))  # before the station said anything: it may have either
+        assert await right("first password 1")
+        assert await right(password)
+        assert not await right("first password 1")  # it came in with the new one
+        await lives.writer.write()
+        await lives.kill(configured("first password 1"))
+        assert await right(password)
+        await lives.kill(configured("other password 2"))
+        assert await right("other password 2")
+        assert not await right(password)
+        assert answer
+
+    live(version, scene, configured("first password 1"))
+
+
+@pytest.mark.parametrize("kind", ["sqlite"])
+def test_the_same_over_a_real_store_and_its_journal(kind: str, tmp_path: Path) -> None:
+    from gateway.clock import SystemClock
+    from gateway.store.journal import Journal
+
+    async def life(scene: Callable[[Raw], Awaitable[Any]]) -> Any:
+        clock = SystemClock()
+        store = SqlStore(f"sqlite:///{tmp_path / 'v2x.db'}", "gw1")
+        await store.open()
+        journal = Journal(store, clock)
+        writing = asyncio.create_task(journal.run())
+        csms = Csms(SETTINGS, lambda _: None, clock, journal)
+        csms.restore(await store.kept(1000))
+        raw = Raw(Version.V16, csms)
+        await raw.connect()
+        try:
+            return await scene(raw)
+        finally:
+            await raw.__aexit__()
+            await csms.close()
+            writing.cancel()
+            await asyncio.gather(writing, return_exceptions=True)
+            await store.close()
+
+    async def first(raw: Raw) -> int:
+        await raw.boot()
+        number: int = (await raw.ok("StartTransaction", begin_16(raw)))["transactionId"]
+        return number
+
+    async def second(raw: Raw) -> Sequence[Any]:
+        number = (await raw.ok("StartTransaction", begin_16(raw, 2, "B")))["transactionId"]
+        rows = Admin(raw.csms).transactions("CP1", None, True, 10)
+        return [number, *(row["transactionId"] for row in rows)]
+
+    one = asyncio.run(life(first))
+    other, *running = asyncio.run(life(second))
+    assert other > one
+    assert running == [other, one]
