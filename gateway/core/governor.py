@@ -28,6 +28,7 @@ from protocols.quantities import clamp
 log = logging.getLogger("v2x")
 
 LONGEST_PAUSE_S = 60.0  # between orders that a station keeps refusing
+METER_QUIET_S = 30.0  # without a reading: then it is silent
 TRIES = 3  # orders without an answer before a command has failed
 HARD = RANK[Layer.SOC_FLOOR]  # a power taken away by these layers goes at once, not by a ramp
 
@@ -78,6 +79,7 @@ class Governor:
         board, place, now = self._board, self._place, self._board.clock.now()
         self._follow_schedule(now)
         self._expire(now)
+        self._count_unmetered(now)
         decision = self.redecide()
         if not place.evse.connected or place.evse.session is None:
             place.ramp = None
@@ -151,6 +153,18 @@ class Governor:
             if power_w != part.power_w:
                 part.ask(power_w, now)
                 holding.judged_from = now
+
+    def _count_unmetered(self, now: float) -> None:
+        """While the meter is silent, a discharge as ordered counts the car's state of charge down."""
+        place, evse = self._place, self._place.evse
+        if not place.sent_w or place.sent_w > 0 or evse.session is None:
+            return
+        heard = max(place.counted_at, place.told_at, -math.inf if evse.metered_at is None else evse.metered_at)
+        if not math.isfinite(heard):
+            place.counted_at = now
+        elif now - heard > METER_QUIET_S:
+            place.counted_at = now
+            evse.spend(-place.sent_w * (now - heard) / 3600)
 
     def redecide(self) -> Decision:
         """Decide again, and tell what changed."""

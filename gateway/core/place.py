@@ -37,6 +37,7 @@ class Place:
     sent_w: float | None = None  # what the station holds, as far as known
     sent_at: float = 0.0
     told_at: float = -math.inf  # when it was last told another power
+    counted_at: float = -math.inf  # up to when energy that no meter told was counted
     held_until: float = 0.0  # then the station falls to 0 W by itself
     last_answer: Answer | None = None
     retry_at: float | None = None

@@ -1,7 +1,8 @@
 """An EVSE, the session at it and the vehicle in it: what the edge has told us, folded event by event.
 
-`Evse.apply` is the only place that changes it, and needs no clock: every event carries its time. What the gateway wants
-of the EVSE is not here.
+`Evse.apply` changes it, and needs no clock: every event carries its time. What the gateway wants of the EVSE is not here.
+Between two states of charge that a car tells, the energy that leaves it counts it down (`spend`): many stations tell it
+once, at the start, and a floor must hold all the same.
 """
 
 from __future__ import annotations
@@ -31,6 +32,12 @@ from gateway.model.event import (
 )
 
 
+LOSS_OUT = 1.1  # the battery gives this much for each Wh that the meter shows
+GAIN_IN = 0.85  # and takes this much of one
+SMALL_WH = 20_000.0  # a battery whose size nobody told counts as a small one
+BETWEEN_S = 300.0  # a power says nothing about energy over a longer time
+
+
 @dataclass(slots=True)
 class Register:
     """An energy register that only grows, whatever the meter behind it does (a new meter starts again at 0)."""
@@ -38,13 +45,16 @@ class Register:
     total_wh: float | None = None
     last_wh: float | None = None
 
-    def read(self, value_wh: float) -> None:
-        """Take the meter's reading in Wh."""
+    def read(self, value_wh: float) -> float | None:
+        """Take the meter's reading in Wh; what it grew by, None where that cannot be told."""
+        grown: float | None = None
         if self.last_wh is None or self.total_wh is None:
             self.total_wh = value_wh if self.total_wh is None else self.total_wh
         elif value_wh >= self.last_wh:
-            self.total_wh += value_wh - self.last_wh
+            grown = value_wh - self.last_wh
+            self.total_wh += grown
         self.last_wh = value_wh
+        return grown
 
 
 @dataclass(slots=True)
@@ -95,6 +105,28 @@ class Evse:
         """The vehicle's battery, where it told."""
         return self.needs.battery_capacity_wh if self.needs else None
 
+    @property
+    def likely_capacity_wh(self) -> float | None:
+        """The same, else from the energy that it said it takes to be full (ISO 15118-20 tells no capacity)."""
+        needs = self.needs
+        if needs is None or needs.battery_capacity_wh:
+            return needs.battery_capacity_wh if needs is not None else None
+        if needs.max_energy_wh is None or needs.soc_pct is None or needs.soc_pct > 95:
+            return None
+        capacity_wh = needs.max_energy_wh / (1 - needs.soc_pct / 100)
+        return capacity_wh if 5_000 <= capacity_wh <= 250_000 else None
+
+    def spend(self, energy_wh: float) -> None:
+        """Energy left the car (+) or came in (-) since it last told its state of charge; losses are counted against it.
+
+        What came into a battery of unknown size says nothing.
+        """
+        capacity_wh = self.likely_capacity_wh
+        if self.soc_pct is None or (energy_wh < 0 and capacity_wh is None):
+            return
+        moved_wh = energy_wh * (LOSS_OUT if energy_wh > 0 else GAIN_IN)
+        self.soc_pct = min(100.0, max(0.0, self.soc_pct - 100.0 * moved_wh / (capacity_wh or SMALL_WH)))
+
 
 def _connected(evse: Evse, event: StationConnected) -> None:
     evse.connected = True
@@ -140,21 +172,31 @@ def _ended(evse: Evse, event: SessionEnded) -> None:
         _forget_vehicle(evse)
 
 
+_OF_THE_METER = ("power_w", "voltage_v", "current_a", "frequency_hz")
+_OF_THE_CAR = ("soc_pct", "min_energy_wh", "min_v2x_energy_wh", "max_v2x_energy_wh")  # without one, of the car before
+
+
 def _metered(evse: Evse, event: Metered) -> None:
-    for name in ("power_w", "soc_pct", "voltage_v", "current_a", "frequency_hz"):
+    into_wh = None if event.energy_charged_wh is None else evse.charged.read(event.energy_charged_wh)
+    out_wh = None if event.energy_discharged_wh is None else evse.discharged.read(event.energy_discharged_wh)
+    if event.soc_pct is None:
+        evse.spend(_left_wh(evse, event, into_wh, out_wh))
+    for name in _OF_THE_METER if evse.session is None and evse.needs is None else (*_OF_THE_METER, *_OF_THE_CAR):
         value = getattr(event, name)
         if value is not None:
             setattr(evse, name, value)
-    for name in ("min_energy_wh", "min_v2x_energy_wh", "max_v2x_energy_wh"):
-        value = getattr(event, name)
-        if value is not None:
-            setattr(evse, name, value)
-    if event.energy_charged_wh is not None:
-        evse.charged.read(event.energy_charged_wh)
-    if event.energy_discharged_wh is not None:
-        evse.discharged.read(event.energy_discharged_wh)
     if event.power_w is not None:
         evse.metered_at, evse.metered_wall = event.at, event.wall
+
+
+def _left_wh(evse: Evse, event: Metered, into_wh: float | None, out_wh: float | None) -> float:
+    """What left the car since the reading before: by the registers, else by the power over that time."""
+    if into_wh is not None or out_wh is not None:
+        return (out_wh or 0.0) - (into_wh or 0.0)
+    if evse.power_w is None or evse.metered_at is None:
+        return 0.0
+    passed_s = max(0.0, event.at - evse.metered_at)
+    return -evse.power_w * min(passed_s, BETWEEN_S) / 3600
 
 
 def _mode(evse: Evse, event: ModeChanged) -> None:
