@@ -18,12 +18,12 @@ from emulators.charger import secc as charger
 from emulators.charger.power_stage import PowerStage, StageSpec
 from emulators.clock import RealClock
 from emulators.ev.report import Reporter, complain
-from emulators.ev.run import CONTROLS, OptionError, iso20_version
+from emulators.session_options import CONTROLS, OptionError, iso20_version
 from protocols.errors import LocalProtocolError
 from protocols.iso15118 import io, tls
 from protocols.iso15118.io import TcpWire
 from protocols.iso15118.iso20 import events
-from protocols.iso15118.iso20.rehearsal import rehearse
+from protocols.iso15118.iso20.preparation import prepare_charger
 from protocols.iso15118.iso20.secc_session import SeccSettings
 from protocols.iso15118.iso20.services import NAMES
 from protocols.sdp import Security
@@ -89,7 +89,7 @@ async def run(
     if version is tls.TlsVersion.TLS_1_3 and tls.TlsProfile(tls_profile) is tls.TlsProfile.STRICT:
         settings = replace(settings, tls_required=True, identity_required=True)
     station.build(settings, power_w, cable_check_s)
-    rehearse(wanted, controls)
+    prepare_charger(wanted, controls)
     try:
         if interface is not None:
             server = await io.listen_on_link(station.serve, interface, context)

@@ -19,21 +19,17 @@ from emulators.ev import profile as profiles
 from emulators.ev.car import Car, CarSpec
 from emulators.ev.report import Reporter, complain, plain
 from emulators.ev.session import EvSession, car_settings
+from emulators.session_options import CONTROLS, OptionError, iso20_version
 from protocols.errors import LocalProtocolError
 from protocols.iso15118 import io, tls
 from protocols.iso15118.iso20 import events
-from protocols.iso15118.iso20.rehearsal import rehearse
+from protocols.iso15118.iso20.preparation import prepare_car
 from protocols.iso15118.iso20.services import NAMES, ControlMode
 from protocols.iso15118.subject import domain_component
 from protocols.ports import Clock
 from protocols.sdp import Security
 
 ENDS_WITHIN = 5.0  # s for the ordinary end after Ctrl-C
-CONTROLS = {"dynamic": ControlMode.DYNAMIC, "scheduled": ControlMode.SCHEDULED}
-
-
-class OptionError(ValueError):
-    """An option or a combination of options that makes no sense."""
 
 
 async def run(
@@ -82,7 +78,7 @@ async def run(
     except (ValueError, profiles.ProfileError, LocalProtocolError) as error:
         complain("v2x ev", f"{error}")
         return 2
-    rehearse(settings.services, settings.controls)
+    prepare_car(settings.services, settings.controls)
     clock = RealClock()
     started = clock.now()
     reporter.record("Searching", {"interface": interface, "address": address})
@@ -112,14 +108,6 @@ def _spec(profile: str, service: str, evccid: str | None) -> CarSpec:
         raise OptionError(f"no service {unknown[0]!r}; there are {', '.join(NAMES)}")
     spec = replace(profiles.load(profile), services=wanted)
     return spec if evccid is None else replace(spec, evcc_id=evccid)
-
-
-def iso20_version(name: str) -> tls.TlsVersion:
-    """ISO 15118-20 never runs over TLS 1.2 (V2G20-1237, V2G20-2356); without TLS it does, for tests."""
-    version = tls.TlsVersion(name)
-    if version is tls.TlsVersion.TLS_1_2:
-        raise OptionError("TLS 1.2 is for ISO 15118-2; ISO 15118-20 needs --tls 1.3 (or none, for tests)")
-    return version
 
 
 def _control(name: str) -> ControlMode:
