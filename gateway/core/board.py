@@ -7,6 +7,7 @@ Nothing here waits. The one decision everybody uses (`decide`) is assembled here
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -29,6 +30,9 @@ from gateway.negotiation.floors import floor_reached, floors
 from gateway.negotiation.layers import Asked, Situation, layers
 from gateway.store.journal import Journal
 from protocols.ports import Clock
+
+
+EVSE_NUMBER = re.compile(r"[1-9][0-9]{0,2}")
 
 
 class Board:
@@ -61,13 +65,18 @@ class Board:
         return found
 
     def known(self, evse: str) -> Place | None:
-        """The place, if this EVSE was heard of or belongs to a configured station."""
+        """The place, if this EVSE was heard of.
+
+        Of a configured station that has not told of its EVSEs yet any may exist: then a place that nobody keeps.
+        """
         if evse in self.places:
             return self.places[evse]
         station, _, number = evse.rpartition("-")
-        if station in self.settings.stations and number.isascii() and number.isdigit() and len(number) <= 3:
-            return self.place(evse, station)
-        return None
+        if station not in self.settings.stations or EVSE_NUMBER.fullmatch(number) is None:
+            return None
+        if any(place.evse.station == station and place.evse.limits is not None for place in self.places.values()):
+            return None
+        return Place(Evse(evse, station))
 
     def wake_all(self) -> None:
         """Let every governor look again."""

@@ -191,9 +191,13 @@ class Desk:
         if parsed.verb in ALWAYS_ACT:
             return True
         now = self._board.clock.now()
-        of_evse = self._evse_rates.allow(submission.evse or "site", now)
+        of_evse = self._evse_rates.allow(self._bucket(submission.evse), now)
         source = parsed.body.source or submission.client
         return self._source_rates.allow(source, now) and of_evse if source else of_evse
+
+    def _bucket(self, evse: str | None) -> str:
+        """Whose rate counts: all EVSEs that nobody has heard of share one, or each name were a new one."""
+        return "site" if evse is None else f"evse/{evse}" if evse in self._board.places else "unknown"
 
     def allow_input(self, kind: str) -> bool:
         """Whether one more bad input may be told; the rest are only counted."""
@@ -201,7 +205,7 @@ class Desk:
         return self._evse_rates.allow(f"input/{kind[:64]}", self._board.clock.now())
 
     def _refuse_malformed(self, submission: Submission, bad: Malformed) -> Result:
-        if not self._evse_rates.allow(submission.evse or "site", self._board.clock.now()):
+        if not self._evse_rates.allow(self._bucket(submission.evse), self._board.clock.now()):
             text = "Messages come faster than this EVSE may be sent them, and this one is malformed."
             bad = Malformed(because(Code.RATE_LIMITED, text), bad.id, bad.source, bad.reply_to)
         result = self._plain(submission, bad.id or "", bad.reason, bad.source)

@@ -26,7 +26,7 @@ from gateway.store.ports import StoreError
 TOLD_AGAIN = 10_000
 ENTRIES_READ = 10_000  # the newest, for what cars negotiated
 NEEDS_KEPT_S = 7 * 86_400.0
-UNKNOWN = f'"code":"{Code.UNKNOWN_EVSE.value}"'
+NOT_HEARD_OF = tuple(f'"code":"{code.value}"' for code in (Code.UNKNOWN_EVSE, Code.OFFLINE))  # it may not exist
 
 
 async def recover(board: Board, endings: Endings, orders: Orders) -> None:
@@ -36,7 +36,7 @@ async def recover(board: Board, endings: Endings, orders: Orders) -> None:
     for stored in reversed(recent):
         if latest := stored.final or stored.first:
             board.ids.put(stored.id, stored.fingerprint, latest)
-            if stored.evse is not None and UNKNOWN not in latest:
+            if stored.evse is not None and not any(code in latest for code in NOT_HEARD_OF):
                 board.place(stored.evse)  # until its station is back it is offline, not unknown
     board.ids.complete = len(recent) < board.settings.known_ids
     for stored in await store.undelivered(TOLD_AGAIN):

@@ -1,6 +1,6 @@
 """An EVSE, the session at it and the vehicle in it: what the edge has told us, folded event by event.
 
-`Evse.apply` changes it, and needs no clock: every event carries its time. What the gateway wants of the EVSE is not here.
+`Evse.apply` changes it, and needs no clock: every event carries its time. What is wanted of the EVSE is not here.
 Between two states of charge that a car tells, the energy that leaves it counts it down (`spend`): many stations tell it
 once, at the start, and a floor must hold all the same.
 """
@@ -30,7 +30,6 @@ from gateway.model.event import (
     VehicleIdentified,
     VehicleNeeds,
 )
-
 
 LOSS_OUT = 1.1  # the battery gives this much for each Wh that the meter shows
 GAIN_IN = 0.85  # and takes this much of one
