@@ -27,14 +27,14 @@ EXAMPLES = Path(__file__).parents[2] / "examples" / "home-assistant"
 def interpreter() -> str:
     """A Python new enough for Home Assistant 2024.11 and newer."""
     folders = sorted(Path.home().glob(".pyenv/versions/3.1[23]*/bin"), reverse=True)
-    for name in ("python3.13", "python3.12"):
-        for found in (*(str(folder / name) for folder in folders), shutil.which(name)):
-            if (
-                found is not None
-                and subprocess.run([found, "-c", ""], capture_output=True, check=False).returncode == 0
-            ):
-                return found
-    absent("Home Assistant needs Python 3.12 or newer beside this one")
+    names = ("python3.13", "python3.12")
+    found = [
+        path for name in names for path in (*(str(folder / name) for folder in folders), shutil.which(name)) if path
+    ]
+    runs = [
+        path for path in found if Path(path).exists() and subprocess.run([path, "-c", ""], check=False).returncode == 0
+    ]
+    return runs[0] if runs else absent("Home Assistant needs Python 3.12 or newer beside this one")
 
 
 def peer() -> Path:
@@ -85,7 +85,8 @@ def test_home_assistant_finds_shows_and_commands_an_evse(tmp_path: Path) -> None
     assert float(seen["after"]["number.evse_cp1_1_reserve"]) == 45
     assert float(seen["after"]["sensor.evse_cp1_1_power"]) == 0
     shown = re.findall(r"(?:sensor|binary_sensor|number|select|button)\.\w+", (EXAMPLES / "dashboard.yaml").read_text())
-    assert shown and set(shown) <= set(states), "the example dashboard shows what does not exist"
+    assert shown
+    assert set(shown) <= set(states), "the example dashboard shows what does not exist"
     assert seen["automations"] == {"automation.discharge_while_the_price_is_high": "on"}
     assert seen["automated"], "the example automation sent no command"
 
