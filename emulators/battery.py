@@ -13,6 +13,7 @@ from typing import Protocol
 
 from emulators.ageing import Age
 from emulators.chemistry import NMC, Chemistry, Curve
+from protocols.frozen import frozen
 
 LONGEST_STEP_S = 60.0  # s of flow computed in one piece
 AGE_EVERY_S = 600.0  # s between two looks at the age
@@ -31,7 +32,7 @@ class Battery(Protocol):
     def flow(self, current_a: float, seconds: float) -> float: ...
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PackSpec:
     """A pack as built. Capacity and resistance are fresh values at 25 °C; limits are those of the terminals."""
 

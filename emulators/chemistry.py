@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from math import exp
+
+from protocols.frozen import frozen
 
 
 class Curve:
@@ -44,7 +45,7 @@ class Curve:
         return self._areas[i] + (self.ys[i] + self._slopes[i] * d / 2) * d
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Chemistry:
     """A kind of cell. Curves take the state of charge as a fraction or the temperature in °C."""
 

@@ -60,6 +60,8 @@ def write_init(cls: type[Any]) -> None:
     fields = dataclasses.fields(cls)
     scope: dict[str, Any] = {"store": object.__setattr__, "ABSENT": dataclasses.MISSING}
     body = [f" store(self, {f.name!r}, {_value(f, scope)})" for f in fields] or [" pass"]
+    if hasattr(cls, "__post_init__"):
+        body.append(" self.__post_init__()")
     positional = [_parameter(f) for f in fields if not f.kw_only]
     named = [_parameter(f) for f in fields if f.kw_only]
     parameters = ", ".join(["self", *positional, *(["*", *named] if named else [])])

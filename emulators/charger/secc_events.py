@@ -5,26 +5,25 @@ The same for every protocol with the car, so that a station needs to know none o
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from protocols.frozen import frozen
 from protocols.iso15118.iso20.limits import Limits, PowerRange
 from protocols.iso15118.iso20.setpoint import EnergyRequests
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class VehicleIdentified:
     evccid: str
     resumed: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AuthorizationWanted:
     """Answer with `authorize`; reported only where the EVSE isn't free to all."""
 
     evccid: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class NeedsStated:
     """What the car can and wants. `departure_s` from now; energy in Wh from now."""
 
@@ -40,12 +39,12 @@ class NeedsStated:
     offer_to_sell: tuple[tuple[int, float], ...] = ()  # EVEnergyOffer: (duration s, signed W)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ChargingStarted:
     """Contactors closed; power may flow in either direction."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Measured:
     """One turn of the charge loop."""
 
@@ -62,17 +61,17 @@ class Measured:
     discharged_wh: float
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ChargingStopped:
     pass
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StandbyEntered:
     pass
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SessionEnded:
     reason: str
     ok: bool

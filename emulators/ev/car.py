@@ -8,16 +8,17 @@ numbers. The car speaks no protocol here: `ev/session.py` does. Profiles are fil
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from emulators.battery import GENERIC_63, Pack, PackSpec
+from protocols.frozen import frozen
 
 STEP_W = 100.0  # W: limits are told in steps, so that they change seldom
 STEP_A = 0.5  # A
 FLOOR_HYSTERESIS_PCT = 0.5  # a floor once reached holds until the charge is this much above it
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Quirks:
     """What real cars do that the standard does not say; all off by default."""
 
@@ -31,7 +32,7 @@ class Quirks:
     ignores_stop: bool = False  # does not follow the charger's wish to end
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CarSpec:
     """A model of car, with its owner's settings. Powers and currents are magnitudes at the inlet."""
 
@@ -71,7 +72,7 @@ class CarSpec:
 CCS_63 = CarSpec(source="a CCS car of the middle class with DC_BPT; figures are ours")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Limits:
     """What the car allows now; magnitudes ≥ 0. An SECC takes the discharge ones as absolute values anyway."""
 
@@ -85,7 +86,7 @@ class Limits:
     max_voltage_v: float
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class EnergyRequests:
     """Wh from now to each goal, negative when it is already passed (ISO 15118-20, dynamic control mode)."""
 

@@ -88,6 +88,21 @@ def test_a_default_that_is_made_belongs_to_one_object() -> None:
     assert Ours(1).c is not Ours(1).c
 
 
+def test_values_are_looked_at_before_anybody_has_the_object() -> None:
+    @frozen
+    class Positive:
+        a: int
+
+        def __post_init__(self) -> None:
+            if self.a <= 0:
+                raise ValueError(f"{self.a} is not positive")
+
+    for _ in range(2):
+        with pytest.raises(ValueError, match="not positive"):
+            Positive(0)
+    assert Positive(1).a == 1
+
+
 def test_nothing_can_be_changed_or_added() -> None:
     one: Any = Ours(1)
     with pytest.raises(FrozenInstanceError):
