@@ -99,14 +99,11 @@ def _refuse_delete(self: Any, name: str) -> None:
     raise dataclasses.FrozenInstanceError(f"cannot delete field {name!r}")
 
 
-def _values(self: Any) -> Any:
-    """What is compared and hashed: all fields, as a tuple if there are several."""
-    cls = type(self)
-    getter = _GETTERS.get(cls)
-    if getter is None:
-        names = [f.name for f in dataclasses.fields(cls)]
-        getter = _GETTERS[cls] = attrgetter(*names) if names else lambda _: ()
-    return getter(self)
+def _getter(cls: type[Any]) -> Callable[[Any], Any]:
+    """What reads all fields of an object at once, to compare or hash them; kept for the next time."""
+    names = [f.name for f in dataclasses.fields(cls)]
+    getter: Callable[[Any], Any] = attrgetter(*names) if names else lambda _: ()
+    return _GETTERS.setdefault(cls, getter)
 
 
 def _repr(self: Any) -> str:
@@ -115,13 +112,16 @@ def _repr(self: Any) -> str:
 
 
 def _eq(self: Any, other: Any) -> Any:
-    if other.__class__ is not self.__class__:
+    cls = self.__class__
+    if other.__class__ is not cls:
         return NotImplemented
-    return self is other or _values(self) == _values(other)
+    values = _GETTERS.get(cls) or _getter(cls)
+    return self is other or values(self) == values(other)
 
 
 def _hash(self: Any) -> int:
-    return hash((type(self), _values(self)))
+    cls = self.__class__
+    return hash((cls, (_GETTERS.get(cls) or _getter(cls))(self)))
 
 
 def _getstate(self: Any) -> list[Any]:
