@@ -64,9 +64,7 @@ async def install_safe(station: Station, evse: Evse) -> Outcome:
         safe.tries += 1
         safe.trouble = " ".join(filter(None, (outcome.code, outcome.text)))
         safe.retry_at = station.context.clock.now() + SAFE_RETRY_S[min(safe.tries, len(SAFE_RETRY_S)) - 1]
-        log.warning(
-            "%s: the safe profile could not be installed (%d times now): %s", evse.name, safe.tries, safe.trouble
-        )
+        log.warning("%s: no safe profile after %d attempts: %s", evse.name, safe.tries, safe.trouble)
         station.later(_again(station, evse))
         ability.describe(station, evse)
     return outcome
@@ -90,8 +88,9 @@ async def _again(station: Station, evse: Evse) -> None:
     """Ask once more when it is time: a station that has come to its senses may discharge again."""
     clock = station.context.clock
     await clock.sleep(max(0.0, evse.safe.retry_at - clock.now()))
-    if evse.safe.tries < SAFE_TRIES:
+    if 0 < evse.safe.tries < SAFE_TRIES:
         async with evse.order:
+            evse.safe.retry_at = 0.0
             await install_safe(station, evse)
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
 from emulators.clock import run_virtual
-from gateway.csms.settings import StationSettings, UnknownStations
+from gateway.csms.admin import Admin, NotPossible
+from gateway.csms.settings import Registration, StationSettings, UnknownStations
 from gateway.model.event import (
     FaultCleared,
     FaultRaised,
@@ -17,6 +19,7 @@ from gateway.model.event import (
     StationConnected,
     StationLost,
 )
+from protocols.ocpp.io import Refused
 from protocols.ocpp.schema import Version
 from tests.gateway.csms.raw import Raw, power
 
@@ -205,5 +208,133 @@ def test_a_problem_of_what_carries_power_is_a_fault() -> None:
                 await raw.ok("NotifyEvent", body)
             assert [e.code for e in raw.of(FaultRaised)] == ["E7"]
             assert len(raw.of(FaultCleared)) == 1
+
+    run_virtual(main())
+
+
+# what a boot is answered (B01-B03; 1.6, 4.2)
+
+
+@pytest.mark.parametrize("version", list(Version))
+@pytest.mark.parametrize(
+    ("policy", "status", "interval"),
+    [
+        (UnknownStations.ACCEPT, "Accepted", 300),
+        (UnknownStations.PENDING, "Pending", 17),
+        (UnknownStations.REJECT_BOOT, "Rejected", 17),
+    ],
+)
+def test_the_policy_for_unknown_stations(version: Version, policy: UnknownStations, status: str, interval: int) -> None:
+    async def main() -> None:
+        async with Raw(version, name="NEW", unknown_stations=policy, boot_retry_s=17) as raw:
+            answer = await raw.boot()
+            assert (answer["status"], answer["interval"]) == (status, interval)
+            heard = await raw.call("Heartbeat", {})
+            assert heard[0] == (3 if status == "Accepted" else 4)
+            assert heard[0] == 3 or heard[2] == "SecurityError"
+
+    run_virtual(main())
+
+
+@pytest.mark.parametrize("version", list(Version))
+@pytest.mark.parametrize("registration", list(Registration))
+def test_a_registered_station_is_what_it_is_registered_as(version: Version, registration: Registration) -> None:
+    async def main() -> None:
+        async with Raw(version) as raw:
+            raw.csms.register(StationSettings("CP1", registration=registration))
+            assert (await raw.boot())["status"].lower() == registration.value
+            assert bool(raw.of(StationConnected)) is (registration is Registration.ACCEPTED)
+
+    run_virtual(main())
+
+
+@pytest.mark.parametrize("version", list(Version))
+def test_a_rejected_station_is_sent_nothing_and_heard_in_nothing(version: Version) -> None:
+    """B03.FR.03, B03.FR.07."""
+
+    async def main() -> None:
+        async with Raw(version, name="NEW", unknown_stations=UnknownStations.REJECT_BOOT) as raw:
+            await raw.boot()
+            station = raw.csms.stations["NEW"]
+            reply = await station.call("TriggerMessage", {"requestedMessage": "Heartbeat"})
+            assert isinstance(reply, Refused)
+            assert reply.code == "NotAccepted"
+            with pytest.raises(NotPossible, match="Rejected") as caught:
+                await Admin(raw.csms).call("NEW", "TriggerMessage", {"requestedMessage": "Heartbeat"}, 5)
+            assert caught.value.code == 409
+            assert (await raw.call("Heartbeat", {}))[2] == "SecurityError"
+            assert raw.asked == []
+            assert not raw.closed
+            raw.csms.register(StationSettings("NEW"))  # and at its next boot it is taken in
+            assert (await raw.boot())["status"] == "Accepted"
+            assert (await raw.call("Heartbeat", {}))[0] == 3
+
+    run_virtual(main())
+
+
+@pytest.mark.parametrize("version", list(Version))
+def test_a_pending_station_may_be_asked_and_set_but_not_started(version: Version) -> None:
+    """B02.FR.01, B02.FR.05; 1.6, 4.2: no remote start and stop."""
+
+    async def main() -> None:
+        async with Raw(version, name="NEW", unknown_stations=UnknownStations.PENDING) as raw:
+            await raw.boot()
+            admin = Admin(raw.csms)
+            start, stop = "RequestStartTransaction", "RequestStopTransaction"
+            body: dict[str, Any] = {"idToken": {"idToken": "A", "type": "Central"}, "remoteStartId": 1}
+            if version is Version.V16:
+                start, stop, body = "RemoteStartTransaction", "RemoteStopTransaction", {"idTag": "A"}
+            for action, payload in ((start, body), (stop, {"transactionId": 1 if version is Version.V16 else "1"})):
+                with pytest.raises(NotPossible, match="Pending") as caught:
+                    await admin.call("NEW", action, payload, 5)
+                assert caught.value.code == 409
+            asking = asyncio.create_task(admin.call("NEW", "TriggerMessage", {"requestedMessage": "Heartbeat"}, 5))
+            await raw.next_call("TriggerMessage", {"status": "Accepted"})
+            assert (await asking)["type"] == "result"
+            assert (await raw.call("Heartbeat", {}))[0] == 3
+            if version is not Version.V16:
+                report = {"requestId": 1, "generatedAt": raw.time(), "seqNo": 0}
+                assert (await raw.call("NotifyReport", report))[2] == "SecurityError"  # nobody asked for it
+                ask = {"requestId": 1, "reportBase": "FullInventory"}
+                asking = asyncio.create_task(admin.call("NEW", "GetBaseReport", ask, 5))
+                await raw.next_call("GetBaseReport", {"status": "Accepted"})
+                await asking
+                assert (await raw.call("NotifyReport", report))[0] == 3
+
+    run_virtual(main())
+
+
+@pytest.mark.parametrize("version", list(Version))
+def test_a_pending_station_that_is_registered_is_asked_to_boot(version: Version) -> None:
+    async def main() -> None:
+        async with Raw(version, name="NEW", unknown_stations=UnknownStations.PENDING) as raw:
+            await raw.boot()
+            await Admin(raw.csms).put_station("NEW", {})
+            asked = await raw.next_call("TriggerMessage", {"status": "Accepted"})
+            assert asked == {"requestedMessage": "BootNotification"}
+            assert (await raw.boot())["status"] == "Accepted"
+            await Admin(raw.csms).put_station("NEW", {"registration": "rejected"})
+            await raw.next_call("TriggerMessage", {"status": "Accepted"})
+            assert (await raw.boot())["status"] == "Rejected"
+            assert len(raw.of(StationLost)) == 1  # to the core it is gone
+
+    run_virtual(main())
+
+
+@pytest.mark.parametrize("version", list(Version))
+def test_nothing_is_sent_to_a_station_that_may_be_about_to_boot(version: Version) -> None:
+    async def main() -> None:
+        async with Raw(version, inventory=True) as raw:
+            await raw.boot()
+            assert raw.wire is not None
+            await raw.wire.close()
+            await asyncio.sleep(1)
+            raw.asked.clear()
+            await raw.connect()
+            await asyncio.sleep(4)
+            assert raw.asked == []
+            assert not raw.csms.stations["CP1"].ready
+            await asyncio.sleep(2)  # it says nothing: it goes on where it was
+            assert raw.csms.stations["CP1"].ready
 
     run_virtual(main())
