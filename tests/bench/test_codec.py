@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from gateway.bench.exi_messages import loop_request, loop_response
+from gateway.bench.exi_loop import loop_request, loop_response
 from gateway.bench.iso20 import in_memory
 from protocols.iso15118.codecs import ISO20_DC
 
