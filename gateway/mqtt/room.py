@@ -134,6 +134,8 @@ class MqttRoom:
                 log.exception("the link to the broker failed by a defect of the gateway; it is opened again")
                 lost = f"a defect of the gateway: {type(_first(defect)).__name__}"
             self.connected.clear()
+            if (this := asyncio.current_task()) is not None and this.cancelling():
+                raise asyncio.CancelledError  # it met an error inside a task group, which then forgets it (Python 3.11)
             if clock.now() - began > LONGEST_PAUSE_S:
                 pause_s = FIRST_PAUSE_S
             log.warning("no link to the broker: %s", lost)
@@ -173,6 +175,8 @@ class MqttRoom:
             tasks.create_task(self._tell_news(bus))
             tasks.create_task(self._tell_telemetry(bus))
             self.connected.set()
+            # waited for here and not in the group's exit, where Python 3.11 leaves its own cancellation counted
+            await asyncio.get_running_loop().create_future()
 
     def _will(self) -> BusMessage:
         offline = GatewayStatus(state="offline", gateway=self._topics.gateway, version=__version__)

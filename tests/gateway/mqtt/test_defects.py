@@ -57,6 +57,29 @@ def test_a_defect_of_the_room_costs_the_link_and_not_the_gateway(caplog: pytest.
     run_virtual(story())
 
 
+@pytest.mark.parametrize("turns", range(6))
+@pytest.mark.parametrize("cancelled_first", [True, False])
+def test_a_cancel_that_comes_with_a_lost_link_ends_the_room(turns: int, cancelled_first: bool) -> None:
+    """A task group of Python 3.11 forgets a cancellation that meets an error; a gateway would never stop."""
+
+    async def story() -> bool:
+        async with scene("CP1-1") as one:
+            [task] = [task for task in asyncio.all_tasks() if task.get_name() == "mqtt"]
+            for cancels in (cancelled_first, not cancelled_first):
+                if cancels:
+                    task.cancel()
+                else:
+                    one.broker.cut("v2x-home-gw1")
+                for _ in range(turns):
+                    await asyncio.sleep(0)
+            await asyncio.wait({task}, timeout=30)
+            over = task.done()
+            task.cancel()
+            return over
+
+    assert run_virtual(story())
+
+
 @pytest.mark.parametrize("url", ["mqtt://bems:hunter2@127.0.0.1:1", "mqtt://bems:hun%40ter2@127.0.0.1:1"])
 def test_no_password_in_what_is_said_of_a_broker(url: str) -> None:
     link = BrokerLink(url, "gw", version="5", password="hunter2")
