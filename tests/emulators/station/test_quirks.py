@@ -10,6 +10,7 @@ import pytest
 from emulators.charger.station import StationConfig
 from emulators.clock import run_virtual
 from gateway.csms.server import Csms
+from gateway.csms.settings import CsmsSettings, StationSettings, UnknownStations
 from gateway.model.event import EvseDescribed, Metered, SessionEnded, SessionStarted, StationConnected, StationLost
 from gateway.model.station import Answer
 from protocols.ocpp.schema import Version
@@ -223,7 +224,7 @@ def test_a_session_outlives_a_new_gateway() -> None:
 
 def test_a_station_that_boots_into_a_wall_keeps_trying() -> None:
     async def main() -> None:
-        rig = Rig(registered=False)
+        rig = Rig(settings=CsmsSettings(unknown_stations=UnknownStations.PENDING))
         rig.csms.settings = rig.settings
         rig.up = False
         running = asyncio.create_task(rig.station.run())
@@ -231,8 +232,6 @@ def test_a_station_that_boots_into_a_wall_keeps_trying() -> None:
         rig.up = True
         await rig.until(lambda: bool(rig.calls("BootNotification")))
         await rig.until(lambda: len(rig.calls("BootNotification")) > 2)  # Pending: it asks again after the interval
-        from gateway.csms.settings import StationSettings
-
         rig.csms.register(StationSettings("CP1"))
         await rig.until(lambda: rig.station.online)
         assert rig.calls("StatusNotification")
