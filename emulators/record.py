@@ -94,6 +94,8 @@ class Record:
             "served_wh": loads.served_wh,
             "unserved_wh": loads.unserved_wh,
             "unserved_critical_wh": loads.unserved_critical_wh,
+            "unserved_transfer_wh": loads.unserved_transfer_wh,
+            "transfer_gap_s": site.transfer_gap_s + (site.board.gap_s if site.board is not None else 0.0),
             "dark_s": site.dark_s,
             "fed_dead_grid_wh": site.fed_dead_grid_wh,
             "peak_demand_w": site.meter.peak_w,

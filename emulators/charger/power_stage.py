@@ -13,14 +13,17 @@ from math import inf
 from emulators.battery import Battery
 from emulators.charger.meter import Meter
 from emulators.chemistry import Curve
+from protocols.frozen import frozen
 from protocols.quantities import clamp
 
 SHORT_STEP_S = 1e-6  # s; shorter is the rounding of clocks, and energy over no time is noise
 LONG_STEP_S = 60.0  # s in one piece where nothing flows
+FORMING_ETA = 0.93  # of a source that carries a grid of its own, cautiously
+FULL_PCT = 99.0  # from here on it takes nothing as such a source
 EFFICIENCY = ((0.0, 0.80), (0.02, 0.85), (0.05, 0.905), (0.1, 0.935), (0.2, 0.955), (0.5, 0.962), (1.0, 0.955))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StageSpec:
     """A converter as built. Magnitudes at the AC side for power, at the connector for current and voltage.
 
@@ -65,7 +68,7 @@ class Bounds:
     max_discharge_w: float = inf
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Reading:
     """What the stage's own sensors show, + into the vehicle."""
 
@@ -160,7 +163,9 @@ class PowerStage:
             raise ValueError("this converter only follows a grid; it cannot form one")
         if ac_w != self.island_w:
             self._settle(now)
-            self.island_w = ac_w
+            begins, self.island_w = self.island_w is None, ac_w
+            if begins:
+                self._step(0.0)  # a forming source is there at once, not with the next step
 
     def trip(self, fault: Fault, now: float) -> None:
         """A protection acts: no power until `reset`."""
@@ -194,6 +199,24 @@ class PowerStage:
     @property
     def available_discharge_w(self) -> float:
         return 0.0 if self.faults or not self._supplied else min(self.spec.max_discharge_w, self.supply_limit_w)
+
+    @property
+    def deliverable_w(self) -> float:
+        """What it can give now as the source of a grid of its own, W at the AC side."""
+        battery = self.battery
+        if battery is None:
+            return 0.0
+        amps = min(battery.max_discharge_a(), self.spec.max_current_a, self.bounds.max_discharge_a)
+        return max(0.0, min(self.spec.max_discharge_w, amps * battery.voltage_v * FORMING_ETA - self.spec.standby_w))
+
+    @property
+    def absorbable_w(self) -> float:
+        """What it can take now as the source of a grid of its own, W at the AC side."""
+        battery = self.battery
+        if battery is None or battery.soc_pct >= FULL_PCT:
+            return 0.0
+        amps = min(battery.max_charge_a(), self.spec.max_current_a, self.bounds.max_charge_a)
+        return max(0.0, min(self.spec.max_charge_w, amps * battery.voltage_v))
 
     @property
     def _supplied(self) -> bool:

@@ -33,6 +33,7 @@ ENERGY = (
     ("served_wh", "loads served"),
     ("unserved_wh", "loads not served"),
     ("unserved_critical_wh", "of these critical"),
+    ("unserved_transfer_wh", "critical, in the gaps of transfers"),
     ("cars_charged_wh", "into the cars"),
     ("cars_discharged_wh", "out of the cars"),
 )

@@ -62,8 +62,21 @@ class StoragePart(_Strict):
     soc_pct: float = Field(50.0, ge=0, le=100)
     max_w: float = Field(10_000.0, gt=0)
     floor_pct: float = Field(10.0, ge=0, le=100)
-    policy: Literal["idle", "self_consumption"] = "idle"
+    policy: Literal["idle", "self_consumption", "standby"] = Field(
+        "idle", description="standby: kept full for the critical tiers, an uninterruptible supply"
+    )
     forming: bool = True
+    backs_critical: bool = Field(
+        False, description="the critical tiers hang behind it: it carries them within half a cycle of a loss"
+    )
+
+    @model_validator(mode="after")
+    def _able(self) -> Self:
+        if self.backs_critical and not self.forming:
+            raise ValueError("a storage that backs the critical tiers has to be forming")
+        if self.policy == "standby" and not self.backs_critical:
+            raise ValueError("a storage on standby has something to back: say backs_critical = true")
+        return self
 
 
 class SitePart(_Strict):

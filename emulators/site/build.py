@@ -8,6 +8,7 @@ from emulators.scenarios.scenario import Scenario
 from emulators.second_life import SecondLifePack
 from emulators.site.grid import Grid, GridEvent, InterfaceProtection, jeac_9701
 from emulators.site.load import Loads
+from emulators.site.protected_board import ProtectedBoard
 from emulators.site.pv import Pv, PvSpec
 from emulators.site.site import Site, SiteSpec
 from emulators.site.storage import STORAGE_STAGE, Storage
@@ -42,6 +43,7 @@ def build_site(plan: Scenario, seed: int) -> Site:
         )
         stage = PowerStage(stage_spec, step_s=plan.step)
         stores.append(Storage(battery, stage, one.policy, one.floor_pct))
+    behind = [store for store, one in zip(stores, part.storage, strict=True) if one.backs_critical]
     return Site(
         Loads.of(part.kind, part.scale, seed),
         arrays,
@@ -53,4 +55,5 @@ def build_site(plan: Scenario, seed: int) -> Site:
             utc_offset_s=part.utc_offset,
         ),
         protection=InterfaceProtection(relays=jeac_9701(hz)),
+        board=ProtectedBoard(behind) if behind else None,
     )

@@ -95,6 +95,7 @@ class Facility:
             except OSError:
                 self.lost += 1
             finally:
+                self._let_go()
                 self._bus = None
                 self._linked.clear()
             await self.clock.sleep(wait)
@@ -212,11 +213,18 @@ class Facility:
             off = [specs[name] for name, on in tiers.items() if not on]
             # the contactors are ordered by priority: up to the last tier before the first that is off
             self.site.keep_priority = min(off) - 1 if off else None
+        order = energy.get("main_switch")
+        self.site.switch_order = order if order in ("open", "closed") and self.online is not False else None
         watts = energy.get("storage_w")
         if isinstance(watts, (int, float)) and self.site.storage:
             each = float(watts) / len(self.site.storage)
             for storage in self.site.storage:
                 storage.order(each, self.clock.now())
+
+    def _let_go(self) -> None:
+        """Nobody orders any more: the switchgear goes by its own rules."""
+        if self.site is not None:
+            self.site.switch_order = None
 
     def _take(self, message: BusMessage) -> None:
         levels = message.topic[len(self.root) + 1 :].split("/")
@@ -231,6 +239,10 @@ class Facility:
         name = "site" if levels[0] == "site" else levels[1] if len(levels) > 1 else ""
         if levels[0] == "gateway":
             self.online = body.get("state") == "online"
+            if self.online:
+                self._obey(self.states.get("site", {}).get("energy"))
+            else:
+                self._let_go()
         elif kind == "state":
             self.states[name] = body
             if name == "site":

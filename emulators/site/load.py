@@ -98,6 +98,7 @@ class Tier:
     demand_w: float = 0.0  # what it wants now, served or not
     served_wh: float = 0.0
     unserved_wh: float = 0.0
+    transfer_wh: float = 0.0  # missed while the site changed its source
     shed_by: str = ""
 
 
@@ -125,22 +126,40 @@ class Loads:
                 total += tier.demand_w
         return total
 
-    def served(self, seconds: float, energised: bool) -> None:
-        """This long the connected tiers had power, or had not."""
+    def served(self, seconds: float, energised: bool, critical: bool = False, transferring: bool = False) -> None:
+        """This long the connected tiers had power, or had not.
+
+        `critical`: the critical tiers have power of their own while the site is dark. `transferring`: the site changes
+        from one source to another, as fast as its switchgear can; what critical tiers miss meanwhile is counted apart.
+        """
         hours = seconds / HOUR
         for tier in self.tiers:
-            if energised and tier.connected:
+            if (energised and tier.connected) or (critical and tier.spec.critical):
                 tier.served_wh += tier.demand_w * hours
+            elif transferring and tier.spec.critical:
+                tier.transfer_wh += tier.demand_w * hours
             else:
                 tier.unserved_wh += tier.demand_w * hours
 
     @property
+    def critical_w(self) -> float:
+        """What the critical tiers want now."""
+        return sum(tier.demand_w for tier in self.tiers if tier.spec.critical)
+
+    @property
     def unserved_critical_wh(self) -> float:
+        """Beyond the gaps of transfers."""
         return sum(tier.unserved_wh for tier in self.tiers if tier.spec.critical)
 
     @property
+    def unserved_transfer_wh(self) -> float:
+        """What critical tiers missed in the gaps of transfers."""
+        return sum(tier.transfer_wh for tier in self.tiers)
+
+    @property
     def unserved_wh(self) -> float:
-        return sum(tier.unserved_wh for tier in self.tiers)
+        """All that was wanted and not served, whatever the reason."""
+        return sum(tier.unserved_wh + tier.transfer_wh for tier in self.tiers)
 
     @property
     def served_wh(self) -> float:

@@ -10,14 +10,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
+from math import ceil
+from typing import Literal
 
 from emulators.charger.power_stage import Contactors, Fault, PowerStage
 from emulators.site.demand_meter import DemandMeter
 from emulators.site.grid import Grid, InterfaceProtection, Supply
-from emulators.site.load import Loads, Tier
+from emulators.site.load import Loads
+from emulators.site.protected_board import ProtectedBoard
 from emulators.site.pv import Pv
 from emulators.site.storage import Storage
 from emulators.site.switch import Position, TransferSwitch
+from emulators.site.tier_keeping import TierKeeper
+
+FINE_S = 0.5  # between two looks at the switchgear while it works
+DEAD_PU = 0.5
 
 
 class State(StrEnum):
@@ -32,7 +39,7 @@ class State(StrEnum):
 class SiteSpec:
     """The site's own installation."""
 
-    backup: bool = True  # has a transfer switch and opens it when the grid is lost
+    backup: bool = True  # has a transfer switch; opens it when the grid is lost, or by order
     switch_after_s: float = 1.0  # of an outage, before the switch is ordered open
     black_start_s: float = 5.0  # from the switch proven open to a voltage
     follow_after_s: float = 5.0  # of island voltage, before following converters join
@@ -79,20 +86,55 @@ class Site:
     pv_wh: float = 0.0
     dark_s: float = 0.0
     fed_dead_grid_wh: float = 0.0  # must stay 0: energy pushed into a grid that is down, after the protection's time
-    keep_priority: int | None = None  # a controller's wish: only tiers up to this priority
+    board: ProtectedBoard | None = None  # of the critical tiers, where the site has one
+    switch_order: Literal["open", "closed"] | None = None  # a controller's; None leaves the switch to the site
+    transfer_gap_s: float = 0.0  # without a voltage at critical tiers, while the site changed its source
+    tiers: TierKeeper = field(init=False)
     _lost_at: float | None = None
     _formed_at: float | None = None
     _proven_at: float | None = None
-    _overloaded_at: float | None = None
-    _headroom_at: float | None = None
+    _dark_at: float | None = None  # since when it is dark after it lost the grid
     _tripped: bool = False
+
+    def __post_init__(self) -> None:
+        spec = self.spec
+        self.tiers = TierKeeper(
+            self.loads, lambda what, why: self.report(what, why), spec.tier_floors, spec.overload_s, spec.restore_s
+        )
+
+    @property
+    def keep_priority(self) -> int | None:
+        """A controller's wish: only tiers up to this priority."""
+        return self.tiers.keep_priority
+
+    @keep_priority.setter
+    def keep_priority(self, priority: int | None) -> None:
+        self.tiers.keep_priority = priority
 
     def stages(self) -> list[PowerStage]:
         """Every converter of the site, cars first."""
         return [*self.cars.values(), *(storage.stage for storage in self.storage)]
 
     def step(self, now: float, wall: float, seconds: float) -> Balance:
-        """Let the time from `now - seconds` to `now` pass and balance the site as it is at its end."""
+        """Let the time from `now - seconds` to `now` pass and balance the site as it is at its end.
+
+        While switchgear is at work it is looked at more often, so that a transfer takes no longer in a coarse world.
+        """
+        pieces = max(1, ceil(seconds / FINE_S)) if self._changing(now) else 1
+        part = seconds / pieces
+        for left in range(pieces - 1, -1, -1):
+            balance = self._step(now - left * part, wall - left * part, part)
+        return balance
+
+    def _changing(self, now: float) -> bool:
+        ordered = self.switch_order == "open" and self.state is State.GRID
+        return self.state is State.DARK or ordered or (self.state is State.GRID and not self._alive(self.grid.at(now)))
+
+    def _alive(self, supply: Supply) -> bool:
+        """Whether the grid can feed anything: below half its voltage contactors drop out."""
+        return supply.present and supply.voltage_v >= DEAD_PU * self.grid.nominal_v
+
+    def _step(self, now: float, wall: float, seconds: float) -> Balance:
         supply = self.grid.at(now)
         self._protect(supply, now)
         self._switch(supply, now)
@@ -101,7 +143,7 @@ class Site:
         pv_w = sum(array.at(wall) for array in self.pv)
         if self.state is State.ISLAND and self._formed_at != now:
             balance = self._island(now, load_w, wanted_w, pv_w, seconds)
-        elif self.state is State.GRID and supply.present and self.switch.conducts:
+        elif self.state is State.GRID and self._alive(supply) and self.switch.conducts:
             balance = self._on_grid(now, supply, load_w, wanted_w, pv_w)
         else:
             balance = self._dark(now, wanted_w, supply, seconds)
@@ -112,9 +154,25 @@ class Site:
         else:
             self.export_wh -= balance.grid_w * hours
         self.pv_wh += balance.pv_w * hours
-        self.loads.served(seconds, balance.state is not State.DARK)
+        self._count_loads(balance, now, seconds)
         self.balance = balance
         return balance
+
+    def _count_loads(self, balance: Balance, now: float, seconds: float) -> None:
+        carried = self.board is not None and self.board.carrying
+        dark = balance.state is State.DARK
+        transferring = dark and not carried and self._dark_at is not None and now - self._dark_at < self.transfer_s
+        if transferring:
+            self.transfer_gap_s += seconds
+        self.loads.served(seconds, not dark, critical=dark and carried, transferring=transferring)
+
+    @property
+    def transfer_s(self) -> float:
+        """From the loss of the grid to an island at the latest, where a source is there: what the switchgear takes."""
+        spec, switch = self.spec, self.switch
+        if not spec.backup:
+            return 0.0
+        return spec.switch_after_s + switch.open_s + switch.prove_s + spec.black_start_s + 2 * FINE_S
 
     # On the grid
 
@@ -122,20 +180,36 @@ class Site:
         cars_w = sum(stage.reading(now).ac_power_w for stage in self.cars.values())
         storage_w = sum(storage.power_w(now) for storage in self.storage)
         grid_w = load_w + cars_w + storage_w - pv_w
+        self._energised(now)
         for storage in self.storage:
             storage.follow(grid_w, now)
         return Balance(
             State.GRID, grid_w, load_w, wanted_w, pv_w, storage_w, cars_w, supply.frequency_hz, supply.voltage_v
         )
 
+    def _energised(self, now: float) -> None:
+        """There is a voltage: no transfer is going on, and the board needs no storage of its own."""
+        self._dark_at = None
+        if self.board is not None:
+            self.board.release(now)
+
     def _dark(self, now: float, wanted_w: float, supply: Supply, seconds: float) -> Balance:
-        powers = [stage.reading(now).ac_power_w for stage in self.stages()]
+        critical_w = self.loads.critical_w
+        carried = self.board is not None and self.board.carry(critical_w, self.spec.island_floor_pct, now, seconds)
+        apart = self._carried()
+        powers = [stage.reading(now).ac_power_w for stage in self.stages() if id(stage) not in apart]
         fed = -sum(power for power in powers if power < 0)
-        down = not supply.present and self.switch.conducts
+        down = not self._alive(supply) and self.switch.conducts
         if fed > 1.0 and down and self._lost_at is not None and now - self._lost_at > self.protection.islanding_s + 1:
             self.fed_dead_grid_wh += fed * seconds / 3600
         self.dark_s += seconds
-        return Balance(State.DARK, 0.0, 0.0, wanted_w, 0.0, 0.0, 0.0, 0.0, 0.0)
+        load_w = critical_w if carried else 0.0
+        return Balance(State.DARK, 0.0, load_w, wanted_w, 0.0, -load_w, 0.0, 0.0, 0.0)
+
+    def _carried(self) -> set[int]:
+        """The converters that carry the board of the critical tiers now, apart from the rest of the site."""
+        board = self.board
+        return {id(stage) for stage in board.stages()} if board is not None and board.carrying else set()
 
     # Protection and switch
 
@@ -146,15 +220,17 @@ class Site:
         blocked = self.protection.tripped is not None and self.state is not State.ISLAND
         if blocked != self._tripped:
             self._tripped = blocked
+            apart = self._carried()
             for stage in self.stages():
-                if blocked:
-                    stage.trip(Fault.GRID, now)
-                else:
+                if not blocked:
                     stage.reset(Fault.GRID, now)
+                elif id(stage) not in apart:
+                    stage.trip(Fault.GRID, now)
             if not blocked and self.state is State.GRID:
                 self.report("protection", "reconnected")
+        on_grid = self.state is not State.ISLAND and self._alive(supply) and self.switch.conducts
         for stage in self.stages():
-            present = supply.present if self.state is not State.ISLAND else self._joined(now)
+            present = on_grid if self.state is not State.ISLAND else self._joined(now)
             if stage.grid_present != present and stage.island_w is None:
                 stage.grid_present = present
 
@@ -163,22 +239,25 @@ class Site:
 
     def _switch(self, supply: Supply, now: float) -> None:
         self.switch.advance(now)
-        if not supply.present and self._lost_at is None:
+        alive, wanted_open = self._alive(supply), self.switch_order == "open" and self.spec.backup
+        if not alive and self._lost_at is None:
             self._lost_at = now
             self.report("grid", "lost")
-        elif supply.present and self._lost_at is not None and self.state is not State.ISLAND:
+        elif alive and self._lost_at is not None and self.state is not State.ISLAND:
             self._lost_at = None
             self.report("grid", "back")
-        if self.state is State.GRID and not supply.present:
-            self.state = State.DARK
+        if wanted_open:
+            self.switch.open(now)
+        if self.state is State.GRID and (not alive or self.switch.proven_open):
+            self.state, self._dark_at = State.DARK, now
             self.report("site", "dark")
         if self.state is State.DARK:
-            self._from_dark(supply, now)
-        elif self.state is State.ISLAND and supply.present and self.protection.tripped is None:
+            self._from_dark(alive, wanted_open, now)
+        elif self.state is State.ISLAND and alive and self.protection.tripped is None and not wanted_open:
             self._rejoin(now)
 
-    def _from_dark(self, supply: Supply, now: float) -> None:
-        if supply.present:
+    def _from_dark(self, alive: bool, wanted_open: bool, now: float) -> None:
+        if alive and not wanted_open:
             self._proven_at = None
             self.switch.close(now)
             if self.switch.position is Position.CLOSED:
@@ -196,8 +275,7 @@ class Site:
             self._proven_at = now
             self.report("switch", "proven open")
         if now - self._proven_at >= self.spec.black_start_s and self._formers():
-            self.state = State.ISLAND
-            self._formed_at = now
+            self.state, self._formed_at = State.ISLAND, now
             for stage in self.stages():
                 stage.reset(Fault.GRID, now)
             self._tripped = False
@@ -212,8 +290,7 @@ class Site:
             stage.form(None, now)
             stage.grid_present = True
         self.state, self._formed_at, self._lost_at, self._proven_at = State.GRID, None, None, None
-        for tier in self.loads.tiers:
-            tier.connected, tier.shed_by = True, ""
+        self.tiers.restore_all()
         self.report("site", "back on the grid")
 
     # The island
@@ -221,26 +298,34 @@ class Site:
     def _formers(self) -> list[PowerStage]:
         """Converters that can carry the island now, by what they have left."""
         able = []
+        spare = {id(storage.stage) for storage in self.storage if storage.policy == "standby"}  # not for the whole site
         for stage in self.stages():
             battery = stage.battery
-            ready = stage.spec.forming and stage.contactors is not Contactors.OPEN and not stage.faults - {Fault.GRID}
+            ready = (
+                stage.spec.forming
+                and id(stage) not in spare
+                and stage.contactors is not Contactors.OPEN
+                and not stage.faults - {Fault.GRID}
+            )
             if ready and battery is not None and battery.soc_pct > self.spec.island_floor_pct:
                 able.append(stage)
         return able
 
     def _island(self, now: float, load_w: float, wanted_w: float, pv_w: float, seconds: float) -> Balance:
         formers = self._formers()
+        forming = {id(stage) for stage in formers}
+        self._energised(now - seconds)
         for stage in self.stages():
-            if stage.island_w is not None and stage not in formers:
+            if stage.island_w is not None and id(stage) not in forming:
                 stage.form(None, now)
                 stage.grid_present = False
-        following = [stage for stage in self.stages() if stage not in formers]
+        following = [stage for stage in self.stages() if id(stage) not in forming]
         others_w = sum(stage.reading(now).ac_power_w for stage in following)
-        able = sum(_give(stage) for stage in formers)
-        room = sum(_take(stage) for stage in formers)
+        able = sum(stage.deliverable_w for stage in formers)
+        room = sum(stage.absorbable_w for stage in formers)
         residual = load_w + others_w - pv_w
-        if not formers or (residual > able and self._overload(now, load_w)):
-            return self._collapse(now, wanted_w, formers)
+        if not formers or (residual > able and self.tiers.overload(now)):
+            return self._collapse(now, wanted_w, formers, seconds)
         if residual < -room:  # more sun than the island can take
             curtailed = min(pv_w, -room - residual)
             pv_w -= curtailed
@@ -249,95 +334,30 @@ class Site:
                 array.curtailed_wh += curtailed / len(self.pv) * seconds / 3600
         capacity = able if residual > 0 else room
         for stage in formers:
-            share = (_give(stage) if residual > 0 else _take(stage)) / capacity if capacity > 0 else 0.0
+            share = (stage.deliverable_w if residual > 0 else stage.absorbable_w) / capacity if capacity > 0 else 0.0
             stage.form(-min(residual, able) * share, now - seconds)
         if residual <= able:
-            self._overloaded_at = None
+            self.tiers.relieved()
         else:
             load_w -= residual - able  # the voltage sags until a tier is shed
-        self._tiers(now, able, residual)
+        self.tiers.keep(now, able, residual, self.island_soc_pct())
         cars_w = sum(stage.reading(now).ac_power_w for stage in self.cars.values())
         storage_w = sum(storage.power_w(now) for storage in self.storage)
         droop = 0.5 * residual / able if able > 0 else 0.0
         hertz = self.grid.nominal_hz - max(-0.5, min(0.5, droop))
         return Balance(State.ISLAND, 0.0, load_w, wanted_w, pv_w, storage_w, cars_w, hertz, self.grid.nominal_v)
 
-    def _overload(self, now: float, load_w: float) -> bool:
-        """More than the island can give: shed the least important tier; True when nothing is left to shed."""
-        if self._overloaded_at is None:
-            self._overloaded_at = now
-        if now - self._overloaded_at < self.spec.overload_s:
-            return False
-        connected = [tier for tier in self.loads.tiers if tier.connected]
-        worst = max((tier.spec.priority for tier in connected), default=0)
-        if not connected or worst <= min(tier.spec.priority for tier in self.loads.tiers):
-            return True
-        self._shed(worst - 1, "overload")
-        self._overloaded_at = now
-        return False
-
-    def _collapse(self, now: float, wanted_w: float, formers: list[PowerStage]) -> Balance:
+    def _collapse(self, now: float, wanted_w: float, formers: list[PowerStage], seconds: float) -> Balance:
         for stage in self.stages():
             if stage.island_w is not None:
                 stage.form(None, now)
             stage.grid_present = False
-        self.state, self._formed_at, self._proven_at, self._overloaded_at = State.DARK, None, now, None
+        self.state, self._formed_at, self._proven_at = State.DARK, None, now
+        self.tiers.relieved()
         self.report("site", "island collapsed: overload" if formers else "island collapsed: no source left")
-        return Balance(State.DARK, 0.0, 0.0, wanted_w, 0.0, 0.0, 0.0, 0.0, 0.0)
-
-    def _tiers(self, now: float, able: float, residual: float) -> None:
-        """Keep as many tiers as charge and power carry; restore one at a time."""
-        worst = max((tier.spec.priority for tier in self.loads.tiers), default=0)
-        keep = worst if self.keep_priority is None else self.keep_priority
-        soc = self.island_soc_pct()
-        for priority, floor in self.spec.tier_floors:
-            if soc < floor:
-                keep = min(keep, priority)
-        if any(tier.connected and tier.spec.priority > keep for tier in self.loads.tiers):
-            self._shed(keep, f"{soc:.0f} % left" if self.keep_priority is None else "ordered")
-            return
-        waiting = [tier for tier in self.loads.tiers if not tier.connected and tier.spec.priority <= keep]
-        if not waiting:
-            self._headroom_at = None
-            return
-        first = min(waiting, key=lambda tier: tier.spec.priority)
-        if able - residual < 1.3 * first.demand_w:
-            self._headroom_at = None
-        elif self._headroom_at is None:
-            self._headroom_at = now
-        elif now - self._headroom_at >= self.spec.restore_s:
-            self._headroom_at = None
-            self._restore(first)
-
-    def _shed(self, priority: int, reason: str) -> None:
-        for tier in self.loads.tiers:
-            if tier.connected and tier.spec.priority > priority:
-                tier.connected, tier.shed_by = False, reason
-                self.report("shed", f"{tier.spec.name}: {reason}")
-
-    def _restore(self, tier: Tier) -> None:
-        tier.connected, tier.shed_by = True, ""
-        self.report("restored", tier.spec.name)
+        return self._dark(now, wanted_w, self.grid.at(now), seconds)
 
     def island_soc_pct(self) -> float:
         """Mean charge of what could carry an island, 0 when nothing could."""
         formers = self._formers()
         return sum(stage.battery.soc_pct for stage in formers if stage.battery) / len(formers) if formers else 0.0
-
-
-def _give(stage: PowerStage) -> float:
-    """What a forming stage can deliver now, W at the AC side."""
-    battery = stage.battery
-    if battery is None:
-        return 0.0
-    amps = min(battery.max_discharge_a(), stage.spec.max_current_a, stage.bounds.max_discharge_a)
-    return max(0.0, min(stage.spec.max_discharge_w, amps * battery.voltage_v * 0.93 - stage.spec.standby_w))
-
-
-def _take(stage: PowerStage) -> float:
-    """What a forming stage can absorb now."""
-    battery = stage.battery
-    if battery is None or battery.soc_pct >= 99.0:
-        return 0.0
-    amps = min(battery.max_charge_a(), stage.spec.max_current_a, stage.bounds.max_charge_a)
-    return max(0.0, min(stage.spec.max_charge_w, amps * battery.voltage_v))

@@ -23,13 +23,18 @@ STORAGE_STAGE = StageSpec(
 )
 
 
+Policy = Literal["idle", "self_consumption", "standby"]
+TRICKLE_W = 500.0  # with which a standby storage is kept full
+
+
 @dataclass(slots=True)
 class Storage:
-    """A storage system. `policy` "idle" waits for orders; "self_consumption" follows the site's own exchange."""
+    """A storage system. `policy` "idle" waits for orders; "self_consumption" follows the site's own exchange; "standby"
+    keeps itself full and carries nothing but a board of its own (an uninterruptible supply)."""
 
     battery: Battery
     stage: PowerStage = field(default_factory=lambda: PowerStage(STORAGE_STAGE, step_s=1.0))
-    policy: Literal["idle", "self_consumption"] = "idle"
+    policy: Policy = "idle"
     floor_pct: float = 10.0
     ceiling_pct: float = 95.0
     deadband_w: float = 100.0
@@ -54,7 +59,10 @@ class Storage:
             self.stage.set_point(power_w, now)
 
     def follow(self, grid_w: float, now: float) -> None:
-        """Local control: bring the exchange with the grid towards zero; + is import. Called once a step."""
+        """Local control on the grid: bring the exchange towards zero (+ is import), or keep full. Each step."""
+        if self.policy == "standby":
+            self.order(min(TRICKLE_W, self.stage.spec.max_charge_w), now)
+            return
         if self.policy != "self_consumption":
             return
         wish = self.stage.setpoint_w - grid_w * 0.7

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Literal
 
 import pytest
 from hypothesis import given, settings
@@ -16,11 +17,13 @@ from emulators.second_life import SecondLifePack
 from emulators.site.demand_meter import DemandMeter
 from emulators.site.grid import Grid, GridEvent, InterfaceProtection, Supply, jeac_9701
 from emulators.site.load import SITES, Loads, TierSpec
+from emulators.site.protected_board import ProtectedBoard
 from emulators.site.pv import Pv, PvSpec, sun
 from emulators.site.site import Site, SiteSpec, State
-from emulators.site.storage import Storage
+from emulators.site.storage import STORAGE_STAGE, Policy, Storage
 from emulators.site.switch import Position, TransferSwitch
 
+Order = Literal["open", "closed"] | None
 NOON_TOKYO = START + 3 * 3600
 
 
@@ -169,6 +172,143 @@ def test_a_switch_that_sticks_keeps_the_site_dark_and_nothing_feeds_the_grid() -
     assert stage.reading(600).ac_power_w == 0
 
 
+def a_board(soc: float, *, max_w: float = 5000.0, policy: Policy = "idle") -> tuple[Storage, ProtectedBoard]:
+    spec = replace(STORAGE_STAGE, max_discharge_w=max_w)
+    pack = Pack(PackSpec("new", capacity_ah=20), soc)
+    storage = Storage(pack, PowerStage(spec, step_s=1.0), policy)
+    return storage, ProtectedBoard([storage])
+
+
+def test_a_storage_behind_a_fast_switch_loses_nothing_of_what_is_critical() -> None:
+    """From the loss of the grid to the island, and back: two gaps of half a cycle, and not a watt-hour missing."""
+    stage, _ = a_car(80, forming=True)
+    storage, board = a_board(70)
+    grid = Grid(events=[GridEvent("outage", 60, 900)])
+    site = Site(Loads.of("evacuation-centre", seed=1), storage=[storage], grid=grid, cars={"a": stage}, board=board)
+    full = storage.soc_pct
+    states = run(site, 62)
+    assert board.carrying
+    later = run(site, 1500, 62)
+    assert [states[-1], later[60], later[-1]] == [State.DARK, State.ISLAND, State.GRID]
+    assert site.loads.unserved_critical_wh == 0
+    assert site.loads.unserved_transfer_wh == 0
+    assert site.transfer_gap_s == 0
+    assert board.transfers == 1
+    assert board.gap_s == pytest.approx(2 * board.transfer_s)
+    assert storage.soc_pct < full  # it came from somewhere
+    assert site.fed_dead_grid_wh == 0
+    assert site.loads.unserved_wh > 0  # the rest of the site was dark
+
+
+@pytest.mark.parametrize(("soc", "max_w"), [(9.0, 5000.0), (80.0, 800.0)])
+def test_a_board_that_is_empty_or_too_small_is_dark_like_the_rest(soc: float, max_w: float) -> None:
+    storage, board = a_board(soc, max_w=max_w)
+    grid = Grid(events=[GridEvent("outage", 10, 600)])
+    site = Site(
+        Loads.of("welfare-facility", seed=1), storage=[storage], grid=grid, spec=SiteSpec(backup=False), board=board
+    )
+    run(site, 300)
+    assert not board.carrying
+    assert site.loads.unserved_critical_wh > 100
+    assert storage.stage.reading(300).ac_power_w == 0
+
+
+def test_an_uninterruptible_supply_carries_its_board_until_it_is_empty_and_never_the_whole_site() -> None:
+    storage, board = a_board(40, policy="standby")
+    grid = Grid(events=[GridEvent("outage", 3600, 86_400)])
+    site = Site(Loads.of("home", scale=4.0), storage=[storage], grid=grid, board=board)
+    run(site, 3600)
+    charged = storage.soc_pct
+    assert charged > 45  # kept full on the grid
+    states = run(site, 8 * 3600, 3600)
+    assert State.ISLAND not in states
+    assert storage.soc_pct == pytest.approx(10, abs=0.5)
+    assert not board.carrying
+    assert site.loads.unserved_critical_wh > 0
+    assert site.loads.tiers[0].served_wh > 800
+
+
+@pytest.mark.parametrize("step_s", [0.5, 1.0, 5.0])
+def test_without_a_board_the_gap_of_the_switchgear_is_counted_apart_however_coarse_the_steps(step_s: float) -> None:
+    stage, _ = a_car(80, forming=True)
+    grid = Grid(events=[GridEvent("outage", 60, 1200)])
+    site = Site(Loads.of("evacuation-centre", seed=1), grid=grid, cars={"a": stage})
+    steps = int(900 / step_s)
+    for n in range(1, steps + 1):
+        site.step(n * step_s, START + n * step_s, step_s)
+    assert site.state is State.ISLAND
+    assert 6.5 <= site.transfer_gap_s <= site.transfer_s
+    assert site.transfer_s == pytest.approx(7.5)
+    assert site.loads.unserved_critical_wh == 0
+    assert 0 < site.loads.unserved_transfer_wh < 8
+    assert site.dark_s == site.transfer_gap_s
+
+
+def test_darkness_beyond_the_switchgears_time_is_no_transfer() -> None:
+    """No source: the first seconds are the gap, what follows is unserved."""
+    site = Site(Loads.of("evacuation-centre", seed=1), grid=Grid(events=[GridEvent("outage", 60, 3600)]))
+    run(site, 660)
+    assert site.transfer_gap_s == pytest.approx(site.transfer_s, abs=0.5)
+    assert site.loads.unserved_critical_wh == pytest.approx(1600 * 592 / 3600, rel=0.4)
+    no_switch = Site(Loads.of("home"), grid=Grid(events=[GridEvent("outage", 60, 3600)]), spec=SiteSpec(backup=False))
+    run(no_switch, 660)
+    assert no_switch.transfer_gap_s == 0
+    assert no_switch.loads.unserved_transfer_wh == 0
+
+
+def test_the_switch_obeys_its_order() -> None:
+    """Ordered open on a healthy grid the site becomes an island, and stays one until it is ordered closed or let go."""
+    stage, _ = a_car(80, forming=True)
+    diary = Diary()
+    site = Site(Loads.of("home", seed=1), cars={"a": stage}, report=diary)
+    run(site, 10)
+    site.switch_order = "open"
+    states = run(site, 60, 10)
+    assert states[-1] is State.ISLAND
+    assert site.switch.proven_open
+    assert ("grid", "lost") not in diary.lines
+    run(site, 400, 70)
+    assert site.state is State.ISLAND  # longer than the reconnect time: the order stands
+    site.switch_order = "closed"
+    assert run(site, 10, 470)[-1] is State.GRID
+    assert site.switch.position is Position.CLOSED
+    assert site.fed_dead_grid_wh == 0
+
+
+@pytest.mark.parametrize("order", ["closed", None])
+def test_no_order_closes_the_switch_onto_a_dead_grid(order: Literal["closed"] | None) -> None:
+    stage, _ = a_car(80, forming=True)
+    site = Site(Loads.of("home", seed=1), grid=Grid(events=[GridEvent("outage", 10, 600)]), cars={"a": stage})
+    site.switch_order = order
+    for second in range(1, 600):
+        site.step(float(second), START + second, 1.0)
+        if site.state is State.ISLAND and not site.grid.at(float(second)).present:
+            assert site.switch.proven_open
+    later = run(site, 400, 600)
+    assert later[199] is State.ISLAND  # the grid is back, its reconnect time is not over: the order waits, too
+    assert later[-1] is State.GRID
+    assert site.fed_dead_grid_wh == 0
+
+
+def test_an_island_waits_for_its_order_though_the_grid_is_long_back() -> None:
+    stage, _ = a_car(80, forming=True)
+    site = Site(Loads.of("home", seed=1), grid=Grid(events=[GridEvent("outage", 10, 60)]), cars={"a": stage})
+    site.switch_order = "open"
+    assert run(site, 1200)[-1] is State.ISLAND
+    site.switch_order = None  # whoever ordered is gone: the switchgear goes by its own rules
+    assert run(site, 10, 1200)[-1] is State.GRID
+
+
+def test_a_grid_without_voltage_counts_as_lost() -> None:
+    """A brown-out below half the voltage lets contactors drop out; above it the site stays."""
+    for volts, state in ((0.3, State.ISLAND), (0.7, State.GRID)):
+        stage, _ = a_car(80, forming=True)
+        grid = Grid(events=[GridEvent("brown-out", 10, 600, volts)])
+        site = Site(Loads.of("home", seed=1), grid=grid, cars={"a": stage})
+        assert run(site, 60)[-1] is state
+        assert site.fed_dead_grid_wh == 0
+
+
 @settings(max_examples=15, deadline=None)
 @given(
     st.lists(
@@ -184,15 +324,20 @@ def test_a_switch_that_sticks_keeps_the_site_dark_and_nothing_feeds_the_grid() -
     st.floats(12, 95),
     st.floats(-9000, 9000),
     st.booleans(),
+    st.booleans(),
+    st.lists(st.sampled_from(["open", "closed", None]), min_size=1, max_size=6),
 )
-def test_whatever_the_grid_does_nobody_feeds_a_dead_one(
-    events: list[GridEvent], soc: float, watts: float, forming: bool
+def test_whatever_the_grid_does_and_whoever_orders_nobody_feeds_a_dead_one(
+    events: list[GridEvent], soc: float, watts: float, forming: bool, backed: bool, orders: list[Order]
 ) -> None:
     stage, car = a_car(soc, forming=forming)
     storage = Storage(Pack(PackSpec("s", capacity_ah=30), 60), policy="self_consumption")
     site = Site(Loads.of("evacuation-centre"), [Pv()], [storage], Grid(events=events), {"a": stage}, SiteSpec())
+    if backed:
+        site.board = ProtectedBoard([storage])
     stage.set_point(watts, 0.0)
     for second in range(2000):
+        site.switch_order = orders[second // 331 % len(orders)]
         balance = site.step(second + 1.0, NOON_TOKYO + second + 1, 1.0)
         assert balance.state is not State.ISLAND or site.switch.position is not Position.CLOSED
         if balance.state is State.ISLAND and not site.grid.at(second + 1.0).present:
