@@ -120,6 +120,7 @@ def _verdict(name: str, verdicts: dict[str, set[str]]) -> str:
 
 def _messages() -> str:
     from emulators.charger.build import build, car_outlet
+    from emulators.charger.network import Target
     from emulators.charger.station import StationConfig
     from emulators.clock import VirtualClock
     from gateway.csms.server import HANDLERS
@@ -127,7 +128,7 @@ def _messages() -> str:
     from protocols.ocpp.schema import Version
     from protocols.ports import TextWire
 
-    async def nowhere(_: Version) -> TextWire:
+    async def nowhere(_: Target) -> TextWire:
         raise ConnectionError
 
     lines = [

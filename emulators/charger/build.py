@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from emulators.charger.dialect import Dialect
-from emulators.charger.line import Connect
 from emulators.charger.meter import Meter, MeterSpec
+from emulators.charger.network import Connect
 from emulators.charger.ocpp2 import Dialect2
 from emulators.charger.outlet import CarOutlet, Outlet
 from emulators.charger.power_stage import PowerStage, StageSpec
 from emulators.charger.station import Station, StationConfig
+from emulators.charger.store import Store
 from protocols.ocpp.schema import Version
 from protocols.ports import Clock
 
@@ -24,9 +25,11 @@ def dialect_of(station: Station) -> Dialect:
     return Dialect2(station)
 
 
-def build(config: StationConfig, outlets: Sequence[Outlet], clock: Clock, connect: Connect) -> Station:
-    """A station with these EVSEs."""
-    return Station(config, list(outlets), clock, connect, dialect_of)
+def build(
+    config: StationConfig, outlets: Sequence[Outlet], clock: Clock, connect: Connect, store: Store | None = None
+) -> Station:
+    """A station with these EVSEs; with a store it remembers over restarts."""
+    return Station(config, list(outlets), clock, connect, dialect_of, store)
 
 
 def car_outlet(stage: StageSpec | None = None, class_pct: float = 0.0, seed: int = 0) -> CarOutlet:

@@ -6,7 +6,7 @@ the power is `bound`. Reports and alarms are sent by the station.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from emulators.charger.modes import interpolate
@@ -161,6 +161,14 @@ class Controls:
             and (kind is None or c.type == kind)
             and (number is None or c.id == number)
         ]
+
+    def saved(self) -> list[dict[str, Any]]:
+        """What is kept over a restart (R01.FR.03)."""
+        return [asdict(control) for control in self._all]
+
+    def restore(self, saved: list[dict[str, Any]]) -> None:
+        """What was kept; what has ended meanwhile goes with the next `tick`."""
+        self._all = [Control(**entry) for entry in saved]
 
     def remove(self, gone: list[Control]) -> None:
         """Delete controls."""

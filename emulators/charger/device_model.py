@@ -1,23 +1,25 @@
 """The device model of the emulated station: components and variables of 2.x, which 1.6 sees as configuration keys.
 
-The values it starts with, who may change which, and how they are read, set and reported (B05-B08). What a value does is
-where it is used.
+Who may change which, and how they are read and set (B05, B06); reports are in `device_report.py`. What a value does is
+where it is used, or in `ocpp2_variables.py`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any
 
 Name = tuple[str, int, str, str]  # component, EVSE or 0, variable, instance
+CONNECTOR = "Connector"  # each EVSE has one: number 1
 
 
 @dataclass(slots=True)
 class Variable:
-    """One variable. `type` is OCPP's dataType; `secret` ones can be written and not read."""
+    """One variable. `type` is OCPP's dataType; `secret` ones can be written and not read; `live` ones are measured."""
 
-    value: str
+    stored: str
     type: str = "string"
     mutable: bool = False
     secret: bool = False
@@ -26,18 +28,30 @@ class Variable:
     high: float | None = None
     values: tuple[str, ...] = ()
     persistent: bool = True
+    live: Callable[[], object] | None = None
+
+    @property
+    def value(self) -> str:
+        """What it is now."""
+        return self.stored if self.live is None else _text(self.live())
+
+    @property
+    def numeric(self) -> bool:
+        return self.type in ("integer", "decimal")
 
 
 class DeviceModel:
-    """All variables of one station."""
+    """All variables of one station. A component's own instance follows its name: `NetworkConfiguration#1`."""
 
     def __init__(self) -> None:
         self._variables: dict[Name, Variable] = {}
 
     def add(self, component: str, variable: str, value: object, **about: Any) -> None:
-        """Add a variable; `evse` and `instance` place it, the rest is `Variable`'s."""
+        """Add a variable; `evse` and `instance` place it, the rest is `Variable`'s. A function is a live value."""
         evse, instance = about.pop("evse", 0), about.pop("instance", "")
-        self._variables[(component, evse, variable, instance)] = Variable(_text(value), **about)
+        live = value if callable(value) else None
+        stored = "" if live is not None else _text(value)
+        self._variables[(component, evse, variable, instance)] = Variable(stored, live=live, **about)
 
     def get(self, component: str, variable: str, evse: int = 0, instance: str = "") -> str | None:
         """The value, None where there is no such variable."""
@@ -58,81 +72,54 @@ class DeviceModel:
 
     def put(self, component: str, variable: str, value: object, evse: int = 0, instance: str = "") -> None:
         """Change a value from inside; mutability does not matter."""
-        self._variables[(component, evse, variable, instance)].value = _text(value)
+        self._variables[(component, evse, variable, instance)].stored = _text(value)
 
     def items(self) -> Iterator[tuple[Name, Variable]]:
         """All of them."""
         return iter(list(self._variables.items()))
 
+    def find(self, name: Name) -> Variable | None:
+        """One of them."""
+        return self._variables.get(name)
+
+    def knows(self, component: str, evse: int) -> bool:
+        """Whether there is such a component."""
+        return any((name, at) == (component, evse) for name, at, *_ in self._variables)
+
     # B05, B06
 
     def read(self, asked: dict[str, Any]) -> dict[str, Any]:
         """One GetVariableResult."""
-        name = _name(asked)
-        answer: dict[str, Any] = {"component": asked["component"], "variable": asked["variable"]}
-        if "attributeType" in asked:
-            answer["attributeType"] = asked["attributeType"]
-        found = self._variables.get(name)
+        answer, found = self._asked(asked)
         if found is None:
-            known = any(component == name[0] for component, *_ in self._variables)
-            return answer | {"attributeStatus": "UnknownVariable" if known else "UnknownComponent"}
-        if asked.get("attributeType", "Actual") != "Actual":
-            return answer | {"attributeStatus": "NotSupportedAttributeType"}
+            return answer
         if found.secret:
             return answer | {"attributeStatus": "Rejected"}
         return answer | {"attributeStatus": "Accepted", "attributeValue": found.value}
 
     def write(self, asked: dict[str, Any]) -> dict[str, Any]:
         """One SetVariableResult."""
-        name = _name(asked)
+        answer, found = self._asked(asked)
+        if found is None:
+            return answer
+        if not found.mutable or not fits(found, asked["attributeValue"]):
+            return answer | {"attributeStatus": "Rejected"}
+        found.stored = asked["attributeValue"]
+        return answer | {"attributeStatus": "Accepted"}
+
+    def _asked(self, asked: dict[str, Any]) -> tuple[dict[str, Any], Variable | None]:
+        """The head of an answer, and the variable; without one the answer says why."""
         answer: dict[str, Any] = {"component": asked["component"], "variable": asked["variable"]}
         if "attributeType" in asked:
             answer["attributeType"] = asked["attributeType"]
+        name = name_of(asked["component"], asked["variable"])
         found = self._variables.get(name)
-        if found is None:
-            known = any(component == name[0] for component, *_ in self._variables)
-            return answer | {"attributeStatus": "UnknownVariable" if known else "UnknownComponent"}
+        if found is None or not connector_fits(asked["component"]):
+            status = "UnknownVariable" if self.knows(name[0], name[1]) and found is None else "UnknownComponent"
+            return answer | {"attributeStatus": status}, None
         if asked.get("attributeType", "Actual") != "Actual":
-            return answer | {"attributeStatus": "NotSupportedAttributeType"}
-        if not found.mutable or not fits(found, asked["attributeValue"]):
-            return answer | {"attributeStatus": "Rejected"}
-        found.value = asked["attributeValue"]
-        return answer | {"attributeStatus": "Accepted"}
-
-    # B07, B08
-
-    def report(self, mutable_only: bool = False, components: set[str] | None = None) -> list[dict[str, Any]]:
-        """ReportDataType of every variable that is asked for."""
-        entries = []
-        for (component, evse, variable, instance), found in self._variables.items():
-            if (mutable_only and not found.mutable) or (components is not None and component not in components):
-                continue
-            where: dict[str, Any] = {"name": component}
-            if evse:
-                where["evse"] = {"id": evse}
-            what = {"name": variable} | ({"instance": instance} if instance else {})
-            attribute: dict[str, Any] = {
-                "type": "Actual",
-                "mutability": "WriteOnly" if found.secret else "ReadWrite" if found.mutable else "ReadOnly",
-                "persistent": found.persistent,
-            }
-            if not found.secret:
-                attribute["value"] = found.value
-            about: dict[str, Any] = {"dataType": found.type, "supportsMonitoring": False}
-            for key, value in (("unit", found.unit), ("minLimit", found.low), ("maxLimit", found.high)):
-                if value is not None:
-                    about[key] = value
-            if found.values:
-                about["valuesList"] = ",".join(found.values)
-            entries.append(
-                {
-                    "component": where,
-                    "variable": what,
-                    "variableAttribute": [attribute],
-                    "variableCharacteristics": about,
-                }
-            )
-        return entries
+            return answer | {"attributeStatus": "NotSupportedAttributeType"}, None
+        return answer, found
 
 
 def fits(variable: Variable, value: str) -> bool:
@@ -144,20 +131,47 @@ def fits(variable: Variable, value: str) -> bool:
             number = int(value) if variable.type == "integer" else float(value)
         except ValueError:
             return False
+        if "_" in value or not isfinite(number):  # Python reads more than OCPP does
+            return False
         return (variable.low is None or number >= variable.low) and (variable.high is None or number <= variable.high)
     if variable.type == "OptionList":
         return value in variable.values
-    if variable.type == "MemberList":
+    if variable.type in ("MemberList", "SequenceList"):
         return all(member.strip() in variable.values for member in value.split(",") if member.strip())
     if variable.secret:
         return 16 <= len(value) <= 40
     return len(value) <= 2500
 
 
-def _name(asked: dict[str, Any]) -> Name:
-    component, variable = asked["component"], asked["variable"]
+def name_of(component: dict[str, Any], variable: dict[str, Any] | None) -> Name:
+    """The key of a ComponentType and a VariableType. Absent parts are 0 and empty."""
+    own = component.get("instance", "")
+    name = f"{component['name']}#{own}" if own else component["name"]
     evse = component.get("evse", {}).get("id", 0)
-    return component["name"], evse, variable["name"], variable.get("instance", "")
+    variable = variable or {"name": ""}
+    return name, evse, variable["name"], variable.get("instance", "")
+
+
+def connector_fits(component: dict[str, Any]) -> bool:
+    """Whether a connector is named only where there is one."""
+    number = component.get("evse", {}).get("connectorId")
+    return number is None or (component["name"] == CONNECTOR and number == 1)
+
+
+def component_of(name: str, evse: int) -> dict[str, Any]:
+    """The ComponentType of a key."""
+    plain, _, own = name.partition("#")
+    component: dict[str, Any] = {"name": plain}
+    if own:
+        component["instance"] = own
+    if evse:
+        component["evse"] = {"id": evse, "connectorId": 1} if plain == CONNECTOR else {"id": evse}
+    return component
+
+
+def variable_of(name: str, instance: str) -> dict[str, Any]:
+    """The VariableType of a key."""
+    return {"name": name, "instance": instance} if instance else {"name": name}
 
 
 def _text(value: object) -> str:

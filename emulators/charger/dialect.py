@@ -6,15 +6,20 @@ from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from emulators.charger.evse import EvseState
-from emulators.charger.transaction import Transaction
+from emulators.charger.transaction import Message, Transaction
 from protocols.ocpp.schema import Payload
 
 
 class Dialect(Protocol):
     """One version's words. Answers go back at once; what follows from a message is the station's."""
 
+    begins_at_authorization: bool  # or only when a vehicle is connected, too (1.6)
+
     def handlers(self) -> dict[str, Callable[[Payload], Payload | Awaitable[Payload]]]:
         """What the CSMS may ask."""
+
+    def while_pending(self) -> frozenset[str]:
+        """What it may ask before it has accepted the station; the rest is refused (B02)."""
 
     def boot(self, reason: str) -> Payload:
         """BootNotification."""
@@ -34,5 +39,20 @@ class Dialect(Protocol):
     def ended(self, evse: EvseState, transaction: Transaction, trigger: str) -> None:
         """Tell that it ended."""
 
+    def finish(self, message: Message) -> Payload:
+        """The payload as it goes out now."""
+
+    def answered(self, message: Message, answer: Payload) -> None:
+        """What follows from the answer to a queued message."""
+
     async def needs(self, evse: EvseState) -> None:
         """Tell what the vehicle needs, and obey the answer."""
+
+    async def aligned(self) -> None:
+        """A moment of the clock that the CSMS wants meter values for."""
+
+    def keep_for_end(self, transaction: Transaction, aligned: bool) -> None:
+        """A moment whose meter values go with the end of a transaction."""
+
+    async def reservation_ended(self, number: int, status: str) -> None:
+        """Tell that a reservation has Expired or was Removed."""

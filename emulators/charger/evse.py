@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING
 
 from emulators.charger.modes import Memory, Surroundings
 from emulators.charger.outlet import Needs, Outlet, Reading
 from emulators.charger.schedule import Composite
 from emulators.charger.transaction import Transaction
+from emulators.charger.warmth import Warmth
+
+if TYPE_CHECKING:
+    from emulators.charger.plugs import Order
 
 
 @dataclass(slots=True)
@@ -24,7 +28,7 @@ class EvseState:
     vehicle: Needs | None = None
     offered: Needs | None = None  # what it said when it came
     transaction: Transaction | None = None
-    reservation: dict[str, Any] | None = None
+    awaited: Order | None = None  # 1.6: authorised, and no vehicle yet
     composite: Composite = field(default_factory=Composite)
     memory: Memory = field(default_factory=Memory)
     surroundings: Surroundings = field(default_factory=Surroundings)
@@ -41,5 +45,16 @@ class EvseState:
     allowed: tuple[str, ...] | None = None  # energy transfers the CSMS allows; None: not said
     asked: bool = False  # the CSMS was asked who this is, and could have said what is allowed
     sleeping: bool = False
-    shown_cost: float | None = None
+    warmth: Warmth = field(default_factory=Warmth)
+    resetting: bool = False  # until what runs has ended
     held_power_w: float | None = None  # vendor channels without a profile
+
+    def idle_status(self, reserved: bool) -> str:
+        """The status that follows from what it is, a transaction aside: not operative counts once nothing runs."""
+        if self.fault is not None:
+            return "Faulted"
+        if not self.operative or self.resetting:
+            return "Unavailable" if self.transaction is None else "Occupied"
+        if self.vehicle is not None or self.transaction is not None or self.awaited is not None:
+            return "Occupied"
+        return "Reserved" if reserved else "Available"

@@ -9,30 +9,31 @@ import asyncio
 import contextlib
 import logging
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from typing import TYPE_CHECKING
 
+from emulators.charger import settings
+from emulators.charger.network import Connect, Network
 from emulators.charger.transaction import Message, Queue
 from protocols.errors import LocalProtocolError
 from protocols.ocpp import rpc
 from protocols.ocpp.io import Answered, Link, Lost, Refused, Reply, TimedOut
 from protocols.ocpp.rpc import CallReceived, Refusal, ResultReceived, Rpc
-from protocols.ocpp.schema import ErrorCode, Payload, Version
+from protocols.ocpp.schema import ErrorCode, Payload
 from protocols.ocpp.times import parse
 from protocols.ports import TextWire
 
 if TYPE_CHECKING:
+    from emulators.charger.evse import EvseState
     from emulators.charger.station import Station
 
 log = logging.getLogger("v2x.station")
 
-BACK_OFF = (2.0, 60.0)  # s, first and longest wait before connecting again
-BACK_OFF_RANDOM = 0.5  # of the wait, at most
-RETRY_AFTER = 10.0  # s, times the tries so far: MessageAttemptInterval
+LONGEST_BACK_OFF = 3600.0  # s
+BOOT_AGAIN_AFTER = 30.0  # s, where the CSMS names no interval or does not answer (B02.FR.07, B03.FR.05)
 SILENT_CALLS = 2  # calls in a row without an answer, and the line is taken for dead
 SENT_KEPT = 1000  # messages, for the log that operators ask for
-
-Connect = Callable[[Version], Awaitable[TextWire]]
+NEVER_TAKEN = ("NotImplemented", "NotSupported")  # a CSMS that says so will never take it
 
 
 class Line:
@@ -47,12 +48,15 @@ class Line:
         self.offline_since: float | None = None
         self.booted = False
         self.boot_reason = "PowerUp"
-        self.heartbeat_s = 300.0
+        self.network = Network(station)
         self.clock_offset = 0.0
         self.stopping = False
         self.sent: list[tuple[str, Payload]] = []  # the last messages, for people
         config = station.config
         self._random = random.Random(f"station-{config.id}-{config.seed}")
+        self._offline_s = 0.0  # how long the last time offline was
+        self._told: dict[int, str] = {}  # the status of each EVSE that the CSMS heard last
+        self._beat_again = asyncio.Event()
         self._silent = 0  # calls in a row that were not answered
         self._handover: TextWire | None = None  # a connection made while the old one still stood
         self._queued = asyncio.Event()
@@ -81,20 +85,28 @@ class Line:
         if self.station.quirks.clock_at_epoch:
             self.clock_offset = -self.clock.wall()
         self.offline_since = self.wall()
-        config, wait = self.station.config, BACK_OFF[0]
+        self.network.begin()
+        tries = 0
         while not self.stopping:
             try:
-                wire = self._handover or await self._connect(config.version)
+                wire = self._handover or await self._connect(self.network.target())
                 self._handover = None
             except ConnectionError as error:
-                log.info("%s: %s", config.id, error)
-                await self.clock.sleep(wait * (1 + self._random.random() * BACK_OFF_RANDOM))
-                wait = min(wait * 2, BACK_OFF[1])
+                log.info("%s: %s", self.station.config.id, error)
+                tries = 0 if self.network.failed() else tries + 1
+                await self.clock.sleep(self._back_off(max(tries - 1, 0)))
                 continue
-            wait = BACK_OFF[0]
+            self.network.connected()
+            tries = 0
             await self._connected(wire)
             if not self.stopping and self._handover is None:
-                await self.clock.sleep(wait * (1 + self._random.random() * BACK_OFF_RANDOM))
+                await self.clock.sleep(self._back_off(0))
+
+    def _back_off(self, failures: int) -> float:
+        """Part 4, 5.4: the shortest wait doubled with each failure, and something random."""
+        times = min(float(failures), settings.number(self.station, "back_off_times"))
+        wait = settings.number(self.station, "back_off") * float(2.0**times)
+        return min(wait, LONGEST_BACK_OFF) + self._random.random() * settings.number(self.station, "back_off_random")
 
     async def close(self) -> None:
         """The station stops: no connection any more."""
@@ -107,22 +119,30 @@ class Line:
         if self.link is None:
             return
         if self.station.quirks.keeps_old_connection:
-            self._handover = await self._connect(self.station.config.version)
+            self._handover = await self._connect(self.network.target())
         else:
             await self.link.close(1001, "modem reset")
 
     async def reboot(self, reason: str) -> None:
         """Drop the connection and boot again on the next one."""
         self.booted, self.boot_reason = False, reason
+        self._told.clear()
+        self.network.begin()
         if self.link is not None:
             await self.link.close(1000, "reboot")
 
+    async def reconnect(self, why: str) -> None:
+        """Drop the connection and come back, as after new credentials (A01.FR.11)."""
+        if self.link is not None:
+            await self.link.close(1000, why)
+
     async def _connected(self, wire: TextWire) -> None:
         config, handlers = self.station.config, self.station.dialect.handlers()
+        while_pending = self.station.dialect.while_pending()
         engine = Rpc(config.version, handles=frozenset(handlers), answer_within=config.answer_within_s)
 
         def handle(call: CallReceived) -> Payload | Awaitable[Payload]:
-            if not self.accepted and not self.pending:
+            if not self.accepted and not (self.pending and call.action in while_pending):
                 raise Refusal(ErrorCode.SECURITY_ERROR, "this station has not been accepted yet")
             return handlers[call.action](call.payload)
 
@@ -143,53 +163,92 @@ class Line:
         if isinstance(event, ResultReceived) and event.action == "BootNotification" and event.violation is None:
             self.pending = event.payload["status"] == "Pending"
             if event.payload["status"] == "Accepted":
-                self._back_online()
+                self._accepted_now(event.payload)
 
     async def _speak(self, link: Link) -> None:
         """Boot, then tell what is due, for as long as the link lives."""
         try:
             if self.station.quirks.status_before_boot:
                 await self._tell_status()
-            if self.booted:
+            booting = not self.booted
+            if booting:
+                if not await self._boot(link):
+                    return
+            else:
                 self._back_online()
-            elif not await self._boot(link):
-                return
-            await self._tell_status()
+            long = self._offline_s > settings.number(self.station, "offline_threshold")
+            await self._tell_status(all_of_them=booting or long)
+            if booting:
+                self.station.started_up()
             self.station.back_online()
             await asyncio.gather(self._empty_queue(link), self._beat())
         except ConnectionError:
             await link.close()
 
     async def _boot(self, link: Link) -> bool:
+        """B01-B03: again after the interval that the CSMS named, and nothing else before it has accepted."""
         while not link.closed:
             reply = await self.call("BootNotification", self.station.dialect.boot(self.boot_reason))
-            interval = 30.0
+            interval = BOOT_AGAIN_AFTER
             if isinstance(reply, Answered) and reply.violation is None:
+                if reply.payload["status"] == "Accepted":
+                    return True
+                interval = float(reply.payload["interval"]) or BOOT_AGAIN_AFTER
                 if not self.station.quirks.clock_at_epoch:
                     self._set_clock(reply.payload)
-                interval = float(reply.payload["interval"]) or 30.0
-                if reply.payload["status"] == "Accepted":
-                    self.booted, self.heartbeat_s = True, interval
-                    return True
-            await self.clock.sleep(interval)
+            deadline = self.clock.now() + interval
+            while not link.closed and not self.accepted and self.clock.now() < deadline:
+                await self.clock.sleep(min(1.0, max(0.0, deadline - self.clock.now())))
+            if self.accepted:
+                return True  # a triggered BootNotification was accepted meanwhile
         return False
+
+    def _accepted_now(self, answer: Payload) -> None:
+        """B01.FR.04, .06."""
+        if not self.station.quirks.clock_at_epoch:
+            self._set_clock(answer)
+        if answer["interval"] > 0:
+            settings.put(self.station, "heartbeat", answer["interval"])
+        self.booted, self.pending = True, False
+        self._back_online()
 
     def _back_online(self) -> None:
         if self.offline_since is not None:
+            self._offline_s = self.wall() - self.offline_since
             self.station.profiles.back_online(self.wall(), self.offline_since)
         self.accepted, self.offline_since = True, None
         self.station.wake()
 
-    async def _tell_status(self) -> None:
+    async def _tell_status(self, all_of_them: bool = True) -> None:
+        """B01.FR.05, B04: all after a boot or a long time offline, else those that changed."""
         for evse in self.station.evses.values():
-            await self.call("StatusNotification", self.station.dialect.status(evse))
+            if all_of_them or self._told.get(evse.number) != evse.status:
+                await self.tell_status(evse)
+
+    async def tell_status(self, evse: EvseState) -> None:
+        """StatusNotification of one EVSE, as it is now."""
+        self._told[evse.number] = evse.status
+        await self.call("StatusNotification", self.station.dialect.status(evse))
+
+    def beat_again(self) -> None:
+        """The interval has changed: it counts from now."""
+        self._beat_again.set()
 
     async def _beat(self) -> None:
         while True:
-            await self.clock.sleep(self.heartbeat_s)
-            reply = await self.call("Heartbeat", {})
-            if isinstance(reply, Answered):
-                self._set_clock(reply.payload)
+            self._beat_again.clear()
+            deadline = self.clock.now() + max(1.0, settings.number(self.station, "heartbeat"))
+            with contextlib.suppress(TimeoutError):
+                async with self.clock.timeout_at(deadline):
+                    await self._beat_again.wait()
+                    continue
+            await self._heartbeat()
+
+    async def _heartbeat(self) -> bool:
+        reply = await self.call("Heartbeat", {})
+        if isinstance(reply, Answered):
+            self._set_clock(reply.payload)
+        return isinstance(reply, Answered)
 
     # messages
 
@@ -228,15 +287,21 @@ class Line:
                     async with self.clock.timeout_at(waiting):
                         await self._queued.wait()
                 continue
-            reply = await self.call(head.action, head.build())
+            reply = await self.call(head.action, self.station.dialect.finish(head))
             if isinstance(reply, Answered):
                 self.queue.sent()
-                if head.done is not None and reply.violation is None:
-                    head.done(reply.payload)
+                if reply.violation is None:
+                    self.station.dialect.answered(head, reply.payload)
             elif isinstance(reply, Lost):
                 return
-            else:
-                log.warning("%s: %s was not taken: %s", self.station.config.id, head.action, reply)
-                head.not_before = self.clock.now() + RETRY_AFTER * (head.tries + 1)
-                if isinstance(reply, Refused):
-                    self.queue.failed()  # silence is the line's fault and is no attempt
+            elif isinstance(reply, Refused) and reply.code in NEVER_TAKEN and head.transaction is None:
+                self.queue.sent()
+            elif isinstance(reply, Refused) or await self._heartbeat():
+                self._try_again(head, reply)  # silence on a dead line is no attempt
+
+    def _try_again(self, head: Message, reply: Reply) -> None:
+        """E13: as often as MessageAttempts says, with a wait that grows with each."""
+        log.warning("%s: %s was not taken: %s", self.station.config.id, head.action, reply)
+        wait = settings.number(self.station, "attempt_interval") * (head.tries + 1)
+        head.not_before = self.clock.now() + wait
+        self.queue.failed(int(settings.number(self.station, "attempts")))

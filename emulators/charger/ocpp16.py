@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from emulators.charger import ocpp16_asked
+from emulators.charger import ocpp16_asked, ocpp16_keys, settings
 from emulators.charger.evse import EvseState
 from emulators.charger.station import Station
 from emulators.charger.transaction import Message, Transaction
@@ -18,15 +18,15 @@ from protocols.ocpp.schema import Payload
 from protocols.ocpp.times import stamp
 
 FREE_TAG = "FREE"  # 1.6 has no way to say that nobody is asked
-MEASURANDS = (
-    "Energy.Active.Import.Register",
-    "Energy.Active.Export.Register",
-    "Power.Active.Import",
-    "Power.Active.Export",
-    "SoC",
-    "Voltage",
-    "Current.Import",
-    "Current.Export",
+PENDING = frozenset(
+    {
+        "ChangeConfiguration",
+        "ExtendedTriggerMessage",
+        "GetConfiguration",
+        "RemoteStartTransaction",
+        "RemoteStopTransaction",
+        "TriggerMessage",
+    }
 )
 _UNITS = {"Energy": "Wh", "Power": "W", "SoC": "Percent", "Voltage": "V", "Current": "A"}
 _REASONS = {
@@ -45,13 +45,19 @@ SAMPLED = frozenset({"MeterValuePeriodic", "ChargingRateChanged", "Trigger"})
 class Dialect16:
     """OCPP 1.6J."""
 
+    begins_at_authorization = False
+
     def __init__(self, station: Station) -> None:
         self.station = station
-        ocpp16_asked.furnish(station)
+        ocpp16_keys.furnish(station)
 
     def handlers(self) -> dict[str, Callable[[Payload], Payload | Awaitable[Payload]]]:
         """What the CSMS may ask."""
         return ocpp16_asked.handlers(self.station, self)
+
+    def while_pending(self) -> frozenset[str]:
+        """4.2: a pending station may be configured and asked to boot; other requests are refused."""
+        return PENDING
 
     def boot(self, reason: str) -> Payload:
         """4.2."""
@@ -104,13 +110,32 @@ class Dialect16:
         if transaction.reservation is not None:
             body["reservationId"] = transaction.reservation
 
-        def done(answer: Payload) -> None:
-            transaction.number = answer["transactionId"]
-            self.station.profiles.rename_transaction(transaction.id, str(transaction.number))
-            if answer["idTagInfo"]["status"] != "Accepted" and evse.transaction is transaction:
-                self.station.end_transaction(evse, "Deauthorized", "DeAuthorized")
+        self.station.enqueue(Message("StartTransaction", body, transaction, essential=True))
 
-        self.station.enqueue(Message("StartTransaction", lambda: body, done))
+    def finish(self, message: Message) -> Payload:
+        """The id that the CSMS has given meanwhile. Without one a stop says -1, and samples say none."""
+        transaction = message.transaction
+        if transaction is None or message.action == "StartTransaction":
+            return message.payload
+        if message.action == "StopTransaction":
+            return message.payload | {"transactionId": -1 if transaction.number is None else transaction.number}
+        return (
+            message.payload if transaction.number is None else message.payload | {"transactionId": transaction.number}
+        )
+
+    def answered(self, message: Message, answer: Payload) -> None:
+        """4.8: the transaction has its id; a tag that turns out to be invalid ends it."""
+        transaction = message.transaction
+        if transaction is None or message.action != "StartTransaction":
+            return
+        transaction.number = answer["transactionId"]
+        self.station.profiles.rename_transaction(transaction.id, str(transaction.number))
+        self.station.keeping.learnt(transaction)
+        evse = self.station.evses.get(transaction.evse)
+        if evse is not None and answer["idTagInfo"]["status"] != "Accepted" and evse.transaction is transaction:
+            transaction.authorized = False
+            if settings.truth(self.station, "stop_invalid"):
+                self.station.end_transaction(evse, "Deauthorized", "DeAuthorized")
 
     def updated(self, evse: EvseState, transaction: Transaction, trigger: str) -> None:
         """MeterValues for what is measured, StatusNotification for a state."""
@@ -120,20 +145,29 @@ class Dialect16:
             values = self.samples(evse, "Trigger" if trigger == "Trigger" else "Sample.Periodic")
             if self.station.quirks.clock_aligned_only and trigger != "Trigger":
                 return
-            entry = {"timestamp": stamp(self.station.wall()), "sampledValue": values}
-            number = evse.number
+            self._put_samples(evse, transaction, values)
 
-            def build() -> Payload:
-                body: Payload = {"connectorId": number, "meterValue": [entry]}
-                if transaction.number is not None:
-                    body["transactionId"] = transaction.number
-                return body
+    def _put_samples(self, evse: EvseState, transaction: Transaction | None, values: list[dict[str, Any]]) -> None:
+        entry = {"timestamp": self.station.timestamp(), "sampledValue": values}
+        body: Payload = {"connectorId": evse.number, "meterValue": [entry]}
+        self.station.enqueue(Message("MeterValues", body, transaction))
 
-            self.station.enqueue(Message("MeterValues", build, None, essential=False))
+    async def aligned(self) -> None:
+        """7.5, ClockAlignedDataInterval: of every connector."""
+        for evse in self.station.evses.values():
+            values = self.samples(evse, "Sample.Clock", "MeterValuesAlignedData")
+            if evse.transaction is not None or self.station.online:
+                self._put_samples(evse, evse.transaction, values)
+
+    def keep_for_end(self, transaction: Transaction, aligned: bool) -> None:
+        """1.6 has no interval of its own for this."""
+
+    async def reservation_ended(self, number: int, status: str) -> None:
+        """1.6 tells it by the connector's status alone."""
 
     async def _tell(self, evse: EvseState) -> None:
         if self.station.online:
-            await self.station.call("StatusNotification", self.status(evse))
+            await self.station.line.tell_status(evse)
 
     def ended(self, evse: EvseState, transaction: Transaction, trigger: str) -> None:
         """4.10."""
@@ -141,23 +175,19 @@ class Dialect16:
         at, values = stamp(self.station.wall()), self.samples(evse, "Transaction.End")
         reason = _REASONS.get(transaction.stopped or "Local", "Other")
 
-        def build() -> Payload:
-            body: Payload = {
-                "transactionId": transaction.number if transaction.number is not None else -1,
-                "meterStop": round(reading.charged_wh),
-                "timestamp": at,
-                "reason": reason,
-                "transactionData": [{"timestamp": at, "sampledValue": values}],
-            }
-            return body
-
+        body: Payload = {
+            "meterStop": round(reading.charged_wh),
+            "timestamp": at,
+            "reason": reason,
+            "transactionData": [{"timestamp": at, "sampledValue": values}],
+        }
         evse.finishing = evse.vehicle is not None
-        self.station.enqueue(Message("StopTransaction", build))
+        self.station.enqueue(Message("StopTransaction", body, transaction, essential=True))
         self.station.later(self._tell(evse))
 
-    def samples(self, evse: EvseState, context: str) -> list[dict[str, Any]]:
+    def samples(self, evse: EvseState, context: str, key: str = "MeterValuesSampledData") -> list[dict[str, Any]]:
         """SampledValue of each configured measurand."""
-        chosen = (self.station.device.get("", "MeterValuesSampledData") or "").split(",")
+        chosen = (self.station.device.get("", key) or "").split(",")
         reading = evse.outlet.reading(self.station.clock.now())
         only_rises = self.station.quirks.meter_only_rises
         power, amps = reading.power_w, reading.current_a

@@ -1,13 +1,14 @@
-"""What the emulated station does when a 1.6 CSMS asks, and its configuration keys. The rest is NotSupported."""
+"""What the emulated station does when a 1.6 CSMS asks. The rest is NotSupported."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
-from emulators.charger import ocpp16_upkeep, vendor_power
-from emulators.charger.device_model import Variable, fits
+from emulators.charger import availability, ocpp16_keys, ocpp16_upkeep, settings, vendor_power
 from emulators.charger.evse import EvseState
+from emulators.charger.plugs import Order
+from emulators.charger.reservations import Reservation
 from emulators.charger.station import Station
 from protocols.ocpp.schema import Payload
 from protocols.ocpp.times import parse, stamp
@@ -16,54 +17,6 @@ if TYPE_CHECKING:
     from emulators.charger.ocpp16 import Dialect16
 
 Handler = Callable[[Payload], Payload | Awaitable[Payload]]
-KEYS_PER_ANSWER = 100  # GetConfigurationMaxKeys
-_INTEGER, _BOOLEAN = "integer", "boolean"
-
-
-def furnish(station: Station) -> None:
-    """The configuration keys of 1.6, chapter 9, and of the vendor profile. They live in a component without a name."""
-    from emulators.charger.ocpp16 import MEASURANDS
-
-    def add(key: str, value: object, kind: str = "string", mutable: bool = True, **about: Any) -> None:
-        station.device.add("", key, value, type=kind, mutable=mutable, **about)
-
-    add("AllowOfflineTxForUnknownId", False, _BOOLEAN)
-    add("AuthorizationKey", "", secret=True)
-    add("AuthorizeRemoteTxRequests", False, _BOOLEAN)
-    add("ClockAlignedDataInterval", 0, _INTEGER, low=0)
-    add("ConnectionTimeOut", 120, _INTEGER, low=0)
-    add("ConnectorPhaseRotation", "NotApplicable")
-    add("GetConfigurationMaxKeys", KEYS_PER_ANSWER, _INTEGER, mutable=False)
-    add("HeartbeatInterval", 300, _INTEGER, low=1)
-    add("LocalAuthListEnabled", True, _BOOLEAN)
-    add("LocalAuthListMaxLength", 1000, _INTEGER, mutable=False)
-    add("LocalAuthorizeOffline", True, _BOOLEAN)
-    add("LocalPreAuthorize", False, _BOOLEAN)
-    for key in ("MeterValuesAlignedData", "StopTxnAlignedData", "StopTxnSampledData"):
-        add(key, ",".join(MEASURANDS[:2]), "MemberList", values=MEASURANDS)
-    add("MeterValuesSampledData", ",".join(MEASURANDS), "MemberList", values=MEASURANDS)
-    add("MeterValueSampleInterval", round(station.config.meter_interval_s), _INTEGER, low=0)
-    add("NumberOfConnectors", len(station.evses), _INTEGER, mutable=False)
-    add("ResetRetries", 1, _INTEGER, low=0)
-    add("SecurityProfile", 0, _INTEGER, mutable=False)
-    add("SendLocalListMaxLength", 1000, _INTEGER, mutable=False)
-    add("StopTransactionOnEVSideDisconnect", True, _BOOLEAN)
-    add("StopTransactionOnInvalidId", True, _BOOLEAN)
-    add(
-        "SupportedFeatureProfiles",
-        "Core,FirmwareManagement,LocalAuthListManagement,RemoteTrigger,Reservation,SmartCharging",
-        mutable=False,
-    )
-    add("TransactionMessageAttempts", 5, _INTEGER, low=1)
-    add("TransactionMessageRetryInterval", 10, _INTEGER, low=0)
-    add("UnlockConnectorOnEVSideDisconnect", True, _BOOLEAN)
-    add("WebSocketPingInterval", 20, _INTEGER, low=0)
-    add("ChargeProfileMaxStackLevel", 10, _INTEGER, mutable=False)
-    add("ChargingScheduleAllowedChargingRateUnit", "Current,Power", mutable=False)
-    add("ChargingScheduleMaxPeriods", 1024, _INTEGER, mutable=False)
-    add("MaxChargingProfilesInstalled", 64, _INTEGER, mutable=False)
-    if station.vendor.setpoint.key:
-        add(station.vendor.setpoint.key, "0.0", "decimal")
 
 
 def handlers(station: Station, dialect: Dialect16) -> dict[str, Handler]:
@@ -125,40 +78,11 @@ class Asked16:
 
     def change_configuration(self, request: Payload) -> Payload:
         """5.3."""
-        station, key, value = self.station, request["key"], request["value"]
-        variable = self._variable(key)
-        if variable is None:
-            return {"status": "NotSupported"}
-        if not variable.mutable or not fits(variable, value):
-            return {"status": "Rejected"}
-        if key == station.vendor.setpoint.key and not vendor_power.variable(station, value):
-            return {"status": "Rejected"}
-        variable.value = value
-        if key == "HeartbeatInterval":
-            station.line.heartbeat_s = float(value)
-        return {"status": "Accepted"}
-
-    def _variable(self, key: str) -> Variable | None:
-        return next(
-            (v for (component, _, name, _), v in self.station.device.items() if not component and name == key), None
-        )
+        return {"status": ocpp16_keys.change(self.station, request["key"], request["value"])}
 
     def get_configuration(self, request: Payload) -> Payload:
         """5.8."""
-        keys = {name: v for (component, _, name, _), v in self.station.device.items() if not component}
-        asked = request.get("key") or list(keys)
-        known = []
-        for key in asked:
-            if key in keys:
-                entry: Payload = {"key": key, "readonly": not keys[key].mutable}
-                if not keys[key].secret:
-                    entry["value"] = keys[key].value[:500]
-                known.append(entry)
-        answer: Payload = {"configurationKey": known}
-        unknown = [key for key in asked if key not in keys]
-        if unknown:
-            answer["unknownKey"] = unknown
-        return answer
+        return ocpp16_keys.read(self.station, request.get("key", []))
 
     def clear_cache(self, request: Payload) -> Payload:
         """5.4: there is no cache."""
@@ -166,42 +90,39 @@ class Asked16:
 
     def change_availability(self, request: Payload) -> Payload:
         """5.2."""
-        number, operative = request["connectorId"], request["type"] == "Operative"
+        number = request["connectorId"]
         evses = [e for e in self.station.evses.values() if number in (0, e.number)]
         if not evses:
             return {"status": "Rejected"}
-        waits = False
-        for evse in evses:
-            if not operative and evse.transaction is not None:
-                evse.inoperative_next, waits = True, True
-                continue
-            evse.operative, evse.inoperative_next = operative, False
-            if evse.fault is None:
-                self.station.set_status(
-                    evse, ("Occupied" if evse.vehicle else "Available") if operative else "Unavailable"
-                )
-        return {"status": "Scheduled" if waits else "Accepted"}
+        return {"status": availability.change(self.station, evses, request["type"] == "Operative")}
 
     def remote_start(self, request: Payload) -> Payload:
-        """5.11."""
-        station, number = self.station, request.get("connectorId")
+        """5.11: where a vehicle waits, or where one may come within ConnectionTimeOut."""
+        station, number, token = self.station, request.get("connectorId"), request["idTag"]
+        group = station.local_list.group(token)
         free = [
             e
             for e in station.evses.values()
-            if number in (None, e.number) and e.transaction is None and e.operative and e.fault is None and e.vehicle
+            if number in (None, e.number)
+            and e.transaction is None
+            and e.awaited is None
+            and e.operative
+            and e.fault is None
+            and station.reservations.allows(e, token, group)
         ]
-        if not free:
+        if not free or not station.online:
             return {"status": "Rejected"}
-        station.later(self._start(free[0], request))
+        profile = request.get("chargingProfile")
+        order = Order(token, "Central", 0, None if profile is None else as_profile(profile, "-"), group)
+        station.later(self._start(min(free, key=lambda e: e.vehicle is None), order))
         return {"status": "Accepted"}
 
-    async def _start(self, evse: EvseState, request: Payload) -> None:
-        station = self.station
+    async def _start(self, evse: EvseState, order: Order) -> None:
+        ask = settings.truth(self.station, "remote_authorize")
+        if ask and not await self.dialect.authorize(evse, order.token, order.sort):
+            return
         if evse.transaction is None:
-            new = station.begin_transaction(evse, request["idTag"], "Central", 0)
-            profile = request.get("chargingProfile")
-            if profile is not None:
-                station.profiles.install(evse.number, as_profile(profile, new.id), station.wall(), new.id)
+            self.station.plugs.order(evse, order)
 
     def remote_stop(self, request: Payload) -> Payload:
         """5.12."""
@@ -245,23 +166,17 @@ class Asked16:
 
     def get_local_list_version(self, request: Payload) -> Payload:
         """5.10."""
-        return {"listVersion": self.station.local_list_version}
+        enabled = settings.truth(self.station, "list_enabled")
+        return {"listVersion": self.station.local_list.version if enabled else -1}
 
     def send_local_list(self, request: Payload) -> Payload:
         """5.15."""
-        station, version = self.station, request["listVersion"]
-        if request["updateType"] == "Full":
-            station.local_list.clear()
-        elif version <= station.local_list_version:
-            return {"status": "VersionMismatch"}
-        for entry in request.get("localAuthorizationList", []):
-            name = entry["idTag"].casefold()
-            if "idTagInfo" in entry:
-                station.local_list[name] = {"status": entry["idTagInfo"]["status"]}
-            else:
-                station.local_list.pop(name, None)
-        station.local_list_version = version
-        return {"status": "Accepted"}
+        if not settings.truth(self.station, "list_enabled"):
+            return {"status": "NotSupported"}
+        entries = [(e["idTag"], e.get("idTagInfo")) for e in request.get("localAuthorizationList", [])]
+        status = self.station.local_list.update(request["listVersion"], request["updateType"] == "Full", entries)
+        self.station.save("local_list")
+        return {"status": status}
 
     # trigger
 
@@ -294,7 +209,7 @@ class Asked16:
 
     async def _trigger_status(self, evses: list[EvseState]) -> None:
         for evse in evses:
-            await self.station.call("StatusNotification", self.dialect.status(evse))
+            await self.station.line.tell_status(evse)
 
     async def _trigger_meter(self, evses: list[EvseState]) -> None:
         for evse in evses:
@@ -310,36 +225,17 @@ class Asked16:
     # reservation
 
     def reserve_now(self, request: Payload) -> Payload:
-        """5.13."""
+        """5.13. Connector 0 is refused, as ReserveConnectorZeroSupported is not there."""
         number = request["connectorId"]
-        evses = [e for e in self.station.evses.values() if number in (0, e.number)]
-        if not evses or number == 0:
+        if number not in self.station.evses:
             return {"status": "Rejected"}
-        evse = evses[0]
-        if evse.status not in ("Available", "Reserved"):
-            return {"status": {"Faulted": "Faulted", "Unavailable": "Unavailable"}.get(evse.status, "Occupied")}
-        if evse.reservation is not None and evse.reservation["id"] != request["reservationId"]:
-            return {"status": "Occupied"}
         expiry = parse(request["expiryDate"]) or self.station.wall()
-        evse.reservation = {"id": request["reservationId"], "token": request["idTag"], "expiry": expiry}
-        self.station.set_status(evse, "Reserved")
-        self.station.later(self._expire(evse, request["reservationId"], expiry))
-        return {"status": "Accepted"}
-
-    async def _expire(self, evse: EvseState, number: int, expiry: float) -> None:
-        await self.station.clock.sleep(max(0.0, expiry - self.station.wall()))
-        if evse.reservation is not None and evse.reservation["id"] == number and evse.reservation["expiry"] == expiry:
-            evse.reservation = None
-            self.station.set_status(evse, "Available")
+        new = Reservation(request["reservationId"], request["idTag"], expiry, number, request.get("parentIdTag"))
+        return {"status": self.station.reservations.reserve(new)}
 
     def cancel_reservation(self, request: Payload) -> Payload:
         """5.1."""
-        for evse in self.station.evses.values():
-            if evse.reservation is not None and evse.reservation["id"] == request["reservationId"]:
-                evse.reservation = None
-                self.station.set_status(evse, "Available")
-                return {"status": "Accepted"}
-        return {"status": "Rejected"}
+        return {"status": "Accepted" if self.station.reservations.cancel(request["reservationId"]) else "Rejected"}
 
     # smart charging
 

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 from emulators.charger.station import Station
+from emulators.charger.upkeep import Firmware
 from protocols.ocpp.schema import Payload
 from protocols.ocpp.times import parse
 
+FIRMWARE_STATES = frozenset(
+    {"Downloaded", "DownloadFailed", "Downloading", "Idle", "InstallationFailed", "Installing", "Installed"}
+)
 Handler = Callable[[Payload], Payload | Awaitable[Payload]]
 
 
@@ -40,7 +45,7 @@ class Upkeep16:
         async def tell(status: str) -> None:
             await self.station.call("DiagnosticsStatusNotification", {"status": status})
 
-        self.station.later(self.upkeep.upload(request["location"], name, tell, "UploadFailed"))
+        self.upkeep.upload(request["location"], name, tell, "UploadFailed", **retries(request))
         return {"fileName": name}
 
     def get_log(self, request: Payload) -> Payload:
@@ -50,16 +55,23 @@ class Upkeep16:
         async def tell(status: str) -> None:
             await self.station.call("LogStatusNotification", {"status": status, "requestId": number})
 
-        self.station.later(self.upkeep.upload(request["log"]["remoteLocation"], name, tell, "UploadFailure"))
-        return {"status": "Accepted", "filename": name}
+        security = request["logType"] == "SecurityLog"
+        where = request["log"]["remoteLocation"]
+        cancelled = self.upkeep.upload(
+            where, name, tell, "UploadFailure", number=number, security=security, **retries(request)
+        )
+        return {"status": "AcceptedCanceled" if cancelled else "Accepted", "filename": name}
 
     def update_firmware(self, request: Payload) -> Payload:
         """5.19."""
 
         async def tell(status: str) -> None:
-            await self.station.call("FirmwareStatusNotification", {"status": status})
+            said = "InstallationFailed" if status == "InstallVerificationFailed" else status
+            if said in FIRMWARE_STATES:
+                await self.station.call("FirmwareStatusNotification", {"status": said})
 
-        self.station.later(self.upkeep.update(request["location"], parse(request["retrieveDate"]), tell))
+        tries = retries(request)
+        self.upkeep.update(Firmware(request["location"], parse(request["retrieveDate"]), **tries), tell)
         return {}
 
     def signed_update_firmware(self, request: Payload) -> Payload:
@@ -69,13 +81,26 @@ class Upkeep16:
         async def tell(status: str) -> None:
             await self.station.call("SignedFirmwareStatusNotification", {"status": status, "requestId": number})
 
-        when, signer = parse(firmware["retrieveDateTime"]), firmware["signingCertificate"]
-        self.station.later(self.upkeep.update(firmware["location"], when, tell, signer, firmware["signature"]))
-        return {"status": "Accepted"}
+        if not self.upkeep.trusts(firmware["signingCertificate"]):
+            self.station.security_event("InvalidFirmwareSigningCertificate")
+            return {"status": "InvalidCertificate"}
+        wanted = Firmware(
+            firmware["location"],
+            parse(firmware["retrieveDateTime"]),
+            parse(firmware.get("installDateTime")),
+            firmware["signingCertificate"],
+            firmware["signature"],
+            **retries(request),
+        )
+        cancelled = self.upkeep.update(wanted, tell, number)
+        return {"status": "AcceptedCanceled" if cancelled else "Accepted"}
 
     def install_certificate(self, request: Payload) -> Payload:
         """Whitepaper 4.2."""
-        return {"status": self.upkeep.certificates.install(request["certificateType"], request["certificate"])}
+        store, kind = self.upkeep.certificates, request["certificateType"]
+        status = store.install(kind, request["certificate"], self.station.wall())
+        self.station.save("certificates")
+        return {"status": status}
 
     def get_installed_certificate_ids(self, request: Payload) -> Payload:
         """Whitepaper 4.2."""
@@ -86,12 +111,28 @@ class Upkeep16:
 
     def delete_certificate(self, request: Payload) -> Payload:
         """Whitepaper 4.2."""
-        return {"status": self.upkeep.certificates.delete(request["certificateHashData"])}
+        status = self.upkeep.certificates.delete(request["certificateHashData"])
+        self.station.save("certificates")
+        return {"status": status}
 
     def certificate_signed(self, request: Payload) -> Payload:
         """Whitepaper 4.1."""
-        return {"status": "Accepted" if self.upkeep.certificates.take(request["certificateChain"]) else "Rejected"}
+        if not self.upkeep.certificates.take(request["certificateChain"], self.station.wall()):
+            self.station.security_event("InvalidChargingStationCertificate")
+            return {"status": "Rejected"}
+        self.station.save("certificates")
+        if self.station.line.network.target().security_profile == 3:
+            self.station.later(self.station.line.reconnect("new certificate"))
+        return {"status": "Accepted"}
 
     async def sign(self) -> None:
         """Ask for a certificate of one's own."""
         await self.station.call("SignCertificate", {"csr": self.upkeep.certificates.request(self.station.config.id)})
+
+
+def retries(request: Payload) -> dict[str, Any]:
+    """How often, and after how many seconds, something is tried again."""
+    found: dict[str, Any] = {"retries": request.get("retries", 0)}
+    if "retryInterval" in request:
+        found["retry_after"] = float(request["retryInterval"])
+    return found

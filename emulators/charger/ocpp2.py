@@ -6,36 +6,49 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
-from emulators.charger import modes, ocpp2_asked, variables
+from emulators.charger import modes, ocpp2_asked, settings, variables
 from emulators.charger.evse import EvseState
 from emulators.charger.outlet import Needs
 from emulators.charger.station import Station
 from emulators.charger.transaction import Message, Transaction
+from emulators.charger.variables_v2x import MEASURANDS
 from protocols.ocpp.io import Answered
 from protocols.ocpp.schema import Payload, Version
 from protocols.ocpp.times import stamp
 
-ID_TOKEN_LENGTH = 36
+PENDING = frozenset(
+    {
+        "GetBaseReport", "GetReport", "GetVariables", "RequestStartTransaction", "RequestStopTransaction",
+        "SetVariables", "TriggerMessage",
+    }
+)  # fmt: skip
 SAMPLED = frozenset(
     {"MeterValuePeriodic", "ChargingRateChanged", "ChargingStateChanged", "OperationModeChanged", "Trigger"}
 )
+CLOCK = "Sample.Clock"
+KEPT_FOR_END = 1000  # meter values of one transaction
 _CONTEXT = {"Started": "Transaction.Begin", "Ended": "Transaction.End"}
 
 
 class Dialect2:
     """OCPP 2.0.1 or 2.1, as the station's version says."""
 
+    begins_at_authorization = True  # TxStartPoint
+
     def __init__(self, station: Station) -> None:
         self.station = station
         self.late = station.config.version is Version.V21
-        outlets = [evse.outlet for evse in station.evses.values()]
-        config = station.config
-        variables.furnish(station.device, outlets, config.modes, config.dc, self.late, config.meter_interval_s)
-        station.device.put("SecurityCtrlr", "Identity", config.id)
+        variables.furnish(station)
+        if self.late:
+            station.line.network.furnish()
 
     def handlers(self) -> dict[str, Callable[[Payload], Payload | Awaitable[Payload]]]:
         """What the CSMS may ask."""
         return ocpp2_asked.handlers(self.station, self)
+
+    def while_pending(self) -> frozenset[str]:
+        """B02.FR.01, .05: questions, settings, and starts that are rejected."""
+        return PENDING
 
     def boot(self, reason: str) -> Payload:
         """B01."""
@@ -76,28 +89,41 @@ class Dialect2:
             body["transactionInfo"]["remoteStartId"] = transaction.remote_start
         if transaction.reservation is not None:
             body["reservationId"] = transaction.reservation
-        self._put(body, lambda answer: self._started(evse, transaction, answer))
+        self._put(body, transaction, essential=True)
 
-    def _started(self, evse: EvseState, transaction: Transaction, answer: Payload) -> None:
-        """E05: a token that turns out to be invalid ends what it began."""
+    def finish(self, message: Message) -> Payload:
+        """Nothing is learnt late."""
+        return message.payload
+
+    def answered(self, message: Message, answer: Payload) -> None:
+        """E05: a token that turns out to be invalid ends what it began; I02, I03: what it costs."""
+        transaction = message.transaction
+        if transaction is None:
+            return
+        if answer.get("totalCost") is not None:
+            transaction.cost_updated = answer["totalCost"]
+        evse = self.station.evses.get(transaction.evse)
         status = answer.get("idTokenInfo", {}).get("status", "Accepted")
-        stop = self.station.device.truth("TxCtrlr", "StopTxOnInvalidId", True)
-        if status != "Accepted" and stop and evse.transaction is transaction:
-            self.station.end_transaction(evse, "Deauthorized", "DeAuthorized")
+        if evse is not None and evse.transaction is transaction and status != "Accepted":
+            transaction.authorized = False
+            if settings.truth(self.station, "stop_invalid"):
+                self.station.end_transaction(evse, "Deauthorized", "DeAuthorized")
 
     def updated(self, evse: EvseState, transaction: Transaction, trigger: str) -> None:
         """E03, K01.FR.110."""
-        self._put(self._event("Updated", evse, transaction, trigger), None, essential=False)
+        self._put(self._event("Updated", evse, transaction, trigger), transaction)
 
     def ended(self, evse: EvseState, transaction: Transaction, trigger: str) -> None:
         """E06-E10, E13."""
         body = self._event("Ended", evse, transaction, trigger)
         body["transactionInfo"]["stoppedReason"] = transaction.stopped or "Local"
         body["evse"] = {"id": evse.number, "connectorId": 1}
-        self._put(body)
+        if transaction.kept:
+            body["meterValue"] = [*transaction.kept, *body.get("meterValue", [])]
+        self._put(body, transaction, essential=True)
 
-    def _put(self, body: Payload, done: Callable[[Payload], None] | None = None, essential: bool = True) -> None:
-        self.station.enqueue(Message("TransactionEvent", lambda: body, done, essential))
+    def _put(self, body: Payload, transaction: Transaction, essential: bool = False) -> None:
+        self.station.enqueue(Message("TransactionEvent", body, transaction, essential))
 
     def _event(self, kind: str, evse: EvseState, transaction: Transaction, trigger: str) -> Payload:
         station = self.station
@@ -129,6 +155,8 @@ class Dialect2:
         if self.station.quirks.clock_aligned_only and trigger == "MeterValuePeriodic":
             return []
         name, device = f"Tx{kind}Measurands", self.station.device
+        if not settings.truth(self.station, "sampled_enabled"):
+            return []
         wanted = (device.get("SampledDataCtrlr", name) or "").split(",")
         extra = device.get("V2XChargingCtrlr", name, evse.number, transaction.mode) or ""  # Q01.FR.33-35
         context = _CONTEXT.get(kind, "Trigger" if trigger == "Trigger" else "Sample.Periodic")
@@ -147,6 +175,40 @@ class Dialect2:
                 sample["unitOfMeasure"] = {"unit": unit}
             found.append(sample)
         return found if self.late else [s for s in found if s["measurand"] in _EARLY]
+
+    # moments of the clock
+
+    async def aligned(self) -> None:
+        """J01: in a transaction by its events, else by MeterValues; EVSE 0 is the station as a whole."""
+        station = self.station
+        idle_only = settings.truth(station, "aligned_idle_only")
+        running = any(e.transaction is not None for e in station.evses.values())
+        if not settings.truth(station, "aligned_enabled") or (idle_only and running):
+            return
+        wanted = (station.device.get("AlignedDataCtrlr", "Measurands") or "").split(",")
+        for evse in station.evses.values():
+            values = self.samples(evse, wanted, CLOCK)
+            if not values:
+                continue
+            entry = {"timestamp": station.timestamp(), "sampledValue": values}
+            if evse.transaction is not None:
+                body = self._event("Updated", evse, evse.transaction, "MeterValueClock")
+                self._put(body | {"meterValue": [entry]}, evse.transaction)
+            elif station.online:
+                await station.call("MeterValues", {"evseId": evse.number, "meterValue": [entry]})
+
+    def keep_for_end(self, transaction: Transaction, aligned: bool) -> None:
+        """J02.FR.11: TxEndedInterval."""
+        component = "AlignedDataCtrlr" if aligned else "SampledDataCtrlr"
+        wanted = (self.station.device.get(component, "TxEndedMeasurands") or "").split(",")
+        values = self.samples(self.station.evses[transaction.evse], wanted, CLOCK if aligned else "Sample.Periodic")
+        if values and len(transaction.kept) < KEPT_FOR_END:
+            transaction.kept.append({"timestamp": self.station.timestamp(), "sampledValue": values})
+
+    async def reservation_ended(self, number: int, status: str) -> None:
+        """H04, H03."""
+        body: Payload = {"reservationId": number, "reservationUpdateStatus": status}
+        await self.station.call("ReservationStatusUpdate", body)
 
     # needs
 
@@ -268,4 +330,4 @@ def measured(station: Station, evse: EvseState) -> dict[str, float | None]:
     }
 
 
-_EARLY = frozenset(variables.MEASURANDS) | {"Frequency"}
+_EARLY = frozenset(MEASURANDS) | {"Frequency"}

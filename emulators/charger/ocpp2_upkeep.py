@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
+from emulators.charger.ocpp16_upkeep import retries
 from emulators.charger.station import Station
+from emulators.charger.upkeep import Firmware
 from protocols.ocpp.schema import Payload, Version
 from protocols.ocpp.times import parse, stamp
 
-MOST_MESSAGES = 50
 DATA_LENGTH = 512  # of one NotifyCustomerInformation
 Handler = Callable[[Payload], Payload | Awaitable[Payload]]
 
@@ -47,8 +48,12 @@ class Upkeep2:
         async def tell(status: str) -> None:
             await self.station.call("LogStatusNotification", {"status": status, "requestId": number})
 
-        self.station.later(self.upkeep.upload(request["log"]["remoteLocation"], name, tell, "UploadFailure"))
-        return {"status": "Accepted", "filename": name}
+        security = request["logType"] == "SecurityLog"
+        where = request["log"]["remoteLocation"]
+        cancelled = self.upkeep.upload(
+            where, name, tell, "UploadFailure", number=number, security=security, **retries(request)
+        )
+        return {"status": "AcceptedCanceled" if cancelled else "Accepted", "filename": name}
 
     def update_firmware(self, request: Payload) -> Payload:
         """L01, L02."""
@@ -57,16 +62,31 @@ class Upkeep2:
         async def tell(status: str) -> None:
             await self.station.call("FirmwareStatusNotification", {"status": status, "requestId": number})
 
-        when, signer = parse(firmware["retrieveDateTime"]), firmware.get("signingCertificate")
-        work = self.upkeep.update(firmware["location"], when, tell, signer, firmware.get("signature"))
-        self.station.later(work)
-        return {"status": "Accepted"}
+        signer = firmware.get("signingCertificate")
+        if signer is None and not self.station.config.unsigned_firmware:
+            return {"status": "Rejected"}
+        if signer is not None and not self.upkeep.trusts(signer):
+            self.station.security_event("InvalidFirmwareSigningCertificate")
+            return {"status": "InvalidCertificate"}
+        wanted = Firmware(
+            firmware["location"],
+            parse(firmware["retrieveDateTime"]),
+            parse(firmware.get("installDateTime")),
+            signer,
+            firmware.get("signature"),
+            **retries(request),
+        )
+        cancelled = self.upkeep.update(wanted, tell, number)
+        return {"status": "AcceptedCanceled" if cancelled else "Accepted"}
 
     # A02, M03-M05
 
     def install_certificate(self, request: Payload) -> Payload:
         """M05."""
-        return {"status": self.upkeep.certificates.install(request["certificateType"], request["certificate"])}
+        store, kind = self.upkeep.certificates, request["certificateType"]
+        status = store.install(kind, request["certificate"], self.station.wall())
+        self.station.save("certificates")
+        return {"status": status}
 
     def get_installed_certificate_ids(self, request: Payload) -> Payload:
         """M03."""
@@ -78,11 +98,19 @@ class Upkeep2:
 
     def delete_certificate(self, request: Payload) -> Payload:
         """M04."""
-        return {"status": self.upkeep.certificates.delete(request["certificateHashData"])}
+        status = self.upkeep.certificates.delete(request["certificateHashData"])
+        self.station.save("certificates")
+        return {"status": status}
 
     def certificate_signed(self, request: Payload) -> Payload:
         """A02: only for the key that was asked for."""
-        return {"status": "Accepted" if self.upkeep.certificates.take(request["certificateChain"]) else "Rejected"}
+        if not self.upkeep.certificates.take(request["certificateChain"], self.station.wall()):
+            self.station.security_event("InvalidChargingStationCertificate")
+            return {"status": "Rejected"}
+        self.station.save("certificates")
+        if self.station.line.network.target().security_profile == 3:
+            self.station.later(self.station.line.reconnect("new certificate"))
+        return {"status": "Accepted"}
 
     async def sign(self) -> None:
         """Ask for a certificate of one's own."""
@@ -97,27 +125,12 @@ class Upkeep2:
     # O
 
     def set_display_message(self, request: Payload) -> Payload:
-        """O01."""
-        message, shown = request["message"], self.station.messages
-        if message["id"] not in shown and len(shown) >= MOST_MESSAGES:
-            return {"status": "Rejected"}
-        if "transactionId" in message and not any(
-            e.transaction is not None and e.transaction.id == message["transactionId"]
-            for e in self.station.evses.values()
-        ):
-            return {"status": "UnknownTransaction"}
-        shown[message["id"]] = message
-        return {"status": "Accepted"}
+        """O01, O02, O06."""
+        return {"status": self.station.display.put(request["message"])}
 
     def get_display_messages(self, request: Payload) -> Payload:
         """O03, O04."""
-        wanted = [
-            message
-            for message in self.station.messages.values()
-            if ("id" not in request or message["id"] in request["id"])
-            and request.get("priority") in (None, message["priority"])
-            and request.get("state") in (None, message.get("state"))
-        ]
+        wanted = self.station.display.select(request.get("id"), request.get("priority"), request.get("state"))
         if not wanted:
             return {"status": "Unknown"}
         body: Payload = {"requestId": request["requestId"], "messageInfo": wanted, "tbc": False}
@@ -126,7 +139,7 @@ class Upkeep2:
 
     def clear_display_message(self, request: Payload) -> Payload:
         """O05."""
-        return {"status": "Unknown" if self.station.messages.pop(request["id"], None) is None else "Accepted"}
+        return {"status": "Accepted" if self.station.display.clear(request["id"]) else "Unknown"}
 
     # I, N09, N10
 
@@ -134,20 +147,21 @@ class Upkeep2:
         """I02: what the driver sees."""
         for evse in self.station.evses.values():
             if evse.transaction is not None and evse.transaction.id == request["transactionId"]:
-                evse.shown_cost = request["totalCost"]
+                evse.transaction.cost_updated = request["totalCost"]
         return {}
 
     def customer_information(self, request: Payload) -> Payload:
-        """N09, N10: what is kept of a customer is an entry of the local list."""
+        """N09, N10: what is kept of a customer is an entry of the local list. By anything else nothing is found."""
         token = request.get("idToken", {}).get("idToken")
-        if token is None:
+        if token is None and not {"customerIdentifier", "customerCertificate"} & request.keys():
             return {"status": "Invalid"}
-        entry = self.station.local_list.get(token.casefold())
-        if request["clear"]:
-            self.station.local_list.pop(token.casefold(), None)
-        if request["report"]:
-            data = "" if entry is None else f"idToken {token}: {entry['status']}"
-            self.station.later(self._tell_customer(request["requestId"], data))
+        if not (request["report"] or request["clear"]):
+            return {"status": "Rejected"}
+        known = None if token is None else self.station.local_list.status(token, self.station.wall())
+        data = "" if known is None or not request["report"] else f"idToken {token}: {known}"
+        if request["clear"] and token is not None and self.station.local_list.drop(token):
+            self.station.save("local_list")
+        self.station.later(self._tell_customer(request["requestId"], data))
         return {"status": "Accepted"}
 
     async def _tell_customer(self, number: int, data: str) -> None:

@@ -56,7 +56,9 @@ class Reading:
 
 
 class Outlet(Protocol):
-    """One EVSE's power path with a vehicle on it, or without."""
+    """One EVSE's power path with a vehicle on it, or without. `stage` is its metal, with its meter."""
+
+    stage: PowerStage
 
     @property
     def max_charge_w(self) -> float:

@@ -123,6 +123,10 @@ class Profiles:
         self._held = [held for held in self._held if held not in gone]
         return [held.id for held in gone]
 
+    def put_back(self, held: Held) -> None:
+        """One that was kept over a restart."""
+        self._held.append(held)
+
     def drop_external(self, evse: int) -> bool:
         """The external system lets go; whether it held anything."""
         kept = [held for held in self._held if not (held.purpose == EXTERNAL and held.evse == evse)]

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import json as jsonlib
-import ssl
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -17,17 +16,19 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from emulators.charger.build import build
+from emulators.charger.dialling import dial
 from emulators.charger.meter import Meter, MeterSpec
+from emulators.charger.network import Target
 from emulators.charger.outlet import CarOutlet, Outlet
 from emulators.charger.power_stage import PowerStage, StageSpec
 from emulators.charger.secc import SeccEvent
 from emulators.charger.secc_outlet import SeccOutlet
 from emulators.charger.station import STOP_WITHIN, Station, StationConfig
+from emulators.charger.store import Store
 from emulators.clock import RealClock
 from emulators.ev import profile as profiles
 from emulators.ev.car import Car
 from protocols.iso15118 import io as iso15118_io
-from protocols.ocpp import io as ocpp_io
 from protocols.ocpp.schema import Version
 from protocols.ocpp.vendor import BadProfile
 from protocols.ports import Clock, TextWire
@@ -58,6 +59,7 @@ class Options:
     car: str | None = None  # a profile: a car of this kind is plugged in at each EVSE (without --secc)
     soc_pct: float = 80.0
     seed: int = 0
+    state: Path | None = None  # a folder: the station's memory outlives the process
 
 
 @dataclass(slots=True)
@@ -107,17 +109,20 @@ async def make(
         id_token=options.id_token,
         token_type=options.token_type,
         meter_interval_s=options.meter_interval_s,
+        csms=options.csms.rstrip("/").removesuffix("/" + options.id),
+        security_profile=_security_profile(options),
+        password=options.password,
         seed=options.seed,
     )
-    context = _tls(options)
-    url = options.csms.rstrip("/")
-    url = url if url.endswith("/" + options.id) else f"{url}/{options.id}"
+    own = None if options.cert is None or options.key is None else (options.cert, options.key)
 
-    async def connect(version: Version) -> TextWire:
-        wire = await ocpp_io.connect(url, (version,), password=options.password, tls=context)
+    async def connect(target: Target) -> TextWire:
+        wire = await dial(target, station.upkeep.certificates, options.ca, own)
         return wire if on_ocpp is None else _Tapped(wire, on_ocpp)
 
-    charger = Charger(build(config, outlets, clock, connect), outlets)
+    store = None if options.state is None else Store(options.state, options.id)
+    station = build(config, outlets, clock, connect, store)
+    charger = Charger(station, outlets)
     for number, outlet in enumerate(outlets, 1):
         if isinstance(outlet, SeccOutlet):
             outlet.bind(charger.station, number)
@@ -142,14 +147,11 @@ def _outlet(
     return SeccOutlet(stage, clock, observe, trace=trace)
 
 
-def _tls(options: Options) -> ssl.SSLContext | None:
+def _security_profile(options: Options) -> int:
+    """What the address and the credentials amount to."""
     if not options.csms.startswith("wss://"):
-        return None
-    context = ssl.create_default_context(cafile=None if options.ca is None else str(options.ca))
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    if options.cert is not None and options.key is not None:
-        context.load_cert_chain(options.cert, options.key)
-    return context
+        return 0 if options.password is None else 1
+    return 2 if options.cert is None else 3
 
 
 class _Tapped:
@@ -204,6 +206,7 @@ async def run(
     token_type: str = "ISO14443",
     car: str | None = None,
     soc_pct: float = 80.0,
+    state: Path | None = None,
     json: bool = False,
     out: TextIO | None = None,
 ) -> int:
@@ -226,7 +229,7 @@ async def run(
         password = None if password_file is None else _secret(password_file)
         options = Options(
             csms, id, ocpp, evses, secc, charge_w, discharge_w, meter_class_pct, meter_interval_s, vendor_profile,
-            password, ca, cert, key, id_token, token_type, car, soc_pct,
+            password, ca, cert, key, id_token, token_type, car, soc_pct, state=state,
         )  # fmt: skip
         spec = None if car is None else profiles.load(car)
         charger = await make(options, on_ocpp=spy)

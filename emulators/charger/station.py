@@ -13,28 +13,39 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, replace
 from typing import Any
 
-from emulators.charger import der
+from emulators.charger import availability, der, settings
+from emulators.charger.aligned import Aligned
 from emulators.charger.device_model import DeviceModel
 from emulators.charger.dialect import Dialect
+from emulators.charger.display import Display
 from emulators.charger.evse import EvseState
 from emulators.charger.external import IDS_FROM, ExternalSystem
-from emulators.charger.line import Connect, Line
-from emulators.charger.modes import Memory
+from emulators.charger.keeping import Keeping, Store
+from emulators.charger.line import Line
+from emulators.charger.local_list import LocalList
+from emulators.charger.monitoring import Monitoring
+from emulators.charger.network import Connect
 from emulators.charger.outlet import Needs, Outlet
+from emulators.charger.plugs import Plugs
 from emulators.charger.profile_rules import MODES, Abilities
 from emulators.charger.profiles import Profiles
+from emulators.charger.reservations import Reservations
 from emulators.charger.steering import Steering
-from emulators.charger.transaction import Message, Transaction
+from emulators.charger.streams import Streams
+from emulators.charger.tariffs import Tariffs
+from emulators.charger.transaction import Message
 from emulators.charger.upkeep import Upkeep
 from protocols.ocpp.io import Reply
 from protocols.ocpp.schema import Payload, Version
+from protocols.ocpp.times import stamp
 from protocols.ocpp.vendor import Channel, VendorProfile, find
 from protocols.ports import Clock
 
 log = logging.getLogger("v2x.station")
 
 TICK_S = 1.0
-START_TOLD_WITHIN = 60.0  # s that a vehicle's needs wait for the start of its transaction to be told
+LAST_WORDS_WITHIN = 10.0  # s that a reboot waits for the ends of transactions to be told
+SECURITY_EVENTS_KEPT = 1000
 STOP_WITHIN = 10.0  # s for the last messages when the station is stopped
 
 
@@ -51,6 +62,10 @@ class StationConfig:
     vendor_profile: str | VendorProfile | None = None  # by name, or one of your own
     id_token: str = ""  # empty: nobody is asked (NoAuthorization), in 1.6 the tag FREE
     token_type: str = "ISO14443"
+    csms: str = ""  # its address, without the id; where connecting is handed in, anything
+    security_profile: int = 0
+    password: str | None = None
+    unsigned_firmware: bool = True  # False: L01 only, an update without signature is refused
     meter_interval_s: float = 10.0
     dc: bool = True
     modes: tuple[str, ...] = MODES
@@ -69,6 +84,7 @@ class Station:
         clock: Clock,
         connect: Connect,
         dialect: Callable[[Station], Dialect],
+        store: Store | None = None,
     ) -> None:
         self.config, self.clock = config, clock
         self.evses = {number: EvseState(number, outlet) for number, outlet in enumerate(outlets, 1)}
@@ -82,17 +98,24 @@ class Station:
         self.line = Line(self, connect)
         self.steering = Steering(self)
         self.woken = asyncio.Event()
-        self.local_list: dict[str, dict[str, Any]] = {}
-        self.local_list_version = 0
+        self.local_list = LocalList()
+        self.reservations = Reservations(self)
+        self.plugs = Plugs(self)
         self.ended = asyncio.Event()
         self.refused: list[str] = []  # why profiles were refused, with requirement ids: for tests and people
         self._tasks: set[asyncio.Task[None]] = set()
-        self._numbers = 0
         self.external = ExternalSystem(self)
+        self.aligned = Aligned(self)
         self.upkeep = Upkeep(self)
         self.firmware = config.firmware
-        self.messages: dict[int, dict[str, Any]] = {}  # what the display shows
+        self.display = Display(self)
+        self.tariffs = Tariffs(self)
+        self.monitoring = Monitoring(self)
+        self.streams = Streams(self)
+        self.security_log: list[Payload] = []
+        self.meter_interval_s = config.meter_interval_s  # of samples in a transaction, 0 for none
         self.dialect = dialect(self)
+        self.keeping = Keeping(self, store)
 
     def _abilities(self) -> Abilities:
         late = self.config.version is Version.V21
@@ -113,11 +136,16 @@ class Station:
 
     async def run(self) -> None:
         """Connect, boot, charge, and connect again, until `stop` is called."""
-        life = asyncio.get_running_loop().create_task(self.steering.run())
+        self.keeping.restore()
+        self.started_at = self.clock.now()
+        loop = asyncio.get_running_loop()
+        life = loop.create_task(self.steering.run())
+        self._tasks |= {loop.create_task(work) for work in (self.aligned.run(), self.display.run())}
         try:
             await self.line.run()
         finally:
             life.cancel()
+            self.keeping.close()
             for task in list(self._tasks):
                 task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -135,21 +163,43 @@ class Station:
         await self.line.close()
 
     async def reboot(self, reason: str, stopped: str) -> None:
-        """Stop what runs, forget what is not kept over a reboot, and come back."""
+        """Stop what runs, forget what is not kept over a reboot, and come back (B12.FR.04, .05)."""
         for evse in self.evses.values():
             if evse.transaction is not None:
                 self.end_transaction(evse, "ResetCommand", stopped)
+        deadline = self.clock.now() + LAST_WORDS_WITHIN
         await self.clock.sleep(0.1)
+        while self.online and self.line.queue.tells_turns and self.clock.now() < deadline:
+            await self.clock.sleep(0.1)
         for held in self.profiles:
             if held.purpose in ("TxProfile", "LocalGeneration", "ChargingStationExternalConstraints"):
                 self.profiles.forget(held)  # K01.FR.27: the others and DER controls (R01.FR.03) persist
+        for evse in self.evses.values():
+            evse.resetting = False
+            availability.show(self, evse)
         await self.line.reboot(reason)
+
+    def started_up(self) -> None:
+        """The first words after an accepted boot (A04; 2.x only)."""
+        if self.config.version is not Version.V16:
+            cold = self.line.boot_reason == "PowerUp"
+            self.security_event("StartupOfTheDevice" if cold else "ResetOrReboot")
 
     def back_online(self) -> None:
         """The CSMS can be asked again: who waits at a plug may begin."""
         for evse in self.evses.values():
             if evse.vehicle is not None and evse.transaction is None:
-                self.later(self._begin(evse))
+                self.later(self.plugs.try_to_begin(evse))
+
+    def variables_changed(self) -> None:
+        """The CSMS has set something: what is looked at often is looked up once."""
+        every = settings.number(self, "sample_interval")
+        self.meter_interval_s = self.config.meter_interval_s if every == round(self.config.meter_interval_s) else every
+        self.aligned.changed.set()
+
+    def save(self, what: str) -> None:
+        """Something that is kept over a restart has changed."""
+        self.keeping.save(what)
 
     # the line, for those who speak
 
@@ -161,6 +211,10 @@ class Station:
     def wall(self) -> float:
         """The station's own clock, Unix time."""
         return self.line.wall()
+
+    def timestamp(self) -> str:
+        """The same as OCPP writes it."""
+        return stamp(self.line.wall())
 
     async def call(self, action: str, payload: Payload) -> Reply:
         """Ask the CSMS, if it can be reached."""
@@ -189,11 +243,6 @@ class Station:
         """Decide and measure once, now."""
         self.steering.step()
 
-    @property
-    def meter_interval_s(self) -> float:
-        """Seconds between samples, 0 for none."""
-        return self.config.meter_interval_s
-
     # what happens at the plugs
 
     def arrive(self, number: int) -> None:
@@ -202,123 +251,48 @@ class Station:
 
     def leave(self, number: int, well: bool) -> None:
         """The vehicle's session is over, and with it what ran."""
-        evse = self.evses[number]
-        if evse.transaction is not None and well:
-            self.end_transaction(evse, "EVDeparted", "StoppedByEV")
-        elif evse.transaction is not None:
-            self.end_transaction(evse, "EVCommunicationLost", "EVDisconnected")
-        self.unplug(number)
+        self.plugs.leave(self.evses[number], well)
 
     def plug_in(self, number: int, needs: Needs, token: str | None = None) -> None:
         """A vehicle is connected and stated its needs; with a token (or free use) its transaction begins.
 
-        Told again in a transaction, the needs are new ones: the service was negotiated again (Q02.FR.07).
+        Told again in a transaction, the needs are new ones: the service was negotiated again (Q02.FR.07). ValueError
+        where the EVSE takes no vehicle.
         """
-        evse = self.evses[number]
-        if evse.transaction is not None:
-            evse.vehicle = needs
-            self.later(self.dialect.needs(evse))
-            return
-        if not evse.operative or evse.fault is not None:
-            raise ValueError(f"EVSE {number} is {evse.status} and takes no vehicle")
-        evse.vehicle = evse.offered = needs
-        self.set_status(evse, "Occupied")
-        self.later(self._begin(evse, token))
+        self.plugs.plug_in(self.evses[number], needs, token)
 
     def unplug(self, number: int) -> None:
         """The cable is pulled: whatever ran ends."""
-        evse = self.evses[number]
-        if evse.transaction is not None:
-            self.end_transaction(evse, "EVDeparted", "EVDisconnected")
-        evse.vehicle, evse.offered, evse.allowed, evse.asked, evse.finishing = None, None, None, False, False
-        self.set_status(evse, "Available" if evse.operative else "Unavailable")
+        self.plugs.unplug(self.evses[number])
+
+    async def present(self, number: int, token: str, sort: str = "ISO14443") -> str:
+        """A card is held to an EVSE: `started`, `stopped` or `refused`. A vehicle may come before or after it."""
+        return await self.plugs.present(self.evses[number], token, sort)
+
+    def fault(self, number: int, code: str | None) -> None:
+        """Something breaks, or with None is mended."""
+        self.plugs.fault(self.evses[number], code)
+
+    def end_transaction(self, evse: EvseState, trigger: str, reason: str) -> None:
+        """The transaction ends: power off, contactors open, tell."""
+        self.plugs.end(evse, trigger, reason)
 
     def set_status(self, evse: EvseState, status: str) -> None:
         """A connector's status, told when it changes."""
         if status != evse.status:
             evse.status = status
-            if self.online:
-                self.later(self._tell(evse))
-
-    async def _tell(self, evse: EvseState) -> None:
-        await self.call("StatusNotification", self.dialect.status(evse))
-
-    async def _begin(self, evse: EvseState, token: str | None = None) -> None:
-        name = self.config.id_token if token is None else token
-        sort = self.config.token_type if name else "NoAuthorization"
-        if evse.transaction is not None or evse.vehicle is None:
-            return
-        if name and not await self._may_charge(evse, name, sort):
-            log.warning("%s: %s may not charge", self.config.id, name)
-            return
-        if evse.transaction is None and evse.vehicle is not None:
-            self.begin_transaction(evse, name, sort)
-
-    async def _may_charge(self, evse: EvseState, name: str, sort: str) -> bool:
-        if not self.online:
-            known = self.local_list.get(name.casefold())
-            return known is not None and known.get("status", "Accepted") == "Accepted"
-        return await self.dialect.authorize(evse, name, sort)
-
-    def begin_transaction(self, evse: EvseState, token: str, sort: str, remote_start: int | None = None) -> Transaction:
-        """A transaction begins: authorised and connected."""
-        self._numbers += 1
-        name = f"{self.config.id[:12]}-{int(self.clock.wall() * 1000):x}-{self._numbers:x}"
-        new = Transaction(name[:36], evse.number, self.wall(), token, sort, remote_start=remote_start)
-        new.authorized, new.ready_at = True, self.wall()
-        new.vehicle = evse.vehicle.vehicle if evse.vehicle is not None else None
-        reserved = evse.reservation
-        if reserved is not None:
-            new.reservation, evse.reservation = reserved["id"], None
-        evse.transaction, evse.priority, evse.finishing = new, False, False
-        evse.memory, evse.alarm, evse.sleeping = Memory(), None, False
-        new.started_wh = evse.outlet.reading(self.clock.now()).charged_wh
-        self.set_status(evse, "Occupied")
-        evse.composite = self.steering.composite(evse)
-        new.mode = evse.composite.mode
-        evse.sampled_at, evse.soc_told = self.clock.now(), False
-        self.dialect.started(evse, new)
-        self.later(self._open(evse))
-        return new
-
-    async def _open(self, evse: EvseState) -> None:
-        deadline = self.clock.now() + START_TOLD_WITHIN
-        while self.online and self.line.queue.tells_turns and self.clock.now() < deadline:
-            await self.clock.sleep(0.05)  # what the vehicle needs belongs to a transaction that the CSMS knows
-        if self.online and evse.vehicle is not None:
-            await self.dialect.needs(evse)
-        if evse.transaction is not None:
-            evse.outlet.open(self.clock.now())
-            evse.open = True
             self.wake()
+            if self.online:
+                self.later(self.line.tell_status(evse))
 
-    def end_transaction(self, evse: EvseState, trigger: str, reason: str) -> None:
-        """The transaction ends: power off, contactors open, tell."""
-        transaction = evse.transaction
-        if transaction is None:
-            return
-        now = self.clock.now()
-        evse.outlet.set_power(0.0, now)
-        evse.outlet.close(now)
-        evse.open, evse.wish_w, evse.held_power_w = False, 0.0, None
-        evse.reading = evse.outlet.reading(now)
-        transaction.stopped = reason
-        evse.transaction = None
-        self.profiles.end_transaction(transaction.name)
-        self.dialect.ended(evse, transaction, trigger)
-        if evse.inoperative_next:
-            evse.inoperative_next, evse.operative = False, False
-            self.set_status(evse, "Unavailable")
-        self.wake()
-
-    def fault(self, number: int, code: str | None) -> None:
-        """Something breaks, or with None is mended."""
-        evse = self.evses[number]
-        evse.fault = code
-        if code is not None and evse.transaction is not None:
-            self.end_transaction(evse, "AbnormalCondition", "Other")
-        status = "Faulted" if code else "Occupied" if evse.vehicle else "Available" if evse.operative else "Unavailable"
-        self.set_status(evse, status)
+    def security_event(self, kind: str, info: str = "") -> None:
+        """A04: told to the CSMS, and kept until it has heard of it."""
+        event: Payload = {"type": kind, "timestamp": self.timestamp()}
+        if info:
+            event["techInfo"] = info[:255]
+        self.security_log.append(event)
+        del self.security_log[:-SECURITY_EVENTS_KEPT]
+        self.enqueue(Message("SecurityEventNotification", event))
 
     async def renegotiate(self, evse: EvseState) -> None:
         """Q02.FR.06: agree with the vehicle on the best transfer that is allowed now."""

@@ -45,7 +45,7 @@ class Steering:
         """Seconds until something can change by itself: profiles and DER controls turn on time, not on the tick."""
         station = self.station
         wall = station.wall()
-        turns = [station.controls.next_turn(wall)]
+        turns = [station.controls.next_turn(wall), station.monitoring.next_turn()]
         turns += [
             station.profiles.next_change(wall, self.circumstances(e)) for e in station.evses.values() if e.transaction
         ]
@@ -62,6 +62,10 @@ class Steering:
         for evse in station.evses.values():
             self._step_evse(evse, now, passed)
         self._pull_updates(wall)
+        if len(station.monitoring.monitors):
+            station.monitoring.look()
+        if len(station.streams):
+            station.later(station.streams.look())
 
     # what rules
 
@@ -100,9 +104,11 @@ class Steering:
             self.station.dialect.updated(evse, transaction, "OperationModeChanged")
         evse.composite = composite
         evse.sleeping = self._sleeps(composite)
-        evse.wish_w = self._wish(evse, composite) if transaction is not None and evse.open else 0.0
+        may = transaction is not None and evse.open and transaction.authorized
+        evse.wish_w = self._wish(evse, composite) if may else 0.0
         evse.outlet.set_power(evse.wish_w, now)
         evse.reading = evse.outlet.reading(now)
+        evse.warmth.follow(evse.outlet.stage.loss_wh, passed)
         if transaction is not None:
             self._tell_changes(evse, transaction, now, passed)
 
@@ -148,7 +154,9 @@ class Steering:
             transaction.seconds_charging += passed
         state = "Charging" if flows else "SuspendedEVSE" if abs(evse.wish_w) < FLOWS_W else "SuspendedEV"
         if not evse.open:
-            state = "EVConnected"
+            state = "Idle" if evse.vehicle is None else "EVConnected"
+        elif not transaction.authorized:
+            state = "SuspendedEVSE"
         if state != transaction.state:
             transaction.state = state
             tell(evse, transaction, "ChargingStateChanged")

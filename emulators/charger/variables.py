@@ -1,196 +1,168 @@
 """The device model of an emulated 2.x station as it leaves the factory; names and instances are those of the appendix.
 
-What 1.6 calls configuration keys is in `ocpp16.py`.
+Here: controllers, station, EVSEs and connectors. What only 2.1 and bidirectional stations have is in
+`variables_v2x.py`; what 1.6 calls configuration keys in `ocpp16_keys.py`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
-from emulators.charger.der import BODIES
-from emulators.charger.device_model import DeviceModel
-from emulators.charger.external import IDS_FROM
-from emulators.charger.modes import Surroundings
-from emulators.charger.outlet import Outlet
-from emulators.charger.profile_rules import THRESHOLDS
+from emulators.charger import variables_v2x
+from emulators.charger.variables_v2x import MEASURANDS, V2X_MEASURANDS
+from protocols.ocpp.schema import Version
 
-MEASURANDS = (
-    "Energy.Active.Import.Register",
-    "Energy.Active.Export.Register",
-    "Power.Active.Import",
-    "Power.Active.Export",
-    "SoC",
-    "Voltage",
-    "Current.Import",
-    "Current.Export",
+if TYPE_CHECKING:
+    from emulators.charger.evse import EvseState
+    from emulators.charger.station import Station
+
+SLOTS = ("1", "2", "3")  # of network profiles
+STATES = ("Available", "Occupied", "Reserved", "Unavailable", "Faulted")
+ITEMS = 50  # in one message of the device model
+BYTES = 65536
+_I, _B, _S = "integer", "boolean", "string"
+Row = tuple[
+    str, str, str, object, str, bool, dict[str, Any]
+]  # component, variable, instance, value, type, mutable, ...
+
+_LISTS: tuple[Row, ...] = tuple(
+    (component, name, "", ",".join(MEASURANDS), "MemberList", True, {"values": MEASURANDS + V2X_MEASURANDS})
+    for component, names in (
+        ("SampledDataCtrlr", ("TxStartedMeasurands", "TxUpdatedMeasurands", "TxEndedMeasurands")),
+        ("AlignedDataCtrlr", ("Measurands", "TxEndedMeasurands")),
+    )
+    for name in names
 )
-V2X_MEASURANDS = (
-    "Power.Active.Setpoint",
-    "Power.Active.Residual",
-    "EnergyRequest.Minimum.V2X",
-    "EnergyRequest.Maximum.V2X",
-    "Frequency",
+_PER_MESSAGE: tuple[Row, ...] = tuple(
+    (component, name, instance, number, _I, False, {})
+    for component, instances in (
+        ("DeviceDataCtrlr", ("GetReport", "GetVariables", "SetVariables")),
+        ("MonitoringCtrlr", ("SetVariableMonitoring", "ClearVariableMonitoring")),
+        ("LocalAuthListCtrlr", ("",)),
+    )
+    for instance in instances
+    for name, number in (("ItemsPerMessage", ITEMS), ("BytesPerMessage", BYTES))
 )
-TRANSFERS = ("DC", "DC_BPT")
-TRANSFERS_AC = ("AC_single_phase", "AC_three_phase", "AC_BPT")
+_AT_LEAST_0: dict[str, Any] = {"low": 0, "unit": "s"}
+CONTROLLERS: tuple[Row, ...] = (
+    ("OCPPCommCtrlr", "HeartbeatInterval", "", 300, _I, True, {"low": 1, "high": 86400, "unit": "s"}),
+    ("OCPPCommCtrlr", "OfflineThreshold", "", 60, _I, True, _AT_LEAST_0),
+    ("OCPPCommCtrlr", "MessageTimeout", "Default", 30, _I, False, {"low": 1, "unit": "s"}),
+    ("OCPPCommCtrlr", "MessageAttempts", "TransactionEvent", 5, _I, True, {"low": 1}),
+    ("OCPPCommCtrlr", "MessageAttemptInterval", "TransactionEvent", 10, _I, True, _AT_LEAST_0),
+    ("OCPPCommCtrlr", "RetryBackOffWaitMinimum", "", 2, _I, True, {"low": 1, "unit": "s"}),
+    ("OCPPCommCtrlr", "RetryBackOffRandomRange", "", 2, _I, True, _AT_LEAST_0),
+    ("OCPPCommCtrlr", "RetryBackOffRepeatTimes", "", 5, _I, True, {"low": 0, "high": 16}),
+    ("OCPPCommCtrlr", "WebSocketPingInterval", "", 20, _I, True, _AT_LEAST_0),
+    ("OCPPCommCtrlr", "ResetRetries", "", 1, _I, True, {"low": 0}),
+    ("OCPPCommCtrlr", "UnlockOnEVSideDisconnect", "", True, _B, True, {}),
+    ("OCPPCommCtrlr", "FileTransferProtocols", "", "HTTP,HTTPS", "MemberList", False, {"values": ("HTTP", "HTTPS")}),
+    ("OCPPCommCtrlr", "NetworkConfigurationPriority", "", "1", "SequenceList", True, {"values": SLOTS}),
+    ("OCPPCommCtrlr", "NetworkProfileConnectionAttempts", "", 3, _I, True, {"low": 1, "high": 100}),
+    ("OCPPCommCtrlr", "ActiveNetworkProfile", "", 1, _I, False, {}),
+    ("AuthCtrlr", "Enabled", "", True, _B, True, {}),
+    ("AuthCtrlr", "AuthorizeRemoteStart", "", False, _B, True, {}),
+    ("AuthCtrlr", "LocalAuthorizeOffline", "", True, _B, True, {}),
+    ("AuthCtrlr", "LocalPreAuthorize", "", False, _B, True, {}),
+    ("AuthCtrlr", "OfflineTxForUnknownIdEnabled", "", False, _B, True, {}),
+    ("AuthCtrlr", "DisableRemoteAuthorization", "", False, _B, True, {}),
+    ("AuthCtrlr", "MasterPassGroupId", "", "", _S, True, {}),
+    ("LocalAuthListCtrlr", "Available", "", True, _B, False, {}),
+    ("LocalAuthListCtrlr", "Enabled", "", True, _B, True, {}),
+    ("LocalAuthListCtrlr", "DisablePostAuthorize", "", False, _B, True, {}),
+    ("TxCtrlr", "EVConnectionTimeOut", "", 120, _I, True, {"low": 1, "unit": "s"}),
+    ("TxCtrlr", "StopTxOnInvalidId", "", True, _B, True, {}),
+    ("TxCtrlr", "StopTxOnEVSideDisconnect", "", True, _B, False, {}),
+    ("TxCtrlr", "TxStartPoint", "", "Authorized", "MemberList", False, {"values": ("Authorized",)}),
+    (
+        "TxCtrlr", "TxStopPoint", "", "Authorized,EVConnected", "MemberList", False,
+        {"values": ("Authorized", "EVConnected")},
+    ),
+    ("SampledDataCtrlr", "Enabled", "", True, _B, True, {}),
+    ("SampledDataCtrlr", "TxEndedInterval", "", 0, _I, True, _AT_LEAST_0),
+    ("AlignedDataCtrlr", "Enabled", "", True, _B, True, {}),
+    ("AlignedDataCtrlr", "Interval", "", 0, _I, True, {"low": 0, "high": 86400, "unit": "s"}),
+    ("AlignedDataCtrlr", "TxEndedInterval", "", 0, _I, True, {"low": 0, "high": 86400, "unit": "s"}),
+    ("AlignedDataCtrlr", "SendDuringIdle", "", False, _B, True, {}),
+    *_LISTS,
+    ("SecurityCtrlr", "BasicAuthPassword", "", "", _S, True, {"secret": True, "high": 40}),
+    ("SecurityCtrlr", "Identity", "", "", _S, False, {"high": 48}),
+    ("SecurityCtrlr", "OrganizationName", "", "v2x-gateway", _S, True, {}),
+    ("SecurityCtrlr", "SecurityProfile", "", 0, _I, False, {}),
+    ("ClockCtrlr", "TimeSource", "", "Heartbeat", "SequenceList", True, {"values": ("Heartbeat",)}),
+    *_PER_MESSAGE,
+    ("ReservationCtrlr", "Available", "", True, _B, False, {}),
+    ("ReservationCtrlr", "Enabled", "", True, _B, True, {}),
+    ("ReservationCtrlr", "NonEvseSpecific", "", True, _B, False, {}),
+    ("MonitoringCtrlr", "Available", "", True, _B, False, {}),
+    ("MonitoringCtrlr", "Enabled", "", True, _B, True, {}),
+    ("MonitoringCtrlr", "OfflineQueuingSeverity", "", 9, _I, True, {"low": 0, "high": 9}),
+    ("DisplayMessageCtrlr", "Available", "", True, _B, False, {}),
+    ("DisplayMessageCtrlr", "Enabled", "", True, _B, True, {}),
+    ("DisplayMessageCtrlr", "SupportedFormats", "", "ASCII,UTF8", "MemberList", False, {"values": ("ASCII", "UTF8")}),
+    (
+        "DisplayMessageCtrlr", "SupportedPriorities", "", "AlwaysFront,InFront,NormalCycle", "MemberList", False,
+        {"values": ("AlwaysFront", "InFront", "NormalCycle")},
+    ),
+)  # fmt: skip
 
 
-def furnish(
-    model: DeviceModel, outlets: Sequence[Outlet], modes: Iterable[str], dc: bool, late: bool, interval: float
-) -> None:
-    """Put the variables of a station with these EVSEs into its model. `late` is OCPP 2.1."""
-    _controllers(model, len(outlets), interval)
-    _smart_charging(model, late)
-    for number, outlet in enumerate(outlets, 1):
-        model.add("EVSE", "AvailabilityState", "Available", evse=number)
-        model.add("EVSE", "Available", True, evse=number, type="boolean")
-        model.add("EVSE", "SupplyPhases", 3, evse=number, type="integer")
-        model.add("EVSE", "Power", 0.0, evse=number, type="decimal", unit="W", high=outlet.max_charge_w)
-        model.add("Connector", "AvailabilityState", "Available", evse=number)
-        model.add("Connector", "ConnectorType", "cCCS2" if dc else "cType2", evse=number)
+def furnish(station: Station) -> None:
+    """Put the variables of a station into its model."""
+    model, late = station.device, station.config.version is Version.V21
+    for component, variable, instance, value, kind, mutable, about in CONTROLLERS:
+        model.add(component, variable, value, instance=instance, type=kind, mutable=mutable, **about)
+    _station(station)
+    variables_v2x.smart_charging(station, late)
+    for evse in station.evses.values():
+        _evse(station, evse)
         if late:
-            _v2x(model, number, outlet, modes, dc)
+            variables_v2x.furnish(station, evse)
 
 
-def _controllers(model: DeviceModel, evses: int, interval: float) -> None:
-    add = model.add
-    add("ChargingStation", "AvailabilityState", "Available")
-    add("ChargingStation", "Model", "emulator")
-    add("OCPPCommCtrlr", "HeartbeatInterval", 300, type="integer", mutable=True, low=1, high=86400, unit="s")
-    add("OCPPCommCtrlr", "OfflineThreshold", 60, type="integer", mutable=True, low=0, unit="s")
-    add("OCPPCommCtrlr", "MessageTimeout", 30, type="integer", instance="Default", low=1, unit="s")
-    add("OCPPCommCtrlr", "MessageAttempts", 5, type="integer", mutable=True, instance="TransactionEvent", low=1)
-    add(
-        "OCPPCommCtrlr",
-        "MessageAttemptInterval",
-        10,
-        type="integer",
-        mutable=True,
-        instance="TransactionEvent",
-        unit="s",
-    )
-    add("OCPPCommCtrlr", "RetryBackOffWaitMinimum", 2, type="integer", mutable=True, low=1, unit="s")
-    add("OCPPCommCtrlr", "RetryBackOffRandomRange", 2, type="integer", mutable=True, low=0, unit="s")
-    add("OCPPCommCtrlr", "RetryBackOffRepeatTimes", 5, type="integer", mutable=True, low=0)
-    add("OCPPCommCtrlr", "WebSocketPingInterval", 20, type="integer", mutable=True, low=0, unit="s")
-    add("OCPPCommCtrlr", "ResetRetries", 1, type="integer", mutable=True)
-    add("OCPPCommCtrlr", "UnlockOnEVSideDisconnect", True, type="boolean", mutable=True)
-    add("AuthCtrlr", "Enabled", True, type="boolean", mutable=True)
-    add("AuthCtrlr", "AuthorizeRemoteStart", False, type="boolean", mutable=True)
-    add("AuthCtrlr", "LocalPreAuthorize", False, type="boolean", mutable=True)
-    add("AuthCtrlr", "OfflineTxForUnknownIdEnabled", False, type="boolean", mutable=True)
-    add("LocalAuthListCtrlr", "Enabled", True, type="boolean", mutable=True)
-    add("LocalAuthListCtrlr", "Entries", 0, type="integer", high=1000)
-    add("TxCtrlr", "EVConnectionTimeOut", 120, type="integer", mutable=True, low=1, unit="s")
-    add("TxCtrlr", "StopTxOnInvalidId", True, type="boolean", mutable=True)
-    add("TxCtrlr", "StopTxOnEVSideDisconnect", True, type="boolean")
-    add("TxCtrlr", "TxStartPoint", "Authorized", type="MemberList", values=("Authorized",))
-    add("TxCtrlr", "TxStopPoint", "Authorized,EVConnected", type="MemberList", values=("Authorized", "EVConnected"))
-    add("SampledDataCtrlr", "Enabled", True, type="boolean", mutable=True)
-    for name in ("TxStartedMeasurands", "TxUpdatedMeasurands", "TxEndedMeasurands"):
-        chosen = ",".join(MEASURANDS)
-        add("SampledDataCtrlr", name, chosen, type="MemberList", mutable=True, values=MEASURANDS + V2X_MEASURANDS)
-    add("SampledDataCtrlr", "TxUpdatedInterval", round(interval), type="integer", mutable=True, low=0, unit="s")
-    add("SampledDataCtrlr", "TxEndedInterval", 0, type="integer", mutable=True, low=0, unit="s")
-    add("AlignedDataCtrlr", "Interval", 0, type="integer", mutable=True, low=0, unit="s")
-    add("SecurityCtrlr", "BasicAuthPassword", "", mutable=True, secret=True)
-    add("SecurityCtrlr", "Identity", "")
-    add("SecurityCtrlr", "OrganizationName", "v2x-gateway", mutable=True)
-    add("SecurityCtrlr", "SecurityProfile", 0, type="integer")
-    add("ClockCtrlr", "DateTime", "")
-    add("ClockCtrlr", "TimeSource", "Heartbeat", type="SequenceList", values=("Heartbeat",))
-    add("DeviceDataCtrlr", "ItemsPerMessage", 50, type="integer", instance="GetReport")
-    add("DeviceDataCtrlr", "ItemsPerMessage", 50, type="integer", instance="GetVariables")
-    add("DeviceDataCtrlr", "ItemsPerMessage", 50, type="integer", instance="SetVariables")
-    add("DeviceDataCtrlr", "BytesPerMessage", 65536, type="integer", instance="GetReport")
-    add("ReservationCtrlr", "Enabled", True, type="boolean")
+def _station(station: Station) -> None:
+    add, upkeep = station.device.add, station.upkeep
+    add("ChargingStation", "Available", True, type=_B)
+    add("ChargingStation", "AvailabilityState", lambda: _state(station), type="OptionList", values=STATES)
+    add("ChargingStation", "Problem", lambda: any(e.fault for e in station.evses.values()), type=_B)
+    add("ChargingStation", "Model", station.config.model)
+    add("ChargingStation", "SupplyPhases", 3, type=_I)
+    add("ChargingStation", "Power", lambda: _total(station), type="decimal", unit="W")
+    add("ClockCtrlr", "DateTime", station.timestamp, type="dateTime")
+    add("SampledDataCtrlr", "TxUpdatedInterval", round(station.config.meter_interval_s), type=_I, mutable=True,
+        **_AT_LEAST_0)  # fmt: skip
+    add("LocalAuthListCtrlr", "Entries", lambda: len(station.local_list), type=_I, high=1000)
+    add("SecurityCtrlr", "CertificateEntries", lambda: len(upkeep.certificates.installed), type=_I, high=32)
+    add("DisplayMessageCtrlr", "DisplayMessages", lambda: len(station.display), type=_I, high=50)
+    station.device.put("SecurityCtrlr", "Identity", station.config.id)
 
 
-def _smart_charging(model: DeviceModel, late: bool) -> None:
-    add = model.add
-    add("SmartChargingCtrlr", "Enabled", True, type="boolean")
-    add("SmartChargingCtrlr", "ProfileStackLevel", 10, type="integer")
-    add("SmartChargingCtrlr", "RateUnit", "A,W", type="MemberList", values=("A", "W"))
-    add("SmartChargingCtrlr", "PeriodsPerSchedule", 1024, type="integer")
-    add("SmartChargingCtrlr", "Entries", 0, type="integer", instance="ChargingProfiles", high=64)
-    add(
-        "SmartChargingCtrlr",
-        "LimitChangeSignificance",
-        5.0,
-        type="decimal",
-        mutable=True,
-        low=0,
-        high=100,
-        unit="Percent",
-    )
-    add("SmartChargingCtrlr", "ExternalControlSignalsEnabled", True, type="boolean", mutable=True)
-    if late:
-        for name in ("DynamicProfiles", "MaxOfflineDuration", "RandomizedDelay", "LimitAtSoC", "EvseSleep"):
-            add("SmartChargingCtrlr", f"Supports{name}", True, type="boolean")
-        add("SmartChargingCtrlr", "SupportsUseLocalTime", False, type="boolean")
-        add("SmartChargingCtrlr", "SupportedAdditionalPurposes", "PriorityCharging,LocalGeneration", type="MemberList")
-        add("SmartChargingCtrlr", "ExternalConstraintsProfileDisallowed", False, type="boolean", mutable=True)
-        add("SmartChargingCtrlr", "MaxExternalConstraintsId", IDS_FROM, type="integer")
-        choices = ("ExternalControl", "CSMS")
-        add("SmartChargingCtrlr", "SetpointPriority", choices[0], type="OptionList", mutable=True, values=choices)
-        for purpose in ("ChargingStationMaxProfile", "TxDefaultProfile", "PriorityCharging"):
-            add("SmartChargingCtrlr", "ChargingProfilePersistence", True, type="boolean", instance=purpose)
+def _evse(station: Station, evse: EvseState) -> None:
+    number, outlet = evse.number, evse.outlet
+
+    def add(variable: str, value: object, component: str = "EVSE", **about: Any) -> None:
+        station.device.add(component, variable, value, evse=number, **about)
+
+    add("AvailabilityState", lambda: evse.status, type="OptionList", values=STATES)
+    add("Available", lambda: evse.operative, type=_B)
+    add("Problem", lambda: evse.fault is not None, type=_B)
+    add("AllowReset", True, type=_B)
+    add("SupplyPhases", 3, type=_I)
+    add("Power", lambda: evse.reading.power_w, type="decimal", unit="W", high=outlet.max_charge_w)
+    add("DCVoltage", lambda: evse.reading.voltage_v or 0.0, type="decimal", unit="V")
+    add("DCCurrent", lambda: evse.reading.current_a or 0.0, type="decimal", unit="A")
+    add("Temperature", lambda: evse.warmth.celsius, type="decimal", unit="Celsius", low=-40.0, high=125.0)
+    add("AvailabilityState", lambda: evse.status, "Connector", type="OptionList", values=STATES)
+    add("Available", lambda: evse.operative, "Connector", type=_B)
+    add("ConnectorType", "cCCS2" if station.config.dc else "cType2", "Connector")
+    add("SupplyPhases", 3, "Connector", type=_I)
 
 
-def _v2x(model: DeviceModel, number: int, outlet: Outlet, modes: Iterable[str], dc: bool) -> None:
-    modes = tuple(modes)
-    high = outlet.max_discharge_w
-    if high <= 0:
-        return
+def _state(station: Station) -> str:
+    states: Sequence[str] = [evse.status for evse in station.evses.values()]
+    return next((state for state in ("Available", "Occupied", "Reserved", "Faulted") if state in states), "Unavailable")
 
-    def add(component: str, variable: str, value: object, **about: object) -> None:
-        model.add(component, variable, value, evse=number, **about)
 
-    model.add("EVSE", "DischargePower", 0.0, evse=number, type="decimal", unit="W", high=high)
-    add("V2XChargingCtrlr", "Enabled", True, type="boolean")
-    add("V2XChargingCtrlr", "SupportedOperationModes", ",".join(modes), type="MemberList", values=modes)
-    transfers = TRANSFERS if dc else TRANSFERS_AC
-    add("V2XChargingCtrlr", "SupportedEnergyTransferModes", ",".join(transfers), type="MemberList", values=transfers)
-    add(
-        "V2XChargingCtrlr",
-        "LocalFrequencyUpdateThreshold",
-        Surroundings().frequency_threshold_mhz,
-        type="decimal",
-        mutable=True,
-        low=0,
-        unit="mHz",
-    )
-    for name in ("TxStartedMeasurands", "TxUpdatedMeasurands", "TxEndedMeasurands"):
-        for mode in modes:
-            values = MEASURANDS + V2X_MEASURANDS
-            chosen = "Power.Active.Setpoint" if "Setpoint" in mode or "Frequency" in mode else ""
-            add("V2XChargingCtrlr", name, chosen, type="MemberList", mutable=True, values=values, instance=mode)
-    for name in THRESHOLDS:
-        add("V2XChargingCtrlr", "LocalLoadBalancing", "", type="decimal", mutable=True, instance=name, unit="W")
-    add("ISO15118Ctrlr", "Enabled", True, type="boolean")
-    add("ISO15118Ctrlr", "ServiceRenegotiationSupport", True, type="boolean")
-    add("ISO15118Ctrlr", "SeccId", "EMU", mutable=True)
-    for name, value in (("Available", False), ("VehicleId", ""), ("VehicleCertificate", ""), ("ProtocolAgreed", "")):
-        add("ConnectedEV", name, value, type="boolean" if name == "Available" else "string")
-    add("ConnectedEV", "ProtocolSupportedByEV", "", instance="1")
-    if dc:
-        nameplate = {
-            "MaxW": high,
-            "MaxVA": high,
-            "MaxVar": 0.0,
-            "MaxVarNeg": 0.0,
-            "MaxChargeRateW": outlet.max_charge_w,
-        }
-        nameplate |= {"MaxChargeRateVA": outlet.max_charge_w, "OverExcitedW": high, "UnderExcitedW": high}
-        nameplate |= {"OverExcitedPF": 1.0, "UnderExcitedPF": 1.0, "VNom": 230.0, "MaxV": 253.0, "MinV": 195.0}
-        for name, rating in nameplate.items():
-            add("DCDERCtrlr", name, rating, type="decimal")
-        add("DCDERCtrlr", "ReactiveSusceptance", 0.0, type="decimal")
-        add("DCDERCtrlr", "ModesSupported", ",".join(sorted(BODIES)), type="MemberList", values=tuple(sorted(BODIES)))
-        for label, text in (
-            ("Manufacturer", "v2x-gateway"),
-            ("Model", "emulator"),
-            ("SerialNumber", "EMU-1"),
-            ("SwVersion", "1"),
-        ):
-            add("DCDERCtrlr", f"Inverter{label}", text)
+def _total(station: Station) -> float:
+    return sum(evse.reading.power_w for evse in station.evses.values())

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from emulators.bay import Bay
 from emulators.charger.build import dialect_of
 from emulators.charger.meter import Meter, MeterSpec
+from emulators.charger.network import Connect
 from emulators.charger.power_stage import PowerStage, StageSpec
 from emulators.charger.station import Station, StationConfig
 from emulators.clock import SkewedClock
@@ -19,7 +20,6 @@ from emulators.scenarios.scenario import CarPart, ChargerPart, Scenario
 from emulators.world.network import GATEWAY_ID
 from gateway.config import Config, from_table
 from protocols.ocpp.schema import Version
-from protocols.ports import TextWire
 
 if TYPE_CHECKING:
     from emulators.world.world import World
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 VERSIONS = {"1.6": Version.V16, "2.0.1": Version.V201, "2.1": Version.V21}
 MOST_TICK_S = 0.25  # between two turns of a charge loop
 
-Door = Callable[[Version], Awaitable[TextWire]]
+Door = Connect
 
 
 def gateway_config(plan: Scenario, network: dict[str, dict[str, Any]]) -> Config:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 
 from emulators import faults
 from emulators.bay import Bay
 from emulators.broker import MemoryBroker
+from emulators.charger.network import Connect, Target
 from emulators.charger.station import Station
 from emulators.clock import SkewedClock, VirtualClock
 from emulators.ev.car import Car
@@ -30,7 +31,6 @@ from emulators.world.process import Process
 from emulators.world.sockets import SocketNetwork, Sockets
 from gateway.app import Gateway
 from gateway.store.memory import MemoryStore
-from protocols.ocpp.schema import Version
 from protocols.ports import BusMessage, TextWire
 
 
@@ -157,16 +157,16 @@ class World:
         await self.start_gateway()
         self.happened("gateway", "started again")
 
-    def _door(self, name: str) -> Callable[[Version], Awaitable[TextWire]]:
+    def _door(self, name: str) -> Connect:
         """How a station reaches the gateway."""
 
-        async def connect(version: Version) -> TextWire:
+        async def connect(target: Target) -> TextWire:
             if self.gateway is None:
                 raise ConnectionRefusedError("the gateway is not running")
             link: Link[str] = Link()
             link.spy = lambda sender, text: self.transcript.ocpp(self.clock.now(), name, sender, text)
             self.parts.text_links[name] = link
-            return await self.network.station(name, version, self.gateway, link)
+            return await self.network.station(name, target.version, self.gateway, link)
 
         return connect
 

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from emulators.charger.build import build, car_outlet
 from emulators.charger.evse import EvseState
+from emulators.charger.network import Target
 from emulators.charger.outlet import CarOutlet, Outlet
 from emulators.charger.power_stage import StageSpec
 from emulators.charger.station import Station, StationConfig
@@ -60,11 +61,11 @@ class Rig:
         self.station = build(self.config, self.outlets, self.clock, self.connect)
         self._tasks: list[asyncio.Task[None]] = []
 
-    async def connect(self, version: Version) -> TextWire:
+    async def connect(self, target: Target) -> TextWire:
         if not self.up:
             raise ConnectionError("the network is down")
         link: Link[str] = Link(spy=lambda who, text: self.said.append((who, json.loads(text))))
-        ours, theirs = text_wire_pair("station", "gateway", subprotocol=version.value, link=link)
+        ours, theirs = text_wire_pair("station", "gateway", subprotocol=target.version.value, link=link)
         self.link = link
         self._tasks.append(asyncio.create_task(self.csms.attach(theirs, self.config.id)))
         return ours

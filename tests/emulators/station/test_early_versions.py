@@ -94,7 +94,7 @@ def test_a_whole_transaction_offline_gets_an_id_afterwards() -> None:
         async with Rig(Version.V16) as rig:
             rig.cut()
             await rig.sleep(5)
-            rig.station.local_list["free"] = {"status": "Accepted"}
+            rig.station.local_list.put("free", {"status": "Accepted"})
             rig.plug()
             await rig.sleep(60)
             rig.station.unplug(1)

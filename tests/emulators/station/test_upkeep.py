@@ -153,7 +153,7 @@ def test_messages_cost_and_customers(version: Version) -> None:
             transaction = rig.evse().transaction
             assert transaction is not None
             assert await rig.ask("CostUpdated", {"totalCost": 1.5, "transactionId": transaction.id}) == {}
-            assert rig.evse().shown_cost == 1.5
+            assert transaction.cost_updated == 1.5
 
             token = {"idToken": "A", "type": "ISO14443"}
             entry = {"idToken": token, "idTokenInfo": {"status": "Accepted"}}
@@ -163,7 +163,7 @@ def test_messages_cost_and_customers(version: Version) -> None:
             assert await rig.ask("CustomerInformation", asked) == {"status": "Accepted"}
             await rig.sleep(1)
             assert "A" in rig.calls("NotifyCustomerInformation")[0]["data"]
-            assert rig.station.local_list == {}
+            assert len(rig.station.local_list) == 0
             assert rig.errors() == []
 
     run_virtual(main())

@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from emulators.charger.build import build, car_outlet
+from emulators.charger.network import Target
 from emulators.charger.station import StationConfig
 from emulators.clock import VirtualClock, run_virtual
 from gateway.csms.server import HANDLERS
@@ -22,7 +23,7 @@ from tests.gateway.csms.raw import Raw
 from tests.protocols.ocpp.payloads import payloads
 
 
-async def nowhere(_: Version) -> TextWire:
+async def nowhere(_: Target) -> TextWire:
     raise ConnectionError
 
 

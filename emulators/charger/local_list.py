@@ -1,0 +1,70 @@
+"""The local authorisation list of an emulated station (2.x block D, 1.6 chapters 3.5 and 5.15). Any version."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from protocols.ocpp.times import parse
+
+Info = dict[str, Any]  # IdTokenInfo (2.x) or IdTagInfo (1.6): `status`, and what else the CSMS said
+
+
+class LocalList:
+    """Tokens by their text without case, with what is said of each."""
+
+    def __init__(self) -> None:
+        self.version = 0
+        self._entries: dict[str, Info] = {}
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __contains__(self, token: str) -> bool:
+        return token.casefold() in self._entries
+
+    def put(self, token: str, info: Info) -> None:
+        """Add or replace one."""
+        self._entries[token.casefold()] = dict(info)
+
+    def drop(self, token: str) -> bool:
+        """Forget one; whether it was there."""
+        return self._entries.pop(token.casefold(), None) is not None
+
+    def status(self, token: str, now: float) -> str | None:
+        """What may be done with a token; None where the list does not know it. Past its expiry it is Expired."""
+        found = self._entries.get(token.casefold())
+        if found is None:
+            return None
+        expiry = parse(found.get("cacheExpiryDateTime") or found.get("expiryDate"))
+        if expiry is not None and expiry <= now and found["status"] == "Accepted":
+            return "Expired"
+        return str(found["status"])
+
+    def group(self, token: str) -> str | None:
+        """The group of a token, where it is known."""
+        found = self._entries.get(token.casefold(), {})
+        group = found.get("groupIdToken", {}).get("idToken") if "groupIdToken" in found else found.get("parentIdTag")
+        return None if group is None else str(group)
+
+    def update(self, version: int, full: bool, entries: Iterable[tuple[str, Info | None]]) -> str:
+        """Accepted or VersionMismatch. An entry without info is taken off the list (D01.FR.11-18)."""
+        if full:
+            self._entries.clear()
+        elif version <= self.version:
+            return "VersionMismatch"
+        for token, info in entries:
+            if info is None:
+                self.drop(token)
+            else:
+                self.put(token, info)
+        self.version = version
+        return "Accepted"
+
+    def saved(self) -> dict[str, Any]:
+        """What is kept over a restart."""
+        return {"version": self.version, "entries": self._entries}
+
+    def restore(self, saved: dict[str, Any]) -> None:
+        """What was kept."""
+        self.version, self._entries = int(saved["version"]), dict(saved["entries"])

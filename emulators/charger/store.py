@@ -1,0 +1,58 @@
+"""What an emulated station keeps in a folder over restarts of its process: named values, and the queue of messages.
+
+One SQLite file for each station id. Every change is on the disk when the call returns.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS kept (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS message (number INTEGER PRIMARY KEY AUTOINCREMENT, body TEXT NOT NULL);
+"""
+
+
+class Store:
+    """One station's file. OSError where the folder cannot be used."""
+
+    def __init__(self, folder: Path, station: str) -> None:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._db = sqlite3.connect(folder / f"station-{quote(station, safe='')}.sqlite3", isolation_level=None)
+            self._db.execute("PRAGMA journal_mode=WAL")
+            self._db.execute("PRAGMA synchronous=FULL")
+            self._db.executescript(SCHEMA)
+        except sqlite3.Error as error:
+            raise OSError(f"{folder}: the station's memory cannot be opened: {error}") from error
+
+    def put(self, name: str, value: Any) -> None:
+        """Keep a value under a name."""
+        self._db.execute("INSERT OR REPLACE INTO kept VALUES (?, ?)", (name, json.dumps(value)))
+
+    def get(self, name: str) -> Any:
+        """What was kept, None where nothing was."""
+        row = self._db.execute("SELECT value FROM kept WHERE name = ?", (name,)).fetchone()
+        return None if row is None else json.loads(row[0])
+
+    def add_message(self, body: dict[str, Any]) -> int:
+        """Keep a message behind the others; its number."""
+        return int(self._db.execute("INSERT INTO message (body) VALUES (?)", (json.dumps(body),)).lastrowid or 0)
+
+    def drop_message(self, number: int) -> None:
+        """It was delivered, or given up."""
+        self._db.execute("DELETE FROM message WHERE number = ?", (number,))
+
+    def messages(self) -> list[tuple[int, dict[str, Any]]]:
+        """All of them, in their order."""
+        return [
+            (n, json.loads(body)) for n, body in self._db.execute("SELECT number, body FROM message ORDER BY number")
+        ]
+
+    def close(self) -> None:
+        """No more of it."""
+        self._db.close()
