@@ -20,6 +20,7 @@ from gateway.blue_switch.files import load as load_desk
 from gateway.clock import SystemClock
 from gateway.config import Config, ConfigError, host_and_port, read_secret
 from gateway.core import Core
+from gateway.core.keeper import Keeper
 from gateway.core.lender import Lender
 from gateway.core.steward import Steward
 from gateway.csms.server import Csms
@@ -123,11 +124,13 @@ async def gateway(config: Config, parts: Parts | None = None) -> AsyncIterator[G
             running = [tasks.create_task(built.core.run(), name="core")]
             await built.core.ready.wait()
             running.append(tasks.create_task(built.steward.run(), name="energy"))
+            kept = await store.kept(RESTORED)
             if built.lender is not None:
+                built.lender.restore(kept)
                 running.append(tasks.create_task(built.lender.run(), name="blue switch"))
             running.append(tasks.create_task(built.mqtt.run(), name="mqtt"))
             if built.csms is not None:
-                built.csms.restore(await store.kept(RESTORED))
+                built.csms.restore(kept)
             if built.csms is not None and parts.listen:
                 running.append(tasks.create_task(_listen(built.csms, built), name="ocpp"))
                 await built.ready.wait()
@@ -193,13 +196,13 @@ def _build(config: Config, parts: Parts, clock: Clock, store: Store) -> Gateway:
     room = MqttRoom(core, mqtt_settings(config), connect, clock, parts.seed)
     steward = Steward(core.board, config.energy)
     core.board.energy = lambda: steward.state
-    lender = _lender(config, core, steward)
+    lender = _lender(config, core, steward, journal)
     if lender is not None:
         room.neighbour = lender.heard
     return Gateway(config, core, csms, room, journal, clock, steward, lender)
 
 
-def _lender(config: Config, core: Core, steward: Steward) -> Lender | None:
+def _lender(config: Config, core: Core, steward: Steward, journal: Journal) -> Lender | None:
     """The Blue Switch desk, where the configuration names an agreement file; ConfigError where that is wrong."""
     section = config.blue_switch
     if section.file is None:
@@ -211,7 +214,8 @@ def _lender(config: Config, core: Core, steward: Steward) -> Lender | None:
     place = section.place or config.site.id
     if place not in desk.atlas.places:
         raise ConfigError(f"blue_switch.place: {section.file} has no place called {place!r}")
-    return Lender(core.board, steward, desk, place, section.reports)
+    desk.leads = section.leads
+    return Lender(core.board, steward, desk, place, section.reports, Keeper(journal))
 
 
 async def _listen(csms: Csms, built: Gateway) -> None:
@@ -241,7 +245,8 @@ async def _serve_admin(built: Gateway, csms: Csms, serving: asyncio.Event) -> No
         built.admin_port = taken
         serving.set()
 
-    app = api.build(Admin(csms), built.core, token=token, raw_calls=section.raw_calls)
+    raw, lender, wall = section.raw_calls, built.lender, built.clock.wall
+    app = api.build(Admin(csms), built.core, token=token, raw_calls=raw, lender=lender, now=wall)
     app.router.routes.append(endpoint.route(built.core, built.mqtt, token))
     try:
         await server.serve(app, host, port, ready=ready)

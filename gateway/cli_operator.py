@@ -16,6 +16,10 @@ app = typer.Typer()
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object, or JSON lines, instead of text.")]
 ConfigFile = Annotated[Path, typer.Option("--config", "-c", help="The gateway's settings (TOML).", show_default=False)]
+ConfigFiles = Annotated[
+    list[Path],
+    typer.Option("--config", "-c", help="A gateway's settings (TOML); once for each site.", show_default=False),
+]
 SomeConfig = Annotated[Path | None, typer.Option("--config", "-c", help="With the broker of these settings (TOML).")]
 Moment = Annotated[str | None, typer.Option(help="RFC 3339, or Unix seconds.")]
 
@@ -115,15 +119,15 @@ def asyncapi(config: SomeConfig = None) -> None:
 
 
 @app.command("mqtt-acl")
-def mqtt_acl(config: ConfigFile) -> None:
-    """Mosquitto's access list for the users of the configuration."""
+def mqtt_acl(config: ConfigFiles) -> None:
+    """Mosquitto's access list for the users of the configuration; of several sites on one broker, with one -c each."""
     from gateway import tools
 
-    settings = read(config)
     try:
-        typer.echo(tools.mqtt_acl(settings), nl=False)
+        lists = [tools.mqtt_acl(read(one)) for one in config]
     except tools.ToolError as error:
         _fail("mqtt-acl", error)
+    typer.echo("\n".join(lists), nl=False)
 
 
 def read(path: Path) -> Config:

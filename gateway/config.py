@@ -249,6 +249,10 @@ class UserEntry(Section):
     inputs: list[InputKind] | Literal["all"] = Field(default_factory=list, description="inputs it may tell")
     gateway: bool = Field(default=False, description="is a gateway of this site")
     homeassistant: bool = Field(default=False, description="is Home Assistant: reads discovery, says online")
+    neighbours: list[Name] | Literal["all"] = Field(
+        default_factory=list,
+        description="other sites on this broker whose state may be read; a gateway with an agreement file reads all",
+    )
 
 
 class LogSection(Section):
@@ -264,6 +268,7 @@ class BlueSwitchSection(Section):
     file: Path | None = Field(default=None, description="agreements, cars and places (TOML); absent: none")
     place: Name | None = Field(default=None, description="this site's name in that file, if not site.id")
     reports: Path | None = Field(default=None, description="folder for the report of each outage")
+    leads: bool = Field(default=True, description="this gateway calls the cars; of several sites' gateways exactly one")
 
 
 class Config(BaseSettings):

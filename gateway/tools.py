@@ -12,7 +12,7 @@ import urllib.request
 from typing import Any, Literal
 from urllib.parse import quote
 
-from gateway.config import Config, host_and_port, read_secret
+from gateway.config import Config, UserEntry, host_and_port, read_secret
 from gateway.model.moment import parse_moment
 from gateway.model.site import InputKind
 from gateway.model.state import Explanation
@@ -113,10 +113,17 @@ def mqtt_acl(config: Config) -> str:
                 None if user.inputs == "all" else [InputKind(kind) for kind in user.inputs],
                 user.gateway,
                 user.homeassistant,
+                _neighbours(config, user),
             )
             for user in config.users
         ],
     )
+
+
+def _neighbours(config: Config, user: UserEntry) -> list[str] | None:
+    """A gateway with a Blue Switch desk hears every site of the broker, unless its entry names them."""
+    lends = user.gateway and config.blue_switch.file is not None and not user.neighbours
+    return None if lends or user.neighbours == "all" else list(user.neighbours)
 
 
 async def migrate(config: Config) -> tuple[str | None, str]:

@@ -16,6 +16,7 @@ from gateway.blue_switch.handback import Loan, Owed
 from gateway.model.moment import rfc3339
 
 GENESIS = "0" * 64
+Start = tuple[int, str]  # number of the oldest entry that is kept, and the hash before it
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +50,12 @@ class Audit:
     """An append-only chain."""
 
     entries: list[Entry] = field(default_factory=list)
+    start: Start = (1, GENESIS)
 
     def add(self, wall: float, kind: str, subject: str, text: str, **data: Any) -> Entry:
         """One more line; `data` must be JSON."""
-        before = self.entries[-1].hash if self.entries else GENESIS
-        seq = len(self.entries) + 1
+        before = self.entries[-1].hash if self.entries else self.start[1]
+        seq = self.entries[-1].seq + 1 if self.entries else self.start[0]
         plain = json.loads(json.dumps(data, sort_keys=True, allow_nan=False))
         entry = Entry(
             seq, wall, kind, subject, text, plain, before, _hash(seq, wall, kind, subject, text, plain, before)
@@ -62,12 +64,12 @@ class Audit:
         return entry
 
 
-def first_broken(entries: Sequence[Entry]) -> int | None:
-    """The index of the first entry that does not fit the chain, None if all do."""
-    before = GENESIS
+def first_broken(entries: Sequence[Entry], start: Start = (1, GENESIS)) -> int | None:
+    """The index of the first entry that does not fit the chain, None if all do; `start` is where it begins."""
+    first, before = start
     for index, one in enumerate(entries):
         fits = one.hash == _hash(one.seq, one.wall, one.kind, one.subject, one.text, one.data, one.before)
-        if not fits or one.before != before or one.seq != index + 1:
+        if not fits or one.before != before or one.seq != first + index:
             return index
         before = one.hash
     return None
@@ -90,8 +92,10 @@ class SiteRecord:
     critical_unserved_wh: float = 0.0
 
 
-def report(sites: Iterable[SiteRecord], loans: Iterable[tuple[Loan, Owed]], audit: Audit) -> dict[str, Any]:
-    """The report of an outage as JSON; `report_markdown` is the same for people."""
+def report(
+    sites: Iterable[SiteRecord], loans: Iterable[tuple[Loan, Owed]], own: Sequence[Entry], chain: Audit
+) -> dict[str, Any]:
+    """The report of an outage as JSON; `report_markdown` is the same for people. `own` are its entries of the chain."""
     places = [
         {
             "site": one.site,
@@ -124,15 +128,15 @@ def report(sites: Iterable[SiteRecord], loans: Iterable[tuple[Loan, Owed]], audi
         }
         for loan, debt in loans
     ]
-    broken = first_broken(audit.entries)
+    broken = first_broken(chain.entries, chain.start)
     return {
         "sites": places,
         "cars": cars,
         "given_wh": round(sum(float(str(car["given_wh"])) for car in cars), 1),
         "floors_kept": all(car["floor_kept"] is not False for car in cars),
         "all_settled": all(bool(car["settled"]) for car in cars),
-        "entries": [one.as_json() for one in audit.entries],
-        "chain": {"whole": broken is None, "last": audit.entries[-1].hash if audit.entries else GENESIS},
+        "entries": [one.as_json() for one in own],
+        "chain": {"whole": broken is None, "last": chain.entries[-1].hash if chain.entries else GENESIS},
     }
 
 

@@ -1,22 +1,23 @@
-"""The Blue Switch desk: one object that follows an outage over all sites, to the last kilowatt-hour owed.
+"""The Blue Switch desk: one object that follows outages over all sites, to the last kilowatt-hour owed.
 
 What it is told are facts (an outage began, a car was plugged in, a meter showed); what it answers are events with
-reasons and, on request, the call-out, the state and the report. It keeps everything in an audit chain. Pure: time is an
-argument.
+reasons and, on request, the call-out, the state and the reports. It keeps everything in an audit chain. Pure: time is
+an argument. Of several desks (one at each site's gateway) one leads: it calls cars; the others take its calls.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from gateway.blue_switch.arrivals import Checked, check
-from gateway.blue_switch.audit import Audit, SiteRecord, report
+from gateway.blue_switch.audit import Audit, SiteRecord
 from gateway.blue_switch.callout import CallOut, ChargePlace, SiteNeed, Trip, call_out
-from gateway.blue_switch.handback import Loan, Owed, owed
+from gateway.blue_switch.handback import Loan, owed
+from gateway.blue_switch.outages import Outage
 from gateway.blue_switch.places import Atlas
-from gateway.blue_switch.registry import LentCar, Registry, Status
+from gateway.blue_switch.registry import Registry, Status
 from gateway.energy.reason import Decided
 from gateway.model.moment import rfc3339
 
@@ -26,18 +27,20 @@ MOVED_S = 600.0  # a call that moves by less is not worth a message
 
 @dataclass(slots=True)
 class Desk:
-    """One municipality."""
+    """One municipality's, at one site's gateway. `leads`: it calls cars itself."""
 
     registry: Registry
     atlas: Atlas
     charging: Sequence[ChargePlace] = ()
+    leads: bool = True
     audit: Audit = field(default_factory=Audit)
     needs: dict[str, SiteNeed] = field(default_factory=dict)
-    records: dict[str, SiteRecord] = field(default_factory=dict)
-    loans: dict[tuple[str, str], Loan] = field(default_factory=dict)
-    past: list[Loan] = field(default_factory=list)
+    outages: dict[str, Outage] = field(default_factory=dict)
+    current: Outage | None = None
+    loans: dict[tuple[str, str], Loan] = field(default_factory=dict)  # of cars that are there
+    calls: dict[str, Trip] = field(default_factory=dict)
+    payments: set[str] = field(default_factory=set)  # ids: each is counted once
     plan: CallOut | None = None
-    _calls: dict[str, Trip] = field(default_factory=dict)
     _looked: float | None = None
     _gaps: frozenset[tuple[str, int]] = frozenset()
 
@@ -45,11 +48,14 @@ class Desk:
 
     def outage(self, need: SiteNeed, wall: float, now: float) -> list[Decided]:
         """A site has lost its grid, or tells its need anew."""
-        events = []
         if not self.atlas.knows(need.site):
             return []  # not one of ours: other municipalities share the broker
+        events = []
         if need.site not in self.needs:
-            self.records[need.site] = SiteRecord(need.site, wall, None)
+            if self.current is None:
+                self.current = Outage(f"outage-{int(wall)}", wall)
+                self.outages[self.current.id] = self.current
+            self.current.records[need.site] = SiteRecord(need.site, wall, None)
             hours = need.stored_wh / max(need.draw_w, 1.0)
             text = f"{need.site} has lost the grid; its own storage lasts {hours:.1f} h."
             events.append(self._say(now, wall, "site_needs_cars", need.site, text, draw_w=need.draw_w))
@@ -58,39 +64,48 @@ class Desk:
         return events
 
     def restored(self, site: str, wall: float, now: float) -> list[Decided]:
-        """A site has its grid back."""
-        if self.needs.pop(site, None) is None:
+        """A site has its grid back. With the last one the outage is over, and nobody is called any more."""
+        if self.needs.pop(site, None) is None or self.current is None:
             return []
-        self.records[site] = replace(self.records[site], ended=wall)
+        over = self.current
+        over.records[site] = replace(over.records[site], ended=wall)
         self._looked = None
-        return [self._say(now, wall, "site_restored", site, f"{site} has its grid back: its cars are given back.")]
+        events = [self._say(now, wall, "site_restored", site, f"{site} has its grid back: its cars are given back.")]
+        if not self.needs:
+            for vehicle in list(self.calls):
+                events += self._withdraw(vehicle, wall, now)
+            over.ended, self.current, self.plan, self._gaps = wall, None, None, frozenset()
+        return events
 
     def supplied(self, site: str, seconds: float, served_wh: float, critical_unserved_wh: float, dark: bool) -> None:
         """What a site got since it was last told."""
-        record = self.records.get(site)
-        if record is not None and record.ended is None:
-            self.records[site] = replace(
-                record,
-                dark_s=record.dark_s + (seconds if dark else 0.0),
-                served_wh=record.served_wh + served_wh,
-                critical_unserved_wh=record.critical_unserved_wh + critical_unserved_wh,
-            )
+        if self.current is not None:
+            self.current.supplied(site, seconds, served_wh, critical_unserved_wh, dark)
 
     def plugged(
         self, vehicle: str | None, site: str, wall: float, now: float, soc_pct: float | None = None
     ) -> tuple[Checked, list[Decided]]:
         """A car was plugged in at a site: the check, and what follows."""
-        trip = self._calls.get(vehicle or "")
+        trip = self.calls.get(vehicle or "")
         checked = check(vehicle, site, wall, soc_pct, self.registry, self.atlas, trip)
-        events = [self._say(now, wall, f"arrival_{checked.code}", checked.vehicle or site, checked.text, site=site)]
+        code, subject = f"arrival_{checked.code}", checked.vehicle or site
+        data: dict[str, Any] = {"site": site, "welcome": checked.welcome, "soc_pct": soc_pct}
+        events = [self._say(now, wall, code, subject, checked.text, **data)]
         car = self.registry.cars.get(checked.vehicle)
         if checked.welcome and car is not None:
-            way_wh = trip.way_wh if trip is not None else 0.0
             self.loans[(site, car.vehicle)] = Loan(
-                car.vehicle, site, checked.agreement, wall, soc_pct, checked.floor_pct, car.capacity_wh, way_wh
+                car.vehicle,
+                site,
+                checked.agreement,
+                wall,
+                soc_pct,
+                checked.floor_pct,
+                car.capacity_wh,
+                trip.way_wh if trip is not None else 0.0,
+                outage=self.current.id if self.current is not None else "",
             )
             self.registry.seen(car.vehicle, wall, site, soc_pct, Status.THERE)
-            self._calls.pop(car.vehicle, None)
+            self.calls.pop(car.vehicle, None)
         return checked, events
 
     def metered(
@@ -112,7 +127,7 @@ class Desk:
         self.registry.seen(vehicle, wall, site, soc_pct)
         if kept is not False and loan.floor_kept is False:
             text = f"{vehicle} has come below its floor of {loan.floor_pct:.0f} %: {loan.lowest_pct:.1f} %."
-            return [self._say(now, wall, "floor_crossed", vehicle, text, site=site)]
+            return [self._say(now, wall, "floor_crossed", vehicle, text, loan.outage, site=site)]
         return []
 
     def unplugged(
@@ -124,37 +139,49 @@ class Desk:
         if loan is None or car is None:
             return []
         loan = loan.gone(wall, soc_pct)
-        self.past.append(loan)
+        if loan.outage in self.outages:
+            self.outages[loan.outage].loans.append(loan)
         self.registry.seen(vehicle, wall, site, soc_pct, Status.FREE)
         debt = owed(loan, car)
         text = f"{vehicle} leaves {site}; it gave {loan.taken_wh / 1000:.1f} kWh"
         text += "." if debt.settled else f" and is owed {(debt.charge_wh + debt.bill_wh) / 1000:.1f} kWh, {debt.why}."
-        return [self._say(now, wall, "car_left", vehicle, text, site=site, given_wh=round(loan.taken_wh, 1))]
+        data: dict[str, Any] = {"site": site, "given_wh": round(loan.taken_wh, 1)}
+        return [self._say(now, wall, "car_left", vehicle, text, loan.outage, **data)]
 
-    def paid(self, vehicle: str, wh: float, wall: float, now: float, soc_pct: float | None = None) -> list[Decided]:
-        """Energy given back to a car (or paid for) after it left."""
-        for index, loan in enumerate(self.past):
-            car = self.registry.cars.get(vehicle)
-            if loan.vehicle == vehicle and car is not None and not owed(loan, car).settled:
-                self.past[index] = replace(loan, paid_wh=loan.paid_wh + wh, left_pct=soc_pct or loan.left_pct)
-                left = owed(self.past[index], car)
-                text = f"{vehicle} was given back {wh / 1000:.1f} kWh; "
-                text += (
-                    "nothing is owed any more." if left.settled else f"{left.charge_wh / 1000:.1f} kWh are still owed."
-                )
-                return [self._say(now, wall, "given_back", vehicle, text, wh=round(wh, 1))]
+    def paid(
+        self, vehicle: str, wh: float, wall: float, now: float, soc_pct: float | None = None, payment: str = ""
+    ) -> list[Decided]:
+        """Energy given back to a car (or paid for) after it left; the oldest loan first. `payment` counts once."""
+        car = self.registry.cars.get(vehicle)
+        if car is None or (payment and payment in self.payments):
+            return []
+        for outage in self.outages.values():
+            for index, loan in enumerate(outage.loans):
+                if loan.vehicle == vehicle and not owed(loan, car).settled:
+                    self.payments |= {payment} if payment else set()
+                    loan = loan.given_back(wh, soc_pct)
+                    outage.loans[index] = loan
+                    self.registry.seen(vehicle, wall, None, soc_pct)
+                    left = owed(loan, car)
+                    text = f"{vehicle} was given back {wh / 1000:.1f} kWh; "
+                    still = f"{(left.charge_wh + left.bill_wh) / 1000:.1f} kWh are still owed."
+                    text += "nothing is owed any more." if left.settled else still
+                    data: dict[str, Any] = {"wh": round(wh, 1), "payment": payment}
+                    return [self._say(now, wall, "given_back", vehicle, text, loan.outage, **data)]
         return []
 
-    def seen(self, vehicle: str, wall: float, place: str | None, soc_pct: float | None, status: Status | None) -> None:
-        """Where a car is and how full, as its operator tells."""
+    def seen(self, vehicle: str, wall: float, place: str | None, soc_pct: float | None, status: Status | None) -> bool:
+        """Where a car is and how full, as its operator tells; False for a car that nobody lends."""
         known = place if place is None or self.atlas.knows(place) else None
-        self.registry.seen(vehicle, wall, known, soc_pct, status)
+        if status is not None:
+            self._looked = None
+        return self.registry.seen(vehicle, wall, known, soc_pct, status) is not None
 
     # what it decides ------------------------------------------------------------------------------------------------
 
     def look(self, wall: float, now: float) -> list[Decided]:
         """The call-out anew, every few minutes and after every change of a site; answers calls, changes and gaps."""
-        if not self.needs or (self._looked is not None and now - self._looked < LOOK_AGAIN_S):
+        if not self.leads or not self.needs or (self._looked is not None and now - self._looked < LOOK_AGAIN_S):
             return []
         self._looked = now
         self.plan = call_out(wall, list(self.needs.values()), self.registry.cars.values(), self.atlas, self.charging)
@@ -165,10 +192,8 @@ class Desk:
             if not there:
                 first.setdefault(trip.vehicle, trip)
         events = [event for trip in first.values() for event in self._call(trip, wall, now)]
-        for vehicle in [one for one in self._calls if one not in first]:
-            old = self._calls.pop(vehicle)
-            text = f"{vehicle} is not needed at {old.site} any more."
-            events.append(self._say(now, wall, "call_withdrawn", vehicle, text, site=old.site))
+        for vehicle in [one for one in self.calls if one not in first]:
+            events += self._withdraw(vehicle, wall, now)
         gaps = frozenset((gap.site, gap.lane) for gap in self.plan.gaps)
         for gap in self.plan.gaps:
             if (gap.site, gap.lane) not in self._gaps:
@@ -177,17 +202,22 @@ class Desk:
         self._gaps = gaps
         return events
 
+    def _withdraw(self, vehicle: str, wall: float, now: float) -> list[Decided]:
+        old = self.calls.pop(vehicle)
+        text = f"{vehicle} is not needed at {old.site} any more."
+        return [self._say(now, wall, "call_withdrawn", vehicle, text, site=old.site)]
+
     def _call(self, trip: Trip, wall: float, now: float) -> list[Decided]:
-        old = self._calls.get(trip.vehicle)
+        old = self.calls.get(trip.vehicle)
         if old is not None and old.site == trip.site and abs(old.arrive_at - trip.arrive_at) < MOVED_S:
             return []
-        self._calls[trip.vehicle] = trip
+        self.calls[trip.vehicle] = trip
         code = "car_called" if old is None else "call_changed"
         text = (
             f"{trip.vehicle} leaves {trip.start} at {rfc3339(trip.leave_at)}, is at {trip.site} by "
             f"{rfc3339(trip.arrive_at)} and supplies it for {trip.hours:.1f} h."
         )
-        data = {
+        data: dict[str, Any] = {
             "site": trip.site,
             "call_by": rfc3339(trip.call_by),
             "leave_at": rfc3339(trip.leave_at),
@@ -199,72 +229,19 @@ class Desk:
 
     def called_away(self, site: str) -> frozenset[str]:
         """Cars now at `site` that are wanted at another: the rotation there lets them go when it can."""
-        return frozenset(vehicle for vehicle, trip in self._calls.items() if trip.start == site and trip.site != site)
+        return frozenset(vehicle for vehicle, trip in self.calls.items() if trip.start == site and trip.site != site)
 
     def is_called(self, vehicle: str) -> bool:
         """Whether this car is on its way to somewhere."""
-        return vehicle in self._calls
-
-    def arrivals(self, site: str) -> list[dict[str, Any]]:
-        """Cars on their way to a site, as its `site/input/arrival` takes them."""
-        found = []
-        for trip in self._calls.values():
-            if trip.site == site:
-                car = self.registry.cars[trip.vehicle]
-                soc = trip.leaves_pct + 100 * trip.brings_wh / 0.93 / car.capacity_wh
-                found.append(
-                    {
-                        "vehicle": trip.vehicle,
-                        "at": rfc3339(trip.arrive_at),
-                        "soc_pct": round(min(100.0, max(0.0, soc)), 1),
-                        "capacity_wh": car.capacity_wh,
-                        "departure": rfc3339(trip.supply_until),
-                    }
-                )
-        return found
+        return vehicle in self.calls
 
     # what it shows --------------------------------------------------------------------------------------------------
 
-    def state(self) -> dict[str, Any]:
-        """For MQTT and the API: sites in need, calls, cars there, gaps."""
-        return {
-            "sites": [
-                {
-                    "site": need.site,
-                    "draw_w": need.draw_w,
-                    "stored_wh": need.stored_wh,
-                    "supplied_until": None
-                    if self.plan is None or need.site not in self.plan.supplied_until
-                    else rfc3339(self.plan.supplied_until[need.site]),
-                }
-                for need in self.needs.values()
-            ],
-            "calls": [
-                {
-                    "vehicle": one.vehicle,
-                    "site": one.site,
-                    "agreement": one.agreement,
-                    "arrive_at": rfc3339(one.arrive_at),
-                }
-                | {"leave_at": rfc3339(one.leave_at), "hours": round(one.hours, 2)}
-                for one in sorted(self._calls.values(), key=lambda one: one.leave_at)
-            ],
-            "there": [{"vehicle": vehicle, "site": site} for site, vehicle in sorted(self.loans)],
-            "gaps": [
-                {"site": gap.site, "start": rfc3339(gap.start), "end": rfc3339(gap.end)}
-                for gap in (self.plan.gaps if self.plan is not None else ())
-            ],
-        }
+    def report(self, outage: str) -> dict[str, Any]:
+        """The audit report of an outage so far; KeyError for one that is not in the books."""
+        return self.outages[outage].report(self.registry, list(self.loans.values()), self.audit)
 
-    def report(self) -> dict[str, Any]:
-        """The audit report so far."""
-        return report(self.records.values(), self._debts(), self.audit)
-
-    def _debts(self) -> Iterable[tuple[Loan, Owed]]:
-        for loan in [*self.past, *self.loans.values()]:
-            car: LentCar = self.registry.cars[loan.vehicle]
-            yield loan, owed(loan, car)
-
-    def _say(self, now: float, wall: float, code: str, subject: str, text: str, **data: Any) -> Decided:
-        self.audit.add(wall, code, subject, text, **data)
+    def _say(self, now: float, wall: float, code: str, subject: str, text: str, of: str = "", **data: Any) -> Decided:
+        outage = of or (self.current.id if self.current is not None else "")
+        self.audit.add(wall, code, subject, text, **data, **({"outage": outage} if outage else {}))
         return Decided(now, code, text, subject)

@@ -9,14 +9,17 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from gateway.blue_switch.agreement import GiveBack
-from gateway.blue_switch.registry import LentCar
+from gateway.blue_switch.registry import ETA, LentCar
 
 SETTLED_WH = 200.0  # less than this is measuring error
 
 
 @dataclass(frozen=True, slots=True)
 class Loan:
-    """One car's stay at one site. Energies in Wh: `taken_wh`, `charged_wh` at the meter (registers' differences)."""
+    """One car's stay at one site, in the books of an outage.
+
+    Energies in Wh: `taken_wh`, `charged_wh` at the meter (registers' differences).
+    """
 
     vehicle: str
     site: str
@@ -32,6 +35,7 @@ class Loan:
     left_at: float | None = None
     left_pct: float | None = None
     paid_wh: float = 0.0
+    outage: str = ""
 
     def metered(self, taken_wh: float, charged_wh: float, soc_pct: float | None) -> Loan:
         """The registers since arrival, and the state of charge."""
@@ -49,6 +53,13 @@ class Loan:
     def gone(self, wall: float, soc_pct: float | None) -> Loan:
         """The car has left."""
         return replace(self, left_at=wall, left_pct=soc_pct if soc_pct is not None else self.left_pct)
+
+    def given_back(self, wh: float, soc_pct: float | None) -> Loan:
+        """Energy charged at a meter (or paid for) after it left; its own state of charge tells more than our sum."""
+        left = soc_pct
+        if left is None and self.left_pct is not None:
+            left = min(100.0, self.left_pct + 100 * wh * ETA / self.capacity_wh)
+        return replace(self, paid_wh=self.paid_wh + wh, left_pct=left)
 
     @property
     def floor_kept(self) -> bool | None:
@@ -74,12 +85,12 @@ class Owed:
 
 def owed(loan: Loan, car: LentCar) -> Owed:
     """By the agreement's way of giving back. Without a state of charge the meter's registers are taken."""
-    net_meter_wh = max(0.0, loan.taken_wh - loan.charged_wh)
+    net_meter_wh = max(0.0, loan.taken_wh - loan.charged_wh - loan.paid_wh)
     kind = car.agreement.give_back
     if kind is GiveBack.GIFT:
         return Owed(loan.vehicle, 0.0, 0.0, "the agreement gives the energy away")
     if kind is GiveBack.BILLED:
-        return Owed(loan.vehicle, 0.0, max(0.0, net_meter_wh - loan.paid_wh), "the agreement has it billed")
+        return Owed(loan.vehicle, 0.0, net_meter_wh, "the agreement has it billed")
     if kind is GiveBack.TO_LEVEL:
         if loan.left_pct is not None:
             missing = (car.agreement.return_pct - loan.left_pct) / 100 * loan.capacity_wh

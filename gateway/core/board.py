@@ -22,7 +22,7 @@ from gateway.model.evse import Evse
 from gateway.model.journal import Entry, Phase, ReplyTo, Step
 from gateway.model.reason import Code, Reason
 from gateway.model.result import Result
-from gateway.model.site import Inputs, Site
+from gateway.model.site import AnyInput, InputKind, Inputs, Site
 from gateway.model.state import EventMessage, Happened
 from gateway.model.station import Stations
 from gateway.negotiation.authority import Bound, Decision, Layer, decide
@@ -30,7 +30,6 @@ from gateway.negotiation.floors import floor_reached, floors
 from gateway.negotiation.layers import Asked, Situation, layers
 from gateway.store.journal import Journal
 from protocols.ports import Clock
-
 
 EVSE_NUMBER = re.compile(r"[1-9][0-9]{0,2}")
 
@@ -52,6 +51,7 @@ class Board:
         self.ids = Known(settings.known_ids)
         self._background: set[asyncio.Task[None]] = set()
         self.energy: Callable[[], dict[str, Any] | None] | None = None  # the energy part of the site's state
+        self.hears: dict[InputKind, Callable[[AnyInput], None]] = {}  # who wants each message of a kind, not the last
         self.spawn_place: Callable[[Place], None] = lambda _place: None  # set by the core: begins to govern it
 
     # places ---------------------------------------------------------------------------------------------------------

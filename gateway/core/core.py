@@ -147,6 +147,8 @@ class Core:
             text = f"Input {kind} is stamped {ahead_s:.1f} s ahead of the gateway's clock; check both clocks."
             return self._refuse_input(kind, because(Code.CLOCK_SKEW, text))
         board.site.inputs.take(InputKind(kind), value, now, wall)
+        if (hears := board.hears.get(InputKind(kind))) is not None:
+            hears(value)
         self._note_freshness()
         board.changed(None)
         board.wake_all()

@@ -48,6 +48,7 @@ class Steward:
         self._failing = False
         self.called: frozenset[str] = frozenset()  # cars here that are wanted at another site
         self.agreed_floors: dict[str, float] = {}  # by EVSE: the floor of the agreement the car stands under
+        self.owed_pct: dict[str, float] = {}  # by EVSE: up to where its agreement has it filled after an outage
         self.extra_state: dict[str, Any] = {}  # parts of the state that others know
         self.own_cars = frozenset(car.vehicle for car in settings.cars)
         self._sent: dict[str, tuple[float | None, float]] = {}  # what each station was last told, and since when
@@ -166,6 +167,7 @@ class Steward:
             evse.power_w if measured else None,
             place.sent_w or 0.0,
             place.holding is not None,
+            owed_pct=self.owed_pct.get(evse.name),
         )
 
     # what it carries out --------------------------------------------------------------------------------------------

@@ -32,6 +32,8 @@ class InputKind(StrEnum):
     FORECAST = "forecast"
     STORM = "storm"
     ARRIVAL = "arrival"
+    LENT = "lent"
+    REPAID = "repaid"
 
 
 class Input(BaseModel):
@@ -166,7 +168,42 @@ class Arrival(Input):
     arrivals: Annotated[tuple[ArrivingCar, ...], Field(max_length=256, strict=False)]
 
 
-AnyInput: TypeAlias = Grid | Load | Pv | Storage | Meter | Switch | Price | Forecast | Storm | Arrival
+class LentCarSeen(BaseModel):
+    """Where a lent car is and how full, as its operator knows it. A value that is absent is not known anew."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    vehicle: Name
+    at: Moment | None = Field(default=None, description="when it was seen, if not at ts")
+    place: Name | None = Field(default=None, description="a place of the agreement file")
+    soc_pct: Percent | None = None
+    available: bool | None = Field(default=None, description="false: broken down or in use; true: can be called again")
+
+
+class Lent(Input):
+    """Positions of lent cars, from those who lend them. Each message stands for the cars in it only."""
+
+    cars: Annotated[tuple[LentCarSeen, ...], Field(max_length=512, strict=False)]
+
+
+class Repayment(BaseModel):
+    """Energy given back to a lent car after an outage, or paid for. The `id` counts once."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    id: Name
+    vehicle: Name
+    energy_wh: Energy
+    soc_pct: Percent | None = Field(default=None, description="the car's state of charge afterwards")
+
+
+class Repaid(Input):
+    """Energy given back for what lent cars gave."""
+
+    payments: Annotated[tuple[Repayment, ...], Field(max_length=512, strict=False)]
+
+
+AnyInput: TypeAlias = Grid | Load | Pv | Storage | Meter | Switch | Price | Forecast | Storm | Arrival | Lent | Repaid
 INPUTS: dict[InputKind, type[AnyInput]] = {
     InputKind.GRID: Grid,
     InputKind.LOAD: Load,
@@ -178,6 +215,8 @@ INPUTS: dict[InputKind, type[AnyInput]] = {
     InputKind.FORECAST: Forecast,
     InputKind.STORM: Storm,
     InputKind.ARRIVAL: Arrival,
+    InputKind.LENT: Lent,
+    InputKind.REPAID: Repaid,
 }
 STALE_AFTER_S: dict[InputKind, float] = {
     InputKind.GRID: 10.0,
@@ -190,6 +229,8 @@ STALE_AFTER_S: dict[InputKind, float] = {
     InputKind.FORECAST: 2 * 86_400.0,
     InputKind.STORM: 86_400.0,
     InputKind.ARRIVAL: 2 * 86_400.0,
+    InputKind.LENT: 7 * 86_400.0,
+    InputKind.REPAID: 366 * 86_400.0,
 }
 
 

@@ -15,7 +15,10 @@ from gateway.mqtt.topics import VERSION, Topics
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """Somebody at the broker. `None` for a list means all."""
+    """Somebody at the broker. `None` for a list means all.
+
+    `neighbours`: other sites on the same broker whose state may be read, for cars lent from site to site.
+    """
 
     name: str
     read: Sequence[str] | None = None
@@ -24,6 +27,7 @@ class User:
     inputs: Sequence[InputKind] | None = ()
     gateway: bool = False
     homeassistant: bool = False
+    neighbours: Sequence[str] | None = ()
 
 
 def acl(topics: Topics, users: Iterable[User]) -> str:
@@ -35,6 +39,7 @@ def acl(topics: Topics, users: Iterable[User]) -> str:
     ]
     for user in users:
         lines += ["", f"user {user.name}", *(_gateway(topics) if user.gateway else _facility(topics, user))]
+        lines += _neighbours(topics, user)
         lines.append(
             f"topic readwrite {root}/reply/{user.name}/#" if not user.gateway else f"topic write {root}/reply/#"
         )
@@ -48,7 +53,6 @@ def _gateway(topics: Topics) -> list[str]:
         f"topic read {root}/site/cmd/+",
         f"topic read {root}/site/input/+",
         f"topic readwrite {root}/gateway/+/status",
-        f"topic read v2x/{VERSION}/+/site/state",
         *[f"topic write {root}/evse/+/{leaf}" for leaf in ("state", "telemetry", "event", "result")],
         *[f"topic write {root}/site/{leaf}" for leaf in ("state", "telemetry", "event", "result")],
         f"topic read {prefix}/status",
@@ -58,6 +62,12 @@ def _gateway(topics: Topics) -> list[str]:
     if topics.mirror:
         lines += [f"topic write {topics.mirror}/#", f"topic read {topics.mirror}/+/+/set"]
     return lines
+
+
+def _neighbours(topics: Topics, user: User) -> list[str]:
+    """States of other sites, and nothing else of them: what they need, who is there, who was called."""
+    sites = ["+"] if user.neighbours is None else [site for site in user.neighbours if site != topics.site]
+    return [f"topic read v2x/{VERSION}/{site}/site/state" for site in sites]
 
 
 def _facility(topics: Topics, user: User) -> list[str]:

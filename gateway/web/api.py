@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import hmac
 import json
+import time
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Annotated, Any
 
@@ -15,8 +17,10 @@ from fastapi.responses import JSONResponse
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from gateway import __version__
+from gateway.core.lender import Lender
 from gateway.core.submission import Channel, Submission
 from gateway.model.command import MAX_BYTES
+from gateway.web import blue_switch
 from gateway.web.bodies import CallBody, RegistrationBody, StationBody, TokenBody
 from gateway.web.ports import CommandDesk, Row, StationDesk
 
@@ -26,7 +30,13 @@ Limit = Annotated[int, Query(ge=1, le=10_000)]
 
 
 def build(
-    stations: StationDesk, commands: CommandDesk | None, *, token: str | None = None, raw_calls: bool = False
+    stations: StationDesk,
+    commands: CommandDesk | None,
+    *,
+    token: str | None = None,
+    raw_calls: bool = False,
+    lender: Lender | None = None,
+    now: Callable[[], float] = time.time,
 ) -> FastAPI:
     """The application. Without a token everybody who can reach it may use it; `raw_calls` opens the OCPP route."""
     app = FastAPI(title="v2x-gateway admin API", version=__version__, docs_url=None, redoc_url=None)
@@ -43,6 +53,7 @@ def build(
     _seen(router, stations)
     if commands is not None:
         _commands(router, commands)
+    blue_switch.add(router, lender, now)
     app.include_router(router)
     app.add_exception_handler(LookupError, _missing)
     app.add_exception_handler(ValueError, _impossible)

@@ -120,6 +120,25 @@ def test_the_access_list_wants_users_and_a_gateway() -> None:
     assert "evse/+" not in bems
 
 
+def test_who_lends_cars_reads_the_states_of_other_sites_and_nothing_else_of_them() -> None:
+    gateway = {"name": "gw1", "gateway": True}
+    other = "topic read v2x/1/+/site/state"
+    assert other not in tools.mqtt_acl(from_table({"users": [gateway]}))
+    text = tools.mqtt_acl(from_table({"users": [gateway], "blue_switch": {"file": "lent.toml"}}))
+    assert [line for line in text.splitlines() if "v2x/1/+" in line] == [other]
+    named = {**gateway, "neighbours": ["school", "site"]}
+    text = tools.mqtt_acl(from_table({"users": [named], "blue_switch": {"file": "lent.toml"}}))
+    assert "topic read v2x/1/school/site/state" in text
+    assert other not in text
+    town = {"name": "town", "neighbours": "all", "inputs": ["lent", "repaid"], "read": []}
+    lines = tools.mqtt_acl(from_table({"users": [gateway, town]})).split("user town\n")[1].splitlines()
+    assert other in lines
+    assert [line for line in lines if line.startswith("topic write ") and "/site/" in line] == [
+        "topic write v2x/1/site/site/input/lent",
+        "topic write v2x/1/site/site/input/repaid",
+    ]
+
+
 def test_check_says_which_secret_is_not_there(tmp_path: Path) -> None:
     tools.check(from_table({}))
     for table, says in (

@@ -19,6 +19,7 @@ from gateway.blue_switch.files import BlueSwitchError, parse
 from gateway.blue_switch.handback import Loan, owed
 from gateway.blue_switch.places import Atlas, Way
 from gateway.blue_switch.registry import ETA, LentCar, Registry, Status
+from gateway.blue_switch.showing import arrivals
 
 MONDAY = 1_799_971_200.0 - 9 * 3600  # 2027-01-15 is a Friday; what matters is only that it is local midnight
 PLACES = {
@@ -274,7 +275,7 @@ def test_an_outage_from_the_call_to_the_report() -> None:
     called = [event for event in events if event.code == "car_called"]
     assert called
     name = called[0].subject
-    assert one.arrivals("school")[0]["vehicle"] in {event.subject for event in called}
+    assert arrivals(one, "school")[0]["vehicle"] in {event.subject for event in called}
     assert one.look(MONDAY + 60, 60.0) == []
     trip = next(trip for trip in one.plan.trips if trip.vehicle == name) if one.plan else None
     assert trip is not None
@@ -284,12 +285,17 @@ def test_an_outage_from_the_call_to_the_report() -> None:
     assert one.metered(name, "school", 22_000.0, 0.0, 15.0, trip.arrive_at + 9000, 14_000.0)[0].code == "floor_crossed"
     left = one.unplugged(name, "school", trip.arrive_at + 10_000, 15_000.0, 24.0)
     assert "is owed" in left[0].text
+    (outage,) = one.outages
     one.restored("school", MONDAY + 20 * 3600, 72_000.0)
-    made = one.report()
+    assert one.outages[outage].ended == MONDAY + 20 * 3600
+    assert one.calls == {}  # nobody drives to a school that has its grid back
+    made = one.report(outage)
     assert made["floors_kept"] is False
     assert made["all_settled"] is False
-    one.paid(name, 30_000.0, MONDAY + 30 * 3600, 100_000.0, soc_pct=95.0)
-    made = one.report()
+    one.paid(name, 30_000.0, MONDAY + 30 * 3600, 100_000.0, soc_pct=95.0, payment="p1")
+    assert one.paid(name, 30_000.0, MONDAY + 30 * 3600, 100_000.0, soc_pct=95.0, payment="p1") == []
+    made = one.report(outage)
+    assert [entry["kind"] for entry in made["entries"]][-1] == "given_back"
     assert made["all_settled"] is True
     assert made["chain"]["whole"]
     text = report_markdown(made)

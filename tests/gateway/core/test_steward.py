@@ -149,7 +149,10 @@ def test_in_an_outage_lent_cars_give_strangers_do_not_and_the_report_says_what_w
             assert steward.agreed_floors["CP2-1"] == 100.0
             assert steward.agreed_floors["CP1-1"] == 25.0
             assert (steward.state or {})["forming"] == "CP1-1"
-            assert (steward.state or {})["blue_switch"]["there"] == [{"vehicle": "LENT", "site": "home"}]
+            there = (steward.state or {})["blue_switch"]["there"]
+            assert [(one["vehicle"], one["site"], one["floor_pct"]) for one in there] == [("LENT", "home", 25.0)]
+            outage = lender.desk.current
+            assert outage is not None
             lender.heard("depot", {"energy": {"phase": "island", "need": {"draw_w": 900, "stored_wh": 100, "bays": 1}}})
             assert "depot" in lender.desk.needs
             lender.heard("depot", {"energy": {"phase": "island", "need": {"draw_w": "much"}}})
@@ -158,8 +161,10 @@ def test_in_an_outage_lent_cars_give_strangers_do_not_and_the_report_says_what_w
             await live(home, steward, 330, True, 700.0, lender)
             assert "site_restored" in decided(home)
             await home.wait(1.0)
-            assert lender.last_report is not None
-            assert lender.last_report["chain"]["whole"]
+            made = lender.desk.report(outage.id)
+            assert made["chain"]["whole"]
+            assert [one["vehicle"] for one in made["cars"]] == ["LENT"]
+            assert outage.ended is not None
             assert len(list(tmp_path.iterdir())) == 2
 
     run_virtual(scene())

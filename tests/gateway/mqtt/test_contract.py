@@ -96,6 +96,8 @@ INPUTS: dict[str, dict[str, Any]] = {
     "forecast": {"series": [{"start": "2026-01-15T00:00:00Z", "duration_s": 3600, "load_w": 900, "pv_w": 0}]},
     "storm": {"active": False},
     "arrival": {"arrivals": [{"vehicle": "LEAF1", "at": "2026-01-15T08:00:00Z", "soc_pct": 70}]},
+    "lent": {"cars": [{"vehicle": "LEAF1", "place": "depot", "soc_pct": 70, "available": True}]},
+    "repaid": {"payments": [{"id": "p-1", "vehicle": "LEAF1", "energy_wh": 4000, "soc_pct": 90}]},
 }
 COMMANDS: list[tuple[str, Any]] = [
     ("evse/CP1-1/cmd/discharge", lambda now: {"power_w": 3000}),

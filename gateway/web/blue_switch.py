@@ -1,0 +1,133 @@
+"""The routes of the Blue Switch, under `/admin/v1/blue-switch`: who lends what, who was called, came, gave, is owed.
+
+Where no agreement file is configured every route answers 404 with that sentence. Each translates and asks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, HTTPException, Query
+from fastapi.responses import PlainTextResponse, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from gateway.blue_switch import showing
+from gateway.blue_switch.audit import report_markdown
+from gateway.core.lender import Lender
+from gateway.model.moment import Moment
+
+PREFIX = "/blue-switch"
+Row = dict[str, Any]
+Limit = Annotated[int, Query(ge=1, le=10_000)]
+Place = Annotated[str, Field(min_length=1, max_length=64)]
+
+
+class PositionBody(BaseModel):
+    """Where a lent car is and how full, as its operator knows it; what is absent is not known anew."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    place: Place | None = Field(default=None, description="a place of the agreement file")
+    soc_pct: Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)] | None = None
+    available: bool | None = Field(default=None, description="false: broken down or in use; true: can be called again")
+    at: Moment | None = Field(default=None, description="when it was seen, if not now")
+
+
+class PaymentBody(BaseModel):
+    """Energy given back to a lent car, or paid for."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    id: Annotated[str, Field(min_length=1, max_length=64)] = Field(description="counts once")
+    energy_wh: Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
+    soc_pct: Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)] | None = None
+
+
+def add(router: APIRouter, lender: Lender | None, now: Callable[[], float]) -> None:
+    """The routes on a router that is guarded already; `now` is Unix time."""
+
+    def ours() -> Lender:
+        if lender is None:
+            raise HTTPException(404, "no Blue Switch here: blue_switch.file names no agreement file")
+        return lender
+
+    def car_row(vehicle: str) -> Row:
+        found = ours().desk.registry.cars.get(vehicle)
+        if found is None:
+            raise LookupError(f"no agreement knows the car {vehicle}")
+        return showing.car(found)
+
+    @router.get(PREFIX, tags=["blue switch"])
+    async def state() -> Row:
+        """Sites in need, calls, cars there, gaps."""
+        return {"place": ours().place} | showing.state(ours().desk, ours().place)
+
+    @router.get(PREFIX + "/agreements", tags=["blue switch"])
+    async def agreements() -> list[Row]:
+        return showing.agreements(ours().desk)
+
+    @router.get(PREFIX + "/agreements/{agreement}", tags=["blue switch"])
+    async def agreement(agreement: str) -> Row:
+        found = next((one for one in showing.agreements(ours().desk) if one["id"] == agreement), None)
+        if found is None:
+            raise LookupError(f"no agreement {agreement}")
+        return found
+
+    @router.get(PREFIX + "/cars", tags=["blue switch"])
+    async def cars() -> list[Row]:
+        return [showing.car(one) for _, one in sorted(ours().desk.registry.cars.items())]
+
+    @router.get(PREFIX + "/cars/{vehicle}", tags=["blue switch"])
+    async def car(vehicle: str) -> Row:
+        return car_row(vehicle)
+
+    @router.put(PREFIX + "/cars/{vehicle}/position", tags=["blue switch"])
+    async def position(vehicle: str, body: PositionBody) -> Row:
+        car_row(vehicle)
+        at = now() if body.at is None else min(body.at, now())
+        try:
+            ours().sighting(vehicle, at, body.place, body.soc_pct, body.available)
+        except ValueError as error:
+            raise HTTPException(422, str(error)) from None
+        return car_row(vehicle)
+
+    @router.post(PREFIX + "/cars/{vehicle}/payments", tags=["blue switch"])
+    async def payment(vehicle: str, body: PaymentBody) -> Row:
+        """What is owed to the car afterwards; 409 where nothing was."""
+        car_row(vehicle)
+        if not ours().payment(vehicle, body.energy_wh, body.soc_pct, body.id):
+            raise HTTPException(409, f"nothing is owed to {vehicle}")
+        left = [one for one in showing.loans(ours().desk, open_only=True) if one["vehicle"] == vehicle]
+        still = sum(one["owed_wh"] + one["billed_wh"] for one in left)
+        return {"vehicle": vehicle, "owed_wh": round(still, 1), "settled": all(one["settled"] for one in left)}
+
+    @router.get(PREFIX + "/calls", tags=["blue switch"])
+    async def calls() -> list[Row]:
+        """Cars that were called and have not come yet, in order of leaving."""
+        found: list[Row] = showing.state(ours().desk, ours().place)["calls"]
+        return found
+
+    @router.get(PREFIX + "/arrivals", tags=["blue switch"])
+    async def arrivals(limit: Limit = 100) -> list[Row]:
+        """Checks of cars that were plugged in, newest first."""
+        return showing.checks(ours().desk, limit)
+
+    @router.get(PREFIX + "/loans", tags=["blue switch"])
+    async def loans(owed: bool = False, limit: Limit = 1000) -> list[Row]:
+        """What each car gave and is owed, newest first; `owed=true`: only what is not settled."""
+        return showing.loans(ours().desk, open_only=owed)[:limit]
+
+    @router.get(PREFIX + "/outages", tags=["blue switch"])
+    async def outages() -> list[Row]:
+        return showing.outages(ours().desk)
+
+    @router.get(PREFIX + "/outages/{outage}", tags=["blue switch"], response_model=None)
+    async def outage(outage: str, format: Literal["json", "markdown"] = "json") -> Row | Response:
+        """The audit report of an outage, as JSON or for people."""
+        if outage not in ours().desk.outages:
+            raise LookupError(f"no outage {outage}")
+        made = ours().desk.report(outage)
+        if format == "markdown":
+            return PlainTextResponse(report_markdown(made), media_type="text/markdown; charset=utf-8")
+        return made
