@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from gateway.csms.evse import Evse
 from gateway.csms.station import Station
-from gateway.model.event import EvseDescribed, OperationMode, PowerLimits
+from gateway.model.event import EvseDescribed, NeedsStated, OperationMode, PowerLimits, VehicleNeeds
+from protocols.ocpp.schema import Version
 from protocols.ocpp.vendor import Channel
 
 TRIES_TOLD = 3  # a safe profile refused so often in a row is no accident
@@ -17,8 +18,24 @@ def describe(station: Station, evse: Evse) -> None:
     if (limits, can, why_not) != (evse.limits, evse.can_discharge, evse.why_not):
         evse.limits, evse.can_discharge, evse.why_not = limits, can, why_not
         station.context.report(EvseDescribed(evse.name, station.id, station.context.clock.now(), limits, can, why_not))
+        vouch(station, evse)
     if can:
         make_safe(station, evse)
+
+
+def vouch(station: Station, evse: Evse) -> None:
+    """Tell what the vehicle in session can do, where the version has no words for it.
+
+    1.6 and 2.0.1 cannot say that a vehicle lets itself be discharged. A station whose vendor profile discharges learns
+    that from the vehicle, and refuses what it does not do; what the station can do is all that is known before.
+    """
+    transaction = station.context.transactions.active_at(station.id, evse.number)
+    own_way = station.ways.setpoint.channel not in (Channel.NONE, Channel.STANDARD)
+    if not (own_way and evse.can_discharge and evse.limits and transaction is not None and transaction.announced):
+        return
+    if station.version is not Version.V21:
+        needs = VehicleNeeds(evse.limits, bidirectional=True, energy_transfer="unstated", control_mode="dynamic")
+        station.context.report(NeedsStated(evse.name, station.context.clock.now(), needs))
 
 
 def describe_all(station: Station) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gateway.csms import ability
 from gateway.csms.evse import Evse
 from gateway.csms.station import Station
 from gateway.csms.transactions import Transaction
@@ -55,6 +56,7 @@ def began(station: Station, transaction: Transaction, vehicle: str | None = None
             context.reservations.ended(station.id, transaction.reservation, "USED")
         evse.installed, evse.bidirectional, evse.priority = None, None, False
         context.report(SessionStarted(evse.name, context.clock.now(), transaction.id, vehicle))
+        ability.vouch(station, evse)
 
 
 def moved(station: Station, transaction: Transaction, evse: int) -> None:
