@@ -1,13 +1,13 @@
 """The command `v2x`: options in, exit status out.
 
-Each command imports what it runs when it runs, so `v2x --help` stays quick. Nothing is decided here. What people read
-goes to standard output, what went wrong to standard error; with `--json` standard output carries JSON only.
+Each command imports what it runs when it runs, asyncio included, so `v2x --help` stays quick. Nothing is decided here.
+What people read goes to standard output, what went wrong to standard error; with `--json` standard output carries JSON
+only.
 Exit status: 0 done, 1 it ran and did not end well, 2 the command or a file it names is wrong, 130 interrupted.
 """
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import importlib
 import json as jsonlib
@@ -32,7 +32,8 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    rich_markup_mode=None,  # plain help: no box to draw, nothing more to import
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
 pki = typer.Typer(help="Test certificates for ISO 15118-2 and -20.", no_args_is_help=True)
 app.add_typer(pki, name="pki")
@@ -395,6 +396,7 @@ def bench(name: Bench, json: Json = False) -> None:
 
 def _run(work: Coroutine[Any, Any, int]) -> int:
     """Run to the end; SIGINT and SIGTERM cancel the work, which then ends in order."""
+    import asyncio
 
     async def interruptible() -> int:
         task = asyncio.ensure_future(work)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
@@ -51,6 +50,8 @@ def check_config(config: ConfigFile, json: Json = False) -> None:
 @app.command()
 def migrate(config: ConfigFile, json: Json = False) -> None:
     """Bring the store's tables to this version."""
+    import asyncio
+
     from gateway import tools
 
     settings = read(config)
@@ -79,6 +80,8 @@ def journal(
     json: Json = False,
 ) -> None:
     """Who commanded what, what was granted, and what the meter saw."""
+    import asyncio
+
     from gateway import tools
 
     settings = read(config)
@@ -99,6 +102,8 @@ def explain(
     evse: Annotated[str, typer.Argument(help="Such as CP1-1.")], config: ConfigFile, json: Json = False
 ) -> None:
     """The layers of the order of authority now in force at an EVSE, and who bound what."""
+    import asyncio
+
     from gateway import tools
     from gateway.core.explaining import as_text
 

@@ -23,6 +23,8 @@ HEAVY = (
     "pydantic",
     "emulators",
     "protocols",
+    "asyncio",
+    "rich",
 )
 
 
