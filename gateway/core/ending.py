@@ -127,6 +127,7 @@ class Endings:
         part.measured_w = evse.power_w
         confirmed_w = part.confirmed_w or 0.0
         if evse.power_w is None or abs(evse.power_w - confirmed_w) > self._board.settings.tolerance(confirmed_w):
+            part.doubted_w = evse.power_w
             return
         part.stage = Stage.SEEN
         self._board.note(

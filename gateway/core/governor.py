@@ -133,16 +133,17 @@ class Governor:
             return math.inf
         if not evse.connected or evse.session is None or holding.waits(self._board.clock.wall()):
             return math.inf
-        return holding.judged_from + self._board.settings.achieve_within_s
+        return part.judged_from + self._board.settings.achieve_within_s
 
     def _not_seen(self) -> Reason:
         part = self._place.part
         if part is None or part.stage is Stage.BOUND:
             return because(Code.STATION_SILENT, "The station has not confirmed the set-point.")
         confirmed_w = part.confirmed_w or 0.0
-        if part.measured_w is None:
+        shown_w = part.measured_w if part.measured_w is not None else part.doubted_w
+        if shown_w is None:
             return because(Code.METER_SILENT, f"No meter value came since the station confirmed {confirmed_w:.0f} W.")
-        text = f"The meter shows {part.measured_w:.0f} W, and the station had confirmed {confirmed_w:.0f} W."
+        text = f"The meter shows {shown_w:.0f} W, and the station had confirmed {confirmed_w:.0f} W."
         return because(Code.NOT_SEEN_ON_METER, text)
 
     def _follow_schedule(self, now: float) -> None:
@@ -152,7 +153,6 @@ class Governor:
             power_w = holding.asks(wall)
             if power_w != part.power_w:
                 part.ask(power_w, now)
-                holding.judged_from = now
 
     def _count_unmetered(self, now: float) -> None:
         """While the meter is silent, a discharge as ordered counts the car's state of charge down."""

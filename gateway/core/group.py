@@ -64,7 +64,8 @@ class Group:
         """Take over the EVSEs that share in it."""
         board, now = self._board, self._board.clock.now()
         reason = because(Code.SUPERSEDED, f"Replaced by the site's {holding.verb.value} {holding.id}.")
-        before = board.site_holding
+        before, settings = board.site_holding, board.settings
+        renewed = {name: board.places[name].part for name in powers}
         board.site_holding = None
         for name in powers:
             place = board.places[name]
@@ -77,6 +78,8 @@ class Group:
             place = board.places[name]
             place.holding, place.ramp, place.turn = holding, None, holding.turn
             part = holding.parts[name] = Part(name, power_w, now)
+            if (earlier := renewed[name]) is not None:
+                part.renew(earlier, settings.tolerance(power_w), settings.tolerance(0.0))
             if place.evse.session is None:
                 part.stage = Stage.SEEN
             place.wake.set()
@@ -125,7 +128,6 @@ class Group:
                 part.ask(power_w, now)
             else:
                 continue
-            holding.judged_from = now
             place.wake.set()
             board.changed(place.name)
 

@@ -33,12 +33,35 @@ class Part:
     confirmed_w: float | None = None
     measured_w: float | None = None
     failure: Reason | None = None
+    judged_from: float = field(init=False)  # the meter's time to agree starts here
+    doubted_w: float | None = None  # what the meter showed last instead, of this command or of those it renews
+    seen_before: bool = False  # a command that this one renews was seen on the meter, and nothing has spoken against it
+
+    def __post_init__(self) -> None:
+        self.judged_from = self.since
 
     def ask(self, power_w: float, now: float) -> None:
         """Ask for another power; what was confirmed or seen no longer counts."""
         if power_w != self.power_w:
-            self.power_w, self.since, self.stage = power_w, now, Stage.BOUND
-            self.set_at = self.confirmed_at = self.confirmed_w = None
+            self.power_w, self.since, self.judged_from, self.stage = power_w, now, now, Stage.BOUND
+            self.set_at = self.confirmed_at = self.confirmed_w = self.doubted_w = None
+            self.seen_before = False
+
+    def renew(self, before: Part, same_w: float, still_w: float) -> None:
+        """Take over the meter's time to agree from a command that asked for the same and was not seen either.
+
+        Else a controller that renews its lease every few seconds would never hear that its car does not follow. A car
+        at rest is one that does not follow whatever is asked, so there the power may differ, but not the direction.
+        """
+        if before.power_w * self.power_w <= 0 or before.stage is Stage.FAILED:
+            return
+        same = abs(before.power_w - self.power_w) <= same_w
+        if before.stage is Stage.SEEN or (before.seen_before and before.doubted_w is None):
+            self.seen_before = same
+            return
+        at_rest = before.doubted_w is not None and abs(before.doubted_w) <= still_w
+        if at_rest or same:
+            self.judged_from, self.doubted_w = before.judged_from, before.doubted_w
 
 
 @dataclass(slots=True)
@@ -56,7 +79,6 @@ class Holding:
     reply: ReplyTo | None = None
     parts: dict[str, Part] = field(default_factory=dict)
     settled: bool = False  # its final result is given
-    judged_from: float = 0.0  # the meter's time to agree starts here
     turn: int = 0  # counts commands in the order in which they were bound
 
     @property

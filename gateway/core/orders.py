@@ -146,7 +146,6 @@ class Orders:
             lease_until=begun + parsed.body.lease_s if parsed.verb in LEASED else None,
             lease_wall=lease_wall,
             reply=reply,
-            judged_from=now,
             turn=turn,
         )
         if self.closed is not None and parsed.verb in LEASED:  # it was past the door already
@@ -190,13 +189,17 @@ class Orders:
 
     def _take_over(self, place: Place, holding: Holding, power_w: float) -> None:
         """One EVSE's command in force is now this one."""
-        before = place.holding
+        before, renewed = place.holding, place.part
         if before is not None:
             who = f" from {holding.body.source}" if holding.body.source else ""
             reason = because(Code.SUPERSEDED, f"Replaced by the {holding.verb.value} {holding.id}{who}.")
             self._group.give_way(place, before, reason, ramp=False)
         place.holding, place.ramp, place.turn = holding, None, holding.turn
-        part = holding.parts[place.name] = Part(place.name, power_w, self._board.clock.now())
+        part = Part(place.name, power_w, self._board.clock.now())
+        if renewed is not None:
+            settings = self._board.settings
+            part.renew(renewed, settings.tolerance(power_w), settings.tolerance(0.0))
+        holding.parts[place.name] = part
         if place.evse.session is None and holding.verb is Verb.STOP:
             part.stage = Stage.SEEN  # nothing runs
         place.wake.set()

@@ -97,7 +97,6 @@ def _settle(board: Board, endings: Endings, orders: Orders, stored: StoredComman
         started=board.clock.now(),
         reply=stored.reply,
         settled=stored.final is not None,
-        judged_from=board.clock.now(),
         turn=orders.next_turn(),
     )
     if verb in LEASED:
