@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
+from gateway import pauses
 from gateway.blue_switch.files import BlueSwitchError
 from gateway.blue_switch.files import load as load_desk
 from gateway.clock import SystemClock
@@ -171,9 +172,11 @@ async def run(
                 loop.add_signal_handler(number, stop.set)
     try:
         async with gateway(config, parts) as running:
+            tidying = loop.create_task(pauses.run(running.clock), name="pauses")
             if ready is not None:
                 ready(running)
             await stop.wait()
+            tidying.cancel()
             log.info("stopping: power goes to 0 W, sessions stay")
     finally:
         if signals:

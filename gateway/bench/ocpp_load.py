@@ -48,6 +48,13 @@ def frame(payload: bytes) -> bytes:
     return head + b"\0\0\0\0" + payload
 
 
+def _answer(call: list[Any]) -> bytes:
+    """What a plain station says to the gateway's own calls: profiles are taken, the rest it does not know."""
+    if call[2] == "SetChargingProfile":
+        return json.dumps([3, call[1], {"status": "Accepted"}]).encode()
+    return json.dumps([4, call[1], "NotSupported", "", {}]).encode()
+
+
 class Client(asyncio.Protocol):
     """One station: upgrades, then hands over each text message the server sends."""
 
@@ -138,8 +145,8 @@ class Load:
             client.waiting = None
             return
         if not payload.startswith(b"[3"):
-            if payload.startswith(b"[2"):  # the gateway asks something: say no
-                client.send(json.dumps([4, json.loads(payload)[1], "NotSupported", "", {}]).encode())
+            if payload.startswith(b"[2"):
+                client.send(_answer(json.loads(payload)))
                 return
             raise RuntimeError(f"the server refused: {payload[:200]!r}")
         if not self._running:

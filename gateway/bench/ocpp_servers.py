@@ -59,7 +59,8 @@ async def gateway(ready: Ready) -> None:
 
 
 async def core(ready: Ready) -> None:
-    """The CSMS, the core, and a store on disk."""
+    """The CSMS, the core, and a store on disk: transactions, too, are on disk before they are answered."""
+    from gateway import pauses
     from gateway.clock import SystemClock
     from gateway.core import Core
     from gateway.core.settings import CoreSettings
@@ -78,10 +79,13 @@ async def core(ready: Ready) -> None:
         def report(event: Event) -> None:
             built[0].report(event)
 
-        csms = Csms(_settings(), report, clock)
-        built.append(Core(CoreSettings(SitePolicy("bench")), clock, csms, Journal(store, clock)))
+        journal = Journal(store, clock)
+        csms = Csms(_settings(), report, clock, journal)
+        built.append(Core(CoreSettings(SitePolicy("bench")), clock, csms, journal))
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(built[0].run())
+            await built[0].ready.wait()
+            tasks.create_task(pauses.run(clock))
             tasks.create_task(csms.serve(ready))
 
 

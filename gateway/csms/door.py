@@ -104,11 +104,21 @@ class Door:
         known = station is not None and station.registered
         if not known and self.context.unknown_stations is UnknownStations.REJECT:
             return _refuse(http.HTTPStatus.NOT_FOUND, "this station is not registered here")
-        connected = sum(1 for other in self.stations.values() if other.connected and other.id != name)
-        unknown = sum(1 for other in self.stations.values() if not other.registered and other.id != name)
-        if connected >= self.settings.max_stations or (not known and unknown >= self.settings.max_unknown):
+        if not self._room(name, known):
             return _refuse(http.HTTPStatus.SERVICE_UNAVAILABLE, "this gateway has no room for another station")
         return await self._authenticate(connection, request, name, station)
+
+    def _room(self, name: str, known: bool) -> bool:
+        """Whether one more fits. Nobody is counted while all there are would fit: many come at once."""
+        settings, others = self.settings, self.stations
+        if len(others) >= settings.max_stations:
+            connected = sum(1 for other in others.values() if other.connected and other.id != name)
+            if connected >= settings.max_stations:
+                return False
+        if known or len(others) < settings.max_unknown:
+            return True
+        unknown = sum(1 for other in others.values() if not other.registered and other.id != name)
+        return unknown < settings.max_unknown
 
     async def _authenticate(
         self, connection: ServerConnection, request: Request, name: str, station: Station | None

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable
+from itertools import islice
 from typing import Any, Protocol
 
 import msgspec
@@ -25,7 +26,10 @@ from protocols.ports import Clock
 
 log = logging.getLogger("v2x.csms")
 
-WRITE_EVERY_S = 5.0
+WRITE_EVERY_S = 5.0  # a transaction that changes all the time
+LOOK_EVERY_S = 0.25
+KEEP_WITHIN_S = 10.0  # a station waits for its answer, and so does an operator
+AT_ONCE = 100  # so that nobody's message waits for the transactions of all others
 STATION, TOKEN, TRANSACTION, RESERVATION = "station", "token", "transaction", "reservation"
 COUNTER, POLICY = "counter", "policy"
 NUMBERS, UNKNOWN_STATIONS = "transaction", "unknown_stations"  # keys
@@ -34,7 +38,7 @@ NUMBERS, UNKNOWN_STATIONS = "transaction", "unknown_stations"  # keys
 class Writer(Protocol):
     """Where records go: `gateway.store.journal.Journal`."""
 
-    async def keep(self, *records: Record) -> None: ...
+    async def keep(self, *records: Record, within_s: float = ...) -> None: ...
     def later(self, *records: Record) -> None: ...
 
 
@@ -44,13 +48,13 @@ class Ledger:
     def __init__(self, clock: Clock, writer: Writer | None = None) -> None:
         self._clock = clock
         self.writer = writer
-        self._dirty: dict[str, Transaction] = {}
+        self._dirty: dict[str, tuple[float, Transaction]] = {}  # when it is due, by reference; the first due first
         self._flushing: asyncio.Task[None] | None = None
 
     async def keep(self, *records: Record) -> None:
         """On disk when it returns; StoreError where it is not."""
         if self.writer is not None:
-            await self.writer.keep(*records)
+            await self.writer.keep(*records, within_s=KEEP_WITHIN_S)
 
     def later(self, *records: Record) -> None:
         """On disk soon."""
@@ -63,7 +67,8 @@ class Ledger:
         """It changed; written with the next round."""
         if self.writer is None:
             return
-        self._dirty[transaction.ref] = transaction
+        if transaction.ref not in self._dirty:
+            self._dirty[transaction.ref] = self._clock.now() + WRITE_EVERY_S, transaction
         if self._flushing is None:
             self._flushing = asyncio.get_running_loop().create_task(self._flush_soon())
 
@@ -90,25 +95,25 @@ class Ledger:
         transaction.unkept = False
         return answer
 
-    def flush(self) -> None:
-        """Hand over all that waits."""
-        dirty, self._dirty = self._dirty, {}
-        self.later(*(self.record(transaction) for transaction in dirty.values()))
-
     async def _flush_soon(self) -> None:
         try:
             while self._dirty:
-                await self._clock.sleep(WRITE_EVERY_S)
-                self.flush()
+                await self._clock.sleep(LOOK_EVERY_S)
+                now = self._clock.now()
+                first = islice(self._dirty.items(), AT_ONCE)
+                self._hand_over([ref for ref, (due, _) in first if due <= now])
         finally:
             self._flushing = None
+
+    def _hand_over(self, refs: list[str]) -> None:
+        self.later(*(self.record(self._dirty.pop(ref)[1]) for ref in refs))
 
     async def close(self) -> None:
         """Hand over what waits, and stop."""
         if self._flushing is not None:
             self._flushing.cancel()
             await asyncio.gather(self._flushing, return_exceptions=True)
-        self.flush()
+        self._hand_over(list(self._dirty))
 
     def record(self, transaction: Transaction) -> Kept:
         """A transaction as it stands."""

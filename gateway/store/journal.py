@@ -50,8 +50,8 @@ class Journal:
         self.dropped = 0
         self.trouble: str | None = None
 
-    async def keep(self, *records: Record) -> None:
-        """Durable when it returns; StoreError if the store fails or is too slow to answer the command in time.
+    async def keep(self, *records: Record, within_s: float = KEEP_WITHIN_S) -> None:
+        """Durable when it returns; StoreError if the store fails or is too slow to answer who waits in time.
 
         Unfinished if it may still be written.
         """
@@ -61,7 +61,7 @@ class Journal:
         self._add(group)
         self._hurry.set()
         try:
-            async with self._clock.timeout_at(self._clock.now() + KEEP_WITHIN_S):
+            async with self._clock.timeout_at(self._clock.now() + within_s):
                 await asyncio.shield(done)
         except TimeoutError:
             if group in self._waiting:  # not begun: it shall not be written after we said it failed

@@ -160,7 +160,8 @@ class SqlStore:
         lasting = await self._read(select(*names).where(mine, column.ended.is_(None)))
         newest = select(*names).where(mine, column.ended.is_not(None)).order_by(column.ended.desc()).limit(limit)
         rows = [*lasting, *await self._read(newest)]
-        return sorted((Kept(row.kind, row.key, row.body, row.wall, row.ended) for row in rows), key=lambda one: one.wall)
+        found = [Kept(row.kind, row.key, row.body, row.wall, row.ended) for row in rows]
+        return sorted(found, key=lambda one: one.wall)
 
     async def prune(self, commands_before: float, entries_before: float, samples_before: float | None = None) -> int:
         """Forget what is older and has ended."""

@@ -41,7 +41,7 @@ class Direct:
         self.behind: list[Record] = []
         self.broken = False
 
-    async def keep(self, *records: Record) -> None:
+    async def keep(self, *records: Record, within_s: float = 1.0) -> None:
         if self.broken:
             raise StoreError("the disk is full")
         await self.write()
