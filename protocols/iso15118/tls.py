@@ -14,7 +14,6 @@ import hashlib
 import os
 import ssl
 import sys
-import tempfile
 from enum import StrEnum
 from pathlib import Path
 
@@ -97,6 +96,8 @@ def ensure_configuration(profile: TlsProfile) -> None:
 
     Only for a program's entry point: it replaces the process, with the same arguments.
     """
+    import tempfile  # which brings every archive format along, and sessions without TLS need none of it
+
     text = openssl_configuration(profile)
     digest = hashlib.sha256(text.encode()).hexdigest()[:16]
     path = Path(tempfile.gettempdir()) / f"v2x-openssl-{os.getuid()}-{digest}.cnf"
