@@ -66,10 +66,15 @@ class Keeping:
         if self.store is None or self._restoring:
             return
         transaction = message.transaction
-        body = {"action": message.action, "payload": message.payload, "essential": message.essential}
-        message.row = self.store.add_message(
-            body | {"transaction": None if transaction is None else transaction.saved()}
-        )
+        body = {
+            "action": message.action,
+            "payload": message.payload,
+            "essential": message.essential,
+            "transaction": None if transaction is None else transaction.saved(),
+        }
+        message.row = self.store.add_message(body)
+        if transaction is not None:
+            self.store.put("meters", _meters(self.station))
 
     def _gone(self, message: Message) -> None:
         if self.store is not None and message.row:
@@ -123,6 +128,18 @@ def _transactions(station: Station) -> list[dict[str, Any]]:
     return [e.transaction.saved() for e in station.evses.values() if e.transaction is not None]
 
 
+def _meters(station: Station) -> list[list[float]]:
+    meters = {evse.number: evse.outlet.stage.meter for evse in station.evses.values()}
+    return [[number, meter.charged_wh, meter.discharged_wh] for number, meter in meters.items()]
+
+
+def _restore_meters(station: Station, kept: list[list[float]]) -> None:
+    for number, charged_wh, discharged_wh in kept:
+        evse = station.evses.get(int(number))
+        if evse is not None:
+            evse.outlet.stage.meter.preset(charged_wh, discharged_wh)
+
+
 def _profiles(station: Station) -> list[dict[str, Any]]:
     return [asdict(held) for held in station.profiles if held.purpose not in LOST_ON_REBOOT]
 
@@ -170,6 +187,7 @@ _RESTORED: dict[str, Any] = {
     "display": lambda station, kept: station.display.restore(kept),
     "firmware": _restore_firmware,
     "local_list": lambda station, kept: station.local_list.restore(kept),
+    "meters": _restore_meters,
     "monitors": lambda station, kept: station.monitoring.monitors.restore(kept),
     "network": lambda station, kept: station.line.network.restore(kept),
     "profiles": _restore_profiles,

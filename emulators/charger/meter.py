@@ -50,6 +50,11 @@ class Meter:
         if seconds > 0:
             self._power_w = seen * 3600 / seconds
 
+    def preset(self, charged_wh: float, discharged_wh: float) -> None:
+        """Registers as they were when they were last read: a meter does not forget."""
+        self._charged_wh, self._discharged_wh = charged_wh, discharged_wh
+        self._true_charged_wh, self._true_discharged_wh = charged_wh, discharged_wh
+
     @property
     def gain(self) -> float:
         return self._gain + self.spec.drift_pct_year / 100 * self._age_s / (365 * 86400)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from emulators.charger.device_model import Name, component_of, variable_of
-from emulators.charger.monitors import HARD_WIRED, PRECONFIGURED, Fired, Monitor, Monitors, Read
+from emulators.charger.monitors import HARD_WIRED, PRECONFIGURED, Fired, Monitor, Monitors
 from emulators.charger.transaction import Message
 from protocols.ocpp.schema import Payload, Version
 
@@ -43,27 +43,20 @@ class Monitoring:
         station = self.station
         if not station.device.truth("MonitoringCtrlr", "Enabled"):
             return
-        offline = not station.online
-        waits_from = station.device.number("MonitoringCtrlr", "OfflineQueuingSeverity", LOWEST) if offline else LOWEST
-        read = self._read_urgent(waits_from) if offline and waits_from < LOWEST else self._read
-        for fired in self.monitors.look(read, self._running, station.wall()):
+        most = LOWEST if station.online else station.device.number("MonitoringCtrlr", "OfflineQueuingSeverity", LOWEST)
+        for fired in self.monitors.look(self._read, self._running, station.wall(), most):
             if fired.monitor.stream is not None:
                 station.streams.take(fired.monitor.stream, fired.value)
             elif fired.monitor.severity <= self.monitors.level:
                 self._tell(fired)
 
     def next_turn(self) -> float | None:
-        """When a periodic one fires next."""
-        return self.monitors.next_turn()
+        """When a periodic one fires next; while offline some wait, and the tick will do."""
+        return self.monitors.next_turn() if self.station.online else None
 
     def _read(self, name: Name) -> str | None:
         found = self.station.device.find(name)
         return None if found is None else found.value
-
-    def _read_urgent(self, waits_from: float) -> Read:
-        """Only what may be kept while offline is looked at."""
-        urgent = {m.name for m in self.monitors if m.severity <= waits_from}
-        return lambda name: self._read(name) if name in urgent else None
 
     def _running(self, name: Name) -> bool:
         evses = [e for e in self.station.evses.values() if name[1] in (0, e.number)]

@@ -138,11 +138,16 @@ class Monitors:
 
     # N07, N08
 
-    def look(self, read: Read, running: Callable[[Name], bool], now: float) -> list[Fired]:
-        """What fires at `now` (Unix time). `running`: whether a transaction runs where a variable is."""
+    def look(
+        self, read: Read, running: Callable[[Name], bool], now: float, most: float = SEVERITIES[-1]
+    ) -> list[Fired]:
+        """What fires at `now` (Unix time), of severities up to `most`; the others keep for the next look.
+
+        `running`: whether a transaction runs where a variable is.
+        """
         found: list[Fired] = []
         for one in self._all.values():
-            if not one.active or (one.transaction and not running(one.name)):
+            if not one.active or one.severity > most or (one.transaction and not running(one.name)):
                 continue
             value = read(one.name)
             if value is not None:

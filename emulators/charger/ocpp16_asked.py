@@ -250,6 +250,7 @@ class Asked16:
         if found is not None:
             station.refused.append(f"{found[1]}: {found[0]}")
             return {"status": "Rejected"}
+        station.save("profiles")
         station.wake()
         station.step()
         return {"status": "Accepted"}
@@ -261,6 +262,7 @@ class Asked16:
         gone = self.station.profiles.clear(
             request.get("id"), request.get("connectorId"), purpose, request.get("stackLevel")
         )
+        self.station.save("profiles")
         self.station.wake()
         return {"status": "Accepted" if gone else "Unknown"}
 

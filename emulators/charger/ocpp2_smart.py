@@ -84,9 +84,14 @@ class Smart:
         if found is not None:
             station.refused.append(f"{found[1]}: {found[0]}")
             return rejected(found[0], found[1])
-        station.wake()
-        station.step()
+        self._changed()
         return {"status": "Accepted"}
+
+    def _changed(self) -> None:
+        """Profiles act at once, and those that persist are kept."""
+        self.station.save("profiles")
+        self.station.wake()
+        self.station.step()
 
     def _learn(self, evse: EvseState) -> None:
         station = self.station
@@ -99,8 +104,7 @@ class Smart:
         found = station.profiles.update(request["chargingProfileId"], request["scheduleUpdate"], station.wall())
         if found is not None:
             return rejected(found[0], found[1])
-        station.wake()
-        station.step()
+        self._changed()
         return {"status": "Accepted"}
 
     def clear_charging_profile(self, request: Payload) -> Payload:
@@ -112,7 +116,7 @@ class Smart:
             criteria.get("chargingProfilePurpose"),
             criteria.get("stackLevel"),
         )
-        self.station.wake()
+        self._changed()
         return {"status": "Accepted" if gone else "Unknown"}
 
     def get_charging_profiles(self, request: Payload) -> Payload:
@@ -246,6 +250,7 @@ class Smart:
     def set_der_control(self, request: Payload) -> Payload:
         """R04.FR.01-08."""
         status, superseded = self.station.controls.set(request, self.station.wall())
+        self.station.save("controls")
         self.station.wake()
         return {"status": status} | ({"supersededIds": superseded} if superseded else {})
 
@@ -277,6 +282,7 @@ class Smart:
         if not found and (kind is not None or number is not None):
             return {"status": "NotFound"}
         controls.remove(found)
+        self.station.save("controls")
         self.station.wake()
         return {"status": "Accepted"}
 

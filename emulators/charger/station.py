@@ -137,7 +137,6 @@ class Station:
     async def run(self) -> None:
         """Connect, boot, charge, and connect again, until `stop` is called."""
         self.keeping.restore()
-        self.started_at = self.clock.now()
         loop = asyncio.get_running_loop()
         life = loop.create_task(self.steering.run())
         self._tasks |= {loop.create_task(work) for work in (self.aligned.run(), self.display.run())}
@@ -187,6 +186,8 @@ class Station:
 
     def back_online(self) -> None:
         """The CSMS can be asked again: who waits at a plug may begin."""
+        if len(self.streams):
+            self.later(self.streams.resume())
         for evse in self.evses.values():
             if evse.vehicle is not None and evse.transaction is None:
                 self.later(self.plugs.try_to_begin(evse))

@@ -56,6 +56,7 @@ class Steering:
         station, now = self.station, self.clock.now()
         wall = station.wall()
         for turned in station.controls.tick(wall):
+            station.save("controls")
             station.later(self._tell_turned(turned))
         passed = 0.0 if self._last_step is None else now - self._last_step
         self._last_step = now

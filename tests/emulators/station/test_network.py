@@ -1,0 +1,183 @@
+"""Network profiles: another CSMS, back to the first where that fails, and new passwords (A01, A05, B09, B10; part 4, 5.4)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from emulators.clock import run_virtual
+from protocols.ocpp.schema import Version
+from tests.emulators.station.desk import Desk
+
+LATE = [Version.V201, Version.V21]
+
+
+def profile(url: str = "ws://two/ocpp", slot: int = 2, **more: Any) -> dict[str, Any]:
+    data = {
+        "ocppVersion": "OCPP20", "ocppTransport": "JSON", "ocppCsmsUrl": url, "messageTimeout": 30,
+        "securityProfile": 0, "ocppInterface": "Wired0", **more,
+    }  # fmt: skip
+    return {"configurationSlot": slot, "connectionData": data}
+
+
+async def move(desk: Desk) -> None:
+    assert await desk.ask("SetNetworkProfile", profile()) == {"status": "Accepted"}
+    assert await desk.set("OCPPCommCtrlr", "NetworkConfigurationPriority", "2,1") == "RebootRequired"
+    assert await desk.ask("Reset", {"type": "OnIdle"}) == {"status": "Accepted"}
+
+
+@pytest.mark.parametrize("version", LATE)
+def test_a_station_moves_to_another_csms_and_boots_there(version: Version) -> None:
+    """TC_B_45."""
+
+    async def main() -> None:
+        async with Desk(version) as desk:
+            await move(desk)
+            await desk.until(lambda: len(desk.calls("BootNotification")) == 2)
+            assert [t.url for _, t in desk.dialled] == ["ws://one/ocpp", "ws://two/ocpp"]
+            await desk.until(lambda: desk.station.online)
+            assert (await desk.get("OCPPCommCtrlr", "ActiveNetworkProfile"))["attributeValue"] == "2"
+            assert (await desk.get("OCPPCommCtrlr", "NetworkConfigurationPriority"))["attributeValue"] == "2,1"
+
+    run_virtual(main())
+
+
+@pytest.mark.parametrize("version", LATE)
+def test_where_the_new_one_does_not_answer_the_old_one_is_taken_again(version: Version) -> None:
+    """TC_B_46: as many attempts as NetworkProfileConnectionAttempts says, then the next."""
+
+    async def main() -> None:
+        async with Desk(version) as desk:
+            assert await desk.set("OCPPCommCtrlr", "NetworkProfileConnectionAttempts", 2) == "Accepted"
+            desk.down.add("ws://two/ocpp")
+            await move(desk)
+            await desk.until(lambda: len(desk.calls("BootNotification")) == 2)
+            assert [t.url.split("/")[2] for _, t in desk.dialled] == ["one", "two", "two", "one"]
+
+    run_virtual(main())
+
+
+def test_nothing_reachable_is_no_end() -> None:
+    """B10.FR.08, .09."""
+
+    async def main() -> None:
+        async with Desk() as desk:
+            await desk.set("OCPPCommCtrlr", "NetworkProfileConnectionAttempts", 2)
+            desk.down |= {"ws://two/ocpp", "ws://one/ocpp"}
+            await move(desk)
+            await desk.until(lambda: len(desk.dialled) >= 9, within=3600)
+            assert [t.url.split("/")[2] for _, t in desk.dialled][1:8] == [
+                "two",
+                "two",
+                "one",
+                "one",
+                "two",
+                "two",
+                "one",
+            ]
+            desk.down.clear()
+            await desk.until(lambda: desk.station.online)
+
+    run_virtual(main())
+
+
+@pytest.mark.parametrize(
+    ("about", "slot"),
+    [
+        ({"ocppTransport": "SOAP"}, 2),
+        ({"securityProfile": 2}, 2),  # wants wss
+        ({"ocppCsmsUrl": "http://two"}, 2),
+        ({"securityProfile": 1, "basicAuthPassword": ""}, 2),
+        ({}, 999),  # TC_B_43
+        ({"ocppVersion": "OCPP16"}, 2),
+    ],
+)
+def test_profiles_that_cannot_work_are_refused(about: dict[str, Any], slot: int) -> None:
+    """B09.FR.02, .05."""
+
+    async def main() -> None:
+        async with Desk() as desk:
+            more = {name: value for name, value in about.items() if name != "basicAuthPassword"}
+            answer = await desk.ask("SetNetworkProfile", profile(slot=slot, **more))
+            assert answer["status"] == "Rejected"
+            assert await desk.set("OCPPCommCtrlr", "NetworkConfigurationPriority", "2,1") == "Rejected"  # B10.FR.02
+
+    run_virtual(main())
+
+
+def test_a_security_profile_is_only_raised_and_wants_its_certificates() -> None:
+    """B09.FR.04, A05.FR.02, TC_A_22."""
+
+    async def main() -> None:
+        async with Desk(csms="wss://one/ocpp", security_profile=2, password="1234567890123456") as desk:
+            lower = await desk.ask("SetNetworkProfile", profile(securityProfile=1))
+            assert lower["status"] == "Rejected"
+            higher = profile("wss://two/ocpp", securityProfile=3)
+            assert await desk.ask("SetNetworkProfile", higher) == {"status": "Accepted"}
+            assert await desk.set("OCPPCommCtrlr", "NetworkConfigurationPriority", "2,1") == "Rejected"
+
+    run_virtual(main())
+
+
+@pytest.mark.parametrize("version", LATE)
+def test_a_new_password_is_used_at_once_and_a_short_one_refused(version: Version) -> None:
+    """TC_A_09, TC_A_10."""
+
+    async def main() -> None:
+        async with Desk(version, security_profile=1, password="old-password-0123") as desk:
+            assert await desk.set("SecurityCtrlr", "BasicAuthPassword", "short") == "Rejected"
+            assert await desk.set("SecurityCtrlr", "BasicAuthPassword", "new-password-01234") == "Accepted"
+            await desk.until(lambda: len(desk.dialled) == 2)
+            assert [t.password for _, t in desk.dialled] == ["old-password-0123", "new-password-01234"]
+            await desk.until(lambda: desk.station.online)
+            assert len(desk.calls("BootNotification")) == 1
+            assert (await desk.get("SecurityCtrlr", "BasicAuthPassword"))["attributeStatus"] == "Rejected"
+
+    run_virtual(main())
+
+
+def test_the_key_of_1_6() -> None:
+    async def main() -> None:
+        async with Desk(Version.V16, security_profile=1, password="old-password-0123") as desk:
+            body = {"key": "AuthorizationKey", "value": "new-password-01234"}
+            assert await desk.ask("ChangeConfiguration", body) == {"status": "Accepted"}
+            await desk.until(lambda: len(desk.dialled) == 2)
+            assert desk.dialled[1][1].password == "new-password-01234"
+
+    run_virtual(main())
+
+
+def test_the_slots_of_2_1_are_variables() -> None:
+    """B09.FR.08-13, .20-25."""
+
+    async def main() -> None:
+        async with Desk(Version.V21) as desk:
+            for name, value in (("OcppCsmsUrl", "ws://three/ocpp"), ("SecurityProfile", 0), ("MessageTimeout", 20)):
+                assert await desk.put_slot(name, value, "3") == "Accepted"
+            assert await desk.put_slot("OcppCsmsUrl", "ftp://x", "3") == "Rejected"
+            assert await desk.put_slot("OcppCsmsUrl", "ws://x", "1") == "Rejected"
+            found = await desk.get("NetworkConfiguration", "OcppCsmsUrl", instance="3")
+            assert found["attributeValue"] == "ws://three/ocpp"
+            assert await desk.set("OCPPCommCtrlr", "NetworkConfigurationPriority", "3,1") == "RebootRequired"
+            assert await desk.set("OCPPCommCtrlr", "NetworkConfigurationPriority", "1") == "Accepted"
+
+    run_virtual(main())
+
+
+@pytest.mark.parametrize("version", LATE)
+def test_waits_between_attempts_double_up_to_their_times(version: Version) -> None:
+    """Part 4, 5.4; TC_B_57."""
+
+    async def main() -> None:
+        async with Desk(version) as desk:
+            for name, value in (
+                ("RetryBackOffWaitMinimum", 4), ("RetryBackOffRandomRange", 0), ("RetryBackOffRepeatTimes", 2),
+            ):  # fmt: skip
+                assert await desk.set("OCPPCommCtrlr", name, value) == "Accepted"
+            await desk.cut()
+            await desk.sleep(100)
+            waits = [b - a for (a, _), (b, _) in zip(desk.dialled[1:], desk.dialled[2:], strict=False)]
+            assert [round(w) for w in waits[:5]] == [4, 8, 16, 16, 16]
+
+    run_virtual(main())
