@@ -46,6 +46,7 @@ def _metered(event: Metered) -> Metered:
         min_v2x_energy_wh=_within(event.min_v2x_energy_wh, MOST_REQUEST_WH),
         max_v2x_energy_wh=_within(event.max_v2x_energy_wh, MOST_REQUEST_WH),
         min_energy_wh=_within(event.min_energy_wh, MOST_REQUEST_WH),
+        target_energy_wh=_within(event.target_energy_wh, MOST_REQUEST_WH),
     )
 
 

@@ -118,6 +118,7 @@ class Board:
             evse=place.evse,
             site=self.site,
             now=self.clock.now(),
+            wall=self.clock.wall(),
             site_bounds=self.site_bounds(place, alone=alone) if with_site else (),
             asked=asked,
             reserve=place.reserve,

@@ -22,6 +22,7 @@ from gateway.model.result import Status
 from gateway.model.state import Happened
 from gateway.model.station import Answer, Outcome
 from gateway.negotiation.authority import RANK, Decision, Layer
+from gateway.negotiation.own_needs import charges_in_s
 from gateway.negotiation.refusal import cannot_reach
 from protocols.quantities import clamp
 
@@ -353,6 +354,8 @@ class Governor:
             times.append(self._judged_by())
         if place.sent_w and place.reconciled and place.evse.session is not None and not place.hands_off:
             times.append(self._refresh_at(now))
+        if place.sent_w and place.sent_w < 0:
+            times.append(now + (charges_in_s(place.evse, board.clock.wall()) or math.inf))
         stale = board.site.inputs.next_change(now)
         if stale is not None:
             times.append(stale)

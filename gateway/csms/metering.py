@@ -60,6 +60,7 @@ def _reading(meter_value: dict[str, Any], evse: str, at: float, sign: int, scale
         min_v2x_energy_wh=values.get("EnergyRequest.Minimum.V2X"),
         max_v2x_energy_wh=values.get("EnergyRequest.Maximum.V2X"),
         min_energy_wh=values.get("EnergyRequest.Minimum"),
+        target_energy_wh=values.get("EnergyRequest.Target"),
     )
     return metered if any(v is not None for v in values.values()) else None
 

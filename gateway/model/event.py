@@ -147,6 +147,7 @@ class Metered:
     min_v2x_energy_wh: float | None = None
     max_v2x_energy_wh: float | None = None
     min_energy_wh: float | None = None
+    target_energy_wh: float | None = None  # what is missing until the car leaves
 
 
 @dataclass(frozen=True, slots=True)

@@ -79,6 +79,7 @@ class Evse:
     voltage_v: float | None = None
     current_a: float | None = None
     frequency_hz: float | None = None
+    target_energy_wh: float | None = None  # what is missing until the car leaves
     min_energy_wh: float | None = None
     min_v2x_energy_wh: float | None = None
     max_v2x_energy_wh: float | None = None
@@ -126,6 +127,14 @@ class Evse:
         moved_wh = energy_wh * (LOSS_OUT if energy_wh > 0 else GAIN_IN)
         self.soc_pct = min(100.0, max(0.0, self.soc_pct - 100.0 * moved_wh / (capacity_wh or SMALL_WH)))
 
+    def want(self, left_wh: float, event: Metered) -> None:
+        """What the car asked for grows by what left it and shrinks by what came in, while it does not tell anew."""
+        moved_wh = left_wh * (LOSS_OUT if left_wh > 0 else GAIN_IN)
+        for name in ("target_energy_wh", "min_energy_wh"):
+            wanted_wh = getattr(self, name)
+            if wanted_wh is not None and getattr(event, name) is None:
+                setattr(self, name, wanted_wh + moved_wh)
+
 
 def _connected(evse: Evse, event: StationConnected) -> None:
     evse.connected = True
@@ -161,7 +170,7 @@ def _identified(evse: Evse, event: VehicleIdentified) -> None:
 def _needs(evse: Evse, event: NeedsStated) -> None:
     needs = evse.needs = event.needs
     evse.soc_pct = needs.soc_pct if needs.soc_pct is not None else evse.soc_pct
-    evse.min_energy_wh = needs.min_energy_wh
+    evse.target_energy_wh, evse.min_energy_wh = needs.target_energy_wh, needs.min_energy_wh
     evse.min_v2x_energy_wh, evse.max_v2x_energy_wh = needs.min_v2x_energy_wh, needs.max_v2x_energy_wh
 
 
@@ -172,14 +181,17 @@ def _ended(evse: Evse, event: SessionEnded) -> None:
 
 
 _OF_THE_METER = ("power_w", "voltage_v", "current_a", "frequency_hz")
-_OF_THE_CAR = ("soc_pct", "min_energy_wh", "min_v2x_energy_wh", "max_v2x_energy_wh")  # without one, of the car before
+# told without a session these are of the car before
+_OF_THE_CAR = ("soc_pct", "target_energy_wh", "min_energy_wh", "min_v2x_energy_wh", "max_v2x_energy_wh")
 
 
 def _metered(evse: Evse, event: Metered) -> None:
     into_wh = None if event.energy_charged_wh is None else evse.charged.read(event.energy_charged_wh)
     out_wh = None if event.energy_discharged_wh is None else evse.discharged.read(event.energy_discharged_wh)
+    left_wh = _left_wh(evse, event, into_wh, out_wh)
     if event.soc_pct is None:
-        evse.spend(_left_wh(evse, event, into_wh, out_wh))
+        evse.spend(left_wh)
+    evse.want(left_wh, event)
     for name in _OF_THE_METER if evse.session is None and evse.needs is None else (*_OF_THE_METER, *_OF_THE_CAR):
         value = getattr(event, name)
         if value is not None:
@@ -215,7 +227,7 @@ def _cleared(evse: Evse, event: FaultCleared) -> None:
 
 def _forget_vehicle(evse: Evse) -> None:
     evse.vehicle = evse.needs = evse.mode = None
-    evse.soc_pct = evse.min_energy_wh = evse.min_v2x_energy_wh = evse.max_v2x_energy_wh = None
+    evse.soc_pct = evse.target_energy_wh = evse.min_energy_wh = evse.min_v2x_energy_wh = evse.max_v2x_energy_wh = None
     evse.power_w = evse.current_a = evse.metered_at = None
 
 

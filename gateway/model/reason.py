@@ -43,6 +43,8 @@ class Code(StrEnum):
     VEHICLE_LIMIT = "vehicle_limit"
     DEAD_BAND = "dead_band"
     OUTSIDE_V2X_WINDOW = "outside_v2x_window"
+    BELOW_CAR_MINIMUM = "below_car_minimum"
+    NEEDED_FOR_DEPARTURE = "needed_for_departure"
     # the site
     EMERGENCY_STOP = "emergency_stop"
     GRID_LOST = "grid_lost"

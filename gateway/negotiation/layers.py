@@ -9,6 +9,7 @@ from gateway.model.reason import Code
 from gateway.model.site import Freshness, Grid, InputKind, Site
 from gateway.negotiation.authority import Bound, DeadBand, Layer
 from gateway.negotiation.floors import Reserve, floor_bound, floors, unmeasurable
+from gateway.negotiation.own_needs import own_needs
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +35,13 @@ class Situation:
     upstream: Bound | None = None
     optimiser: Bound | None = None
     extra: tuple[Bound, ...] = field(default=())  # grid code and island, from who runs them
+    wall: float | None = None  # Unix time, for what the car wants by when
 
 
 def layers(situation: Situation) -> tuple[list[Bound], DeadBand]:
     """The bounds of all layers, highest first, and the dead band of the hardware."""
     evse, site = situation.evse, situation.site
-    bounds = [*_hardware(evse)]
+    bounds = [*_hardware(evse), *own_needs(evse, situation.wall)]
     if site.emergency_stop is not None:
         text = "The site's emergency stop is on, until the site is released."
         bounds.append(Bound(Layer.EMERGENCY_STOP, 0.0, 0.0, Code.EMERGENCY_STOP, text))

@@ -17,6 +17,8 @@ HOPELESS = frozenset(
         Code.BELOW_FLOOR,
         Code.SOC_UNKNOWN,
         Code.OUTSIDE_V2X_WINDOW,
+        Code.BELOW_CAR_MINIMUM,
+        Code.NEEDED_FOR_DEPARTURE,
         Code.EMERGENCY_STOP,
         Code.GRID_LOST,
         Code.INPUT_STALE,
