@@ -19,6 +19,7 @@ from gateway.csms.context import Context
 from gateway.csms.credentials import Credentials
 from gateway.csms.settings import UnknownStations
 from gateway.csms.station import Station
+from gateway.listening import listen
 from protocols.ocpp.io import (
     CLOSE_WITHIN,
     FRAME_LENGTH,
@@ -61,8 +62,7 @@ class Door:
         server: Server
         async with serve(
             self._connected,
-            settings.host,
-            settings.port,
+            sock=listen(settings.host, settings.port),
             select_subprotocol=_select,
             process_request=self._admit,
             compression="deflate" if settings.compression else None,

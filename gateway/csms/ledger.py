@@ -79,9 +79,9 @@ class Ledger:
 
         Where it cannot be kept the station hears InternalError: it keeps the message and tells it again.
         """
+        transaction.unkept = self.writer is not None
         if self.writer is None:
             return answer
-        transaction.unkept = True
         return self._kept(transaction, answer, more)
 
     async def _kept(self, transaction: Transaction, answer: Payload, more: tuple[Record, ...]) -> Payload:

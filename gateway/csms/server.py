@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from gateway.csms import charging_profile, modes, remembering, setpoint, v16, v21, v201
+from gateway.csms import charging_profile, forming, modes, remembering, setpoint, v16, v21, v201
 from gateway.csms.context import Context
 from gateway.csms.credentials import Credentials
 from gateway.csms.door import Door
@@ -127,6 +127,13 @@ class Csms:
             if station.ways.safe_profile or station.ways.setpoint.channel is Channel.NONE:
                 await charging_profile.install_safe(station, place)
             return await charging_profile.held_power(station, place)
+
+    async def form(self, evse: str, forms: bool) -> Outcome:
+        """See `gateway.model.station.Formers`."""
+        found = self.find(evse)
+        if found is None or not self.reaches(evse):
+            return Outcome(Answer.UNKNOWN, "NotConnected", f"the station of {evse} is not connected")
+        return await forming.order(*found, forms)
 
     async def allow_energy_transfer(self, evse: str, modes: Sequence[str]) -> Outcome:
         """Q02.FR.05: what the vehicle may now ask for, such as DC_BPT once somebody has permitted it. OCPP 2.1 only."""

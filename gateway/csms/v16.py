@@ -96,8 +96,9 @@ def start_transaction(station: Station, payload: Payload) -> Payload | Awaitable
         transaction = context.transactions.open(
             station.id, str(context.transactions.next_number(context.clock.wall())), number
         )
-        _begin(station, transaction, payload)
         context.transactions.mark(transaction, mark)
+        transaction.unkept = True
+        _begin(station, transaction, payload)
     status = context.tokens.status(tag, None, context.clock.wall())
     if status == "Accepted" and context.transactions.concurrent(tag, transaction):
         status = "ConcurrentTx"

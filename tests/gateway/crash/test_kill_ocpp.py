@@ -1,0 +1,190 @@
+"""The gateway killed (SIGKILL) while stations begin and end transactions: what was answered is never lost.
+
+Stations of all three versions over real WebSockets. As real ones do, they tell again what was not answered.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import random
+import socket
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.model.journal import Kept
+from gateway.store.sql import SqlStore
+from protocols.ocpp.io import WebSocketWire, connect
+from protocols.ocpp.schema import Version
+from protocols.ocpp.times import stamp
+from tests.gateway.crash.rounds import processes
+from tests.gateway.crash.victim_ocpp import STATIONS, Orders, main
+
+SEED = int(os.environ.get("V2X_SEED", "20260"))
+KILLS = 4
+ANSWER_WITHIN_S = 20.0
+VERSIONS = {"16": Version.V16, "201": Version.V201, "21": Version.V21}
+
+
+@dataclass
+class Insistent:
+    """A station that begins and ends one transaction after the other, and tells each message until it is answered."""
+
+    name: str
+    port: int
+    begun: dict[str, str] = field(default_factory=dict)  # transaction id, as answered -> the token it began with
+    ended: set[str] = field(default_factory=set)
+    wire: WebSocketWire | None = None
+    repeated: int = 0
+    stopping: bool = False
+
+    @property
+    def version(self) -> Version:
+        return VERSIONS[self.name[1:]]
+
+    async def live(self) -> None:
+        number = 0
+        await self.boot()
+        while not self.stopping:
+            number += 1
+            token = f"{self.name}-{number}"
+            if self.version is Version.V16:
+                begin = {"connectorId": 1, "idTag": token, "meterStart": number, "timestamp": stamp(1.8e9 + number)}
+                answer = await self.tell("StartTransaction", begin)
+                transaction = str(answer["transactionId"])
+                self.begun[transaction] = token
+                end = {"transactionId": int(transaction), "meterStop": number + 7, "timestamp": stamp(1.8e9 + number)}
+                await self.tell("StopTransaction", end)
+            else:
+                transaction = f"{self.name}/{number}"
+                await self.tell("TransactionEvent", self.event("Started", number, token))
+                self.begun[transaction] = token
+                await self.tell("TransactionEvent", self.event("Ended", number, token))
+            self.ended.add(transaction)
+
+    def event(self, kind: str, number: int, token: str) -> dict[str, Any]:
+        started = kind == "Started"
+        return {
+            "eventType": kind,
+            "timestamp": stamp(1.8e9 + number),
+            "triggerReason": "Authorized" if started else "StopAuthorized",
+            "seqNo": 0 if started else 1,
+            "transactionInfo": {"transactionId": f"{self.name}/{number}"},
+            "idToken": {"idToken": token, "type": "ISO14443"},
+            "evse": {"id": 1, "connectorId": 1},
+        }
+
+    async def boot(self) -> None:
+        about: dict[str, Any] = {"reason": "PowerUp", "chargingStation": {"model": "m", "vendorName": "v"}}
+        if self.version is Version.V16:
+            about = {"chargePointVendor": "v", "chargePointModel": "m"}
+        assert (await self.tell("BootNotification", about))["status"] == "Accepted"
+
+    async def tell(self, action: str, payload: dict[str, Any]) -> dict[str, Any]:
+        """Until it is answered."""
+        async with asyncio.timeout(60):
+            for attempt in range(1_000_000):
+                self.repeated += attempt > 0
+                try:
+                    answer = await self._once(action, payload, f"{action}-{attempt}")
+                except (ConnectionError, TimeoutError):
+                    self.wire = None
+                    await asyncio.sleep(0.05)
+                    continue
+                if answer is not None:
+                    return answer
+        raise AssertionError
+
+    async def _once(self, action: str, payload: dict[str, Any], mid: str) -> dict[str, Any] | None:
+        if self.wire is None:
+            self.wire = await connect(f"ws://127.0.0.1:{self.port}/ocpp/{self.name}", (self.version,))
+        await self.wire.send(json.dumps([2, mid, action, payload]))
+        async with asyncio.timeout(ANSWER_WITHIN_S):
+            while (text := await self.wire.receive()) is not None:
+                message = json.loads(text)
+                if message[0] == 2:
+                    await self.wire.send(json.dumps([4, message[1], "NotSupported", "", {}]))
+                elif message[1] == mid:
+                    return message[2] if message[0] == 3 else None
+        raise ConnectionError
+
+
+def free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
+@pytest.mark.timeout(180)
+def test_what_was_answered_is_there_after_every_kill(tmp_path: Path) -> None:
+    database, port = f"sqlite:///{tmp_path / 'v2x.db'}", free_port()
+    chance = random.Random(SEED)
+
+    def start() -> BaseProcess:
+        process: BaseProcess = processes().Process(target=main, args=(Orders(database, port),), daemon=True)
+        process.start()
+        return process
+
+    async def scene() -> tuple[list[Insistent], list[Kept]]:
+        stations = [Insistent(name, port) for name in STATIONS]
+        victim = start()
+        lives = [asyncio.create_task(one.live()) for one in stations]
+        try:
+            for _ in range(KILLS):
+                before = sum(len(one.ended) for one in stations)
+                while sum(len(one.ended) for one in stations) < before + 12:
+                    await asyncio.sleep(0.01)
+                    for life in lives:
+                        if life.done():
+                            life.result()
+                await asyncio.sleep(chance.random() * 0.2)
+                victim.kill()
+                await asyncio.to_thread(victim.join)
+                victim = start()
+            for one in stations:
+                one.stopping = True
+            await asyncio.gather(*lives)
+        finally:
+            for life in lives:
+                life.cancel()
+            victim.kill()
+            await asyncio.to_thread(victim.join)
+            for one in stations:
+                if one.wire is not None:
+                    with suppress(ConnectionError):
+                        await one.wire.close()
+        store = SqlStore(database, "gw1")
+        await store.open()
+        try:
+            return stations, await store.kept(100_000)
+        finally:
+            await store.close()
+
+    stations, kept = asyncio.run(scene())
+    assert sum(one.repeated for one in stations) > 0, "no message had to be told again: the kills came to nothing"
+    found = {one.key: (one, json.loads(one.body)) for one in kept if one.kind == "transaction"}
+    told = list(_told(stations))
+    numbers = [transaction for station, transaction, _ in told if station.endswith("16")]
+    assert len(numbers) == len(set(numbers)), "an id was given twice"
+    for station, transaction, token in told:
+        row, body = found[f"{station}/{transaction}"]
+        assert body["id_token"] == token
+        assert row.ended is not None
+        assert body["stopped_at"] is not None
+        assert not body["presumed"]
+    by_token = [body["id_token"] for _, body in found.values()]
+    assert len(by_token) == len(set(by_token)), "a start that was told again made a second transaction"
+
+
+def _told(stations: list[Insistent]) -> Iterator[tuple[str, str, str]]:
+    for one in stations:
+        assert set(one.begun) == one.ended
+        for transaction, token in one.begun.items():
+            yield one.name, transaction, token

@@ -1,0 +1,42 @@
+"""A whole gateway in a process of its own, to be killed from outside: its OCPP port, its store, no broker."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+from gateway.app import gateway
+from gateway.config import from_table
+
+STATIONS = ("A16", "B16", "A201", "A21")
+
+
+@dataclass(frozen=True)
+class Orders:
+    """What the victim is told."""
+
+    database: str
+    port: int
+
+
+def main(orders: Orders) -> None:
+    """The entry of the process."""
+    asyncio.run(_run(orders))
+
+
+async def _run(orders: Orders) -> None:
+    config = from_table(
+        {
+            "mqtt": {"url": "mqtt://127.0.0.1:9"},  # nobody listens there
+            "store": {"url": orders.database},
+            "ocpp": {
+                "listen": f"127.0.0.1:{orders.port}",
+                "security_profile": 0,
+                "unknown_tokens": "accept",
+                "inventory": False,
+            },
+            "stations": [{"id": name} for name in STATIONS],
+        }
+    )
+    async with gateway(config):
+        await asyncio.get_running_loop().create_future()
