@@ -11,6 +11,9 @@ from collections.abc import Callable, Iterator
 import uvicorn
 from fastapi import FastAPI
 
+from gateway.listening import listen
+from gateway.web.patience import PatientProtocol
+
 STOP_WITHIN = 5  # s for requests that are under way
 
 
@@ -43,6 +46,7 @@ async def serve(
         app,
         host=host,
         port=port,
+        http=PatientProtocol,
         ws="none",
         log_config=None,
         access_log=False,
@@ -54,8 +58,7 @@ async def serve(
         ssl_version=ssl.PROTOCOL_TLS_SERVER,
     )
     server = _Server(config)
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    taken = socket.create_server((host, port), family=family, backlog=128)
+    taken = listen(host, port)
     task = asyncio.get_running_loop().create_task(server.serve([taken]))
     told = asyncio.get_running_loop().create_task(_tell(server, taken.getsockname()[1], ready))
     try:
