@@ -26,7 +26,7 @@ from gateway.core.lender import Lender
 from gateway.core.steward import Steward
 from gateway.csms.server import Csms
 from gateway.model.event import Report
-from gateway.model.station import Answer, Outcome, Stations
+from gateway.model.station import Answer, Formers, Outcome, Stations
 from gateway.mqtt.bus import Connect, Connector
 from gateway.mqtt.room import MqttRoom
 from gateway.store.journal import Journal
@@ -84,6 +84,15 @@ class Rooms:
         """Through the room that reaches it."""
         room = self._of(evse)
         return await room.reconcile(evse) if room else None
+
+    async def form(self, evse: str, forms: bool) -> Outcome:
+        """Through the room that reaches it, where that room can say it."""
+        room = self._of(evse)
+        if room is None:
+            return _unreachable(evse)
+        if not isinstance(room, Formers):
+            return Outcome(Answer.REFUSED, "NoForming", f"The link to {evse} has no way to tell it.")
+        return await room.form(evse, forms)
 
     def _of(self, evse: str) -> Stations | None:
         return next((room for room in self._rooms if room.reaches(evse)), None)
@@ -197,7 +206,7 @@ def _build(config: Config, parts: Parts, clock: Clock, store: Store) -> Gateway:
         rooms.add(csms)
     connect = parts.connect or Connector(broker_link(config))
     room = MqttRoom(core, mqtt_settings(config), connect, clock, parts.seed)
-    steward = Steward(core.board, config.energy)
+    steward = Steward(core.board, config.energy, rooms)
     core.board.energy = lambda: steward.state
     lender = _lender(config, core, steward, journal)
     if lender is not None:

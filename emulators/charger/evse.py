@@ -40,6 +40,7 @@ class EvseState:
     soc_told: bool = False  # in this transaction
     alarm: tuple[str, str | None] | None = None
     open: bool = False
+    told_to_form: bool = False  # an island's voltage, in the vendor's own way
     finishing: bool = False  # 1.6: the transaction has ended, the cable is still in
     priority: bool = False
     allowed: tuple[str, ...] | None = None  # energy transfers the CSMS allows; None: not said

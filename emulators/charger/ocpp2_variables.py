@@ -55,6 +55,10 @@ class AskedForVariables:
         if say.component and (component["name"], variable) == (say.component, say.variable):
             vendor_power.variable(self.station, value)
             return answer | {"attributeStatus": "Accepted"}
+        forming = self.station.vendor.forming
+        if forming.component and (component["name"], variable) == (forming.component, forming.variable):
+            done = vendor_power.formed(self.station, component.get("evse", {}).get("id", 1), value)
+            return answer | {"attributeStatus": "Accepted" if done else "Rejected"}
         if asked.get("attributeType", "Actual") == "Actual":
             answer |= {"attributeType": "Actual"} if "attributeType" in asked else {}
             if (component["name"], variable) == ("OCPPCommCtrlr", "NetworkConfigurationPriority"):

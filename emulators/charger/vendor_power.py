@@ -31,6 +31,22 @@ def variable(station: Station, value: str) -> bool:
         return False
 
 
+def formed(station: Station, number: int, value: str) -> bool:
+    """An order to form an island's voltage, or to follow a grid, for one EVSE; whether it was understood."""
+    say = station.vendor.forming
+    evse = station.evses.get(number)
+    if evse is None or value not in (say.form, say.follow):
+        return False
+    evse.told_to_form = value == say.form
+    return True
+
+
+def forming_message(station: Station, data: object) -> bool:
+    """The vendor message that says the same, as the profile's template has it."""
+    found = vendor_pattern(station.vendor.forming.data, value=".+?").fullmatch(data) if isinstance(data, str) else None
+    return found is not None and formed(station, int(found.groupdict().get("evse") or 1), found["value"])
+
+
 def _order(station: Station, evse: EvseState, value: float) -> bool:
     if evse.transaction is None:
         return False
@@ -40,9 +56,9 @@ def _order(station: Station, evse: EvseState, value: float) -> bool:
     return True
 
 
-def vendor_pattern(template: str) -> re.Pattern[str]:
-    """The template of a vendor message read backwards."""
+def vendor_pattern(template: str, value: str = r"-?[0-9.]+") -> re.Pattern[str]:
+    """The template of a vendor message read backwards; `value` is what its value looks like."""
     pattern = re.escape(template)
-    for name, shape in (("value", r"-?[0-9.]+"), ("seconds", "[0-9]+"), ("evse", "[0-9]+"), ("transaction", ".*")):
+    for name, shape in (("value", value), ("seconds", "[0-9]+"), ("evse", "[0-9]+"), ("transaction", ".*")):
         pattern = pattern.replace(re.escape(f"${name}"), f"(?P<{name}>{shape})", 1)
     return re.compile(pattern)

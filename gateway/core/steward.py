@@ -15,12 +15,14 @@ from dataclasses import replace
 from typing import Any
 
 from gateway.core.board import Board
+from gateway.core.former import Former
 from gateway.core.place import Place
 from gateway.core.settings import SETTLE_S
 from gateway.energy.controller import SiteController
 from gateway.energy.settings import EnergySection
 from gateway.energy.view import Car, EvseOrders, Orders, View
 from gateway.model.command import SiteMode
+from gateway.model.station import Formers
 from gateway.negotiation.authority import Bound
 from gateway.negotiation.floors import floors
 from gateway.negotiation.layers import dead_band
@@ -37,8 +39,9 @@ TOLD_AT_ONCE = ("phase", "forming", "main_switch", "storage_w", "pv_limit_w", "t
 class Steward:
     """One site's. `state` is what the site's state carries under `energy`, None while nothing is managed."""
 
-    def __init__(self, board: Board, settings: EnergySection) -> None:
+    def __init__(self, board: Board, settings: EnergySection, rooms: Formers | None = None) -> None:
         self._board = board
+        self._former = Former(board, rooms, settings.forming, settings.parallel_forming)
         self.settings = settings
         self.controller = SiteController(settings)
         self.state: dict[str, Any] | None = None
@@ -67,6 +70,7 @@ class Steward:
         finally:
             if self._planning is not None:
                 self._planning.cancel()
+            await self._former.end()
 
     def _safely(self) -> None:
         """A step; a defect in it costs the site its optimum, not its gateway: EVSEs are left to commands and limits."""
@@ -94,7 +98,8 @@ class Steward:
     def step(self) -> Orders:
         """One look and its orders."""
         view = self.view()
-        if self.controller.plan_due(view.now) and (self._planning is None or self._planning.done()):
+        idle = self._planning is None or self._planning.done()
+        if self.settings.plan and idle and self.controller.plan_due(view.now):
             self._planning = asyncio.get_running_loop().create_task(self._plan(view), name="plan")
         orders = self.controller.step(view)
         self._carry_out(orders)
@@ -177,6 +182,7 @@ class Steward:
         if board.site.islanded is not orders.islanded:
             board.site.islanded = orders.islanded
             board.wake_all()
+        self._former.step(orders.forming, self.controller.island.interlock.may_start)
         nothing = EvseOrders()
         for place in board.places.values():
             self._order(place, orders.evses.get(place.name, nothing))
@@ -194,7 +200,7 @@ class Steward:
 
     def _tell(self, state: Mapping[str, Any]) -> None:
         now = self._board.clock.now()
-        self.state = {**state, **self.extra_state}
+        self.state = {**state, **self.extra_state, "forming_order": self._former.state}
         at_once = {key: state.get(key) for key in TOLD_AT_ONCE}
         known = {key: self._told.get(key) for key in TOLD_AT_ONCE}
         moved = any(_moved(known[key], at_once[key]) for key in TOLD_AT_ONCE)

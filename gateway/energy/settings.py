@@ -96,6 +96,7 @@ class EnergySection(_Table):
     car_wear_per_kwh: Annotated[float, Field(ge=0, le=1e6)] = Field(
         default=5.0, description="price of a kWh out of a car"
     )
+    plan: bool = Field(default=True, description="whether hours are planned; false leaves them to rules of thumb")
     plan_every_s: Annotated[float, Field(ge=60, le=3600)] = Field(default=300.0, description="between two plans")
     plan_hours: Annotated[float, Field(ge=4, le=72)] = Field(default=36.0, description="how far a plan looks ahead")
     meter_delay_s: Annotated[float, Field(ge=0, le=60)] = Field(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 
 class Answer(StrEnum):
@@ -45,6 +45,17 @@ class Stations(Protocol):
 
     async def reconcile(self, evse: str) -> float | None:
         """The set-point in W the station holds now, None where it cannot tell; the safe fallback is (re)installed."""
+
+
+@runtime_checkable
+class Formers(Protocol):
+    """A room whose EVSEs can be told to form an island's voltage."""
+
+    async def form(self, evse: str, forms: bool) -> Outcome:
+        """Form the voltage, or follow a grid again. `REFUSED` with code `NoForming` where only hardware decides.
+
+        Who calls has the proof that the main switch is open. Never raises for what the station says or fails to say.
+        """
 
 
 def evse_name(station: str, number: int) -> str:

@@ -65,6 +65,43 @@ class Setpoint(_Table):
         return self
 
 
+class Forming(_Table):
+    """How an EVSE is told to form an island's voltage, and to follow a grid again. No OCPP message says this: neither a
+    V2X operation mode nor a DER control of 2.1 does. `none` leaves it to the hardware."""
+
+    channel: Literal[Channel.DATA_TRANSFER, Channel.VARIABLE, Channel.NONE] = Channel.NONE
+    form: str = "true"  # what is said to form
+    follow: str = "false"  # and to follow
+    vendor_id: str = ""  # data-transfer
+    message_id: str = ""
+    data: str = ""  # a template: $value, $evse
+    component: str = ""  # variable, 2.x; of that EVSE
+    variable: str = ""
+    key: str = ""  # variable, 1.6; $evse in it is the connector
+
+    @model_validator(mode="after")
+    def _whole(self) -> Forming:
+        if self.channel is Channel.DATA_TRANSFER and not (self.vendor_id and "$value" in self.data):
+            raise ValueError("vendor_id and data (with $value in it) are needed for data-transfer")
+        if self.channel is Channel.VARIABLE and not ((self.component and self.variable) or self.key):
+            raise ValueError("component and variable (2.x) or key (1.6) are needed for variable")
+        if self.form == self.follow:
+            raise ValueError("form and follow say the same")
+        return self
+
+    def value(self, forms: bool) -> str:
+        """What is said on the wire."""
+        return self.form if forms else self.follow
+
+    def message(self, forms: bool, evse: int) -> str:
+        """The text of the vendor message."""
+        return Template(self.data).substitute(value=self.value(forms), evse=evse)
+
+    def key_of(self, evse: int) -> str:
+        """The configuration key of 1.6."""
+        return Template(self.key).substitute(evse=evse)
+
+
 class Meter(_Table):
     """How its meter values differ from the standard's."""
 
@@ -95,6 +132,7 @@ class VendorProfile(_Table):
     vendor: str = ""  # a pattern for the vendor's name in BootNotification, such as `Acme*`; empty: only by name
     model: str = "*"
     setpoint: Setpoint = Setpoint()
+    forming: Forming = Forming()
     meter: Meter = Meter()
     quirks: Quirks = Quirks()
 
@@ -150,13 +188,15 @@ def read(path: Path) -> VendorProfile:
         document: dict[str, Any] = tomllib.loads(path.read_text("utf-8"))
         profile = VendorProfile.model_validate(document)
         profile.data(0.0, 0, 1, "")
+        profile.forming.message(True, 1)
+        profile.forming.key_of(1)
     except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise BadProfile(f"{path}: {error}") from error
     except ValidationError as error:
         faults = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'file'}: {e['msg']}" for e in error.errors())
         raise BadProfile(f"{path}: {faults}") from error
     except (KeyError, ValueError) as error:
-        raise BadProfile(f"{path}: setpoint.data: {error}") from error
+        raise BadProfile(f"{path}: a template: {error}") from error
     return profile
 
 

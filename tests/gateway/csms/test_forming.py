@@ -1,0 +1,215 @@
+"""Telling a station to form an island: as its vendor profile says, and never without the main switch's proof."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from emulators.clock import run_virtual
+from gateway.core.former import AGAIN_S, Former
+from gateway.model.station import Answer, Formers, Outcome
+from protocols.ocpp import vendor
+from protocols.ocpp.schema import Version
+from protocols.ocpp.vendor import BadProfile
+from tests.emulators.station.rig import Rig
+from tests.gateway.core.house import house
+
+BY_MESSAGE = """
+name = "{name}"
+ocpp = ["1.6", "2.0.1", "2.1"]
+[setpoint]
+channel = "standard"
+[forming]
+channel = "data-transfer"
+form = "island"
+follow = "grid"
+vendor_id = "com.example.island"
+message_id = "Mode"
+data = '{{"evse": $evse, "mode": "$value"}}'
+"""
+
+
+def test_a_variable_of_the_evse_is_set_and_taken_back() -> None:
+    async def scene() -> None:
+        async with Rig(evses=2, vendor_profile="vendor-island") as rig:
+            assert isinstance(rig.csms, Formers)
+            assert (await rig.csms.form("CP1-2", True)).answer is Answer.APPLIED
+            assert [rig.evse(number).told_to_form for number in (1, 2)] == [False, True]
+            (sent,) = [m for who, m in rig.said if who == "gateway" and m[2] == "SetVariables" and "Island" in str(m)]
+            (entry,) = sent[3]["setVariableData"]
+            assert entry == {
+                "attributeValue": "true",
+                "component": {"name": "IslandCtrlr", "evse": {"id": 2}},
+                "variable": {"name": "Forming"},
+            }
+            assert (await rig.csms.form("CP1-2", False)).answer is Answer.APPLIED
+            assert [rig.evse(number).told_to_form for number in (1, 2)] == [False, False]
+            rig.cut()
+            assert (await rig.csms.form("CP1-2", True)).answer is Answer.UNKNOWN
+            assert (await rig.csms.form("CP9-1", True)).answer is Answer.UNKNOWN
+
+    run_virtual(scene())
+
+
+@pytest.mark.parametrize("version", [Version.V201, Version.V21])
+def test_a_vendor_message_says_the_same(version: Version, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "by-message.toml"
+    path.write_text(BY_MESSAGE.format(name="by-message"))
+    profile = vendor.read(path)
+
+    async def scene() -> None:
+        async with Rig(version) as rig:
+            rig.known.vendor = rig.station.vendor = profile
+            assert (await rig.csms.form("CP1-1", True)).answer is Answer.APPLIED
+            assert rig.evse().told_to_form
+            assert (await rig.csms.form("CP1-1", False)).answer is Answer.APPLIED
+            assert not rig.evse().told_to_form
+
+    run_virtual(scene())
+
+
+@pytest.mark.parametrize("version", list(Version))
+def test_a_station_without_such_a_way_is_left_to_its_hardware_and_the_answer_says_so(version: Version) -> None:
+    async def scene() -> None:
+        async with Rig(version) as rig:
+            before = len(rig.said)
+            outcome = await rig.csms.form("CP1-1", True)
+            assert outcome.code == "NoForming"
+            assert "hardware" in outcome.text
+            assert len(rig.said) == before
+
+    run_virtual(scene())
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        'channel = "data-transfer"\nvendor_id = "x"',
+        'channel = "variable"',
+        'channel = "limit"',
+        'channel = "variable"\nkey = "K"\nform = "1"\nfollow = "1"',
+        'channel = "variable"\nkey = "$nothing"',
+    ],
+)
+def test_a_way_that_is_not_whole_is_refused(table: str, tmp_path: Any) -> None:
+    path = tmp_path / "bad.toml"
+    path.write_text(f'name = "bad"\nocpp = ["2.1"]\n[forming]\n{table}\n')
+    with pytest.raises(BadProfile, match=r"bad\.toml"):
+        vendor.read(path)
+
+
+class Rooms:
+    """Stations that take or refuse to form, and remember what they were told."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, bool]] = []
+        self.answer = Outcome(Answer.APPLIED)
+
+    async def form(self, evse: str, forms: bool) -> Outcome:
+        self.told.append((evse, forms))
+        return self.answer
+
+
+def test_one_after_the_other_is_told_and_the_first_follows_again() -> None:
+    async def scene() -> None:
+        async with house("CP1-1", "CP2-1") as home:
+            rooms = Rooms()
+            former: Any = Former(home.core.board, rooms)
+            former.step("CP1-1", proven=False)
+            await home.wait(0.1)
+            assert rooms.told == []
+            assert former.state is not None
+            assert "not proven" in former.state["reason"]
+            former.step("CP1-1", proven=True)
+            await home.wait(0.1)
+            former.step("CP1-1", proven=True)
+            assert rooms.told == [("CP1-1", True)]
+            assert former.state["by"] == "order"
+            rooms.answer = Outcome(Answer.UNKNOWN, "Timeout")
+            former.step("CP2-1", proven=True)
+            await home.wait(0.1)
+            former.step("CP2-1", proven=True)
+            assert rooms.told[1:] == [("CP1-1", False)]
+            assert former.state is not None
+            assert "CP1-1 has not taken" in former.state["reason"]
+            rooms.answer = Outcome(Answer.APPLIED)
+            rooms.told.pop()
+            for _ in range(int(AGAIN_S) + 2):
+                former.step("CP2-1", proven=True)
+                await home.wait(1.0)
+            assert rooms.told[1:] == [("CP1-1", False), ("CP2-1", True)]
+            former.step("storage", proven=True)
+            await home.wait(0.1)
+            assert rooms.told[3:] == [("CP2-1", False)]
+            assert former.state is None
+            await former.end()
+
+    run_virtual(scene())
+
+
+def test_who_does_not_take_it_is_told_again_and_who_cannot_is_not() -> None:
+    async def scene() -> None:
+        async with house("CP1-1") as home:
+            rooms = Rooms()
+            former = Former(home.core.board, rooms, ["CP1-1"])
+            former.step(None, proven=False)
+            await home.wait(0.1)
+            assert rooms.told == [("CP1-1", False)]  # it may still be forming from an earlier life
+            rooms.answer = Outcome(Answer.UNKNOWN, "Timeout", "no answer")
+            for _ in range(25):
+                former.step("CP1-1", proven=True)
+                await home.wait(1.0)
+            assert rooms.told[1:] == [("CP1-1", True)] * 3
+            assert former.state is not None
+            assert former.state["by"] == "nobody"
+            rooms.answer = Outcome(Answer.REFUSED, "NoForming", "by its hardware")
+            for _ in range(30):
+                former.step("CP1-1", proven=True)
+                await home.wait(1.0)
+            assert len(rooms.told) == 5
+            assert former.state == {"evse": "CP1-1", "by": "hardware", "reason": "by its hardware"}
+
+    run_virtual(scene())
+
+
+@settings(max_examples=60)
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from([None, "CP1-1", "CP2-1", "storage"]),
+            st.booleans(),
+            st.sampled_from(
+                [Outcome(Answer.APPLIED), Outcome(Answer.UNKNOWN, "Timeout"), Outcome(Answer.REFUSED, "No")]
+            ),
+        ),
+        min_size=1,
+        max_size=12,
+    )
+)
+def test_nobody_is_ever_told_to_form_without_the_proof_or_two_at_once(steps: list[tuple[Any, bool, Outcome]]) -> None:
+    async def scene() -> None:
+        async with house("CP1-1", "CP2-1") as home:
+            rooms = Rooms()
+            former = Former(home.core.board, rooms)
+            proven_now = False
+            took: dict[str, bool] = {}
+            for forming, proven, answer in steps:
+                rooms.answer, proven_now = answer, proven
+                for _ in range(int(AGAIN_S) + 2):
+                    before = len(rooms.told)
+                    former.step(forming, proven)
+                    await asyncio.sleep(0.01)
+                    for evse, forms in rooms.told[before:]:
+                        assert not forms or (proven_now and evse == forming)
+                        if answer.answer is Answer.APPLIED:
+                            took[evse] = forms
+                    await home.wait(1.0)
+                if answer.answer is Answer.APPLIED:
+                    assert [evse for evse, forms in took.items() if forms and evse != forming] == []
+            await former.end()
+
+    run_virtual(scene())
