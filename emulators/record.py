@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -39,14 +40,26 @@ class Record:
     happenings: list[Happening] = field(default_factory=list)
     floor_crossed_pct: float = 0.0
     soc_min_pct: float = 100.0
+    fed_dead_grid_steps: int = (
+        0  # steps in which anything flowed into a grid that was down, after the protection's time
+    )
+    more: Callable[[], dict[str, float]] = dict  # figures of a town's other sites and lent cars
     steps: int = 0
+    prices: Sequence[tuple[float, float, float, float]] = ()  # from, until (Unix time), import and export per kWh
+    energy_cost: float = 0.0
+    _fed_wh: float = 0.0
 
     def note(self, at: float, what: str, text: str) -> None:
         self.happenings.append(Happening(at, what, text))
 
-    def step(self, balance: Balance) -> None:
+    def step(self, balance: Balance, wall: float = 0.0, seconds: float = 0.0) -> None:
         """After each step of the site: what must never happen is looked at each time."""
         self.steps += 1
+        price = next((one for one in self.prices if one[0] <= wall < one[1]), None)
+        if price is not None:
+            self.energy_cost += balance.grid_w * seconds / 3.6e6 * (price[2] if balance.grid_w > 0 else price[3])
+        if self.site.fed_dead_grid_wh > self._fed_wh:
+            self._fed_wh, self.fed_dead_grid_steps = self.site.fed_dead_grid_wh, self.fed_dead_grid_steps + 1
         for bay in self.bays.values():
             car = bay.car
             if car is None:
@@ -98,6 +111,7 @@ class Record:
             "transfer_gap_s": site.transfer_gap_s + (site.board.gap_s if site.board is not None else 0.0),
             "dark_s": site.dark_s,
             "fed_dead_grid_wh": site.fed_dead_grid_wh,
+            "fed_dead_grid_steps": float(self.fed_dead_grid_steps),
             "peak_demand_w": site.meter.peak_w,
             "cars_discharged_wh": discharged,
             "cars_charged_wh": charged,
@@ -106,6 +120,7 @@ class Record:
             "car_violations": float(sum(len(car.violations) for car in self.cars.values())),
             "switch_operations": float(site.switch.operations),
             "autonomy_h": self.autonomy_h(),
+            "energy_cost": self.energy_cost,
         }
         for status in ("accepted", "clamped", "refused", "achieved", "superseded", "lease_expired", "failed"):
             figures[f"commands_{status}"] = float(statuses.count(status))
@@ -119,6 +134,7 @@ class Record:
             figures[f"car.{name}.charged_wh"] = car.energy_in_wh
         for n, storage in enumerate(site.storage):
             figures[f"storage.{n}.soc_pct"] = storage.soc_pct
+        figures |= self.more()
         return {name: round(value, 3) for name, value in figures.items()}
 
     def autonomy_h(self) -> float:

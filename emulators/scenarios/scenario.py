@@ -199,7 +199,7 @@ class InputPart(_Strict):
     """What the facility knows beyond its sensors: prices, forecasts, storms, arrivals; `body` as in the contract."""
 
     at: Seconds
-    kind: Literal["price", "forecast", "storm", "arrival"]
+    kind: Literal["price", "forecast", "storm", "arrival", "lent", "repaid"]
     body: dict[str, Any] = Field(description="without ts; times are RFC 3339")
 
 
@@ -234,6 +234,42 @@ class ChaosPart(_Strict):
         return self
 
 
+class LentPart(_Strict):
+    """A car of the agreement file that goes where it is called; it stands at its base at the start."""
+
+    vehicle: Name = Field(description="as the agreement file names it; it is also what the car calls itself")
+    profile: str = "ccs-63"
+    soc_pct: float = Field(80.0, ge=0, le=100)
+
+
+class NeighbourPart(_Strict):
+    """Another site of the same town: a gateway, stations and a grid of its own, on the same broker."""
+
+    gateway: GatewayPart
+    site: SitePart
+    grid: GridPart = Field(default_factory=lambda: GridPart.model_validate({}))
+    charger: list[ChargerPart] = Field(default_factory=list)
+
+
+class TownPart(_Strict):
+    """Blue Switch over several sites; the scenario's own site leads."""
+
+    agreements: dict[str, Any] = Field(description="the agreement file: its tables agreement, car, place, way")
+    lent: list[LentPart] = Field(min_length=1, max_length=100)
+    neighbour: list[NeighbourPart] = Field(default_factory=list, max_length=20)
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        bases = {str(car.get("vehicle")): car for car in self.agreements.get("car", ()) if isinstance(car, dict)}
+        for car in self.lent:
+            if car.vehicle not in bases:
+                raise ValueError(f"the lent car {car.vehicle} is not in the agreements")
+        sites = [one.gateway.site for one in self.neighbour]
+        if len(set(sites)) != len(sites):
+            raise ValueError("two neighbours have the same gateway.site")
+        return self
+
+
 class Bound(_Strict):
     """What a figure of the result must be."""
 
@@ -263,6 +299,7 @@ class Scenario(_Strict):
     input: list[InputPart] = Field(default_factory=list)
     fault: list[FaultPart] = Field(default_factory=list)
     chaos: ChaosPart | None = None
+    town: TownPart | None = Field(None, description="other sites, and cars lent from one to another")
     expect: dict[str, Bound] = Field(default_factory=dict, description="figures of the result and their bounds")
 
     @model_validator(mode="after")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from emulators.bay import Bay
@@ -48,8 +49,20 @@ def gateway_config(plan: Scenario, network: dict[str, dict[str, Any]]) -> Config
             "store": {"url": "memory:"},
             "stations": stations,
             "energy": {"nominal_hz": plan.grid.nominal_hz, **part.energy},
+            "blue_switch": network.get("blue_switch", {}),
         }
     )
+
+
+def prices(plan: Scenario) -> list[tuple[float, float, float, float]]:
+    """What the last price input of the scenario says: from, until (Unix time), import and export per kWh."""
+    told = [one.body.get("prices", ()) for one in plan.input if one.kind == "price"]
+    found = []
+    for row in told[-1] if told else ():
+        start = datetime.fromisoformat(str(row["start"])).timestamp()
+        buy = float(row["import_per_kwh"])
+        found.append((start, start + float(row["duration_s"]), buy, float(row.get("export_per_kwh", 0.0))))
+    return found
 
 
 def add_stations(world: World, part: ChargerPart, door: Callable[[str], Door]) -> None:

@@ -75,8 +75,11 @@ class MemoryNetwork:
 
     listens = False
 
-    def __init__(self) -> None:
-        self.broker = MemoryBroker()
+    def __init__(self, broker: MemoryBroker | None = None, name: str = "") -> None:
+        """`broker` is one that other sites use too; `name` tells the clients of this site from theirs."""
+        self.broker = broker or MemoryBroker()
+        self.said: dict[str, dict[str, Any]] = {}  # for the gateway's configuration
+        self._gateway, self._facility = name + GATEWAY_ID, name + FACILITY_ID
         self._attached: set[asyncio.Task[None]] = set()
 
     @property
@@ -92,10 +95,10 @@ class MemoryNetwork:
         yield
 
     def settings(self) -> dict[str, dict[str, Any]]:
-        return {}
+        return self.said
 
     def facility(self) -> AbstractAsyncContextManager[Bus]:
-        return self.broker.client(FACILITY_ID, clean_start=False, session_expiry_s=300.0)
+        return self.broker.client(self._facility, clean_start=False, session_expiry_s=300.0)
 
     def gateway(self, alive: Callable[[], bool]) -> Connect:
         @asynccontextmanager
@@ -104,7 +107,7 @@ class MemoryNetwork:
                 raise ConnectionRefusedError("this gateway is dead")
             client = self.broker.client
             async with client(
-                GATEWAY_ID, will=will, clean_start=False, session_expiry_s=60.0, acknowledges=True
+                self._gateway, will=will, clean_start=False, session_expiry_s=60.0, acknowledges=True
             ) as bus:
                 yield bus
 
@@ -125,6 +128,6 @@ class MemoryNetwork:
         return ev_end
 
     def lose_gateway(self) -> None:
-        self.broker.cut(GATEWAY_ID)
+        self.broker.cut(self._gateway)
         for task in list(self._attached):
             task.cancel()

@@ -17,6 +17,7 @@ from emulators.scenarios import scenario as scenarios
 from emulators.scenarios.scenario import Scenario, ScenarioError
 from emulators.transcript import Transcript
 from emulators.world.sockets import Sockets
+from emulators.world.town import Town
 from emulators.world.world import World
 
 LONGEST_LINE = 4096
@@ -67,7 +68,10 @@ async def live(make: Callable[[], World], spoken: TextIO | None = None) -> Outco
     async with contextlib.AsyncExitStack() as listening:
         if spoken is not None:
             await listening.enter_async_context(_obeying(world, spoken))
-        await world.run()
+        if world.scenario.town is None:
+            await world.run()
+        else:
+            await Town(world).run()
     for stage in world.site.stages():
         stage.advance(world.scenario.duration)
     record = world.record

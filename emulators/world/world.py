@@ -44,6 +44,7 @@ class World:
     fast_forward: bool = False  # leave out charge loops that only repeat
     progress: Callable[[float], None] = lambda part: None
     sockets: Sockets | None = None  # None joins the parts in memory
+    beside: World | None = None  # another site of the same town: its time, its broker, its diary
     stations: dict[str, Station] = field(default_factory=dict)
     bays: dict[str, Bay] = field(default_factory=dict)
     cars: dict[str, Car] = field(default_factory=dict)
@@ -55,10 +56,13 @@ class World:
         if self.sockets is not None and self.fast_forward:
             raise ValueError("charge loops can be left out in memory only, not over sockets")
         self.seed = plan.seed if self.seed is None else self.seed
-        self.clock = VirtualClock(plan.start.timestamp())
-        self.transcript = Transcript(keep=self.keep_transcript)
+        self.clock: VirtualClock = VirtualClock(plan.start.timestamp()) if self.beside is None else self.beside.clock
+        self.transcript = Transcript(keep=self.keep_transcript and self.beside is None)
         self.network: Network = MemoryNetwork() if self.sockets is None else SocketNetwork(self.sockets)
-        self.network.published = self._published
+        if self.beside is not None:
+            self.network = MemoryNetwork(self.beside.broker, f"{plan.gateway.site}-")
+        else:
+            self.network.published = self._published
         self.store = MemoryStore()
         self.site = build_site(plan, int(self.seed))
         self.parts = faults.Parts(self.clock, broker=self.network.broker, site=self.site, seed=self.seed)
@@ -76,6 +80,7 @@ class World:
         for car in plan.car:
             building.add_cars(self, car)
         self.record = Record(self.site, self.cars, self.bays, self.facility, plan.gateway.min_soc_pct)
+        self.record.prices = building.prices(plan)
         self.site.report = self.happened
 
     @property
@@ -124,7 +129,7 @@ class World:
             balance = self.site.step(now, wall, plan.step)
             for bay in self.bays.values():
                 bay.glance()
-            self.record.step(balance)
+            self.record.step(balance, wall, plan.step)
             await self.facility.sense(balance, wall)
             if now - sampled >= plan.sample - 1e-6:
                 sampled = now
