@@ -26,7 +26,6 @@ from protocols.exi.plain import from_plain, to_plain
 from protocols.exi.readers import Deviation, TableHit
 from protocols.exi.schema import Kind, Member, Schema, Unroll, Ways
 from protocols.exi.tables import StringTables
-from protocols.frozen import write_init
 
 HEADER = "10000000"  # distinguishing bits, no options, version 1
 LARGEST_STREAM = 1 << 20  # bytes; no message of the declared schemas comes near
@@ -76,7 +75,6 @@ class Codec:
         """
         for cls in self._with_parts(writes):
             self._encoder(None).function(cls)
-            write_init(cls)  # who writes one, makes one
         for cls in self._with_parts(reads):
             self._decoder(None, False).function(cls)
 

@@ -125,13 +125,33 @@ def test_methods_of_its_own_are_kept() -> None:
     assert repr(Own(1)) == "mine"
 
 
-def test_nothing_is_written_before_the_first_object() -> None:
+def test_an_init_is_written_for_classes_of_many_objects_only() -> None:
     @frozen
     class Fresh:
         a: int
 
     anything: Any = Fresh
     assert all(vars(Fresh)[name] is method for name, method in room._METHODS.items())
-    Fresh(1)
+    made = [Fresh(i) for i in range(room.FEW)]
+    assert anything.__init__ is room._METHODS["__init__"]
+    made.append(Fresh(a=room.FEW))
     assert anything.__init__ is not room._METHODS["__init__"]
     assert anything.__init__.__annotations__ == {"a": "int"}
+    assert [one.a for one in made] == list(range(room.FEW + 1))
+
+
+@given(st.lists(st.integers(), max_size=4), st.dictionaries(st.sampled_from("abcdez"), st.integers(), max_size=6))
+def test_the_shared_init_takes_what_a_written_one_takes(values: list[int], named: dict[str, int]) -> None:
+    def result(cls: type[Any]) -> str:
+        try:
+            return repr(cls(*values, **named))
+        except TypeError:
+            return "refused"
+
+    @frozen(kw_only=True)
+    class Fresh(Ours):
+        e: int = 0
+
+    shared = result(Fresh)
+    room.write_init(Fresh)
+    assert shared == result(Fresh)
