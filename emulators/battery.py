@@ -12,6 +12,7 @@ from math import exp, sqrt
 from typing import Protocol
 
 from emulators.ageing import Age
+from emulators.ageing_laws import LAWS
 from emulators.chemistry import NMC, Chemistry, Curve
 from protocols.frozen import frozen
 
@@ -84,7 +85,7 @@ class Pack:
     ambient_c: float = 20.0
     capacity_factor: float = 1.0
     resistance_factor: float = 1.0
-    age: Age = field(default_factory=Age)
+    age: Age = field(default_factory=Age)  # takes the law of the pack's chemistry
     charge: float = 0.0  # fraction of the present capacity, 0..1
     current_a: float = 0.0  # last flow, for the voltage under load
     energy_in_wh: float = 0.0  # at the terminals
@@ -97,6 +98,7 @@ class Pack:
     _found: tuple[float, float] = (0.0, 0.0)
 
     def __post_init__(self) -> None:
+        self.age.law = LAWS[self.spec.chemistry.name]
         if not 0 <= self.soc_start_pct <= 100:
             raise ValueError(f"soc_start_pct is 0..100, not {self.soc_start_pct}")
         self._charge_map = Curve(self.spec.charge_map) if self.spec.charge_map else None

@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from emulators.ageing import Age
 from emulators.battery import GENERIC_63, Battery, Pack, PackSpec
 from emulators.chemistry import CHEMISTRIES, LFP, LMO, NMC, Chemistry, Curve
 
@@ -122,33 +121,6 @@ def test_a_pack_cannot_hold_more_than_everything_or_less_than_nothing() -> None:
     assert pack.soc_pct == 100
     pack.flow(-200, 7200)
     assert pack.charge == pack.soc_pct == 0
-
-
-def test_age_follows_the_published_model() -> None:
-    # α at 3.7 V and 35 °C, worked by hand from the paper: (7.543·3.7 − 23.75)·10⁶·exp(−6976/308.15) = 6.15·10⁻⁴
-    age = Age()
-    charge = 0.5  # 3.70 V
-    for _ in range(365):
-        age.rest(charge, 35.0, 1.0)
-    assert age.calendar == pytest.approx(6.15e-4 * 365**0.75, rel=0.02)
-    full, empty = Age(), Age()
-    full.rest(1.0, 25, 365)
-    empty.rest(0.1, 25, 365)
-    assert full.calendar > 1.5 * empty.calendar
-    assert full.capacity_factor < 1 < full.resistance_factor
-
-
-def test_deep_cycles_age_more_than_shallow_ones() -> None:
-    def cycled(low: float, high: float, times: int) -> Age:
-        age = Age()
-        for _ in range(times):
-            for start, end in ((low, high), (high, low)):
-                for n in range(10):
-                    age.move(start + (end - start) * (n + 1) / 10, start + (end - start) * n / 10)
-        return age
-
-    deep, shallow = cycled(0.1, 0.9, 100), cycled(0.45, 0.55, 800)
-    assert deep.cycle > 1.5 * shallow.cycle > 0
 
 
 def test_an_aged_pack_still_closes() -> None:
