@@ -8,8 +8,8 @@ Jossen, J. Power Sources 451 (2020) 227666 (cycle) | Sony US26650FTC1, 3 Ah |
 | LMO | data of Braco et al., J. Energy Storage 32 (2020) 101695 and IEEE EEEIC 2022, 9854784, as fitted by NREL in \
 BLAST-Lite | used Nissan Leaf modules of the first kind, at 70 % when the test began |
 
-The coefficients were compared with independent transcriptions: NMC and the resistance of LFP with BLAST-Lite of NREL and
-SimSES of TU Munich, the capacity of LFP with SimSES, LMO with BLAST-Lite. The papers themselves were not at hand.
+The coefficients were compared with independent transcriptions: NMC and the resistance of LFP with BLAST-Lite (NREL) and
+SimSES (TU Munich), the capacity of LFP with SimSES, LMO with BLAST-Lite. The papers themselves were not at hand.
 Uncertain, and said here once:
 
 * NMC: tested at 35-50 °C and 1C; cycle ageing knows no temperature and no current. The voltage in the cycle law is the
