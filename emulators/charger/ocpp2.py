@@ -72,6 +72,7 @@ class Dialect2:
         reply = await self.station.call("Authorize", {"idToken": id_token(token, sort, vehicle if self.late else None)})
         if not isinstance(reply, Answered) or reply.violation is not None:
             return False
+        self.station.tariffs.offer(evse.number, reply.payload.get("tariff"))
         allowed, evse.asked = reply.payload.get("allowedEnergyTransfer"), True
         evse.allowed = None if allowed is None else tuple(allowed)
         return bool(reply.payload["idTokenInfo"]["status"] == "Accepted")
@@ -140,6 +141,12 @@ class Dialect2:
         }
         if not station.online:
             body["offline"] = True
+        if transaction.tariff is not None and not transaction.tariff_told:
+            info["tariffId"], transaction.tariff_told = transaction.tariff["tariffId"], True  # I07.FR.32
+        if kind == "Ended" or trigger in ("RunningCost", "TariffChanged"):
+            details = station.tariffs.details(evse, kind == "Ended")
+            if details is not None:
+                body["costDetails"] = details
         if self.late and evse.sleeping:
             body["evseSleep"] = True  # Q10.FR.04
         if kind != "Updated" or trigger in SAMPLED:

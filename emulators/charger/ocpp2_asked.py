@@ -9,6 +9,7 @@ from emulators.charger import (
     availability,
     ocpp2_monitoring,
     ocpp2_smart,
+    ocpp2_tariffs,
     ocpp2_upkeep,
     ocpp2_variables,
     settings,
@@ -45,7 +46,7 @@ def handlers(station: Station, dialect: Dialect2) -> dict[str, Handler]:
         "TriggerMessage": asked.trigger_message,
         "UnlockConnector": asked.unlock_connector,
     }
-    others = (ocpp2_variables, ocpp2_monitoring, ocpp2_upkeep)
+    others = (ocpp2_variables, ocpp2_monitoring, ocpp2_tariffs, ocpp2_upkeep)
     for one in others:
         table |= one.handlers(station)
     return table | ocpp2_smart.handlers(station, dialect)
@@ -277,7 +278,7 @@ class Asked:
                 return {"status": "Rejected", "statusInfo": info("UnknownConnector")}
         expiry = parse(request["expiryDateTime"]) or self.station.wall()
         group = request.get("groupIdToken", {}).get("idToken")
-        new = Reservation(request["id"], request["idToken"]["idToken"], expiry, number, group)
+        new = Reservation(request["id"], request["idToken"]["idToken"], expiry, number, group, self.station.wall())
         return {"status": self.station.reservations.reserve(new)}
 
     def cancel_reservation(self, request: Payload) -> Payload:
@@ -289,7 +290,13 @@ class Asked:
 
     def data_transfer(self, request: Payload) -> Payload:
         """P01: the vendor's own set-point, where the profile says there is one."""
-        say = self.station.vendor.setpoint
+        say, forming = self.station.vendor.setpoint, self.station.vendor.forming
+        if forming.vendor_id and (request["vendorId"], request.get("messageId", "")) == (
+            forming.vendor_id,
+            forming.message_id,
+        ):
+            done = vendor_power.forming_message(self.station, request.get("data"))
+            return {"status": "Accepted" if done else "Rejected"}
         if not say.vendor_id or request["vendorId"] != say.vendor_id:
             return {"status": "UnknownVendorId"}
         if request.get("messageId") != say.message_id:

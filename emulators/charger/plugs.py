@@ -160,7 +160,9 @@ class Plugs:
         new.remote_start, new.authorized = order.remote_start, True
         if evse.vehicle is not None:
             new.ready_at, new.vehicle, new.state = station.wall(), evse.vehicle.vehicle, "EVConnected"
-        new.reservation = station.reservations.use(evse, order.token, order.group)
+        used = station.reservations.use(evse, order.token, order.group)
+        if used is not None:
+            new.reservation, new.reserved_at = used.id, used.made_at
         evse.transaction, evse.priority, evse.finishing = new, False, False
         evse.memory, evse.alarm, evse.sleeping = Memory(), None, False
         new.started_wh = evse.outlet.reading(self.clock.now()).charged_wh
@@ -169,7 +171,7 @@ class Plugs:
         evse.composite = station.steering.composite(evse)
         new.mode = evse.composite.mode
         evse.sampled_at, evse.soc_told = self.clock.now(), False
-        station.tariffs.begin(evse, new)
+        station.tariffs.begin(evse, new, None if used is None else max(0.0, station.wall() - used.made_at))
         station.dialect.started(evse, new)
         if order.profile is not None:
             station.profiles.install(evse.number, {**order.profile, "transactionId": new.id}, station.wall(), new.id)
@@ -211,9 +213,12 @@ class Plugs:
         evse.open, evse.wish_w, evse.held_power_w = False, 0.0, None
         evse.reading = evse.outlet.reading(now)
         transaction.stopped = reason
+        station.tariffs.look(evse)
         evse.transaction = None
         station.profiles.end_transaction(transaction.name)
         station.dialect.ended(evse, transaction, trigger)
+        station.tariffs.end(evse)
+        station.display.end_transaction(transaction.id)
         if evse.inoperative_next:
             evse.inoperative_next, evse.operative = False, False
         if not evse.operative or evse.vehicle is None:

@@ -24,6 +24,7 @@ class Reservation:
     expiry: float
     evse: int = 0
     group: str | None = None
+    made_at: float = 0.0
 
     def is_for(self, token: str, group: str | None) -> bool:
         """Whether a token may use it: its own, or one of its group (H01.FR.19, .20)."""
@@ -85,15 +86,15 @@ class Reservations:
         free = [e for e in self.station.evses.values() if e.transaction is None and e.operative and self.at(e) is None]
         return bool(mine) or len(free) > self._unplaced() or not self._unplaced()
 
-    def use(self, evse: EvseState, token: str, group: str | None) -> int | None:
-        """The transaction begins: the id of the reservation it uses up."""
+    def use(self, evse: EvseState, token: str, group: str | None) -> Reservation | None:
+        """The transaction begins: the reservation it uses up."""
         mine = [one for one in self._held.values() if one.is_for(token, group) and one.evse in (0, evse.number)]
         if not mine:
             return None
         used = min(mine, key=lambda one: one.evse == 0)
         del self._held[used.id]
         self.station.save("reservations")
-        return used.id
+        return used
 
     def cancel(self, number: int) -> bool:
         """H02."""

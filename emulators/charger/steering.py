@@ -45,7 +45,7 @@ class Steering:
         """Seconds until something can change by itself: profiles and DER controls turn on time, not on the tick."""
         station = self.station
         wall = station.wall()
-        turns = [station.controls.next_turn(wall), station.monitoring.next_turn()]
+        turns = [station.controls.next_turn(wall), station.monitoring.next_turn(), station.tariffs.next_turn()]
         turns += [
             station.profiles.next_change(wall, self.circumstances(e)) for e in station.evses.values() if e.transaction
         ]
@@ -111,6 +111,8 @@ class Steering:
         evse.reading = evse.outlet.reading(now)
         evse.warmth.follow(evse.outlet.stage.loss_wh, passed)
         if transaction is not None:
+            if self.station.tariffs.bills:
+                self.station.tariffs.look(evse)
             self._tell_changes(evse, transaction, now, passed)
 
     def _sleeps(self, composite: Composite) -> bool:

@@ -40,6 +40,8 @@ class Transaction:
     started_wh: float = 0.0
     seconds_charging: float = 0.0
     tariff: dict[str, Any] | None = None
+    tariff_told: bool = False  # transactionInfo.tariffId is said once
+    reserved_at: float | None = None
     kept: list[Payload] = field(default_factory=list)  # MeterValues that go with its end
     cost_updated: float | None = None  # I02: what the CSMS said last
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from emulators.charger import variables_v2x
+from emulators.charger import tariffs, variables_v2x
 from emulators.charger.variables_v2x import MEASURANDS, V2X_MEASURANDS
 from protocols.ocpp.schema import Version
 
@@ -115,6 +115,7 @@ def furnish(station: Station) -> None:
         model.add(component, variable, value, instance=instance, type=kind, mutable=mutable, **about)
     _station(station)
     variables_v2x.smart_charging(station, late)
+    tariffs.furnish(station, late)
     for evse in station.evses.values():
         _evse(station, evse)
         if late:

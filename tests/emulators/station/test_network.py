@@ -1,4 +1,4 @@
-"""Network profiles: another CSMS, back to the first where that fails, and new passwords (A01, A05, B09, B10; part 4, 5.4)."""
+"""Network profiles: another CSMS, back to the first where that fails, new passwords (A01, A05, B09, B10)."""
 
 from __future__ import annotations
 
