@@ -110,6 +110,9 @@ class OcppSection(Section):
     """Where charging stations come in."""
 
     listen: str = Field(default="127.0.0.1:9000", description="address:port; stations connect to ws://.../ocpp/<id>")
+    tls_listen: str | None = Field(
+        default=None, description="a second address:port, with TLS: stations go over to it (profiles 0 and 1)"
+    )
     unknown_stations: Literal["accept", "pending", "reject", "reject-boot"] = Field(
         default="reject",
         description="stations that are not listed: reject answers 404 at the door, the others answer their boot",
@@ -146,6 +149,12 @@ class OcppSection(Section):
 
     @model_validator(mode="after")
     def _tls(self) -> OcppSection:
+        if self.tls_listen is not None:
+            host_and_port(self.tls_listen)
+            if self.security_profile >= 2:
+                raise ValueError("tls_listen is for security profiles 0 and 1: listen itself has TLS")
+            if self.tls_cert is None or self.tls_key is None:
+                raise ValueError("tls_listen needs tls_cert and tls_key")
         if self.security_profile >= 2 and (self.tls_cert is None or self.tls_key is None):
             raise ValueError("security profiles 2 and 3 need tls_cert and tls_key")
         if self.security_profile == 3 and self.tls_ca is None:

@@ -90,6 +90,7 @@ def csms_settings(config: Config) -> CsmsSettings:
     return CsmsSettings(
         host=host,
         port=port,
+        tls_address=None if ocpp.tls_listen is None else host_and_port(ocpp.tls_listen),
         stations=tuple(stations),
         unknown_stations=UnknownStations(ocpp.unknown_stations),
         unknown_tokens=UnknownTokens(ocpp.unknown_tokens),

@@ -6,10 +6,14 @@ import asyncio
 import http
 import logging
 import re
+import ssl
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import replace
 from urllib.parse import unquote, urlsplit
 
-from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.asyncio.server import Server, ServerConnection
+from websockets.asyncio.server import serve as accept
 from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
@@ -49,20 +53,33 @@ class Door:
         rate = context.settings.max_handshakes_per_s
         self._handshakes = security.Bucket(rate, rate * 2)
 
-    async def serve(self, ready: Callable[[int], None] | None = None) -> None:
+    async def serve(
+        self, ready: Callable[[int], None] | None = None, tls_ready: Callable[[int], None] | None = None
+    ) -> None:
         """Listen until cancelled; `ready` is told the port. Connections are then closed in order."""
         settings = self.settings
-        tls = None
-        if settings.security_profile >= 2:
-            if settings.tls_cert is None or settings.tls_key is None:
-                raise ValueError("ocpp.tls_cert and ocpp.tls_key are needed for security profiles 2 and 3")
-            tls = security.server_context(
-                settings.tls_cert, settings.tls_key, settings.tls_ca, settings.security_profile
-            )
-        server: Server
-        async with serve(
+        async with AsyncExitStack() as stack:
+            if settings.tls_address is not None:
+                beside = await stack.enter_async_context(self._listen(*settings.tls_address, self._tls()))
+                if tls_ready is not None:
+                    tls_ready(_port(beside))
+            tls = self._tls() if settings.security_profile >= 2 else None
+            server = await stack.enter_async_context(self._listen(settings.host, settings.port, tls))
+            if ready is not None:
+                ready(_port(server))
+            await asyncio.get_running_loop().create_future()
+
+    def _tls(self) -> ssl.SSLContext:
+        settings = self.settings
+        if settings.tls_cert is None or settings.tls_key is None:
+            raise ValueError("ocpp.tls_cert and ocpp.tls_key are needed for security profiles 2 and 3")
+        return security.server_context(settings.tls_cert, settings.tls_key, settings.tls_ca, settings.security_profile)
+
+    def _listen(self, host: str, port: int, tls: ssl.SSLContext | None) -> accept:
+        settings = self.settings
+        return accept(
             self._connected,
-            sock=listen(settings.host, settings.port),
+            sock=listen(host, port),
             select_subprotocol=_select,
             process_request=self._admit,
             compression="deflate" if settings.compression else None,
@@ -74,19 +91,18 @@ class Door:
             logger=_quiet_logger(),
             ssl=tls,
             create_connection=PushingConnection,
-        ) as server:
-            if ready is not None:
-                ready(next(iter(server.sockets)).getsockname()[1])
-            await asyncio.get_running_loop().create_future()
+        )
 
     async def _connected(self, connection: ServerConnection) -> None:
-        wire = WebSocketWire(connection)
         assert connection.request is not None
-        station = self._station_id(connection.request.path)
-        profile = 0 if connection.request.headers.get("Authorization") is None else 1
-        if self.settings.security_profile >= 2:
-            profile = self.settings.security_profile
-        await self._attach(wire, station or "", profile)
+        name = self._station_id(connection.request.path) or ""
+        level = _level(connection, connection.request, name)
+        station = self.stations.get(name)
+        coming = None if station is None else station.settings.next_security_profile
+        if station is not None and coming is not None and level >= coming:  # A05: from now on nothing less
+            station.settings = replace(station.settings, security_profile=coming, next_security_profile=None)
+            station.save()
+        await self._attach(WebSocketWire(connection), name, level)
 
     def _station_id(self, path: str) -> str | None:
         base, _, name = urlsplit(path).path.rpartition("/")
@@ -125,13 +141,16 @@ class Door:
     ) -> Response | None:
         kept = station.settings.password_hash if station is not None else None
         own = station.settings.security_profile if station is not None else None
-        profile = self.settings.security_profile if own is None else own
-        if profile == 3:
-            tls = connection.transport.get_extra_info("ssl_object")
-            if tls is None or security.common_name(tls.getpeercert()) != name:
-                return _refuse(http.HTTPStatus.FORBIDDEN, "the certificate's common name is not this station's id")
+        coming = station.settings.next_security_profile if station is not None else None
+        wanted = self.settings.security_profile if own is None else own
+        level = _level(connection, request, name)
+        if level == 3 and 3 in (wanted, coming):
             return None
-        if profile == 0 and kept is None:
+        if wanted == 3:
+            return _refuse(http.HTTPStatus.FORBIDDEN, "the certificate's common name is not this station's id")
+        if wanted == 2 and level < 2:
+            return _refuse(http.HTTPStatus.FORBIDDEN, "this station connects over TLS (security profile 2)")
+        if wanted == 0 and kept is None:
             return None
         given = security.basic_credentials(request.headers.get("Authorization"))
         if given is None or given[0] != name or station is None or not await self.credentials.right(station, given[1]):
@@ -139,6 +158,19 @@ class Door:
             refusal.headers["WWW-Authenticate"] = 'Basic realm="ocpp"'
             return refusal
         return None
+
+
+def _port(server: Server) -> int:
+    number: int = next(iter(server.sockets)).getsockname()[1]
+    return number
+
+
+def _level(connection: ServerConnection, request: Request, name: str) -> int:
+    """The security profile that a connection has."""
+    tls = connection.transport.get_extra_info("ssl_object")
+    if tls is None:
+        return 0 if request.headers.get("Authorization") is None else 1
+    return 3 if security.common_name(tls.getpeercert()) == name else 2
 
 
 def _select(_: ServerConnection, offered: Sequence[Subprotocol]) -> Subprotocol | None:

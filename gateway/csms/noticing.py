@@ -31,6 +31,9 @@ def notice(station: Station, action: str, payload: Payload, answer: Payload) -> 
     elif action == "SetNetworkProfile":
         data = payload["connectionData"]
         shown = {name: data[name] for name in ("securityProfile", "ocppCsmsUrl") if name in data}
+        station.expect_security_profile(int(data["securityProfile"]))
         upkeep.note(station, f"network_profile_{payload['configurationSlot']}", shown)
+    elif action == "ChangeConfiguration" and payload.get("key") == "SecurityProfile":
+        station.expect_security_profile(int(str(payload.get("value", "0")).strip() or 0))
     elif action in ("UpdateFirmware", "SignedUpdateFirmware"):
         upkeep.note(station, "firmware", {"status": "Requested", "requestId": payload.get("requestId")})

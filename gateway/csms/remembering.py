@@ -27,7 +27,7 @@ from protocols.ocpp.schema import Version
 
 log = logging.getLogger("v2x.csms")
 
-_CHANGED_BY_OPERATORS = ("vendor_profile", "security_profile", "registration")
+_CHANGED_BY_OPERATORS = ("vendor_profile", "security_profile", "registration", "next_security_profile")
 
 
 def record(station: Station) -> Kept:

@@ -190,9 +190,11 @@ class Csms:
         finally:
             station.disconnect(link, "the connection ended")
 
-    async def serve(self, ready: Callable[[int], None] | None = None) -> None:
+    async def serve(
+        self, ready: Callable[[int], None] | None = None, tls_ready: Callable[[int], None] | None = None
+    ) -> None:
         """Listen until cancelled; `ready` is told the port. Connections are then closed in order."""
-        await Door(self.context, self.stations, self.credentials, self.attach).serve(ready)
+        await Door(self.context, self.stations, self.credentials, self.attach).serve(ready, tls_ready)
 
     async def renew_password(self, station: str) -> Outcome:
         """A01: give the station a new password over OCPP."""

@@ -47,6 +47,7 @@ class StationSettings:
     max_discharge_w: float | None = None
     fallback_limit_w: float | None = None
     registration: Registration = Registration.ACCEPTED
+    next_security_profile: int | None = None  # it was told to come in with this one from now on (A05)
     next_password_hash: str | None = None  # given to the station, which may not have taken it yet
 
 
@@ -56,6 +57,7 @@ class CsmsSettings:
 
     host: str = "127.0.0.1"
     port: int = 9000
+    tls_address: tuple[str, int] | None = None  # a second one, with TLS, beside a plain one: stations may go over to it
     path: str = "/ocpp"
     stations: tuple[StationSettings, ...] = ()
     unknown_stations: UnknownStations = UnknownStations.REJECT

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import replace
 from typing import Any, TypeAlias
 
 from gateway.csms import registration
@@ -274,6 +275,13 @@ class Station:
                 log.exception("%s: its vendor profile cannot be read", self.id)
                 self.vendor = vendor.recognise(version, boot.vendor, boot.model)
         return self.vendor
+
+    def expect_security_profile(self, profile: int) -> None:
+        """It was told to come in with another security profile (A05). Only a higher one binds, once it was used."""
+        own = self.settings.security_profile
+        now = self.context.settings.security_profile if own is None else own
+        self.settings = replace(self.settings, next_security_profile=profile if profile > now else None)
+        self.save()
 
     def save(self) -> None:
         """What of it outlives the process is written down."""

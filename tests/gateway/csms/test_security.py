@@ -18,9 +18,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
+from websockets.typing import Subprotocol
 
 from emulators.clock import RealClock, run_virtual
-from gateway.csms import security
+from gateway.csms import noticing, security
 from gateway.csms.server import Csms
 from gateway.csms.settings import CsmsSettings, StationSettings, UnknownStations
 from gateway.model.station import Answer
@@ -252,6 +253,96 @@ def test_profile_3_wants_the_certificate_of_that_station(tmp_path: Path) -> None
             assert await with_certificate(stranger.issue("CP1")) == 0
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize("version", list(Version))
+def test_a_station_goes_over_to_a_higher_security_profile_and_not_back(version: Version, tmp_path: Path) -> None:
+    """A05; 1.6 security whitepaper, 2.7: once it came in with the higher one it does not come in with the lower."""
+    ca = Authority(tmp_path)
+    server_cert, server_key = ca.issue("localhost")
+    mine = ca.issue("CP1")
+
+    async def main() -> None:
+        about: dict[str, Any] = {
+            "security_profile": 1,
+            "tls_cert": server_cert,
+            "tls_key": server_key,
+            "tls_ca": ca.file,
+            "tls_address": ("127.0.0.1", 0),
+            "stations": (StationSettings("CP1", security.hashed(PASSWORD)),),
+            "inventory": False,
+        }
+        csms = Csms(CsmsSettings(port=0, **about), lambda _: None, RealClock())
+        ports: list[int] = []
+        listening = asyncio.Event()
+
+        def ready(port: int) -> None:
+            ports.append(port)
+            listening.set()
+
+        serving = asyncio.create_task(csms.serve(ready, ports.append))
+        await listening.wait()
+        tls, plain = ports
+
+        async def comes_in(profile: int) -> int:
+            context = None
+            if profile > 1:
+                context = ssl.create_default_context(cafile=str(ca.file))
+            if profile == 3 and context is not None:
+                context.load_cert_chain(*mine)
+            url = f"ws://127.0.0.1:{plain}/ocpp/CP1" if profile == 1 else f"wss://localhost:{tls}/ocpp/CP1"
+            basic = base64.b64encode(f"CP1:{PASSWORD}".encode()).decode()
+            headers = {} if profile == 3 else {"Authorization": f"Basic {basic}"}
+            try:
+                async with connect(
+                    url, ssl=context, additional_headers=headers, subprotocols=[Subprotocol(version.value)], proxy=None
+                ) as socket:
+                    await socket.ping()
+                    return 101
+            except InvalidStatus as error:
+                return error.response.status_code
+
+        def told(profile: int) -> None:
+            if version is Version.V16:
+                body = {"key": "SecurityProfile", "value": str(profile)}
+                noticing.notice(csms.stations["CP1"], "ChangeConfiguration", body, {"status": "Accepted"})
+                return
+            data = {"securityProfile": profile, "ocppCsmsUrl": "wss://x"}
+            body_2 = {"configurationSlot": 2, "connectionData": data}
+            noticing.notice(csms.stations["CP1"], "SetNetworkProfile", body_2, {"status": "Accepted"})
+
+        try:
+            assert await comes_in(1) == 101
+            assert await comes_in(2) == 101  # better than asked is fine, and binds nobody
+            assert await comes_in(1) == 101
+            assert await comes_in(3) == 401
+            for profile in (2, 3):
+                told(profile)
+                assert await comes_in(profile - 1) == 101  # it has not got there yet
+                assert await comes_in(profile) == 101
+                assert await comes_in(profile - 1) == 403
+                assert csms.stations["CP1"].settings.security_profile == profile
+            told(1)  # nobody goes back
+            assert await comes_in(3) == 101
+            assert await comes_in(1) == 403
+        finally:
+            serving.cancel()
+            await asyncio.gather(serving, return_exceptions=True)
+
+    asyncio.run(main())
+
+
+def test_every_cipher_suite_that_a_csms_must_take_is_taken(tmp_path: Path) -> None:
+    """A00.FR.318, A00.FR.421."""
+    certificate, key = Authority(tmp_path).issue("localhost")
+    offered = {one["name"] for one in security.server_context(certificate, key, None, 2).get_ciphers()}
+    assert {
+        "ECDHE-ECDSA-AES128-GCM-SHA256",
+        "ECDHE-ECDSA-AES256-GCM-SHA384",
+        "AES128-GCM-SHA256",
+        "AES256-GCM-SHA384",
+    } <= offered
+    assert not any("NULL" in name or "CBC" in name or "RC4" in name for name in offered)
 
 
 # passwords
