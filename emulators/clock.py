@@ -133,7 +133,9 @@ class _OrderedTimer(asyncio.TimerHandle):
 
     def __lt__(self, other: object) -> bool:
         if isinstance(other, _OrderedTimer):
-            return (self.when(), self.order) < (other.when(), other.order)
+            mine: float = self._when  # type: ignore[attr-defined]
+            theirs: float = other._when  # type: ignore[attr-defined]
+            return mine < theirs or (mine == theirs and self.order < other.order)
         return NotImplemented
 
 

@@ -101,10 +101,13 @@ class Smart:
     def update_dynamic_schedule(self, request: Payload) -> Payload:
         """K28.FR.06, .09, .11."""
         station = self.station
-        found = station.profiles.update(request["chargingProfileId"], request["scheduleUpdate"], station.wall())
+        held, wall = station.profiles.get(request["chargingProfileId"]), station.wall()
+        before = held.profile if held is not None and held.lasts(wall) else None
+        found = station.profiles.update(request["chargingProfileId"], request["scheduleUpdate"], wall)
         if found is not None:
             return rejected(found[0], found[1])
-        self._changed()
+        if held is None or held.profile is not before:  # else it only shows that somebody is there
+            self._changed()
         return {"status": "Accepted"}
 
     def clear_charging_profile(self, request: Payload) -> Payload:

@@ -93,6 +93,9 @@ class Profiles:
         changed = {**held.profile, "chargingSchedule": [{**schedule, "chargingSchedulePeriod": [period]}]}
         changed.pop("dynUpdateTime", None)
         offer = Offer(held.evse, changed, self.abilities, held.profile.get("transactionId"), held.external)
+        if changed == held.profile:  # said again to show that somebody is there
+            held.updated_at = now
+            return None
         found = profile_rules.refusal(offer)
         if found is not None:
             return found

@@ -90,6 +90,11 @@ class Held:
     def level(self) -> int:
         return int(self.profile["stackLevel"])
 
+    def lasts(self, now: float) -> bool:
+        """Whether a dynamic schedule has not run out since its last update."""
+        duration = self.profile["chargingSchedule"][0].get("duration")
+        return duration is None or now - self.updated_at <= duration
+
 
 def active_period(held: Held, now: float, at: Circumstances) -> Active | None:
     profile = held.profile

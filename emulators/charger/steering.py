@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 FLOWS_W = 50.0  # W; below it nothing is said to flow
 CHANGED = 0.02  # of the rated power: a change that is told at once
 CHANGED_EVERY_S = 1.0
+IDLE_S = 60.0  # between two looks without a transaction: whatever happens wakes the station
 
 
 class Steering:
@@ -46,10 +47,12 @@ class Steering:
         station = self.station
         wall = station.wall()
         turns = [station.controls.next_turn(wall), station.monitoring.next_turn(), station.tariffs.next_turn()]
-        turns += [
-            station.profiles.next_change(wall, self.circumstances(e)) for e in station.evses.values() if e.transaction
-        ]
-        return max(1e-3, min([station.config.tick_s, *(turn - wall for turn in turns if turn is not None)]))
+        busy = [evse for evse in station.evses.values() if evse.transaction]
+        turns += [station.profiles.next_change(wall, self.circumstances(evse)) for evse in busy]
+        pulls = any(held.profile.get("dynUpdateInterval") for held in station.profiles)
+        looks = busy or pulls or len(station.monitoring.monitors)
+        tick_s = station.config.tick_s if looks else max(IDLE_S, station.config.tick_s)
+        return max(1e-3, min([tick_s, *(turn - wall for turn in turns if turn is not None)]))
 
     def step(self) -> None:
         """Decide and measure once."""

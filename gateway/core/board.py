@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
 from typing import Any
 
 from gateway.core.holding import Holding
@@ -34,6 +35,29 @@ from protocols.ports import Clock
 EVSE_NUMBER = re.compile(r"[1-9][0-9]{0,2}")
 
 
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """The site without its cars, and the least and the most that each EVSE may be taking, W; of one moment."""
+
+    base: Base
+    spans: dict[str, tuple[float, float]]
+    low_w: float = field(init=False)
+    high_w: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "low_w", sum(low for low, _ in self.spans.values()))
+        object.__setattr__(self, "high_w", sum(high for _, high in self.spans.values()))
+
+    def beside(self, evse: str) -> tuple[float, float]:
+        """(least, most) of all the others together."""
+        own = self.spans.get(evse)
+        if own is None:
+            return self.low_w, self.high_w
+        if len(self.spans) == 1:
+            return 0.0, 0.0
+        return self.low_w - own[0], self.high_w - own[1]
+
+
 class Board:
     """The core's state and its short steps."""
 
@@ -53,6 +77,7 @@ class Board:
         self.energy: Callable[[], dict[str, Any] | None] | None = None  # the energy part of the site's state
         self.hears: dict[InputKind, Callable[[AnyInput], None]] = {}  # who wants each message of a kind, not the last
         self.spawn_place: Callable[[Place], None] = lambda _place: None  # set by the core: begins to govern it
+        self.news = asyncio.Event()  # what the energy controller decides from is not what it was
 
     # places ---------------------------------------------------------------------------------------------------------
 
@@ -80,15 +105,23 @@ class Board:
 
     def wake_all(self) -> None:
         """Let every governor look again."""
+        self.news.set()
         for place in self.places.values():
             place.wake.set()
+
+    def wake_busy(self) -> None:
+        """Let those look again whose decision can be another: without station or session it is 0 W, whatever else."""
+        self.news.set()
+        for place in self.places.values():
+            if not place.idle:
+                place.wake.set()
 
     # decisions ------------------------------------------------------------------------------------------------------
 
     def cars_w(self) -> float:
         """What all EVSEs take now: as measured since they were last told something else, else as told."""
         now = self.clock.now()
-        return sum(place.believed_w(now) for place in self.places.values())
+        return sum(place.believed_w(now) for place in self.places.values() if place.counts)
 
     @property
     def limited(self) -> bool:
@@ -100,15 +133,23 @@ class Board:
         """The site's power without its cars."""
         return base_power(self.site, self.cars_w(), self.clock.now())
 
-    def site_bounds(self, place: Place, *, alone: frozenset[str] = frozenset()) -> tuple[Bound, ...]:
-        """What the connection leaves for one place; EVSEs in `alone` are left out of account."""
+    def site_bounds(self, place: Place, shared: Shared | None = None) -> tuple[Bound, ...]:
+        """What the connection leaves for one place."""
         if not self.limited:
             return ()
-        spans = [other.span() for other in self.places.values() if other is not place and other.name not in alone]
-        return tuple(site_bounds(self.site, self.base(), sum(high for _, high in spans), sum(low for low, _ in spans)))
+        return self._bounds_beside(place, shared or self.shared())
+
+    def shared(self) -> Shared:
+        """What all decisions of this very moment have in common: one walk over the places serves them all."""
+        spans = {place.name: place.span() for place in self.places.values() if place.counts}
+        return Shared(self.base(), spans)
+
+    def _bounds_beside(self, place: Place, shared: Shared) -> tuple[Bound, ...]:
+        low_w, high_w = shared.beside(place.name)
+        return tuple(site_bounds(self.site, shared.base, high_w, low_w))
 
     def situation(
-        self, place: Place, asked: Asked | None, *, with_site: bool = True, alone: frozenset[str] = frozenset()
+        self, place: Place, asked: Asked | None, *, with_site: bool = True, shared: Shared | None = None
     ) -> Situation:
         """Everything that decides about a place now, if `asked` were in force."""
         found = floors(place.evse, self.site, place.reserve, asked.min_soc_pct if asked else None)
@@ -119,7 +160,7 @@ class Board:
             site=self.site,
             now=self.clock.now(),
             wall=self.clock.wall(),
-            site_bounds=self.site_bounds(place, alone=alone) if with_site else (),
+            site_bounds=self.site_bounds(place, shared) if with_site else (),
             asked=asked,
             reserve=place.reserve,
             floor_reached=floor_reached(place.floor_reached, place.evse.soc_pct, floor_pct, hysteresis_pct),
@@ -128,9 +169,9 @@ class Board:
             extra=place.extra,
         )
 
-    def decide(self, place: Place, asked: Asked | None) -> Decision:
-        """The power, who bound it and why."""
-        return decide(*layers(self.situation(place, asked)))
+    def decide(self, place: Place, asked: Asked | None, shared: Shared | None = None) -> Decision:
+        """The power, who bound it and why. `shared`: of this moment, where many are decided at once."""
+        return decide(*layers(self.situation(place, asked, shared=shared)))
 
     def asked(self, place: Place) -> Asked | None:
         """What is in force at a place."""
@@ -163,11 +204,19 @@ class Board:
 
     def changed(self, evse: str | None) -> None:
         """Something about an EVSE or the site is not what it was."""
+        self.news.set()
+        self.moved(evse)
+
+    def moved(self, evse: str | None) -> None:
+        """The same, where it is only what the gateway itself has decided: no news for who decides."""
         for listener in self.listeners:
             listener.changed(evse)
-        if evse is not None:
-            for listener in self.listeners:
-                listener.changed(None)
+
+    def stirred(self) -> None:
+        """What is measured at the site has moved on; nothing that anybody acts on at once."""
+        self.news.set()
+        for listener in self.listeners:
+            listener.stirred()
 
     def tell(self, result: Result, reply: ReplyTo | None, phase: Phase | None) -> None:
         """Send an answer."""

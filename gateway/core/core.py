@@ -36,7 +36,7 @@ from gateway.model.event import Event
 from gateway.model.journal import Entry, Phase, ResultDelivered, Step
 from gateway.model.reason import Code, Reason, because
 from gateway.model.result import Result, Status
-from gateway.model.site import INPUTS, Freshness, InputKind
+from gateway.model.site import INPUTS, Freshness, InputKind, acted_on
 from gateway.model.state import EvseState, Explanation, Happened, SiteState, SiteTelemetry, Telemetry
 from gateway.model.station import Stations
 from gateway.store.journal import Journal
@@ -44,6 +44,7 @@ from gateway.store.ports import Sample, StoreError
 from protocols.ports import Clock
 
 HOUSEKEEPING_S = 3600.0
+POWERS = frozenset({InputKind.GRID, InputKind.LOAD, InputKind.PV, InputKind.STORAGE})  # decide what a limit leaves
 BATCH, BATCH_S, MOST_SAMPLES = 500, 30.0, 20_000  # of telemetry
 
 log = logging.getLogger("v2x.core")
@@ -146,12 +147,18 @@ class Core:
         if ahead_s > self.settings.clock_skew_s:
             text = f"Input {kind} is stamped {ahead_s:.1f} s ahead of the gateway's clock; check both clocks."
             return self._refuse_input(kind, because(Code.CLOCK_SKEW, text))
+        held = board.site.inputs.readings.get(InputKind(kind))
         board.site.inputs.take(InputKind(kind), value, now, wall)
         if (hears := board.hears.get(InputKind(kind))) is not None:
             hears(value)
         self._note_freshness()
-        board.changed(None)
-        board.wake_all()
+        turned = acted_on(value) != acted_on(held.value if held is not None else None)
+        if turned:
+            board.changed(None)
+        else:
+            board.stirred()
+        if turned or (board.limited and InputKind(kind) in POWERS):
+            board.wake_busy()
         return None
 
     def forget(self, station: str) -> None:
@@ -262,7 +269,7 @@ class Core:
             else:
                 board.happened(Happened.INPUT_FRESH, None, text=f"The input {kind.value} is there.")
             board.changed(None)
-            board.wake_all()
+            board.wake_busy()
 
     def _refuse_input(self, kind: str, reason: Reason) -> Reason:
         if self.desk.allow_input(kind):

@@ -179,7 +179,7 @@ class Governor:
                 Happened.FLOOR_REACHED, place.name, floor, command=place.holding.id if place.holding else None
             )
         if before is None or (before.power_w, before.binding) != (decision.power_w, decision.binding):
-            board.changed(place.name)
+            board.moved(place.name)
             holding = place.holding
             clamped = holding is not None and decision.binding is not Layer.COMMAND
             if before is not None and clamped and before.binding is not decision.binding:
@@ -188,7 +188,7 @@ class Governor:
                 board.happened(Happened.CLAMP_CHANGED, place.name, reason, text, holding.id if holding else None)
             if board.limited and (before is None or abs(before.power_w - decision.power_w) > MARGIN_W):
                 for other in board.places.values():
-                    if other is not place:
+                    if other is not place and not other.idle:
                         other.wake.set()
         self._fail_if_nothing_is_left(decision)
         return place.decision
@@ -300,7 +300,7 @@ class Governor:
                 elif part is not None and place.part is part and part.confirmed_w != power_w:
                     part.confirmed_w, part.confirmed_at = power_w, answered
                 if changed:
-                    board.changed(place.name)
+                    board.moved(place.name)
             case Answer.REFUSED:
                 place.sent_w, place.retry_at = None, answered + board.settings.retry_s
                 place.refusals = place.refusals + 1 if place.refused_w == power_w else 1
@@ -356,7 +356,7 @@ class Governor:
             times.append(self._refresh_at(now))
         if place.sent_w and place.sent_w < 0:
             times.append(now + (charges_in_s(place.evse, board.clock.wall()) or math.inf))
-        stale = board.site.inputs.next_change(now)
+        stale = None if place.idle else board.site.inputs.next_change(now)
         if stale is not None:
             times.append(stale)
         soonest = min(times, default=math.inf)

@@ -167,7 +167,7 @@ class Group:
         """What the site's connection leaves of the total, the EVSEs that take part counted as nothing yet."""
         board = self._board
         taking = {place.name for place in places}
-        spans = [place.span() for place in board.places.values() if place.name not in taking]
+        spans = [place.span() for place in board.places.values() if place.counts and place.name not in taking]
         bounds = site_bounds(board.site, board.base(), sum(high for _, high in spans), sum(low for low, _ in spans))
         decision = decide([*bounds, Bound(Layer.COMMAND, total_w, total_w)])
         if decision.binding is not Layer.SITE:

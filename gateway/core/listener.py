@@ -19,4 +19,7 @@ class Listener(Protocol):
         """Something happened."""
 
     def changed(self, evse: str | None) -> None:
-        """The state of an EVSE, or of the site (None), is not what it was."""
+        """The state of an EVSE (and the sums of the site with it), or of the site (None), is not what it was."""
+
+    def stirred(self) -> None:
+        """What is measured at the site has moved on; nothing in its state that anybody acts on at once."""

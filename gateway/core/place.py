@@ -68,6 +68,16 @@ class Place:
         """What the order of authority granted last."""
         return self.decision.power_w if self.decision else 0.0
 
+    @property
+    def idle(self) -> bool:
+        """No station or no session: 0 W by the hardware, whatever all other layers say."""
+        return self.evse.session is None or not self.evse.connected
+
+    @property
+    def counts(self) -> bool:
+        """Whether it takes or may be taking anything, as far as anybody knows."""
+        return self.sent_w is not None or self.evse.power_w is not None or self.effective_w != 0.0
+
     def forgive(self) -> None:
         """What the station refused no longer counts."""
         self.retry_at = self.refused_w = self.told = None

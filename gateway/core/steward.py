@@ -8,6 +8,7 @@ has decided becomes an event. Plans are solved in a thread, so that a slow one s
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import math
 from collections.abc import Mapping
@@ -29,9 +30,11 @@ from gateway.negotiation.layers import dead_band
 
 log = logging.getLogger("v2x")
 
-QUIET_S = 5.0  # where there is nothing to manage
+QUIET_S = 5.0  # where there is nothing to manage, or where nothing has moved and nobody told anything
+TOGETHER_S = 0.05  # what is told at one moment is looked at together
 TELL_S = 60.0  # the slow parts of the state (autonomy, plan, window) are told this often
 SAME_W = 25.0  # a bound that moved by less is the same
+SAME_SHARE = 0.02  # of a wish: one for more power that is no further off is not worth a message to the station
 METER_S = 60.0  # a power older than this is not known
 TOLD_AT_ONCE = ("phase", "forming", "main_switch", "storage_w", "pv_limit_w", "tiers", "reserve", "may_drive")
 
@@ -49,6 +52,7 @@ class Steward:
         self._told_at = -math.inf
         self._planning: asyncio.Task[None] | None = None
         self._failing = False
+        self._moving = False  # the last step has changed an order
         self.called: frozenset[str] = frozenset()  # cars here that are wanted at another site
         self.agreed_floors: dict[str, float] = {}  # by EVSE: the floor of the agreement the car stands under
         self.owed_pct: dict[str, float] = {}  # by EVSE: up to where its agreement has it filled after an outage
@@ -58,7 +62,6 @@ class Steward:
 
     async def run(self) -> None:
         """Until cancelled."""
-        clock = self._board.clock
         try:
             while True:
                 active = self.active()
@@ -66,11 +69,28 @@ class Steward:
                     self._safely()
                 elif self.state is not None:
                     self._let_go()
-                await clock.sleep(self.settings.step_s if active else QUIET_S)
+                await self._rest(active)
         finally:
             if self._planning is not None:
                 self._planning.cancel()
             await self._former.end()
+
+    async def _rest(self, active: bool) -> None:
+        """Until the next step: after `step_s` while anything moves, on news or after a while when all is still."""
+        clock, news, step_s = self._board.clock, self._board.news, self.settings.step_s
+        if not active or self._moving or step_s >= QUIET_S or not self.controller.still:
+            news.clear()
+            await clock.sleep(step_s if active else QUIET_S)
+            return
+        began = clock.now()
+        with contextlib.suppress(TimeoutError):
+            async with clock.timeout_at(began + QUIET_S):
+                await news.wait()
+        news.clear()
+        if (early_s := began + step_s - clock.now()) > 0:
+            await clock.sleep(max(early_s, TOGETHER_S))
+        elif clock.now() < began + QUIET_S:
+            await clock.sleep(TOGETHER_S)
 
     def _safely(self) -> None:
         """A step; a defect in it costs the site its optimum, not its gateway: EVSEs are left to commands and limits."""
@@ -102,6 +122,7 @@ class Steward:
         if self.settings.plan and idle and self.controller.plan_due(view.now):
             self._planning = asyncio.get_running_loop().create_task(self._plan(view), name="plan")
         orders = self.controller.step(view)
+        self._moving = False
         self._carry_out(orders)
         return orders
 
@@ -194,9 +215,13 @@ class Steward:
 
     def _order(self, place: Place, mine: EvseOrders) -> None:
         before = (place.optimiser, place.extra, place.hands_off)
-        place.optimiser, place.extra, place.hands_off = mine.optimiser, mine.extra, mine.hands_off
-        if not _same(before, (mine.optimiser, mine.extra, mine.hands_off)):
-            place.wake.set()
+        wish = before[0] if _hardly_more(before[0], mine.optimiser) else mine.optimiser
+        # bounds above any command hold to the watt
+        place.optimiser, place.extra, place.hands_off = wish, mine.extra, mine.hands_off
+        if _same(before, (wish, mine.extra, mine.hands_off)):
+            return
+        self._moving = True
+        place.wake.set()
 
     def _tell(self, state: Mapping[str, Any]) -> None:
         now = self._board.clock.now()
@@ -254,6 +279,16 @@ def _same(one: tuple[Bound | None, tuple[Bound, ...], bool], two: tuple[Bound | 
         a.layer is b.layer and a.code is b.code and _near(a.low_w, b.low_w) and _near(a.high_w, b.high_w)
         for a, b in pairs
     )
+
+
+def _hardly_more(held: Bound | None, new: Bound | None) -> bool:
+    """Whether a wish is the one that holds, give or take what no meter of a site shows. What errs, errs on less."""
+    if held is None or new is None or held.low_w != held.high_w or new.low_w != new.high_w:
+        return False
+    if held.code is not new.code or held.low_w * new.low_w <= 0:
+        return False
+    more_w = abs(new.low_w) - abs(held.low_w)
+    return -SAME_W < more_w < max(SAME_W, SAME_SHARE * abs(held.low_w))
 
 
 def _near(one: float, two: float) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from gateway.core.board import Board
+from gateway.core.board import Board, Shared
 from gateway.core.holding import Holding
 from gateway.core.place import Place
 from gateway.model.event import PlugState, PowerLimits
@@ -30,6 +30,7 @@ from gateway.negotiation.layers import Asked, layers
 from gateway.store.ports import Sample
 
 _FAR_W = 1e9
+_NOTHING = Limits(max_charge_w=0.0, max_discharge_w=0.0)
 _PLUG_STATES = {
     PlugState.AVAILABLE: SessionState.AVAILABLE,
     PlugState.RESERVED: SessionState.AVAILABLE,
@@ -44,9 +45,12 @@ def current(board: Board, place: Place) -> Decision:
     return board.decide(place, board.asked(place))
 
 
-def available(board: Board, place: Place) -> Limits:
+def available(board: Board, place: Place, shared: Shared | None = None) -> Limits:
     """What a command could get now, both ways."""
-    charge, discharge = (board.decide(place, Asked(far_w, "")).power_w for far_w in (_FAR_W, -_FAR_W))
+    if place.idle:
+        return _NOTHING
+    shared = shared or board.shared()
+    charge, discharge = (board.decide(place, Asked(far_w, ""), shared).power_w for far_w in (_FAR_W, -_FAR_W))
     return Limits(max_charge_w=_sane(max(0.0, charge)), max_discharge_w=_sane(max(0.0, -discharge)))
 
 
@@ -133,9 +137,10 @@ def site_state(board: Board) -> SiteState:
     site, now, wall = board.site, board.clock.now(), board.clock.wall()
     places = list(board.places.values())
     powers = [place.evse.power_w for place in places if place.evse.power_w is not None]
-    each = [available(board, place) for place in places]
+    shared = board.shared()
+    each = [available(board, place, shared) for place in places]
     charge_w, discharge_w = sum(one.max_charge_w for one in each), sum(one.max_discharge_w for one in each)
-    base = board.base().power_w
+    base = shared.base.power_w
     if base is not None:
         if site.policy.import_limit_w is not None:
             charge_w = min(charge_w, max(0.0, site.policy.import_limit_w - base))

@@ -60,6 +60,7 @@ class SiteController:
         self._plan_events: list[Decided] = []
         self._commanded: bool | None = None
         self._own_floors: dict[str, float] = {}
+        self._returned = False  # after an outage: all power may flow again
 
     # the plan -------------------------------------------------------------------------------------------------------
 
@@ -89,6 +90,11 @@ class SiteController:
 
     # a step ---------------------------------------------------------------------------------------------------------
 
+    @property
+    def still(self) -> bool:
+        """Whether nothing here runs on time alone: a healthy grid, nobody on the way to an island or back from one."""
+        return self.island.phase is Phase.ON_GRID and self.island.grid.verdict is Verdict.HEALTHY and self._returned
+
     def step(self, view: View) -> Orders:
         """One step. Nothing that is shown to it makes it raise."""
         events, self._plan_events = self._plan_events, []
@@ -99,6 +105,7 @@ class SiteController:
         self._own_floors = {car.evse: car.floor_pct for car in view.cars}
         look = look_of(view, self._sources(resources), self._backup(view.backup), self.off_grid.swap.hand_to)
         done, told = self.island.step(look)
+        self._returned = done.share >= 1.0
         events += told
         off = done.phase in OFF_GRID
         if off is not self.reserve.off_grid:  # the floors of the other world hold from this very step

@@ -152,6 +152,8 @@ class OnGrid:
             must, others = must_w(counted, view.wall)
         assert wish.power_w is not None
         before = self.ramp or Ramp(controlled_w, view.now)
+        if view.now - before.at > self.settings.step_s:  # a rest is not made up for: a walk has no jumps
+            before = Ramp(before.power_w, view.now - self.settings.step_s)
         low = max(left.low_w, -sum(one.max_discharge_w for one in counted))
         high = min(left.high_w, sum(one.max_charge_w for one in counted))
         wished_w = wish.power_w

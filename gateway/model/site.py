@@ -218,6 +218,7 @@ INPUTS: dict[InputKind, type[AnyInput]] = {
     InputKind.LENT: Lent,
     InputKind.REPAID: Repaid,
 }
+_KIND_OF: dict[type[Input], InputKind] = {shape: kind for kind, shape in INPUTS.items()}
 STALE_AFTER_S: dict[InputKind, float] = {
     InputKind.GRID: 10.0,
     InputKind.LOAD: 15.0,
@@ -240,6 +241,18 @@ class Freshness(StrEnum):
     NEVER = "never"
     FRESH = "fresh"
     STALE = "stale"
+
+
+def acted_on(value: Input | None) -> object:
+    """What of an input somebody acts on at once: of a measurement its switching part, of everything else all of it."""
+    match value:
+        case Grid():
+            return value.present
+        case Switch():
+            return value.open
+        case Load() | Pv() | Storage() | Meter():
+            return type(value)
+    return value
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,7 +290,7 @@ class Inputs:
 
     def fresh(self, kind: type[AnInput], now: float) -> AnInput | None:
         """The value, if it may be used now."""
-        reading = self.readings.get(InputKind(kind.__name__.lower()))
+        reading = self.readings.get(_KIND_OF[kind])
         if reading is not None and now < reading.until and isinstance(reading.value, kind):
             return reading.value
         return None

@@ -10,11 +10,12 @@ import asyncio
 import contextlib
 import json
 import logging
+import math
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
@@ -32,10 +33,12 @@ from gateway.mqtt.topics import Heard, Kind, Topics
 from protocols.ports import Bus, BusMessage, Clock
 
 log = logging.getLogger("v2x.mqtt")
+Said = TypeVar("Said", bound=BaseModel)
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 30.0
 TAKEN_AT_ONCE = 500
 STATE_EVERY_S = 0.5  # a state is sent this often at most
+SITE_EVERY_S = 2.0  # the site's, where only sums and ages have moved
 GOODBYE_S = 2.0
 EVENTS_KEPT = 1000  # while there is no link
 
@@ -68,6 +71,8 @@ class MqttRoom:
         self._events: list[EventMessage] = []
         self._news = asyncio.Event()  # events or dirty states
         self._dirty: dict[str | None, None] = {}
+        self._stirred = False  # sums and ages in the site's state have moved
+        self._site_said = -math.inf
         self._others: dict[str, frozenset[str]] = {}  # gateways that are online here, and their EVSEs
         self._retained: dict[str, dict[str, bytes]] = {}  # by EVSE: discovery and mirror, as last sent on this link
         self._unsaid: set[str] = set()  # what a defect keeps from being told
@@ -107,7 +112,14 @@ class MqttRoom:
     def changed(self, evse: str | None) -> None:
         """Send a state soon."""
         self._dirty[evse] = None
+        self._stirred = True
         self._news.set()
+
+    def stirred(self) -> None:
+        """Send the site's state before long."""
+        if not self._stirred:
+            self._stirred = True
+            self._news.set()
 
     # the link ---------------------------------------------------------------------------------------------------------
 
@@ -297,7 +309,9 @@ class MqttRoom:
 
     async def _tell_news(self, bus: Bus) -> None:
         while True:
-            await self._news.wait()
+            with contextlib.suppress(TimeoutError):
+                async with self._clock.timeout_at(self._site_said + SITE_EVERY_S if self._stirred else None):
+                    await self._news.wait()
             self._news.clear()
             while self._events:
                 event = self._events[0]
@@ -306,23 +320,28 @@ class MqttRoom:
                 if self._events and self._events[0] is event:
                     del self._events[0]
             dirty, self._dirty = self._dirty, {}
+            now = self._clock.now()
+            if None in dirty or (self._stirred and now >= self._site_said + SITE_EVERY_S):
+                dirty.pop(None, None)
+                dirty[None] = None  # last: with the sums of what was just told
+                self._stirred, self._site_said = False, now
             for evse in dirty:
                 await self._say_state(bus, evse)
-            await self._say_status(bus)
+            if dirty:
+                await self._say_status(bus)
             await self._clock.sleep(STATE_EVERY_S)
 
     async def _say_state(self, bus: Bus, evse: str | None) -> None:
         topic = self._topics.of(evse, "state")
         if evse is None:
-            payload = self._said("the site's state", self._core.site_state)
+            payload, _ = self._said("the site's state", self._core.site_state)
             if payload is not None:
                 await self._retain(bus, topic, payload)
             return
         if evse not in self._core.board.places:
             await self._forget(bus, evse)
             return
-        payload = self._said(f"the state of {evse}", partial(self._core.state, evse))
-        state = self._core.state(evse) if payload is not None else None
+        payload, state = self._said(f"the state of {evse}", partial(self._core.state, evse))
         if payload is None or state is None:
             return
         await self._retain(bus, topic, payload)
@@ -354,15 +373,15 @@ class MqttRoom:
             await self._clock.sleep(self._settings.telemetry_s)
             self._seq += 1
             for evse in self._core.evses():
-                payload = self._said(f"the telemetry of {evse}", partial(self._core.telemetry, evse))
+                payload, _ = self._said(f"the telemetry of {evse}", partial(self._core.telemetry, evse))
                 if payload is not None:
                     await bus.publish(BusMessage(self._topics.evse(evse, "telemetry"), payload))
-            payload = self._said("the site's telemetry", partial(self._core.site_telemetry, self._seq))
+            payload, _ = self._said("the site's telemetry", partial(self._core.site_telemetry, self._seq))
             if payload is not None:
                 await bus.publish(BusMessage(self._topics.of_site("telemetry"), payload))
 
-    def _said(self, what: str, make: Callable[[], BaseModel | None]) -> bytes | None:
-        """A message of ours as bytes; one that cannot be made is told once, and costs the others nothing."""
+    def _said(self, what: str, make: Callable[[], Said | None]) -> tuple[bytes | None, Said | None]:
+        """A message of ours as bytes, and itself; what cannot be made is told once and costs the others nothing."""
         try:
             made = make()
             payload = made.model_dump_json().encode() if made is not None else None
@@ -371,9 +390,9 @@ class MqttRoom:
             if what not in self._unsaid:
                 self._unsaid.add(what)
                 log.exception("%s cannot be told", what)
-            return None
+            return None, None
         self._unsaid.discard(what)
-        return payload
+        return payload, made
 
     def _count(self, what: str) -> None:
         self.counts[what] = self.counts.get(what, 0) + 1

@@ -15,6 +15,7 @@ from emulators.clock import VirtualClock, run_virtual
 from emulators.ev.car import Car
 from emulators.faults import Parts
 from emulators.transcript import Line, Transcript
+from emulators.world.network import MemoryNetwork
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,7 @@ def live(orders: list[tuple[float, float]], *, hurries: bool, soc: float = 70.0)
     async def main() -> Told:
         clock, transcript, car = VirtualClock(), Transcript(), Car(soc_pct=soc)
         stage = PowerStage(StageSpec(max_current_a=60), step_s=1.0)
-        bay = Bay("CP1-1", 1, stage, clock, transcript, Parts(clock), hurries=hurries)
+        bay = Bay("CP1-1", 1, stage, clock, transcript, Parts(clock), hurries=hurries, meet=MemoryNetwork().vehicle)
         await bay.plug(car)
         outlet = bay.outlet
         assert isinstance(outlet, SeccOutlet)
