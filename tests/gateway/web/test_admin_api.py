@@ -113,7 +113,9 @@ def test_each_way_a_raw_call_can_end() -> None:
         assert (await call("CP9", "Reset", {"type": "OnIdle"})).status_code == 404
         assert (await call("CP1", "RemoteStartTransaction", {"idTag": "x"})).status_code == 501
         assert (await call("CP1", "Reset", {"type": "Hard"})).status_code == 422
-        refused = (await call("CP1", "RequestBatterySwap", {"idToken": {"idToken": "x", "type": "Central"}, "requestId": 1})).json()
+        refused = (
+            await call("CP1", "RequestBatterySwap", {"idToken": {"idToken": "x", "type": "Central"}, "requestId": 1})
+        ).json()
         assert refused["type"] == "error"
         assert refused["code"] == "NotSupported"
         assert rig.link is not None

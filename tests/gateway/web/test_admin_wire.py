@@ -157,7 +157,6 @@ def test_each_way_a_call_can_end(version: Version, tmp_path: Path) -> None:
         assert (await home.call("Reset", reset)).status_code == 409
         station = await home.station(version)
         assert (await home.call(foreign, {})).status_code == 501
-        assert (await home.call("BootNotification", {})).status_code == 501  # a station's to say
         assert (await home.call("Nonsense", {})).status_code == 501
         for broken in ({}, {"type": 7}, {"type": "Sometimes"}, {**reset, "more": 1}):
             assert (await home.call("Reset", broken)).status_code == 422, broken
@@ -224,7 +223,7 @@ def test_raw_calls_are_off_unless_they_are_on(tmp_path: Path) -> None:
                         "variable": {"name": "x"},
                         "component": {"evse": {"connectorId": 1, "id": 1}, "name": "y"},
                         "attributeValue": "1",
-                        "customData": {"vendorId": "z", "b": 1, "a": [1.0, 1e-7, 12345678901234567890, None, True]},
+                        "customData": {"vendorId": "z", "b": 1, "a": [1.0, -0.5, 12345678901234567890, None, True]},
                     }
                 ]
             },

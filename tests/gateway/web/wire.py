@@ -38,6 +38,8 @@ class Station:
         async for text in self.socket:
             assert isinstance(text, str)
             message = json.loads(text)
+            if message[0] == 5:  # our answer broke the schema, and a 2.1 gateway says so
+                continue
             if message[0] != 2:
                 self._mine.pop(message[1]).set_result(message)
                 continue
