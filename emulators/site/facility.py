@@ -220,6 +220,10 @@ class Facility:
             each = float(watts) / len(self.site.storage)
             for storage in self.site.storage:
                 storage.order(each, self.clock.now())
+        elif "storage_w" in energy:  # left to itself again: an old order does not go on for ever
+            for storage in self.site.storage:
+                if storage.policy == "idle":
+                    storage.order(0.0, self.clock.now())
 
     def _let_go(self) -> None:
         """Nobody orders any more: the switchgear goes by its own rules."""

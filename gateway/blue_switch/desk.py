@@ -22,7 +22,8 @@ from gateway.energy.reason import Decided
 from gateway.model.moment import rfc3339
 
 LOOK_AGAIN_S = 300.0
-MOVED_S = 600.0  # a call that moves by less is not worth a message
+MOVED_S = 600.0  # a call that moves by less is not worth a message,
+MOVED = 0.25  # nor by less than this of the time that is left until then
 
 
 @dataclass(slots=True)
@@ -209,8 +210,10 @@ class Desk:
 
     def _call(self, trip: Trip, wall: float, now: float) -> list[Decided]:
         old = self.calls.get(trip.vehicle)
-        if old is not None and old.site == trip.site and abs(old.arrive_at - trip.arrive_at) < MOVED_S:
-            return []
+        if old is not None and old.site == trip.site:
+            moved_s = abs(old.arrive_at - trip.arrive_at)
+            if moved_s < max(MOVED_S, MOVED * (old.arrive_at - wall)):
+                return []
         self.calls[trip.vehicle] = trip
         code = "car_called" if old is None else "call_changed"
         text = (

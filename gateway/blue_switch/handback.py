@@ -39,11 +39,14 @@ class Loan:
 
     def metered(self, taken_wh: float, charged_wh: float, soc_pct: float | None) -> Loan:
         """The registers since arrival, and the state of charge."""
-        lowest = self.lowest_pct
+        lowest, came = self.lowest_pct, self.arrived_pct
+        if came is None and taken_wh < SETTLED_WH and charged_wh < SETTLED_WH:
+            came = soc_pct  # a car often tells its state of charge a little after it has come
         if soc_pct is not None:
             lowest = soc_pct if lowest is None else min(lowest, soc_pct)
         return replace(
             self,
+            arrived_pct=came,
             taken_wh=max(self.taken_wh, taken_wh),
             charged_wh=max(self.charged_wh, charged_wh),
             lowest_pct=lowest,

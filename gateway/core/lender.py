@@ -206,9 +206,11 @@ class Lender:
                 return []  # it has not told who it is, or nobody needs to know
             return self._arrive(place, evse.vehicle, evse.session, taken, charged, now, wall)
         stay.soc_pct = evse.soc_pct if evse.soc_pct is not None else stay.soc_pct
-        return self.desk.metered(
+        events = self.desk.metered(
             stay.vehicle, self.place, taken - stay.taken_wh, charged - stay.charged_wh, evse.soc_pct, wall, now
         )
+        self._owe(place.name, stay.vehicle)
+        return events
 
     def _concerns(self, vehicle: str) -> bool:
         """Whether the desk must know of this car: the site is in need, or the car was called or is in the books."""
@@ -222,30 +224,27 @@ class Lender:
         loan = self.desk.loans.get((self.place, vehicle))
         if loan is not None:  # in the books of an earlier life of this gateway: its registers go on from there
             self._stays[place.name] = _Stay(session, vehicle, taken - loan.taken_wh, charged - loan.charged_wh)
-            self._agree(place.name, vehicle, loan.floor_pct, loan.arrived_pct, loan.way_wh)
+            self._steward.agreed_floors[place.name] = loan.floor_pct
+            self._owe(place.name, vehicle)
             return []
         self._stays[place.name] = _Stay(session, vehicle, taken, charged, evse.soc_pct)
         if vehicle not in self.desk.registry.cars and vehicle in self._steward.own_cars:
             return []  # the site's own car needs no agreement
         checked, events = self.desk.plugged(vehicle, self.place, wall, now, evse.soc_pct)
-        made = self.desk.loans.get((self.place, vehicle))
-        way_wh = made.way_wh if made is not None else 0.0
-        self._agree(place.name, vehicle, checked.floor_pct if checked.welcome else NEVER, evse.soc_pct, way_wh)
+        self._steward.agreed_floors[place.name] = checked.floor_pct if checked.welcome else NEVER
+        self._owe(place.name, vehicle)
         return events
 
-    def _agree(self, evse: str, vehicle: str, floor_pct: float, had_pct: float | None, way_wh: float) -> None:
-        """The floor while it is here, and up to where it is filled when the grid is back."""
-        self._steward.agreed_floors[evse] = floor_pct
-        car = self.desk.registry.cars.get(vehicle)
-        if car is None:
+    def _owe(self, evse: str, vehicle: str) -> None:
+        """Up to where its agreement has it filled when the grid is back."""
+        loan, car = self.desk.loans.get((self.place, vehicle)), self.desk.registry.cars.get(vehicle)
+        if loan is None or car is None:
             return
-        how = car.agreement.give_back
+        how, owed = car.agreement.give_back, 0.0  # given or billed: nothing is filled
         if how is GiveBack.TO_LEVEL:
             owed = car.agreement.return_pct
         elif how is GiveBack.AS_ARRIVED:
-            owed = min(100.0, (had_pct or 0.0) + 100 * way_wh / car.capacity_wh)
-        else:
-            owed = 0.0  # given or billed
+            owed = min(100.0, (loan.arrived_pct or 0.0) + 100 * loan.way_wh / car.capacity_wh)
         self._steward.owed_pct[evse] = owed
 
     def _expect(self, now: float, wall: float) -> None:

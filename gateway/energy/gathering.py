@@ -28,12 +28,13 @@ class Gathering:
         self._reached: set[str] = set()
         self._fill_by: dict[str, float] = {}  # since when a battery is below its floor decides until when it is filled
         self.floors: dict[str, Floor] = {}
-        self._storage_told: tuple[float, float] = (0.0, 0.0)  # W, and since when (Unix time)
+        self._storage_told: tuple[float | None, float] = (0.0, 0.0)  # W (None: left to itself), since when (Unix time)
 
     def told_storage(self, power_w: float | None, wall: float) -> None:
         """The order that the storage has now: a reading from before it says nothing about its power."""
-        if power_w is not None and abs(power_w - self._storage_told[0]) >= STORAGE_SAME_W:
-            self._storage_told = (power_w, wall)
+        before = self._storage_told[0]
+        if power_w is None or before is None or abs(power_w - before) >= STORAGE_SAME_W:
+            self._storage_told = (power_w, wall if power_w is not None else self._storage_told[1])
 
     def resources(self, view: View) -> list[Resource]:
         """The resources that are ours to set. Cars with a command of their own are not among them."""
@@ -113,7 +114,7 @@ class Gathering:
             wanted_pct=refill,
             due=None if refill is None else self._fill_by.setdefault(STORAGE, view.wall + FILL_S),
             power_w=told.power_w if told.ts >= self._storage_told[1] + STORAGE_SETTLE_S else None,
-            setpoint_w=self._storage_told[0],
+            setpoint_w=told.power_w if self._storage_told[0] is None else self._storage_told[0],
             charge_efficiency=eta,
             discharge_efficiency=eta,
             wear_per_kwh=wear,
