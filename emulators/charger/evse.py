@@ -28,6 +28,7 @@ class EvseState:
     vehicle: Needs | None = None
     offered: Needs | None = None  # what it said when it came
     transaction: Transaction | None = None
+    group: str | None = None  # of the token that was authorised last
     awaited: Order | None = None  # 1.6: authorised, and no vehicle yet
     composite: Composite = field(default_factory=Composite)
     memory: Memory = field(default_factory=Memory)

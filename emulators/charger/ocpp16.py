@@ -73,7 +73,7 @@ class Dialect16:
         """4.9: the finer states of 1.6 from ours."""
         return {
             "connectorId": evse.number,
-            "errorCode": "OtherError" if evse.fault else "NoError",
+            "errorCode": _error(evse.fault),
             "status": self.state(evse),
             "timestamp": stamp(self.station.wall()),
         }
@@ -91,11 +91,10 @@ class Dialect16:
     async def authorize(self, evse: EvseState, token: str, sort: str) -> bool:
         """4.1."""
         reply = await self.station.call("Authorize", {"idTag": token[:20]})
-        return (
-            isinstance(reply, Answered)
-            and reply.violation is None
-            and reply.payload["idTagInfo"]["status"] == "Accepted"
-        )
+        if not isinstance(reply, Answered) or reply.violation is not None:
+            return False
+        evse.group = reply.payload["idTagInfo"].get("parentIdTag")
+        return bool(reply.payload["idTagInfo"]["status"] == "Accepted")
 
     # transactions
 
@@ -213,3 +212,20 @@ class Dialect16:
 
     async def needs(self, evse: EvseState) -> None:
         """1.6 has no words for what a vehicle needs."""
+
+
+_ERRORS = (
+    "GroundFailure",
+    "HighTemperature",
+    "InternalError",
+    "OverCurrentFailure",
+    "OverVoltage",
+    "PowerSwitchFailure",
+)
+
+
+def _error(fault: str | None) -> str:
+    """A fault as 1.6 names it (ChargePointErrorCode)."""
+    if fault is None:
+        return "NoError"
+    return fault if fault in _ERRORS else "OtherError"

@@ -73,6 +73,7 @@ class Dialect2:
         if not isinstance(reply, Answered) or reply.violation is not None:
             return False
         self.station.tariffs.offer(evse.number, reply.payload.get("tariff"))
+        evse.group = reply.payload["idTokenInfo"].get("groupIdToken", {}).get("idToken")
         allowed, evse.asked = reply.payload.get("allowedEnergyTransfer"), True
         evse.allowed = None if allowed is None else tuple(allowed)
         return bool(reply.payload["idTokenInfo"]["status"] == "Accepted")
@@ -149,6 +150,8 @@ class Dialect2:
                 body["costDetails"] = details
         if self.late and evse.sleeping:
             body["evseSleep"] = True  # Q10.FR.04
+        if trigger == "CablePluggedIn":
+            body["evse"] = {"id": evse.number, "connectorId": 1}
         if kind != "Updated" or trigger in SAMPLED:
             values = self._sampled(kind, evse, transaction, trigger)
             if values:

@@ -109,7 +109,8 @@ class Asked:
 
     def get_local_list_version(self, request: Payload) -> Payload:
         """D02."""
-        return {"versionNumber": self.station.local_list.version}
+        enabled = settings.truth(self.station, "list_enabled")
+        return {"versionNumber": self.station.local_list.version if enabled else 0}
 
     def send_local_list(self, request: Payload) -> Payload:
         """D01."""
@@ -141,7 +142,10 @@ class Asked:
         evse = self._startable(number, token["idToken"], group)
         if evse is None:
             return {"status": "Rejected", "statusInfo": info("NotReady", "no EVSE is free for this token")}
-        order = Order(token["idToken"], token["type"], request["remoteStartId"], request.get("chargingProfile"), group)
+        profile = request.get("chargingProfile")
+        if profile is not None and profile["chargingProfilePurpose"] != "TxProfile":
+            return {"status": "Rejected", "statusInfo": info("InvalidProfile")}  # K05.FR.02
+        order = Order(token["idToken"], token["type"], request["remoteStartId"], profile, group)
         if settings.truth(self.station, "remote_authorize") and token["type"] not in ("NoAuthorization", "Central"):
             self.station.later(self._ask_then_start(evse, order))
             return {"status": "Accepted"}

@@ -43,9 +43,9 @@ class Plugs:
     def leave(self, evse: EvseState, well: bool) -> None:
         """The vehicle's session is over, and with it what ran."""
         if evse.transaction is not None and well:
-            self.end(evse, "EVDeparted", "StoppedByEV")
+            self.end(evse, "StopAuthorized", "StoppedByEV")
         elif evse.transaction is not None:
-            self.end(evse, "EVCommunicationLost", "EVDisconnected")
+            self.end(evse, "EVCommunicationLost", "EVDisconnected", gone=True)
         self.unplug(evse)
 
     def plug_in(self, evse: EvseState, needs: Needs, token: str | None) -> None:
@@ -73,7 +73,7 @@ class Plugs:
     def unplug(self, evse: EvseState) -> None:
         """The cable is pulled: whatever ran ends."""
         if evse.transaction is not None:
-            self.end(evse, "EVDeparted", "EVDisconnected")
+            self.end(evse, "EVCommunicationLost", "EVDisconnected", gone=True)
         evse.vehicle, evse.offered, evse.allowed, evse.asked, evse.finishing = None, None, None, False, False
         availability.show(self.station, evse)
 
@@ -94,20 +94,28 @@ class Plugs:
 
         The token of the running transaction, or one of its group, stops it (C01, E07); another is refused.
         """
-        running = evse.transaction
+        running, evse.group = evse.transaction, None
         if running is not None:
-            group = self.station.local_list.group(token)
-            if running.token.casefold() == token.casefold() or (group is not None and group == running.group):
+            same = running.token.casefold() == token.casefold()
+            may = same or await self._may_charge(evse, token, sort)
+            group = self._group(evse, token)
+            if evse.transaction is running and (same or (may and group is not None and group == running.group)):
                 self.end(evse, "StopAuthorized", "Local")
                 return "stopped"
             return "refused"
-        order = Order(token, sort, group=self.station.local_list.group(token))
-        if not evse.operative or evse.fault is not None or not self._reserved_for(evse, order):
+        if not evse.operative or evse.fault is not None or evse.resetting:
             return "refused"
         if not await self._may_charge(evse, token, sort) or evse.transaction is not None:
             return "refused"
+        order = Order(token, sort, group=self._group(evse, token))
+        if not self._reserved_for(evse, order):
+            return "refused"
         self.order(evse, order)
         return "started"
+
+    def _group(self, evse: EvseState, token: str) -> str | None:
+        """What the CSMS has just said, else what the list says."""
+        return evse.group or self.station.local_list.group(token)
 
     def order(self, evse: EvseState, order: Order) -> Transaction | None:
         """An authorised start: at once, or in 1.6 as soon as a vehicle is there (ConnectionTimeOut)."""
@@ -126,14 +134,16 @@ class Plugs:
         config = self.station.config
         name = config.id_token if token is None else token
         sort = config.token_type if name else "NoAuthorization"
-        order = Order(name, sort, group=self.station.local_list.group(name))
-        if evse.transaction is not None or evse.vehicle is None or not self._reserved_for(evse, order):
+        evse.group = None
+        if evse.transaction is not None or evse.vehicle is None or evse.resetting:
+            return
+        if not self._reserved_for(evse, Order(name, sort, group=self.station.local_list.group(name))):
             return
         if name and not await self._may_charge(evse, name, sort):
             log.warning("%s: %s may not charge", config.id, name)
             return
         if evse.transaction is None and evse.vehicle is not None:
-            self.begin(evse, order)
+            self.begin(evse, Order(name, sort, group=self._group(evse, name)))
 
     async def _may_charge(self, evse: EvseState, name: str, sort: str) -> bool:
         """C01, C13, C14, C15: the CSMS where it can be asked, the local list where it may decide."""
@@ -202,8 +212,8 @@ class Plugs:
             evse.open = True
             station.wake()
 
-    def end(self, evse: EvseState, trigger: str, reason: str) -> None:
-        """The transaction ends: power off, contactors open, tell."""
+    def end(self, evse: EvseState, trigger: str, reason: str, *, gone: bool = False) -> None:
+        """The transaction ends: power off, contactors open, tell. `gone`: the vehicle is off already."""
         transaction, station = evse.transaction, self.station
         if transaction is None:
             return
@@ -212,7 +222,7 @@ class Plugs:
         evse.outlet.close(now)
         evse.open, evse.wish_w, evse.held_power_w = False, 0.0, None
         evse.reading = evse.outlet.reading(now)
-        transaction.stopped = reason
+        transaction.stopped, transaction.state = reason, "Idle" if gone or evse.vehicle is None else "EVConnected"
         station.tariffs.look(evse)
         evse.transaction = None
         station.profiles.end_transaction(transaction.name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -17,7 +18,7 @@ from emulators.ev.car import CCS_63, Car
 from emulators.wires import text_wire_pair
 from protocols.ocpp.io import Answered, Link, Reply
 from protocols.ocpp.rpc import CallReceived, Refusal, Rpc, SendReceived
-from protocols.ocpp.schema import ErrorCode, Version
+from protocols.ocpp.schema import Version
 from protocols.ocpp.times import stamp
 from protocols.ports import TextWire
 
@@ -38,6 +39,8 @@ class Desk:
         self.heard: list[tuple[float, str, dict[str, Any]]] = []
         self.sends: list[dict[str, Any]] = []
         self.dialled: list[tuple[float, Target]] = []
+        self._made: dict[str, dict[str, Any]] = {}
+        self.may_be_silent: set[str] = set()  # actions whose function of answers may return SILENCE; it is asked first
         self.down: set[str] = set()  # addresses that cannot be reached; "*" for all
         self.link: Link | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -48,7 +51,7 @@ class Desk:
             raise ConnectionError(f"{target.url} is down")
         ours, theirs = text_wire_pair("station", "desk", subprotocol=target.version.value)
         engine = Rpc(self.version)
-        self.link = Link(theirs, engine, self._handle, self.clock, on_send=self._sent)
+        self.link = Link(_Deaf(theirs, self), engine, self._handle, self.clock, on_send=self._sent)
         self._tasks.append(asyncio.create_task(self.link.run()))
         return ours
 
@@ -57,18 +60,23 @@ class Desk:
 
     def _handle(self, call: CallReceived) -> Any:
         self.heard.append((self.clock.now(), call.action, call.payload))
-        answer = self.answers.get(call.action)
+        answer = self._made.pop(call.action, None) or self.answers.get(call.action)
         if isinstance(answer, Refusal):
             raise answer
         if callable(answer):
             answer = answer(call.payload)
-        if answer is SILENCE:
-            return self._never()
         return self._default(call.action) if answer is None else answer
 
-    async def _never(self) -> dict[str, Any]:
-        await self.clock.sleep(35.0)  # longer than the station waits
-        raise Refusal(ErrorCode.GENERIC_ERROR, "too late")
+    def silent(self, action: str, payload: dict[str, Any]) -> bool:
+        """Whether a call gets no answer at all; it is noted here then."""
+        answer = self.answers.get(action)
+        if callable(answer) and action in self.may_be_silent:
+            self._made[action] = answer = answer(payload) or self._default(action)
+        if answer is not SILENCE:
+            return False
+        self._made.pop(action, None)
+        self.heard.append((self.clock.now(), action, payload))
+        return True
 
     def _default(self, action: str) -> dict[str, Any]:
         now, early = stamp(self.clock.wall()), self.version is Version.V16
@@ -161,3 +169,31 @@ class Desk:
         data = {"component": component, "variable": {"name": variable}, "attributeValue": str(value)}
         answer = await self.ask("SetVariables", {"setVariableData": [data]})
         return str(answer["setVariableResult"][0]["attributeStatus"])
+
+
+class _Deaf:
+    """The desk's end of a wire, which does not hear some calls."""
+
+    def __init__(self, wire: TextWire, desk: Desk) -> None:
+        self._wire, self._desk = wire, desk
+
+    @property
+    def peer(self) -> str:
+        return self._wire.peer
+
+    @property
+    def subprotocol(self) -> str:
+        return self._wire.subprotocol
+
+    async def receive(self) -> str | None:
+        while (text := await self._wire.receive()) is not None:
+            message = json.loads(text)
+            if message[0] != 2 or not self._desk.silent(message[2], message[3]):
+                break
+        return text
+
+    async def send(self, text: str) -> None:
+        await self._wire.send(text)
+
+    async def close(self, code: int = 1000, reason: str = "") -> None:
+        await self._wire.close(code, reason)
