@@ -232,6 +232,7 @@ class Core:
         clock, store = self.board.clock, self.journal.store
         pruned = sampled = clock.now()
         samples: deque[Sample] = deque(maxlen=MOST_SAMPLES)
+        trouble = ""  # of the store, as told last
         while True:
             await clock.sleep(1.0)
             self._note_freshness()
@@ -246,8 +247,11 @@ class Core:
                 if now - pruned >= HOUSEKEEPING_S:
                     pruned = now
                     await self._prune()
+                trouble = ""
             except StoreError as error:
-                log.warning("telemetry or old rows: %s", error)
+                if str(error) != trouble:  # told once, and not each second onto a disk that is full
+                    log.warning("telemetry or old rows: %s", error)
+                trouble = str(error)
 
     async def _prune(self) -> None:
         wall, settings, day = self.board.clock.wall(), self.settings, 86_400.0
