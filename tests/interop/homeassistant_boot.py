@@ -101,6 +101,7 @@ async def main():
     await hass.services.async_call(
         "number", "set_value", {"entity_id": "number.evse_cp1_1_reserve", "value": 45}, blocking=True
     )
+
     def settled():
         after = {state.entity_id: state.state for state in hass.states.async_all()}
         quiet = float(after["sensor.evse_cp1_1_power"]) == 0 and float(after["number.evse_cp1_1_reserve"]) == 45
