@@ -26,6 +26,7 @@ METER_KINDS = (InputKind.GRID, InputKind.LOAD)
 PATIENCE = 0.3  # of the power of all cars that may be needed later before shaving begins now
 OLD_PLANS = 3  # a plan that has not been renewed for so many times its turn is none
 PLAN_SHORT_W = 50.0  # if those of the plan miss the target by more, all take part
+SETTLED_W = 100.0  # so much is left when a site is handed over to its EVSEs' own commands
 NEAR_W = 200.0  # the demand window is told of when it binds by more than this
 
 
@@ -141,6 +142,8 @@ class OnGrid:
             leaving_w, _ = must_w([one for one in counted if one.name not in self.recharging.debts], view.wall)
             counted = self.recharging.hand_out(counted, left.high_w - leaving_w)
             must, others = must_w(counted, view.wall)
+        if wish.power_w is None and self.ramp is not None and abs(self.ramp.power_w) > SETTLED_W:
+            wish = replace(wish, power_w=0.0, soft=True)  # handed over at rest, so that nothing jumps
         if wish.power_w is None:
             counted = [one for one in counted if one.must_w > 0]
             if not counted:

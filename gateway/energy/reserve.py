@@ -13,7 +13,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gateway.energy.reason import Decided
+from gateway.model.moment import rfc3339
 
+PREPARE_S = 6 * 3600.0  # s before a storm's or season's beginning from which the reserve is raised and filled up to
 RELEASE_S = 3600.0  # s after a warning's end during which the raised floor still holds: storms are late as well
 
 
@@ -29,10 +31,14 @@ class Season:
 
 @dataclass(frozen=True, slots=True)
 class StormWarning:
-    """A storm warning as the facility gave it; `pct` None means the site's own storm reserve."""
+    """A storm warning as the facility gave it; `pct` None means the site's own storm reserve.
+
+    `starts`: when it is expected (Unix time), None is now.
+    """
 
     until: float | None
     pct: float | None
+    starts: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +51,7 @@ class ReserveSettings:
     calendar: Sequence[Season] = ()
     margin: float = 0.2
     release_s: float = RELEASE_S
+    prepare_s: float = PREPARE_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,22 +74,28 @@ class Reserve:
     _raised: bool = False
     _held_pct: float = 0.0
     _ended: float | None = None
+    _ahead: tuple[float, float, str] | None = None  # raised from (Unix time), to (%), because of
 
     def __post_init__(self) -> None:
         self.pct, self.why = self.settings.on_grid_pct, "the site's reserve"
 
     def look(self, now: float, wall: float, warning: StormWarning | None, off_grid: bool) -> list[Decided]:
         """What holds now. `warning` is the one in force, None without any; `off_grid` that the grid is gone."""
-        raised = [
-            (season.pct, season.why, season.end)
-            for season in self.settings.calendar
-            if season.start <= wall < season.end
-        ]
-        if warning is not None and (warning.until is None or wall < warning.until):
+        seasons = list(self.settings.calendar)
+        if warning is not None:
             pct = self.settings.storm_pct if warning.pct is None else warning.pct
-            raised.append((pct, "a storm warning", warning.until or float("inf")))
+            starts = wall if warning.starts is None else warning.starts
+            seasons.append(Season(starts, warning.until or float("inf"), pct, "a storm warning"))
+        from_s = self.settings.prepare_s  # so that it is full when it begins
+        raised = [(one.pct, one.why, one.end) for one in seasons if one.start - from_s <= wall < one.end]
         base_pct = self.settings.on_grid_pct
+        coming = [(one.start - from_s, one.pct, one.why) for one in seasons if wall < one.start - from_s]
+        ahead, before = min(coming, default=None), self._ahead
         events: list[Decided] = []
+        if ahead is not None and ahead != before and ahead[2] == "a storm warning":
+            text = f"A storm is announced: from {rfc3339(ahead[0])} on the reserve is {ahead[1]:.0f} %."
+            events.append(Decided(now, "storm_announced", text, figures=(("reserve_pct", ahead[1]),)))
+        self._ahead = ahead
         pct, why, until = max(raised, default=(base_pct, "the site's reserve", None), key=lambda one: one[0])
         if pct > base_pct:
             self._ended = None
@@ -143,6 +156,9 @@ class Reserve:
             "raised": self._raised,
             "until": until,
             "off_grid": self.off_grid,
+            "next": None
+            if self._ahead is None
+            else {"from": self._ahead[0], "reserve_pct": self._ahead[1], "because_of": self._ahead[2]},
         }
 
 

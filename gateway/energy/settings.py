@@ -39,7 +39,7 @@ class TierTable(_Table):
 
 
 class SeasonTable(_Table):
-    """A raised reserve by calendar."""
+    """A raised reserve by calendar: full when it begins, so it is raised six hours before."""
 
     start: Moment = Field(description="RFC 3339 with its zone")
     end: Moment = Field(description="RFC 3339 with its zone")

@@ -53,9 +53,9 @@ def storm_of(view: View) -> StormWarning | None:
     """The storm warning that holds. One that has gone quiet holds until its own end: silence is no fair weather."""
     told = view.inputs.fresh(Storm, view.now)
     if told is not None and told.active:
-        return StormWarning(told.until, told.min_soc_pct)
+        return StormWarning(told.until, told.min_soc_pct, told.starts)
     held = view.inputs.readings.get(InputKind.STORM)
     stale = view.inputs.freshness(InputKind.STORM, view.now) is Freshness.STALE
     if stale and held is not None and isinstance(held.value, Storm) and held.value.active and held.value.until:
-        return StormWarning(held.value.until, held.value.min_soc_pct)
+        return StormWarning(held.value.until, held.value.min_soc_pct, held.value.starts)
     return None

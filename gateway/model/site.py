@@ -145,6 +145,7 @@ class Storm(Input):
     """A storm warning, and what must be in the cars while it holds."""
 
     active: bool
+    starts: Moment | None = Field(default=None, description="when it is expected, if not now; filling begins before")
     until: Moment | None = None
     min_soc_pct: Percent | None = None
 

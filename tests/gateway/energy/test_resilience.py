@@ -271,6 +271,33 @@ def test_the_calendar_raises_it_too_and_the_higher_one_rules() -> None:
     assert reserve.floor(40_000).whose == "the typhoon season"
 
 
+def test_an_announced_storm_is_filled_for_before_it_comes_and_not_days_before() -> None:
+    reserve = Reserve(ReserveSettings(on_grid_pct=30, storm_pct=80))
+    starts = DAY + 2 * 86_400
+    told = StormWarning(starts + 20_000, None, starts)
+    events = reserve.look(0.0, DAY, told, off_grid=False)
+    assert [event.code for event in events] == ["storm_announced"]
+    assert reserve.floor(40_000).pct == 30
+    assert reserve.as_json()["next"] == {"from": starts - 21_600, "reserve_pct": 80, "because_of": "a storm warning"}
+    assert reserve.look(60.0, DAY + 60, told, off_grid=False) == []
+    events = reserve.look(1e5, starts - 21_000, told, off_grid=False)
+    assert [event.code for event in events] == ["reserve_raised"]
+    assert reserve.as_json()["next"] is None
+    assert reserve.floor(40_000).pct == 80
+
+
+def test_the_calendar_is_full_when_its_season_begins() -> None:
+    reserve = Reserve(
+        ReserveSettings(on_grid_pct=30, calendar=(Season(DAY, DAY + 86_400, 60.0, "the typhoon season"),))
+    )
+    reserve.look(0.0, DAY - 30_000, None, off_grid=False)
+    assert reserve.floor(40_000).pct == 30
+    assert reserve.as_json()["next"]["because_of"] == "the typhoon season"
+    reserve.look(1.0, DAY - 20_000, None, off_grid=False)
+    assert reserve.floor(40_000).pct == 60
+    assert reserve.as_json()["until"] == DAY + 86_400
+
+
 @given(st.floats(0, 100), st.floats(0, 100), st.floats(0, 100), st.floats(0, 50_000), st.booleans())
 def test_the_floor_is_never_below_anybody_s(on: float, off: float, own: float, home: float, off_grid: bool) -> None:
     reserve = Reserve(ReserveSettings(on_grid_pct=on, off_grid_pct=off))
