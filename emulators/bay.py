@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from emulators.charger.outlet import CarOutlet, Reading
-from emulators.charger.power_stage import PowerStage
+from emulators.charger.power_stage import Contactors, Fault, PowerStage
 from emulators.charger.secc import EvseSecc, Measured, SeccEvent, SessionEnded
 from emulators.charger.secc_outlet import SeccOutlet
 from emulators.charger.station import Station
@@ -30,6 +30,12 @@ from protocols.ports import Clock, Wire
 AGAIN_AFTER_S = 10.0  # a broken session is tried again
 TRIES = 20
 MOST_PACKETS = 20_000  # of one capture
+CODES = {  # what a charger calls its faults, in OCPP's words
+    Fault.INSULATION: "GroundFailure",
+    Fault.WELD: "PowerSwitchFailure",
+    Fault.OVERVOLTAGE: "OverVoltage",
+    Fault.INTERNAL: "InternalError",
+}
 
 
 class Meet(Protocol):
@@ -105,6 +111,7 @@ class Bay:
     _measured: Measured | None = None
     _glanced: tuple[object, ...] = ()
     _station: Station | None = None
+    _broken: str | None = None  # what the station was told last
     _life: asyncio.Task[None] | None = None
 
     def __post_init__(self) -> None:
@@ -114,6 +121,11 @@ class Bay:
             outlet.wake = self.wake
         else:
             self.outlet = CarOutlet(self.stage)
+
+    def asked_w(self) -> float:
+        """What the station asks of this EVSE now, whatever limits do to it; a magnitude."""
+        asked_w = self.outlet._asked_w if isinstance(self.outlet, SeccOutlet) else self.stage.setpoint_w
+        return abs(asked_w or 0.0)
 
     def bind(self, station: Station) -> None:
         """Whose EVSE this is."""
@@ -176,9 +188,11 @@ class Bay:
             if self._fast is not None:
                 self.skipped += self._fast.skipped
                 self._fast = None
-            if ended or not self._stays(car):
+            if (ended and self._broken is None) or not self._stays(car):
                 return
             await self.clock.sleep(AGAIN_AFTER_S)
+            while self._broken is not None and self._stays(car):  # a mended charger wakes its car
+                await self.clock.sleep(AGAIN_AFTER_S)
             if not self._stays(car):
                 return
 
@@ -204,13 +218,28 @@ class Bay:
         if self._fast is not None:
             self._fast.wake(self.session)
 
-    def glance(self) -> None:
+    def glance(self, now: float) -> None:
         """Look whether the metal was changed from outside (grid, island, faults, supply)."""
         stage = self.stage
+        if (stage.contactors is Contactors.WELDED) != (Fault.WELD in stage.faults):
+            self._look_for_welds(now)
+        broken = next((CODES[fault] for fault in CODES if fault in stage.faults), None)
+        if broken != self._broken and self._station is not None:
+            self._broken = broken
+            self._station.fault(self.number, broken)
         seen = (tuple(sorted(stage.faults)), stage.grid_present, stage.island_w, stage.supply_limit_w)
         if seen != self._glanced:
             self._glanced = seen
             self.wake()
+
+    def _look_for_welds(self, now: float) -> None:
+        """Contactors that should be open and are not: seen by the voltage that stays, once nobody is served."""
+        stage, outlet = self.stage, self.outlet
+        served = isinstance(outlet, SeccOutlet) and outlet.secc.connected
+        if stage.contactors is not Contactors.WELDED:
+            stage.reset(Fault.WELD, now)
+        elif not served and (self.car is None or isinstance(outlet, SeccOutlet)):
+            stage.trip(Fault.WELD, now)
 
     def _looped(self, event: Event) -> None:
         fast, car, session = self._fast, self.car, self.session

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import random
 from collections.abc import Callable
 from datetime import datetime
@@ -13,6 +14,7 @@ from emulators.charger.meter import Meter, MeterSpec
 from emulators.charger.network import Connect
 from emulators.charger.power_stage import PowerStage, StageSpec
 from emulators.charger.station import Station, StationConfig
+from emulators.charger.supply import Supply
 from emulators.clock import SkewedClock
 from emulators.ev import profile
 from emulators.ev.car import Car
@@ -70,6 +72,10 @@ def add_stations(world: World, part: ChargerPart, door: Callable[[str], Door]) -
     plan = world.scenario
     for name in part.ids():
         bays = [_bay(world, part, name, number) for number in range(1, part.evses + 1)]
+        if part.supply_w is not None:
+            supply = Supply(part.supply_w, [(bay.stage, bay.asked_w) for bay in bays])
+            supply.share()
+            world.supplies.append(supply)
         clock = SkewedClock(world.clock, drift_ppm=part.clock_drift_ppm)
         world.parts.clocks[name] = clock
         config = StationConfig(
@@ -83,6 +89,7 @@ def add_stations(world: World, part: ChargerPart, door: Callable[[str], Door]) -
         for bay in bays:
             bay.bind(station)
         world.stations[name] = station
+        world.parts.restarts[name] = functools.partial(station.reboot, "PowerUp", "PowerLoss")
 
 
 def _bay(world: World, part: ChargerPart, station: str, number: int) -> Bay:
@@ -98,8 +105,6 @@ def _bay(world: World, part: ChargerPart, station: str, number: int) -> Bay:
     )
     seed = random.Random(f"meter-{world.seed}-{evse}").randrange(1 << 30)
     stage = PowerStage(spec, Meter(MeterSpec(class_pct=part.meter_class_pct), seed), plan.step)
-    if part.supply_w is not None:
-        stage.supply_limit_w = part.supply_w / part.evses
     bay = Bay(
         evse,
         number,

@@ -16,6 +16,7 @@ from emulators.bay import Bay
 from emulators.broker import MemoryBroker
 from emulators.charger.network import Connect, Target
 from emulators.charger.station import Station
+from emulators.charger.supply import Supply
 from emulators.clock import SkewedClock, VirtualClock
 from emulators.ev.car import Car
 from emulators.pcap import Capture
@@ -49,6 +50,7 @@ class World:
     bays: dict[str, Bay] = field(default_factory=dict)
     cars: dict[str, Car] = field(default_factory=dict)
     captures: dict[str, Capture] = field(default_factory=dict)  # of each EVSE's sessions, with a transcript
+    supplies: list[Supply] = field(default_factory=list)  # fuses that several EVSEs share
     gateway: Gateway | None = None
 
     def __post_init__(self) -> None:
@@ -126,9 +128,11 @@ class World:
             count += 1
             await clock.sleep(max(0.0, count * plan.step - clock.now()))
             now, wall = count * plan.step, clock.wall()
+            for supply in self.supplies:
+                supply.share()
             balance = self.site.step(now, wall, plan.step)
             for bay in self.bays.values():
-                bay.glance()
+                bay.glance(now)
             self.record.step(balance, wall, plan.step)
             await self.facility.sense(balance, wall)
             if now - sampled >= plan.sample - 1e-6:
