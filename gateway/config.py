@@ -7,13 +7,23 @@ the environment. Relative paths are relative to the file. Errors are sentences t
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from gateway.energy.settings import EnergySection
@@ -34,6 +44,14 @@ class Section(BaseModel):
     """One table of the file."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_truth_for_a_number(cls, value: Any, info: ValidationInfo) -> Any:
+        """`import_limit_w = true` would be read as 1 W."""
+        if isinstance(value, bool) and cls.model_fields[info.field_name or ""].annotation is not bool:
+            raise ValueError("must be a value, not true or false")
+        return value
 
 
 class SiteSection(Section):
@@ -94,7 +112,8 @@ class MqttSection(Section):
         parts = urlsplit(url)
         if parts.scheme not in ("mqtt", "mqtts") or not parts.hostname:
             raise ValueError("must be mqtt://host[:port] or mqtts://host[:port]")
-        _ = parts.port
+        if parts.port == 0:
+            raise ValueError("port 0 is nobody's; leave the port out for the usual one")
         return url
 
     @model_validator(mode="after")
@@ -103,6 +122,9 @@ class MqttSection(Section):
             raise ValueError("cert and key belong together")
         if urlsplit(self.url).scheme == "mqtt" and (self.ca or self.cert):
             raise ValueError("ca, cert and key need a url with mqtts://")
+        taken = ("v2x", self.homeassistant_prefix)
+        if self.mirror and self.mirror.split("/")[0] in taken:
+            raise ValueError(f"mirror: {' and '.join(taken)} have topics of their own; take another root")
         return self
 
 
@@ -222,6 +244,8 @@ class StoreSection(Section):
     def _known(cls, url: str) -> str:
         if url != "memory:" and urlsplit(url).scheme not in ("sqlite", "postgresql"):
             raise ValueError("must be sqlite:///file, postgresql://user@host/name or memory:")
+        if url.startswith("sqlite:") and not url.removeprefix("sqlite:").removeprefix("///").strip("/"):
+            raise ValueError("names no file; such as sqlite:///v2x.db")
         return url
 
 
@@ -233,7 +257,9 @@ class CommandsSection(Section):
     )
     set_within_s: Seconds = Field(default=10, description="how long a station may take to answer")
     achieve_within_s: Seconds = Field(default=60, description="how long the meter may take to show what was granted")
-    tolerance_w: Watts = Field(default=150, description="how far the meter may be off, in W")
+    tolerance_w: Annotated[float, Field(ge=0, le=1000, allow_inf_nan=False)] = Field(
+        default=150, description="how far the meter may be off, in W"
+    )
     tolerance_share: Annotated[float, Field(ge=0, le=0.5)] = Field(
         default=0.05, description="or as a share of the power"
     )
@@ -318,6 +344,15 @@ class Config(BaseSettings):
             seen.add(station.id)
         return self
 
+    @model_validator(mode="after")
+    def _each_its_port(self) -> Config:
+        if self.admin.listen is not None:
+            (host, port), (other, its) = host_and_port(self.admin.listen), host_and_port(self.ocpp.listen)
+            anywhere = {"0.0.0.0", "::"}
+            if port and port == its and (host == other or {host, other} & anywhere):
+                raise ValueError(f"admin.listen: port {port} is that of ocpp.listen; take another one")
+        return self
+
 
 def host_and_port(listen: str) -> tuple[str, int]:
     """`address:port` or `[address]:port`, taken apart; ValueError with a sentence."""
@@ -338,6 +373,8 @@ def load(path: Path | str) -> Config:
         raise ConfigError(f"{path} cannot be read: {error}") from None
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path} is not TOML: {error}") from None
+    except RecursionError:
+        raise ConfigError(f"{path} is not a configuration: its lists or tables are nested too deeply") from None
     return from_table(table, path.resolve().parent, str(path))
 
 
@@ -351,7 +388,9 @@ def from_table(table: Mapping[str, Any], base: Path | None = None, where: str = 
     except ValidationError as error:
         raise ConfigError("\n".join(_sentences(error, where))) from None
     except ValueError as error:  # an environment variable that is not JSON where JSON is due
-        raise ConfigError(f"environment: {error}") from None
+        named = re.search(r'field "(\w+)"', str(error))
+        about = f"V2X_{named[1].upper()} must be JSON" if named else str(error)
+        raise ConfigError(f"environment: {about}") from None
     return _resolved(config, base) if base is not None else config
 
 
@@ -402,7 +441,13 @@ def _known_keys(loc: tuple[int | str, ...]) -> str:
 def _unknown_in_environment(environment: Mapping[str, str]) -> list[str]:
     found = []
     for name in environment:
-        if not name.upper().startswith("V2X_") or "__" not in name:
+        if not name.upper().startswith("V2X_"):
+            continue
+        if "__" not in name:
+            meant = next((one for one in Config.model_fields if name[4:].lower().startswith(one + "_")), None)
+            if meant is not None:
+                key = name[5 + len(meant) :].upper()
+                found.append(f"environment: {name}: did you mean V2X_{meant.upper()}__{key}, with two underscores?")
             continue
         section = name[4:].split("__", 1)[0].lower()
         if section not in Config.model_fields:

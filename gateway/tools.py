@@ -9,10 +9,11 @@ import asyncio
 import json
 import urllib.error
 import urllib.request
+from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import quote
 
-from gateway.config import Config, UserEntry, host_and_port, read_secret
+from gateway.config import Config, ConfigError, UserEntry, host_and_port, read_secret
 from gateway.model.moment import parse_moment
 from gateway.model.site import InputKind
 from gateway.model.state import Explanation
@@ -40,6 +41,12 @@ def check(config: Config) -> None:
     wiring.csms_settings(config)
     if config.admin.token_file is not None:
         read_secret(config.admin.token_file, "admin.token_file")
+    if config.store.url.startswith("sqlite:///"):
+        path = Path(config.store.url.removeprefix("sqlite:///"))
+        if not path.parent.is_dir():
+            raise ConfigError(f"store.url: the folder {path.parent} does not exist; make it first")
+        if path.is_dir():
+            raise ConfigError(f"store.url: {path} is a folder; name a file in it")
 
 
 async def journal(

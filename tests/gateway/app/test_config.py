@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from gateway import tools
 from gateway.config import Config, ConfigError, from_table, load
 from gateway.config_reference import HEAD, as_markdown
 from gateway.model.reason import Code
@@ -78,6 +79,14 @@ def test_every_layer_and_code_is_in_the_documentation() -> None:
         ('[[stations]]\nid = "a:b"', "stations.0.id: "),
         ("[[users]]\nname = 'x'\nread = 'some'", "users.0.read"),
         ("[site.stale_after_s]\nwind = 3", "site.stale_after_s"),
+        ("[site]\nimport_limit_w = true", "site.import_limit_w: must be a value, not true or false"),
+        ('[mqtt]\nurl = "mqtt://x:0"', "mqtt.url: port 0 is nobody's"),
+        ('[mqtt]\nmirror = "v2x/1/site"', "mirror: v2x and homeassistant have topics of their own"),
+        ('[mqtt]\nmirror = "ha"\nhomeassistant_prefix = "ha"', "mirror: v2x and ha have topics of their own"),
+        ('[store]\nurl = "sqlite://"', "store.url: names no file"),
+        ("[commands]\ntolerance_w = 100000", "commands.tolerance_w: Input should be less than or equal to 1000"),
+        ('[admin]\nlisten = "127.0.0.1:9000"', "admin.listen: port 9000 is that of ocpp.listen"),
+        ("a = " + "[" * 3000 + "]" * 3000, "nested too deeply"),
     ],
 )
 def test_what_is_wrong_is_said_with_the_key(text: str, says: str, tmp_path: Path) -> None:
@@ -98,9 +107,23 @@ def test_the_environment_overrides_and_is_checked(tmp_path: Path, monkeypatch: p
     with pytest.raises(ConfigError, match="V2X_MQQT__URL: there is no section mqqt"):
         load(path)
     monkeypatch.delenv("V2X_MQQT__URL")
-    monkeypatch.setenv("V2X_STATIONS", "[{")
-    with pytest.raises(ConfigError, match="environment"):
+    monkeypatch.setenv("V2X_MQTT_GATEWAY_ID", "x")
+    with pytest.raises(ConfigError, match="did you mean V2X_MQTT__GATEWAY_ID, with two underscores"):
         load(path)
+    monkeypatch.delenv("V2X_MQTT_GATEWAY_ID")
+    monkeypatch.setenv("V2X_STATIONS", "[{")
+    with pytest.raises(ConfigError, match="environment: V2X_STATIONS must be JSON"):
+        load(path)
+
+
+@pytest.mark.parametrize(
+    ("url", "says"), [("sqlite:///none/v2x.db", "does not exist; make it first"), ("sqlite:///here", "is a folder")]
+)
+def test_where_the_store_cannot_be_is_said_before_the_start(url: str, says: str, tmp_path: Path) -> None:
+    (tmp_path / "here").mkdir()
+    config = from_table({"store": {"url": url}, "ocpp": {"security_profile": 0}}, tmp_path)
+    with pytest.raises(ConfigError, match=f"store.url: .* {says}"):
+        tools.check(config)
 
 
 def test_a_file_that_is_not_there_and_secrets_that_are_not(tmp_path: Path) -> None:
