@@ -13,7 +13,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from emulators.charger.certificate_store import CertificateStore
-from emulators.charger.network import Target
+from emulators.charger.network import Target, Untrusted
 from protocols.ocpp import io
 from protocols.ports import TextWire
 
@@ -28,7 +28,15 @@ async def dial(target: Target, store: CertificateStore, ca: Path | None, own: tu
     """Connect. ConnectionError with a sentence where it cannot be had."""
     tls = _tls(store, ca, own) if target.url.startswith("wss://") else None
     password = target.password if target.security_profile in (0, 1, 2) else None
-    return await io.connect(address(target), (target.version,), password=password, tls=tls)
+    try:
+        return await io.connect(address(target), (target.version,), password=password, tls=tls)
+    except ConnectionError as error:
+        cause = error.__cause__
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            raise Untrusted(str(error), "InvalidCsmsCertificate") from error
+        if isinstance(cause, ssl.SSLError) and "PROTOCOL" in (cause.reason or ""):
+            raise Untrusted(str(error), "InvalidTLSVersion") from error
+        raise
 
 
 def _tls(store: CertificateStore, ca: Path | None, own: tuple[Path, Path] | None) -> ssl.SSLContext:

@@ -13,7 +13,7 @@ from collections.abc import Awaitable
 from typing import TYPE_CHECKING
 
 from emulators.charger import settings
-from emulators.charger.network import Connect, Network
+from emulators.charger.network import Connect, Network, Untrusted
 from emulators.charger.transaction import Message, Queue
 from protocols.errors import LocalProtocolError
 from protocols.ocpp import rpc
@@ -93,6 +93,8 @@ class Line:
                 self._handover = None
             except ConnectionError as error:
                 log.info("%s: %s", self.station.config.id, error)
+                if isinstance(error, Untrusted) and not tries:
+                    self.station.security_event(error.event, str(error))
                 tries = 0 if self.network.failed() else tries + 1
                 await self.clock.sleep(self._back_off(max(tries - 1, 0)))
                 continue

@@ -58,6 +58,14 @@ class Target:
 Connect = Callable[[Target], Awaitable[TextWire]]
 
 
+class Untrusted(ConnectionError):
+    """The CSMS was reached and is not to be trusted; `event` is the security event that says why (2.x appendix 1)."""
+
+    def __init__(self, text: str, event: str) -> None:
+        super().__init__(text)
+        self.event = event
+
+
 class Network:
     """The slots of one station, and which is tried next."""
 

@@ -63,7 +63,10 @@ class Upkeep2:
             await self.station.call("FirmwareStatusNotification", {"status": status, "requestId": number})
 
         signer = firmware.get("signingCertificate")
-        if signer is None and not self.station.config.unsigned_firmware:
+        unsigned = self.station.config.unsigned_firmware
+        if unsigned is None:
+            unsigned = self.station.line.network.target().security_profile < 2
+        if signer is None and not unsigned:
             return {"status": "Rejected"}
         if signer is not None and not self.upkeep.trusts(signer):
             self.station.security_event("InvalidFirmwareSigningCertificate")

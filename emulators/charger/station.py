@@ -65,7 +65,9 @@ class StationConfig:
     csms: str = ""  # its address, without the id; where connecting is handed in, anything
     security_profile: int = 0
     password: str | None = None
-    unsigned_firmware: bool = True  # False: L01 only, an update without signature is refused
+    unsigned_firmware: bool | None = (
+        None  # False: an update without signature is refused (L01); None: from profile 2 on
+    )
     meter_interval_s: float = 10.0
     dc: bool = True
     modes: tuple[str, ...] = MODES

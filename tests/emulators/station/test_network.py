@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import socket
+import ssl
+import warnings
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from emulators.charger.certificate_store import CertificateStore
+from emulators.charger.dialling import dial
+from emulators.charger.network import Target, Untrusted
 from emulators.clock import run_virtual
 from protocols.ocpp.schema import Version
 from tests.emulators.station.desk import Desk
+from tests.gateway.csms.test_certificates import files
 
 LATE = [Version.V201, Version.V21]
 
@@ -179,5 +189,75 @@ def test_waits_between_attempts_double_up_to_their_times(version: Version) -> No
             await desk.sleep(100)
             waits = [b - a for (a, _), (b, _) in zip(desk.dialled[1:], desk.dialled[2:], strict=False)]
             assert [round(w) for w in waits[:5]] == [4, 8, 16, 16, 16]
+
+    run_virtual(main())
+
+
+def one_handshake(listener: socket.socket, context: ssl.SSLContext) -> None:
+    """A server that tries; what it says to a client it cannot please goes out."""
+    peer, _ = listener.accept()
+    with contextlib.suppress(OSError), context.wrap_socket(peer, server_side=True):
+        pass
+
+
+def serving(tmp_path: Path) -> ssl.SSLContext:
+    certificate, key = files(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    return context
+
+
+@pytest.mark.parametrize("old", [False, True])
+def test_a_csms_that_cannot_be_trusted_is_left_and_told_of(tmp_path: Path, old: bool) -> None:
+    """TC_A_05, TC_A_06."""
+    context = serving(tmp_path)
+    if old:
+        context.set_ciphers("DEFAULT:@SECLEVEL=0")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            context.minimum_version, context.maximum_version = ssl.TLSVersion.TLSv1_1, ssl.TLSVersion.TLSv1_1
+
+    async def main() -> None:
+        listener = socket.create_server(("127.0.0.1", 0))
+        port = listener.getsockname()[1]
+        serving_one = asyncio.get_running_loop().run_in_executor(None, one_handshake, listener, context)
+        target = Target(1, Version.V201, f"wss://127.0.0.1:{port}/ocpp", 2, "CP1", "1234567890123456")
+        with pytest.raises(Untrusted) as refused:
+            await dial(target, CertificateStore(), None, None)
+        assert refused.value.event == ("InvalidTLSVersion" if old else "InvalidCsmsCertificate")
+        await serving_one
+        listener.close()
+
+    asyncio.run(main())
+
+
+def test_the_security_event_waits_for_a_csms_to_tell() -> None:
+    async def main() -> None:
+        desk, tries = Desk(security_profile=0), []
+
+        async def connect(target: Target) -> Any:
+            tries.append(target)
+            if len(tries) < 3:
+                raise Untrusted("no", "InvalidCsmsCertificate")
+            return await Desk.connect(desk, target)
+
+        desk.station.line._connect = connect
+        async with desk:
+            await desk.sleep(2)
+            kinds = [c["type"] for c in desk.calls("SecurityEventNotification")]
+            assert kinds == ["InvalidCsmsCertificate", "StartupOfTheDevice"]
+
+    run_virtual(main())
+
+
+def test_unsigned_firmware_is_refused_from_profile_2_on() -> None:
+    """TC_L_18."""
+
+    async def main() -> None:
+        firmware = {"location": "file:///x", "retrieveDateTime": "2020-01-01T00:00:00Z"}
+        for profile_, expected in ((0, "Accepted"), (2, "Rejected")):
+            async with Desk(security_profile=profile_, csms="wss://one/ocpp") as desk:
+                answer = await desk.ask("UpdateFirmware", {"requestId": 1, "firmware": firmware})
+                assert answer["status"] == expected
 
     run_virtual(main())
