@@ -99,8 +99,13 @@ def _tell_end(station: Station, transaction: Transaction, reason: str) -> None:
     station.context.report(SessionEnded(evse.name, station.context.clock.now(), transaction.id, reason))
 
 
-def metered(station: Station, readings: list[Metered], transaction: Transaction | None) -> None:
-    """New readings, oldest first."""
+def metered(station: Station, readings: list[Metered], transaction: Transaction | None, *, of_now: bool = True) -> None:
+    """New readings, oldest first. Those of another time, or of another transaction than runs there, count energy only:
+    a power of before must not pass for what the car does now, nor the charge of one car for that of the next.
+    """
+    if transaction is not None and transaction.evse:
+        running = station.context.transactions.active_at(station.id, transaction.evse)
+        of_now = of_now and running in (None, transaction)
     for reading in readings:
         if transaction is not None:
             if reading.energy_charged_wh is not None:
@@ -111,7 +116,12 @@ def metered(station: Station, readings: list[Metered], transaction: Transaction 
                 if transaction.meter_start_out_wh is None:
                     transaction.meter_start_out_wh = reading.energy_discharged_wh
                 transaction.energy_discharged_wh = reading.energy_discharged_wh
-        station.context.report(reading)
+        station.context.report(reading if of_now else _registers(reading))
+
+
+def _registers(reading: Metered) -> Metered:
+    into_wh, out_wh = reading.energy_charged_wh, reading.energy_discharged_wh
+    return Metered(reading.evse, reading.at, reading.wall, energy_charged_wh=into_wh, energy_discharged_wh=out_wh)
 
 
 def mode(station: Station, evse: Evse, name: str) -> None:

@@ -58,7 +58,7 @@ def _tell(station: Station, transaction: Transaction, payload: Payload) -> None:
         ways, name = station.ways.meter, station.evse(transaction.evse).name
         values = payload.get("meterValue", ())
         readings = metering.readings(values, name, now, ways.import_sign, ways.power_scale)
-        happenings.metered(station, readings, transaction)
+        happenings.metered(station, readings, transaction, of_now=not payload.get("offline", False))
     if kind == "Ended":
         happenings.ended(station, transaction, at, info.get("stoppedReason", "Local"))
 
