@@ -236,6 +236,9 @@ STALE_AFTER_S: dict[InputKind, float] = {
 }
 
 
+SET_BACK_S = 1.0  # a clock that differs by less was not set, only corrected
+
+
 class Freshness(StrEnum):
     """Whether an input can be used."""
 
@@ -262,6 +265,7 @@ class Reading:
 
     value: AnyInput
     until: float
+    heard: float = 0.0  # Unix time by our clock
 
 
 AnInput = TypeVar("AnInput", bound=Input)
@@ -275,12 +279,15 @@ class Inputs:
     readings: dict[InputKind, Reading] = field(default_factory=dict)
 
     def take(self, kind: InputKind, value: AnyInput, now: float, wall: float) -> None:
-        """Keep a value; one measured before the last one kept (a retained copy, a late packet) changes nothing."""
+        """Keep a value; one measured before the last one kept (a retained copy, a late packet) changes nothing.
+
+        But where the clock was set back since, what is new looks older than what is held, and is taken.
+        """
         held = self.readings.get(kind)
-        if held is not None and held.value.ts > value.ts:
+        if held is not None and held.value.ts > value.ts and wall >= held.heard - SET_BACK_S:
             return
         age_s = max(0.0, wall - value.ts)
-        self.readings[kind] = Reading(value, now - age_s + self.stale_after_s[kind])
+        self.readings[kind] = Reading(value, now - age_s + self.stale_after_s[kind], wall)
 
     def freshness(self, kind: InputKind, now: float) -> Freshness:
         """Never told, fresh or stale."""
