@@ -11,7 +11,8 @@
     async def test_outage(v2x_grid, v2x_site, v2x_clock): ...
 
 Tests may be ordinary functions that drive the clock, or coroutines, which run in the world's time. `--v2x-seed`
-overrides the seed; a failing test prints it. `--v2x-artifacts DIR` keeps transcript, figures and captures of each test.
+overrides the seed; a failing test prints it. `--v2x-artifacts DIR` keeps transcript, figures and captures of each test,
+and a JUnit file of them all.
 Everything heavy is imported when a fixture is used.
 """
 
@@ -56,7 +57,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
+    folder = config.getoption("--v2x-artifacts")
+    if folder is not None and getattr(config.option, "xmlpath", "") is None:
+        config.option.xmlpath = str(Path(folder) / "junit.xml")  # unless --junitxml says where else
     config.addinivalue_line(
         "markers",
         "v2x(scenario=None, seed=None, chargers=1, ocpp='2.1', cars={'ev': 'ccs-63'}, soc_pct=80, site='home', "

@@ -138,6 +138,7 @@ def charger(
     token_type: Annotated[str, typer.Option(help="Its type.")] = "ISO14443",
     car: Annotated[str | None, typer.Option(help="Without --secc: plug in a car of this profile at each EVSE.")] = None,
     soc: Annotated[float, typer.Option(min=0, max=100, help="Its state of charge, %.")] = 80.0,
+    state: Annotated[Path | None, typer.Option(help="Folder of what the station remembers over restarts.")] = None,
     json: Json = False,
 ) -> None:
     """An emulated charging station."""
@@ -164,6 +165,7 @@ def charger(
                 token_type=token_type,
                 car=car,
                 soc_pct=soc,
+                state=state,
                 json=json,
             )
         )
@@ -270,6 +272,14 @@ def pki_create(
     typer.echo(f"{len(made)} files in {directory}")
 
 
+def _scenario_schema(wanted: bool) -> None:
+    if wanted:
+        from emulators.scenarios.scenario import json_schema
+
+        typer.echo(jsonlib.dumps(json_schema(), indent=2))
+        raise typer.Exit
+
+
 @app.command()
 def sim(
     scenario: Annotated[str, typer.Argument(help="A TOML file, or the name of a shipped scenario.")],
@@ -288,13 +298,17 @@ def sim(
     tls: Annotated[Tls, typer.Option(help="Over sockets: between car and charger.")] = Tls.NONE,
     seed: Annotated[int | None, typer.Option(help="Instead of the scenario's own.")] = None,
     report: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Write report.html, result.json, transcript.")
+        Path | None, typer.Option(metavar="DIR", help="Write report.html, result.json, junit.xml, transcript.")
     ] = None,
     full: Annotated[
         bool, typer.Option("--full", help="Exchange every charge loop, also those that only repeat.")
     ] = False,
     live: Annotated[
         bool, typer.Option("--live", help='Break things by lines on standard input: "<kind> [<target> [<seconds>]]".')
+    ] = False,
+    schema: Annotated[
+        bool,
+        typer.Option("--schema", is_eager=True, callback=_scenario_schema, help="Print the file's JSON Schema."),
     ] = False,
     json: Json = False,
 ) -> None:

@@ -385,5 +385,5 @@ def check(table: dict[str, Any], origin: str) -> Scenario:
 
 
 def json_schema() -> dict[str, Any]:
-    """The JSON Schema (2020-12) of the file."""
+    """The JSON Schema (2020-12) of the file; shipped as `scenario.schema.json` beside this module, for editors."""
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **Scenario.model_json_schema()}

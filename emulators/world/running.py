@@ -129,8 +129,8 @@ def simulate(
 
     `speed` is virtual seconds per real second, None as fast as possible; `fast_forward` leaves out charge loops that
     only repeat. `sockets` joins the parts by real ones. `spoken` are live commands, one fault a line, from a pipe or a
-    terminal. Both take a pace. `report` is a folder for `report.html`, `result.json` and `transcript.jsonl`.
-    ScenarioError says what is wrong with the file or the combination.
+    terminal. Both take a pace. `report` is a folder for `report.html`, `result.json`, `junit.xml` and
+    `transcript.jsonl`.    ScenarioError says what is wrong with the file or the combination.
     """
     plan = scenario if isinstance(scenario, Scenario) else scenarios.load(scenario)
     if sockets is not None:
@@ -143,8 +143,11 @@ def simulate(
 
     outcome = run_virtual(live(make, spoken), speed)
     if report is not None:
+        from emulators.scenarios import junit
         from emulators.scenarios.report import write
 
-        write(outcome.summary(), outcome.record, plan, report)
+        summary = outcome.summary()
+        write(summary, outcome.record, plan, report)
+        junit.write(summary, plan, report / "junit.xml")
         outcome.transcript.write(report / "transcript.jsonl")
     return outcome

@@ -128,12 +128,15 @@ class Evse:
         self.soc_pct = min(100.0, max(0.0, self.soc_pct - 100.0 * moved_wh / (capacity_wh or SMALL_WH)))
 
     def want(self, left_wh: float, event: Metered) -> None:
-        """What the car asked for grows by what left it and shrinks by what came in, while it does not tell anew."""
+        """What the car asked for grows by what left it and shrinks by what came in, while it does not tell anew.
+
+        A car above its minimum stays so until it says otherwise: it knows its minimum, and this is an estimate.
+        """
         moved_wh = left_wh * (LOSS_OUT if left_wh > 0 else GAIN_IN)
-        for name in ("target_energy_wh", "min_energy_wh"):
-            wanted_wh = getattr(self, name)
-            if wanted_wh is not None and getattr(event, name) is None:
-                setattr(self, name, wanted_wh + moved_wh)
+        if self.target_energy_wh is not None and event.target_energy_wh is None:
+            self.target_energy_wh += moved_wh
+        if self.min_energy_wh is not None and self.min_energy_wh > 0 and event.min_energy_wh is None:
+            self.min_energy_wh += moved_wh
 
 
 def _connected(evse: Evse, event: StationConnected) -> None:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
+import tomllib
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +14,7 @@ import pytest
 
 from emulators.scenarios import scenario
 from emulators.scenarios.durations import seconds
-from emulators.scenarios.scenario import ScenarioError, load, parse
+from emulators.scenarios.scenario import ScenarioError, json_schema, load, parse, shipped
 
 GOOD = """
 name = "small"
@@ -96,3 +100,19 @@ def test_the_schema_takes_what_the_models_take() -> None:
     assert validator.is_valid(small)
     assert not validator.is_valid({**small, "durations": 1})
     assert not validator.is_valid({**small, "duration": "soon"})
+
+
+def test_the_shipped_schema_is_the_files_own() -> None:
+    """Editors complete and check scenarios by it; V2X_DRAW=1 draws it anew."""
+    path = files("emulators.scenarios").joinpath("scenario.schema.json")
+    text = json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n"
+    if os.environ.get("V2X_DRAW") == "1":
+        Path(str(path)).write_text(text, encoding="utf-8")
+    assert path.read_text(encoding="utf-8") == text
+
+
+def test_every_shipped_scenario_is_valid_by_the_schema() -> None:
+    check = jsonschema_rs.validator_for(json_schema())
+    for name in shipped():
+        table = tomllib.loads(files("emulators.scenarios").joinpath(f"{name}.toml").read_text(encoding="utf-8"))
+        check.validate(json.loads(json.dumps(table, default=str)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from html.parser import HTMLParser
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
@@ -89,6 +90,9 @@ def test_a_report_is_one_file_with_plots_and_figures(tmp_path: Path) -> None:
     result = json.loads((tmp_path / "result.json").read_text(encoding="utf-8"))
     assert result["figures"] == outcome.figures
     assert result["transcript"] == outcome.transcript.digest()
+    suite = ElementTree.parse(tmp_path / "junit.xml").getroot()
+    assert [case.get("name") for case in suite.iter("testcase")] == list(plan.expect)
+    assert int(suite.get("failures", "-1")) == len(outcome.broken)
     lines = (tmp_path / "transcript.jsonl").read_text(encoding="utf-8").splitlines()
     assert len(lines) == len(outcome.transcript.lines)
     assert seen == sorted(seen)
