@@ -213,6 +213,11 @@ class Bay:
 
     # leaving out loops
 
+    @property
+    def left_out(self) -> int:
+        """Turns of the charge loop that were not spoken, of all sessions so far."""
+        return self.skipped + (self._fast.skipped if self._fast is not None else 0)
+
     def wake(self) -> None:
         """Something about this bay changed: the next turn of the charge loop is spoken."""
         if self._fast is not None:

@@ -396,6 +396,7 @@ class Bench(StrEnum):
     FLEET = "fleet"
     DISPATCH = "dispatch"
     PLAN = "plan"
+    SIM = "sim"
 
 
 @app.command()

@@ -212,11 +212,10 @@ class Board:
         for listener in self.listeners:
             listener.changed(evse)
 
-    def stirred(self) -> None:
-        """What is measured at the site has moved on; nothing that anybody acts on at once."""
-        self.news.set()
+    def stirred(self, evse: str | None) -> None:
+        """What is measured at an EVSE or the site has moved on; nothing in a state that anybody acts on at once."""
         for listener in self.listeners:
-            listener.stirred()
+            listener.stirred(evse)
 
     def tell(self, result: Result, reply: ReplyTo | None, phase: Phase | None) -> None:
         """Send an answer."""

@@ -31,6 +31,7 @@ from gateway.core.place import Place
 from gateway.core.recovery import recover
 from gateway.core.settings import CoreSettings
 from gateway.core.submission import Channel, Submission
+from gateway.energy.limits import metered
 from gateway.model.command import complaint
 from gateway.model.event import Event
 from gateway.model.journal import Entry, Phase, ResultDelivered, Step
@@ -44,7 +45,6 @@ from gateway.store.ports import Sample, StoreError
 from protocols.ports import Clock
 
 HOUSEKEEPING_S = 3600.0
-POWERS = frozenset({InputKind.GRID, InputKind.LOAD, InputKind.PV, InputKind.STORAGE})  # decide what a limit leaves
 BATCH, BATCH_S, MOST_SAMPLES = 500, 30.0, 20_000  # of telemetry
 
 log = logging.getLogger("v2x.core")
@@ -156,9 +156,10 @@ class Core:
         if turned:
             board.changed(None)
         else:
-            board.stirred()
-        if turned or (board.limited and InputKind(kind) in POWERS):
-            board.wake_busy()
+            board.news.set()
+            board.stirred(None)
+        if turned or (board.limited and (kind == InputKind.GRID or not metered(board.site, now))):
+            board.wake_busy()  # what a limit leaves is another
         return None
 
     def forget(self, station: str) -> None:
@@ -261,8 +262,9 @@ class Core:
 
     def _note_freshness(self) -> None:
         board = self.board
-        for kind in InputKind:
-            freshness = board.site.inputs.freshness(kind, board.clock.now())
+        now = board.clock.now()
+        for kind in board.site.inputs.readings:
+            freshness = board.site.inputs.freshness(kind, now)
             before = self._freshness.get(kind, Freshness.NEVER)
             self._freshness[kind] = freshness
             if freshness is before:

@@ -65,10 +65,13 @@ class Edge:
         board, evse = self._board, place.evse
         was_plugged, was_session, was_fault = evse.plug, evse.session, evse.fault
         was_connected, had_needs = evse.connected, evse.needs is not None
+        before_w, before_pct = evse.power_w, evse.soc_pct
         evse.apply(event)
         if isinstance(event, Metered):
             self._endings.judge(place)
-            board.changed(place.name)
+            board.stirred(place.name)
+            if evse.power_w != before_w or evse.soc_pct != before_pct:
+                board.news.set()
             if event.soc_pct is not None or place.floor_reached or board.site.policy.export_limit_w is not None:
                 place.wake.set()
             return

@@ -78,6 +78,7 @@ class Governor:
     async def step(self) -> float | None:
         """Do what is due now; when to look again (monotonic), None while only an event can change something."""
         board, place, now = self._board, self._place, self._board.clock.now()
+        place.looks += 1
         self._follow_schedule(now)
         self._expire(now)
         self._count_unmetered(now)

@@ -21,5 +21,5 @@ class Listener(Protocol):
     def changed(self, evse: str | None) -> None:
         """The state of an EVSE (and the sums of the site with it), or of the site (None), is not what it was."""
 
-    def stirred(self) -> None:
-        """What is measured at the site has moved on; nothing in its state that anybody acts on at once."""
+    def stirred(self, evse: str | None) -> None:
+        """What is measured there has moved on; nothing in the state that anybody acts on at once."""

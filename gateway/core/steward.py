@@ -52,7 +52,7 @@ class Steward:
         self._told_at = -math.inf
         self._planning: asyncio.Task[None] | None = None
         self._failing = False
-        self._moving = False  # the last step has changed an order
+        self.steps = self.plans = 0  # what they cost is counted
         self.called: frozenset[str] = frozenset()  # cars here that are wanted at another site
         self.agreed_floors: dict[str, float] = {}  # by EVSE: the floor of the agreement the car stands under
         self.owed_pct: dict[str, float] = {}  # by EVSE: up to where its agreement has it filled after an outage
@@ -78,7 +78,7 @@ class Steward:
     async def _rest(self, active: bool) -> None:
         """Until the next step: after `step_s` while anything moves, on news or after a while when all is still."""
         clock, news, step_s = self._board.clock, self._board.news, self.settings.step_s
-        if not active or self._moving or step_s >= QUIET_S or not self.controller.still:
+        if not active or step_s >= QUIET_S or not self.controller.still:
             news.clear()
             await clock.sleep(step_s if active else QUIET_S)
             return
@@ -121,14 +121,15 @@ class Steward:
         idle = self._planning is None or self._planning.done()
         if self.settings.plan and idle and self.controller.plan_due(view.now):
             self._planning = asyncio.get_running_loop().create_task(self._plan(view), name="plan")
+        self.steps += 1
         orders = self.controller.step(view)
-        self._moving = False
         self._carry_out(orders)
         return orders
 
     async def _plan(self, view: View) -> None:
         problem = self.controller.problem(view)
         if problem is not None and view.mode in (SiteMode.PRICE, SiteMode.PEAK_SHAVING):
+            self.plans += 1
             plan, events = await asyncio.to_thread(self.controller.planner.plan, problem, view.now)
             self.controller.take_plan(plan, events)
 
@@ -220,7 +221,6 @@ class Steward:
         place.optimiser, place.extra, place.hands_off = wish, mine.extra, mine.hands_off
         if _same(before, (wish, mine.extra, mine.hands_off)):
             return
-        self._moving = True
         place.wake.set()
 
     def _tell(self, state: Mapping[str, Any]) -> None:

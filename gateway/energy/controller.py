@@ -93,7 +93,8 @@ class SiteController:
     @property
     def still(self) -> bool:
         """Whether nothing here runs on time alone: a healthy grid, nobody on the way to an island or back from one."""
-        return self.island.phase is Phase.ON_GRID and self.island.grid.verdict is Verdict.HEALTHY and self._returned
+        on_grid = self.island.phase is Phase.ON_GRID and self.island.grid.verdict is Verdict.HEALTHY
+        return on_grid and self._returned and self.on_grid.arrived
 
     def step(self, view: View) -> Orders:
         """One step. Nothing that is shown to it makes it raise."""

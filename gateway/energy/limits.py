@@ -23,6 +23,12 @@ class Base:
     stale: str = ""  # which input, when that is why
 
 
+def metered(site: Site, now: float) -> bool:
+    """Whether the meter at the grid says it all, so that load, PV and storage need not be added up."""
+    grid = site.inputs.fresh(Grid, now)
+    return grid is not None and grid.power_w is not None
+
+
 def base_power(site: Site, cars_w: float, now: float) -> Base:
     """From the meter at the grid less the cars, or from load, PV and storage; `cars_w` is what the cars take now."""
     inputs = site.inputs

@@ -64,6 +64,7 @@ class OnGrid:
     _binding: str = ""
     _metered_ts: float = 0.0
     _shaving: bool = False
+    arrived: bool = True  # the walk to what is wanted is over
     free_w: float = float("inf")  # what the connection left for charging in the last step
 
     def __post_init__(self) -> None:
@@ -144,6 +145,7 @@ class OnGrid:
             must, others = must_w(counted, view.wall)
         if wish.power_w is None and self.ramp is not None and abs(self.ramp.power_w) > SETTLED_W:
             wish = replace(wish, power_w=0.0, soft=True)  # handed over at rest, so that nothing jumps
+        self.arrived = True
         if wish.power_w is None:
             counted = [one for one in counted if one.must_w > 0]
             if not counted:
@@ -165,6 +167,7 @@ class OnGrid:
         wanted_w = min(max(wished_w, low), high)
         self.ramp = walk(before, wanted_w, view.now, view.ramp_w_per_s, left.low_w, left.high_w)
         target_w = self.ramp.power_w
+        self.arrived = target_w == min(max(wanted_w, left.low_w), left.high_w)
         shares = self._shares(target_w, counted, view, by_plan=wish.code.startswith("plan"))
         changes = self._changes(view, wish, left, wish.power_w)
         return Share(wish, left, target_w, residual_w, shares, (*events, *noticed, *changes))

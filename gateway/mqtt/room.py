@@ -71,8 +71,8 @@ class MqttRoom:
         self._events: list[EventMessage] = []
         self._news = asyncio.Event()  # events or dirty states
         self._dirty: dict[str | None, None] = {}
-        self._stirred = False  # sums and ages in the site's state have moved
-        self._site_said = -math.inf
+        self._stirred: dict[str | None, None] = {}  # what is measured there has moved
+        self._told_at: dict[str | None, float] = {}
         self._others: dict[str, frozenset[str]] = {}  # gateways that are online here, and their EVSEs
         self._retained: dict[str, dict[str, bytes]] = {}  # by EVSE: discovery and mirror, as last sent on this link
         self._unsaid: set[str] = set()  # what a defect keeps from being told
@@ -112,13 +112,13 @@ class MqttRoom:
     def changed(self, evse: str | None) -> None:
         """Send a state soon."""
         self._dirty[evse] = None
-        self._stirred = True
+        self._stirred[None] = None
         self._news.set()
 
-    def stirred(self) -> None:
-        """Send the site's state before long."""
-        if not self._stirred:
-            self._stirred = True
+    def stirred(self, evse: str | None) -> None:
+        """Send a state before long: an EVSE's as often as its telemetry, which tells the same."""
+        if evse not in self._stirred or None not in self._stirred:
+            self._stirred[evse] = self._stirred[None] = None
             self._news.set()
 
     # the link ---------------------------------------------------------------------------------------------------------
@@ -310,7 +310,7 @@ class MqttRoom:
     async def _tell_news(self, bus: Bus) -> None:
         while True:
             with contextlib.suppress(TimeoutError):
-                async with self._clock.timeout_at(self._site_said + SITE_EVERY_S if self._stirred else None):
+                async with self._clock.timeout_at(min(map(self._again_at, self._stirred), default=None)):
                     await self._news.wait()
             self._news.clear()
             while self._events:
@@ -321,15 +321,22 @@ class MqttRoom:
                     del self._events[0]
             dirty, self._dirty = self._dirty, {}
             now = self._clock.now()
-            if None in dirty or (self._stirred and now >= self._site_said + SITE_EVERY_S):
-                dirty.pop(None, None)
+            dirty |= {evse: None for evse in self._stirred if self._again_at(evse) <= now}
+            if None in dirty:
+                del dirty[None]
                 dirty[None] = None  # last: with the sums of what was just told
-                self._stirred, self._site_said = False, now
             for evse in dirty:
+                self._stirred.pop(evse, None)
+                self._told_at[evse] = now
                 await self._say_state(bus, evse)
             if dirty:
                 await self._say_status(bus)
             await self._clock.sleep(STATE_EVERY_S)
+
+    def _again_at(self, evse: str | None) -> float:
+        """When a state is told again of which only measured values have moved."""
+        every_s = SITE_EVERY_S if evse is None else self._settings.telemetry_s
+        return self._told_at.get(evse, -math.inf) + every_s
 
     async def _say_state(self, bus: Bus, evse: str | None) -> None:
         topic = self._topics.of(evse, "state")
@@ -362,6 +369,7 @@ class MqttRoom:
 
     async def _forget(self, bus: Bus, evse: str) -> None:
         """An EVSE that is no more leaves nothing behind at the broker."""
+        self._told_at.pop(evse, None)
         for topic in [self._topics.evse(evse, "state"), *self._retained.pop(evse, {})]:
             await self._retain(bus, topic, b"")
 

@@ -76,7 +76,17 @@ def test_the_contract_of_the_command_line(name: str) -> None:
 
 
 def test_the_benchmarks() -> None:
-    assert [one.value for one in Bench] == ["first-light", "exi", "iso20", "ocpp", "mqtt", "fleet", "dispatch", "plan"]
+    assert [one.value for one in Bench] == [
+        "first-light",
+        "exi",
+        "iso20",
+        "ocpp",
+        "mqtt",
+        "fleet",
+        "dispatch",
+        "plan",
+        "sim",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ class Heard:
     results: list[tuple[Result, Phase | None]] = field(default_factory=list)
     events: list[EventMessage] = field(default_factory=list)
     changes: list[str | None] = field(default_factory=list)
-    stirs: int = 0  # what is measured at the site moved on
+    stirs: list[str | None] = field(default_factory=list)  # what is measured there moved on
 
     def result(self, result: Result, reply: ReplyTo | None, phase: Phase | None) -> None:
         self.results.append((result, phase))
@@ -42,8 +42,8 @@ class Heard:
     def changed(self, evse: str | None) -> None:
         self.changes.append(evse)
 
-    def stirred(self) -> None:
-        self.stirs += 1
+    def stirred(self, evse: str | None) -> None:
+        self.stirs.append(evse)
 
     def statuses(self, command: str) -> list[str]:
         return [result.status.value for result, phase in self.results if result.id == command and phase is not None]

@@ -1,0 +1,140 @@
+"""`v2x bench sim`: what an hour of the emulated world costs in processor time, whole and with repeated loops left out.
+
+Three aims on one core: four hours of one car's discharge within 10 s with every charge loop exchanged and within 1 s
+with those left out that only repeat; a day of a store with ten cars within 30 s. No peer does the same, so the run that
+exchanges every loop is the reference: beside the four hours in whole, beside the day for its first hour. Counts say
+where the work is: they are the same on every machine, the seconds are not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json as jsonlib
+import sys
+import time
+from dataclasses import asdict, dataclass
+from typing import Any
+
+HOUR = 3600.0
+DISCHARGE: dict[str, Any] = {
+    "name": "four hours of one car",
+    "start": "2026-01-15T17:00:00+09:00",
+    "duration": 4 * HOUR,
+    "step": 5,
+    "tick": 5,
+    "telemetry": 60,
+    "sample": 600,
+    "site": {"kind": "store"},
+    "charger": [{"id": "CP"}],
+    "car": [{"name": "car", "profile": "ariya-66", "evse": "CP-1", "soc_pct": 92}],
+    "command": [{"at": 30, "target": "CP-1", "verb": "discharge", "power_w": 9000, "lease_s": 3600, "hold": 4 * HOUR}],
+}
+DAY = "store-day-ten-cars"
+AIM_S = {"discharge_full": 10.0, "discharge_fast": 1.0, "store_day_fast": 30.0}
+REFERENCE_S = HOUR  # of the store's day, with every loop
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run: processor seconds, and what was done in it. Messages are those of the wire, both ways."""
+
+    virtual_s: float
+    cpu_s: float
+    messages: dict[str, int]
+    loops: int  # charge loops exchanged
+    loops_left_out: int
+    wakes: int  # times that the clock moved
+    controller_steps: int
+    plans: int
+    governor_looks: int
+    broken: list[str]  # what the scenario expects and did not come about
+
+    @property
+    def per_hour(self) -> float:
+        """Processor seconds of a virtual hour."""
+        return self.cpu_s / self.virtual_s * HOUR
+
+
+def main(json: bool = False) -> int:
+    """Print the figures; exit status 0 if everything came about as the scenarios say, whatever the seconds."""
+    figures = measure()
+    if json:
+        sys.stdout.write(jsonlib.dumps(figures) + "\n")
+        return 0 if figures["ok"] else 1
+    for name, row in figures["runs"].items():
+        print(
+            f"{name:>17}  {row['virtual_s'] / HOUR:4.1f} h in {row['cpu_s']:6.2f} s of processor, "
+            f"{row['loops']} loops ({row['loops_left_out']} left out), {sum(row['messages'].values())} messages, "
+            f"{row['controller_steps']} controller steps, {row['wakes']} wake-ups"
+        )
+    for name, aim in figures["aims"].items():
+        print(f"{name:>17}  {aim['cpu_s']:.2f} s, aim {aim['aim_s']:.0f} s")
+    for name, ratio in figures["ratios"].items():
+        print(f"{name:>17}  whole run / run with loops left out: {ratio}")
+    return 0 if figures["ok"] else 1
+
+
+def measure() -> dict[str, Any]:
+    """All runs, the aims they are held against, and the ratios."""
+    runs = {
+        "discharge_full": run(DISCHARGE, fast_forward=False),
+        "discharge_fast": run(DISCHARGE, fast_forward=True),
+        "store_hour_full": run(DAY, fast_forward=False, until_s=REFERENCE_S),
+        "store_hour_fast": run(DAY, fast_forward=True, until_s=REFERENCE_S),
+        "store_day_fast": run(DAY, fast_forward=True),
+    }
+    ratios = {
+        "discharge": round(runs["discharge_full"].cpu_s / runs["discharge_fast"].cpu_s, 2),
+        "store_hour": round(runs["store_hour_full"].cpu_s / runs["store_hour_fast"].cpu_s, 2),
+    }
+    aims = {
+        name: {"cpu_s": runs[name].cpu_s, "aim_s": aim_s, "met": runs[name].cpu_s <= aim_s}
+        for name, aim_s in AIM_S.items()
+    }
+    return {
+        "bench": "sim",
+        "ok": not any(one.broken for one in runs.values()),
+        "aims": aims,
+        "ratios": ratios,
+        "runs": {name: {**asdict(one), "cpu_s_per_hour": round(one.per_hour, 3)} for name, one in runs.items()},
+    }
+
+
+def run(scenario: str | dict[str, Any], *, fast_forward: bool, until_s: float | None = None) -> Run:
+    """Live a scenario (a shipped one by name, or a table) or its first `until_s`; imports are not counted."""
+    from emulators.clock import run_virtual
+    from emulators.scenarios.scenario import check, load
+
+    plan = load(scenario) if isinstance(scenario, str) else check(scenario, "the bench")
+    if until_s is not None:
+        plan = plan.model_copy(update={"duration": min(plan.duration, until_s), "expect": {}})
+    return run_virtual(_live(plan, fast_forward))
+
+
+async def _live(plan: Any, fast_forward: bool) -> Run:
+    from emulators.clock import VirtualLoop
+    from emulators.world import World
+
+    began = time.process_time()
+    world = World(plan, keep_transcript=False, fast_forward=fast_forward)
+    async with world.living():
+        assert world.gateway is not None
+        steward, board = world.gateway.steward, world.gateway.core.board
+        await world.clock.sleep(plan.duration)
+        cpu_s = time.process_time() - began
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, VirtualLoop)
+        counts = dict(sorted(world.transcript.counts.items()))
+        left_out = sum(bay.left_out for bay in world.bays.values())
+        return Run(
+            virtual_s=plan.duration,
+            cpu_s=round(cpu_s, 3),
+            messages={name: count for name, count in counts.items() if name != "world"},
+            loops=counts.get("iso15118", 0) // 2,
+            loops_left_out=left_out,
+            wakes=loop.jumps,
+            controller_steps=steward.steps,
+            plans=steward.plans,
+            governor_looks=sum(place.looks for place in board.places.values()),
+            broken=world.record.broken(plan.expect),
+        )

@@ -1,0 +1,111 @@
+"""What a virtual hour costs, in steps: nothing here looks at a clock, and every bound fails if somebody polls again."""
+
+from __future__ import annotations
+
+import asyncio
+
+from emulators.clock import VirtualLoop, run_virtual
+from emulators.scenarios.scenario import Scenario, parse
+from emulators.world import World
+from gateway.bench.sim import DISCHARGE, Run, run
+
+HOUR = 3600.0
+STORE = """
+name = "a store"
+start = 2026-05-18T00:00:00+09:00
+duration = "1h"
+step = "5s"
+tick = "5s"
+telemetry = "60s"
+[gateway]
+import_limit_w = 45000
+mode = "peak_shaving"
+[gateway.energy]
+contract_w = 30000
+[site]
+kind = "store"
+[[charger]]
+id = "CP"
+count = 6
+"""
+CAR = """
+[[car]]
+name = "car"
+evse = "CP1-1"
+soc_pct = 50
+visits = [{arrive = "10s", leave = "2h", target_pct = 80}]
+"""
+
+
+def plan(more: str = "") -> Scenario:
+    return parse(STORE + more, "test")
+
+
+def live(scenario: Scenario, seconds: float) -> tuple[World, int, int, int]:
+    """(the world, wake-ups of the clock, steps of the energy controller, looks of all governors) of the last part."""
+
+    async def main() -> tuple[World, int, int, int]:
+        world = World(scenario, keep_transcript=False, fast_forward=True)
+        async with world.living():
+            loop = asyncio.get_running_loop()
+            assert isinstance(loop, VirtualLoop)
+            assert world.gateway is not None
+            await world.clock.sleep(120)
+            steward, places = world.gateway.steward, world.gateway.core.board.places
+            before = loop.jumps, steward.steps, sum(place.looks for place in places.values())
+            await world.clock.sleep(seconds)
+            looks = sum(place.looks for place in places.values())
+            return world, loop.jumps - before[0], steward.steps - before[1], looks - before[2]
+
+    return run_virtual(main())
+
+
+def test_a_store_without_cars_rests() -> None:
+    world, wakes, steps, looks = live(plan(), 600)
+    told = 600 / world.scenario.step
+    assert looks == 0  # no input says anything to an EVSE without a session
+    assert steps <= 1.1 * told  # a look at what the facility told, and none between
+    assert wakes < 3 * 600  # in particular no station ticks
+
+
+def test_one_car_wakes_nobody_but_its_own_governor() -> None:
+    world, _, _, looks = live(plan(CAR), 600)
+    assert world.gateway is None  # the world is over
+    # an order repeated each 5 s, the grid's meter each 5 s, its own each 10 s; five neighbours that never look
+    assert looks <= 4 * 600 / 5
+
+
+def test_the_controller_is_asked_when_something_was_told() -> None:
+    _, _, steps, _ = live(plan(CAR), 600)
+    assert 600 / 5 <= steps <= 3 * 600 / 5  # once for the facility's news, and what follows of it
+
+
+def test_a_discharge_needs_few_loops_and_no_step_too_many() -> None:
+    told: Run = run({**DISCHARGE, "duration": HOUR}, fast_forward=True)
+    assert told.loops + told.loops_left_out > 3400
+    assert told.loops < 250
+    assert told.controller_steps == 0  # nobody manages this site
+    assert told.messages["ocpp"] < 2 * HOUR / 5 + 2 * HOUR / 10 + 300  # an order each 5 s, a meter value each 10 s
+
+
+def test_a_site_state_walks_over_the_places_once() -> None:
+    async def main() -> tuple[int, int]:
+        world = World(plan(CAR), keep_transcript=False, fast_forward=True)
+        async with world.living():
+            await world.clock.sleep(60)
+            assert world.gateway is not None
+            board = world.gateway.core.board
+            walks = 0
+            shared = board.shared
+
+            def counted() -> object:
+                nonlocal walks
+                walks += 1
+                return shared()
+
+            board.shared = counted  # type: ignore[method-assign, assignment]
+            world.gateway.core.site_state()
+            return walks, len(board.places)
+
+    walks, places = run_virtual(main())
+    assert (walks, places) == (1, 6)
