@@ -200,7 +200,8 @@ def _trip(
     there_wh = one.energy_wh - way_wh
     left_wh = max(car.floor_wh, back_wh)
     brings_wh = (there_wh - left_wh) * ETA
-    supply_from = max(lane.covered_until, arrive_at + SWAP_S)
+    plugged = car.status is Status.THERE and one.place == need.site and one.since <= wall
+    supply_from = max(lane.covered_until, arrive_at + (0.0 if plugged else SWAP_S))
     closes = min(agreement.open_until(arrive_at), arrive_at + agreement.longest_stay_s) - SWAP_S
     supply_until = min(supply_from + brings_wh / lane.draw_w * 3600, closes, need.until)
     brings_wh = min(brings_wh, (supply_until - supply_from) / 3600 * lane.draw_w)

@@ -17,11 +17,12 @@ from gateway.blue_switch.callout import CallOut, ChargePlace, SiteNeed, Trip, ca
 from gateway.blue_switch.handback import Loan, owed
 from gateway.blue_switch.outages import Outage
 from gateway.blue_switch.places import Atlas
-from gateway.blue_switch.registry import Registry, Status
+from gateway.blue_switch.registry import LentCar, Registry, Status
 from gateway.energy.reason import Decided
 from gateway.model.moment import rfc3339
 
 LOOK_AGAIN_S = 300.0
+LOST_S = 1800.0  # after it was expected a car that has not come is planned anew
 MOVED_S = 600.0  # a call that moves by less is not worth a message,
 MOVED = 0.25  # nor by less than this of the time that is left until then
 
@@ -185,14 +186,18 @@ class Desk:
         if not self.leads or not self.needs or (self._looked is not None and now - self._looked < LOOK_AGAIN_S):
             return []
         self._looked = now
-        self.plan = call_out(wall, list(self.needs.values()), self.registry.cars.values(), self.atlas, self.charging)
-        first: dict[str, Trip] = {}
+        cars = [self._where(car, wall) for car in self.registry.cars.values()]
+        self.plan = call_out(wall, list(self.needs.values()), cars, self.atlas, self.charging)
+        under_way = {one.vehicle: self.calls[one.vehicle] for one in cars if one is not self.registry.cars[one.vehicle]}
+        first: dict[str, Trip] = dict(under_way)
         for trip in self.plan.trips:
             car = self.registry.cars[trip.vehicle]
             there = car.status is Status.THERE and car.place == trip.site
-            if not there:
+            if not there and trip.vehicle not in under_way:
                 first.setdefault(trip.vehicle, trip)
-        events = [event for trip in first.values() for event in self._call(trip, wall, now)]
+        events = [
+            event for trip in first.values() if trip.vehicle not in under_way for event in self._call(trip, wall, now)
+        ]
         for vehicle in [one for one in self.calls if one not in first]:
             events += self._withdraw(vehicle, wall, now)
         gaps = frozenset((gap.site, gap.lane) for gap in self.plan.gaps)
@@ -202,6 +207,14 @@ class Desk:
                 events.append(self._say(now, wall, "supply_gap", gap.site, text, until=rfc3339(gap.end)))
         self._gaps = gaps
         return events
+
+    def _where(self, car: LentCar, wall: float) -> LentCar:
+        """A car that has left for a site in need counts as there from when it is expected, until it is plainly late."""
+        trip = self.calls.get(car.vehicle)
+        if trip is None or trip.site not in self.needs or not trip.leave_at <= wall < trip.arrive_at + LOST_S:
+            return car
+        soc = max(0.0, car.soc_pct - 100 * trip.way_wh / car.capacity_wh)
+        return replace(car, place=trip.site, soc_pct=soc, status=Status.THERE, free_from=max(wall, trip.arrive_at))
 
     def _withdraw(self, vehicle: str, wall: float, now: float) -> list[Decided]:
         old = self.calls.pop(vehicle)

@@ -72,7 +72,7 @@ def debt_of(
         targets.append((agreed_pct, "its agreement"))
     else:
         targets.append((had.get(identity(one), 0.0), "what it had before"))
-    if one.wanted_pct is not None and one.departure is not None:
+    if one.wanted_pct is not None and one.departure is not None and agreed_pct is None:
         targets.append((one.wanted_pct, "its driver"))
     target, because = max(targets, key=lambda pair: pair[0])
     target = min(target, one.ceiling_pct)

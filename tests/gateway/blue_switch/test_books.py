@@ -153,6 +153,30 @@ def test_two_desks_are_one_the_leader_calls_and_both_know_where_the_cars_are() -
     assert leader.registry.cars[name].status is Status.FREE
 
 
+def test_a_car_on_its_way_is_not_called_again_until_it_is_plainly_late() -> None:
+    one = desk()
+    one.outage(need("school", stored_wh=0.0, draw_w=1500.0), MONDAY, 0.0)
+    one.look(MONDAY, 0.0)
+    name, trip = min(one.calls.items(), key=lambda item: item[1].leave_at)
+    seq = len(one.audit.entries)
+    for wall in range(int(trip.leave_at) + 1, int(trip.arrive_at) + 1500, 301):
+        one.look(float(wall), wall - MONDAY)
+        assert one.calls[name] == trip
+    assert [entry.kind for entry in one.audit.entries[seq:] if entry.subject == name] == []
+    one.look(trip.arrive_at + 4000, trip.arrive_at + 4000 - MONDAY)
+    assert one.calls.get(name) != trip
+
+
+def test_a_car_that_is_there_supplies_at_once_and_nobody_is_told_of_a_gap() -> None:
+    one = desk()
+    one.outage(need("school", stored_wh=0.0, draw_w=1500.0, until=MONDAY + 6 * 3600), MONDAY, 0.0)
+    one.plugged("C1", "school", MONDAY, 0.0, 80.0)
+    events = one.look(MONDAY, 0.0)
+    assert [event.code for event in events] == []
+    assert one.plan is not None
+    assert one.plan.gaps == ()
+
+
 JUNK = st.recursive(
     st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=8),
     lambda inner: (

@@ -22,7 +22,7 @@ FIRST_HOUR = 18.0  # local time at the left edge
 def night() -> tuple[list[float], dict[str, dict[str, list[float | None]]], dict[str, list[str]]]:
     """The night, sampled each five minutes: times in s, lines by picture, bands of the tiers."""
     section = EnergySection(
-        island=True, forming=("E1", "E2", "E3"), tiers=SHELTER, off_grid_pct=15,
+        island=True, forming=("E1", "E2", "E3"), tiers=SHELTER, off_grid_pct=15, recharge_hours=6,
         cars=(CarTable(vehicle="E3", home_km=60, wh_per_km=160),),
     )  # fmt: skip
     cars = [
@@ -30,11 +30,12 @@ def night() -> tuple[list[float], dict[str, dict[str, list[float | None]]], dict
         SimCar("E2", 70.0, can_form=True),
         SimCar("E3", 90.0, can_form=True, there=((3.0, 1e9),)),
     ]
-    sim = Sim(section, cars, lambda hour: shelter_load(hour + FIRST_HOUR), grid=lost_between((1.0, 15.0)), step_s=5.0)
+    load, grid = lambda hour: shelter_load(hour + FIRST_HOUR), lost_between((1.0, 15.0))
+    sim = Sim(section, cars, load, grid=grid, step_s=5.0, import_w=11_000.0)
     times: list[float] = []
-    lines: dict[str, dict[str, list[float | None]]] = {"soc": {}, "power": {}, "hours": {}}
+    lines: dict[str, dict[str, list[float | None]]] = {"soc": {}, "power": {}, "hours": {}, "owed": {}}
     bands: dict[str, list[str]] = {}
-    while sim.hour < 17.0:
+    while sim.hour < 22.0:
         sim.run(1 / 12)
         times.append(sim.now)
         for car in cars:
@@ -44,6 +45,10 @@ def night() -> tuple[list[float], dict[str, dict[str, list[float | None]]], dict
         lines["power"].setdefault("the grid", []).append(sim.grid_w[-1])
         orders = sim.orders
         assert orders is not None
+        owed = {row["name"]: row["owed_wh"] for row in (orders.state["recharge"] or {}).get("owed", ())}
+        for car in cars:
+            known = car.present(sim.hour) and sim.hour > 1.0
+            lines["owed"].setdefault(f"car {car.evse[1:]}", []).append(owed.get(car.evse, 0) / 1000 if known else None)
         for tier in SHELTER:
             bands.setdefault(tier.name, []).append("on" if orders.tiers[tier.name] else "")
         hours = sim.controller.off_grid.hours.get("light")
@@ -59,7 +64,7 @@ def draw() -> dict[str, str]:
     times, lines, bands = night()
     found = {
         f"night-{name}.svg": standalone(svg.lines(times, lines[name], unit, FIRST_HOUR), list(lines[name]))
-        for name, unit in (("soc", "%"), ("power", "W"), ("hours", "h"))
+        for name, unit in (("soc", "%"), ("power", "W"), ("hours", "h"), ("owed", "kWh"))
     }
     found["night-tiers.svg"] = standalone(svg.bands(times, bands, FIRST_HOUR), [])
     return found
