@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Executable, Row, bindparam, delete, insert, or_, update
+from sqlalchemy import Executable, Row, Table, bindparam, delete, insert, or_, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from gateway.model.journal import (
@@ -26,6 +26,8 @@ from gateway.model.journal import (
 )
 from gateway.store.sqlite import Statement
 from gateway.store.tables import COMMANDS, JOURNAL, KEPT
+
+BULK = 16  # rows
 
 # Statements are made once: making one costs as much as using it.
 _INSERT_COMMANDS, _INSERT_LINES = insert(COMMANDS), insert(JOURNAL)
@@ -49,6 +51,30 @@ def _upsert(dialect: str) -> Executable:
         index_elements=list(KEPT.primary_key.columns), set_={name: made.excluded[name] for name in names}
     )
     return keep
+
+
+def in_bulk(plain: Executable, table: Table, rows: list[dict[str, Any]], dialect: str) -> Statement:
+    """Many rows of one table. In SQLite as one step of one statement, for between two steps another thread may take the
+    interpreter, and does when the event loop is busy: a thousand steps then take seconds, with the database locked."""
+    if dialect != "sqlite" or len(rows) < BULK:
+        return plain, rows
+    names = list(rows[0])
+    text_of_all = json.dumps([[row[name] for name in names] for row in rows], ensure_ascii=False)
+    try:
+        text_of_all.encode()
+    except UnicodeEncodeError:  # half a character: the driver says so of the row that holds it
+        return plain, rows
+    return _from_json(table, tuple(names)), [{"rows": text_of_all}]
+
+
+@cache
+def _from_json(table: Table, names: tuple[str, ...]) -> Executable:
+    values = ", ".join(f"json_extract(value, '$[{number}]')" for number in range(len(names)))
+    said = f"INSERT INTO {table.name} ({', '.join(names)}) SELECT {values} FROM json_each(:rows) WHERE true"
+    if table is KEPT:
+        key = ", ".join(column.name for column in KEPT.primary_key.columns)
+        said += f" ON CONFLICT ({key}) DO UPDATE SET body=excluded.body, wall=excluded.wall, ended=excluded.ended"
+    return text(said)
 
 
 _FORGET = delete(KEPT).where(
@@ -90,10 +116,10 @@ class Rows:
         for columns, rows in changes.items():
             statements.append((_update(columns), rows))
         if lines:
-            statements.append((_INSERT_LINES, lines))
+            statements.append(in_bulk(_INSERT_LINES, JOURNAL, lines, self._dialect))
         things = [self._thing(one) for one in kept.values() if isinstance(one, Kept)]
         if things:
-            statements.append((_upsert(self._dialect), things))
+            statements.append(in_bulk(_upsert(self._dialect), KEPT, things, self._dialect))
         gone = [one for one in kept.values() if isinstance(one, Forgotten)]
         if gone:
             statements.append((_FORGET, [{"whose": self._gateway, "which": one.kind, "what": one.key} for one in gone]))

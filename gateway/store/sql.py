@@ -26,7 +26,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from gateway.model.journal import Entry, Kept, Record, StoredCommand
 from gateway.store import schema
 from gateway.store.ports import RecordRefused, Sample, StoreError
-from gateway.store.rows import Rows, command_of, entry_of
+from gateway.store.rows import Rows, command_of, entry_of, in_bulk
 from gateway.store.sqlite import LOCKED_AFTER_S, SqliteWriter, preparation
 from gateway.store.tables import COMMANDS, JOURNAL, KEPT, TELEMETRY
 
@@ -89,8 +89,10 @@ class SqlStore:
         if not samples:
             return
         rows = {(one.evse, one.wall): one._asdict() for one in samples}
+        dialect = "sqlite" if self._sqlite is not None else ""
+        statement, values = in_bulk(insert(TELEMETRY), TELEMETRY, list(rows.values()), dialect)
         async with self._trouble(), self._open_engine().begin() as connection:
-            await connection.execute(insert(TELEMETRY), list(rows.values()))
+            await connection.execute(statement, values)
 
     async def samples(self, evse: str, since: float, until: float, limit: int = 10_000) -> list[Sample]:
         """Telemetry of an EVSE, oldest first."""

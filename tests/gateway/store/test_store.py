@@ -261,6 +261,35 @@ def test_what_is_kept_is_there_as_it_was_last(url: str) -> None:
     asyncio.run(scene())
 
 
+def test_many_at_once_are_as_many_one_by_one(url: str) -> None:
+    """Also text that databases and JSON find hard, times to the last digit, and nothing at all."""
+    hard = ["", "'", '"', "\\", "\n\t", "é 漢 🚗", "{}", "null", "$[0]", "x" * 3000]
+
+    async def scene() -> None:
+        async with opened(url) as store:
+            wall = 1_790_000_000.123456
+            kept = [Kept("k", f"{n}", hard[n % 10], wall + n / 7, None if n % 2 else wall + n) for n in range(100)]
+            lines = [Entry(wall + n / 7, Step.EVENT, hard[n % 9], None, None, {"n": n}) for n in range(100)]
+            await store.write([*kept, *lines])
+            assert [(one.key, one.body, one.ended) for one in await store.kept(100)] == [
+                (one.key, one.body, one.ended) for one in kept
+            ]
+            found = await store.entries(limit=100)
+            assert [(one.cause, one.data, one.evse) for one in found] == [(one.cause, one.data, None) for one in lines]
+            assert [one.wall for one in found] == pytest.approx([one.wall for one in lines], abs=1e-6)
+            assert [one.seq for one in found] == sorted(one.seq or 0 for one in found)
+            again = [Kept("k", f"{n}", "again", wall + 1000) for n in range(0, 100, 2)]
+            await store.write(again)
+            assert sum(one.body == "again" and one.ended is None for one in await store.kept(100)) == 50
+            samples = [Sample(f"CP{n}", wall, None if n % 3 else -1.5, 50.0) for n in range(60)]
+            await store.sample(samples)
+            (sample,) = await store.samples("CP3", wall - 1, wall + 1)
+            assert (sample.evse, sample.power_w, sample.soc_pct) == ("CP3", -1.5, 50.0)
+            assert sample.wall == pytest.approx(wall, abs=1e-6)
+
+    asyncio.run(scene())
+
+
 def test_what_is_kept_belongs_to_its_gateway(kept_url: str) -> None:
     async def scene() -> None:
         one, other = SqlStore(kept_url, "gw1"), SqlStore(kept_url, "gw2")
