@@ -64,6 +64,12 @@ class Meter:
         """Mean of the last step, + into the vehicle."""
         return self._power_w
 
+    def shows_w(self, true_w: float) -> float:
+        """The display while this much passes: off by the meter's error, and by its faults."""
+        if self.stuck:
+            return self._power_w
+        return true_w * self.gain * (-1 if self.sign_swapped else 1)
+
     @property
     def charged_wh(self) -> float:
         """Register of energy towards the vehicle, in steps of its resolution."""

@@ -149,7 +149,7 @@ class CarOutlet:
         meter, car = self.stage.meter, self.car
         energy = car.energy() if car is not None else None
         return Reading(
-            power_w=seen.ac_power_w if abs(seen.ac_power_w) > 0 else 0.0,
+            power_w=meter.shows_w(seen.ac_power_w) if abs(seen.ac_power_w) > 0 else 0.0,
             charged_wh=meter.charged_wh,
             discharged_wh=meter.discharged_wh,
             voltage_v=seen.voltage_v if car is not None else None,

@@ -68,7 +68,7 @@ class SeccOutlet:
         meter, seen = self.stage.meter, self._measured
         needs = None if seen is None else seen.needs
         return Reading(
-            power_w=0.0 if seen is None else seen.power_w,
+            power_w=0.0 if seen is None else meter.shows_w(seen.power_w),
             charged_wh=meter.charged_wh,
             discharged_wh=meter.discharged_wh,
             voltage_v=None if seen is None else seen.voltage_v,

@@ -13,6 +13,7 @@ from emulators.charger.store import Store
 from emulators.clock import run_virtual
 from protocols.ocpp.schema import Version
 from tests.emulators.station.rig import Rig
+from tests.requirements import requirement
 
 LATE = [Version.V201, Version.V21]
 
@@ -108,6 +109,7 @@ def test_a_message_under_way_when_the_process_dies_is_told_again(tmp_path: Path)
     run_virtual(main())
 
 
+@requirement("N07.FR.13")
 @pytest.mark.parametrize("version", LATE)
 def test_orders_of_the_csms_hold_after_a_restart(version: Version, tmp_path: Path) -> None:
     async def main() -> None:

@@ -16,6 +16,7 @@ from protocols.ocpp.schema import Version
 from protocols.ocpp.times import parse
 from tests.emulators.station.desk import Desk
 from tests.emulators.station.rig import Rig
+from tests.requirements import requirement
 
 LATE = [Version.V201, Version.V21]
 EVSE1 = {"name": "EVSE", "evse": {"id": 1}}
@@ -39,6 +40,7 @@ def told(rig: Rig, number: int) -> list[dict[str, Any]]:
     return [e for e in events if e.get("variableMonitoringId") == number]
 
 
+@requirement("N07.FR.02", "N07.FR.06", "N07.FR.07", "N07.FR.16", "N07.FR.20")
 @pytest.mark.parametrize("version", LATE)
 def test_a_threshold_on_the_real_power_alerts_and_clears(version: Version) -> None:
     """N07.FR.02, .06, .07, .16, .20."""
@@ -65,6 +67,24 @@ def test_a_threshold_on_the_real_power_alerts_and_clears(version: Version) -> No
     run_virtual(main())
 
 
+@requirement(
+    "N04.FR.01",
+    "N04.FR.03",
+    "N04.FR.04",
+    "N04.FR.05",
+    "N04.FR.06",
+    "N04.FR.08",
+    "N04.FR.10",
+    "N04.FR.11",
+    "N04.FR.12",
+    "N04.FR.13",
+    "N04.FR.14",
+    "N04.FR.16",
+    "N05.FR.02",
+    "N06.FR.01",
+    "N06.FR.02",
+    "N06.FR.03",
+)
 @pytest.mark.parametrize("version", LATE)
 def test_what_is_refused_and_why(version: Version) -> None:
     """N04.FR.01-16."""
@@ -99,6 +119,18 @@ def test_what_is_refused_and_why(version: Version) -> None:
     run_virtual(main())
 
 
+@requirement(
+    "N02.FR.01",
+    "N02.FR.04",
+    "N02.FR.06",
+    "N02.FR.09",
+    "N02.FR.10",
+    "N03.FR.03",
+    "N03.FR.04",
+    "N03.FR.05",
+    "N05.FR.03",
+    "N07.FR.15",
+)
 @pytest.mark.parametrize("version", LATE)
 def test_reports_bases_and_levels(version: Version) -> None:
     """N02, N03, N05."""
@@ -125,6 +157,8 @@ def test_reports_bases_and_levels(version: Version) -> None:
             assert await report() == builtin | {("Power", "Periodic")}
             assert await report(monitoringCriteria=["PeriodicMonitoring"]) == {("Power", "Periodic")}
             assert await report(componentVariable=[{"component": {"name": "Teapot"}}]) == set()
+            await rig.ask("SetMonitoringBase", {"monitoringBase": "All"})
+            assert await report() == builtin | {("Power", "Periodic")}
             await rig.ask("SetMonitoringBase", {"monitoringBase": "HardWiredOnly"})
             assert await report() == {("Problem", "Delta")}
             await rig.ask("SetMonitoringBase", {"monitoringBase": "FactoryDefault"})
@@ -142,6 +176,7 @@ def test_reports_bases_and_levels(version: Version) -> None:
     run_virtual(main())
 
 
+@requirement("N07.FR.04", "N08.FR.03", "N08.FR.06")
 @pytest.mark.parametrize("version", LATE)
 def test_while_offline_only_the_severe_waits(version: Version) -> None:
     """N07.FR.04, N08.FR.03."""
@@ -194,6 +229,21 @@ async def stream_of(desk: Desk, every: float, **params: int) -> int:
     return int(answer["setMonitoringResult"][0]["id"])
 
 
+@requirement(
+    "N11.FR.01",
+    "N11.FR.02",
+    "N12.FR.01",
+    "N13.FR.01",
+    "N13.FR.05",
+    "N14.FR.02",
+    "N14.FR.03",
+    "N15.FR.01",
+    "N15.FR.04",
+    "N15.FR.06",
+    "N15.FR.07",
+    "N15.FR.08",
+    "N15.FR.09",
+)
 def test_a_stream_is_opened_flushed_adjusted_and_closed() -> None:
     """N11.FR.01, .02, N12-N14, N15.FR.01-09."""
 
@@ -242,6 +292,7 @@ def test_no_value_of_a_stream_is_lost_over_a_broken_line() -> None:
     run_virtual(main())
 
 
+@requirement("N11.FR.07")
 def test_a_csms_that_takes_no_stream_gets_events() -> None:
     """N11.FR.07."""
 

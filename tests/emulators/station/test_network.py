@@ -19,6 +19,7 @@ from emulators.clock import run_virtual
 from protocols.ocpp.schema import Version
 from tests.emulators.station.desk import Desk
 from tests.gateway.csms.test_certificates import files
+from tests.requirements import requirement
 
 LATE = [Version.V201, Version.V21]
 
@@ -37,6 +38,7 @@ async def move(desk: Desk) -> None:
     assert await desk.ask("Reset", {"type": "OnIdle"}) == {"status": "Accepted"}
 
 
+@requirement("B09.FR.01", "B10.FR.01", "B10.FR.04")
 @pytest.mark.parametrize("version", LATE)
 def test_a_station_moves_to_another_csms_and_boots_there(version: Version) -> None:
     """TC_B_45."""
@@ -53,6 +55,7 @@ def test_a_station_moves_to_another_csms_and_boots_there(version: Version) -> No
     run_virtual(main())
 
 
+@requirement("B10.FR.03")
 @pytest.mark.parametrize("version", LATE)
 def test_where_the_new_one_does_not_answer_the_old_one_is_taken_again(version: Version) -> None:
     """TC_B_46: as many attempts as NetworkProfileConnectionAttempts says, then the next."""
@@ -68,6 +71,7 @@ def test_where_the_new_one_does_not_answer_the_old_one_is_taken_again(version: V
     run_virtual(main())
 
 
+@requirement("B10.FR.08", "B10.FR.09")
 def test_nothing_reachable_is_no_end() -> None:
     """B10.FR.08, .09."""
 
@@ -103,6 +107,7 @@ def test_nothing_reachable_is_no_end() -> None:
         ({"ocppVersion": "OCPP16"}, 2),
     ],
 )
+@requirement("B09.FR.02", "B09.FR.05", "B10.FR.02")
 def test_profiles_that_cannot_work_are_refused(about: dict[str, Any], slot: int) -> None:
     """B09.FR.02, .05."""
 
@@ -116,6 +121,7 @@ def test_profiles_that_cannot_work_are_refused(about: dict[str, Any], slot: int)
     run_virtual(main())
 
 
+@requirement("B09.FR.04")
 def test_a_security_profile_is_only_raised_and_wants_its_certificates() -> None:
     """B09.FR.04, A05.FR.02, TC_A_22."""
 
@@ -158,6 +164,7 @@ def test_the_key_of_1_6() -> None:
     run_virtual(main())
 
 
+@requirement("B09.FR.22", "B09.FR.24", "B09.FR.25")
 def test_the_slots_of_2_1_are_variables() -> None:
     """B09.FR.08-13, .20-25."""
 

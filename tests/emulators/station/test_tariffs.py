@@ -15,6 +15,7 @@ from protocols.ocpp.io import Refused
 from protocols.ocpp.schema import Version
 from protocols.ocpp.times import stamp
 from tests.emulators.station.desk import Desk
+from tests.requirements import requirement
 
 T0 = 1_768_435_200.0  # 2026-01-15T00:00:00Z, a Thursday
 VAT = [{"type": "vat", "tax": 10.0}]
@@ -158,6 +159,9 @@ def events(desk: Desk, trigger: str) -> list[dict[str, Any]]:
     return [e for e in desk.calls("TransactionEvent") if e["triggerReason"] == trigger]
 
 
+@requirement(
+    "I07.FR.04", "I07.FR.06", "I07.FR.12", "I07.FR.14", "I07.FR.32", "I09.FR.01", "I12.FR.03", "I12.FR.09", "I12.FR.42"
+)
 def test_a_transaction_is_billed_by_the_default_and_told() -> None:
     """I07.FR.10-14, .32, I12.FR.01-04, .42."""
 
@@ -192,6 +196,7 @@ def test_a_transaction_is_billed_by_the_default_and_told() -> None:
     run_virtual(main())
 
 
+@requirement("I07.FR.19", "I07.FR.20", "I07.FR.24", "I09.FR.03", "I10.FR.01", "I10.FR.06", "I10.FR.07")
 def test_a_tariff_waits_for_its_time_and_replaces_the_one_before() -> None:
     """I07.FR.19-24, I10."""
 
@@ -221,6 +226,7 @@ def test_a_tariff_waits_for_its_time_and_replaces_the_one_before() -> None:
     run_virtual(main())
 
 
+@requirement("I08.FR.04", "I11.FR.04", "I11.FR.05", "I11.FR.07", "I11.FR.08", "I12.FR.04")
 def test_a_drivers_tariff_goes_before_the_default_and_may_change() -> None:
     """I08.FR.04, I11."""
 
@@ -251,6 +257,7 @@ def test_a_drivers_tariff_goes_before_the_default_and_may_change() -> None:
     run_virtual(main())
 
 
+@requirement("I07.FR.01", "I07.FR.02")
 def test_a_station_that_does_not_compute_costs_says_so() -> None:
     """I07.FR.01, .02."""
 
