@@ -179,9 +179,10 @@ class Desk:
                 submission, parsed, because(Code.BUSY, "The command could not be taken; send it again.")
             )
         stored = self.known.get(parsed.body.id)
-        if stored is None:
-            return result
         reply = submission.reply or (ReplyTo(parsed.body.reply_to) if parsed.body.reply_to else None)
+        if stored is None:  # refused, and its id is free again: whoever sent the copy hears it too
+            self._board.tell(result, reply, None)
+            return result
         print_ = fingerprint(submission.evse, parsed.verb, parsed.body)
         return self._answer_known(submission, parsed, stored, print_, reply)
 

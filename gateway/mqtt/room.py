@@ -41,6 +41,7 @@ STATE_EVERY_S = 0.5  # a state is sent this often at most
 SITE_EVERY_S = 2.0  # the site's, where only sums and ages have moved
 GOODBYE_S = 2.0
 EVENTS_KEPT = 1000  # while there is no link
+MOST_OTHERS = 256  # gateways of one site; whoever tells of more is not believed
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,6 +294,9 @@ class MqttRoom:
 
     def _note_other(self, gateway: str, payload: bytes) -> None:
         self._others.pop(gateway, None)
+        if len(payload) > MAX_BYTES or len(self._others) >= MOST_OTHERS:
+            self._count("ignored")
+            return
         try:
             status = GatewayStatus.model_validate_json(payload)
         except ValueError:

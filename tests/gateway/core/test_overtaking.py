@@ -187,3 +187,17 @@ def test_a_stop_whose_write_takes_long_is_written_once() -> None:
             assert [one.id for one in await home.store.in_force()] == ["s"]
 
     run_virtual(scene())
+
+
+def test_the_copy_of_a_command_that_is_refused_unwritten_is_answered_too() -> None:
+    async def scene() -> None:
+        async with house("CP1-1", store=SlowStore()) as home:
+            slow(home)
+            assert isinstance(home.store, SlowStore)
+            home.store.delay_s = 30
+            both = [asyncio.create_task(home.send("CP1-1", "discharge", "a", power_w=5000)) for _ in range(2)]
+            assert {(await one).code for one in both} == {"journal_unavailable"}
+            assert [result.id for result, _ in home.heard.results] == ["a", "a"]
+            home.store.delay_s = 0
+
+    run_virtual(scene())

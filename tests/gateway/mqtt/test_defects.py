@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import json
 import logging
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 
 from emulators.clock import run_virtual
 from gateway.mqtt.bus import BrokerLink, MqttBus
+from gateway.mqtt.room import MOST_OTHERS
 from gateway.observe import log
 from protocols.ports import BusMessage
 from tests.gateway.mqtt.memory import scene
@@ -110,3 +112,20 @@ def test_no_values_of_variables_in_a_logged_traceback(format: str) -> None:
         root.setLevel(level)
     assert "RuntimeError: 7" in stream.getvalue()
     assert "hunter2" not in stream.getvalue()
+
+
+def test_a_crowd_of_gateways_that_do_not_exist_takes_no_memory() -> None:
+    async def story() -> None:
+        async with scene("CP1-1") as one:
+            for number in range(2000):
+                status = {"state": "online", "gateway": f"g{number}", "version": "1", "evses": [f"X{number}-1"]}
+                await one.client.publish(
+                    BusMessage(f"v2x/1/home/gateway/g{number}/status", json.dumps(status).encode(), qos=1, retain=True)
+                )
+            await one.wait(2)
+            assert len(one.running.mqtt._others) <= MOST_OTHERS
+            await one.send("evse/CP1-1/cmd/discharge", {"id": "d", "power_w": 3000})
+            await one.wait(3)
+            assert one.results("d")[0] == "accepted"
+
+    run_virtual(story())
