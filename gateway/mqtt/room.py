@@ -38,7 +38,7 @@ Said = TypeVar("Said", bound=BaseModel)
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 30.0
 TAKEN_AT_ONCE = 500
 STATE_EVERY_S = 0.5  # a state is sent this often at most
-SITE_EVERY_S = 2.0  # the site's, where only sums and ages have moved
+SITE_EVERY_S = 2.0  # the site's at most, where only sums and ages have moved
 GOODBYE_S = 2.0
 EVENTS_KEPT = 1000  # while there is no link
 MOST_OTHERS = 256  # gateways of one site; whoever tells of more is not believed
@@ -339,8 +339,8 @@ class MqttRoom:
 
     def _again_at(self, evse: str | None) -> float:
         """When a state is told again of which only measured values have moved."""
-        every_s = SITE_EVERY_S if evse is None else self._settings.telemetry_s
-        return self._told_at.get(evse, -math.inf) + every_s
+        every_s = self._settings.telemetry_s
+        return self._told_at.get(evse, -math.inf) + (max(SITE_EVERY_S, every_s) if evse is None else every_s)
 
     async def _say_state(self, bus: Bus, evse: str | None) -> None:
         topic = self._topics.of(evse, "state")
