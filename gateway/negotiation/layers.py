@@ -41,7 +41,8 @@ class Situation:
 def layers(situation: Situation) -> tuple[list[Bound], DeadBand]:
     """The bounds of all layers, highest first, and the dead band of the hardware."""
     evse, site = situation.evse, situation.site
-    bounds = [*_hardware(evse), *own_needs(evse, situation.wall)]
+    # in an island nobody is left in the dark for a departure; the charger may still refuse by itself
+    bounds = [*_hardware(evse), *own_needs(evse, None if site.islanded else situation.wall)]
     if site.emergency_stop is not None:
         text = "The site's emergency stop is on, until the site is released."
         bounds.append(Bound(Layer.EMERGENCY_STOP, 0.0, 0.0, Code.EMERGENCY_STOP, text))

@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from gateway.model.event import EvseDescribed, Metered, NeedsStated, PowerLimits, SessionStarted, VehicleNeeds
 from gateway.model.evse import Evse
 from gateway.model.reason import Code
+from gateway.model.site import Site, SitePolicy
+from gateway.negotiation.layers import Situation, layers
 from gateway.negotiation.own_needs import charges_in_s, own_needs
 from protocols.iso15118.iso20.limits import PowerRange
 from protocols.iso15118.iso20.setpoint import EnergyRequests, narrowed_by_needs
@@ -63,6 +65,15 @@ def test_below_the_drivers_minimum_nothing_is_taken_until_it_is_there() -> None:
     evse.apply(Metered("CP1-1", 3.0, energy_charged_wh=2_500.0, energy_discharged_wh=0.0))
     evse.apply(Metered("CP1-1", 4.0, energy_charged_wh=2_500.0, energy_discharged_wh=9_000.0))
     assert own_needs(evse, NOON) == []  # an estimate never says that the minimum is undercut; the car does
+
+
+@pytest.mark.parametrize("islanded", [False, True])
+def test_in_an_island_nobody_sits_in_the_dark_for_a_departure(islanded: bool) -> None:
+    evse = an_evse()
+    evse.connected, evse.soc_pct = True, 60.0
+    site = Site(SitePolicy("home"), islanded=islanded)
+    found, _ = layers(Situation(evse, site, 0.0, wall=NOON + 7000))
+    assert (Code.NEEDED_FOR_DEPARTURE in {bound.code for bound in found}) is not islanded
 
 
 @given(st.floats(-5_000, 60_000), st.floats(-1_000, 5_000), st.floats(0, 86_400), st.floats(1_000, 22_000))
