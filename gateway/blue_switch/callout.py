@@ -20,6 +20,7 @@ from gateway.blue_switch.registry import ETA, LentCar, Status
 
 SWAP_S = 900.0  # to plug in, check and start, before the one before it leaves
 FULL_PCT = 90.0  # charging beyond takes long
+CAREFUL = 0.85  # of a car's energy that is counted on: gauges and batteries are optimists, and nobody may be late
 LEAST_WH = 1000.0  # a trip for less is not worth its way
 MOST_TRIPS = 2000
 
@@ -199,7 +200,7 @@ def _trip(
     then, back_wh, back_s = _afterwards(car, need.site, atlas, charging)
     there_wh = one.energy_wh - way_wh
     left_wh = max(car.floor_wh, back_wh)
-    brings_wh = (there_wh - left_wh) * ETA
+    brings_wh = (there_wh - left_wh) * ETA * CAREFUL
     plugged = car.status is Status.THERE and one.place == need.site and one.since <= wall
     supply_from = max(lane.covered_until, arrive_at + (0.0 if plugged else SWAP_S))
     closes = min(agreement.open_until(arrive_at), arrive_at + agreement.longest_stay_s) - SWAP_S

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from gateway.blue_switch.agreement import Agreement, GiveBack, Hours, Kind
 from gateway.blue_switch.arrivals import check
 from gateway.blue_switch.audit import Audit, first_broken, report_markdown
-from gateway.blue_switch.callout import SWAP_S, ChargePlace, SiteNeed, call_out
+from gateway.blue_switch.callout import CAREFUL, SWAP_S, ChargePlace, SiteNeed, call_out
 from gateway.blue_switch.desk import Desk
 from gateway.blue_switch.files import BlueSwitchError, parse
 from gateway.blue_switch.handback import Loan, owed
@@ -163,7 +163,7 @@ def test_the_way_is_counted_in_time_and_energy() -> None:
     trip = plan.trips[0]
     assert trip.arrive_at - trip.leave_at == 5400.0
     assert trip.way_wh == pytest.approx(50 * 1.2 * 160)
-    assert trip.brings_wh == pytest.approx((40_000 - 2 * 9600) * ETA)  # the way home stays in it
+    assert trip.brings_wh == pytest.approx((40_000 - 2 * 9600) * ETA * CAREFUL)  # the way home stays in it
     assert trip.supply_from == MONDAY + 6 * 3600
     assert plan.gaps[0].start == pytest.approx(trip.supply_until)
 
