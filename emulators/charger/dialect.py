@@ -54,5 +54,5 @@ class Dialect(Protocol):
     def keep_for_end(self, transaction: Transaction, aligned: bool) -> None:
         """A moment whose meter values go with the end of a transaction."""
 
-    async def reservation_ended(self, number: int, status: str) -> None:
+    def reservation_ended(self, number: int, status: str) -> None:
         """Tell that a reservation has Expired or was Removed."""

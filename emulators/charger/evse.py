@@ -46,6 +46,7 @@ class EvseState:
     priority: bool = False
     allowed: tuple[str, ...] | None = None  # energy transfers the CSMS allows; None: not said
     asked: bool = False  # the CSMS was asked who this is, and could have said what is allowed
+    untold: bool = False  # what the vehicle needs could not be told: the station was offline
     sleeping: bool = False
     warmth: Warmth = field(default_factory=Warmth)
     resetting: bool = False  # until what runs has ended

@@ -161,7 +161,7 @@ class Dialect16:
     def keep_for_end(self, transaction: Transaction, aligned: bool) -> None:
         """1.6 has no interval of its own for this."""
 
-    async def reservation_ended(self, number: int, status: str) -> None:
+    def reservation_ended(self, number: int, status: str) -> None:
         """1.6 tells it by the connector's status alone."""
 
     async def _tell(self, evse: EvseState) -> None:

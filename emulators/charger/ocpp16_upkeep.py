@@ -68,7 +68,7 @@ class Upkeep16:
         async def tell(status: str) -> None:
             said = "InstallationFailed" if status == "InstallVerificationFailed" else status
             if said in FIRMWARE_STATES:
-                await self.station.call("FirmwareStatusNotification", {"status": said})
+                self.station.tell("FirmwareStatusNotification", {"status": said})
 
         tries = retries(request)
         self.upkeep.update(Firmware(request["location"], parse(request["retrieveDate"]), **tries), tell)
@@ -79,7 +79,7 @@ class Upkeep16:
         firmware, number = request["firmware"], request["requestId"]
 
         async def tell(status: str) -> None:
-            await self.station.call("SignedFirmwareStatusNotification", {"status": status, "requestId": number})
+            self.station.tell("SignedFirmwareStatusNotification", {"status": status, "requestId": number})
 
         if not self.upkeep.trusts(firmware["signingCertificate"]):
             self.station.security_event("InvalidFirmwareSigningCertificate")

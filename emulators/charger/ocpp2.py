@@ -215,10 +215,10 @@ class Dialect2:
         if values and len(transaction.kept) < KEPT_FOR_END:
             transaction.kept.append({"timestamp": self.station.timestamp(), "sampledValue": values})
 
-    async def reservation_ended(self, number: int, status: str) -> None:
+    def reservation_ended(self, number: int, status: str) -> None:
         """H04, H03."""
         body: Payload = {"reservationId": number, "reservationUpdateStatus": status}
-        await self.station.call("ReservationStatusUpdate", body)
+        self.station.tell("ReservationStatusUpdate", body)
 
     # needs
 

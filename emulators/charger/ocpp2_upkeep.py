@@ -60,7 +60,7 @@ class Upkeep2:
         firmware, number = request["firmware"], request["requestId"]
 
         async def tell(status: str) -> None:
-            await self.station.call("FirmwareStatusNotification", {"status": status, "requestId": number})
+            self.station.tell("FirmwareStatusNotification", {"status": status, "requestId": number})
 
         signer = firmware.get("signingCertificate")
         unsigned = self.station.config.unsigned_firmware

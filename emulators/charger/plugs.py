@@ -201,12 +201,18 @@ class Plugs:
             evse.awaited = None
             availability.show(self.station, evse)
 
-    async def _open(self, evse: EvseState) -> None:
+    async def tell_needs(self, evse: EvseState) -> None:
+        """What the vehicle needs belongs to a transaction that the CSMS knows. Offline it is told later (`untold`)."""
         station, deadline = self.station, self.clock.now() + START_TOLD_WITHIN
         while station.online and station.line.queue.tells_turns and self.clock.now() < deadline:
-            await self.clock.sleep(0.05)  # what the vehicle needs belongs to a transaction that the CSMS knows
+            await self.clock.sleep(0.05)
+        evse.untold = not station.online
         if station.online and evse.vehicle is not None:
             await station.dialect.needs(evse)
+
+    async def _open(self, evse: EvseState) -> None:
+        station = self.station
+        await self.tell_needs(evse)
         if evse.transaction is not None and evse.vehicle is not None:
             evse.outlet.open(self.clock.now())
             evse.open = True

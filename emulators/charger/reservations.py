@@ -104,13 +104,13 @@ class Reservations:
         """The EVSE can't be used any more: its reservation is gone, and the CSMS is told (H01.FR.17, H03)."""
         held = self.at(evse)
         if held is not None and self._drop(held.id):
-            self.station.later(self.station.dialect.reservation_ended(held.id, "Removed"))
+            self.station.dialect.reservation_ended(held.id, "Removed")
 
     async def _expire(self, held: Reservation) -> None:
         """H04."""
         await self.station.clock.sleep(max(0.0, held.expiry - self.station.wall()))
         if self._held.get(held.id) is held and self._drop(held.id):
-            await self.station.dialect.reservation_ended(held.id, "Expired")
+            self.station.dialect.reservation_ended(held.id, "Expired")
 
     def _drop(self, number: int) -> bool:
         held = self._held.pop(number, None)

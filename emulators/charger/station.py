@@ -193,6 +193,8 @@ class Station:
         for evse in self.evses.values():
             if evse.vehicle is not None and evse.transaction is None:
                 self.later(self.plugs.try_to_begin(evse))
+            elif evse.vehicle is not None and evse.untold:
+                self.later(self.plugs.tell_needs(evse))
 
     def variables_changed(self) -> None:
         """The CSMS has set something: what is looked at often is looked up once."""
@@ -222,6 +224,10 @@ class Station:
     async def call(self, action: str, payload: Payload) -> Reply:
         """Ask the CSMS, if it can be reached."""
         return await self.line.call(action, payload)
+
+    def tell(self, action: str, payload: Payload) -> None:
+        """Tell the CSMS something that must not be lost: now, or when it can be told."""
+        self.enqueue(Message(action, payload))
 
     def enqueue(self, message: Message) -> None:
         """Send a message of a transaction when its turn comes."""
@@ -295,7 +301,7 @@ class Station:
             event["techInfo"] = info[:255]
         self.security_log.append(event)
         del self.security_log[:-SECURITY_EVENTS_KEPT]
-        self.enqueue(Message("SecurityEventNotification", event))
+        self.tell("SecurityEventNotification", event)
 
     async def renegotiate(self, evse: EvseState) -> None:
         """Q02.FR.06: agree with the vehicle on the best transfer that is allowed now."""

@@ -14,7 +14,6 @@ from emulators.charger.schedule import Circumstances, Composite
 from emulators.charger.transaction import Transaction
 from protocols.ocpp.io import Answered
 from protocols.ocpp.schema import Payload
-from protocols.ocpp.times import stamp
 
 if TYPE_CHECKING:
     from emulators.charger.station import Station
@@ -60,7 +59,7 @@ class Steering:
         wall = station.wall()
         for turned in station.controls.tick(wall):
             station.save("controls")
-            station.later(self._tell_turned(turned))
+            self._tell_turned(turned)
         passed = 0.0 if self._last_step is None else now - self._last_step
         self._last_step = now
         for evse in station.evses.values():
@@ -149,9 +148,9 @@ class Steering:
         """R05: told once when a control takes over, once when it lets go; a change of control is no end."""
         before, evse.alarm = evse.alarm, cause
         if cause is not None and cause != before:
-            self.station.later(self._tell_alarm(cause, False))
+            self._tell_alarm(cause, False)
         elif cause is None and before is not None:
-            self.station.later(self._tell_alarm(before, True))
+            self._tell_alarm(before, True)
 
     def _tell_changes(self, evse: EvseState, transaction: Transaction, now: float, passed: float) -> None:
         power, tell = evse.reading.power_w, self.station.dialect.updated
@@ -205,16 +204,16 @@ class Steering:
             self.station.profiles.update(number, reply.payload.get("scheduleUpdate", {}), self.station.wall())
             self.station.wake()
 
-    async def _tell_turned(self, turned: der.Turned) -> None:
-        body: Payload = {"controlId": turned.id, "started": turned.started, "timestamp": stamp(self.station.wall())}
+    def _tell_turned(self, turned: der.Turned) -> None:
+        body: Payload = {"controlId": turned.id, "started": turned.started, "timestamp": self.station.timestamp()}
         if turned.superseded:
             body["supersededIds"] = list(turned.superseded)
-        await self.station.call("NotifyDERStartStop", body)
+        self.station.tell("NotifyDERStartStop", body)
 
-    async def _tell_alarm(self, cause: tuple[str, str | None], ended: bool) -> None:
-        body: Payload = {"controlType": cause[0], "timestamp": stamp(self.station.wall())}
+    def _tell_alarm(self, cause: tuple[str, str | None], ended: bool) -> None:
+        body: Payload = {"controlType": cause[0], "timestamp": self.station.timestamp()}
         if cause[1] is not None:
             body["gridEventFault"] = cause[1]
         if ended:
             body["alarmEnded"] = True
-        await self.station.call("NotifyDERAlarm", body)
+        self.station.tell("NotifyDERAlarm", body)

@@ -641,3 +641,36 @@ def test_reservations_end_and_are_kept_over_a_reset() -> None:
             assert await desk.ask("CancelReservation", {"reservationId": 1}) == {"status": "Rejected"}
 
     run_virtual(main())
+
+
+def test_what_happens_to_the_grid_while_offline_is_told_later() -> None:
+    """R04.FR.20, R05 and H04 do not end with the line; nothing but a boot goes out before the station is accepted."""
+
+    async def main() -> None:
+        async with Desk(Version.V21, evses=2) as desk:
+            now = desk.station.wall()
+            control = {
+                "isDefault": False, "controlId": "c1", "controlType": "LimitMaxDischarge",
+                "limitMaxDischarge": {
+                    "priority": 0, "pctMaxDischargePower": 50.0, "startTime": stamp(now + 60), "duration": 60.0,
+                },
+            }  # fmt: skip
+            assert (await desk.ask("SetDERControl", control))["status"] == "Accepted"
+            reserve = {"id": 1, "expiryDateTime": stamp(now + 90), "idToken": TOKEN, "evseId": 2}
+            assert await desk.ask("ReserveNow", reserve) == {"status": "Accepted"}
+            await desk.cut()
+            await desk.sleep(200)
+            desk.heard.clear()
+            boots(desk, "Pending", "Accepted", interval=30)
+            desk.station.line.booted = False
+            desk.down.clear()
+            await desk.until(lambda: desk.station.online)
+            assert [a for _, a, _ in desk.heard][:2] == ["BootNotification"] * 2
+            await desk.sleep(5)
+            turns = desk.calls("NotifyDERStartStop")
+            assert [t["started"] for t in turns] == [True, False]
+            assert [round((parse(t["timestamp"]) or 0) - now) for t in turns] == [60, 120]
+            updates = desk.calls("ReservationStatusUpdate")
+            assert updates == [{"reservationId": 1, "reservationUpdateStatus": "Expired"}]
+
+    run_virtual(main())
