@@ -215,14 +215,14 @@ class Admin:
 
     def tokens(self) -> list[Row]:
         """All of them."""
-        return [rows.token(token) for token in self.context.tokens]
+        return [rows.token(token, self.context.clock.wall()) for token in self.context.tokens]
 
     def token(self, name: str) -> Row:
         """One of them."""
         found = self.context.tokens.get(name)
         if found is None:
             raise NotKnown(f"no token {name}")
-        return rows.token(found)
+        return rows.token(found, self.context.clock.wall())
 
     async def put_token(self, name: str, about: Row) -> Row:
         """Add or replace a token; it is written down first."""
@@ -243,7 +243,7 @@ class Admin:
         )
         await self._keep(self.context.ledger.token(token))
         self.context.tokens.put(token)
-        return rows.token(token)
+        return rows.token(token, self.context.clock.wall())
 
     async def delete_token(self, name: str) -> None:
         """Forget a token."""

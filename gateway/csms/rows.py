@@ -99,11 +99,11 @@ def transaction(one: Transaction, version: Version | None) -> Row:
     }
 
 
-def token(token: Token) -> Row:
-    """One token."""
+def token(token: Token, wall: float) -> Row:
+    """One token, with the status it has now."""
     return {
         "idToken": token.id,
-        "status": token.status,
+        "status": token.status_at(wall),
         "type": token.type,
         "expiry": None if token.expiry is None else stamp(token.expiry),
         "parent": token.parent,

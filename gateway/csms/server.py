@@ -75,6 +75,7 @@ class Csms:
         self.credentials.forget(station)
         if known is None:
             return False
+        known.registered = False  # what it still says does not bring it back
         if known.link is not None:
             await known.link.close(1008, "this station was removed")
         return True

@@ -284,10 +284,11 @@ class Station:
         self.save()
 
     def save(self) -> None:
-        """What of it outlives the process is written down."""
+        """What of it outlives the process is written down. One that nobody registered is met anew."""
         from gateway.csms import remembering  # which knows us
 
-        self.context.ledger.later(remembering.record(self))
+        if self.registered:
+            self.context.ledger.later(remembering.record(self))
 
     def evse(self, number: int) -> Evse:
         """The EVSE of that number; a number heard for the first time makes it known to the core."""

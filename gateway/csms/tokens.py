@@ -26,6 +26,11 @@ class Token:
     parent: str | None = None
     energy_transfer: tuple[str, ...] = ()  # 2.1 allowedEnergyTransfer; empty: every mode
 
+    def status_at(self, wall: float) -> str:
+        """The status at a time: one whose expiry is past is Expired, where nothing else is wrong with it."""
+        over = self.expiry is not None and self.expiry <= wall and self.status == "Accepted"
+        return "Expired" if over else self.status
+
 
 class Tokens:
     """All idTokens. Comparison is without case, as OCPP's identifierString and 1.6's CiString ask."""
@@ -56,9 +61,7 @@ class Tokens:
         known = self.get(token)
         if known is None:
             return "Accepted" if self.unknown is UnknownTokens.ACCEPT else "Invalid"
-        if known.expiry is not None and known.expiry <= wall and known.status == "Accepted":
-            return "Expired"
-        return known.status
+        return known.status_at(wall)
 
     def info_2(self, token: str, kind: str | None, wall: float, status: str | None = None) -> Payload:
         """IdTokenInfoType of 2.x."""

@@ -379,6 +379,24 @@ def test_a_station_of_the_api_and_the_policy_outlive_the_gateway() -> None:
     live(Version.V201, scene)
 
 
+def test_who_was_never_registered_is_met_anew_and_who_was_removed_stays_so() -> None:
+    async def scene(lives: Lives) -> None:
+        await lives.raw.boot()
+        assert "NEW" in lives.csms.stations
+        admin = Admin(lives.csms)
+        gone = lives.csms.stations["CP1"]
+        await admin.delete_station("CP1")
+        gone.save()  # a message that was on its way
+        await lives.writer.write()
+        await lives.kill()
+        assert set(lives.csms.stations) == {"CP1"}  # of the configuration
+        assert (await lives.raw.boot()) is not None
+        assert not lives.csms.stations["NEW"].registered
+
+    about = CsmsSettings(stations=SETTINGS.stations, unknown_stations=UnknownStations.ACCEPT, inventory=False)
+    live(Version.V201, scene, about, "NEW")
+
+
 def test_nothing_is_changed_that_cannot_be_written_down() -> None:
     from gateway.csms.admin import NotPossible
 

@@ -322,6 +322,7 @@ def test_tokens_as_stations_hear_of_them(version: Version, tmp_path: Path) -> No
             ({}, "Accepted"),
         ):
             assert (await home.http.put("/tokens/CARD", json=body)).status_code == 200
+            assert (await home.get("/tokens/CARD"))["status"] == status
             assert (await heard("CARD"))["status"] == status
         assert [one["idToken"] for one in await home.get("/tokens")] == ["CARD"]
         for wrong in ({"status": "Good"}, {"expiry": "tomorrow"}, {"more": 1}, {"status": None}):
