@@ -121,6 +121,44 @@ def test_tls_with_client_certificates_and_the_access_list(tmp_path: Path) -> Non
         asyncio.run(scene(broker.port))
 
 
+def test_two_sites_on_one_broker_read_each_others_state_and_nothing_more(tmp_path: Path) -> None:
+    """The lists of both sites in one file, as `v2x mqtt-acl -c one -c two` writes it."""
+    passwords = tmp_path / "passwords"
+    tool = program("mosquitto_passwd", "mosquitto")
+    for name in ("gw-home", "gw-school", "stranger"):
+        create = [] if passwords.exists() else ["-c"]
+        subprocess.run([tool, "-b", *create, str(passwords), name, "secret"], check=True)
+    passwords.chmod(0o644)
+    lists = [
+        acl(Topics("home", "gw1"), [User("gw-home", gateway=True, neighbours=["school"])]),
+        acl(Topics("school", "gw1"), [User("gw-school", gateway=True), User("stranger", read=[])]),
+    ]
+    (tmp_path / "acl").write_text("\n".join(lists))
+    options = f"allow_anonymous false\npassword_file {passwords}\nacl_file {tmp_path / 'acl'}\n"
+
+    async def heard(port: int, name: str) -> set[str]:
+        found: set[str] = set()
+        async with aiomqtt.Client("127.0.0.1", port, username=name, password="secret") as client:
+            await client.subscribe("v2x/1/+/site/state", qos=1)
+            await client.subscribe("v2x/1/#", qos=1)
+            async with aiomqtt.Client("127.0.0.1", port, username="gw-school", password="secret") as school:
+                for topic in ("site/state", "site/telemetry", "evse/CP1-1/state"):
+                    await school.publish(f"v2x/1/school/{topic}", b"{}", qos=1)
+                await school.publish("v2x/1/home/site/state", b"{}", qos=1)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(1.0):
+                    async for message in client.messages:
+                        found.add(str(message.topic))
+        return found
+
+    async def scene(port: int) -> None:
+        assert await heard(port, "gw-home") == {"v2x/1/school/site/state"}
+        assert "v2x/1/home/site/state" not in await heard(port, "stranger")
+
+    with mosquitto(tmp_path, options) as broker:
+        asyncio.run(scene(broker.port))
+
+
 async def _denied(who: Facility, topic: str, body: dict[str, Any]) -> None:
     """Mosquitto takes the message and drops it; nothing comes of it."""
     await who.send(topic, body)
