@@ -33,7 +33,12 @@ class Variable:
     @property
     def value(self) -> str:
         """What it is now."""
-        return self.stored if self.live is None else _text(self.live())
+        return self.stored if self.live is None else as_text(self.live())
+
+    @property
+    def raw(self) -> object:
+        """The same before it is written as text, for those who look often."""
+        return self.stored if self.live is None else self.live()
 
     @property
     def numeric(self) -> bool:
@@ -50,7 +55,7 @@ class DeviceModel:
         """Add a variable; `evse` and `instance` place it, the rest is `Variable`'s. A function is a live value."""
         evse, instance = about.pop("evse", 0), about.pop("instance", "")
         live = value if callable(value) else None
-        stored = "" if live is not None else _text(value)
+        stored = "" if live is not None else as_text(value)
         self._variables[(component, evse, variable, instance)] = Variable(stored, live=live, **about)
 
     def get(self, component: str, variable: str, evse: int = 0, instance: str = "") -> str | None:
@@ -72,7 +77,7 @@ class DeviceModel:
 
     def put(self, component: str, variable: str, value: object, evse: int = 0, instance: str = "") -> None:
         """Change a value from inside; mutability does not matter."""
-        self._variables[(component, evse, variable, instance)].stored = _text(value)
+        self._variables[(component, evse, variable, instance)].stored = as_text(value)
 
     def items(self) -> Iterator[tuple[Name, Variable]]:
         """All of them."""
@@ -174,5 +179,6 @@ def variable_of(name: str, instance: str) -> dict[str, Any]:
     return {"name": name, "instance": instance} if instance else {"name": name}
 
 
-def _text(value: object) -> str:
+def as_text(value: object) -> str:
+    """A value as OCPP writes it."""
     return str(value).lower() if isinstance(value, bool) else f"{value:g}" if isinstance(value, float) else str(value)

@@ -54,9 +54,9 @@ class Monitoring:
         """When a periodic one fires next; while offline some wait, and the tick will do."""
         return self.monitors.next_turn() if self.station.online else None
 
-    def _read(self, name: Name) -> str | None:
+    def _read(self, name: Name) -> object:
         found = self.station.device.find(name)
-        return None if found is None else found.value
+        return None if found is None else found.raw
 
     def _running(self, name: Name) -> bool:
         evses = [e for e in self.station.evses.values() if name[1] in (0, e.number)]

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from math import floor
 from typing import Any
 
-from emulators.charger.device_model import Name, Variable
+from emulators.charger.device_model import Name, Variable, as_text
 
 HARD_WIRED, PRECONFIGURED, CUSTOM = "HardWiredMonitor", "PreconfiguredMonitor", "CustomMonitor"
 THRESHOLDS = frozenset({"UpperThreshold", "LowerThreshold"})
@@ -53,7 +53,7 @@ class Fired:
     cleared: bool = False
 
 
-Read = Callable[[Name], str | None]
+Read = Callable[[Name], object]  # the value as it is, None where there is none
 
 
 class Monitors:
@@ -156,7 +156,7 @@ class Monitors:
                     found.append(fired)
         return found
 
-    def _look(self, one: Monitor, value: str, now: float) -> Fired | None:
+    def _look(self, one: Monitor, value: object, now: float) -> Fired | None:
         if one.type in PERIODS:
             if one.type == "Periodic":
                 due, last = now >= one.since + one.value, one.since + one.value
@@ -166,12 +166,12 @@ class Monitors:
                 due = last > one.since
             if due:
                 one.since = last
-            return Fired(one, value, "Periodic") if due else None
+            return Fired(one, as_text(value), "Periodic") if due else None
         if one.type == "Delta":
             if not _moved(one.known, value, one.value):
                 return None
-            one.known = value
-            return Fired(one, value, "Delta")
+            one.known = as_text(value)
+            return Fired(one, one.known, "Delta")
         number = _number(value)
         if number is None:
             return None
@@ -179,7 +179,7 @@ class Monitors:
         if beyond == one.exceeded:
             return None
         one.exceeded = beyond
-        return Fired(one, value, "Alerting", cleared=not beyond)
+        return Fired(one, as_text(value), "Alerting", cleared=not beyond)
 
     def next_turn(self) -> float | None:
         """When the next periodic one fires, Unix time."""
@@ -204,16 +204,21 @@ class Monitors:
         self._all = {one.id: one for one in kept}
 
 
-def _moved(before: str | None, value: str, by: float) -> bool:
+def _moved(before: str | None, value: object, by: float) -> bool:
     """N07.FR.18, .19: numbers by more than `by`, anything else at all."""
-    old, new = _number(before), _number(value)
+    new = _number(value)
+    old = None if new is None else _number(before)
     if old is not None and new is not None:
         return abs(new - old) > by
-    return before != value
+    return before != as_text(value)
 
 
-def _number(text: str | None) -> float | None:
+def _number(value: object) -> float | None:
+    if isinstance(value, float):
+        return value
+    if isinstance(value, bool) or value is None:
+        return None
     try:
-        return None if text is None else float(text)
+        return float(str(value))
     except ValueError:
         return None
