@@ -142,6 +142,9 @@ class OcppSection(Section):
     unknown_tokens: Literal["accept", "reject"] = Field(
         default="reject", description="what happens to an idToken nobody registered"
     )
+    local_list: bool = Field(
+        default=False, description="stations hold the registered tokens, for when they cannot reach the gateway"
+    )
     security_profile: Annotated[int, Field(ge=0, le=3)] = Field(
         default=1, description="0 none, 1 basic auth, 2 TLS and basic auth, 3 TLS with client certificates"
     )

@@ -101,6 +101,7 @@ def csms_settings(config: Config) -> CsmsSettings:
         ca_key=ocpp.ca_key,
         v2x_allowed=ocpp.v2x_allowed,
         inventory=ocpp.inventory,
+        local_list=ocpp.local_list,
         compression=ocpp.compression,
         heartbeat_s=ocpp.heartbeat_s,
         boot_retry_s=ocpp.boot_retry_s,

@@ -243,6 +243,7 @@ class Admin:
         )
         await self._keep(self.context.ledger.token(token))
         self.context.tokens.put(token)
+        self.csms.tokens_changed()
         return rows.token(token, self.context.clock.wall())
 
     async def delete_token(self, name: str) -> None:
@@ -251,6 +252,7 @@ class Admin:
             raise NotKnown(f"no token {name}")
         await self._keep(self.context.ledger.forgotten(TOKEN, name.casefold()))
         self.context.tokens.remove(name)
+        self.csms.tokens_changed()
 
     # reservations, messages, violations
 

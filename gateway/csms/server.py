@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from gateway.csms import charging_profile, forming, modes, remembering, setpoint, v16, v21, v201
+from gateway.csms import charging_profile, forming, local_list, modes, remembering, setpoint, v16, v21, v201
 from gateway.csms.context import Context
 from gateway.csms.credentials import Credentials
 from gateway.csms.door import Door
@@ -45,6 +45,7 @@ class Csms:
         self.context = Context.of(settings, report, clock, self.ledger)
         self.stations: dict[str, Station] = {}
         self.credentials = Credentials(self.ledger)
+        self._spreading: asyncio.Task[None] | None = None
         self._closing: set[asyncio.Task[None]] = set()
         for station in settings.stations:
             self.register(station).configured = station.password_hash
@@ -55,6 +56,8 @@ class Csms:
 
     async def close(self) -> None:
         """Hand over what is not written yet."""
+        if self._spreading is not None:
+            self._spreading.cancel()
         await self.ledger.close()
 
     # who is known
@@ -79,6 +82,20 @@ class Csms:
         if known.link is not None:
             await known.link.close(1008, "this station was removed")
         return True
+
+    def tokens_changed(self) -> None:
+        """An operator changed tokens: stations that hold a list get it after a while without another change."""
+        if not self.settings.local_list:
+            return
+        if self._spreading is not None:
+            self._spreading.cancel()
+        self._spreading = asyncio.get_running_loop().create_task(self._spread())
+
+    async def _spread(self) -> None:
+        await self.clock.sleep(local_list.QUIET_S)
+        for station in self.stations.values():
+            if station.ready:
+                station.later(local_list.sync(station))
 
     def find(self, evse: str) -> tuple[Station, Evse] | None:
         """The station and EVSE of a name such as `CP1-1`."""

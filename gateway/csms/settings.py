@@ -73,6 +73,7 @@ class CsmsSettings:
     answer_within_s: float = 30.0
     inventory: bool = True  # ask a station what it is (GetBaseReport, GetConfiguration) after it has booted
     fallback_limit_w: float = 0.0  # the stack-level-0 TxDefaultProfile
+    local_list: bool = False  # stations hold the tokens, for when they cannot reach us
     max_message: int = 128 * 1024  # characters
     max_stations: int = 5000
     max_unknown: int = 100  # stations that are not registered

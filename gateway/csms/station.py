@@ -128,7 +128,7 @@ class Station:
 
     def tell_connected(self) -> None:
         """Tell the core, once for each connection; and of transactions that an earlier life of the gateway knew."""
-        from gateway.csms import happenings  # which knows us
+        from gateway.csms import happenings, local_list  # which know us
 
         if self._told or self.version is None:
             return
@@ -139,6 +139,8 @@ class Station:
         for transaction in self.context.transactions.active_of(self.id):
             if not transaction.announced:
                 happenings.began(self, transaction)
+        if self.context.settings.local_list:
+            self.later(local_list.sync(self))
 
     def later(self, work: Coroutine[Any, Any, None]) -> None:
         """Do something beside the message at hand; it ends with the link."""

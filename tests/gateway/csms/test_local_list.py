@@ -1,0 +1,143 @@
+"""The local authorisation list: sent when a station holds another, in parts, after changes, and not for nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from emulators.clock import run_virtual
+from gateway.csms.admin import Admin
+from gateway.csms.local_list import PART, QUIET_S
+from gateway.csms.tokens import Token
+from protocols.ocpp.schema import Version
+from tests.gateway.csms.raw import Raw
+
+ALL = list(Version)
+
+
+class Holder:
+    """Answers for the station, and holds its list as the specification says."""
+
+    def __init__(self, raw: Raw) -> None:
+        self.raw = raw
+        self.early = raw.version is Version.V16
+        self.version, self.tokens = 0, dict[str, Any]()
+        self.sent: list[dict[str, Any]] = []
+        self.answer = "Accepted"
+        self._task = asyncio.create_task(self._live())
+
+    async def _live(self) -> None:
+        while True:
+            await asyncio.sleep(0.05)
+            while self.raw.asked:
+                _, mid, action, payload = self.raw.asked.pop(0)
+                await self.raw.say(json.dumps([3, mid, self._take(action, payload)]))
+
+    def _take(self, action: str, payload: dict[str, Any]) -> dict[str, Any]:
+        number = "listVersion" if self.early else "versionNumber"
+        if action == "GetLocalListVersion":
+            return {number: self.version}
+        assert action == "SendLocalList"
+        self.sent.append(payload)
+        if self.answer == "Accepted":
+            assert payload[number] > self.version
+            if payload["updateType"] == "Full":
+                self.tokens.clear()
+            for entry in payload.get("localAuthorizationList", ()):
+                name = entry["idTag"] if self.early else entry["idToken"]["idToken"]
+                self.tokens[name] = entry["idTagInfo" if self.early else "idTokenInfo"]["status"]
+            self.version = payload[number]
+        return {"status": self.answer}
+
+    def stop(self) -> None:
+        self._task.cancel()
+
+
+def with_holder(version: Version, scene: Callable[[Raw, Holder], Awaitable[None]], **about: Any) -> None:
+    async def main() -> None:
+        about.setdefault("local_list", True)
+        async with Raw(version, **about) as raw:
+            holder = Holder(raw)
+            try:
+                raw.csms.context.tokens.put(Token("A"))
+                raw.csms.context.tokens.put(Token("B", "Blocked"))
+                raw.csms.context.tokens.put(Token("C" * 40))
+                await raw.boot()
+                await asyncio.sleep(2)
+                await scene(raw, holder)
+            finally:
+                holder.stop()
+
+    run_virtual(main())
+
+
+@pytest.mark.parametrize("version", ALL)
+def test_a_station_holds_the_tokens_and_is_not_told_again(version: Version) -> None:
+    async def scene(raw: Raw, holder: Holder) -> None:
+        expected = {"A": "Accepted", "B": "Blocked"}
+        if version is Version.V21:
+            expected["C" * 40] = "Accepted"  # too long for the others
+        assert holder.tokens == expected
+        await raw.boot()
+        await asyncio.sleep(2)
+        assert len(holder.sent) == 1
+        holder.version = 77  # somebody else changed it
+        await raw.boot()
+        assert raw.wire is not None
+        await raw.wire.close()
+        await raw.connect()
+        await raw.boot()
+        await asyncio.sleep(2)
+        assert len(holder.sent) == 2
+        assert holder.version == 78
+
+    with_holder(version, scene)
+
+
+@pytest.mark.parametrize("version", ALL)
+def test_changes_go_out_together_after_a_while(version: Version) -> None:
+    async def scene(raw: Raw, holder: Holder) -> None:
+        admin = Admin(raw.csms)
+        for number in range(PART + 20):
+            await admin.put_token(f"T{number}", {"status": "Accepted"})
+        await admin.delete_token("A")
+        await asyncio.sleep(QUIET_S - 1)
+        assert len(holder.sent) == 1
+        await asyncio.sleep(3)
+        assert [one["updateType"] for one in holder.sent[1:]] == ["Full", "Differential"]
+        assert "A" not in holder.tokens
+        assert {f"T{number}" for number in range(PART + 20)} <= set(holder.tokens)
+
+    with_holder(version, scene)
+
+
+@pytest.mark.parametrize("version", ALL)
+def test_a_list_that_is_not_taken_is_tried_again_at_the_next_connection(version: Version) -> None:
+    async def scene(raw: Raw, holder: Holder) -> None:
+        holder.answer = "Failed"
+        await Admin(raw.csms).delete_token("A")
+        await asyncio.sleep(20)
+        assert len(holder.sent) == 2
+        holder.answer = "Accepted"
+        assert raw.wire is not None
+        await raw.wire.close()
+        await raw.connect()
+        await raw.boot()
+        await asyncio.sleep(2)
+        assert holder.tokens.get("A") is None
+        assert len(holder.sent) == 3
+
+    with_holder(version, scene)
+
+
+def test_it_is_off_unless_it_is_on() -> None:
+    async def scene(raw: Raw, holder: Holder) -> None:
+        await Admin(raw.csms).delete_token("A")
+        await asyncio.sleep(20)
+        assert holder.sent == []
+
+    with_holder(Version.V201, scene, local_list=False)
