@@ -72,6 +72,11 @@ class Monitors:
     def __len__(self) -> int:
         return len(self._all)
 
+    @property
+    def custom(self) -> bool:
+        """Whether anybody has set one: the maker's own watch nothing that changes in a station at rest unheard."""
+        return any(one.kind == CUSTOM for one in self._all.values())
+
     def get(self, number: int) -> Monitor | None:
         """The monitor of that id."""
         return self._all.get(number)

@@ -49,7 +49,7 @@ class Steering:
         busy = [evse for evse in station.evses.values() if evse.transaction]
         turns += [station.profiles.next_change(wall, self.circumstances(evse)) for evse in busy]
         pulls = any(held.profile.get("dynUpdateInterval") for held in station.profiles)
-        looks = busy or pulls or len(station.monitoring.monitors)
+        looks = busy or pulls or station.monitoring.monitors.custom
         tick_s = station.config.tick_s if looks else max(IDLE_S, station.config.tick_s)
         return max(1e-3, min([tick_s, *(turn - wall for turn in turns if turn is not None)]))
 

@@ -98,7 +98,8 @@ class Ledger:
     async def _flush_soon(self) -> None:
         try:
             while self._dirty:
-                await self._clock.sleep(LOOK_EVERY_S)
+                soonest, _ = next(iter(self._dirty.values()))
+                await self._clock.sleep(max(LOOK_EVERY_S, soonest - self._clock.now()))
                 now = self._clock.now()
                 first = islice(self._dirty.items(), AT_ONCE)
                 self._hand_over([ref for ref, (due, _) in first if due <= now])
