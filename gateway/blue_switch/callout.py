@@ -12,7 +12,7 @@ A greedy plan, looked at again every few minutes, not an optimum: in an outage n
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from gateway.blue_switch.places import Atlas
@@ -120,14 +120,29 @@ class _Free:
     energy_wh: float
     since: float
     called: bool = False  # it has been out already, so no notice is needed
+    bound: str = ""  # it is plugged in there, or about to leave for it: nowhere else before
 
 
 def call_out(
-    wall: float, needs: Sequence[SiteNeed], cars: Iterable[LentCar], atlas: Atlas, charging: Sequence[ChargePlace] = ()
+    wall: float,
+    needs: Sequence[SiteNeed],
+    cars: Iterable[LentCar],
+    atlas: Atlas,
+    charging: Sequence[ChargePlace] = (),
+    promised: Mapping[str, str] | None = None,
 ) -> CallOut:
-    """The plan from now. KeyError for a place that the atlas does not know."""
+    """The plan from now. KeyError for a place that the atlas does not know.
+
+    `promised`: by car, the site it is about to leave for. Who is there or promised is not taken away from a site.
+    """
+    in_need = {need.site for need in needs}
+
+    def bound(car: LentCar) -> str:
+        site = car.place if car.status is Status.THERE else (promised or {}).get(car.vehicle, "")
+        return site if site in in_need else ""
+
     free = [
-        _Free(car, car.place, car.energy_wh, max(wall, car.free_from), car.status is not Status.FREE)
+        _Free(car, car.place, car.energy_wh, max(wall, car.free_from), car.status is not Status.FREE, bound(car))
         for car in sorted(cars, key=lambda one: one.vehicle)
         if car.status is not Status.UNAVAILABLE
     ]
@@ -179,7 +194,7 @@ def _trip(
 ) -> Trip | None:
     """The trip of this car to this lane, if the agreement, its energy and the bays allow it."""
     car, need, agreement = one.car, lane.need, one.car.agreement
-    if not agreement.lends_to(need.site) or not math.isfinite(one.since):
+    if not agreement.lends_to(need.site) or not math.isfinite(one.since) or one.bound not in ("", need.site):
         return None
     if need.connectors and "" not in need.connectors and car.connector not in need.connectors:
         return None
@@ -268,7 +283,7 @@ def _worth(lane: _Lane, trip: Trip, car: LentCar) -> tuple[float, ...]:
 
 
 def _move(one: _Free, trip: Trip, charging: Sequence[ChargePlace]) -> None:
-    one.called = True
+    one.called, one.bound = True, ""
     one.since = trip.free_from
     if trip.then:
         one.place = trip.then

@@ -22,6 +22,7 @@ from gateway.energy.reason import Decided
 from gateway.model.moment import rfc3339
 
 LOOK_AGAIN_S = 300.0
+PROMISED_S = 3600.0  # before it leaves a car's call stays with its site
 LOST_S = 1800.0  # after it was expected a car that has not come is planned anew
 MOVED_S = 600.0  # a call that moves by less is not worth a message,
 MOVED = 0.25  # nor by less than this of the time that is left until then
@@ -187,7 +188,8 @@ class Desk:
             return []
         self._looked = now
         cars = [self._where(car, wall) for car in self.registry.cars.values()]
-        self.plan = call_out(wall, list(self.needs.values()), cars, self.atlas, self.charging)
+        promised = {vehicle: trip.site for vehicle, trip in self.calls.items() if trip.leave_at - wall < PROMISED_S}
+        self.plan = call_out(wall, list(self.needs.values()), cars, self.atlas, self.charging, promised)
         under_way = {one.vehicle: self.calls[one.vehicle] for one in cars if one is not self.registry.cars[one.vehicle]}
         first: dict[str, Trip] = dict(under_way)
         for trip in self.plan.trips:

@@ -30,7 +30,7 @@ from gateway.energy.reason import Decided
 from gateway.energy.resilience.island import OFF_GRID
 from gateway.energy.resource import usable_wh
 from gateway.model.journal import Kept
-from gateway.model.site import AnyInput, Arrival, Freshness, InputKind, Lent, Load, Repaid
+from gateway.model.site import AnyInput, Arrival, Freshness, InputKind, Lent, Repaid
 
 STEP_S = 5.0
 NEVER = 100.0
@@ -165,10 +165,6 @@ class Lender:
         tiers = controller.off_grid.tiers.tiers
         critical_w = sum(tier.expected_w for tier in tiers if tier.critical)
         draw_w = critical_w or sum(tier.expected_w for tier in tiers) or 1000.0
-        load = self._board.site.inputs.fresh(Load, self._board.clock.now())
-        on = controller.off_grid.tiers.on
-        if load is not None and not any(on[tier.name] for tier in tiers if not tier.critical):
-            draw_w = max(draw_w, load.power_w)  # only what is critical draws, and that is what it really is
         storage = controller.gathering.storage(self._steward.view())
         stored_wh = usable_wh(storage) if storage is not None else 0.0
         bays = sum(place.evse.can_discharge for place in self._board.places.values())

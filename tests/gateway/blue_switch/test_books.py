@@ -177,6 +177,24 @@ def test_a_car_that_is_there_supplies_at_once_and_nobody_is_told_of_a_gap() -> N
     assert one.plan.gaps == ()
 
 
+def test_who_is_there_or_about_to_leave_is_not_taken_away_from_a_site_for_another() -> None:
+    one = desk()
+    one.outage(need("clinic", stored_wh=0.0, draw_w=1500.0, until=MONDAY + 30 * 3600), MONDAY, 0.0)
+    one.plugged("C1", "clinic", MONDAY, 0.0, 60.0)
+    one.look(MONDAY, 0.0)
+    wall = MONDAY + 9 * 3600
+    one.metered("C1", "clinic", 12_000.0, 0.0, 24.0, wall, wall - MONDAY)
+    one.look(wall, wall - MONDAY)
+    soon, trip = min(one.calls.items(), key=lambda item: item[1].leave_at)
+    assert trip.leave_at - wall < 3600
+    before = trip.site
+    one.outage(need("school", stored_wh=0.0, draw_w=3000.0, until=MONDAY + 30 * 3600), wall + 1, wall + 1 - MONDAY)
+    events = one.look(wall + 1, wall + 1 - MONDAY)
+    assert one.calls[soon].site == before
+    assert "C1" not in [event.subject for event in events if event.code in ("car_called", "call_changed")]
+    assert one.called_away("clinic") == frozenset()
+
+
 JUNK = st.recursive(
     st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=8),
     lambda inner: (
