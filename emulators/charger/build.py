@@ -28,7 +28,7 @@ def dialect_of(station: Station) -> Dialect:
 def build(
     config: StationConfig, outlets: Sequence[Outlet], clock: Clock, connect: Connect, store: Store | None = None
 ) -> Station:
-    """A station with these EVSEs; with a store it remembers over restarts."""
+    """A station with these EVSEs; with a store, which wants a running loop, it remembers over restarts."""
     return Station(config, list(outlets), clock, connect, dialect_of, store)
 
 

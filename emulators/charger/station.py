@@ -118,6 +118,7 @@ class Station:
         self.meter_interval_s = config.meter_interval_s  # of samples in a transaction, 0 for none
         self.dialect = dialect(self)
         self.keeping = Keeping(self, store)
+        self.keeping.restore()  # before anything happens at the plugs
 
     def _abilities(self) -> Abilities:
         late = self.config.version is Version.V21
@@ -138,7 +139,6 @@ class Station:
 
     async def run(self) -> None:
         """Connect, boot, charge, and connect again, until `stop` is called."""
-        self.keeping.restore()
         loop = asyncio.get_running_loop()
         life = loop.create_task(self.steering.run())
         self._tasks |= {loop.create_task(work) for work in (self.aligned.run(), self.display.run())}

@@ -110,6 +110,30 @@ def test_a_message_under_way_when_the_process_dies_is_told_again(tmp_path: Path)
 
 
 @requirement("N07.FR.13")
+@pytest.mark.parametrize("version", list(Version))
+def test_a_car_that_is_plugged_in_before_the_station_runs_begins_anew(version: Version, tmp_path: Path) -> None:
+    """As `v2x charger --car` does it: what died is told first, then what begins."""
+
+    async def main() -> None:
+        async with Restarted(version, tmp_path) as rig:
+            await rig.charging()
+            await rig.sleep(60)
+            await rig.kill()
+            rig.said.clear()
+            rig.new_process()
+            rig.plug()
+            rig._tasks.append(asyncio.create_task(rig.station.run()))
+            await rig.until(lambda: rig.evse().open and rig.station.online and not len(rig.station.line.queue))
+            if version is Version.V16:
+                order = [m[2] for _, m in rig.said if m[0] == 2 and m[2] in ("StartTransaction", "StopTransaction")]
+                assert order == ["StopTransaction", "StartTransaction"]
+            else:
+                kinds = [e["eventType"] for e in rig.calls("TransactionEvent") if e["eventType"] != "Updated"]
+                assert kinds == ["Ended", "Started"]
+
+    run_virtual(main())
+
+
 @pytest.mark.parametrize("version", LATE)
 def test_orders_of_the_csms_hold_after_a_restart(version: Version, tmp_path: Path) -> None:
     async def main() -> None:
