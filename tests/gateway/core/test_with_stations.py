@@ -1,4 +1,4 @@
-"""Stations of 1.6 and 2.0.1 under a whole core: a command goes all the way, by what their vendor profile says."""
+"""Emulated stations under a whole core: a command goes all the way, also where version or line is against it."""
 
 from __future__ import annotations
 
@@ -81,5 +81,23 @@ def test_without_a_vendor_profile_the_command_is_refused_with_the_reason(version
             refused = await send(core, "discharge", "d", power_w=4600)
             assert (refused.status, refused.code) == ("refused", "charging_only")
             assert "vendor profile" in refused.reason.text
+
+    run_virtual(main())
+
+
+def test_a_car_that_came_while_the_station_was_offline_can_be_discharged_once_it_is_back() -> None:
+    async def main() -> None:
+        async with Rig(Version.V21) as rig, governed(rig) as core:
+            rig.cut()
+            await rig.sleep(30)
+            rig.plug()
+            await rig.sleep(120)
+            rig.up = True
+            await rig.until(lambda: rig.csms.context.transactions.active_at("CP1", 1) is not None)
+            await rig.sleep(10)
+            assert (await send(core, "discharge", "d", power_w=4600, lease_s=30)).status == "accepted"
+            await rig.sleep(20)
+            assert rig.evse().reading.power_w == pytest.approx(-4600, rel=0.01)
+            assert [call["evseId"] for call in rig.calls("NotifyEVChargingNeeds")] == [1]
 
     run_virtual(main())
