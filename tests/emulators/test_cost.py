@@ -80,6 +80,28 @@ def test_the_controller_is_asked_when_something_was_told() -> None:
     assert 600 / 5 <= steps <= 3 * 600 / 5  # once for the facility's news, and what follows of it
 
 
+def test_news_are_looked_at_at_once_and_silence_seldom() -> None:
+    async def main() -> list[int]:
+        world = World(plan(), keep_transcript=False, fast_forward=True)
+        async with world.living():
+            await world.clock.sleep(60)
+            assert world.gateway is not None
+            steward, core = world.gateway.steward, world.gateway.core
+            world.facility.mute.update(("grid", "switch", "load", "pv", "meter"))
+            await world.clock.sleep(6)  # what was told is still fresh
+            before = steward.steps
+            await world.clock.sleep(1.5)
+            rested = steward.steps - before
+            wall = world.clock.wall()
+            body = f'{{"ts": {wall}, "present": true, "power_w": 9000, "voltage_v": 200, "frequency_hz": 50}}'
+            before = steward.steps
+            assert core.input("grid", body.encode()) is None
+            await world.clock.sleep(0.2)
+            return [rested, steward.steps - before]
+
+    assert run_virtual(main()) == [0, 1]
+
+
 def test_a_discharge_needs_few_loops_and_no_step_too_many() -> None:
     told: Run = run({**DISCHARGE, "duration": HOUR}, fast_forward=True)
     assert told.loops + told.loops_left_out > 3400
