@@ -30,6 +30,7 @@ from protocols.ports import TextWire
 
 log = logging.getLogger("v2x.csms")
 
+MOST_EVSES, LARGEST_EVSE = 128, 999  # of one station: each is an entry in the broker, the page and the core's rounds
 VARIABLES_KEPT = 2_000  # of one station's device model: what a session or a set-point may ask for
 RESUME_AFTER_S = 5.0  # one that boots says so within this time; one that says nothing goes on where it was
 Handlers: TypeAlias = dict[str, Callable[["Station", Payload], Payload | Awaitable[Payload]]]
@@ -293,9 +294,14 @@ class Station:
             self.context.ledger.later(remembering.record(self))
 
     def evse(self, number: int) -> Evse:
-        """The EVSE of that number; a number heard for the first time makes it known to the core."""
+        """The EVSE of that number; the core is told of one heard of for the first time. Refusal for one too many."""
         known = self.evses.get(number)
         if known is None:
+            if not 1 <= number <= LARGEST_EVSE or len(self.evses) >= MOST_EVSES:
+                text = (
+                    f"EVSE {number} is not taken: a station has up to {MOST_EVSES} here, numbered up to {LARGEST_EVSE}"
+                )
+                raise Refusal(ErrorCode.PROPERTY_CONSTRAINT_VIOLATION, text)
             known = self.evses[number] = Evse(number, evse_name(self.id, number))
         if known.limits is None and self._told:
             self.describe(known)
