@@ -229,6 +229,8 @@ class Desk:
             moved_s = abs(old.arrive_at - trip.arrive_at)
             if moved_s < max(MOVED_S, MOVED * (old.arrive_at - wall)):
                 return []
+        elif old is not None and old.site in self.needs and min(old.call_by, trip.call_by) - wall > PROMISED_S:
+            return []  # two sites that need it about as much: who gets it is said when its lender has to know
         self.calls[trip.vehicle] = trip
         code = "car_called" if old is None else "call_changed"
         text = (
