@@ -48,6 +48,7 @@ class Evse:
     why_not: str = ""
     bidirectional: bool | None = None  # what the vehicle asked for; None before it did
     installed: Installed | None = None
+    ordered: tuple[float, float] | None = None  # the last power that was taken, in W, and until when (engine time)
     safe: Safe = field(default_factory=Safe)
     priority: bool = False  # the driver asked for priority charging
     order: asyncio.Lock = field(default_factory=asyncio.Lock)  # one order at a time, in the order they came

@@ -54,7 +54,7 @@ def began(station: Station, transaction: Transaction, vehicle: str | None = None
         transaction.announced = True
         if transaction.reservation is not None:
             context.reservations.ended(station.id, transaction.reservation, "USED")
-        evse.installed, evse.bidirectional, evse.priority = None, None, False
+        evse.installed, evse.ordered, evse.bidirectional, evse.priority = None, None, None, False
         context.report(SessionStarted(evse.name, context.clock.now(), transaction.id, vehicle))
         ability.vouch(station, evse)
 
@@ -92,7 +92,7 @@ def _tell_end(station: Station, transaction: Transaction, reason: str) -> None:
     if not transaction.announced:
         return
     evse = station.evse(transaction.evse)
-    evse.installed, evse.bidirectional, evse.mode, evse.priority = None, None, None, False
+    evse.installed, evse.ordered, evse.bidirectional, evse.mode, evse.priority = None, None, None, None, False
     if evse.let_go is not None:
         evse.let_go.cancel()
         evse.let_go = None

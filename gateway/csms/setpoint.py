@@ -21,6 +21,7 @@ from protocols.ocpp.schema import Payload
 from protocols.ocpp.vendor import Channel
 
 POWER_LEVEL = 1
+SAID_AGAIN_S = 60.0  # 0 W for a vehicle that asks when nothing is in force
 
 
 async def order(station: Station, evse: Evse, power_w: float, hold_s: float) -> Outcome:
@@ -40,9 +41,20 @@ async def order(station: Station, evse: Evse, power_w: float, hold_s: float) -> 
             outcome = await _order_21(station, evse, transaction, power_w, hold_s)
         else:
             outcome = await setpoint_vendor.order(station, evse, transaction, power_w, hold_s)
+        if outcome.answer is Answer.APPLIED:
+            evse.ordered = power_w, station.context.clock.now() + hold_s
         if not say.dead_man and power_w and outcome.answer is not Answer.REFUSED:
             evse.let_go = asyncio.get_running_loop().create_task(_let_go(station, evse, hold_s))
         return outcome
+
+
+async def say_again(station: Station, evse: Evse) -> None:
+    """The order in force once more, for a vehicle that negotiates anew; never for longer than it was given for."""
+    power_w, until = evse.ordered or (0.0, 0.0)
+    left_s = until - station.context.clock.now()
+    if left_s <= 0:
+        power_w, left_s = 0.0, SAID_AGAIN_S
+    await order(station, evse, power_w, left_s)
 
 
 def refusal(station: Station, evse: Evse, power_w: float, hold_s: float) -> Outcome | None:

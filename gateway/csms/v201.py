@@ -5,12 +5,12 @@ An action that is not in the table is refused with NotSupported; nothing is answ
 
 from __future__ import annotations
 
-from gateway.csms import ability, certificates, device_model, happenings, metering, registration, upkeep
+from gateway.csms import ability, certificates, device_model, happenings, metering, registration, setpoint, upkeep
 from gateway.csms.registration import Boot
 from gateway.csms.station import Handlers, Station
 from gateway.csms.transaction_event import transaction_event
 from gateway.model.event import PlugState
-from protocols.ocpp.schema import Payload
+from protocols.ocpp.schema import Payload, Version
 from protocols.ocpp.times import stamp
 
 PLUGS = {
@@ -20,6 +20,8 @@ PLUGS = {
     "Unavailable": PlugState.UNAVAILABLE,
     "Faulted": PlugState.FAULTED,
 }
+
+ROUNDED_W = 1.0  # what a limit may lose on its way to the EV and back
 
 
 def boot_notification(station: Station, payload: Payload) -> Payload:
@@ -116,13 +118,24 @@ def taken(station: Station, payload: Payload) -> Payload:
 
 
 def notify_ev_charging_needs(station: Station, payload: Payload) -> Payload:
-    """K15 of 2.0.1: unidirectional needs; no profile of ours follows."""
-    return {"status": "Processing"}
+    """K15-K17 of 2.0.1: the profile in force is said once more; without one, it comes with the first order."""
+    evse = station.evse(payload["evseId"])
+    if evse.ordered is None or station.context.transactions.active_at(station.id, evse.number) is None:
+        return {"status": "Processing"}
+    station.later(setpoint.say_again(station, evse))
+    return {"status": "Accepted"}
 
 
 def notify_ev_charging_schedule(station: Station, payload: Payload) -> Payload:
-    """K15: the schedule that the EV chose; ours is the limit, so any is fine."""
-    return {"status": "Accepted"}
+    """K15.FR.11, .12: a schedule of the EV beyond our limit is Rejected, and the profile in force said once more."""
+    evse, schedule = station.evse(payload["evseId"]), payload["chargingSchedule"]
+    if station.version is not Version.V201 or evse.ordered is None or schedule["chargingRateUnit"] != "W":
+        return {"status": "Accepted"}
+    most = max(0.0, evse.ordered[0]) + ROUNDED_W
+    if all(period["limit"] <= most for period in schedule["chargingSchedulePeriod"]):
+        return {"status": "Accepted"}
+    station.later(setpoint.say_again(station, evse))
+    return {"status": "Rejected"}
 
 
 def reservation_status_update(station: Station, payload: Payload) -> Payload:

@@ -13,6 +13,7 @@ from emulators.clock import run_virtual
 from gateway.csms.admin import Admin
 from gateway.csms.settings import CsmsSettings, StationSettings, UnknownStations, UnknownTokens
 from gateway.csms.tokens import Token
+from gateway.model.station import Answer
 from protocols.ocpp.schema import Version
 from tests.gateway.csms.certification import HEARD, OPERATOR, Sent, event
 from tests.gateway.csms.raw import Raw
@@ -64,6 +65,7 @@ LIVES: dict[str, tuple[tuple[str, str, str | None], ...]] = {
 }
 SIGNED = {"signedMeterData": "eA==", "signingMethod": "", "encodingMethod": "OCMF", "publicKey": ""}
 OTHERS = {"J_01", "P_02", "P_03"}
+RENEGOTIATED = {"K_53", "K_55", "K_57", "K_58", "K_59"}
 
 
 def settings(**about: Any) -> CsmsSettings:
@@ -247,8 +249,60 @@ def test_the_rest(case: str) -> None:
     play(scene)
 
 
+@pytest.mark.parametrize("case", sorted(RENEGOTIATED))
+def test_a_vehicle_negotiates(case: str) -> None:
+    """As ISO15118SmartCharging and its renegotiations ask: a TxProfile follows the needs; a schedule is held to it."""
+
+    async def ordered(raw: Raw, power_w: float) -> dict[str, Any]:
+        ordering = asyncio.create_task(raw.csms.set_power("CP1-1", power_w, 60.0))
+        body = await profile_of(raw)
+        assert (await ordering).answer is Answer.APPLIED
+        return body
+
+    async def profile_of(raw: Raw) -> dict[str, Any]:
+        while True:
+            body = await raw.next_call("SetChargingProfile", {"status": "Accepted"})
+            if body["chargingProfile"]["chargingProfilePurpose"] == "TxProfile":
+                assert (body["evseId"], body["chargingProfile"]["transactionId"]) == (1, "t1")
+                return body
+
+    async def schedule(raw: Raw, limit: float) -> str:
+        periods = [{"startPeriod": 0, "limit": limit}]
+        said = {"id": 1, "chargingRateUnit": "W", "chargingSchedulePeriod": periods}
+        body = {"timeBase": raw.time(), "evseId": 1, "chargingSchedule": said}
+        return str((await raw.ok("NotifyEVChargingSchedule", body))["status"])
+
+    async def scene(raw: Raw) -> None:
+        raw.csms.register(StationSettings("CP1", vendor_profile="negative-limit", max_charge_w=1e4))
+        await raw.boot()
+        await raw.event("Started", 0, idToken={"idToken": "VALID", "type": "ISO14443"})
+        needs = {"requestedEnergyTransfer": "DC", "dcChargingParameters": {"evMaxCurrent": 100, "evMaxVoltage": 400}}
+        asked = {"evseId": 1, "maxScheduleTuples": 3, "chargingNeeds": needs}
+        assert (await raw.ok("NotifyEVChargingNeeds", asked))["status"] == "Processing"
+        await ordered(raw, 6000.0)
+        assert (await raw.ok("NotifyEVChargingNeeds", asked))["status"] == "Accepted"
+        again = (await profile_of(raw))["chargingProfile"]["chargingSchedule"][0]
+        assert again["chargingSchedulePeriod"][0]["limit"] == 6000.0
+        assert again["duration"] <= 60
+        if case == "K_55":
+            assert await schedule(raw, 9000.0) == "Rejected"
+            await profile_of(raw)
+        if case in ("K_58", "K_59"):
+            await ordered(raw, 5000.0)
+        if case in ("K_57", "K_59"):
+            assert (await raw.ok("NotifyEVChargingNeeds", asked))["status"] == "Accepted"
+            await profile_of(raw)
+        assert await schedule(raw, 5000.0) == "Accepted"
+        await raw.clock.sleep(120)  # what was in force is over: a vehicle that asks gets nothing of it
+        await raw.ok("NotifyEVChargingNeeds", asked)
+        late = (await profile_of(raw))["chargingProfile"]["chargingSchedule"][0]
+        assert late["chargingSchedulePeriod"][0]["limit"] == 0.0
+
+    play(scene)
+
+
 def test_the_page_lists_what_is_played_here() -> None:
     text = DOCS.read_text("utf-8")
     section = text[text.index("## Certification test cases") :]
     listed = set(re.findall(r"`([A-Z]_\d\d)`", section[: section.index("Not passed")]))
-    assert listed == {*OPERATOR, *HEARD, *BOOTS, *TOKENS, *GROUPS, *LIVES, *OTHERS, *DOOR}
+    assert listed == {*OPERATOR, *HEARD, *BOOTS, *TOKENS, *GROUPS, *LIVES, *OTHERS, *RENEGOTIATED, *DOOR}

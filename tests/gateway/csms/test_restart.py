@@ -24,6 +24,7 @@ from gateway.store.ports import StoreError
 from gateway.store.sql import SqlStore
 from protocols.ocpp.schema import Version
 from tests.gateway.csms.raw import Raw, power
+from tests.gateway.store.postgres import postgres
 
 SETTINGS = CsmsSettings(
     stations=(StationSettings("CP1", max_charge_w=1e4, max_discharge_w=1e4),),
@@ -461,14 +462,22 @@ def test_a_renewed_password_outlives_the_gateway_until_the_configuration_changes
     live(version, scene, configured("first password 1"))
 
 
-@pytest.mark.parametrize("kind", ["sqlite"])
+@pytest.mark.parametrize("kind", ["sqlite", pytest.param("postgres", marks=pytest.mark.peer)])
 def test_the_same_over_a_real_store_and_its_journal(kind: str, tmp_path: Path) -> None:
+    if kind == "sqlite":
+        _two_lives(f"sqlite:///{tmp_path / 'v2x.db'}")
+        return
+    with postgres(tmp_path) as cluster:
+        _two_lives(cluster.database())
+
+
+def _two_lives(url: str) -> None:
     from gateway.clock import SystemClock
     from gateway.store.journal import Journal
 
     async def life(scene: Callable[[Raw], Awaitable[Any]]) -> Any:
         clock = SystemClock()
-        store = SqlStore(f"sqlite:///{tmp_path / 'v2x.db'}", "gw1")
+        store = SqlStore(url, "gw1")
         await store.open()
         journal = Journal(store, clock)
         writing = asyncio.create_task(journal.run())
