@@ -6,7 +6,7 @@ are joined in memory (virtual time, the same words for the same seed) or over re
     world.py        the parts, and how they live        building.py    stations, cars and settings from the scenario
     happenings.py   visits, commands, inputs, faults    process.py     the gateway's process: it starts, is killed
     network.py      joined in memory                    sockets.py     joined by TCP, WebSocket and MQTT
-    running.py      from a scenario to an outcome
+    running.py      from a scenario to an outcome       charging_port.py   where a SECC is found over sockets
 """
 
 from emulators.world.network import Wires

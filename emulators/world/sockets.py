@@ -26,18 +26,14 @@ from emulators.faults import FaultError
 from emulators.relay import Relay, both_ways, both_ways_text
 from emulators.scenarios.scenario import Scenario, ScenarioError
 from emulators.wires import Link, text_wire_pair, wire_pair
+from emulators.world.charging_port import LOOPBACK, Port, certificates
 from emulators.world.network import FACILITY_ID, GATEWAY_ID, Published
 from gateway.app import Gateway
 from gateway.mqtt.bus import BrokerLink, Connect, Connector, MqttBus
-from protocols.iso15118 import io as iso15118_io
-from protocols.iso15118 import pki, tls
-from protocols.iso15118.io import Listener, TcpWire
 from protocols.ocpp import io as ocpp_io
 from protocols.ocpp.schema import Version
 from protocols.ports import Bus, BusMessage, TextWire, Wire
-from protocols.sdp import Security
 
-LOOPBACK = "127.0.0.1"
 FASTEST = 50.0  # x: beyond it the 2 s that a car waits for an answer are less than a socket and a thread need
 PACKETS = ("loss", "delay", "reorder", "duplicate", "split", "corruption", "broker-wipe")  # of MQTT: in memory only
 
@@ -83,7 +79,7 @@ class SocketNetwork:
         self.broker = _Broker({})
         self._clock = LoopClock()
         self._version: str | None = None  # of MQTT, as the broker has shown it
-        self._ports: dict[str, _Port] = {}
+        self._ports: dict[str, Port] = {}
         self.spoken: dict[str, str] = {}  # by EVSE: what lies beneath its last session, "TLSv1.3" or "TCP"
         self._carrying: set[asyncio.Task[None]] = set()
         self._life: contextlib.AsyncExitStack
@@ -103,7 +99,7 @@ class SocketNetwork:
             if self.options.secure:
                 folder = self._life.enter_context(tempfile.TemporaryDirectory())
                 loop = asyncio.get_running_loop()
-                contexts = await loop.run_in_executor(None, _certificates, Path(folder))
+                contexts = await loop.run_in_executor(None, certificates, Path(folder))
                 self._server_tls, self._client_tls = contexts
             try:
                 yield
@@ -155,7 +151,7 @@ class SocketNetwork:
     async def vehicle(self, evse: str, secc: EvseSecc, link: Link[bytes], tasks: asyncio.TaskGroup) -> Wire:
         port = self._ports.get(evse)
         if port is None:
-            port = self._ports[evse] = _Port()
+            port = self._ports[evse] = Port()
             await port.open(self.options.interface, self._server_tls)
         async with self._pairing, port.found_on(self.options.interface, self._server_tls is not None):
             address = None if self.options.interface is not None else (LOOPBACK, port.number)
@@ -173,72 +169,6 @@ class SocketNetwork:
 
     def lose_gateway(self) -> None:
         self.broker.cut(GATEWAY_ID)
-
-
-class _Port:
-    """Where the SECC of one EVSE is found. On an interface, SDP answers only while the car of this EVSE looks for it:
-    in the field the cable makes a network of two (SLAC), here one lock stands for all the cables."""
-
-    def __init__(self) -> None:
-        self.number = 0
-        self._listener: Listener | None = None
-        self._came: asyncio.Queue[tuple[TcpWire, asyncio.Event]] = asyncio.Queue(maxsize=8)
-
-    async def open(self, interface: str | None, context: ssl.SSLContext | None) -> None:
-        if interface is not None:
-            self._listener = await iso15118_io.listen_on_link(self._take, interface, context)
-        else:
-            self._listener = await iso15118_io.listen(self._take, LOOPBACK, 0, context)
-        self.number = self._listener.port
-
-    @asynccontextmanager
-    async def found_on(self, interface: str | None, secure: bool) -> AsyncIterator[None]:
-        if interface is None:
-            yield
-            return
-        offered = frozenset({Security.TLS if secure else Security.NONE})
-        responder = iso15118_io.SdpResponder(interface, self.number, offered)
-        await responder.start()
-        try:
-            yield
-        finally:
-            await responder.close()
-
-    async def _take(self, wire: TcpWire) -> None:
-        over = asyncio.Event()
-        await self._came.put((wire, over))
-        await over.wait()
-
-    async def taken(self) -> Wire:
-        """The stream of the car that has just come."""
-        return _Served(*await self._came.get())
-
-    async def close(self) -> None:
-        if self._listener is not None:
-            await self._listener.close()
-
-
-class _Served:
-    """A stream that tells its listener when it is over."""
-
-    def __init__(self, wire: TcpWire, over: asyncio.Event) -> None:
-        self._wire, self._over = wire, over
-
-    @property
-    def peer(self) -> str:
-        return self._wire.peer
-
-    async def read(self) -> bytes:
-        return await self._wire.read()
-
-    async def write(self, data: bytes) -> None:
-        await self._wire.write(data)
-
-    async def close(self) -> None:
-        try:
-            await self._wire.close()
-        finally:
-            self._over.set()
 
 
 class _Broker:
@@ -312,9 +242,3 @@ class _Taking(_Heard):
         async for message in self._bus.messages():
             self.acknowledge(message)
             yield message
-
-
-def _certificates(folder: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:
-    pki.create(folder)
-    version, profile = tls.TlsVersion.TLS_1_3, tls.TlsProfile.INTEROP
-    return tls.server_context(folder, version, profile), tls.client_context(folder, version, profile)
