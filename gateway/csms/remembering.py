@@ -23,6 +23,7 @@ from gateway.csms.station import Station
 from gateway.csms.tokens import Token
 from gateway.csms.transactions import Transaction
 from gateway.model.journal import Kept
+from protocols.ocpp.rpc import Refusal
 from protocols.ocpp.schema import Version
 
 log = logging.getLogger("v2x.csms")
@@ -86,7 +87,7 @@ def restore(kept: Sequence[Kept], context: Context, stations: dict[str, Station]
             continue
         try:
             taker(one)
-        except (ValueError, TypeError, KeyError, msgspec.MsgspecError) as error:
+        except (ValueError, TypeError, KeyError, Refusal, msgspec.MsgspecError) as error:
             log.warning("what was kept as %s %s cannot be read and is left out: %s", one.kind, one.key, error)
     for each in sorted(found, key=lambda transaction: transaction.number):
         context.transactions.restore(each)

@@ -19,6 +19,8 @@ def transaction_event(station: Station, payload: Payload) -> Payload | Awaitable
     """E01-E15. What a transaction is and when it ran is on disk before the event is answered (E04, E13)."""
     context = station.context
     name, place = payload["transactionInfo"]["transactionId"], payload.get("evse", {}).get("id")
+    if place:
+        station.evse(place)  # one that cannot be has no transactions
     transaction = context.transactions.get(station.id, name) or context.transactions.open(station.id, name, place or 1)
     answer = _token_answer(station, transaction, payload)
     kind = payload["eventType"]

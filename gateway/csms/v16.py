@@ -89,6 +89,7 @@ def start_transaction(station: Station, payload: Payload) -> Payload | Awaitable
     The id is on disk before the station is told of it, so that no other transaction ever gets it.
     """
     context, number, tag = station.context, payload["connectorId"], payload["idTag"]
+    station.evse(number)  # one that cannot be has no transactions
     mark = f"{number} {tag} {payload['meterStart']} {payload['timestamp']}"
     transaction = context.transactions.started(station.id, mark)
     told = transaction is not None

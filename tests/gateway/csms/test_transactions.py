@@ -190,3 +190,21 @@ def test_the_book_is_bounded_and_keeps_what_runs() -> None:
     assert book.get("CP1", "runs") is running
     assert book.get("CP1", "t0") is None
     assert sum(1 for _ in book.of("CP1")) == transactions.KEPT
+
+
+@pytest.mark.parametrize("version", list(Version))
+def test_an_evse_that_cannot_be_leaves_no_transaction(version: Version) -> None:
+    async def main() -> None:
+        async with Raw(version) as raw:
+            await raw.boot()
+            if version is Version.V16:
+                begin = {"connectorId": 70_000, "idTag": "A", "meterStart": 5, "timestamp": raw.time()}
+                answer = await raw.call("StartTransaction", begin)
+            else:
+                info = {"transactionId": "t1"}
+                body = {"eventType": "Started", "timestamp": raw.time(), "triggerReason": "Authorized", "seqNo": 0}
+                answer = await raw.call("TransactionEvent", {**body, "transactionInfo": info, "evse": {"id": 70_000}})
+            assert answer[0] == 4
+            assert list(raw.csms.context.transactions.of("CP1")) == []
+
+    run_virtual(main())
