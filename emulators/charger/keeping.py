@@ -36,8 +36,8 @@ class Keeping:
         self._numbers: dict[str, int] = {}
         self._transactions: dict[str, Transaction] = {}  # those with messages in the queue, and those that run
         if store is not None:
-            station.line.queue.on_put = self._put
-            station.line.queue.on_gone = self._gone
+            for queue in (station.line.queue, station.line.notices):
+                queue.on_put, queue.on_gone = self._put, self._gone
 
     def save(self, what: str) -> None:
         """Something has changed."""
@@ -58,7 +58,8 @@ class Keeping:
         if self.store is not None:
             self.store.close()
             self.store = None
-            self.station.line.queue.on_put = self.station.line.queue.on_gone = None
+            for queue in (self.station.line.queue, self.station.line.notices):
+                queue.on_put = queue.on_gone = None
 
     # the queue
 
@@ -98,7 +99,8 @@ class Keeping:
                 log.warning("%s: what was kept of %s can't be read: %r", station.config.id, name, error)
         self._numbers = store.get("numbers") or {}
         for row, body in store.messages():
-            station.line.queue.messages.append(self._message(row, body))
+            message = self._message(row, body)
+            station.line.queue_of(message).messages.append(message)
         self._restoring = False
         for kept in store.get("transactions") or []:
             self._end(self._known(kept))

@@ -41,7 +41,8 @@ class Line:
 
     def __init__(self, station: Station, connect: Connect) -> None:
         self.station, self.clock, self._connect = station, station.clock, connect
-        self.queue = Queue()
+        self.queue = Queue()  # of transactions
+        self.notices = Queue()  # of everything else: what happens to it keeps no transaction waiting
         self.link: Link | None = None
         self.accepted = False
         self.pending = False
@@ -59,7 +60,6 @@ class Line:
         self._beat_again = asyncio.Event()
         self._silent = 0  # calls in a row that were not answered
         self._handover: TextWire | None = None  # a connection made while the old one still stood
-        self._queued = asyncio.Event()
 
     @property
     def online(self) -> bool:
@@ -183,7 +183,7 @@ class Line:
             if booting:
                 self.station.started_up()
             self.station.back_online()
-            await asyncio.gather(self._empty_queue(link), self._beat())
+            await asyncio.gather(self._empty(self.queue), self._empty(self.notices), self._beat())
         except ConnectionError:
             await link.close()
 
@@ -276,34 +276,42 @@ class Line:
         """Send a message of a transaction when its turn comes."""
         if self.station.quirks.reports_late_s:
             message.not_before = self.clock.now() + self.station.quirks.reports_late_s
-        self.queue.put(message)
-        self._queued.set()
+        self.queue_of(message).put(message)
 
-    async def _empty_queue(self, link: Link) -> None:
+    def queue_of(self, message: Message) -> Queue:
+        """Where it waits."""
+        return self.notices if message.transaction is None else self.queue
+
+    @property
+    def waiting(self) -> int:
+        """Messages that the CSMS has not heard."""
+        return len(self.queue) + len(self.notices)
+
+    async def _empty(self, queue: Queue) -> None:
         while True:
-            head = self.queue.head()
+            head = queue.head()
             if head is None or head.not_before > self.clock.now():
-                self._queued.clear()
+                queue.changed.clear()
                 waiting = None if head is None else head.not_before
                 with contextlib.suppress(TimeoutError):
                     async with self.clock.timeout_at(waiting):
-                        await self._queued.wait()
+                        await queue.changed.wait()
                 continue
             reply = await self.call(head.action, self.station.dialect.finish(head))
             if isinstance(reply, Answered):
-                self.queue.sent()
+                queue.sent()
                 if reply.violation is None:
                     self.station.dialect.answered(head, reply.payload)
             elif isinstance(reply, Lost):
                 return
             elif isinstance(reply, Refused) and reply.code in NEVER_TAKEN and head.transaction is None:
-                self.queue.sent()
+                queue.sent()
             elif isinstance(reply, Refused) or await self._heartbeat():
-                self._try_again(head, reply)  # silence on a dead line is no attempt
+                self._try_again(queue, head, reply)  # silence on a dead line is no attempt
 
-    def _try_again(self, head: Message, reply: Reply) -> None:
+    def _try_again(self, queue: Queue, head: Message, reply: Reply) -> None:
         """E13: as often as MessageAttempts says, with a wait that grows with each."""
         log.warning("%s: %s was not taken: %s", self.station.config.id, head.action, reply)
         wait = settings.number(self.station, "attempt_interval") * (head.tries + 1)
         head.not_before = self.clock.now() + wait
-        self.queue.failed(int(settings.number(self.station, "attempts")))
+        queue.failed(int(settings.number(self.station, "attempts")))

@@ -159,7 +159,7 @@ class Station:
             if evse.transaction is not None:
                 self.end_transaction(evse, "StopAuthorized", "Local")
         deadline = self.clock.now() + STOP_WITHIN
-        while self.online and len(self.line.queue) and self.clock.now() < deadline:
+        while self.online and self.line.waiting and self.clock.now() < deadline:
             await self.clock.sleep(0.05)
         await self.line.close()
 

@@ -7,6 +7,7 @@ are data: with a folder they outlive the process (`store.py`).
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
@@ -80,6 +81,7 @@ class Queue:
     messages: deque[Message] = field(default_factory=deque)
     given_up: int = 0
     dropped: int = 0
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
     on_put: Callable[[Message], None] | None = None
     on_gone: Callable[[Message], None] | None = None
 
@@ -95,6 +97,7 @@ class Queue:
         if self.on_put is not None:
             self.on_put(message)
         self.messages.append(message)
+        self.changed.set()
 
     def head(self) -> Message | None:
         """The next one to send."""

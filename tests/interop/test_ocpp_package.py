@@ -155,6 +155,10 @@ def test_our_station_at_its_csms(number: str) -> None:
         async def on_heartbeat(self) -> Any:
             return result.Heartbeat(current_time=now())
 
+        @on("SecurityEventNotification")
+        async def on_security(self, **_: Any) -> Any:
+            return result.SecurityEventNotification()
+
         @on("TransactionEvent")
         async def on_event(self, event_type: str, **_: Any) -> Any:
             self.seen.append(event_type)

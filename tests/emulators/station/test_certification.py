@@ -386,7 +386,7 @@ def test_the_local_list_decides_offline_and_before() -> None:
             assert await desk.station.present(1, "good") == "stopped"
             desk.heard.clear()
             desk.down.clear()
-            await desk.until(lambda: desk.station.online and not len(desk.station.line.queue))
+            await desk.until(lambda: desk.station.online and not desk.station.line.waiting)
             told = [e for e in events(desk) if e.get("offline")]
             assert [told[0]["eventType"], told[-1]["eventType"]] == ["Started", "Ended"]  # TC_E_43
             await desk.set("LocalAuthListCtrlr", "Enabled", "false")
@@ -441,7 +441,7 @@ def test_transaction_status() -> None:
             unknown = {"transactionId": "nothing"}
             nothing = {"ongoingIndicator": False, "messagesInQueue": False}
             assert await desk.ask("GetTransactionStatus", unknown) == nothing
-            await desk.until(lambda: not len(desk.station.line.queue))
+            await desk.until(lambda: not desk.station.line.waiting)
             assert await desk.ask("GetTransactionStatus", {"transactionId": name}) == {
                 "ongoingIndicator": True, "messagesInQueue": False,
             }  # fmt: skip
@@ -453,7 +453,7 @@ def test_transaction_status() -> None:
             await desk.until(lambda: desk.station.online)
             assert await desk.ask("GetTransactionStatus") == {"messagesInQueue": True}
             desk.answers.clear()
-            await desk.until(lambda: not len(desk.station.line.queue))
+            await desk.until(lambda: not desk.station.line.waiting)
             offline = [e for e in events(desk) if e.get("offline")]
             assert offline
             assert all(e["eventType"] == "Updated" for e in offline)
@@ -672,5 +672,21 @@ def test_what_happens_to_the_grid_while_offline_is_told_later() -> None:
             assert [round((parse(t["timestamp"]) or 0) - now) for t in turns] == [60, 120]
             updates = desk.calls("ReservationStatusUpdate")
             assert updates == [{"reservationId": 1, "reservationUpdateStatus": "Expired"}]
+
+    run_virtual(main())
+
+
+def test_a_csms_that_is_deaf_to_one_message_hears_the_others() -> None:
+    """What is no transaction's keeps no transaction waiting for more than one time-out."""
+
+    async def main() -> None:
+        desk = Desk()
+        desk.answers["SecurityEventNotification"] = SILENCE
+        async with desk:
+            desk.plug()
+            await desk.until(lambda: bool(events(desk, "Started")), within=40)
+            await desk.sleep(300)
+            assert len(events(desk)) > 20
+            assert len(desk.calls("SecurityEventNotification")) <= 5  # attempts, then it is given up
 
     run_virtual(main())

@@ -37,7 +37,8 @@ class Restarted(Rig):
     async def kill(self) -> None:
         """The process dies: no word is said."""
         self.station.keeping.store = None  # what a dead process would write is not written
-        self.station.line.queue.on_put = self.station.line.queue.on_gone = None
+        for queue in (self.station.line.queue, self.station.line.notices):
+            queue.on_put = queue.on_gone = None
         running = self._tasks.pop(0) if self._tasks else None
         for task in list(self._tasks):
             task.cancel()
@@ -65,7 +66,7 @@ def test_what_ran_offline_and_died_is_told_in_order_with_its_times(version: Vers
             await rig.kill()
             await rig.start()
             rig.up = True
-            await rig.until(lambda: rig.station.online and not len(rig.station.line.queue), within=600)
+            await rig.until(lambda: rig.station.online and not rig.station.line.waiting, within=600)
             if version is Version.V16:
                 stop = rig.calls("StopTransaction")
                 assert len(stop) == 1
@@ -100,7 +101,7 @@ def test_a_message_under_way_when_the_process_dies_is_told_again(tmp_path: Path)
             await rig.kill()
             assert not rig.answers("StartTransaction")
             await rig.start()
-            await rig.until(lambda: bool(rig.calls("StopTransaction")) and not len(rig.station.line.queue))
+            await rig.until(lambda: bool(rig.calls("StopTransaction")) and not rig.station.line.waiting)
             assert len(rig.calls("StartTransaction")) == 2
             assert (
                 rig.calls("StopTransaction")[0]["transactionId"] == rig.answers("StartTransaction")[-1]["transactionId"]
@@ -123,7 +124,7 @@ def test_a_car_that_is_plugged_in_before_the_station_runs_begins_anew(version: V
             rig.new_process()
             rig.plug()
             rig._tasks.append(asyncio.create_task(rig.station.run()))
-            await rig.until(lambda: rig.evse().open and rig.station.online and not len(rig.station.line.queue))
+            await rig.until(lambda: rig.evse().open and rig.station.online and not rig.station.line.waiting)
             if version is Version.V16:
                 order = [m[2] for _, m in rig.said if m[0] == 2 and m[2] in ("StartTransaction", "StopTransaction")]
                 assert order == ["StopTransaction", "StartTransaction"]

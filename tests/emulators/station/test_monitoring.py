@@ -193,7 +193,7 @@ def test_while_offline_only_the_severe_waits(version: Version) -> None:
             rig.cut()
             await rig.sleep(95)
             rig.up = True
-            await rig.until(lambda: rig.station.online and not len(rig.station.line.queue))
+            await rig.until(lambda: rig.station.online and not rig.station.line.waiting)
             assert len(told(rig, severe["id"])) >= 9
             assert len(told(rig, light["id"])) <= 1
             at = [e["timestamp"] for e in told(rig, severe["id"])]

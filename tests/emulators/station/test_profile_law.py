@@ -19,7 +19,7 @@ from protocols.ocpp.times import stamp
 
 T0 = 1_768_435_200  # 2026-01-15T00:00:00Z
 DAY = 86_400
-WINDOW = 1200  # s
+WINDOW = 700  # s
 INSTALLED = T0 - 3 * DAY
 VOLTS, PHASES = 230.0, 3
 
@@ -56,17 +56,18 @@ def says(profile: dict[str, Any], t: int, ready: int) -> float | None:
 
 
 def must(sent: list[tuple[int, dict[str, Any]]], evse: int, t: int, ready: int, sharers: int) -> float | None:
-    """What all of them come to."""
-    best: dict[str, tuple[int, float]] = {}
+    """What all of them come to. On one level an EVSE's own goes before the station's: 1.6 allows both, 2.x does not."""
+    best: dict[str, tuple[int, int, float]] = {}
     for place, profile in sent:
         if place not in (0, evse):
             continue
         value = says(profile, t, ready)
-        purpose, level = profile["chargingProfilePurpose"], profile["stackLevel"]
-        if value is not None and (purpose not in best or level > best[purpose][0]):
-            best[purpose] = (level, value / sharers if place == 0 and purpose == "ChargingStationMaxProfile" else value)
+        purpose, rank = profile["chargingProfilePurpose"], (profile["stackLevel"], int(place != 0))
+        if value is not None and (purpose not in best or rank > best[purpose][:2]):
+            shared = place == 0 and purpose == "ChargingStationMaxProfile"
+            best[purpose] = (*rank, value / sharers if shared else value)
     tx = best.get("TxProfile", best.get("TxDefaultProfile"))
-    bounds = [entry[1] for entry in (tx, best.get("ChargingStationMaxProfile")) if entry is not None]
+    bounds = [entry[2] for entry in (tx, best.get("ChargingStationMaxProfile")) if entry is not None]
     return whole(min(bounds)) if bounds else None
 
 
@@ -113,7 +114,7 @@ def sets(draw: st.DrawFn) -> list[tuple[int, dict[str, Any]]]:
     return found
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(sent=sets(), ready=st.integers(-900, 0), sharers=st.integers(1, 3), replaces=st.booleans())
 def test_every_second_is_as_the_profiles_say(
     sent: list[tuple[int, dict[str, Any]]], ready: int, sharers: int, replaces: bool
