@@ -45,6 +45,10 @@ GAPS = (
         "transaction limits (E16), prepaid cards (C17), resuming (B13, E17)",
         "the emulated station refuses or ignores them",
     ),
+    (
+        "periodic event streams at the gateway (N11, N13, N15)",
+        "`OpenPeriodicEventStream` is NotSupported there, so that a station tells events; the emulated station has them",
+    ),
     ("`PublishFirmware` (L03)", "NotSupported: there is no local controller"),
     ("K15-K17 in a 2.0.1 station", "the emulated 2.0.1 station tells no EV needs; 2.1 does"),
     ("a tariff's payment conditions, local time", "nobody pays by card at the emulated station; its local time is UTC"),
