@@ -47,7 +47,7 @@ GAPS = (
     ),
     (
         "periodic event streams at the gateway (N11, N13, N15)",
-        "`OpenPeriodicEventStream` is NotSupported there, so that a station tells events; the emulated station has them",
+        "`OpenPeriodicEventStream` is NotSupported there, so that a station tells events; the emulated one has them",
     ),
     ("`PublishFirmware` (L03)", "NotSupported: there is no local controller"),
     ("K15-K17 in a 2.0.1 station", "the emulated 2.0.1 station tells no EV needs; 2.1 does"),

@@ -86,8 +86,15 @@ def furnish(station: Station, evse: EvseState) -> None:
     def add(component: str, variable: str, value: object, **about: object) -> None:
         model.add(component, variable, value, evse=number, **about)
 
-    power = lambda: max(0.0, -evse.reading.power_w)  # noqa: E731
-    model.add("EVSE", "DischargePower", power, evse=number, type="decimal", unit="W", high=high)
+    model.add(
+        "EVSE",
+        "DischargePower",
+        lambda: max(0.0, -evse.reading.power_w),
+        evse=number,
+        type="decimal",
+        unit="W",
+        high=high,
+    )
     add("V2XChargingCtrlr", "Enabled", True, type="boolean")
     add("V2XChargingCtrlr", "SupportedOperationModes", ",".join(modes), type="MemberList", values=modes)
     transfers = TRANSFERS if dc else TRANSFERS_AC
@@ -114,8 +121,15 @@ def furnish(station: Station, evse: EvseState) -> None:
     for name, value in (("Available", False), ("VehicleId", ""), ("VehicleCertificate", ""), ("ProtocolAgreed", "")):
         add("ConnectedEV", name, value, type="boolean" if name == "Available" else "string")
     add("ConnectedEV", "ProtocolSupportedByEV", "", instance="1")
-    soc = lambda: 0.0 if evse.reading.soc_pct is None else evse.reading.soc_pct  # noqa: E731
-    add("ConnectedEV", "StateOfCharge", soc, type="decimal", unit="Percent", low=0.0, high=100.0)
+    add(
+        "ConnectedEV",
+        "StateOfCharge",
+        lambda: evse.reading.soc_pct or 0.0,
+        type="decimal",
+        unit="Percent",
+        low=0.0,
+        high=100.0,
+    )
     if dc:
         nameplate = {
             "MaxW": high,
