@@ -320,7 +320,7 @@ def test_an_emergency_stop_is_dark_and_its_release_brings_the_light_back() -> No
 
 def module(number: int, **more: float) -> StorageModule:
     base: dict[str, float] = {"new_wh": 1800.0, "soh": 0.75, "voltage_v": 7.6, "resistance_ohm": 0.004, "soc_pct": 60.0}
-    return StorageModule(name=f"M{number}", **(base | more))  # type: ignore[arg-type]
+    return StorageModule(name=f"M{number}", **(base | more))
 
 
 def test_the_weakest_module_rules_the_storage_and_is_named_once() -> None:
