@@ -31,16 +31,18 @@ class Format(StrEnum):
 
 @app.command("check-config")
 def check_config(config: ConfigFile, json: Json = False) -> None:
-    """Read a configuration as the gateway would, and say what it cannot use."""
+    """Read a configuration as the gateway would; say what it cannot use, and what is worth a thought."""
     from gateway import tools
     from gateway.config import ConfigError
 
     settings = read(config)
     try:
-        tools.check(settings)
+        remarks = tools.check(settings)
     except ConfigError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from None
+    for remark in remarks:
+        typer.echo(f"worth a thought: {remark}", err=True)
     if json:
         typer.echo(settings.model_dump_json(indent=2))
     else:

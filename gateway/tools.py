@@ -20,6 +20,7 @@ from gateway.model.state import Explanation
 from gateway.mqtt.acl import User, acl
 from gateway.mqtt.asyncapi import document
 from gateway.mqtt.topics import Topics
+from gateway.remarks import remarks
 from gateway.store import report
 from gateway.store.ports import StoreError
 from gateway.store.sql import SqlStore
@@ -33,8 +34,11 @@ class ToolError(Exception):
     """It cannot be done; the sentence says why and what to do."""
 
 
-def check(config: Config) -> None:
-    """What `check-config` does beyond reading: secrets and certificates are there. ConfigError where one is not."""
+def check(config: Config) -> list[str]:
+    """What `check-config` does beyond reading: secrets and certificates are there (ConfigError where one is not).
+
+    Answers with what is allowed and worth a thought.
+    """
     from gateway import wiring  # the rooms cost a second: only who asks pays
 
     wiring.broker_link(config)
@@ -47,6 +51,7 @@ def check(config: Config) -> None:
             raise ConfigError(f"store.url: the folder {path.parent} does not exist; make it first")
         if path.is_dir():
             raise ConfigError(f"store.url: {path} is a folder; name a file in it")
+    return remarks(config)
 
 
 async def journal(

@@ -166,6 +166,26 @@ def test_check_says_which_vendor_profile_is_not_there(tmp_path: Path) -> None:
         tools.check(from_table({"ocpp": {"security_profile": 0, "vendor_profiles": "none"}}, tmp_path))
 
 
+def test_check_says_what_is_allowed_and_worth_a_thought(tmp_path: Path) -> None:
+    def keys(table: dict[str, Any]) -> list[str]:
+        return [remark.partition(":")[0] for remark in tools.check(from_table(table, tmp_path))]
+
+    assert keys({}) == []
+    named = {"stations": [{"id": name, "vendor_profile": name} for name in ("generic-2.1", "vendor-message")]}
+    assert keys({**named, "ocpp": {"security_profile": 0}}) == ["stations.1.vendor_profile"]
+    for listen, wanted in (
+        ("127.0.0.1:0", []),
+        ("[::1]:0", []),
+        ("localhost:0", []),
+        ("0.0.0.0:0", ["ocpp.security_profile", "ocpp.unknown_stations"]),
+    ):
+        ocpp = {"listen": listen, "security_profile": 0, "unknown_stations": "accept"}
+        assert keys({"ocpp": ocpp}) == wanted
+    assert keys({"admin": {"raw_calls": True}}) == ["admin.raw_calls"]
+    assert keys({"mqtt": {"url": "mqtt://broker.example"}}) == ["mqtt.url"]
+    assert keys({"mqtt": {"url": "mqtts://broker.example"}}) == []
+
+
 def test_migrate_and_asyncapi(tmp_path: Path) -> None:
     assert asyncio.run(tools.migrate(config(tmp_path))) == (None, "0003")
     assert asyncio.run(tools.migrate(config(tmp_path))) == ("0003", "0003")
