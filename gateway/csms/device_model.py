@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from gateway.csms import happenings, sampling
 from gateway.csms.station import Station
 from protocols.ocpp.schema import Payload
@@ -36,6 +39,8 @@ POWER_COMPONENTS = frozenset(
         "UpstreamProtectionTrigger",
     }
 )
+
+PROBLEM = "Problem"
 
 
 async def take_stock(station: Station) -> None:
@@ -78,12 +83,20 @@ def notify_report(station: Station, payload: Payload) -> Payload:
 
 
 def notify_event(station: Station, payload: Payload) -> Payload:
-    """N07: a component that has a problem is a fault of its EVSE."""
+    """N07."""
     for event in payload["eventData"]:
-        number = event["component"].get("evse", {}).get("id", 0)
-        if event["variable"]["name"] != "Problem" or not number or event["component"]["name"] not in POWER_COMPONENTS:
-            continue
-        on = event["actualValue"].lower() == "true" and not event.get("cleared", False)
-        text = event.get("techInfo", "") or event["component"]["name"]
-        happenings.fault(station, station.evse(number), event.get("techCode", "Problem") if on else None, text)
+        changed(station, event["component"], event["variable"], event["actualValue"], event)
     return {}
+
+
+def changed(
+    station: Station, component: Payload, variable: Payload, value: str, event: Mapping[str, Any] | None = None
+) -> None:
+    """A variable has a new value, by an event or a stream. A component that has a problem is a fault of its EVSE."""
+    number, event = component.get("evse", {}).get("id", 0), event or {}
+    if variable["name"] == PROBLEM and number and component["name"] in POWER_COMPONENTS:
+        on = value.lower() == "true" and not event.get("cleared", False)
+        text = event.get("techInfo", "") or component["name"]
+        happenings.fault(station, station.evse(number), event.get("techCode", PROBLEM) if on else None, text)
+    elif component["name"] in KEPT_COMPONENTS:
+        station.remember((component["name"], number, variable["name"], variable.get("instance", "")), value)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gateway.csms import der, upkeep
+from gateway.csms import der, streaming, upkeep
 from gateway.csms.station import Station
 from protocols.ocpp.schema import Payload
 from protocols.ocpp.times import parse
@@ -12,6 +12,8 @@ PROFILE_ACTIONS = frozenset({"SetChargingProfile", "ClearChargingProfile", "Upda
 
 def notice(station: Station, action: str, payload: Payload, answer: Payload) -> None:
     """The station has answered."""
+    if action == "SetVariableMonitoring":
+        streaming.monitors_set(station, payload, answer)
     if answer.get("status") != "Accepted":
         return
     reservations = station.context.reservations
@@ -35,5 +37,7 @@ def notice(station: Station, action: str, payload: Payload, answer: Payload) -> 
         upkeep.note(station, f"network_profile_{payload['configurationSlot']}", shown)
     elif action == "ChangeConfiguration" and payload.get("key") == "SecurityProfile":
         station.expect_security_profile(int(str(payload.get("value", "0")).strip() or 0))
+    elif action == "AdjustPeriodicEventStream":
+        streaming.adjusted(station, payload)
     elif action in ("UpdateFirmware", "SignedUpdateFirmware"):
         upkeep.note(station, "firmware", {"status": "Requested", "requestId": payload.get("requestId")})

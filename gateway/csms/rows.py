@@ -38,6 +38,7 @@ def station(station: Station) -> Row:
         ],
         "der_alarms": dict(station.der_alarms),
         "upkeep": dict(station.upkeep),
+        "streams": station.streams.rows(),
         "profile": station.settings.vendor_profile or (station.vendor.name if station.vendor else None),
         "security_profile": station.security_profile if station.connected else configured,
     }

@@ -18,12 +18,13 @@ from gateway.csms.evse import Evse
 from gateway.csms.registration import Boot
 from gateway.csms.security import Bucket
 from gateway.csms.settings import StationSettings
+from gateway.csms.streams import Streams
 from gateway.model.event import StationConnected, StationLost
 from gateway.model.station import evse_name
 from protocols.errors import LocalProtocolError
 from protocols.ocpp import rpc, vendor
 from protocols.ocpp.io import Answered, Handler, Link, Lost, Refused, Reply, TimedOut
-from protocols.ocpp.rpc import CallReceived, QueueFull, Refusal, Rpc, Violated
+from protocols.ocpp.rpc import CallReceived, QueueFull, Refusal, Rpc, SendReceived, Violated
 from protocols.ocpp.schema import ErrorCode, Payload, Version
 from protocols.ocpp.vendor import VendorProfile
 from protocols.ports import TextWire
@@ -57,6 +58,7 @@ class Station:
         self.der_alarms: dict[str, str] = {}  # DER controls that bend the power now, with the grid's fault
         self.export_cap = 1.0  # share of the discharge power that LimitMaxDischarge leaves
         self.der_reports: dict[int, asyncio.Queue[Payload]] = {}  # who waits for ReportDERControl, by request
+        self.streams = Streams()
         self._asked_for: set[str] = set()  # actions it was asked to send while it is not accepted
         self._handlers: Handlers = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -93,7 +95,7 @@ class Station:
             message_length=settings.max_message,
         )
         handle: Handler = self._handle
-        self.link = Link(wire, engine, handle, self.context.clock, self._observe)
+        self.link = Link(wire, engine, handle, self.context.clock, self._observe, self._sent)
         for evse in self.evses.values():
             evse.forget_profiles()
         self._told = False  # a connection that took over is a new one to the core, too
@@ -204,6 +206,23 @@ class Station:
                 self._unaccepted(call)
         return self._handlers[call.action](self, call.payload)
 
+    def _sent(self, event: SendReceived) -> None:
+        """A message without an answer: what would be refused is dropped, and an operator sees that it was."""
+        context = self.context
+        context.messages += 1
+        why = None if self.accepted else "the station is not accepted"
+        if why is None and not self._bucket.take(context.clock.now()):
+            why = f"more than {context.settings.max_calls_per_s:g} messages a second"
+        if why is not None:
+            self._observe(Violated(False, event.action, ErrorCode.SECURITY_ERROR, f"dropped: {why}", event.id))
+            return
+        context.heard.append(Heard(context.clock.wall(), self.id, event.action, event.text))
+        self._resume()
+        try:
+            self._handlers[event.action](self, event.payload)
+        except Refusal as refusal:
+            log.warning("%s: %s was dropped: %s", self.id, event.action, refusal.description)
+
     def _unaccepted(self, call: CallReceived) -> None:
         """What a station may say that has not been accepted by this process.
 
@@ -253,6 +272,7 @@ class Station:
         """It booted: everything it held in memory may be gone."""
         self.boot = boot
         self.vendor = None
+        self.streams.booted()
         self._asked_for.clear()
         for evse in self.evses.values():
             evse.forget_profiles()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from gateway.csms import der, device_model, setpoint, v201
+from gateway.csms import der, device_model, setpoint, streaming, v201
 from gateway.csms.evse import Evse
 from gateway.csms.station import Handlers, Station
 from gateway.model.event import FaultCleared, FaultRaised, NeedsStated, PowerLimits, VehicleNeeds
@@ -163,11 +163,15 @@ def notify_report(station: Station, payload: Payload) -> Payload:
 
 HANDLERS: Handlers = v201.HANDLERS | {
     "Authorize": authorize,
+    "ClosePeriodicEventStream": streaming.closed,
     "NotifyDERAlarm": notify_der_alarm,
     "NotifyDERStartStop": v201.taken,
     "NotifyEVChargingNeeds": notify_ev_charging_needs,
+    "NotifyMonitoringReport": streaming.monitoring_report,
+    "NotifyPeriodicEventStream": streaming.sent,
     "NotifyPriorityCharging": notify_priority_charging,
     "NotifyReport": notify_report,
+    "OpenPeriodicEventStream": streaming.opened,
     "PullDynamicScheduleUpdate": pull_dynamic_schedule_update,
     "ReportDERControl": der.reported,
 }

@@ -59,11 +59,12 @@ class CallReceived:
 
 @dataclass(frozen=True, slots=True)
 class SendReceived:
-    """The peer tells, and waits for nothing."""
+    """The peer tells, and waits for nothing. `text` is the message as it came."""
 
     id: str
     action: str
     payload: Payload
+    text: str = field(default="", compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -333,7 +334,7 @@ class Rpc:
             if kind == 5:
                 return self._on_result_error(mid, message)
             if kind == 6:
-                return self._on_send(mid, message)
+                return self._on_send(mid, message, text)
         return self._on_other(kind, mid)
 
     def _on_call(self, mid: str, message: list[Any], text: str) -> list[Event]:
@@ -362,7 +363,7 @@ class Rpc:
         self._open[mid] = (action, payload)
         return [CallReceived(mid, action, payload, text)]
 
-    def _on_send(self, mid: str, message: list[Any]) -> list[Event]:
+    def _on_send(self, mid: str, message: list[Any], text: str) -> list[Event]:
         """SEND is never answered, whatever is wrong with it (4.2.4)."""
         if len(message) != 4 or type(message[2]) is not str or type(message[3]) is not dict:
             return [Violated(False, None, self._framework_error(), "a SEND is [6, id, action, payload]", mid)]
@@ -372,7 +373,7 @@ class Rpc:
         found = schema.violation(self.version, action, Part.SEND, payload)
         if found is not None:
             return [Violated(False, action, found.code, f"{found.text} (at {found.where})", mid)]
-        return [SendReceived(mid, action, payload)]
+        return [SendReceived(mid, action, payload, text)]
 
     def _on_result(self, mid: str, message: list[Any], now: float) -> list[Event]:
         payload = message[2] if len(message) == 3 and type(message[2]) is dict else None
