@@ -154,7 +154,11 @@ def test_our_station_at_its_csms(version: Version) -> None:
                     assert (await peer.ask("GetDiagnostics", {"location": "ftp://x/"}))["fileName"]
                     await until(lambda: len(peer.of("DiagnosticsStatusNotification")) == 2)
                 else:
-                    assert await peer.ask("GetMonitoringReport", {"requestId": 1}) == "NotSupported"
+                    monitored = await peer.ask("GetMonitoringReport", {"requestId": 1})
+                    assert monitored == {"status": "Accepted"}
+                    await until(lambda: peer.of("NotifyMonitoringReport"))
+                    image = {"location": "http://127.0.0.1:1/image", "checksum": "0" * 32, "requestId": 2}
+                    assert await peer.ask("PublishFirmware", image) == "NotSupported"  # no local controller
                 made.station.unplug(1)
                 done = "StopTransaction" if version is Version.V16 else "TransactionEvent"
                 await until(lambda: any(one.get("eventType", "Ended") == "Ended" for one in peer.of(done)))
