@@ -177,7 +177,7 @@ class Bay:
     async def _sessions(self, outlet: _Outlet, car: Car) -> None:
         for _ in range(TRIES):
             link: Link[bytes] = Link()
-            self.parts.byte_links[self.evse] = link
+            self.parts.join_bytes(self.evse, link)
             if self.capture is not None:
                 link.spy = self._capture
             clock = WakeableClock(self.clock)

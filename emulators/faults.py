@@ -7,9 +7,10 @@ knows a protocol. The same seed breaks the same pieces.
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 from emulators.broker import Tamper
 from emulators.charger.power_stage import Contactors, PowerStage
@@ -17,10 +18,9 @@ from emulators.charger.power_stage import Fault as Trip
 from emulators.clock import SkewedClock
 from emulators.ev.car import Car
 from emulators.site.site import Site
+from emulators.tampering import ONLY, STACKED, Tampering, chained, tamper_bus, tamper_bytes, tamper_text
 from emulators.wires import Link
-from protocols.ports import BusMessage, Clock
-
-M = TypeVar("M", bytes, str)
+from protocols.ports import Clock
 
 
 class FaultError(ValueError):
@@ -43,6 +43,12 @@ class Fault:
             raise FaultError(f"no fault is called {self.kind!r}; there are {', '.join(sorted(KINDS))}")
         if not 0 <= self.rate <= 1:
             raise FaultError(f"{self.kind}: the rate is 0..1, not {self.rate}")
+        if self.duration_s is not None and not 0 < self.duration_s < float("inf"):
+            raise FaultError(f"{self.kind}: lasts more than 0 s, or has no end; not {self.duration_s:g} s")
+        only = ONLY.get(self.kind, ())
+        if only and not (self.target or "mqtt").startswith(only):
+            text = f"cannot be done to {self.target or 'mqtt'!r}, its target begins with {' or '.join(only)}"
+            raise FaultError(f"{self.kind}: {text}")
 
 
 class BreakableBroker(Protocol):
@@ -81,6 +87,19 @@ class Parts:
     mute_inputs: set[str] = field(default_factory=set)  # of the facility: kinds that are no longer published
     restarts: dict[str, Callable[[], Awaitable[None]]] = field(default_factory=dict)  # "gateway", or a station
     seed: int | str = 0
+    tampers: dict[str, list[tuple[Fault, Tampering]]] = field(default_factory=dict)  # in force, by link
+    running: Counter[tuple[str, str]] = field(default_factory=Counter)  # faults begun and not ended, by kind and target
+    quirks: dict[tuple[str, str], Any] = field(default_factory=dict)  # what cars had before faults gave them others
+
+    def join_text(self, station: str, link: Link[str]) -> None:
+        """A station has a new wire; what is wrong on the way is wrong for it, too."""
+        self.text_links[station] = link
+        link.tamper = chained(self.tampers.get(f"ocpp:{station}", ()))
+
+    def join_bytes(self, evse: str, link: Link[bytes]) -> None:
+        """A car at an EVSE has a new wire."""
+        self.byte_links[evse] = link
+        link.tamper = chained(self.tampers.get(f"iso15118:{evse}", ()))
 
 
 Begin = Callable[[Parts, Fault], Awaitable[None] | None]
@@ -89,99 +108,61 @@ Begin = Callable[[Parts, Fault], Awaitable[None] | None]
 # Links ---------------------------------------------------------------------------------------------------------------
 
 
-def tamper_bytes(fault: Fault, seed: int | str) -> Callable[[str, bytes], Iterable[tuple[float, bytes]]]:
-    """How a fault treats pieces of a byte stream. A stream keeps its order: loss here is what a broken proxy does."""
-    draw = random.Random(f"{fault.kind}-{fault.target}-{fault.at}-{seed}")
-
-    def hit(_: str, data: bytes) -> list[tuple[float, bytes]]:
-        if draw.random() >= fault.rate:
-            return [(0.0, data)]
-        if fault.kind == "loss":
-            return []
-        if fault.kind == "delay":
-            return [(fault.value or draw.uniform(0.1, 1.0), data)]
-        if fault.kind == "duplicate":
-            return [(0.0, data), (0.0, data)]
-        if fault.kind == "split":
-            size = max(1, int(fault.value) or 1)
-            return [(0.0, data[n : n + size]) for n in range(0, len(data), size)]
-        broken = bytearray(data)
-        place = draw.randrange(len(broken))
-        broken[place] ^= 1 << draw.randrange(8)
-        return [(0.0, bytes(broken))]
-
-    return hit
-
-
-def tamper_text(fault: Fault, seed: int | str) -> Callable[[str, str], Iterable[tuple[float, str]]]:
-    """How a fault treats messages of a WebSocket."""
-    draw = random.Random(f"{fault.kind}-{fault.target}-{fault.at}-{seed}")
-    held: dict[str, str] = {}
-
-    def hit(sender: str, text: str) -> list[tuple[float, str]]:
-        if sender in held:
-            return [(0.0, text), (0.0, held.pop(sender))]
-        if draw.random() >= fault.rate:
-            return [(0.0, text)]
-        if fault.kind == "loss":
-            return []
-        if fault.kind == "delay":
-            return [(fault.value or draw.uniform(0.1, 1.0), text)]
-        if fault.kind == "duplicate":
-            return [(0.0, text), (0.0, text)]
-        if fault.kind == "reorder":
-            held[sender] = text
-            return []
-        place = draw.randrange(max(1, len(text)))
-        return [(0.0, text[:place] + chr(draw.randrange(32, 127)) + text[place + 1 :])]
-
-    return hit
-
-
-def tamper_bus(fault: Fault, seed: int | str) -> Callable[[str, BusMessage], Iterable[tuple[float, BusMessage]]]:
-    """How a fault treats deliveries of the broker. QoS 1 may come twice or late, never not at all."""
-    draw = random.Random(f"{fault.kind}-{fault.target}-{fault.at}-{seed}")
-
-    def hit(client: str, message: BusMessage) -> list[tuple[float, BusMessage]]:
-        if (fault.target not in ("", "mqtt", f"mqtt:{client}")) or draw.random() >= fault.rate:
-            return [(0.0, message)]
-        if fault.kind == "loss":
-            return [] if message.qos == 0 else [(0.0, message)]
-        if fault.kind in ("delay", "reorder"):
-            return [(fault.value or draw.uniform(0.1, 2.0), message)]
-        if fault.kind == "duplicate":
-            return [(0.0, message), (0.0, message)]
-        payload = bytearray(message.payload or b"\0")
-        payload[draw.randrange(len(payload))] ^= 1 << draw.randrange(8)
-        return [(0.0, replace(message, payload=bytes(payload)))]
-
-    return hit
-
-
 def _link(parts: Parts, fault: Fault) -> Link[Any]:
-    kind, _, name = fault.target.partition(":")
-    every: dict[str, Mapping[str, Link[Any]]] = {"ocpp": parts.text_links, "iso15118": parts.byte_links}
-    links = every.get(kind, {})
+    links, name = _links(parts, fault)
     if name not in links:
-        there = [f"ocpp:{n}" for n in parts.text_links] + [f"iso15118:{n}" for n in parts.byte_links]
-        raise FaultError(f"{fault.kind}: no link {fault.target!r}; there are {', '.join(there) or 'none'}")
+        raise FaultError(f"{fault.kind}: nobody is connected by {fault.target}")
     return links[name]
 
 
+def _links(parts: Parts, fault: Fault) -> tuple[Mapping[str, Link[Any]], str]:
+    """The present wires of the kind that a fault names, and its name among them. It may come later, or again."""
+    kind, _, name = fault.target.partition(":")
+    every: dict[str, tuple[Mapping[str, Link[Any]], set[str]]] = {
+        "ocpp": (parts.text_links, set(parts.text_links) | set(parts.clocks) - {"gateway"}),
+        "iso15118": (parts.byte_links, set(parts.byte_links) | set(parts.stages)),
+    }
+    links, known = every.get(kind, ({}, set()))
+    if name not in known:
+        there = sorted(f"{kind}:{name}" for kind, (_, names) in every.items() for name in names)
+        raise FaultError(f"{fault.kind}: no link {fault.target!r}; there are {', '.join(there) or 'none'}")
+    return links, name
+
+
 def _tamper(parts: Parts, fault: Fault) -> None:
-    if fault.target.startswith("mqtt") or not fault.target:
-        _broker(parts, fault).tamper = tamper_bus(fault, parts.seed)
-    elif fault.target.startswith("ocpp:"):
-        _link(parts, fault).tamper = tamper_text(fault, parts.seed)
+    if _of_bus(fault):
+        hit: Tampering = tamper_bus(fault, parts.seed)
     else:
-        _link(parts, fault).tamper = tamper_bytes(fault, parts.seed)
+        _links(parts, fault)
+        hit = (tamper_text if fault.target.startswith("ocpp:") else tamper_bytes)(fault, parts.seed)
+    key = _way(fault)
+    _retamper(parts, fault, [*parts.tampers.get(key, ()), (fault, hit)])
 
 
 def _untamper(parts: Parts, fault: Fault) -> None:
-    if fault.target.startswith("mqtt") or not fault.target:
-        _broker(parts, fault).tamper = None
+    left = list(parts.tampers.get(_way(fault), ()))
+    mine = next((n for n, (one, _) in enumerate(left) if one == fault), None)
+    if mine is not None:
+        del left[mine]
+    _retamper(parts, fault, left)
+
+
+def _retamper(parts: Parts, fault: Fault, tampers: list[tuple[Fault, Tampering]]) -> None:
+    if _of_bus(fault):
+        _broker(parts, fault).tamper = chained(tampers)
     else:
-        _link(parts, fault).tamper = None
+        links, name = _links(parts, fault)
+        if name in links:
+            links[name].tamper = chained(tampers)
+    parts.tampers[_way(fault)] = tampers
+
+
+def _of_bus(fault: Fault) -> bool:
+    return fault.target.startswith("mqtt") or not fault.target
+
+
+def _way(fault: Fault) -> str:
+    return "mqtt" if _of_bus(fault) else fault.target
 
 
 def _half_open(parts: Parts, fault: Fault) -> None:
@@ -231,9 +212,22 @@ def _site(parts: Parts, fault: Fault) -> Site:
     return parts.site
 
 
-def _quirk(parts: Parts, fault: Fault, **change: Any) -> None:
-    car = _car(parts, fault)
-    car.spec = replace(car.spec, quirks=replace(car.spec.quirks, **change))
+def _quirk(name: str, value: Callable[[Fault], Any]) -> tuple[Begin, Begin]:
+    """A fault that is a quirk of the car; one that the car had before is its own again afterwards."""
+
+    def give(car: Car, one: Any) -> None:
+        car.spec = replace(car.spec, quirks=replace(car.spec.quirks, **{name: one}))
+
+    def put(parts: Parts, fault: Fault) -> None:
+        car = _car(parts, fault)
+        parts.quirks.setdefault((fault.target, name), getattr(car.spec.quirks, name))
+        give(car, value(fault))
+
+    def take(parts: Parts, fault: Fault) -> None:
+        car = _car(parts, fault)
+        give(car, parts.quirks.pop((fault.target, name), getattr(car.spec.quirks, name)))
+
+    return put, take
 
 
 def _weld(parts: Parts, fault: Fault) -> None:
@@ -310,16 +304,10 @@ KINDS: dict[str, tuple[Begin, Begin]] = {
     "insulation": _trip(Trip.INSULATION),
     "internal": _trip(Trip.INTERNAL),
     "weld": (_weld, _unweld),
-    "frozen-soc": (lambda p, f: _quirk(p, f, frozen_soc=True), lambda p, f: _quirk(p, f, frozen_soc=False)),
-    "silence": (lambda p, f: _quirk(p, f, silent_after_s=0.0), lambda p, f: _quirk(p, f, silent_after_s=None)),
-    "wrong-sign": (
-        lambda p, f: _quirk(p, f, negative_discharge_limits=True),
-        lambda p, f: _quirk(p, f, negative_discharge_limits=False),
-    ),
-    "late-frames": (
-        lambda p, f: _quirk(p, f, late_frames_s=f.value or 1.0),
-        lambda p, f: _quirk(p, f, late_frames_s=0.0),
-    ),
+    "frozen-soc": _quirk("frozen_soc", lambda f: True),
+    "silence": _quirk("silent_after_s", lambda f: 0.0),
+    "wrong-sign": _quirk("negative_discharge_limits", lambda f: True),
+    "late-frames": _quirk("late_frames_s", lambda f: f.value or 1.0),
     "switch-stuck": (_switch(True), _switch(False)),
     "input-silent": (lambda p, f: p.mute_inputs.add(f.target), lambda p, f: p.mute_inputs.discard(f.target)),
 }
@@ -333,10 +321,14 @@ async def begin(parts: Parts, fault: Fault) -> None:
     done = KINDS[fault.kind][0](parts, fault)
     if done is not None:
         await done
+    parts.running[fault.kind, fault.target] += 1
 
 
 async def end(parts: Parts, fault: Fault) -> None:
-    """End it."""
+    """End it. What several faults did to one part ends with the last of them."""
+    parts.running[fault.kind, fault.target] -= 1
+    if parts.running[fault.kind, fault.target] > 0 and fault.kind not in STACKED:
+        return
     done = KINDS[fault.kind][1](parts, fault)
     if done is not None:
         await done
@@ -351,12 +343,16 @@ async def play(
         moments.append((fault.at, n, True, fault))
         if fault.duration_s is not None:
             moments.append((fault.at + fault.duration_s, n, False, fault))
-    for at, _, begins, fault in sorted(moments, key=lambda moment: moment[:3]):
+    missed: set[int] = set()  # what never began has no end
+    for at, n, begins, fault in sorted(moments, key=lambda moment: moment[:3]):
         await parts.clock.sleep(max(0.0, at - parts.clock.now()))
+        if n in missed:
+            continue
         try:
             await (begin if begins else end)(parts, fault)
             told("begins" if begins else "ends", fault)
         except FaultError:
+            missed.add(n)
             told("missed", fault)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from emulators.bay import Bay
 from emulators.ev.car import Car
-from emulators.scenarios.scenario import Bound
+from emulators.scenarios.parts import Bound
 from emulators.site.facility import Facility
 from emulators.site.site import Balance, Site, State
 

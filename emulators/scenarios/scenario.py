@@ -1,283 +1,50 @@
 """The scenario file: TOML, checked strictly, with a JSON Schema drawn from these models.
 
 It says what there is (site, chargers, cars), what happens (visits, grid events, commands, faults) and what must be
-true at the end. How it is run is in `emulators/world.py`.
+true at the end. Its tables are in `parts.py`, how it is run is in `emulators/world`.
 """
 
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from difflib import get_close_matches
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
-from emulators.faults import KINDS
+from emulators.scenarios import places, sense
 from emulators.scenarios.durations import Seconds
+from emulators.scenarios.parts import (
+    Bound,
+    CarPart,
+    ChaosPart,
+    ChargerPart,
+    CommandPart,
+    FaultPart,
+    GatewayPart,
+    GridPart,
+    InputPart,
+    SitePart,
+    Strict,
+    TownPart,
+)
 
-Leased = Literal["discharge", "charge", "setpoint"]
-Lasting = Literal["stop", "reserve", "release", "peak_limit", "backup", "mode", "emergency_stop"]
-Verb = Leased | Lasting
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,40}$")]
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
+MOST_SLIPS = 20  # told at once
 
 
 class ScenarioError(ValueError):
     """A scenario that cannot be run; says which file, which key and what is wrong."""
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
-
-
-class GatewayPart(_Strict):
-    """The gateway's own settings for this site."""
-
-    site: Name = "site-1"
-    import_limit_w: float | None = Field(None, gt=0)
-    export_limit_w: float | None = Field(None, ge=0)
-    min_soc_pct: float = Field(0.0, ge=0, le=100)
-    mode: Literal["self_consumption", "peak_shaving", "price", "grid_service", "backup", "manual"] = "manual"
-    peak_limit_w: float | None = Field(None, gt=0)
-    energy: dict[str, Any] = Field(
-        default_factory=dict, description="the [energy] table of the gateway's configuration"
-    )
-
-
-class PvPart(_Strict):
-    """An array."""
-
-    peak_w: float = Field(gt=0)
-    tilt: float = Field(20.0, ge=0, le=90)
-    azimuth: float = Field(180.0, ge=0, lt=360)
-    clearness: float = Field(0.75, gt=0, le=1)
-
-
-class StoragePart(_Strict):
-    """Stationary storage: used LEAF modules, or a new pack of `capacity_wh`."""
-
-    kind: Literal["second-life", "new"] = "second-life"
-    capacity_wh: float = Field(15_000.0, gt=0, description="of a new pack; a second-life one is 24 used modules")
-    soc_pct: float = Field(50.0, ge=0, le=100)
-    max_w: float = Field(10_000.0, gt=0)
-    floor_pct: float = Field(10.0, ge=0, le=100)
-    policy: Literal["idle", "self_consumption", "standby"] = Field(
-        "idle", description="standby: kept full for the critical tiers, an uninterruptible supply"
-    )
-    forming: bool = True
-    backs_critical: bool = Field(
-        False, description="the critical tiers hang behind it: it carries them within half a cycle of a loss"
-    )
-
-    @model_validator(mode="after")
-    def _able(self) -> Self:
-        if self.backs_critical and not self.forming:
-            raise ValueError("a storage that backs the critical tiers has to be forming")
-        if self.policy == "standby" and not self.backs_critical:
-            raise ValueError("a storage on standby has something to back: say backs_critical = true")
-        return self
-
-
-class SitePart(_Strict):
-    """The place."""
-
-    kind: Literal["store", "evacuation-centre", "welfare-facility", "home"]
-    scale: float = Field(1.0, gt=0)
-    latitude: float = Field(35.68, ge=-90, le=90)
-    longitude: float = Field(139.77, ge=-180, le=180)
-    utc_offset: Seconds = 9 * 3600.0
-    ambient_c: float = Field(18.0, ge=-30, le=50)
-    contract_w: float | None = Field(None, gt=0, description="contract power, for the report")
-    backup: bool = True
-    tier_floors: list[tuple[int, float]] = Field(
-        default_factory=list, description="(priority, SoC %): below that SoC an island keeps only tiers up to it"
-    )
-    pv: list[PvPart] = Field(default_factory=list)
-    storage: list[StoragePart] = Field(default_factory=list)
-
-
-class GridEventPart(_Strict):
-    """Something that happens to the grid."""
-
-    kind: Literal["outage", "brown-out", "frequency-step", "frequency-drift", "voltage-step"]
-    at: Seconds
-    duration: Seconds
-    value: float = 0.0
-
-
-class GridPart(_Strict):
-    """The grid."""
-
-    nominal_hz: Literal[50, 60] = 50
-    events: list[GridEventPart] = Field(default_factory=list)
-
-
-class ChargerPart(_Strict):
-    """Charging stations; `count` of the same kind are numbered from the id."""
-
-    id: Name
-    count: int = Field(1, ge=1, le=2000)
-    evses: int = Field(1, ge=1, le=8)
-    ocpp: Literal["1.6", "2.0.1", "2.1"] = "2.1"
-    vehicle_link: Literal["iso15118-20", "none"] = Field(
-        "iso15118-20", description="how the car is spoken to; none: car and stage without messages between them"
-    )
-    max_charge_w: float = Field(10_000.0, gt=0)
-    max_discharge_w: float = Field(10_000.0, ge=0)
-    max_current_a: float = Field(40.0, gt=0)
-    ramp_w_per_s: float = Field(5_000.0, gt=0)
-    min_power_w: float = Field(200.0, ge=0)
-    standby_w: float = Field(25.0, ge=0)
-    supply_w: float | None = Field(None, gt=0, description="what all EVSEs of a station may use together")
-    forming: bool = False
-    meter_class_pct: float = Field(1.0, ge=0, le=5)
-    clock_drift_ppm: float = Field(0.0, ge=-1000, le=1000)
-
-    def ids(self) -> list[str]:
-        return [self.id] if self.count == 1 else [f"{self.id}{n}" for n in range(1, self.count + 1)]
-
-
-class VisitPart(_Strict):
-    """One stay."""
-
-    arrive: Seconds
-    leave: Seconds
-    driven_wh: float = Field(0.0, ge=0)
-    floor_pct: float | None = Field(None, ge=0, le=100)
-    target_pct: float | None = Field(None, ge=0, le=100)
-
-
-class HabitPart(_Strict):
-    """Comes back each day; hours of local time."""
-
-    arrives_h: float = Field(18.0, ge=0, lt=24)
-    leaves_h: float = Field(7.5, ge=0, lt=24)
-    spread_h: float = Field(0.5, ge=0, le=4)
-    driven_wh: float = Field(6_000.0, ge=0)
-
-
-class CarPart(_Strict):
-    """Cars; `count` of the same kind are numbered and put on the EVSEs that follow."""
-
-    name: Name
-    profile: str = "ccs-63"
-    count: int = Field(1, ge=1, le=2000)
-    evse: Name = Field(description="such as CP1-1")
-    soc_pct: float = Field(80.0, ge=0, le=100)
-    soc_spread_pct: float = Field(0.0, ge=0, le=50, description="half width of an even spread, drawn by the seed")
-    floor_pct: float | None = Field(None, ge=0, le=100)
-    visits: list[VisitPart] = Field(default_factory=list)
-    habit: HabitPart | None = None
-
-    @model_validator(mode="after")
-    def _one_way(self) -> Self:
-        if self.visits and self.habit is not None:
-            raise ValueError("a car has visits or a habit, not both")
-        return self
-
-    def names(self) -> list[str]:
-        return [self.name] if self.count == 1 else [f"{self.name}{n}" for n in range(1, self.count + 1)]
-
-
-class CommandPart(_Strict):
-    """What the facility orders by MQTT; leased verbs are renewed for `hold`."""
-
-    at: Seconds
-    target: str = Field(description='an EVSE, or "site"')
-    verb: Verb
-    power_w: float | None = None
-    import_w: float | None = Field(None, ge=0)
-    min_soc_pct: float | None = Field(None, ge=0, le=100)
-    mode: str | None = None
-    action: Literal["enter", "leave"] | None = None
-    lease_s: float | None = Field(None, ge=5, le=3600)
-    hold: Seconds | None = None
-
-
-class InputPart(_Strict):
-    """What the facility knows beyond its sensors: prices, forecasts, storms, arrivals; `body` as in the contract."""
-
-    at: Seconds
-    kind: Literal["price", "forecast", "storm", "arrival", "lent", "repaid"]
-    body: dict[str, Any] = Field(description="without ts; times are RFC 3339")
-
-
-class FaultPart(_Strict):
-    """One fault; kinds and targets are those of `emulators/faults.py`."""
-
-    kind: str
-    target: str = ""
-    at: Seconds = 0.0
-    duration: Seconds | None = None
-    rate: float = Field(1.0, ge=0, le=1)
-    value: float = 0.0
-
-    @model_validator(mode="after")
-    def _known(self) -> Self:
-        if self.kind not in KINDS:
-            raise ValueError(f"no fault is called {self.kind!r}; there are {', '.join(sorted(KINDS))}")
-        return self
-
-
-class ChaosPart(_Strict):
-    """Faults drawn by the seed, on links, meters and clocks of this scenario."""
-
-    count: int = Field(10, ge=1, le=1000)
-    kinds: list[str] = Field(default_factory=list, description="only these; default is every kind that heals")
-
-    @model_validator(mode="after")
-    def _known(self) -> Self:
-        for kind in self.kinds:
-            if kind not in KINDS:
-                raise ValueError(f"no fault is called {kind!r}; there are {', '.join(sorted(KINDS))}")
-        return self
-
-
-class LentPart(_Strict):
-    """A car of the agreement file that goes where it is called; it stands at its base at the start."""
-
-    vehicle: Name = Field(description="as the agreement file names it; it is also what the car calls itself")
-    profile: str = "ccs-63"
-    soc_pct: float = Field(80.0, ge=0, le=100)
-
-
-class NeighbourPart(_Strict):
-    """Another site of the same town: a gateway, stations and a grid of its own, on the same broker."""
-
-    gateway: GatewayPart
-    site: SitePart
-    grid: GridPart = Field(default_factory=lambda: GridPart.model_validate({}))
-    charger: list[ChargerPart] = Field(default_factory=list)
-
-
-class TownPart(_Strict):
-    """Blue Switch over several sites; the scenario's own site leads."""
-
-    agreements: dict[str, Any] = Field(description="the agreement file: its tables agreement, car, place, way")
-    lent: list[LentPart] = Field(min_length=1, max_length=100)
-    neighbour: list[NeighbourPart] = Field(default_factory=list, max_length=20)
-
-    @model_validator(mode="after")
-    def _fits(self) -> Self:
-        bases = {str(car.get("vehicle")): car for car in self.agreements.get("car", ()) if isinstance(car, dict)}
-        for car in self.lent:
-            if car.vehicle not in bases:
-                raise ValueError(f"the lent car {car.vehicle} is not in the agreements")
-        sites = [one.gateway.site for one in self.neighbour]
-        if len(set(sites)) != len(sites):
-            raise ValueError("two neighbours have the same gateway.site")
-        return self
-
-
-class Bound(_Strict):
-    """What a figure of the result must be."""
-
-    min: float | None = None
-    max: float | None = None
-
-
-class Scenario(_Strict):
+class Scenario(Strict):
     """A whole scenario."""
 
     name: str = Field(min_length=1, max_length=80)
@@ -308,7 +75,13 @@ class Scenario(_Strict):
             raise ValueError("start must say its time zone, such as 2026-01-15T17:00:00+09:00")
         if not 0 < self.duration <= 31 * 86400:
             raise ValueError("duration must lie between a second and 31 days")
-        for name, value in (("step", self.step), ("tick", self.tick), ("loop", self.loop), ("sample", self.sample)):
+        for name, value in (
+            ("step", self.step),
+            ("tick", self.tick),
+            ("loop", self.loop),
+            ("telemetry", self.telemetry),
+            ("sample", self.sample),
+        ):
             most = 5.0 if name == "step" else 3600.0  # slower, the gateway would take its inputs for stale
             if not 0.05 <= value <= most:
                 raise ValueError(f"{name} must lie between 0.05 s and {most:g} s")
@@ -316,7 +89,9 @@ class Scenario(_Strict):
         if len(evses) != len(self.evses()):
             raise ValueError("two chargers have the same id")
         named: set[str] = set()
-        for car, evse in self.cars():
+        for car, evse in self._places():
+            if evse is None:
+                raise ValueError(f"car {car}: there are {len(evses)} EVSEs, too few for all the cars from there on")
             if evse not in evses:
                 raise ValueError(f"car {car}: there is no EVSE {evse}; there are {', '.join(sorted(evses)[:8])}")
             if car in named:
@@ -333,12 +108,14 @@ class Scenario(_Strict):
 
     def cars(self) -> list[tuple[str, str]]:
         """Each car and the EVSE it goes to."""
+        return [(name, place) for name, place in self._places() if place is not None]
+
+    def _places(self) -> list[tuple[str, str | None]]:
         evses, found = self.evses(), []
         for part in self.car:
-            first = evses.index(part.evse) if part.evse in evses else None
-            for n, name in enumerate(part.names()):
-                place = part.evse if first is None or n == 0 else evses[first + n] if first + n < len(evses) else "?"
-                found.append((name, place))
+            after = evses[evses.index(part.evse) + 1 :] if part.evse in evses else []
+            places = [part.evse, *after]
+            found += [(name, places[n] if n < len(places) else None) for n, name in enumerate(part.names())]
         return found
 
 
@@ -349,14 +126,17 @@ def shipped() -> list[str]:
 
 
 def load(scenario: str | Path) -> Scenario:
-    """A shipped scenario by name, or a file by path; ScenarioError says what is wrong with it."""
+    """A shipped scenario by name, or a file by path; ScenarioError says what is wrong with it.
+
+    A car's own profile is looked for beside the file, then from where we are.
+    """
     path = Path(scenario)
     if str(scenario) in shipped():
         return parse(
             files("emulators.scenarios").joinpath(f"{scenario}.toml").read_text(encoding="utf-8"), str(scenario)
         )
     try:
-        return parse(path.read_text(encoding="utf-8"), str(path))
+        return parse(path.read_text(encoding="utf-8"), str(path), path.parent)
     except OSError as error:
         known = ", ".join(shipped())
         raise ScenarioError(f"{path}: {error.strerror or error}; shipped scenarios are {known}") from error
@@ -364,24 +144,58 @@ def load(scenario: str | Path) -> Scenario:
         raise ScenarioError(f"{path}: not UTF-8 text") from error
 
 
-def parse(text: str, origin: str) -> Scenario:
-    """The scenario that a text describes; `origin` is named in errors."""
+def parse(text: str, origin: str, folder: Path | None = None) -> Scenario:
+    """The scenario that a text describes; `origin` is named in errors, `folder` is where its profiles may lie."""
     try:
-        return check(tomllib.loads(text), origin)
+        return check(tomllib.loads(text), origin, folder, places.lines(text))
     except tomllib.TOMLDecodeError as error:
         raise ScenarioError(f"{origin}: not TOML: {error}") from error
 
 
-def check(table: dict[str, Any], origin: str) -> Scenario:
-    """The scenario that a table already read describes."""
+def check(
+    table: dict[str, Any],
+    origin: str,
+    folder: Path | None = None,
+    lines: Mapping[places.Place, int] = MappingProxyType({}),
+) -> Scenario:
+    """The scenario that a table already read describes; ScenarioError has a line for each thing that is wrong."""
     try:
-        return Scenario.model_validate(table)
+        plan = Scenario.model_validate(table)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        key = ".".join(str(part) for part in first["loc"])
-        said = first["msg"].removeprefix("Value error, ")
-        more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
-        raise ScenarioError(f"{origin}: {key + ': ' if key else ''}{said}{more}") from error
+        wrong = [sense.Slip(one["loc"], _said(one)) for one in error.errors(include_url=False)]
+        raise ScenarioError(_complaint(wrong, origin, lines)) from error
+    for car in plan.car:
+        if folder is not None and car.profile.endswith(".toml") and (folder / car.profile).exists():
+            car.profile = str(folder / car.profile)
+    if slips := sense.slips(plan):
+        raise ScenarioError(_complaint(slips, origin, lines))
+    return plan
+
+
+def _complaint(slips: Sequence[sense.Slip], origin: str, lines: Mapping[places.Place, int]) -> str:
+    found = []
+    for slip in slips[:MOST_SLIPS]:
+        line = places.line_of(lines, slip.place)
+        key = ".".join(str(part) for part in slip.place)
+        found.append(f"{origin}{f':{line}' if line else ''}: {f'{key}: ' if key else ''}{slip.text}")
+    if len(slips) > MOST_SLIPS:
+        found.append(f"{origin}: and {len(slips) - MOST_SLIPS} more")
+    return "\n".join(found)
+
+
+def _said(error: ErrorDetails) -> str:
+    """What pydantic found, for a person who wrote the file and never saw the models."""
+    if error["type"] == "missing":
+        return "is missing"
+    if error["type"] != "extra_forbidden":
+        return error["msg"].removeprefix("Value error, ")
+    near = get_close_matches(str(error["loc"][-1]), sorted(_keys() - {str(error["loc"][-1])}), n=1)
+    return "there is no such key" + (f"; did you mean {near[0]}?" if near else "")
+
+
+def _keys() -> set[str]:
+    tables: list[type[BaseModel]] = [*Strict.__subclasses__(), Scenario]
+    return {name for table in tables for name in table.model_fields}
 
 
 def json_schema() -> dict[str, Any]:

@@ -19,9 +19,10 @@ from emulators.clock import SkewedClock
 from emulators.ev import profile
 from emulators.ev.car import Car
 from emulators.pcap import Capture
-from emulators.scenarios.scenario import CarPart, ChargerPart, Scenario
+from emulators.scenarios.parts import CarPart, ChargerPart
+from emulators.scenarios.scenario import Scenario, ScenarioError
 from emulators.world.network import GATEWAY_ID
-from gateway.config import Config, from_table
+from gateway.config import Config, ConfigError, from_table
 from protocols.ocpp.schema import Version
 
 if TYPE_CHECKING:
@@ -31,6 +32,14 @@ VERSIONS = {"1.6": Version.V16, "2.0.1": Version.V201, "2.1": Version.V21}
 MOST_TICK_S = 0.25  # between two turns of a charge loop
 
 Door = Connect
+
+
+def check_gateway(plan: Scenario) -> None:
+    """ScenarioError says what the gateway does not understand of its part of the scenario."""
+    try:
+        gateway_config(plan, {})
+    except ConfigError as error:
+        raise ScenarioError("\n".join(f"{plan.name}: gateway.{line}" for line in str(error).splitlines())) from error
 
 
 def gateway_config(plan: Scenario, network: dict[str, dict[str, Any]]) -> Config:

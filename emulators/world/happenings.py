@@ -9,12 +9,13 @@ from emulators import faults
 from emulators.bay import Bay
 from emulators.ev import driver
 from emulators.ev.car import Car
-from emulators.scenarios.scenario import CarPart, CommandPart, InputPart
+from emulators.scenarios.parts import CarPart, CommandPart, InputPart
 from emulators.site.facility import LEASED
 
 if TYPE_CHECKING:
     from emulators.world.world import World
 
+WAIT_S = 10.0  # of a car, between two looks whether the plug is free
 POLICY_AFTER_S = 2.0  # of the world, until the facility says which mode it wants
 
 
@@ -55,10 +56,19 @@ async def visits(world: World, car: Car, bay: Bay, part: CarPart) -> None:
         stays = [driver.Visit(0.0, plan.duration + 86400.0, announces_departure=False)]
 
     async def plug(one: Car) -> None:
+        if bay.car is not None:
+            world.happened("car", f"{one.name} finds {bay.evse} taken by {bay.car.name}, and waits")
+        while bay.car is not None:
+            await world.clock.sleep(WAIT_S)
+            if one.departure_at is not None and world.clock.now() >= one.departure_at:
+                world.happened("car", f"{one.name} never got to the plug")
+                return
         world.happened("car", f"{one.name} arrives at {bay.evse} with {one.soc_pct:.0f} %")
         await bay.plug(one)
 
     async def unplug(one: Car) -> None:
+        if bay.car is not one:
+            return
         world.happened("car", f"{one.name} leaves {bay.evse} with {one.soc_pct:.0f} %")
         await bay.unplug(one)
 

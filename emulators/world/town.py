@@ -16,7 +16,8 @@ from typing import Any
 
 from emulators.ev import profile
 from emulators.ev.car import Car
-from emulators.scenarios.scenario import LentPart, NeighbourPart, Scenario
+from emulators.scenarios.parts import LentPart, NeighbourPart
+from emulators.scenarios.scenario import Scenario
 from emulators.world.lent_car import LentCar
 from emulators.world.network import MemoryNetwork
 from emulators.world.world import World

@@ -57,6 +57,7 @@ class World:
         plan = self.scenario
         if self.sockets is not None and self.fast_forward:
             raise ValueError("charge loops can be left out in memory only, not over sockets")
+        building.check_gateway(plan)
         self.seed = plan.seed if self.seed is None else self.seed
         self.clock: VirtualClock = VirtualClock(plan.start.timestamp()) if self.beside is None else self.beside.clock
         self.transcript = Transcript(keep=self.keep_transcript and self.beside is None)
@@ -174,7 +175,7 @@ class World:
                 raise ConnectionRefusedError("the gateway is not running")
             link: Link[str] = Link()
             link.spy = lambda sender, text: self.transcript.ocpp(self.clock.now(), name, sender, text)
-            self.parts.text_links[name] = link
+            self.parts.join_text(name, link)
             return await self.network.station(name, target.version, self.gateway, link)
 
         return connect

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from emulators.broker import MemoryBroker
 from emulators.charger.power_stage import Contactors, PowerStage
 from emulators.clock import SkewedClock, VirtualClock, run_virtual
-from emulators.ev.car import Car
+from emulators.ev.car import Car, CarSpec, Quirks
 from emulators.faults import (
     KINDS,
     Fault,
@@ -21,12 +21,10 @@ from emulators.faults import (
     end,
     play,
     random_faults,
-    tamper_bus,
-    tamper_bytes,
-    tamper_text,
 )
 from emulators.site.load import Loads
 from emulators.site.site import Site
+from emulators.tampering import tamper_bus, tamper_bytes, tamper_text
 from emulators.wires import text_wire_pair, wire_pair
 from protocols.ports import BusMessage
 
@@ -136,6 +134,7 @@ def test_every_kind_begins_and_ends_somewhere() -> None:
             "wrong-sign": "car",
             "late-frames": "car",
             "input-silent": "grid",
+            "split": "iso15118:CP1-1",
         }
         for kind in KINDS:
             fault = Fault(kind, target.get(kind, "mqtt" if kind in TAMPERS else "CP1-1"))
@@ -184,3 +183,97 @@ def test_a_seed_is_a_parade(seed: int, count: int) -> None:
     assert one == random_faults(seed, 3600, targets, count)
     assert len(one) == count
     assert all(0 <= fault.at <= 3600 for fault in one)
+
+
+def _parts() -> Parts:
+    clock = VirtualClock()
+    station, _ = text_wire_pair()
+    clocks = {"CP1": SkewedClock(clock), "gateway": SkewedClock(clock)}
+    return Parts(clock, {"CP1": station.link}, stages={"CP1-1": PowerStage()}, cars={"car": Car()}, clocks=clocks)
+
+
+def test_a_bad_line_stays_bad_for_who_connects_anew() -> None:
+    async def main() -> None:
+        parts, fault = _parts(), Fault("loss", "ocpp:CP1")
+        await begin(parts, fault)
+        again, _ = text_wire_pair()
+        parts.join_text("CP1", again.link)
+        assert again.link.tamper is not None
+        assert list(again.link.tamper("a", "x")) == []
+        await end(parts, fault)
+        assert again.link.tamper is None
+
+    run_virtual(main())
+
+
+def test_a_line_can_be_bad_before_the_car_comes() -> None:
+    async def main() -> None:
+        parts = _parts()
+        await begin(parts, Fault("split", "iso15118:CP1-1", value=1))
+        ev, _ = wire_pair()
+        parts.join_bytes("CP1-1", ev.link)
+        assert ev.link.tamper is not None
+        assert list(ev.link.tamper("a", b"xy")) == [(0.0, b"x"), (0.0, b"y")]
+
+    run_virtual(main())
+
+
+def test_two_faults_on_one_link_act_together_and_end_one_by_one() -> None:
+    async def main() -> None:
+        parts = _parts()
+        late, twice = Fault("delay", "ocpp:CP1", value=2.0), Fault("duplicate", "ocpp:CP1")
+        await begin(parts, late)
+        await begin(parts, twice)
+        link = parts.text_links["CP1"]
+        assert link.tamper is not None
+        assert list(link.tamper("a", "x")) == [(2.0, "x"), (2.0, "x")]
+        await end(parts, late)
+        assert link.tamper is not None
+        assert list(link.tamper("a", "x")) == [(0.0, "x"), (0.0, "x")]
+        await end(parts, twice)
+        assert link.tamper is None
+
+    run_virtual(main())
+
+
+def test_what_two_faults_broke_is_whole_after_the_last() -> None:
+    async def main() -> None:
+        parts = _parts()
+        plan = [Fault("meter-stuck", "CP1-1", 0, 20), Fault("meter-stuck", "CP1-1", 10, 5)]
+        playing = asyncio.create_task(play(parts, plan))
+        await parts.clock.sleep(17)
+        assert parts.stages["CP1-1"].meter.stuck
+        await playing
+        assert not parts.stages["CP1-1"].meter.stuck
+
+    run_virtual(main())
+
+
+def test_a_quirk_of_the_cars_own_outlives_a_fault_of_the_same_kind() -> None:
+    async def main() -> None:
+        parts = _parts()
+        parts.cars["car"] = Car(CarSpec(quirks=Quirks(negative_discharge_limits=True)))
+        fault = Fault("wrong-sign", "car")
+        await begin(parts, fault)
+        await end(parts, fault)
+        assert parts.cars["car"].spec.quirks.negative_discharge_limits
+
+    run_virtual(main())
+
+
+def test_a_fault_that_missed_its_part_does_not_end() -> None:
+    async def main() -> None:
+        parts, told = _parts(), []
+        del parts.text_links["CP1"]
+        await play(parts, [Fault("half-open", "ocpp:CP1", 1, 5)], lambda what, fault: told.append(what))
+        assert told == ["missed"]
+
+    run_virtual(main())
+
+
+@pytest.mark.parametrize(
+    ("kind", "target"), [("split", "ocpp:CP1"), ("split", ""), ("reorder", "iso15118:CP1-1"), ("cut", "mqtt")]
+)
+def test_a_kind_that_means_nothing_to_a_link_is_refused(kind: str, target: str) -> None:
+    with pytest.raises(FaultError, match="cannot be done to"):
+        Fault(kind, target)

@@ -6,7 +6,8 @@ import pytest
 
 from emulators.clock import run_virtual
 from emulators.faults import FaultError
-from emulators.scenarios.scenario import Scenario, parse
+from emulators.scenarios.parts import Bound
+from emulators.scenarios.scenario import Scenario, ScenarioError, parse
 from emulators.world import World, simulate
 
 BASE = """
@@ -136,11 +137,12 @@ def test_a_world_can_be_reached_into() -> None:
 
 
 def test_broken_expectations_are_sentences() -> None:
-    outcome = simulate(plan("[expect]\nimport_wh = {max = 1}\nno_such = {min = 0}\ndark_s = {max = 0}\n"))
+    outcome = simulate(plan("[expect]\nimport_wh = {max = 1}\npv_wh = {min = 1e6}\ndark_s = {max = 0}\n"))
     assert not outcome.passed
     assert len(outcome.broken) == 2
     assert "import_wh is" in outcome.broken[0]
-    assert outcome.broken[1] == "there is no figure no_such"
+    assert "expected at least 1e+06" in outcome.broken[1]
+    assert outcome.record.broken({"no_such": Bound(min=0)}) == ["there is no figure no_such"]
     assert outcome.summary()["passed"] is False
 
 
@@ -166,3 +168,48 @@ def test_faults_by_seed_and_by_live_command() -> None:
     assert chaos.transcript.digest() == again.transcript.digest()
     assert chaos.figures["floor_crossed_pct"] == 0
     assert chaos.figures["car_violations"] == 0
+
+
+QUEUE = """
+name = "Two cars, one plug"
+start = 2026-01-15T17:00:00+09:00
+duration = "8m"
+[gateway.energy]
+[site]
+kind = "home"
+[[charger]]
+id = "CP1"
+[[car]]
+name = "first"
+evse = "CP1-1"
+visits = [{arrive = 0, leave = "4m"}]
+[[car]]
+name = "second"
+evse = "CP1-1"
+visits = [{arrive = "2m", leave = "7m"}]
+"""
+
+
+def test_a_car_that_finds_the_plug_taken_waits() -> None:
+    outcome = simulate(parse(QUEUE, "here"), fast_forward=True)
+    told = [event["text"] for event in outcome.record.events() if event["what"] == "car"]
+    assert told == [
+        "first arrives at CP1-1 with 80 %",
+        "second finds CP1-1 taken by first, and waits",
+        "first leaves CP1-1 with 80 %",
+        "second arrives at CP1-1 with 80 %",
+        "second leaves CP1-1 with 80 %",
+    ]
+
+
+def test_a_car_that_waits_too_long_drives_on_and_unplugs_nobody() -> None:
+    outcome = simulate(parse(QUEUE.replace('leave = "4m"', 'leave = "8m"'), "here"), fast_forward=True)
+    told = [event["text"] for event in outcome.record.events() if event["what"] == "car"]
+    assert told[1:] == ["second finds CP1-1 taken by first, and waits", "second never got to the plug"]
+    assert outcome.record.soc["first"][-1] is not None
+
+
+def test_what_the_gateway_does_not_understand_of_a_scenario_is_one_sentence() -> None:
+    plan = parse(QUEUE.replace("[gateway.energy]", "[gateway.energy]\nisalnd = true"), "here")
+    with pytest.raises(ScenarioError, match=r"gateway\..*energy\.isalnd: is not a key"):
+        simulate(plan)
