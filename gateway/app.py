@@ -21,6 +21,7 @@ from gateway.blue_switch.files import load as load_desk
 from gateway.clock import SystemClock
 from gateway.config import Config, ConfigError, host_and_port, read_secret
 from gateway.core import Core
+from gateway.core.energy_keeper import EnergyKeeper
 from gateway.core.keeper import Keeper
 from gateway.core.lender import Lender
 from gateway.core.steward import Steward
@@ -133,8 +134,9 @@ async def gateway(config: Config, parts: Parts | None = None) -> AsyncIterator[G
         async with asyncio.TaskGroup() as tasks:
             running = [tasks.create_task(built.core.run(), name="core")]
             await built.core.ready.wait()
-            running.append(tasks.create_task(built.steward.run(), name="energy"))
             kept = await store.kept(RESTORED)
+            built.steward.restore(kept)
+            running.append(tasks.create_task(built.steward.run(), name="energy"))
             if built.lender is not None:
                 built.lender.restore(kept)
                 running.append(tasks.create_task(built.lender.run(), name="blue switch"))
@@ -206,7 +208,7 @@ def _build(config: Config, parts: Parts, clock: Clock, store: Store) -> Gateway:
         rooms.add(csms)
     connect = parts.connect or Connector(broker_link(config))
     room = MqttRoom(core, mqtt_settings(config), connect, clock, parts.seed)
-    steward = Steward(core.board, config.energy, rooms)
+    steward = Steward(core.board, config.energy, rooms, EnergyKeeper(journal))
     core.board.energy = lambda: steward.state
     lender = _lender(config, core, steward, journal)
     if lender is not None:

@@ -11,11 +11,12 @@ import asyncio
 import contextlib
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from gateway.core.board import Board
+from gateway.core.energy_keeper import EnergyKeeper
 from gateway.core.former import Former
 from gateway.core.place import Place
 from gateway.core.settings import SETTLE_S
@@ -23,6 +24,7 @@ from gateway.energy.controller import SiteController
 from gateway.energy.settings import EnergySection
 from gateway.energy.view import Car, EvseOrders, Orders, View
 from gateway.model.command import SiteMode
+from gateway.model.journal import Kept
 from gateway.model.station import Formers
 from gateway.negotiation.authority import Bound
 from gateway.negotiation.floors import floors
@@ -42,8 +44,15 @@ TOLD_AT_ONCE = ("phase", "forming", "main_switch", "storage_w", "pv_limit_w", "t
 class Steward:
     """One site's. `state` is what the site's state carries under `energy`, None while nothing is managed."""
 
-    def __init__(self, board: Board, settings: EnergySection, rooms: Formers | None = None) -> None:
+    def __init__(
+        self,
+        board: Board,
+        settings: EnergySection,
+        rooms: Formers | None = None,
+        keeper: EnergyKeeper | None = None,
+    ) -> None:
         self._board = board
+        self._keeper = keeper
         self._former = Former(board, rooms, settings.forming, settings.parallel_forming)
         self.settings = settings
         self.controller = SiteController(settings)
@@ -59,6 +68,11 @@ class Steward:
         self.extra_state: dict[str, Any] = {}  # parts of the state that others know
         self.own_cars = frozenset(car.vehicle for car in settings.cars)
         self._sent: dict[str, tuple[float | None, float]] = {}  # what each station was last told, and since when
+
+    def restore(self, kept: Sequence[Kept]) -> None:
+        """Take up the books of an earlier life of the gateway; before the first step."""
+        if self._keeper is not None:
+            self._keeper.restore(self.controller, kept)
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -124,6 +138,8 @@ class Steward:
         self.steps += 1
         orders = self.controller.step(view)
         self._carry_out(orders)
+        if self._keeper is not None:
+            self._keeper.keep(self.controller, view.now, view.wall)
         return orders
 
     async def _plan(self, view: View) -> None:

@@ -116,7 +116,10 @@ class SiteController:
         events += self.storekeeper.look(view, resources, None if off else self.on_grid.residual.power_w)
         floors = self._off_grid_floors(resources) if self.off_grid.due(view.now) else {}
         events += self.off_grid.look_ahead(view, resources, floors, self.memory, done.forming, done.forming is not None)
-        events += self.recharging.look(view, resources, self.gathering.floors, off, self.on_grid.free_w, self.memory)
+        sure = self.island.grid.verdict is not Verdict.UNKNOWN
+        events += self.recharging.look(
+            view, resources, self.gathering.floors, off, self.on_grid.free_w, self.memory, sure
+        )
         events += self._tiers(view.now, done, resources, off)
         if done.phase in (Phase.ISLAND, Phase.SYNCHRONISING) and done.forming is not None:
             shares, more = self.off_grid.step(view, resources, done.forming)

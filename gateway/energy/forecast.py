@@ -87,6 +87,16 @@ class Memory:
         if pv_w is not None:
             self._pv.see(wall, pv_w)
 
+    def days(self) -> tuple[list[float | None], list[float | None]]:
+        """The remembered half hours of load and PV, W; what outlives the process."""
+        return list(self._load.mean), list(self._pv.mean)
+
+    def take_up(self, load_w: list[float | None], pv_w: list[float | None]) -> None:
+        """Go on with the days of an earlier life of the gateway. ValueError if they are not whole."""
+        if len(load_w) != SLOTS or len(pv_w) != SLOTS:
+            raise ValueError(f"a remembered day has {SLOTS} half hours")
+        self._load.mean, self._pv.mean = list(load_w), list(pv_w)
+
     def outlook(self, start: float, step_s: float, steps: int, told: Forecast | None = None) -> Outlook:
         """The next `steps` steps.
 

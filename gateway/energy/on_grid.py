@@ -97,7 +97,8 @@ class OnGrid:
         contract_w = self.settings.contract_w
         limit_w = contract_w if contract_w is not None else view.import_w or 0.0
         if self.window is None:
-            self.window = open_window(view.wall, self.settings.window_s)
+            window = open_window(view.wall, self.settings.window_s)
+            self.window = replace(window, at=window.start, power_w=limit_w)  # what was drawn before nobody saw
         self.window, done = advance(self.window, view.wall, grid_w, limit_w)
         told = view.inputs.fresh(Meter, view.now)
         if told is not None and told.window_start <= view.wall < told.window_start + told.window_s:

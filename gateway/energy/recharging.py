@@ -27,6 +27,7 @@ LOOK_S = 60.0
 STEP_S = 1800.0
 STEPS = 48
 LATE_WH = 200.0  # less than this is measuring error
+BACK_S = 900.0  # after a restart: what is owed to a car is kept until its station had time to come back
 SPARE = 0.1  # of what is free left alone, so that what was given for a minute need not be taken back
 
 
@@ -43,6 +44,19 @@ class Recharging:
     _looked: float | None = None
     _late: set[str] = field(default_factory=set)
     _given_w: dict[str, float] = field(default_factory=dict)
+    _taken_up: bool = False
+    _kept_until: float = -math.inf  # nothing is forgotten before
+
+    # what outlives the process --------------------------------------------------------------------------------------
+
+    def remembered(self) -> tuple[dict[str, float], bool, float | None]:
+        """SoC by identity before the outage, whether it goes on, and when it was over (Unix time)."""
+        return dict(self._had), self._off, self._back
+
+    def take_up(self, had: Mapping[str, float], off: bool, back: float | None) -> None:
+        """Go on where an earlier life of the gateway stood; before the first `look`."""
+        self._had, self._off, self._back = dict(had), off, back
+        self._taken_up = True
 
     # what is owed ---------------------------------------------------------------------------------------------------
 
@@ -54,8 +68,17 @@ class Recharging:
         off: bool,
         free_w: float,
         memory: Memory,
+        sure: bool = True,
     ) -> list[Decided]:
-        """Each step. `off`: the site is off the grid; `free_w`: what the connection leaves for charging now."""
+        """Each step. `off`: the site is off the grid; `free_w`: what the connection leaves for charging now.
+
+        `sure`: somebody has told about the grid since the gateway started.
+        """
+        if self._taken_up:
+            self._taken_up, self._kept_until = False, view.now + BACK_S
+        waits = view.now < self._kept_until
+        if waits and not sure and not off:
+            return []  # an outage is not over because nobody has spoken yet
         turned, self._off = off is not self._off, off
         if turned:
             self._looked, self._back = None, None if off else view.wall
@@ -72,7 +95,7 @@ class Recharging:
         self._make_plan(view, resources, free_w, memory)
         self._given_w = {}  # handed out anew
         events += self._tell(view, turned and not off)
-        if not off and not self.debts:
+        if not off and not self.debts and not waits:
             self._back = None
             self._had.clear()
         return events

@@ -63,6 +63,7 @@ class IslandSettings:
     ramp_s: float = 300.0
     dark_reconnect_s: float = 20.0
     retry_source_s: float = 300.0
+    return_within_s: float = 180.0  # of a restart, before another source than the one that formed is believed in
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +121,9 @@ class Island:
     interlock: Interlock = field(default_factory=Interlock)
     phase: Phase = Phase.ON_GRID
     forming: str | None = None
+    formed_before: str | None = None  # in an earlier life of the gateway: the running island is its
+    _waits_until: float | None = None
+    _begun: bool = False  # the main switch has been seen closed: an open one later was not found so at the start
     _entered: float = 0.0
     _failed: dict[str, float] = field(default_factory=dict)
     _late: bool = False  # the switch has been complained about in this phase
@@ -183,8 +187,11 @@ class Island:
     # one method per phase
 
     def _on_grid(self, look: Look) -> None:
-        if self.grid.verdict in (Grid.LOST, Grid.SUSPECT, Grid.UNKNOWN) and self._adopt(look):
+        self._begun = self._begun or look.switch_open is False
+        if (self.grid.verdict is not Grid.HEALTHY or not self._begun) and self._adopt(look):
             return
+        if self._begun and self.grid.verdict is Grid.HEALTHY:
+            self.formed_before = None
         if self.grid.verdict is Grid.LOST:
             self._leave(look, "The grid is lost")
         elif self.grid.verdict is Grid.SUSPECT:
@@ -198,13 +205,24 @@ class Island:
         """A gateway that comes (back) into a running island takes it over as it is: the light was not asked for."""
         if not self.settings.capable or not self.interlock.may_start or look.formed is not True or look.emergency:
             return False
-        source = self._choose(look)
+        if self._awaits(look):
+            return False
+        source = self._choose(look, self.formed_before)
         if source is None:
             return False
-        self.forming = source.name
+        self.forming, self.formed_before = source.name, None
         text = f"The switch is open and there is a voltage: the island goes on, and {source.name} counts as its source."
         self._go(Phase.ISLAND, look.now, "island_adopted", text)
         return True
+
+    def _awaits(self, look: Look) -> bool:
+        """Whether a running island's source of an earlier life is still on its way back: nobody else begins then."""
+        if self.formed_before is None or look.formed is not True:
+            return False
+        if self._waits_until is None:
+            self._waits_until = look.now + self.settings.return_within_s
+        here = any(one.name == self.formed_before for one in look.sources)
+        return not here and look.now < self._waits_until
 
     def _suspect(self, look: Look) -> None:
         if self.grid.verdict is Grid.LOST:
@@ -255,11 +273,11 @@ class Island:
             return
         if look.emergency:
             return
-        if look.formed is True and self._adopt(look):
+        if self._awaits(look) or (look.formed is True and self._adopt(look)):
             return
         source = self._choose(look)
         if source is not None:
-            self.forming = source.name
+            self.forming, self.formed_before = source.name, None
             text = f"{source.name} begins to form the island, with {source.usable_wh / 1000:.1f} kWh above its floor."
             self._go(Phase.STARTING, look.now, "black_start", text)
         elif not self._late:
@@ -268,8 +286,8 @@ class Island:
                 look.now, "no_source", "Nobody can form a voltage: no car or storage is above its floor and able to."
             )
 
-    def _choose(self, look: Look) -> Source | None:
-        """The source to form: the storage if it has energy (it stays), else the car that can give most."""
+    def _choose(self, look: Look, first: str | None = None) -> Source | None:
+        """The source to form: `first`, whom the rotation wants, the storage (it stays), else the fullest car."""
         able = [
             one
             for one in look.sources
@@ -277,7 +295,7 @@ class Island:
             and one.max_discharge_w > 0
             and look.now - self._failed.get(one.name, -1e9) >= self.settings.retry_source_s
         ]
-        wanted = [one for one in able if one.name == look.hand_to]
+        wanted = [one for one in able if one.name == (first or look.hand_to)]
         return max(wanted or able, key=lambda one: (one.storage, one.usable_wh, one.name), default=None)
 
     def _starting(self, look: Look) -> None:

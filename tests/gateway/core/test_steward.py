@@ -10,11 +10,13 @@ import pytest
 
 from emulators.clock import run_virtual
 from gateway.blue_switch.files import parse
+from gateway.core.energy_keeper import EnergyKeeper
 from gateway.core.lender import Lender
 from gateway.core.steward import Steward
 from gateway.energy.settings import EnergySection, TierTable
 from gateway.model.event import VehicleIdentified
 from gateway.model.moment import rfc3339
+from gateway.store.memory import MemoryStore
 from tests.gateway.core.house import House, house
 
 TIERS = (
@@ -166,6 +168,37 @@ def test_in_an_outage_lent_cars_give_strangers_do_not_and_the_report_says_what_w
             assert [one["vehicle"] for one in made["cars"]] == ["LENT"]
             assert outage.ended is not None
             assert len(list(tmp_path.iterdir())) == 2
+
+    run_virtual(scene())
+
+
+def test_an_outage_is_gone_on_with_in_the_next_life_and_forgotten_when_it_is_paid() -> None:
+    async def scene() -> None:
+        store = MemoryStore()
+        async with house("CP1-1", "CP2-1", store=store) as home:
+            journal = home.core.board.journal
+            steward = Steward(home.core.board, ISLAND, keeper=EnergyKeeper(journal))
+            await live(home, steward, 5, True, 700.0)
+            assert await store.kept(10) == []
+            await live(home, steward, 20, False, 700.0)
+            forming = (steward.state or {})["forming"]
+            had = steward.controller.recharging.remembered()[0]
+            await journal.flush()
+        assert had
+        assert [(one.kind, one.key) for one in await store.kept(10)] == [("energy", "outage")]
+        async with house("CP1-1", "CP2-1", store=store) as home:
+            journal = home.core.board.journal
+            steward = Steward(home.core.board, ISLAND, keeper=EnergyKeeper(journal))
+            steward.restore(await store.kept(10))
+            assert steward.controller.recharging.remembered() == (had, True, None)
+            steward.state = {"main_switch": "open", "forming": forming}
+            await live(home, steward, 20, False, 700.0)
+            assert (steward.state or {})["forming"] == forming
+            assert "island_adopted" in decided(home)
+            assert "black_start" not in decided(home)
+            await live(home, steward, 1800, True, 700.0)
+            await journal.flush()
+            assert [one for one in await store.kept(10) if one.key == "outage"] == []
 
     run_virtual(scene())
 

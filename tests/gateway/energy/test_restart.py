@@ -1,0 +1,174 @@
+"""What a gateway that restarts still knows: what an outage took, who forms the island, the demand window, the days."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gateway.energy import books
+from gateway.energy.controller import SiteController
+from gateway.energy.resilience.island import OFF_GRID, Phase
+from gateway.energy.settings import EnergySection
+from gateway.energy.view import View
+from gateway.model.command import SiteMode
+from gateway.model.site import Inputs
+from tests.gateway.energy.site_sim import Sim, SimCar
+from tests.gateway.energy.test_recharging import SECTION, load, lost
+
+
+def rows(controller: SiteController) -> dict[str, str]:
+    """What stands in the store when the process dies."""
+    found: dict[str, msgspec.Struct | None] = {
+        books.OUTAGE: books.outage_row(controller),
+        books.WINDOW: books.window_row(controller),
+        books.DAYS: books.days_row(controller),
+    }
+    return {key: msgspec.json.encode(row).decode() for key, row in found.items() if row is not None}
+
+
+def restart(sim: Sim, remembers: bool = True, dark_s: float = 5.0) -> None:
+    """The process dies; what flowed goes on for a moment, and a new one begins without a single input."""
+    kept = rows(sim.controller)
+    if sim.orders is not None and sim.orders.forming is None:
+        sim.orders = None  # chargers let their leases end
+    sim.now += dark_s
+    sim.inputs = Inputs()
+    sim.controller = SiteController(sim.settings)
+    if remembers:
+        assert books.take_up(sim.controller, kept) == []
+
+
+def night(mode: SiteMode = SiteMode.MANUAL, section: EnergySection = SECTION) -> Sim:
+    cars = [SimCar("E1", 80.0, can_form=True), SimCar("E2", 70.0, can_form=True)]
+    return Sim(section, cars, load, grid=lost(1.0, 6.0), mode=mode, step_s=10.0, import_w=12_000.0)
+
+
+@pytest.mark.parametrize("at", [3.0, 5.99, 6.05, 6.5], ids=["within", "at its end", "in the delay", "while recharging"])
+def test_what_the_cars_had_before_the_outage_survives_a_restart(at: float) -> None:
+    sim = night().run(at)
+    restart(sim)
+    best = [0.0, 0.0]
+    for _ in range(int((11.5 - at) * 6)):
+        sim.run(1 / 6)
+        best = [max(most, car.soc_pct) for most, car in zip(best, sim.cars, strict=True)]
+    assert best[0] >= 80 - 1.2
+    assert best[1] >= 70 - 1.2
+    assert sim.codes().count("recharge_over") == 1
+    assert books.outage_row(sim.controller) is None
+
+
+def test_a_car_that_comes_back_late_after_the_restart_is_owed_still() -> None:
+    sim = night().run(6.05)
+    assert sim.controller.island.phase in OFF_GRID
+    restart(sim)
+    away = sim.hour + 0.2  # its station needs twelve minutes
+    sim.cars[1].there = ((away, 1e9),)
+    sim.run(5.4)
+    assert sim.cars[1].soc_pct >= 70 - 1.2
+
+
+@pytest.mark.parametrize("soc", [(80.0, 95.0), (95.0, 80.0), (60.0, 61.0)])
+def test_the_island_goes_on_with_the_source_that_formed_it(soc: tuple[float, float]) -> None:
+    sim = night()
+    for car, pct in zip(sim.cars, soc, strict=True):
+        car.soc_pct = pct
+    sim.run(1.5)
+    assert sim.orders is not None
+    forming = sim.orders.forming
+    other = "E2" if forming == "E1" else "E1"
+    next(car for car in sim.cars if car.evse == other).soc_pct = 100.0  # a new choice would fall on this one
+    restart(sim)
+    sim.run(0.1)
+    assert sim.orders is not None
+    assert (sim.orders.phase, sim.orders.forming) == (Phase.ISLAND, forming)
+
+
+def test_nobody_else_begins_while_the_source_of_before_is_on_its_way_back() -> None:
+    sim = night().run(1.5)
+    assert sim.orders is not None
+    forming = sim.orders.forming
+    restart(sim)
+    back_at = sim.now + 60
+    whole = sim._view
+
+    def shown() -> View:
+        view = whole()
+        late = forming if sim.now < back_at else None
+        return replace(view, cars=[car for car in view.cars if car.evse != late])
+
+    sim._view = shown  # type: ignore[method-assign]
+    seen = set()
+    while sim.now < back_at + 30:
+        sim.tick()
+        assert sim.orders is not None
+        seen.add(sim.orders.forming)
+        if sim.orders.forming is None:  # the hardware goes on, whatever the gateway knows
+            sim.orders = replace(sim.orders, forming=forming)
+    assert seen == {None, forming}
+
+
+def test_a_gateway_that_wakes_when_the_grid_is_back_and_the_island_still_runs_takes_it_over() -> None:
+    sim = night().run(6.03)
+    assert sim.open
+    restart(sim)
+    sim.run(0.01)
+    assert sim.orders is not None
+    assert sim.orders.phase is Phase.ISLAND  # not on the grid behind an open switch
+    orders = sim.run(1.0).orders
+    assert orders is not None
+    assert orders.phase is Phase.ON_GRID
+    assert sim.open is False
+
+
+def busy(hour: float) -> dict[str, float]:
+    return {"site": 9000.0 if hour % 0.5 < 0.25 else 3000.0}
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.floats(0.05, 1.9), min_size=1, max_size=3), st.booleans())
+def test_the_demand_window_is_kept_across_restarts(at: list[float], remembers: bool) -> None:
+    section = EnergySection(contract_w=8000.0)
+    cars = [SimCar("E1", 60.0, wanted_pct=95.0, leaves_h=3.0), SimCar("E2", 90.0)]
+    sim = Sim(section, cars, busy, mode=SiteMode.PEAK_SHAVING, step_s=5.0)
+    for moment in sorted(at):
+        if moment > sim.hour:
+            sim.run(moment - sim.hour)
+            restart(sim, remembers)
+    sim.run(max(0.1, 2.0 - sim.hour))
+    assert sim.highest_window_w <= 8000 * 1.01
+
+
+def test_the_days_are_remembered_across_a_restart() -> None:
+    sim = Sim(EnergySection(), [SimCar("E1")], busy, step_s=10.0).run(12.0)
+    before = sim.controller.memory.days()
+    assert sum(one is not None for one in before[0]) >= 22
+    restart(sim)
+    assert sim.controller.memory.days() == before
+    sim.tick()
+    assert sim.controller.memory.outlook(sim.wall - 12 * 3600, 1800.0, 4).load_w == pytest.approx((6000,) * 4, rel=0.01)
+
+
+damages: list[Callable[[str], str]] = [
+    lambda body: body[: len(body) // 2],
+    lambda body: "[]",
+    lambda body: body.replace("0", '"x"'),
+    lambda body: body.replace(":", ":-1e99,", 1),
+    lambda body: "{}",
+]
+
+
+@given(st.sampled_from([books.OUTAGE, books.WINDOW, books.DAYS]), st.sampled_from(damages))
+@settings(max_examples=30, deadline=None)
+def test_a_damaged_row_is_left_out_and_named(key: str, damage: Callable[[str], str]) -> None:
+    sim = night(section=SECTION.model_copy(update={"contract_w": 9000.0})).run(1.2)
+    kept = rows(sim.controller)
+    kept[key] = damage(kept[key])
+    fresh = SiteController(sim.settings)
+    assert books.take_up(fresh, kept) == [key]
+    sim.controller, sim.inputs = fresh, Inputs()
+    sim.run(0.05)
