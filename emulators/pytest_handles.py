@@ -30,6 +30,7 @@ class Living:
         self.seed = seed
         self.runner = asyncio.Runner(loop_factory=VirtualLoop)
         self.world: World
+        self.late: list[BaseException] = []  # of what a coroutine test began without waiting for it
         self._make = make
         self._stop: asyncio.Event
         self._life: asyncio.Task[None]
@@ -50,9 +51,22 @@ class Living:
             lives.set_result(None)
             await self._stop.wait()
 
+    @property
+    def in_a_coroutine(self) -> bool:
+        """Whether the world's time runs at this moment: the test is a coroutine."""
+        return self.runner.get_loop().is_running()
+
     def run(self, doing: Coroutine[Any, Any, T]) -> T:
         """Let the world go on until this is done. What breaks in the world breaks the test."""
+        if self.in_a_coroutine:
+            doing.close()
+            raise RuntimeError(
+                "this test is a coroutine and lives in the world's time: await what is to be done, and "
+                "v2x_clock.sleep(seconds) instead of advance(), run() or until()"
+            )
         result = self.runner.run(doing)
+        if self.late:
+            raise self.late.pop()
         if self._life.done():
             self.runner.run(self._last_words())
         return result
@@ -101,15 +115,21 @@ class Time:
 
         return self._living.run(do())
 
-    def until(self, condition: Callable[[], bool], within_s: float = 600.0, step_s: float = 0.5) -> None:
-        """Let time pass until something is so; TimeoutError otherwise."""
+    def until(
+        self, condition: Callable[[], bool], within_s: float = 600.0, step_s: float = 0.5, what: str = "the condition"
+    ) -> None:
+        """Let time pass until something is so; TimeoutError, which names `what`, otherwise."""
 
-        async def wait() -> None:
-            async with asyncio.timeout(within_s):
-                while not condition():  # noqa: ASYNC110 - the condition is the test's own and tells nobody
-                    await asyncio.sleep(step_s)
+        async def wait() -> bool:
+            ends = self.now() + within_s
+            while not condition():
+                if self.now() >= ends:
+                    return False
+                await asyncio.sleep(step_s)
+            return True
 
-        self._living.run(wait())
+        if not self._living.run(wait()):
+            raise TimeoutError(f"{what} did not come about within {within_s:g} s of the world, now at {self.now():g} s")
 
 
 class Ev:
@@ -134,6 +154,11 @@ class Ev:
     def charging(self) -> bool:
         """In the charge loop, contactors closed."""
         return self.car.contactors_closed
+
+    @property
+    def hindrance(self) -> str:
+        """Why the last session ended, if one did; for messages."""
+        return f": {self.bay.ends[-1]}" if self.bay.ends else ""
 
     async def plug(self) -> None:
         await self.bay.plug(self.car)

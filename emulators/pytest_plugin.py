@@ -18,9 +18,11 @@ Everything heavy is imported when a fixture is used.
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import json
 import re
+import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
 DEFAULT_SEED = 1
 START = "2026-01-15T09:00:00+09:00"
 READY_WITHIN_S = 60.0
+_AWAY = {"arrive": FOREVER_S - 2, "leave": FOREVER_S - 1}
 _WORLD = pytest.StashKey[Living]()
 
 
@@ -59,14 +62,15 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers",
         "v2x(scenario=None, seed=None, chargers=1, ocpp='2.1', cars={'ev': 'ccs-63'}, soc_pct=80, site='home', "
-        "min_soc_pct=0, forming=False, telemetry_s=10, toml=''): the world that the v2x fixtures of this test live in",
+        "min_soc_pct=0, forming=False, telemetry_s=10, vehicle_link='iso15118-20', toml=''): the world that the v2x "
+        "fixtures of this test live in; toml are tables of a scenario file that are laid over it",
     )
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     """Run a coroutine test that uses a v2x fixture in the time of its world."""
-    if not inspect.iscoroutinefunction(pyfuncitem.obj) or "v2x_clock" not in pyfuncitem.fixturenames:
+    if not inspect.iscoroutinefunction(pyfuncitem.obj):
         return None
     living = pyfuncitem.stash.get(_WORLD, None)
     if living is None:
@@ -80,8 +84,9 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Any:
     report = yield
     living = item.stash.get(_WORLD, None)
-    if living is not None and call.when == "call":
-        item.user_properties.append(("v2x_seed", living.seed))
+    if living is not None:
+        if call.when == "call":
+            item.user_properties.append(("v2x_seed", living.seed))
         if report.failed:
             tail = "\n".join(str(line)[:200] for line in living.world.transcript.lines[-15:])
             text = f"seed {living.seed}; repeat with: pytest --v2x-seed {living.seed} {item.nodeid!r}\n\n{tail}"
@@ -95,8 +100,11 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 @pytest.fixture
 def v2x_world(request: pytest.FixtureRequest) -> Iterator[World]:
     """The whole world, for what the other fixtures do not reach."""
-    mark = request.node.get_closest_marker("v2x")
-    told: dict[str, Any] = dict(mark.kwargs) if mark is not None else {}
+    told: dict[str, Any] = {}
+    for mark in reversed(list(request.node.iter_markers("v2x"))):  # the nearest says the last word
+        if mark.args:
+            raise pytest.UsageError(f"the mark v2x takes names, such as scenario={mark.args[0]!r}")
+        told |= mark.kwargs
     option = request.config.getoption("--v2x-seed")
     seed = option if option is not None else told.pop("seed", DEFAULT_SEED)
     told.pop("seed", None)
@@ -143,14 +151,16 @@ def v2x_gateway(v2x_world: World, v2x_clock: Time) -> Gateway:
 def v2x_charger(v2x_world: World, v2x_clock: Time) -> Charger:
     """The first station, online."""
     charger = Charger(v2x_world, next(iter(v2x_world.stations)))
-    v2x_clock.until(lambda: bool(charger.station.online), READY_WITHIN_S)
+    v2x_clock.until(lambda: bool(charger.station.online), READY_WITHIN_S, what=f"{charger.name} online")
     return charger
 
 
 @pytest.fixture
 def v2x_ev(v2x_world: World, v2x_charger: Charger, v2x_ev_factory: Callable[..., Ev]) -> Ev:
     """The first car of the mark (a 63 kWh CCS car at 80 %), plugged in and ready to move energy."""
-    name = next(iter(v2x_world.cars))
+    name = next(iter(v2x_world.cars), None)
+    if name is None:
+        raise pytest.UsageError("the mark v2x of this test has no cars: say cars={...}, or use v2x_ev_factory")
     return v2x_ev_factory(v2x_world.cars[name], evse=v2x_world.places[name])
 
 
@@ -162,18 +172,28 @@ def v2x_ev_factory(v2x_world: World, v2x_clock: Time, request: pytest.FixtureReq
     def make(profile: Any = "ccs-63", *, soc_pct: float = 80.0, evse: str = "CP1-1", plugged: bool = True) -> Ev:
         from emulators.ev.car import Car, CarSpec
         from emulators.ev.profile import load
+        from emulators.scenarios import sense
 
         world: World = living.world
+        if evse not in world.bays:
+            raise ValueError(f"there is no EVSE {evse}; there are {', '.join(world.bays)}")
         if isinstance(profile, Car):
             car = profile
         else:
             spec = profile if isinstance(profile, CarSpec) else load(profile)
             car = Car(spec, soc_pct, name=f"{spec.name}-{len(world.cars) + 1}")
+        if world.bays[evse].speaks and (speechless := sense.speechless(car.spec)):
+            raise ValueError(f"{speechless}, but {evse} does: mark the test with v2x(vehicle_link='none')")
+        if plugged and living.in_a_coroutine:
+            raise RuntimeError("in a coroutine make the car with plugged=False, then await its plug()")
         world.cars[car.name] = world.parts.cars[car.name] = car
         ev = Ev(living, car, world.bays[evse])
         if plugged:
             v2x_clock.run(ev.plug())
-            v2x_clock.until(lambda: ev.charging, READY_WITHIN_S)
+            try:
+                v2x_clock.until(lambda: ev.charging, READY_WITHIN_S, what=f"the charge loop of {car.name} at {evse}")
+            except TimeoutError as error:
+                raise TimeoutError(f"{error}{ev.hindrance}") from None
         return ev
 
     return make
@@ -194,19 +214,31 @@ def v2x_grid(v2x_world: World, v2x_clock: Time, request: pytest.FixtureRequest) 
 @pytest.fixture
 def v2x_facility(v2x_world: World, v2x_clock: Time) -> Facility:
     """The facility's controller: `command`, `hold`, `outcome` over MQTT."""
-    v2x_clock.until(lambda: v2x_world.facility.online is True, READY_WITHIN_S)
+    v2x_clock.until(lambda: v2x_world.facility.online is True, READY_WITHIN_S, what="the gateway online over MQTT")
     return v2x_world.facility
 
 
 @pytest.fixture
-def v2x_fault(v2x_world: World, v2x_clock: Time) -> Callable[..., Fault]:
-    """Break something now: `v2x_fault("cut", "ocpp:CP1")`, `v2x_fault("meter-stuck", "CP1-1", duration_s=60)`."""
+def v2x_fault(v2x_world: World, v2x_clock: Time, request: pytest.FixtureRequest) -> Callable[..., Fault]:
+    """Break something now: `v2x_fault("cut", "ocpp:CP1")`, `v2x_fault("meter-stuck", "CP1-1", duration_s=60)`.
+    In a coroutine it begins when the test next waits."""
+    living = request.node.stash[_WORLD]
+
+    def done(task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            living.late.append(error)
 
     def begin(kind: str, target: str = "", duration_s: float | None = None, **more: float) -> Fault:
         from emulators.faults import Fault
 
         fault = Fault(kind, target, v2x_clock.now(), duration_s, **more)
-        v2x_clock.run(v2x_world.begin(fault))
+        if living.in_a_coroutine:
+            task = asyncio.get_running_loop().create_task(v2x_world.begin(fault))
+            v2x_world.tasks.add(task)
+            task.add_done_callback(v2x_world.tasks.discard)
+            task.add_done_callback(done)
+        else:
+            v2x_clock.run(v2x_world.begin(fault))
         return fault
 
     return begin
@@ -231,19 +263,29 @@ def _plan(told: dict[str, Any]) -> Any:
         "charger": [{"id": f"CP{n + 1}"} for n in range(chargers)],
         "car": [
             # away until a test plugs it
-            {"name": name, "profile": profile, "evse": f"CP{n % chargers + 1}-1", "soc_pct": soc, "visits": [_NEVER]}
+            {"name": name, "profile": profile, "evse": f"CP{n % chargers + 1}-1", "soc_pct": soc, "visits": [_AWAY]}
             for n, (name, profile) in enumerate(cars.items())
         ],
     }
     ocpp, forming = told.pop("ocpp", "2.1"), told.pop("forming", False)
+    link, laid_over = told.pop("vehicle_link", "iso15118-20"), told.pop("toml", "")
     for charger in table["charger"]:
-        charger |= {"ocpp": ocpp, "forming": forming}
+        charger |= {"ocpp": ocpp, "forming": forming, "vehicle_link": link}
     if told:
         raise pytest.UsageError(f"the mark v2x knows no {', '.join(told)}")
-    return scenario.check(table, "the mark v2x")
+    try:
+        return scenario.check(_laid_over(table, tomllib.loads(laid_over)), "the mark v2x")
+    except tomllib.TOMLDecodeError as error:
+        raise pytest.UsageError(f"the mark v2x: its toml is not TOML: {error}") from error
 
 
-_NEVER = {"arrive": FOREVER_S, "leave": FOREVER_S + 1}
+def _laid_over(table: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    """Tables are mixed key by key, everything else is replaced."""
+    mixed = {
+        key: _laid_over(table[key], value) if isinstance(value, dict) and isinstance(table.get(key), dict) else value
+        for key, value in above.items()
+    }
+    return {**table, **mixed}
 
 
 def _keep(world: World, folder: Path, test: str) -> None:

@@ -108,7 +108,7 @@ def _cars(plan: Scenario) -> Iterator[Slip]:
             continue
         for name in part.names():
             charger = links[places[name]]
-            if charger.vehicle_link != "none" and (text := _speechless(spec)):
+            if charger.vehicle_link != "none" and (text := speechless(spec)):
                 yield Slip(("car", n, "profile"), f'{text}, but {places[name]} does: say vehicle_link = "none" there')
                 break
         before = 0.0
@@ -118,7 +118,8 @@ def _cars(plan: Scenario) -> Iterator[Slip]:
             before = visit.leave
 
 
-def _speechless(spec: CarSpec) -> str:
+def speechless(spec: CarSpec) -> str:
+    """Why a car cannot speak to a charger of this world; "" if it can."""
     if "iso20" in spec.protocols:
         return ""
     return f"{spec.name} speaks {', '.join(spec.protocols)} and no ISO 15118-20"

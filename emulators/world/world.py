@@ -118,7 +118,7 @@ class World:
                 self.transcript.keep = False  # what follows is the end of the process, in no order
                 for task in [*started, *self.tasks]:
                     task.cancel()
-                await self._stop_gateway()
+                await self._stop_gateway(orderly=True)
                 for bay in self.bays.values():
                     await bay.abandon()
 
@@ -149,8 +149,11 @@ class World:
         self._process = Process(config, self._gateway_clock, self.network, self.store, int(self.seed or 0))
         self.gateway = await self._process.start()
 
-    async def _stop_gateway(self) -> None:
+    async def _stop_gateway(self, *, orderly: bool = False) -> None:
+        """Killed, its links lie in pieces before it knows; `orderly` it is told to stop while it has them."""
         process, self._process, self.gateway = self._process, None, None
+        if process is not None and orderly:
+            await process.die()
         if process is not None:
             process.dead = True
         for link in self.parts.text_links.values():

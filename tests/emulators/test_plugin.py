@@ -31,6 +31,84 @@ def test_mark(v2x_clock):
 """
 
 
+RIGHT = """
+import pytest
+
+@pytest.mark.v2x(toml='[[charger]]\\nid = "CP1"\\nmax_discharge_w = 2000\\n[gateway]\\nmin_soc_pct = 33')
+def test_tables_of_a_scenario(v2x_ev, v2x_facility, v2x_clock):
+    told = v2x_clock.run(v2x_facility.command("CP1-1", "discharge", power_w=5000, lease_s=60))
+    assert (told["status"], told["effective_w"]) == ("clamped", -2000)
+
+@pytest.mark.v2x(cars={"leaf": "leaf-40"}, vehicle_link="none")
+def test_a_leaf_gives_back(v2x_ev, v2x_facility, v2x_clock):
+    v2x_clock.run(v2x_facility.command("CP1-1", "discharge", power_w=4000, lease_s=60))
+    v2x_clock.advance(20)
+    assert v2x_ev.power_w == pytest.approx(-4000, rel=0.01)
+
+async def test_a_fault_in_a_coroutine(v2x_charger, v2x_clock, v2x_fault):
+    v2x_fault("cut", "ocpp:CP1")
+    await v2x_clock.sleep(1)
+    assert not v2x_charger.online
+
+async def test_a_coroutine_with_the_world_alone(v2x_world):
+    assert v2x_world.gateway is not None
+
+@pytest.mark.v2x(site="store", chargers=2)
+class TestMarks:
+    @pytest.mark.v2x(seed=9)
+    def test_add_up(self, v2x_world):
+        assert (v2x_world.seed, len(v2x_world.stations)) == (9, 2)
+"""
+
+MISTAKES = """
+import pytest
+
+@pytest.mark.v2x("peak-cut")
+def test_positional(v2x_world): ...
+
+@pytest.mark.v2x(cars={})
+def test_no_cars(v2x_ev): ...
+
+@pytest.mark.v2x(toml="[site")
+def test_no_toml(v2x_world): ...
+
+def test_leaf(v2x_ev_factory):
+    v2x_ev_factory("leaf-40")
+
+def test_evse(v2x_ev_factory):
+    v2x_ev_factory(evse="CP9-1")
+
+async def test_advance(v2x_clock):
+    v2x_clock.advance(3)
+
+async def test_factory(v2x_ev_factory):
+    v2x_ev_factory()
+
+async def test_late(v2x_fault, v2x_clock):
+    v2x_fault("cut", "ocpp:CP9")
+    await v2x_clock.sleep(1)
+
+@pytest.fixture
+def slow(v2x_ev, v2x_clock):
+    v2x_clock.until(lambda: v2x_ev.soc_pct < 3, 30, what="an empty car")
+
+def test_setup(slow): ...
+"""
+
+SAID = (
+    "the mark v2x takes names, such as scenario='peak-cut'",
+    "the mark v2x of this test has no cars: say cars=",
+    "the mark v2x: its toml is not TOML",
+    "leaf-40 speaks chademo and no ISO 15118-20, but CP1-1 does: mark the test with v2x(vehicle_link='none')",
+    "there is no EVSE CP9-1; there are CP1-1",
+    "v2x_clock.sleep(seconds) instead of advance()",
+    "make the car with plugged=False, then await its plug()",
+    "cut: no link 'ocpp:CP9'; there are",
+    "an empty car did not come about within 30 s of the world",
+    "seed 1; repeat with: pytest --v2x-seed 1 'test_it.py::test_setup'",
+)
+
+
 def run(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
     """pytest in a process of its own, with nothing of this repository's settings."""
     env = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
@@ -55,6 +133,21 @@ def test_a_failure_prints_its_seed_and_a_wrong_mark_is_named(tmp_path: Path) -> 
     assert "seed 5; repeat with: pytest --v2x-seed 5 'test_it.py::test_wrong'" in done.stdout
     assert "the mark v2x knows no planet" in done.stdout
     assert list((tmp_path / "kept").glob("*.pcap"))
+
+
+def test_what_a_vendors_tests_may_do(tmp_path: Path) -> None:
+    (tmp_path / "test_it.py").write_text(RIGHT)
+    done = run(tmp_path, "-q")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "5 passed" in done.stdout
+
+
+def test_mistakes_in_a_vendors_tests_are_told_in_words(tmp_path: Path) -> None:
+    (tmp_path / "test_it.py").write_text(MISTAKES)
+    done = run(tmp_path, "-q", "--tb=short")
+    assert "5 failed, 4 errors" in done.stdout
+    assert [one for one in SAID if one not in done.stdout] == []
+    assert "no link to the broker" not in done.stdout  # the end of a world is no fault
 
 
 def test_a_capture_can_be_read_back(tmp_path: Path) -> None:
