@@ -161,6 +161,9 @@ class OcppSection(Section):
     boot_retry_s: Annotated[int, Field(ge=1, le=86_400)] = Field(
         default=30, description="when a station that is pending or rejected may boot again"
     )
+    sample_every_s: Annotated[int, Field(ge=2, le=30)] = Field(
+        default=10, description="stations that tell their power in a transaction less often are set to this"
+    )
     fallback_limit_w: Watts = Field(
         default=0, description="what a station may charge when no profile is left, in W; 0 is the safe choice"
     )

@@ -105,6 +105,7 @@ def csms_settings(config: Config) -> CsmsSettings:
         compression=ocpp.compression,
         heartbeat_s=ocpp.heartbeat_s,
         boot_retry_s=ocpp.boot_retry_s,
+        sample_every_s=ocpp.sample_every_s,
         fallback_limit_w=ocpp.fallback_limit_w,
         vendor_profiles=ocpp.vendor_profiles,
     )

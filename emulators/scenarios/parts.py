@@ -35,6 +35,8 @@ class GatewayPart(Strict):
     energy: dict[str, Any] = Field(
         default_factory=dict, description="the [energy] table of the gateway's configuration"
     )
+    ocpp: dict[str, Any] = Field(default_factory=dict, description="its [ocpp] table, but for how it is reached")
+    commands: dict[str, Any] = Field(default_factory=dict, description="its [commands] table")
 
 
 class PvPart(Strict):
@@ -122,7 +124,8 @@ class ChargerPart(Strict):
     min_power_w: float = Field(200.0, ge=0)
     standby_w: float = Field(25.0, ge=0)
     supply_w: float | None = Field(None, gt=0, description="what all EVSEs of a station may use together")
-    forming: bool = False
+    forming: bool = Field(False, description="can make an island's voltage, by itself unless its profile has an order")
+    vendor_profile: str | None = Field(None, description="how this product differs, such as vendor-island")
     meter_class_pct: float = Field(1.0, ge=0, le=5)
     clock_drift_ppm: float = Field(0.0, ge=-1000, le=1000)
 

@@ -50,13 +50,18 @@ def gateway_config(plan: Scenario, network: dict[str, dict[str, Any]]) -> Config
         site["import_limit_w"] = part.import_limit_w
     if part.export_limit_w is not None:
         site["export_limit_w"] = part.export_limit_w
-    stations = [{"id": name} for charger in plan.charger for name in charger.ids()]
+    stations = [
+        {"id": name} | ({"vendor_profile": charger.vendor_profile} if charger.vendor_profile else {})
+        for charger in plan.charger
+        for name in charger.ids()
+    ]
     mqtt = {"gateway_id": GATEWAY_ID, "telemetry_s": plan.telemetry, "homeassistant": "off"}
     return from_table(
         {
             "site": site,
             "mqtt": mqtt | network.get("mqtt", {}),
-            "ocpp": {"security_profile": 0} | network.get("ocpp", {}),
+            "ocpp": {"security_profile": 0} | part.ocpp | network.get("ocpp", {}),
+            "commands": part.commands,
             "store": {"url": "memory:"},
             "stations": stations,
             "energy": {"nominal_hz": plan.grid.nominal_hz, **part.energy},
@@ -90,6 +95,7 @@ def add_stations(world: World, part: ChargerPart, door: Callable[[str], Door]) -
         config = StationConfig(
             name,
             VERSIONS[part.ocpp],
+            vendor_profile=part.vendor_profile,
             meter_interval_s=plan.telemetry,
             tick_s=plan.tick,
             seed=random.Random(f"station-{world.seed}-{name}").randrange(1 << 30),

@@ -14,7 +14,6 @@ from protocols.ocpp.schema import Payload, Version
 
 log = logging.getLogger("v2x.csms")
 
-SAMPLE_EVERY_S = 10  # s, at most
 POWER = ("Power.Active.Import", "Power.Active.Export")
 NEEDED = (*POWER, "Energy.Active.Import.Register", "Energy.Active.Export.Register", "SoC")
 INTERVAL, MEASURANDS = "interval", "measurands"
@@ -27,8 +26,9 @@ async def ensure(station: Station) -> None:
     held = await (_held_16(station) if station.version is Version.V16 else _held_2(station))
     if MEASURANDS in held:
         await _first_taken(station, MEASURANDS, choices(held[MEASURANDS]))
-    if INTERVAL in held and not _often(held[INTERVAL]):
-        await _first_taken(station, INTERVAL, [str(SAMPLE_EVERY_S)])
+    every_s = station.context.settings.sample_every_s
+    if INTERVAL in held and not _often(held[INTERVAL], every_s):
+        await _first_taken(station, INTERVAL, [str(every_s)])
 
 
 def choices(held: str) -> list[str]:
@@ -39,9 +39,9 @@ def choices(held: str) -> list[str]:
     return found if set(NEEDED) - set(chosen) else []
 
 
-def _often(interval: str) -> bool:
+def _often(interval: str, every_s: float) -> bool:
     try:
-        return 0 < float(interval) <= SAMPLE_EVERY_S
+        return 0 < float(interval) <= every_s
     except ValueError:
         return False
 

@@ -70,6 +70,7 @@ class CsmsSettings:
     v2x_allowed: bool = True  # vehicles may ask for any energy transfer unless their token says which (2.1 Q01)
     heartbeat_s: int = 300
     boot_retry_s: int = 30  # when a station that is Pending or Rejected may boot again
+    sample_every_s: int = 10  # stations that tell their power in a transaction less often are set to this
     answer_within_s: float = 30.0
     inventory: bool = True  # ask a station what it is (GetBaseReport, GetConfiguration) after it has booted
     fallback_limit_w: float = 0.0  # the stack-level-0 TxDefaultProfile

@@ -9,6 +9,7 @@ from emulators.faults import FaultError
 from emulators.scenarios.parts import Bound
 from emulators.scenarios.scenario import Scenario, ScenarioError, parse
 from emulators.world import World, simulate
+from emulators.world.building import gateway_config
 
 BASE = """
 name = "two cars"
@@ -213,3 +214,17 @@ def test_what_the_gateway_does_not_understand_of_a_scenario_is_one_sentence() ->
     plan = parse(QUEUE.replace("[gateway.energy]", "[gateway.energy]\nisalnd = true"), "here")
     with pytest.raises(ScenarioError, match=r"gateway\..*energy\.isalnd: is not a key"):
         simulate(plan)
+
+
+@pytest.mark.parametrize(
+    ("table", "slip"),
+    [("ocpp = {sample_every_s = 20}\ncommands = {hold_s = 60}", None), ("commands = {hold_s = 1}", "commands.hold_s")],
+)
+def test_a_scenario_sets_what_the_gateways_configuration_sets(table: str, slip: str | None) -> None:
+    plan = parse(QUEUE.replace("[gateway.energy]", f"[gateway]\n{table}"), "here")
+    if slip is not None:
+        with pytest.raises(ScenarioError, match=rf"gateway\..*{slip}"):
+            simulate(plan)
+        return
+    config = gateway_config(plan, {})
+    assert (config.ocpp.sample_every_s, config.commands.hold_s) == (20, 60)

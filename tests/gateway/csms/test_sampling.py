@@ -17,7 +17,7 @@ ENERGY = "Energy.Active.Import.Register"
 
 
 async def settings_after_boot(
-    version: Version, held: dict[str, str], *, takes: int = 9, readonly: bool = False
+    version: Version, held: dict[str, str], *, takes: int = 9, readonly: bool = False, **about: Any
 ) -> tuple[dict[str, str], list[str]]:
     """What a station that held this holds after its boot, and every value it was told; it takes so many measurands."""
     told: list[str] = []
@@ -51,7 +51,7 @@ async def settings_after_boot(
             return {"setVariableResult": [{**one, "attributeStatus": take(one["variable"]["name"], value)}]}
         return None
 
-    async with Raw(version, inventory=True) as raw:
+    async with Raw(version, inventory=True, **about) as raw:
         booting = asyncio.create_task(raw.boot())
         for _ in range(100):
             await asyncio.sleep(0.05)
@@ -102,6 +102,16 @@ def test_a_station_with_little_room_is_asked_for_its_power_at_least(version: Ver
         expected = {1: {ENERGY}, 2: {ENERGY, POWER[0]}}.get(takes, {ENERGY, *POWER})
         assert set(held[values].split(",")) == expected
         assert held[interval] == "10"
+
+    run_virtual(scene())
+
+
+@pytest.mark.parametrize(("held_s", "left_s"), [("5", "5"), ("25", "25"), ("26", "25"), ("0", "25"), ("", "25")])
+def test_how_often_is_often_enough_is_a_setting(held_s: str, left_s: str) -> None:
+    async def scene() -> None:
+        _, interval = KEYS[Version.V21]
+        held, _ = await settings_after_boot(Version.V21, {interval: held_s}, sample_every_s=25)
+        assert held[interval] == left_s
 
     run_virtual(scene())
 
