@@ -328,6 +328,7 @@ def sim(
                 fast_forward=pace is None and not full,
                 sockets=sockets,
                 spoken=sys.stdin if live else None,
+                answer=lambda text: typer.echo(text, err=True),
             )
     except (ValueError, OSError, RuntimeError) as error:
         _exit(_complain("sim", error))
@@ -380,6 +381,8 @@ def _tell_outcome(outcome: Any) -> None:
     for name, value in outcome.figures.items():
         typer.echo(f"{name:>36}  {value:.6g}")
     typer.echo(f"{outcome.virtual_s:.0f} s of the world in {outcome.real_s:.2f} s, seed {outcome.seed}")
+    if expected := len(outcome.scenario.expect):
+        typer.echo(f"{expected - len(outcome.broken)} of {expected} expectations held")
     for broken in outcome.broken:
         typer.echo(f"NOT as expected: {broken}", err=True)
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
 
 from emulators.record import Record
 from emulators.scenarios import svg
+from emulators.scenarios.parts import Bound
 from emulators.scenarios.scenario import Scenario
 
 MOST_CARS = 20  # drawn one by one
@@ -20,6 +21,7 @@ STYLE = """
 body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:62rem;padding:0 1rem;color:#222}
 h1{font-size:1.5rem}h2{font-size:1.1rem;margin-top:2rem}svg{width:100%;font-size:11px;background:#fff}
 table{border-collapse:collapse}td,th{padding:.15rem .8rem .15rem 0;text-align:left;vertical-align:top}
+th{font-weight:normal;color:#333}tr:first-child th{color:#555;border-bottom:1px solid #ccc}
 td.n{text-align:right;font-variant-numeric:tabular-nums}.legend span{margin-right:1.2rem;white-space:nowrap}
 .legend i{display:inline-block;width:.9em;height:.9em;margin-right:.4em;vertical-align:-.1em}
 .bad{color:#a11}.good{color:#176b2c}
@@ -74,22 +76,29 @@ def page(summary: dict[str, Any], record: Record, scenario: Scenario) -> str:
         f"<p>{_span(scenario.duration)} from {scenario.start:%Y-%m-%d %H:%M} in {summary['real_s']:.1f} s, ",
         f"seed {summary['seed']}, transcript {summary['transcript'][:16]}.</p>",
         verdict,
-        "<h2>Power by source, kW</h2>",
-        svg.lines(times, power, "kW", start_h),
-        "<h2>Charge of each car, %</h2>",
-        svg.lines(times, soc, "%", start_h),
-        "<h2>Set-points in force, kW (+ is into the car)</h2>",
-        svg.lines(times, setpoints, "kW", start_h),
-        "<h2>What bound each set-point</h2>",
-        svg.bands(times, bindings, start_h),
-        "<h2>Energy</h2>",
-        _table([(text, f"{figures[name] / 1000:,.2f} kWh") for name, text in ENERGY]),
-        "<h2>Figures</h2>",
-        _table([(name, f"{value:,.3f}") for name, value in figures.items() if not name.startswith("car.")]),
+        _drawn("Power by source, kW", lambda title: svg.lines(times, power, "kW", start_h, title)),
+        _drawn("Charge of each car, %", lambda title: svg.lines(times, soc, "%", start_h, title)),
+        _drawn(
+            "Set-points in force, kW (+ is into the car)",
+            lambda title: svg.lines(times, setpoints, "kW", start_h, title),
+        ),
+        _drawn("What bound each set-point", lambda title: svg.bands(times, bindings, start_h, title)),
+        _left_out(len(record.soc), len(record.setpoints)),
+        "<h2>Energy and autonomy</h2>",
+        _table(
+            ("what", "how much"),
+            [(text, f"{figures[name] / 1000:,.2f} kWh") for name, text in ENERGY]
+            + [("the present load could be carried for", f"{figures['autonomy_h']:,.1f} h")],
+        ),
         "<h2>Expected</h2>",
-        _table([(name, _bound(bound.min, bound.max)) for name, bound in scenario.expect.items()]),
+        _table(
+            ("figure", "expected", "was", ""),
+            [_judged(name, bound, figures, summary["broken"]) for name, bound in scenario.expect.items()],
+        ),
         "<h2>What happened</h2>",
         _events(summary["events"], start_h),
+        "<h2>All figures</h2>",
+        _table(("figure", "value"), [(name, f"{value:,.3f}") for name, value in figures.items()]),
     ]
     title = escape(scenario.name)
     return (
@@ -99,9 +108,35 @@ def page(summary: dict[str, Any], record: Record, scenario: Scenario) -> str:
     )
 
 
-def _table(rows: Sequence[tuple[str, str]]) -> str:
-    body = "".join(f'<tr><td>{escape(a)}</td><td class="n">{escape(b)}</td></tr>' for a, b in rows)
-    return f"<table>{body}</table>" if rows else "<p>None.</p>"
+def _drawn(title: str, plot: Callable[[str], str]) -> str:
+    return f"<h2>{escape(title)}</h2>{plot(title)}"
+
+
+def _left_out(cars: int, evses: int) -> str:
+    """What is not drawn is said."""
+    if max(cars, evses) <= MOST_CARS:
+        return ""
+    return f"<p>Drawn are the first {MOST_CARS} of {cars} cars and {evses} EVSEs; all are in the figures.</p>"
+
+
+def _judged(name: str, bound: Bound, figures: Mapping[str, float], broken: Sequence[str]) -> tuple[str, ...]:
+    held = not any(name in text.split() for text in broken)
+    was = f"{figures.get(name, 0.0):,.3f}"
+    return name, _bound(bound.min, bound.max), was, "held" if held else "NOT held"
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """The first column names its row; the others are figures and words."""
+    if not rows:
+        return "<p>None.</p>"
+    top = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in head)
+    body = "".join(
+        f'<tr><th scope="row">{escape(row[0])}</th>'
+        + "".join(f'<td class="n">{escape(cell)}</td>' for cell in row[1:])
+        + "</tr>"
+        for row in rows
+    )
+    return f"<table><tr>{top}</tr>{body}</table>"
 
 
 def _events(events: Sequence[dict[str, Any]], start_h: float) -> str:
@@ -113,7 +148,8 @@ def _events(events: Sequence[dict[str, Any]], start_h: float) -> str:
         rows.append(f"<tr><td>{clock}</td><td>{escape(event['what'])}</td><td>{escape(event['text'])}</td></tr>")
     more = len(events) - MOST_EVENTS
     tail = f"<p>and {more} more in result.json.</p>" if more > 0 else ""
-    return f"<table>{''.join(rows)}</table>{tail}" if rows else "<p>Nothing.</p>"
+    top = '<tr><th scope="col">when</th><th scope="col">what</th><th scope="col">told</th></tr>'
+    return f"<table>{top}{''.join(rows)}</table>{tail}" if rows else "<p>Nothing.</p>"
 
 
 def _bound(low: float | None, high: float | None) -> str:

@@ -1,7 +1,11 @@
-"""Plots as SVG text: lines over time, and bands of names. No library, no script."""
+"""Plots as SVG text: lines over time, and bands of names. No library, no script.
+
+One that has a title says in words what it shows, for who does not see it.
+"""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from html import escape
 from math import ceil, floor, log10
@@ -12,7 +16,9 @@ WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 960, 260, 64, 16, 12, 28
 Series = Sequence[float | None]
 
 
-def lines(times: Sequence[float], series: Mapping[str, Series], unit: str, start_h: float = 0.0) -> str:
+def lines(
+    times: Sequence[float], series: Mapping[str, Series], unit: str, start_h: float = 0.0, title: str = ""
+) -> str:
     """One line per name over the same times (s); None is a gap. `start_h` is the local hour at time 0."""
     values = [value for one in series.values() for value in one if value is not None]
     if not times or not values:
@@ -25,10 +31,12 @@ def lines(times: Sequence[float], series: Mapping[str, Series], unit: str, start
         for run in _runs(times, one):
             points = " ".join(f"{_x(t, times):.1f},{_y(v, low, high):.1f}" for t, v in run)
             body.append(f'<polyline fill="none" stroke="{colour}" stroke-width="1.6"{dash} points="{points}"/>')
-    return _frame(body) + _legend(list(series))
+    return _frame(body, title, "; ".join(_range_in_words(name, one, unit) for name, one in series.items())) + _legend(
+        list(series)
+    )
 
 
-def bands(times: Sequence[float], rows: Mapping[str, Sequence[str]], start_h: float = 0.0) -> str:
+def bands(times: Sequence[float], rows: Mapping[str, Sequence[str]], start_h: float = 0.0, title: str = "") -> str:
     """One row per name; a coloured band where a word held, such as the layer that bound a set-point."""
     if not times or not rows:
         return "<p>Nothing to draw.</p>"
@@ -37,7 +45,7 @@ def bands(times: Sequence[float], rows: Mapping[str, Sequence[str]], start_h: fl
     body = _hours(times, start_h, height)
     for n, (name, one) in enumerate(rows.items()):
         y = TOP + 20 * n
-        body.append(f'<text x="{LEFT - 6}" y="{y + 13}" text-anchor="end">{escape(name[:9])}</text>')
+        body.append(f'<text x="{LEFT - 6}" y="{y + 13}" text-anchor="end">{escape(_short(name))}</text>')
         begin = 0
         for i in range(1, len(one) + 1):
             if i < len(one) and one[i] == one[begin]:
@@ -48,7 +56,26 @@ def bands(times: Sequence[float], rows: Mapping[str, Sequence[str]], start_h: fl
                 shape = f'x="{x0:.1f}" y="{y}" width="{max(x1 - x0, 0.8):.1f}" height="16" fill="{colour}"'
                 body.append(f"<rect {shape}><title>{escape(one[begin])}</title></rect>")
             begin = i
-    return _frame(body, height) + _legend(words)
+    text = "; ".join(f"{name}: {_shares_in_words(one)}" for name, one in rows.items())
+    return _frame(body, title, text, height) + _legend(words)
+
+
+def _range_in_words(name: str, one: Series, unit: str) -> str:
+    there = [value for value in one if value is not None]
+    if not there:
+        return f"{name}: never there"
+    return f"{name}: from {min(there):.4g} to {max(there):.4g} {unit}, at the end {there[-1]:.4g} {unit}"
+
+
+def _shares_in_words(one: Sequence[str]) -> str:
+    """How much of the time each word held, the longest first."""
+    parts = Counter(word or "nothing" for word in one).most_common()
+    return ", ".join(f"{word} {100 * times / len(one):.0f} % of the time" for word, times in parts) or "nothing"
+
+
+def _short(name: str) -> str:
+    """As much of a name as fits beside a row; its end tells it from its neighbours."""
+    return name if len(name) <= 9 else f"…{name[-8:]}"
 
 
 def _x(t: float, times: Sequence[float]) -> float:
@@ -120,9 +147,14 @@ def _legend(names: Sequence[str]) -> str:
     return f'<p class="legend">{items}</p>'
 
 
-def _frame(body: list[str], height: float = HEIGHT) -> str:
+def _frame(body: list[str], title: str, text: str, height: float = HEIGHT) -> str:
+    named, words = "", ""
+    if title:
+        name = "plot-" + "".join(letter if letter.isalnum() else "-" for letter in title.lower())
+        named = f' aria-labelledby="{name} {name}-text"'
+        words = f'<title id="{name}">{escape(title)}</title><desc id="{name}-text">{escape(text)}</desc>'
     return (
-        f'<svg viewBox="0 0 {WIDTH} {height:.0f}" role="img" xmlns="http://www.w3.org/2000/svg">'
+        f'<svg viewBox="0 0 {WIDTH} {height:.0f}" role="img"{named} xmlns="http://www.w3.org/2000/svg">{words}'
         + "".join(body)
         + "</svg>"
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Coroutine, Iterator, Sequence
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from emulators import faults
@@ -126,15 +127,25 @@ def breakable(world: World, kinds: Sequence[str]) -> dict[str, list[str]]:
 
 
 def spoken_fault(command: str, now: float) -> faults.Fault:
-    """The fault that "<kind> [<target> [<seconds>]]" means, such as "cut ocpp:CP1". FaultError if there is none."""
-    words = command.split()
-    if not 1 <= len(words) <= 3:
-        raise faults.FaultError('a fault is said as "<kind> [<target> [<seconds>]]"')
+    """The fault that "<kind> [<target> [<seconds>]]" means, such as "cut ocpp:CP1" or "loss ocpp:CP1 60 rate=0.2";
+    `rate` and `value` are those of a fault of the scenario. FaultError if there is none."""
+    words = [word for word in command.split() if "=" not in word]
+    more = dict(word.split("=", 1) for word in command.split() if "=" in word)
+    if not 1 <= len(words) <= 3 or not set(more) <= {"rate", "value"}:
+        raise faults.FaultError('a fault is said as "<kind> [<target> [<seconds>]] [rate=<0..1>] [value=<number>]"')
+    lasts = _number(words[2], "seconds") if len(words) == 3 else None
+    figures = {name: _number(text, name) for name, text in more.items()}
+    return faults.Fault(words[0], words[1] if len(words) > 1 else "", now, lasts, **figures)
+
+
+def _number(text: str, what: str) -> float:
     try:
-        lasts = float(words[2]) if len(words) == 3 else None
+        number = float(text)
     except ValueError:
-        raise faults.FaultError(f"{words[2]!r} is no number of seconds") from None
-    return faults.Fault(words[0], words[1] if len(words) > 1 else "", now, lasts)
+        raise faults.FaultError(f"{text!r} is no number of {what}") from None
+    if not isfinite(number):
+        raise faults.FaultError(f"{what} cannot be {text}")
+    return number
 
 
 async def mend(world: World, fault: faults.Fault, after_s: float) -> None:

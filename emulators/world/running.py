@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
@@ -61,13 +62,17 @@ class Outcome:
         }
 
 
-async def live(make: Callable[[], World], spoken: TextIO | None = None) -> Outcome:
-    """Make a world on the running loop and live it to the end of its scenario; `spoken` are live commands, by line."""
+async def live(
+    make: Callable[[], World], spoken: TextIO | None = None, answer: Callable[[str], None] = lambda text: None
+) -> Outcome:
+    """Make a world on the running loop and live it to the end of its scenario; `spoken` are live commands, by line,
+    each of which is answered."""
     began, cpu = time.perf_counter(), time.process_time()
     world = make()
     async with contextlib.AsyncExitStack() as listening:
+        listening.enter_context(_overhearing(world))
         if spoken is not None:
-            await listening.enter_async_context(_obeying(world, spoken))
+            await listening.enter_async_context(_obeying(world, spoken, answer))
         if world.scenario.town is None:
             await world.run()
         else:
@@ -90,7 +95,7 @@ async def live(make: Callable[[], World], spoken: TextIO | None = None) -> Outco
 
 
 @contextlib.asynccontextmanager
-async def _obeying(world: World, spoken: TextIO) -> AsyncIterator[None]:
+async def _obeying(world: World, spoken: TextIO, answer: Callable[[str], None]) -> AsyncIterator[None]:
     """Faults as people type them, while the context is entered. What cannot be goes into the diary with its reason."""
     loop, reader = asyncio.get_running_loop(), asyncio.StreamReader(limit=LONGEST_LINE)
 
@@ -100,10 +105,15 @@ async def _obeying(world: World, spoken: TextIO) -> AsyncIterator[None]:
             try:
                 if command:
                     await world.break_now(command)
+                    answer(f"{world.clock.now():.1f} s: {command} begins")
             except FaultError as error:
                 world.happened("fault", f"not understood: {error}")
+                answer(f"{world.clock.now():.1f} s: not understood: {error}")
 
-    transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), spoken)
+    try:
+        transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), spoken)
+    except ValueError:
+        raise ScenarioError("live commands are read from a terminal or a pipe, not from a file") from None
     task = loop.create_task(obey())
     try:
         yield
@@ -111,6 +121,27 @@ async def _obeying(world: World, spoken: TextIO) -> AsyncIterator[None]:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         transport.close()
+
+
+@contextlib.contextmanager
+def _overhearing(world: World) -> Iterator[None]:
+    """What the gateway logs as a warning goes into the diary, at its time."""
+    ear = _Ear(world)
+    log = logging.getLogger("v2x")
+    log.addHandler(ear)
+    try:
+        yield
+    finally:
+        log.removeHandler(ear)
+
+
+class _Ear(logging.Handler):
+    def __init__(self, world: World) -> None:
+        super().__init__(logging.WARNING)
+        self._world = world
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._world.record.note(self._world.clock.now(), "log", record.getMessage())
 
 
 def simulate(
@@ -124,13 +155,14 @@ def simulate(
     fast_forward: bool = False,
     sockets: Sockets | None = None,
     spoken: TextIO | None = None,
+    answer: Callable[[str], None] = lambda text: None,
 ) -> Outcome:
     """Run a scenario (a file, or the name of one that is shipped) and judge it.
 
     `speed` is virtual seconds per real second, None as fast as possible; `fast_forward` leaves out charge loops that
     only repeat. `sockets` joins the parts by real ones. `spoken` are live commands, one fault a line, from a pipe or a
-    terminal. Both take a pace. `report` is a folder for `report.html`, `result.json`, `junit.xml` and
-    `transcript.jsonl`.    ScenarioError says what is wrong with the file or the combination.
+    terminal, and `answer` takes what is said to them. Both take a pace. `report` is a folder for `report.html`,
+    `result.json`, `junit.xml` and `transcript.jsonl`. ScenarioError says what is wrong with the file or the options.
     """
     plan = scenario if isinstance(scenario, Scenario) else scenarios.load(scenario)
     if sockets is not None:
@@ -141,7 +173,9 @@ def simulate(
     def make() -> World:
         return World(plan, seed, keep_transcript, fast_forward, progress, sockets=sockets)
 
-    outcome = run_virtual(live(make, spoken), speed)
+    if report is not None:
+        report.mkdir(parents=True, exist_ok=True)  # a folder that cannot be is told before anything runs
+    outcome = run_virtual(live(make, spoken, answer), speed)
     if report is not None:
         from emulators.scenarios import junit
         from emulators.scenarios.report import write

@@ -228,3 +228,10 @@ def test_a_scenario_sets_what_the_gateways_configuration_sets(table: str, slip: 
         return
     config = gateway_config(plan, {})
     assert (config.ocpp.sample_every_s, config.commands.hold_s) == (20, 60)
+
+
+def test_what_the_gateway_logs_stands_in_the_diary_at_its_time() -> None:
+    broken = QUEUE + '[[fault]]\nkind = "broker-stop"\nat = "1m"\nduration = 20\n'
+    logged = [one for one in simulate(parse(broken, "here"), fast_forward=True).record.events() if one["what"] == "log"]
+    assert logged
+    assert all("no link to the broker" in one["text"] and 60 <= one["at"] <= 90 for one in logged)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import pytest
 
@@ -138,13 +139,26 @@ def test_a_line_on_standard_input_breaks_something_at_once() -> None:
     """Live commands come through a pipe while the world runs; one that cannot be is answered in the diary."""
     out, into = os.pipe()
     with os.fdopen(out) as spoken, os.fdopen(into, "w") as typed:
-        typed.write("meter-stuck CP1-1 20\nno-such-thing\n\n")
+        typed.write("meter-stuck CP1-1 20\nno-such-thing\n\ndelay mqtt 30 rate=0.5 value=0.1\ndeaf CP1-1 nan\n")
         typed.flush()
-        outcome = run_virtual(live(lambda: World(plan()), spoken), speed=100.0)
+        answers: list[str] = []
+        outcome = run_virtual(live(lambda: World(plan()), spoken, answers.append), speed=100.0)
     happened = told(outcome)
     assert "meter-stuck CP1-1 begins" in happened
     assert "meter-stuck CP1-1 ends" in happened
     assert any(text.startswith("not understood: no fault is called 'no-such-thing'") for text in happened)
+    assert [text.split(" s: ")[1][:30] for text in answers] == [
+        "meter-stuck CP1-1 20 begins",
+        "not understood: no fault is ca",
+        "delay mqtt 30 rate=0.5 value=0",
+        "not understood: seconds cannot",
+    ]
+
+
+def test_live_commands_are_not_read_from_a_file(tmp_path: Path) -> None:
+    (tmp_path / "typed").write_text("cut ocpp:CP1")
+    with (tmp_path / "typed").open() as file, pytest.raises(ScenarioError, match="a terminal or a pipe"):
+        simulate(load("evening-at-home"), spoken=file, speed=10.0)
 
 
 def test_live_commands_need_a_pace() -> None:

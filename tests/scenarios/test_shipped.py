@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from html.parser import HTMLParser
 from pathlib import Path
 from xml.etree import ElementTree
@@ -72,9 +73,13 @@ class _Tags(HTMLParser):
         super().__init__()
         self.tags: list[str] = []
         self.links: list[str] = []
+        self.named: list[str] = []
+        self.ids: list[str] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append(tag)
+        self.named += [value for name, value in attrs if name == "aria-labelledby" and value]
+        self.ids += [value for name, value in attrs if name == "id" and value]
         self.links += [value for name, value in attrs if name in ("src", "href") and value]
 
 
@@ -87,6 +92,13 @@ def test_a_report_is_one_file_with_plots_and_figures(tmp_path: Path) -> None:
     assert page.tags.count("svg") == 4
     assert page.tags.count("polyline") >= 4
     assert page.links == []
+    assert len(page.named) == 4
+    assert {one for told in page.named for one in told.split()} <= set(page.ids)  # each plot is told in words, too
+    text = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert re.search(r"<desc [^>]*>[^<]*good: from [0-9.]+ to 74 %, at the end [0-9.]+ %", text)
+    assert "command " in text[text.index('id="plot-what-bound') :].split("</desc>")[0]
+    assert "carried for</th>" in text
+    assert text.count('"n">held</td>') + text.count('"n">NOT held</td>') == len(plan.expect)
     result = json.loads((tmp_path / "result.json").read_text(encoding="utf-8"))
     assert result["figures"] == outcome.figures
     assert result["transcript"] == outcome.transcript.digest()
