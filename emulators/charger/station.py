@@ -93,6 +93,9 @@ class Station:
         chosen = config.vendor_profile or f"generic-{config.version.number}"
         self.vendor = chosen if isinstance(chosen, VendorProfile) else find(chosen)
         self.quirks = self.vendor.quirks
+        if self.vendor.forming.channel is not Channel.NONE:
+            for evse in self.evses.values():
+                evse.outlet.stage.told_to_form = False  # it waits for the order
         self.device = DeviceModel()
         self.profiles = Profiles(self._abilities(), config.seed)
         self.controls = der.Controls(frozenset(der.BODIES))

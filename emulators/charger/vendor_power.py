@@ -37,7 +37,7 @@ def formed(station: Station, number: int, value: str) -> bool:
     evse = station.evses.get(number)
     if evse is None or value not in (say.form, say.follow):
         return False
-    evse.told_to_form = value == say.form
+    evse.told_to_form = evse.outlet.stage.told_to_form = value == say.form
     return True
 
 

@@ -88,6 +88,7 @@ class Site:
     fed_dead_grid_wh: float = 0.0  # must stay 0: energy pushed into a grid that is down, after the protection's time
     board: ProtectedBoard | None = None  # of the critical tiers, where the site has one
     switch_order: Literal["open", "closed"] | None = None  # a controller's; None leaves the switch to the site
+    unproven_orders: int = 0  # must stay 0: a converter was told to form while the main switch was not proven open
     transfer_gap_s: float = 0.0  # without a voltage at critical tiers, while the site changed its source
     tiers: TierKeeper = field(init=False)
     _lost_at: float | None = None
@@ -95,6 +96,7 @@ class Site:
     _proven_at: float | None = None
     _dark_at: float | None = None  # since when it is dark after it lost the grid
     _tripped: bool = False
+    _told: set[str] = field(default_factory=set)  # EVSEs that stand under an order to form
 
     def __post_init__(self) -> None:
         spec = self.spec
@@ -138,6 +140,7 @@ class Site:
         supply = self.grid.at(now)
         self._protect(supply, now)
         self._switch(supply, now)
+        self._look_at_orders()
         load_w = self.loads.at(wall, self.spec.utc_offset_s)
         wanted_w = sum(tier.demand_w for tier in self.loads.tiers)
         pv_w = sum(array.at(wall) for array in self.pv)
@@ -295,6 +298,15 @@ class Site:
 
     # The island
 
+    def _look_at_orders(self) -> None:
+        """The metal's own interlock holds whatever is ordered; that the order came too early is not forgotten."""
+        told = {evse for evse, stage in self.cars.items() if stage.told_to_form}
+        for evse in sorted(told - self._told):
+            if self.switch.conducts:
+                self.unproven_orders += 1
+                self.report("interlock", f"{evse} was told to form while the main switch was not proven open")
+        self._told = told
+
     def _formers(self) -> list[PowerStage]:
         """Converters that can carry the island now, by what they have left."""
         able = []
@@ -304,6 +316,7 @@ class Site:
             ready = (
                 stage.spec.forming
                 and id(stage) not in spare
+                and stage.told_to_form is not False
                 and stage.contactors is not Contactors.OPEN
                 and not stage.faults - {Fault.GRID}
             )

@@ -171,6 +171,7 @@ class Steward:
             site.backup,
             site.emergency_stop is not None,
             self.called,
+            self._former.unable(),
             ramp_w_per_s=policy.ramp_w_per_s,
         )
 
@@ -220,7 +221,8 @@ class Steward:
         if board.site.islanded is not orders.islanded:
             board.site.islanded = orders.islanded
             board.wake_all()
-        self._former.step(orders.forming, self.controller.island.interlock.may_start)
+        island = self.controller.island
+        self._former.step(orders.forming, island.interlock.may_start, island.sure)
         nothing = EvseOrders()
         for place in board.places.values():
             self._order(place, orders.evses.get(place.name, nothing))

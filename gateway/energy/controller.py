@@ -104,7 +104,8 @@ class SiteController:
         events += self.reserve.look(view.now, view.wall, storm, self.island.phase in OFF_GRID)
         resources = self.gathering.resources(view)
         self._own_floors = {car.evse: car.floor_pct for car in view.cars}
-        look = look_of(view, self._sources(resources), self._backup(view.backup), self.off_grid.swap.hand_to)
+        sources = self._sources(resources, view.unable)
+        look = look_of(view, sources, self._backup(view.backup), self.off_grid.swap.hand_to)
         done, told = self.island.step(look)
         self._returned = done.share >= 1.0
         events += told
@@ -155,12 +156,12 @@ class SiteController:
 
     # what the machines are shown ------------------------------------------------------------------------------------
 
-    def _sources(self, resources: Sequence[Resource]) -> list[Source]:
+    def _sources(self, resources: Sequence[Resource], unable: frozenset[str]) -> list[Source]:
         """Who could form a voltage, with what is above the floor that would hold off the grid."""
         off = self.island.phase in OFF_GRID
         found = []
         for one in resources:
-            if one.can_form:
+            if one.can_form and one.name not in unable:
                 wh = usable_wh(one, one.floor_pct if off else self._off_grid_floor(one))
                 able = one.max_discharge_w > 0 or not off
                 found.append(Source(one.name, wh if able else 0.0, one.max_discharge_w, one.kind is Kind.STORAGE))

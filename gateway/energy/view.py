@@ -50,7 +50,8 @@ class View:
     """Everything the controller decides from, at one moment. `now` is monotonic, `wall` Unix time.
 
     `command_w` is the leased command to the site in grid service or manual, where the core leaves sharing to us; None
-    where there is none. `backup` is the standing wish for an island, `called` cars wanted at another site.
+    where there is none. `backup` is the standing wish for an island, `called` cars wanted at another site,
+    `unable` EVSEs that did not take the order to form.
     """
 
     now: float
@@ -66,6 +67,7 @@ class View:
     backup: bool = False
     emergency: bool = False
     called: frozenset[str] = frozenset()
+    unable: frozenset[str] = frozenset()
     ramp_w_per_s: float = 2500.0
 
 

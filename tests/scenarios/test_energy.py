@@ -10,7 +10,12 @@ from emulators.scenarios.scenario import Scenario, ScenarioError, check, load, s
 from emulators.world import Outcome, simulate
 
 OURS = [name for name in shipped() if name.startswith("energy-")]
-QUICK = ("energy-evacuation", "energy-grid-service", "energy-storm")  # the others run in `make soak`
+QUICK = (
+    "energy-black-start",
+    "energy-evacuation",
+    "energy-grid-service",
+    "energy-storm",
+)  # the others run in `make soak`
 OF = {  # what is promised, and the scenario that shows it
     "self-consumption, renewable energy stored first": "energy-pv-storage-first",
     "peak shaving on the demand window": "energy-peak-window",
@@ -20,6 +25,7 @@ OF = {  # what is promised, and the scenario that shows it
     "an outage through the night": "energy-welfare-night",
     "a grid that comes and goes": "energy-flapping-grid",
     "a reserve before a storm": "energy-storm",
+    "a black start by order": "energy-black-start",
     "Blue Switch over several sites": "energy-blue-switch",
 }
 

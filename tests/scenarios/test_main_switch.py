@@ -92,3 +92,56 @@ def test_a_switch_that_sticks_keeps_the_island_from_starting_and_the_person_is_t
     assert outcome.figures["decided.main_switch_not_proven"] >= 1
     assert outcome.figures["fed_dead_grid_wh"] == 0
     assert not any(event["text"] == "island formed" for event in outcome.record.events())
+
+
+BY_ORDER = HOUSE.replace("forming = true", 'forming = true\nvendor_profile = "vendor-island"')
+
+
+def test_a_charger_that_waits_for_the_order_starts_the_dark_house_when_the_switch_is_proven_open() -> None:
+    outcome = simulate(parse(BY_ORDER + OUTAGE.replace("20s", "4m"), "test"), fast_forward=True)
+    figures = outcome.figures
+    assert figures["decided.forming_ordered"] == 1
+    assert figures["decided.following_ordered"] >= 1
+    assert figures["unserved_critical_wh"] == figures["fed_dead_grid_wh"] == 0
+    told = [event["text"] for event in outcome.record.events() if event["what"] in ("site", "switch", "interlock")]
+    assert told == ["dark", "proven open", "island formed", "back on the grid"]
+
+
+def test_without_the_proof_nobody_is_told_and_nothing_forms() -> None:
+    async def main() -> None:
+        world = World(parse(BY_ORDER + OUTAGE.replace("20s", "9m"), "test"), fast_forward=True)
+        async with world.living():
+            await world.clock.sleep(60)
+            world.site.switch.stuck = True
+            await world.clock.sleep(200)
+            assert not world.site.cars["CP1-1"].told_to_form
+            assert world.site.state is State.DARK
+            world.site.switch.stuck = False
+            await world.clock.sleep(30)
+            assert world.site.cars["CP1-1"].told_to_form
+            assert world.site.state is State.ISLAND
+            assert world.site.unproven_orders == 0
+            assert world.site.fed_dead_grid_wh == 0
+
+    run_virtual(main())
+
+
+def test_without_a_gateway_nobody_gives_the_order_and_one_that_comes_back_does() -> None:
+    async def main() -> None:
+        world = World(parse(BY_ORDER + OUTAGE.replace("20s", "9m"), "test"), fast_forward=True)
+        async with world.living():
+            await world.clock.sleep(60)
+            await world._stop_gateway()
+            await world.clock.sleep(90)
+            assert world.site.switch.proven_open
+            assert world.site.state is State.DARK
+            await world.start_gateway()
+            await world.clock.sleep(120)
+            assert world.site.state is State.ISLAND
+            await world.restart_gateway()  # in the middle of the night: the light stays on
+            for _ in range(90):
+                await world.clock.sleep(1)
+                assert world.site.state is State.ISLAND
+            assert world.site.unproven_orders == 0
+
+    run_virtual(main())

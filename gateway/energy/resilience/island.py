@@ -122,6 +122,7 @@ class Island:
     phase: Phase = Phase.ON_GRID
     forming: str | None = None
     formed_before: str | None = None  # in an earlier life of the gateway: the running island is its
+    sure: bool = False  # nobody but `forming` can be forming from an earlier life, as far as can be known
     _waits_until: float | None = None
     _begun: bool = False  # the main switch has been seen closed: an open one later was not found so at the start
     _entered: float = 0.0
@@ -146,6 +147,9 @@ class Island:
         if self.phase not in FORMING:
             self.forming = None
         self.interlock.forming = self.forming is not None
+        if self._waits_until is None:
+            self._waits_until = look.now + self.settings.return_within_s
+        self.sure = self.sure or self.forming is not None or self._begun or look.now >= self._waits_until
         return self._orders(look), self._events
 
     def _orders(self, look: Look) -> Orders:
@@ -219,10 +223,8 @@ class Island:
         """Whether a running island's source of an earlier life is still on its way back: nobody else begins then."""
         if self.formed_before is None or look.formed is not True:
             return False
-        if self._waits_until is None:
-            self._waits_until = look.now + self.settings.return_within_s
         here = any(one.name == self.formed_before for one in look.sources)
-        return not here and look.now < self._waits_until
+        return not here and (self._waits_until is None or look.now < self._waits_until)
 
     def _suspect(self, look: Look) -> None:
         if self.grid.verdict is Grid.LOST:
@@ -275,7 +277,7 @@ class Island:
             return
         if self._awaits(look) or (look.formed is True and self._adopt(look)):
             return
-        source = self._choose(look)
+        source = self._choose(look, self.formed_before)
         if source is not None:
             self.forming, self.formed_before = source.name, None
             text = f"{source.name} begins to form the island, with {source.usable_wh / 1000:.1f} kWh above its floor."
