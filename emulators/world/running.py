@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import re
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ from emulators.world.town import Town
 from emulators.world.world import World
 
 LONGEST_LINE = 4096
+LONGEST_LOG = 300  # characters
+_DRAWN = re.compile(r"[0-9a-f]{12,}(-[0-9a-f]+)?")  # ids of messages come of the machine's randomness
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +144,8 @@ class _Ear(logging.Handler):
         self._world = world
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._world.record.note(self._world.clock.now(), "log", record.getMessage())
+        text = _DRAWN.sub("…", record.getMessage())[:LONGEST_LOG]
+        self._world.record.note(self._world.clock.now(), "log", text)
 
 
 def simulate(

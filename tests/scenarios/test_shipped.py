@@ -11,6 +11,7 @@ from xml.etree import ElementTree
 import pytest
 
 from emulators.scenarios.durations import seconds
+from emulators.faults import KINDS
 from emulators.scenarios.scenario import load, shipped
 from emulators.world import Outcome, simulate
 
@@ -109,3 +110,9 @@ def test_a_report_is_one_file_with_plots_and_figures(tmp_path: Path) -> None:
     assert len(lines) == len(outcome.transcript.lines)
     assert seen == sorted(seen)
     assert seen[-1] == pytest.approx(1.0, abs=0.25)
+
+
+def test_the_parade_shows_everything_that_breaks() -> None:
+    shown = {fault.kind for fault in load("fault-parade").fault}
+    assert set(KINDS) - shown == {"ignores-car", "internal", "switch-stuck"}  # metal that breaks more than an order
+    assert {fault.target for fault in load("fault-parade").fault if fault.kind == "restart"} == {"gateway", "CP2"}
