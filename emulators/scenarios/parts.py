@@ -5,6 +5,7 @@ Each knows what its own keys allow. Whether they fit together is `scenario.py`'s
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -126,8 +127,25 @@ class ChargerPart(Strict):
     supply_w: float | None = Field(None, gt=0, description="what all EVSEs of a station may use together")
     forming: bool = Field(False, description="can make an island's voltage, by itself unless its profile has an order")
     vendor_profile: str | None = Field(None, description="how this product differs, such as vendor-island")
+    efficiency: list[tuple[float, float]] = Field(
+        default_factory=list,
+        max_length=50,
+        description="one way, at fractions of the rated power: [[0, 0.8], [0.5, 0.96], [1, 0.95]]",
+    )
+    min_voltage_v: float = Field(150.0, gt=0)
+    max_voltage_v: float = Field(500.0, gt=0)
     meter_class_pct: float = Field(1.0, ge=0, le=5)
+    meter_drift_pct_year: float = Field(0.0, ge=-5, le=5)
     clock_drift_ppm: float = Field(0.0, ge=-1000, le=1000)
+
+    @model_validator(mode="after")
+    def _curve(self) -> Self:
+        rising = all(a[0] < b[0] for a, b in pairwise(self.efficiency))
+        if not rising or any(not (0 <= part <= 1 and 0 < eta <= 1) for part, eta in self.efficiency):
+            raise ValueError("efficiency is a rising list of [fraction of the rated power 0..1, efficiency up to 1]")
+        if self.min_voltage_v >= self.max_voltage_v:
+            raise ValueError("min_voltage_v lies below max_voltage_v")
+        return self
 
     def ids(self) -> list[str]:
         return [self.id] if self.count == 1 else [f"{self.id}{n}" for n in range(1, self.count + 1)]

@@ -12,7 +12,7 @@ from emulators.bay import Bay
 from emulators.charger.build import dialect_of
 from emulators.charger.meter import Meter, MeterSpec
 from emulators.charger.network import Connect
-from emulators.charger.power_stage import PowerStage, StageSpec
+from emulators.charger.power_stage import EFFICIENCY, PowerStage, StageSpec
 from emulators.charger.station import Station, StationConfig
 from emulators.charger.supply import Supply
 from emulators.clock import SkewedClock
@@ -117,9 +117,13 @@ def _bay(world: World, part: ChargerPart, station: str, number: int) -> Bay:
         ramp_w_per_s=part.ramp_w_per_s,
         standby_w=part.standby_w,
         forming=part.forming,
+        min_voltage_v=part.min_voltage_v,
+        max_voltage_v=part.max_voltage_v,
+        efficiency=tuple(part.efficiency) or EFFICIENCY,
     )
     seed = random.Random(f"meter-{world.seed}-{evse}").randrange(1 << 30)
-    stage = PowerStage(spec, Meter(MeterSpec(class_pct=part.meter_class_pct), seed), plan.step)
+    meter = MeterSpec(class_pct=part.meter_class_pct, drift_pct_year=part.meter_drift_pct_year)
+    stage = PowerStage(spec, Meter(meter, seed), plan.step)
     bay = Bay(
         evse,
         number,

@@ -103,6 +103,8 @@ SENSELESS = [
     ('"ccs-63"', '"css-63"', "here:12: car.0.profile: no car profile 'css-63'; shipped are"),
     ('"ccs-63"', '"leaf-40"', 'no ISO 15118-20, but CP1-1 does: say vehicle_link = "none" there'),
     ('leave = "1h"', "leave = 0", "a car leaves after it arrived"),
+    ("count = 3", "count = 3\nefficiency = [[0.5, 0.9], [0.1, 0.9]]", "here:7: charger.0: efficiency is a rising list"),
+    ("count = 3", "count = 3\nmin_voltage_v = 600", "min_voltage_v lies below max_voltage_v"),
     ('duration = "1h30m"', 'duration = "1h30m"\ntelemetry = 0', "telemetry must lie between"),
 ]
 

@@ -235,3 +235,13 @@ def test_what_the_gateway_logs_stands_in_the_diary_at_its_time() -> None:
     logged = [one for one in simulate(parse(broken, "here"), fast_forward=True).record.events() if one["what"] == "log"]
     assert logged
     assert all("no link to the broker" in one["text"] and 60 <= one["at"] <= 90 for one in logged)
+
+
+@pytest.mark.parametrize(("eta", "lost"), [(0.8, 0.2), (0.5, 0.5)])
+def test_a_charger_is_as_efficient_as_its_part_says(eta: float, lost: float) -> None:
+    curve = f'id = "CP1"\nmeter_class_pct = 0\nstandby_w = 0\nefficiency = [[0, {eta}], [1, {eta}]]'
+    order = '[[command]]\nat = "1m"\ntarget = "CP1-1"\nverb = "discharge"\npower_w = 3000\nlease_s = 120\n'
+    figures = simulate(parse(QUEUE.replace('id = "CP1"', curve) + order, "here"), fast_forward=True).figures
+    out_wh, metered_wh = figures["car.first.discharged_wh"], figures["cars_discharged_wh"]
+    assert metered_wh > 50
+    assert 1 - metered_wh / out_wh == pytest.approx(lost, abs=0.01 + 15 / out_wh)  # but for what the car itself uses

@@ -10,8 +10,8 @@ from xml.etree import ElementTree
 
 import pytest
 
-from emulators.scenarios.durations import seconds
 from emulators.faults import KINDS
+from emulators.scenarios.durations import seconds
 from emulators.scenarios.scenario import load, shipped
 from emulators.world import Outcome, simulate
 
