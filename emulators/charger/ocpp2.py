@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import replace
-from typing import Any
 
 from emulators.charger import modes, ocpp2_asked, settings, variables
 from emulators.charger.evse import EvseState
+from emulators.charger.ocpp2_needs import charging_needs, charging_needs_201, unidirectional
 from emulators.charger.outlet import Needs
 from emulators.charger.station import Station
 from emulators.charger.transaction import Message, Transaction
@@ -223,31 +222,39 @@ class Dialect2:
     # needs
 
     async def needs(self, evse: EvseState) -> None:
-        """Q01.FR.03-07, Q02.FR.04 (2.1); K15 for 2.0.1 stays with plain needs."""
+        """Q01.FR.03-07, Q02.FR.04 (2.1); K15, K17 (2.0.1)."""
         vehicle = evse.vehicle
         if vehicle is None:
+            return
+        if not self.late:
+            await self._needs_for_a_schedule(evse, vehicle)
             return
         chosen = self.transfer(evse, vehicle)
         if chosen != vehicle.energy_transfer:
             vehicle = evse.vehicle = unidirectional(vehicle, chosen)
         self.know_vehicle(evse, vehicle)
-        if not self.late:
+        if await self._agreed(evse, vehicle):
             return
+        # Q01.FR.05: one renegotiation to what every EV may do, then Q01.FR.06.
+        plain = "DC" if self.station.config.dc else "AC_three_phase"
+        again = self.station.device.get("ISO15118Ctrlr", "ServiceRenegotiationSupport", evse.number) == "true"
+        if chosen != plain and again:
+            evse.vehicle = unidirectional(vehicle, plain)
+            if await self._agreed(evse, evse.vehicle):
+                return
+        self.station.end_transaction(evse, "AbnormalCondition", "ReqEnergyTransferRejected")
+
+    async def _agreed(self, evse: EvseState, vehicle: Needs) -> bool:
+        """Whether the CSMS lets the vehicle have this energy transfer; silence is no refusal."""
         body = {"evseId": evse.number, "chargingNeeds": charging_needs(vehicle, self.station.wall())}
         reply = await self.station.call("NotifyEVChargingNeeds", body)
-        if isinstance(reply, Answered) and reply.payload.get("status") == "Rejected":
-            # Q01.FR.05: one renegotiation to what every EV may do, then Q01.FR.06.
-            plain = "DC" if self.station.config.dc else "AC_three_phase"
-            if (
-                chosen != plain
-                and self.station.device.get("ISO15118Ctrlr", "ServiceRenegotiationSupport", evse.number) == "true"
-            ):
-                evse.vehicle = unidirectional(vehicle, plain)
-                body = {"evseId": evse.number, "chargingNeeds": charging_needs(evse.vehicle, self.station.wall())}
-                reply = await self.station.call("NotifyEVChargingNeeds", body)
-                if not (isinstance(reply, Answered) and reply.payload.get("status") == "Rejected"):
-                    return
-            self.station.end_transaction(evse, "AbnormalCondition", "ReqEnergyTransferRejected")
+        return not (isinstance(reply, Answered) and reply.payload.get("status") == "Rejected")
+
+    async def _needs_for_a_schedule(self, evse: EvseState, vehicle: Needs) -> None:
+        """2.0.1: Rejected means that no schedule will come, and the TxDefaultProfile rules (K15.FR.04, .15)."""
+        if not vehicle.asked:  # K16.FR.09: the CSMS began it and has just said what it wants
+            body = {"evseId": evse.number, "chargingNeeds": charging_needs_201(vehicle, self.station.wall())}
+            await self.station.call("NotifyEVChargingNeeds", body)
 
     def transfer(self, evse: EvseState, vehicle: Needs) -> str:
         """The energy transfer that EV and station agree on: the EV's choice if it is allowed, else the best that is.
@@ -270,48 +277,12 @@ class Dialect2:
         device.put("ConnectedEV", "ProtocolAgreed", "urn:iso:std:iso:15118:-20:DC,1,0", evse.number)
 
 
-def unidirectional(vehicle: Needs, transfer: str) -> Needs:
-    """The same vehicle in another energy transfer."""
-    if "BPT" in transfer:
-        return replace(vehicle, energy_transfer=transfer)
-    return replace(vehicle, energy_transfer=transfer, max_discharge_w=0.0, min_discharge_w=0.0)
-
-
 def id_token(token: str, sort: str, vehicle: str | None) -> Payload:
     """IdTokenType, with the EVCCID where there is one (Q01.FR.02)."""
     body: Payload = {"idToken": token, "type": sort}
     if vehicle:
         body["additionalInfo"] = [{"additionalIdToken": vehicle, "type": "EVCCID"}]
     return body
-
-
-def charging_needs(vehicle: Needs, wall: float) -> Payload:
-    """ChargingNeedsType of 2.1 with v2xChargingParameters: powers as magnitudes, energies signed."""
-    v2x: Payload = {"maxChargePower": vehicle.max_charge_w, "minChargePower": vehicle.min_charge_w}
-    if vehicle.bidirectional:
-        v2x |= {"maxDischargePower": vehicle.max_discharge_w, "minDischargePower": vehicle.min_discharge_w}
-    optional: dict[str, Any] = {
-        "minVoltage": vehicle.min_voltage_v,
-        "maxVoltage": vehicle.max_voltage_v,
-        "evTargetEnergyRequest": vehicle.target_energy_wh,
-        "evMinEnergyRequest": vehicle.min_energy_wh,
-        "evMaxEnergyRequest": vehicle.max_energy_wh,
-        "evMinV2XEnergyRequest": vehicle.min_v2x_energy_wh if vehicle.bidirectional else None,
-        "evMaxV2XEnergyRequest": vehicle.max_v2x_energy_wh if vehicle.bidirectional else None,
-    }
-    v2x |= {name: round(value, 3) for name, value in optional.items() if value is not None}
-    if vehicle.target_soc_pct is not None:
-        v2x["targetSoC"] = round(vehicle.target_soc_pct)
-    needs: Payload = {
-        "requestedEnergyTransfer": vehicle.energy_transfer,
-        "availableEnergyTransfer": list(vehicle.available),
-        "controlMode": "DynamicControl" if vehicle.dynamic else "ScheduledControl",
-        "mobilityNeedsMode": "EVCC",
-        "v2xChargingParameters": v2x,
-    }
-    if vehicle.departure_in_s is not None:
-        needs["departureTime"] = stamp(wall + vehicle.departure_in_s)
-    return needs
 
 
 def measured(station: Station, evse: EvseState) -> dict[str, float | None]:
@@ -335,6 +306,9 @@ def measured(station: Station, evse: EvseState) -> dict[str, float | None]:
         "Power.Active.Setpoint": setpoint,
         "Power.Active.Residual": None if setpoint is None else modes.residual_w(into, out, setpoint),
         "Frequency": station.grid.frequency_hz,
+        "EnergyRequest.Minimum": reading.min_energy_wh,
+        "EnergyRequest.Target": reading.target_energy_wh,
+        "EnergyRequest.Maximum": reading.max_energy_wh,
         "EnergyRequest.Minimum.V2X": reading.min_v2x_energy_wh,
         "EnergyRequest.Maximum.V2X": reading.max_v2x_energy_wh,
     }

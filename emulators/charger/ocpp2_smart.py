@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from emulators.charger import modes
 from emulators.charger.der import BODIES, CURVES, Control
 from emulators.charger.evse import EvseState
+from emulators.charger.ocpp2_needs import followed
 from emulators.charger.profile_rules import THRESHOLDS
 from emulators.charger.profiles import as_reported
 from emulators.charger.schedule import Composite, Held
@@ -19,6 +20,7 @@ from protocols.ocpp.times import parse, stamp
 if TYPE_CHECKING:
     from emulators.charger.ocpp2 import Dialect2
 
+DAY_S = 86_400
 REPORTED = 20  # DER controls in one report; the schema allows 24 of each kind
 _GET_NAMES = {"fixedPFAbsorb": "fixedPF", "fixedPFInject": "fixedPF"}
 Handler = Callable[[Payload], Payload | Awaitable[Payload]]
@@ -85,7 +87,28 @@ class Smart:
             station.refused.append(f"{found[1]}: {found[0]}")
             return rejected(found[0], found[1])
         self._changed()
+        profile = request["chargingProfile"]
+        if evse is not None and running and profile["chargingProfilePurpose"] == "TxProfile" and not self.dialect.late:
+            station.later(self._tell_followed(evse, profile["chargingSchedule"][0]))
         return {"status": "Accepted"}
+
+    async def _tell_followed(self, evse: EvseState, schedule: Payload) -> None:
+        """K15.FR.10, .19, K16.FR.05, .13: the schedule that the vehicle follows under a new profile."""
+        station, wall, vehicle = self.station, self.station.wall(), evse.vehicle
+        if vehicle is None:
+            return
+        unit, at = schedule["chargingRateUnit"], station.steering.circumstances(evse)
+        seconds = schedule.get("duration", DAY_S)
+        factor = 1.0 if unit == "W" else 1.0 / (at.voltage_v * at.phases)
+        plan = station.profiles.schedule(evse.number, wall, seconds, at)
+        told: Payload = {
+            "id": schedule["id"],
+            "duration": seconds,
+            "chargingRateUnit": unit,
+            "chargingSchedulePeriod": followed(plan, vehicle, factor, seconds),
+        }
+        body: Payload = {"timeBase": stamp(wall), "evseId": evse.number, "chargingSchedule": told}
+        await station.call("NotifyEVChargingSchedule", body)
 
     def _changed(self) -> None:
         """Profiles act at once, and those that persist are kept."""

@@ -24,6 +24,8 @@ class Needs:
     available: tuple[str, ...] = ("DC_BPT", "DC")
     dynamic: bool = True
     vehicle: str | None = None  # EVCCID
+    asked: bool = False  # stated anew because the station asked, not because the vehicle's wishes changed
+    max_charge_a: float | None = None
     min_voltage_v: float | None = None
     max_voltage_v: float | None = None
     target_energy_wh: float | None = None
@@ -51,6 +53,9 @@ class Reading:
     voltage_v: float | None = None
     current_a: float | None = None
     soc_pct: float | None = None
+    min_energy_wh: float | None = None
+    target_energy_wh: float | None = None
+    max_energy_wh: float | None = None
     min_v2x_energy_wh: float | None = None
     max_v2x_energy_wh: float | None = None
 
@@ -111,7 +116,8 @@ class CarOutlet:
         """What the car says now, combined with what the stage can do."""
         assert self.car is not None
         car, limits, energy = self.car, self.car.limits(), self.car.energy()
-        bidirectional = "dc_bpt" in car.spec.services and self.max_discharge_w > 0
+        able = "dc_bpt" in car.spec.services or "chademo" in car.spec.protocols  # whose V2H needs no service of its own
+        bidirectional = able and car.spec.max_discharge_w > 0 and self.max_discharge_w > 0
         return Needs(
             max_charge_w=min(limits.max_charge_w, self.max_charge_w),
             max_discharge_w=min(limits.max_discharge_w, self.max_discharge_w) if bidirectional else 0.0,
@@ -120,6 +126,7 @@ class CarOutlet:
             energy_transfer="DC_BPT" if bidirectional else "DC",
             available=("DC_BPT", "DC") if bidirectional else ("DC",),
             vehicle=car.spec.evcc_id,
+            max_charge_a=limits.max_charge_a,
             min_voltage_v=limits.min_voltage_v,
             max_voltage_v=limits.max_voltage_v,
             target_energy_wh=energy.target_wh,
@@ -155,6 +162,9 @@ class CarOutlet:
             voltage_v=seen.voltage_v if car is not None else None,
             current_a=seen.current_a,
             soc_pct=None if car is None else car.told_soc_pct,
+            min_energy_wh=None if energy is None else energy.minimum_wh,
+            target_energy_wh=None if energy is None else energy.target_wh,
+            max_energy_wh=None if energy is None else energy.maximum_wh,
             min_v2x_energy_wh=None if energy is None else energy.v2x_minimum_wh,
             max_v2x_energy_wh=None if energy is None else energy.v2x_maximum_wh,
         )

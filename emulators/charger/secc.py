@@ -37,10 +37,11 @@ from emulators.charger.secc_events import (
 )
 from emulators.charger.secc_metal import SeccMetal, is_dc
 from emulators.charger.secc_settings import SessionBattery, stage_settings
+from emulators.charger.secc_wish import NOTICE_S, SeccWish
 from protocols.iso15118.io import pump
 from protocols.iso15118.iso20 import events, orders
 from protocols.iso15118.iso20.limits import Limits, PowerRange
-from protocols.iso15118.iso20.schedules import ScheduleOffer, flat_offer
+from protocols.iso15118.iso20.schedules import ScheduleOffer
 from protocols.iso15118.iso20.secc import Secc
 from protocols.iso15118.iso20.secc_session import Evse, Fault, SeccSettings, Verdict
 from protocols.iso15118.iso20.setpoint import decide
@@ -63,9 +64,6 @@ __all__ = [
     "VehicleIdentified",
     "stage_settings",
 ]
-
-NOTICE_S = 10  # s that a car gets to follow a notification
-RENEGOTIATED_W = 100.0  # scheduled control: a smaller change of the set-point only caps the car
 
 
 class EvseSecc:
@@ -97,10 +95,8 @@ class EvseSecc:
         self._observe: Callable[[SeccEvent], None] = observe or _nobody
         self._trace = trace
         self._free_vend = free_vend
-        self._hold_schedules = hold_schedules  # the car waits (up to 55 s) for `offer_schedules`
-        self._offered_w: float | None = None
+        self._wish = SeccWish(stage, clock, hold_schedules)
         self._paused: dict[bytes, events.Paused] = {}
-        self._wish_w: float | None = 0.0
         self._cap = Limits(max_charge_w=float("inf"), max_discharge_w=float("inf"))
         self._wire: Wire | None = None
         self._pausing = False
@@ -124,20 +120,20 @@ class EvseSecc:
 
     @property
     def setpoint_w(self) -> float | None:
-        return self._wish_w
+        return self._wish.power_w
 
     def set_power(self, power_w: float | None) -> None:
         """The set-point at the grid side from now on, also for cars to come. None: all the car wants."""
-        if power_w == self._wish_w:
+        if power_w == self._wish.power_w:
             return
-        self._wish_w = power_w
+        self._wish.power_w = power_w
         if self.engine is not None:
-            self._tell_wish(self.engine)
+            self._wish.tell(self.engine)
             self._drive_at_once(self.engine)
 
     def _drive_at_once(self, engine: Secc) -> None:
         """Dynamic DC: within what the last loop left the converter need not wait for the next one."""
-        choice, room, wish = engine.session.choice, self._room, self._wish()
+        choice, room, wish = engine.session.choice, self._room, self._wish.of(engine)
         if (
             choice is not None
             and choice.is_dc
@@ -223,11 +219,12 @@ class EvseSecc:
             vehicle_certificate=certificate,
             vehicle_name=None if certificate is None else common_name(certificate),
             tls=getattr(wire, "tls_version", None) == "TLSv1.3",
-            evse=Evse(wish_w=self._wish_w, authorization=Verdict.YES if self._free_vend else Verdict.WAITING),
+            evse=Evse(wish_w=self._wish.power_w, authorization=Verdict.YES if self._free_vend else Verdict.WAITING),
         )
         self.engine, self._wire, self._pausing = engine, wire, False
         self.metal.begin()
-        self._room = self._offered_w = None
+        self._wish.begin()
+        self._room = None
         try:
             await pump(engine, wire, self._clock, self._report, self._prepare)
         finally:
@@ -264,7 +261,7 @@ class EvseSecc:
         engine = self.engine
         assert engine is not None
         if engine.evse.schedules is None:
-            self._tell_wish(engine, notify=False)
+            self._wish.tell(engine, notify=False)
         verdict = self.metal.known_insulation()
         if verdict is not None:
             engine.command(orders.CableChecked(verdict), self._clock.now())
@@ -281,6 +278,7 @@ class EvseSecc:
                 minimum_soc_pct=event.minimum_soc_pct,
                 target_soc_pct=event.target_soc_pct,
                 renegotiation=event.renegotiation,
+                asked=self._wish.exchanged(),
                 offer_to_sell=event.offer_to_sell,
             )
         )
@@ -293,6 +291,8 @@ class EvseSecc:
 
     def _started(self, event: events.PowerStarted) -> None:
         self.metal.power_on(is_dc(self.engine))
+        if self.engine is not None:
+            self._wish.started(self.engine)
         if not event.again:
             self._observe(ChargingStarted())
 
@@ -343,47 +343,13 @@ class EvseSecc:
 
     # below
 
-    def _tell_wish(self, engine: Secc, *, notify: bool = True) -> None:
-        """The set-point for dynamic control; a new schedule and a cap for scheduled control."""
-        now = self._clock.now()
-        engine.command(orders.SetPower(self._wish()), now)
-        choice = engine.session.choice
-        if choice is None:
-            return
-        if self._hold_schedules and engine.evse.schedules is None:
-            return
-        if choice.is_dynamic:
-            engine.command(orders.OfferSchedules(()), now)
-            return
-        wish = self._wish_w
-        worth_it = self._offered_w is None or wish is None or abs(wish - self._offered_w) >= RENEGOTIATED_W
-        if worth_it or wish == 0:
-            self._offered_w = wish
-            engine.command(orders.OfferSchedules(self._schedules(engine)), now)
-            if notify and engine.session.power_on:
-                engine.command(orders.Notify(EVSENotification.ScheduleRenegotiation, NOTICE_S), now)
-
-    def _wish(self) -> float | None:
-        """Without a set-point a dynamic session charges with what the limits give."""
-        choice = self.engine.session.choice if self.engine is not None else None
-        if self._wish_w is None and choice is not None and choice.is_dynamic:
-            return self.stage.spec.max_charge_w
-        return self._wish_w
-
-    def _schedules(self, engine: Secc) -> tuple[ScheduleOffer, ...]:
-        spec, wish = self.stage.spec, self._wish_w
-        discharge: float | None = None
-        if engine.session.choice is not None and engine.session.choice.is_bpt:
-            discharge = spec.max_discharge_w if wish is None else min(max(-wish, 0.0), spec.max_discharge_w)
-        charge = spec.max_charge_w if wish is None else min(max(wish, 0.0), spec.max_charge_w)
-        return (flat_offer(int(self._clock.wall()), charge, discharge),)
-
     def _command(self, order: orders.SeccOrder) -> None:
         if self.engine is not None:
             self.engine.command(order, self._clock.now())
 
     def _notify(self, notification: EVSENotification, within_s: int) -> None:
-        self._command(orders.Notify(notification, within_s))
+        if self.engine is not None:
+            self._wish.notify(self.engine, notification, within_s)
 
 
 def _nobody(event: SeccEvent) -> None:

@@ -36,6 +36,7 @@ class NeedsStated:
     minimum_soc_pct: int | None
     target_soc_pct: int | None
     renegotiation: bool = False
+    asked: bool = False  # after the SECC asked for another exchange
     offer_to_sell: tuple[tuple[int, float], ...] = ()  # EVEnergyOffer: (duration s, signed W)
 
 

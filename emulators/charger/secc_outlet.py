@@ -74,6 +74,9 @@ class SeccOutlet:
             voltage_v=None if seen is None else seen.voltage_v,
             current_a=None if seen is None else seen.current_a,
             soc_pct=None if seen is None else seen.soc_pct,
+            min_energy_wh=None if needs is None else needs.minimum_wh,
+            target_energy_wh=None if needs is None else needs.target_wh,
+            max_energy_wh=None if needs is None else needs.maximum_wh,
             min_v2x_energy_wh=None if needs is None else needs.minimum_v2x_wh,
             max_v2x_energy_wh=None if needs is None else needs.maximum_v2x_wh,
         )
@@ -127,8 +130,11 @@ class SeccOutlet:
             available=(transfer, plain) if bidirectional else (transfer,),
             dynamic=event.control == "dynamic",
             vehicle=self._vehicle,
+            asked=event.asked,
+            max_charge_a=limits.max_charge_a if isfinite(limits.max_charge_a) else None,
             min_voltage_v=limits.min_voltage_v or None,
             max_voltage_v=limits.max_voltage_v if isfinite(limits.max_voltage_v) else None,
+            soc_pct=None if self._measured is None else self._measured.soc_pct,
             target_soc_pct=event.target_soc_pct,
             departure_in_s=event.departure_s,
         )

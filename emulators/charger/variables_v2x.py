@@ -27,6 +27,9 @@ MEASURANDS = (
 V2X_MEASURANDS = (
     "Power.Active.Setpoint",
     "Power.Active.Residual",
+    "EnergyRequest.Minimum",
+    "EnergyRequest.Target",
+    "EnergyRequest.Maximum",
     "EnergyRequest.Minimum.V2X",
     "EnergyRequest.Maximum.V2X",
     "Frequency",

@@ -86,6 +86,7 @@ class Desk:
             "Heartbeat": {"currentTime": now},
             "StartTransaction": {"transactionId": len(self.heard), "idTagInfo": {"status": "Accepted"}},
             "NotifyEVChargingNeeds": {"status": "Accepted"},
+            "NotifyEVChargingSchedule": {"status": "Accepted"},
             "OpenPeriodicEventStream": {"status": "Accepted"},
             "SignCertificate": {"status": "Accepted"},
         }

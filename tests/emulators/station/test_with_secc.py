@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from emulators.charger.power_stage import PowerStage
+from emulators.charger.secc_events import NeedsStated as SeccNeeds
 from emulators.charger.secc_outlet import SeccOutlet
 from emulators.clock import run_virtual
 from emulators.ev.car import Car
@@ -128,5 +129,33 @@ def test_a_16_station_with_a_car_on_iso_15118() -> None:
             assert rig.evse().reading.power_w == near(-4000)
             driving.cancel()
             await asyncio.gather(driving, return_exceptions=True)
+
+    run_virtual(main())
+
+
+def test_a_201_station_tells_the_needs_of_a_session_and_not_those_that_it_asked_for_itself() -> None:
+    """K15, K17; K16.FR.09: a set-point of the CSMS is a renegotiation in scheduled control, and brings no new needs."""
+
+    async def main() -> None:
+        async with rig_with_secc(Version.V201) as (rig, outlet):
+            car = Car(soc_pct=60)
+            settings = car_settings(car, services=(ServiceId.DC,), controls=(ControlMode.SCHEDULED,))
+            session, driving = drive(rig, outlet, car, settings=settings)
+            await rig.until(lambda: bool(rig.calls("NotifyEVChargingNeeds")))
+            assert rig.calls("NotifyEVChargingNeeds")[0]["chargingNeeds"]["dcChargingParameters"]["evMaxPower"] > 0
+            await rig.until(lambda: rig.evse().reading.power_w > 1000)
+            seen: list[object] = []
+            outlet._observe = seen.append
+            assert (await rig.csms.set_power("CP1-1", 4000.0, 120.0)).answer is Answer.APPLIED
+            await rig.sleep(20)
+            assert [e for e in seen if isinstance(e, SeccNeeds) and e.renegotiation]
+            assert rig.evse().reading.power_w == near(4000)
+            assert len(rig.calls("NotifyEVChargingNeeds")) == 1
+            schedule = rig.calls("NotifyEVChargingSchedule")[-1]["chargingSchedule"]
+            assert schedule["chargingSchedulePeriod"][0]["limit"] == 4000.0
+            assert rig.answers("NotifyEVChargingSchedule")[-1] == {"status": "Accepted"}
+            assert rig.errors() == []
+            session.stop()
+            await driving
 
     run_virtual(main())

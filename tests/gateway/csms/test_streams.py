@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from emulators.clock import run_virtual
 from gateway.csms.admin import Admin
 from gateway.csms.settings import UnknownStations
 from gateway.csms.streams import MOST_STREAMS
@@ -28,7 +29,7 @@ def played(scene: Callable[[Raw], Awaitable[None]], version: Version = Version.V
             await raw.boot()
             await scene(raw)
 
-    asyncio.run(main())
+    run_virtual(main())
 
 
 def opening(number: int = 7, monitor: int = 7, **params: int) -> dict[str, Any]:
@@ -192,7 +193,7 @@ def test_who_is_not_accepted_streams_nothing() -> None:
             await asyncio.sleep(0.1)
             assert Admin(raw.csms).messages("CP9", "NotifyPeriodicEventStream", 5) == []
 
-    asyncio.run(main())
+    run_virtual(main())
 
 
 @pytest.mark.requirement("N14.FR.01", "N15.FR.02", "N14.FR.03", "N13.FR.05")
@@ -221,4 +222,4 @@ def test_an_operator_sets_adjusts_and_clears_a_stream_of_the_emulated_station() 
             await admin.call("CP1", "ClearVariableMonitoring", {"id": [number]}, 10)
             await rig.until(lambda: admin.station("CP1")["streams"] == [])
 
-    asyncio.run(main())
+    run_virtual(main())

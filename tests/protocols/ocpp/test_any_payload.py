@@ -32,7 +32,12 @@ def asked_of_station(version: Version) -> list[str]:
     return sorted(station.dialect.handlers())
 
 
-TO_CSMS = [(version, action) for version in Version for action in sorted(HANDLERS[version])]
+TO_CSMS = [
+    (version, action)
+    for version in Version
+    for action in sorted(HANDLERS[version])
+    if action in schema.actions(version)
+]
 TO_STATION = [(version, action) for version in Version for action in asked_of_station(version)]
 
 
@@ -56,12 +61,34 @@ def test_the_csms_answers_any_payload(version: Version, action: str, data: st.Da
             await raw.boot()
             for payload in drawn:
                 answer = await raw.call(action, payload)
+                if answer[0] == 4:  # an EVSE that no station has: the one thing a schema lets through and we do not
+                    assert answer[2] == "PropertyConstraintViolation", (payload, answer)
+                    assert answer[3].startswith("EVSE "), (payload, answer)
+                    continue
                 assert answer[0] == 3, (payload, answer)
                 assert schema.violation(version, action, Part.RESPONSE, answer[2]) is None
             await asyncio.sleep(1)
             await raw.boot()
             assert (await raw.call("Heartbeat", {}))[0] == 3
             assert not [b for b in raw.csms.context.breaches if b.ours]
+
+    run_virtual(main())
+
+
+@settings(max_examples=25)
+@given(data=st.data())
+def test_the_csms_takes_any_stream_and_answers_none(data: st.DataObject) -> None:
+    drawn = [data.draw(payloads(Version.V21, "NotifyPeriodicEventStream", Part.SEND)) for _ in range(3)]
+
+    async def main() -> None:
+        async with Raw() as raw:
+            await raw.boot()
+            for payload in drawn:
+                about = {"id": payload["id"], "variableMonitoringId": 1, "params": {"interval": 1}}
+                await raw.ok("OpenPeriodicEventStream", {"constantStreamData": about})
+                await raw.say(json.dumps([6, "s", "NotifyPeriodicEventStream", payload]))
+            assert (await raw.call("Heartbeat", {}))[0] == 3
+            assert len([h for h in raw.csms.context.heard if h.action == "NotifyPeriodicEventStream"]) == len(drawn)
 
     run_virtual(main())
 
