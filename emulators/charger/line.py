@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("v2x.station")
 
 LONGEST_BACK_OFF = 3600.0  # s
+LEAP_S = 0.5  # a clock that moves this much at once was set
 BOOT_AGAIN_AFTER = 30.0  # s, where the CSMS names no interval or does not answer (B02.FR.07, B03.FR.05)
 SILENT_CALLS = 2  # calls in a row without an answer, and the line is taken for dead
 SENT_KEPT = 1000  # messages, for the log that operators ask for
@@ -51,6 +52,7 @@ class Line:
         self.boot_reason = "PowerUp"
         self.network = Network(station)
         self.clock_offset = 0.0
+        self._looked: tuple[float, float] | None = None  # at the clock: seconds that pass, and what it showed
         self.stopping = False
         self.sent: list[tuple[str, Payload]] = []  # the last messages, for people
         config = station.config
@@ -69,8 +71,27 @@ class Line:
     # time
 
     def wall(self) -> float:
-        """The station's own clock: what the CSMS said last, running on."""
-        return self.clock.wall() + self.clock_offset
+        """The station's own clock: what the CSMS said last, running on.
+
+        Seconds that pass are seconds, whatever the clock shows: when it leaps (put right, or gone wrong), what was
+        noted by it before leaps along. Else a clock set back would let a dead man's schedule live that much longer.
+        """
+        wall, steady = self.clock.wall() + self.clock_offset, self.clock.now()
+        if self._looked is not None:
+            passed = steady - self._looked[0]
+            leapt = wall - self._looked[1] - passed
+            if abs(leapt) > LEAP_S + passed * 1e-3:  # more than any drift
+                self._leap(leapt)
+        self._looked = steady, wall
+        return wall
+
+    def _leap(self, seconds: float) -> None:
+        self.station.profiles.leap(seconds)
+        if self.offline_since is not None:
+            self.offline_since += seconds
+        for evse in self.station.evses.values():
+            if evse.transaction is not None and evse.transaction.ready_at is not None:
+                evse.transaction.ready_at += seconds
 
     def _set_clock(self, payload: Payload) -> None:
         """Put the clock right."""

@@ -63,7 +63,7 @@ class Profiles:
             return "TooManyProfiles", "K01.FR.05"
         updated = parse(profile.get("dynUpdateTime")) if profile["chargingProfileKind"] == "Dynamic" else None
         copy = {**profile, "chargingSchedule": [dict(schedule) for schedule in profile["chargingSchedule"]]}
-        held = Held(evse, copy, now, now if updated is None else updated, external)
+        held = Held(evse, copy, now, now if updated is None else min(now, updated), external)
         held.delays = tuple(self._delays(copy["chargingSchedule"][0]))
         self._held = [*others, held]
         return None
@@ -152,6 +152,13 @@ class Profiles:
         self._held = [
             h for h in self._held if not (h.purpose == "TxProfile" and h.profile.get("transactionId") == transaction)
         ]
+
+    def leap(self, seconds: float) -> None:
+        """The station's clock was set: what has passed since something was noted stays what it was."""
+        for held in self._held:
+            held.installed_at += seconds
+            held.updated_at += seconds
+            held.pulled_at += seconds
 
     def back_online(self, now: float, offline_since: float) -> None:
         """K01.FR.102: what was only suspended rules again; what was to be gone for good is gone."""

@@ -119,3 +119,87 @@ def test_an_old_station_names_its_fault_in_its_own_words() -> None:
     outcome = simulate(parse(ONE.format(ocpp="1.6", leave="3m") + broken, "test"), fast_forward=True)
     said = [line.text for line in outcome.transcript.lines if line.channel == "ocpp:CP1"]
     assert any('"errorCode":"GroundFailure"' in text.replace(" ", "") for text in said)
+
+
+CHAOS = """
+name = "Sixty faults in forty minutes"
+start = 2026-01-15T17:00:00+09:00
+duration = "40m"
+[gateway]
+min_soc_pct = 30
+[site]
+kind = "home"
+[[charger]]
+id = "CP"
+count = 2
+[[car]]
+name = "a"
+evse = "CP1-1"
+count = 2
+soc_pct = 70
+[[command]]
+at = "1m"
+target = "CP1-1"
+verb = "discharge"
+power_w = 4000
+lease_s = 60
+hold = "37m"
+[[command]]
+at = "1m"
+target = "CP2-1"
+verb = "discharge"
+power_w = 3000
+lease_s = 60
+hold = "37m"
+[chaos]
+count = 60
+[expect]
+floor_crossed_pct = {max = 0.5}
+fed_dead_grid_wh = {max = 0}
+cars_charged_wh = {max = 60}
+car_violations = {max = 0}
+cars_discharged_wh = {min = 1000}
+"""
+
+
+@pytest.mark.parametrize("seed", [3, 4])
+def test_whatever_breaks_nothing_flows_that_nobody_ordered(seed: int) -> None:
+    """Seed 3 had a station whose clock was set back: its Relative default profile had not begun yet, and it charged."""
+    assert simulate(parse(CHAOS, "here"), seed=seed, fast_forward=True).broken == []
+
+
+SET_BACK = """
+name = "A clock set back beneath a lease"
+start = 2026-01-15T17:00:00+09:00
+duration = "12m"
+[site]
+kind = "home"
+[[charger]]
+id = "CP1"
+[[car]]
+name = "a"
+evse = "CP1-1"
+soc_pct = 85
+[[command]]
+at = "3m"
+target = "CP1-1"
+verb = "discharge"
+power_w = 5000
+lease_s = 60
+[[fault]]
+kind = "half-open"
+target = "ocpp:CP1"
+at = "3m30s"
+duration = "6m"
+[[fault]]
+kind = "clock-jump"
+target = "CP1"
+at = "3m32s"
+value = -3600
+[expect]
+cars_discharged_wh = {min = 50, max = 70}
+"""
+
+
+def test_a_dead_mans_schedule_ends_though_the_clock_was_set_back() -> None:
+    assert simulate(parse(SET_BACK, "here"), fast_forward=True).broken == []
