@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from gateway.csms.evse import Evse
 from gateway.csms.station import Station
 from gateway.model.event import EvseDescribed, NeedsStated, OperationMode, PowerLimits, VehicleNeeds
@@ -24,17 +26,27 @@ def describe(station: Station, evse: Evse) -> None:
 
 
 def vouch(station: Station, evse: Evse) -> None:
-    """Tell what the vehicle in session can do, where the version has no words for it.
+    """Tell what the vehicle in session needs and can do, where the version has no words for discharging.
 
     1.6 and 2.0.1 cannot say that a vehicle lets itself be discharged. A station whose vendor profile discharges learns
     that from the vehicle, and refuses what it does not do; what the station can do is all that is known before.
     """
     transaction = station.context.transactions.active_at(station.id, evse.number)
-    own_way = station.ways.setpoint.channel not in (Channel.NONE, Channel.STANDARD)
-    if not (own_way and evse.can_discharge and evse.limits and transaction is not None and transaction.announced):
+    if station.version is Version.V21 or transaction is None or not transaction.announced:
         return
-    if station.version is not Version.V21:
-        needs = VehicleNeeds(evse.limits, bidirectional=True, energy_transfer="unstated", control_mode="dynamic")
+    needs, can = evse.stated, evse.limits
+    own_way = station.ways.setpoint.channel not in (Channel.NONE, Channel.STANDARD)
+    if own_way and evse.can_discharge and can is not None:
+        charge_w = can.max_charge_w if needs is None else min(can.max_charge_w, needs.limits.max_charge_w)
+        both = replace(can, max_charge_w=charge_w)
+        needs = replace(
+            needs or VehicleNeeds(can),
+            limits=both,
+            bidirectional=True,
+            energy_transfer="unstated",
+            control_mode="dynamic",
+        )
+    if needs is not None:
         station.context.report(NeedsStated(evse.name, station.context.clock.now(), needs))
 
 

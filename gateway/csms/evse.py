@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 
-from gateway.model.event import OperationMode, PlugState, PowerLimits
+from gateway.model.event import OperationMode, PlugState, PowerLimits, VehicleNeeds
 
 
 @dataclass(slots=True)
@@ -47,6 +47,7 @@ class Evse:
     can_discharge: bool = False
     why_not: str = ""
     bidirectional: bool | None = None  # what the vehicle asked for; None before it did
+    stated: VehicleNeeds | None = None  # by a vehicle at a 2.0.1 station
     installed: Installed | None = None
     ordered: tuple[float, float] | None = None  # the last power that was taken, in W, and until when (engine time)
     safe: Safe = field(default_factory=Safe)

@@ -25,6 +25,8 @@ def plug(station: Station, evse: Evse, connector: int, status: str, state: PlugS
     evse.connectors[connector] = status
     if state is not evse.plug:
         evse.plug = state
+        if state is PlugState.AVAILABLE:
+            evse.stated = None
         station.context.report(PlugChanged(evse.name, station.context.clock.now(), state))
 
 
@@ -93,6 +95,7 @@ def _tell_end(station: Station, transaction: Transaction, reason: str) -> None:
         return
     evse = station.evse(transaction.evse)
     evse.installed, evse.ordered, evse.bidirectional, evse.mode, evse.priority = None, None, None, None, False
+    evse.stated = None
     if evse.let_go is not None:
         evse.let_go.cancel()
         evse.let_go = None

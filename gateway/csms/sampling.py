@@ -16,6 +16,8 @@ log = logging.getLogger("v2x.csms")
 
 POWER = ("Power.Active.Import", "Power.Active.Export")
 NEEDED = (*POWER, "Energy.Active.Import.Register", "Energy.Active.Export.Register", "SoC")
+# 2.1: what the car still asks for, as it changes; its needs at the start grow old. Only where the station takes it.
+WISHED = ("EnergyRequest.Minimum", "EnergyRequest.Target", "EnergyRequest.Minimum.V2X", "EnergyRequest.Maximum.V2X")
 INTERVAL, MEASURANDS = "interval", "measurands"
 _KEYS = {INTERVAL: "MeterValueSampleInterval", MEASURANDS: "MeterValuesSampledData"}  # 1.6, 9.1
 _VARIABLES = {INTERVAL: "TxUpdatedInterval", MEASURANDS: "TxUpdatedMeasurands"}  # 2.x, SampledDataCtrlr
@@ -25,18 +27,20 @@ async def ensure(station: Station) -> None:
     """Look at what the station samples, and change what is missing. Nothing is asked of one that does not tell."""
     held = await (_held_16(station) if station.version is Version.V16 else _held_2(station))
     if MEASURANDS in held:
-        await _first_taken(station, MEASURANDS, choices(held[MEASURANDS]))
+        wished = WISHED if station.version is Version.V21 else ()
+        await _first_taken(station, MEASURANDS, choices(held[MEASURANDS], wished))
     every_s = station.context.settings.sample_every_s
     if INTERVAL in held and not _often(held[INTERVAL], every_s):
         await _first_taken(station, INTERVAL, [str(every_s)])
 
 
-def choices(held: str) -> list[str]:
+def choices(held: str, wished: tuple[str, ...] = ()) -> list[str]:
     """What to ask for, best first, given the measurands chosen now; nothing where nothing is missing."""
     chosen = [name.strip() for name in held.split(",") if name.strip()]
-    lists = (",".join(dict.fromkeys((*chosen, *wanted))) for wanted in (NEEDED, POWER, POWER[:1]))
+    lists = (",".join(dict.fromkeys((*chosen, *more))) for more in ((*NEEDED, *wished), NEEDED, POWER, POWER[:1]))
     found = [one for one in dict.fromkeys(lists) if one != ",".join(chosen)]
-    return found if set(NEEDED) - set(chosen) else []
+    missing = {*NEEDED, *wished} - set(chosen)
+    return found[: 1 if missing <= set(wished) else None] if missing else []
 
 
 def _often(interval: str, every_s: float) -> bool:

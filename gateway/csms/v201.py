@@ -6,6 +6,7 @@ An action that is not in the table is refused with NotSupported; nothing is answ
 from __future__ import annotations
 
 from gateway.csms import ability, certificates, device_model, happenings, metering, registration, setpoint, upkeep
+from gateway.csms.needs import vehicle_needs
 from gateway.csms.registration import Boot
 from gateway.csms.station import Handlers, Station
 from gateway.csms.transaction_event import transaction_event
@@ -120,6 +121,8 @@ def taken(station: Station, payload: Payload) -> Payload:
 def notify_ev_charging_needs(station: Station, payload: Payload) -> Payload:
     """K15-K17 of 2.0.1: the profile in force is said once more; without one, it comes with the first order."""
     evse = station.evse(payload["evseId"])
+    evse.stated = vehicle_needs(payload["chargingNeeds"])
+    ability.vouch(station, evse)
     if evse.ordered is None or station.context.transactions.active_at(station.id, evse.number) is None:
         return {"status": "Processing"}
     station.later(setpoint.say_again(station, evse))

@@ -6,10 +6,14 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any
 
+import pytest
+
 from emulators.clock import run_virtual
 from emulators.ev.car import CCS_63, Car
+from gateway.model.event import NeedsStated
 from protocols.ocpp.schema import Version
 from tests.emulators.station.desk import Desk
+from tests.emulators.station.rig import Rig
 
 
 def at_desk(scene: Callable[[Desk], Awaitable[None]], version: Version = Version.V201, **config: Any) -> None:
@@ -183,3 +187,27 @@ def test_what_the_car_still_asks_for_is_sampled_in_21_where_it_tells() -> None:
         assert told["EnergyRequest.Minimum"]["unitOfMeasure"] == {"unit": "Wh"}
 
     at_desk(scene, Version.V21)
+
+
+@pytest.mark.parametrize(("profile", "both_ways"), [(None, False), ("vendor-variable", True)])
+def test_the_gateway_takes_what_a_201_station_tells_into_its_model(profile: str | None, both_ways: bool) -> None:
+    """When the car leaves and what it lacks is kept; that it gives back, only the vendor profile can say."""
+
+    async def main() -> None:
+        async with Rig(Version.V201, vendor_profile=profile) as rig:
+            car = Car(CCS_63, 50)
+            car.departure_at = rig.clock.now() + 7200
+            await rig.charging(car=car)
+            await rig.until(lambda: any(e.needs.departure is not None for e in rig.of(NeedsStated)))
+            needs = rig.of(NeedsStated)[-1].needs
+            assert needs.departure is not None
+            assert abs(needs.departure - rig.clock.wall() - 7200) < 30
+            assert needs.soc_pct == 50
+            assert needs.target_energy_wh is not None
+            assert needs.target_energy_wh > 1000
+            assert needs.bidirectional is both_ways
+            assert (needs.limits.max_discharge_w > 0) is both_ways
+            rig.station.unplug(1)
+            await rig.until(lambda: rig.known.evses[1].stated is None)
+
+    run_virtual(main())

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from emulators.clock import run_virtual
-from gateway.csms.sampling import NEEDED, POWER
+from gateway.csms.sampling import NEEDED, POWER, WISHED
 from protocols.ocpp.schema import Version
 from tests.gateway.csms.raw import Raw
 
@@ -17,7 +17,7 @@ ENERGY = "Energy.Active.Import.Register"
 
 
 async def settings_after_boot(
-    version: Version, held: dict[str, str], *, takes: int = 9, readonly: bool = False, **about: Any
+    version: Version, held: dict[str, str], *, takes: int = 12, readonly: bool = False, **about: Any
 ) -> tuple[dict[str, str], list[str]]:
     """What a station that held this holds after its boot, and every value it was told; it takes so many measurands."""
     told: list[str] = []
@@ -76,7 +76,8 @@ def test_what_is_missing_is_added_and_the_interval_shortened(version: Version) -
     async def scene() -> None:
         values, interval = KEYS[version]
         held, told = await settings_after_boot(version, {values: f"Voltage,{ENERGY}", interval: "300"})
-        assert set(held[values].split(",")) == {"Voltage", *NEEDED}
+        wished = WISHED if version is Version.V21 else ()
+        assert set(held[values].split(",")) == {"Voltage", *NEEDED, *wished}
         assert held[interval] == "10"
         assert len(told) == 2
 
@@ -87,7 +88,7 @@ def test_what_is_missing_is_added_and_the_interval_shortened(version: Version) -
 def test_what_is_enough_is_left_alone(version: Version) -> None:
     async def scene() -> None:
         values, interval = KEYS[version]
-        _, told = await settings_after_boot(version, {values: ",".join(("Frequency", *NEEDED)), interval: "5"})
+        _, told = await settings_after_boot(version, {values: ",".join(("Frequency", *NEEDED, *WISHED)), interval: "5"})
         assert told == []
 
     run_virtual(scene())
@@ -102,6 +103,16 @@ def test_a_station_with_little_room_is_asked_for_its_power_at_least(version: Ver
         expected = {1: {ENERGY}, 2: {ENERGY, POWER[0]}}.get(takes, {ENERGY, *POWER})
         assert set(held[values].split(",")) == expected
         assert held[interval] == "10"
+
+    run_virtual(scene())
+
+
+def test_a_21_station_that_does_not_know_what_cars_ask_for_is_asked_once_and_left_alone() -> None:
+    async def scene() -> None:
+        values, _ = KEYS[Version.V21]
+        held, told = await settings_after_boot(Version.V21, {values: ",".join(NEEDED)}, takes=len(NEEDED))
+        assert set(held[values].split(",")) == set(NEEDED)
+        assert len(told) == 1
 
     run_virtual(scene())
 
