@@ -37,6 +37,7 @@ TOGETHER_S = 0.05  # what is told at one moment is looked at together
 TELL_S = 60.0  # the slow parts of the state (autonomy, plan, window) are told this often
 SAME_W = 25.0  # a bound that moved by less is the same
 SAME_SHARE = 0.02  # of a wish: one for more power that is no further off is not worth a message to the station
+LATE_PLANS = 2  # times its turn: a plan that takes longer does not come
 METER_S = 60.0  # a power older than this is not known
 TOLD_AT_ONCE = ("phase", "forming", "main_switch", "storage_w", "pv_limit_w", "tiers", "reserve", "may_drive")
 
@@ -60,6 +61,7 @@ class Steward:
         self._told: dict[str, Any] = {}
         self._told_at = -math.inf
         self._planning: asyncio.Task[None] | None = None
+        self._planning_at = 0.0
         self._failing = False
         self.steps = self.plans = 0  # what they cost is counted
         self.called: frozenset[str] = frozenset()  # cars here that are wanted at another site
@@ -132,9 +134,12 @@ class Steward:
     def step(self) -> Orders:
         """One look and its orders."""
         view = self.view()
-        idle = self._planning is None or self._planning.done()
-        if self.settings.plan and idle and self.controller.plan_due(view.now):
-            self._planning = asyncio.get_running_loop().create_task(self._plan(view), name="plan")
+        if self.settings.plan and self.controller.plan_due(view.now):
+            if self._planning is None or self._planning.done():
+                self._planning = asyncio.get_running_loop().create_task(self._plan(view), name="plan")
+                self._planning_at = view.now
+            elif view.now - self._planning_at > LATE_PLANS * self.settings.plan_every_s:
+                self.controller.plan_failed("the last plan is still being made", view.now)
         self.steps += 1
         orders = self.controller.step(view)
         self._carry_out(orders)
@@ -143,6 +148,13 @@ class Steward:
         return orders
 
     async def _plan(self, view: View) -> None:
+        try:
+            await self._solve(view)
+        except Exception as error:
+            log.exception("the planner failed")
+            self.controller.plan_failed(f"the planner failed: {error!r}", view.now)
+
+    async def _solve(self, view: View) -> None:
         problem = self.controller.problem(view)
         if problem is not None and view.mode in (SiteMode.PRICE, SiteMode.PEAK_SHAVING):
             self.plans += 1

@@ -79,14 +79,18 @@ class SiteController:
             resources = self.recharging.wants(self.gathering.resources(view))
             return problem_of(view, self.settings, resources, self.memory, self.on_grid.window, self.on_grid.peak_w)
         except ValueError as error:
-            self.on_grid.plan = None
-            self._plan_events += self.planner.without(str(error), view.now)
+            self.plan_failed(str(error), view.now)
             return None
 
     def take_plan(self, plan: Plan, events: Sequence[Decided]) -> None:
         """A plan has been made: it rules until the next."""
         self.on_grid.plan = plan
         self._plan_events += events
+
+    def plan_failed(self, why: str, now: float) -> None:
+        """There is no plan: rules until the next one. `why` ends a sentence."""
+        self.on_grid.plan = None
+        self._plan_events += self.planner.without(why, now)
 
     # a step ---------------------------------------------------------------------------------------------------------
 

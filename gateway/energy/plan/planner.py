@@ -32,9 +32,10 @@ class Planner:
         gathered = gather(problem)
         try:
             plan, self._basis = solve(gathered, self._basis, self.within_s)
-        except (NoPlan, ValueError, RuntimeError, MemoryError) as error:
+        except Exception as error:  # whatever it is: the site goes on by rules
             self._basis = None
-            return rule_plan(problem, str(error)), self._ill(now, str(error))
+            why = str(error) if isinstance(error, (NoPlan, ValueError)) else f"the solver failed: {error!r}"
+            return rule_plan(problem, why), self._ill(now, why)
         events = [] if self._well else [Decided(now, "plan_recovered", "The plan is the solver's again.")]
         self._well = True
         return plan, events

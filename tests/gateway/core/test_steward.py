@@ -220,3 +220,34 @@ def test_a_defect_in_the_controller_costs_the_optimum_and_not_the_gateway(caplog
 
     run_virtual(scene())
     assert "the energy controller failed" in caplog.text
+
+
+@pytest.mark.parametrize("breaks", ["problem", "plan", "never"])
+def test_a_planner_that_breaks_or_never_answers_costs_the_optimum_and_it_is_said_once(
+    breaks: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def scene() -> None:
+        async with house("CP1-1") as home:
+            steward = Steward(home.core.board, EnergySection(contract_w=20_000, import_per_kwh=30.0, plan_every_s=60))
+            await home.send(None, "mode", "m", mode="price")
+
+            def wrong(*_: object) -> None:
+                raise LookupError("a defect")
+
+            async def silent(view: object) -> None:
+                await asyncio.Event().wait()
+
+            if breaks == "never":
+                monkeypatch.setattr(steward, "_solve", silent)
+            else:
+                owner = steward.controller if breaks == "problem" else steward.controller.planner
+                monkeypatch.setattr(owner, breaks, wrong)
+            for _ in range(300):
+                await tell(home, "grid", present=True, power_w=3000 + home.power("CP1-1"))
+                steward.step()
+                await home.wait(1.0)
+            assert decided(home).count("plan_fell_back") == 1
+            if steward._planning is not None:
+                steward._planning.cancel()
+
+    run_virtual(scene())

@@ -138,7 +138,8 @@ class _Blind(SiteController):
 
 def test_the_law_would_notice() -> None:
     """The check can fail: a controller that believes in a grid lets a car give into a dead one."""
-    sim = BadSim(EnergySection(confirm_s=60.0), [SimCar("E1", 90.0, command_w=-3000.0)], import_w=12_000.0).run(0.01)
+    sim = BadSim(EnergySection(confirm_s=60.0), [SimCar("E1", 90.0, command_w=-3000.0)], import_w=12_000.0)
+    sim.run(0.01)
     sim.now_grid, sim.controller = "gone", _Blind(sim.settings)
     with pytest.raises(AssertionError, match=r"feed a dead grid|into a grid that is down"):
         sim.run(0.01)

@@ -13,10 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.energy.plan import Planner, Problem, Visit, Want
+from gateway.energy.plan import planner as planner_room
 from gateway.energy.plan.planner import gather
 from gateway.energy.plan.problem import grid_start
 from gateway.energy.plan.rules import cost_of, rule_plan
-from gateway.energy.plan.solve import solve
+from gateway.energy.plan.solve import NoPlan, solve
 
 MIDNIGHT = 1_800_000_000.0 - 1_800_000_000.0 % 86_400
 STEP_S = 1800.0
@@ -209,3 +210,23 @@ def test_a_great_many_cars_are_gathered_without_losing_any() -> None:
 def test_a_problem_that_makes_no_sense_is_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(ValueError, match="must"):
         replace(day(1, MIDNIGHT, 4), **wrong)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "error", [NoPlan("it has no answer"), RuntimeError("it broke"), MemoryError(), IndexError("a defect")]
+)
+def test_whatever_a_solver_does_the_rules_take_over_and_it_comes_back(
+    error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    planner, problem, real = Planner(), day(1, MIDNIGHT, 24), solve
+
+    def broken(*_: object) -> object:
+        raise error
+
+    monkeypatch.setattr(planner_room, "solve", broken)
+    plan, events = planner.plan(problem, 0.0)
+    assert (plan.source, [event.code for event in events]) == ("rules", ["plan_fell_back"])
+    assert planner.plan(problem, 300.0)[1] == []
+    monkeypatch.setattr(planner_room, "solve", real)
+    plan, events = planner.plan(problem, 600.0)
+    assert (plan.source, [event.code for event in events]) == ("optimum", ["plan_recovered"])
