@@ -7,8 +7,6 @@ import json
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-import pytest
-
 from emulators.clock import run_virtual
 from gateway.csms.admin import Admin
 from gateway.csms.settings import UnknownStations
@@ -18,6 +16,7 @@ from protocols.ocpp.schema import Version
 from protocols.ocpp.times import parse, stamp
 from tests.emulators.station.rig import Rig
 from tests.gateway.csms.raw import Raw
+from tests.requirements import requirement
 
 POWER = {"component": {"name": "EVSE", "evse": {"id": 1}}, "variable": {"name": "Power"}}
 PROBLEM = {"component": {"name": "RCD", "evse": {"id": 1}}, "variable": {"name": "Problem"}}
@@ -58,7 +57,7 @@ def streams(raw: Raw) -> list[dict[str, Any]]:
     return found
 
 
-@pytest.mark.requirement("N11.FR.04", "N11.FR.06", "N11.FR.08", "N15.FR.03")
+@requirement("N11.FR.04", "N11.FR.06", "N11.FR.08", "N15.FR.03")
 def test_values_of_a_stream_are_those_of_its_monitors_variable() -> None:
     async def scene(raw: Raw) -> None:
         await monitored(raw, 7)
@@ -92,7 +91,7 @@ def test_a_problem_that_a_stream_tells_is_a_fault_like_one_of_an_event() -> None
     played(scene)
 
 
-@pytest.mark.requirement("N13.FR.02")
+@requirement("N13.FR.02")
 def test_a_closed_stream_is_used_no_more() -> None:
     async def scene(raw: Raw) -> None:
         await monitored(raw, 7)
@@ -104,7 +103,7 @@ def test_a_closed_stream_is_used_no_more() -> None:
     played(scene)
 
 
-@pytest.mark.requirement("N11.FR.05")
+@requirement("N11.FR.05")
 def test_more_streams_than_there_is_room_for_are_rejected_and_one_anew_is_not_more() -> None:
     async def scene(raw: Raw) -> None:
         for number in range(MOST_STREAMS):
@@ -196,7 +195,7 @@ def test_who_is_not_accepted_streams_nothing() -> None:
     run_virtual(main())
 
 
-@pytest.mark.requirement("N14.FR.01", "N15.FR.02", "N14.FR.03", "N13.FR.05")
+@requirement("N14.FR.01", "N15.FR.02", "N14.FR.03", "N13.FR.05")
 def test_an_operator_sets_adjusts_and_clears_a_stream_of_the_emulated_station() -> None:
     async def main() -> None:
         async with Rig() as rig:
