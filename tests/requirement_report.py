@@ -18,8 +18,8 @@ HEAD = """\
 # What of OCPP is covered
 
 Written by the test run (`make test`); do not edit. A requirement is *proved* when a test that carries its id drives it
-over the wire, between the gateway's CSMS and the emulated station, and passes. Blocks B and I and the station's side of N
-are driven by a CSMS of the tests; of these three only what is listed is proved. Wording is ours; the ids are those of
+over the wire, between the gateway's CSMS and the emulated station, and passes. Blocks B and I and the station's side of
+N are driven by a CSMS of the tests; of these three only what is listed is proved. Wording is ours; the ids are those of
 OCPP 2.1 edition 1 part 2 and its errata of 2025-09.
 
 """
