@@ -27,7 +27,7 @@ from gateway.core.keeper import Keeper
 from gateway.core.place import Place
 from gateway.core.steward import Steward
 from gateway.energy.reason import Decided
-from gateway.energy.resilience.island import OFF_GRID
+from gateway.energy.resilience.phase import OFF_GRID
 from gateway.energy.resource import usable_wh
 from gateway.model.journal import Kept
 from gateway.model.site import AnyInput, Arrival, Freshness, InputKind, Lent, Repaid

@@ -28,8 +28,9 @@ from gateway.energy.recharging import Recharging
 from gateway.energy.reserve import Reserve
 from gateway.energy.resilience.grid_watch import Grid as Verdict
 from gateway.energy.resilience.grid_watch import GridWatch
-from gateway.energy.resilience.island import OFF_GRID, Island, Phase, Source
-from gateway.energy.resilience.island import Orders as IslandOrders
+from gateway.energy.resilience.island import Island
+from gateway.energy.resilience.phase import OFF_GRID, Phase, Source
+from gateway.energy.resilience.phase import Orders as IslandOrders
 from gateway.energy.resource import Kind, Resource, usable_wh
 from gateway.energy.settings import EnergySection
 from gateway.energy.storekeeping import Storekeeper

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from gateway.energy.connection import Connection
 from gateway.energy.reserve import ReserveSettings, Season
 from gateway.energy.resilience.grid_watch import GridLimits
-from gateway.energy.resilience.island import IslandSettings
+from gateway.energy.resilience.phase import IslandSettings
 from gateway.energy.resilience.tiers import Tier
 from gateway.model.moment import Moment
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gateway.energy.reason import Decided
-from gateway.energy.resilience.island import Phase
+from gateway.energy.resilience.phase import Phase
 from gateway.model.command import SiteMode
 from gateway.model.site import Inputs
 from gateway.negotiation.authority import Bound

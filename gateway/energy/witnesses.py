@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 from gateway.energy.reserve import StormWarning
 from gateway.energy.resilience.grid_watch import Seen
-from gateway.energy.resilience.island import Look, Source
+from gateway.energy.resilience.phase import Look, Source
 from gateway.energy.view import View
 from gateway.model.site import Freshness, Grid, InputKind, Load, Pv, Storage, Storm, Switch
 

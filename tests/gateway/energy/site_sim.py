@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from gateway.energy.controller import SiteController
 from gateway.energy.reason import Decided
-from gateway.energy.resilience.island import Phase
+from gateway.energy.resilience.phase import Phase
 from gateway.energy.settings import EnergySection
 from gateway.energy.view import Car, Orders, View
 from gateway.model.command import SiteMode

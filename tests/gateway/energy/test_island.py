@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from gateway.energy.reason import Decided
 from gateway.energy.resilience.grid_watch import Grid, GridLimits, GridWatch, Seen
-from gateway.energy.resilience.island import FORMING, ZERO, Island, IslandSettings, Look, Orders, Phase, Source
+from gateway.energy.resilience.island import Island
+from gateway.energy.resilience.phase import FORMING, ZERO, IslandSettings, Look, Orders, Phase, Source
 
 VOLTS, HERTZ = 202.0, 50.0
 CAR = Source("CP1-1", 20_000, 6000)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from gateway.energy import books
 from gateway.energy.controller import SiteController
-from gateway.energy.resilience.island import OFF_GRID, Phase
+from gateway.energy.resilience.phase import OFF_GRID, Phase
 from gateway.energy.settings import EnergySection
 from gateway.energy.view import View
 from gateway.model.command import SiteMode
