@@ -16,20 +16,52 @@ import os
 import re
 from collections import OrderedDict, deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import IntEnum
 from itertools import count
-from typing import Any, TypeAlias
+from typing import Any
 
 import msgspec
 
 from protocols.errors import LocalProtocolError, RemoteProtocolError
 from protocols.ocpp import schema
+from protocols.ocpp.events import (
+    NO_ID,
+    AnswerIgnored,
+    CallReceived,
+    CallTimedOut,
+    ErrorReceived,
+    Event,
+    ResultReceived,
+    ResultRefused,
+    SendReceived,
+    Violated,
+)
 from protocols.ocpp.schema import ErrorCode, Part, Payload, Version, Violation
+
+__all__ = [
+    "NO_ID",
+    "AnswerIgnored",
+    "CallReceived",
+    "CallTimedOut",
+    "ErrorReceived",
+    "Event",
+    "InvalidPayload",
+    "MessageType",
+    "QueueFull",
+    "Refusal",
+    "ResultReceived",
+    "ResultRefused",
+    "Rpc",
+    "SendReceived",
+    "UnknownAction",
+    "Violated",
+    "encode",
+    "message_ids",
+]
 
 ID_LENGTH = 36  # string[36], 4.1.4
 DESCRIPTION_LENGTH = 255  # string[255], 4.2.3
-NO_ID = "-1"  # 4.2.3: where the message id cannot be read
 ANSWER_WITHIN = 30.0  # s; implementation-dependent (4.1.1)
 MESSAGE_LENGTH = 128 * 1024  # characters; FullInventory reports are split by `tbc`, so that nothing needs more
 WAITING_CALLS = 64  # of ours, behind the one on the wire
@@ -45,96 +77,6 @@ class MessageType(IntEnum):
     CALLERROR = 4
     CALLRESULTERROR = 5  # 2.1
     SEND = 6  # 2.1
-
-
-@dataclass(frozen=True, slots=True)
-class CallReceived:
-    """The peer asks; answer with `answer` or `refuse`. `text` is the message as it came."""
-
-    id: str
-    action: str
-    payload: Payload
-    text: str = field(default="", compare=False, repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class SendReceived:
-    """The peer tells, and waits for nothing. `text` is the message as it came."""
-
-    id: str
-    action: str
-    payload: Payload
-    text: str = field(default="", compare=False, repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class ResultReceived:
-    """The peer answered our call. `violation` where the answer breaks its schema."""
-
-    id: str
-    action: str
-    payload: Payload
-    violation: Violation | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class ErrorReceived:
-    """The peer refused our call."""
-
-    id: str
-    action: str
-    code: str
-    description: str = ""
-    details: Payload = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class CallTimedOut:
-    """No answer to our call in time; it may or may not have taken effect."""
-
-    id: str
-    action: str
-
-
-@dataclass(frozen=True, slots=True)
-class AnswerIgnored:
-    """An answer nobody waits for. `action` is known where it only came late."""
-
-    id: str
-    action: str | None
-    payload: Payload
-
-
-@dataclass(frozen=True, slots=True)
-class ResultRefused:
-    """The peer could not process our answer (CALLRESULTERROR)."""
-
-    id: str
-    code: str
-    description: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Violated:
-    """A message broke a rule. `ours` where we would have sent it; it was not sent."""
-
-    ours: bool
-    action: str | None
-    code: str
-    text: str
-    id: str = NO_ID
-
-
-Event: TypeAlias = (
-    CallReceived
-    | SendReceived
-    | ResultReceived
-    | ErrorReceived
-    | CallTimedOut
-    | AnswerIgnored
-    | ResultRefused
-    | Violated
-)
 
 
 class Refusal(RemoteProtocolError):
