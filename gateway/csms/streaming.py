@@ -34,6 +34,7 @@ def opened(station: Station, payload: Payload) -> Payload:
         return _rejected("OutOfMemory", f"{MOST_STREAMS} streams are open already")
     streams.open[new.id] = new
     if new.monitor not in streams.monitors:
+        streams.asked.discard("GetMonitoringReport")
         _ask(station, "GetMonitoringReport", {"requestId": station.next_request()})
     return {"status": "Accepted"}
 
@@ -43,7 +44,7 @@ def _rejected(code: str, text: str) -> Payload:
 
 
 def _ask(station: Station, action: str, payload: Payload) -> None:
-    """Once until something is learnt: a station that cannot tell is not asked with every value."""
+    """Once for each boot and each stream that is opened: a station that cannot tell is not asked with every value."""
     if action in station.streams.asked:
         return
     station.streams.asked.add(action)
@@ -103,7 +104,6 @@ def monitoring_report(station: Station, payload: Payload) -> Payload:
     for entry in payload.get("monitor", ()):
         for one in entry["variableMonitoring"]:
             _learn(station, one["id"], entry, one["severity"])
-    station.streams.asked.discard("GetMonitoringReport")
     return {}
 
 

@@ -42,7 +42,7 @@ class Streams:
 
     open: dict[int, Stream] = field(default_factory=dict)
     monitors: dict[int, Monitored] = field(default_factory=dict)
-    asked: set[str] = field(default_factory=set)  # what was asked for in vain already, or is asked for now
+    asked: set[str] = field(default_factory=set)  # what the station was asked, not to be asked again
 
     def booted(self) -> None:
         """A station that boots opens its streams anew."""

@@ -222,3 +222,18 @@ def test_an_operator_sets_adjusts_and_clears_a_stream_of_the_emulated_station() 
             await rig.until(lambda: admin.station("CP1")["streams"] == [])
 
     run_virtual(main())
+
+
+def test_a_monitor_that_no_report_knows_is_not_asked_for_with_every_value() -> None:
+    async def scene(raw: Raw) -> None:
+        await raw.ok("OpenPeriodicEventStream", opening(3, 30))
+        await raw.next_call("GetMonitoringReport", {"status": "Accepted"})
+        await monitored(raw, 31)
+        for _ in range(5):
+            await send(raw, 3, (0.0, "1"))
+            await asyncio.sleep(0.1)
+        assert [m for m in raw.asked if m[2] == "GetMonitoringReport"] == []
+        await raw.ok("OpenPeriodicEventStream", opening(4, 40))
+        await raw.next_call("GetMonitoringReport", {"status": "Accepted"})
+
+    played(scene)
