@@ -108,6 +108,7 @@ class Bay:
     skipped: int = 0
     capture: Capture | None = None  # what crosses the wire, as packets
     _fast: FastForward | None = None
+    _waiting: WakeableClock | None = None  # of the charger's end of the session
     _measured: Measured | None = None
     _glanced: tuple[object, ...] = ()
     _station: Station | None = None
@@ -117,7 +118,8 @@ class Bay:
     def __post_init__(self) -> None:
         if self.speaks:
             trace = self._said if self.transcript.keep else None
-            self.outlet = outlet = _Outlet(self.stage, self.clock, self._heard, trace=trace)
+            self._waiting = WakeableClock(self.clock)
+            self.outlet = outlet = _Outlet(self.stage, self._waiting, self._heard, trace=trace)
             outlet.wake = self.wake
         else:
             self.outlet = CarOutlet(self.stage)
@@ -181,7 +183,7 @@ class Bay:
             if self.capture is not None:
                 link.spy = self._capture
             clock = WakeableClock(self.clock)
-            self._fast = FastForward(clock, self.loop_s) if self.hurries else None
+            self._fast = FastForward(clock, self.loop_s, self._waiting) if self.hurries else None
             settings = car_settings(car, loop_interval=self.loop_s, tls=self.secure)
             self.session = EvSession(car, clock, self._looped, settings=settings)
             ended = await self._session(outlet, self.session, link)
@@ -250,7 +252,9 @@ class Bay:
         fast, car, session = self._fast, self.car, self.session
         if fast is None or car is None or session is None or not isinstance(event, StationLooped):
             return
-        if isinstance(self.outlet, _Outlet):
+        if self.parts.unsound(self.evse):
+            fast.stay()  # a turn that is left out could not be lost, doubled or late
+        elif isinstance(self.outlet, _Outlet):
             fast.looped(session, self.outlet.secc, car, self.stage, self._measured)
 
     # the transcript

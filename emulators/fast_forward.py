@@ -18,6 +18,7 @@ from emulators.charger.power_stage import PowerStage
 from emulators.charger.secc import EvseSecc, Measured
 from emulators.ev.car import Car
 from emulators.ev.session import EvSession
+from protocols.iso15118.iso20.secc import Secc
 from protocols.iso15118.iso20.setpoint import DEPARTURE_MARGIN
 from protocols.iso15118.iso20.states import Step
 from protocols.ports import Clock
@@ -82,10 +83,12 @@ def likeness(car: Car, stage: PowerStage, now: float) -> tuple[object, ...]:
 class FastForward:
     """For one bay while a session runs."""
 
-    def __init__(self, clock: WakeableClock, loop_s: float) -> None:
-        self.clock, self.loop_s = clock, loop_s
+    def __init__(self, clock: WakeableClock, loop_s: float, waiting: WakeableClock | None = None) -> None:
+        """`clock` is that of the car, which speaks; `waiting` that of the charger."""
+        self.clock, self.loop_s, self._waiting = clock, loop_s, waiting
         self.skipped = 0  # turns of the loop that were left out
         self._due: float | None = None  # when the next request would have left
+        self._station: Secc | None = None  # who waits for it
         self._reach_s = NEAREST_S
 
     def looped(self, session: EvSession, secc: EvseSecc, car: Car, stage: PowerStage, last: Measured | None) -> None:
@@ -105,8 +108,13 @@ class FastForward:
             return
         self._due = ev._due
         station._next_by += at - ev._due
+        self._station = station
         ev._due = at
         self.skipped += turns
+
+    def stay(self) -> None:
+        """A turn of the loop is over, and the next one is spoken whatever it will say."""
+        self._due = None
 
     def wake(self, session: EvSession | None) -> None:
         """Something happened: speak at the next turn."""
@@ -119,6 +127,10 @@ class FastForward:
             sooner += self.loop_s
         if sooner < ev._due - EASY:
             self.skipped -= round((ev._due - sooner) / self.loop_s)
+            if self._station is not None:  # nor does it wait longer for what will be said after all
+                self._station._next_by -= ev._due - sooner
+                if self._waiting is not None:
+                    self._waiting.wake_at(self._station._next_by)
             ev._due = sooner
             self._reach_s = max(NEAREST_S, self._reach_s / 4)
             self.clock.wake_at(sooner)

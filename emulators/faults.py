@@ -101,6 +101,11 @@ class Parts:
         self.byte_links[evse] = link
         link.tamper = chained(self.tampers.get(f"iso15118:{evse}", ()))
 
+    def unsound(self, evse: str) -> bool:
+        """Whether something is done to what passes between a car and its charger."""
+        link = self.byte_links.get(evse)
+        return link is not None and (link.tamper is not None or bool(link.silent))
+
 
 Begin = Callable[[Parts, Fault], Awaitable[None] | None]
 
@@ -257,6 +262,7 @@ def _setting(attribute: str, bad: object, good: object, where: str) -> tuple[Beg
     def put(value: object) -> Begin:
         def act(parts: Parts, fault: Fault) -> None:
             stage = _stage(parts, fault)
+            stage.advance(parts.clock.now())  # what was so far was whole
             setattr(stage.meter if where == "meter" else stage, attribute, value)
 
         return act
