@@ -34,7 +34,8 @@ def opened(station: Station, payload: Payload) -> Payload:
         return _rejected("OutOfMemory", f"{MOST_STREAMS} streams are open already")
     streams.open[new.id] = new
     if new.monitor not in streams.monitors:
-        streams.asked.discard("GetMonitoringReport")
+        if "GetMonitoringReport" not in streams.asking:  # else the answer under way knows this one, too
+            streams.asked.discard("GetMonitoringReport")
         _ask(station, "GetMonitoringReport", {"requestId": station.next_request()})
     return {"status": "Accepted"}
 
@@ -48,9 +49,13 @@ def _ask(station: Station, action: str, payload: Payload) -> None:
     if action in station.streams.asked:
         return
     station.streams.asked.add(action)
+    station.streams.asking.add(action)
 
     async def ask() -> None:
-        answer = await station.ask(action, payload)
+        try:
+            answer = await station.ask(action, payload)
+        finally:
+            station.streams.asking.discard(action)
         for about in (answer or {}).get("constantStreamData", ())[:MOST_STREAMS]:  # N12: open since an earlier life
             station.streams.open.setdefault(about["id"], _stream(about))
 

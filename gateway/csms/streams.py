@@ -43,11 +43,13 @@ class Streams:
     open: dict[int, Stream] = field(default_factory=dict)
     monitors: dict[int, Monitored] = field(default_factory=dict)
     asked: set[str] = field(default_factory=set)  # what the station was asked, not to be asked again
+    asking: set[str] = field(default_factory=set)  # what it is asked now
 
     def booted(self) -> None:
         """A station that boots opens its streams anew."""
         self.open.clear()
         self.asked.clear()
+        self.asking.clear()
 
     def rows(self) -> list[dict[str, Any]]:
         """As an operator sees them; what is not known of a monitor is None."""

@@ -108,6 +108,7 @@ def test_more_streams_than_there_is_room_for_are_rejected_and_one_anew_is_not_mo
     async def scene(raw: Raw) -> None:
         for number in range(MOST_STREAMS):
             assert (await raw.ok("OpenPeriodicEventStream", opening(number)))["status"] == "Accepted"
+        assert len([m for m in raw.asked if m[2] == "GetMonitoringReport"]) == 1
         refused = await raw.ok("OpenPeriodicEventStream", opening(MOST_STREAMS))
         assert refused["status"] == "Rejected"
         assert refused["statusInfo"]["reasonCode"] == "OutOfMemory"
