@@ -9,6 +9,7 @@ The loop waits in earnest only for threads (executors, aiosqlite) and, if it is 
 from __future__ import annotations
 
 import asyncio
+import math
 import selectors
 import sys
 import time
@@ -60,6 +61,19 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         """Virtual time, monotonic, seconds since the loop was made."""
         return self._virtual_now
+
+    @property
+    def _clock_resolution(self) -> float:
+        """How early the loop may fire a timer: less than a step of its time, so not at all.
+
+        The resolution of a real clock would fire a timer that is a nanosecond away without moving time to it, and
+        whoever then waits for the rest of the nanosecond would never see it pass.
+        """
+        return math.ulp(self._virtual_now)
+
+    @_clock_resolution.setter
+    def _clock_resolution(self, seconds: float) -> None:
+        """The base class sets that of the machine's clock."""
 
     def advance(self, seconds: float) -> None:
         """Let time pass."""

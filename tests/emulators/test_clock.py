@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import threading
 import time
@@ -59,6 +60,27 @@ def test_a_deadline_interrupts() -> None:
         return clock.now()
 
     assert run_virtual(main()) == pytest.approx(6.0)
+
+
+@given(st.floats(1, 1e6), st.floats(1e-12, 1e-8))
+def test_a_timer_never_fires_before_its_time(when: float, later: float) -> None:
+    """A loop's timers may be early by its clock's resolution; at a standstill whoever waits on would wait for ever."""
+
+    async def main() -> None:
+        loop, clock = asyncio.get_running_loop(), VirtualClock()
+        fired = loop.create_future()
+        loop.call_at(when, lambda: None)
+        loop.call_at(when + later, lambda: fired.set_result(loop.time()))
+        assert await fired >= when + later
+        tries = 0
+        while clock.now() < when + 2 * later:
+            tries += 1
+            assert tries < 5, "time does not pass"
+            with contextlib.suppress(TimeoutError):
+                async with clock.timeout_at(when + 2 * later):
+                    await loop.create_future()
+
+    run_virtual(main())
 
 
 def test_time_stands_still_while_an_executor_works() -> None:
