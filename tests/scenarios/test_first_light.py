@@ -48,7 +48,7 @@ leave = 540
 BYTE_BY_BYTE = """
 [[fault]]
 kind = "split"
-target = "CP1-1"
+target = "iso15118:CP1-1"
 at = 0
 value = 1
 """
