@@ -100,7 +100,10 @@ class Governor:
         if not place.reconciled and not at_once and not await self._reconcile():
             return self._deadline(now)
         power_w = self._target(decision, now)
-        if self._due(power_w, now) and not self._patient(power_w, now):
+        unasked = self._runs_unasked(power_w, now)
+        if unasked:
+            self._tell_unasked()
+        if unasked or (self._due(power_w, now) and not self._patient(power_w, now)):
             await self._order(power_w, decision)
         if at_once and not place.reconciled and place.sent_w == power_w and await self._reconcile():
             place.wake.set()
@@ -227,6 +230,20 @@ class Governor:
         if part is not None and part.stage is Stage.BOUND:
             return True  # the same power for a new command still wants the station's word
         return power_w != 0 and now >= self._refresh_at(now)
+
+    def _runs_unasked(self, power_w: float, now: float) -> bool:
+        """Whether the meter shows power long after the station took an order to rest."""
+        place, settings = self._place, self._board.settings
+        seen_w, seen_at = place.evse.power_w, place.evse.metered_at
+        if power_w != 0 or place.sent_w != 0 or seen_w is None or seen_at is None:
+            return False
+        return abs(seen_w) > settings.tolerance(0.0) and now >= seen_at >= place.sent_at + settings.achieve_within_s
+
+    def _tell_unasked(self) -> None:
+        place = self._place
+        text = f"The meter of {place.name} shows {place.evse.power_w or 0.0:.0f} W, and the station was told to rest."
+        reason = because(Code.NOT_SEEN_ON_METER, f"{text} It is told again.")
+        self._board.happened(Happened.FAULT, place.name, reason)
 
     def _patient(self, power_w: float, now: float) -> bool:
         """Whether the station has just refused the same, no command waits for it, and no power is seen to flow."""
