@@ -44,7 +44,7 @@ bench: $(VENV)/.dev ## pytest-benchmark; the comparisons with peers are `v2x ben
 test-newest-websockets: $(VENV)/.made ## the OCPP tests once more on the newest websockets (the embedded broker pins an older one)
 	$(PYTHON) -m venv .venv-newest
 	grep -v -i -E '^(websockets|amqtt)==' constraints.txt > .venv-newest/constraints.txt
-	.venv-newest/bin/python -m pip --disable-pip-version-check --quiet install -c .venv-newest/constraints.txt -e '.[dev]'
+	.venv-newest/bin/python -m pip --disable-pip-version-check --quiet install -c .venv-newest/constraints.txt -e '.[dev,postgres]'
 	.venv-newest/bin/python -m pytest -m 'not soak and not benchmark' tests/protocols/ocpp tests/gateway/csms $(ARGS)
 
 docs: $(VENV)/.dev ## draw the documents that come from the code
