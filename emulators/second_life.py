@@ -85,7 +85,7 @@ class SecondLifePack:
     def soc_pct(self) -> float:
         """Of what can be moved: from the first module empty to the first module full."""
         out, into = self.dischargeable_ah, self.chargeable_ah
-        return 100.0 * out / (out + into) if out + into > 0 else 0.0
+        return min(100.0, 100.0 * out / (out + into)) if out + into > 0 else 0.0
 
     @property
     def dischargeable_ah(self) -> float:

@@ -69,6 +69,7 @@ class Lender:
         self._stays: dict[str, _Stay] = {}
         self._supplied_at: float | None = None
         self._writing: set[asyncio.Task[None]] = set()
+        self._unwritten: dict[Path, str] = {}
         self._said: object = None  # of the state: what is told at once when it changes
         board.hears |= {InputKind.LENT: self._lent, InputKind.REPAID: self._repaid}
 
@@ -269,15 +270,24 @@ class Lender:
             self._reports / f"{outage}.json": json.dumps(made, indent=2) + "\n",
             self._reports / f"{outage}.md": report_markdown(made),
         }
-        task = asyncio.get_running_loop().create_task(asyncio.to_thread(_write, files))
-        self._writing.add(task)
-        task.add_done_callback(self._written)
+        self._unwritten |= files
+        self._write_reports()
+
+    def _write_reports(self) -> None:
+        """One after the other: what is written last is what was said last."""
+        if self._unwritten and not self._writing:
+            files, self._unwritten = self._unwritten, {}
+            task = asyncio.get_running_loop().create_task(asyncio.to_thread(_write, files))
+            self._writing.add(task)
+            task.add_done_callback(self._written)
 
     def _written(self, task: asyncio.Task[None]) -> None:
         self._writing.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             text = f"The report of the outage could not be written: {error}. The admin API has it."
             self._board.decided("report_not_written", text, None, "", {})
+        if not task.cancelled():
+            self._write_reports()
 
 
 def _said(shown: dict[str, Any]) -> object:
@@ -287,6 +297,9 @@ def _said(shown: dict[str, Any]) -> object:
 
 
 def _write(files: dict[Path, str]) -> None:
+    """Whole or not at all: whoever reads meanwhile sees the report before."""
     for path, text in files.items():
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+        beside = path.with_name(f".{path.name}.new")
+        beside.write_text(text, encoding="utf-8")
+        beside.replace(path)
