@@ -15,24 +15,24 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from gateway import pauses
-from gateway.blue_switch.files import BlueSwitchError
-from gateway.blue_switch.files import load as load_desk
+from gateway import garbage_collection
+from gateway.blue_switch.agreement_file import BlueSwitchError
+from gateway.blue_switch.agreement_file import load as load_desk
+from gateway.blue_switch.persistence import Keeper
+from gateway.blue_switch.service import Lender
 from gateway.clock import SystemClock
 from gateway.config import Config, ConfigError, host_and_port, read_secret
-from gateway.core import Core
-from gateway.core.energy_keeper import EnergyKeeper
-from gateway.core.keeper import Keeper
-from gateway.core.lender import Lender
-from gateway.core.steward import Steward
-from gateway.csms.server import Csms
+from gateway.config.mapping import broker_link, core_settings, csms_settings, make_store, mqtt_settings
+from gateway.csms.csms import Csms
+from gateway.energy.persistence import EnergyKeeper
+from gateway.energy.service import Steward
 from gateway.model.event import Report
 from gateway.model.station import Answer, Formers, Outcome, Stations
-from gateway.mqtt.bus import Connect, Connector
-from gateway.mqtt.room import MqttRoom
+from gateway.mqtt.client import Connect, Connector
+from gateway.mqtt.connection import MqttRoom
+from gateway.service import Core
 from gateway.store.journal import Journal
 from gateway.store.ports import Store, StoreError
-from gateway.wiring import broker_link, core_settings, csms_settings, make_store, mqtt_settings
 from protocols.ports import Clock
 
 log = logging.getLogger("v2x")
@@ -183,7 +183,7 @@ async def run(
                 loop.add_signal_handler(number, stop.set)
     try:
         async with gateway(config, parts) as running:
-            tidying = loop.create_task(pauses.run(running.clock), name="pauses")
+            tidying = loop.create_task(garbage_collection.run(running.clock), name="pauses")
             if ready is not None:
                 ready(running)
             await stop.wait()
@@ -247,7 +247,7 @@ async def _listen(csms: Csms, built: Gateway) -> None:
 
 async def _serve_admin(built: Gateway, csms: Csms, serving: asyncio.Event) -> None:
     from gateway.csms.admin import Admin
-    from gateway.observe import endpoint
+    from gateway.observability import endpoint
     from gateway.web import api, server  # FastAPI costs half a second: only who needs it pays
 
     section = built.config.admin

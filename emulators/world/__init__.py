@@ -10,7 +10,7 @@ are joined in memory (virtual time, the same words for the same seed) or over re
 """
 
 from emulators.world.network import Wires
-from emulators.world.running import Outcome, live, simulate
+from emulators.world.run import Outcome, live, simulate
 from emulators.world.sockets import Sockets
 from emulators.world.world import World
 

@@ -102,8 +102,8 @@ def measure() -> dict[str, Any]:
 
 def run(scenario: str | dict[str, Any], *, fast_forward: bool, until_s: float | None = None) -> Run:
     """Live a scenario (a shipped one by name, or a table) or its first `until_s`; imports are not counted."""
-    from emulators.clock import run_virtual
-    from emulators.scenarios.scenario import check, load
+    from emulators.runtime.clock import run_virtual
+    from emulators.scenario.scenario import check, load
 
     plan = load(scenario) if isinstance(scenario, str) else check(scenario, "the bench")
     if until_s is not None:
@@ -112,7 +112,7 @@ def run(scenario: str | dict[str, Any], *, fast_forward: bool, until_s: float | 
 
 
 async def _live(plan: Any, fast_forward: bool) -> Run:
-    from emulators.clock import VirtualLoop
+    from emulators.runtime.clock import VirtualLoop
     from emulators.world import World
 
     began = time.process_time()

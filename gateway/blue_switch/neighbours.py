@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from gateway.blue_switch.callout import SiteNeed, Trip
-from gateway.blue_switch.desk import Desk
+from gateway.blue_switch.coordinator import Desk
 from gateway.blue_switch.registry import Status
 from gateway.model.moment import parse_moment
 

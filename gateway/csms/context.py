@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from gateway.csms.ledger import Ledger
+from gateway.csms.persistence import Ledger
 from gateway.csms.reservations import Reservations
 from gateway.csms.settings import CsmsSettings, UnknownStations
 from gateway.csms.tokens import Token, Tokens

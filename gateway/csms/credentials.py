@@ -13,8 +13,8 @@ import hmac
 import os
 from dataclasses import replace
 
-from gateway.csms import charging_profile, remembering, security
-from gateway.csms.ledger import Ledger
+from gateway.csms import charging_profile, restore, security
+from gateway.csms.persistence import Ledger
 from gateway.csms.station import Station
 from gateway.model.station import Answer, Outcome
 from gateway.store.ports import StoreError
@@ -75,7 +75,7 @@ class Credentials:
         hashed = await asyncio.to_thread(security.hashed, password)
         station.settings = replace(station.settings, next_password_hash=hashed)
         try:
-            await self._ledger.keep(remembering.record(station))
+            await self._ledger.keep(restore.record(station))
         except StoreError:
             station.settings = before
             raise

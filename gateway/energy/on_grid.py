@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from gateway.energy.connection import Room, room
+from gateway.authority.ramp import Ramp, walk
+from gateway.energy.base_load import Residual
 from gateway.energy.demand_window import DemandWindow, advance, corrected, open_window
-from gateway.energy.followers import Followers
+from gateway.energy.headroom import Room, room
 from gateway.energy.modes import Mode, Situation, Wish, all_modes
-from gateway.energy.plan.problem import Plan
-from gateway.energy.planning import tariff_now
-from gateway.energy.ramp import Ramp, walk
+from gateway.energy.planning.assembly import tariff_now
+from gateway.energy.planning.problem import Plan
 from gateway.energy.reason import Decided
 from gateway.energy.recharging import Recharging
-from gateway.energy.residual import Residual
 from gateway.energy.resource import Resource
 from gateway.energy.settings import EnergySection
 from gateway.energy.share import Shares, must_w, share
+from gateway.energy.tracking_supervision import Followers
 from gateway.energy.view import View
 from gateway.model.command import SiteMode
 from gateway.model.site import Freshness, Grid, InputKind, Load, Meter, Pv, Storage

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from gateway.energy.forecast import Memory
-from gateway.energy.owing import Debt, debt_of, identity
 from gateway.energy.reason import Decided
+from gateway.energy.recharge_targets import Debt, debt_of, identity
 from gateway.energy.reserve import Floor
 from gateway.energy.resilience.recharge import Owed, Recharge, recharge_plan
 from gateway.energy.resource import Resource

@@ -17,12 +17,12 @@ from fastapi.responses import JSONResponse
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from gateway import __version__
-from gateway.core.lender import Lender
-from gateway.core.submission import Channel, Submission
+from gateway.blue_switch.service import Lender
+from gateway.commands.submission import Channel, Submission
 from gateway.model.command import MAX_BYTES
 from gateway.web import blue_switch
-from gateway.web.bodies import CallBody, RegistrationBody, StationBody, TokenBody
 from gateway.web.ports import CommandDesk, Row, StationDesk
+from gateway.web.request_models import CallBody, RegistrationBody, StationBody, TokenBody
 
 PREFIX = "/admin/v1"
 BEARER = HTTPBearer(auto_error=False)

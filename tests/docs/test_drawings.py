@@ -7,12 +7,12 @@ from typing import Any
 import grimp
 import typer.main
 
-from gateway.cli import app
+from gateway.cli.main import app
 from tests.drawings import drawn
 
 PACKAGES = ("gateway", "protocols", "emulators")
 # Where everything meets: arrows out of these say nothing about the rooms.
-ROOTS = {"gateway.cli", "gateway.cli_exi", "gateway.cli_operator", "gateway.app", "gateway.bench",
+ROOTS = {"gateway.cli", "gateway.app", "gateway.bench",
          "emulators.world", "emulators.demo", "emulators.pytest_plugin"}  # fmt: skip
 
 

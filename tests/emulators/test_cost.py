@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-from emulators.clock import VirtualLoop, run_virtual
-from emulators.scenarios.scenario import Scenario, parse
+from emulators.runtime.clock import VirtualLoop, run_virtual
+from emulators.scenario.scenario import Scenario, parse
 from emulators.world import World
 from gateway.bench.sim import DISCHARGE, Run, run
 

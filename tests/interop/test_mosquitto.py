@@ -18,12 +18,12 @@ import pytest
 from gateway.app import Gateway, Parts, gateway
 from gateway.bench.plain_station import PlainStations
 from gateway.config import ConfigError, from_table
+from gateway.config.mapping import broker_link
 from gateway.model.event import Report
 from gateway.model.site import InputKind
 from gateway.mqtt.acl import User, acl
-from gateway.mqtt.bus import Connector
+from gateway.mqtt.client import Connector
 from gateway.mqtt.topics import Topics
-from gateway.wiring import broker_link
 from protocols.ports import BusMessage, Clock
 from tests.gateway.mqtt.facility import ROOT, Facility, facility, mosquitto, run_leaky
 from tests.interop.certificates import Authority

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from emulators.charger.outlet import CarOutlet
+from emulators.charger.station.power_path import CarOutlet
 from emulators.ev.car import Car
 from gateway.model.event import EvseDescribed, Metered, NeedsStated, SessionStarted
 from gateway.model.station import Answer

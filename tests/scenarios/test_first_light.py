@@ -17,8 +17,8 @@ from typing import Any
 
 import pytest
 
-from emulators.clock import run_virtual
-from emulators.scenarios.scenario import parse
+from emulators.runtime.clock import run_virtual
+from emulators.scenario.scenario import parse
 from emulators.world import World
 from tests.gateway.mqtt.facility import free_port, mosquitto
 from tests.peers import program

@@ -11,15 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.blue_switch.agreement import Agreement, GiveBack, Hours, Kind
+from gateway.blue_switch.agreement_file import BlueSwitchError, parse
 from gateway.blue_switch.arrivals import check
 from gateway.blue_switch.audit import Audit, first_broken, report_markdown
 from gateway.blue_switch.callout import CAREFUL, SWAP_S, ChargePlace, SiteNeed, call_out
-from gateway.blue_switch.desk import Desk
-from gateway.blue_switch.files import BlueSwitchError, parse
+from gateway.blue_switch.coordinator import Desk
 from gateway.blue_switch.handback import Loan, owed
-from gateway.blue_switch.places import Atlas, Way
+from gateway.blue_switch.locations import Atlas, Way
 from gateway.blue_switch.registry import ETA, LentCar, Registry, Status
-from gateway.blue_switch.showing import arrivals
+from gateway.blue_switch.views import arrivals
 
 MONDAY = 1_799_971_200.0 - 9 * 3600  # 2027-01-15 is a Friday; what matters is only that it is local midnight
 PLACES = {

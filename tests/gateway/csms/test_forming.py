@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from emulators.clock import run_virtual
-from gateway.core.former import AGAIN_S, Former
+from emulators.runtime.clock import run_virtual
+from gateway.energy.grid_forming import AGAIN_S, Former
 from gateway.model.station import Answer, Formers, Outcome
 from protocols.ocpp import vendor
 from protocols.ocpp.schema import Version
 from protocols.ocpp.vendor import BadProfile
-from tests.emulators.station.rig import Rig
-from tests.gateway.core.house import house
+from tests.emulators.charger.station_rig import Rig
+from tests.gateway.commands.rig import house
 
 BY_MESSAGE = """
 name = "{name}"

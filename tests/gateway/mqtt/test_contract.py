@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from emulators.broker import MemoryBroker
-from emulators.clock import VirtualClock, run_virtual
+from emulators.runtime.clock import VirtualClock, run_virtual
+from emulators.runtime.memory_broker import MemoryBroker
 from gateway.mqtt.asyncapi import channels, document
-from tests.gateway.core.test_ids import BAD
+from tests.gateway.commands.test_idempotency import BAD
 from tests.gateway.mqtt.memory import ROOT, running_gateway, scene, validator
 
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from emulators.clock import run_virtual
-from gateway.mqtt.bus import BrokerLink, MqttBus
-from gateway.mqtt.room import MOST_OTHERS
-from gateway.observe import log
+from emulators.runtime.clock import run_virtual
+from gateway.mqtt.client import BrokerLink, MqttBus
+from gateway.mqtt.connection import MOST_OTHERS
+from gateway.observability import log
 from protocols.ports import BusMessage
 from tests.gateway.mqtt.memory import scene
 

@@ -11,12 +11,12 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import create_engine, text
 
-from emulators.clock import run_virtual
+from emulators.runtime.clock import run_virtual
 from gateway.store import schema
 from gateway.store.ports import StoreError
 from gateway.store.sql import SqlStore
 from gateway.store.tables import METADATA
-from tests.gateway.core.house import house
+from tests.gateway.commands.rig import house
 from tests.gateway.store.postgres import postgres
 
 OLD = sorted((Path(__file__).parents[2] / "data" / "store").glob("*.sql"))

@@ -10,19 +10,19 @@ from typing import Any
 import httpx
 import pytest
 
-from emulators.clock import RealClock, run_virtual
-from gateway.core import Core
-from gateway.core.settings import CoreSettings
+from emulators.runtime.clock import RealClock, run_virtual
+from gateway.control.settings import CoreSettings
 from gateway.csms.admin import Admin
-from gateway.csms.server import Csms
+from gateway.csms.csms import Csms
 from gateway.csms.settings import CsmsSettings, StationSettings, UnknownTokens
 from gateway.model.site import SitePolicy
+from gateway.service import Core
 from gateway.store.journal import Journal
 from gateway.store.memory import MemoryStore
 from gateway.web import server
 from gateway.web.api import build
 from protocols.ocpp.schema import Version
-from tests.emulators.station.rig import Rig
+from tests.emulators.charger.station_rig import Rig
 
 PREFIX = "/admin/v1"
 

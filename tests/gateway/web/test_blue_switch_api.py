@@ -11,19 +11,19 @@ from typing import Any
 import httpx
 import pytest
 
-from emulators.clock import run_virtual
-from gateway.blue_switch.files import parse
-from gateway.core.keeper import Keeper
-from gateway.core.lender import Lender
-from gateway.core.steward import Steward
+from emulators.runtime.clock import run_virtual
+from gateway.blue_switch.agreement_file import parse
+from gateway.blue_switch.persistence import Keeper
+from gateway.blue_switch.service import Lender
 from gateway.csms.admin import Admin
-from gateway.csms.server import Csms
+from gateway.csms.csms import Csms
 from gateway.csms.settings import CsmsSettings
+from gateway.energy.service import Steward
 from gateway.model.event import SessionEnded, VehicleIdentified
 from gateway.model.moment import rfc3339
 from gateway.web.api import build
-from tests.gateway.core.house import House, house
-from tests.gateway.core.test_steward import ISLAND, LENT, decided, live
+from tests.gateway.commands.rig import House, house
+from tests.gateway.energy.test_energy_service import ISLAND, LENT, decided, live
 
 AS_ARRIVED = LENT.replace("floor_pct = 25", 'floor_pct = 25\ngive_back = "as_arrived"')
 PREFIX = "http://gateway/admin/v1"

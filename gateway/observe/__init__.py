@@ -1,1 +1,0 @@
-"""What the gateway says about itself: the log, the metrics. Read by people and machines, never by the gateway."""
