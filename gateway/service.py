@@ -21,16 +21,16 @@ from pydantic import ValidationError
 
 from gateway import views
 from gateway.authority.site_limits import metered
-from gateway.commands.arbiter import Orders
-from gateway.commands.intake import Desk
-from gateway.commands.lifecycle import Endings
+from gateway.commands.arbiter import CommandArbiter
+from gateway.commands.intake import CommandIntake
+from gateway.commands.lifecycle import CommandLifecycle
 from gateway.commands.recovery import recover
 from gateway.commands.submission import Channel, Submission
 from gateway.control.board import Board
-from gateway.control.control_state import Place
-from gateway.control.event_ingest import Edge
-from gateway.control.setpoint_controller import Governor
-from gateway.control.settings import CoreSettings
+from gateway.control.control_state import EvseControlState
+from gateway.control.event_ingest import EventIngest
+from gateway.control.setpoint_controller import SetpointController
+from gateway.control.settings import ServiceSettings
 from gateway.model.command import complaint
 from gateway.model.event import Event
 from gateway.model.journal import Entry, Phase, ResultDelivered, Step
@@ -39,7 +39,7 @@ from gateway.model.result import Result, Status
 from gateway.model.site import INPUTS, Freshness, InputKind, acted_on
 from gateway.model.state import EvseState, Explanation, Happened, SiteState, SiteTelemetry, Telemetry
 from gateway.model.station import Stations
-from gateway.model.subscriber import Listener
+from gateway.model.subscriber import Subscriber
 from gateway.store.journal import Journal
 from gateway.store.ports import Sample, StoreError
 from protocols.ports import Clock
@@ -50,17 +50,17 @@ BATCH, BATCH_S, MOST_SAMPLES = 500, 30.0, 20_000  # of telemetry
 log = logging.getLogger("v2x.core")
 
 
-class Core:
+class GatewayService:
     """What decides. One per gateway process."""
 
-    def __init__(self, settings: CoreSettings, clock: Clock, stations: Stations, journal: Journal) -> None:
+    def __init__(self, settings: ServiceSettings, clock: Clock, stations: Stations, journal: Journal) -> None:
         self.settings = settings
         self.journal = journal
         self.board = Board(settings, clock, stations, journal)
-        self.endings = Endings(self.board)
-        self.orders = Orders(self.board, self.endings)
-        self.desk = Desk(self.board, self.orders)
-        self._edge = Edge(self.board, self.endings, self.orders)
+        self.endings = CommandLifecycle(self.board)
+        self.orders = CommandArbiter(self.board, self.endings)
+        self.desk = CommandIntake(self.board, self.orders)
+        self._edge = EventIngest(self.board, self.endings, self.orders)
         self.ready = asyncio.Event()  # what an earlier life left behind is settled; commands are taken now
         self._tasks: asyncio.TaskGroup | None = None
         self._freshness: dict[InputKind, Freshness] = {}
@@ -70,7 +70,7 @@ class Core:
 
     # for who calls --------------------------------------------------------------------------------------------------
 
-    def listen(self, listener: Listener) -> None:
+    def listen(self, listener: Subscriber) -> None:
         """Hear results, events and changes from now on."""
         self.board.listeners.append(listener)
 
@@ -219,13 +219,13 @@ class Core:
             async with self.board.clock.timeout_at(self.board.clock.now() + 2.0):
                 await self.journal.flush()
 
-    def _still_powered(self, place: Place) -> bool:
+    def _still_powered(self, place: EvseControlState) -> bool:
         evse = place.evse
         return bool(evse.connected and evse.session and place.sent_w and not place.hands_off)
 
-    def _govern(self, place: Place) -> None:
+    def _govern(self, place: EvseControlState) -> None:
         if self._tasks is not None and self.ready.is_set():
-            governor = Governor(self.board, self.endings, place)
+            governor = SetpointController(self.board, self.endings, place)
             self._governing[place.name] = self._tasks.create_task(governor.run(), name=f"governor {place.name}")
 
     async def _keep_house(self) -> None:

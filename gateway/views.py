@@ -6,9 +6,9 @@ import math
 
 from gateway.authority.layers import Asked, layers
 from gateway.authority.priority import Decision, decide
-from gateway.commands.active_command import Holding
+from gateway.commands.active_command import ActiveCommand
 from gateway.control.board import Board, Shared
-from gateway.control.control_state import Place
+from gateway.control.control_state import EvseControlState
 from gateway.model.event import PlugState, PowerLimits
 from gateway.model.reason import because
 from gateway.model.site import Grid, InputKind
@@ -40,12 +40,12 @@ _PLUG_STATES = {
 }
 
 
-def current(board: Board, place: Place) -> Decision:
+def current(board: Board, place: EvseControlState) -> Decision:
     """The decision now; the governor's last one is the same unless something changed this instant."""
     return board.decide(place, board.asked(place))
 
 
-def available(board: Board, place: Place, shared: Shared | None = None) -> Limits:
+def available(board: Board, place: EvseControlState, shared: Shared | None = None) -> Limits:
     """What a command could get now, both ways."""
     if place.idle:
         return _NOTHING
@@ -54,7 +54,7 @@ def available(board: Board, place: Place, shared: Shared | None = None) -> Limit
     return Limits(max_charge_w=_sane(max(0.0, charge)), max_discharge_w=_sane(max(0.0, -discharge)))
 
 
-def evse_state(board: Board, place: Place) -> EvseState:
+def evse_state(board: Board, place: EvseControlState) -> EvseState:
     """Everything about one EVSE."""
     evse, decision, wall = place.evse, current(board, place), board.clock.wall()
     session_state = SessionState.IN_SESSION if evse.session else _PLUG_STATES[evse.plug]
@@ -103,7 +103,7 @@ def evse_state(board: Board, place: Place) -> EvseState:
     )
 
 
-def telemetry(board: Board, place: Place) -> Telemetry:
+def telemetry(board: Board, place: EvseControlState) -> Telemetry:
     """What the meter shows."""
     place.seq += 1
     evse = place.evse
@@ -196,7 +196,7 @@ def site_telemetry(board: Board, seq: int) -> SiteTelemetry:
     )
 
 
-def command_state(holding: Holding | None, wall: float) -> CommandState | None:
+def command_state(holding: ActiveCommand | None, wall: float) -> CommandState | None:
     """The command in force."""
     if holding is None:
         return None
@@ -209,7 +209,7 @@ def command_state(holding: Holding | None, wall: float) -> CommandState | None:
     )
 
 
-def explain(board: Board, place: Place) -> Explanation:
+def explain(board: Board, place: EvseControlState) -> Explanation:
     """Layer by layer."""
     wall = board.clock.wall()
     decision = decide(*layers(board.situation(place, board.asked(place))))
@@ -238,7 +238,7 @@ def explain(board: Board, place: Place) -> Explanation:
     )
 
 
-def _floors(board: Board, place: Place) -> Floors:
+def _floors(board: Board, place: EvseControlState) -> Floors:
     holding = place.holding
     reserve = place.reserve.pct if place.reserve else None
     in_force = board.floor_pct(place)

@@ -23,7 +23,7 @@ from rich.console import Console
 from emulators.charger.hardware.meter import Meter, MeterSpec
 from emulators.charger.station import run as charger_run
 from emulators.charger.station.run import Charger
-from emulators.charger.station.secc_power_path import SeccOutlet
+from emulators.charger.station.secc_power_path import SeccPowerPath
 from emulators.demo.view import DemoView, summary, watts
 from emulators.ev.car import CCS_63, Car, CarSpec
 from emulators.ev.session import EvSession
@@ -258,9 +258,9 @@ async def stage(
                 await asyncio.gather(driving, *background, return_exceptions=True)
 
 
-def _secc(charger: Charger) -> SeccOutlet:
+def _secc(charger: Charger) -> SeccPowerPath:
     outlet = charger.outlets[0]
-    assert isinstance(outlet, SeccOutlet)
+    assert isinstance(outlet, SeccPowerPath)
     return outlet
 
 

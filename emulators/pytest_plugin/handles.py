@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from emulators.ev.car import Car
     from emulators.site.grid import Grid
     from emulators.world import World
-    from emulators.world.parking_bay import Bay
+    from emulators.world.parking_bay import ParkingBay
 
 T = TypeVar("T")
 
@@ -135,7 +135,7 @@ class Time:
 class Ev:
     """`v2x_ev`: a car at a plug. Attributes of `emulators.ev.car.Car` are its own."""
 
-    def __init__(self, living: Living, car: Car, bay: Bay) -> None:
+    def __init__(self, living: Living, car: Car, bay: ParkingBay) -> None:
         self._living, self.car, self.bay = living, car, bay
 
     def __getattr__(self, name: str) -> Any:
@@ -180,7 +180,7 @@ class Charger:
     def station(self) -> Station:
         return self.world.stations[self.name]
 
-    def bay(self, evse: int = 1) -> Bay:
+    def bay(self, evse: int = 1) -> ParkingBay:
         return self.world.bays[f"{self.name}-{evse}"]
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from emulators.scenario import svg
 from emulators.scenario.scenario import Scenario
 from emulators.scenario.tables import Bound
-from emulators.world.recording import Record
+from emulators.world.recording import Recording
 
 MOST_CARS = 20  # drawn one by one
 MOST_POINTS = 1500
@@ -41,7 +41,7 @@ ENERGY = (
 )
 
 
-def write(summary: dict[str, Any], record: Record, scenario: Scenario, folder: Path) -> Path:
+def write(summary: dict[str, Any], record: Recording, scenario: Scenario, folder: Path) -> Path:
     """Write `report.html` and `result.json`; the path of the first."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "result.json").write_text(json.dumps(summary, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -50,7 +50,7 @@ def write(summary: dict[str, Any], record: Record, scenario: Scenario, folder: P
     return path
 
 
-def page(summary: dict[str, Any], record: Record, scenario: Scenario) -> str:
+def page(summary: dict[str, Any], record: Recording, scenario: Scenario) -> str:
     """The whole HTML text."""
     start_h = scenario.start.hour + scenario.start.minute / 60
     step = max(1, len(record.times) // MOST_POINTS)

@@ -21,7 +21,7 @@ from emulators.runtime.pcap import Capture
 from emulators.scenario.scenario import Scenario, ScenarioError
 from emulators.scenario.tables import CarPart, ChargerPart
 from emulators.world.network import GATEWAY_ID
-from emulators.world.parking_bay import Bay
+from emulators.world.parking_bay import ParkingBay
 from gateway.config import Config, ConfigError, from_table
 from protocols.ocpp.schema import Version
 
@@ -107,7 +107,7 @@ def add_stations(world: World, part: ChargerPart, door: Callable[[str], Door]) -
         world.parts.restarts[name] = functools.partial(station.reboot, "PowerUp", "PowerLoss")
 
 
-def _bay(world: World, part: ChargerPart, station: str, number: int) -> Bay:
+def _bay(world: World, part: ChargerPart, station: str, number: int) -> ParkingBay:
     plan, evse = world.scenario, f"{station}-{number}"
     spec = StageSpec(
         max_charge_w=part.max_charge_w,
@@ -124,7 +124,7 @@ def _bay(world: World, part: ChargerPart, station: str, number: int) -> Bay:
     seed = random.Random(f"meter-{world.seed}-{evse}").randrange(1 << 30)
     meter = MeterSpec(class_pct=part.meter_class_pct, drift_pct_year=part.meter_drift_pct_year)
     stage = PowerStage(spec, Meter(meter, seed), plan.step)
-    bay = Bay(
+    bay = ParkingBay(
         evse,
         number,
         stage,

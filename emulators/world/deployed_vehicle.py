@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from emulators.ev.car import Car
-from emulators.world.parking_bay import Bay
+from emulators.world.parking_bay import ParkingBay
 
 if TYPE_CHECKING:
     from emulators.world.world import World
@@ -25,7 +25,7 @@ STAYS_S = 600.0  # after a site's grid came back, before anybody thinks of drivi
 
 
 @dataclass(slots=True)
-class LentCar:
+class DeployedVehicle:
     """`live` until cancelled. `worlds` by site; `charging` is the power of places that have one."""
 
     car: Car
@@ -80,14 +80,14 @@ class LentCar:
         back = str(call.get("then") or self.base)
         await self._drive(back, HOME_S, float(call["way_wh"]))
 
-    async def _free_bay(self, world: World) -> Bay:
+    async def _free_bay(self, world: World) -> ParkingBay:
         while True:
             free = next((bay for bay in world.bays.values() if bay.car is None), None)
             if free is not None:
                 return free
             await world.clock.sleep(LOOK_S)
 
-    async def _stay(self, world: World, bay: Bay) -> None:
+    async def _stay(self, world: World, bay: ParkingBay) -> None:
         """Until the site's screen says that it may drive, or the grid is back and nothing is owed to it any more."""
         well = 0.0
         while True:

@@ -18,12 +18,12 @@ from emulators.ev import profile
 from emulators.ev.car import Car
 from emulators.scenario.scenario import Scenario
 from emulators.scenario.tables import LentPart, NeighbourPart
-from emulators.world.deployed_vehicle import LentCar
+from emulators.world.deployed_vehicle import DeployedVehicle
 from emulators.world.network import MemoryNetwork
 from emulators.world.world import World
 
 
-class Town:
+class MultiSite:
     """`run` lives it; the leader's record has the figures of all."""
 
     def __init__(self, leader: World) -> None:
@@ -39,7 +39,7 @@ class Town:
         bases = {one["vehicle"]: str(one["base"]) for one in self.plan.agreements.get("car", [])}
         known = {str(one["name"]): str(one["name"]) for one in places}
         self.cars = [
-            LentCar(_car(part, leader), bases[part.vehicle], leader, self.worlds, charging, known)
+            DeployedVehicle(_car(part, leader), bases[part.vehicle], leader, self.worlds, charging, known)
             for part in self.plan.lent
         ]
         leader.record.more = self.figures

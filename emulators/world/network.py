@@ -25,7 +25,7 @@ GATEWAY_ID = "gw1"
 FACILITY_ID = "facility"
 
 
-class Wires(StrEnum):
+class MemoryTransports(StrEnum):
     """What joins the parts."""
 
     MEMORY = "memory"

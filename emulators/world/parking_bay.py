@@ -14,8 +14,8 @@ from typing import Protocol
 
 from emulators.charger.hardware.power_stage import Contactors, Fault, PowerStage
 from emulators.charger.secc.secc import EvseSecc, Measured, SeccEvent, SessionEnded
-from emulators.charger.station.power_path import CarOutlet, Reading
-from emulators.charger.station.secc_power_path import SeccOutlet
+from emulators.charger.station.power_path import CarPowerPath, Reading
+from emulators.charger.station.secc_power_path import SeccPowerPath
 from emulators.charger.station.station import Station
 from emulators.ev.car import Car
 from emulators.ev.session import EvSession, car_settings
@@ -44,7 +44,7 @@ class Meet(Protocol):
     async def __call__(self, evse: str, secc: EvseSecc, link: Link[bytes], tasks: asyncio.TaskGroup) -> Wire: ...
 
 
-class _Outlet(SeccOutlet):
+class _Outlet(SeccPowerPath):
     """Reads the metal and the car themselves, as the charge loop of this very moment would tell."""
 
     car: Car | None = None
@@ -87,7 +87,7 @@ class _Outlet(SeccOutlet):
 
 
 @dataclass
-class Bay:
+class ParkingBay:
     """One EVSE. `plug` and `unplug` may come at any moment."""
 
     evse: str
@@ -103,7 +103,7 @@ class Bay:
     car: Car | None = None
     session: EvSession | None = None
     ends: list[str] = field(default_factory=list)  # why sessions ended
-    outlet: SeccOutlet | CarOutlet = field(init=False)
+    outlet: SeccPowerPath | CarPowerPath = field(init=False)
     hurries: bool = False  # leaves out loops that only repeat
     skipped: int = 0
     capture: Capture | None = None  # what crosses the wire, as packets
@@ -122,17 +122,17 @@ class Bay:
             self.outlet = outlet = _Outlet(self.stage, self._waiting, self._heard, trace=trace)
             outlet.wake = self.wake
         else:
-            self.outlet = CarOutlet(self.stage)
+            self.outlet = CarPowerPath(self.stage)
 
     def asked_w(self) -> float:
         """What the station asks of this EVSE now, whatever limits do to it; a magnitude."""
-        asked_w = self.outlet._asked_w if isinstance(self.outlet, SeccOutlet) else self.stage.setpoint_w
+        asked_w = self.outlet._asked_w if isinstance(self.outlet, SeccPowerPath) else self.stage.setpoint_w
         return abs(asked_w or 0.0)
 
     def bind(self, station: Station) -> None:
         """Whose EVSE this is."""
         self._station = station
-        if isinstance(self.outlet, SeccOutlet):
+        if isinstance(self.outlet, SeccPowerPath):
             self.outlet.bind(station, self.number)
 
     async def plug(self, car: Car) -> None:
@@ -144,7 +144,7 @@ class Bay:
         if isinstance(self.outlet, _Outlet):
             self.outlet.car = self.outlet.secc.battery = car
             self._life = asyncio.get_running_loop().create_task(self._sessions(self.outlet, car))
-        elif isinstance(self.outlet, CarOutlet) and self._station is not None:
+        elif isinstance(self.outlet, CarPowerPath) and self._station is not None:
             self._station.plug_in(self.number, self.outlet.plug(car, self.clock.now()))
 
     async def unplug(self, car: Car | None = None) -> None:
@@ -164,7 +164,7 @@ class Bay:
             self.outlet.car = self.outlet.secc.battery = None
         if self._station is not None:
             self._station.unplug(self.number)
-        if isinstance(self.outlet, CarOutlet):
+        if isinstance(self.outlet, CarPowerPath):
             self.outlet.unplug(self.clock.now())
         gone.coupled, gone.metal = False, None
         gone.contactors_closed = False
@@ -242,10 +242,10 @@ class Bay:
     def _look_for_welds(self, now: float) -> None:
         """Contactors that should be open and are not: seen by the voltage that stays, once nobody is served."""
         stage, outlet = self.stage, self.outlet
-        served = isinstance(outlet, SeccOutlet) and outlet.secc.connected
+        served = isinstance(outlet, SeccPowerPath) and outlet.secc.connected
         if stage.contactors is not Contactors.WELDED:
             stage.reset(Fault.WELD, now)
-        elif not served and (self.car is None or isinstance(outlet, SeccOutlet)):
+        elif not served and (self.car is None or isinstance(outlet, SeccPowerPath)):
             stage.trip(Fault.WELD, now)
 
     def _looped(self, event: Event) -> None:

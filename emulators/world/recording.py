@@ -10,7 +10,7 @@ from emulators.ev.car import Car
 from emulators.scenario.tables import Bound
 from emulators.site.facility import Facility
 from emulators.site.site import Balance, Site, State
-from emulators.world.parking_bay import Bay
+from emulators.world.parking_bay import ParkingBay
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,12 +23,12 @@ class Happening:
 
 
 @dataclass(slots=True)
-class Record:
+class Recording:
     """Filled while the world runs."""
 
     site: Site
     cars: dict[str, Car]
-    bays: dict[str, Bay]
+    bays: dict[str, ParkingBay]
     facility: Facility
     site_floor_pct: float = 0.0
     times: list[float] = field(default_factory=list)

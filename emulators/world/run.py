@@ -17,8 +17,8 @@ from emulators.runtime.clock import run_virtual
 from emulators.runtime.transcript import Transcript
 from emulators.scenario import scenario as scenarios
 from emulators.scenario.scenario import Scenario, ScenarioError
-from emulators.world.multi_site import Town
-from emulators.world.recording import Record
+from emulators.world.multi_site import MultiSite
+from emulators.world.recording import Recording
 from emulators.world.sockets import Sockets
 from emulators.world.world import World
 
@@ -35,7 +35,7 @@ class Outcome:
     seed: int
     figures: dict[str, float]
     broken: list[str]  # expectations that did not hold
-    record: Record
+    record: Recording
     transcript: Transcript
     virtual_s: float
     real_s: float
@@ -79,7 +79,7 @@ async def live(
         if world.scenario.town is None:
             await world.run()
         else:
-            await Town(world).run()
+            await MultiSite(world).run()
     for stage in world.site.stages():
         stage.advance(world.scenario.duration)
     record = world.record

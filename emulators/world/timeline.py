@@ -11,7 +11,7 @@ from emulators.ev.car import Car
 from emulators.faults import injector
 from emulators.scenario.tables import CarPart, CommandPart, InputPart
 from emulators.site.facility import LEASED
-from emulators.world.parking_bay import Bay
+from emulators.world.parking_bay import ParkingBay
 
 if TYPE_CHECKING:
     from emulators.world.world import World
@@ -42,7 +42,7 @@ def everything(world: World) -> Iterator[tuple[str, Coroutine[Any, Any, None]]]:
         yield "policy", _policy(world)
 
 
-async def visits(world: World, car: Car, bay: Bay, part: CarPart) -> None:
+async def visits(world: World, car: Car, bay: ParkingBay, part: CarPart) -> None:
     """A car comes and goes as its part of the scenario says."""
     plan = world.scenario
     if part.habit is not None:

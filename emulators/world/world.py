@@ -27,8 +27,8 @@ from emulators.site.facility import Facility
 from emulators.world import build, timeline
 from emulators.world.gateway_process import Process
 from emulators.world.network import MemoryNetwork, Network
-from emulators.world.parking_bay import Bay
-from emulators.world.recording import Record
+from emulators.world.parking_bay import ParkingBay
+from emulators.world.recording import Recording
 from emulators.world.sockets import SocketNetwork, Sockets
 from gateway.app import Gateway
 from gateway.store.memory import MemoryStore
@@ -47,7 +47,7 @@ class World:
     sockets: Sockets | None = None  # None joins the parts in memory
     beside: World | None = None  # another site of the same town: its time, its broker, its diary
     stations: dict[str, Station] = field(default_factory=dict)
-    bays: dict[str, Bay] = field(default_factory=dict)
+    bays: dict[str, ParkingBay] = field(default_factory=dict)
     cars: dict[str, Car] = field(default_factory=dict)
     captures: dict[str, Capture] = field(default_factory=dict)  # of each EVSE's sessions, with a transcript
     supplies: list[Supply] = field(default_factory=list)  # fuses that several EVSEs share
@@ -82,7 +82,7 @@ class World:
             build.add_stations(self, charger, self._door)
         for car in plan.car:
             build.add_cars(self, car)
-        self.record = Record(self.site, self.cars, self.bays, self.facility, plan.gateway.min_soc_pct)
+        self.record = Recording(self.site, self.cars, self.bays, self.facility, plan.gateway.min_soc_pct)
         self.record.prices = build.prices(plan)
         self.site.report = self.happened
 

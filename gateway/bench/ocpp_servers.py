@@ -62,11 +62,11 @@ async def core(ready: Ready) -> None:
     """The CSMS, the core, and a store on disk: transactions, too, are on disk before they are answered."""
     from gateway import garbage_collection
     from gateway.clock import SystemClock
-    from gateway.control.settings import CoreSettings
+    from gateway.control.settings import ServiceSettings
     from gateway.csms.csms import Csms
     from gateway.model.event import Event
     from gateway.model.site import SitePolicy
-    from gateway.service import Core
+    from gateway.service import GatewayService
     from gateway.store.journal import Journal
     from gateway.store.sql import SqlStore
 
@@ -74,14 +74,14 @@ async def core(ready: Ready) -> None:
     with tempfile.TemporaryDirectory() as folder:
         store = SqlStore(f"sqlite:///{Path(folder) / 'bench.db'}")
         await store.open()
-        built: list[Core] = []
+        built: list[GatewayService] = []
 
         def report(event: Event) -> None:
             built[0].report(event)
 
         journal = Journal(store, clock)
         csms = Csms(_settings(), report, clock, journal)
-        built.append(Core(CoreSettings(SitePolicy("bench")), clock, csms, journal))
+        built.append(GatewayService(ServiceSettings(SitePolicy("bench")), clock, csms, journal))
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(built[0].run())
             await built[0].ready.wait()

@@ -119,7 +119,7 @@ async def _live(plan: Any, fast_forward: bool) -> Run:
     world = World(plan, keep_transcript=False, fast_forward=fast_forward)
     async with world.living():
         assert world.gateway is not None
-        steward, board = world.gateway.steward, world.gateway.core.board
+        energy_service, board = world.gateway.energy_service, world.gateway.service.board
         await world.clock.sleep(plan.duration)
         cpu_s = time.process_time() - began
         loop = asyncio.get_running_loop()
@@ -133,8 +133,8 @@ async def _live(plan: Any, fast_forward: bool) -> Run:
             loops=counts.get("iso15118", 0) // 2,
             loops_left_out=left_out,
             wakes=loop.jumps,
-            controller_steps=steward.steps,
-            plans=steward.plans,
+            controller_steps=energy_service.steps,
+            plans=energy_service.plans,
             governor_looks=sum(place.looks for place in board.places.values()),
             broken=world.record.broken(plan.expect),
         )

@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from gateway.blue_switch.agreement import Agreement, Name, Percent
 from gateway.blue_switch.callout import ChargePlace
-from gateway.blue_switch.coordinator import Desk
+from gateway.blue_switch.coordinator import Coordinator
 from gateway.blue_switch.locations import Atlas, Way
 from gateway.blue_switch.registry import LentCar, Registry
 
@@ -95,7 +95,7 @@ class BlueSwitchFile(_Table):
         return self
 
 
-def parse(text: str, origin: str) -> Desk:
+def parse(text: str, origin: str) -> Coordinator:
     """A desk from the text of a file; `origin` is named in errors."""
     try:
         made = BlueSwitchFile.model_validate(tomllib.loads(text))
@@ -129,10 +129,10 @@ def parse(text: str, origin: str) -> Desk:
         if car.vehicle in of
     ]
     charging = [ChargePlace(one.name, one.charge_w, one.bays) for one in made.place if one.charge_w > 0]
-    return Desk(Registry.of(cars), atlas, charging)
+    return Coordinator(Registry.of(cars), atlas, charging)
 
 
-def load(path: Path) -> Desk:
+def load(path: Path) -> Coordinator:
     """A desk from a file. BlueSwitchError says what is wrong with it."""
     try:
         if path.stat().st_size > MOST_BYTES:

@@ -29,7 +29,7 @@ MOVED = 0.25  # nor by less than this of the time that is left until then
 
 
 @dataclass(slots=True)
-class Desk:
+class Coordinator:
     """One municipality's, at one site's gateway. `leads`: it calls cars itself."""
 
     registry: Registry

@@ -15,7 +15,7 @@ import msgspec
 
 from gateway.blue_switch.audit import Entry, SiteRecord
 from gateway.blue_switch.callout import SiteNeed, Trip
-from gateway.blue_switch.coordinator import Desk
+from gateway.blue_switch.coordinator import Coordinator
 from gateway.blue_switch.handback import Loan
 from gateway.blue_switch.outages import Outage
 from gateway.blue_switch.registry import Status
@@ -25,7 +25,7 @@ DESK = "desk"
 PAYMENTS = 10_000
 
 
-def changed(desk: Desk, since_seq: int) -> set[str]:
+def changed(desk: Coordinator, since_seq: int) -> set[str]:
     """Outages that may have changed since an entry of the chain: those it speaks of since, and the one that goes on."""
     found = {desk.current.id} if desk.current is not None else set()
     for one in reversed(desk.audit.entries):
@@ -35,7 +35,7 @@ def changed(desk: Desk, since_seq: int) -> set[str]:
     return found & set(desk.outages)
 
 
-def rows(desk: Desk, outages: Iterable[str]) -> dict[str, tuple[str, float | None]]:
+def rows(desk: Coordinator, outages: Iterable[str]) -> dict[str, tuple[str, float | None]]:
     """What goes on, and these outages. By key: the JSON to keep, and when it ended (None: it goes on)."""
     loose = [asdict(one) for one in desk.audit.entries if "outage" not in one.data]
     body: dict[str, Any] = {
@@ -66,7 +66,7 @@ def rows(desk: Desk, outages: Iterable[str]) -> dict[str, tuple[str, float | Non
     return found
 
 
-def restore(desk: Desk, kept: Mapping[str, str]) -> list[str]:
+def restore(desk: Coordinator, kept: Mapping[str, str]) -> list[str]:
     """Take up what was kept, into a new desk; answers the keys that could not be read."""
     bad: list[str] = []
     entries: list[Entry] = []
@@ -92,7 +92,7 @@ def restore(desk: Desk, kept: Mapping[str, str]) -> list[str]:
     return bad
 
 
-def _take_up(desk: Desk, told: dict[str, Any]) -> list[Entry]:
+def _take_up(desk: Coordinator, told: dict[str, Any]) -> list[Entry]:
     entries = [msgspec.convert(one, Entry) for one in told["entries"]]
     needs = [msgspec.convert(one, SiteNeed) for one in told["needs"]]
     loans = [msgspec.convert(one, Loan) for one in told["loans"]]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from gateway.blue_switch import persisted_rows
-from gateway.blue_switch.coordinator import Desk
+from gateway.blue_switch.coordinator import Coordinator
 from gateway.model.journal import Kept, Record
 
 log = logging.getLogger("v2x")
@@ -21,7 +21,7 @@ class Writer(Protocol):
     def later(self, *records: Record) -> None: ...
 
 
-class Keeper:
+class BlueSwitchPersistence:
     """One desk's."""
 
     def __init__(self, writer: Writer) -> None:
@@ -29,7 +29,7 @@ class Keeper:
         self._written: dict[str, str] = {}
         self._seq = 0
 
-    def keep(self, desk: Desk, wall: float) -> None:
+    def keep(self, desk: Coordinator, wall: float) -> None:
         """Hand over what is not written as it stands."""
         outages, self._seq = (
             persisted_rows.changed(desk, self._seq),
@@ -40,7 +40,7 @@ class Keeper:
                 self._written[key] = body
                 self._writer.later(Kept(KIND, key, body, wall, ended))
 
-    def restore(self, desk: Desk, kept: Sequence[Kept]) -> None:
+    def restore(self, desk: Coordinator, kept: Sequence[Kept]) -> None:
         """Take up what an earlier life of the gateway kept; before anybody comes in."""
         rows = {one.key: one.body for one in kept if one.kind == KIND}
         for key in persisted_rows.restore(desk, rows):

@@ -20,15 +20,15 @@ from gateway.blue_switch import neighbours, views
 from gateway.blue_switch.agreement import GiveBack
 from gateway.blue_switch.audit import report_markdown
 from gateway.blue_switch.callout import SiteNeed
-from gateway.blue_switch.coordinator import Desk
-from gateway.blue_switch.persistence import Keeper
+from gateway.blue_switch.coordinator import Coordinator
+from gateway.blue_switch.persistence import BlueSwitchPersistence
 from gateway.blue_switch.registry import Status
 from gateway.control.board import Board
-from gateway.control.control_state import Place
+from gateway.control.control_state import EvseControlState
 from gateway.energy.reason import Decided
 from gateway.energy.resilience.phase import OFF_GRID
 from gateway.energy.resource import usable_wh
-from gateway.energy.service import Steward
+from gateway.energy.service import EnergyService
 from gateway.model.journal import Kept
 from gateway.model.site import AnyInput, Arrival, Freshness, InputKind, Lent, Repaid
 
@@ -48,20 +48,20 @@ class _Stay:
     soc_pct: float | None = None
 
 
-class Lender:
+class VehicleLendingService:
     """One site's. `place` is its name in the agreement file; reports go to `reports`, None keeps them in memory."""
 
     def __init__(
         self,
         board: Board,
-        steward: Steward,
-        desk: Desk,
+        energy_service: EnergyService,
+        desk: Coordinator,
         place: str,
         reports: Path | None = None,
-        keeper: Keeper | None = None,
+        keeper: BlueSwitchPersistence | None = None,
     ) -> None:
         self._board = board
-        self._steward = steward
+        self._energy_service = energy_service
         self.desk = desk
         self.place = place
         self._reports = reports
@@ -92,9 +92,9 @@ class Lender:
             events += self._car(place, now, wall)
         events += self.desk.look(wall, now)
         self._tell(events)
-        self._steward.called = self.desk.called_away(self.place)
+        self._energy_service.called = self.desk.called_away(self.place)
         shown = views.state(self.desk, self.place)
-        self._steward.extra_state["blue_switch"] = shown
+        self._energy_service.extra_state["blue_switch"] = shown
         if (said := _said(shown)) != self._said:
             self._said = said
             self._board.changed(None)
@@ -162,43 +162,47 @@ class Lender:
 
     def need(self) -> SiteNeed:
         """What this site needs: its critical tiers, what its own storage has, how many cars it can hold."""
-        controller = self._steward.controller
+        controller = self._energy_service.controller
         tiers = controller.off_grid.tiers.tiers
         critical_w = sum(tier.expected_w for tier in tiers if tier.critical)
         draw_w = critical_w or sum(tier.expected_w for tier in tiers) or 1000.0
-        storage = controller.gathering.storage(self._steward.view())
+        storage = controller.gathering.storage(self._energy_service.view())
         stored_wh = usable_wh(storage) if storage is not None else 0.0
         bays = sum(place.evse.can_discharge for place in self._board.places.values())
         return SiteNeed(self.place, draw_w, stored_wh, bays, self._board.clock.wall() + AHEAD_S)
 
     def _outage(self, now: float, wall: float) -> list[Decided]:
-        off = self._steward.controller.island.phase in OFF_GRID
+        off = self._energy_service.controller.island.phase in OFF_GRID
         if off:
             need = self.need()
-            self._steward.extra_state["need"] = {"draw_w": need.draw_w, "stored_wh": need.stored_wh, "bays": need.bays}
+            self._energy_service.extra_state["need"] = {
+                "draw_w": need.draw_w,
+                "stored_wh": need.stored_wh,
+                "bays": need.bays,
+            }
             if self._supplied_at is not None:
-                dark = self._steward.controller.island.forming is None
+                dark = self._energy_service.controller.island.forming is None
                 seconds = now - self._supplied_at
                 lost_wh = need.draw_w * seconds / 3600 if dark else 0.0
                 self.desk.supplied(self.place, seconds, need.draw_w * seconds / 3600 - lost_wh, lost_wh, dark)
             self._supplied_at = now
             return self.desk.outage(need, wall, now)
         self._supplied_at = None
-        self._steward.extra_state.pop("need", None)
+        self._energy_service.extra_state.pop("need", None)
         over = self.desk.current
         events = self.desk.restored(self.place, wall, now)
         if events:
-            self._steward.agreed_floors.clear()
+            self._energy_service.agreed_floors.clear()
             self._report(over.id if over is not None else None)
         return events
 
-    def _car(self, place: Place, now: float, wall: float) -> list[Decided]:
+    def _car(self, place: EvseControlState, now: float, wall: float) -> list[Decided]:
         evse, stay = place.evse, self._stays.get(place.name)
         taken, charged = evse.discharged.total_wh or 0.0, evse.charged.total_wh or 0.0
         if stay is not None and (evse.session != stay.session or (evse.vehicle or stay.vehicle) != stay.vehicle):
             del self._stays[place.name]
-            self._steward.agreed_floors.pop(place.name, None)
-            self._steward.owed_pct.pop(place.name, None)
+            self._energy_service.agreed_floors.pop(place.name, None)
+            self._energy_service.owed_pct.pop(place.name, None)
             return self.desk.unplugged(stay.vehicle, self.place, wall, now, stay.soc_pct)
         if evse.session is None:
             return []
@@ -219,20 +223,20 @@ class Lender:
         return self.place in self.desk.needs or self.desk.is_called(vehicle) or known
 
     def _arrive(
-        self, place: Place, vehicle: str, session: str, taken: float, charged: float, now: float, wall: float
+        self, place: EvseControlState, vehicle: str, session: str, taken: float, charged: float, now: float, wall: float
     ) -> list[Decided]:
         evse = place.evse
         loan = self.desk.loans.get((self.place, vehicle))
         if loan is not None:  # in the books of an earlier life of this gateway: its registers go on from there
             self._stays[place.name] = _Stay(session, vehicle, taken - loan.taken_wh, charged - loan.charged_wh)
-            self._steward.agreed_floors[place.name] = loan.floor_pct
+            self._energy_service.agreed_floors[place.name] = loan.floor_pct
             self._owe(place.name, vehicle)
             return []
         self._stays[place.name] = _Stay(session, vehicle, taken, charged, evse.soc_pct)
-        if vehicle not in self.desk.registry.cars and vehicle in self._steward.own_cars:
+        if vehicle not in self.desk.registry.cars and vehicle in self._energy_service.own_cars:
             return []  # the site's own car needs no agreement
         checked, events = self.desk.plugged(vehicle, self.place, wall, now, evse.soc_pct)
-        self._steward.agreed_floors[place.name] = checked.floor_pct if checked.welcome else NEVER
+        self._energy_service.agreed_floors[place.name] = checked.floor_pct if checked.welcome else NEVER
         self._owe(place.name, vehicle)
         return events
 
@@ -246,7 +250,7 @@ class Lender:
             owed = car.agreement.return_pct
         elif how is GiveBack.AS_ARRIVED:
             owed = min(100.0, (loan.arrived_pct or 0.0) + 100 * loan.way_wh / car.capacity_wh)
-        self._steward.owed_pct[evse] = owed
+        self._energy_service.owed_pct[evse] = owed
 
     def _expect(self, now: float, wall: float) -> None:
         """Cars that were called count as expected, unless the facility itself says who comes."""

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from gateway.blue_switch.callout import Trip
-from gateway.blue_switch.coordinator import Desk
+from gateway.blue_switch.coordinator import Coordinator
 from gateway.blue_switch.handback import Loan, owed
 from gateway.blue_switch.registry import ETA, LentCar
 from gateway.model.moment import rfc3339
@@ -14,7 +14,7 @@ from gateway.model.moment import rfc3339
 Row = dict[str, Any]
 
 
-def state(desk: Desk, place: str) -> Row:
+def state(desk: Coordinator, place: str) -> Row:
     """For MQTT: sites in need, calls, cars at this place, gaps. Desks at other sites read it (`neighbours.py`)."""
     plan = desk.plan
     until = plan.supplied_until if plan is not None else {}
@@ -75,7 +75,7 @@ def there(loan: Loan) -> Row:
     }
 
 
-def arrivals(desk: Desk, site: str) -> list[Row]:
+def arrivals(desk: Coordinator, site: str) -> list[Row]:
     """Cars on their way to a site, as its `site/input/arrival` takes them."""
     found = []
     for trip in desk.calls.values():
@@ -94,7 +94,7 @@ def arrivals(desk: Desk, site: str) -> list[Row]:
     return found
 
 
-def checks(desk: Desk, limit: int) -> list[Row]:
+def checks(desk: Coordinator, limit: int) -> list[Row]:
     """Checks of cars that were plugged in, newest first."""
     kinds = (one for one in reversed(desk.audit.entries) if one.kind.startswith("arrival_"))
     return [
@@ -128,7 +128,7 @@ def car(one: LentCar) -> Row:
     }
 
 
-def loans(desk: Desk, *, open_only: bool = False) -> list[Row]:
+def loans(desk: Coordinator, *, open_only: bool = False) -> list[Row]:
     """What each car gave and is owed, newest first; cars that are still there with what they would be owed now."""
     every = [*desk.loans.values(), *(loan for outage in desk.outages.values() for loan in outage.loans)]
     rows = []
@@ -146,19 +146,19 @@ def loans(desk: Desk, *, open_only: bool = False) -> list[Row]:
     return rows
 
 
-def outages(desk: Desk) -> list[Row]:
+def outages(desk: Coordinator) -> list[Row]:
     """Outages in the books, newest first."""
     here = list(desk.loans.values())
     return [one.summary(desk.registry, here) for one in sorted(desk.outages.values(), key=lambda one: -one.began)]
 
 
-def agreements(desk: Desk) -> list[Row]:
+def agreements(desk: Coordinator) -> list[Row]:
     """As the file says, with the defaults of their kinds."""
     by_id = {car.agreement.id: car.agreement for car in desk.registry.cars.values()}
     return [one.model_dump(mode="json") for _, one in sorted(by_id.items())]
 
 
-def entries(desk: Desk, outage: str) -> list[Row]:
+def entries(desk: Coordinator, outage: str) -> list[Row]:
     """The chain's entries of an outage."""
     return [one.as_json() for one in desk.audit.entries if one.data.get("outage") == outage]
 

@@ -340,11 +340,11 @@ def sim(
 
 
 def _sockets(wires: str, broker: str | None, interface: str | None, tls: Tls) -> Sockets | None:
-    from emulators.world import Sockets, Wires
+    from emulators.world import MemoryTransports, Sockets
 
-    if wires not in list(Wires):
+    if wires not in list(MemoryTransports):
         raise ValueError(f"--wires is memory or sockets, not {wires!r}")
-    if wires == Wires.SOCKETS:
+    if wires == MemoryTransports.SOCKETS:
         if tls is Tls.V12:
             raise ValueError("ISO 15118-20 needs --tls 1.3, or none")
         return Sockets(broker, interface, secure=tls is Tls.V13)

@@ -21,7 +21,7 @@ class Stage(StrEnum):
 
 
 @dataclass(slots=True)
-class Part:
+class Allocation:
     """What a command asks of one EVSE, in W, + into the vehicle."""
 
     evse: str
@@ -47,7 +47,7 @@ class Part:
             self.set_at = self.confirmed_at = self.confirmed_w = self.doubted_w = None
             self.seen_before = False
 
-    def renew(self, before: Part, same_w: float, still_w: float) -> None:
+    def renew(self, before: Allocation, same_w: float, still_w: float) -> None:
         """Take over the meter's time to agree from a command that asked for the same and was not seen either.
 
         Else a controller that renews its lease every few seconds would never hear that its car does not follow. A car
@@ -65,7 +65,7 @@ class Part:
 
 
 @dataclass(slots=True)
-class Holding:
+class ActiveCommand:
     """One command that acts. `evse` None is the site; then `parts` has one per EVSE that shares in it."""
 
     id: str
@@ -77,7 +77,7 @@ class Holding:
     lease_until: float | None = None  # monotonic
     lease_wall: float | None = None
     reply: ReplyTo | None = None
-    parts: dict[str, Part] = field(default_factory=dict)
+    parts: dict[str, Allocation] = field(default_factory=dict)
     settled: bool = False  # its final result is given
     turn: int = 0  # counts commands in the order in which they were bound
 

@@ -6,13 +6,13 @@ from gateway.authority import soc_floors
 from gateway.authority.layers import Asked
 from gateway.authority.priority import Layer
 from gateway.authority.refusal import cannot_reach, nothing_left
-from gateway.commands.active_command import Holding, Part, Stage
-from gateway.commands.decision import GRANTED, Grant
-from gateway.commands.lifecycle import Endings
-from gateway.commands.site_command import Group
+from gateway.commands.active_command import ActiveCommand, Allocation, Stage
+from gateway.commands.decision import GRANTED, CommandDecision
+from gateway.commands.lifecycle import CommandLifecycle
+from gateway.commands.site_command import SiteCommands
 from gateway.commands.submission import Channel, Parsed, Submission
 from gateway.control.board import Board
-from gateway.control.control_state import Place
+from gateway.control.control_state import EvseControlState
 from gateway.model.command import LEASED, POWER_VERBS, Backup, Mode, PeakLimit, Reserve, Schedule, Verb, signed_power
 from gateway.model.journal import CommandEnded, ReplyTo
 from gateway.model.reason import Code, Reason, because
@@ -22,14 +22,14 @@ from gateway.model.state import Happened
 STANDING = frozenset({Verb.RESERVE, Verb.PEAK_LIMIT, Verb.BACKUP, Verb.MODE, Verb.EMERGENCY_STOP})
 
 
-class Orders:
+class CommandArbiter:
     """Binds commands and puts them in force."""
 
-    def __init__(self, board: Board, endings: Endings) -> None:
+    def __init__(self, board: Board, endings: CommandLifecycle) -> None:
         self._board = board
         self._endings = endings
-        self._group = Group(board, endings)
-        self._settle_next: list[tuple[Holding, Status, Reason, bool]] = []
+        self._group = SiteCommands(board, endings)
+        self._settle_next: list[tuple[ActiveCommand, Status, Reason, bool]] = []
         self.closed: Reason | None = None  # why only what takes power away is still taken
         self._turn = self._site_turn = self._emergency_turn = 0
 
@@ -40,28 +40,28 @@ class Orders:
 
     # binding --------------------------------------------------------------------------------------------------------
 
-    def bind(self, evse: str | None, parsed: Parsed, wall: float) -> Grant:
+    def bind(self, evse: str | None, parsed: Parsed, wall: float) -> CommandDecision:
         """What the order of authority leaves for a command now."""
         if evse is None:
             return self._bind_site(parsed)
         place = self._board.known(evse)
         if place is None:
-            return Grant.refusal(because(Code.UNKNOWN_EVSE, f"This gateway knows no EVSE {evse[:64]}."))
+            return CommandDecision.refusal(because(Code.UNKNOWN_EVSE, f"This gateway knows no EVSE {evse[:64]}."))
         verb, body = parsed.verb, parsed.body
         blocked = cannot_reach(place.evse, verb)
         if blocked is not None:
-            return Grant.refusal(blocked, Layer.STATION.value, signed_power(verb, body))
+            return CommandDecision.refusal(blocked, Layer.STATION.value, signed_power(verb, body))
         outranked = self.outranked(place, verb, body.priority)
         if outranked is not None:
-            return Grant.refusal(outranked, Layer.COMMAND.value, signed_power(verb, body))
+            return CommandDecision.refusal(outranked, Layer.COMMAND.value, signed_power(verb, body))
         if verb in POWER_VERBS:
             return self._bind_power(place, parsed, wall)
         if verb is Verb.RELEASE:
             idle = self._board.decide(place, None)
-            return Grant(Status.ACCEPTED, GRANTED, None, idle.power_w, idle.binding.value)
-        return Grant(Status.ACCEPTED, GRANTED, acts=True)
+            return CommandDecision(Status.ACCEPTED, GRANTED, None, idle.power_w, idle.binding.value)
+        return CommandDecision(Status.ACCEPTED, GRANTED, acts=True)
 
-    def outranked(self, place: Place, verb: Verb, priority: int) -> Reason | None:
+    def outranked(self, place: EvseControlState, verb: Verb, priority: int) -> Reason | None:
         """Whether a command in force has a higher priority. `stop` is taken from anybody."""
         if verb is Verb.STOP or verb not in POWER_VERBS | {Verb.RELEASE}:
             return None
@@ -74,7 +74,7 @@ class Orders:
             return None
         return _higher(held, priority)
 
-    def _overtaken(self, holding: Holding, powers: dict[str, float]) -> Reason | None:
+    def _overtaken(self, holding: ActiveCommand, powers: dict[str, float]) -> Reason | None:
         """Why a command that waited for the journal must not act any more; takes EVSEs it has lost out of `powers`."""
         board, verb = self._board, holding.verb
         if holding.evse is not None:
@@ -93,30 +93,30 @@ class Orders:
             return because(Code.SUPERSEDED, "Newer or higher commands already act at the site.")
         return None
 
-    def _bind_power(self, place: Place, parsed: Parsed, wall: float) -> Grant:
-        holding = Holding(parsed.body.id, place.name, parsed.verb, parsed.body, Channel.LOCAL, 0.0)
+    def _bind_power(self, place: EvseControlState, parsed: Parsed, wall: float) -> CommandDecision:
+        holding = ActiveCommand(parsed.body.id, place.name, parsed.verb, parsed.body, Channel.LOCAL, 0.0)
         asked_w = holding.asks(wall)
         decision = self._board.decide(place, Asked(asked_w, parsed.body.id, parsed.body.min_soc_pct))
         nothing = nothing_left(asked_w, decision)
         if nothing is not None:
-            return Grant.refusal(nothing, decision.binding.value, asked_w)
+            return CommandDecision.refusal(nothing, decision.binding.value, asked_w)
         if abs(decision.power_w - asked_w) > 1e-9:
             reason = because(Code.CLAMPED if decision.code is Code.GRANTED else decision.code, decision.text)
-            return Grant(Status.CLAMPED, reason, asked_w, decision.power_w, decision.binding.value, acts=True)
-        return Grant(Status.ACCEPTED, GRANTED, asked_w, decision.power_w, decision.binding.value, acts=True)
+            return CommandDecision(Status.CLAMPED, reason, asked_w, decision.power_w, decision.binding.value, acts=True)
+        return CommandDecision(Status.ACCEPTED, GRANTED, asked_w, decision.power_w, decision.binding.value, acts=True)
 
-    def _bind_site(self, parsed: Parsed) -> Grant:
+    def _bind_site(self, parsed: Parsed) -> CommandDecision:
         outranked = self._site_outranked(parsed.verb, parsed.body.priority)
         if outranked is not None:
-            return Grant.refusal(outranked, Layer.COMMAND.value, signed_power(parsed.verb, parsed.body))
+            return CommandDecision.refusal(outranked, Layer.COMMAND.value, signed_power(parsed.verb, parsed.body))
         if parsed.verb in LEASED:
             return self._group.bind(parsed)
         if parsed.verb is Verb.STOP:
             powers = tuple((place.name, 0.0) for place in self._board.places.values() if place.evse.connected)
-            return Grant(Status.ACCEPTED, GRANTED, 0.0, 0.0, Layer.COMMAND.value, acts=True, powers=powers)
+            return CommandDecision(Status.ACCEPTED, GRANTED, 0.0, 0.0, Layer.COMMAND.value, acts=True, powers=powers)
         if parsed.verb is Verb.EMERGENCY_STOP:
-            return Grant(Status.ACCEPTED, GRANTED, 0.0, 0.0, Layer.EMERGENCY_STOP.value, acts=True)
-        return Grant(Status.ACCEPTED, GRANTED, acts=parsed.verb in STANDING)
+            return CommandDecision(Status.ACCEPTED, GRANTED, 0.0, 0.0, Layer.EMERGENCY_STOP.value, acts=True)
+        return CommandDecision(Status.ACCEPTED, GRANTED, acts=parsed.verb in STANDING)
 
     # in force -------------------------------------------------------------------------------------------------------
 
@@ -124,19 +124,19 @@ class Orders:
         self,
         submission: Submission,
         parsed: Parsed,
-        grant: Grant,
+        grant: CommandDecision,
         lease_wall: float | None,
         reply: ReplyTo | None,
         turn: int,
         begun: float,
-    ) -> Holding:
+    ) -> ActiveCommand:
         """Let a granted command act. Its final result, where nothing has to be seen first, waits for `after_answer`.
 
         What was bound may have waited for the journal since: what acts meanwhile, and is newer or higher, stays.
         A lease runs from `begun`, when the command was received, as its answer says.
         """
         board, now = self._board, self._board.clock.now()
-        holding = Holding(
+        holding = ActiveCommand(
             parsed.body.id,
             submission.evse,
             parsed.verb,
@@ -175,7 +175,7 @@ class Orders:
     def fail(self, submission: Submission, parsed: Parsed, reply: ReplyTo | None, reason: Reason) -> None:
         """The final result of a command that was journalled and must never act."""
         body, now = parsed.body, self._board.clock.now()
-        holding = Holding(body.id, submission.evse, parsed.verb, body, submission.channel, now, reply=reply)
+        holding = ActiveCommand(body.id, submission.evse, parsed.verb, body, submission.channel, now, reply=reply)
         self._endings.settle(holding, Status.FAILED, reason, ended=True)
 
     def after_answer(self, command_id: str) -> None:
@@ -187,7 +187,7 @@ class Orders:
             else:
                 self._settle_next.append((holding, status, reason, ended))
 
-    def _take_over(self, place: Place, holding: Holding, power_w: float) -> None:
+    def _take_over(self, place: EvseControlState, holding: ActiveCommand, power_w: float) -> None:
         """One EVSE's command in force is now this one."""
         before, renewed = place.holding, place.part
         if before is not None:
@@ -195,7 +195,7 @@ class Orders:
             reason = because(Code.SUPERSEDED, f"Replaced by the {holding.verb.value} {holding.id}{who}.")
             self._group.give_way(place, before, reason, ramp=False)
         place.holding, place.ramp, place.turn = holding, None, holding.turn
-        part = Part(place.name, power_w, self._board.clock.now())
+        part = Allocation(place.name, power_w, self._board.clock.now())
         if renewed is not None:
             settings = self._board.settings
             part.renew(renewed, settings.tolerance(power_w), settings.tolerance(0.0))
@@ -205,7 +205,7 @@ class Orders:
         place.wake.set()
         self._board.changed(place.name)
 
-    def set_standing(self, holding: Holding) -> None:
+    def set_standing(self, holding: ActiveCommand) -> None:
         """Reserves, modes, limits, backup, emergency stop, release: what lasts until changed, or ends something."""
         board, site, body = self._board, self._board.site, holding.body
         place = board.place(holding.evse) if holding.evse is not None else None
@@ -236,7 +236,7 @@ class Orders:
         board.changed(holding.evse)
         board.wake_all()
 
-    def _emergency(self, holding: Holding) -> None:
+    def _emergency(self, holding: ActiveCommand) -> None:
         board = self._board
         board.site.emergency_stop = holding.id
         self._emergency_turn = self._site_turn = holding.turn
@@ -248,7 +248,7 @@ class Orders:
         for held in self.all_in_force():
             self._endings.end(held, Status.SUPERSEDED, reason, ramp=False)
 
-    def _release(self, holding: Holding, place: Place | None) -> None:
+    def _release(self, holding: ActiveCommand, place: EvseControlState | None) -> None:
         """End what was there when the release was taken; what came after it stays."""
         board = self._board
         who = f" by {holding.body.source}" if holding.body.source else ""
@@ -275,14 +275,14 @@ class Orders:
         """A car has come, gone, failed, or can do more or less: share the site's command anew."""
         self._group.share_again()
 
-    def all_in_force(self) -> list[Holding]:
+    def all_in_force(self) -> list[ActiveCommand]:
         """Every command that holds a power somewhere, once."""
         held = {place.holding.id: place.holding for place in self._board.places.values() if place.holding is not None}
         if self._board.site_holding is not None:
             held[self._board.site_holding.id] = self._board.site_holding
         return list(held.values())
 
-    def restore(self, holding: Holding) -> None:
+    def restore(self, holding: ActiveCommand) -> None:
         """Put a standing command of an earlier life of this gateway in force again, without a word to anybody."""
         if (holding.evse is not None and isinstance(holding.body, Schedule)) or holding.verb is Verb.STOP:
             if holding.evse is not None:
@@ -293,7 +293,7 @@ class Orders:
             self.set_standing(holding)
 
 
-def _higher(held: Holding | None, priority: int) -> Reason | None:
+def _higher(held: ActiveCommand | None, priority: int) -> Reason | None:
     """Why a command of this priority cannot replace what is in force."""
     if held is None or held.priority <= priority:
         return None

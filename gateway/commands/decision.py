@@ -9,7 +9,7 @@ from gateway.model.result import Share, Status
 
 
 @dataclass(frozen=True, slots=True)
-class Grant:
+class CommandDecision:
     """What a command gets. `acts` is whether it goes on acting after its answer."""
 
     status: Status
@@ -22,7 +22,7 @@ class Grant:
     powers: tuple[tuple[str, float], ...] = ()  # for the site: what each EVSE is asked
 
     @classmethod
-    def refusal(cls, reason: Reason, binding: str | None = None, requested_w: float | None = None) -> Grant:
+    def refusal(cls, reason: Reason, binding: str | None = None, requested_w: float | None = None) -> CommandDecision:
         """Nothing."""
         return cls(Status.REFUSED, reason, requested_w, None, binding)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 
 
-class Known:
+class IdempotencyCache:
     """Ids seen lately, with their fingerprints and latest results; bounded, the oldest go."""
 
     def __init__(self, most: int) -> None:

@@ -10,10 +10,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 
-from gateway.commands.active_command import Holding, schedule_end
-from gateway.commands.arbiter import Orders
-from gateway.commands.decision import Grant
-from gateway.commands.rate_limit import Rates
+from gateway.commands.active_command import ActiveCommand, schedule_end
+from gateway.commands.arbiter import CommandArbiter
+from gateway.commands.decision import CommandDecision
+from gateway.commands.rate_limit import RateLimiter
 from gateway.commands.submission import Malformed, Parsed, Submission, parse
 from gateway.control.board import Board
 from gateway.model.command import ALWAYS_ACT, LEASED, Schedule, Verb, fingerprint
@@ -27,15 +27,15 @@ from gateway.store.ports import RecordRefused, StoreError, Unfinished
 MOST_AT_ONCE = 2000  # commands being taken at the same moment
 
 
-class Desk:
+class CommandIntake:
     """Takes commands, from whatever channel, one way for all."""
 
-    def __init__(self, board: Board, orders: Orders) -> None:
+    def __init__(self, board: Board, orders: CommandArbiter) -> None:
         self._board = board
         self._orders = orders
         settings = board.settings
-        self._evse_rates = Rates(settings.evse_rate_per_s, settings.burst_s)
-        self._source_rates = Rates(settings.source_rate_per_s, settings.burst_s)
+        self._evse_rates = RateLimiter(settings.evse_rate_per_s, settings.burst_s)
+        self._source_rates = RateLimiter(settings.source_rate_per_s, settings.burst_s)
         self.known = board.ids
         self._taking: dict[str, asyncio.Future[Result]] = {}
         self.counts: dict[str, int] = {}
@@ -89,7 +89,7 @@ class Desk:
         result = self._result(submission, parsed, grant, lease_wall)
         text = result.model_dump_json()
         records = self._records(submission, parsed, received, print_, reply, result, text, holds)
-        holding: Holding | None = None
+        holding: ActiveCommand | None = None
         if parsed.verb in ALWAYS_ACT and grant.status is not Status.REFUSED:
             holding = self._orders.put_in_force(submission, parsed, grant, lease_wall, reply, turn, begun)
             try:
@@ -131,15 +131,15 @@ class Desk:
             if holds or parsed.verb is Verb.RELEASE:
                 self._orders.fail(submission, parsed, reply, _unwritten(slow))
 
-    def _check(self, submission: Submission, parsed: Parsed, wall: float) -> Grant:
+    def _check(self, submission: Submission, parsed: Parsed, wall: float) -> CommandDecision:
         """Bind the command by the order of authority, or say why it cannot be granted at all."""
         body = parsed.body
         if body.expires_at is not None and body.expires_at <= wall:
             late_s = wall - body.expires_at
             text = f"It expired {late_s:.1f} s ago by the gateway's clock, which says {rfc3339(wall)}."
-            return Grant.refusal(because(Code.EXPIRED, text))
+            return CommandDecision.refusal(because(Code.EXPIRED, text))
         if isinstance(body, Schedule) and schedule_end(body) <= wall:
-            return Grant.refusal(because(Code.EXPIRED, "The last period of the schedule has already ended."))
+            return CommandDecision.refusal(because(Code.EXPIRED, "The last period of the schedule has already ended."))
         return self._orders.bind(submission.evse, parsed, wall)
 
     async def _find(self, command_id: str) -> tuple[str, str] | None:
@@ -244,7 +244,9 @@ class Desk:
 
     # what is written ------------------------------------------------------------------------------------------------
 
-    def _result(self, submission: Submission, parsed: Parsed, grant: Grant, lease_wall: float | None) -> Result:
+    def _result(
+        self, submission: Submission, parsed: Parsed, grant: CommandDecision, lease_wall: float | None
+    ) -> Result:
         board = self._board
         place = board.places.get(submission.evse) if submission.evse else None
         return Result(

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from gateway.commands.active_command import Holding, Part, Stage
+from gateway.commands.active_command import ActiveCommand, Allocation, Stage
 from gateway.control.board import Board
-from gateway.control.control_state import Place, Ramp
+from gateway.control.control_state import EvseControlState, Ramp
 from gateway.model.journal import CommandEnded, Entry, Phase, ResultGiven, Step
 from gateway.model.reason import Code, Reason, because
 from gateway.model.result import Measured, Result, Share, Status
@@ -18,16 +18,18 @@ from gateway.model.state import Happened
 from gateway.store.ports import StoreError
 
 
-class Endings:
+class CommandLifecycle:
     """Settles commands and takes them out of force."""
 
     def __init__(self, board: Board) -> None:
         self._board = board
-        self.shared_again: Callable[[Place | None], None] = lambda _left: None  # set by the group: others may carry it
+        self.shared_again: Callable[[EvseControlState | None], None] = lambda _left: (
+            None
+        )  # set by the group: others may carry it
 
     # the final result -----------------------------------------------------------------------------------------------
 
-    def settle(self, holding: Holding, status: Status, reason: Reason, *, ended: bool) -> None:
+    def settle(self, holding: ActiveCommand, status: Status, reason: Reason, *, ended: bool) -> None:
         """Give the final result, once. `ended` says whether the command also stops acting."""
         board = self._board
         wall = board.clock.wall()
@@ -50,7 +52,7 @@ class Endings:
             board.background(self._keep_and_tell(holding, result, records))
 
     async def _keep_and_tell(
-        self, holding: Holding, result: Result, records: list[Entry | ResultGiven | CommandEnded]
+        self, holding: ActiveCommand, result: Result, records: list[Entry | ResultGiven | CommandEnded]
     ) -> None:
         try:
             await self._board.journal.keep_or_later(*records)
@@ -59,7 +61,7 @@ class Endings:
         self._board.ids.update(holding.id, result.model_dump_json())
         self._board.tell(result, holding.reply, Phase.FINAL)
 
-    def _final(self, holding: Holding, status: Status, reason: Reason, wall: float) -> Result:
+    def _final(self, holding: ActiveCommand, status: Status, reason: Reason, wall: float) -> Result:
         board = self._board
         places = [board.places[evse] for evse in holding.parts if evse in board.places]
         effective_w = sum(part.confirmed_w or 0.0 for part in holding.parts.values())
@@ -98,7 +100,7 @@ class Endings:
             ts=wall,
         )
 
-    def _share(self, place: Place, part: Part) -> Share:
+    def _share(self, place: EvseControlState, part: Allocation) -> Share:
         decision = place.decision
         if part.failure is not None:
             status, reason = Status.FAILED, part.failure
@@ -117,7 +119,7 @@ class Endings:
 
     # judged by the meter --------------------------------------------------------------------------------------------
 
-    def judge(self, place: Place) -> None:
+    def judge(self, place: EvseControlState) -> None:
         """Compare a fresh reading of the meter with what the station confirmed."""
         part, holding, evse = place.part, place.holding, place.evse
         if part is None or holding is None or part.stage is not Stage.CONFIRMED:
@@ -141,7 +143,7 @@ class Endings:
         )
         self._settle_if_seen(holding)
 
-    def _settle_if_seen(self, holding: Holding) -> None:
+    def _settle_if_seen(self, holding: ActiveCommand) -> None:
         parts = holding.parts.values()
         if holding.settled or any(part.stage in (Stage.BOUND, Stage.CONFIRMED) for part in parts):
             return
@@ -157,7 +159,7 @@ class Endings:
 
     # ends -----------------------------------------------------------------------------------------------------------
 
-    def end(self, holding: Holding, status: Status, reason: Reason, *, ramp: bool = True) -> None:
+    def end(self, holding: ActiveCommand, status: Status, reason: Reason, *, ramp: bool = True) -> None:
         """Take a command out of force; its final result, if it has none yet, is `status` with `reason`."""
         board = self._board
         had_power = any(abs(part.confirmed_w or 0.0) > 0 for part in holding.parts.values())
@@ -176,7 +178,7 @@ class Endings:
             event = Happened.LEASE_ENDED if reason.code not in (Code.RELEASED,) else Happened.RELEASED
             board.happened(event, holding.evse, reason, command=holding.id)
 
-    def leave(self, place: Place, reason: Reason, *, failed: bool) -> None:
+    def leave(self, place: EvseControlState, reason: Reason, *, failed: bool) -> None:
         """Take one EVSE out of the command in force there; with its last EVSE the command ends."""
         holding, part = place.holding, place.part
         if holding is None or part is None:
@@ -194,7 +196,7 @@ class Endings:
         self.shared_again(place)
         self._settle_if_seen(holding)
 
-    def _vacate(self, place: Place, *, ramp: bool) -> None:
+    def _vacate(self, place: EvseControlState, *, ramp: bool) -> None:
         place.holding = None
         if ramp and place.sent_w:
             place.ramp = Ramp(place.sent_w, self._board.clock.now())

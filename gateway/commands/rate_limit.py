@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 
 
-class Rates:
+class RateLimiter:
     """Buckets by name; the one not used for longest goes when there are too many (it would be full by then)."""
 
     def __init__(self, rate_per_s: float, burst_s: float, most: int = 10_000) -> None:

@@ -10,9 +10,9 @@ from __future__ import annotations
 import contextlib
 from dataclasses import replace
 
-from gateway.commands.active_command import Holding
-from gateway.commands.arbiter import Orders
-from gateway.commands.lifecycle import Endings
+from gateway.commands.active_command import ActiveCommand
+from gateway.commands.arbiter import CommandArbiter
+from gateway.commands.lifecycle import CommandLifecycle
 from gateway.commands.submission import Channel
 from gateway.control.board import Board
 from gateway.model.command import EVSE_VERBS, LEASED, SITE_VERBS, Verb
@@ -29,7 +29,7 @@ NEEDS_KEPT_S = 7 * 86_400.0
 NOT_HEARD_OF = tuple(f'"code":"{code.value}"' for code in (Code.UNKNOWN_EVSE, Code.OFFLINE))  # it may not exist
 
 
-async def recover(board: Board, endings: Endings, orders: Orders) -> None:
+async def recover(board: Board, endings: CommandLifecycle, orders: CommandArbiter) -> None:
     """Read the store and act on it; StoreError if it cannot be read (then the gateway does not start)."""
     store = board.journal.store
     recent = await store.recent_commands(board.settings.known_ids)
@@ -84,11 +84,11 @@ def _tell_again(board: Board, stored: StoredCommand) -> None:
         board.tell(Result.model_validate_json(stored.final), stored.reply, Phase.FINAL)
 
 
-def _settle(board: Board, endings: Endings, orders: Orders, stored: StoredCommand) -> None:
+def _settle(board: Board, endings: CommandLifecycle, orders: CommandArbiter, stored: StoredCommand) -> None:
     verb = Verb(stored.verb)
     bodies = SITE_VERBS if stored.evse is None else EVSE_VERBS
     body = bodies[verb].model_validate_json(stored.body)
-    holding = Holding(
+    holding = ActiveCommand(
         stored.id,
         stored.evse,
         verb,

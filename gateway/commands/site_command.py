@@ -6,12 +6,12 @@ from gateway.authority.layers import Asked, dead_band, layers
 from gateway.authority.priority import RANK, Bound, Decision, Layer, decide
 from gateway.authority.refusal import cannot_reach
 from gateway.authority.site_limits import site_bounds
-from gateway.commands.active_command import Holding, Part, Stage
-from gateway.commands.decision import GRANTED, Grant
-from gateway.commands.lifecycle import Endings
+from gateway.commands.active_command import ActiveCommand, Allocation, Stage
+from gateway.commands.decision import GRANTED, CommandDecision
+from gateway.commands.lifecycle import CommandLifecycle
 from gateway.commands.submission import Parsed
 from gateway.control.board import Board
-from gateway.control.control_state import Place
+from gateway.control.control_state import EvseControlState
 from gateway.energy.dispatch import MARGIN_W
 from gateway.energy.resource import Resource
 from gateway.energy.share import share_command
@@ -24,15 +24,15 @@ FAR_W = 1e9  # asks for everything there is
 USUAL_WH = 40_000.0
 
 
-class Group:
+class SiteCommands:
     """Shares a power over the EVSEs of this gateway."""
 
-    def __init__(self, board: Board, endings: Endings) -> None:
+    def __init__(self, board: Board, endings: CommandLifecycle) -> None:
         self._board = board
         self._endings = endings
         endings.shared_again = self.share_again
 
-    def bind(self, parsed: Parsed) -> Grant:
+    def bind(self, parsed: Parsed) -> CommandDecision:
         """What each EVSE gets of a command to the site, and what that makes together."""
         total_w = signed_power(parsed.verb, parsed.body) or 0.0
         places = [place for place in self._board.places.values() if self.may_take(place, parsed.verb, parsed.body)]
@@ -40,7 +40,7 @@ class Group:
             text = (
                 "No car of this site can take part: none is in a session, or commands of a higher priority hold them."
             )
-            return Grant.refusal(because(Code.NO_CARS, text), Layer.STATION.value, total_w)
+            return CommandDecision.refusal(because(Code.NO_CARS, text), Layer.STATION.value, total_w)
         granted_w, site_bound = self._within_site(total_w, places)
         decisions = {place.name: self._alone(place, total_w, parsed.body) for place in places}
         parts = share_command(granted_w, [self._capacity(place, decisions[place.name]) for place in places])
@@ -48,7 +48,9 @@ class Group:
         shares = tuple(self._share(place, parts[place.name], decisions[place.name], total_w) for place in places)
         powers = tuple(parts.items())
         if abs(effective_w - total_w) <= MARGIN_W:
-            return Grant(Status.ACCEPTED, GRANTED, total_w, effective_w, Layer.COMMAND.value, True, shares, powers)
+            return CommandDecision(
+                Status.ACCEPTED, GRANTED, total_w, effective_w, Layer.COMMAND.value, True, shares, powers
+            )
         limited = site_bound is not None and abs(effective_w - granted_w) <= MARGIN_W
         bound = site_bound if limited and site_bound is not None else None
         hardest = min((d for d in decisions.values() if d.binding is not Layer.COMMAND), key=_rank, default=None)
@@ -56,11 +58,11 @@ class Group:
         code = bound.code if bound is not None else hardest.code if hardest is not None else Code.CLAMPED
         text = bound.text if bound is not None else hardest.text if hardest is not None else "The cars can do no more."
         if abs(effective_w) <= MARGIN_W:
-            return Grant(Status.REFUSED, because(code, text), total_w, None, binding.value, shares=shares)
+            return CommandDecision(Status.REFUSED, because(code, text), total_w, None, binding.value, shares=shares)
         reason = because(code, f"The cars together get {effective_w:.0f} W of {total_w:.0f} W. {text}")
-        return Grant(Status.CLAMPED, reason, total_w, effective_w, binding.value, True, shares, powers)
+        return CommandDecision(Status.CLAMPED, reason, total_w, effective_w, binding.value, True, shares, powers)
 
-    def put_in_force(self, holding: Holding, powers: dict[str, float]) -> None:
+    def put_in_force(self, holding: ActiveCommand, powers: dict[str, float]) -> None:
         """Take over the EVSEs that share in it."""
         board, now = self._board, self._board.clock.now()
         reason = because(Code.SUPERSEDED, f"Replaced by the site's {holding.verb.value} {holding.id}.")
@@ -77,7 +79,7 @@ class Group:
         for name, power_w in powers.items():
             place = board.places[name]
             place.holding, place.ramp, place.turn = holding, None, holding.turn
-            part = holding.parts[name] = Part(name, power_w, now)
+            part = holding.parts[name] = Allocation(name, power_w, now)
             if (earlier := renewed[name]) is not None:
                 part.renew(earlier, settings.tolerance(power_w), settings.tolerance(0.0))
             if place.evse.session is None:
@@ -86,7 +88,7 @@ class Group:
             board.changed(name)
         board.changed(None)
 
-    def give_way(self, place: Place, before: Holding, reason: Reason, *, ramp: bool) -> None:
+    def give_way(self, place: EvseControlState, before: ActiveCommand, reason: Reason, *, ramp: bool) -> None:
         """A command in force loses this EVSE; the site's command shares what is left over the others."""
         if before.evse is not None:
             self._endings.end(before, Status.SUPERSEDED, reason, ramp=ramp)
@@ -95,7 +97,7 @@ class Group:
         if not ramp:
             place.ramp = None
 
-    def share_again(self, without: Place | None = None) -> None:
+    def share_again(self, without: EvseControlState | None = None) -> None:
         """Share anew what the site's command asks for: a car has come, gone, failed, or can do more or less."""
         board, holding = self._board, self._board.site_holding
         if holding is None or holding.verb not in LEASED:
@@ -123,7 +125,7 @@ class Group:
             part = holding.parts.get(place.name)
             if part is None or part.stage is Stage.FAILED:
                 place.holding, place.ramp = holding, None
-                holding.parts[place.name] = Part(place.name, power_w, now)
+                holding.parts[place.name] = Allocation(place.name, power_w, now)
             elif abs(part.power_w - power_w) > MARGIN_W:
                 part.ask(power_w, now)
             else:
@@ -133,7 +135,7 @@ class Group:
 
     # capacities -----------------------------------------------------------------------------------------------------
 
-    def may_take(self, place: Place, verb: Verb, body: Body) -> bool:
+    def may_take(self, place: EvseControlState, verb: Verb, body: Body) -> bool:
         """Whether a command to the site may use this EVSE now."""
         if cannot_reach(place.evse, verb) is not None:
             return False
@@ -142,13 +144,13 @@ class Group:
             return True
         return (held.verb is not Verb.STOP and held.priority <= body.priority) or held.priority < body.priority
 
-    def _alone(self, place: Place, total_w: float, body: Body) -> Decision:
+    def _alone(self, place: EvseControlState, total_w: float, body: Body) -> Decision:
         """What this EVSE could do of the total, were it the only one."""
         far_w = FAR_W if total_w > 0 else -FAR_W if total_w < 0 else 0.0
         asked = Asked(far_w, body.id, body.min_soc_pct)
         return decide(*layers(self._board.situation(place, asked, with_site=False)))
 
-    def _capacity(self, place: Place, decision: Decision) -> Resource:
+    def _capacity(self, place: EvseControlState, decision: Decision) -> Resource:
         band, evse, capacity_wh = dead_band(place.evse), place.evse, place.evse.capacity_wh
         if capacity_wh is None and evse.soc_pct is not None:
             capacity_wh = USUAL_WH  # cars that do not tell their size are shared by state of charge
@@ -163,7 +165,7 @@ class Group:
             floor_pct=self._board.floor_pct(place),
         )
 
-    def _within_site(self, total_w: float, places: list[Place]) -> tuple[float, Bound | None]:
+    def _within_site(self, total_w: float, places: list[EvseControlState]) -> tuple[float, Bound | None]:
         """What the site's connection leaves of the total, the EVSEs that take part counted as nothing yet."""
         board = self._board
         taking = {place.name for place in places}
@@ -175,7 +177,7 @@ class Group:
         held = next(one for one in bounds if (one.code, one.text) == (decision.code, decision.text))
         return (0.0 if decision.power_w * total_w < 0 else decision.power_w), held
 
-    def _share(self, place: Place, power_w: float, decision: Decision, total_w: float) -> Share:
+    def _share(self, place: EvseControlState, power_w: float, decision: Decision, total_w: float) -> Share:
         gets = abs(power_w) > MARGIN_W or total_w == 0
         limited = abs(abs(power_w) - abs(decision.power_w)) <= MARGIN_W and decision.binding is not Layer.COMMAND
         return Share(
@@ -187,7 +189,7 @@ class Group:
         )
 
 
-def _failed(place: Place, holding: Holding) -> bool:
+def _failed(place: EvseControlState, holding: ActiveCommand) -> bool:
     """Whether this EVSE has let the command down; a car that left may come back, a station that refused may not."""
     part = holding.parts.get(place.name)
     return part is not None and part.failure is not None and part.failure.code in LET_DOWN

@@ -6,7 +6,7 @@ Beside `app.py` this is the only file that knows both the configuration and the 
 from __future__ import annotations
 
 from gateway.config import Config, ConfigError, host_and_port, read_secret, stale_after
-from gateway.control.settings import CoreSettings
+from gateway.control.settings import ServiceSettings
 from gateway.csms import security
 from gateway.csms.settings import CsmsSettings, Registration, StationSettings, UnknownStations, UnknownTokens
 from gateway.model.command import SiteMode
@@ -28,7 +28,7 @@ def make_store(config: Config) -> Store:
     return SqlStore(config.store.url, config.mqtt.gateway_id, config.store.synchronous)
 
 
-def core_settings(config: Config) -> CoreSettings:
+def core_settings(config: Config) -> ServiceSettings:
     """What the configuration says to the core."""
     site, commands = config.site, config.commands
     policy = SitePolicy(
@@ -42,7 +42,7 @@ def core_settings(config: Config) -> CoreSettings:
         ramp_w_per_s=site.ramp_w_per_s,
         mode=SiteMode(site.mode),
     )
-    return CoreSettings(
+    return ServiceSettings(
         policy=policy,
         gateway_id=config.mqtt.gateway_id,
         stations=tuple(station.id for station in config.stations),

@@ -16,10 +16,10 @@ from gateway.authority.layers import Asked, Situation, layers
 from gateway.authority.priority import Bound, Decision, Layer, decide
 from gateway.authority.site_limits import Base, base_power, site_bounds
 from gateway.authority.soc_floors import floor_reached, floors
-from gateway.commands.active_command import Holding
-from gateway.commands.idempotency import Known
-from gateway.control.control_state import Place
-from gateway.control.settings import CoreSettings
+from gateway.commands.active_command import ActiveCommand
+from gateway.commands.idempotency import IdempotencyCache
+from gateway.control.control_state import EvseControlState
+from gateway.control.settings import ServiceSettings
 from gateway.model.event import VehicleNeeds
 from gateway.model.evse import Evse
 from gateway.model.journal import Entry, Phase, ReplyTo, Step
@@ -28,7 +28,7 @@ from gateway.model.result import Result
 from gateway.model.site import AnyInput, InputKind, Inputs, Site
 from gateway.model.state import EventMessage, Happened
 from gateway.model.station import Stations
-from gateway.model.subscriber import Listener
+from gateway.model.subscriber import Subscriber
 from gateway.store.journal import Journal
 from protocols.ports import Clock
 
@@ -61,35 +61,37 @@ class Shared:
 class Board:
     """The core's state and its short steps."""
 
-    def __init__(self, settings: CoreSettings, clock: Clock, stations: Stations, journal: Journal) -> None:
+    def __init__(self, settings: ServiceSettings, clock: Clock, stations: Stations, journal: Journal) -> None:
         self.settings = settings
         self.clock = clock
         self.stations = stations
         self.journal = journal
         self.site = Site(settings.policy, Inputs(dict(settings.stale_after_s)), mode=settings.policy.mode)
-        self.places: dict[str, Place] = {}
-        self.site_holding: Holding | None = None
+        self.places: dict[str, EvseControlState] = {}
+        self.site_holding: ActiveCommand | None = None
         self.standing: dict[tuple[str | None, str], str] = {}  # (evse or site, verb) -> the command that last set it
-        self.listeners: list[Listener] = []
+        self.listeners: list[Subscriber] = []
         self.negotiated: dict[tuple[str, str], VehicleNeeds] = {}  # of an earlier life, by EVSE and session
-        self.ids = Known(settings.known_ids)
+        self.ids = IdempotencyCache(settings.known_ids)
         self._background: set[asyncio.Task[None]] = set()
         self.energy: Callable[[], dict[str, Any] | None] | None = None  # the energy part of the site's state
         self.hears: dict[InputKind, Callable[[AnyInput], None]] = {}  # who wants each message of a kind, not the last
-        self.spawn_place: Callable[[Place], None] = lambda _place: None  # set by the core: begins to govern it
+        self.spawn_place: Callable[[EvseControlState], None] = lambda _place: (
+            None
+        )  # set by the core: begins to govern it
         self.news = asyncio.Event()  # what the energy controller decides from is not what it was
 
     # places ---------------------------------------------------------------------------------------------------------
 
-    def place(self, evse: str, station: str | None = None) -> Place:
+    def place(self, evse: str, station: str | None = None) -> EvseControlState:
         """The place of an EVSE, made when it is first heard of."""
         found = self.places.get(evse)
         if found is None:
-            found = self.places[evse] = Place(Evse(evse, station or evse.rpartition("-")[0]))
+            found = self.places[evse] = EvseControlState(Evse(evse, station or evse.rpartition("-")[0]))
             self.spawn_place(found)
         return found
 
-    def known(self, evse: str) -> Place | None:
+    def known(self, evse: str) -> EvseControlState | None:
         """The place, if this EVSE was heard of.
 
         Of a configured station that has not told of its EVSEs yet any may exist: then a place that nobody keeps.
@@ -101,7 +103,7 @@ class Board:
             return None
         if any(place.evse.station == station and place.evse.limits is not None for place in self.places.values()):
             return None
-        return Place(Evse(evse, station))
+        return EvseControlState(Evse(evse, station))
 
     def wake_all(self) -> None:
         """Let every governor look again."""
@@ -133,7 +135,7 @@ class Board:
         """The site's power without its cars."""
         return base_power(self.site, self.cars_w(), self.clock.now())
 
-    def site_bounds(self, place: Place, shared: Shared | None = None) -> tuple[Bound, ...]:
+    def site_bounds(self, place: EvseControlState, shared: Shared | None = None) -> tuple[Bound, ...]:
         """What the connection leaves for one place."""
         if not self.limited:
             return ()
@@ -144,12 +146,12 @@ class Board:
         spans = {place.name: place.span() for place in self.places.values() if place.counts}
         return Shared(self.base(), spans)
 
-    def _bounds_beside(self, place: Place, shared: Shared) -> tuple[Bound, ...]:
+    def _bounds_beside(self, place: EvseControlState, shared: Shared) -> tuple[Bound, ...]:
         low_w, high_w = shared.beside(place.name)
         return tuple(site_bounds(self.site, shared.base, high_w, low_w))
 
     def situation(
-        self, place: Place, asked: Asked | None, *, with_site: bool = True, shared: Shared | None = None
+        self, place: EvseControlState, asked: Asked | None, *, with_site: bool = True, shared: Shared | None = None
     ) -> Situation:
         """Everything that decides about a place now, if `asked` were in force."""
         found = floors(place.evse, self.site, place.reserve, asked.min_soc_pct if asked else None)
@@ -169,24 +171,24 @@ class Board:
             extra=place.extra,
         )
 
-    def decide(self, place: Place, asked: Asked | None, shared: Shared | None = None) -> Decision:
+    def decide(self, place: EvseControlState, asked: Asked | None, shared: Shared | None = None) -> Decision:
         """The power, who bound it and why. `shared`: of this moment, where many are decided at once."""
         return decide(*layers(self.situation(place, asked, shared=shared)))
 
-    def asked(self, place: Place) -> Asked | None:
+    def asked(self, place: EvseControlState) -> Asked | None:
         """What is in force at a place."""
         part, holding = place.part, place.holding
         if part is None or holding is None:
             return None
         return Asked(part.power_w, holding.id, holding.body.min_soc_pct)
 
-    def floor_pct(self, place: Place) -> float:
+    def floor_pct(self, place: EvseControlState) -> float:
         """The highest floor in force."""
         holding = place.holding
         found = floors(place.evse, self.site, place.reserve, holding.body.min_soc_pct if holding else None)
         return found[0].pct if found else 0.0
 
-    def update_floor(self, place: Place) -> bool:
+    def update_floor(self, place: EvseControlState) -> bool:
         """Move the floor's hysteresis on; True when the floor has just been reached."""
         before = place.floor_reached
         hysteresis = self.site.policy.floor_hysteresis_pct

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from gateway.authority.priority import Bound, Decision
 from gateway.authority.soc_floors import Reserve
-from gateway.commands.active_command import Holding, Part
+from gateway.commands.active_command import ActiveCommand, Allocation
 from gateway.control.settings import SETTLE_S
 from gateway.model.evse import Evse
 from gateway.model.station import Answer
@@ -23,11 +23,11 @@ class Ramp:
 
 
 @dataclass(slots=True)
-class Place:
+class EvseControlState:
     """All that is known and wanted of one EVSE. Only the core and its governor change it."""
 
     evse: Evse
-    holding: Holding | None = None
+    holding: ActiveCommand | None = None
     turn: int = 0  # of the newest command that was put in force here
     reserve: Reserve | None = None
     decision: Decision | None = None
@@ -60,7 +60,7 @@ class Place:
         return self.evse.name
 
     @property
-    def part(self) -> Part | None:
+    def part(self) -> Allocation | None:
         """The share of the command in force that is this EVSE's."""
         return self.holding.parts.get(self.name) if self.holding else None
 

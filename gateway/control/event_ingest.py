@@ -9,11 +9,11 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
-from gateway.commands.arbiter import Orders
-from gateway.commands.lifecycle import Endings
+from gateway.commands.arbiter import CommandArbiter
+from gateway.commands.lifecycle import CommandLifecycle
 from gateway.control.board import Board
-from gateway.control.control_state import Place
-from gateway.control.plausibility import believable
+from gateway.control.control_state import EvseControlState
+from gateway.control.plausibility import plausible
 from gateway.model.event import (
     Event,
     EvseDescribed,
@@ -33,10 +33,10 @@ from gateway.model.reason import Code, Reason, because
 from gateway.model.state import Happened
 
 
-class Edge:
+class EventIngest:
     """Takes in events."""
 
-    def __init__(self, board: Board, endings: Endings, orders: Orders) -> None:
+    def __init__(self, board: Board, endings: CommandLifecycle, orders: CommandArbiter) -> None:
         self._board = board
         self._endings = endings
         self._orders = orders
@@ -48,7 +48,7 @@ class Edge:
 
     def report(self, event: Event) -> None:
         """Take in one event of a station or an EVSE."""
-        board, event = self._board, believable(event)
+        board, event = self._board, plausible(event)
         if isinstance(event, (StationConnected, StationLost)):
             for place in [one for one in board.places.values() if one.evse.station == event.station]:
                 self._apply(place, event)
@@ -61,7 +61,7 @@ class Edge:
                 self._apply(place, link)
         self._apply(place, event)
 
-    def _apply(self, place: Place, event: Event) -> None:
+    def _apply(self, place: EvseControlState, event: Event) -> None:
         board, evse = self._board, place.evse
         was_plugged, was_session, was_fault = evse.plug, evse.session, evse.fault
         was_connected, had_needs = evse.connected, evse.needs is not None
@@ -82,28 +82,28 @@ class Edge:
         place.wake.set()
         self._orders.share_again()
 
-    def _on_connected(self, place: Place, event: StationConnected, was: tuple[Any, ...]) -> None:
+    def _on_connected(self, place: EvseControlState, event: StationConnected, was: tuple[Any, ...]) -> None:
         place.reconciled, place.sent_w, place.silent = False, None, 0
         place.forgive()
         self._board.happened(
             Happened.STATION_CONNECTED, place.name, text=f"{event.protocol} {event.vendor} {event.model}".strip()
         )
 
-    def _on_lost(self, place: Place, event: StationLost, was: tuple[Any, ...]) -> None:
+    def _on_lost(self, place: EvseControlState, event: StationLost, was: tuple[Any, ...]) -> None:
         place.reconciled, place.sent_w, place.ramp = False, None, None
         place.forgive()
         reason = because(Code.OFFLINE, event.reason or f"The link to the station of {place.name} broke.")
         self._board.happened(Happened.STATION_LOST, place.name, reason)
         self._drop_leased(place, reason)
 
-    def _on_plug(self, place: Place, event: PlugChanged, was: tuple[Any, ...]) -> None:
+    def _on_plug(self, place: EvseControlState, event: PlugChanged, was: tuple[Any, ...]) -> None:
         plugged, before = event.state is PlugState.OCCUPIED, was[1] is PlugState.OCCUPIED
         if plugged != before and event.state in (PlugState.OCCUPIED, PlugState.AVAILABLE):
             self._board.happened(
                 Happened.PLUGGED if plugged else Happened.UNPLUGGED, place.name, session=place.evse.session
             )
 
-    def _on_started(self, place: Place, event: SessionStarted, was: tuple[Any, ...]) -> None:
+    def _on_started(self, place: EvseControlState, event: SessionStarted, was: tuple[Any, ...]) -> None:
         if was[2] == event.session:
             return
         place.reconciled, place.sent_w, place.floor_reached = False, None, False
@@ -113,7 +113,7 @@ class Edge:
         if known is not None and place.evse.needs is None:
             self._apply(place, NeedsStated(place.name, event.at, known))
 
-    def _on_needs(self, place: Place, event: NeedsStated, was: tuple[Any, ...]) -> None:
+    def _on_needs(self, place: EvseControlState, event: NeedsStated, was: tuple[Any, ...]) -> None:
         limits, way = event.needs.limits, "both ways" if event.needs.bidirectional else "charging only"
         text = (
             f"{event.needs.energy_transfer}, {event.needs.control_mode}, {way}: "
@@ -123,7 +123,7 @@ class Edge:
             Happened.NEGOTIATED, place.name, text=text, session=place.evse.session, needs=asdict(event.needs)
         )
 
-    def _on_ended(self, place: Place, event: SessionEnded, was: tuple[Any, ...]) -> None:
+    def _on_ended(self, place: EvseControlState, event: SessionEnded, was: tuple[Any, ...]) -> None:
         place.reconciled, place.sent_w, place.ramp, place.floor_reached = False, None, None, False
         place.forgive()
         because_ = f": {event.reason}" if event.reason else ""
@@ -132,10 +132,10 @@ class Edge:
         if place.holding is not None:
             self._endings.leave(place, reason, failed=True)
 
-    def _on_mode(self, place: Place, event: ModeChanged, was: tuple[Any, ...]) -> None:
+    def _on_mode(self, place: EvseControlState, event: ModeChanged, was: tuple[Any, ...]) -> None:
         self._board.happened(Happened.MODE_CHANGED, place.name, text=event.mode.value, session=place.evse.session)
 
-    def _on_fault(self, place: Place, event: FaultRaised | FaultCleared, was: tuple[Any, ...]) -> None:
+    def _on_fault(self, place: EvseControlState, event: FaultRaised | FaultCleared, was: tuple[Any, ...]) -> None:
         fault = place.evse.fault
         if fault == was[3]:
             return
@@ -146,22 +146,22 @@ class Edge:
         self._board.happened(Happened.FAULT, place.name, reason)
         self._drop_leased(place, reason)
 
-    def _drop_leased(self, place: Place, reason: Reason) -> None:
+    def _drop_leased(self, place: EvseControlState, reason: Reason) -> None:
         if place.holding is not None and place.holding.lease_until is not None:
             self._endings.leave(place, reason, failed=True)
 
 
-Told = Callable[[Edge, Place, Any, tuple[Any, ...]], None]
+Told = Callable[[EventIngest, EvseControlState, Any, tuple[Any, ...]], None]
 
 
 _TOLD: dict[type, Told] = {
-    StationConnected: Edge._on_connected,
-    StationLost: Edge._on_lost,
-    PlugChanged: Edge._on_plug,
-    SessionStarted: Edge._on_started,
-    NeedsStated: Edge._on_needs,
-    SessionEnded: Edge._on_ended,
-    ModeChanged: Edge._on_mode,
-    FaultRaised: Edge._on_fault,
-    FaultCleared: Edge._on_fault,
+    StationConnected: EventIngest._on_connected,
+    StationLost: EventIngest._on_lost,
+    PlugChanged: EventIngest._on_plug,
+    SessionStarted: EventIngest._on_started,
+    NeedsStated: EventIngest._on_needs,
+    SessionEnded: EventIngest._on_ended,
+    ModeChanged: EventIngest._on_mode,
+    FaultRaised: EventIngest._on_fault,
+    FaultCleared: EventIngest._on_fault,
 }

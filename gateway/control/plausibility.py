@@ -20,7 +20,7 @@ MOST_V, MOST_A, MOST_HZ = 1e5, 1e5, 1e3
 SOC_SLACK_PCT = 1.0  # a car may say 100.4 % and means full
 
 
-def believable(event: Event) -> Event:
+def plausible(event: Event) -> Event:
     """The event without what cannot be true."""
     match event:
         case Metered():

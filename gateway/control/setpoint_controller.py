@@ -13,10 +13,10 @@ import math
 from gateway.authority.priority import RANK, Decision, Layer
 from gateway.authority.refusal import cannot_reach
 from gateway.authority.vehicle_needs import charges_in_s
-from gateway.commands.active_command import Holding, Part, Stage
-from gateway.commands.lifecycle import Endings
+from gateway.commands.active_command import ActiveCommand, Allocation, Stage
+from gateway.commands.lifecycle import CommandLifecycle
 from gateway.control.board import Board
-from gateway.control.control_state import Place
+from gateway.control.control_state import EvseControlState
 from gateway.control.settings import LEASE_SLACK_S, RAMP_STEP_S
 from gateway.energy.dispatch import MARGIN_W, ramp, ramp_s
 from gateway.model.journal import Step
@@ -34,10 +34,10 @@ TRIES = 3  # orders without an answer before a command has failed
 HARD = RANK[Layer.SOC_FLOOR]  # a power taken away by these layers goes at once, not by a ramp
 
 
-class Governor:
+class SetpointController:
     """Keeps one place at what the order of authority grants."""
 
-    def __init__(self, board: Board, endings: Endings, place: Place) -> None:
+    def __init__(self, board: Board, endings: CommandLifecycle, place: EvseControlState) -> None:
         self._board = board
         self._endings = endings
         self._place = place
@@ -338,7 +338,9 @@ class Governor:
                     )
                     self._give_up(holding, part, reason, (reason.code, power_w))
 
-    def _give_up(self, holding: Holding | None, part: Part | None, reason: Reason, trouble: tuple[str, float]) -> None:
+    def _give_up(
+        self, holding: ActiveCommand | None, part: Allocation | None, reason: Reason, trouble: tuple[str, float]
+    ) -> None:
         """A command fails; what fails without one is told once, until something else is the matter."""
         place = self._place
         if holding is not None and place.holding is holding and place.part is part:

@@ -8,7 +8,7 @@ from gateway.model.site import STALE_AFTER_S, InputKind, SitePolicy
 
 
 @dataclass(frozen=True, slots=True)
-class CoreSettings:
+class ServiceSettings:
     """See `docs/configuration.md` for what each means to an operator."""
 
     policy: SitePolicy

@@ -15,10 +15,10 @@ from gateway.csms import charging_profile, grid_forming, local_list, operation_m
 from gateway.csms.context import Context
 from gateway.csms.credentials import Credentials
 from gateway.csms.evse import Evse
-from gateway.csms.persistence import Ledger, Writer
+from gateway.csms.persistence import CsmsPersistence, Writer
 from gateway.csms.settings import CsmsSettings, StationSettings
 from gateway.csms.station import Handlers, Station
-from gateway.csms.websocket_server import Door
+from gateway.csms.websocket_server import WebSocketServer
 from gateway.model.event import OperationMode, Report
 from gateway.model.journal import Kept
 from gateway.model.station import Answer, Outcome
@@ -41,7 +41,7 @@ class Csms:
 
     def __init__(self, settings: CsmsSettings, report: Report, clock: Clock, writer: Writer | None = None) -> None:
         self.settings, self.clock = settings, clock
-        self.ledger = Ledger(clock, writer)
+        self.ledger = CsmsPersistence(clock, writer)
         self.context = Context.of(settings, report, clock, self.ledger)
         self.stations: dict[str, Station] = {}
         self.credentials = Credentials(self.ledger)
@@ -212,7 +212,7 @@ class Csms:
         self, ready: Callable[[int], None] | None = None, tls_ready: Callable[[int], None] | None = None
     ) -> None:
         """Listen until cancelled; `ready` is told the port. Connections are then closed in order."""
-        await Door(self.context, self.stations, self.credentials, self.attach).serve(ready, tls_ready)
+        await WebSocketServer(self.context, self.stations, self.credentials, self.attach).serve(ready, tls_ready)
 
     async def renew_password(self, station: str) -> Outcome:
         """A01: give the station a new password over OCPP."""

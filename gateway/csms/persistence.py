@@ -42,7 +42,7 @@ class Writer(Protocol):
     def later(self, *records: Record) -> None: ...
 
 
-class Ledger:
+class CsmsPersistence:
     """The one place from which the CSMS writes."""
 
     def __init__(self, clock: Clock, writer: Writer | None = None) -> None:

@@ -38,7 +38,7 @@ from protocols.ocpp.schema import Version
 STATION_ID = re.compile(r"[A-Za-z0-9*\-_=+|@.]{1,48}")
 
 
-class Door:
+class WebSocketServer:
     """Listens, and hands over who may come in to `attach(wire, station id, security profile)`."""
 
     def __init__(

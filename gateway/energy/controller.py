@@ -32,7 +32,7 @@ from gateway.energy.resilience.island import Island
 from gateway.energy.resilience.phase import OFF_GRID, Phase, Source
 from gateway.energy.resilience.phase import Orders as IslandOrders
 from gateway.energy.resource import Kind, Resource, usable_wh
-from gateway.energy.resources import STORAGE, Gathering
+from gateway.energy.resources import STORAGE, ResourceBuilder
 from gateway.energy.settings import EnergySection
 from gateway.energy.state_messages import plan_state, rounded, share_state, window_state
 from gateway.energy.storage_accounting import Storekeeper
@@ -53,7 +53,7 @@ class SiteController:
         self.recharging = Recharging(settings)
         self.on_grid = OnGrid(settings, self.recharging)
         self.off_grid = OffGrid(settings, self.recharging)
-        self.gathering = Gathering(settings, self.reserve)
+        self.gathering = ResourceBuilder(settings, self.reserve)
         self.planner = Planner()
         self.storekeeper = Storekeeper()
         self._planned_at: float | None = None

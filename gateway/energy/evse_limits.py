@@ -12,7 +12,7 @@ from gateway.energy.on_grid import Share
 from gateway.energy.reserve import Floor
 from gateway.energy.resilience.sharing import IslandShares
 from gateway.energy.resource import Resource
-from gateway.energy.resources import STORAGE, Gathering
+from gateway.energy.resources import STORAGE, ResourceBuilder
 from gateway.energy.view import EvseOrders, View
 from gateway.model.reason import Code
 
@@ -27,7 +27,7 @@ def zero_orders(view: View, forming: str | None, text: str) -> Evses:
 
 
 def grid_orders(
-    view: View, resources: Sequence[Resource], share: Share, left: float, gathering: Gathering
+    view: View, resources: Sequence[Resource], share: Share, left: float, gathering: ResourceBuilder
 ) -> tuple[Evses, float | None]:
     """Orders on the grid, and the storage's power; `left` (0 to 1) is what the return from an outage leaves."""
     evses: Evses = {}

@@ -21,7 +21,7 @@ GAPLESS_S = 30.0  # where two may form for a moment, the one before goes on unti
 BY_HARDWARE = "NoForming"
 
 
-class Former:
+class GridFormingService:
     """One site's. `step` each second; `state` is what the site's state says about it, None while nobody forms."""
 
     def __init__(self, board: Board, rooms: Formers | None, able: Sequence[str] = (), parallel: bool = False) -> None:

@@ -25,7 +25,7 @@ class Connection:
 
 
 @dataclass(frozen=True, slots=True)
-class Room:
+class Headroom:
     """The interval for the sum of cars and storages, + into them, and who bound its upper and lower end."""
 
     low_w: float = -float("inf")
@@ -40,7 +40,7 @@ def room(
     measured: bool,
     window: DemandWindow | None = None,
     wall: float = 0.0,
-) -> Room:
+) -> Headroom:
     """What is left. `measured` says that the facility measures load at all, `residual_w` None then means silence."""
     ceilings = [("import_limit", connection.import_w), ("peak_limit", connection.peak_w)]
     if connection.contract_w is not None and window is not None:
@@ -61,4 +61,4 @@ def room(
             low_w = -connection.export_w - (residual_w or 0.0)
     if low_w > high_w:  # both cannot be had: import above the limit trips the fuse, so the site must not draw more
         low_w = high_w
-    return Room(low_w, high_w, high_code, low_code)
+    return Headroom(low_w, high_w, high_code, low_code)

@@ -28,7 +28,7 @@ class Writer(Protocol):
     def later(self, *records: Record) -> None: ...
 
 
-class EnergyKeeper:
+class EnergyPersistence:
     """One site's."""
 
     def __init__(self, writer: Writer) -> None:

@@ -28,7 +28,7 @@ NIGHT_H = 12.0
 
 
 @dataclass(frozen=True, slots=True)
-class Debt:
+class RechargeTarget:
     """One battery's: up to `target_pct`, by `due` (Unix time), for `because`; `energy_wh` at the meter.
 
     `urgent`: it is below its floor, so its driver could not get home.
@@ -56,7 +56,7 @@ def debt_of(
     due: float,
     floors: Mapping[str, Floor],
     settings: EnergySection,
-) -> Debt | None:
+) -> RechargeTarget | None:
     """What is owed to one battery, None if nothing (or if nobody could tell).
 
     `had`: SoC by identity before the outage took from it. `agreed_pct`: what its lending agreement says. `due`: by when
@@ -81,7 +81,7 @@ def debt_of(
     leaves = math.inf if one.departure is None else one.departure
     energy_wh = (target - one.soc_pct) / 100 * one.capacity_wh / one.charge_efficiency
     urgent = one.kind is Kind.CAR and one.soc_pct < one.floor_pct - NEAR_PCT
-    return Debt(
+    return RechargeTarget(
         one.name, one.vehicle, target, because, due if math.isinf(leaves) else leaves, energy_wh, urgent, leaves
     )
 

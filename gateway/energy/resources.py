@@ -18,7 +18,7 @@ STORAGE_SAME_W = 25.0
 STORAGE_SETTLE_S = 1.0
 
 
-class Gathering:
+class ResourceBuilder:
     """Remembers whose floor was reached, for the hysteresis; nothing else."""
 
     def __init__(self, settings: EnergySection, reserve: Reserve) -> None:

@@ -19,11 +19,11 @@ from gateway.authority.layers import dead_band
 from gateway.authority.priority import Bound
 from gateway.authority.soc_floors import floors
 from gateway.control.board import Board
-from gateway.control.control_state import Place
+from gateway.control.control_state import EvseControlState
 from gateway.control.settings import SETTLE_S
 from gateway.energy.controller import SiteController
-from gateway.energy.grid_forming import Former
-from gateway.energy.persistence import EnergyKeeper
+from gateway.energy.grid_forming import GridFormingService
+from gateway.energy.persistence import EnergyPersistence
 from gateway.energy.settings import EnergySection
 from gateway.energy.view import Car, EvseOrders, Orders, View
 from gateway.model.command import SiteMode
@@ -42,7 +42,7 @@ METER_S = 60.0  # a power older than this is not known
 TOLD_AT_ONCE = ("phase", "forming", "main_switch", "storage_w", "pv_limit_w", "tiers", "reserve", "may_drive")
 
 
-class Steward:
+class EnergyService:
     """One site's. `state` is what the site's state carries under `energy`, None while nothing is managed."""
 
     def __init__(
@@ -50,11 +50,11 @@ class Steward:
         board: Board,
         settings: EnergySection,
         rooms: Formers | None = None,
-        keeper: EnergyKeeper | None = None,
+        keeper: EnergyPersistence | None = None,
     ) -> None:
         self._board = board
         self._keeper = keeper
-        self._former = Former(board, rooms, settings.forming, settings.parallel_forming)
+        self._former = GridFormingService(board, rooms, settings.forming, settings.parallel_forming)
         self.settings = settings
         self.controller = SiteController(settings)
         self.state: dict[str, Any] | None = None
@@ -187,7 +187,7 @@ class Steward:
             ramp_w_per_s=policy.ramp_w_per_s,
         )
 
-    def _car(self, place: Place, bare: Any, now: float) -> Car:
+    def _car(self, place: EvseControlState, bare: Any, now: float) -> Car:
         evse, needs = place.evse, place.evse.needs
         charge_w, discharge_w = _can_do(place)
         band = dead_band(evse)
@@ -244,7 +244,7 @@ class Steward:
             board.decided(event.code, event.text, evse, event.subject, figures)
         self._tell(orders.state)
 
-    def _order(self, place: Place, mine: EvseOrders) -> None:
+    def _order(self, place: EvseControlState, mine: EvseOrders) -> None:
         before = (place.optimiser, place.extra, place.hands_off)
         wish = before[0] if _hardly_more(before[0], mine.optimiser) else mine.optimiser
         # bounds above any command hold to the watt
@@ -272,7 +272,7 @@ class Steward:
         self._board.changed(None)
 
 
-def _can_do(place: Place) -> tuple[float, float]:
+def _can_do(place: EvseControlState) -> tuple[float, float]:
     """What station and vehicle can do, (charge, discharge), magnitudes in W; the layers below are the controller's."""
     evse = place.evse
     if not evse.connected or evse.session is None or evse.fault is not None or evse.limits is None:
@@ -288,7 +288,7 @@ def _can_do(place: Place) -> tuple[float, float]:
     return max(0.0, charge), max(0.0, discharge)
 
 
-def _capacity_wh(place: Place) -> float | None:
+def _capacity_wh(place: EvseControlState) -> float | None:
     """As the vehicle told, else from the energy that it said it takes to be full (ISO 15118-20 tells no capacity)."""
     needs = place.evse.needs
     if needs is None or needs.battery_capacity_wh:

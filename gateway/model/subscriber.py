@@ -9,7 +9,7 @@ from gateway.model.result import Result
 from gateway.model.state import EventMessage
 
 
-class Listener(Protocol):
+class Subscriber(Protocol):
     """One who hears. Called on the event loop; take what is said and return."""
 
     def result(self, result: Result, reply: ReplyTo | None, phase: Phase | None) -> None:

@@ -30,7 +30,7 @@ from gateway.mqtt import discovery, mirror
 from gateway.mqtt.client import Acknowledging, Connect
 from gateway.mqtt.outbox import Outbox, Parcel
 from gateway.mqtt.topics import Heard, Kind, Topics
-from gateway.service import Core
+from gateway.service import GatewayService
 from protocols.ports import Bus, BusMessage, Clock
 
 log = logging.getLogger("v2x.mqtt")
@@ -56,20 +56,20 @@ class MqttSettings:
     homeassistant: str = "device"  # device | components | off
 
 
-class MqttRoom:
+class MqttConnection:
     """Implements `gateway.model.subscriber.Listener` and runs the link."""
 
     def __init__(
-        self, core: Core, settings: MqttSettings, connect: Connect, clock: Clock, seed: int | None = None
+        self, service: GatewayService, settings: MqttSettings, connect: Connect, clock: Clock, seed: int | None = None
     ) -> None:
-        self._core = core
+        self._service = service
         self._settings = settings
         self._connect = connect
         self._clock = clock
         self._random = random.Random(seed)
         self._topics = settings.topics
         self.neighbour: Callable[[str, dict[str, Any]], None] | None = None  # hears the states of other sites
-        self.outbox = Outbox(core.delivered)
+        self.outbox = Outbox(service.delivered)
         self._events: list[EventMessage] = []
         self._news = asyncio.Event()  # events or dirty states
         self._dirty: dict[str | None, None] = {}
@@ -87,7 +87,7 @@ class MqttRoom:
         self._taking: set[asyncio.Task[None]] = set()
         self.connected = asyncio.Event()  # for those who wait for the first link
         self.counts: dict[str, int] = {}
-        core.listen(self)
+        service.listen(self)
 
     # what the core says (Listener) ------------------------------------------------------------------------------------
 
@@ -165,7 +165,7 @@ class MqttRoom:
         if over_in_s <= pause_s:
             await self._clock.sleep(max(0.0, over_in_s))
             text = f"The link to the broker has been down for {grace_s:.0f} s ({lost})."
-            self._core.end_channel(Channel.MQTT, because(Code.BROKER_LOST, text))
+            self._service.end_channel(Channel.MQTT, because(Code.BROKER_LOST, text))
             pause_s -= max(0.0, over_in_s)
         await self._clock.sleep(max(0.0, pause_s))
 
@@ -180,7 +180,7 @@ class MqttRoom:
         if self.neighbour is not None:
             await bus.subscribe(self._topics.neighbours, qos=1)
         self._status = None
-        self._dirty = dict.fromkeys([*self._core.evses(), None])
+        self._dirty = dict.fromkeys([*self._service.evses(), None])
         self._news.set()
         await self._say_status(bus)
         async with asyncio.TaskGroup() as tasks:
@@ -197,14 +197,14 @@ class MqttRoom:
         return BusMessage(self._topics.status, offline.model_dump_json().encode(), qos=1, retain=True)
 
     async def _say_status(self, bus: Bus) -> None:
-        places = self._core.board.places.values()
+        places = self._service.board.places.values()
         status = GatewayStatus(
             state="online",
             gateway=self._topics.gateway,
             version=__version__,
             evses=tuple(sorted(place.name for place in places if place.evse.connected)),
             takes_site_commands=self._settings.takes_site_commands,
-            journal="failing" if self._core.journal.trouble else "ok",
+            journal="failing" if self._service.journal.trouble else "ok",
             since=self._since,
         )
         if status != self._status:
@@ -262,7 +262,7 @@ class MqttRoom:
         reply = None
         if message.response_topic is not None:
             reply = ReplyTo(message.response_topic, message.correlation_data)
-        await self._core.submit(Submission(evse, verb, payload, Channel.MQTT, message.retain, reply))
+        await self._service.submit(Submission(evse, verb, payload, Channel.MQTT, message.retain, reply))
         _acknowledge(bus, message)
 
     def _taken(self, task: asyncio.Task[None]) -> None:
@@ -273,22 +273,22 @@ class MqttRoom:
 
     def _mine(self, evse: str) -> bool:
         """Whether this gateway answers for an EVSE; one that another gateway serves is left to that one."""
-        place = self._core.board.places.get(evse)
+        place = self._service.board.places.get(evse)
         if place is not None and place.evse.connected:
             return True
         if any(evse in theirs for theirs in self._others.values()):
             return False
-        return self._settings.takes_site_commands or self._core.board.known(evse) is not None
+        return self._settings.takes_site_commands or self._service.board.known(evse) is not None
 
     def _hear(self, heard: Heard, message: BusMessage) -> None:
         match heard.kind:
             case Kind.INPUT:
-                self._core.input(heard.verb, message.payload, message.retain)
+                self._service.input(heard.verb, message.payload, message.retain)
             case Kind.GATEWAY_STATUS if heard.name != self._topics.gateway:
                 self._note_other(heard.name, message.payload)
             case Kind.HOMEASSISTANT if message.payload == b"online":
                 self._retained.clear()  # it has been restarted: tell it all again
-                self._dirty.update(dict.fromkeys(self._core.evses()))
+                self._dirty.update(dict.fromkeys(self._service.evses()))
                 self._news.set()
             case _:
                 self._count("ignored")
@@ -304,7 +304,7 @@ class MqttRoom:
             return
         if status.state == "online":
             self._others[gateway] = frozenset(status.evses)
-            both = self._others[gateway] & set(self._core.evses())
+            both = self._others[gateway] & set(self._service.evses())
             if status.takes_site_commands and self._settings.takes_site_commands:
                 log.warning("%s takes the site's commands too; of several gateways at a site one may", gateway)
             if both:
@@ -346,14 +346,14 @@ class MqttRoom:
     async def _say_state(self, bus: Bus, evse: str | None) -> None:
         topic = self._topics.of(evse, "state")
         if evse is None:
-            payload, _ = self._said("the site's state", self._core.site_state)
+            payload, _ = self._said("the site's state", self._service.site_state)
             if payload is not None:
                 await self._retain(bus, topic, payload)
             return
-        if evse not in self._core.board.places:
+        if evse not in self._service.board.places:
             await self._forget(bus, evse)
             return
-        payload, state = self._said(f"the state of {evse}", partial(self._core.state, evse))
+        payload, state = self._said(f"the state of {evse}", partial(self._service.state, evse))
         if payload is None or state is None:
             return
         await self._retain(bus, topic, payload)
@@ -385,11 +385,11 @@ class MqttRoom:
         while True:
             await self._clock.sleep(self._settings.telemetry_s)
             self._seq += 1
-            for evse in self._core.evses():
-                payload, _ = self._said(f"the telemetry of {evse}", partial(self._core.telemetry, evse))
+            for evse in self._service.evses():
+                payload, _ = self._said(f"the telemetry of {evse}", partial(self._service.telemetry, evse))
                 if payload is not None:
                     await bus.publish(BusMessage(self._topics.evse(evse, "telemetry"), payload))
-            payload, _ = self._said("the site's telemetry", partial(self._core.site_telemetry, self._seq))
+            payload, _ = self._said("the site's telemetry", partial(self._service.site_telemetry, self._seq))
             if payload is not None:
                 await bus.publish(BusMessage(self._topics.of_site("telemetry"), payload))
 

@@ -9,18 +9,18 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from gateway.mqtt.connection import MqttRoom
+from gateway.mqtt.connection import MqttConnection
 from gateway.observability.metrics import render
-from gateway.service import Core
+from gateway.service import GatewayService
 
 
-def route(core: Core, mqtt: MqttRoom, token: str | None) -> Route:
+def route(service: GatewayService, mqtt: MqttConnection, token: str | None) -> Route:
     """The route to add to the application."""
 
     async def metrics(request: Request) -> Response:
         given = request.headers.get("Authorization", "").encode()
         if token is not None and not hmac.compare_digest(given, f"Bearer {token}".encode()):
             return PlainTextResponse("this page wants a bearer token\n", 401, {"WWW-Authenticate": "Bearer"})
-        return Response(render(core, mqtt), media_type=CONTENT_TYPE_LATEST)
+        return Response(render(service, mqtt), media_type=CONTENT_TYPE_LATEST)
 
     return Route("/metrics", metrics)

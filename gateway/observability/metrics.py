@@ -11,15 +11,15 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from gateway.mqtt.connection import MqttRoom
-from gateway.service import Core
+from gateway.mqtt.connection import MqttConnection
+from gateway.service import GatewayService
 
 
 class GatewayCollector(Collector):
     """Reads one gateway."""
 
-    def __init__(self, core: Core, mqtt: MqttRoom) -> None:
-        self._core = core
+    def __init__(self, service: GatewayService, mqtt: MqttConnection) -> None:
+        self._service = service
         self._mqtt = mqtt
 
     def collect(self) -> Iterator[Metric]:
@@ -30,11 +30,11 @@ class GatewayCollector(Collector):
 
     def _commands(self) -> Iterator[Metric]:
         counts = CounterMetricFamily("v2x_commands", "First results by status or reason code.", labels=["what"])
-        for what, number in sorted(self._core.desk.counts.items()):
+        for what, number in sorted(self._service.desk.counts.items()):
             counts.add_metric([what], number)
         yield counts
         holding = GaugeMetricFamily("v2x_commands_in_force", "Commands that hold a power somewhere.")
-        holding.add_metric([], len(self._core.orders.all_in_force()))
+        holding.add_metric([], len(self._service.orders.all_in_force()))
         yield holding
 
     def _evses(self) -> Iterator[Metric]:
@@ -44,7 +44,7 @@ class GatewayCollector(Collector):
         connected = GaugeMetricFamily("v2x_evse_connected", "Whether its station is connected.", labels=["evse"])
         charged = CounterMetricFamily("v2x_evse_charged_watt_hours", "Energy into cars.", labels=["evse"])
         discharged = CounterMetricFamily("v2x_evse_discharged_watt_hours", "Energy out of cars.", labels=["evse"])
-        for name, place in sorted(self._core.board.places.items()):
+        for name, place in sorted(self._service.board.places.items()):
             evse = place.evse
             connected.add_metric([name], float(evse.connected))
             granted.add_metric([name], place.effective_w)
@@ -64,9 +64,9 @@ class GatewayCollector(Collector):
         waiting = GaugeMetricFamily("v2x_results_waiting", "Results no broker has acknowledged yet.")
         waiting.add_metric([], len(self._mqtt.outbox))
         journal = GaugeMetricFamily("v2x_journal_ok", "Whether the journal can be written.")
-        journal.add_metric([], float(self._core.journal.trouble is None))
+        journal.add_metric([], float(self._service.journal.trouble is None))
         dropped = CounterMetricFamily("v2x_journal_dropped", "Records lost because the journal failed for too long.")
-        dropped.add_metric([], self._core.journal.dropped)
+        dropped.add_metric([], self._service.journal.dropped)
         ignored = CounterMetricFamily(
             "v2x_mqtt_messages", "Messages that were no command, by what became of them.", labels=["what"]
         )
@@ -75,8 +75,8 @@ class GatewayCollector(Collector):
         yield from (broker, waiting, journal, dropped, ignored)
 
 
-def render(core: Core, mqtt: MqttRoom) -> bytes:
+def render(service: GatewayService, mqtt: MqttConnection) -> bytes:
     """The page that Prometheus reads."""
     registry = CollectorRegistry()
-    registry.register(GatewayCollector(core, mqtt))
+    registry.register(GatewayCollector(service, mqtt))
     return generate_latest(registry)

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from gateway.blue_switch import views
 from gateway.blue_switch.audit import report_markdown
-from gateway.blue_switch.service import Lender
+from gateway.blue_switch.service import VehicleLendingService
 from gateway.model.moment import Moment
 
 PREFIX = "/blue-switch"
@@ -44,10 +44,10 @@ class PaymentBody(BaseModel):
     soc_pct: Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)] | None = None
 
 
-def add(router: APIRouter, lender: Lender | None, now: Callable[[], float]) -> None:
+def add(router: APIRouter, lender: VehicleLendingService | None, now: Callable[[], float]) -> None:
     """The routes on a router that is guarded already; `now` is Unix time."""
 
-    def ours() -> Lender:
+    def ours() -> VehicleLendingService:
         if lender is None:
             raise HTTPException(404, "no Blue Switch here: blue_switch.file names no agreement file")
         return lender

@@ -23,7 +23,7 @@ def is_dc(engine: Secc | None) -> bool:
     return engine is None or engine.session.choice is None or engine.session.choice.is_dc
 
 
-class SeccMetal:
+class EvseHardware:
     """`battery`: the car itself, where it lives in the same world; else what its session says of it."""
 
     def __init__(self, stage: PowerStage, clock: Clock, battery: Battery | None, cable_check_s: float) -> None:

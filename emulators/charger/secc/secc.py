@@ -35,7 +35,7 @@ from emulators.charger.secc.events import (
     StandbyEntered,
     VehicleIdentified,
 )
-from emulators.charger.secc.evse_hardware import SeccMetal, is_dc
+from emulators.charger.secc.evse_hardware import EvseHardware, is_dc
 from emulators.charger.secc.setpoint import NOTICE_S, SeccWish
 from emulators.charger.secc.settings import SessionBattery, stage_settings
 from protocols.iso15118.io import pump
@@ -89,7 +89,7 @@ class EvseSecc:
         self.settings = settings or stage_settings(stage)
         if trace is not None:
             self.settings = replace(self.settings, trace=True)
-        self.metal = SeccMetal(stage, clock, battery, cable_check_s)
+        self.metal = EvseHardware(stage, clock, battery, cable_check_s)
         self.engine: Secc | None = None
         self._clock = clock
         self._observe: Callable[[SeccEvent], None] = observe or _nobody

@@ -9,7 +9,7 @@ from emulators.charger.hardware.power_stage import PowerStage, StageSpec
 from emulators.charger.station.dialect import Dialect
 from emulators.charger.station.maintenance.network_profiles import Connect
 from emulators.charger.station.ocpp2.messages import Dialect2
-from emulators.charger.station.power_path import CarOutlet, Outlet
+from emulators.charger.station.power_path import CarPowerPath, PowerPath
 from emulators.charger.station.station import Station, StationConfig
 from emulators.charger.station.store import Store
 from protocols.ocpp.schema import Version
@@ -26,13 +26,13 @@ def dialect_of(station: Station) -> Dialect:
 
 
 def build(
-    config: StationConfig, outlets: Sequence[Outlet], clock: Clock, connect: Connect, store: Store | None = None
+    config: StationConfig, outlets: Sequence[PowerPath], clock: Clock, connect: Connect, store: Store | None = None
 ) -> Station:
     """A station with these EVSEs; with a store, which wants a running loop, it remembers over restarts."""
     return Station(config, list(outlets), clock, connect, dialect_of, store)
 
 
-def car_outlet(stage: StageSpec | None = None, class_pct: float = 0.0, seed: int = 0) -> CarOutlet:
+def car_outlet(stage: StageSpec | None = None, class_pct: float = 0.0, seed: int = 0) -> CarPowerPath:
     """An EVSE whose cars are plugged in by hand, with a meter of this accuracy class."""
     meter = Meter(MeterSpec(class_pct=class_pct), seed)
-    return CarOutlet(PowerStage(stage or StageSpec(), meter))
+    return CarPowerPath(PowerStage(stage or StageSpec(), meter))

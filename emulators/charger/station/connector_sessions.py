@@ -31,7 +31,7 @@ class Order:
     group: str | None = None
 
 
-class Plugs:
+class ConnectorSessions:
     """The EVSEs' front side."""
 
     def __init__(self, station: Station) -> None:

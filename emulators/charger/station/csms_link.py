@@ -37,7 +37,7 @@ SENT_KEPT = 1000  # messages, for the log that operators ask for
 NEVER_TAKEN = ("NotImplemented", "NotSupported")  # a CSMS that says so will never take it
 
 
-class Line:
+class CsmsLink:
     """One station's way to its CSMS, over all connections of its life."""
 
     def __init__(self, station: Station, connect: Connect) -> None:

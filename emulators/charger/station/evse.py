@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from emulators.charger.hardware.thermal_model import Warmth
-from emulators.charger.station.power_path import Needs, Outlet, Reading
+from emulators.charger.station.power_path import Needs, PowerPath, Reading
 from emulators.charger.station.smart_charging.operation_modes import Memory, Surroundings
 from emulators.charger.station.smart_charging.schedule import Composite
 from emulators.charger.station.transaction import Transaction
@@ -20,7 +20,7 @@ class EvseState:
     """One EVSE as it is now."""
 
     number: int
-    outlet: Outlet
+    outlet: PowerPath
     status: str = "Available"  # Available | Occupied | Reserved | Unavailable | Faulted
     operative: bool = True
     inoperative_next: bool = False  # as soon as the transaction has ended

@@ -1,6 +1,6 @@
 """What an EVSE of the emulated station feeds: a car on a power stage of this world, or an SECC with a car behind it.
 
-The station gives it a signed power and reads it; who sits behind does the rest. `CarOutlet` is the simple one.
+The station gives it a signed power and reads it; who sits behind does the rest. `CarPowerPath` is the simple one.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Reading:
     max_v2x_energy_wh: float | None = None
 
 
-class Outlet(Protocol):
+class PowerPath(Protocol):
     """One EVSE's power path with a vehicle on it, or without. `stage` is its metal, with its meter."""
 
     stage: PowerStage
@@ -89,7 +89,7 @@ class Outlet(Protocol):
         """Ask the vehicle to choose its service again; False where the station may choose for it at once."""
 
 
-class CarOutlet:
+class CarPowerPath:
     """A power stage of this world with a car on it, and no protocol between them."""
 
     def __init__(self, stage: PowerStage) -> None:

@@ -21,8 +21,8 @@ from emulators.charger.secc.secc import SeccEvent
 from emulators.charger.station.build import build
 from emulators.charger.station.csms_dialer import dial
 from emulators.charger.station.maintenance.network_profiles import Target
-from emulators.charger.station.power_path import CarOutlet, Outlet
-from emulators.charger.station.secc_power_path import SeccOutlet
+from emulators.charger.station.power_path import CarPowerPath, PowerPath
+from emulators.charger.station.secc_power_path import SeccPowerPath
 from emulators.charger.station.station import STOP_WITHIN, Station, StationConfig
 from emulators.charger.station.store import Store
 from emulators.ev import profile as profiles
@@ -67,7 +67,7 @@ class Charger:
     """A station with its listeners. `ports` are those of the SECCs, in the order of the EVSEs."""
 
     station: Station
-    outlets: list[Outlet]
+    outlets: list[PowerPath]
     ports: list[int] = field(default_factory=list)
     listeners: list[Any] = field(default_factory=list)
 
@@ -98,7 +98,7 @@ async def make(
     if not options.csms.startswith(("ws://", "wss://")):
         raise ValueError(f"the CSMS is reached at ws://host:port/path or wss://..., not {options.csms}")
     spec = StageSpec(max_charge_w=options.charge_w, max_discharge_w=options.discharge_w)
-    outlets: list[Outlet] = []
+    outlets: list[PowerPath] = []
     for number in range(1, options.evses + 1):
         stage = PowerStage(spec, Meter(MeterSpec(class_pct=options.meter_class_pct), options.seed + number))
         outlets.append(_outlet(options, stage, clock, number, on_secc, trace))
@@ -124,7 +124,7 @@ async def make(
     station = build(config, outlets, clock, connect, store)
     charger = Charger(station, outlets)
     for number, outlet in enumerate(outlets, 1):
-        if isinstance(outlet, SeccOutlet):
+        if isinstance(outlet, SeccPowerPath):
             outlet.bind(charger.station, number)
             host, port = iso15118_io.endpoint(options.secc or "")
             listener = await iso15118_io.listen(outlet.secc.serve, host, port + number - 1 if port else 0)
@@ -140,11 +140,11 @@ def _outlet(
     number: int,
     on_secc: Callable[[int, SeccEvent], None] | None,
     trace: Callable[[Any], None] | None,
-) -> Outlet:
+) -> PowerPath:
     if options.secc is None:
-        return CarOutlet(stage)
+        return CarPowerPath(stage)
     observe = None if on_secc is None else lambda event: on_secc(number, event)
-    return SeccOutlet(stage, clock, observe, trace=trace)
+    return SeccPowerPath(stage, clock, observe, trace=trace)
 
 
 def _security_profile(options: Options) -> int:
@@ -240,7 +240,7 @@ async def run(
         say("Listening", evse=number, port=port)
     clock = charger.station.clock
     for number, outlet in enumerate(charger.outlets, 1):
-        if spec is not None and isinstance(outlet, CarOutlet):
+        if spec is not None and isinstance(outlet, CarPowerPath):
             charger.station.plug_in(number, outlet.plug(Car(spec, soc_pct), clock.now()))
     life = asyncio.get_running_loop().create_task(charger.run())
     try:

@@ -29,7 +29,7 @@ TRANSFERS = {"AC": "AC_three_phase", "DC": "DC", "AC_BPT": "AC_BPT", "DC_BPT": "
 SAME_W = 0.5  # W: a set-point that differs by less is the same
 
 
-class SeccOutlet:
+class SeccPowerPath:
     """One EVSE with an SECC. `bind` tells it which station and EVSE it belongs to."""
 
     def __init__(

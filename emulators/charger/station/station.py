@@ -15,8 +15,8 @@ from typing import Any
 
 from emulators.charger.station import availability, settings
 from emulators.charger.station.clock_aligned import Aligned
-from emulators.charger.station.connector_sessions import Plugs
-from emulators.charger.station.csms_link import Line
+from emulators.charger.station.connector_sessions import ConnectorSessions
+from emulators.charger.station.csms_link import CsmsLink
 from emulators.charger.station.device_model.event_streams import Streams
 from emulators.charger.station.device_model.model import DeviceModel
 from emulators.charger.station.device_model.monitoring import Monitoring
@@ -27,7 +27,7 @@ from emulators.charger.station.maintenance.display import Display
 from emulators.charger.station.maintenance.maintenance import Upkeep
 from emulators.charger.station.maintenance.network_profiles import Connect
 from emulators.charger.station.persistence import Keeping, Store
-from emulators.charger.station.power_path import Needs, Outlet
+from emulators.charger.station.power_path import Needs, PowerPath
 from emulators.charger.station.reservations import Reservations
 from emulators.charger.station.smart_charging import der
 from emulators.charger.station.smart_charging.external import IDS_FROM, ExternalSystem
@@ -83,7 +83,7 @@ class Station:
     def __init__(
         self,
         config: StationConfig,
-        outlets: list[Outlet],
+        outlets: list[PowerPath],
         clock: Clock,
         connect: Connect,
         dialect: Callable[[Station], Dialect],
@@ -101,12 +101,12 @@ class Station:
         self.profiles = Profiles(self._abilities(), config.seed)
         self.controls = der.Controls(frozenset(der.BODIES))
         self.grid = der.Grid()
-        self.line = Line(self, connect)
+        self.line = CsmsLink(self, connect)
         self.steering = Steering(self)
         self.woken = asyncio.Event()
         self.local_list = LocalList()
         self.reservations = Reservations(self)
-        self.plugs = Plugs(self)
+        self.plugs = ConnectorSessions(self)
         self.ended = asyncio.Event()
         self.refused: list[str] = []  # why profiles were refused, with requirement ids: for tests and people
         self._tasks: set[asyncio.Task[None]] = set()

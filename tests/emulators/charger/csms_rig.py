@@ -10,7 +10,7 @@ from typing import Any
 from emulators.charger.station.build import build, car_outlet
 from emulators.charger.station.evse import EvseState
 from emulators.charger.station.maintenance.network_profiles import Target
-from emulators.charger.station.power_path import CarOutlet
+from emulators.charger.station.power_path import CarPowerPath
 from emulators.charger.station.station import StationConfig
 from emulators.charger.station.store import Store
 from emulators.ev.car import CCS_63, Car
@@ -141,7 +141,7 @@ class Desk:
 
     def plug(self, number: int = 1, soc: float = 50.0) -> Car:
         car, outlet = Car(CCS_63, soc), self.outlets[number - 1]
-        assert isinstance(outlet, CarOutlet)
+        assert isinstance(outlet, CarPowerPath)
         self.station.plug_in(number, outlet.plug(car, self.clock.now()))
         return car
 

@@ -11,7 +11,7 @@ from emulators.charger.hardware.power_stage import StageSpec
 from emulators.charger.station.build import build, car_outlet
 from emulators.charger.station.evse import EvseState
 from emulators.charger.station.maintenance.network_profiles import Target
-from emulators.charger.station.power_path import CarOutlet, Outlet
+from emulators.charger.station.power_path import CarPowerPath, PowerPath
 from emulators.charger.station.station import Station, StationConfig
 from emulators.ev.car import CCS_63, Car, CarSpec
 from emulators.runtime.clock import VirtualClock
@@ -37,7 +37,7 @@ class Rig:
         settings: CsmsSettings | None = None,
         config: StationConfig | None = None,
         stage: StageSpec | None = None,
-        outlets: list[Outlet] | None = None,
+        outlets: list[PowerPath] | None = None,
         vendor_profile: str | None = None,
         registered: bool = True,
     ) -> None:
@@ -55,7 +55,7 @@ class Rig:
         )
         self.csms = Csms(self.settings, self.events.append, self.clock)
         self.config = config or StationConfig(version=version, vendor_profile=vendor_profile)
-        self.outlets: list[Outlet] = outlets or [car_outlet(stage) for _ in range(evses)]
+        self.outlets: list[PowerPath] = outlets or [car_outlet(stage) for _ in range(evses)]
         self.up = True  # whether the network is
         self.link: Link[str] | None = None
         self.station = build(self.config, self.outlets, self.clock, self.connect)
@@ -109,7 +109,7 @@ class Rig:
     def plug(self, car: Car | None = None, number: int = 1, spec: CarSpec = CCS_63, soc: float = 80.0) -> Car:
         car = car or Car(spec, soc)
         outlet = self.outlets[number - 1]
-        assert isinstance(outlet, CarOutlet)
+        assert isinstance(outlet, CarPowerPath)
         self.station.plug_in(number, outlet.plug(car, self.clock.now()))
         return car
 

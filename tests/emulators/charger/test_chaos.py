@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from emulators.charger.station.power_path import CarOutlet
+from emulators.charger.station.power_path import CarPowerPath
 from emulators.runtime.clock import run_virtual
 from gateway.model.station import Answer
 from protocols.ocpp.schema import Version
@@ -41,7 +41,7 @@ class Chaos:
     async def driver(self) -> None:
         number = self.random.choice((1, 2))
         evse, outlet = self.rig.evse(number), self.rig.outlets[number - 1]
-        assert isinstance(outlet, CarOutlet)
+        assert isinstance(outlet, CarPowerPath)
         if evse.vehicle is None:
             self.rig.plug(number=number, soc=self.random.uniform(30, 90))
         else:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from emulators.charger.hardware.meter import Meter, MeterSpec
 from emulators.charger.hardware.power_stage import PowerStage, StageSpec
-from emulators.charger.station.power_path import CarOutlet
+from emulators.charger.station.power_path import CarPowerPath
 from emulators.ev.car import CCS_63, Car
 from emulators.runtime.clock import run_virtual
 from tests.emulators.charger.station_rig import Rig
@@ -36,7 +36,7 @@ def test_what_is_told_agrees_with_itself() -> None:
 
     async def main() -> None:
         meter = Meter(MeterSpec(class_pct=2.0), seed=3)
-        async with Rig(outlets=[CarOutlet(PowerStage(StageSpec(), meter))]) as rig:
+        async with Rig(outlets=[CarPowerPath(PowerStage(StageSpec(), meter))]) as rig:
             rig.plug(Car(CCS_63, 40.0))
             await rig.until(lambda: rig.evse().open)
             rig.evse().held_power_w = 6000.0

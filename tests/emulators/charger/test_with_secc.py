@@ -10,7 +10,7 @@ import pytest
 
 from emulators.charger.hardware.power_stage import PowerStage
 from emulators.charger.secc.events import NeedsStated as SeccNeeds
-from emulators.charger.station.secc_power_path import SeccOutlet
+from emulators.charger.station.secc_power_path import SeccPowerPath
 from emulators.ev.car import Car
 from emulators.ev.session import EvSession, car_settings
 from emulators.runtime.clock import run_virtual
@@ -30,19 +30,19 @@ def near(watts: float) -> object:
 @asynccontextmanager
 async def rig_with_secc(
     version: Version = Version.V21, profile: str | None = None
-) -> AsyncIterator[tuple[Rig, SeccOutlet]]:
+) -> AsyncIterator[tuple[Rig, SeccPowerPath]]:
     known = StationSettings("CP1", vendor_profile=profile, max_charge_w=10_000.0, max_discharge_w=10_000.0)
     settings = CsmsSettings(stations=(known,), unknown_tokens=UnknownTokens.ACCEPT)
     from emulators.runtime.clock import VirtualClock
 
-    outlet = SeccOutlet(PowerStage(), VirtualClock())
+    outlet = SeccPowerPath(PowerStage(), VirtualClock())
     rig = Rig(version, settings=settings, outlets=[outlet], vendor_profile=profile)
     outlet.bind(rig.station, 1)
     async with rig:
         yield rig, outlet
 
 
-def drive(rig: Rig, outlet: SeccOutlet, car: Car, **about: object) -> tuple[EvSession, asyncio.Task[object]]:
+def drive(rig: Rig, outlet: SeccPowerPath, car: Car, **about: object) -> tuple[EvSession, asyncio.Task[object]]:
     session = EvSession(car, rig.clock, **about)  # type: ignore[arg-type]
     ours, theirs = wire_pair("ev", "secc")
     rig._tasks.append(asyncio.create_task(outlet.secc.serve(theirs)))

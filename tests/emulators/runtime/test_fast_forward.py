@@ -9,13 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from emulators.charger.hardware.power_stage import PowerStage, StageSpec
-from emulators.charger.station.secc_power_path import SeccOutlet
+from emulators.charger.station.secc_power_path import SeccPowerPath
 from emulators.ev.car import Car
 from emulators.faults.injector import Parts
 from emulators.runtime.clock import VirtualClock, run_virtual
 from emulators.runtime.transcript import Line, Transcript
 from emulators.world.network import MemoryNetwork
-from emulators.world.parking_bay import Bay
+from emulators.world.parking_bay import ParkingBay
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +36,12 @@ def live(orders: list[tuple[float, float]], *, hurries: bool, soc: float = 70.0)
     async def main() -> Told:
         clock, transcript, car = VirtualClock(), Transcript(), Car(soc_pct=soc)
         stage = PowerStage(StageSpec(max_current_a=60), step_s=1.0)
-        bay = Bay("CP1-1", 1, stage, clock, transcript, Parts(clock), hurries=hurries, meet=MemoryNetwork().vehicle)
+        bay = ParkingBay(
+            "CP1-1", 1, stage, clock, transcript, Parts(clock), hurries=hurries, meet=MemoryNetwork().vehicle
+        )
         await bay.plug(car)
         outlet = bay.outlet
-        assert isinstance(outlet, SeccOutlet)
+        assert isinstance(outlet, SeccPowerPath)
         for wait, watts in orders:
             await clock.sleep(wait)
             outlet.set_power(watts, clock.now())

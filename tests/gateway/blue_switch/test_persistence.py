@@ -12,18 +12,18 @@ from hypothesis import strategies as st
 from gateway.blue_switch import neighbours, persisted_rows, views
 from gateway.blue_switch.audit import first_broken
 from gateway.blue_switch.callout import ChargePlace
-from gateway.blue_switch.coordinator import Desk
+from gateway.blue_switch.coordinator import Coordinator
 from gateway.blue_switch.registry import Registry, Status
 from tests.gateway.blue_switch.test_blue_switch import ATLAS, MONDAY, lent, need
 
 
-def desk(leads: bool = True, **more: object) -> Desk:
+def desk(leads: bool = True, **more: object) -> Coordinator:
     more.setdefault("ag_give_back", "as_arrived")
     cars = [lent(f"C{n}", ag_id=f"A{n}", ag_cars=(f"C{n}",), soc_pct=90.0, **dict(more)) for n in range(4)]
-    return Desk(Registry.of(cars), ATLAS, [ChargePlace("mall", 6000.0)], leads)
+    return Coordinator(Registry.of(cars), ATLAS, [ChargePlace("mall", 6000.0)], leads)
 
 
-def lived() -> tuple[Desk, str]:
+def lived() -> tuple[Coordinator, str]:
     """A desk in the middle of an outage: one car there, one called, one loan over."""
     one = desk()
     one.outage(need("school", draw_w=4000.0, stored_wh=0.0), MONDAY, 0.0)
@@ -37,7 +37,7 @@ def lived() -> tuple[Desk, str]:
     return one, first
 
 
-def same(one: Desk, two: Desk) -> bool:
+def same(one: Coordinator, two: Coordinator) -> bool:
     return views.state(one, "school") | {"x": views.loans(one), "y": views.outages(one)} == views.state(
         two, "school"
     ) | {"x": views.loans(two), "y": views.outages(two)}

@@ -34,7 +34,7 @@ def a_day(tmp_path: Path) -> None:
             await home.wait(20)
             await home.send("CP9-1", "discharge", "c", power_w=1)
             await home.send("CP1-1", "jump", "d")
-            await home.core.journal.flush()
+            await home.service.journal.flush()
 
     run_virtual(scene())
 
@@ -199,19 +199,19 @@ def test_migrate_and_asyncapi(tmp_path: Path) -> None:
 
 
 def test_the_metrics_are_read_off_the_running_gateway() -> None:
-    from gateway.mqtt.connection import MqttRoom, MqttSettings
+    from gateway.mqtt.connection import MqttConnection, MqttSettings
     from gateway.mqtt.topics import Topics
     from gateway.observability.metrics import render
 
     async def scene() -> None:
         async with house("CP1-1") as home:
-            room = MqttRoom(
-                home.core, MqttSettings(Topics("home", "gw1")), Connector(BrokerLink("mqtt://x", "x")), home.clock
+            room = MqttConnection(
+                home.service, MqttSettings(Topics("home", "gw1")), Connector(BrokerLink("mqtt://x", "x")), home.clock
             )
             await home.send("CP1-1", "discharge", "a", power_w=5000)
             await home.send("CP9-1", "discharge", "b", power_w=5000)
             await home.wait(3)
-            page = render(home.core, room).decode().splitlines()
+            page = render(home.service, room).decode().splitlines()
             assert 'v2x_evse_power_watts{evse="CP1-1"} -5000.0' in page
             assert 'v2x_commands_total{what="accepted"} 1.0' in page
             assert 'v2x_commands_total{what="unknown_evse"} 1.0' in page
@@ -219,7 +219,7 @@ def test_the_metrics_are_read_off_the_running_gateway() -> None:
             assert "v2x_journal_ok 1.0" in page
             home.stations.unplug("CP1-1")
             await home.wait(1)
-            page = render(home.core, room).decode().splitlines()
+            page = render(home.service, room).decode().splitlines()
             assert not [line for line in page if line.startswith("v2x_evse_power_watts{")]  # not known is not 0
 
     run_virtual(scene())

@@ -12,12 +12,12 @@ from typing import Any
 from emulators.runtime.clock import VirtualClock
 from gateway.bench.plain_station import PlainStations
 from gateway.commands.submission import Channel, Submission
-from gateway.control.settings import CoreSettings
+from gateway.control.settings import ServiceSettings
 from gateway.model.journal import Phase, ReplyTo
 from gateway.model.result import Result
 from gateway.model.site import SitePolicy
 from gateway.model.state import EventMessage
-from gateway.service import Core
+from gateway.service import GatewayService
 from gateway.store.journal import Journal
 from gateway.store.memory import MemoryStore
 from gateway.store.ports import Store
@@ -61,7 +61,7 @@ class Heard:
 class House:
     """One gateway's core, one site."""
 
-    core: Core
+    service: GatewayService
     stations: PlainStations
     heard: Heard
     clock: VirtualClock
@@ -69,7 +69,7 @@ class House:
 
     async def send(self, evse: str | None, verb: str, id: str, **body: Any) -> Result:
         payload = json.dumps({"id": id, **body}).encode()
-        return await self.core.submit(Submission(evse, verb, payload, Channel.MQTT))
+        return await self.service.submit(Submission(evse, verb, payload, Channel.MQTT))
 
     async def wait(self, seconds: float) -> None:
         await self.clock.sleep(seconds)
@@ -90,20 +90,20 @@ async def house(
     await store.open()
     journal = Journal(store, clock)
     stations: PlainStations
-    core = Core(replace(CoreSettings(policy), **settings), clock, _Later(lambda: stations), journal)
-    stations = PlainStations(clock, core.report)
+    service = GatewayService(replace(ServiceSettings(policy), **settings), clock, _Later(lambda: stations), journal)
+    stations = PlainStations(clock, service.report)
     heard = Heard()
-    core.listen(heard)
-    running = asyncio.create_task(core.run())
+    service.listen(heard)
+    running = asyncio.create_task(service.run())
     metering = asyncio.create_task(stations.run())
     try:
-        await core.ready.wait()
+        await service.ready.wait()
         for number, evse in enumerate(evses):
             stations.connect(evse.rpartition("-")[0], evse)
             if plugged:
                 stations.plug(evse, f"tx{number}")
         await clock.sleep(0.5)
-        yield House(core, stations, heard, clock, store)
+        yield House(service, stations, heard, clock, store)
     finally:
         for task in (metering, running):
             task.cancel()

@@ -12,7 +12,7 @@ from tests.gateway.commands.rig import House, house
 
 def grid(home: House, present: bool, ago_s: float = 0.0) -> None:
     body = {"ts": home.clock.wall() - ago_s, "present": present}
-    assert home.core.input("grid", json.dumps(body).encode()) is None
+    assert home.service.input("grid", json.dumps(body).encode()) is None
 
 
 def set_clock(home: House, by_s: float) -> None:
@@ -31,9 +31,9 @@ def test_a_grid_that_goes_after_the_clock_was_set_back_is_heard() -> None:
             grid(home, False)
             await home.wait(1)
             assert home.power("CP1-1") == 0
-            assert home.core.site_state().grid_present is False
+            assert home.service.site_state().grid_present is False
             grid(home, True, ago_s=2)  # and from here on order is order again
-            assert home.core.site_state().grid_present is False
+            assert home.service.site_state().grid_present is False
 
     run_virtual(scene())
 

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from emulators.runtime.clock import run_virtual
-from gateway.commands.rate_limit import Rates
+from gateway.commands.rate_limit import RateLimiter
 from gateway.commands.submission import Channel, Submission
 from gateway.model.journal import ReplyTo
 from tests.gateway.commands.rig import house
@@ -28,7 +28,7 @@ def test_the_same_id_acts_once_and_gets_the_stored_result() -> None:
             assert (await home.send("CP1-1", "discharge", "a", power_w=5000)).status == "achieved"
             orders = [power_w for _, power_w, _ in home.stations.evses["CP1-1"].orders if power_w]
             assert orders == [-5000]
-            steps = [entry.step.value for entry in await home.core.entries(command="a")]
+            steps = [entry.step.value for entry in await home.service.entries(command="a")]
             assert steps.count("journalled") == 1
 
     run_virtual(scene())
@@ -105,7 +105,7 @@ def test_one_source_cannot_take_the_rate_of_the_others() -> None:
 
 @given(st.floats(0.5, 100), st.floats(1, 10), st.lists(st.floats(0, 3), max_size=60))
 def test_no_pattern_of_arrival_gets_more_than_rate_and_burst(rate: float, burst_s: float, pauses: list[float]) -> None:
-    rates, now, allowed = Rates(rate, burst_s), 0.0, 0
+    rates, now, allowed = RateLimiter(rate, burst_s), 0.0, 0
     for pause in pauses:
         now += pause
         allowed += rates.allow("x", now)
@@ -141,7 +141,7 @@ BAD = [
 def test_bad_messages_are_refused_with_a_reason_and_the_id_where_one_can_be_read(payload: bytes, code: str) -> None:
     async def scene() -> None:
         async with house("CP1-1") as home:
-            result = await home.core.submit(Submission("CP1-1", "discharge", payload, Channel.MQTT))
+            result = await home.service.submit(Submission("CP1-1", "discharge", payload, Channel.MQTT))
             assert (result.status, result.reason.code) == ("refused", code)
             assert result.reason.text.endswith(".")
             assert result.id == ("a" if b'"id": "a"' in payload else "a b" if b"a b" in payload else "")
@@ -154,12 +154,12 @@ def test_retained_and_unknown_verbs_are_refused() -> None:
     async def scene() -> None:
         async with house("CP1-1") as home:
             body = json.dumps({"id": "a", "power_w": 1}).encode()
-            retained = await home.core.submit(Submission("CP1-1", "discharge", body, retained=True))
+            retained = await home.service.submit(Submission("CP1-1", "discharge", body, retained=True))
             assert (retained.id, retained.reason.code) == ("a", "retained")
-            unknown = await home.core.submit(Submission("CP1-1", "explode", body, reply=ReplyTo("x")))
+            unknown = await home.service.submit(Submission("CP1-1", "explode", body, reply=ReplyTo("x")))
             assert unknown.reason.code == "unknown_verb"
             assert "discharge" in unknown.reason.text
-            site_only = await home.core.submit(Submission("CP1-1", "emergency_stop", b'{"id": "b"}'))
+            site_only = await home.service.submit(Submission("CP1-1", "emergency_stop", b'{"id": "b"}'))
             assert site_only.reason.code == "unknown_verb"
 
     run_virtual(scene())
@@ -179,7 +179,7 @@ def test_no_message_whatever_breaks_the_desk(payload: bytes) -> None:
     async def scene() -> None:
         async with house("CP1-1") as home:
             for verb in ("discharge", "schedule", "reserve"):
-                result = await home.core.submit(Submission("CP1-1", verb, payload, Channel.MQTT))
+                result = await home.service.submit(Submission("CP1-1", verb, payload, Channel.MQTT))
                 assert result.status in ("accepted", "clamped", "refused")
 
     run_virtual(scene())

@@ -51,10 +51,10 @@ def test_a_journal_that_cannot_be_written_refuses_power_and_still_takes_a_stop()
             store.trouble = ""
             await home.wait(10)
             assert (await home.send("CP1-1", "charge", "b", power_w=5000)).status == "accepted"  # the id was left free
-            await home.core.journal.flush()
-            steps = [entry.step.value for entry in await home.core.entries(command="s")]
+            await home.service.journal.flush()
+            steps = [entry.step.value for entry in await home.service.entries(command="s")]
             assert steps.count("journalled") == 1  # written when it could be
-            assert [entry.cause for entry in await home.core.entries(command="a")][-1] == "superseded"
+            assert [entry.cause for entry in await home.service.entries(command="a")][-1] == "superseded"
 
     run_virtual(scene())
 
@@ -97,7 +97,7 @@ def test_a_full_disk_refuses_commands_and_loses_none_that_was_accepted(tmp_path:
         store = SqlStore(f"sqlite:///{path}")
         async with house("CP1-1", store=store, evse_rate_per_s=1000.0) as home:
             assert (await home.send("CP1-1", "discharge", "a", power_w=5000, lease_s=10)).status == "accepted"
-            await home.core.journal.flush()
+            await home.service.journal.flush()
             with disk_full(path):
                 codes = {
                     (await home.send("CP1-1", "discharge", f"b{n}", power_w=5000)).reason.code.value for n in range(5)
@@ -107,7 +107,7 @@ def test_a_full_disk_refuses_commands_and_loses_none_that_was_accepted(tmp_path:
                 assert home.power("CP1-1") == 0
                 assert home.heard.statuses("a") == ["accepted", "achieved"]
             await home.wait(10)
-            await home.core.journal.flush()
+            await home.service.journal.flush()
             stored = await store.find_command("a")
             assert stored is not None
             assert stored.final is not None
@@ -137,12 +137,12 @@ def test_a_second_life_ends_what_was_leased_and_keeps_what_lasts() -> None:
             again = await home.send("CP1-1", "discharge", "leased2", power_w=5000, lease_s=3600)
             assert again == final
             assert (await home.send("CP2-1", "discharge", "x", power_w=5000)).reason.code == "below_floor"
-            state = home.core.state("CP2-1")
+            state = home.service.state("CP2-1")
             assert state is not None
             assert state.command is not None
             assert state.command.verb == "stop"
-            assert home.core.site_state().peak_limit_w == 4000
-            assert not home.core.site_state().emergency_stop
+            assert home.service.site_state().peak_limit_w == 4000
+            assert not home.service.site_state().emergency_stop
             await home.wait(700)
             assert home.power("CP3-1") == 2000
             await home.send("CP2-1", "reserve", "kept2", min_soc_pct=0)
@@ -159,7 +159,7 @@ def test_an_emergency_stop_outlives_the_gateway() -> None:
             await home.send(None, "emergency_stop", "stop")
         async with house("CP1-1", store=store) as home:
             assert (await home.send("CP1-1", "charge", "a", power_w=1000)).reason.code == "emergency_stop"
-            assert home.core.site_state().emergency_stop
+            assert home.service.site_state().emergency_stop
 
     run_virtual(scene())
 
@@ -174,7 +174,7 @@ def test_a_result_nobody_acknowledged_is_told_again() -> None:
             assert home.heard.statuses("a") == ["achieved"]
             for _, phase in home.heard.results:
                 assert phase is not None
-                home.core.delivered("a", phase)
+                home.service.delivered("a", phase)
             await home.wait(1)
         async with house("CP1-1", store=store) as home:
             assert home.heard.statuses("a") == []
@@ -187,7 +187,7 @@ def test_an_orderly_stop_walks_to_0_w_and_gives_every_command_its_result() -> No
         async with house("CP1-1") as home:
             await home.send("CP1-1", "discharge", "a", power_w=5000, lease_s=3600)
             await home.wait(0.1)
-            await home.core.stop()
+            await home.service.stop()
             assert home.power("CP1-1") == 0
             assert home.heard.final("a").reason.code in ("gateway_stopped", "seen_on_meter")
 
@@ -252,8 +252,8 @@ def test_an_accepted_release_outlives_a_crash(evse: str | None) -> None:
         store._commands = left
         async with house("CP1-1", store=store) as home:
             await home.wait(1)
-            assert home.core.board.site.emergency_stop is None
-            assert home.core.board.places["CP1-1"].holding is None
+            assert home.service.board.site.emergency_stop is None
+            assert home.service.board.places["CP1-1"].holding is None
             assert home.heard.final("r").status == "achieved"
             assert await store.in_force() == []
 

@@ -57,11 +57,11 @@ async def act(home: House, number: int, action: Action) -> None:
             home.stations.connect(station, one) if two else home.stations.disconnect(station)
         case "fault":
             now = home.clock.now()
-            home.core.report(FaultRaised(one, now, "X", "broken") if two else FaultCleared(one, now, "X"))
+            home.service.report(FaultRaised(one, now, "X", "broken") if two else FaultCleared(one, now, "X"))
         case "answer":
             home.stations.evses[one].answers += [Outcome(two, "Rejected")] * three
         case "load":
-            home.core.input("load", b'{"ts": %f, "power_w": %d}' % (home.clock.wall(), one))
+            home.service.input("load", b'{"ts": %f, "power_w": %d}' % (home.clock.wall(), one))
         case _:
             pass
 
@@ -69,13 +69,13 @@ async def act(home: House, number: int, action: Action) -> None:
 def within_hardware(home: House) -> None:
     """No EVSE was granted more than its station and car can do now."""
     for evse in EVSES:
-        place = home.core.board.places[evse]
+        place = home.service.board.places[evse]
         limits = place.evse.limits
         assert limits is not None
         assert -limits.max_discharge_w <= place.effective_w <= limits.max_charge_w
         needs = place.evse.needs
         if place.evse.session is not None and needs is not None and place.decision is not None:
-            fresh = home.core.board.decide(place, home.core.board.asked(place))
+            fresh = home.service.board.decide(place, home.service.board.asked(place))
             out_w = needs.limits.max_discharge_w if needs.bidirectional else 0.0
             assert -out_w <= fresh.power_w <= needs.limits.max_charge_w
 
@@ -112,7 +112,7 @@ def test_the_laws(actions: list[Action]) -> None:
                     )
             totals = {r.id for r, p in home.heard.results if p is not None}
             assert len(totals) == len(
-                {e.command for e in await home.core.entries(limit=10**6) if e.step == "journalled"}
+                {e.command for e in await home.service.entries(limit=10**6) if e.step == "journalled"}
             )
 
     run_virtual(scene())
@@ -120,4 +120,4 @@ def test_the_laws(actions: list[Action]) -> None:
 
 def _still_in_force(home: House, command: str) -> bool:
     """A stop or schedule at an EVSE that nobody can reach is not over."""
-    return any(holding.id == command and not holding.settled for holding in home.core.orders.all_in_force())
+    return any(holding.id == command and not holding.settled for holding in home.service.orders.all_in_force())

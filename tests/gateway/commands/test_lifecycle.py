@@ -30,7 +30,7 @@ def test_a_discharge_is_granted_seen_on_the_meter_and_ends_with_its_lease() -> N
             assert home.power("CP1-1") == 0
             assert home.stations.evses["CP1-1"].session == "tx0"
             assert home.heard.kinds()[-1] == "lease_ended"
-            steps = [entry.step.value for entry in await home.core.entries(command="a")]
+            steps = [entry.step.value for entry in await home.service.entries(command="a")]
             assert steps[:9] == [
                 "received", "validated", "journalled", "bound", "result", "set", "confirmed", "metered", "result",
             ]  # fmt: skip
@@ -91,7 +91,7 @@ def test_an_export_limit_of_0_w_leaves_only_what_the_house_takes() -> None:
         async with house("CP1-1", policy=SitePolicy("home", export_limit_w=0)) as home:
             result = await home.send("CP1-1", "discharge", "a", power_w=5000)
             assert (result.status, result.binding, result.reason.code) == ("refused", "site", "export_limit")
-            home.core.input("load", b'{"ts": %d, "power_w": 2000}' % home.clock.wall())
+            home.service.input("load", b'{"ts": %d, "power_w": 2000}' % home.clock.wall())
             result = await home.send("CP1-1", "discharge", "b", power_w=5000, lease_s=60)
             assert (result.status, result.effective_w, result.binding) == ("clamped", -2000, "site")
             await home.wait(3)
@@ -119,7 +119,7 @@ def test_what_cannot_be_done_is_refused_with_the_right_reason(evse: str, code: s
             home.stations.plug("CP4-1", soc_pct=29)
             home.stations.connect("CP5", "CP5-1")
             home.stations.plug("CP5-1")
-            home.core.report(FaultRaised("CP5-1", home.clock.now(), "GroundFailure", "earth leakage"))
+            home.service.report(FaultRaised("CP5-1", home.clock.now(), "GroundFailure", "earth leakage"))
             home.stations.connect("CP6", "CP6-1")
             home.stations.plug("CP6-1", soc_pct=None)
             home.stations.connect("CP7", "CP7-1", can_discharge=False)
@@ -186,7 +186,7 @@ def test_a_meter_that_disagrees_makes_the_command_fail() -> None:
             await home.send("CP1-1", "discharge", "a", power_w=5000, lease_s=600)
             await home.wait(61)
             assert home.heard.final("a").reason.code == "not_seen_on_meter"
-            state = home.core.state("CP1-1")
+            state = home.service.state("CP1-1")
             assert state is not None
             assert state.command is None
 

@@ -99,9 +99,9 @@ def test_a_release_ends_only_the_emergency_stop_that_was_there_when_it_was_sent(
             await home.send(None, "emergency_stop", "e2")
             await release
             await home.wait(1)
-            assert home.core.board.site.emergency_stop == "e2"
+            assert home.service.board.site.emergency_stop == "e2"
             await home.send(None, "release", "r2")
-            assert home.core.board.site.emergency_stop is None
+            assert home.service.board.site.emergency_stop is None
 
     run_virtual(scene())
 
@@ -114,7 +114,7 @@ def test_a_gateway_that_is_being_stopped_takes_no_more_power() -> None:
             slow(home)
             under_way = asyncio.create_task(home.send("CP1-1", "discharge", "b", power_w=5000, lease_s=3600))
             await home.wait(0.05)
-            stopping = asyncio.create_task(home.core.stop())
+            stopping = asyncio.create_task(home.service.stop())
             await home.wait(0.05)
             late = await home.send("CP1-1", "discharge", "c", power_w=5000, lease_s=3600)
             assert (late.status, late.reason.code) == ("refused", "gateway_stopped")
@@ -135,7 +135,7 @@ def test_the_lease_ends_when_the_answer_says() -> None:
             begun, wall = home.clock.now(), home.clock.wall()
             result = await home.send("CP1-1", "discharge", "a", power_w=5000, lease_s=10)
             assert result.lease_until == pytest.approx(wall + 10)
-            holding = home.core.board.places["CP1-1"].holding
+            holding = home.service.board.places["CP1-1"].holding
             assert holding is not None
             assert holding.lease_until == pytest.approx(begun + 10)
 
@@ -181,9 +181,9 @@ def test_a_stop_whose_write_takes_long_is_written_once() -> None:
             await home.wait(15)
             assert home.power("CP1-1") == 0
             assert home.heard.statuses("s") == ["accepted", "achieved"]
-            steps = [entry.step.value for entry in await home.core.entries(command="s")]
+            steps = [entry.step.value for entry in await home.service.entries(command="s")]
             assert steps.count("journalled") == 1
-            assert home.core.journal.dropped == 0
+            assert home.service.journal.dropped == 0
             assert [one.id for one in await home.store.in_force()] == ["s"]
 
     run_virtual(scene())

@@ -19,8 +19,8 @@ def goes_on(home: House, session: str) -> None:
     now = home.clock.now()
     home.stations.connect("CP1", "CP1-1")
     home.stations.evses["CP1-1"].session = session
-    home.core.report(PlugChanged("CP1-1", now, PlugState.OCCUPIED))
-    home.core.report(SessionStarted("CP1-1", now, session, "CAR1"))
+    home.service.report(PlugChanged("CP1-1", now, PlugState.OCCUPIED))
+    home.service.report(SessionStarted("CP1-1", now, session, "CAR1"))
 
 
 @pytest.mark.parametrize("kind", ["memory", "sqlite"])
@@ -37,7 +37,7 @@ def test_a_car_that_could_discharge_still_can_after_a_restart(kind: str, tmp_pat
             async with house(store=store()) as home:
                 goes_on(home, "tx0")
                 await home.wait(1)
-                state = home.core.state("CP1-1")
+                state = home.service.state("CP1-1")
                 assert state is not None
                 assert state.vehicle is not None
                 assert state.vehicle.bidirectional

@@ -31,7 +31,7 @@ def test_a_total_is_shared_and_seen_and_ends_with_its_lease() -> None:
             assert final.measured.power_w == -9000
             await home.wait(25)
             assert powers(home) == [0] * 3
-            assert home.core.site_state().command is None
+            assert home.service.site_state().command is None
 
     run_virtual(scene())
 
@@ -125,7 +125,7 @@ def test_an_evse_with_a_higher_priority_stays_out_and_equal_ones_take_their_evse
             await home.send("CP2-1", "charge", "b", power_w=1000, lease_s=120)
             await home.wait(3)
             assert powers(home) == [2000, 1000, -6000]
-            assert home.core.site_state().command is not None
+            assert home.service.site_state().command is not None
 
     run_virtual(scene())
 
@@ -151,7 +151,7 @@ def test_the_emergency_stop_ends_everything_until_the_site_is_released() -> None
             assert powers(home) == [0, 0, 0]  # at once, without a ramp
             refused = await home.send("CP1-1", "discharge", "c", power_w=5000)
             assert (refused.status, refused.binding) == ("refused", "emergency_stop")
-            assert home.core.site_state().emergency_stop
+            assert home.service.site_state().emergency_stop
             await home.send(None, "release", "free")
             await home.wait(30)
             assert powers(home) == [0, 0, 0]  # nothing is resumed
@@ -180,7 +180,7 @@ def test_mode_and_backup_last_until_changed() -> None:
         async with house("CP1-1") as home:
             await home.send(None, "mode", "m", mode="peak_shaving")
             await home.send(None, "backup", "b", action="enter")
-            state = home.core.site_state()
+            state = home.service.site_state()
             assert (state.mode, state.backup) == ("peak_shaving", True)
             assert (await home.send(None, "mode", "m2", mode="party")).reason.code == "bad_command"
 
@@ -192,7 +192,7 @@ def test_the_loss_of_the_grid_ends_all_power_outside_an_island() -> None:
         async with house("CP1-1") as home:
             await home.send("CP1-1", "discharge", "a", power_w=5000, lease_s=600)
             await home.wait(2)
-            home.core.input("grid", b'{"ts": %d, "present": false}' % home.clock.wall())
+            home.service.input("grid", b'{"ts": %d, "present": false}' % home.clock.wall())
             await home.wait(0.1)
             assert home.power("CP1-1") == 0
             refused = await home.send("CP1-1", "discharge", "b", power_w=5000)
@@ -204,16 +204,16 @@ def test_the_loss_of_the_grid_ends_all_power_outside_an_island() -> None:
 def test_stale_inputs_are_told_and_are_never_a_zero() -> None:
     async def scene() -> None:
         async with house("CP1-1", policy=SitePolicy("home", import_limit_w=10_000)) as home:
-            home.core.input("load", b'{"ts": %d, "power_w": 4000}' % home.clock.wall())
+            home.service.input("load", b'{"ts": %d, "power_w": 4000}' % home.clock.wall())
             await home.send("CP1-1", "charge", "a", power_w=8000, lease_s=600)
             await home.wait(2)
             assert home.power("CP1-1") == 6000
-            assert home.core.site_state().inputs["load"].freshness == "fresh"
+            assert home.service.site_state().inputs["load"].freshness == "fresh"
             await home.wait(20)
-            assert home.core.site_state().inputs["load"].freshness == "stale"
+            assert home.service.site_state().inputs["load"].freshness == "stale"
             assert home.power("CP1-1") == 0
             assert "input_stale" in home.heard.kinds()
-            assert home.core.site_telemetry(1).base_w is None
+            assert home.service.site_telemetry(1).base_w is None
 
     run_virtual(scene())
 
@@ -233,11 +233,11 @@ def test_stale_inputs_are_told_and_are_never_a_zero() -> None:
 def test_bad_inputs_are_refused_with_a_reason_and_change_nothing(kind: str, payload: bytes, code: str) -> None:
     async def scene() -> None:
         async with house("CP1-1") as home:
-            reason = home.core.input(kind, payload)
+            reason = home.service.input(kind, payload)
             assert reason is not None
             assert reason.code == code
             assert home.heard.kinds()[-1] == "input_refused"
-            assert all(one.freshness == "never" for one in home.core.site_state().inputs.values())
+            assert all(one.freshness == "never" for one in home.service.site_state().inputs.values())
 
     run_virtual(scene())
 
@@ -246,9 +246,9 @@ def test_an_old_input_comes_after_a_newer_one_and_changes_nothing() -> None:
     async def scene() -> None:
         async with house("CP1-1") as home:
             wall = home.clock.wall()
-            home.core.input("load", b'{"ts": %f, "power_w": 1000}' % wall)
-            home.core.input("load", b'{"ts": %f, "power_w": 9000}' % (wall - 5))
-            assert home.core.site_telemetry(1).base_w == 1000
+            home.service.input("load", b'{"ts": %f, "power_w": 1000}' % wall)
+            home.service.input("load", b'{"ts": %f, "power_w": 9000}' % (wall - 5))
+            assert home.service.site_telemetry(1).base_w == 1000
 
     run_virtual(scene())
 
@@ -275,9 +275,9 @@ def test_a_removed_station_leaves_the_command_of_the_site_to_the_others() -> Non
         async with house(*THREE) as home:
             await home.send(None, "discharge", "a", power_w=9000, lease_s=20)
             del home.stations.evses["CP2-1"]
-            home.core.forget("CP2")
+            home.service.forget("CP2")
             await home.wait(10)
-            assert home.core.evses() == ["CP1-1", "CP3-1"]
+            assert home.service.evses() == ["CP1-1", "CP3-1"]
             assert (home.power("CP1-1"), home.power("CP3-1")) == (-4500, -4500)
             final = home.heard.final("a")
             assert final.status == "achieved"

@@ -40,7 +40,7 @@ def test_an_emergency_stop_is_ordered_before_the_station_is_asked_what_it_holds(
             assert [power_w for _, power_w, _ in held.orders] == [0.0]
             assert held.calls[:2] == ["set_power", "reconcile"]
             await home.wait(60)
-            assert home.core.board.places["CP1-1"].reconciled
+            assert home.service.board.places["CP1-1"].reconciled
             assert len(held.orders) == 2  # once more when it could not say what it held, and then no more
 
     run_virtual(scene())
@@ -62,7 +62,7 @@ class Defective:
 def test_a_defect_at_one_evse_never_ends_the_others() -> None:
     async def scene() -> None:
         async with house("CP1-1", "CP2-1") as home:
-            broken = home.core.board.stations = Defective(home.stations, "CP1-1")
+            broken = home.service.board.stations = Defective(home.stations, "CP1-1")
             await home.send("CP1-1", "discharge", "a", power_w=5000, lease_s=300)
             await home.send("CP2-1", "discharge", "b", power_w=4000, lease_s=300)
             await home.wait(20)
@@ -88,8 +88,8 @@ def test_an_id_that_another_gateway_has_used_is_refused_and_a_stop_of_that_id_st
             assert (await home.send("CP1-1", "stop", "y")).status == "accepted"
             await home.wait(3)
             assert home.power("CP1-1") == 0
-            assert "result" in [entry.step.value for entry in await home.core.entries(command="y")]
-            assert home.core.journal.dropped == 0
+            assert "result" in [entry.step.value for entry in await home.service.entries(command="y")]
+            assert home.service.journal.dropped == 0
             assert (await home.send("CP1-1", "discharge", "b", power_w=5000, lease_s=60)).status == "accepted"
 
     run_virtual(scene())
@@ -98,7 +98,7 @@ def test_an_id_that_another_gateway_has_used_is_refused_and_a_stop_of_that_id_st
 def grid(home: House, house_w: float) -> None:
     """The meter at the grid sees the house and the car, as they are now."""
     seen = {"ts": home.clock.wall(), "present": True, "power_w": house_w + home.power("CP1-1")}
-    home.core.input("grid", json.dumps(seen).encode())
+    home.service.input("grid", json.dumps(seen).encode())
 
 
 def test_what_a_slow_meter_said_before_a_stop_is_not_taken_for_what_the_car_does_now() -> None:
@@ -129,17 +129,17 @@ def test_what_a_slow_meter_said_before_a_stop_is_not_taken_for_what_the_car_does
 def test_a_car_that_gives_less_than_it_was_told_is_believed_by_its_meter() -> None:
     async def scene() -> None:
         async with house("CP1-1", policy=SitePolicy("home", import_limit_w=9000)) as home:
-            held, place = home.stations.evses["CP1-1"], home.core.board.places["CP1-1"]
+            held, place = home.stations.evses["CP1-1"], home.service.board.places["CP1-1"]
             held.deaf = held.seldom = True
             await home.send("CP1-1", "charge", "a", power_w=5000, lease_s=60)
             await home.wait(1)
-            assert (place.sent_w, home.core.board.cars_w()) == (5000, 5000)  # nothing better is known
+            assert (place.sent_w, home.service.board.cars_w()) == (5000, 5000)  # nothing better is known
             home.stations.meter("CP1-1")
-            assert home.core.board.cars_w() == 0  # it is still on its way
+            assert home.service.board.cars_w() == 0  # it is still on its way
             await home.wait(5)
-            assert home.core.board.cars_w() == 5000  # and may have arrived
+            assert home.service.board.cars_w() == 5000  # and may have arrived
             home.stations.meter("CP1-1")
             await home.wait(20)
-            assert home.core.board.cars_w() == 0  # it has not
+            assert home.service.board.cars_w() == 0  # it has not
 
     run_virtual(scene())

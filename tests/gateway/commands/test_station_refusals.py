@@ -7,7 +7,7 @@ from itertools import pairwise
 import pytest
 
 from emulators.runtime.clock import run_virtual
-from gateway.control.setpoint_controller import Governor
+from gateway.control.setpoint_controller import SetpointController
 from gateway.model.site import SitePolicy
 from gateway.model.station import Answer, Outcome
 from tests.gateway.commands.rig import house
@@ -16,18 +16,18 @@ from tests.gateway.commands.rig import house
 def test_a_session_that_ends_in_a_pause_leaves_nothing_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     async def scene() -> None:
         steps = 0
-        step = Governor.step
+        step = SetpointController.step
 
-        async def counted(self: Governor) -> float | None:
+        async def counted(self: SetpointController) -> float | None:
             nonlocal steps
             steps += 1
             return await step(self)
 
-        monkeypatch.setattr(Governor, "step", counted)
+        monkeypatch.setattr(SetpointController, "step", counted)
         async with house("CP1-1", policy=SitePolicy("home", idle_power_w=1000)) as home:
             home.stations.evses["CP1-1"].answers = [Outcome(Answer.REFUSED, "NotNow")]
-            home.core.board.places["CP1-1"].sent_w = None
-            home.core.board.places["CP1-1"].wake.set()
+            home.service.board.places["CP1-1"].sent_w = None
+            home.service.board.places["CP1-1"].wake.set()
             await home.wait(0.1)
             home.stations.unplug("CP1-1")
             await home.wait(1)
@@ -45,12 +45,12 @@ def test_a_station_that_refuses_everything_is_told_of_once_and_asked_less_and_le
             await home.wait(2)
             evse.answers = [Outcome(Answer.REFUSED, "NotSupported")] * 1000
             evse.orders.clear()
-            lines = len(await home.core.entries(limit=100_000))
-            home.core.board.places["CP1-1"].sent_w = None
-            home.core.board.places["CP1-1"].wake.set()
+            lines = len(await home.service.entries(limit=100_000))
+            home.service.board.places["CP1-1"].sent_w = None
+            home.service.board.places["CP1-1"].wake.set()
             await home.wait(600)
             assert home.heard.kinds().count("fault") == 1
-            assert len(await home.core.entries(limit=100_000)) - lines < 10
+            assert len(await home.service.entries(limit=100_000)) - lines < 10
             asked = [at for at, _, _ in evse.orders]
             assert [round(b - a) for a, b in pairwise(asked)][:5] == [2, 4, 8, 16, 32]
             assert 600 / 60 <= len(asked) <= 20  # and never given up

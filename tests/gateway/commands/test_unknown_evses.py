@@ -15,7 +15,7 @@ def test_a_number_that_the_station_does_not_have_is_unknown_and_leaves_nothing(n
         async with house("CP1-1", stations=("CP1",)) as home:
             refused = await home.send(f"CP1-{number}", "discharge", "a", power_w=3000)
             assert (refused.status, refused.code) == ("refused", "unknown_evse")
-            assert home.core.evses() == ["CP1-1"]
+            assert home.service.evses() == ["CP1-1"]
 
     run_virtual(scene())
 
@@ -27,9 +27,9 @@ def test_a_configured_station_that_was_never_here_is_offline_and_leaves_nothing(
             async with house(stations=("CP1",), store=store) as home:
                 refused = await home.send("CP1-3", "discharge", life, power_w=3000)
                 assert (refused.status, refused.code) == ("refused", "offline")
-                assert home.core.explain("CP1-3") is not None
+                assert home.service.explain("CP1-3") is not None
                 assert (await home.send("CP1-03", "discharge", f"{life}3", power_w=1)).code == "unknown_evse"
-                assert home.core.evses() == []
+                assert home.service.evses() == []
 
     run_virtual(scene())
 
@@ -54,7 +54,7 @@ def test_a_flood_to_names_that_nobody_knows_fills_no_journal_and_takes_no_rate_f
                 assert (await home.send(f"X{number}", "discharge", f"f{number}", power_w=1)).status == "refused"
                 assert (await home.send(f"Y{number}", "jump", f"g{number}")).status == "refused"
             assert (await home.send("CP1-1", "discharge", "a", power_w=3000)).status == "accepted"
-            await home.core.journal.flush()
+            await home.service.journal.flush()
             assert len(await store.entries(limit=10_000)) < 500
             assert len(home.heard.results) >= 4001  # each is answered
             assert len(home.heard.events) < 500

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emulators.runtime.clock import run_virtual
-from gateway.control.plausibility import MOST_W, believable
+from gateway.control.plausibility import MOST_W, plausible
 from gateway.model.event import Event, EvseDescribed, Metered, NeedsStated, PowerLimits, VehicleNeeds
 from gateway.model.site import SitePolicy
 from tests.gateway.commands.rig import house
@@ -50,15 +50,15 @@ def test_whatever_a_station_tells_its_state_can_be_told(
 ) -> None:
     async def scene() -> None:
         async with house("CP1-1", "CP2-1", policy=FLOORED) as home:
-            core = home.core
+            service = home.service
             home.stations.evses["CP1-1"].seldom = True  # nothing else is heard of it meanwhile
-            core.report(data.draw(kind(home.clock.now())))
+            service.report(data.draw(kind(home.clock.now())))
             await home.wait(1)
-            told = [core.state("CP1-1"), core.telemetry("CP1-1"), core.site_state(), core.site_telemetry(1)]
-            for message in [*told, core.explain("CP1-1")]:
+            told = [service.state("CP1-1"), service.telemetry("CP1-1"), service.site_state(), service.site_telemetry(1)]
+            for message in [*told, service.explain("CP1-1")]:
                 assert message is not None
                 assert all(math.isfinite(number) for number in numbers_in(json.loads(message.model_dump_json())))
-            state = core.state("CP1-1")
+            state = service.state("CP1-1")
             assert state is not None
             assert state.soc_pct is None or 0 <= state.soc_pct <= 100
             assert (await home.send("CP2-1", "discharge", "other", power_w=3000)).status in ("accepted", "clamped")
@@ -71,7 +71,7 @@ def test_whatever_a_station_tells_its_state_can_be_told(
 def test_what_can_be_true_is_left_as_it_is(data: st.DataObject) -> None:
     power_w = data.draw(st.floats(-MOST_W, MOST_W))
     reading = Metered("CP1-1", 1.0, 1.7e9, power_w, 1.0, 2.0, data.draw(st.floats(0, 100)), 400.0, 10.0, 50.0)
-    assert believable(reading) == reading
+    assert plausible(reading) == reading
 
 
 @pytest.mark.parametrize("soc_pct", [1e9, 250.0, math.nan, -50.0])
@@ -110,7 +110,7 @@ def test_a_gateway_whose_clock_was_never_set_still_answers(moment: float) -> Non
             assert (await home.send("CP1-1", "discharge", "a", power_w=3000, lease_s=10)).status == "accepted"
             await home.wait(5)
             assert home.power("CP1-1") == -3000
-            assert home.core.site_state().model_dump_json()
+            assert home.service.site_state().model_dump_json()
             await home.wait(15)
             assert home.power("CP1-1") == 0
 

@@ -23,7 +23,7 @@ def read(home: House, *, power: bool, registers: bool) -> None:
     home.stations._advance(held, now)
     charged, discharged = (held.charged_wh, held.discharged_wh) if registers else (None, None)
     power_w = held.power_w if power else None
-    home.core.report(Metered("CP1-1", now, home.clock.wall(), power_w, charged, discharged))
+    home.service.report(Metered("CP1-1", now, home.clock.wall(), power_w, charged, discharged))
 
 
 @pytest.mark.parametrize("capacity_wh", [63_000.0, None])
@@ -78,7 +78,7 @@ def test_the_charge_of_the_car_before_is_not_taken_for_that_of_the_next() -> Non
             home.stations.evses["CP1-1"].seldom = True
             home.stations.unplug("CP1-1")
             late = Metered("CP1-1", home.clock.now(), home.clock.wall(), 0.0, soc_pct=90.0)
-            home.core.report(late)
+            home.service.report(late)
             home.stations.plug("CP1-1", "next", needs=VehicleNeeds(LIMITS, True, "DC_BPT", "dynamic"))
             await home.wait(1)
             refused = await home.send("CP1-1", "discharge", "a", power_w=3000)

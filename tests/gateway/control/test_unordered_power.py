@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from emulators.runtime.clock import run_virtual
-from gateway.control.settings import CoreSettings
+from gateway.control.settings import ServiceSettings
 from gateway.model.site import SitePolicy
 from tests.gateway.commands.rig import House, house
 
-WITHIN_S = CoreSettings(SitePolicy("home")).achieve_within_s
+WITHIN_S = ServiceSettings(SitePolicy("home")).achieve_within_s
 
 
 async def at_rest(home: House) -> None:
