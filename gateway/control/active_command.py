@@ -1,118 +1,151 @@
-"""A command in force: what it asks of which EVSE, until when, and how far it has come. No I/O."""
+"""Active commands: what a command in force requests of which EVSE, until when, and how far it has been carried out."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from gateway.commands.submission import Channel
 from gateway.model.command import Body, Schedule, Verb, signed_power
 from gateway.model.journal import ReplyTo
 from gateway.model.reason import Reason
 
 
-class Stage(StrEnum):
-    """How far a part of a command has come at its EVSE."""
+class Channel(StrEnum):
+    """Interface by which a command was received."""
 
-    BOUND = "bound"
+    MQTT = "mqtt"
+    API = "api"
+    LOCAL = "local"
+
+
+class Stage(StrEnum):
+    """Progress of an allocation at its EVSE."""
+
+    GRANTED = "granted"
     CONFIRMED = "confirmed"
-    SEEN = "seen"
+    ACHIEVED = "achieved"
     FAILED = "failed"
 
 
 @dataclass(slots=True)
 class Allocation:
-    """What a command asks of one EVSE, in W, + into the vehicle."""
+    """Power that a command requests of one EVSE, in W, + into the vehicle. Times are monotonic."""
 
     evse: str
     power_w: float
-    since: float  # monotonic
-    stage: Stage = Stage.BOUND
-    set_at: float | None = None
+    since: float
+    stage: Stage = Stage.GRANTED
     confirmed_at: float | None = None
     confirmed_w: float | None = None
     measured_w: float | None = None
     failure: Reason | None = None
-    judged_from: float = field(init=False)  # the meter's time to agree starts here
-    doubted_w: float | None = None  # what the meter showed last instead, of this command or of those it renews
-    seen_before: bool = False  # a command that this one renews was seen on the meter, and nothing has spoken against it
+    verified_from: float = field(init=False)  # start of the time within which the meter must show the power
+    mismatch_w: float | None = None  # last reading that differed, during this command or those that it renews
+    achieved_before: bool = False  # a command that this one renews was achieved, and no reading has differed since
 
     def __post_init__(self) -> None:
-        self.judged_from = self.since
+        self.verified_from = self.since
 
-    def ask(self, power_w: float, now: float) -> None:
-        """Ask for another power; what was confirmed or seen no longer counts."""
+    @property
+    def unconfirmed(self) -> bool:
+        """True until the station has confirmed the power or the allocation has failed."""
+        return self.stage is Stage.GRANTED
+
+    @property
+    def pending(self) -> bool:
+        """True until the meter has shown the power or the allocation has failed."""
+        return self.stage in (Stage.GRANTED, Stage.CONFIRMED)
+
+    def request(self, power_w: float, now: float) -> None:
+        """Request another power; an earlier confirmation or reading no longer counts."""
         if power_w != self.power_w:
-            self.power_w, self.since, self.judged_from, self.stage = power_w, now, now, Stage.BOUND
-            self.set_at = self.confirmed_at = self.confirmed_w = self.doubted_w = None
-            self.seen_before = False
+            self.power_w, self.since, self.verified_from, self.stage = power_w, now, now, Stage.GRANTED
+            self.confirmed_at = self.confirmed_w = self.mismatch_w = None
+            self.achieved_before = False
 
-    def renew(self, before: Allocation, same_w: float, still_w: float) -> None:
-        """Take over the meter's time to agree from a command that asked for the same and was not seen either.
+    def confirm(self, power_w: float, now: float) -> bool:
+        """Note that the station confirmed a power; True where it is the first confirmation of this allocation."""
+        if self.stage is Stage.GRANTED:
+            self.stage, self.confirmed_at, self.confirmed_w = Stage.CONFIRMED, now, power_w
+            return True
+        if self.confirmed_w != power_w:
+            self.confirmed_w, self.confirmed_at = power_w, now
+        return False
 
-        Else a controller that renews its lease every few seconds would never hear that its car does not follow. A car
-        at rest is one that does not follow whatever is asked, so there the power may differ, but not the direction.
+    def fail(self, reason: Reason) -> None:
+        """Mark as failed."""
+        self.stage, self.failure = Stage.FAILED, reason
+
+    def renew(self, before: Allocation, tolerance_w: float, rest_tolerance_w: float) -> None:
+        """Continue the verification time of a replaced command that requested the same and was not achieved either.
+
+        Otherwise a controller that renews its lease every few seconds would never get a failure for a vehicle that does
+        not follow. A vehicle at rest follows no power at all, so for it the power may differ, but not the direction.
         """
         if before.power_w * self.power_w <= 0 or before.stage is Stage.FAILED:
             return
-        same = abs(before.power_w - self.power_w) <= same_w
-        if before.stage is Stage.SEEN or (before.seen_before and before.doubted_w is None):
-            self.seen_before = same
+        same = abs(before.power_w - self.power_w) <= tolerance_w
+        if before.stage is Stage.ACHIEVED or (before.achieved_before and before.mismatch_w is None):
+            self.achieved_before = same
             return
-        at_rest = before.doubted_w is not None and abs(before.doubted_w) <= still_w
+        at_rest = before.mismatch_w is not None and abs(before.mismatch_w) <= rest_tolerance_w
         if at_rest or same:
-            self.judged_from, self.doubted_w = before.judged_from, before.doubted_w
+            self.verified_from, self.mismatch_w = before.verified_from, before.mismatch_w
 
 
 @dataclass(slots=True)
 class ActiveCommand:
-    """One command that acts. `evse` None is the site; then `parts` has one per EVSE that shares in it."""
+    """One command in force. `evse` None is the site; then `allocations` has one for each EVSE that takes part."""
 
     id: str
     evse: str | None
     verb: Verb
     body: Body
     channel: Channel
-    started: float  # monotonic
     lease_until: float | None = None  # monotonic
     lease_wall: float | None = None
     reply: ReplyTo | None = None
-    parts: dict[str, Allocation] = field(default_factory=dict)
-    settled: bool = False  # its final result is given
-    turn: int = 0  # counts commands in the order in which they were bound
+    allocations: dict[str, Allocation] = field(default_factory=dict)
+    settled: bool = False  # its final result has been given
+    sequence: int = 0  # order in which commands were decided
 
     @property
     def priority(self) -> int:
-        """What a newer command must reach to replace it."""
+        """Priority that a newer command must reach to replace it."""
         return self.body.priority
 
-    def asks(self, wall: float) -> float:
-        """The power it asks for now; a schedule asks for its running period, 0 W between periods."""
+    @property
+    def by_source(self) -> str:
+        """Its source as the end of a clause, empty where none is given."""
+        return f" from {self.body.source}" if self.body.source else ""
+
+    def requested_w(self, wall: float) -> float:
+        """Return the power requested now; a schedule requests that of its running period, 0 W between periods."""
         if isinstance(self.body, Schedule):
             return period_power(self.body, wall)
         return signed_power(self.verb, self.body) or 0.0
 
-    def next_change(self, wall: float) -> float | None:
-        """Seconds until a schedule asks for something else."""
+    def next_change_s(self, wall: float) -> float | None:
+        """Return the seconds until a schedule requests another power."""
         if not isinstance(self.body, Schedule):
             return None
         edges = [edge for one in self.body.periods for edge in (one.start, one.start + one.duration_s)]
         return min((edge - wall for edge in edges if edge > wall), default=None)
 
-    def waits(self, wall: float) -> bool:
-        """Whether a schedule has yet to reach its first period with power: until then there is nothing to judge."""
+    def before_first_power(self, wall: float) -> bool:
+        """True while a schedule has not reached its first period with power: there is nothing to verify yet."""
         if not isinstance(self.body, Schedule):
             return False
         starts = [one.start for one in self.body.periods if one.power_w]
         return bool(starts) and wall < min(starts)
 
-    def over(self, wall: float) -> bool:
-        """Whether a schedule has come to its end."""
+    def finished(self, wall: float) -> bool:
+        """True when the last period of a schedule has ended."""
         return isinstance(self.body, Schedule) and schedule_end(self.body) <= wall
 
 
 def period_power(schedule: Schedule, wall: float) -> float:
-    """What a schedule asks for at a moment (Unix time)."""
+    """Return what a schedule requests at a Unix time."""
     for one in schedule.periods:
         if one.start <= wall < one.start + one.duration_s:
             return one.power_w + 0.0
@@ -120,5 +153,5 @@ def period_power(schedule: Schedule, wall: float) -> float:
 
 
 def schedule_end(schedule: Schedule) -> float:
-    """When the last period ends (Unix time)."""
+    """Return the Unix time at which the last period ends."""
     return schedule.periods[-1].start + schedule.periods[-1].duration_s

@@ -60,7 +60,13 @@ class MqttConnection:
     """Implements `gateway.model.subscriber.Listener` and runs the link."""
 
     def __init__(
-        self, service: GatewayService, settings: MqttSettings, connect: Connect, clock: Clock, seed: int | None = None
+        self,
+        service: GatewayService,
+        settings: MqttSettings,
+        connect: Connect,
+        clock: Clock,
+        seed: int | None = None,
+        neighbour: Callable[[str, dict[str, Any]], None] | None = None,
     ) -> None:
         self._service = service
         self._settings = settings
@@ -68,7 +74,7 @@ class MqttConnection:
         self._clock = clock
         self._random = random.Random(seed)
         self._topics = settings.topics
-        self.neighbour: Callable[[str, dict[str, Any]], None] | None = None  # hears the states of other sites
+        self.neighbour = neighbour  # receives the states of other sites
         self.outbox = Outbox(service.delivered)
         self._events: list[EventMessage] = []
         self._news = asyncio.Event()  # events or dirty states
@@ -87,7 +93,7 @@ class MqttConnection:
         self._taking: set[asyncio.Task[None]] = set()
         self.connected = asyncio.Event()  # for those who wait for the first link
         self.counts: dict[str, int] = {}
-        service.listen(self)
+        service.subscribe(self)
 
     # what the core says (Listener) ------------------------------------------------------------------------------------
 
@@ -197,14 +203,13 @@ class MqttConnection:
         return BusMessage(self._topics.status, offline.model_dump_json().encode(), qos=1, retain=True)
 
     async def _say_status(self, bus: Bus) -> None:
-        places = self._service.board.places.values()
         status = GatewayStatus(
             state="online",
             gateway=self._topics.gateway,
             version=__version__,
-            evses=tuple(sorted(place.name for place in places if place.evse.connected)),
+            evses=tuple(self._service.connected_evses()),
             takes_site_commands=self._settings.takes_site_commands,
-            journal="failing" if self._service.journal.trouble else "ok",
+            journal="failing" if self._service.journal_trouble() else "ok",
             since=self._since,
         )
         if status != self._status:
@@ -273,12 +278,11 @@ class MqttConnection:
 
     def _mine(self, evse: str) -> bool:
         """Whether this gateway answers for an EVSE; one that another gateway serves is left to that one."""
-        place = self._service.board.places.get(evse)
-        if place is not None and place.evse.connected:
+        if self._service.is_connected(evse):
             return True
         if any(evse in theirs for theirs in self._others.values()):
             return False
-        return self._settings.takes_site_commands or self._service.board.known(evse) is not None
+        return self._settings.takes_site_commands or self._service.may_exist(evse)
 
     def _hear(self, heard: Heard, message: BusMessage) -> None:
         match heard.kind:
@@ -350,7 +354,7 @@ class MqttConnection:
             if payload is not None:
                 await self._retain(bus, topic, payload)
             return
-        if evse not in self._service.board.places:
+        if not self._service.is_known(evse):
             await self._forget(bus, evse)
             return
         payload, state = self._said(f"the state of {evse}", partial(self._service.state, evse))

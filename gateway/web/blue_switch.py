@@ -53,7 +53,7 @@ def add(router: APIRouter, lender: VehicleLendingService | None, now: Callable[[
         return lender
 
     def car_row(vehicle: str) -> Row:
-        found = ours().desk.registry.cars.get(vehicle)
+        found = ours().coordinator.registry.cars.get(vehicle)
         if found is None:
             raise LookupError(f"no agreement knows the car {vehicle}")
         return views.car(found)
@@ -61,22 +61,22 @@ def add(router: APIRouter, lender: VehicleLendingService | None, now: Callable[[
     @router.get(PREFIX, tags=["blue switch"])
     async def state() -> Row:
         """Sites in need, calls, cars there, gaps."""
-        return {"place": ours().place} | views.state(ours().desk, ours().place)
+        return {"place": ours().place} | views.state(ours().coordinator, ours().place)
 
     @router.get(PREFIX + "/agreements", tags=["blue switch"])
     async def agreements() -> list[Row]:
-        return views.agreements(ours().desk)
+        return views.agreements(ours().coordinator)
 
     @router.get(PREFIX + "/agreements/{agreement}", tags=["blue switch"])
     async def agreement(agreement: str) -> Row:
-        found = next((one for one in views.agreements(ours().desk) if one["id"] == agreement), None)
+        found = next((one for one in views.agreements(ours().coordinator) if one["id"] == agreement), None)
         if found is None:
             raise LookupError(f"no agreement {agreement}")
         return found
 
     @router.get(PREFIX + "/cars", tags=["blue switch"])
     async def cars() -> list[Row]:
-        return [views.car(one) for _, one in sorted(ours().desk.registry.cars.items())]
+        return [views.car(one) for _, one in sorted(ours().coordinator.registry.cars.items())]
 
     @router.get(PREFIX + "/cars/{vehicle}", tags=["blue switch"])
     async def car(vehicle: str) -> Row:
@@ -98,36 +98,36 @@ def add(router: APIRouter, lender: VehicleLendingService | None, now: Callable[[
         car_row(vehicle)
         if not ours().payment(vehicle, body.energy_wh, body.soc_pct, body.id):
             raise HTTPException(409, f"nothing is owed to {vehicle}")
-        left = [one for one in views.loans(ours().desk, open_only=True) if one["vehicle"] == vehicle]
+        left = [one for one in views.loans(ours().coordinator, open_only=True) if one["vehicle"] == vehicle]
         still = sum(one["owed_wh"] + one["billed_wh"] for one in left)
         return {"vehicle": vehicle, "owed_wh": round(still, 1), "settled": all(one["settled"] for one in left)}
 
     @router.get(PREFIX + "/calls", tags=["blue switch"])
     async def calls() -> list[Row]:
         """Cars that were called and have not come yet, in order of leaving."""
-        found: list[Row] = views.state(ours().desk, ours().place)["calls"]
+        found: list[Row] = views.state(ours().coordinator, ours().place)["calls"]
         return found
 
     @router.get(PREFIX + "/arrivals", tags=["blue switch"])
     async def arrivals(limit: Limit = 100) -> list[Row]:
         """Checks of cars that were plugged in, newest first."""
-        return views.checks(ours().desk, limit)
+        return views.checks(ours().coordinator, limit)
 
     @router.get(PREFIX + "/loans", tags=["blue switch"])
     async def loans(owed: bool = False, limit: Limit = 1000) -> list[Row]:
         """What each car gave and is owed, newest first; `owed=true`: only what is not settled."""
-        return views.loans(ours().desk, open_only=owed)[:limit]
+        return views.loans(ours().coordinator, open_only=owed)[:limit]
 
     @router.get(PREFIX + "/outages", tags=["blue switch"])
     async def outages() -> list[Row]:
-        return views.outages(ours().desk)
+        return views.outages(ours().coordinator)
 
     @router.get(PREFIX + "/outages/{outage}", tags=["blue switch"], response_model=None)
     async def outage(outage: str, format: Literal["json", "markdown"] = "json") -> Row | Response:
         """The audit report of an outage, as JSON or for people."""
-        if outage not in ours().desk.outages:
+        if outage not in ours().coordinator.outages:
             raise LookupError(f"no outage {outage}")
-        made = ours().desk.report(outage)
+        made = ours().coordinator.report(outage)
         if format == "markdown":
             return PlainTextResponse(report_markdown(made), media_type="text/markdown; charset=utf-8")
         return made
