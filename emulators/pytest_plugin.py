@@ -1,4 +1,4 @@
-"""Fixtures for pytest: a gateway, a charger, a car, a site, a grid and a facility, in virtual time, without a socket.
+"""pytest plugin: fixtures of an emulated gateway, station, EV, site and grid, and coroutine tests in virtual time.
 
 ::
 
@@ -10,20 +10,32 @@
     @pytest.mark.v2x(cars={"leaf": "ariya-66"}, chargers=2, site="store", seed=7)
     async def test_outage(v2x_grid, v2x_site, v2x_clock): ...
 
-Tests may be ordinary functions that drive the clock, or coroutines, which run in the world's time. `--v2x-seed`
-overrides the seed; a failing test prints it. `--v2x-artifacts DIR` keeps transcript, figures and captures of each test,
-and a JUnit file of them all.
-Everything heavy is imported when a fixture is used.
+    @pytest.mark.virtual_time
+    async def test_renewal():
+        await asyncio.sleep(4 * 3600)  # takes no time
+
+Tests with `v2x_` fixtures are ordinary functions that drive the clock, or coroutines, which run on the loop of the
+emulated world. `--v2x-seed` overrides the seed; a failing test prints it. `--v2x-artifacts DIR` stores transcript,
+figures and captures of each test, and a JUnit file of all tests.
+
+`@pytest.mark.virtual_time` is for coroutine tests without these fixtures, which pytest-asyncio (1.4 or newer) runs: the
+test and its async fixtures get a `VirtualLoop`, whose clock jumps to the next timer. `speed=100.0` limits it to 100
+virtual seconds per real second. The mark also works as `pytestmark` of a module or class; tests without it run in real
+time. A test that waits for something that can no longer happen fails with `Stalled` and a list of the waiting tasks.
+Tests driven by hypothesis share one loop among their examples: call `emulators.clock.run_virtual` in them instead.
+
+Modules of the emulators are imported when a fixture or the mark is used.
 """
 
 from __future__ import annotations
 
 import asyncio
+import functools
 import inspect
 import json
 import re
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +57,8 @@ READY_WITHIN_S = 60.0
 _AWAY = {"arrive": FOREVER_S - 2, "leave": FOREVER_S - 1}
 _WORLD = pytest.StashKey[Living]()
 
+LoopFactories = Mapping[str, Callable[[], asyncio.AbstractEventLoop]]
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("v2x", "emulated cars, chargers and sites")
@@ -65,18 +79,52 @@ def pytest_configure(config: pytest.Config) -> None:
         "min_soc_pct=0, forming=False, telemetry_s=10, vehicle_link='iso15118-20', toml=''): the world that the v2x "
         "fixtures of this test live in; toml are tables of a scenario file that are laid over it",
     )
+    config.addinivalue_line(
+        "markers",
+        "virtual_time(speed=None): run the coroutine test on a loop whose clock jumps to the next timer (by "
+        "pytest-asyncio); speed limits it to that many virtual seconds per real second",
+    )
+
+
+@pytest.hookimpl(wrapper=True, optionalhook=True)
+def pytest_asyncio_loop_factories(item: pytest.Item) -> Generator[None, LoopFactories | None, LoopFactories]:
+    """Return the virtual loop for tests with the mark `virtual_time`, else those of other hooks or the default."""
+    factories = yield
+    mark = item.get_closest_marker("virtual_time")
+    if mark is None:
+        return factories or {"asyncio": asyncio.new_event_loop}
+    if mark.args or set(mark.kwargs) - {"speed"}:
+        raise pytest.UsageError(f"{item.nodeid}: the only argument of the mark virtual_time is speed=...")
+    from emulators.clock import VirtualLoop
+
+    return {"virtual": functools.partial(VirtualLoop, **mark.kwargs)}
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Fail a test in virtual time that pytest-asyncio would not run in it."""
+    if item.get_closest_marker("virtual_time") is None or not isinstance(item, pytest.Function):
+        return
+    if not inspect.iscoroutinefunction(item.obj) or "v2x_world" in item.fixturenames:
+        return
+    if not item.config.hook.pytest_asyncio_loop_factories.has_spec():
+        pytest.fail("the mark virtual_time needs pytest-asyncio 1.4 or newer", pytrace=False)
+    if item.get_closest_marker("asyncio") is None:
+        pytest.fail("the mark virtual_time needs asyncio_mode = auto, or the mark asyncio beside it", pytrace=False)
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
-    """Run a coroutine test that uses a v2x fixture in the time of its world."""
-    if not inspect.iscoroutinefunction(pyfuncitem.obj):
-        return None
+    """Run a coroutine test that uses a v2x fixture on the loop of its world."""
     living = pyfuncitem.stash.get(_WORLD, None)
     if living is None:
         return None
+    test = pyfuncitem.obj
+    if pyfuncitem.get_closest_marker("asyncio") is not None:  # pytest-asyncio has wrapped it to run on its own loop
+        test = getattr(test, "__wrapped__", test)
+    if not inspect.iscoroutinefunction(test):
+        return None
     names = pyfuncitem._fixtureinfo.argnames
-    living.run(pyfuncitem.obj(**{name: pyfuncitem.funcargs[name] for name in names}))
+    living.run(test(**{name: pyfuncitem.funcargs[name] for name in names}))
     return True
 
 
