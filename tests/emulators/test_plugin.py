@@ -97,7 +97,7 @@ def test_setup(slow): ...
 
 SAID = (
     "the mark v2x takes names, such as scenario='peak-cut'",
-    "the mark v2x of this test has no cars: say cars=",
+    "the mark v2x of this test has no cars: set cars=",
     "the mark v2x: its toml is not TOML",
     "leaf-40 speaks chademo and no ISO 15118-20, but CP1-1 does: mark the test with v2x(vehicle_link='none')",
     "there is no EVSE CP9-1; there are CP1-1",
@@ -190,7 +190,7 @@ def test_a_failure_prints_its_seed_and_a_wrong_mark_is_named(tmp_path: Path) -> 
     assert done.returncode == 1
     assert "1 failed, 1 passed, 1 error" in done.stdout
     assert "seed 5; repeat with: pytest --v2x-seed 5 'test_it.py::test_wrong'" in done.stdout
-    assert "the mark v2x knows no planet" in done.stdout
+    assert "the mark v2x has no argument planet" in done.stdout
     assert list((tmp_path / "kept").glob("*.pcap"))
 
 
