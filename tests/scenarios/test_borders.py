@@ -23,7 +23,7 @@ from emulators.demo_view import DemoView
 from emulators.ev.car import CCS_63, Car
 from emulators.ev.session import EvSession
 from protocols.iso15118 import io
-from tests.gateway.mqtt.facility import run_leaky
+from tests.gateway.mqtt.facility import leaky_peer
 
 COMMAND = f"{demo.ROOT}/evse/{demo.EVSE}/cmd"
 
@@ -112,30 +112,31 @@ async def at_the_v2gtp_border(parts: demo.Parts) -> None:
     assert ended.ok, ended.reason
 
 
+async def discharge(parts: demo.Parts) -> None:
+    facility = parts.facility
+    await facility.until("the house as before", lambda: demo.ready(facility.state), 60)
+    answer: dict[str, Any] = {}
+    for attempt in range(3):  # a station that was disconnected takes a while to return
+        await facility.command("discharge", id=f"after-{attempt}", power_w=2000, lease_s=10)
+        answer = await facility.result(f"after-{attempt}", "accepted", "clamped", "refused", "achieved")
+        if answer["status"] != "refused":
+            break
+        await asyncio.sleep(3)
+    await facility.result(answer["id"], "achieved")
+
+
 @pytest.mark.parametrize(
     "border", [at_the_mqtt_border, at_the_ocpp_border, at_the_v2gtp_border], ids=lambda b: b.__name__
 )
-def test_the_house_lives(border: Callable[[demo.Parts], Awaitable[None]], caplog: pytest.LogCaptureFixture) -> None:
-    async def scene() -> None:
-        watch = demo.Watch(DemoView(Console(quiet=True)))
-        async with demo.stage(watch) as parts:
-            await parts.facility.until("a session", lambda: demo.ready(parts.facility.state))
-            await border(parts)
-            if border is not at_the_v2gtp_border:
-                await discharge(parts)
-
-    async def discharge(parts: demo.Parts) -> None:
-        facility = parts.facility
-        await facility.until("the house as before", lambda: demo.ready(facility.state), 60)
-        answer: dict[str, Any] = {}
-        for attempt in range(3):  # a station that was thrown out is not back at once
-            await facility.command("discharge", id=f"after-{attempt}", power_w=2000, lease_s=10)
-            answer = await facility.result(f"after-{attempt}", "accepted", "clamped", "refused", "achieved")
-            if answer["status"] != "refused":
-                break
-            await asyncio.sleep(3)
-        await facility.result(answer["id"], "achieved")
-
-    run_leaky(scene())
+@leaky_peer
+async def test_the_house_lives(
+    border: Callable[[demo.Parts], Awaitable[None]], caplog: pytest.LogCaptureFixture
+) -> None:
+    watch = demo.Watch(DemoView(Console(quiet=True)))
+    async with demo.stage(watch) as parts:
+        await parts.facility.until("a session", lambda: demo.ready(parts.facility.state))
+        await border(parts)
+        if border is not at_the_v2gtp_border:
+            await discharge(parts)
     tracebacks = [one.getMessage() for one in caplog.records if one.exc_info and not one.name.startswith("amqtt")]
     assert tracebacks == []
