@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from emulators.clock import VirtualLoop
-from emulators.scenarios.scenario import Scenario, parse
+from emulators.runtime.clock import VirtualLoop
+from emulators.scenario.scenario import Scenario, parse
 from emulators.world import World
 from gateway.bench.sim import DISCHARGE, Run, run
 
@@ -54,11 +54,11 @@ async def live(scenario: Scenario, seconds: float) -> tuple[World, int, int, int
         assert isinstance(loop, VirtualLoop)
         assert world.gateway is not None
         await world.clock.sleep(120)
-        steward, places = world.gateway.steward, world.gateway.core.board.places
-        before = loop.jumps, steward.steps, sum(place.looks for place in places.values())
+        energy_service, places = world.gateway.energy_service, world.gateway.service.board.places
+        before = loop.jumps, energy_service.steps, sum(place.looks for place in places.values())
         await world.clock.sleep(seconds)
         looks = sum(place.looks for place in places.values())
-        return world, loop.jumps - before[0], steward.steps - before[1], looks - before[2]
+        return world, loop.jumps - before[0], energy_service.steps - before[1], looks - before[2]
 
 
 async def test_a_store_without_cars_rests() -> None:
@@ -86,18 +86,18 @@ async def test_news_are_looked_at_at_once_and_silence_seldom() -> None:
     async with world.living():
         await world.clock.sleep(60)
         assert world.gateway is not None
-        steward, core = world.gateway.steward, world.gateway.core
+        energy_service, service = world.gateway.energy_service, world.gateway.service
         world.facility.mute.update(("grid", "switch", "load", "pv", "meter"))
         await world.clock.sleep(6)  # what was told is still fresh
-        before = steward.steps
+        before = energy_service.steps
         await world.clock.sleep(1.5)
-        rested = steward.steps - before
+        rested = energy_service.steps - before
         wall = world.clock.wall()
         body = f'{{"ts": {wall}, "present": true, "power_w": 9000, "voltage_v": 200, "frequency_hz": 50}}'
-        before = steward.steps
-        assert core.input("grid", body.encode()) is None
+        before = energy_service.steps
+        assert service.input("grid", body.encode()) is None
         await world.clock.sleep(0.2)
-        assert [rested, steward.steps - before] == [0, 1]
+        assert [rested, energy_service.steps - before] == [0, 1]
 
 
 def test_a_discharge_needs_few_loops_and_no_step_too_many() -> None:
@@ -113,7 +113,7 @@ async def test_a_site_state_walks_over_the_places_once() -> None:
     async with world.living():
         await world.clock.sleep(60)
         assert world.gateway is not None
-        board = world.gateway.core.board
+        board = world.gateway.service.board
         walks = 0
         shared = board.shared
 
@@ -123,5 +123,5 @@ async def test_a_site_state_walks_over_the_places_once() -> None:
             return shared()
 
         board.shared = counted  # type: ignore[method-assign, assignment]
-        world.gateway.core.site_state()
+        world.gateway.service.site_state()
         assert (walks, len(board.places)) == (1, 6)

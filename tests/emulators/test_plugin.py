@@ -254,7 +254,7 @@ def test_virtual_time_never_turns_into_real_time(tmp_path: Path, option: str, me
 
 
 def test_a_capture_can_be_read_back(tmp_path: Path) -> None:
-    from emulators.pcap import Capture
+    from emulators.runtime.pcap import Capture
 
     capture = Capture()
     capture.add(1.5, "ev", b"\x01\xfe\x80\x01")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from emulators.scenarios.scenario import parse
+from emulators.scenario.scenario import parse
 from emulators.site.site import State
 from emulators.site.switch import Position
 from emulators.world import World, simulate

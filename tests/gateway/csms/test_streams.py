@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 
 from gateway.csms.admin import Admin
+from gateway.csms.event_stream_registry import MOST_STREAMS
 from gateway.csms.settings import UnknownStations
-from gateway.csms.streams import MOST_STREAMS
 from gateway.model.event import FaultCleared, FaultRaised
 from protocols.ocpp.schema import Version
 from protocols.ocpp.times import parse, stamp
-from tests.emulators.station.rig import Rig
+from tests.emulators.charger.station_rig import Rig
 from tests.gateway.csms.raw import Raw
 from tests.requirements import requirement
 

@@ -8,7 +8,7 @@ import pytest
 
 from gateway.mqtt.topics import Topics
 from protocols.ports import BusMessage
-from tests.gateway.core.test_steward import LENT
+from tests.gateway.energy.test_energy_service import LENT
 from tests.gateway.mqtt.memory import scene
 
 pytestmark = pytest.mark.virtual_time
