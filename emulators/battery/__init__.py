@@ -1,0 +1,1 @@
+"""Batteries: cells, packs, chemistry, ageing, and second-life packs."""

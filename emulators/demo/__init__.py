@@ -1,0 +1,1 @@
+"""Demonstrations that `v2x demo` runs."""

@@ -1,0 +1,1 @@
+"""Faults on links, chargers, meters, cars, clocks and switches."""

@@ -22,7 +22,8 @@ figures and captures of each test, and a JUnit file of all tests.
 test and its async fixtures get a `VirtualLoop`, whose clock jumps to the next timer. `speed=100.0` limits it to 100
 virtual seconds per real second. The mark also works as `pytestmark` of a module or class; tests without it run in real
 time. A test that waits for something that can no longer happen fails with `Stalled` and a list of the waiting tasks.
-Tests driven by hypothesis share one loop among their examples: call `emulators.runtime.clock.run_virtual` in them instead.
+Tests driven by hypothesis share one loop among their examples: call `emulators.runtime.clock.run_virtual`
+in them instead.
 
 Modules of the emulators are imported when a fixture or the mark is used.
 """

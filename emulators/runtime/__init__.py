@@ -1,0 +1,1 @@
+"""The runtime of emulated worlds: virtual time, transports in memory, brokers, captures."""

@@ -1,1 +1,1 @@
-"""What EV, EVSE, site and facility agree on, and who has the last word. Pure functions of values."""
+"""What power is allowed at an EVSE: the control hierarchy and every limit in it. Pure functions of values."""

@@ -463,7 +463,3 @@ def _openssl(version: Tls, profile: TlsProfile) -> None:
 def main() -> None:
     """The entry point of the distribution."""
     app()
-
-
-if __name__ == "__main__":
-    main()

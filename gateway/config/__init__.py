@@ -1,0 +1,25 @@
+"""`gateway.toml`: typed settings, their mapping to each package, notes on them (`lint`), and the reference page."""
+
+from __future__ import annotations
+
+from gateway.config.settings import (
+    Config,
+    ConfigError,
+    UserEntry,
+    from_table,
+    host_and_port,
+    load,
+    read_secret,
+    stale_after,
+)
+
+__all__ = [
+    "Config",
+    "ConfigError",
+    "UserEntry",
+    "from_table",
+    "host_and_port",
+    "load",
+    "read_secret",
+    "stale_after",
+]

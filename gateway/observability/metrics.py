@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
-from prometheus_client.service import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from gateway.mqtt.connection import MqttConnection
 from gateway.service import GatewayService

@@ -25,7 +25,7 @@ from emulators.runtime.clock import RealClock
 from protocols.iso15118 import io
 from tests.gateway.mqtt.facility import leaky_peer
 
-COMMAND = f"{demo.ROOT}/evse/{demo.EVSE}/cmd"
+COMMAND = f"{discharge.ROOT}/evse/{discharge.EVSE}/cmd"
 
 
 async def at_the_mqtt_border(parts: discharge.Parts) -> None:
@@ -67,7 +67,7 @@ async def at_the_ocpp_border(parts: discharge.Parts) -> None:
     for stranger in ("nobody", "%00", "x" * 200):
         with pytest.raises(InvalidStatus):
             await connect(f"{url}/{stranger}", subprotocols=[Subprotocol("ocpp2.1")])
-    async with connect(f"{url}/{demo.STATION}", subprotocols=[Subprotocol("ocpp2.1")]) as wire:
+    async with connect(f"{url}/{discharge.STATION}", subprotocols=[Subprotocol("ocpp2.1")]) as wire:
         answers = []
         for text in (
             "{", "[]", '[2,"1"]', '[2,"2","NoSuchAction",{}]', '[2,"3","Heartbeat",{"x":1}]', '[9,"4","Heartbeat",{}]',

@@ -1,0 +1,1 @@
+"""Hardware of an emulated charger: power stage, meter, thermal model, shared supply."""

@@ -47,8 +47,8 @@ def solve(problem: Problem, before: Basis | None = None, within_s: float = 5.0) 
     NoPlan where there is none in time. A solver of its own each time: nothing is shared.
     """
     model = build(problem)
-    service: Any = highspy.Highs.__base__  # the constructor of Highs itself prints a banner to standard output
-    highs = service()
+    core: Any = highspy.Highs.__base__  # the constructor of Highs itself prints a banner to standard output
+    highs = core()
     for option, value in (("output_flag", False), ("threads", 1), ("time_limit", within_s), ("solver", "simplex")):
         highs.setOptionValue(option, value)
     infinity = highspy.kHighsInf

@@ -62,7 +62,7 @@ def test_the_generic_car_is_the_one_in_the_code() -> None:
     ],
 )
 def test_a_bad_profile_names_the_file_and_the_key(change: tuple[str, str], complaint: str, tmp_path: Path) -> None:
-    text = (Path(__file__).parents[2] / "emulators/ev/profiles/ccs-63.toml").read_text()
+    text = (Path(__file__).parents[3] / "emulators/ev/profiles/ccs-63.toml").read_text()
     assert change[0] in text
     path = tmp_path / "mine.toml"
     path.write_text(text.replace(*change))

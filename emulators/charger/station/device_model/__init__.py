@@ -1,0 +1,1 @@
+"""Device model of an emulated 2.x station: variables, reports, monitors, event streams."""

@@ -1,0 +1,1 @@
+"""Maintenance of an emulated station: logs, firmware, certificates, display messages, network profiles."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from emulators.charger.station import availability, settings
 from emulators.charger.station.connector_sessions import Order
 from emulators.charger.station.evse import EvseState
-from emulators.charger.station.ocpp2 import maintenance, smart_charging
+from emulators.charger.station.ocpp2 import maintenance, monitoring, smart_charging, tariffs, variables
 from emulators.charger.station.reservations import Reservation
 from emulators.charger.station.smart_charging import vendor_power
 from emulators.charger.station.station import Station
@@ -39,7 +39,7 @@ def handlers(station: Station, dialect: Dialect2) -> dict[str, Handler]:
         "TriggerMessage": asked.trigger_message,
         "UnlockConnector": asked.unlock_connector,
     }
-    others = (ocpp2_variables, ocpp2_monitoring, ocpp2_tariffs, ocpp2_upkeep)
+    others = (variables, monitoring, tariffs, maintenance)
     for one in others:
         table |= one.handlers(station)
     return table | smart_charging.handlers(station, dialect)
