@@ -112,7 +112,7 @@ async def at_the_v2gtp_border(parts: discharge.Parts) -> None:
     assert ended.ok, ended.reason
 
 
-async def discharge(parts: discharge.Parts) -> None:
+async def discharge_after(parts: discharge.Parts) -> None:
     facility = parts.facility
     await facility.until("the house as before", lambda: discharge.ready(facility.state), 60)
     answer: dict[str, Any] = {}
@@ -137,6 +137,6 @@ async def test_the_house_lives(
         await parts.facility.until("a session", lambda: discharge.ready(parts.facility.state))
         await border(parts)
         if border is not at_the_v2gtp_border:
-            await discharge(parts)
+            await discharge_after(parts)
     tracebacks = [one.getMessage() for one in caplog.records if one.exc_info and not one.name.startswith("amqtt")]
     assert tracebacks == []
