@@ -31,7 +31,7 @@ async def a_day(tmp_path: Path) -> None:
         await home.wait(20)
         await home.send("CP9-1", "discharge", "c", power_w=1)
         await home.send("CP1-1", "jump", "d")
-        await home.service.journal.flush()
+        await home.journal.flush()
 
 
 @pytest.mark.virtual_time

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -12,17 +12,25 @@ from typing import Any
 from emulators.runtime.clock import VirtualClock
 from gateway.bench.plain_station import PlainStations
 from gateway.commands.submission import Channel, Submission
+from gateway.control.components import ControlComponents
+from gateway.control.control_state import EvseControlState
 from gateway.control.settings import ServiceSettings
+from gateway.control.station_backends import StationBackends
+from gateway.energy.persistence import EnergyPersistence
+from gateway.energy.service import EnergyService, LendingConstraints
+from gateway.energy.settings import EnergySection
 from gateway.model.journal import Phase, ReplyTo
 from gateway.model.result import Result
-from gateway.model.site import SitePolicy
+from gateway.model.site import AnyInput, InputKind, SitePolicy
 from gateway.model.state import EventMessage
+from gateway.model.station import Stations
 from gateway.service import GatewayService
 from gateway.store.journal import Journal
 from gateway.store.memory import MemoryStore
 from gateway.store.ports import Store
 
 POLICY = SitePolicy("home")
+UNMANAGED = EnergySection(enabled=False)
 
 
 @dataclass
@@ -66,6 +74,11 @@ class House:
     heard: Heard
     clock: VirtualClock
     store: Store
+    journal: Journal
+    control: ControlComponents
+    energy_service: EnergyService
+    lending: LendingConstraints
+    input_handlers: dict[InputKind, Callable[[AnyInput], None]]  # of every message
 
     async def send(self, evse: str | None, verb: str, id: str, **body: Any) -> Result:
         payload = json.dumps({"id": id, **body}).encode()
@@ -73,6 +86,12 @@ class House:
 
     async def wait(self, seconds: float) -> None:
         await self.clock.sleep(seconds)
+
+    def evse(self, evse: str) -> EvseControlState:
+        """Return the control state of an EVSE."""
+        state = self.control.registry.get(evse)
+        assert state is not None
+        return state
 
     def power(self, evse: str) -> float:
         """What the EVSE really runs at, dead-man included."""
@@ -82,18 +101,28 @@ class House:
 
 @asynccontextmanager
 async def house(
-    *evses: str, policy: SitePolicy = POLICY, store: Store | None = None, plugged: bool = True, **settings: Any
+    *evses: str,
+    policy: SitePolicy = POLICY,
+    store: Store | None = None,
+    plugged: bool = True,
+    energy: EnergySection = UNMANAGED,
+    wrap: Callable[[PlainStations], Stations] | None = None,
+    **settings: Any,
 ) -> AsyncIterator[House]:
     """A running core; every EVSE is at a station of its own, with a car in session."""
     clock = VirtualClock()
     store = store or MemoryStore()
     await store.open()
     journal = Journal(store, clock)
-    stations: PlainStations
-    service = GatewayService(replace(ServiceSettings(policy), **settings), clock, _Later(lambda: stations), journal)
+    backends, given, lending = StationBackends(), replace(ServiceSettings(policy), **settings), LendingConstraints()
+    control = ControlComponents.create(given, clock, journal)
+    energy_service = EnergyService(control, energy, clock, None, EnergyPersistence(journal), lending)
+    handlers: dict[InputKind, Callable[[AnyInput], None]] = {}
+    service = GatewayService(given, clock, backends, journal, control, energy_service, handlers)
     stations = PlainStations(clock, service.report)
+    backends.add(stations if wrap is None else wrap(stations))
     heard = Heard()
-    service.listen(heard)
+    service.subscribe(heard)
     running = asyncio.create_task(service.run())
     metering = asyncio.create_task(stations.run())
     try:
@@ -103,19 +132,9 @@ async def house(
             if plugged:
                 stations.plug(evse, f"tx{number}")
         await clock.sleep(0.5)
-        yield House(service, stations, heard, clock, store)
+        yield House(service, stations, heard, clock, store, journal, control, energy_service, lending, handlers)
     finally:
         for task in (metering, running):
             task.cancel()
         await asyncio.gather(metering, running, return_exceptions=True)
         await store.close()
-
-
-class _Later:
-    """The stations need the core's report, and the core needs the stations: one of them comes later."""
-
-    def __init__(self, get: Any) -> None:
-        self._get = get
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._get(), name)

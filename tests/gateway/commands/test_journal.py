@@ -51,7 +51,7 @@ async def test_a_journal_that_cannot_be_written_refuses_power_and_still_takes_a_
         store.trouble = ""
         await home.wait(10)
         assert (await home.send("CP1-1", "charge", "b", power_w=5000)).status == "accepted"  # the id was left free
-        await home.service.journal.flush()
+        await home.journal.flush()
         steps = [entry.step.value for entry in await home.service.entries(command="s")]
         assert steps.count("journalled") == 1  # written when it could be
         assert [entry.cause for entry in await home.service.entries(command="a")][-1] == "superseded"
@@ -91,7 +91,7 @@ async def test_a_full_disk_refuses_commands_and_loses_none_that_was_accepted(tmp
     store = SqlStore(f"sqlite:///{path}")
     async with house("CP1-1", store=store, evse_rate_per_s=1000.0) as home:
         assert (await home.send("CP1-1", "discharge", "a", power_w=5000, lease_s=10)).status == "accepted"
-        await home.service.journal.flush()
+        await home.journal.flush()
         with disk_full(path):
             codes = {(await home.send("CP1-1", "discharge", f"b{n}", power_w=5000)).reason.code.value for n in range(5)}
             assert codes == {"journal_unavailable"}
@@ -99,7 +99,7 @@ async def test_a_full_disk_refuses_commands_and_loses_none_that_was_accepted(tmp
             assert home.power("CP1-1") == 0
             assert home.heard.statuses("a") == ["accepted", "achieved"]
         await home.wait(10)
-        await home.service.journal.flush()
+        await home.journal.flush()
         stored = await store.find_command("a")
         assert stored is not None
         assert stored.final is not None
@@ -223,7 +223,7 @@ async def test_an_accepted_release_outlives_a_crash(evse: str | None) -> None:
     store._commands = left
     async with house("CP1-1", store=store) as home:
         await home.wait(1)
-        assert home.service.board.site.emergency_stop is None
-        assert home.service.board.places["CP1-1"].holding is None
+        assert home.control.site.emergency_stop is None
+        assert home.evse("CP1-1").command is None
         assert home.heard.final("r").status == "achieved"
         assert await store.in_force() == []

@@ -69,13 +69,13 @@ async def act(home: House, number: int, action: Action) -> None:
 def within_hardware(home: House) -> None:
     """No EVSE was granted more than its station and car can do now."""
     for evse in EVSES:
-        place = home.service.board.places[evse]
+        place = home.evse(evse)
         limits = place.evse.limits
         assert limits is not None
         assert -limits.max_discharge_w <= place.effective_w <= limits.max_charge_w
         needs = place.evse.needs
         if place.evse.session is not None and needs is not None and place.decision is not None:
-            fresh = home.service.board.decide(place, home.service.board.asked(place))
+            fresh = home.control.decision.current(place)
             out_w = needs.limits.max_discharge_w if needs.bidirectional else 0.0
             assert -out_w <= fresh.power_w <= needs.limits.max_charge_w
 
@@ -120,4 +120,5 @@ def test_the_laws(actions: list[Action]) -> None:
 
 def _still_in_force(home: House, command: str) -> bool:
     """A stop or schedule at an EVSE that nobody can reach is not over."""
-    return any(holding.id == command and not holding.settled for holding in home.service.orders.all_in_force())
+    held = [home.evse(evse).command for evse in EVSES]
+    return any(one is not None and one.id == command and not one.settled for one in held)

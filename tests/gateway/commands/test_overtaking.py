@@ -90,9 +90,9 @@ async def test_a_release_ends_only_the_emergency_stop_that_was_there_when_it_was
         await home.send(None, "emergency_stop", "e2")
         await release
         await home.wait(1)
-        assert home.service.board.site.emergency_stop == "e2"
+        assert home.control.site.emergency_stop == "e2"
         await home.send(None, "release", "r2")
-        assert home.service.board.site.emergency_stop is None
+        assert home.control.site.emergency_stop is None
 
 
 async def test_a_gateway_that_is_being_stopped_takes_no_more_power() -> None:
@@ -120,7 +120,7 @@ async def test_the_lease_ends_when_the_answer_says() -> None:
         begun, wall = home.clock.now(), home.clock.wall()
         result = await home.send("CP1-1", "discharge", "a", power_w=5000, lease_s=10)
         assert result.lease_until == pytest.approx(wall + 10)
-        holding = home.service.board.places["CP1-1"].holding
+        holding = home.evse("CP1-1").command
         assert holding is not None
         assert holding.lease_until == pytest.approx(begun + 10)
 
@@ -162,7 +162,7 @@ async def test_a_stop_whose_write_takes_long_is_written_once() -> None:
         assert home.heard.statuses("s") == ["accepted", "achieved"]
         steps = [entry.step.value for entry in await home.service.entries(command="s")]
         assert steps.count("journalled") == 1
-        assert home.service.journal.dropped == 0
+        assert home.journal.dropped == 0
         assert [one.id for one in await home.store.in_force()] == ["s"]
 
 

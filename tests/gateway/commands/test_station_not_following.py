@@ -9,7 +9,7 @@ import pytest
 from gateway.bench.plain_station import PlainStations
 from gateway.model.journal import CommandOpened
 from gateway.model.site import SitePolicy
-from gateway.model.station import Outcome
+from gateway.model.station import Outcome, Stations
 from gateway.store.memory import MemoryStore
 from tests.gateway.commands.rig import House, house
 
@@ -39,15 +39,15 @@ async def test_an_emergency_stop_is_ordered_before_the_station_is_asked_what_it_
         assert [power_w for _, power_w, _ in held.orders] == [0.0]
         assert held.calls[:2] == ["set_power", "reconcile"]
         await home.wait(60)
-        assert home.service.board.places["CP1-1"].reconciled
+        assert home.evse("CP1-1").setpoint.verified
         assert len(held.orders) == 2  # once more when it could not say what it held, and then no more
 
 
 class Defective:
     """Stations, of which one has a defect in our own code."""
 
-    def __init__(self, stations: PlainStations, evse: str) -> None:
-        self._stations, self.evse = stations, evse
+    def __init__(self, stations: PlainStations) -> None:
+        self._stations, self.evse = stations, ""
         self.reaches, self.end_session, self.reconcile = stations.reaches, stations.end_session, stations.reconcile
 
     async def set_power(self, evse: str, power_w: float, hold_s: float) -> Outcome:
@@ -57,8 +57,15 @@ class Defective:
 
 
 async def test_a_defect_at_one_evse_never_ends_the_others() -> None:
-    async with house("CP1-1", "CP2-1") as home:
-        broken = home.service.board.stations = Defective(home.stations, "CP1-1")
+    made: list[Defective] = []
+
+    def wrap(stations: PlainStations) -> Stations:
+        made.append(Defective(stations))
+        return made[0]
+
+    async with house("CP1-1", "CP2-1", wrap=wrap) as home:
+        [broken] = made
+        broken.evse = "CP1-1"
         await home.send("CP1-1", "discharge", "a", power_w=5000, lease_s=300)
         await home.send("CP2-1", "discharge", "b", power_w=4000, lease_s=300)
         await home.wait(20)
@@ -82,7 +89,7 @@ async def test_an_id_that_another_gateway_has_used_is_refused_and_a_stop_of_that
         await home.wait(3)
         assert home.power("CP1-1") == 0
         assert "result" in [entry.step.value for entry in await home.service.entries(command="y")]
-        assert home.service.journal.dropped == 0
+        assert home.journal.dropped == 0
         assert (await home.send("CP1-1", "discharge", "b", power_w=5000, lease_s=60)).status == "accepted"
 
 
@@ -116,15 +123,15 @@ async def test_what_a_slow_meter_said_before_a_stop_is_not_taken_for_what_the_ca
 
 async def test_a_car_that_gives_less_than_it_was_told_is_believed_by_its_meter() -> None:
     async with house("CP1-1", policy=SitePolicy("home", import_limit_w=9000)) as home:
-        held, place = home.stations.evses["CP1-1"], home.service.board.places["CP1-1"]
+        held, place = home.stations.evses["CP1-1"], home.evse("CP1-1")
         held.deaf = held.seldom = True
         await home.send("CP1-1", "charge", "a", power_w=5000, lease_s=60)
         await home.wait(1)
-        assert (place.sent_w, home.service.board.cars_w()) == (5000, 5000)  # nothing better is known
+        assert (place.setpoint.sent_w, home.control.decision.evse_power_w()) == (5000, 5000)  # nothing better is known
         home.stations.meter("CP1-1")
-        assert home.service.board.cars_w() == 0  # it is still on its way
+        assert home.control.decision.evse_power_w() == 0  # it is still on its way
         await home.wait(5)
-        assert home.service.board.cars_w() == 5000  # and may have arrived
+        assert home.control.decision.evse_power_w() == 5000  # and may have arrived
         home.stations.meter("CP1-1")
         await home.wait(20)
-        assert home.service.board.cars_w() == 0  # it has not
+        assert home.control.decision.evse_power_w() == 0  # it has not

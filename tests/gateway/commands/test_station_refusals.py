@@ -26,8 +26,8 @@ async def test_a_session_that_ends_in_a_pause_leaves_nothing_to_do(monkeypatch: 
     monkeypatch.setattr(SetpointController, "step", counted)
     async with house("CP1-1", policy=SitePolicy("home", idle_power_w=1000)) as home:
         home.stations.evses["CP1-1"].answers = [Outcome(Answer.REFUSED, "NotNow")]
-        home.service.board.places["CP1-1"].sent_w = None
-        home.service.board.places["CP1-1"].wake.set()
+        home.evse("CP1-1").setpoint.sent_w = None
+        home.evse("CP1-1").wake.set()
         await home.wait(0.1)
         home.stations.unplug("CP1-1")
         await home.wait(1)
@@ -43,8 +43,8 @@ async def test_a_station_that_refuses_everything_is_told_of_once_and_asked_less_
         evse.answers = [Outcome(Answer.REFUSED, "NotSupported")] * 1000
         evse.orders.clear()
         lines = len(await home.service.entries(limit=100_000))
-        home.service.board.places["CP1-1"].sent_w = None
-        home.service.board.places["CP1-1"].wake.set()
+        home.evse("CP1-1").setpoint.sent_w = None
+        home.evse("CP1-1").wake.set()
         await home.wait(600)
         assert home.heard.kinds().count("fault") == 1
         assert len(await home.service.entries(limit=100_000)) - lines < 10

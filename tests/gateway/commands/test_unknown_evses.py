@@ -45,7 +45,7 @@ async def test_a_flood_to_names_that_nobody_knows_fills_no_journal_and_takes_no_
             assert (await home.send(f"X{number}", "discharge", f"f{number}", power_w=1)).status == "refused"
             assert (await home.send(f"Y{number}", "jump", f"g{number}")).status == "refused"
         assert (await home.send("CP1-1", "discharge", "a", power_w=3000)).status == "accepted"
-        await home.service.journal.flush()
+        await home.journal.flush()
         assert len(await store.entries(limit=10_000)) < 500
         assert len(home.heard.results) >= 4001  # each is answered
         assert len(home.heard.events) < 500

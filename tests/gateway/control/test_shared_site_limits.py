@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from gateway.authority.priority import Bound, Layer
 from gateway.authority.site_limits import Base
-from gateway.control.board import Shared
+from gateway.control.site_decision import SharedLimits
 from gateway.energy.service import SAME_SHARE, SAME_W, _hardly_more
 from gateway.model.reason import Code
 
@@ -22,16 +22,16 @@ def wish(power_w: float, code: Code = Code.POLICY) -> Bound:
 @given(st.lists(st.tuples(WATTS, WATTS).map(sorted), max_size=30))
 def test_the_others_are_all_but_oneself(spans: list[list[float]]) -> None:
     named = {f"CP{n}-1": (low, high) for n, (low, high) in enumerate(spans)}
-    shared = Shared(Base(0.0), named)
+    shared = SharedLimits(Base(0.0), named)
     for name in named:
-        low_w, high_w = shared.beside(name)
+        low_w, high_w = shared.others(name)
         assert low_w == pytest.approx(sum(low for other, (low, _) in named.items() if other != name), abs=1e-6)
         assert high_w == pytest.approx(sum(high for other, (_, high) in named.items() if other != name), abs=1e-6)
-    assert shared.beside("a stranger") == (shared.low_w, shared.high_w)
+    assert shared.others("a stranger") == (shared.low_w, shared.high_w)
 
 
 def test_who_is_alone_has_nobody_beside() -> None:
-    assert Shared(Base(0.0), {"CP1-1": (-7000.3, 7000.1)}).beside("CP1-1") == (0.0, 0.0)
+    assert SharedLimits(Base(0.0), {"CP1-1": (-7000.3, 7000.1)}).others("CP1-1") == (0.0, 0.0)
 
 
 @given(WATTS, WATTS)

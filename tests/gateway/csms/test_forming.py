@@ -102,6 +102,9 @@ class Rooms:
         self.told: list[tuple[str, bool]] = []
         self.answer = Outcome(Answer.APPLIED)
 
+    def reaches(self, evse: str) -> bool:
+        return evse in ("CP1-1", "CP2-1")
+
     async def form(self, evse: str, forms: bool) -> Outcome:
         self.told.append((evse, forms))
         return self.answer
@@ -110,31 +113,31 @@ class Rooms:
 async def test_one_after_the_other_is_told_and_the_first_follows_again() -> None:
     async with house("CP1-1", "CP2-1") as home:
         rooms = Rooms()
-        former: Any = GridFormingService(home.service.board, rooms)
-        former.step("CP1-1", proven=False)
+        former: Any = GridFormingService(home.control.registry, home.control.publisher, home.clock, rooms)
+        former.step("CP1-1", confirmed_open=False)
         await home.wait(0.1)
         assert rooms.told == []
         assert former.state is not None
         assert "not proven" in former.state["reason"]
-        former.step("CP1-1", proven=True)
+        former.step("CP1-1", confirmed_open=True)
         await home.wait(0.1)
-        former.step("CP1-1", proven=True)
+        former.step("CP1-1", confirmed_open=True)
         assert rooms.told == [("CP1-1", True)]
         assert former.state["by"] == "order"
         rooms.answer = Outcome(Answer.UNKNOWN, "Timeout")
-        former.step("CP2-1", proven=True)
+        former.step("CP2-1", confirmed_open=True)
         await home.wait(0.1)
-        former.step("CP2-1", proven=True)
+        former.step("CP2-1", confirmed_open=True)
         assert rooms.told[1:] == [("CP1-1", False)]
         assert former.state is not None
         assert "CP1-1 has not taken" in former.state["reason"]
         rooms.answer = Outcome(Answer.APPLIED)
         rooms.told.pop()
         for _ in range(int(AGAIN_S) + 2):
-            former.step("CP2-1", proven=True)
+            former.step("CP2-1", confirmed_open=True)
             await home.wait(1.0)
         assert rooms.told[1:] == [("CP1-1", False), ("CP2-1", True)]
-        former.step("storage", proven=True)
+        former.step("storage", confirmed_open=True)
         await home.wait(0.1)
         assert rooms.told[3:] == [("CP2-1", False)]
         assert former.state is None
@@ -144,20 +147,20 @@ async def test_one_after_the_other_is_told_and_the_first_follows_again() -> None
 async def test_who_does_not_take_it_is_told_again_and_who_cannot_is_not() -> None:
     async with house("CP1-1") as home:
         rooms = Rooms()
-        former = GridFormingService(home.service.board, rooms, ["CP1-1"])
-        former.step(None, proven=False)
+        former = GridFormingService(home.control.registry, home.control.publisher, home.clock, rooms, ["CP1-1"])
+        former.step(None, confirmed_open=False)
         await home.wait(0.1)
         assert rooms.told == [("CP1-1", False)]  # it may still be forming from an earlier life
         rooms.answer = Outcome(Answer.UNKNOWN, "Timeout", "no answer")
         for _ in range(25):
-            former.step("CP1-1", proven=True)
+            former.step("CP1-1", confirmed_open=True)
             await home.wait(1.0)
         assert rooms.told[1:] == [("CP1-1", True)] * 3
         assert former.state is not None
         assert former.state["by"] == "nobody"
         rooms.answer = Outcome(Answer.REFUSED, "NoForming", "by its hardware")
         for _ in range(30):
-            former.step("CP1-1", proven=True)
+            former.step("CP1-1", confirmed_open=True)
             await home.wait(1.0)
         assert len(rooms.told) == 5
         assert former.state == {"evse": "CP1-1", "by": "hardware", "reason": "by its hardware"}
@@ -181,7 +184,7 @@ def test_nobody_is_ever_told_to_form_without_the_proof_or_two_at_once(steps: lis
     async def scene() -> None:
         async with house("CP1-1", "CP2-1") as home:
             rooms = Rooms()
-            former = GridFormingService(home.service.board, rooms)
+            former = GridFormingService(home.control.registry, home.control.publisher, home.clock, rooms)
             proven_now = False
             took: dict[str, bool] = {}
             for forming, proven, answer in steps:

@@ -10,7 +10,6 @@ import pytest
 
 from gateway.blue_switch.agreement_file import parse
 from gateway.blue_switch.service import VehicleLendingService
-from gateway.energy.persistence import EnergyPersistence
 from gateway.energy.service import EnergyService
 from gateway.energy.settings import EnergySection, TierTable
 from gateway.model.event import VehicleIdentified
@@ -75,14 +74,17 @@ async def live(
         await home.wait(1.0)
 
 
+async def kept_energy(store: MemoryStore) -> list[str]:
+    return [one.key for one in await store.kept(10) if one.kind == "energy"]
+
+
 def decided(home: House) -> list[str]:
     return [event.code or "" for event in home.heard.events if event.event.value == "decided"]
 
 
 async def test_an_outage_is_lived_through_and_the_forming_car_is_left_alone() -> None:
-    async with house("CP1-1", "CP2-1") as home:
-        energy_service = EnergyService(home.service.board, ISLAND)
-        home.service.board.energy = lambda: energy_service.state
+    async with house("CP1-1", "CP2-1", energy=ISLAND) as home:
+        energy_service = home.energy_service
         await live(home, energy_service, 5, True, 2000.0)
         assert energy_service.active()
         await live(home, energy_service, 30, False, 700.0)
@@ -91,7 +93,7 @@ async def test_an_outage_is_lived_through_and_the_forming_car_is_left_alone() ->
         assert state.energy is not None
         assert state.energy["phase"] == "island"
         forming = state.energy["forming"]
-        assert home.service.board.places[forming].hands_off
+        assert home.evse(forming).hands_off
         assert state.energy["tiers"]["medical"] is True
         assert state.energy["autonomy_h"]["medical"]["low"] > 0
         told = decided(home)
@@ -103,10 +105,11 @@ async def test_an_outage_is_lived_through_and_the_forming_car_is_left_alone() ->
 
 
 async def test_a_site_with_nothing_to_manage_is_left_alone() -> None:
-    async with house("CP1-1") as home:
-        energy_service = EnergyService(home.service.board, EnergySection())
+    async with house("CP1-1", energy=EnergySection()) as home:
+        energy_service = home.energy_service
         assert not energy_service.active()
-        assert not EnergyService(home.service.board, EnergySection(enabled=False, contract_w=1000)).active()
+        disabled = EnergySection(enabled=False, contract_w=1000)
+        assert not EnergyService(home.control, disabled, home.clock).active()
         await home.send(None, "mode", "m", mode="self_consumption")
         assert energy_service.active()
         for _ in range(12):
@@ -118,8 +121,8 @@ async def test_a_site_with_nothing_to_manage_is_left_alone() -> None:
 
 
 async def test_a_command_comes_before_the_optimiser_and_the_demand_window_before_a_command() -> None:
-    async with house("CP1-1") as home:
-        energy_service = EnergyService(home.service.board, EnergySection(contract_w=20_000))
+    async with house("CP1-1", energy=EnergySection(contract_w=20_000)) as home:
+        energy_service = home.energy_service
         await home.send(None, "mode", "m", mode="self_consumption")
         await live(home, energy_service, 5, True, 3000.0)
         await home.send("CP1-1", "charge", "c", power_w=4000, lease_s=300)
@@ -132,34 +135,38 @@ async def test_a_command_comes_before_the_optimiser_and_the_demand_window_before
 
 
 async def test_in_an_outage_lent_cars_give_strangers_do_not_and_the_report_says_what_was_owed(tmp_path: Any) -> None:
-    async with house("CP1-1", "CP2-1") as home:
-        energy_service = EnergyService(home.service.board, ISLAND)
-        lender = VehicleLendingService(home.service.board, energy_service, parse(LENT, "lent.toml"), "home", tmp_path)
+    async with house("CP1-1", "CP2-1", energy=ISLAND) as home:
+        energy_service, coordinator = home.energy_service, parse(LENT, "lent.toml")
+        lender = VehicleLendingService(
+            home.control, energy_service, home.lending, coordinator, "home", home.clock, tmp_path
+        )
         now = home.clock.now()
         home.service.report(VehicleIdentified("CP1-1", now, "LENT"))
         home.service.report(VehicleIdentified("CP2-1", now, "STRANGER"))
         await live(home, energy_service, 5, True, 700.0, lender)
-        assert energy_service.agreed_floors == {}
+        assert home.lending.floor_pct == {}
         await live(home, energy_service, 30, False, 700.0, lender)
         told = decided(home)
         assert "site_needs_cars" in told
         assert "arrival_unknown_car" in told
-        assert energy_service.agreed_floors["CP2-1"] == 100.0
-        assert energy_service.agreed_floors["CP1-1"] == 25.0
+        assert home.lending.floor_pct["CP2-1"] == 100.0
+        assert home.lending.floor_pct["CP1-1"] == 25.0
         assert (energy_service.state or {})["forming"] == "CP1-1"
         there = (energy_service.state or {})["blue_switch"]["there"]
         assert [(one["vehicle"], one["site"], one["floor_pct"]) for one in there] == [("LENT", "home", 25.0)]
-        outage = lender.desk.current
+        outage = lender.coordinator.current
         assert outage is not None
-        lender.heard("depot", {"energy": {"phase": "island", "need": {"draw_w": 900, "stored_wh": 100, "bays": 1}}})
-        assert "depot" in lender.desk.needs
-        lender.heard("depot", {"energy": {"phase": "island", "need": {"draw_w": "much"}}})
-        lender.heard("depot", {"energy": {"phase": "on_grid"}})
-        assert "depot" not in lender.desk.needs
+        lender.receive_state(
+            "depot", {"energy": {"phase": "island", "need": {"draw_w": 900, "stored_wh": 100, "bays": 1}}}
+        )
+        assert "depot" in lender.coordinator.needs
+        lender.receive_state("depot", {"energy": {"phase": "island", "need": {"draw_w": "much"}}})
+        lender.receive_state("depot", {"energy": {"phase": "on_grid"}})
+        assert "depot" not in lender.coordinator.needs
         await live(home, energy_service, 330, True, 700.0, lender)
         assert "site_restored" in decided(home)
         await home.wait(1.0)
-        made = lender.desk.report(outage.id)
+        made = lender.coordinator.report(outage.id)
         assert made["chain"]["whole"]
         assert [one["vehicle"] for one in made["cars"]] == ["LENT"]
         assert outage.ended is not None
@@ -168,20 +175,18 @@ async def test_in_an_outage_lent_cars_give_strangers_do_not_and_the_report_says_
 
 async def test_an_outage_is_gone_on_with_in_the_next_life_and_forgotten_when_it_is_paid() -> None:
     store = MemoryStore()
-    async with house("CP1-1", "CP2-1", store=store) as home:
-        journal = home.service.board.journal
-        energy_service = EnergyService(home.service.board, ISLAND, keeper=EnergyPersistence(journal))
+    async with house("CP1-1", "CP2-1", store=store, energy=ISLAND) as home:
+        journal, energy_service = home.journal, home.energy_service
         await live(home, energy_service, 5, True, 700.0)
-        assert await store.kept(10) == []
+        assert await kept_energy(store) == []
         await live(home, energy_service, 20, False, 700.0)
         forming = (energy_service.state or {})["forming"]
         had = energy_service.controller.recharging.remembered()[0]
         await journal.flush()
     assert had
-    assert [(one.kind, one.key) for one in await store.kept(10)] == [("energy", "outage")]
-    async with house("CP1-1", "CP2-1", store=store) as home:
-        journal = home.service.board.journal
-        energy_service = EnergyService(home.service.board, ISLAND, keeper=EnergyPersistence(journal))
+    assert await kept_energy(store) == ["outage"]
+    async with house("CP1-1", "CP2-1", store=store, energy=ISLAND) as home:
+        journal, energy_service = home.journal, home.energy_service
         energy_service.restore(await store.kept(10))
         assert energy_service.controller.recharging.remembered() == (had, True, None)
         energy_service.state = {"main_switch": "open", "forming": forming}
@@ -197,8 +202,8 @@ async def test_an_outage_is_gone_on_with_in_the_next_life_and_forgotten_when_it_
 async def test_a_defect_in_the_controller_costs_the_optimum_and_not_the_gateway(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    async with house("CP1-1") as home:
-        energy_service = EnergyService(home.service.board, EnergySection(contract_w=20_000))
+    async with house("CP1-1", energy=EnergySection(contract_w=20_000)) as home:
+        energy_service = home.energy_service
         energy_service.controller.settings = None  # type: ignore[assignment]
         running = asyncio.create_task(energy_service.run())
         await home.wait(5)
@@ -216,10 +221,9 @@ async def test_a_defect_in_the_controller_costs_the_optimum_and_not_the_gateway(
 async def test_a_planner_that_breaks_or_never_answers_costs_the_optimum_and_it_is_said_once(
     breaks: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with house("CP1-1") as home:
-        energy_service = EnergyService(
-            home.service.board, EnergySection(contract_w=20_000, import_per_kwh=30.0, plan_every_s=60)
-        )
+    section = EnergySection(contract_w=20_000, import_per_kwh=30.0, plan_every_s=60)
+    async with house("CP1-1", energy=section) as home:
+        energy_service = home.energy_service
         await home.send(None, "mode", "m", mode="price")
 
         def wrong(*_: object) -> None:

@@ -40,12 +40,13 @@ def app_of(home: House, lender: VehicleLendingService | None, **more: Any) -> ht
 async def shelter(
     tmp_path: Path | None = None,
 ) -> AsyncIterator[tuple[House, EnergyService, VehicleLendingService, httpx.AsyncClient]]:
-    async with house("CP1-1", "CP2-1") as home:
-        energy_service = EnergyService(home.service.board, ISLAND)
-        keeper = BlueSwitchPersistence(home.service.journal)
+    async with house("CP1-1", "CP2-1", energy=ISLAND) as home:
+        energy_service, coordinator = home.energy_service, parse(AS_ARRIVED, "lent.toml")
+        persistence = BlueSwitchPersistence(home.journal)
         lender = VehicleLendingService(
-            home.service.board, energy_service, parse(AS_ARRIVED, "lent.toml"), "home", tmp_path, keeper
+            home.control, energy_service, home.lending, coordinator, "home", home.clock, tmp_path, persistence
         )
+        home.input_handlers.update(lender.input_handlers)
         async with app_of(home, lender) as http:
             yield home, energy_service, lender, http
 
@@ -70,7 +71,7 @@ async def test_an_outage_over_http_from_the_call_to_what_is_given_back(tmp_path:
         (loan,) = (await http.get("/blue-switch/loans")).json()
         assert loan["left_at"] is None
         assert (await http.get("/blue-switch/cars/LENT")).json()["status"] == "there"
-        place = home.service.board.places["CP1-1"].evse
+        place = home.evse("CP1-1").evse
         battery = home.stations.evses["CP1-1"]
         assert battery.soc_pct is not None
         battery.soc_pct -= 20.0
@@ -127,39 +128,41 @@ async def test_lenders_tell_where_their_cars_are_over_http_and_as_an_input() -> 
         tell("lent", cars=[{"vehicle": "LENT", "place": "moon"}])
         tell("repaid", payments=[{"id": "x", "vehicle": "LENT", "energy_wh": 10}])
         assert decided(home) == ["lent_not_taken", "lent_not_taken", "repaid_not_taken"]
-        assert lender.desk.payments == set()
+        assert lender.coordinator.payments == set()
 
 
 async def test_a_gateway_that_dies_in_an_outage_goes_on_with_its_books() -> None:
     async with shelter() as (home, energy_service, lender, _):
         home.service.report(VehicleIdentified("CP1-1", home.clock.now(), "LENT"))
         await live(home, energy_service, 40, False, 700.0, lender)
-        evse = home.service.board.places["CP1-1"].evse
+        evse = home.evse("CP1-1").evse
         base = evse.discharged.total_wh or 0.0
         evse.discharged.total_wh = base + 5000.0
         await live(home, energy_service, 6, False, 700.0, lender)
-        before = lender.desk.loans["home", "LENT"]
+        before = lender.coordinator.loans["home", "LENT"]
         assert before.taken_wh == pytest.approx(5000.0)
-        await home.service.journal.flush()
+        await home.journal.flush()
         kept = await home.store.kept(100)
         again = VehicleLendingService(
-            home.service.board,
+            home.control,
             energy_service,
+            home.lending,
             parse(AS_ARRIVED, "lent.toml"),
             "home",
+            home.clock,
             None,
-            BlueSwitchPersistence(home.service.journal),
+            BlueSwitchPersistence(home.journal),
         )
         again.restore(kept)
         again.step()
-        after = again.desk.loans["home", "LENT"]
+        after = again.coordinator.loans["home", "LENT"]
         assert after.arrived_at == before.arrived_at
         evse.discharged.total_wh = base + 6500.0
         again.step()
-        assert again.desk.loans["home", "LENT"].taken_wh == pytest.approx(6500.0)
-        assert again.desk.current is not None
-        assert again.desk.report(again.desk.current.id)["chain"]["whole"]
-        assert energy_service.agreed_floors["CP1-1"] == 25.0
+        assert again.coordinator.loans["home", "LENT"].taken_wh == pytest.approx(6500.0)
+        assert again.coordinator.current is not None
+        assert again.coordinator.report(again.coordinator.current.id)["chain"]["whole"]
+        assert home.lending.floor_pct["CP1-1"] == 25.0
 
 
 async def test_without_an_agreement_file_the_routes_say_so_and_with_a_token_they_are_guarded() -> None:
