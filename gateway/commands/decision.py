@@ -10,7 +10,7 @@ from gateway.model.result import Share, Status
 
 @dataclass(frozen=True, slots=True)
 class CommandDecision:
-    """What a command gets. `acts`: it goes on acting after its answer. `powers`: of a command to the site, by EVSE."""
+    """What a command gets. `acts`: granted and in force after its answer. `powers`: by EVSE, of a command to the site."""
 
     status: Status
     reason: Reason
@@ -25,11 +25,6 @@ class CommandDecision:
     def refusal(cls, reason: Reason, binding: str | None = None, requested_w: float | None = None) -> CommandDecision:
         """Return the decision that a command gets nothing."""
         return cls(Status.REFUSED, reason, requested_w, None, binding)
-
-    @property
-    def in_force(self) -> bool:
-        """True where the command is in force after its answer."""
-        return self.acts and self.status is not Status.REFUSED
 
 
 GRANTED = because(Code.GRANTED, "Granted as asked.")

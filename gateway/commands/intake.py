@@ -70,7 +70,7 @@ class ReceivedCommand:
 
     def lease_wall(self, decision: CommandDecision) -> float | None:
         """Return the Unix time at which its lease ends, None where it holds none."""
-        holds = self.verb in LEASED and decision.in_force
+        holds = self.verb in LEASED and decision.acts
         return self.received + self.body.lease_s if holds else None
 
 
@@ -189,7 +189,7 @@ class CommandIntake:
         with contextlib.suppress(StoreError):
             await slow.landed
             self._known.put(command.id, command.fingerprint, result.model_dump_json())
-            if decision.in_force or command.verb is Verb.RELEASE:
+            if decision.acts or command.verb is Verb.RELEASE:
                 failed = command.active(0, decision)
                 failed.lease_until = failed.lease_wall = None
                 self._lifecycle.settle(failed, Status.FAILED, _unwritten(slow), ended=True)
@@ -342,7 +342,7 @@ class CommandIntake:
         asked = body.model_dump(mode="json", exclude={"id", "source", "reply_to"}, exclude_none=True)
         bound = {"effective_w": result.effective_w, "requested_w": result.requested_w, "text": result.reason.text}
         answer = {"status": result.status.value, "reason": result.reason.model_dump(mode="json"), "source": body.source}
-        in_force = decision.in_force or (command.verb is Verb.RELEASE and result.status is not Status.REFUSED)
+        in_force = decision.acts or (command.verb is Verb.RELEASE and result.status is not Status.REFUSED)
         return [
             Entry(received, Step.RECEIVED, channel, body.id, evse, origin),
             Entry(received, Step.VALIDATED, verb, body.id, evse, asked),

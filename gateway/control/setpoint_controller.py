@@ -237,7 +237,7 @@ class SetpointController:
             lease_until=state.command.lease_until if state.command is not None else None,
             measured_w=evse.power_w,
             measured_at=evse.metered_at,
-            rest_tolerance_w=self._settings.tolerance(0.0),
+            rest_tolerance_w=self._settings.tolerance_w,
         )
 
     def _ramped_w(self, decision: Decision, now: float) -> float:
