@@ -50,7 +50,7 @@ class Decoder:
         }
         self._names: dict[type[Any], str] = {}
         self._doubts = doubts
-        self._shared: dict[Any, str] = {}
+        self._shared: dict[tuple[str, object], str] = {}
 
     def function(self, cls: type[Any]) -> Reader:
         """The compiled decoder of a type."""
@@ -78,7 +78,7 @@ class Decoder:
             self.scope[name] = stub
         return name
 
-    def share(self, prefix: str, key: Any, make: Callable[[], Any]) -> str:
+    def share(self, prefix: str, key: object, make: Callable[[], object]) -> str:
         """A global name for something that decoders use, made once for each key."""
         name = self._shared.get((prefix, key))
         if name is None:

@@ -12,8 +12,9 @@ is the number of the one that came. A RationalNumber in the middle of a message 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
+from protocols.exi.contexts import DecoderContext
 from protocols.exi.grammar import Event, Grammar, State
 from protocols.exi.lookups import (
     LARGEST_LOOKUP,
@@ -41,9 +42,6 @@ from protocols.exi.shape import (
     unrolled,
 )
 
-if TYPE_CHECKING:
-    from protocols.exi.decoder import Decoder
-
 EMPTY = END + 1  # the escape that an empty value may begin with
 
 
@@ -65,7 +63,7 @@ class Note(NamedTuple):
 class Source:
     """The source of one decoder, line by line, with a note for each line (lines count from 1)."""
 
-    def __init__(self, decoder: Decoder, grammar: Grammar, name: str) -> None:
+    def __init__(self, decoder: DecoderContext, grammar: Grammar, name: str) -> None:
         self.notes: list[Note | None] = [None]
         self._decoder = decoder
         self._grammar = grammar

@@ -11,13 +11,12 @@ from collections.abc import Callable
 from typing import Any
 
 from protocols.exi import irregular
+from protocols.exi.contexts import Encode
 from protocols.exi.encoder_source import Source
 from protocols.exi.grammar import Grammar, grammar_of
 from protocols.exi.schema import Field, Schema, Simple
 from protocols.exi.shape import NUMBERS, classes, is_regular, simple_of
 from protocols.exi.values import CACHED_VALUES, Coder, Unfit
-
-Encode = Callable[[Any], str]
 
 
 class Encoder:
@@ -75,7 +74,7 @@ class Encoder:
             self.scope[name] = _Compact(self, self.grammar(cls))
         return name
 
-    def constant(self, value: Any) -> str:
+    def constant(self, value: object) -> str:
         """A global name for a value."""
         name = f"T{len(self.scope)}"
         self.scope[name] = value

@@ -17,20 +17,18 @@ header with an optional signature the result reads::
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from protocols.exi.contexts import EncoderContext
 from protocols.exi.grammar import Event, Grammar, State
 from protocols.exi.schema import Field, Member, Simple
 from protocols.exi.shape import Slot, is_compact, simple_of, slots, state_after, state_when_full, unrolled
-
-if TYPE_CHECKING:
-    from protocols.exi.encoder import Encoder
 
 
 class Source:
     """The source of one encoder, line by line."""
 
-    def __init__(self, encoder: Encoder, grammar: Grammar, name: str) -> None:
+    def __init__(self, encoder: EncoderContext, grammar: Grammar, name: str) -> None:
         self._encoder = encoder
         self._grammar = grammar
         self._name = name

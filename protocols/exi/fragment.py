@@ -69,16 +69,23 @@ class FragmentCodec(Codec):
                 return (named or fitting)[0]
             names = ", ".join(root.qname.local for root in fitting)
             raise LocalProtocolError(f"{cls.__name__}: say which element it is: {names or 'none of ' + self.name}")
-        root = self._named(element)
-        if cls not in root.types and (hasattr(cls, "__exi__") or _simple_of(root) is None):
+        named = self._named(element)
+        if hasattr(cls, "__exi__"):
+            fitting = [root for root in named if cls in root.types]
+        else:
+            fitting = [root for root in named if _simple_of(root) is not None]
+            if len(fitting) > 1:
+                fitting = [root for root in fitting if _accepts(_simple_of(root), message)] or fitting
+        if not fitting:
             raise LocalProtocolError(f"{element} is no {cls.__name__}")
-        return root
+        return fitting[0]
 
-    def _named(self, element: str) -> Root:
+    def _named(self, element: str) -> list[Root]:
+        """Return the elements with a local name, global ones first; more than one if namespaces share the name."""
         found = [root for root in self.roots if root.qname.local == element]
         if not found:
             raise LocalProtocolError(f"{element} is no element of {self.name}")
-        return next((root for root in found if root.qname in self._global), found[0])
+        return sorted(found, key=lambda root: root.qname not in self._global)
 
     # -- reading
 
@@ -190,7 +197,7 @@ class FragmentCodec(Codec):
 
     def to_plain(self, message: Any, element: str | None = None) -> dict[str, Any]:
         """A fragment as a JSON-ready dictionary with its element as the only key."""
-        root = self._root_of(message, None) if element is None else self._named(element)
+        root = self._root_of(message, element)
         for kind in root.types:
             if isinstance(kind, Simple) and not hasattr(type(message), "__exi__"):
                 return {root.qname.local: simple_to_plain(kind, message)}
@@ -201,15 +208,19 @@ class FragmentCodec(Codec):
         if not isinstance(plain, dict) or len(plain) != 1:
             raise LocalProtocolError("a fragment is an object with one key, its element")
         ((name, inner),) = plain.items()
-        kinds = self._named(name).types
+        kinds = [kind for root in self._named(name) for kind in root.types]
         if isinstance(inner, dict):
             for kind in kinds:
                 if not isinstance(kind, Simple):
                     return name, from_plain(self.schema, kind, inner, name)
+        fault = LocalProtocolError(f"{name}: {inner!r} is not an object")
         for kind in kinds:
             if isinstance(kind, Simple):
-                return name, simple_from_plain(kind, inner, name)
-        raise LocalProtocolError(f"{name}: {inner!r} is not an object")
+                try:
+                    return name, simple_from_plain(kind, inner, name)
+                except LocalProtocolError as error:
+                    fault = error
+        raise fault
 
     # -- element and attribute names
 
@@ -254,3 +265,12 @@ class FragmentCodec(Codec):
 def _simple_of(root: Root) -> Any:
     """The simple type among a name's types, or None."""
     return next((kind for kind in root.types if isinstance(kind, Simple)), None)
+
+
+def _accepts(simple: Simple, value: object) -> bool:
+    """Return True if a value is within the limits of a simple type."""
+    try:
+        Coder(simple)[value]
+    except (Unfit, TypeError):
+        return False
+    return True

@@ -5,20 +5,17 @@ All of them belong to XML Signature and never occur in charging; the walk follow
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from protocols.exi.contexts import DecoderContext, EncoderContext
 from protocols.exi.grammar import Event, Grammar, State
 from protocols.exi.readers import Deviation, element_reader
 from protocols.exi.schema import Field, Member
 from protocols.exi.shape import readable
 from protocols.exi.values import Unfit
 
-if TYPE_CHECKING:
-    from protocols.exi.decoder import Decoder
-    from protocols.exi.encoder import Encoder
 
-
-def read(grammar: Grammar, decoder: Decoder, s: str, b: bytes, p: int) -> tuple[Any, int]:
+def read(grammar: Grammar, decoder: DecoderContext, s: str, b: bytes, p: int) -> tuple[Any, int]:
     """The part whose start event ends at `p`, and the position behind its end event."""
     found: dict[str, Any] = {}
     state: State | None = grammar.start
@@ -45,7 +42,9 @@ def read(grammar: Grammar, decoder: Decoder, s: str, b: bytes, p: int) -> tuple[
         state = production.after
 
 
-def _read_one(field: Field, member: Member | None, decoder: Decoder, s: str, b: bytes, p: int) -> tuple[Any, int]:
+def _read_one(
+    field: Field, member: Member | None, decoder: DecoderContext, s: str, b: bytes, p: int
+) -> tuple[Any, int]:
     if member is not None and member.cls is not None:
         return decoder.function(member.cls)(s, b, p)
     read_value = decoder.value_reader(field)
@@ -55,7 +54,7 @@ def _read_one(field: Field, member: Member | None, decoder: Decoder, s: str, b: 
     return element_reader(field.simple, read_value)(s, b, p)
 
 
-def write(grammar: Grammar, part: Any, encoder: Encoder) -> str:
+def write(grammar: Grammar, part: Any, encoder: EncoderContext) -> str:
     """The bits of a part, from behind its start event to its end event."""
     if part.__class__ is not grammar.type.cls:
         raise Unfit(f"{part!r} is not a {grammar.type.cls.__name__}")
@@ -82,7 +81,7 @@ def _step(grammar: Grammar, state: State, field: Field, item: Any) -> tuple[str,
     raise Unfit(f"{field.name} can't stand here")
 
 
-def _content(field: Field, item: Any, encoder: Encoder) -> str:
+def _content(field: Field, item: Any, encoder: EncoderContext) -> str:
     if field.simple is None:
         return encoder.function(item.__class__)(item)
     bits = encoder.coder(field.simple)[item]

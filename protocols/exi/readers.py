@@ -54,12 +54,19 @@ def _end(s: str, p: int) -> int:
 
 def reader(simple: Simple, hit: Callable[[str, int, int], tuple[str, int]]) -> Reader:
     """A reader of bare values of a simple type. `hit` reads an index into the string tables."""
-    kind, low, high = simple.kind, simple.low, simple.high
-    if kind is Kind.STRING:
+    if simple.kind is Kind.STRING:
         return lambda s, b, p: read_string(s, b, p, simple, hit)
-    if kind is Kind.BINARY:
+    if simple.kind is Kind.BINARY:
         return lambda s, b, p: read_binary(s, b, p, simple)
-    if kind is Kind.UNSIGNED:
+    if simple.kind in (Kind.UNSIGNED, Kind.SIGNED):
+        return _integer_reader(simple)
+    return _n_bit_reader(simple)
+
+
+def _integer_reader(simple: Simple) -> Reader:
+    """Return a reader of an Unsigned Integer or Integer of any length, within the bounds of its type."""
+    low, high = simple.low, simple.high
+    if simple.kind is Kind.UNSIGNED:
 
         def unsigned(s: str, b: bytes, p: int) -> tuple[int, int]:
             value, q = read_unsigned(s, p)
@@ -68,18 +75,21 @@ def reader(simple: Simple, hit: Callable[[str, int, int], tuple[str, int]]) -> R
             return value, q
 
         return unsigned
-    if kind is Kind.SIGNED:
 
-        def signed(s: str, b: bytes, p: int) -> tuple[int, int]:
-            value, q = read_unsigned(s, p + 1)
-            if s[p] == "1":
-                value = -value - 1
-            if (low is not None and value < low) or (high is not None and value > high):
-                refuse(p, simple, value)
-            return value, q
+    def signed(s: str, b: bytes, p: int) -> tuple[int, int]:
+        value, q = read_unsigned(s, p + 1)
+        if s[p] == "1":
+            value = -value - 1
+        if (low is not None and value < low) or (high is not None and value > high):
+            refuse(p, simple, value)
+        return value, q
 
-        return signed
-    width = simple.width
+    return signed
+
+
+def _n_bit_reader(simple: Simple) -> Reader:
+    """Return a reader of an enumeration, a boolean or an n-bit integer."""
+    kind, low, high, width = simple.kind, simple.low, simple.high, simple.width
     values = list(simple.literals) if kind is Kind.ENUMERATION else [False, True] if kind is Kind.BOOLEAN else None
 
     def n_bit(s: str, b: bytes, p: int) -> tuple[Any, int]:
