@@ -162,7 +162,7 @@ class EvseSecc:
         self, *, departure_s: float | None = None, minimum_soc_pct: int | None = None, target_soc_pct: int | None = None
     ) -> None:
         """The driver's needs as the station knows them; a car hears them in MobilityNeedsMode 2."""
-        order = orders.StateNeeds(
+        order = orders.SetDriverNeeds(
             departure_s=departure_s,
             minimum_soc_pct=minimum_soc_pct,
             target_soc_pct=target_soc_pct,
@@ -191,7 +191,7 @@ class EvseSecc:
 
     def break_down(self, fault: Fault, broken: bool = True) -> None:
         """The contactor or the output does not work (or does again)."""
-        self._command(orders.Break(fault, broken))
+        self._command(orders.ReportFault(fault, broken))
 
     async def unplug(self) -> None:
         """The plug is out (control pilot A): no power from now on, the connection ends without a word."""
@@ -219,7 +219,7 @@ class EvseSecc:
             vehicle_certificate=certificate,
             vehicle_name=None if certificate is None else common_name(certificate),
             tls=getattr(wire, "tls_version", None) == "TLSv1.3",
-            evse=Evse(wish_w=self._wish.power_w, authorization=Verdict.YES if self._free_vend else Verdict.WAITING),
+            evse=Evse(setpoint_w=self._wish.power_w, authorization=Verdict.YES if self._free_vend else Verdict.WAITING),
         )
         self.engine, self._wire, self._pausing = engine, wire, False
         self.metal.begin()

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from protocols.exi.schema import Field, Schema
-from protocols.exi.values import Coder, Unfit
+from protocols.exi.values import Coder, InvalidValue
 
 
 def faults(schema: Schema, part: Any, path: str) -> Iterator[str]:
@@ -63,7 +63,7 @@ def _item_faults(schema: Schema, field: Field, value: Any, path: str) -> Iterato
     if field.simple is not None:
         try:
             Coder(field.simple)[value]
-        except Unfit as why:
+        except InvalidValue as why:
             yield f"{path}: {why}"
         except TypeError:
             yield f"{path}: {value!r} is of the wrong type"

@@ -23,13 +23,13 @@ from protocols.exi.decoder import Decoder
 from protocols.exi.decoder_source import Note
 from protocols.exi.encoder import Encoder
 from protocols.exi.plain import from_plain, to_plain
-from protocols.exi.readers import Deviation, TableHit
-from protocols.exi.schema import Kind, Member, Schema, Unroll, Ways
+from protocols.exi.readers import DecodeFault, TableHit
+from protocols.exi.schema import Kind, Member, PeerGrammar, Schema, Unroll
 from protocols.exi.tables import StringTables
 
 HEADER = "10000000"  # distinguishing bits, no options, version 1
 LARGEST_STREAM = 1 << 20  # bytes; no message of the declared schemas comes near
-MOST_FAULTS = 3  # how many a message for people lists
+MAX_FAULTS = 3  # how many a message for people lists
 
 
 class ExiError(RemoteProtocolError):
@@ -53,7 +53,7 @@ class Codec:
     """
 
     def __init__(
-        self, name: str, modules: Callable[[], tuple[ModuleType, ...]], peers: dict[str, Ways] | None = None
+        self, name: str, modules: Callable[[], tuple[ModuleType, ...]], peers: dict[str, PeerGrammar] | None = None
     ) -> None:
         self.name = name
         self.peers = peers or {}
@@ -112,16 +112,18 @@ class Codec:
     def _explain(self, message: Any, element: str, error: Exception) -> LocalProtocolError:
         if not hasattr(type(message), "__exi__"):
             return LocalProtocolError(f"{element}: {error}")
-        found = list(islice(faults(self.schema, message, element), MOST_FAULTS))
+        found = list(islice(faults(self.schema, message, element), MAX_FAULTS))
         return LocalProtocolError("; ".join(found) or f"{type(message).__name__} can't be encoded: {error!r}")
 
     def _encoder(self, peer: str | None) -> Encoder:
         known = self._encoders.get(peer)
         if known is None:
-            known = self._encoders[peer] = Encoder(self.schema if peer is None else self._like(self._ways(peer).reads))
+            known = self._encoders[peer] = Encoder(
+                self.schema if peer is None else self._like(self._peer_grammar(peer).reads)
+            )
         return known
 
-    def _ways(self, peer: str) -> Ways:
+    def _peer_grammar(self, peer: str) -> PeerGrammar:
         if peer not in self.peers:
             raise LocalProtocolError(f"no ways of {peer!r} are known for {self.name}")
         return self.peers[peer]
@@ -146,8 +148,8 @@ class Codec:
         try:
             return self._decode(None, s, data)
         except ExiError as strict:
-            doubtful = any(decoder.doubtful for decoder in self._decoders.values())
-            for peer in self.peers if lenient and doubtful else ():
+            divergent = any(decoder.divergent for decoder in self._decoders.values())
+            for peer in self.peers if lenient and divergent else ():
                 try:
                     return self._decode(peer, s, data)
                 except ExiError:
@@ -164,7 +166,7 @@ class Codec:
             return self._run(decoder, s, data)
 
     def _run(self, decoder: Decoder, s: str, data: bytes) -> tuple[str, Any]:
-        decoder.doubtful.clear()
+        decoder.divergent.clear()
         try:
             return self._read(decoder, s, data)
         except TableHit:
@@ -179,10 +181,10 @@ class Codec:
             raise IndexError
         index = int(bits, 2)
         if index >= len(members):
-            raise Deviation(8, f"element number {index} of {len(members)}: foreign content")
+            raise DecodeFault(8, f"element number {index} of {len(members)}: foreign content")
         member = members[index]
         if member.cls is None or member.abstract:
-            raise Deviation(8, f"{member.qname.local} can't be a message")
+            raise DecodeFault(8, f"{member.qname.local} can't be a message")
         name = member.qname.local
         return name, decoder.function(member.cls)(s, data, 8 + width)[0]
 
@@ -190,9 +192,9 @@ class Codec:
         known = self._decoders.get((peer, tables))
         if known is None:
             made = StringTables() if tables else None
-            schema = self.schema if peer is None else self._like(self._ways(peer).writes)
-            doubts = tuple(ways.writes for ways in self.peers.values()) if peer is None else ()
-            known = self._decoders[peer, tables] = Decoder(schema, made, self._relaxed(peer), doubts)
+            schema = self.schema if peer is None else self._like(self._peer_grammar(peer).writes)
+            divergences = tuple(ways.writes for ways in self.peers.values()) if peer is None else ()
+            known = self._decoders[peer, tables] = Decoder(schema, made, self._relaxed(peer), divergences)
         return known
 
     def _relaxed(self, peer: str | None) -> bool:
@@ -255,7 +257,7 @@ def locate(decoder: Decoder, error: Exception, s: str) -> ExiError:
                 path.append(f"{last.field}[{len(values[last.items])}]" if last.items in values else last.field)
         trace = trace.tb_next
     where = "/".join(path)
-    if isinstance(error, Deviation):
+    if isinstance(error, DecodeFault):
         return ExiError(where, error.position, error.why)
     if isinstance(error, KeyError) and last is not None and error.args:
         return ExiError(where, min(bit + last.fixed, len(s)), _refusal(last, str(error.args[0])))

@@ -63,7 +63,7 @@ class DecoderContext(Protocol):
     def share(self, prefix: str, key: object, make: Callable[[], object]) -> str:
         """Return the global name of a shared object, created once for each key."""
 
-    def doubts(self, cls: type[Any], field: Field) -> list[int]:
+    def divergences(self, cls: type[Any], field: Field) -> list[int]:
         """Return the lengths of a list at which the grammar of some peer differs from this one."""
 
     def value_reader(self, field: Field) -> Reader:

@@ -17,7 +17,7 @@ from protocols.exi import irregular
 from protocols.exi.decoder_source import Note, Source
 from protocols.exi.grammar import Grammar, grammar_of
 from protocols.exi.lookups import remembered
-from protocols.exi.readers import Deviation, Reader, read_unsigned, reader, refuse
+from protocols.exi.readers import DecodeFault, Reader, raise_out_of_range, read_unsigned, reader
 from protocols.exi.schema import Field, Kind, Schema, Unroll
 from protocols.exi.shape import BYTEWISE, is_regular, simple_of
 from protocols.exi.tables import StringTables, no_table
@@ -26,7 +26,7 @@ from protocols.exi.tables import StringTables, no_table
 class Decoder:
     """Compiled decoders of one schema, with or without string tables; `relaxed` is for fragments.
 
-    `doubts` are other ways of unrolling lists; `doubtful` gets an item when a message reaches a point where they part.
+    `divergences` are the list lengths at which a peer unrolls differently; a decoder appends to `divergent` on each.
     """
 
     def __init__(
@@ -34,22 +34,22 @@ class Decoder:
         schema: Schema,
         tables: StringTables | None = None,
         relaxed: bool = True,
-        doubts: tuple[Unroll, ...] = (),
+        divergences: tuple[Unroll, ...] = (),
     ) -> None:
         self.schema = schema
-        self.doubtful: list[bool] = []
+        self.divergent: list[bool] = []
         self.tables = tables
         self.relaxed = relaxed
         self.notes: dict[str, list[Note | None]] = {}
         self.scope: dict[str, Any] = {
-            "Deviation": Deviation,
-            "F": self.doubtful,
+            "DecodeFault": DecodeFault,
+            "F": self.divergent,
             "N": object.__new__,
             "read_unsigned": read_unsigned,
-            "refuse": refuse,
+            "raise_out_of_range": raise_out_of_range,
         }
         self._names: dict[type[Any], str] = {}
-        self._doubts = doubts
+        self._divergences = divergences
         self._shared: dict[tuple[str, object], str] = {}
 
     def function(self, cls: type[Any]) -> Reader:
@@ -86,10 +86,10 @@ class Decoder:
             self.scope[name] = make()
         return name
 
-    def doubts(self, cls: type[Any], field: Field) -> list[int]:
+    def divergences(self, cls: type[Any], field: Field) -> list[int]:
         """The lengths of a list at which some peer's grammar parts from this one."""
         own = self.schema.unroll(cls, field)
-        others = {unroll(cls, field) for unroll in self._doubts} - {own}
+        others = {unroll(cls, field) for unroll in self._divergences} - {own}
         return sorted({length for length in (own, *others) if length is not None}) if others else []
 
     def value_reader(self, field: Field) -> Reader:

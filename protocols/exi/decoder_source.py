@@ -119,7 +119,7 @@ class Source:
         if not size:
             return
         test = f"s[{self._at()}] != '0'" if wanted == "0" else f"s[{self._at()}:{self._at(size)}] != {wanted!r}"
-        self._line(f"{indent}if {test}: raise Deviation({self._at()}, 'undeclared content')")
+        self._line(f"{indent}if {test}: raise DecodeFault({self._at()}, 'undeclared content')")
         self._offset += size
         self._pending = ""
 
@@ -204,14 +204,16 @@ class Source:
         self._variables[field.name], self._items = variable, ""
         self._field = field.name
         self._line(f"{inner}{variable}.append(i)")
-        for length in self._decoder.doubts(self._grammar.type.cls, field):
+        for length in self._decoder.divergences(self._grammar.type.cls, field):
             self._line(f"{inner}if len({variable}) == {length}: F.append(True)")
         if limit is not None:
             self._line(f"{inner}if len({variable}) == {limit}:")
             self._choose(state_when_full(inside), inner + " ")
             self._line(f"{inner} break")
         elif field.most is not None:
-            self._line(f"{inner}if len({variable}) > {field.most}: raise Deviation(p, 'more than {field.most} items')")
+            self._line(
+                f"{inner}if len({variable}) > {field.most}: raise DecodeFault(p, 'more than {field.most} items')"
+            )
         if again:
             self._line(f"{inner}if s[p:p+{len(again)}] == {again!r}:")
             self._line(f"{inner} p += {len(again)}")
@@ -299,10 +301,9 @@ class Source:
         if sign:
             self._line(f"{indent}if s[{sign}] == '1': {variable} = -{variable} - 1")
         bounds = self._decoder.share("B", simple, lambda: simple)
-        self._line(
-            f"{indent}if not {simple.low} <= {variable} <= {simple.high}: refuse({self._at()}, {bounds}, {variable})"
-        )
-        self._line(f"{indent}if s[q] != '0': raise Deviation(q, 'more content where a simple element ends')")
+        fault = f"raise_out_of_range({self._at()}, {bounds}, {variable})"
+        self._line(f"{indent}if not {simple.low} <= {variable} <= {simple.high}: {fault}")
+        self._line(f"{indent}if s[q] != '0': raise DecodeFault(q, 'more content where a simple element ends')")
         self._line(f"{indent}p = q+1")
         self._offset = 0
 
@@ -317,7 +318,7 @@ class Source:
             self._choose(state, " ")
         if empty_allowed(self._grammar):
             self._line(f" if k == {EMPTY}:")
-            self._line("  if s[p:p+3] != '000': raise Deviation(p, 'undeclared content instead of a value')")
+            self._line("  if s[p:p+3] != '000': raise DecodeFault(p, 'undeclared content instead of a value')")
             self._line(f"  {variable} = {('' if simple.kind is Kind.STRING else b'')!r}; p += 3")
             self._line(f" else: {variable}, p = {read}(s, b, p)")
         else:

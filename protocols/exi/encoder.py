@@ -16,7 +16,7 @@ from protocols.exi.encoder_source import Source
 from protocols.exi.grammar import Grammar, grammar_of
 from protocols.exi.schema import Field, Schema, Simple
 from protocols.exi.shape import NUMBERS, classes, is_regular, simple_of
-from protocols.exi.values import CACHED_VALUES, Coder, Unfit
+from protocols.exi.values import CACHED_VALUES, Coder, InvalidValue
 
 
 class Encoder:
@@ -24,7 +24,7 @@ class Encoder:
 
     def __init__(self, schema: Schema) -> None:
         self.schema = schema
-        self.scope: dict[str, Any] = {"Unfit": Unfit}
+        self.scope: dict[str, Any] = {"InvalidValue": InvalidValue}
         self._coders: dict[Simple, str] = {}
         self._names: dict[type[Any], str] = {}
 
@@ -128,6 +128,6 @@ class _Substitutes(dict[type[Any], Encode]):
 
     def __missing__(self, cls: type[Any]) -> Encode:
         if cls not in self._classes:
-            raise Unfit(f"{cls.__name__} can't stand here")
+            raise InvalidValue(f"{cls.__name__} can't stand here")
         self[cls] = self._encoder.function(cls)
         return self[cls]

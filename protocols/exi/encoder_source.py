@@ -5,7 +5,7 @@ fields make event codes depend on what came before, the variable `t` holds the c
 header with an optional signature the result reads::
 
     def e1(m):
-     if m.__class__ is not e1_class: raise Unfit
+     if m.__class__ is not e1_class: raise InvalidValue
      out = f"00{C3[m.SessionID]}000{C4[m.TimeStamp]}0"
      t = T21
      v = m.Signature
@@ -41,7 +41,7 @@ class Source:
         grammar = self._grammar
         self._encoder.scope[f"{self._name}_class"] = grammar.type.cls
         self._line(f"def {self._name}(m):")
-        self._line(f" if m.__class__ is not {self._name}_class: raise Unfit")
+        self._line(f" if m.__class__ is not {self._name}_class: raise InvalidValue")
         if is_compact(grammar):
             names = ", ".join(f"m.{f.name}" for f in grammar.type.fields)
             self._line(f" return {self._encoder.compact_name(grammar.type.cls)}[{names}]")
@@ -151,11 +151,11 @@ class Source:
             self._line(f" {'el' if position else ''}if (v := m.{field.name}) is not None:")
             others = [f"m.{f.name} is not None" for f in slot.fields[position + 1 :]]
             if others:
-                self._line(f"  if {' or '.join(others)}: raise Unfit")
+                self._line(f"  if {' or '.join(others)}: raise InvalidValue")
             self._element("  ", field, states)
             self._line(f"  t = {self._table(after)}")
         if slot.mandatory:
-            self._line(" else: raise Unfit")
+            self._line(" else: raise InvalidValue")
             return [after]
         return [*states, after]
 
@@ -166,9 +166,9 @@ class Source:
         limit = unrolled(self._grammar, inside, field)
         self._line(f" v = m.{field.name}")
         if field.least:
-            self._line(f" if len(v) < {field.least}: raise Unfit")
+            self._line(f" if len(v) < {field.least}: raise InvalidValue")
         if field.most is not None:
-            self._line(f" if len(v) > {field.most}: raise Unfit")
+            self._line(f" if len(v) > {field.most}: raise InvalidValue")
         self._line(" if v:")
         member = field.members[0]
         again = self._codes(inside).get(field.name, "")

@@ -17,7 +17,7 @@ from protocols.exi.codec import Codec
 from protocols.exi.fragment import UNTYPED, FragmentCodec, Root
 from protocols.exi.grammar import Event, Production, State, grammar_of
 from protocols.exi.plain import simple_to_plain
-from protocols.exi.readers import Deviation, reader
+from protocols.exi.readers import DecodeFault, reader
 from protocols.exi.schema import Kind, QName, Simple
 from protocols.exi.shape import readable, simple_of
 from protocols.exi.tables import StringTables, no_table
@@ -40,7 +40,7 @@ def explain(codec: Codec, data: bytes) -> Iterator[Step]:
     walk = _Walk(codec, data)
     try:
         yield from walk.document()
-    except Deviation as fault:
+    except DecodeFault as fault:
         yield Step(fault.position, walk.s[fault.position : fault.position + 8], 0, f"fault: {fault.why}", True)
     except IndexError:
         yield Step(len(walk.s), "", 0, "fault: the message ends here", True)
@@ -67,7 +67,7 @@ class _Walk:
     def document(self) -> Iterator[Step]:
         bit, bits = self._take(8)
         if bits != "10000000":
-            raise Deviation(bit, "the header is not 10000000")
+            raise DecodeFault(bit, "the header is not 10000000")
         yield Step(bit, bits, 0, "header: EXI (10), no options follow (0), version 1 (00000)")
         if isinstance(self._codec, FragmentCodec):
             yield from self._fragment(self._codec)
@@ -84,7 +84,7 @@ class _Walk:
         bit, bits = self._take(self._codec.root_width)
         index = int(bits, 2)
         if index >= len(members) or members[index].cls is None or members[index].abstract:
-            raise Deviation(bit, f"element number {index} can't be a message")
+            raise DecodeFault(bit, f"element number {index} can't be a message")
         member = members[index]
         text = f"{member.qname.local} begins: number {index} of the {len(members)} elements of {self._codec.name}"
         yield Step(bit, bits, 0, f"{text}, in order of names")
@@ -95,7 +95,7 @@ class _Walk:
         bit, bits = self._take(width)
         index = int(bits, 2)
         if index >= len(roots):
-            raise Deviation(bit, f"element number {index} of {len(roots)}: foreign content")
+            raise DecodeFault(bit, f"element number {index} of {len(roots)}: foreign content")
         root = roots[index]
         yield Step(bit, bits, 0, f"{root.qname.local} begins: number {index} of the {len(roots)} element names")
         if root.ambiguous:
@@ -106,7 +106,7 @@ class _Walk:
             yield from self._part(root.types[0], root.qname.local, 1)
         bit, bits = self._take(width)
         if int(bits, 2) != len(roots) + 1:
-            raise Deviation(bit, "the fragment does not end here")
+            raise DecodeFault(bit, "the fragment does not end here")
         yield Step(bit, bits, 0, f"the fragment ends: number {len(roots) + 1}, after all names and the wildcard")
 
     def _relaxed(self, codec: FragmentCodec, root: Root) -> Iterator[Step]:
@@ -124,7 +124,7 @@ class _Walk:
                 bit, bits = self._take(codec.content_width)
                 code = int(bits, 2) + len(attributes) + 1
             if code != len(attributes) + elements + 2:
-                raise Deviation(bit, "undeclared or foreign content")
+                raise DecodeFault(bit, "undeclared or foreign content")
             yield Step(bit, bits, 1, f"{root.qname.local} ends")
             return
 
@@ -143,7 +143,7 @@ class _Walk:
                 yield Step(bit, bits + "000", depth, f"escape, then undeclared end: {name} is empty and ends")
                 return
             if production is None or not readable(production):
-                raise Deviation(bit, "undeclared or foreign content")
+                raise DecodeFault(bit, "undeclared or foreign content")
             yield Step(bit, bits, depth - (production.event is Event.END), self._decision(production, codes, name))
             if production.event is Event.END:
                 return
@@ -176,14 +176,14 @@ class _Walk:
         if bits == "1":
             _, rest = self._take(3)
             if rest != "000" or simple.kind not in (Kind.STRING, Kind.BINARY):
-                raise Deviation(bit, "undeclared content instead of a value")
+                raise DecodeFault(bit, "undeclared content instead of a value")
             yield Step(bit, bits + rest, depth, f"escape, then undeclared end: {qname.local} is empty and ends")
             return
         yield Step(bit, bits, depth, "characters follow")
         yield self._value(simple, qname, depth)
         bit, bits = self._take(1)
         if bits != "0":
-            raise Deviation(bit, "more content where a simple element ends")
+            raise DecodeFault(bit, "more content where a simple element ends")
         yield Step(bit, bits, depth - 1, f"{qname.local} ends")
 
     def _value(self, simple: Simple, qname: QName, depth: int) -> Step:

@@ -3,7 +3,7 @@
 A fragment begins with the event code of its element among all element names of the schema set, local ones included,
 and ends with an event code of its own. A name that is declared with different types (`eMAID` of ISO 15118-2 is the
 only one) stands for no grammar in particular, so the relaxed one is used: any attribute and any element of the set
-may come in any order, and text is untyped. libcbv2g does not know that rule, which `Ways` of a peer can say.
+may come in any order, and text is untyped. libcbv2g does not know that rule, which `PeerGrammar` of a peer can say.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from protocols.exi.codec import HEADER, Codec
 from protocols.exi.decoder import Decoder
 from protocols.exi.encoder import Encoder
 from protocols.exi.plain import from_plain, simple_from_plain, simple_to_plain, to_plain
-from protocols.exi.readers import Deviation, element_reader
+from protocols.exi.readers import DecodeFault, element_reader
 from protocols.exi.schema import Field, Kind, Member, QName, Simple, Type, declaration
 from protocols.exi.shape import simple_of
-from protocols.exi.values import Coder, Unfit
+from protocols.exi.values import Coder, InvalidValue
 
 UNTYPED = Simple(Kind.STRING, 0, None)
 
@@ -96,17 +96,17 @@ class FragmentCodec(Codec):
             raise IndexError
         index = int(bits, 2)
         if index >= len(roots):
-            raise Deviation(8, f"element number {index} of {len(roots)}: foreign content")
+            raise DecodeFault(8, f"element number {index} of {len(roots)}: foreign content")
         root = roots[index]
         name = root.qname.local
         if root.ambiguous:
-            decoder.doubtful.append(True)
+            decoder.divergent.append(True)
         if root.ambiguous and decoder.relaxed:
             value, p = self._read_relaxed(root, decoder, s, data, 8 + width)
         else:
             value, p = self._read_plain(root.types[-1], root, decoder, s, data, 8 + width)
         if s[p : p + width] != f"{len(roots) + 1:0{width}b}":
-            raise Deviation(p, "the fragment does not end here" if len(s) >= p + width else "the fragment has no end")
+            raise DecodeFault(p, "the fragment does not end here" if len(s) >= p + width else "the fragment has no end")
         return name, value
 
     def _read_plain(self, kind: Any, root: Root, decoder: Decoder, s: str, data: bytes, p: int) -> tuple[Any, int]:
@@ -114,7 +114,7 @@ class FragmentCodec(Codec):
             field = Field(root.qname.local, root.qname, False, None, False, 1, 1, kind, (Member(root.qname, None),))
             return element_reader(kind, decoder.value_reader(field))(s, data, p)
         if declaration(kind).abstract:
-            raise Deviation(8, f"{root.qname.local} is abstract")
+            raise DecodeFault(8, f"{root.qname.local} is abstract")
         return decoder.function(kind)(s, data, p)
 
     # -- the relaxed grammar of ambiguous names
@@ -124,14 +124,14 @@ class FragmentCodec(Codec):
         if hasattr(type(message), "__exi__"):
             described = self.schema.describe(message.__class__)
             if described.value is None or described.elements:
-                raise Unfit("only text with attributes can be written under an ambiguous name")
+                raise InvalidValue("only text with attributes can be written under an ambiguous name")
             for field in described.attributes:
                 said = getattr(message, field.name)
                 if said is not None:
                     encoder.coder(simple_of(field))[said]  # enforces the declaration
                     out.append(f"{self.attribute_names.index(field.qname):0{self.start_width}b}{text[said]}")
                 elif field.least:
-                    raise Unfit(f"{field.name} is missing")
+                    raise InvalidValue(f"{field.name} is missing")
             kind, value = simple_of(described.value), message.value
         else:
             kind = _simple_of(root)
@@ -149,16 +149,16 @@ class FragmentCodec(Codec):
             p += self.start_width
             if code < len(attributes):
                 if attributes[code] in found:
-                    raise Deviation(start, f"attribute {attributes[code].local} comes twice")
+                    raise DecodeFault(start, f"attribute {attributes[code].local} comes twice")
                 found[attributes[code]], p = self._text(attributes[code], decoder, s, data, p)
                 continue
             if code == len(attributes) + elements + 2:
                 return self._relaxed_value(root, found, "", start), p
             if code != len(attributes) + elements + 3:
-                raise Deviation(start, f"undeclared or foreign content (event code {code})")
+                raise DecodeFault(start, f"undeclared or foreign content (event code {code})")
             text, p = self._text(root.qname, decoder, s, data, p)
             if self._bits(s, p, self.content_width) != elements + 1:
-                raise Deviation(p, "more content behind the text")
+                raise DecodeFault(p, "more content behind the text")
             return self._relaxed_value(root, found, text, start), p + self.content_width
 
     def _text(self, qname: QName, decoder: Decoder, s: str, data: bytes, p: int) -> tuple[str, int]:
@@ -188,10 +188,10 @@ class FragmentCodec(Codec):
                     Coder(simple_of(names[qname]))[value]
                 assert described.value is not None
                 Coder(simple_of(described.value))[text]
-            except Unfit as why:
-                raise Deviation(p, str(why)) from None
+            except InvalidValue as why:
+                raise DecodeFault(p, str(why)) from None
             return kind(**{names[qname].name: value for qname, value in found.items()}, value=text)
-        raise Deviation(p, "attributes that no declaration of this element has")
+        raise DecodeFault(p, "attributes that no declaration of this element has")
 
     # -- JSON
 
@@ -271,6 +271,6 @@ def _accepts(simple: Simple, value: object) -> bool:
     """Return True if a value is within the limits of a simple type."""
     try:
         Coder(simple)[value]
-    except (Unfit, TypeError):
+    except (InvalidValue, TypeError):
         return False
     return True

@@ -9,10 +9,10 @@ from typing import Any
 
 from protocols.exi.contexts import DecoderContext, EncoderContext
 from protocols.exi.grammar import Event, Grammar, State
-from protocols.exi.readers import Deviation, element_reader
+from protocols.exi.readers import DecodeFault, element_reader
 from protocols.exi.schema import Field, Member
 from protocols.exi.shape import readable
-from protocols.exi.values import Unfit
+from protocols.exi.values import InvalidValue
 
 
 def read(grammar: Grammar, decoder: DecoderContext, s: str, b: bytes, p: int) -> tuple[Any, int]:
@@ -28,7 +28,7 @@ def read(grammar: Grammar, decoder: DecoderContext, s: str, b: bytes, p: int) ->
             raise IndexError
         production = codes.get(bits)
         if production is None or not readable(production):
-            raise Deviation(p, "undeclared or foreign content")
+            raise DecodeFault(p, "undeclared or foreign content")
         p += width
         if production.event is Event.END:
             return grammar.type.cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in found.items()}), p
@@ -57,7 +57,7 @@ def _read_one(
 def write(grammar: Grammar, part: Any, encoder: EncoderContext) -> str:
     """The bits of a part, from behind its start event to its end event."""
     if part.__class__ is not grammar.type.cls:
-        raise Unfit(f"{part!r} is not a {grammar.type.cls.__name__}")
+        raise InvalidValue(f"{part!r} is not a {grammar.type.cls.__name__}")
     out: list[str] = []
     state: State | None = grammar.start
     for field in (*grammar.type.attributes, *grammar.type.elements):
@@ -70,7 +70,7 @@ def write(grammar: Grammar, part: Any, encoder: EncoderContext) -> str:
     for code, production in grammar.codes(state).items():
         if production.event is Event.END:
             return "".join([*out, code])
-    raise Unfit("something is missing at the end")
+    raise InvalidValue("something is missing at the end")
 
 
 def _step(grammar: Grammar, state: State, field: Field, item: Any) -> tuple[str, State | None]:
@@ -78,7 +78,7 @@ def _step(grammar: Grammar, state: State, field: Field, item: Any) -> tuple[str,
         member = production.member
         if production.field is field and (member is None or member.cls is None or member.cls is item.__class__):
             return code, production.after
-    raise Unfit(f"{field.name} can't stand here")
+    raise InvalidValue(f"{field.name} can't stand here")
 
 
 def _content(field: Field, item: Any, encoder: EncoderContext) -> str:

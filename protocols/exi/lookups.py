@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from protocols.exi.readers import Deviation, Reader, read_unsigned, refuse
+from protocols.exi.readers import DecodeFault, Reader, raise_out_of_range, read_unsigned
 from protocols.exi.schema import Kind, Simple
 from protocols.exi.values import CACHED_VALUES, LAST
 
@@ -68,7 +68,7 @@ def number_reader(simple: Simple, prefix: str, known: dict[str, int]) -> Reader:
 
     def read(s: str, b: bytes, p: int) -> tuple[int, int]:
         if s[p : p + size] != prefix:
-            raise Deviation(p, "undeclared content instead of a value")
+            raise DecodeFault(p, "undeclared content instead of a value")
         q = p + start
         if s[q] == "1" and s[q + 8] == "0":
             value, q = int(s[q + 9 : q + 16] + s[q + 1 : q + 8], 2), q + 16
@@ -77,9 +77,9 @@ def number_reader(simple: Simple, prefix: str, known: dict[str, int]) -> Reader:
         if signed and s[p + size] == "1":
             value = -value - 1
         if (low is not None and value < low) or (high is not None and value > high):
-            refuse(p + size, simple, value)
+            raise_out_of_range(p + size, simple, value)
         if s[q] != "0":
-            raise Deviation(q, "more content where a simple element ends")
+            raise DecodeFault(q, "more content where a simple element ends")
         q += 1
         if q - p < REMEMBERED_BITS and len(known) < room:
             known[s[p:q]] = value
@@ -95,7 +95,7 @@ def part_reader(decode: Callable[[], Reader], prefix: str, known: dict[str, Any]
 
     def read(s: str, b: bytes, p: int) -> tuple[Any, int]:
         if s[p : p + size] != prefix:
-            raise Deviation(p, "undeclared content")
+            raise DecodeFault(p, "undeclared content")
         if not function:
             function.append(decode())
         value, q = function[0](s, b, p + size)

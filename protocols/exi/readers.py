@@ -11,14 +11,14 @@ from collections.abc import Callable
 from typing import Any
 
 from protocols.exi.schema import Kind, Simple
-from protocols.exi.values import LARGEST_INTEGER_BITS, Unfit, fit_integer, fit_length
+from protocols.exi.values import LARGEST_INTEGER_BITS, InvalidValue, check_integer, check_length
 
 Reader = Callable[[str, bytes, int], tuple[Any, int]]
 
 LARGEST_GROUPS = LARGEST_INTEGER_BITS // 7 + 1
 
 
-class Deviation(Exception):
+class DecodeFault(Exception):
     """The bits at `position` are not what the grammar allows there."""
 
     def __init__(self, position: int, why: str) -> None:
@@ -37,7 +37,7 @@ def read_unsigned(s: str, p: int) -> tuple[int, int]:
     while s[q] == "1":
         q += 8
         if q - p > 8 * LARGEST_GROUPS:
-            raise Deviation(p, f"an integer of more than {LARGEST_INTEGER_BITS} bits")
+            raise DecodeFault(p, f"an integer of more than {LARGEST_INTEGER_BITS} bits")
     if len(s) < q + 8:
         raise IndexError
     if q - p == 8:
@@ -48,7 +48,7 @@ def read_unsigned(s: str, p: int) -> tuple[int, int]:
 def _end(s: str, p: int) -> int:
     """Pass the end event of a simple element."""
     if s[p] != "0":
-        raise Deviation(p, "more content where a simple element ends")
+        raise DecodeFault(p, "more content where a simple element ends")
     return p + 1
 
 
@@ -71,7 +71,7 @@ def _integer_reader(simple: Simple) -> Reader:
         def unsigned(s: str, b: bytes, p: int) -> tuple[int, int]:
             value, q = read_unsigned(s, p)
             if (low is not None and value < low) or (high is not None and value > high):
-                refuse(p, simple, value)
+                raise_out_of_range(p, simple, value)
             return value, q
 
         return unsigned
@@ -81,7 +81,7 @@ def _integer_reader(simple: Simple) -> Reader:
         if s[p] == "1":
             value = -value - 1
         if (low is not None and value < low) or (high is not None and value > high):
-            refuse(p, simple, value)
+            raise_out_of_range(p, simple, value)
         return value, q
 
     return signed
@@ -100,21 +100,21 @@ def _n_bit_reader(simple: Simple) -> Reader:
         if values is None:
             value = index + (low or 0)
             if high is not None and value > high:
-                refuse(p, simple, value)
+                raise_out_of_range(p, simple, value)
             return value, p + width
         if index >= len(values):
-            raise Deviation(p, f"literal number {index} of an enumeration with {len(values)}")
+            raise DecodeFault(p, f"literal number {index} of an enumeration with {len(values)}")
         return values[index], p + width
 
     return n_bit
 
 
-def refuse(p: int, simple: Simple, value: int) -> None:
+def raise_out_of_range(p: int, simple: Simple, value: int) -> None:
     """Raise what is wrong with a number."""
     try:
-        fit_integer(simple, value)
-    except Unfit as why:
-        raise Deviation(p, str(why)) from None
+        check_integer(simple, value)
+    except InvalidValue as why:
+        raise DecodeFault(p, str(why)) from None
 
 
 def read_string(
@@ -125,19 +125,19 @@ def read_string(
     if length < 2:
         value, q = hit(s, length, q)
         try:
-            fit_length(simple, len(value), "characters")
-        except Unfit as why:
-            raise Deviation(p, str(why)) from None
+            check_length(simple, len(value), "characters")
+        except InvalidValue as why:
+            raise DecodeFault(p, str(why)) from None
         return value, q
     length -= 2
     if (simple.low and length < simple.low) or (simple.high is not None and length > simple.high):
         try:
-            fit_length(simple, length, "characters")
-        except Unfit as why:
-            raise Deviation(p, str(why)) from None
+            check_length(simple, length, "characters")
+        except InvalidValue as why:
+            raise DecodeFault(p, str(why)) from None
     end = q + 8 * length
     if end > len(s):
-        raise Deviation(p, f"a string of {length} characters, but the message ends before")
+        raise DecodeFault(p, f"a string of {length} characters, but the message ends before")
     raw = _bytes(b, q, end, length)
     if raw.isascii():
         return raw.decode("ascii"), end
@@ -145,7 +145,7 @@ def read_string(
     for _ in range(length):
         code, after = read_unsigned(s, q)
         if code > 0x10FFFF or 0xD800 <= code <= 0xDFFF:
-            raise Deviation(q, f"code point {code:#x} is no character")
+            raise DecodeFault(q, f"code point {code:#x} is no character")
         characters.append(chr(code))
         q = after
     return "".join(characters), q
@@ -156,12 +156,12 @@ def read_binary(s: str, b: bytes, p: int, simple: Simple) -> tuple[bytes, int]:
     length, q = read_unsigned(s, p)
     if (simple.low and length < simple.low) or (simple.high is not None and length > simple.high):
         try:
-            fit_length(simple, length, "bytes")
-        except Unfit as why:
-            raise Deviation(p, str(why)) from None
+            check_length(simple, length, "bytes")
+        except InvalidValue as why:
+            raise DecodeFault(p, str(why)) from None
     end = q + 8 * length
     if end > len(s):
-        raise Deviation(p, f"{length} bytes, but the message ends before")
+        raise DecodeFault(p, f"{length} bytes, but the message ends before")
     return _bytes(b, q, end, length), end
 
 
@@ -187,16 +187,16 @@ def element_reader(simple: Simple, read: Reader) -> Reader:
                 value, q = read(s, b, p + 1)
                 return value, _end(s, q)
             if s[p + 1 : p + 4] != "000":
-                raise Deviation(p, "undeclared content instead of a value")
+                raise DecodeFault(p, "undeclared content instead of a value")
             if not allowed:
-                raise Deviation(p, "is empty, which its declaration does not allow")
+                raise DecodeFault(p, "is empty, which its declaration does not allow")
             return empty, p + 4
 
         return element
 
     def plain(s: str, b: bytes, p: int) -> tuple[Any, int]:
         if s[p] != "0":
-            raise Deviation(p, "undeclared content instead of a value")
+            raise DecodeFault(p, "undeclared content instead of a value")
         value, q = read(s, b, p + 1)
         return value, _end(s, q)
 

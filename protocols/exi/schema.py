@@ -113,7 +113,7 @@ N_BIT_RANGE = 4096  # integers with at most so many values are n-bit unsigned (ย
 Unroll = Callable[[type[Any], Field], int | None]
 
 
-class Ways(NamedTuple):
+class PeerGrammar(NamedTuple):
     """How a peer's grammars differ.
 
     `writes` and `reads` are how often it unrolls lists as a sender and as a receiver, which need not agree; `relaxed`
@@ -125,7 +125,7 @@ class Ways(NamedTuple):
     relaxed: bool = True
 
 
-def by_the_book(cls: type[Any], field: Field) -> int | None:
+def standard_unroll(cls: type[Any], field: Field) -> int | None:
     """How often a list's element is unrolled into the grammar: as often as it may occur (ยง8.5.4.1.5)."""
     return field.most
 
@@ -137,7 +137,7 @@ class Schema:
     how often bounded lists are unrolled, which some peers get wrong.
     """
 
-    def __init__(self, name: str, modules: tuple[types.ModuleType, ...], unroll: Unroll = by_the_book) -> None:
+    def __init__(self, name: str, modules: tuple[types.ModuleType, ...], unroll: Unroll = standard_unroll) -> None:
         self.name = name
         self.modules = modules
         self.unroll = unroll
@@ -184,7 +184,7 @@ class Schema:
 
     def _field(self, cls: type[Any], field: Any) -> Field:
         owner = next(c for c in reversed(cls.__mro__) if field.name in getattr(c, "__dataclass_fields__", ()))
-        said = _said(owner.__module__, field.type)
+        said = _annotation(owner.__module__, field.type)
         space = declaration(owner).namespace
         qualified = space.qualified_attributes if said.attribute else space.qualified_elements
         qname = QName(field.name, space.uri if qualified else "")
@@ -246,7 +246,7 @@ def content(of: Type) -> Particles:
 # ------------------------------------------------------------------------------------------------- reading annotations
 
 
-class _Said:
+class _Annotation:
     """What one annotation says, collected while it is unwrapped."""
 
     def __init__(self) -> None:
@@ -274,15 +274,15 @@ class _Said:
 
 
 @cache
-def _said(module: str, annotation: str) -> _Said:
+def _annotation(module: str, annotation: str) -> _Annotation:
     """What an annotation written in a module says; the same few are written again and again."""
-    said = _Said()
+    said = _Annotation()
     _read(eval(annotation, vars(sys.modules[module])), said)
     said.simple = None if said.complex else _simple(said)
     return said
 
 
-def _read(hint: Any, said: _Said) -> None:
+def _read(hint: Any, said: _Annotation) -> None:
     if hasattr(hint, "__metadata__"):
         for meta in hint.__metadata__:
             said.mark(meta)
@@ -301,7 +301,7 @@ def _read(hint: Any, said: _Said) -> None:
         said.plain = hint
 
 
-def _simple(said: _Said) -> Simple:
+def _simple(said: _Annotation) -> Simple:
     plain, limits = said.plain, said.limits
     if plain is bool:
         return Simple(Kind.BOOLEAN, 0, 1)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from protocols.exi.readers import Deviation, Reader, TableHit, reader
+from protocols.exi.readers import DecodeFault, Reader, TableHit, reader
 from protocols.exi.schema import QName, Simple
 
 
@@ -35,7 +35,7 @@ class StringTables:
                 raise IndexError
             index = int(bits, 2) if width else 0
             if index >= len(values):
-                raise Deviation(p, f"string number {index} of a table with {len(values)}")
+                raise DecodeFault(p, f"string number {index} of a table with {len(values)}")
             return values[index], p + width
 
         read = reader(simple, hit)

@@ -24,7 +24,7 @@ LAST = tuple(f"{i:08b}" for i in range(128))  # the last group of an Unsigned In
 MORE = tuple(f"{i + 128:08b}" for i in range(128))  # a group that others follow
 
 
-class Unfit(Exception):
+class InvalidValue(Exception):
     """A value does not fit its declaration; the message says why, without a path."""
 
 
@@ -52,7 +52,7 @@ def characters_bits(text: str) -> str:
 
 
 class Coder(dict[Any, str]):
-    """Text of bits by value, for one simple type. Looking up what does not fit raises Unfit (or TypeError)."""
+    """Text of bits by value, for one simple type. Looking up what does not fit raises InvalidValue (or TypeError)."""
 
     def __init__(self, simple: Simple) -> None:
         super().__init__()
@@ -71,33 +71,35 @@ class Coder(dict[Any, str]):
         return bits
 
 
-def fit_integer(simple: Simple, value: Any) -> int:
-    """`value` as an integer within the limits, or Unfit."""
+def check_integer(simple: Simple, value: Any) -> int:
+    """`value` as an integer within the limits, or InvalidValue."""
     try:
         number = int(value)
     except (TypeError, ValueError, OverflowError):
-        raise Unfit(f"{value!r} is not an integer") from None
+        raise InvalidValue(f"{value!r} is not an integer") from None
     if isinstance(value, str | bytes) or number != value:
-        raise Unfit(f"{value!r} is not an integer")
+        raise InvalidValue(f"{value!r} is not an integer")
     if simple.low is not None and number < simple.low:
-        raise Unfit(f"{number} is less than the minimum {simple.low}")
+        raise InvalidValue(f"{number} is less than the minimum {simple.low}")
     if simple.high is not None and number > simple.high:
-        raise Unfit(f"{number} is more than the maximum {simple.high}")
+        raise InvalidValue(f"{number} is more than the maximum {simple.high}")
     if number.bit_length() > LARGEST_INTEGER_BITS:
-        raise Unfit(f"an integer of {number.bit_length()} bits is more than the {LARGEST_INTEGER_BITS} handled here")
+        raise InvalidValue(
+            f"an integer of {number.bit_length()} bits is more than the {LARGEST_INTEGER_BITS} handled here"
+        )
     return number
 
 
-def fit_length(simple: Simple, length: int, unit: str) -> None:
-    """Unfit if a length is outside the limits."""
+def check_length(simple: Simple, length: int, unit: str) -> None:
+    """InvalidValue if a length is outside the limits."""
     low, high = simple.low or 0, simple.high
     if low <= length and (high is None or length <= high):
         return
     if low == high:
-        raise Unfit(f"has {length} {unit}, exactly {low} are needed")
+        raise InvalidValue(f"has {length} {unit}, exactly {low} are needed")
     if length < low:
-        raise Unfit(f"has {length} {unit}, at least {low} are needed")
-    raise Unfit(f"has {length} {unit}, at most {high} are allowed")
+        raise InvalidValue(f"has {length} {unit}, at least {low} are needed")
+    raise InvalidValue(f"has {length} {unit}, at most {high} are allowed")
 
 
 # ---------------------------------------------------------------------------------------- a maker of bits for each kind
@@ -105,7 +107,7 @@ def fit_length(simple: Simple, length: int, unit: str) -> None:
 
 def _n_bit(simple: Simple) -> Callable[[Any], str]:
     low, pattern = simple.low or 0, f"0{simple.width}b"
-    return lambda value: format(fit_integer(simple, value) - low, pattern)
+    return lambda value: format(check_integer(simple, value) - low, pattern)
 
 
 def _unsigned(simple: Simple) -> Callable[[Any], str]:
@@ -113,7 +115,7 @@ def _unsigned(simple: Simple) -> Callable[[Any], str]:
 
     def bits(value: Any) -> str:
         if value.__class__ is not int or high is None or not low <= value <= high:
-            value = fit_integer(simple, value)
+            value = check_integer(simple, value)
         return unsigned_bits(value)
 
     return bits
@@ -124,7 +126,7 @@ def _signed(simple: Simple) -> Callable[[Any], str]:
 
     def bits(value: Any) -> str:
         if value.__class__ is not int or low is None or high is None or not low <= value <= high:
-            value = fit_integer(simple, value)
+            value = check_integer(simple, value)
         return "0" + unsigned_bits(value) if value >= 0 else "1" + unsigned_bits(-value - 1)
 
     return bits
@@ -133,10 +135,10 @@ def _signed(simple: Simple) -> Callable[[Any], str]:
 def _string(simple: Simple) -> Callable[[Any], str]:
     def bits(value: Any) -> str:
         if not isinstance(value, str):
-            raise Unfit(f"{value!r} is not a string")
-        fit_length(simple, len(value), "characters")
+            raise InvalidValue(f"{value!r} is not a string")
+        check_length(simple, len(value), "characters")
         if not value.isascii() and any("\ud800" <= c <= "\udfff" for c in value):
-            raise Unfit("holds half of a surrogate pair, which is not a character")
+            raise InvalidValue("holds half of a surrogate pair, which is not a character")
         return unsigned_bits(len(value) + 2) + characters_bits(value)
 
     return bits
@@ -145,8 +147,8 @@ def _string(simple: Simple) -> Callable[[Any], str]:
 def _binary(simple: Simple) -> Callable[[Any], str]:
     def bits(value: Any) -> str:
         if not isinstance(value, bytes):
-            raise Unfit(f"{value!r} is not bytes")
-        fit_length(simple, len(value), "bytes")
+            raise InvalidValue(f"{value!r} is not bytes")
+        check_length(simple, len(value), "bytes")
         return unsigned_bits(len(value)) + bytes_bits(value)
 
     return bits
@@ -154,14 +156,14 @@ def _binary(simple: Simple) -> Callable[[Any], str]:
 
 def _enumeration(simple: Simple) -> Callable[[Any], str]:
     def bits(value: Any) -> str:
-        raise Unfit(f"{value!r} is none of {', '.join(str(literal.value) for literal in simple.literals)}")
+        raise InvalidValue(f"{value!r} is none of {', '.join(str(literal.value) for literal in simple.literals)}")
 
     return bits
 
 
 def _boolean(simple: Simple) -> Callable[[Any], str]:
     def bits(value: Any) -> str:
-        raise Unfit(f"{value!r} is not a boolean")
+        raise InvalidValue(f"{value!r} is not a boolean")
 
     return bits
 

@@ -25,7 +25,7 @@ NAMESPACE_DC = "urn:iso:std:iso:15118:-20:DC"
 NAMESPACE_ISO2 = "urn:iso:15118:2:2013:MsgDef"
 NAMESPACE_DIN = "urn:din:70121:2012:MsgDef"
 ANSWER_TIMEOUT = 2.0  # s, EVCC
-MOST_PROTOCOLS = 20
+MAX_PROTOCOLS = 20
 
 
 @frozen
@@ -59,7 +59,7 @@ def request(protocols: Sequence[Protocol]) -> supportedAppProtocolReq:
                 SchemaID=number,
                 Priority=number,
             )
-            for number, one in enumerate(protocols[:MOST_PROTOCOLS], start=1)
+            for number, one in enumerate(protocols[:MAX_PROTOCOLS], start=1)
         )
     )
 

@@ -13,7 +13,7 @@ ordinary one. Measured list by list, see `docs/exi.md`.
 
 from __future__ import annotations
 
-from protocols.exi.schema import Field, Ways, declaration
+from protocols.exi.schema import Field, PeerGrammar, declaration
 
 LIBCBV2G = "libcbv2g"
 JOSEV = "josev"
@@ -53,7 +53,7 @@ def josev(cls: type[object], field: Field) -> int | None:
     return None if field.name in UNBOUNDED_IN_JOSEV else field.most
 
 
-PEERS: dict[str, Ways] = {
-    LIBCBV2G: Ways(libcbv2g_writes, libcbv2g_reads, relaxed=False),
-    JOSEV: Ways(josev, josev),
+PEERS: dict[str, PeerGrammar] = {
+    LIBCBV2G: PeerGrammar(libcbv2g_writes, libcbv2g_reads, relaxed=False),
+    JOSEV: PeerGrammar(josev, josev),
 }

@@ -104,7 +104,7 @@ class ServiceDiscoveryReq(BodyElement):
 
 @element(MSG_BODY)
 class ServiceDiscoveryRes(BodyElement):
-    """Ways to pay, the charging service and others."""
+    """PeerGrammar to pay, the charging service and others."""
 
     ResponseCode: ResponseCode
     PaymentOptions: PaymentOptions

@@ -250,7 +250,7 @@ class ServiceParameterList:
 
 @complex_type(MSG_DATA_TYPES)
 class PaymentOptions:
-    """Ways to pay on offer."""
+    """PeerGrammar to pay on offer."""
 
     PaymentOption: Annotated[tuple[PaymentOption, ...], Occurs(1, None)]
 

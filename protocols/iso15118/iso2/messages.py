@@ -107,7 +107,7 @@ class ServiceDiscoveryReq(BodyElement):
 
 @element(MSG_BODY)
 class ServiceDiscoveryRes(BodyElement):
-    """Ways to pay, the charging service and others."""
+    """PeerGrammar to pay, the charging service and others."""
 
     ResponseCode: ResponseCode
     PaymentOptionList: PaymentOptionList

@@ -252,7 +252,7 @@ class ServiceParameterList:
 
 @complex_type(MSG_DATA_TYPES)
 class PaymentOptionList:
-    """Ways to pay on offer."""
+    """PeerGrammar to pay on offer."""
 
     PaymentOption: Annotated[tuple[PaymentOption, ...], Occurs(1, 2)]
 

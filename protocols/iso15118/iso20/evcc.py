@@ -31,15 +31,15 @@ from protocols.iso15118.iso20.evcc_energy import (
 )
 from protocols.iso15118.iso20.evcc_loop import on_ac_loop, on_dc_loop, on_session_stop, on_welding_detection
 from protocols.iso15118.iso20.evcc_requests import build, metering_confirmation, planned_power
-from protocols.iso15118.iso20.evcc_session import EvccSettings, EvDesk, EvSession, Leave, Reaction
+from protocols.iso15118.iso20.evcc_session import EndConnection, EvccContext, EvccSettings, EvSession, Reaction
 from protocols.iso15118.iso20.evcc_setup import (
-    leave,
     on_authorization,
     on_authorization_setup,
     on_service_detail,
     on_service_discovery,
     on_service_selection,
     on_session_setup,
+    terminate,
 )
 from protocols.iso15118.iso20.events import (
     Event,
@@ -53,7 +53,7 @@ from protocols.iso15118.iso20.states import NEXT_STEPS, Step
 from protocols.iso15118.iso20.types import ResponseCode, V2GResponse
 from protocols.v2gtp import Frame, FramingError, PayloadType
 
-_REACTIONS: dict[str, Callable[[Any, EvSession, EvDesk], Reaction]] = {
+_REACTIONS: dict[str, Callable[[Any, EvSession, EvccContext], Reaction]] = {
     "SessionSetupRes": on_session_setup,
     "AuthorizationSetupRes": on_authorization_setup,
     "AuthorizationRes": on_authorization,
@@ -70,7 +70,7 @@ _REACTIONS: dict[str, Callable[[Any, EvSession, EvDesk], Reaction]] = {
     "DC_WeldingDetectionRes": on_welding_detection,
     "SessionStopRes": on_session_stop,
 }
-_POWER_REACTIONS: dict[Step, Callable[[Any, EvSession, EvDesk], Reaction]] = {
+_POWER_REACTIONS: dict[Step, Callable[[Any, EvSession, EvccContext], Reaction]] = {
     Step.POWER_START: on_power_start,
     Step.RENEGOTIATION: on_renegotiation,
     Step.POWER_STANDBY: on_standby,
@@ -131,7 +131,7 @@ class Evcc(Connection):
                 break
             try:
                 self._take(received, now)
-            except Leave as reason:
+            except EndConnection as reason:
                 self._end(str(reason))
         return self._take_events()
 
@@ -174,7 +174,7 @@ class Evcc(Connection):
         if self.step is Step.ENDED:
             return self._take_events()
         if self._phase_by is not None and now >= self._phase_by and self._due is not None:
-            self.session = leave(self.session, "timeout", f"the charger takes too long: {self.step.value}")
+            self.session = terminate(self.session, "timeout", f"the charger takes too long: {self.step.value}")
             self._go(self._divert(self.step), now)
         if self._due is not None and now >= self._due:
             self._send_request(now)
@@ -203,9 +203,9 @@ class Evcc(Connection):
 
     # requests
 
-    def _desk(self, now: float) -> EvDesk:
+    def _desk(self, now: float) -> EvccContext:
         wall = self._epoch + now
-        return EvDesk(
+        return EvccContext(
             settings=self.settings,
             car=self.car,
             step=self.step,
@@ -222,7 +222,7 @@ class Evcc(Connection):
             self._send(app_protocol.encode(offer), offer)
             self._awaited, self._answer_by = (
                 "supportedAppProtocolReq",
-                now + app_protocol.ANSWER_TIMEOUT * self.settings.patience,
+                now + app_protocol.ANSWER_TIMEOUT * self.settings.timeout_factor,
             )
             return
         self.step = self._divert(self.step)
@@ -230,7 +230,7 @@ class Evcc(Connection):
             self.session = replace(self.session, starts=self.car.ready)
         request = build(self.session, self._desk(now))
         self._awaited = type(request).__name__
-        self._answer_by = now + timers.message_timeout(self._awaited) * self.settings.patience
+        self._answer_by = now + timers.message_timeout(self._awaited) * self.settings.timeout_factor
         self._send(messages.encode(request), request)
 
     def _send_beside(self, now: float) -> None:
@@ -238,15 +238,15 @@ class Evcc(Connection):
         self._stream_due = None
         if self.step is not Step.CHARGE_LOOP:
             return
-        desk = replace(self._desk(now), step=Step.SCHEDULE_AGAIN)
+        context = replace(self._desk(now), step=Step.SCHEDULE_AGAIN)
         if self.session.renegotiating:
-            request, stream = build(self.session, desk), PayloadType.ISO20_SCHEDULE_STREAM
+            request, stream = build(self.session, context), PayloadType.ISO20_SCHEDULE_STREAM
         elif self.session.confirming:
-            request, stream = metering_confirmation(self.session, desk), PayloadType.ISO20_METERING_STREAM
+            request, stream = metering_confirmation(self.session, context), PayloadType.ISO20_METERING_STREAM
         else:
             return
         self._beside = type(request).__name__
-        self._stream_by = now + timers.message_timeout(self._beside) * self.settings.patience
+        self._stream_by = now + timers.message_timeout(self._beside) * self.settings.timeout_factor
         self._send(messages.encode(request, stream), request)
 
     def _protocols(self) -> list[app_protocol.Protocol]:
@@ -266,7 +266,7 @@ class Evcc(Connection):
         try:
             message = messages.decode(received)
         except RemoteProtocolError as error:
-            raise Leave(f"the charger sent what can't be decoded: {error}") from error
+            raise EndConnection(f"the charger sent what can't be decoded: {error}") from error
         if not isinstance(message, V2GResponse):
             self._events.append(FrameIgnored(received.payload_type, len(received.payload)))
             return
@@ -276,9 +276,9 @@ class Evcc(Connection):
         expected = messages.RESPONSE_NAMES[self._beside if beside else self._awaited]
         awaited = self._stream_by is not None if beside else self._answer_by is not None
         if not awaited or name != expected:
-            raise Leave(f"the charger sent {name} where {expected} was awaited")
+            raise EndConnection(f"the charger sent {name} where {expected} was awaited")
         if self.step is not Step.SESSION_SETUP and message.Header.SessionID != self.session.session_id:
-            raise Leave("the charger's session id is not that of this session")
+            raise EndConnection("the charger's session id is not that of this session")
         if message.ResponseCode.startswith("FAILED"):
             self._end(f"the charger answered {self._awaited} with {message.ResponseCode}", message.ResponseCode)
             return
@@ -297,12 +297,12 @@ class Evcc(Connection):
         try:
             response = app_protocol.decode(received.payload)
             if offered is None or not isinstance(response, supportedAppProtocolRes):
-                raise Leave("the charger spoke out of turn in the handshake")
+                raise EndConnection("the charger spoke out of report in the handshake")
             agreement = app_protocol.agreed(offered, response)
         except RemoteProtocolError as error:
-            raise Leave(f"the handshake failed: {error}") from error
+            raise EndConnection(f"the handshake failed: {error}") from error
         if agreement is None:
-            raise Leave("car and charger have no protocol in common")
+            raise EndConnection("car and charger have no protocol in common")
         self._answer_by = None
         self._received(response, received.payload)
         self._events.append(ProtocolAgreed(agreement.protocol.namespace, agreement.minor_deviation))

@@ -1,7 +1,7 @@
 """What an EVCC knows: its settings, the car as last stated, and the session so far. Values, no behaviour.
 
-Requests (`evcc_requests.py`) are pure functions of `EvSession` and `EvDesk`, reactions to responses (`evcc_setup.py`,
-`evcc_energy.py`, `evcc_loop.py`) of response, session and desk.
+Requests (`evcc_requests.py`) are pure functions of `EvSession` and `EvccContext`, reactions to responses (`evcc_setup.py`,
+`evcc_energy.py`, `evcc_loop.py`) of response, session and context.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from protocols.iso15118.app_protocol_messages import supportedAppProtocolReq
 from protocols.iso15118.iso20.common import MeteringConfirmationReq, SignedMeteringData
 from protocols.iso15118.iso20.events import Event, Paused
 from protocols.iso15118.iso20.limits import NOTHING, Limits
-from protocols.iso15118.iso20.loop import Meter, StationTurn
+from protocols.iso15118.iso20.loop import Meter, StationReport
 from protocols.iso15118.iso20.messages import NO_SESSION
 from protocols.iso15118.iso20.orders import CarState, Stop
 from protocols.iso15118.iso20.schedules import Profile, ScheduleOffer
@@ -34,12 +34,12 @@ class EvccSettings:
     needs_modes: tuple[MobilityNeedsMode, ...] = (MobilityNeedsMode.BY_EVCC, MobilityNeedsMode.BY_SECC)
     loop_interval: float = 0.1  # from a loop response to the next request; 0.25 at most
     poll_interval: float = 0.05  # the same while the charger answers Ongoing
-    most_points: int = 1024
+    max_points: int = 1024
     pre_charge_tolerance_v: float = 20.0
     welding_polls: int = 1  # 0: no welding detection
     safe_voltage_v: float = 60.0  # welding detection goes on until below, at most `welding_polls` times
     discharge_first: bool = False  # scheduled control: where a schedule allows both
-    patience: float = 1.0  # message timers times this; more than 1 only for a peer known to be slow
+    timeout_factor: float = 1.0  # message timers times this; more than 1 only for a peer known to be slow
     guard_s: float = 3.0  # how long the current may be outside the car's limits before it leaves
     meter_every: int = 1  # ask for the meter in every n-th loop; 0 never
     tls: bool = False
@@ -68,7 +68,7 @@ class EvSession:
     offers: tuple[ScheduleOffer, ...] = ()
     pause_offered: bool = False
     profile: Profile | None = None
-    station: StationTurn | None = None
+    station: StationReport | None = None
     meter: Meter | None = None
     pre_charged: bool = False
     starts: bool = True  # the last PowerDelivery(Start) said Finished
@@ -92,7 +92,7 @@ class EvSession:
 
 
 @frozen(kw_only=True)
-class EvDesk:
+class EvccContext:
     """Everything a request or reaction may look at beside the session."""
 
     settings: EvccSettings
@@ -113,5 +113,5 @@ class Reaction:
     poll: bool = False
 
 
-class Leave(Exception):
+class EndConnection(Exception):
     """The EVCC ends the connection: the response breaks a rule or is fatal."""

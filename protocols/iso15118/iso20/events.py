@@ -10,7 +10,7 @@ from dataclasses import field
 from protocols.frozen import frozen
 from protocols.iso15118.iso20.common import ChargeProgress, ChargingSession
 from protocols.iso15118.iso20.limits import Limits, PowerRange
-from protocols.iso15118.iso20.loop import CarTurn, StationTurn
+from protocols.iso15118.iso20.loop import CarReport, StationReport
 from protocols.iso15118.iso20.prices import PriceLevels, Prices
 from protocols.iso15118.iso20.schedules import Profile, ScheduleOffer
 from protocols.iso15118.iso20.services import Choice, MobilityNeedsMode
@@ -76,7 +76,7 @@ class NeedsStated:
     target_soc_pct: int | None = None
     mobility: MobilityNeedsMode = MobilityNeedsMode.BY_EVCC
     offer_to_sell: tuple[tuple[int, float], ...] = ()  # EVEnergyOffer: (duration s, signed W)
-    most_points: int = 1024
+    max_points: int = 1024
     renegotiation: bool = False
 
 
@@ -132,7 +132,7 @@ class CarLooped:
 
     target: Target
     allowed: PowerRange
-    car: CarTurn
+    car: CarReport
     code: ResponseCode = ResponseCode.OK
 
 
@@ -140,7 +140,7 @@ class CarLooped:
 class StationLooped:
     """EVCC: one charge loop response arrived."""
 
-    station: StationTurn
+    station: StationReport
     code: ResponseCode = ResponseCode.OK
     notification: EVSENotification | None = None
 

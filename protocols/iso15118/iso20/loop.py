@@ -1,6 +1,6 @@
 """What one turn of the charge loop says, the same for AC and DC: the car's side and the charger's.
 
-Values in SI units, power signed (+ into the vehicle), limits as magnitudes. `dc_messages.py` and `ac_messages.py` turn
+Values in SI units, power signed (+ into the vehicle), limits as magnitudes. `dc_messages.py` and `ac_messages.py` report
 them into messages and back. Not here: decisions (`setpoint.py`), when a turn happens (the engines).
 """
 
@@ -28,7 +28,7 @@ class Display:
 
 
 @frozen(kw_only=True)
-class CarTurn:
+class CarReport:
     """What a charge loop request says."""
 
     limits: Limits
@@ -54,7 +54,7 @@ class Meter:
 
 
 @frozen(kw_only=True)
-class StationTurn:
+class StationReport:
     """What a charge loop response says."""
 
     limits: Limits

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from protocols.iso15118.iso20.loop import Display, Meter, StationTurn
+from protocols.iso15118.iso20.loop import Display, Meter, StationReport
 from protocols.iso15118.iso20.rational import magnitude, number, rational, rational_down
 from protocols.iso15118.iso20.setpoint import EnergyRequests
 from protocols.iso15118.iso20.types import DisplayParameters, MeterInfo, RationalNumber
@@ -134,13 +134,13 @@ def read_meter(message: MeterInfo | None) -> Meter | None:
     )
 
 
-def station_needs_fields(turn: StationTurn) -> dict[str, Any]:
+def station_needs_fields(report: StationReport) -> dict[str, Any]:
     """What a charger states of the driver's needs in MobilityNeedsMode 2; nothing in mode 1."""
     return {
-        "DepartureTime": seconds(turn.departure_s),
-        "MinimumSOC": turn.minimum_soc_pct,
-        "TargetSOC": turn.target_soc_pct,
-        "AckMaxDelay": turn.confirm_within_s,
+        "DepartureTime": seconds(report.departure_s),
+        "MinimumSOC": report.minimum_soc_pct,
+        "TargetSOC": report.target_soc_pct,
+        "AckMaxDelay": report.confirm_within_s,
     }
 
 

@@ -67,7 +67,7 @@ class OfferSchedules:
 
 
 @frozen(kw_only=True)
-class StateNeeds:
+class SetDriverNeeds:
     """MobilityNeedsMode 2: the driver's needs as the charger knows them. `departure_s` from now."""
 
     departure_s: float | None = None
@@ -85,11 +85,11 @@ class Notify:
 
 
 @frozen
-class Break:
+class ReportFault:
     """Hardware that doesn't work, or works again."""
 
     fault: Fault
-    broken: bool = True
+    present: bool = True
 
 
 @frozen
@@ -101,7 +101,16 @@ class Abort:
 
 
 SeccOrder = (
-    Measure | SetPower | LimitOutput | Authorize | CableChecked | OfferSchedules | StateNeeds | Notify | Break | Abort
+    Measure
+    | SetPower
+    | LimitOutput
+    | Authorize
+    | CableChecked
+    | OfferSchedules
+    | SetDriverNeeds
+    | Notify
+    | ReportFault
+    | Abort
 )
 
 # ------------------------------------------------------------------------------------------------------------- EVCC
@@ -123,7 +132,9 @@ class CarState:
     current_a: float = 0.0  # as the car measures it
     power_w: float = 0.0  # AC, as the car measures it
     reactive_var: float = 0.0
-    wish_w: float | None = None  # scheduled control: less than the profile would allow; None: follow the profile
+    requested_power_w: float | None = (
+        None  # scheduled control: less than the profile would allow; None: follow the profile
+    )
     ready: bool = True  # False: EVProcessing stays Ongoing before power delivery
     complete: bool = False
     capacity_wh: float | None = None
@@ -132,7 +143,7 @@ class CarState:
 
 @frozen
 class Stop:
-    """Leave in the ordinary way: through PowerDelivery(Stop) if power flows."""
+    """EndConnection in the ordinary way: through PowerDelivery(Stop) if power flows."""
 
     kind: ChargingSession = ChargingSession.Terminate
     code: str | None = None

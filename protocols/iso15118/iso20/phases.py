@@ -13,7 +13,9 @@ from protocols.iso15118.iso20.rational import number
 from protocols.iso15118.iso20.types import RationalNumber
 
 
-def spread(name: str, total: float, phases: int, build: Callable[[float], RationalNumber]) -> dict[str, RationalNumber]:
+def phase_fields(
+    name: str, total: float, phases: int, build: Callable[[float], RationalNumber]
+) -> dict[str, RationalNumber]:
     """The fields that state `total`: one, or one for each of three phases."""
     if phases == 1:
         return {name: build(total)}
@@ -34,13 +36,13 @@ def total(message: Any, name: str) -> float | None:
     return sum(values) if values else None
 
 
-def most(message: Any, name: str, otherwise: float) -> float:
+def largest_total(message: Any, name: str, otherwise: float) -> float:
     """The largest total in equal phases that exceeds no phase's limit (a magnitude)."""
     values = phase_values(message, name)
     return len(values) * min(abs(value) for value in values) if values else otherwise
 
 
-def least(message: Any, name: str, otherwise: float) -> float:
+def smallest_total(message: Any, name: str, otherwise: float) -> float:
     """The smallest total in equal phases that undercuts no phase's minimum (a magnitude)."""
     values = phase_values(message, name)
     return len(values) * max(abs(value) for value in values) if values else otherwise

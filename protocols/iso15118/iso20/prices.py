@@ -25,8 +25,8 @@ ALGORITHMS = {
     "peak": "urn:iso:std:iso:15118:-20:PriceAlgorithm:2-PeakPower",
     "stacked": "urn:iso:std:iso:15118:-20:PriceAlgorithm:3-StackedEnergy",
 }
-MOST_STACKS = 1024
-MOST_RULES = 8
+MAX_STACKS = 1024
+MAX_RULES = 8
 
 
 @frozen(kw_only=True)
@@ -102,7 +102,7 @@ def level_message(levels: PriceLevels, anchor_s: int, schedule_id: int) -> Price
         PriceLevelScheduleEntries=PriceLevelScheduleEntryList(
             PriceLevelScheduleEntry=tuple(
                 PriceLevelScheduleEntry(Duration=duration, PriceLevel=level)
-                for duration, level in levels.entries[:MOST_STACKS]
+                for duration, level in levels.entries[:MAX_STACKS]
             )
         ),
     )
@@ -121,7 +121,7 @@ def price_message(prices: Prices, anchor_s: int, schedule_id: int) -> AbsolutePr
         PriceRuleStacks=PriceRuleStackList(
             PriceRuleStack=tuple(
                 PriceRuleStack(Duration=block.duration_s, PriceRule=(_rule(block),))
-                for block in prices.blocks[:MOST_STACKS]
+                for block in prices.blocks[:MAX_STACKS]
             )
         ),
     )

@@ -12,7 +12,7 @@ from functools import lru_cache
 from protocols.iso15118.iso20.types import RationalNumber
 
 LARGEST = 32767  # of Value; its least, −32768, is not used, so that every number can change its sign
-MOST_DECIMALS = 3
+MAX_DECIMALS = 3
 _FUZZ = 1e-9  # what binary fractions add: 12.3 × 10 is 123.00000000000001
 _POWERS = tuple(10.0**e for e in range(19))
 
@@ -55,7 +55,7 @@ def _build(value: float, direction: int) -> RationalNumber:
         raise ValueError(f"{value} can't be stated on the wire")
     if value.is_integer() and -LARGEST <= value <= LARGEST:
         return RationalNumber(Exponent=0, Value=int(value))
-    exponent = -MOST_DECIMALS
+    exponent = -MAX_DECIMALS
     while True:
         scaled = value / 10.0**exponent
         if abs(scaled) <= LARGEST + 0.5:

@@ -93,12 +93,12 @@ def flat_offer(
     )
 
 
-def offer_message(offer: ScheduleOffer, most_points: int) -> ScheduleTuple:
+def offer_message(offer: ScheduleOffer, max_points: int) -> ScheduleTuple:
     """The tuple as it travels, with no more entries than the car can hold."""
     return ScheduleTuple(
         ScheduleTupleID=offer.tuple_id,
-        ChargingSchedule=_schedule(offer, offer.charge, most_points, 1),
-        DischargingSchedule=None if offer.discharge is None else _schedule(offer, offer.discharge, most_points, 2),
+        ChargingSchedule=_schedule(offer, offer.charge, max_points, 1),
+        DischargingSchedule=None if offer.discharge is None else _schedule(offer, offer.discharge, max_points, 2),
     )
 
 
@@ -162,7 +162,7 @@ def read_profile(message: EVPowerProfile) -> Profile:
     )
 
 
-def profile_within(offer: ScheduleOffer, wish: PowerRange, *, discharge_first: bool, most: int = 1024) -> Profile:
+def profile_within(offer: ScheduleOffer, own: PowerRange, *, discharge_first: bool, most: int = 1024) -> Profile:
     """The profile of a car that uses all an offer gives, up to its own limits.
 
     It discharges where the offer has a discharge but no charge, or where `discharge_first` and both are there.
@@ -171,7 +171,7 @@ def profile_within(offer: ScheduleOffer, wish: PowerRange, *, discharge_first: b
     elapsed = 0
     for duration in _cuts(offer):
         allowed = offer.range_at(offer.anchor_s + elapsed)
-        low, high = max(allowed.low_w, wish.low_w), min(allowed.high_w, wish.high_w)
+        low, high = max(allowed.low_w, own.low_w), min(allowed.high_w, own.high_w)
         use_discharge = low < 0 and (discharge_first or high <= 0)
         blocks.append(Block(duration, low if use_discharge else high))
         elapsed += duration
@@ -233,8 +233,8 @@ def _power_at(blocks: Sequence[Block], anchor_s: int, wall_s: float) -> float | 
     return None
 
 
-def _schedule(offer: ScheduleOffer, blocks: Sequence[Block], most_points: int, price_id: int) -> ChargingSchedule:
-    points = blocks[: max(1, most_points)]
+def _schedule(offer: ScheduleOffer, blocks: Sequence[Block], max_points: int, price_id: int) -> ChargingSchedule:
+    points = blocks[: max(1, max_points)]
     absolute = offer.prices is not None
     duration = sum(block.duration_s for block in points)
     levels = offer.levels or PriceLevels(levels=1, entries=((duration, 0),))

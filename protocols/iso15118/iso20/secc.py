@@ -17,6 +17,7 @@ from protocols.iso15118 import app_protocol
 from protocols.iso15118.app_protocol_messages import supportedAppProtocolReq
 from protocols.iso15118.iso20 import messages, orders, states, timers
 from protocols.iso15118.iso20.connection import Connection
+from protocols.iso15118.iso20.error_responses import error_response, has_error_response
 from protocols.iso15118.iso20.events import (
     Event,
     FrameIgnored,
@@ -26,7 +27,6 @@ from protocols.iso15118.iso20.events import (
     SessionEnded,
     Warned,
 )
-from protocols.iso15118.iso20.refusals import refusable, refuse
 from protocols.iso15118.iso20.secc_energy import (
     answer_ac_discovery,
     answer_cable_check,
@@ -42,8 +42,8 @@ from protocols.iso15118.iso20.secc_loop import (
     answer_welding_detection,
 )
 from protocols.iso15118.iso20.secc_metering import answer_metering_confirmation
-from protocols.iso15118.iso20.secc_orders import tell
-from protocols.iso15118.iso20.secc_session import Answer, Desk, Evse, Refusal, SeccSettings, Session
+from protocols.iso15118.iso20.secc_orders import apply_order
+from protocols.iso15118.iso20.secc_session import Answer, Evse, Refusal, RequestContext, SeccSettings, Session
 from protocols.iso15118.iso20.secc_setup import (
     answer_authorization,
     answer_authorization_setup,
@@ -57,7 +57,7 @@ from protocols.iso15118.iso20.states import State
 from protocols.iso15118.iso20.types import EVSENotification, ResponseCode, V2GRequest, V2GResponse
 from protocols.v2gtp import Frame, FramingError, PayloadType
 
-_ANSWERS: dict[str, Callable[[Any, Session, Desk], Answer]] = {
+_ANSWERS: dict[str, Callable[[Any, Session, RequestContext], Answer]] = {
     "SessionSetupReq": answer_session_setup,
     "AuthorizationSetupReq": answer_authorization_setup,
     "AuthorizationReq": answer_authorization,
@@ -146,7 +146,7 @@ class Secc(Connection):
         elif isinstance(order, orders.Abort):
             self._abort_by(order)
         else:
-            tell(self.evse, order)
+            apply_order(self.evse, order)
 
     def expire(self, now: float) -> list[Event]:
         """Time has passed."""
@@ -182,7 +182,7 @@ class Secc(Connection):
         except RemoteProtocolError as error:
             self._end(f"the car sent what can't be decoded: {error}", ok=False)
             return
-        if not isinstance(message, V2GRequest) or not refusable(type(message).__name__):
+        if not isinstance(message, V2GRequest) or not has_error_response(type(message).__name__):
             self._events.append(FrameIgnored(received.payload_type, len(received.payload)))
             return
         self._received(message, received.payload)
@@ -228,7 +228,7 @@ class Secc(Connection):
         answer: Answer | None = None
         try:
             possible = self._admit(name, request, payload_type, now)
-            desk = Desk(
+            context = RequestContext(
                 settings=self.settings,
                 evse=self.evse,
                 state=self.state,
@@ -241,12 +241,12 @@ class Secc(Connection):
                 vehicle_name=self._vehicle_name,
                 stream=payload_type in messages.STREAMS,
             )
-            answer = _ANSWERS[name](request, self.session, desk)
+            answer = _ANSWERS[name](request, self.session, context)
             if answer.state not in possible:
                 raise LocalProtocolError(f"{name} may not lead from {self.state} to {answer.state}")
             response = answer.response
         except Refusal as refusal:
-            response = refuse(name, header, refusal.code)
+            response = error_response(name, header, refusal.code)
             if refusal.code.startswith("FAILED"):
                 self._respond(response, payload_type)
                 self._close(refusal.why, now, refusal.code)

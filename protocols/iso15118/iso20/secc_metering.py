@@ -8,16 +8,16 @@ from __future__ import annotations
 
 from protocols.iso15118.iso20.common import MeteringConfirmationReq, MeteringConfirmationRes
 from protocols.iso15118.iso20.events import MeterConfirmed
-from protocols.iso15118.iso20.secc_session import Answer, Desk, Refusal, Session
+from protocols.iso15118.iso20.secc_session import Answer, Refusal, RequestContext, Session
 from protocols.iso15118.iso20.types import EVSENotification, ResponseCode
 
 _METERING = frozenset({EVSENotification.MeteringConfirmation})
 
 
-def answer_metering_confirmation(request: MeteringConfirmationReq, session: Session, desk: Desk) -> Answer:
+def answer_metering_confirmation(request: MeteringConfirmationReq, session: Session, context: RequestContext) -> Answer:
     """FAILED_MeteringSignatureNotValid for another session's data, another reading or a signature that doesn't hold."""
-    data, meter = request.SignedMeteringData, desk.evse.meter
-    verifier = desk.settings.metering_verifier
+    data, meter = request.SignedMeteringData, context.evse.meter
+    verifier = context.settings.metering_verifier
     if data.SessionID != session.session_id:
         raise Refusal(ResponseCode.FAILED_MeteringSignatureNotValid, "the meter data are of another session")
     if (
@@ -28,5 +28,5 @@ def answer_metering_confirmation(request: MeteringConfirmationReq, session: Sess
         raise Refusal(ResponseCode.FAILED_MeteringSignatureNotValid, "the meter never read that")
     if verifier is None or not verifier(request):
         raise Refusal(ResponseCode.FAILED_MeteringSignatureNotValid, "the signature of the meter data does not hold")
-    response = MeteringConfirmationRes(Header=desk.header, ResponseCode=ResponseCode.OK)
-    return Answer(response, desk.state, session, (MeterConfirmed(ResponseCode.OK),), _METERING)
+    response = MeteringConfirmationRes(Header=context.header, ResponseCode=ResponseCode.OK)
+    return Answer(response, context.state, session, (MeterConfirmed(ResponseCode.OK),), _METERING)

@@ -1,6 +1,6 @@
 """What a SECC knows: its settings, what its hardware and operator say, and the session so far. Values, no behaviour.
 
-An answer (`secc_setup.py`, `secc_energy.py`, `secc_loop.py`) is a pure function of a request, a `Session` and a `Desk`.
+An answer (`secc_setup.py`, `secc_energy.py`, `secc_loop.py`) is a pure function of a request, a `Session` and a `RequestContext`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from protocols.iso15118.iso20 import messages, timers
 from protocols.iso15118.iso20.common import MeteringConfirmationReq
 from protocols.iso15118.iso20.events import Event, Paused
 from protocols.iso15118.iso20.limits import NOTHING, Limits
-from protocols.iso15118.iso20.loop import CarTurn, Meter
+from protocols.iso15118.iso20.loop import CarReport, Meter
 from protocols.iso15118.iso20.schedules import Profile, ScheduleOffer
 from protocols.iso15118.iso20.services import Choice, Offer
 from protocols.iso15118.iso20.setpoint import EnergyRequests
@@ -81,7 +81,7 @@ class Evse:
     meter: Meter | None = None
     dc_limits: Limits | None = None  # None: the settings' limits
     ac_limits: Limits | None = None
-    wish_w: float | None = 0.0  # signed; None in scheduled control: no cap of ours
+    setpoint_w: float | None = 0.0  # signed; None in scheduled control: no cap of ours
     reactive_var: float | None = None
     frequency_hz: float | None = None
     authorization: Verdict = Verdict.WAITING
@@ -113,12 +113,12 @@ class Session:
     departure_at: float | None = None  # engine time
     minimum_soc_pct: int | None = None
     target_soc_pct: int | None = None
-    most_points: int = 1024
+    max_points: int = 1024
     schedules: tuple[ScheduleOffer, ...] = ()
     renegotiated: tuple[ScheduleOffer, ...] | None = None  # offered again, no profile for them yet
     profile: Profile | None = None
     tolerance_confirmed: bool = False
-    car: CarTurn | None = None
+    car: CarReport | None = None
     violations: int = 0
     ongoing_since: float | None = None  # engine time of the first Ongoing of the present message
     asked: frozenset[str] = frozenset()  # what the host was already told to decide
@@ -134,7 +134,7 @@ class Session:
 
 
 @frozen(kw_only=True)
-class Desk:
+class RequestContext:
     """Everything an answer may look at beside request and session."""
 
     settings: SeccSettings

@@ -76,13 +76,13 @@ def narrowed_by_needs(
     return result
 
 
-def decide(wish_w: float, limits: PowerRange) -> Target:
+def decide(setpoint_w: float, limits: PowerRange) -> Target:
     """The power nearest to the wish that `limits` allow; inside a dead band it is 0 W."""
-    power = clamp(wish_w, limits.low_w, limits.high_w)
+    power = clamp(setpoint_w, limits.low_w, limits.high_w)
     binding: str | None = None
-    if power > wish_w:
+    if power > setpoint_w:
         binding = limits.low_by
-    elif power < wish_w:
+    elif power < setpoint_w:
         binding = limits.high_by
     if (0 < power < limits.dead_high_w) or (limits.dead_low_w < power < 0):
         return Target(0.0, "dead_band")

@@ -3,7 +3,7 @@ arrives.
 
 Four kinds: how long the EVCC waits for a response (`message_timeout`), how soon the SECC must answer
 (`answer_within`), how soon the EVCC should send its next request (`request_within`, a quality criterion) and how long
-the SECC waits for it (`sequence_timeout`). No clock runs here: engines turn these figures into deadlines. Source: ISO
+the SECC waits for it (`sequence_timeout`). No clock runs here: engines report these figures into deadlines. Source: ISO
 15118-20, timing tables (message, sequence and ongoing timers). `PRE_CHARGE` is the value of a peer, not checked
 against the standard."""
 

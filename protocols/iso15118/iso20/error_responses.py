@@ -15,12 +15,12 @@ ZERO = rational(0)
 _DONE = Processing.Finished
 
 
-def refuse(request_name: str, header: MessageHeader, code: ResponseCode) -> V2GResponse:
+def error_response(request_name: str, header: MessageHeader, code: ResponseCode) -> V2GResponse:
     """The response to a request of this element name. KeyError: no such request."""
     return _BUILDERS[request_name](header, code)
 
 
-def refusable(request_name: str) -> bool:
+def has_error_response(request_name: str) -> bool:
     return request_name in _BUILDERS
 
 

@@ -29,7 +29,7 @@ def session(service: ServiceId, control: ControlMode, loops: int) -> int:
     """A whole session of `loops` charge loops; how many there were. RuntimeError if it does not end well."""
     settings = EvccSettings(evccid="REHEARSAL", services=(service,), controls=(control,), loop_interval=0.0)
     evse = Evse(
-        wish_w=-5_000.0,
+        setpoint_w=-5_000.0,
         authorization=Verdict.YES,
         schedules=(),
         insulation=Verdict.YES,
