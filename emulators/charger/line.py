@@ -17,7 +17,7 @@ from emulators.charger.network import Connect, Network, Untrusted
 from emulators.charger.transaction import Message, Queue
 from protocols.errors import LocalProtocolError
 from protocols.ocpp import rpc
-from protocols.ocpp.io import Answered, Link, Lost, Refused, Reply, TimedOut
+from protocols.ocpp.link import Answered, Link, Lost, Refused, Reply, TimedOut
 from protocols.ocpp.rpc import CallReceived, Refusal, ResultReceived, Rpc
 from protocols.ocpp.schema import ErrorCode, Payload
 from protocols.ocpp.times import parse

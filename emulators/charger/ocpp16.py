@@ -13,7 +13,7 @@ from emulators.charger import ocpp16_asked, ocpp16_keys, settings
 from emulators.charger.evse import EvseState
 from emulators.charger.station import Station
 from emulators.charger.transaction import Message, Transaction
-from protocols.ocpp.io import Answered
+from protocols.ocpp.link import Answered
 from protocols.ocpp.schema import Payload
 from protocols.ocpp.times import stamp
 

@@ -11,7 +11,7 @@ from emulators.charger.outlet import Needs
 from emulators.charger.station import Station
 from emulators.charger.transaction import Message, Transaction
 from emulators.charger.variables_v2x import MEASURANDS
-from protocols.ocpp.io import Answered
+from protocols.ocpp.link import Answered
 from protocols.ocpp.schema import Payload, Version
 from protocols.ocpp.times import stamp
 

@@ -38,7 +38,6 @@ from emulators.charger.secc_events import (
 from emulators.charger.secc_metal import SeccMetal, is_dc
 from emulators.charger.secc_settings import SessionBattery, stage_settings
 from emulators.charger.secc_wish import NOTICE_S, SeccWish
-from protocols.iso15118.io import pump
 from protocols.iso15118.iso20 import events, orders
 from protocols.iso15118.iso20.limits import Limits, PowerRange
 from protocols.iso15118.iso20.schedules import ScheduleOffer
@@ -47,6 +46,7 @@ from protocols.iso15118.iso20.secc_session import Evse, Fault, SeccSettings, Ver
 from protocols.iso15118.iso20.setpoint import decide
 from protocols.iso15118.iso20.states import State
 from protocols.iso15118.iso20.types import EVSENotification
+from protocols.iso15118.pump import pump
 from protocols.iso15118.subject import common_name
 from protocols.ports import Clock, Wire
 

@@ -35,7 +35,7 @@ from emulators.charger.streams import Streams
 from emulators.charger.tariffs import Tariffs
 from emulators.charger.transaction import Message
 from emulators.charger.upkeep import Upkeep
-from protocols.ocpp.io import Reply
+from protocols.ocpp.link import Reply
 from protocols.ocpp.schema import Payload, Version
 from protocols.ocpp.times import stamp
 from protocols.ocpp.vendor import Channel, VendorProfile, find

@@ -12,7 +12,7 @@ from emulators.charger import der, modes
 from emulators.charger.evse import EvseState
 from emulators.charger.schedule import Circumstances, Composite
 from emulators.charger.transaction import Transaction
-from protocols.ocpp.io import Answered
+from protocols.ocpp.link import Answered
 from protocols.ocpp.schema import Payload
 
 if TYPE_CHECKING:

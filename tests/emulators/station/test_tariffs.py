@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from emulators.charger.tariff_cost import Bill, Moment, applies, with_tax
 from emulators.clock import run_virtual
-from protocols.ocpp.io import Refused
+from protocols.ocpp.link import Refused
 from protocols.ocpp.schema import Version
 from protocols.ocpp.times import stamp
 from tests.emulators.station.desk import Desk

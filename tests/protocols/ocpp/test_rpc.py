@@ -218,8 +218,8 @@ def test_giving_up_a_call_lets_the_next_one_go() -> None:
     csms = engine(Version.V21)
     first, second, third = (csms.call("GetLocalListVersion", {}, 0.0) for _ in range(3))
     csms.data_to_send()
-    csms.forget(second, 0.0)
-    csms.forget(first, 0.0)
+    csms.cancel(second, 0.0)
+    csms.cancel(first, 0.0)
     assert [message[1] for message in sent(csms)] == [third]
 
 
