@@ -1,4 +1,4 @@
-"""What is wrong with a message that can't be encoded: the slow, talkative twin of the encoder's checks."""
+"""Diagnosis of messages that cannot be encoded: the encoder's checks again, with a text for each fault."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from protocols.exi.values import Coder, InvalidValue
 
 
 def faults(schema: Schema, part: Any, path: str) -> Iterator[str]:
-    """Every breach of the declarations in `part`, as `path: why`."""
+    """Yield every violation of the declarations in `part`, as `path: reason`."""
     described = schema.describe(part.__class__)
     if described.declaration.abstract:
         yield f"{path}: {part.__class__.__name__} is abstract, one of its substitutes must stand here"

@@ -1,11 +1,11 @@
-"""The decoder: one Python function per declared type, written (by `decoder_source`) and compiled when it is first met.
+"""Decoder: one Python function per declared type, written by `decoder_source` and compiled on first use.
 
-A function gets the text of all bits, the bytes, and the position behind the type's start event; it returns the object
-and the position behind its end event. Objects are filled through a twin class without the frozen `__setattr__` and
-then take their own class.
+A function receives the text of all bits, the bytes, and the position after the type's start event; it returns the
+object and the position after its end event. Objects are filled as instances of a mutable twin class without the frozen
+`__setattr__`, and then change to their own class.
 
-When bits don't fit, the exception's traceback knows which functions were at work and at which line; `notes` say what
-each line is about, so that the path to a fault costs nothing until there is one.
+When bits do not fit, the exception's traceback identifies the active functions and lines; `notes` map each line to its
+field, so that tracking the path costs nothing until a fault occurs.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Decoder:
         self._shared: dict[tuple[str, object], str] = {}
 
     def function(self, cls: type[Any]) -> Reader:
-        """The compiled decoder of a type."""
+        """Return the compiled decoder of a type."""
         name = self.name(cls)
         found: Reader = self.scope[name]
         if getattr(found, "is_stub", False):
@@ -62,11 +62,11 @@ class Decoder:
         return found
 
     def grammar(self, cls: type[Any]) -> Grammar:
-        """The grammar of a type."""
+        """Return the grammar of a type."""
         return grammar_of(self.schema, cls)
 
     def name(self, cls: type[Any]) -> str:
-        """The global name of a type's decoder; a stub compiles it on the first call."""
+        """Return the global name of a type's decoder; a stub compiles it on the first call."""
         name = self._names.get(cls)
         if name is None:
             name = self._names[cls] = f"d{len(self._names)}"
@@ -79,7 +79,7 @@ class Decoder:
         return name
 
     def share(self, prefix: str, key: object, make: Callable[[], object]) -> str:
-        """A global name for something that decoders use, made once for each key."""
+        """Return the global name of a shared object, created once for each key."""
         name = self._shared.get((prefix, key))
         if name is None:
             name = self._shared[prefix, key] = f"{prefix}{len(self._shared)}"
@@ -87,13 +87,13 @@ class Decoder:
         return name
 
     def divergences(self, cls: type[Any], field: Field) -> list[int]:
-        """The lengths of a list at which some peer's grammar parts from this one."""
+        """Return the lengths of a list at which the grammar of some peer differs from this one."""
         own = self.schema.unroll(cls, field)
         others = {unroll(cls, field) for unroll in self._divergences} - {own}
         return sorted({length for length in (own, *others) if length is not None}) if others else []
 
     def value_reader(self, field: Field) -> Reader:
-        """A reader of a field's bare values."""
+        """Return a reader of a field's values without their events."""
         simple = simple_of(field)
         if simple.kind is Kind.STRING and self.tables is not None:
             return self.tables.reader(simple, field.qname)
@@ -118,7 +118,7 @@ _TWINS: dict[type[Any], type[Any]] = {}
 
 
 def twin(cls: type[Any]) -> type[Any]:
-    """A class laid out like `cls` whose objects may be filled; they become frozen by taking `cls` as their class."""
+    """Return a mutable class with the layout of `cls`; its objects become frozen by taking `cls` as their class."""
     known = _TWINS.get(cls)
     if known is None:
         space = {

@@ -1,8 +1,8 @@
-"""The encoder: one Python function per declared type, written (by `encoder_source`) and compiled when it is first met.
+"""Encoder: one Python function per declared type, written by `encoder_source` and compiled on first use.
 
-A function takes a part of a message and returns the text of its bits, from behind its start event to its end event.
-Limits are enforced by the coders; what does not fit raises something, and `check` then finds out what to tell the
-caller.
+A function receives a part of a message and returns the text of its bits, from the end of its start event to its end
+event. The coders enforce the limits; a value that does not fit raises an exception, and `check` then produces the error
+text.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Encoder:
         self._names: dict[type[Any], str] = {}
 
     def function(self, cls: type[Any]) -> Encode:
-        """The compiled encoder of a type."""
+        """Return the compiled encoder of a type."""
         name = self.name(cls)
         found: Encode = self.scope[name]
         if getattr(found, "is_stub", False):
@@ -38,16 +38,16 @@ class Encoder:
         return found
 
     def grammar(self, cls: type[Any]) -> Grammar:
-        """The grammar of a type."""
+        """Return the grammar of a type."""
         return grammar_of(self.schema, cls)
 
     def coder(self, simple: Simple) -> Coder:
-        """The coder of a simple type."""
+        """Return the coder of a simple type."""
         found: Coder = self.scope[self.coder_name(simple)]
         return found
 
     def coder_name(self, simple: Simple) -> str:
-        """The global name of a simple type's coder."""
+        """Return the global name of a simple type's coder."""
         name = self._coders.get(simple)
         if name is None:
             name = self._coders[simple] = f"C{len(self._coders)}"
@@ -55,7 +55,7 @@ class Encoder:
         return name
 
     def name(self, cls: type[Any]) -> str:
-        """The global name of a type's encoder; a stub compiles it on the first call."""
+        """Return the global name of a type's encoder; a stub compiles it on the first call."""
         name = self._names.get(cls)
         if name is None:
             name = self._names[cls] = f"e{len(self._names)}"
@@ -68,20 +68,20 @@ class Encoder:
         return name
 
     def compact_name(self, cls: type[Any]) -> str:
-        """The global name of a small type's dictionary of whole objects."""
+        """Return the global name of a compact type's cache of encoded objects."""
         name = f"K_{self.name(cls)}"
         if name not in self.scope:
             self.scope[name] = _Compact(self, self.grammar(cls))
         return name
 
     def constant(self, value: object) -> str:
-        """A global name for a value."""
+        """Add a value to the scope and return its global name."""
         name = f"T{len(self.scope)}"
         self.scope[name] = value
         return name
 
     def substitutes(self, field: Field) -> str:
-        """A global name for the encoders by class of a field that substitutes stand for."""
+        """Return the global name of the encoders, by class, of a field with a substitution group."""
         return self.constant(_Substitutes(self, field))
 
     def _compile(self, cls: type[Any], name: str) -> None:
@@ -94,7 +94,7 @@ class Encoder:
 
 
 class _Compact(dict[Any, str]):
-    """Text of a whole small object by the values of its fields."""
+    """Cache of encoded objects of a compact type, by the values of their fields."""
 
     def __init__(self, encoder: Encoder, grammar: Grammar) -> None:
         super().__init__()
@@ -102,7 +102,7 @@ class _Compact(dict[Any, str]):
 
     def __missing__(self, values: Any) -> str:
         makers = self._makers
-        if len(makers) == 2:  # RationalNumber and the like, where it counts
+        if len(makers) == 2:  # RationalNumber and similar types: the fast path
             bits = f"00{makers[0](values[0])}000{makers[1](values[1])}00"
         else:
             row = values if isinstance(values, tuple) else (values,)
@@ -114,7 +114,7 @@ class _Compact(dict[Any, str]):
 
 
 def _maker(coder: Coder, simple: Simple) -> Callable[[Any], str]:
-    """Numbers without bounds to speak of are computed rather than looked up: the whole object is remembered anyway."""
+    """Return the function that encodes a value; numbers are computed, since the whole object is cached anyway."""
     return coder.bits if simple.kind in NUMBERS else coder.__getitem__
 
 

@@ -1,11 +1,10 @@
-"""A message bit by bit, with what the grammar decided at each step: for learning, and for finding out who is right.
+"""Description of a message bit by bit, with the decisions of the grammar, for learning and for analysing faults.
 
     for step in explain(ISO20_DC, data):
         print(step.bit, step.bits, step.depth, step.text)
 
-The walk uses the same grammars as the codecs, one event at a time, and goes on until the message ends or is at fault;
-the last step then says why. It reads what the plain decoders read; a peer's wrong forms are shown as the faults they
-are.
+The walk uses the same grammars as the codecs, one event at a time, until the message ends or a fault occurs; the last
+step then gives the reason. It reads what the standard decoders read; deviating forms of peers are reported as faults.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ SHOWN_OPTIONS = 6  # names of productions listed before "..."
 
 
 class Step(NamedTuple):
-    """Some bits of a message: where they begin, what they are, how deep in the message, and what they mean."""
+    """One step: bit offset, bits, depth in the message, and meaning."""
 
     bit: int
     bits: str
@@ -36,7 +35,7 @@ class Step(NamedTuple):
 
 
 def explain(codec: Codec, data: bytes) -> Iterator[Step]:
-    """The steps of reading `data`, the last one a fault if it is no message of the codec's schema."""
+    """Yield the steps of reading `data`; the last one is a fault if it is no message of the codec's schema."""
     walk = _Walk(codec, data)
     try:
         yield from walk.document()
@@ -47,7 +46,7 @@ def explain(codec: Codec, data: bytes) -> Iterator[Step]:
 
 
 class _Walk:
-    """One walk through one message; `p` is the position."""
+    """Walk through one message; `_p` is the position."""
 
     def __init__(self, codec: Codec, data: bytes) -> None:
         self.s = format(int.from_bytes(data, "big"), f"0{8 * len(data)}b") if data else ""
@@ -57,7 +56,7 @@ class _Walk:
         self._p = 0
 
     def _take(self, width: int) -> tuple[int, str]:
-        """The next bits, with their position."""
+        """Return the next bits with their position."""
         start, bits = self._p, self.s[self._p : self._p + width]
         if len(bits) < width:
             raise IndexError
@@ -129,7 +128,7 @@ class _Walk:
             return
 
     def _part(self, cls: Any, name: str, depth: int) -> Iterator[Step]:
-        """An element of complex type from behind its start to its end."""
+        """Yield the steps of an element of complex type, from the end of its start to its end."""
         grammar = grammar_of(self._codec.schema, cls)
         state: State | None = grammar.start
         while True:
@@ -151,7 +150,7 @@ class _Walk:
             state = production.after
 
     def _brought(self, production: Production, depth: int) -> Iterator[Step]:
-        """What an event brings: a value, or an element's inside."""
+        """Yield the steps of the content of an event: a value, or the inside of an element."""
         field, member = production.field, production.member
         assert field is not None
         if member is not None and member.cls is not None:
@@ -162,14 +161,14 @@ class _Walk:
             yield self._value(simple_of(field), field.qname, depth)
 
     def _decision(self, production: Production, codes: dict[str, Production], name: str) -> str:
-        """Which event came, and what else might have."""
-        said = _name(production, name)
+        """Return the event that occurred and its alternatives."""
+        chosen = _name(production, name)
         others = [_name(p, name) for p in codes.values()]
         if len(others) == 1:
-            return f"{said} (nothing else may come)"
+            return f"{chosen} (nothing else may come)"
         listed = ", ".join(f"{i} {other}" for i, other in enumerate(others[:SHOWN_OPTIONS]))
         more = ", ..." if len(others) > SHOWN_OPTIONS else ""
-        return f"{said} ({listed}{more}; {len(others)} escape)"
+        return f"{chosen} ({listed}{more}; {len(others)} escape)"
 
     def _simple_element(self, simple: Simple, qname: QName, depth: int) -> Iterator[Step]:
         bit, bits = self._take(1)
@@ -209,7 +208,7 @@ def _name(production: Production, name: str) -> str:
 
 
 def _kind(simple: Simple) -> str:
-    """How a value is represented."""
+    """Return the representation of a value."""
     if simple.kind is Kind.ENUMERATION:
         return f"place among {len(simple.literals)} literals, {simple.width} bits"
     if simple.kind is Kind.N_BIT:
@@ -225,7 +224,7 @@ def _kind(simple: Simple) -> str:
 
 
 def _grouped(simple: Simple, bits: str) -> str:
-    """Bits with blanks between the groups they are made of."""
+    """Return bits with blanks between their groups."""
     if simple.kind is Kind.SIGNED:
         return f"{bits[0]} {_shorten(bits[1:])}"
     return _shorten(bits)

@@ -1,9 +1,9 @@
 """Codecs for fragments: single elements, wherever declared, as signatures hash them (EXI 1.0 §8.4.2, §8.5.2-3).
 
-A fragment begins with the event code of its element among all element names of the schema set, local ones included,
-and ends with an event code of its own. A name that is declared with different types (`eMAID` of ISO 15118-2 is the
-only one) stands for no grammar in particular, so the relaxed one is used: any attribute and any element of the set
-may come in any order, and text is untyped. libcbv2g does not know that rule, which `PeerGrammar` of a peer can say.
+A fragment begins with the event code of its element among all element names of the schema set, local ones included, and
+ends with an event code of its own. A name that is declared with different types (`eMAID` of ISO 15118-2 is the only
+one) has no grammar of its own, so the relaxed grammar applies: any attribute and any element of the set in any order,
+and untyped text. libcbv2g does not implement that rule (`PeerGrammar.relaxed`).
 """
 
 from __future__ import annotations
@@ -32,18 +32,18 @@ class Root(NamedTuple):
 
     @property
     def ambiguous(self) -> bool:
-        """Whether the relaxed grammar applies."""
+        """True if the relaxed grammar applies."""
         return len(self.types) > 1
 
 
 class FragmentCodec(Codec):
-    """Fragments of one schema set. Elements of simple type are plain values and always need their name."""
+    """Codec of the fragments of one schema set. Elements of simple type are plain values and require `element`."""
 
     def encode(self, message: Any, *, element: str | None = None, peer: str | None = None) -> bytes:
-        """The fragment of an element.
+        """Return the fragment of an element.
 
         `element` names it where its class alone does not (`OEMProvisioningCertificateChain` is a
-        SignedCertificateChain); `peer` writes it as that peer does. LocalProtocolError lists faults.
+        SignedCertificateChain); `peer` writes it in that peer's form. Raises LocalProtocolError with the violations.
         """
         root = self._root_of(message, element)
         encoder, width = self._encoder(peer), self.root_width
@@ -126,10 +126,10 @@ class FragmentCodec(Codec):
             if described.value is None or described.elements:
                 raise InvalidValue("only text with attributes can be written under an ambiguous name")
             for field in described.attributes:
-                said = getattr(message, field.name)
-                if said is not None:
-                    encoder.coder(simple_of(field))[said]  # enforces the declaration
-                    out.append(f"{self.attribute_names.index(field.qname):0{self.start_width}b}{text[said]}")
+                given = getattr(message, field.name)
+                if given is not None:
+                    encoder.coder(simple_of(field))[given]  # enforces the declaration
+                    out.append(f"{self.attribute_names.index(field.qname):0{self.start_width}b}{text[given]}")
                 elif field.least:
                     raise InvalidValue(f"{field.name} is missing")
             kind, value = simple_of(described.value), message.value
@@ -173,7 +173,7 @@ class FragmentCodec(Codec):
         return int(bits, 2)
 
     def _relaxed_value(self, root: Root, found: dict[QName, str], text: str, p: int) -> Any:
-        """The object or plain value that attributes and text make up, within its limits."""
+        """Return the object or plain value of these attributes and text, checked against its limits."""
         for kind in root.types:
             described: Type | None = None if isinstance(kind, Simple) else self.schema.describe(kind)
             names = {f.qname: f for f in described.attributes} if described else {}
@@ -196,7 +196,7 @@ class FragmentCodec(Codec):
     # -- JSON
 
     def to_plain(self, message: Any, element: str | None = None) -> dict[str, Any]:
-        """A fragment as a JSON-ready dictionary with its element as the only key."""
+        """Return a fragment as a JSON-ready dictionary with its element as the only key."""
         root = self._root_of(message, element)
         for kind in root.types:
             if isinstance(kind, Simple) and not hasattr(type(message), "__exi__"):
@@ -204,7 +204,7 @@ class FragmentCodec(Codec):
         return {root.qname.local: to_plain(self.schema, message)}
 
     def from_plain(self, plain: Any) -> tuple[str, Any]:
-        """The element's name and the object of such a dictionary; LocalProtocolError if it is none."""
+        """Return the element's name and the object of such a dictionary. Raises LocalProtocolError."""
         if not isinstance(plain, dict) or len(plain) != 1:
             raise LocalProtocolError("a fragment is an object with one key, its element")
         ((name, inner),) = plain.items()
@@ -254,7 +254,8 @@ class FragmentCodec(Codec):
 
     @cached_property
     def start_width(self) -> int:
-        """AT for each name and any, SE for each name and any, EE, CH, and the escape (§8.5.3)."""
+        """Bits of the first event code: AT for each name and any, SE for each name and any, EE, CH, and the escape
+        (§8.5.3)."""
         return (len(self.attribute_names) + len(self.roots) + 4).bit_length()
 
     @cached_property
@@ -263,7 +264,7 @@ class FragmentCodec(Codec):
 
 
 def _simple_of(root: Root) -> Any:
-    """The simple type among a name's types, or None."""
+    """Return the simple type among a name's types, or None."""
     return next((kind for kind in root.types if isinstance(kind, Simple)), None)
 
 

@@ -1,6 +1,6 @@
-"""Types whose particles repeat or go together in groups (KeyInfo, X509Data ...), read and written by walking.
+"""Types whose particles repeat or form groups (KeyInfo, X509Data ...), read and written one event at a time.
 
-All of them belong to XML Signature and never occur in charging; the walk follows the grammar one event at a time.
+All of them belong to XML Signature and do not occur in charging messages.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from protocols.exi.values import InvalidValue
 
 
 def read(grammar: Grammar, decoder: DecoderContext, s: str, b: bytes, p: int) -> tuple[Any, int]:
-    """The part whose start event ends at `p`, and the position behind its end event."""
+    """Return the part whose start event ends at `p`, and the position after its end event."""
     found: dict[str, Any] = {}
     state: State | None = grammar.start
     while True:
@@ -55,7 +55,7 @@ def _read_one(
 
 
 def write(grammar: Grammar, part: Any, encoder: EncoderContext) -> str:
-    """The bits of a part, from behind its start event to its end event."""
+    """Return the bits of a part, from the end of its start event to its end event."""
     if part.__class__ is not grammar.type.cls:
         raise InvalidValue(f"{part!r} is not a {grammar.type.cls.__name__}")
     out: list[str] = []

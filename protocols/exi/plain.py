@@ -1,8 +1,8 @@
 """Messages as JSON-ready dictionaries and back.
 
-Keys are the schema's local names, attributes are keys like any other, lists are lists where an element may occur more
-than once, simple content is `value`, a substitute stands under its own name. Binary values are base64 text, or upper-
-case hexadecimal where the schema says so; literals are strings, numbers are numbers of any size.
+Keys are the schema's local names. Attributes are ordinary keys, lists are lists where an element may occur more than
+once, simple content is `value`, a substitute appears under its own name. Binary values are base64 text, or upper-case
+hexadecimal where the schema says so; literals are strings, numbers are numbers of any size.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from protocols.exi.schema import Field, Kind, Schema, Simple
 
 
 def to_plain(schema: Schema, part: Any) -> dict[str, Any]:
-    """The fields of a declared object that are present."""
+    """Return the fields of a declared object that are present."""
     found: dict[str, Any] = {}
     for field in schema.describe(part.__class__).fields:
         value = getattr(part, field.name)
@@ -32,7 +32,7 @@ def to_plain(schema: Schema, part: Any) -> dict[str, Any]:
 
 
 def simple_to_plain(simple: Simple, value: Any) -> Any:
-    """One value of a simple type."""
+    """Return one value of a simple type for JSON."""
     if simple.kind is Kind.BINARY:
         return value.hex().upper() if simple.hexadecimal else base64.b64encode(value).decode("ascii")
     return value.value if simple.kind is Kind.ENUMERATION else value
@@ -49,7 +49,7 @@ def _key(field: Field, value: Any) -> str:
 
 
 def from_plain(schema: Schema, cls: type[Any], plain: Any, path: str) -> Any:
-    """An object of `cls` from its dictionary; LocalProtocolError names what does not belong there."""
+    """Return an object of `cls` from its dictionary. Raises LocalProtocolError with the path of an invalid member."""
     if not isinstance(plain, Mapping):
         raise LocalProtocolError(f"{path}: {plain!r} is not an object")
     described = schema.describe(cls)
@@ -83,7 +83,7 @@ def _value_from_plain(schema: Schema, field: Field, cls: type[Any] | None, value
 
 
 def simple_from_plain(simple: Simple, value: Any, path: str) -> Any:
-    """One value of a simple type from JSON."""
+    """Return one value of a simple type from JSON."""
     kind = simple.kind
     if kind is Kind.BINARY:
         if not isinstance(value, str):

@@ -1,8 +1,8 @@
-"""Reading values from text of bits: what the compiled decoders call when one look-up is not enough.
+"""Readers of values from the text of bits, called by compiled decoders where a look-up is not sufficient.
 
-All readers take the text of the whole message `s` (header included), its bytes `b` where that is faster, and the
-position `p`; they return the value and the position behind it. Text that ends early shows as a slice that is too
-short or an IndexError, so a length is never believed before the bits are there.
+All readers receive the text of the whole message `s` (header included), its bytes `b` where that is faster, and the
+position `p`; they return the value and the position after it. Truncated text results in a short slice or an IndexError;
+a length is never trusted before the bits are present.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ LARGEST_GROUPS = LARGEST_INTEGER_BITS // 7 + 1
 
 
 class DecodeFault(Exception):
-    """The bits at `position` are not what the grammar allows there."""
+    """The bits at `position` are not allowed there by the grammar."""
 
     def __init__(self, position: int, why: str) -> None:
         super().__init__(why)
@@ -28,11 +28,11 @@ class DecodeFault(Exception):
 
 
 class TableHit(Exception):
-    """A string is given as an index into the string table, which plain decoders don't build."""
+    """A string is given as an index into the string table, which standard decoders do not maintain."""
 
 
 def read_unsigned(s: str, p: int) -> tuple[int, int]:
-    """An Unsigned Integer of any length; more groups than needed are allowed, as both known codecs read them."""
+    """Read an Unsigned Integer of any length; superfluous groups are accepted, as EXIficient and libcbv2g do."""
     q = p
     while s[q] == "1":
         q += 8
@@ -46,14 +46,14 @@ def read_unsigned(s: str, p: int) -> tuple[int, int]:
 
 
 def _end(s: str, p: int) -> int:
-    """Pass the end event of a simple element."""
+    """Return the position after the end event of a simple element."""
     if s[p] != "0":
         raise DecodeFault(p, "more content where a simple element ends")
     return p + 1
 
 
 def reader(simple: Simple, hit: Callable[[str, int, int], tuple[str, int]]) -> Reader:
-    """A reader of bare values of a simple type. `hit` reads an index into the string tables."""
+    """Return a reader of values of a simple type without their events. `hit` reads an index into the string tables."""
     if simple.kind is Kind.STRING:
         return lambda s, b, p: read_string(s, b, p, simple, hit)
     if simple.kind is Kind.BINARY:
@@ -110,7 +110,7 @@ def _n_bit_reader(simple: Simple) -> Reader:
 
 
 def raise_out_of_range(p: int, simple: Simple, value: int) -> None:
-    """Raise what is wrong with a number."""
+    """Raise the DecodeFault of a number that is out of range."""
     try:
         check_integer(simple, value)
     except InvalidValue as why:
@@ -120,7 +120,7 @@ def raise_out_of_range(p: int, simple: Simple, value: int) -> None:
 def read_string(
     s: str, b: bytes, p: int, simple: Simple, hit: Callable[[str, int, int], tuple[str, int]]
 ) -> tuple[str, int]:
-    """A string: number of code points + 2, then the code points; 0 and 1 are hits in the string table."""
+    """Read a string: number of code points + 2, then the code points; 0 and 1 are hits in the string table."""
     length, q = read_unsigned(s, p)
     if length < 2:
         value, q = hit(s, length, q)
@@ -152,7 +152,7 @@ def read_string(
 
 
 def read_binary(s: str, b: bytes, p: int, simple: Simple) -> tuple[bytes, int]:
-    """Bytes: their number, then themselves."""
+    """Read a binary: its length, then its bytes."""
     length, q = read_unsigned(s, p)
     if (simple.low and length < simple.low) or (simple.high is not None and length > simple.high):
         try:
@@ -166,7 +166,7 @@ def read_binary(s: str, b: bytes, p: int, simple: Simple) -> tuple[bytes, int]:
 
 
 def _bytes(b: bytes, start: int, end: int, length: int) -> bytes:
-    """The bits from `start` to `end` as bytes, wherever they begin."""
+    """Return the bits from `start` to `end` as bytes, independent of alignment."""
     if start & 7 == 0:
         return b[start >> 3 : end >> 3]
     window = int.from_bytes(b[start >> 3 : (end + 7) >> 3], "big") >> (-end & 7)
@@ -174,9 +174,9 @@ def _bytes(b: bytes, start: int, end: int, length: int) -> bytes:
 
 
 def element_reader(simple: Simple, read: Reader) -> Reader:
-    """A reader of a simple element from behind its start to behind its end.
+    """Return a reader of a simple element, from the end of its start event to the end of its end event.
 
-    An empty value may be given by no characters at all: an undeclared end event (1, then 000), as EXIficient writes it.
+    An empty value may be encoded by no characters at all: an undeclared end event (1, then 000), as EXIficient does.
     """
     if simple.kind in (Kind.STRING, Kind.BINARY):
         empty: Any = "" if simple.kind is Kind.STRING else b""
@@ -204,7 +204,7 @@ def element_reader(simple: Simple, read: Reader) -> Reader:
 
 
 def content_reader(read: Reader) -> Reader:
-    """A reader of a type's text, behind its event code: the value, then the end of the element."""
+    """Return a reader of a type's text after its event code: the value, then the end of the element."""
 
     def content(s: str, b: bytes, p: int) -> tuple[Any, int]:
         value, q = read(s, b, p)

@@ -1,6 +1,6 @@
-"""Declarations as EXI reads them: the kinds of values, the fields of a type, the elements of a schema set.
+"""EXI description of declarations: kinds of values, fields of a type, elements of a schema set.
 
-Nothing here knows bits; `grammar` derives event codes from these descriptions.
+Event codes are derived from these descriptions by `grammar`.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from protocols.exi.declare import (
 
 
 class Kind(Enum):
-    """The representations of EXI 1.0 §7.1 that charging needs."""
+    """Representations of EXI 1.0 §7.1 that the charging standards use."""
 
     BOOLEAN = "boolean"
     ENUMERATION = "enumeration"
@@ -44,7 +44,7 @@ class Kind(Enum):
 
 
 class Simple(NamedTuple):
-    """A simple type: how it is represented and what it may hold.
+    """A simple type: its representation and limits.
 
     `low` and `high` bound numbers and lengths alike; `literals` are the enumeration's members in the schema's order.
     """
@@ -65,14 +65,14 @@ class Simple(NamedTuple):
 
 
 class QName(NamedTuple):
-    """A qualified name; the order of tuples is EXI's: local name first, then namespace."""
+    """A qualified name; tuples sort in the order of EXI: local name first, then namespace."""
 
     local: str
     uri: str
 
 
 class Member(NamedTuple):
-    """An element that may occur for a field: its name, and its type if that is not the field's simple one."""
+    """An element that may occur for a field: its name, and its type unless that is the field's simple type."""
 
     qname: QName
     cls: type[Any] | None
@@ -82,8 +82,8 @@ class Member(NamedTuple):
 class Field(NamedTuple):
     """One field of a declaration.
 
-    `type` is the simple type or the class its value has (None where only substitutes occur); `members` are the elements
-    it stands for, one unless it refers to the head of a substitution group; `most` is None for unbounded.
+    `simple` or the members give its type; `members` are the elements it stands for, one unless it refers to the head of
+    a substitution group; `most` is None for unbounded.
     """
 
     name: str
@@ -98,7 +98,7 @@ class Field(NamedTuple):
 
 
 class Type(NamedTuple):
-    """A class with everything EXI needs to know about it."""
+    """A declared class with its EXI description."""
 
     cls: type[Any]
     fields: tuple[Field, ...]
@@ -114,10 +114,10 @@ Unroll = Callable[[type[Any], Field], int | None]
 
 
 class PeerGrammar(NamedTuple):
-    """How a peer's grammars differ.
+    """Deviations of a peer's grammars.
 
-    `writes` and `reads` are how often it unrolls lists as a sender and as a receiver, which need not agree; `relaxed`
-    is whether it knows the relaxed grammar of fragments.
+    `writes` and `reads` return how often the peer unrolls a list as a sender and as a receiver, which may differ;
+    `relaxed` is False if it lacks the relaxed grammar of fragments.
     """
 
     writes: Unroll
@@ -126,26 +126,26 @@ class PeerGrammar(NamedTuple):
 
 
 def standard_unroll(cls: type[Any], field: Field) -> int | None:
-    """How often a list's element is unrolled into the grammar: as often as it may occur (§8.5.4.1.5)."""
+    """Return how often a list's element is unrolled into the grammar: its maximum occurrence (§8.5.4.1.5)."""
     return field.most
 
 
 class Schema:
     """A set of namespaces that are used together: all elements of all their declarations take part in event codes.
 
-    `modules` hold the declarations; a module's SIMPLE_ELEMENTS names its global elements of simple type. `unroll` is
-    how often bounded lists are unrolled, which some peers get wrong.
+    `modules` hold the declarations; a module's SIMPLE_ELEMENTS names its global elements of simple type. `unroll`
+    returns how often bounded lists are unrolled, in which some peers deviate.
     """
 
     def __init__(self, name: str, modules: tuple[types.ModuleType, ...], unroll: Unroll = standard_unroll) -> None:
         self.name = name
         self.modules = modules
         self.unroll = unroll
-        self.grammars: dict[type[Any], Any] = {}  # kept for `grammar`
+        self.grammars: dict[type[Any], Any] = {}  # cache of `grammar`
         self._types: dict[type[Any], Type] = {}
 
     def declared(self) -> Iterator[type[Any]]:
-        """All declared classes of the set, abstract ones too."""
+        """Yield all declared classes of the set, including abstract ones."""
         for module in self.modules:
             for value in vars(module).values():
                 if isinstance(value, type) and "__exi__" in vars(value) and value.__module__ == module.__name__:
@@ -166,12 +166,12 @@ class Schema:
         return tuple(cls for cls in self.declared() if declaration(cls).is_element)
 
     def substitutes(self, head: type[Any]) -> tuple[Member, ...]:
-        """The members of a substitution group, the head itself included even if abstract (§8.5.4.1.6)."""
+        """Return the members of a substitution group, the head itself included even if abstract (§8.5.4.1.6)."""
         group = [cls for cls in self.elements if issubclass(cls, head)]
         return tuple(sorted(Member(element_name(cls), cls, declaration(cls).abstract) for cls in group))
 
     def describe(self, cls: type[Any]) -> Type:
-        """The description of a declared class, made on first use."""
+        """Return the description of a declared class, created on first use."""
         known = self._types.get(cls)
         if known is None:
             fields = tuple(self._field(cls, f) for f in dataclasses.fields(cls))
@@ -208,21 +208,21 @@ class Schema:
 
 
 def declaration(cls: type[Any]) -> Declaration:
-    """What the decorator recorded."""
+    """Return the data recorded by the decorator."""
     found: Declaration = vars(cls)["__exi__"]
     return found
 
 
 def element_name(cls: type[Any]) -> QName:
-    """The qualified name of a global element."""
+    """Return the qualified name of a global element."""
     said = declaration(cls)
     return QName(said.name, said.namespace.uri)
 
 
 def content(of: Type) -> Particles:
-    """The element content of a type as nested particles: what was declared, or its fields in a row.
+    """Return the element content of a type as nested particles: the declared content, or its fields in a row.
 
-    Neighbouring fields of one choice become one choice.
+    Adjacent fields of one choice become one choice.
     """
     if of.declaration.content is not None:
         return of.declaration.content
@@ -247,7 +247,7 @@ def content(of: Type) -> Particles:
 
 
 class _Annotation:
-    """What one annotation says, collected while it is unwrapped."""
+    """Content of one annotation, collected while it is unwrapped."""
 
     def __init__(self) -> None:
         self.optional = False
@@ -275,7 +275,7 @@ class _Annotation:
 
 @cache
 def _annotation(module: str, annotation: str) -> _Annotation:
-    """What an annotation written in a module says; the same few are written again and again."""
+    """Return the content of an annotation written in a module; cached, since annotations recur."""
     said = _Annotation()
     _read(eval(annotation, vars(sys.modules[module])), said)
     said.simple = None if said.complex else _simple(said)

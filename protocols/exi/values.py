@@ -1,9 +1,9 @@
-"""Values as text of bits: one coder per simple type.
+"""Encoding of values as text of bits: one coder per simple type.
 
 Bits are handled as text of `0` and `1`, because CPython slices, compares, joins and hashes short strings faster than it
-shifts integers, and converts between such text and bytes in linear time. A coder is a dictionary from values to text
-that fills itself within bounds, so a value met before costs one look-up; a value outside the declared limits never gets
-in. Numbers that equal an integer count as that integer.
+shifts integers, and converts between such text and bytes in linear time. A coder is a bounded cache from values to
+text, so a repeated value costs one look-up; a value outside the declared limits is never cached. Numbers that equal an
+integer are accepted as that integer.
 
 Sources: EXI 1.0 §7.1.1 binary, §7.1.2 boolean, §7.1.5 integer, §7.1.6 unsigned integer, §7.1.9 n-bit unsigned integer,
 §7.1.10 string, §7.2 enumeration.
@@ -16,20 +16,20 @@ from typing import Any
 
 from protocols.exi.schema import Kind, Simple
 
-CACHED_VALUES = 2048  # entries a coder or cache keeps before it starts again
-CACHED_LENGTH = 64  # longest string or binary worth keeping
-LARGEST_INTEGER_BITS = 4096  # `xs:integer` knows no bound; serial numbers have 160 bits
+CACHED_VALUES = 2048  # entries of a coder or cache, which is then cleared
+CACHED_LENGTH = 64  # longest string or binary that is cached
+LARGEST_INTEGER_BITS = 4096  # `xs:integer` is unbounded; serial numbers have 160 bits
 
 LAST = tuple(f"{i:08b}" for i in range(128))  # the last group of an Unsigned Integer
-MORE = tuple(f"{i + 128:08b}" for i in range(128))  # a group that others follow
+MORE = tuple(f"{i + 128:08b}" for i in range(128))  # a group followed by others
 
 
 class InvalidValue(Exception):
-    """A value does not fit its declaration; the message says why, without a path."""
+    """A value does not fit its declaration; the text gives the reason without a path."""
 
 
 def unsigned_bits(value: int) -> str:
-    """Unsigned Integer: groups of seven bits, the least first, each led by a bit that says whether more come."""
+    """Return an Unsigned Integer: groups of seven bits, least significant first, each after a continuation bit."""
     if value < 128:
         return LAST[value]
     if value < 16384:
@@ -42,17 +42,18 @@ def unsigned_bits(value: int) -> str:
 
 
 def bytes_bits(data: bytes) -> str:
-    """Bytes as they are."""
+    """Return bytes as text of bits."""
     return format(int.from_bytes(data, "big"), f"0{8 * len(data)}b") if data else ""
 
 
 def characters_bits(text: str) -> str:
-    """Each code point as an Unsigned Integer."""
+    """Return each code point as an Unsigned Integer."""
     return bytes_bits(text.encode()) if text.isascii() else "".join([unsigned_bits(ord(c)) for c in text])
 
 
 class Coder(dict[Any, str]):
-    """Text of bits by value, for one simple type. Looking up what does not fit raises InvalidValue (or TypeError)."""
+    """Text of bits by value, for one simple type. Looking up a value that does not fit raises InvalidValue (or
+    TypeError)."""
 
     def __init__(self, simple: Simple) -> None:
         super().__init__()
@@ -72,7 +73,7 @@ class Coder(dict[Any, str]):
 
 
 def check_integer(simple: Simple, value: Any) -> int:
-    """`value` as an integer within the limits, or InvalidValue."""
+    """Return `value` as an integer within the limits. Raises InvalidValue."""
     try:
         number = int(value)
     except (TypeError, ValueError, OverflowError):
@@ -91,7 +92,7 @@ def check_integer(simple: Simple, value: Any) -> int:
 
 
 def check_length(simple: Simple, length: int, unit: str) -> None:
-    """InvalidValue if a length is outside the limits."""
+    """Raise InvalidValue if a length is outside the limits."""
     low, high = simple.low or 0, simple.high
     if low <= length and (high is None or length <= high):
         return
@@ -102,7 +103,7 @@ def check_length(simple: Simple, length: int, unit: str) -> None:
     raise InvalidValue(f"has {length} {unit}, at most {high} are allowed")
 
 
-# ---------------------------------------------------------------------------------------- a maker of bits for each kind
+# --------------------------------------------------------------------------------------- one encoding function per kind
 
 
 def _n_bit(simple: Simple) -> Callable[[Any], str]:

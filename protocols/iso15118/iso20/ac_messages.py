@@ -1,8 +1,8 @@
-"""The AC messages' parameters as values of this room, both ways: discovery and charge loop, with and without BPT.
+"""Conversion of AC parameters between messages and internal values: discovery and charge loop, with and without BPT.
 
-Pure translation. Totals inside, phases on the wire as the car states them (`phases.py`). A limit that a loop message
-leaves out keeps the value of charge parameter discovery, and one it states can only tighten that (V2G20-2654/2655).
-Source: ISO 15118-20, AC messages.
+Power is a total internally; on the wire it is stated by phase as the EV does (`phases.py`). A limit that a loop message
+omits keeps the value of charge parameter discovery, and a stated one can only tighten that (V2G20-2654/2655). Source:
+ISO 15118-20, AC messages.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ def request(header: MessageHeader, report: CarReport, *, bpt: bool, dynamic: boo
 
 
 def fits_request(message: AC_ChargeLoopReq, *, bpt: bool, dynamic: bool) -> bool:
-    """Whether the control mode has the form that the chosen service and parameter set ask for."""
+    """Return True if the control mode has the form required by the chosen service and parameter set."""
     return type(message.CLReqControlMode) is _REQUEST_FORMS[bpt, dynamic]
 
 
@@ -161,7 +161,7 @@ def read_response(message: AC_ChargeLoopRes, first: Limits) -> StationReport:
 
 
 def frequency(mode: AcResponseMode) -> float:
-    """The nominal frequency of charge parameter discovery, Hz."""
+    """Return the nominal frequency of charge parameter discovery, Hz."""
     return number(mode.EVSENominalFrequency)
 
 
@@ -178,7 +178,7 @@ def _limit_fields(side: str, limits: Limits, *, bpt: bool) -> dict[str, Any]:
 
 
 def _read_limits(side: str, mode: Any, bpt: bool, otherwise: float) -> Limits:
-    """`otherwise`: the maximum of what is left out."""
+    """Return the limits in a mode; `otherwise` is the maximum where it is omitted."""
     return Limits(
         max_charge_w=largest_total(mode, f"{side}MaximumChargePower", otherwise),
         min_charge_w=smallest_total(mode, f"{side}MinimumChargePower", 0.0),

@@ -1,7 +1,8 @@
-"""The DC charge loop's two messages as values of this room, both ways, in all four forms of each.
+"""Conversion of the two DC charge loop messages to internal values and back, in all four forms of each.
 
-Pure translation. A limit that the message leaves out keeps the value of charge parameter discovery (`first`), and a
-limit it states can only tighten that (V2G20-2654/2655). Source: ISO 15118-20, DC_ChargeLoop."""
+A limit that the message omits keeps the value of charge parameter discovery (`first`), and a stated one can only
+tighten that (V2G20-2654/2655). Source: ISO 15118-20, DC_ChargeLoop.
+"""
 
 from __future__ import annotations
 
@@ -70,7 +71,7 @@ def request(header: MessageHeader, report: CarReport, *, bpt: bool, dynamic: boo
 
 
 def fits_request(message: DC_ChargeLoopReq, *, bpt: bool, dynamic: bool) -> bool:
-    """Whether the control mode has the form that the chosen service and parameter set ask for."""
+    """Return True if the control mode has the form required by the chosen service and parameter set."""
     return type(message.CLReqControlMode) is _REQUEST_FORMS[bpt, dynamic]
 
 

@@ -1,10 +1,11 @@
-"""The EVCC engine: a car's side of one ISO 15118-20 connection, from the handshake to the end.
+"""The EVCC engine: the EV's side of one ISO 15118-20 connection, from the handshake to the end.
 
-Bytes, orders and time in; bytes, events and a deadline out. Requests leave in `expire` when they are due, so that the
-host can tell the car's state (`CarState`) between a response and the next request. Requests are in
-`evcc_requests.py`, reactions in `evcc_setup.py`, `evcc_energy.py` and `evcc_loop.py`, who may follow whom in
-`states.py`. The streams beside the loop (schedule renegotiation, meter confirmation) have their own lock-step here.
-Not here: the car."""
+Bytes, orders and time in; bytes, events and a deadline out. Requests are sent in `expire` when they are due, so that
+the host can update the EV's state (`CarState`) between a response and the next request. Requests are in
+`evcc_requests.py`, reactions in `evcc_setup.py`, `evcc_energy.py` and `evcc_loop.py`, permitted sequences in
+`states.py`. The streams parallel to the loop (schedule renegotiation, meter confirmation) have their own
+request-response sequence here.
+"""
 
 from __future__ import annotations
 
@@ -89,7 +90,7 @@ _TOO_EARLY = frozenset({Step.APP_PROTOCOL, Step.SESSION_SETUP})
 
 
 class Evcc(Connection):
-    """One connection's EVCC. `epoch` is the Unix time (UTC) at engine time 0; `car` is the car as it is now."""
+    """EVCC of one connection. `epoch` is the Unix time (UTC) at engine time 0; `car` is the present state of the EV."""
 
     def __init__(self, settings: EvccSettings, car: orders.CarState, now: float, *, epoch: float = 0.0) -> None:
         if not settings.services:
@@ -102,20 +103,20 @@ class Evcc(Connection):
         self.step = Step.APP_PROTOCOL
         self.session = EvSession()
         self._epoch = epoch
-        self._due: float | None = now  # when the next request leaves; None while a response is awaited
+        self._due: float | None = now  # time of the next request; None while a response is pending
         self._answer_by: float | None = None
         self._awaited = ""
         self._setup_by: float | None = now + timers.COMMUNICATION_SETUP
         self._phase_by: float | None = None
         self._stream_due: float | None = None
         self._stream_by: float | None = None
-        self._beside = "ScheduleExchangeReq"  # what was last asked beside the loop
-        self._wanted: Step | None = None  # a step the host ordered, taken at the next turn of the loop
+        self._beside = "ScheduleExchangeReq"  # last request parallel to the loop
+        self._wanted: Step | None = None  # a step ordered by the host, taken in the next loop
 
     # the engine contract
 
     def receive(self, data: bytes, now: float) -> list[Event]:
-        """Bytes from the charger; b"" is the end of the stream."""
+        """Process bytes from the SECC; b"" is the end of the stream."""
         if self.ended:
             return self._take_events()
         if not data:
@@ -136,7 +137,7 @@ class Evcc(Connection):
         return self._take_events()
 
     def command(self, order: orders.EvccOrder, now: float) -> None:
-        """An order of the host; see `orders.py`. LocalProtocolError if it doesn't fit the state."""
+        """Execute an order of the host; see `orders.py`. Raises LocalProtocolError if it does not fit the state."""
         if isinstance(order, orders.CarState):
             self.car = order
         elif isinstance(order, orders.Stop):
@@ -162,7 +163,7 @@ class Evcc(Connection):
             raise LocalProtocolError(f"an EVCC takes no {type(order).__name__}")
 
     def expire(self, now: float) -> list[Event]:
-        """Time has passed: send what is due, or give up on what didn't come."""
+        """Process the passage of time: send due requests, or end the session on a time-out."""
         if self.ended:
             return self._take_events()
         if self._answer_by is not None and now >= self._answer_by:
@@ -195,7 +196,7 @@ class Evcc(Connection):
         return min(times) if times else None
 
     def planned_power(self, now: float) -> float:
-        """Scheduled control: signed W that the car takes now by its own profile; 0 in dynamic control."""
+        """Return the signed W of the EV's own profile in scheduled control; 0 in dynamic control."""
         choice = self.session.choice
         if choice is None or choice.is_dynamic or not self.session.power_on or self.session.standby:
             return 0.0
@@ -234,7 +235,7 @@ class Evcc(Connection):
         self._send(messages.encode(request), request)
 
     def _send_beside(self, now: float) -> None:
-        """The next request of a stream beside the loop: schedules first, then the meter."""
+        """Send the next request of a stream parallel to the loop: schedules first, then the meter."""
         self._stream_due = None
         if self.step is not Step.CHARGE_LOOP:
             return
@@ -250,7 +251,7 @@ class Evcc(Connection):
         self._send(messages.encode(request, stream), request)
 
     def _protocols(self) -> list[app_protocol.Protocol]:
-        """In the order of the services wanted."""
+        """Return the protocols in the order of the requested services."""
         wanted = [
             app_protocol.ISO20_DC if service in DC_SERVICES else app_protocol.ISO20_AC
             for service in self.settings.services
@@ -345,7 +346,7 @@ class Evcc(Connection):
             self.ended = True
 
     def _divert(self, step: Step) -> Step:
-        """Where the wish to stop leads instead."""
+        """Return the step to which a pending stop leads instead."""
         stop = self.session.stop
         if stop is None or step in _LEAVING or step in _TOO_EARLY:
             return step
@@ -380,7 +381,7 @@ class Evcc(Connection):
         self._wanted = step
 
     def _end(self, reason: str, code: ResponseCode | None = None) -> None:
-        """The connection ends here, without another message."""
+        """End the connection without another message."""
         if not self.ended:
             self.ended = True
             self.step = Step.ENDED

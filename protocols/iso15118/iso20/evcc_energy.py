@@ -1,4 +1,4 @@
-"""How the EVCC takes the responses from charge parameter discovery to power delivery. Pure functions.
+"""The EVCC's reactions to responses from charge parameter discovery to power delivery, as pure functions.
 
 Source: ISO 15118-20, ChargeParameterDiscovery, ScheduleExchange, CableCheck, PreCharge, PowerDelivery.
 """
@@ -68,7 +68,7 @@ def _parameters(evse: Limits, session: EvSession, context: EvccContext) -> React
 
 
 def on_schedules(response: ScheduleExchangeRes, session: EvSession, context: EvccContext) -> Reaction:
-    """First exchange, or a renegotiation: the context's step tells."""
+    """React to the first exchange or to a renegotiation, depending on the step of the context."""
     again = context.step is not Step.SCHEDULE_EXCHANGE
     if response.EVSEProcessing is not Processing.Finished:
         return Reaction(context.step, session, poll=True)
@@ -110,7 +110,7 @@ def on_cable_check(response: DC_CableCheckRes, session: EvSession, context: Evcc
 
 
 def on_pre_charge(response: DC_PreChargeRes, session: EvSession, context: EvccContext) -> Reaction:
-    """Never close the contactor on unequal voltage; the closing itself is the host's (`VoltageMatched`)."""
+    """React to the output voltage; only on equal voltage the host may close the contactor (`VoltageMatched`)."""
     if session.pre_charged:
         return Reaction(Step.POWER_START, session)
     voltage = number(response.EVSEPresentVoltage)
@@ -133,7 +133,7 @@ def on_power_start(response: PowerDeliveryRes, session: EvSession, context: Evcc
 
 def on_renegotiation(response: PowerDeliveryRes, session: EvSession, context: EvccContext) -> Reaction:
     if not session.renegotiated:
-        return Reaction(Step.SCHEDULE_AGAIN, session)  # asked without multiplexing
+        return Reaction(Step.SCHEDULE_AGAIN, session)  # requested without multiplexing
     done = replace(session, renegotiated=False, renegotiating=False)
     return Reaction(Step.CHARGE_LOOP, done, (Renegotiated(session.profile, response.ResponseCode),))
 

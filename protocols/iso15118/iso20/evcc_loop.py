@@ -1,7 +1,7 @@
-"""How the EVCC takes charge loop, welding detection and session stop responses. Pure functions.
+"""The EVCC's reactions to charge loop, welding detection and session stop responses, as pure functions.
 
-The EVCC's own guard lives here: a charger that keeps the current outside the car's limits for some seconds is left.
-Source: ISO 15118-20, ChargeLoop, EVSENotification, WeldingDetection, SessionStop; V2G20-1477.
+The EVCC terminates the session if the current stays outside the EV's limits for some seconds. Source: ISO 15118-20,
+ChargeLoop, EVSENotification, WeldingDetection, SessionStop; V2G20-1477.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _STOPS = {
     EVSENotification.Pause: ChargingSession.Pause,
     EVSENotification.ServiceRenegotiation: ChargingSession.ServiceRenegotiation,
 }
-SLACK_A = 2.0  # measuring error that isn't a breach
+SLACK_A = 2.0  # tolerated measuring error
 SLACK = 1.05
 
 
@@ -86,7 +86,7 @@ def _notified(
 
 
 def _guard(report: StationReport, session: EvSession, context: EvccContext) -> EvSession:
-    """EndConnection when the current has been outside the car's limits for longer than the settings bear."""
+    """Terminate when the current has been outside the EV's limits for longer than the settings allow."""
     current = report.present_current_a or 0.0
     limits = context.car.limits if session.agreed.is_bpt else context.car.limits.charge_only()
     voltage = max(context.car.voltage_v, 1.0)

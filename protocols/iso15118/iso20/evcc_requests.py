@@ -1,4 +1,4 @@
-"""The EVCC's requests: one builder for each step. Pure functions of session and context.
+"""The EVCC's requests: one builder for each step, as pure functions of session and context.
 
 Source: ISO 15118-20, messages of the EVCC; V2G20-2681 (both V2X requests or none).
 """
@@ -65,12 +65,12 @@ MIN_POINTS = 12  # MaximumSupportingPoints
 
 
 def build(session: EvSession, context: EvccContext) -> V2GRequest:
-    """The request of the context's step."""
+    """Return the request of the context's step."""
     return _BUILDERS[context.step](session, context)
 
 
 def needs_of(car: CarState) -> dict[str, Any]:
-    """Departure and SoC wishes as ScheduleExchangeReq has them."""
+    """Return departure and SoC targets as fields of ScheduleExchangeReq."""
     return {
         "DepartureTime": seconds(DAY if car.departure_s is None else car.departure_s),
         "MinimumSOC": int(clamp(car.minimum_soc_pct, 0, 100)),
@@ -79,7 +79,7 @@ def needs_of(car: CarState) -> dict[str, Any]:
 
 
 def profile(session: EvSession, context: EvccContext) -> Profile:
-    """What the car plans: with dynamic control its own maximum, with scheduled control all the schedule gives."""
+    """Return the EV's power profile: its maximum in dynamic control, the whole schedule in scheduled control."""
     car, choice = context.car, session.agreed
     if choice.is_dynamic or not session.offers:
         duration = seconds(DAY if car.departure_s is None else car.departure_s) or DAY
@@ -90,7 +90,7 @@ def profile(session: EvSession, context: EvccContext) -> Profile:
 
 
 def metering_confirmation(session: EvSession, context: EvccContext) -> V2GRequest:
-    """The last reading, signed by the settings' signer."""
+    """Return the last reading, signed by the settings' signer."""
     signer, meter = context.settings.metering_signer, meter_message(session.meter)
     if signer is None or meter is None:
         raise LocalProtocolError("there is no meter reading to sign, or nobody to sign it")
@@ -107,7 +107,7 @@ def metering_confirmation(session: EvSession, context: EvccContext) -> V2GReques
 
 
 def planned_power(session: EvSession, context: EvccContext) -> float:
-    """Scheduled control: what the car takes now; its profile within the charger's present limits."""
+    """Return the power in scheduled control: the profile within the SECC's present limits."""
     car, choice = context.car, session.agreed
     planned = session.profile.power_at(context.wall_s) if session.profile is not None else None
     power_w = planned or 0.0
@@ -120,7 +120,7 @@ def planned_power(session: EvSession, context: EvccContext) -> float:
 
 
 def _stated(context: EvccContext) -> Limits:
-    """The limits as this car writes them."""
+    """Return the limits in the sign convention of this EV."""
     limits = context.car.limits
     if not context.settings.negative_discharge_limits:
         return limits
@@ -187,7 +187,7 @@ def _schedule_exchange(session: EvSession, context: EvccContext) -> V2GRequest:
 
 
 def _energy_offer(context: EvccContext) -> EVEnergyOffer | None:
-    """What the car would sell: power below zero, and its price."""
+    """Return the energy that the EV offers to sell: power below zero, and its price."""
     blocks = context.settings.sell
     if not blocks:
         return None

@@ -1,4 +1,4 @@
-"""How the EVCC takes the responses from session setup to service selection. Pure functions of response, session, context.
+"""The EVCC's reactions to responses from session setup to service selection, as pure functions.
 
 Source: ISO 15118-20, session setup, authorization, services; V2G20-1032, 2219, 2230, 2613-2617, 2626, 2627.
 """
@@ -27,7 +27,7 @@ from protocols.iso15118.iso20.types import Processing, ResponseCode
 
 
 def terminate(session: EvSession, code: str, explanation: str) -> EvSession:
-    """The session with the wish to end it, unless it already has one."""
+    """Return the session with a request to stop, unless it already has one."""
     if session.stop is not None:
         return session
     return replace(session, stop=Stop(ChargingSession.Terminate, code, explanation))

@@ -1,8 +1,9 @@
-"""Price schedules of ISO 15118-20: levels (relative) and absolute prices, as values and as messages.
+"""Price schedules of ISO 15118-20: relative levels and absolute prices, as values and as messages.
 
-A price schedule covers the same time as the power schedule it stands beside. Source: ISO 15118-20, PriceLevelSchedule
-and AbsolutePriceSchedule; V2G20-2176 wants one in scheduled control although the schema does not, so one is always
-sent and never demanded."""
+A price schedule covers the same time as its power schedule. Source: ISO 15118-20, PriceLevelSchedule and
+AbsolutePriceSchedule; V2G20-2176 requires one in scheduled control although the schema does not, so one is always sent
+and never required.
+"""
 
 from __future__ import annotations
 
@@ -49,7 +50,7 @@ class PriceLevels:
 
 @frozen(kw_only=True)
 class PriceBlock:
-    """A price per kWh for a while. `above_w`: it counts for power from there on."""
+    """A price per kWh for a duration. `above_w`: it applies to power from there on."""
 
     duration_s: int
     per_kwh: float

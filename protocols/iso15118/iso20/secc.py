@@ -1,9 +1,10 @@
-"""The SECC engine: a charger's side of one ISO 15118-20 connection, from the handshake to the end.
+"""The SECC engine: the charger's side of one ISO 15118-20 connection, from the handshake to the end.
 
 Bytes, orders and time in; bytes, events and a deadline out (`receive`, `command`, `expire`, `data_to_send`,
-`deadline`). One engine serves one connection; a paused session that comes back is another engine that was given what
-the first one reported in `SessionPaused`. Answers are in `secc_setup.py`, `secc_energy.py` and `secc_loop.py`, who
-may follow whom in `states.py`. Not here: the charger (`emulators/charger`, or a real one behind the same orders)."""
+`deadline`). One engine serves one connection; a resumed session is another engine that receives the data of the
+previous one (`SessionPaused`). Responses are in `secc_setup.py`, `secc_energy.py` and `secc_loop.py`, permitted
+sequences in `states.py`. The charger itself is in `emulators/charger`, or real hardware behind the same orders.
+"""
 
 from __future__ import annotations
 
@@ -78,14 +79,14 @@ _ANSWERS: dict[str, Callable[[Any, Session, RequestContext], Answer]] = {
 }
 _LOOPS = frozenset({"DC_ChargeLoopReq", "AC_ChargeLoopReq"})
 _MUST_END = frozenset({EVSENotification.Terminate, EVSENotification.Pause, EVSENotification.ServiceRenegotiation})
-GRACE = 1.0  # s beyond NotificationMaxDelay before a car that doesn't react is cut off
+GRACE = 1.0  # s beyond NotificationMaxDelay until the session of an unresponsive EV is ended
 
 
 class Secc(Connection):
-    """One connection's SECC.
+    """SECC of one connection.
 
-    `epoch` is the Unix time (UTC) at engine time 0. `paused` holds what earlier sessions left behind, by session id.
-    `vehicle_certificate` (DER), the common name in it and `tls` describe the connection. `draw` gives random bytes.
+    `epoch` is the Unix time (UTC) at engine time 0. `paused` holds the data of paused sessions, by session id.
+    `vehicle_certificate` (DER), its common name and `tls` describe the connection. `draw` returns random bytes.
     """
 
     def __init__(
@@ -122,7 +123,7 @@ class Secc(Connection):
     # the engine contract
 
     def receive(self, data: bytes, now: float) -> list[Event]:
-        """Bytes from the car; b"" is the end of the stream."""
+        """Process bytes from the EV; b"" is the end of the stream."""
         if self.ended:
             return self._take_events()
         if not data:
@@ -140,7 +141,7 @@ class Secc(Connection):
         return self._take_events()
 
     def command(self, order: orders.SeccOrder, now: float) -> None:
-        """An order of the host; see `orders.py`."""
+        """Execute an order of the host; see `orders.py`."""
         if isinstance(order, orders.Notify):
             self._notify(order, now)
         elif isinstance(order, orders.Abort):
@@ -149,7 +150,7 @@ class Secc(Connection):
             apply_order(self.evse, order)
 
     def expire(self, now: float) -> list[Event]:
-        """Time has passed."""
+        """Process the passage of time."""
         if self.ended:
             return self._take_events()
         if self.state is State.ENDED:
@@ -258,7 +259,7 @@ class Secc(Connection):
         self._wait_for_next(name, now)
 
     def _admit(self, name: str, request: V2GRequest, payload_type: int, now: float) -> frozenset[State]:
-        """The states this request may lead to; Refusal if it may not come now."""
+        """Return the states to which this request may lead. Raises Refusal if it is not permitted now."""
         if self.state is not State.SESSION_SETUP and request.Header.SessionID != self.session.session_id:
             raise Refusal(ResponseCode.FAILED_UnknownSession, "the session id is not that of this session")
         if self._abort is not None:
@@ -278,7 +279,7 @@ class Secc(Connection):
         return possible
 
     def _lapse(self) -> None:
-        """The car let the time of a notification pass: some must be followed, others are dropped."""
+        """Process an expired notification: mandatory ones end the session, others are dropped."""
         notification = self.evse.notification
         self._react_by = None
         if notification is None:
@@ -305,7 +306,7 @@ class Secc(Connection):
         elif name in _LOOPS:
             self._next_by = now + self.settings.loop_timeout
         elif self.state is State.CHARGE_LOOP and name in messages.STREAMS.values():
-            return  # a stream has its own lock-step and doesn't keep the loop alive
+            return  # a stream has its own request-response sequence and does not keep the loop alive
         else:
             self._next_by = now + self.settings.sequence_timeout
 
@@ -316,13 +317,13 @@ class Secc(Connection):
         self._send(messages.encode(response, stream), response)
 
     def _close(self, reason: str, now: float, code: ResponseCode | None = None) -> None:
-        """A FAILED answer is fatal: the response still goes out, then the connection ends."""
+        """Send a FAILED response, which is fatal: the connection ends after it."""
         state = self.state
         self.state, self.ended = State.ENDED, True
         self._say_ended(reason, ok=False, code=code, state=state)
 
     def _end(self, reason: str, *, ok: bool) -> None:
-        """The connection ends without another response."""
+        """End the connection without another response."""
         state = self.state
         self.state, self.ended = State.ENDED, True
         self._say_ended(reason, ok=ok, code=None, state=state)

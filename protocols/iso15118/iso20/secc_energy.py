@@ -1,4 +1,4 @@
-"""The SECC's answers from charge parameter discovery to pre-charge. Pure functions of request, session and context.
+"""The SECC's responses from charge parameter discovery to pre-charge, as pure functions.
 
 Source: ISO 15118-20, ChargeParameterDiscovery, ScheduleExchange, DC_CableCheck, DC_PreCharge; V2G20-2681.
 """
@@ -42,7 +42,7 @@ from protocols.iso15118.iso20.states import State
 from protocols.iso15118.iso20.types import Processing, ResponseCode
 
 MAX_TUPLES = 3
-MATCHED_V = 20.0  # how near output and battery must be before a contactor may close
+MATCHED_V = 20.0  # permitted difference of output and battery voltage before a contactor closes
 
 
 def answer_dc_discovery(request: DC_ChargeParameterDiscoveryReq, session: Session, context: RequestContext) -> Answer:
@@ -88,7 +88,7 @@ def answer_ac_discovery(request: AC_ChargeParameterDiscoveryReq, session: Sessio
 
 
 def answer_schedule_exchange(request: ScheduleExchangeReq, session: Session, context: RequestContext) -> Answer:
-    """First round, renegotiation beside the loop (`context.stream`) and renegotiation in its stead."""
+    """Respond to the first exchange, to renegotiation parallel to the loop (`context.stream`) or instead of it."""
     choice = session.agreed
     mode = request.Dynamic_SEReqControlMode if choice.is_dynamic else request.Scheduled_SEReqControlMode
     if mode is None:
@@ -155,7 +155,7 @@ def answer_pre_charge(request: DC_PreChargeReq, session: Session, context: Reque
     response = DC_PreChargeRes(
         Header=context.header, ResponseCode=ResponseCode.OK, EVSEPresentVoltage=rational(context.evse.voltage_v)
     )
-    # Some cars never say Finished and go on as soon as the voltages match; that is as safe.
+    # Some EVs never report Finished and continue once the voltages match, which is equally safe.
     finished = request.EVProcessing is Processing.Finished or abs(context.evse.voltage_v - target) <= MATCHED_V
     return Answer(response, State.POWER_DELIVERY if finished else State.PRE_CHARGE, session, (PreChargeAsked(target),))
 
@@ -177,7 +177,7 @@ def _learn_needs(
     context: RequestContext,
     again: bool,
 ) -> tuple[Session, tuple[Event, ...]]:
-    """What the car states, and the question to the host if this is the first request of a round."""
+    """Record the EV's needs, and report them to the host on the first request of an exchange."""
     needs = read_needs(mode)
     if needs is not None and needs.disorder() is not None:
         raise Refusal(ResponseCode.FAILED, needs.disorder() or "")
@@ -213,7 +213,7 @@ def _learn_needs(
 
 
 def _default_offer(session: Session, context: RequestContext) -> ScheduleOffer:
-    """All the charger can do, from now to departure or for a day."""
+    """Return an offer of the charger's full power until departure, or for a day."""
     limits, choice = context.limits(session), session.agreed
     remaining = None if session.departure_at is None else int(session.departure_at - context.now)
     duration = remaining if remaining and remaining > 0 else 24 * 3600
@@ -228,7 +228,7 @@ def _default_offer(session: Session, context: RequestContext) -> ScheduleOffer:
 def _dynamic_mode(
     session: Session, context: RequestContext, offers: tuple[ScheduleOffer, ...]
 ) -> Dynamic_SEResControlMode:
-    """Prices if the host has any; the driver's needs in MobilityNeedsMode 2 only."""
+    """Return prices if the host provides any; the driver's needs in MobilityNeedsMode 2 only."""
     evse, ours = context.evse, session.agreed.parameters.mobility is MobilityNeedsMode.BY_SECC
     levels = offers[0].levels if offers else None
     prices = offers[0].prices if offers else None

@@ -1,8 +1,8 @@
-"""The SECC's answers around the charge loop: power delivery, the loop itself, metering, welding detection, stop.
+"""The SECC's responses around the charge loop: power delivery, loop, welding detection, stop.
 
-Pure functions of request, session and context. What power to drive is decided in `setpoint.py`; here its limits are put
-together. Source: ISO 15118-20, PowerDelivery, ChargeLoop, MeteringConfirmation, WeldingDetection, SessionStop;
-V2G20-1477, 2188, 2654, 2655. In scheduled control the operator's wish is a cap on what the car does, not a set-point.
+Pure functions of request, session and context. `setpoint.py` decides the power; its limits are combined here. Source:
+ISO 15118-20, PowerDelivery, ChargeLoop, MeteringConfirmation, WeldingDetection, SessionStop; V2G20-1477, 2188, 2654,
+2655. In scheduled control the operator's set-point only caps the EV's power.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ def _renegotiate(request: PowerDeliveryReq, session: Session, context: RequestCo
     if context.state not in (State.CHARGE_LOOP, State.RENEGOTIATION, State.STANDBY):
         raise Refusal(ResponseCode.FAILED_SequenceError, "there is no charge loop to renegotiate in")
     if session.renegotiated is None and request.EVPowerProfile is None:
-        return _delivered(context, State.RENEGOTIATION, session)  # without multiplexing: ScheduleExchange comes next
+        return _delivered(context, State.RENEGOTIATION, session)  # without multiplexing: ScheduleExchange follows
     offers = session.schedules if session.renegotiated is None else session.renegotiated
     try:
         fresh, code = _take_profile(request, session, offers, context)
@@ -126,7 +126,7 @@ def _delivered(
 def _take_profile(
     request: PowerDeliveryReq, session: Session, known: tuple[ScheduleOffer, ...], context: RequestContext
 ) -> tuple[Session, ResponseCode]:
-    """The session with the request's profile checked against the offers; Refusal if it doesn't hold."""
+    """Return the session with the request's profile checked against the offers. Raises Refusal if it violates them."""
     message = request.EVPowerProfile
     scheduled = not session.agreed.is_dynamic
     if message is None:
@@ -245,7 +245,7 @@ def _setpoint(context: RequestContext) -> float:
 
 
 def _capped_limits(session: Session, context: RequestContext) -> Limits:
-    """The charger's limits now; in scheduled control the operator's wish caps them."""
+    """Return the charger's present limits; in scheduled control capped by the operator's set-point."""
     limits = context.limits(session)
     if not session.agreed.is_bpt:
         limits = limits.charge_only()
@@ -262,7 +262,7 @@ def _capped_limits(session: Session, context: RequestContext) -> Limits:
 def _permitted(
     session: Session, context: RequestContext, car: CarReport, limits: Limits, voltage_v: float | None
 ) -> PowerRange:
-    """All that stands above the wish, put together."""
+    """Return the combined power range of all constraints above the set-point."""
     choice = session.agreed
     permitted = allowed(car.limits, limits, voltage_v)
     needs = car.needs or session.needs
@@ -285,13 +285,13 @@ def _permitted(
 def _watch_profile(
     session: Session, context: RequestContext, car: CarReport, actual_w: float
 ) -> tuple[Session, ResponseCode]:
-    """Scheduled control: warn a car that leaves its own profile, and fail it in the end if the settings say so."""
+    """Check the EV's power against its profile in scheduled control: a warning first, FAILED later if so configured."""
     profile: Profile | None = session.profile
     if session.agreed.is_dynamic or profile is None or context.state is not State.CHARGE_LOOP:
         return session, ResponseCode.OK
     planned = profile.power_at(context.wall_s)
     if planned is None:
-        return session, ResponseCode.OK  # the profile says nothing about now
+        return session, ResponseCode.OK  # the profile does not cover the present time
     low, high = min(planned, 0.0), max(planned, 0.0)
     slack = context.settings.profile_slack_w
     if low - slack <= actual_w <= high + slack:
@@ -319,7 +319,7 @@ def _station_report(
     )
 
 
-# -------------------------------------------------------------------------------------------------------- afterwards
+# --------------------------------------------------------------------------------------------------- end of session
 
 
 def answer_welding_detection(request: DC_WeldingDetectionReq, session: Session, context: RequestContext) -> Answer:
@@ -355,7 +355,7 @@ def answer_session_stop(request: SessionStopReq, session: Session, context: Requ
 
 
 def _reopened(session: Session) -> Session:
-    """Service renegotiation keeps who the car is and forgets what was agreed (V2G20-1477)."""
+    """Return a session for service renegotiation: identity is kept, agreements are dropped (V2G20-1477)."""
     return Session(
         session_id=session.session_id,
         namespace=session.namespace,

@@ -1,7 +1,7 @@
-"""The SECC's answer to MeteringConfirmation: the car signs what the meter read.
+"""The SECC's response to MeteringConfirmation: the EV signs a meter reading.
 
-Whether the signature is the car's is judged by a `Verifier` that the host gives; without one no confirmation is valid,
-because an unchecked signature must not pass. Source: ISO 15118-20, MeteringConfirmation; V2G20-1081 to 1083, 1919.
+A verifier given by the host checks the signature; without one no confirmation is valid, because an unchecked signature
+must not pass. Source: ISO 15118-20, MeteringConfirmation; V2G20-1081 to 1083, 1919.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ _METERING = frozenset({EVSENotification.MeteringConfirmation})
 
 
 def answer_metering_confirmation(request: MeteringConfirmationReq, session: Session, context: RequestContext) -> Answer:
-    """FAILED_MeteringSignatureNotValid for another session's data, another reading or a signature that doesn't hold."""
+    """Respond to MeteringConfirmationReq. FAILED_MeteringSignatureNotValid for another session, another reading or an
+    invalid signature."""
     data, meter = request.SignedMeteringData, context.evse.meter
     verifier = context.settings.metering_verifier
     if data.SessionID != session.session_id:

@@ -1,6 +1,6 @@
-"""What a SECC's host tells it about its hardware and its wishes: orders written into `Evse`.
+"""Orders of a SECC's host that only update `Evse`: measurements, set-points, limits, verdicts.
 
-Two orders do more than that and are the engine's own: `Notify` starts a clock, `Abort` ends the session.
+`Notify`, which starts a timer, and `Abort`, which ends the session, are executed by the engine.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from protocols.iso15118.iso20.secc_session import Evse
 
 
 def apply_order(evse: Evse, order: object) -> None:
-    """Write an order down; LocalProtocolError if it is none for a SECC."""
+    """Write an order to `evse`. Raises LocalProtocolError if it is no order for a SECC."""
     write = _WRITERS.get(type(order))
     if write is None:
-        raise LocalProtocolError(f"a SECC takes no {type(order).__name__}")
+        raise LocalProtocolError(f"{type(order).__name__} is not an order for a SECC")
     write(evse, order)
 
 

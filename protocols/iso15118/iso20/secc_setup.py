@@ -1,8 +1,9 @@
-"""The SECC's answers from session setup to service selection. Pure functions of request, session and context.
+"""The SECC's responses from session setup to service selection, as pure functions.
 
-Plug & Charge isn't offered here: a request for it gets WARNING_AuthorizationSelectionInvalid, and certificate
-installation is a sequence error. Source: ISO 15118-20, session setup, authorization and services; V2G20-1032, 1248,
-1249, 1582, 2219, 2230, 2545, 2613-2617."""
+Plug & Charge is not offered: a request for it gets WARNING_AuthorizationSelectionInvalid, and certificate installation
+is a sequence error. Source: ISO 15118-20, session setup, authorization and services; V2G20-1032, 1248, 1249, 1582,
+2219, 2230, 2545, 2613-2617.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +43,8 @@ SESSION_ID_SIZE = 8
 
 
 def session_binding(session_id: bytes, vehicle_certificate: bytes | None) -> bytes | None:
-    """What ties a paused session to its car: SHA-512(session id ‖ SHA-512(vehicle certificate)); None without TLS."""
+    """Return the binding of a paused session to its EV: SHA-512(session id ‖ SHA-512(vehicle certificate)); None
+    without TLS."""
     if vehicle_certificate is None:
         return None
     return hashlib.sha512(session_id + hashlib.sha512(vehicle_certificate).digest()).digest()
@@ -120,7 +122,8 @@ def answer_authorization(request: AuthorizationReq, session: Session, context: R
 
 
 def answer_service_discovery(request: ServiceDiscoveryReq, session: Session, context: RequestContext) -> Answer:
-    """The filter may shorten only the list of value-added services, and there are none (V2G20-1248/1249)."""
+    """Respond with the services; the filter applies to value-added services only, of which there are none
+    (V2G20-1248/1249)."""
     offered = offers_for(session.namespace, context.settings.offers)
     if not offered:
         raise Refusal(ResponseCode.FAILED, "no energy service fits the agreed protocol")
@@ -175,7 +178,7 @@ def answer_service_selection(request: ServiceSelectionReq, session: Session, con
 
 
 def offers_for(namespace: str, offers: tuple[Offer, ...]) -> tuple[Offer, ...]:
-    """Only services that fit the handshake's namespace may be offered."""
+    """Return the offers whose services fit the handshake's namespace."""
     wants_dc = namespace == NAMESPACE_DC
     return tuple(one for one in offers if (one.service in DC_SERVICES) is wants_dc)
 
@@ -189,7 +192,7 @@ def _offer(session: Session, service_id: int) -> Offer | None:
 
 
 def _new_id(context: RequestContext) -> bytes:
-    """Eight bytes from a CSPRNG, never zero and never that of a paused session."""
+    """Return eight bytes from a CSPRNG, never zero and never the id of a paused session."""
     while True:
         session_id = context.draw(SESSION_ID_SIZE)
         if session_id != NO_SESSION and session_id not in context.paused:
