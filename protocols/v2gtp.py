@@ -66,7 +66,7 @@ def parse(datagram: bytes) -> Frame:
     version, inverse, payload_type, length = _HEADER.unpack_from(datagram)
     if length != len(datagram) - HEADER_SIZE:
         raise FramingError(
-            f"the V2GTP header says {length} bytes of payload, the datagram holds {len(datagram) - HEADER_SIZE}"
+            f"the V2GTP header states {length} bytes of payload, the datagram contains {len(datagram) - HEADER_SIZE}"
         )
     return Frame(payload_type, datagram[HEADER_SIZE:], (version, inverse) == (VERSION, INVERSE_VERSION))
 

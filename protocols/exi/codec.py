@@ -67,7 +67,7 @@ class Codec:
         """The declarations as one schema set."""
         return Schema(self.name, self._modules())
 
-    def prepare(self, *, writes: Iterable[type[Any]] = (), reads: Iterable[type[Any]] = ()) -> None:
+    def prepare(self, *, writes: Iterable[type[object]] = (), reads: Iterable[type[object]] = ()) -> None:
         """Compile the functions that encode and decode these messages, instead of on the first message.
 
         Mandatory parts are included; optional parts, branches of choices and members of substitution groups only if
@@ -78,7 +78,7 @@ class Codec:
         for cls in self._with_parts(reads):
             self._decoder(None, False).function(cls)
 
-    def _with_parts(self, classes: Iterable[type[Any]]) -> set[type[Any]]:
+    def _with_parts(self, classes: Iterable[type[object]]) -> set[type[object]]:
         """Return the classes and those that occur in every object of them."""
         waiting, found = list(classes), set()
         while waiting:
@@ -93,7 +93,7 @@ class Codec:
 
     # -- messages to bytes
 
-    def encode(self, message: Any, *, element: str | None = None, peer: str | None = None) -> bytes:
+    def encode(self, message: object, *, element: str | None = None, peer: str | None = None) -> bytes:
         """Return the stream of a message.
 
         `element` names the element where the class does not (a local element in a fragment); `peer` writes full lists
@@ -109,11 +109,11 @@ class Codec:
         bits += "0" * (-len(bits) & 7)
         return int(bits, 2).to_bytes(len(bits) >> 3, "big")
 
-    def _explain(self, message: Any, element: str, error: Exception) -> LocalProtocolError:
+    def _explain(self, message: object, element: str, error: Exception) -> LocalProtocolError:
         if not hasattr(type(message), "__exi__"):
             return LocalProtocolError(f"{element}: {error}")
         found = list(islice(faults(self.schema, message, element), MAX_FAULTS))
-        return LocalProtocolError("; ".join(found) or f"{type(message).__name__} can't be encoded: {error!r}")
+        return LocalProtocolError("; ".join(found) or f"{type(message).__name__} cannot be encoded: {error!r}")
 
     def _encoder(self, peer: str | None) -> Encoder:
         known = self._encoders.get(peer)
@@ -125,7 +125,7 @@ class Codec:
 
     def _peer_grammar(self, peer: str) -> PeerGrammar:
         if peer not in self.peers:
-            raise LocalProtocolError(f"no ways of {peer!r} are known for {self.name}")
+            raise LocalProtocolError(f"no grammar of peer {peer!r} for {self.name}")
         return self.peers[peer]
 
     def _like(self, unroll: Unroll) -> Schema:
@@ -144,7 +144,7 @@ class Codec:
         if data[:1] != b"\x80":
             raise ExiError("", 0, "the header is not 0x80 (EXI 1.0 without options)" if data else "is empty")
         if len(data) > LARGEST_STREAM:
-            raise ExiError("", 0, f"{len(data)} bytes are more than the {LARGEST_STREAM} read here")
+            raise ExiError("", 0, f"{len(data)} bytes exceed the maximum of {LARGEST_STREAM}")
         s = bin(int.from_bytes(data, "big"))[2:]  # the first bit of the header is set, so no leading zero is lost
         try:
             return self._decode(None, s, data)
@@ -157,7 +157,7 @@ class Codec:
                     continue
             raise strict from None
 
-    def _decode(self, peer: str | None, s: str, data: bytes) -> tuple[str, Any]:
+    def _decode(self, peer: str | None, s: str, data: bytes) -> tuple[str, object]:
         try:
             return self._run(self._decoder(peer, False), s, data)
         except TableHit:
@@ -166,7 +166,7 @@ class Codec:
             decoder.tables.clear()
             return self._run(decoder, s, data)
 
-    def _run(self, decoder: Decoder, s: str, data: bytes) -> tuple[str, Any]:
+    def _run(self, decoder: Decoder, s: str, data: bytes) -> tuple[str, object]:
         decoder.divergent.clear()
         try:
             return self._read(decoder, s, data)
@@ -175,7 +175,7 @@ class Codec:
         except Exception as error:
             raise locate(decoder, error, s) from error
 
-    def _read(self, decoder: Decoder, s: str, data: bytes) -> tuple[str, Any]:
+    def _read(self, decoder: Decoder, s: str, data: bytes) -> tuple[str, object]:
         width, members = self.root_width, self._members
         bits = s[8 : 8 + width]
         if len(bits) < width:
@@ -185,7 +185,7 @@ class Codec:
             raise DecodeFault(8, f"element number {index} of {len(members)}: foreign content")
         member = members[index]
         if member.cls is None or member.abstract:
-            raise DecodeFault(8, f"{member.qname.local} can't be a message")
+            raise DecodeFault(8, f"{member.qname.local} cannot be a message")
         name = member.qname.local
         return name, decoder.function(member.cls)(s, data, 8 + width)[0]
 
@@ -203,11 +203,11 @@ class Codec:
 
     # -- JSON
 
-    def to_plain(self, message: Any, element: str | None = None) -> dict[str, Any]:
+    def to_plain(self, message: object, element: str | None = None) -> dict[str, object]:
         """Return a message as a JSON-ready dictionary with the root element as its only key."""
         return {element or type(message).__name__: to_plain(self.schema, message)}
 
-    def from_plain(self, plain: Any) -> tuple[str, Any]:
+    def from_plain(self, plain: object) -> tuple[str, Any]:
         """Return the root element's name and the message of such a dictionary. Raises LocalProtocolError."""
         if not isinstance(plain, dict) or len(plain) != 1:
             raise LocalProtocolError("a message is an object with one key, the root element")
@@ -229,7 +229,7 @@ class Codec:
         return len(self._members).bit_length()
 
     @cached_property
-    def _codes(self) -> dict[type[Any], str]:
+    def _codes(self) -> dict[type[object], str]:
         return {
             m.cls: format(i, f"0{self.root_width}b")
             for i, m in enumerate(self._members)
@@ -264,7 +264,7 @@ def locate(decoder: Decoder, error: Exception, s: str) -> ExiError:
         return ExiError(where, min(bit + last.fixed, len(s)), _refusal(last, str(error.args[0])))
     if isinstance(error, IndexError | ValueError):
         return ExiError(where, len(s), ENDS_HERE)  # raised by readers only at the end of the text
-    return ExiError(where, bit, f"can't be read: {error!r}")
+    return ExiError(where, bit, f"cannot be decoded: {error!r}")
 
 
 ENDS_HERE = "the message ends here"

@@ -13,7 +13,7 @@ from protocols.exi.readers import Reader
 from protocols.exi.schema import Field, Simple
 from protocols.exi.values import Coder
 
-Encode = Callable[[Any], str]  # an object of one declared class to the text of its bits
+Encode = Callable[[object], str]  # an object of one declared class to the text of its bits
 
 
 class EncoderContext(Protocol):
@@ -21,10 +21,10 @@ class EncoderContext(Protocol):
 
     scope: dict[str, Any]
 
-    def function(self, cls: type[Any]) -> Encode:
+    def function(self, cls: type[object]) -> Encode:
         """Return the compiled encoder of a type."""
 
-    def grammar(self, cls: type[Any]) -> Grammar:
+    def grammar(self, cls: type[object]) -> Grammar:
         """Return the grammar of a type."""
 
     def coder(self, simple: Simple) -> Coder:
@@ -33,10 +33,10 @@ class EncoderContext(Protocol):
     def coder_name(self, simple: Simple) -> str:
         """Return the global name of a simple type's coder."""
 
-    def name(self, cls: type[Any]) -> str:
+    def name(self, cls: type[object]) -> str:
         """Return the global name of a type's encoder."""
 
-    def compact_name(self, cls: type[Any]) -> str:
+    def compact_name(self, cls: type[object]) -> str:
         """Return the global name of a compact type's cache of encoded objects."""
 
     def constant(self, value: object) -> str:
@@ -51,19 +51,19 @@ class DecoderContext(Protocol):
 
     scope: dict[str, Any]
 
-    def function(self, cls: type[Any]) -> Reader:
+    def function(self, cls: type[object]) -> Reader:
         """Return the compiled decoder of a type."""
 
-    def grammar(self, cls: type[Any]) -> Grammar:
+    def grammar(self, cls: type[object]) -> Grammar:
         """Return the grammar of a type."""
 
-    def name(self, cls: type[Any]) -> str:
+    def name(self, cls: type[object]) -> str:
         """Return the global name of a type's decoder."""
 
     def share(self, prefix: str, key: object, make: Callable[[], object]) -> str:
         """Return the global name of a shared object, created once for each key."""
 
-    def divergences(self, cls: type[Any], field: Field) -> list[int]:
+    def divergences(self, cls: type[object], field: Field) -> list[int]:
         """Return the lengths of a list at which the grammar of some peer differs from this one."""
 
     def value_reader(self, field: Field) -> Reader:

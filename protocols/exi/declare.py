@@ -87,7 +87,7 @@ class Occurs(NamedTuple):
 class Ref(NamedTuple):
     """Reference to the global element `head`: that element or any member of its substitution group occurs here."""
 
-    head: type[Any]
+    head: type[object]
 
 
 class Mark(NamedTuple):
@@ -112,7 +112,7 @@ class Particles(NamedTuple):
     """
 
     kind: str
-    parts: tuple[Any, ...]
+    parts: tuple[str | Particles, ...]
     least: int = 1
     most: int | None = 1
 

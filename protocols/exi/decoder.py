@@ -48,11 +48,11 @@ class Decoder:
             "read_unsigned": read_unsigned,
             "raise_out_of_range": raise_out_of_range,
         }
-        self._names: dict[type[Any], str] = {}
+        self._names: dict[type[object], str] = {}
         self._divergences = divergences
         self._shared: dict[tuple[str, object], str] = {}
 
-    def function(self, cls: type[Any]) -> Reader:
+    def function(self, cls: type[object]) -> Reader:
         """Return the compiled decoder of a type."""
         name = self.name(cls)
         found: Reader = self.scope[name]
@@ -61,17 +61,17 @@ class Decoder:
             found = self.scope[name]
         return found
 
-    def grammar(self, cls: type[Any]) -> Grammar:
+    def grammar(self, cls: type[object]) -> Grammar:
         """Return the grammar of a type."""
         return grammar_of(self.schema, cls)
 
-    def name(self, cls: type[Any]) -> str:
+    def name(self, cls: type[object]) -> str:
         """Return the global name of a type's decoder; a stub compiles it on the first call."""
         name = self._names.get(cls)
         if name is None:
             name = self._names[cls] = f"d{len(self._names)}"
 
-            def stub(s: str, b: bytes, p: int) -> tuple[Any, int]:
+            def stub(s: str, b: bytes, p: int) -> tuple[object, int]:
                 return self.function(cls)(s, b, p)
 
             stub.is_stub = True  # type: ignore[attr-defined]
@@ -86,7 +86,7 @@ class Decoder:
             self.scope[name] = make()
         return name
 
-    def divergences(self, cls: type[Any], field: Field) -> list[int]:
+    def divergences(self, cls: type[object], field: Field) -> list[int]:
         """Return the lengths of a list at which the grammar of some peer differs from this one."""
         own = self.schema.unroll(cls, field)
         others = {unroll(cls, field) for unroll in self._divergences} - {own}
@@ -100,7 +100,7 @@ class Decoder:
         read = reader(simple, no_table)
         return remembered(read, simple.kind) if simple.kind in BYTEWISE else read
 
-    def _compile(self, cls: type[Any], name: str) -> None:
+    def _compile(self, cls: type[object], name: str) -> None:
         grammar = self.grammar(cls)
         if not is_regular(grammar):
             self.scope[name] = lambda s, b, p: irregular.read(grammar, self, s, b, p)
@@ -114,10 +114,10 @@ class Decoder:
         exec(compile(text, label, "exec"), self.scope)
 
 
-_TWINS: dict[type[Any], type[Any]] = {}
+_TWINS: dict[type[object], type[object]] = {}
 
 
-def twin(cls: type[Any]) -> type[Any]:
+def twin(cls: type[object]) -> type[object]:
     """Return a mutable class with the layout of `cls`; its objects become frozen by taking `cls` as their class."""
     known = _TWINS.get(cls)
     if known is None:

@@ -12,7 +12,7 @@ and fixed bits are collected (`pending`) and checked together with the next valu
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from protocols.exi.contexts import DecoderContext
 from protocols.exi.grammar import Event, Grammar, State
@@ -240,7 +240,7 @@ class Source:
         else:
             self._simple(field, simple_of(field), variable, indent)
 
-    def _child(self, cls: type[Any], variable: str, indent: str) -> None:
+    def _child(self, cls: type[object], variable: str, indent: str) -> None:
         grammar = self._decoder.grammar(cls)
         bits = compact_bits(grammar) if is_compact(grammar) else None
         if bits is None:
@@ -248,7 +248,7 @@ class Source:
             self._line(f"{indent}{variable}, p = {self._decoder.name(cls)}(s, b, p)")
             return
         prefix, self._pending = self._pending, ""
-        known: dict[str, Any] = {}
+        known: dict[str, object] = {}
         read = part_reader(lambda: self._decoder.function(cls), prefix, known)
         table = self._decoder.share("K", (cls, prefix), lambda: known)
         reader = self._decoder.share("M", (cls, prefix), lambda: read)

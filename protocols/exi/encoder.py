@@ -26,9 +26,9 @@ class Encoder:
         self.schema = schema
         self.scope: dict[str, Any] = {"InvalidValue": InvalidValue}
         self._coders: dict[Simple, str] = {}
-        self._names: dict[type[Any], str] = {}
+        self._names: dict[type[object], str] = {}
 
-    def function(self, cls: type[Any]) -> Encode:
+    def function(self, cls: type[object]) -> Encode:
         """Return the compiled encoder of a type."""
         name = self.name(cls)
         found: Encode = self.scope[name]
@@ -37,7 +37,7 @@ class Encoder:
             found = self.scope[name]
         return found
 
-    def grammar(self, cls: type[Any]) -> Grammar:
+    def grammar(self, cls: type[object]) -> Grammar:
         """Return the grammar of a type."""
         return grammar_of(self.schema, cls)
 
@@ -54,20 +54,20 @@ class Encoder:
             self.scope[name] = Coder(simple)
         return name
 
-    def name(self, cls: type[Any]) -> str:
+    def name(self, cls: type[object]) -> str:
         """Return the global name of a type's encoder; a stub compiles it on the first call."""
         name = self._names.get(cls)
         if name is None:
             name = self._names[cls] = f"e{len(self._names)}"
 
-            def stub(part: Any) -> str:
+            def stub(part: object) -> str:
                 return self.function(cls)(part)
 
             stub.is_stub = True  # type: ignore[attr-defined]
             self.scope[name] = stub
         return name
 
-    def compact_name(self, cls: type[Any]) -> str:
+    def compact_name(self, cls: type[object]) -> str:
         """Return the global name of a compact type's cache of encoded objects."""
         name = f"K_{self.name(cls)}"
         if name not in self.scope:
@@ -84,7 +84,7 @@ class Encoder:
         """Return the global name of the encoders, by class, of a field with a substitution group."""
         return self.constant(_Substitutes(self, field))
 
-    def _compile(self, cls: type[Any], name: str) -> None:
+    def _compile(self, cls: type[object], name: str) -> None:
         grammar = self.grammar(cls)
         if not is_regular(grammar):
             self.scope[name] = lambda part: irregular.write(grammar, part, self)
@@ -93,7 +93,7 @@ class Encoder:
         exec(compile(source, f"<exi encoder of {cls.__name__}>", "exec"), self.scope)
 
 
-class _Compact(dict[Any, str]):
+class _Compact(dict[object, str]):
     """Cache of encoded objects of a compact type, by the values of their fields."""
 
     def __init__(self, encoder: Encoder, grammar: Grammar) -> None:
@@ -113,12 +113,12 @@ class _Compact(dict[Any, str]):
         return bits
 
 
-def _maker(coder: Coder, simple: Simple) -> Callable[[Any], str]:
+def _maker(coder: Coder, simple: Simple) -> Callable[[object], str]:
     """Return the function that encodes a value; numbers are computed, since the whole object is cached anyway."""
     return coder.bits if simple.kind in NUMBERS else coder.__getitem__
 
 
-class _Substitutes(dict[type[Any], Encode]):
+class _Substitutes(dict[type[object], Encode]):
     """Encoders by class, found when a class first occurs."""
 
     def __init__(self, encoder: Encoder, field: Field) -> None:
@@ -126,8 +126,8 @@ class _Substitutes(dict[type[Any], Encode]):
         self._encoder = encoder
         self._classes = classes(field)
 
-    def __missing__(self, cls: type[Any]) -> Encode:
+    def __missing__(self, cls: type[object]) -> Encode:
         if cls not in self._classes:
-            raise InvalidValue(f"{cls.__name__} can't stand here")
+            raise InvalidValue(f"{cls.__name__} is not allowed here")
         self[cls] = self._encoder.function(cls)
         return self[cls]

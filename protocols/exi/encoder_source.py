@@ -17,8 +17,6 @@ encoder of a header with an optional signature is::
 
 from __future__ import annotations
 
-from typing import Any
-
 from protocols.exi.contexts import EncoderContext
 from protocols.exi.grammar import Event, Grammar, State
 from protocols.exi.schema import Field, Member, Simple
@@ -68,10 +66,10 @@ class Source:
             return f"{{t[{(field.name if field else '')!r}]}}"
         return self._codes(states[0])[field.name if field else ""]
 
-    def _codes(self, state: State) -> dict[Any, str]:
+    def _codes(self, state: State) -> dict[object, str]:
         """Return the event codes of a state: by field name, by class for substitutes, by "" for the end or the type's
         text."""
-        table: dict[Any, str] = {}
+        table: dict[object, str] = {}
         for code, p in self._grammar.codes(state).items():
             if p.event is Event.END or (p.event is Event.TEXT and p.field is not None):
                 table[""] = code

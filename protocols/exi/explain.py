@@ -10,7 +10,7 @@ step then gives the reason. It reads what the standard decoders read; deviating 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from protocols.exi.codec import Codec
 from protocols.exi.fragment import UNTYPED, FragmentCodec, Root
@@ -82,9 +82,9 @@ class _Walk:
         members = self._codec.schema.roots
         bit, bits = self._take(self._codec.root_width)
         index = int(bits, 2)
-        if index >= len(members) or members[index].cls is None or members[index].abstract:
-            raise DecodeFault(bit, f"element number {index} can't be a message")
-        member = members[index]
+        member = members[index] if index < len(members) else None
+        if member is None or member.cls is None or member.abstract:
+            raise DecodeFault(bit, f"element number {index} cannot be a message")
         text = f"{member.qname.local} begins: number {index} of the {len(members)} elements of {self._codec.name}"
         yield Step(bit, bits, 0, f"{text}, in order of names")
         yield from self._part(member.cls, member.qname.local, 1)
@@ -127,7 +127,7 @@ class _Walk:
             yield Step(bit, bits, 1, f"{root.qname.local} ends")
             return
 
-    def _part(self, cls: Any, name: str, depth: int) -> Iterator[Step]:
+    def _part(self, cls: type[object], name: str, depth: int) -> Iterator[Step]:
         """Yield the steps of an element of complex type, from the end of its start to its end."""
         grammar = grammar_of(self._codec.schema, cls)
         state: State | None = grammar.start
@@ -165,7 +165,7 @@ class _Walk:
         chosen = _name(production, name)
         others = [_name(p, name) for p in codes.values()]
         if len(others) == 1:
-            return f"{chosen} (nothing else may come)"
+            return f"{chosen} (the only event)"
         listed = ", ".join(f"{i} {other}" for i, other in enumerate(others[:SHOWN_OPTIONS]))
         more = ", ..." if len(others) > SHOWN_OPTIONS else ""
         return f"{chosen} ({listed}{more}; {len(others)} escape)"

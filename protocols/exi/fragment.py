@@ -28,7 +28,7 @@ class Root(NamedTuple):
     """An element name and the types it is declared with, classes and simple types."""
 
     qname: QName
-    types: tuple[Any, ...]
+    types: tuple[Simple | type[object], ...]
 
     @property
     def ambiguous(self) -> bool:
@@ -39,7 +39,7 @@ class Root(NamedTuple):
 class FragmentCodec(Codec):
     """Codec of the fragments of one schema set. Elements of simple type are plain values and require `element`."""
 
-    def encode(self, message: Any, *, element: str | None = None, peer: str | None = None) -> bytes:
+    def encode(self, message: object, *, element: str | None = None, peer: str | None = None) -> bytes:
         """Return the fragment of an element.
 
         `element` names it where its class alone does not (`OEMProvisioningCertificateChain` is a
@@ -53,14 +53,16 @@ class FragmentCodec(Codec):
             elif hasattr(type(message), "__exi__"):
                 body = encoder.function(message.__class__)(message)
             else:
-                body = f"0{encoder.coder(_simple_of(root))[message]}0"
+                simple = _simple_of(root)
+                assert simple is not None  # checked by `_root_of`
+                body = f"0{encoder.coder(simple)[message]}0"
         except Exception as error:
             raise self._explain(message, root.qname.local, error) from error
         bits = f"{HEADER}{self.roots.index(root):0{width}b}{body}{len(self.roots) + 1:0{width}b}"
         bits += "0" * (-len(bits) & 7)
         return int(bits, 2).to_bytes(len(bits) >> 3, "big")
 
-    def _root_of(self, message: Any, element: str | None) -> Root:
+    def _root_of(self, message: object, element: str | None) -> Root:
         cls = message.__class__
         if element is None:
             fitting = [root for root in self.roots if cls in root.types]
@@ -68,14 +70,16 @@ class FragmentCodec(Codec):
             if len(named or fitting) == 1:
                 return (named or fitting)[0]
             names = ", ".join(root.qname.local for root in fitting)
-            raise LocalProtocolError(f"{cls.__name__}: say which element it is: {names or 'none of ' + self.name}")
+            raise LocalProtocolError(
+                f"{cls.__name__}: `element` is required, one of: {names or 'none of ' + self.name}"
+            )
         named = self._named(element)
         if hasattr(cls, "__exi__"):
             fitting = [root for root in named if cls in root.types]
         else:
             fitting = [root for root in named if _simple_of(root) is not None]
             if len(fitting) > 1:
-                fitting = [root for root in fitting if _accepts(_simple_of(root), message)] or fitting
+                fitting = [root for root in fitting if _accepts(root, message)] or fitting
         if not fitting:
             raise LocalProtocolError(f"{element} is no {cls.__name__}")
         return fitting[0]
@@ -89,7 +93,7 @@ class FragmentCodec(Codec):
 
     # -- reading
 
-    def _read(self, decoder: Decoder, s: str, data: bytes) -> tuple[str, Any]:
+    def _read(self, decoder: Decoder, s: str, data: bytes) -> tuple[str, object]:
         width, roots = self.root_width, self.roots
         bits = s[8 : 8 + width]
         if len(bits) < width:
@@ -109,7 +113,9 @@ class FragmentCodec(Codec):
             raise DecodeFault(p, "the fragment does not end here" if len(s) >= p + width else "the fragment has no end")
         return name, value
 
-    def _read_plain(self, kind: Any, root: Root, decoder: Decoder, s: str, data: bytes, p: int) -> tuple[Any, int]:
+    def _read_plain(
+        self, kind: Simple | type[object], root: Root, decoder: Decoder, s: str, data: bytes, p: int
+    ) -> tuple[object, int]:
         if isinstance(kind, Simple):
             field = Field(root.qname.local, root.qname, False, None, False, 1, 1, kind, (Member(root.qname, None),))
             return element_reader(kind, decoder.value_reader(field))(s, data, p)
@@ -132,16 +138,18 @@ class FragmentCodec(Codec):
                     out.append(f"{self.attribute_names.index(field.qname):0{self.start_width}b}{text[given]}")
                 elif field.least:
                     raise InvalidValue(f"{field.name} is missing")
-            kind, value = simple_of(described.value), message.value
+            kind: Simple | None = simple_of(described.value)
+            value = message.value
         else:
             kind = _simple_of(root)
+        assert kind is not None  # checked by `_root_of`
         encoder.coder(kind)[value]
         elements = len(self.roots)
         out.append(f"{len(self.attribute_names) + elements + 3:0{self.start_width}b}{text[value]}")
         out.append(f"{elements + 1:0{self.content_width}b}")
         return "".join(out)
 
-    def _read_relaxed(self, root: Root, decoder: Decoder, s: str, data: bytes, p: int) -> tuple[Any, int]:
+    def _read_relaxed(self, root: Root, decoder: Decoder, s: str, data: bytes, p: int) -> tuple[object, int]:
         attributes, elements = self.attribute_names, len(self.roots)
         found: dict[QName, str] = {}
         while True:
@@ -158,7 +166,7 @@ class FragmentCodec(Codec):
                 raise DecodeFault(start, f"undeclared or foreign content (event code {code})")
             text, p = self._text(root.qname, decoder, s, data, p)
             if self._bits(s, p, self.content_width) != elements + 1:
-                raise DecodeFault(p, "more content behind the text")
+                raise DecodeFault(p, "more content after the text")
             return self._relaxed_value(root, found, text, start), p + self.content_width
 
     def _text(self, qname: QName, decoder: Decoder, s: str, data: bytes, p: int) -> tuple[str, int]:
@@ -172,7 +180,7 @@ class FragmentCodec(Codec):
             raise IndexError
         return int(bits, 2)
 
-    def _relaxed_value(self, root: Root, found: dict[QName, str], text: str, p: int) -> Any:
+    def _relaxed_value(self, root: Root, found: dict[QName, str], text: str, p: int) -> object:
         """Return the object or plain value of these attributes and text, checked against its limits."""
         for kind in root.types:
             described: Type | None = None if isinstance(kind, Simple) else self.schema.describe(kind)
@@ -181,21 +189,24 @@ class FragmentCodec(Codec):
             if not needed <= found.keys() <= names.keys():
                 continue
             try:
-                if described is None:
+                if isinstance(kind, Simple):
                     Coder(kind)[text]
                     return text
                 for qname, value in found.items():
                     Coder(simple_of(names[qname]))[value]
+                assert described is not None
                 assert described.value is not None
                 Coder(simple_of(described.value))[text]
             except InvalidValue as why:
                 raise DecodeFault(p, str(why)) from None
-            return kind(**{names[qname].name: value for qname, value in found.items()}, value=text)
+            values: dict[str, object] = {names[qname].name: value for qname, value in found.items()}
+            values["value"] = text
+            return kind(**values)
         raise DecodeFault(p, "attributes that no declaration of this element has")
 
     # -- JSON
 
-    def to_plain(self, message: Any, element: str | None = None) -> dict[str, Any]:
+    def to_plain(self, message: object, element: str | None = None) -> dict[str, object]:
         """Return a fragment as a JSON-ready dictionary with its element as the only key."""
         root = self._root_of(message, element)
         for kind in root.types:
@@ -203,7 +214,7 @@ class FragmentCodec(Codec):
                 return {root.qname.local: simple_to_plain(kind, message)}
         return {root.qname.local: to_plain(self.schema, message)}
 
-    def from_plain(self, plain: Any) -> tuple[str, Any]:
+    def from_plain(self, plain: object) -> tuple[str, Any]:
         """Return the element's name and the object of such a dictionary. Raises LocalProtocolError."""
         if not isinstance(plain, dict) or len(plain) != 1:
             raise LocalProtocolError("a fragment is an object with one key, its element")
@@ -226,7 +237,7 @@ class FragmentCodec(Codec):
 
     @cached_property
     def roots(self) -> tuple[Root, ...]:
-        types: dict[QName, list[Any]] = {name: [] for name in self.schema.element_names}
+        types: dict[QName, list[Simple | type[object]]] = {name: [] for name in self.schema.element_names}
         for member in self.schema.roots:
             if member.cls is not None:
                 types[member.qname].append(member.cls)
@@ -263,13 +274,16 @@ class FragmentCodec(Codec):
         return (len(self.roots) + 3).bit_length()
 
 
-def _simple_of(root: Root) -> Any:
+def _simple_of(root: Root) -> Simple | None:
     """Return the simple type among a name's types, or None."""
     return next((kind for kind in root.types if isinstance(kind, Simple)), None)
 
 
-def _accepts(simple: Simple, value: object) -> bool:
-    """Return True if a value is within the limits of a simple type."""
+def _accepts(root: Root, value: object) -> bool:
+    """Return True if a value is within the limits of a name's simple type."""
+    simple = _simple_of(root)
+    if simple is None:
+        return False
     try:
         Coder(simple)[value]
     except (InvalidValue, TypeError):

@@ -15,7 +15,7 @@ so one more value of the code always exists: the escape to the second level (und
 from __future__ import annotations
 
 from enum import Enum
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from protocols.exi.declare import ANY, Particles
 from protocols.exi.schema import Field, Member, Schema, Type, content
@@ -43,7 +43,7 @@ class Group(NamedTuple):
     """A sequence or a choice of particles."""
 
     is_choice: bool
-    parts: tuple[Any, ...]
+    parts: tuple[Particle, ...]
     least: int
     most: int | None
 
@@ -52,11 +52,14 @@ class Wild(NamedTuple):
     """Wildcard: any foreign element."""
 
 
+Particle: TypeAlias = Leaf | Group | Wild
+
+
 class State(NamedTuple):
     """Position within an element: the number of attributes passed, and the particles that may follow."""
 
     attributes: int
-    ahead: tuple[Any, ...]
+    ahead: tuple[Particle, ...]
 
 
 class Production(NamedTuple):
@@ -71,7 +74,7 @@ class Production(NamedTuple):
 class Grammar:
     """States of one type."""
 
-    def __init__(self, schema: Schema, cls: type[Any]) -> None:
+    def __init__(self, schema: Schema, cls: type[object]) -> None:
         self.type: Type = schema.describe(cls)
         self._schema = schema
         self._fields = {f.name: f for f in self.type.elements}
@@ -95,12 +98,12 @@ class Grammar:
         """Return the particle of a field, unrolled as the schema requires."""
         return Leaf(field, field.least, self._schema.unroll(self.type.cls, field) if field.is_list else 1)
 
-    def _particle(self, part: Any) -> Any:
-        if part == ANY:
-            return Wild()
+    def _particle(self, part: str | Particles) -> Particle:
         if isinstance(part, Particles):
             inner = tuple(self._particle(p) for p in part.parts)
             return Group(part.kind == "choice", inner, part.least, part.most)
+        if part == ANY:
+            return Wild()
         field = self._fields[part.rstrip("?")]
         if self.type.declaration.content is not None:
             return Leaf(field, 0 if part.endswith("?") else 1, 1)
@@ -132,11 +135,11 @@ class Grammar:
             found.append(Production(Event.TEXT, None, None, State(len(attributes), state.ahead)))
         return tuple(found)
 
-    def _offer(self, row: tuple[Any, ...], tail: tuple[Any, ...], found: list[Production]) -> bool:
+    def _offer(self, row: tuple[Particle, ...], tail: tuple[Particle, ...], found: list[Production]) -> bool:
         """Add the elements that may come first in a row of particles; return True if all of them are optional."""
         return all(self._offer_one(part, row[i + 1 :] + tail, found) for i, part in enumerate(row))
 
-    def _offer_one(self, part: Any, tail: tuple[Any, ...], found: list[Production]) -> bool:
+    def _offer_one(self, part: Particle, tail: tuple[Particle, ...], found: list[Production]) -> bool:
         """Add the elements that may begin one particle followed by `tail`; return True if it is optional."""
         passed = len(self.type.attributes)
         if isinstance(part, Wild):
@@ -154,12 +157,13 @@ class Grammar:
         return self._offer(part.parts, follow, found) or part.least == 0
 
 
-def grammar_of(schema: Schema, cls: type[Any]) -> Grammar:
+def grammar_of(schema: Schema, cls: type[object]) -> Grammar:
     """Return the grammar of a type, created once for each schema."""
-    known: Grammar | None = schema.grammars.get(cls)
-    if known is None:
-        known = schema.grammars[cls] = Grammar(schema, cls)
-    return known
+    known = schema.grammars.get(cls)
+    if isinstance(known, Grammar):
+        return known
+    made = schema.grammars[cls] = Grammar(schema, cls)
+    return made
 
 
 def code_width(productions: int) -> int:

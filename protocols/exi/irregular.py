@@ -5,8 +5,6 @@ All of them belong to XML Signature and do not occur in charging messages.
 
 from __future__ import annotations
 
-from typing import Any
-
 from protocols.exi.contexts import DecoderContext, EncoderContext
 from protocols.exi.grammar import Event, Grammar, State
 from protocols.exi.readers import DecodeFault, element_reader
@@ -15,9 +13,10 @@ from protocols.exi.shape import readable
 from protocols.exi.values import InvalidValue
 
 
-def read(grammar: Grammar, decoder: DecoderContext, s: str, b: bytes, p: int) -> tuple[Any, int]:
+def read(grammar: Grammar, decoder: DecoderContext, s: str, b: bytes, p: int) -> tuple[object, int]:
     """Return the part whose start event ends at `p`, and the position after its end event."""
-    found: dict[str, Any] = {}
+    found: dict[str, object] = {}
+    lists: dict[str, list[object]] = {}
     state: State | None = grammar.start
     while True:
         assert state is not None
@@ -31,12 +30,12 @@ def read(grammar: Grammar, decoder: DecoderContext, s: str, b: bytes, p: int) ->
             raise DecodeFault(p, "undeclared or foreign content")
         p += width
         if production.event is Event.END:
-            return grammar.type.cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in found.items()}), p
+            return grammar.type.cls(**found, **{name: tuple(items) for name, items in lists.items()}), p
         field = production.field
         assert field is not None
         value, p = _read_one(field, production.member, decoder, s, b, p)
         if field.is_list:
-            found.setdefault(field.name, []).append(value)
+            lists.setdefault(field.name, []).append(value)
         else:
             found[field.name] = value
         state = production.after
@@ -44,7 +43,7 @@ def read(grammar: Grammar, decoder: DecoderContext, s: str, b: bytes, p: int) ->
 
 def _read_one(
     field: Field, member: Member | None, decoder: DecoderContext, s: str, b: bytes, p: int
-) -> tuple[Any, int]:
+) -> tuple[object, int]:
     if member is not None and member.cls is not None:
         return decoder.function(member.cls)(s, b, p)
     read_value = decoder.value_reader(field)
@@ -54,7 +53,7 @@ def _read_one(
     return element_reader(field.simple, read_value)(s, b, p)
 
 
-def write(grammar: Grammar, part: Any, encoder: EncoderContext) -> str:
+def write(grammar: Grammar, part: object, encoder: EncoderContext) -> str:
     """Return the bits of a part, from the end of its start event to its end event."""
     if part.__class__ is not grammar.type.cls:
         raise InvalidValue(f"{part!r} is not a {grammar.type.cls.__name__}")
@@ -70,18 +69,18 @@ def write(grammar: Grammar, part: Any, encoder: EncoderContext) -> str:
     for code, production in grammar.codes(state).items():
         if production.event is Event.END:
             return "".join([*out, code])
-    raise InvalidValue("something is missing at the end")
+    raise InvalidValue("required content is missing at the end")
 
 
-def _step(grammar: Grammar, state: State, field: Field, item: Any) -> tuple[str, State | None]:
+def _step(grammar: Grammar, state: State, field: Field, item: object) -> tuple[str, State | None]:
     for code, production in grammar.codes(state).items():
         member = production.member
         if production.field is field and (member is None or member.cls is None or member.cls is item.__class__):
             return code, production.after
-    raise InvalidValue(f"{field.name} can't stand here")
+    raise InvalidValue(f"{field.name} is not allowed here")
 
 
-def _content(field: Field, item: Any, encoder: EncoderContext) -> str:
+def _content(field: Field, item: object, encoder: EncoderContext) -> str:
     if field.simple is None:
         return encoder.function(item.__class__)(item)
     bits = encoder.coder(field.simple)[item]

@@ -7,8 +7,7 @@ bounds, added to the table.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
 
 from protocols.exi.readers import DecodeFault, Reader, raise_out_of_range, read_unsigned
 from protocols.exi.schema import Kind, Simple
@@ -32,11 +31,11 @@ def count(simple: Simple) -> int:
     return (simple.high or 0) - (simple.low or 0) + 1
 
 
-def finite_values(simple: Simple, prefix: str) -> dict[str, Any]:
+def finite_values(simple: Simple, prefix: str) -> dict[str, object]:
     """Return all values of a type of few bits."""
     width, low = simple.width, simple.low or 0
     if simple.kind is Kind.ENUMERATION:
-        values: Any = simple.literals
+        values: Sequence[object] = simple.literals
     elif simple.kind is Kind.BOOLEAN:
         values = (False, True)
     else:
@@ -88,12 +87,12 @@ def number_reader(simple: Simple, prefix: str, known: dict[str, int]) -> Reader:
     return read
 
 
-def part_reader(decode: Callable[[], Reader], prefix: str, known: dict[str, Any]) -> Reader:
+def part_reader(decode: Callable[[], Reader], prefix: str, known: dict[str, object]) -> Reader:
     """Return a reader of a compact type preceded by fixed bits, for keys missing in `known`."""
     size = len(prefix)
     function: list[Reader] = []
 
-    def read(s: str, b: bytes, p: int) -> tuple[Any, int]:
+    def read(s: str, b: bytes, p: int) -> tuple[object, int]:
         if s[p : p + size] != prefix:
             raise DecodeFault(p, "undeclared content")
         if not function:
@@ -110,9 +109,9 @@ def part_reader(decode: Callable[[], Reader], prefix: str, known: dict[str, Any]
 def remembered(read: Reader, kind: Kind) -> Reader:
     """Return a caching reader of strings or binaries; short ones recur: identifiers, algorithms, sessions."""
     sizes = STRING_SIZES if kind is Kind.STRING else BINARY_SIZES
-    known: dict[str, Any] = {}
+    known: dict[str, object] = {}
 
-    def again(s: str, b: bytes, p: int) -> tuple[Any, int]:
+    def again(s: str, b: bytes, p: int) -> tuple[object, int]:
         size = sizes.get(s[p : p + 8])
         if size is not None:
             value = known.get(s[p : p + size])

@@ -8,12 +8,11 @@ a length is never trusted before the bits are present.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from protocols.exi.schema import Kind, Simple
 from protocols.exi.values import LARGEST_INTEGER_BITS, InvalidValue, check_integer, check_length
 
-Reader = Callable[[str, bytes, int], tuple[Any, int]]
+Reader = Callable[[str, bytes, int], tuple[object, int]]
 
 LARGEST_GROUPS = LARGEST_INTEGER_BITS // 7 + 1
 
@@ -92,7 +91,7 @@ def _n_bit_reader(simple: Simple) -> Reader:
     kind, low, high, width = simple.kind, simple.low, simple.high, simple.width
     values = list(simple.literals) if kind is Kind.ENUMERATION else [False, True] if kind is Kind.BOOLEAN else None
 
-    def n_bit(s: str, b: bytes, p: int) -> tuple[Any, int]:
+    def n_bit(s: str, b: bytes, p: int) -> tuple[object, int]:
         text = s[p : p + width]
         if len(text) < width:
             raise IndexError
@@ -179,10 +178,10 @@ def element_reader(simple: Simple, read: Reader) -> Reader:
     An empty value may be encoded by no characters at all: an undeclared end event (1, then 000), as EXIficient does.
     """
     if simple.kind in (Kind.STRING, Kind.BINARY):
-        empty: Any = "" if simple.kind is Kind.STRING else b""
+        empty: object = "" if simple.kind is Kind.STRING else b""
         allowed = not simple.low
 
-        def element(s: str, b: bytes, p: int) -> tuple[Any, int]:
+        def element(s: str, b: bytes, p: int) -> tuple[object, int]:
             if s[p] == "0":
                 value, q = read(s, b, p + 1)
                 return value, _end(s, q)
@@ -194,7 +193,7 @@ def element_reader(simple: Simple, read: Reader) -> Reader:
 
         return element
 
-    def plain(s: str, b: bytes, p: int) -> tuple[Any, int]:
+    def plain(s: str, b: bytes, p: int) -> tuple[object, int]:
         if s[p] != "0":
             raise DecodeFault(p, "undeclared content instead of a value")
         value, q = read(s, b, p + 1)
@@ -206,7 +205,7 @@ def element_reader(simple: Simple, read: Reader) -> Reader:
 def content_reader(read: Reader) -> Reader:
     """Return a reader of a type's text after its event code: the value, then the end of the element."""
 
-    def content(s: str, b: bytes, p: int) -> tuple[Any, int]:
+    def content(s: str, b: bytes, p: int) -> tuple[object, int]:
         value, q = read(s, b, p)
         return value, _end(s, q)
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from protocols.exi.declare import ANY
-from protocols.exi.grammar import Event, Grammar, Production, State
+from protocols.exi.grammar import Event, Grammar, Leaf, Production, State
 from protocols.exi.schema import Field, Kind, Simple
 
 END = 1 << 20  # the number of the end event, higher than those of all fields
@@ -63,7 +61,7 @@ class Numbering:
 
     def __init__(self, row: list[Slot]) -> None:
         events = [(f.name, member.qname) for slot in row for f in slot.fields for member in f.members]
-        self._places: dict[Any, int] = {event: place for place, event in enumerate(events)}
+        self._places: dict[object, int] = {event: place for place, event in enumerate(events)}
 
     def of(self, production: Production) -> int:
         """Return the number of a production's event; the text of simple content follows all fields."""
@@ -94,10 +92,9 @@ def unrolled(grammar: Grammar, inside: State, field: Field) -> int | None:
     if grammar.type.declaration.content is not None or not inside.ahead:
         return None
     leaf = inside.ahead[0]
-    if getattr(leaf, "field", None) is not field or leaf.most is None:
+    if not isinstance(leaf, Leaf) or leaf.field is not field or leaf.most is None:
         return None
-    most: int = leaf.most
-    return most + 1
+    return leaf.most + 1
 
 
 def state_when_full(inside: State) -> State:
@@ -145,6 +142,6 @@ def empty_allowed(grammar: Grammar) -> bool:
     return value is not None and value.simple is not None and value.simple.kind in BYTEWISE and not value.simple.low
 
 
-def classes(field: Field) -> list[type[Any]]:
+def classes(field: Field) -> list[type[object]]:
     """Return the classes whose objects may occur in a field."""
     return [member.cls for member in field.members if member.cls is not None and not member.abstract]

@@ -6,8 +6,6 @@ again by one with tables.
 
 from __future__ import annotations
 
-from typing import Any
-
 from protocols.exi.readers import DecodeFault, Reader, TableHit, reader
 from protocols.exi.schema import QName, Simple
 
@@ -40,9 +38,9 @@ class StringTables:
 
         read = reader(simple, hit)
 
-        def remember(s: str, b: bytes, p: int) -> tuple[Any, int]:
+        def remember(s: str, b: bytes, p: int) -> tuple[object, int]:
             value, q = read(s, b, p)
-            if value and s[p : p + 7] != "0000000":  # neither empty nor a reference
+            if isinstance(value, str) and value and s[p : p + 7] != "0000000":  # neither empty nor a reference
                 self._everywhere.append(value)
                 self._by_name.setdefault(qname, []).append(value)
             return value, q

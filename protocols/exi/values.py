@@ -51,7 +51,7 @@ def characters_bits(text: str) -> str:
     return bytes_bits(text.encode()) if text.isascii() else "".join([unsigned_bits(ord(c)) for c in text])
 
 
-class Coder(dict[Any, str]):
+class Coder(dict[object, str]):
     """Text of bits by value, for one simple type. Looking up a value that does not fit raises InvalidValue (or
     TypeError)."""
 
@@ -63,7 +63,7 @@ class Coder(dict[Any, str]):
         elif simple.kind is Kind.BOOLEAN:
             self.update({False: "0", True: "1"})
 
-    def __missing__(self, value: Any) -> str:
+    def __missing__(self, value: object) -> str:
         bits = self.bits(value)
         if not isinstance(value, str | bytes) or len(value) <= CACHED_LENGTH:
             if len(self) >= CACHED_VALUES:
@@ -85,9 +85,7 @@ def check_integer(simple: Simple, value: Any) -> int:
     if simple.high is not None and number > simple.high:
         raise InvalidValue(f"{number} is more than the maximum {simple.high}")
     if number.bit_length() > LARGEST_INTEGER_BITS:
-        raise InvalidValue(
-            f"an integer of {number.bit_length()} bits is more than the {LARGEST_INTEGER_BITS} handled here"
-        )
+        raise InvalidValue(f"an integer of {number.bit_length()} bits exceeds the supported {LARGEST_INTEGER_BITS}")
     return number
 
 
@@ -106,47 +104,47 @@ def check_length(simple: Simple, length: int, unit: str) -> None:
 # --------------------------------------------------------------------------------------- one encoding function per kind
 
 
-def _n_bit(simple: Simple) -> Callable[[Any], str]:
+def _n_bit(simple: Simple) -> Callable[[object], str]:
     low, pattern = simple.low or 0, f"0{simple.width}b"
     return lambda value: format(check_integer(simple, value) - low, pattern)
 
 
-def _unsigned(simple: Simple) -> Callable[[Any], str]:
+def _unsigned(simple: Simple) -> Callable[[object], str]:
     low, high = simple.low or 0, simple.high
 
-    def bits(value: Any) -> str:
-        if value.__class__ is not int or high is None or not low <= value <= high:
+    def bits(value: object) -> str:
+        if type(value) is not int or high is None or not low <= value <= high:
             value = check_integer(simple, value)
         return unsigned_bits(value)
 
     return bits
 
 
-def _signed(simple: Simple) -> Callable[[Any], str]:
+def _signed(simple: Simple) -> Callable[[object], str]:
     low, high = simple.low, simple.high
 
-    def bits(value: Any) -> str:
-        if value.__class__ is not int or low is None or high is None or not low <= value <= high:
+    def bits(value: object) -> str:
+        if type(value) is not int or low is None or high is None or not low <= value <= high:
             value = check_integer(simple, value)
         return "0" + unsigned_bits(value) if value >= 0 else "1" + unsigned_bits(-value - 1)
 
     return bits
 
 
-def _string(simple: Simple) -> Callable[[Any], str]:
-    def bits(value: Any) -> str:
+def _string(simple: Simple) -> Callable[[object], str]:
+    def bits(value: object) -> str:
         if not isinstance(value, str):
             raise InvalidValue(f"{value!r} is not a string")
         check_length(simple, len(value), "characters")
         if not value.isascii() and any("\ud800" <= c <= "\udfff" for c in value):
-            raise InvalidValue("holds half of a surrogate pair, which is not a character")
+            raise InvalidValue("contains an unpaired surrogate")
         return unsigned_bits(len(value) + 2) + characters_bits(value)
 
     return bits
 
 
-def _binary(simple: Simple) -> Callable[[Any], str]:
-    def bits(value: Any) -> str:
+def _binary(simple: Simple) -> Callable[[object], str]:
+    def bits(value: object) -> str:
         if not isinstance(value, bytes):
             raise InvalidValue(f"{value!r} is not bytes")
         check_length(simple, len(value), "bytes")
@@ -155,15 +153,15 @@ def _binary(simple: Simple) -> Callable[[Any], str]:
     return bits
 
 
-def _enumeration(simple: Simple) -> Callable[[Any], str]:
-    def bits(value: Any) -> str:
+def _enumeration(simple: Simple) -> Callable[[object], str]:
+    def bits(value: object) -> str:
         raise InvalidValue(f"{value!r} is none of {', '.join(str(literal.value) for literal in simple.literals)}")
 
     return bits
 
 
-def _boolean(simple: Simple) -> Callable[[Any], str]:
-    def bits(value: Any) -> str:
+def _boolean(simple: Simple) -> Callable[[object], str]:
+    def bits(value: object) -> str:
         raise InvalidValue(f"{value!r} is not a boolean")
 
     return bits

@@ -108,5 +108,5 @@ def decode(payload: bytes) -> supportedAppProtocolReq | supportedAppProtocolRes:
     """Return the message of a payload. Raises RemoteProtocolError if the bytes are neither message."""
     message = SAP.decode(payload)
     if not isinstance(message, supportedAppProtocolReq | supportedAppProtocolRes):
-        raise RemoteProtocolError(f"{type(message).__name__} is no handshake message")
+        raise RemoteProtocolError(f"{type(message).__name__} is not a handshake message")
     return message

@@ -264,14 +264,14 @@ class Rpc:
         if mid in self._open:
             if self._open[mid] == (action, payload):
                 return [Violated(False, action, "Duplicate", "repeated call; one response serves both", mid)]
-            self._error(mid, self._framework_error(), "a call with this id is being handled")
+            self._error(mid, self._framework_error(), "a call with this id is pending")
             return [Violated(False, action, self._framework_error(), "a second call with an id in use", mid)]
         if not schema.accepts(version, action, Part.REQUEST)(payload):
             found = schema.violation(version, action, Part.REQUEST, payload)
             if found is not None:
                 return self._refused(mid, action, found.code, f"{found.text} (at {found.where})")
         if len(self._open) >= OPEN_CALLS:
-            return self._refused(mid, action, ErrorCode.INTERNAL_ERROR, f"{OPEN_CALLS} calls are unanswered already")
+            return self._refused(mid, action, ErrorCode.INTERNAL_ERROR, f"{OPEN_CALLS} calls are pending already")
         self._open[mid] = (action, payload)
         return [CallReceived(mid, action, payload, text)]
 

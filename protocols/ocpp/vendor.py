@@ -64,7 +64,7 @@ class Setpoint(_Table):
         """Check unit and decimals: a limit of a charging profile is in W or A, in steps of 0.1
         (ChargingSchedulePeriod)."""
         if self.channel is Channel.LIMIT and self.decimals > 1:
-            raise ValueError("decimals: a limit has one at most")
+            raise ValueError("decimals: a limit has at most one")
         if self.channel is Channel.LIMIT and self.unit == "kW":
             raise ValueError("unit: a limit is in W or A, not in kW")
         return self
@@ -87,9 +87,9 @@ class Forming(_Table):
     @model_validator(mode="after")
     def _whole(self) -> Forming:
         if self.channel is Channel.DATA_TRANSFER and not (self.vendor_id and "$value" in self.data):
-            raise ValueError("vendor_id and data (with $value in it) are needed for data-transfer")
+            raise ValueError("vendor_id and data (with $value in it) are required for data-transfer")
         if self.channel is Channel.VARIABLE and not ((self.component and self.variable) or self.key):
-            raise ValueError("component and variable (2.x) or key (1.6) are needed for variable")
+            raise ValueError("component and variable (2.x) or key (1.6) are required for variable")
         if self.form == self.follow:
             raise ValueError("form and follow are equal")
         return self

@@ -94,9 +94,9 @@ class Evcc(Connection):
 
     def __init__(self, settings: EvccSettings, car: orders.CarState, now: float, *, epoch: float = 0.0) -> None:
         if not settings.services:
-            raise LocalProtocolError("a car that wants no service needs no session")
+            raise LocalProtocolError("at least one service is required")
         if settings.loop_interval > timers.REQUEST_WITHIN_LOOP:
-            raise LocalProtocolError(f"the loop interval may be {timers.REQUEST_WITHIN_LOOP} s at most")
+            raise LocalProtocolError(f"the loop interval must not exceed {timers.REQUEST_WITHIN_LOOP} s")
         super().__init__(settings.trace)
         self.settings = settings
         self.car = car
@@ -160,22 +160,22 @@ class Evcc(Connection):
             else:
                 self._want(Step.RENEGOTIATION, Step.CHARGE_LOOP)
         else:
-            raise LocalProtocolError(f"an EVCC takes no {type(order).__name__}")
+            raise LocalProtocolError(f"{type(order).__name__} is not an order for an EVCC")
 
     def expire(self, now: float) -> list[Event]:
         """Process the passage of time: send due requests, or end the session on a time-out."""
         if self.ended:
             return self._take_events()
         if self._answer_by is not None and now >= self._answer_by:
-            self._end(f"no answer to {self._awaited} in time")
+            self._end(f"no response to {self._awaited} in time")
         elif self._stream_by is not None and now >= self._stream_by:
-            self._end("no answer beside the charge loop in time")
+            self._end("no response parallel to the charge loop in time")
         elif self._setup_by is not None and now >= self._setup_by:
             self._end("no session was set up in time")
         if self.step is Step.ENDED:
             return self._take_events()
         if self._phase_by is not None and now >= self._phase_by and self._due is not None:
-            self.session = terminate(self.session, "timeout", f"the charger takes too long: {self.step.value}")
+            self.session = terminate(self.session, "timeout", f"the charger exceeded the time limit: {self.step.value}")
             self._go(self._divert(self.step), now)
         if self._due is not None and now >= self._due:
             self._send_request(now)
@@ -267,7 +267,7 @@ class Evcc(Connection):
         try:
             message = messages.decode(received)
         except RemoteProtocolError as error:
-            raise EndConnection(f"the charger sent what can't be decoded: {error}") from error
+            raise EndConnection(f"the charger sent an invalid message: {error}") from error
         if not isinstance(message, V2GResponse):
             self._events.append(FrameIgnored(received.payload_type, len(received.payload)))
             return
@@ -277,11 +277,11 @@ class Evcc(Connection):
         expected = messages.RESPONSE_NAMES[self._beside if beside else self._awaited]
         awaited = self._stream_by is not None if beside else self._answer_by is not None
         if not awaited or name != expected:
-            raise EndConnection(f"the charger sent {name} where {expected} was awaited")
+            raise EndConnection(f"the charger sent {name} instead of {expected}")
         if self.step is not Step.SESSION_SETUP and message.Header.SessionID != self.session.session_id:
             raise EndConnection("the charger's session id is not that of this session")
         if message.ResponseCode.startswith("FAILED"):
-            self._end(f"the charger answered {self._awaited} with {message.ResponseCode}", message.ResponseCode)
+            self._end(f"the charger responded to {self._awaited} with {message.ResponseCode}", message.ResponseCode)
             return
         if beside:
             self._take_beside(message, now)
@@ -298,7 +298,7 @@ class Evcc(Connection):
         try:
             response = app_protocol.decode(received.payload)
             if offered is None or not isinstance(response, supportedAppProtocolRes):
-                raise EndConnection("the charger spoke out of report in the handshake")
+                raise EndConnection("the charger sent an unexpected handshake message")
             agreement = app_protocol.agreed(offered, response)
         except RemoteProtocolError as error:
             raise EndConnection(f"the handshake failed: {error}") from error

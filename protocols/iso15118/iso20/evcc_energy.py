@@ -42,7 +42,7 @@ from protocols.iso15118.iso20.types import Processing, ResponseCode
 def on_dc_parameters(response: DC_ChargeParameterDiscoveryRes, session: EvSession, context: EvccContext) -> Reaction:
     mode = response.DC_CPDResEnergyTransferMode
     if isinstance(mode, BPT_DC_CPDResEnergyTransferMode) is not session.agreed.is_bpt:
-        raise EndConnection("the charger's parameters are not those of the service chosen")
+        raise EndConnection("the charger's parameters do not fit the selected service")
     evse = dc_messages.read_discovery_response_mode(mode)
     if not evse.min_voltage_v <= context.car.voltage_v <= evse.max_voltage_v:
         session = terminate(
@@ -58,7 +58,7 @@ def on_dc_parameters(response: DC_ChargeParameterDiscoveryRes, session: EvSessio
 def on_ac_parameters(response: AC_ChargeParameterDiscoveryRes, session: EvSession, context: EvccContext) -> Reaction:
     mode = response.AC_CPDResEnergyTransferMode
     if isinstance(mode, BPT_AC_CPDResEnergyTransferMode) is not session.agreed.is_bpt:
-        raise EndConnection("the charger's parameters are not those of the service chosen")
+        raise EndConnection("the charger's parameters do not fit the selected service")
     return _parameters(ac_messages.read_discovery_response_mode(mode), session, context)
 
 

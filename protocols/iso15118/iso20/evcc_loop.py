@@ -75,7 +75,7 @@ def _notified(
     if notification in _STOPS:
         if session.stop is None:
             kind = _STOPS[notification]
-            session = replace(session, stop=Stop(kind, None, f"the charger asked for it: {notification}"))
+            session = replace(session, stop=Stop(kind, None, f"requested by the charger: {notification}"))
     elif notification is EVSENotification.ExitStandby and session.standby:
         step = Step.POWER_START
     elif notification is EVSENotification.ScheduleRenegotiation and not session.renegotiated and not session.standby:
@@ -98,7 +98,7 @@ def _guard(report: StationReport, session: EvSession, context: EvccContext) -> E
         return replace(session, outside_since=context.now)
     if context.now - session.outside_since < context.settings.guard_s:
         return session
-    return terminate(session, "current outside limits", f"{current:.1f} A, the car allows {low:.1f} to {high:.1f} A")
+    return terminate(session, "current outside limits", f"{current:.1f} A, the EV permits {low:.1f} to {high:.1f} A")
 
 
 def on_welding_detection(response: DC_WeldingDetectionRes, session: EvSession, context: EvccContext) -> Reaction:

@@ -93,7 +93,7 @@ def metering_confirmation(session: EvSession, context: EvccContext) -> V2GReques
     """Return the last reading, signed by the settings' signer."""
     signer, meter = context.settings.metering_signer, meter_message(session.meter)
     if signer is None or meter is None:
-        raise LocalProtocolError("there is no meter reading to sign, or nobody to sign it")
+        raise LocalProtocolError("no meter reading or no signer")
     tuple_id = session.profile.tuple_id if session.profile is not None else None
     scheduled = None if tuple_id is None else Scheduled_SMDTControlMode(SelectedScheduleTupleID=tuple_id)
     data = SignedMeteringData(

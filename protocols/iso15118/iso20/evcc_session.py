@@ -87,7 +87,7 @@ class EvSession:
     @property
     def agreed(self) -> Choice:
         if self.choice is None:
-            raise AssertionError("no step after service selection is taken without a choice")
+            raise AssertionError("steps after service selection require a choice")
         return self.choice
 
 

@@ -37,13 +37,13 @@ def on_session_setup(response: SessionSetupRes, session: EvSession, context: Evc
     session_id = response.Header.SessionID
     resume = context.settings.resume
     if session_id == NO_SESSION:
-        raise EndConnection("the charger gave no session id")
+        raise EndConnection("the charger assigned no session id")
     resumed = response.ResponseCode is ResponseCode.OK_OldSessionJoined
     if resumed and (resume is None or session_id != resume.session_id):
-        raise EndConnection("the charger joined a session that isn't ours")
+        raise EndConnection("the charger joined another session")
     choice = resume.choice if resumed and resume is not None else None
     if resumed and choice is None:
-        raise EndConnection("the charger joined a session whose service we don't know any more")
+        raise EndConnection("the charger joined a session whose service is unknown")
     fresh = replace(session, session_id=session_id, resumed=resumed, evse_id=response.EVSEID, choice=choice)
     event = SessionOpened(session_id, context.settings.evccid, response.EVSEID, resumed)
     return Reaction(Step.CHARGE_PARAMETERS if resumed else Step.AUTHORIZATION_SETUP, fresh, (event,))
@@ -76,14 +76,14 @@ def on_service_discovery(response: ServiceDiscoveryRes, session: EvSession, cont
         session, candidates=candidates, service_renegotiation=response.ServiceRenegotiationSupported, choice=None
     )
     if not candidates:
-        return Reaction(Step.SESSION_STOP, terminate(session, "no service", "the charger offers no service we can use"))
+        return Reaction(Step.SESSION_STOP, terminate(session, "no service", "the charger offers no usable service"))
     return Reaction(Step.SERVICE_DETAIL, session)
 
 
 def on_service_detail(response: ServiceDetailRes, session: EvSession, context: EvccContext) -> Reaction:
     asked = session.candidates[0]
     if response.ServiceID != asked:
-        raise EndConnection(f"the charger described service {response.ServiceID}, asked was {int(asked)}")
+        raise EndConnection(f"the charger described service {response.ServiceID}, service {int(asked)} was requested")
     read = (from_message(one) for one in response.ServiceParameterList.ParameterSet)
     sets: tuple[Parameters, ...] = tuple(one for one in read if one is not None)
     chosen = choose(sets, context.settings.controls, context.settings.needs_modes)
@@ -92,7 +92,7 @@ def on_service_detail(response: ServiceDetailRes, session: EvSession, context: E
     session = replace(session, candidates=session.candidates[1:])
     if session.candidates:
         return Reaction(Step.SERVICE_DETAIL, session)
-    return Reaction(Step.SESSION_STOP, terminate(session, "no service", "no parameter set on offer fits"))
+    return Reaction(Step.SESSION_STOP, terminate(session, "no service", "no offered parameter set is usable"))
 
 
 def on_service_selection(response: ServiceSelectionRes, session: EvSession, context: EvccContext) -> Reaction:

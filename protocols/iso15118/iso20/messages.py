@@ -75,5 +75,5 @@ def decode(received: Frame) -> V2GRequest | V2GResponse | None:
     except RemoteProtocolError as error:
         raise Undecodable(f"{len(received.payload)} bytes of type {received.payload_type:#06x}: {error}") from error
     if not isinstance(message, (V2GRequest, V2GResponse)):
-        raise Undecodable(f"{type(message).__name__} is no message")
+        raise Undecodable(f"{type(message).__name__} is not a message")
     return message

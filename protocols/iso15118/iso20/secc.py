@@ -159,7 +159,7 @@ class Secc(Connection):
         elif self._setup_by is not None and now >= self._setup_by:
             self._end("the car did not set up a session in time", ok=False)
         elif now >= self._next_by:
-            self._end("the car stays silent (sequence timeout)", ok=False)
+            self._end("no request from the car in time (sequence timeout)", ok=False)
         return self._take_events()
 
     def deadline(self) -> float | None:
@@ -181,7 +181,7 @@ class Secc(Connection):
         try:
             message = messages.decode(received)
         except RemoteProtocolError as error:
-            self._end(f"the car sent what can't be decoded: {error}", ok=False)
+            self._end(f"the car sent an invalid message: {error}", ok=False)
             return
         if not isinstance(message, V2GRequest) or not has_error_response(type(message).__name__):
             self._events.append(FrameIgnored(received.payload_type, len(received.payload)))
@@ -193,7 +193,7 @@ class Secc(Connection):
         try:
             offered = app_protocol.decode(payload)
         except RemoteProtocolError as error:
-            self._end(f"the handshake can't be decoded: {error}", ok=False)
+            self._end(f"invalid handshake message: {error}", ok=False)
             return
         if not isinstance(offered, supportedAppProtocolReq):
             self._events.append(FrameIgnored(PayloadType.SUPPORTED_APP_PROTOCOL, len(payload)))
@@ -244,7 +244,7 @@ class Secc(Connection):
             )
             answer = _ANSWERS[name](request, self.session, context)
             if answer.state not in possible:
-                raise LocalProtocolError(f"{name} may not lead from {self.state} to {answer.state}")
+                raise LocalProtocolError(f"{name} must not lead from {self.state} to {answer.state}")
             response = answer.response
         except Refusal as refusal:
             response = error_response(name, header, refusal.code)
@@ -337,7 +337,7 @@ class Secc(Connection):
 
     def _notify(self, order: orders.Notify, now: float) -> None:
         if order.notification is EVSENotification.ServiceRenegotiation and not self.settings.service_renegotiation:
-            raise LocalProtocolError("this charger told the car that services can't be renegotiated")
+            raise LocalProtocolError("service renegotiation was not offered to the car")
         self.evse.notification, self.evse.notification_delay_s = order.notification, order.within_s
         self._react_by = None if order.notification is None else now + order.within_s + GRACE
 

@@ -53,7 +53,7 @@ def answer_dc_discovery(request: DC_ChargeParameterDiscoveryReq, session: Sessio
     ev, evse = dc_messages.read_discovery_request_mode(mode), context.limits(session)
     _check(ev)
     if ev.max_voltage_v < evse.min_voltage_v or ev.min_voltage_v > evse.max_voltage_v:
-        raise Refusal(ResponseCode.FAILED_WrongChargeParameter, "the voltage ranges of car and charger do not meet")
+        raise Refusal(ResponseCode.FAILED_WrongChargeParameter, "the voltage ranges of car and charger do not overlap")
     response = DC_ChargeParameterDiscoveryRes(
         Header=context.header,
         ResponseCode=ResponseCode.OK,
@@ -99,7 +99,7 @@ def answer_schedule_exchange(request: ScheduleExchangeReq, session: Session, con
     since = session.ongoing_since if session.ongoing_since is not None else context.now
     if offers is None and context.now - since > timers.ONGOING_SECC:
         code = ResponseCode.WARNING_ScheduleRenegotiationFailed if again else ResponseCode.FAILED
-        raise Refusal(code, "no schedule was made in time")
+        raise Refusal(code, "no schedule was available in time")
     finished = offers is not None
     if not choice.is_dynamic and not offers:
         offers = (_default_offer(session, context),)
@@ -151,7 +151,7 @@ def answer_pre_charge(request: DC_PreChargeReq, session: Session, context: Reque
     target = number(request.EVTargetVoltage)
     limits = context.limits(session)
     if target > limits.max_voltage_v or target < 0:
-        raise Refusal(ResponseCode.FAILED, f"the charger can't reach {target} V")
+        raise Refusal(ResponseCode.FAILED, f"the charger cannot supply {target} V")
     response = DC_PreChargeRes(
         Header=context.header, ResponseCode=ResponseCode.OK, EVSEPresentVoltage=rational(context.evse.voltage_v)
     )

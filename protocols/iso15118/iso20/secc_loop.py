@@ -65,7 +65,7 @@ def _start(request: PowerDeliveryReq, session: Session, context: RequestContext)
     session, code = _take_profile(request, session, session.schedules, context)
     for fault in (Fault.CONTACTOR, Fault.OUTPUT):
         if fault in context.evse.faults:
-            raise Refusal(fault.value, f"the {fault.name.lower()} does not work")
+            raise Refusal(fault.value, f"{fault.name.lower()} fault")
     event = PowerStarted(
         profile=session.profile,
         discharge_channel=request.BPT_ChannelSelection is ChannelSelection.Discharge,
@@ -81,13 +81,13 @@ def _stop(request: PowerDeliveryReq, session: Session, context: RequestContext) 
 
 def _standby(request: PowerDeliveryReq, session: Session, context: RequestContext) -> Answer:
     if not context.settings.standby:
-        raise Refusal(ResponseCode.WARNING_StandbyNotAllowed, "this charger has no standby")
+        raise Refusal(ResponseCode.WARNING_StandbyNotAllowed, "standby is not supported")
     return _delivered(context, State.STANDBY, session, events=(StandbyEntered(),))
 
 
 def _renegotiate(request: PowerDeliveryReq, session: Session, context: RequestContext) -> Answer:
     if context.state not in (State.CHARGE_LOOP, State.RENEGOTIATION, State.STANDBY):
-        raise Refusal(ResponseCode.FAILED_SequenceError, "there is no charge loop to renegotiate in")
+        raise Refusal(ResponseCode.FAILED_SequenceError, "renegotiation requires a charge loop")
     if session.renegotiated is None and request.EVPowerProfile is None:
         return _delivered(context, State.RENEGOTIATION, session)  # without multiplexing: ScheduleExchange follows
     offers = session.schedules if session.renegotiated is None else session.renegotiated
@@ -131,14 +131,14 @@ def _take_profile(
     scheduled = not session.agreed.is_dynamic
     if message is None:
         if scheduled and session.profile is None:
-            raise Refusal(ResponseCode.FAILED_EVPowerProfileInvalid, "scheduled control needs a power profile")
+            raise Refusal(ResponseCode.FAILED_EVPowerProfileInvalid, "scheduled control requires a power profile")
         return session, ResponseCode.OK
     profile = read_profile(message)
     if scheduled is (profile.tuple_id is None):
         raise Refusal(ResponseCode.FAILED_EVPowerProfileInvalid, "the profile is for the other control mode")
     fault = profile_fault(profile, known)
     if fault is not None:
-        raise Refusal(fault, "the power profile leaves the schedule offered")
+        raise Refusal(fault, "the power profile exceeds the offered schedule")
     offer = next((one for one in known if one.tuple_id == profile.tuple_id), None)
     code = ResponseCode.OK
     confirmed = False
@@ -156,7 +156,7 @@ def _take_profile(
 def answer_dc_loop(request: DC_ChargeLoopReq, session: Session, context: RequestContext) -> Answer:
     choice, evse = session.agreed, context.evse
     if not dc_loop.fits_request(request, bpt=choice.is_bpt, dynamic=choice.is_dynamic):
-        raise Refusal(ResponseCode.FAILED, "the control mode is not that of the service chosen")
+        raise Refusal(ResponseCode.FAILED, "the control mode does not fit the selected service")
     car = dc_loop.read_request(request, session.ev_limits)
     voltage = car.present_voltage_v or evse.voltage_v
     limits = _capped_limits(session, context)
@@ -188,7 +188,7 @@ def answer_dc_loop(request: DC_ChargeLoopReq, session: Session, context: Request
 def answer_ac_loop(request: AC_ChargeLoopReq, session: Session, context: RequestContext) -> Answer:
     choice, evse = session.agreed, context.evse
     if not ac_messages.fits_request(request, bpt=choice.is_bpt, dynamic=choice.is_dynamic):
-        raise Refusal(ResponseCode.FAILED, "the control mode is not that of the service chosen")
+        raise Refusal(ResponseCode.FAILED, "the control mode does not fit the selected service")
     car = ac_messages.read_request(request, session.ev_limits)
     limits = _capped_limits(session, context)
     permitted = _permitted(session, context, car, limits, None)
@@ -335,12 +335,12 @@ def answer_session_stop(request: SessionStopReq, session: Session, context: Requ
     response = SessionStopRes(Header=context.header, ResponseCode=ResponseCode.OK)
     if kind is ChargingSession.ServiceRenegotiation:
         if not (after_loop and context.settings.service_renegotiation):
-            raise Refusal(ResponseCode.FAILED_NoServiceRenegotiationSupported, "services can't be renegotiated here")
+            raise Refusal(ResponseCode.FAILED_NoServiceRenegotiationSupported, "service renegotiation is not supported")
         return Answer(response, State.SERVICE_DISCOVERY, _reopened(session), (ServicesReopened(),))
     events: tuple[Event, ...] = ()
     if kind is ChargingSession.Pause:
         if not (context.settings.pause and (after_loop or session.pause_offered)):
-            raise Refusal(ResponseCode.FAILED_PauseNotAllowed, "the session can't be paused now")
+            raise Refusal(ResponseCode.FAILED_PauseNotAllowed, "the session cannot be paused now")
         binding = session_binding(session.session_id, context.vehicle_certificate)
         events = (SessionPaused(Paused(session.session_id, session.evccid, session.choice, binding)),)
     ended = SessionEnded(

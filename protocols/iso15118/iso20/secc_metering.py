@@ -20,14 +20,14 @@ def answer_metering_confirmation(request: MeteringConfirmationReq, session: Sess
     data, meter = request.SignedMeteringData, context.evse.meter
     verifier = context.settings.metering_verifier
     if data.SessionID != session.session_id:
-        raise Refusal(ResponseCode.FAILED_MeteringSignatureNotValid, "the meter data are of another session")
+        raise Refusal(ResponseCode.FAILED_MeteringSignatureNotValid, "the meter data belong to another session")
     if (
         meter is None
         or data.MeterInfo.MeterID != meter.meter_id
         or data.MeterInfo.ChargedEnergyReadingWh > meter.charged_wh
     ):
-        raise Refusal(ResponseCode.FAILED_MeteringSignatureNotValid, "the meter never read that")
+        raise Refusal(ResponseCode.FAILED_MeteringSignatureNotValid, "the reading is not from this meter")
     if verifier is None or not verifier(request):
-        raise Refusal(ResponseCode.FAILED_MeteringSignatureNotValid, "the signature of the meter data does not hold")
+        raise Refusal(ResponseCode.FAILED_MeteringSignatureNotValid, "the signature of the meter data is invalid")
     response = MeteringConfirmationRes(Header=context.header, ResponseCode=ResponseCode.OK)
     return Answer(response, context.state, session, (MeterConfirmed(ResponseCode.OK),), _METERING)

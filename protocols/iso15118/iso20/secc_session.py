@@ -130,7 +130,7 @@ class Session:
     @property
     def agreed(self) -> Choice:
         if self.choice is None:
-            raise AssertionError("the state table lets no message through before a service is chosen")
+            raise AssertionError("the state table requires a selected service")
         return self.choice
 
 

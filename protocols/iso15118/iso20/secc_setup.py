@@ -159,7 +159,7 @@ def answer_service_selection(request: ServiceSelectionReq, session: Session, con
     if offer is None:
         raise Refusal(
             ResponseCode.FAILED_NoEnergyTransferServiceSelected,
-            f"service {selected.ServiceID} is no energy service here",
+            f"service {selected.ServiceID} is not an offered energy service",
         )
     parameters = offer.with_id(selected.ParameterSetID)
     if parameters is None:

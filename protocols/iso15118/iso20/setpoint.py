@@ -32,13 +32,13 @@ class EnergyRequests:
         if not self.minimum_wh <= self.target_wh <= self.maximum_wh:
             return "the energy requests are not in the order minimum, target, maximum"
         if (self.maximum_v2x_wh is None) != (self.minimum_v2x_wh is None):
-            return "a V2X energy window needs both its edges"
+            return "a V2X energy window requires both limits"
         if (
             self.maximum_v2x_wh is not None
             and self.minimum_v2x_wh is not None
             and self.minimum_v2x_wh > self.maximum_v2x_wh
         ):
-            return "the V2X energy window is upside down"
+            return "the lower limit of the V2X energy window is above the upper one"
         return None
 
 

@@ -138,7 +138,7 @@ class Step(StrEnum):
     POWER_START = "power delivery: start"
     CHARGE_LOOP = "charge loop"
     RENEGOTIATION = "power delivery: renegotiate"
-    SCHEDULE_AGAIN = "schedule exchange in the loop's stead"
+    SCHEDULE_AGAIN = "schedule exchange instead of the charge loop"
     POWER_STANDBY = "power delivery: standby"
     STANDBY = "charge loop in standby"
     POWER_STOP = "power delivery: stop"

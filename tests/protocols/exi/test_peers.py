@@ -118,7 +118,7 @@ def test_the_emaid_without_attributes_is_plain_text() -> None:
 
 
 def test_an_unknown_peer_is_named() -> None:
-    with pytest.raises(LocalProtocolError, match="no ways of 'nobody' are known for iso20"):
+    with pytest.raises(LocalProtocolError, match="no grammar of peer 'nobody' for iso20"):
         ISO20_COMMON.encode(SIXTEEN_IDS, peer="nobody")
 
 
