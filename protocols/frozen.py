@@ -6,7 +6,7 @@
 
 It behaves like `@dataclass(frozen=True, slots=True)`, and `fields`, `replace`, `asdict` and `match` accept it. The
 difference is the time at which its methods are created. `dataclass` generates and compiles six methods for each class,
-half a millisecond in total; the engines and messages of ISO 15118-20 are some 330 classes, and one session creates one
+half a millisecond in total; the engines and messages of ISO 15118-20 are some 240 classes, and one session creates one
 or two objects of a few dozen of them. Here all classes share their methods, except that a class with more than
 `SHARED_INIT_OBJECTS` objects gets its own compiled `__init__`, which is five times as fast. A class may have a
 `__post_init__`, but no `__init__`.
