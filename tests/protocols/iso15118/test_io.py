@@ -30,7 +30,7 @@ def test_addresses(text: str, expected: tuple[str, int]) -> None:
 
 @pytest.mark.parametrize("text", ["", "host", "[::1]", "[::1]:", "[::1]:x", "[::1]:65536", "[::1]:-1"])
 def test_what_is_no_address(text: str) -> None:
-    with pytest.raises(ValueError, match="no \\[ADDRESS\\]:PORT"):
+    with pytest.raises(ValueError, match="not \\[ADDRESS\\]:PORT"):
         endpoint(text)
 
 

@@ -101,7 +101,7 @@ def test_any_number_of_a_peer_is_read(exponent: int, value: int) -> None:
 
 @pytest.mark.parametrize("value", [math.inf, -math.inf, math.nan])
 def test_what_is_no_number_can_not_be_stated(value: float) -> None:
-    with pytest.raises(ValueError, match="stated"):
+    with pytest.raises(ValueError, match="not finite"):
         rational(value)
 
 
