@@ -1,4 +1,4 @@
-"""`@frozen` beside the dataclass it stands for."""
+"""`@frozen` compared with the dataclass that it replaces."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The TCP side: addresses, streams of any size, and a charger that outlives a bad client."""
+"""TCP: addresses, streams of any size, and invalid clients."""
 
 from __future__ import annotations
 

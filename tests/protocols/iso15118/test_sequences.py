@@ -1,4 +1,4 @@
-"""What may happen inside a session: notifications, standby, renegotiation, pause and resume, changes of direction."""
+"""Sequences within a session: notifications, standby, renegotiation, pause and resume, changes of direction."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Laws of the values: numbers, limits, set-points, schedules, services."""
+"""Properties of values: numbers, limits, set-points, schedules, services."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pump over wires in memory (virtual time) and over real WebSockets: order, back-calls, time-outs, ends."""
+"""Links over wires in memory (virtual time) and over real WebSockets: order, calls during calls, time-outs, ends."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The RPC engine: laws over two engines, and every kind of bad message with the code its version asks for."""
+"""The RPC engine: properties of two engines, and every kind of invalid message with the error code of its version."""
 
 from __future__ import annotations
 
