@@ -42,16 +42,16 @@ def seconds(value: float | None) -> int | None:
 
 def needs_fields(needs: EnergyRequests | None, departure_s: float | None, *, bpt: bool) -> dict[str, Any]:
     """Return the needs of a dynamic loop request."""
-    wanted = needs or EnergyRequests(target_wh=0.0, maximum_wh=0.0, minimum_wh=0.0)
+    stated = needs or EnergyRequests(target_wh=0.0, maximum_wh=0.0, minimum_wh=0.0)
     fields: dict[str, Any] = {
         "DepartureTime": seconds(departure_s),
-        "EVTargetEnergyRequest": rational(wanted.target_wh),
-        "EVMaximumEnergyRequest": rational(wanted.maximum_wh),
-        "EVMinimumEnergyRequest": rational(wanted.minimum_wh),
+        "EVTargetEnergyRequest": rational(stated.target_wh),
+        "EVMaximumEnergyRequest": rational(stated.maximum_wh),
+        "EVMinimumEnergyRequest": rational(stated.minimum_wh),
     }
-    if bpt and wanted.maximum_v2x_wh is not None and wanted.minimum_v2x_wh is not None:
-        fields["EVMaximumV2XEnergyRequest"] = rational(wanted.maximum_v2x_wh)
-        fields["EVMinimumV2XEnergyRequest"] = rational(wanted.minimum_v2x_wh)
+    if bpt and stated.maximum_v2x_wh is not None and stated.minimum_v2x_wh is not None:
+        fields["EVMaximumV2XEnergyRequest"] = rational(stated.maximum_v2x_wh)
+        fields["EVMinimumV2XEnergyRequest"] = rational(stated.minimum_v2x_wh)
     return fields
 
 
