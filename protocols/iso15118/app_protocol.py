@@ -22,6 +22,8 @@ from protocols.v2gtp import PayloadType, frame
 
 NAMESPACE_AC = "urn:iso:std:iso:15118:-20:AC"
 NAMESPACE_DC = "urn:iso:std:iso:15118:-20:DC"
+NAMESPACE_ISO2 = "urn:iso:15118:2:2013:MsgDef"
+NAMESPACE_DIN = "urn:din:70121:2012:MsgDef"
 ANSWER_TIMEOUT = 2.0  # s, EVCC
 MAX_PROTOCOLS = 20
 
