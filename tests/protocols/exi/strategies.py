@@ -1,4 +1,5 @@
-"""Hypothesis strategies for messages, made from their declarations: any value within the limits, lists up to full."""
+"""Hypothesis strategies for messages, derived from their declarations: any value within the limits, lists up to
+full."""
 
 from __future__ import annotations
 
@@ -28,7 +29,7 @@ PAIRS = {  # what the schema's nested groups ask for
 
 
 def values(simple: Simple, visible: bool = False) -> st.SearchStrategy[Any]:
-    """Any value of a simple type; `visible` leaves out blanks and control characters."""
+    """Return any value of a simple type; `visible` omits blanks and control characters."""
     if simple.kind is Kind.BOOLEAN:
         return st.booleans()
     if simple.kind is Kind.ENUMERATION:
@@ -47,7 +48,7 @@ def values(simple: Simple, visible: bool = False) -> st.SearchStrategy[Any]:
 
 @functools.cache
 def messages(schema: Schema, cls: type[Any], visible: bool = False) -> st.SearchStrategy[Any]:
-    """Any object of a declared class."""
+    """Return any object of a declared class."""
     described = schema.describe(cls)
     choices = [f for f in described.fields if f.choice is not None]
     plain = {f.name: _field(schema, f, visible) for f in described.fields if f.choice is None}

@@ -1,4 +1,4 @@
-"""Laws that hold for every message of every type."""
+"""Properties of every message of every type."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SIGNATURES = "http://www.w3.org/2000/09/xmldsig#"
 
 
 def roots(codec: Codec) -> list[type[Any]]:
-    """The classes that can be messages of a codec, XML Signature's own left to their own codec."""
+    """Return the classes that can be messages of a codec; those of XML Signature only for their own codec."""
     return [
         member.cls
         for member in codec.schema.roots
