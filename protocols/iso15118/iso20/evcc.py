@@ -274,7 +274,8 @@ class Evcc(Connection):
         self._received(message, received.payload)
         parallel = received.payload_type in messages.STREAMS
         name = type(message).__name__
-        expected = messages.RESPONSE_NAMES[self._parallel_request if parallel else self._awaited]
+        request = self._parallel_request if parallel else self._awaited
+        expected = messages.RESPONSE_NAMES.get(request, "nothing")  # right after the handshake no request is open
         awaited = self._stream_by is not None if parallel else self._answer_by is not None
         if not awaited or name != expected:
             raise EndConnection(f"the charger sent {name} instead of {expected}")
