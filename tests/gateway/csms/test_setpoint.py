@@ -1,4 +1,4 @@
-"""Set-points as they are sent to an OCPP 2.1 station: mode, duration, update or new profile, and every kind of answer."""
+"""Set-points as they are sent to an OCPP 2.1 station: mode, duration, update or new profile, kinds of answer."""
 
 from __future__ import annotations
 
@@ -339,8 +339,7 @@ def test_what_the_station_supports_decides_on_the_kind_of_profile(
                     station.variables[("SmartChargingCtrlr", 0, name, "")] = value
             for _ in range(2):
                 _, calls = await one.order(-5000.0, 14.5)
-            (action, body), *_ = calls
-            assert (action == PROFILE) is (kind == "Absolute")  # one that is not dynamic cannot be updated
+            assert (calls[0][0] == PROFILE) is (kind == "Absolute")  # one that is not dynamic cannot be updated
             one.answers[UPDATE] = {"status": "Rejected"}
             profile = (await one.order(-5000.0, 14.5))[1][-1][1]["chargingProfile"]
             assert profile["chargingProfileKind"] == kind

@@ -1,4 +1,4 @@
-"""The floor's hysteresis where the energy service sees it: a battery at its floor rests until it is a little above it."""
+"""The floor's hysteresis in the energy service: a battery at its floor rests until it is a little above it."""
 
 from __future__ import annotations
 
