@@ -29,7 +29,7 @@ from protocols.iso15118.iso20.services import ControlMode, ServiceId
 
 def test_a_discharge_from_set_point_to_battery_and_back() -> None:
     async def main() -> tuple[Car, list[SeccEvent], EvSession, PowerStage]:
-        clock, said = VirtualClock(), []
+        clock, said = VirtualClock(), list[SeccEvent]()
         stage, car = PowerStage(), Car(soc_pct=80)
         secc = EvseSecc(stage, clock, said.append)
         session = EvSession(car, clock)
@@ -63,7 +63,7 @@ def test_a_discharge_from_set_point_to_battery_and_back() -> None:
 @pytest.mark.parametrize("control", list(ControlMode))
 def test_every_service_with_a_set_point_that_changes_its_sign(service: ServiceId, control: ControlMode) -> None:
     async def main() -> tuple[list[SeccEvent], EvSession]:
-        clock, said = VirtualClock(), []
+        clock, said = VirtualClock(), list[SeccEvent]()
         stage, car = PowerStage(), Car(soc_pct=60)
         secc = EvseSecc(stage, clock, said.append, settings=stage_settings(stage, services=list(ServiceId)))
         session = EvSession(car, clock, settings=car_settings(car, services=(service,), controls=(control,)))
@@ -94,7 +94,7 @@ Bay = tuple[VirtualClock, PowerStage, EvseSecc, list[SeccEvent]]
 
 
 def bay(**arguments: Any) -> Bay:
-    clock, said, stage = VirtualClock(), [], PowerStage()
+    clock, said, stage = VirtualClock(), list[SeccEvent](), PowerStage()
     return clock, stage, EvseSecc(stage, clock, said.append, **arguments), said
 
 

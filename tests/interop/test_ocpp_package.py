@@ -39,7 +39,7 @@ def now() -> str:
 def test_its_station_at_our_csms(number: str) -> None:
     base, call, result = MODULES[number]
 
-    class Station(base):  # type: ignore[misc]
+    class Station(base):  # type: ignore[misc, valid-type]
         profiles: list[Any]
 
         @on("SetChargingProfile")
@@ -57,7 +57,13 @@ def test_its_station_at_our_csms(number: str) -> None:
 
     async def main() -> None:
         events: list[Any] = []
-        async with csms(events) as (gateway, url), connect(f"{url}/P1", subprotocols=[f"ocpp{number}"]) as socket:
+        async with (
+            csms(events) as (gateway, url),
+            connect(
+                f"{url}/P1",
+                subprotocols=[f"ocpp{number}"],  # type: ignore[list-item]
+            ) as socket,
+        ):
             peer = Station("P1", socket)
             peer.profiles = []
             reading = asyncio.create_task(peer.start())
@@ -138,7 +144,7 @@ def test_its_16_station_at_our_csms() -> None:
 def test_our_station_at_its_csms(number: str) -> None:
     base, call, result = MODULES[number]
 
-    class Peer(base):  # type: ignore[misc]
+    class Peer(base):  # type: ignore[misc, valid-type]
         seen: list[str]
 
         @on("BootNotification")

@@ -99,8 +99,8 @@ def test_the_profile_in_the_station_lapses_with_the_lease(power_w: int) -> None:
 @pytest.mark.parametrize("version", [Version.V21, Version.V201])
 def test_without_a_gateway_the_station_stops_when_the_lease_is_over(version: Version) -> None:
     async def main() -> None:
-        vendor = {} if version is Version.V21 else {"vendor_profile": "negative-limit"}
-        async with Rig(version, **vendor) as rig:
+        vendor = None if version is Version.V21 else "negative-limit"
+        async with Rig(version, vendor_profile=vendor) as rig:
             async with governed(rig) as core:
                 await rig.charging()
                 await rig.sleep(5)

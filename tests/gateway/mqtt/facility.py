@@ -123,7 +123,7 @@ class Facility:
         """Publish on a topic under the root."""
         properties = None
         if response is not None and self.five:
-            properties = Properties(PacketTypes.PUBLISH)
+            properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
             properties.ResponseTopic = response
             properties.CorrelationData = b"\x00\x01correlation"
         payload = body if isinstance(body, bytes) else json.dumps(body).encode()

@@ -290,8 +290,8 @@ def test_a_grid_event_takes_over_and_one_control_follows_another() -> None:
 
 @requirement("R04.FR.12", "R04.FR.14", "R04.FR.16")
 def test_the_gateway_sends_only_what_is_allowed() -> None:
-    body = {"priority": 1, "yUnit": "PctMaxW", "curveData": VOLT_WATT}
-    gradient = {"priority": 1, "gradient": 1.0, "softGradient": 1.0}
+    body: dict[str, Any] = {"priority": 1, "yUnit": "PctMaxW", "curveData": VOLT_WATT}
+    gradient: dict[str, Any] = {"priority": 1, "gradient": 1.0, "softGradient": 1.0}
 
     async def main() -> None:
         async with Rig() as rig:
