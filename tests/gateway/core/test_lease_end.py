@@ -68,7 +68,11 @@ def test_renewals_never_make_a_station_hold_beyond_the_lease_that_was_in_force(
                 leases.append((home.clock.now(), home.clock.now() + seconds))
                 await home.send("CP1-1", "discharge", f"d{number}", power_w=power_w, lease_s=seconds)
             await home.wait(80)
-            for at, sent_w, hold_s in home.stations.evses["CP1-1"].orders:
+            orders = home.stations.evses["CP1-1"].orders
+            replaced = [at for at, _, _ in orders[1:]] + [math.inf]
+            for (at, sent_w, hold_s), after in zip(orders, replaced, strict=True):
+                if after < at + 0.1:  # of two commands at once the second is in force
+                    continue
                 if abs(sent_w) == power_w:
                     until = [over for granted, over in leases if granted <= at][-1]
                     assert at + hold_s <= until + ramp_s(power_w, rate_w_per_s) + SLACK_S + 0.01
