@@ -62,7 +62,12 @@ def _difference(before: Sequence[str], after: Sequence[str]) -> tuple[str, str]:
     gone, new = [], []
     for line in difflib.ndiff(before, after):
         if line.startswith("- "):
-            gone.append(line[2:].strip())
+            gone.append(_bare(line))
         elif line.startswith("+ "):
-            new.append(line[2:].strip())
+            new.append(_bare(line))
     return " ".join(gone), " ".join(new)
+
+
+def _bare(line: str) -> str:
+    """A line of a difference without its mark, its indentation and its comment."""
+    return line[2:].partition("  #")[0].strip()

@@ -105,6 +105,8 @@ class Mutants:
             else:
                 outcome = "survived" if code == 0 else "killed"
             self.outcomes[one.mutant.key] = outcome
+            if len(self.outcomes) % 100 == 0:
+                print(f"{len(self.outcomes)} of {len(self._mutants)}", flush=True)
             if outcome == "survived":
                 print(f"survived: {one.mutant.path}: {one.mutant.name}", flush=True)
 

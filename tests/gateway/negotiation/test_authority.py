@@ -104,6 +104,8 @@ def test_a_dead_band_never_leads_out_of_the_layers_above_the_command(
         ([Bound(Layer.ISLAND, 1, 5000), Bound(Layer.COMMAND, 500, 500)], 2000.0),
         ([Bound(Layer.ISLAND, 1, 2000), Bound(Layer.COMMAND, 500, 500)], 2000.0),
         ([Bound(Layer.ISLAND, 1, 1999), Bound(Layer.COMMAND, 500, 500)], 500.0),  # nothing that can be run is left
+        ([Bound(Layer.ISLAND, 0.1, 5000), Bound(Layer.COMMAND, 0.5, 0.5)], 2000.0),
+        ([Bound(Layer.ISLAND, 1, 1999, Code.NO_SESSION, "x")], 1.0),
         ([Bound(Layer.ISLAND, -999, -1), Bound(Layer.COMMAND, -500, -500)], -500.0),
         (
             [Bound(Layer.COMMAND, -5000, -400), Bound(Layer.OPTIMISER, -500, -500)],
@@ -114,8 +116,12 @@ def test_a_dead_band_never_leads_out_of_the_layers_above_the_command(
 def test_inside_the_dead_band_less_runs_before_more(several: list[Bound], power_w: float) -> None:
     decision = decide(several, DeadBand(1000.0, 2000.0))
     assert decision.power_w == power_w
-    moved = power_w != decide(several).power_w
-    assert (decision.binding, decision.code) == (Layer.STATION, Code.DEAD_BAND) or not moved
+    plain = decide(several)
+    if power_w == plain.power_w:
+        assert decision == plain
+    else:
+        assert (decision.binding, decision.code) == (Layer.STATION, Code.DEAD_BAND)
+        assert decision.text
     assert len(decision.layers) == len(several) + 1
 
 

@@ -154,7 +154,9 @@ def test_the_highest_floor_counts() -> None:
     site = a_site(20.0, reserve_pct=35.0, reserve_wh=10_000.0)
     found = floors(evse, site, Reserve(pct=40.0, energy_wh=22_500.0), 42.0)
     assert [one.pct for one in found] == [45.0, 42.0, 40.0, 35.0, 20.0, 20.0]
-    assert found[0].whose == "the reserve of this EVSE"
+    owners = ["the reserve of this EVSE", "the command's floor", "the reserve of this EVSE"]
+    assert [one.whose for one in found[:3]] == owners
+    assert {one.whose for one in found[3:]} == {"the site's reserve", "the site's floor"}
     assert floors(evse, a_site(20.0), None, 42.0)[0].whose == "the command's floor"
     assert [one.pct for one in floors(evse, a_site(20.0), None, None)] == [20.0]
     assert floors(evse, a_site(reserve_wh=90_000.0), None, None)[0].pct == 100.0
