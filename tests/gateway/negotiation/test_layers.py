@@ -120,6 +120,9 @@ def test_a_vehicle_that_did_not_agree_on_discharge_or_stated_nothing_is_only_cha
     only: Row = (Layer.VEHICLE, 0.0, INF, Code.CHARGING_ONLY)
     assert rows(an_evse(replace(VEHICLE, bidirectional=False))) == [STATION_ROW, only, IN_ROW]
     assert rows(an_evse(None)) == [STATION_ROW, only]
+    for needs, word in ((VEHICLE, "8000 W"), (replace(VEHICLE, bidirectional=False, energy_transfer="AC"), "(AC)")):
+        found, _ = layers(Situation(an_evse(needs), a_site(), 0.0))
+        assert word in found[1].text
 
 
 def test_the_dead_band_is_the_larger_of_station_and_vehicle() -> None:
