@@ -3,97 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import math
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from emulators.clock import run_virtual
-from gateway.csms.server import Csms
-from gateway.csms.settings import CsmsSettings, StationSettings, UnknownTokens
 from gateway.model.station import Answer
-from protocols.ocpp.schema import Version
 from tests.gateway.csms.raw import Raw
-
-DC: dict[str, Any] = {
-    "requestedEnergyTransfer": "DC",
-    "dcChargingParameters": {"evMaxCurrent": 100, "evMaxVoltage": 400},
-}
-BPT: dict[str, Any] = {"requestedEnergyTransfer": "DC_BPT", "v2xChargingParameters": {"maxDischargePower": 10_000}}
-ACCEPTED: dict[str, Any] = {"status": "Accepted"}
-PROFILE, UPDATE, SCHEDULE = "SetChargingProfile", "UpdateDynamicSchedule", "GetCompositeSchedule"
-
-
-class Session:
-    """A transaction at a station that answers as `answers` says: a payload, an error code, or None for no answer."""
-
-    def __init__(self, raw: Raw) -> None:
-        self.raw = raw
-        self.answers: dict[str, dict[str, Any] | str | None] = {PROFILE: ACCEPTED, UPDATE: ACCEPTED}
-        self.calls: list[tuple[str, dict[str, Any]]] = []
-
-    async def answer(self) -> None:
-        while True:
-            await asyncio.sleep(0.05)
-            while self.raw.asked:
-                _, number, action, payload = self.raw.asked.pop(0)
-                self.calls.append((action, payload))
-                reply = self.answers.get(action, "NotSupported")
-                if isinstance(reply, str):
-                    await self.raw.say(json.dumps([4, number, reply, "not now", {}]))
-                elif reply is not None:
-                    await self.raw.say(json.dumps([3, number, reply]))
-
-    async def needs(self, needs: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
-        """The calls that follow the EV's needs."""
-        self.calls.clear()
-        body = {"evseId": 1, "maxScheduleTuples": 3, "chargingNeeds": needs}
-        assert (await self.raw.ok("NotifyEVChargingNeeds", body))["status"] == "Accepted"
-        await asyncio.sleep(5)
-        return list(self.calls)
-
-    async def order(self, power_w: float, hold_s: float = 15.0) -> tuple[Answer, list[tuple[str, dict[str, Any]]]]:
-        """The outcome of an order and the calls that it took."""
-        self.calls.clear()
-        outcome = await self.raw.csms.set_power("CP1-1", power_w, hold_s)
-        return outcome.answer, list(self.calls)
-
-
-@asynccontextmanager
-async def session(needs: dict[str, Any] | None = BPT, version: Version = Version.V21) -> AsyncIterator[Session]:
-    raw = Raw(version)
-    async with raw:
-        one = Session(raw)
-        answering = asyncio.create_task(one.answer())
-        try:
-            await raw.boot()
-            await raw.event("Started", 0)
-            await asyncio.sleep(5)
-            if needs is not None:
-                await one.needs(needs)
-            yield one
-        finally:
-            answering.cancel()
-            await asyncio.gather(answering, return_exceptions=True)
-
-
-def schedule_of(call: tuple[str, dict[str, Any]]) -> dict[str, Any]:
-    action, body = call
-    assert action == PROFILE
-    (schedule,) = body["chargingProfile"]["chargingSchedule"]
-    found: dict[str, Any] = schedule
-    return found
-
-
-def period_of(call: tuple[str, dict[str, Any]]) -> dict[str, Any]:
-    (period,) = schedule_of(call)["chargingSchedulePeriod"]
-    found: dict[str, Any] = period
-    return found
-
+from tests.gateway.csms.scripted import (
+    ACCEPTED,
+    BPT,
+    DC,
+    PROFILE,
+    SCHEDULE,
+    UPDATE,
+    period_of,
+    schedule_of,
+    session,
+)
 
 CENTRAL = {"startPeriod": 0, "operationMode": "CentralSetpoint"}
 CHARGING = {"startPeriod": 0, "operationMode": "ChargingOnly"}
@@ -376,163 +305,5 @@ def test_the_set_point_in_force_is_that_of_the_composite_schedule(reply: Any, he
             assert await one.raw.csms.reconcile("CP1-1") == held_w
             assert [action for action, _ in one.calls] == [PROFILE, SCHEDULE]  # the fallback profile is put back first
             assert one.calls[-1][1] == {"duration": 60, "chargingRateUnit": "W", "evseId": 1}
-
-    run_virtual(scene())
-
-
-# stations of 1.6 and 2.0.1 --------------------------------------------------------------------------------------------
-
-
-@asynccontextmanager
-async def early(version: Version, profile: str | None) -> AsyncIterator[Session]:
-    """A session at a station that follows a vendor profile."""
-    entry = StationSettings("CP1", vendor_profile=profile, max_charge_w=1e4, max_discharge_w=1e4)
-    raw = Raw(version)
-    settings = CsmsSettings(stations=(entry,), unknown_tokens=UnknownTokens.ACCEPT, inventory=False)
-    raw.csms = Csms(settings, raw.events.append, raw.clock)
-    async with raw:
-        one = Session(raw)
-        one.answers["ChangeConfiguration"] = ACCEPTED
-        answering = asyncio.create_task(one.answer())
-        try:
-            await raw.boot()
-            if version is Version.V16:
-                begin = {"connectorId": 1, "idTag": "A", "meterStart": 0, "timestamp": raw.time()}
-                await raw.ok("StartTransaction", begin)
-            else:
-                await raw.event("Started", 0)
-            await asyncio.sleep(5)
-            yield one
-        finally:
-            answering.cancel()
-            await asyncio.gather(answering, return_exceptions=True)
-
-
-def values(calls: list[tuple[str, dict[str, Any]]]) -> list[str]:
-    return [body["value"] for action, body in calls if action == "ChangeConfiguration"]
-
-
-def test_where_the_station_has_no_watchdog_the_gateway_sends_0_w_when_the_time_is_over() -> None:
-    async def scene() -> None:
-        async with early(Version.V16, "vendor-variable") as one:
-            assert values((await one.order(-3000.0, 10.0))[1])
-            one.calls.clear()
-            await asyncio.sleep(9)
-            assert values(one.calls) == []
-            await one.order(-3500.0, 10.0)  # renewed in time
-            one.calls.clear()
-            await asyncio.sleep(9)
-            assert values(one.calls) == []
-            await asyncio.sleep(2)
-            (value,) = values(one.calls)
-            assert float(value) == 0.0
-            one.calls.clear()
-            await asyncio.sleep(60)
-            assert values(one.calls) == []  # 0 W needs no end
-
-    run_virtual(scene())
-
-
-def test_without_a_watchdog_a_refused_order_needs_no_end_and_one_without_an_answer_does() -> None:
-    async def scene() -> None:
-        async with early(Version.V16, "vendor-variable") as one:
-            one.answers["ChangeConfiguration"] = {"status": "Rejected"}
-            assert (await one.order(-3000.0, 10.0))[0] is Answer.REFUSED
-            one.calls.clear()
-            await asyncio.sleep(60)
-            assert values(one.calls) == []
-            one.answers["ChangeConfiguration"] = None
-            assert (await one.order(-3000.0, 10.0))[0] is Answer.UNKNOWN
-            one.answers["ChangeConfiguration"] = ACCEPTED
-            one.calls.clear()
-            await asyncio.sleep(12)
-            assert [float(value) for value in values(one.calls)] == [0.0]
-
-    run_virtual(scene())
-
-
-def test_a_vehicle_that_negotiates_anew_gets_the_order_in_force_for_the_rest_of_its_time() -> None:
-    async def scene() -> None:
-        async with early(Version.V201, "negative-limit") as one:
-            await one.order(3000.0, 15.0)
-            await asyncio.sleep(4)
-            (again,) = await one.needs(DC)
-            assert schedule_of(again)["chargingSchedulePeriod"][0]["limit"] == 3000.0
-            assert 10 <= schedule_of(again)["duration"] <= 12
-            await asyncio.sleep(20)
-            (late,) = await one.needs(DC)
-            assert schedule_of(late)["chargingSchedulePeriod"][0]["limit"] == 0.0
-            assert schedule_of(late)["duration"] == 60
-
-    run_virtual(scene())
-
-
-def test_a_profile_of_1_6_has_its_own_form() -> None:
-    async def scene() -> None:
-        async with early(Version.V16, "negative-limit") as one:
-            safe = [body for action, body in one.calls if action == PROFILE]
-            assert [body["csChargingProfiles"]["chargingProfilePurpose"] for body in safe][:1] == ["TxDefaultProfile"]
-            assert "operationMode" not in safe[0]["csChargingProfiles"]["chargingSchedule"]["chargingSchedulePeriod"][0]
-            assert (await one.order(-3000.0, 14.5))[0] is Answer.APPLIED
-            (_, body) = one.calls[-1]
-            profile = body["csChargingProfiles"]
-            assert body["connectorId"] == 1
-            assert profile["chargingProfileId"] == 2_000_001
-            assert isinstance(profile["transactionId"], int)
-            assert profile["chargingProfileKind"] == "Absolute"
-            assert profile["chargingSchedule"]["startSchedule"]
-            assert profile["chargingSchedule"]["duration"] == 15
-            told = {
-                "duration": 60,
-                "chargingRateUnit": "W",
-                "chargingSchedulePeriod": [{"startPeriod": 0, "limit": -9.0}],
-            }
-            one.answers[SCHEDULE] = {"status": "Accepted", "connectorId": 1, "chargingSchedule": told}
-            assert await one.raw.csms.reconcile("CP1-1") == -9.0
-            assert one.calls[-1] == (SCHEDULE, {"duration": 60, "chargingRateUnit": "W", "connectorId": 1})
-
-    run_virtual(scene())
-
-
-@pytest.mark.parametrize("version", [Version.V16, Version.V201])
-def test_without_a_vendor_profile_a_station_is_limited_and_never_discharged(version: Version) -> None:
-    async def scene() -> None:
-        async with early(version, None) as one:
-            assert (await one.order(-3000.0))[0] is Answer.REFUSED
-            assert (await one.order(3000.0))[0] is Answer.APPLIED
-
-    run_virtual(scene())
-
-
-def test_the_fallback_profile_is_installed_once_in_its_own_form_and_tried_again_after_pauses() -> None:
-    async def scene() -> None:
-        async with early(Version.V21, None) as one:
-            (first,) = [call for call in one.calls if call[0] == PROFILE]
-            profile = first[1]["chargingProfile"]
-            assert (profile["id"], profile["stackLevel"], first[1]["evseId"]) == (1_000_001, 0, 1)
-            assert (profile["chargingProfilePurpose"], profile["chargingProfileKind"]) == (
-                "TxDefaultProfile",
-                "Relative",
-            )
-            assert "transactionId" not in profile
-            assert schedule_of(first)["chargingRateUnit"] == "W"
-            station = one.raw.csms.stations["CP1"]
-            safe = station.evses[1].safe
-            assert (safe.held, safe.tries, safe.trouble) == (True, 0, "")
-            one.answers[PROFILE] = {"status": "Rejected", "statusInfo": {"reasonCode": "Busy", "additionalInfo": "x"}}
-            await one.raw.csms.reconcile("CP1-1")
-            assert (safe.held, safe.tries, safe.trouble) == (False, 1, "Busy x")
-            begun = one.raw.clock.now()
-            at: list[float] = []
-            while len(at) < 5:
-                one.calls.clear()
-                await asyncio.sleep(0.5)
-                at += [one.raw.clock.now() - begun for action, _ in one.calls if action == PROFILE]
-            assert at == pytest.approx([5.5, 36, 156, 757, 1358], abs=4)
-            refused = await one.raw.csms.set_power("CP1-1", -3000.0, 15.0)
-            assert (refused.answer, refused.code) == (Answer.REFUSED, "CannotDischarge")
-            refused = await one.raw.csms.set_power("CP1-1", 3000.0, 15.0)
-            assert (refused.answer, refused.code) == (Answer.REFUSED, "NoSafeProfile")
-            assert "Busy x" in refused.text
 
     run_virtual(scene())

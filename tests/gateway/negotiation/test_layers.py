@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -212,7 +213,7 @@ def test_the_minimum_of_the_driver_and_the_departure_bind_together() -> None:
         (Layer.VEHICLE, 0.0, INF, Code.NEEDED_FOR_DEPARTURE),
     ]
     assert all(one.text for one in found)
-    assert "04:40Z" in found[1].text
+    assert " at 04:40Z and" in found[1].text
     assert [one.code for one in own_needs(evse, None)] == [Code.BELOW_CAR_MINIMUM]
     for minimum_wh in (None, 0.0, -0.5):
         evse.min_energy_wh = minimum_wh
@@ -234,6 +235,23 @@ def test_charging_begins_when_the_time_is_needed_for_it() -> None:
     assert charges_in_s(slow, WALL) == pytest.approx(from_s)
     tiny = leaving(0.001)
     assert charges_in_s(tiny, WALL) == pytest.approx(7200, abs=0.1)
+
+
+def test_the_time_of_departure_is_said_in_utc(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    try:
+        assert " at 04:40Z and" in own_needs(leaving(), WALL + 7000)[0].text
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
+def test_charging_begins_in_the_second_from_which_the_time_is_needed() -> None:
+    evse = leaving(306_000.0, WALL + 360_100, limits=PowerLimits(3600.0, 8000.0))
+    assert charges_in_s(evse, WALL) == 100.0
+    assert own_needs(evse, WALL + 99.9) == []
+    assert [one.code for one in own_needs(evse, WALL + 100)] == [Code.NEEDED_FOR_DEPARTURE]
 
 
 @pytest.mark.parametrize("target_wh", [None, 0.0, -1.0])
@@ -324,6 +342,7 @@ def decision(power_w: float, code: Code = Code.STATION_LIMIT) -> Decision:
         (-5000.0, 1000.0, Code.IMPORT_LIMIT, False),
         (5000.0, 0.5, Code.IMPORT_LIMIT, False),
         (0.5, 0.5, Code.GRANTED, False),
+        (-0.5, -0.5, Code.BELOW_FLOOR, False),
         (0.0, 0.0, Code.GRANTED, False),
         (0.0, 1000.0, Code.BELOW_FLOOR, False),
         (0.5, 0.0, Code.FAULT, True),
