@@ -103,6 +103,13 @@ def test_without_resources_there_is_nothing_to_share() -> None:
     assert must_w([], WALL) == (0.0, 0.0)
 
 
+@pytest.mark.parametrize("target", [0.5, -0.5, 1e-5, -1e-5])
+def test_little_power_is_shared_as_well(target: float) -> None:
+    one = Resource("A", 6000.0, 6000.0, soc_pct=50.0, capacity_wh=40_000.0)
+    assert share(target, [one]).power_w["A"] == pytest.approx(target)
+    assert share_command(target, [one])["A"] == pytest.approx(target)
+
+
 def test_unless_it_is_told_the_time_is_0() -> None:
     leaving = Resource("L", 6000.0, 0.0, soc_pct=30.0, capacity_wh=40_000.0, wanted_pct=60.0, departure=9000.0)
     assert share(0.0, [leaving]) == share(0.0, [leaving], 0.0)
