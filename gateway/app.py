@@ -15,24 +15,24 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from gateway import pauses
-from gateway.blue_switch.files import BlueSwitchError
-from gateway.blue_switch.files import load as load_desk
+from gateway import garbage_collection
+from gateway.blue_switch.agreement_file import BlueSwitchError
+from gateway.blue_switch.agreement_file import load as load_desk
+from gateway.blue_switch.persistence import BlueSwitchPersistence
+from gateway.blue_switch.service import VehicleLendingService
 from gateway.clock import SystemClock
 from gateway.config import Config, ConfigError, host_and_port, read_secret
-from gateway.core import Core
-from gateway.core.energy_keeper import EnergyKeeper
-from gateway.core.keeper import Keeper
-from gateway.core.lender import Lender
-from gateway.core.steward import Steward
-from gateway.csms.server import Csms
+from gateway.config.mapping import broker_link, core_settings, csms_settings, make_store, mqtt_settings
+from gateway.csms.csms import Csms
+from gateway.energy.persistence import EnergyPersistence
+from gateway.energy.service import EnergyService
 from gateway.model.event import Report
 from gateway.model.station import Answer, Formers, Outcome, Stations
-from gateway.mqtt.bus import Connect, Connector
-from gateway.mqtt.room import MqttRoom
+from gateway.mqtt.client import Connect, Connector
+from gateway.mqtt.connection import MqttConnection
+from gateway.service import GatewayService
 from gateway.store.journal import Journal
 from gateway.store.ports import Store, StoreError
-from gateway.wiring import broker_link, core_settings, csms_settings, make_store, mqtt_settings
 from protocols.ports import Clock
 
 log = logging.getLogger("v2x")
@@ -57,7 +57,7 @@ class Parts:
     seed: int | None = None
 
 
-class Rooms:
+class StationBackends:
     """All rooms that speak for stations, as one `Stations`."""
 
     def __init__(self) -> None:
@@ -104,13 +104,13 @@ class Gateway:
     """A gateway while it runs."""
 
     config: Config
-    core: Core
+    service: GatewayService
     csms: Csms | None
-    mqtt: MqttRoom
+    mqtt: MqttConnection
     journal: Journal
     clock: Clock
-    steward: Steward
-    lender: Lender | None = None
+    energy_service: EnergyService
+    lender: VehicleLendingService | None = None
     ocpp_port: int | None = None
     admin_port: int | None = None
     ready: asyncio.Event = field(default_factory=asyncio.Event)  # stations may come in
@@ -132,11 +132,11 @@ async def gateway(config: Config, parts: Parts | None = None) -> AsyncIterator[G
         raise StartError(f"store.url: {error}") from error
     try:
         async with asyncio.TaskGroup() as tasks:
-            running = [tasks.create_task(built.core.run(), name="core")]
-            await built.core.ready.wait()
+            running = [tasks.create_task(built.service.run(), name="core")]
+            await built.service.ready.wait()
             kept = await store.kept(RESTORED)
-            built.steward.restore(kept)
-            running.append(tasks.create_task(built.steward.run(), name="energy"))
+            built.energy_service.restore(kept)
+            running.append(tasks.create_task(built.energy_service.run(), name="energy"))
             if built.lender is not None:
                 built.lender.restore(kept)
                 running.append(tasks.create_task(built.lender.run(), name="blue switch"))
@@ -155,7 +155,7 @@ async def gateway(config: Config, parts: Parts | None = None) -> AsyncIterator[G
                 yield built
             finally:
                 with contextlib.suppress(TimeoutError):
-                    await built.core.stop()
+                    await built.service.stop()
                 if built.csms is not None:
                     await built.csms.close()
                 await _drain(built)
@@ -183,7 +183,7 @@ async def run(
                 loop.add_signal_handler(number, stop.set)
     try:
         async with gateway(config, parts) as running:
-            tidying = loop.create_task(pauses.run(running.clock), name="pauses")
+            tidying = loop.create_task(garbage_collection.run(running.clock), name="pauses")
             if ready is not None:
                 ready(running)
             await stop.wait()
@@ -198,25 +198,27 @@ async def run(
 
 def _build(config: Config, parts: Parts, clock: Clock, store: Store) -> Gateway:
     journal = Journal(store, clock)
-    rooms = Rooms()
-    core = Core(core_settings(config), clock, rooms, journal)
+    rooms = StationBackends()
+    service = GatewayService(core_settings(config), clock, rooms, journal)
     csms: Csms | None = None
     if parts.stations is not None:
-        rooms.add(parts.stations(core.report, clock))
+        rooms.add(parts.stations(service.report, clock))
     else:
-        csms = Csms(csms_settings(config), core.report, clock, journal)
+        csms = Csms(csms_settings(config), service.report, clock, journal)
         rooms.add(csms)
     connect = parts.connect or Connector(broker_link(config))
-    room = MqttRoom(core, mqtt_settings(config), connect, clock, parts.seed)
-    steward = Steward(core.board, config.energy, rooms, EnergyKeeper(journal))
-    core.board.energy = lambda: steward.state
-    lender = _lender(config, core, steward, journal)
+    room = MqttConnection(service, mqtt_settings(config), connect, clock, parts.seed)
+    energy_service = EnergyService(service.board, config.energy, rooms, EnergyPersistence(journal))
+    service.board.energy = lambda: energy_service.state
+    lender = _lender(config, service, energy_service, journal)
     if lender is not None:
         room.neighbour = lender.heard
-    return Gateway(config, core, csms, room, journal, clock, steward, lender)
+    return Gateway(config, service, csms, room, journal, clock, energy_service, lender)
 
 
-def _lender(config: Config, core: Core, steward: Steward, journal: Journal) -> Lender | None:
+def _lender(
+    config: Config, service: GatewayService, energy_service: EnergyService, journal: Journal
+) -> VehicleLendingService | None:
     """The Blue Switch desk, where the configuration names an agreement file; ConfigError where that is wrong."""
     section = config.blue_switch
     if section.file is None:
@@ -229,7 +231,9 @@ def _lender(config: Config, core: Core, steward: Steward, journal: Journal) -> L
     if place not in desk.atlas.places:
         raise ConfigError(f"blue_switch.place: {section.file} has no place called {place!r}")
     desk.leads = section.leads
-    return Lender(core.board, steward, desk, place, section.reports, Keeper(journal))
+    return VehicleLendingService(
+        service.board, energy_service, desk, place, section.reports, BlueSwitchPersistence(journal)
+    )
 
 
 async def _listen(csms: Csms, built: Gateway) -> None:
@@ -247,7 +251,7 @@ async def _listen(csms: Csms, built: Gateway) -> None:
 
 async def _serve_admin(built: Gateway, csms: Csms, serving: asyncio.Event) -> None:
     from gateway.csms.admin import Admin
-    from gateway.observe import endpoint
+    from gateway.observability import endpoint
     from gateway.web import api, server  # FastAPI costs half a second: only who needs it pays
 
     section = built.config.admin
@@ -260,8 +264,8 @@ async def _serve_admin(built: Gateway, csms: Csms, serving: asyncio.Event) -> No
         serving.set()
 
     raw, lender, wall = section.raw_calls, built.lender, built.clock.wall
-    app = api.build(Admin(csms), built.core, token=token, raw_calls=raw, lender=lender, now=wall)
-    app.router.routes.append(endpoint.route(built.core, built.mqtt, token))
+    app = api.build(Admin(csms), built.service, token=token, raw_calls=raw, lender=lender, now=wall)
+    app.router.routes.append(endpoint.route(built.service, built.mqtt, token))
     try:
         await server.serve(app, host, port, ready=ready)
     except OSError as error:

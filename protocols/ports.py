@@ -1,6 +1,6 @@
 """What an engine's adapter needs from the world: time, a byte stream, a message stream, a broker.
 
-Sockets implement these in the `io.py` files, memory implements them in `emulators/wires.py`, and the engines' pumps
+Sockets implement these in the `io.py` files, memory implements them in `emulators/runtime/transports.py`, and the engines' pumps
 cannot tell the difference.
 """
 

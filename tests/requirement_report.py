@@ -148,11 +148,11 @@ def _verdict(name: str, verdicts: dict[str, set[str]]) -> str:
 
 
 def _messages() -> str:
-    from emulators.charger.build import build, car_outlet
-    from emulators.charger.network import Target
-    from emulators.charger.station import StationConfig
-    from emulators.clock import VirtualClock
-    from gateway.csms.server import HANDLERS
+    from emulators.charger.station.build import build, car_outlet
+    from emulators.charger.station.maintenance.network_profiles import Target
+    from emulators.charger.station.station import StationConfig
+    from emulators.runtime.clock import VirtualClock
+    from gateway.csms.csms import HANDLERS
     from protocols.ocpp import schema
     from protocols.ocpp.schema import Version
     from protocols.ports import TextWire

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import field
 
-from emulators.battery import GENERIC_63, Pack, PackSpec
+from emulators.battery.pack import GENERIC_63, Pack, PackSpec
 from protocols.frozen import frozen
 
 STEP_W = 100.0  # W: limits are told in steps, so that they change seldom

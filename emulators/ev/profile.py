@@ -10,8 +10,8 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from emulators.battery import PackSpec
-from emulators.chemistry import CHEMISTRIES
+from emulators.battery.chemistry import CHEMISTRIES
+from emulators.battery.pack import PackSpec
 from emulators.ev.car import CarSpec, Quirks
 
 SHIPPED = Path(__file__).with_name("profiles")

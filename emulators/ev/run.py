@@ -14,12 +14,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TextIO
 
-from emulators.clock import RealClock
 from emulators.ev import profile as profiles
 from emulators.ev.car import Car, CarSpec
 from emulators.ev.report import Reporter, complain, plain
 from emulators.ev.session import EvSession, car_settings
-from emulators.session_options import CONTROLS, OptionError, iso20_version
+from emulators.ev.session_options import CONTROLS, OptionError, iso20_version
+from emulators.runtime.clock import RealClock
 from protocols.errors import LocalProtocolError
 from protocols.iso15118 import io, tls
 from protocols.iso15118.iso20 import events

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from emulators.battery import Pack, PackSpec
-from emulators.charger.power_stage import PowerStage, StageSpec
-from emulators.scenarios.scenario import Scenario
-from emulators.second_life import SecondLifePack
+from emulators.battery.pack import Pack, PackSpec
+from emulators.battery.second_life import SecondLifePack
+from emulators.charger.hardware.power_stage import PowerStage, StageSpec
+from emulators.scenario.scenario import Scenario
 from emulators.site.grid import Grid, GridEvent, InterfaceProtection, jeac_9701
 from emulators.site.load import Loads
 from emulators.site.protected_board import ProtectedBoard

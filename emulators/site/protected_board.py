@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from emulators.charger.power_stage import Fault, PowerStage
+from emulators.charger.hardware.power_stage import Fault, PowerStage
 from emulators.site.storage import Storage
 
 TRANSFER_S = 0.01  # half a cycle at 50 Hz

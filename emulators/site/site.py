@@ -13,7 +13,7 @@ from enum import StrEnum
 from math import ceil
 from typing import Literal
 
-from emulators.charger.power_stage import Contactors, Fault, PowerStage
+from emulators.charger.hardware.power_stage import Contactors, Fault, PowerStage
 from emulators.site.demand_meter import DemandMeter
 from emulators.site.grid import Grid, InterfaceProtection, Supply
 from emulators.site.load import Loads

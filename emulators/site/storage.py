@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from emulators.battery import Battery
-from emulators.charger.power_stage import Contactors, PowerStage, StageSpec
+from emulators.battery.pack import Battery
+from emulators.charger.hardware.power_stage import Contactors, PowerStage, StageSpec
 
 STORAGE_STAGE = StageSpec(
     max_charge_w=10_000.0,

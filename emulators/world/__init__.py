@@ -9,9 +9,9 @@ are joined in memory (virtual time, the same words for the same seed) or over re
     running.py      from a scenario to an outcome       charging_port.py   where a SECC is found over sockets
 """
 
-from emulators.world.network import Wires
-from emulators.world.running import Outcome, live, simulate
+from emulators.world.network import MemoryTransports
+from emulators.world.run import Outcome, live, simulate
 from emulators.world.sockets import Sockets
 from emulators.world.world import World
 
-__all__ = ["Outcome", "Sockets", "Wires", "World", "live", "simulate"]
+__all__ = ["MemoryTransports", "Outcome", "Sockets", "World", "live", "simulate"]

@@ -12,12 +12,12 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from enum import StrEnum
 from typing import Any, Protocol
 
-from emulators.broker import MemoryBroker
-from emulators.charger.secc import EvseSecc
-from emulators.faults import BreakableBroker
-from emulators.wires import Link, text_wire_pair, wire_pair
+from emulators.charger.secc.secc import EvseSecc
+from emulators.faults.injector import BreakableBroker
+from emulators.runtime.memory_broker import MemoryBroker
+from emulators.runtime.transports import Link, text_wire_pair, wire_pair
 from gateway.app import Gateway
-from gateway.mqtt.bus import Connect
+from gateway.mqtt.client import Connect
 from protocols.ocpp.schema import Version
 from protocols.ports import Bus, BusMessage, TextWire, Wire
 
@@ -25,7 +25,7 @@ GATEWAY_ID = "gw1"
 FACILITY_ID = "facility"
 
 
-class Wires(StrEnum):
+class MemoryTransports(StrEnum):
     """What joins the parts."""
 
     MEMORY = "memory"

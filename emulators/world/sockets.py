@@ -17,19 +17,19 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from emulators.broker import Tamper
-from emulators.charger.secc import EvseSecc
-from emulators.clock import LoopClock
-from emulators.embedded_broker import BrokerThread
+from emulators.charger.secc.secc import EvseSecc
 from emulators.ev.run import reach
-from emulators.faults import FaultError
-from emulators.relay import Relay, both_ways, both_ways_text
-from emulators.scenarios.scenario import Scenario, ScenarioError
-from emulators.wires import Link, text_wire_pair, wire_pair
+from emulators.faults.injector import FaultError
+from emulators.runtime.clock import LoopClock
+from emulators.runtime.embedded_broker import BrokerThread
+from emulators.runtime.memory_broker import Tamper
+from emulators.runtime.tcp_relay import Relay, both_ways, both_ways_text
+from emulators.runtime.transports import Link, text_wire_pair, wire_pair
+from emulators.scenario.scenario import Scenario, ScenarioError
 from emulators.world.charging_port import LOOPBACK, Port, certificates
 from emulators.world.network import FACILITY_ID, GATEWAY_ID, Published
 from gateway.app import Gateway
-from gateway.mqtt.bus import BrokerLink, Connect, Connector, MqttBus
+from gateway.mqtt.client import BrokerLink, Connect, Connector, MqttBus
 from protocols.ocpp import io as ocpp_io
 from protocols.ocpp.schema import Version
 from protocols.ports import Bus, BusMessage, TextWire, Wire
@@ -231,7 +231,7 @@ class _Heard:
         return self._bus.messages()
 
     def acknowledge(self, message: BusMessage) -> None:
-        """See `gateway.mqtt.bus.Acknowledging`."""
+        """See `gateway.mqtt.client.Acknowledging`."""
         self._bus.acknowledge(message)  # type: ignore[attr-defined]
 
 

@@ -11,24 +11,24 @@ import contextlib
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 
-from emulators import faults
-from emulators.bay import Bay
-from emulators.broker import MemoryBroker
-from emulators.charger.network import Connect, Target
-from emulators.charger.station import Station
-from emulators.charger.supply import Supply
-from emulators.clock import SkewedClock, VirtualClock
+from emulators.charger.hardware.shared_supply import Supply
+from emulators.charger.station.maintenance.network_profiles import Connect, Target
+from emulators.charger.station.station import Station
 from emulators.ev.car import Car
-from emulators.pcap import Capture
-from emulators.record import Record
-from emulators.scenarios.scenario import Scenario
+from emulators.faults import injector
+from emulators.runtime.clock import SkewedClock, VirtualClock
+from emulators.runtime.memory_broker import MemoryBroker
+from emulators.runtime.pcap import Capture
+from emulators.runtime.transcript import Transcript
+from emulators.runtime.transports import Link
+from emulators.scenario.scenario import Scenario
 from emulators.site.build import build_site
 from emulators.site.facility import Facility
-from emulators.transcript import Transcript
-from emulators.wires import Link
-from emulators.world import building, happenings
+from emulators.world import build, timeline
+from emulators.world.gateway_process import Process
 from emulators.world.network import MemoryNetwork, Network
-from emulators.world.process import Process
+from emulators.world.parking_bay import ParkingBay
+from emulators.world.recording import Recording
 from emulators.world.sockets import SocketNetwork, Sockets
 from gateway.app import Gateway
 from gateway.store.memory import MemoryStore
@@ -47,7 +47,7 @@ class World:
     sockets: Sockets | None = None  # None joins the parts in memory
     beside: World | None = None  # another site of the same town: its time, its broker, its diary
     stations: dict[str, Station] = field(default_factory=dict)
-    bays: dict[str, Bay] = field(default_factory=dict)
+    bays: dict[str, ParkingBay] = field(default_factory=dict)
     cars: dict[str, Car] = field(default_factory=dict)
     captures: dict[str, Capture] = field(default_factory=dict)  # of each EVSE's sessions, with a transcript
     supplies: list[Supply] = field(default_factory=list)  # fuses that several EVSEs share
@@ -57,7 +57,7 @@ class World:
         plan = self.scenario
         if self.sockets is not None and self.fast_forward:
             raise ValueError("charge loops can be left out in memory only, not over sockets")
-        building.check_gateway(plan)
+        build.check_gateway(plan)
         self.seed = plan.seed if self.seed is None else self.seed
         self.clock: VirtualClock = VirtualClock(plan.start.timestamp()) if self.beside is None else self.beside.clock
         self.transcript = Transcript(keep=self.keep_transcript and self.beside is None)
@@ -68,7 +68,7 @@ class World:
             self.network.published = self._published
         self.store = MemoryStore()
         self.site = build_site(plan, int(self.seed))
-        self.parts = faults.Parts(self.clock, broker=self.network.broker, site=self.site, seed=self.seed)
+        self.parts = injector.Parts(self.clock, broker=self.network.broker, site=self.site, seed=self.seed)
         self.facility = Facility(plan.gateway.site, self.network.facility, self.clock, self.site)
         self.facility.mute = self.parts.mute_inputs
         self.facility.sense_every_s = plan.step
@@ -79,11 +79,11 @@ class World:
         self.parts.clocks["gateway"] = self._gateway_clock
         self.parts.restarts["gateway"] = self.restart_gateway
         for charger in plan.charger:
-            building.add_stations(self, charger, self._door)
+            build.add_stations(self, charger, self._door)
         for car in plan.car:
-            building.add_cars(self, car)
-        self.record = Record(self.site, self.cars, self.bays, self.facility, plan.gateway.min_soc_pct)
-        self.record.prices = building.prices(plan)
+            build.add_cars(self, car)
+        self.record = Recording(self.site, self.cars, self.bays, self.facility, plan.gateway.min_soc_pct)
+        self.record.prices = build.prices(plan)
         self.site.report = self.happened
 
     @property
@@ -110,7 +110,7 @@ class World:
             for name, station in self.stations.items():
                 started.append(tasks.create_task(station.run(), name=name))
             started.append(tasks.create_task(self._live_site(), name="site"))
-            for name, happening in happenings.everything(self):
+            for name, happening in timeline.everything(self):
                 started.append(tasks.create_task(happening, name=name))
             try:
                 yield self
@@ -145,7 +145,7 @@ class World:
 
     async def start_gateway(self) -> None:
         """Start it, with what its store remembers."""
-        config = building.gateway_config(self.scenario, self.network.settings())
+        config = build.gateway_config(self.scenario, self.network.settings())
         self._process = Process(config, self._gateway_clock, self.network, self.store, int(self.seed or 0))
         self.gateway = await self._process.start()
 
@@ -187,14 +187,14 @@ class World:
 
     async def break_now(self, command: str) -> None:
         """A live command: "<kind> [<target> [<seconds>]]", such as "cut ocpp:CP1". FaultError if that cannot be."""
-        await self.begin(happenings.spoken_fault(command, self.clock.now()))
+        await self.begin(timeline.spoken_fault(command, self.clock.now()))
 
-    async def begin(self, fault: faults.Fault) -> None:
+    async def begin(self, fault: injector.Fault) -> None:
         """Let a fault begin now, and end when its time is over; this does not wait for that."""
-        await faults.begin(self.parts, fault)
+        await injector.begin(self.parts, fault)
         self.fault_told("begins", fault)
         if fault.duration_s is not None:
-            task = asyncio.get_running_loop().create_task(happenings.mend(self, fault, fault.duration_s))
+            task = asyncio.get_running_loop().create_task(timeline.mend(self, fault, fault.duration_s))
             self.tasks.add(task)
             task.add_done_callback(self.tasks.discard)
 
@@ -214,7 +214,7 @@ class World:
         self.record.note(self.clock.now(), what, text)
         self.transcript.add(self.clock.now(), "world", what, text)
 
-    def fault_told(self, what: str, fault: faults.Fault) -> None:
+    def fault_told(self, what: str, fault: injector.Fault) -> None:
         """A fault "begins", "ends" or was "missed"."""
         self.wake()
         self.happened("fault", f"{fault.kind} {fault.target} {what}".replace("  ", " "))

@@ -17,8 +17,8 @@ from typing import Any
 import aiomqtt
 from rich.console import Console
 
-from emulators import demo
-from emulators.demo_view import DemoView
+from emulators.demo import discharge
+from emulators.demo.view import DemoView
 from emulators.ev.car import CCS_63
 
 COMMANDS = 200
@@ -41,12 +41,12 @@ def main(json_output: bool, commands: int = COMMANDS) -> int:
 async def measure(commands: int = COMMANDS) -> dict[str, Any]:
     """p50 and p99 in ms over `commands` discharges, each from 0 W."""
     view = DemoView(Console(quiet=True))
-    watch = demo.Watch(view)
+    watch = discharge.Watch(view)
     car = replace(CCS_63, loop_s=LOOP_S)
     accepted, set_point, current = [], [], []
-    async with demo.stage(watch, car=car, commands_per_s=1000.0) as parts:
+    async with discharge.stage(watch, car=car, commands_per_s=1000.0) as parts:
         facility, figures = parts.facility, watch.figures
-        await facility.until("a session that can discharge", lambda: demo.ready(facility.state))
+        await facility.until("a session that can discharge", lambda: discharge.ready(facility.state))
         for number in range(commands):
             figures.setpoint_ms = figures.first_negative_current_ms = None
             name = f"bench-{number}"
@@ -58,7 +58,7 @@ async def measure(commands: int = COMMANDS) -> dict[str, Any]:
             set_point.append(figures.setpoint_ms or 0.0)
             current.append(figures.first_negative_current_ms or 0.0)
             await facility.command("stop", id=f"{name}-stop")
-            await facility.until("no current", lambda: view.dials.current_a > demo.NEGATIVE_A)
+            await facility.until("no current", lambda: view.dials.current_a > discharge.NEGATIVE_A)
         echo = await _echo(parts.gateway.config.mqtt.url, commands)
     return {
         "commands": commands,
@@ -75,7 +75,7 @@ async def _echo(url: str, times: int) -> list[float]:
     """The bare way through the broker: one client publishes at QoS 1 and waits for its own message."""
     host, _, port = url.removeprefix("mqtt://").partition(":")
     found = []
-    async with aiomqtt.Client(host, int(port), identifier="echo", socket_options=demo.NO_DELAY) as client:
+    async with aiomqtt.Client(host, int(port), identifier="echo", socket_options=discharge.NO_DELAY) as client:
         await client.subscribe("echo", qos=1)
         messages = client.messages
         for _ in range(times):

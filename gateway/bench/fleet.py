@@ -45,13 +45,13 @@ def measure(stations: int = STATIONS) -> dict[str, Any]:
 
 def fleet(stations: int, measured_s: float = MEASURED_S) -> dict[str, Any]:
     """One run."""
-    from emulators.clock import run_virtual
+    from emulators.runtime.clock import run_virtual
 
     return run_virtual(_live(stations, measured_s))
 
 
 async def _live(stations: int, measured_s: float) -> dict[str, Any]:
-    from emulators.scenarios.scenario import check
+    from emulators.scenario.scenario import check
     from emulators.world import World
 
     plan = check(

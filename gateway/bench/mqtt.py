@@ -214,7 +214,7 @@ async def _mosquitto() -> AsyncIterator[int]:
 
 @asynccontextmanager
 async def _amqtt() -> AsyncIterator[int]:
-    from emulators.embedded_broker import EmbeddedBroker
+    from emulators.runtime.embedded_broker import EmbeddedBroker
 
     async with EmbeddedBroker() as broker:
         yield broker.port

@@ -53,20 +53,20 @@ async def rpc(ready: Ready) -> None:
 async def gateway(ready: Ready) -> None:
     """The CSMS."""
     from gateway.clock import SystemClock
-    from gateway.csms.server import Csms
+    from gateway.csms.csms import Csms
 
     await Csms(_settings(), lambda _: None, SystemClock()).serve(ready)
 
 
 async def core(ready: Ready) -> None:
     """The CSMS, the core, and a store on disk: transactions, too, are on disk before they are answered."""
-    from gateway import pauses
+    from gateway import garbage_collection
     from gateway.clock import SystemClock
-    from gateway.core import Core
-    from gateway.core.settings import CoreSettings
-    from gateway.csms.server import Csms
+    from gateway.control.settings import ServiceSettings
+    from gateway.csms.csms import Csms
     from gateway.model.event import Event
     from gateway.model.site import SitePolicy
+    from gateway.service import GatewayService
     from gateway.store.journal import Journal
     from gateway.store.sql import SqlStore
 
@@ -74,18 +74,18 @@ async def core(ready: Ready) -> None:
     with tempfile.TemporaryDirectory() as folder:
         store = SqlStore(f"sqlite:///{Path(folder) / 'bench.db'}")
         await store.open()
-        built: list[Core] = []
+        built: list[GatewayService] = []
 
         def report(event: Event) -> None:
             built[0].report(event)
 
         journal = Journal(store, clock)
         csms = Csms(_settings(), report, clock, journal)
-        built.append(Core(CoreSettings(SitePolicy("bench")), clock, csms, journal))
+        built.append(GatewayService(ServiceSettings(SitePolicy("bench")), clock, csms, journal))
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(built[0].run())
             await built[0].ready.wait()
-            tasks.create_task(pauses.run(clock))
+            tasks.create_task(garbage_collection.run(clock))
             tasks.create_task(csms.serve(ready))
 
 

@@ -15,10 +15,10 @@ import time
 from dataclasses import replace
 from typing import Any
 
-from gateway.energy.plan.planner import gather
-from gateway.energy.plan.problem import Problem, Visit, Want, grid_start
-from gateway.energy.plan.rules import rule_plan
-from gateway.energy.plan.solve import solve
+from gateway.energy.planning.planner import gather
+from gateway.energy.planning.problem import Problem, Visit, Want, grid_start
+from gateway.energy.planning.rules import rule_plan
+from gateway.energy.planning.solve import solve
 
 SIZES = (10, 50, 100, 1000)
 STEP_S = 1800.0

@@ -102,8 +102,8 @@ def measure() -> dict[str, Any]:
 
 def run(scenario: str | dict[str, Any], *, fast_forward: bool, until_s: float | None = None) -> Run:
     """Live a scenario (a shipped one by name, or a table) or its first `until_s`; imports are not counted."""
-    from emulators.clock import run_virtual
-    from emulators.scenarios.scenario import check, load
+    from emulators.runtime.clock import run_virtual
+    from emulators.scenario.scenario import check, load
 
     plan = load(scenario) if isinstance(scenario, str) else check(scenario, "the bench")
     if until_s is not None:
@@ -112,14 +112,14 @@ def run(scenario: str | dict[str, Any], *, fast_forward: bool, until_s: float | 
 
 
 async def _live(plan: Any, fast_forward: bool) -> Run:
-    from emulators.clock import VirtualLoop
+    from emulators.runtime.clock import VirtualLoop
     from emulators.world import World
 
     began = time.process_time()
     world = World(plan, keep_transcript=False, fast_forward=fast_forward)
     async with world.living():
         assert world.gateway is not None
-        steward, board = world.gateway.steward, world.gateway.core.board
+        energy_service, board = world.gateway.energy_service, world.gateway.service.board
         await world.clock.sleep(plan.duration)
         cpu_s = time.process_time() - began
         loop = asyncio.get_running_loop()
@@ -133,8 +133,8 @@ async def _live(plan: Any, fast_forward: bool) -> Run:
             loops=counts.get("iso15118", 0) // 2,
             loops_left_out=left_out,
             wakes=loop.jumps,
-            controller_steps=steward.steps,
-            plans=steward.plans,
+            controller_steps=energy_service.steps,
+            plans=energy_service.plans,
             governor_looks=sum(place.looks for place in board.places.values()),
             broken=world.record.broken(plan.expect),
         )

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gateway.blue_switch.callout import Trip
-from gateway.blue_switch.places import Atlas
+from gateway.blue_switch.locations import Atlas
 from gateway.blue_switch.registry import LentCar, Registry
 
 LATE_S = 900.0

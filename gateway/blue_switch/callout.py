@@ -15,7 +15,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from gateway.blue_switch.places import Atlas
+from gateway.blue_switch.locations import Atlas
 from gateway.blue_switch.registry import ETA, LentCar, Status
 
 SWAP_S = 900.0  # to plug in, check and start, before the one before it leaves

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from gateway.blue_switch.callout import SiteNeed, Trip
-from gateway.blue_switch.desk import Desk
+from gateway.blue_switch.coordinator import Coordinator
 from gateway.blue_switch.registry import Status
 from gateway.model.moment import parse_moment
 
@@ -33,7 +33,7 @@ def need_of(site: str, energy: Mapping[str, Any], wall: float) -> SiteNeed | Non
     return SiteNeed(site, draw_w, stored_wh, int(min(bays, 1000)), wall + AHEAD_S)
 
 
-def take(desk: Desk, site: str, told: object, wall: float) -> None:
+def take(desk: Coordinator, site: str, told: object, wall: float) -> None:
     """The `blue_switch` part of another site's state."""
     if not isinstance(told, dict) or not desk.atlas.knows(site):
         return

@@ -9,13 +9,13 @@ import asyncio
 from dataclasses import replace
 from typing import Any
 
-from gateway.csms import credentials, happenings, noticing, registration, remembering, rows, security
-from gateway.csms.door import STATION_ID
-from gateway.csms.ledger import STATION, TOKEN
-from gateway.csms.server import Csms
+from gateway.csms import admin_views, credentials, evse_events, raw_call_effects, registration, restore, security
+from gateway.csms.csms import Csms
+from gateway.csms.persistence import STATION, TOKEN
 from gateway.csms.settings import Registration, StationSettings, UnknownStations
 from gateway.csms.station import Station
 from gateway.csms.tokens import Token
+from gateway.csms.websocket_server import STATION_ID
 from gateway.model.journal import Record
 from gateway.store.ports import StoreError
 from protocols.ocpp import schema, vendor
@@ -69,11 +69,11 @@ class Admin:
 
     def stations(self) -> list[Row]:
         """All of them."""
-        return [rows.station(station) for station in self.csms.stations.values()]
+        return [admin_views.station(station) for station in self.csms.stations.values()]
 
     def station(self, name: str) -> Row:
         """One of them."""
-        return rows.station(self._find(name))
+        return admin_views.station(self._find(name))
 
     def _find(self, name: str) -> Station:
         found = self.csms.stations.get(name)
@@ -105,10 +105,10 @@ class Admin:
         if known is not None:
             fresh.configured, fresh.boot, fresh.version = known.configured, known.boot, known.version
             fresh.evses, fresh.upkeep = known.evses, known.upkeep
-        await self._keep(remembering.record(fresh))
+        await self._keep(restore.record(fresh))
         station = self.csms.register(settings)
         self._ask_to_boot(station)
-        return rows.station(station)
+        return admin_views.station(station)
 
     def _ask_to_boot(self, station: Station) -> None:
         """A boot is what tells a station that it is taken in, or no more."""
@@ -176,7 +176,7 @@ class Admin:
         if password is not None and isinstance(reply, Answered | Refused):
             await self.csms.credentials.settle(station, credentials.taken_in(reply))
         if isinstance(reply, Answered):
-            noticing.notice(station, action, payload, reply.payload)
+            raw_call_effects.notice(station, action, payload, reply.payload)
             return {"type": "result", "payload": reply.payload, "valid": reply.violation is None}
         if isinstance(reply, Refused):
             return {
@@ -194,35 +194,38 @@ class Admin:
         """Those of a station, newest first."""
         self._find(name)
         found = self.context.transactions.of(name, token, active)
-        return [rows.transaction(one, self._version(one.station)) for one, _ in zip(found, range(limit), strict=False)]
+        return [
+            admin_views.transaction(one, self._version(one.station))
+            for one, _ in zip(found, range(limit), strict=False)
+        ]
 
     def transaction(self, ref: str) -> Row:
         """One of them."""
         found = self.context.transactions.by_ref(ref)
         if found is None:
             raise NotKnown(f"no transaction {ref}")
-        return rows.transaction(found, self._version(found.station))
+        return admin_views.transaction(found, self._version(found.station))
 
     def close_stale(self, name: str, silent_s: float) -> int:
         """End what still runs in our book and has been silent for so long; if it speaks again, it runs again."""
         station, before = self._find(name), self.context.clock.wall() - silent_s
         stale = [one for one in self.context.transactions.active_of(name) if one.heard_at <= before]
         for one in stale:
-            happenings.presume_ended(station, one, "closed by an operator")
+            evse_events.presume_ended(station, one, "closed by an operator")
         return len(stale)
 
     # tokens
 
     def tokens(self) -> list[Row]:
         """All of them."""
-        return [rows.token(token, self.context.clock.wall()) for token in self.context.tokens]
+        return [admin_views.token(token, self.context.clock.wall()) for token in self.context.tokens]
 
     def token(self, name: str) -> Row:
         """One of them."""
         found = self.context.tokens.get(name)
         if found is None:
             raise NotKnown(f"no token {name}")
-        return rows.token(found, self.context.clock.wall())
+        return admin_views.token(found, self.context.clock.wall())
 
     async def put_token(self, name: str, about: Row) -> Row:
         """Add or replace a token; it is written down first."""
@@ -244,7 +247,7 @@ class Admin:
         await self._keep(self.context.ledger.token(token))
         self.context.tokens.put(token)
         self.csms.tokens_changed()
-        return rows.token(token, self.context.clock.wall())
+        return admin_views.token(token, self.context.clock.wall())
 
     async def delete_token(self, name: str) -> None:
         """Forget a token."""

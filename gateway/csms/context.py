@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from gateway.csms.ledger import Ledger
+from gateway.csms.persistence import CsmsPersistence
 from gateway.csms.reservations import Reservations
 from gateway.csms.settings import CsmsSettings, UnknownStations
 from gateway.csms.tokens import Token, Tokens
@@ -59,7 +59,7 @@ class Context:
     report: Report
     clock: Clock
     tokens: Tokens
-    ledger: Ledger
+    ledger: CsmsPersistence
     reservations: Reservations
     unknown_stations: UnknownStations
     transactions: Transactions = field(default_factory=Transactions)
@@ -68,7 +68,7 @@ class Context:
     messages: int = 0  # calls of stations, since the start
 
     @classmethod
-    def of(cls, settings: CsmsSettings, report: Report, clock: Clock, ledger: Ledger) -> Context:
+    def of(cls, settings: CsmsSettings, report: Report, clock: Clock, ledger: CsmsPersistence) -> Context:
         """A context with the tokens of the settings."""
         tokens = Tokens(settings.unknown_tokens)
         for name, status in settings.tokens:

@@ -13,8 +13,8 @@ import hmac
 import os
 from dataclasses import replace
 
-from gateway.csms import charging_profile, remembering, security
-from gateway.csms.ledger import Ledger
+from gateway.csms import charging_profile, restore, security
+from gateway.csms.persistence import CsmsPersistence
 from gateway.csms.station import Station
 from gateway.model.station import Answer, Outcome
 from gateway.store.ports import StoreError
@@ -25,7 +25,7 @@ from protocols.ocpp.schema import Payload, Version
 class Credentials:
     """Of all stations."""
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: CsmsPersistence) -> None:
         self._ledger = ledger
         self._believed: dict[str, bytes] = {}  # the last password that was right, keyed: scrypt once, not every time
         self._key = os.urandom(32)
@@ -75,7 +75,7 @@ class Credentials:
         hashed = await asyncio.to_thread(security.hashed, password)
         station.settings = replace(station.settings, next_password_hash=hashed)
         try:
-            await self._ledger.keep(remembering.record(station))
+            await self._ledger.keep(restore.record(station))
         except StoreError:
             station.settings = before
             raise

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from gateway.csms import happenings, sampling
+from gateway.csms import evse_events, sampling
 from gateway.csms.station import Station
 from protocols.ocpp.schema import Payload
 
@@ -58,7 +58,7 @@ async def close_lost(station: Station) -> None:
     for transaction in station.context.transactions.active_of(station.id):
         answer = await station.ask("GetTransactionStatus", {"transactionId": transaction.id})
         if answer is not None and answer.get("ongoingIndicator") is False and not answer["messagesInQueue"]:
-            happenings.presume_ended(station, transaction, "its end was lost")
+            evse_events.presume_ended(station, transaction, "its end was lost")
 
 
 def notify_report(station: Station, payload: Payload) -> Payload:
@@ -97,6 +97,6 @@ def changed(
     if variable["name"] == PROBLEM and number and component["name"] in POWER_COMPONENTS:
         on = value.lower() == "true" and not event.get("cleared", False)
         text = event.get("techInfo", "") or component["name"]
-        happenings.fault(station, station.evse(number), event.get("techCode", PROBLEM) if on else None, text)
+        evse_events.fault(station, station.evse(number), event.get("techCode", PROBLEM) if on else None, text)
     elif component["name"] in KEPT_COMPONENTS:
         station.remember((component["name"], number, variable["name"], variable.get("instance", "")), value)

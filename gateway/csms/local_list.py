@@ -13,7 +13,7 @@ from zlib import crc32
 
 import msgspec
 
-from gateway.csms import upkeep
+from gateway.csms import maintenance_status
 from gateway.csms.station import Station
 from protocols.ocpp.schema import Payload, Version
 
@@ -48,10 +48,10 @@ async def sync(station: Station) -> None:
         status = "no answer" if answer is None else str(answer["status"])
         if status != "Accepted":
             log.warning("%s did not take its local authorisation list: %s", station.id, status)
-            upkeep.note(station, KEPT, {"version": None, "status": status})
+            maintenance_status.note(station, KEPT, {"version": None, "status": status})
             return
         part, kind = list(islice(rest, PART)), "Differential"
-    upkeep.note(station, KEPT, {"version": version, "mark": mark, "status": "Accepted"})
+    maintenance_status.note(station, KEPT, {"version": version, "mark": mark, "status": "Accepted"})
 
 
 def entries(station: Station) -> list[Payload]:

@@ -1,4 +1,4 @@
-"""What the CSMS is told by the configuration. Values only; `gateway/config.py` reads them from the file."""
+"""What the CSMS is told by the configuration. Values only; `gateway/config/settings.py` reads them from the file."""
 
 from __future__ import annotations
 

@@ -14,11 +14,11 @@ from typing import Any, TypeAlias
 
 from gateway.csms import registration
 from gateway.csms.context import Breach, Context, Heard
+from gateway.csms.event_stream_registry import Streams
 from gateway.csms.evse import Evse
 from gateway.csms.registration import Boot
 from gateway.csms.security import Bucket
 from gateway.csms.settings import StationSettings
-from gateway.csms.streams import Streams
 from gateway.model.event import StationConnected, StationLost
 from gateway.model.station import evse_name
 from protocols.errors import LocalProtocolError
@@ -131,7 +131,7 @@ class Station:
 
     def tell_connected(self) -> None:
         """Tell the core, once for each connection; and of transactions that an earlier life of the gateway knew."""
-        from gateway.csms import happenings, local_list  # which know us
+        from gateway.csms import evse_events, local_list  # which know us
 
         if self._told or self.version is None:
             return
@@ -141,7 +141,7 @@ class Station:
         self.context.report(StationConnected(self.id, now, self.version.value, boot.vendor, boot.model))
         for transaction in self.context.transactions.active_of(self.id):
             if not transaction.announced:
-                happenings.began(self, transaction)
+                evse_events.began(self, transaction)
         if self.context.settings.local_list:
             self.later(local_list.sync(self))
 
@@ -308,10 +308,10 @@ class Station:
 
     def save(self) -> None:
         """What of it outlives the process is written down. One that nobody registered is met anew."""
-        from gateway.csms import remembering  # which knows us
+        from gateway.csms import restore  # which knows us
 
         if self.registered:
-            self.context.ledger.later(remembering.record(self))
+            self.context.ledger.later(restore.record(self))
 
     def evse(self, number: int) -> Evse:
         """The EVSE of that number; the core is told of one heard of for the first time. Refusal for one too many."""
@@ -340,6 +340,6 @@ class Station:
 
     def describe(self, evse: Evse) -> None:
         """Tell the core what the EVSE can do, where that changed."""
-        from gateway.csms import ability  # which knows us
+        from gateway.csms import capabilities  # which knows us
 
-        ability.describe(self, evse)
+        capabilities.describe(self, evse)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable
 from typing import Any
 
-from gateway.csms import happenings, metering
+from gateway.csms import evse_events, metering
 from gateway.csms.station import Station
 from gateway.csms.transactions import Transaction
 from protocols.ocpp.schema import Payload
@@ -28,7 +28,7 @@ def transaction_event(station: Station, payload: Payload) -> Payload | Awaitable
         return context.ledger.answer_when_kept(transaction, answer) if transaction.unkept else answer
     before = transaction.gist
     if place and place != transaction.evse:
-        happenings.moved(station, transaction, place)
+        evse_events.moved(station, transaction, place)
     _learn(transaction, payload)
     if "reservationId" in payload:
         context.reservations.ended(station.id, payload["reservationId"], "USED")
@@ -51,18 +51,18 @@ def _tell(station: Station, transaction: Transaction, payload: Payload) -> None:
         transaction.started_at = at
     if not over:
         evse, vehicle = station.evse(transaction.evse), _vehicle(payload.get("idToken"))
-        happenings.began(station, transaction, vehicle)
+        evse_events.began(station, transaction, vehicle)
         if vehicle is not None and kind != "Started":
-            happenings.identified(station, evse, vehicle)
+            evse_events.identified(station, evse, vehicle)
         if "operationMode" in info:
-            happenings.mode(station, evse, info["operationMode"])
+            evse_events.mode(station, evse, info["operationMode"])
     if not over or kind != "Updated":
         ways, name = station.ways.meter, station.evse(transaction.evse).name
         values = payload.get("meterValue", ())
         readings = metering.readings(values, name, now, ways.import_sign, ways.power_scale)
-        happenings.metered(station, readings, transaction, of_now=not payload.get("offline", False))
+        evse_events.metered(station, readings, transaction, of_now=not payload.get("offline", False))
     if kind == "Ended":
-        happenings.ended(station, transaction, at, info.get("stoppedReason", "Local"))
+        evse_events.ended(station, transaction, at, info.get("stoppedReason", "Local"))
 
 
 def _token_answer(station: Station, transaction: Transaction, payload: Payload) -> Payload:

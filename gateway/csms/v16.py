@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable
 
-from gateway.csms import certificates, happenings, metering, registration, sampling, upkeep
+from gateway.csms import certificates, evse_events, maintenance_status, metering, registration, sampling
 from gateway.csms.registration import Boot
 from gateway.csms.station import Handlers, Station
 from gateway.csms.transactions import Transaction
@@ -63,16 +63,16 @@ def status_notification(station: Station, payload: Payload) -> Payload:
     if number > 0:
         evse, error, status = station.evse(number), payload["errorCode"], payload["status"]
         changed = evse.connectors.get(1) != status
-        happenings.plug(station, evse, 1, status, PLUGS[status])
+        evse_events.plug(station, evse, 1, status, PLUGS[status])
         transaction = station.context.transactions.active_at(station.id, number)
         if transaction is not None:
             transaction.charging_state = status
             if status in FREE:  # nobody is plugged in: its StopTransaction is late, or lost
-                happenings.presume_ended(station, transaction, f"its end was lost: the connector is {status}")
+                evse_events.presume_ended(station, transaction, f"its end was lost: the connector is {status}")
         code = None  # an error beside another status, such as WeakSignal, is a warning
         if status == "Faulted":
             code = error if error != "NoError" else payload.get("vendorErrorCode") or "Faulted"
-        happenings.fault(station, evse, code, payload.get("info", ""))
+        evse_events.fault(station, evse, code, payload.get("info", ""))
         if changed:
             station.save()
     return {}
@@ -119,14 +119,14 @@ def _begin(station: Station, transaction: Transaction, payload: Payload) -> None
     transaction.meter_start_wh = float(payload["meterStart"])
     transaction.reservation = payload.get("reservationId")
     evse = station.evse(transaction.evse)
-    happenings.began(station, transaction)
+    evse_events.began(station, transaction)
     reading = Metered(
         evse.name,
         context.clock.now(),
         wall=transaction.started_at,
         energy_charged_wh=transaction.meter_start_wh,
     )
-    happenings.metered(station, [reading], transaction)
+    evse_events.metered(station, [reading], transaction)
 
 
 def stop_transaction(station: Station, payload: Payload) -> Payload | Awaitable[Payload]:
@@ -156,8 +156,8 @@ def _end(station: Station, transaction: Transaction, payload: Payload, at: float
     values = payload.get("transactionData", ())
     readings = metering.readings(values, evse.name, now, ways.import_sign, ways.power_scale)
     readings.append(Metered(evse.name, now, wall=at, energy_charged_wh=float(payload["meterStop"])))
-    happenings.metered(station, readings, transaction)
-    happenings.ended(station, transaction, at, reason)
+    evse_events.metered(station, readings, transaction)
+    evse_events.ended(station, transaction, at, reason)
 
 
 def meter_values(station: Station, payload: Payload) -> Payload:
@@ -172,15 +172,15 @@ def meter_values(station: Station, payload: Payload) -> Payload:
     if transaction is None and number is not None and context.transactions.active_at(station.id, place) is None:
         transaction = context.transactions.open(station.id, str(number), place)
         transaction.connector = 1
-        happenings.began(station, transaction)
+        evse_events.began(station, transaction)
     if transaction is not None:
         transaction.heard_at = context.clock.wall()
         if transaction.presumed:
             transaction.revive()
-            happenings.began(station, transaction)
+            evse_events.began(station, transaction)
         context.ledger.touch(transaction)
     if transaction is None or transaction.active:
-        happenings.metered(station, found, transaction)
+        evse_events.metered(station, found, transaction)
     return {}
 
 
@@ -199,14 +199,14 @@ HANDLERS: Handlers = {
     "Authorize": authorize,
     "BootNotification": boot_notification,
     "DataTransfer": data_transfer,
-    "DiagnosticsStatusNotification": upkeep.told("diagnostics"),
-    "FirmwareStatusNotification": upkeep.told("firmware"),
+    "DiagnosticsStatusNotification": maintenance_status.told("diagnostics"),
+    "FirmwareStatusNotification": maintenance_status.told("firmware"),
     "Heartbeat": heartbeat,
-    "LogStatusNotification": upkeep.told("log"),
+    "LogStatusNotification": maintenance_status.told("log"),
     "MeterValues": meter_values,
     "SecurityEventNotification": taken,
     "SignCertificate": certificates.sign_certificate,
-    "SignedFirmwareStatusNotification": upkeep.told("firmware"),
+    "SignedFirmwareStatusNotification": maintenance_status.told("firmware"),
     "StartTransaction": start_transaction,
     "StatusNotification": status_notification,
     "StopTransaction": stop_transaction,

@@ -5,8 +5,17 @@ An action that is not in the table is refused with NotSupported; nothing is answ
 
 from __future__ import annotations
 
-from gateway.csms import ability, certificates, device_model, happenings, metering, registration, setpoint, upkeep
-from gateway.csms.needs import vehicle_needs
+from gateway.csms import (
+    capabilities,
+    certificates,
+    device_model,
+    evse_events,
+    maintenance_status,
+    metering,
+    registration,
+    setpoint,
+)
+from gateway.csms.charging_needs import vehicle_needs
 from gateway.csms.registration import Boot
 from gateway.csms.station import Handlers, Station
 from gateway.csms.transaction_event import transaction_event
@@ -58,8 +67,8 @@ def status_notification(station: Station, payload: Payload) -> Payload:
     evse = station.evse(payload["evseId"])
     status = payload["connectorStatus"]
     changed = evse.connectors.get(payload["connectorId"]) != status
-    happenings.plug(station, evse, payload["connectorId"], status, PLUGS[status])
-    happenings.fault(station, evse, "Faulted" if status == "Faulted" else None)
+    evse_events.plug(station, evse, payload["connectorId"], status, PLUGS[status])
+    evse_events.fault(station, evse, "Faulted" if status == "Faulted" else None)
     if changed:
         station.save()
     return {}
@@ -83,7 +92,7 @@ def meter_values(station: Station, payload: Payload) -> Payload:
         evse, ways = station.evse(payload["evseId"]), station.ways.meter
         now = station.context.clock.now()
         found = metering.readings(payload["meterValue"], evse.name, now, ways.import_sign, ways.power_scale)
-        happenings.metered(station, found, None)
+        evse_events.metered(station, found, None)
     return {}
 
 
@@ -94,14 +103,14 @@ def notify_charging_limit(station: Station, payload: Payload) -> Payload:
     if schedules and schedules[0]["chargingRateUnit"] == "W":
         first = schedules[0]["chargingSchedulePeriod"][0]
         station.external[number] = (max(0.0, first.get("limit", endless)), abs(first.get("dischargeLimit", endless)))
-        ability.describe_all(station)
+        capabilities.describe_all(station)
     return {}
 
 
 def cleared_charging_limit(station: Station, payload: Payload) -> Payload:
     """K13: it has let go."""
     if station.external.pop(payload.get("evseId", 0), None) is not None:
-        ability.describe_all(station)
+        capabilities.describe_all(station)
     return {}
 
 
@@ -122,7 +131,7 @@ def notify_ev_charging_needs(station: Station, payload: Payload) -> Payload:
     """K15-K17 of 2.0.1: the profile in force is said once more; without one, it comes with the first order."""
     evse = station.evse(payload["evseId"])
     evse.stated = vehicle_needs(payload["chargingNeeds"])
-    ability.vouch(station, evse)
+    capabilities.vouch(station, evse)
     if evse.ordered is None or station.context.transactions.active_at(station.id, evse.number) is None:
         return {"status": "Processing"}
     station.later(setpoint.say_again(station, evse))
@@ -159,10 +168,10 @@ HANDLERS: Handlers = {
     "BootNotification": boot_notification,
     "ClearedChargingLimit": cleared_charging_limit,
     "DataTransfer": data_transfer,
-    "FirmwareStatusNotification": upkeep.told("firmware"),
+    "FirmwareStatusNotification": maintenance_status.told("firmware"),
     "GetCertificateStatus": get_certificate_status,
     "Heartbeat": heartbeat,
-    "LogStatusNotification": upkeep.told("log"),
+    "LogStatusNotification": maintenance_status.told("log"),
     "MeterValues": meter_values,
     "NotifyChargingLimit": notify_charging_limit,
     "NotifyCustomerInformation": taken,
@@ -172,7 +181,7 @@ HANDLERS: Handlers = {
     "NotifyEvent": device_model.notify_event,
     "NotifyMonitoringReport": taken,
     "NotifyReport": device_model.notify_report,
-    "PublishFirmwareStatusNotification": upkeep.told("published_firmware"),
+    "PublishFirmwareStatusNotification": maintenance_status.told("published_firmware"),
     "ReportChargingProfiles": taken,
     "ReservationStatusUpdate": reservation_status_update,
     "SecurityEventNotification": taken,

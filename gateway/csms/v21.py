@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from gateway.csms import der, device_model, setpoint, streaming, v201
+from gateway.csms import der, device_model, event_streams, setpoint, v201
+from gateway.csms.charging_needs import BIDIRECTIONAL, vehicle_needs
 from gateway.csms.evse import Evse
-from gateway.csms.needs import BIDIRECTIONAL, vehicle_needs
 from gateway.csms.station import Handlers, Station
 from gateway.model.event import FaultCleared, FaultRaised, NeedsStated
 from protocols.ocpp.schema import Payload
@@ -117,15 +117,15 @@ def notify_report(station: Station, payload: Payload) -> Payload:
 
 HANDLERS: Handlers = v201.HANDLERS | {
     "Authorize": authorize,
-    "ClosePeriodicEventStream": streaming.closed,
+    "ClosePeriodicEventStream": event_streams.closed,
     "NotifyDERAlarm": notify_der_alarm,
     "NotifyDERStartStop": v201.taken,
     "NotifyEVChargingNeeds": notify_ev_charging_needs,
-    "NotifyMonitoringReport": streaming.monitoring_report,
-    "NotifyPeriodicEventStream": streaming.sent,
+    "NotifyMonitoringReport": event_streams.monitoring_report,
+    "NotifyPeriodicEventStream": event_streams.sent,
     "NotifyPriorityCharging": notify_priority_charging,
     "NotifyReport": notify_report,
-    "OpenPeriodicEventStream": streaming.opened,
+    "OpenPeriodicEventStream": event_streams.opened,
     "PullDynamicScheduleUpdate": pull_dynamic_schedule_update,
     "ReportDERControl": der.reported,
 }

@@ -15,14 +15,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from gateway.energy.evse_limits import Evses, grid_orders, island_orders, zero_orders
 from gateway.energy.forecast import Memory
-from gateway.energy.gathering import STORAGE, Gathering
+from gateway.energy.input_mapping import look_of, seen_of, storm_of
 from gateway.energy.off_grid import OffGrid
 from gateway.energy.on_grid import OnGrid
-from gateway.energy.ordering import Evses, grid_orders, island_orders, zero_orders
-from gateway.energy.plan.planner import Planner
-from gateway.energy.plan.problem import Plan, Problem
-from gateway.energy.planning import problem_of
+from gateway.energy.planning.assembly import problem_of
+from gateway.energy.planning.planner import Planner
+from gateway.energy.planning.problem import Plan, Problem
 from gateway.energy.reason import Decided
 from gateway.energy.recharging import Recharging
 from gateway.energy.reserve import Reserve
@@ -32,11 +32,11 @@ from gateway.energy.resilience.island import Island
 from gateway.energy.resilience.phase import OFF_GRID, Phase, Source
 from gateway.energy.resilience.phase import Orders as IslandOrders
 from gateway.energy.resource import Kind, Resource, usable_wh
+from gateway.energy.resources import STORAGE, ResourceBuilder
 from gateway.energy.settings import EnergySection
-from gateway.energy.storekeeping import Storekeeper
-from gateway.energy.telling import plan_state, rounded, share_state, window_state
+from gateway.energy.state_messages import plan_state, rounded, share_state, window_state
+from gateway.energy.storage_accounting import Storekeeper
 from gateway.energy.view import Orders, View
-from gateway.energy.witnesses import look_of, seen_of, storm_of
 from gateway.model.site import Load, Pv
 
 FIRST_PLAN_S = 60.0  # the facility's first messages come before the first plan
@@ -53,7 +53,7 @@ class SiteController:
         self.recharging = Recharging(settings)
         self.on_grid = OnGrid(settings, self.recharging)
         self.off_grid = OffGrid(settings, self.recharging)
-        self.gathering = Gathering(settings, self.reserve)
+        self.gathering = ResourceBuilder(settings, self.reserve)
         self.planner = Planner()
         self.storekeeper = Storekeeper()
         self._planned_at: float | None = None

@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from gateway.energy.connection import Room, room
+from gateway.authority.ramp import Ramp, walk
+from gateway.energy.base_load import Residual
 from gateway.energy.demand_window import DemandWindow, advance, corrected, open_window
-from gateway.energy.followers import Followers
+from gateway.energy.headroom import Headroom, room
 from gateway.energy.modes import Mode, Situation, Wish, all_modes
-from gateway.energy.plan.problem import Plan
-from gateway.energy.planning import tariff_now
-from gateway.energy.ramp import Ramp, walk
+from gateway.energy.planning.assembly import tariff_now
+from gateway.energy.planning.problem import Plan
 from gateway.energy.reason import Decided
 from gateway.energy.recharging import Recharging
-from gateway.energy.residual import Residual
 from gateway.energy.resource import Resource
 from gateway.energy.settings import EnergySection
 from gateway.energy.share import Shares, must_w, share
+from gateway.energy.tracking_supervision import Followers
 from gateway.energy.view import View
 from gateway.model.command import SiteMode
 from gateway.model.site import Freshness, Grid, InputKind, Load, Meter, Pv, Storage
@@ -38,7 +38,7 @@ class Share:
     """
 
     wish: Wish
-    room: Room
+    room: Headroom
     target_w: float
     residual_w: float | None
     shares: Shares | None
@@ -193,7 +193,7 @@ class OnGrid:
                 return shares
         return share(target_w, counted, view.wall)
 
-    def _patient(self, left: Room, able_w: float) -> Room:
+    def _patient(self, left: Headroom, able_w: float) -> Headroom:
         """Not every peak is a bad window: shaving waits while a third of the cars' power could still put it right.
 
         Only for the demand window, which is an average; a fuse does not wait.
@@ -207,7 +207,9 @@ class OnGrid:
         self._shaving = True
         return left
 
-    def _situation(self, view: View, resources: Sequence[Resource], residual_w: float | None, left: Room) -> Situation:
+    def _situation(
+        self, view: View, resources: Sequence[Resource], residual_w: float | None, left: Headroom
+    ) -> Situation:
         planned_w = planned_grid_w = None
         plan = self.plan
         fresh = plan is not None and view.wall - plan.wall < OLD_PLANS * self.settings.plan_every_s
@@ -225,7 +227,7 @@ class OnGrid:
             tariff_now(view, self.settings),
         )
 
-    def _changes(self, view: View, wish: Wish, left: Room, wanted_w: float) -> list[Decided]:
+    def _changes(self, view: View, wish: Wish, left: Headroom, wanted_w: float) -> list[Decided]:
         """Say once when another reason rules, and when a limit of the connection begins or ends to bind."""
         events = []
         if wish.code != self._code:

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from gateway.energy.forecast import Memory
-from gateway.energy.owing import Debt, debt_of, identity
 from gateway.energy.reason import Decided
+from gateway.energy.recharge_targets import RechargeTarget, debt_of, identity
 from gateway.energy.reserve import Floor
 from gateway.energy.resilience.recharge import Owed, Recharge, recharge_plan
 from gateway.energy.resource import Resource
@@ -36,7 +36,7 @@ class Recharging:
     """Remembers what batteries had before, plans each minute, and hands out power. Without debts it does nothing."""
 
     settings: EnergySection
-    debts: dict[str, Debt] = field(default_factory=dict)
+    debts: dict[str, RechargeTarget] = field(default_factory=dict)
     plan: dict[str, Recharge] = field(default_factory=dict)
     _had: dict[str, float] = field(default_factory=dict)  # SoC by identity at its first sight off the grid
     _off: bool = False

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from gateway.energy.connection import Connection
+from gateway.energy.headroom import Connection
 from gateway.energy.reserve import ReserveSettings, Season
 from gateway.energy.resilience.grid_watch import GridLimits
 from gateway.energy.resilience.phase import IslandSettings

@@ -10,11 +10,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from gateway.authority.priority import Bound
 from gateway.energy.reason import Decided
 from gateway.energy.resilience.phase import Phase
 from gateway.model.command import SiteMode
 from gateway.model.site import Inputs
-from gateway.negotiation.authority import Bound
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """Why: a stable code for a program and a sentence for a person.
 
 The codes are part of the MQTT contract and of the admin API; a code is never reused with another meaning. Sentences may
-change. Which layer of the order of authority bound a value is `binding`, and lives in `gateway.negotiation.authority`.
+change. Which layer of the order of authority bound a value is `binding`, and lives in `gateway.authority.priority`.
 """
 
 from __future__ import annotations

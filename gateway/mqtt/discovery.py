@@ -9,10 +9,10 @@ from __future__ import annotations
 from typing import Any
 
 from gateway import __version__
+from gateway.authority.priority import Layer
 from gateway.model.command import MAX_POWER_W, SiteMode
 from gateway.model.state import EvseState, Happened, SessionState
 from gateway.mqtt.topics import Topics
-from gateway.negotiation.authority import Layer
 
 LEASE_S = 900  # of what a person sets in Home Assistant; an automation that renews may ask for less
 

@@ -17,12 +17,12 @@ from fastapi.responses import JSONResponse
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from gateway import __version__
-from gateway.core.lender import Lender
-from gateway.core.submission import Channel, Submission
+from gateway.blue_switch.service import VehicleLendingService
+from gateway.commands.submission import Channel, Submission
 from gateway.model.command import MAX_BYTES
 from gateway.web import blue_switch
-from gateway.web.bodies import CallBody, RegistrationBody, StationBody, TokenBody
 from gateway.web.ports import CommandDesk, Row, StationDesk
+from gateway.web.request_models import CallBody, RegistrationBody, StationBody, TokenBody
 
 PREFIX = "/admin/v1"
 BEARER = HTTPBearer(auto_error=False)
@@ -35,7 +35,7 @@ def build(
     *,
     token: str | None = None,
     raw_calls: bool = False,
-    lender: Lender | None = None,
+    lender: VehicleLendingService | None = None,
     now: Callable[[], float] = time.time,
 ) -> FastAPI:
     """The application. Without a token everybody who can reach it may use it; `raw_calls` opens the OCPP route."""
@@ -170,19 +170,19 @@ def _seen(router: APIRouter, desk: StationDesk) -> None:
         return desk.violations(station)
 
 
-def _commands(router: APIRouter, core: CommandDesk) -> None:
+def _commands(router: APIRouter, service: CommandDesk) -> None:
     @router.get("/sessions")
     async def sessions() -> list[Row]:
-        found = (core.state(evse) for evse in core.evses())
+        found = (service.state(evse) for evse in service.evses())
         return [state.model_dump(mode="json") for state in found if state is not None and state.session is not None]
 
     @router.get("/evses/{evse}")
     async def evse(evse: str) -> Row:
-        return _or_missing(evse, core.state(evse))
+        return _or_missing(evse, service.state(evse))
 
     @router.get("/evses/{evse}/explain")
     async def explain(evse: str) -> Row:
-        return _or_missing(evse, core.explain(evse))
+        return _or_missing(evse, service.explain(evse))
 
     @router.post("/evses/{evse}/commands")
     async def command(evse: str, request: Request) -> Row:
@@ -195,12 +195,12 @@ def _commands(router: APIRouter, core: CommandDesk) -> None:
         if not isinstance(body, dict) or not isinstance(body.get("verb"), str):
             raise HTTPException(422, "the body is an object with a `verb` and that verb's members")
         verb = body.pop("verb")
-        result = await core.submit(Submission(evse, verb, json.dumps(body).encode(), Channel.API))
+        result = await service.submit(Submission(evse, verb, json.dumps(body).encode(), Channel.API))
         return result.model_dump(mode="json")
 
     @router.get("/commands/{command_id}")
     async def command_result(command_id: str) -> Row:
-        first, final = await core.result(command_id)
+        first, final = await service.result(command_id)
         if first is None:
             raise LookupError(f"no command {command_id}")
         return {
@@ -212,7 +212,7 @@ def _commands(router: APIRouter, core: CommandDesk) -> None:
     async def journal(since: float | None = None, evse: str | None = None, limit: Limit = 1000) -> list[Row]:
         wanted: Row = {"limit": limit}
         wanted |= {name: value for name, value in (("since", since), ("evse", evse)) if value is not None}
-        return [asdict(entry) for entry in await core.entries(**wanted)]
+        return [asdict(entry) for entry in await service.entries(**wanted)]
 
 
 async def _within(request: Request) -> bytes:

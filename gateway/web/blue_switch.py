@@ -12,9 +12,9 @@ from fastapi import APIRouter, HTTPException, Query
 from fastapi.responses import PlainTextResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from gateway.blue_switch import showing
+from gateway.blue_switch import views
 from gateway.blue_switch.audit import report_markdown
-from gateway.core.lender import Lender
+from gateway.blue_switch.service import VehicleLendingService
 from gateway.model.moment import Moment
 
 PREFIX = "/blue-switch"
@@ -44,10 +44,10 @@ class PaymentBody(BaseModel):
     soc_pct: Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)] | None = None
 
 
-def add(router: APIRouter, lender: Lender | None, now: Callable[[], float]) -> None:
+def add(router: APIRouter, lender: VehicleLendingService | None, now: Callable[[], float]) -> None:
     """The routes on a router that is guarded already; `now` is Unix time."""
 
-    def ours() -> Lender:
+    def ours() -> VehicleLendingService:
         if lender is None:
             raise HTTPException(404, "no Blue Switch here: blue_switch.file names no agreement file")
         return lender
@@ -56,27 +56,27 @@ def add(router: APIRouter, lender: Lender | None, now: Callable[[], float]) -> N
         found = ours().desk.registry.cars.get(vehicle)
         if found is None:
             raise LookupError(f"no agreement knows the car {vehicle}")
-        return showing.car(found)
+        return views.car(found)
 
     @router.get(PREFIX, tags=["blue switch"])
     async def state() -> Row:
         """Sites in need, calls, cars there, gaps."""
-        return {"place": ours().place} | showing.state(ours().desk, ours().place)
+        return {"place": ours().place} | views.state(ours().desk, ours().place)
 
     @router.get(PREFIX + "/agreements", tags=["blue switch"])
     async def agreements() -> list[Row]:
-        return showing.agreements(ours().desk)
+        return views.agreements(ours().desk)
 
     @router.get(PREFIX + "/agreements/{agreement}", tags=["blue switch"])
     async def agreement(agreement: str) -> Row:
-        found = next((one for one in showing.agreements(ours().desk) if one["id"] == agreement), None)
+        found = next((one for one in views.agreements(ours().desk) if one["id"] == agreement), None)
         if found is None:
             raise LookupError(f"no agreement {agreement}")
         return found
 
     @router.get(PREFIX + "/cars", tags=["blue switch"])
     async def cars() -> list[Row]:
-        return [showing.car(one) for _, one in sorted(ours().desk.registry.cars.items())]
+        return [views.car(one) for _, one in sorted(ours().desk.registry.cars.items())]
 
     @router.get(PREFIX + "/cars/{vehicle}", tags=["blue switch"])
     async def car(vehicle: str) -> Row:
@@ -98,29 +98,29 @@ def add(router: APIRouter, lender: Lender | None, now: Callable[[], float]) -> N
         car_row(vehicle)
         if not ours().payment(vehicle, body.energy_wh, body.soc_pct, body.id):
             raise HTTPException(409, f"nothing is owed to {vehicle}")
-        left = [one for one in showing.loans(ours().desk, open_only=True) if one["vehicle"] == vehicle]
+        left = [one for one in views.loans(ours().desk, open_only=True) if one["vehicle"] == vehicle]
         still = sum(one["owed_wh"] + one["billed_wh"] for one in left)
         return {"vehicle": vehicle, "owed_wh": round(still, 1), "settled": all(one["settled"] for one in left)}
 
     @router.get(PREFIX + "/calls", tags=["blue switch"])
     async def calls() -> list[Row]:
         """Cars that were called and have not come yet, in order of leaving."""
-        found: list[Row] = showing.state(ours().desk, ours().place)["calls"]
+        found: list[Row] = views.state(ours().desk, ours().place)["calls"]
         return found
 
     @router.get(PREFIX + "/arrivals", tags=["blue switch"])
     async def arrivals(limit: Limit = 100) -> list[Row]:
         """Checks of cars that were plugged in, newest first."""
-        return showing.checks(ours().desk, limit)
+        return views.checks(ours().desk, limit)
 
     @router.get(PREFIX + "/loans", tags=["blue switch"])
     async def loans(owed: bool = False, limit: Limit = 1000) -> list[Row]:
         """What each car gave and is owed, newest first; `owed=true`: only what is not settled."""
-        return showing.loans(ours().desk, open_only=owed)[:limit]
+        return views.loans(ours().desk, open_only=owed)[:limit]
 
     @router.get(PREFIX + "/outages", tags=["blue switch"])
     async def outages() -> list[Row]:
-        return showing.outages(ours().desk)
+        return views.outages(ours().desk)
 
     @router.get(PREFIX + "/outages/{outage}", tags=["blue switch"], response_model=None)
     async def outage(outage: str, format: Literal["json", "markdown"] = "json") -> Row | Response:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-from gateway.core.submission import Submission
+from gateway.commands.submission import Submission
 from gateway.model.journal import Entry
 from gateway.model.result import Result
 from gateway.model.state import EvseState, Explanation

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator
 import uvicorn
 from fastapi import FastAPI
 
-from gateway.listening import listen
-from gateway.web.patience import PatientProtocol
+from gateway.listener_limits import listen
+from gateway.web.request_timeout import PatientProtocol
 
 STOP_WITHIN = 5  # s for requests that are under way
 

@@ -7,13 +7,13 @@ from typing import Any
 import grimp
 import typer.main
 
-from gateway.cli import app
+from gateway.cli.main import app
 from tests.drawings import drawn
 
 PACKAGES = ("gateway", "protocols", "emulators")
 # Where everything meets: arrows out of these say nothing about the rooms.
-ROOTS = {"gateway.cli", "gateway.cli_exi", "gateway.cli_operator", "gateway.app", "gateway.bench",
-         "emulators.world", "emulators.demo", "emulators.pytest_plugin"}  # fmt: skip
+ROOTS = {"gateway.cli", "gateway.cli.exi", "gateway.cli.operator", "gateway.app", "gateway.bench",
+         "emulators.world", "emulators.demo.discharge", "emulators.pytest_plugin"}  # fmt: skip
 
 
 def room(module: str) -> str:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-from emulators.clock import VirtualLoop, run_virtual
-from emulators.scenarios.scenario import Scenario, parse
+from emulators.runtime.clock import VirtualLoop, run_virtual
+from emulators.scenario.scenario import Scenario, parse
 from emulators.world import World
 from gateway.bench.sim import DISCHARGE, Run, run
 
@@ -51,11 +51,11 @@ def live(scenario: Scenario, seconds: float) -> tuple[World, int, int, int]:
             assert isinstance(loop, VirtualLoop)
             assert world.gateway is not None
             await world.clock.sleep(120)
-            steward, places = world.gateway.steward, world.gateway.core.board.places
-            before = loop.jumps, steward.steps, sum(place.looks for place in places.values())
+            energy_service, places = world.gateway.energy_service, world.gateway.service.board.places
+            before = loop.jumps, energy_service.steps, sum(place.looks for place in places.values())
             await world.clock.sleep(seconds)
             looks = sum(place.looks for place in places.values())
-            return world, loop.jumps - before[0], steward.steps - before[1], looks - before[2]
+            return world, loop.jumps - before[0], energy_service.steps - before[1], looks - before[2]
 
     return run_virtual(main())
 
@@ -86,18 +86,18 @@ def test_news_are_looked_at_at_once_and_silence_seldom() -> None:
         async with world.living():
             await world.clock.sleep(60)
             assert world.gateway is not None
-            steward, core = world.gateway.steward, world.gateway.core
+            energy_service, service = world.gateway.energy_service, world.gateway.service
             world.facility.mute.update(("grid", "switch", "load", "pv", "meter"))
             await world.clock.sleep(6)  # what was told is still fresh
-            before = steward.steps
+            before = energy_service.steps
             await world.clock.sleep(1.5)
-            rested = steward.steps - before
+            rested = energy_service.steps - before
             wall = world.clock.wall()
             body = f'{{"ts": {wall}, "present": true, "power_w": 9000, "voltage_v": 200, "frequency_hz": 50}}'
-            before = steward.steps
-            assert core.input("grid", body.encode()) is None
+            before = energy_service.steps
+            assert service.input("grid", body.encode()) is None
             await world.clock.sleep(0.2)
-            return [rested, steward.steps - before]
+            return [rested, energy_service.steps - before]
 
     assert run_virtual(main()) == [0, 1]
 
@@ -116,7 +116,7 @@ def test_a_site_state_walks_over_the_places_once() -> None:
         async with world.living():
             await world.clock.sleep(60)
             assert world.gateway is not None
-            board = world.gateway.core.board
+            board = world.gateway.service.board
             walks = 0
             shared = board.shared
 
@@ -126,7 +126,7 @@ def test_a_site_state_walks_over_the_places_once() -> None:
                 return shared()
 
             board.shared = counted  # type: ignore[method-assign, assignment]
-            world.gateway.core.site_state()
+            world.gateway.service.site_state()
             return walks, len(board.places)
 
     walks, places = run_virtual(main())

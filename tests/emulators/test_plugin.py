@@ -151,7 +151,7 @@ def test_mistakes_in_a_vendors_tests_are_told_in_words(tmp_path: Path) -> None:
 
 
 def test_a_capture_can_be_read_back(tmp_path: Path) -> None:
-    from emulators.pcap import Capture
+    from emulators.runtime.pcap import Capture
 
     capture = Capture()
     capture.add(1.5, "ev", b"\x01\xfe\x80\x01")

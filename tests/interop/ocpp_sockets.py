@@ -7,10 +7,10 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
-from emulators.charger import run as charger
-from emulators.charger.run import Charger, Options
-from emulators.clock import RealClock
-from gateway.csms.server import Csms
+from emulators.charger.station import run as charger
+from emulators.charger.station.run import Charger, Options
+from emulators.runtime.clock import RealClock
+from gateway.csms.csms import Csms
 from gateway.csms.settings import CsmsSettings, UnknownStations, UnknownTokens
 from gateway.model.event import Event
 

@@ -23,7 +23,7 @@ def main() -> int:
         from emulators.ev.run import run as run_ev
 
         return asyncio.run(_interruptible(run_ev(**options, json=True)))
-    from emulators.charger.secc_run import run as run_secc
+    from emulators.charger.secc.run import run as run_secc
 
     return asyncio.run(_interruptible(run_secc(**options, json=True)))
 

@@ -93,13 +93,13 @@ def test_home_assistant_finds_shows_and_commands_an_evse(tmp_path: Path) -> None
 
 def _some_state() -> Any:
     from gateway.clock import SystemClock
-    from gateway.core.board import Board
-    from gateway.core.settings import CoreSettings
-    from gateway.core.views import evse_state
+    from gateway.control.board import Board
+    from gateway.control.settings import ServiceSettings
     from gateway.model.site import SitePolicy
     from gateway.store.journal import Journal
     from gateway.store.memory import MemoryStore
+    from gateway.views import evse_state
 
     clock = SystemClock()
-    board = Board(CoreSettings(SitePolicy("home")), clock, None, Journal(MemoryStore(), clock))  # type: ignore[arg-type]
+    board = Board(ServiceSettings(SitePolicy("home")), clock, None, Journal(MemoryStore(), clock))  # type: ignore[arg-type]
     return evse_state(board, board.place("CP1-1"))

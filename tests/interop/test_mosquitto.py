@@ -18,12 +18,12 @@ import pytest
 from gateway.app import Gateway, Parts, gateway
 from gateway.bench.plain_station import PlainStations
 from gateway.config import ConfigError, from_table
+from gateway.config.mapping import broker_link
 from gateway.model.event import Report
 from gateway.model.site import InputKind
 from gateway.mqtt.acl import User, acl
-from gateway.mqtt.bus import Connector
+from gateway.mqtt.client import Connector
 from gateway.mqtt.topics import Topics
-from gateway.wiring import broker_link
 from protocols.ports import BusMessage, Clock
 from tests.gateway.mqtt.facility import ROOT, Facility, facility, mosquitto, run_leaky
 from tests.interop.certificates import Authority
@@ -114,7 +114,7 @@ def test_tls_with_client_certificates_and_the_access_list(tmp_path: Path) -> Non
                 await bems.send("site/input/load", {"ts": running.clock.wall(), "power_w": 700})
                 await operator.until("site/telemetry", base_w=700)
                 assert not [topic for topic, _, _ in viewer.heard if topic.startswith("evse/CP2-1")]
-                known = {id_ for id_ in "abcdef" if (await running.core.result(id_))[0] is not None}
+                known = {id_ for id_ in "abcdef" if (await running.service.result(id_))[0] is not None}
                 assert known == {"a", "e", "f"}
 
     with mosquitto(tmp_path, options) as broker:
@@ -226,7 +226,7 @@ def test_the_broker_is_killed_and_comes_back(tmp_path: Path) -> None:
                     await client.until("evse/CP1-1/state", setpoint_w=-2000)
                     await client.send("evse/CP1-1/cmd/stop", {"id": "b"})
                     await client.until("evse/CP1-1/result", id="b", status="achieved")
-                    first, final = await running.core.result("a")
+                    first, final = await running.service.result("a")
                     assert first is not None
                     assert final is not None
                     assert final.status in ("achieved", "superseded")
@@ -294,7 +294,7 @@ def test_several_sites_share_a_broker(tmp_path: Path) -> None:
                     await linked(second)
                     await client.send("other/evse/CP1-1/cmd/charge", {"id": "a", "power_w": 1000})
                     await client.until("other/evse/CP1-1/result", id="a", status="accepted")
-                    assert (await running.core.result("a")) == (None, None)
+                    assert (await running.service.result("a")) == (None, None)
                     assert not [topic for topic, _, _ in client.heard if topic == "home/evse/CP1-1/result"]
 
     asyncio.run(scene())

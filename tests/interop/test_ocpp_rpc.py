@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from emulators.charger.outlet import CarOutlet
+from emulators.charger.station.power_path import CarPowerPath
 from emulators.ev.car import Car
 from gateway.model.event import EvseDescribed, Metered, NeedsStated, SessionStarted
 from gateway.model.station import Answer
@@ -119,7 +119,7 @@ def test_our_station_at_its_csms(version: Version) -> None:
                 await until(lambda: peer.of("StatusNotification"))
                 assert peer.of("client") == [{"id": "N1", "protocol": version.value}]
                 outlet = made.outlets[0]
-                assert isinstance(outlet, CarOutlet)
+                assert isinstance(outlet, CarPowerPath)
                 made.station.plug_in(1, outlet.plug(Car(soc_pct=70.0), made.station.clock.now()))
                 begin = "StartTransaction" if version is Version.V16 else "TransactionEvent"
                 await until(lambda: peer.of(begin))

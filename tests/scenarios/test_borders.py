@@ -17,18 +17,18 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.typing import Subprotocol
 
-from emulators import demo
-from emulators.clock import RealClock
-from emulators.demo_view import DemoView
+from emulators.demo import discharge
+from emulators.demo.view import DemoView
 from emulators.ev.car import CCS_63, Car
 from emulators.ev.session import EvSession
+from emulators.runtime.clock import RealClock
 from protocols.iso15118 import io
 from tests.gateway.mqtt.facility import run_leaky
 
 COMMAND = f"{demo.ROOT}/evse/{demo.EVSE}/cmd"
 
 
-async def at_the_mqtt_border(parts: demo.Parts) -> None:
+async def at_the_mqtt_border(parts: discharge.Parts) -> None:
     """Everything that is not a command is refused with a reason, by id where one can be read."""
     port = int(parts.gateway.config.mqtt.url.rsplit(":", 1)[1])
     bad: list[tuple[str, bytes, bool]] = [
@@ -44,7 +44,7 @@ async def at_the_mqtt_border(parts: demo.Parts) -> None:
         ("discharge", b'{"id": "old", "power_w": 5, "expires_at": "2001-01-01T00:00:00Z"}', False),
         ("discharge", json.dumps({"id": "big", "power_w": 5, "source": "x" * 70_000}).encode(), False),
     ]
-    async with aiomqtt.Client("127.0.0.1", port, identifier="vandal", socket_options=demo.NO_DELAY) as client:
+    async with aiomqtt.Client("127.0.0.1", port, identifier="vandal", socket_options=discharge.NO_DELAY) as client:
         for verb, payload, retain in bad:
             await client.publish(f"{COMMAND}/{verb}", payload, qos=1, retain=retain)
             await asyncio.sleep(0.25)  # below the rate limit: each is to be refused for itself
@@ -57,7 +57,7 @@ async def at_the_mqtt_border(parts: demo.Parts) -> None:
     assert all(one["reason"]["code"] and one["reason"]["text"] for one in parts.facility.results)
 
 
-async def at_the_ocpp_border(parts: demo.Parts) -> None:
+async def at_the_ocpp_border(parts: discharge.Parts) -> None:
     """Strangers stay out; a peer that breaks the framing hears an OCPP error, and the station comes back."""
     url = f"ws://127.0.0.1:{parts.gateway.ocpp_port}/ocpp"
     reader, writer = await asyncio.open_connection("127.0.0.1", parts.gateway.ocpp_port)
@@ -92,7 +92,7 @@ async def _too_much(wire: ClientConnection) -> None:
         await asyncio.wait_for(wire.recv(), 5)
 
 
-async def at_the_v2gtp_border(parts: demo.Parts) -> None:
+async def at_the_v2gtp_border(parts: discharge.Parts) -> None:
     """A second car is turned away while one is served; after that, garbage ends its own connection only."""
     parts.session.stop()
     assert (await asyncio.wait_for(parts.driving, 30)).ok
@@ -102,31 +102,33 @@ async def at_the_v2gtp_border(parts: demo.Parts) -> None:
         b"\x01\xfe\x80\x01\x00\x00\x00\x04\x80\xff\xff\xff",  # no EXI
         b"\x01\xfe\x80\x04\x00\x00\x00\x01\x80",  # a DC message before any agreement
     ):
-        reader, writer = await asyncio.open_connection(demo.LOOPBACK, parts.charger.ports[0])
+        reader, writer = await asyncio.open_connection(discharge.LOOPBACK, parts.charger.ports[0])
         writer.write(garbage)
         writer.write_eof()
         await asyncio.wait_for(reader.read(), 10)
         writer.close()
     again = EvSession(Car(CCS_63, soc_pct=80.0), RealClock(), loops=3)
-    ended = await again.run(await io.connect(demo.LOOPBACK, parts.charger.ports[0]))
+    ended = await again.run(await io.connect(discharge.LOOPBACK, parts.charger.ports[0]))
     assert ended.ok, ended.reason
 
 
 @pytest.mark.parametrize(
     "border", [at_the_mqtt_border, at_the_ocpp_border, at_the_v2gtp_border], ids=lambda b: b.__name__
 )
-def test_the_house_lives(border: Callable[[demo.Parts], Awaitable[None]], caplog: pytest.LogCaptureFixture) -> None:
+def test_the_house_lives(
+    border: Callable[[discharge.Parts], Awaitable[None]], caplog: pytest.LogCaptureFixture
+) -> None:
     async def scene() -> None:
-        watch = demo.Watch(DemoView(Console(quiet=True)))
-        async with demo.stage(watch) as parts:
-            await parts.facility.until("a session", lambda: demo.ready(parts.facility.state))
+        watch = discharge.Watch(DemoView(Console(quiet=True)))
+        async with discharge.stage(watch) as parts:
+            await parts.facility.until("a session", lambda: discharge.ready(parts.facility.state))
             await border(parts)
             if border is not at_the_v2gtp_border:
                 await discharge(parts)
 
-    async def discharge(parts: demo.Parts) -> None:
+    async def discharge(parts: discharge.Parts) -> None:
         facility = parts.facility
-        await facility.until("the house as before", lambda: demo.ready(facility.state), 60)
+        await facility.until("the house as before", lambda: discharge.ready(facility.state), 60)
         answer: dict[str, Any] = {}
         for attempt in range(3):  # a station that was thrown out is not back at once
             await facility.command("discharge", id=f"after-{attempt}", power_w=2000, lease_s=10)

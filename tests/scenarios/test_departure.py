@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from emulators.scenarios.scenario import parse
+from emulators.scenario.scenario import parse
 from emulators.world import simulate
 
 CAR = """

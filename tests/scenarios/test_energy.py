@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from emulators.scenarios.scenario import Scenario, ScenarioError, check, load, shipped
+from emulators.scenario.scenario import Scenario, ScenarioError, check, load, shipped
 from emulators.world import Outcome, simulate
 
 OURS = [name for name in shipped() if name.startswith("energy-")]

@@ -17,8 +17,8 @@ from typing import Any
 
 import pytest
 
-from emulators.clock import run_virtual
-from emulators.scenarios.scenario import parse
+from emulators.runtime.clock import run_virtual
+from emulators.scenario.scenario import parse
 from emulators.world import World
 from tests.gateway.mqtt.facility import free_port, mosquitto
 from tests.peers import program
@@ -69,10 +69,10 @@ def test_a_discharge_from_mqtt_to_the_battery_and_back(fault: str) -> None:
         async with world.living():
             gateway, car = world.gateway, world.cars["car"]
             assert gateway is not None
-            core = gateway.core
+            service = gateway.service
 
             def state() -> Any:
-                return core.state("CP1-1")
+                return service.state("CP1-1")
 
             await until(world, "a session", lambda: state() and state().available.max_discharge_w > 0)
             before_wh, stage = car.pack.energy_out_wh, world.bays["CP1-1"].stage
@@ -295,7 +295,7 @@ def test_a_car_that_stays_can_be_discharged_after_the_gateway_was_restarted() ->
             await until(world, "5 kW", lambda: abs((world.bays["CP1-1"].stage.meter.power_w) + 5000) < 100)
 
     def ready(world: World) -> bool:
-        state = world.gateway and world.gateway.core.state("CP1-1")
+        state = world.gateway and world.gateway.service.state("CP1-1")
         return bool(state and state.available.max_discharge_w > 0)
 
     run_virtual(scene())

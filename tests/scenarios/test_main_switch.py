@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from emulators.clock import run_virtual
-from emulators.scenarios.scenario import parse
+from emulators.runtime.clock import run_virtual
+from emulators.scenario.scenario import parse
 from emulators.site.site import State
 from emulators.site.switch import Position
 from emulators.world import World, simulate

@@ -10,9 +10,9 @@ from xml.etree import ElementTree
 
 import pytest
 
-from emulators.faults import KINDS
-from emulators.scenarios.durations import seconds
-from emulators.scenarios.scenario import load, shipped
+from emulators.faults.injector import KINDS
+from emulators.scenario.durations import seconds
+from emulators.scenario.scenario import load, shipped
 from emulators.world import Outcome, simulate
 
 OURS = {

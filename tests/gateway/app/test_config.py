@@ -11,12 +11,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gateway import tools
+from gateway.authority.priority import Layer
+from gateway.cli import operator_actions
 from gateway.config import Config, ConfigError, from_table, load
-from gateway.config_reference import HEAD, as_markdown
+from gateway.config.mapping import broker_link, core_settings, csms_settings, mqtt_settings
+from gateway.config.reference import HEAD, as_markdown
 from gateway.model.reason import Code
-from gateway.negotiation.authority import Layer
-from gateway.wiring import broker_link, core_settings, csms_settings, mqtt_settings
 from tests.peers import ROOT
 
 EXAMPLE = re.search(r"```toml\n(.*?)```", HEAD, re.DOTALL)
@@ -43,7 +43,7 @@ def test_the_example_of_the_documentation_is_read(tmp_path: Path) -> None:
 
 
 def test_the_page_is_what_the_settings_say() -> None:
-    assert (ROOT / "docs" / "configuration.md").read_text() == as_markdown(), "run python -m gateway.config_reference"
+    assert (ROOT / "docs" / "configuration.md").read_text() == as_markdown(), "run python -m gateway.config.reference"
     for section in Config.model_fields:
         assert f"[{section}" in as_markdown()
 
@@ -123,7 +123,7 @@ def test_where_the_store_cannot_be_is_said_before_the_start(url: str, says: str,
     (tmp_path / "here").mkdir()
     config = from_table({"store": {"url": url}, "ocpp": {"security_profile": 0}}, tmp_path)
     with pytest.raises(ConfigError, match=f"store.url: .* {says}"):
-        tools.check(config)
+        operator_actions.check(config)
 
 
 def test_a_file_that_is_not_there_and_secrets_that_are_not(tmp_path: Path) -> None:

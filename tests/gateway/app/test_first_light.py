@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from emulators.embedded_broker import EmbeddedBroker
+from emulators.runtime.embedded_broker import EmbeddedBroker
 from gateway.app import Gateway, Parts, gateway
 from gateway.bench.plain_station import PlainStations
 from gateway.config import from_table

@@ -11,15 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.blue_switch.agreement import Agreement, GiveBack, Hours, Kind
+from gateway.blue_switch.agreement_file import BlueSwitchError, parse
 from gateway.blue_switch.arrivals import check
 from gateway.blue_switch.audit import Audit, first_broken, report_markdown
 from gateway.blue_switch.callout import CAREFUL, SWAP_S, ChargePlace, SiteNeed, call_out
-from gateway.blue_switch.desk import Desk
-from gateway.blue_switch.files import BlueSwitchError, parse
+from gateway.blue_switch.coordinator import Coordinator
 from gateway.blue_switch.handback import Loan, owed
-from gateway.blue_switch.places import Atlas, Way
+from gateway.blue_switch.locations import Atlas, Way
 from gateway.blue_switch.registry import ETA, LentCar, Registry, Status
-from gateway.blue_switch.showing import arrivals
+from gateway.blue_switch.views import arrivals
 
 MONDAY = 1_799_971_200.0 - 9 * 3600  # 2027-01-15 is a Friday; what matters is only that it is local midnight
 PLACES = {
@@ -263,9 +263,9 @@ def test_energy_owed_is_what_it_came_with_and_the_way() -> None:
 # the desk and its audit
 
 
-def desk() -> Desk:
+def desk() -> Coordinator:
     cars = [lent(f"C{n}", ag_id=f"A{n}", ag_cars=(f"C{n}",), ag_give_back="as_arrived", soc_pct=90.0) for n in range(3)]
-    return Desk(Registry.of(cars), ATLAS, [ChargePlace("mall", 6000.0)])
+    return Coordinator(Registry.of(cars), ATLAS, [ChargePlace("mall", 6000.0)])
 
 
 def test_an_outage_from_the_call_to_the_report() -> None:
@@ -323,7 +323,7 @@ def test_a_car_that_breaks_down_is_replaced() -> None:
 
 
 def test_a_shelter_that_cannot_be_helped_is_told_at_once() -> None:
-    one = Desk(Registry(), ATLAS)
+    one = Coordinator(Registry(), ATLAS)
     one.outage(need("school"), MONDAY, 0.0)
     assert [event.code for event in one.look(MONDAY, 0.0)] == ["supply_gap"]
 

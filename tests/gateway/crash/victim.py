@@ -18,11 +18,11 @@ from typing import Any
 from gateway.app import Parts, gateway
 from gateway.clock import SystemClock
 from gateway.config import from_table
+from gateway.config.mapping import broker_link, make_store
 from gateway.model.event import Report
 from gateway.model.journal import CommandEnded, Entry, Record, ResultDelivered, ResultGiven
 from gateway.model.station import Outcome
-from gateway.mqtt.bus import Connector, MqttBus
-from gateway.wiring import broker_link, make_store
+from gateway.mqtt.client import Connector, MqttBus
 from protocols.ports import Bus, BusMessage, Clock
 from tests.gateway.crash.stations import GatewaySide
 

@@ -7,10 +7,10 @@ import json
 from itertools import count
 from typing import Any, TypeVar
 
-from emulators.clock import VirtualClock
-from emulators.wires import MemoryTextWire, text_wire_pair
-from gateway.csms.ledger import Writer
-from gateway.csms.server import Csms
+from emulators.runtime.clock import VirtualClock
+from emulators.runtime.transports import MemoryTextWire, text_wire_pair
+from gateway.csms.csms import Csms
+from gateway.csms.persistence import Writer
 from gateway.csms.settings import CsmsSettings, StationSettings, UnknownTokens
 from gateway.model.event import Event
 from protocols.ocpp.schema import Version

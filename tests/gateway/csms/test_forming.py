@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from emulators.clock import run_virtual
-from gateway.core.former import AGAIN_S, Former
+from emulators.runtime.clock import run_virtual
+from gateway.energy.grid_forming import AGAIN_S, GridFormingService
 from gateway.model.station import Answer, Formers, Outcome
 from protocols.ocpp import vendor
 from protocols.ocpp.schema import Version
 from protocols.ocpp.vendor import BadProfile
-from tests.emulators.station.rig import Rig
-from tests.gateway.core.house import house
+from tests.emulators.charger.station_rig import Rig
+from tests.gateway.commands.rig import house
 
 BY_MESSAGE = """
 name = "{name}"
@@ -118,7 +118,7 @@ def test_one_after_the_other_is_told_and_the_first_follows_again() -> None:
     async def scene() -> None:
         async with house("CP1-1", "CP2-1") as home:
             rooms = Rooms()
-            former: Any = Former(home.core.board, rooms)
+            former: Any = GridFormingService(home.service.board, rooms)
             former.step("CP1-1", proven=False)
             await home.wait(0.1)
             assert rooms.told == []
@@ -155,7 +155,7 @@ def test_who_does_not_take_it_is_told_again_and_who_cannot_is_not() -> None:
     async def scene() -> None:
         async with house("CP1-1") as home:
             rooms = Rooms()
-            former = Former(home.core.board, rooms, ["CP1-1"])
+            former = GridFormingService(home.service.board, rooms, ["CP1-1"])
             former.step(None, proven=False)
             await home.wait(0.1)
             assert rooms.told == [("CP1-1", False)]  # it may still be forming from an earlier life
@@ -194,7 +194,7 @@ def test_nobody_is_ever_told_to_form_without_the_proof_or_two_at_once(steps: lis
     async def scene() -> None:
         async with house("CP1-1", "CP2-1") as home:
             rooms = Rooms()
-            former = Former(home.core.board, rooms)
+            former = GridFormingService(home.service.board, rooms)
             proven_now = False
             took: dict[str, bool] = {}
             for forming, proven, answer in steps:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from emulators.clock import run_virtual
+from emulators.runtime.clock import run_virtual
 from gateway.model.event import Metered
 from tests.gateway.csms.raw import Raw
 

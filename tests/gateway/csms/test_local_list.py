@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from emulators.clock import run_virtual
+from emulators.runtime.clock import run_virtual
 from gateway.csms.admin import Admin
 from gateway.csms.local_list import PART, QUIET_S
 from gateway.csms.tokens import Token

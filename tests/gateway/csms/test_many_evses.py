@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from emulators.clock import run_virtual
+from emulators.runtime.clock import run_virtual
 from gateway.csms.station import MOST_EVSES
 from gateway.model.event import EvseDescribed, PlugChanged
 from protocols.ocpp.schema import Version

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from emulators.clock import run_virtual
+from emulators.runtime.clock import run_virtual
 from gateway.csms import setpoint
 from gateway.csms.charging_profile import HELD_WITHIN_S
 from gateway.model.station import Answer

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from emulators.clock import run_virtual
+from emulators.runtime.clock import run_virtual
 from gateway.csms.admin import Admin, NotPossible
 from gateway.csms.settings import Registration, StationSettings, UnknownStations
 from gateway.model.event import (

@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from emulators.clock import START, VirtualClock, run_virtual
+from emulators.runtime.clock import START, VirtualClock, run_virtual
 from gateway.csms.admin import Admin
-from gateway.csms.ledger import WRITE_EVERY_S
-from gateway.csms.server import Csms
+from gateway.csms.csms import Csms
+from gateway.csms.persistence import WRITE_EVERY_S
 from gateway.csms.settings import CsmsSettings, Registration, StationSettings, UnknownStations, UnknownTokens
 from gateway.model.event import Event, Metered, SessionEnded, SessionStarted, StationConnected
 from gateway.model.journal import Record

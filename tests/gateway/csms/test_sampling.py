@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from emulators.clock import run_virtual
+from emulators.runtime.clock import run_virtual
 from gateway.csms.sampling import NEEDED, POWER, WISHED
 from protocols.ocpp.schema import Version
 from tests.gateway.csms.raw import Raw

@@ -20,13 +20,13 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 from websockets.typing import Subprotocol
 
-from emulators.clock import RealClock, run_virtual
-from gateway.csms import noticing, security
-from gateway.csms.server import Csms
+from emulators.runtime.clock import RealClock, run_virtual
+from gateway.csms import raw_call_effects, security
+from gateway.csms.csms import Csms
 from gateway.csms.settings import CsmsSettings, StationSettings, UnknownStations
 from gateway.model.station import Answer
 from protocols.ocpp.schema import Version
-from tests.emulators.station.rig import Rig
+from tests.emulators.charger.station_rig import Rig
 from tests.interop.ocpp_sockets import station, until
 
 PASSWORD = "0123456789abcdef"
@@ -305,11 +305,11 @@ def test_a_station_goes_over_to_a_higher_security_profile_and_not_back(version: 
         def told(profile: int) -> None:
             if version is Version.V16:
                 body = {"key": "SecurityProfile", "value": str(profile)}
-                noticing.notice(csms.stations["CP1"], "ChangeConfiguration", body, {"status": "Accepted"})
+                raw_call_effects.notice(csms.stations["CP1"], "ChangeConfiguration", body, {"status": "Accepted"})
                 return
             data = {"securityProfile": profile, "ocppCsmsUrl": "wss://x"}
             body_2 = {"configurationSlot": 2, "connectionData": data}
-            noticing.notice(csms.stations["CP1"], "SetNetworkProfile", body_2, {"status": "Accepted"})
+            raw_call_effects.notice(csms.stations["CP1"], "SetNetworkProfile", body_2, {"status": "Accepted"})
 
         try:
             assert await comes_in(1) == 101

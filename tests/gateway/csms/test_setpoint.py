@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from emulators.clock import run_virtual
+from emulators.runtime.clock import run_virtual
 from gateway.model.station import Answer
 from tests.gateway.csms.raw import Raw
 from tests.gateway.csms.scripted import (

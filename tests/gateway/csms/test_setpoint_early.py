@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from emulators.clock import run_virtual
+from emulators.runtime.clock import run_virtual
 from gateway.model.station import Answer
 from protocols.ocpp.schema import Version
 from tests.gateway.csms.scripted import (

@@ -7,14 +7,14 @@ import json
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from emulators.clock import run_virtual
+from emulators.runtime.clock import run_virtual
 from gateway.csms.admin import Admin
+from gateway.csms.event_stream_registry import MOST_STREAMS
 from gateway.csms.settings import UnknownStations
-from gateway.csms.streams import MOST_STREAMS
 from gateway.model.event import FaultCleared, FaultRaised
 from protocols.ocpp.schema import Version
 from protocols.ocpp.times import parse, stamp
-from tests.emulators.station.rig import Rig
+from tests.emulators.charger.station_rig import Rig
 from tests.gateway.csms.raw import Raw
 from tests.requirements import requirement
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emulators.clock import run_virtual
-from gateway.csms import happenings
+from emulators.runtime.clock import run_virtual
+from gateway.csms import evse_events
 from gateway.csms.transactions import Transactions
 from gateway.model.event import Metered, SessionEnded, SessionStarted
 from protocols.ocpp.schema import Version
@@ -121,7 +121,7 @@ def test_a_session_that_seemed_over_and_speaks_again_runs() -> None:
             await raw.event("Started", 0)
             station = raw.csms.stations["CP1"]
             (transaction,) = raw.csms.context.transactions.of("CP1")
-            happenings.presume_ended(station, transaction, "tests")
+            evse_events.presume_ended(station, transaction, "tests")
             await asyncio.sleep(5)
             await raw.event("Updated", 1, meterValue=power(raw, 10.0))
             assert transaction.active

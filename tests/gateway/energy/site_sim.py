@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
+from gateway.authority.priority import Bound, Layer, decide
 from gateway.energy.controller import SiteController
 from gateway.energy.reason import Decided
 from gateway.energy.resilience.phase import Phase
@@ -18,7 +19,6 @@ from gateway.energy.view import Car, Orders, View
 from gateway.model.command import SiteMode
 from gateway.model.reason import Code
 from gateway.model.site import Grid, InputKind, Inputs, Load, Price, Pv, Storage, Storm, Switch
-from gateway.negotiation.authority import Bound, Layer, decide
 
 START = 1_800_000_000.0 - 1_800_000_000.0 % 86_400
 

@@ -8,6 +8,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gateway.authority.priority import Bound, Layer, decide
 from gateway.energy.controller import SiteController
 from gateway.energy.settings import CarTable, EnergySection, SeasonTable, StorageTable, TierTable
 from gateway.energy.view import Car, View
@@ -29,7 +30,6 @@ from gateway.model.site import (
     Storm,
     Switch,
 )
-from gateway.negotiation.authority import Bound, Layer, decide
 from tests.gateway.energy.site_sim import START
 
 powers = st.floats(-1e7, 1e7)

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.energy.followers import PATIENCE_S, SETTLE_S, Followers
-from gateway.energy.ramp import Ramp, walk
-from gateway.energy.residual import Residual
+from gateway.authority.ramp import Ramp, walk
+from gateway.energy.base_load import Residual
 from gateway.energy.resource import Resource
 from gateway.energy.share import share
+from gateway.energy.tracking_supervision import PATIENCE_S, SETTLE_S, Followers
 
 
 def fleet_of(size: int) -> list[Resource]:

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.energy.gathering import HYSTERESIS_PCT, STORAGE, Gathering
 from gateway.energy.reserve import Reserve, ReserveSettings
 from gateway.energy.resource import Resource
+from gateway.energy.resources import HYSTERESIS_PCT, STORAGE, ResourceBuilder
 from gateway.energy.settings import EnergySection, StorageTable
 from gateway.energy.view import Car, View
 from gateway.model.site import InputKind, Inputs, Storage
@@ -22,7 +22,7 @@ class Batteries:
 
     def __init__(self, floor_pct: float = FLOOR_PCT) -> None:
         table = StorageTable(controlled=True, capacity_wh=10_000, max_charge_w=5000, max_discharge_w=5000, floor_pct=0)
-        self.gathering = Gathering(EnergySection(storage=table), Reserve(ReserveSettings(on_grid_pct=floor_pct)))
+        self.gathering = ResourceBuilder(EnergySection(storage=table), Reserve(ReserveSettings(on_grid_pct=floor_pct)))
 
     def resources(self, soc_pct: float | None) -> list[Resource]:
         inputs = Inputs()

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.energy.connection import Connection, room
 from gateway.energy.demand_window import open_window
+from gateway.energy.headroom import Connection, room
 from gateway.energy.modes import Situation, all_modes
 from gateway.energy.modes.self_consumption import REST_S, START_S, SelfConsumption
 from gateway.energy.price import flat, stepped

@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.energy.plan import Planner, Problem, Visit, Want
-from gateway.energy.plan import planner as planner_room
-from gateway.energy.plan.planner import gather
-from gateway.energy.plan.problem import grid_start
-from gateway.energy.plan.rules import cost_of, rule_plan
-from gateway.energy.plan.solve import NoPlan, solve
+from gateway.energy.planning import Planner, Problem, Visit, Want
+from gateway.energy.planning import planner as planner_room
+from gateway.energy.planning.planner import gather
+from gateway.energy.planning.problem import grid_start
+from gateway.energy.planning.rules import cost_of, rule_plan
+from gateway.energy.planning.solve import NoPlan, solve
 
 MIDNIGHT = 1_800_000_000.0 - 1_800_000_000.0 % 86_400
 STEP_S = 1800.0

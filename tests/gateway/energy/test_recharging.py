@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.energy.forecast import Memory
-from gateway.energy.owing import debt_of
+from gateway.energy.recharge_targets import debt_of
 from gateway.energy.recharging import Recharging
 from gateway.energy.resource import Kind, Resource
 from gateway.energy.settings import CarTable, EnergySection, StorageTable, TierTable

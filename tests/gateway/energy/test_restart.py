@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.energy import books
+from gateway.energy import persisted_rows
 from gateway.energy.controller import SiteController
 from gateway.energy.resilience.phase import OFF_GRID, Phase
 from gateway.energy.settings import EnergySection
@@ -24,9 +24,9 @@ from tests.gateway.energy.test_recharging import SECTION, load, lost
 def rows(controller: SiteController) -> dict[str, str]:
     """What stands in the store when the process dies."""
     found: dict[str, msgspec.Struct | None] = {
-        books.OUTAGE: books.outage_row(controller),
-        books.WINDOW: books.window_row(controller),
-        books.DAYS: books.days_row(controller),
+        persisted_rows.OUTAGE: persisted_rows.outage_row(controller),
+        persisted_rows.WINDOW: persisted_rows.window_row(controller),
+        persisted_rows.DAYS: persisted_rows.days_row(controller),
     }
     return {key: msgspec.json.encode(row).decode() for key, row in found.items() if row is not None}
 
@@ -40,7 +40,7 @@ def restart(sim: Sim, remembers: bool = True, dark_s: float = 5.0) -> None:
     sim.inputs = Inputs()
     sim.controller = SiteController(sim.settings)
     if remembers:
-        assert books.take_up(sim.controller, kept) == []
+        assert persisted_rows.take_up(sim.controller, kept) == []
 
 
 def night(mode: SiteMode = SiteMode.MANUAL, section: EnergySection = SECTION) -> Sim:
@@ -59,7 +59,7 @@ def test_what_the_cars_had_before_the_outage_survives_a_restart(at: float) -> No
     assert best[0] >= 80 - 1.2
     assert best[1] >= 70 - 1.2
     assert sim.codes().count("recharge_over") == 1
-    assert books.outage_row(sim.controller) is None
+    assert persisted_rows.outage_row(sim.controller) is None
 
 
 def test_a_car_that_comes_back_late_after_the_restart_is_owed_still() -> None:
@@ -162,13 +162,13 @@ damages: list[Callable[[str], str]] = [
 ]
 
 
-@given(st.sampled_from([books.OUTAGE, books.WINDOW, books.DAYS]), st.sampled_from(damages))
+@given(st.sampled_from([persisted_rows.OUTAGE, persisted_rows.WINDOW, persisted_rows.DAYS]), st.sampled_from(damages))
 @settings(max_examples=30, deadline=None)
 def test_a_damaged_row_is_left_out_and_named(key: str, damage: Callable[[str], str]) -> None:
     sim = night(section=SECTION.model_copy(update={"contract_w": 9000.0})).run(1.2)
     kept = rows(sim.controller)
     kept[key] = damage(kept[key])
     fresh = SiteController(sim.settings)
-    assert books.take_up(fresh, kept) == [key]
+    assert persisted_rows.take_up(fresh, kept) == [key]
     sim.controller, sim.inputs = fresh, Inputs()
     sim.run(0.05)

@@ -12,8 +12,8 @@ from typing import Any
 
 import jsonschema_rs
 
-from emulators.broker import MemoryBroker, MemoryBus
-from emulators.clock import VirtualClock
+from emulators.runtime.clock import VirtualClock
+from emulators.runtime.memory_broker import MemoryBroker, MemoryBus
 from gateway.app import Gateway, Parts, gateway
 from gateway.bench.plain_station import PlainStations
 from gateway.config import from_table

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from emulators.broker import MemoryBroker
-from emulators.clock import VirtualClock, run_virtual
+from emulators.runtime.clock import VirtualClock, run_virtual
+from emulators.runtime.memory_broker import MemoryBroker
 from gateway.mqtt.asyncapi import channels, document
-from tests.gateway.core.test_ids import BAD
+from tests.gateway.commands.test_idempotency import BAD
 from tests.gateway.mqtt.memory import ROOT, running_gateway, scene, validator
 
 
@@ -242,7 +242,7 @@ def test_a_broker_that_stays_away_ends_leased_commands() -> None:
             await home.wait(8)
             assert home.stations.evses["CP1-1"].power_w == 0
             assert home.stations.evses["CP1-1"].session == "tx0"
-            entries = await home.running.core.entries(command="a")
+            entries = await home.running.service.entries(command="a")
             assert entries[-1].cause == "broker_lost" or "broker_lost" in [one.cause for one in entries]
 
     run_virtual(play())
@@ -297,7 +297,7 @@ def test_a_removed_station_leaves_nothing_retained() -> None:
             assert home.broker.retained("homeassistant/device/v2x_home_CP1-1/config") is not None
             assert home.broker.retained("v2x-mirror/CP1-1/power") is not None
             home.stations.evses.clear()
-            home.running.core.forget("CP1")
+            home.running.service.forget("CP1")
             await home.wait(2)
             left = [topic for topic in home.broker._retained if "CP1-1" in topic]
             assert left == []

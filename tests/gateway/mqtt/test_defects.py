@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from emulators.clock import run_virtual
-from gateway.mqtt.bus import BrokerLink, MqttBus
-from gateway.mqtt.room import MOST_OTHERS
-from gateway.observe import log
+from emulators.runtime.clock import run_virtual
+from gateway.mqtt.client import BrokerLink, MqttBus
+from gateway.mqtt.connection import MOST_OTHERS
+from gateway.observability import log
 from protocols.ports import BusMessage
 from tests.gateway.mqtt.memory import scene
 
@@ -25,7 +25,7 @@ def broken() -> Any:
 def test_a_state_that_cannot_be_told_costs_the_other_messages_nothing(caplog: pytest.LogCaptureFixture) -> None:
     async def story() -> None:
         async with scene("CP1-1") as one:
-            one.running.core.board.energy = broken  # part of the site's state only
+            one.running.service.board.energy = broken  # part of the site's state only
             for _ in range(3):
                 await one.send("evse/CP1-1/cmd/discharge", {"id": f"d{_}", "power_w": 3000})
                 await one.wait(5)

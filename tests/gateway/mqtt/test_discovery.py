@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emulators.clock import run_virtual
+from emulators.runtime.clock import run_virtual
 from gateway.model.command import EVSE_VERBS, Verb
 from gateway.mqtt import mirror
 from protocols.ports import BusMessage

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from emulators.clock import run_virtual
+from emulators.runtime.clock import run_virtual
 from gateway.mqtt.topics import Topics
 from protocols.ports import BusMessage
-from tests.gateway.core.test_steward import LENT
+from tests.gateway.energy.test_energy_service import LENT
 from tests.gateway.mqtt.memory import scene
 
 SCHOOL = '[[place]]\nname = "school"\nlatitude = 35.62\nlongitude = 139.58\n'

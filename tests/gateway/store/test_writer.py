@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from emulators.clock import VirtualClock, run_virtual
+from emulators.runtime.clock import VirtualClock, run_virtual
 from gateway.model.journal import CommandOpened, Record
 from gateway.store.journal import Journal
 from gateway.store.memory import MemoryStore

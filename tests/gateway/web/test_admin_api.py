@@ -10,19 +10,19 @@ from typing import Any
 import httpx
 import pytest
 
-from emulators.clock import RealClock, run_virtual
-from gateway.core import Core
-from gateway.core.settings import CoreSettings
+from emulators.runtime.clock import RealClock, run_virtual
+from gateway.control.settings import ServiceSettings
 from gateway.csms.admin import Admin
-from gateway.csms.server import Csms
+from gateway.csms.csms import Csms
 from gateway.csms.settings import CsmsSettings, StationSettings, UnknownTokens
 from gateway.model.site import SitePolicy
+from gateway.service import GatewayService
 from gateway.store.journal import Journal
 from gateway.store.memory import MemoryStore
 from gateway.web import server
 from gateway.web.api import build
 from protocols.ocpp.schema import Version
-from tests.emulators.station.rig import Rig
+from tests.emulators.charger.station_rig import Rig
 
 PREFIX = "/admin/v1"
 
@@ -271,13 +271,13 @@ def test_messages_and_violations() -> None:
 def test_commands_sessions_and_the_journal() -> None:
     async def main() -> None:
         async with Rig() as rig:
-            settings = CoreSettings(SitePolicy("site"), stations=("CP1",))
-            core = Core(settings, rig.clock, rig.csms, Journal(MemoryStore(), rig.clock))
+            settings = ServiceSettings(SitePolicy("site"), stations=("CP1",))
+            service = GatewayService(settings, rig.clock, rig.csms, Journal(MemoryStore(), rig.clock))
             for event in rig.events:
-                core.report(event)
-            rig.csms.context.report = core.report
-            running = asyncio.create_task(core.run())
-            app = build(Admin(rig.csms), core, raw_calls=True)
+                service.report(event)
+            rig.csms.context.report = service.report
+            running = asyncio.create_task(service.run())
+            app = build(Admin(rig.csms), service, raw_calls=True)
             async with httpx.AsyncClient(
                 transport=httpx.ASGITransport(app), base_url="http://gateway" + PREFIX
             ) as http:
@@ -310,7 +310,7 @@ def test_commands_sessions_and_the_journal() -> None:
                 assert any(step == "bound" for step, _ in steps)
                 assert (await http.delete("/stations/CP1")).status_code == 204
                 await rig.sleep(5)
-                assert core.evses() == []  # and with it goes what MQTT retains about it
+                assert service.evses() == []  # and with it goes what MQTT retains about it
             running.cancel()
             await asyncio.gather(running, return_exceptions=True)
 

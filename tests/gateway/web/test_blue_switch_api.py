@@ -11,54 +11,58 @@ from typing import Any
 import httpx
 import pytest
 
-from emulators.clock import run_virtual
-from gateway.blue_switch.files import parse
-from gateway.core.keeper import Keeper
-from gateway.core.lender import Lender
-from gateway.core.steward import Steward
+from emulators.runtime.clock import run_virtual
+from gateway.blue_switch.agreement_file import parse
+from gateway.blue_switch.persistence import BlueSwitchPersistence
+from gateway.blue_switch.service import VehicleLendingService
 from gateway.csms.admin import Admin
-from gateway.csms.server import Csms
+from gateway.csms.csms import Csms
 from gateway.csms.settings import CsmsSettings
+from gateway.energy.service import EnergyService
 from gateway.model.event import SessionEnded, VehicleIdentified
 from gateway.model.moment import rfc3339
 from gateway.web.api import build
-from tests.gateway.core.house import House, house
-from tests.gateway.core.test_steward import ISLAND, LENT, decided, live
+from tests.gateway.commands.rig import House, house
+from tests.gateway.energy.test_energy_service import ISLAND, LENT, decided, live
 
 AS_ARRIVED = LENT.replace("floor_pct = 25", 'floor_pct = 25\ngive_back = "as_arrived"')
 PREFIX = "http://gateway/admin/v1"
 
 
-def app_of(home: House, lender: Lender | None, **more: Any) -> httpx.AsyncClient:
+def app_of(home: House, lender: VehicleLendingService | None, **more: Any) -> httpx.AsyncClient:
     csms = Csms(CsmsSettings(), lambda _: None, home.clock)
-    app = build(Admin(csms), home.core, lender=lender, now=home.clock.wall, **more)
+    app = build(Admin(csms), home.service, lender=lender, now=home.clock.wall, **more)
     return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=PREFIX)
 
 
 @asynccontextmanager
-async def shelter(tmp_path: Path | None = None) -> AsyncIterator[tuple[House, Steward, Lender, httpx.AsyncClient]]:
+async def shelter(
+    tmp_path: Path | None = None,
+) -> AsyncIterator[tuple[House, EnergyService, VehicleLendingService, httpx.AsyncClient]]:
     async with house("CP1-1", "CP2-1") as home:
-        steward = Steward(home.core.board, ISLAND)
-        keeper = Keeper(home.core.journal)
-        lender = Lender(home.core.board, steward, parse(AS_ARRIVED, "lent.toml"), "home", tmp_path, keeper)
+        energy_service = EnergyService(home.service.board, ISLAND)
+        keeper = BlueSwitchPersistence(home.service.journal)
+        lender = VehicleLendingService(
+            home.service.board, energy_service, parse(AS_ARRIVED, "lent.toml"), "home", tmp_path, keeper
+        )
         async with app_of(home, lender) as http:
-            yield home, steward, lender, http
+            yield home, energy_service, lender, http
 
 
 def test_an_outage_over_http_from_the_call_to_what_is_given_back(tmp_path: Path) -> None:
     async def scene() -> None:
-        async with shelter(tmp_path) as (home, steward, lender, http):
+        async with shelter(tmp_path) as (home, energy_service, lender, http):
             assert (await http.get("/blue-switch")).json()["sites"] == []
             (paper,) = (await http.get("/blue-switch/agreements")).json()
             assert paper["id"] == "A"
             assert paper["give_back"] == "as_arrived"
             assert (await http.get("/blue-switch/agreements/A")).json() == paper
             assert (await http.get("/blue-switch/outages")).json() == []
-            await live(home, steward, 30, False, 700.0, lender)
+            await live(home, energy_service, 30, False, 700.0, lender)
             (called,) = (await http.get("/blue-switch/calls")).json()
             assert (called["vehicle"], called["from"], called["site"]) == ("LENT", "depot", "home")
-            home.core.report(VehicleIdentified("CP1-1", home.clock.now(), "LENT"))
-            await live(home, steward, 30, False, 700.0, lender)
+            home.service.report(VehicleIdentified("CP1-1", home.clock.now(), "LENT"))
+            await live(home, energy_service, 30, False, 700.0, lender)
             assert (await http.get("/blue-switch/calls")).json() == []
             (arrival,) = (await http.get("/blue-switch/arrivals?limit=1")).json()
             assert arrival["welcome"] is True
@@ -66,14 +70,14 @@ def test_an_outage_over_http_from_the_call_to_what_is_given_back(tmp_path: Path)
             (loan,) = (await http.get("/blue-switch/loans")).json()
             assert loan["left_at"] is None
             assert (await http.get("/blue-switch/cars/LENT")).json()["status"] == "there"
-            place = home.core.board.places["CP1-1"].evse
+            place = home.service.board.places["CP1-1"].evse
             battery = home.stations.evses["CP1-1"]
             assert battery.soc_pct is not None
             battery.soc_pct -= 20.0
-            await live(home, steward, 6, False, 700.0, lender)
-            home.core.report(SessionEnded("CP1-1", home.clock.now(), place.session or "", "Local"))
-            await live(home, steward, 6, False, 700.0, lender)
-            await live(home, steward, 330, True, 700.0, lender)
+            await live(home, energy_service, 6, False, 700.0, lender)
+            home.service.report(SessionEnded("CP1-1", home.clock.now(), place.session or "", "Local"))
+            await live(home, energy_service, 6, False, 700.0, lender)
+            await live(home, energy_service, 330, True, 700.0, lender)
             (outage,) = (await http.get("/blue-switch/outages")).json()
             assert outage["ended"] is not None
             assert outage["all_settled"] is False
@@ -118,7 +122,7 @@ def test_lenders_tell_where_their_cars_are_over_http_and_as_an_input() -> None:
 
             def tell(kind: str, **body: Any) -> None:
                 text = json.dumps({"ts": rfc3339(home.clock.wall()), **body}).encode()
-                assert home.core.input(kind, text) is None
+                assert home.service.input(kind, text) is None
 
             tell("lent", cars=[{"vehicle": "LENT", "place": "depot", "available": False}, {"vehicle": "WHO"}])
             row = (await http.get("/blue-switch/cars/LENT")).json()
@@ -133,19 +137,24 @@ def test_lenders_tell_where_their_cars_are_over_http_and_as_an_input() -> None:
 
 def test_a_gateway_that_dies_in_an_outage_goes_on_with_its_books() -> None:
     async def scene() -> None:
-        async with shelter() as (home, steward, lender, _):
-            home.core.report(VehicleIdentified("CP1-1", home.clock.now(), "LENT"))
-            await live(home, steward, 40, False, 700.0, lender)
-            evse = home.core.board.places["CP1-1"].evse
+        async with shelter() as (home, energy_service, lender, _):
+            home.service.report(VehicleIdentified("CP1-1", home.clock.now(), "LENT"))
+            await live(home, energy_service, 40, False, 700.0, lender)
+            evse = home.service.board.places["CP1-1"].evse
             base = evse.discharged.total_wh or 0.0
             evse.discharged.total_wh = base + 5000.0
-            await live(home, steward, 6, False, 700.0, lender)
+            await live(home, energy_service, 6, False, 700.0, lender)
             before = lender.desk.loans["home", "LENT"]
             assert before.taken_wh == pytest.approx(5000.0)
-            await home.core.journal.flush()
+            await home.service.journal.flush()
             kept = await home.store.kept(100)
-            again = Lender(
-                home.core.board, steward, parse(AS_ARRIVED, "lent.toml"), "home", None, Keeper(home.core.journal)
+            again = VehicleLendingService(
+                home.service.board,
+                energy_service,
+                parse(AS_ARRIVED, "lent.toml"),
+                "home",
+                None,
+                BlueSwitchPersistence(home.service.journal),
             )
             again.restore(kept)
             again.step()
@@ -156,7 +165,7 @@ def test_a_gateway_that_dies_in_an_outage_goes_on_with_its_books() -> None:
             assert again.desk.loans["home", "LENT"].taken_wh == pytest.approx(6500.0)
             assert again.desk.current is not None
             assert again.desk.report(again.desk.current.id)["chain"]["whole"]
-            assert steward.agreed_floors["CP1-1"] == 25.0
+            assert energy_service.agreed_floors["CP1-1"] == 25.0
 
     run_virtual(scene())
 

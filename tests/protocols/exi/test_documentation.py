@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from gateway.exi_tool import explain_text
+from gateway.cli.exi_conversion import explain_text
 from protocols.exi.encoder import Encoder
 from protocols.exi.encoder_source import Source
 from protocols.iso15118.codecs import ISO20_DC

@@ -7,11 +7,11 @@ import socket
 
 import pytest
 
-from emulators.charger.power_stage import PowerStage
-from emulators.charger.secc import EvseSecc, SeccEvent, SessionEnded
-from emulators.clock import RealClock
+from emulators.charger.hardware.power_stage import PowerStage
+from emulators.charger.secc.secc import EvseSecc, SeccEvent, SessionEnded
 from emulators.ev.car import Car
 from emulators.ev.session import EvSession, car_settings
+from emulators.runtime.clock import RealClock
 from protocols.iso15118.io import TcpWire, connect, endpoint, listen
 
 

@@ -10,15 +10,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from emulators.charger.build import build, car_outlet
-from emulators.charger.network import Target
-from emulators.charger.station import StationConfig
-from emulators.clock import VirtualClock, run_virtual
-from gateway.csms.server import HANDLERS
+from emulators.charger.station.build import build, car_outlet
+from emulators.charger.station.maintenance.network_profiles import Target
+from emulators.charger.station.station import StationConfig
+from emulators.runtime.clock import VirtualClock, run_virtual
+from gateway.csms.csms import HANDLERS
 from protocols.ocpp import schema
 from protocols.ocpp.schema import Part, Version
 from protocols.ports import TextWire
-from tests.emulators.station.rig import Rig
+from tests.emulators.charger.station_rig import Rig
 from tests.gateway.csms.raw import Raw
 from tests.protocols.ocpp.payloads import payloads
 

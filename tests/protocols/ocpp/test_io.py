@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from websockets.asyncio.client import connect
 from websockets.asyncio.server import ServerConnection, serve
 
-from emulators.clock import RealClock, VirtualClock, run_virtual
-from emulators.wires import text_wire_pair
+from emulators.runtime.clock import RealClock, VirtualClock, run_virtual
+from emulators.runtime.transports import text_wire_pair
 from protocols.ocpp import rpc
 from protocols.ocpp.io import (
     Answered,

@@ -1,0 +1,327 @@
+"""The metal of a DC charger: converter, contactors, insulation and meter, in fixed steps of time.
+
+Set-points are at the AC side in watts, + into the vehicle; current and voltage are at the connector. Who tells it what
+(an SECC, an OCPP station, a CHAdeMO box) is not known here. Time is an argument; nothing sleeps.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from math import inf
+
+from emulators.battery.chemistry import Curve
+from emulators.battery.pack import Battery
+from emulators.charger.hardware.meter import Meter
+from protocols.frozen import frozen
+from protocols.quantities import clamp
+
+SHORT_STEP_S = 1e-6  # s; shorter is the rounding of clocks, and energy over no time is noise
+LONG_STEP_S = 60.0  # s in one piece where nothing flows
+FORMING_ETA = 0.93  # of a source that carries a grid of its own, cautiously
+FULL_PCT = 99.0  # from here on it takes nothing as such a source
+EFFICIENCY = ((0.0, 0.80), (0.02, 0.85), (0.05, 0.905), (0.1, 0.935), (0.2, 0.955), (0.5, 0.962), (1.0, 0.955))
+
+
+@frozen
+class StageSpec:
+    """A converter as built. Magnitudes at the AC side for power, at the connector for current and voltage.
+
+    The efficiency is over the fraction of the rated power, one way; a typical bidirectional converter of 10-20 kW.
+    """
+
+    max_charge_w: float = 10_000.0
+    max_discharge_w: float = 10_000.0
+    max_current_a: float = 30.0
+    min_voltage_v: float = 150.0
+    max_voltage_v: float = 500.0
+    min_power_w: float = 200.0  # below this it gives nothing
+    ramp_w_per_s: float = 5_000.0
+    standby_w: float = 25.0  # always, from the AC side
+    efficiency: tuple[tuple[float, float], ...] = EFFICIENCY
+    forming: bool = False  # can make a grid of its own
+
+
+class Contactors(StrEnum):
+    OPEN = "open"
+    CLOSED = "closed"
+    WELDED = "welded"  # a fault: closed for ever
+
+
+class Fault(StrEnum):
+    """What a stage stops for."""
+
+    INSULATION = "insulation"
+    WELD = "weld"
+    GRID = "grid"
+    OVERVOLTAGE = "overvoltage"
+    INTERNAL = "internal"
+
+
+@dataclass(slots=True)
+class Bounds:
+    """What the vehicle's side allows, as the SECC heard it; magnitudes."""
+
+    max_charge_a: float = inf
+    max_discharge_a: float = inf
+    max_charge_w: float = inf
+    max_discharge_w: float = inf
+
+
+@frozen
+class Reading:
+    """What the stage's own sensors show, + into the vehicle."""
+
+    ac_power_w: float
+    dc_power_w: float
+    current_a: float
+    voltage_v: float
+    loss_w: float
+
+
+@dataclass(slots=True)
+class PowerStage:
+    """One converter with one connector.
+
+    Physics moves in whole steps of `step_s` since the last order, so that looking more or less often changes nothing.
+    Orders (`set_point`, contactors, bounds) count from the moment they are given.
+    """
+
+    spec: StageSpec = field(default_factory=StageSpec)
+    meter: Meter = field(default_factory=Meter)
+    step_s: float = 0.1
+    battery: Battery | None = None
+    contactors: Contactors = Contactors.OPEN
+    bounds: Bounds = field(default_factory=Bounds)
+    insulation_ohm: float = 1_000_000.0
+    faults: set[Fault] = field(default_factory=set)
+    supply_limit_w: float = inf  # share of a supply that several connectors use; magnitude
+    grid_present: bool = True
+    setpoint_w: float = 0.0  # as ordered
+    told_to_form: bool | None = None  # by its station: True forms, False follows; None: nobody has to tell it
+    island_w: float | None = None  # while it forms a grid: what that grid asks of it, instead of the order
+    obeys_bounds: bool = True  # False is a fault: pushes what it likes
+    follows_setpoint: bool = True  # False is a fault: keeps the power it had
+    loss_wh: float = 0.0
+    _ac_w: float = 0.0
+    _dc_w: float = 0.0
+    _current_a: float = 0.0
+    _precharge_v: float = 0.0
+    _at: float | None = None
+    _efficiency: Curve | None = None
+    _dc_known: tuple[float, float] | None = None
+
+    # Orders
+
+    def connect(self, battery: Battery) -> None:
+        """Put a vehicle on the connector; contactors stay open."""
+        self.battery = battery
+
+    def disconnect(self) -> None:
+        """Pull the plug: whatever flowed stops at once."""
+        self.battery = None
+        self._stop()
+        if self.contactors is not Contactors.WELDED:
+            self.contactors = Contactors.OPEN
+
+    def set_point(self, ac_w: float, now: float) -> None:
+        """Go to this power at the AC side, + into the vehicle, as ramp and limits allow. Saying it again is nothing."""
+        if ac_w != self.setpoint_w:
+            self._settle(now)
+            self.setpoint_w = ac_w
+
+    def limit(self, bounds: Bounds, now: float) -> None:
+        """What the vehicle allows from now on. Orders that change nothing do not cut a step."""
+        if bounds != self.bounds:
+            self._settle(now)
+            self.bounds = bounds
+            if self._current_a and (amps := self._bounded(self._current_a)) != self._current_a:
+                self._current_a, self._dc_w = amps, amps * self.voltage_v
+                self._ac_w = self._ac_for(self._dc_w)
+
+    def precharge(self, target_v: float) -> float:
+        """Bring the output to this voltage with the contactors open; returns what it has."""
+        self._precharge_v = clamp(target_v, 0.0, self.spec.max_voltage_v)
+        return self.voltage_v
+
+    def close(self, now: float) -> None:
+        """Close the contactors. The caller has seen to equal voltages."""
+        self._settle(now)
+        if self.contactors is Contactors.OPEN:
+            self.contactors = Contactors.CLOSED
+
+    def open(self, now: float) -> None:
+        """Open the contactors, welded ones stay; the power is gone either way."""
+        self._settle(now)
+        if self.contactors is Contactors.CLOSED:
+            self.contactors = Contactors.OPEN
+        self._precharge_v = 0.0
+        self._stop()
+
+    def form(self, ac_w: float | None, now: float) -> None:
+        """Carry the site's own grid with this power, + into the vehicle; None ends that and the order counts again."""
+        if ac_w is not None and not self.spec.forming:
+            raise ValueError("this converter only follows a grid; it cannot form one")
+        if ac_w != self.island_w:
+            self._settle(now)
+            begins, self.island_w = self.island_w is None, ac_w
+            if begins:
+                self._step(0.0)  # a forming source is there at once, not with the next step
+
+    def trip(self, fault: Fault, now: float) -> None:
+        """A protection acts: no power until `reset`."""
+        self._settle(now)
+        self.faults.add(fault)
+        self._stop()
+
+    def reset(self, fault: Fault, now: float) -> None:
+        self._settle(now)
+        self.faults.discard(fault)
+
+    # Sensors
+
+    @property
+    def voltage_v(self) -> float:
+        """At the connector: the vehicle's where the contactors are closed, else its own output."""
+        if self.battery is not None and self.contactors is not Contactors.OPEN:
+            return self.battery.voltage_v
+        return self._precharge_v
+
+    @property
+    def insulation_good(self) -> bool:
+        """At least 100 Ω per volt of the highest output voltage (as IEC 61851-23 asks)."""
+        return self.insulation_ohm >= 100 * self.spec.max_voltage_v and Fault.INSULATION not in self.faults
+
+    @property
+    def available_charge_w(self) -> float:
+        """Magnitude at the AC side that an order can reach now, the vehicle aside."""
+        return 0.0 if self.faults or not self._supplied else min(self.spec.max_charge_w, self.supply_limit_w)
+
+    @property
+    def available_discharge_w(self) -> float:
+        return 0.0 if self.faults or not self._supplied else min(self.spec.max_discharge_w, self.supply_limit_w)
+
+    @property
+    def deliverable_w(self) -> float:
+        """What it can give now as the source of a grid of its own, W at the AC side."""
+        battery = self.battery
+        if battery is None:
+            return 0.0
+        amps = min(battery.max_discharge_a(), self.spec.max_current_a, self.bounds.max_discharge_a)
+        return max(0.0, min(self.spec.max_discharge_w, amps * battery.voltage_v * FORMING_ETA - self.spec.standby_w))
+
+    @property
+    def absorbable_w(self) -> float:
+        """What it can take now as the source of a grid of its own, W at the AC side."""
+        battery = self.battery
+        if battery is None or battery.soc_pct >= FULL_PCT:
+            return 0.0
+        amps = min(battery.max_charge_a(), self.spec.max_current_a, self.bounds.max_charge_a)
+        return max(0.0, min(self.spec.max_charge_w, amps * battery.voltage_v))
+
+    @property
+    def _supplied(self) -> bool:
+        return self.grid_present or self.spec.forming
+
+    def reading(self, now: float) -> Reading:
+        """The sensors now."""
+        self.advance(now)
+        loss = self._ac_w - self._dc_w
+        return Reading(self._ac_w, self._dc_w, self._current_a, self.voltage_v, loss)
+
+    # Physics
+
+    def advance(self, now: float) -> None:
+        """Move by whole steps up to now."""
+        if self._at is None:
+            self._at = now
+        while now - self._at >= self.step_s - 1e-9:
+            quiet = self._quiet()
+            count = int((now - self._at + 1e-9) / self.step_s) if quiet else 1
+            step = min(count * self.step_s, LONG_STEP_S) if count > 1 else self.step_s
+            self._step(step)
+            self._at += step
+
+    def _settle(self, now: float) -> None:
+        """Move to now exactly: an order comes."""
+        self.advance(now)
+        if self._at is not None and now - self._at > SHORT_STEP_S:
+            self._step(now - self._at)
+            self._at = now
+
+    def _quiet(self) -> bool:
+        return self._ac_w == 0.0 and self._target() == 0.0
+
+    def _target(self) -> float:
+        """Where the AC power wants to go: the order within what is left by fault, supply and contactors."""
+        if self.battery is None or self.contactors is Contactors.OPEN:
+            return 0.0
+        wish = self.setpoint_w if self.follows_setpoint else self._ac_w
+        if self.island_w is not None:
+            wish = self.island_w
+        wish = clamp(wish, -self.available_discharge_w, self.available_charge_w)
+        return wish if abs(wish) >= self.spec.min_power_w or self.island_w is not None else 0.0
+
+    def _step(self, seconds: float) -> None:
+        hours = seconds / 3600
+        target = self._target()
+        reach = self.spec.ramp_w_per_s * seconds if self.island_w is None else inf  # a forming source follows at once
+        ac = clamp(target, self._ac_w - reach, self._ac_w + reach)
+        if self.battery is None or self.contactors is Contactors.OPEN:
+            ac = 0.0
+        dc = self._dc_for(ac)
+        energy = 0.0
+        if self.battery is not None:
+            amps = self._bounded(self.battery.current_for(dc)) if dc else 0.0
+            energy = self.battery.flow(amps, seconds)
+            self._current_a = amps
+            if dc and hours > 0:
+                dc = energy / hours
+                ac = self._ac_for(dc)
+        self._ac_w, self._dc_w = ac, dc
+        drawn = ac if ac else (self.spec.standby_w if self._supplied else 0.0)
+        self.loss_wh += (drawn - dc) * hours
+        self.meter.add(drawn * hours, seconds)
+
+    def _bounded(self, amps: float) -> float:
+        battery, bounds, spec = self.battery, self.bounds, self.spec
+        assert battery is not None
+        volts = battery.voltage_v
+        if not spec.min_voltage_v <= volts <= spec.max_voltage_v:
+            return 0.0
+        into = min(spec.max_current_a, battery.max_charge_a())
+        out = min(spec.max_current_a, battery.max_discharge_a())
+        if self.obeys_bounds:
+            into = min(into, bounds.max_charge_a, bounds.max_charge_w / volts)
+            out = min(out, bounds.max_discharge_a, bounds.max_discharge_w / volts)
+        return clamp(amps, -out, into)
+
+    def _stop(self) -> None:
+        self._ac_w = self._dc_w = self._current_a = 0.0
+
+    # Losses: the standby is inside the AC power, what is left goes through the converter
+
+    def _eta(self, dc_w: float) -> float:
+        if self._efficiency is None:
+            self._efficiency = Curve(self.spec.efficiency)
+        return self._efficiency(abs(dc_w) / max(self.spec.max_charge_w, self.spec.max_discharge_w))
+
+    def _ac_for(self, dc_w: float) -> float:
+        if dc_w == 0:
+            return 0.0
+        through = dc_w / self._eta(dc_w) if dc_w > 0 else dc_w * self._eta(dc_w)
+        return through + self.spec.standby_w
+
+    def _dc_for(self, ac_w: float) -> float:
+        if ac_w == 0:
+            return 0.0
+        through = ac_w - self.spec.standby_w
+        if ac_w > 0 > through:
+            return 0.0
+        if (known := self._dc_known) is not None and known[0] == ac_w:
+            return known[1]
+        dc = through
+        for _ in range(6):
+            dc = through * self._eta(dc) if through > 0 else through / self._eta(dc)
+        self._dc_known = (ac_w, dc)
+        return dc

@@ -1,0 +1,156 @@
+"""The variables of bidirectional and smart charging in an emulated 2.x station (2.1 part 2, appendix)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from emulators.charger.station.smart_charging.der import BODIES
+from emulators.charger.station.smart_charging.external import IDS_FROM
+from emulators.charger.station.smart_charging.operation_modes import Surroundings
+from emulators.charger.station.smart_charging.profile_rules import THRESHOLDS
+
+if TYPE_CHECKING:
+    from emulators.charger.station.evse import EvseState
+    from emulators.charger.station.station import Station
+
+PURPOSES = ("PriorityCharging", "LocalGeneration")
+MEASURANDS = (
+    "Energy.Active.Import.Register",
+    "Energy.Active.Export.Register",
+    "Power.Active.Import",
+    "Power.Active.Export",
+    "SoC",
+    "Voltage",
+    "Current.Import",
+    "Current.Export",
+)
+V2X_MEASURANDS = (
+    "Power.Active.Setpoint",
+    "Power.Active.Residual",
+    "EnergyRequest.Minimum",
+    "EnergyRequest.Target",
+    "EnergyRequest.Maximum",
+    "EnergyRequest.Minimum.V2X",
+    "EnergyRequest.Maximum.V2X",
+    "Frequency",
+)
+TRANSFERS = ("DC", "DC_BPT")
+TRANSFERS_AC = ("AC_single_phase", "AC_three_phase", "AC_BPT")
+
+
+def smart_charging(station: Station, late: bool) -> None:
+    """SmartChargingCtrlr, of every 2.x station."""
+    add = station.device.add
+    add("SmartChargingCtrlr", "Available", True, type="boolean")
+    add("SmartChargingCtrlr", "Enabled", True, type="boolean")
+    add("SmartChargingCtrlr", "ProfileStackLevel", 10, type="integer")
+    add("SmartChargingCtrlr", "RateUnit", "A,W", type="MemberList", values=("A", "W"))
+    add("SmartChargingCtrlr", "PeriodsPerSchedule", 1024, type="integer")
+    entries = station.profiles
+    add(
+        "SmartChargingCtrlr",
+        "Entries",
+        lambda: len(list(entries)),
+        type="integer",
+        instance="ChargingProfiles",
+        high=64,
+    )
+    add(
+        "SmartChargingCtrlr",
+        "LimitChangeSignificance",
+        5.0,
+        type="decimal",
+        mutable=True,
+        low=0,
+        high=100,
+        unit="Percent",
+    )
+    add("SmartChargingCtrlr", "ExternalControlSignalsEnabled", True, type="boolean", mutable=True)
+    if late:
+        for name in ("DynamicProfiles", "MaxOfflineDuration", "RandomizedDelay", "LimitAtSoC", "EvseSleep"):
+            add("SmartChargingCtrlr", f"Supports{name}", True, type="boolean")
+        add("SmartChargingCtrlr", "SupportsUseLocalTime", False, type="boolean")
+        add("SmartChargingCtrlr", "SupportedAdditionalPurposes", ",".join(PURPOSES), type="MemberList", values=PURPOSES)
+        add("SmartChargingCtrlr", "ExternalConstraintsProfileDisallowed", False, type="boolean", mutable=True)
+        add("SmartChargingCtrlr", "MaxExternalConstraintsId", IDS_FROM, type="integer")
+        choices = ("ExternalControl", "CSMS")
+        add("SmartChargingCtrlr", "SetpointPriority", choices[0], type="OptionList", mutable=True, values=choices)
+        for purpose in ("ChargingStationMaxProfile", "TxDefaultProfile", "PriorityCharging"):
+            add("SmartChargingCtrlr", "ChargingProfilePersistence", True, type="boolean", instance=purpose)
+
+
+def furnish(station: Station, evse: EvseState) -> None:
+    """What a bidirectional EVSE of 2.1 has; nothing for others."""
+    model, number, outlet = station.device, evse.number, evse.outlet
+    modes, dc, high = station.config.modes, station.config.dc, outlet.max_discharge_w
+    if high <= 0:
+        return
+
+    def add(component: str, variable: str, value: object, **about: object) -> None:
+        model.add(component, variable, value, evse=number, **about)
+
+    model.add(
+        "EVSE",
+        "DischargePower",
+        lambda: max(0.0, -evse.reading.power_w),
+        evse=number,
+        type="decimal",
+        unit="W",
+        high=high,
+    )
+    add("V2XChargingCtrlr", "Enabled", True, type="boolean")
+    add("V2XChargingCtrlr", "SupportedOperationModes", ",".join(modes), type="MemberList", values=modes)
+    transfers = TRANSFERS if dc else TRANSFERS_AC
+    add("V2XChargingCtrlr", "SupportedEnergyTransferModes", ",".join(transfers), type="MemberList", values=transfers)
+    add(
+        "V2XChargingCtrlr",
+        "LocalFrequencyUpdateThreshold",
+        Surroundings().frequency_threshold_mhz,
+        type="decimal",
+        mutable=True,
+        low=0,
+        unit="mHz",
+    )
+    for name in ("TxStartedMeasurands", "TxUpdatedMeasurands", "TxEndedMeasurands"):
+        for mode in modes:
+            values = MEASURANDS + V2X_MEASURANDS
+            chosen = "Power.Active.Setpoint" if "Setpoint" in mode or "Frequency" in mode else ""
+            add("V2XChargingCtrlr", name, chosen, type="MemberList", mutable=True, values=values, instance=mode)
+    for name in THRESHOLDS:
+        add("V2XChargingCtrlr", "LocalLoadBalancing", "", type="decimal", mutable=True, instance=name, unit="W")
+    add("ISO15118Ctrlr", "Enabled", True, type="boolean")
+    add("ISO15118Ctrlr", "ServiceRenegotiationSupport", True, type="boolean")
+    add("ISO15118Ctrlr", "SeccId", "EMU", mutable=True)
+    for name, value in (("Available", False), ("VehicleId", ""), ("VehicleCertificate", ""), ("ProtocolAgreed", "")):
+        add("ConnectedEV", name, value, type="boolean" if name == "Available" else "string")
+    add("ConnectedEV", "ProtocolSupportedByEV", "", instance="1")
+    add(
+        "ConnectedEV",
+        "StateOfCharge",
+        lambda: evse.reading.soc_pct or 0.0,
+        type="decimal",
+        unit="Percent",
+        low=0.0,
+        high=100.0,
+    )
+    if dc:
+        nameplate = {
+            "MaxW": high,
+            "MaxVA": high,
+            "MaxVar": 0.0,
+            "MaxVarNeg": 0.0,
+            "MaxChargeRateW": outlet.max_charge_w,
+        }
+        nameplate |= {"MaxChargeRateVA": outlet.max_charge_w, "OverExcitedW": high, "UnderExcitedW": high}
+        nameplate |= {"OverExcitedPF": 1.0, "UnderExcitedPF": 1.0, "VNom": 230.0, "MaxV": 253.0, "MinV": 195.0}
+        for name, rating in nameplate.items():
+            add("DCDERCtrlr", name, rating, type="decimal")
+        add("DCDERCtrlr", "ReactiveSusceptance", 0.0, type="decimal")
+        add("DCDERCtrlr", "ModesSupported", ",".join(sorted(BODIES)), type="MemberList", values=tuple(sorted(BODIES)))
+        for label, text in (
+            ("Manufacturer", "v2x-gateway"),
+            ("Model", "emulator"),
+            ("SerialNumber", "EMU-1"),
+            ("SwVersion", "1"),
+        ):
+            add("DCDERCtrlr", f"Inverter{label}", text)

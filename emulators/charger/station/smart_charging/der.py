@@ -1,0 +1,232 @@
+"""DER controls of the emulated station: what the grid's rules ask of its inverters (OCPP 2.1 block R).
+
+Pure: times are Unix times handed in. The store knows which control rules for each type; what a ruling control does to
+the power is `bound`. Reports and alarms are sent by the station.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from emulators.charger.station.smart_charging.operation_modes import interpolate
+from protocols.ocpp.times import parse
+
+# Each control type has one body (errata 2.59); several curves share `curve`.
+CURVES = frozenset(
+    {
+        "FreqWatt",
+        "HFMustTrip",
+        "HFMayTrip",
+        "HVMustTrip",
+        "HVMomCess",
+        "HVMayTrip",
+        "LFMustTrip",
+        "LVMustTrip",
+        "LVMomCess",
+        "LVMayTrip",
+        "PowerMonitoringMustTrip",
+        "VoltVar",
+        "VoltWatt",
+        "WattPF",
+        "WattVar",
+    }
+)
+BODIES: dict[str, str] = dict.fromkeys(CURVES, "curve") | {
+    "EnterService": "enterService",
+    "FixedPFAbsorb": "fixedPFAbsorb",
+    "FixedPFInject": "fixedPFInject",
+    "FixedVar": "fixedVar",
+    "FreqDroop": "freqDroop",
+    "Gradients": "gradient",
+    "LimitMaxDischarge": "limitMaxDischarge",
+}
+BODY_NAMES = frozenset(BODIES.values())
+DEFAULT_ONLY = frozenset({"EnterService", "Gradients"})
+
+
+@dataclass(slots=True)
+class Control:
+    """One DER control."""
+
+    id: str
+    type: str
+    default: bool
+    body: dict[str, Any]
+    start: float | None = None  # Unix time
+    duration: float | None = None
+    superseded: bool = False
+    running: bool = False  # a scheduled one whose start was reported
+
+    @property
+    def priority(self) -> int:
+        """The lower number rules."""
+        return int(self.body.get("priority", 0))
+
+    @property
+    def end(self) -> float | None:
+        return None if self.start is None or self.duration is None else self.start + self.duration
+
+
+@dataclass(frozen=True, slots=True)
+class Turned:
+    """A scheduled control has started or ended (R04.FR.20-22)."""
+
+    id: str
+    started: bool
+    superseded: tuple[str, ...] = ()
+
+
+class Controls:
+    """The controls of one station."""
+
+    def __init__(self, supported: frozenset[str]) -> None:
+        self.supported = supported
+        self._all: list[Control] = []
+
+    def set(self, request: dict[str, Any], now: float) -> tuple[str, list[str]]:
+        """Status and superseded ids of a SetDERControl (R04.FR.01-08)."""
+        kind, default = request["controlType"], request["isDefault"]
+        if kind not in self.supported:
+            return "NotSupported", []
+        bodies = BODY_NAMES & request.keys()
+        if bodies != {BODIES[kind]} or (default is False and kind in DEFAULT_ONLY):
+            return "Rejected", []
+        body = request[BODIES[kind]]
+        start = parse(body.get("startTime"))
+        duration = body.get("duration")
+        if default and (start is not None or duration is not None):
+            return "Rejected", []  # R04.FR.12, .13
+        if not default and (start is None or duration is None):
+            return "Rejected", []
+        new = Control(request["controlId"], kind, default, body, start, duration)
+        rivals = [
+            c for c in self._all if c.type == kind and c.default is default and not c.superseded and c.id != new.id
+        ]
+        self._all = [c for c in self._all if c.id != new.id]
+        self._all.append(new)
+        if any(rival.priority < new.priority for rival in rivals):
+            new.superseded = True
+            return "Accepted", [new.id]  # R04.FR.08
+        gone = [rival for rival in rivals if not self._runs(rival, now)]
+        for rival in gone:
+            rival.superseded = True
+        return "Accepted", [rival.id for rival in gone]
+
+    @staticmethod
+    def _runs(control: Control, now: float) -> bool:
+        """A scheduled control that has begun stays until the new one starts (R04.FR.07)."""
+        return not control.default and control.start is not None and control.start <= now
+
+    def tick(self, now: float) -> list[Turned]:
+        """What starts and ends by now; ended controls are deleted (R04.FR.10)."""
+        turned: list[Turned] = []
+        for control in list(self._all):
+            if control.default or control.start is None:
+                continue
+            if not control.running and not control.superseded and control.start <= now:
+                control.running = True
+                replaced = [
+                    c
+                    for c in self._all
+                    if c is not control and c.type == control.type and not c.default and c.running and not c.superseded
+                ]
+                for other in replaced:
+                    other.superseded, other.running = True, False
+                turned.append(Turned(control.id, True, tuple(c.id for c in replaced)))
+            if control.end is not None and control.end <= now:
+                self._all.remove(control)
+                if control.running:
+                    turned.append(Turned(control.id, False))
+        return turned
+
+    def next_turn(self, now: float) -> float | None:
+        """When the next scheduled control starts or ends."""
+        moments = [t for c in self._all if not c.default for t in (c.start, c.end) if t is not None and t > now]
+        return min(moments, default=None)
+
+    def ruling(self, kind: str) -> Control | None:
+        """The control that is executed for a type (R04.FR.09, .11)."""
+        mine = [c for c in self._all if c.type == kind and not c.superseded]
+        running = [c for c in mine if not c.default and c.running]
+        defaults = [c for c in mine if c.default]
+        return min(running or defaults, key=lambda c: c.priority, default=None)
+
+    def select(self, default: bool | None, kind: str | None, number: str | None) -> list[Control]:
+        """What a Get or Clear asks for; what is absent matches anything (R04.FR.30)."""
+        return [
+            c
+            for c in self._all
+            if (default is None or c.default is default)
+            and (kind is None or c.type == kind)
+            and (number is None or c.id == number)
+        ]
+
+    def saved(self) -> list[dict[str, Any]]:
+        """What is kept over a restart (R01.FR.03)."""
+        return [asdict(control) for control in self._all]
+
+    def restore(self, saved: list[dict[str, Any]]) -> None:
+        """What was kept; what has ended meanwhile goes with the next `tick`."""
+        self._all = [Control(**entry) for entry in saved]
+
+    def remove(self, gone: list[Control]) -> None:
+        """Delete controls."""
+        self._all = [c for c in self._all if c not in gone]
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """The grid at the connection, as the station measures it."""
+
+    voltage_v: float = 230.0
+    nominal_v: float = 230.0
+    frequency_hz: float = 50.0
+    nominal_hz: float = 50.0
+
+
+def bound(
+    controls: Controls, grid: Grid, power_w: float, max_charge_w: float, max_discharge_w: float
+) -> tuple[float, str | None, str | None]:
+    """The power the controls leave of `power_w`, and the type and grid fault that changed it, if any."""
+    limit = controls.ruling("LimitMaxDischarge")
+    if limit is not None and power_w < 0:
+        share = limit.body.get("pctMaxDischargePower")
+        floor = -max_discharge_w * (100.0 if share is None else share) / 100.0
+        if power_w < floor:
+            return floor, "LimitMaxDischarge", None
+    found = _curve(controls, "VoltWatt", grid.voltage_v / grid.nominal_v * 100.0, power_w, max_discharge_w)
+    if found is not None:
+        return found, "VoltWatt", "OverVoltage" if grid.voltage_v > grid.nominal_v else "UnderVoltage"
+    found = _curve(controls, "FreqWatt", grid.frequency_hz, power_w, max_discharge_w)
+    if found is not None:
+        return found, "FreqWatt", "OverFrequency" if grid.frequency_hz > grid.nominal_hz else "UnderFrequency"
+    droop = controls.ruling("FreqDroop")
+    if droop is not None:
+        return _droop(droop.body, grid, power_w, max_charge_w, max_discharge_w)
+    return power_w, None, None
+
+
+def _curve(controls: Controls, kind: str, x: float, power_w: float, rated_w: float) -> float | None:
+    """A curve of percent of rated power against voltage (%) or frequency (Hz): a ceiling on what is fed in."""
+    control = controls.ruling(kind)
+    if control is None or power_w >= 0:
+        return None
+    points = [(float(point["x"]), float(point["y"])) for point in control.body["curveData"]]
+    ceiling = -rated_w * max(0.0, interpolate(points, x)) / 100.0
+    return ceiling if power_w < ceiling else None
+
+
+def _droop(
+    body: dict[str, Any], grid: Grid, power_w: float, max_charge_w: float, max_discharge_w: float
+) -> tuple[float, str | None, str | None]:
+    """Frequency-watt droop: power falls with over-frequency and rises with under-frequency, in parts of the rating."""
+    over, under = grid.frequency_hz - body["overFreq"], body["underFreq"] - grid.frequency_hz
+    delta, fault = 0.0, None
+    if over > 0 and body["overDroop"] > 0:
+        delta, fault = over / (grid.nominal_hz * body["overDroop"] / 100.0) * max_charge_w, "OverFrequency"
+    elif under > 0 and body["underDroop"] > 0:
+        delta, fault = -under / (grid.nominal_hz * body["underDroop"] / 100.0) * max_discharge_w, "UnderFrequency"
+    if fault is None:
+        return power_w, None, None
+    return min(max(power_w + delta, -max_discharge_w), max_charge_w), "FreqDroop", fault

@@ -1,0 +1,200 @@
+"""One charging profile in the station: what it says at a moment, in watts, and when that changes by itself.
+
+Pure: times are Unix times handed in. Recurrency, validity, the dead-man of dynamic profiles, randomised delays and the
+life of a profile while offline are as OCPP 2.1 part 2 K01, K28, Q11 and Q12 say. How profiles act together is in
+`profiles.py`.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any
+
+from emulators.charger.station.smart_charging.profile_rules import Period, Profile, mode_of
+from protocols.ocpp.times import parse
+
+RECURS = {"Daily": 86_400.0, "Weekly": 604_800.0}
+EXTERNAL = "ChargingStationExternalConstraints"
+STATION_TOTALS = frozenset({EXTERNAL, "ChargingStationMaxProfile", "LocalGeneration"})
+
+
+@dataclass(frozen=True, slots=True)
+class Circumstances:
+    """What a schedule may depend on besides its own fields."""
+
+    transaction: str | None = None
+    ready_at: float | None = None  # when the EV was authorised and connected: where Relative schedules begin
+    soc_pct: float | None = None
+    offline_since: float | None = None  # when the station noticed; None while it is online
+    priority: bool = False
+    setpoint_priority: str = "ExternalControl"  # SmartChargingCtrlr.SetpointPriority
+    voltage_v: float = 230.0
+    phases: int = 3
+    max_charge_w: float = float("inf")
+    max_discharge_w: float = float("inf")
+    sharers: int = 1  # EVSEs with a transaction: what is set for the whole station is divided among them
+
+
+@dataclass(frozen=True, slots=True)
+class Active:
+    """The period of one profile that rules for its purpose now."""
+
+    held: Held
+    period: Period
+    unit: str
+    cap_at_soc: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Composite:
+    """What all purposes come to. Powers in W, + into the vehicle; None is no bound."""
+
+    mode: str = "ChargingOnly"
+    limit_w: float | None = None
+    discharge_limit_w: float | None = None
+    setpoint_w: float | None = None
+    profile: int | None = None  # of the Tx purpose
+    period: Period = field(default_factory=dict)
+    unit: str = "W"
+
+
+@dataclass(slots=True, eq=False)
+class Held:
+    """One profile in the station, with what the station notes about it."""
+
+    evse: int
+    profile: Profile
+    installed_at: float
+    updated_at: float  # dynUpdateTime
+    external: bool = False
+    pulled_at: float = 0.0  # when an update was last asked for
+    spent: bool = False  # invalidAfterOfflineDuration has struck
+    delays: tuple[float, ...] = ()  # of each period (randomizedDelay)
+
+    @property
+    def id(self) -> int:
+        return int(self.profile["id"])
+
+    @property
+    def purpose(self) -> str:
+        return str(self.profile["chargingProfilePurpose"])
+
+    @property
+    def dynamic(self) -> bool:
+        return bool(self.profile["chargingProfileKind"] == "Dynamic")
+
+    @property
+    def level(self) -> int:
+        return int(self.profile["stackLevel"])
+
+    def lasts(self, now: float) -> bool:
+        """Whether a dynamic schedule has not run out since its last update."""
+        duration = self.profile["chargingSchedule"][0].get("duration")
+        return duration is None or now - self.updated_at <= duration
+
+
+def active_period(held: Held, now: float, at: Circumstances) -> Active | None:
+    profile = held.profile
+    start, end = parse(profile.get("validFrom")), parse(profile.get("validTo"))
+    if held.spent or (start is not None and now < start) or (end is not None and now >= end):
+        return None
+    if held.purpose == "TxProfile" and profile.get("transactionId") != at.transaction:
+        return None
+    longest = profile.get("maxOfflineDuration")
+    if longest is not None and at.offline_since is not None and now - at.offline_since > longest:
+        return None  # K01.FR.101
+    schedule = profile["chargingSchedule"][0]
+    elapsed = _elapsed(held, schedule, now, at)
+    if elapsed is None or elapsed < 0:
+        return None
+    duration = schedule.get("duration")
+    if duration is not None and (elapsed >= duration if not held.dynamic else elapsed > duration):
+        return None  # K28.FR.13 says "after", the others "until"
+    periods = schedule["chargingSchedulePeriod"]
+    index = 0
+    if not held.dynamic:
+        starts = _starts(held, schedule)
+        index = max(0, bisect_right(starts, elapsed) - 1)
+    cap = None
+    at_soc = schedule.get("limitAtSoC")
+    if at_soc is not None and at.soc_pct is not None and at.soc_pct >= at_soc["soc"]:
+        cap = float(at_soc["limit"])  # K01.FR.100
+    return Active(held, periods[index], schedule["chargingRateUnit"], cap)
+
+
+def _elapsed(held: Held, schedule: Mapping[str, Any], now: float, at: Circumstances) -> float | None:
+    """Seconds since the schedule began; None where it has no beginning yet."""
+    kind = held.profile["chargingProfileKind"]
+    if kind == "Dynamic":
+        return max(0.0, now - held.updated_at)
+    if kind == "Relative":
+        return now - (held.installed_at if at.ready_at is None else at.ready_at)
+    start = parse(schedule.get("startSchedule"))
+    if start is None:
+        return None
+    if kind == "Recurring" and now >= start:
+        return (now - start) % RECURS[held.profile["recurrencyKind"]]
+    return now - start
+
+
+def read(active: Active, at: Circumstances) -> Composite:
+    period, watts = active.period, _watts(active, at)
+    if active.held.evse == 0 and active.held.purpose in STATION_TOTALS:
+        watts /= max(1, at.sharers)  # Q06.FR.30, .31
+    limit, floor, setpoint = (_total(period, name, watts) for name in ("limit", "dischargeLimit", "setpoint"))
+    if active.cap_at_soc is not None:
+        cap = active.cap_at_soc * watts
+        limit = least(limit, cap)
+        setpoint = None if setpoint is None else min(setpoint, cap)
+    return Composite(mode_of(period), limit, floor, setpoint, active.held.id, period, active.unit)
+
+
+def _watts(active: Active, at: Circumstances) -> float:
+    if active.unit == "W":
+        return 1.0
+    return at.voltage_v * float(active.period.get("numberPhases", at.phases))  # K01.FR.49, K01.FR.51
+
+
+def turns(held: Held, now: float, until: float, at: Circumstances) -> Iterator[float]:
+    """The moments after `now` at which a profile begins, changes or ends."""
+    profile = held.profile
+    moments: list[float] = [t for name in ("validFrom", "validTo") if (t := parse(profile.get(name))) is not None]
+    longest = profile.get("maxOfflineDuration")
+    if longest is not None and at.offline_since is not None:
+        moments.append(at.offline_since + longest + 1e-3)
+    schedule = profile["chargingSchedule"][0]
+    elapsed = _elapsed(held, schedule, now, at)
+    if elapsed is not None:
+        begin = now - elapsed
+        marks = [] if held.dynamic else _starts(held, schedule)
+        if "duration" in schedule:
+            marks = [*marks, schedule["duration"] + (1e-3 if held.dynamic else 0.0)]
+        recurs = (
+            RECURS.get(profile.get("recurrencyKind", "")) if profile["chargingProfileKind"] == "Recurring" else None
+        )
+        rounds = 1 if recurs is None else int((until - begin) / recurs) + 2
+        for lap in range(rounds):
+            moments += [begin + mark + lap * (recurs or 0.0) for mark in [*marks, 0.0]]
+    return (t for t in moments if now < t < until)
+
+
+def _starts(held: Held, schedule: Mapping[str, Any]) -> list[float]:
+    starts = [
+        p["startPeriod"] + delay for p, delay in zip(schedule["chargingSchedulePeriod"], held.delays, strict=True)
+    ]
+    for before, after in pairwise(range(len(starts))):
+        starts[after] = max(starts[after], starts[before])  # a delayed period never passes its successor
+    return starts
+
+
+def _total(period: Period, name: str, factor: float) -> float | None:
+    """The value over all phases: the plain field is L1 where L2 or L3 are given."""
+    values = [period[key] for key in (name, f"{name}_L2", f"{name}_L3") if key in period]
+    return sum(values) * factor if values else None
+
+
+def least(a: float | None, b: float | None) -> float | None:
+    return b if a is None else a if b is None else min(a, b)

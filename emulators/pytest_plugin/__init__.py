@@ -1,0 +1,299 @@
+"""Fixtures for pytest: a gateway, a charger, a car, a site, a grid and a facility, in virtual time, without a socket.
+
+::
+
+    def test_discharge(v2x_facility, v2x_ev, v2x_clock):
+        result = v2x_clock.run(v2x_facility.command("CP1-1", "discharge", power_w=5000, lease_s=3600))
+        v2x_clock.advance(3600)
+        assert v2x_ev.soc_pct < 75
+
+    @pytest.mark.v2x(cars={"leaf": "ariya-66"}, chargers=2, site="store", seed=7)
+    async def test_outage(v2x_grid, v2x_site, v2x_clock): ...
+
+Tests may be ordinary functions that drive the clock, or coroutines, which run in the world's time. `--v2x-seed`
+overrides the seed; a failing test prints it. `--v2x-artifacts DIR` keeps transcript, figures and captures of each test,
+and a JUnit file of them all.
+Everything heavy is imported when a fixture is used.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import json
+import re
+import tomllib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from emulators.pytest_plugin.handles import FOREVER_S, Charger, Ev, GridHandle, Living, Time
+
+if TYPE_CHECKING:
+    from emulators.faults.injector import Fault
+    from emulators.runtime.memory_broker import MemoryBroker
+    from emulators.site.facility import Facility
+    from emulators.site.site import Site
+    from emulators.world import World
+    from gateway.app import Gateway
+
+DEFAULT_SEED = 1
+START = "2026-01-15T09:00:00+09:00"
+READY_WITHIN_S = 60.0
+_AWAY = {"arrive": FOREVER_S - 2, "leave": FOREVER_S - 1}
+_WORLD = pytest.StashKey[Living]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("v2x", "emulated cars, chargers and sites")
+    group.addoption("--v2x-seed", type=int, default=None, help="seed of every world, instead of the test's own")
+    group.addoption(
+        "--v2x-artifacts", default=None, metavar="DIR", help="keep transcript, figures and captures of each test here"
+    )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    folder = config.getoption("--v2x-artifacts")
+    if folder is not None and getattr(config.option, "xmlpath", "") is None:
+        config.option.xmlpath = str(Path(folder) / "junit.xml")  # unless --junitxml says where else
+    config.addinivalue_line(
+        "markers",
+        "v2x(scenario=None, seed=None, chargers=1, ocpp='2.1', cars={'ev': 'ccs-63'}, soc_pct=80, site='home', "
+        "min_soc_pct=0, forming=False, telemetry_s=10, vehicle_link='iso15118-20', toml=''): the world that the v2x "
+        "fixtures of this test live in; toml are tables of a scenario file that are laid over it",
+    )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """Run a coroutine test that uses a v2x fixture in the time of its world."""
+    if not inspect.iscoroutinefunction(pyfuncitem.obj):
+        return None
+    living = pyfuncitem.stash.get(_WORLD, None)
+    if living is None:
+        return None
+    names = pyfuncitem._fixtureinfo.argnames
+    living.run(pyfuncitem.obj(**{name: pyfuncitem.funcargs[name] for name in names}))
+    return True
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Any:
+    report = yield
+    living = item.stash.get(_WORLD, None)
+    if living is not None:
+        if call.when == "call":
+            item.user_properties.append(("v2x_seed", living.seed))
+        if report.failed:
+            tail = "\n".join(str(line)[:200] for line in living.world.transcript.lines[-15:])
+            text = f"seed {living.seed}; repeat with: pytest --v2x-seed {living.seed} {item.nodeid!r}\n\n{tail}"
+            report.sections.append(("v2x world", text))
+    return report
+
+
+# Fixtures ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def v2x_world(request: pytest.FixtureRequest) -> Iterator[World]:
+    """The whole world, for what the other fixtures do not reach."""
+    told: dict[str, Any] = {}
+    for mark in reversed(list(request.node.iter_markers("v2x"))):  # the nearest says the last word
+        if mark.args:
+            raise pytest.UsageError(f"the mark v2x takes names, such as scenario={mark.args[0]!r}")
+        told |= mark.kwargs
+    option = request.config.getoption("--v2x-seed")
+    seed = option if option is not None else told.pop("seed", DEFAULT_SEED)
+    told.pop("seed", None)
+    plan = _plan(told)
+
+    def make() -> World:
+        from emulators.world import World
+
+        return World(plan, seed, fast_forward=True)
+
+    living = Living(make, int(seed))
+    request.node.stash[_WORLD] = living
+    try:
+        yield living.world
+    finally:
+        folder = request.config.getoption("--v2x-artifacts")
+        try:
+            if folder is not None:
+                _keep(living.world, Path(folder), request.node.nodeid)
+        finally:
+            living.close()
+
+
+@pytest.fixture
+def v2x_clock(v2x_world: World, request: pytest.FixtureRequest) -> Time:
+    """The world's time."""
+    return Time(request.node.stash[_WORLD])
+
+
+@pytest.fixture
+def v2x_broker(v2x_world: World, v2x_clock: Time) -> MemoryBroker:
+    """The MQTT broker in memory, with its ways to fail."""
+    return v2x_world.broker
+
+
+@pytest.fixture
+def v2x_gateway(v2x_world: World, v2x_clock: Time) -> Gateway:
+    """The running gateway, real code."""
+    assert v2x_world.gateway is not None
+    return v2x_world.gateway
+
+
+@pytest.fixture
+def v2x_charger(v2x_world: World, v2x_clock: Time) -> Charger:
+    """The first station, online."""
+    charger = Charger(v2x_world, next(iter(v2x_world.stations)))
+    v2x_clock.until(lambda: bool(charger.station.online), READY_WITHIN_S, what=f"{charger.name} online")
+    return charger
+
+
+@pytest.fixture
+def v2x_ev(v2x_world: World, v2x_charger: Charger, v2x_ev_factory: Callable[..., Ev]) -> Ev:
+    """The first car of the mark (a 63 kWh CCS car at 80 %), plugged in and ready to move energy."""
+    name = next(iter(v2x_world.cars), None)
+    if name is None:
+        raise pytest.UsageError("the mark v2x of this test has no cars: say cars={...}, or use v2x_ev_factory")
+    return v2x_ev_factory(v2x_world.cars[name], evse=v2x_world.places[name])
+
+
+@pytest.fixture
+def v2x_ev_factory(v2x_world: World, v2x_clock: Time, request: pytest.FixtureRequest) -> Callable[..., Ev]:
+    """Make cars: `v2x_ev_factory("id-77", soc_pct=50, evse="CP1-1")`; a profile's name or file, a CarSpec, a Car."""
+    living = request.node.stash[_WORLD]
+
+    def make(profile: Any = "ccs-63", *, soc_pct: float = 80.0, evse: str = "CP1-1", plugged: bool = True) -> Ev:
+        from emulators.ev.car import Car, CarSpec
+        from emulators.ev.profile import load
+        from emulators.scenario import validation
+
+        world: World = living.world
+        if evse not in world.bays:
+            raise ValueError(f"there is no EVSE {evse}; there are {', '.join(world.bays)}")
+        if isinstance(profile, Car):
+            car = profile
+        else:
+            spec = profile if isinstance(profile, CarSpec) else load(profile)
+            car = Car(spec, soc_pct, name=f"{spec.name}-{len(world.cars) + 1}")
+        if world.bays[evse].speaks and (speechless := validation.speechless(car.spec)):
+            raise ValueError(f"{speechless}, but {evse} does: mark the test with v2x(vehicle_link='none')")
+        if plugged and living.in_a_coroutine:
+            raise RuntimeError("in a coroutine make the car with plugged=False, then await its plug()")
+        world.cars[car.name] = world.parts.cars[car.name] = car
+        ev = Ev(living, car, world.bays[evse])
+        if plugged:
+            v2x_clock.run(ev.plug())
+            try:
+                v2x_clock.until(lambda: ev.charging, READY_WITHIN_S, what=f"the charge loop of {car.name} at {evse}")
+            except TimeoutError as error:
+                raise TimeoutError(f"{error}{ev.hindrance}") from None
+        return ev
+
+    return make
+
+
+@pytest.fixture
+def v2x_site(v2x_world: World, v2x_clock: Time) -> Site:
+    """The site in physics: loads, sun, storage, switch, meter."""
+    return v2x_world.site
+
+
+@pytest.fixture
+def v2x_grid(v2x_world: World, v2x_clock: Time, request: pytest.FixtureRequest) -> GridHandle:
+    """The public grid."""
+    return GridHandle(request.node.stash[_WORLD], v2x_world.site.grid)
+
+
+@pytest.fixture
+def v2x_facility(v2x_world: World, v2x_clock: Time) -> Facility:
+    """The facility's controller: `command`, `hold`, `outcome` over MQTT."""
+    v2x_clock.until(lambda: v2x_world.facility.online is True, READY_WITHIN_S, what="the gateway online over MQTT")
+    return v2x_world.facility
+
+
+@pytest.fixture
+def v2x_fault(v2x_world: World, v2x_clock: Time, request: pytest.FixtureRequest) -> Callable[..., Fault]:
+    """Break something now: `v2x_fault("cut", "ocpp:CP1")`, `v2x_fault("meter-stuck", "CP1-1", duration_s=60)`.
+    In a coroutine it begins when the test next waits."""
+    living = request.node.stash[_WORLD]
+
+    def done(task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            living.late.append(error)
+
+    def begin(kind: str, target: str = "", duration_s: float | None = None, **more: float) -> Fault:
+        from emulators.faults.injector import Fault
+
+        fault = Fault(kind, target, v2x_clock.now(), duration_s, **more)
+        if living.in_a_coroutine:
+            task = asyncio.get_running_loop().create_task(v2x_world.begin(fault))
+            v2x_world.tasks.add(task)
+            task.add_done_callback(v2x_world.tasks.discard)
+            task.add_done_callback(done)
+        else:
+            v2x_clock.run(v2x_world.begin(fault))
+        return fault
+
+    return begin
+
+
+def _plan(told: dict[str, Any]) -> Any:
+    from emulators.scenario import scenario
+
+    if (named := told.pop("scenario", None)) is not None:
+        if told:
+            raise pytest.UsageError(f"the mark v2x has a scenario, so {', '.join(told)} cannot be given too")
+        return scenario.load(named)
+    cars = told.pop("cars", {"ev": "ccs-63"})
+    chargers, soc = told.pop("chargers", 1), told.pop("soc_pct", 80.0)
+    table = {
+        "name": "test",
+        "start": START,
+        "duration": FOREVER_S,
+        "telemetry": told.pop("telemetry_s", 10.0),
+        "gateway": {"min_soc_pct": told.pop("min_soc_pct", 0.0)},
+        "site": {"kind": told.pop("site", "home")},
+        "charger": [{"id": f"CP{n + 1}"} for n in range(chargers)],
+        "car": [
+            # away until a test plugs it
+            {"name": name, "profile": profile, "evse": f"CP{n % chargers + 1}-1", "soc_pct": soc, "visits": [_AWAY]}
+            for n, (name, profile) in enumerate(cars.items())
+        ],
+    }
+    ocpp, forming = told.pop("ocpp", "2.1"), told.pop("forming", False)
+    link, laid_over = told.pop("vehicle_link", "iso15118-20"), told.pop("toml", "")
+    for charger in table["charger"]:
+        charger |= {"ocpp": ocpp, "forming": forming, "vehicle_link": link}
+    if told:
+        raise pytest.UsageError(f"the mark v2x knows no {', '.join(told)}")
+    try:
+        return scenario.check(_laid_over(table, tomllib.loads(laid_over)), "the mark v2x")
+    except tomllib.TOMLDecodeError as error:
+        raise pytest.UsageError(f"the mark v2x: its toml is not TOML: {error}") from error
+
+
+def _laid_over(table: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    """Tables are mixed key by key, everything else is replaced."""
+    mixed = {
+        key: _laid_over(table[key], value) if isinstance(value, dict) and isinstance(table.get(key), dict) else value
+        for key, value in above.items()
+    }
+    return {**table, **mixed}
+
+
+def _keep(world: World, folder: Path, test: str) -> None:
+    name = re.sub(r"[^A-Za-z0-9._-]+", "_", test)[-120:]
+    folder.mkdir(parents=True, exist_ok=True)
+    world.transcript.write(folder / f"{name}.jsonl")
+    figures = {"seed": world.seed, "figures": world.record.figures(), "events": world.record.events()}
+    (folder / f"{name}.json").write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+    for evse, capture in world.captures.items():
+        if len(capture):
+            capture.write(folder / f"{name}.{evse}.pcap")

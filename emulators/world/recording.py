@@ -1,0 +1,165 @@
+"""What became of a world: samples for plots, events for people, figures to assert, commands and what bound them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from emulators.ev.car import Car
+from emulators.scenario.tables import Bound
+from emulators.site.facility import Facility
+from emulators.site.site import Balance, Site, State
+from emulators.world.parking_bay import ParkingBay
+
+
+@dataclass(frozen=True, slots=True)
+class Happening:
+    """One line of the diary."""
+
+    at: float
+    what: str
+    text: str
+
+
+@dataclass(slots=True)
+class Recording:
+    """Filled while the world runs."""
+
+    site: Site
+    cars: dict[str, Car]
+    bays: dict[str, ParkingBay]
+    facility: Facility
+    site_floor_pct: float = 0.0
+    times: list[float] = field(default_factory=list)
+    power: dict[str, list[float]] = field(default_factory=dict)  # grid, pv, storage, cars, load; W
+    soc: dict[str, list[float | None]] = field(default_factory=dict)  # by car; None while it is away
+    storage_soc: list[float] = field(default_factory=list)
+    setpoints: dict[str, list[float]] = field(default_factory=dict)  # by EVSE, W in force
+    bindings: dict[str, list[str]] = field(default_factory=dict)  # by EVSE: the layer that bound it
+    happenings: list[Happening] = field(default_factory=list)
+    floor_crossed_pct: float = 0.0
+    soc_min_pct: float = 100.0
+    fed_dead_grid_steps: int = (
+        0  # steps in which anything flowed into a grid that was down, after the protection's time
+    )
+    more: Callable[[], dict[str, float]] = dict  # figures of a town's other sites and lent cars
+    steps: int = 0
+    prices: Sequence[tuple[float, float, float, float]] = ()  # from, until (Unix time), import and export per kWh
+    energy_cost: float = 0.0
+    _fed_wh: float = 0.0
+
+    def note(self, at: float, what: str, text: str) -> None:
+        self.happenings.append(Happening(at, what, text))
+
+    def step(self, balance: Balance, wall: float = 0.0, seconds: float = 0.0) -> None:
+        """After each step of the site: what must never happen is looked at each time."""
+        self.steps += 1
+        price = next((one for one in self.prices if one[0] <= wall < one[1]), None)
+        if price is not None:
+            self.energy_cost += balance.grid_w * seconds / 3.6e6 * (price[2] if balance.grid_w > 0 else price[3])
+        if self.site.fed_dead_grid_wh > self._fed_wh:
+            self._fed_wh, self.fed_dead_grid_steps = self.site.fed_dead_grid_wh, self.fed_dead_grid_steps + 1
+        for bay in self.bays.values():
+            car = bay.car
+            if car is None:
+                continue
+            soc = car.soc_pct
+            self.soc_min_pct = min(self.soc_min_pct, soc)
+            discharging = car.contactors_closed and bay.stage._current_a < -0.5
+            if discharging and balance.state is State.GRID:
+                floor = max(self.site_floor_pct, car.v2x_min_soc_pct)
+                self.floor_crossed_pct = max(self.floor_crossed_pct, floor - soc)
+
+    def sample(self, at: float, balance: Balance) -> None:
+        """A point of the plots."""
+        self.times.append(at)
+        for name, value in (
+            ("grid", balance.grid_w),
+            ("pv", balance.pv_w),
+            ("storage", balance.storage_w),
+            ("cars", balance.cars_w),
+            ("load", balance.load_w),
+            ("unserved", balance.wanted_w - balance.load_w),
+        ):
+            self.power.setdefault(name, []).append(round(value, 1))
+        here = {bay.car.name for bay in self.bays.values() if bay.car is not None}
+        for name, car in self.cars.items():
+            self.soc.setdefault(name, []).append(round(car.soc_pct, 2) if name in here else None)
+        if self.site.storage:
+            self.storage_soc.append(round(self.site.storage[0].soc_pct, 2))
+        for evse in self.bays:
+            state = self.facility.states.get(evse, {})
+            self.setpoints.setdefault(evse, []).append(float(state.get("effective_w") or 0.0))
+            self.bindings.setdefault(evse, []).append(str(state.get("binding") or ""))
+
+    def figures(self) -> dict[str, float]:
+        """Everything that `expect` may ask for."""
+        site, loads = self.site, self.site.loads
+        discharged = sum(bay.stage.meter.true_discharged_wh for bay in self.bays.values())
+        charged = sum(bay.stage.meter.true_charged_wh for bay in self.bays.values())
+        statuses = [str(result.get("status")) for result in self.facility.results]
+        figures: dict[str, float] = {
+            "import_wh": site.import_wh,
+            "export_wh": site.export_wh,
+            "pv_wh": site.pv_wh,
+            "pv_curtailed_wh": sum(array.curtailed_wh for array in site.pv),
+            "served_wh": loads.served_wh,
+            "unserved_wh": loads.unserved_wh,
+            "unserved_critical_wh": loads.unserved_critical_wh,
+            "unserved_transfer_wh": loads.unserved_transfer_wh,
+            "transfer_gap_s": site.transfer_gap_s + (site.board.gap_s if site.board is not None else 0.0),
+            "dark_s": site.dark_s,
+            "fed_dead_grid_wh": site.fed_dead_grid_wh,
+            "fed_dead_grid_steps": float(self.fed_dead_grid_steps),
+            "peak_demand_w": site.meter.peak_w,
+            "cars_discharged_wh": discharged,
+            "cars_charged_wh": charged,
+            "floor_crossed_pct": max(0.0, self.floor_crossed_pct),
+            "soc_min_pct": self.soc_min_pct,
+            "car_violations": float(sum(len(car.violations) for car in self.cars.values())),
+            "switch_operations": float(site.switch.operations),
+            "autonomy_h": self.autonomy_h(),
+            "energy_cost": self.energy_cost,
+        }
+        for status in ("accepted", "clamped", "refused", "achieved", "superseded", "lease_expired", "failed"):
+            figures[f"commands_{status}"] = float(statuses.count(status))
+        for event in self.facility.events:
+            if event.get("event") == "decided":  # what the gateway's energy management did, by its code
+                name = f"decided.{event.get('code')}"
+                figures[name] = figures.get(name, 0.0) + 1.0
+        for name, car in self.cars.items():
+            figures[f"car.{name}.soc_pct"] = car.soc_pct
+            figures[f"car.{name}.discharged_wh"] = car.energy_out_wh
+            figures[f"car.{name}.charged_wh"] = car.energy_in_wh
+        for n, storage in enumerate(site.storage):
+            figures[f"storage.{n}.soc_pct"] = storage.soc_pct
+        figures |= self.more()
+        return {name: round(value, 3) for name, value in figures.items()}
+
+    def autonomy_h(self) -> float:
+        """Hours that what is plugged and stored could carry the present load, from the cars' floors on."""
+        above = sum(
+            max(0.0, bay.car.pack.energy_between_wh(bay.car.v2x_min_soc_pct, bay.car.soc_pct))
+            for bay in self.bays.values()
+            if bay.car is not None
+        )
+        load = sum(tier.demand_w for tier in self.site.loads.tiers if tier.connected)
+        return above * 0.93 / load if load > 0 else 0.0
+
+    def broken(self, expect: dict[str, Bound]) -> list[str]:
+        """Which expectations the figures break, as sentences."""
+        figures, found = self.figures(), []
+        for name, bound in expect.items():
+            value = figures.get(name, 0.0 if "decided." in name else None)  # what was never decided happened 0 times
+            if value is None:
+                found.append(f"there is no figure {name}")
+            elif bound.min is not None and value < bound.min:
+                found.append(f"{name} is {value:g}, expected at least {bound.min:g}")
+            elif bound.max is not None and value > bound.max:
+                found.append(f"{name} is {value:g}, expected at most {bound.max:g}")
+        return found
+
+    def events(self) -> list[dict[str, Any]]:
+        """The diary as rows."""
+        return [{"at": round(one.at, 3), "what": one.what, "text": one.text} for one in self.happenings]

@@ -1,0 +1,144 @@
+"""The agreement file (TOML): agreements, cars, places and charging places of one municipality.
+
+    [[agreement]]           # see agreement.py; keys with defaults by `kind`
+    [[car]]                 # vehicle, capacity_wh, base, and what differs from the usual
+    [[place]]               # name, latitude, longitude; `charge_w` and `bays` where cars can charge in an outage
+    [[way]]                 # from, to, km, minutes, where the map is wrong
+
+Errors are sentences that name the file and the key (`BlueSwitchError`).
+"""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from gateway.blue_switch.agreement import Agreement, Name, Percent
+from gateway.blue_switch.callout import ChargePlace
+from gateway.blue_switch.coordinator import Coordinator
+from gateway.blue_switch.locations import Atlas, Way
+from gateway.blue_switch.registry import LentCar, Registry
+
+MOST_BYTES = 4_000_000
+
+
+class BlueSwitchError(ValueError):
+    """The file cannot be used; the sentence says which key and what to do."""
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class CarTable(_Table):
+    """A car of an agreement."""
+
+    vehicle: Name
+    base: Name
+    capacity_wh: Annotated[float, Field(gt=0, le=1e6)]
+    soc_pct: Percent = 80.0
+    wh_per_km: Annotated[float, Field(gt=0, le=2000)] = 160.0
+    power_w: Annotated[float, Field(gt=0, le=1e6)] = 6000.0
+    charge_w: Annotated[float, Field(gt=0, le=1e6)] = 6000.0
+    connector: Name = "chademo"
+
+
+class PlaceTable(_Table):
+    """A place."""
+
+    name: Name
+    latitude: Annotated[float, Field(ge=-90, le=90)]
+    longitude: Annotated[float, Field(ge=-180, le=180)]
+    charge_w: Annotated[float, Field(ge=0, le=1e6)] = 0.0
+    bays: Annotated[int, Field(ge=0, le=1000)] = 4
+
+
+class WayTable(_Table):
+    """A known way, both directions."""
+
+    start: Name = Field(alias="from")
+    end: Name = Field(alias="to")
+    km: Annotated[float, Field(ge=0, le=2000)]
+    minutes: Annotated[float, Field(ge=0, le=2880)]
+
+
+class BlueSwitchFile(_Table):
+    """The whole file."""
+
+    agreement: tuple[Agreement, ...] = Field(min_length=1, max_length=500)
+    car: tuple[CarTable, ...] = Field(min_length=1, max_length=5000)
+    place: tuple[PlaceTable, ...] = Field(min_length=1, max_length=1000)
+    way: tuple[WayTable, ...] = Field(default=(), max_length=10_000)
+    speed_kmh: Annotated[float, Field(gt=0, le=120)] = 30.0
+
+    @model_validator(mode="after")
+    def _fits(self) -> BlueSwitchFile:
+        places = {one.name for one in self.place}
+        cars = {one.vehicle for one in self.car}
+        for car in self.car:
+            if car.base not in places:
+                raise ValueError(f"car {car.vehicle}: its base {car.base} is not among the places")
+        claimed: dict[str, str] = {}
+        for one in self.agreement:
+            for vehicle in one.cars:
+                if vehicle not in cars:
+                    raise ValueError(f"agreement {one.id}: the car {vehicle} is not in the file")
+                if vehicle in claimed:
+                    raise ValueError(f"the car {vehicle} stands in two agreements: {claimed[vehicle]} and {one.id}")
+                claimed[vehicle] = one.id
+            for site in one.sites:
+                if site not in places:
+                    raise ValueError(f"agreement {one.id}: the site {site} is not among the places")
+        return self
+
+
+def parse(text: str, origin: str) -> Coordinator:
+    """A desk from the text of a file; `origin` is named in errors."""
+    try:
+        made = BlueSwitchFile.model_validate(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise BlueSwitchError(f"{origin}: not TOML: {error}") from error
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        key = ".".join(str(part) for part in first["loc"])
+        said = first["msg"].removeprefix("Value error, ")
+        raise BlueSwitchError(f"{origin}: {key + ': ' if key else ''}{said}") from error
+    atlas = Atlas(
+        {one.name: (one.latitude, one.longitude) for one in made.place},
+        {(one.start, one.end): Way(one.km, one.minutes * 60) for one in made.way},
+        made.speed_kmh,
+    )
+    of = {vehicle: one for one in made.agreement for vehicle in one.cars}
+    cars = [
+        LentCar(
+            car.vehicle,
+            of[car.vehicle],
+            car.capacity_wh,
+            car.base,
+            car.base,
+            car.soc_pct,
+            car.wh_per_km,
+            car.power_w,
+            car.charge_w,
+            car.connector,
+        )
+        for car in made.car
+        if car.vehicle in of
+    ]
+    charging = [ChargePlace(one.name, one.charge_w, one.bays) for one in made.place if one.charge_w > 0]
+    return Coordinator(Registry.of(cars), atlas, charging)
+
+
+def load(path: Path) -> Coordinator:
+    """A desk from a file. BlueSwitchError says what is wrong with it."""
+    try:
+        if path.stat().st_size > MOST_BYTES:
+            raise BlueSwitchError(f"{path}: larger than {MOST_BYTES} bytes")
+        return parse(path.read_text(encoding="utf-8"), str(path))
+    except OSError as error:
+        raise BlueSwitchError(f"{path}: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise BlueSwitchError(f"{path}: not UTF-8 text") from error

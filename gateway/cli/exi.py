@@ -1,0 +1,81 @@
+"""`v2x exi`: messages between bytes and JSON, one answer line per input line; captures as transcripts.
+
+Exit status 0 even where single lines are bad: each says so itself. 1 for a capture that can't be read at all.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(help="EXI messages of ISO 15118 and DIN 70121, between bytes and JSON.", no_args_is_help=True)
+
+Pretty = Annotated[bool, typer.Option("--pretty", help="For people: indented.")]
+Explain = Annotated[bool, typer.Option("--explain", help="Bit by bit, with the grammar's decisions.")]
+V2gtp = Annotated[bool, typer.Option("--v2gtp", help="Whole V2GTP frames: the payload type chooses the schema.")]
+Base64 = Annotated[bool, typer.Option("--base64", help="Bytes as base64 instead of hex.")]
+Schema = Annotated[str | None, typer.Option(help="Of lines that do not name one, such as iso20-dc.")]
+
+
+@app.command()
+def decode(
+    pretty: Pretty = False,
+    explain: Explain = False,
+    v2gtp: V2gtp = False,
+    base64: Base64 = False,
+    schema: Schema = None,
+    protocol: Annotated[str | None, typer.Option(help="What 0x8001 carries after SAP: iso2 or din.")] = None,
+    pcap: Annotated[Path | None, typer.Option(help="Read a capture instead of lines.", dir_okay=False)] = None,
+    json: Annotated[bool, typer.Option("--json", help="With --pcap: JSON lines instead of text.")] = False,
+) -> None:
+    """Bytes to JSON: lines `{"schema": .., "exi": ".."}` (or bare bytes with --schema or --v2gtp) on standard input."""
+    from gateway.cli.capture import CaptureError
+    from gateway.cli.exi_conversion import BadLine, decode_lines, transcript
+
+    try:
+        if pcap is not None:
+            _print(transcript(pcap, pretty=pretty, explained=explain, as_json=json, protocol=protocol))
+            return
+        how = {"pretty": pretty, "explained": explain, "v2gtp": v2gtp, "as_base64": base64}
+        _print(decode_lines(_lines(), **how, protocol=protocol, schema=schema))
+    except (CaptureError, OSError, BadLine) as error:
+        typer.echo(f"v2x exi decode: {error}", err=True)
+        raise typer.Exit(1) from None
+
+
+@app.command()
+def encode(
+    pretty: Pretty = False,
+    explain: Explain = False,
+    v2gtp: V2gtp = False,
+    base64: Base64 = False,
+    schema: Schema = None,
+    peer: Annotated[str | None, typer.Option(help="Write full lists as this peer reads them.")] = None,
+) -> None:
+    """JSON to bytes: lines `{"schema": .., "json": {..}}` on standard input."""
+    from gateway.cli.exi_conversion import BadLine, encode_lines
+
+    try:
+        _print(
+            encode_lines(
+                _lines(), pretty=pretty, explained=explain, v2gtp=v2gtp, as_base64=base64, schema=schema, peer=peer
+            )
+        )
+    except BadLine as error:
+        typer.echo(f"v2x exi encode: {error}", err=True)
+        raise typer.Exit(1) from None
+
+
+def _lines() -> Iterable[str]:
+    """Standard input; bytes that are no UTF-8 become a bad line, not an end."""
+    return (line.decode("utf-8", "replace") for line in sys.stdin.buffer)
+
+
+def _print(lines: Iterable[str]) -> None:
+    for line in lines:
+        sys.stdout.write(line + "\n")
+        sys.stdout.flush()

@@ -1,0 +1,175 @@
+"""What the small commands of `v2x` do, as plain functions: journal, explain, asyncapi, mqtt-acl, migrate.
+
+They read a configuration and print nothing; `gateway/cli/` prints. ToolError carries a sentence for a person.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import quote
+
+from gateway.config import Config, ConfigError, UserEntry, host_and_port, read_secret
+from gateway.config.lint import remarks
+from gateway.model.moment import parse_moment
+from gateway.model.site import InputKind
+from gateway.model.state import Explanation
+from gateway.mqtt.acl import User, acl
+from gateway.mqtt.asyncapi import document
+from gateway.mqtt.topics import Topics
+from gateway.store import report
+from gateway.store.ports import StoreError
+from gateway.store.sql import SqlStore
+
+Format = Literal["text", "csv", "jsonl"]
+ANSWER_WITHIN_S = 10.0
+_WRITERS = {"text": report.as_text, "csv": report.as_csv, "jsonl": report.as_json_lines}
+
+
+class ToolError(Exception):
+    """It cannot be done; the sentence says why and what to do."""
+
+
+def check(config: Config) -> list[str]:
+    """What `check-config` does beyond reading: secrets and certificates are there (ConfigError where one is not).
+
+    Answers with what is allowed and worth a thought.
+    """
+    from gateway.config import mapping  # the rooms cost a second: only who asks pays
+
+    mapping.broker_link(config)
+    mapping.csms_settings(config)
+    if config.admin.token_file is not None:
+        read_secret(config.admin.token_file, "admin.token_file")
+    if config.store.url.startswith("sqlite:///"):
+        path = Path(config.store.url.removeprefix("sqlite:///"))
+        if not path.parent.is_dir():
+            raise ConfigError(f"store.url: the folder {path.parent} does not exist; make it first")
+        if path.is_dir():
+            raise ConfigError(f"store.url: {path} is a folder; name a file in it")
+    return remarks(config)
+
+
+async def journal(
+    config: Config,
+    *,
+    since: str | None = None,
+    until: str | None = None,
+    evse: str | None = None,
+    command: str | None = None,
+    limit: int | None = None,
+    steps: bool = False,
+    format: Format = "text",
+) -> str:
+    """The journal as text, CSV or JSON lines: a line per command, or with `steps` every step and event.
+
+    `since` and `until` are RFC 3339 or Unix seconds. It only reads, also while the gateway runs.
+    """
+    if config.store.url == "memory:":
+        raise ToolError("store.url is memory: the journal lives in the running gateway only; ask its admin API")
+    store = SqlStore(config.store.url, config.mqtt.gateway_id)
+    try:
+        await store.open()
+        entries = await report.read(
+            store, since=_moment(since, "since"), until=_moment(until, "until"), evse=evse, command=command, limit=limit
+        )
+    except StoreError as error:
+        raise ToolError(f"store.url: {error}") from error
+    finally:
+        await store.close()
+    return _WRITERS[format](entries if steps else report.commands(entries))
+
+
+async def explain(config: Config, evse: str) -> Explanation:
+    """Who binds what at an EVSE now, asked of the running gateway over its admin API."""
+    if config.admin.listen is None:
+        raise ToolError("explain asks the running gateway over its admin API: set admin.listen and restart the gateway")
+    host, port = host_and_port(config.admin.listen)
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    address = f"[{host}]" if ":" in host else host
+    url = f"http://{address}:{port}/admin/v1/evses/{quote(evse, safe='')}/explain"
+    headers = {}
+    if config.admin.token_file is not None:
+        headers["Authorization"] = f"Bearer {read_secret(config.admin.token_file, 'admin.token_file')}"
+    answer = await asyncio.to_thread(_get, urllib.request.Request(url, headers=headers), evse)
+    return Explanation.model_validate(answer)
+
+
+def asyncapi(config: Config | None = None) -> str:
+    """The MQTT contract as an AsyncAPI 3 document (JSON), with the configured broker where there is one."""
+    drawn = document(config.mqtt.url) if config is not None else document()
+    return json.dumps(drawn, indent=2, ensure_ascii=False) + "\n"
+
+
+def mqtt_acl(config: Config) -> str:
+    """Mosquitto's access list for the users of the configuration."""
+    if not config.users:
+        raise ToolError("there are no users: list them as [[users]] with a name and what each may do")
+    if not any(user.gateway for user in config.users):
+        raise ToolError(
+            "no user is the gateway: one of [[users]] needs gateway = true, or the gateway itself is locked out"
+        )
+    topics = Topics(config.site.id, config.mqtt.gateway_id, config.mqtt.homeassistant_prefix, config.mqtt.mirror)
+    return acl(
+        topics,
+        [
+            User(
+                user.name,
+                None if user.read == "all" else user.read,
+                None if user.command == "all" else user.command,
+                user.site,
+                None if user.inputs == "all" else [InputKind(kind) for kind in user.inputs],
+                user.gateway,
+                user.homeassistant,
+                _neighbours(config, user),
+            )
+            for user in config.users
+        ],
+    )
+
+
+def _neighbours(config: Config, user: UserEntry) -> list[str] | None:
+    """A gateway with a Blue Switch desk hears every site of the broker, unless its entry names them."""
+    lends = user.gateway and config.blue_switch.file is not None and not user.neighbours
+    return None if lends or user.neighbours == "all" else list(user.neighbours)
+
+
+async def migrate(config: Config) -> tuple[str | None, str]:
+    """Bring the store to this version: the version before (None for a new one) and after."""
+    if config.store.url == "memory:":
+        raise ToolError("store.url is memory: there is nothing to migrate")
+    store = SqlStore(config.store.url, config.mqtt.gateway_id)
+    try:
+        return await store.migrate()
+    except StoreError as error:
+        raise ToolError(f"store.url: {error}") from error
+    finally:
+        await store.close()
+
+
+def _moment(text: str | None, option: str) -> float | None:
+    if text is None:
+        return None
+    try:
+        return parse_moment(float(text) if text.replace(".", "", 1).isdigit() else text)
+    except ValueError as error:
+        raise ToolError(f"--{option} {error}") from None
+
+
+def _get(request: urllib.request.Request, evse: str) -> Any:
+    try:
+        with urllib.request.urlopen(request, timeout=ANSWER_WITHIN_S) as answer:
+            return json.loads(answer.read())
+    except urllib.error.HTTPError as error:
+        if error.code == 404:
+            raise ToolError(f"the gateway knows no EVSE {evse}") from None
+        if error.code == 401:
+            raise ToolError("the gateway does not take admin.token_file's token") from None
+        raise ToolError(f"the gateway answered {error.code}: {error.reason}") from None
+    except (urllib.error.URLError, TimeoutError, ValueError) as error:
+        reason = getattr(error, "reason", error)
+        raise ToolError(f"no gateway answers at {request.full_url.split('/admin/')[0]}: {reason}") from None

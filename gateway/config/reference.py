@@ -1,0 +1,167 @@
+"""`docs/configuration.md`, drawn from the settings; `python -m gateway.config.reference` prints it.
+
+A test holds the two together.
+"""
+
+from __future__ import annotations
+
+import sys
+from enum import Enum
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from annotated_types import Ge, Gt, Le, Lt
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from gateway.config import Config
+
+HEAD = """# Configuration
+
+One TOML file, named with `-c FILE`. Every key has a default but those marked *needed*; an unknown key is an error, here
+and in the environment. `v2x check-config -c FILE` says what is wrong without starting anything.
+
+* The environment overrides the file: `V2X_MQTT__URL` is `url` of `[mqtt]`. Lists are JSON:
+  `V2X_STATIONS='[{"id": "CP1"}]'`.
+* Relative paths, also that of a SQLite database, are relative to the file.
+* Secrets stand in files of their own, on one line.
+* Powers are in W, energies in Wh, times in s, states of charge in percent.
+
+A small site:
+
+```toml
+[site]
+id = "shelter-1"
+import_limit_w = 50000
+export_limit_w = 0
+min_soc_pct = 30
+
+[mqtt]
+url = "mqtt://127.0.0.1:1883"
+gateway_id = "gw1"
+
+[ocpp]
+listen = "127.0.0.1:9000"
+security_profile = 1
+
+[[stations]]
+id = "CP1"
+password_file = "secrets/cp1"
+vendor_profile = "generic-2.1"
+
+[admin]
+listen = "127.0.0.1:9001"
+
+[store]
+url = "sqlite:///v2x.db"
+
+[[users]]
+name = "gw1"
+gateway = true
+
+[[users]]
+name = "bems"
+command = ["CP1-1"]
+inputs = ["grid", "load", "pv"]
+```
+"""
+
+
+def as_markdown() -> str:
+    """The whole page."""
+    parts = [HEAD]
+    for name, field in Config.model_fields.items():
+        parts += _table(name, field.annotation)
+    return "\n".join(parts) + "\n"
+
+
+def _table(name: str, annotation: Any) -> list[str]:
+    """A section's heading and rows, and after it those of the tables inside it."""
+    section, listed = _section(annotation)
+    if section is None:
+        return []
+    heading = f"`[[{name}]]`" if listed else f"`[{name}]`"
+    about = (section.__doc__ or "").strip().splitlines()[0]
+    parts = [f"\n## {heading}\n\n{about}"]
+    inner = {key: one for key, one in section.model_fields.items() if _section(one.annotation)[0] is not None}
+    rows = [_row(key, one) for key, one in section.model_fields.items() if key not in inner]
+    if rows:
+        parts.append("\n| key | type | default | what it is |\n|---|---|---|---|")
+        parts += rows
+    for key, one in inner.items():
+        parts += _table(f"{name}.{key}", one.annotation)
+    return parts
+
+
+def _section(annotation: Any) -> tuple[type[BaseModel] | None, bool]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation, False
+    for inner in get_args(annotation):
+        found, listed = _section(inner)
+        if found is not None:
+            return found, listed or get_origin(annotation) in (list, tuple)
+    return None, False
+
+
+def _row(key: str, field: FieldInfo) -> str:
+    about = field.description or ""
+    kind = _type(field.annotation, tuple(field.metadata))
+    return f"| `{key}` | {kind} | {_default(field)} | {about} |".replace(" |  |", " | |")
+
+
+def _default(field: FieldInfo) -> str:
+    if field.is_required():
+        return "*needed*"
+    value = field.default if field.default is not PydanticUndefined else field.get_default(call_default_factory=True)
+    if value is None or value in ({}, []):
+        return ""
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
+    return f"`{value}`" if not isinstance(value, str) else f'`"{value}"`'
+
+
+def _type(annotation: Any, metadata: tuple[Any, ...]) -> str:
+    origin, args = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return _type(args[0], (*args[1:], *metadata))
+    if origin is Literal:
+        return " / ".join(f'`"{one}"`' if isinstance(one, str) else f"`{one}`" for one in args)
+    if origin in (Union, UnionType):
+        return " or ".join(_type(one, metadata) for one in args if one is not NoneType)
+    if origin is list:
+        return f"list of {_type(args[0], ())}"
+    if origin is dict:
+        return f"table of {_type(args[1], ())}"
+    if isinstance(annotation, type) and issubclass(annotation, Enum):
+        return " / ".join(f'`"{one.value}"`' for one in annotation)
+    names = {str: "text", int: "whole number", float: "number", bool: "true or false", Path: "path"}
+    return names.get(annotation, "value") + _bounds(metadata)
+
+
+def _bounds(metadata: tuple[Any, ...]) -> str:
+    flat = [one for item in metadata for one in (getattr(item, "metadata", None) or [item])]
+    said = []
+    for bound in flat:
+        match bound:
+            case Ge():
+                said.append(f"from {bound.ge:g}")
+            case Gt():
+                said.append(f"above {bound.gt:g}")
+            case Le():
+                said.append(f"to {bound.le:g}")
+            case Lt():
+                said.append(f"below {bound.lt:g}")
+            case _:
+                pass
+    return f", {' '.join(said)}" if said else ""
+
+
+def main() -> None:
+    """Write the page to standard output."""
+    sys.stdout.write(as_markdown())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,201 @@
+"""The door: one port for OCPP 1.6J, 2.0.1 and 2.1, and who may come in."""
+
+from __future__ import annotations
+
+import asyncio
+import http
+import logging
+import re
+import ssl
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from urllib.parse import unquote, urlsplit
+
+from websockets.asyncio.server import Server, ServerConnection
+from websockets.asyncio.server import serve as accept
+from websockets.datastructures import Headers
+from websockets.http11 import Request, Response
+from websockets.typing import Subprotocol
+
+from gateway.csms import security
+from gateway.csms.context import Context
+from gateway.csms.credentials import Credentials
+from gateway.csms.settings import UnknownStations
+from gateway.csms.station import Station
+from gateway.listener_limits import listen
+from protocols.ocpp.io import (
+    CLOSE_WITHIN,
+    FRAME_LENGTH,
+    PING_INTERVAL,
+    PING_TIMEOUT,
+    PushingConnection,
+    WebSocketWire,
+)
+from protocols.ocpp.schema import Version
+
+# identifierString without the colon, at most 48 characters (2.1 part 4, 3.1.1)
+STATION_ID = re.compile(r"[A-Za-z0-9*\-_=+|@.]{1,48}")
+
+
+class WebSocketServer:
+    """Listens, and hands over who may come in to `attach(wire, station id, security profile)`."""
+
+    def __init__(
+        self,
+        context: Context,
+        stations: Mapping[str, Station],
+        credentials: Credentials,
+        attach: Callable[[WebSocketWire, str, int], Awaitable[None]],
+    ) -> None:
+        self.settings, self.context, self.stations, self.credentials = context.settings, context, stations, credentials
+        self._attach = attach
+        rate = context.settings.max_handshakes_per_s
+        self._handshakes = security.Bucket(rate, rate * 2)
+
+    async def serve(
+        self, ready: Callable[[int], None] | None = None, tls_ready: Callable[[int], None] | None = None
+    ) -> None:
+        """Listen until cancelled; `ready` is told the port. Connections are then closed in order."""
+        settings = self.settings
+        async with AsyncExitStack() as stack:
+            if settings.tls_address is not None:
+                beside = await stack.enter_async_context(self._listen(*settings.tls_address, self._tls()))
+                if tls_ready is not None:
+                    tls_ready(_port(beside))
+            tls = self._tls() if settings.security_profile >= 2 else None
+            server = await stack.enter_async_context(self._listen(settings.host, settings.port, tls))
+            if ready is not None:
+                ready(_port(server))
+            await asyncio.get_running_loop().create_future()
+
+    def _tls(self) -> ssl.SSLContext:
+        settings = self.settings
+        if settings.tls_cert is None or settings.tls_key is None:
+            raise ValueError("ocpp.tls_cert and ocpp.tls_key are needed for security profiles 2 and 3")
+        return security.server_context(settings.tls_cert, settings.tls_key, settings.tls_ca, settings.security_profile)
+
+    def _listen(self, host: str, port: int, tls: ssl.SSLContext | None) -> accept:
+        settings = self.settings
+        return accept(
+            self._connected,
+            sock=listen(host, port),
+            select_subprotocol=_select,
+            process_request=self._admit,
+            compression="deflate" if settings.compression else None,
+            server_header=None,
+            ping_interval=PING_INTERVAL,
+            ping_timeout=PING_TIMEOUT,
+            close_timeout=CLOSE_WITHIN,
+            max_size=FRAME_LENGTH,
+            logger=_quiet_logger(),
+            ssl=tls,
+            create_connection=PushingConnection,
+        )
+
+    async def _connected(self, connection: ServerConnection) -> None:
+        assert connection.request is not None
+        name = self._station_id(connection.request.path) or ""
+        level = _level(connection, connection.request, name)
+        station = self.stations.get(name)
+        coming = None if station is None else station.settings.next_security_profile
+        if station is not None and coming is not None and level >= coming:  # A05: from now on nothing less
+            station.settings = replace(station.settings, security_profile=coming, next_security_profile=None)
+            station.save()
+        await self._attach(WebSocketWire(connection), name, level)
+
+    def _station_id(self, path: str) -> str | None:
+        base, _, name = urlsplit(path).path.rpartition("/")
+        name = unquote(name)
+        return name if base == self.settings.path and STATION_ID.fullmatch(name) else None
+
+    async def _admit(self, connection: ServerConnection, request: Request) -> Response | None:
+        """Refuse the handshake, or let it go on."""
+        if not self._handshakes.take(self.context.clock.now()):
+            return _refuse(http.HTTPStatus.SERVICE_UNAVAILABLE, "too many connections at once; try again later")
+        name = self._station_id(request.path)
+        if name is None:
+            return _refuse(http.HTTPStatus.NOT_FOUND, f"stations connect to {self.settings.path}/<station id>")
+        station = self.stations.get(name)
+        known = station is not None and station.registered
+        if not known and self.context.unknown_stations is UnknownStations.REJECT:
+            return _refuse(http.HTTPStatus.NOT_FOUND, "this station is not registered here")
+        if not self._room(name, known):
+            return _refuse(http.HTTPStatus.SERVICE_UNAVAILABLE, "this gateway has no room for another station")
+        return await self._authenticate(connection, request, name, station)
+
+    def _room(self, name: str, known: bool) -> bool:
+        """Whether one more fits. Nobody is counted while all there are would fit: many come at once."""
+        settings, others = self.settings, self.stations
+        if len(others) >= settings.max_stations:
+            connected = sum(1 for other in others.values() if other.connected and other.id != name)
+            if connected >= settings.max_stations:
+                return False
+        if known or len(others) < settings.max_unknown:
+            return True
+        unknown = sum(1 for other in others.values() if not other.registered and other.id != name)
+        return unknown < settings.max_unknown
+
+    async def _authenticate(
+        self, connection: ServerConnection, request: Request, name: str, station: Station | None
+    ) -> Response | None:
+        kept = station.settings.password_hash if station is not None else None
+        own = station.settings.security_profile if station is not None else None
+        coming = station.settings.next_security_profile if station is not None else None
+        wanted = self.settings.security_profile if own is None else own
+        level = _level(connection, request, name)
+        if level == 3 and 3 in (wanted, coming):
+            return None
+        if wanted == 3:
+            return _refuse(http.HTTPStatus.FORBIDDEN, "the certificate's common name is not this station's id")
+        if wanted == 2 and level < 2:
+            return _refuse(http.HTTPStatus.FORBIDDEN, "this station connects over TLS (security profile 2)")
+        if wanted == 0 and kept is None:
+            return None
+        given = security.basic_credentials(request.headers.get("Authorization"))
+        if given is None or given[0] != name or station is None or not await self.credentials.right(station, given[1]):
+            refusal = _refuse(http.HTTPStatus.UNAUTHORIZED, "user is the station's id, password is the one registered")
+            refusal.headers["WWW-Authenticate"] = 'Basic realm="ocpp"'
+            return refusal
+        return None
+
+
+def _port(server: Server) -> int:
+    number: int = next(iter(server.sockets)).getsockname()[1]
+    return number
+
+
+def _level(connection: ServerConnection, request: Request, name: str) -> int:
+    """The security profile that a connection has."""
+    tls = connection.transport.get_extra_info("ssl_object")
+    if tls is None:
+        return 0 if request.headers.get("Authorization") is None else 1
+    return 3 if security.common_name(tls.getpeercert()) == name else 2
+
+
+def _select(_: ServerConnection, offered: Sequence[Subprotocol]) -> Subprotocol | None:
+    """The station's first choice that we speak; without one the handshake ends without a subprotocol (3.3)."""
+    ours = {version.value for version in Version}
+    return next((protocol for protocol in offered if protocol in ours), None)
+
+
+def _refuse(status: http.HTTPStatus, text: str) -> Response:
+    body = (text + "\n").encode()
+    headers = Headers({"Content-Type": "text/plain; charset=utf-8", "Content-Length": str(len(body))})
+    headers["Connection"] = "close"
+    return Response(status.value, status.phrase, headers, body)
+
+
+def _quiet_logger() -> logging.Logger:
+    """What websockets logs; a handshake that fails is one line, because port scanners are no fault of ours."""
+    logger = logging.getLogger("v2x.websockets")
+    logger.addFilter(_without_traceback)
+    return logger
+
+
+def _without_traceback(record: logging.LogRecord) -> bool:
+    if record.exc_info and "handshake" in record.getMessage():
+        cause = record.exc_info[1]
+        record.msg, record.args = "%s: %s", (record.getMessage(), cause)
+        record.exc_info, record.levelno, record.levelname = None, logging.INFO, "INFO"
+    return True

@@ -1,8 +1,0 @@
-"""The hours ahead: what to buy, store and give over one or two days, every few minutes anew."""
-
-from __future__ import annotations
-
-from gateway.energy.plan.planner import Planner
-from gateway.energy.plan.problem import Plan, Problem, Visit, Want
-
-__all__ = ["Plan", "Planner", "Problem", "Visit", "Want"]

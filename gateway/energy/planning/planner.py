@@ -1,0 +1,101 @@
+"""The planner: the optimum where it can be had, the rules where it cannot, and a sentence either way.
+
+It keeps nothing but the last basis (for speed) and whether it is well (so that falling back and coming back are each
+said once). More visits than `MOST_VISITS` are put together first: cars that leave in the same step are one battery to
+the hours, and the seconds' loop knows who is who.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from gateway.energy.planning.problem import Plan, Problem, Visit, Want
+from gateway.energy.planning.rules import rule_plan
+from gateway.energy.planning.solve import Basis, NoPlan, solve
+from gateway.energy.reason import Decided
+
+MOST_VISITS = 60
+WITHIN_S = 5.0  # of solver time
+
+
+class Planner:
+    """One site's planner. `plan` is called every few minutes and never raises for what a solver does."""
+
+    def __init__(self, within_s: float = WITHIN_S) -> None:
+        self._basis: Basis | None = None
+        self._well = True
+        self.within_s = within_s
+
+    def plan(self, problem: Problem, now: float) -> tuple[Plan, list[Decided]]:
+        """The plan for `problem` and what changed about the planner; `now` is monotonic, for the events."""
+        gathered = gather(problem)
+        try:
+            plan, self._basis = solve(gathered, self._basis, self.within_s)
+        except Exception as error:  # whatever it is: the site goes on by rules
+            self._basis = None
+            why = str(error) if isinstance(error, (NoPlan, ValueError)) else f"the solver failed: {error!r}"
+            return rule_plan(problem, why), self._ill(now, why)
+        events = [] if self._well else [Decided(now, "plan_recovered", "The plan is the solver's again.")]
+        self._well = True
+        return plan, events
+
+    def without(self, why: str, now: float) -> list[Decided]:
+        """No problem could even be stated (such as no forecast at all): say so, once."""
+        return self._ill(now, why)
+
+    def _ill(self, now: float, why: str) -> list[Decided]:
+        if not self._well:
+            return []
+        self._well = False
+        return [Decided(now, "plan_fell_back", f"The site goes by rules, because {why}.")]
+
+
+def gather(problem: Problem, most: int = MOST_VISITS) -> Problem:
+    """The same problem with at most about `most` visits: those of equal steps of arrival and departure become one."""
+    if len(problem.visits) <= most:
+        return problem
+    width = problem.step_s
+    while True:
+        groups: dict[tuple[float, float, bool], list[Visit]] = {}
+        for visit in problem.visits:
+            begin = problem.start if visit.start <= problem.wall else visit.start // width
+            finish = min(visit.end, problem.start + problem.steps * problem.step_s) // width
+            groups.setdefault((begin, finish, visit.max_discharge_w > 0), []).append(visit)
+        if len(groups) <= most or width > problem.steps * problem.step_s:
+            return replace(problem, visits=tuple(_one(group) for group in groups.values()))
+        width *= 2
+
+
+def _one(group: Sequence[Visit]) -> Visit:
+    """A battery that can do no more than the group: it arrives with the last of them and leaves with the first."""
+    if len(group) == 1:
+        return group[0]
+    energy = sum(one.energy_wh for one in group)
+    power = sum(one.max_charge_w for one in group)
+
+    def mean(values: Sequence[float]) -> float:
+        return sum(values) / len(values)
+
+    end = min(one.end for one in group)
+    wants = [want for one in group for want in one.wants]
+    together: tuple[Want, ...] = ()
+    if wants:
+        wanted = sum(max([one.energy_wh * (not one.wants), *(want.energy_wh for want in one.wants)]) for one in group)
+        together = (Want(min(end, *(want.at for want in wants)), wanted, max(want.per_kwh for want in wants)),)
+    return Visit(
+        "+".join(sorted(one.name for one in group))[:200],
+        energy,
+        sum(one.capacity_wh for one in group),
+        power,
+        sum(one.max_discharge_w for one in group),
+        max(one.start for one in group),
+        end,
+        sum(min(one.floor_wh, one.energy_wh) for one in group),
+        sum(max(min(one.ceiling_wh, one.capacity_wh), one.energy_wh) for one in group),
+        mean([one.charge_efficiency for one in group]),
+        mean([one.discharge_efficiency for one in group]),
+        max(one.wear_per_kwh for one in group),
+        together,
+        None if any(one.value_per_kwh is None for one in group) else mean([one.value_per_kwh or 0.0 for one in group]),
+    )

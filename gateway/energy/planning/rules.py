@@ -1,0 +1,163 @@
+"""The plan by rules of thumb: what a site does without a solver, and what the optimum has to beat.
+
+Step by step, without looking at more than each car's own needs and the quantiles of the day's prices: charge evenly to
+the departure, fill up in the cheapest quarter or from surplus PV, cover the site's load in the dearest. Never over the
+contract where charging less or giving helps. `cost_of` prices any plan the way the optimum is priced.
+"""
+
+from __future__ import annotations
+
+import math
+from statistics import median
+
+from gateway.energy.planning.model import REFILL_S, left_price, missing_price, place
+from gateway.energy.planning.problem import Plan, Problem, Visit
+
+CHEAP, DEAR = 0.25, 0.85
+
+
+def rule_plan(problem: Problem, reason: str) -> Plan:
+    """A plan by rules; it always exists. `reason` says why it was needed."""
+    hours = problem.hours()
+    prices = sorted(problem.buy)
+    cheap, dear = prices[int(CHEAP * (len(prices) - 1))], prices[int(DEAR * (len(prices) - 1))]
+    energy = {visit.name: visit.energy_wh for visit in problem.visits}
+    visit_w: dict[str, list[float]] = {visit.name: [] for visit in problem.visits}
+    energy_wh: dict[str, list[float]] = {visit.name: [] for visit in problem.visits}
+    for step, h in enumerate(hours):
+        begin = problem.wall if step == 0 else problem.start + step * problem.step_s
+        here = [visit for visit in problem.visits if visit.start <= begin and begin + h * 3600 <= visit.end + 1]
+        net_w = problem.load_w[step] - problem.pv_w[step]
+        power = _step(problem, here, energy, net_w, begin, h, problem.buy[step], cheap, dear)
+        for visit in problem.visits:
+            power_w = power.get(visit.name, 0.0)
+            eta = visit.charge_efficiency if power_w > 0 else 1 / visit.discharge_efficiency
+            energy[visit.name] += power_w * eta * h
+            visit_w[visit.name].append(power_w)
+            energy_wh[visit.name].append(energy[visit.name])
+    total = [sum(series[step] for series in visit_w.values()) for step in range(problem.steps)]
+    grid = [
+        max(problem.load_w[step] - problem.pv_w[step] + total[step], -problem.export_w) for step in range(problem.steps)
+    ]
+    missed = _missed(problem, energy_wh)
+    return Plan(
+        problem.wall,
+        problem.start,
+        problem.step_s,
+        tuple(total),
+        tuple(grid),
+        {name: tuple(series) for name, series in visit_w.items()},
+        {name: tuple(series) for name, series in energy_wh.items()},
+        cost_of(problem, {name: tuple(series) for name, series in visit_w.items()}),
+        "rules",
+        reason,
+        missed,
+        max(0.0, max(grid) - (problem.contract_w if problem.contract_w is not None else math.inf)),
+    )
+
+
+def _step(
+    problem: Problem,
+    here: list[Visit],
+    energy: dict[str, float],
+    net_w: float,
+    begin: float,
+    h: float,
+    price: float,
+    cheap: float,
+    dear: float,
+) -> dict[str, float]:
+    limit_w = min(problem.import_w, problem.contract_w if problem.contract_w is not None else math.inf)
+    charge: dict[str, float] = {}
+    surplus_w = max(0.0, -net_w)
+    for visit in here:
+        room_w = max(0.0, min(visit.ceiling_wh, visit.capacity_wh) - energy[visit.name]) / visit.charge_efficiency / h
+        wanted_w = room_w if price <= cheap else 0.0
+        for want in visit.wants:
+            left_h = max((want.at - begin) / 3600, h)
+            wanted_w = max(wanted_w, (want.energy_wh - energy[visit.name]) / visit.charge_efficiency / left_h)
+        if energy[visit.name] < visit.floor_wh:
+            wanted_w = max(
+                wanted_w, (visit.floor_wh - energy[visit.name]) / (REFILL_S / 3600) / visit.charge_efficiency
+            )
+        own = min(room_w, surplus_w)
+        power_w = min(max(wanted_w, own), room_w, visit.max_charge_w)
+        surplus_w = max(0.0, surplus_w - power_w)
+        charge[visit.name] = max(0.0, power_w)
+    total_w = sum(charge.values())
+    if total_w > 0 and net_w + total_w > limit_w:
+        scale = max(0.0, limit_w - net_w) / total_w
+        charge = {name: power_w * scale for name, power_w in charge.items()}
+    short_w = max(0.0, net_w - limit_w)
+    give_w = max(short_w, net_w if price >= dear else 0.0)
+    for visit in sorted(here, key=lambda one: one.wear_per_kwh):
+        if give_w <= 0 or charge[visit.name] > 0:
+            continue
+        floor = max(
+            [visit.floor_wh, *(_kept_wh(visit, want.at, want.energy_wh, begin + h * 3600) for want in visit.wants)]
+        )
+        able_w = max(0.0, energy[visit.name] - floor) * visit.discharge_efficiency / h
+        power_w = min(able_w, visit.max_discharge_w, give_w)
+        charge[visit.name] = -power_w
+        give_w -= power_w
+    return charge
+
+
+def _kept_wh(visit: Visit, at: float, energy_wh: float, after: float) -> float:
+    """What must still be in the battery at `after` so that charging at full power reaches the want."""
+    return energy_wh - visit.max_charge_w * visit.charge_efficiency * max(0.0, at - after) / 3600
+
+
+def cost_of(problem: Problem, visit_w: dict[str, tuple[float, ...]]) -> float:
+    """What a schedule costs, priced as in `model.py`; PV that may not be exported is curtailed for nothing."""
+    hours = problem.hours()
+    highest = max(max(map(abs, problem.buy)), 1.0)
+    worth = median(problem.buy)
+    limit_w = problem.contract_w if problem.contract_w is not None else math.inf
+    cost, peak_w = 0.0, min(problem.peak_so_far_w, limit_w)
+    windows: dict[int, float] = {}
+    over = 0.0
+    for step, h in enumerate(hours):
+        net_w = problem.load_w[step] - problem.pv_w[step] + sum(series[step] for series in visit_w.values())
+        buy = problem.buy[step]
+        sell = min(problem.sell[step], buy)
+        drawn_w = max(net_w, 0.0)
+        cost += (
+            min(drawn_w, problem.import_w) / 1000 * h * buy - min(max(-net_w, 0.0), problem.export_w) / 1000 * h * sell
+        )
+        cost += max(0.0, net_w - problem.import_w) / 1000 * h * 200 * highest
+        window = int((problem.start + step * problem.step_s) // problem.window_s)
+        windows[window] = windows.get(window, problem.imported_wh if step == 0 else 0.0) + drawn_w * h
+    for drawn_wh in windows.values():
+        average_w = drawn_wh / (problem.window_s / 3600)
+        over += max(0.0, average_w - limit_w) / 1000 * 100 * highest
+        peak_w = max(peak_w, min(average_w, limit_w))
+    cost += peak_w / 1000 * problem.demand_charge_per_kw + over
+    for visit in problem.visits:
+        block, series = place(problem, visit), visit_w.get(visit.name)
+        if block is None or series is None:
+            continue
+        energy, levels = visit.energy_wh, []
+        for power_w, h in zip(series, hours, strict=True):
+            eta = visit.charge_efficiency if power_w > 0 else 1 / visit.discharge_efficiency
+            energy += power_w * eta * h
+            levels.append(energy)
+            cost += max(0.0, -power_w) / 1000 * h * visit.wear_per_kwh
+        missing = [max(0.0, due - levels[step] / 1000) for step, due in zip(block.wants, block.due, strict=True)]
+        cost += sum(missing) * missing_price(visit, worth)
+        if block.first + block.steps == problem.steps:
+            cost -= energy / 1000 * left_price(visit, worth)
+    return cost
+
+
+def _missed(problem: Problem, energy_wh: dict[str, list[float]]) -> dict[str, float]:
+    missed: dict[str, float] = {}
+    for visit in problem.visits:
+        if (block := place(problem, visit)) is not None:
+            held = energy_wh[visit.name]
+            missing = max(
+                (due * 1000 - held[step] for step, due in zip(block.wants, block.due, strict=True)), default=0.0
+            )
+            if missing > 1.0:
+                missed[visit.name] = missing
+    return missed

@@ -1,0 +1,273 @@
+"""Tariffs and what a transaction costs, computed by the station (OCPP 2.1 I07-I12)."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from emulators.charger.station.tariffs.cost import Bill, Moment, applies, with_tax
+from emulators.runtime.clock import run_virtual
+from protocols.ocpp.io import Refused
+from protocols.ocpp.schema import Version
+from protocols.ocpp.times import stamp
+from tests.emulators.charger.csms_rig import Desk
+from tests.requirements import requirement
+
+T0 = 1_768_435_200.0  # 2026-01-15T00:00:00Z, a Thursday
+VAT = [{"type": "vat", "tax": 10.0}]
+
+
+def tariff(name: str = "t1", **parts: Any) -> dict[str, Any]:
+    body: dict[str, Any] = {"tariffId": name, "currency": "EUR", **parts}
+    return body if parts else body | {"energy": {"prices": [{"priceKwh": 0.25}], "taxRates": VAT}}
+
+
+# laws
+
+CLOCK = st.builds(lambda h, m: f"{h:02}:{m:02}", st.integers(0, 23), st.integers(0, 59))
+CONDITIONS = st.fixed_dictionaries(
+    {},
+    optional={
+        "startTimeOfDay": CLOCK, "endTimeOfDay": CLOCK, "minEnergy": st.integers(0, 3000),
+        "maxEnergy": st.integers(0, 3000), "minPower": st.integers(0, 9000), "maxTime": st.integers(0, 9000),
+        "dayOfWeek": st.lists(st.sampled_from(["Thursday", "Friday"]), min_size=1, max_size=2, unique=True),
+        "minIdleTime": st.integers(0, 1200),
+    },
+)  # fmt: skip
+PRICES = st.lists(st.tuples(st.floats(0, 2), CONDITIONS), min_size=1, max_size=4)
+STRETCHES = st.lists(
+    st.tuples(st.integers(1, 1800), st.floats(0, 9000), st.booleans()), min_size=1, max_size=40
+)  # seconds, W, whether it flows
+
+
+@given(PRICES, PRICES, PRICES, STRETCHES)
+def test_a_bill_is_the_sum_of_its_stretches(
+    energy: list[Any], charging: list[Any], idle: list[Any], stretches: list[tuple[int, float, bool]]
+) -> None:
+    """Against a computation that knows nothing of ours but the words of the conditions."""
+
+    def part(prices: list[Any], name: str) -> dict[str, Any]:
+        return {"prices": [{name: price, "conditions": conditions} for price, conditions in prices]}
+
+    bill = Bill(
+        tariff(energy=part(energy, "priceKwh"), chargingTime=part(charging, "priceMinute"),
+               idleTime=part(idle, "priceMinute")), T0,
+    )  # fmt: skip
+    bill.begin(None)
+    now, used, idle_run, money = T0, 0.0, 0.0, 0.0
+
+    def price(prices: list[Any], watts: float) -> float:
+        at = datetime.fromtimestamp(now, UTC)
+        minutes = at.hour * 60 + at.minute
+        for amount, c in prices:
+            begin, end = (
+                None if name not in c else int(c[name][:2]) * 60 + int(c[name][3:])
+                for name in ("startTimeOfDay", "endTimeOfDay")
+            )
+            low, high = 0 if begin is None else begin, 1440 if end is None else end
+            inside = low <= minutes < high if low <= high else not high <= minutes < low
+            if (
+                inside
+                and c.get("minEnergy", 0) <= used < c.get("maxEnergy", 1e9)
+                and watts >= c.get("minPower", 0)
+                and now - T0 < c.get("maxTime", 1e9)
+                and idle_run >= c.get("minIdleTime", 0)
+                and f"{at:%A}" in c.get("dayOfWeek", [f"{at:%A}"])
+            ):
+                return float(amount)
+        return 0.0
+
+    for seconds, watts, flows in stretches:
+        power = watts if flows else 0.0
+        wh = power * seconds / 3600
+        money += price(energy, power) * wh / 1000 + price(charging if flows else idle, power) * seconds / 60
+        now, used, idle_run = now + seconds, used + wh, 0.0 if flows else idle_run + seconds
+        bill.add(now, wh, power, 0.0, flows)
+    details = bill.details(ended=True)
+    assert details["totalCost"]["total"]["exclTax"] == pytest.approx(money, abs=1e-3)
+    sums = [d for p in details["chargingPeriods"] for d in p.get("dimensions", [])]
+    assert sum(d["volume"] for d in sums if d["type"] == "Energy") == pytest.approx(used, abs=0.1)
+    assert details["totalUsage"]["chargingTime"] + details["totalUsage"]["idleTime"] == now - T0
+
+
+@given(st.floats(0, 1000), st.lists(st.tuples(st.floats(0, 50), st.integers(0, 3)), max_size=5))
+def test_taxes_stack(amount: float, rates: list[tuple[float, int]]) -> None:
+    """I12.FR.13."""
+    expected = amount
+    for level in range(4):
+        expected += expected * sum(tax for tax, at in rates if at == level) / 100
+    found = with_tax(amount, [{"type": "x", "tax": tax, "stack": at} for tax, at in rates])
+    assert found == pytest.approx(expected)
+
+
+def test_bounds_of_conditions() -> None:
+    noon = Moment(T0 + 12 * 3600)
+    assert applies({"startTimeOfDay": "12:00"}, noon)
+    assert not applies({"endTimeOfDay": "12:00"}, noon)
+    assert applies({"startTimeOfDay": "22:00", "endTimeOfDay": "12:01"}, noon)  # over midnight
+    assert applies({"validFromDate": "2026-01-15", "validToDate": "2026-01-16"}, noon)
+    assert not applies({"validToDate": "2026-01-15"}, noon)
+    assert not applies({"evseKind": "AC"}, noon)
+    assert not applies({"paymentBrand": "any"}, noon)
+
+
+@pytest.mark.parametrize(("wh", "kind", "total"), [(1000, "MinCost", 2.0), (20_000, "NormalCost", 5.0)])
+def test_a_least_cost(wh: float, kind: str, total: float) -> None:
+    """I12.FR.38."""
+    bill = Bill(tariff(energy={"prices": [{"priceKwh": 0.25}]}, minCost={"exclTax": 2.0}), T0)
+    bill.begin(None)
+    bill.add(T0 + 60, wh, 5000.0, 0.0, True)
+    cost = bill.details(ended=True)["totalCost"]
+    assert (cost["typeOfCost"], cost["total"]["exclTax"]) == (kind, total)
+
+
+def test_a_most_cost_freezes_the_money_and_not_the_use() -> None:
+    """I12.FR.39, .40."""
+    bill = Bill(tariff(energy={"prices": [{"priceKwh": 1.0}]}, maxCost={"exclTax": 3.0}), T0)
+    bill.begin(None)
+    for minute in range(10):
+        bill.add(T0 + 60 * (minute + 1), 1000.0, 5000.0, 0.0, True)
+    found = bill.details(ended=True)
+    assert (found["totalCost"]["typeOfCost"], found["totalCost"]["total"]["exclTax"]) == ("MaxCost", 3.0)
+    assert found["totalUsage"]["energy"] == 10_000
+
+
+def test_a_reservation_and_a_fixed_fee_are_paid_once() -> None:
+    parts: dict[str, Any] = {
+        "fixedFee": {"prices": [{"priceFixed": 2.5}]}, "reservationFixed": {"prices": [{"priceFixed": 1.0}]},
+        "reservationTime": {"prices": [{"priceMinute": 0.1}]},
+    }  # fmt: skip
+    bill = Bill(tariff(**parts), T0)
+    bill.begin(600.0)
+    for minute in range(5):
+        bill.add(T0 + 60 * (minute + 1), 100.0, 6000.0, 0.0, True)
+    found = bill.details(ended=True)
+    assert found["totalCost"]["fixed"]["exclTax"] == 2.5
+    assert found["totalCost"]["reservationTime"]["exclTax"] == 1.0
+    assert found["totalCost"]["total"]["exclTax"] == 4.5
+    assert found["totalUsage"]["reservationTime"] == 600
+
+
+# over the wire
+
+
+def events(desk: Desk, trigger: str) -> list[dict[str, Any]]:
+    return [e for e in desk.calls("TransactionEvent") if e["triggerReason"] == trigger]
+
+
+@requirement(
+    "I07.FR.04", "I07.FR.06", "I07.FR.12", "I07.FR.14", "I07.FR.32", "I09.FR.01", "I12.FR.03", "I12.FR.09", "I12.FR.42"
+)
+def test_a_transaction_is_billed_by_the_default_and_told() -> None:
+    """I07.FR.10-14, .32, I12.FR.01-04, .42."""
+
+    async def main() -> None:
+        async with Desk(Version.V21) as desk:
+            assert await desk.ask("SetDefaultTariff", {"evseId": 0, "tariff": tariff()}) == {"status": "Accepted"}
+            again = await desk.ask("SetDefaultTariff", {"evseId": 1, "tariff": tariff()})
+            assert again == {"status": "DuplicateTariffId"}
+            unknown = await desk.ask("SetDefaultTariff", {"evseId": 9, "tariff": tariff("t2")})
+            assert unknown["status"] == "Rejected"
+            assert (await desk.ask("GetTariffs", {"evseId": 0}))["tariffAssignments"] == [
+                {"tariffId": "t1", "tariffKind": "DefaultTariff", "evseIds": [1]}
+            ]
+            assert await desk.set("TariffCostCtrlr", "Interval", 60, "Cost") == "Accepted"
+            await desk.charging()
+            await desk.sleep(600)
+            assert desk.calls("TransactionEvent")[0]["transactionInfo"]["tariffId"] == "t1"
+            assert sum("tariffId" in e["transactionInfo"] for e in desk.calls("TransactionEvent")) == 1
+            running = events(desk, "RunningCost")
+            assert 9 <= len(running) <= 10
+            costs = [e["costDetails"]["totalCost"]["total"]["inclTax"] for e in running]
+            assert costs == sorted(costs)
+            desk.station.unplug(1)
+            await desk.sleep(2)
+            end = desk.calls("TransactionEvent")[-1]
+            cost = end["costDetails"]
+            kwh = desk.evse().outlet.stage.meter.charged_wh / 1000
+            assert kwh > 1
+            assert cost["totalCost"]["energy"]["exclTax"] == pytest.approx(kwh * 0.25, abs=0.001)
+            assert cost["totalCost"]["total"]["inclTax"] == pytest.approx(kwh * 0.275, abs=0.001)
+
+    run_virtual(main())
+
+
+@requirement("I07.FR.19", "I07.FR.20", "I07.FR.24", "I09.FR.03", "I10.FR.01", "I10.FR.06", "I10.FR.07")
+def test_a_tariff_waits_for_its_time_and_replaces_the_one_before() -> None:
+    """I07.FR.19-24, I10."""
+
+    async def main() -> None:
+        async with Desk(Version.V21) as desk:
+            later = tariff("t2") | {"validFrom": stamp(desk.station.wall() + 600)}
+            for one in (tariff("t1"), later):
+                assert (await desk.ask("SetDefaultTariff", {"evseId": 1, "tariff": one}))["status"] == "Accepted"
+            await desk.charging()
+            assert desk.calls("TransactionEvent")[0]["transactionInfo"]["tariffId"] == "t1"
+            await desk.sleep(700)
+            desk.station.unplug(1)
+            await desk.sleep(1)
+            periods = desk.calls("TransactionEvent")[-1]["costDetails"]["chargingPeriods"]
+            assert {p["tariffId"] for p in periods} == {"t1"}  # I07.FR.24
+            desk.heard.clear()
+            await desk.charging()
+            assert desk.calls("TransactionEvent")[0]["transactionInfo"]["tariffId"] == "t2"
+            cleared = await desk.ask("ClearTariffs", {})
+            assert cleared == {"clearTariffsResult": [{"tariffId": "t2", "status": "Accepted"}]}
+            assert (await desk.ask("GetTariffs", {"evseId": 0}))["tariffAssignments"][0]["tariffKind"] == "DriverTariff"
+            desk.station.unplug(1)
+            await desk.sleep(1)
+            assert await desk.ask("GetTariffs", {"evseId": 0}) == {"status": "NoTariff"}
+            assert await desk.ask("ClearTariffs", {}) == {"clearTariffsResult": [{"status": "NoTariff"}]}
+
+    run_virtual(main())
+
+
+@requirement("I08.FR.04", "I11.FR.04", "I11.FR.05", "I11.FR.07", "I11.FR.08", "I12.FR.04")
+def test_a_drivers_tariff_goes_before_the_default_and_may_change() -> None:
+    """I08.FR.04, I11."""
+
+    async def main() -> None:
+        async with Desk(Version.V21, id_token="card") as desk:
+            await desk.ask("SetDefaultTariff", {"evseId": 1, "tariff": tariff("t1")})
+            desk.answers["Authorize"] = {"idTokenInfo": {"status": "Accepted"}, "tariff": tariff("mine")}
+            await desk.charging()
+            start = desk.calls("TransactionEvent")[0]["transactionInfo"]
+            assert start["tariffId"] == "mine"
+            change = {
+                "transactionId": start["transactionId"],
+                "tariff": tariff("new", energy={"prices": [{"priceKwh": 9}]}),
+            }
+            other = change | {"tariff": change["tariff"] | {"currency": "JPY"}}
+            assert await desk.ask("ChangeTransactionTariff", other) == {"status": "NoCurrencyChange"}
+            gone = change | {"transactionId": "gone"}
+            assert await desk.ask("ChangeTransactionTariff", gone) == {"status": "TxNotFound"}
+            await desk.sleep(300)
+            assert await desk.ask("ChangeTransactionTariff", change) == {"status": "Accepted"}
+            await desk.sleep(300)
+            assert events(desk, "TariffChanged")[0]["transactionInfo"]["tariffId"] == "new"
+            desk.station.unplug(1)
+            await desk.sleep(1)
+            periods = desk.calls("TransactionEvent")[-1]["costDetails"]["chargingPeriods"]
+            assert [p["tariffId"] for p in periods] == ["mine", "new"]
+
+    run_virtual(main())
+
+
+@requirement("I07.FR.01", "I07.FR.02")
+def test_a_station_that_does_not_compute_costs_says_so() -> None:
+    """I07.FR.01, .02."""
+
+    async def main() -> None:
+        async with Desk(Version.V21) as desk:
+            many = tariff(energy={"prices": [{"priceKwh": 1.0}] * 51})
+            assert await desk.ask("SetDefaultTariff", {"evseId": 0, "tariff": many}) == {"status": "TooManyElements"}
+            assert await desk.set("TariffCostCtrlr", "Enabled", "false", "Tariff") == "Accepted"
+            reply = await desk.reply("SetDefaultTariff", {"evseId": 0, "tariff": tariff()})
+            assert isinstance(reply, Refused)
+            assert reply.code == "NotSupported"
+
+    run_virtual(main())

@@ -1,0 +1,106 @@
+"""What a car tells follows from its pack, and its pack from what flows."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from emulators.battery.pack import Battery
+from emulators.ev.car import CCS_63, Car, CarSpec, Quirks
+
+
+@given(st.floats(0, 100))
+def test_energy_requests_are_ordered_and_turn_at_their_goals(soc: float) -> None:
+    car = Car(soc_pct=soc)
+    asked = car.energy()
+    assert asked.minimum_wh <= asked.target_wh <= asked.maximum_wh
+    assert asked.minimum_wh <= asked.v2x_minimum_wh <= asked.v2x_maximum_wh <= asked.maximum_wh
+    for goal, wh in ((80, asked.target_wh), (20, asked.minimum_wh), (25, asked.v2x_minimum_wh)):
+        assert (wh > 0) == (goal > car.soc_pct + 1e-9) or abs(wh) < 1
+
+
+@given(st.floats(0, 100), st.floats(-25, 50))
+def test_limits_are_magnitudes_within_model_and_pack(soc: float, celsius: float) -> None:
+    car = Car(soc_pct=soc, ambient_c=celsius)
+    told = car.limits()
+    assert 0 <= told.max_charge_a <= min(car.spec.max_charge_a, car.pack.max_charge_a() + 1e-9)
+    assert 0 <= told.max_discharge_a <= min(car.spec.max_discharge_a, car.pack.max_discharge_a() + 1e-9)
+    assert 0 <= told.min_charge_w <= max(told.max_charge_w, 0)
+    assert told.max_discharge_w <= car.spec.max_discharge_w
+    if soc < car.v2x_min_soc_pct:
+        assert told.max_discharge_w == told.max_discharge_a == 0
+
+
+def test_the_floor_holds_with_hysteresis() -> None:
+    car = Car(soc_pct=25.2)
+    assert car.limits().max_discharge_a > 0
+    car.pack.soc_pct = 25.0
+    assert car.limits().max_discharge_a == 0
+    car.pack.soc_pct = 25.3
+    assert car.limits().max_discharge_a == 0
+    car.pack.soc_pct = 25.6
+    assert car.limits().max_discharge_a > 0
+
+
+def test_a_remote_charger_empties_the_car_by_what_the_session_tells() -> None:
+    car = Car(soc_pct=80)
+    battery: Battery = car
+    car.contactors_closed = True
+    car.carry(-15.0, 0.0)
+    car.advance(3600.0)
+    assert battery.soc_pct < 80
+    assert car.energy_out_wh == pytest.approx(15 * 375, rel=0.05)
+    assert car.aux_wh == pytest.approx(car.spec.aux_w)
+    assert car.pack.energy_out_wh == pytest.approx(car.energy_out_wh + car.aux_wh)
+
+
+def test_open_contactors_pass_nothing() -> None:
+    car = Car(soc_pct=50)
+    before = car.pack.stored_wh
+    assert car.flow(-20, 600) == 0
+    assert car.max_discharge_a() == car.max_charge_a() == 0
+    assert car.pack.stored_wh == pytest.approx(before, rel=1e-4)
+
+
+def test_quirks_do_what_they_say() -> None:
+    def odd(**kwargs: object) -> CarSpec:
+        return replace(CCS_63, quirks=Quirks(**kwargs))  # type: ignore[arg-type]
+
+    assert Car(odd(no_discharge_below_c=5), 60, ambient_c=0).limits().max_discharge_w == 0
+    assert Car(odd(no_discharge_below_c=5), 60, ambient_c=10).limits().max_discharge_w > 0
+    frozen = Car(odd(frozen_soc=True), 60)
+    frozen.contactors_closed = True
+    frozen.plug()
+    frozen.flow(-50, 3600)
+    assert frozen.told_soc_pct == 60 > frozen.soc_pct + 5
+    stops = Car(odd(ends_session_at_pct=20.0), 20.5)
+    stops.contactors_closed = True
+    stops.flow(-10, 60)
+    assert stops.wants_to_end() is None
+    stops.flow(-50, 600)
+    assert stops.wants_to_end() == "ends at 20 %"
+
+
+def test_driving_takes_energy_out_of_the_pack() -> None:
+    car = Car(soc_pct=50)
+    assert car.drive(6000) == pytest.approx(6000, rel=0.01)
+    assert car.soc_pct == pytest.approx(40.5, abs=1)
+    assert Car(soc_pct=1).drive(60_000) < 5_000
+
+
+def test_the_driver_may_refuse_and_settings_must_make_sense() -> None:
+    car = Car(soc_pct=60)
+    car.discharge_permitted = False
+    assert car.limits().max_discharge_w == 0
+    with pytest.raises(ValueError, match="must rise"):
+        CarSpec(min_soc_pct=50, v2x_min_soc_pct=20)
+
+
+def test_a_car_notices_more_current_than_it_allowed() -> None:
+    car = Car(soc_pct=60)
+    assert car.examine(-30) is None
+    assert car.examine(-70) == "70.0 A out of the car, allowed 60.0 A"
+    assert car.violations

@@ -1,0 +1,270 @@
+"""Faults hit what they name, when they say, the same way for the same seed."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from emulators.charger.hardware.power_stage import Contactors, PowerStage
+from emulators.ev.car import Car, CarSpec, Quirks
+from emulators.faults.injector import KINDS, Fault, FaultError, Parts, begin, end, play, random_faults
+from emulators.faults.tampering import tamper_bus, tamper_bytes, tamper_text
+from emulators.runtime.clock import SkewedClock, VirtualClock, run_virtual
+from emulators.runtime.memory_broker import MemoryBroker
+from emulators.runtime.transports import text_wire_pair, wire_pair
+from emulators.site.load import Loads
+from emulators.site.site import Site
+from protocols.ports import BusMessage
+
+
+@given(
+    st.sampled_from(["loss", "delay", "duplicate", "split", "corruption"]),
+    st.lists(st.binary(min_size=1, max_size=40), max_size=20),
+    st.floats(0, 1),
+    st.integers(),
+)
+def test_tampering_with_bytes_is_what_its_name_says(kind: str, pieces: list[bytes], rate: float, seed: int) -> None:
+    fault = Fault(kind, "iso15118:x", rate=rate, value=3)
+    hit, again = tamper_bytes(fault, seed), tamper_bytes(fault, seed)
+    for piece in pieces:
+        came = list(hit("a", piece))
+        assert came == list(again("a", piece))
+        whole = b"".join(part for _, part in came)
+        if kind in ("delay", "split"):
+            assert whole == piece
+        elif kind == "duplicate":
+            assert whole in (piece, piece * 2)
+        elif kind == "loss":
+            assert whole in (piece, b"")
+        else:
+            assert len(whole) == len(piece)
+            assert sum((x ^ y).bit_count() for x, y in zip(whole, piece, strict=True)) <= 1
+        assert all(delay >= 0 for delay, _ in came)
+
+
+@given(st.lists(st.text(min_size=1), max_size=30), st.floats(0, 1), st.integers())
+def test_reordering_swaps_neighbours_and_loses_at_most_the_last(texts: list[str], rate: float, seed: int) -> None:
+    hit = tamper_text(Fault("reorder", "ocpp:x", rate=rate), seed)
+    came = [text for sent in texts for _, text in hit("a", sent)]
+    assert len(texts) - len(came) in (0, 1)
+    rest = sorted(texts)
+    for text in came:
+        rest.remove(text)
+
+
+@given(st.sampled_from(["loss", "delay", "duplicate", "corruption", "reorder"]), st.integers(0, 1), st.integers())
+def test_the_broker_keeps_qos_1(kind: str, qos: int, seed: int) -> None:
+    hit = tamper_bus(Fault(kind, "mqtt"), seed)
+    came = list(hit("gw", BusMessage("x", b"payload", qos)))
+    assert came or (qos == 0 and kind == "loss")
+    assert tamper_bus(Fault(kind, "mqtt:other"), seed)("gw", BusMessage("x", b"", 0)) == [
+        (0.0, BusMessage("x", b"", 0))
+    ]
+
+
+def test_plans_are_played_in_order_and_absent_parts_are_told() -> None:
+    async def main() -> None:
+        clock = VirtualClock()
+        stage = PowerStage()
+        parts = Parts(clock, stages={"CP1-1": stage}, cars={"car": Car()}, clocks={"CP1": SkewedClock(clock)})
+        told: list[tuple[float, str, str]] = []
+        plan = [
+            Fault("meter-stuck", "CP1-1", 10, 20),
+            Fault("frozen-soc", "car", 15),
+            Fault("clock-jump", "CP1", 20, value=-60),
+            Fault("weld", "nowhere", 25),
+        ]
+        await play(parts, plan, lambda what, fault: told.append((clock.now(), what, fault.kind)))
+        assert told == [
+            (10, "begins", "meter-stuck"),
+            (15, "begins", "frozen-soc"),
+            (20, "begins", "clock-jump"),
+            (25, "missed", "weld"),
+            (30, "ends", "meter-stuck"),
+        ]
+        assert not stage.meter.stuck
+        assert parts.cars["car"].spec.quirks.frozen_soc
+        assert parts.clocks["CP1"].wall() == pytest.approx(clock.wall() - 60)
+
+    run_virtual(main())
+
+
+def test_every_kind_begins_and_ends_somewhere() -> None:
+    async def main() -> None:
+        clock = VirtualClock()
+        station, gateway = text_wire_pair()
+        ev, secc = wire_pair()
+        restarted: list[str] = []
+
+        async def restart() -> None:
+            restarted.append("gateway")
+
+        stage = PowerStage()
+        stage.connect(Car())
+        parts = Parts(
+            clock,
+            {"CP1": station.link},
+            {"CP1-1": ev.link},
+            MemoryBroker(),
+            {"CP1-1": stage},
+            {"car": Car()},
+            {"CP1": SkewedClock(clock)},
+            Site(Loads.of("home")),
+            restarts={"gateway": restart},
+        )
+        target = {
+            "restart": "gateway",
+            "clock-jump": "CP1",
+            "half-open": "ocpp:CP1",
+            "cut": "iso15118:CP1-1",
+            "frozen-soc": "car",
+            "silence": "car",
+            "wrong-sign": "car",
+            "late-frames": "car",
+            "input-silent": "grid",
+            "split": "iso15118:CP1-1",
+        }
+        for kind in KINDS:
+            fault = Fault(kind, target.get(kind, "mqtt" if kind in TAMPERS else "CP1-1"))
+            await begin(parts, fault)
+            await end(parts, fault)
+        assert restarted == ["gateway"]
+        assert await secc.read() == b""
+        assert stage.contactors is Contactors.CLOSED
+        assert not stage.faults
+        assert not station.link.silent
+        await station.send("hello")
+        assert await gateway.receive() == "hello"
+
+    run_virtual(main())
+
+
+TAMPERS = {"loss", "delay", "reorder", "duplicate", "split", "corruption"}
+
+
+@pytest.mark.parametrize(
+    ("fault", "complaint"),
+    [
+        (lambda: Fault("gremlins"), "no fault is called"),
+        (lambda: Fault("loss", rate=2), "0..1"),
+    ],
+)
+def test_impossible_faults_are_refused(fault: object, complaint: str) -> None:
+    with pytest.raises(FaultError, match=complaint):
+        fault()  # type: ignore[operator]
+
+
+def test_targets_that_are_not_there_are_named() -> None:
+    async def main() -> None:
+        parts = Parts(VirtualClock())
+        for kind, target in (("cut", "ocpp:CP9"), ("weld", "CP9-1"), ("broker-stop", ""), ("switch-stuck", "")):
+            with pytest.raises(FaultError, match=r"there are none|no broker|no site"):
+                await begin(parts, Fault(kind, target))
+
+    asyncio.run(main())
+
+
+@given(st.integers(), st.integers(1, 30))
+def test_a_seed_is_a_parade(seed: int, count: int) -> None:
+    targets = {"loss": ["mqtt"], "weld": ["CP1-1", "CP1-2"], "clock-jump": ["CP1"]}
+    one = random_faults(seed, 3600, targets, count)
+    assert one == random_faults(seed, 3600, targets, count)
+    assert len(one) == count
+    assert all(0 <= fault.at <= 3600 for fault in one)
+
+
+def _parts() -> Parts:
+    clock = VirtualClock()
+    station, _ = text_wire_pair()
+    clocks = {"CP1": SkewedClock(clock), "gateway": SkewedClock(clock)}
+    return Parts(clock, {"CP1": station.link}, stages={"CP1-1": PowerStage()}, cars={"car": Car()}, clocks=clocks)
+
+
+def test_a_bad_line_stays_bad_for_who_connects_anew() -> None:
+    async def main() -> None:
+        parts, fault = _parts(), Fault("loss", "ocpp:CP1")
+        await begin(parts, fault)
+        again, _ = text_wire_pair()
+        parts.join_text("CP1", again.link)
+        assert again.link.tamper is not None
+        assert list(again.link.tamper("a", "x")) == []
+        await end(parts, fault)
+        assert again.link.tamper is None
+
+    run_virtual(main())
+
+
+def test_a_line_can_be_bad_before_the_car_comes() -> None:
+    async def main() -> None:
+        parts = _parts()
+        await begin(parts, Fault("split", "iso15118:CP1-1", value=1))
+        ev, _ = wire_pair()
+        parts.join_bytes("CP1-1", ev.link)
+        assert ev.link.tamper is not None
+        assert list(ev.link.tamper("a", b"xy")) == [(0.0, b"x"), (0.0, b"y")]
+
+    run_virtual(main())
+
+
+def test_two_faults_on_one_link_act_together_and_end_one_by_one() -> None:
+    async def main() -> None:
+        parts = _parts()
+        late, twice = Fault("delay", "ocpp:CP1", value=2.0), Fault("duplicate", "ocpp:CP1")
+        await begin(parts, late)
+        await begin(parts, twice)
+        link = parts.text_links["CP1"]
+        assert link.tamper is not None
+        assert list(link.tamper("a", "x")) == [(2.0, "x"), (2.0, "x")]
+        await end(parts, late)
+        assert link.tamper is not None
+        assert list(link.tamper("a", "x")) == [(0.0, "x"), (0.0, "x")]
+        await end(parts, twice)
+        assert link.tamper is None
+
+    run_virtual(main())
+
+
+def test_what_two_faults_broke_is_whole_after_the_last() -> None:
+    async def main() -> None:
+        parts = _parts()
+        plan = [Fault("meter-stuck", "CP1-1", 0, 20), Fault("meter-stuck", "CP1-1", 10, 5)]
+        playing = asyncio.create_task(play(parts, plan))
+        await parts.clock.sleep(17)
+        assert parts.stages["CP1-1"].meter.stuck
+        await playing
+        assert not parts.stages["CP1-1"].meter.stuck
+
+    run_virtual(main())
+
+
+def test_a_quirk_of_the_cars_own_outlives_a_fault_of_the_same_kind() -> None:
+    async def main() -> None:
+        parts = _parts()
+        parts.cars["car"] = Car(CarSpec(quirks=Quirks(negative_discharge_limits=True)))
+        fault = Fault("wrong-sign", "car")
+        await begin(parts, fault)
+        await end(parts, fault)
+        assert parts.cars["car"].spec.quirks.negative_discharge_limits
+
+    run_virtual(main())
+
+
+def test_a_fault_that_missed_its_part_does_not_end() -> None:
+    async def main() -> None:
+        parts, told = _parts(), []
+        del parts.text_links["CP1"]
+        await play(parts, [Fault("half-open", "ocpp:CP1", 1, 5)], lambda what, fault: told.append(what))
+        assert told == ["missed"]
+
+    run_virtual(main())
+
+
+@pytest.mark.parametrize(
+    ("kind", "target"), [("split", "ocpp:CP1"), ("split", ""), ("reorder", "iso15118:CP1-1"), ("cut", "mqtt")]
+)
+def test_a_kind_that_means_nothing_to_a_link_is_refused(kind: str, target: str) -> None:
+    with pytest.raises(FaultError, match="cannot be done to"):
+        Fault(kind, target)

@@ -1,0 +1,41 @@
+"""`v2x sim`: which combinations of pace and wires it takes, and what it says to the others."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from gateway.cli.main import app
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--wires", "string"], "memory or sockets"),
+        (["--wires", "sockets", "--speed", "max"], "needs --wires memory"),
+        (["--wires", "sockets", "--speed", "1000"], "at most 50 times"),
+        (["--wires", "sockets", "--tls", "1.2"], "--tls 1.3"),
+        (["--broker", "mqtt://there"], "--broker makes no sense with wires in memory"),
+        (["--interface", "eth0"], "--interface makes no sense with wires in memory"),
+        (["--tls", "1.3"], "--tls makes no sense with wires in memory"),
+        (["--speed", "fast"], "max, real or a number"),
+        (["--speed", "-1"], "more than 0"),
+        (["--live"], "need a pace"),
+    ],
+)
+def test_a_combination_that_makes_no_sense_is_refused_with_a_reason(options: list[str], said: str) -> None:
+    result = CliRunner().invoke(app, ["sim", "evening-at-home", *options])
+    assert result.exit_code == 2
+    assert said in result.output
+    assert "Traceback" not in result.output
+
+
+@pytest.mark.timeout(120)
+def test_the_outcome_says_which_wires_it_came_over() -> None:
+    result = CliRunner().invoke(app, ["sim", "evening-at-home", "--json"])
+    assert result.exit_code == 0, result.output
+    summary = json.loads(result.stdout)
+    assert summary["passed"]
+    assert summary["wires"] == "memory"

@@ -1,0 +1,166 @@
+"""The world over real sockets: the same scenario and expectations, nearly the same figures; and what is refused."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from emulators.runtime.clock import run_virtual
+from emulators.scenario.scenario import Scenario, ScenarioError, load, parse
+from emulators.world import Outcome, Sockets, World, live, simulate
+from emulators.world.sockets import SocketNetwork
+
+PACE = 20.0
+FLOWS = ("import_wh", "export_wh", "served_wh", "cars_charged_wh", "cars_discharged_wh", "car.car.discharged_wh")
+COUNTS = ("commands_refused", "commands_failed", "floor_crossed_pct", "fed_dead_grid_wh", "car_violations", "dark_s")
+
+QUICK = """
+name = "a minute"
+start = 2026-01-15T17:00:00+09:00
+duration = "70s"
+telemetry = "5s"
+[site]
+kind = "home"
+[[charger]]
+id = "CP1"
+[[car]]
+name = "car"
+evse = "CP1-1"
+soc_pct = 70
+visits = [{arrive = "2s", leave = "2h", target_pct = 30}]
+[[command]]
+at = "20s"
+target = "CP1-1"
+verb = "discharge"
+power_w = 5000
+lease_s = 15
+hold = "45s"
+"""
+
+
+def told(outcome: Outcome) -> list[str]:
+    return [event["text"] for event in outcome.record.events()]
+
+
+@pytest.mark.timeout(180)
+def test_a_shipped_scenario_comes_out_the_same_over_sockets() -> None:
+    """Real WebSockets, TCP under TLS 1.3 and MQTT packets: figures differ by what messages take on their way."""
+    memory = simulate("evening-at-home", fast_forward=True)
+    sockets = simulate("evening-at-home", speed=PACE, sockets=Sockets(secure=True))
+    assert memory.passed
+    assert sockets.passed, sockets.broken
+    for name in FLOWS:
+        assert sockets.figures[name] == pytest.approx(memory.figures[name], rel=0.05, abs=3.0), name
+    for name in COUNTS:
+        assert sockets.figures[name] == memory.figures[name], name
+    assert sockets.figures["commands_accepted"] == pytest.approx(memory.figures["commands_accepted"], abs=1)
+    assert told(sockets) == told(memory)
+    assert sockets.summary()["wires"] == "sockets"
+    for channel in ("ocpp", "mqtt"):
+        assert sockets.transcript.counts[channel] == pytest.approx(memory.transcript.counts[channel], rel=0.25)
+
+
+@pytest.mark.timeout(120)
+def test_every_stream_is_a_real_socket() -> None:
+    """What the memory world has in objects, this one has in ports of the machine."""
+
+    async def main() -> None:
+        world = World(parse(QUICK, "test"), sockets=Sockets(secure=True))
+        async with world.living():
+            await world.clock.sleep(20)
+            assert world.gateway is not None
+            assert world.gateway.ocpp_port
+            network = world.network
+            assert isinstance(network, SocketNetwork)
+            assert network.spoken == {"CP1-1": "TLSv1.3"}
+            assert all(relay.carried > 0 for relay in network.broker.relays.values())
+            with pytest.raises(AttributeError, match="no broker in memory"):
+                _ = world.broker
+
+    run_virtual(main(), PACE)
+
+
+@pytest.mark.timeout(180)
+def test_faults_act_on_sockets_as_they_do_in_memory() -> None:
+    more = """
+[[fault]]
+kind = "cut"
+target = "ocpp:CP1"
+at = "24s"
+[[fault]]
+kind = "broker-stop"
+at = "40s"
+duration = "4s"
+[[fault]]
+kind = "restart"
+target = "gateway"
+at = "52s"
+"""
+    outcome = simulate(parse(QUICK + more, "test"), speed=10.0, sockets=Sockets())
+    happened = told(outcome)
+    assert {"cut ocpp:CP1 begins", "broker-stop begins", "broker-stop ends", "killed", "started again"} <= set(happened)
+    assert not any("missed" in text for text in happened)
+    assert outcome.record.facility.lost >= 1
+    assert outcome.figures["cars_discharged_wh"] > 10
+    assert outcome.figures["commands_achieved"] >= 1
+    assert outcome.record.facility.states["CP1-1"]["connection"] == "connected"
+
+
+@pytest.mark.parametrize(
+    ("sockets", "speed", "more", "said"),
+    [
+        (Sockets(), None, "", "needs --wires memory"),
+        (Sockets(), 400.0, "", "at most 50 times"),
+        (Sockets("amqp://there"), 1.0, "", "mqtt://host"),
+        (Sockets(), 1.0, '[[fault]]\nkind = "duplicate"\ntarget = "mqtt"\n', "needs --wires memory"),
+        (Sockets(), 1.0, "[chaos]\ncount = 3\n", "chaos over sockets"),
+    ],
+)
+def test_what_makes_no_sense_over_sockets_is_said_before_anything_starts(
+    sockets: Sockets, speed: float | None, more: str, said: str
+) -> None:
+    with pytest.raises(ScenarioError, match=said):
+        simulate(parse(QUICK + more, "test"), speed=speed, sockets=sockets)
+
+
+def test_loops_cannot_be_left_out_over_sockets() -> None:
+    with pytest.raises(ValueError, match="in memory only"):
+        World(parse(QUICK, "test"), fast_forward=True, sockets=Sockets())
+
+
+def plan() -> Scenario:
+    return parse(QUICK, "test")
+
+
+@pytest.mark.timeout(60)
+def test_a_line_on_standard_input_breaks_something_at_once() -> None:
+    """Live commands come through a pipe while the world runs; one that cannot be is answered in the diary."""
+    out, into = os.pipe()
+    with os.fdopen(out) as spoken, os.fdopen(into, "w") as typed:
+        typed.write("meter-stuck CP1-1 20\nno-such-thing\n\ndelay mqtt 30 rate=0.5 value=0.1\ndeaf CP1-1 nan\n")
+        typed.flush()
+        answers: list[str] = []
+        outcome = run_virtual(live(lambda: World(plan()), spoken, answers.append), speed=100.0)
+    happened = told(outcome)
+    assert "meter-stuck CP1-1 begins" in happened
+    assert "meter-stuck CP1-1 ends" in happened
+    assert any(text.startswith("not understood: no fault is called 'no-such-thing'") for text in happened)
+    assert [text.split(" s: ")[1][:30] for text in answers] == [
+        "meter-stuck CP1-1 20 begins",
+        "not understood: no fault is ca",
+        "delay mqtt 30 rate=0.5 value=0",
+        "not understood: seconds cannot",
+    ]
+
+
+def test_live_commands_are_not_read_from_a_file(tmp_path: Path) -> None:
+    (tmp_path / "typed").write_text("cut ocpp:CP1")
+    with (tmp_path / "typed").open() as file, pytest.raises(ScenarioError, match="a terminal or a pipe"):
+        simulate(load("evening-at-home"), spoken=file, speed=10.0)
+
+
+def test_live_commands_need_a_pace() -> None:
+    with open(os.devnull) as nothing, pytest.raises(ScenarioError, match="need a pace"):
+        simulate(load("evening-at-home"), spoken=nothing)

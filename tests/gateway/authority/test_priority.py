@@ -1,0 +1,179 @@
+"""The order of authority as laws: no input whatever makes a result leave a higher layer's range."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.authority.priority import RANK, Bound, DeadBand, Layer, decide
+from gateway.model.reason import Code
+
+WATTS = st.one_of(st.floats(-50_000, 50_000), st.sampled_from([-math.inf, math.inf, 0.0, -0.0, 5e-324]))
+
+
+@st.composite
+def bounds(draw: st.DrawFn) -> Bound:
+    one, other = draw(WATTS), draw(WATTS)
+    low, high = min(one, other), max(one, other)
+    if low == math.inf or high == -math.inf:
+        low, high = 0.0, 0.0
+    return Bound(draw(st.sampled_from(list(Layer))), low, high)
+
+
+def left_by(given_bounds: list[Bound], below: int) -> tuple[float, float]:
+    """By hand: what the layers ranked above `below` leave."""
+    low, high = -math.inf, math.inf
+    for bound in sorted(given_bounds, key=lambda one: RANK[one.layer]):
+        if RANK[bound.layer] >= below:
+            break
+        if bound.low_w > high:
+            low = high
+        elif bound.high_w < low:
+            high = low
+        else:
+            low, high = max(low, bound.low_w), min(high, bound.high_w)
+    return low, high
+
+
+@given(st.lists(bounds(), max_size=12))
+def test_no_layer_leaves_the_range_of_those_above(several: list[Bound]) -> None:
+    decision = decide(several)
+    for rank in range(len(Layer) + 1):
+        low, high = left_by(several, rank)
+        assert low <= decision.power_w <= high
+    assert math.isfinite(decision.power_w) or any(math.isinf(b.low_w) or math.isinf(b.high_w) for b in several)
+
+
+@given(st.lists(bounds(), max_size=12))
+def test_the_layer_named_as_binding_holds_the_value_at_its_edge(several: list[Bound]) -> None:
+    decision = decide(several)
+    ends = [
+        edge
+        for b in [*several, Bound(Layer.IDLE, 0.0, 0.0)]
+        if b.layer is decision.binding
+        for edge in (b.low_w, b.high_w)
+    ]
+    assert decision.power_w in ends
+
+
+@given(st.lists(bounds(), max_size=8), bounds())
+def test_adding_a_layer_never_widens_what_was_left(several: list[Bound], another: Bound) -> None:
+    low, high = left_by(several, RANK[another.layer] + 1)
+    more_low, more_high = left_by([*several, another], RANK[another.layer] + 1)
+    assert low <= more_low <= more_high <= high
+
+
+@given(st.lists(bounds(), max_size=8), st.integers(0, 10**6))
+def test_the_order_in_which_layers_are_given_does_not_matter(several: list[Bound], seed: int) -> None:
+    one_each = list({bound.layer: bound for bound in several}.values())
+    shuffled = sorted(one_each, key=lambda bound: hash((seed, bound.layer)))
+    assert decide(shuffled) == decide(one_each)
+
+
+@given(st.lists(bounds(), max_size=8), st.floats(0, 5000), st.floats(0, 5000))
+def test_a_dead_band_never_leads_out_of_the_layers_above_the_command(
+    several: list[Bound], out: float, into: float
+) -> None:
+    band = DeadBand(out, into)
+    decision = decide(several, band)
+    low, high = left_by(several, RANK[Layer.COMMAND])
+    assert low <= decision.power_w <= high
+    if not band.inside(decision.power_w):
+        return
+    assert not low <= 0 <= high  # only where a layer above the command excludes 0 W
+
+
+@pytest.mark.parametrize(
+    ("several", "power_w"),
+    [
+        ([Bound(Layer.COMMAND, -500, -500)], 0.0),
+        ([Bound(Layer.COMMAND, -999, -999)], 0.0),
+        ([Bound(Layer.COMMAND, -1000, -1000)], -1000.0),
+        ([Bound(Layer.COMMAND, -1001, -1001)], -1001.0),
+        ([Bound(Layer.COMMAND, 1, 1)], 0.0),
+        ([Bound(Layer.COMMAND, 1999, 1999)], 0.0),
+        ([Bound(Layer.COMMAND, 2000, 2000)], 2000.0),
+        ([Bound(Layer.COMMAND, 0, 0)], 0.0),
+        ([Bound(Layer.ISLAND, -5000, -1), Bound(Layer.COMMAND, -500, -500)], -1000.0),
+        ([Bound(Layer.ISLAND, -5000, -1000), Bound(Layer.COMMAND, -500, -500)], -1000.0),
+        ([Bound(Layer.ISLAND, -5000, 0), Bound(Layer.COMMAND, -500, -500)], 0.0),
+        ([Bound(Layer.ISLAND, 0, 5000), Bound(Layer.COMMAND, 500, 500)], 0.0),
+        ([Bound(Layer.ISLAND, 1, 5000), Bound(Layer.COMMAND, 500, 500)], 2000.0),
+        ([Bound(Layer.ISLAND, 1, 2000), Bound(Layer.COMMAND, 500, 500)], 2000.0),
+        ([Bound(Layer.ISLAND, 1, 1999), Bound(Layer.COMMAND, 500, 500)], 500.0),  # nothing that can be run is left
+        ([Bound(Layer.ISLAND, 0.1, 5000), Bound(Layer.COMMAND, 0.5, 0.5)], 2000.0),
+        ([Bound(Layer.ISLAND, 1, 1999, Code.NO_SESSION, "x")], 1.0),
+        ([Bound(Layer.ISLAND, -999, -1), Bound(Layer.COMMAND, -500, -500)], -500.0),
+        (
+            [Bound(Layer.COMMAND, -5000, -400), Bound(Layer.OPTIMISER, -500, -500)],
+            0.0,
+        ),  # below the command nothing holds
+    ],
+)
+def test_inside_the_dead_band_less_runs_before_more(several: list[Bound], power_w: float) -> None:
+    decision = decide(several, DeadBand(1000.0, 2000.0))
+    assert decision.power_w == power_w
+    plain = decide(several)
+    if power_w == plain.power_w:
+        assert decision == plain
+    else:
+        assert (decision.binding, decision.code) == (Layer.STATION, Code.DEAD_BAND)
+        assert decision.text
+    assert len(decision.layers) == len(several) + 1
+
+
+@given(st.lists(bounds(), max_size=8), st.floats(0, 5000), st.floats(0, 5000))
+def test_a_dead_band_gives_0_w_wherever_the_layers_above_the_command_leave_it(
+    several: list[Bound], out: float, into: float
+) -> None:
+    band = DeadBand(out, into)
+    plain, decision = decide(several), decide(several, band)
+    low, high = left_by(several, RANK[Layer.COMMAND])
+    if not band.inside(plain.power_w):
+        assert decision == plain
+    elif low <= 0 <= high:
+        assert decision.power_w == 0
+    else:
+        assert decision.power_w in (plain.power_w, -out if plain.power_w < 0 else into)
+
+
+@given(st.floats(0, 5000), st.floats(0, 5000), WATTS)
+def test_the_ends_of_a_dead_band_and_0_w_can_be_run(out: float, into: float, power_w: float) -> None:
+    band = DeadBand(out, into)
+    assert not any(band.inside(one) for one in (0.0, -0.0, -out, into))
+    assert band.inside(power_w) == (-out < power_w < into and power_w != 0)
+
+
+def test_nobody_asking_is_0_w_named_idle() -> None:
+    assert (decide([]).power_w, decide([]).binding) == (0.0, Layer.IDLE)
+
+
+@pytest.mark.parametrize(
+    ("several", "power_w", "binding"),
+    [
+        ([Bound(Layer.COMMAND, -5000, -5000)], -5000, Layer.COMMAND),
+        ([Bound(Layer.VEHICLE, -3000, 7000), Bound(Layer.COMMAND, -5000, -5000)], -3000, Layer.VEHICLE),
+        ([Bound(Layer.VEHICLE, -5000, 7000), Bound(Layer.COMMAND, -5000, -5000)], -5000, Layer.COMMAND),
+        (
+            [Bound(Layer.VEHICLE, -3000, 7000), Bound(Layer.SITE, low_w=-2000), Bound(Layer.COMMAND, -5000, -5000)],
+            -2000,
+            Layer.SITE,
+        ),
+        ([Bound(Layer.EMERGENCY_STOP, 0, 0), Bound(Layer.COMMAND, -5000, -5000)], 0, Layer.EMERGENCY_STOP),
+        ([Bound(Layer.COMMAND, -5000, -5000), Bound(Layer.OPTIMISER, 2000, 2000)], -5000, Layer.COMMAND),
+        ([Bound(Layer.VEHICLE, -9, 9), Bound(Layer.OPTIMISER, 2000, 2000)], 9, Layer.VEHICLE),
+        ([Bound(Layer.ISLAND, -4000, -2000)], -2000, Layer.ISLAND),
+    ],
+)
+def test_who_bound_it(several: list[Bound], power_w: float, binding: Layer) -> None:
+    decision = decide(several)
+    assert (decision.power_w, decision.binding) == (power_w, binding)
+
+
+@pytest.mark.parametrize(("low", "high"), [(1.0, 0.0), (math.nan, 0.0), (0.0, math.nan)])
+def test_what_is_no_interval_is_refused(low: float, high: float) -> None:
+    with pytest.raises(ValueError, match="no interval"):
+        Bound(Layer.SITE, low, high)

@@ -1,0 +1,103 @@
+"""The command's surface: it starts quickly because it imports late, and every command says what it is for."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+import typer.main
+from typer.testing import CliRunner
+
+from gateway.cli.main import Bench, app
+
+HEAVY = (
+    "sqlalchemy",
+    "fastapi",
+    "numpy",
+    "highspy",
+    "websockets",
+    "aiomqtt",
+    "cryptography",
+    "pydantic",
+    "emulators",
+    "protocols",
+    "asyncio",
+    "rich",
+)
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = "import sys, gateway.cli; print([m for m in sys.argv[1:] if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code, *HEAVY], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def commands(group: Any, path: str = "v2x") -> list[tuple[str, Any]]:
+    found = []
+    for name, command in sorted(group.commands.items()):
+        found += commands(command, f"{path} {name}") if hasattr(command, "commands") else [(f"{path} {name}", command)]
+    return found
+
+
+@pytest.mark.parametrize(("path", "command"), commands(typer.main.get_command(app)), ids=lambda one: str(one)[:30])
+def test_every_command_and_option_says_what_it_is_for(path: str, command: Any) -> None:
+    assert command.help, path
+    for option in command.params:
+        assert option.name in ("evses", "name", "directory") or getattr(option, "help", True), f"{path} {option.name}"
+
+
+# What other tools rely on: every command, and the options that the contract names.
+CONTRACT = {
+    "demo": "--seconds --json",
+    "gateway": "-c",
+    "check-config": "-c",
+    "migrate": "-c",
+    "charger": "--csms --id --ocpp --evses --secc",
+    "secc": "--listen --interface --tls --pki --services --protocols --control --power-w --sessions --json",
+    "ev": "--connect --interface --tls --pki --protocols --service --control --auth --profile --soc --loops --json",
+    "exi decode": "--pretty --explain --v2gtp --protocol --base64 --pcap",
+    "exi encode": "--pretty --v2gtp --base64",
+    "pki create": "",
+    "sim": "--speed --report --json",
+    "bench": "--json",
+    "journal": "",
+    "explain": "",
+    "asyncapi": "",
+    "mqtt-acl": "",
+}
+
+
+@pytest.mark.parametrize("name", CONTRACT)
+def test_the_contract_of_the_command_line(name: str) -> None:
+    here = dict(commands(typer.main.get_command(app)))[f"v2x {name}"]
+    assert set(CONTRACT[name].split()) <= {option for one in here.params for option in one.opts}
+
+
+def test_the_benchmarks() -> None:
+    assert [one.value for one in Bench] == [
+        "first-light",
+        "exi",
+        "iso20",
+        "ocpp",
+        "mqtt",
+        "fleet",
+        "dispatch",
+        "plan",
+        "sim",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("words", "answer"),
+    [
+        (["ev", "--connect", "[::1]:1", "--auth", "pnc"], "v2x ev: --auth 'pnc' is not spoken here; there is eim"),
+        (["ev", "--connect", "[::1]:1", "--protocols", "iso20,iso2"], "v2x ev: --protocols 'iso2' is not spoken here"),
+        (["secc", "--listen", "[::1]:0", "--protocols", "din"], "v2x secc: --protocols 'din' is not spoken here"),
+    ],
+)
+def test_what_is_not_spoken_is_refused_with_what_is(words: list[str], answer: str) -> None:
+    told = CliRunner().invoke(app, words)
+    assert told.exit_code == 2
+    assert answer in told.output

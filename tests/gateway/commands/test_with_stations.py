@@ -1,0 +1,106 @@
+"""Emulated stations under a whole core: a command goes all the way, also where version or line is against it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from emulators.runtime.clock import run_virtual
+from gateway.commands.submission import Channel, Submission
+from gateway.control.settings import ServiceSettings
+from gateway.model.result import Result
+from gateway.model.site import SitePolicy
+from gateway.service import GatewayService
+from gateway.store.journal import Journal
+from gateway.store.memory import MemoryStore
+from protocols.ocpp.schema import Version
+from tests.emulators.charger.station_rig import Rig
+
+CHANNELS = [
+    (Version.V16, "negative-limit"),
+    (Version.V201, "negative-limit"),
+    (Version.V16, "vendor-message"),
+    (Version.V201, "vendor-message"),
+    (Version.V16, "vendor-variable"),
+]
+
+
+@asynccontextmanager
+async def governed(rig: Rig) -> AsyncIterator[GatewayService]:
+    """A core over the rig's CSMS, which hears what it reports."""
+    service = GatewayService(
+        ServiceSettings(SitePolicy("home")), rig.clock, rig.csms, Journal(MemoryStore(), rig.clock)
+    )
+
+    async def hear() -> None:
+        heard = 0
+        while True:
+            while heard < len(rig.events):
+                service.report(rig.events[heard])
+                heard += 1
+            await rig.clock.sleep(0.05)
+
+    tasks = [asyncio.create_task(service.run()), asyncio.create_task(hear())]
+    try:
+        yield service
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def send(service: GatewayService, verb: str, id: str, **body: object) -> Result:
+    return await service.submit(Submission("CP1-1", verb, json.dumps({"id": id, **body}).encode(), Channel.MQTT))
+
+
+@pytest.mark.parametrize(("version", "profile"), CHANNELS)
+def test_a_discharge_goes_all_the_way_and_ends_with_its_lease(version: Version, profile: str) -> None:
+    async def main() -> None:
+        async with Rig(version, vendor_profile=profile) as rig, governed(rig) as service:
+            await rig.charging()
+            await rig.sleep(5)
+            assert (await send(service, "discharge", "d", power_w=4600, lease_s=30)).status == "accepted"
+            await rig.sleep(25)
+            assert rig.evse().reading.power_w == pytest.approx(-4600, rel=0.01)
+            _, final = await service.result("d")
+            assert final is not None
+            assert final.status == "achieved"
+            await rig.sleep(20)
+            assert rig.evse().reading.power_w == 0
+
+    run_virtual(main())
+
+
+@pytest.mark.parametrize("version", [Version.V16, Version.V201])
+def test_without_a_vendor_profile_the_command_is_refused_with_the_reason(version: Version) -> None:
+    async def main() -> None:
+        async with Rig(version) as rig, governed(rig) as service:
+            await rig.charging()
+            await rig.sleep(5)
+            refused = await send(service, "discharge", "d", power_w=4600)
+            assert (refused.status, refused.code) == ("refused", "charging_only")
+            assert "vendor profile" in refused.reason.text
+
+    run_virtual(main())
+
+
+def test_a_car_that_came_while_the_station_was_offline_can_be_discharged_once_it_is_back() -> None:
+    async def main() -> None:
+        async with Rig(Version.V21) as rig, governed(rig) as service:
+            rig.cut()
+            await rig.sleep(30)
+            rig.plug()
+            await rig.sleep(120)
+            rig.up = True
+            await rig.until(lambda: rig.csms.context.transactions.active_at("CP1", 1) is not None)
+            await rig.sleep(10)
+            assert (await send(service, "discharge", "d", power_w=4600, lease_s=30)).status == "accepted"
+            await rig.sleep(20)
+            assert rig.evse().reading.power_w == pytest.approx(-4600, rel=0.01)
+            assert [call["evseId"] for call in rig.calls("NotifyEVChargingNeeds")] == [1]
+
+    run_virtual(main())

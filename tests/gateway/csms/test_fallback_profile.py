@@ -1,0 +1,142 @@
+"""A station that does not take the profile beneath all others: asked with patience, told of, and always stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from emulators.runtime.clock import run_virtual
+from gateway.csms.admin_views import station as station_row
+from gateway.csms.charging_profile import SAFE_TRIES, SAFE_WITHIN_S
+from gateway.csms.csms import Csms
+from gateway.csms.settings import CsmsSettings, StationSettings, UnknownTokens
+from gateway.model.event import EvseDescribed
+from gateway.model.station import Answer
+from protocols.ocpp.schema import Version
+from tests.gateway.csms.raw import Raw
+
+REFUSALS = ("silent", "error", "Rejected")
+
+
+class Stubborn:
+    """A station that takes every profile but the safe one, in a way of its own."""
+
+    def __init__(self, raw: Raw, how: str) -> None:
+        self.raw, self.how = raw, how
+        self.safe: list[float] = []  # when it was asked for the safe profile
+        self.power: list[dict[str, Any]] = []  # the other profiles' schedules
+        self._task = asyncio.create_task(self._live())
+
+    async def _live(self) -> None:
+        while True:
+            await asyncio.sleep(0.1)
+            while self.raw.asked:
+                await self._take(self.raw.asked.pop(0))
+
+    async def _take(self, message: list[Any]) -> None:
+        _, mid, action, payload = message
+        if action == "SetChargingProfile":
+            profile = payload.get("chargingProfile") or payload["csChargingProfiles"]
+            schedule = profile["chargingSchedule"]
+            if profile["chargingProfilePurpose"] == "TxDefaultProfile":
+                self.safe.append(self.raw.clock.now())
+                if self.how == "silent":
+                    return
+                if self.how == "error":
+                    await self.raw.say(json.dumps([4, mid, "InternalError", "no", {}]))
+                    return
+                await self.raw.say(json.dumps([3, mid, {"status": self.how}]))
+                return
+            self.power.append(schedule[0] if isinstance(schedule, list) else schedule)
+        await self.raw.say(json.dumps([3, mid, {"status": "Accepted"}]))
+
+    def stop(self) -> None:
+        self._task.cancel()
+
+
+def with_stubborn(how: str, version: Version, scene: Callable[[Raw, Stubborn], Awaitable[None]]) -> None:
+    async def main() -> None:
+        profile = None if version is Version.V21 else "negative-limit"
+        entry = StationSettings("CP1", vendor_profile=profile, max_charge_w=1e4, max_discharge_w=1e4)
+        raw = Raw(version)
+        settings = CsmsSettings(stations=(entry,), unknown_tokens=UnknownTokens.ACCEPT, inventory=False)
+        raw.csms = Csms(settings, raw.events.append, raw.clock)
+        async with raw:
+            station = Stubborn(raw, how)
+            try:
+                await raw.boot()
+                if version is Version.V16:
+                    begin = {"connectorId": 1, "idTag": "A", "meterStart": 0, "timestamp": raw.time()}
+                    await raw.ok("StartTransaction", begin)
+                else:
+                    await raw.event("Started", 0)
+                await scene(raw, station)
+            finally:
+                station.stop()
+
+    run_virtual(main())
+
+
+@pytest.mark.parametrize("version", list(Version))
+@pytest.mark.parametrize("how", REFUSALS)
+def test_zero_always_goes_out_and_power_does_not(how: str, version: Version) -> None:
+    async def scene(raw: Raw, station: Stubborn) -> None:
+        await asyncio.sleep(1)
+        refused = await raw.csms.set_power("CP1-1", -3000.0, 15.0)
+        assert refused.answer is not Answer.APPLIED
+        assert "safe profile" in refused.text
+        assert station.power == []
+        begun = raw.clock.now()
+        assert (await raw.csms.set_power("CP1-1", 0.0, 15.0)).answer is Answer.APPLIED
+        assert raw.clock.now() - begun <= SAFE_WITHIN_S + 1
+        (schedule,) = station.power
+        assert "duration" not in schedule  # beneath it lies nothing: it must not lapse
+        period = schedule["chargingSchedulePeriod"][0]
+        assert period.get("setpoint", period.get("limit")) == 0.0
+
+    with_stubborn(how, version, scene)
+
+
+@pytest.mark.parametrize("how", REFUSALS)
+def test_it_is_asked_again_with_patience_and_the_state_says_so(how: str) -> None:
+    async def scene(raw: Raw, station: Stubborn) -> None:
+        for _ in range(200):  # whoever insists does not make it more often
+            await raw.csms.set_power("CP1-1", -3000.0, 15.0)
+            await asyncio.sleep(20)
+        assert 4 <= len(station.safe) <= 12
+        gaps = [b - a for a, b in zip(station.safe, station.safe[1:], strict=False)]
+        assert min(gaps) >= 5.0
+        told = raw.of(EvseDescribed)[-1]
+        assert not told.can_discharge
+        assert "safe profile" in told.why_not
+        row = station_row(raw.csms.stations["CP1"])["evses"][0]
+        assert row["safe_profile"] not in ("held", "not held")
+        assert "safe profile" in row["why_not"]
+
+    with_stubborn(how, Version.V21, scene)
+
+
+def test_nobody_asks_for_ever_by_himself() -> None:
+    async def scene(raw: Raw, station: Stubborn) -> None:
+        await asyncio.sleep(10_000)
+        assert len(station.safe) <= SAFE_TRIES
+
+    with_stubborn("Rejected", Version.V21, scene)
+
+
+def test_a_station_that_comes_to_its_senses_discharges() -> None:
+    async def scene(raw: Raw, station: Stubborn) -> None:
+        await asyncio.sleep(200)
+        assert not raw.of(EvseDescribed)[-1].can_discharge
+        station.how = "Accepted"
+        await asyncio.sleep(700)
+        assert raw.of(EvseDescribed)[-1].can_discharge
+        assert (await raw.csms.set_power("CP1-1", -3000.0, 15.0)).answer is Answer.APPLIED
+        assert station.power[-1]["duration"] == 15
+        assert station_row(raw.csms.stations["CP1"])["evses"][0]["safe_profile"] == "held"
+
+    with_stubborn("Rejected", Version.V21, scene)
