@@ -138,7 +138,7 @@ def test_a_most_cost_freezes_the_money_and_not_the_use() -> None:
 
 
 def test_a_reservation_and_a_fixed_fee_are_paid_once() -> None:
-    parts = {
+    parts: dict[str, Any] = {
         "fixedFee": {"prices": [{"priceFixed": 2.5}]}, "reservationFixed": {"prices": [{"priceFixed": 1.0}]},
         "reservationTime": {"prices": [{"priceMinute": 0.1}]},
     }  # fmt: skip

@@ -4,6 +4,7 @@ full."""
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from typing import Any
 
 from hypothesis import strategies as st
@@ -62,11 +63,15 @@ def messages(schema: Schema, cls: type[Any], visible: bool = False) -> st.Search
     return result.filter(PAIRS[cls.__name__]) if cls.__name__ in PAIRS else result
 
 
+def _later(schema: Schema, cls: Any, visible: bool) -> Callable[[], st.SearchStrategy[Any]]:
+    return lambda: messages(schema, cls, visible)
+
+
 def _one(schema: Schema, field: Field, visible: bool) -> st.SearchStrategy[Any]:
     if field.simple is not None:
         return values(simple_of(field), visible)
     allowed = [m.cls for m in field.members if m.cls is not None and not m.abstract]
-    return st.one_of([st.deferred(lambda cls=cls: messages(schema, cls, visible)) for cls in allowed])
+    return st.one_of([st.deferred(_later(schema, cls, visible)) for cls in allowed])
 
 
 def _field(schema: Schema, field: Field, visible: bool) -> st.SearchStrategy[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import Enum
 from typing import Any
 
 import pytest
@@ -152,7 +153,7 @@ def test_literals_and_limits_of_types_that_nothing_uses_are_declared_too(both: t
                 used.add(tuple(literal.value for literal in field.simple.literals))
     for module in codec.schema.modules:
         for value in vars(module).values():
-            if isinstance(value, type) and value.__module__ == module.__name__ and hasattr(value, "__members__"):
+            if isinstance(value, type) and issubclass(value, Enum) and value.__module__ == module.__name__:
                 used.add(tuple(literal.value for literal in value))
     for name, node in xsd.types.items():
         if node.tag.endswith("simpleType"):

@@ -46,7 +46,7 @@ EVERY_TYPE = [
 @pytest.mark.parametrize(("codec", "cls"), EVERY_TYPE)
 @settings(max_examples=6)
 @given(data=st.data())
-def test_what_is_written_reads_the_same(codec: Codec, cls: type[Any], data: st.DataObject) -> None:
+def test_what_is_written_reads_the_same(codec: Codec, cls: Any, data: st.DataObject) -> None:
     message = data.draw(messages(codec.schema, cls))
     written = codec.encode(message)
     element, read = codec.decode_element(written, lenient=False)

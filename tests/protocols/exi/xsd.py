@@ -117,7 +117,7 @@ class Xsd:
 
     def _restricted(self, node: Any) -> Simple:
         restriction = node.find(XS + "restriction")
-        base = self.named_type(restriction, restriction.get("base"))
+        base: Simple = self.named_type(restriction, restriction.get("base"))
         facets = {facet.tag.removeprefix(XS): facet.get("value") for facet in restriction}
         literals = tuple(facet.get("value") for facet in restriction if facet.tag == XS + "enumeration")
         if literals:

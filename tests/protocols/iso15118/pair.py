@@ -46,7 +46,12 @@ ALL = (ServiceId.DC_BPT, ServiceId.DC, ServiceId.AC_BPT, ServiceId.AC)
 
 
 def secc_settings(**changes: Any) -> SeccSettings:
-    base = {"offers": tuple(offer(one) for one in ALL), "dc": DC_LIMITS, "ac": AC_LIMITS, "evse_id": "DE8AAE00001"}
+    base: dict[str, Any] = {
+        "offers": tuple(offer(one) for one in ALL),
+        "dc": DC_LIMITS,
+        "ac": AC_LIMITS,
+        "evse_id": "DE8AAE00001",
+    }
     return SeccSettings(**(base | changes))
 
 

@@ -243,6 +243,6 @@ def test_the_tables_agree_with_each_other() -> None:
             for reached in requests.values():
                 assert State.ENDED in reached
                 assert all(state in table for state in reached)
-    for reached in NEXT_STEPS.values():
-        assert all(step in NEXT_STEPS for step in reached)
+    for steps in NEXT_STEPS.values():
+        assert all(step in NEXT_STEPS for step in steps)
     assert NEXT_STEPS[Step.ENDED] == frozenset()

@@ -202,7 +202,7 @@ def test_ac_targets_come_back_with_their_sign(power: float, count: int) -> None:
 
 def test_three_phases_count_as_the_weakest() -> None:
     mode = ac_messages.discovery_request_mode(Limits(max_charge_w=9_000, phases=3), bpt=False)
-    weak = replace(mode, EVMaximumChargePower_L3=rational(1_000))  # type: ignore[type-var]
+    weak = replace(mode, EVMaximumChargePower_L3=rational(1_000))
     assert phases.largest_total(weak, "EVMaximumChargePower", 0.0) == 3_000
     assert phases.smallest_total(weak, "EVMaximumChargePower", 0.0) == 9_000
 
