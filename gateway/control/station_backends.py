@@ -24,11 +24,6 @@ class StationBackends:
         backend = self._of(evse)
         return await backend.set_power(evse, power_w, hold_s) if backend else _unreachable(evse)
 
-    async def end_session(self, evse: str) -> Outcome:
-        """See `Stations`."""
-        backend = self._of(evse)
-        return await backend.end_session(evse) if backend else _unreachable(evse)
-
     async def reconcile(self, evse: str) -> float | None:
         """See `Stations`."""
         backend = self._of(evse)

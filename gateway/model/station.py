@@ -40,9 +40,6 @@ class Stations(Protocol):
         Never raises for what the station says or fails to say; an unknown EVSE is `REFUSED` with code `UnknownEvse`.
         """
 
-    async def end_session(self, evse: str) -> Outcome:
-        """End the charging session, such as RequestStopTransaction."""
-
     async def reconcile(self, evse: str) -> float | None:
         """The set-point in W the station holds now, None where it cannot tell; the safe fallback is (re)installed."""
 

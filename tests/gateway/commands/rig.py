@@ -23,7 +23,7 @@ from gateway.model.journal import Phase, ReplyTo
 from gateway.model.result import Result
 from gateway.model.site import AnyInput, InputKind, SitePolicy
 from gateway.model.state import EventMessage
-from gateway.model.station import Stations
+from gateway.model.station import Outcome, Stations
 from gateway.service import GatewayService
 from gateway.store.journal import Journal
 from gateway.store.memory import MemoryStore
@@ -65,6 +65,22 @@ class Heard:
         return [event.event.value for event in self.events]
 
 
+class Backend:
+    """Stations that can be replaced during a test."""
+
+    def __init__(self, stations: Stations) -> None:
+        self.stations = stations
+
+    def reaches(self, evse: str) -> bool:
+        return self.stations.reaches(evse)
+
+    async def set_power(self, evse: str, power_w: float, hold_s: float) -> Outcome:
+        return await self.stations.set_power(evse, power_w, hold_s)
+
+    async def reconcile(self, evse: str) -> float | None:
+        return await self.stations.reconcile(evse)
+
+
 @dataclass
 class House:
     """One gateway's core, one site."""
@@ -79,6 +95,7 @@ class House:
     energy_service: EnergyService
     lending: LendingConstraints
     input_handlers: dict[InputKind, Callable[[AnyInput], None]]  # of every message
+    backend: Backend
 
     async def send(self, evse: str | None, verb: str, id: str, **body: Any) -> Result:
         payload = json.dumps({"id": id, **body}).encode()
@@ -106,7 +123,6 @@ async def house(
     store: Store | None = None,
     plugged: bool = True,
     energy: EnergySection = UNMANAGED,
-    wrap: Callable[[PlainStations], Stations] | None = None,
     **settings: Any,
 ) -> AsyncIterator[House]:
     """A running core; every EVSE is at a station of its own, with a car in session."""
@@ -120,7 +136,8 @@ async def house(
     handlers: dict[InputKind, Callable[[AnyInput], None]] = {}
     service = GatewayService(given, clock, backends, journal, control, energy_service, handlers)
     stations = PlainStations(clock, service.report)
-    backends.add(stations if wrap is None else wrap(stations))
+    backend = Backend(stations)
+    backends.add(backend)
     heard = Heard()
     service.subscribe(heard)
     running = asyncio.create_task(service.run())
@@ -132,7 +149,9 @@ async def house(
             if plugged:
                 stations.plug(evse, f"tx{number}")
         await clock.sleep(0.5)
-        yield House(service, stations, heard, clock, store, journal, control, energy_service, lending, handlers)
+        yield House(
+            service, stations, heard, clock, store, journal, control, energy_service, lending, handlers, backend
+        )
     finally:
         for task in (metering, running):
             task.cancel()

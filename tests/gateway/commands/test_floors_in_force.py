@@ -68,7 +68,7 @@ def test_the_energy_service_does_not_count_on_an_ev_below_its_v2x_window(
         async with house("CP1-1", plugged=False) as home:
             home.stations.plug("CP1-1", "tx", needs(v2x_wh))
             await home.wait(1)
-            (car,) = EnergyService(home.service.board, EnergySection()).view().cars
+            (car,) = EnergyService(home.control, EnergySection(), home.clock).view().cars
             assert (car.max_charge_w, car.max_discharge_w) == (11_000.0, discharge_w)
 
     run_virtual(scene())
@@ -105,6 +105,6 @@ def test_a_discharge_ends_at_the_floor_and_its_result_says_so() -> None:
             report(home, 50.0)
             await home.wait(0.2)
             assert home.power("CP1-1") == 0
-            assert home.service.board.places["CP1-1"].decision is not None
+            assert home.evse("CP1-1").decision is not None
 
     run_virtual(scene())

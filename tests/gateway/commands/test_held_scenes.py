@@ -236,7 +236,7 @@ async def charging_that_nobody_asked_for(home: House) -> None:
 async def a_forming_source_is_left_alone(home: House) -> None:
     await home.send(ONE, "discharge", "a", power_w=5000, lease_s=300)
     await home.wait(7)
-    home.service.board.places[ONE].hands_off = True
+    home.evse(ONE).hands_off = True
     await home.send(ONE, "discharge", "b", power_w=6000, lease_s=60)
     await home.wait(70)
     await home.send(None, "emergency_stop", "e")
@@ -298,8 +298,7 @@ class Slow:
     def __init__(self, home: House, seconds: float = 0.0) -> None:
         self.stations: PlainStations = home.stations
         self.seconds, self.broken, self._clock = seconds, False, home.clock
-        self.reaches, self.end_session = self.stations.reaches, self.stations.end_session
-        self.reconcile = self.stations.reconcile
+        self.reaches, self.reconcile = self.stations.reaches, self.stations.reconcile
 
     async def set_power(self, evse: str, power_w: float, hold_s: float) -> Outcome:
         if self.broken:
@@ -310,7 +309,7 @@ class Slow:
 
 @scene()
 async def slow_and_broken_stations(home: House) -> None:
-    slow = home.service.board.stations = Slow(home, 2.5)
+    home.backend.stations = slow = Slow(home, 2.5)
     await home.send(ONE, "discharge", "a", power_w=5000, lease_s=30)
     await home.wait(1)
     await home.send(ONE, "discharge", "b", power_w=6000, lease_s=30)
@@ -346,7 +345,7 @@ async def a_car_that_is_exchanged_while_the_station_is_asked(home: House) -> Non
 
 @scene(idle_power_w=3000.0)
 async def a_station_broken_from_the_start(home: House) -> None:
-    slow = home.service.board.stations = Slow(home)
+    home.backend.stations = slow = Slow(home)
     slow.broken = True
     home.stations.connect("CP3", "CP3-1")
     home.stations.plug("CP3-1", "tx3")
@@ -361,7 +360,7 @@ async def a_station_broken_from_the_start(home: House) -> None:
 async def played(settings: dict[str, Any], play: Scene) -> dict[str, Any]:
     async with house(ONE, TWO, policy=SitePolicy("home", **settings)) as home:
         await play(home)
-        looks = sum(place.looks for place in home.service.board.places.values())
+        looks = sum(state.steps for state in home.control.registry)
         await home.wait(1)
         entries = await home.service.entries(limit=100_000)
         steps = (Step.SET, Step.CONFIRMED)

@@ -9,7 +9,7 @@ import pytest
 from gateway.bench.plain_station import PlainStations
 from gateway.model.journal import CommandOpened
 from gateway.model.site import SitePolicy
-from gateway.model.station import Outcome, Stations
+from gateway.model.station import Outcome
 from gateway.store.memory import MemoryStore
 from tests.gateway.commands.rig import House, house
 
@@ -46,9 +46,9 @@ async def test_an_emergency_stop_is_ordered_before_the_station_is_asked_what_it_
 class Defective:
     """Stations, of which one has a defect in our own code."""
 
-    def __init__(self, stations: PlainStations) -> None:
-        self._stations, self.evse = stations, ""
-        self.reaches, self.end_session, self.reconcile = stations.reaches, stations.end_session, stations.reconcile
+    def __init__(self, stations: PlainStations, evse: str) -> None:
+        self._stations, self.evse = stations, evse
+        self.reaches, self.reconcile = stations.reaches, stations.reconcile
 
     async def set_power(self, evse: str, power_w: float, hold_s: float) -> Outcome:
         if evse == self.evse:
@@ -57,15 +57,8 @@ class Defective:
 
 
 async def test_a_defect_at_one_evse_never_ends_the_others() -> None:
-    made: list[Defective] = []
-
-    def wrap(stations: PlainStations) -> Stations:
-        made.append(Defective(stations))
-        return made[0]
-
-    async with house("CP1-1", "CP2-1", wrap=wrap) as home:
-        [broken] = made
-        broken.evse = "CP1-1"
+    async with house("CP1-1", "CP2-1") as home:
+        home.backend.stations = broken = Defective(home.stations, "CP1-1")
         await home.send("CP1-1", "discharge", "a", power_w=5000, lease_s=300)
         await home.send("CP2-1", "discharge", "b", power_w=4000, lease_s=300)
         await home.wait(20)

@@ -134,9 +134,6 @@ class GatewaySide:
     async def set_power(self, evse: str, power_w: float, hold_s: float) -> Outcome:
         return await self._call(Outcome(Answer.UNKNOWN, "LinkLost"), "set_power", evse, power_w, hold_s)  # type: ignore[no-any-return]
 
-    async def end_session(self, evse: str) -> Outcome:
-        return await self._call(Outcome(Answer.UNKNOWN, "LinkLost"), "end_session", evse)  # type: ignore[no-any-return]
-
     async def reconcile(self, evse: str) -> float | None:
         return await self._call(None, "reconcile", evse)  # type: ignore[no-any-return]
 
