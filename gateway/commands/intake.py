@@ -244,7 +244,7 @@ class CommandIntake:
         try:
             result = await asyncio.shield(self._in_intake[body.id])
         except asyncio.CancelledError:
-            reason = because(Code.BUSY, "The command could not be taken; send it again.")
+            reason = because(Code.BUSY, "The command could not be accepted; send it again.")
             return self._refuse_unstored(submission, body, reason)
         stored = self._known.get(body.id)
         if stored is None:  # refused, and its id is free again: the sender of the copy is answered too

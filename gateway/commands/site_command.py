@@ -35,9 +35,7 @@ class SiteCommands:
         total_w = signed_power(verb, body) or 0.0
         states = [state for state in self._registry if self.may_take_part(state, verb, body)]
         if not states:
-            text = (
-                "No car of this site can take part: none is in a session, or commands of a higher priority hold them."
-            )
+            text = "No vehicle of this site can take part: none is in a session, or commands of a higher priority are in force."
             return CommandDecision.refusal(because(Code.NO_CARS, text), Layer.STATION.value, total_w)
         granted_w, site = self._within_site(total_w, states)
         alone = {state.name: self._alone(state, total_w, body) for state in states}
@@ -52,7 +50,7 @@ class SiteCommands:
         binding, reason = _limiting(site if limited_by_site else None, alone.values())
         if abs(effective_w) <= MARGIN_W:
             return CommandDecision(Status.REFUSED, reason, total_w, None, binding.value, shares=shares)
-        text = f"The cars together get {effective_w:.0f} W of {total_w:.0f} W. {reason.text}"
+        text = f"The vehicles together get {effective_w:.0f} W of {total_w:.0f} W. {reason.text}"
         reason = because(reason.code, text)
         return CommandDecision(Status.CLAMPED, reason, total_w, effective_w, binding.value, True, shares, each)
 
@@ -134,7 +132,7 @@ def _limiting(site: Decision | None, alone: Iterable[Decision]) -> tuple[Layer, 
     limited = [one for one in alone if one.binding is not Layer.COMMAND]
     found = site or min(limited, key=lambda one: RANK[one.binding], default=None)
     if found is None:
-        return Layer.STATION, because(Code.CLAMPED, "The cars can do no more.")
+        return Layer.STATION, because(Code.CLAMPED, "The vehicles can do no more.")
     return found.binding, because(found.code, found.text)
 
 

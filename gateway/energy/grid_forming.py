@@ -65,7 +65,7 @@ class GridFormingService:
         if evse != self._wanted:
             self._wanted, self._wanted_at = evse, self._clock.now()
             self._tried_at.clear()
-            self._set_state(evse, "hardware", "Not asked yet.")
+            self._set_state(evse, "hardware", "No order has been sent yet.")
         if self._stations is None:
             return
         for name in self._forming_now():
@@ -79,9 +79,9 @@ class GridFormingService:
                     self._order(name, False)
         if evse is not None and self._confirmed.get(evse) is not True:
             if not confirmed_open:
-                self._wait(evse, "The main switch is not proven open now, so it is not told to form.")
+                self._wait(evse, "The main switch is not confirmed open now, so no order to form is sent.")
             elif before := self._before(evse):
-                self._wait(evse, f"{before} has not taken the order to follow yet: two voltages must not meet.")
+                self._wait(evse, f"{before} has not confirmed the order to follow yet: two must not form at once.")
             else:
                 self._order(evse, True)
 
@@ -145,7 +145,7 @@ class GridFormingService:
             count = 2 if outcome.answer is Answer.REFUSED else self._failures.get(evse, (0, 0.0))[0] + 1
             self._failures[evse] = count, self._clock.now()
             cause = f"{outcome.code} {outcome.text}".strip()
-            text = f"{evse} was told to form the island and did not take it: {cause}."
+            text = f"{evse} did not accept the order to form the island: {cause}."
             self._publisher.decided("forming_not_taken", text, evse, evse, {})
         if forms and evse == self._wanted:
             self._show(evse, outcome)
@@ -157,18 +157,18 @@ class GridFormingService:
         if forms and self._wanted != evse:
             self._tried_at.pop(evse, None)  # no longer wanted: it is ordered to follow in the next step
         if forms:
-            text = f"{evse} forms the island, as it was told."
+            text = f"{evse} forms the island, as ordered."
             self._publisher.decided("forming_ordered", text, evse, evse, {})
         else:
-            text = f"{evse} was told to follow a grid again."
+            text = f"{evse} was ordered to follow a grid again."
             self._publisher.decided("following_ordered", text, evse, evse, {})
 
     def _show(self, evse: str, outcome: Outcome) -> None:
         if outcome.answer is Answer.APPLIED:
-            self._set_state(evse, "order", "The station took the order to form.")
+            self._set_state(evse, "order", "The station accepted the order to form.")
         elif outcome.code == BY_HARDWARE:
             self._set_state(evse, "hardware", outcome.text)
         else:
             cause = f"{outcome.code} {outcome.text}".strip()
-            self._set_state(evse, "nobody", f"The station did not take the order to form: {cause}")
+            self._set_state(evse, "nobody", f"The station did not accept the order to form: {cause}")
         self._publisher.changed(None)

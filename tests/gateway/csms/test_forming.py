@@ -118,7 +118,7 @@ async def test_one_after_the_other_is_told_and_the_first_follows_again() -> None
         await home.wait(0.1)
         assert rooms.told == []
         assert former.state is not None
-        assert "not proven" in former.state["reason"]
+        assert "not confirmed" in former.state["reason"]
         former.step("CP1-1", confirmed_open=True)
         await home.wait(0.1)
         former.step("CP1-1", confirmed_open=True)
@@ -130,7 +130,7 @@ async def test_one_after_the_other_is_told_and_the_first_follows_again() -> None
         former.step("CP2-1", confirmed_open=True)
         assert rooms.told[1:] == [("CP1-1", False)]
         assert former.state is not None
-        assert "CP1-1 has not taken" in former.state["reason"]
+        assert "CP1-1 has not confirmed" in former.state["reason"]
         rooms.answer = Outcome(Answer.APPLIED)
         rooms.told.pop()
         for _ in range(int(AGAIN_S) + 2):
