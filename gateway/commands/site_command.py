@@ -35,7 +35,7 @@ class SiteCommands:
         total_w = signed_power(verb, body) or 0.0
         states = [state for state in self._registry if self.may_take_part(state, verb, body)]
         if not states:
-            text = "No vehicle of this site can take part: none is in a session, or commands of a higher priority are in force."
+            text = "No vehicle can take part: none is in a session, or commands of a higher priority are in force."
             return CommandDecision.refusal(because(Code.NO_CARS, text), Layer.STATION.value, total_w)
         granted_w, site = self._within_site(total_w, states)
         alone = {state.name: self._alone(state, total_w, body) for state in states}
