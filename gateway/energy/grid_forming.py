@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from gateway.control.control_state import EvseRegistry
 from gateway.control.publisher import EventPublisher
@@ -21,6 +21,7 @@ AGAIN_S = 10.0
 UNABLE_S = 300.0  # an EVSE that did not accept the order to form is not chosen again before
 GAPLESS_S = 30.0  # where two may form for a moment: for how long the one before continues until the next has confirmed
 BY_HARDWARE = "NoForming"
+FormingBy = Literal["order", "hardware", "nobody"]
 
 
 class FormingStations(Formers, Protocol):
@@ -117,7 +118,7 @@ class GridFormingService:
         if self.state is not None:
             self._set_state(evse, self.state["by"], reason)
 
-    def _set_state(self, evse: str | None, by: str, reason: str) -> None:
+    def _set_state(self, evse: str | None, by: FormingBy, reason: str) -> None:
         self.state = None if evse is None else {"evse": evse, "by": by, "reason": reason}
 
     def _reached(self, evse: str) -> bool:

@@ -1,4 +1,4 @@
-"""A core with plain stations around it, in virtual time: what the tests of this folder stand in."""
+"""A gateway service with plain stations, in virtual time: the rig of the tests of commands and control."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ UNMANAGED = EnergySection(enabled=False)
 
 
 @dataclass
-class Heard:
-    """A listener that remembers."""
+class Published:
+    """A subscriber that records what is published."""
 
     results: list[tuple[Result, Phase | None]] = field(default_factory=list)
     events: list[EventMessage] = field(default_factory=list)
     changes: list[str | None] = field(default_factory=list)
-    stirs: list[str | None] = field(default_factory=list)  # what is measured there moved on
+    measured: list[str | None] = field(default_factory=list)  # EVSEs with new measured values
 
     def result(self, result: Result, reply: ReplyTo | None, phase: Phase | None) -> None:
         self.results.append((result, phase))
@@ -52,7 +52,7 @@ class Heard:
         self.changes.append(evse)
 
     def stirred(self, evse: str | None) -> None:
-        self.stirs.append(evse)
+        self.measured.append(evse)
 
     def statuses(self, command: str) -> list[str]:
         return [result.status.value for result, phase in self.results if result.id == command and phase is not None]
@@ -82,12 +82,12 @@ class Backend:
 
 
 @dataclass
-class House:
-    """One gateway's core, one site."""
+class ServiceRig:
+    """A running service of one site."""
 
     service: GatewayService
     stations: PlainStations
-    heard: Heard
+    published: Published
     clock: VirtualClock
     store: Store
     journal: Journal
@@ -111,21 +111,21 @@ class House:
         return state
 
     def power(self, evse: str) -> float:
-        """What the EVSE really runs at, dead-man included."""
+        """Return the power at which the EVSE runs, its watchdog included."""
         held = self.stations.evses[evse]
         return held.power_w if self.clock.now() < held.until else 0.0
 
 
 @asynccontextmanager
-async def house(
+async def service_rig(
     *evses: str,
     policy: SitePolicy = POLICY,
     store: Store | None = None,
     plugged: bool = True,
     energy: EnergySection = UNMANAGED,
     **settings: Any,
-) -> AsyncIterator[House]:
-    """A running core; every EVSE is at a station of its own, with a car in session."""
+) -> AsyncIterator[ServiceRig]:
+    """Run a service; every EVSE is at a station of its own, with a vehicle in session."""
     clock = VirtualClock()
     store = store or MemoryStore()
     await store.open()
@@ -138,8 +138,8 @@ async def house(
     stations = PlainStations(clock, service.report)
     backend = Backend(stations)
     backends.add(backend)
-    heard = Heard()
-    service.subscribe(heard)
+    published = Published()
+    service.subscribe(published)
     running = asyncio.create_task(service.run())
     metering = asyncio.create_task(stations.run())
     try:
@@ -149,8 +149,8 @@ async def house(
             if plugged:
                 stations.plug(evse, f"tx{number}")
         await clock.sleep(0.5)
-        yield House(
-            service, stations, heard, clock, store, journal, control, energy_service, lending, handlers, backend
+        yield ServiceRig(
+            service, stations, published, clock, store, journal, control, energy_service, lending, handlers, backend
         )
     finally:
         for task in (metering, running):

@@ -15,18 +15,18 @@ from gateway.model.journal import Entry, Kept, Step
 from gateway.store.memory import MemoryStore
 from gateway.store.ports import Store
 from gateway.store.sql import SqlStore
-from tests.gateway.commands.rig import House, house
+from tests.gateway.commands.rig import ServiceRig, service_rig
 
 pytestmark = pytest.mark.virtual_time
 
 
-def continues(home: House, session: str) -> None:
+def continues(rig: ServiceRig, session: str) -> None:
     """The station reconnects and reports its running transaction, but not what the vehicle negotiated."""
-    now = home.clock.now()
-    home.stations.connect("CP1", "CP1-1")
-    home.stations.evses["CP1-1"].session = session
-    home.service.report(PlugChanged("CP1-1", now, PlugState.OCCUPIED))
-    home.service.report(SessionStarted("CP1-1", now, session, "CAR1"))
+    now = rig.clock.now()
+    rig.stations.connect("CP1", "CP1-1")
+    rig.stations.evses["CP1-1"].session = session
+    rig.service.report(PlugChanged("CP1-1", now, PlugState.OCCUPIED))
+    rig.service.report(SessionStarted("CP1-1", now, session, "CAR1"))
 
 
 @pytest.mark.parametrize("kind", ["memory", "sqlite"])
@@ -36,23 +36,23 @@ async def test_a_car_that_could_discharge_still_can_after_a_restart(kind: str, t
     def store() -> Store:
         return memory if kind == "memory" else SqlStore(f"sqlite:///{tmp_path}/v2x.db")
 
-    async with house("CP1-1", store=store()) as home:
-        await home.wait(5)
+    async with service_rig("CP1-1", store=store()) as rig:
+        await rig.wait(5)
     for life in ("second", "third"):
-        async with house(store=store()) as home:
-            continues(home, "tx0")
-            await home.wait(1)
-            state = home.service.state("CP1-1")
+        async with service_rig(store=store()) as rig:
+            continues(rig, "tx0")
+            await rig.wait(1)
+            state = rig.service.state("CP1-1")
             assert state is not None
             assert state.vehicle is not None
             assert state.vehicle.bidirectional
-            answer = await home.send("CP1-1", "discharge", life, power_w=5000, lease_s=30)
+            answer = await rig.send("CP1-1", "discharge", life, power_w=5000, lease_s=30)
             assert (answer.status, answer.effective_w) == ("accepted", -5000)
-            await home.wait(5)
-    async with house(store=store()) as home:
-        continues(home, "another session")
-        await home.wait(1)
-        refused = await home.send("CP1-1", "discharge", "stranger", power_w=5000)
+            await rig.wait(5)
+    async with service_rig(store=store()) as rig:
+        continues(rig, "another session")
+        await rig.wait(1)
+        refused = await rig.send("CP1-1", "discharge", "stranger", power_w=5000)
         assert refused.reason.code == "charging_only"
 
 
@@ -62,25 +62,25 @@ async def kept(store: Store) -> list[str]:
 
 async def test_after_thousands_of_renewals_and_a_kill_the_same_command_gets_the_same_answer() -> None:
     store = MemoryStore()
-    async with house("CP1-1", store=store) as home:
+    async with service_rig("CP1-1", store=store) as rig:
         for number in range(3000):
-            before = await home.send("CP1-1", "discharge", f"r{number}", power_w=1000, lease_s=30)
+            before = await rig.send("CP1-1", "discharge", f"r{number}", power_w=1000, lease_s=30)
             assert before.status == "accepted"
-            await home.wait(1)
-            home.stations.evses["CP1-1"].soc_pct = 80.0
-        await home.journal.flush()
+            await rig.wait(1)
+            rig.stations.evses["CP1-1"].soc_pct = 80.0
+        await rig.journal.flush()
         killed = copy.deepcopy(store)  # as a kill leaves it: no lease has ended, no session either
     assert len(await store.entries(limit=10**6)) > 10_000
-    async with house(store=killed) as home:
-        continues(home, "tx0")
-        await home.wait(1)
-        answer = await home.send("CP1-1", "discharge", "after", power_w=1000, lease_s=30)
+    async with service_rig(store=killed) as rig:
+        continues(rig, "tx0")
+        await rig.wait(1)
+        answer = await rig.send("CP1-1", "discharge", "after", power_w=1000, lease_s=30)
         assert (answer.status, answer.effective_w, answer.binding) == (
             before.status,
             before.effective_w,
             before.binding,
         )
-        state = home.service.state("CP1-1")
+        state = rig.service.state("CP1-1")
         assert state is not None
         assert state.vehicle is not None
         assert state.vehicle.capacity_wh == 63_000
@@ -88,16 +88,16 @@ async def test_after_thousands_of_renewals_and_a_kill_the_same_command_gets_the_
 
 async def test_the_record_goes_with_the_session() -> None:
     store = MemoryStore()
-    async with house("CP1-1", "CP2-1", store=store) as home:
-        await home.journal.flush()
+    async with service_rig("CP1-1", "CP2-1", store=store) as rig:
+        await rig.journal.flush()
         assert await kept(store) == ["CP1-1", "CP2-1"]
-        home.service.report(SessionEnded("CP1-1", home.clock.now(), "tx0", "Local"))
-        await home.journal.flush()
+        rig.service.report(SessionEnded("CP1-1", rig.clock.now(), "tx0", "Local"))
+        await rig.journal.flush()
         assert await kept(store) == ["CP2-1"]
-    async with house(store=store) as home:
-        home.stations.connect("CP2", "CP2-1")
-        home.service.report(SessionStarted("CP2-1", home.clock.now(), "another", "CAR2"))
-        await home.journal.flush()
+    async with service_rig(store=store) as rig:
+        rig.stations.connect("CP2", "CP2-1")
+        rig.service.report(SessionStarted("CP2-1", rig.clock.now(), "another", "CAR2"))
+        await rig.journal.flush()
         assert await kept(store) == []
 
 
@@ -123,22 +123,22 @@ async def test_a_journal_of_a_version_without_records_is_read_and_converted_once
             Entry(wall + 4, Step.EVENT, "negotiated", None, "CP3-1", {"session": "tx2", "needs": {"limits": 1}}),
         ]
     )
-    async with house(store=store) as home:
-        await home.journal.flush()
+    async with service_rig(store=store) as rig:
+        await rig.journal.flush()
         assert await kept(store) == ["CP1-1"]
-    async with house(store=store) as home:
-        continues(home, "tx0")
-        await home.wait(1)
-        assert (await home.send("CP1-1", "discharge", "d", power_w=5000, lease_s=30)).status == "accepted"
+    async with service_rig(store=store) as rig:
+        continues(rig, "tx0")
+        await rig.wait(1)
+        assert (await rig.send("CP1-1", "discharge", "d", power_w=5000, lease_s=30)).status == "accepted"
 
 
 async def test_a_record_that_cannot_be_read_is_left_out(caplog: pytest.LogCaptureFixture) -> None:
     store = MemoryStore()
     await store.write([Kept(KIND, "CP1-1", '{"session": "tx0", "limits": {"max_charge_w": -1}}', 1.0)])
     with caplog.at_level(logging.WARNING):
-        async with house(store=store) as home:
-            continues(home, "tx0")
-            await home.wait(1)
-            refused = await home.send("CP1-1", "discharge", "d", power_w=5000)
+        async with service_rig(store=store) as rig:
+            continues(rig, "tx0")
+            await rig.wait(1)
+            refused = await rig.send("CP1-1", "discharge", "d", power_w=5000)
             assert refused.reason.code == "charging_only"
     assert "the vehicle at CP1-1 cannot be read" in caplog.text

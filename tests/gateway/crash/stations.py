@@ -1,4 +1,4 @@
-"""Stations that outlive the gateway: they live in the test's process, the gateway's room reaches them over TCP.
+"""Stations in the test's process, which the gateway's backend reaches over TCP, so that they survive it.
 
 The wire is pickled lines; it stands for any link that can break. `StationSide` is the world, `GatewaySide` the room.
 """

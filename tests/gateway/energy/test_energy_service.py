@@ -15,7 +15,7 @@ from gateway.energy.settings import EnergySection, TierTable
 from gateway.model.event import VehicleIdentified
 from gateway.model.moment import rfc3339
 from gateway.store.memory import MemoryStore
-from tests.gateway.commands.rig import House, house
+from tests.gateway.commands.rig import ServiceRig, service_rig
 
 pytestmark = pytest.mark.virtual_time
 
@@ -46,13 +46,13 @@ floor_pct = 25
 """
 
 
-async def tell(home: House, kind: str, **body: Any) -> None:
-    reason = home.service.input(kind, json.dumps({"ts": rfc3339(home.clock.wall()), **body}).encode())
+async def tell(rig: ServiceRig, kind: str, **body: Any) -> None:
+    reason = rig.service.input(kind, json.dumps({"ts": rfc3339(rig.clock.wall()), **body}).encode())
     assert reason is None, reason
 
 
 async def live(
-    home: House,
+    rig: ServiceRig,
     energy_service: EnergyService,
     seconds: int,
     present: bool,
@@ -63,94 +63,94 @@ async def live(
     for _ in range(seconds):
         state = energy_service.state or {}
         opened = state.get("main_switch") == "open"
-        await tell(home, "switch", open=opened)
+        await tell(rig, "switch", open=opened)
         lit = present or state.get("forming") is not None
-        await tell(home, "load", power_w=load_w if lit else 0.0)
+        await tell(rig, "load", power_w=load_w if lit else 0.0)
         grid: dict[str, Any] = {"present": present, "power_w": load_w if present and not opened else 0.0}
-        await tell(home, "grid", **grid)
+        await tell(rig, "grid", **grid)
         energy_service.step()
         if lender is not None:
             lender.step()
-        await home.wait(1.0)
+        await rig.wait(1.0)
 
 
 async def kept_energy(store: MemoryStore) -> list[str]:
     return [one.key for one in await store.kept(10) if one.kind == "energy"]
 
 
-def decided(home: House) -> list[str]:
-    return [event.code or "" for event in home.heard.events if event.event.value == "decided"]
+def decided(rig: ServiceRig) -> list[str]:
+    return [event.code or "" for event in rig.published.events if event.event.value == "decided"]
 
 
 async def test_an_outage_is_lived_through_and_the_forming_car_is_left_alone() -> None:
-    async with house("CP1-1", "CP2-1", energy=ISLAND) as home:
-        energy_service = home.energy_service
-        await live(home, energy_service, 5, True, 2000.0)
+    async with service_rig("CP1-1", "CP2-1", energy=ISLAND) as rig:
+        energy_service = rig.energy_service
+        await live(rig, energy_service, 5, True, 2000.0)
         assert energy_service.active()
-        await live(home, energy_service, 30, False, 700.0)
-        state = home.service.site_state()
+        await live(rig, energy_service, 30, False, 700.0)
+        state = rig.service.site_state()
         assert state.islanded
         assert state.energy is not None
         assert state.energy["phase"] == "island"
         forming = state.energy["forming"]
-        assert home.evse(forming).hands_off
+        assert rig.evse(forming).hands_off
         assert state.energy["tiers"]["medical"] is True
         assert state.energy["autonomy_h"]["medical"]["low"] > 0
-        told = decided(home)
+        told = decided(rig)
         assert told.index("grid_lost") < told.index("main_switch_open") < told.index("island_formed")
-        home.stations.unplug(forming)
-        await live(home, energy_service, 5, False, 700.0)
-        other = (home.service.site_state().energy or {})["forming"]
+        rig.stations.unplug(forming)
+        await live(rig, energy_service, 5, False, 700.0)
+        other = (rig.service.site_state().energy or {})["forming"]
         assert other not in (None, forming)
 
 
 async def test_a_site_with_nothing_to_manage_is_left_alone() -> None:
-    async with house("CP1-1", energy=EnergySection()) as home:
-        energy_service = home.energy_service
+    async with service_rig("CP1-1", energy=EnergySection()) as rig:
+        energy_service = rig.energy_service
         assert not energy_service.active()
         disabled = EnergySection(enabled=False, contract_w=1000)
-        assert not EnergyService(home.control, disabled, home.clock).active()
-        await home.send(None, "mode", "m", mode="self_consumption")
+        assert not EnergyService(rig.control, disabled, rig.clock).active()
+        await rig.send(None, "mode", "m", mode="self_consumption")
         assert energy_service.active()
         for _ in range(12):
-            await tell(home, "grid", present=True, power_w=3000 + home.power("CP1-1"))
+            await tell(rig, "grid", present=True, power_w=3000 + rig.power("CP1-1"))
             energy_service.step()
-            await home.wait(1.0)
-        assert home.power("CP1-1") == pytest.approx(-2950, abs=60)
-        assert home.service.explain("CP1-1").binding == "optimiser"  # type: ignore[union-attr]
+            await rig.wait(1.0)
+        assert rig.power("CP1-1") == pytest.approx(-2950, abs=60)
+        assert rig.service.explain("CP1-1").binding == "optimiser"  # type: ignore[union-attr]
 
 
 async def test_a_command_comes_before_the_optimiser_and_the_demand_window_before_a_command() -> None:
-    async with house("CP1-1", energy=EnergySection(contract_w=20_000)) as home:
-        energy_service = home.energy_service
-        await home.send(None, "mode", "m", mode="self_consumption")
-        await live(home, energy_service, 5, True, 3000.0)
-        await home.send("CP1-1", "charge", "c", power_w=4000, lease_s=300)
-        await live(home, energy_service, 5, True, 3000.0)
-        assert home.power("CP1-1") == 4000
-        await tell(home, "meter", energy_wh=9_900, window_start=rfc3339(home.clock.wall() // 1800 * 1800))
-        await live(home, energy_service, 5, True, 3000.0)
-        assert home.power("CP1-1") < 4000
-        assert home.service.explain("CP1-1").binding == "site"  # type: ignore[union-attr]
+    async with service_rig("CP1-1", energy=EnergySection(contract_w=20_000)) as rig:
+        energy_service = rig.energy_service
+        await rig.send(None, "mode", "m", mode="self_consumption")
+        await live(rig, energy_service, 5, True, 3000.0)
+        await rig.send("CP1-1", "charge", "c", power_w=4000, lease_s=300)
+        await live(rig, energy_service, 5, True, 3000.0)
+        assert rig.power("CP1-1") == 4000
+        await tell(rig, "meter", energy_wh=9_900, window_start=rfc3339(rig.clock.wall() // 1800 * 1800))
+        await live(rig, energy_service, 5, True, 3000.0)
+        assert rig.power("CP1-1") < 4000
+        assert rig.service.explain("CP1-1").binding == "site"  # type: ignore[union-attr]
 
 
 async def test_in_an_outage_lent_cars_give_strangers_do_not_and_the_report_says_what_was_owed(tmp_path: Any) -> None:
-    async with house("CP1-1", "CP2-1", energy=ISLAND) as home:
-        energy_service, coordinator = home.energy_service, parse(LENT, "lent.toml")
+    async with service_rig("CP1-1", "CP2-1", energy=ISLAND) as rig:
+        energy_service, coordinator = rig.energy_service, parse(LENT, "lent.toml")
         lender = VehicleLendingService(
-            home.control, energy_service, home.lending, coordinator, "home", home.clock, tmp_path
+            rig.control, energy_service, rig.lending, coordinator, "home", rig.clock, tmp_path
         )
-        now = home.clock.now()
-        home.service.report(VehicleIdentified("CP1-1", now, "LENT"))
-        home.service.report(VehicleIdentified("CP2-1", now, "STRANGER"))
-        await live(home, energy_service, 5, True, 700.0, lender)
-        assert home.lending.floor_pct == {}
-        await live(home, energy_service, 30, False, 700.0, lender)
-        told = decided(home)
+        now = rig.clock.now()
+        rig.service.report(VehicleIdentified("CP1-1", now, "LENT"))
+        rig.service.report(VehicleIdentified("CP2-1", now, "STRANGER"))
+        await live(rig, energy_service, 5, True, 700.0, lender)
+        assert rig.lending.floor_pct == {}
+        await live(rig, energy_service, 30, False, 700.0, lender)
+        told = decided(rig)
         assert "site_needs_cars" in told
         assert "arrival_unknown_car" in told
-        assert home.lending.floor_pct["CP2-1"] == 100.0
-        assert home.lending.floor_pct["CP1-1"] == 25.0
+        assert rig.lending.floor_pct["CP2-1"] == 100.0
+        assert rig.lending.floor_pct["CP1-1"] == 25.0
         assert (energy_service.state or {})["forming"] == "CP1-1"
         there = (energy_service.state or {})["blue_switch"]["there"]
         assert [(one["vehicle"], one["site"], one["floor_pct"]) for one in there] == [("LENT", "home", 25.0)]
@@ -163,9 +163,9 @@ async def test_in_an_outage_lent_cars_give_strangers_do_not_and_the_report_says_
         lender.receive_state("depot", {"energy": {"phase": "island", "need": {"draw_w": "much"}}})
         lender.receive_state("depot", {"energy": {"phase": "on_grid"}})
         assert "depot" not in lender.coordinator.needs
-        await live(home, energy_service, 330, True, 700.0, lender)
-        assert "site_restored" in decided(home)
-        await home.wait(1.0)
+        await live(rig, energy_service, 330, True, 700.0, lender)
+        assert "site_restored" in decided(rig)
+        await rig.wait(1.0)
         made = lender.coordinator.report(outage.id)
         assert made["chain"]["whole"]
         assert [one["vehicle"] for one in made["cars"]] == ["LENT"]
@@ -175,26 +175,26 @@ async def test_in_an_outage_lent_cars_give_strangers_do_not_and_the_report_says_
 
 async def test_an_outage_is_gone_on_with_in_the_next_life_and_forgotten_when_it_is_paid() -> None:
     store = MemoryStore()
-    async with house("CP1-1", "CP2-1", store=store, energy=ISLAND) as home:
-        journal, energy_service = home.journal, home.energy_service
-        await live(home, energy_service, 5, True, 700.0)
+    async with service_rig("CP1-1", "CP2-1", store=store, energy=ISLAND) as rig:
+        journal, energy_service = rig.journal, rig.energy_service
+        await live(rig, energy_service, 5, True, 700.0)
         assert await kept_energy(store) == []
-        await live(home, energy_service, 20, False, 700.0)
+        await live(rig, energy_service, 20, False, 700.0)
         forming = (energy_service.state or {})["forming"]
         had = energy_service.controller.recharging.remembered()[0]
         await journal.flush()
     assert had
     assert await kept_energy(store) == ["outage"]
-    async with house("CP1-1", "CP2-1", store=store, energy=ISLAND) as home:
-        journal, energy_service = home.journal, home.energy_service
+    async with service_rig("CP1-1", "CP2-1", store=store, energy=ISLAND) as rig:
+        journal, energy_service = rig.journal, rig.energy_service
         energy_service.restore(await store.kept(10))
         assert energy_service.controller.recharging.remembered() == (had, True, None)
         energy_service.state = {"main_switch": "open", "forming": forming}
-        await live(home, energy_service, 20, False, 700.0)
+        await live(rig, energy_service, 20, False, 700.0)
         assert (energy_service.state or {})["forming"] == forming
-        assert "island_adopted" in decided(home)
-        assert "black_start" not in decided(home)
-        await live(home, energy_service, 1800, True, 700.0)
+        assert "island_adopted" in decided(rig)
+        assert "black_start" not in decided(rig)
+        await live(rig, energy_service, 1800, True, 700.0)
         await journal.flush()
         assert [one for one in await store.kept(10) if one.key == "outage"] == []
 
@@ -202,16 +202,16 @@ async def test_an_outage_is_gone_on_with_in_the_next_life_and_forgotten_when_it_
 async def test_a_defect_in_the_controller_costs_the_optimum_and_not_the_gateway(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    async with house("CP1-1", energy=EnergySection(contract_w=20_000)) as home:
-        energy_service = home.energy_service
+    async with service_rig("CP1-1", energy=EnergySection(contract_w=20_000)) as rig:
+        energy_service = rig.energy_service
         energy_service.controller.settings = None  # type: ignore[assignment]
         running = asyncio.create_task(energy_service.run())
-        await home.wait(5)
+        await rig.wait(5)
         assert not running.done()
-        assert decided(home).count("energy_failed") == 1
-        await home.send("CP1-1", "discharge", "d", power_w=3000, lease_s=60)
-        await home.wait(2)
-        assert home.power("CP1-1") == -3000
+        assert decided(rig).count("energy_failed") == 1
+        await rig.send("CP1-1", "discharge", "d", power_w=3000, lease_s=60)
+        await rig.wait(2)
+        assert rig.power("CP1-1") == -3000
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
     assert "the energy controller failed" in caplog.text
@@ -222,9 +222,9 @@ async def test_a_planner_that_breaks_or_never_answers_costs_the_optimum_and_it_i
     breaks: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     section = EnergySection(contract_w=20_000, import_per_kwh=30.0, plan_every_s=60)
-    async with house("CP1-1", energy=section) as home:
-        energy_service = home.energy_service
-        await home.send(None, "mode", "m", mode="price")
+    async with service_rig("CP1-1", energy=section) as rig:
+        energy_service = rig.energy_service
+        await rig.send(None, "mode", "m", mode="price")
 
         def wrong(*_: object) -> None:
             raise LookupError("a defect")
@@ -238,9 +238,9 @@ async def test_a_planner_that_breaks_or_never_answers_costs_the_optimum_and_it_i
             owner = energy_service.controller if breaks == "problem" else energy_service.controller.planner
             monkeypatch.setattr(owner, breaks, wrong)
         for _ in range(300):
-            await tell(home, "grid", present=True, power_w=3000 + home.power("CP1-1"))
+            await tell(rig, "grid", present=True, power_w=3000 + rig.power("CP1-1"))
             energy_service.step()
-            await home.wait(1.0)
-        assert decided(home).count("plan_fell_back") == 1
+            await rig.wait(1.0)
+        assert decided(rig).count("plan_fell_back") == 1
         if energy_service._planning is not None:
             energy_service._planning.cancel()
