@@ -145,7 +145,7 @@ class GatewayService:
             self._publisher.happened(Happened.INPUT_REFUSED, None, reason)
         return reason
 
-    def operator(self, text: str, evse: str | None = None, **data: Any) -> None:
+    def operator(self, text: str, evse: str | None = None, **data: object) -> None:
         """Journal an action of an operator outside the control hierarchy, such as a raw call to a station."""
         self._journal.later(Entry(self._clock.wall(), Step.OPERATOR, text[:200], None, evse, data))
 

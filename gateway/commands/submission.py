@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Any
 
 from pydantic import ValidationError
 
@@ -80,7 +79,7 @@ def _malformed(payload: bytes, reason: Reason) -> Malformed:
     )
 
 
-def _members(payload: bytes) -> dict[str, Any]:
+def _members(payload: bytes) -> dict[str, object]:
     try:
         read = json.loads(payload)
     except (ValueError, RecursionError):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 from gateway.model.journal import Entry, Phase, ReplyTo, Step
 from gateway.model.reason import Reason
@@ -62,7 +61,7 @@ class EventPublisher:
         text: str = "",
         command: str | None = None,
         session: str | None = None,
-        **journalled: Any,
+        **journalled: object,
     ) -> None:
         """Publish and journal an event; `journalled` stands in the journal only."""
         wall, text = self._clock.wall(), text[:MAX_TEXT]
@@ -76,7 +75,7 @@ class EventPublisher:
             gateway=self.gateway_id,
             ts=wall,
         )
-        data: dict[str, Any] = {"text": text} if text else {}
+        data: dict[str, object] = {"text": text} if text else {}
         if reason is not None:
             data["reason"] = reason.model_dump(mode="json")
         if session is not None:
@@ -96,7 +95,7 @@ class EventPublisher:
             gateway=self.gateway_id,
             ts=wall,
         )
-        data: dict[str, Any] = {"text": text, "code": code, "subject": subject, **figures}
+        data: dict[str, object] = {"text": text, "code": code, "subject": subject, **figures}
         self._event(message, Entry(wall, Step.EVENT, Happened.DECIDED.value, None, evse, data))
 
     def _event(self, message: EventMessage, entry: Entry) -> None:
@@ -104,6 +103,6 @@ class EventPublisher:
         for subscriber in self._subscribers:
             subscriber.event(message)
 
-    def note(self, step: Step, cause: str, command: str | None, evse: str | None, **data: Any) -> None:
+    def note(self, step: Step, cause: str, command: str | None, evse: str | None, **data: object) -> None:
         """Journal a step of a command without an event."""
         self._journal.later(Entry(self._clock.wall(), step, cause, command, evse, data))
