@@ -206,12 +206,12 @@ class Setpoint:
         self, power_w: float, now: float, ramp_w_per_s: float, lease_until: float | None, ramping: bool = False
     ) -> float:
         """Return how long a power may be valid, in s: never beyond the lease and the ramp behind it."""
-        left_s = min(LONGEST_RAMP_S, ramp_s(power_w, 0.0, ramp_w_per_s))
-        if ramping:
-            return min(self.valid_for_s, max(SHORTEST_VALID_S, left_s + RAMP_STEP_S))
-        if lease_until is None:
+        left_s = math.inf if lease_until is None else lease_until - now
+        if not ramping and left_s >= self.valid_for_s:
             return self.valid_for_s
-        return max(SHORTEST_VALID_S, min(self.valid_for_s, lease_until - now + left_s + LEASE_SLACK_S))
+        walk_s = min(LONGEST_RAMP_S, ramp_s(power_w, 0.0, ramp_w_per_s))
+        allowed_s = walk_s + RAMP_STEP_S if ramping else left_s + walk_s + LEASE_SLACK_S
+        return min(self.valid_for_s, max(SHORTEST_VALID_S, allowed_s))
 
     def deadline(self, now: float, lease_until: float | None, *, holds: bool) -> float:
         """Return when `next_action` can change by time alone. `holds`: a power in a session that is ours to refresh."""
