@@ -14,7 +14,7 @@ from typing import Any, Literal
 from urllib.parse import quote
 
 from gateway.config import Config, ConfigError, UserEntry, host_and_port, read_secret
-from gateway.config.lint import remarks
+from gateway.config.lint import notes
 from gateway.model.moment import parse_moment
 from gateway.model.site import InputKind
 from gateway.model.state import Explanation
@@ -51,7 +51,7 @@ def check(config: Config) -> list[str]:
             raise ConfigError(f"store.url: the folder {path.parent} does not exist; make it first")
         if path.is_dir():
             raise ConfigError(f"store.url: {path} is a folder; name a file in it")
-    return remarks(config)
+    return notes(config)
 
 
 async def journal(
