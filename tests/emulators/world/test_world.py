@@ -218,7 +218,10 @@ def test_what_the_gateway_does_not_understand_of_a_scenario_is_one_sentence() ->
 
 @pytest.mark.parametrize(
     ("table", "slip"),
-    [("ocpp = {sample_every_s = 20}\ncommands = {valid_for_s = 60}", None), ("commands = {hold_s = 1}", "commands.hold_s")],
+    [
+        ("ocpp = {sample_every_s = 20}\ncommands = {valid_for_s = 60}", None),
+        ("commands = {valid_for_s = 1}", "commands.valid_for_s"),
+    ],
 )
 def test_a_scenario_sets_what_the_gateways_configuration_sets(table: str, slip: str | None) -> None:
     plan = parse(QUEUE.replace("[gateway.energy]", f"[gateway]\n{table}"), "here")
