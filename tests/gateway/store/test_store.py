@@ -155,7 +155,7 @@ async def test_a_database_held_by_another_process_is_said_so_and_soon(tmp_path: 
     async with opened(f"sqlite:///{path}") as store:
         other = sqlite3.connect(path, isolation_level=None)
         other.execute("BEGIN EXCLUSIVE")
-        with pytest.raises(StoreError, match="another process holds the database"):
+        with pytest.raises(StoreError, match="another process has locked the database"):
             await store.write(command("a"))
         other.execute("ROLLBACK")
         other.close()
