@@ -168,7 +168,7 @@ async def test_a_database_that_is_not_ours_and_one_that_cannot_be_made(tmp_path:
     other = sqlite3.connect(tmp_path / "other.db")
     other.execute("CREATE TABLE recipes (id INTEGER)")
     other.close()
-    with pytest.raises(StoreError, match=r"something else \(recipes\)"):
+    with pytest.raises(StoreError, match=r"another application \(recipes\)"):
         await SqlStore(f"sqlite:///{tmp_path / 'other.db'}").open()
     with pytest.raises(StoreError, match="does not exist"):
         await SqlStore(f"sqlite:///{tmp_path / 'nowhere' / 'v2x.db'}").open()
