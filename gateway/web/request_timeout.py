@@ -1,4 +1,4 @@
-"""How long a client may take to say its request: a connection that says half of one for ever is closed."""
+"""Time-out of HTTP requests: a connection with an unfinished request is closed."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from typing import Any
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-CHECKED_EVERY_S = 10.0  # and whoever has said no more than at the check before is closed
+CHECKED_EVERY_S = 10.0  # connections without progress since the last check are closed
 
 
 class PatientProtocol(H11Protocol):
-    """uvicorn's HTTP/1.1, which itself waits without end for the rest of a request."""
+    """uvicorn's HTTP/1.1 protocol with a time-out for the rest of a request."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """See `asyncio.Protocol`."""
         super().connection_made(transport)
-        self._seen: Any = self  # what was unfinished at the last check; nothing yet
+        self._seen: Any = self  # unfinished request at the last check
         self._check_at = self.loop.call_later(CHECKED_EVERY_S, self._check)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -25,7 +25,7 @@ class PatientProtocol(H11Protocol):
         super().connection_lost(exc)
 
     def _check(self) -> None:
-        cycle = self.cycle  # of the request that was said last; None before the first
+        cycle = self.cycle  # last request; None before the first
         unfinished = cycle is None or cycle.more_body or cycle.response_complete
         if unfinished and self._seen is cycle:
             self.transport.abort()

@@ -1,4 +1,4 @@
-"""uvicorn inside our own event loop: no signal handlers, no second loop, and an end that is asked for."""
+"""uvicorn inside the gateway's event loop: without signal handlers and a second loop, stopped on request."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from fastapi import FastAPI
 from gateway.listener_limits import listen
 from gateway.web.request_timeout import PatientProtocol
 
-STOP_WITHIN = 5  # s for requests that are under way
+STOP_WITHIN = 5  # s, for requests in progress
 
 
 class _Server(uvicorn.Server):
@@ -23,13 +23,13 @@ class _Server(uvicorn.Server):
         self.listening = asyncio.Event()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """As uvicorn's, and whoever waits is told."""
+        """Start as uvicorn does, and report the port."""
         await super().startup(sockets)
         self.listening.set()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Signals belong to the gateway."""
+        """Leave signals to the gateway."""
         yield
 
 
@@ -41,7 +41,7 @@ async def serve(
     tls: tuple[str, str] | None = None,
     ready: Callable[[int], None] | None = None,
 ) -> None:
-    """Listen until cancelled; `ready` is told the port. OSError where the address cannot be had."""
+    """Listen until cancelled; `ready` is called with the port. OSError if the address is not available."""
     config = uvicorn.Config(
         app,
         host=host,
