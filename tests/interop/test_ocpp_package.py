@@ -186,7 +186,7 @@ async def test_our_station_at_its_csms(number: str) -> None:
         peers.append(peer)
         await peer.start()
 
-    async with serve(connected, "127.0.0.1", 0, subprotocols=[Subprotocol(f"ocpp{number}")]) as server:  # type: ignore[list-item]
+    async with serve(connected, "127.0.0.1", 0, subprotocols=[Subprotocol(f"ocpp{number}")]) as server:
         port = next(iter(server.sockets)).getsockname()[1]
         async with station(f"ws://127.0.0.1:{port}", id="P1", ocpp=number) as made:
             await until(lambda: peers and "Available" in peers[0].seen)
