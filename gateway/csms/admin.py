@@ -101,7 +101,8 @@ class Admin:
             hashed = None if password is None else await asyncio.to_thread(security.hashed, password)
             changed |= {"password_hash": hashed, "next_password_hash": None}
         settings = replace(before, **changed)
-        fresh = Station(name, settings, self.context, registered=True)  # what is written: nothing is changed yet
+        fresh = self.csms.create(name, settings)  # what is written: nothing is changed yet
+        fresh.registered = True
         if known is not None:
             fresh.configured, fresh.boot, fresh.version = known.configured, known.boot, known.version
             fresh.evses, fresh.upkeep = known.evses, known.upkeep

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from gateway.csms import charging_profile
 from gateway.csms.evse import Evse
 from gateway.csms.station import Station
 from gateway.model.event import EvseDescribed, NeedsStated, OperationMode, PowerLimits, VehicleNeeds
@@ -58,8 +59,6 @@ def describe_all(station: Station) -> None:
 
 def make_safe(station: Station, evse: Evse) -> None:
     """Lay the safe profile beneath whatever comes, before a vehicle does: nothing means charging without limit."""
-    from gateway.csms import charging_profile  # which knows us
-
     if evse.safe.held or station.link is None or not station.ways.safe_profile:
         return
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from gateway.csms import capabilities
 from gateway.csms.evse import Evse
 from gateway.csms.station import Station
 from gateway.csms.transactions import Transaction
@@ -59,14 +58,14 @@ async def install_safe(station: Station, evse: Evse) -> Outcome:
     safe.held = outcome.answer is Answer.APPLIED
     if safe.held:
         safe.tries, safe.trouble = 0, ""
-        capabilities.describe(station, evse)
+        station.describe(evse)
     elif station.link is not None:
         safe.tries += 1
         safe.trouble = " ".join(filter(None, (outcome.code, outcome.text)))
         safe.retry_at = station.context.clock.now() + SAFE_RETRY_S[min(safe.tries, len(SAFE_RETRY_S)) - 1]
         log.warning("%s: no safe profile after %d attempts: %s", evse.name, safe.tries, safe.trouble)
         station.later(_again(station, evse))
-        capabilities.describe(station, evse)
+        station.describe(evse)
     return outcome
 
 

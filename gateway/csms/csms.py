@@ -15,6 +15,7 @@ from gateway.csms import charging_profile, grid_forming, local_list, operation_m
 from gateway.csms.context import Context
 from gateway.csms.credentials import Credentials
 from gateway.csms.evse import Evse
+from gateway.csms.lifecycle import StationLifecycle
 from gateway.csms.persistence import CsmsPersistence, Writer
 from gateway.csms.settings import CsmsSettings, StationSettings
 from gateway.csms.station import Handlers, Station
@@ -44,6 +45,7 @@ class Csms:
         self.ledger = CsmsPersistence(clock, writer)
         self.context = Context.of(settings, report, clock, self.ledger)
         self.stations: dict[str, Station] = {}
+        self._lifecycle = StationLifecycle()
         self.credentials = Credentials(self.ledger)
         self._spreading: asyncio.Task[None] | None = None
         self._closing: set[asyncio.Task[None]] = set()
@@ -52,7 +54,7 @@ class Csms:
 
     def restore(self, kept: Sequence[Kept]) -> None:
         """Take up what an earlier life of the gateway kept; before anybody comes in."""
-        restore.restore(kept, self.context, self.stations)
+        restore.restore(kept, self.context, self.stations, self.create)
 
     async def close(self) -> None:
         """Hand over what is not written yet."""
@@ -66,11 +68,16 @@ class Csms:
         """Make a station known, or change what is known of it."""
         known = self.stations.get(station.id)
         if known is None:
-            known = self.stations[station.id] = Station(station.id, station, self.context, True)
+            known = self.stations[station.id] = self.create(station.id, station)
+            known.registered = True
         else:
             self.credentials.forget(station.id)
             known.settings, known.registered, known.vendor = station, True, None
         return known
+
+    def create(self, name: str, settings: StationSettings | None = None) -> Station:
+        """Return a new station that is not registered and not yet among the stations."""
+        return Station(name, settings or StationSettings(name), self.context, self._lifecycle, registered=False)
 
     async def remove(self, station: str) -> bool:
         """Forget a station and close its connection; whether it was known."""
@@ -193,9 +200,7 @@ class Csms:
             return
         station = self.stations.get(station_id)
         if station is None:
-            station = self.stations[station_id] = Station(
-                station_id, StationSettings(station_id), self.context, registered=False
-            )
+            station = self.stations[station_id] = self.create(station_id)
         before = station.link
         link = station.connect(wire, version, HANDLERS[version], security_profile)
         if before is not None:

@@ -18,7 +18,7 @@ from gateway.csms import persistence
 from gateway.csms.context import Context
 from gateway.csms.registration import Boot
 from gateway.csms.reservations import Reservation
-from gateway.csms.settings import Registration, StationSettings, UnknownStations
+from gateway.csms.settings import Registration, UnknownStations
 from gateway.csms.station import Station
 from gateway.csms.tokens import Token
 from gateway.csms.transactions import Transaction
@@ -48,11 +48,13 @@ def record(station: Station) -> Kept:
     return station.context.ledger.station(station.id, row)
 
 
-def restore(kept: Sequence[Kept], context: Context, stations: dict[str, Station]) -> None:
+def restore(
+    kept: Sequence[Kept], context: Context, stations: dict[str, Station], create: Callable[[str], Station]
+) -> None:
     """Take up what was kept, oldest first."""
 
     def station(one: Kept) -> None:
-        _station(one, context, stations)
+        _station(one, stations, create)
 
     found: list[Transaction] = []
 
@@ -93,11 +95,12 @@ def restore(kept: Sequence[Kept], context: Context, stations: dict[str, Station]
         context.transactions.restore(each)
 
 
-def _station(one: Kept, context: Context, stations: dict[str, Station]) -> None:
+def _station(one: Kept, stations: dict[str, Station], create: Callable[[str], Station]) -> None:
     row: dict[str, Any] = msgspec.json.decode(one.body)
     station = stations.get(one.key)
     if station is None:
-        station = Station(one.key, StationSettings(one.key), context, bool(row["registered"]))
+        station = create(one.key)
+        station.registered = bool(row["registered"])
     own = {name: row[name] for name in _CHANGED_BY_OPERATORS if row.get(name) is not None}
     own["registration"] = Registration(own.get("registration", Registration.ACCEPTED))
     if station.configured == row.get("configured"):  # not changed in the configuration since

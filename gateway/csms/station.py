@@ -10,7 +10,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import replace
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 from gateway.csms import registration
 from gateway.csms.context import Breach, Context, Heard
@@ -19,7 +19,6 @@ from gateway.csms.evse import Evse
 from gateway.csms.registration import Boot
 from gateway.csms.security import Bucket
 from gateway.csms.settings import StationSettings
-from gateway.model.event import StationConnected, StationLost
 from gateway.model.station import evse_name
 from protocols.errors import LocalProtocolError
 from protocols.ocpp import rpc, vendor
@@ -38,11 +37,24 @@ Handlers: TypeAlias = dict[str, Callable[["Station", Payload], Payload | Awaitab
 VariableName: TypeAlias = tuple[str, int, str, str]  # component, EVSE or 0, variable, instance
 
 
+class Lifecycle(Protocol):
+    """What happens outside the station's state at each step of its life; `lifecycle` implements it."""
+
+    def connected(self, station: Station, version: Version) -> None: ...
+    def disconnected(self, station: Station, reason: str) -> None: ...
+    def resumed(self, station: Station) -> None: ...
+    def evse_changed(self, station: Station, evse: Evse) -> None: ...
+    def changed(self, station: Station) -> None: ...
+
+
 class Station:
     """A station the gateway knows, connected or not."""
 
-    def __init__(self, name: str, settings: StationSettings, context: Context, registered: bool) -> None:
+    def __init__(
+        self, name: str, settings: StationSettings, context: Context, lifecycle: Lifecycle, registered: bool
+    ) -> None:
         self.id, self.settings, self.context, self.registered = name, settings, context, registered
+        self._lifecycle = lifecycle
         self.configured: str | None = None  # the password hash of the configuration, where it has the station
         self.version: Version | None = None
         self.link: Link | None = None
@@ -112,7 +124,7 @@ class Station:
             task.cancel()
         if self._told:
             self._told = False
-            self.context.report(StationLost(self.id, self.context.clock.now(), reason))
+            self._lifecycle.disconnected(self, reason)
 
     async def _resume_if_silent(self) -> None:
         await self.context.clock.sleep(RESUME_AFTER_S)
@@ -127,23 +139,14 @@ class Station:
             self.describe(evse)
         if not self._met:
             self._met = True
-            self.later(self._get_to_know())
+            self._lifecycle.resumed(self)
 
     def tell_connected(self) -> None:
-        """Tell the core, once for each connection; and of transactions that an earlier life of the gateway knew."""
-        from gateway.csms import evse_events, local_list  # which know us
-
+        """Report the connection, once."""
         if self._told or self.version is None:
             return
         self._told = True
-        boot = self.boot or Boot(registration.ACCEPTED)
-        now = self.context.clock.now()
-        self.context.report(StationConnected(self.id, now, self.version.value, boot.vendor, boot.model))
-        for transaction in self.context.transactions.active_of(self.id):
-            if not transaction.announced:
-                evse_events.began(self, transaction)
-        if self.context.settings.local_list:
-            self.later(local_list.sync(self))
+        self._lifecycle.connected(self, self.version)
 
     def later(self, work: Coroutine[Any, Any, None]) -> None:
         """Do something beside the message at hand; it ends with the link."""
@@ -244,13 +247,6 @@ class Station:
             self.ask_for_boot()
         raise Refusal(ErrorCode.SECURITY_ERROR, "this station is not accepted; send BootNotification first")
 
-    async def _get_to_know(self) -> None:
-        """Learn what a boot would have brought: what its EVSEs can do."""
-        from gateway.csms import device_model  # which knows us
-
-        if self.version is not Version.V16 and self.context.settings.inventory and self.reporting is None:
-            await device_model.take_stock(self)
-
     def ask_for_boot(self) -> None:
         """Let it boot, to learn what it is and to tell it what it is taken for."""
 
@@ -282,7 +278,7 @@ class Station:
             self.tell_connected()
         elif self._told and self.link is not None:  # it was accepted before
             self._told = False
-            self.context.report(StationLost(self.id, self.context.clock.now(), f"it was told {boot.status}"))
+            self._lifecycle.disconnected(self, f"its boot was answered {boot.status}")
         self.save()
 
     @property
@@ -308,10 +304,7 @@ class Station:
 
     def save(self) -> None:
         """What of it outlives the process is written down. One that nobody registered is met anew."""
-        from gateway.csms import restore  # which knows us
-
-        if self.registered:
-            self.context.ledger.later(restore.record(self))
+        self._lifecycle.changed(self)
 
     def evse(self, number: int) -> Evse:
         """The EVSE of that number; the core is told of one heard of for the first time. Refusal for one too many."""
@@ -340,6 +333,4 @@ class Station:
 
     def describe(self, evse: Evse) -> None:
         """Tell the core what the EVSE can do, where that changed."""
-        from gateway.csms import capabilities  # which knows us
-
-        capabilities.describe(self, evse)
+        self._lifecycle.evse_changed(self, evse)
