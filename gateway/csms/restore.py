@@ -1,8 +1,7 @@
-"""What an earlier life of the gateway kept about stations, tokens, transactions and reservations, taken up again.
+"""Restores stations, tokens, transactions and reservations after a restart of the gateway.
 
-A station of the configuration is what the configuration says, but for what OCPP or an operator changed since: a
-password that was renewed stands until the one in the configuration changes. A row that another version wrote and this
-one cannot read is left out, with a line in the log.
+A station of the configuration keeps what OCPP or an operator changed since: a renewed password is valid until the one
+in the configuration changes. A row of another version that cannot be read is skipped with a warning.
 """
 
 from __future__ import annotations
@@ -28,30 +27,30 @@ from protocols.ocpp.schema import Version
 
 log = logging.getLogger("v2x.csms")
 
-_CHANGED_BY_OPERATORS = ("vendor_profile", "security_profile", "registration", "next_security_profile")
+_OPERATOR_FIELDS = ("vendor_profile", "security_profile", "registration", "next_security_profile")
 
 
 def record(station: Station) -> Kept:
-    """A station as it stands."""
+    """Return the record of a station."""
     settings = station.settings
     row: dict[str, Any] = {
         "registered": station.registered,
         "configured": station.configured,
         "password_hash": settings.password_hash,
         "next_password_hash": settings.next_password_hash,
-        **{name: getattr(settings, name) for name in _CHANGED_BY_OPERATORS},
+        **{name: getattr(settings, name) for name in _OPERATOR_FIELDS},
         "version": station.version,
         "boot": None if station.boot is None else asdict(station.boot),
         "evses": {str(evse.number): {str(k): v for k, v in evse.connectors.items()} for evse in station.evses.values()},
-        "upkeep": station.upkeep,
+        "upkeep": station.maintenance,
     }
-    return station.context.ledger.station(station.id, row)
+    return station.context.persistence.station(station.id, row)
 
 
 def restore(
     kept: Sequence[Kept], context: Context, stations: dict[str, Station], create: Callable[[str], Station]
 ) -> None:
-    """Take up what was kept, oldest first."""
+    """Restore stored records, oldest first."""
 
     def station(one: Kept) -> None:
         _station(one, stations, create)
@@ -59,7 +58,7 @@ def restore(
     found: list[Transaction] = []
 
     def transaction(one: Kept) -> None:
-        found.append(Transaction.of_row(msgspec.json.decode(one.body)))
+        found.append(Transaction.from_row(msgspec.json.decode(one.body)))
 
     def token(one: Kept) -> None:
         context.tokens.put(msgspec.json.decode(one.body, type=Token))
@@ -75,7 +74,7 @@ def restore(
     def policy(one: Kept) -> None:
         context.unknown_stations = UnknownStations(msgspec.json.decode(one.body, type=str))
 
-    takers: dict[str, Callable[[Kept], None]] = {
+    readers: dict[str, Callable[[Kept], None]] = {
         persistence.STATION: station,
         persistence.TRANSACTION: transaction,
         persistence.TOKEN: token,
@@ -84,13 +83,13 @@ def restore(
         persistence.POLICY: policy,
     }
     for one in kept:
-        taker = takers.get(one.kind)
-        if taker is None:
+        reader = readers.get(one.kind)
+        if reader is None:
             continue
         try:
-            taker(one)
+            reader(one)
         except (ValueError, TypeError, KeyError, Refusal, msgspec.MsgspecError) as error:
-            log.warning("what was kept as %s %s cannot be read and is left out: %s", one.kind, one.key, error)
+            log.warning("stored %s %s cannot be read and is skipped: %s", one.kind, one.key, error)
     for each in sorted(found, key=lambda transaction: transaction.number):
         context.transactions.restore(each)
 
@@ -101,9 +100,9 @@ def _station(one: Kept, stations: dict[str, Station], create: Callable[[str], St
     if station is None:
         station = create(one.key)
         station.registered = bool(row["registered"])
-    own = {name: row[name] for name in _CHANGED_BY_OPERATORS if row.get(name) is not None}
+    own = {name: row[name] for name in _OPERATOR_FIELDS if row.get(name) is not None}
     own["registration"] = Registration(own.get("registration", Registration.ACCEPTED))
-    if station.configured == row.get("configured"):  # not changed in the configuration since
+    if station.configured == row.get("configured"):  # unchanged in the configuration
         own |= {"password_hash": row["password_hash"], "next_password_hash": row["next_password_hash"]}
     boot = None if row["boot"] is None else Boot(**row["boot"])
     version = None if row["version"] is None else Version(row["version"])
@@ -111,7 +110,7 @@ def _station(one: Kept, stations: dict[str, Station], create: Callable[[str], St
         int(number): {int(k): str(v) for k, v in statuses.items()} for number, statuses in row["evses"].items()
     }
     station.settings = replace(station.settings, **own)
-    station.boot, station.version, station.upkeep = boot, version, dict(row.get("upkeep", {}))
+    station.boot, station.version, station.maintenance = boot, version, dict(row.get("upkeep", {}))
     for number, statuses in connectors.items():
         station.evse(number).connectors = statuses
     stations[one.key] = station
