@@ -59,5 +59,5 @@ async def test_without_an_authority_nothing_is_signed() -> None:
 def test_a_weak_key_is_not_signed(tmp_path: Path) -> None:
     signer = authority(*files(tmp_path))
     weak = rsa.generate_private_key(65537, 1024)
-    with pytest.raises(NotSigned, match="RSA of 2048"):
+    with pytest.raises(NotSigned, match="RSA with 2048"):
         signer.sign(request("CP1", weak), "CP1", 1.8e9)

@@ -94,7 +94,7 @@ async def connected(**about: Any) -> AsyncIterator[Raw]:
     """Connected station; fails if the CSMS has counted a violation of the protocol at the end."""
     async with station(**about) as raw:
         yield raw
-        assert list(raw.csms.context.breaches) == []
+        assert list(raw.csms.context.violations) == []
 
 
 @pytest.mark.parametrize("case", OPERATOR)

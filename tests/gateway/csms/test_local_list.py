@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from gateway.csms.admin import Admin
-from gateway.csms.local_list import PART, QUIET_S
+from gateway.csms.local_list import DELAY_S, PART
 from gateway.csms.tokens import Token
 from protocols.ocpp.schema import Version
 from tests.gateway.csms.raw import Raw
@@ -104,7 +104,7 @@ async def test_changes_go_out_together_after_a_while(version: Version) -> None:
         for number in range(PART + 20):
             await admin.put_token(f"T{number}", {"status": "Accepted"})
         await admin.delete_token("A")
-        await asyncio.sleep(QUIET_S - 1)
+        await asyncio.sleep(DELAY_S - 1)
         assert len(holder.sent) == 1
         await asyncio.sleep(3)
         assert [one["updateType"] for one in holder.sent[1:]] == ["Full", "Differential"]

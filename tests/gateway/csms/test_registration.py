@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from gateway.csms.admin import Admin, NotPossible
+from gateway.csms.admin import Admin
+from gateway.csms.errors import NotPossible
 from gateway.csms.settings import Registration, StationSettings, UnknownStations
 from gateway.model.event import (
     FaultCleared,
@@ -69,7 +70,9 @@ async def test_one_that_nobody_knows_is_refused_and_asked_to_boot() -> None:
         assert (await raw.boot())["status"] == "Pending"
         refused = await raw.call("Heartbeat", {})
         assert (refused[0], refused[2]) == (4, "SecurityError")
-        asking = asyncio.create_task(raw.csms.stations["NEW"].ask("TriggerMessage", {"requestedMessage": "Heartbeat"}))
+        asking = asyncio.create_task(
+            raw.csms.stations["NEW"].request("TriggerMessage", {"requestedMessage": "Heartbeat"})
+        )
         await raw.next_call("TriggerMessage", {"status": "Accepted"})
         await asking
         assert (await raw.call("Heartbeat", {}))[0] == 3  # B02.FR.09: what it was asked for
@@ -128,7 +131,7 @@ async def test_bad_messages_are_refused_noted_and_survived() -> None:
         assert (await raw.call("Nonsense", {}))[2] == "NotImplemented"
         assert (await raw.call("ClearCache", {}))[2] == "NotSupported"
         assert (await raw.call("Heartbeat", {}))[0] == 3
-        assert len(raw.csms.context.breaches) == 9
+        assert len(raw.csms.context.violations) == 9
 
 
 async def test_plugs_and_faults_21() -> None:

@@ -342,7 +342,7 @@ async def test_a_station_of_the_api_and_the_policy_outlive_the_gateway() -> None
         admin = Admin(lives.csms)
         assert admin.station("NEW")["profile"] == "negative-limit"
         assert admin.station("NEW")["registered"] is True
-        assert await lives.csms.credentials.right(lives.csms.stations["NEW"], secret.encode())
+        assert await lives.csms.credentials.verify(lives.csms.stations["NEW"], secret.encode())
         assert (await lives.raw.boot())["status"] == "Rejected"
         assert admin.registration() == {"unknown_stations": "pending"}
         await admin.delete_station("NEW")
@@ -368,7 +368,7 @@ async def test_who_was_never_registered_is_met_anew_and_who_was_removed_stays_so
 
 
 async def test_nothing_is_changed_that_cannot_be_written_down() -> None:
-    from gateway.csms.admin import NotPossible
+    from gateway.csms.errors import NotPossible
 
     async with restartable(Version.V201) as lives:
         admin = Admin(lives.csms)
@@ -393,15 +393,15 @@ async def test_nothing_is_changed_that_cannot_be_written_down() -> None:
 
 @pytest.mark.parametrize("version", list(Version))
 async def test_a_renewed_password_outlives_the_gateway_until_the_configuration_changes(version: Version) -> None:
-    from gateway.csms import security
+    from gateway.csms import passwords
 
     def configured(password: str) -> CsmsSettings:
-        station = StationSettings("CP1", security.hashed(password, security.salt_of("CP1")))
+        station = StationSettings("CP1", passwords.hash_password(password, passwords.configuration_salt("CP1")))
         return CsmsSettings(stations=(station,), inventory=False)
 
     async with restartable(version, configured("first password 1")) as lives:
         await lives.raw.boot()
-        renewing = asyncio.create_task(lives.csms.renew_password("CP1"))
+        renewing = asyncio.create_task(Admin(lives.csms).operations.renew_password("CP1"))
         action = "ChangeConfiguration" if version is Version.V16 else "SetVariables"
         answer: dict[str, Any] = {"status": "Accepted"}
         if version is not Version.V16:
@@ -411,7 +411,7 @@ async def test_a_renewed_password_outlives_the_gateway_until_the_configuration_c
         password = told["value"] if version is Version.V16 else told["setVariableData"][0]["attributeValue"]
 
         async def right(one: str) -> bool:
-            return await lives.csms.credentials.right(lives.csms.stations["CP1"], one.encode())
+            return await lives.csms.credentials.verify(lives.csms.stations["CP1"], one.encode())
 
         renewing.cancel()
         await lives.kill(configured("first password 1"))  # before the station said anything: it may have either

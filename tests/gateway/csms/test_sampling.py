@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from gateway.csms.sampling import NEEDED, POWER, WISHED
+from gateway.csms.sampling import OPTIONAL, POWER, REQUIRED
 from protocols.ocpp.schema import Version
 from tests.gateway.csms.raw import Raw
 
@@ -76,8 +76,8 @@ KEYS = {
 async def test_what_is_missing_is_added_and_the_interval_shortened(version: Version) -> None:
     values, interval = KEYS[version]
     held, told = await settings_after_boot(version, {values: f"Voltage,{ENERGY}", interval: "300"})
-    wished = WISHED if version is Version.V21 else ()
-    assert set(held[values].split(",")) == {"Voltage", *NEEDED, *wished}
+    optional = OPTIONAL if version is Version.V21 else ()
+    assert set(held[values].split(",")) == {"Voltage", *REQUIRED, *optional}
     assert held[interval] == "10"
     assert len(told) == 2
 
@@ -85,7 +85,7 @@ async def test_what_is_missing_is_added_and_the_interval_shortened(version: Vers
 @pytest.mark.parametrize("version", list(KEYS))
 async def test_what_is_enough_is_left_alone(version: Version) -> None:
     values, interval = KEYS[version]
-    _, told = await settings_after_boot(version, {values: ",".join(("Frequency", *NEEDED, *WISHED)), interval: "5"})
+    _, told = await settings_after_boot(version, {values: ",".join(("Frequency", *REQUIRED, *OPTIONAL)), interval: "5"})
     assert told == []
 
 
@@ -101,8 +101,8 @@ async def test_a_station_with_little_room_is_asked_for_its_power_at_least(versio
 
 async def test_a_21_station_that_does_not_know_what_cars_ask_for_is_asked_once_and_left_alone() -> None:
     values, _ = KEYS[Version.V21]
-    held, told = await settings_after_boot(Version.V21, {values: ",".join(NEEDED)}, takes=len(NEEDED))
-    assert set(held[values].split(",")) == set(NEEDED)
+    held, told = await settings_after_boot(Version.V21, {values: ",".join(REQUIRED)}, takes=len(REQUIRED))
+    assert set(held[values].split(",")) == set(REQUIRED)
     assert len(told) == 1
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from gateway.csms.admin import Admin
-from gateway.csms.event_stream_registry import MOST_STREAMS
+from gateway.csms.event_stream_registry import MAX_STREAMS
 from gateway.csms.settings import UnknownStations
 from gateway.model.event import FaultCleared, FaultRaised
 from protocols.ocpp.schema import Version
@@ -77,7 +77,7 @@ async def test_values_of_a_stream_are_those_of_its_monitors_variable() -> None:
         }  # fmt: skip
         (message,) = Admin(raw.csms).messages("CP1", "NotifyPeriodicEventStream", 5)
         assert message["payload"]["data"][1] == {"t": 2.5, "v": "1250"}
-        assert not raw.csms.context.breaches
+        assert not raw.csms.context.violations
 
 
 async def test_a_problem_that_a_stream_tells_is_a_fault_like_one_of_an_event() -> None:
@@ -103,14 +103,14 @@ async def test_a_closed_stream_is_used_no_more() -> None:
 @requirement("N11.FR.05")
 async def test_more_streams_than_there_is_room_for_are_rejected_and_one_anew_is_not_more() -> None:
     async with booted() as raw:
-        for number in range(MOST_STREAMS):
+        for number in range(MAX_STREAMS):
             assert (await raw.ok("OpenPeriodicEventStream", opening(number)))["status"] == "Accepted"
         assert len([m for m in raw.asked if m[2] == "GetMonitoringReport"]) == 1
-        refused = await raw.ok("OpenPeriodicEventStream", opening(MOST_STREAMS))
+        refused = await raw.ok("OpenPeriodicEventStream", opening(MAX_STREAMS))
         assert refused["status"] == "Rejected"
         assert refused["statusInfo"]["reasonCode"] == "OutOfMemory"
         assert (await raw.ok("OpenPeriodicEventStream", opening(0, values=9)))["status"] == "Accepted"
-        assert len(streams(raw)) == MOST_STREAMS
+        assert len(streams(raw)) == MAX_STREAMS
 
 
 async def test_a_stream_that_would_never_send_is_rejected() -> None:
@@ -161,7 +161,7 @@ async def test_a_send_that_breaks_its_schema_is_told_of_and_not_answered() -> No
         await raw.ok("OpenPeriodicEventStream", opening())
         await raw.say(json.dumps([6, "s", "NotifyPeriodicEventStream", {"id": 7}]))
         await raw.ok("Heartbeat", {})
-        (breach,) = raw.csms.context.breaches
+        (breach,) = raw.csms.context.violations
         assert (breach.action, breach.code) == ("NotifyPeriodicEventStream", "OccurrenceConstraintViolation")
 
 

@@ -162,11 +162,11 @@ def test_the_book_is_bounded_and_keeps_what_runs() -> None:
     book = Transactions()
     running = book.open("CP1", "runs", 1)
     book.activate(running)
-    for number in range(transactions.KEPT + 10):
+    for number in range(transactions.MAX_TRANSACTIONS + 10):
         book.open("CP1", f"t{number}", 1).stopped_at = 1.0
     assert book.get("CP1", "runs") is running
     assert book.get("CP1", "t0") is None
-    assert sum(1 for _ in book.of("CP1")) == transactions.KEPT
+    assert sum(1 for _ in book.of("CP1")) == transactions.MAX_TRANSACTIONS
 
 
 @pytest.mark.parametrize("version", list(Version))

@@ -70,7 +70,7 @@ def test_the_csms_answers_any_payload(version: Version, action: str, data: st.Da
             await asyncio.sleep(1)
             await raw.boot()
             assert (await raw.call("Heartbeat", {}))[0] == 3
-            assert not [b for b in raw.csms.context.breaches if b.ours]
+            assert not [b for b in raw.csms.context.violations if b.ours]
 
     run_virtual(main())
 

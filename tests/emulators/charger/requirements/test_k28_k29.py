@@ -101,7 +101,7 @@ async def test_a_station_pulls_updates_and_obeys_them() -> None:
         assert held is not None
         profile = held.profile | {"dynUpdateInterval": 20}
         assert (await install(rig, profile))["status"] == "Accepted"
-        rig.known.evses[1].installed.power_w = -4000.0  # type: ignore[union-attr]
+        rig.known.evses[1].setpoint_profile.power_w = -4000.0  # type: ignore[union-attr]
         installed_at = held.installed_at
         await rig.sleep(22)
         (pull,) = rig.calls("PullDynamicScheduleUpdate")
