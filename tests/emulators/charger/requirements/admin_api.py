@@ -21,5 +21,5 @@ async def admin(rig: Rig, method: str, path: str, json: Any = None, **query: Any
 async def request(rig: Rig, method: str, path: str, json: Any = None, **query: Any) -> httpx.Response:
     """Send a request below `/admin/v1/stations/CP1` and return its response."""
     transport = httpx.ASGITransport(api.build(Admin(rig.csms), None, raw_calls=True))
-    async with httpx.AsyncClient(transport=transport, base_url="http://gateway/admin/v1/stations/CP1/") as client:
-        return await client.request(method, path, json=json, params=query)
+    async with httpx.AsyncClient(transport=transport, base_url="http://gateway/admin/v1/stations") as client:
+        return await client.request(method, f"/CP1/{path}".rstrip("/"), json=json, params=query)
