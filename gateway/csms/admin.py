@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from typing import Any
 
 from gateway.csms import admin_views, evse_events, passwords, payload_secrets, raw_call_effects, registration, restore
+from gateway.csms.admin_views import Row
 from gateway.csms.csms import Csms
 from gateway.csms.errors import NotKnown, NotPossible
 from gateway.csms.operations import Operations
@@ -26,7 +26,6 @@ from protocols.ocpp.rpc import InvalidPayload, QueueFull, UnknownAction
 from protocols.ocpp.schema import Payload, Version
 from protocols.ocpp.times import parse
 
-Row = dict[str, Any]
 TOKEN_LENGTH = 255  # of 2.1; 1.6 permits 20, 2.0.1 36
 TOKEN_STATUS = frozenset(status.value for status in Status)
 

@@ -65,21 +65,21 @@ class Authority:
 
 def _checked(request: str, station: str) -> x509.CertificateSigningRequest:
     try:
-        asked = x509.load_pem_x509_csr(request.encode())
+        csr = x509.load_pem_x509_csr(request.encode())
     except ValueError as error:
         raise NotSigned(f"not a certificate signing request: {error}") from None
-    if not asked.is_signature_valid:
+    if not csr.is_signature_valid:
         raise NotSigned("the signature of the request is wrong")
-    names = [str(one.value) for one in asked.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
+    names = [str(one.value) for one in csr.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
     if names != [station]:
         raise NotSigned(f"its common name is {', '.join(names) or 'absent'}, not the station's id")
-    key = asked.public_key()
+    key = csr.public_key()
     strong = (isinstance(key, rsa.RSAPublicKey) and key.key_size >= RSA_BITS) or (
         isinstance(key, ec.EllipticCurvePublicKey) and key.key_size >= EC_BITS
     )
     if not strong:
         raise NotSigned("its key is neither RSA with 2048 bits nor elliptic-curve with 224")
-    return asked
+    return csr
 
 
 @functools.cache

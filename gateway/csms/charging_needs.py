@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from gateway.model.event import PowerLimits, VehicleNeeds
 from protocols.ocpp.enums import v21
+from protocols.ocpp.schema import Payload
 from protocols.ocpp.times import parse
 
 Transfer, Control = v21.EnergyTransferModeEnumType, v21.ControlModeEnumType
@@ -16,7 +14,7 @@ BIDIRECTIONAL = frozenset({Transfer.ac_bpt, Transfer.ac_bpt_der, Transfer.dc_bpt
 _CONTROL: dict[str, str] = {Control.scheduled_control: "scheduled", Control.dynamic_control: "dynamic"}
 
 
-def vehicle_needs(needs: Mapping[str, Any]) -> VehicleNeeds:
+def vehicle_needs(needs: Payload) -> VehicleNeeds:
     """Return the needs in the model. Powers there are magnitudes; energy requests are signed Wh."""
     requested = needs["requestedEnergyTransfer"]
     bidirectional = requested in BIDIRECTIONAL
@@ -50,7 +48,7 @@ def vehicle_needs(needs: Mapping[str, Any]) -> VehicleNeeds:
     )
 
 
-def _phases(values: Mapping[str, Any], name: str) -> float | None:
+def _phases(values: Payload, name: str) -> float | None:
     """Return a power over all phases: the plain field is L1 where L2 or L3 are given, else the sum."""
     found = [abs(values[key]) for key in (name, f"{name}_L2", f"{name}_L3") if key in values]
     return sum(found) if found else None

@@ -7,8 +7,6 @@ duration in a default (R04.FR.12), EnterService and Gradients only as defaults (
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from typing import Any
 
 from gateway.csms import outcomes
 from gateway.csms.station import Station
@@ -36,7 +34,7 @@ class InvalidControl(ValueError):
     """A control that the specification does not permit; the text gives the reason."""
 
 
-def request(number: str, kind: str, body: Mapping[str, Any], default: bool) -> Payload:
+def request(number: str, kind: str, body: Payload, default: bool) -> Payload:
     """Return a SetDERControlRequest. Raises InvalidControl."""
     if default and ("startTime" in body or "duration" in body):
         raise InvalidControl("a default control has no startTime or duration (R04.FR.12)")
@@ -45,7 +43,7 @@ def request(number: str, kind: str, body: Mapping[str, Any], default: bool) -> P
     return {"isDefault": default, "controlId": number, "controlType": kind, _BODIES.get(kind, "curve"): dict(body)}
 
 
-async def set_control(station: Station, number: str, kind: str, body: Mapping[str, Any], default: bool) -> Outcome:
+async def set_control(station: Station, number: str, kind: str, body: Payload, default: bool) -> Outcome:
     """Set one control. Raises InvalidControl; what the schema does not permit is REFUSED with `InvalidOrder`."""
     payload = request(number, kind, body, default)
     if station.version is not Version.V21:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from gateway.csms import evse_events, outcomes, sampling
 from gateway.csms.station import Station
 from protocols.ocpp.enums import v21
@@ -92,7 +89,7 @@ def notify_event(station: Station, payload: Payload) -> Payload:
 
 
 def variable_changed(
-    station: Station, component: Payload, variable: Payload, value: str, event: Mapping[str, Any] | None = None
+    station: Station, component: Payload, variable: Payload, value: str, event: Payload | None = None
 ) -> None:
     """Process the new value of a variable, of an event or a stream. A component's problem is a fault of its EVSE."""
     number, event = component.get("evse", {}).get("id", 0), event or {}

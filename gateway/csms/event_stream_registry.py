@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 from protocols.ocpp.schema import Payload
 from protocols.ocpp.times import stamp
@@ -51,11 +50,11 @@ class Streams:
         self.requested.clear()
         self.pending.clear()
 
-    def rows(self) -> list[dict[str, Any]]:
+    def rows(self) -> list[Payload]:
         """Return the streams for the admin API; members of an unknown monitor are None."""
         return [self._row(stream) for stream in self.open.values()]
 
-    def _row(self, stream: Stream) -> dict[str, Any]:
+    def _row(self, stream: Stream) -> Payload:
         monitor = self.monitors.get(stream.monitor) or Monitor({}, {}, None)
         return {
             "id": stream.id,

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
 
 from gateway.model.event import Metered
 from protocols.ocpp.enums import v21
+from protocols.ocpp.schema import Payload
 from protocols.ocpp.times import parse
 
 Measurand, Location, Phase = v21.MeasurandEnumType, v21.LocationEnumType, v21.PhaseEnumType
@@ -40,15 +40,13 @@ class _Best:
     phases: dict[str, float] = field(default_factory=dict)
 
 
-def readings(
-    meter_values: Iterable[dict[str, Any]], evse: str, at: float, sign: int = 1, scale: float = 1.0
-) -> list[Metered]:
+def readings(meter_values: Iterable[Payload], evse: str, at: float, sign: int = 1, scale: float = 1.0) -> list[Metered]:
     """Return one `Metered` per timestamp, oldest first. Values that cannot be read are left out."""
     found = [one for value in meter_values if (one := _reading(value, evse, at, sign, scale)) is not None]
     return sorted(found, key=lambda metered: metered.wall or 0.0)
 
 
-def _reading(meter_value: dict[str, Any], evse: str, at: float, sign: int, scale: float) -> Metered | None:
+def _reading(meter_value: Payload, evse: str, at: float, sign: int, scale: float) -> Metered | None:
     best: dict[str, _Best] = {}
     for sample in meter_value.get("sampledValue", ()):
         _collect(best, sample)
@@ -74,7 +72,7 @@ def _reading(meter_value: dict[str, Any], evse: str, at: float, sign: int, scale
     return metered if any(v is not None for v in values.values()) else None
 
 
-def _collect(best: dict[str, _Best], sample: dict[str, Any]) -> None:
+def _collect(best: dict[str, _Best], sample: Payload) -> None:
     number = _number(sample)
     rank = _RANKS.get(sample.get("location"))
     if number is None or rank is None:
@@ -91,7 +89,7 @@ def _collect(best: dict[str, _Best], sample: dict[str, Any]) -> None:
         collected.phases[phase[:2]] = number
 
 
-def _number(sample: dict[str, Any]) -> float | None:
+def _number(sample: Payload) -> float | None:
     """Return the value in the base unit. Signed data (1.6 `SignedData`) is for billing, not for control."""
     if sample.get("format") == "SignedData":
         return None

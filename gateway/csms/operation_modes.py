@@ -7,9 +7,7 @@ it; the fallback profile lies beneath it.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from gateway.csms import charging_profile
 from gateway.csms.charging_profile import Kind, Profile, Purpose, Unit
@@ -48,7 +46,7 @@ SHAPES: dict[OperationMode, Shape] = {
 }
 
 
-def error_in(mode: OperationMode, fields: Mapping[str, Any]) -> str | None:
+def error_in(mode: OperationMode, fields: Payload) -> str | None:
     """Return what is wrong with the fields of a period of a mode, or None."""
     shape = SHAPES[mode]
     missing, extra = shape.required - fields.keys(), fields.keys() - shape.required - shape.optional
@@ -64,7 +62,7 @@ def error_in(mode: OperationMode, fields: Mapping[str, Any]) -> str | None:
 
 
 async def set_mode(
-    station: Station, evse: Evse, mode: OperationMode, fields: Mapping[str, Any], valid_for_s: float | None = None
+    station: Station, evse: Evse, mode: OperationMode, fields: Payload, valid_for_s: float | None = None
 ) -> Outcome:
     """Run the station in a mode. `fields` are those of the period in OCPP's names, in W.
 
@@ -94,7 +92,7 @@ async def set_mode(
 
 
 def _refusal(
-    station: Station, evse: Evse, mode: OperationMode, fields: Mapping[str, Any], valid_for_s: float | None
+    station: Station, evse: Evse, mode: OperationMode, fields: Payload, valid_for_s: float | None
 ) -> Outcome | None:
     power_w = -1.0 if SHAPES[mode].discharges else 0.0  # only its sign is checked
     refused = refusal(station, evse, power_w, 1.0 if valid_for_s is None else valid_for_s)

@@ -6,9 +6,9 @@ Each returns what the station answered as `{answer, code, text}`: `applied`, `re
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any
 
 from gateway.csms import der, operation_modes, outcomes
+from gateway.csms.admin_views import Row
 from gateway.csms.context import Context
 from gateway.csms.credentials import Credentials
 from gateway.csms.errors import NotKnown, NotPossible
@@ -18,8 +18,6 @@ from gateway.model.event import OperationMode
 from gateway.model.station import Outcome, evse_name
 from protocols.ocpp.schema import Payload, Version
 from protocols.ocpp.times import stamp
-
-Row = dict[str, Any]
 
 
 class Operations:
@@ -42,7 +40,7 @@ class Operations:
         return _row(outcomes.of_status(await station.call("AFRRSignal", body)))
 
     async def set_mode(
-        self, name: str, evse: int, mode: OperationMode, fields: Mapping[str, Any], valid_for_s: float | None
+        self, name: str, evse: int, mode: OperationMode, fields: Payload, valid_for_s: float | None
     ) -> Row:
         """Run an EVSE in an operation mode in which the station determines its power; see `operation_modes`."""
         station, place = self._evse(name, evse, Version.V21)
@@ -75,7 +73,7 @@ class Operations:
             raise NotPossible(502, f"{name} does not report its DER controls")
         return found
 
-    async def set_der_control(self, name: str, number: str, kind: str, body: Mapping[str, Any], default: bool) -> Row:
+    async def set_der_control(self, name: str, number: str, kind: str, body: Payload, default: bool) -> Row:
         """Set a DER control (R04)."""
         station = self._connected(name, Version.V21)
         try:

@@ -11,7 +11,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable
 from itertools import islice
-from typing import Any, Protocol
+from typing import Protocol
 
 import msgspec
 
@@ -135,7 +135,7 @@ class CsmsPersistence:
         over = None if reservation.status is ReservationStatus.ACCEPTED else self._clock.wall()
         return self._record(RESERVATION, reservation.ref, reservation, over)
 
-    def station(self, name: str, row: dict[str, Any]) -> Kept:
+    def station(self, name: str, row: object) -> Kept:
         """Return the record of a station."""
         return self._record(STATION, name, row)
 

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
-from typing import Any
+from dataclasses import dataclass, field, replace
 
 import msgspec
 
@@ -23,27 +22,46 @@ from gateway.csms.tokens import Token
 from gateway.csms.transactions import Transaction
 from gateway.model.journal import Kept
 from protocols.ocpp.rpc import Refusal
-from protocols.ocpp.schema import Version
+from protocols.ocpp.schema import Payload, Version
 
 log = logging.getLogger("v2x.csms")
 
-_OPERATOR_FIELDS = ("vendor_profile", "security_profile", "registration", "next_security_profile")
+
+@dataclass(frozen=True, slots=True)
+class StationRow:
+    """A station as stored; its member names are those of former versions. Statuses of connectors by EVSE."""
+
+    registered: bool
+    configured: str | None
+    password_hash: str | None
+    next_password_hash: str | None
+    version: Version | None
+    boot: Boot | None
+    evses: dict[int, dict[int, str]]
+    vendor_profile: str | None = None
+    security_profile: int | None = None
+    registration: Registration = Registration.ACCEPTED
+    next_security_profile: int | None = None
+    upkeep: dict[str, Payload] = field(default_factory=dict)  # maintenance status
 
 
 def record(station: Station) -> Kept:
     """Return the record of a station."""
     settings = station.settings
-    row: dict[str, Any] = {
-        "registered": station.registered,
-        "configured": station.configured,
-        "password_hash": settings.password_hash,
-        "next_password_hash": settings.next_password_hash,
-        **{name: getattr(settings, name) for name in _OPERATOR_FIELDS},
-        "version": station.version,
-        "boot": None if station.boot is None else asdict(station.boot),
-        "evses": {str(evse.number): {str(k): v for k, v in evse.connectors.items()} for evse in station.evses.values()},
-        "upkeep": station.maintenance,
-    }
+    row = StationRow(
+        station.registered,
+        station.configured,
+        settings.password_hash,
+        settings.next_password_hash,
+        station.version,
+        station.boot,
+        {evse.number: evse.connectors for evse in station.evses.values()},
+        settings.vendor_profile,
+        settings.security_profile,
+        settings.registration,
+        settings.next_security_profile,
+        station.maintenance,
+    )
     return station.context.persistence.station(station.id, row)
 
 
@@ -95,22 +113,22 @@ def restore(
 
 
 def _station(one: Kept, stations: dict[str, Station], create: Callable[[str], Station]) -> None:
-    row: dict[str, Any] = msgspec.json.decode(one.body)
+    row = msgspec.json.decode(one.body, type=StationRow)
     station = stations.get(one.key)
     if station is None:
         station = create(one.key)
-        station.registered = bool(row["registered"])
-    own = {name: row[name] for name in _OPERATOR_FIELDS if row.get(name) is not None}
-    own["registration"] = Registration(own.get("registration", Registration.ACCEPTED))
-    if station.configured == row.get("configured"):  # unchanged in the configuration
-        own |= {"password_hash": row["password_hash"], "next_password_hash": row["next_password_hash"]}
-    boot = None if row["boot"] is None else Boot(**row["boot"])
-    version = None if row["version"] is None else Version(row["version"])
-    connectors = {
-        int(number): {int(k): str(v) for k, v in statuses.items()} for number, statuses in row["evses"].items()
-    }
-    station.settings = replace(station.settings, **own)
-    station.boot, station.version, station.maintenance = boot, version, dict(row.get("upkeep", {}))
-    for number, statuses in connectors.items():
-        station.evse(number).connectors = statuses
+        station.registered = row.registered
+    settings = replace(station.settings, registration=row.registration)
+    if row.vendor_profile is not None:
+        settings = replace(settings, vendor_profile=row.vendor_profile)
+    if row.security_profile is not None:
+        settings = replace(settings, security_profile=row.security_profile)
+    if row.next_security_profile is not None:
+        settings = replace(settings, next_security_profile=row.next_security_profile)
+    if station.configured == row.configured:  # unchanged in the configuration
+        settings = replace(settings, password_hash=row.password_hash, next_password_hash=row.next_password_hash)
+    station.settings = settings
+    station.boot, station.version, station.maintenance = row.boot, row.version, row.upkeep
+    for number, connectors in row.evses.items():
+        station.evse(number).connectors = connectors
     stations[one.key] = station

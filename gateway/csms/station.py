@@ -65,7 +65,9 @@ class Station:
         self.evses: dict[int, Evse] = {}
         self.variables: dict[VariableName, str] = {}
         self.limits: dict[VariableName, float] = {}  # maxLimit of a variable, from its characteristics
-        self.maintenance: dict[str, Any] = {}  # last status of firmware, log, network profiles and lists, by subject
+        self.maintenance: dict[
+            str, Payload
+        ] = {}  # status of firmware, log, network profiles and lists
         self.inventory_request: int | None = None  # request id of the pending inventory
         self.external_limits: dict[int, tuple[float, float]] = {}  # of other systems, by EVSE (0: all), magnitudes in W
         self.der_alarms: dict[str, str] = {}  # active DER controls, with the grid event

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable
-from typing import Any
 
 from gateway.csms import evse_events, metering
 from gateway.csms.reservations import ReservationStatus
@@ -96,7 +95,7 @@ def _learn(transaction: Transaction, payload: Payload) -> None:
         transaction.reservation = payload["reservationId"]
 
 
-def _vehicle(token: dict[str, Any] | None) -> str | None:
+def _vehicle(token: Payload | None) -> str | None:
     """Return the vehicle's EVCCID (Q01.FR.02)."""
     for more in (token or {}).get("additionalInfo", ()):
         if more["type"].upper() == "EVCCID":
