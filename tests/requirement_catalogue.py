@@ -264,9 +264,7 @@ REQUIREMENTS: dict[str, tuple[str, str]] = {
     "I12.FR.42": (_STATION, "cost details with the end"),
 }
 
-_IN_EV = (
-    "the emulated station is DC: its inverter is in the EVSE; no emulated vehicle supports AC_BPT_DER"
-)
+_IN_EV = "the emulated station is DC: its inverter is in the EVSE; no emulated vehicle supports AC_BPT_DER"
 NOT_COVERED: dict[str, str] = {
     "R02.FR.01": _IN_EV,
     "R02.FR.03": _IN_EV,

@@ -20,8 +20,8 @@ HEAD = """\
 Written by the test run (`make test`); do not edit. A requirement is *verified* when a test with its id passes that
 exercises it from outside: by OCPP messages between the gateway's CSMS and the emulated station, by the admin API, and
 by set-points as commands over MQTT and the admin API cause them. Blocks B, I and the station's side of N are exercised
-by a CSMS of the tests; of these three only the listed requirements are verified. The wording is ours; the ids are those of
-OCPP 2.1 edition 1 part 2 and its errata of 2025-09.
+by a CSMS of the tests; of these three only the listed requirements are verified. The wording is ours; the ids are those
+of OCPP 2.1 edition 1 part 2 and its errata of 2025-09.
 
 """
 NOT_HERE = """\

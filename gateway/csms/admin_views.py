@@ -68,7 +68,7 @@ def _evse(station: Station, evse: Evse) -> Row:
         "fault": evse.fault,
         "can_discharge": evse.can_discharge,
         "why_not": evse.why_not or None,
-        "safe_profile": fallback if station.vendor_profile.safe_profile else "not used",
+        "safe_profile": fallback if station.vendor_profile.fallback_profile else "not used",
     }
 
 

@@ -60,7 +60,7 @@ def describe_all(station: Station) -> None:
 
 def _install_fallback(station: Station, evse: Evse) -> None:
     """Install the fallback profile before a vehicle is connected: without one it charges without limit."""
-    if evse.fallback.installed or station.link is None or not station.vendor_profile.safe_profile:
+    if evse.fallback.installed or station.link is None or not station.vendor_profile.fallback_profile:
         return
 
     async def install() -> None:

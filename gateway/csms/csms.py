@@ -146,7 +146,7 @@ class Csms:
         vendor = station.vendor_profile
         async with place.lock:
             place.fallback.installed = False
-            if vendor.safe_profile or vendor.setpoint.channel is Channel.NONE:
+            if vendor.fallback_profile or vendor.setpoint.channel is Channel.NONE:
                 await charging_profile.install_fallback(station, place)
             return await charging_profile.composite_power(station, place)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gateway.model.station import Answer, Outcome
 from protocols.ocpp.enums import v21
-from protocols.ocpp.io import Answered, Refused, Reply
+from protocols.ocpp.link import Answered, Refused, Reply
 
 ACCEPTED = v21.GenericStatusEnumType.accepted
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from protocols.ocpp.io import Reply
+from protocols.ocpp.link import Reply
 from protocols.ocpp.schema import Payload, Version
 
 

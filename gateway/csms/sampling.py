@@ -11,7 +11,7 @@ import logging
 from gateway.csms import outcomes
 from gateway.csms.ports import Caller
 from protocols.ocpp.enums import v16, v21
-from protocols.ocpp.io import Answered
+from protocols.ocpp.link import Answered
 from protocols.ocpp.schema import Payload, Version
 
 log = logging.getLogger("v2x.csms")

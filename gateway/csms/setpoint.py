@@ -43,7 +43,7 @@ async def apply(station: Station, evse: Evse, power_w: float, valid_for_s: float
             outcome = await setpoint_vendor.apply(station, evse, transaction, power_w, valid_for_s)
         if outcome.answer is Answer.APPLIED:
             evse.setpoint = power_w, station.context.clock.now() + valid_for_s
-        if not channel.dead_man and power_w and outcome.answer is not Answer.REFUSED:
+        if not channel.watchdog and power_w and outcome.answer is not Answer.REFUSED:
             evse.watchdog = asyncio.get_running_loop().create_task(_expire(station, evse, valid_for_s))
         return outcome
 

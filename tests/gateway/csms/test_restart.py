@@ -17,6 +17,7 @@ from emulators.runtime.clock import START, VirtualClock
 from gateway.csms.admin import Admin
 from gateway.csms.csms import Csms
 from gateway.csms.persistence import WRITE_EVERY_S
+from gateway.csms.reservations import ReservationStatus
 from gateway.csms.settings import CsmsSettings, Registration, StationSettings, UnknownStations, UnknownTokens
 from gateway.model.event import Event, Metered, SessionEnded, SessionStarted, StationConnected
 from gateway.model.journal import Record
@@ -309,7 +310,7 @@ async def test_tokens_and_reservations_outlive_the_gateway() -> None:
         await admin.delete_token("CARD-3")
         lives.csms.context.reservations.accepted("CP1", 4, None)
         lives.csms.context.reservations.accepted("CP1", 5, None)
-        lives.csms.context.reservations.ended("CP1", 4, "USED")
+        lives.csms.context.reservations.ended("CP1", 4, ReservationStatus.USED)
         before = admin.tokens()
         await lives.writer.write()
         await lives.kill()

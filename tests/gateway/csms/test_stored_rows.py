@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
@@ -23,7 +24,7 @@ TRANSACTION = {
     "number": 3, "seen": [17],
 }  # fmt: skip
 RESERVATION = {"ref": "CP1/7", "station": "CP1", "id": 7, "status": "ACCEPTED", "expiry": 9000000000.0}
-TOKEN = {
+TOKEN: dict[str, Any] = {
     "id": "A", "status": "Accepted", "type": "Central", "expiry": None, "parent": None, "energy_transfer": [],
 }  # fmt: skip
 STATION = {

@@ -13,7 +13,7 @@ from tests.gateway.web.test_admin_wire import begin, within_a_minute
 from tests.gateway.web.wire import PASSWORD, House, Station
 
 ACCEPTED = {"status": "Accepted"}
-CHARGING_ONLY = {"operationMode": "ChargingOnly", "period": {"limit": 2000.0}, "valid_for_s": 60}
+CHARGING_ONLY: dict[str, Any] = {"operationMode": "ChargingOnly", "period": {"limit": 2000.0}, "valid_for_s": 60}
 LIMIT = {"priority": 1, "pctMaxDischargePower": 50.0}
 DER_CONTROL = {"controlId": "cap", "controlType": "LimitMaxDischarge", "isDefault": True, "control": LIMIT}
 
@@ -77,8 +77,8 @@ async def test_energy_transfers_are_allowed_in_the_transaction(tmp_path: Path) -
         assert sent(station, "NotifyAllowedEnergyTransfer") == [
             {"transactionId": name, "allowedEnergyTransfer": ["DC", "DC_BPT"]}
         ]
-        for invalid in ({"allowed_energy_transfer": []}, {"allowed_energy_transfer": ["Steam"]}, {}):
-            assert (await home.http.post(path, json=invalid)).status_code == 422
+        for modes in ([], ["Steam"], None):
+            assert (await home.http.post(path, json={"allowed_energy_transfer": modes})).status_code == 422
 
 
 @pytest.mark.parametrize("version", list(Version))

@@ -18,10 +18,10 @@ def verifying_tests() -> Iterator[tuple[ast.AsyncFunctionDef | ast.FunctionDef, 
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             if not isinstance(node, ast.AsyncFunctionDef | ast.FunctionDef):
                 continue
-            ids = set()
+            ids: set[str] = set()
             for mark in node.decorator_list:
                 if isinstance(mark, ast.Call) and isinstance(mark.func, ast.Name) and mark.func.id == "requirement":
-                    ids |= {arg.value for arg in mark.args if isinstance(arg, ast.Constant)}
+                    ids |= {str(arg.value) for arg in mark.args if isinstance(arg, ast.Constant)}
             if ids:
                 yield node, ids
 

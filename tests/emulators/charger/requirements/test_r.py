@@ -266,7 +266,8 @@ async def test_the_gateway_sends_only_what_is_allowed() -> None:
             assert response.status_code == 422
             assert clause in response.json()["detail"]
         assert rig.calls("SetDERControl") == []
-        for number, (kind, control) in enumerate((("VoltWatt", body), ("Gradients", gradient))):
+        controls: tuple[tuple[str, dict[str, Any]], ...] = (("VoltWatt", body), ("Gradients", gradient))
+        for number, (kind, control) in enumerate(controls):
             valid = {"controlId": f"c{number}", "controlType": kind, "isDefault": True, "control": control}
             assert (await admin(rig, "POST", "der-controls", valid))["answer"] == "applied"
         for sent, name in zip(rig.calls("SetDERControl"), ("curve", "gradient"), strict=True):
