@@ -46,11 +46,6 @@ REMAINING: frozenset[str] = frozenset(
         "emulators.world.build",
         "emulators.world.timeline",
         "emulators.world.world",
-        "protocols.exi.decoder",
-        "protocols.exi.decoder_source",
-        "protocols.exi.encoder",
-        "protocols.exi.encoder_source",
-        "protocols.exi.irregular",
     }
 )
 
