@@ -1,4 +1,4 @@
-"""A station that does not take the profile beneath all others: asked with patience, told of, and always stopped."""
+"""A station that rejects the fallback profile: repeated attempts, the reported reason, and 0 W in any case."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ REFUSALS = ("silent", "error", "Rejected")
 
 
 class Stubborn:
-    """A station that takes every profile but the safe one, in a way of its own."""
+    """A station that accepts every profile except the fallback profile."""
 
     def __init__(self, raw: Raw, how: str) -> None:
         self.raw, self.how = raw, how
@@ -62,7 +62,7 @@ class Stubborn:
 
 @asynccontextmanager
 async def refusing(how: str, version: Version) -> AsyncIterator[tuple[Raw, Stubborn]]:
-    """Station in a transaction that rejects the fallback profile."""
+    """Run a station in a transaction that rejects the fallback profile."""
     profile = None if version is Version.V21 else "negative-limit"
     entry = StationSettings("CP1", vendor_profile=profile, max_charge_w=1e4, max_discharge_w=1e4)
     raw = Raw(version)
@@ -84,7 +84,7 @@ async def refusing(how: str, version: Version) -> AsyncIterator[tuple[Raw, Stubb
 
 @pytest.mark.parametrize("version", list(Version))
 @pytest.mark.parametrize("how", REFUSALS)
-async def test_zero_always_goes_out_and_power_does_not(how: str, version: Version) -> None:
+async def test_zero_is_always_sent_and_power_is_not(how: str, version: Version) -> None:
     async with refusing(how, version) as (raw, station):
         await asyncio.sleep(1)
         refused = await raw.csms.set_power("CP1-1", -3000.0, 15.0)
@@ -101,7 +101,7 @@ async def test_zero_always_goes_out_and_power_does_not(how: str, version: Versio
 
 
 @pytest.mark.parametrize("how", REFUSALS)
-async def test_it_is_asked_again_with_patience_and_the_state_says_so(how: str) -> None:
+async def test_attempts_are_repeated_with_growing_intervals_and_reported(how: str) -> None:
     async with refusing(how, Version.V21) as (raw, station):
         for _ in range(200):  # whoever insists does not make it more often
             await raw.csms.set_power("CP1-1", -3000.0, 15.0)
@@ -117,13 +117,13 @@ async def test_it_is_asked_again_with_patience_and_the_state_says_so(how: str) -
         assert "fallback profile" in row["why_not"]
 
 
-async def test_nobody_asks_for_ever_by_himself() -> None:
+async def test_automatic_attempts_are_bounded() -> None:
     async with refusing("Rejected", Version.V21) as (_, station):
         await asyncio.sleep(10_000)
         assert len(station.fallback) <= FALLBACK_ATTEMPTS
 
 
-async def test_a_station_that_comes_to_its_senses_discharges() -> None:
+async def test_a_station_that_accepts_it_later_discharges() -> None:
     async with refusing("Rejected", Version.V21) as (raw, station):
         await asyncio.sleep(200)
         assert not raw.of(EvseDescribed)[-1].can_discharge

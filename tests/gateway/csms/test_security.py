@@ -1,4 +1,4 @@
-"""Security profiles 0 to 3 over real sockets: passwords, TLS, client certificates, limits at the door, new keys."""
+"""Security profiles 0 to 3 over real sockets: passwords, TLS, client certificates, connection limits, new keys."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def basic(user: str, password: str) -> dict[str, str]:
 
 
 async def knock(port: int, path: str = "/ocpp/CP1", **about: Any) -> int:
-    """The HTTP status of a handshake."""
+    """Return the HTTP status of a handshake."""
     about.setdefault("subprotocols", ["ocpp2.1"])
     try:
         async with connect(f"ws://127.0.0.1:{port}{path}", **about):
@@ -62,7 +62,7 @@ async def knock(port: int, path: str = "/ocpp/CP1", **about: Any) -> int:
         return error.response.status_code
 
 
-async def test_profile_1_wants_the_stations_own_password() -> None:
+async def test_profile_1_requires_the_stations_password() -> None:
     async with serving(security_profile=1) as (_, port):
         assert await knock(port) == 401
         assert await knock(port, additional_headers=basic("CP1", "wrong")) == 401
@@ -74,13 +74,13 @@ async def test_profile_1_wants_the_stations_own_password() -> None:
         assert await knock(port, additional_headers=basic("CP1", "wrong")) == 401
 
 
-async def test_a_station_with_a_password_is_asked_for_it_in_profile_0_too() -> None:
+async def test_a_station_with_a_password_is_authenticated_in_profile_0_too() -> None:
     async with serving() as (_, port):
         assert await knock(port) == 401
         assert await knock(port, additional_headers=basic("CP1", PASSWORD)) == 101
 
 
-async def test_who_is_not_known_and_what_is_no_station() -> None:
+async def test_unknown_stations_and_invalid_paths_are_rejected() -> None:
     async with serving(stations=(StationSettings("CP1"), StationSettings("a|b"))) as (_, port):
         for path in (
             "/ocpp/CP2",
@@ -136,7 +136,7 @@ async def test_no_common_version_completes_the_handshake_and_closes() -> None:
 
 
 class Authority:
-    """A certificate authority of the test, with files of what it issued."""
+    """A certificate authority of the test, with files of its certificates."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -170,7 +170,7 @@ class Authority:
         return builder.sign(signer, hashes.SHA256())
 
     def issue(self, name: str) -> tuple[Path, Path]:
-        """Certificate and key of a leaf."""
+        """Issue a leaf; return the files of certificate and key."""
         key = ec.generate_private_key(ec.SECP256R1())
         certificate, private = self.folder / f"{name}.pem", self.folder / f"{name}.key"
         signed = self._sign(name, key, self.certificate)
@@ -196,7 +196,7 @@ async def test_our_station_over_tls(profile: int, tmp_path: Path) -> None:
             await until(lambda: csms.stations["CP1"].accepted)
 
 
-async def test_profile_3_wants_the_certificate_of_that_station(tmp_path: Path) -> None:
+async def test_profile_3_requires_the_stations_certificate(tmp_path: Path) -> None:
     (tmp_path / "x").mkdir()
     ca, stranger = Authority(tmp_path), Authority(tmp_path / "x")
     server_cert, server_key = ca.issue("localhost")
@@ -232,8 +232,8 @@ async def test_profile_3_wants_the_certificate_of_that_station(tmp_path: Path) -
 
 
 @pytest.mark.parametrize("version", list(Version))
-async def test_a_station_goes_over_to_a_higher_security_profile_and_not_back(version: Version, tmp_path: Path) -> None:
-    """A05; 1.6 security whitepaper, 2.7: once it came in with the higher one it does not come in with the lower."""
+async def test_a_station_migrates_to_a_higher_security_profile_and_not_back(version: Version, tmp_path: Path) -> None:
+    """A05; 1.6 security whitepaper, 2.7: after a connection with the higher profile the lower one is rejected."""
     ca = Authority(tmp_path)
     server_cert, server_key = ca.issue("localhost")
     mine = ca.issue("CP1")
@@ -305,7 +305,7 @@ async def test_a_station_goes_over_to_a_higher_security_profile_and_not_back(ver
         await asyncio.gather(serving, return_exceptions=True)
 
 
-def test_every_cipher_suite_that_a_csms_must_take_is_taken(tmp_path: Path) -> None:
+def test_every_mandatory_cipher_suite_is_offered(tmp_path: Path) -> None:
     """A00.FR.318, A00.FR.421."""
     certificate, key = Authority(tmp_path).issue("localhost")
     offered = {one["name"] for one in tls.server_context(certificate, key, None, 2).get_ciphers()}
@@ -334,7 +334,7 @@ def test_a_password_is_kept_as_a_hash() -> None:
 
 @pytest.mark.parametrize("key", ["ff00ff00" * 4, "FF00FF00" * 4, "6162636465666768" * 2])
 async def test_a_password_of_bytes_is_read_as_the_key_that_was_written_down(key: str) -> None:
-    """Bytes that happen to be text are still the key."""
+    """A key whose bytes are valid text is compared as a key."""
     header = "Basic " + base64.b64encode(b"CP1:" + bytes.fromhex(key)).decode()
     given = passwords.basic_credentials(header)
     assert given == ("CP1", bytes.fromhex(key))

@@ -28,8 +28,8 @@ CENTRAL = {"startPeriod": 0, "operationMode": "CentralSetpoint"}
 CHARGING = {"startPeriod": 0, "operationMode": "ChargingOnly"}
 
 
-def test_what_an_ev_gets_before_the_first_order() -> None:
-    """The fallback profile, and above it 0 W in the mode that the EV agreed on, which does not lapse."""
+def test_profiles_of_an_ev_before_the_first_order() -> None:
+    """The fallback profile, and above it 0 W in the mode that the EV agreed on, which does not expire."""
 
     async def scene() -> None:
         async with session(None) as one:
@@ -168,7 +168,7 @@ def test_after_an_update_without_an_answer_the_profile_is_installed_anew() -> No
     run_virtual(scene())
 
 
-def test_a_profile_that_was_not_taken_is_not_updated() -> None:
+def test_a_rejected_profile_is_not_updated() -> None:
     async def scene() -> None:
         async with session() as one:
             one.answers[PROFILE] = {"status": "Rejected", "statusInfo": {"reasonCode": "Busy", "additionalInfo": "now"}}
@@ -259,7 +259,7 @@ def test_discharge_is_refused_where_station_vehicle_or_driver_do_not_want_it_and
 
 @pytest.mark.parametrize(("dynamic", "kind"), [("true", "Dynamic"), ("false", "Absolute"), (None, "Dynamic")])
 @pytest.mark.parametrize("offline", ["true", "false", None])
-def test_what_the_station_supports_decides_on_the_kind_of_profile(
+def test_the_kind_of_profile_depends_on_the_stations_support(
     dynamic: str | None, kind: str, offline: str | None
 ) -> None:
     async def scene() -> None:
