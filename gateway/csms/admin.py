@@ -90,7 +90,7 @@ class Admin:
 
     def _trigger_boot(self, station: Station) -> None:
         """Let a station boot whose status changed: the response to BootNotification carries it."""
-        status = registration.status_of(station.settings, station.registered, self.context)
+        status = registration.status_of(station.settings, station.registered, self.context.unknown_stations)
         if station.link is not None and station.boot is not None and station.boot.status != status:
             station.trigger_boot()
 

@@ -14,6 +14,7 @@ import msgspec
 
 from gateway.csms import maintenance_status, outcomes
 from gateway.csms.station import Station
+from gateway.csms.tokens import Tokens
 from protocols.ocpp.enums import v21
 from protocols.ocpp.schema import Payload, Version
 
@@ -34,7 +35,8 @@ async def synchronise(station: Station) -> None:
     present = -1 if answer is None else int(answer["listVersion" if early else "versionNumber"])
     if present < 0:  # 1.6: not supported
         return
-    tokens = entries(station)
+    context = station.context
+    tokens = entries(context.tokens, station.version or Version.V21, context.clock.wall())
     mark, last = crc32(msgspec.json.encode(tokens)), station.maintenance.get(SUBJECT, {})
     if (last.get("version"), last.get("mark")) == (present, mark):
         return
@@ -57,12 +59,11 @@ async def synchronise(station: Station) -> None:
     maintenance_status.record(station, SUBJECT, {"version": version, "mark": mark, "status": status})
 
 
-def entries(station: Station) -> list[Payload]:
-    """Return the tokens in the format of the station's version, without those that are too long for it."""
-    tokens, wall = station.context.tokens, station.context.clock.wall()
-    longest = MAX_LENGTH[station.version or Version.V21]
+def entries(tokens: Tokens, version: Version, wall: float) -> list[Payload]:
+    """Return the tokens in the format of a version, without those that are too long for it."""
+    longest = MAX_LENGTH[version]
     fitting = sorted((one for one in tokens if len(one.id) <= longest), key=lambda token: token.id.casefold())
-    if station.version is Version.V16:
+    if version is Version.V16:
         return [{"idTag": one.id, "idTagInfo": tokens.info_16(one.id, wall)} for one in fitting]
     return [
         {"idToken": {"idToken": one.id, "type": one.type}, "idTokenInfo": tokens.info_2(one.id, one.type, wall)}

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gateway.csms.context import Context
-from gateway.csms.settings import Registration, StationSettings, UnknownStations
+from gateway.csms.settings import CsmsSettings, Registration, StationSettings, UnknownStations
 from protocols.ocpp.enums import v16, v21
 
 Status = v21.RegistrationStatusEnumType
@@ -59,14 +58,14 @@ class Boot:
     at: float = 0.0  # Unix time
 
 
-def status_of(settings: StationSettings, registered: bool, context: Context) -> str:
+def status_of(settings: StationSettings, registered: bool, policy: UnknownStations) -> str:
     """Return the status for the station's BootNotification."""
-    return _REGISTERED[settings.registration] if registered else _UNKNOWN[context.unknown_stations]
+    return _REGISTERED[settings.registration] if registered else _UNKNOWN[policy]
 
 
-def interval(status: str, context: Context) -> int:
+def interval(status: str, settings: CsmsSettings) -> int:
     """Return the interval that belongs to a status, in s."""
-    return context.settings.heartbeat_s if status == Status.accepted else context.settings.boot_retry_s
+    return settings.heartbeat_s if status == Status.accepted else settings.boot_retry_s
 
 
 def action_caused_by(action: str, requested: str) -> str | None:

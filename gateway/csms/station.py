@@ -65,9 +65,7 @@ class Station:
         self.evses: dict[int, Evse] = {}
         self.variables: dict[VariableName, str] = {}
         self.limits: dict[VariableName, float] = {}  # maxLimit of a variable, from its characteristics
-        self.maintenance: dict[
-            str, Payload
-        ] = {}  # status of firmware, log, network profiles and lists
+        self.maintenance: dict[str, Payload] = {}  # status of firmware, log, network profiles and lists
         self.inventory_request: int | None = None  # request id of the pending inventory
         self.external_limits: dict[int, tuple[float, float]] = {}  # of other systems, by EVSE (0: all), magnitudes in W
         self.der_alarms: dict[str, str] = {}  # active DER controls, with the grid event
@@ -236,7 +234,7 @@ class Station:
         gets SecurityError except for messages that the gateway requested (B01.FR.10, B02.FR.09), a Rejected one for
         every message (B03.FR.07).
         """
-        status = registration.status_of(self.settings, self.registered, self.context)
+        status = registration.status_of(self.settings, self.registered, self.context.unknown_stations)
         if self.boot is None and status == Status.accepted:
             self.boot = Boot(status, at=self.context.clock.wall())
             self.trigger_boot()

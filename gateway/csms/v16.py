@@ -37,7 +37,7 @@ def boot_notification(station: Station, payload: Payload) -> Payload:
     """Process BootNotification (4.2)."""
     context = station.context
     boot = Boot(
-        registration.status_of(station.settings, station.registered, context),
+        registration.status_of(station.settings, station.registered, context.unknown_stations),
         payload["chargePointVendor"],
         payload["chargePointModel"],
         payload.get("chargePointSerialNumber"),
@@ -51,7 +51,7 @@ def boot_notification(station: Station, payload: Payload) -> Payload:
     return {
         "status": boot.status,
         "currentTime": stamp(context.clock.wall()),
-        "interval": registration.interval(boot.status, context),
+        "interval": registration.interval(boot.status, context.settings),
     }
 
 

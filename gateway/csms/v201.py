@@ -52,7 +52,7 @@ def boot_notification(station: Station, payload: Payload) -> Payload:
     context = station.context
     model = payload["chargingStation"]
     boot = Boot(
-        registration.status_of(station.settings, station.registered, context),
+        registration.status_of(station.settings, station.registered, context.unknown_stations),
         model["vendorName"],
         model["model"],
         model.get("serialNumber"),
@@ -65,7 +65,7 @@ def boot_notification(station: Station, payload: Payload) -> Payload:
         station.spawn(device_model.request_inventory(station))
     return {
         "currentTime": stamp(context.clock.wall()),
-        "interval": registration.interval(boot.status, context),
+        "interval": registration.interval(boot.status, context.settings),
         "status": boot.status,
     }
 
