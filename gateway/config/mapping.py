@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from gateway.config import Config, ConfigError, host_and_port, read_secret, stale_after
 from gateway.control.settings import ServiceSettings
-from gateway.csms import security
+from gateway.csms import passwords
 from gateway.csms.settings import CsmsSettings, Registration, StationSettings, UnknownStations, UnknownTokens
 from gateway.model.command import SiteMode
 from gateway.model.site import SitePolicy
@@ -72,7 +72,7 @@ def csms_settings(config: Config) -> CsmsSettings:
         kept = None
         if entry.password_file is not None:
             secret = read_secret(entry.password_file, f"stations.{number}.password_file")
-            kept = security.hashed(secret, security.salt_of(entry.id))
+            kept = passwords.hash_password(secret, passwords.configuration_salt(entry.id))
         elif ocpp.security_profile in (1, 2) and entry.security_profile in (None, 1, 2):
             raise ConfigError(f"stations.{number}.password_file: {entry.id} needs one with this security profile")
         stations.append(

@@ -139,7 +139,7 @@ class Rig:
 
     async def ask(self, action: str, payload: dict[str, Any]) -> dict[str, Any]:
         """Ask the station straight from the CSMS; its answer must be valid."""
-        answer = await self.known.ask(action, payload)
+        answer = await self.known.request(action, payload)
         assert answer is not None, f"{action}: {self.said[-2:]}"
         return answer
 

@@ -115,4 +115,4 @@ async def test_nothing_runs_unordered_and_both_ends_agree(version: Version, prof
             assert told == {t.id for t in known}
         assert rig.station.line.queue.given_up == 0
         assert [e for e in rig.errors() if e[2] == "InternalError"] == []
-        assert not rig.csms.context.breaches
+        assert not rig.csms.context.violations

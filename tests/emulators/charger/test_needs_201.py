@@ -178,4 +178,4 @@ async def test_the_gateway_takes_what_a_201_station_tells_into_its_model(profile
         assert needs.bidirectional is both_ways
         assert (needs.limits.max_discharge_w > 0) is both_ways
         rig.station.unplug(1)
-        await rig.until(lambda: rig.known.evses[1].stated is None)
+        await rig.until(lambda: rig.known.evses[1].needs is None)
