@@ -152,7 +152,7 @@ def test_a_charger_that_is_not_there() -> None:
     argv = [*V2X, "ev", "--connect", f"[::1]:{port}", "--json"]
     done = subprocess.run(argv, capture_output=True, text=True, cwd=ROOT, timeout=WITHIN, check=False)
     assert done.returncode == 1
-    assert "can't connect" in done.stderr
+    assert "cannot connect" in done.stderr
     assert json.loads(done.stdout.splitlines()[-1])["ok"] is False
 
 

@@ -1,24 +1,23 @@
-"""What the AC and DC charge loop messages share, as values of this room: needs, display, meter.
+"""Conversion of the parts that AC and DC charge loop messages share: needs, display, meter.
 
-Pure translation both ways. Units on the wire are W, Wh, A, V, %, s; none is written there. Source: ISO 15118-20, charge
-loop base types.
+Units on the wire are W, Wh, A, V, %, s, and are implied by the field. Source: ISO 15118-20, charge loop base types.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from protocols.iso15118.iso20.loop import Display, Meter, StationTurn
+from protocols.iso15118.iso20.loop import Display, Meter, StationReport
 from protocols.iso15118.iso20.rational import magnitude, number, rational, rational_down
 from protocols.iso15118.iso20.setpoint import EnergyRequests
 from protocols.iso15118.iso20.types import DisplayParameters, MeterInfo, RationalNumber
 
-LARGEST = 1e6  # W, A or V: stands for "no limit of ours" where a message can't leave the limit out
+LARGEST = 1e6  # W, A or V: "unlimited" where a message cannot omit the limit
 LONGEST = 2**32 - 1  # s
 
 
 def down(limit: float) -> RationalNumber:
-    """A maximum as it travels: never rounded up."""
+    """Return a maximum for the wire, never rounded up."""
     return rational_down(min(limit, LARGEST))
 
 
@@ -35,7 +34,7 @@ def seconds(value: float | None) -> int | None:
 
 
 def needs_fields(needs: EnergyRequests | None, departure_s: float | None, *, bpt: bool) -> dict[str, Any]:
-    """The needs of a dynamic loop request."""
+    """Return the needs of a dynamic loop request."""
     wanted = needs or EnergyRequests(target_wh=0.0, maximum_wh=0.0, minimum_wh=0.0)
     fields: dict[str, Any] = {
         "DepartureTime": seconds(departure_s),
@@ -50,7 +49,7 @@ def needs_fields(needs: EnergyRequests | None, departure_s: float | None, *, bpt
 
 
 def scheduled_needs_fields(needs: EnergyRequests | None) -> dict[str, Any]:
-    """The needs of a scheduled loop request: all three or none."""
+    """Return the needs of a scheduled loop request: all three or none."""
     if needs is None:
         return {}
     return {
@@ -61,7 +60,7 @@ def scheduled_needs_fields(needs: EnergyRequests | None) -> dict[str, Any]:
 
 
 def read_needs(mode: Any) -> EnergyRequests | None:
-    """The energy requests of any request's control mode; None where it leaves them out. A half V2X window is none."""
+    """Return the energy requests of a control mode; None if it omits them. An incomplete V2X window counts as none."""
     target, most, least = mode.EVTargetEnergyRequest, mode.EVMaximumEnergyRequest, mode.EVMinimumEnergyRequest
     if target is None or most is None or least is None:
         return None
@@ -134,13 +133,13 @@ def read_meter(message: MeterInfo | None) -> Meter | None:
     )
 
 
-def station_needs_fields(turn: StationTurn) -> dict[str, Any]:
-    """What a charger states of the driver's needs in MobilityNeedsMode 2; nothing in mode 1."""
+def station_needs_fields(report: StationReport) -> dict[str, Any]:
+    """Return the driver's needs that a SECC states in MobilityNeedsMode 2; empty in mode 1."""
     return {
-        "DepartureTime": seconds(turn.departure_s),
-        "MinimumSOC": turn.minimum_soc_pct,
-        "TargetSOC": turn.target_soc_pct,
-        "AckMaxDelay": turn.confirm_within_s,
+        "DepartureTime": seconds(report.departure_s),
+        "MinimumSOC": report.minimum_soc_pct,
+        "TargetSOC": report.target_soc_pct,
+        "AckMaxDelay": report.confirm_within_s,
     }
 
 

@@ -1,7 +1,7 @@
-"""Which message travels in which frame, and which response answers which request.
+"""Messages and frames: payload types by element name, responses by request, encoding and decoding.
 
-Here: the tables by element name, and turning messages into frames and back. Not here: the messages themselves
-(`common`, `dc`, `ac`) and the codec (`protocols.exi`)."""
+The messages themselves are in `common`, `dc` and `ac`, the codec in `protocols.exi`.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from protocols.iso15118.iso20 import ac, common, dc
 from protocols.iso15118.iso20.types import MessageHeader, V2GRequest, V2GResponse
 from protocols.v2gtp import Frame, PayloadType, frame
 
-NO_SESSION = bytes(8)  # the session id of a request for a new session
+NO_SESSION = bytes(8)  # session id of a request for a new session
 
 _CODECS: dict[int, Any] = {
     PayloadType.ISO20_COMMON: ISO20_COMMON,
@@ -34,7 +34,7 @@ STREAMS = {
 
 
 class Undecodable(RemoteProtocolError):
-    """The peer's bytes are no message: there is no valid answer, the connection ends."""
+    """The peer's bytes are no message: there is no valid response, the connection ends."""
 
 
 def _payload_types() -> dict[type[Any], PayloadType]:
@@ -54,19 +54,19 @@ RESPONSE_NAMES: dict[str, str] = {
 
 
 def header(session_id: bytes, wall_s: float) -> MessageHeader:
-    """The header of a message without a signature. The time stamp is in whole seconds."""
+    """Return the header of a message without a signature. The time stamp is in whole seconds."""
     return MessageHeader(SessionID=session_id, TimeStamp=max(0, int(wall_s)))
 
 
 def encode(message: V2GRequest | V2GResponse, stream: PayloadType | None = None) -> bytes:
-    """The message as a whole frame; `stream` sends it beside the charge loop."""
+    """Return the message as a whole frame; `stream` marks it as parallel to the charge loop."""
     home = PAYLOAD_TYPES[type(message)]
     payload: bytes = _CODECS[home].encode(message)
     return frame(stream or home, payload)
 
 
 def decode(received: Frame) -> V2GRequest | V2GResponse | None:
-    """The message of a frame; None for a frame that is to be ignored. Undecodable if it is no message."""
+    """Return the message of a frame; None for a frame that is to be ignored. Raises Undecodable."""
     codec = _CODECS.get(received.payload_type)
     if codec is None or not received.well_formed:
         return None
@@ -75,5 +75,5 @@ def decode(received: Frame) -> V2GRequest | V2GResponse | None:
     except RemoteProtocolError as error:
         raise Undecodable(f"{len(received.payload)} bytes of type {received.payload_type:#06x}: {error}") from error
     if not isinstance(message, (V2GRequest, V2GResponse)):
-        raise Undecodable(f"{type(message).__name__} is no message")
+        raise Undecodable(f"{type(message).__name__} is not a message")
     return message

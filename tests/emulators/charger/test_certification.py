@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from emulators.runtime.clock import run_virtual
-from protocols.ocpp.io import Refused
+from protocols.ocpp.link import Refused
 from protocols.ocpp.rpc import Refusal
 from protocols.ocpp.schema import ErrorCode, Version
 from protocols.ocpp.times import parse, stamp

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from emulators.charger.station.tariffs.cost import Bill, Moment, applies, with_tax
 from emulators.runtime.clock import run_virtual
-from protocols.ocpp.io import Refused
+from protocols.ocpp.link import Refused
 from protocols.ocpp.schema import Version
 from protocols.ocpp.times import stamp
 from tests.emulators.charger.csms_rig import Desk

@@ -11,7 +11,7 @@ import pytest
 
 from protocols.errors import LocalProtocolError, RemoteProtocolError
 from protocols.exi.codec import LARGEST_STREAM
-from protocols.exi.readers import Deviation, read_unsigned
+from protocols.exi.readers import DecodeFault, read_unsigned
 from protocols.iso15118.codecs import BY_NAME, DIN, ISO2, ISO20_COMMON, SAP, XMLDSIG_FRAGMENT
 from protocols.iso15118.iso20.common import (
     ChargingSchedule,
@@ -125,7 +125,7 @@ def test_an_endless_number_is_refused_early() -> None:
     endless = "1" * (8 * LARGE)
 
     def refused() -> None:
-        with pytest.raises(Deviation, match="an integer of more than"):
+        with pytest.raises(DecodeFault, match="an integer of more than"):
             read_unsigned(endless, 0)
 
     assert steps(refused) < 5_000

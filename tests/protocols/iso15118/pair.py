@@ -184,13 +184,13 @@ class Pair:
 def pair(
     *,
     car: orders.CarState | None = None,
-    wish_w: float | None = 0.0,
+    setpoint_w: float | None = 0.0,
     secc: dict[str, Any] | None = None,
     ev: dict[str, Any] | None = None,
     secc_arguments: dict[str, Any] | None = None,
 ) -> Pair:
     state = car or car_state()
-    evse = Evse(wish_w=wish_w)
+    evse = Evse(setpoint_w=setpoint_w)
     charger = Secc(secc_settings(**(secc or {})), 0.0, epoch=EPOCH, evse=evse, **(secc_arguments or {}))
     return Pair(Evcc(evcc_settings(**(ev or {})), state, 0.0, epoch=EPOCH), charger, soc_pct=state.soc_pct)
 

@@ -64,7 +64,7 @@ def test_a_stream_carries_more_than_its_read_ahead() -> None:
 def test_nobody_listens() -> None:
     with socket.create_server(("::1", 0), family=socket.AF_INET6) as server:
         port = server.getsockname()[1]
-    with pytest.raises(ConnectionError, match="can't connect"):
+    with pytest.raises(ConnectionError, match="cannot connect"):
         asyncio.run(connect("::1", port))
 
 

@@ -46,7 +46,7 @@ def session(service: ServiceId, control: ControlMode) -> tuple[list[Any], list[A
     traced: dict[str, Any] = {"trace": True}
     played = pair(
         car=car_state(70.0, limits=limits),
-        wish_w=2_000.0,
+        setpoint_w=2_000.0,
         ev=traced | {"services": (service,), "controls": (control,)},
         secc=traced,
     )

@@ -211,15 +211,15 @@ def test_unanswered_calls_are_bounded() -> None:
     for n in range(rpc.OPEN_CALLS):
         csms.receive(json.dumps([2, f"a{n}", "Heartbeat", {}]), 0.0)
     csms.receive('[2,"more","Heartbeat",{}]', 0.0)
-    assert sent(csms) == [[4, "more", "InternalError", f"{rpc.OPEN_CALLS} calls are unanswered already", {}]]
+    assert sent(csms) == [[4, "more", "InternalError", f"{rpc.OPEN_CALLS} calls are pending already", {}]]
 
 
 def test_giving_up_a_call_lets_the_next_one_go() -> None:
     csms = engine(Version.V21)
     first, second, third = (csms.call("GetLocalListVersion", {}, 0.0) for _ in range(3))
     csms.data_to_send()
-    csms.forget(second, 0.0)
-    csms.forget(first, 0.0)
+    csms.cancel(second, 0.0)
+    csms.cancel(first, 0.0)
     assert [message[1] for message in sent(csms)] == [third]
 
 
