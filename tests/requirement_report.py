@@ -149,7 +149,7 @@ def _verdict(name: str, verdicts: dict[str, set[str]]) -> str:
 
 def _messages() -> str:
     from emulators.charger.station.build import build, car_outlet
-    from emulators.charger.station.maintenance.network_profiles import Target
+    from emulators.charger.station.csms_link.network_profiles import Target
     from emulators.charger.station.station import StationConfig
     from emulators.runtime.clock import VirtualClock
     from gateway.csms.csms import HANDLERS

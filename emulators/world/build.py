@@ -12,7 +12,7 @@ from emulators.charger.hardware.meter import Meter, MeterSpec
 from emulators.charger.hardware.power_stage import EFFICIENCY, PowerStage, StageSpec
 from emulators.charger.hardware.shared_supply import Supply
 from emulators.charger.station.build import dialect_of
-from emulators.charger.station.maintenance.network_profiles import Connect
+from emulators.charger.station.csms_link.network_profiles import Connect
 from emulators.charger.station.station import Station, StationConfig
 from emulators.ev import profile
 from emulators.ev.car import Car

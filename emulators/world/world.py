@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 
 from emulators.charger.hardware.shared_supply import Supply
-from emulators.charger.station.maintenance.network_profiles import Connect, Target
+from emulators.charger.station.csms_link.network_profiles import Connect, Target
 from emulators.charger.station.station import Station
 from emulators.ev.car import Car
 from emulators.faults import injector

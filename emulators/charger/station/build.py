@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from emulators.charger.hardware.meter import Meter, MeterSpec
 from emulators.charger.hardware.power_stage import PowerStage, StageSpec
+from emulators.charger.station.csms_link.network_profiles import Connect
 from emulators.charger.station.dialect import Dialect
-from emulators.charger.station.maintenance.network_profiles import Connect
 from emulators.charger.station.ocpp2.messages import Dialect2
 from emulators.charger.station.power_path import CarPowerPath, PowerPath
 from emulators.charger.station.station import Station, StationConfig

@@ -7,7 +7,7 @@ import contextlib
 from math import floor
 from typing import TYPE_CHECKING
 
-from emulators.charger.station import settings
+from emulators.charger.station.device_model import settings
 
 if TYPE_CHECKING:
     from emulators.charger.station.station import Station

@@ -6,7 +6,8 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from emulators.charger.station import availability, settings
+from emulators.charger.station import availability
+from emulators.charger.station.device_model import settings
 from emulators.charger.station.evse import EvseState
 from emulators.charger.station.power_path import Needs
 from emulators.charger.station.smart_charging.operation_modes import Memory

@@ -19,8 +19,8 @@ from emulators.charger.hardware.meter import Meter, MeterSpec
 from emulators.charger.hardware.power_stage import PowerStage, StageSpec
 from emulators.charger.secc.secc import SeccEvent
 from emulators.charger.station.build import build
-from emulators.charger.station.csms_dialer import dial
-from emulators.charger.station.maintenance.network_profiles import Target
+from emulators.charger.station.csms_link.dialer import dial
+from emulators.charger.station.csms_link.network_profiles import Target
 from emulators.charger.station.power_path import CarPowerPath, PowerPath
 from emulators.charger.station.secc_power_path import SeccPowerPath
 from emulators.charger.station.station import STOP_WITHIN, Station, StationConfig

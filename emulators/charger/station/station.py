@@ -13,24 +13,25 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, replace
 from typing import Any
 
-from emulators.charger.station import availability, settings
+from emulators.charger.station import availability
 from emulators.charger.station.clock_aligned import Aligned
 from emulators.charger.station.connector_sessions import ConnectorSessions
-from emulators.charger.station.csms_link import CsmsLink
-from emulators.charger.station.device_model.event_streams import Streams
+from emulators.charger.station.csms_link.link import CsmsLink
+from emulators.charger.station.csms_link.network_profiles import Connect
+from emulators.charger.station.device_model import settings
 from emulators.charger.station.device_model.model import DeviceModel
-from emulators.charger.station.device_model.monitoring import Monitoring
 from emulators.charger.station.dialect import Dialect
+from emulators.charger.station.display_messages import Display
 from emulators.charger.station.evse import EvseState
 from emulators.charger.station.local_list import LocalList
-from emulators.charger.station.maintenance.display import Display
 from emulators.charger.station.maintenance.maintenance import Upkeep
-from emulators.charger.station.maintenance.network_profiles import Connect
+from emulators.charger.station.monitoring.event_streams import Streams
+from emulators.charger.station.monitoring.monitoring import Monitoring
 from emulators.charger.station.persistence import Keeping, Store
 from emulators.charger.station.power_path import Needs, PowerPath
 from emulators.charger.station.reservations import Reservations
 from emulators.charger.station.smart_charging import der
-from emulators.charger.station.smart_charging.external import IDS_FROM, ExternalSystem
+from emulators.charger.station.smart_charging.external_control import IDS_FROM, ExternalSystem
 from emulators.charger.station.smart_charging.profile_rules import MODES, Abilities
 from emulators.charger.station.smart_charging.profiles import Profiles
 from emulators.charger.station.smart_charging.smart_charging import Steering

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from typing import Any
 
 from emulators.charger.station.build import build, car_outlet
+from emulators.charger.station.csms_link.network_profiles import Target
 from emulators.charger.station.evse import EvseState
-from emulators.charger.station.maintenance.network_profiles import Target
 from emulators.charger.station.power_path import CarPowerPath
 from emulators.charger.station.station import StationConfig
 from emulators.charger.station.store import Store

@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 
 from emulators.charger.hardware.power_stage import StageSpec
 from emulators.charger.station.build import build, car_outlet
+from emulators.charger.station.csms_link.network_profiles import Target
 from emulators.charger.station.evse import EvseState
-from emulators.charger.station.maintenance.network_profiles import Target
 from emulators.charger.station.power_path import CarPowerPath, PowerPath
 from emulators.charger.station.station import Station, StationConfig
 from emulators.ev.car import CCS_63, Car, CarSpec

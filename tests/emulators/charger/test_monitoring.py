@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from emulators.charger.station.device_model.model import Variable
-from emulators.charger.station.device_model.monitors import Monitors
+from emulators.charger.station.monitoring.monitors import Monitors
 from emulators.runtime.clock import run_virtual
 from protocols.ocpp.schema import Version
 from protocols.ocpp.times import parse

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from emulators.charger.station.csms_dialer import dial
+from emulators.charger.station.csms_link.dialer import dial
+from emulators.charger.station.csms_link.network_profiles import Target, Untrusted
 from emulators.charger.station.maintenance.certificate_store import CertificateStore
-from emulators.charger.station.maintenance.network_profiles import Target, Untrusted
 from emulators.runtime.clock import run_virtual
 from protocols.ocpp.schema import Version
 from tests.emulators.charger.csms_rig import Desk

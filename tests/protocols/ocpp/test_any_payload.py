@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from emulators.charger.station.build import build, car_outlet
-from emulators.charger.station.maintenance.network_profiles import Target
+from emulators.charger.station.csms_link.network_profiles import Target
 from emulators.charger.station.station import StationConfig
 from emulators.runtime.clock import VirtualClock, run_virtual
 from gateway.csms.csms import HANDLERS

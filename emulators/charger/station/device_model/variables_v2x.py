@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from emulators.charger.station.smart_charging.der import BODIES
-from emulators.charger.station.smart_charging.external import IDS_FROM
+from emulators.charger.station.smart_charging.external_control import IDS_FROM
 from emulators.charger.station.smart_charging.operation_modes import Surroundings
 from emulators.charger.station.smart_charging.profile_rules import THRESHOLDS
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from emulators.charger.station import settings
+from emulators.charger.station.device_model import settings
 from emulators.charger.station.evse import EvseState
 from emulators.charger.station.ocpp16 import keys, requests
 from emulators.charger.station.station import Station

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
 
-from emulators.charger.station import settings
-from emulators.charger.station.device_model import variables
+from emulators.charger.station.device_model import settings, variables
 from emulators.charger.station.device_model.variables_v2x import MEASURANDS
 from emulators.charger.station.evse import EvseState
 from emulators.charger.station.ocpp2 import requests

@@ -6,9 +6,9 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from emulators.charger.station.device_model.model import Name, component_of, connector_fits, name_of, variable_of
-from emulators.charger.station.device_model.monitors import SEVERITIES, Monitor
 from emulators.charger.station.device_model.report import matches
 from emulators.charger.station.device_model.variables import ITEMS
+from emulators.charger.station.monitoring.monitors import SEVERITIES, Monitor
 from emulators.charger.station.station import Station
 from protocols.ocpp.rpc import Refusal
 from protocols.ocpp.schema import ErrorCode, Payload, Version

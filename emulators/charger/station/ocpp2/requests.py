@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
-from emulators.charger.station import availability, settings
+from emulators.charger.station import availability
 from emulators.charger.station.connector_sessions import Order
+from emulators.charger.station.device_model import settings
 from emulators.charger.station.evse import EvseState
 from emulators.charger.station.ocpp2 import maintenance, monitoring, smart_charging, tariffs, variables
 from emulators.charger.station.reservations import Reservation

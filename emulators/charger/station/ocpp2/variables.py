@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from emulators.charger.station.csms_link.network_profiles import COMPONENT
 from emulators.charger.station.device_model import report
-from emulators.charger.station.maintenance.network_profiles import COMPONENT
 from emulators.charger.station.ocpp2 import smart_charging
 from emulators.charger.station.ocpp2.monitoring import bound
 from emulators.charger.station.smart_charging import vendor_power

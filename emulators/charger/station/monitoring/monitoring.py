@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from emulators.charger.station.device_model.model import Name, component_of, variable_of
-from emulators.charger.station.device_model.monitors import HARD_WIRED, PRECONFIGURED, Fired, Monitor, Monitors
+from emulators.charger.station.monitoring.monitors import HARD_WIRED, PRECONFIGURED, Fired, Monitor, Monitors
 from emulators.charger.station.transaction import Message
 from protocols.ocpp.schema import Payload, Version
 

@@ -12,8 +12,8 @@ import random
 from collections.abc import Awaitable
 from typing import TYPE_CHECKING
 
-from emulators.charger.station import settings
-from emulators.charger.station.maintenance.network_profiles import Connect, Network, Untrusted
+from emulators.charger.station.csms_link.network_profiles import Connect, Network, Untrusted
+from emulators.charger.station.device_model import settings
 from emulators.charger.station.transaction import Message, Queue
 from protocols.errors import LocalProtocolError
 from protocols.ocpp import rpc

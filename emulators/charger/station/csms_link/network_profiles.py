@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from emulators.charger.station import settings
+from emulators.charger.station.device_model import settings
 from protocols.ocpp.schema import Payload, Version
 from protocols.ports import TextWire
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from emulators.charger.station.csms_link.network_profiles import Target, Untrusted
 from emulators.charger.station.maintenance.certificate_store import CertificateStore
-from emulators.charger.station.maintenance.network_profiles import Target, Untrusted
 from protocols.ocpp import io
 from protocols.ports import TextWire
 

@@ -15,7 +15,7 @@ from protocols.ocpp.schema import Payload
 from protocols.ocpp.times import stamp
 
 if TYPE_CHECKING:
-    from emulators.charger.station.device_model.monitors import Monitor
+    from emulators.charger.station.monitoring.monitors import Monitor
     from emulators.charger.station.station import Station
 
 BUFFERED = 10_000  # values
