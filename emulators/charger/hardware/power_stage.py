@@ -98,7 +98,7 @@ class PowerStage:
     supply_limit_w: float = inf  # share of a supply that several connectors use; magnitude
     grid_present: bool = True
     setpoint_w: float = 0.0  # as ordered
-    told_to_form: bool | None = None  # by its station: True forms, False follows; None: nobody has to tell it
+    grid_forming_ordered: bool | None = None  # by its station: True forms, False follows; None: nobody has to tell it
     island_w: float | None = None  # while it forms a grid: what that grid asks of it, instead of the order
     obeys_bounds: bool = True  # False is a fault: pushes what it likes
     follows_setpoint: bool = True  # False is a fault: keeps the power it had

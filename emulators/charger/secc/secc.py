@@ -36,7 +36,7 @@ from emulators.charger.secc.events import (
     VehicleIdentified,
 )
 from emulators.charger.secc.evse_hardware import EvseHardware, is_dc
-from emulators.charger.secc.setpoint import NOTICE_S, SeccWish
+from emulators.charger.secc.setpoint import NOTICE_S, SeccSetpoint
 from emulators.charger.secc.settings import SessionBattery, stage_settings
 from protocols.iso15118.iso20 import events, orders
 from protocols.iso15118.iso20.limits import Limits, PowerRange
@@ -95,7 +95,7 @@ class EvseSecc:
         self._observe: Callable[[SeccEvent], None] = observe or _nobody
         self._trace = trace
         self._free_vend = free_vend
-        self._wish = SeccWish(stage, clock, hold_schedules)
+        self._wish = SeccSetpoint(stage, clock, hold_schedules)
         self._paused: dict[bytes, events.Paused] = {}
         self._cap = Limits(max_charge_w=float("inf"), max_discharge_w=float("inf"))
         self._wire: Wire | None = None

@@ -16,7 +16,7 @@ NOTICE_S = 10  # s that a car gets to follow a notification
 RENEGOTIATED_W = 100.0  # scheduled control: a smaller change of the set-point only caps the car
 
 
-class SeccWish:
+class SeccSetpoint:
     """What the station wants of one EVSE, also of cars to come. `power_w` at the grid side; None: all the car wants."""
 
     def __init__(self, stage: PowerStage, clock: Clock, hold_schedules: bool) -> None:

@@ -7,11 +7,11 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from emulators.charger.station.build import build, car_outlet
-from emulators.charger.station.csms_link.network_profiles import Target
+from emulators.charger.station.build import build, car_power_path
+from emulators.charger.station.config import StationConfig
+from emulators.charger.station.csms_link.network_profiles import NetworkProfile
 from emulators.charger.station.evse import EvseState
 from emulators.charger.station.power_path import CarPowerPath
-from emulators.charger.station.station import StationConfig
 from emulators.charger.station.store import Store
 from emulators.ev.car import CCS_63, Car
 from emulators.runtime.clock import VirtualClock
@@ -26,26 +26,26 @@ Answer = Callable[[dict[str, Any]], dict[str, Any] | None]
 SILENCE: dict[str, Any] = {"silence": True}
 
 
-class Desk:
+class CsmsRig:
     """One CSMS and one station. `answers` by action; a dict, a function, SILENCE for none, or a Refusal to raise."""
 
     def __init__(self, version: Version = Version.V201, *, evses: int = 1, store: Store | None = None, **config: Any):
         self.clock = VirtualClock()
         self.version = version
         self.config = StationConfig(version=version, csms=config.pop("csms", "ws://one/ocpp"), **config)
-        self.outlets = [car_outlet() for _ in range(evses)]
-        self.station = build(self.config, list(self.outlets), self.clock, self.connect, store)
+        self.power_paths = [car_power_path() for _ in range(evses)]
+        self.station = build(self.config, list(self.power_paths), self.clock, self.connect, store)
         self.answers: dict[str, Any] = {}
         self.heard: list[tuple[float, str, dict[str, Any]]] = []
         self.sends: list[dict[str, Any]] = []
-        self.dialled: list[tuple[float, Target]] = []
+        self.dialled: list[tuple[float, NetworkProfile]] = []
         self._made: dict[str, dict[str, Any]] = {}
         self.may_be_silent: set[str] = set()  # actions whose function of answers may return SILENCE; it is asked first
         self.down: set[str] = set()  # addresses that cannot be reached; "*" for all
         self.link: Link | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
-    async def connect(self, target: Target) -> TextWire:
+    async def connect(self, target: NetworkProfile) -> TextWire:
         self.dialled.append((self.clock.now(), target))
         if {"*", target.url} & self.down:
             raise ConnectionError(f"{target.url} is down")
@@ -92,7 +92,7 @@ class Desk:
         }
         return table.get(action, {})
 
-    async def __aenter__(self) -> Desk:
+    async def __aenter__(self) -> CsmsRig:
         self._tasks.append(asyncio.create_task(self.station.run()))
         await self.until(lambda: self.station.online or bool(self.answers) or bool(self.down))
         await self.sleep(1.0)
@@ -140,9 +140,9 @@ class Desk:
         return self.station.evses[number]
 
     def plug(self, number: int = 1, soc: float = 50.0) -> Car:
-        car, outlet = Car(CCS_63, soc), self.outlets[number - 1]
-        assert isinstance(outlet, CarPowerPath)
-        self.station.plug_in(number, outlet.plug(car, self.clock.now()))
+        car, power_path = Car(CCS_63, soc), self.power_paths[number - 1]
+        assert isinstance(power_path, CarPowerPath)
+        self.station.plug_in(number, power_path.plug(car, self.clock.now()))
         return car
 
     async def charging(self, number: int = 1) -> None:
@@ -175,7 +175,7 @@ class Desk:
 class _Deaf:
     """The desk's end of a wire, which does not hear some calls."""
 
-    def __init__(self, wire: TextWire, desk: Desk) -> None:
+    def __init__(self, wire: TextWire, desk: CsmsRig) -> None:
         self._wire, self._desk = wire, desk
 
     @property

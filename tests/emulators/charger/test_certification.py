@@ -17,13 +17,13 @@ from protocols.ocpp.link import Refused
 from protocols.ocpp.rpc import Refusal
 from protocols.ocpp.schema import ErrorCode, Version
 from protocols.ocpp.times import parse, stamp
-from tests.emulators.charger.csms_rig import SILENCE, Desk
+from tests.emulators.charger.csms_rig import SILENCE, CsmsRig
 from tests.gateway.csms.test_security import Authority
 
 TOKEN = {"idToken": "card", "type": "ISO14443"}
 
 
-def boots(desk: Desk, *statuses: str, interval: int = 20) -> None:
+def boots(desk: CsmsRig, *statuses: str, interval: int = 20) -> None:
     """Answers to BootNotification, the last for ever."""
     left = list(statuses)
 
@@ -34,7 +34,7 @@ def boots(desk: Desk, *statuses: str, interval: int = 20) -> None:
     desk.answers["BootNotification"] = answer
 
 
-def events(desk: Desk, kind: str | None = None) -> list[dict[str, Any]]:
+def events(desk: CsmsRig, kind: str | None = None) -> list[dict[str, Any]]:
     return [e for e in desk.calls("TransactionEvent") if kind in (None, e["eventType"])]
 
 
@@ -45,7 +45,7 @@ def test_pending() -> None:
     """TC_B_02: answers questions, says nothing else, starts nothing, and boots when it is asked to."""
 
     async def main() -> None:
-        desk = Desk()
+        desk = CsmsRig()
         boots(desk, "Pending", "Pending", "Accepted", interval=60)
         async with desk:
             assert await desk.set("OCPPCommCtrlr", "OfflineThreshold", 300) == "Accepted"
@@ -76,7 +76,7 @@ def test_rejected(version: Version) -> None:
     """TC_B_03, TC_B_30."""
 
     async def main() -> None:
-        desk = Desk(version)
+        desk = CsmsRig(version)
         boots(desk, "Rejected", "Rejected", "Accepted", interval=25)
         async with desk:
             action = "GetConfiguration" if version is Version.V16 else "GetVariables"
@@ -96,7 +96,7 @@ def test_after_being_offline(threshold: int, told: set[int]) -> None:
     """TC_B_51, TC_B_52."""
 
     async def main() -> None:
-        async with Desk(evses=2) as desk:
+        async with CsmsRig(evses=2) as desk:
             await desk.set("OCPPCommCtrlr", "OfflineThreshold", threshold)
             await desk.cut()
             desk.heard.clear()
@@ -147,7 +147,7 @@ def test_the_inventory_is_whole_and_fits_itself() -> None:
     }  # fmt: skip
 
     async def main() -> None:
-        async with Desk(password="1234567890123456") as desk:
+        async with CsmsRig(password="1234567890123456") as desk:
             await desk.ask("GetBaseReport", {"requestId": 9, "reportBase": "FullInventory"})
             await desk.sleep(3)
             parts = desk.calls("NotifyReport")
@@ -173,7 +173,7 @@ def test_custom_reports() -> None:
     """TC_B_16, TC_B_18, TC_B_54, TC_B_55, TC_B_56."""
 
     async def main() -> None:
-        async with Desk(evses=2) as desk:
+        async with CsmsRig(evses=2) as desk:
 
             async def report(*asked: dict[str, Any], criteria: list[str] | None = None) -> list[dict[str, Any]]:
                 desk.heard.clear()
@@ -204,7 +204,7 @@ def test_a_reset_waits_for_what_runs_and_keeps_who_is_out_of_order() -> None:
     """TC_B_21, TC_B_23, TC_B_41, TC_G_18; B12.FR.01, A04."""
 
     async def main() -> None:
-        async with Desk(evses=3) as desk:
+        async with CsmsRig(evses=3) as desk:
             await desk.charging()
             await desk.ask("ChangeAvailability", {"operationalStatus": "Inoperative", "evse": {"id": 3}})
             assert await desk.ask("Reset", {"type": "OnIdle"}) == {"status": "Scheduled"}
@@ -228,7 +228,7 @@ def test_an_immediate_reset_ends_what_runs_first() -> None:
     """TC_B_22, TC_B_26, TC_B_27."""
 
     async def main() -> None:
-        async with Desk(evses=2) as desk:
+        async with CsmsRig(evses=2) as desk:
             await desk.charging(1)
             await desk.charging(2)
             assert await desk.ask("Reset", {"type": "Immediate", "evseId": 2}) == {"status": "Accepted"}
@@ -251,7 +251,7 @@ def test_authorised_first_and_no_cable_in_time() -> None:
     """TC_E_05, TC_E_39, TC_F_04."""
 
     async def main() -> None:
-        async with Desk() as desk:
+        async with CsmsRig() as desk:
             assert await desk.set("TxCtrlr", "EVConnectionTimeOut", 30) == "Accepted"
             for attempt in range(2):
                 desk.heard.clear()
@@ -272,7 +272,7 @@ def test_a_card_and_a_cable_in_either_order(cable_first: bool) -> None:
     """TC_E_03, TC_E_04, TC_E_10, TC_E_15, TC_F_01, TC_F_02."""
 
     async def main() -> None:
-        async with Desk(id_token="nobody") as desk:
+        async with CsmsRig(id_token="nobody") as desk:
             desk.answers["Authorize"] = lambda asked: {
                 "idTokenInfo": {"status": "Accepted" if asked["idToken"]["idToken"] == "card" else "Invalid"}
             }
@@ -302,7 +302,7 @@ def test_1_6_starts_when_both_are_there() -> None:
     """1.6 chapter 4.8 and 5.11: TC_003, TC_004, TC_010, TC_012 of the 1.6 suite."""
 
     async def main() -> None:
-        async with Desk(Version.V16) as desk:
+        async with CsmsRig(Version.V16) as desk:
             body = {"key": "ConnectionTimeOut", "value": "30"}
             assert await desk.ask("ChangeConfiguration", body) == {"status": "Accepted"}
             start = {"idTag": "card", "connectorId": 1}
@@ -332,7 +332,7 @@ def test_groups_share_reservations_and_stops() -> None:
             mine = {} if name == "stranger" else {"groupIdToken": group}
             return {"idTokenInfo": {"status": "Accepted", **mine}}
 
-        async with Desk(id_token="stranger") as desk:
+        async with CsmsRig(id_token="stranger") as desk:
             desk.answers["Authorize"] = known
             reserve = {
                 "id": 1, "expiryDateTime": stamp(desk.station.wall() + 600), "idToken": TOKEN, "evseId": 1,
@@ -355,7 +355,7 @@ def test_the_local_list_decides_offline_and_before() -> None:
     """TC_C_21 - TC_C_31, TC_D_01 - TC_D_10."""
 
     async def main() -> None:
-        async with Desk(id_token="nobody") as desk:
+        async with CsmsRig(id_token="nobody") as desk:
             desk.answers["Authorize"] = {"idTokenInfo": {"status": "Invalid"}}
             entries = [
                 {"idToken": {"idToken": name, "type": "ISO14443"}, "idTokenInfo": info}
@@ -386,7 +386,7 @@ def test_the_local_list_decides_offline_and_before() -> None:
             assert await desk.station.present(1, "good") == "stopped"
             desk.heard.clear()
             desk.down.clear()
-            await desk.until(lambda: desk.station.online and not desk.station.line.waiting)
+            await desk.until(lambda: desk.station.online and not desk.station.link.waiting)
             told = [e for e in events(desk) if e.get("offline")]
             assert [told[0]["eventType"], told[-1]["eventType"]] == ["Started", "Ended"]  # TC_E_43
             await desk.set("LocalAuthListCtrlr", "Enabled", "false")
@@ -401,7 +401,7 @@ def test_a_transaction_event_that_is_not_taken(how: str, taken_at: int | None) -
     """TC_E_41, TC_E_42, TC_E_50, TC_E_51: attempts, and waits that grow; then the next message."""
 
     async def main() -> None:
-        async with Desk(answer_within_s=30.0) as desk:
+        async with CsmsRig(answer_within_s=30.0) as desk:
             assert await desk.set("OCPPCommCtrlr", "MessageAttempts", 3, "TransactionEvent") == "Accepted"
             assert await desk.set("OCPPCommCtrlr", "MessageAttemptInterval", 10, "TransactionEvent") == "Accepted"
             seen: list[int] = []
@@ -425,7 +425,7 @@ def test_a_transaction_event_that_is_not_taken(how: str, taken_at: int | None) -
             timeout = 30 if how == "silence" else 0
             for number, (a, b) in enumerate(pairwise(first), 1):
                 assert b - a == pytest.approx(10 * number + timeout, abs=2)
-            assert desk.station.line.queue.given_up == (0 if taken_at else 1)
+            assert desk.station.link.queue.given_up == (0 if taken_at else 1)
             assert len(desk.dialled) == 1  # the line was good all the time
 
     run_virtual(main())
@@ -435,13 +435,13 @@ def test_transaction_status() -> None:
     """TC_E_28 - TC_E_34, TC_E_40."""
 
     async def main() -> None:
-        async with Desk() as desk:
+        async with CsmsRig() as desk:
             await desk.charging()
             name = events(desk)[0]["transactionInfo"]["transactionId"]
             unknown = {"transactionId": "nothing"}
             nothing = {"ongoingIndicator": False, "messagesInQueue": False}
             assert await desk.ask("GetTransactionStatus", unknown) == nothing
-            await desk.until(lambda: not desk.station.line.waiting)
+            await desk.until(lambda: not desk.station.link.waiting)
             assert await desk.ask("GetTransactionStatus", {"transactionId": name}) == {
                 "ongoingIndicator": True, "messagesInQueue": False,
             }  # fmt: skip
@@ -453,7 +453,7 @@ def test_transaction_status() -> None:
             await desk.until(lambda: desk.station.online)
             assert await desk.ask("GetTransactionStatus") == {"messagesInQueue": True}
             desk.answers.clear()
-            await desk.until(lambda: not desk.station.line.waiting)
+            await desk.until(lambda: not desk.station.link.waiting)
             offline = [e for e in events(desk) if e.get("offline")]
             assert offline
             assert all(e["eventType"] == "Updated" for e in offline)
@@ -469,7 +469,7 @@ def test_values_at_moments_of_the_clock() -> None:
     """TC_J_01, TC_J_02, TC_J_03, TC_J_09, TC_J_10."""
 
     async def main() -> None:
-        async with Desk() as desk:
+        async with CsmsRig() as desk:
             assert await desk.set("AlignedDataCtrlr", "Interval", 15) == "Accepted"
             await desk.sleep(61)
             idle = [m["meterValue"][0] for m in desk.calls("MeterValues")]
@@ -506,7 +506,7 @@ def test_firmware_in_its_time_and_from_whom_it_should_be(tmp_path: Path) -> None
     pem = ca.certificate.public_bytes(Encoding.PEM).decode()
 
     async def main() -> None:
-        async with Desk() as desk:
+        async with CsmsRig() as desk:
             root = {"certificateType": "ManufacturerRootCertificate", "certificate": pem}
             assert await desk.ask("InstallCertificate", root) == {"status": "Accepted"}
 
@@ -545,7 +545,7 @@ def test_logs_are_tried_again_and_the_security_log_is_its_own(tmp_path: Path) ->
     """TC_N_26, TC_N_35, TC_N_36."""
 
     async def main() -> None:
-        async with Desk() as desk:
+        async with CsmsRig() as desk:
             body = {"logType": "SecurityLog", "requestId": 1, "log": {"remoteLocation": f"file://{tmp_path}"}}
             answer = await desk.ask("GetLog", body)
             await desk.sleep(2)
@@ -568,7 +568,7 @@ def test_what_is_known_of_a_customer() -> None:
     """TC_N_27 - TC_N_32."""
 
     async def main() -> None:
-        async with Desk() as desk:
+        async with CsmsRig() as desk:
             desk.station.local_list.put("card", {"status": "Accepted"})
             for report, clear, data in ((True, False, True), (False, True, False), (True, False, False)):
                 desk.heard.clear()
@@ -586,7 +586,7 @@ def test_messages_leave_the_display_at_their_end() -> None:
     """TC_O_01, TC_O_13, TC_O_14, TC_O_27, TC_O_28, TC_O_36."""
 
     async def main() -> None:
-        async with Desk() as desk:
+        async with CsmsRig() as desk:
             now = desk.station.wall()
             text = {"format": "UTF8", "content": "Welcome"}
             message = {
@@ -616,7 +616,7 @@ def test_reservations_end_and_are_kept_over_a_reset() -> None:
     """TC_B_24, TC_H_01 - TC_H_23."""
 
     async def main() -> None:
-        async with Desk(evses=2) as desk:
+        async with CsmsRig(evses=2) as desk:
 
             def reserve(number: int, seconds: float, **about: Any) -> dict[str, Any]:
                 expiry = stamp(desk.station.wall() + seconds)
@@ -647,7 +647,7 @@ def test_what_happens_to_the_grid_while_offline_is_told_later() -> None:
     """R04.FR.20, R05 and H04 do not end with the line; nothing but a boot goes out before the station is accepted."""
 
     async def main() -> None:
-        async with Desk(Version.V21, evses=2) as desk:
+        async with CsmsRig(Version.V21, evses=2) as desk:
             now = desk.station.wall()
             control = {
                 "isDefault": False, "controlId": "c1", "controlType": "LimitMaxDischarge",
@@ -662,7 +662,7 @@ def test_what_happens_to_the_grid_while_offline_is_told_later() -> None:
             await desk.sleep(200)
             desk.heard.clear()
             boots(desk, "Pending", "Accepted", interval=30)
-            desk.station.line.booted = False
+            desk.station.link.booted = False
             desk.down.clear()
             await desk.until(lambda: desk.station.online)
             assert [a for _, a, _ in desk.heard][:2] == ["BootNotification"] * 2
@@ -680,7 +680,7 @@ def test_a_csms_that_is_deaf_to_one_message_hears_the_others() -> None:
     """What is no transaction's keeps no transaction waiting for more than one time-out."""
 
     async def main() -> None:
-        desk = Desk()
+        desk = CsmsRig()
         desk.answers["SecurityEventNotification"] = SILENCE
         async with desk:
             desk.plug()

@@ -40,13 +40,13 @@ class Chaos:
 
     async def driver(self) -> None:
         number = self.random.choice((1, 2))
-        evse, outlet = self.rig.evse(number), self.rig.outlets[number - 1]
-        assert isinstance(outlet, CarPowerPath)
+        evse, power_path = self.rig.evse(number), self.rig.power_paths[number - 1]
+        assert isinstance(power_path, CarPowerPath)
         if evse.vehicle is None:
             self.rig.plug(number=number, soc=self.random.uniform(30, 90))
         else:
             self.rig.station.unplug(number)
-            outlet.unplug(self.rig.clock.now())
+            power_path.unplug(self.rig.clock.now())
 
     async def line(self) -> None:
         if self.rig.up:
@@ -104,7 +104,7 @@ def test_nothing_runs_unordered_and_both_ends_agree(version: Version, profile: s
             for number in (1, 2):
                 if rig.evse(number).vehicle is not None:
                     rig.station.unplug(number)
-            await rig.until(lambda: rig.station.online and not len(rig.station.line.queue), within=3600)
+            await rig.until(lambda: rig.station.online and not len(rig.station.link.queue), within=3600)
             await rig.sleep(60)
             assert rig.csms.context.transactions.active_of("CP1") == []
             known = list(rig.csms.context.transactions.of("CP1"))
@@ -113,7 +113,7 @@ def test_nothing_runs_unordered_and_both_ends_agree(version: Version, profile: s
             else:
                 told = {c["transactionInfo"]["transactionId"] for c in rig.calls("TransactionEvent")}
                 assert told == {t.id for t in known}
-            assert rig.station.line.queue.given_up == 0
+            assert rig.station.link.queue.given_up == 0
             assert [e for e in rig.errors() if e[2] == "InternalError"] == []
             assert not rig.csms.context.breaches
 

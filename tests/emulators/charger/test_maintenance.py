@@ -125,7 +125,7 @@ def test_certificates(version: Version, tmp_path: Path) -> None:
             trigger = "ExtendedTriggerMessage" if early else "TriggerMessage"
             message = "SignChargePointCertificate" if early else "SignChargingStationCertificate"
             assert await rig.ask(trigger, {"requestedMessage": message}) == {"status": "Accepted"}
-            await rig.until(lambda: bool(rig.station.upkeep.certificates.own))
+            await rig.until(lambda: bool(rig.station.maintenance.certificates.own))
             assert rig.answers("CertificateSigned") == [{"status": "Accepted"}]
             again = {"certificateChain": rig.calls("CertificateSigned")[0]["certificateChain"]}
             assert await rig.ask("CertificateSigned", again) == {"status": "Rejected"}  # nobody asked for it

@@ -14,7 +14,7 @@ from emulators.charger.station.monitoring.monitors import Monitors
 from emulators.runtime.clock import run_virtual
 from protocols.ocpp.schema import Version
 from protocols.ocpp.times import parse
-from tests.emulators.charger.csms_rig import Desk
+from tests.emulators.charger.csms_rig import CsmsRig
 from tests.emulators.charger.station_rig import Rig
 from tests.requirements import requirement
 
@@ -50,7 +50,7 @@ def test_a_threshold_on_the_real_power_alerts_and_clears(version: Version) -> No
             (result,) = await put(rig, asked("UpperThreshold", 2000.0))
             assert result["status"] == "Accepted"
             await rig.charging()
-            rig.evse().held_power_w = 5000.0
+            rig.evse().vendor_setpoint_w = 5000.0
             await rig.until(lambda: bool(told(rig, result["id"])), within=60)
             first = told(rig, result["id"])[0]
             assert first["trigger"] == "Alerting"
@@ -193,7 +193,7 @@ def test_while_offline_only_the_severe_waits(version: Version) -> None:
             rig.cut()
             await rig.sleep(95)
             rig.up = True
-            await rig.until(lambda: rig.station.online and not rig.station.line.waiting)
+            await rig.until(lambda: rig.station.online and not rig.station.link.waiting)
             assert len(told(rig, severe["id"])) >= 9
             assert len(told(rig, light["id"])) <= 1
             at = [e["timestamp"] for e in told(rig, severe["id"])]
@@ -205,12 +205,12 @@ def test_while_offline_only_the_severe_waits(version: Version) -> None:
 def test_the_metal_warms_under_power() -> None:
     async def main() -> None:
         async with Rig() as rig:
-            cold = rig.evse().warmth.celsius
+            cold = rig.evse().thermal.celsius
             await rig.charging(soc=30.0)
-            rig.evse().held_power_w = 8000.0
+            rig.evse().vendor_setpoint_w = 8000.0
             await rig.sleep(900)
-            assert rig.evse().warmth.celsius > cold + 5
-            assert rig.station.device.get("EVSE", "Temperature", 1) != "25"
+            assert rig.evse().thermal.celsius > cold + 5
+            assert rig.station.device_model.get("EVSE", "Temperature", 1) != "25"
 
     run_virtual(main())
 
@@ -218,11 +218,11 @@ def test_the_metal_warms_under_power() -> None:
 # event streams
 
 
-def opened(desk: Desk) -> list[dict[str, Any]]:
+def opened(desk: CsmsRig) -> list[dict[str, Any]]:
     return [c["constantStreamData"] for c in desk.calls("OpenPeriodicEventStream")]
 
 
-async def stream_of(desk: Desk, every: float, **params: int) -> int:
+async def stream_of(desk: CsmsRig, every: float, **params: int) -> int:
     data = asked("Periodic", every, periodicEventStream=params)
     answer = await desk.ask("SetVariableMonitoring", {"setMonitoringData": [data]})
     await desk.sleep(0.5)
@@ -248,7 +248,7 @@ def test_a_stream_is_opened_flushed_adjusted_and_closed() -> None:
     """N11.FR.01, .02, N12-N14, N15.FR.01-09."""
 
     async def main() -> None:
-        async with Desk(Version.V21) as desk:
+        async with CsmsRig(Version.V21) as desk:
             number = await stream_of(desk, 1.0, interval=10, values=4)
             constant = {"id": number, "variableMonitoringId": number, "params": {"interval": 10, "values": 4}}
             assert opened(desk) == [constant]
@@ -275,7 +275,7 @@ def test_a_stream_is_opened_flushed_adjusted_and_closed() -> None:
 
 def test_no_value_of_a_stream_is_lost_over_a_broken_line() -> None:
     async def main() -> None:
-        async with Desk(Version.V21) as desk:
+        async with CsmsRig(Version.V21) as desk:
             await stream_of(desk, 1.0, values=3)
             await desk.sleep(10)
             await desk.cut()
@@ -297,7 +297,7 @@ def test_a_csms_that_takes_no_stream_gets_events() -> None:
     """N11.FR.07."""
 
     async def main() -> None:
-        async with Desk(Version.V21) as desk:
+        async with CsmsRig(Version.V21) as desk:
             desk.answers["OpenPeriodicEventStream"] = {"status": "Rejected"}
             number = await stream_of(desk, 1.0, interval=10)
             await desk.sleep(5)
@@ -331,7 +331,9 @@ def test_a_threshold_fires_at_each_crossing_and_only_then(values: list[float], b
         beyond = now
     found = []
     for at, value in enumerate(values):
-        found += [(float(f.value), f.cleared) for f in monitors.look(lambda _, v=value: repr(v), lambda _: True, at)]
+        found += [
+            (float(f.value), f.cleared) for f in monitors.evaluate(lambda _, v=value: repr(v), lambda _: True, at)
+        ]
     assert found == expected
 
 
@@ -341,7 +343,7 @@ def test_a_delta_is_against_what_was_told_last(values: list[float], by: float) -
     monitors.set(asked("Delta", by), POWER, variable, 0.0)
     last = values[0]
     for at, value in enumerate(values):
-        fired = monitors.look(lambda _, v=value: repr(v), lambda _: True, at)
+        fired = monitors.evaluate(lambda _, v=value: repr(v), lambda _: True, at)
         assert bool(fired) == (abs(value - last) > by)
         if fired:
             last = value
@@ -359,10 +361,10 @@ def test_a_period_fires_once_in_each(kind: str, every: int, start: float, steps:
     monitors.set(asked(kind, every), POWER, Variable("1", type="decimal"), start)
     now, fired = start, 0
     for step in steps:
-        turn = monitors.next_turn()
+        turn = monitors.next_change_at()
         assert turn is not None
         assert turn > now - 1e-6 or fired  # never in the past once looked at
         now += step
-        count = len(monitors.look(lambda _: "1", lambda _: True, now))
+        count = len(monitors.evaluate(lambda _: "1", lambda _: True, now))
         assert count == (1 if now >= turn else 0)
         fired += count

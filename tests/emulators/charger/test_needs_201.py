@@ -12,19 +12,19 @@ from emulators.ev.car import CCS_63, Car
 from emulators.runtime.clock import run_virtual
 from gateway.model.event import NeedsStated
 from protocols.ocpp.schema import Version
-from tests.emulators.charger.csms_rig import Desk
+from tests.emulators.charger.csms_rig import CsmsRig
 from tests.emulators.charger.station_rig import Rig
 
 
-def at_desk(scene: Callable[[Desk], Awaitable[None]], version: Version = Version.V201, **config: Any) -> None:
+def at_desk(scene: Callable[[CsmsRig], Awaitable[None]], version: Version = Version.V201, **config: Any) -> None:
     async def main() -> None:
-        async with Desk(version, **config) as desk:
+        async with CsmsRig(version, **config) as desk:
             await scene(desk)
 
     run_virtual(main())
 
 
-async def profile(desk: Desk, limit: float, unit: str = "W", **more: Any) -> None:
+async def profile(desk: CsmsRig, limit: float, unit: str = "W", **more: Any) -> None:
     transaction = desk.evse().transaction
     assert transaction is not None
     schedule = {
@@ -42,7 +42,7 @@ async def profile(desk: Desk, limit: float, unit: str = "W", **more: Any) -> Non
 def test_needs_are_told_within_the_transaction_and_the_schedule_that_is_followed_too() -> None:
     """K_53: K15.FR.01, .06, .09, .10, .19."""
 
-    async def scene(desk: Desk) -> None:
+    async def scene(desk: CsmsRig) -> None:
         await desk.charging()
         (told,) = desk.calls("NotifyEVChargingNeeds")
         needs = told["chargingNeeds"]
@@ -69,7 +69,7 @@ def test_needs_are_told_within_the_transaction_and_the_schedule_that_is_followed
 
 
 def test_the_schedule_is_no_more_than_the_car_takes_and_in_the_unit_of_the_csms() -> None:
-    async def scene(desk: Desk) -> None:
+    async def scene(desk: CsmsRig) -> None:
         await desk.charging()
         await profile(desk, 1000.0, "A")
         vehicle = desk.evse().vehicle
@@ -77,7 +77,7 @@ def test_the_schedule_is_no_more_than_the_car_takes_and_in_the_unit_of_the_csms(
         (followed,) = desk.calls("NotifyEVChargingSchedule")
         schedule = followed["chargingSchedule"]
         assert schedule["chargingRateUnit"] == "A"
-        at = desk.station.steering.circumstances(desk.evse())
+        at = desk.station.smart_charging.evse_conditions(desk.evse())
         volts = at.voltage_v * at.phases
         assert schedule["chargingSchedulePeriod"][0]["limit"] * volts == round(vehicle.max_charge_w / volts, 1) * volts
 
@@ -85,8 +85,8 @@ def test_the_schedule_is_no_more_than_the_car_takes_and_in_the_unit_of_the_csms(
 
 
 def test_an_ac_station_tells_currents() -> None:
-    async def scene(desk: Desk) -> None:
-        stated = desk.outlets[0].plug(Car(CCS_63, 50), desk.clock.now())
+    async def scene(desk: CsmsRig) -> None:
+        stated = desk.power_paths[0].plug(Car(CCS_63, 50), desk.clock.now())
         desk.station.plug_in(1, replace(stated, energy_transfer="AC_three_phase", available=("AC_three_phase",)))
         await desk.until(lambda: desk.evse().open)
         needs = desk.calls("NotifyEVChargingNeeds")[0]["chargingNeeds"]
@@ -102,7 +102,7 @@ def test_an_ac_station_tells_currents() -> None:
 def test_a_csms_that_has_no_schedule_keeps_nobody_from_charging() -> None:
     """K_54: Rejected is about a schedule in 2.0.1, not about the transaction as in 2.1."""
 
-    async def scene(desk: Desk) -> None:
+    async def scene(desk: CsmsRig) -> None:
         desk.answers["NotifyEVChargingNeeds"] = {"status": "Rejected"}
         await desk.charging()
         await desk.sleep(10)
@@ -116,7 +116,7 @@ def test_a_csms_that_has_no_schedule_keeps_nobody_from_charging() -> None:
 def test_offline_the_default_profile_rules_and_the_needs_are_told_when_the_line_is_back() -> None:
     """K_56: K15.FR.15."""
 
-    async def scene(desk: Desk) -> None:
+    async def scene(desk: CsmsRig) -> None:
         await desk.set("OCPPCommCtrlr", "RetryBackOffWaitMinimum", 2)
         assert await desk.set("AuthCtrlr", "OfflineTxForUnknownIdEnabled", "true") == "Accepted"
         schedule = {"id": 1, "chargingRateUnit": "W", "chargingSchedulePeriod": [{"startPeriod": 0, "limit": 4000.0}]}
@@ -139,16 +139,16 @@ def test_offline_the_default_profile_rules_and_the_needs_are_told_when_the_line_
 def test_new_needs_of_the_vehicle_are_told_and_a_new_profile_brings_none() -> None:
     """K_57: K17.FR.01; K_58: K16.FR.09."""
 
-    async def scene(desk: Desk) -> None:
+    async def scene(desk: CsmsRig) -> None:
         await desk.charging()
         await profile(desk, 6000.0)
         await profile(desk, 5000.0)
         assert len(desk.calls("NotifyEVChargingNeeds")) == 1
         assert len(desk.calls("NotifyEVChargingSchedule")) == 2
-        outlet = desk.outlets[0]
-        assert outlet.car is not None
-        outlet.car.departure_at = desk.clock.now() + 3600
-        desk.station.plug_in(1, outlet.needs(desk.clock.now()))
+        power_path = desk.power_paths[0]
+        assert power_path.car is not None
+        power_path.car.departure_at = desk.clock.now() + 3600
+        desk.station.plug_in(1, power_path.needs(desk.clock.now()))
         await desk.sleep(1)
         assert "departureTime" in desk.calls("NotifyEVChargingNeeds")[1]["chargingNeeds"]
 
@@ -156,7 +156,7 @@ def test_new_needs_of_the_vehicle_are_told_and_a_new_profile_brings_none() -> No
 
 
 def test_a_schedule_is_told_for_profiles_of_transactions_alone() -> None:
-    async def scene(desk: Desk) -> None:
+    async def scene(desk: CsmsRig) -> None:
         await desk.charging()
         schedule = {"id": 1, "chargingRateUnit": "W", "chargingSchedulePeriod": [{"startPeriod": 0, "limit": 4000.0}]}
         body = {
@@ -173,12 +173,12 @@ def test_a_schedule_is_told_for_profiles_of_transactions_alone() -> None:
 def test_what_the_car_still_asks_for_is_sampled_in_21_where_it_tells() -> None:
     wanted = ("EnergyRequest.Minimum", "EnergyRequest.Target", "EnergyRequest.Maximum")
 
-    async def scene(desk: Desk) -> None:
+    async def scene(desk: CsmsRig) -> None:
         chosen = ",".join(("Power.Active.Import", *wanted))
         assert await desk.set("SampledDataCtrlr", "TxUpdatedMeasurands", chosen) == "Accepted"
         await desk.charging()
         await desk.sleep(20)
-        car = desk.outlets[0].car
+        car = desk.power_paths[0].car
         assert car is not None
         samples = desk.calls("TransactionEvent")[-1]["meterValue"][0]["sampledValue"]
         told = {one["measurand"]: one for one in samples}

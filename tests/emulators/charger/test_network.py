@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 
 from emulators.charger.station.csms_link.dialer import dial
-from emulators.charger.station.csms_link.network_profiles import Target, Untrusted
+from emulators.charger.station.csms_link.network_profiles import NetworkProfile, UntrustedCsms
 from emulators.charger.station.maintenance.certificate_store import CertificateStore
 from emulators.runtime.clock import run_virtual
 from protocols.ocpp.schema import Version
-from tests.emulators.charger.csms_rig import Desk
+from tests.emulators.charger.csms_rig import CsmsRig
 from tests.gateway.csms.test_certificates import files
 from tests.requirements import requirement
 
@@ -32,7 +32,7 @@ def profile(url: str = "ws://two/ocpp", slot: int = 2, **more: Any) -> dict[str,
     return {"configurationSlot": slot, "connectionData": data}
 
 
-async def move(desk: Desk) -> None:
+async def move(desk: CsmsRig) -> None:
     assert await desk.ask("SetNetworkProfile", profile()) == {"status": "Accepted"}
     assert await desk.set("OCPPCommCtrlr", "NetworkConfigurationPriority", "2,1") == "RebootRequired"
     assert await desk.ask("Reset", {"type": "OnIdle"}) == {"status": "Accepted"}
@@ -44,7 +44,7 @@ def test_a_station_moves_to_another_csms_and_boots_there(version: Version) -> No
     """TC_B_45."""
 
     async def main() -> None:
-        async with Desk(version) as desk:
+        async with CsmsRig(version) as desk:
             await move(desk)
             await desk.until(lambda: len(desk.calls("BootNotification")) == 2)
             assert [t.url for _, t in desk.dialled] == ["ws://one/ocpp", "ws://two/ocpp"]
@@ -61,7 +61,7 @@ def test_where_the_new_one_does_not_answer_the_old_one_is_taken_again(version: V
     """TC_B_46: as many attempts as NetworkProfileConnectionAttempts says, then the next."""
 
     async def main() -> None:
-        async with Desk(version) as desk:
+        async with CsmsRig(version) as desk:
             assert await desk.set("OCPPCommCtrlr", "NetworkProfileConnectionAttempts", 2) == "Accepted"
             desk.down.add("ws://two/ocpp")
             await move(desk)
@@ -76,7 +76,7 @@ def test_nothing_reachable_is_no_end() -> None:
     """B10.FR.08, .09."""
 
     async def main() -> None:
-        async with Desk() as desk:
+        async with CsmsRig() as desk:
             await desk.set("OCPPCommCtrlr", "NetworkProfileConnectionAttempts", 2)
             desk.down |= {"ws://two/ocpp", "ws://one/ocpp"}
             await move(desk)
@@ -112,7 +112,7 @@ def test_profiles_that_cannot_work_are_refused(about: dict[str, Any], slot: int)
     """B09.FR.02, .05."""
 
     async def main() -> None:
-        async with Desk() as desk:
+        async with CsmsRig() as desk:
             more = {name: value for name, value in about.items() if name != "basicAuthPassword"}
             answer = await desk.ask("SetNetworkProfile", profile(slot=slot, **more))
             assert answer["status"] == "Rejected"
@@ -126,7 +126,7 @@ def test_a_security_profile_is_only_raised_and_wants_its_certificates() -> None:
     """B09.FR.04, A05.FR.02, TC_A_22."""
 
     async def main() -> None:
-        async with Desk(csms="wss://one/ocpp", security_profile=2, password="1234567890123456") as desk:
+        async with CsmsRig(csms="wss://one/ocpp", security_profile=2, password="1234567890123456") as desk:
             lower = await desk.ask("SetNetworkProfile", profile(securityProfile=1))
             assert lower["status"] == "Rejected"
             higher = profile("wss://two/ocpp", securityProfile=3)
@@ -141,7 +141,7 @@ def test_a_new_password_is_used_at_once_and_a_short_one_refused(version: Version
     """TC_A_09, TC_A_10."""
 
     async def main() -> None:
-        async with Desk(version, security_profile=1, password="old-password-0123") as desk:
+        async with CsmsRig(version, security_profile=1, password="old-password-0123") as desk:
             assert await desk.set("SecurityCtrlr", "BasicAuthPassword", "short") == "Rejected"
             assert await desk.set("SecurityCtrlr", "BasicAuthPassword", "new-password-01234") == "Accepted"
             await desk.until(lambda: len(desk.dialled) == 2)
@@ -155,7 +155,7 @@ def test_a_new_password_is_used_at_once_and_a_short_one_refused(version: Version
 
 def test_the_key_of_1_6() -> None:
     async def main() -> None:
-        async with Desk(Version.V16, security_profile=1, password="old-password-0123") as desk:
+        async with CsmsRig(Version.V16, security_profile=1, password="old-password-0123") as desk:
             body = {"key": "AuthorizationKey", "value": "new-password-01234"}
             assert await desk.ask("ChangeConfiguration", body) == {"status": "Accepted"}
             await desk.until(lambda: len(desk.dialled) == 2)
@@ -169,7 +169,7 @@ def test_the_slots_of_2_1_are_variables() -> None:
     """B09.FR.08-13, .20-25."""
 
     async def main() -> None:
-        async with Desk(Version.V21) as desk:
+        async with CsmsRig(Version.V21) as desk:
             for name, value in (("OcppCsmsUrl", "ws://three/ocpp"), ("SecurityProfile", 0), ("MessageTimeout", 20)):
                 assert await desk.put_slot(name, value, "3") == "Accepted"
             assert await desk.put_slot("OcppCsmsUrl", "ftp://x", "3") == "Rejected"
@@ -187,7 +187,7 @@ def test_waits_between_attempts_double_up_to_their_times(version: Version) -> No
     """Part 4, 5.4; TC_B_57."""
 
     async def main() -> None:
-        async with Desk(version) as desk:
+        async with CsmsRig(version) as desk:
             for name, value in (
                 ("RetryBackOffWaitMinimum", 4), ("RetryBackOffRandomRange", 0), ("RetryBackOffRepeatTimes", 2),
             ):  # fmt: skip
@@ -228,8 +228,8 @@ def test_a_csms_that_cannot_be_trusted_is_left_and_told_of(tmp_path: Path, old: 
         listener = socket.create_server(("127.0.0.1", 0))
         port = listener.getsockname()[1]
         serving_one = asyncio.get_running_loop().run_in_executor(None, one_handshake, listener, context)
-        target = Target(1, Version.V201, f"wss://127.0.0.1:{port}/ocpp", 2, "CP1", "1234567890123456")
-        with pytest.raises(Untrusted) as refused:
+        target = NetworkProfile(1, Version.V201, f"wss://127.0.0.1:{port}/ocpp", 2, "CP1", "1234567890123456")
+        with pytest.raises(UntrustedCsms) as refused:
             await dial(target, CertificateStore(), None, None)
         assert refused.value.event == ("InvalidTLSVersion" if old else "InvalidCsmsCertificate")
         await serving_one
@@ -240,15 +240,15 @@ def test_a_csms_that_cannot_be_trusted_is_left_and_told_of(tmp_path: Path, old: 
 
 def test_the_security_event_waits_for_a_csms_to_tell() -> None:
     async def main() -> None:
-        desk, tries = Desk(security_profile=0), []
+        desk, tries = CsmsRig(security_profile=0), []
 
-        async def connect(target: Target) -> Any:
+        async def connect(target: NetworkProfile) -> Any:
             tries.append(target)
             if len(tries) < 3:
-                raise Untrusted("no", "InvalidCsmsCertificate")
-            return await Desk.connect(desk, target)
+                raise UntrustedCsms("no", "InvalidCsmsCertificate")
+            return await CsmsRig.connect(desk, target)
 
-        desk.station.line._connect = connect
+        desk.station.link._connect = connect
         async with desk:
             await desk.sleep(2)
             kinds = [c["type"] for c in desk.calls("SecurityEventNotification")]
@@ -263,7 +263,7 @@ def test_unsigned_firmware_is_refused_from_profile_2_on() -> None:
     async def main() -> None:
         firmware = {"location": "file:///x", "retrieveDateTime": "2020-01-01T00:00:00Z"}
         for profile_, expected in ((0, "Accepted"), (2, "Rejected")):
-            async with Desk(security_profile=profile_, csms="wss://one/ocpp") as desk:
+            async with CsmsRig(security_profile=profile_, csms="wss://one/ocpp") as desk:
                 answer = await desk.ask("UpdateFirmware", {"requestId": 1, "firmware": firmware})
                 assert answer["status"] == expected
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from emulators.charger.station.build import build, car_outlet
+from emulators.charger.station.build import build, car_power_path
 from emulators.charger.station.store import Store
 from emulators.runtime.clock import run_virtual
 from protocols.ocpp.schema import Version
@@ -27,8 +27,10 @@ class Restarted(Rig):
         self.new_process()
 
     def new_process(self) -> None:
-        self.outlets = [car_outlet() for _ in self.outlets]
-        self.station = build(self.config, self.outlets, self.clock, self.connect, Store(self.folder, self.config.id))
+        self.power_paths = [car_power_path() for _ in self.power_paths]
+        self.station = build(
+            self.config, self.power_paths, self.clock, self.connect, Store(self.folder, self.config.id)
+        )
 
     async def __aenter__(self) -> Restarted:
         await super().__aenter__()
@@ -36,8 +38,8 @@ class Restarted(Rig):
 
     async def kill(self) -> None:
         """The process dies: no word is said."""
-        self.station.keeping.store = None  # what a dead process would write is not written
-        for queue in (self.station.line.queue, self.station.line.notices):
+        self.station.persistence.store = None  # what a dead process would write is not written
+        for queue in (self.station.link.queue, self.station.link.notices):
             queue.on_put = queue.on_gone = None
         running = self._tasks.pop(0) if self._tasks else None
         for task in list(self._tasks):
@@ -62,11 +64,11 @@ def test_what_ran_offline_and_died_is_told_in_order_with_its_times(version: Vers
             rig.cut()
             await rig.sleep(600)
             before = rig.station.wall()
-            charged = rig.evse().outlet.stage.meter.charged_wh
+            charged = rig.evse().power_path.stage.meter.charged_wh
             await rig.kill()
             await rig.start()
             rig.up = True
-            await rig.until(lambda: rig.station.online and not rig.station.line.waiting, within=600)
+            await rig.until(lambda: rig.station.online and not rig.station.link.waiting, within=600)
             if version is Version.V16:
                 stop = rig.calls("StopTransaction")
                 assert len(stop) == 1
@@ -101,7 +103,7 @@ def test_a_message_under_way_when_the_process_dies_is_told_again(tmp_path: Path)
             await rig.kill()
             assert not rig.answers("StartTransaction")
             await rig.start()
-            await rig.until(lambda: bool(rig.calls("StopTransaction")) and not rig.station.line.waiting)
+            await rig.until(lambda: bool(rig.calls("StopTransaction")) and not rig.station.link.waiting)
             assert len(rig.calls("StartTransaction")) == 2
             assert (
                 rig.calls("StopTransaction")[0]["transactionId"] == rig.answers("StartTransaction")[-1]["transactionId"]
@@ -124,7 +126,7 @@ def test_a_car_that_is_plugged_in_before_the_station_runs_begins_anew(version: V
             rig.new_process()
             rig.plug()
             rig._tasks.append(asyncio.create_task(rig.station.run()))
-            await rig.until(lambda: rig.evse().open and rig.station.online and not rig.station.line.waiting)
+            await rig.until(lambda: rig.evse().open and rig.station.online and not rig.station.link.waiting)
             if version is Version.V16:
                 order = [m[2] for _, m in rig.said if m[0] == 2 and m[2] in ("StartTransaction", "StopTransaction")]
                 assert order == ["StopTransaction", "StartTransaction"]
@@ -183,11 +185,11 @@ def test_orders_of_the_csms_hold_after_a_restart(version: Version, tmp_path: Pat
             }  # fmt: skip
             assert (await rig.ask("GetLocalListVersion", {}))["versionNumber"] == 7
             assert await rig.ask("CancelReservation", {"reservationId": 5}) == {"status": "Accepted"}
-            assert rig.station.device.get("OCPPCommCtrlr", "OfflineThreshold") == "123"
+            assert rig.station.device_model.get("OCPPCommCtrlr", "OfflineThreshold") == "123"
             assert rig.station.monitoring.monitors.get(number) is not None
-            assert rig.station.steering.composite(rig.evse()).limit_w == 1234.0
+            assert rig.station.smart_charging.composite(rig.evse()).limit_w == 1234.0
             if version is Version.V21:
-                assert rig.station.controls.ruling("LimitMaxDischarge") is not None
+                assert rig.station.der_controls.in_force("LimitMaxDischarge") is not None
 
     run_virtual(main())
 

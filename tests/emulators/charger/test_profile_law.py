@@ -12,9 +12,9 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from emulators.charger.station.smart_charging.profile_rules import Abilities
+from emulators.charger.station.smart_charging.profile_rules import StationCapabilities
 from emulators.charger.station.smart_charging.profiles import Profiles
-from emulators.charger.station.smart_charging.schedule import Circumstances
+from emulators.charger.station.smart_charging.schedule import EvseConditions
 from protocols.ocpp.times import stamp
 
 T0 = 1_768_435_200  # 2026-01-15T00:00:00Z
@@ -119,7 +119,7 @@ def sets(draw: st.DrawFn) -> list[tuple[int, dict[str, Any]]]:
 def test_every_second_is_as_the_profiles_say(
     sent: list[tuple[int, dict[str, Any]]], ready: int, sharers: int, replaces: bool
 ) -> None:
-    stack = Profiles(Abilities(frozenset({1, 2}), dc=False, replaces_twins=replaces))
+    stack = Profiles(StationCapabilities(frozenset({1, 2}), dc=False, replaces_same_level=replaces))
     taken: list[tuple[int, dict[str, Any]]] = []
     for place, profile in sent:
         if stack.install(place, profile, INSTALLED, "tx" if place == 1 else None) is None:
@@ -130,7 +130,7 @@ def test_every_second_is_as_the_profiles_say(
                     if (at, one["chargingProfilePurpose"], one["stackLevel"]) != key
                 ]  # fmt: skip
             taken.append((place, profile))
-    at = Circumstances("tx", float(T0 + ready), voltage_v=VOLTS, phases=PHASES, sharers=sharers)
+    at = EvseConditions("tx", float(T0 + ready), voltage_v=VOLTS, phases=PHASES, sharers=sharers)
     expected = [must(taken, 1, T0 + t, T0 + ready, sharers) for t in range(WINDOW)]
     assert [whole(stack.composite(1, T0 + t, at).limit_w) for t in range(WINDOW)] == expected
     plan = stack.schedule(1, T0, WINDOW, at)

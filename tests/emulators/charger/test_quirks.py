@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from emulators.charger.station.station import StationConfig
+from emulators.charger.station.config import StationConfig
 from emulators.runtime.clock import run_virtual
 from gateway.csms.csms import Csms
 from gateway.csms.settings import CsmsSettings, StationSettings, UnknownStations
@@ -103,7 +103,7 @@ def test_two_connections_after_a_modem_reset(keeps: bool) -> None:
     async def main() -> None:
         async with quirky(keeps_old_connection=keeps) as rig:
             await rig.charging()
-            await rig.station.line.modem_reset()
+            await rig.station.link.modem_reset()
             await rig.until(lambda: rig.station.online and rig.known.connected)
             await rig.sleep(10)
             assert len(rig.of(StationLost)) == (0 if keeps else 1)

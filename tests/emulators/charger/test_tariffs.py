@@ -14,7 +14,7 @@ from emulators.runtime.clock import run_virtual
 from protocols.ocpp.link import Refused
 from protocols.ocpp.schema import Version
 from protocols.ocpp.times import stamp
-from tests.emulators.charger.csms_rig import Desk
+from tests.emulators.charger.csms_rig import CsmsRig
 from tests.requirements import requirement
 
 T0 = 1_768_435_200.0  # 2026-01-15T00:00:00Z, a Thursday
@@ -155,7 +155,7 @@ def test_a_reservation_and_a_fixed_fee_are_paid_once() -> None:
 # over the wire
 
 
-def events(desk: Desk, trigger: str) -> list[dict[str, Any]]:
+def events(desk: CsmsRig, trigger: str) -> list[dict[str, Any]]:
     return [e for e in desk.calls("TransactionEvent") if e["triggerReason"] == trigger]
 
 
@@ -166,7 +166,7 @@ def test_a_transaction_is_billed_by_the_default_and_told() -> None:
     """I07.FR.10-14, .32, I12.FR.01-04, .42."""
 
     async def main() -> None:
-        async with Desk(Version.V21) as desk:
+        async with CsmsRig(Version.V21) as desk:
             assert await desk.ask("SetDefaultTariff", {"evseId": 0, "tariff": tariff()}) == {"status": "Accepted"}
             again = await desk.ask("SetDefaultTariff", {"evseId": 1, "tariff": tariff()})
             assert again == {"status": "DuplicateTariffId"}
@@ -188,7 +188,7 @@ def test_a_transaction_is_billed_by_the_default_and_told() -> None:
             await desk.sleep(2)
             end = desk.calls("TransactionEvent")[-1]
             cost = end["costDetails"]
-            kwh = desk.evse().outlet.stage.meter.charged_wh / 1000
+            kwh = desk.evse().power_path.stage.meter.charged_wh / 1000
             assert kwh > 1
             assert cost["totalCost"]["energy"]["exclTax"] == pytest.approx(kwh * 0.25, abs=0.001)
             assert cost["totalCost"]["total"]["inclTax"] == pytest.approx(kwh * 0.275, abs=0.001)
@@ -201,7 +201,7 @@ def test_a_tariff_waits_for_its_time_and_replaces_the_one_before() -> None:
     """I07.FR.19-24, I10."""
 
     async def main() -> None:
-        async with Desk(Version.V21) as desk:
+        async with CsmsRig(Version.V21) as desk:
             later = tariff("t2") | {"validFrom": stamp(desk.station.wall() + 600)}
             for one in (tariff("t1"), later):
                 assert (await desk.ask("SetDefaultTariff", {"evseId": 1, "tariff": one}))["status"] == "Accepted"
@@ -231,7 +231,7 @@ def test_a_drivers_tariff_goes_before_the_default_and_may_change() -> None:
     """I08.FR.04, I11."""
 
     async def main() -> None:
-        async with Desk(Version.V21, id_token="card") as desk:
+        async with CsmsRig(Version.V21, id_token="card") as desk:
             await desk.ask("SetDefaultTariff", {"evseId": 1, "tariff": tariff("t1")})
             desk.answers["Authorize"] = {"idTokenInfo": {"status": "Accepted"}, "tariff": tariff("mine")}
             await desk.charging()
@@ -262,7 +262,7 @@ def test_a_station_that_does_not_compute_costs_says_so() -> None:
     """I07.FR.01, .02."""
 
     async def main() -> None:
-        async with Desk(Version.V21) as desk:
+        async with CsmsRig(Version.V21) as desk:
             many = tariff(energy={"prices": [{"priceKwh": 1.0}] * 51})
             assert await desk.ask("SetDefaultTariff", {"evseId": 0, "tariff": many}) == {"status": "TooManyElements"}
             assert await desk.set("TariffCostCtrlr", "Enabled", "false", "Tariff") == "Accepted"

@@ -1,7 +1,4 @@
-"""The line from the emulated station to its CSMS: connecting with back-off, booting, the clock, the queue, calls.
-
-What is said in which words is the dialect's; what happens at the plugs is in `station.py`.
-"""
+"""Link of an emulated station to its CSMS: connecting with back-off, booting, heartbeats, message queues, calls."""
 
 from __future__ import annotations
 
@@ -10,11 +7,15 @@ import contextlib
 import logging
 import random
 from collections.abc import Awaitable
-from typing import TYPE_CHECKING
+from typing import Protocol
 
-from emulators.charger.station.csms_link.network_profiles import Connect, Network, Untrusted
-from emulators.charger.station.device_model import settings
-from emulators.charger.station.transaction import Message, Queue
+from emulators.charger.station.context import StationContext
+from emulators.charger.station.csms_link.message_queue import Message, Queue
+from emulators.charger.station.csms_link.network_profiles import Connect, NetworkProfiles, UntrustedCsms
+from emulators.charger.station.csms_link.station_clock import StationClock
+from emulators.charger.station.evse import EvseState
+from emulators.charger.station.messages import OcppVersion
+from emulators.charger.station.smart_charging.profiles import Profiles
 from protocols.errors import LocalProtocolError
 from protocols.ocpp import rpc
 from protocols.ocpp.link import Answered, Link, Lost, Refused, Reply, TimedOut
@@ -23,247 +24,244 @@ from protocols.ocpp.schema import ErrorCode, Payload
 from protocols.ocpp.times import parse
 from protocols.ports import TextWire
 
-if TYPE_CHECKING:
-    from emulators.charger.station.evse import EvseState
-    from emulators.charger.station.station import Station
-
 log = logging.getLogger("v2x.station")
 
-LONGEST_BACK_OFF = 3600.0  # s
-LEAP_S = 0.5  # a clock that moves this much at once was set
-BOOT_AGAIN_AFTER = 30.0  # s, where the CSMS names no interval or does not answer (B02.FR.07, B03.FR.05)
-SILENT_CALLS = 2  # calls in a row without an answer, and the line is taken for dead
-SENT_KEPT = 1000  # messages, for the log that operators ask for
-NEVER_TAKEN = ("NotImplemented", "NotSupported")  # a CSMS that says so will never take it
+MAX_BACK_OFF_S = 3600.0
+BOOT_INTERVAL_S = 30.0  # where the CSMS states no interval or does not respond (B02.FR.07, B03.FR.05)
+MAX_TIMEOUTS = 2  # consecutive calls without a response, after which the connection is closed
+MAX_SENT = 1000  # messages in the diagnostics log
+NEVER_ACCEPTED = ("NotImplemented", "NotSupported")  # errors after which a notification is not sent again
+
+
+class LinkContext(StationContext, Protocol):
+    """Station services that only the link uses."""
+
+    ocpp: OcppVersion
+
+    def started_up(self) -> None:
+        """Send the notifications that follow an accepted BootNotification."""
+
+    def back_online(self) -> None:
+        """Resume what waits for the connection."""
 
 
 class CsmsLink:
-    """One station's way to its CSMS, over all connections of its life."""
+    """Link over all connections of one station. `queue` holds messages of transactions, `notices` all others."""
 
-    def __init__(self, station: Station, connect: Connect) -> None:
-        self.station, self.clock, self._connect = station, station.clock, connect
-        self.queue = Queue()  # of transactions
-        self.notices = Queue()  # of everything else: what happens to it keeps no transaction waiting
-        self.link: Link | None = None
+    def __init__(
+        self,
+        context: LinkContext,
+        connect: Connect,
+        network_profiles: NetworkProfiles,
+        station_clock: StationClock,
+        profiles: Profiles,
+    ) -> None:
+        self._context, self._clock, self._connect = context, context.clock, connect
+        self._station_clock, self._profiles = station_clock, profiles
+        self.network_profiles = network_profiles
+        self.queue = Queue()
+        self.notices = Queue()  # separate, so that an unsent notification delays no transaction
+        self.connection: Link | None = None
         self.accepted = False
         self.pending = False
         self.offline_since: float | None = None
         self.booted = False
         self.boot_reason = "PowerUp"
-        self.network = Network(station)
-        self.clock_offset = 0.0
-        self._looked: tuple[float, float] | None = None  # at the clock: seconds that pass, and what it showed
         self.stopping = False
-        self.sent: list[tuple[str, Payload]] = []  # the last messages, for people
-        config = station.config
+        self.sent: list[tuple[str, Payload]] = []  # latest messages, for diagnostics
+        config = context.config
         self._random = random.Random(f"station-{config.id}-{config.seed}")
-        self._offline_s = 0.0  # how long the last time offline was
-        self._told: dict[int, str] = {}  # the status of each EVSE that the CSMS heard last
-        self._beat_again = asyncio.Event()
-        self._silent = 0  # calls in a row that were not answered
-        self._handover: TextWire | None = None  # a connection made while the old one still stood
+        self._offline_s = 0.0  # duration of the last interruption
+        self._reported: dict[int, str] = {}  # status of each EVSE as last sent
+        self._heartbeat_changed = asyncio.Event()
+        self._timeouts = 0  # consecutive calls without a response
+        self._handover: TextWire | None = None  # new connection made while the old one existed
 
     @property
     def online(self) -> bool:
-        """Whether the CSMS can be reached and has accepted the station."""
-        return self.link is not None and self.accepted
-
-    # time
-
-    def wall(self) -> float:
-        """The station's own clock: what the CSMS said last, running on.
-
-        Seconds that pass are seconds, whatever the clock shows: when it leaps (put right, or gone wrong), what was
-        noted by it before leaps along. Else a clock set back would let a dead man's schedule live that much longer.
-        """
-        wall, steady = self.clock.wall() + self.clock_offset, self.clock.now()
-        if self._looked is not None:
-            passed = steady - self._looked[0]
-            leapt = wall - self._looked[1] - passed
-            if abs(leapt) > LEAP_S + passed * 1e-3:  # more than any drift
-                self._leap(leapt)
-        self._looked = steady, wall
-        return wall
-
-    def _leap(self, seconds: float) -> None:
-        self.station.profiles.leap(seconds)
-        if self.offline_since is not None:
-            self.offline_since += seconds
-        for evse in self.station.evses.values():
-            if evse.transaction is not None and evse.transaction.ready_at is not None:
-                evse.transaction.ready_at += seconds
+        """True while connected and accepted."""
+        return self.connection is not None and self.accepted
 
     def _set_clock(self, payload: Payload) -> None:
-        """Put the clock right."""
         wall = parse(payload.get("currentTime"))
         if wall is not None:
-            self.clock_offset = wall - self.clock.wall()
+            self._station_clock.set(wall)
+
+    def shift_times(self, seconds: float) -> None:
+        """Move stored times by a step of the wall clock."""
+        if self.offline_since is not None:
+            self.offline_since += seconds
 
     # connections
 
     async def run(self) -> None:
-        """Connect, boot, and connect again, until `close` is called."""
-        if self.station.quirks.clock_at_epoch:
-            self.clock_offset = -self.clock.wall()
-        self.offline_since = self.wall()
-        self.network.begin()
+        """Connect, boot, and reconnect until `close`."""
+        context = self._context
+        if context.quirks.clock_at_epoch:
+            self._station_clock.set(0.0)
+        self.offline_since = context.wall()
+        self.network_profiles.begin()
         tries = 0
         while not self.stopping:
             try:
-                wire = self._handover or await self._connect(self.network.target())
+                wire = self._handover or await self._connect(self.network_profiles.target())
                 self._handover = None
             except ConnectionError as error:
-                log.info("%s: %s", self.station.config.id, error)
-                if isinstance(error, Untrusted) and not tries:
-                    self.station.security_event(error.event, str(error))
-                tries = 0 if self.network.failed() else tries + 1
-                await self.clock.sleep(self._back_off(max(tries - 1, 0)))
+                log.info("%s: %s", context.config.id, error)
+                if isinstance(error, UntrustedCsms) and not tries:
+                    context.security_event(error.event, str(error))
+                tries = 0 if self.network_profiles.failed() else tries + 1
+                await self._clock.sleep(self._back_off(max(tries - 1, 0)))
                 continue
-            self.network.connected()
+            self.network_profiles.connected()
             tries = 0
             await self._connected(wire)
             if not self.stopping and self._handover is None:
-                await self.clock.sleep(self._back_off(0))
+                await self._clock.sleep(self._back_off(0))
 
     def _back_off(self, failures: int) -> float:
-        """Part 4, 5.4: the shortest wait doubled with each failure, and something random."""
-        times = min(float(failures), settings.number(self.station, "back_off_times"))
-        wait = settings.number(self.station, "back_off") * float(2.0**times)
-        return min(wait, LONGEST_BACK_OFF) + self._random.random() * settings.number(self.station, "back_off_random")
+        """Return the wait before a reconnection: doubled with each failure, plus a random part (part 4, 5.4)."""
+        settings = self._context.settings
+        times = min(float(failures), settings.number("back_off_times"))
+        wait = settings.number("back_off") * float(2.0**times)
+        return min(wait, MAX_BACK_OFF_S) + self._random.random() * settings.number("back_off_random")
 
     async def close(self) -> None:
-        """The station stops: no connection any more."""
+        """Close the connection for good."""
         self.stopping = True
-        if self.link is not None:
-            await self.link.close(1000, "the station stops")
+        if self.connection is not None:
+            await self.connection.close(1000, "the station stops")
 
     async def modem_reset(self) -> None:
-        """The line drops without a word and comes back. Some stations then hold two connections at once."""
-        if self.link is None:
+        """Lose the connection and reconnect. With the quirk `keeps_old_connection` two connections overlap."""
+        if self.connection is None:
             return
-        if self.station.quirks.keeps_old_connection:
-            self._handover = await self._connect(self.network.target())
+        if self._context.quirks.keeps_old_connection:
+            self._handover = await self._connect(self.network_profiles.target())
         else:
-            await self.link.close(1001, "modem reset")
+            await self.connection.close(1001, "modem reset")
 
     async def reboot(self, reason: str) -> None:
-        """Drop the connection and boot again on the next one."""
+        """Close the connection and boot again on the next one."""
         self.booted, self.boot_reason = False, reason
-        self._told.clear()
-        self.network.begin()
-        if self.link is not None:
-            await self.link.close(1000, "reboot")
+        self._reported.clear()
+        self.network_profiles.begin()
+        if self.connection is not None:
+            await self.connection.close(1000, "reboot")
 
     async def reconnect(self, why: str) -> None:
-        """Drop the connection and come back, as after new credentials (A01.FR.11)."""
-        if self.link is not None:
-            await self.link.close(1000, why)
+        """Close the connection and reconnect, as after new credentials (A01.FR.11)."""
+        if self.connection is not None:
+            await self.connection.close(1000, why)
 
     async def _connected(self, wire: TextWire) -> None:
-        config, handlers = self.station.config, self.station.dialect.handlers()
-        while_pending = self.station.dialect.while_pending()
-        engine = Rpc(config.version, handles=frozenset(handlers), answer_within=config.answer_within_s)
+        context, ocpp = self._context, self._context.ocpp
+        engine = Rpc(
+            context.config.version, handles=frozenset(ocpp.handlers), answer_within=context.config.answer_within_s
+        )
 
         def handle(call: CallReceived) -> Payload | Awaitable[Payload]:
-            if not self.accepted and not (self.pending and call.action in while_pending):
+            if not self.accepted and not (self.pending and call.action in ocpp.allowed_while_pending):
                 raise Refusal(ErrorCode.SECURITY_ERROR, "this station has not been accepted yet")
-            return handlers[call.action](call.payload)
+            return ocpp.handlers[call.action](call.payload)
 
-        self.link = link = Link(wire, engine, handle, self.clock, self._observe)
-        speaking = asyncio.get_running_loop().create_task(self._speak(link))
+        self.connection = connection = Link(wire, engine, handle, self._clock, self._observe)
+        sending = asyncio.get_running_loop().create_task(self._send_all(connection))
         try:
-            await link.run()
+            await connection.run()
         finally:
-            speaking.cancel()
-            self.link = None
+            sending.cancel()
+            self.connection = None
             if self.offline_since is None:
-                self.offline_since = self.wall()
+                self.offline_since = context.wall()
             self.accepted = self.pending = False
-            self.station.wake()
+            context.wake()
 
     def _observe(self, event: rpc.Event) -> None:
-        """An accepted boot counts at once: the next message may already ask for something."""
+        """Apply an accepted boot before the next message, which may already be a request."""
         if isinstance(event, ResultReceived) and event.action == "BootNotification" and event.violation is None:
             self.pending = event.payload["status"] == "Pending"
             if event.payload["status"] == "Accepted":
                 self._accepted_now(event.payload)
 
-    async def _speak(self, link: Link) -> None:
-        """Boot, then tell what is due, for as long as the link lives."""
+    async def _send_all(self, connection: Link) -> None:
+        """Boot, then send statuses, queued messages and heartbeats for the lifetime of a connection."""
+        context = self._context
         try:
-            if self.station.quirks.status_before_boot:
-                await self._tell_status()
+            if context.quirks.status_before_boot:
+                await self._send_statuses()
             booting = not self.booted
             if booting:
-                if not await self._boot(link):
+                if not await self._boot(connection):
                     return
             else:
                 self._back_online()
-            long = self._offline_s > settings.number(self.station, "offline_threshold")
-            await self._tell_status(all_of_them=booting or long)
+            long = self._offline_s > context.settings.number("offline_threshold")
+            await self._send_statuses(all_evses=booting or long)
             if booting:
-                self.station.started_up()
-            self.station.back_online()
-            await asyncio.gather(self._empty(self.queue), self._empty(self.notices), self._beat())
+                context.started_up()
+            context.back_online()
+            await asyncio.gather(self._drain(self.queue), self._drain(self.notices), self._send_heartbeats())
         except ConnectionError:
-            await link.close()
+            await connection.close()
 
-    async def _boot(self, link: Link) -> bool:
-        """B01-B03: again after the interval that the CSMS named, and nothing else before it has accepted."""
-        while not link.closed:
-            reply = await self.call("BootNotification", self.station.dialect.boot(self.boot_reason))
-            interval = BOOT_AGAIN_AFTER
+    async def _boot(self, connection: Link) -> bool:
+        """Send BootNotification at the interval that the CSMS states until it accepts (B01-B03)."""
+        while not connection.closed:
+            reply = await self.call("BootNotification", self._context.messages.boot(self.boot_reason))
+            interval = BOOT_INTERVAL_S
             if isinstance(reply, Answered) and reply.violation is None:
                 if reply.payload["status"] == "Accepted":
                     return True
-                interval = float(reply.payload["interval"]) or BOOT_AGAIN_AFTER
-                if not self.station.quirks.clock_at_epoch:
+                interval = float(reply.payload["interval"]) or BOOT_INTERVAL_S
+                if not self._context.quirks.clock_at_epoch:
                     self._set_clock(reply.payload)
-            deadline = self.clock.now() + interval
-            while not link.closed and not self.accepted and self.clock.now() < deadline:
-                await self.clock.sleep(min(1.0, max(0.0, deadline - self.clock.now())))
+            deadline = self._clock.now() + interval
+            while not connection.closed and not self.accepted and self._clock.now() < deadline:
+                await self._clock.sleep(min(1.0, max(0.0, deadline - self._clock.now())))
             if self.accepted:
                 return True  # a triggered BootNotification was accepted meanwhile
         return False
 
-    def _accepted_now(self, answer: Payload) -> None:
-        """B01.FR.04, .06."""
-        if not self.station.quirks.clock_at_epoch:
-            self._set_clock(answer)
-        if answer["interval"] > 0:
-            settings.put(self.station, "heartbeat", answer["interval"])
+    def _accepted_now(self, response: Payload) -> None:
+        """Apply an accepted BootNotification (B01.FR.04, .06)."""
+        if not self._context.quirks.clock_at_epoch:
+            self._set_clock(response)
+        if response["interval"] > 0:
+            self._context.settings.put("heartbeat", response["interval"])
         self.booted, self.pending = True, False
         self._back_online()
 
     def _back_online(self) -> None:
         if self.offline_since is not None:
-            self._offline_s = self.wall() - self.offline_since
-            self.station.profiles.back_online(self.wall(), self.offline_since)
+            wall = self._context.wall()
+            self._offline_s = wall - self.offline_since
+            self._profiles.back_online(wall, self.offline_since)
         self.accepted, self.offline_since = True, None
-        self.station.wake()
+        self._context.wake()
 
-    async def _tell_status(self, all_of_them: bool = True) -> None:
-        """B01.FR.05, B04: all after a boot or a long time offline, else those that changed."""
-        for evse in self.station.evses.values():
-            if all_of_them or self._told.get(evse.number) != evse.status:
-                await self.tell_status(evse)
+    async def _send_statuses(self, all_evses: bool = True) -> None:
+        """Send all statuses after a boot or a long interruption, otherwise the changed ones (B01.FR.05, B04)."""
+        for evse in self._context.evses.values():
+            if all_evses or self._reported.get(evse.number) != evse.status:
+                await self.send_status(evse)
 
-    async def tell_status(self, evse: EvseState) -> None:
-        """StatusNotification of one EVSE, as it is now."""
-        self._told[evse.number] = evse.status
-        await self.call("StatusNotification", self.station.dialect.status(evse))
+    async def send_status(self, evse: EvseState) -> None:
+        """Send StatusNotification of one EVSE."""
+        self._reported[evse.number] = evse.status
+        await self.call("StatusNotification", self._context.messages.status(evse))
 
-    def beat_again(self) -> None:
-        """The interval has changed: it counts from now."""
-        self._beat_again.set()
+    def restart_heartbeat(self) -> None:
+        """Apply a changed heartbeat interval, counted from now."""
+        self._heartbeat_changed.set()
 
-    async def _beat(self) -> None:
+    async def _send_heartbeats(self) -> None:
         while True:
-            self._beat_again.clear()
-            deadline = self.clock.now() + max(1.0, settings.number(self.station, "heartbeat"))
+            self._heartbeat_changed.clear()
+            deadline = self._clock.now() + max(1.0, self._context.settings.number("heartbeat"))
             with contextlib.suppress(TimeoutError):
-                async with self.clock.timeout_at(deadline):
-                    await self._beat_again.wait()
+                async with self._clock.timeout_at(deadline):
+                    await self._heartbeat_changed.wait()
                     continue
             await self._heartbeat()
 
@@ -276,63 +274,71 @@ class CsmsLink:
     # messages
 
     async def call(self, action: str, payload: Payload) -> Reply:
-        """Ask the CSMS, if it can be reached."""
-        link = self.link
-        if link is None:
+        """Send a CALL and return its reply; `Lost` while disconnected."""
+        connection = self.connection
+        if connection is None:
             return Lost()
         self.sent.append((action, payload))
-        del self.sent[:-SENT_KEPT]
+        del self.sent[:-MAX_SENT]
         try:
-            reply = await link.call(action, payload)
-            self._silent = self._silent + 1 if isinstance(reply, TimedOut) else 0
-            if self._silent >= SILENT_CALLS:
-                self._silent = 0
-                await link.close(1001, "the CSMS does not answer")
+            reply = await connection.call(action, payload)
+            self._timeouts = self._timeouts + 1 if isinstance(reply, TimedOut) else 0
+            if self._timeouts >= MAX_TIMEOUTS:
+                self._timeouts = 0
+                await connection.close(1001, "the CSMS does not answer")
             return reply
         except LocalProtocolError:
-            log.exception("%s: %s could not be sent", self.station.config.id, action)
+            log.exception("%s: %s could not be sent", self._context.config.id, action)
             raise
 
+    async def send(self, action: str, payload: Payload) -> None:
+        """Send a message without a response (2.1 SEND). Raises ConnectionError while disconnected."""
+        if self.connection is None:
+            raise ConnectionError("the station is not connected")
+        await self.connection.send(action, payload)
+
     def enqueue(self, message: Message) -> None:
-        """Send a message of a transaction when its turn comes."""
-        if self.station.quirks.reports_late_s:
-            message.not_before = self.clock.now() + self.station.quirks.reports_late_s
+        """Queue a message behind those of its kind."""
+        if self._context.quirks.reports_late_s:
+            message.not_before = self._clock.now() + self._context.quirks.reports_late_s
         self.queue_of(message).put(message)
 
     def queue_of(self, message: Message) -> Queue:
-        """Where it waits."""
+        """Return the queue of a message."""
         return self.notices if message.transaction is None else self.queue
 
     @property
     def waiting(self) -> int:
-        """Messages that the CSMS has not heard."""
+        """Number of undelivered messages."""
         return len(self.queue) + len(self.notices)
 
-    async def _empty(self, queue: Queue) -> None:
+    async def _drain(self, queue: Queue) -> None:
+        """Send the messages of a queue one after the other, for the lifetime of a connection."""
+        messages = self._context.messages
         while True:
             head = queue.head()
-            if head is None or head.not_before > self.clock.now():
+            if head is None or head.not_before > self._clock.now():
                 queue.changed.clear()
-                waiting = None if head is None else head.not_before
+                until = None if head is None else head.not_before
                 with contextlib.suppress(TimeoutError):
-                    async with self.clock.timeout_at(waiting):
+                    async with self._clock.timeout_at(until):
                         await queue.changed.wait()
                 continue
-            reply = await self.call(head.action, self.station.dialect.finish(head))
+            reply = await self.call(head.action, messages.completed(head))
             if isinstance(reply, Answered):
                 queue.sent()
                 if reply.violation is None:
-                    self.station.dialect.answered(head, reply.payload)
+                    messages.answered(head, reply.payload)
             elif isinstance(reply, Lost):
                 return
-            elif isinstance(reply, Refused) and reply.code in NEVER_TAKEN and head.transaction is None:
+            elif isinstance(reply, Refused) and reply.code in NEVER_ACCEPTED and head.transaction is None:
                 queue.sent()
             elif isinstance(reply, Refused) or await self._heartbeat():
-                self._try_again(queue, head, reply)  # silence on a dead line is no attempt
+                self._retry_later(queue, head, reply)  # a time-out on a dead connection is no attempt
 
-    def _try_again(self, queue: Queue, head: Message, reply: Reply) -> None:
-        """E13: as often as MessageAttempts says, with a wait that grows with each."""
-        log.warning("%s: %s was not taken: %s", self.station.config.id, head.action, reply)
-        wait = settings.number(self.station, "attempt_interval") * (head.tries + 1)
-        head.not_before = self.clock.now() + wait
-        queue.failed(int(settings.number(self.station, "attempts")))
+    def _retry_later(self, queue: Queue, head: Message, reply: Reply) -> None:
+        """Repeat as often as MessageAttempts allows, with a wait that grows with each attempt (E13)."""
+        log.warning("%s: %s was not accepted: %s", self._context.config.id, head.action, reply)
+        settings = self._context.settings
+        head.not_before = self._clock.now() + settings.number("attempt_interval") * (head.tries + 1)
+        queue.failed(int(settings.number("attempts")))

@@ -94,7 +94,7 @@ def test_an_update_acts_at_once_and_sets_the_time() -> None:
                 "UpdateDynamicSchedule", {"chargingProfileId": 10, "scheduleUpdate": {"setpoint": 2000}}
             )
             assert answer["status"] == "Accepted"
-            assert rig.evse().wish_w == 2000
+            assert rig.evse().setpoint_w == 2000
             assert await update_time(rig) == pytest.approx(rig.clock.wall(), abs=0.5)
             await rig.sleep(5)
             assert rig.evse().reading.power_w == near(2000)
@@ -121,7 +121,7 @@ def test_a_station_pulls_updates_and_obeys_them() -> None:
                 "status": "Accepted",
                 "scheduleUpdate": {"setpoint": -4000.0},
             }
-            assert rig.evse().wish_w == -4000.0
+            assert rig.evse().setpoint_w == -4000.0
             assert await update_time(rig, 2_000_001) > installed_at + 15
             await rig.sleep(20)
             assert len(rig.calls("PullDynamicScheduleUpdate")) == 2
@@ -209,13 +209,13 @@ def test_a_granted_set_point_is_the_external_systems() -> None:
     async def main() -> None:
         async with Rig() as rig:
             await rig.charging()
-            rig.station.device.put("SmartChargingCtrlr", "ExternalConstraintsProfileDisallowed", True)
+            rig.station.device_model.put("SmartChargingCtrlr", "ExternalConstraintsProfileDisallowed", True)
             assert (await install(rig, granted("ExternalSetpoint")))["status"] == "Accepted"
-            assert rig.station.external.setpoint(1, -2500.0)
+            assert rig.station.external_control.setpoint(1, -2500.0)
             await rig.sleep(3)
             assert rig.evse().reading.power_w == near(-2500)
             await rig.sleep(30)
-            assert rig.station.external.setpoint(1, -1500.0)
+            assert rig.station.external_control.setpoint(1, -1500.0)
             assert await update_time(rig, 30) == pytest.approx(rig.clock.wall(), abs=0.5)
             await rig.sleep(3)
             assert rig.evse().reading.power_w == near(-1500)
@@ -230,10 +230,10 @@ def test_granted_limits_are_the_external_systems() -> None:
         async with Rig() as rig:
             await rig.charging()
             assert (await install(rig, granted("ExternalLimits")))["status"] == "Accepted"
-            assert rig.station.external.limits(1, limit_w=3000.0, discharge_limit_w=-1000.0)
+            assert rig.station.external_control.limits(1, limit_w=3000.0, discharge_limit_w=-1000.0)
             await rig.sleep(3)
             assert rig.evse().reading.power_w == near(3000)
-            assert rig.station.external.limits(1, limit_w=1500.0)
+            assert rig.station.external_control.limits(1, limit_w=1500.0)
             assert await update_time(rig, 30) == pytest.approx(rig.clock.wall(), abs=0.5)
             await rig.sleep(3)
             assert rig.evse().reading.power_w == near(1500)
@@ -248,13 +248,13 @@ def test_an_external_system_that_falls_silent_loses_its_window() -> None:
         async with Rig() as rig:
             await rig.charging()
             await install(rig, granted("ExternalSetpoint", duration=20))
-            assert rig.station.external.setpoint(1, -2500.0)
+            assert rig.station.external_control.setpoint(1, -2500.0)
             await rig.sleep(10)
             assert rig.evse().reading.power_w == near(-2500)
             await rig.sleep(15)
             assert rig.evse().composite.mode == "CentralSetpoint"  # the gateway's own profile, at 0 W
             assert rig.evse().reading.power_w == 0.0
-            assert rig.station.external.setpoint(1, -2000.0)
+            assert rig.station.external_control.setpoint(1, -2000.0)
             await rig.sleep(3)
             assert rig.evse().reading.power_w == near(-2000)
 
@@ -267,7 +267,7 @@ def test_an_external_limit_is_a_dynamic_constraint() -> None:
         async with Rig() as rig:
             await rig.charging()
             await rig.csms.set_power("CP1-1", 8000.0, 300.0)
-            assert rig.station.external.limits(1, limit_w=4000.0, discharge_limit_w=-2000.0)
+            assert rig.station.external_control.limits(1, limit_w=4000.0, discharge_limit_w=-2000.0)
             await rig.sleep(4)
             assert rig.evse().reading.power_w == near(4000)  # V2X.03
             limits = rig.of(EvseDescribed)[-1].limits  # and the core knows of it
@@ -279,7 +279,7 @@ def test_an_external_limit_is_a_dynamic_constraint() -> None:
                 {"startPeriod": 0, "operationMode": "ExternalLimits", "limit": 4000.0, "dischargeLimit": -2000.0}
             ]
             await rig.sleep(20)
-            assert rig.station.external.limits(1, limit_w=2000.0)
+            assert rig.station.external_control.limits(1, limit_w=2000.0)
             (held,) = [h for h in rig.station.profiles if h.external]
             assert held.updated_at == pytest.approx(rig.clock.wall(), abs=0.1)
             await rig.sleep(4)
@@ -287,7 +287,7 @@ def test_an_external_limit_is_a_dynamic_constraint() -> None:
             assert (await rig.csms.set_power("CP1-1", -8000.0, 300.0)).answer is Answer.APPLIED
             await rig.sleep(4)
             assert rig.evse().reading.power_w == near(-2000)  # V2X.04
-            rig.station.external.clear(1)
+            rig.station.external_control.clear(1)
             await rig.sleep(4)
             assert rig.of(EvseDescribed)[-1].limits.max_discharge_w == 10_000.0
             assert rig.evse().reading.power_w == near(-8000)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from emulators.charger.station.station import StationConfig
+from emulators.charger.station.config import StationConfig
 from emulators.ev.car import CCS_63
 from emulators.runtime.clock import run_virtual
 from gateway.csms.settings import CsmsSettings, StationSettings, UnknownTokens
@@ -97,7 +97,7 @@ def test_a_rejected_transfer_without_renegotiation_ends_the_transaction() -> Non
     async def main() -> None:
         async with Rig() as rig:
             rig.csms.context.settings = replace(rig.settings, v2x_allowed=False)
-            rig.station.device.put("ISO15118Ctrlr", "ServiceRenegotiationSupport", False, 1)
+            rig.station.device_model.put("ISO15118Ctrlr", "ServiceRenegotiationSupport", False, 1)
             rig.plug()
             await rig.until(lambda: bool(rig.of(SessionEnded)))
             ended = rig.calls("TransactionEvent")[-1]
@@ -325,8 +325,8 @@ def test_every_mode_is_driven_by_the_gateway(mode: OperationMode, values: dict[s
             rig.station.measure_grid(frequency_hz=49.5)
             outcome = await rig.csms.set_mode("CP1-1", mode, values, 120.0)
             assert outcome.answer is Answer.APPLIED, outcome
-            rig.station.external.setpoint(1, -1200.0)
-            rig.station.external.limits(1, limit_w=1800.0 if mode is OperationMode.EXTERNAL_LIMITS else 9000.0)
+            rig.station.external_control.setpoint(1, -1200.0)
+            rig.station.external_control.limits(1, limit_w=1800.0 if mode is OperationMode.EXTERNAL_LIMITS else 9000.0)
             rig.station.measure_load(9000.0)
             await rig.sleep(5)
             if mode not in (OperationMode.CENTRAL_SETPOINT, OperationMode.CENTRAL_FREQUENCY):
@@ -335,7 +335,7 @@ def test_every_mode_is_driven_by_the_gateway(mode: OperationMode, values: dict[s
             period = sent["chargingSchedule"][0]["chargingSchedulePeriod"][0]
             assert period == {"startPeriod": 0, "operationMode": mode, **values}
             assert sent["chargingSchedule"][0]["chargingRateUnit"] == "W"
-            rig.station.external.clear(1)
+            rig.station.external_control.clear(1)
             await rig.sleep(5)
             assert rig.evse().reading.power_w == (pytest.approx(expected, rel=0.02) if expected else 0.0)
             assert (await rig.csms.set_power("CP1-1", -1000.0, 30.0)).answer is Answer.APPLIED  # and takes over again
@@ -433,7 +433,7 @@ def test_a_schedule_of_external_limits() -> None:
             await rig.charging()
             await rig.csms.set_power("CP1-1", 9000.0, 600.0)
             periods = [{"startPeriod": 0, "limit": 3000.0}, {"startPeriod": 60, "limit": 1000.0}]
-            assert rig.station.external.schedule(1, "ExternalLimits", periods)
+            assert rig.station.external_control.schedule(1, "ExternalLimits", periods)
             await rig.sleep(5)
             assert rig.evse().reading.power_w == near(3000)
             await rig.sleep(60)
@@ -453,7 +453,7 @@ def test_a_schedule_of_external_set_points() -> None:
         async with Rig() as rig:
             await rig.charging()
             periods = [{"startPeriod": 0, "setpoint": -1000.0}, {"startPeriod": 60, "setpoint": -2000.0}]
-            assert rig.station.external.schedule(1, "ExternalSetpoint", periods)
+            assert rig.station.external_control.schedule(1, "ExternalSetpoint", periods)
             await rig.sleep(5)
             assert rig.evse().reading.power_w == near(-1000)
             await rig.sleep(60)
@@ -468,7 +468,7 @@ def test_who_wins_where_both_give_a_set_point() -> None:
         async with Rig() as rig:
             await rig.charging()
             await rig.csms.set_power("CP1-1", -4000.0, 600.0)
-            assert rig.station.external.setpoint(1, 1500.0)
+            assert rig.station.external_control.setpoint(1, 1500.0)
             await rig.sleep(4)
             assert rig.evse().reading.power_w == near(1500)  # ExternalControl is the default
             data = {
@@ -488,10 +488,10 @@ def test_an_external_system_that_is_not_allowed_is_refused() -> None:
     async def main() -> None:
         async with Rig() as rig:
             await rig.charging()
-            rig.station.device.put("SmartChargingCtrlr", "ExternalConstraintsProfileDisallowed", True)
-            assert not rig.station.external.limits(1, limit_w=1000.0)
-            assert not rig.station.external.setpoint(1, 1000.0)
-            assert not rig.station.external.schedule(1, "ExternalLimits", [{"startPeriod": 0, "limit": 1.0}])
+            rig.station.device_model.put("SmartChargingCtrlr", "ExternalConstraintsProfileDisallowed", True)
+            assert not rig.station.external_control.limits(1, limit_w=1000.0)
+            assert not rig.station.external_control.setpoint(1, 1000.0)
+            assert not rig.station.external_control.schedule(1, "ExternalLimits", [{"startPeriod": 0, "limit": 1.0}])
             assert not [h for h in rig.station.profiles if h.external]
             assert rig.calls("NotifyChargingLimit") == []
 
@@ -504,7 +504,7 @@ def test_changes_are_told_where_they_matter() -> None:
         async with Rig() as rig:
             await rig.charging()
             for limit, told in ((4000.0, 1), (4100.0, 1), (3000.0, 2), (3000.0, 2)):
-                rig.station.external.limits(1, limit_w=limit)
+                rig.station.external_control.limits(1, limit_w=limit)
                 await rig.sleep(1)
                 assert len(rig.calls("NotifyChargingLimit")) == told
 
@@ -518,12 +518,12 @@ def test_what_is_set_for_the_station_is_shared_by_its_evses() -> None:
             for number in (1, 2):
                 await rig.charging(number)
                 await rig.csms.set_power(f"CP1-{number}", 8000.0, 600.0)
-            assert rig.station.external.limits(0, limit_w=6000.0)
+            assert rig.station.external_control.limits(0, limit_w=6000.0)
             await rig.sleep(5)
             total = sum(rig.evse(n).reading.power_w for n in (1, 2))
             assert total <= 6000.0 + 1
             assert total == near(6000)
-            assert rig.station.external.setpoint(0, -4000.0)
+            assert rig.station.external_control.setpoint(0, -4000.0)
             await rig.sleep(5)
             assert sum(rig.evse(n).reading.power_w for n in (1, 2)) == near(-4000)
 
@@ -536,14 +536,14 @@ def test_an_external_constraint_with_a_duration_lapses_and_revives() -> None:
         async with Rig() as rig:
             await rig.charging()
             await rig.csms.set_power("CP1-1", 5000.0, 600.0)
-            assert rig.station.external.limits(1, limit_w=2000.0)
+            assert rig.station.external_control.limits(1, limit_w=2000.0)
             (held,) = [h for h in rig.station.profiles if h.external]
             held.profile["chargingSchedule"][0]["duration"] = 20
             await rig.sleep(10)
             assert rig.evse().reading.power_w == near(2000)
             await rig.sleep(15)
             assert rig.evse().reading.power_w == near(5000)
-            assert rig.station.external.limits(1, limit_w=1000.0)
+            assert rig.station.external_control.limits(1, limit_w=1000.0)
             await rig.sleep(3)
             assert rig.evse().reading.power_w == near(1000)
 
@@ -725,7 +725,7 @@ def test_an_idle_period_holds_no_values() -> None:
 def test_an_evse_sleeps_only_where_it_can(supported: bool) -> None:
     async def main() -> None:
         async with Rig() as rig:
-            rig.station.device.put("SmartChargingCtrlr", "SupportsEvseSleep", supported)
+            rig.station.device_model.put("SmartChargingCtrlr", "SupportsEvseSleep", supported)
             await rig.charging()
             idle = schedule([{"startPeriod": 0, "operationMode": "Idle", "evseSleep": True}])
             assert (await install(rig, idle))["status"] == "Accepted"

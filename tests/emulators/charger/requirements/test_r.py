@@ -59,7 +59,7 @@ async def set_control(rig: Rig, request: dict[str, Any]) -> tuple[str, list[str]
 def test_a_type_that_is_not_supported() -> None:
     async def main() -> None:
         async with Rig() as rig:
-            rig.station.controls.supported = frozenset({"VoltWatt"})
+            rig.station.der_controls.supported = frozenset({"VoltWatt"})
             assert (await set_control(rig, limit(50)))[0] == "NotSupported"
             body = {"requestId": 1, "controlType": "LimitMaxDischarge"}
             assert (await rig.ask("GetDERControl", body))["status"] == "NotSupported"
@@ -78,7 +78,7 @@ def test_a_better_default_supersedes() -> None:
             found = await report(rig)
             assert found["a"]["isSuperseded"] is True
             assert found["b"]["isSuperseded"] is False
-            ruling = rig.station.controls.ruling("VoltWatt")
+            ruling = rig.station.der_controls.in_force("VoltWatt")
             assert ruling is not None
             assert ruling.id == "b"
 
@@ -93,7 +93,7 @@ def test_a_scheduled_control_rules_in_its_time() -> None:
             assert await set_control(rig, scheduled(rig, "s", 30, 60)) == ("Accepted", [])
 
             def ruling() -> str:
-                found = rig.station.controls.ruling("VoltWatt")
+                found = rig.station.der_controls.in_force("VoltWatt")
                 assert found is not None
                 return found.id
 
@@ -335,7 +335,7 @@ def test_droop_moves_power_with_the_frequency() -> None:
         "underDroop": 5.0,
         "responseTime": 1.0,
     }
-    controls = der.Controls(frozenset(der.BODIES))
+    controls = der.DerControls(frozenset(der.BODIES))
     status, _ = controls.set({"isDefault": True, "controlId": "d", "controlType": "FreqDroop", "freqDroop": body}, 0.0)
     assert status == "Accepted"
     for hertz, power in ((50.0, -4000.0), (50.7, -2000.0), (49.3, -6000.0)):
