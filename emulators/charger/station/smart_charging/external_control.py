@@ -18,7 +18,7 @@ from protocols.ocpp.schema import Payload
 from protocols.ocpp.times import stamp
 
 IDS_FROM = 0  # MaxExternalConstraintsId: profiles of the external system have this id and lower ones
-GRANTS = {"ExternalSetpoint": ("setpoint", "setpointReactive"), "ExternalLimits": ("limit", "dischargeLimit")}
+
 _CONTROLLER = "SmartChargingCtrlr"
 
 

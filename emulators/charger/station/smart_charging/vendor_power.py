@@ -13,12 +13,11 @@ class VendorPower:
     """Receiver of set-points and grid-forming orders outside OCPP's own smart charging."""
 
     def __init__(self, context: StationContext, smart_charging: SmartCharging) -> None:
-        self._evses, self._vendor = context.evses, context.vendor
-        self._smart_charging = smart_charging
+        self._context, self._evses, self._smart_charging = context, context.evses, smart_charging
 
     def setpoint_message(self, data: object) -> bool:
         """Apply a set-point in a vendor message; return False if it does not match the template."""
-        pattern = vendor_pattern(self._vendor.setpoint.data)
+        pattern = vendor_pattern(self._context.vendor.setpoint.data)
         found = pattern.fullmatch(data) if isinstance(data, str) else None
         if found is None:
             return False
@@ -37,7 +36,7 @@ class VendorPower:
 
     def grid_forming(self, number: int, value: str) -> bool:
         """Set one EVSE to grid-forming or grid-following; return False for an unknown value."""
-        forming = self._vendor.forming
+        forming = self._context.vendor.forming
         evse = self._evses.get(number)
         if evse is None or value not in (forming.form, forming.follow):
             return False
@@ -46,14 +45,14 @@ class VendorPower:
 
     def grid_forming_message(self, data: object) -> bool:
         """Apply a grid-forming order in a vendor message; return False if it does not match the template."""
-        pattern = vendor_pattern(self._vendor.forming.data, value=".+?")
+        pattern = vendor_pattern(self._context.vendor.forming.data, value=".+?")
         found = pattern.fullmatch(data) if isinstance(data, str) else None
         return found is not None and self.grid_forming(int(found.groupdict().get("evse") or 1), found["value"])
 
     def _set_power(self, evse: EvseState, value: float) -> bool:
         if evse.transaction is None:
             return False
-        evse.vendor_setpoint_w = self._vendor.power_w(value)
+        evse.vendor_setpoint_w = self._context.vendor.power_w(value)
         self._smart_charging.wake()
         self._smart_charging.step()
         return True
