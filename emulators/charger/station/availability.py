@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from emulators.charger.station.context import StationContext
 from emulators.charger.station.evse import EvseState
+from emulators.charger.station.ocpp_enums import ConnectorStatus
 from emulators.charger.station.reservations import Reservations
 
 
@@ -49,4 +50,4 @@ class Availability:
             evse = self._context.evses.get(number)
             if evse is not None:
                 evse.operative = False
-                evse.status = "Unavailable"
+                evse.status = ConnectorStatus.unavailable

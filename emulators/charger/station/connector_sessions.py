@@ -11,6 +11,7 @@ from emulators.charger.station.csms_link.message_queue import Queue
 from emulators.charger.station.display_messages import DisplayMessages
 from emulators.charger.station.evse import EvseState
 from emulators.charger.station.local_list import LocalList
+from emulators.charger.station.ocpp_enums import ChargingState, ConnectorStatus, StopReason, TriggerReason
 from emulators.charger.station.power_path import Needs
 from emulators.charger.station.reservations import Reservations
 from emulators.charger.station.smart_charging.operation_modes import AlgorithmState
@@ -56,9 +57,9 @@ class ConnectorSessions:
     def leave(self, evse: EvseState, well: bool) -> None:
         """End the vehicle's session and its transaction. `well` is False after a communication error."""
         if evse.transaction is not None and well:
-            self.end(evse, "StopAuthorized", "StoppedByEV")
+            self.end(evse, TriggerReason.stop_authorized, StopReason.stopped_by_ev)
         elif evse.transaction is not None:
-            self.end(evse, "EVCommunicationLost", "EVDisconnected", gone=True)
+            self.end(evse, TriggerReason.ev_communication_lost, StopReason.ev_disconnected, gone=True)
         self.unplug(evse)
 
     def plug_in(self, evse: EvseState, needs: Needs, token: str | None) -> None:
@@ -74,11 +75,11 @@ class ConnectorSessions:
         if transaction is None and (not evse.operative or evse.fault is not None):
             raise ValueError(f"EVSE {evse.number} is {evse.status} and accepts no vehicle")
         evse.vehicle = evse.initial_needs = needs
-        context.set_status(evse, "Occupied")
+        context.set_status(evse, ConnectorStatus.occupied)
         if transaction is not None:  # authorised before the vehicle was connected (E03)
             transaction.ready_at, transaction.vehicle = context.wall(), needs.vehicle
-            transaction.state = "EVConnected"
-            context.messages.updated(evse, transaction, "CablePluggedIn")
+            transaction.state = ChargingState.ev_connected
+            context.messages.updated(evse, transaction, TriggerReason.cable_plugged_in)
             context.later(self._open(evse))
         elif evse.pending_start is not None:
             start, evse.pending_start = evse.pending_start, None
@@ -89,7 +90,7 @@ class ConnectorSessions:
     def unplug(self, evse: EvseState) -> None:
         """Disconnect the vehicle; a running transaction ends."""
         if evse.transaction is not None:
-            self.end(evse, "EVCommunicationLost", "EVDisconnected", gone=True)
+            self.end(evse, TriggerReason.ev_communication_lost, StopReason.ev_disconnected, gone=True)
         evse.vehicle = evse.initial_needs = evse.allowed_transfers = None
         evse.authorize_answered = evse.finishing = False
         self._availability.update_status(evse)
@@ -100,7 +101,7 @@ class ConnectorSessions:
         if code is not None:
             self._reservations.lapse(evse)
             if evse.transaction is not None:
-                self.end(evse, "AbnormalCondition", "Other")
+                self.end(evse, TriggerReason.abnormal_condition, StopReason.other)
         self._availability.update_status(evse)
         self._context.wake()
 
@@ -117,7 +118,7 @@ class ConnectorSessions:
             may = same or await self._may_charge(evse, token, token_type)
             group = self._group(evse, token)
             if evse.transaction is running and (same or (may and group is not None and group == running.group)):
-                self.end(evse, "StopAuthorized", "Local")
+                self.end(evse, TriggerReason.stop_authorized, StopReason.local)
                 return "stopped"
             return "refused"
         if not evse.operative or evse.fault is not None or evse.resetting:
@@ -139,7 +140,7 @@ class ConnectorSessions:
         if evse.vehicle is not None or self._context.messages.begins_at_authorization:
             return self.begin(evse, start)
         evse.pending_start = start
-        self._context.set_status(evse, "Occupied")
+        self._context.set_status(evse, ConnectorStatus.occupied)
         self._context.later(self._expire_start(evse, start))
         return None
 
@@ -186,7 +187,7 @@ class ConnectorSessions:
         new = Transaction(name[:36], evse.number, context.wall(), start.token, start.token_type, start.group)
         new.remote_start, new.authorized = start.remote_start, True
         if evse.vehicle is not None:
-            new.ready_at, new.vehicle, new.state = context.wall(), evse.vehicle.vehicle, "EVConnected"
+            new.ready_at, new.vehicle, new.state = context.wall(), evse.vehicle.vehicle, ChargingState.ev_connected
         used = self._reservations.use(evse, start.token, start.group)
         if used is not None:
             new.reservation, new.reserved_at = used.id, used.made_at
@@ -194,7 +195,7 @@ class ConnectorSessions:
         evse.memory, evse.alarm, evse.sleeping = AlgorithmState(), None, False
         new.started_wh = evse.power_path.reading(self._clock.now()).charged_wh
         if evse.vehicle is not None:
-            context.set_status(evse, "Occupied")
+            context.set_status(evse, ConnectorStatus.occupied)
         evse.composite = resources.smart_charging.composite(evse)
         new.mode = evse.composite.mode
         evse.sampled_at, evse.soc_reported = self._clock.now(), False
@@ -210,7 +211,7 @@ class ConnectorSessions:
         """End the transaction if no vehicle is connected in time (E03.FR.05, F02)."""
         await self._clock.sleep(self._context.settings.number("connection_timeout"))
         if evse.transaction is transaction and evse.vehicle is None:
-            self.end(evse, "EVConnectTimeout", "Timeout")
+            self.end(evse, TriggerReason.ev_connect_timeout, StopReason.timeout)
 
     async def _expire_start(self, evse: EvseState, start: TransactionStart) -> None:
         """1.6: drop an authorised start if no vehicle is connected in time."""
@@ -258,7 +259,8 @@ class ConnectorSessions:
         evse.power_path.close(now)
         evse.open, evse.setpoint_w, evse.vendor_setpoint_w = False, 0.0, None
         evse.reading = evse.power_path.reading(now)
-        transaction.stopped, transaction.state = reason, "Idle" if gone or evse.vehicle is None else "EVConnected"
+        transaction.stopped = reason
+        transaction.state = ChargingState.idle if gone or evse.vehicle is None else ChargingState.ev_connected
         resources.tariffs.update(evse)
         evse.transaction = None
         resources.profiles.end_transaction(transaction.name)

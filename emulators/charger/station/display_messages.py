@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 
 from emulators.charger.station.context import StationContext
+from emulators.charger.station.ocpp_enums import ChargingState
 from protocols.ocpp.schema import Payload
 from protocols.ocpp.times import parse
 
@@ -96,7 +97,7 @@ class DisplayMessages:
 
     def _states(self) -> set[str | None]:
         evses = self._context.evses.values()
-        charging = any(e.transaction is not None and e.transaction.state == "Charging" for e in evses)
+        charging = any(e.transaction is not None and e.transaction.state == ChargingState.charging for e in evses)
         state = "Charging" if charging else "Idle" if any(e.transaction is None for e in evses) else "Suspended"
         faulted = {"Faulted"} if any(e.fault for e in evses) else set()
         unavailable = {"Unavailable"} if all(not e.operative for e in evses) else set()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from emulators.charger.hardware.thermal_model import ThermalModel
+from emulators.charger.station.ocpp_enums import ConnectorStatus
 from emulators.charger.station.power_path import Needs, PowerPath, Reading
 from emulators.charger.station.smart_charging.operation_modes import AlgorithmState, LocalConditions
 from emulators.charger.station.smart_charging.schedule import Composite
@@ -17,7 +18,7 @@ class EvseState:
 
     number: int
     power_path: PowerPath
-    status: str = "Available"  # ConnectorStatusEnumType
+    status: str = ConnectorStatus.available  # ConnectorStatusEnumType
     operative: bool = True
     inoperative_next: bool = False  # inoperative as soon as the transaction has ended
     fault: str | None = None
@@ -51,9 +52,9 @@ class EvseState:
     def idle_status(self, reserved: bool) -> str:
         """Return the connector status without regard to measurements. A running transaction postpones Unavailable."""
         if self.fault is not None:
-            return "Faulted"
+            return ConnectorStatus.faulted
         if not self.operative or self.resetting:
-            return "Unavailable" if self.transaction is None else "Occupied"
+            return ConnectorStatus.unavailable if self.transaction is None else ConnectorStatus.occupied
         if self.vehicle is not None or self.transaction is not None or self.pending_start is not None:
-            return "Occupied"
-        return "Reserved" if reserved else "Available"
+            return ConnectorStatus.occupied
+        return ConnectorStatus.reserved if reserved else ConnectorStatus.available

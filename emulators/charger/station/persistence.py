@@ -14,6 +14,7 @@ from typing import Any
 from emulators.charger.station.context import StationContext
 from emulators.charger.station.csms_link.link import CsmsLink
 from emulators.charger.station.csms_link.message_queue import Message
+from emulators.charger.station.ocpp_enums import StopReason, TriggerReason
 from emulators.charger.station.store import Store
 from emulators.charger.station.transaction import Transaction
 
@@ -127,8 +128,8 @@ class Persistence:
     def _end(self, transaction: Transaction) -> None:
         evse = self._context.evses.get(transaction.evse)
         if evse is not None:
-            transaction.stopped = "PowerLoss"
-            self._context.messages.ended(evse, transaction, "AbnormalCondition")
+            transaction.stopped = StopReason.power_loss
+            self._context.messages.ended(evse, transaction, TriggerReason.abnormal_condition)
 
     def _running(self) -> list[dict[str, Any]]:
         return [e.transaction.saved() for e in self._context.evses.values() if e.transaction is not None]

@@ -11,8 +11,10 @@ from typing import Any
 
 from emulators.charger.station.context import StationContext
 from emulators.charger.station.evse import EvseState
+from emulators.charger.station.ocpp_enums import ConnectorStatus
 
-BLOCKED = ("Faulted", "Unavailable")
+FREE = (ConnectorStatus.available, ConnectorStatus.reserved)
+BLOCKED = (ConnectorStatus.faulted, ConnectorStatus.unavailable)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,7 @@ class Reservations:
         evses = [e for e in context.evses.values() if new.evse in (0, e.number)]
         if not evses or new.expiry <= context.wall():
             return "Rejected"
-        free = [e for e in evses if e.status in ("Available", "Reserved") and self.at(e) is None]
+        free = [e for e in evses if e.status in FREE and self.at(e) is None]
         if free and len(free) > (self._without_evse() if new.evse == 0 else 0):
             return None
         states = {e.status for e in evses}
@@ -122,7 +124,7 @@ class Reservations:
 
     def _update_status(self, held: Reservation) -> None:
         evse = self._context.evses.get(held.evse)
-        if evse is not None and evse.status in ("Available", "Reserved"):
+        if evse is not None and evse.status in FREE:
             self._context.set_status(evse, evse.idle_status(self.at(evse) is not None))
 
     def saved(self) -> list[dict[str, Any]]:

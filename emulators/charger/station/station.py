@@ -31,6 +31,7 @@ from emulators.charger.station.maintenance.maintenance import Logs, Maintenance
 from emulators.charger.station.messages import Messages, OcppVersion
 from emulators.charger.station.monitoring.event_streams import EventStreams
 from emulators.charger.station.monitoring.monitoring import Monitoring, monitors_of
+from emulators.charger.station.ocpp_enums import ConnectorStatus, OperationMode, StopReason, TriggerReason
 from emulators.charger.station.persistence import Part, Persistence
 from emulators.charger.station.power_path import Needs, PowerPath
 from emulators.charger.station.reservations import Reservations
@@ -162,7 +163,7 @@ class Station:
         """End all transactions, deliver the messages, and close the link."""
         for evse in self.evses.values():
             if evse.transaction is not None:
-                self.end_transaction(evse, "StopAuthorized", "Local")
+                self.end_transaction(evse, TriggerReason.stop_authorized, StopReason.local)
         deadline = self.clock.now() + STOP_WITHIN
         while self.online and self.link.waiting and self.clock.now() < deadline:
             await self.clock.sleep(0.05)
@@ -172,7 +173,7 @@ class Station:
         """End all transactions, drop what does not persist, and boot again (B12.FR.04, .05)."""
         for evse in self.evses.values():
             if evse.transaction is not None:
-                self.end_transaction(evse, "ResetCommand", stopped)
+                self.end_transaction(evse, TriggerReason.reset_command, stopped)
         deadline = self.clock.now() + ENDS_SENT_WITHIN
         await self.clock.sleep(0.1)
         while self.online and self.link.queue.has_essential and self.clock.now() < deadline:
@@ -294,7 +295,7 @@ class Station:
 
     def arrive(self, number: int) -> None:
         """Occupy a connector by a vehicle whose needs are not known yet."""
-        self.set_status(self.evses[number], "Occupied")
+        self.set_status(self.evses[number], ConnectorStatus.occupied)
 
     def leave(self, number: int, well: bool) -> None:
         """End the vehicle's session and its transaction. `well` is False after a communication error."""
@@ -342,7 +343,7 @@ def _capabilities(config: StationConfig, vendor: VendorProfile, evses: dict[int,
     late = config.version is Version.V21
     return StationCapabilities(
         frozenset(evses),
-        modes=frozenset(config.modes) if late else frozenset({"ChargingOnly"}),
+        modes=frozenset(config.modes) if late else frozenset({OperationMode.charging_only}),
         dc=config.dc,
         dynamic=late,
         max_offline=late,

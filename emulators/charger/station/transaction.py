@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from emulators.charger.station.ocpp_enums import OperationMode
 from protocols.ocpp.schema import Payload
 
 
@@ -37,7 +38,7 @@ class Transaction:
     authorized: bool = False
     ready_at: float | None = None  # authorised and connected
     state: str = "Idle"
-    mode: str = "ChargingOnly"
+    mode: str = OperationMode.charging_only
     stopped: str | None = None  # ReasonEnumType
     started_wh: float = 0.0
     seconds_charging: float = 0.0

@@ -5,7 +5,6 @@ Variables of smart and bidirectional charging are in `variables_v2x.py`, configu
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Unpack
 
@@ -17,12 +16,19 @@ from emulators.charger.station.display_messages import DisplayMessages
 from emulators.charger.station.evse import EvseState
 from emulators.charger.station.local_list import LocalList
 from emulators.charger.station.maintenance.certificate_store import CertificateStore
+from emulators.charger.station.ocpp_enums import ConnectorStatus
 from emulators.charger.station.smart_charging.profiles import Profiles
 from emulators.charger.station.tariffs import tariffs
 from protocols.ocpp.schema import Version
 
 SLOTS = ("1", "2", "3")  # of network profiles
-STATES = ("Available", "Occupied", "Reserved", "Unavailable", "Faulted")
+STATES = tuple(ConnectorStatus)
+STATION_STATES = (  # from the best to the worst
+    ConnectorStatus.available,
+    ConnectorStatus.occupied,
+    ConnectorStatus.reserved,
+    ConnectorStatus.faulted,
+)
 ITEMS = 50  # in one message of the device model
 BYTES = 65536
 _I, _B, _S = "integer", "boolean", "string"
@@ -176,8 +182,9 @@ def _add_evse(context: StationContext, evse: EvseState) -> None:
 
 
 def _state(context: StationContext) -> str:
-    states: Sequence[str] = [evse.status for evse in context.evses.values()]
-    return next((state for state in ("Available", "Occupied", "Reserved", "Faulted") if state in states), "Unavailable")
+    """Return the availability state of the station: the best of its EVSEs."""
+    states = {evse.status for evse in context.evses.values()}
+    return next((state for state in STATION_STATES if state in states), ConnectorStatus.unavailable)
 
 
 def _total(context: StationContext) -> float:

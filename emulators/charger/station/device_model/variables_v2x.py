@@ -7,13 +7,14 @@ from typing import Unpack
 from emulators.charger.station.config import StationConfig
 from emulators.charger.station.device_model.model import Characteristics, DeviceModel
 from emulators.charger.station.evse import EvseState
+from emulators.charger.station.ocpp_enums import ProfilePurpose
 from emulators.charger.station.smart_charging.der import BODIES
 from emulators.charger.station.smart_charging.external_control import IDS_FROM
 from emulators.charger.station.smart_charging.operation_modes import LocalConditions
 from emulators.charger.station.smart_charging.profile_rules import THRESHOLDS
 from emulators.charger.station.smart_charging.profiles import Profiles
 
-PURPOSES = ("PriorityCharging", "LocalGeneration")
+PURPOSES = (ProfilePurpose.priority_charging, ProfilePurpose.local_generation)
 MEASURANDS = (
     "Energy.Active.Import.Register",
     "Energy.Active.Export.Register",
@@ -74,7 +75,11 @@ def add_smart_charging(device_model: DeviceModel, profiles: Profiles, late: bool
         add("SmartChargingCtrlr", "MaxExternalConstraintsId", IDS_FROM, type="integer")
         choices = ("ExternalControl", "CSMS")
         add("SmartChargingCtrlr", "SetpointPriority", choices[0], type="OptionList", mutable=True, values=choices)
-        for purpose in ("ChargingStationMaxProfile", "TxDefaultProfile", "PriorityCharging"):
+        for purpose in (
+            ProfilePurpose.charging_station_max_profile,
+            ProfilePurpose.tx_default_profile,
+            ProfilePurpose.priority_charging,
+        ):
             add("SmartChargingCtrlr", "ChargingProfilePersistence", True, type="boolean", instance=purpose)
 
 

@@ -19,6 +19,7 @@ from emulators.charger.station.availability import Availability
 from emulators.charger.station.context import StationContext
 from emulators.charger.station.maintenance import file_transfer
 from emulators.charger.station.maintenance.certificate_store import CertificateStore, expired
+from emulators.charger.station.ocpp_enums import StopReason
 from protocols.ocpp.schema import Payload
 
 INSTALL_S = 5.0  # duration of an installation
@@ -176,7 +177,7 @@ class Maintenance:
         await notify("Installed")
         self.firmware_status = ("Idle", None)
         context.security_event("FirmwareUpdated")
-        await self._reboot("FirmwareUpdate", "Reboot")
+        await self._reboot("FirmwareUpdate", StopReason.reboot)
 
     async def _wait_until(self, when: float | None, status: str, notify: Notify) -> bool:
         """Wait for a scheduled time; return False if there is none."""

@@ -7,6 +7,7 @@ from emulators.charger.station.context import StationContext
 from emulators.charger.station.evse import EvseState
 from emulators.charger.station.maintenance.maintenance import Reboot
 from emulators.charger.station.messages import Handler
+from emulators.charger.station.ocpp_enums import StopReason, TriggerReason
 from emulators.charger.station.smart_charging.vendor_power import VendorPower
 from protocols.ocpp.schema import Payload
 
@@ -39,7 +40,7 @@ class CoreRequests:
 
     def reset(self, request: Payload) -> Payload:
         """Reset (5.14): both types end transactions in order."""
-        reason = "ImmediateReset" if request["type"] == "Hard" else "Reboot"
+        reason = StopReason.immediate_reset if request["type"] == "Hard" else StopReason.reboot
         self._context.later(self._reboot("RemoteReset", reason))
         return {"status": "Accepted"}
 
@@ -53,7 +54,7 @@ class CoreRequests:
         return {"status": "Unlocked"}
 
     async def _unlock(self, evse: EvseState) -> None:
-        self._context.end_transaction(evse, "UnlockCommand", "Local")
+        self._context.end_transaction(evse, TriggerReason.unlock_command, StopReason.local)
 
     def data_transfer(self, request: Payload) -> Payload:
         """DataTransfer: set-point of the vendor profile (5.6)."""

@@ -14,6 +14,7 @@ from emulators.charger.station.context import StationContext
 from emulators.charger.station.csms_link.message_queue import Message
 from emulators.charger.station.evse import EvseState
 from emulators.charger.station.maintenance.maintenance import Maintenance
+from emulators.charger.station.ocpp_enums import ChargingState, StopReason, TriggerReason
 from emulators.charger.station.smart_charging.profiles import Profiles
 from emulators.charger.station.transaction import Transaction
 from protocols.ocpp.link import Answered
@@ -32,7 +33,8 @@ _REASONS = {
     "Reboot": "SoftReset",
     "Remote": "Remote",
 }
-SAMPLED = frozenset({"MeterValuePeriodic", "ChargingRateChanged", "Trigger"})
+ENERGY_STATES = (ChargingState.charging, ChargingState.suspended_ev, ChargingState.suspended_evse)
+SAMPLED = frozenset({TriggerReason.meter_value_periodic, TriggerReason.charging_rate_changed, TriggerReason.trigger})
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +81,7 @@ class Messages16:
         if evse.transaction is None:
             return "Finishing" if evse.finishing else "Preparing"
         state = evse.transaction.state
-        return state if state in ("Charging", "SuspendedEV", "SuspendedEVSE") else "Preparing"
+        return state if state in ENERGY_STATES else "Preparing"
 
     async def authorize(self, evse: EvseState, token: str, token_type: str) -> bool:
         """Send Authorize; return True if the tag is accepted (4.1)."""
@@ -127,7 +129,7 @@ class Messages16:
         if evse is not None and response["idTagInfo"]["status"] != "Accepted" and evse.transaction is transaction:
             transaction.authorized = False
             if self._context.settings.truth("stop_invalid"):
-                self._context.end_transaction(evse, "Deauthorized", "DeAuthorized")
+                self._context.end_transaction(evse, TriggerReason.deauthorized, StopReason.de_authorized)
 
     def updated(self, evse: EvseState, transaction: Transaction, trigger: str) -> None:
         """Queue MeterValues, and send StatusNotification after a change of the state."""

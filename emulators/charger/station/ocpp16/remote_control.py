@@ -8,6 +8,7 @@ from emulators.charger.station.evse import EvseState
 from emulators.charger.station.local_list import LocalList
 from emulators.charger.station.messages import Handler
 from emulators.charger.station.ocpp16.smart_charging import as_profile
+from emulators.charger.station.ocpp_enums import StopReason, TriggerReason
 from emulators.charger.station.reservations import Reservations
 from emulators.charger.station.transaction import TransactionStart
 from protocols.ocpp.schema import Payload
@@ -68,4 +69,4 @@ class RemoteControlRequests:
         return {"status": "Rejected"}
 
     async def _stop(self, evse: EvseState) -> None:
-        self._context.end_transaction(evse, "RemoteStop", "Remote")
+        self._context.end_transaction(evse, TriggerReason.remote_stop, StopReason.remote)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from emulators.charger.station.context import StationContext
 from emulators.charger.station.messages import Handler
+from emulators.charger.station.ocpp_enums import ProfileKind, ProfilePurpose
 from emulators.charger.station.smart_charging.profiles import Profiles
 from emulators.charger.station.smart_charging.smart_charging import SmartCharging
 from protocols.ocpp.schema import Payload
@@ -28,16 +29,16 @@ def as_profile(profile16: Payload, transaction: str | None) -> Payload:
     profile |= {name: profile16[name] for name in ("recurrencyKind", "validFrom", "validTo") if name in profile16}
     if number is not None:
         profile["transactionId"] = str(number)
-    elif purpose == "TxProfile" and transaction is not None:
+    elif purpose == ProfilePurpose.tx_profile and transaction is not None:
         profile["transactionId"] = transaction  # 5.16: without an id it applies to the running transaction
     if purpose == "ChargePointMaxProfile" and profile["chargingProfileKind"] == "Relative":
-        profile["chargingProfileKind"] = "Absolute"
+        profile["chargingProfileKind"] = ProfileKind.absolute
         schedule.setdefault("startSchedule", stamp(0.0))
     return profile
 
 
 def _purpose(purpose: str | None) -> str | None:
-    return "ChargingStationMaxProfile" if purpose == "ChargePointMaxProfile" else purpose
+    return ProfilePurpose.charging_station_max_profile if purpose == "ChargePointMaxProfile" else purpose
 
 
 class SmartChargingRequests:

@@ -11,6 +11,7 @@ from emulators.charger.station.device_model.variables_v2x import MEASURANDS
 from emulators.charger.station.evse import EvseState
 from emulators.charger.station.maintenance.maintenance import Maintenance
 from emulators.charger.station.ocpp2.charging_needs import charging_needs, charging_needs_201, unidirectional
+from emulators.charger.station.ocpp_enums import OperationMode, StopReason, TriggerReason
 from emulators.charger.station.power_path import Needs
 from emulators.charger.station.smart_charging import operation_modes
 from emulators.charger.station.tariffs.tariffs import Tariffs
@@ -19,7 +20,13 @@ from protocols.ocpp.link import Answered
 from protocols.ocpp.schema import Payload, Version
 
 SAMPLED = frozenset(
-    {"MeterValuePeriodic", "ChargingRateChanged", "ChargingStateChanged", "OperationModeChanged", "Trigger"}
+    {
+        TriggerReason.meter_value_periodic,
+        TriggerReason.charging_rate_changed,
+        TriggerReason.charging_state_changed,
+        TriggerReason.operation_mode_changed,
+        TriggerReason.trigger,
+    }
 )
 SAMPLE_CLOCK = "Sample.Clock"
 MAX_FOR_END = 1000  # meter values of one transaction
@@ -72,7 +79,7 @@ class Messages2:
 
     def started(self, evse: EvseState, transaction: Transaction) -> None:
         """Queue the Started event (E01, E02; Q01.FR.02)."""
-        trigger = "Authorized" if transaction.remote_start is None else "RemoteStart"
+        trigger = TriggerReason.authorized if transaction.remote_start is None else TriggerReason.remote_start
         body = self._event("Started", evse, transaction, trigger)
         body["evse"] = {"id": evse.number, "connectorId": 1}
         vehicle = transaction.vehicle if self._late else None
@@ -99,7 +106,7 @@ class Messages2:
         if evse is not None and evse.transaction is transaction and status != "Accepted":
             transaction.authorized = False
             if self._context.settings.truth("stop_invalid"):
-                self._context.end_transaction(evse, "Deauthorized", "DeAuthorized")
+                self._context.end_transaction(evse, TriggerReason.deauthorized, StopReason.de_authorized)
 
     def updated(self, evse: EvseState, transaction: Transaction, trigger: str) -> None:
         """Queue an Updated event (E03, K01.FR.110)."""
@@ -108,7 +115,7 @@ class Messages2:
     def ended(self, evse: EvseState, transaction: Transaction, trigger: str) -> None:
         """Queue the Ended event (E06-E10, E13)."""
         body = self._event("Ended", evse, transaction, trigger)
-        body["transactionInfo"]["stoppedReason"] = transaction.stopped or "Local"
+        body["transactionInfo"]["stoppedReason"] = transaction.stopped or StopReason.local
         body["evse"] = {"id": evse.number, "connectorId": 1}
         if transaction.kept:
             body["meterValue"] = [*transaction.kept, *body.get("meterValue", [])]
@@ -121,7 +128,7 @@ class Messages2:
         context = self._context
         info: Payload = {"transactionId": transaction.id, "chargingState": transaction.state}
         info["timeSpentCharging"] = round(transaction.seconds_charging)
-        if self._late and (kind != "Ended" or transaction.mode != "ChargingOnly"):
+        if self._late and (kind != "Ended" or transaction.mode != OperationMode.charging_only):
             info["operationMode"] = transaction.mode
         body: Payload = {
             "eventType": kind,
@@ -134,7 +141,7 @@ class Messages2:
             body["offline"] = True
         if transaction.tariff is not None and not transaction.tariff_told:
             info["tariffId"], transaction.tariff_told = transaction.tariff["tariffId"], True  # I07.FR.32
-        if kind == "Ended" or trigger in ("RunningCost", "TariffChanged"):
+        if kind == "Ended" or trigger in (TriggerReason.running_cost, TriggerReason.tariff_changed):
             details = self._tariffs.details(evse, kind == "Ended")
             if details is not None:
                 body["costDetails"] = details
@@ -235,7 +242,7 @@ class Messages2:
             evse.vehicle = unidirectional(vehicle, plain)
             if await self._agreed(evse, evse.vehicle):
                 return
-        self._context.end_transaction(evse, "AbnormalCondition", "ReqEnergyTransferRejected")
+        self._context.end_transaction(evse, TriggerReason.abnormal_condition, StopReason.req_energy_transfer_rejected)
 
     async def _agreed(self, evse: EvseState, vehicle: Needs) -> bool:
         """Send 2.1 charging needs; return False if the CSMS rejects them. No response is no rejection."""

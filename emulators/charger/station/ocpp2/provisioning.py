@@ -8,6 +8,7 @@ from emulators.charger.station.evse import EvseState
 from emulators.charger.station.maintenance.maintenance import Reboot
 from emulators.charger.station.messages import Handler
 from emulators.charger.station.ocpp2.status_info import rejected
+from emulators.charger.station.ocpp_enums import StopReason, TriggerReason
 from emulators.charger.station.smart_charging.vendor_power import VendorPower
 from protocols.ocpp.schema import Payload
 
@@ -47,17 +48,17 @@ class ProvisioningRequests:
 
     async def _reset_now(self, evses: list[EvseState], number: int) -> None:
         if number == 0:
-            await self._reboot("RemoteReset", "ImmediateReset")
+            await self._reboot("RemoteReset", StopReason.immediate_reset)
             return
         for evse in evses:
-            self._context.end_transaction(evse, "ResetCommand", "ImmediateReset")
+            self._context.end_transaction(evse, TriggerReason.reset_command, StopReason.immediate_reset)
             self._availability.set_resetting([evse], False)
 
     async def _reset_when_idle(self, evses: list[EvseState], number: int) -> None:
         while any(e.transaction is not None for e in evses):
             await self._context.clock.sleep(1.0)
         if number == 0:
-            await self._reboot("ScheduledReset", "Reboot")
+            await self._reboot("ScheduledReset", StopReason.reboot)
             return
         self._availability.set_resetting(evses, False)
 

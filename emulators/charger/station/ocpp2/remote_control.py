@@ -8,6 +8,7 @@ from emulators.charger.station.csms_link.message_queue import Queue
 from emulators.charger.station.evse import EvseState
 from emulators.charger.station.messages import Handler
 from emulators.charger.station.ocpp2.status_info import rejected
+from emulators.charger.station.ocpp_enums import StopReason, TriggerReason
 from emulators.charger.station.reservations import Reservations
 from emulators.charger.station.transaction import TransactionStart
 from protocols.ocpp.schema import Payload
@@ -86,7 +87,7 @@ class RemoteControlRequests:
         return {"status": "Accepted"}
 
     async def _stop(self, evse: EvseState) -> None:
-        self._context.end_transaction(evse, "RemoteStop", "Remote")
+        self._context.end_transaction(evse, TriggerReason.remote_stop, StopReason.remote)
 
     def _evse_of(self, transaction: str) -> EvseState | None:
         for evse in self._context.evses.values():

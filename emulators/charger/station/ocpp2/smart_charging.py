@@ -11,6 +11,7 @@ from emulators.charger.station.evse import EvseState
 from emulators.charger.station.messages import Handler
 from emulators.charger.station.ocpp2.charging_needs import followed
 from emulators.charger.station.ocpp2.status_info import rejected
+from emulators.charger.station.ocpp_enums import OperationMode, ProfilePurpose
 from emulators.charger.station.smart_charging import operation_modes
 from emulators.charger.station.smart_charging.profiles import Profiles, with_update_time
 from emulators.charger.station.smart_charging.schedule import Composite, InstalledProfile
@@ -73,7 +74,12 @@ class SmartChargingRequests:
             return rejected(found[0], found[1])
         self._changed()
         profile = request["chargingProfile"]
-        if evse is not None and running and profile["chargingProfilePurpose"] == "TxProfile" and not self._late:
+        if (
+            evse is not None
+            and running
+            and profile["chargingProfilePurpose"] == ProfilePurpose.tx_profile
+            and not self._late
+        ):
             context.later(self._notify_followed(evse, profile["chargingSchedule"][0]))
         return {"status": "Accepted"}
 
@@ -206,7 +212,11 @@ class SmartChargingRequests:
         for evse in context.evses.values():
             if evse.transaction is None or evse.transaction.id != request["transactionId"]:
                 continue
-            installed = [h for h in self._profiles if h.purpose == "PriorityCharging" and h.evse in (0, evse.number)]
+            installed = [
+                h
+                for h in self._profiles
+                if h.purpose == ProfilePurpose.priority_charging and h.evse in (0, evse.number)
+            ]
             if not installed:
                 return {"status": "NoProfile"}
             evse.priority = request["activate"]
@@ -237,7 +247,7 @@ class SmartChargingRequests:
             e
             for e in self._context.evses.values()
             if e.transaction is not None
-            and e.composite.mode == "LocalFrequency"
+            and e.composite.mode == OperationMode.local_frequency
             and "v2xSignalWattCurve" in e.composite.period
         ]
         if not active:
@@ -259,6 +269,6 @@ def _source(held: InstalledProfile) -> str:
 
 def _bounded(composite: Composite, evse: EvseState) -> Composite:
     """Return a composite with a limit: without one it is that of the hardware."""
-    if composite.limit_w is None and composite.mode in ("ChargingOnly", "ExternalLimits"):
+    if composite.limit_w is None and composite.mode in (OperationMode.charging_only, OperationMode.external_limits):
         return replace(composite, limit_w=evse.power_path.max_charge_w)
     return composite

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from emulators.charger.station.context import StationContext
+from emulators.charger.station.ocpp_enums import OperationMode, ProfileKind, ProfilePurpose
 from emulators.charger.station.smart_charging.profile_rules import Period, mode_of
 from emulators.charger.station.smart_charging.profiles import Profiles
 from emulators.charger.station.smart_charging.schedule import EXTERNAL, InstalledProfile
@@ -30,11 +31,13 @@ class ExternalControlSystem:
 
     def limits(self, evse: int = 0, limit_w: float | None = None, discharge_limit_w: float | None = None) -> bool:
         """Set single limits, W: limit ≥ 0, discharge limit ≤ 0. Return False if rejected."""
-        return self._single(evse, "ExternalLimits", _without_none(limit=limit_w, dischargeLimit=discharge_limit_w))
+        return self._single(
+            evse, OperationMode.external_limits, _without_none(limit=limit_w, dischargeLimit=discharge_limit_w)
+        )
 
     def setpoint(self, evse: int = 0, setpoint_w: float = 0.0) -> bool:
         """Set a single set-point, W, + into the vehicle. Return False if rejected."""
-        return self._single(evse, "ExternalSetpoint", {"setpoint": setpoint_w})
+        return self._single(evse, OperationMode.external_setpoint, {"setpoint": setpoint_w})
 
     def schedule(self, evse: int, mode: str, periods: Sequence[Period], duration: int | None = None) -> bool:
         """Set a schedule that starts now: periods of `startPeriod` and the values of the mode (Q06.FR.01, .03)."""
@@ -49,7 +52,7 @@ class ExternalControlSystem:
         }
         if duration is not None:
             body["duration"] = duration
-        return self._install(evse, "Absolute", body)
+        return self._install(evse, ProfileKind.absolute, body)
 
     def clear(self, evse: int = 0) -> None:
         """Remove all values of the external system."""
@@ -86,12 +89,12 @@ class ExternalControlSystem:
             return True
         period = {"startPeriod": 0, "operationMode": mode, **values}
         body: Payload = {"id": 1, "chargingRateUnit": "W", "chargingSchedulePeriod": [period]}
-        return self._install(evse, "Dynamic", body)
+        return self._install(evse, ProfileKind.dynamic, body)
 
     def _granted(self, evse: int, mode: str) -> InstalledProfile | None:
         """Return the profile of the CSMS with the highest level that grants this kind of control."""
         for held in sorted(self._profiles, key=lambda one: -one.level):
-            if held.external or held.purpose not in ("TxProfile", "TxDefaultProfile"):
+            if held.external or held.purpose not in (ProfilePurpose.tx_profile, ProfilePurpose.tx_default_profile):
                 continue
             if evse in (0, held.evse) or held.evse == 0:
                 period = self._period(held)

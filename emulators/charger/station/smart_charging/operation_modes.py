@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
+from emulators.charger.station.ocpp_enums import OperationMode
 from emulators.charger.station.smart_charging.schedule import Composite
 from protocols.ocpp.schema import Payload
 
@@ -37,13 +38,13 @@ def power_w(composite: Composite, conditions: LocalConditions, memory: Algorithm
     """Return the set-point. Without a limit it is the maximum charging power ("unlimited" in the specification)."""
     ceiling = max_charge_w if composite.limit_w is None else min(composite.limit_w, max_charge_w)
     match composite.mode:
-        case "Idle":
+        case OperationMode.idle:
             setpoint = 0.0
-        case "LocalFrequency":
+        case OperationMode.local_frequency:
             setpoint = _local_frequency(composite, conditions, memory)
-        case "LocalLoadBalancing":
+        case OperationMode.local_load_balancing:
             setpoint = _load_balance(conditions, memory)
-        case "CentralSetpoint" | "CentralFrequency" | "ExternalSetpoint":
+        case OperationMode.central_setpoint | OperationMode.central_frequency | OperationMode.external_setpoint:
             setpoint = composite.setpoint_w or 0.0
         case _:
             return ceiling  # ChargingOnly, ExternalLimits

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
+from emulators.charger.station.ocpp_enums import OperationMode, ProfileKind, ProfilePurpose
 from protocols.ocpp.times import parse
 
 Profile: TypeAlias = dict[str, Any]
@@ -16,26 +17,28 @@ Schedule: TypeAlias = Mapping[str, Any]
 Period: TypeAlias = Mapping[str, Any]
 
 MODES = (
-    "ChargingOnly",
-    "CentralSetpoint",
-    "CentralFrequency",
-    "ExternalSetpoint",
-    "ExternalLimits",
-    "LocalFrequency",
-    "LocalLoadBalancing",
-    "Idle",
+    OperationMode.charging_only,
+    OperationMode.central_setpoint,
+    OperationMode.central_frequency,
+    OperationMode.external_setpoint,
+    OperationMode.external_limits,
+    OperationMode.local_frequency,
+    OperationMode.local_load_balancing,
+    OperationMode.idle,
 )
-TX_PURPOSES = frozenset({"TxProfile", "TxDefaultProfile"})
+TX_PURPOSES = frozenset({ProfilePurpose.tx_profile, ProfilePurpose.tx_default_profile})
 # Table 95 with erratum 2.24: operation modes of each purpose.
 PURPOSE_MODES: dict[str, frozenset[str]] = {
-    "TxProfile": frozenset(MODES),
-    "TxDefaultProfile": frozenset(MODES),
-    "ChargingStationExternalConstraints": frozenset({"ChargingOnly", "ExternalLimits", "ExternalSetpoint"}),
-    "LocalGeneration": frozenset({"ChargingOnly", "ExternalLimits"}),
-    "PriorityCharging": frozenset({"ChargingOnly"}),
-    "ChargingStationMaxProfile": frozenset({"ChargingOnly"}),
+    ProfilePurpose.tx_profile: frozenset(MODES),
+    ProfilePurpose.tx_default_profile: frozenset(MODES),
+    ProfilePurpose.charging_station_external_constraints: frozenset(
+        {OperationMode.charging_only, OperationMode.external_limits, OperationMode.external_setpoint}
+    ),
+    ProfilePurpose.local_generation: frozenset({OperationMode.charging_only, OperationMode.external_limits}),
+    ProfilePurpose.priority_charging: frozenset({OperationMode.charging_only}),
+    ProfilePurpose.charging_station_max_profile: frozenset({OperationMode.charging_only}),
 }
-ADDITIONAL_PURPOSES = frozenset({"PriorityCharging", "LocalGeneration"})
+ADDITIONAL_PURPOSES = frozenset({ProfilePurpose.priority_charging, ProfilePurpose.local_generation})
 THRESHOLDS = ("UpperThreshold", "LowerThreshold", "UpperOffset", "LowerOffset")
 _BASES = ("limit", "dischargeLimit", "setpoint", "setpointReactive")
 _POWER_FIELDS = {name + phase for name in _BASES for phase in ("", "_L2", "_L3")}
@@ -95,7 +98,7 @@ class ProfileRequest:
 
 def mode_of(period: Period) -> str:
     """Return the operation mode of a period; absent means ChargingOnly."""
-    return str(period.get("operationMode", "ChargingOnly"))
+    return str(period.get("operationMode", OperationMode.charging_only))
 
 
 def rejection(request: ProfileRequest) -> tuple[str, str] | None:
@@ -113,13 +116,13 @@ def _place(request: ProfileRequest) -> Iterator[tuple[str, str]]:
     can, purpose = request.capabilities, request.purpose
     if request.evse != 0 and request.evse not in can.evses:
         yield "UnknownEVSE", "K01.FR.28"
-    if purpose == "ChargingStationExternalConstraints" and not request.external:
+    if purpose == ProfilePurpose.charging_station_external_constraints and not request.external:
         yield "InvalidProfile", "K01.FR.22"
     if purpose in ADDITIONAL_PURPOSES and purpose not in can.additional_purposes:
         yield "UnsupportedPurpose", "K01.FR.120"
-    if purpose == "ChargingStationMaxProfile" and request.evse != 0:
+    if purpose == ProfilePurpose.charging_station_max_profile and request.evse != 0:
         yield "InvalidProfile", "K01.FR.28"
-    if purpose == "TxProfile":
+    if purpose == ProfilePurpose.tx_profile:
         if request.evse == 0:
             yield "InvalidProfile", "K01.FR.16"
         if request.transaction is None:
@@ -134,19 +137,19 @@ def _place(request: ProfileRequest) -> Iterator[tuple[str, str]]:
 
 def _kind(request: ProfileRequest) -> Iterator[tuple[str, str]]:
     profile, can = request.profile, request.capabilities
-    if request.kind == "Dynamic" and not can.dynamic:
+    if request.kind == ProfileKind.dynamic and not can.dynamic:
         yield "UnsupportedKind", "K01.FR.121"
-    if request.kind != "Dynamic" and ("dynUpdateInterval" in profile or "dynUpdateTime" in profile):
+    if request.kind != ProfileKind.dynamic and ("dynUpdateInterval" in profile or "dynUpdateTime" in profile):
         yield "InvalidProfile", "K28.FR.04"
     if "maxOfflineDuration" in profile and not can.max_offline:
         yield "UnsupportedParam", "K01.FR.101"
-    if request.kind == "Dynamic" and (
+    if request.kind == ProfileKind.dynamic and (
         len(request.schedules) != 1 or len(request.periods) != 1 or request.periods[0]["startPeriod"] != 0
     ):
         yield "InvalidSchedule", "K28.FR.03"
-    if request.kind == "Recurring" and "recurrencyKind" not in profile:
+    if request.kind == ProfileKind.recurring and "recurrencyKind" not in profile:
         yield "InvalidProfile", "K01.FR.40"
-    if request.purpose == "ChargingStationMaxProfile" and request.kind == "Relative":
+    if request.purpose == ProfilePurpose.charging_station_max_profile and request.kind == ProfileKind.relative:
         yield "InvalidProfile", "K01.FR.38"
 
 
@@ -171,9 +174,9 @@ def _periods(request: ProfileRequest, schedule: Schedule) -> Iterator[tuple[str,
 
 def _start(request: ProfileRequest, schedule: Schedule) -> Iterator[tuple[str, str]]:
     anchored = "startSchedule" in schedule
-    if request.kind in ("Absolute", "Recurring") and not anchored:
+    if request.kind in (ProfileKind.absolute, ProfileKind.recurring) and not anchored:
         yield "InvalidSchedule", "K01.FR.40"
-    if request.kind == "Relative" and anchored:
+    if request.kind == ProfileKind.relative and anchored:
         yield "InvalidSchedule", "K01.FR.41"
     if anchored and parse(schedule["startSchedule"]) is None:
         yield "InvalidSchedule", "K01.FR.40"
@@ -190,7 +193,7 @@ def _schedule_options(request: ProfileRequest, schedule: Schedule) -> Iterator[t
             yield "InvalidSchedule", "K01.FR.95"
     if "limitAtSoC" in schedule and not can.limit_at_soc:
         yield "InvalidSchedule", "K01.FR.125"
-    if request.purpose == "PriorityCharging" and "duration" in schedule:
+    if request.purpose == ProfilePurpose.priority_charging and "duration" in schedule:
         yield "InvalidSchedule", "K01.FR.70"
 
 
@@ -201,15 +204,18 @@ def _duplicates(request: ProfileRequest) -> Iterator[tuple[str, str]]:
         return
     for evse, other in request.installed:
         if other["id"] == profile["id"]:
-            if other["chargingProfilePurpose"] == "ChargingStationExternalConstraints" and not request.external:
+            if (
+                other["chargingProfilePurpose"] == ProfilePurpose.charging_station_external_constraints
+                and not request.external
+            ):
                 yield "InvalidProfileId", "K01.FR.05"
             continue
         if other["chargingProfilePurpose"] != request.purpose or other["stackLevel"] != profile["stackLevel"]:
             continue
-        if request.purpose == "TxProfile":
+        if request.purpose == ProfilePurpose.tx_profile:
             if other.get("transactionId") == profile.get("transactionId"):
                 yield "DuplicateProfile", "K01.FR.39"
-        elif request.purpose == "TxDefaultProfile" and (evse == 0) != (request.evse == 0):
+        elif request.purpose == ProfilePurpose.tx_default_profile and (evse == 0) != (request.evse == 0):
             yield "DuplicateProfile", "K01.FR.52" if request.evse == 0 else "K01.FR.53"
         elif evse == request.evse and _overlap(other, profile) and not request.external:
             yield "DuplicateProfile", "K01.FR.06"
@@ -229,12 +235,12 @@ def _modes(request: ProfileRequest) -> Iterator[tuple[str, str]]:
     for schedule in request.schedules:
         for period in schedule["chargingSchedulePeriod"]:
             mode = mode_of(period)
-            if request.purpose == "PriorityCharging" and mode != "ChargingOnly":
+            if request.purpose == ProfilePurpose.priority_charging and mode != OperationMode.charging_only:
                 yield "InvalidSchedule", "K01.FR.71"
             if mode not in PURPOSE_MODES[request.purpose]:
                 yield "InvalidOperationMode", "K01.FR.114"
             if mode not in can.modes:
-                if mode == "LocalLoadBalancing":
+                if mode == OperationMode.local_load_balancing:
                     yield "UnsupportedParam", "Q09.FR.01"
                 yield "InvalidOperationMode", "K01.FR.115"
             yield from _mode_fields(can, mode, schedule["chargingRateUnit"], period)
@@ -244,18 +250,18 @@ def _modes(request: ProfileRequest) -> Iterator[tuple[str, str]]:
 def _mode_fields(can: StationCapabilities, mode: str, unit: str, period: Period) -> Iterator[tuple[str, str]]:
     """Check the fields that an operation mode requires and forbids."""
     match mode:
-        case "Idle":
+        case OperationMode.idle:
             if _POWER_FIELDS & period.keys():
                 yield "InvalidSchedule", "Q10.FR.02"
-        case "LocalFrequency":
+        case OperationMode.local_frequency:
             yield from _local_frequency(unit, period)
-        case "LocalLoadBalancing":
+        case OperationMode.local_load_balancing:
             if not _complete(can.thresholds):
                 yield "MissingDevModelInfo", "Q09.FR.02"
-        case "ChargingOnly":
+        case OperationMode.charging_only:
             if "limit" not in period or (_POWER_FIELDS - {"limit", "limit_L2", "limit_L3"}) & period.keys():
                 yield "InvalidSchedule", "Q02.FR.02"
-        case "CentralSetpoint" | "CentralFrequency":
+        case OperationMode.central_setpoint | OperationMode.central_frequency:
             if "setpoint" not in period:
                 yield "InvalidSchedule", "Q03.FR.01"
 
@@ -300,7 +306,7 @@ def _phases(request: ProfileRequest, period: Period) -> Iterator[tuple[str, str]
                 yield "InvalidSchedule", "V2X.07"
             if name == "limit":
                 continue
-            if request.purpose != "TxProfile":
+            if request.purpose != ProfilePurpose.tx_profile:
                 yield "PhaseConflict", "V2X.08"
             if name + phase not in request.capabilities.phases_of_ev:
                 yield "PhaseConflict", "V2X.09"

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
+from emulators.charger.station.ocpp_enums import OperationMode, ProfileKind, ProfilePurpose
 from emulators.charger.station.smart_charging import profile_rules
 from emulators.charger.station.smart_charging.profile_rules import Profile, ProfileRequest, StationCapabilities
 from emulators.charger.station.smart_charging.schedule import (
@@ -31,7 +32,8 @@ UPDATABLE = frozenset(
     name + phase for name in ("limit", "dischargeLimit", "setpoint", "setpointReactive") for phase in ("", "_L2", "_L3")
 )
 COMPOSITE_PERIODS = 1024
-VOLATILE = frozenset({"TxProfile", "LocalGeneration", EXTERNAL})  # purposes that do not persist (K01.FR.27)
+# purposes that do not persist (K01.FR.27)
+VOLATILE = frozenset({ProfilePurpose.tx_profile, ProfilePurpose.local_generation, EXTERNAL})
 
 
 class Profiles:
@@ -64,7 +66,7 @@ class Profiles:
         others = [held for held in self._held if held.id != profile["id"] and not self._replaces(held, evse, profile)]
         if len(others) >= self.capabilities.entries:
             return "TooManyProfiles", "K01.FR.05"
-        updated = parse(profile.get("dynUpdateTime")) if profile["chargingProfileKind"] == "Dynamic" else None
+        updated = parse(profile.get("dynUpdateTime")) if profile["chargingProfileKind"] == ProfileKind.dynamic else None
         copy = {**profile, "chargingSchedule": [dict(schedule) for schedule in profile["chargingSchedule"]]}
         held = InstalledProfile(evse, copy, now, now if updated is None else min(now, updated), external)
         held.delays = tuple(self._delays(copy["chargingSchedule"][0]))
@@ -160,7 +162,9 @@ class Profiles:
     def end_transaction(self, transaction: str) -> None:
         """Remove the TxProfiles of an ended transaction (K01.FR.04)."""
         self._held = [
-            h for h in self._held if not (h.purpose == "TxProfile" and h.profile.get("transactionId") == transaction)
+            h
+            for h in self._held
+            if not (h.purpose == ProfilePurpose.tx_profile and h.profile.get("transactionId") == transaction)
         ]
 
     def shift_times(self, seconds: float) -> None:
@@ -188,10 +192,10 @@ class Profiles:
         tx = self._transaction_profile(evse, now, at)
         bounds = [
             active
-            for purpose in ("ChargingStationMaxProfile", EXTERNAL)
+            for purpose in (ProfilePurpose.charging_station_max_profile, EXTERNAL)
             if (active := self._valid(purpose, evse, now, at)) is not None
         ]
-        generation = self._valid("LocalGeneration", evse, now, at)
+        generation = self._valid(ProfilePurpose.local_generation, evse, now, at)
         own = Composite() if tx is None else read(tx, at)
         limit, floor = own.limit_w, own.discharge_limit_w
         mode, setpoint = own.mode, own.setpoint_w
@@ -204,7 +208,7 @@ class Profiles:
                 and other.setpoint_w is not None
                 and self._external_has_priority(own, at)
             ):
-                setpoint, mode = other.setpoint_w, "ExternalSetpoint"
+                setpoint, mode = other.setpoint_w, OperationMode.external_setpoint
         if generation is not None and limit is not None:
             limit += read(generation, at).limit_w or 0.0  # K08.FR.04
         if setpoint is not None:
@@ -220,9 +224,11 @@ class Profiles:
         return own.setpoint_w is None or at.setpoint_priority != "CSMS"
 
     def _transaction_profile(self, evse: int, now: float, at: EvseConditions) -> Active | None:
-        if at.priority and (active := self._valid("PriorityCharging", evse, now, at)) is not None:
+        if at.priority and (active := self._valid(ProfilePurpose.priority_charging, evse, now, at)) is not None:
             return active
-        return self._valid("TxProfile", evse, now, at) or self._valid("TxDefaultProfile", evse, now, at)
+        return self._valid(ProfilePurpose.tx_profile, evse, now, at) or self._valid(
+            ProfilePurpose.tx_default_profile, evse, now, at
+        )
 
     def _valid(self, purpose: str, evse: int, now: float, at: EvseConditions) -> Active | None:
         """Return the valid period of the highest stack level; a specific EVSE has priority over EVSE 0."""

@@ -12,12 +12,13 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
+from emulators.charger.station.ocpp_enums import OperationMode, ProfileKind, ProfilePurpose
 from emulators.charger.station.smart_charging.profile_rules import Period, Profile, mode_of
 from protocols.ocpp.times import parse
 
 RECURS = {"Daily": 86_400.0, "Weekly": 604_800.0}
-EXTERNAL = "ChargingStationExternalConstraints"
-STATION_TOTALS = frozenset({EXTERNAL, "ChargingStationMaxProfile", "LocalGeneration"})
+EXTERNAL = ProfilePurpose.charging_station_external_constraints
+STATION_TOTALS = frozenset({EXTERNAL, ProfilePurpose.charging_station_max_profile, ProfilePurpose.local_generation})
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,7 @@ class Active:
 class Composite:
     """Combination of all purposes. Powers in W, + into the vehicle; None is no limit."""
 
-    mode: str = "ChargingOnly"
+    mode: str = OperationMode.charging_only
     limit_w: float | None = None
     discharge_limit_w: float | None = None
     setpoint_w: float | None = None
@@ -83,7 +84,7 @@ class InstalledProfile:
 
     @property
     def dynamic(self) -> bool:
-        return bool(self.profile["chargingProfileKind"] == "Dynamic")
+        return bool(self.profile["chargingProfileKind"] == ProfileKind.dynamic)
 
     @property
     def level(self) -> int:
@@ -101,7 +102,7 @@ def active_period(held: InstalledProfile, now: float, at: EvseConditions) -> Act
     start, end = parse(profile.get("validFrom")), parse(profile.get("validTo"))
     if held.spent or (start is not None and now < start) or (end is not None and now >= end):
         return None
-    if held.purpose == "TxProfile" and profile.get("transactionId") != at.transaction:
+    if held.purpose == ProfilePurpose.tx_profile and profile.get("transactionId") != at.transaction:
         return None
     longest = profile.get("maxOfflineDuration")
     if longest is not None and at.offline_since is not None and now - at.offline_since > longest:
@@ -128,14 +129,14 @@ def active_period(held: InstalledProfile, now: float, at: EvseConditions) -> Act
 def _elapsed(held: InstalledProfile, schedule: Mapping[str, Any], now: float, at: EvseConditions) -> float | None:
     """Return the seconds since the start of the schedule; None if it has no start yet."""
     kind = held.profile["chargingProfileKind"]
-    if kind == "Dynamic":
+    if kind == ProfileKind.dynamic:
         return max(0.0, now - held.updated_at)
-    if kind == "Relative":
+    if kind == ProfileKind.relative:
         return now - (held.installed_at if at.ready_at is None else at.ready_at)
     start = parse(schedule.get("startSchedule"))
     if start is None:
         return None
-    if kind == "Recurring" and now >= start:
+    if kind == ProfileKind.recurring and now >= start:
         return (now - start) % RECURS[held.profile["recurrencyKind"]]
     return now - start
 
@@ -173,7 +174,9 @@ def change_times(held: InstalledProfile, now: float, until: float, at: EvseCondi
         if "duration" in schedule:
             marks = [*marks, schedule["duration"] + (1e-3 if held.dynamic else 0.0)]
         recurs = (
-            RECURS.get(profile.get("recurrencyKind", "")) if profile["chargingProfileKind"] == "Recurring" else None
+            RECURS.get(profile.get("recurrencyKind", ""))
+            if profile["chargingProfileKind"] == ProfileKind.recurring
+            else None
         )
         rounds = 1 if recurs is None else int((until - begin) / recurs) + 2
         for lap in range(rounds):

@@ -13,6 +13,7 @@ from emulators.charger.station.context import StationContext
 from emulators.charger.station.evse import EvseState
 from emulators.charger.station.monitoring.event_streams import EventStreams
 from emulators.charger.station.monitoring.monitoring import Monitoring
+from emulators.charger.station.ocpp_enums import ChargingState, OperationMode, TriggerReason
 from emulators.charger.station.smart_charging import der, operation_modes
 from emulators.charger.station.smart_charging.profiles import Profiles
 from emulators.charger.station.smart_charging.schedule import Composite, EvseConditions
@@ -139,7 +140,7 @@ class SmartCharging:
             transaction.mode = composite.mode
             evse.composite = composite
             evse.sleeping = self._sleeps(composite)
-            self._context.messages.updated(evse, transaction, "OperationModeChanged")
+            self._context.messages.updated(evse, transaction, TriggerReason.operation_mode_changed)
         evse.composite = composite
         evse.sleeping = self._sleeps(composite)
         may = transaction is not None and evse.open and transaction.authorized
@@ -154,7 +155,7 @@ class SmartCharging:
 
     def _sleeps(self, composite: Composite) -> bool:
         return (
-            composite.mode == "Idle"
+            composite.mode == OperationMode.idle
             and bool(composite.period.get("evseSleep", False))
             and self._context.device_model.truth("SmartChargingCtrlr", "SupportsEvseSleep")
         )
@@ -195,17 +196,17 @@ class SmartCharging:
         state = charging_state(evse, transaction)
         if state != transaction.state:
             transaction.state = state
-            updated(evse, transaction, "ChargingStateChanged")
+            updated(evse, transaction, TriggerReason.charging_state_changed)
             self._reported(evse, now)
             return
         if evse.reading.soc_pct is not None and not evse.soc_reported:  # the CSMS needs the SoC to protect a floor
             evse.soc_reported, evse.sampled_at = True, float("-inf")
         rated, interval = max(evse.power_path.max_charge_w, 1.0), self.sample_interval_s
         if abs(power - evse.reported_w) > RATE_CHANGE * rated and now - evse.reported_at >= RATE_CHANGE_S:
-            updated(evse, transaction, "ChargingRateChanged")
+            updated(evse, transaction, TriggerReason.charging_rate_changed)
             self._reported(evse, now)
         elif interval > 0 and now - evse.sampled_at >= interval - 1e-6:
-            updated(evse, transaction, "MeterValuePeriodic")
+            updated(evse, transaction, TriggerReason.meter_value_periodic)
             evse.sampled_at = now
             self._reported(evse, now)
 
@@ -258,9 +259,9 @@ class SmartCharging:
 def charging_state(evse: EvseState, transaction: Transaction) -> str:
     """Return ChargingStateEnumType of a running transaction."""
     if not evse.open:
-        return "Idle" if evse.vehicle is None else "EVConnected"
+        return ChargingState.idle if evse.vehicle is None else ChargingState.ev_connected
     if not transaction.authorized:
-        return "SuspendedEVSE"
+        return ChargingState.suspended_evse
     if abs(evse.reading.power_w) >= FLOW_W:
-        return "Charging"
-    return "SuspendedEVSE" if abs(evse.setpoint_w) < FLOW_W else "SuspendedEV"
+        return ChargingState.charging
+    return ChargingState.suspended_evse if abs(evse.setpoint_w) < FLOW_W else ChargingState.suspended_ev

@@ -11,6 +11,7 @@ from typing import Any
 from emulators.charger.station.context import StationContext
 from emulators.charger.station.device_model.model import DeviceModel
 from emulators.charger.station.evse import EvseState
+from emulators.charger.station.ocpp_enums import TriggerReason
 from emulators.charger.station.tariffs.cost import Bill
 from emulators.charger.station.transaction import Transaction
 from protocols.ocpp.schema import Payload, Version
@@ -153,7 +154,7 @@ class Tariffs:
                 self.bills[evse.number].begin(None)
             else:
                 bill.change(tariff)
-            self._context.messages.updated(evse, running, "TariffChanged")
+            self._context.messages.updated(evse, running, TriggerReason.tariff_changed)
             return "Accepted"
         return "TxNotFound"
 
@@ -198,7 +199,7 @@ class Tariffs:
         interval = self._context.device_model.number(CONTROLLER, "Interval", 0, 0, "Cost")
         if interval > 0 and bill.at - self._reported_at[evse.number] >= interval - 1e-6:
             self._reported_at[evse.number] = bill.at
-            self._context.messages.updated(evse, transaction, "RunningCost")  # I12.FR.03
+            self._context.messages.updated(evse, transaction, TriggerReason.running_cost)  # I12.FR.03
 
     def next_change_at(self) -> float | None:
         """Return the next whole minute while costs run: prices change then."""
