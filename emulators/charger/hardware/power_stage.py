@@ -43,6 +43,8 @@ class StageSpec:
 
 
 class Contactors(StrEnum):
+    """State of the contactors."""
+
     OPEN = "open"
     CLOSED = "closed"
     WELDED = "welded"  # fault: permanently closed

@@ -31,15 +31,19 @@ class SessionBattery:
         self.limits = Limits()
 
     def max_charge_a(self) -> float:
+        """Maximum charging current."""
         return self.limits.max_charge_a
 
     def max_discharge_a(self) -> float:
+        """Maximum discharging current."""
         return self.limits.max_discharge_a
 
     def current_for(self, power_w: float) -> float:
+        """Return the current at which the battery takes a power."""
         return power_w / self.voltage_v if self.voltage_v > 0 else 0.0
 
     def flow(self, current_a: float, seconds: float) -> float:
+        """Return the energy of a current over a time, Wh."""
         return current_a * self.voltage_v * seconds / 3600
 
 

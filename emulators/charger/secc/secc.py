@@ -121,6 +121,7 @@ class EvseSecc:
 
     @property
     def setpoint_w(self) -> float | None:
+        """Set-point at the grid side, None: what the car requests."""
         return self._setpoint.power_w
 
     def set_power(self, power_w: float | None) -> None:

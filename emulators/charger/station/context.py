@@ -7,7 +7,7 @@ components as constructor arguments.
 from __future__ import annotations
 
 from collections.abc import Coroutine
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 from emulators.charger.station.config import StationConfig
 from emulators.charger.station.csms_link.message_queue import Message
@@ -19,6 +19,8 @@ from protocols.ocpp.link import Reply
 from protocols.ocpp.schema import Payload
 from protocols.ocpp.vendor import Quirks, VendorProfile
 from protocols.ports import Clock
+
+Work: TypeAlias = Coroutine[Any, Any, None]  # a coroutine without a result
 
 
 class TimeSource(Protocol):
@@ -71,7 +73,7 @@ class StationContext(TimeSource, CsmsPort, Protocol):
     def messages(self) -> Messages:
         """Messages of the station's OCPP version."""
 
-    def later(self, work: Coroutine[Any, Any, None]) -> None:
+    def later(self, work: Work) -> None:
         """Run a coroutine after the response at hand."""
 
     def save(self, name: str) -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
+from emulators.charger.station.store import Saved
 from protocols.ocpp.schema import Payload
 from protocols.ocpp.times import parse
 
@@ -60,10 +60,10 @@ class LocalList:
         self.version = version
         return "Accepted"
 
-    def saved(self) -> dict[str, Any]:
+    def saved(self) -> Saved:
         """Return the stored form."""
         return {"version": self.version, "entries": self._entries}
 
-    def restore(self, saved: dict[str, Any]) -> None:
+    def restore(self, saved: Saved) -> None:
         """Restore the stored form."""
         self.version, self._entries = int(saved["version"]), dict(saved["entries"])

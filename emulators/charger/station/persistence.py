@@ -15,7 +15,7 @@ from emulators.charger.station.context import StationContext
 from emulators.charger.station.csms_link.link import CsmsLink
 from emulators.charger.station.csms_link.message_queue import Message
 from emulators.charger.station.ocpp_enums import StopReason, TriggerReason
-from emulators.charger.station.store import Store
+from emulators.charger.station.store import Saved, Store
 from emulators.charger.station.transaction import Transaction
 
 log = logging.getLogger("v2x.station")
@@ -112,12 +112,12 @@ class Persistence:
         except (KeyError, TypeError, ValueError) as error:
             log.warning("%s: the stored %s cannot be read: %r", self._context.config.id, name, error)
 
-    def _message(self, row: int, body: dict[str, Any]) -> Message:
+    def _message(self, row: int, body: Saved) -> Message:
         saved = body["transaction"]
         transaction = None if saved is None else self._transaction(saved)
         return Message(body["action"], body["payload"], transaction, body["essential"], row=row)
 
-    def _transaction(self, saved: dict[str, Any]) -> Transaction:
+    def _transaction(self, saved: Saved) -> Transaction:
         """Return the one object of a transaction: an id that 1.6 assigns late applies to all its messages."""
         found = self._transactions.setdefault(saved["id"], Transaction(**saved))
         found.seq = max(found.seq, saved["seq"])
@@ -131,7 +131,7 @@ class Persistence:
             transaction.stopped = StopReason.power_loss
             self._context.messages.ended(evse, transaction, TriggerReason.abnormal_condition)
 
-    def _running(self) -> list[dict[str, Any]]:
+    def _running(self) -> list[Saved]:
         return [e.transaction.saved() for e in self._context.evses.values() if e.transaction is not None]
 
     def _meters(self) -> list[list[float]]:

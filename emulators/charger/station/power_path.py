@@ -40,6 +40,7 @@ class Needs:
 
     @property
     def bidirectional(self) -> bool:
+        """True if the energy transfer includes discharging."""
         return "BPT" in self.energy_transfer
 
 

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from typing import Any
 
 from emulators.charger.station.context import StationContext
 from emulators.charger.station.evse import EvseState
 from emulators.charger.station.ocpp_enums import ConnectorStatus
+from emulators.charger.station.store import Saved
 
 FREE = (ConnectorStatus.available, ConnectorStatus.reserved)
 BLOCKED = (ConnectorStatus.faulted, ConnectorStatus.unavailable)
@@ -127,11 +127,11 @@ class Reservations:
         if evse is not None and evse.status in FREE:
             self._context.set_status(evse, evse.idle_status(self.at(evse) is not None))
 
-    def saved(self) -> list[dict[str, Any]]:
+    def saved(self) -> list[Saved]:
         """Return the stored form (B01.FR.13)."""
         return [asdict(one) for one in self._held.values()]
 
-    def restore(self, saved: list[dict[str, Any]]) -> None:
+    def restore(self, saved: list[Saved]) -> None:
         """Restore the stored form; reservations that have expired since are notified as Expired."""
         for entry in saved:
             held = Reservation(**entry)

@@ -9,13 +9,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Coroutine
-from typing import Any
+from collections.abc import Callable
 
 from emulators.charger.station.availability import Availability
 from emulators.charger.station.clock_aligned import ClockAlignedData
 from emulators.charger.station.config import StationConfig
 from emulators.charger.station.connector_sessions import ConnectorSessions, TransactionResources
+from emulators.charger.station.context import Work
 from emulators.charger.station.csms_link.link import CsmsLink
 from emulators.charger.station.csms_link.message_queue import Message
 from emulators.charger.station.csms_link.network_profiles import Connect, NetworkProfiles
@@ -41,7 +41,7 @@ from emulators.charger.station.smart_charging.profile_rules import StationCapabi
 from emulators.charger.station.smart_charging.profiles import Profiles
 from emulators.charger.station.smart_charging.smart_charging import SmartCharging, StepConsumers
 from emulators.charger.station.smart_charging.vendor_power import VendorPower
-from emulators.charger.station.store import Store
+from emulators.charger.station.store import SavedRow, Store
 from emulators.charger.station.tariffs.tariffs import Tariffs
 from protocols.ocpp.link import Reply
 from protocols.ocpp.schema import Payload, Version
@@ -137,7 +137,7 @@ class Station:
             "variables": Part(self.device_model.saved, self._restore_variables),
         }
 
-    def _restore_variables(self, saved: list[list[Any]]) -> None:
+    def _restore_variables(self, saved: list[SavedRow]) -> None:
         self.device_model.restore(saved)
         self.variables_changed()
 
@@ -255,7 +255,7 @@ class Station:
         """Queue a message behind those of its kind."""
         self.link.enqueue(message)
 
-    def later(self, work: Coroutine[Any, Any, None]) -> None:
+    def later(self, work: Work) -> None:
         """Run a coroutine after the response at hand."""
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)

@@ -8,9 +8,11 @@ from __future__ import annotations
 import json
 import sqlite3
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 from urllib.parse import quote
 
+Saved: TypeAlias = dict[str, Any]  # JSON object
+SavedRow: TypeAlias = list[Any]  # JSON array
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS kept (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS message (number INTEGER PRIMARY KEY AUTOINCREMENT, body TEXT NOT NULL);
@@ -30,7 +32,7 @@ class Store:
         except sqlite3.Error as error:
             raise OSError(f"{folder}: the state of the station cannot be opened: {error}") from error
 
-    def put(self, name: str, value: Any) -> None:
+    def put(self, name: str, value: object) -> None:
         """Store a value under a name."""
         self._db.execute("INSERT OR REPLACE INTO kept VALUES (?, ?)", (name, json.dumps(value)))
 
@@ -39,7 +41,7 @@ class Store:
         row = self._db.execute("SELECT value FROM kept WHERE name = ?", (name,)).fetchone()
         return None if row is None else json.loads(row[0])
 
-    def add_message(self, body: dict[str, Any]) -> int:
+    def add_message(self, body: Saved) -> int:
         """Append a message; return its number."""
         return int(self._db.execute("INSERT INTO message (body) VALUES (?)", (json.dumps(body),)).lastrowid or 0)
 
@@ -47,7 +49,7 @@ class Store:
         """Delete a delivered or discarded message."""
         self._db.execute("DELETE FROM message WHERE number = ?", (number,))
 
-    def messages(self) -> list[tuple[int, dict[str, Any]]]:
+    def messages(self) -> list[tuple[int, Saved]]:
         """Return all messages in order."""
         return [
             (n, json.loads(body)) for n, body in self._db.execute("SELECT number, body FROM message ORDER BY number")

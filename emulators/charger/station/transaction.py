@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from typing import Any
 
 from emulators.charger.station.ocpp_enums import OperationMode
+from emulators.charger.station.store import Saved
 from protocols.ocpp.schema import Payload
 
 
@@ -58,6 +58,6 @@ class Transaction:
         self.seq += 1
         return self.seq - 1
 
-    def saved(self) -> dict[str, Any]:
+    def saved(self) -> Saved:
         """Return the stored form."""
         return asdict(self)

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass, replace
-from typing import Any
 
 from emulators.charger.station.context import StationContext
 from emulators.charger.station.maintenance.certificate_store import CertificateStore
+from emulators.charger.station.store import Saved
 from protocols.ocpp.schema import Payload, Version
 from protocols.ports import TextWire
 
@@ -174,14 +174,12 @@ class NetworkProfiles:
         before = self.slots.get(
             slot, NetworkProfile(slot, active.version, identity=active.identity, password=active.password)
         )
-        typed: Any = value
         if name in ("security_profile", "message_timeout"):
             if not value.isdigit() or (name == "security_profile" and not active.security_profile <= int(value) <= 3):
                 return False
-            typed = int(value)
         elif not value or len(value) > 2000 or (name == "url" and not value.startswith(("ws://", "wss://"))):
             return False
-        self.slots[slot] = replace(before, **{name: typed})
+        self.slots[slot] = _changed(before, name, value)
         self._context.save("network")
         return True
 
@@ -214,11 +212,11 @@ class NetworkProfiles:
 
     # persistence
 
-    def saved(self) -> dict[str, Any]:
+    def saved(self) -> Saved:
         """Return the stored form."""
         return {"slots": [asdict(one) for one in self.slots.values()], "order": self.order, "active": self.active}
 
-    def restore(self, saved: dict[str, Any]) -> None:
+    def restore(self, saved: Saved) -> None:
         """Restore the stored form. A changed address in the configuration replaces that of slot 1."""
         home = self.slots[HOME]
         for entry in saved["slots"]:
@@ -229,3 +227,18 @@ class NetworkProfiles:
         self.order = [slot for slot in saved["order"] if slot in self.slots] or [HOME]
         self.active = saved["active"] if saved["active"] in self.slots else self.order[0]
         self._show()
+
+
+def _changed(profile: NetworkProfile, name: str, value: str) -> NetworkProfile:
+    """Return a profile with one changed field."""
+    match name:
+        case "url":
+            return replace(profile, url=value)
+        case "security_profile":
+            return replace(profile, security_profile=int(value))
+        case "message_timeout":
+            return replace(profile, message_timeout=int(value))
+        case "identity":
+            return replace(profile, identity=value)
+        case _:
+            return replace(profile, password=value)

@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from math import isfinite
-from typing import Any, TypedDict, Unpack
+from typing import TypedDict, Unpack
 
+from emulators.charger.station.store import SavedRow
 from protocols.ocpp.schema import Payload
 
 Name = tuple[str, int, str, str]  # component, EVSE or 0, variable, instance
@@ -55,6 +56,7 @@ class Variable:
 
     @property
     def numeric(self) -> bool:
+        """True for an integer or decimal."""
         return self.type in ("integer", "decimal")
 
 
@@ -112,11 +114,11 @@ class DeviceModel:
         """Return True if the component exists."""
         return any((name, at) == (component, evse) for name, at, *_ in self._variables)
 
-    def saved(self) -> list[list[Any]]:
+    def saved(self) -> list[SavedRow]:
         """Return the stored form: persistent values that a CSMS can change."""
         return [[*name, v.stored] for name, v in self.items() if v.mutable and v.persistent and v.live is None]
 
-    def restore(self, saved: list[list[Any]]) -> None:
+    def restore(self, saved: list[SavedRow]) -> None:
         """Restore the stored form; values of variables that no longer exist are ignored."""
         for component, evse, variable, instance, value in saved:
             found = self.find((component, evse, variable, instance))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509 import ocsp
 from cryptography.x509.oid import NameOID
+
+from emulators.charger.station.store import Saved
 
 MAX_INSTALLED = 32
 
@@ -74,7 +75,7 @@ class CertificateStore:
         self.installed = left
         return "Accepted" if found else "NotFound"
 
-    def saved(self) -> dict[str, Any]:
+    def saved(self) -> Saved:
         """Return the stored form: PEM, with the own key."""
         pem = serialization.Encoding.PEM
         return {
@@ -83,7 +84,7 @@ class CertificateStore:
             "key": self.key_pem(),
         }
 
-    def restore(self, saved: dict[str, Any]) -> None:
+    def restore(self, saved: Saved) -> None:
         """Restore the stored form."""
         load = x509.load_pem_x509_certificate
         self.installed = [Installed(kind, load(pem.encode())) for kind, pem in saved["installed"]]

@@ -6,9 +6,9 @@ import asyncio
 import base64
 import binascii
 import json
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 
 from emulators.charger.station.availability import Availability
-from emulators.charger.station.context import StationContext
+from emulators.charger.station.context import StationContext, Work
 from emulators.charger.station.maintenance import file_transfer
 from emulators.charger.station.maintenance.certificate_store import CertificateStore, expired
 from emulators.charger.station.ocpp_enums import StopReason
@@ -51,7 +51,7 @@ class Logs:
 class Reboot(Protocol):
     """Reboot of the station: `reason` for BootNotification, `stopped` for running transactions."""
 
-    def __call__(self, reason: str, stopped: str) -> Coroutine[Any, Any, None]: ...
+    def __call__(self, reason: str, stopped: str) -> Work: ...
 
 
 class Maintenance:
@@ -214,7 +214,7 @@ def _cancel(task: asyncio.Task[None] | None) -> bool:
     return True
 
 
-async def _joined(task: Coroutine[Any, Any, None] | asyncio.Task[None]) -> None:
+async def _joined(task: Work | asyncio.Task[None]) -> None:
     """Wait for a task; its cancellation is no error."""
     try:
         await task

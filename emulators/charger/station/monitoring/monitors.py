@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from math import floor
-from typing import Any
 
 from emulators.charger.station.device_model.model import Name, Variable, as_text
+from emulators.charger.station.store import Saved
 from protocols.ocpp.schema import Payload
 
 HARD_WIRED, PRECONFIGURED, CUSTOM = "HardWiredMonitor", "PreconfiguredMonitor", "CustomMonitor"
@@ -41,6 +41,7 @@ class Monitor:
 
     @property
     def alerts(self) -> bool:
+        """True for a threshold monitor, which reports alerts."""
         return self.type in THRESHOLDS
 
 
@@ -200,11 +201,11 @@ class Monitors:
 
     # persistence (N07.FR.13, .14)
 
-    def saved(self) -> dict[str, Any]:
+    def saved(self) -> Saved:
         """Return the stored form."""
         return {"base": self.base, "level": self.level, "number": self._numbers, "all": [asdict(m) for m in self]}
 
-    def restore(self, saved: dict[str, Any]) -> None:
+    def restore(self, saved: Saved) -> None:
         """Restore the stored form; event streams are not restored."""
         self.base, self.level, self._numbers = saved["base"], int(saved["level"]), int(saved["number"])
         kept = [Monitor(**{**one, "name": tuple(one["name"]), "stream": None}) for one in saved["all"]]

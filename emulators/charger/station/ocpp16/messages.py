@@ -6,11 +6,10 @@ messages when they are sent.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
-from emulators.charger.station.context import StationContext
+from emulators.charger.station.context import StationContext, Work
 from emulators.charger.station.csms_link.message_queue import Message
 from emulators.charger.station.evse import EvseState
 from emulators.charger.station.maintenance.maintenance import Maintenance
@@ -41,7 +40,7 @@ SAMPLED = frozenset({TriggerReason.meter_value_periodic, TriggerReason.charging_
 class Effects:
     """What follows from messages and responses of 1.6."""
 
-    send_status: Callable[[EvseState], Coroutine[Any, Any, None]]
+    send_status: Callable[[EvseState], Work]
     transaction_id_assigned: Callable[[Transaction], None]  # stores the id
 
 
@@ -141,7 +140,7 @@ class Messages16:
                 return
             self._put_samples(evse, transaction, values)
 
-    def _put_samples(self, evse: EvseState, transaction: Transaction | None, values: list[dict[str, Any]]) -> None:
+    def _put_samples(self, evse: EvseState, transaction: Transaction | None, values: list[Payload]) -> None:
         entry = {"timestamp": self._context.timestamp(), "sampledValue": values}
         body: Payload = {"connectorId": evse.number, "meterValue": [entry]}
         self._context.enqueue(Message("MeterValues", body, transaction))
@@ -179,7 +178,7 @@ class Messages16:
         self._context.enqueue(Message("StopTransaction", body, transaction, essential=True))
         self._context.later(self._send_status(evse))
 
-    def samples(self, evse: EvseState, context: str, key: str = "MeterValuesSampledData") -> list[dict[str, Any]]:
+    def samples(self, evse: EvseState, context: str, key: str = "MeterValuesSampledData") -> list[Payload]:
         """Return SampledValue of each configured measurand."""
         chosen = (self._context.device_model.get("", key) or "").split(",")
         reading = evse.power_path.reading(self._context.clock.now())

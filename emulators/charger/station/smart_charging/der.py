@@ -6,9 +6,9 @@ Pure: Unix times are arguments. `DerControls` selects the control in force of ea
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any
 
 from emulators.charger.station.smart_charging.operation_modes import interpolate
+from emulators.charger.station.store import Saved
 from protocols.ocpp.schema import Payload
 from protocols.ocpp.times import parse
 
@@ -65,6 +65,7 @@ class DerControl:
 
     @property
     def end(self) -> float | None:
+        """End of a scheduled control, Unix time."""
         return None if self.start is None or self.duration is None else self.start + self.duration
 
 
@@ -162,11 +163,11 @@ class DerControls:
             and (number is None or c.id == number)
         ]
 
-    def saved(self) -> list[dict[str, Any]]:
+    def saved(self) -> list[Saved]:
         """Return the stored form (R01.FR.03)."""
         return [asdict(control) for control in self._all]
 
-    def restore(self, saved: list[dict[str, Any]]) -> None:
+    def restore(self, saved: list[Saved]) -> None:
         """Restore the stored form; the next `tick` deletes what has ended since."""
         self._all = [DerControl(**entry) for entry in saved]
 

@@ -81,18 +81,22 @@ class ProfileRequest:
 
     @property
     def purpose(self) -> str:
+        """ChargingProfilePurposeEnumType."""
         return str(self.profile["chargingProfilePurpose"])
 
     @property
     def kind(self) -> str:
+        """ChargingProfileKindEnumType."""
         return str(self.profile["chargingProfileKind"])
 
     @property
-    def schedules(self) -> list[dict[str, Any]]:
+    def schedules(self) -> list[Schedule]:
+        """Charging schedules of the profile."""
         return list(self.profile["chargingSchedule"])
 
     @property
     def periods(self) -> list[Period]:
+        """Periods of all schedules."""
         return [period for schedule in self.schedules for period in schedule["chargingSchedulePeriod"]]
 
 

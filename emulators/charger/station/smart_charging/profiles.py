@@ -8,13 +8,18 @@ is evaluated in `schedule.py`, an operation mode in `operation_modes.py`.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, replace
-from typing import Any
 
 from emulators.charger.station.ocpp_enums import OperationMode, ProfileKind, ProfilePurpose
 from emulators.charger.station.smart_charging import profile_rules
-from emulators.charger.station.smart_charging.profile_rules import Profile, ProfileRequest, StationCapabilities
+from emulators.charger.station.smart_charging.profile_rules import (
+    Period,
+    Profile,
+    ProfileRequest,
+    Schedule,
+    StationCapabilities,
+)
 from emulators.charger.station.smart_charging.schedule import (
     EXTERNAL,
     Active,
@@ -26,6 +31,7 @@ from emulators.charger.station.smart_charging.schedule import (
     least,
     read,
 )
+from emulators.charger.station.store import Saved
 from protocols.ocpp.times import parse, stamp
 
 UPDATABLE = frozenset(
@@ -81,13 +87,13 @@ class Profiles:
             and held.level == profile["stackLevel"]
         )
 
-    def _delays(self, schedule: Mapping[str, Any]) -> Iterator[float]:
+    def _delays(self, schedule: Schedule) -> Iterator[float]:
         """Return a random delay for each period but the first (K01.FR.92-94)."""
         widest = schedule.get("randomizedDelay", 0)
         for index, _ in enumerate(schedule["chargingSchedulePeriod"]):
             yield 0.0 if index == 0 or widest <= 0 else float(self._random.randint(0, widest))
 
-    def update(self, number: int, values: Mapping[str, Any], now: float) -> tuple[str, str] | None:
+    def update(self, number: int, values: Period, now: float) -> tuple[str, str] | None:
         """Update a dynamic profile (K28.FR.06, .09); return reason code and requirement id of a rejection."""
         held = self.get(number)
         if held is None or not held.dynamic:
@@ -133,11 +139,11 @@ class Profiles:
         self._held = [held for held in self._held if held not in gone]
         return [held.id for held in gone]
 
-    def saved(self) -> list[dict[str, Any]]:
+    def saved(self) -> list[Saved]:
         """Return the stored form of the profiles that persist."""
         return [asdict(held) for held in self._held if held.purpose not in VOLATILE]
 
-    def restore(self, saved: list[dict[str, Any]]) -> None:
+    def restore(self, saved: list[Saved]) -> None:
         """Restore the stored form."""
         for entry in saved:
             self._held.append(InstalledProfile(**{**entry, "delays": tuple(entry["delays"])}))

@@ -7,13 +7,12 @@ while offline follow OCPP 2.1 part 2 K01, K28, Q11 and Q12. Profiles are combine
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any
 
 from emulators.charger.station.ocpp_enums import OperationMode, ProfileKind, ProfilePurpose
-from emulators.charger.station.smart_charging.profile_rules import Period, Profile, mode_of
+from emulators.charger.station.smart_charging.profile_rules import Period, Profile, Schedule, mode_of
 from protocols.ocpp.times import parse
 
 RECURS = {"Daily": 86_400.0, "Weekly": 604_800.0}
@@ -76,18 +75,22 @@ class InstalledProfile:
 
     @property
     def id(self) -> int:
+        """Id of the profile."""
         return int(self.profile["id"])
 
     @property
     def purpose(self) -> str:
+        """ChargingProfilePurposeEnumType."""
         return str(self.profile["chargingProfilePurpose"])
 
     @property
     def dynamic(self) -> bool:
+        """True for a profile of kind Dynamic."""
         return bool(self.profile["chargingProfileKind"] == ProfileKind.dynamic)
 
     @property
     def level(self) -> int:
+        """Stack level."""
         return int(self.profile["stackLevel"])
 
     def lasts(self, now: float) -> bool:
@@ -126,7 +129,7 @@ def active_period(held: InstalledProfile, now: float, at: EvseConditions) -> Act
     return Active(held, periods[index], schedule["chargingRateUnit"], cap)
 
 
-def _elapsed(held: InstalledProfile, schedule: Mapping[str, Any], now: float, at: EvseConditions) -> float | None:
+def _elapsed(held: InstalledProfile, schedule: Schedule, now: float, at: EvseConditions) -> float | None:
     """Return the seconds since the start of the schedule; None if it has no start yet."""
     kind = held.profile["chargingProfileKind"]
     if kind == ProfileKind.dynamic:
@@ -142,6 +145,7 @@ def _elapsed(held: InstalledProfile, schedule: Mapping[str, Any], now: float, at
 
 
 def read(active: Active, at: EvseConditions) -> Composite:
+    """Return the values of a period in watts as a composite of one profile."""
     period, watts = active.period, _watts(active, at)
     if active.held.evse == 0 and active.held.purpose in STATION_TOTALS:
         watts /= max(1, at.sharers)  # Q06.FR.30, .31
@@ -184,7 +188,7 @@ def change_times(held: InstalledProfile, now: float, until: float, at: EvseCondi
     return (t for t in moments if now < t < until)
 
 
-def _starts(held: InstalledProfile, schedule: Mapping[str, Any]) -> list[float]:
+def _starts(held: InstalledProfile, schedule: Schedule) -> list[float]:
     starts = [
         p["startPeriod"] + delay for p, delay in zip(schedule["chargingSchedulePeriod"], held.delays, strict=True)
     ]

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeAlias
 
 from protocols.ocpp.schema import Payload
 from protocols.ocpp.times import stamp
@@ -19,7 +19,7 @@ from protocols.ocpp.times import stamp
 DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 CENTS = 4  # decimals of what is reported
 _UNKNOWN = ("paymentBrand", "paymentRecognition")  # no card payment: such prices never apply
-Price = Mapping[str, Any]
+Price: TypeAlias = Mapping[str, Any]  # or another part of a tariff
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Moment:
     idle_s: float = 0.0  # of the current idle time
 
 
-def applies(conditions: Mapping[str, Any], now: Moment) -> bool:
+def applies(conditions: Price, now: Moment) -> bool:
     """Evaluate TariffConditionsType: a minimum is inclusive, a maximum and an end are exclusive."""
     if any(name in conditions for name in _UNKNOWN):
         return False
@@ -65,7 +65,7 @@ def first(prices: Sequence[Price], now: Moment) -> int | None:
     return next((i for i, price in enumerate(prices) if applies(price.get("conditions", {}), now)), None)
 
 
-def with_tax(amount: float, rates: Sequence[Mapping[str, Any]]) -> float:
+def with_tax(amount: float, rates: Sequence[Price]) -> float:
     """Add taxes: rates of a stack level are summed, each level applies to the result of the one below (I12.FR.13)."""
     for level in sorted({rate.get("stack", 0) for rate in rates}):
         amount *= 1 + sum(rate["tax"] for rate in rates if rate.get("stack", 0) == level) / 100
@@ -99,7 +99,7 @@ class Bill:
     at: float
     kind: str = "DC"
     costs: dict[str, float] = field(default_factory=dict)  # by TariffType member, without tax
-    taxes: dict[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
+    taxes: dict[str, Sequence[Price]] = field(default_factory=dict)
     taxed: dict[str, float] = field(default_factory=dict)
     energy_wh: float = 0.0
     charging_s: float = 0.0

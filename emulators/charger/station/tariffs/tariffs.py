@@ -6,18 +6,19 @@ stored: after a restart of the process a transaction ends without cost details.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TypeAlias
 
 from emulators.charger.station.context import StationContext
 from emulators.charger.station.device_model.model import DeviceModel
 from emulators.charger.station.evse import EvseState
 from emulators.charger.station.ocpp_enums import TriggerReason
+from emulators.charger.station.store import SavedRow
 from emulators.charger.station.tariffs.cost import Bill
 from emulators.charger.station.transaction import Transaction
 from protocols.ocpp.schema import Payload, Version
 from protocols.ocpp.times import parse
 
-Tariff = Payload
+Tariff: TypeAlias = Payload
 CONTROLLER = "TariffCostCtrlr"
 FLOW_W = 50.0  # W; less counts as no energy flow
 MAX_ELEMENTS = 50
@@ -215,10 +216,10 @@ class Tariffs:
         self.bills.pop(evse.number, None)
         self._reported_at.pop(evse.number, None)
 
-    def saved(self) -> list[list[Any]]:
+    def saved(self) -> list[SavedRow]:
         """Return the stored form (I07.FR.13)."""
         return [[evse, tariffs] for evse, tariffs in self.defaults.items()]
 
-    def restore(self, saved: list[list[Any]]) -> None:
+    def restore(self, saved: list[SavedRow]) -> None:
         """Restore the stored form."""
         self.defaults = {int(evse): list(tariffs) for evse, tariffs in saved}
