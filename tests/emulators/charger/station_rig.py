@@ -1,4 +1,4 @@
-"""A CSMS and an emulated station with a wire in memory between them, in virtual time."""
+"""The gateway's CSMS and an emulated station with a wire in memory between them, in virtual time."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ E = TypeVar("E")
 
 
 class Rig:
-    """One gateway, one station; `wire` is what lies between, `said` everything that went over it."""
+    """One CSMS, one station. `link` connects them, `said` records all messages."""
 
     def __init__(
         self,
@@ -57,7 +57,7 @@ class Rig:
         self.csms = Csms(self.settings, self.events.append, self.clock)
         self.config = config or StationConfig(version=version, vendor_profile=vendor_profile)
         self.power_paths: list[PowerPath] = power_paths or [car_power_path(stage) for _ in range(evses)]
-        self.up = True  # whether the network is
+        self.up = True  # False interrupts the network
         self.link: Link[str] | None = None
         self.station = build(self.config, self.power_paths, self.clock, self.connect)
         self._tasks: list[asyncio.Task[None]] = []
@@ -95,7 +95,7 @@ class Rig:
     async def until(self, what: Callable[[], bool], within: float = 300.0) -> None:
         deadline = self.clock.now() + within
         while not what():
-            assert self.clock.now() < deadline, "it did not happen"
+            assert self.clock.now() < deadline, "condition not reached"
             await self.clock.sleep(0.05)
 
     # the two ends
@@ -122,7 +122,7 @@ class Rig:
         await self.sleep(0.5)
         return car
 
-    # what was seen
+    # recorded events and messages
 
     def of(self, kind: type[E]) -> list[E]:
         return [event for event in self.events if isinstance(event, kind)]
@@ -139,7 +139,7 @@ class Rig:
         return [m for _, m in self.said if m[0] in (4, 5)]
 
     async def ask(self, action: str, payload: dict[str, Any]) -> dict[str, Any]:
-        """Ask the station straight from the CSMS; its answer must be valid."""
+        """Send a request to the station; return its response, which must be valid."""
         answer = await self.known.ask(action, payload)
         assert answer is not None, f"{action}: {self.said[-2:]}"
         return answer

@@ -1,4 +1,4 @@
-"""Hours of a bad line and busy drivers: nothing runs without an order, and both ends agree at last."""
+"""Hours of connection failures and random drivers: no power without a command, consistent states at the end."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ HOURS = 3
 
 
 class Chaos:
-    """Two EVSEs, a gateway that orders, and everything else that happens."""
+    """Two EVSEs, a gateway that sends commands, and random events."""
 
     def __init__(self, rig: Rig, seed: int) -> None:
         self.rig, self.random = rig, random.Random(seed)
@@ -74,7 +74,7 @@ class Chaos:
         await asyncio.gather(watching, return_exceptions=True)
 
     async def watch(self) -> None:
-        """No power without an order that is younger than its hold or on its way."""
+        """Assert that power follows a command that is valid or in transmission."""
         while True:
             await self.rig.sleep(1.0)
             for number in (1, 2):
@@ -93,7 +93,7 @@ class Chaos:
         (Version.V16, "negative-limit", 3),
     ],
 )
-async def test_nothing_runs_unordered_and_both_ends_agree(version: Version, profile: str | None, seed: int) -> None:
+async def test_no_power_without_a_command(version: Version, profile: str | None, seed: int) -> None:
     async with Rig(version, evses=2, vendor_profile=profile) as rig:
         chaos = Chaos(rig, seed)
         await chaos.run()

@@ -1,4 +1,4 @@
-"""The profile stack as arithmetic: purposes, levels, recurrency, validity, units; the composite schedule as a law."""
+"""The profile stack: purposes, levels, recurrence, validity, units, composite schedule."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_nothing_installed_is_no_limit() -> None:
     assert stack().composite(1, T0, AT) == Composite()
 
 
-def test_a_higher_level_rules_its_purpose_and_gives_way_at_its_end() -> None:
+def test_a_higher_stack_level_has_precedence_until_its_end() -> None:
     profiles = stack()
     put(
         profiles,
@@ -70,7 +70,7 @@ def test_a_higher_level_rules_its_purpose_and_gives_way_at_its_end() -> None:
     assert [limit(profiles, t) for t in (0, 59, 60, 600)] == [3000.0, 3000.0, 1000.0, 1000.0]
 
 
-def test_a_tx_profile_overrules_the_default_and_the_least_of_the_purposes_holds() -> None:
+def test_a_tx_profile_replaces_the_default_and_the_lowest_purpose_limits() -> None:
     profiles = stack()
     put(profiles, profile(1, "TxDefaultProfile", 9, [(0, 500.0)]))
     assert limit(profiles) == 500.0
@@ -131,7 +131,7 @@ def test_amperes_are_per_phase() -> None:
     profiles = stack(dc=False)
     body = profile(1, "TxProfile", 0, [(0, 16.0)], unit="A")
     put(profiles, body)
-    assert limit(profiles) == 16 * 230 * 3  # K01.FR.49: three phases unless said
+    assert limit(profiles) == 16 * 230 * 3  # K01.FR.49: three phases by default
     body["chargingSchedule"][0]["chargingSchedulePeriod"][0]["numberPhases"] = 1
     put(profiles, body)
     assert limit(profiles) == 16 * 230
@@ -151,7 +151,7 @@ def test_local_generation_comes_on_top() -> None:
     assert limit(profiles) == 3500.0
 
 
-def test_priority_charging_rules_while_it_is_asked_for() -> None:
+def test_priority_charging_applies_while_active() -> None:
     profiles = stack()
     put(profiles, profile(1, "TxProfile", 5, [(0, 0.0)]), profile(2, "PriorityCharging", 0, [(0, 9000.0)]))
     assert limit(profiles) == 0.0
@@ -184,13 +184,13 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("body", "code"), REFUSED)
-def test_what_is_refused(body: dict[str, Any], code: str) -> None:
+def test_rejected_profiles(body: dict[str, Any], code: str) -> None:
     found = stack().install(1, body, T0, "tx")
     assert found is not None
     assert found[0] == code
 
 
-def test_where_and_when_it_is_refused() -> None:
+def test_rejections_by_evse_and_transaction() -> None:
     profiles = stack(additional_purposes=frozenset(), rate_units=frozenset({"W"}), dynamic=False, entries=1)
     tx = profile(1, "TxProfile", 0, [(0, 1.0)])
     assert profiles.install(9, tx, T0, "tx") == ("UnknownEVSE", "K01.FR.28")
@@ -252,7 +252,7 @@ def bodies(draw: st.DrawFn, number: int) -> dict[str, Any]:
 
 @settings(max_examples=150)
 @given(data=st.data(), count=st.integers(0, 6))
-def test_the_composite_schedule_says_at_every_moment_what_rules_then(data: st.DataObject, count: int) -> None:
+def test_the_composite_schedule_matches_the_composite_at_every_time(data: st.DataObject, count: int) -> None:
     profiles = stack()
     for number in range(1, count + 1):
         body = data.draw(bodies(number))

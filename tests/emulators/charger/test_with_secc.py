@@ -122,8 +122,8 @@ async def test_a_16_station_with_a_car_on_iso_15118() -> None:
         await asyncio.gather(driving, return_exceptions=True)
 
 
-async def test_a_201_station_tells_the_needs_of_a_session_and_not_those_that_it_asked_for_itself() -> None:
-    """K15, K17; K16.FR.09: a set-point of the CSMS is a renegotiation in scheduled control, and brings no new needs."""
+async def test_a_2_0_1_station_sends_needs_once_per_change() -> None:
+    """K15, K17; K16.FR.09: in scheduled control a set-point causes a renegotiation, but no new needs."""
     async with rig_with_secc(Version.V201) as (rig, power_path):
         car = Car(soc_pct=60)
         settings = car_settings(car, services=(ServiceId.DC,), controls=(ControlMode.SCHEDULED,))

@@ -1,4 +1,4 @@
-"""OCPP 2.1 K28 and K29, driven over the wire: dynamic profiles from the CSMS and from an external system."""
+"""OCPP 2.1 K28 and K29 over the wire: dynamic profiles from the CSMS and from an external system."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ async def update_time(rig: Rig, number: int = 10) -> float:
 
 
 @requirement("K28.FR.05", "K28.FR.06", "K28.FR.09")
-async def test_an_update_acts_at_once_and_sets_the_time() -> None:
+async def test_an_update_applies_at_once_and_sets_the_time() -> None:
     async with Rig() as rig:
         await rig.charging()
         assert (await install(rig, dynamic(-5000.0)))["status"] == "Accepted"
@@ -93,7 +93,7 @@ async def test_an_update_acts_at_once_and_sets_the_time() -> None:
 
 
 @requirement("K28.FR.07", "K28.FR.08", "K28.FR.09", "K28.FR.10")
-async def test_a_station_pulls_updates_and_obeys_them() -> None:
+async def test_a_station_pulls_and_applies_updates() -> None:
     async with Rig() as rig:
         await rig.charging()
         await rig.csms.set_power("CP1-1", -3000.0, 120.0)
@@ -127,7 +127,7 @@ async def test_only_a_dynamic_profile_is_updated() -> None:
 
 
 @requirement("K28.FR.12")
-async def test_the_gateway_rejects_a_pull_for_what_it_does_not_know() -> None:
+async def test_the_gateway_rejects_a_pull_of_an_unknown_profile() -> None:
     async with Rig() as rig:
         await rig.charging()
         for number in (77, 1_000_001):  # unknown, and known but not dynamic
@@ -137,7 +137,7 @@ async def test_the_gateway_rejects_a_pull_for_what_it_does_not_know() -> None:
 
 
 @requirement("K28.FR.13", "K28.FR.14", "K28.FR.15")
-async def test_the_dead_man_strikes_and_an_update_revives() -> None:
+async def test_a_dynamic_profile_expires_and_an_update_renews_it() -> None:
     async with Rig() as rig:
         await rig.charging()
         assert (await install(rig, dynamic(-5000.0, duration=30) | {"stackLevel": 5}))["status"] == "Accepted"
@@ -154,7 +154,7 @@ async def test_the_dead_man_strikes_and_an_update_revives() -> None:
 
 
 @requirement("K28.FR.15")
-async def test_without_a_duration_there_is_no_dead_man() -> None:
+async def test_without_a_duration_a_dynamic_profile_does_not_expire() -> None:
     async with Rig() as rig:
         await rig.charging()
         await install(rig, dynamic(-1000.0, duration=None) | {"stackLevel": 5})
@@ -212,7 +212,7 @@ async def test_granted_limits_are_the_external_systems() -> None:
 
 
 @requirement("Q05.FR.07", "Q05.FR.08", "K29.FR.07", "K29.FR.08")
-async def test_an_external_system_that_falls_silent_loses_its_window() -> None:
+async def test_external_values_expire_without_updates() -> None:
     async with Rig() as rig:
         await rig.charging()
         await install(rig, granted("ExternalSetpoint", duration=20))
@@ -235,7 +235,7 @@ async def test_an_external_limit_is_a_dynamic_constraint() -> None:
         assert rig.station.external_control.limits(1, limit_w=4000.0, discharge_limit_w=-2000.0)
         await rig.sleep(4)
         assert rig.evse().reading.power_w == near(4000)  # V2X.03
-        limits = rig.of(EvseDescribed)[-1].limits  # and the core knows of it
+        limits = rig.of(EvseDescribed)[-1].limits  # reported to the core
         assert (limits.max_charge_w, limits.max_discharge_w) == (4000.0, 2000.0)
         (held,) = [h for h in rig.station.profiles if h.external]
         assert held.purpose == "ChargingStationExternalConstraints"
