@@ -111,7 +111,7 @@ class PowerStage:
     _precharge_v: float = 0.0
     _at: float | None = None
     _efficiency: Curve | None = None
-    _dc_known: tuple[float, float] | None = None
+    _dc_cache: tuple[float, float] | None = None
 
     # commands
 
@@ -324,10 +324,10 @@ class PowerStage:
         through = ac_w - self.spec.standby_w
         if ac_w > 0 > through:
             return 0.0
-        if (known := self._dc_known) is not None and known[0] == ac_w:
-            return known[1]
+        if (cached := self._dc_cache) is not None and cached[0] == ac_w:
+            return cached[1]
         dc = through
         for _ in range(6):
             dc = through * self._eta(dc) if through > 0 else through / self._eta(dc)
-        self._dc_known = (ac_w, dc)
+        self._dc_cache = (ac_w, dc)
         return dc

@@ -236,15 +236,15 @@ class EvseSecc:
 
     # reactions to the engine
 
-    def _opened(self, event: events.SessionOpened) -> None:
+    def _session_opened(self, event: events.SessionOpened) -> None:
         self._paused.pop(event.session_id, None)
         self._observe(VehicleIdentified(event.evccid, event.resumed))
 
-    def _asked(self, event: events.AuthorizationAsked) -> None:
+    def _authorization_requested(self, event: events.AuthorizationAsked) -> None:
         if not self._free_vend:
             self._observe(AuthorizationWanted(event.evccid))
 
-    def _agreed(self, event: events.LimitsStated) -> None:
+    def _limits_stated(self, event: events.LimitsStated) -> None:
         """Prepare the next responses: schedules, and the insulation result if there is no cable check to wait for."""
         engine = self.engine
         assert engine is not None
@@ -254,7 +254,7 @@ class EvseSecc:
         if verdict is not None:
             engine.command(orders.CableChecked(verdict), self._clock.now())
 
-    def _needs(self, event: events.NeedsStated) -> None:
+    def _needs_stated(self, event: events.NeedsStated) -> None:
         self._observe(
             NeedsStated(
                 service=event.choice.service.name,
@@ -271,13 +271,13 @@ class EvseSecc:
             )
         )
 
-    def _cable(self, event: events.CableCheckAsked) -> None:
+    def _cable_check_requested(self, event: events.CableCheckAsked) -> None:
         self.hardware.check_cable()
 
-    def _pre_charge(self, event: events.PreChargeAsked) -> None:
+    def _pre_charge_requested(self, event: events.PreChargeAsked) -> None:
         self.hardware.precharge(event.target_voltage_v)
 
-    def _started(self, event: events.PowerStarted) -> None:
+    def _power_started(self, event: events.PowerStarted) -> None:
         self.hardware.power_on(is_dc(self.engine))
         if self.engine is not None:
             self._setpoint.started(self.engine)
@@ -305,27 +305,27 @@ class EvseSecc:
             )
         )
 
-    def _standby(self, event: events.StandbyEntered) -> None:
+    def _standby_entered(self, event: events.StandbyEntered) -> None:
         self.stage.set_point(0.0, self._clock.now())
         self._observe(StandbyEntered())
 
-    def _stopped(self, event: events.PowerStopped) -> None:
+    def _power_stopped(self, event: events.PowerStopped) -> None:
         self.hardware.cut(self._clock.now())
         self._observe(ChargingStopped())
 
-    def _reopened(self, event: events.ServicesReopened) -> None:
+    def _services_reopened(self, event: events.ServicesReopened) -> None:
         assert self.engine is not None
         self.engine.evse = replace(self.engine.evse, schedules=None, insulation=Verdict.WAITING)
 
-    def _kept(self, event: events.SessionPaused) -> None:
+    def _session_paused(self, event: events.SessionPaused) -> None:
         self._paused[event.kept.session_id] = event.kept
         self._pausing = True
 
-    def _ended(self, event: events.SessionEnded) -> None:
+    def _session_ended(self, event: events.SessionEnded) -> None:
         self.hardware.cut(self._clock.now())
         self._observe(SessionEnded(event.reason, event.ok, self._pausing))
 
-    def _seen(self, event: events.MessageSent | events.MessageReceived) -> None:
+    def _message_traced(self, event: events.MessageSent | events.MessageReceived) -> None:
         if self._trace is not None:
             self._trace(event)
 
@@ -345,19 +345,19 @@ def _ignore(event: SeccEvent) -> None:
 
 
 _REACTIONS: dict[type[object], Callable[[EvseSecc, Any], None]] = {
-    events.SessionOpened: EvseSecc._opened,
-    events.AuthorizationAsked: EvseSecc._asked,
-    events.LimitsStated: EvseSecc._agreed,
-    events.NeedsStated: EvseSecc._needs,
-    events.CableCheckAsked: EvseSecc._cable,
-    events.PreChargeAsked: EvseSecc._pre_charge,
-    events.PowerStarted: EvseSecc._started,
+    events.SessionOpened: EvseSecc._session_opened,
+    events.AuthorizationAsked: EvseSecc._authorization_requested,
+    events.LimitsStated: EvseSecc._limits_stated,
+    events.NeedsStated: EvseSecc._needs_stated,
+    events.CableCheckAsked: EvseSecc._cable_check_requested,
+    events.PreChargeAsked: EvseSecc._pre_charge_requested,
+    events.PowerStarted: EvseSecc._power_started,
     events.CarLooped: EvseSecc._looped,
-    events.StandbyEntered: EvseSecc._standby,
-    events.PowerStopped: EvseSecc._stopped,
-    events.ServicesReopened: EvseSecc._reopened,
-    events.SessionPaused: EvseSecc._kept,
-    events.SessionEnded: EvseSecc._ended,
-    events.MessageSent: EvseSecc._seen,
-    events.MessageReceived: EvseSecc._seen,
+    events.StandbyEntered: EvseSecc._standby_entered,
+    events.PowerStopped: EvseSecc._power_stopped,
+    events.ServicesReopened: EvseSecc._services_reopened,
+    events.SessionPaused: EvseSecc._session_paused,
+    events.SessionEnded: EvseSecc._session_ended,
+    events.MessageSent: EvseSecc._message_traced,
+    events.MessageReceived: EvseSecc._message_traced,
 }

@@ -59,7 +59,7 @@ class ConnectorSessions:
         if evse.transaction is not None and well:
             self.end(evse, TriggerReason.stop_authorized, StopReason.stopped_by_ev)
         elif evse.transaction is not None:
-            self.end(evse, TriggerReason.ev_communication_lost, StopReason.ev_disconnected, gone=True)
+            self.end(evse, TriggerReason.ev_communication_lost, StopReason.ev_disconnected, vehicle_left=True)
         self.unplug(evse)
 
     def plug_in(self, evse: EvseState, needs: Needs, token: str | None) -> None:
@@ -90,7 +90,7 @@ class ConnectorSessions:
     def unplug(self, evse: EvseState) -> None:
         """Disconnect the vehicle; a running transaction ends."""
         if evse.transaction is not None:
-            self.end(evse, TriggerReason.ev_communication_lost, StopReason.ev_disconnected, gone=True)
+            self.end(evse, TriggerReason.ev_communication_lost, StopReason.ev_disconnected, vehicle_left=True)
         evse.vehicle = evse.initial_needs = evse.allowed_transfers = None
         evse.authorize_answered = evse.finishing = False
         self._availability.update_status(evse)
@@ -192,7 +192,7 @@ class ConnectorSessions:
         if used is not None:
             new.reservation, new.reserved_at = used.id, used.made_at
         evse.transaction, evse.priority, evse.finishing = new, False, False
-        evse.memory, evse.alarm, evse.sleeping = AlgorithmState(), None, False
+        evse.algorithm, evse.alarm, evse.sleeping = AlgorithmState(), None, False
         new.started_wh = evse.power_path.reading(self._clock.now()).charged_wh
         if evse.vehicle is not None:
             context.set_status(evse, ConnectorStatus.occupied)
@@ -249,8 +249,8 @@ class ConnectorSessions:
             evse.open = True
             self._context.wake()
 
-    def end(self, evse: EvseState, trigger: str, reason: str, *, gone: bool = False) -> None:
-        """End a transaction: power off, contactors open, messages queued. `gone`: the vehicle has left already."""
+    def end(self, evse: EvseState, trigger: str, reason: str, *, vehicle_left: bool = False) -> None:
+        """End a transaction: power off, contactors open, messages queued. `vehicle_left`: no vehicle is connected."""
         transaction, context, resources = evse.transaction, self._context, self._resources
         if transaction is None:
             return
@@ -260,7 +260,7 @@ class ConnectorSessions:
         evse.open, evse.setpoint_w, evse.vendor_setpoint_w = False, 0.0, None
         evse.reading = evse.power_path.reading(now)
         transaction.stopped = reason
-        transaction.state = ChargingState.idle if gone or evse.vehicle is None else ChargingState.ev_connected
+        transaction.state = ChargingState.idle if vehicle_left or evse.vehicle is None else ChargingState.ev_connected
         resources.tariffs.update(evse)
         evse.transaction = None
         resources.profiles.end_transaction(transaction.name)

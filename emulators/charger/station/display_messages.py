@@ -47,9 +47,9 @@ class DisplayMessages:
 
     def clear(self, number: int) -> bool:
         """Remove a message (O05); return False if it does not exist."""
-        gone = self.messages.pop(number, None) is not None
+        removed = self.messages.pop(number, None) is not None
         self._save()
-        return gone
+        return removed
 
     def select(self, ids: list[int] | None, priority: str | None, state: str | None) -> list[Payload]:
         """Return the messages that match a GetDisplayMessages request (O03, O04)."""

@@ -28,7 +28,7 @@ class EvseState:
     group: str | None = None  # of the token authorised last
     pending_start: TransactionStart | None = None  # 1.6: authorised, no vehicle connected yet
     composite: Composite = field(default_factory=Composite)
-    memory: AlgorithmState = field(default_factory=AlgorithmState)
+    algorithm: AlgorithmState = field(default_factory=AlgorithmState)
     conditions: LocalConditions = field(default_factory=LocalConditions)
     setpoint_w: float = 0.0
     reading: Reading = field(default_factory=lambda: Reading(0.0, 0.0, 0.0))

@@ -40,7 +40,7 @@ class Persistence:
         self._transactions: dict[str, Transaction] = {}  # those with queued messages and those that run
         if store is not None:
             for queue in (link.queue, link.notices):
-                queue.on_put, queue.on_gone = self._put, self._gone
+                queue.on_put, queue.on_removed = self._put, self._removed
 
     def save(self, name: str) -> None:
         """Store one part."""
@@ -62,7 +62,7 @@ class Persistence:
             self.store.close()
             self.store = None
             for queue in (self._link.queue, self._link.notices):
-                queue.on_put = queue.on_gone = None
+                queue.on_put = queue.on_removed = None
 
     # message queue
 
@@ -80,7 +80,7 @@ class Persistence:
         if transaction is not None:
             self.store.put("meters", self._meters())
 
-    def _gone(self, message: Message) -> None:
+    def _removed(self, message: Message) -> None:
         if self.store is not None and message.row:
             self.store.drop_message(message.row)
 

@@ -32,14 +32,14 @@ class Message:
 
 @dataclass(slots=True)
 class Queue:
-    """Messages in order of creation. `on_put` and `on_gone` mirror changes in a store."""
+    """Messages in order of creation. `on_put` and `on_removed` mirror changes in a store."""
 
     messages: deque[Message] = field(default_factory=deque)
     given_up: int = 0
     dropped: int = 0
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     on_put: Callable[[Message], None] | None = None
-    on_gone: Callable[[Message], None] | None = None
+    on_removed: Callable[[Message], None] | None = None
 
     def put(self, message: Message) -> None:
         """Append a message; a full queue discards its oldest sample."""
@@ -54,7 +54,7 @@ class Queue:
         for index, waiting in enumerate(self.messages):
             if not waiting.essential and index:  # the head may be in transmission
                 del self.messages[index]
-                self._gone(waiting)
+                self._removed(waiting)
                 self.dropped += 1
                 return
 
@@ -64,19 +64,19 @@ class Queue:
 
     def sent(self) -> None:
         """Remove the head after its response."""
-        self._gone(self.messages.popleft())
+        self._removed(self.messages.popleft())
 
     def failed(self, attempts: int) -> None:
         """Count a failed attempt of the head; discard it after the last one (E13.FR.04)."""
         head = self.messages[0]
         head.tries += 1
         if head.tries >= attempts:
-            self._gone(self.messages.popleft())
+            self._removed(self.messages.popleft())
             self.given_up += 1
 
-    def _gone(self, message: Message) -> None:
-        if self.on_gone is not None:
-            self.on_gone(message)
+    def _removed(self, message: Message) -> None:
+        if self.on_removed is not None:
+            self.on_removed(message)
 
     @property
     def has_essential(self) -> bool:

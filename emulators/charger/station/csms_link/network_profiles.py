@@ -100,10 +100,10 @@ class NetworkProfiles:
         """Make the profile active and remove those with a lower security profile (A05.FR.06)."""
         self.active, self._tries = self._trying, 0
         level = self.slots[self.active].security_profile
-        gone = [slot for slot, one in self.slots.items() if one.security_profile < level]
-        for slot in gone:
+        removed = [slot for slot, one in self.slots.items() if one.security_profile < level]
+        for slot in removed:
             del self.slots[slot]
-        self.order = [slot for slot in self.order if slot not in gone] or [self.active]
+        self.order = [slot for slot in self.order if slot not in removed] or [self.active]
         self._show()
         self._context.save("network")
 
@@ -139,13 +139,13 @@ class NetworkProfiles:
 
     def prioritise(self, value: str) -> str:
         """Set NetworkConfigurationPriority; return SetVariableStatus (B09.FR.20, B10.FR.01, .02, A05.FR.02-04)."""
-        wanted = [int(one) for one in value.split(",") if one.strip().isdigit()]
-        if not wanted or len(set(wanted)) != len(value.split(",")) or any(one not in self.slots for one in wanted):
+        slots = [int(one) for one in value.split(",") if one.strip().isdigit()]
+        if not slots or len(set(slots)) != len(value.split(",")) or any(one not in self.slots for one in slots):
             return "Rejected"
-        if any(self._lacks(self.slots[one]) for one in wanted):
+        if any(self._lacks(self.slots[one]) for one in slots):
             return "Rejected"
-        only_less = wanted == [one for one in self.order if one in wanted]
-        self.order = wanted
+        only_less = slots == [one for one in self.order if one in slots]
+        self.order = slots
         self._show()
         self._context.save("network")
         return "Accepted" if only_less else "RebootRequired"

@@ -65,11 +65,11 @@ class CertificateStore:
 
     def delete(self, hash_data: dict[str, str]) -> str:
         """Delete by hash data, without regard to case; return Accepted or NotFound."""
-        wanted = {name: str(value).lower() for name, value in hash_data.items()}
+        requested = {name: str(value).lower() for name, value in hash_data.items()}
         left = [
             one
             for one in self.installed
-            if any(wanted.get(name) != value.lower() for name, value in one.hash_data().items())
+            if any(requested.get(name) != value.lower() for name, value in one.hash_data().items())
         ]
         found = len(left) < len(self.installed)
         self.installed = left

@@ -139,10 +139,10 @@ class Monitors:
                 mine[one.id] = replace(one, active=one.kind == HARD_WIRED or base != "HardWiredOnly")
         self._all = mine
 
-    def select(self, wanted: Callable[[Name], bool], criteria: Iterable[str]) -> list[Monitor]:
+    def select(self, matches_name: Callable[[Name], bool], criteria: Iterable[str]) -> list[Monitor]:
         """Return the active monitors that match (N02)."""
         types = frozenset().union(*(CRITERIA[one] for one in criteria))
-        return [one for one in self if one.active and wanted(one.name) and (not types or one.type in types)]
+        return [one for one in self if one.active and matches_name(one.name) and (not types or one.type in types)]
 
     # N07, N08
 
@@ -208,8 +208,8 @@ class Monitors:
     def restore(self, saved: Saved) -> None:
         """Restore the stored form; event streams are not restored."""
         self.base, self.level, self._numbers = saved["base"], int(saved["level"]), int(saved["number"])
-        kept = [Monitor(**{**one, "name": tuple(one["name"]), "stream": None}) for one in saved["all"]]
-        self._all = {one.id: one for one in kept}
+        restored = [Monitor(**{**one, "name": tuple(one["name"]), "stream": None}) for one in saved["all"]]
+        self._all = {one.id: one for one in restored}
 
 
 def _moved(before: str | None, value: object, by: float) -> bool:

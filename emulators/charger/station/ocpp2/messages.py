@@ -164,15 +164,15 @@ class Messages2:
         name, device_model = f"Tx{kind}Measurands", self._context.device_model
         if not self._context.settings.truth("sampled_enabled"):
             return []
-        wanted = (device_model.get("SampledDataCtrlr", name) or "").split(",")
+        measurands = (device_model.get("SampledDataCtrlr", name) or "").split(",")
         extra = device_model.get("V2XChargingCtrlr", name, evse.number, transaction.mode) or ""  # Q01.FR.33-35
         context = _CONTEXT.get(kind, "Trigger" if trigger == "Trigger" else "Sample.Periodic")
-        return self.samples(evse, [*wanted, *extra.split(",")], context)
+        return self.samples(evse, [*measurands, *extra.split(",")], context)
 
-    def samples(self, evse: EvseState, wanted: Iterable[str], context: str) -> list[Payload]:
+    def samples(self, evse: EvseState, measurands: Iterable[str], context: str) -> list[Payload]:
         """Return SampledValueType of each measurand that can be measured now."""
         values = measured(self._context, evse)
-        known = dict.fromkeys(name for name in wanted if values.get(name) is not None)
+        known = dict.fromkeys(name for name in measurands if values.get(name) is not None)
         units = {"Energy": "Wh", "EnergyRequest": "Wh", "Power": "W", "SoC": "Percent", "Voltage": "V", "Current": "A"}
         found = []
         for name in known:
@@ -192,9 +192,9 @@ class Messages2:
         running = any(e.transaction is not None for e in context.evses.values())
         if not context.settings.truth("aligned_enabled") or (idle_only and running):
             return
-        wanted = (context.device_model.get("AlignedDataCtrlr", "Measurands") or "").split(",")
+        measurands = (context.device_model.get("AlignedDataCtrlr", "Measurands") or "").split(",")
         for evse in context.evses.values():
-            values = self.samples(evse, wanted, SAMPLE_CLOCK)
+            values = self.samples(evse, measurands, SAMPLE_CLOCK)
             if not values:
                 continue
             entry = {"timestamp": context.timestamp(), "sampledValue": values}
@@ -207,9 +207,9 @@ class Messages2:
     def collect_for_end(self, transaction: Transaction, aligned: bool) -> None:
         """Collect meter values at TxEndedInterval (J02.FR.11)."""
         component = "AlignedDataCtrlr" if aligned else "SampledDataCtrlr"
-        wanted = (self._context.device_model.get(component, "TxEndedMeasurands") or "").split(",")
+        measurands = (self._context.device_model.get(component, "TxEndedMeasurands") or "").split(",")
         values = self.samples(
-            self._context.evses[transaction.evse], wanted, SAMPLE_CLOCK if aligned else "Sample.Periodic"
+            self._context.evses[transaction.evse], measurands, SAMPLE_CLOCK if aligned else "Sample.Periodic"
         )
         if values and len(transaction.kept) < MAX_FOR_END:
             transaction.kept.append({"timestamp": self._context.timestamp(), "sampledValue": values})

@@ -96,10 +96,10 @@ class MonitoringRequests:
         variables = request.get("componentVariable", [])
         check_items(variables)
 
-        def wanted(name: Name) -> bool:
+        def matches_name(name: Name) -> bool:
             return not variables or any(matches(name, v["component"], v.get("variable")) for v in variables)
 
-        found = self._monitors.select(wanted, request.get("monitoringCriteria", []))
+        found = self._monitors.select(matches_name, request.get("monitoringCriteria", []))
         if not found:
             return {"status": "EmptyResultSet"}
         self._context.later(self._report(request["requestId"], found))

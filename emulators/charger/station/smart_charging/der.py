@@ -109,10 +109,10 @@ class DerControls:
         if any(rival.priority < new.priority for rival in rivals):
             new.superseded = True
             return "Accepted", [new.id]  # R04.FR.08
-        gone = [rival for rival in rivals if not self._runs(rival, now)]
-        for rival in gone:
+        removed = [rival for rival in rivals if not self._runs(rival, now)]
+        for rival in removed:
             rival.superseded = True
-        return "Accepted", [rival.id for rival in gone]
+        return "Accepted", [rival.id for rival in removed]
 
     @staticmethod
     def _runs(control: DerControl, now: float) -> bool:
@@ -171,9 +171,9 @@ class DerControls:
         """Restore the stored form; the next `tick` deletes what has ended since."""
         self._all = [DerControl(**entry) for entry in saved]
 
-    def remove(self, gone: list[DerControl]) -> None:
+    def remove(self, removed: list[DerControl]) -> None:
         """Delete controls."""
-        self._all = [c for c in self._all if c not in gone]
+        self._all = [c for c in self._all if c not in removed]
 
 
 @dataclass(frozen=True, slots=True)

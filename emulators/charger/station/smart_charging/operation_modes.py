@@ -34,16 +34,16 @@ class AlgorithmState:
     setpoint_w: float = 0.0
 
 
-def power_w(composite: Composite, conditions: LocalConditions, memory: AlgorithmState, max_charge_w: float) -> float:
+def power_w(composite: Composite, conditions: LocalConditions, algorithm: AlgorithmState, max_charge_w: float) -> float:
     """Return the set-point. Without a limit it is the maximum charging power ("unlimited" in the specification)."""
     ceiling = max_charge_w if composite.limit_w is None else min(composite.limit_w, max_charge_w)
     match composite.mode:
         case OperationMode.idle:
             setpoint = 0.0
         case OperationMode.local_frequency:
-            setpoint = _local_frequency(composite, conditions, memory)
+            setpoint = _local_frequency(composite, conditions, algorithm)
         case OperationMode.local_load_balancing:
-            setpoint = _load_balance(conditions, memory)
+            setpoint = _load_balance(conditions, algorithm)
         case OperationMode.central_setpoint | OperationMode.central_frequency | OperationMode.external_setpoint:
             setpoint = composite.setpoint_w or 0.0
         case _:
@@ -60,32 +60,32 @@ def _capped(composite: Composite, setpoint: float) -> float:
     return setpoint
 
 
-def _local_frequency(composite: Composite, conditions: LocalConditions, memory: AlgorithmState) -> float:
+def _local_frequency(composite: Composite, conditions: LocalConditions, algorithm: AlgorithmState) -> float:
     """Return baseline plus frequency-watt curve plus aFRR signal curve (Q08.FR.06, .07, .10)."""
     period = composite.period
-    moved = memory.frequency_hz is None or (
-        abs(conditions.frequency_hz - memory.frequency_hz) * 1000 >= conditions.frequency_threshold_mhz - 1e-6
+    moved = algorithm.frequency_hz is None or (
+        abs(conditions.frequency_hz - algorithm.frequency_hz) * 1000 >= conditions.frequency_threshold_mhz - 1e-6
     )
-    if moved or memory.period is not period:
-        memory.frequency_hz, memory.period = conditions.frequency_hz, period
+    if moved or algorithm.period is not period:
+        algorithm.frequency_hz, algorithm.period = conditions.frequency_hz, period
         curve = [(point["frequency"], point["power"]) for point in period["v2xFreqWattCurve"]]
-        memory.setpoint_w = float(period["v2xBaseline"]) + interpolate(curve, conditions.frequency_hz)
+        algorithm.setpoint_w = float(period["v2xBaseline"]) + interpolate(curve, conditions.frequency_hz)
     delta = 0.0
     if conditions.afrr_signal is not None and "v2xSignalWattCurve" in period:
         delta = interpolate([(p["signal"], p["power"]) for p in period["v2xSignalWattCurve"]], conditions.afrr_signal)
-    return memory.setpoint_w + delta
+    return algorithm.setpoint_w + delta
 
 
-def _load_balance(conditions: LocalConditions, memory: AlgorithmState) -> float:
+def _load_balance(conditions: LocalConditions, algorithm: AlgorithmState) -> float:
     """Integrate one reading of the load, which contains the power of this EVSE (Q09.FR.04)."""
     load, limits = conditions.upstream_w, conditions.thresholds
     if load is not None and limits:
         if load > limits["UpperThreshold"]:
-            memory.setpoint_w += limits["UpperThreshold"] + limits["UpperOffset"] - load
+            algorithm.setpoint_w += limits["UpperThreshold"] + limits["UpperOffset"] - load
         elif load < limits["LowerThreshold"]:
-            memory.setpoint_w += limits["LowerThreshold"] + limits["LowerOffset"] - load
+            algorithm.setpoint_w += limits["LowerThreshold"] + limits["LowerOffset"] - load
         conditions.upstream_w = None  # each reading is used once
-    return memory.setpoint_w
+    return algorithm.setpoint_w
 
 
 def interpolate(curve: Sequence[tuple[float, float]], x: float) -> float:

@@ -135,9 +135,9 @@ class Profiles:
                 and (level is None or held.level == level)
             )
 
-        gone = [held for held in self._held if matches(held)]
-        self._held = [held for held in self._held if held not in gone]
-        return [held.id for held in gone]
+        removed = [held for held in self._held if matches(held)]
+        self._held = [held for held in self._held if held not in removed]
+        return [held.id for held in removed]
 
     def saved(self) -> list[Saved]:
         """Return the stored form of the profiles that persist."""
@@ -150,9 +150,9 @@ class Profiles:
 
     def drop_external(self, evse: int) -> bool:
         """Remove the profile of the external system at an EVSE; return False if there is none."""
-        kept = [held for held in self._held if not (held.purpose == EXTERNAL and held.evse == evse)]
-        changed = len(kept) != len(self._held)
-        self._held = kept
+        remaining = [held for held in self._held if not (held.purpose == EXTERNAL and held.evse == evse)]
+        changed = len(remaining) != len(self._held)
+        self._held = remaining
         return changed
 
     def drop_volatile(self) -> None:
@@ -270,14 +270,14 @@ class Profiles:
         ids: Iterable[int] | None = None,
     ) -> list[InstalledProfile]:
         """Return the profiles that match a GetChargingProfiles request (K09)."""
-        wanted = None if ids is None else set(ids)
+        requested = None if ids is None else set(ids)
         return [
             held
             for held in self._held
             if (evse is None or held.evse == evse)
             and (purpose is None or held.purpose == purpose)
             and (level is None or held.level == level)
-            and (wanted is None or held.id in wanted)
+            and (requested is None or held.id in requested)
         ]
 
 

@@ -168,7 +168,7 @@ class SmartCharging:
         elif self._context.quirks.accepts_and_ignores:
             setpoint = power_path.max_charge_w
         else:
-            setpoint = operation_modes.power_w(composite, evse.conditions, evse.memory, power_path.max_charge_w)
+            setpoint = operation_modes.power_w(composite, evse.conditions, evse.algorithm, power_path.max_charge_w)
         vehicle = evse.vehicle
         if setpoint < 0 and (vehicle is None or not vehicle.bidirectional):
             setpoint = 0.0

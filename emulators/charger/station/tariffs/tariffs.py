@@ -79,34 +79,34 @@ class Tariffs:
         if any(len(self.defaults.get(number, ())) >= MAX_TARIFFS for number in evses):
             return "Rejected"
         for number in evses:
-            kept = self.defaults.setdefault(number, [])
+            defaults = self.defaults.setdefault(number, [])
             if "validFrom" not in tariff:
-                kept[:] = [one for one in kept if "validFrom" in one]  # I07.FR.22
-            kept.append(tariff)
+                defaults[:] = [one for one in defaults if "validFrom" in one]  # I07.FR.22
+            defaults.append(tariff)
         self._context.save("tariffs")
         return "Accepted"
 
     def default(self, evse: int) -> Tariff | None:
         """Return the default tariff in force and remove those it has replaced (I07.FR.19-21)."""
-        kept, now = self.defaults.get(evse, []), self._context.wall()
-        begun = [one for one in kept if (parse(one.get("validFrom")) or float("-inf")) <= now]
+        defaults, now = self.defaults.get(evse, []), self._context.wall()
+        begun = [one for one in defaults if (parse(one.get("validFrom")) or float("-inf")) <= now]
         if not begun:
             return None
         best = max(begun, key=lambda one: parse(one.get("validFrom")) or float("-inf"))
         if len(begun) > 1:
-            self.defaults[evse] = [one for one in kept if one is best or one not in begun]
+            self.defaults[evse] = [one for one in defaults if one is best or one not in begun]
             self._context.save("tariffs")
         return best
 
     def clear(self, ids: list[str] | None, evse: int | None) -> list[str]:
         """Remove default tariffs; return their ids (I10). A transaction keeps its tariff."""
-        gone: list[str] = []
-        for number, kept in self.defaults.items():
+        removed: list[str] = []
+        for number, defaults in self.defaults.items():
             if evse in (None, 0, number):
-                gone += [one["tariffId"] for one in kept if ids is None or one["tariffId"] in ids]
-                kept[:] = [one for one in kept if not (ids is None or one["tariffId"] in ids)]
+                removed += [one["tariffId"] for one in defaults if ids is None or one["tariffId"] in ids]
+                defaults[:] = [one for one in defaults if not (ids is None or one["tariffId"] in ids)]
         self._context.save("tariffs")
-        return list(dict.fromkeys(gone))
+        return list(dict.fromkeys(removed))
 
     def assignments(self, evse: int) -> list[Payload]:
         """Return TariffAssignmentType of each tariff (I09)."""

@@ -536,7 +536,7 @@ async def test_power_follows_the_frequency() -> None:
         await rig.sleep(4)
         rig.station.measure_grid(frequency_hz=50.005)  # less than LocalFrequencyUpdateThreshold
         await rig.sleep(4)
-        assert rig.evse().memory.frequency_hz == 50.0
+        assert rig.evse().algorithm.frequency_hz == 50.0
 
 
 @requirement("Q08.FR.10", "Q08.FR.11", "Q08.FR.12")
