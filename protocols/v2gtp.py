@@ -29,8 +29,8 @@ class PayloadType(IntEnum):
     ISO20_DC = 0x8004
     ISO20_ACDP = 0x8005
     ISO20_WPT = 0x8006
-    ISO20_SCHEDULE_STREAM = 0x8101  # ScheduleExchange beside the charge loop
-    ISO20_METERING_STREAM = 0x8102  # MeteringConfirmation beside the charge loop
+    ISO20_SCHEDULE_STREAM = 0x8101  # ScheduleExchange parallel to the charge loop
+    ISO20_METERING_STREAM = 0x8102  # MeteringConfirmation parallel to the charge loop
     ISO20_ACDP_STATUS_STREAM = 0x8103
     ISO20_PARKING_STATUS_STREAM = 0x8104
     SDP_REQUEST = 0x9000

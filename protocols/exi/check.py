@@ -14,7 +14,7 @@ def faults(schema: Schema, part: object, path: str) -> Iterator[str]:
     if described.declaration.abstract:
         yield f"{path}: {part.__class__.__name__} is abstract, one of its substitutes is required"
         return
-    taken: dict[int, list[str]] = {}
+    present: dict[int, list[str]] = {}
     groups = 0
     previous = None
     for field in described.fields:
@@ -23,7 +23,7 @@ def faults(schema: Schema, part: object, path: str) -> Iterator[str]:
         previous = field
         value = getattr(part, field.name, None)
         if field.choice is not None:
-            names = taken.setdefault(groups, [])
+            names = present.setdefault(groups, [])
             if value is not None:
                 names.append(field.name)
         here = f"{path}/{field.name}"
@@ -33,16 +33,16 @@ def faults(schema: Schema, part: object, path: str) -> Iterator[str]:
             yield from _item_faults(schema, field, value, here)
         elif field.least:
             yield f"{here}: is missing"
-    yield from _choice_faults(described.fields, taken, path)
+    yield from _choice_faults(described.fields, present, path)
 
 
-def _choice_faults(fields: tuple[Field, ...], taken: dict[int, list[str]], path: str) -> Iterator[str]:
+def _choice_faults(fields: tuple[Field, ...], present: dict[int, list[str]], path: str) -> Iterator[str]:
     role = {f.name: f.choice.role for f in fields if f.choice is not None}
-    for names in taken.values():
+    for names in present.values():
         if len(names) > 1:
             yield f"{path}: only one of {', '.join(names)} may be present"
         elif not names and "choice" in role.values():
-            options = [name for name, said in role.items() if said == "choice"]
+            options = [name for name, kind in role.items() if kind == "choice"]
             yield f"{path}: one of {', '.join(options)} must be present"
 
 

@@ -28,7 +28,7 @@ class Root(NamedTuple):
     """An element name and the types it is declared with, classes and simple types."""
 
     qname: QName
-    types: tuple[Simple | type[object], ...]
+    types: tuple[Simple | type[Any], ...]
 
     @property
     def ambiguous(self) -> bool:

@@ -94,10 +94,6 @@ class Grammar:
         width = code_width(len(found))
         return {format(i, f"0{width}b"): production for i, production in enumerate(found)}
 
-    def field_leaf(self, field: Field) -> Leaf:
-        """Return the particle of a field, unrolled as the schema requires."""
-        return Leaf(field, field.least, self._schema.unroll(self.type.cls, field) if field.is_list else 1)
-
     def _particle(self, part: str | Particles) -> Particle:
         if isinstance(part, Particles):
             inner = tuple(self._particle(p) for p in part.parts)

@@ -99,9 +99,9 @@ def simple_from_plain(simple: Simple, value: object, path: str) -> object:
                 return literal
         literals = ", ".join(literal.value for literal in simple.literals)
         raise LocalProtocolError(f"{path}: {value!r} is none of {literals}")
-    wanted: tuple[type, str] = {Kind.BOOLEAN: (bool, "true or false"), Kind.STRING: (str, "text")}.get(
+    expected: tuple[type, str] = {Kind.BOOLEAN: (bool, "true or false"), Kind.STRING: (str, "text")}.get(
         kind, (int, "an integer")
     )
-    if not isinstance(value, wanted[0]) or (wanted[0] is int and isinstance(value, bool)):
-        raise LocalProtocolError(f"{path}: {value!r} is not {wanted[1]}")
+    if not isinstance(value, expected[0]) or (expected[0] is int and isinstance(value, bool)):
+        raise LocalProtocolError(f"{path}: {value!r} is not {expected[1]}")
     return value

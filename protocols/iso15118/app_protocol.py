@@ -70,18 +70,18 @@ def choose(
     """Return the response to an offer: the common protocol with the EV's highest priority. None: nothing in common; the
     connection ends."""
     for one in sorted(offered.AppProtocol, key=lambda entry: entry.Priority):
-        for ours in supported:
-            if one.ProtocolNamespace == ours.namespace and one.VersionNumberMajor == ours.major:
-                deviates = one.VersionNumberMinor != ours.minor
+        for own in supported:
+            if one.ProtocolNamespace == own.namespace and one.VersionNumberMajor == own.major:
+                deviates = one.VersionNumberMinor != own.minor
                 code = (
                     ResponseCode.OK_SuccessfulNegotiationWithMinorDeviation
                     if deviates
                     else ResponseCode.OK_SuccessfulNegotiation
                 )
-                spoken = Protocol(ours.namespace, ours.major, min(ours.minor, one.VersionNumberMinor))
+                chosen = Protocol(own.namespace, own.major, min(own.minor, one.VersionNumberMinor))
                 return (
                     supportedAppProtocolRes(ResponseCode=code, SchemaID=one.SchemaID),
-                    Agreement(spoken, one.SchemaID, deviates),
+                    Agreement(chosen, one.SchemaID, deviates),
                 )
     return supportedAppProtocolRes(ResponseCode=ResponseCode.Failed_NoNegotiation), None
 

@@ -18,7 +18,6 @@ from collections import OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import count
-from typing import Any
 
 import msgspec
 
@@ -85,7 +84,7 @@ _decode = msgspec.json.Decoder().decode
 _HEAD = re.compile(r'\s*\[\s*(\d)\s*,\s*"([^"\\]{1,36})"')
 
 
-def encode(message: list[Any]) -> str:
+def encode(message: list[object]) -> str:
     """Return a message as compact JSON, members in their order."""
     return str(_encode(message), "utf-8")
 
@@ -249,7 +248,7 @@ class Rpc:
                 return self._on_send(mid, message, text)
         return self._on_other(kind, mid)
 
-    def _on_call(self, mid: str, message: list[Any], text: str) -> list[Event]:
+    def _on_call(self, mid: str, message: list[object], text: str) -> list[Event]:
         version = self.version
         if len(message) != 4 or type(message[2]) is not str:
             return self._refused(mid, None, self._framework_error(), "a CALL is [2, id, action, payload]")
@@ -275,7 +274,7 @@ class Rpc:
         self._open[mid] = (action, payload)
         return [CallReceived(mid, action, payload, text)]
 
-    def _on_send(self, mid: str, message: list[Any], text: str) -> list[Event]:
+    def _on_send(self, mid: str, message: list[object], text: str) -> list[Event]:
         """Process a SEND, which never gets a response, not even an error (4.2.4)."""
         if len(message) != 4 or type(message[2]) is not str or type(message[3]) is not dict:
             return [Violated(False, None, self._framework_error(), "a SEND is [6, id, action, payload]", mid)]
@@ -287,7 +286,7 @@ class Rpc:
             return [Violated(False, action, found.code, f"{found.text} (at {found.where})", mid)]
         return [SendReceived(mid, action, payload, text)]
 
-    def _on_result(self, mid: str, message: list[Any], now: float) -> list[Event]:
+    def _on_result(self, mid: str, message: list[object], now: float) -> list[Event]:
         payload = message[2] if len(message) == 3 and type(message[2]) is dict else None
         outgoing = self._outstanding
         if outgoing is None or outgoing.id != mid:
@@ -310,7 +309,7 @@ class Rpc:
             ResultReceived(mid, outgoing.action, payload or {}, found),
         ]
 
-    def _on_error(self, mid: str, message: list[Any], now: float) -> list[Event]:
+    def _on_error(self, mid: str, message: list[object], now: float) -> list[Event]:
         code, description, details = _error_fields(message)
         outgoing = self._outstanding
         if outgoing is None or outgoing.id != mid:
@@ -322,7 +321,7 @@ class Rpc:
         self._next(now)
         return [ErrorReceived(mid, outgoing.action, code, description, details)]
 
-    def _on_result_error(self, mid: str, message: list[Any]) -> list[Event]:
+    def _on_result_error(self, mid: str, message: list[object]) -> list[Event]:
         code, description, _ = _error_fields(message)
         return [ResultRefused(mid, code, description)]
 
@@ -389,7 +388,7 @@ class Rpc:
         return None if self._timed_out is None else self._timed_out.pop(mid, None)
 
 
-def _error_fields(message: list[Any]) -> tuple[str, str, Payload]:
+def _error_fields(message: list[object]) -> tuple[str, str, Payload]:
     fields = [*message[2:5], *[None] * 3]
     code = fields[0] if isinstance(fields[0], str) else ErrorCode.GENERIC_ERROR
     description = fields[1] if isinstance(fields[1], str) else ""

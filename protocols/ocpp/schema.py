@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import functools
 import importlib.util
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -125,12 +125,12 @@ def unanswered(version: Version) -> frozenset[str]:
 
 
 @functools.cache
-def document(version: Version, action: str, part: Part) -> Mapping[str, Any]:
+def document(version: Version, action: str, part: Part) -> Mapping[str, object]:
     """Return the JSON Schema of one message, as shipped by the `ocpp` package. Raises KeyError."""
     suffix = "" if part is Part.SEND or (version is Version.V16 and part is Part.REQUEST) else part.value
     if action not in (unanswered(version) if part is Part.SEND else actions(version)):
         raise KeyError(f"OCPP {version.number} has no {action}{part.value}")
-    read: Mapping[str, Any] = msgspec.json.decode(
+    read: Mapping[str, object] = msgspec.json.decode(
         (_folder(version) / f"{action}{suffix}.json").read_bytes().lstrip(b"\xef\xbb\xbf")
     )
     return read
@@ -142,7 +142,7 @@ def _validator(version: Version, action: str, part: Part) -> jsonschema_rs.Valid
 
 
 @functools.cache
-def accepts(version: Version, action: str, part: Part) -> Any:
+def accepts(version: Version, action: str, part: Part) -> Callable[[object], bool]:
     """Return a function that tests whether a payload is valid; faster than `violation`."""
     return _validator(version, action, part).is_valid
 
@@ -182,7 +182,7 @@ def _code(version: Version, keyword: str) -> ErrorCode:
 
 def _tolerated(keyword: str, error: jsonschema_rs.ValidationError) -> bool:
     """Return True for formats that 1.6 accepts: ISO 8601 beyond RFC 3339, and one decimal despite binary rounding."""
-    value: Any = error.instance
+    value: object = error.instance
     if keyword == "format" and isinstance(value, str):
         try:
             datetime.fromisoformat(value)

@@ -220,9 +220,15 @@ def _renamed(path: Path, document: dict[str, Any]) -> dict[str, Any]:
         new = RENAMED[old]
         if new in table:
             raise BadProfile(f"{path}: setpoint.{old} is the former name of setpoint.{new}; both are set")
-        log.warning("%s: setpoint.%s is now called setpoint.%s", path, old, new)
+        _warn_renamed(path, old, new)
         table[new] = table.pop(old)
     return document
+
+
+@functools.cache
+def _warn_renamed(path: Path, old: str, new: str) -> None:
+    """Log a former key once for each file."""
+    log.warning("%s: setpoint.%s is now called setpoint.%s", path, old, new)
 
 
 @functools.cache

@@ -177,7 +177,7 @@ def _limit_fields(side: str, limits: Limits, *, bpt: bool) -> dict[str, Any]:
     return fields
 
 
-def _read_limits(side: str, mode: Any, bpt: bool, otherwise: float) -> Limits:
+def _read_limits(side: str, mode: object, bpt: bool, otherwise: float) -> Limits:
     """Return the limits in a mode; `otherwise` is the maximum where it is omitted."""
     return Limits(
         max_charge_w=largest_total(mode, f"{side}MaximumChargePower", otherwise),

@@ -52,21 +52,18 @@ def request(header: MessageHeader, report: CarReport, *, bpt: bool, dynamic: boo
         fields["EVMaximumDischargePower"] = down(limits.max_discharge_w)
         fields["EVMinimumDischargePower"] = rational_up(limits.min_discharge_w)
         fields["EVMaximumDischargeCurrent"] = down(limits.max_discharge_a)
-    mode: Any
     if dynamic:
         fields |= needs_fields(report.needs, report.departure_s, bpt=bpt)
-        mode = (BPT_Dynamic_DC_CLReqControlMode if bpt else Dynamic_DC_CLReqControlMode)(**fields)
     else:
         fields |= scheduled_needs_fields(report.needs)
         fields["EVTargetCurrent"] = rational(report.target_current_a or 0.0)
         fields["EVTargetVoltage"] = rational(report.target_voltage_v or 0.0)
-        mode = (BPT_Scheduled_DC_CLReqControlMode if bpt else Scheduled_DC_CLReqControlMode)(**fields)
     return DC_ChargeLoopReq(
         Header=header,
         DisplayParameters=display_message(report.display),
         MeterInfoRequested=report.meter_requested,
         EVPresentVoltage=rational(report.present_voltage_v or 0.0),
-        CLReqControlMode=mode,
+        CLReqControlMode=_REQUEST_FORMS[bpt, dynamic](**fields),
     )
 
 

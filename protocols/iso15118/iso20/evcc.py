@@ -110,7 +110,7 @@ class Evcc(Connection):
         self._phase_by: float | None = None
         self._stream_due: float | None = None
         self._stream_by: float | None = None
-        self._beside = "ScheduleExchangeReq"  # last request parallel to the loop
+        self._parallel_request = "ScheduleExchangeReq"  # last request parallel to the loop
         self._wanted: Step | None = None  # a step ordered by the host, taken in the next loop
 
     # the engine contract
@@ -180,7 +180,7 @@ class Evcc(Connection):
         if self._due is not None and now >= self._due:
             self._send_request(now)
         if self._stream_due is not None and now >= self._stream_due and not self.ended:
-            self._send_beside(now)
+            self._send_parallel(now)
         return self._take_events()
 
     def deadline(self) -> float | None:
@@ -234,7 +234,7 @@ class Evcc(Connection):
         self._answer_by = now + timers.message_timeout(self._awaited) * self.settings.timeout_factor
         self._send(messages.encode(request), request)
 
-    def _send_beside(self, now: float) -> None:
+    def _send_parallel(self, now: float) -> None:
         """Send the next request of a stream parallel to the loop: schedules first, then the meter."""
         self._stream_due = None
         if self.step is not Step.CHARGE_LOOP:
@@ -246,17 +246,17 @@ class Evcc(Connection):
             request, stream = metering_confirmation(self.session, context), PayloadType.ISO20_METERING_STREAM
         else:
             return
-        self._beside = type(request).__name__
-        self._stream_by = now + timers.message_timeout(self._beside) * self.settings.timeout_factor
+        self._parallel_request = type(request).__name__
+        self._stream_by = now + timers.message_timeout(self._parallel_request) * self.settings.timeout_factor
         self._send(messages.encode(request, stream), request)
 
     def _protocols(self) -> list[app_protocol.Protocol]:
         """Return the protocols in the order of the requested services."""
-        wanted = [
+        protocols = [
             app_protocol.ISO20_DC if service in DC_SERVICES else app_protocol.ISO20_AC
             for service in self.settings.services
         ]
-        return list(dict.fromkeys(wanted))
+        return list(dict.fromkeys(protocols))
 
     # responses
 
@@ -272,10 +272,11 @@ class Evcc(Connection):
             self._events.append(FrameIgnored(received.payload_type, len(received.payload)))
             return
         self._received(message, received.payload)
-        beside = received.payload_type in messages.STREAMS
+        parallel = received.payload_type in messages.STREAMS
         name = type(message).__name__
-        expected = messages.RESPONSE_NAMES[self._beside if beside else self._awaited]
-        awaited = self._stream_by is not None if beside else self._answer_by is not None
+        request = self._parallel_request if parallel else self._awaited
+        expected = messages.RESPONSE_NAMES.get(request, "nothing")  # right after the handshake no request is open
+        awaited = self._stream_by is not None if parallel else self._answer_by is not None
         if not awaited or name != expected:
             raise EndConnection(f"the charger sent {name} instead of {expected}")
         if self.step is not Step.SESSION_SETUP and message.Header.SessionID != self.session.session_id:
@@ -283,8 +284,8 @@ class Evcc(Connection):
         if message.ResponseCode.startswith("FAILED"):
             self._end(f"the charger responded to {self._awaited} with {message.ResponseCode}", message.ResponseCode)
             return
-        if beside:
-            self._take_beside(message, now)
+        if parallel:
+            self._take_parallel(message, now)
             return
         self._answer_by = None
         react = _POWER_REACTIONS[self.step] if self.step in _POWER_REACTIONS else _REACTIONS[name]
@@ -310,7 +311,7 @@ class Evcc(Connection):
         self.session = replace(self.session, namespace=agreement.protocol.namespace)
         self._go(Step.SESSION_SETUP, now)
 
-    def _take_beside(self, message: V2GResponse, now: float) -> None:
+    def _take_parallel(self, message: V2GResponse, now: float) -> None:
         self._stream_by = None
         if not isinstance(message, ScheduleExchangeRes):
             self.session = replace(self.session, confirming=False)

@@ -81,14 +81,16 @@ def on_service_discovery(response: ServiceDiscoveryRes, session: EvSession, cont
 
 
 def on_service_detail(response: ServiceDetailRes, session: EvSession, context: EvccContext) -> Reaction:
-    asked = session.candidates[0]
-    if response.ServiceID != asked:
-        raise EndConnection(f"the charger described service {response.ServiceID}, service {int(asked)} was requested")
+    requested = session.candidates[0]
+    if response.ServiceID != requested:
+        raise EndConnection(
+            f"the charger described service {response.ServiceID}, service {int(requested)} was requested"
+        )
     read = (from_message(one) for one in response.ServiceParameterList.ParameterSet)
     sets: tuple[Parameters, ...] = tuple(one for one in read if one is not None)
     chosen = choose(sets, context.settings.controls, context.settings.needs_modes)
     if chosen is not None:
-        return Reaction(Step.SERVICE_SELECTION, replace(session, choice=Choice(ServiceId(asked), chosen)))
+        return Reaction(Step.SERVICE_SELECTION, replace(session, choice=Choice(ServiceId(requested), chosen)))
     session = replace(session, candidates=session.candidates[1:])
     if session.candidates:
         return Reaction(Step.SERVICE_DETAIL, session)

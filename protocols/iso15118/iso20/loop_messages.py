@@ -5,12 +5,19 @@ Units on the wire are W, Wh, A, V, %, s, and are implied by the field. Source: I
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeAlias
 
+from protocols.iso15118.iso20.common import Dynamic_SEReqControlMode, Scheduled_SEReqControlMode
 from protocols.iso15118.iso20.loop import Display, Meter, StationReport
 from protocols.iso15118.iso20.rational import magnitude, number, rational, rational_down
 from protocols.iso15118.iso20.setpoint import EnergyRequests
-from protocols.iso15118.iso20.types import DisplayParameters, MeterInfo, RationalNumber
+from protocols.iso15118.iso20.types import (
+    DisplayParameters,
+    Dynamic_CLReqControlMode,
+    MeterInfo,
+    RationalNumber,
+    Scheduled_CLReqControlMode,
+)
 
 LARGEST = 1e6  # W, A or V: "unlimited" where a message cannot omit the limit
 LONGEST = 2**32 - 1  # s
@@ -35,16 +42,16 @@ def seconds(value: float | None) -> int | None:
 
 def needs_fields(needs: EnergyRequests | None, departure_s: float | None, *, bpt: bool) -> dict[str, Any]:
     """Return the needs of a dynamic loop request."""
-    wanted = needs or EnergyRequests(target_wh=0.0, maximum_wh=0.0, minimum_wh=0.0)
+    stated = needs or EnergyRequests(target_wh=0.0, maximum_wh=0.0, minimum_wh=0.0)
     fields: dict[str, Any] = {
         "DepartureTime": seconds(departure_s),
-        "EVTargetEnergyRequest": rational(wanted.target_wh),
-        "EVMaximumEnergyRequest": rational(wanted.maximum_wh),
-        "EVMinimumEnergyRequest": rational(wanted.minimum_wh),
+        "EVTargetEnergyRequest": rational(stated.target_wh),
+        "EVMaximumEnergyRequest": rational(stated.maximum_wh),
+        "EVMinimumEnergyRequest": rational(stated.minimum_wh),
     }
-    if bpt and wanted.maximum_v2x_wh is not None and wanted.minimum_v2x_wh is not None:
-        fields["EVMaximumV2XEnergyRequest"] = rational(wanted.maximum_v2x_wh)
-        fields["EVMinimumV2XEnergyRequest"] = rational(wanted.minimum_v2x_wh)
+    if bpt and stated.maximum_v2x_wh is not None and stated.minimum_v2x_wh is not None:
+        fields["EVMaximumV2XEnergyRequest"] = rational(stated.maximum_v2x_wh)
+        fields["EVMinimumV2XEnergyRequest"] = rational(stated.minimum_v2x_wh)
     return fields
 
 
@@ -59,7 +66,12 @@ def scheduled_needs_fields(needs: EnergyRequests | None) -> dict[str, Any]:
     }
 
 
-def read_needs(mode: Any) -> EnergyRequests | None:
+NeedsMode: TypeAlias = (
+    Dynamic_CLReqControlMode | Scheduled_CLReqControlMode | Dynamic_SEReqControlMode | Scheduled_SEReqControlMode
+)
+
+
+def read_needs(mode: NeedsMode) -> EnergyRequests | None:
     """Return the energy requests of a control mode; None if it omits them. An incomplete V2X window counts as none."""
     target, most, least = mode.EVTargetEnergyRequest, mode.EVMaximumEnergyRequest, mode.EVMinimumEnergyRequest
     if target is None or most is None or least is None:

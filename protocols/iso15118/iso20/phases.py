@@ -7,7 +7,6 @@ and of OCPP 2.1's descriptions; not verified against the standard). Internally p
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from protocols.iso15118.iso20.rational import number
 from protocols.iso15118.iso20.types import RationalNumber
@@ -23,26 +22,26 @@ def phase_fields(
     return {name: share} | {f"{name}_L{phase}": share for phase in range(2, phases + 1)}
 
 
-def phase_values(message: Any, name: str) -> list[float]:
+def phase_values(message: object, name: str) -> list[float]:
     """Return the values of a message for `name`: one number (the total) or one for each phase; empty if omitted."""
     base = getattr(message, name)
     others = (getattr(message, f"{name}_L2"), getattr(message, f"{name}_L3"))
     return [number(value) for value in (base, *others) if value is not None] if base is not None else []
 
 
-def total(message: Any, name: str) -> float | None:
+def total(message: object, name: str) -> float | None:
     """Return the signed sum over the phases; None if omitted."""
     values = phase_values(message, name)
     return sum(values) if values else None
 
 
-def largest_total(message: Any, name: str, otherwise: float) -> float:
+def largest_total(message: object, name: str, otherwise: float) -> float:
     """Return the largest total in equal phases that exceeds no phase's limit (a magnitude)."""
     values = phase_values(message, name)
     return len(values) * min(abs(value) for value in values) if values else otherwise
 
 
-def smallest_total(message: Any, name: str, otherwise: float) -> float:
+def smallest_total(message: object, name: str, otherwise: float) -> float:
     """Return the smallest total in equal phases that undercuts no phase's minimum (a magnitude)."""
     values = phase_values(message, name)
     return len(values) * max(abs(value) for value in values) if values else otherwise

@@ -9,7 +9,6 @@ reverse, so each compiles half of the messages, and only those that its services
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 from protocols.exi.codec import Codec
 from protocols.iso15118.app_protocol_messages import supportedAppProtocolReq, supportedAppProtocolRes
@@ -19,7 +18,7 @@ from protocols.iso15118.iso20.services import DC_SERVICES, ControlMode, ServiceI
 from protocols.iso15118.iso20.types import DisplayParameters, EVSEStatus, MeterInfo
 
 # Classes in pairs: of requests, and of responses. The two of a pair need not belong to one exchange.
-Pair = tuple[type[Any], type[Any]]
+Pair = tuple[type[object], type[object]]
 
 SETUP: tuple[Pair, ...] = (
     (common.SessionSetupReq, common.SessionSetupRes),

@@ -27,7 +27,6 @@ ALGORITHMS = {
     "stacked": "urn:iso:std:iso:15118:-20:PriceAlgorithm:3-StackedEnergy",
 }
 MAX_STACKS = 1024
-MAX_RULES = 8
 
 
 @frozen(kw_only=True)

@@ -265,13 +265,13 @@ class Secc(Connection):
         if self._abort is not None:
             raise Refusal(ResponseCode.FAILED, self._abort)
         possible = self._follows.get(self.state, {}).get(name)
-        beside = messages.STREAMS.get(PayloadType(payload_type))
-        belongs_beside = self.state is State.CHARGE_LOOP and name in messages.STREAMS.values()
+        parallel = messages.STREAMS.get(PayloadType(payload_type))
+        belongs_parallel = self.state is State.CHARGE_LOOP and name in messages.STREAMS.values()
         if (
             possible is None
             or name not in _ANSWERS
-            or (beside is not None) is not belongs_beside
-            or (beside is not None and beside != name)
+            or (parallel is not None) is not belongs_parallel
+            or (parallel is not None and parallel != name)
         ):
             raise Refusal(ResponseCode.FAILED_SequenceError, f"{name} in state {self.state.value!r}")
         if self._react_by is not None and now >= self._react_by and name in _LOOPS:

@@ -94,7 +94,7 @@ def answer_schedule_exchange(request: ScheduleExchangeReq, session: Session, con
     if mode is None:
         raise Refusal(ResponseCode.FAILED, f"the request is not for {choice.parameters.control.name} control")
     again = context.state is not State.SCHEDULE_EXCHANGE
-    session, events = _learn_needs(request, mode, session, context, again)
+    session, events = _record_needs(request, mode, session, context, again)
     offers = context.evse.schedules
     since = session.ongoing_since if session.ongoing_since is not None else context.now
     if offers is None and context.now - since > timers.ONGOING_SECC:
@@ -105,7 +105,7 @@ def answer_schedule_exchange(request: ScheduleExchangeReq, session: Session, con
         offers = (_default_offer(session, context),)
     if finished:
         kept = (offers or ())[:MAX_TUPLES]
-        session = replace(session, ongoing_since=None, asked=session.asked - {"schedules"})
+        session = replace(session, ongoing_since=None, requested=session.requested - {"schedules"})
         session = replace(session, renegotiated=kept) if again else replace(session, schedules=kept)
     else:
         session = replace(session, ongoing_since=since)
@@ -131,8 +131,8 @@ def answer_schedule_exchange(request: ScheduleExchangeReq, session: Session, con
 
 def answer_cable_check(request: DC_CableCheckReq, session: Session, context: RequestContext) -> Answer:
     events: tuple[Event, ...] = ()
-    if "cable" not in session.asked:
-        session = replace(session, asked=session.asked | {"cable"})
+    if "cable" not in session.requested:
+        session = replace(session, requested=session.requested | {"cable"})
         events = (CableCheckAsked(),)
     since = session.ongoing_since if session.ongoing_since is not None else context.now
     if context.evse.insulation is Verdict.NO:
@@ -170,7 +170,7 @@ def _check(limits: Limits) -> None:
         raise Refusal(ResponseCode.FAILED_WrongChargeParameter, impossible)
 
 
-def _learn_needs(
+def _record_needs(
     request: ScheduleExchangeReq,
     mode: Dynamic_SEReqControlMode | Scheduled_SEReqControlMode,
     session: Session,
@@ -191,7 +191,7 @@ def _learn_needs(
         minimum_soc_pct=dynamic.MinimumSOC if dynamic else None,
         target_soc_pct=dynamic.TargetSOC if dynamic else None,
     )
-    if "schedules" in session.asked:
+    if "schedules" in session.requested:
         return session, ()
     to_sell: tuple[tuple[int, float], ...] = ()
     if isinstance(mode, Scheduled_SEReqControlMode) and mode.EVEnergyOffer is not None:
@@ -209,7 +209,7 @@ def _learn_needs(
         max_points=request.MaximumSupportingPoints,
         renegotiation=again,
     )
-    return replace(session, asked=session.asked | {"schedules"}), (event,)
+    return replace(session, requested=session.requested | {"schedules"}), (event,)
 
 
 def _default_offer(session: Session, context: RequestContext) -> ScheduleOffer:
@@ -229,13 +229,13 @@ def _dynamic_mode(
     session: Session, context: RequestContext, offers: tuple[ScheduleOffer, ...]
 ) -> Dynamic_SEResControlMode:
     """Return prices if the host provides any; the driver's needs in MobilityNeedsMode 2 only."""
-    evse, ours = context.evse, session.agreed.parameters.mobility is MobilityNeedsMode.BY_SECC
+    evse, by_secc = context.evse, session.agreed.parameters.mobility is MobilityNeedsMode.BY_SECC
     levels = offers[0].levels if offers else None
     prices = offers[0].prices if offers else None
     return Dynamic_SEResControlMode(
-        DepartureTime=seconds(evse.departure_s) if ours else None,
-        MinimumSOC=evse.minimum_soc_pct if ours else None,
-        TargetSOC=evse.target_soc_pct if ours else None,
+        DepartureTime=seconds(evse.departure_s) if by_secc else None,
+        MinimumSOC=evse.minimum_soc_pct if by_secc else None,
+        TargetSOC=evse.target_soc_pct if by_secc else None,
         AbsolutePriceSchedule=None if prices is None else price_message(prices, offers[0].anchor_s, 1),
         PriceLevelSchedule=None if levels is None or prices else level_message(levels, offers[0].anchor_s, 1),
     )

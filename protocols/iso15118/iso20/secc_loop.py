@@ -307,13 +307,13 @@ def _station_report(
     session: Session, context: RequestContext, car: CarReport, limits: Limits, **measured: Any
 ) -> StationReport:
     evse = context.evse
-    ours = session.agreed.parameters.mobility is MobilityNeedsMode.BY_SECC
+    by_secc = session.agreed.parameters.mobility is MobilityNeedsMode.BY_SECC
     return StationReport(
         limits=limits if limits.phases == car.limits.phases else replace(limits, phases=car.limits.phases),
-        departure_s=evse.departure_s if ours else None,
-        minimum_soc_pct=evse.minimum_soc_pct if ours else None,
-        target_soc_pct=evse.target_soc_pct if ours else None,
-        confirm_within_s=evse.confirm_within_s if ours else None,
+        departure_s=evse.departure_s if by_secc else None,
+        minimum_soc_pct=evse.minimum_soc_pct if by_secc else None,
+        target_soc_pct=evse.target_soc_pct if by_secc else None,
+        confirm_within_s=evse.confirm_within_s if by_secc else None,
         meter=evse.meter if car.meter_requested else None,
         **measured,
     )

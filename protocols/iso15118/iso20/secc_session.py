@@ -122,7 +122,7 @@ class Session:
     car: CarReport | None = None
     violations: int = 0
     ongoing_since: float | None = None  # engine time of the first Ongoing of the present message
-    asked: frozenset[str] = frozenset()  # decisions already requested from the host
+    requested: frozenset[str] = frozenset()  # decisions already requested from the host
     pause_offered: bool = False
     power_on: bool = False
     loops: int = 0

@@ -93,8 +93,8 @@ def answer_authorization(request: AuthorizationReq, session: Session, context: R
     if request.SelectedAuthorizationService is not Authorization.EIM or request.EIM_AReqAuthorizationMode is None:
         raise Refusal(ResponseCode.WARNING_AuthorizationSelectionInvalid, "only external identification is offered")
     events: tuple[Event, ...] = ()
-    if "authorization" not in session.asked:
-        session = replace(session, asked=session.asked | {"authorization"})
+    if "authorization" not in session.requested:
+        session = replace(session, requested=session.requested | {"authorization"})
         events = (AuthorizationAsked(session.evccid),)
     verdict = context.evse.authorization
     code, processing, state = ResponseCode.OK, Processing.Finished, State.SERVICE_DISCOVERY
@@ -103,7 +103,7 @@ def answer_authorization(request: AuthorizationReq, session: Session, context: R
         verdict = Verdict.NO
     if verdict is Verdict.NO:
         code, state = ResponseCode.WARNING_EIMAuthorizationFailure, State.AUTHORIZATION
-        session = replace(session, ongoing_since=None, asked=session.asked - {"authorization"})
+        session = replace(session, ongoing_since=None, requested=session.requested - {"authorization"})
     elif verdict is Verdict.YES:
         session = replace(session, ongoing_since=None)
     else:

@@ -138,7 +138,7 @@ def test_maximum_cost_stops_the_cost_and_not_the_usage() -> None:
 
 
 def test_reservation_and_fixed_fee_are_charged_once() -> None:
-    parts = {
+    parts: dict[str, Any] = {
         "fixedFee": {"prices": [{"priceFixed": 2.5}]}, "reservationFixed": {"prices": [{"priceFixed": 1.0}]},
         "reservationTime": {"prices": [{"priceMinute": 0.1}]},
     }  # fmt: skip

@@ -1,4 +1,4 @@
-"""Who broke the rule, where and why: messages that can't be written, streams that can't be read."""
+"""Errors with their path and position: messages that cannot be encoded, streams that cannot be decoded."""
 
 from __future__ import annotations
 

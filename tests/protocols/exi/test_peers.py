@@ -1,4 +1,4 @@
-"""Full lists in the wrong forms of known peers: read by a retry, written on request."""
+"""Full lists in the deviating forms of known peers: decoded by a retry, encoded on request."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ SIXTEEN_IDS = ServiceDiscoveryReq(Header=HEADER, SupportedServiceIDs=ServiceIDLi
 
 @functools.cache
 def encoder_of(codec: Codec, ways: PeerGrammar) -> Encoder:
-    """An encoder with the grammars that a peer writes with."""
+    """Return an encoder with the grammars that a peer encodes with."""
     return Encoder(Schema(codec.name, codec.schema.modules, ways.writes))
 
 
 def as_written_by(codec: Codec, ways: PeerGrammar, message: object) -> bytes:
-    """What a peer would send: a document encoded with the grammars it writes with."""
+    """Return a document encoded with the grammars that a peer encodes with."""
     encoder = encoder_of(codec, ways)
     index = [member.cls for member in codec.schema.roots].index(type(message))
     bits = f"10000000{index:0{codec.root_width}b}" + encoder.function(type(message))(message)

@@ -1,4 +1,4 @@
-"""Every response code where its cause occurs, and what each timer does."""
+"""Every response code with its cause, and every timer."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SCHEDULED = {"controls": (ControlMode.SCHEDULED,)}
 
 
 def reach(step: Step, **arguments: Any) -> Pair:
-    """A pair whose car is about to send the request of `step`."""
+    """Return a pair whose EVCC is about to send the request of `step`."""
     session = pair(**arguments)
     session.run(until=lambda p: p.ev.step is step)
     assert session.ev.step is step
@@ -36,7 +36,7 @@ def reach(step: Step, **arguments: Any) -> Pair:
 
 
 def ask(session: Pair, request: Any, stream: PayloadType | None = None) -> Any:
-    """Send a request of the test's own making; the SECC's response."""
+    """Send a request and return the SECC's response."""
     session.secc.data_to_send()
     session._hear([], session.secc.receive(messages.encode(request, stream), session.now))
     frames = Framer().feed(session.secc.data_to_send())
@@ -48,7 +48,7 @@ def header(session: Pair) -> MessageHeader:
     return messages.header(session.secc.session.session_id, EPOCH + session.now)
 
 
-# ------------------------------------------------------------------------------------------------- refusals of requests
+# ------------------------------------------------------------------------------------------------------ error responses
 
 
 @pytest.mark.parametrize("step", [Step.AUTHORIZATION, Step.SERVICE_DISCOVERY, Step.CHARGE_PARAMETERS, Step.CHARGE_LOOP])
@@ -399,7 +399,7 @@ def test_nothing_in_common_in_the_handshake() -> None:
     offer = app_protocol.request([app_protocol.Protocol(app_protocol.NAMESPACE_ISO2, 2, 0)])
     secc.receive(app_protocol.encode(offer), 0.0)
     response = app_protocol.decode(Framer().feed(secc.data_to_send())[0].payload)
-    assert response.ResponseCode == "Failed_NoNegotiation"
+    assert getattr(response, "ResponseCode") == "Failed_NoNegotiation"  # noqa: B009
     assert secc.ended
 
 
@@ -492,7 +492,7 @@ def _stuck(**evse: Any) -> Callable[[Pair], None]:
     def prepare(session: Pair) -> None:
         session.ideal = False
         session.voltage_v = 400.0
-        known = {"authorization": Verdict.YES, "schedules": (), "insulation": Verdict.YES} | evse
+        known: dict[str, Any] = {"authorization": Verdict.YES, "schedules": (), "insulation": Verdict.YES} | evse
         session.secc.evse = replace(session.secc.evse, **known)
 
     return prepare

@@ -1,4 +1,4 @@
-"""What may happen inside a session: notifications, standby, renegotiation, pause and resume, changes of direction."""
+"""Sequences within a session: notifications, standby, renegotiation, pause and resume, changes of direction."""
 
 from __future__ import annotations
 
@@ -402,3 +402,22 @@ def test_prices_reach_the_car_in_dynamic_control(absolute: bool) -> None:
     session.run(until=lambda p: bool(p.ev_seen(events.SchedulesReceived)))
     received = session.ev_seen(events.SchedulesReceived)[0]
     assert (received.levels, received.prices) == ((None, prices) if absolute else (levels, None))
+
+
+def test_a_response_without_a_request_right_after_the_handshake_ends_the_session_with_a_reason() -> None:
+    sent: list[bytes] = []
+
+    def record(data: bytes) -> bytes:
+        sent.extend([data] if data else [])
+        return data
+
+    recorded = pair()
+    recorded.to_ev = record
+    recorded.run(until=lambda _: len(sent) == 2)  # responses to the handshake and to SessionSetupReq
+
+    both = pair()
+    both.to_ev = lambda data: data + sent[1] if data else data
+    both.run(until=lambda one: one.ev.ended)
+    [ended] = both.ev_seen(events.SessionEnded)
+    assert not ended.ok
+    assert ended.reason == "the charger sent SessionSetupRes instead of nothing"

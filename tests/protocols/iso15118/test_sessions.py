@@ -1,4 +1,4 @@
-"""Whole sessions between our two engines: every byte encoded and decoded, split anywhere."""
+"""Whole sessions between the two engines: every byte encoded and decoded, in any segmentation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Random legal and illegal orders of events on both engines: laws that hold whatever happens.
+"""Random legal and illegal orders of events on both engines, with invariants.
 
 No exception but the documented ones, no state outside the tables, never a target outside both sides' limits, and no
 power once a session has ended.
@@ -35,7 +35,7 @@ MAGNITUDES = st.floats(min_value=0, max_value=50_000)
 
 
 def _requests(session_id: bytes) -> list[Any]:
-    """One of each kind that a car may send out of turn."""
+    """Return one of each request that an EVCC may send out of sequence."""
     header = messages.header(session_id, 1_770_000_000)
     return [
         common.SessionSetupReq(Header=header, EVCCID="x"),
@@ -243,6 +243,6 @@ def test_the_tables_agree_with_each_other() -> None:
             for reached in requests.values():
                 assert State.ENDED in reached
                 assert all(state in table for state in reached)
-    for reached in NEXT_STEPS.values():
-        assert all(step in NEXT_STEPS for step in reached)
+    for steps in NEXT_STEPS.values():
+        assert all(step in NEXT_STEPS for step in steps)
     assert NEXT_STEPS[Step.ENDED] == frozenset()

@@ -1,4 +1,4 @@
-"""The pump over wires in memory (virtual time) and over real WebSockets: order, back-calls, time-outs, ends."""
+"""Links over wires in memory (virtual time) and over real WebSockets: order, calls during calls, time-outs, ends."""
 
 from __future__ import annotations
 
@@ -222,7 +222,7 @@ async def test_what_is_no_text_ends_the_connection_or_is_refused() -> None:
 
 
 async def test_a_station_learns_why_it_cannot_connect() -> None:
-    with pytest.raises(ConnectionError, match="not a WebSocket address"):
+    with pytest.raises(ConnectionError, match="not a WebSocket URL"):
         await connect_station("http://x", (Version.V21,))
     with pytest.raises(ConnectionError, match=r"127\.0\.0\.1:1"):
         await connect_station("ws://127.0.0.1:1/ocpp/CP1", (Version.V21,))
