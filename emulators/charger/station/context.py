@@ -59,7 +59,20 @@ class CsmsPort(Protocol):
         """Queue a message behind those of its kind."""
 
 
-class StationContext(TimeSource, CsmsPort, Protocol):
+class ReportingContext(TimeSource, CsmsPort, Protocol):
+    """Time, and messages to the CSMS."""
+
+
+class EvseContext(TimeSource, Protocol):
+    """Time, EVSEs and persistence."""
+
+    evses: dict[int, EvseState]
+
+    def save(self, name: str) -> None:
+        """Store one part of the persistent state, if the station has a store."""
+
+
+class StationContext(ReportingContext, EvseContext, Protocol):
     """Shared state and services of one station."""
 
     config: StationConfig
@@ -67,7 +80,6 @@ class StationContext(TimeSource, CsmsPort, Protocol):
     quirks: Quirks
     device_model: DeviceModel
     settings: Settings
-    evses: dict[int, EvseState]
 
     @property
     def messages(self) -> Messages:
@@ -75,9 +87,6 @@ class StationContext(TimeSource, CsmsPort, Protocol):
 
     def later(self, work: Work) -> None:
         """Run a coroutine after the response at hand."""
-
-    def save(self, name: str) -> None:
-        """Store one part of the persistent state, if the station has a store."""
 
     def wake(self) -> None:
         """Request a smart charging step at once."""
