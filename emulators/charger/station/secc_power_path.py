@@ -68,7 +68,7 @@ class SeccPowerPath:
         observe: Callable[[SeccEvent], None] | None = None,
         **secc: Unpack[SeccOptions],
     ) -> None:
-        self.stage, self._clock, self._observe = stage, clock, observe
+        self.stage, self._observe = stage, observe
         self.secc = EvseSecc(stage, clock, self._on_event, **secc)
         self._station: SeccStation | None = None
         self._number = 0

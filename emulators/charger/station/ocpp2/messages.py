@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from emulators.charger.station.connector_sessions import ConnectorSessions
 from emulators.charger.station.context import StationContext
 from emulators.charger.station.csms_link.message_queue import Message
 from emulators.charger.station.device_model.variables_v2x import MEASURANDS
@@ -38,10 +37,8 @@ class Messages2:
 
     begins_at_authorization = True  # TxStartPoint
 
-    def __init__(
-        self, context: StationContext, sessions: ConnectorSessions, tariffs: Tariffs, maintenance: Maintenance
-    ) -> None:
-        self._context, self._sessions = context, sessions
+    def __init__(self, context: StationContext, tariffs: Tariffs, maintenance: Maintenance) -> None:
+        self._context = context
         self._tariffs, self._maintenance = tariffs, maintenance
         self._late = context.config.version is Version.V21
 

@@ -28,7 +28,7 @@ ALLOWED_WHILE_PENDING = frozenset(
 
 def ocpp_version(station: Station) -> OcppVersion:
     """Return OCPP 2.0.1 or 2.1 for a station, with its variables added to the device model."""
-    messages = Messages2(station, station.sessions, station.tariffs, station.maintenance)
+    messages = Messages2(station, station.tariffs, station.maintenance)
     station.add_variables()
     return OcppVersion(messages, _handlers(station, messages), ALLOWED_WHILE_PENDING)
 
