@@ -13,7 +13,7 @@ from emulators.charger.station.context import StationContext, Work
 from emulators.charger.station.csms_link.message_queue import Message
 from emulators.charger.station.evse import EvseState
 from emulators.charger.station.maintenance.maintenance import Maintenance
-from emulators.charger.station.ocpp_enums import ChargingState, StopReason, TriggerReason
+from emulators.charger.station.ocpp_enums import ChargingState, ConnectorStatus, StopReason, TriggerReason
 from emulators.charger.station.smart_charging.profiles import Profiles
 from emulators.charger.station.transaction import Transaction
 from protocols.ocpp.link import Answered
@@ -22,15 +22,15 @@ from protocols.ocpp.times import stamp
 
 FREE_TAG = "FREE"  # idTag of transactions without authorisation
 _UNITS = {"Energy": "Wh", "Power": "W", "SoC": "Percent", "Voltage": "V", "Current": "A"}
-_REASONS = {
-    "DeAuthorized": "DeAuthorized",
-    "EmergencyStop": "EmergencyStop",
-    "EVDisconnected": "EVDisconnected",
-    "ImmediateReset": "HardReset",
-    "Local": "Local",
-    "PowerLoss": "PowerLoss",
-    "Reboot": "SoftReset",
-    "Remote": "Remote",
+_REASONS: dict[str, str] = {
+    StopReason.de_authorized: "DeAuthorized",
+    StopReason.emergency_stop: "EmergencyStop",
+    StopReason.ev_disconnected: "EVDisconnected",
+    StopReason.immediate_reset: "HardReset",
+    StopReason.local: "Local",
+    StopReason.power_loss: "PowerLoss",
+    StopReason.reboot: "SoftReset",
+    StopReason.remote: "Remote",
 }
 ENERGY_STATES = (ChargingState.charging, ChargingState.suspended_ev, ChargingState.suspended_evse)
 SAMPLED = frozenset({TriggerReason.meter_value_periodic, TriggerReason.charging_rate_changed, TriggerReason.trigger})
@@ -75,7 +75,7 @@ class Messages16:
     @staticmethod
     def state(evse: EvseState) -> str:
         """Return ChargePointStatus of an EVSE, which is finer than the connector status of 2.x."""
-        if evse.status != "Occupied":
+        if evse.status != ConnectorStatus.occupied:
             return evse.status
         if evse.transaction is None:
             return "Finishing" if evse.finishing else "Preparing"
@@ -132,11 +132,11 @@ class Messages16:
 
     def updated(self, evse: EvseState, transaction: Transaction, trigger: str) -> None:
         """Queue MeterValues, and send StatusNotification after a change of the state."""
-        if trigger == "ChargingStateChanged":
+        if trigger == TriggerReason.charging_state_changed:
             self._context.later(self._send_status(evse))
-        if trigger in SAMPLED or trigger == "ChargingStateChanged":
-            values = self.samples(evse, "Trigger" if trigger == "Trigger" else "Sample.Periodic")
-            if self._context.quirks.clock_aligned_only and trigger != "Trigger":
+        if trigger in SAMPLED or trigger == TriggerReason.charging_state_changed:
+            values = self.samples(evse, "Trigger" if trigger == TriggerReason.trigger else "Sample.Periodic")
+            if self._context.quirks.clock_aligned_only and trigger != TriggerReason.trigger:
                 return
             self._put_samples(evse, transaction, values)
 
@@ -166,7 +166,7 @@ class Messages16:
         """Queue StopTransaction and send the status (4.10)."""
         reading = evse.power_path.reading(self._context.clock.now())
         at, values = self._context.timestamp(), self.samples(evse, "Transaction.End")
-        reason = _REASONS.get(transaction.stopped or "Local", "Other")
+        reason = _REASONS.get(transaction.stopped or StopReason.local, "Other")
 
         body: Payload = {
             "meterStop": round(reading.charged_wh),

@@ -31,7 +31,7 @@ def as_profile(profile16: Payload, transaction: str | None) -> Payload:
         profile["transactionId"] = str(number)
     elif purpose == ProfilePurpose.tx_profile and transaction is not None:
         profile["transactionId"] = transaction  # 5.16: without an id it applies to the running transaction
-    if purpose == "ChargePointMaxProfile" and profile["chargingProfileKind"] == "Relative":
+    if purpose == "ChargePointMaxProfile" and profile["chargingProfileKind"] == ProfileKind.relative:
         profile["chargingProfileKind"] = ProfileKind.absolute
         schedule.setdefault("startSchedule", stamp(0.0))
     return profile

@@ -144,7 +144,7 @@ class Messages2:
                 body["costDetails"] = details
         if self._late and evse.sleeping:
             body["evseSleep"] = True  # Q10.FR.04
-        if trigger == "CablePluggedIn":
+        if trigger == TriggerReason.cable_plugged_in:
             body["evse"] = {"id": evse.number, "connectorId": 1}
         if kind != "Updated" or trigger in SAMPLED:
             values = self._sampled(kind, evse, transaction, trigger)
@@ -153,17 +153,18 @@ class Messages2:
         return body
 
     def _trigger(self, trigger: str) -> str:
-        return "Trigger" if trigger == "OperationModeChanged" and not self._late else trigger
+        generic = trigger == TriggerReason.operation_mode_changed and not self._late
+        return TriggerReason.trigger if generic else trigger
 
     def _sampled(self, kind: str, evse: EvseState, transaction: Transaction, trigger: str) -> list[Payload]:
-        if self._context.quirks.clock_aligned_only and trigger == "MeterValuePeriodic":
+        if self._context.quirks.clock_aligned_only and trigger == TriggerReason.meter_value_periodic:
             return []
         name, device_model = f"Tx{kind}Measurands", self._context.device_model
         if not self._context.settings.truth("sampled_enabled"):
             return []
         measurands = (device_model.get("SampledDataCtrlr", name) or "").split(",")
         extra = device_model.get("V2XChargingCtrlr", name, evse.number, transaction.mode) or ""  # Q01.FR.33-35
-        context = _CONTEXT.get(kind, "Trigger" if trigger == "Trigger" else "Sample.Periodic")
+        context = _CONTEXT.get(kind, "Trigger" if trigger == TriggerReason.trigger else "Sample.Periodic")
         return self.samples(evse, [*measurands, *extra.split(",")], context)
 
     def samples(self, evse: EvseState, measurands: Iterable[str], context: str) -> list[Payload]:
@@ -196,7 +197,7 @@ class Messages2:
                 continue
             entry = {"timestamp": context.timestamp(), "sampledValue": values}
             if evse.transaction is not None:
-                body = self._event("Updated", evse, evse.transaction, "MeterValueClock")
+                body = self._event("Updated", evse, evse.transaction, TriggerReason.meter_value_clock)
                 self._put(body | {"meterValue": [entry]}, evse.transaction)
             elif context.online:
                 await context.call("MeterValues", {"evseId": evse.number, "meterValue": [entry]})

@@ -8,7 +8,7 @@ from emulators.charger.station.csms_link.message_queue import Queue
 from emulators.charger.station.evse import EvseState
 from emulators.charger.station.messages import Handler
 from emulators.charger.station.ocpp2.status_info import rejected
-from emulators.charger.station.ocpp_enums import StopReason, TriggerReason
+from emulators.charger.station.ocpp_enums import ProfilePurpose, StopReason, TriggerReason
 from emulators.charger.station.reservations import Reservations
 from emulators.charger.station.transaction import TransactionStart
 from protocols.ocpp.schema import Payload
@@ -49,7 +49,7 @@ class RemoteControlRequests:
         if evse is None:
             return rejected("NotReady", "no EVSE is free for this token")
         profile = request.get("chargingProfile")
-        if profile is not None and profile["chargingProfilePurpose"] != "TxProfile":
+        if profile is not None and profile["chargingProfilePurpose"] != ProfilePurpose.tx_profile:
             return rejected("InvalidProfile")  # K05.FR.02
         start = TransactionStart(token["idToken"], token["type"], request["remoteStartId"], profile, group)
         authorize = self._context.settings.truth("remote_authorize")

@@ -8,6 +8,7 @@ from emulators.charger.station.evse import EvseState
 from emulators.charger.station.messages import Handler
 from emulators.charger.station.ocpp2.maintenance import MaintenanceRequests
 from emulators.charger.station.ocpp2.messages import Messages2
+from emulators.charger.station.ocpp_enums import TriggerReason
 from protocols.ocpp.schema import Payload
 
 
@@ -69,7 +70,7 @@ class TriggerRequests:
     async def _transaction(self, evses: list[EvseState]) -> None:
         for evse in evses:
             if evse.transaction is not None:
-                self._messages.updated(evse, evse.transaction, "Trigger")
+                self._messages.updated(evse, evse.transaction, TriggerReason.trigger)
 
     async def _meter_values(self, evses: list[EvseState]) -> None:
         measurands = (self._context.device_model.get("SampledDataCtrlr", "TxUpdatedMeasurands") or "").split(",")
