@@ -259,9 +259,9 @@ async def stage(
 
 
 def _secc(charger: Charger) -> SeccPowerPath:
-    outlet = charger.outlets[0]
-    assert isinstance(outlet, SeccPowerPath)
-    return outlet
+    power_path = charger.power_paths[0]
+    assert isinstance(power_path, SeccPowerPath)
+    return power_path
 
 
 async def _drive(session: EvSession, port: int) -> events.SessionEnded:

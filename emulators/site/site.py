@@ -300,7 +300,7 @@ class Site:
 
     def _look_at_orders(self) -> None:
         """The metal's own interlock holds whatever is ordered; that the order came too early is not forgotten."""
-        told = {evse for evse, stage in self.cars.items() if stage.told_to_form}
+        told = {evse for evse, stage in self.cars.items() if stage.grid_forming_ordered}
         for evse in sorted(told - self._told):
             if self.switch.conducts:
                 self.unproven_orders += 1
@@ -316,7 +316,7 @@ class Site:
             ready = (
                 stage.spec.forming
                 and id(stage) not in spare
-                and stage.told_to_form is not False
+                and stage.grid_forming_ordered is not False
                 and stage.contactors is not Contactors.OPEN
                 and not stage.faults - {Fault.GRID}
             )

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 from emulators.charger.hardware.meter import Meter, MeterSpec
 from emulators.charger.hardware.power_stage import EFFICIENCY, PowerStage, StageSpec
 from emulators.charger.hardware.shared_supply import Supply
-from emulators.charger.station.build import dialect_of
-from emulators.charger.station.maintenance.network_profiles import Connect
-from emulators.charger.station.station import Station, StationConfig
+from emulators.charger.station.build import build
+from emulators.charger.station.config import StationConfig
+from emulators.charger.station.csms_link.network_profiles import Connect
 from emulators.ev import profile
 from emulators.ev.car import Car
 from emulators.runtime.clock import SkewedClock
@@ -100,7 +100,7 @@ def add_stations(world: World, part: ChargerPart, door: Callable[[str], Door]) -
             tick_s=plan.tick,
             seed=random.Random(f"station-{world.seed}-{name}").randrange(1 << 30),
         )
-        station = Station(config, [bay.outlet for bay in bays], clock, door(name), dialect_of)
+        station = build(config, [bay.outlet for bay in bays], clock, door(name))
         for bay in bays:
             bay.bind(station)
         world.stations[name] = station

@@ -51,9 +51,9 @@ class _Outlet(SeccPowerPath):
     wake: Callable[[], None] = staticmethod(lambda: None)  # the next charge loop may not be left out
 
     def set_power(self, power_w: float, now: float) -> None:
-        before = self._asked_w
+        before = self.requested_w
         super().set_power(power_w, now)
-        if self._asked_w != before:
+        if self.requested_w != before:
             self.wake()
 
     def open(self, now: float) -> None:
@@ -126,7 +126,7 @@ class ParkingBay:
 
     def asked_w(self) -> float:
         """What the station asks of this EVSE now, whatever limits do to it; a magnitude."""
-        asked_w = self.outlet._asked_w if isinstance(self.outlet, SeccPowerPath) else self.stage.setpoint_w
+        asked_w = self.outlet.requested_w if isinstance(self.outlet, SeccPowerPath) else self.stage.setpoint_w
         return abs(asked_w or 0.0)
 
     def bind(self, station: Station) -> None:

@@ -86,7 +86,7 @@ def session(pair: str, loops: int, python: str, directory: Path) -> dict[str, An
     """Run one session of a pair; return the figures and the EV's log."""
     if pair == "ours":
         options = {"interface": SE, "power_w": -3000, "sessions": 1, "cable_check_s": 0.0, "json": True}
-        charger = start(_ours("charger.secc_run", options), directory, f"secc{loops}")
+        charger = start(_ours("charger.secc.run", options, "run(RunOptions(**{}))"), directory, f"secc{loops}")
         ready = "Listening"
     else:
         env = {
@@ -134,8 +134,8 @@ def measure(pair: str, python: str, directory: Path) -> dict[str, Any]:
     }
 
 
-def _ours(module: str, options: dict[str, Any]) -> list[str]:
-    code = f"import asyncio, sys; from emulators.{module} import run; sys.exit(asyncio.run(run(**{options!r})))"
+def _ours(module: str, options: dict[str, Any], call: str = "run(**{})") -> list[str]:
+    code = f"import asyncio, sys; from emulators.{module} import *; sys.exit(asyncio.run({call.format(options)}))"
     return [sys.executable, "-c", code]
 
 

@@ -76,30 +76,32 @@ def charger(
     json: Json = False,
 ) -> None:
     """Run an emulated charging station."""
-    from emulators.charger.station.run import run
+    from emulators.charger.station.run import Options, run
 
     end(
         run_until_done(
             run(
-                csms=csms,
-                id=id,
-                ocpp=ocpp.value,
-                evses=evses,
-                secc=secc,
-                charge_w=charge_w,
-                discharge_w=discharge_w,
-                meter_class_pct=meter_class_pct,
-                meter_interval_s=meter_interval_s,
-                vendor_profile=vendor_profile,
+                Options(
+                    csms=csms,
+                    id=id,
+                    ocpp=ocpp.value,
+                    evses=evses,
+                    secc=secc,
+                    charge_w=charge_w,
+                    discharge_w=discharge_w,
+                    meter_class_pct=meter_class_pct,
+                    meter_interval_s=meter_interval_s,
+                    vendor_profile=vendor_profile,
+                    ca=ca,
+                    cert=cert,
+                    key=key,
+                    id_token=id_token,
+                    token_type=token_type,
+                    car=car,
+                    soc_pct=soc,
+                    state=state,
+                ),
                 password_file=password_file,
-                ca=ca,
-                cert=cert,
-                key=key,
-                id_token=id_token,
-                token_type=token_type,
-                car=car,
-                soc_pct=soc,
-                state=state,
                 json=json,
             )
         )
@@ -125,25 +127,27 @@ def secc(
     json: Json = False,
 ) -> None:
     """Run an emulated SECC: one EVSE that serves EVs."""
-    from emulators.charger.secc.run import run
+    from emulators.charger.secc.run import RunOptions, run
 
     check_choices("secc", "--protocols", protocols, Protocol)
     _openssl(tls, tls_profile)
     end(
         run_until_done(
             run(
-                listen=listen,
-                interface=interface,
-                tls_version=tls.value,
-                tls_profile=tls_profile.value,
-                pki_directory=pki,
-                services=services,
-                control=control,
-                power_w=power_w,
-                rated_w=rated_w,
-                sessions=sessions,
-                trace=trace,
-                json=json,
+                RunOptions(
+                    listen=listen,
+                    interface=interface,
+                    tls_version=tls.value,
+                    tls_profile=tls_profile.value,
+                    pki_directory=pki,
+                    services=services,
+                    control=control,
+                    power_w=power_w,
+                    rated_w=rated_w,
+                    sessions=sessions,
+                    trace=trace,
+                    json=json,
+                )
             )
         )
     )

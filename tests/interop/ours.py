@@ -23,9 +23,10 @@ def main() -> int:
         from emulators.ev.run import run as run_ev
 
         return asyncio.run(_interruptible(run_ev(**options, json=True)))
+    from emulators.charger.secc.run import RunOptions
     from emulators.charger.secc.run import run as run_secc
 
-    return asyncio.run(_interruptible(run_secc(**options, json=True)))
+    return asyncio.run(_interruptible(run_secc(RunOptions(**options, json=True))))
 
 
 async def _interruptible(work: Coroutine[Any, Any, int]) -> int:

@@ -193,9 +193,9 @@ async def test_our_station_at_its_csms(number: str) -> None:
             from emulators.charger.station.power_path import CarPowerPath
             from emulators.ev.car import Car
 
-            outlet = made.outlets[0]
-            assert isinstance(outlet, CarPowerPath)
-            made.station.plug_in(1, outlet.plug(Car(soc_pct=70.0), made.station.clock.now()))
+            power_path = made.power_paths[0]
+            assert isinstance(power_path, CarPowerPath)
+            made.station.plug_in(1, power_path.plug(Car(soc_pct=70.0), made.station.clock.now()))
             await until(lambda: "Updated" in peers[0].seen)
             profile = {
                 "id": 1,

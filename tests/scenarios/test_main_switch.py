@@ -60,7 +60,7 @@ def ordered(world: World) -> str | None:
 
 
 def told(world: World) -> bool | None:
-    return world.site.cars["CP1-1"].told_to_form
+    return world.site.cars["CP1-1"].grid_forming_ordered
 
 
 def fed(world: World) -> State:

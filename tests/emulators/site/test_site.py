@@ -491,19 +491,19 @@ def test_the_switch_proves_itself_open() -> None:
 
 def test_a_converter_that_waits_for_the_order_forms_only_then_and_never_behind_a_closed_switch() -> None:
     stage, _ = a_car(80, forming=True)
-    stage.told_to_form = False
+    stage.grid_forming_ordered = False
     site = Site(Loads.of("home"), grid=Grid(events=[GridEvent("outage", 10, 9000)]), cars={"a": stage})
     site.switch.stuck = True
     run(site, 60)
-    stage.told_to_form = True  # somebody orders it without the proof
+    stage.grid_forming_ordered = True  # somebody orders it without the proof
     assert set(run(site, 60, 60)) == {State.DARK}
     assert site.unproven_orders == 1
     assert site.fed_dead_grid_wh == 0
-    stage.told_to_form, site.switch.stuck = False, False
+    stage.grid_forming_ordered, site.switch.stuck = False, False
     assert set(run(site, 60, 120)) == {State.DARK}  # the switch is open now, and nobody orders
-    stage.told_to_form = True
+    stage.grid_forming_ordered = True
     assert run(site, 30, 180)[-1] is State.ISLAND
-    stage.told_to_form = False
+    stage.grid_forming_ordered = False
     assert run(site, 30, 210)[-1] is State.DARK
     assert site.unproven_orders == 1
 
@@ -514,9 +514,9 @@ def test_whatever_is_ordered_no_voltage_meets_a_dead_grid(steps: list[tuple[int,
     stage, _ = a_car(80, forming=True)
     other, _ = a_car(60, forming=True)
     site = Site(Loads.of("home"), grid=Grid(events=[GridEvent("outage", 20, 9000)]), cars={"a": stage, "b": other})
-    other.told_to_form, at = False, 0
+    other.grid_forming_ordered, at = False, 0
     for seconds, told, stuck in steps:
-        stage.told_to_form, site.switch.stuck = told, stuck
+        stage.grid_forming_ordered, site.switch.stuck = told, stuck
         for state in run(site, seconds, at):
             assert state is not State.ISLAND or site.switch.proven_open
         at += seconds

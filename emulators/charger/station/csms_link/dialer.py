@@ -1,7 +1,7 @@
-"""How the emulated station of the command line reaches a network profile: a WebSocket, with the certificates it has.
+"""WebSocket connections of the emulated station of the command line.
 
-Roots are those of the command line and the CSMSRootCertificates that were installed; the client certificate is the one
-that the CSMS has signed, else the command line's.
+Trust anchors are those of the command line and the installed CSMSRootCertificates; the client certificate is the one
+that the CSMS has signed, otherwise that of the command line.
 """
 
 from __future__ import annotations
@@ -12,20 +12,22 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from emulators.charger.station.csms_link.network_profiles import NetworkProfile, UntrustedCsms
 from emulators.charger.station.maintenance.certificate_store import CertificateStore
-from emulators.charger.station.maintenance.network_profiles import Target, Untrusted
 from protocols.ocpp import io
 from protocols.ports import TextWire
 
 
-def address(target: Target) -> str:
-    """The URL with the station's id at its end."""
+def address(target: NetworkProfile) -> str:
+    """Return the URL with the station id appended."""
     url = target.url.rstrip("/")
     return url if url.endswith(f"/{target.identity}") else f"{url}/{target.identity}"
 
 
-async def dial(target: Target, store: CertificateStore, ca: Path | None, own: tuple[Path, Path] | None) -> TextWire:
-    """Connect. ConnectionError with a sentence where it cannot be had."""
+async def dial(
+    target: NetworkProfile, store: CertificateStore, ca: Path | None, own: tuple[Path, Path] | None
+) -> TextWire:
+    """Connect to the CSMS of a network profile. Raises ConnectionError, or UntrustedCsms if authentication fails."""
     tls = _tls(store, ca, own) if target.url.startswith("wss://") else None
     password = target.password if target.security_profile in (0, 1, 2) else None
     try:
@@ -33,9 +35,9 @@ async def dial(target: Target, store: CertificateStore, ca: Path | None, own: tu
     except ConnectionError as error:
         cause = error.__cause__
         if isinstance(cause, ssl.SSLCertVerificationError):
-            raise Untrusted(str(error), "InvalidCsmsCertificate") from error
+            raise UntrustedCsms(str(error), "InvalidCsmsCertificate") from error
         if isinstance(cause, ssl.SSLError) and "PROTOCOL" in (cause.reason or ""):
-            raise Untrusted(str(error), "InvalidTLSVersion") from error
+            raise UntrustedCsms(str(error), "InvalidTLSVersion") from error
         raise
 
 
@@ -47,7 +49,7 @@ def _tls(store: CertificateStore, ca: Path | None, own: tuple[Path, Path] | None
     if roots:
         context.load_verify_locations(cadata="\n".join(roots))
     if store.own and store.key is not None:
-        with tempfile.TemporaryDirectory() as folder:  # the ssl module reads keys from files only
+        with tempfile.TemporaryDirectory() as folder:  # the ssl module reads keys only from files
             chain = Path(folder) / "chain.pem"
             chain.touch(mode=0o600)
             pem = "".join(one.public_bytes(Encoding.PEM).decode() for one in store.own)

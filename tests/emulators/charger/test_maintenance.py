@@ -1,4 +1,4 @@
-"""Logs, firmware, certificates, messages and customers' data, asked for by the CSMS and done by the station."""
+"""Logs, firmware, certificates, display messages and customer information at the request of the CSMS."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def statuses(rig: Rig, action: str = "FirmwareStatusNotification") -> list[str]:
 
 
 @pytest.mark.parametrize("version", LATE)
-async def test_firmware_is_checked_installed_and_booted(version: Version, tmp_path: Path) -> None:
+async def test_firmware_is_verified_installed_and_booted(version: Version, tmp_path: Path) -> None:
     image = tmp_path / "v2.bin"
     image.write_bytes(b"new")
     ca = Authority(tmp_path)
@@ -116,14 +116,14 @@ async def test_certificates(version: Version, tmp_path: Path) -> None:
         trigger = "ExtendedTriggerMessage" if early else "TriggerMessage"
         message = "SignChargePointCertificate" if early else "SignChargingStationCertificate"
         assert await rig.ask(trigger, {"requestedMessage": message}) == {"status": "Accepted"}
-        await rig.until(lambda: bool(rig.station.upkeep.certificates.own))
+        await rig.until(lambda: bool(rig.station.maintenance.certificates.own))
         assert rig.answers("CertificateSigned") == [{"status": "Accepted"}]
         again = {"certificateChain": rig.calls("CertificateSigned")[0]["certificateChain"]}
-        assert await rig.ask("CertificateSigned", again) == {"status": "Rejected"}  # nobody asked for it
+        assert await rig.ask("CertificateSigned", again) == {"status": "Rejected"}  # not requested
 
 
 @pytest.mark.parametrize("version", LATE)
-async def test_messages_cost_and_customers(version: Version) -> None:
+async def test_display_messages_costs_and_customer_information(version: Version) -> None:
     async with Rig(version) as rig:
         await rig.charging()
         text = {"format": "UTF8", "content": "Welcome"}

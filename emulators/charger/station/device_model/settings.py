@@ -1,20 +1,16 @@
-"""What a CSMS may set and the station obeys, under one name for all versions: a table of variables and keys.
+"""Settings that a CSMS can change, under one name for all versions: variables of 2.x, configuration keys of 1.6.
 
 1.6 keeps its configuration keys in a component without a name.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from emulators.charger.station.device_model.model import DeviceModel
 from protocols.ocpp.schema import Version
 
-if TYPE_CHECKING:
-    from emulators.charger.station.station import Station
-
-Place = tuple[str, str, str]  # component, variable, instance
-# name: (2.x, 1.6, where neither is there)
-SETTINGS: dict[str, tuple[Place | None, str | None, float]] = {
+Location = tuple[str, str, str]  # component, variable, instance
+# name: (2.x, 1.6, default where the version has neither)
+SETTINGS: dict[str, tuple[Location | None, str | None, float]] = {
     "aligned_enabled": (("AlignedDataCtrlr", "Enabled", ""), None, 1),
     "aligned_idle_only": (("AlignedDataCtrlr", "SendDuringIdle", ""), None, 0),
     "aligned_interval": (("AlignedDataCtrlr", "Interval", ""), "ClockAlignedDataInterval", 0),
@@ -45,35 +41,37 @@ SETTINGS: dict[str, tuple[Place | None, str | None, float]] = {
 }
 
 
-def place(station: Station, name: str) -> Place | None:
-    """Where the station's version keeps a setting; None where it has none."""
-    late, early, _ = SETTINGS[name]
-    if station.config.version is Version.V16:
-        return None if early is None else ("", early, "")
-    return late
+class Settings:
+    """Current settings of one station, read from its device model."""
 
+    def __init__(self, device_model: DeviceModel, version: Version) -> None:
+        self._device_model, self._version = device_model, version
 
-def number(station: Station, name: str) -> float:
-    """A setting as it is now."""
-    found, default = place(station, name), SETTINGS[name][2]
-    if found is None:
-        return default
-    text = station.device.get(found[0], found[1], 0, found[2])
-    if text in ("true", "false"):
-        return float(text == "true")
-    try:
-        return default if not text else float(text)
-    except ValueError:
-        return default
+    def _location(self, name: str) -> Location | None:
+        late, early, _ = SETTINGS[name]
+        if self._version is Version.V16:
+            return None if early is None else ("", early, "")
+        return late
 
+    def number(self, name: str) -> float:
+        """Return a setting; its default where the version does not have it."""
+        found, default = self._location(name), SETTINGS[name][2]
+        if found is None:
+            return default
+        text = self._device_model.get(found[0], found[1], 0, found[2])
+        if text in ("true", "false"):
+            return float(text == "true")
+        try:
+            return default if not text else float(text)
+        except ValueError:
+            return default
 
-def truth(station: Station, name: str) -> bool:
-    """The same for what is on or off."""
-    return number(station, name) != 0
+    def truth(self, name: str) -> bool:
+        """Return a setting that is on or off."""
+        return self.number(name) != 0
 
-
-def put(station: Station, name: str, value: float) -> None:
-    """Change it from inside, as the answer to a BootNotification does with the heartbeat."""
-    found = place(station, name)
-    if found is not None and station.device.get(found[0], found[1], 0, found[2]) is not None:
-        station.device.put(found[0], found[1], round(value), 0, found[2])
+    def put(self, name: str, value: float) -> None:
+        """Set a value from inside the station, such as the heartbeat interval of a BootNotification response."""
+        found = self._location(name)
+        if found is not None and self._device_model.get(found[0], found[1], 0, found[2]) is not None:
+            self._device_model.put(found[0], found[1], round(value), 0, found[2])

@@ -1,39 +1,40 @@
-"""What the display of an emulated station shows: messages of the CSMS, by priority, state and time (block O)."""
+"""Display messages of an emulated station, by priority, state and time (2.x block O)."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import TYPE_CHECKING, Any
 
+from emulators.charger.station.context import EvseContext
+from emulators.charger.station.ocpp_enums import ChargingState
 from protocols.ocpp.schema import Payload
 from protocols.ocpp.times import parse
 
-if TYPE_CHECKING:
-    from emulators.charger.station.station import Station
-
-MOST = 50  # DisplayMessages.maxLimit
+MAX_MESSAGES = 50  # DisplayMessages.maxLimit
 FORMATS = ("ASCII", "UTF8")
 ORDER = ("AlwaysFront", "InFront", "NormalCycle")
 
 
-class Display:
-    """The messages of one station, by id."""
+class DisplayMessages:
+    """Installed display messages of one station, by id."""
 
-    def __init__(self, station: Station) -> None:
-        self.station = station
-        self.messages: dict[int, dict[str, Any]] = {}
+    def __init__(self, context: EvseContext) -> None:
+        self._context = context
+        self.messages: dict[int, Payload] = {}
         self._changed = asyncio.Event()
 
     def __len__(self) -> int:
         return len(self.messages)
 
     def put(self, message: Payload) -> str:
-        """SetDisplayMessageResponse.status (O01, O02, O06). One message at most is always in front: the last."""
+        """Install a message; return SetDisplayMessageResponse.status (O01, O02, O06).
+
+        At most one message has priority AlwaysFront: the last.
+        """
         contents = [message["message"], *message.get("messageExtra", ())]
         if any(one["format"] not in FORMATS for one in contents):
             return "NotSupportedMessageFormat"
-        if message["id"] not in self.messages and len(self.messages) >= MOST:
+        if message["id"] not in self.messages and len(self.messages) >= MAX_MESSAGES:
             return "Rejected"
         transaction = message.get("transactionId")
         if transaction is not None and transaction not in self._transactions():
@@ -45,13 +46,13 @@ class Display:
         return "Accepted"
 
     def clear(self, number: int) -> bool:
-        """Whether there was such a message (O05)."""
-        gone = self.messages.pop(number, None) is not None
+        """Remove a message (O05); return False if it does not exist."""
+        removed = self.messages.pop(number, None) is not None
         self._save()
-        return gone
+        return removed
 
-    def select(self, ids: list[int] | None, priority: str | None, state: str | None) -> list[dict[str, Any]]:
-        """O03, O04."""
+    def select(self, ids: list[int] | None, priority: str | None, state: str | None) -> list[Payload]:
+        """Return the messages that match a GetDisplayMessages request (O03, O04)."""
         return [
             one
             for number, one in self.messages.items()
@@ -60,9 +61,9 @@ class Display:
             and state in (None, one.get("state"))
         ]
 
-    def shown(self) -> list[dict[str, Any]]:
-        """What a driver sees now, the front first: begun, of this state of the station, of a transaction that runs."""
-        now, states, running = self.station.wall(), self._states(), self._transactions()
+    def shown(self) -> list[Payload]:
+        """Return the messages on display by priority: started, for the current state and running transactions."""
+        now, states, running = self._context.wall(), self._states(), self._transactions()
         found = [
             one
             for one in self.messages.values()
@@ -73,11 +74,11 @@ class Display:
         return sorted(found, key=lambda one: ORDER.index(one["priority"]))
 
     async def run(self) -> None:
-        """Messages whose time is over are gone (O01.FR.05, O02.FR.06)."""
-        clock = self.station.clock
+        """Remove messages at their end time, until cancelled (O01.FR.05, O02.FR.06)."""
+        clock = self._context.clock
         while True:
             self._changed.clear()
-            now = self.station.wall()
+            now = self._context.wall()
             ends = {n: t for n, m in self.messages.items() if (t := parse(m.get("endDateTime"))) is not None}
             for number in [n for n, end in ends.items() if end <= now]:
                 self.clear(number)
@@ -87,29 +88,29 @@ class Display:
                     await self._changed.wait()
 
     def end_transaction(self, transaction: str) -> None:
-        """O02.FR.08: a transaction's messages go with it."""
+        """Remove the messages of a transaction (O02.FR.08)."""
         self.messages = {n: m for n, m in self.messages.items() if m.get("transactionId") != transaction}
         self._save()
 
     def _transactions(self) -> set[str]:
-        return {e.transaction.id for e in self.station.evses.values() if e.transaction is not None}
+        return {e.transaction.id for e in self._context.evses.values() if e.transaction is not None}
 
     def _states(self) -> set[str | None]:
-        evses = self.station.evses.values()
-        charging = any(e.transaction is not None and e.transaction.state == "Charging" for e in evses)
+        evses = self._context.evses.values()
+        charging = any(e.transaction is not None and e.transaction.state == ChargingState.charging for e in evses)
         state = "Charging" if charging else "Idle" if any(e.transaction is None for e in evses) else "Suspended"
         faulted = {"Faulted"} if any(e.fault for e in evses) else set()
-        broken = {"Unavailable"} if all(not e.operative for e in evses) else set()
-        return {None, state, *faulted, *broken}
+        unavailable = {"Unavailable"} if all(not e.operative for e in evses) else set()
+        return {None, state, *faulted, *unavailable}
 
     def _save(self) -> None:
         self._changed.set()
-        self.station.save("display")
+        self._context.save("display")
 
-    def saved(self) -> list[dict[str, Any]]:
-        """What is kept over a restart."""
+    def saved(self) -> list[Payload]:
+        """Return the stored form."""
         return list(self.messages.values())
 
-    def restore(self, saved: list[dict[str, Any]]) -> None:
-        """What was kept; transactions are over."""
+    def restore(self, saved: list[Payload]) -> None:
+        """Restore the stored form without the messages of transactions."""
         self.messages = {one["id"]: one for one in saved if "transactionId" not in one}

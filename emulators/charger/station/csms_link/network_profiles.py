@@ -1,26 +1,24 @@
-"""Where the emulated station finds its CSMS: network profiles in slots, and the order in which they are tried.
+"""Network profiles of an emulated station: configuration slots and the order in which they are used.
 
-B09 and B10 (SetNetworkProfile, NetworkConfigurationPriority, NetworkProfileConnectionAttempts), A05 (a security profile
-is only ever raised), and the NetworkConfiguration component of 2.1. Connecting itself is handed in (`line.py`).
+B09 and B10 (SetNetworkProfile, NetworkConfigurationPriority, NetworkProfileConnectionAttempts), A05 (the security
+profile never becomes lower), and the NetworkConfiguration component of 2.1.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any
 
-from emulators.charger.station import settings
+from emulators.charger.station.context import StationContext
+from emulators.charger.station.maintenance.certificate_store import CertificateStore
+from emulators.charger.station.store import Saved
 from protocols.ocpp.schema import Payload, Version
 from protocols.ports import TextWire
 
-if TYPE_CHECKING:
-    from emulators.charger.station.station import Station
-
-HOME = 1  # the slot of what the station was started with
+HOME = 1  # slot of the profile in the station's configuration
 VERSIONS = {"OCPP16": Version.V16, "OCPP20": Version.V201, "OCPP201": Version.V201, "OCPP21": Version.V21}
 COMPONENT = "NetworkConfiguration"
-_FIELDS = {  # of the component, as they are in a Target
+_FIELDS = {  # variables of the component and fields of NetworkProfile
     "OcppCsmsUrl": "url",
     "SecurityProfile": "security_profile",
     "MessageTimeout": "message_timeout",
@@ -30,8 +28,8 @@ _FIELDS = {  # of the component, as they are in a Target
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
-    """One network profile. `url` is the CSMS's, without the station's id; an empty one is a slot that was never set."""
+class NetworkProfile:
+    """One network profile; its fields are a stored format. `url` lacks the station id, empty for an unused slot."""
 
     slot: int
     version: Version
@@ -42,87 +40,87 @@ class Target:
     message_timeout: int = 30
 
     def fault(self) -> str | None:
-        """Why nobody could connect with this; None where it may work."""
+        """Return the reason why the profile cannot be used, or None."""
         scheme = "wss://" if self.security_profile >= 2 else "ws://"
         if not self.url.startswith(scheme) or len(self.url) <= len(scheme):
-            return f"security profile {self.security_profile} wants a {scheme} address"
+            return f"security profile {self.security_profile} requires a {scheme} address"
         if not 0 <= self.security_profile <= 3:
-            return "there are the security profiles 0 to 3"
+            return "the security profile is 0 to 3"
         if self.security_profile in (1, 2) and not self.password:
-            return "basic authentication wants a password"
+            return "basic authentication requires a password"
         if not self.identity or self.message_timeout <= 0:
-            return "identity and message timeout are needed"
+            return "identity and message timeout are required"
         return None
 
 
-Connect = Callable[[Target], Awaitable[TextWire]]
+Connect = Callable[[NetworkProfile], Awaitable[TextWire]]
 
 
-class Untrusted(ConnectionError):
-    """The CSMS was reached and is not to be trusted; `event` is the security event that says why (2.x appendix 1)."""
+class UntrustedCsms(ConnectionError):
+    """The CSMS failed authentication; `event` is the security event to report (2.x appendix 1)."""
 
     def __init__(self, text: str, event: str) -> None:
         super().__init__(text)
         self.event = event
 
 
-class Network:
-    """The slots of one station, and which is tried next."""
+class NetworkProfiles:
+    """Slots of one station and the profile to connect with next."""
 
-    def __init__(self, station: Station) -> None:
-        config = station.config
-        self.station = station
-        home = Target(HOME, config.version, config.csms, config.security_profile, config.id, config.password)
-        self.slots: dict[int, Target] = {HOME: home}
+    def __init__(self, context: StationContext, certificates: CertificateStore) -> None:
+        config = context.config
+        self._context, self._certificates = context, certificates
+        home = NetworkProfile(HOME, config.version, config.csms, config.security_profile, config.id, config.password)
+        self.slots: dict[int, NetworkProfile] = {HOME: home}
         self.order: list[int] = [HOME]
         self.active = HOME
         self._trying = HOME
         self._tries = 0
 
-    # which is tried
+    # selection
 
-    def target(self) -> Target:
-        """What to connect with now."""
+    def target(self) -> NetworkProfile:
+        """Return the profile to connect with."""
         return self.slots.get(self._trying, self.slots[self.active])
 
     def begin(self) -> None:
-        """After a (re)boot the first of the order is tried first (B10.FR.04)."""
+        """Start with the first profile of the order, as after a boot (B10.FR.04)."""
         self._trying, self._tries = self.order[0], 0
 
     def failed(self) -> bool:
-        """It did not work; whether the next try is with another profile. After the last comes the first (B10.FR.08)."""
+        """Count a failed attempt; return True if the next one uses another profile. The order is cyclic (B10.FR.08)."""
         self._tries += 1
-        if self._tries < settings.number(self.station, "connection_attempts") or len(self.order) == 1:
+        if self._tries < self._context.settings.number("connection_attempts") or len(self.order) == 1:
             return False
         at = self.order.index(self._trying) + 1 if self._trying in self.order else 0
         self._trying, self._tries = self.order[at % len(self.order)], 0
         return True
 
     def connected(self) -> None:
-        """It worked: this profile is in use; lower security profiles are gone for good (A05.FR.06)."""
+        """Make the profile active and remove those with a lower security profile (A05.FR.06)."""
         self.active, self._tries = self._trying, 0
         level = self.slots[self.active].security_profile
-        gone = [slot for slot, one in self.slots.items() if one.security_profile < level]
-        for slot in gone:
+        removed = [slot for slot, one in self.slots.items() if one.security_profile < level]
+        for slot in removed:
             del self.slots[slot]
-        self.order = [slot for slot in self.order if slot not in gone] or [self.active]
+        self.order = [slot for slot in self.order if slot not in removed] or [self.active]
         self._show()
-        self.station.save("network")
+        self._context.save("network")
 
-    # what the CSMS sets
+    # requests of the CSMS
 
     def set(self, slot: int, data: Payload) -> str | None:
-        """SetNetworkProfile: why it is not taken, or None (B09.FR.01-05)."""
-        said = data.get("ocppVersion")
+        """Apply SetNetworkProfile; return the reason of a rejection, or None (B09.FR.01-05)."""
+        stated = data.get("ocppVersion")
         if str(slot) not in self._possible():
-            return "there is no such slot"
+            return "the slot does not exist"
         if data["ocppTransport"] != "JSON" or "apn" in data or "vpn" in data:
-            return "only JSON, without APN or VPN"
-        version = self.station.config.version
-        if said is not None and version is not Version.V21 and VERSIONS.get(said) is not version:
+            return "only JSON without APN or VPN is supported"
+        version = self._context.config.version
+        if stated is not None and version is not Version.V21 and VERSIONS.get(stated) is not version:
             return f"this station speaks OCPP {version.number}"
         active = self.slots[self.active]
-        new = Target(
+        new = NetworkProfile(
             slot,
             version,
             data["ocppCsmsUrl"].rstrip("/"),
@@ -136,96 +134,111 @@ class Network:
             fault = "the security profile would become lower"
         if fault is None:
             self.slots[slot] = new
-            self.station.save("network")
+            self._context.save("network")
         return fault
 
     def prioritise(self, value: str) -> str:
-        """NetworkConfigurationPriority: SetVariableStatus (B09.FR.20, B10.FR.01, .02, A05.FR.02-04)."""
-        wanted = [int(one) for one in value.split(",") if one.strip().isdigit()]
-        if not wanted or len(set(wanted)) != len(value.split(",")) or any(one not in self.slots for one in wanted):
+        """Set NetworkConfigurationPriority; return SetVariableStatus (B09.FR.20, B10.FR.01, .02, A05.FR.02-04)."""
+        slots = [int(one) for one in value.split(",") if one.strip().isdigit()]
+        if not slots or len(set(slots)) != len(value.split(",")) or any(one not in self.slots for one in slots):
             return "Rejected"
-        if any(self._lacks(self.slots[one]) for one in wanted):
+        if any(self._lacks(self.slots[one]) for one in slots):
             return "Rejected"
-        only_less = wanted == [one for one in self.order if one in wanted]
-        self.order = wanted
+        only_less = slots == [one for one in self.order if one in slots]
+        self.order = slots
         self._show()
-        self.station.save("network")
+        self._context.save("network")
         return "Accepted" if only_less else "RebootRequired"
 
-    def _lacks(self, target: Target) -> bool:
-        """Whether certificates are missing that a higher security profile needs."""
+    def _lacks(self, target: NetworkProfile) -> bool:
+        """Return True if the profile is incomplete or a certificate that it requires is missing."""
         if target.security_profile <= self.slots[self.active].security_profile or target.security_profile < 2:
             return target.fault() is not None
-        store = self.station.upkeep.certificates
+        store = self._certificates
         own = target.security_profile < 3 or bool(store.own)
         return target.fault() is not None or not store.of(["CSMSRootCertificate"]) or not own
 
     def set_password(self, password: str) -> None:
-        """A01: in every slot (B09.FR.27)."""
+        """Set the password of all slots (A01, B09.FR.27)."""
         self.slots = {slot: replace(one, password=password) for slot, one in self.slots.items()}
-        self.station.save("network")
+        self._context.save("network")
 
-    # the component of 2.1
+    # NetworkConfiguration component of 2.1
 
     def write(self, slot: int, variable: str, value: str) -> bool:
-        """One variable of a slot that is not in use (B09.FR.22-25)."""
+        """Set a variable of a slot that is not in use; return False if rejected (B09.FR.22-25)."""
         name = _FIELDS.get(variable)
         if name is None or slot in self.order or str(slot) not in self._possible():
             return False
         active = self.slots[self.active]
-        before = self.slots.get(slot, Target(slot, active.version, identity=active.identity, password=active.password))
-        typed: Any = value
+        before = self.slots.get(
+            slot, NetworkProfile(slot, active.version, identity=active.identity, password=active.password)
+        )
         if name in ("security_profile", "message_timeout"):
             if not value.isdigit() or (name == "security_profile" and not active.security_profile <= int(value) <= 3):
                 return False
-            typed = int(value)
         elif not value or len(value) > 2000 or (name == "url" and not value.startswith(("ws://", "wss://"))):
             return False
-        self.slots[slot] = replace(before, **{name: typed})
-        self.station.save("network")
+        self.slots[slot] = _changed(before, name, value)
+        self._context.save("network")
         return True
 
-    def furnish(self) -> None:
-        """B09.FR.08, .10, .13."""
+    def add_variables(self) -> None:
+        """Add the NetworkConfiguration components to the device model (B09.FR.08, .10, .13)."""
         kinds = {"SecurityProfile": "integer", "MessageTimeout": "integer"}
         for slot in self._possible():
             component, number = f"{COMPONENT}#{slot}", int(slot)
             for variable in _FIELDS:
-                self.station.device.add(
+                self._context.device_model.add(
                     component, variable, self._reader(number, variable), type=kinds.get(variable, "string"),
                     mutable=True, secret=variable == "BasicAuthPassword",
                 )  # fmt: skip
             for variable in ("ApnEnabled", "VpnEnabled"):
-                self.station.device.add(component, variable, False, type="boolean")
+                self._context.device_model.add(component, variable, False, type="boolean")
 
     def _reader(self, slot: int, variable: str) -> Callable[[], object]:
         return lambda: getattr(self.slots.get(slot), _FIELDS[variable], "") or ""
 
     def _possible(self) -> tuple[str, ...]:
-        found = self.station.device.find(("OCPPCommCtrlr", 0, "NetworkConfigurationPriority", ""))
+        found = self._context.device_model.find(("OCPPCommCtrlr", 0, "NetworkConfigurationPriority", ""))
         return () if found is None else found.values
 
     def _show(self) -> None:
-        device = self.station.device
+        device = self._context.device_model
         if self._possible():
             device.put("OCPPCommCtrlr", "NetworkConfigurationPriority", ",".join(map(str, self.order)))
             device.put("OCPPCommCtrlr", "ActiveNetworkProfile", self.active)
             device.put("SecurityCtrlr", "SecurityProfile", self.slots[self.active].security_profile)
 
-    # over a restart
+    # persistence
 
-    def saved(self) -> dict[str, Any]:
-        """What is kept."""
+    def saved(self) -> Saved:
+        """Return the stored form."""
         return {"slots": [asdict(one) for one in self.slots.values()], "order": self.order, "active": self.active}
 
-    def restore(self, saved: dict[str, Any]) -> None:
-        """What was kept; where the station was started with another address, that is slot 1 now."""
+    def restore(self, saved: Saved) -> None:
+        """Restore the stored form. A changed address in the configuration replaces that of slot 1."""
         home = self.slots[HOME]
         for entry in saved["slots"]:
-            one = Target(**{**entry, "version": Version(entry["version"])})
+            one = NetworkProfile(**{**entry, "version": Version(entry["version"])})
             self.slots[one.slot] = one
         if home.url and self.slots[HOME].url != home.url:
             self.slots[HOME] = home
         self.order = [slot for slot in saved["order"] if slot in self.slots] or [HOME]
         self.active = saved["active"] if saved["active"] in self.slots else self.order[0]
         self._show()
+
+
+def _changed(profile: NetworkProfile, name: str, value: str) -> NetworkProfile:
+    """Return a profile with one changed field."""
+    match name:
+        case "url":
+            return replace(profile, url=value)
+        case "security_profile":
+            return replace(profile, security_profile=int(value))
+        case "message_timeout":
+            return replace(profile, message_timeout=int(value))
+        case "identity":
+            return replace(profile, identity=value)
+        case _:
+            return replace(profile, password=value)
