@@ -14,7 +14,6 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from gateway.blue_switch import neighbours, views
 from gateway.blue_switch.agreement import GiveBack
@@ -29,12 +28,14 @@ from gateway.energy.reason import Decided
 from gateway.energy.resilience.phase import OFF_GRID
 from gateway.energy.resource import usable_wh
 from gateway.energy.service import EnergyService
+from gateway.model.energy_state import BlueSwitchState, SharedEnergyState, SiteNeedState
 from gateway.model.journal import Kept
+from gateway.model.moment import rfc3339
 from gateway.model.site import AnyInput, Arrival, Freshness, InputKind, Lent, Repaid
 
 STEP_S = 5.0
 NEVER = 100.0
-AHEAD_S = neighbours.AHEAD_S
+HORIZON_S = neighbours.HORIZON_S
 
 
 @dataclass(slots=True)
@@ -104,20 +105,19 @@ class VehicleLendingService:
 
     # what it hears --------------------------------------------------------------------------------------------------
 
-    def heard(self, site: str, state: dict[str, Any]) -> None:
-        """Another site's retained state: whether it is without a grid, what it needs, which cars are there."""
-        energy = state.get("energy")
-        if site == self.place or not isinstance(energy, dict):
+    def heard(self, site: str, energy: SharedEnergyState) -> None:
+        """Apply another site's published state: its grid, its need and the vehicles there."""
+        if site == self.place:
             return
         now, wall = self._board.clock.now(), self._board.clock.wall()
-        need = neighbours.need_of(site, energy, wall) if energy.get("phase") in OFF_GRID else None
-        if need is not None:
-            self._tell(self.desk.outage(need, wall, now))
-        elif energy.get("phase") not in OFF_GRID:
+        if energy.phase not in OFF_GRID:
             over = self.desk.current
             self._tell(self.desk.restored(site, wall, now))
             self._report(over.id if over is not None and over.ended is not None else None)
-        neighbours.take(self.desk, site, energy.get("blue_switch"), wall)
+        elif energy.need is not None:
+            self._tell(self.desk.outage(neighbours.need_of(site, energy.need, wall), wall, now))
+        if energy.blue_switch is not None:
+            neighbours.take(self.desk, site, energy.blue_switch, wall)
 
     def sighting(self, vehicle: str, at: float, place: str | None, soc_pct: float | None, free: bool | None) -> bool:
         """Where a lent car is, as its operator knows it; False for a car that nobody lends.
@@ -169,17 +169,15 @@ class VehicleLendingService:
         storage = controller.gathering.storage(self._energy_service.view())
         stored_wh = usable_wh(storage) if storage is not None else 0.0
         bays = sum(place.evse.can_discharge for place in self._board.places.values())
-        return SiteNeed(self.place, draw_w, stored_wh, bays, self._board.clock.wall() + AHEAD_S)
+        return SiteNeed(self.place, draw_w, stored_wh, bays, self._board.clock.wall() + HORIZON_S)
 
     def _outage(self, now: float, wall: float) -> list[Decided]:
         off = self._energy_service.controller.island.phase in OFF_GRID
         if off:
             need = self.need()
-            self._energy_service.extra_state["need"] = {
-                "draw_w": need.draw_w,
-                "stored_wh": need.stored_wh,
-                "bays": need.bays,
-            }
+            self._energy_service.extra_state["need"] = SiteNeedState(
+                draw_w=need.draw_w, stored_wh=need.stored_wh, bays=need.bays
+            )
             if self._supplied_at is not None:
                 dark = self._energy_service.controller.island.forming is None
                 seconds = now - self._supplied_at
@@ -294,10 +292,10 @@ class VehicleLendingService:
             self._write_reports()
 
 
-def _said(shown: dict[str, Any]) -> object:
-    """Who is called to where, who is there, who is in need: not how much each has given so far."""
-    calls = [(one["vehicle"], one["site"], one["arrive_at"]) for one in shown["calls"]]
-    return calls, [one["vehicle"] for one in shown["there"]], [one["site"] for one in shown["sites"]], shown["gaps"]
+def _said(shown: BlueSwitchState) -> object:
+    """Return the parts of the state whose changes are published at once: calls, vehicles there, sites, gaps."""
+    calls = [(one.vehicle, one.site, rfc3339(one.arrive_at)) for one in shown.calls]
+    return calls, [one.vehicle for one in shown.there], [one.site for one in shown.sites], shown.gaps
 
 
 def _write(files: dict[Path, str]) -> None:

@@ -9,70 +9,66 @@ from gateway.blue_switch.callout import Trip
 from gateway.blue_switch.coordinator import Coordinator
 from gateway.blue_switch.handback import Loan, owed
 from gateway.blue_switch.registry import ETA, LentCar
+from gateway.model.energy_state import BlueSwitchState, DeployedVehicle, SiteInNeed, SupplyGap, VehicleCall
 from gateway.model.moment import rfc3339
 
 Row = dict[str, Any]
 
 
-def state(desk: Coordinator, place: str) -> Row:
-    """For MQTT: sites in need, calls, cars at this place, gaps. Desks at other sites read it (`neighbours.py`)."""
+def state(desk: Coordinator, place: str) -> BlueSwitchState:
+    """Return the `blue_switch` part of the site's state: sites in need, calls, vehicles at this site, gaps."""
     plan = desk.plan
     until = plan.supplied_until if plan is not None else {}
-    return {
-        "leads": desk.leads,
-        "outage": desk.current.id if desk.current is not None else None,
-        "sites": [
-            {
-                "site": need.site,
-                "draw_w": need.draw_w,
-                "stored_wh": need.stored_wh,
-                "supplied_until": rfc3339(until[need.site]) if need.site in until else None,
-            }
-            for need in desk.needs.values()
-        ],
-        "calls": [call(one) for one in sorted(desk.calls.values(), key=lambda one: one.leave_at)],
-        "there": [there(loan) for (site, _), loan in sorted(desk.loans.items()) if site == place],
-        "gaps": [
-            {"site": gap.site, "start": rfc3339(gap.start), "end": rfc3339(gap.end)}
-            for gap in (plan.gaps if plan is not None else ())
-        ],
-    }
+    sites = (
+        SiteInNeed(site=one.site, draw_w=one.draw_w, stored_wh=one.stored_wh, supplied_until=until.get(one.site))
+        for one in desk.needs.values()
+    )
+    return BlueSwitchState(
+        leads=desk.leads,
+        outage=desk.current.id if desk.current is not None else None,
+        sites=tuple(sites),
+        calls=tuple(call(one) for one in sorted(desk.calls.values(), key=lambda one: one.leave_at)),
+        there=tuple(there(loan) for (site, _), loan in sorted(desk.loans.items()) if site == place),
+        gaps=tuple(
+            SupplyGap(site=gap.site, start=gap.start, end=gap.end) for gap in (plan.gaps if plan is not None else ())
+        ),
+    )
 
 
-def call(one: Trip) -> Row:
-    """One car's call: which, from where, to where, leaving and there when, for how long, with what."""
-    return {
-        "vehicle": one.vehicle,
-        "agreement": one.agreement,
-        "from": one.start,
-        "site": one.site,
-        "call_by": rfc3339(one.call_by),
-        "leave_at": rfc3339(one.leave_at),
-        "arrive_at": rfc3339(one.arrive_at),
-        "supply_until": rfc3339(one.supply_until),
-        "hours": round(one.hours, 2),
-        "brings_wh": round(one.brings_wh),
-        "way_wh": round(one.way_wh),
-        "leaves_pct": round(one.leaves_pct, 1),
-        "then": one.then or None,
-    }
+def call(trip: Trip) -> VehicleCall:
+    """Return one vehicle's call as published."""
+    return VehicleCall(
+        vehicle=trip.vehicle,
+        agreement=trip.agreement,
+        start=trip.start,
+        site=trip.site,
+        call_by=trip.call_by,
+        leave_at=trip.leave_at,
+        arrive_at=trip.arrive_at,
+        supply_until=trip.supply_until,
+        hours=round(trip.hours, 2),
+        brings_wh=round(trip.brings_wh),
+        way_wh=round(trip.way_wh),
+        leaves_pct=round(trip.leaves_pct, 1),
+        then=trip.then or None,
+    )
 
 
-def there(loan: Loan) -> Row:
-    """One car that is plugged in under its agreement."""
-    return {
-        "vehicle": loan.vehicle,
-        "site": loan.site,
-        "agreement": loan.agreement,
-        "arrived_at": rfc3339(loan.arrived_at),
-        "arrived_pct": loan.arrived_pct,
-        "soc_pct": loan.left_pct,
-        "lowest_pct": loan.lowest_pct,
-        "floor_pct": round(loan.floor_pct, 1),
-        "given_wh": round(loan.taken_wh, 1),
-        "charged_wh": round(loan.charged_wh, 1),
-        "way_wh": round(loan.way_wh),
-    }
+def there(loan: Loan) -> DeployedVehicle:
+    """Return one plugged-in vehicle as published."""
+    return DeployedVehicle(
+        vehicle=loan.vehicle,
+        site=loan.site,
+        agreement=loan.agreement,
+        arrived_at=loan.arrived_at,
+        arrived_pct=loan.arrived_pct,
+        soc_pct=loan.left_pct,
+        lowest_pct=loan.lowest_pct,
+        floor_pct=round(loan.floor_pct, 1),
+        given_wh=round(loan.taken_wh, 1),
+        charged_wh=round(loan.charged_wh, 1),
+        way_wh=round(loan.way_wh),
+    )
 
 
 def arrivals(desk: Coordinator, site: str) -> list[Row]:
@@ -140,7 +136,11 @@ def loans(desk: Coordinator, *, open_only: bool = False) -> list[Row]:
         if open_only and debt.settled and loan.left_at is not None:
             continue
         left_at = None if loan.left_at is None else rfc3339(loan.left_at)
-        row = there(loan) | {"outage": loan.outage or None, "left_at": left_at, "paid_wh": round(loan.paid_wh, 1)}
+        row = there(loan).model_dump(mode="json") | {
+            "outage": loan.outage or None,
+            "left_at": left_at,
+            "paid_wh": round(loan.paid_wh, 1),
+        }
         row |= {"floor_kept": loan.floor_kept, "owed_wh": round(debt.charge_wh, 1), "billed_wh": round(debt.bill_wh, 1)}
         rows.append(row | {"owed_because": debt.why, "settled": debt.settled})
     return rows

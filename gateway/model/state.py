@@ -7,19 +7,15 @@ signed, + into the vehicle; null is what nobody has told.
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from gateway.model.command import SiteMode
+from gateway.model.energy_state import EnergyState
+from gateway.model.message import Message
 from gateway.model.moment import Stamp
 from gateway.model.reason import Reason
-
-
-class Message(BaseModel):
-    """What all of them share."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class GatewayStatus(Message):
@@ -180,9 +176,8 @@ class SiteState(Message):
     available: Limits
     evses: tuple[str, ...]
     inputs: dict[str, InputState]
-    energy: dict[str, Any] | None = Field(
-        default=None,
-        description="what the site's energy management orders and expects; docs/energy.md says what is in it",
+    energy: EnergyState | None = Field(
+        default=None, description="orders and forecasts of the site's energy management, see docs/energy.md"
     )
     ts: Stamp
 

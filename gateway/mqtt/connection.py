@@ -15,13 +15,14 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from pydantic import BaseModel
 
 from gateway import __version__
 from gateway.commands.submission import Channel, Submission
 from gateway.model.command import MAX_BYTES
+from gateway.model.energy_state import SharedEnergyState, SharedSiteState
 from gateway.model.journal import Phase, ReplyTo
 from gateway.model.reason import Code, because
 from gateway.model.result import Result
@@ -68,7 +69,7 @@ class MqttConnection:
         self._clock = clock
         self._random = random.Random(seed)
         self._topics = settings.topics
-        self.neighbour: Callable[[str, dict[str, Any]], None] | None = None  # hears the states of other sites
+        self.neighbour: Callable[[str, SharedEnergyState], None] | None = None  # hears the states of other sites
         self.outbox = Outbox(service.delivered)
         self._events: list[EventMessage] = []
         self._news = asyncio.Event()  # events or dirty states
@@ -231,15 +232,15 @@ class MqttConnection:
         raise ConnectionError("the broker closed the link")
 
     def _hear_neighbour(self, site: str, payload: bytes) -> None:
-        """Another site's retained state, for whoever lends cars to it; what is no JSON object is nothing."""
+        """Another site's retained state, for whoever lends cars to it; a malformed one has no effect."""
         if self.neighbour is None or len(payload) > MAX_BYTES:
             return
         try:
-            state = json.loads(payload)
-        except (ValueError, RecursionError):
+            energy = SharedSiteState.parse(payload).energy
+        except ValueError:
             return
-        if isinstance(state, dict):
-            self.neighbour(site, state)
+        if energy is not None:
+            self.neighbour(site, energy)
 
     async def _take_command(self, bus: Bus, heard: Heard, message: BusMessage) -> None:
         evse = None if heard.kind is Kind.SITE_COMMAND else heard.name

@@ -61,7 +61,7 @@ def add(router: APIRouter, lender: VehicleLendingService | None, now: Callable[[
     @router.get(PREFIX, tags=["blue switch"])
     async def state() -> Row:
         """Sites in need, calls, cars there, gaps."""
-        return {"place": ours().place} | views.state(ours().desk, ours().place)
+        return {"place": ours().place} | views.state(ours().desk, ours().place).model_dump(mode="json")
 
     @router.get(PREFIX + "/agreements", tags=["blue switch"])
     async def agreements() -> list[Row]:
@@ -105,8 +105,7 @@ def add(router: APIRouter, lender: VehicleLendingService | None, now: Callable[[
     @router.get(PREFIX + "/calls", tags=["blue switch"])
     async def calls() -> list[Row]:
         """Cars that were called and have not come yet, in order of leaving."""
-        found: list[Row] = views.state(ours().desk, ours().place)["calls"]
-        return found
+        return [one.model_dump(mode="json") for one in views.state(ours().desk, ours().place).calls]
 
     @router.get(PREFIX + "/arrivals", tags=["blue switch"])
     async def arrivals(limit: Limit = 100) -> list[Row]:

@@ -14,6 +14,7 @@ from gateway.blue_switch.audit import first_broken
 from gateway.blue_switch.callout import ChargePlace
 from gateway.blue_switch.coordinator import Coordinator
 from gateway.blue_switch.registry import Registry, Status
+from gateway.model.energy_state import BlueSwitchState, Phase, SharedEnergyState, SharedSiteState
 from tests.gateway.blue_switch.test_blue_switch import ATLAS, MONDAY, lent, need
 
 
@@ -38,9 +39,9 @@ def lived() -> tuple[Coordinator, str]:
 
 
 def same(one: Coordinator, two: Coordinator) -> bool:
-    return views.state(one, "school") | {"x": views.loans(one), "y": views.outages(one)} == views.state(
-        two, "school"
-    ) | {"x": views.loans(two), "y": views.outages(two)}
+    return all(
+        make(one) == make(two) for make in (lambda desk: views.state(desk, "school"), views.loans, views.outages)
+    )
 
 
 def test_what_an_earlier_life_kept_is_taken_up_to_the_last_wh() -> None:
@@ -129,6 +130,16 @@ def test_a_payment_without_a_state_of_charge_counts_too(how: str) -> None:
     assert one.paid("C1", 9000.0, MONDAY + 8000, 8000.0) == []
 
 
+def published(one: Coordinator, site: str) -> BlueSwitchState:
+    """Return the state as another site reads it."""
+    energy = SharedEnergyState(phase=Phase.ISLAND, blue_switch=views.state(one, site))
+    payload = json.dumps({"site": site, "energy": {**json.loads(energy.model_dump_json()), "later": 1}, "newer": [2]})
+    read = SharedSiteState.parse(payload.encode()).energy
+    assert read is not None
+    assert read.blue_switch is not None
+    return read.blue_switch
+
+
 def test_two_desks_are_one_the_leader_calls_and_both_know_where_the_cars_are() -> None:
     leader, other = desk(), desk(leads=False)
     for one in (leader, other):
@@ -136,20 +147,20 @@ def test_two_desks_are_one_the_leader_calls_and_both_know_where_the_cars_are() -
         one.look(MONDAY, 0.0)
     assert leader.calls
     assert other.calls == {}
-    told = json.loads(json.dumps(views.state(leader, "hall")))
+    told = published(leader, "hall")
     neighbours.take(other, "hall", told, MONDAY + 1)
     assert set(other.calls) == set(leader.calls)
     name = next(iter(other.calls))
     assert abs(other.calls[name].arrive_at - leader.calls[name].arrive_at) < 0.01
     checked, _ = other.plugged(name, "school", other.calls[name].arrive_at, 5000.0, 88.0)
     assert checked.code == "welcome"
-    told = json.loads(json.dumps(views.state(other, "school")))
+    told = published(other, "school")
     neighbours.take(leader, "school", told, MONDAY + 5001)
     assert leader.registry.cars[name].status is Status.THERE
     assert leader.registry.cars[name].place == "school"
     assert name not in leader.calls
     other.unplugged(name, "school", MONDAY + 9000, 9000.0, 40.0)
-    neighbours.take(leader, "school", json.loads(json.dumps(views.state(other, "school"))), MONDAY + 9001)
+    neighbours.take(leader, "school", published(other, "school"), MONDAY + 9001)
     assert leader.registry.cars[name].status is Status.FREE
 
 
@@ -216,8 +227,14 @@ JUNK = st.recursive(
 def test_nonsense_from_a_neighbour_changes_nothing_that_matters(told: Any) -> None:
     one = desk(leads=False)
     one.outage(need("school"), MONDAY, 0.0)
-    neighbours.take(one, "hall", told, MONDAY)
-    neighbours.take(one, "unknown", told, MONDAY)
+    energy = {"phase": "island", "need": told, "blue_switch": told}
+    try:
+        state = SharedSiteState.parse(json.dumps({"energy": energy}).encode()).energy
+    except ValueError:
+        state = None
+    if state is not None and state.blue_switch is not None:
+        neighbours.take(one, "hall", state.blue_switch, MONDAY)
+        neighbours.take(one, "unknown", state.blue_switch, MONDAY)
     one.leads = True
     one.look(MONDAY, 0.0)
     assert all(0 <= car.soc_pct <= 100 for car in one.registry.cars.values())

@@ -227,8 +227,8 @@ def test_a_storm_fills_the_batteries_before_it_comes() -> None:
     sim.run(4.0)
     assert all(car.soc_pct >= 75 for car in fleet)
     assert sim.codes().count("reserve_raised") == 1
-    state = sim.orders.state if sim.orders else {}
-    assert state["reserve"]["reserve_pct"] == 80
+    assert sim.orders is not None
+    assert sim.orders.state.reserve.reserve_pct == 80
     sim.run(2.5)
     assert "reserve_released" in sim.codes()
 

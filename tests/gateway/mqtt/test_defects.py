@@ -47,7 +47,9 @@ def test_a_defect_of_the_room_costs_the_link_and_not_the_gateway(caplog: pytest.
             room.neighbour = lambda _site, _state: broken()
             one.broker.cut("v2x-home-gw1")  # the next link subscribes to the states of other sites
             await one.wait(5)
-            await one.client.publish(BusMessage("v2x/1/elsewhere/site/state", b"{}", qos=1, retain=True))
+            await one.client.publish(
+                BusMessage("v2x/1/elsewhere/site/state", b'{"energy": {"phase": "on_grid"}}', qos=1, retain=True)
+            )
             await one.wait(0.1)
             room.neighbour = None
             await one.wait(40)
