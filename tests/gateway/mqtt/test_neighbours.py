@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from emulators.runtime.clock import run_virtual
-from gateway.mqtt.topics import Topics
+from gateway.mqtt.topics import Kind, Topics
 from protocols.ports import BusMessage
 from tests.gateway.energy.test_energy_service import LENT
 from tests.gateway.mqtt.memory import scene
@@ -27,7 +27,8 @@ SCHOOL = '[[place]]\nname = "school"\nlatitude = 35.62\nlongitude = 139.58\n'
     ],
 )
 def test_only_states_of_other_sites_are_theirs(topic: str, site: str | None) -> None:
-    assert Topics("home", "gw1").neighbour(topic) == site
+    parsed = Topics("home", "gw1").parse(topic)
+    assert (parsed.name if parsed.kind is Kind.NEIGHBOUR else None) == site
 
 
 def test_a_site_in_need_is_heard_over_the_broker_and_gets_its_call(tmp_path: Path) -> None:
