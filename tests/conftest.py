@@ -1,8 +1,15 @@
-"""What holds for every test: hypothesis without deadlines (a test counts steps, never milliseconds)."""
+"""Settings for all tests.
+
+Hypothesis has no deadlines: a test counts steps, never milliseconds. pytest-asyncio runs all examples of a hypothesis
+test on one event loop, whose virtual time and tasks would pass from one example to the next; so tests with `@given` are
+ordinary functions that call `run_virtual` (or `asyncio.run`) in each example.
+"""
 
 from __future__ import annotations
 
+import gc
 import os
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -15,8 +22,15 @@ settings.register_profile("soak", parent=settings.get_profile("default"), max_ex
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") else "default"))
 
 
+@pytest.fixture
+def collected_garbage() -> Iterator[None]:
+    """Collect what a test has left, so that its warnings appear in this test and with its filters."""
+    yield
+    gc.collect()
+
+
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "requirement(*ids): the requirements of a standard that the test proves")
+    config.addinivalue_line("markers", "requirement(*ids): the requirements of a standard that the test verifies")
     config.pluginmanager.register(Report(), "requirement-report")
 
 

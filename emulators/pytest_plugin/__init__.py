@@ -1,4 +1,4 @@
-"""Fixtures for pytest: a gateway, a charger, a car, a site, a grid and a facility, in virtual time, without a socket.
+"""pytest plugin: fixtures of an emulated gateway, station, EV, site and grid, and coroutine tests in virtual time.
 
 ::
 
@@ -10,20 +10,33 @@
     @pytest.mark.v2x(cars={"leaf": "ariya-66"}, chargers=2, site="store", seed=7)
     async def test_outage(v2x_grid, v2x_site, v2x_clock): ...
 
-Tests may be ordinary functions that drive the clock, or coroutines, which run in the world's time. `--v2x-seed`
-overrides the seed; a failing test prints it. `--v2x-artifacts DIR` keeps transcript, figures and captures of each test,
-and a JUnit file of them all.
-Everything heavy is imported when a fixture is used.
+    @pytest.mark.virtual_time
+    async def test_renewal():
+        await asyncio.sleep(4 * 3600)  # takes no time
+
+Tests with `v2x_` fixtures are ordinary functions that drive the clock, or coroutines, which run on the loop of the
+emulated world. `--v2x-seed` overrides the seed; a failing test prints it. `--v2x-artifacts DIR` stores transcript,
+figures and captures of each test, and a JUnit file of all tests.
+
+`@pytest.mark.virtual_time` is for coroutine tests without these fixtures, which pytest-asyncio (1.4 or newer) runs: the
+test and its async fixtures get a `VirtualLoop`, whose clock jumps to the next timer. `speed=100.0` limits it to 100
+virtual seconds per real second. The mark also works as `pytestmark` of a module or class; tests without it run in real
+time. A test that waits for something that can no longer happen fails with `Stalled` and a list of the waiting tasks.
+Tests driven by hypothesis share one loop among their examples: call `emulators.runtime.clock.run_virtual`
+in them instead.
+
+Modules of the emulators are imported when a fixture or the mark is used.
 """
 
 from __future__ import annotations
 
 import asyncio
+import functools
 import inspect
 import json
 import re
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,12 +58,19 @@ READY_WITHIN_S = 60.0
 _AWAY = {"arrive": FOREVER_S - 2, "leave": FOREVER_S - 1}
 _WORLD = pytest.StashKey[Living]()
 
+LoopFactories = Mapping[str, Callable[[], asyncio.AbstractEventLoop]]
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("v2x", "emulated cars, chargers and sites")
-    group.addoption("--v2x-seed", type=int, default=None, help="seed of every world, instead of the test's own")
     group.addoption(
-        "--v2x-artifacts", default=None, metavar="DIR", help="keep transcript, figures and captures of each test here"
+        "--v2x-seed", type=int, default=None, help="seed of every emulated world, instead of that of the test"
+    )
+    group.addoption(
+        "--v2x-artifacts",
+        default=None,
+        metavar="DIR",
+        help="store transcript, figures and captures of each test in DIR",
     )
 
 
@@ -62,21 +82,55 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers",
         "v2x(scenario=None, seed=None, chargers=1, ocpp='2.1', cars={'ev': 'ccs-63'}, soc_pct=80, site='home', "
-        "min_soc_pct=0, forming=False, telemetry_s=10, vehicle_link='iso15118-20', toml=''): the world that the v2x "
-        "fixtures of this test live in; toml are tables of a scenario file that are laid over it",
+        "min_soc_pct=0, forming=False, telemetry_s=10, vehicle_link='iso15118-20', toml=''): the emulated world "
+        "of the v2x fixtures of this test; toml: tables of a scenario file that are merged into it",
     )
+    config.addinivalue_line(
+        "markers",
+        "virtual_time(speed=None): run the coroutine test on a loop whose clock jumps to the next timer (by "
+        "pytest-asyncio); speed limits it to that many virtual seconds per real second",
+    )
+
+
+@pytest.hookimpl(wrapper=True, optionalhook=True)
+def pytest_asyncio_loop_factories(item: pytest.Item) -> Generator[None, LoopFactories | None, LoopFactories]:
+    """Return the virtual loop for tests with the mark `virtual_time`, else those of other hooks or the default."""
+    factories = yield
+    mark = item.get_closest_marker("virtual_time")
+    if mark is None:
+        return factories or {"asyncio": asyncio.new_event_loop}
+    if mark.args or set(mark.kwargs) - {"speed"}:
+        raise pytest.UsageError(f"{item.nodeid}: the only argument of the mark virtual_time is speed=...")
+    from emulators.runtime.clock import VirtualLoop
+
+    return {"virtual": functools.partial(VirtualLoop, **mark.kwargs)}
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Fail a test in virtual time that pytest-asyncio would not run in it."""
+    if item.get_closest_marker("virtual_time") is None or not isinstance(item, pytest.Function):
+        return
+    if not inspect.iscoroutinefunction(item.obj) or "v2x_world" in item.fixturenames:
+        return
+    if not item.config.hook.pytest_asyncio_loop_factories.has_spec():
+        pytest.fail("the mark virtual_time needs pytest-asyncio 1.4 or newer", pytrace=False)
+    if item.get_closest_marker("asyncio") is None:
+        pytest.fail("the mark virtual_time needs asyncio_mode = auto, or the mark asyncio beside it", pytrace=False)
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
-    """Run a coroutine test that uses a v2x fixture in the time of its world."""
-    if not inspect.iscoroutinefunction(pyfuncitem.obj):
-        return None
+    """Run a coroutine test that uses a v2x fixture on the loop of its world."""
     living = pyfuncitem.stash.get(_WORLD, None)
     if living is None:
         return None
+    test = pyfuncitem.obj
+    if pyfuncitem.get_closest_marker("asyncio") is not None:  # pytest-asyncio has wrapped it to run on its own loop
+        test = getattr(test, "__wrapped__", test)
+    if not inspect.iscoroutinefunction(test):
+        return None
     names = pyfuncitem._fixtureinfo.argnames
-    living.run(pyfuncitem.obj(**{name: pyfuncitem.funcargs[name] for name in names}))
+    living.run(test(**{name: pyfuncitem.funcargs[name] for name in names}))
     return True
 
 
@@ -99,16 +153,16 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 
 @pytest.fixture
 def v2x_world(request: pytest.FixtureRequest) -> Iterator[World]:
-    """The whole world, for what the other fixtures do not reach."""
-    told: dict[str, Any] = {}
-    for mark in reversed(list(request.node.iter_markers("v2x"))):  # the nearest says the last word
+    """The whole emulated world, for parts without a fixture of their own."""
+    options: dict[str, Any] = {}
+    for mark in reversed(list(request.node.iter_markers("v2x"))):  # the nearest mark takes precedence
         if mark.args:
             raise pytest.UsageError(f"the mark v2x takes names, such as scenario={mark.args[0]!r}")
-        told |= mark.kwargs
-    option = request.config.getoption("--v2x-seed")
-    seed = option if option is not None else told.pop("seed", DEFAULT_SEED)
-    told.pop("seed", None)
-    plan = _plan(told)
+        options |= mark.kwargs
+    overriding = request.config.getoption("--v2x-seed")
+    seed = overriding if overriding is not None else options.pop("seed", DEFAULT_SEED)
+    options.pop("seed", None)
+    plan = _plan(options)
 
     def make() -> World:
         from emulators.world import World
@@ -123,33 +177,33 @@ def v2x_world(request: pytest.FixtureRequest) -> Iterator[World]:
         folder = request.config.getoption("--v2x-artifacts")
         try:
             if folder is not None:
-                _keep(living.world, Path(folder), request.node.nodeid)
+                _store_artifacts(living.world, Path(folder), request.node.nodeid)
         finally:
             living.close()
 
 
 @pytest.fixture
 def v2x_clock(v2x_world: World, request: pytest.FixtureRequest) -> Time:
-    """The world's time."""
+    """The clock of the emulated world."""
     return Time(request.node.stash[_WORLD])
 
 
 @pytest.fixture
 def v2x_broker(v2x_world: World, v2x_clock: Time) -> MemoryBroker:
-    """The MQTT broker in memory, with its ways to fail."""
+    """The MQTT broker in memory, with its fault injection."""
     return v2x_world.broker
 
 
 @pytest.fixture
 def v2x_gateway(v2x_world: World, v2x_clock: Time) -> Gateway:
-    """The running gateway, real code."""
+    """The gateway in operation: its production code."""
     assert v2x_world.gateway is not None
     return v2x_world.gateway
 
 
 @pytest.fixture
 def v2x_charger(v2x_world: World, v2x_clock: Time) -> Charger:
-    """The first station, online."""
+    """The first charging station, online."""
     charger = Charger(v2x_world, next(iter(v2x_world.stations)))
     v2x_clock.until(lambda: bool(charger.station.online), READY_WITHIN_S, what=f"{charger.name} online")
     return charger
@@ -157,16 +211,16 @@ def v2x_charger(v2x_world: World, v2x_clock: Time) -> Charger:
 
 @pytest.fixture
 def v2x_ev(v2x_world: World, v2x_charger: Charger, v2x_ev_factory: Callable[..., Ev]) -> Ev:
-    """The first car of the mark (a 63 kWh CCS car at 80 %), plugged in and ready to move energy."""
+    """The first car of the mark (a 63 kWh CCS car at 80 %), plugged in and in the charge loop."""
     name = next(iter(v2x_world.cars), None)
     if name is None:
-        raise pytest.UsageError("the mark v2x of this test has no cars: say cars={...}, or use v2x_ev_factory")
+        raise pytest.UsageError("the mark v2x of this test has no cars: set cars={...}, or use v2x_ev_factory")
     return v2x_ev_factory(v2x_world.cars[name], evse=v2x_world.places[name])
 
 
 @pytest.fixture
 def v2x_ev_factory(v2x_world: World, v2x_clock: Time, request: pytest.FixtureRequest) -> Callable[..., Ev]:
-    """Make cars: `v2x_ev_factory("id-77", soc_pct=50, evse="CP1-1")`; a profile's name or file, a CarSpec, a Car."""
+    """Create cars: `v2x_ev_factory("id-77", soc_pct=50, evse="CP1-1")`; a profile's name or file, a CarSpec, a Car."""
     living = request.node.stash[_WORLD]
 
     def make(profile: Any = "ccs-63", *, soc_pct: float = 80.0, evse: str = "CP1-1", plugged: bool = True) -> Ev:
@@ -201,7 +255,7 @@ def v2x_ev_factory(v2x_world: World, v2x_clock: Time, request: pytest.FixtureReq
 
 @pytest.fixture
 def v2x_site(v2x_world: World, v2x_clock: Time) -> Site:
-    """The site in physics: loads, sun, storage, switch, meter."""
+    """The physical model of the site: loads, photovoltaics, storage, switch, meter."""
     return v2x_world.site
 
 
@@ -213,15 +267,17 @@ def v2x_grid(v2x_world: World, v2x_clock: Time, request: pytest.FixtureRequest) 
 
 @pytest.fixture
 def v2x_facility(v2x_world: World, v2x_clock: Time) -> Facility:
-    """The facility's controller: `command`, `hold`, `outcome` over MQTT."""
+    """The energy management system of the facility: `command`, `hold`, `outcome` over MQTT."""
     v2x_clock.until(lambda: v2x_world.facility.online is True, READY_WITHIN_S, what="the gateway online over MQTT")
     return v2x_world.facility
 
 
 @pytest.fixture
 def v2x_fault(v2x_world: World, v2x_clock: Time, request: pytest.FixtureRequest) -> Callable[..., Fault]:
-    """Break something now: `v2x_fault("cut", "ocpp:CP1")`, `v2x_fault("meter-stuck", "CP1-1", duration_s=60)`.
-    In a coroutine it begins when the test next waits."""
+    """Inject a fault: `v2x_fault("cut", "ocpp:CP1")`, `v2x_fault("meter-stuck", "CP1-1", duration_s=60)`.
+
+    In a coroutine the fault begins when the test next waits.
+    """
     living = request.node.stash[_WORLD]
 
     def done(task: asyncio.Task[None]) -> None:
@@ -244,51 +300,51 @@ def v2x_fault(v2x_world: World, v2x_clock: Time, request: pytest.FixtureRequest)
     return begin
 
 
-def _plan(told: dict[str, Any]) -> Any:
+def _plan(options: dict[str, Any]) -> Any:
     from emulators.scenario import scenario
 
-    if (named := told.pop("scenario", None)) is not None:
-        if told:
-            raise pytest.UsageError(f"the mark v2x has a scenario, so {', '.join(told)} cannot be given too")
+    if (named := options.pop("scenario", None)) is not None:
+        if options:
+            raise pytest.UsageError(f"the mark v2x has a scenario, so {', '.join(options)} cannot be given too")
         return scenario.load(named)
-    cars = told.pop("cars", {"ev": "ccs-63"})
-    chargers, soc = told.pop("chargers", 1), told.pop("soc_pct", 80.0)
+    cars = options.pop("cars", {"ev": "ccs-63"})
+    chargers, soc = options.pop("chargers", 1), options.pop("soc_pct", 80.0)
     table = {
         "name": "test",
         "start": START,
         "duration": FOREVER_S,
-        "telemetry": told.pop("telemetry_s", 10.0),
-        "gateway": {"min_soc_pct": told.pop("min_soc_pct", 0.0)},
-        "site": {"kind": told.pop("site", "home")},
+        "telemetry": options.pop("telemetry_s", 10.0),
+        "gateway": {"min_soc_pct": options.pop("min_soc_pct", 0.0)},
+        "site": {"kind": options.pop("site", "home")},
         "charger": [{"id": f"CP{n + 1}"} for n in range(chargers)],
         "car": [
-            # away until a test plugs it
+            # absent until a test plugs it in
             {"name": name, "profile": profile, "evse": f"CP{n % chargers + 1}-1", "soc_pct": soc, "visits": [_AWAY]}
             for n, (name, profile) in enumerate(cars.items())
         ],
     }
-    ocpp, forming = told.pop("ocpp", "2.1"), told.pop("forming", False)
-    link, laid_over = told.pop("vehicle_link", "iso15118-20"), told.pop("toml", "")
+    ocpp, forming = options.pop("ocpp", "2.1"), options.pop("forming", False)
+    link, overlay = options.pop("vehicle_link", "iso15118-20"), options.pop("toml", "")
     for charger in table["charger"]:
         charger |= {"ocpp": ocpp, "forming": forming, "vehicle_link": link}
-    if told:
-        raise pytest.UsageError(f"the mark v2x knows no {', '.join(told)}")
+    if options:
+        raise pytest.UsageError(f"the mark v2x has no argument {', '.join(options)}")
     try:
-        return scenario.check(_laid_over(table, tomllib.loads(laid_over)), "the mark v2x")
+        return scenario.check(_merged(table, tomllib.loads(overlay)), "the mark v2x")
     except tomllib.TOMLDecodeError as error:
         raise pytest.UsageError(f"the mark v2x: its toml is not TOML: {error}") from error
 
 
-def _laid_over(table: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
-    """Tables are mixed key by key, everything else is replaced."""
-    mixed = {
-        key: _laid_over(table[key], value) if isinstance(value, dict) and isinstance(table.get(key), dict) else value
+def _merged(table: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    """Merge tables key by key; values that are no tables are replaced."""
+    merged = {
+        key: _merged(table[key], value) if isinstance(value, dict) and isinstance(table.get(key), dict) else value
         for key, value in above.items()
     }
-    return {**table, **mixed}
+    return {**table, **merged}
 
 
-def _keep(world: World, folder: Path, test: str) -> None:
+def _store_artifacts(world: World, folder: Path, test: str) -> None:
     name = re.sub(r"[^A-Za-z0-9._-]+", "_", test)[-120:]
     folder.mkdir(parents=True, exist_ok=True)
     world.transcript.write(folder / f"{name}.jsonl")

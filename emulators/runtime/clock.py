@@ -37,7 +37,7 @@ THREADED = ("aiosqlite", "sqlalchemy.dialects.sqlite.aiosqlite")  # modules whos
 
 
 class Stalled(RuntimeError):
-    """Nothing is left to happen: every task waits for something that nobody will ever send."""
+    """Deadlock in virtual time: no task is ready, no timer is set, no socket is open and no thread is at work."""
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
@@ -173,7 +173,7 @@ class _JumpingSelector(selectors.DefaultSelector):
         if timeout is None:
             if len(self.get_map()) > 1:  # more than the loop's own wake-up pipe: a socket can still speak
                 return super().select(None)
-            raise Stalled("nothing is left to happen: every task waits, and no timer is set")
+            raise Stalled(f"deadlock in virtual time: no timer is set, and every task waits: {self._waiting()}")
         if self._loop.speed is None:
             self._loop.jump(timeout)
             return ready
@@ -187,6 +187,15 @@ class _JumpingSelector(selectors.DefaultSelector):
         else:
             self._loop.jump(timeout)
         return ready
+
+    def _waiting(self) -> str:
+        """Names of the pending tasks, each with the line at which its outermost coroutine is suspended."""
+        lines = (
+            f"{task.get_name()} at {frame.f_code.co_filename}:{frame.f_lineno}"
+            for task in asyncio.all_tasks(self._loop)
+            for frame in task.get_stack(limit=1)
+        )
+        return ", ".join(sorted(lines)) or "none"
 
     def _late(self, real: float) -> float:
         """Real seconds by which the world is behind its pace, because work takes time too."""

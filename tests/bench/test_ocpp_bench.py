@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from gateway.bench import ocpp
 
 
-def test_every_server_is_measured() -> None:
-    found = asyncio.run(ocpp.run(seconds=1.0, stations=(3,)))
+async def test_every_server_is_measured() -> None:
+    found = await ocpp.run(seconds=1.0, stations=(3,))
     assert {"rpc", "gateway", "core", "ocpp package"} <= found["servers"].keys()
     for name, (row,) in found["servers"].items():
         assert row["stations"] == 3

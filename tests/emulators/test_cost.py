@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import asyncio
 
-from emulators.runtime.clock import VirtualLoop, run_virtual
+import pytest
+
+from emulators.runtime.clock import VirtualLoop
 from emulators.scenario.scenario import Scenario, parse
 from emulators.world import World
 from gateway.bench.sim import DISCHARGE, Run, run
+
+pytestmark = pytest.mark.virtual_time
 
 HOUR = 3600.0
 STORE = """
@@ -41,65 +45,59 @@ def plan(more: str = "") -> Scenario:
     return parse(STORE + more, "test")
 
 
-def live(scenario: Scenario, seconds: float) -> tuple[World, int, int, int]:
+async def live(scenario: Scenario, seconds: float) -> tuple[World, int, int, int]:
     """(the world, wake-ups of the clock, steps of the energy controller, looks of all governors) of the last part."""
 
-    async def main() -> tuple[World, int, int, int]:
-        world = World(scenario, keep_transcript=False, fast_forward=True)
-        async with world.living():
-            loop = asyncio.get_running_loop()
-            assert isinstance(loop, VirtualLoop)
-            assert world.gateway is not None
-            await world.clock.sleep(120)
-            energy_service, places = world.gateway.energy_service, world.gateway.service.board.places
-            before = loop.jumps, energy_service.steps, sum(place.looks for place in places.values())
-            await world.clock.sleep(seconds)
-            looks = sum(place.looks for place in places.values())
-            return world, loop.jumps - before[0], energy_service.steps - before[1], looks - before[2]
-
-    return run_virtual(main())
+    world = World(scenario, keep_transcript=False, fast_forward=True)
+    async with world.living():
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, VirtualLoop)
+        assert world.gateway is not None
+        await world.clock.sleep(120)
+        energy_service, places = world.gateway.energy_service, world.gateway.service.board.places
+        before = loop.jumps, energy_service.steps, sum(place.looks for place in places.values())
+        await world.clock.sleep(seconds)
+        looks = sum(place.looks for place in places.values())
+        return world, loop.jumps - before[0], energy_service.steps - before[1], looks - before[2]
 
 
-def test_a_store_without_cars_rests() -> None:
-    world, wakes, steps, looks = live(plan(), 600)
+async def test_a_store_without_cars_rests() -> None:
+    world, wakes, steps, looks = await live(plan(), 600)
     told = 600 / world.scenario.step
     assert looks == 0  # no input says anything to an EVSE without a session
     assert steps <= 1.1 * told  # a look at what the facility told, and none between
     assert wakes < 2.2 * 600  # the core's own second, and the facility's five; no station ticks, no room polls
 
 
-def test_one_car_wakes_nobody_but_its_own_governor() -> None:
-    world, _, _, looks = live(plan(CAR), 600)
+async def test_one_car_wakes_nobody_but_its_own_governor() -> None:
+    world, _, _, looks = await live(plan(CAR), 600)
     assert world.gateway is None  # the world is over
     # an order repeated each 5 s, the grid's meter each 5 s, its own each 10 s; five neighbours that never look
     assert looks <= 4 * 600 / 5
 
 
-def test_the_controller_is_asked_when_something_was_told() -> None:
-    _, _, steps, _ = live(plan(CAR), 600)
+async def test_the_controller_is_asked_when_something_was_told() -> None:
+    _, _, steps, _ = await live(plan(CAR), 600)
     assert 600 / 5 <= steps <= 3 * 600 / 5  # once for the facility's news, and what follows of it
 
 
-def test_news_are_looked_at_at_once_and_silence_seldom() -> None:
-    async def main() -> list[int]:
-        world = World(plan(), keep_transcript=False, fast_forward=True)
-        async with world.living():
-            await world.clock.sleep(60)
-            assert world.gateway is not None
-            energy_service, service = world.gateway.energy_service, world.gateway.service
-            world.facility.mute.update(("grid", "switch", "load", "pv", "meter"))
-            await world.clock.sleep(6)  # what was told is still fresh
-            before = energy_service.steps
-            await world.clock.sleep(1.5)
-            rested = energy_service.steps - before
-            wall = world.clock.wall()
-            body = f'{{"ts": {wall}, "present": true, "power_w": 9000, "voltage_v": 200, "frequency_hz": 50}}'
-            before = energy_service.steps
-            assert service.input("grid", body.encode()) is None
-            await world.clock.sleep(0.2)
-            return [rested, energy_service.steps - before]
-
-    assert run_virtual(main()) == [0, 1]
+async def test_news_are_looked_at_at_once_and_silence_seldom() -> None:
+    world = World(plan(), keep_transcript=False, fast_forward=True)
+    async with world.living():
+        await world.clock.sleep(60)
+        assert world.gateway is not None
+        energy_service, service = world.gateway.energy_service, world.gateway.service
+        world.facility.mute.update(("grid", "switch", "load", "pv", "meter"))
+        await world.clock.sleep(6)  # what was told is still fresh
+        before = energy_service.steps
+        await world.clock.sleep(1.5)
+        rested = energy_service.steps - before
+        wall = world.clock.wall()
+        body = f'{{"ts": {wall}, "present": true, "power_w": 9000, "voltage_v": 200, "frequency_hz": 50}}'
+        before = energy_service.steps
+        assert service.input("grid", body.encode()) is None
+        await world.clock.sleep(0.2)
+        assert [rested, energy_service.steps - before] == [0, 1]
 
 
 def test_a_discharge_needs_few_loops_and_no_step_too_many() -> None:
@@ -110,24 +108,20 @@ def test_a_discharge_needs_few_loops_and_no_step_too_many() -> None:
     assert told.messages["ocpp"] < 2 * HOUR / 5 + 2 * HOUR / 10 + 300  # an order each 5 s, a meter value each 10 s
 
 
-def test_a_site_state_walks_over_the_places_once() -> None:
-    async def main() -> tuple[int, int]:
-        world = World(plan(CAR), keep_transcript=False, fast_forward=True)
-        async with world.living():
-            await world.clock.sleep(60)
-            assert world.gateway is not None
-            board = world.gateway.service.board
-            walks = 0
-            shared = board.shared
+async def test_a_site_state_walks_over_the_places_once() -> None:
+    world = World(plan(CAR), keep_transcript=False, fast_forward=True)
+    async with world.living():
+        await world.clock.sleep(60)
+        assert world.gateway is not None
+        board = world.gateway.service.board
+        walks = 0
+        shared = board.shared
 
-            def counted() -> object:
-                nonlocal walks
-                walks += 1
-                return shared()
+        def counted() -> object:
+            nonlocal walks
+            walks += 1
+            return shared()
 
-            board.shared = counted  # type: ignore[method-assign, assignment]
-            world.gateway.service.site_state()
-            return walks, len(board.places)
-
-    walks, places = run_virtual(main())
-    assert (walks, places) == (1, 6)
+        board.shared = counted  # type: ignore[method-assign, assignment]
+        world.gateway.service.site_state()
+        assert (walks, len(board.places)) == (1, 6)

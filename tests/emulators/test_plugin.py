@@ -97,7 +97,7 @@ def test_setup(slow): ...
 
 SAID = (
     "the mark v2x takes names, such as scenario='peak-cut'",
-    "the mark v2x of this test has no cars: say cars=",
+    "the mark v2x of this test has no cars: set cars=",
     "the mark v2x: its toml is not TOML",
     "leaf-40 speaks chademo and no ISO 15118-20, but CP1-1 does: mark the test with v2x(vehicle_link='none')",
     "there is no EVSE CP9-1; there are CP1-1",
@@ -107,6 +107,65 @@ SAID = (
     "an empty car did not come about within 30 s of the world",
     "seed 1; repeat with: pytest --v2x-seed 1 'test_it.py::test_setup'",
 )
+
+
+VIRTUAL = """
+import asyncio, time
+import pytest
+
+@pytest.fixture
+async def began():
+    await asyncio.sleep(60)
+    return asyncio.get_running_loop().time()
+
+@pytest.mark.virtual_time
+async def test_ten_hours_in_no_time(began):
+    real = time.monotonic()
+    await asyncio.sleep(36_000)
+    assert asyncio.get_running_loop().time() == began + 36_000 == 36_060
+    assert time.monotonic() - real < 60
+
+async def test_real_time():
+    real = time.monotonic()
+    await asyncio.sleep(0.05)
+    assert time.monotonic() - real > 0.04
+    assert asyncio.get_running_loop().time() > 1
+
+@pytest.mark.virtual_time(speed=100.0)
+async def test_a_pace():
+    real = time.monotonic()
+    await asyncio.sleep(5.0)
+    assert asyncio.get_running_loop().time() == pytest.approx(5.0)
+    assert time.monotonic() - real > 0.045
+
+@pytest.mark.virtual_time
+class TestMarkedClass:
+    @pytest.mark.parametrize("hours", [1, 2])
+    async def test_each_on_a_loop_of_its_own(self, hours):
+        assert asyncio.get_running_loop().time() == 0
+        await asyncio.sleep(hours * 3600)
+
+    def test_an_ordinary_function(self):
+        with pytest.raises(RuntimeError):
+            asyncio.get_running_loop()
+
+async def test_the_world_has_its_own_loop(v2x_world, v2x_clock):
+    await v2x_clock.sleep(60)
+    assert asyncio.get_running_loop().time() == v2x_clock.now() >= 60
+"""
+
+DEADLOCK = """
+import asyncio
+import pytest
+
+@pytest.mark.virtual_time
+async def test_deadlock():
+    await asyncio.Event().wait()
+
+@pytest.mark.virtual_time
+async def test_after_it():
+    await asyncio.sleep(3600)
+"""
 
 
 def run(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
@@ -131,7 +190,7 @@ def test_a_failure_prints_its_seed_and_a_wrong_mark_is_named(tmp_path: Path) -> 
     assert done.returncode == 1
     assert "1 failed, 1 passed, 1 error" in done.stdout
     assert "seed 5; repeat with: pytest --v2x-seed 5 'test_it.py::test_wrong'" in done.stdout
-    assert "the mark v2x knows no planet" in done.stdout
+    assert "the mark v2x has no argument planet" in done.stdout
     assert list((tmp_path / "kept").glob("*.pcap"))
 
 
@@ -148,6 +207,50 @@ def test_mistakes_in_a_vendors_tests_are_told_in_words(tmp_path: Path) -> None:
     assert "5 failed, 4 errors" in done.stdout
     assert [one for one in SAID if one not in done.stdout] == []
     assert "no link to the broker" not in done.stdout  # the end of a world is no fault
+
+
+@pytest.mark.parametrize("own_loops", [False, True])
+def test_virtual_time_for_coroutines_beside_real_time(tmp_path: Path, own_loops: bool) -> None:
+    (tmp_path / "test_it.py").write_text(VIRTUAL)
+    if own_loops:  # of the user, by the same hook
+        hook = "def pytest_asyncio_loop_factories(): return {'own': asyncio.SelectorEventLoop}"
+        (tmp_path / "conftest.py").write_text(f"import asyncio\n\n{hook}\n")
+    done = run(
+        tmp_path,
+        "-v",
+        "--strict-markers",
+        "-oasyncio_mode=auto",
+        "-oasyncio_default_fixture_loop_scope=function",
+        "-Werror",
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "7 passed" in done.stdout
+    assert "test_it.py::test_ten_hours_in_no_time PASSED" in done.stdout
+
+
+def test_a_deadlock_in_virtual_time_fails_and_names_the_waiting_tasks(tmp_path: Path) -> None:
+    (tmp_path / "test_it.py").write_text(DEADLOCK)
+    done = run(tmp_path, "-q", "--asyncio-mode=auto")
+    assert "1 failed, 1 passed" in done.stdout
+    assert "deadlock in virtual time: no timer is set, and every task waits: Task-1 at" in done.stdout
+    assert "test_it.py:7" in done.stdout
+    (tmp_path / "test_it.py").write_text(DEADLOCK.replace("virtual_time", "virtual_time(pace=3)"))
+    done = run(tmp_path, "-q", "--asyncio-mode=auto")
+    assert "test_deadlock: the only argument of the mark virtual_time is speed=..." in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ("--asyncio-mode=strict", "the mark virtual_time needs asyncio_mode = auto, or the mark asyncio beside it"),
+        ("-pno:asyncio", "the mark virtual_time needs pytest-asyncio 1.4 or newer"),
+    ],
+)
+def test_virtual_time_never_turns_into_real_time(tmp_path: Path, option: str, message: str) -> None:
+    (tmp_path / "test_it.py").write_text(DEADLOCK)
+    done = run(tmp_path, "-q", option)
+    assert "2 errors" in done.stdout
+    assert done.stdout.count(f"{message}\n") >= 2
 
 
 def test_a_capture_can_be_read_back(tmp_path: Path) -> None:

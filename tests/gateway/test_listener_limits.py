@@ -26,33 +26,30 @@ def next_descriptor() -> int:
     return found
 
 
-def test_what_there_is_no_room_for_is_closed_and_room_comes_back(caplog: pytest.LogCaptureFixture) -> None:
+async def test_what_there_is_no_room_for_is_closed_and_room_comes_back(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
 
-    async def main() -> None:
-        async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            writer.write(b"hello\n")
-            await reader.read()
-            await shut(writer)
+    async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"hello\n")
+        await reader.read()
+        await shut(writer)
 
-        listening = listen("127.0.0.1", 0)
-        serving = await asyncio.start_server(greet, sock=listening)
-        port = listening.getsockname()[1]
-        listening.most = next_descriptor() + 20  # both ends of a connection are in this process
-        async with serving:
-            opened = [await asyncio.open_connection("127.0.0.1", port) for _ in range(30)]
-            heard = [await reader.read(5) for reader, _ in opened]
-            assert heard.count(b"hello") >= 5
-            assert heard.count(b"") == listening.turned_away >= 10
-            for _, writer in opened:
-                await shut(writer)
-            await asyncio.sleep(0.05)
-            reader, writer = await asyncio.open_connection("127.0.0.1", port)
-            assert await reader.read(5) == b"hello"
+    listening = listen("127.0.0.1", 0)
+    serving = await asyncio.start_server(greet, sock=listening)
+    port = listening.getsockname()[1]
+    listening.most = next_descriptor() + 20  # both ends of a connection are in this process
+    async with serving:
+        opened = [await asyncio.open_connection("127.0.0.1", port) for _ in range(30)]
+        heard = [await reader.read(5) for reader, _ in opened]
+        assert heard.count(b"hello") >= 5
+        assert heard.count(b"") == listening.turned_away >= 10
+        for _, writer in opened:
             await shut(writer)
-            await asyncio.sleep(0.05)
-
-    asyncio.run(main())
+        await asyncio.sleep(0.05)
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        assert await reader.read(5) == b"hello"
+        await shut(writer)
+        await asyncio.sleep(0.05)
     assert len([one for one in caplog.records if "turned away" in one.message]) == 1
     assert not [one for one in caplog.records if one.levelno >= logging.ERROR]
 
@@ -60,7 +57,7 @@ def test_what_there_is_no_room_for_is_closed_and_room_comes_back(caplog: pytest.
 @pytest.mark.parametrize(
     "said", [b"", b"GET /x HTTP/1.1\r\nHost:", b"POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nab"]
 )
-def test_a_request_that_is_never_finished_is_closed(said: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_request_that_is_never_finished_is_closed(said: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(request_timeout, "CHECKED_EVERY_S", 0.05)
     app = FastAPI()
 
@@ -73,21 +70,18 @@ def test_a_request_that_is_never_finished_is_closed(said: bytes, monkeypatch: py
     async def taken(body: dict[str, str]) -> str:
         return "here"
 
-    async def main() -> None:
-        ports: asyncio.Queue[int] = asyncio.Queue()
-        task = asyncio.create_task(server.serve(app, "127.0.0.1", 0, ready=ports.put_nowait))
-        port = await ports.get()
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        writer.write(said)
-        async with asyncio.timeout(10):
-            with contextlib.suppress(ConnectionResetError):
-                assert await reader.read() == b""
-        await shut(writer)
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        writer.write(b"GET /x HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
-        assert b"here" in await reader.read()
-        await shut(writer)
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-
-    asyncio.run(main())
+    ports: asyncio.Queue[int] = asyncio.Queue()
+    task = asyncio.create_task(server.serve(app, "127.0.0.1", 0, ready=ports.put_nowait))
+    port = await ports.get()
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(said)
+    async with asyncio.timeout(10):
+        with contextlib.suppress(ConnectionResetError):
+            assert await reader.read() == b""
+    await shut(writer)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"GET /x HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+    assert b"here" in await reader.read()
+    await shut(writer)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)

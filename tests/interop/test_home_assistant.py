@@ -43,31 +43,27 @@ def peer() -> Path:
 
 
 @pytest.mark.timeout(1200)
-def test_home_assistant_finds_shows_and_commands_an_evse(tmp_path: Path) -> None:
+async def test_home_assistant_finds_shows_and_commands_an_evse(tmp_path: Path) -> None:
     python = peer()
 
-    async def scene() -> dict[str, Any]:
-        with mosquitto(tmp_path) as broker:
-            async with home(url=broker.url) as (running, stations):
-                await linked(running)
-                process = await asyncio.create_subprocess_exec(
-                    str(python), str(BOOT), str(tmp_path / "ha"), str(broker.port), str(EXAMPLES / "automation.yaml"),
-                    stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-                )  # fmt: skip
-                out, err = await asyncio.wait_for(process.communicate(), 180)
-                said = [line for line in out.decode().splitlines() if line.startswith("SEEN ")]
-                assert said, err.decode()[-3000:]
-                complaints = [
-                    line
-                    for line in err.decode().splitlines()
-                    if re.match(r"(ERROR|WARNING):homeassistant\.components\.mqtt", line)  # not of how it was booted
-                ]
-                assert not complaints, "\n".join(complaints)
-                seen: dict[str, Any] = json.loads(said[0].removeprefix("SEEN "))
-                seen["power_w"] = stations.evses["CP1-1"].power_w
-                return seen
-
-    seen = asyncio.run(scene())
+    with mosquitto(tmp_path) as broker:
+        async with home(url=broker.url) as (running, stations):
+            await linked(running)
+            process = await asyncio.create_subprocess_exec(
+                str(python), str(BOOT), str(tmp_path / "ha"), str(broker.port), str(EXAMPLES / "automation.yaml"),
+                stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+            )  # fmt: skip
+            out, err = await asyncio.wait_for(process.communicate(), 180)
+            said = [line for line in out.decode().splitlines() if line.startswith("SEEN ")]
+            assert said, err.decode()[-3000:]
+            complaints = [
+                line
+                for line in err.decode().splitlines()
+                if re.match(r"(ERROR|WARNING):homeassistant\.components\.mqtt", line)  # not of how it was booted
+            ]
+            assert not complaints, "\n".join(complaints)
+            seen: dict[str, Any] = json.loads(said[0].removeprefix("SEEN "))
+            seen["power_w"] = stations.evses["CP1-1"].power_w
     assert seen["discovered"]
     assert seen["achieved"]
     states = seen["states"]

@@ -25,7 +25,7 @@ from gateway.mqtt.acl import User, acl
 from gateway.mqtt.client import Connector
 from gateway.mqtt.topics import Topics
 from protocols.ports import BusMessage, Clock
-from tests.gateway.mqtt.facility import ROOT, Facility, facility, mosquitto, run_leaky
+from tests.gateway.mqtt.facility import ROOT, Facility, facility, leaky_peer, mosquitto
 from tests.interop.certificates import Authority
 from tests.peers import program
 
@@ -65,7 +65,7 @@ async def linked(running: Gateway, within_s: float = 10) -> None:
         await running.mqtt.connected.wait()
 
 
-def test_tls_with_client_certificates_and_the_access_list(tmp_path: Path) -> None:
+async def test_tls_with_client_certificates_and_the_access_list(tmp_path: Path) -> None:
     authority = Authority(tmp_path)
     cert, key = authority.issue("broker", server=True)
     users = [
@@ -86,15 +86,15 @@ def test_tls_with_client_certificates_and_the_access_list(tmp_path: Path) -> Non
         context.load_cert_chain(*names[name])
         return context
 
-    async def scene(port: int) -> None:
+    with mosquitto(tmp_path, options) as broker:
         mine, my_key = names["gw1"]
-        url = f"mqtts://127.0.0.1:{port}"
+        url = f"mqtts://127.0.0.1:{broker.port}"
         async with home(url=url, ca=authority.ca, cert=mine, key=my_key) as (running, _):
             await linked(running)
             async with (
-                facility(port, tls_context=tls("bems")) as bems,
-                facility(port, tls_context=tls("viewer")) as viewer,
-                facility(port, tls_context=tls("operator")) as operator,
+                facility(broker.port, tls_context=tls("bems")) as bems,
+                facility(broker.port, tls_context=tls("viewer")) as viewer,
+                facility(broker.port, tls_context=tls("operator")) as operator,
             ):
                 await bems.send(
                     "evse/CP1-1/cmd/discharge", {"id": "a", "power_w": 1000, "reply_to": f"{ROOT}/reply/bems/x"}
@@ -117,18 +117,21 @@ def test_tls_with_client_certificates_and_the_access_list(tmp_path: Path) -> Non
                 known = {id_ for id_ in "abcdef" if (await running.service.result(id_))[0] is not None}
                 assert known == {"a", "e", "f"}
 
-    with mosquitto(tmp_path, options) as broker:
-        asyncio.run(scene(broker.port))
 
-
-def test_two_sites_on_one_broker_read_each_others_state_and_nothing_more(tmp_path: Path) -> None:
-    """The lists of both sites in one file, as `v2x mqtt-acl -c one -c two` writes it."""
-    passwords = tmp_path / "passwords"
+def password_file(folder: Path, *users: str) -> Path:
+    """Password file of Mosquitto in which the password of each user is `secret`."""
+    path = folder / "passwords"
     tool = program("mosquitto_passwd", "mosquitto")
-    for name in ("gw-home", "gw-school", "stranger"):
-        create = [] if passwords.exists() else ["-c"]
-        subprocess.run([tool, "-b", *create, str(passwords), name, "secret"], check=True)
-    passwords.chmod(0o644)
+    for user in users:
+        create = [] if path.exists() else ["-c"]
+        subprocess.run([tool, "-b", *create, str(path), user, "secret"], check=True)
+    path.chmod(0o644)
+    return path
+
+
+async def test_two_sites_on_one_broker_read_each_others_state_and_nothing_more(tmp_path: Path) -> None:
+    """The lists of both sites in one file, as `v2x mqtt-acl -c one -c two` writes it."""
+    passwords = password_file(tmp_path, "gw-home", "gw-school", "stranger")
     lists = [
         acl(Topics("home", "gw1"), [User("gw-home", gateway=True, neighbours=["school"])]),
         acl(Topics("school", "gw1"), [User("gw-school", gateway=True), User("stranger", read=[])]),
@@ -151,12 +154,9 @@ def test_two_sites_on_one_broker_read_each_others_state_and_nothing_more(tmp_pat
                         found.add(str(message.topic))
         return found
 
-    async def scene(port: int) -> None:
-        assert await heard(port, "gw-home") == {"v2x/1/school/site/state"}
-        assert "v2x/1/home/site/state" not in await heard(port, "stranger")
-
     with mosquitto(tmp_path, options) as broker:
-        asyncio.run(scene(broker.port))
+        assert await heard(broker.port, "gw-home") == {"v2x/1/school/site/state"}
+        assert "v2x/1/home/site/state" not in await heard(broker.port, "stranger")
 
 
 async def _denied(who: Facility, topic: str, body: dict[str, Any]) -> None:
@@ -165,156 +165,132 @@ async def _denied(who: Facility, topic: str, body: dict[str, Any]) -> None:
     await asyncio.sleep(0.2)
 
 
-def test_user_and_password_and_what_is_said_when_they_are_wrong(tmp_path: Path) -> None:
-    passwords = tmp_path / "passwords"
-    tool = program("mosquitto_passwd", "mosquitto")
-    subprocess.run([tool, "-b", "-c", str(passwords), "gw1", "secret"], check=True)
-    passwords.chmod(0o644)
+async def test_user_and_password_and_what_is_said_when_they_are_wrong(tmp_path: Path) -> None:
+    passwords = password_file(tmp_path, "gw1")
     (tmp_path / "right").write_text("secret\n")
     (tmp_path / "wrong").write_text("guess\n")
 
-    async def scene(url: str) -> None:
-        async with home(url=url, username="gw1", password_file=tmp_path / "right") as (running, _):
+    with mosquitto(tmp_path, f"allow_anonymous false\npassword_file {passwords}\n") as broker:
+        async with home(url=broker.url, username="gw1", password_file=tmp_path / "right") as (running, _):
             await linked(running)
-        config = from_table({"mqtt": {"url": url, "username": "gw1", "password_file": tmp_path / "wrong"}})
+        config = from_table({"mqtt": {"url": broker.url, "username": "gw1", "password_file": tmp_path / "wrong"}})
         with pytest.raises(ConnectionError, match=r"cannot be used: .*(password|[Aa]uthori)"):
             async with Connector(broker_link(config))(BusMessage("x", b"")):
                 pass
         with pytest.raises(ConfigError, match=r"mqtt.password_file: .*absent cannot be read"):
-            broker_link(from_table({"mqtt": {"url": url, "password_file": tmp_path / "absent"}}))
-
-    with mosquitto(tmp_path, f"allow_anonymous false\npassword_file {passwords}\n") as broker:
-        asyncio.run(scene(broker.url))
+            broker_link(from_table({"mqtt": {"url": broker.url, "password_file": tmp_path / "absent"}}))
 
 
-def test_a_broker_that_is_not_who_it_says_is_not_spoken_to(tmp_path: Path) -> None:
+@leaky_peer
+async def test_a_broker_that_is_not_who_it_says_is_not_spoken_to(tmp_path: Path) -> None:
     authority = Authority(tmp_path)
     cert, key = authority.issue("broker", server=True)
     other = tmp_path / "other"
     other.mkdir()
     stranger = Authority(other)
 
-    async def scene(port: int) -> None:
-        config = from_table({"mqtt": {"url": f"mqtts://127.0.0.1:{port}", "ca": stranger.ca}})
+    with mosquitto(tmp_path, f"allow_anonymous true\ncertfile {cert}\nkeyfile {key}\n") as broker:
+        config = from_table({"mqtt": {"url": f"mqtts://127.0.0.1:{broker.port}", "ca": stranger.ca}})
         with pytest.raises(ConnectionError, match="certificate verify failed"):
             async with Connector(broker_link(config))(BusMessage("x", b"")):
                 pass
 
-    with mosquitto(tmp_path, f"allow_anonymous true\ncertfile {cert}\nkeyfile {key}\n") as broker:
-        run_leaky(scene(broker.port))
 
-
-def test_the_broker_is_killed_and_comes_back(tmp_path: Path) -> None:
+async def test_the_broker_is_killed_and_comes_back(tmp_path: Path) -> None:
     """The lease goes on, the gateway reconnects, states are retained again, results come."""
-
-    async def whole() -> None:
-        with mosquitto(tmp_path) as broker:
-            async with home(url=broker.url) as (running, stations):
-                await linked(running)
-                with contextlib.suppress(aiomqtt.MqttError):  # the facility's own link goes down with the broker
-                    async with facility(broker.port) as client:
-                        await client.until("evse/CP1-1/state", session_state="in_session")
-                        await client.send("evse/CP1-1/cmd/discharge", {"id": "a", "power_w": 2000, "lease_s": 60})
-                        await client.until("evse/CP1-1/result", id="a", status="accepted")
-                        broker.stop()
-                        await asyncio.sleep(0.5)
-                assert stations.evses["CP1-1"].power_w == -2000
-                broker.start()
-                await linked(running)
+    with mosquitto(tmp_path) as broker:
+        async with home(url=broker.url) as (running, stations):
+            await linked(running)
+            with contextlib.suppress(aiomqtt.MqttError):  # the facility's own link goes down with the broker
                 async with facility(broker.port) as client:
-                    await client.until("gateway/gw1/status", state="online")
-                    await client.until("evse/CP1-1/state", setpoint_w=-2000)
-                    await client.send("evse/CP1-1/cmd/stop", {"id": "b"})
-                    await client.until("evse/CP1-1/result", id="b", status="achieved")
-                    first, final = await running.service.result("a")
-                    assert first is not None
-                    assert final is not None
-                    assert final.status in ("achieved", "superseded")
+                    await client.until("evse/CP1-1/state", session_state="in_session")
+                    await client.send("evse/CP1-1/cmd/discharge", {"id": "a", "power_w": 2000, "lease_s": 60})
+                    await client.until("evse/CP1-1/result", id="a", status="accepted")
+                    broker.stop()
+                    await asyncio.sleep(0.5)
+            assert stations.evses["CP1-1"].power_w == -2000
+            broker.start()
+            await linked(running)
+            async with facility(broker.port) as client:
+                await client.until("gateway/gw1/status", state="online")
+                await client.until("evse/CP1-1/state", setpoint_w=-2000)
+                await client.send("evse/CP1-1/cmd/stop", {"id": "b"})
+                await client.until("evse/CP1-1/result", id="b", status="achieved")
+                first, final = await running.service.result("a")
+                assert first is not None
+                assert final is not None
+                assert final.status in ("achieved", "superseded")
 
-    asyncio.run(whole())
 
-
-def test_a_command_sent_while_the_gateway_is_away_is_taken_when_it_comes_back_within_the_session(
+async def test_a_command_sent_while_the_gateway_is_away_is_taken_when_it_comes_back_within_the_session(
     tmp_path: Path,
 ) -> None:
-    async def scene() -> None:
-        with mosquitto(tmp_path) as broker:
-            async with facility(broker.port) as client:
-                async with home(url=broker.url, session_expiry_s=60) as (running, _):
-                    await linked(running)
-                await client.send("evse/CP1-1/cmd/reserve", {"id": "kept", "min_soc_pct": 40})
-                await client.send(
-                    "evse/CP1-1/cmd/reserve", {"id": "late", "min_soc_pct": 50, "expires_at": "2026-01-01T00:00:00Z"}
-                )
-                async with home(url=broker.url, session_expiry_s=60) as (running, _):
-                    await linked(running)
-                    await client.until("evse/CP1-1/result", id="kept", status="achieved")
-                    late = await client.until("evse/CP1-1/result", id="late", status="refused")
-                    assert late["reason"]["code"] == "expired"
-
-    asyncio.run(scene())
-
-
-def test_retain_as_published_shows_a_retained_command_as_what_it_is(tmp_path: Path) -> None:
-    async def scene() -> None:
-        with mosquitto(tmp_path) as broker:
-            async with facility(broker.port) as client, home(url=broker.url) as (running, stations):
+    with mosquitto(tmp_path) as broker:
+        async with facility(broker.port) as client:
+            async with home(url=broker.url, session_expiry_s=60) as (running, _):
                 await linked(running)
-                await client.send("evse/CP1-1/cmd/discharge", {"id": "a", "power_w": 2000}, retain=True)
-                refused = await client.until("evse/CP1-1/result", id="a", status="refused")
-                assert refused["reason"]["code"] == "retained"
-            async with (
-                facility(broker.port, five=False) as client,
-                home(url=broker.url, version="3.1.1") as (running, stations),
+            await client.send("evse/CP1-1/cmd/reserve", {"id": "kept", "min_soc_pct": 40})
+            await client.send(
+                "evse/CP1-1/cmd/reserve", {"id": "late", "min_soc_pct": 50, "expires_at": "2026-01-01T00:00:00Z"}
+            )
+            async with home(url=broker.url, session_expiry_s=60) as (running, _):
+                await linked(running)
+                await client.until("evse/CP1-1/result", id="kept", status="achieved")
+                late = await client.until("evse/CP1-1/result", id="late", status="refused")
+                assert late["reason"]["code"] == "expired"
+
+
+async def test_retain_as_published_shows_a_retained_command_as_what_it_is(tmp_path: Path) -> None:
+    with mosquitto(tmp_path) as broker:
+        async with facility(broker.port) as client, home(url=broker.url) as (running, stations):
+            await linked(running)
+            await client.send("evse/CP1-1/cmd/discharge", {"id": "a", "power_w": 2000}, retain=True)
+            refused = await client.until("evse/CP1-1/result", id="a", status="refused")
+            assert refused["reason"]["code"] == "retained"
+        async with (
+            facility(broker.port, five=False) as client,
+            home(url=broker.url, version="3.1.1") as (running, stations),
+        ):
+            refused = await client.until("evse/CP1-1/result", id="a", status="refused")
+            assert refused["reason"]["code"] == "retained"
+            assert stations.evses["CP1-1"].power_w == 0
+            await client.send("evse/CP1-1/cmd/discharge", b"", retain=True)
+
+
+async def test_several_sites_share_a_broker(tmp_path: Path) -> None:
+    with mosquitto(tmp_path) as broker:
+        config = {"mqtt": {"url": broker.url}, "store": {"url": "memory:"}}
+        async with facility(broker.port, root="v2x/1") as client, home(url=broker.url) as (running, _):
+            other = from_table({**config, "site": {"id": "other"}})
+            made: list[PlainStations] = []
+
+            def stations(report: Report, clock: Clock) -> PlainStations:
+                made.append(PlainStations(clock, report))
+                return made[0]
+
+            async with gateway(other, Parts(stations=stations)) as second:
+                made[0].connect("CP1", "CP1-1")
+                made[0].plug("CP1-1")
+                await linked(running)
+                await linked(second)
+                await client.send("other/evse/CP1-1/cmd/charge", {"id": "a", "power_w": 1000})
+                await client.until("other/evse/CP1-1/result", id="a", status="accepted")
+                assert (await running.service.result("a")) == (None, None)
+                assert not [topic for topic, _, _ in client.heard if topic == "home/evse/CP1-1/result"]
+
+
+async def test_bad_bytes_at_the_broker_border_do_no_harm(tmp_path: Path) -> None:
+    with mosquitto(tmp_path) as broker:
+        async with facility(broker.port) as client, home(url=broker.url) as (running, _):
+            await linked(running)
+            for payload in (
+                b"\xff\x00\xfe",
+                b"{" * 5000,
+                b'{"id":"x","power_w":1e400}',
+                b"A" * 70_000,
+                json.dumps([]).encode(),
             ):
-                refused = await client.until("evse/CP1-1/result", id="a", status="refused")
-                assert refused["reason"]["code"] == "retained"
-                assert stations.evses["CP1-1"].power_w == 0
-                await client.send("evse/CP1-1/cmd/discharge", b"", retain=True)
-
-    asyncio.run(scene())
-
-
-def test_several_sites_share_a_broker(tmp_path: Path) -> None:
-    async def scene() -> None:
-        with mosquitto(tmp_path) as broker:
-            config = {"mqtt": {"url": broker.url}, "store": {"url": "memory:"}}
-            async with facility(broker.port, root="v2x/1") as client, home(url=broker.url) as (running, _):
-                other = from_table({**config, "site": {"id": "other"}})
-                made: list[PlainStations] = []
-
-                def stations(report: Report, clock: Clock) -> PlainStations:
-                    made.append(PlainStations(clock, report))
-                    return made[0]
-
-                async with gateway(other, Parts(stations=stations)) as second:
-                    made[0].connect("CP1", "CP1-1")
-                    made[0].plug("CP1-1")
-                    await linked(running)
-                    await linked(second)
-                    await client.send("other/evse/CP1-1/cmd/charge", {"id": "a", "power_w": 1000})
-                    await client.until("other/evse/CP1-1/result", id="a", status="accepted")
-                    assert (await running.service.result("a")) == (None, None)
-                    assert not [topic for topic, _, _ in client.heard if topic == "home/evse/CP1-1/result"]
-
-    asyncio.run(scene())
-
-
-def test_bad_bytes_at_the_broker_border_do_no_harm(tmp_path: Path) -> None:
-    async def scene() -> None:
-        with mosquitto(tmp_path) as broker:
-            async with facility(broker.port) as client, home(url=broker.url) as (running, _):
-                await linked(running)
-                for payload in (
-                    b"\xff\x00\xfe",
-                    b"{" * 5000,
-                    b'{"id":"x","power_w":1e400}',
-                    b"A" * 70_000,
-                    json.dumps([]).encode(),
-                ):
-                    await client.send("evse/CP1-1/cmd/discharge", payload)
-                    await client.send("site/input/grid", payload)
-                await client.send("evse/CP1-1/cmd/discharge", {"id": "good", "power_w": 1000})
-                await client.until("evse/CP1-1/result", id="good", status="achieved")
-
-    asyncio.run(scene())
+                await client.send("evse/CP1-1/cmd/discharge", payload)
+                await client.send("site/input/grid", payload)
+            await client.send("evse/CP1-1/cmd/discharge", {"id": "good", "power_w": 1000})
+            await client.until("evse/CP1-1/result", id="good", status="achieved")

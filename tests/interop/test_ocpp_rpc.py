@@ -78,90 +78,84 @@ async def node(script: str, *arguments: str) -> AsyncIterator[Peer]:
 
 @pytest.mark.peer
 @pytest.mark.parametrize("version", list(Version))
-def test_its_station_at_our_csms(version: Version) -> None:
-    async def main() -> None:
-        events: list[Any] = []
-        async with csms(events) as (gateway, url), node("station.js", url, "N1", version.number) as peer:
-            await until(lambda: peer.of("time") or peer.of("failed"))
-            assert peer.of("failed") == []
-            assert peer.of("boot") == ["Accepted"]
-            assert any(isinstance(e, SessionStarted) for e in events)
-            assert next(e for e in events if isinstance(e, Metered) and e.power_w is not None).power_w == -1500.0
-            if version is Version.V21:
-                await until(lambda: peer.of("reported"))
-                assert peer.of("needs") == [{"status": "Accepted"}]
-                assert next(e for e in events if isinstance(e, NeedsStated)).needs.limits.max_discharge_w == 6000.0
-                described = [e for e in events if isinstance(e, EvseDescribed)][-1]
-                assert (described.can_discharge, described.limits.max_discharge_w) == (True, 6000.0)
-                for power in (-5000.0, -4000.0):
-                    assert (await gateway.set_power("N1-1", power, 30.0)).answer is Answer.APPLIED
-                await until(lambda: peer.of("update"))
-                assert peer.of("update")[-1]["scheduleUpdate"] == {"setpoint": -4000}
-            else:
-                assert (await gateway.set_power("N1-1", 3000.0, 30.0)).answer is Answer.APPLIED
-                await until(lambda: len(peer.of("profile")) == 2)
-            ended = await gateway.end_session("N1-1")
-            assert (ended.answer, ended.code) == (Answer.REFUSED, "NotSupported")
-            assert peer.of("violation") == []
-            assert not gateway.context.breaches
-
-    asyncio.run(main())
+async def test_its_station_at_our_csms(version: Version) -> None:
+    events: list[Any] = []
+    async with csms(events) as (gateway, url), node("station.js", url, "N1", version.number) as peer:
+        await until(lambda: peer.of("time") or peer.of("failed"))
+        assert peer.of("failed") == []
+        assert peer.of("boot") == ["Accepted"]
+        assert any(isinstance(e, SessionStarted) for e in events)
+        assert next(e for e in events if isinstance(e, Metered) and e.power_w is not None).power_w == -1500.0
+        if version is Version.V21:
+            await until(lambda: peer.of("reported"))
+            assert peer.of("needs") == [{"status": "Accepted"}]
+            assert next(e for e in events if isinstance(e, NeedsStated)).needs.limits.max_discharge_w == 6000.0
+            described = [e for e in events if isinstance(e, EvseDescribed)][-1]
+            assert (described.can_discharge, described.limits.max_discharge_w) == (True, 6000.0)
+            for power in (-5000.0, -4000.0):
+                assert (await gateway.set_power("N1-1", power, 30.0)).answer is Answer.APPLIED
+            await until(lambda: peer.of("update"))
+            assert peer.of("update")[-1]["scheduleUpdate"] == {"setpoint": -4000}
+        else:
+            assert (await gateway.set_power("N1-1", 3000.0, 30.0)).answer is Answer.APPLIED
+            await until(lambda: len(peer.of("profile")) == 2)
+        ended = await gateway.end_session("N1-1")
+        assert (ended.answer, ended.code) == (Answer.REFUSED, "NotSupported")
+        assert peer.of("violation") == []
+        assert not gateway.context.breaches
 
 
 @pytest.mark.peer
 @pytest.mark.parametrize("version", list(Version))
-def test_our_station_at_its_csms(version: Version) -> None:
-    async def main() -> None:
-        async with node("csms.js") as peer:
-            await until(lambda: peer.of("port"))
-            url = f"ws://127.0.0.1:{peer.of('port')[0]}"
-            async with station(url, id="N1", ocpp=version.number) as made:
-                await until(lambda: peer.of("StatusNotification"))
-                assert peer.of("client") == [{"id": "N1", "protocol": version.value}]
-                outlet = made.outlets[0]
-                assert isinstance(outlet, CarPowerPath)
-                made.station.plug_in(1, outlet.plug(Car(soc_pct=70.0), made.station.clock.now()))
-                begin = "StartTransaction" if version is Version.V16 else "TransactionEvent"
-                await until(lambda: peer.of(begin))
-                schedule: dict[str, Any] = {
-                    "chargingRateUnit": "W",
-                    "chargingSchedulePeriod": [{"startPeriod": 0, "limit": 3000}],
+async def test_our_station_at_its_csms(version: Version) -> None:
+    async with node("csms.js") as peer:
+        await until(lambda: peer.of("port"))
+        url = f"ws://127.0.0.1:{peer.of('port')[0]}"
+        async with station(url, id="N1", ocpp=version.number) as made:
+            await until(lambda: peer.of("StatusNotification"))
+            assert peer.of("client") == [{"id": "N1", "protocol": version.value}]
+            outlet = made.outlets[0]
+            assert isinstance(outlet, CarPowerPath)
+            made.station.plug_in(1, outlet.plug(Car(soc_pct=70.0), made.station.clock.now()))
+            begin = "StartTransaction" if version is Version.V16 else "TransactionEvent"
+            await until(lambda: peer.of(begin))
+            schedule: dict[str, Any] = {
+                "chargingRateUnit": "W",
+                "chargingSchedulePeriod": [{"startPeriod": 0, "limit": 3000}],
+            }
+            profile: dict[str, Any] = {
+                "stackLevel": 0,
+                "chargingProfilePurpose": "TxDefaultProfile",
+                "chargingProfileKind": "Relative",
+            }
+            if version is Version.V16:
+                profile |= {"chargingProfileId": 1, "chargingSchedule": schedule}
+                body: dict[str, Any] = {"connectorId": 1, "csChargingProfiles": profile}
+            else:
+                profile |= {"id": 1, "chargingSchedule": [{"id": 1, **schedule}]}
+                body = {"evseId": 1, "chargingProfile": profile}
+            assert await peer.ask("SetChargingProfile", body) == {"status": "Accepted"}
+            place = "connectorId" if version is Version.V16 else "evseId"
+            composite = await peer.ask("GetCompositeSchedule", {"duration": 60, place: 1})
+            assert composite["status"] == "Accepted"
+            if version is Version.V16:
+                keys = await peer.ask("GetConfiguration", {"key": ["HeartbeatInterval", "Nonsense"]})
+                assert keys["unknownKey"] == ["Nonsense"]
+            else:
+                assert await peer.ask("GetBaseReport", {"requestId": 1, "reportBase": "FullInventory"}) == {
+                    "status": "Accepted"
                 }
-                profile: dict[str, Any] = {
-                    "stackLevel": 0,
-                    "chargingProfilePurpose": "TxDefaultProfile",
-                    "chargingProfileKind": "Relative",
-                }
-                if version is Version.V16:
-                    profile |= {"chargingProfileId": 1, "chargingSchedule": schedule}
-                    body: dict[str, Any] = {"connectorId": 1, "csChargingProfiles": profile}
-                else:
-                    profile |= {"id": 1, "chargingSchedule": [{"id": 1, **schedule}]}
-                    body = {"evseId": 1, "chargingProfile": profile}
-                assert await peer.ask("SetChargingProfile", body) == {"status": "Accepted"}
-                place = "connectorId" if version is Version.V16 else "evseId"
-                composite = await peer.ask("GetCompositeSchedule", {"duration": 60, place: 1})
-                assert composite["status"] == "Accepted"
-                if version is Version.V16:
-                    keys = await peer.ask("GetConfiguration", {"key": ["HeartbeatInterval", "Nonsense"]})
-                    assert keys["unknownKey"] == ["Nonsense"]
-                else:
-                    assert await peer.ask("GetBaseReport", {"requestId": 1, "reportBase": "FullInventory"}) == {
-                        "status": "Accepted"
-                    }
-                    await until(lambda: peer.of("NotifyReport"))
-                if version is Version.V16:
-                    assert (await peer.ask("GetDiagnostics", {"location": "ftp://x/"}))["fileName"]
-                    await until(lambda: len(peer.of("DiagnosticsStatusNotification")) == 2)
-                else:
-                    monitored = await peer.ask("GetMonitoringReport", {"requestId": 1})
-                    assert monitored == {"status": "Accepted"}
-                    await until(lambda: peer.of("NotifyMonitoringReport"))
-                    image = {"location": "http://127.0.0.1:1/image", "checksum": "0" * 32, "requestId": 2}
-                    assert await peer.ask("PublishFirmware", image) == "NotSupported"  # no local controller
-                made.station.unplug(1)
-                done = "StopTransaction" if version is Version.V16 else "TransactionEvent"
-                await until(lambda: any(one.get("eventType", "Ended") == "Ended" for one in peer.of(done)))
-            assert peer.of("violation") == []
-
-    asyncio.run(main())
+                await until(lambda: peer.of("NotifyReport"))
+            if version is Version.V16:
+                assert (await peer.ask("GetDiagnostics", {"location": "ftp://x/"}))["fileName"]
+                await until(lambda: len(peer.of("DiagnosticsStatusNotification")) == 2)
+            else:
+                monitored = await peer.ask("GetMonitoringReport", {"requestId": 1})
+                assert monitored == {"status": "Accepted"}
+                await until(lambda: peer.of("NotifyMonitoringReport"))
+                image = {"location": "http://127.0.0.1:1/image", "checksum": "0" * 32, "requestId": 2}
+                assert await peer.ask("PublishFirmware", image) == "NotSupported"  # no local controller
+            made.station.unplug(1)
+            done = "StopTransaction" if version is Version.V16 else "TransactionEvent"
+            await until(lambda: any(one.get("eventType", "Ended") == "Ended" for one in peer.of(done)))
+        assert peer.of("violation") == []

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -35,27 +36,30 @@ BY_VERSION = {
 }
 
 
+def read_results(folder: Path, output: str) -> list[dict[str, Any]]:
+    """Results in the JSON report that the peer has written."""
+    reports = list(folder.glob("*.json"))
+    assert reports, output[-2000:]
+    results: list[dict[str, Any]] = json.loads(reports[0].read_text("utf-8"))["testResults"]
+    return results
+
+
 @pytest.mark.peer
 @pytest.mark.parametrize("version", list(Version))
-def test_every_check_that_is_normative(version: Version, tmp_path: Path) -> None:
+async def test_every_check_that_is_normative(version: Version, tmp_path: Path) -> None:
     node = program("node", "nodejs")
     script = node_peer("ocpp-ws-cli", PACKAGE) / "node_modules" / "ocpp-ws-cli" / "dist" / "index.js"
 
-    async def main() -> str:
-        async with csms() as (_, url):
-            process = await asyncio.create_subprocess_exec(
-                node, str(script), "test", "-e", url, "-i", "CLI1", "-p", version.value,
-                "--suite", "all", "--report", "json", "--report-dir", str(tmp_path),
-                stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
-            )  # fmt: skip
-            async with asyncio.timeout(LIMIT):
-                out, _ = await process.communicate()
-            return out.decode(errors="replace")
-
-    said = asyncio.run(main())
-    reports = list(tmp_path.glob("*.json"))
-    assert reports, said[-2000:]
-    results = json.loads(reports[0].read_text("utf-8"))["testResults"]
+    async with csms() as (_, url):
+        process = await asyncio.create_subprocess_exec(
+            node, str(script), "test", "-e", url, "-i", "CLI1", "-p", version.value,
+            "--suite", "all", "--report", "json", "--report-dir", str(tmp_path),
+            stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+        )  # fmt: skip
+        async with asyncio.timeout(LIMIT):
+            out, _ = await process.communicate()
+        said = out.decode(errors="replace")
+    results = read_results(tmp_path, said)
     assert len(results) == CHECKS
     failed = {one["name"]: one.get("issue", "") for one in results if not one["passed"]}
     assert failed.keys() == NOT_NORMATIVE.keys() | BY_VERSION[version].keys(), failed

@@ -17,11 +17,12 @@ from typing import Any
 
 import pytest
 
-from emulators.runtime.clock import run_virtual
 from emulators.scenario.scenario import parse
 from emulators.world import World
 from tests.gateway.mqtt.facility import free_port, mosquitto
 from tests.peers import program
+
+pytestmark = pytest.mark.virtual_time
 
 HOUSE = """
 name = "first light"
@@ -63,62 +64,59 @@ async def until(world: World, what: str, reached: Any, within: float = 60.0) -> 
 
 
 @pytest.mark.parametrize("fault", ["", BYTE_BY_BYTE], ids=["whole", "byte by byte"])
-def test_a_discharge_from_mqtt_to_the_battery_and_back(fault: str) -> None:
-    async def scene() -> None:
-        world = World(parse(HOUSE + fault, "test"))
-        async with world.living():
-            gateway, car = world.gateway, world.cars["car"]
-            assert gateway is not None
-            service = gateway.service
+async def test_a_discharge_from_mqtt_to_the_battery_and_back(fault: str) -> None:
+    world = World(parse(HOUSE + fault, "test"))
+    async with world.living():
+        gateway, car = world.gateway, world.cars["car"]
+        assert gateway is not None
+        service = gateway.service
 
-            def state() -> Any:
-                return service.state("CP1-1")
+        def state() -> Any:
+            return service.state("CP1-1")
 
-            await until(world, "a session", lambda: state() and state().available.max_discharge_w > 0)
-            before_wh, stage = car.pack.energy_out_wh, world.bays["CP1-1"].stage
-            metered = stage.meter.true_discharged_wh
+        await until(world, "a session", lambda: state() and state().available.max_discharge_w > 0)
+        before_wh, stage = car.pack.energy_out_wh, world.bays["CP1-1"].stage
+        metered = stage.meter.true_discharged_wh
 
-            answer = await world.facility.command("CP1-1", "discharge", power_w=5000, lease_s=60)
-            assert (answer["status"], answer["effective_w"], answer["binding"]) == ("accepted", -5000, "command")
-            began = world.clock.now()
-            await until(world, "5 kW on the meter", lambda: abs((state().power_w or 0) + 5000) < 100)
-            assert state().setpoint_w == -5000
-            await until(world, "the end of the lease", lambda: state().effective_w == 0, 90)
-            assert 59 <= world.clock.now() - began <= 62
-            await until(world, "0 W", lambda: abs(state().power_w or 0) < 50)
-            assert state().session_state == "in_session"
+        answer = await world.facility.command("CP1-1", "discharge", power_w=5000, lease_s=60)
+        assert (answer["status"], answer["effective_w"], answer["binding"]) == ("accepted", -5000, "command")
+        began = world.clock.now()
+        await until(world, "5 kW on the meter", lambda: abs((state().power_w or 0) + 5000) < 100)
+        assert state().setpoint_w == -5000
+        await until(world, "the end of the lease", lambda: state().effective_w == 0, 90)
+        assert 59 <= world.clock.now() - began <= 62
+        await until(world, "0 W", lambda: abs(state().power_w or 0) < 50)
+        assert state().session_state == "in_session"
 
-            battery_wh, meter_wh = car.pack.energy_out_wh - before_wh, stage.meter.true_discharged_wh - metered
-            assert 75 < meter_wh < battery_wh < 110
-            finals = [one["status"] for one in world.facility.results if one["id"] == answer["id"]]
-            assert finals == ["accepted", "achieved"]
+        battery_wh, meter_wh = car.pack.energy_out_wh - before_wh, stage.meter.true_discharged_wh - metered
+        assert 75 < meter_wh < battery_wh < 110
+        finals = [one["status"] for one in world.facility.results if one["id"] == answer["id"]]
+        assert finals == ["accepted", "achieved"]
 
-            stopped = await world.facility.command("CP1-1", "stop")
-            assert stopped["status"] == "accepted"
-            await until(world, "the car to leave", lambda: state().session_state == "available", 600)
-            assert car.violations == []
+        stopped = await world.facility.command("CP1-1", "stop")
+        assert stopped["status"] == "accepted"
+        await until(world, "the car to leave", lambda: state().session_state == "available", 600)
+        assert car.violations == []
 
-        said = [line.text for line in world.transcript.lines if line.channel == "ocpp:CP1"]
-        actions = [json.loads(text.replace("#", ""))[2] for text in said if text.startswith("[2")]
-        for action in (
-            "BootNotification", "StatusNotification", "NotifyEVChargingNeeds", "TransactionEvent", "SetChargingProfile",
-            "UpdateDynamicSchedule",
-        ):  # fmt: skip
-            assert action in actions
-        profiles = [text for text in said if '"SetChargingProfile"' in text]
-        safe = [number for number, text in enumerate(profiles) if '"TxDefaultProfile"' in text]
-        v2x = [number for number, text in enumerate(profiles) if "CentralSetpoint" in text]
-        assert safe[0] < v2x[0], "the safe fallback comes first"
-        assert '"stackLevel":0' in profiles[safe[0]]
-        assert '"Dynamic"' in profiles[v2x[0]]
-        powered = [text for text in profiles if '"setpoint":-5000' in text]
-        assert powered, "the set-point was said"
-        assert all('"duration"' in text for text in powered), "every power that is not 0 holds a dead-man time"
-        told = [json.loads(text.replace("#", "")) for text in said if text.startswith("[2")]
-        triggers = {frame[3]["triggerReason"] for frame in told if frame[2] == "TransactionEvent"}
-        assert "OperationModeChanged" in triggers
-
-    run_virtual(scene())
+    said = [line.text for line in world.transcript.lines if line.channel == "ocpp:CP1"]
+    actions = [json.loads(text.replace("#", ""))[2] for text in said if text.startswith("[2")]
+    for action in (
+        "BootNotification", "StatusNotification", "NotifyEVChargingNeeds", "TransactionEvent", "SetChargingProfile",
+        "UpdateDynamicSchedule",
+    ):  # fmt: skip
+        assert action in actions
+    profiles = [text for text in said if '"SetChargingProfile"' in text]
+    safe = [number for number, text in enumerate(profiles) if '"TxDefaultProfile"' in text]
+    v2x = [number for number, text in enumerate(profiles) if "CentralSetpoint" in text]
+    assert safe[0] < v2x[0], "the safe fallback comes first"
+    assert '"stackLevel":0' in profiles[safe[0]]
+    assert '"Dynamic"' in profiles[v2x[0]]
+    powered = [text for text in profiles if '"setpoint":-5000' in text]
+    assert powered, "the set-point was said"
+    assert all('"duration"' in text for text in powered), "every power that is not 0 holds a dead-man time"
+    told = [json.loads(text.replace("#", "")) for text in said if text.startswith("[2")]
+    triggers = {frame[3]["triggerReason"] for frame in told if frame[2] == "TransactionEvent"}
+    assert "OperationModeChanged" in triggers
 
 
 def test_the_demo_over_real_sockets() -> None:
@@ -283,19 +281,16 @@ def test_what_a_person_gets_wrong_is_named(tmp_path: Path, arguments: tuple[str,
     assert "Traceback" not in done.stderr
 
 
-def test_a_car_that_stays_can_be_discharged_after_the_gateway_was_restarted() -> None:
-    async def scene() -> None:
-        world = World(parse(HOUSE, "test"))
-        async with world.living():
-            await until(world, "a session", lambda: ready(world))
-            await world.restart_gateway(60.0)
-            await until(world, "the session again", lambda: ready(world), 120)
-            answer = await world.facility.command("CP1-1", "discharge", power_w=5000, lease_s=60)
-            assert (answer["status"], answer["effective_w"]) == ("accepted", -5000)
-            await until(world, "5 kW", lambda: abs((world.bays["CP1-1"].stage.meter.power_w) + 5000) < 100)
-
+async def test_a_car_that_stays_can_be_discharged_after_the_gateway_was_restarted() -> None:
     def ready(world: World) -> bool:
         state = world.gateway and world.gateway.service.state("CP1-1")
         return bool(state and state.available.max_discharge_w > 0)
 
-    run_virtual(scene())
+    world = World(parse(HOUSE, "test"))
+    async with world.living():
+        await until(world, "a session", lambda: ready(world))
+        await world.restart_gateway(60.0)
+        await until(world, "the session again", lambda: ready(world), 120)
+        answer = await world.facility.command("CP1-1", "discharge", power_w=5000, lease_s=60)
+        assert (answer["status"], answer["effective_w"]) == ("accepted", -5000)
+        await until(world, "5 kW", lambda: abs((world.bays["CP1-1"].stage.meter.power_w) + 5000) < 100)

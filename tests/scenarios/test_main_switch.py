@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from emulators.runtime.clock import run_virtual
+import pytest
+
 from emulators.scenario.scenario import parse
 from emulators.site.site import State
 from emulators.site.switch import Position
 from emulators.world import World, simulate
+
+pytestmark = pytest.mark.virtual_time
 
 HOUSE = """
 name = "a house that can stand alone"
@@ -77,21 +80,18 @@ def test_an_island_by_command_is_entered_and_left_though_the_grid_is_there() -> 
     assert figures["decided.opening_main_switch"] == figures["decided.main_switch_closed"] == 1
 
 
-def test_a_gateway_that_dies_in_the_island_leaves_the_switch_to_the_switchgear() -> None:
-    async def main() -> None:
-        world = World(parse(HOUSE + OUTAGE, "test"), fast_forward=True)
-        async with world.living():
-            await world.clock.sleep(130)
-            assert ordered(world) == "open"
-            await world._stop_gateway()
-            await world.clock.sleep(5)
-            assert ordered(world) is None
-            assert world.site.state is State.ISLAND  # the light stays on
-            await world.clock.sleep(330)
-            assert world.site.switch.position == Position.CLOSED
-            assert world.site.fed_dead_grid_wh == 0
-
-    run_virtual(main())
+async def test_a_gateway_that_dies_in_the_island_leaves_the_switch_to_the_switchgear() -> None:
+    world = World(parse(HOUSE + OUTAGE, "test"), fast_forward=True)
+    async with world.living():
+        await world.clock.sleep(130)
+        assert ordered(world) == "open"
+        await world._stop_gateway()
+        await world.clock.sleep(5)
+        assert ordered(world) is None
+        assert world.site.state is State.ISLAND  # the light stays on
+        await world.clock.sleep(330)
+        assert world.site.switch.position == Position.CLOSED
+        assert world.site.fed_dead_grid_wh == 0
 
 
 def test_a_switch_that_sticks_keeps_the_island_from_starting_and_the_person_is_told() -> None:
@@ -115,41 +115,35 @@ def test_a_charger_that_waits_for_the_order_starts_the_dark_house_when_the_switc
     assert lived == ["dark", "proven open", "island formed", "back on the grid"]
 
 
-def test_without_the_proof_nobody_is_told_and_nothing_forms() -> None:
-    async def main() -> None:
-        world = World(parse(BY_ORDER + OUTAGE.replace("20s", "9m"), "test"), fast_forward=True)
-        async with world.living():
-            await world.clock.sleep(60)
-            world.site.switch.stuck = True
-            await world.clock.sleep(200)
-            assert not told(world)
-            assert fed(world) is State.DARK
-            world.site.switch.stuck = False
-            await world.clock.sleep(30)
-            assert told(world)
+async def test_without_the_proof_nobody_is_told_and_nothing_forms() -> None:
+    world = World(parse(BY_ORDER + OUTAGE.replace("20s", "9m"), "test"), fast_forward=True)
+    async with world.living():
+        await world.clock.sleep(60)
+        world.site.switch.stuck = True
+        await world.clock.sleep(200)
+        assert not told(world)
+        assert fed(world) is State.DARK
+        world.site.switch.stuck = False
+        await world.clock.sleep(30)
+        assert told(world)
+        assert fed(world) is State.ISLAND
+        assert world.site.unproven_orders == 0
+        assert world.site.fed_dead_grid_wh == 0
+
+
+async def test_without_a_gateway_nobody_gives_the_order_and_one_that_comes_back_does() -> None:
+    world = World(parse(BY_ORDER + OUTAGE.replace("20s", "9m"), "test"), fast_forward=True)
+    async with world.living():
+        await world.clock.sleep(60)
+        await world._stop_gateway()
+        await world.clock.sleep(90)
+        assert world.site.switch.proven_open
+        assert fed(world) is State.DARK
+        await world.start_gateway()
+        await world.clock.sleep(120)
+        assert fed(world) is State.ISLAND
+        await world.restart_gateway()  # in the middle of the night: the light stays on
+        for _ in range(90):
+            await world.clock.sleep(1)
             assert fed(world) is State.ISLAND
-            assert world.site.unproven_orders == 0
-            assert world.site.fed_dead_grid_wh == 0
-
-    run_virtual(main())
-
-
-def test_without_a_gateway_nobody_gives_the_order_and_one_that_comes_back_does() -> None:
-    async def main() -> None:
-        world = World(parse(BY_ORDER + OUTAGE.replace("20s", "9m"), "test"), fast_forward=True)
-        async with world.living():
-            await world.clock.sleep(60)
-            await world._stop_gateway()
-            await world.clock.sleep(90)
-            assert world.site.switch.proven_open
-            assert fed(world) is State.DARK
-            await world.start_gateway()
-            await world.clock.sleep(120)
-            assert fed(world) is State.ISLAND
-            await world.restart_gateway()  # in the middle of the night: the light stays on
-            for _ in range(90):
-                await world.clock.sleep(1)
-                assert fed(world) is State.ISLAND
-            assert world.site.unproven_orders == 0
-
-    run_virtual(main())
+        assert world.site.unproven_orders == 0

@@ -8,10 +8,11 @@ import random
 import pytest
 
 from emulators.charger.station.power_path import CarPowerPath
-from emulators.runtime.clock import run_virtual
 from gateway.model.station import Answer
 from protocols.ocpp.schema import Version
 from tests.emulators.charger.station_rig import Rig
+
+pytestmark = pytest.mark.virtual_time
 
 HOLD_S = 20.0
 LET_GO_S = 5.0  # ramp and one step
@@ -92,29 +93,26 @@ class Chaos:
         (Version.V16, "negative-limit", 3),
     ],
 )
-def test_nothing_runs_unordered_and_both_ends_agree(version: Version, profile: str | None, seed: int) -> None:
-    async def main() -> None:
-        async with Rig(version, evses=2, vendor_profile=profile) as rig:
-            chaos = Chaos(rig, seed)
-            await chaos.run()
-            assert chaos.applied > 20
-            rig.up = True
-            if rig.link is not None:
-                rig.link.cut()
-            for number in (1, 2):
-                if rig.evse(number).vehicle is not None:
-                    rig.station.unplug(number)
-            await rig.until(lambda: rig.station.online and not len(rig.station.line.queue), within=3600)
-            await rig.sleep(60)
-            assert rig.csms.context.transactions.active_of("CP1") == []
-            known = list(rig.csms.context.transactions.of("CP1"))
-            if version is Version.V16:
-                assert len(known) == len({c["timestamp"] for c in rig.calls("StartTransaction")})
-            else:
-                told = {c["transactionInfo"]["transactionId"] for c in rig.calls("TransactionEvent")}
-                assert told == {t.id for t in known}
-            assert rig.station.line.queue.given_up == 0
-            assert [e for e in rig.errors() if e[2] == "InternalError"] == []
-            assert not rig.csms.context.breaches
-
-    run_virtual(main())
+async def test_nothing_runs_unordered_and_both_ends_agree(version: Version, profile: str | None, seed: int) -> None:
+    async with Rig(version, evses=2, vendor_profile=profile) as rig:
+        chaos = Chaos(rig, seed)
+        await chaos.run()
+        assert chaos.applied > 20
+        rig.up = True
+        if rig.link is not None:
+            rig.link.cut()
+        for number in (1, 2):
+            if rig.evse(number).vehicle is not None:
+                rig.station.unplug(number)
+        await rig.until(lambda: rig.station.online and not len(rig.station.line.queue), within=3600)
+        await rig.sleep(60)
+        assert rig.csms.context.transactions.active_of("CP1") == []
+        known = list(rig.csms.context.transactions.of("CP1"))
+        if version is Version.V16:
+            assert len(known) == len({c["timestamp"] for c in rig.calls("StartTransaction")})
+        else:
+            told = {c["transactionInfo"]["transactionId"] for c in rig.calls("TransactionEvent")}
+            assert told == {t.id for t in known}
+        assert rig.station.line.queue.given_up == 0
+        assert [e for e in rig.errors() if e[2] == "InternalError"] == []
+        assert not rig.csms.context.breaches

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from emulators.runtime.clock import run_virtual
 from gateway.model.event import EvseDescribed, Metered, SessionEnded, SessionStarted, StationConnected
 from gateway.model.station import Answer
 from protocols.ocpp.schema import Version
 from tests.emulators.charger.station_rig import Rig
+
+pytestmark = pytest.mark.virtual_time
 
 
 def near(watts: float) -> object:
@@ -25,84 +26,72 @@ CHANNELS = [
 
 
 @pytest.mark.parametrize(("version", "profile"), CHANNELS)
-def test_a_station_discharges_as_its_vendor_profile_says(version: Version, profile: str) -> None:
-    async def main() -> None:
-        async with Rig(version, vendor_profile=profile) as rig:
-            assert rig.of(StationConnected)[0].protocol == version.value
-            assert rig.of(EvseDescribed)[-1].can_discharge
-            await rig.charging()
-            assert rig.of(SessionStarted)
-            assert (await rig.csms.set_power("CP1-1", -4600.0, 30.0)).answer is Answer.APPLIED
-            await rig.sleep(12)
-            assert rig.evse().reading.power_w == near(-4600.0)
-            assert rig.of(Metered)[-1].power_w == near(-4600.0)
-            await rig.sleep(25)  # nobody refreshes: the station lets go, or we say 0 for it
-            assert rig.evse().reading.power_w == 0.0
-            assert (await rig.csms.set_power("CP1-1", 2070.0, 30.0)).answer is Answer.APPLIED
-            await rig.sleep(12)
-            assert rig.evse().reading.power_w == near(2070.0)
-            assert (await rig.csms.end_session("CP1-1")).answer is Answer.APPLIED
-            await rig.until(lambda: bool(rig.of(SessionEnded)))
-            assert rig.of(SessionEnded)[-1].reason == "Remote"
-            assert rig.errors() == []
-            assert not rig.csms.context.breaches
-
-    run_virtual(main())
+async def test_a_station_discharges_as_its_vendor_profile_says(version: Version, profile: str) -> None:
+    async with Rig(version, vendor_profile=profile) as rig:
+        assert rig.of(StationConnected)[0].protocol == version.value
+        assert rig.of(EvseDescribed)[-1].can_discharge
+        await rig.charging()
+        assert rig.of(SessionStarted)
+        assert (await rig.csms.set_power("CP1-1", -4600.0, 30.0)).answer is Answer.APPLIED
+        await rig.sleep(12)
+        assert rig.evse().reading.power_w == near(-4600.0)
+        assert rig.of(Metered)[-1].power_w == near(-4600.0)
+        await rig.sleep(25)  # nobody refreshes: the station lets go, or we say 0 for it
+        assert rig.evse().reading.power_w == 0.0
+        assert (await rig.csms.set_power("CP1-1", 2070.0, 30.0)).answer is Answer.APPLIED
+        await rig.sleep(12)
+        assert rig.evse().reading.power_w == near(2070.0)
+        assert (await rig.csms.end_session("CP1-1")).answer is Answer.APPLIED
+        await rig.until(lambda: bool(rig.of(SessionEnded)))
+        assert rig.of(SessionEnded)[-1].reason == "Remote"
+        assert rig.errors() == []
+        assert not rig.csms.context.breaches
 
 
 @pytest.mark.parametrize("version", [Version.V16, Version.V201])
-def test_a_station_that_cannot_discharge_is_refused_with_the_reason(version: Version) -> None:
-    async def main() -> None:
-        async with Rig(version) as rig:
-            described = rig.of(EvseDescribed)[-1]
-            assert not described.can_discharge
-            assert "vendor profile" in described.why_not
-            await rig.charging()
-            outcome = await rig.csms.set_power("CP1-1", -5000.0, 30.0)
-            assert (outcome.answer, outcome.code) == (Answer.REFUSED, "CannotDischarge")
-            assert "vendor profile" in outcome.text
-            assert (await rig.csms.set_power("CP1-1", 5000.0, 30.0)).answer is Answer.APPLIED
-            await rig.sleep(5)
-            assert rig.evse().reading.power_w == near(5000.0)
-            await rig.sleep(30)
-            assert rig.evse().reading.power_w == 0.0  # the safe profile
-
-    run_virtual(main())
+async def test_a_station_that_cannot_discharge_is_refused_with_the_reason(version: Version) -> None:
+    async with Rig(version) as rig:
+        described = rig.of(EvseDescribed)[-1]
+        assert not described.can_discharge
+        assert "vendor profile" in described.why_not
+        await rig.charging()
+        outcome = await rig.csms.set_power("CP1-1", -5000.0, 30.0)
+        assert (outcome.answer, outcome.code) == (Answer.REFUSED, "CannotDischarge")
+        assert "vendor profile" in outcome.text
+        assert (await rig.csms.set_power("CP1-1", 5000.0, 30.0)).answer is Answer.APPLIED
+        await rig.sleep(5)
+        assert rig.evse().reading.power_w == near(5000.0)
+        await rig.sleep(30)
+        assert rig.evse().reading.power_w == 0.0  # the safe profile
 
 
-def test_an_early_station_offline_keeps_its_transaction_and_its_times() -> None:
-    async def main() -> None:
-        async with Rig(Version.V16) as rig:
-            await rig.charging()
-            began = rig.csms.context.transactions.active_at("CP1", 1)
-            assert began is not None
-            rig.cut()
-            await rig.sleep(60)
-            rig.station.unplug(1)
-            ended = rig.clock.wall()
-            await rig.sleep(600)
-            rig.up = True
-            await rig.until(lambda: bool(rig.of(SessionEnded)))
-            assert began.stopped_at == pytest.approx(ended, abs=2)
-            assert began.stop_reason == "EVDisconnected"
-
-    run_virtual(main())
+async def test_an_early_station_offline_keeps_its_transaction_and_its_times() -> None:
+    async with Rig(Version.V16) as rig:
+        await rig.charging()
+        began = rig.csms.context.transactions.active_at("CP1", 1)
+        assert began is not None
+        rig.cut()
+        await rig.sleep(60)
+        rig.station.unplug(1)
+        ended = rig.clock.wall()
+        await rig.sleep(600)
+        rig.up = True
+        await rig.until(lambda: bool(rig.of(SessionEnded)))
+        assert began.stopped_at == pytest.approx(ended, abs=2)
+        assert began.stop_reason == "EVDisconnected"
 
 
-def test_a_whole_transaction_offline_gets_an_id_afterwards() -> None:
-    async def main() -> None:
-        async with Rig(Version.V16) as rig:
-            rig.cut()
-            await rig.sleep(5)
-            rig.station.local_list.put("free", {"status": "Accepted"})
-            rig.plug()
-            await rig.sleep(60)
-            rig.station.unplug(1)
-            began = rig.clock.wall() - 60
-            rig.up = True
-            await rig.until(lambda: bool(rig.of(SessionEnded)))
-            (transaction,) = rig.csms.context.transactions.of("CP1")
-            assert transaction.started_at == pytest.approx(began, abs=2)
-            assert transaction.stop_reason == "EVDisconnected"
-
-    run_virtual(main())
+async def test_a_whole_transaction_offline_gets_an_id_afterwards() -> None:
+    async with Rig(Version.V16) as rig:
+        rig.cut()
+        await rig.sleep(5)
+        rig.station.local_list.put("free", {"status": "Accepted"})
+        rig.plug()
+        await rig.sleep(60)
+        rig.station.unplug(1)
+        began = rig.clock.wall() - 60
+        rig.up = True
+        await rig.until(lambda: bool(rig.of(SessionEnded)))
+        (transaction,) = rig.csms.context.transactions.of("CP1")
+        assert transaction.started_at == pytest.approx(began, abs=2)
+        assert transaction.stop_reason == "EVDisconnected"

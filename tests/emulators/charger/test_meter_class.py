@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -9,8 +10,9 @@ from emulators.charger.hardware.meter import Meter, MeterSpec
 from emulators.charger.hardware.power_stage import PowerStage, StageSpec
 from emulators.charger.station.power_path import CarPowerPath
 from emulators.ev.car import CCS_63, Car
-from emulators.runtime.clock import run_virtual
 from tests.emulators.charger.station_rig import Rig
+
+pytestmark = pytest.mark.virtual_time
 
 flows = st.lists(st.tuples(st.floats(-10_000, 10_000), st.integers(1, 600)), min_size=1, max_size=40)
 
@@ -31,25 +33,21 @@ def test_registers_and_power_stay_within_the_class(steps: list[tuple[float, int]
         assert abs(shown / meter.spec.resolution_wh - round(shown / meter.spec.resolution_wh)) < 1e-6
 
 
-def test_what_is_told_agrees_with_itself() -> None:
+async def test_what_is_told_agrees_with_itself() -> None:
     """Power over time is what the registers gain: both come from one meter, with one error."""
-
-    async def main() -> None:
-        meter = Meter(MeterSpec(class_pct=2.0), seed=3)
-        async with Rig(outlets=[CarPowerPath(PowerStage(StageSpec(), meter))]) as rig:
-            rig.plug(Car(CCS_63, 40.0))
-            await rig.until(lambda: rig.evse().open)
-            rig.evse().held_power_w = 6000.0
-            await rig.sleep(30)
-            power, before = rig.evse().outlet.reading(rig.clock.now()).power_w, meter.charged_wh
-            await rig.sleep(600)
-            assert abs((meter.charged_wh - before) * 6 - power) < 20
-            assert abs(power - 6000) > 1  # this very meter is off
-            assert abs(power - 6000) <= 120
-            meter.stuck = True
-            await rig.sleep(5)
-            rig.evse().held_power_w = 1000.0
-            await rig.sleep(60)
-            assert rig.evse().reading.power_w > 5000  # it still says so
-
-    run_virtual(main())
+    meter = Meter(MeterSpec(class_pct=2.0), seed=3)
+    async with Rig(outlets=[CarPowerPath(PowerStage(StageSpec(), meter))]) as rig:
+        rig.plug(Car(CCS_63, 40.0))
+        await rig.until(lambda: rig.evse().open)
+        rig.evse().held_power_w = 6000.0
+        await rig.sleep(30)
+        power, before = rig.evse().outlet.reading(rig.clock.now()).power_w, meter.charged_wh
+        await rig.sleep(600)
+        assert abs((meter.charged_wh - before) * 6 - power) < 20
+        assert abs(power - 6000) > 1  # this very meter is off
+        assert abs(power - 6000) <= 120
+        meter.stuck = True
+        await rig.sleep(5)
+        rig.evse().held_power_w = 1000.0
+        await rig.sleep(60)
+        assert rig.evse().reading.power_w > 5000  # it still says so

@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from emulators.ev.car import CCS_63, Car
-from emulators.runtime.clock import run_virtual
 from gateway.model.event import NeedsStated
 from protocols.ocpp.schema import Version
 from tests.emulators.charger.csms_rig import Desk
 from tests.emulators.charger.station_rig import Rig
 
-
-def at_desk(scene: Callable[[Desk], Awaitable[None]], version: Version = Version.V201, **config: Any) -> None:
-    async def main() -> None:
-        async with Desk(version, **config) as desk:
-            await scene(desk)
-
-    run_virtual(main())
+pytestmark = pytest.mark.virtual_time
 
 
 async def profile(desk: Desk, limit: float, unit: str = "W", **more: Any) -> None:
@@ -39,10 +31,9 @@ async def profile(desk: Desk, limit: float, unit: str = "W", **more: Any) -> Non
     await desk.sleep(1)
 
 
-def test_needs_are_told_within_the_transaction_and_the_schedule_that_is_followed_too() -> None:
+async def test_needs_are_told_within_the_transaction_and_the_schedule_that_is_followed_too() -> None:
     """K_53: K15.FR.01, .06, .09, .10, .19."""
-
-    async def scene(desk: Desk) -> None:
+    async with Desk() as desk:
         await desk.charging()
         (told,) = desk.calls("NotifyEVChargingNeeds")
         needs = told["chargingNeeds"]
@@ -65,11 +56,9 @@ def test_needs_are_told_within_the_transaction_and_the_schedule_that_is_followed
         await desk.sleep(10)
         assert desk.evse().reading.power_w < 6100
 
-    at_desk(scene)
 
-
-def test_the_schedule_is_no_more_than_the_car_takes_and_in_the_unit_of_the_csms() -> None:
-    async def scene(desk: Desk) -> None:
+async def test_the_schedule_is_no_more_than_the_car_takes_and_in_the_unit_of_the_csms() -> None:
+    async with Desk() as desk:
         await desk.charging()
         await profile(desk, 1000.0, "A")
         vehicle = desk.evse().vehicle
@@ -81,11 +70,9 @@ def test_the_schedule_is_no_more_than_the_car_takes_and_in_the_unit_of_the_csms(
         volts = at.voltage_v * at.phases
         assert schedule["chargingSchedulePeriod"][0]["limit"] * volts == round(vehicle.max_charge_w / volts, 1) * volts
 
-    at_desk(scene)
 
-
-def test_an_ac_station_tells_currents() -> None:
-    async def scene(desk: Desk) -> None:
+async def test_an_ac_station_tells_currents() -> None:
+    async with Desk(dc=False) as desk:
         stated = desk.outlets[0].plug(Car(CCS_63, 50), desk.clock.now())
         desk.station.plug_in(1, replace(stated, energy_transfer="AC_three_phase", available=("AC_three_phase",)))
         await desk.until(lambda: desk.evse().open)
@@ -96,13 +83,10 @@ def test_an_ac_station_tells_currents() -> None:
         assert 0 <= ac["evMinCurrent"] < ac["evMaxCurrent"] <= 15
         assert "dcChargingParameters" not in needs
 
-    at_desk(scene, dc=False)
 
-
-def test_a_csms_that_has_no_schedule_keeps_nobody_from_charging() -> None:
+async def test_a_csms_that_has_no_schedule_keeps_nobody_from_charging() -> None:
     """K_54: Rejected is about a schedule in 2.0.1, not about the transaction as in 2.1."""
-
-    async def scene(desk: Desk) -> None:
+    async with Desk() as desk:
         desk.answers["NotifyEVChargingNeeds"] = {"status": "Rejected"}
         await desk.charging()
         await desk.sleep(10)
@@ -110,13 +94,10 @@ def test_a_csms_that_has_no_schedule_keeps_nobody_from_charging() -> None:
         assert "Charging" in states
         assert desk.evse().transaction is not None
 
-    at_desk(scene)
 
-
-def test_offline_the_default_profile_rules_and_the_needs_are_told_when_the_line_is_back() -> None:
+async def test_offline_the_default_profile_rules_and_the_needs_are_told_when_the_line_is_back() -> None:
     """K_56: K15.FR.15."""
-
-    async def scene(desk: Desk) -> None:
+    async with Desk() as desk:
         await desk.set("OCPPCommCtrlr", "RetryBackOffWaitMinimum", 2)
         assert await desk.set("AuthCtrlr", "OfflineTxForUnknownIdEnabled", "true") == "Accepted"
         schedule = {"id": 1, "chargingRateUnit": "W", "chargingSchedulePeriod": [{"startPeriod": 0, "limit": 4000.0}]}
@@ -133,13 +114,10 @@ def test_offline_the_default_profile_rules_and_the_needs_are_told_when_the_line_
         desk.down.clear()
         await desk.until(lambda: bool(desk.calls("NotifyEVChargingNeeds")))
 
-    at_desk(scene)
 
-
-def test_new_needs_of_the_vehicle_are_told_and_a_new_profile_brings_none() -> None:
+async def test_new_needs_of_the_vehicle_are_told_and_a_new_profile_brings_none() -> None:
     """K_57: K17.FR.01; K_58: K16.FR.09."""
-
-    async def scene(desk: Desk) -> None:
+    async with Desk() as desk:
         await desk.charging()
         await profile(desk, 6000.0)
         await profile(desk, 5000.0)
@@ -152,11 +130,9 @@ def test_new_needs_of_the_vehicle_are_told_and_a_new_profile_brings_none() -> No
         await desk.sleep(1)
         assert "departureTime" in desk.calls("NotifyEVChargingNeeds")[1]["chargingNeeds"]
 
-    at_desk(scene)
 
-
-def test_a_schedule_is_told_for_profiles_of_transactions_alone() -> None:
-    async def scene(desk: Desk) -> None:
+async def test_a_schedule_is_told_for_profiles_of_transactions_alone() -> None:
+    async with Desk() as desk:
         await desk.charging()
         schedule = {"id": 1, "chargingRateUnit": "W", "chargingSchedulePeriod": [{"startPeriod": 0, "limit": 4000.0}]}
         body = {
@@ -167,13 +143,11 @@ def test_a_schedule_is_told_for_profiles_of_transactions_alone() -> None:
         await desk.sleep(1)
         assert desk.calls("NotifyEVChargingSchedule") == []
 
-    at_desk(scene)
 
-
-def test_what_the_car_still_asks_for_is_sampled_in_21_where_it_tells() -> None:
+async def test_what_the_car_still_asks_for_is_sampled_in_21_where_it_tells() -> None:
     wanted = ("EnergyRequest.Minimum", "EnergyRequest.Target", "EnergyRequest.Maximum")
 
-    async def scene(desk: Desk) -> None:
+    async with Desk(Version.V21) as desk:
         chosen = ",".join(("Power.Active.Import", *wanted))
         assert await desk.set("SampledDataCtrlr", "TxUpdatedMeasurands", chosen) == "Accepted"
         await desk.charging()
@@ -186,28 +160,22 @@ def test_what_the_car_still_asks_for_is_sampled_in_21_where_it_tells() -> None:
         assert abs(told["EnergyRequest.Target"]["value"] - car.energy().target_wh) < 100
         assert told["EnergyRequest.Minimum"]["unitOfMeasure"] == {"unit": "Wh"}
 
-    at_desk(scene, Version.V21)
-
 
 @pytest.mark.parametrize(("profile", "both_ways"), [(None, False), ("vendor-variable", True)])
-def test_the_gateway_takes_what_a_201_station_tells_into_its_model(profile: str | None, both_ways: bool) -> None:
+async def test_the_gateway_takes_what_a_201_station_tells_into_its_model(profile: str | None, both_ways: bool) -> None:
     """When the car leaves and what it lacks is kept; that it gives back, only the vendor profile can say."""
-
-    async def main() -> None:
-        async with Rig(Version.V201, vendor_profile=profile) as rig:
-            car = Car(CCS_63, 50)
-            car.departure_at = rig.clock.now() + 7200
-            await rig.charging(car=car)
-            await rig.until(lambda: any(e.needs.departure is not None for e in rig.of(NeedsStated)))
-            needs = rig.of(NeedsStated)[-1].needs
-            assert needs.departure is not None
-            assert abs(needs.departure - rig.clock.wall() - 7200) < 30
-            assert needs.soc_pct == 50
-            assert needs.target_energy_wh is not None
-            assert needs.target_energy_wh > 1000
-            assert needs.bidirectional is both_ways
-            assert (needs.limits.max_discharge_w > 0) is both_ways
-            rig.station.unplug(1)
-            await rig.until(lambda: rig.known.evses[1].stated is None)
-
-    run_virtual(main())
+    async with Rig(Version.V201, vendor_profile=profile) as rig:
+        car = Car(CCS_63, 50)
+        car.departure_at = rig.clock.now() + 7200
+        await rig.charging(car=car)
+        await rig.until(lambda: any(e.needs.departure is not None for e in rig.of(NeedsStated)))
+        needs = rig.of(NeedsStated)[-1].needs
+        assert needs.departure is not None
+        assert abs(needs.departure - rig.clock.wall() - 7200) < 30
+        assert needs.soc_pct == 50
+        assert needs.target_energy_wh is not None
+        assert needs.target_energy_wh > 1000
+        assert needs.bidirectional is both_ways
+        assert (needs.limits.max_discharge_w > 0) is both_ways
+        rig.station.unplug(1)
+        await rig.until(lambda: rig.known.evses[1].stated is None)

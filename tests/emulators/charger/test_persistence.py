@@ -10,10 +10,11 @@ import pytest
 
 from emulators.charger.station.build import build, car_outlet
 from emulators.charger.station.store import Store
-from emulators.runtime.clock import run_virtual
 from protocols.ocpp.schema import Version
 from tests.emulators.charger.station_rig import Rig
 from tests.requirements import requirement
+
+pytestmark = pytest.mark.virtual_time
 
 LATE = [Version.V201, Version.V21]
 
@@ -54,142 +55,124 @@ class Restarted(Rig):
 
 
 @pytest.mark.parametrize("version", list(Version))
-def test_what_ran_offline_and_died_is_told_in_order_with_its_times(version: Version, tmp_path: Path) -> None:
-    async def main() -> None:
-        async with Restarted(version, tmp_path) as rig:
-            await rig.charging()
-            await rig.sleep(30)
-            rig.cut()
-            await rig.sleep(600)
-            before = rig.station.wall()
-            charged = rig.evse().outlet.stage.meter.charged_wh
-            await rig.kill()
-            await rig.start()
-            rig.up = True
-            await rig.until(lambda: rig.station.online and not rig.station.line.waiting, within=600)
-            if version is Version.V16:
-                stop = rig.calls("StopTransaction")
-                assert len(stop) == 1
-                assert stop[0]["transactionId"] == rig.answers("StartTransaction")[0]["transactionId"]
-                assert stop[0]["reason"] == "PowerLoss"
-                assert charged - 200 <= stop[0]["meterStop"] <= charged
-                assert all(m.get("transactionId") == stop[0]["transactionId"] for m in rig.calls("MeterValues"))
-            else:
-                events = rig.calls("TransactionEvent")
-                assert [e["seqNo"] for e in events] == list(range(len(events)))
-                assert events[-1]["eventType"] == "Ended"
-                assert events[-1]["transactionInfo"]["stoppedReason"] == "PowerLoss"
-                assert events[-1]["offline"]
-                assert len({e["transactionInfo"]["transactionId"] for e in events}) == 1
-                assert events == sorted(events, key=lambda e: str(e["timestamp"]))
-            assert rig.station.wall() > before
-            assert rig.csms.context.transactions.active_at("CP1", 1) is None
-
-    run_virtual(main())
+async def test_what_ran_offline_and_died_is_told_in_order_with_its_times(version: Version, tmp_path: Path) -> None:
+    async with Restarted(version, tmp_path) as rig:
+        await rig.charging()
+        await rig.sleep(30)
+        rig.cut()
+        await rig.sleep(600)
+        before = rig.station.wall()
+        charged = rig.evse().outlet.stage.meter.charged_wh
+        await rig.kill()
+        await rig.start()
+        rig.up = True
+        await rig.until(lambda: rig.station.online and not rig.station.line.waiting, within=600)
+        if version is Version.V16:
+            stop = rig.calls("StopTransaction")
+            assert len(stop) == 1
+            assert stop[0]["transactionId"] == rig.answers("StartTransaction")[0]["transactionId"]
+            assert stop[0]["reason"] == "PowerLoss"
+            assert charged - 200 <= stop[0]["meterStop"] <= charged
+            assert all(m.get("transactionId") == stop[0]["transactionId"] for m in rig.calls("MeterValues"))
+        else:
+            events = rig.calls("TransactionEvent")
+            assert [e["seqNo"] for e in events] == list(range(len(events)))
+            assert events[-1]["eventType"] == "Ended"
+            assert events[-1]["transactionInfo"]["stoppedReason"] == "PowerLoss"
+            assert events[-1]["offline"]
+            assert len({e["transactionInfo"]["transactionId"] for e in events}) == 1
+            assert events == sorted(events, key=lambda e: str(e["timestamp"]))
+        assert rig.station.wall() > before
+        assert rig.csms.context.transactions.active_at("CP1", 1) is None
 
 
-def test_a_message_under_way_when_the_process_dies_is_told_again(tmp_path: Path) -> None:
+async def test_a_message_under_way_when_the_process_dies_is_told_again(tmp_path: Path) -> None:
     """A 1.6 start whose answer was lost: the stop carries the id that the second telling brings."""
-
-    async def main() -> None:
-        async with Restarted(Version.V16, tmp_path) as rig:
-            rig.plug()
-            for _ in range(100):  # to the very moment, which virtual time is too coarse for
-                if rig.calls("StartTransaction"):
-                    break
-                await asyncio.sleep(0)
-            await rig.kill()
-            assert not rig.answers("StartTransaction")
-            await rig.start()
-            await rig.until(lambda: bool(rig.calls("StopTransaction")) and not rig.station.line.waiting)
-            assert len(rig.calls("StartTransaction")) == 2
-            assert (
-                rig.calls("StopTransaction")[0]["transactionId"] == rig.answers("StartTransaction")[-1]["transactionId"]
-            )
-
-    run_virtual(main())
+    async with Restarted(Version.V16, tmp_path) as rig:
+        rig.plug()
+        for _ in range(100):  # to the very moment, which virtual time is too coarse for
+            if rig.calls("StartTransaction"):
+                break
+            await asyncio.sleep(0)
+        await rig.kill()
+        assert not rig.answers("StartTransaction")
+        await rig.start()
+        await rig.until(lambda: bool(rig.calls("StopTransaction")) and not rig.station.line.waiting)
+        assert len(rig.calls("StartTransaction")) == 2
+        assert rig.calls("StopTransaction")[0]["transactionId"] == rig.answers("StartTransaction")[-1]["transactionId"]
 
 
 @requirement("N07.FR.13")
 @pytest.mark.parametrize("version", list(Version))
-def test_a_car_that_is_plugged_in_before_the_station_runs_begins_anew(version: Version, tmp_path: Path) -> None:
+async def test_a_car_that_is_plugged_in_before_the_station_runs_begins_anew(version: Version, tmp_path: Path) -> None:
     """As `v2x charger --car` does it: what died is told first, then what begins."""
-
-    async def main() -> None:
-        async with Restarted(version, tmp_path) as rig:
-            await rig.charging()
-            await rig.sleep(60)
-            await rig.kill()
-            rig.said.clear()
-            rig.new_process()
-            rig.plug()
-            rig._tasks.append(asyncio.create_task(rig.station.run()))
-            await rig.until(lambda: rig.evse().open and rig.station.online and not rig.station.line.waiting)
-            if version is Version.V16:
-                order = [m[2] for _, m in rig.said if m[0] == 2 and m[2] in ("StartTransaction", "StopTransaction")]
-                assert order == ["StopTransaction", "StartTransaction"]
-            else:
-                kinds = [e["eventType"] for e in rig.calls("TransactionEvent") if e["eventType"] != "Updated"]
-                assert kinds == ["Ended", "Started"]
-
-    run_virtual(main())
+    async with Restarted(version, tmp_path) as rig:
+        await rig.charging()
+        await rig.sleep(60)
+        await rig.kill()
+        rig.said.clear()
+        rig.new_process()
+        rig.plug()
+        rig._tasks.append(asyncio.create_task(rig.station.run()))
+        await rig.until(lambda: rig.evse().open and rig.station.online and not rig.station.line.waiting)
+        if version is Version.V16:
+            order = [m[2] for _, m in rig.said if m[0] == 2 and m[2] in ("StartTransaction", "StopTransaction")]
+            assert order == ["StopTransaction", "StartTransaction"]
+        else:
+            kinds = [e["eventType"] for e in rig.calls("TransactionEvent") if e["eventType"] != "Updated"]
+            assert kinds == ["Ended", "Started"]
 
 
 @pytest.mark.parametrize("version", LATE)
-def test_orders_of_the_csms_hold_after_a_restart(version: Version, tmp_path: Path) -> None:
-    async def main() -> None:
-        async with Restarted(version, tmp_path, evses=2) as rig:
-            await rig.ask("ChangeAvailability", {"operationalStatus": "Inoperative", "evse": {"id": 2}})
-            entry = {"idToken": {"idToken": "card", "type": "ISO14443"}, "idTokenInfo": {"status": "Accepted"}}
-            body = {"versionNumber": 7, "updateType": "Full", "localAuthorizationList": [entry]}
-            assert await rig.ask("SendLocalList", body) == {"status": "Accepted"}
-            token = {"idToken": "card", "type": "ISO14443"}
-            reservation = {"id": 5, "expiryDateTime": "2026-01-16T00:00:00Z", "idToken": token, "evseId": 1}
-            assert await rig.ask("ReserveNow", reservation) == {"status": "Accepted"}
-            variable = {
-                "component": {"name": "OCPPCommCtrlr"}, "variable": {"name": "OfflineThreshold"},
-                "attributeValue": "123",
+async def test_orders_of_the_csms_hold_after_a_restart(version: Version, tmp_path: Path) -> None:
+    async with Restarted(version, tmp_path, evses=2) as rig:
+        await rig.ask("ChangeAvailability", {"operationalStatus": "Inoperative", "evse": {"id": 2}})
+        entry = {"idToken": {"idToken": "card", "type": "ISO14443"}, "idTokenInfo": {"status": "Accepted"}}
+        body = {"versionNumber": 7, "updateType": "Full", "localAuthorizationList": [entry]}
+        assert await rig.ask("SendLocalList", body) == {"status": "Accepted"}
+        token = {"idToken": "card", "type": "ISO14443"}
+        reservation = {"id": 5, "expiryDateTime": "2026-01-16T00:00:00Z", "idToken": token, "evseId": 1}
+        assert await rig.ask("ReserveNow", reservation) == {"status": "Accepted"}
+        variable = {
+            "component": {"name": "OCPPCommCtrlr"}, "variable": {"name": "OfflineThreshold"},
+            "attributeValue": "123",
+        }  # fmt: skip
+        await rig.ask("SetVariables", {"setVariableData": [variable]})
+        monitor = {
+            "value": 60.0, "type": "UpperThreshold", "severity": 4,
+            "component": {"name": "EVSE", "evse": {"id": 1}}, "variable": {"name": "Temperature"},
+        }  # fmt: skip
+        answer = await rig.ask("SetVariableMonitoring", {"setMonitoringData": [monitor]})
+        number = answer["setMonitoringResult"][0]["id"]
+        profile = {
+            "id": 3, "stackLevel": 1, "chargingProfilePurpose": "TxDefaultProfile",
+            "chargingProfileKind": "Relative",
+            "chargingSchedule": [
+                {"id": 1, "chargingRateUnit": "W", "chargingSchedulePeriod": [{"startPeriod": 0, "limit": 1234.0}]}
+            ],
+        }  # fmt: skip
+        assert await rig.ask("SetChargingProfile", {"evseId": 0, "chargingProfile": profile}) == {"status": "Accepted"}
+        if version is Version.V21:
+            control = {
+                "isDefault": True, "controlId": "d1", "controlType": "LimitMaxDischarge",
+                "limitMaxDischarge": {"priority": 0, "pctMaxDischargePower": 50.0},
             }  # fmt: skip
-            await rig.ask("SetVariables", {"setVariableData": [variable]})
-            monitor = {
-                "value": 60.0, "type": "UpperThreshold", "severity": 4,
-                "component": {"name": "EVSE", "evse": {"id": 1}}, "variable": {"name": "Temperature"},
-            }  # fmt: skip
-            answer = await rig.ask("SetVariableMonitoring", {"setMonitoringData": [monitor]})
-            number = answer["setMonitoringResult"][0]["id"]
-            profile = {
-                "id": 3, "stackLevel": 1, "chargingProfilePurpose": "TxDefaultProfile",
-                "chargingProfileKind": "Relative",
-                "chargingSchedule": [
-                    {"id": 1, "chargingRateUnit": "W", "chargingSchedulePeriod": [{"startPeriod": 0, "limit": 1234.0}]}
-                ],
-            }  # fmt: skip
-            assert await rig.ask("SetChargingProfile", {"evseId": 0, "chargingProfile": profile}) == {
-                "status": "Accepted"
-            }
-            if version is Version.V21:
-                control = {
-                    "isDefault": True, "controlId": "d1", "controlType": "LimitMaxDischarge",
-                    "limitMaxDischarge": {"priority": 0, "pctMaxDischargePower": 50.0},
-                }  # fmt: skip
-                assert (await rig.ask("SetDERControl", control))["status"] == "Accepted"
-            await rig.kill()
-            await rig.start()
-            rig.said.clear()
-            await rig.until(lambda: rig.station.online)
-            await rig.sleep(3)
-            assert {c["evseId"]: c["connectorStatus"] for c in rig.calls("StatusNotification")} == {
-                1: "Reserved", 2: "Unavailable",
-            }  # fmt: skip
-            assert (await rig.ask("GetLocalListVersion", {}))["versionNumber"] == 7
-            assert await rig.ask("CancelReservation", {"reservationId": 5}) == {"status": "Accepted"}
-            assert rig.station.device.get("OCPPCommCtrlr", "OfflineThreshold") == "123"
-            assert rig.station.monitoring.monitors.get(number) is not None
-            assert rig.station.steering.composite(rig.evse()).limit_w == 1234.0
-            if version is Version.V21:
-                assert rig.station.controls.ruling("LimitMaxDischarge") is not None
-
-    run_virtual(main())
+            assert (await rig.ask("SetDERControl", control))["status"] == "Accepted"
+        await rig.kill()
+        await rig.start()
+        rig.said.clear()
+        await rig.until(lambda: rig.station.online)
+        await rig.sleep(3)
+        assert {c["evseId"]: c["connectorStatus"] for c in rig.calls("StatusNotification")} == {
+            1: "Reserved", 2: "Unavailable",
+        }  # fmt: skip
+        assert (await rig.ask("GetLocalListVersion", {}))["versionNumber"] == 7
+        assert await rig.ask("CancelReservation", {"reservationId": 5}) == {"status": "Accepted"}
+        assert rig.station.device.get("OCPPCommCtrlr", "OfflineThreshold") == "123"
+        assert rig.station.monitoring.monitors.get(number) is not None
+        assert rig.station.steering.composite(rig.evse()).limit_w == 1234.0
+        if version is Version.V21:
+            assert rig.station.controls.ruling("LimitMaxDischarge") is not None
 
 
 def test_a_folder_that_cannot_be_used_is_named(tmp_path: Path) -> None:

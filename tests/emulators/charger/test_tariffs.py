@@ -10,12 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emulators.charger.station.tariffs.cost import Bill, Moment, applies, with_tax
-from emulators.runtime.clock import run_virtual
 from protocols.ocpp.io import Refused
 from protocols.ocpp.schema import Version
 from protocols.ocpp.times import stamp
 from tests.emulators.charger.csms_rig import Desk
 from tests.requirements import requirement
+
+pytestmark = pytest.mark.virtual_time
 
 T0 = 1_768_435_200.0  # 2026-01-15T00:00:00Z, a Thursday
 VAT = [{"type": "vat", "tax": 10.0}]
@@ -162,112 +163,96 @@ def events(desk: Desk, trigger: str) -> list[dict[str, Any]]:
 @requirement(
     "I07.FR.04", "I07.FR.06", "I07.FR.12", "I07.FR.14", "I07.FR.32", "I09.FR.01", "I12.FR.03", "I12.FR.09", "I12.FR.42"
 )
-def test_a_transaction_is_billed_by_the_default_and_told() -> None:
+async def test_a_transaction_is_billed_by_the_default_and_told() -> None:
     """I07.FR.10-14, .32, I12.FR.01-04, .42."""
-
-    async def main() -> None:
-        async with Desk(Version.V21) as desk:
-            assert await desk.ask("SetDefaultTariff", {"evseId": 0, "tariff": tariff()}) == {"status": "Accepted"}
-            again = await desk.ask("SetDefaultTariff", {"evseId": 1, "tariff": tariff()})
-            assert again == {"status": "DuplicateTariffId"}
-            unknown = await desk.ask("SetDefaultTariff", {"evseId": 9, "tariff": tariff("t2")})
-            assert unknown["status"] == "Rejected"
-            assert (await desk.ask("GetTariffs", {"evseId": 0}))["tariffAssignments"] == [
-                {"tariffId": "t1", "tariffKind": "DefaultTariff", "evseIds": [1]}
-            ]
-            assert await desk.set("TariffCostCtrlr", "Interval", 60, "Cost") == "Accepted"
-            await desk.charging()
-            await desk.sleep(600)
-            assert desk.calls("TransactionEvent")[0]["transactionInfo"]["tariffId"] == "t1"
-            assert sum("tariffId" in e["transactionInfo"] for e in desk.calls("TransactionEvent")) == 1
-            running = events(desk, "RunningCost")
-            assert 9 <= len(running) <= 10
-            costs = [e["costDetails"]["totalCost"]["total"]["inclTax"] for e in running]
-            assert costs == sorted(costs)
-            desk.station.unplug(1)
-            await desk.sleep(2)
-            end = desk.calls("TransactionEvent")[-1]
-            cost = end["costDetails"]
-            kwh = desk.evse().outlet.stage.meter.charged_wh / 1000
-            assert kwh > 1
-            assert cost["totalCost"]["energy"]["exclTax"] == pytest.approx(kwh * 0.25, abs=0.001)
-            assert cost["totalCost"]["total"]["inclTax"] == pytest.approx(kwh * 0.275, abs=0.001)
-
-    run_virtual(main())
+    async with Desk(Version.V21) as desk:
+        assert await desk.ask("SetDefaultTariff", {"evseId": 0, "tariff": tariff()}) == {"status": "Accepted"}
+        again = await desk.ask("SetDefaultTariff", {"evseId": 1, "tariff": tariff()})
+        assert again == {"status": "DuplicateTariffId"}
+        unknown = await desk.ask("SetDefaultTariff", {"evseId": 9, "tariff": tariff("t2")})
+        assert unknown["status"] == "Rejected"
+        assert (await desk.ask("GetTariffs", {"evseId": 0}))["tariffAssignments"] == [
+            {"tariffId": "t1", "tariffKind": "DefaultTariff", "evseIds": [1]}
+        ]
+        assert await desk.set("TariffCostCtrlr", "Interval", 60, "Cost") == "Accepted"
+        await desk.charging()
+        await desk.sleep(600)
+        assert desk.calls("TransactionEvent")[0]["transactionInfo"]["tariffId"] == "t1"
+        assert sum("tariffId" in e["transactionInfo"] for e in desk.calls("TransactionEvent")) == 1
+        running = events(desk, "RunningCost")
+        assert 9 <= len(running) <= 10
+        costs = [e["costDetails"]["totalCost"]["total"]["inclTax"] for e in running]
+        assert costs == sorted(costs)
+        desk.station.unplug(1)
+        await desk.sleep(2)
+        end = desk.calls("TransactionEvent")[-1]
+        cost = end["costDetails"]
+        kwh = desk.evse().outlet.stage.meter.charged_wh / 1000
+        assert kwh > 1
+        assert cost["totalCost"]["energy"]["exclTax"] == pytest.approx(kwh * 0.25, abs=0.001)
+        assert cost["totalCost"]["total"]["inclTax"] == pytest.approx(kwh * 0.275, abs=0.001)
 
 
 @requirement("I07.FR.19", "I07.FR.20", "I07.FR.24", "I09.FR.03", "I10.FR.01", "I10.FR.06", "I10.FR.07")
-def test_a_tariff_waits_for_its_time_and_replaces_the_one_before() -> None:
+async def test_a_tariff_waits_for_its_time_and_replaces_the_one_before() -> None:
     """I07.FR.19-24, I10."""
-
-    async def main() -> None:
-        async with Desk(Version.V21) as desk:
-            later = tariff("t2") | {"validFrom": stamp(desk.station.wall() + 600)}
-            for one in (tariff("t1"), later):
-                assert (await desk.ask("SetDefaultTariff", {"evseId": 1, "tariff": one}))["status"] == "Accepted"
-            await desk.charging()
-            assert desk.calls("TransactionEvent")[0]["transactionInfo"]["tariffId"] == "t1"
-            await desk.sleep(700)
-            desk.station.unplug(1)
-            await desk.sleep(1)
-            periods = desk.calls("TransactionEvent")[-1]["costDetails"]["chargingPeriods"]
-            assert {p["tariffId"] for p in periods} == {"t1"}  # I07.FR.24
-            desk.heard.clear()
-            await desk.charging()
-            assert desk.calls("TransactionEvent")[0]["transactionInfo"]["tariffId"] == "t2"
-            cleared = await desk.ask("ClearTariffs", {})
-            assert cleared == {"clearTariffsResult": [{"tariffId": "t2", "status": "Accepted"}]}
-            assert (await desk.ask("GetTariffs", {"evseId": 0}))["tariffAssignments"][0]["tariffKind"] == "DriverTariff"
-            desk.station.unplug(1)
-            await desk.sleep(1)
-            assert await desk.ask("GetTariffs", {"evseId": 0}) == {"status": "NoTariff"}
-            assert await desk.ask("ClearTariffs", {}) == {"clearTariffsResult": [{"status": "NoTariff"}]}
-
-    run_virtual(main())
+    async with Desk(Version.V21) as desk:
+        later = tariff("t2") | {"validFrom": stamp(desk.station.wall() + 600)}
+        for one in (tariff("t1"), later):
+            assert (await desk.ask("SetDefaultTariff", {"evseId": 1, "tariff": one}))["status"] == "Accepted"
+        await desk.charging()
+        assert desk.calls("TransactionEvent")[0]["transactionInfo"]["tariffId"] == "t1"
+        await desk.sleep(700)
+        desk.station.unplug(1)
+        await desk.sleep(1)
+        periods = desk.calls("TransactionEvent")[-1]["costDetails"]["chargingPeriods"]
+        assert {p["tariffId"] for p in periods} == {"t1"}  # I07.FR.24
+        desk.heard.clear()
+        await desk.charging()
+        assert desk.calls("TransactionEvent")[0]["transactionInfo"]["tariffId"] == "t2"
+        cleared = await desk.ask("ClearTariffs", {})
+        assert cleared == {"clearTariffsResult": [{"tariffId": "t2", "status": "Accepted"}]}
+        assert (await desk.ask("GetTariffs", {"evseId": 0}))["tariffAssignments"][0]["tariffKind"] == "DriverTariff"
+        desk.station.unplug(1)
+        await desk.sleep(1)
+        assert await desk.ask("GetTariffs", {"evseId": 0}) == {"status": "NoTariff"}
+        assert await desk.ask("ClearTariffs", {}) == {"clearTariffsResult": [{"status": "NoTariff"}]}
 
 
 @requirement("I08.FR.04", "I11.FR.04", "I11.FR.05", "I11.FR.07", "I11.FR.08", "I12.FR.04")
-def test_a_drivers_tariff_goes_before_the_default_and_may_change() -> None:
+async def test_a_drivers_tariff_goes_before_the_default_and_may_change() -> None:
     """I08.FR.04, I11."""
-
-    async def main() -> None:
-        async with Desk(Version.V21, id_token="card") as desk:
-            await desk.ask("SetDefaultTariff", {"evseId": 1, "tariff": tariff("t1")})
-            desk.answers["Authorize"] = {"idTokenInfo": {"status": "Accepted"}, "tariff": tariff("mine")}
-            await desk.charging()
-            start = desk.calls("TransactionEvent")[0]["transactionInfo"]
-            assert start["tariffId"] == "mine"
-            change = {
-                "transactionId": start["transactionId"],
-                "tariff": tariff("new", energy={"prices": [{"priceKwh": 9}]}),
-            }
-            other = change | {"tariff": change["tariff"] | {"currency": "JPY"}}
-            assert await desk.ask("ChangeTransactionTariff", other) == {"status": "NoCurrencyChange"}
-            gone = change | {"transactionId": "gone"}
-            assert await desk.ask("ChangeTransactionTariff", gone) == {"status": "TxNotFound"}
-            await desk.sleep(300)
-            assert await desk.ask("ChangeTransactionTariff", change) == {"status": "Accepted"}
-            await desk.sleep(300)
-            assert events(desk, "TariffChanged")[0]["transactionInfo"]["tariffId"] == "new"
-            desk.station.unplug(1)
-            await desk.sleep(1)
-            periods = desk.calls("TransactionEvent")[-1]["costDetails"]["chargingPeriods"]
-            assert [p["tariffId"] for p in periods] == ["mine", "new"]
-
-    run_virtual(main())
+    async with Desk(Version.V21, id_token="card") as desk:
+        await desk.ask("SetDefaultTariff", {"evseId": 1, "tariff": tariff("t1")})
+        desk.answers["Authorize"] = {"idTokenInfo": {"status": "Accepted"}, "tariff": tariff("mine")}
+        await desk.charging()
+        start = desk.calls("TransactionEvent")[0]["transactionInfo"]
+        assert start["tariffId"] == "mine"
+        change = {
+            "transactionId": start["transactionId"],
+            "tariff": tariff("new", energy={"prices": [{"priceKwh": 9}]}),
+        }
+        other = change | {"tariff": change["tariff"] | {"currency": "JPY"}}
+        assert await desk.ask("ChangeTransactionTariff", other) == {"status": "NoCurrencyChange"}
+        gone = change | {"transactionId": "gone"}
+        assert await desk.ask("ChangeTransactionTariff", gone) == {"status": "TxNotFound"}
+        await desk.sleep(300)
+        assert await desk.ask("ChangeTransactionTariff", change) == {"status": "Accepted"}
+        await desk.sleep(300)
+        assert events(desk, "TariffChanged")[0]["transactionInfo"]["tariffId"] == "new"
+        desk.station.unplug(1)
+        await desk.sleep(1)
+        periods = desk.calls("TransactionEvent")[-1]["costDetails"]["chargingPeriods"]
+        assert [p["tariffId"] for p in periods] == ["mine", "new"]
 
 
 @requirement("I07.FR.01", "I07.FR.02")
-def test_a_station_that_does_not_compute_costs_says_so() -> None:
+async def test_a_station_that_does_not_compute_costs_says_so() -> None:
     """I07.FR.01, .02."""
-
-    async def main() -> None:
-        async with Desk(Version.V21) as desk:
-            many = tariff(energy={"prices": [{"priceKwh": 1.0}] * 51})
-            assert await desk.ask("SetDefaultTariff", {"evseId": 0, "tariff": many}) == {"status": "TooManyElements"}
-            assert await desk.set("TariffCostCtrlr", "Enabled", "false", "Tariff") == "Accepted"
-            reply = await desk.reply("SetDefaultTariff", {"evseId": 0, "tariff": tariff()})
-            assert isinstance(reply, Refused)
-            assert reply.code == "NotSupported"
-
-    run_virtual(main())
+    async with Desk(Version.V21) as desk:
+        many = tariff(energy={"prices": [{"priceKwh": 1.0}] * 51})
+        assert await desk.ask("SetDefaultTariff", {"evseId": 0, "tariff": many}) == {"status": "TooManyElements"}
+        assert await desk.set("TariffCostCtrlr", "Enabled", "false", "Tariff") == "Accepted"
+        reply = await desk.reply("SetDefaultTariff", {"evseId": 0, "tariff": tariff()})
+        assert isinstance(reply, Refused)
+        assert reply.code == "NotSupported"

@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 
 from emulators.ev.car import Car
 from emulators.ev.driver import Habit, Visit, keep
-from emulators.runtime.clock import VirtualClock, run_virtual
+from emulators.runtime.clock import VirtualClock
+
+pytestmark = pytest.mark.virtual_time
 
 
 @given(st.integers(1, 14), st.integers(), st.floats(0, 24), st.floats(0, 24), st.floats(0, 24))
@@ -34,30 +36,27 @@ def test_a_commuter_is_there_at_night() -> None:
     assert visits[0].driven_wh == 0 < visits[1].driven_wh
 
 
-def test_keeping_the_plan_drives_plugs_and_unplugs() -> None:
-    async def main() -> None:
-        clock = VirtualClock()
-        car = Car(soc_pct=80)
-        seen: list[tuple[str, float, float]] = []
+async def test_keeping_the_plan_drives_plugs_and_unplugs() -> None:
+    clock = VirtualClock()
+    car = Car(soc_pct=80)
+    seen: list[tuple[str, float, float]] = []
 
-        async def plug(it: Car) -> None:
-            seen.append(("plug", clock.now(), it.soc_pct))
+    async def plug(it: Car) -> None:
+        seen.append(("plug", clock.now(), it.soc_pct))
 
-        async def unplug(it: Car) -> None:
-            seen.append(("unplug", clock.now(), it.soc_pct))
+    async def unplug(it: Car) -> None:
+        seen.append(("unplug", clock.now(), it.soc_pct))
 
-        visits = [Visit(100, 200), Visit(7200, 9000, driven_wh=6300, floor_pct=50, target_pct=90)]
-        await keep(car, visits, clock, plug, unplug)
-        assert [(what, at) for what, at, _ in seen] == [
-            ("plug", 100),
-            ("unplug", 200),
-            ("plug", 7200),
-            ("unplug", 9000),
-        ]
-        assert seen[2][2] == pytest.approx(70, abs=1)
-        assert (car.v2x_min_soc_pct, car.target_soc_pct, car.departure_at) == (50, 90, 9000)
-
-    run_virtual(main())
+    visits = [Visit(100, 200), Visit(7200, 9000, driven_wh=6300, floor_pct=50, target_pct=90)]
+    await keep(car, visits, clock, plug, unplug)
+    assert [(what, at) for what, at, _ in seen] == [
+        ("plug", 100),
+        ("unplug", 200),
+        ("plug", 7200),
+        ("unplug", 9000),
+    ]
+    assert seen[2][2] == pytest.approx(70, abs=1)
+    assert (car.v2x_min_soc_pct, car.target_soc_pct, car.departure_at) == (50, 90, 9000)
 
 
 def test_a_visit_ends_after_it_begins() -> None:

@@ -21,33 +21,31 @@ from emulators.charger.secc.secc import (
 )
 from emulators.ev.car import Car, CarSpec, Quirks
 from emulators.ev.session import EvSession, _ac_target, car_settings
-from emulators.runtime.clock import VirtualClock, run_virtual
+from emulators.runtime.clock import VirtualClock
 from emulators.runtime.transports import Link, split, wire_pair
 from protocols.iso15118.iso20.schedules import flat_offer
 from protocols.iso15118.iso20.services import ControlMode, ServiceId
 
+pytestmark = pytest.mark.virtual_time
 
-def test_a_discharge_from_set_point_to_battery_and_back() -> None:
-    async def main() -> tuple[Car, list[SeccEvent], EvSession, PowerStage]:
-        clock, said = VirtualClock(), []
-        stage, car = PowerStage(), Car(soc_pct=80)
-        secc = EvseSecc(stage, clock, said.append)
-        session = EvSession(car, clock)
-        ev_end, secc_end = wire_pair("ev", "secc")
-        serving = asyncio.create_task(secc.serve(secc_end))
-        driving = asyncio.create_task(session.run(ev_end))
-        await clock.sleep(10)
-        secc.set_power(-5_000)
-        await clock.sleep(600)
-        secc.set_power(0)
-        await clock.sleep(10)
-        secc.terminate()
-        ended = await driving
-        await serving
-        assert ended.ok, ended
-        return car, said, session, stage
 
-    car, said, _, stage = run_virtual(main())
+async def test_a_discharge_from_set_point_to_battery_and_back() -> None:
+    clock, said = VirtualClock(), []
+    stage, car = PowerStage(), Car(soc_pct=80)
+    secc = EvseSecc(stage, clock, said.append)
+    session = EvSession(car, clock)
+    ev_end, secc_end = wire_pair("ev", "secc")
+    serving = asyncio.create_task(secc.serve(secc_end))
+    driving = asyncio.create_task(session.run(ev_end))
+    await clock.sleep(10)
+    secc.set_power(-5_000)
+    await clock.sleep(600)
+    secc.set_power(0)
+    await clock.sleep(10)
+    secc.terminate()
+    ended = await driving
+    await serving
+    assert ended.ok, ended
     measured = [event for event in said if isinstance(event, Measured)]
     assert min(event.power_w for event in measured) == pytest.approx(-5_000, rel=0.02)
     assert abs(measured[-1].power_w) < 1
@@ -61,29 +59,25 @@ def test_a_discharge_from_set_point_to_battery_and_back() -> None:
 
 @pytest.mark.parametrize("service", list(ServiceId))
 @pytest.mark.parametrize("control", list(ControlMode))
-def test_every_service_with_a_set_point_that_changes_its_sign(service: ServiceId, control: ControlMode) -> None:
-    async def main() -> tuple[list[SeccEvent], EvSession]:
-        clock, said = VirtualClock(), []
-        stage, car = PowerStage(), Car(soc_pct=60)
-        secc = EvseSecc(stage, clock, said.append, settings=stage_settings(stage, services=list(ServiceId)))
-        session = EvSession(car, clock, settings=car_settings(car, services=(service,), controls=(control,)))
-        ev_end, secc_end = wire_pair("ev", "secc")
-        ev_end.link.tamper = split(5)
-        secc.set_power(4_000)
-        serving = asyncio.create_task(secc.serve(secc_end))
-        driving = asyncio.create_task(session.run(ev_end))
-        for wish in (4_000, -4_000, 0, 3_000):
-            secc.set_power(wish)
-            await clock.sleep(30)
-            last = next(event for event in reversed(said) if isinstance(event, Measured))
-            expected = wish if wish >= 0 or "BPT" in service.name else 0
-            assert last.power_w == pytest.approx(expected, rel=0.03, abs=50), (wish, last)
-        session.stop()
-        await driving
-        await serving
-        return said, session
-
-    said, session = run_virtual(main())
+async def test_every_service_with_a_set_point_that_changes_its_sign(service: ServiceId, control: ControlMode) -> None:
+    clock, said = VirtualClock(), []
+    stage, car = PowerStage(), Car(soc_pct=60)
+    secc = EvseSecc(stage, clock, said.append, settings=stage_settings(stage, services=list(ServiceId)))
+    session = EvSession(car, clock, settings=car_settings(car, services=(service,), controls=(control,)))
+    ev_end, secc_end = wire_pair("ev", "secc")
+    ev_end.link.tamper = split(5)
+    secc.set_power(4_000)
+    serving = asyncio.create_task(secc.serve(secc_end))
+    driving = asyncio.create_task(session.run(ev_end))
+    for wish in (4_000, -4_000, 0, 3_000):
+        secc.set_power(wish)
+        await clock.sleep(30)
+        last = next(event for event in reversed(said) if isinstance(event, Measured))
+        expected = wish if wish >= 0 or "BPT" in service.name else 0
+        assert last.power_w == pytest.approx(expected, rel=0.03, abs=50), (wish, last)
+    session.stop()
+    await driving
+    await serving
     assert session.ended is not None
     assert session.ended.ok
     assert isinstance(said[-1], SessionEnded)
@@ -108,57 +102,51 @@ def flowing(stage: PowerStage, clock: VirtualClock) -> bool:
     return bool(stage.reading(clock.now()).current_a)
 
 
-def test_a_pause_and_its_resumption() -> None:
-    async def main() -> None:
-        clock, stage, secc, said = bay()
-        car = Car(soc_pct=70)
-        secc.set_power(-4_000)
-        session = EvSession(car, clock)
-        serving, driving, _ = plug(secc, session)
-        await clock.sleep(20)
-        secc.pause()
-        await asyncio.gather(serving, driving)
-        assert session.paused is not None
-        assert isinstance(said[-1], SessionEnded)
-        assert said[-1].paused
-        assert not flowing(stage, clock)
-        again = EvSession(car, clock, settings=car_settings(car, resume=session.paused))
-        serving, driving, _ = plug(secc, again)
-        await clock.sleep(20)
-        assert flowing(stage, clock)
-        again.stop()
-        await asyncio.gather(serving, driving)
-        identified = [event for event in said if isinstance(event, VehicleIdentified)]
-        assert [event.resumed for event in identified] == [False, True]
-
-    run_virtual(main())
+async def test_a_pause_and_its_resumption() -> None:
+    clock, stage, secc, said = bay()
+    car = Car(soc_pct=70)
+    secc.set_power(-4_000)
+    session = EvSession(car, clock)
+    serving, driving, _ = plug(secc, session)
+    await clock.sleep(20)
+    secc.pause()
+    await asyncio.gather(serving, driving)
+    assert session.paused is not None
+    assert isinstance(said[-1], SessionEnded)
+    assert said[-1].paused
+    assert not flowing(stage, clock)
+    again = EvSession(car, clock, settings=car_settings(car, resume=session.paused))
+    serving, driving, _ = plug(secc, again)
+    await clock.sleep(20)
+    assert flowing(stage, clock)
+    again.stop()
+    await asyncio.gather(serving, driving)
+    identified = [event for event in said if isinstance(event, VehicleIdentified)]
+    assert [event.resumed for event in identified] == [False, True]
 
 
 @pytest.mark.parametrize("who", ["car", "charger", "cable"])
-def test_no_power_flows_once_the_plug_is_out(who: str) -> None:
-    async def main() -> None:
-        clock, stage, secc, said = bay()
-        secc.set_power(-4_000)
-        session = EvSession(Car(soc_pct=70), clock)
-        serving, driving, link = plug(secc, session)
-        await clock.sleep(20)
-        assert flowing(stage, clock)
-        if who == "car":
-            await session.unplug()
-        elif who == "charger":
-            await secc.unplug()
-        else:
-            link.cut()
-        await asyncio.gather(serving, driving)
-        assert not flowing(stage, clock)
-        assert isinstance(said[-1], SessionEnded)
-        assert not said[-1].ok
-        assert session.ended is not None
-        assert not session.ended.ok
-        assert not session.car.contactors_closed
-        assert not secc.connected
-
-    run_virtual(main())
+async def test_no_power_flows_once_the_plug_is_out(who: str) -> None:
+    clock, stage, secc, said = bay()
+    secc.set_power(-4_000)
+    session = EvSession(Car(soc_pct=70), clock)
+    serving, driving, link = plug(secc, session)
+    await clock.sleep(20)
+    assert flowing(stage, clock)
+    if who == "car":
+        await session.unplug()
+    elif who == "charger":
+        await secc.unplug()
+    else:
+        link.cut()
+    await asyncio.gather(serving, driving)
+    assert not flowing(stage, clock)
+    assert isinstance(said[-1], SessionEnded)
+    assert not said[-1].ok
+    assert session.ended is not None
+    assert not session.ended.ok
+    assert not session.car.contactors_closed
+    assert not secc.connected
 
 
 @pytest.mark.parametrize(
@@ -169,229 +157,193 @@ def test_no_power_flows_once_the_plug_is_out(who: str) -> None:
         (Quirks(ignores_stop=True), "ignored the notification"),
     ],
 )
-def test_a_car_that_misbehaves_is_cut_off(quirks: Quirks, why: str) -> None:
-    async def main() -> None:
-        clock, stage, secc, said = bay()
-        secc.set_power(-4_000)
-        session = EvSession(Car(CarSpec(quirks=quirks), soc_pct=70), clock)
-        serving, driving, link = plug(secc, session)
-        await clock.sleep(20)
-        secc.terminate(within_s=3)
-        await serving
-        link.cut()
-        await driving
-        assert not flowing(stage, clock)
-        assert isinstance(said[-1], SessionEnded)
-        assert why in said[-1].reason
-
-    run_virtual(main())
+async def test_a_car_that_misbehaves_is_cut_off(quirks: Quirks, why: str) -> None:
+    clock, stage, secc, said = bay()
+    secc.set_power(-4_000)
+    session = EvSession(Car(CarSpec(quirks=quirks), soc_pct=70), clock)
+    serving, driving, link = plug(secc, session)
+    await clock.sleep(20)
+    secc.terminate(within_s=3)
+    await serving
+    link.cut()
+    await driving
+    assert not flowing(stage, clock)
+    assert isinstance(said[-1], SessionEnded)
+    assert why in said[-1].reason
 
 
-def test_a_car_that_states_negative_limits_discharges_all_the_same() -> None:
-    async def main() -> None:
-        clock, stage, secc, _ = bay()
-        secc.set_power(-4_000)
-        session = EvSession(Car(CarSpec(quirks=Quirks(negative_discharge_limits=True)), soc_pct=70), clock)
-        serving, driving, _ = plug(secc, session)
-        await clock.sleep(20)
-        assert stage.reading(clock.now()).ac_power_w == pytest.approx(-4_000, rel=0.02)
-        session.stop()
-        await asyncio.gather(serving, driving)
-
-    run_virtual(main())
+async def test_a_car_that_states_negative_limits_discharges_all_the_same() -> None:
+    clock, stage, secc, _ = bay()
+    secc.set_power(-4_000)
+    session = EvSession(Car(CarSpec(quirks=Quirks(negative_discharge_limits=True)), soc_pct=70), clock)
+    serving, driving, _ = plug(secc, session)
+    await clock.sleep(20)
+    assert stage.reading(clock.now()).ac_power_w == pytest.approx(-4_000, rel=0.02)
+    session.stop()
+    await asyncio.gather(serving, driving)
 
 
-def test_discharge_ends_at_the_edge_of_the_v2x_window_and_the_session_stays() -> None:
-    async def main() -> None:
-        clock, stage, secc, said = bay()
-        secc.set_power(-9_000)
-        car = Car(soc_pct=25.5)
-        session = EvSession(car, clock)
-        serving, driving, _ = plug(secc, session)
-        await clock.sleep(1_800)
-        assert secc.connected
-        assert abs(stage.reading(clock.now()).current_a) < 1
-        assert car.soc_pct == pytest.approx(25, abs=0.3)
-        last = next(event for event in reversed(said) if isinstance(event, Measured))
-        assert last.binding in ("ev", "ev_v2x_window")
-        session.stop()
-        await asyncio.gather(serving, driving)
-
-    run_virtual(main())
+async def test_discharge_ends_at_the_edge_of_the_v2x_window_and_the_session_stays() -> None:
+    clock, stage, secc, said = bay()
+    secc.set_power(-9_000)
+    car = Car(soc_pct=25.5)
+    session = EvSession(car, clock)
+    serving, driving, _ = plug(secc, session)
+    await clock.sleep(1_800)
+    assert secc.connected
+    assert abs(stage.reading(clock.now()).current_a) < 1
+    assert car.soc_pct == pytest.approx(25, abs=0.3)
+    last = next(event for event in reversed(said) if isinstance(event, Measured))
+    assert last.binding in ("ev", "ev_v2x_window")
+    session.stop()
+    await asyncio.gather(serving, driving)
 
 
-def test_a_second_car_is_turned_away() -> None:
-    async def main() -> None:
-        clock, _, secc, said = bay()
-        first, second = EvSession(Car(), clock), EvSession(Car(), clock)
-        serving, driving, _ = plug(secc, first)
-        await clock.sleep(5)
-        turned_away, waiting, _ = plug(secc, second)
-        await asyncio.gather(turned_away, waiting)
-        assert second.ended is not None
-        assert not second.ended.ok
-        assert secc.connected
-        first.stop()
-        await asyncio.gather(serving, driving)
-        assert said[-1] == SessionEnded("ended by the car", ok=True)
-
-    run_virtual(main())
+async def test_a_second_car_is_turned_away() -> None:
+    clock, _, secc, said = bay()
+    first, second = EvSession(Car(), clock), EvSession(Car(), clock)
+    serving, driving, _ = plug(secc, first)
+    await clock.sleep(5)
+    turned_away, waiting, _ = plug(secc, second)
+    await asyncio.gather(turned_away, waiting)
+    assert second.ended is not None
+    assert not second.ended.ok
+    assert secc.connected
+    first.stop()
+    await asyncio.gather(serving, driving)
+    assert said[-1] == SessionEnded("ended by the car", ok=True)
 
 
-def test_a_bad_insulation_keeps_the_power_off() -> None:
-    async def main() -> None:
-        clock, stage, secc, said = bay()
-        stage.insulation_ohm = 1_000.0
-        session = EvSession(Car(), clock)
-        serving, driving, _ = plug(secc, session)
-        await asyncio.gather(serving, driving)
-        assert not any(isinstance(event, ChargingStarted) for event in said)
-        assert isinstance(said[-1], SessionEnded)
-        assert "insulation" in said[-1].reason
-
-    run_virtual(main())
+async def test_a_bad_insulation_keeps_the_power_off() -> None:
+    clock, stage, secc, said = bay()
+    stage.insulation_ohm = 1_000.0
+    session = EvSession(Car(), clock)
+    serving, driving, _ = plug(secc, session)
+    await asyncio.gather(serving, driving)
+    assert not any(isinstance(event, ChargingStarted) for event in said)
+    assert isinstance(said[-1], SessionEnded)
+    assert "insulation" in said[-1].reason
 
 
-def test_authorization_waits_for_the_station() -> None:
-    async def main() -> None:
-        clock, _, secc, said = bay(free_vend=False)
-        session = EvSession(Car(), clock)
-        serving, driving, _ = plug(secc, session)
-        await clock.sleep(1)
-        assert AuthorizationWanted(session.car.spec.evcc_id) in said
-        secc.wait_for_customer()
-        await clock.sleep(120)
-        assert secc.connected
-        secc.authorize(True)
-        await clock.sleep(5)
-        assert any(isinstance(event, ChargingStarted) for event in said)
-        session.stop()
-        await asyncio.gather(serving, driving)
-
-    run_virtual(main())
+async def test_authorization_waits_for_the_station() -> None:
+    clock, _, secc, said = bay(free_vend=False)
+    session = EvSession(Car(), clock)
+    serving, driving, _ = plug(secc, session)
+    await clock.sleep(1)
+    assert AuthorizationWanted(session.car.spec.evcc_id) in said
+    secc.wait_for_customer()
+    await clock.sleep(120)
+    assert secc.connected
+    secc.authorize(True)
+    await clock.sleep(5)
+    assert any(isinstance(event, ChargingStarted) for event in said)
+    session.stop()
+    await asyncio.gather(serving, driving)
 
 
-def test_a_live_limit_narrows_at_once() -> None:
-    async def main() -> None:
-        clock, stage, secc, _ = bay()
-        secc.set_power(-8_000)
-        session = EvSession(Car(soc_pct=70), clock)
-        serving, driving, _ = plug(secc, session)
-        await clock.sleep(20)
-        secc.limit_power(max_discharge_w=2_000)
-        await clock.sleep(5)
-        assert stage.reading(clock.now()).ac_power_w == pytest.approx(-2_000, rel=0.03)
-        secc.limit_power()
-        await clock.sleep(5)
-        assert stage.reading(clock.now()).ac_power_w == pytest.approx(-8_000, rel=0.03)
-        session.stop()
-        await asyncio.gather(serving, driving)
-
-    run_virtual(main())
+async def test_a_live_limit_narrows_at_once() -> None:
+    clock, stage, secc, _ = bay()
+    secc.set_power(-8_000)
+    session = EvSession(Car(soc_pct=70), clock)
+    serving, driving, _ = plug(secc, session)
+    await clock.sleep(20)
+    secc.limit_power(max_discharge_w=2_000)
+    await clock.sleep(5)
+    assert stage.reading(clock.now()).ac_power_w == pytest.approx(-2_000, rel=0.03)
+    secc.limit_power()
+    await clock.sleep(5)
+    assert stage.reading(clock.now()).ac_power_w == pytest.approx(-8_000, rel=0.03)
+    session.stop()
+    await asyncio.gather(serving, driving)
 
 
-def test_an_ac_car_follows_its_profile_where_the_charger_states_no_target() -> None:
-    async def main() -> None:
-        clock, _, secc, said = bay()
-        secc.settings = stage_settings(secc.stage, services=[ServiceId.AC])
-        secc.set_power(4_000)
-        car = Car(soc_pct=50)
-        session = EvSession(car, clock, settings=car_settings(car, services=(ServiceId.AC,), controls=(SCHEDULED,)))
-        serving, driving, _ = plug(secc, session)
-        await clock.sleep(20)
-        assert session.engine is not None
-        assert session.engine.planned_power(clock.now()) == pytest.approx(4_000, abs=1)
-        measured = [event for event in said if isinstance(event, Measured)]
-        assert measured[-1].power_w == pytest.approx(4_000, abs=1)
-        session.stop()
-        await asyncio.gather(serving, driving)
-        assert session.engine.planned_power(clock.now()) == 0
-
-    run_virtual(main())
+async def test_an_ac_car_follows_its_profile_where_the_charger_states_no_target() -> None:
+    clock, _, secc, said = bay()
+    secc.settings = stage_settings(secc.stage, services=[ServiceId.AC])
+    secc.set_power(4_000)
+    car = Car(soc_pct=50)
+    session = EvSession(car, clock, settings=car_settings(car, services=(ServiceId.AC,), controls=(SCHEDULED,)))
+    serving, driving, _ = plug(secc, session)
+    await clock.sleep(20)
+    assert session.engine is not None
+    assert session.engine.planned_power(clock.now()) == pytest.approx(4_000, abs=1)
+    measured = [event for event in said if isinstance(event, Measured)]
+    assert measured[-1].power_w == pytest.approx(4_000, abs=1)
+    session.stop()
+    await asyncio.gather(serving, driving)
+    assert session.engine.planned_power(clock.now()) == 0
 
 
 @pytest.mark.parametrize(
     ("stated", "expected"), [(None, 4_000), (2_000.0, 2_000), (9_000.0, 4_000), (-3_000.0, 0), (0.0, 0)]
 )
-def test_a_stated_target_only_narrows_an_ac_cars_profile(stated: float | None, expected: float) -> None:
-    async def main() -> None:
-        clock, _, secc, _ = bay()
-        secc.settings = stage_settings(secc.stage, services=[ServiceId.AC_BPT])
-        secc.set_power(4_000)
-        car = Car(soc_pct=50)
-        wanted = car_settings(car, services=(ServiceId.AC_BPT,), controls=(SCHEDULED,))
-        session = EvSession(car, clock, settings=wanted)
-        serving, driving, _ = plug(secc, session)
-        await clock.sleep(20)
-        assert session.engine is not None
-        assert _ac_target(session.engine, stated, clock.now()) == pytest.approx(expected, abs=1)
-        session.stop()
-        await asyncio.gather(serving, driving)
-
-    run_virtual(main())
+async def test_a_stated_target_only_narrows_an_ac_cars_profile(stated: float | None, expected: float) -> None:
+    clock, _, secc, _ = bay()
+    secc.settings = stage_settings(secc.stage, services=[ServiceId.AC_BPT])
+    secc.set_power(4_000)
+    car = Car(soc_pct=50)
+    wanted = car_settings(car, services=(ServiceId.AC_BPT,), controls=(SCHEDULED,))
+    session = EvSession(car, clock, settings=wanted)
+    serving, driving, _ = plug(secc, session)
+    await clock.sleep(20)
+    assert session.engine is not None
+    assert _ac_target(session.engine, stated, clock.now()) == pytest.approx(expected, abs=1)
+    session.stop()
+    await asyncio.gather(serving, driving)
 
 
 @pytest.mark.parametrize("control", list(ControlMode))
-def test_a_car_waits_for_schedules_that_the_station_still_asks_for(control: ControlMode) -> None:
-    async def main() -> None:
-        clock, _, secc, said = bay(hold_schedules=True)
-        secc.set_power(3_000)
-        car = Car(soc_pct=50)
-        session = EvSession(car, clock, settings=car_settings(car, controls=(control,)))
-        serving, driving, _ = plug(secc, session)
-        await clock.sleep(30)
-        assert any(isinstance(event, NeedsStated) for event in said)
-        assert not any(isinstance(event, ChargingStarted) for event in said)
-        offers = (flat_offer(int(clock.wall()), 2_000, 0),) if control is SCHEDULED else ()
-        secc.offer_schedules(offers)
-        await clock.sleep(20)
-        last = next(event for event in reversed(said) if isinstance(event, Measured))
-        assert last.power_w == pytest.approx(2_000 if control is SCHEDULED else 3_000, rel=0.05)
-        session.stop()
-        await asyncio.gather(serving, driving)
-
-    run_virtual(main())
+async def test_a_car_waits_for_schedules_that_the_station_still_asks_for(control: ControlMode) -> None:
+    clock, _, secc, said = bay(hold_schedules=True)
+    secc.set_power(3_000)
+    car = Car(soc_pct=50)
+    session = EvSession(car, clock, settings=car_settings(car, controls=(control,)))
+    serving, driving, _ = plug(secc, session)
+    await clock.sleep(30)
+    assert any(isinstance(event, NeedsStated) for event in said)
+    assert not any(isinstance(event, ChargingStarted) for event in said)
+    offers = (flat_offer(int(clock.wall()), 2_000, 0),) if control is SCHEDULED else ()
+    secc.offer_schedules(offers)
+    await clock.sleep(20)
+    last = next(event for event in reversed(said) if isinstance(event, Measured))
+    assert last.power_w == pytest.approx(2_000 if control is SCHEDULED else 3_000, rel=0.05)
+    session.stop()
+    await asyncio.gather(serving, driving)
 
 
-def test_the_same_set_point_again_renegotiates_nothing() -> None:
-    async def main() -> None:
-        clock, _, secc, said = bay()
-        secc.set_power(3_000)
-        car = Car(soc_pct=50)
-        session = EvSession(car, clock, settings=car_settings(car, controls=(SCHEDULED,)))
-        serving, driving, _ = plug(secc, session)
-        await clock.sleep(10)
-        for power in (3_000, 3_000, 2_950):
-            secc.set_power(power)
-            await clock.sleep(5)
-        assert sum(isinstance(event, NeedsStated) for event in said) == 1
-        secc.set_power(1_000)
+async def test_the_same_set_point_again_renegotiates_nothing() -> None:
+    clock, _, secc, said = bay()
+    secc.set_power(3_000)
+    car = Car(soc_pct=50)
+    session = EvSession(car, clock, settings=car_settings(car, controls=(SCHEDULED,)))
+    serving, driving, _ = plug(secc, session)
+    await clock.sleep(10)
+    for power in (3_000, 3_000, 2_950):
+        secc.set_power(power)
         await clock.sleep(5)
-        assert sum(isinstance(event, NeedsStated) for event in said) == 2
-        session.stop()
-        await asyncio.gather(serving, driving)
+    assert sum(isinstance(event, NeedsStated) for event in said) == 1
+    secc.set_power(1_000)
+    await clock.sleep(5)
+    assert sum(isinstance(event, NeedsStated) for event in said) == 2
+    session.stop()
+    await asyncio.gather(serving, driving)
 
-    run_virtual(main())
 
-
-def test_the_charger_can_show_what_the_driver_waits_for() -> None:
-    async def main() -> None:
-        clock, _, secc, _ = bay()
-        secc.set_power(9_000)
-        session = EvSession(Car(soc_pct=50), clock)
-        serving, driving, _ = plug(secc, session)
-        await clock.sleep(30)
-        assert secc.engine is not None
-        assert secc.engine.session.car is not None
-        display = secc.engine.session.car.display
-        assert display is not None
-        assert display.to_minimum_s == 0
-        assert display.to_target_s is not None
-        assert display.to_maximum_s is not None
-        assert 3_600 < display.to_target_s < display.to_maximum_s
-        assert display.capacity_wh is not None
-        assert display.capacity_wh > 50_000
-        session.stop()
-        await asyncio.gather(serving, driving)
-
-    run_virtual(main())
+async def test_the_charger_can_show_what_the_driver_waits_for() -> None:
+    clock, _, secc, _ = bay()
+    secc.set_power(9_000)
+    session = EvSession(Car(soc_pct=50), clock)
+    serving, driving, _ = plug(secc, session)
+    await clock.sleep(30)
+    assert secc.engine is not None
+    assert secc.engine.session.car is not None
+    display = secc.engine.session.car.display
+    assert display is not None
+    assert display.to_minimum_s == 0
+    assert display.to_target_s is not None
+    assert display.to_maximum_s is not None
+    assert 3_600 < display.to_target_s < display.to_maximum_s
+    assert display.capacity_wh is not None
+    assert display.capacity_wh > 50_000
+    session.stop()
+    await asyncio.gather(serving, driving)

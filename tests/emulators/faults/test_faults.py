@@ -12,7 +12,7 @@ from emulators.charger.hardware.power_stage import Contactors, PowerStage
 from emulators.ev.car import Car, CarSpec, Quirks
 from emulators.faults.injector import KINDS, Fault, FaultError, Parts, begin, end, play, random_faults
 from emulators.faults.tampering import tamper_bus, tamper_bytes, tamper_text
-from emulators.runtime.clock import SkewedClock, VirtualClock, run_virtual
+from emulators.runtime.clock import SkewedClock, VirtualClock
 from emulators.runtime.memory_broker import MemoryBroker
 from emulators.runtime.transports import text_wire_pair, wire_pair
 from emulators.site.load import Loads
@@ -65,81 +65,77 @@ def test_the_broker_keeps_qos_1(kind: str, qos: int, seed: int) -> None:
     ]
 
 
-def test_plans_are_played_in_order_and_absent_parts_are_told() -> None:
-    async def main() -> None:
-        clock = VirtualClock()
-        stage = PowerStage()
-        parts = Parts(clock, stages={"CP1-1": stage}, cars={"car": Car()}, clocks={"CP1": SkewedClock(clock)})
-        told: list[tuple[float, str, str]] = []
-        plan = [
-            Fault("meter-stuck", "CP1-1", 10, 20),
-            Fault("frozen-soc", "car", 15),
-            Fault("clock-jump", "CP1", 20, value=-60),
-            Fault("weld", "nowhere", 25),
-        ]
-        await play(parts, plan, lambda what, fault: told.append((clock.now(), what, fault.kind)))
-        assert told == [
-            (10, "begins", "meter-stuck"),
-            (15, "begins", "frozen-soc"),
-            (20, "begins", "clock-jump"),
-            (25, "missed", "weld"),
-            (30, "ends", "meter-stuck"),
-        ]
-        assert not stage.meter.stuck
-        assert parts.cars["car"].spec.quirks.frozen_soc
-        assert parts.clocks["CP1"].wall() == pytest.approx(clock.wall() - 60)
-
-    run_virtual(main())
+@pytest.mark.virtual_time
+async def test_plans_are_played_in_order_and_absent_parts_are_told() -> None:
+    clock = VirtualClock()
+    stage = PowerStage()
+    parts = Parts(clock, stages={"CP1-1": stage}, cars={"car": Car()}, clocks={"CP1": SkewedClock(clock)})
+    told: list[tuple[float, str, str]] = []
+    plan = [
+        Fault("meter-stuck", "CP1-1", 10, 20),
+        Fault("frozen-soc", "car", 15),
+        Fault("clock-jump", "CP1", 20, value=-60),
+        Fault("weld", "nowhere", 25),
+    ]
+    await play(parts, plan, lambda what, fault: told.append((clock.now(), what, fault.kind)))
+    assert told == [
+        (10, "begins", "meter-stuck"),
+        (15, "begins", "frozen-soc"),
+        (20, "begins", "clock-jump"),
+        (25, "missed", "weld"),
+        (30, "ends", "meter-stuck"),
+    ]
+    assert not stage.meter.stuck
+    assert parts.cars["car"].spec.quirks.frozen_soc
+    assert parts.clocks["CP1"].wall() == pytest.approx(clock.wall() - 60)
 
 
-def test_every_kind_begins_and_ends_somewhere() -> None:
-    async def main() -> None:
-        clock = VirtualClock()
-        station, gateway = text_wire_pair()
-        ev, secc = wire_pair()
-        restarted: list[str] = []
+@pytest.mark.virtual_time
+async def test_every_kind_begins_and_ends_somewhere() -> None:
+    clock = VirtualClock()
+    station, gateway = text_wire_pair()
+    ev, secc = wire_pair()
+    restarted: list[str] = []
 
-        async def restart() -> None:
-            restarted.append("gateway")
+    async def restart() -> None:
+        restarted.append("gateway")
 
-        stage = PowerStage()
-        stage.connect(Car())
-        parts = Parts(
-            clock,
-            {"CP1": station.link},
-            {"CP1-1": ev.link},
-            MemoryBroker(),
-            {"CP1-1": stage},
-            {"car": Car()},
-            {"CP1": SkewedClock(clock)},
-            Site(Loads.of("home")),
-            restarts={"gateway": restart},
-        )
-        target = {
-            "restart": "gateway",
-            "clock-jump": "CP1",
-            "half-open": "ocpp:CP1",
-            "cut": "iso15118:CP1-1",
-            "frozen-soc": "car",
-            "silence": "car",
-            "wrong-sign": "car",
-            "late-frames": "car",
-            "input-silent": "grid",
-            "split": "iso15118:CP1-1",
-        }
-        for kind in KINDS:
-            fault = Fault(kind, target.get(kind, "mqtt" if kind in TAMPERS else "CP1-1"))
-            await begin(parts, fault)
-            await end(parts, fault)
-        assert restarted == ["gateway"]
-        assert await secc.read() == b""
-        assert stage.contactors is Contactors.CLOSED
-        assert not stage.faults
-        assert not station.link.silent
-        await station.send("hello")
-        assert await gateway.receive() == "hello"
-
-    run_virtual(main())
+    stage = PowerStage()
+    stage.connect(Car())
+    parts = Parts(
+        clock,
+        {"CP1": station.link},
+        {"CP1-1": ev.link},
+        MemoryBroker(),
+        {"CP1-1": stage},
+        {"car": Car()},
+        {"CP1": SkewedClock(clock)},
+        Site(Loads.of("home")),
+        restarts={"gateway": restart},
+    )
+    target = {
+        "restart": "gateway",
+        "clock-jump": "CP1",
+        "half-open": "ocpp:CP1",
+        "cut": "iso15118:CP1-1",
+        "frozen-soc": "car",
+        "silence": "car",
+        "wrong-sign": "car",
+        "late-frames": "car",
+        "input-silent": "grid",
+        "split": "iso15118:CP1-1",
+    }
+    for kind in KINDS:
+        fault = Fault(kind, target.get(kind, "mqtt" if kind in TAMPERS else "CP1-1"))
+        await begin(parts, fault)
+        await end(parts, fault)
+    assert restarted == ["gateway"]
+    assert await secc.read() == b""
+    assert stage.contactors is Contactors.CLOSED
+    assert not stage.faults
+    assert not station.link.silent
+    await station.send("hello")
+    assert await gateway.receive() == "hello"
 
 
 TAMPERS = {"loss", "delay", "reorder", "duplicate", "split", "corruption"}
@@ -157,14 +153,11 @@ def test_impossible_faults_are_refused(fault: object, complaint: str) -> None:
         fault()  # type: ignore[operator]
 
 
-def test_targets_that_are_not_there_are_named() -> None:
-    async def main() -> None:
-        parts = Parts(VirtualClock())
-        for kind, target in (("cut", "ocpp:CP9"), ("weld", "CP9-1"), ("broker-stop", ""), ("switch-stuck", "")):
-            with pytest.raises(FaultError, match=r"there are none|no broker|no site"):
-                await begin(parts, Fault(kind, target))
-
-    asyncio.run(main())
+async def test_targets_that_are_not_there_are_named() -> None:
+    parts = Parts(VirtualClock())
+    for kind, target in (("cut", "ocpp:CP9"), ("weld", "CP9-1"), ("broker-stop", ""), ("switch-stuck", "")):
+        with pytest.raises(FaultError, match=r"there are none|no broker|no site"):
+            await begin(parts, Fault(kind, target))
 
 
 @given(st.integers(), st.integers(1, 30))
@@ -183,83 +176,71 @@ def _parts() -> Parts:
     return Parts(clock, {"CP1": station.link}, stages={"CP1-1": PowerStage()}, cars={"car": Car()}, clocks=clocks)
 
 
-def test_a_bad_line_stays_bad_for_who_connects_anew() -> None:
-    async def main() -> None:
-        parts, fault = _parts(), Fault("loss", "ocpp:CP1")
-        await begin(parts, fault)
-        again, _ = text_wire_pair()
-        parts.join_text("CP1", again.link)
-        assert again.link.tamper is not None
-        assert list(again.link.tamper("a", "x")) == []
-        await end(parts, fault)
-        assert again.link.tamper is None
-
-    run_virtual(main())
+@pytest.mark.virtual_time
+async def test_a_bad_line_stays_bad_for_who_connects_anew() -> None:
+    parts, fault = _parts(), Fault("loss", "ocpp:CP1")
+    await begin(parts, fault)
+    again, _ = text_wire_pair()
+    parts.join_text("CP1", again.link)
+    assert again.link.tamper is not None
+    assert list(again.link.tamper("a", "x")) == []
+    await end(parts, fault)
+    assert again.link.tamper is None
 
 
-def test_a_line_can_be_bad_before_the_car_comes() -> None:
-    async def main() -> None:
-        parts = _parts()
-        await begin(parts, Fault("split", "iso15118:CP1-1", value=1))
-        ev, _ = wire_pair()
-        parts.join_bytes("CP1-1", ev.link)
-        assert ev.link.tamper is not None
-        assert list(ev.link.tamper("a", b"xy")) == [(0.0, b"x"), (0.0, b"y")]
-
-    run_virtual(main())
+@pytest.mark.virtual_time
+async def test_a_line_can_be_bad_before_the_car_comes() -> None:
+    parts = _parts()
+    await begin(parts, Fault("split", "iso15118:CP1-1", value=1))
+    ev, _ = wire_pair()
+    parts.join_bytes("CP1-1", ev.link)
+    assert ev.link.tamper is not None
+    assert list(ev.link.tamper("a", b"xy")) == [(0.0, b"x"), (0.0, b"y")]
 
 
-def test_two_faults_on_one_link_act_together_and_end_one_by_one() -> None:
-    async def main() -> None:
-        parts = _parts()
-        late, twice = Fault("delay", "ocpp:CP1", value=2.0), Fault("duplicate", "ocpp:CP1")
-        await begin(parts, late)
-        await begin(parts, twice)
-        link = parts.text_links["CP1"]
-        assert link.tamper is not None
-        assert list(link.tamper("a", "x")) == [(2.0, "x"), (2.0, "x")]
-        await end(parts, late)
-        assert link.tamper is not None
-        assert list(link.tamper("a", "x")) == [(0.0, "x"), (0.0, "x")]
-        await end(parts, twice)
-        assert link.tamper is None
-
-    run_virtual(main())
+@pytest.mark.virtual_time
+async def test_two_faults_on_one_link_act_together_and_end_one_by_one() -> None:
+    parts = _parts()
+    late, twice = Fault("delay", "ocpp:CP1", value=2.0), Fault("duplicate", "ocpp:CP1")
+    await begin(parts, late)
+    await begin(parts, twice)
+    link = parts.text_links["CP1"]
+    assert link.tamper is not None
+    assert list(link.tamper("a", "x")) == [(2.0, "x"), (2.0, "x")]
+    await end(parts, late)
+    assert link.tamper is not None
+    assert list(link.tamper("a", "x")) == [(0.0, "x"), (0.0, "x")]
+    await end(parts, twice)
+    assert link.tamper is None
 
 
-def test_what_two_faults_broke_is_whole_after_the_last() -> None:
-    async def main() -> None:
-        parts = _parts()
-        plan = [Fault("meter-stuck", "CP1-1", 0, 20), Fault("meter-stuck", "CP1-1", 10, 5)]
-        playing = asyncio.create_task(play(parts, plan))
-        await parts.clock.sleep(17)
-        assert parts.stages["CP1-1"].meter.stuck
-        await playing
-        assert not parts.stages["CP1-1"].meter.stuck
-
-    run_virtual(main())
+@pytest.mark.virtual_time
+async def test_what_two_faults_broke_is_whole_after_the_last() -> None:
+    parts = _parts()
+    plan = [Fault("meter-stuck", "CP1-1", 0, 20), Fault("meter-stuck", "CP1-1", 10, 5)]
+    playing = asyncio.create_task(play(parts, plan))
+    await parts.clock.sleep(17)
+    assert parts.stages["CP1-1"].meter.stuck
+    await playing
+    assert not parts.stages["CP1-1"].meter.stuck
 
 
-def test_a_quirk_of_the_cars_own_outlives_a_fault_of_the_same_kind() -> None:
-    async def main() -> None:
-        parts = _parts()
-        parts.cars["car"] = Car(CarSpec(quirks=Quirks(negative_discharge_limits=True)))
-        fault = Fault("wrong-sign", "car")
-        await begin(parts, fault)
-        await end(parts, fault)
-        assert parts.cars["car"].spec.quirks.negative_discharge_limits
-
-    run_virtual(main())
+@pytest.mark.virtual_time
+async def test_a_quirk_of_the_cars_own_outlives_a_fault_of_the_same_kind() -> None:
+    parts = _parts()
+    parts.cars["car"] = Car(CarSpec(quirks=Quirks(negative_discharge_limits=True)))
+    fault = Fault("wrong-sign", "car")
+    await begin(parts, fault)
+    await end(parts, fault)
+    assert parts.cars["car"].spec.quirks.negative_discharge_limits
 
 
-def test_a_fault_that_missed_its_part_does_not_end() -> None:
-    async def main() -> None:
-        parts, told = _parts(), []
-        del parts.text_links["CP1"]
-        await play(parts, [Fault("half-open", "ocpp:CP1", 1, 5)], lambda what, fault: told.append(what))
-        assert told == ["missed"]
-
-    run_virtual(main())
+@pytest.mark.virtual_time
+async def test_a_fault_that_missed_its_part_does_not_end() -> None:
+    parts, told = _parts(), []
+    del parts.text_links["CP1"]
+    await play(parts, [Fault("half-open", "ocpp:CP1", 1, 5)], lambda what, fault: told.append(what))
+    assert told == ["missed"]
 
 
 @pytest.mark.parametrize(

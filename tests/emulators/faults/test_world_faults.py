@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from emulators.runtime.clock import run_virtual
 from emulators.scenario.scenario import parse
 from emulators.world import World, simulate
+
+pytestmark = pytest.mark.virtual_time
 
 ONE = """
 name = "a charger that breaks"
@@ -79,38 +80,32 @@ def test_a_broken_charger_is_told_to_the_gateway_and_a_mended_one_serves_again(o
 
 
 @pytest.mark.timeout(120)
-def test_a_welded_contactor_is_found_when_the_car_is_gone() -> None:
+async def test_a_welded_contactor_is_found_when_the_car_is_gone() -> None:
     weld = '\n[[fault]]\nkind = "weld"\ntarget = "CP1-1"\nat = "60s"\nduration = "5m"\n'
 
-    async def main() -> None:
-        world = World(parse(ONE.format(ocpp="2.1", leave="2m") + weld, "test"), fast_forward=True)
-        async with world.living():
-            await world.clock.sleep(110)
-            assert events(world, "fault") == []  # it should be closed, and is
-            await world.clock.sleep(40)
-            assert events(world, "fault")
-            refused = await world.facility.command("CP1-1", "discharge", power_w=5000, lease_s=30)
-            assert refused["reason"]["code"] == "fault"
-            await world.clock.sleep(240)
-            assert events(world, "fault_cleared")
-
-    run_virtual(main())
+    world = World(parse(ONE.format(ocpp="2.1", leave="2m") + weld, "test"), fast_forward=True)
+    async with world.living():
+        await world.clock.sleep(110)
+        assert events(world, "fault") == []  # it should be closed, and is
+        await world.clock.sleep(40)
+        assert events(world, "fault")
+        refused = await world.facility.command("CP1-1", "discharge", power_w=5000, lease_s=30)
+        assert refused["reason"]["code"] == "fault"
+        await world.clock.sleep(240)
+        assert events(world, "fault_cleared")
 
 
 @pytest.mark.timeout(120)
-def test_a_station_that_reboots_is_back_and_serves_again() -> None:
-    async def main() -> None:
-        world = World(parse(ONE.format(ocpp="2.1", leave="7m"), "test"), fast_forward=True)
-        async with world.living():
-            await world.clock.sleep(60)
-            await world.break_now("restart CP1")
-            await world.clock.sleep(60)
-            assert world.stations["CP1"].online
-            assert events(world, "station_lost")
-            result = await world.facility.command("CP1-1", "stop")
-            assert result["status"] == "accepted"
-
-    run_virtual(main())
+async def test_a_station_that_reboots_is_back_and_serves_again() -> None:
+    world = World(parse(ONE.format(ocpp="2.1", leave="7m"), "test"), fast_forward=True)
+    async with world.living():
+        await world.clock.sleep(60)
+        await world.break_now("restart CP1")
+        await world.clock.sleep(60)
+        assert world.stations["CP1"].online
+        assert events(world, "station_lost")
+        result = await world.facility.command("CP1-1", "stop")
+        assert result["status"] == "accepted"
 
 
 @pytest.mark.timeout(120)

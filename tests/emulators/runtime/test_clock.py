@@ -1,4 +1,4 @@
-"""Virtual time jumps, keeps order, and stands still while threads work."""
+"""The virtual loop: its jumps, the order of its timers, and its halt while threads work."""
 
 from __future__ import annotations
 
@@ -18,16 +18,13 @@ from emulators.runtime.clock import LoopClock, RealClock, SkewedClock, Stalled, 
 from protocols.ports import Clock
 
 
-def test_four_hours_take_no_time() -> None:
-    async def main() -> tuple[float, float, float]:
-        clock: Clock = VirtualClock(start=1000.0)
-        await clock.sleep(4 * 3600)
-        return clock.now(), clock.wall(), asyncio.get_running_loop().time()
-
+@pytest.mark.virtual_time
+async def test_four_hours_take_no_time() -> None:
     began = time.monotonic()
-    now, wall, loop_time = run_virtual(main())
-    assert now == loop_time == pytest.approx(4 * 3600)
-    assert wall == pytest.approx(1000 + 4 * 3600)
+    clock: Clock = VirtualClock(start=1000.0)
+    await clock.sleep(4 * 3600)
+    assert clock.now() == asyncio.get_running_loop().time() == pytest.approx(4 * 3600)
+    assert clock.wall() == pytest.approx(1000 + 4 * 3600)
     assert time.monotonic() - began < 60
 
 
@@ -49,17 +46,15 @@ def test_sleepers_wake_in_the_order_of_their_deadlines(delays: list[float]) -> N
     assert all(later >= earlier - 1e-8 for earlier, later in itertools.pairwise(woke))
 
 
-def test_a_deadline_interrupts() -> None:
-    async def main() -> float:
-        clock = VirtualClock()
-        with pytest.raises(TimeoutError):
-            async with clock.timeout_at(5.0):
-                await clock.sleep(100)
-        async with clock.timeout_at(None):
-            await clock.sleep(1)
-        return clock.now()
-
-    assert run_virtual(main()) == pytest.approx(6.0)
+@pytest.mark.virtual_time
+async def test_a_deadline_interrupts() -> None:
+    clock = VirtualClock()
+    with pytest.raises(TimeoutError):
+        async with clock.timeout_at(5.0):
+            await clock.sleep(100)
+    async with clock.timeout_at(None):
+        await clock.sleep(1)
+    assert clock.now() == pytest.approx(6.0)
 
 
 @given(st.floats(1, 1e6), st.floats(1e-12, 1e-8))
@@ -83,120 +78,100 @@ def test_a_timer_never_fires_before_its_time(when: float, later: float) -> None:
     run_virtual(main())
 
 
-def test_time_stands_still_while_an_executor_works() -> None:
-    async def main() -> float:
-        loop = asyncio.get_running_loop()
-        other = asyncio.create_task(asyncio.sleep(3600))
-        await loop.run_in_executor(None, time.sleep, 0.02)
-        now = loop.time()
-        other.cancel()
-        return now
-
-    assert run_virtual(main()) == 0.0
+@pytest.mark.virtual_time
+async def test_time_stands_still_while_an_executor_works() -> None:
+    loop = asyncio.get_running_loop()
+    other = asyncio.create_task(asyncio.sleep(3600))
+    await loop.run_in_executor(None, time.sleep, 0.02)
+    assert loop.time() == 0.0
+    other.cancel()
 
 
-def test_time_stands_still_while_sqlite_works(tmp_path: Path) -> None:
-    async def main() -> float:
-        other = asyncio.create_task(asyncio.sleep(3600))
-        async with aiosqlite.connect(tmp_path / "a.db") as base:
-            await base.execute("create table t (n integer)")
-            for n in range(20):
-                await base.execute("insert into t values (?)", (n,))
-            await base.commit()
-            rows = await base.execute_fetchall("select count(*) from t")
-        assert list(rows) == [(20,)]
-        now = asyncio.get_running_loop().time()
-        other.cancel()
-        return now
-
-    assert run_virtual(main()) == 0.0
+@pytest.mark.virtual_time
+async def test_time_stands_still_while_sqlite_works(tmp_path: Path) -> None:
+    other = asyncio.create_task(asyncio.sleep(3600))
+    async with aiosqlite.connect(tmp_path / "a.db") as base:
+        await base.execute("create table t (n integer)")
+        for n in range(20):
+            await base.execute("insert into t values (?)", (n,))
+        await base.commit()
+        rows = await base.execute_fetchall("select count(*) from t")
+    assert list(rows) == [(20,)]
+    assert asyncio.get_running_loop().time() == 0.0
+    other.cancel()
 
 
-def test_a_hold_covers_a_thread_of_ones_own() -> None:
-    async def main() -> float:
-        loop = asyncio.get_running_loop()
-        assert isinstance(loop, VirtualLoop)
-        done = asyncio.Event()
+@pytest.mark.virtual_time
+async def test_a_hold_covers_a_thread_of_ones_own() -> None:
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, VirtualLoop)
+    done = asyncio.Event()
 
-        def work() -> None:
-            time.sleep(0.02)
-            loop.call_soon_threadsafe(done.set)
+    def work() -> None:
+        time.sleep(0.02)
+        loop.call_soon_threadsafe(done.set)
 
-        other = asyncio.create_task(asyncio.sleep(3600))
-        with loop.hold():
-            threading.Thread(target=work).start()
-            await done.wait()
-        other.cancel()
-        return loop.time()
-
-    assert run_virtual(main()) == 0.0
+    other = asyncio.create_task(asyncio.sleep(3600))
+    with loop.hold():
+        threading.Thread(target=work).start()
+        await done.wait()
+    other.cancel()
+    assert loop.time() == 0.0
 
 
 def test_a_dead_end_is_an_error_and_not_a_hang() -> None:
-    async def main() -> None:
-        await asyncio.Event().wait()
-
-    with pytest.raises(Stalled):
-        run_virtual(main())
+    with pytest.raises(Stalled, match=r"every task waits: Task-\d+ at "):
+        run_virtual(asyncio.Event().wait())
 
 
-def test_real_sockets_work_in_virtual_time() -> None:
-    async def main() -> tuple[bytes, float]:
-        async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            writer.write(await reader.readexactly(5))
-            writer.close()
-
-        server = await asyncio.start_server(echo, "127.0.0.1", 0)
-        reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
-        writer.write(b"hello")
-        answer = await reader.read()
+@pytest.mark.virtual_time
+async def test_real_sockets_work_in_virtual_time() -> None:
+    async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(await reader.readexactly(5))
         writer.close()
-        await writer.wait_closed()
-        server.close()
-        await server.wait_closed()
-        return answer, asyncio.get_running_loop().time()
 
-    assert run_virtual(main()) == (b"hello", 0.0)
+    server = await asyncio.start_server(echo, "127.0.0.1", 0)
+    reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+    writer.write(b"hello")
+    answer = await reader.read()
+    writer.close()
+    await writer.wait_closed()
+    server.close()
+    await server.wait_closed()
+    assert (answer, asyncio.get_running_loop().time()) == (b"hello", 0.0)
 
 
-def test_a_paced_loop_keeps_its_pace() -> None:
-    async def main() -> float:
-        await asyncio.sleep(5.0)
-        return asyncio.get_running_loop().time()
-
+@pytest.mark.virtual_time(speed=100.0)
+async def test_a_paced_loop_keeps_its_pace() -> None:
     began = time.monotonic()
-    assert run_virtual(main(), speed=100.0) == pytest.approx(5.0)
+    await asyncio.sleep(5.0)
+    assert asyncio.get_running_loop().time() == pytest.approx(5.0)
     assert time.monotonic() - began >= 0.045
     with pytest.raises(ValueError, match="more than 0"):
         VirtualLoop(speed=0)
 
 
-def test_a_skewed_clock_drifts_and_jumps_but_keeps_its_deadlines() -> None:
-    async def main() -> None:
-        base = VirtualClock(start=0.0)
-        skewed: Clock = SkewedClock(base, offset_s=-10.0, drift_ppm=100.0)
-        await base.sleep(86400)
-        assert skewed.wall() == pytest.approx(86400 - 10 + 8.64)
-        assert skewed.now() == base.now()
-        assert isinstance(skewed, SkewedClock)
-        skewed.jump(3600)
-        assert skewed.wall() == pytest.approx(90000 - 10 + 8.64)
-        skewed.set_wall(base.wall())
-        assert skewed.wall() == pytest.approx(base.wall())
-        with pytest.raises(TimeoutError):
-            async with skewed.timeout_at(base.now() + 1):
-                await skewed.sleep(2)
-
-    run_virtual(main())
+@pytest.mark.virtual_time
+async def test_a_skewed_clock_drifts_and_jumps_but_keeps_its_deadlines() -> None:
+    base = VirtualClock(start=0.0)
+    skewed: Clock = SkewedClock(base, offset_s=-10.0, drift_ppm=100.0)
+    await base.sleep(86400)
+    assert skewed.wall() == pytest.approx(86400 - 10 + 8.64)
+    assert skewed.now() == base.now()
+    assert isinstance(skewed, SkewedClock)
+    skewed.jump(3600)
+    assert skewed.wall() == pytest.approx(90000 - 10 + 8.64)
+    skewed.set_wall(base.wall())
+    assert skewed.wall() == pytest.approx(base.wall())
+    with pytest.raises(TimeoutError):
+        async with skewed.timeout_at(base.now() + 1):
+            await skewed.sleep(2)
 
 
-def test_the_real_clock_is_the_machines() -> None:
-    async def main() -> None:
-        clock: Clock = RealClock()
-        assert abs(clock.wall() - time.time()) < 5
-        before = clock.now()
-        await clock.sleep(0.01)
-        assert clock.now() > before
-        assert isinstance(clock, LoopClock)
-
-    asyncio.run(main())
+async def test_the_real_clock_is_the_machines() -> None:
+    clock: Clock = RealClock()
+    assert abs(clock.wall() - time.time()) < 5
+    before = clock.now()
+    await clock.sleep(0.01)
+    assert clock.now() > before
+    assert isinstance(clock, LoopClock)

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emulators.runtime.clock import run_virtual
 from emulators.runtime.memory_broker import MemoryBroker, MemoryBus, matches
 from protocols.ports import Bus, BusMessage
+
+pytestmark = pytest.mark.virtual_time
 
 
 async def drain(bus: MemoryBus, within_s: float = 1.0) -> list[BusMessage]:
@@ -54,195 +55,162 @@ def test_a_topic_matches_itself_and_everything(levels: list[str]) -> None:
     assert matches("/".join("+" for _ in levels), topic)
 
 
-def test_publish_and_subscribe_with_properties() -> None:
-    async def main() -> None:
-        broker = MemoryBroker()
-        async with broker.client("a") as a, broker.client("b") as b:
-            bus: Bus = b
-            await bus.subscribe("x/+", 1)
-            sent = BusMessage("x/1", b"{}", 1, False, "r/1", b"\x01", 60, (("k", "v"),))
-            await a.publish(sent)
-            await a.publish(BusMessage("y/1", b""))
-            assert await drain(b) == [sent]
-            assert broker.clients() == ["a", "b"]
-        assert broker.clients() == []
-
-    run_virtual(main())
+async def test_publish_and_subscribe_with_properties() -> None:
+    broker = MemoryBroker()
+    async with broker.client("a") as a, broker.client("b") as b:
+        bus: Bus = b
+        await bus.subscribe("x/+", 1)
+        sent = BusMessage("x/1", b"{}", 1, False, "r/1", b"\x01", 60, (("k", "v"),))
+        await a.publish(sent)
+        await a.publish(BusMessage("y/1", b""))
+        assert await drain(b) == [sent]
+        assert broker.clients() == ["a", "b"]
+    assert broker.clients() == []
 
 
-def test_retained_messages_are_kept_replaced_and_deleted() -> None:
-    async def main() -> None:
-        broker = MemoryBroker()
-        async with broker.client("a") as a:
-            await a.publish(BusMessage("s/1", b"old", 1, True))
-            await a.publish(BusMessage("s/1", b"new", 1, True))
-            await a.publish(BusMessage("s/2", b"x", 1, True))
-            await a.publish(BusMessage("s/2", b"", 1, True))
-            await a.publish(BusMessage("s/3", b"short", 1, True, expiry_s=5))
-            await asyncio.sleep(6)
-            async with broker.client("b") as b, broker.client("old", version=4) as old:
-                await b.subscribe("s/#")
-                await old.subscribe("s/#")
-                assert [(m.payload, m.retain) for m in await drain(b)] == [(b"new", True)]
-                await a.publish(BusMessage("s/1", b"newer", 1, True))
-                assert [(m.payload, m.retain) for m in await drain(b)] == [(b"newer", True)]
-                assert [(m.payload, m.retain) for m in await drain(old)] == [(b"new", True), (b"newer", False)]
-        assert broker.retained("s/1") is not None
-        assert broker.retained("s/2") is None
-
-    run_virtual(main())
+async def test_retained_messages_are_kept_replaced_and_deleted() -> None:
+    broker = MemoryBroker()
+    async with broker.client("a") as a:
+        await a.publish(BusMessage("s/1", b"old", 1, True))
+        await a.publish(BusMessage("s/1", b"new", 1, True))
+        await a.publish(BusMessage("s/2", b"x", 1, True))
+        await a.publish(BusMessage("s/2", b"", 1, True))
+        await a.publish(BusMessage("s/3", b"short", 1, True, expiry_s=5))
+        await asyncio.sleep(6)
+        async with broker.client("b") as b, broker.client("old", version=4) as old:
+            await b.subscribe("s/#")
+            await old.subscribe("s/#")
+            assert [(m.payload, m.retain) for m in await drain(b)] == [(b"new", True)]
+            await a.publish(BusMessage("s/1", b"newer", 1, True))
+            assert [(m.payload, m.retain) for m in await drain(b)] == [(b"newer", True)]
+            assert [(m.payload, m.retain) for m in await drain(old)] == [(b"new", True), (b"newer", False)]
+    assert broker.retained("s/1") is not None
+    assert broker.retained("s/2") is None
 
 
-def test_a_will_is_sent_when_a_link_is_lost_and_not_when_it_is_closed() -> None:
-    async def main() -> None:
-        broker = MemoryBroker()
-        will = BusMessage("status", b"offline", 1, True)
-        async with broker.client("watch") as watch:
-            await watch.subscribe("status")
-            async with broker.client("gw", will=will) as gw:
-                broker.cut("gw")
-                assert await drain(watch) == [will]
-                with pytest.raises(ConnectionError):
-                    await gw.publish(BusMessage("x", b""))
-                with pytest.raises(ConnectionError):
-                    async for _ in gw.messages():
-                        pass
-            async with broker.client("gw", will=will):
-                pass
-            assert await drain(watch) == []
-
-    run_virtual(main())
-
-
-def test_a_session_outlives_its_link_and_nothing_of_qos_1_is_lost() -> None:
-    async def main() -> None:
-        broker = MemoryBroker()
-        async with broker.client("a") as a:
-            async with broker.client("gw", clean_start=False, session_expiry_s=60) as gw:
-                await gw.subscribe("cmd/#", 1)
-            for n in range(3):
-                await a.publish(BusMessage("cmd/x", str(n).encode(), 1))
-            await a.publish(BusMessage("cmd/x", b"qos 0", 0))
-            await a.publish(BusMessage("cmd/x", b"late", 1, expiry_s=5))
-            await asyncio.sleep(10)
-            async with broker.client("gw", clean_start=False, session_expiry_s=60) as gw:
-                assert [m.payload for m in await drain(gw)] == [b"0", b"1", b"2"]
-            await asyncio.sleep(61)
-            await a.publish(BusMessage("cmd/x", b"3", 1))
-            async with broker.client("gw", clean_start=False, session_expiry_s=60) as gw:
-                assert await drain(gw) == []
-
-    run_virtual(main())
-
-
-def test_the_same_client_id_takes_over() -> None:
-    async def main() -> None:
-        broker = MemoryBroker()
-        async with broker.client("gw") as first, broker.client("gw") as second:
-            assert not first.connected
-            assert second.connected
-
-    run_virtual(main())
-
-
-def test_a_broker_restarts_with_or_without_its_memory() -> None:
-    async def main() -> None:
-        broker = MemoryBroker()
-        async with broker.client("a") as a:
-            await a.publish(BusMessage("s", b"1", 1, True))
-            broker.stop()
+async def test_a_will_is_sent_when_a_link_is_lost_and_not_when_it_is_closed() -> None:
+    broker = MemoryBroker()
+    will = BusMessage("status", b"offline", 1, True)
+    async with broker.client("watch") as watch:
+        await watch.subscribe("status")
+        async with broker.client("gw", will=will) as gw:
+            broker.cut("gw")
+            assert await drain(watch) == [will]
             with pytest.raises(ConnectionError):
-                await a.publish(BusMessage("s", b"2"))
+                await gw.publish(BusMessage("x", b""))
             with pytest.raises(ConnectionError):
-                async with broker.client("b"):
+                async for _ in gw.messages():
                     pass
-        broker.start()
-        async with broker.client("a"):
-            assert broker.retained("s") is not None
-        broker.stop(forget=True)
-        assert broker.retained("s") is None
-
-    run_virtual(main())
+        async with broker.client("gw", will=will):
+            pass
+        assert await drain(watch) == []
 
 
-def test_a_frozen_broker_hangs_and_thaws() -> None:
-    async def main() -> None:
-        broker = MemoryBroker()
-        async with broker.client("a") as a, broker.client("b") as b:
-            await b.subscribe("#")
-            broker.freeze()
-            await a.publish(BusMessage("x", b"lost"))
-            waiting = asyncio.create_task(a.publish(BusMessage("x", b"kept", 1)))
-            assert await drain(b, 60) == []
-            assert not waiting.done()
-            broker.thaw()
-            await waiting
-            assert [m.payload for m in await drain(b)] == [b"kept"]
-
-    run_virtual(main())
-
-
-def test_queues_are_bounded_and_shared_subscriptions_take_turns() -> None:
-    async def main() -> None:
-        broker = MemoryBroker(queue_within=10)
-        async with broker.client("a") as a, broker.client("b") as b, broker.client("c") as c:
-            await b.subscribe("$share/g/cmd")
-            await c.subscribe("$share/g/cmd")
-            for n in range(4):
-                await a.publish(BusMessage("cmd", str(n).encode(), 1))
-            assert [m.payload for m in await drain(b)] == [b"0", b"2"]
-            assert [m.payload for m in await drain(c)] == [b"1", b"3"]
-            await b.subscribe("flood")
-            for _ in range(25):
-                await a.publish(BusMessage("flood", b"", 1))
-            assert len(await drain(b)) == 10
-            assert broker.dropped == 15
-
-    run_virtual(main())
+async def test_a_session_outlives_its_link_and_nothing_of_qos_1_is_lost() -> None:
+    broker = MemoryBroker()
+    async with broker.client("a") as a:
+        async with broker.client("gw", clean_start=False, session_expiry_s=60) as gw:
+            await gw.subscribe("cmd/#", 1)
+        for n in range(3):
+            await a.publish(BusMessage("cmd/x", str(n).encode(), 1))
+        await a.publish(BusMessage("cmd/x", b"qos 0", 0))
+        await a.publish(BusMessage("cmd/x", b"late", 1, expiry_s=5))
+        await asyncio.sleep(10)
+        async with broker.client("gw", clean_start=False, session_expiry_s=60) as gw:
+            assert [m.payload for m in await drain(gw)] == [b"0", b"1", b"2"]
+        await asyncio.sleep(61)
+        await a.publish(BusMessage("cmd/x", b"3", 1))
+        async with broker.client("gw", clean_start=False, session_expiry_s=60) as gw:
+            assert await drain(gw) == []
 
 
-def test_messages_are_tampered_with_and_delayed() -> None:
-    async def main() -> None:
-        broker = MemoryBroker()
-        broker.latency_s = 0.1
-        broker.tamper = lambda _, m: [(0.0, m), (2.0, m)] if m.payload == b"twice" else []
-        async with broker.client("a") as a, broker.client("b") as b:
-            await b.subscribe("#")
-            await a.publish(BusMessage("x", b"twice", 1))
-            await a.publish(BusMessage("x", b"lost", 1))
-            assert [m.payload for m in await drain(b, 10)] == [b"twice", b"twice"]
+async def test_the_same_client_id_takes_over() -> None:
+    broker = MemoryBroker()
+    async with broker.client("gw") as first, broker.client("gw") as second:
+        assert not first.connected
+        assert second.connected
 
-    run_virtual(main())
+
+async def test_a_broker_restarts_with_or_without_its_memory() -> None:
+    broker = MemoryBroker()
+    async with broker.client("a") as a:
+        await a.publish(BusMessage("s", b"1", 1, True))
+        broker.stop()
+        with pytest.raises(ConnectionError):
+            await a.publish(BusMessage("s", b"2"))
+        with pytest.raises(ConnectionError):
+            async with broker.client("b"):
+                pass
+    broker.start()
+    async with broker.client("a"):
+        assert broker.retained("s") is not None
+    broker.stop(forget=True)
+    assert broker.retained("s") is None
+
+
+async def test_a_frozen_broker_hangs_and_thaws() -> None:
+    broker = MemoryBroker()
+    async with broker.client("a") as a, broker.client("b") as b:
+        await b.subscribe("#")
+        broker.freeze()
+        await a.publish(BusMessage("x", b"lost"))
+        waiting = asyncio.create_task(a.publish(BusMessage("x", b"kept", 1)))
+        assert await drain(b, 60) == []
+        assert not waiting.done()
+        broker.thaw()
+        await waiting
+        assert [m.payload for m in await drain(b)] == [b"kept"]
+
+
+async def test_queues_are_bounded_and_shared_subscriptions_take_turns() -> None:
+    broker = MemoryBroker(queue_within=10)
+    async with broker.client("a") as a, broker.client("b") as b, broker.client("c") as c:
+        await b.subscribe("$share/g/cmd")
+        await c.subscribe("$share/g/cmd")
+        for n in range(4):
+            await a.publish(BusMessage("cmd", str(n).encode(), 1))
+        assert [m.payload for m in await drain(b)] == [b"0", b"2"]
+        assert [m.payload for m in await drain(c)] == [b"1", b"3"]
+        await b.subscribe("flood")
+        for _ in range(25):
+            await a.publish(BusMessage("flood", b"", 1))
+        assert len(await drain(b)) == 10
+        assert broker.dropped == 15
+
+
+async def test_messages_are_tampered_with_and_delayed() -> None:
+    broker = MemoryBroker()
+    broker.latency_s = 0.1
+    broker.tamper = lambda _, m: [(0.0, m), (2.0, m)] if m.payload == b"twice" else []
+    async with broker.client("a") as a, broker.client("b") as b:
+        await b.subscribe("#")
+        await a.publish(BusMessage("x", b"twice", 1))
+        await a.publish(BusMessage("x", b"lost", 1))
+        assert [m.payload for m in await drain(b, 10)] == [b"twice", b"twice"]
 
 
 @pytest.mark.parametrize("bad", ["", "a/+", "#", "a\0"])
-def test_bad_topics_are_refused(bad: str) -> None:
-    async def main() -> None:
-        broker = MemoryBroker()
-        async with broker.client("a") as a:
-            with pytest.raises(ValueError, match="not a topic to publish on"):
-                await a.publish(BusMessage(bad, b""))
-            for wrong in ("", "a#", "#/a", "a+/b", "$share/x"):
-                with pytest.raises(ValueError, match=r"filter|wildcard"):
-                    await a.subscribe(wrong)
-
-    run_virtual(main())
+async def test_bad_topics_are_refused(bad: str) -> None:
+    broker = MemoryBroker()
+    async with broker.client("a") as a:
+        with pytest.raises(ValueError, match="not a topic to publish on"):
+            await a.publish(BusMessage(bad, b""))
+        for wrong in ("", "a#", "#/a", "a+/b", "$share/x"):
+            with pytest.raises(ValueError, match=r"filter|wildcard"):
+                await a.subscribe(wrong)
 
 
-def test_what_is_not_acknowledged_comes_again() -> None:
-    async def main() -> None:
-        broker = MemoryBroker()
-        async with broker.client("a") as a:
-            link = {"clean_start": False, "session_expiry_s": 60.0, "acknowledges": True}
-            async with broker.client("gw", **link) as gw:  # type: ignore[arg-type]
-                await gw.subscribe("cmd")
-                for payload in (b"1", b"2", b"3"):
-                    await a.publish(BusMessage("cmd", payload, 1))
-                got = await drain(gw)
-                assert [m.payload for m in got] == [b"1", b"2", b"3"]
-                gw.acknowledge(got[1])
-                broker.cut("gw")
-            async with broker.client("gw", **link) as gw:  # type: ignore[arg-type]
-                assert [m.payload for m in await drain(gw)] == [b"1", b"3"]
-
-    run_virtual(main())
+async def test_what_is_not_acknowledged_comes_again() -> None:
+    broker = MemoryBroker()
+    async with broker.client("a") as a:
+        link = {"clean_start": False, "session_expiry_s": 60.0, "acknowledges": True}
+        async with broker.client("gw", **link) as gw:  # type: ignore[arg-type]
+            await gw.subscribe("cmd")
+            for payload in (b"1", b"2", b"3"):
+                await a.publish(BusMessage("cmd", payload, 1))
+            got = await drain(gw)
+            assert [m.payload for m in got] == [b"1", b"2", b"3"]
+            gw.acknowledge(got[1])
+            broker.cut("gw")
+        async with broker.client("gw", **link) as gw:  # type: ignore[arg-type]
+            assert [m.payload for m in await drain(gw)] == [b"1", b"3"]

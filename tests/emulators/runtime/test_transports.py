@@ -12,6 +12,8 @@ from emulators.runtime.clock import run_virtual
 from emulators.runtime.transports import Link, MemoryWire, split, text_wire_pair, wire_pair
 from protocols.ports import TextWire, Wire
 
+pytestmark = pytest.mark.virtual_time
+
 
 async def everything(wire: MemoryWire) -> bytes:
     whole = b""
@@ -40,118 +42,97 @@ def test_bytes_arrive_in_order_however_they_are_cut_and_delayed(
     assert run_virtual(main()) == b"".join(writes)
 
 
-def test_latency_takes_virtual_time() -> None:
-    async def main() -> float:
-        a, b = wire_pair(link=Link(latency_s=0.25))
-        await a.write(b"ping")
-        await b.write(await b.read())
-        assert await a.read() == b"ping"
-        return asyncio.get_running_loop().time()
-
-    assert run_virtual(main()) == pytest.approx(0.5)
+async def test_latency_takes_virtual_time() -> None:
+    a, b = wire_pair(link=Link(latency_s=0.25))
+    await a.write(b"ping")
+    await b.write(await b.read())
+    assert await a.read() == b"ping"
+    assert asyncio.get_running_loop().time() == pytest.approx(0.5)
 
 
-def test_a_writer_waits_for_a_slow_reader() -> None:
-    async def main() -> list[int]:
-        a, b = wire_pair(bound=10)
-        written: list[int] = []
+async def test_a_writer_waits_for_a_slow_reader() -> None:
+    a, b = wire_pair(bound=10)
+    written: list[int] = []
 
-        async def write() -> None:
-            for n in range(5):
-                await a.write(b"0123456789")
-                written.append(n)
+    async def write() -> None:
+        for n in range(5):
+            await a.write(b"0123456789")
+            written.append(n)
 
-        task = asyncio.create_task(write())
-        await asyncio.sleep(1)
-        before = len(written)
-        for _ in range(5):
+    task = asyncio.create_task(write())
+    await asyncio.sleep(1)
+    before = len(written)
+    for _ in range(5):
+        await b.read()
+    await task
+    assert [before, len(written)] == [1, 5]
+
+
+async def test_the_end_of_a_stream() -> None:
+    a, b = wire_pair("ev", "secc")
+    first: Wire = a
+    assert (a.peer, b.peer) == ("secc", "ev")
+    await first.write(b"bye")
+    await first.close()
+    await first.close()
+    assert await b.read() == b"bye"
+    assert await b.read() == b""
+    with pytest.raises(ConnectionError):
+        await b.write(b"too late")
+    with pytest.raises(ConnectionError):
+        await a.write(b"too late")
+    assert await a.read() == b""
+
+
+async def test_a_cut_wakes_readers_and_writers() -> None:
+    a, b = wire_pair(bound=1)
+    reading = asyncio.create_task(a.read())
+    writing = asyncio.create_task(a.write(b"1234"))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    a.link.cut()
+    assert await reading == b""
+    with pytest.raises(ConnectionError):
+        await writing
+    assert await b.read() == b""
+
+
+async def test_a_half_open_link_swallows_without_a_word() -> None:
+    a, b = wire_pair("a", "b")
+    a.link.silent.add("a")
+    await a.write(b"lost")
+    await a.close()
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(3600):
             await b.read()
-        await task
-        return [before, len(written)]
-
-    assert run_virtual(main()) == [1, 5]
+    a.link.cut()
+    assert await b.read() == b""
 
 
-def test_the_end_of_a_stream() -> None:
-    async def main() -> None:
-        a, b = wire_pair("ev", "secc")
-        first: Wire = a
-        assert (a.peer, b.peer) == ("secc", "ev")
-        await first.write(b"bye")
-        await first.close()
-        await first.close()
-        assert await b.read() == b"bye"
-        assert await b.read() == b""
-        with pytest.raises(ConnectionError):
-            await b.write(b"too late")
-        with pytest.raises(ConnectionError):
-            await a.write(b"too late")
-        assert await a.read() == b""
-
-    run_virtual(main())
-
-
-def test_a_cut_wakes_readers_and_writers() -> None:
-    async def main() -> None:
-        a, b = wire_pair(bound=1)
-        reading = asyncio.create_task(a.read())
-        writing = asyncio.create_task(a.write(b"1234"))
-        await asyncio.sleep(0)
-        await asyncio.sleep(0)
-        a.link.cut()
-        assert await reading == b""
-        with pytest.raises(ConnectionError):
-            await writing
-        assert await b.read() == b""
-
-    run_virtual(main())
+async def test_messages_stay_whole_and_counted() -> None:
+    seen: list[tuple[str, str]] = []
+    link: Link[str] = Link(spy=lambda sender, text: seen.append((sender, text)))
+    station, gateway = text_wire_pair(subprotocol="ocpp1.6", link=link)
+    near: TextWire = station
+    assert near.subprotocol == gateway.subprotocol == "ocpp1.6"
+    await near.send("one")
+    await near.send("two")
+    link.tamper = lambda _, text: [(0.0, text), (1.0, text)] if text == "twice" else []
+    await near.send("twice")
+    await near.send("lost")
+    got = [await gateway.receive() for _ in range(4)]
+    assert got == ["one", "two", "twice", "twice"]
+    await gateway.close(1001, "going away")
+    assert await station.receive() is None
+    assert gateway.close_code == 1001
+    assert link.count == {"station": 4}
+    assert seen[0] == ("station", "one")
 
 
-def test_a_half_open_link_swallows_without_a_word() -> None:
-    async def main() -> None:
-        a, b = wire_pair("a", "b")
-        a.link.silent.add("a")
-        await a.write(b"lost")
-        await a.close()
-        with pytest.raises(TimeoutError):
-            async with asyncio.timeout(3600):
-                await b.read()
-        a.link.cut()
-        assert await b.read() == b""
-
-    run_virtual(main())
-
-
-def test_messages_stay_whole_and_counted() -> None:
-    async def main() -> None:
-        seen: list[tuple[str, str]] = []
-        link: Link[str] = Link(spy=lambda sender, text: seen.append((sender, text)))
-        station, gateway = text_wire_pair(subprotocol="ocpp1.6", link=link)
-        near: TextWire = station
-        assert near.subprotocol == gateway.subprotocol == "ocpp1.6"
-        await near.send("one")
-        await near.send("two")
-        link.tamper = lambda _, text: [(0.0, text), (1.0, text)] if text == "twice" else []
-        await near.send("twice")
-        await near.send("lost")
-        got = [await gateway.receive() for _ in range(4)]
-        assert got == ["one", "two", "twice", "twice"]
-        await gateway.close(1001, "going away")
-        assert await station.receive() is None
-        assert gateway.close_code == 1001
-        assert link.count == {"station": 4}
-        assert seen[0] == ("station", "one")
-
-    run_virtual(main())
-
-
-def test_two_readers_are_a_mistake() -> None:
-    async def main() -> None:
-        a, _ = wire_pair()
-        first = asyncio.create_task(a.read())
-        await asyncio.sleep(0)
-        with pytest.raises(RuntimeError, match="two readers"):
-            await a.read()
-        first.cancel()
-
-    run_virtual(main())
+async def test_two_readers_are_a_mistake() -> None:
+    a, _ = wire_pair()
+    first = asyncio.create_task(a.read())
+    await asyncio.sleep(0)
+    with pytest.raises(RuntimeError, match="two readers"):
+        await a.read()
+    first.cancel()

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from emulators.runtime.clock import run_virtual
 from emulators.scenario.scenario import Scenario, ScenarioError, load, parse
 from emulators.world import Outcome, Sockets, World, live, simulate
 from emulators.world.sockets import SocketNetwork
@@ -62,24 +61,21 @@ def test_a_shipped_scenario_comes_out_the_same_over_sockets() -> None:
         assert sockets.transcript.counts[channel] == pytest.approx(memory.transcript.counts[channel], rel=0.25)
 
 
+@pytest.mark.virtual_time(speed=PACE)
 @pytest.mark.timeout(120)
-def test_every_stream_is_a_real_socket() -> None:
+async def test_every_stream_is_a_real_socket() -> None:
     """What the memory world has in objects, this one has in ports of the machine."""
-
-    async def main() -> None:
-        world = World(parse(QUICK, "test"), sockets=Sockets(secure=True))
-        async with world.living():
-            await world.clock.sleep(20)
-            assert world.gateway is not None
-            assert world.gateway.ocpp_port
-            network = world.network
-            assert isinstance(network, SocketNetwork)
-            assert network.spoken == {"CP1-1": "TLSv1.3"}
-            assert all(relay.carried > 0 for relay in network.broker.relays.values())
-            with pytest.raises(AttributeError, match="no broker in memory"):
-                _ = world.broker
-
-    run_virtual(main(), PACE)
+    world = World(parse(QUICK, "test"), sockets=Sockets(secure=True))
+    async with world.living():
+        await world.clock.sleep(20)
+        assert world.gateway is not None
+        assert world.gateway.ocpp_port
+        network = world.network
+        assert isinstance(network, SocketNetwork)
+        assert network.spoken == {"CP1-1": "TLSv1.3"}
+        assert all(relay.carried > 0 for relay in network.broker.relays.values())
+        with pytest.raises(AttributeError, match="no broker in memory"):
+            _ = world.broker
 
 
 @pytest.mark.timeout(180)
@@ -134,15 +130,16 @@ def plan() -> Scenario:
     return parse(QUICK, "test")
 
 
+@pytest.mark.virtual_time(speed=100.0)
 @pytest.mark.timeout(60)
-def test_a_line_on_standard_input_breaks_something_at_once() -> None:
+async def test_a_line_on_standard_input_breaks_something_at_once() -> None:
     """Live commands come through a pipe while the world runs; one that cannot be is answered in the diary."""
     out, into = os.pipe()
     with os.fdopen(out) as spoken, os.fdopen(into, "w") as typed:
         typed.write("meter-stuck CP1-1 20\nno-such-thing\n\ndelay mqtt 30 rate=0.5 value=0.1\ndeaf CP1-1 nan\n")
         typed.flush()
         answers: list[str] = []
-        outcome = run_virtual(live(lambda: World(plan()), spoken, answers.append), speed=100.0)
+        outcome = await live(lambda: World(plan()), spoken, answers.append)
     happened = told(outcome)
     assert "meter-stuck CP1-1 begins" in happened
     assert "meter-stuck CP1-1 ends" in happened

@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 
 from emulators.faults.injector import FaultError
-from emulators.runtime.clock import run_virtual
 from emulators.scenario.scenario import Scenario, ScenarioError, parse
 from emulators.scenario.tables import Bound
 from emulators.world import World, simulate
 from emulators.world.build import gateway_config
+
+pytestmark = pytest.mark.virtual_time
 
 BASE = """
 name = "two cars"
@@ -118,23 +119,20 @@ at = "200s"
     assert full.record.bays["CP2-1"].ends[0] != full.record.bays["CP2-1"].ends[-1]
 
 
-def test_a_world_can_be_reached_into() -> None:
-    async def main() -> None:
-        world = World(plan())
-        async with world.living():
-            await world.clock.sleep(30)
-            result = await world.facility.command("CP1-1", "discharge", power_w=3000, lease_s=30)
-            assert result["status"] == "accepted"
-            assert result["effective_w"] == -3000
-            await world.clock.sleep(8)
-            assert world.bays["CP1-1"].stage.reading(world.clock.now()).ac_power_w == pytest.approx(-3000, rel=0.02)
-            final = await world.facility.outcome(str(result["id"]))
-            assert final["status"] == "achieved"
-            refused = await world.facility.command("CP1-1", "discharge", power_w=-1)
-            assert refused["status"] == "refused"
-            assert refused["reason"]["code"]
-
-    run_virtual(main())
+async def test_a_world_can_be_reached_into() -> None:
+    world = World(plan())
+    async with world.living():
+        await world.clock.sleep(30)
+        result = await world.facility.command("CP1-1", "discharge", power_w=3000, lease_s=30)
+        assert result["status"] == "accepted"
+        assert result["effective_w"] == -3000
+        await world.clock.sleep(8)
+        assert world.bays["CP1-1"].stage.reading(world.clock.now()).ac_power_w == pytest.approx(-3000, rel=0.02)
+        final = await world.facility.outcome(str(result["id"]))
+        assert final["status"] == "achieved"
+        refused = await world.facility.command("CP1-1", "discharge", power_w=-1)
+        assert refused["status"] == "refused"
+        assert refused["reason"]["code"]
 
 
 def test_broken_expectations_are_sentences() -> None:
@@ -147,21 +145,21 @@ def test_broken_expectations_are_sentences() -> None:
     assert outcome.summary()["passed"] is False
 
 
-def test_faults_by_seed_and_by_live_command() -> None:
-    async def main() -> None:
-        world = World(plan())
-        async with world.living():
-            meter = world.bays["CP1-1"].stage.meter
-            await world.clock.sleep(20)
-            await world.break_now("meter-stuck CP1-1 30")
-            stuck = [meter.stuck]
-            await world.clock.sleep(31)
-            assert [*stuck, meter.stuck] == [True, False]
-            for wrong in ("", "gremlins", "cut ocpp:CP9", "cut ocpp:CP1 soon"):
-                with pytest.raises(FaultError):
-                    await world.break_now(wrong)
+async def test_faults_by_live_command() -> None:
+    world = World(plan())
+    async with world.living():
+        meter = world.bays["CP1-1"].stage.meter
+        await world.clock.sleep(20)
+        await world.break_now("meter-stuck CP1-1 30")
+        stuck = [meter.stuck]
+        await world.clock.sleep(31)
+        assert [*stuck, meter.stuck] == [True, False]
+        for wrong in ("", "gremlins", "cut ocpp:CP9", "cut ocpp:CP1 soon"):
+            with pytest.raises(FaultError):
+                await world.break_now(wrong)
 
-    run_virtual(main())
+
+def test_faults_by_seed() -> None:
     chaos = simulate(plan("[chaos]\ncount = 12\n"), fast_forward=True)
     again = simulate(plan("[chaos]\ncount = 12\n"), fast_forward=True)
     told = [event for event in chaos.record.events() if event["what"] == "fault"]

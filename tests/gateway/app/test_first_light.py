@@ -15,7 +15,7 @@ from gateway.bench.plain_station import PlainStations
 from gateway.config import from_table
 from gateway.model.event import Report
 from protocols.ports import Clock
-from tests.gateway.mqtt.facility import facility, mosquitto, run_leaky
+from tests.gateway.mqtt.facility import facility, leaky_peer, mosquitto
 
 
 @asynccontextmanager
@@ -63,27 +63,22 @@ async def discharge(port: int, url: str, five: bool) -> None:
         assert stations.evses["CP1-1"].session is not None
 
 
-def test_over_amqtt_with_mqtt_3_1_1() -> None:
-    async def scene() -> None:
-        async with EmbeddedBroker() as broker:
-            await discharge(broker.port, broker.url, five=False)
-
-    run_leaky(scene())
+@leaky_peer
+async def test_over_amqtt_with_mqtt_3_1_1() -> None:
+    async with EmbeddedBroker() as broker:
+        await discharge(broker.port, broker.url, five=False)
 
 
 @pytest.mark.peer
-def test_over_mosquitto_with_mqtt_5(tmp_path: Path) -> None:
+async def test_over_mosquitto_with_mqtt_5(tmp_path: Path) -> None:
     with mosquitto(tmp_path) as broker:
-        asyncio.run(discharge(broker.port, broker.url, five=True))
+        await discharge(broker.port, broker.url, five=True)
 
 
 @pytest.mark.peer
-def test_the_will_says_offline_and_so_does_an_orderly_end(tmp_path: Path) -> None:
-    async def scene() -> None:
-        with mosquitto(tmp_path) as broker:
-            async with facility(broker.port) as client:
-                async with home(broker.url):
-                    await client.until("gateway/gw1/status", state="online")
-                await client.until("gateway/gw1/status", state="offline")
-
-    asyncio.run(scene())
+async def test_the_will_says_offline_and_so_does_an_orderly_end(tmp_path: Path) -> None:
+    with mosquitto(tmp_path) as broker:
+        async with facility(broker.port) as client:
+            async with home(broker.url):
+                await client.until("gateway/gw1/status", state="online")
+            await client.until("gateway/gw1/status", state="offline")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import csv
 import io
 import json
@@ -11,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from emulators.runtime.clock import run_virtual
 from gateway.app import Parts, gateway
 from gateway.cli import operator_actions
 from gateway.cli.explanation import as_text
@@ -25,23 +23,21 @@ def config(tmp_path: Path, **sections: Any) -> Config:
     return from_table({"store": {"url": f"sqlite:///{tmp_path / 'v2x.db'}"}, **sections})
 
 
-def a_day(tmp_path: Path) -> None:
-    async def scene() -> None:
-        async with house("CP1-1", store=SqlStore(f"sqlite:///{tmp_path / 'v2x.db'}", "gw1")) as home:
-            await home.send("CP1-1", "discharge", "a", power_w=5000, lease_s=10, source="bems")
-            await home.wait(20)
-            await home.send("CP1-1", "discharge", "b", power_w=50_000, lease_s=10, source="=cmd()")
-            await home.wait(20)
-            await home.send("CP9-1", "discharge", "c", power_w=1)
-            await home.send("CP1-1", "jump", "d")
-            await home.service.journal.flush()
-
-    run_virtual(scene())
+async def a_day(tmp_path: Path) -> None:
+    async with house("CP1-1", store=SqlStore(f"sqlite:///{tmp_path / 'v2x.db'}", "gw1")) as home:
+        await home.send("CP1-1", "discharge", "a", power_w=5000, lease_s=10, source="bems")
+        await home.wait(20)
+        await home.send("CP1-1", "discharge", "b", power_w=50_000, lease_s=10, source="=cmd()")
+        await home.wait(20)
+        await home.send("CP9-1", "discharge", "c", power_w=1)
+        await home.send("CP1-1", "jump", "d")
+        await home.service.journal.flush()
 
 
-def test_the_journal_says_who_commanded_what_was_granted_and_what_the_meter_saw(tmp_path: Path) -> None:
-    a_day(tmp_path)
-    text = asyncio.run(operator_actions.journal(config(tmp_path)))
+@pytest.mark.virtual_time
+async def test_the_journal_says_who_commanded_what_was_granted_and_what_the_meter_saw(tmp_path: Path) -> None:
+    await a_day(tmp_path)
+    text = await operator_actions.journal(config(tmp_path))
     lines = text.splitlines()
     assert len(lines) == 4
     assert (
@@ -54,54 +50,51 @@ def test_the_journal_says_who_commanded_what_was_granted_and_what_the_meter_saw(
     assert "not a verb of an EVSE" in lines[3]
     rows = [
         json.loads(line)
-        for line in asyncio.run(operator_actions.journal(config(tmp_path), format="jsonl", evse="CP1-1")).splitlines()
+        for line in (await operator_actions.journal(config(tmp_path), format="jsonl", evse="CP1-1")).splitlines()
     ]
     assert [row["command"] for row in rows] == ["a", "b", "d"]
     assert (rows[0]["requested_w"], rows[0]["granted_w"], rows[0]["measured_w"]) == (-5000, -5000, -5000)
-    table = list(csv.DictReader(io.StringIO(asyncio.run(operator_actions.journal(config(tmp_path), format="csv")))))
+    table = list(csv.DictReader(io.StringIO(await operator_actions.journal(config(tmp_path), format="csv"))))
     assert table[1]["source"] == "'=cmd()"
-    steps = asyncio.run(operator_actions.journal(config(tmp_path), steps=True, command="a"))
+    steps = await operator_actions.journal(config(tmp_path), steps=True, command="a")
     assert [line.split()[2] for line in steps.splitlines()][:4] == ["received", "validated", "journalled", "bound"]
-    assert "nothing in the journal matches" in asyncio.run(
-        operator_actions.journal(config(tmp_path), since="2030-01-01T00:00:00Z")
+    assert "nothing in the journal matches" in await operator_actions.journal(
+        config(tmp_path), since="2030-01-01T00:00:00Z"
     )
     with pytest.raises(operator_actions.ToolError, match="--since must"):
-        asyncio.run(operator_actions.journal(config(tmp_path), since="yesterday"))
+        await operator_actions.journal(config(tmp_path), since="yesterday")
     with pytest.raises(operator_actions.ToolError, match="memory"):
-        asyncio.run(operator_actions.journal(from_table({"store": {"url": "memory:"}})))
+        await operator_actions.journal(from_table({"store": {"url": "memory:"}}))
 
 
-def test_explain_asks_the_running_gateway(tmp_path: Path) -> None:
-    async def scene() -> None:
-        (tmp_path / "token").write_text("sesame\n")
-        asked = from_table(
-            {
-                "store": {"url": "memory:"},
-                "ocpp": {"listen": "127.0.0.1:0", "security_profile": 0},
-                "admin": {"listen": "127.0.0.1:0", "token_file": str(tmp_path / "token")},
-                "stations": [{"id": "CP1"}],
-            }
-        )
-        nowhere = Connector(BrokerLink("mqtt://127.0.0.1:1", "x"))
-        async with gateway(asked, Parts(connect=nowhere)) as running:
-            admin = asked.admin.model_copy(update={"listen": f"127.0.0.1:{running.admin_port}"})
-            there = asked.model_copy(update={"admin": admin})
-            explanation = await operator_actions.explain(there, "CP1-1")
-            assert (explanation.effective_w, explanation.binding) == (0, "station")
-            text = as_text(explanation)
-            assert "> station" in text
-            assert "The station is not connected." in text
-            with pytest.raises(operator_actions.ToolError, match="knows no EVSE CP9-1"):
-                await operator_actions.explain(there, "CP9-1")
-            (tmp_path / "token").write_text("wrong\n")
-            with pytest.raises(operator_actions.ToolError, match="does not take"):
-                await operator_actions.explain(there, "CP1-1")
-        with pytest.raises(operator_actions.ToolError, match="no gateway answers at"):
+async def test_explain_asks_the_running_gateway(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("sesame\n")
+    asked = from_table(
+        {
+            "store": {"url": "memory:"},
+            "ocpp": {"listen": "127.0.0.1:0", "security_profile": 0},
+            "admin": {"listen": "127.0.0.1:0", "token_file": str(tmp_path / "token")},
+            "stations": [{"id": "CP1"}],
+        }
+    )
+    nowhere = Connector(BrokerLink("mqtt://127.0.0.1:1", "x"))
+    async with gateway(asked, Parts(connect=nowhere)) as running:
+        admin = asked.admin.model_copy(update={"listen": f"127.0.0.1:{running.admin_port}"})
+        there = asked.model_copy(update={"admin": admin})
+        explanation = await operator_actions.explain(there, "CP1-1")
+        assert (explanation.effective_w, explanation.binding) == (0, "station")
+        text = as_text(explanation)
+        assert "> station" in text
+        assert "The station is not connected." in text
+        with pytest.raises(operator_actions.ToolError, match="knows no EVSE CP9-1"):
+            await operator_actions.explain(there, "CP9-1")
+        (tmp_path / "token").write_text("wrong\n")
+        with pytest.raises(operator_actions.ToolError, match="does not take"):
             await operator_actions.explain(there, "CP1-1")
-        with pytest.raises(operator_actions.ToolError, match=r"set admin\.listen"):
-            await operator_actions.explain(from_table({}), "CP1-1")
-
-    asyncio.run(scene())
+    with pytest.raises(operator_actions.ToolError, match="no gateway answers at"):
+        await operator_actions.explain(there, "CP1-1")
+    with pytest.raises(operator_actions.ToolError, match=r"set admin\.listen"):
+        await operator_actions.explain(from_table({}), "CP1-1")
 
 
 def test_the_access_list_wants_users_and_a_gateway() -> None:
@@ -186,11 +179,11 @@ def test_check_says_what_is_allowed_and_worth_a_thought(tmp_path: Path) -> None:
     assert keys({"mqtt": {"url": "mqtts://broker.example"}}) == []
 
 
-def test_migrate_and_asyncapi(tmp_path: Path) -> None:
-    assert asyncio.run(operator_actions.migrate(config(tmp_path))) == (None, "0003")
-    assert asyncio.run(operator_actions.migrate(config(tmp_path))) == ("0003", "0003")
+async def test_migrate_and_asyncapi(tmp_path: Path) -> None:
+    assert await operator_actions.migrate(config(tmp_path)) == (None, "0003")
+    assert await operator_actions.migrate(config(tmp_path)) == ("0003", "0003")
     with pytest.raises(operator_actions.ToolError, match="nothing to migrate"):
-        asyncio.run(operator_actions.migrate(from_table({"store": {"url": "memory:"}})))
+        await operator_actions.migrate(from_table({"store": {"url": "memory:"}}))
     assert json.loads(operator_actions.asyncapi())["asyncapi"] == "3.0.0"
     assert (
         json.loads(operator_actions.asyncapi(from_table({"mqtt": {"url": "mqtt://b:1"}})))["servers"]["broker"]["host"]
@@ -198,32 +191,30 @@ def test_migrate_and_asyncapi(tmp_path: Path) -> None:
     )
 
 
-def test_the_metrics_are_read_off_the_running_gateway() -> None:
+@pytest.mark.virtual_time
+async def test_the_metrics_are_read_off_the_running_gateway() -> None:
     from gateway.mqtt.connection import MqttConnection
     from gateway.mqtt.settings import MqttSettings
     from gateway.mqtt.topics import Topics
     from gateway.observability.metrics import render
 
-    async def scene() -> None:
-        async with house("CP1-1") as home:
-            room = MqttConnection(
-                home.service, MqttSettings(Topics("home", "gw1")), Connector(BrokerLink("mqtt://x", "x")), home.clock
-            )
-            await home.send("CP1-1", "discharge", "a", power_w=5000)
-            await home.send("CP9-1", "discharge", "b", power_w=5000)
-            await home.wait(3)
-            page = render(home.service, room).decode().splitlines()
-            assert 'v2x_evse_power_watts{evse="CP1-1"} -5000.0' in page
-            assert 'v2x_commands_total{what="accepted"} 1.0' in page
-            assert 'v2x_commands_total{what="unknown_evse"} 1.0' in page
-            assert "v2x_broker_connected 0.0" in page
-            assert "v2x_journal_ok 1.0" in page
-            home.stations.unplug("CP1-1")
-            await home.wait(1)
-            page = render(home.service, room).decode().splitlines()
-            assert not [line for line in page if line.startswith("v2x_evse_power_watts{")]  # not known is not 0
-
-    run_virtual(scene())
+    async with house("CP1-1") as home:
+        room = MqttConnection(
+            home.service, MqttSettings(Topics("home", "gw1")), Connector(BrokerLink("mqtt://x", "x")), home.clock
+        )
+        await home.send("CP1-1", "discharge", "a", power_w=5000)
+        await home.send("CP9-1", "discharge", "b", power_w=5000)
+        await home.wait(3)
+        page = render(home.service, room).decode().splitlines()
+        assert 'v2x_evse_power_watts{evse="CP1-1"} -5000.0' in page
+        assert 'v2x_commands_total{what="accepted"} 1.0' in page
+        assert 'v2x_commands_total{what="unknown_evse"} 1.0' in page
+        assert "v2x_broker_connected 0.0" in page
+        assert "v2x_journal_ok 1.0" in page
+        home.stations.unplug("CP1-1")
+        await home.wait(1)
+        page = render(home.service, room).decode().splitlines()
+        assert not [line for line in page if line.startswith("v2x_evse_power_watts{")]  # not known is not 0
 
 
 def test_the_log_is_for_people_or_for_machines() -> None:

@@ -16,22 +16,19 @@ from gateway.commands.submission import Channel, Submission
 from gateway.model.journal import ReplyTo
 from tests.gateway.commands.rig import house
 
+pytestmark = pytest.mark.virtual_time
 
-def test_the_same_id_acts_once_and_gets_the_stored_result() -> None:
-    async def scene() -> None:
-        async with house("CP1-1") as home:
-            one, two, three = await asyncio.gather(
-                *(home.send("CP1-1", "discharge", "a", power_w=5000) for _ in range(3))
-            )
-            assert one == two == three
-            await home.wait(3)
-            assert (await home.send("CP1-1", "discharge", "a", power_w=5000)).status == "achieved"
-            orders = [power_w for _, power_w, _ in home.stations.evses["CP1-1"].orders if power_w]
-            assert orders == [-5000]
-            steps = [entry.step.value for entry in await home.service.entries(command="a")]
-            assert steps.count("journalled") == 1
 
-    run_virtual(scene())
+async def test_the_same_id_acts_once_and_gets_the_stored_result() -> None:
+    async with house("CP1-1") as home:
+        one, two, three = await asyncio.gather(*(home.send("CP1-1", "discharge", "a", power_w=5000) for _ in range(3)))
+        assert one == two == three
+        await home.wait(3)
+        assert (await home.send("CP1-1", "discharge", "a", power_w=5000)).status == "achieved"
+        orders = [power_w for _, power_w, _ in home.stations.evses["CP1-1"].orders if power_w]
+        assert orders == [-5000]
+        steps = [entry.step.value for entry in await home.service.entries(command="a")]
+        assert steps.count("journalled") == 1
 
 
 @pytest.mark.parametrize(
@@ -39,68 +36,53 @@ def test_the_same_id_acts_once_and_gets_the_stored_result() -> None:
     [("CP1-1", "discharge", {"power_w": 4000}), ("CP1-1", "charge", {"power_w": 5000}),
      (None, "discharge", {"power_w": 5000}), ("CP1-1", "discharge", {"power_w": 5000, "lease_s": 31})],
 )  # fmt: skip
-def test_the_same_id_with_another_body_is_refused(evse: str | None, verb: str, body: dict[str, Any]) -> None:
-    async def scene() -> None:
-        async with house("CP1-1") as home:
-            await home.send("CP1-1", "discharge", "a", power_w=5000)
-            refused = await home.send(evse, verb, "a", **body)
-            assert (refused.status, refused.reason.code) == ("refused", "id_conflict")
-            same = await home.send("CP1-1", "discharge", "a", power_w=5000, reply_to="elsewhere")
-            assert same.reason.code != "id_conflict"
-
-    run_virtual(scene())
+async def test_the_same_id_with_another_body_is_refused(evse: str | None, verb: str, body: dict[str, Any]) -> None:
+    async with house("CP1-1") as home:
+        await home.send("CP1-1", "discharge", "a", power_w=5000)
+        refused = await home.send(evse, verb, "a", **body)
+        assert (refused.status, refused.reason.code) == ("refused", "id_conflict")
+        same = await home.send("CP1-1", "discharge", "a", power_w=5000, reply_to="elsewhere")
+        assert same.reason.code != "id_conflict"
 
 
-def test_what_is_no_longer_in_memory_is_found_in_the_store() -> None:
-    async def scene() -> None:
-        async with house("CP1-1", known_ids=3, evse_rate_per_s=100.0) as home:
-            first = await home.send("CP1-1", "discharge", "a", power_w=5000)
-            for number in range(10):
-                await home.send("CP1-1", "discharge", f"b{number}", power_w=5000)
-            again = await home.send("CP1-1", "discharge", "a", power_w=5000)
-            assert again.id == "a"
-            assert again.status in ("superseded", first.status)
-            assert (await home.send("CP1-1", "charge", "a", power_w=5000)).reason.code == "id_conflict"
-
-    run_virtual(scene())
+async def test_what_is_no_longer_in_memory_is_found_in_the_store() -> None:
+    async with house("CP1-1", known_ids=3, evse_rate_per_s=100.0) as home:
+        first = await home.send("CP1-1", "discharge", "a", power_w=5000)
+        for number in range(10):
+            await home.send("CP1-1", "discharge", f"b{number}", power_w=5000)
+        again = await home.send("CP1-1", "discharge", "a", power_w=5000)
+        assert again.id == "a"
+        assert again.status in ("superseded", first.status)
+        assert (await home.send("CP1-1", "charge", "a", power_w=5000)).reason.code == "id_conflict"
 
 
-def test_expired_commands_are_refused_with_the_gateways_time() -> None:
-    async def scene() -> None:
-        async with house("CP1-1") as home:
-            late = await home.send("CP1-1", "discharge", "a", power_w=5000, expires_at=home.clock.wall() - 1)
-            assert (late.status, late.reason.code) == ("refused", "expired")
-            assert "2026-01-15T00:00:00" in late.reason.text
-            good = await home.send("CP1-1", "discharge", "b", power_w=5000, expires_at="2026-01-15T00:01:00+00:00")
-            assert good.status == "accepted"
-
-    run_virtual(scene())
+async def test_expired_commands_are_refused_with_the_gateways_time() -> None:
+    async with house("CP1-1") as home:
+        late = await home.send("CP1-1", "discharge", "a", power_w=5000, expires_at=home.clock.wall() - 1)
+        assert (late.status, late.reason.code) == ("refused", "expired")
+        assert "2026-01-15T00:00:00" in late.reason.text
+        good = await home.send("CP1-1", "discharge", "b", power_w=5000, expires_at="2026-01-15T00:01:00+00:00")
+        assert good.status == "accepted"
 
 
-def test_too_often_is_refused_and_the_id_stays_free_but_a_stop_always_gets_through() -> None:
-    async def scene() -> None:
-        async with house("CP1-1", evse_rate_per_s=1.0, burst_s=5.0) as home:
-            results = [await home.send("CP1-1", "discharge", f"a{n}", power_w=5000) for n in range(10)]
-            assert [one.status.value for one in results] == ["accepted"] * 5 + ["refused"] * 5
-            assert results[-1].reason.code == "rate_limited"
-            assert (await home.send("CP1-1", "stop", "s")).status == "accepted"
-            await home.wait(2)
-            assert (await home.send("CP1-1", "discharge", "a9", power_w=5000)).status == "accepted"
-
-    run_virtual(scene())
+async def test_too_often_is_refused_and_the_id_stays_free_but_a_stop_always_gets_through() -> None:
+    async with house("CP1-1", evse_rate_per_s=1.0, burst_s=5.0) as home:
+        results = [await home.send("CP1-1", "discharge", f"a{n}", power_w=5000) for n in range(10)]
+        assert [one.status.value for one in results] == ["accepted"] * 5 + ["refused"] * 5
+        assert results[-1].reason.code == "rate_limited"
+        assert (await home.send("CP1-1", "stop", "s")).status == "accepted"
+        await home.wait(2)
+        assert (await home.send("CP1-1", "discharge", "a9", power_w=5000)).status == "accepted"
 
 
-def test_one_source_cannot_take_the_rate_of_the_others() -> None:
-    async def scene() -> None:
-        async with house("CP1-1", "CP2-1", source_rate_per_s=1.0, burst_s=2.0) as home:
-            codes = [
-                (await home.send(f"CP{1 + n % 2}-1", "charge", f"a{n}", power_w=1, source="x")).reason.code
-                for n in range(4)
-            ]
-            assert codes == ["granted", "granted", "rate_limited", "rate_limited"]
-            assert (await home.send("CP1-1", "charge", "b", power_w=1, source="y")).reason.code == "granted"
-
-    run_virtual(scene())
+async def test_one_source_cannot_take_the_rate_of_the_others() -> None:
+    async with house("CP1-1", "CP2-1", source_rate_per_s=1.0, burst_s=2.0) as home:
+        codes = [
+            (await home.send(f"CP{1 + n % 2}-1", "charge", f"a{n}", power_w=1, source="x")).reason.code
+            for n in range(4)
+        ]
+        assert codes == ["granted", "granted", "rate_limited", "rate_limited"]
+        assert (await home.send("CP1-1", "charge", "b", power_w=1, source="y")).reason.code == "granted"
 
 
 @given(st.floats(0.5, 100), st.floats(1, 10), st.lists(st.floats(0, 3), max_size=60))
@@ -138,31 +120,27 @@ BAD = [
 
 
 @pytest.mark.parametrize(("payload", "code"), BAD)
-def test_bad_messages_are_refused_with_a_reason_and_the_id_where_one_can_be_read(payload: bytes, code: str) -> None:
-    async def scene() -> None:
-        async with house("CP1-1") as home:
-            result = await home.service.submit(Submission("CP1-1", "discharge", payload, Channel.MQTT))
-            assert (result.status, result.reason.code) == ("refused", code)
-            assert result.reason.text.endswith(".")
-            assert result.id == ("a" if b'"id": "a"' in payload else "a b" if b"a b" in payload else "")
-            assert (await home.send("CP1-1", "discharge", "a", power_w=5000)).status == "accepted"
+async def test_bad_messages_are_refused_with_a_reason_and_the_id_where_one_can_be_read(
+    payload: bytes, code: str
+) -> None:
+    async with house("CP1-1") as home:
+        result = await home.service.submit(Submission("CP1-1", "discharge", payload, Channel.MQTT))
+        assert (result.status, result.reason.code) == ("refused", code)
+        assert result.reason.text.endswith(".")
+        assert result.id == ("a" if b'"id": "a"' in payload else "a b" if b"a b" in payload else "")
+        assert (await home.send("CP1-1", "discharge", "a", power_w=5000)).status == "accepted"
 
-    run_virtual(scene())
 
-
-def test_retained_and_unknown_verbs_are_refused() -> None:
-    async def scene() -> None:
-        async with house("CP1-1") as home:
-            body = json.dumps({"id": "a", "power_w": 1}).encode()
-            retained = await home.service.submit(Submission("CP1-1", "discharge", body, retained=True))
-            assert (retained.id, retained.reason.code) == ("a", "retained")
-            unknown = await home.service.submit(Submission("CP1-1", "explode", body, reply=ReplyTo("x")))
-            assert unknown.reason.code == "unknown_verb"
-            assert "discharge" in unknown.reason.text
-            site_only = await home.service.submit(Submission("CP1-1", "emergency_stop", b'{"id": "b"}'))
-            assert site_only.reason.code == "unknown_verb"
-
-    run_virtual(scene())
+async def test_retained_and_unknown_verbs_are_refused() -> None:
+    async with house("CP1-1") as home:
+        body = json.dumps({"id": "a", "power_w": 1}).encode()
+        retained = await home.service.submit(Submission("CP1-1", "discharge", body, retained=True))
+        assert (retained.id, retained.reason.code) == ("a", "retained")
+        unknown = await home.service.submit(Submission("CP1-1", "explode", body, reply=ReplyTo("x")))
+        assert unknown.reason.code == "unknown_verb"
+        assert "discharge" in unknown.reason.text
+        site_only = await home.service.submit(Submission("CP1-1", "emergency_stop", b'{"id": "b"}'))
+        assert site_only.reason.code == "unknown_verb"
 
 
 NAMES = ["id", "power_w", "lease_s", "priority", "source", "expires_at", "reply_to", "periods", "x"]

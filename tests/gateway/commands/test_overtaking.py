@@ -7,11 +7,12 @@ from collections.abc import Sequence
 
 import pytest
 
-from emulators.runtime.clock import run_virtual
 from gateway.model.journal import Record
 from gateway.store.memory import MemoryStore
 from protocols.ports import Clock
 from tests.gateway.commands.rig import House, house
+
+pytestmark = pytest.mark.virtual_time
 
 
 class SlowStore(MemoryStore):
@@ -34,170 +35,143 @@ def slow(home: House) -> None:
 @pytest.mark.parametrize("stop_at", ["CP1-1", None])
 @pytest.mark.parametrize("power_at", ["CP1-1", None])
 @pytest.mark.parametrize("gap_s", [0.0, 0.01, 0.19])
-def test_a_stop_is_not_undone_by_what_was_sent_before_it(
+async def test_a_stop_is_not_undone_by_what_was_sent_before_it(
     power_at: str | None, stop_at: str | None, gap_s: float
 ) -> None:
-    async def scene() -> None:
-        async with house("CP1-1", store=SlowStore()) as home:
-            slow(home)
-            earlier = asyncio.create_task(home.send(power_at, "discharge", "a", power_w=5000, lease_s=60))
-            await home.wait(gap_s)
-            assert (await home.send(stop_at, "stop", "s")).status == "accepted"
-            assert (await earlier).status == "accepted"
-            for _ in range(10):
-                await home.wait(1)
-                assert home.power("CP1-1") == 0
-            assert (home.heard.final("a").status, home.heard.final("a").reason.code) == ("superseded", "superseded")
-            assert home.heard.final("s").status == "achieved"
-            assert not [one.id for one in await home.store.in_force() if one.id == "a"]
-
-    run_virtual(scene())
+    async with house("CP1-1", store=SlowStore()) as home:
+        slow(home)
+        earlier = asyncio.create_task(home.send(power_at, "discharge", "a", power_w=5000, lease_s=60))
+        await home.wait(gap_s)
+        assert (await home.send(stop_at, "stop", "s")).status == "accepted"
+        assert (await earlier).status == "accepted"
+        for _ in range(10):
+            await home.wait(1)
+            assert home.power("CP1-1") == 0
+        assert (home.heard.final("a").status, home.heard.final("a").reason.code) == ("superseded", "superseded")
+        assert home.heard.final("s").status == "achieved"
+        assert not [one.id for one in await home.store.in_force() if one.id == "a"]
 
 
 @pytest.mark.parametrize("low_at", ["CP1-1", None])
 @pytest.mark.parametrize("high_at", ["CP1-1", None])
-def test_a_lower_priority_in_the_same_moment_does_not_replace_a_higher_one(
+async def test_a_lower_priority_in_the_same_moment_does_not_replace_a_higher_one(
     high_at: str | None, low_at: str | None
 ) -> None:
-    async def scene() -> None:
-        async with house("CP1-1", store=SlowStore()) as home:
-            slow(home)
-            await asyncio.gather(
-                home.send(high_at, "discharge", "high", power_w=5000, lease_s=60, priority=90),
-                home.send(low_at, "charge", "low", power_w=3000, lease_s=60, priority=10),
-            )
-            await home.wait(5)
-            assert home.power("CP1-1") == -5000
-            assert home.heard.final("low").status == "superseded"
-            assert home.heard.final("high").status == "achieved"
-
-    run_virtual(scene())
+    async with house("CP1-1", store=SlowStore()) as home:
+        slow(home)
+        await asyncio.gather(
+            home.send(high_at, "discharge", "high", power_w=5000, lease_s=60, priority=90),
+            home.send(low_at, "charge", "low", power_w=3000, lease_s=60, priority=10),
+        )
+        await home.wait(5)
+        assert home.power("CP1-1") == -5000
+        assert home.heard.final("low").status == "superseded"
+        assert home.heard.final("high").status == "achieved"
 
 
-def test_a_command_to_the_site_keeps_the_evses_that_nothing_overtook() -> None:
-    async def scene() -> None:
-        async with house("CP1-1", "CP2-1", store=SlowStore()) as home:
-            slow(home)
-            site = asyncio.create_task(home.send(None, "discharge", "a", power_w=8000, lease_s=60))
-            await home.wait(0.05)
-            await home.send("CP2-1", "stop", "s")
-            await site
-            await home.wait(5)
-            assert (home.power("CP1-1"), home.power("CP2-1")) == (-8000, 0)
-            assert home.heard.final("a").status == "achieved"
-
-    run_virtual(scene())
+async def test_a_command_to_the_site_keeps_the_evses_that_nothing_overtook() -> None:
+    async with house("CP1-1", "CP2-1", store=SlowStore()) as home:
+        slow(home)
+        site = asyncio.create_task(home.send(None, "discharge", "a", power_w=8000, lease_s=60))
+        await home.wait(0.05)
+        await home.send("CP2-1", "stop", "s")
+        await site
+        await home.wait(5)
+        assert (home.power("CP1-1"), home.power("CP2-1")) == (-8000, 0)
+        assert home.heard.final("a").status == "achieved"
 
 
-def test_a_release_ends_only_the_emergency_stop_that_was_there_when_it_was_sent() -> None:
-    async def scene() -> None:
-        async with house("CP1-1", store=SlowStore()) as home:
-            slow(home)
-            await home.send(None, "emergency_stop", "e1")
-            release = asyncio.create_task(home.send(None, "release", "r"))
-            await home.wait(0.05)
-            await home.send(None, "emergency_stop", "e2")
-            await release
-            await home.wait(1)
-            assert home.service.board.site.emergency_stop == "e2"
-            await home.send(None, "release", "r2")
-            assert home.service.board.site.emergency_stop is None
-
-    run_virtual(scene())
+async def test_a_release_ends_only_the_emergency_stop_that_was_there_when_it_was_sent() -> None:
+    async with house("CP1-1", store=SlowStore()) as home:
+        slow(home)
+        await home.send(None, "emergency_stop", "e1")
+        release = asyncio.create_task(home.send(None, "release", "r"))
+        await home.wait(0.05)
+        await home.send(None, "emergency_stop", "e2")
+        await release
+        await home.wait(1)
+        assert home.service.board.site.emergency_stop == "e2"
+        await home.send(None, "release", "r2")
+        assert home.service.board.site.emergency_stop is None
 
 
-def test_a_gateway_that_is_being_stopped_takes_no_more_power() -> None:
-    async def scene() -> None:
-        async with house("CP1-1", store=SlowStore()) as home:
-            await home.send("CP1-1", "discharge", "a", power_w=5000, lease_s=60)
-            await home.wait(3)
-            slow(home)
-            under_way = asyncio.create_task(home.send("CP1-1", "discharge", "b", power_w=5000, lease_s=3600))
-            await home.wait(0.05)
-            stopping = asyncio.create_task(home.service.stop())
-            await home.wait(0.05)
-            late = await home.send("CP1-1", "discharge", "c", power_w=5000, lease_s=3600)
-            assert (late.status, late.reason.code) == ("refused", "gateway_stopped")
-            assert (await home.send("CP1-1", "stop", "s")).status == "accepted"
-            assert (await under_way).status == "accepted"
-            await stopping
-            assert home.heard.final("b").reason.code == "gateway_stopped"
-            assert home.power("CP1-1") == 0
-            assert not [one.id for one in await home.store.in_force() if one.id in "abc"]
-
-    run_virtual(scene())
+async def test_a_gateway_that_is_being_stopped_takes_no_more_power() -> None:
+    async with house("CP1-1", store=SlowStore()) as home:
+        await home.send("CP1-1", "discharge", "a", power_w=5000, lease_s=60)
+        await home.wait(3)
+        slow(home)
+        under_way = asyncio.create_task(home.send("CP1-1", "discharge", "b", power_w=5000, lease_s=3600))
+        await home.wait(0.05)
+        stopping = asyncio.create_task(home.service.stop())
+        await home.wait(0.05)
+        late = await home.send("CP1-1", "discharge", "c", power_w=5000, lease_s=3600)
+        assert (late.status, late.reason.code) == ("refused", "gateway_stopped")
+        assert (await home.send("CP1-1", "stop", "s")).status == "accepted"
+        assert (await under_way).status == "accepted"
+        await stopping
+        assert home.heard.final("b").reason.code == "gateway_stopped"
+        assert home.power("CP1-1") == 0
+        assert not [one.id for one in await home.store.in_force() if one.id in "abc"]
 
 
-def test_the_lease_ends_when_the_answer_says() -> None:
-    async def scene() -> None:
-        async with house("CP1-1", store=SlowStore()) as home:
-            slow(home)
-            begun, wall = home.clock.now(), home.clock.wall()
-            result = await home.send("CP1-1", "discharge", "a", power_w=5000, lease_s=10)
-            assert result.lease_until == pytest.approx(wall + 10)
-            holding = home.service.board.places["CP1-1"].holding
-            assert holding is not None
-            assert holding.lease_until == pytest.approx(begun + 10)
-
-    run_virtual(scene())
+async def test_the_lease_ends_when_the_answer_says() -> None:
+    async with house("CP1-1", store=SlowStore()) as home:
+        slow(home)
+        begun, wall = home.clock.now(), home.clock.wall()
+        result = await home.send("CP1-1", "discharge", "a", power_w=5000, lease_s=10)
+        assert result.lease_until == pytest.approx(wall + 10)
+        holding = home.service.board.places["CP1-1"].holding
+        assert holding is not None
+        assert holding.lease_until == pytest.approx(begun + 10)
 
 
-def test_a_write_that_ends_after_the_refusal_ends_the_command() -> None:
-    async def scene() -> None:
-        async with house("CP1-1", store=SlowStore()) as home:
-            slow(home)
-            assert isinstance(home.store, SlowStore)
-            home.store.delay_s = 4.0
-            begun = home.clock.now()
-            result = await home.send("CP1-1", "discharge", "a", power_w=5000, lease_s=10)
-            assert (result.status, result.reason.code) == ("refused", "journal_unavailable")
-            assert home.clock.now() - begun < 1.0
-            home.store.delay_s = 0.0
-            await home.wait(10)
-            assert home.power("CP1-1") == 0
-            assert (home.heard.final("a").status, home.heard.final("a").reason.code) == (
-                "failed",
-                "journal_unavailable",
-            )
-            assert await home.store.in_force() == []
-            again = await home.send("CP1-1", "discharge", "a", power_w=5000, lease_s=10)
-            assert again.status == "failed"
-
-    run_virtual(scene())
+async def test_a_write_that_ends_after_the_refusal_ends_the_command() -> None:
+    async with house("CP1-1", store=SlowStore()) as home:
+        slow(home)
+        assert isinstance(home.store, SlowStore)
+        home.store.delay_s = 4.0
+        begun = home.clock.now()
+        result = await home.send("CP1-1", "discharge", "a", power_w=5000, lease_s=10)
+        assert (result.status, result.reason.code) == ("refused", "journal_unavailable")
+        assert home.clock.now() - begun < 1.0
+        home.store.delay_s = 0.0
+        await home.wait(10)
+        assert home.power("CP1-1") == 0
+        assert (home.heard.final("a").status, home.heard.final("a").reason.code) == (
+            "failed",
+            "journal_unavailable",
+        )
+        assert await home.store.in_force() == []
+        again = await home.send("CP1-1", "discharge", "a", power_w=5000, lease_s=10)
+        assert again.status == "failed"
 
 
-def test_a_stop_whose_write_takes_long_is_written_once() -> None:
-    async def scene() -> None:
-        async with house("CP1-1", store=SlowStore()) as home:
-            await home.send("CP1-1", "discharge", "a", power_w=5000, lease_s=60)
-            await home.wait(3)
-            slow(home)
-            assert isinstance(home.store, SlowStore)
-            home.store.delay_s = 4.0
-            begun = home.clock.now()
-            assert (await home.send("CP1-1", "stop", "s")).status == "accepted"
-            assert home.clock.now() - begun < 1.0
-            home.store.delay_s = 0.0
-            await home.wait(15)
-            assert home.power("CP1-1") == 0
-            assert home.heard.statuses("s") == ["accepted", "achieved"]
-            steps = [entry.step.value for entry in await home.service.entries(command="s")]
-            assert steps.count("journalled") == 1
-            assert home.service.journal.dropped == 0
-            assert [one.id for one in await home.store.in_force()] == ["s"]
-
-    run_virtual(scene())
+async def test_a_stop_whose_write_takes_long_is_written_once() -> None:
+    async with house("CP1-1", store=SlowStore()) as home:
+        await home.send("CP1-1", "discharge", "a", power_w=5000, lease_s=60)
+        await home.wait(3)
+        slow(home)
+        assert isinstance(home.store, SlowStore)
+        home.store.delay_s = 4.0
+        begun = home.clock.now()
+        assert (await home.send("CP1-1", "stop", "s")).status == "accepted"
+        assert home.clock.now() - begun < 1.0
+        home.store.delay_s = 0.0
+        await home.wait(15)
+        assert home.power("CP1-1") == 0
+        assert home.heard.statuses("s") == ["accepted", "achieved"]
+        steps = [entry.step.value for entry in await home.service.entries(command="s")]
+        assert steps.count("journalled") == 1
+        assert home.service.journal.dropped == 0
+        assert [one.id for one in await home.store.in_force()] == ["s"]
 
 
-def test_the_copy_of_a_command_that_is_refused_unwritten_is_answered_too() -> None:
-    async def scene() -> None:
-        async with house("CP1-1", store=SlowStore()) as home:
-            slow(home)
-            assert isinstance(home.store, SlowStore)
-            home.store.delay_s = 30
-            both = [asyncio.create_task(home.send("CP1-1", "discharge", "a", power_w=5000)) for _ in range(2)]
-            assert {(await one).code for one in both} == {"journal_unavailable"}
-            assert [result.id for result, _ in home.heard.results] == ["a", "a"]
-            home.store.delay_s = 0
-
-    run_virtual(scene())
+async def test_the_copy_of_a_command_that_is_refused_unwritten_is_answered_too() -> None:
+    async with house("CP1-1", store=SlowStore()) as home:
+        slow(home)
+        assert isinstance(home.store, SlowStore)
+        home.store.delay_s = 30
+        both = [asyncio.create_task(home.send("CP1-1", "discharge", "a", power_w=5000)) for _ in range(2)]
+        assert {(await one).code for one in both} == {"journal_unavailable"}
+        assert [result.id for result, _ in home.heard.results] == ["a", "a"]
+        home.store.delay_s = 0

@@ -9,7 +9,6 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from emulators.runtime.clock import run_virtual
 from gateway.commands.submission import Channel, Submission
 from gateway.control.settings import ServiceSettings
 from gateway.model.result import Result
@@ -19,6 +18,8 @@ from gateway.store.journal import Journal
 from gateway.store.memory import MemoryStore
 from protocols.ocpp.schema import Version
 from tests.emulators.charger.station_rig import Rig
+
+pytestmark = pytest.mark.virtual_time
 
 CHANNELS = [
     (Version.V16, "negative-limit"),
@@ -58,49 +59,40 @@ async def send(service: GatewayService, verb: str, id: str, **body: object) -> R
 
 
 @pytest.mark.parametrize(("version", "profile"), CHANNELS)
-def test_a_discharge_goes_all_the_way_and_ends_with_its_lease(version: Version, profile: str) -> None:
-    async def main() -> None:
-        async with Rig(version, vendor_profile=profile) as rig, governed(rig) as service:
-            await rig.charging()
-            await rig.sleep(5)
-            assert (await send(service, "discharge", "d", power_w=4600, lease_s=30)).status == "accepted"
-            await rig.sleep(25)
-            assert rig.evse().reading.power_w == pytest.approx(-4600, rel=0.01)
-            _, final = await service.result("d")
-            assert final is not None
-            assert final.status == "achieved"
-            await rig.sleep(20)
-            assert rig.evse().reading.power_w == 0
-
-    run_virtual(main())
+async def test_a_discharge_goes_all_the_way_and_ends_with_its_lease(version: Version, profile: str) -> None:
+    async with Rig(version, vendor_profile=profile) as rig, governed(rig) as service:
+        await rig.charging()
+        await rig.sleep(5)
+        assert (await send(service, "discharge", "d", power_w=4600, lease_s=30)).status == "accepted"
+        await rig.sleep(25)
+        assert rig.evse().reading.power_w == pytest.approx(-4600, rel=0.01)
+        _, final = await service.result("d")
+        assert final is not None
+        assert final.status == "achieved"
+        await rig.sleep(20)
+        assert rig.evse().reading.power_w == 0
 
 
 @pytest.mark.parametrize("version", [Version.V16, Version.V201])
-def test_without_a_vendor_profile_the_command_is_refused_with_the_reason(version: Version) -> None:
-    async def main() -> None:
-        async with Rig(version) as rig, governed(rig) as service:
-            await rig.charging()
-            await rig.sleep(5)
-            refused = await send(service, "discharge", "d", power_w=4600)
-            assert (refused.status, refused.code) == ("refused", "charging_only")
-            assert "vendor profile" in refused.reason.text
-
-    run_virtual(main())
+async def test_without_a_vendor_profile_the_command_is_refused_with_the_reason(version: Version) -> None:
+    async with Rig(version) as rig, governed(rig) as service:
+        await rig.charging()
+        await rig.sleep(5)
+        refused = await send(service, "discharge", "d", power_w=4600)
+        assert (refused.status, refused.code) == ("refused", "charging_only")
+        assert "vendor profile" in refused.reason.text
 
 
-def test_a_car_that_came_while_the_station_was_offline_can_be_discharged_once_it_is_back() -> None:
-    async def main() -> None:
-        async with Rig(Version.V21) as rig, governed(rig) as service:
-            rig.cut()
-            await rig.sleep(30)
-            rig.plug()
-            await rig.sleep(120)
-            rig.up = True
-            await rig.until(lambda: rig.csms.context.transactions.active_at("CP1", 1) is not None)
-            await rig.sleep(10)
-            assert (await send(service, "discharge", "d", power_w=4600, lease_s=30)).status == "accepted"
-            await rig.sleep(20)
-            assert rig.evse().reading.power_w == pytest.approx(-4600, rel=0.01)
-            assert [call["evseId"] for call in rig.calls("NotifyEVChargingNeeds")] == [1]
-
-    run_virtual(main())
+async def test_a_car_that_came_while_the_station_was_offline_can_be_discharged_once_it_is_back() -> None:
+    async with Rig(Version.V21) as rig, governed(rig) as service:
+        rig.cut()
+        await rig.sleep(30)
+        rig.plug()
+        await rig.sleep(120)
+        rig.up = True
+        await rig.until(lambda: rig.csms.context.transactions.active_at("CP1", 1) is not None)
+        await rig.sleep(10)
+        assert (await send(service, "discharge", "d", power_w=4600, lease_s=30)).status == "accepted"
+        await rig.sleep(20)
+        assert rig.evse().reading.power_w == pytest.approx(-4600, rel=0.01)
+        assert [call["evseId"] for call in rig.calls("NotifyEVChargingNeeds")] == [1]

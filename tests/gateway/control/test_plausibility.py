@@ -16,6 +16,8 @@ from gateway.model.event import Event, EvseDescribed, Metered, NeedsStated, Powe
 from gateway.model.site import SitePolicy
 from tests.gateway.commands.rig import house
 
+pytestmark = pytest.mark.virtual_time
+
 FLOORED = SitePolicy("home", export_limit_w=20_000, min_soc_pct=30)
 NUMBERS = st.floats() | st.sampled_from([0.0, -1.0, 1e300, 2.0**63, -62_135_614_800.0, 253_402_351_199.0])
 SAID = st.none() | NUMBERS
@@ -75,54 +77,42 @@ def test_what_can_be_true_is_left_as_it_is(data: st.DataObject) -> None:
 
 
 @pytest.mark.parametrize("soc_pct", [1e9, 250.0, math.nan, -50.0])
-def test_a_state_of_charge_that_cannot_be_takes_no_car_below_its_floor(soc_pct: float) -> None:
-    async def scene() -> None:
-        async with house("CP1-1", policy=FLOORED) as home:
-            home.stations.evses["CP1-1"].soc_pct = 29.0
-            await home.wait(2)
-            home.stations.evses["CP1-1"].soc_pct = soc_pct
-            await home.wait(2)
-            refused = await home.send("CP1-1", "discharge", "a", power_w=3000)
-            assert (refused.status, refused.code) == ("refused", "below_floor")
-
-    run_virtual(scene())
+async def test_a_state_of_charge_that_cannot_be_takes_no_car_below_its_floor(soc_pct: float) -> None:
+    async with house("CP1-1", policy=FLOORED) as home:
+        home.stations.evses["CP1-1"].soc_pct = 29.0
+        await home.wait(2)
+        home.stations.evses["CP1-1"].soc_pct = soc_pct
+        await home.wait(2)
+        refused = await home.send("CP1-1", "discharge", "a", power_w=3000)
+        assert (refused.status, refused.code) == ("refused", "below_floor")
 
 
 @pytest.mark.parametrize("capacity_wh", [-63_000.0, 0.0, math.nan, math.inf])
-def test_a_battery_that_cannot_be_does_not_undo_a_reserve_in_energy(capacity_wh: float) -> None:
-    async def scene() -> None:
-        async with house("CP1-1", plugged=False) as home:
-            limits = PowerLimits(11_000, 10_000)
-            needs = VehicleNeeds(limits, True, "DC_BPT", "dynamic", soc_pct=50, battery_capacity_wh=capacity_wh)
-            home.stations.plug("CP1-1", needs=needs, soc_pct=50.0)
-            await home.send("CP1-1", "reserve", "r", energy_wh=40_000)
-            refused = await home.send("CP1-1", "discharge", "a", power_w=3000)
-            assert (refused.status, refused.code) == ("refused", "soc_unknown")
-
-    run_virtual(scene())
+async def test_a_battery_that_cannot_be_does_not_undo_a_reserve_in_energy(capacity_wh: float) -> None:
+    async with house("CP1-1", plugged=False) as home:
+        limits = PowerLimits(11_000, 10_000)
+        needs = VehicleNeeds(limits, True, "DC_BPT", "dynamic", soc_pct=50, battery_capacity_wh=capacity_wh)
+        home.stations.plug("CP1-1", needs=needs, soc_pct=50.0)
+        await home.send("CP1-1", "reserve", "r", energy_wh=40_000)
+        refused = await home.send("CP1-1", "discharge", "a", power_w=3000)
+        assert (refused.status, refused.code) == ("refused", "soc_unknown")
 
 
 @pytest.mark.parametrize("moment", [0.0, 7e9])
-def test_a_gateway_whose_clock_was_never_set_still_answers(moment: float) -> None:
-    async def scene() -> None:
-        async with house("CP1-1") as home:
-            home.clock.wall = lambda: moment + home.clock.now()  # type: ignore[method-assign]
-            assert (await home.send("CP1-1", "discharge", "a", power_w=3000, lease_s=10)).status == "accepted"
-            await home.wait(5)
-            assert home.power("CP1-1") == -3000
-            assert home.service.site_state().model_dump_json()
-            await home.wait(15)
-            assert home.power("CP1-1") == 0
-
-    run_virtual(scene())
+async def test_a_gateway_whose_clock_was_never_set_still_answers(moment: float) -> None:
+    async with house("CP1-1") as home:
+        home.clock.wall = lambda: moment + home.clock.now()  # type: ignore[method-assign]
+        assert (await home.send("CP1-1", "discharge", "a", power_w=3000, lease_s=10)).status == "accepted"
+        await home.wait(5)
+        assert home.power("CP1-1") == -3000
+        assert home.service.site_state().model_dump_json()
+        await home.wait(15)
+        assert home.power("CP1-1") == 0
 
 
-def test_a_number_of_four_hundred_digits_is_refused_with_a_reason() -> None:
-    async def scene() -> None:
-        async with house("CP1-1") as home:
-            huge = 10**400
-            for field in ("expires_at", "power_w", "lease_s", "priority", "min_soc_pct"):
-                refused = await home.send("CP1-1", "discharge", f"by-{field}", **{"power_w": 1, field: huge})
-                assert (refused.status, refused.code) == ("refused", "bad_command"), field
-
-    run_virtual(scene())
+async def test_a_number_of_four_hundred_digits_is_refused_with_a_reason() -> None:
+    async with house("CP1-1") as home:
+        huge = 10**400
+        for field in ("expires_at", "power_w", "lease_s", "priority", "min_soc_pct"):
+            refused = await home.send("CP1-1", "discharge", f"by-{field}", **{"power_w": 1, field: huge})
+            assert (refused.status, refused.code) == ("refused", "bad_command"), field

@@ -6,11 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emulators.runtime.clock import run_virtual
 from gateway.model.event import Metered, NeedsStated, PowerLimits, SessionStarted, VehicleNeeds
 from gateway.model.evse import Evse
 from gateway.model.site import SitePolicy
 from tests.gateway.commands.rig import House, house
+
+pytestmark = pytest.mark.virtual_time
 
 FLOOR_PCT = 75.0
 POLICY = SitePolicy("home", min_soc_pct=FLOOR_PCT)
@@ -29,62 +30,53 @@ def read(home: House, *, power: bool, registers: bool) -> None:
 @pytest.mark.parametrize("capacity_wh", [63_000.0, None])
 @pytest.mark.parametrize("registers", [True, False])
 @pytest.mark.parametrize("by", ["lease", "schedule"])
-def test_a_car_that_tells_its_charge_once_is_not_taken_below_its_floor(
+async def test_a_car_that_tells_its_charge_once_is_not_taken_below_its_floor(
     by: str, registers: bool, capacity_wh: float | None
 ) -> None:
-    async def scene() -> None:
-        async with house("CP1-1", policy=POLICY, plugged=False) as home:
-            held = home.stations.evses["CP1-1"]
-            held.seldom = True
-            needs = VehicleNeeds(LIMITS, True, "DC_BPT", "dynamic", soc_pct=80.0, battery_capacity_wh=capacity_wh)
-            home.stations.plug("CP1-1", needs=needs)
-            if by == "lease":
-                await home.send("CP1-1", "discharge", "a", power_w=10_000, lease_s=3600)
-            else:
-                periods = [{"start": home.clock.wall(), "duration_s": 3600, "power_w": -10_000}]
-                await home.send("CP1-1", "schedule", "a", periods=periods)
-            for _ in range(360):
-                await home.wait(5)
-                read(home, power=True, registers=registers)
-            assert held.soc_pct is not None
-            assert held.soc_pct >= FLOOR_PCT
-            assert home.power("CP1-1") == 0
-            assert "floor_reached" in home.heard.kinds()
-            if capacity_wh is not None:
-                assert held.soc_pct < FLOOR_PCT + 1  # and what may be taken is taken
-
-    run_virtual(scene())
-
-
-def test_a_meter_that_falls_silent_takes_no_car_below_its_floor() -> None:
-    async def scene() -> None:
-        async with house("CP1-1", policy=POLICY) as home:
-            held = home.stations.evses["CP1-1"]
-            periods = [{"start": home.clock.wall(), "duration_s": 7200, "power_w": -10_000}]
+    async with house("CP1-1", policy=POLICY, plugged=False) as home:
+        held = home.stations.evses["CP1-1"]
+        held.seldom = True
+        needs = VehicleNeeds(LIMITS, True, "DC_BPT", "dynamic", soc_pct=80.0, battery_capacity_wh=capacity_wh)
+        home.stations.plug("CP1-1", needs=needs)
+        if by == "lease":
+            await home.send("CP1-1", "discharge", "a", power_w=10_000, lease_s=3600)
+        else:
+            periods = [{"start": home.clock.wall(), "duration_s": 3600, "power_w": -10_000}]
             await home.send("CP1-1", "schedule", "a", periods=periods)
-            await home.wait(10)
-            held.seldom = True
-            await home.wait(3600)
-            home.stations.meter("CP1-1")
-            assert held.soc_pct is not None
-            assert FLOOR_PCT <= held.soc_pct < FLOOR_PCT + 2
+        for _ in range(360):
+            await home.wait(5)
+            read(home, power=True, registers=registers)
+        assert held.soc_pct is not None
+        assert held.soc_pct >= FLOOR_PCT
+        assert home.power("CP1-1") == 0
+        assert "floor_reached" in home.heard.kinds()
+        if capacity_wh is not None:
+            assert held.soc_pct < FLOOR_PCT + 1  # and what may be taken is taken
 
-    run_virtual(scene())
+
+async def test_a_meter_that_falls_silent_takes_no_car_below_its_floor() -> None:
+    async with house("CP1-1", policy=POLICY) as home:
+        held = home.stations.evses["CP1-1"]
+        periods = [{"start": home.clock.wall(), "duration_s": 7200, "power_w": -10_000}]
+        await home.send("CP1-1", "schedule", "a", periods=periods)
+        await home.wait(10)
+        held.seldom = True
+        await home.wait(3600)
+        home.stations.meter("CP1-1")
+        assert held.soc_pct is not None
+        assert FLOOR_PCT <= held.soc_pct < FLOOR_PCT + 2
 
 
-def test_the_charge_of_the_car_before_is_not_taken_for_that_of_the_next() -> None:
-    async def scene() -> None:
-        async with house("CP1-1", policy=POLICY) as home:
-            home.stations.evses["CP1-1"].seldom = True
-            home.stations.unplug("CP1-1")
-            late = Metered("CP1-1", home.clock.now(), home.clock.wall(), 0.0, soc_pct=90.0)
-            home.service.report(late)
-            home.stations.plug("CP1-1", "next", needs=VehicleNeeds(LIMITS, True, "DC_BPT", "dynamic"))
-            await home.wait(1)
-            refused = await home.send("CP1-1", "discharge", "a", power_w=3000)
-            assert (refused.status, refused.code) == ("refused", "soc_unknown")
-
-    run_virtual(scene())
+async def test_the_charge_of_the_car_before_is_not_taken_for_that_of_the_next() -> None:
+    async with house("CP1-1", policy=POLICY) as home:
+        home.stations.evses["CP1-1"].seldom = True
+        home.stations.unplug("CP1-1")
+        late = Metered("CP1-1", home.clock.now(), home.clock.wall(), 0.0, soc_pct=90.0)
+        home.service.report(late)
+        home.stations.plug("CP1-1", "next", needs=VehicleNeeds(LIMITS, True, "DC_BPT", "dynamic"))
+        await home.wait(1)
+        refused = await home.send("CP1-1", "discharge", "a", power_w=3000)
+        assert (refused.status, refused.code) == ("refused", "soc_unknown")
 
 
 @given(

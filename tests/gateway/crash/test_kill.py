@@ -41,38 +41,39 @@ async def play_all(broker: int, databases: list[str], chosen: list[str]) -> list
 
 @pytest.mark.peer
 @pytest.mark.timeout(300)
-def test_thirty_seeded_rounds_over_mosquitto_and_sqlite(tmp_path: Path) -> None:
+async def test_thirty_seeded_rounds_over_mosquitto_and_sqlite(tmp_path: Path) -> None:
     chosen = moments(30, SEED)
     assert set(MOMENTS) <= set(chosen)
     databases = [f"sqlite:///{tmp_path / f'{number}.db'}" for number in range(len(chosen))]
     with mosquitto(tmp_path) as broker:
-        found = asyncio.run(play_all(broker.port, databases, chosen))
+        found = await play_all(broker.port, databases, chosen)
     assert not found, f"seed {SEED}: " + "\n".join(found)
 
 
 @pytest.mark.peer
 @pytest.mark.timeout(200)
-def test_six_rounds_over_mosquitto_and_postgres(tmp_path: Path) -> None:
+async def test_six_rounds_over_mosquitto_and_postgres(tmp_path: Path) -> None:
     chosen = ["after first", "before set", "after station", "after confirmed", "before final", "after final"]
     with mosquitto(tmp_path) as broker, postgres(tmp_path) as cluster:
         databases = [cluster.database() for _ in chosen]
-        found = asyncio.run(play_all(broker.port, databases, chosen))
+        found = await play_all(broker.port, databases, chosen)
     assert not found, "\n".join(found)
 
 
 @pytest.mark.peer
 @pytest.mark.timeout(120)
-def test_the_stations_link_is_cut_under_power(tmp_path: Path) -> None:
+async def test_the_stations_link_is_cut_under_power(tmp_path: Path) -> None:
     """The station falls to 0 W by itself, the command ends, and nothing is sent before the station was asked."""
-
-    async def scene(broker: int) -> None:
+    with mosquitto(tmp_path) as broker:
         station = StationSide()
         await station.start()
         database = f"sqlite:///{tmp_path / 'cut.db'}"
-        gateway = processes().Process(target=main, args=(Orders("cut", broker, database, station.port),), daemon=True)
+        gateway = processes().Process(
+            target=main, args=(Orders("cut", broker.port, database, station.port),), daemon=True
+        )
         gateway.start()
         try:
-            async with asyncio.timeout(60), facility(broker, "cut") as client:
+            async with asyncio.timeout(60), facility(broker.port, "cut") as client:
                 while not station.links:  # noqa: ASYNC110 (the station is no event)
                     await asyncio.sleep(0.05)
                 await asyncio.sleep(1)
@@ -96,25 +97,24 @@ def test_the_stations_link_is_cut_under_power(tmp_path: Path) -> None:
             await asyncio.to_thread(gateway.join)
             await station.stop()
 
-    with mosquitto(tmp_path) as broker:
-        asyncio.run(scene(broker.port))
-
 
 @pytest.mark.peer
 @pytest.mark.timeout(120)
-def test_a_release_that_was_accepted_acts_though_the_gateway_was_killed(tmp_path: Path) -> None:
-    async def scene(broker: int) -> None:
+async def test_a_release_that_was_accepted_acts_though_the_gateway_was_killed(tmp_path: Path) -> None:
+    with mosquitto(tmp_path) as broker:
         station = StationSide()
         await station.start()
         database = f"sqlite:///{tmp_path / 'release.db'}"
         context = processes()
         gateways = [
-            context.Process(target=main, args=(Orders("rel", broker, database, station.port, moment),), daemon=True)
+            context.Process(
+                target=main, args=(Orders("rel", broker.port, database, station.port, moment),), daemon=True
+            )
             for moment in ("before ended", None)  # the release is the only one of the two that ends
         ]
         gateways[0].start()
         try:
-            async with asyncio.timeout(60), facility(broker, "rel") as client:
+            async with asyncio.timeout(60), facility(broker.port, "rel") as client:
                 while not station.links:  # noqa: ASYNC110 (the station is no event)
                     await asyncio.sleep(0.05)
                 await asyncio.sleep(1)
@@ -134,16 +134,13 @@ def test_a_release_that_was_accepted_acts_though_the_gateway_was_killed(tmp_path
                     await asyncio.to_thread(gateway.join)
             await station.stop()
 
-    with mosquitto(tmp_path) as broker:
-        asyncio.run(scene(broker.port))
-
 
 @pytest.mark.soak
 @pytest.mark.peer
 @pytest.mark.timeout(3600)
-def test_two_hundred_seeded_rounds(tmp_path: Path) -> None:
+async def test_two_hundred_seeded_rounds(tmp_path: Path) -> None:
     chosen = moments(200, SEED + 1)
     databases = [f"sqlite:///{tmp_path / f'{number}.db'}" for number in range(len(chosen))]
     with mosquitto(tmp_path) as broker:
-        found = asyncio.run(play_all(broker.port, databases, chosen))
+        found = await play_all(broker.port, databases, chosen)
     assert not found, f"seed {SEED + 1}: " + "\n".join(found)

@@ -19,7 +19,6 @@ from typing import Any
 
 import pytest
 
-from gateway.model.journal import Kept
 from gateway.store.sql import SqlStore
 from protocols.ocpp.io import WebSocketWire, connect
 from protocols.ocpp.schema import Version
@@ -123,7 +122,7 @@ def free_port() -> int:
 
 
 @pytest.mark.timeout(180)
-def test_what_was_answered_is_there_after_every_kill(tmp_path: Path) -> None:
+async def test_what_was_answered_is_there_after_every_kill(tmp_path: Path) -> None:
     database, port = f"sqlite:///{tmp_path / 'v2x.db'}", free_port()
     chance = random.Random(SEED)
 
@@ -132,42 +131,39 @@ def test_what_was_answered_is_there_after_every_kill(tmp_path: Path) -> None:
         process.start()
         return process
 
-    async def scene() -> tuple[list[Insistent], list[Kept]]:
-        stations = [Insistent(name, port) for name in STATIONS]
-        victim = start()
-        lives = [asyncio.create_task(one.live()) for one in stations]
-        try:
-            for _ in range(KILLS):
-                before = sum(len(one.ended) for one in stations)
-                while sum(len(one.ended) for one in stations) < before + 12:
-                    await asyncio.sleep(0.01)
-                    for life in lives:
-                        if life.done():
-                            life.result()
-                await asyncio.sleep(chance.random() * 0.2)
-                victim.kill()
-                await asyncio.to_thread(victim.join)
-                victim = start()
-            for one in stations:
-                one.stopping = True
-            await asyncio.gather(*lives)
-        finally:
-            for life in lives:
-                life.cancel()
+    stations = [Insistent(name, port) for name in STATIONS]
+    victim = start()
+    lives = [asyncio.create_task(one.live()) for one in stations]
+    try:
+        for _ in range(KILLS):
+            before = sum(len(one.ended) for one in stations)
+            while sum(len(one.ended) for one in stations) < before + 12:
+                await asyncio.sleep(0.01)
+                for life in lives:
+                    if life.done():
+                        life.result()
+            await asyncio.sleep(chance.random() * 0.2)
             victim.kill()
             await asyncio.to_thread(victim.join)
-            for one in stations:
-                if one.wire is not None:
-                    with suppress(ConnectionError):
-                        await one.wire.close()
-        store = SqlStore(database, "gw1")
-        await store.open()
-        try:
-            return stations, await store.kept(100_000)
-        finally:
-            await store.close()
-
-    stations, kept = asyncio.run(scene())
+            victim = start()
+        for one in stations:
+            one.stopping = True
+        await asyncio.gather(*lives)
+    finally:
+        for life in lives:
+            life.cancel()
+        victim.kill()
+        await asyncio.to_thread(victim.join)
+        for one in stations:
+            if one.wire is not None:
+                with suppress(ConnectionError):
+                    await one.wire.close()
+    store = SqlStore(database, "gw1")
+    await store.open()
+    try:
+        kept = await store.kept(100_000)
+    finally:
+        await store.close()
     assert sum(one.repeated for one in stations) > 0, "no message had to be told again: the kills came to nothing"
     found = {one.key: (one, json.loads(one.body)) for one in kept if one.kind == "transaction"}
     told = list(_told(stations))

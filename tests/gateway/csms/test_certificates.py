@@ -10,11 +10,12 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
 
-from emulators.runtime.clock import run_virtual
 from gateway.csms.certificates import NotSigned, authority
 from protocols.ocpp.schema import Version
 from tests.gateway.csms.raw import Raw
 from tests.gateway.csms.test_security import Authority
+
+pytestmark = pytest.mark.virtual_time
 
 
 def request(name: str, key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey) -> str:
@@ -32,33 +33,27 @@ def files(folder: Path) -> tuple[Path, Path]:
 
 
 @pytest.mark.parametrize("version", list(Version))
-def test_a_station_gets_the_certificate_it_asks_for(version: Version, tmp_path: Path) -> None:
+async def test_a_station_gets_the_certificate_it_asks_for(version: Version, tmp_path: Path) -> None:
     certificate, key = files(tmp_path)
 
-    async def main() -> None:
-        async with Raw(version, tls_ca=certificate, ca_key=key) as raw:
-            await raw.boot()
-            own = ec.generate_private_key(ec.SECP256R1())
-            assert await raw.ok("SignCertificate", {"csr": request("CP1", own)}) == {"status": "Accepted"}
-            sent = await raw.next_call("CertificateSigned", {"status": "Accepted"})
-            leaf, signer = x509.load_pem_x509_certificates(sent["certificateChain"].encode())
-            leaf.verify_directly_issued_by(signer)
-            assert leaf.public_key() == own.public_key()
-            assert leaf.subject.rfc4514_string() == "CN=CP1"
-            for bad in ("nonsense", request("CP2", own)):
-                assert await raw.ok("SignCertificate", {"csr": bad}) == {"status": "Rejected"}
-
-    run_virtual(main())
+    async with Raw(version, tls_ca=certificate, ca_key=key) as raw:
+        await raw.boot()
+        own = ec.generate_private_key(ec.SECP256R1())
+        assert await raw.ok("SignCertificate", {"csr": request("CP1", own)}) == {"status": "Accepted"}
+        sent = await raw.next_call("CertificateSigned", {"status": "Accepted"})
+        leaf, signer = x509.load_pem_x509_certificates(sent["certificateChain"].encode())
+        leaf.verify_directly_issued_by(signer)
+        assert leaf.public_key() == own.public_key()
+        assert leaf.subject.rfc4514_string() == "CN=CP1"
+        for bad in ("nonsense", request("CP2", own)):
+            assert await raw.ok("SignCertificate", {"csr": bad}) == {"status": "Rejected"}
 
 
-def test_without_an_authority_nothing_is_signed() -> None:
-    async def main() -> None:
-        async with Raw() as raw:
-            await raw.boot()
-            own = ec.generate_private_key(ec.SECP256R1())
-            assert await raw.ok("SignCertificate", {"csr": request("CP1", own)}) == {"status": "Rejected"}
-
-    run_virtual(main())
+async def test_without_an_authority_nothing_is_signed() -> None:
+    async with Raw() as raw:
+        await raw.boot()
+        own = ec.generate_private_key(ec.SECP256R1())
+        assert await raw.ok("SignCertificate", {"csr": request("CP1", own)}) == {"status": "Rejected"}
 
 
 def test_a_weak_key_is_not_signed(tmp_path: Path) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from emulators.runtime.clock import run_virtual
 from gateway.csms.admin import Admin
 from gateway.csms.settings import CsmsSettings, StationSettings, UnknownStations, UnknownTokens
 from gateway.csms.tokens import Token
@@ -17,6 +18,8 @@ from gateway.model.station import Answer
 from protocols.ocpp.schema import Version
 from tests.gateway.csms.certification import HEARD, OPERATOR, Sent, event
 from tests.gateway.csms.raw import Raw
+
+pytestmark = pytest.mark.virtual_time
 
 DOCS = Path(__file__).resolve().parents[3] / "docs" / "ocpp.md"
 # At the door and over TLS: in test_security.py and test_certificates.py.
@@ -86,24 +89,21 @@ def station(**about: Any) -> Raw:
     return raw
 
 
-def play(scene: Any, **about: Any) -> None:
-    async def main() -> None:
-        async with station(**about) as raw:
-            await scene(raw)
-            assert list(raw.csms.context.breaches) == []
-
-    run_virtual(main())
+@asynccontextmanager
+async def connected(**about: Any) -> AsyncIterator[Raw]:
+    """Connected station; fails if the CSMS has counted a violation of the protocol at the end."""
+    async with station(**about) as raw:
+        yield raw
+        assert list(raw.csms.context.breaches) == []
 
 
 @pytest.mark.parametrize("case", OPERATOR)
-def test_what_an_operator_asks_for_goes_out_and_what_comes_back_is_taken(case: str) -> None:
-    async def scene(raw: Raw) -> None:
+async def test_what_an_operator_asks_for_goes_out_and_what_comes_back_is_taken(case: str) -> None:
+    async with connected() as raw:
         await raw.boot()
         admin = Admin(raw.csms)
         for sent in OPERATOR[case]:
             await _one(raw, admin, sent)
-
-    play(scene)
 
 
 async def _one(raw: Raw, admin: Admin, sent: Sent) -> None:
@@ -117,17 +117,15 @@ async def _one(raw: Raw, admin: Admin, sent: Sent) -> None:
 
 
 @pytest.mark.parametrize("case", HEARD)
-def test_what_a_station_tells_is_heard(case: str) -> None:
-    async def scene(raw: Raw) -> None:
+async def test_what_a_station_tells_is_heard(case: str) -> None:
+    async with connected() as raw:
         await raw.boot()
         for action, payload in HEARD[case]:
             assert await raw.ok(action, payload) == {}
 
-    play(scene)
-
 
 @pytest.mark.parametrize("case", sorted(BOOTS))
-def test_boots(case: str) -> None:
+async def test_boots(case: str) -> None:
     async def scene(raw: Raw) -> None:
         status = {"timestamp": raw.time(), "connectorStatus": "Available", "evseId": 1, "connectorId": 1}
         action, payload = event()
@@ -148,37 +146,33 @@ def test_boots(case: str) -> None:
         assert await raw.ok(action, payload) == {}
 
     if case == "B_01":
-        play(scene)
+        async with connected() as raw:
+            await scene(raw)
         return
     raw_settings = settings(stations=(), unknown_stations=UnknownStations.PENDING)
 
-    async def main() -> None:
-        async with station() as raw:
-            raw.csms.stations.clear()
-            raw.csms.context.unknown_stations = raw_settings.unknown_stations
-            assert raw.wire is not None
-            await raw.wire.close()
-            await raw.connect()
-            await scene(raw)
-
-    run_virtual(main())
+    async with station() as raw:
+        raw.csms.stations.clear()
+        raw.csms.context.unknown_stations = raw_settings.unknown_stations
+        assert raw.wire is not None
+        await raw.wire.close()
+        await raw.connect()
+        await scene(raw)
 
 
 @pytest.mark.parametrize("case", TOKENS)
-def test_tokens_that_do_not_open(case: str) -> None:
+async def test_tokens_that_do_not_open(case: str) -> None:
     wanted = {"C_02": {"Invalid", "Unknown"}, "C_06": {"Blocked", "Invalid"}, "C_07": {"Expired", "Invalid"}}
 
-    async def scene(raw: Raw) -> None:
+    async with connected() as raw:
         await raw.boot()
         answer = await raw.ok("Authorize", {"idToken": {"idToken": TOKENS[case], "type": "ISO14443"}})
         assert answer["idTokenInfo"]["status"] in wanted[case]
 
-    play(scene)
-
 
 @pytest.mark.parametrize("case", sorted(GROUPS))
-def test_groups_and_masters(case: str) -> None:
-    async def scene(raw: Raw) -> None:
+async def test_groups_and_masters(case: str) -> None:
+    async with connected() as raw:
         await raw.boot()
         if case == "C_43":  # one that is no more valid at the CSMS, and still in the station's list
             blocked = {"idToken": "BLOCKED", "type": "ISO14443"}
@@ -198,12 +192,10 @@ def test_groups_and_masters(case: str) -> None:
         )
         assert (ended["idTokenInfo"]["status"], ended["idTokenInfo"]["groupIdToken"]["idToken"]) == ("Accepted", group)
 
-    play(scene)
-
 
 @pytest.mark.parametrize("case", LIVES)
-def test_lives_of_transactions(case: str) -> None:
-    async def scene(raw: Raw) -> None:
+async def test_lives_of_transactions(case: str) -> None:
+    async with connected() as raw:
         await raw.boot()
         for turn in range(2 if case == "E_53" else 1):
             for number, (kind, trigger, name) in enumerate(LIVES[case]):
@@ -226,12 +218,10 @@ def test_lives_of_transactions(case: str) -> None:
         book = raw.csms.context.transactions
         assert len(book.active_of("CP1")) == (0 if LIVES[case][-1][0] == ENDED else 1)
 
-    play(scene)
-
 
 @pytest.mark.parametrize("case", sorted(OTHERS))
-def test_the_rest(case: str) -> None:
-    async def scene(raw: Raw) -> None:
+async def test_the_rest(case: str) -> None:
+    async with connected() as raw:
         await raw.boot()
         if case == "J_01":
             sample = {"value": 1.0, "context": "Sample.Clock"}
@@ -246,11 +236,9 @@ def test_the_rest(case: str) -> None:
             assert await raw.ok("StatusNotification", {**status, "customData": custom}) == {}
             await raw.event("Started", 0, customData=custom, info={"customData": custom})
 
-    play(scene)
-
 
 @pytest.mark.parametrize("case", sorted(RENEGOTIATED))
-def test_a_vehicle_negotiates(case: str) -> None:
+async def test_a_vehicle_negotiates(case: str) -> None:
     """As ISO15118SmartCharging and its renegotiations ask: a TxProfile follows the needs; a schedule is held to it."""
 
     async def ordered(raw: Raw, power_w: float) -> dict[str, Any]:
@@ -272,7 +260,7 @@ def test_a_vehicle_negotiates(case: str) -> None:
         body = {"timeBase": raw.time(), "evseId": 1, "chargingSchedule": said}
         return str((await raw.ok("NotifyEVChargingSchedule", body))["status"])
 
-    async def scene(raw: Raw) -> None:
+    async with connected() as raw:
         raw.csms.register(StationSettings("CP1", vendor_profile="negative-limit", max_charge_w=1e4))
         await raw.boot()
         await raw.event("Started", 0, idToken={"idToken": "VALID", "type": "ISO14443"})
@@ -297,8 +285,6 @@ def test_a_vehicle_negotiates(case: str) -> None:
         await raw.ok("NotifyEVChargingNeeds", asked)
         late = (await profile_of(raw))["chargingProfile"]["chargingSchedule"][0]
         assert late["chargingSchedulePeriod"][0]["limit"] == 0.0
-
-    play(scene)
 
 
 def test_the_page_lists_what_is_played_here() -> None:

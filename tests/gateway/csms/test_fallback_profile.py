@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 
-from emulators.runtime.clock import run_virtual
 from gateway.csms.admin_views import station as station_row
 from gateway.csms.charging_profile import SAFE_TRIES, SAFE_WITHIN_S
 from gateway.csms.csms import Csms
@@ -18,6 +18,8 @@ from gateway.model.event import EvseDescribed
 from gateway.model.station import Answer
 from protocols.ocpp.schema import Version
 from tests.gateway.csms.raw import Raw
+
+pytestmark = pytest.mark.virtual_time
 
 REFUSALS = ("silent", "error", "Rejected")
 
@@ -58,33 +60,32 @@ class Stubborn:
         self._task.cancel()
 
 
-def with_stubborn(how: str, version: Version, scene: Callable[[Raw, Stubborn], Awaitable[None]]) -> None:
-    async def main() -> None:
-        profile = None if version is Version.V21 else "negative-limit"
-        entry = StationSettings("CP1", vendor_profile=profile, max_charge_w=1e4, max_discharge_w=1e4)
-        raw = Raw(version)
-        settings = CsmsSettings(stations=(entry,), unknown_tokens=UnknownTokens.ACCEPT, inventory=False)
-        raw.csms = Csms(settings, raw.events.append, raw.clock)
-        async with raw:
-            station = Stubborn(raw, how)
-            try:
-                await raw.boot()
-                if version is Version.V16:
-                    begin = {"connectorId": 1, "idTag": "A", "meterStart": 0, "timestamp": raw.time()}
-                    await raw.ok("StartTransaction", begin)
-                else:
-                    await raw.event("Started", 0)
-                await scene(raw, station)
-            finally:
-                station.stop()
-
-    run_virtual(main())
+@asynccontextmanager
+async def refusing(how: str, version: Version) -> AsyncIterator[tuple[Raw, Stubborn]]:
+    """Station in a transaction that rejects the fallback profile."""
+    profile = None if version is Version.V21 else "negative-limit"
+    entry = StationSettings("CP1", vendor_profile=profile, max_charge_w=1e4, max_discharge_w=1e4)
+    raw = Raw(version)
+    settings = CsmsSettings(stations=(entry,), unknown_tokens=UnknownTokens.ACCEPT, inventory=False)
+    raw.csms = Csms(settings, raw.events.append, raw.clock)
+    async with raw:
+        station = Stubborn(raw, how)
+        try:
+            await raw.boot()
+            if version is Version.V16:
+                begin = {"connectorId": 1, "idTag": "A", "meterStart": 0, "timestamp": raw.time()}
+                await raw.ok("StartTransaction", begin)
+            else:
+                await raw.event("Started", 0)
+            yield raw, station
+        finally:
+            station.stop()
 
 
 @pytest.mark.parametrize("version", list(Version))
 @pytest.mark.parametrize("how", REFUSALS)
-def test_zero_always_goes_out_and_power_does_not(how: str, version: Version) -> None:
-    async def scene(raw: Raw, station: Stubborn) -> None:
+async def test_zero_always_goes_out_and_power_does_not(how: str, version: Version) -> None:
+    async with refusing(how, version) as (raw, station):
         await asyncio.sleep(1)
         refused = await raw.csms.set_power("CP1-1", -3000.0, 15.0)
         assert refused.answer is not Answer.APPLIED
@@ -98,12 +99,10 @@ def test_zero_always_goes_out_and_power_does_not(how: str, version: Version) -> 
         period = schedule["chargingSchedulePeriod"][0]
         assert period.get("setpoint", period.get("limit")) == 0.0
 
-    with_stubborn(how, version, scene)
-
 
 @pytest.mark.parametrize("how", REFUSALS)
-def test_it_is_asked_again_with_patience_and_the_state_says_so(how: str) -> None:
-    async def scene(raw: Raw, station: Stubborn) -> None:
+async def test_it_is_asked_again_with_patience_and_the_state_says_so(how: str) -> None:
+    async with refusing(how, Version.V21) as (raw, station):
         for _ in range(200):  # whoever insists does not make it more often
             await raw.csms.set_power("CP1-1", -3000.0, 15.0)
             await asyncio.sleep(20)
@@ -117,19 +116,15 @@ def test_it_is_asked_again_with_patience_and_the_state_says_so(how: str) -> None
         assert row["safe_profile"] not in ("held", "not held")
         assert "safe profile" in row["why_not"]
 
-    with_stubborn(how, Version.V21, scene)
 
-
-def test_nobody_asks_for_ever_by_himself() -> None:
-    async def scene(raw: Raw, station: Stubborn) -> None:
+async def test_nobody_asks_for_ever_by_himself() -> None:
+    async with refusing("Rejected", Version.V21) as (_, station):
         await asyncio.sleep(10_000)
         assert len(station.safe) <= SAFE_TRIES
 
-    with_stubborn("Rejected", Version.V21, scene)
 
-
-def test_a_station_that_comes_to_its_senses_discharges() -> None:
-    async def scene(raw: Raw, station: Stubborn) -> None:
+async def test_a_station_that_comes_to_its_senses_discharges() -> None:
+    async with refusing("Rejected", Version.V21) as (raw, station):
         await asyncio.sleep(200)
         assert not raw.of(EvseDescribed)[-1].can_discharge
         station.how = "Accepted"
@@ -138,5 +133,3 @@ def test_a_station_that_comes_to_its_senses_discharges() -> None:
         assert (await raw.csms.set_power("CP1-1", -3000.0, 15.0)).answer is Answer.APPLIED
         assert station.power[-1]["duration"] == 15
         assert station_row(raw.csms.stations["CP1"])["evses"][0]["safe_profile"] == "held"
-
-    with_stubborn("Rejected", Version.V21, scene)

@@ -18,6 +18,8 @@ from protocols.ocpp.vendor import BadProfile
 from tests.emulators.charger.station_rig import Rig
 from tests.gateway.commands.rig import house
 
+pytestmark = pytest.mark.virtual_time
+
 BY_MESSAGE = """
 name = "{name}"
 ocpp = ["1.6", "2.0.1", "2.1"]
@@ -33,56 +35,47 @@ data = '{{"evse": $evse, "mode": "$value"}}'
 """
 
 
-def test_a_variable_of_the_evse_is_set_and_taken_back() -> None:
-    async def scene() -> None:
-        async with Rig(evses=2, vendor_profile="vendor-island") as rig:
-            assert isinstance(rig.csms, Formers)
-            assert (await rig.csms.form("CP1-2", True)).answer is Answer.APPLIED
-            assert [rig.evse(number).told_to_form for number in (1, 2)] == [False, True]
-            (sent,) = [m for who, m in rig.said if who == "gateway" and m[2] == "SetVariables" and "Island" in str(m)]
-            (entry,) = sent[3]["setVariableData"]
-            assert entry == {
-                "attributeValue": "true",
-                "component": {"name": "IslandCtrlr", "evse": {"id": 2}},
-                "variable": {"name": "Forming"},
-            }
-            assert (await rig.csms.form("CP1-2", False)).answer is Answer.APPLIED
-            assert [rig.evse(number).told_to_form for number in (1, 2)] == [False, False]
-            rig.cut()
-            assert (await rig.csms.form("CP1-2", True)).answer is Answer.UNKNOWN
-            assert (await rig.csms.form("CP9-1", True)).answer is Answer.UNKNOWN
-
-    run_virtual(scene())
+async def test_a_variable_of_the_evse_is_set_and_taken_back() -> None:
+    async with Rig(evses=2, vendor_profile="vendor-island") as rig:
+        assert isinstance(rig.csms, Formers)
+        assert (await rig.csms.form("CP1-2", True)).answer is Answer.APPLIED
+        assert [rig.evse(number).told_to_form for number in (1, 2)] == [False, True]
+        (sent,) = [m for who, m in rig.said if who == "gateway" and m[2] == "SetVariables" and "Island" in str(m)]
+        (entry,) = sent[3]["setVariableData"]
+        assert entry == {
+            "attributeValue": "true",
+            "component": {"name": "IslandCtrlr", "evse": {"id": 2}},
+            "variable": {"name": "Forming"},
+        }
+        assert (await rig.csms.form("CP1-2", False)).answer is Answer.APPLIED
+        assert [rig.evse(number).told_to_form for number in (1, 2)] == [False, False]
+        rig.cut()
+        assert (await rig.csms.form("CP1-2", True)).answer is Answer.UNKNOWN
+        assert (await rig.csms.form("CP9-1", True)).answer is Answer.UNKNOWN
 
 
 @pytest.mark.parametrize("version", [Version.V201, Version.V21])
-def test_a_vendor_message_says_the_same(version: Version, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_vendor_message_says_the_same(version: Version, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "by-message.toml"
     path.write_text(BY_MESSAGE.format(name="by-message"))
     profile = vendor.read(path)
 
-    async def scene() -> None:
-        async with Rig(version) as rig:
-            rig.known.vendor = rig.station.vendor = profile
-            assert (await rig.csms.form("CP1-1", True)).answer is Answer.APPLIED
-            assert rig.evse().told_to_form
-            assert (await rig.csms.form("CP1-1", False)).answer is Answer.APPLIED
-            assert not rig.evse().told_to_form
-
-    run_virtual(scene())
+    async with Rig(version) as rig:
+        rig.known.vendor = rig.station.vendor = profile
+        assert (await rig.csms.form("CP1-1", True)).answer is Answer.APPLIED
+        assert rig.evse().told_to_form
+        assert (await rig.csms.form("CP1-1", False)).answer is Answer.APPLIED
+        assert not rig.evse().told_to_form
 
 
 @pytest.mark.parametrize("version", list(Version))
-def test_a_station_without_such_a_way_is_left_to_its_hardware_and_the_answer_says_so(version: Version) -> None:
-    async def scene() -> None:
-        async with Rig(version) as rig:
-            before = len(rig.said)
-            outcome = await rig.csms.form("CP1-1", True)
-            assert outcome.code == "NoForming"
-            assert "hardware" in outcome.text
-            assert len(rig.said) == before
-
-    run_virtual(scene())
+async def test_a_station_without_such_a_way_is_left_to_its_hardware_and_the_answer_says_so(version: Version) -> None:
+    async with Rig(version) as rig:
+        before = len(rig.said)
+        outcome = await rig.csms.form("CP1-1", True)
+        assert outcome.code == "NoForming"
+        assert "hardware" in outcome.text
+        assert len(rig.said) == before
 
 
 @pytest.mark.parametrize(
@@ -114,66 +107,60 @@ class Rooms:
         return self.answer
 
 
-def test_one_after_the_other_is_told_and_the_first_follows_again() -> None:
-    async def scene() -> None:
-        async with house("CP1-1", "CP2-1") as home:
-            rooms = Rooms()
-            former: Any = GridFormingService(home.service.board, rooms)
-            former.step("CP1-1", proven=False)
-            await home.wait(0.1)
-            assert rooms.told == []
-            assert former.state is not None
-            assert "not proven" in former.state["reason"]
-            former.step("CP1-1", proven=True)
-            await home.wait(0.1)
-            former.step("CP1-1", proven=True)
-            assert rooms.told == [("CP1-1", True)]
-            assert former.state["by"] == "order"
-            rooms.answer = Outcome(Answer.UNKNOWN, "Timeout")
+async def test_one_after_the_other_is_told_and_the_first_follows_again() -> None:
+    async with house("CP1-1", "CP2-1") as home:
+        rooms = Rooms()
+        former: Any = GridFormingService(home.service.board, rooms)
+        former.step("CP1-1", proven=False)
+        await home.wait(0.1)
+        assert rooms.told == []
+        assert former.state is not None
+        assert "not proven" in former.state["reason"]
+        former.step("CP1-1", proven=True)
+        await home.wait(0.1)
+        former.step("CP1-1", proven=True)
+        assert rooms.told == [("CP1-1", True)]
+        assert former.state["by"] == "order"
+        rooms.answer = Outcome(Answer.UNKNOWN, "Timeout")
+        former.step("CP2-1", proven=True)
+        await home.wait(0.1)
+        former.step("CP2-1", proven=True)
+        assert rooms.told[1:] == [("CP1-1", False)]
+        assert former.state is not None
+        assert "CP1-1 has not taken" in former.state["reason"]
+        rooms.answer = Outcome(Answer.APPLIED)
+        rooms.told.pop()
+        for _ in range(int(AGAIN_S) + 2):
             former.step("CP2-1", proven=True)
-            await home.wait(0.1)
-            former.step("CP2-1", proven=True)
-            assert rooms.told[1:] == [("CP1-1", False)]
-            assert former.state is not None
-            assert "CP1-1 has not taken" in former.state["reason"]
-            rooms.answer = Outcome(Answer.APPLIED)
-            rooms.told.pop()
-            for _ in range(int(AGAIN_S) + 2):
-                former.step("CP2-1", proven=True)
-                await home.wait(1.0)
-            assert rooms.told[1:] == [("CP1-1", False), ("CP2-1", True)]
-            former.step("storage", proven=True)
-            await home.wait(0.1)
-            assert rooms.told[3:] == [("CP2-1", False)]
-            assert former.state is None
-            await former.end()
-
-    run_virtual(scene())
+            await home.wait(1.0)
+        assert rooms.told[1:] == [("CP1-1", False), ("CP2-1", True)]
+        former.step("storage", proven=True)
+        await home.wait(0.1)
+        assert rooms.told[3:] == [("CP2-1", False)]
+        assert former.state is None
+        await former.end()
 
 
-def test_who_does_not_take_it_is_told_again_and_who_cannot_is_not() -> None:
-    async def scene() -> None:
-        async with house("CP1-1") as home:
-            rooms = Rooms()
-            former = GridFormingService(home.service.board, rooms, ["CP1-1"])
-            former.step(None, proven=False)
-            await home.wait(0.1)
-            assert rooms.told == [("CP1-1", False)]  # it may still be forming from an earlier life
-            rooms.answer = Outcome(Answer.UNKNOWN, "Timeout", "no answer")
-            for _ in range(25):
-                former.step("CP1-1", proven=True)
-                await home.wait(1.0)
-            assert rooms.told[1:] == [("CP1-1", True)] * 3
-            assert former.state is not None
-            assert former.state["by"] == "nobody"
-            rooms.answer = Outcome(Answer.REFUSED, "NoForming", "by its hardware")
-            for _ in range(30):
-                former.step("CP1-1", proven=True)
-                await home.wait(1.0)
-            assert len(rooms.told) == 5
-            assert former.state == {"evse": "CP1-1", "by": "hardware", "reason": "by its hardware"}
-
-    run_virtual(scene())
+async def test_who_does_not_take_it_is_told_again_and_who_cannot_is_not() -> None:
+    async with house("CP1-1") as home:
+        rooms = Rooms()
+        former = GridFormingService(home.service.board, rooms, ["CP1-1"])
+        former.step(None, proven=False)
+        await home.wait(0.1)
+        assert rooms.told == [("CP1-1", False)]  # it may still be forming from an earlier life
+        rooms.answer = Outcome(Answer.UNKNOWN, "Timeout", "no answer")
+        for _ in range(25):
+            former.step("CP1-1", proven=True)
+            await home.wait(1.0)
+        assert rooms.told[1:] == [("CP1-1", True)] * 3
+        assert former.state is not None
+        assert former.state["by"] == "nobody"
+        rooms.answer = Outcome(Answer.REFUSED, "NoForming", "by its hardware")
+        for _ in range(30):
+            former.step("CP1-1", proven=True)
+            await home.wait(1.0)
+        assert len(rooms.told) == 5
+        assert former.state == {"evse": "CP1-1", "by": "hardware", "reason": "by its hardware"}
 
 
 @settings(max_examples=60)

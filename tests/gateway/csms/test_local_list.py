@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 
-from emulators.runtime.clock import run_virtual
 from gateway.csms.admin import Admin
 from gateway.csms.local_list import PART, QUIET_S
 from gateway.csms.tokens import Token
 from protocols.ocpp.schema import Version
 from tests.gateway.csms.raw import Raw
+
+pytestmark = pytest.mark.virtual_time
 
 ALL = list(Version)
 
@@ -57,27 +59,26 @@ class Holder:
         self._task.cancel()
 
 
-def with_holder(version: Version, scene: Callable[[Raw, Holder], Awaitable[None]], **about: Any) -> None:
-    async def main() -> None:
-        about.setdefault("local_list", True)
-        async with Raw(version, **about) as raw:
-            holder = Holder(raw)
-            try:
-                raw.csms.context.tokens.put(Token("A"))
-                raw.csms.context.tokens.put(Token("B", "Blocked"))
-                raw.csms.context.tokens.put(Token("C" * 40))
-                await raw.boot()
-                await asyncio.sleep(2)
-                await scene(raw, holder)
-            finally:
-                holder.stop()
-
-    run_virtual(main())
+@asynccontextmanager
+async def list_holder(version: Version, **about: Any) -> AsyncIterator[tuple[Raw, Holder]]:
+    """Station with a local authorization list, and a CSMS with three tokens for it."""
+    about.setdefault("local_list", True)
+    async with Raw(version, **about) as raw:
+        holder = Holder(raw)
+        try:
+            raw.csms.context.tokens.put(Token("A"))
+            raw.csms.context.tokens.put(Token("B", "Blocked"))
+            raw.csms.context.tokens.put(Token("C" * 40))
+            await raw.boot()
+            await asyncio.sleep(2)
+            yield raw, holder
+        finally:
+            holder.stop()
 
 
 @pytest.mark.parametrize("version", ALL)
-def test_a_station_holds_the_tokens_and_is_not_told_again(version: Version) -> None:
-    async def scene(raw: Raw, holder: Holder) -> None:
+async def test_a_station_holds_the_tokens_and_is_not_told_again(version: Version) -> None:
+    async with list_holder(version) as (raw, holder):
         expected = {"A": "Accepted", "B": "Blocked"}
         if version is Version.V21:
             expected["C" * 40] = "Accepted"  # too long for the others
@@ -95,12 +96,10 @@ def test_a_station_holds_the_tokens_and_is_not_told_again(version: Version) -> N
         assert len(holder.sent) == 2
         assert holder.version == 78
 
-    with_holder(version, scene)
-
 
 @pytest.mark.parametrize("version", ALL)
-def test_changes_go_out_together_after_a_while(version: Version) -> None:
-    async def scene(raw: Raw, holder: Holder) -> None:
+async def test_changes_go_out_together_after_a_while(version: Version) -> None:
+    async with list_holder(version) as (raw, holder):
         admin = Admin(raw.csms)
         for number in range(PART + 20):
             await admin.put_token(f"T{number}", {"status": "Accepted"})
@@ -112,12 +111,10 @@ def test_changes_go_out_together_after_a_while(version: Version) -> None:
         assert "A" not in holder.tokens
         assert {f"T{number}" for number in range(PART + 20)} <= set(holder.tokens)
 
-    with_holder(version, scene)
-
 
 @pytest.mark.parametrize("version", ALL)
-def test_a_list_that_is_not_taken_is_tried_again_at_the_next_connection(version: Version) -> None:
-    async def scene(raw: Raw, holder: Holder) -> None:
+async def test_a_list_that_is_not_taken_is_tried_again_at_the_next_connection(version: Version) -> None:
+    async with list_holder(version) as (raw, holder):
         holder.answer = "Failed"
         await Admin(raw.csms).delete_token("A")
         await asyncio.sleep(20)
@@ -131,13 +128,9 @@ def test_a_list_that_is_not_taken_is_tried_again_at_the_next_connection(version:
         assert holder.tokens.get("A") is None
         assert len(holder.sent) == 3
 
-    with_holder(version, scene)
 
-
-def test_it_is_off_unless_it_is_on() -> None:
-    async def scene(raw: Raw, holder: Holder) -> None:
+async def test_it_is_off_unless_it_is_on() -> None:
+    async with list_holder(Version.V201, local_list=False) as (raw, holder):
         await Admin(raw.csms).delete_token("A")
         await asyncio.sleep(20)
         assert holder.sent == []
-
-    with_holder(Version.V201, scene, local_list=False)

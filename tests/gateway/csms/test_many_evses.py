@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from emulators.runtime.clock import run_virtual
 from gateway.csms.station import MOST_EVSES
 from gateway.model.event import EvseDescribed, PlugChanged
 from protocols.ocpp.schema import Version
 from tests.gateway.csms.raw import Raw
+
+pytestmark = pytest.mark.virtual_time
 
 
 def status(raw: Raw, number: int) -> dict[str, object]:
@@ -18,22 +19,17 @@ def status(raw: Raw, number: int) -> dict[str, object]:
 
 
 @pytest.mark.parametrize("version", list(Version))
-def test_evses_without_end_are_refused_and_leave_nothing(version: Version) -> None:
-    async def main() -> None:
-        async with Raw(version) as raw:
-            await raw.boot()
-            refused = 0
-            for number in [*range(1, 400), 1000, 2**31 - 1]:
-                answer = await raw.call("StatusNotification", status(raw, number))
-                if answer[0] == 4:
-                    refused += 1
-                    assert answer[2] == "PropertyConstraintViolation"
-                await raw.clock.sleep(0.1)
-            assert refused == 401 - MOST_EVSES
-            assert len({event.evse for event in raw.of(EvseDescribed)}) == MOST_EVSES
-            await raw.ok(
-                "StatusNotification", status(raw, 1) | ({"status": "Preparing"} if version is Version.V16 else {})
-            )
-            assert raw.of(PlugChanged)
-
-    run_virtual(main())
+async def test_evses_without_end_are_refused_and_leave_nothing(version: Version) -> None:
+    async with Raw(version) as raw:
+        await raw.boot()
+        refused = 0
+        for number in [*range(1, 400), 1000, 2**31 - 1]:
+            answer = await raw.call("StatusNotification", status(raw, number))
+            if answer[0] == 4:
+                refused += 1
+                assert answer[2] == "PropertyConstraintViolation"
+            await raw.clock.sleep(0.1)
+        assert refused == 401 - MOST_EVSES
+        assert len({event.evse for event in raw.of(EvseDescribed)}) == MOST_EVSES
+        await raw.ok("StatusNotification", status(raw, 1) | ({"status": "Preparing"} if version is Version.V16 else {}))
+        assert raw.of(PlugChanged)

@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from emulators.runtime.clock import run_virtual
 from gateway.csms import setpoint
 from gateway.csms.charging_profile import HELD_WITHIN_S
 from gateway.model.station import Answer
@@ -20,6 +19,8 @@ from protocols.ocpp.io import Refused, TimedOut
 from protocols.ocpp.schema import Version
 from protocols.ocpp.vendor import Channel, Setpoint, VendorProfile
 from tests.gateway.csms.raw import Raw
+
+pytestmark = pytest.mark.virtual_time
 
 Said = list[tuple[str, dict[str, Any]]]
 
@@ -57,50 +58,39 @@ async def in_session(raw: Raw, *silent: str) -> AsyncIterator[Said]:
             await asyncio.gather(answering, return_exceptions=True)
 
 
-def test_a_station_that_does_not_tell_its_schedule_is_asked_for_a_short_while() -> None:
-    async def scene() -> None:
-        raw = Raw()
-        async with in_session(raw, "GetCompositeSchedule") as said:
-            began = raw.clock.now()
-            assert await raw.csms.reconcile("CP1-1") is None
-            assert HELD_WITHIN_S <= raw.clock.now() - began < HELD_WITHIN_S + 1
-            assert said[-1][0] == "GetCompositeSchedule"
-
-    run_virtual(scene())
+async def test_a_station_that_does_not_tell_its_schedule_is_asked_for_a_short_while() -> None:
+    raw = Raw()
+    async with in_session(raw, "GetCompositeSchedule") as said:
+        began = raw.clock.now()
+        assert await raw.csms.reconcile("CP1-1") is None
+        assert HELD_WITHIN_S <= raw.clock.now() - began < HELD_WITHIN_S + 1
+        assert said[-1][0] == "GetCompositeSchedule"
 
 
-def test_what_the_schema_refuses_is_an_outcome_and_never_an_exception() -> None:
-    async def scene() -> None:
-        raw = Raw(Version.V16)
-        async with in_session(raw) as said:
-            station = raw.csms.stations["CP1"]
-            say = Setpoint.model_construct(
-                channel=Channel.LIMIT, decimals=2
-            )  # past the check of a profile that is read
-            station.vendor = VendorProfile(name="fine", ocpp=("1.6",)).model_copy(update={"setpoint": say})
-            said.clear()
-            outcome = await setpoint.order(station, station.evses[1], 4000.37, 15.0)
-            assert (outcome.answer, outcome.code) == (Answer.REFUSED, "InvalidOrder")
-            assert "limit" in outcome.text
-            assert all(body["csChargingProfiles"]["stackLevel"] == 0 for _, body in said)
-
-    run_virtual(scene())
+async def test_what_the_schema_refuses_is_an_outcome_and_never_an_exception() -> None:
+    raw = Raw(Version.V16)
+    async with in_session(raw) as said:
+        station = raw.csms.stations["CP1"]
+        say = Setpoint.model_construct(channel=Channel.LIMIT, decimals=2)  # past the check of a profile that is read
+        station.vendor = VendorProfile(name="fine", ocpp=("1.6",)).model_copy(update={"setpoint": say})
+        said.clear()
+        outcome = await setpoint.order(station, station.evses[1], 4000.37, 15.0)
+        assert (outcome.answer, outcome.code) == (Answer.REFUSED, "InvalidOrder")
+        assert "limit" in outcome.text
+        assert all(body["csChargingProfiles"]["stackLevel"] == 0 for _, body in said)
 
 
-def test_a_call_that_finds_no_room_is_not_answered_in_time() -> None:
-    async def scene() -> None:
-        raw = Raw()
-        async with in_session(raw, "ClearCache") as _:
-            station = raw.csms.stations["CP1"]
-            waiting = [asyncio.create_task(station.call("ClearCache", {})) for _ in range(2000)]
-            await asyncio.sleep(1)
-            assert isinstance(await station.call("ClearCache", {}), TimedOut)
-            assert isinstance(await station.call("ClearCache", {"no": "such"}), Refused)
-            for task in waiting:
-                task.cancel()
-            await asyncio.gather(*waiting, return_exceptions=True)
-
-    run_virtual(scene())
+async def test_a_call_that_finds_no_room_is_not_answered_in_time() -> None:
+    raw = Raw()
+    async with in_session(raw, "ClearCache") as _:
+        station = raw.csms.stations["CP1"]
+        waiting = [asyncio.create_task(station.call("ClearCache", {})) for _ in range(2000)]
+        await asyncio.sleep(1)
+        assert isinstance(await station.call("ClearCache", {}), TimedOut)
+        assert isinstance(await station.call("ClearCache", {"no": "such"}), Refused)
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
 
 
 @pytest.mark.parametrize(("setting", "says"), [("decimals = 2", "decimals"), ('unit = "kW"', "kW")])

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from emulators.runtime.clock import run_virtual
 from gateway.csms.admin import Admin, NotPossible
 from gateway.csms.settings import Registration, StationSettings, UnknownStations
 from gateway.model.event import (
@@ -23,193 +22,155 @@ from protocols.ocpp.io import Refused
 from protocols.ocpp.schema import Version
 from tests.gateway.csms.raw import Raw, power
 
-
-@pytest.mark.parametrize("version", list(Version))
-def test_a_known_station_is_accepted(version: Version) -> None:
-    async def main() -> None:
-        async with Raw(version) as raw:
-            answer = await raw.boot()
-            assert answer["status"] == "Accepted"
-            assert answer["interval"] == 300
-            assert [e.protocol for e in raw.of(StationConnected)] == [version.value]
-            assert "currentTime" in await raw.ok("Heartbeat", {})
-
-    run_virtual(main())
+pytestmark = pytest.mark.virtual_time
 
 
 @pytest.mark.parametrize("version", list(Version))
-def test_an_unknown_station_waits_until_somebody_registers_it(version: Version) -> None:
-    async def main() -> None:
-        async with Raw(version, name="NEW", unknown_stations=UnknownStations.PENDING) as raw:
-            answer = await raw.boot()
-            assert (answer["status"], answer["interval"]) == ("Pending", 30)
-            refused = await raw.call("Heartbeat", {})
-            assert (refused[0], refused[2]) == (4, "SecurityError")
-            assert raw.of(StationConnected) == []
-            raw.csms.register(StationSettings("NEW"))
-            assert (await raw.boot())["status"] == "Accepted"
-            assert len(raw.of(StationConnected)) == 1
-
-    run_virtual(main())
+async def test_a_known_station_is_accepted(version: Version) -> None:
+    async with Raw(version) as raw:
+        answer = await raw.boot()
+        assert answer["status"] == "Accepted"
+        assert answer["interval"] == 300
+        assert [e.protocol for e in raw.of(StationConnected)] == [version.value]
+        assert "currentTime" in await raw.ok("Heartbeat", {})
 
 
 @pytest.mark.parametrize("version", list(Version))
-def test_a_known_station_that_an_earlier_gateway_accepted_goes_on(version: Version) -> None:
-    async def main() -> None:
-        async with Raw(version, inventory=True) as raw:  # a new process; the station only reconnects
-            assert "currentTime" in await raw.ok("Heartbeat", {})
-            assert len(raw.of(StationConnected)) == 1
-            await raw.next_call("TriggerMessage", {"status": "Rejected"})
-            if version is not Version.V16:
-                await raw.next_call("GetBaseReport", {"status": "NotSupported"})
-                await raw.event("Updated", 17, meterValue=power(raw, 300.0))
-                assert raw.of(SessionStarted)
-                assert raw.of(Metered)[-1].power_w == 300.0
-
-    run_virtual(main())
+async def test_an_unknown_station_waits_until_somebody_registers_it(version: Version) -> None:
+    async with Raw(version, name="NEW", unknown_stations=UnknownStations.PENDING) as raw:
+        answer = await raw.boot()
+        assert (answer["status"], answer["interval"]) == ("Pending", 30)
+        refused = await raw.call("Heartbeat", {})
+        assert (refused[0], refused[2]) == (4, "SecurityError")
+        assert raw.of(StationConnected) == []
+        raw.csms.register(StationSettings("NEW"))
+        assert (await raw.boot())["status"] == "Accepted"
+        assert len(raw.of(StationConnected)) == 1
 
 
-def test_one_that_nobody_knows_is_refused_and_asked_to_boot() -> None:
-    async def main() -> None:
-        async with Raw(name="NEW", unknown_stations=UnknownStations.PENDING) as raw:
-            refused = await raw.call("Heartbeat", {})
-            assert (refused[0], refused[2]) == (4, "SecurityError")
-            assert await raw.next_call("TriggerMessage", {"status": "Accepted"}) == {
-                "requestedMessage": "BootNotification"
+@pytest.mark.parametrize("version", list(Version))
+async def test_a_known_station_that_an_earlier_gateway_accepted_goes_on(version: Version) -> None:
+    async with Raw(version, inventory=True) as raw:  # a new process; the station only reconnects
+        assert "currentTime" in await raw.ok("Heartbeat", {})
+        assert len(raw.of(StationConnected)) == 1
+        await raw.next_call("TriggerMessage", {"status": "Rejected"})
+        if version is not Version.V16:
+            await raw.next_call("GetBaseReport", {"status": "NotSupported"})
+            await raw.event("Updated", 17, meterValue=power(raw, 300.0))
+            assert raw.of(SessionStarted)
+            assert raw.of(Metered)[-1].power_w == 300.0
+
+
+async def test_one_that_nobody_knows_is_refused_and_asked_to_boot() -> None:
+    async with Raw(name="NEW", unknown_stations=UnknownStations.PENDING) as raw:
+        refused = await raw.call("Heartbeat", {})
+        assert (refused[0], refused[2]) == (4, "SecurityError")
+        assert await raw.next_call("TriggerMessage", {"status": "Accepted"}) == {"requestedMessage": "BootNotification"}
+        assert (await raw.boot())["status"] == "Pending"
+        refused = await raw.call("Heartbeat", {})
+        assert (refused[0], refused[2]) == (4, "SecurityError")
+        asking = asyncio.create_task(raw.csms.stations["NEW"].ask("TriggerMessage", {"requestedMessage": "Heartbeat"}))
+        await raw.next_call("TriggerMessage", {"status": "Accepted"})
+        await asking
+        assert (await raw.call("Heartbeat", {}))[0] == 3  # B02.FR.09: what it was asked for
+        status = {"timestamp": raw.time(), "connectorStatus": "Available", "evseId": 1, "connectorId": 1}
+        assert (await raw.call("StatusNotification", status))[2] == "SecurityError"
+
+
+async def test_a_station_that_was_accepted_may_come_back_without_booting() -> None:
+    async with Raw() as raw:
+        await raw.boot()
+        assert raw.wire is not None
+        await raw.wire.close()
+        await asyncio.sleep(1)
+        assert len(raw.of(StationLost)) == 1
+        await raw.connect()
+        assert "currentTime" in await raw.ok("Heartbeat", {})
+        assert len(raw.of(StationConnected)) == 2
+
+
+async def test_a_second_connection_takes_over() -> None:
+    async with Raw() as first:
+        await first.boot()
+        async with Raw(csms=first.csms) as second:
+            await second.boot()
+            await asyncio.sleep(1)
+            assert first.closed
+            assert not second.closed
+            assert first.csms.stations["CP1"].connected
+            assert first.of(StationLost) == []
+            assert "currentTime" in await second.ok("Heartbeat", {})
+
+
+async def test_no_common_version_ends_the_connection() -> None:
+    async with Raw() as raw:
+        await raw.connect("ocpp1.5")
+        await asyncio.sleep(1)
+        assert raw.closed
+
+
+async def test_a_station_that_talks_too_fast_is_told_so_and_lives() -> None:
+    async with Raw(max_calls_per_s=1.0, max_burst=5) as raw:
+        await raw.boot()
+        answers = [await raw.call("Heartbeat", {}) for _ in range(8)]
+        assert [a[0] for a in answers] == [3] * 4 + [4] * 4
+        await asyncio.sleep(3)
+        assert (await raw.call("Heartbeat", {}))[0] == 3
+
+
+async def test_bad_messages_are_refused_noted_and_survived() -> None:
+    async with Raw() as raw:
+        await raw.boot()
+        for text in ("{", "[]", '[2,"a"]', "\x00", '[3,"x",{}]', '[7,"x",{}]', "x" * 200_000):
+            await raw.say(text)
+        refused = await raw.call("StatusNotification", {"connectorId": 1})
+        assert refused[2] == "OccurrenceConstraintViolation"
+        assert (await raw.call("Nonsense", {}))[2] == "NotImplemented"
+        assert (await raw.call("ClearCache", {}))[2] == "NotSupported"
+        assert (await raw.call("Heartbeat", {}))[0] == 3
+        assert len(raw.csms.context.breaches) == 9
+
+
+async def test_plugs_and_faults_21() -> None:
+    async with Raw() as raw:
+        await raw.boot()
+        for status in ("Available", "Occupied", "Occupied", "Faulted", "Available"):
+            body = {"timestamp": raw.time(), "connectorStatus": status, "evseId": 1, "connectorId": 1}
+            await raw.ok("StatusNotification", body)
+        assert [e.state.value for e in raw.of(PlugChanged)] == ["available", "occupied", "faulted", "available"]
+        assert [e.code for e in raw.of(FaultRaised)] == ["Faulted"]
+        assert len(raw.of(FaultCleared)) == 1
+
+
+async def test_plugs_and_faults_16() -> None:
+    async with Raw(Version.V16) as raw:
+        await raw.boot()
+        said = (("Preparing", "NoError"), ("Charging", "WeakSignal"), ("Faulted", "GroundFailure"))
+        for status, error in said:  # weak reception is no reason to stop a car
+            await raw.ok("StatusNotification", {"connectorId": 1, "errorCode": error, "status": status})
+        await raw.ok("StatusNotification", {"connectorId": 0, "errorCode": "NoError", "status": "Available"})
+        assert [e.state.value for e in raw.of(PlugChanged)] == ["occupied", "faulted"]
+        assert [e.code for e in raw.of(FaultRaised)] == ["GroundFailure"]
+
+
+async def test_a_problem_of_what_carries_power_is_a_fault() -> None:
+    async with Raw() as raw:
+        await raw.boot()
+        for component, value in (("RFIDReader", "true"), ("PowerContactor", "true"), ("PowerContactor", "false")):
+            event = {
+                "eventId": 1,
+                "timestamp": raw.time(),
+                "trigger": "Alerting",
+                "actualValue": value,
+                "techCode": "E7",
+                "eventNotificationType": "HardWiredNotification",
+                "component": {"name": component, "evse": {"id": 1}},
+                "variable": {"name": "Problem"},
             }
-            assert (await raw.boot())["status"] == "Pending"
-            refused = await raw.call("Heartbeat", {})
-            assert (refused[0], refused[2]) == (4, "SecurityError")
-            asking = asyncio.create_task(
-                raw.csms.stations["NEW"].ask("TriggerMessage", {"requestedMessage": "Heartbeat"})
-            )
-            await raw.next_call("TriggerMessage", {"status": "Accepted"})
-            await asking
-            assert (await raw.call("Heartbeat", {}))[0] == 3  # B02.FR.09: what it was asked for
-            status = {"timestamp": raw.time(), "connectorStatus": "Available", "evseId": 1, "connectorId": 1}
-            assert (await raw.call("StatusNotification", status))[2] == "SecurityError"
-
-    run_virtual(main())
-
-
-def test_a_station_that_was_accepted_may_come_back_without_booting() -> None:
-    async def main() -> None:
-        async with Raw() as raw:
-            await raw.boot()
-            assert raw.wire is not None
-            await raw.wire.close()
-            await asyncio.sleep(1)
-            assert len(raw.of(StationLost)) == 1
-            await raw.connect()
-            assert "currentTime" in await raw.ok("Heartbeat", {})
-            assert len(raw.of(StationConnected)) == 2
-
-    run_virtual(main())
-
-
-def test_a_second_connection_takes_over() -> None:
-    async def main() -> None:
-        async with Raw() as first:
-            await first.boot()
-            async with Raw(csms=first.csms) as second:
-                await second.boot()
-                await asyncio.sleep(1)
-                assert first.closed
-                assert not second.closed
-                assert first.csms.stations["CP1"].connected
-                assert first.of(StationLost) == []
-                assert "currentTime" in await second.ok("Heartbeat", {})
-
-    run_virtual(main())
-
-
-def test_no_common_version_ends_the_connection() -> None:
-    async def main() -> None:
-        async with Raw() as raw:
-            await raw.connect("ocpp1.5")
-            await asyncio.sleep(1)
-            assert raw.closed
-
-    run_virtual(main())
-
-
-def test_a_station_that_talks_too_fast_is_told_so_and_lives() -> None:
-    async def main() -> None:
-        async with Raw(max_calls_per_s=1.0, max_burst=5) as raw:
-            await raw.boot()
-            answers = [await raw.call("Heartbeat", {}) for _ in range(8)]
-            assert [a[0] for a in answers] == [3] * 4 + [4] * 4
-            await asyncio.sleep(3)
-            assert (await raw.call("Heartbeat", {}))[0] == 3
-
-    run_virtual(main())
-
-
-def test_bad_messages_are_refused_noted_and_survived() -> None:
-    async def main() -> None:
-        async with Raw() as raw:
-            await raw.boot()
-            for text in ("{", "[]", '[2,"a"]', "\x00", '[3,"x",{}]', '[7,"x",{}]', "x" * 200_000):
-                await raw.say(text)
-            refused = await raw.call("StatusNotification", {"connectorId": 1})
-            assert refused[2] == "OccurrenceConstraintViolation"
-            assert (await raw.call("Nonsense", {}))[2] == "NotImplemented"
-            assert (await raw.call("ClearCache", {}))[2] == "NotSupported"
-            assert (await raw.call("Heartbeat", {}))[0] == 3
-            assert len(raw.csms.context.breaches) == 9
-
-    run_virtual(main())
-
-
-def test_plugs_and_faults_21() -> None:
-    async def main() -> None:
-        async with Raw() as raw:
-            await raw.boot()
-            for status in ("Available", "Occupied", "Occupied", "Faulted", "Available"):
-                body = {"timestamp": raw.time(), "connectorStatus": status, "evseId": 1, "connectorId": 1}
-                await raw.ok("StatusNotification", body)
-            assert [e.state.value for e in raw.of(PlugChanged)] == ["available", "occupied", "faulted", "available"]
-            assert [e.code for e in raw.of(FaultRaised)] == ["Faulted"]
-            assert len(raw.of(FaultCleared)) == 1
-
-    run_virtual(main())
-
-
-def test_plugs_and_faults_16() -> None:
-    async def main() -> None:
-        async with Raw(Version.V16) as raw:
-            await raw.boot()
-            said = (("Preparing", "NoError"), ("Charging", "WeakSignal"), ("Faulted", "GroundFailure"))
-            for status, error in said:  # weak reception is no reason to stop a car
-                await raw.ok("StatusNotification", {"connectorId": 1, "errorCode": error, "status": status})
-            await raw.ok("StatusNotification", {"connectorId": 0, "errorCode": "NoError", "status": "Available"})
-            assert [e.state.value for e in raw.of(PlugChanged)] == ["occupied", "faulted"]
-            assert [e.code for e in raw.of(FaultRaised)] == ["GroundFailure"]
-
-    run_virtual(main())
-
-
-def test_a_problem_of_what_carries_power_is_a_fault() -> None:
-    async def main() -> None:
-        async with Raw() as raw:
-            await raw.boot()
-            for component, value in (("RFIDReader", "true"), ("PowerContactor", "true"), ("PowerContactor", "false")):
-                event = {
-                    "eventId": 1,
-                    "timestamp": raw.time(),
-                    "trigger": "Alerting",
-                    "actualValue": value,
-                    "techCode": "E7",
-                    "eventNotificationType": "HardWiredNotification",
-                    "component": {"name": component, "evse": {"id": 1}},
-                    "variable": {"name": "Problem"},
-                }
-                body = {"generatedAt": raw.time(), "seqNo": 0, "tbc": False, "eventData": [event]}
-                await raw.ok("NotifyEvent", body)
-            assert [e.code for e in raw.of(FaultRaised)] == ["E7"]
-            assert len(raw.of(FaultCleared)) == 1
-
-    run_virtual(main())
+            body = {"generatedAt": raw.time(), "seqNo": 0, "tbc": False, "eventData": [event]}
+            await raw.ok("NotifyEvent", body)
+        assert [e.code for e in raw.of(FaultRaised)] == ["E7"]
+        assert len(raw.of(FaultCleared)) == 1
 
 
 # what a boot is answered (B01-B03; 1.6, 4.2)
@@ -224,117 +185,99 @@ def test_a_problem_of_what_carries_power_is_a_fault() -> None:
         (UnknownStations.REJECT_BOOT, "Rejected", 17),
     ],
 )
-def test_the_policy_for_unknown_stations(version: Version, policy: UnknownStations, status: str, interval: int) -> None:
-    async def main() -> None:
-        async with Raw(version, name="NEW", unknown_stations=policy, boot_retry_s=17) as raw:
-            answer = await raw.boot()
-            assert (answer["status"], answer["interval"]) == (status, interval)
-            heard = await raw.call("Heartbeat", {})
-            assert heard[0] == (3 if status == "Accepted" else 4)
-            assert heard[0] == 3 or heard[2] == "SecurityError"
-
-    run_virtual(main())
+async def test_the_policy_for_unknown_stations(
+    version: Version, policy: UnknownStations, status: str, interval: int
+) -> None:
+    async with Raw(version, name="NEW", unknown_stations=policy, boot_retry_s=17) as raw:
+        answer = await raw.boot()
+        assert (answer["status"], answer["interval"]) == (status, interval)
+        heard = await raw.call("Heartbeat", {})
+        assert heard[0] == (3 if status == "Accepted" else 4)
+        assert heard[0] == 3 or heard[2] == "SecurityError"
 
 
 @pytest.mark.parametrize("version", list(Version))
 @pytest.mark.parametrize("registration", list(Registration))
-def test_a_registered_station_is_what_it_is_registered_as(version: Version, registration: Registration) -> None:
-    async def main() -> None:
-        async with Raw(version) as raw:
-            raw.csms.register(StationSettings("CP1", registration=registration))
-            assert (await raw.boot())["status"].lower() == registration.value
-            assert bool(raw.of(StationConnected)) is (registration is Registration.ACCEPTED)
-
-    run_virtual(main())
+async def test_a_registered_station_is_what_it_is_registered_as(version: Version, registration: Registration) -> None:
+    async with Raw(version) as raw:
+        raw.csms.register(StationSettings("CP1", registration=registration))
+        assert (await raw.boot())["status"].lower() == registration.value
+        assert bool(raw.of(StationConnected)) is (registration is Registration.ACCEPTED)
 
 
 @pytest.mark.parametrize("version", list(Version))
-def test_a_rejected_station_is_sent_nothing_and_heard_in_nothing(version: Version) -> None:
+async def test_a_rejected_station_is_sent_nothing_and_heard_in_nothing(version: Version) -> None:
     """B03.FR.03, B03.FR.07."""
-
-    async def main() -> None:
-        async with Raw(version, name="NEW", unknown_stations=UnknownStations.REJECT_BOOT) as raw:
-            await raw.boot()
-            station = raw.csms.stations["NEW"]
-            reply = await station.call("TriggerMessage", {"requestedMessage": "Heartbeat"})
-            assert isinstance(reply, Refused)
-            assert reply.code == "NotAccepted"
-            with pytest.raises(NotPossible, match="Rejected") as caught:
-                await Admin(raw.csms).call("NEW", "TriggerMessage", {"requestedMessage": "Heartbeat"}, 5)
-            assert caught.value.code == 409
-            assert (await raw.call("Heartbeat", {}))[2] == "SecurityError"
-            assert raw.asked == []
-            assert not raw.closed
-            raw.csms.register(StationSettings("NEW"))  # and at its next boot it is taken in
-            assert (await raw.boot())["status"] == "Accepted"
-            assert (await raw.call("Heartbeat", {}))[0] == 3
-
-    run_virtual(main())
+    async with Raw(version, name="NEW", unknown_stations=UnknownStations.REJECT_BOOT) as raw:
+        await raw.boot()
+        station = raw.csms.stations["NEW"]
+        reply = await station.call("TriggerMessage", {"requestedMessage": "Heartbeat"})
+        assert isinstance(reply, Refused)
+        assert reply.code == "NotAccepted"
+        with pytest.raises(NotPossible, match="Rejected") as caught:
+            await Admin(raw.csms).call("NEW", "TriggerMessage", {"requestedMessage": "Heartbeat"}, 5)
+        assert caught.value.code == 409
+        assert (await raw.call("Heartbeat", {}))[2] == "SecurityError"
+        assert raw.asked == []
+        assert not raw.closed
+        raw.csms.register(StationSettings("NEW"))  # and at its next boot it is taken in
+        assert (await raw.boot())["status"] == "Accepted"
+        assert (await raw.call("Heartbeat", {}))[0] == 3
 
 
 @pytest.mark.parametrize("version", list(Version))
-def test_a_pending_station_may_be_asked_and_set_but_not_started(version: Version) -> None:
+async def test_a_pending_station_may_be_asked_and_set_but_not_started(version: Version) -> None:
     """B02.FR.01, B02.FR.05; 1.6, 4.2: no remote start and stop."""
-
-    async def main() -> None:
-        async with Raw(version, name="NEW", unknown_stations=UnknownStations.PENDING) as raw:
-            await raw.boot()
-            admin = Admin(raw.csms)
-            start, stop = "RequestStartTransaction", "RequestStopTransaction"
-            body: dict[str, Any] = {"idToken": {"idToken": "A", "type": "Central"}, "remoteStartId": 1}
-            if version is Version.V16:
-                start, stop, body = "RemoteStartTransaction", "RemoteStopTransaction", {"idTag": "A"}
-            for action, payload in ((start, body), (stop, {"transactionId": 1 if version is Version.V16 else "1"})):
-                with pytest.raises(NotPossible, match="Pending") as caught:
-                    await admin.call("NEW", action, payload, 5)
-                assert caught.value.code == 409
-            asking = asyncio.create_task(admin.call("NEW", "TriggerMessage", {"requestedMessage": "Heartbeat"}, 5))
-            await raw.next_call("TriggerMessage", {"status": "Accepted"})
-            assert (await asking)["type"] == "result"
-            assert (await raw.call("Heartbeat", {}))[0] == 3
-            if version is not Version.V16:
-                report = {"requestId": 1, "generatedAt": raw.time(), "seqNo": 0}
-                assert (await raw.call("NotifyReport", report))[2] == "SecurityError"  # nobody asked for it
-                ask = {"requestId": 1, "reportBase": "FullInventory"}
-                asking = asyncio.create_task(admin.call("NEW", "GetBaseReport", ask, 5))
-                await raw.next_call("GetBaseReport", {"status": "Accepted"})
-                await asking
-                assert (await raw.call("NotifyReport", report))[0] == 3
-
-    run_virtual(main())
+    async with Raw(version, name="NEW", unknown_stations=UnknownStations.PENDING) as raw:
+        await raw.boot()
+        admin = Admin(raw.csms)
+        start, stop = "RequestStartTransaction", "RequestStopTransaction"
+        body: dict[str, Any] = {"idToken": {"idToken": "A", "type": "Central"}, "remoteStartId": 1}
+        if version is Version.V16:
+            start, stop, body = "RemoteStartTransaction", "RemoteStopTransaction", {"idTag": "A"}
+        for action, payload in ((start, body), (stop, {"transactionId": 1 if version is Version.V16 else "1"})):
+            with pytest.raises(NotPossible, match="Pending") as caught:
+                await admin.call("NEW", action, payload, 5)
+            assert caught.value.code == 409
+        asking = asyncio.create_task(admin.call("NEW", "TriggerMessage", {"requestedMessage": "Heartbeat"}, 5))
+        await raw.next_call("TriggerMessage", {"status": "Accepted"})
+        assert (await asking)["type"] == "result"
+        assert (await raw.call("Heartbeat", {}))[0] == 3
+        if version is not Version.V16:
+            report = {"requestId": 1, "generatedAt": raw.time(), "seqNo": 0}
+            assert (await raw.call("NotifyReport", report))[2] == "SecurityError"  # nobody asked for it
+            ask = {"requestId": 1, "reportBase": "FullInventory"}
+            asking = asyncio.create_task(admin.call("NEW", "GetBaseReport", ask, 5))
+            await raw.next_call("GetBaseReport", {"status": "Accepted"})
+            await asking
+            assert (await raw.call("NotifyReport", report))[0] == 3
 
 
 @pytest.mark.parametrize("version", list(Version))
-def test_a_pending_station_that_is_registered_is_asked_to_boot(version: Version) -> None:
-    async def main() -> None:
-        async with Raw(version, name="NEW", unknown_stations=UnknownStations.PENDING) as raw:
-            await raw.boot()
-            await Admin(raw.csms).put_station("NEW", {})
-            asked = await raw.next_call("TriggerMessage", {"status": "Accepted"})
-            assert asked == {"requestedMessage": "BootNotification"}
-            assert (await raw.boot())["status"] == "Accepted"
-            await Admin(raw.csms).put_station("NEW", {"registration": "rejected"})
-            await raw.next_call("TriggerMessage", {"status": "Accepted"})
-            assert (await raw.boot())["status"] == "Rejected"
-            assert len(raw.of(StationLost)) == 1  # to the core it is gone
-
-    run_virtual(main())
+async def test_a_pending_station_that_is_registered_is_asked_to_boot(version: Version) -> None:
+    async with Raw(version, name="NEW", unknown_stations=UnknownStations.PENDING) as raw:
+        await raw.boot()
+        await Admin(raw.csms).put_station("NEW", {})
+        asked = await raw.next_call("TriggerMessage", {"status": "Accepted"})
+        assert asked == {"requestedMessage": "BootNotification"}
+        assert (await raw.boot())["status"] == "Accepted"
+        await Admin(raw.csms).put_station("NEW", {"registration": "rejected"})
+        await raw.next_call("TriggerMessage", {"status": "Accepted"})
+        assert (await raw.boot())["status"] == "Rejected"
+        assert len(raw.of(StationLost)) == 1  # to the core it is gone
 
 
 @pytest.mark.parametrize("version", list(Version))
-def test_nothing_is_sent_to_a_station_that_may_be_about_to_boot(version: Version) -> None:
-    async def main() -> None:
-        async with Raw(version, inventory=True) as raw:
-            await raw.boot()
-            assert raw.wire is not None
-            await raw.wire.close()
-            await asyncio.sleep(1)
-            raw.asked.clear()
-            await raw.connect()
-            await asyncio.sleep(4)
-            assert raw.asked == []
-            assert not raw.csms.stations["CP1"].ready
-            await asyncio.sleep(2)  # it says nothing: it goes on where it was
-            assert raw.csms.stations["CP1"].ready
-
-    run_virtual(main())
+async def test_nothing_is_sent_to_a_station_that_may_be_about_to_boot(version: Version) -> None:
+    async with Raw(version, inventory=True) as raw:
+        await raw.boot()
+        assert raw.wire is not None
+        await raw.wire.close()
+        await asyncio.sleep(1)
+        raw.asked.clear()
+        await raw.connect()
+        await asyncio.sleep(4)
+        assert raw.asked == []
+        assert not raw.csms.stations["CP1"].ready
+        await asyncio.sleep(2)  # it says nothing: it goes on where it was
+        assert raw.csms.stations["CP1"].ready

@@ -6,13 +6,14 @@ The store is a real one; a gateway is killed by being dropped with all it had no
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from emulators.runtime.clock import START, VirtualClock, run_virtual
+from emulators.runtime.clock import START, VirtualClock
 from gateway.csms.admin import Admin
 from gateway.csms.csms import Csms
 from gateway.csms.persistence import WRITE_EVERY_S
@@ -25,6 +26,8 @@ from gateway.store.sql import SqlStore
 from protocols.ocpp.schema import Version
 from tests.gateway.csms.raw import Raw, power
 from tests.gateway.store.postgres import postgres
+
+pytestmark = pytest.mark.virtual_time
 
 SETTINGS = CsmsSettings(
     stations=(StationSettings("CP1", max_charge_w=1e4, max_discharge_w=1e4),),
@@ -86,27 +89,24 @@ class Lives:
         return Admin(self.csms).transaction(ref)
 
 
-def live(
-    version: Version, scene: Callable[[Lives], Awaitable[None]], settings: CsmsSettings = SETTINGS, name: str = "CP1"
-) -> None:
-    async def main() -> None:
-        lives = Lives(version, settings, name)
-        await lives.raw.connect()
-        try:
-            await scene(lives)
-        finally:
-            await lives.raw.__aexit__()
-            await lives.csms.close()
-
-    run_virtual(main())
+@asynccontextmanager
+async def restartable(version: Version, settings: CsmsSettings = SETTINGS, name: str = "CP1") -> AsyncIterator[Lives]:
+    """Connected station, and a CSMS that can be killed and restarted from its store."""
+    lives = Lives(version, settings, name)
+    await lives.raw.connect()
+    try:
+        yield lives
+    finally:
+        await lives.raw.__aexit__()
+        await lives.csms.close()
 
 
 def begin_16(raw: Raw, connector: int = 1, tag: str = "A", start: int = 5, at: float = 0.0) -> dict[str, Any]:
     return {"connectorId": connector, "idTag": tag, "meterStart": start, "timestamp": raw.time(at)}
 
 
-def test_in_16_a_transaction_in_the_middle_goes_on() -> None:
-    async def scene(lives: Lives) -> None:
+async def test_in_16_a_transaction_in_the_middle_goes_on() -> None:
+    async with restartable(Version.V16) as lives:
         await lives.raw.boot()
         number = (await lives.raw.ok("StartTransaction", begin_16(lives.raw)))["transactionId"]
         await lives.kill()
@@ -123,8 +123,6 @@ def test_in_16_a_transaction_in_the_middle_goes_on() -> None:
         assert row["energy_charged_wh"] == 1000.0
         assert row["idToken"] == "A"
 
-    live(Version.V16, scene)
-
 
 def power_16(raw: Raw, watts: float) -> list[dict[str, Any]]:
     sample = {"value": str(watts), "measurand": "Power.Active.Import"}
@@ -132,8 +130,8 @@ def power_16(raw: Raw, watts: float) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("version", TWO)
-def test_in_2_a_transaction_in_the_middle_goes_on(version: Version) -> None:
-    async def scene(lives: Lives) -> None:
+async def test_in_2_a_transaction_in_the_middle_goes_on(version: Version) -> None:
+    async with restartable(version) as lives:
         raw = lives.raw
         await raw.boot()
         token = {"idToken": "A", "type": "ISO14443"}
@@ -154,8 +152,6 @@ def test_in_2_a_transaction_in_the_middle_goes_on(version: Version) -> None:
         assert found is not None
         assert found.remote_start == 7
 
-    live(version, scene)
-
 
 def energy(raw: Raw, wh: float) -> list[dict[str, Any]]:
     sample = {"value": wh, "measurand": "Energy.Active.Import.Register"}
@@ -163,10 +159,9 @@ def energy(raw: Raw, wh: float) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("version", TWO)
-def test_events_from_before_the_restart_are_known_when_they_are_told_again(version: Version) -> None:
+async def test_events_from_before_the_restart_are_known_when_they_are_told_again(version: Version) -> None:
     """The answer was lost with the gateway: the station repeats what it was not answered."""
-
-    async def scene(lives: Lives) -> None:
+    async with restartable(version) as lives:
         raw = lives.raw
         await raw.boot()
         at = raw.time()
@@ -178,11 +173,9 @@ def test_events_from_before_the_restart_are_known_when_they_are_told_again(versi
         await raw.event("Ended", 1, timestamp=at, info={"stoppedReason": "Local"})
         assert lives.of(SessionStarted) == lives.of(SessionEnded) == []
 
-    live(version, scene)
 
-
-def test_in_16_a_start_from_before_the_restart_keeps_its_id() -> None:
-    async def scene(lives: Lives) -> None:
+async def test_in_16_a_start_from_before_the_restart_keeps_its_id() -> None:
+    async with restartable(Version.V16) as lives:
         await lives.raw.boot()
         begin = begin_16(lives.raw)
         first = await lives.raw.ok("StartTransaction", begin)
@@ -190,11 +183,9 @@ def test_in_16_a_start_from_before_the_restart_keeps_its_id() -> None:
         again = await lives.raw.ok("StartTransaction", begin)
         assert again["transactionId"] == first["transactionId"]
 
-    live(Version.V16, scene)
 
-
-def test_in_16_ids_never_repeat_though_the_clock_went_back() -> None:
-    async def scene(lives: Lives) -> None:
+async def test_in_16_ids_never_repeat_though_the_clock_went_back() -> None:
+    async with restartable(Version.V16) as lives:
         await lives.raw.boot()
         given = []
         for turn in range(3):
@@ -206,11 +197,9 @@ def test_in_16_ids_never_repeat_though_the_clock_went_back() -> None:
             await lives.raw.boot()
         assert sorted(set(given)) == given
 
-    live(Version.V16, scene)
 
-
-def test_in_16_transactions_of_the_time_without_a_gateway_come_in_order() -> None:
-    async def scene(lives: Lives) -> None:
+async def test_in_16_transactions_of_the_time_without_a_gateway_come_in_order() -> None:
+    async with restartable(Version.V16) as lives:
         await lives.raw.boot()
         number = (await lives.raw.ok("StartTransaction", begin_16(lives.raw)))["transactionId"]
         await lives.kill()
@@ -228,12 +217,10 @@ def test_in_16_transactions_of_the_time_without_a_gateway_come_in_order() -> Non
         assert rows[0]["startedAt"] == begin_16(raw, at=-1800)["timestamp"] or rows[0]["startedAt"] is not None
         assert rows[0]["startedAt"] < rows[0]["stoppedAt"]
 
-    live(Version.V16, scene)
-
 
 @pytest.mark.parametrize("version", TWO)
-def test_in_2_transactions_of_the_time_without_a_gateway_come_in_any_order(version: Version) -> None:
-    async def scene(lives: Lives) -> None:
+async def test_in_2_transactions_of_the_time_without_a_gateway_come_in_any_order(version: Version) -> None:
+    async with restartable(version) as lives:
         await lives.raw.boot()
         await lives.kill()
         raw = lives.raw
@@ -245,12 +232,10 @@ def test_in_2_transactions_of_the_time_without_a_gateway_come_in_any_order(versi
         assert row["startedAt"] < row["stoppedAt"]
         assert row["stopReason"] == "Local"
 
-    live(version, scene)
-
 
 @pytest.mark.parametrize("version", list(Version))
-def test_what_cannot_be_written_down_is_not_answered_and_told_again_it_is(version: Version) -> None:
-    async def scene(lives: Lives) -> None:
+async def test_what_cannot_be_written_down_is_not_answered_and_told_again_it_is(version: Version) -> None:
+    async with restartable(version) as lives:
         await lives.raw.boot()
         lives.writer.broken = True
         raw = lives.raw
@@ -273,11 +258,9 @@ def test_what_cannot_be_written_down_is_not_answered_and_told_again_it_is(versio
         if version is Version.V16:
             assert answer["transactionId"] > 0
 
-    live(version, scene)
 
-
-def test_a_meter_is_written_seldom_however_often_it_is_told() -> None:
-    async def scene(lives: Lives) -> None:
+async def test_a_meter_is_written_seldom_however_often_it_is_told() -> None:
+    async with restartable(Version.V201) as lives:
         await lives.raw.boot()
         await lives.raw.event("Started", 0)
         lives.writer.behind.clear()
@@ -286,12 +269,10 @@ def test_a_meter_is_written_seldom_however_often_it_is_told() -> None:
             await lives.clock.sleep(0.25)
         assert len(lives.writer.behind) <= 59 * 0.25 / WRITE_EVERY_S + 1
 
-    live(Version.V201, scene)
-
 
 @pytest.mark.parametrize("version", TWO)
-def test_an_end_that_was_lost_with_the_gateway_is_found_by_asking(version: Version) -> None:
-    async def scene(lives: Lives) -> None:
+async def test_an_end_that_was_lost_with_the_gateway_is_found_by_asking(version: Version) -> None:
+    async with restartable(version) as lives:
         await lives.raw.boot()
         await lives.raw.event("Started", 0)
         inventory = CsmsSettings(stations=SETTINGS.stations, unknown_tokens=UnknownTokens.ACCEPT)
@@ -302,11 +283,9 @@ def test_an_end_that_was_lost_with_the_gateway_is_found_by_asking(version: Versi
         await lives.clock.sleep(1)
         assert [e.session for e in lives.of(SessionEnded)] == ["t1"]
 
-    live(version, scene)
 
-
-def test_in_16_an_end_that_was_lost_is_seen_at_the_connector() -> None:
-    async def scene(lives: Lives) -> None:
+async def test_in_16_an_end_that_was_lost_is_seen_at_the_connector() -> None:
+    async with restartable(Version.V16) as lives:
         await lives.raw.boot()
         number = (await lives.raw.ok("StartTransaction", begin_16(lives.raw)))["transactionId"]
         await lives.kill()
@@ -319,11 +298,9 @@ def test_in_16_an_end_that_was_lost_is_seen_at_the_connector() -> None:
         assert (await lives.row(f"CP1/{number}"))["stopReason"] == "PowerLoss"
         assert len(lives.of(SessionEnded)) == 1
 
-    live(Version.V16, scene)
 
-
-def test_tokens_and_reservations_outlive_the_gateway() -> None:
-    async def scene(lives: Lives) -> None:
+async def test_tokens_and_reservations_outlive_the_gateway() -> None:
+    async with restartable(Version.V201) as lives:
         admin = Admin(lives.csms)
         await admin.put_token("Card-1", {"status": "Blocked", "parent": "family", "type": "ISO14443"})
         await admin.put_token("card-2", {"status": "Accepted"})
@@ -342,12 +319,10 @@ def test_tokens_and_reservations_outlive_the_gateway() -> None:
         assert admin.reservation("CP1/4") == {"ref": "CP1/4", "status": "USED"}
         assert admin.reservation("CP1/5") == {"ref": "CP1/5", "status": "ACCEPTED"}
 
-    live(Version.V201, scene)
-
 
 @pytest.mark.parametrize("version", list(Version))
-def test_a_station_that_was_accepted_is_known_with_its_name_before_it_speaks(version: Version) -> None:
-    async def scene(lives: Lives) -> None:
+async def test_a_station_that_was_accepted_is_known_with_its_name_before_it_speaks(version: Version) -> None:
+    async with restartable(version) as lives:
         await lives.raw.boot()
         await lives.writer.write()
         await lives.kill()
@@ -355,11 +330,9 @@ def test_a_station_that_was_accepted_is_known_with_its_name_before_it_speaks(ver
         assert [(e.station, e.model) for e in lives.of(StationConnected)] == [("CP1", "raw")]
         assert Admin(lives.csms).station("CP1")["boot"]["status"] == "Accepted"
 
-    live(version, scene)
 
-
-def test_a_station_of_the_api_and_the_policy_outlive_the_gateway() -> None:
-    async def scene(lives: Lives) -> None:
+async def test_a_station_of_the_api_and_the_policy_outlive_the_gateway() -> None:
+    async with restartable(Version.V201) as lives:
         admin = Admin(lives.csms)
         secret = "0123456789abcdef"
         await admin.put_station("NEW", {"basic_auth_password": secret, "vendor_profile": "negative-limit"})
@@ -377,11 +350,10 @@ def test_a_station_of_the_api_and_the_policy_outlive_the_gateway() -> None:
         assert "NEW" not in lives.csms.stations
         assert lives.csms.stations["CP1"].settings.registration is Registration.REJECTED
 
-    live(Version.V201, scene)
 
-
-def test_who_was_never_registered_is_met_anew_and_who_was_removed_stays_so() -> None:
-    async def scene(lives: Lives) -> None:
+async def test_who_was_never_registered_is_met_anew_and_who_was_removed_stays_so() -> None:
+    about = CsmsSettings(stations=SETTINGS.stations, unknown_stations=UnknownStations.ACCEPT, inventory=False)
+    async with restartable(Version.V201, about, "NEW") as lives:
         await lives.raw.boot()
         assert "NEW" in lives.csms.stations
         admin = Admin(lives.csms)
@@ -394,14 +366,11 @@ def test_who_was_never_registered_is_met_anew_and_who_was_removed_stays_so() -> 
         assert (await lives.raw.boot()) is not None
         assert not lives.csms.stations["NEW"].registered
 
-    about = CsmsSettings(stations=SETTINGS.stations, unknown_stations=UnknownStations.ACCEPT, inventory=False)
-    live(Version.V201, scene, about, "NEW")
 
-
-def test_nothing_is_changed_that_cannot_be_written_down() -> None:
+async def test_nothing_is_changed_that_cannot_be_written_down() -> None:
     from gateway.csms.admin import NotPossible
 
-    async def scene(lives: Lives) -> None:
+    async with restartable(Version.V201) as lives:
         admin = Admin(lives.csms)
         await admin.put_token("A", {"status": "Accepted"})
         lives.writer.broken = True
@@ -421,18 +390,16 @@ def test_nothing_is_changed_that_cannot_be_written_down() -> None:
         assert (await lives.raw.boot())["status"] == "Accepted"
         assert lives.csms.context.unknown_stations is UnknownStations.REJECT
 
-    live(Version.V201, scene)
-
 
 @pytest.mark.parametrize("version", list(Version))
-def test_a_renewed_password_outlives_the_gateway_until_the_configuration_changes(version: Version) -> None:
+async def test_a_renewed_password_outlives_the_gateway_until_the_configuration_changes(version: Version) -> None:
     from gateway.csms import security
 
     def configured(password: str) -> CsmsSettings:
         station = StationSettings("CP1", security.hashed(password, security.salt_of("CP1")))
         return CsmsSettings(stations=(station,), inventory=False)
 
-    async def scene(lives: Lives) -> None:
+    async with restartable(version, configured("first password 1")) as lives:
         await lives.raw.boot()
         renewing = asyncio.create_task(lives.csms.renew_password("CP1"))
         action = "ChangeConfiguration" if version is Version.V16 else "SetVariables"
@@ -458,8 +425,6 @@ def test_a_renewed_password_outlives_the_gateway_until_the_configuration_changes
         assert await right("other password 2")
         assert not await right(password)
         assert answer
-
-    live(version, scene, configured("first password 1"))
 
 
 @pytest.mark.parametrize("kind", ["sqlite", pytest.param("postgres", marks=pytest.mark.peer)])

@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from emulators.runtime.clock import run_virtual
 from gateway.csms.sampling import NEEDED, POWER, WISHED
 from protocols.ocpp.schema import Version
 from tests.gateway.csms.raw import Raw
+
+pytestmark = pytest.mark.virtual_time
 
 ENERGY = "Energy.Active.Import.Register"
 
@@ -72,66 +73,48 @@ KEYS = {
 
 
 @pytest.mark.parametrize("version", list(KEYS))
-def test_what_is_missing_is_added_and_the_interval_shortened(version: Version) -> None:
-    async def scene() -> None:
-        values, interval = KEYS[version]
-        held, told = await settings_after_boot(version, {values: f"Voltage,{ENERGY}", interval: "300"})
-        wished = WISHED if version is Version.V21 else ()
-        assert set(held[values].split(",")) == {"Voltage", *NEEDED, *wished}
-        assert held[interval] == "10"
-        assert len(told) == 2
-
-    run_virtual(scene())
+async def test_what_is_missing_is_added_and_the_interval_shortened(version: Version) -> None:
+    values, interval = KEYS[version]
+    held, told = await settings_after_boot(version, {values: f"Voltage,{ENERGY}", interval: "300"})
+    wished = WISHED if version is Version.V21 else ()
+    assert set(held[values].split(",")) == {"Voltage", *NEEDED, *wished}
+    assert held[interval] == "10"
+    assert len(told) == 2
 
 
 @pytest.mark.parametrize("version", list(KEYS))
-def test_what_is_enough_is_left_alone(version: Version) -> None:
-    async def scene() -> None:
-        values, interval = KEYS[version]
-        _, told = await settings_after_boot(version, {values: ",".join(("Frequency", *NEEDED, *WISHED)), interval: "5"})
-        assert told == []
-
-    run_virtual(scene())
+async def test_what_is_enough_is_left_alone(version: Version) -> None:
+    values, interval = KEYS[version]
+    _, told = await settings_after_boot(version, {values: ",".join(("Frequency", *NEEDED, *WISHED)), interval: "5"})
+    assert told == []
 
 
 @pytest.mark.parametrize("version", list(KEYS))
 @pytest.mark.parametrize("takes", [1, 2, 3, 4])
-def test_a_station_with_little_room_is_asked_for_its_power_at_least(version: Version, takes: int) -> None:
-    async def scene() -> None:
-        values, interval = KEYS[version]
-        held, _ = await settings_after_boot(version, {values: ENERGY, interval: "0"}, takes=takes)
-        expected = {1: {ENERGY}, 2: {ENERGY, POWER[0]}}.get(takes, {ENERGY, *POWER})
-        assert set(held[values].split(",")) == expected
-        assert held[interval] == "10"
-
-    run_virtual(scene())
+async def test_a_station_with_little_room_is_asked_for_its_power_at_least(version: Version, takes: int) -> None:
+    values, interval = KEYS[version]
+    held, _ = await settings_after_boot(version, {values: ENERGY, interval: "0"}, takes=takes)
+    expected = {1: {ENERGY}, 2: {ENERGY, POWER[0]}}.get(takes, {ENERGY, *POWER})
+    assert set(held[values].split(",")) == expected
+    assert held[interval] == "10"
 
 
-def test_a_21_station_that_does_not_know_what_cars_ask_for_is_asked_once_and_left_alone() -> None:
-    async def scene() -> None:
-        values, _ = KEYS[Version.V21]
-        held, told = await settings_after_boot(Version.V21, {values: ",".join(NEEDED)}, takes=len(NEEDED))
-        assert set(held[values].split(",")) == set(NEEDED)
-        assert len(told) == 1
-
-    run_virtual(scene())
+async def test_a_21_station_that_does_not_know_what_cars_ask_for_is_asked_once_and_left_alone() -> None:
+    values, _ = KEYS[Version.V21]
+    held, told = await settings_after_boot(Version.V21, {values: ",".join(NEEDED)}, takes=len(NEEDED))
+    assert set(held[values].split(",")) == set(NEEDED)
+    assert len(told) == 1
 
 
 @pytest.mark.parametrize(("held_s", "left_s"), [("5", "5"), ("25", "25"), ("26", "25"), ("0", "25"), ("", "25")])
-def test_how_often_is_often_enough_is_a_setting(held_s: str, left_s: str) -> None:
-    async def scene() -> None:
-        _, interval = KEYS[Version.V21]
-        held, _ = await settings_after_boot(Version.V21, {interval: held_s}, sample_every_s=25)
-        assert held[interval] == left_s
-
-    run_virtual(scene())
+async def test_how_often_is_often_enough_is_a_setting(held_s: str, left_s: str) -> None:
+    _, interval = KEYS[Version.V21]
+    held, _ = await settings_after_boot(Version.V21, {interval: held_s}, sample_every_s=25)
+    assert held[interval] == left_s
 
 
-def test_what_cannot_be_changed_or_is_not_known_is_left_alone() -> None:
-    async def scene() -> None:
-        values, interval = KEYS[Version.V16]
-        held = {values: ENERGY, interval: "300"}
-        assert await settings_after_boot(Version.V16, dict(held), readonly=True) == (held, [])
-        assert await settings_after_boot(Version.V21, {}) == ({}, [])
-
-    run_virtual(scene())
+async def test_what_cannot_be_changed_or_is_not_known_is_left_alone() -> None:
+    values, interval = KEYS[Version.V16]
+    held = {values: ENERGY, interval: "300"}
+    assert await settings_after_boot(Version.V16, dict(held), readonly=True) == (held, [])
+    assert await settings_after_boot(Version.V21, {}) == ({}, [])

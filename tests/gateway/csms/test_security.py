@@ -20,7 +20,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 from websockets.typing import Subprotocol
 
-from emulators.runtime.clock import RealClock, run_virtual
+from emulators.runtime.clock import RealClock
 from gateway.csms import raw_call_effects, security
 from gateway.csms.csms import Csms
 from gateway.csms.settings import CsmsSettings, StationSettings, UnknownStations
@@ -59,95 +59,74 @@ async def knock(port: int, path: str = "/ocpp/CP1", **about: Any) -> int:
         return error.response.status_code
 
 
-def test_profile_1_wants_the_stations_own_password() -> None:
-    async def main() -> None:
-        async with serving(security_profile=1) as (_, port):
-            assert await knock(port) == 401
-            assert await knock(port, additional_headers=basic("CP1", "wrong")) == 401
-            assert await knock(port, additional_headers=basic("CP2", PASSWORD)) == 401
-            assert await knock(port, additional_headers={"Authorization": "Basic !!!"}) == 401
-            assert await knock(port, additional_headers={"Authorization": "Bearer x"}) == 401
-            assert await knock(port, additional_headers=basic("CP1", PASSWORD)) == 101
-            assert await knock(port, additional_headers=basic("CP1", PASSWORD)) == 101  # from memory
-            assert await knock(port, additional_headers=basic("CP1", "wrong")) == 401
-
-    asyncio.run(main())
+async def test_profile_1_wants_the_stations_own_password() -> None:
+    async with serving(security_profile=1) as (_, port):
+        assert await knock(port) == 401
+        assert await knock(port, additional_headers=basic("CP1", "wrong")) == 401
+        assert await knock(port, additional_headers=basic("CP2", PASSWORD)) == 401
+        assert await knock(port, additional_headers={"Authorization": "Basic !!!"}) == 401
+        assert await knock(port, additional_headers={"Authorization": "Bearer x"}) == 401
+        assert await knock(port, additional_headers=basic("CP1", PASSWORD)) == 101
+        assert await knock(port, additional_headers=basic("CP1", PASSWORD)) == 101  # from memory
+        assert await knock(port, additional_headers=basic("CP1", "wrong")) == 401
 
 
-def test_a_station_with_a_password_is_asked_for_it_in_profile_0_too() -> None:
-    async def main() -> None:
-        async with serving() as (_, port):
-            assert await knock(port) == 401
-            assert await knock(port, additional_headers=basic("CP1", PASSWORD)) == 101
-
-    asyncio.run(main())
+async def test_a_station_with_a_password_is_asked_for_it_in_profile_0_too() -> None:
+    async with serving() as (_, port):
+        assert await knock(port) == 401
+        assert await knock(port, additional_headers=basic("CP1", PASSWORD)) == 101
 
 
-def test_who_is_not_known_and_what_is_no_station() -> None:
-    async def main() -> None:
-        async with serving(stations=(StationSettings("CP1"), StationSettings("a|b"))) as (_, port):
-            for path in (
-                "/ocpp/CP2",
-                "/ocpp/",
-                "/ocpp",
-                "/",
-                "/other/CP1",
-                "/ocpp/CP1/x",
-                "/ocpp/a%20b",
-                "/ocpp/" + "x" * 49,
-            ):
-                assert await knock(port, path) == 404, path
-            assert await knock(port) == 101
-            assert await knock(port, "/ocpp/a%7Cb") == 101
-
-    asyncio.run(main())
-
-
-def test_the_number_of_stations_is_bounded() -> None:
-    async def main() -> None:
-        async with (
-            serving(stations=(), unknown_stations=UnknownStations.ACCEPT, max_unknown=2) as (csms, port),
-            connect(f"ws://127.0.0.1:{port}/ocpp/A", subprotocols=["ocpp2.1"]),  # type: ignore[list-item]
-            connect(f"ws://127.0.0.1:{port}/ocpp/B", subprotocols=["ocpp1.6"]),  # type: ignore[list-item]
+async def test_who_is_not_known_and_what_is_no_station() -> None:
+    async with serving(stations=(StationSettings("CP1"), StationSettings("a|b"))) as (_, port):
+        for path in (
+            "/ocpp/CP2",
+            "/ocpp/",
+            "/ocpp",
+            "/",
+            "/other/CP1",
+            "/ocpp/CP1/x",
+            "/ocpp/a%20b",
+            "/ocpp/" + "x" * 49,
         ):
-            await until(lambda: len(csms.stations) == 2)
-            assert await knock(port, "/ocpp/C") == 503
-            assert await knock(port, "/ocpp/A") == 101
-
-    asyncio.run(main())
+            assert await knock(port, path) == 404, path
+        assert await knock(port) == 101
+        assert await knock(port, "/ocpp/a%7Cb") == 101
 
 
-def test_handshakes_are_bounded() -> None:
-    async def main() -> None:
-        async with serving(stations=(StationSettings("CP1"),), max_handshakes_per_s=2.0) as (_, port):
-            statuses = [await knock(port) for _ in range(8)]
-            assert statuses[0] == 101
-            assert 503 in statuses
+async def test_the_number_of_stations_is_bounded() -> None:
+    async with (
+        serving(stations=(), unknown_stations=UnknownStations.ACCEPT, max_unknown=2) as (csms, port),
+        connect(f"ws://127.0.0.1:{port}/ocpp/A", subprotocols=["ocpp2.1"]),  # type: ignore[list-item]
+        connect(f"ws://127.0.0.1:{port}/ocpp/B", subprotocols=["ocpp1.6"]),  # type: ignore[list-item]
+    ):
+        await until(lambda: len(csms.stations) == 2)
+        assert await knock(port, "/ocpp/C") == 503
+        assert await knock(port, "/ocpp/A") == 101
 
-    asyncio.run(main())
+
+async def test_handshakes_are_bounded() -> None:
+    async with serving(stations=(StationSettings("CP1"),), max_handshakes_per_s=2.0) as (_, port):
+        statuses = [await knock(port) for _ in range(8)]
+        assert statuses[0] == 101
+        assert 503 in statuses
 
 
 @pytest.mark.parametrize("offered", [["ocpp1.6", "ocpp2.1"], ["ocpp9.9", "ocpp2.0.1"], ["ocpp2.1"]])
-def test_the_stations_first_choice_is_spoken(offered: list[str]) -> None:
-    async def main() -> None:
-        async with serving(stations=(StationSettings("CP1"),)) as (_, port):
-            socket = await connect(f"ws://127.0.0.1:{port}/ocpp/CP1", subprotocols=offered)  # type: ignore[arg-type]
-            assert socket.subprotocol == next(p for p in offered if p in set(Version))
-            await socket.close()
-
-    asyncio.run(main())
+async def test_the_stations_first_choice_is_spoken(offered: list[str]) -> None:
+    async with serving(stations=(StationSettings("CP1"),)) as (_, port):
+        socket = await connect(f"ws://127.0.0.1:{port}/ocpp/CP1", subprotocols=offered)  # type: ignore[arg-type]
+        assert socket.subprotocol == next(p for p in offered if p in set(Version))
+        await socket.close()
 
 
-def test_no_common_version_completes_the_handshake_and_closes() -> None:
-    async def main() -> None:
-        async with serving(stations=(StationSettings("CP1"),)) as (_, port):
-            for offered in (["ocpp1.5"], None):
-                async with connect(f"ws://127.0.0.1:{port}/ocpp/CP1", subprotocols=offered) as socket:  # type: ignore[arg-type]
-                    assert socket.subprotocol is None
-                    await socket.wait_closed()
-                    assert socket.close_code == 1002
-
-    asyncio.run(main())
+async def test_no_common_version_completes_the_handshake_and_closes() -> None:
+    async with serving(stations=(StationSettings("CP1"),)) as (_, port):
+        for offered in (["ocpp1.5"], None):
+            async with connect(f"ws://127.0.0.1:{port}/ocpp/CP1", subprotocols=offered) as socket:  # type: ignore[arg-type]
+                assert socket.subprotocol is None
+                await socket.wait_closed()
+                assert socket.close_code == 1002
 
 
 # TLS
@@ -199,137 +178,128 @@ class Authority:
 
 
 @pytest.mark.parametrize("profile", [2, 3])
-def test_our_station_over_tls(profile: int, tmp_path: Path) -> None:
+async def test_our_station_over_tls(profile: int, tmp_path: Path) -> None:
     ca = Authority(tmp_path)
     server_cert, server_key = ca.issue("localhost")
     station_cert, station_key = ca.issue("CP1")
 
-    async def main() -> None:
-        about = {"security_profile": profile, "tls_cert": server_cert, "tls_key": server_key, "tls_ca": ca.file}
-        async with serving(**about) as (csms, port):
-            url = f"wss://localhost:{port}/ocpp"
-            about = {"password": PASSWORD} if profile == 2 else {"cert": station_cert, "key": station_key}
-            async with station(url, id="CP1", ca=ca.file, **about) as made:
-                await until(lambda: made.station.online)
-                assert csms.stations["CP1"].security_profile == profile
-                await until(lambda: csms.stations["CP1"].accepted)
-
-    asyncio.run(main())
+    about = {"security_profile": profile, "tls_cert": server_cert, "tls_key": server_key, "tls_ca": ca.file}
+    async with serving(**about) as (csms, port):
+        url = f"wss://localhost:{port}/ocpp"
+        about = {"password": PASSWORD} if profile == 2 else {"cert": station_cert, "key": station_key}
+        async with station(url, id="CP1", ca=ca.file, **about) as made:
+            await until(lambda: made.station.online)
+            assert csms.stations["CP1"].security_profile == profile
+            await until(lambda: csms.stations["CP1"].accepted)
 
 
-def test_profile_3_wants_the_certificate_of_that_station(tmp_path: Path) -> None:
+async def test_profile_3_wants_the_certificate_of_that_station(tmp_path: Path) -> None:
     (tmp_path / "x").mkdir()
     ca, stranger = Authority(tmp_path), Authority(tmp_path / "x")
     server_cert, server_key = ca.issue("localhost")
 
-    async def main() -> None:
-        about = {"security_profile": 3, "tls_cert": server_cert, "tls_key": server_key, "tls_ca": ca.file}
-        async with serving(**about) as (_, port):
+    about = {"security_profile": 3, "tls_cert": server_cert, "tls_key": server_key, "tls_ca": ca.file}
+    async with serving(**about) as (_, port):
 
-            async def with_certificate(files: tuple[Path, Path] | None) -> int:
-                context = ssl.create_default_context(cafile=str(ca.file))
-                if files is not None:
-                    context.load_cert_chain(*files)
-                try:
-                    async with connect(
-                        f"wss://localhost:{port}/ocpp/CP1",
-                        ssl=context,
-                        subprotocols=["ocpp2.1"],  # type: ignore[list-item]
-                    ) as socket:
-                        await socket.ping()
-                        return 101
-                except InvalidStatus as error:
-                    return error.response.status_code
-                except (ssl.SSLError, OSError, EOFError):
-                    return 0
-                except Exception as error:
-                    if type(error).__name__ in ("InvalidMessage", "ConnectionClosedError"):
-                        return 0
-                    raise
-
-            assert await with_certificate(ca.issue("CP1")) == 101
-            assert await with_certificate(ca.issue("CP2")) == 403
-            assert await with_certificate(None) == 0
-            assert await with_certificate(stranger.issue("CP1")) == 0
-
-    asyncio.run(main())
-
-
-@pytest.mark.parametrize("version", list(Version))
-def test_a_station_goes_over_to_a_higher_security_profile_and_not_back(version: Version, tmp_path: Path) -> None:
-    """A05; 1.6 security whitepaper, 2.7: once it came in with the higher one it does not come in with the lower."""
-    ca = Authority(tmp_path)
-    server_cert, server_key = ca.issue("localhost")
-    mine = ca.issue("CP1")
-
-    async def main() -> None:
-        about: dict[str, Any] = {
-            "security_profile": 1,
-            "tls_cert": server_cert,
-            "tls_key": server_key,
-            "tls_ca": ca.file,
-            "tls_address": ("127.0.0.1", 0),
-            "stations": (StationSettings("CP1", security.hashed(PASSWORD)),),
-            "inventory": False,
-        }
-        csms = Csms(CsmsSettings(port=0, **about), lambda _: None, RealClock())
-        ports: list[int] = []
-        listening = asyncio.Event()
-
-        def ready(port: int) -> None:
-            ports.append(port)
-            listening.set()
-
-        serving = asyncio.create_task(csms.serve(ready, ports.append))
-        await listening.wait()
-        tls, plain = ports
-
-        async def comes_in(profile: int) -> int:
-            context = None
-            if profile > 1:
-                context = ssl.create_default_context(cafile=str(ca.file))
-            if profile == 3 and context is not None:
-                context.load_cert_chain(*mine)
-            url = f"ws://127.0.0.1:{plain}/ocpp/CP1" if profile == 1 else f"wss://localhost:{tls}/ocpp/CP1"
-            basic = base64.b64encode(f"CP1:{PASSWORD}".encode()).decode()
-            headers = {} if profile == 3 else {"Authorization": f"Basic {basic}"}
+        async def with_certificate(files: tuple[Path, Path] | None) -> int:
+            context = ssl.create_default_context(cafile=str(ca.file))
+            if files is not None:
+                context.load_cert_chain(*files)
             try:
                 async with connect(
-                    url, ssl=context, additional_headers=headers, subprotocols=[Subprotocol(version.value)], proxy=None
+                    f"wss://localhost:{port}/ocpp/CP1",
+                    ssl=context,
+                    subprotocols=["ocpp2.1"],  # type: ignore[list-item]
                 ) as socket:
                     await socket.ping()
                     return 101
             except InvalidStatus as error:
                 return error.response.status_code
+            except (ssl.SSLError, OSError, EOFError):
+                return 0
+            except Exception as error:
+                if type(error).__name__ in ("InvalidMessage", "ConnectionClosedError"):
+                    return 0
+                raise
 
-        def told(profile: int) -> None:
-            if version is Version.V16:
-                body = {"key": "SecurityProfile", "value": str(profile)}
-                raw_call_effects.notice(csms.stations["CP1"], "ChangeConfiguration", body, {"status": "Accepted"})
-                return
-            data = {"securityProfile": profile, "ocppCsmsUrl": "wss://x"}
-            body_2 = {"configurationSlot": 2, "connectionData": data}
-            raw_call_effects.notice(csms.stations["CP1"], "SetNetworkProfile", body_2, {"status": "Accepted"})
+        assert await with_certificate(ca.issue("CP1")) == 101
+        assert await with_certificate(ca.issue("CP2")) == 403
+        assert await with_certificate(None) == 0
+        assert await with_certificate(stranger.issue("CP1")) == 0
 
+
+@pytest.mark.parametrize("version", list(Version))
+async def test_a_station_goes_over_to_a_higher_security_profile_and_not_back(version: Version, tmp_path: Path) -> None:
+    """A05; 1.6 security whitepaper, 2.7: once it came in with the higher one it does not come in with the lower."""
+    ca = Authority(tmp_path)
+    server_cert, server_key = ca.issue("localhost")
+    mine = ca.issue("CP1")
+
+    about: dict[str, Any] = {
+        "security_profile": 1,
+        "tls_cert": server_cert,
+        "tls_key": server_key,
+        "tls_ca": ca.file,
+        "tls_address": ("127.0.0.1", 0),
+        "stations": (StationSettings("CP1", security.hashed(PASSWORD)),),
+        "inventory": False,
+    }
+    csms = Csms(CsmsSettings(port=0, **about), lambda _: None, RealClock())
+    ports: list[int] = []
+    listening = asyncio.Event()
+
+    def ready(port: int) -> None:
+        ports.append(port)
+        listening.set()
+
+    serving = asyncio.create_task(csms.serve(ready, ports.append))
+    await listening.wait()
+    tls, plain = ports
+
+    async def comes_in(profile: int) -> int:
+        context = None
+        if profile > 1:
+            context = ssl.create_default_context(cafile=str(ca.file))
+        if profile == 3 and context is not None:
+            context.load_cert_chain(*mine)
+        url = f"ws://127.0.0.1:{plain}/ocpp/CP1" if profile == 1 else f"wss://localhost:{tls}/ocpp/CP1"
+        basic = base64.b64encode(f"CP1:{PASSWORD}".encode()).decode()
+        headers = {} if profile == 3 else {"Authorization": f"Basic {basic}"}
         try:
-            assert await comes_in(1) == 101
-            assert await comes_in(2) == 101  # better than asked is fine, and binds nobody
-            assert await comes_in(1) == 101
-            assert await comes_in(3) == 401
-            for profile in (2, 3):
-                told(profile)
-                assert await comes_in(profile - 1) == 101  # it has not got there yet
-                assert await comes_in(profile) == 101
-                assert await comes_in(profile - 1) == 403
-                assert csms.stations["CP1"].settings.security_profile == profile
-            told(1)  # nobody goes back
-            assert await comes_in(3) == 101
-            assert await comes_in(1) == 403
-        finally:
-            serving.cancel()
-            await asyncio.gather(serving, return_exceptions=True)
+            async with connect(
+                url, ssl=context, additional_headers=headers, subprotocols=[Subprotocol(version.value)], proxy=None
+            ) as socket:
+                await socket.ping()
+                return 101
+        except InvalidStatus as error:
+            return error.response.status_code
 
-    asyncio.run(main())
+    def told(profile: int) -> None:
+        if version is Version.V16:
+            body = {"key": "SecurityProfile", "value": str(profile)}
+            raw_call_effects.notice(csms.stations["CP1"], "ChangeConfiguration", body, {"status": "Accepted"})
+            return
+        data = {"securityProfile": profile, "ocppCsmsUrl": "wss://x"}
+        body_2 = {"configurationSlot": 2, "connectionData": data}
+        raw_call_effects.notice(csms.stations["CP1"], "SetNetworkProfile", body_2, {"status": "Accepted"})
+
+    try:
+        assert await comes_in(1) == 101
+        assert await comes_in(2) == 101  # better than asked is fine, and binds nobody
+        assert await comes_in(1) == 101
+        assert await comes_in(3) == 401
+        for profile in (2, 3):
+            told(profile)
+            assert await comes_in(profile - 1) == 101  # it has not got there yet
+            assert await comes_in(profile) == 101
+            assert await comes_in(profile - 1) == 403
+            assert csms.stations["CP1"].settings.security_profile == profile
+        told(1)  # nobody goes back
+        assert await comes_in(3) == 101
+        assert await comes_in(1) == 403
+    finally:
+        serving.cancel()
+        await asyncio.gather(serving, return_exceptions=True)
 
 
 def test_every_cipher_suite_that_a_csms_must_take_is_taken(tmp_path: Path) -> None:
@@ -360,7 +330,7 @@ def test_a_password_is_kept_as_a_hash() -> None:
 
 
 @pytest.mark.parametrize("key", ["ff00ff00" * 4, "FF00FF00" * 4, "6162636465666768" * 2])
-def test_a_password_of_bytes_is_read_as_the_key_that_was_written_down(key: str) -> None:
+async def test_a_password_of_bytes_is_read_as_the_key_that_was_written_down(key: str) -> None:
     """Bytes that happen to be text are still the key."""
     header = "Basic " + base64.b64encode(b"CP1:" + bytes.fromhex(key)).decode()
     given = security.basic_credentials(header)
@@ -370,27 +340,25 @@ def test_a_password_of_bytes_is_read_as_the_key_that_was_written_down(key: str) 
         csms = Csms(CsmsSettings(stations=(StationSettings("CP1", security.hashed(key)),)), print, RealClock())
         return await csms.credentials.right(csms.stations["CP1"], password)
 
-    assert asyncio.run(right(given[1]))
-    assert asyncio.run(right(key.encode()))
-    assert not asyncio.run(right(given[1] + b"x"))
+    assert await right(given[1])
+    assert await right(key.encode())
+    assert not await right(given[1] + b"x")
 
 
+@pytest.mark.virtual_time
 @pytest.mark.parametrize("version", list(Version))
-def test_a_password_is_renewed_over_ocpp(version: Version) -> None:
-    async def main() -> None:
-        async with Rig(version) as rig:
-            outcome = await rig.csms.renew_password("CP1")
-            assert outcome.answer is Answer.APPLIED
-            kept = rig.csms.stations["CP1"].settings.password_hash
-            if version is Version.V16:
-                sent = rig.calls("ChangeConfiguration")[-1]["value"]
-            else:
-                sent = rig.calls("SetVariables")[-1]["setVariableData"][0]["attributeValue"]
-            assert kept is not None
-            assert security.matches(sent, kept)
-            assert (await rig.csms.renew_password("CP9")).answer is Answer.UNKNOWN
-
-    run_virtual(main())
+async def test_a_password_is_renewed_over_ocpp(version: Version) -> None:
+    async with Rig(version) as rig:
+        outcome = await rig.csms.renew_password("CP1")
+        assert outcome.answer is Answer.APPLIED
+        kept = rig.csms.stations["CP1"].settings.password_hash
+        if version is Version.V16:
+            sent = rig.calls("ChangeConfiguration")[-1]["value"]
+        else:
+            sent = rig.calls("SetVariables")[-1]["setVariableData"][0]["attributeValue"]
+        assert kept is not None
+        assert security.matches(sent, kept)
+        assert (await rig.csms.renew_password("CP9")).answer is Answer.UNKNOWN
 
 
 def test_a_bucket_lets_through_its_rate() -> None:

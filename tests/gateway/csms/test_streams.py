@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
-from emulators.runtime.clock import run_virtual
+import pytest
+
 from gateway.csms.admin import Admin
 from gateway.csms.event_stream_registry import MOST_STREAMS
 from gateway.csms.settings import UnknownStations
@@ -18,17 +20,18 @@ from tests.emulators.charger.station_rig import Rig
 from tests.gateway.csms.raw import Raw
 from tests.requirements import requirement
 
+pytestmark = pytest.mark.virtual_time
+
 POWER = {"component": {"name": "EVSE", "evse": {"id": 1}}, "variable": {"name": "Power"}}
 PROBLEM = {"component": {"name": "RCD", "evse": {"id": 1}}, "variable": {"name": "Problem"}}
 
 
-def played(scene: Callable[[Raw], Awaitable[None]], version: Version = Version.V21) -> None:
-    async def main() -> None:
-        async with Raw(version) as raw:
-            await raw.boot()
-            await scene(raw)
-
-    run_virtual(main())
+@asynccontextmanager
+async def booted(version: Version = Version.V21) -> AsyncIterator[Raw]:
+    """Station that has sent its BootNotification."""
+    async with Raw(version) as raw:
+        await raw.boot()
+        yield raw
 
 
 def opening(number: int = 7, monitor: int = 7, **params: int) -> dict[str, Any]:
@@ -58,8 +61,8 @@ def streams(raw: Raw) -> list[dict[str, Any]]:
 
 
 @requirement("N11.FR.04", "N11.FR.06", "N11.FR.08", "N15.FR.03")
-def test_values_of_a_stream_are_those_of_its_monitors_variable() -> None:
-    async def scene(raw: Raw) -> None:
+async def test_values_of_a_stream_are_those_of_its_monitors_variable() -> None:
+    async with booted() as raw:
         await monitored(raw, 7)
         assert await raw.ok("OpenPeriodicEventStream", opening(interval=10, values=4)) == {"status": "Accepted"}
         base = raw.time(-5)
@@ -76,11 +79,9 @@ def test_values_of_a_stream_are_those_of_its_monitors_variable() -> None:
         assert message["payload"]["data"][1] == {"t": 2.5, "v": "1250"}
         assert not raw.csms.context.breaches
 
-    played(scene)
 
-
-def test_a_problem_that_a_stream_tells_is_a_fault_like_one_of_an_event() -> None:
-    async def scene(raw: Raw) -> None:
+async def test_a_problem_that_a_stream_tells_is_a_fault_like_one_of_an_event() -> None:
+    async with booted() as raw:
         await monitored(raw, 7, PROBLEM)
         await raw.ok("OpenPeriodicEventStream", opening())
         await send(raw, 7, (0.0, "false"), (1.0, "true"))
@@ -88,24 +89,20 @@ def test_a_problem_that_a_stream_tells_is_a_fault_like_one_of_an_event() -> None
         await send(raw, 7, (0.0, "false"))
         assert len(raw.of(FaultCleared)) == 1
 
-    played(scene)
-
 
 @requirement("N13.FR.02")
-def test_a_closed_stream_is_used_no_more() -> None:
-    async def scene(raw: Raw) -> None:
+async def test_a_closed_stream_is_used_no_more() -> None:
+    async with booted() as raw:
         await monitored(raw, 7)
         await raw.ok("OpenPeriodicEventStream", opening())
         assert await raw.ok("ClosePeriodicEventStream", {"id": 7}) == {}
         assert streams(raw) == []
         assert await raw.ok("ClosePeriodicEventStream", {"id": 99}) == {}
 
-    played(scene)
-
 
 @requirement("N11.FR.05")
-def test_more_streams_than_there_is_room_for_are_rejected_and_one_anew_is_not_more() -> None:
-    async def scene(raw: Raw) -> None:
+async def test_more_streams_than_there_is_room_for_are_rejected_and_one_anew_is_not_more() -> None:
+    async with booted() as raw:
         for number in range(MOST_STREAMS):
             assert (await raw.ok("OpenPeriodicEventStream", opening(number)))["status"] == "Accepted"
         assert len([m for m in raw.asked if m[2] == "GetMonitoringReport"]) == 1
@@ -115,35 +112,27 @@ def test_more_streams_than_there_is_room_for_are_rejected_and_one_anew_is_not_mo
         assert (await raw.ok("OpenPeriodicEventStream", opening(0, values=9)))["status"] == "Accepted"
         assert len(streams(raw)) == MOST_STREAMS
 
-    played(scene)
 
-
-def test_a_stream_that_would_never_send_is_rejected() -> None:
-    async def scene(raw: Raw) -> None:
+async def test_a_stream_that_would_never_send_is_rejected() -> None:
+    async with booted() as raw:
         body = opening()
         body["constantStreamData"]["params"] = {}
         assert (await raw.ok("OpenPeriodicEventStream", body))["status"] == "Rejected"
 
-    played(scene)
 
-
-def test_a_stream_of_a_monitor_nobody_knows_makes_the_gateway_ask_for_the_monitors() -> None:
+async def test_a_stream_of_a_monitor_nobody_knows_makes_the_gateway_ask_for_the_monitors() -> None:
     """Hard-wired and preconfigured monitors (N11.FR.03) were never set by anybody here."""
-
-    async def scene(raw: Raw) -> None:
+    async with booted() as raw:
         assert (await raw.ok("OpenPeriodicEventStream", opening(3, 30)))["status"] == "Accepted"
         await raw.next_call("GetMonitoringReport", {"status": "Accepted"})
         assert streams(raw)[0]["component"] is None
         await monitored(raw, 30)
         assert streams(raw)[0]["component"] == "EVSE"
 
-    played(scene)
 
-
-def test_values_of_a_stream_that_was_opened_in_an_earlier_life_of_the_gateway() -> None:
+async def test_values_of_a_stream_that_was_opened_in_an_earlier_life_of_the_gateway() -> None:
     """It asks once which streams are open (N12), whatever else comes."""
-
-    async def scene(raw: Raw) -> None:
+    async with booted() as raw:
         await monitored(raw, 7)
         await send(raw, 7, (0.0, "1"))
         await send(raw, 7, (0.0, "2"))
@@ -155,11 +144,9 @@ def test_values_of_a_stream_that_was_opened_in_an_earlier_life_of_the_gateway() 
         await send(raw, 8, (0.0, "4"))
         assert not [m for m in raw.asked if m[2] == "GetPeriodicEventStream"]
 
-    played(scene)
 
-
-def test_a_boot_ends_streams_and_a_new_connection_does_not() -> None:
-    async def scene(raw: Raw) -> None:
+async def test_a_boot_ends_streams_and_a_new_connection_does_not() -> None:
+    async with booted() as raw:
         await raw.ok("OpenPeriodicEventStream", opening())
         await raw.connect()
         await raw.ok("Heartbeat", {})
@@ -167,11 +154,9 @@ def test_a_boot_ends_streams_and_a_new_connection_does_not() -> None:
         await raw.boot()
         assert streams(raw) == []
 
-    played(scene)
 
-
-def test_a_send_that_breaks_its_schema_is_told_of_and_not_answered() -> None:
-    async def scene(raw: Raw) -> None:
+async def test_a_send_that_breaks_its_schema_is_told_of_and_not_answered() -> None:
+    async with booted() as raw:
         await monitored(raw, 7)
         await raw.ok("OpenPeriodicEventStream", opening())
         await raw.say(json.dumps([6, "s", "NotifyPeriodicEventStream", {"id": 7}]))
@@ -179,54 +164,46 @@ def test_a_send_that_breaks_its_schema_is_told_of_and_not_answered() -> None:
         (breach,) = raw.csms.context.breaches
         assert (breach.action, breach.code) == ("NotifyPeriodicEventStream", "OccurrenceConstraintViolation")
 
-    played(scene)
 
-
-def test_who_is_not_accepted_streams_nothing() -> None:
-    async def main() -> None:
-        async with Raw(name="CP9", unknown_stations=UnknownStations.PENDING) as raw:
-            await raw.boot()
-            answer = await raw.call("OpenPeriodicEventStream", opening())
-            assert (answer[0], answer[2]) == (4, "SecurityError")
-            body = {"id": 7, "pending": 0, "basetime": raw.time(), "data": [{"t": 0, "v": "1"}]}
-            await raw.say(json.dumps([6, "s", "NotifyPeriodicEventStream", body]))
-            await asyncio.sleep(0.1)
-            assert Admin(raw.csms).messages("CP9", "NotifyPeriodicEventStream", 5) == []
-
-    run_virtual(main())
+async def test_who_is_not_accepted_streams_nothing() -> None:
+    async with Raw(name="CP9", unknown_stations=UnknownStations.PENDING) as raw:
+        await raw.boot()
+        answer = await raw.call("OpenPeriodicEventStream", opening())
+        assert (answer[0], answer[2]) == (4, "SecurityError")
+        body = {"id": 7, "pending": 0, "basetime": raw.time(), "data": [{"t": 0, "v": "1"}]}
+        await raw.say(json.dumps([6, "s", "NotifyPeriodicEventStream", body]))
+        await asyncio.sleep(0.1)
+        assert Admin(raw.csms).messages("CP9", "NotifyPeriodicEventStream", 5) == []
 
 
 @requirement("N14.FR.01", "N15.FR.02", "N14.FR.03", "N13.FR.05")
-def test_an_operator_sets_adjusts_and_clears_a_stream_of_the_emulated_station() -> None:
-    async def main() -> None:
-        async with Rig() as rig:
-            admin = Admin(rig.csms)
-            wanted = {
-                "value": 1.0, "type": "Periodic", "severity": 5, **POWER,
-                "periodicEventStream": {"interval": 10, "values": 4},
-            }  # fmt: skip
-            set_ = await admin.call("CP1", "SetVariableMonitoring", {"setMonitoringData": [wanted]}, 10)
-            number = set_["payload"]["setMonitoringResult"][0]["id"]
-            await rig.until(lambda: any(row["received"] >= 4 for row in admin.station("CP1")["streams"]))
-            (row,) = admin.station("CP1")["streams"]
-            assert (row["id"], row["component"], row["variable"], row["severity"]) == (number, "EVSE", "Power", 5)
-            assert not [m for m in admin.messages("CP1", "NotifyEvent", 9) if "Power" in json.dumps(m)]
-            told = {m[1] for who, m in rig.said if m[0] == 6}
-            assert told, "values go by SEND"
-            assert not [m for _, m in rig.said if m[0] != 6 and m[1] in told], "which nobody answers"
-            about = {"id": number, "params": {"interval": 2, "values": 1}}
-            adjusted = await admin.call("CP1", "AdjustPeriodicEventStream", about, 10)
-            assert adjusted["payload"]["status"] == "Accepted"
-            (row,) = admin.station("CP1")["streams"]
-            assert (row["interval"], row["values"]) == (2, 1)
-            await admin.call("CP1", "ClearVariableMonitoring", {"id": [number]}, 10)
-            await rig.until(lambda: admin.station("CP1")["streams"] == [])
-
-    run_virtual(main())
+async def test_an_operator_sets_adjusts_and_clears_a_stream_of_the_emulated_station() -> None:
+    async with Rig() as rig:
+        admin = Admin(rig.csms)
+        wanted = {
+            "value": 1.0, "type": "Periodic", "severity": 5, **POWER,
+            "periodicEventStream": {"interval": 10, "values": 4},
+        }  # fmt: skip
+        set_ = await admin.call("CP1", "SetVariableMonitoring", {"setMonitoringData": [wanted]}, 10)
+        number = set_["payload"]["setMonitoringResult"][0]["id"]
+        await rig.until(lambda: any(row["received"] >= 4 for row in admin.station("CP1")["streams"]))
+        (row,) = admin.station("CP1")["streams"]
+        assert (row["id"], row["component"], row["variable"], row["severity"]) == (number, "EVSE", "Power", 5)
+        assert not [m for m in admin.messages("CP1", "NotifyEvent", 9) if "Power" in json.dumps(m)]
+        told = {m[1] for who, m in rig.said if m[0] == 6}
+        assert told, "values go by SEND"
+        assert not [m for _, m in rig.said if m[0] != 6 and m[1] in told], "which nobody answers"
+        about = {"id": number, "params": {"interval": 2, "values": 1}}
+        adjusted = await admin.call("CP1", "AdjustPeriodicEventStream", about, 10)
+        assert adjusted["payload"]["status"] == "Accepted"
+        (row,) = admin.station("CP1")["streams"]
+        assert (row["interval"], row["values"]) == (2, 1)
+        await admin.call("CP1", "ClearVariableMonitoring", {"id": [number]}, 10)
+        await rig.until(lambda: admin.station("CP1")["streams"] == [])
 
 
-def test_a_monitor_that_no_report_knows_is_not_asked_for_with_every_value() -> None:
-    async def scene(raw: Raw) -> None:
+async def test_a_monitor_that_no_report_knows_is_not_asked_for_with_every_value() -> None:
+    async with booted() as raw:
         await raw.ok("OpenPeriodicEventStream", opening(3, 30))
         await raw.next_call("GetMonitoringReport", {"status": "Accepted"})
         await monitored(raw, 31)
@@ -236,5 +213,3 @@ def test_a_monitor_that_no_report_knows_is_not_asked_for_with_every_value() -> N
         assert [m for m in raw.asked if m[2] == "GetMonitoringReport"] == []
         await raw.ok("OpenPeriodicEventStream", opening(4, 40))
         await raw.next_call("GetMonitoringReport", {"status": "Accepted"})
-
-    played(scene)

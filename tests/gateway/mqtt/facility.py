@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import json
 import socket
 import subprocess
 import time
-import warnings
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import aiomqtt
+import pytest
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
@@ -67,12 +66,10 @@ class Mosquitto:
             self.process = None
 
 
-def run_leaky(scene: Coroutine[Any, Any, None]) -> None:
-    """Like asyncio.run, for peers that leave sockets unclosed: amqtt its transports, paho one after a bad handshake."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)
-        asyncio.run(scene)
-        gc.collect()
+def leaky_peer(test: Callable[..., Any]) -> Callable[..., Any]:
+    """Mark a test of peers that leave sockets unclosed: amqtt its transports, paho one after a bad handshake."""
+    collected: Callable[..., Any] = pytest.mark.usefixtures("collected_garbage")(test)
+    return pytest.mark.filterwarnings("ignore::ResourceWarning")(collected)
 
 
 @contextmanager

@@ -8,78 +8,71 @@ from typing import Any
 
 import pytest
 
-from emulators.runtime.clock import VirtualClock, run_virtual
+from emulators.runtime.clock import VirtualClock
 from emulators.runtime.memory_broker import MemoryBroker
 from gateway.mqtt.asyncapi import channels, document
 from tests.gateway.commands.test_idempotency import BAD
 from tests.gateway.mqtt.memory import ROOT, running_gateway, scene, validator
 
+pytestmark = pytest.mark.virtual_time
+
 
 @pytest.mark.parametrize("version", [5, 3])
-def test_a_command_from_topic_to_topic(version: int) -> None:
-    async def play() -> None:
-        async with scene("CP1-1", version=version) as home:
-            body = {"id": "a", "power_w": 5000, "lease_s": 10, "reply_to": "me/answers"}
-            more = {"response_topic": "me/five", "correlation_data": b"\x00\xff"}
-            await home.send("evse/CP1-1/cmd/discharge", body, **more)
-            await home.wait(3)
-            assert home.results("a") == ["accepted", "achieved"]
-            answers = [one for one in home.heard if one.topic == ("me/five" if version == 5 else "me/answers")]
-            assert [json.loads(one.payload)["status"] for one in answers] == ["accepted", "achieved"]
-            if version == 5:
-                assert {one.correlation_data for one in answers} == {b"\x00\xff"}
-            state = home.retained("evse/CP1-1/state")
-            assert (state["setpoint_w"], state["binding"], state["command"]["id"]) == (-5000, "command", "a")
-            await home.wait(15)
-            assert home.retained("evse/CP1-1/state")["command"] is None
-            assert "lease_ended" in [one["event"] for one in home.on("evse/CP1-1/event")]
-
-    run_virtual(play())
+async def test_a_command_from_topic_to_topic(version: int) -> None:
+    async with scene("CP1-1", version=version) as home:
+        body = {"id": "a", "power_w": 5000, "lease_s": 10, "reply_to": "me/answers"}
+        more = {"response_topic": "me/five", "correlation_data": b"\x00\xff"}
+        await home.send("evse/CP1-1/cmd/discharge", body, **more)
+        await home.wait(3)
+        assert home.results("a") == ["accepted", "achieved"]
+        answers = [one for one in home.heard if one.topic == ("me/five" if version == 5 else "me/answers")]
+        assert [json.loads(one.payload)["status"] for one in answers] == ["accepted", "achieved"]
+        if version == 5:
+            assert {one.correlation_data for one in answers} == {b"\x00\xff"}
+        state = home.retained("evse/CP1-1/state")
+        assert (state["setpoint_w"], state["binding"], state["command"]["id"]) == (-5000, "command", "a")
+        await home.wait(15)
+        assert home.retained("evse/CP1-1/state")["command"] is None
+        assert "lease_ended" in [one["event"] for one in home.on("evse/CP1-1/event")]
 
 
-def test_telemetry_comes_once_a_second_with_energies_that_only_grow() -> None:
-    async def play() -> None:
-        async with scene("CP1-1") as home:
-            await home.send("evse/CP1-1/cmd/discharge", {"id": "a", "power_w": 5000, "lease_s": 60})
-            await home.wait(30)
-            rows = home.on("evse/CP1-1/telemetry")
-            assert 28 <= len(rows) <= 32
-            assert [row["seq"] for row in rows] == sorted({row["seq"] for row in rows})
-            out = [row["energy_discharged_wh"] for row in rows if row["energy_discharged_wh"] is not None]
-            assert out == sorted(out)
-            assert out[-1] > 30
-            assert home.on("site/telemetry")[-1]["power_w"] == -5000
-
-    run_virtual(play())
+async def test_telemetry_comes_once_a_second_with_energies_that_only_grow() -> None:
+    async with scene("CP1-1") as home:
+        await home.send("evse/CP1-1/cmd/discharge", {"id": "a", "power_w": 5000, "lease_s": 60})
+        await home.wait(30)
+        rows = home.on("evse/CP1-1/telemetry")
+        assert 28 <= len(rows) <= 32
+        assert [row["seq"] for row in rows] == sorted({row["seq"] for row in rows})
+        out = [row["energy_discharged_wh"] for row in rows if row["energy_discharged_wh"] is not None]
+        assert out == sorted(out)
+        assert out[-1] > 30
+        assert home.on("site/telemetry")[-1]["power_w"] == -5000
 
 
-def test_every_channel_the_gateway_sends_on_is_seen_and_holds_to_the_document() -> None:
-    async def play() -> None:
-        async with scene("CP1-1", "CP2-1") as home:
-            wall = home.clock.wall()
-            for kind, body in INPUTS.items():
-                validator(f"siteInput{kind.capitalize()}").validate({"ts": "2026-01-15T00:00:00Z", **body})
-                await home.send(f"site/input/{kind}", {"ts": wall, **body})
-            for number, (topic, body) in enumerate(COMMANDS):
-                await home.send("site/input/grid", {"ts": home.clock.wall(), **INPUTS["grid"]})
-                await home.send("site/input/load", {"ts": home.clock.wall(), **INPUTS["load"]})
-                await home.wait(0.01)
-                message = {"id": f"c{number}", **body(wall)}
-                await home.send(topic, message)
-                await home.wait(1.5)
-                whom = "site" if topic.startswith("site") else "evse/CP1-1"
-                assert home.results(f"c{number}", f"{whom}/result")[0] in ("accepted", "clamped"), home.on(
-                    f"{whom}/result"
-                )[-1]
-            home.stations.unplug("CP1-1")
-            home.stations.disconnect("CP2", "the cable was pulled")
-            await home.wait(5)
-            states = home.retained("site/state")["inputs"]
-            assert {one["freshness"] for one in states.values()} <= {"fresh", "stale"}
-            sent = {one.name for one in channels() if one.action == "send"}
-            assert home.seen == sent
-
-    run_virtual(play())
+async def test_every_channel_the_gateway_sends_on_is_seen_and_holds_to_the_document() -> None:
+    async with scene("CP1-1", "CP2-1") as home:
+        wall = home.clock.wall()
+        for kind, body in INPUTS.items():
+            validator(f"siteInput{kind.capitalize()}").validate({"ts": "2026-01-15T00:00:00Z", **body})
+            await home.send(f"site/input/{kind}", {"ts": wall, **body})
+        for number, (topic, body) in enumerate(COMMANDS):
+            await home.send("site/input/grid", {"ts": home.clock.wall(), **INPUTS["grid"]})
+            await home.send("site/input/load", {"ts": home.clock.wall(), **INPUTS["load"]})
+            await home.wait(0.01)
+            message = {"id": f"c{number}", **body(wall)}
+            await home.send(topic, message)
+            await home.wait(1.5)
+            whom = "site" if topic.startswith("site") else "evse/CP1-1"
+            assert home.results(f"c{number}", f"{whom}/result")[0] in ("accepted", "clamped"), home.on(
+                f"{whom}/result"
+            )[-1]
+        home.stations.unplug("CP1-1")
+        home.stations.disconnect("CP2", "the cable was pulled")
+        await home.wait(5)
+        states = home.retained("site/state")["inputs"]
+        assert {one["freshness"] for one in states.values()} <= {"fresh", "stale"}
+        sent = {one.name for one in channels() if one.action == "send"}
+        assert home.seen == sent
 
 
 INPUTS: dict[str, dict[str, Any]] = {
@@ -143,30 +136,24 @@ def test_the_document_takes_what_the_gateway_takes() -> None:
 
 
 @pytest.mark.parametrize(("payload", "code"), BAD)
-def test_bad_messages_are_answered_and_the_gateway_lives(payload: bytes, code: str) -> None:
-    async def play() -> None:
-        async with scene("CP1-1") as home:
-            await home.send("evse/CP1-1/cmd/discharge", payload)
-            await home.wait(1)
-            [result] = home.on("evse/CP1-1/result")
-            assert (result["status"], result["reason"]["code"]) == ("refused", code)
-            await home.send("evse/CP1-1/cmd/discharge", {"id": "good", "power_w": 1000})
-            await home.wait(3)
-            assert home.results("good") == ["accepted", "achieved"]
-
-    run_virtual(play())
+async def test_bad_messages_are_answered_and_the_gateway_lives(payload: bytes, code: str) -> None:
+    async with scene("CP1-1") as home:
+        await home.send("evse/CP1-1/cmd/discharge", payload)
+        await home.wait(1)
+        [result] = home.on("evse/CP1-1/result")
+        assert (result["status"], result["reason"]["code"]) == ("refused", code)
+        await home.send("evse/CP1-1/cmd/discharge", {"id": "good", "power_w": 1000})
+        await home.wait(3)
+        assert home.results("good") == ["accepted", "achieved"]
 
 
-def test_retained_commands_are_refused_and_taking_them_back_is_silent() -> None:
-    async def play() -> None:
-        async with scene("CP1-1") as home:
-            await home.send("evse/CP1-1/cmd/discharge", {"id": "a", "power_w": 1000}, retain=True)
-            await home.send("evse/CP1-1/cmd/discharge", b"", retain=True)
-            await home.wait(1)
-            [result] = home.on("evse/CP1-1/result")
-            assert (result["id"], result["reason"]["code"]) == ("a", "retained")
-
-    run_virtual(play())
+async def test_retained_commands_are_refused_and_taking_them_back_is_silent() -> None:
+    async with scene("CP1-1") as home:
+        await home.send("evse/CP1-1/cmd/discharge", {"id": "a", "power_w": 1000}, retain=True)
+        await home.send("evse/CP1-1/cmd/discharge", b"", retain=True)
+        await home.wait(1)
+        [result] = home.on("evse/CP1-1/result")
+        assert (result["id"], result["reason"]["code"]) == ("a", "retained")
 
 
 @pytest.mark.parametrize(
@@ -174,135 +161,117 @@ def test_retained_commands_are_refused_and_taking_them_back_is_silent() -> None:
     ["v2x/1/home/evse/CP1-1/cmd/discharge", "v2x/1/home/site/input/grid", "v2x/1/home/gateway/gw1/status",
      "homeassistant/device/x/config", "$SYS/x", "v2x/1/other/evse/CP1-1/cmd/stop"],
 )  # fmt: skip
-def test_no_answer_goes_where_somebody_takes_orders(topic: str) -> None:
-    async def play() -> None:
-        async with scene("CP1-1") as home:
-            before = len([one for one in home.heard if one.topic == topic])
-            await home.send("evse/CP1-1/cmd/discharge", {"id": "a", "power_w": 1000, "reply_to": topic})
-            await home.wait(3)
-            assert home.results("a") == ["accepted", "achieved"]
-            answers = [one for one in home.heard if one.topic == topic and b'"achieved"' in one.payload]
-            assert not answers
-            assert before == 0 or topic.endswith("status")
-
-    run_virtual(play())
+async def test_no_answer_goes_where_somebody_takes_orders(topic: str) -> None:
+    async with scene("CP1-1") as home:
+        before = len([one for one in home.heard if one.topic == topic])
+        await home.send("evse/CP1-1/cmd/discharge", {"id": "a", "power_w": 1000, "reply_to": topic})
+        await home.wait(3)
+        assert home.results("a") == ["accepted", "achieved"]
+        answers = [one for one in home.heard if one.topic == topic and b'"achieved"' in one.payload]
+        assert not answers
+        assert before == 0 or topic.endswith("status")
 
 
-def test_the_will_speaks_when_the_gateway_dies_and_the_goodbye_when_it_stops() -> None:
-    async def play() -> None:
-        async with scene("CP1-1") as home:
-            assert home.retained("gateway/gw1/status")["state"] == "online"
-            assert home.retained("gateway/gw1/status")["evses"] == ["CP1-1"]
-            home.broker.cut("v2x-home-gw1")
-            assert home.retained("gateway/gw1/status")["state"] == "offline"
-            await home.wait(3)
-            assert home.retained("gateway/gw1/status")["state"] == "online"
-            broker = home.broker
-        message = broker.retained(f"{ROOT}/gateway/gw1/status")
-        assert message is not None
-        assert json.loads(message.payload)["state"] == "offline"
-
-    run_virtual(play())
+async def test_the_will_speaks_when_the_gateway_dies_and_the_goodbye_when_it_stops() -> None:
+    async with scene("CP1-1") as home:
+        assert home.retained("gateway/gw1/status")["state"] == "online"
+        assert home.retained("gateway/gw1/status")["evses"] == ["CP1-1"]
+        home.broker.cut("v2x-home-gw1")
+        assert home.retained("gateway/gw1/status")["state"] == "offline"
+        await home.wait(3)
+        assert home.retained("gateway/gw1/status")["state"] == "online"
+        broker = home.broker
+    message = broker.retained(f"{ROOT}/gateway/gw1/status")
+    assert message is not None
+    assert json.loads(message.payload)["state"] == "offline"
 
 
-def test_what_was_said_while_the_link_was_down_is_said_when_it_is_back() -> None:
-    async def play() -> None:
-        async with scene("CP1-1") as home:
-            await home.send("evse/CP1-1/cmd/discharge", {"id": "a", "power_w": 5000, "lease_s": 60})
-            await home.wait(0.001)
-            home.broker.stop()
-            await home.wait(5)
-            assert home.stations.evses["CP1-1"].power_w == -5000  # the lease goes on
-            home.broker.start()
-            async with home.broker.client("late") as late:
-                await late.subscribe("#", qos=1)
-                got: list[Any] = []
-
-                async def hear() -> None:
-                    async for message in late.messages():
-                        if message.topic.endswith("/result"):
-                            got.append(json.loads(message.payload)["status"])
-
-                hearing = asyncio.create_task(hear())
-                await home.wait(10)
-                hearing.cancel()
-                assert got[-1] == "achieved"
-
-    run_virtual(play())
-
-
-def test_a_broker_that_stays_away_ends_leased_commands() -> None:
-    async def play() -> None:
-        async with scene("CP1-1", mqtt={"broker_grace_s": 20}) as home:
-            await home.send("evse/CP1-1/cmd/discharge", {"id": "a", "power_w": 5000, "lease_s": 3600})
-            await home.wait(3)
-            home.broker.stop()
-            await home.wait(17)
-            assert home.stations.evses["CP1-1"].power_w == -5000
-            await home.wait(8)
-            assert home.stations.evses["CP1-1"].power_w == 0
-            assert home.stations.evses["CP1-1"].session == "tx0"
-            entries = await home.running.service.entries(command="a")
-            assert entries[-1].cause == "broker_lost" or "broker_lost" in [one.cause for one in entries]
-
-    run_virtual(play())
-
-
-def test_two_gateways_on_one_broker_leave_each_other_what_is_the_others() -> None:
-    async def play() -> None:
-        broker, clock = MemoryBroker(), VirtualClock()
-        async with (
-            running_gateway(broker, clock, "gw1") as (_, one),
-            running_gateway(broker, clock, "gw2", mqtt={"site_commands": False}) as (_, other),
-            broker.client("facility") as client,
-        ):
-            one.connect("CP1", "CP1-1")
-            one.plug("CP1-1")
-            other.connect("CP2", "CP2-1")
-            other.plug("CP2-1")
-            await clock.sleep(2)
-            got: list[tuple[str, str, str]] = []
-            await client.subscribe(f"{ROOT}/#", qos=1)
+async def test_what_was_said_while_the_link_was_down_is_said_when_it_is_back() -> None:
+    async with scene("CP1-1") as home:
+        await home.send("evse/CP1-1/cmd/discharge", {"id": "a", "power_w": 5000, "lease_s": 60})
+        await home.wait(0.001)
+        home.broker.stop()
+        await home.wait(5)
+        assert home.stations.evses["CP1-1"].power_w == -5000  # the lease goes on
+        home.broker.start()
+        async with home.broker.client("late") as late:
+            await late.subscribe("#", qos=1)
+            got: list[Any] = []
 
             async def hear() -> None:
-                async for message in client.messages():
+                async for message in late.messages():
                     if message.topic.endswith("/result"):
-                        body = json.loads(message.payload)
-                        got.append((body["id"], body["gateway"], body["reason"]["code"]))
+                        got.append(json.loads(message.payload)["status"])
 
             hearing = asyncio.create_task(hear())
-            from protocols.ports import BusMessage
-
-            for number, evse in enumerate(("CP1-1", "CP2-1", "CP3-1")):
-                body = json.dumps({"id": f"c{number}", "power_w": 1000}).encode()
-                await client.publish(BusMessage(f"{ROOT}/evse/{evse}/cmd/discharge", body, qos=1))
-            await client.publish(BusMessage(f"{ROOT}/site/cmd/mode", b'{"id": "m", "mode": "manual"}', qos=1))
-            await clock.sleep(1)
+            await home.wait(10)
             hearing.cancel()
-            firsts = {(name, who, code) for name, who, code in got if code in ("granted", "unknown_evse")}
-            assert firsts == {
-                ("c0", "gw1", "granted"),
-                ("c1", "gw2", "granted"),
-                ("c2", "gw1", "unknown_evse"),
-                ("m", "gw1", "granted"),
-            }
-
-    run_virtual(play())
+            assert got[-1] == "achieved"
 
 
-def test_a_removed_station_leaves_nothing_retained() -> None:
-    async def play() -> None:
-        async with scene("CP1-1", mqtt={"mirror": "v2x-mirror"}) as home:
-            assert home.broker.retained(f"{ROOT}/evse/CP1-1/state") is not None
-            assert home.broker.retained("homeassistant/device/v2x_home_CP1-1/config") is not None
-            assert home.broker.retained("v2x-mirror/CP1-1/power") is not None
-            home.stations.evses.clear()
-            home.running.service.forget("CP1")
-            await home.wait(2)
-            left = [topic for topic in home.broker._retained if "CP1-1" in topic]
-            assert left == []
+async def test_a_broker_that_stays_away_ends_leased_commands() -> None:
+    async with scene("CP1-1", mqtt={"broker_grace_s": 20}) as home:
+        await home.send("evse/CP1-1/cmd/discharge", {"id": "a", "power_w": 5000, "lease_s": 3600})
+        await home.wait(3)
+        home.broker.stop()
+        await home.wait(17)
+        assert home.stations.evses["CP1-1"].power_w == -5000
+        await home.wait(8)
+        assert home.stations.evses["CP1-1"].power_w == 0
+        assert home.stations.evses["CP1-1"].session == "tx0"
+        entries = await home.running.service.entries(command="a")
+        assert entries[-1].cause == "broker_lost" or "broker_lost" in [one.cause for one in entries]
 
-    run_virtual(play())
+
+async def test_two_gateways_on_one_broker_leave_each_other_what_is_the_others() -> None:
+    broker, clock = MemoryBroker(), VirtualClock()
+    async with (
+        running_gateway(broker, clock, "gw1") as (_, one),
+        running_gateway(broker, clock, "gw2", mqtt={"site_commands": False}) as (_, other),
+        broker.client("facility") as client,
+    ):
+        one.connect("CP1", "CP1-1")
+        one.plug("CP1-1")
+        other.connect("CP2", "CP2-1")
+        other.plug("CP2-1")
+        await clock.sleep(2)
+        got: list[tuple[str, str, str]] = []
+        await client.subscribe(f"{ROOT}/#", qos=1)
+
+        async def hear() -> None:
+            async for message in client.messages():
+                if message.topic.endswith("/result"):
+                    body = json.loads(message.payload)
+                    got.append((body["id"], body["gateway"], body["reason"]["code"]))
+
+        hearing = asyncio.create_task(hear())
+        from protocols.ports import BusMessage
+
+        for number, evse in enumerate(("CP1-1", "CP2-1", "CP3-1")):
+            body = json.dumps({"id": f"c{number}", "power_w": 1000}).encode()
+            await client.publish(BusMessage(f"{ROOT}/evse/{evse}/cmd/discharge", body, qos=1))
+        await client.publish(BusMessage(f"{ROOT}/site/cmd/mode", b'{"id": "m", "mode": "manual"}', qos=1))
+        await clock.sleep(1)
+        hearing.cancel()
+        firsts = {(name, who, code) for name, who, code in got if code in ("granted", "unknown_evse")}
+        assert firsts == {
+            ("c0", "gw1", "granted"),
+            ("c1", "gw2", "granted"),
+            ("c2", "gw1", "unknown_evse"),
+            ("m", "gw1", "granted"),
+        }
+
+
+async def test_a_removed_station_leaves_nothing_retained() -> None:
+    async with scene("CP1-1", mqtt={"mirror": "v2x-mirror"}) as home:
+        assert home.broker.retained(f"{ROOT}/evse/CP1-1/state") is not None
+        assert home.broker.retained("homeassistant/device/v2x_home_CP1-1/config") is not None
+        assert home.broker.retained("v2x-mirror/CP1-1/power") is not None
+        home.stations.evses.clear()
+        home.running.service.forget("CP1")
+        await home.wait(2)
+        left = [topic for topic in home.broker._retained if "CP1-1" in topic]
+        assert left == []
 
 
 def test_the_document_names_every_channel_and_operation() -> None:

@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from emulators.runtime.clock import run_virtual
 from gateway.model.energy_state import SharedEnergyState
 from gateway.mqtt.client import BrokerLink, MqttBus
 from gateway.mqtt.commands import MAX_OTHER_GATEWAYS
@@ -27,25 +26,26 @@ def broken() -> Any:
     raise RuntimeError("a defect")
 
 
-def test_a_state_that_cannot_be_published_costs_the_other_messages_nothing(caplog: pytest.LogCaptureFixture) -> None:
-    async def story() -> None:
-        async with scene("CP1-1") as one:
-            one.running.service.board.energy = broken  # part of the site's state only
-            for _ in range(3):
-                await one.send("evse/CP1-1/cmd/discharge", {"id": f"d{_}", "power_w": 3000})
-                await one.wait(5)
-                assert one.results(f"d{_}") == ["accepted", "achieved"]
-            before = len(one.on("evse/CP1-1/telemetry"))
-            await one.wait(10)
-            assert len(one.on("evse/CP1-1/telemetry")) >= before + 9
-            assert one.retained("gateway/gw1/status")["state"] == "online"
-            assert one.running.mqtt.counts["defects"] > 1
-
-    run_virtual(story())
+@pytest.mark.virtual_time
+async def test_a_state_with_a_defect_costs_the_other_messages_nothing(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with scene("CP1-1") as one:
+        one.running.service.board.energy = broken  # part of the site's state only
+        for _ in range(3):
+            await one.send("evse/CP1-1/cmd/discharge", {"id": f"d{_}", "power_w": 3000})
+            await one.wait(5)
+            assert one.results(f"d{_}") == ["accepted", "achieved"]
+        before = len(one.on("evse/CP1-1/telemetry"))
+        await one.wait(10)
+        assert len(one.on("evse/CP1-1/telemetry")) >= before + 9
+        assert one.retained("gateway/gw1/status")["state"] == "online"
+        assert one.running.mqtt.counts["defects"] > 1
     assert [one.message for one in caplog.records].count("the site's state cannot be published") == 1
 
 
-def test_a_defect_behind_a_message_costs_the_link_and_not_the_gateway() -> None:
+@pytest.mark.virtual_time
+async def test_a_defect_behind_a_message_costs_the_link_and_not_the_gateway() -> None:
     calls: list[str] = []
 
     def fails_once(site: str, _energy: SharedEnergyState) -> None:
@@ -53,67 +53,57 @@ def test_a_defect_behind_a_message_costs_the_link_and_not_the_gateway() -> None:
         if len(calls) == 1:
             broken()
 
-    async def story() -> None:
-        async with scene("CP1-1") as one:
+    async with scene("CP1-1") as one:
 
-            def connect(will: BusMessage) -> AbstractAsyncContextManager[Bus]:
-                return one.broker.client("v2x-home-gw2", will=will)
+        def connect(will: BusMessage) -> AbstractAsyncContextManager[Bus]:
+            return one.broker.client("v2x-home-gw2", will=will)
 
-            settings = MqttSettings(Topics("home", "gw2"), takes_site_commands=False)
-            connection = MqttConnection(one.running.service, settings, connect, one.clock, 1, fails_once)
-            running = asyncio.create_task(connection.run())
-            await one.wait(1)
-            await one.client.publish(
-                BusMessage("v2x/1/elsewhere/site/state", b'{"energy": {"phase": "on_grid"}}', qos=1, retain=True)
-            )
-            await one.wait(0.1)
-            assert not connection.connected.is_set()
-            await one.wait(40)
-            assert connection.connected.is_set()
-            assert connection.counts["defects"] == 1
-            await one.send("evse/CP1-1/cmd/discharge", {"id": "d", "power_w": 3000})
-            await one.wait(3)
-            assert one.results("d")[0] == "accepted"
-            running.cancel()
-            await asyncio.gather(running, return_exceptions=True)
-
-    run_virtual(story())
+        settings = MqttSettings(Topics("home", "gw2"), takes_site_commands=False)
+        connection = MqttConnection(one.running.service, settings, connect, one.clock, 1, fails_once)
+        running = asyncio.create_task(connection.run())
+        await one.wait(1)
+        state = b'{"energy": {"phase": "on_grid"}}'
+        await one.client.publish(BusMessage("v2x/1/elsewhere/site/state", state, qos=1, retain=True))
+        await one.wait(0.1)
+        assert not connection.connected.is_set()
+        await one.wait(40)
+        assert connection.connected.is_set()
+        assert connection.counts["defects"] == 1
+        await one.send("evse/CP1-1/cmd/discharge", {"id": "d", "power_w": 3000})
+        await one.wait(3)
+        assert one.results("d")[0] == "accepted"
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
     assert calls == ["elsewhere", "elsewhere"]
 
 
+@pytest.mark.virtual_time
 @pytest.mark.parametrize("turns", range(6))
 @pytest.mark.parametrize("cancelled_first", [True, False])
-def test_a_cancel_that_comes_with_a_lost_link_ends_the_connection(turns: int, cancelled_first: bool) -> None:
+async def test_a_cancel_that_comes_with_a_lost_link_ends_the_connection(turns: int, cancelled_first: bool) -> None:
     """A task group of Python 3.11 drops a cancellation that meets an error; the gateway would never stop."""
-
-    async def story() -> bool:
-        async with scene("CP1-1") as one:
-            [task] = [task for task in asyncio.all_tasks() if task.get_name() == "mqtt"]
-            for cancels in (cancelled_first, not cancelled_first):
-                if cancels:
-                    task.cancel()
-                else:
-                    one.broker.cut("v2x-home-gw1")
-                for _ in range(turns):
-                    await asyncio.sleep(0)
-            await asyncio.wait({task}, timeout=30)
-            over = task.done()
-            task.cancel()
-            return over
-
-    assert run_virtual(story())
+    async with scene("CP1-1") as one:
+        [task] = [task for task in asyncio.all_tasks() if task.get_name() == "mqtt"]
+        for cancels in (cancelled_first, not cancelled_first):
+            if cancels:
+                task.cancel()
+            else:
+                one.broker.cut("v2x-home-gw1")
+            for _ in range(turns):
+                await asyncio.sleep(0)
+        await asyncio.wait({task}, timeout=30)
+        over = task.done()
+        task.cancel()
+    assert over
 
 
 @pytest.mark.parametrize("url", ["mqtt://bems:hunter2@127.0.0.1:1", "mqtt://bems:hun%40ter2@127.0.0.1:1"])
-def test_no_password_in_the_errors_of_a_broker(url: str) -> None:
+async def test_no_password_in_the_errors_of_a_broker(url: str) -> None:
     link = BrokerLink(url, "gw", version="5", password="hunter2")
 
-    async def enter() -> None:
+    with pytest.raises(ConnectionError) as error:
         async with MqttBus(link):
             pass
-
-    with pytest.raises(ConnectionError) as error:
-        asyncio.run(enter())
     assert "hun" not in f"{error.value}{link!r}"
     assert "127.0.0.1:1" in str(error.value)
 
@@ -136,18 +126,16 @@ def test_no_values_of_variables_in_a_logged_traceback(format: str) -> None:
     assert "hunter2" not in stream.getvalue()
 
 
-def test_a_crowd_of_gateways_that_do_not_exist_takes_no_memory() -> None:
-    async def story() -> None:
-        async with scene("CP1-1") as one:
-            for number in range(1000):
-                status = {"state": "online", "gateway": f"g{number}", "version": "1", "evses": [f"X{number}-1"]}
-                await one.client.publish(
-                    BusMessage(f"v2x/1/home/gateway/g{number}/status", json.dumps(status).encode(), qos=1, retain=True)
-                )
-            await one.wait(2)
-            assert one.running.mqtt.counts["ignored"] >= 1000 - MAX_OTHER_GATEWAYS
-            await one.send("evse/CP1-1/cmd/discharge", {"id": "d", "power_w": 3000})
-            await one.wait(3)
-            assert one.results("d")[0] == "accepted"
-
-    run_virtual(story())
+@pytest.mark.virtual_time
+async def test_a_crowd_of_gateways_that_do_not_exist_takes_no_memory() -> None:
+    async with scene("CP1-1") as one:
+        for number in range(1000):
+            status = {"state": "online", "gateway": f"g{number}", "version": "1", "evses": [f"X{number}-1"]}
+            await one.client.publish(
+                BusMessage(f"v2x/1/home/gateway/g{number}/status", json.dumps(status).encode(), qos=1, retain=True)
+            )
+        await one.wait(2)
+        assert one.running.mqtt.counts["ignored"] >= 1000 - MAX_OTHER_GATEWAYS
+        await one.send("evse/CP1-1/cmd/discharge", {"id": "d", "power_w": 3000})
+        await one.wait(3)
+        assert one.results("d")[0] == "accepted"

@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emulators.runtime.clock import run_virtual
 from gateway.model.command import EVSE_VERBS, Verb
 from gateway.mqtt import mirror
 from protocols.ports import BusMessage
 from tests.gateway.mqtt.memory import ROOT, Scene, scene
+
+pytestmark = pytest.mark.virtual_time
 
 DEVICE = "homeassistant/device/v2x_home_CP1-1/config"
 
@@ -23,43 +24,40 @@ def retained(home: Scene, topic: str) -> Any:
     return json.loads(message.payload) if message is not None else None
 
 
-def test_one_device_per_evse_told_again_when_home_assistant_restarts() -> None:
-    async def play() -> None:
-        async with scene("CP1-1") as home:
-            config = retained(home, DEVICE)
-            assert config["device"]["identifiers"] == ["v2x_home_CP1-1"]
-            assert set(config["components"]) >= {
-                "power", "energy_charged", "energy_discharged", "soc", "session", "binding", "lease_end", "plug",
-                "problem", "grid", "setpoint", "reserve", "mode", "stop", "result",
-            }  # fmt: skip
-            assert config["components"]["setpoint"]["min"] == -10_000
-            ids = [one["unique_id"] for one in config["components"].values()]
-            assert len(ids) == len(set(ids))
-            for one in config["components"].values():
-                for key in ("state_topic", "command_topic"):
-                    assert one.get(key, ROOT).startswith(ROOT)
-            before = len([one for one in home.heard if one.topic == DEVICE])
-            await home.wait(5)
-            assert len([one for one in home.heard if one.topic == DEVICE]) == before  # only when it changes
-            await home.client.publish(BusMessage("homeassistant/status", b"online", qos=1))
-            await home.wait(2)
-            assert len([one for one in home.heard if one.topic == DEVICE]) == before + 1
-
-    run_virtual(play())
+async def test_one_device_per_evse_told_again_when_home_assistant_restarts() -> None:
+    async with scene("CP1-1") as home:
+        config = retained(home, DEVICE)
+        assert config["device"]["identifiers"] == ["v2x_home_CP1-1"]
+        assert set(config["components"]) >= {
+            "power", "energy_charged", "energy_discharged", "soc", "session", "binding", "lease_end", "plug",
+            "problem", "grid", "setpoint", "reserve", "mode", "stop", "result",
+        }  # fmt: skip
+        assert config["components"]["setpoint"]["min"] == -10_000
+        ids = [one["unique_id"] for one in config["components"].values()]
+        assert len(ids) == len(set(ids))
+        for one in config["components"].values():
+            for key in ("state_topic", "command_topic"):
+                assert one.get(key, ROOT).startswith(ROOT)
+        before = len([one for one in home.heard if one.topic == DEVICE])
+        await home.wait(5)
+        assert len([one for one in home.heard if one.topic == DEVICE]) == before  # only when it changes
+        await home.client.publish(BusMessage("homeassistant/status", b"online", qos=1))
+        await home.wait(2)
+        assert len([one for one in home.heard if one.topic == DEVICE]) == before + 1
 
 
-def test_one_message_per_entity_for_older_ones_and_none_when_it_is_off() -> None:
-    async def play(how: str) -> int:
-        async with scene("CP1-1", mqtt={"homeassistant": how}) as home:
-            config = retained(home, "homeassistant/number/v2x_home_CP1-1/setpoint/config")
-            if how == "components":
-                assert config["unique_id"] == "v2x_home_CP1-1_setpoint"
-                assert config["device"]["identifiers"] == ["v2x_home_CP1-1"]
-                assert "platform" not in config
-            return len([topic for topic in home.broker._retained if topic.startswith("homeassistant/")])
-
-    assert run_virtual(play("components")) > 15
-    assert run_virtual(play("off")) == 0
+@pytest.mark.parametrize("how", ["components", "off"])
+async def test_one_message_per_entity_for_older_ones_and_none_when_it_is_off(how: str) -> None:
+    async with scene("CP1-1", mqtt={"homeassistant": how}) as home:
+        config = retained(home, "homeassistant/number/v2x_home_CP1-1/setpoint/config")
+        topics = [topic for topic in home.broker._retained if topic.startswith("homeassistant/")]
+        if how == "off":
+            assert topics == []
+            return
+        assert config["unique_id"] == "v2x_home_CP1-1_setpoint"
+        assert config["device"]["identifiers"] == ["v2x_home_CP1-1"]
+        assert "platform" not in config
+        assert len(topics) > 15
 
 
 @pytest.mark.parametrize(
@@ -74,22 +72,19 @@ def test_one_message_per_entity_for_older_ones_and_none_when_it_is_off() -> None
         ("discharge", b"nan", 0, "refused bad_command"),
     ],
 )
-def test_the_mirror_shows_and_commands(name: str, payload: bytes, power_w: float, answer: str) -> None:
-    async def play() -> None:
-        async with scene("CP1-1", mqtt={"mirror": "cars"}) as home:
-            await home.client.publish(BusMessage(f"cars/CP1-1/{name}/set", payload, qos=1))
-            await home.wait(3)
-            shown = {
-                topic.removeprefix("cars/CP1-1/"): message.payload.decode()
-                for topic, (message, _) in home.broker._retained.items()
-                if topic.startswith("cars/CP1-1/")
-            }
-            assert shown["result"] == answer
-            assert float(shown["power"]) == power_w
-            assert (shown["plugged"], shown["session"], "fault" in shown) == ("true", "in_session", False)
-            assert home.stations.evses["CP1-1"].power_w == power_w
-
-    run_virtual(play())
+async def test_the_mirror_shows_and_commands(name: str, payload: bytes, power_w: float, answer: str) -> None:
+    async with scene("CP1-1", mqtt={"mirror": "cars"}) as home:
+        await home.client.publish(BusMessage(f"cars/CP1-1/{name}/set", payload, qos=1))
+        await home.wait(3)
+        shown = {
+            topic.removeprefix("cars/CP1-1/"): message.payload.decode()
+            for topic, (message, _) in home.broker._retained.items()
+            if topic.startswith("cars/CP1-1/")
+        }
+        assert shown["result"] == answer
+        assert float(shown["power"]) == power_w
+        assert (shown["plugged"], shown["session"], "fault" in shown) == ("true", "in_session", False)
+        assert home.stations.evses["CP1-1"].power_w == power_w
 
 
 @given(st.sampled_from([*mirror.SETTABLE, "colour"]), st.binary(max_size=80))

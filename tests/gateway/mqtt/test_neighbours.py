@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from emulators.runtime.clock import run_virtual
 from gateway.mqtt.topics import Kind, Topics
 from protocols.ports import BusMessage
 from tests.gateway.energy.test_energy_service import LENT
 from tests.gateway.mqtt.memory import scene
+
+pytestmark = pytest.mark.virtual_time
 
 SCHOOL = '[[place]]\nname = "school"\nlatitude = 35.62\nlongitude = 139.58\n'
 
@@ -31,30 +32,23 @@ def test_only_states_of_other_sites_are_theirs(topic: str, site: str | None) -> 
     assert (parsed.name if parsed.kind is Kind.NEIGHBOUR else None) == site
 
 
-def test_a_site_in_need_is_heard_over_the_broker_and_gets_its_call(tmp_path: Path) -> None:
+async def test_a_site_in_need_is_heard_over_the_broker_and_gets_its_call(tmp_path: Path) -> None:
     file = tmp_path / "lent.toml"
     file.write_text(SCHOOL + LENT)
 
-    async def play() -> None:
-        async with scene("CP1-1", blue_switch={"file": str(file)}) as one:
+    async with scene("CP1-1", blue_switch={"file": str(file)}) as one:
 
-            async def say(site: str, payload: bytes) -> None:
-                topic = f"v2x/1/{site}/site/state"
-                await one.client.publish(BusMessage(topic, payload, qos=1, retain=True))
-                await one.wait(6)
+        async def say(site: str, payload: bytes) -> None:
+            topic = f"v2x/1/{site}/site/state"
+            await one.client.publish(BusMessage(topic, payload, qos=1, retain=True))
+            await one.wait(6)
 
-            await say("school", b"{")
-            await say("school", b"[" * 70_000)
-            await say(
-                "school", b'{"energy": {"phase": "island", "need": {"draw_w": 1e999, "stored_wh": 0, "bays": 1}}}'
-            )
-            assert one.on("site/event") == [] or all(event.get("code") is None for event in one.on("site/event"))
-            await say("nowhere", b'{"energy": {"phase": "island", "need": {"draw_w": 900, "stored_wh": 0, "bays": 1}}}')
-            await say(
-                "school", b'{"energy": {"phase": "island", "need": {"draw_w": 900, "stored_wh": 4000, "bays": 2}}}'
-            )
-            codes = {event.get("code"): event.get("subject") for event in one.on("site/event")}
-            assert codes["site_needs_cars"] == "school"
-            assert codes["car_called"] == "LENT"
-
-    run_virtual(play())
+        await say("school", b"{")
+        await say("school", b"[" * 70_000)
+        await say("school", b'{"energy": {"phase": "island", "need": {"draw_w": 1e999, "stored_wh": 0, "bays": 1}}}')
+        assert one.on("site/event") == [] or all(event.get("code") is None for event in one.on("site/event"))
+        await say("nowhere", b'{"energy": {"phase": "island", "need": {"draw_w": 900, "stored_wh": 0, "bays": 1}}}')
+        await say("school", b'{"energy": {"phase": "island", "need": {"draw_w": 900, "stored_wh": 4000, "bays": 2}}}')
+        codes = {event.get("code"): event.get("subject") for event in one.on("site/event")}
+        assert codes["site_needs_cars"] == "school"
+        assert codes["car_called"] == "LENT"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sqlite3
 from pathlib import Path
 
@@ -11,7 +10,6 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import create_engine, text
 
-from emulators.runtime.clock import run_virtual
 from gateway.store import schema
 from gateway.store.ports import StoreError
 from gateway.store.sql import SqlStore
@@ -37,36 +35,32 @@ def test_there_is_an_old_database_for_every_version_but_the_newest() -> None:
 
 
 @pytest.mark.parametrize("dump", OLD, ids=lambda path: path.stem)
-def test_an_old_database_is_refused_with_what_to_do_then_migrated_and_used(dump: Path, tmp_path: Path) -> None:
+@pytest.mark.virtual_time
+async def test_an_old_database_is_refused_with_what_to_do_then_migrated_and_used(dump: Path, tmp_path: Path) -> None:
     path = restored(dump, tmp_path)
     url = f"sqlite:///{path}"
 
-    async def migrate() -> None:
-        with pytest.raises(StoreError, match="run `v2x migrate -c FILE` first"):
-            await SqlStore(url, "gw1").open()
-        store = SqlStore(url, "gw1")
-        assert await store.migrate() == (dump.stem, schema.newest())
-        await store.close()
+    with pytest.raises(StoreError, match="run `v2x migrate -c FILE` first"):
+        await SqlStore(url, "gw1").open()
+    store = SqlStore(url, "gw1")
+    assert await store.migrate() == (dump.stem, schema.newest())
+    await store.close()
 
-    async def life() -> None:
-        async with house("CP1-1", store=SqlStore(url, "gw1")) as home:
-            final = home.heard.final("old-1")
-            assert (final.status, final.reason.code) == ("failed", "gateway_restarted")
-            state = home.service.state("CP1-1")
-            assert state is not None
-            assert state.floors.reserve_pct == 40
-            assert [entry.step.value for entry in await home.service.entries(command="old-1")][:3] == [
-                "received",
-                "validated",
-                "journalled",
-            ]
-
-    asyncio.run(migrate())
-    run_virtual(life())
+    async with house("CP1-1", store=SqlStore(url, "gw1")) as home:
+        final = home.heard.final("old-1")
+        assert (final.status, final.reason.code) == ("failed", "gateway_restarted")
+        state = home.service.state("CP1-1")
+        assert state is not None
+        assert state.floors.reserve_pct == 40
+        assert [entry.step.value for entry in await home.service.entries(command="old-1")][:3] == [
+            "received",
+            "validated",
+            "journalled",
+        ]
 
 
 @pytest.mark.parametrize("kind", ["sqlite", pytest.param("postgres", marks=pytest.mark.peer)])
-def test_migrations_and_tables_are_the_same(kind: str, tmp_path: Path) -> None:
+async def test_migrations_and_tables_are_the_same(kind: str, tmp_path: Path) -> None:
     if kind == "sqlite":
         engine = create_engine(f"sqlite:///{tmp_path / 'new.db'}")
         with engine.begin() as connection:
@@ -75,34 +69,28 @@ def test_migrations_and_tables_are_the_same(kind: str, tmp_path: Path) -> None:
         engine.dispose()
         return
 
-    async def scene(url: str) -> None:
-        store = SqlStore(url)
+    with postgres(tmp_path) as cluster:
+        store = SqlStore(cluster.database())
         await store.open()
-        async with store._open_engine().begin() as connection:
-            found = await connection.run_sync(lambda one: compare_metadata(MigrationContext.configure(one), METADATA))
+        async with store._open_engine().begin() as link:
+            found = await link.run_sync(lambda one: compare_metadata(MigrationContext.configure(one), METADATA))
             assert found == []
         await store.close()
 
-    with postgres(tmp_path) as cluster:
-        asyncio.run(scene(cluster.database()))
 
-
-def test_a_newer_database_is_left_alone(tmp_path: Path) -> None:
+async def test_a_newer_database_is_left_alone(tmp_path: Path) -> None:
     engine = create_engine(f"sqlite:///{tmp_path / 'v2x.db'}")
     with engine.begin() as connection:
         schema.check(connection)
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     engine.dispose()
 
-    async def scene() -> None:
-        with pytest.raises(StoreError, match="newer than this gateway"):
-            await SqlStore(f"sqlite:///{tmp_path / 'v2x.db'}").open()
-        store = SqlStore(f"sqlite:///{tmp_path / 'v2x.db'}")
-        with pytest.raises(StoreError, match="newer than this gateway"):
-            await store.migrate()
-        await store.close()
-
-    asyncio.run(scene())
+    with pytest.raises(StoreError, match="newer than this gateway"):
+        await SqlStore(f"sqlite:///{tmp_path / 'v2x.db'}").open()
+    store = SqlStore(f"sqlite:///{tmp_path / 'v2x.db'}")
+    with pytest.raises(StoreError, match="newer than this gateway"):
+        await store.migrate()
+    await store.close()
 
 
 def test_the_way_back(tmp_path: Path) -> None:

@@ -7,11 +7,13 @@ from collections.abc import Sequence
 
 import pytest
 
-from emulators.runtime.clock import VirtualClock, run_virtual
+from emulators.runtime.clock import VirtualClock
 from gateway.model.journal import CommandOpened, Record
 from gateway.store.journal import Journal
 from gateway.store.memory import MemoryStore
 from gateway.store.ports import RecordRefused, StoreError
+
+pytestmark = pytest.mark.virtual_time
 
 
 class CountingStore(MemoryStore):
@@ -32,50 +34,44 @@ def opened(name: str) -> CommandOpened:
     return CommandOpened(name, "CP1-1", "stop", "f" * 64, "{}", None, "mqtt", 1.0, True)
 
 
-def test_a_record_the_store_refuses_is_dropped_and_told_and_nobody_else_waits_for_it() -> None:
-    async def scene() -> None:
-        told: list[str] = []
-        store, clock = CountingStore(), VirtualClock()
-        journal = Journal(store, clock, told.append)
-        writing = asyncio.create_task(journal.run())
+async def test_a_record_the_store_refuses_is_dropped_and_told_and_nobody_else_waits_for_it() -> None:
+    told: list[str] = []
+    store, clock = CountingStore(), VirtualClock()
+    journal = Journal(store, clock, told.append)
+    writing = asyncio.create_task(journal.run())
+    await journal.keep(opened("a"))
+    journal.later(opened("a"))  # committed, though its write was told as failed
+    kept = [asyncio.create_task(journal.keep(opened(f"new{number}"))) for number in range(20)]
+    await asyncio.sleep(0)
+    journal.later(opened("later"))
+    await asyncio.gather(*kept)
+    await journal.flush()
+    assert store.asked <= 2 + 2 * 5  # halved, not one by one
+    assert [one.id for one in await store.in_force()] == ["a", *(f"new{n}" for n in range(20)), "later"]
+    assert journal.dropped == 1
+    assert "stands in the store already" in told[0]
+    assert (journal.trouble, told[1:]) == (None, [""])
+    with pytest.raises(RecordRefused):
         await journal.keep(opened("a"))
-        journal.later(opened("a"))  # committed, though its write was told as failed
-        kept = [asyncio.create_task(journal.keep(opened(f"new{number}"))) for number in range(20)]
-        await asyncio.sleep(0)
-        journal.later(opened("later"))
-        await asyncio.gather(*kept)
-        await journal.flush()
-        assert store.asked <= 2 + 2 * 5  # halved, not one by one
-        assert [one.id for one in await store.in_force()] == ["a", *(f"new{n}" for n in range(20)), "later"]
-        assert journal.dropped == 1
-        assert "stands in the store already" in told[0]
-        assert (journal.trouble, told[1:]) == (None, [""])
-        with pytest.raises(RecordRefused):
-            await journal.keep(opened("a"))
-        assert (journal.dropped, len(told)) == (1, 2)  # who waited knows it
-        writing.cancel()
-        await asyncio.gather(writing, return_exceptions=True)
-
-    run_virtual(scene())
+    assert (journal.dropped, len(told)) == (1, 2)  # who waited knows it
+    writing.cancel()
+    await asyncio.gather(writing, return_exceptions=True)
 
 
-def test_a_store_that_fails_while_a_refused_record_is_looked_for_loses_nothing() -> None:
-    async def scene(fails_at: int) -> None:
-        store, clock = CountingStore(), VirtualClock()
-        journal = Journal(store, clock)
-        writing = asyncio.create_task(journal.run())
-        await journal.keep(opened("a"))
-        store.fails_at = fails_at
-        for name in ("b", "a", "c", "d"):
-            journal.later(opened(name))
-        await clock.sleep(3.0)
-        assert journal.trouble == "the disk is full"
-        store.fails_at = 10**9
-        await journal.flush()
-        assert [one.id for one in await store.in_force()] == ["a", "b", "c", "d"]
-        assert journal.dropped == 1
-        writing.cancel()
-        await asyncio.gather(writing, return_exceptions=True)
-
-    for number in range(2, 7):
-        run_virtual(scene(number))
+@pytest.mark.parametrize("fails_at", range(2, 7))
+async def test_a_store_that_fails_while_a_refused_record_is_looked_for_loses_nothing(fails_at: int) -> None:
+    store, clock = CountingStore(), VirtualClock()
+    journal = Journal(store, clock)
+    writing = asyncio.create_task(journal.run())
+    await journal.keep(opened("a"))
+    store.fails_at = fails_at
+    for name in ("b", "a", "c", "d"):
+        journal.later(opened(name))
+    await clock.sleep(3.0)
+    assert journal.trouble == "the disk is full"
+    store.fails_at = 10**9
+    await journal.flush()
+    assert [one.id for one in await store.in_force()] == ["a", "b", "c", "d"]
+    assert journal.dropped == 1
+    writing.cancel()
+    await asyncio.gather(writing, return_exceptions=True)

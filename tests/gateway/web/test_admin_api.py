@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
 import pytest
 
-from emulators.runtime.clock import RealClock, run_virtual
+from emulators.runtime.clock import RealClock
 from gateway.control.settings import ServiceSettings
 from gateway.csms.admin import Admin
 from gateway.csms.csms import Csms
@@ -33,18 +34,16 @@ def client(rig: Rig, **about: Any) -> httpx.AsyncClient:
     return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://gateway" + PREFIX)
 
 
-def with_rig(
-    body: Callable[[Rig, httpx.AsyncClient], Awaitable[None]], version: Version = Version.V21, **about: Any
-) -> None:
-    async def main() -> None:
-        async with Rig(version) as rig, client(rig, **about) as http:
-            await body(rig, http)
-
-    run_virtual(main())
+@asynccontextmanager
+async def served_rig(version: Version = Version.V21, **about: Any) -> AsyncIterator[tuple[Rig, httpx.AsyncClient]]:
+    """Station and CSMS in virtual time, with a client of the administration API."""
+    async with Rig(version) as rig, client(rig, **about) as http:
+        yield rig, http
 
 
-def test_health_and_stations() -> None:
-    async def body(rig: Rig, http: httpx.AsyncClient) -> None:
+@pytest.mark.virtual_time
+async def test_health_and_stations() -> None:
+    async with served_rig() as (_, http):
         health = (await http.get("/health")).json()
         assert health["status"] == "ok"
         assert health["protocols"] == ["ocpp1.6", "ocpp2.0.1", "ocpp2.1"]
@@ -56,11 +55,10 @@ def test_health_and_stations() -> None:
         assert station["connectors"] == [{"evseId": 1, "connectorId": 1, "status": "Available"}]
         assert (await http.get("/stations/CP9")).status_code == 404
 
-    with_rig(body)
 
-
-def test_a_station_is_registered_and_removed() -> None:
-    async def body(rig: Rig, http: httpx.AsyncClient) -> None:
+@pytest.mark.virtual_time
+async def test_a_station_is_registered_and_removed() -> None:
+    async with served_rig() as (rig, http):
         secret = "0123456789abcdef"
         made = await http.put("/stations/CP2", json={"basic_auth_password": secret, "security_profile": 1})
         assert made.status_code == 200
@@ -77,11 +75,10 @@ def test_a_station_is_registered_and_removed() -> None:
         assert (await http.delete("/stations/CP1")).status_code == 204
         await rig.until(lambda: rig.station.line.link is None)
 
-    with_rig(body)
 
-
-def test_a_raw_call_goes_over_the_wire_as_it_was_given() -> None:
-    async def body(rig: Rig, http: httpx.AsyncClient) -> None:
+@pytest.mark.virtual_time
+async def test_a_raw_call_goes_over_the_wire_as_it_was_given() -> None:
+    async with served_rig() as (rig, http):
         payload = {
             "getVariableData": [
                 {"variable": {"name": "HeartbeatInterval"}, "component": {"name": "OCPPCommCtrlr"}},
@@ -101,11 +98,11 @@ def test_a_raw_call_goes_over_the_wire_as_it_was_given() -> None:
         sent = next(text for text in texts if "GetVariables" in text)
         assert json.dumps(payload, separators=(",", ":")) in sent
 
-    with_rig(body)
 
+@pytest.mark.virtual_time
+async def test_each_way_a_raw_call_can_end() -> None:
+    async with served_rig() as (rig, http):
 
-def test_each_way_a_raw_call_can_end() -> None:
-    async def body(rig: Rig, http: httpx.AsyncClient) -> None:
         async def call(station: str, action: str, payload: dict[str, Any], timeout_s: float = 30) -> httpx.Response:
             body = {"action": action, "payload": payload, "timeout_s": timeout_s}
             return await http.post(f"/stations/{station}/call", json=body)
@@ -128,30 +125,27 @@ def test_each_way_a_raw_call_can_end() -> None:
         await rig.sleep(1)
         assert (await call("CP1", "ClearCache", {})).status_code == 409
 
-    with_rig(body)
 
-
-def test_raw_calls_are_off_unless_they_are_allowed() -> None:
-    async def body(rig: Rig, http: httpx.AsyncClient) -> None:
+@pytest.mark.virtual_time
+async def test_raw_calls_are_off_unless_they_are_allowed() -> None:
+    async with served_rig(raw_calls=False) as (_, http):
         answer = await http.post("/stations/CP1/call", json={"action": "ClearCache", "payload": {}})
         assert answer.status_code == 403
         assert "raw_calls" in answer.json()["detail"]
 
-    with_rig(body, raw_calls=False)
 
-
-def test_a_token_is_wanted_where_there_is_one() -> None:
-    async def body(rig: Rig, http: httpx.AsyncClient) -> None:
+@pytest.mark.virtual_time
+async def test_a_token_is_wanted_where_there_is_one() -> None:
+    async with served_rig(token="right") as (_, http):
         assert (await http.get("/health")).status_code == 401
         assert (await http.get("/health", headers={"Authorization": "Bearer wrong"})).status_code == 401
         assert (await http.get("/health", headers={"Authorization": "Bearer right"})).status_code == 200
 
-    with_rig(body, token="right")
 
-
+@pytest.mark.virtual_time
 @pytest.mark.parametrize("version", list(Version))
-def test_transactions_newest_first(version: Version) -> None:
-    async def body(rig: Rig, http: httpx.AsyncClient) -> None:
+async def test_transactions_newest_first(version: Version) -> None:
+    async with served_rig(version) as (rig, http):
         for _ in range(2):
             await rig.charging()
             await rig.sleep(30)
@@ -178,11 +172,10 @@ def test_transactions_newest_first(version: Version) -> None:
         await rig.sleep(20)  # the station goes on telling of it: it runs again
         assert len((await http.get("/stations/CP1/transactions", params={"active": "true"})).json()) == 1
 
-    with_rig(body, version)
 
-
-def test_tokens() -> None:
-    async def body(rig: Rig, http: httpx.AsyncClient) -> None:
+@pytest.mark.virtual_time
+async def test_tokens() -> None:
+    async with served_rig() as (rig, http):
         rig.csms.context.tokens.unknown = UnknownTokens.REJECT
         past, future = "2020-01-01T00:00:00Z", "2030-01-01T00:00:00Z"
         for name, about in (
@@ -210,12 +203,12 @@ def test_tokens() -> None:
         assert (await http.get("/tokens/good")).status_code == 404
         assert (await http.delete("/tokens/good")).status_code == 404
 
-    with_rig(body)
 
-
+@pytest.mark.virtual_time
 @pytest.mark.parametrize("version", [Version.V16, Version.V21])
-def test_reservations(version: Version) -> None:
-    async def body(rig: Rig, http: httpx.AsyncClient) -> None:
+async def test_reservations(version: Version) -> None:
+    async with served_rig(version) as (rig, http):
+
         async def reserve(number: int, seconds: float) -> None:
             from protocols.ocpp.times import stamp
 
@@ -247,11 +240,10 @@ def test_reservations(version: Version) -> None:
         assert (await http.get("/reservations/CP1/2")).json() == rows[1]
         assert (await http.get("/reservations/CP1/9")).status_code == 404
 
-    with_rig(body, version)
 
-
-def test_messages_and_violations() -> None:
-    async def body(rig: Rig, http: httpx.AsyncClient) -> None:
+@pytest.mark.virtual_time
+async def test_messages_and_violations() -> None:
+    async with served_rig() as (rig, http):
         boots = (await http.get("/messages", params={"action": "BootNotification"})).json()
         assert boots[0]["station"] == "CP1"
         assert boots[0]["payload"]["reason"] == "PowerUp"
@@ -265,70 +257,61 @@ def test_messages_and_violations() -> None:
         assert row["direction"] == "received"
         assert row["code"] == "OccurrenceConstraintViolation"
 
-    with_rig(body)
 
-
-def test_commands_sessions_and_the_journal() -> None:
-    async def main() -> None:
-        async with Rig() as rig:
-            settings = ServiceSettings(SitePolicy("site"), stations=("CP1",))
-            service = GatewayService(settings, rig.clock, rig.csms, Journal(MemoryStore(), rig.clock))
-            for event in rig.events:
-                service.report(event)
-            rig.csms.context.report = service.report
-            running = asyncio.create_task(service.run())
-            app = build(Admin(rig.csms), service, raw_calls=True)
-            async with httpx.AsyncClient(
-                transport=httpx.ASGITransport(app), base_url="http://gateway" + PREFIX
-            ) as http:
-                await rig.charging()
-                await rig.sleep(2)
-                (session,) = (await http.get("/sessions")).json()
-                assert session["evse"] == "CP1-1"
-                body = {"id": "c1", "verb": "discharge", "power_w": 5000, "lease_s": 30}
-                first = (await http.post("/evses/CP1-1/commands", json=body)).json()
-                assert first["status"] in ("accepted", "clamped")
-                await rig.sleep(15)
-                done = (await http.get("/commands/c1")).json()
-                assert done["final"]["status"] == "achieved"
-                assert done["final"]["measured"]["power_w"] == pytest.approx(-5000, rel=0.02)
-                explained = (await http.get("/evses/CP1-1/explain")).json()
-                assert explained["layers"]
-                assert (await http.get("/evses/CP1-1")).json()["session"] == session["session"]
-                assert (await http.get("/evses/CP9-1")).status_code == 404
-                assert (await http.get("/commands/none")).status_code == 404
-                assert (await http.post("/evses/CP1-1/commands", content=b"{")).status_code == 400
-                assert (await http.post("/evses/CP1-1/commands", json={"id": "x"})).status_code == 422
-                bad = (await http.post("/evses/CP1-1/commands", json={"id": "x", "verb": "fly"})).json()
-                assert bad["status"] == "refused"
-                huge = b'{"verb":"stop","id":"' + b"x" * 70_000 + b'"}'
-                assert (await http.post("/evses/CP1-1/commands", content=huge)).status_code == 413
-                await http.post("/stations/CP1/call", json={"action": "ClearCache", "payload": {}})
-                await rig.sleep(2)
-                steps = [(row["step"], row["cause"]) for row in (await http.get("/journal")).json()]
-                assert ("operator", "raw ClearCache to CP1") in steps
-                assert any(step == "bound" for step, _ in steps)
-                assert (await http.delete("/stations/CP1")).status_code == 204
-                await rig.sleep(5)
-                assert service.evses() == []  # and with it goes what MQTT retains about it
-            running.cancel()
-            await asyncio.gather(running, return_exceptions=True)
-
-    run_virtual(main())
-
-
-def test_over_a_socket_in_a_loop_of_ours() -> None:
-    async def main() -> None:
-        settings = CsmsSettings(stations=(StationSettings("CP1"),))
-        app = build(Admin(Csms(settings, lambda _: None, RealClock())), None)
-        port: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        running = asyncio.create_task(server.serve(app, "127.0.0.1", 0, ready=port.set_result))
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{await port}") as http:
-            assert (await http.get(PREFIX + "/health")).json()["status"] == "ok"
-            paths = (await http.get("/openapi.json")).json()["paths"]
-            assert PREFIX + "/stations/{station}/call" in paths
+@pytest.mark.virtual_time
+async def test_commands_sessions_and_the_journal() -> None:
+    async with Rig() as rig:
+        settings = ServiceSettings(SitePolicy("site"), stations=("CP1",))
+        service = GatewayService(settings, rig.clock, rig.csms, Journal(MemoryStore(), rig.clock))
+        for event in rig.events:
+            service.report(event)
+        rig.csms.context.report = service.report
+        running = asyncio.create_task(service.run())
+        app = build(Admin(rig.csms), service, raw_calls=True)
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://gateway" + PREFIX) as http:
+            await rig.charging()
+            await rig.sleep(2)
+            (session,) = (await http.get("/sessions")).json()
+            assert session["evse"] == "CP1-1"
+            body = {"id": "c1", "verb": "discharge", "power_w": 5000, "lease_s": 30}
+            first = (await http.post("/evses/CP1-1/commands", json=body)).json()
+            assert first["status"] in ("accepted", "clamped")
+            await rig.sleep(15)
+            done = (await http.get("/commands/c1")).json()
+            assert done["final"]["status"] == "achieved"
+            assert done["final"]["measured"]["power_w"] == pytest.approx(-5000, rel=0.02)
+            explained = (await http.get("/evses/CP1-1/explain")).json()
+            assert explained["layers"]
+            assert (await http.get("/evses/CP1-1")).json()["session"] == session["session"]
+            assert (await http.get("/evses/CP9-1")).status_code == 404
+            assert (await http.get("/commands/none")).status_code == 404
+            assert (await http.post("/evses/CP1-1/commands", content=b"{")).status_code == 400
+            assert (await http.post("/evses/CP1-1/commands", json={"id": "x"})).status_code == 422
+            bad = (await http.post("/evses/CP1-1/commands", json={"id": "x", "verb": "fly"})).json()
+            assert bad["status"] == "refused"
+            huge = b'{"verb":"stop","id":"' + b"x" * 70_000 + b'"}'
+            assert (await http.post("/evses/CP1-1/commands", content=huge)).status_code == 413
+            await http.post("/stations/CP1/call", json={"action": "ClearCache", "payload": {}})
+            await rig.sleep(2)
+            steps = [(row["step"], row["cause"]) for row in (await http.get("/journal")).json()]
+            assert ("operator", "raw ClearCache to CP1") in steps
+            assert any(step == "bound" for step, _ in steps)
+            assert (await http.delete("/stations/CP1")).status_code == 204
+            await rig.sleep(5)
+            assert service.evses() == []  # and with it goes what MQTT retains about it
         running.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await running
+        await asyncio.gather(running, return_exceptions=True)
 
-    asyncio.run(main())
+
+async def test_over_a_socket_in_a_loop_of_ours() -> None:
+    settings = CsmsSettings(stations=(StationSettings("CP1"),))
+    app = build(Admin(Csms(settings, lambda _: None, RealClock())), None)
+    port: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+    running = asyncio.create_task(server.serve(app, "127.0.0.1", 0, ready=port.set_result))
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{await port}") as http:
+        assert (await http.get(PREFIX + "/health")).json()["status"] == "ok"
+        paths = (await http.get("/openapi.json")).json()["paths"]
+        assert PREFIX + "/stations/{station}/call" in paths
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running

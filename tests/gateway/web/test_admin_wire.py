@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +20,13 @@ from tests.gateway.web.wire import PASSWORD, House, Station, house
 
 ALL = list(Version)
 TWO = [Version.V201, Version.V21]
-Scene = Callable[[House], Awaitable[None]]
 
 
-def within(folder: Path, scene: Scene, **about: Any) -> None:
-    async def main() -> None:
-        async with asyncio.timeout(60), house(folder, **about) as home:
-            await scene(home)
-
-    asyncio.run(main())
+@asynccontextmanager
+async def within_a_minute(folder: Path, **about: Any) -> AsyncIterator[House]:
+    """Gateway and stations over sockets, in real time and at most 60 s of it."""
+    async with asyncio.timeout(60), house(folder, **about) as home:
+        yield home
 
 
 def at(seconds: float = 0.0) -> str:
@@ -69,8 +68,8 @@ async def end(station: Station, name: Any, token: str = "A", connector: int = 1)
     return await station.ok("TransactionEvent", event(name, "Ended", 1, token, connector, 1100.0))
 
 
-def test_health_and_who_may_ask(tmp_path: Path) -> None:
-    async def scene(home: House) -> None:
+async def test_health_and_who_may_ask(tmp_path: Path) -> None:
+    async with within_a_minute(tmp_path) as home:
         health = await home.get("/health")
         assert health["status"] == "ok"
         assert health["protocols"] == ["ocpp1.6", "ocpp2.0.1", "ocpp2.1"]
@@ -85,12 +84,10 @@ def test_health_and_who_may_ask(tmp_path: Path) -> None:
                 assert wrong.status_code == 401
         assert (await home.http.get("/nothing")).status_code == 404
 
-    within(tmp_path, scene)
-
 
 @pytest.mark.parametrize("version", ALL)
-def test_a_station_from_its_registration_to_its_removal(version: Version, tmp_path: Path) -> None:
-    async def scene(home: House) -> None:
+async def test_a_station_from_its_registration_to_its_removal(version: Version, tmp_path: Path) -> None:
+    async with within_a_minute(tmp_path) as home:
         with pytest.raises(InvalidStatus) as refused:
             await home.station(version, "NEW")
         assert refused.value.response.status_code == 404
@@ -123,8 +120,6 @@ def test_a_station_from_its_registration_to_its_removal(version: Version, tmp_pa
         assert (await home.http.get("/stations/NEW")).status_code == 404
         assert (await home.http.delete("/stations/NEW")).status_code == 404
 
-    within(tmp_path, scene)
-
 
 @pytest.mark.parametrize(
     "body",
@@ -139,18 +134,16 @@ def test_a_station_from_its_registration_to_its_removal(version: Version, tmp_pa
         [],
     ],
 )
-def test_what_a_station_cannot_be(body: Any, tmp_path: Path) -> None:
-    async def scene(home: House) -> None:
+async def test_what_a_station_cannot_be(body: Any, tmp_path: Path) -> None:
+    async with within_a_minute(tmp_path) as home:
         assert (await home.http.put("/stations/NEW", json=body)).status_code == 422
         assert (await home.http.put("/stations/a%3Ab", json={})).status_code == 422
         assert (await home.http.get("/stations/NEW")).status_code == 404
 
-    within(tmp_path, scene)
-
 
 @pytest.mark.parametrize("version", ALL)
-def test_each_way_a_call_can_end(version: Version, tmp_path: Path) -> None:
-    async def scene(home: House) -> None:
+async def test_each_way_a_call_can_end(version: Version, tmp_path: Path) -> None:
+    async with within_a_minute(tmp_path) as home:
         reset = {"type": "Hard" if version is Version.V16 else "Immediate"}
         foreign = "GetVariables" if version is Version.V16 else "ChangeConfiguration"
         assert (await home.call("Reset", reset, "CP9")).status_code == 404
@@ -194,15 +187,11 @@ def test_each_way_a_call_can_end(version: Version, tmp_path: Path) -> None:
         assert "raw Reset to CP1" in {row["cause"] for row in notes}
         assert (await home.get("/violations", station="CP1"))[0]["action"] == "Reset"
 
-    within(tmp_path, scene)
 
-
-def test_raw_calls_are_off_unless_they_are_on(tmp_path: Path) -> None:
-    async def scene(home: House) -> None:
+async def test_raw_calls_are_off_unless_they_are_on(tmp_path: Path) -> None:
+    async with within_a_minute(tmp_path, admin={"raw_calls": False}) as home:
         assert (await home.call("Reset", {"type": "Hard"})).status_code == 403
         assert (await home.call("Reset", {"type": "Hard"}, "CP9")).status_code == 404
-
-    within(tmp_path, scene, admin={"raw_calls": False})
 
 
 @pytest.mark.parametrize(
@@ -237,10 +226,10 @@ def test_raw_calls_are_off_unless_they_are_on(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_a_payload_goes_out_as_it_came_in(
+async def test_a_payload_goes_out_as_it_came_in(
     version: Version, action: str, payload: dict[str, Any], answer: Any, tmp_path: Path
 ) -> None:
-    async def scene(home: House) -> None:
+    async with within_a_minute(tmp_path) as home:
         station = await home.station(version)
         station.answers[action] = answer
         await home.call(action, payload)
@@ -248,12 +237,10 @@ def test_a_payload_goes_out_as_it_came_in(
         assert text.endswith("," + json.dumps(payload, separators=(",", ":"), ensure_ascii=False) + "]")
         assert text.startswith('[2,"')
 
-    within(tmp_path, scene)
-
 
 @pytest.mark.parametrize("version", ALL)
-def test_transactions_newest_first_and_filtered(version: Version, tmp_path: Path) -> None:
-    async def scene(home: House) -> None:
+async def test_transactions_newest_first_and_filtered(version: Version, tmp_path: Path) -> None:
+    async with within_a_minute(tmp_path, unknown_tokens="accept") as home:
         station = await home.station(version)
         names = []
         for number, token in enumerate(("A", "B", "A"), 1):
@@ -286,12 +273,10 @@ def test_transactions_newest_first_and_filtered(version: Version, tmp_path: Path
         assert (await home.http.post("/stations/CP9/transactions/close-stale")).status_code == 404
         assert await home.get("/stations/CP1/transactions", active=True) == []
 
-    within(tmp_path, scene, unknown_tokens="accept")
-
 
 @pytest.mark.parametrize("version", ALL)
-def test_tokens_as_stations_hear_of_them(version: Version, tmp_path: Path) -> None:
-    async def scene(home: House) -> None:
+async def test_tokens_as_stations_hear_of_them(version: Version, tmp_path: Path) -> None:
+    async with within_a_minute(tmp_path) as home:
         station = await home.station(version)
 
         async def heard(token: str) -> dict[str, Any]:
@@ -335,12 +320,10 @@ def test_tokens_as_stations_hear_of_them(version: Version, tmp_path: Path) -> No
         assert (await home.http.get("/tokens/CARD")).status_code == 404
         assert (await heard("CARD"))["status"] == "Invalid"
 
-    within(tmp_path, scene)
-
 
 @pytest.mark.parametrize("version", ALL)
-def test_reservations_from_the_call_to_their_end(version: Version, tmp_path: Path) -> None:
-    async def scene(home: House) -> None:
+async def test_reservations_from_the_call_to_their_end(version: Version, tmp_path: Path) -> None:
+    async with within_a_minute(tmp_path, unknown_tokens="accept") as home:
         station = await home.station(version)
         station.answers |= {"ReserveNow": {"status": "Accepted"}, "CancelReservation": {"status": "Accepted"}}
 
@@ -377,12 +360,10 @@ def test_reservations_from_the_call_to_their_end(version: Version, tmp_path: Pat
             await station.ok("ReservationStatusUpdate", {"reservationId": 4, "reservationUpdateStatus": "Expired"})
             assert (await home.get("/reservations/CP1/4"))["status"] == "EXPIRED"
 
-    within(tmp_path, scene, unknown_tokens="accept")
-
 
 @pytest.mark.parametrize("version", ALL)
-def test_messages_as_received_and_violations_both_ways(version: Version, tmp_path: Path) -> None:
-    async def scene(home: House) -> None:
+async def test_messages_as_received_and_violations_both_ways(version: Version, tmp_path: Path) -> None:
+    async with within_a_minute(tmp_path) as home:
         station = await home.station(version)
         await station.ok("Heartbeat", {})
         data = {"vendorId": "x", "data": "y"}
@@ -408,12 +389,10 @@ def test_messages_as_received_and_violations_both_ways(version: Version, tmp_pat
         assert found[-1]["action"] == "StatusNotification"
         assert await home.get("/violations", station="CP9") == []
 
-    within(tmp_path, scene)
-
 
 @pytest.mark.parametrize("version", ALL)
-def test_registration_by_policy(version: Version, tmp_path: Path) -> None:
-    async def scene(home: House) -> None:
+async def test_registration_by_policy(version: Version, tmp_path: Path) -> None:
+    async with within_a_minute(tmp_path, security_profile=0) as home:
         assert await home.get("/registration") == {"unknown_stations": "reject"}
         for policy, status in (("pending", "Pending"), ("reject-boot", "Rejected"), ("accept", "Accepted")):
             put = await home.http.put("/registration", json={"unknown_stations": policy})
@@ -431,16 +410,13 @@ def test_registration_by_policy(version: Version, tmp_path: Path) -> None:
         assert json.loads(pending.texts[-1])[2:] == ["TriggerMessage", {"requestedMessage": "BootNotification"}]
         assert await pending.boot() == "Accepted"
 
-    within(tmp_path, scene, security_profile=0)
-
 
 @pytest.mark.parametrize("version", ALL)
-def test_a_password_that_an_operator_sends_is_the_one_that_opens_and_stands_in_no_journal(
+async def test_a_password_that_an_operator_sends_is_the_one_that_opens_and_stands_in_no_journal(
     version: Version, tmp_path: Path
 ) -> None:
     """A01: once the station has taken it only the new one is right."""
-
-    async def scene(home: House) -> None:
+    async with within_a_minute(tmp_path) as home:
         station = await home.station(version)
         fresh = "ffeeddccbbaa99887766"
         variable = {"component": {"name": "SecurityCtrlr"}, "variable": {"name": "BasicAuthPassword"}}
@@ -463,11 +439,9 @@ def test_a_password_that_an_operator_sends_is_the_one_that_opens_and_stands_in_n
         await home.station(version, password=fresh)
         assert fresh not in json.dumps(await home.get("/journal"))
 
-    within(tmp_path, scene)
 
-
-def test_sessions_commands_and_the_journal(tmp_path: Path) -> None:
-    async def scene(home: House) -> None:
+async def test_sessions_commands_and_the_journal(tmp_path: Path) -> None:
+    async with within_a_minute(tmp_path, unknown_tokens="accept") as home:
         station = await home.station(Version.V21)
         await begin(station)
         async with asyncio.timeout(10):
@@ -489,5 +463,3 @@ def test_sessions_commands_and_the_journal(tmp_path: Path) -> None:
         assert {row["evse"] for row in rows} == {"CP1-1"}
         assert await home.get("/journal", since=time.time() + 60) == []
         assert len(await home.get("/journal", limit=1)) == 1
-
-    within(tmp_path, scene, unknown_tokens="accept")

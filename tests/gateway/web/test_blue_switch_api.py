@@ -11,7 +11,6 @@ from typing import Any
 import httpx
 import pytest
 
-from emulators.runtime.clock import run_virtual
 from gateway.blue_switch.agreement_file import parse
 from gateway.blue_switch.persistence import BlueSwitchPersistence
 from gateway.blue_switch.service import VehicleLendingService
@@ -24,6 +23,8 @@ from gateway.model.moment import rfc3339
 from gateway.web.api import build
 from tests.gateway.commands.rig import House, house
 from tests.gateway.energy.test_energy_service import ISLAND, LENT, decided, live
+
+pytestmark = pytest.mark.virtual_time
 
 AS_ARRIVED = LENT.replace("floor_pct = 25", 'floor_pct = 25\ngive_back = "as_arrived"')
 PREFIX = "http://gateway/admin/v1"
@@ -49,141 +50,129 @@ async def shelter(
             yield home, energy_service, lender, http
 
 
-def test_an_outage_over_http_from_the_call_to_what_is_given_back(tmp_path: Path) -> None:
-    async def scene() -> None:
-        async with shelter(tmp_path) as (home, energy_service, lender, http):
-            assert (await http.get("/blue-switch")).json()["sites"] == []
-            (paper,) = (await http.get("/blue-switch/agreements")).json()
-            assert paper["id"] == "A"
-            assert paper["give_back"] == "as_arrived"
-            assert (await http.get("/blue-switch/agreements/A")).json() == paper
-            assert (await http.get("/blue-switch/outages")).json() == []
-            await live(home, energy_service, 30, False, 700.0, lender)
-            (called,) = (await http.get("/blue-switch/calls")).json()
-            assert (called["vehicle"], called["from"], called["site"]) == ("LENT", "depot", "home")
-            home.service.report(VehicleIdentified("CP1-1", home.clock.now(), "LENT"))
-            await live(home, energy_service, 30, False, 700.0, lender)
-            assert (await http.get("/blue-switch/calls")).json() == []
-            (arrival,) = (await http.get("/blue-switch/arrivals?limit=1")).json()
-            assert arrival["welcome"] is True
-            assert arrival["vehicle"] == "LENT"
-            (loan,) = (await http.get("/blue-switch/loans")).json()
-            assert loan["left_at"] is None
-            assert (await http.get("/blue-switch/cars/LENT")).json()["status"] == "there"
-            place = home.service.board.places["CP1-1"].evse
-            battery = home.stations.evses["CP1-1"]
-            assert battery.soc_pct is not None
-            battery.soc_pct -= 20.0
-            await live(home, energy_service, 6, False, 700.0, lender)
-            home.service.report(SessionEnded("CP1-1", home.clock.now(), place.session or "", "Local"))
-            await live(home, energy_service, 6, False, 700.0, lender)
-            await live(home, energy_service, 330, True, 700.0, lender)
-            (outage,) = (await http.get("/blue-switch/outages")).json()
-            assert outage["ended"] is not None
-            assert outage["all_settled"] is False
-            owed = outage["owed_wh"]
-            assert owed > 7000
-            body = {"id": "p1", "energy_wh": 1000}
-            first = (await http.post("/blue-switch/cars/LENT/payments", json=body)).json()
-            assert first["settled"] is False
-            assert owed - 1001 < first["owed_wh"] < owed - 900
-            assert (await http.post("/blue-switch/cars/LENT/payments", json=body)).json() == first  # counts once
-            assert len((await http.get("/blue-switch/loans?owed=true")).json()) == 1
-            body = {"id": "p2", "energy_wh": 9000, "soc_pct": 95}
-            assert (await http.post("/blue-switch/cars/LENT/payments", json=body)).json()["settled"] is True
-            body = {"id": "p3", "energy_wh": 9000}
-            assert (await http.post("/blue-switch/cars/LENT/payments", json=body)).status_code == 409
-            made = (await http.get(f"/blue-switch/outages/{outage['id']}")).json()
-            assert made["all_settled"] is True
-            assert made["chain"]["whole"] is True
-            paper_text = await http.get(f"/blue-switch/outages/{outage['id']}?format=markdown")
-            assert paper_text.headers["content-type"].startswith("text/markdown")
-            assert made["chain"]["last"] in paper_text.text
-            await home.wait(1.0)
-            assert json.loads((tmp_path / f"{outage['id']}.json").read_text())["all_settled"] is True
-
-    run_virtual(scene())
+async def test_an_outage_over_http_from_the_call_to_what_is_given_back(tmp_path: Path) -> None:
+    async with shelter(tmp_path) as (home, energy_service, lender, http):
+        assert (await http.get("/blue-switch")).json()["sites"] == []
+        (paper,) = (await http.get("/blue-switch/agreements")).json()
+        assert paper["id"] == "A"
+        assert paper["give_back"] == "as_arrived"
+        assert (await http.get("/blue-switch/agreements/A")).json() == paper
+        assert (await http.get("/blue-switch/outages")).json() == []
+        await live(home, energy_service, 30, False, 700.0, lender)
+        (called,) = (await http.get("/blue-switch/calls")).json()
+        assert (called["vehicle"], called["from"], called["site"]) == ("LENT", "depot", "home")
+        home.service.report(VehicleIdentified("CP1-1", home.clock.now(), "LENT"))
+        await live(home, energy_service, 30, False, 700.0, lender)
+        assert (await http.get("/blue-switch/calls")).json() == []
+        (arrival,) = (await http.get("/blue-switch/arrivals?limit=1")).json()
+        assert arrival["welcome"] is True
+        assert arrival["vehicle"] == "LENT"
+        (loan,) = (await http.get("/blue-switch/loans")).json()
+        assert loan["left_at"] is None
+        assert (await http.get("/blue-switch/cars/LENT")).json()["status"] == "there"
+        place = home.service.board.places["CP1-1"].evse
+        battery = home.stations.evses["CP1-1"]
+        assert battery.soc_pct is not None
+        battery.soc_pct -= 20.0
+        await live(home, energy_service, 6, False, 700.0, lender)
+        home.service.report(SessionEnded("CP1-1", home.clock.now(), place.session or "", "Local"))
+        await live(home, energy_service, 6, False, 700.0, lender)
+        await live(home, energy_service, 330, True, 700.0, lender)
+        (outage,) = (await http.get("/blue-switch/outages")).json()
+        assert outage["ended"] is not None
+        assert outage["all_settled"] is False
+        owed = outage["owed_wh"]
+        assert owed > 7000
+        body = {"id": "p1", "energy_wh": 1000}
+        first = (await http.post("/blue-switch/cars/LENT/payments", json=body)).json()
+        assert first["settled"] is False
+        assert owed - 1001 < first["owed_wh"] < owed - 900
+        assert (await http.post("/blue-switch/cars/LENT/payments", json=body)).json() == first  # counts once
+        assert len((await http.get("/blue-switch/loans?owed=true")).json()) == 1
+        body = {"id": "p2", "energy_wh": 9000, "soc_pct": 95}
+        assert (await http.post("/blue-switch/cars/LENT/payments", json=body)).json()["settled"] is True
+        body = {"id": "p3", "energy_wh": 9000}
+        assert (await http.post("/blue-switch/cars/LENT/payments", json=body)).status_code == 409
+        made = (await http.get(f"/blue-switch/outages/{outage['id']}")).json()
+        assert made["all_settled"] is True
+        assert made["chain"]["whole"] is True
+        paper_text = await http.get(f"/blue-switch/outages/{outage['id']}?format=markdown")
+        assert paper_text.headers["content-type"].startswith("text/markdown")
+        assert made["chain"]["last"] in paper_text.text
+        await home.wait(1.0)
+        assert json.loads((tmp_path / f"{outage['id']}.json").read_text())["all_settled"] is True
 
 
-def test_lenders_tell_where_their_cars_are_over_http_and_as_an_input() -> None:
-    async def scene() -> None:
-        async with shelter() as (home, _, lender, http):
-            where = "/blue-switch/cars/LENT/position"
-            row = (await http.put(where, json={"place": "home", "soc_pct": 55.5})).json()
-            assert (row["place"], row["soc_pct"]) == ("home", 55.5)
-            assert row["seen_at"] == rfc3339(home.clock.wall())
-            row = (await http.put(where, json={"soc_pct": 10, "at": rfc3339(home.clock.wall() - 60)})).json()
-            assert row["soc_pct"] == 55.5  # older than what is known
-            assert (await http.put(where, json={"place": "nowhere"})).status_code == 422
-            assert (await http.put(where, json={"soc_pct": 101})).status_code == 422
-            assert (await http.put(where, json={"colour": "red"})).status_code == 422
-            assert (await http.put("/blue-switch/cars/OTHER/position", json={})).status_code == 404
-            await home.wait(1.0)
+async def test_lenders_tell_where_their_cars_are_over_http_and_as_an_input() -> None:
+    async with shelter() as (home, _, lender, http):
+        where = "/blue-switch/cars/LENT/position"
+        row = (await http.put(where, json={"place": "home", "soc_pct": 55.5})).json()
+        assert (row["place"], row["soc_pct"]) == ("home", 55.5)
+        assert row["seen_at"] == rfc3339(home.clock.wall())
+        row = (await http.put(where, json={"soc_pct": 10, "at": rfc3339(home.clock.wall() - 60)})).json()
+        assert row["soc_pct"] == 55.5  # older than what is known
+        assert (await http.put(where, json={"place": "nowhere"})).status_code == 422
+        assert (await http.put(where, json={"soc_pct": 101})).status_code == 422
+        assert (await http.put(where, json={"colour": "red"})).status_code == 422
+        assert (await http.put("/blue-switch/cars/OTHER/position", json={})).status_code == 404
+        await home.wait(1.0)
 
-            def tell(kind: str, **body: Any) -> None:
-                text = json.dumps({"ts": rfc3339(home.clock.wall()), **body}).encode()
-                assert home.service.input(kind, text) is None
+        def tell(kind: str, **body: Any) -> None:
+            text = json.dumps({"ts": rfc3339(home.clock.wall()), **body}).encode()
+            assert home.service.input(kind, text) is None
 
-            tell("lent", cars=[{"vehicle": "LENT", "place": "depot", "available": False}, {"vehicle": "WHO"}])
-            row = (await http.get("/blue-switch/cars/LENT")).json()
-            assert (row["place"], row["status"], row["soc_pct"]) == ("depot", "unavailable", 55.5)
-            tell("lent", cars=[{"vehicle": "LENT", "place": "moon"}])
-            tell("repaid", payments=[{"id": "x", "vehicle": "LENT", "energy_wh": 10}])
-            assert decided(home) == ["lent_not_taken", "lent_not_taken", "repaid_not_taken"]
-            assert lender.desk.payments == set()
-
-    run_virtual(scene())
+        tell("lent", cars=[{"vehicle": "LENT", "place": "depot", "available": False}, {"vehicle": "WHO"}])
+        row = (await http.get("/blue-switch/cars/LENT")).json()
+        assert (row["place"], row["status"], row["soc_pct"]) == ("depot", "unavailable", 55.5)
+        tell("lent", cars=[{"vehicle": "LENT", "place": "moon"}])
+        tell("repaid", payments=[{"id": "x", "vehicle": "LENT", "energy_wh": 10}])
+        assert decided(home) == ["lent_not_taken", "lent_not_taken", "repaid_not_taken"]
+        assert lender.desk.payments == set()
 
 
-def test_a_gateway_that_dies_in_an_outage_goes_on_with_its_books() -> None:
-    async def scene() -> None:
-        async with shelter() as (home, energy_service, lender, _):
-            home.service.report(VehicleIdentified("CP1-1", home.clock.now(), "LENT"))
-            await live(home, energy_service, 40, False, 700.0, lender)
-            evse = home.service.board.places["CP1-1"].evse
-            base = evse.discharged.total_wh or 0.0
-            evse.discharged.total_wh = base + 5000.0
-            await live(home, energy_service, 6, False, 700.0, lender)
-            before = lender.desk.loans["home", "LENT"]
-            assert before.taken_wh == pytest.approx(5000.0)
-            await home.service.journal.flush()
-            kept = await home.store.kept(100)
-            again = VehicleLendingService(
-                home.service.board,
-                energy_service,
-                parse(AS_ARRIVED, "lent.toml"),
-                "home",
-                None,
-                BlueSwitchPersistence(home.service.journal),
-            )
-            again.restore(kept)
-            again.step()
-            after = again.desk.loans["home", "LENT"]
-            assert after.arrived_at == before.arrived_at
-            evse.discharged.total_wh = base + 6500.0
-            again.step()
-            assert again.desk.loans["home", "LENT"].taken_wh == pytest.approx(6500.0)
-            assert again.desk.current is not None
-            assert again.desk.report(again.desk.current.id)["chain"]["whole"]
-            assert energy_service.agreed_floors["CP1-1"] == 25.0
-
-    run_virtual(scene())
+async def test_a_gateway_that_dies_in_an_outage_goes_on_with_its_books() -> None:
+    async with shelter() as (home, energy_service, lender, _):
+        home.service.report(VehicleIdentified("CP1-1", home.clock.now(), "LENT"))
+        await live(home, energy_service, 40, False, 700.0, lender)
+        evse = home.service.board.places["CP1-1"].evse
+        base = evse.discharged.total_wh or 0.0
+        evse.discharged.total_wh = base + 5000.0
+        await live(home, energy_service, 6, False, 700.0, lender)
+        before = lender.desk.loans["home", "LENT"]
+        assert before.taken_wh == pytest.approx(5000.0)
+        await home.service.journal.flush()
+        kept = await home.store.kept(100)
+        again = VehicleLendingService(
+            home.service.board,
+            energy_service,
+            parse(AS_ARRIVED, "lent.toml"),
+            "home",
+            None,
+            BlueSwitchPersistence(home.service.journal),
+        )
+        again.restore(kept)
+        again.step()
+        after = again.desk.loans["home", "LENT"]
+        assert after.arrived_at == before.arrived_at
+        evse.discharged.total_wh = base + 6500.0
+        again.step()
+        assert again.desk.loans["home", "LENT"].taken_wh == pytest.approx(6500.0)
+        assert again.desk.current is not None
+        assert again.desk.report(again.desk.current.id)["chain"]["whole"]
+        assert energy_service.agreed_floors["CP1-1"] == 25.0
 
 
-def test_without_an_agreement_file_the_routes_say_so_and_with_a_token_they_are_guarded() -> None:
-    async def scene() -> None:
-        async with house("CP1-1") as home:
-            async with app_of(home, None) as http:
-                answer = await http.get("/blue-switch/cars")
-                assert answer.status_code == 404
-                assert "blue_switch.file" in answer.json()["detail"]
-                told = (await http.get("http://gateway/openapi.json")).json()["paths"]
-                ours = {path.removeprefix("/admin/v1/blue-switch") for path in told if "blue-switch" in path}
-                assert {"/cars/{vehicle}/position", "/outages/{outage}", "/calls", "/loans", "/arrivals"} <= ours
-                body = told["/admin/v1/blue-switch/cars/{vehicle}/payments"]["post"]["requestBody"]
-                assert "PaymentBody" in json.dumps(body)
-            async with app_of(home, None, token="secret") as http:
-                assert (await http.get("/blue-switch")).status_code == 401
-                assert (await http.put("/blue-switch/cars/X/position", json={})).status_code == 401
-
-    run_virtual(scene())
+async def test_without_an_agreement_file_the_routes_say_so_and_with_a_token_they_are_guarded() -> None:
+    async with house("CP1-1") as home:
+        async with app_of(home, None) as http:
+            answer = await http.get("/blue-switch/cars")
+            assert answer.status_code == 404
+            assert "blue_switch.file" in answer.json()["detail"]
+            told = (await http.get("http://gateway/openapi.json")).json()["paths"]
+            ours = {path.removeprefix("/admin/v1/blue-switch") for path in told if "blue-switch" in path}
+            assert {"/cars/{vehicle}/position", "/outages/{outage}", "/calls", "/loans", "/arrivals"} <= ours
+            body = told["/admin/v1/blue-switch/cars/{vehicle}/payments"]["post"]["requestBody"]
+            assert "PaymentBody" in json.dumps(body)
+        async with app_of(home, None, token="secret") as http:
+            assert (await http.get("/blue-switch")).status_code == 401
+            assert (await http.put("/blue-switch/cars/X/position", json={})).status_code == 401

@@ -34,63 +34,57 @@ def test_what_is_no_address(text: str) -> None:
         endpoint(text)
 
 
-def test_a_stream_carries_more_than_its_read_ahead() -> None:
-    async def main() -> None:
-        async def echo(wire: TcpWire) -> None:
-            while data := await wire.read():
-                await wire.write(data)
+async def test_a_stream_carries_more_than_its_read_ahead() -> None:
+    async def echo(wire: TcpWire) -> None:
+        while data := await wire.read():
+            await wire.write(data)
 
-        server = await listen(echo, "::1", 0)
-        wire = await connect("::1", server.port)
-        sent, got = bytes(range(256)) * 12_000, bytearray()
+    server = await listen(echo, "::1", 0)
+    wire = await connect("::1", server.port)
+    sent, got = bytes(range(256)) * 12_000, bytearray()
 
-        async def receive() -> None:
-            while len(got) < len(sent):
-                got.extend(await wire.read())
+    async def receive() -> None:
+        while len(got) < len(sent):
+            got.extend(await wire.read())
 
-        await asyncio.gather(wire.write(sent), receive())
-        assert got == sent
-        assert wire.tls_version is wire.peer_certificate is None
-        await wire.close()
-        await wire.close()
-        with pytest.raises(ConnectionError):
-            await wire.write(b"more")
-        assert await wire.read() == b""
-        await server.close()
-
-    asyncio.run(main())
+    await asyncio.gather(wire.write(sent), receive())
+    assert got == sent
+    assert wire.tls_version is wire.peer_certificate is None
+    await wire.close()
+    await wire.close()
+    with pytest.raises(ConnectionError):
+        await wire.write(b"more")
+    assert await wire.read() == b""
+    await server.close()
 
 
-def test_nobody_listens() -> None:
+async def test_nobody_listens() -> None:
     with socket.create_server(("::1", 0), family=socket.AF_INET6) as server:
         port = server.getsockname()[1]
     with pytest.raises(ConnectionError, match="can't connect"):
-        asyncio.run(connect("::1", port))
+        await connect("::1", port)
 
 
 @pytest.mark.parametrize(
     "rubbish", [b"GET / HTTP/1.1\r\n\r\n", b"\x01\xfe\x80\x01\x00\x00\x00\x04\xff\xff\xff\xff", b""]
 )
-def test_a_bad_client_leaves_the_charger_to_the_next_car(rubbish: bytes) -> None:
-    async def main() -> None:
-        clock, said = RealClock(), list[SeccEvent]()
-        secc = EvseSecc(PowerStage(), clock, said.append, cable_check_s=0)
-        server = await listen(secc.serve, "::1", 0)
-        bad = await connect("::1", server.port)
-        if rubbish:
-            await bad.write(rubbish)
-            assert await bad.read() == b""
-        await bad.close()
-        while not said:  # noqa: ASYNC110  the charger's own task has to run
-            await asyncio.sleep(0)
-        assert isinstance(said[0], SessionEnded)
-        assert not said[0].ok
-        while secc.connected:  # noqa: ASYNC110
-            await asyncio.sleep(0)
-        car = Car()
-        session = EvSession(car, clock, settings=car_settings(car, loop_interval=0.0, poll_interval=0.0), loops=3)
-        ended = await session.run(await connect("::1", server.port))
-        assert ended.ok, ended
-        await server.close()
-
-    asyncio.run(main())
+async def test_a_bad_client_leaves_the_charger_to_the_next_car(rubbish: bytes) -> None:
+    clock, said = RealClock(), list[SeccEvent]()
+    secc = EvseSecc(PowerStage(), clock, said.append, cable_check_s=0)
+    server = await listen(secc.serve, "::1", 0)
+    bad = await connect("::1", server.port)
+    if rubbish:
+        await bad.write(rubbish)
+        assert await bad.read() == b""
+    await bad.close()
+    while not said:  # noqa: ASYNC110  the charger's own task has to run
+        await asyncio.sleep(0)
+    assert isinstance(said[0], SessionEnded)
+    assert not said[0].ok
+    while secc.connected:  # noqa: ASYNC110
+        await asyncio.sleep(0)
+    car = Car()
+    session = EvSession(car, clock, settings=car_settings(car, loop_interval=0.0, poll_interval=0.0), loops=3)
+    ended = await session.run(await connect("::1", server.port))
+    assert ended.ok, ended
+    await server.close()

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from websockets.asyncio.client import connect
 from websockets.asyncio.server import ServerConnection, serve
 
-from emulators.runtime.clock import RealClock, VirtualClock, run_virtual
+from emulators.runtime.clock import RealClock, VirtualClock
 from emulators.runtime.transports import text_wire_pair
 from protocols.ocpp import rpc
 from protocols.ocpp.io import (
@@ -53,120 +53,108 @@ def silent(call: CallReceived) -> Payload:
     raise AssertionError(f"nobody asks this end: {call}")
 
 
-def test_a_handler_may_call_back_before_it_answers() -> None:
-    async def main() -> None:
-        links: list[Link] = []
+@pytest.mark.virtual_time
+async def test_a_handler_may_call_back_before_it_answers() -> None:
+    links: list[Link] = []
 
-        async def csms(call: CallReceived) -> Payload:
-            if call.action == "DataTransfer":
-                reply = await links[1].call("ClearCache", {})
-                assert reply == Answered({"status": "Accepted"})
-            return {"status": "Accepted"}
+    async def csms(call: CallReceived) -> Payload:
+        if call.action == "DataTransfer":
+            reply = await links[1].call("ClearCache", {})
+            assert reply == Answered({"status": "Accepted"})
+        return {"status": "Accepted"}
 
-        async with pair(lambda call: {"status": "Accepted"}, csms) as made:
-            links += made
-            assert await made[0].call("DataTransfer", {"vendorId": "v"}) == Answered({"status": "Accepted"})
-
-    run_virtual(main())
+    async with pair(lambda call: {"status": "Accepted"}, csms) as made:
+        links += made
+        assert await made[0].call("DataTransfer", {"vendorId": "v"}) == Answered({"status": "Accepted"})
 
 
-def test_each_way_a_call_ends() -> None:
-    async def main() -> None:
-        async def csms(call: CallReceived) -> Payload:
-            match call.payload["vendorId"]:
-                case "refuse":
-                    raise Refusal(ErrorCode.SECURITY_ERROR, "no", {"why": 1})
-                case "break":
-                    raise ZeroDivisionError
-                case "invalid":
-                    return {"status": "Perhaps"}
-                case "sleep":
-                    await asyncio.sleep(100)
-            return {"status": "Accepted"}
+@pytest.mark.virtual_time
+async def test_each_way_a_call_ends() -> None:
+    async def csms(call: CallReceived) -> Payload:
+        match call.payload["vendorId"]:
+            case "refuse":
+                raise Refusal(ErrorCode.SECURITY_ERROR, "no", {"why": 1})
+            case "break":
+                raise ZeroDivisionError
+            case "invalid":
+                return {"status": "Perhaps"}
+            case "sleep":
+                await asyncio.sleep(100)
+        return {"status": "Accepted"}
 
-        async with pair(silent, csms, answer_within=10.0) as (station, other):
-            assert await station.call("DataTransfer", {"vendorId": "refuse"}) == Refused(
-                "SecurityError", "no", {"why": 1}
-            )
-            broken = await station.call("DataTransfer", {"vendorId": "break"})
-            assert isinstance(broken, Refused)
-            assert broken.code == "InternalError"
-            invalid = await station.call("DataTransfer", {"vendorId": "invalid"})
-            assert isinstance(invalid, Refused)
-            assert invalid.code == "InternalError"
-            assert await station.call("DataTransfer", {"vendorId": "sleep"}) == TimedOut()
-            waiting = asyncio.create_task(station.call("DataTransfer", {"vendorId": "sleep"}, 1000.0))
-            await asyncio.sleep(1)
-            await other.close()
-            assert await waiting == Lost()
-            assert await station.call("DataTransfer", {"vendorId": "x"}) == Lost()
-
-    run_virtual(main())
+    async with pair(silent, csms, answer_within=10.0) as (station, other):
+        assert await station.call("DataTransfer", {"vendorId": "refuse"}) == Refused("SecurityError", "no", {"why": 1})
+        broken = await station.call("DataTransfer", {"vendorId": "break"})
+        assert isinstance(broken, Refused)
+        assert broken.code == "InternalError"
+        invalid = await station.call("DataTransfer", {"vendorId": "invalid"})
+        assert isinstance(invalid, Refused)
+        assert invalid.code == "InternalError"
+        assert await station.call("DataTransfer", {"vendorId": "sleep"}) == TimedOut()
+        waiting = asyncio.create_task(station.call("DataTransfer", {"vendorId": "sleep"}, 1000.0))
+        await asyncio.sleep(1)
+        await other.close()
+        assert await waiting == Lost()
+        assert await station.call("DataTransfer", {"vendorId": "x"}) == Lost()
 
 
-def test_a_caller_that_gives_up_frees_the_wire() -> None:
-    async def main() -> None:
-        async def csms(call: CallReceived) -> Payload:
-            if call.payload["vendorId"] == "sleep":
-                await asyncio.sleep(50)
-            return {"status": "Accepted"}
+@pytest.mark.virtual_time
+async def test_a_caller_that_gives_up_frees_the_wire() -> None:
+    async def csms(call: CallReceived) -> Payload:
+        if call.payload["vendorId"] == "sleep":
+            await asyncio.sleep(50)
+        return {"status": "Accepted"}
 
-        async with pair(silent, csms) as (station, _):
-            task = asyncio.create_task(station.call("DataTransfer", {"vendorId": "sleep"}))
-            await asyncio.sleep(1)
-            task.cancel()
-            with pytest.raises(asyncio.CancelledError):
-                await task
-            assert await station.call("DataTransfer", {"vendorId": "x"}, 200.0) == Answered({"status": "Accepted"})
-
-    run_virtual(main())
-
-
-def test_a_short_wait_after_a_long_one_ends_in_time() -> None:
-    async def main() -> None:
-        async def csms(call: CallReceived) -> Payload:
-            if call.payload["vendorId"] == "sleep":
-                await asyncio.sleep(50)
-            return {"status": "Accepted"}
-
-        async with pair(silent, csms) as (station, _):
-            assert await station.call("DataTransfer", {"vendorId": "x"}, 30.0) == Answered({"status": "Accepted"})
-            began = asyncio.get_running_loop().time()
-            assert await station.call("DataTransfer", {"vendorId": "sleep"}, 3.0) == TimedOut()
-            assert asyncio.get_running_loop().time() - began == pytest.approx(3.0)
-
-    run_virtual(main())
-
-
-def test_calls_of_the_peer_are_handled_in_order() -> None:
-    async def main() -> None:
-        seen: list[str] = []
-
-        async def slow(number: str) -> Payload:
-            await asyncio.sleep(5)
-            seen.append(number)
-            return {"status": "Accepted"}
-
-        def csms(call: CallReceived) -> Any:
-            number = call.payload["vendorId"]
-            if int(number) % 2:
-                return slow(number)
-            seen.append(number)
-            return {"status": "Accepted"}
-
-        clock = VirtualClock()
-        a, b = text_wire_pair()
-        link = Link(b, Rpc(Version.V21), csms, clock)
-        task = asyncio.create_task(link.run())
-        for number in range(6):
-            await a.send(json.dumps([2, f"m{number}", "DataTransfer", {"vendorId": str(number)}]))
-        answered = [json.loads(await a.receive() or "")[1] for _ in range(6)]
-        assert seen == [str(n) for n in range(6)]
-        assert answered == [f"m{n}" for n in range(6)]
+    async with pair(silent, csms) as (station, _):
+        task = asyncio.create_task(station.call("DataTransfer", {"vendorId": "sleep"}))
+        await asyncio.sleep(1)
         task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert await station.call("DataTransfer", {"vendorId": "x"}, 200.0) == Answered({"status": "Accepted"})
 
-    run_virtual(main())
+
+@pytest.mark.virtual_time
+async def test_a_short_wait_after_a_long_one_ends_in_time() -> None:
+    async def csms(call: CallReceived) -> Payload:
+        if call.payload["vendorId"] == "sleep":
+            await asyncio.sleep(50)
+        return {"status": "Accepted"}
+
+    async with pair(silent, csms) as (station, _):
+        assert await station.call("DataTransfer", {"vendorId": "x"}, 30.0) == Answered({"status": "Accepted"})
+        began = asyncio.get_running_loop().time()
+        assert await station.call("DataTransfer", {"vendorId": "sleep"}, 3.0) == TimedOut()
+        assert asyncio.get_running_loop().time() - began == pytest.approx(3.0)
+
+
+@pytest.mark.virtual_time
+async def test_calls_of_the_peer_are_handled_in_order() -> None:
+    seen: list[str] = []
+
+    async def slow(number: str) -> Payload:
+        await asyncio.sleep(5)
+        seen.append(number)
+        return {"status": "Accepted"}
+
+    def csms(call: CallReceived) -> Any:
+        number = call.payload["vendorId"]
+        if int(number) % 2:
+            return slow(number)
+        seen.append(number)
+        return {"status": "Accepted"}
+
+    clock = VirtualClock()
+    a, b = text_wire_pair()
+    link = Link(b, Rpc(Version.V21), csms, clock)
+    task = asyncio.create_task(link.run())
+    for number in range(6):
+        await a.send(json.dumps([2, f"m{number}", "DataTransfer", {"vendorId": str(number)}]))
+    answered = [json.loads(await a.receive() or "")[1] for _ in range(6)]
+    assert seen == [str(n) for n in range(6)]
+    assert answered == [f"m{n}" for n in range(6)]
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
 
 
 # over real sockets
@@ -209,77 +197,66 @@ def test_messages_in_fragments_keep_their_place(shapes: list[int]) -> None:
     asyncio.run(main())
 
 
-def test_a_peer_that_does_not_read_is_waited_for_and_nothing_is_lost() -> None:
-    async def main() -> None:
-        big, seen = "x" * 60_000, list[PushingConnection]()
-        async with (
-            server(lambda call: {"status": "Accepted", "data": big}, seen) as url,
-            connect(url, subprotocols=["ocpp2.1"], compression=None, max_queue=1) as socket,  # type: ignore[list-item]
-        ):
-            for number in range(300):
-                await socket.send(json.dumps([2, f"m{number}", "DataTransfer", {"vendorId": "v"}]))
-            await asyncio.sleep(0.2)
-            waiting = seen[0].transport.get_write_buffer_size()
-            assert waiting < 2_000_000  # of 18 MB: it stopped reading us instead of piling up answers
-            answered = [json.loads(await socket.recv())[1] for _ in range(300)]
-            assert answered == [f"m{n}" for n in range(300)]
-
-    asyncio.run(main())
+async def test_a_peer_that_does_not_read_is_waited_for_and_nothing_is_lost() -> None:
+    big, seen = "x" * 60_000, list[PushingConnection]()
+    async with (
+        server(lambda call: {"status": "Accepted", "data": big}, seen) as url,
+        connect(url, subprotocols=["ocpp2.1"], compression=None, max_queue=1) as socket,  # type: ignore[list-item]
+    ):
+        for number in range(300):
+            await socket.send(json.dumps([2, f"m{number}", "DataTransfer", {"vendorId": "v"}]))
+        await asyncio.sleep(0.2)
+        waiting = seen[0].transport.get_write_buffer_size()
+        assert waiting < 2_000_000  # of 18 MB: it stopped reading us instead of piling up answers
+        answered = [json.loads(await socket.recv())[1] for _ in range(300)]
+        assert answered == [f"m{n}" for n in range(300)]
 
 
-def test_what_is_no_text_ends_the_connection_or_is_refused() -> None:
-    async def main() -> None:
-        async with server(lambda call: NOW) as url:
-            async with connect(url, subprotocols=["ocpp2.1"]) as socket:  # type: ignore[list-item]
-                await socket.send(b'[2,"a","Heartbeat",{}]')  # binary, but readable
-                assert json.loads(await socket.recv())[:2] == [3, "a"]
-                await socket.send(b"\xff\xfe")
-                assert json.loads(await socket.recv())[:2] == [4, "-1"]
-            async with connect(url, subprotocols=["ocpp2.1"]) as socket:  # type: ignore[list-item]
-                await socket.send(b"\xff\xfe", text=True)
-                await socket.wait_closed()
-                assert socket.close_code == 1007
-            async with connect(url, subprotocols=["ocpp2.1"], max_size=None) as socket:  # type: ignore[list-item]
-                await socket.send("x" * 2_000_000)
-                await socket.wait_closed()
-                assert socket.close_code == 1009
-
-    asyncio.run(main())
+async def test_what_is_no_text_ends_the_connection_or_is_refused() -> None:
+    async with server(lambda call: NOW) as url:
+        async with connect(url, subprotocols=["ocpp2.1"]) as socket:  # type: ignore[list-item]
+            await socket.send(b'[2,"a","Heartbeat",{}]')  # binary, but readable
+            assert json.loads(await socket.recv())[:2] == [3, "a"]
+            await socket.send(b"\xff\xfe")
+            assert json.loads(await socket.recv())[:2] == [4, "-1"]
+        async with connect(url, subprotocols=["ocpp2.1"]) as socket:  # type: ignore[list-item]
+            await socket.send(b"\xff\xfe", text=True)
+            await socket.wait_closed()
+            assert socket.close_code == 1007
+        async with connect(url, subprotocols=["ocpp2.1"], max_size=None) as socket:  # type: ignore[list-item]
+            await socket.send("x" * 2_000_000)
+            await socket.wait_closed()
+            assert socket.close_code == 1009
 
 
-def test_a_station_learns_why_it_cannot_connect() -> None:
-    async def main() -> None:
-        with pytest.raises(ConnectionError, match="not a WebSocket address"):
-            await connect_station("http://x", (Version.V21,))
-        with pytest.raises(ConnectionError, match=r"127\.0\.0\.1:1"):
-            await connect_station("ws://127.0.0.1:1/ocpp/CP1", (Version.V21,))
-        async with server(lambda call: NOW) as url:
-            with pytest.raises(ConnectionError):
-                await connect_station(url, (Version.V16,))
-            wire = await connect_station(url, (Version.V16, Version.V21))
-            assert wire.subprotocol == "ocpp2.1"
-            await wire.send('[2,"a","Heartbeat",{}]')
-            assert json.loads(await wire.receive() or "")[:2] == [3, "a"]
-            await wire.close()
-            await wire.close()
-            assert await wire.receive() is None
-            with pytest.raises(ConnectionError):
-                await wire.send("x")
-
-    asyncio.run(main())
+async def test_a_station_learns_why_it_cannot_connect() -> None:
+    with pytest.raises(ConnectionError, match="not a WebSocket address"):
+        await connect_station("http://x", (Version.V21,))
+    with pytest.raises(ConnectionError, match=r"127\.0\.0\.1:1"):
+        await connect_station("ws://127.0.0.1:1/ocpp/CP1", (Version.V21,))
+    async with server(lambda call: NOW) as url:
+        with pytest.raises(ConnectionError):
+            await connect_station(url, (Version.V16,))
+        wire = await connect_station(url, (Version.V16, Version.V21))
+        assert wire.subprotocol == "ocpp2.1"
+        await wire.send('[2,"a","Heartbeat",{}]')
+        assert json.loads(await wire.receive() or "")[:2] == [3, "a"]
+        await wire.close()
+        await wire.close()
+        assert await wire.receive() is None
+        with pytest.raises(ConnectionError):
+            await wire.send("x")
 
 
-def test_events_are_seen_by_who_observes() -> None:
-    async def main() -> None:
-        seen: list[rpc.Event] = []
-        a, b = text_wire_pair()
-        link = Link(b, Rpc(Version.V21), silent, VirtualClock(), seen.append)
-        task = asyncio.create_task(link.run())
-        await a.send("{")
-        await a.send('[3,"nobody",{}]')
-        await asyncio.sleep(1)
-        assert [type(e) for e in seen] == [rpc.Violated, rpc.AnswerIgnored]
-        await a.close()
-        await task
-
-    run_virtual(main())
+@pytest.mark.virtual_time
+async def test_events_are_seen_by_who_observes() -> None:
+    seen: list[rpc.Event] = []
+    a, b = text_wire_pair()
+    link = Link(b, Rpc(Version.V21), silent, VirtualClock(), seen.append)
+    task = asyncio.create_task(link.run())
+    await a.send("{")
+    await a.send('[3,"nobody",{}]')
+    await asyncio.sleep(1)
+    assert [type(e) for e in seen] == [rpc.Violated, rpc.AnswerIgnored]
+    await a.close()
+    await task

@@ -6,12 +6,13 @@ from typing import Any
 
 import pytest
 
-from emulators.runtime.clock import run_virtual
 from gateway.model.event import EvseDescribed
 from gateway.model.station import Answer
 from protocols.ocpp.times import parse
 from tests.emulators.charger.station_rig import Rig, dynamic
 from tests.requirements import requirement
+
+pytestmark = pytest.mark.virtual_time
 
 
 def near(watts: float) -> object:
@@ -31,43 +32,37 @@ def reason(answer: dict[str, Any]) -> tuple[str, str]:
 
 
 @requirement("K28.FR.01", "K28.FR.02", "K28.FR.03", "K29.FR.01", "K29.FR.02")
-def test_a_dynamic_profile_is_one_schedule_of_one_period_from_zero() -> None:
-    async def main() -> None:
-        async with Rig() as rig:
-            await rig.charging()
-            base = dynamic()
-            one = base["chargingSchedule"][0]
-            second = {"startPeriod": 60, "operationMode": "CentralSetpoint", "setpoint": 0.0}
-            late = {"startPeriod": 5, "operationMode": "CentralSetpoint", "setpoint": 0.0}
-            for schedules in (
-                [one, one | {"id": 2}],
-                [one | {"chargingSchedulePeriod": [one["chargingSchedulePeriod"][0], second]}],
-                [one | {"chargingSchedulePeriod": [late]}],
-            ):
-                answer = await install(rig, base | {"chargingSchedule": schedules})
-                assert reason(answer) == ("Rejected", "InvalidSchedule")
-            assert (await install(rig, base))["status"] == "Accepted"
-            for call in rig.calls("SetChargingProfile"):  # and what the gateway itself sends keeps to it
-                profile = call["chargingProfile"]
-                if profile["chargingProfileKind"] == "Dynamic" and profile["id"] > 1_000_000:
-                    (schedule,) = profile["chargingSchedule"]
-                    (period,) = schedule["chargingSchedulePeriod"]
-                    assert period["startPeriod"] == 0
-
-    run_virtual(main())
+async def test_a_dynamic_profile_is_one_schedule_of_one_period_from_zero() -> None:
+    async with Rig() as rig:
+        await rig.charging()
+        base = dynamic()
+        one = base["chargingSchedule"][0]
+        second = {"startPeriod": 60, "operationMode": "CentralSetpoint", "setpoint": 0.0}
+        late = {"startPeriod": 5, "operationMode": "CentralSetpoint", "setpoint": 0.0}
+        for schedules in (
+            [one, one | {"id": 2}],
+            [one | {"chargingSchedulePeriod": [one["chargingSchedulePeriod"][0], second]}],
+            [one | {"chargingSchedulePeriod": [late]}],
+        ):
+            answer = await install(rig, base | {"chargingSchedule": schedules})
+            assert reason(answer) == ("Rejected", "InvalidSchedule")
+        assert (await install(rig, base))["status"] == "Accepted"
+        for call in rig.calls("SetChargingProfile"):  # and what the gateway itself sends keeps to it
+            profile = call["chargingProfile"]
+            if profile["chargingProfileKind"] == "Dynamic" and profile["id"] > 1_000_000:
+                (schedule,) = profile["chargingSchedule"]
+                (period,) = schedule["chargingSchedulePeriod"]
+                assert period["startPeriod"] == 0
 
 
 @requirement("K28.FR.04")
-def test_update_fields_belong_to_dynamic_profiles_only() -> None:
-    async def main() -> None:
-        async with Rig() as rig:
-            await rig.charging()
-            absolute = dynamic(chargingProfileKind="Absolute")
-            absolute["chargingSchedule"][0]["startSchedule"] = "2026-01-15T00:00:00Z"
-            assert reason(await install(rig, absolute | {"dynUpdateInterval": 60})) == ("Rejected", "InvalidProfile")
-            assert (await install(rig, absolute))["status"] == "Accepted"
-
-    run_virtual(main())
+async def test_update_fields_belong_to_dynamic_profiles_only() -> None:
+    async with Rig() as rig:
+        await rig.charging()
+        absolute = dynamic(chargingProfileKind="Absolute")
+        absolute["chargingSchedule"][0]["startSchedule"] = "2026-01-15T00:00:00Z"
+        assert reason(await install(rig, absolute | {"dynUpdateInterval": 60})) == ("Rejected", "InvalidProfile")
+        assert (await install(rig, absolute))["status"] == "Accepted"
 
 
 async def update_time(rig: Rig, number: int = 10) -> float:
@@ -82,109 +77,89 @@ async def update_time(rig: Rig, number: int = 10) -> float:
 
 
 @requirement("K28.FR.05", "K28.FR.06", "K28.FR.09")
-def test_an_update_acts_at_once_and_sets_the_time() -> None:
-    async def main() -> None:
-        async with Rig() as rig:
-            await rig.charging()
-            assert (await install(rig, dynamic(-5000.0)))["status"] == "Accepted"
-            assert await update_time(rig) == pytest.approx(rig.clock.wall(), abs=0.5)
-            await rig.sleep(10)
-            assert rig.evse().reading.power_w == near(-5000)
-            answer = await rig.ask(
-                "UpdateDynamicSchedule", {"chargingProfileId": 10, "scheduleUpdate": {"setpoint": 2000}}
-            )
-            assert answer["status"] == "Accepted"
-            assert rig.evse().wish_w == 2000
-            assert await update_time(rig) == pytest.approx(rig.clock.wall(), abs=0.5)
-            await rig.sleep(5)
-            assert rig.evse().reading.power_w == near(2000)
-
-    run_virtual(main())
+async def test_an_update_acts_at_once_and_sets_the_time() -> None:
+    async with Rig() as rig:
+        await rig.charging()
+        assert (await install(rig, dynamic(-5000.0)))["status"] == "Accepted"
+        assert await update_time(rig) == pytest.approx(rig.clock.wall(), abs=0.5)
+        await rig.sleep(10)
+        assert rig.evse().reading.power_w == near(-5000)
+        answer = await rig.ask("UpdateDynamicSchedule", {"chargingProfileId": 10, "scheduleUpdate": {"setpoint": 2000}})
+        assert answer["status"] == "Accepted"
+        assert rig.evse().wish_w == 2000
+        assert await update_time(rig) == pytest.approx(rig.clock.wall(), abs=0.5)
+        await rig.sleep(5)
+        assert rig.evse().reading.power_w == near(2000)
 
 
 @requirement("K28.FR.07", "K28.FR.08", "K28.FR.09", "K28.FR.10")
-def test_a_station_pulls_updates_and_obeys_them() -> None:
-    async def main() -> None:
-        async with Rig() as rig:
-            await rig.charging()
-            await rig.csms.set_power("CP1-1", -3000.0, 120.0)
-            held = rig.station.profiles.get(2_000_001)
-            assert held is not None
-            profile = held.profile | {"dynUpdateInterval": 20}
-            assert (await install(rig, profile))["status"] == "Accepted"
-            rig.known.evses[1].installed.power_w = -4000.0  # type: ignore[union-attr]
-            installed_at = held.installed_at
-            await rig.sleep(22)
-            (pull,) = rig.calls("PullDynamicScheduleUpdate")
-            assert pull == {"chargingProfileId": 2_000_001}
-            assert rig.answers("PullDynamicScheduleUpdate")[0] == {
-                "status": "Accepted",
-                "scheduleUpdate": {"setpoint": -4000.0},
-            }
-            assert rig.evse().wish_w == -4000.0
-            assert await update_time(rig, 2_000_001) > installed_at + 15
-            await rig.sleep(20)
-            assert len(rig.calls("PullDynamicScheduleUpdate")) == 2
-
-    run_virtual(main())
+async def test_a_station_pulls_updates_and_obeys_them() -> None:
+    async with Rig() as rig:
+        await rig.charging()
+        await rig.csms.set_power("CP1-1", -3000.0, 120.0)
+        held = rig.station.profiles.get(2_000_001)
+        assert held is not None
+        profile = held.profile | {"dynUpdateInterval": 20}
+        assert (await install(rig, profile))["status"] == "Accepted"
+        rig.known.evses[1].installed.power_w = -4000.0  # type: ignore[union-attr]
+        installed_at = held.installed_at
+        await rig.sleep(22)
+        (pull,) = rig.calls("PullDynamicScheduleUpdate")
+        assert pull == {"chargingProfileId": 2_000_001}
+        assert rig.answers("PullDynamicScheduleUpdate")[0] == {
+            "status": "Accepted",
+            "scheduleUpdate": {"setpoint": -4000.0},
+        }
+        assert rig.evse().wish_w == -4000.0
+        assert await update_time(rig, 2_000_001) > installed_at + 15
+        await rig.sleep(20)
+        assert len(rig.calls("PullDynamicScheduleUpdate")) == 2
 
 
 @requirement("K28.FR.11")
-def test_only_a_dynamic_profile_is_updated() -> None:
-    async def main() -> None:
-        async with Rig() as rig:
-            await rig.charging()
-            body = {"chargingProfileId": 1_000_001, "scheduleUpdate": {"limit": 2000}}
-            assert reason(await rig.ask("UpdateDynamicSchedule", body)) == ("Rejected", "InvalidProfile")
-            body["chargingProfileId"] = 77
-            assert reason(await rig.ask("UpdateDynamicSchedule", body)) == ("Rejected", "InvalidProfile")
-
-    run_virtual(main())
+async def test_only_a_dynamic_profile_is_updated() -> None:
+    async with Rig() as rig:
+        await rig.charging()
+        body = {"chargingProfileId": 1_000_001, "scheduleUpdate": {"limit": 2000}}
+        assert reason(await rig.ask("UpdateDynamicSchedule", body)) == ("Rejected", "InvalidProfile")
+        body["chargingProfileId"] = 77
+        assert reason(await rig.ask("UpdateDynamicSchedule", body)) == ("Rejected", "InvalidProfile")
 
 
 @requirement("K28.FR.12")
-def test_the_gateway_rejects_a_pull_for_what_it_does_not_know() -> None:
-    async def main() -> None:
-        async with Rig() as rig:
-            await rig.charging()
-            for number in (77, 1_000_001):  # unknown, and known but not dynamic
-                await rig.station.call("PullDynamicScheduleUpdate", {"chargingProfileId": number})
-            for answer in rig.answers("PullDynamicScheduleUpdate"):
-                assert reason(answer) == ("Rejected", "InvalidProfile")
-
-    run_virtual(main())
+async def test_the_gateway_rejects_a_pull_for_what_it_does_not_know() -> None:
+    async with Rig() as rig:
+        await rig.charging()
+        for number in (77, 1_000_001):  # unknown, and known but not dynamic
+            await rig.station.call("PullDynamicScheduleUpdate", {"chargingProfileId": number})
+        for answer in rig.answers("PullDynamicScheduleUpdate"):
+            assert reason(answer) == ("Rejected", "InvalidProfile")
 
 
 @requirement("K28.FR.13", "K28.FR.14", "K28.FR.15")
-def test_the_dead_man_strikes_and_an_update_revives() -> None:
-    async def main() -> None:
-        async with Rig() as rig:
-            await rig.charging()
-            assert (await install(rig, dynamic(-5000.0, duration=30) | {"stackLevel": 5}))["status"] == "Accepted"
-            began = rig.clock.now()
-            await rig.until(lambda: rig.evse().composite.profile != 10)
-            assert rig.clock.now() - began == pytest.approx(30.0, abs=0.2)
-            await rig.sleep(2)
-            assert rig.evse().reading.power_w == 0.0  # what the gateway laid beneath
-            await rig.sleep(100)
-            body = {"chargingProfileId": 10, "scheduleUpdate": {"setpoint": -2000}}
-            assert (await rig.ask("UpdateDynamicSchedule", body))["status"] == "Accepted"
-            await rig.sleep(2)
-            assert rig.evse().reading.power_w == near(-2000)
-
-    run_virtual(main())
+async def test_the_dead_man_strikes_and_an_update_revives() -> None:
+    async with Rig() as rig:
+        await rig.charging()
+        assert (await install(rig, dynamic(-5000.0, duration=30) | {"stackLevel": 5}))["status"] == "Accepted"
+        began = rig.clock.now()
+        await rig.until(lambda: rig.evse().composite.profile != 10)
+        assert rig.clock.now() - began == pytest.approx(30.0, abs=0.2)
+        await rig.sleep(2)
+        assert rig.evse().reading.power_w == 0.0  # what the gateway laid beneath
+        await rig.sleep(100)
+        body = {"chargingProfileId": 10, "scheduleUpdate": {"setpoint": -2000}}
+        assert (await rig.ask("UpdateDynamicSchedule", body))["status"] == "Accepted"
+        await rig.sleep(2)
+        assert rig.evse().reading.power_w == near(-2000)
 
 
 @requirement("K28.FR.15")
-def test_without_a_duration_there_is_no_dead_man() -> None:
-    async def main() -> None:
-        async with Rig() as rig:
-            await rig.charging()
-            await install(rig, dynamic(-1000.0, duration=None) | {"stackLevel": 5})
-            await rig.sleep(900)
-            assert rig.evse().reading.power_w == near(-1000)
-
-    run_virtual(main())
+async def test_without_a_duration_there_is_no_dead_man() -> None:
+    async with Rig() as rig:
+        await rig.charging()
+        await install(rig, dynamic(-1000.0, duration=None) | {"stackLevel": 5})
+        await rig.sleep(900)
+        assert rig.evse().reading.power_w == near(-1000)
 
 
 def granted(mode: str, duration: int | None = None) -> dict[str, Any]:
@@ -205,92 +180,80 @@ def granted(mode: str, duration: int | None = None) -> dict[str, Any]:
 
 
 @requirement("K29.FR.03", "Q05.FR.01", "Q05.FR.03", "Q05.FR.05")
-def test_a_granted_set_point_is_the_external_systems() -> None:
-    async def main() -> None:
-        async with Rig() as rig:
-            await rig.charging()
-            rig.station.device.put("SmartChargingCtrlr", "ExternalConstraintsProfileDisallowed", True)
-            assert (await install(rig, granted("ExternalSetpoint")))["status"] == "Accepted"
-            assert rig.station.external.setpoint(1, -2500.0)
-            await rig.sleep(3)
-            assert rig.evse().reading.power_w == near(-2500)
-            await rig.sleep(30)
-            assert rig.station.external.setpoint(1, -1500.0)
-            assert await update_time(rig, 30) == pytest.approx(rig.clock.wall(), abs=0.5)
-            await rig.sleep(3)
-            assert rig.evse().reading.power_w == near(-1500)
-            assert rig.evse().composite.mode == "ExternalSetpoint"
-
-    run_virtual(main())
+async def test_a_granted_set_point_is_the_external_systems() -> None:
+    async with Rig() as rig:
+        await rig.charging()
+        rig.station.device.put("SmartChargingCtrlr", "ExternalConstraintsProfileDisallowed", True)
+        assert (await install(rig, granted("ExternalSetpoint")))["status"] == "Accepted"
+        assert rig.station.external.setpoint(1, -2500.0)
+        await rig.sleep(3)
+        assert rig.evse().reading.power_w == near(-2500)
+        await rig.sleep(30)
+        assert rig.station.external.setpoint(1, -1500.0)
+        assert await update_time(rig, 30) == pytest.approx(rig.clock.wall(), abs=0.5)
+        await rig.sleep(3)
+        assert rig.evse().reading.power_w == near(-1500)
+        assert rig.evse().composite.mode == "ExternalSetpoint"
 
 
 @requirement("K29.FR.03", "Q05.FR.02", "Q05.FR.04", "Q05.FR.06")
-def test_granted_limits_are_the_external_systems() -> None:
-    async def main() -> None:
-        async with Rig() as rig:
-            await rig.charging()
-            assert (await install(rig, granted("ExternalLimits")))["status"] == "Accepted"
-            assert rig.station.external.limits(1, limit_w=3000.0, discharge_limit_w=-1000.0)
-            await rig.sleep(3)
-            assert rig.evse().reading.power_w == near(3000)
-            assert rig.station.external.limits(1, limit_w=1500.0)
-            assert await update_time(rig, 30) == pytest.approx(rig.clock.wall(), abs=0.5)
-            await rig.sleep(3)
-            assert rig.evse().reading.power_w == near(1500)
-            assert rig.evse().composite.discharge_limit_w == -1000.0
-
-    run_virtual(main())
+async def test_granted_limits_are_the_external_systems() -> None:
+    async with Rig() as rig:
+        await rig.charging()
+        assert (await install(rig, granted("ExternalLimits")))["status"] == "Accepted"
+        assert rig.station.external.limits(1, limit_w=3000.0, discharge_limit_w=-1000.0)
+        await rig.sleep(3)
+        assert rig.evse().reading.power_w == near(3000)
+        assert rig.station.external.limits(1, limit_w=1500.0)
+        assert await update_time(rig, 30) == pytest.approx(rig.clock.wall(), abs=0.5)
+        await rig.sleep(3)
+        assert rig.evse().reading.power_w == near(1500)
+        assert rig.evse().composite.discharge_limit_w == -1000.0
 
 
 @requirement("Q05.FR.07", "Q05.FR.08", "K29.FR.07", "K29.FR.08")
-def test_an_external_system_that_falls_silent_loses_its_window() -> None:
-    async def main() -> None:
-        async with Rig() as rig:
-            await rig.charging()
-            await install(rig, granted("ExternalSetpoint", duration=20))
-            assert rig.station.external.setpoint(1, -2500.0)
-            await rig.sleep(10)
-            assert rig.evse().reading.power_w == near(-2500)
-            await rig.sleep(15)
-            assert rig.evse().composite.mode == "CentralSetpoint"  # the gateway's own profile, at 0 W
-            assert rig.evse().reading.power_w == 0.0
-            assert rig.station.external.setpoint(1, -2000.0)
-            await rig.sleep(3)
-            assert rig.evse().reading.power_w == near(-2000)
-
-    run_virtual(main())
+async def test_an_external_system_that_falls_silent_loses_its_window() -> None:
+    async with Rig() as rig:
+        await rig.charging()
+        await install(rig, granted("ExternalSetpoint", duration=20))
+        assert rig.station.external.setpoint(1, -2500.0)
+        await rig.sleep(10)
+        assert rig.evse().reading.power_w == near(-2500)
+        await rig.sleep(15)
+        assert rig.evse().composite.mode == "CentralSetpoint"  # the gateway's own profile, at 0 W
+        assert rig.evse().reading.power_w == 0.0
+        assert rig.station.external.setpoint(1, -2000.0)
+        await rig.sleep(3)
+        assert rig.evse().reading.power_w == near(-2000)
 
 
 @requirement("K29.FR.04", "K29.FR.05", "K29.FR.06", "Q06.FR.02", "Q06.FR.05", "Q06.FR.07")
-def test_an_external_limit_is_a_dynamic_constraint() -> None:
-    async def main() -> None:
-        async with Rig() as rig:
-            await rig.charging()
-            await rig.csms.set_power("CP1-1", 8000.0, 300.0)
-            assert rig.station.external.limits(1, limit_w=4000.0, discharge_limit_w=-2000.0)
-            await rig.sleep(4)
-            assert rig.evse().reading.power_w == near(4000)  # V2X.03
-            limits = rig.of(EvseDescribed)[-1].limits  # and the core knows of it
-            assert (limits.max_charge_w, limits.max_discharge_w) == (4000.0, 2000.0)
-            (held,) = [h for h in rig.station.profiles if h.external]
-            assert held.purpose == "ChargingStationExternalConstraints"
-            assert held.dynamic
-            assert held.profile["chargingSchedule"][0]["chargingSchedulePeriod"] == [
-                {"startPeriod": 0, "operationMode": "ExternalLimits", "limit": 4000.0, "dischargeLimit": -2000.0}
-            ]
-            await rig.sleep(20)
-            assert rig.station.external.limits(1, limit_w=2000.0)
-            (held,) = [h for h in rig.station.profiles if h.external]
-            assert held.updated_at == pytest.approx(rig.clock.wall(), abs=0.1)
-            await rig.sleep(4)
-            assert rig.evse().reading.power_w == near(2000)
-            assert (await rig.csms.set_power("CP1-1", -8000.0, 300.0)).answer is Answer.APPLIED
-            await rig.sleep(4)
-            assert rig.evse().reading.power_w == near(-2000)  # V2X.04
-            rig.station.external.clear(1)
-            await rig.sleep(4)
-            assert rig.of(EvseDescribed)[-1].limits.max_discharge_w == 10_000.0
-            assert rig.evse().reading.power_w == near(-8000)
-            assert rig.calls("ClearedChargingLimit")[-1]["chargingLimitSource"] == "EMS"
-
-    run_virtual(main())
+async def test_an_external_limit_is_a_dynamic_constraint() -> None:
+    async with Rig() as rig:
+        await rig.charging()
+        await rig.csms.set_power("CP1-1", 8000.0, 300.0)
+        assert rig.station.external.limits(1, limit_w=4000.0, discharge_limit_w=-2000.0)
+        await rig.sleep(4)
+        assert rig.evse().reading.power_w == near(4000)  # V2X.03
+        limits = rig.of(EvseDescribed)[-1].limits  # and the core knows of it
+        assert (limits.max_charge_w, limits.max_discharge_w) == (4000.0, 2000.0)
+        (held,) = [h for h in rig.station.profiles if h.external]
+        assert held.purpose == "ChargingStationExternalConstraints"
+        assert held.dynamic
+        assert held.profile["chargingSchedule"][0]["chargingSchedulePeriod"] == [
+            {"startPeriod": 0, "operationMode": "ExternalLimits", "limit": 4000.0, "dischargeLimit": -2000.0}
+        ]
+        await rig.sleep(20)
+        assert rig.station.external.limits(1, limit_w=2000.0)
+        (held,) = [h for h in rig.station.profiles if h.external]
+        assert held.updated_at == pytest.approx(rig.clock.wall(), abs=0.1)
+        await rig.sleep(4)
+        assert rig.evse().reading.power_w == near(2000)
+        assert (await rig.csms.set_power("CP1-1", -8000.0, 300.0)).answer is Answer.APPLIED
+        await rig.sleep(4)
+        assert rig.evse().reading.power_w == near(-2000)  # V2X.04
+        rig.station.external.clear(1)
+        await rig.sleep(4)
+        assert rig.of(EvseDescribed)[-1].limits.max_discharge_w == 10_000.0
+        assert rig.evse().reading.power_w == near(-8000)
+        assert rig.calls("ClearedChargingLimit")[-1]["chargingLimitSource"] == "EMS"

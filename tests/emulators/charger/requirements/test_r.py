@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from emulators.charger.station.smart_charging import der
-from emulators.runtime.clock import run_virtual
 from gateway.csms import der as controls_out
 from gateway.model.event import EvseDescribed, FaultCleared, FaultRaised
 from gateway.model.station import Answer
@@ -15,6 +14,8 @@ from protocols.ocpp.times import stamp
 from tests.emulators.charger.requirements.test_k28_k29 import near
 from tests.emulators.charger.station_rig import Rig
 from tests.requirements import requirement
+
+pytestmark = pytest.mark.virtual_time
 
 VOLT_WATT = [{"x": 100.0, "y": 100.0}, {"x": 106.0, "y": 100.0}, {"x": 110.0, "y": 0.0}]
 
@@ -56,274 +57,231 @@ async def set_control(rig: Rig, request: dict[str, Any]) -> tuple[str, list[str]
 
 
 @requirement("R04.FR.01", "R04.FR.36", "R04.FR.43")
-def test_a_type_that_is_not_supported() -> None:
-    async def main() -> None:
-        async with Rig() as rig:
-            rig.station.controls.supported = frozenset({"VoltWatt"})
-            assert (await set_control(rig, limit(50)))[0] == "NotSupported"
-            body = {"requestId": 1, "controlType": "LimitMaxDischarge"}
-            assert (await rig.ask("GetDERControl", body))["status"] == "NotSupported"
-            body = {"isDefault": True, "controlType": "LimitMaxDischarge"}
-            assert (await rig.ask("ClearDERControl", body))["status"] == "NotSupported"
-
-    run_virtual(main())
+async def test_a_type_that_is_not_supported() -> None:
+    async with Rig() as rig:
+        rig.station.controls.supported = frozenset({"VoltWatt"})
+        assert (await set_control(rig, limit(50)))[0] == "NotSupported"
+        body = {"requestId": 1, "controlType": "LimitMaxDischarge"}
+        assert (await rig.ask("GetDERControl", body))["status"] == "NotSupported"
+        body = {"isDefault": True, "controlType": "LimitMaxDischarge"}
+        assert (await rig.ask("ClearDERControl", body))["status"] == "NotSupported"
 
 
 @requirement("R04.FR.02", "R04.FR.03", "R04.FR.09", "R04.FR.11")
-def test_a_better_default_supersedes() -> None:
-    async def main() -> None:
-        async with Rig() as rig:
-            assert await set_control(rig, curve("a", 5)) == ("Accepted", [])
-            assert await set_control(rig, curve("b", 3)) == ("Accepted", ["a"])
-            found = await report(rig)
-            assert found["a"]["isSuperseded"] is True
-            assert found["b"]["isSuperseded"] is False
-            ruling = rig.station.controls.ruling("VoltWatt")
-            assert ruling is not None
-            assert ruling.id == "b"
-
-    run_virtual(main())
+async def test_a_better_default_supersedes() -> None:
+    async with Rig() as rig:
+        assert await set_control(rig, curve("a", 5)) == ("Accepted", [])
+        assert await set_control(rig, curve("b", 3)) == ("Accepted", ["a"])
+        found = await report(rig)
+        assert found["a"]["isSuperseded"] is True
+        assert found["b"]["isSuperseded"] is False
+        ruling = rig.station.controls.ruling("VoltWatt")
+        assert ruling is not None
+        assert ruling.id == "b"
 
 
 @requirement("R04.FR.04", "R04.FR.05", "R04.FR.10", "R04.FR.11", "R04.FR.20", "R04.FR.22")
-def test_a_scheduled_control_rules_in_its_time() -> None:
-    async def main() -> None:
-        async with Rig() as rig:
-            await set_control(rig, curve("default"))
-            assert await set_control(rig, scheduled(rig, "s", 30, 60)) == ("Accepted", [])
+async def test_a_scheduled_control_rules_in_its_time() -> None:
+    async with Rig() as rig:
+        await set_control(rig, curve("default"))
+        assert await set_control(rig, scheduled(rig, "s", 30, 60)) == ("Accepted", [])
 
-            def ruling() -> str:
-                found = rig.station.controls.ruling("VoltWatt")
-                assert found is not None
-                return found.id
+        def ruling() -> str:
+            found = rig.station.controls.ruling("VoltWatt")
+            assert found is not None
+            return found.id
 
-            assert ruling() == "default"
-            await rig.sleep(35)
-            assert ruling() == "s"
-            assert rig.calls("NotifyDERStartStop")[-1]["controlId"] == "s"
-            assert rig.calls("NotifyDERStartStop")[-1]["started"] is True
-            assert await set_control(rig, curve("default2", 1)) == ("Accepted", ["default"])
-            assert ruling() == "s"
-            await rig.sleep(60)
-            assert ruling() == "default2"
-            assert rig.calls("NotifyDERStartStop")[-1]["started"] is False
-            assert "s" not in await report(rig)
-
-    run_virtual(main())
+        assert ruling() == "default"
+        await rig.sleep(35)
+        assert ruling() == "s"
+        assert rig.calls("NotifyDERStartStop")[-1]["controlId"] == "s"
+        assert rig.calls("NotifyDERStartStop")[-1]["started"] is True
+        assert await set_control(rig, curve("default2", 1)) == ("Accepted", ["default"])
+        assert ruling() == "s"
+        await rig.sleep(60)
+        assert ruling() == "default2"
+        assert rig.calls("NotifyDERStartStop")[-1]["started"] is False
+        assert "s" not in await report(rig)
 
 
 @requirement("R04.FR.06")
-def test_a_scheduled_control_that_has_not_begun_is_superseded_at_once() -> None:
-    async def main() -> None:
-        async with Rig() as rig:
-            await set_control(rig, scheduled(rig, "early", 60, priority=5))
-            assert await set_control(rig, scheduled(rig, "better", 600, priority=2)) == ("Accepted", ["early"])
-            await rig.sleep(90)
-            assert rig.calls("NotifyDERStartStop") == []
-
-    run_virtual(main())
+async def test_a_scheduled_control_that_has_not_begun_is_superseded_at_once() -> None:
+    async with Rig() as rig:
+        await set_control(rig, scheduled(rig, "early", 60, priority=5))
+        assert await set_control(rig, scheduled(rig, "better", 600, priority=2)) == ("Accepted", ["early"])
+        await rig.sleep(90)
+        assert rig.calls("NotifyDERStartStop") == []
 
 
 @requirement("R04.FR.07", "R04.FR.21")
-def test_a_running_control_runs_until_the_better_one_begins() -> None:
-    async def main() -> None:
-        async with Rig() as rig:
-            await set_control(rig, scheduled(rig, "runs", 10, 600, priority=5))
-            await rig.sleep(15)
-            assert await set_control(rig, scheduled(rig, "better", 60, 60, priority=2)) == ("Accepted", [])
-            assert (await report(rig))["runs"]["isSuperseded"] is False
-            await rig.sleep(65)
-            told = rig.calls("NotifyDERStartStop")[-1]
-            assert (told["controlId"], told["started"], told["supersededIds"]) == ("better", True, ["runs"])
-            assert (await report(rig))["runs"]["isSuperseded"] is True
-
-    run_virtual(main())
+async def test_a_running_control_runs_until_the_better_one_begins() -> None:
+    async with Rig() as rig:
+        await set_control(rig, scheduled(rig, "runs", 10, 600, priority=5))
+        await rig.sleep(15)
+        assert await set_control(rig, scheduled(rig, "better", 60, 60, priority=2)) == ("Accepted", [])
+        assert (await report(rig))["runs"]["isSuperseded"] is False
+        await rig.sleep(65)
+        told = rig.calls("NotifyDERStartStop")[-1]
+        assert (told["controlId"], told["started"], told["supersededIds"]) == ("better", True, ["runs"])
+        assert (await report(rig))["runs"]["isSuperseded"] is True
 
 
 @requirement("R04.FR.08")
-def test_a_worse_control_is_superseded_from_the_start() -> None:
-    async def main() -> None:
-        async with Rig() as rig:
-            await set_control(rig, scheduled(rig, "runs", 10, 600, priority=1))
-            await rig.sleep(15)
-            assert await set_control(rig, scheduled(rig, "worse", 60, priority=9)) == ("Accepted", ["worse"])
-            assert (await report(rig))["worse"]["isSuperseded"] is True
-
-    run_virtual(main())
+async def test_a_worse_control_is_superseded_from_the_start() -> None:
+    async with Rig() as rig:
+        await set_control(rig, scheduled(rig, "runs", 10, 600, priority=1))
+        await rig.sleep(15)
+        assert await set_control(rig, scheduled(rig, "worse", 60, priority=9)) == ("Accepted", ["worse"])
+        assert (await report(rig))["worse"]["isSuperseded"] is True
 
 
 @requirement("R04.FR.13", "R04.FR.15", "R04.FR.17")
-def test_what_does_not_fit_is_rejected() -> None:
-    async def main() -> None:
-        async with Rig() as rig:
-            timed = curve("x", startTime=stamp(rig.clock.wall()), duration=60)
-            assert (await set_control(rig, timed))[0] == "Rejected"
-            gradient = {"priority": 1, "gradient": 1.0, "softGradient": 1.0}
-            body = {"isDefault": False, "controlId": "g", "controlType": "Gradients", "gradient": gradient}
-            assert (await set_control(rig, body))[0] == "Rejected"
-            assert (await set_control(rig, body | {"isDefault": True}))[0] == "Accepted"
-            wrong = limit(50) | {"controlType": "VoltWatt"}
-            assert (await set_control(rig, wrong))[0] == "Rejected"
-            both = curve("y") | {"limitMaxDischarge": {"priority": 1}}
-            assert (await set_control(rig, both))[0] == "Rejected"
-
-    run_virtual(main())
+async def test_what_does_not_fit_is_rejected() -> None:
+    async with Rig() as rig:
+        timed = curve("x", startTime=stamp(rig.clock.wall()), duration=60)
+        assert (await set_control(rig, timed))[0] == "Rejected"
+        gradient = {"priority": 1, "gradient": 1.0, "softGradient": 1.0}
+        body = {"isDefault": False, "controlId": "g", "controlType": "Gradients", "gradient": gradient}
+        assert (await set_control(rig, body))[0] == "Rejected"
+        assert (await set_control(rig, body | {"isDefault": True}))[0] == "Accepted"
+        wrong = limit(50) | {"controlType": "VoltWatt"}
+        assert (await set_control(rig, wrong))[0] == "Rejected"
+        both = curve("y") | {"limitMaxDischarge": {"priority": 1}}
+        assert (await set_control(rig, both))[0] == "Rejected"
 
 
 @requirement("R04.FR.30", "R04.FR.31", "R04.FR.32", "R04.FR.33", "R04.FR.34", "R04.FR.35", "R04.FR.37")
-def test_what_is_reported() -> None:
-    async def main() -> None:
-        async with Rig() as rig:
-            assert (await rig.ask("GetDERControl", {"requestId": 1}))["status"] == "NotFound"
-            for number in range(15):
-                await set_control(rig, curve(f"d{number}", 20 - number))
-                await set_control(rig, scheduled(rig, f"s{number}", 100, priority=20 - number))
-            await set_control(rig, limit(50))
-            assert len(await report(rig)) == 31  # in more than one message
-            assert set(await report(rig, controlType="LimitMaxDischarge")) == {"lim50"}
-            assert set(await report(rig, controlId="d3")) == {"d3"}
-            assert len(await report(rig, isDefault=False)) == 15
-            assert len(await report(rig, controlType="VoltWatt", isDefault=True)) == 15
-            body = {"requestId": 1, "controlId": "nobody"}
-            assert (await rig.ask("GetDERControl", body))["status"] == "NotFound"
-
-    run_virtual(main())
+async def test_what_is_reported() -> None:
+    async with Rig() as rig:
+        assert (await rig.ask("GetDERControl", {"requestId": 1}))["status"] == "NotFound"
+        for number in range(15):
+            await set_control(rig, curve(f"d{number}", 20 - number))
+            await set_control(rig, scheduled(rig, f"s{number}", 100, priority=20 - number))
+        await set_control(rig, limit(50))
+        assert len(await report(rig)) == 31  # in more than one message
+        assert set(await report(rig, controlType="LimitMaxDischarge")) == {"lim50"}
+        assert set(await report(rig, controlId="d3")) == {"d3"}
+        assert len(await report(rig, isDefault=False)) == 15
+        assert len(await report(rig, controlType="VoltWatt", isDefault=True)) == 15
+        body = {"requestId": 1, "controlId": "nobody"}
+        assert (await rig.ask("GetDERControl", body))["status"] == "NotFound"
 
 
 @requirement("R04.FR.41", "R04.FR.42", "R04.FR.44", "R04.FR.45", "R04.FR.46")
-def test_what_is_cleared() -> None:
-    async def main() -> None:
-        async with Rig() as rig:
+async def test_what_is_cleared() -> None:
+    async with Rig() as rig:
 
-            async def clear(**asked: Any) -> str:
-                return str((await rig.ask("ClearDERControl", asked))["status"])
+        async def clear(**asked: Any) -> str:
+            return str((await rig.ask("ClearDERControl", asked))["status"])
 
-            await set_control(rig, curve("a"))
-            await set_control(rig, limit(50))
-            await set_control(rig, scheduled(rig, "s", 100))
-            assert await clear(isDefault=True, controlType="FreqDroop") == "NotFound"
-            assert await clear(isDefault=True, controlId="s") == "NotFound"
-            assert await clear(isDefault=False, controlId="s") == "Accepted"
-            assert await clear(isDefault=True, controlType="VoltWatt") == "Accepted"
-            assert set(await report(rig)) == {"lim50"}
-            assert await clear(isDefault=True) == "Accepted"
-            assert (await rig.ask("GetDERControl", {"requestId": 1}))["status"] == "NotFound"
-
-    run_virtual(main())
+        await set_control(rig, curve("a"))
+        await set_control(rig, limit(50))
+        await set_control(rig, scheduled(rig, "s", 100))
+        assert await clear(isDefault=True, controlType="FreqDroop") == "NotFound"
+        assert await clear(isDefault=True, controlId="s") == "NotFound"
+        assert await clear(isDefault=False, controlId="s") == "Accepted"
+        assert await clear(isDefault=True, controlType="VoltWatt") == "Accepted"
+        assert set(await report(rig)) == {"lim50"}
+        assert await clear(isDefault=True) == "Accepted"
+        assert (await rig.ask("GetDERControl", {"requestId": 1}))["status"] == "NotFound"
 
 
 @requirement("R01.FR.03", "R02.FR.02", "R03.FR.02")
-def test_controls_survive_a_reboot() -> None:
-    async def main() -> None:
-        async with Rig() as rig:
-            await set_control(rig, limit(50))
-            boots = len(rig.calls("BootNotification"))
-            assert (await rig.ask("Reset", {"type": "Immediate"}))["status"] == "Accepted"
-            await rig.until(lambda: len(rig.calls("BootNotification")) > boots and rig.station.online)
-            assert rig.calls("BootNotification")[-1]["reason"] == "RemoteReset"
-            await rig.sleep(2)
-            assert set(await report(rig)) == {"lim50"}
-
-    run_virtual(main())
+async def test_controls_survive_a_reboot() -> None:
+    async with Rig() as rig:
+        await set_control(rig, limit(50))
+        boots = len(rig.calls("BootNotification"))
+        assert (await rig.ask("Reset", {"type": "Immediate"}))["status"] == "Accepted"
+        await rig.until(lambda: len(rig.calls("BootNotification")) > boots and rig.station.online)
+        assert rig.calls("BootNotification")[-1]["reason"] == "RemoteReset"
+        await rig.sleep(2)
+        assert set(await report(rig)) == {"lim50"}
 
 
 @requirement("R05.FR.01", "R05.FR.02")
-def test_an_export_cap_is_obeyed_and_told_once() -> None:
-    async def main() -> None:
-        async with Rig() as rig:
-            body = {"priority": 5, "pctMaxDischargePower": 50.0}
-            outcome = await controls_out.set_control(rig.known, "cap", "LimitMaxDischarge", body, True)
-            assert outcome.answer is Answer.APPLIED
-            assert rig.of(EvseDescribed)[-1].limits.max_discharge_w == 5000.0  # the core asks for no more
-            await rig.charging()
-            await rig.csms.set_power("CP1-1", -8000.0, 600.0)
-            await rig.sleep(30)
-            assert rig.evse().reading.power_w == near(-5000)
-            (alarm,) = rig.calls("NotifyDERAlarm")
-            assert alarm["controlType"] == "LimitMaxDischarge"
-            assert rig.known.der_alarms == {"LimitMaxDischarge": ""}
-            assert rig.of(FaultRaised) == []  # the car goes on; only its power is bent
-            await rig.csms.set_power("CP1-1", -3000.0, 600.0)
-            await rig.sleep(10)
-            first, second = rig.calls("NotifyDERAlarm")
-            assert (first.get("alarmEnded"), second["alarmEnded"]) == (None, True)
-            assert rig.known.der_alarms == {}
-            assert (await controls_out.clear(rig.known, True)).answer is Answer.APPLIED
-            assert rig.of(EvseDescribed)[-1].limits.max_discharge_w == 10_000.0
-
-    run_virtual(main())
+async def test_an_export_cap_is_obeyed_and_told_once() -> None:
+    async with Rig() as rig:
+        body = {"priority": 5, "pctMaxDischargePower": 50.0}
+        outcome = await controls_out.set_control(rig.known, "cap", "LimitMaxDischarge", body, True)
+        assert outcome.answer is Answer.APPLIED
+        assert rig.of(EvseDescribed)[-1].limits.max_discharge_w == 5000.0  # the core asks for no more
+        await rig.charging()
+        await rig.csms.set_power("CP1-1", -8000.0, 600.0)
+        await rig.sleep(30)
+        assert rig.evse().reading.power_w == near(-5000)
+        (alarm,) = rig.calls("NotifyDERAlarm")
+        assert alarm["controlType"] == "LimitMaxDischarge"
+        assert rig.known.der_alarms == {"LimitMaxDischarge": ""}
+        assert rig.of(FaultRaised) == []  # the car goes on; only its power is bent
+        await rig.csms.set_power("CP1-1", -3000.0, 600.0)
+        await rig.sleep(10)
+        first, second = rig.calls("NotifyDERAlarm")
+        assert (first.get("alarmEnded"), second["alarmEnded"]) == (None, True)
+        assert rig.known.der_alarms == {}
+        assert (await controls_out.clear(rig.known, True)).answer is Answer.APPLIED
+        assert rig.of(EvseDescribed)[-1].limits.max_discharge_w == 10_000.0
 
 
 @requirement("R05.FR.01", "R05.FR.02", "R05.FR.03", "R05.FR.04")
-def test_a_grid_event_takes_over_and_one_control_follows_another() -> None:
-    async def main() -> None:
-        async with Rig() as rig:
-            await set_control(rig, curve("vw"))
-            points = [{"x": 50.2, "y": 100.0}, {"x": 51.0, "y": 0.0}]
-            await set_control(
-                rig, curve("fw", kind="FreqWatt") | {"curve": {"priority": 1, "yUnit": "PctMaxW", "curveData": points}}
-            )
-            await rig.charging()
-            await rig.csms.set_power("CP1-1", -8000.0, 900.0)
-            await rig.sleep(5)
-            rig.station.measure_grid(voltage_v=230.0 * 1.08)
-            await rig.sleep(5)
-            assert rig.evse().reading.power_w == near(-5000)  # half of the rating at 108 %
-            rig.station.measure_grid(voltage_v=230.0, frequency_hz=50.6)
-            await rig.sleep(5)
-            assert rig.evse().reading.power_w == near(-5000)
-            rig.station.measure_grid(frequency_hz=50.0)
-            await rig.sleep(5)
-            assert rig.evse().reading.power_w == near(-8000)
-            told = [
-                (c["controlType"], c.get("gridEventFault"), c.get("alarmEnded", False))
-                for c in rig.calls("NotifyDERAlarm")
-            ]
-            assert told == [
-                ("VoltWatt", "OverVoltage", False),
-                ("FreqWatt", "OverFrequency", False),  # no end of the first is told
-                ("FreqWatt", "OverFrequency", True),
-            ]
-
-    run_virtual(main())
+async def test_a_grid_event_takes_over_and_one_control_follows_another() -> None:
+    async with Rig() as rig:
+        await set_control(rig, curve("vw"))
+        points = [{"x": 50.2, "y": 100.0}, {"x": 51.0, "y": 0.0}]
+        await set_control(
+            rig, curve("fw", kind="FreqWatt") | {"curve": {"priority": 1, "yUnit": "PctMaxW", "curveData": points}}
+        )
+        await rig.charging()
+        await rig.csms.set_power("CP1-1", -8000.0, 900.0)
+        await rig.sleep(5)
+        rig.station.measure_grid(voltage_v=230.0 * 1.08)
+        await rig.sleep(5)
+        assert rig.evse().reading.power_w == near(-5000)  # half of the rating at 108 %
+        rig.station.measure_grid(voltage_v=230.0, frequency_hz=50.6)
+        await rig.sleep(5)
+        assert rig.evse().reading.power_w == near(-5000)
+        rig.station.measure_grid(frequency_hz=50.0)
+        await rig.sleep(5)
+        assert rig.evse().reading.power_w == near(-8000)
+        told = [
+            (c["controlType"], c.get("gridEventFault"), c.get("alarmEnded", False)) for c in rig.calls("NotifyDERAlarm")
+        ]
+        assert told == [
+            ("VoltWatt", "OverVoltage", False),
+            ("FreqWatt", "OverFrequency", False),  # no end of the first is told
+            ("FreqWatt", "OverFrequency", True),
+        ]
 
 
 @requirement("R04.FR.12", "R04.FR.14", "R04.FR.16")
-def test_the_gateway_sends_only_what_is_allowed() -> None:
+async def test_the_gateway_sends_only_what_is_allowed() -> None:
     body = {"priority": 1, "yUnit": "PctMaxW", "curveData": VOLT_WATT}
     gradient = {"priority": 1, "gradient": 1.0, "softGradient": 1.0}
 
-    async def main() -> None:
-        async with Rig() as rig:
-            with pytest.raises(controls_out.Unfit, match=r"FR\.12"):
-                await controls_out.set_control(rig.known, "a", "VoltWatt", body | {"duration": 5}, True)
-            with pytest.raises(controls_out.Unfit, match=r"FR\.14"):
-                await controls_out.set_control(rig.known, "a", "Gradients", gradient, False)
-            assert rig.calls("SetDERControl") == []
-            for number, (kind, control) in enumerate((("VoltWatt", body), ("Gradients", gradient))):
-                outcome = await controls_out.set_control(rig.known, f"c{number}", kind, control, True)
-                assert outcome.answer is Answer.APPLIED
-            for sent, name in zip(rig.calls("SetDERControl"), ("curve", "gradient"), strict=True):
-                assert der.BODY_NAMES & sent.keys() == {name}
-            held = await controls_out.controls(rig.known)
-            assert held is not None
-            assert {one["id"] for one in held} == {"c0", "c1"}
-            assert (await controls_out.clear(rig.known, True)).answer is Answer.APPLIED
-            assert await controls_out.controls(rig.known) == []
-
-    run_virtual(main())
+    async with Rig() as rig:
+        with pytest.raises(controls_out.Unfit, match=r"FR\.12"):
+            await controls_out.set_control(rig.known, "a", "VoltWatt", body | {"duration": 5}, True)
+        with pytest.raises(controls_out.Unfit, match=r"FR\.14"):
+            await controls_out.set_control(rig.known, "a", "Gradients", gradient, False)
+        assert rig.calls("SetDERControl") == []
+        for number, (kind, control) in enumerate((("VoltWatt", body), ("Gradients", gradient))):
+            outcome = await controls_out.set_control(rig.known, f"c{number}", kind, control, True)
+            assert outcome.answer is Answer.APPLIED
+        for sent, name in zip(rig.calls("SetDERControl"), ("curve", "gradient"), strict=True):
+            assert der.BODY_NAMES & sent.keys() == {name}
+        held = await controls_out.controls(rig.known)
+        assert held is not None
+        assert {one["id"] for one in held} == {"c0", "c1"}
+        assert (await controls_out.clear(rig.known, True)).answer is Answer.APPLIED
+        assert await controls_out.controls(rig.known) == []
 
 
-def test_a_control_that_trips_the_inverter_is_a_fault() -> None:
-    async def main() -> None:
-        async with Rig() as rig:
-            alarm = {"controlType": "HVMustTrip", "gridEventFault": "OverVoltage", "timestamp": stamp(rig.clock.wall())}
-            await rig.station.call("NotifyDERAlarm", alarm)
-            assert [(f.code, f.text) for f in rig.of(FaultRaised)] == [("DER:HVMustTrip", "OverVoltage")]
-            await rig.station.call("NotifyDERAlarm", alarm | {"alarmEnded": True})
-            assert [f.code for f in rig.of(FaultCleared)] == ["DER:HVMustTrip"]
-
-    run_virtual(main())
+async def test_a_control_that_trips_the_inverter_is_a_fault() -> None:
+    async with Rig() as rig:
+        alarm = {"controlType": "HVMustTrip", "gridEventFault": "OverVoltage", "timestamp": stamp(rig.clock.wall())}
+        await rig.station.call("NotifyDERAlarm", alarm)
+        assert [(f.code, f.text) for f in rig.of(FaultRaised)] == [("DER:HVMustTrip", "OverVoltage")]
+        await rig.station.call("NotifyDERAlarm", alarm | {"alarmEnded": True})
+        assert [f.code for f in rig.of(FaultCleared)] == ["DER:HVMustTrip"]
 
 
 def test_droop_moves_power_with_the_frequency() -> None:
