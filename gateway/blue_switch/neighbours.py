@@ -21,21 +21,23 @@ def need_of(site: str, need: SiteNeedState, wall: float) -> SiteNeed:
     return SiteNeed(site, need.draw_w, need.stored_wh, min(need.bays, MAX_BAYS), wall + HORIZON_S)
 
 
-def take(desk: Coordinator, site: str, state: BlueSwitchState, wall: float) -> None:
+def apply_state(coordinator: Coordinator, site: str, state: BlueSwitchState, wall: float) -> None:
     """Apply the `blue_switch` part of another site's state."""
-    if not desk.atlas.knows(site):
+    if not coordinator.atlas.knows(site):
         return
     here = {one.vehicle: _soc_pct(one.soc_pct) for one in state.there}
-    for vehicle, car in list(desk.registry.cars.items()):
+    for vehicle, car in list(coordinator.registry.cars.items()):
         if vehicle in here:
-            desk.registry.seen(vehicle, max(wall, car.seen_at), site, here[vehicle], Status.THERE)
-            if (call := desk.calls.get(vehicle)) is not None and call.site == site:
-                del desk.calls[vehicle]  # it has arrived
-        elif car.place == site and car.status is Status.THERE and (site, vehicle) not in desk.loans:
-            desk.registry.seen(vehicle, max(wall, car.seen_at), site, None, Status.FREE)
-    if state.leads and not desk.leads:
+            coordinator.registry.seen(vehicle, max(wall, car.seen_at), site, here[vehicle], Status.DEPLOYED)
+            if (call := coordinator.calls.get(vehicle)) is not None and call.site == site:
+                del coordinator.calls[vehicle]  # it has arrived
+        elif car.place == site and car.status is Status.DEPLOYED and (site, vehicle) not in coordinator.deployments:
+            coordinator.registry.seen(vehicle, max(wall, car.seen_at), site, None, Status.FREE)
+    if state.leads and not coordinator.leads:
         trips = (_trip(call) for call in state.calls)
-        desk.calls = {trip.vehicle: trip for trip in trips if trip is not None and trip.vehicle in desk.registry.cars}
+        coordinator.calls = {
+            trip.vehicle: trip for trip in trips if trip is not None and trip.vehicle in coordinator.registry.cars
+        }
 
 
 def _soc_pct(value: float | None) -> float | None:

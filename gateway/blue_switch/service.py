@@ -91,7 +91,7 @@ class VehicleLendingService:
         events = self._outage(now, wall)
         for place in self._board.places.values():
             events += self._car(place, now, wall)
-        events += self.desk.look(wall, now)
+        events += self.desk.update(wall, now)
         self._tell(events)
         self._energy_service.called = self.desk.called_away(self.place)
         shown = views.state(self.desk, self.place)
@@ -117,7 +117,7 @@ class VehicleLendingService:
         elif energy.need is not None:
             self._tell(self.desk.outage(neighbours.need_of(site, energy.need, wall), wall, now))
         if energy.blue_switch is not None:
-            neighbours.take(self.desk, site, energy.blue_switch, wall)
+            neighbours.apply_state(self.desk, site, energy.blue_switch, wall)
 
     def sighting(self, vehicle: str, at: float, place: str | None, soc_pct: float | None, free: bool | None) -> bool:
         """Where a lent car is, as its operator knows it; False for a car that nobody lends.
@@ -128,7 +128,7 @@ class VehicleLendingService:
             raise ValueError(f"the agreement file has no place called {place!r}")
         status = None if free is None else Status.FREE if free else Status.UNAVAILABLE
         car = self.desk.registry.cars.get(vehicle)
-        if car is not None and car.status is Status.THERE and free:
+        if car is not None and car.status is Status.DEPLOYED and free:
             status = None  # it is plugged in at a site: that its operator would lend it is no news
         return self.desk.seen(vehicle, at, place, soc_pct, status)
 
@@ -136,7 +136,9 @@ class VehicleLendingService:
         """Energy given back; True where something was owed (the same payment counts once, and is True again)."""
         if payment in self.desk.payments:
             return True
-        events = self.desk.paid(vehicle, wh, self._board.clock.wall(), self._board.clock.now(), soc_pct, payment)
+        events = self.desk.energy_returned(
+            vehicle, wh, self._board.clock.wall(), self._board.clock.now(), soc_pct, payment
+        )
         self._tell(events)
         if events:
             self._report(str(self.desk.audit.entries[-1].data.get("outage", "")))
@@ -217,14 +219,14 @@ class VehicleLendingService:
 
     def _concerns(self, vehicle: str) -> bool:
         """Whether the desk must know of this car: the site is in need, or the car was called or is in the books."""
-        known = (self.place, vehicle) in self.desk.loans
+        known = (self.place, vehicle) in self.desk.deployments
         return self.place in self.desk.needs or self.desk.is_called(vehicle) or known
 
     def _arrive(
         self, place: EvseControlState, vehicle: str, session: str, taken: float, charged: float, now: float, wall: float
     ) -> list[Decided]:
         evse = place.evse
-        loan = self.desk.loans.get((self.place, vehicle))
+        loan = self.desk.deployments.get((self.place, vehicle))
         if loan is not None:  # in the books of an earlier life of this gateway: its registers go on from there
             self._stays[place.name] = _Stay(session, vehicle, taken - loan.taken_wh, charged - loan.charged_wh)
             self._energy_service.agreed_floors[place.name] = loan.floor_pct
@@ -240,7 +242,7 @@ class VehicleLendingService:
 
     def _owe(self, evse: str, vehicle: str) -> None:
         """Up to where its agreement has it filled when the grid is back."""
-        loan, car = self.desk.loans.get((self.place, vehicle)), self.desk.registry.cars.get(vehicle)
+        loan, car = self.desk.deployments.get((self.place, vehicle)), self.desk.registry.cars.get(vehicle)
         if loan is None or car is None:
             return
         how, owed = car.agreement.give_back, 0.0  # given or billed: nothing is filled

@@ -67,8 +67,8 @@ async def test_an_outage_over_http_from_the_call_to_what_is_given_back(tmp_path:
         (arrival,) = (await http.get("/blue-switch/arrivals?limit=1")).json()
         assert arrival["welcome"] is True
         assert arrival["vehicle"] == "LENT"
-        (loan,) = (await http.get("/blue-switch/loans")).json()
-        assert loan["left_at"] is None
+        (deployment,) = (await http.get("/blue-switch/loans")).json()
+        assert deployment["left_at"] is None
         assert (await http.get("/blue-switch/cars/LENT")).json()["status"] == "there"
         place = home.service.board.places["CP1-1"].evse
         battery = home.stations.evses["CP1-1"]
@@ -138,7 +138,7 @@ async def test_a_gateway_that_dies_in_an_outage_goes_on_with_its_books() -> None
         base = evse.discharged.total_wh or 0.0
         evse.discharged.total_wh = base + 5000.0
         await live(home, energy_service, 6, False, 700.0, lender)
-        before = lender.desk.loans["home", "LENT"]
+        before = lender.desk.deployments["home", "LENT"]
         assert before.taken_wh == pytest.approx(5000.0)
         await home.service.journal.flush()
         kept = await home.store.kept(100)
@@ -152,11 +152,11 @@ async def test_a_gateway_that_dies_in_an_outage_goes_on_with_its_books() -> None
         )
         again.restore(kept)
         again.step()
-        after = again.desk.loans["home", "LENT"]
+        after = again.desk.deployments["home", "LENT"]
         assert after.arrived_at == before.arrived_at
         evse.discharged.total_wh = base + 6500.0
         again.step()
-        assert again.desk.loans["home", "LENT"].taken_wh == pytest.approx(6500.0)
+        assert again.desk.deployments["home", "LENT"].taken_wh == pytest.approx(6500.0)
         assert again.desk.current is not None
         assert again.desk.report(again.desk.current.id)["chain"]["whole"]
         assert energy_service.agreed_floors["CP1-1"] == 25.0
