@@ -55,7 +55,7 @@ class _OutageRow(msgspec.Struct):
 
 
 def changed(coordinator: Coordinator, since_seq: int) -> set[str]:
-    """Return the outages that may have changed since an entry of the chain: the current and those with later entries."""
+    """Return the outages that may have changed since an entry: the current one and those with later entries."""
     found = {coordinator.current.id} if coordinator.current is not None else set()
     for one in reversed(coordinator.audit.entries):
         if one.seq <= since_seq:

@@ -31,7 +31,7 @@ from gateway.energy.service import EnergyService
 from gateway.model.energy_state import BlueSwitchState, SharedEnergyState, SiteNeedState
 from gateway.model.journal import Kept
 from gateway.model.moment import rfc3339
-from gateway.model.site import AnyInput, Arrival, Freshness, InputKind, Lent, Repaid
+from gateway.model.site import AnyInput, Arrival, EnergyReturns, Freshness, InputKind, VehiclePositions
 
 STEP_S = 5.0
 NEVER = 100.0
@@ -145,7 +145,7 @@ class VehicleLendingService:
         return bool(events)
 
     def _lent(self, told: AnyInput) -> None:
-        for car in told.cars if isinstance(told, Lent) else ():
+        for car in told.cars if isinstance(told, VehiclePositions) else ():
             try:
                 known = self.sighting(car.vehicle, car.at or told.ts, car.place, car.soc_pct, car.available)
                 trouble = "" if known else f"No agreement knows the car {car.vehicle}."
@@ -155,7 +155,7 @@ class VehicleLendingService:
                 self._board.decided("lent_not_taken", trouble, None, car.vehicle, {})
 
     def _repaid(self, told: AnyInput) -> None:
-        for one in told.payments if isinstance(told, Repaid) else ():
+        for one in told.payments if isinstance(told, EnergyReturns) else ():
             if not self.payment(one.vehicle, one.energy_wh, one.soc_pct, one.id):
                 text = f"Nothing is owed to {one.vehicle}; the payment {one.id} is not taken."
                 self._board.decided("repaid_not_taken", text, None, one.vehicle, {})
@@ -258,7 +258,7 @@ class VehicleLendingService:
         coming = views.arrivals(self.desk, self.place)
         if coming and inputs.freshness(InputKind.ARRIVAL, now) is not Freshness.FRESH:
             made = Arrival.model_validate_json(json.dumps({"ts": wall, "arrivals": coming}))
-            inputs.take(InputKind.ARRIVAL, made, now, wall)
+            inputs.put(InputKind.ARRIVAL, made, now, wall)
 
     def _tell(self, events: Sequence[Decided]) -> None:
         for event in events:

@@ -334,8 +334,8 @@ def test_the_weakest_module_rules_the_storage_and_is_named_once() -> None:
         weak = module(0, soh=0.45, resistance_ohm=0.02) if second > 30 else module(0)
         modules = (weak, *(module(number) for number in range(1, 24)))
         body = Storage(ts=START + second, power_w=0.0, soc_pct=60.0, modules=modules)
-        inputs.take(InputKind.STORAGE, body, float(second), START + second)
-        inputs.take(
+        inputs.put(InputKind.STORAGE, body, float(second), START + second)
+        inputs.put(
             InputKind.GRID, Grid(ts=START + second, present=True, power_w=30_000.0), float(second), START + second
         )
         view = View(float(second), START + second, inputs, mode=SiteMode.SELF_CONSUMPTION)
