@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -51,7 +51,7 @@ class Hours(_Table):
     end: Hour = 24.0
 
 
-DEFAULTS: dict[Kind, dict[str, Any]] = {
+DEFAULTS: dict[Kind, dict[str, object]] = {
     Kind.MUNICIPAL: {"notice_s": 1800.0, "floor_pct": 20.0, "give_back": GiveBack.GIFT, "priority": 0},
     Kind.CAR_SHARE: {"notice_s": 3600.0, "floor_pct": 30.0, "give_back": GiveBack.TO_LEVEL, "return_pct": 80.0,
     "priority": 1}, Kind.DEALER: {
@@ -84,7 +84,7 @@ class Agreement(_Table):
 
     @model_validator(mode="before")
     @classmethod
-    def _of_its_kind(cls, given: Any) -> Any:
+    def _of_its_kind(cls, given: object) -> object:
         if not isinstance(given, dict):
             return given
         given = {key: value for key, value in given.items() if key not in OBSOLETE_KEYS}

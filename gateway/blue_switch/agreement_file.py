@@ -12,9 +12,9 @@ from __future__ import annotations
 
 import logging
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -111,7 +111,7 @@ def parse(text: str, origin: str) -> Coordinator:
         key = ".".join(str(part) for part in first["loc"])
         text = first["msg"].removeprefix("Value error, ")
         raise BlueSwitchError(f"{origin}: {key + ': ' if key else ''}{text}") from error
-    _warn_of_obsolete_keys(table, origin)
+    _warn_of_obsolete_keys(table["agreement"], origin)
     atlas = Atlas(
         {one.name: (one.latitude, one.longitude) for one in made.place},
         {(one.start, one.end): Way(one.km, one.minutes * 60) for one in made.way},
@@ -138,8 +138,8 @@ def parse(text: str, origin: str) -> Coordinator:
     return Coordinator(VehicleRegistry.of(cars), atlas, charging)
 
 
-def _warn_of_obsolete_keys(table: Mapping[str, Any], origin: str) -> None:
-    for agreement in table["agreement"]:
+def _warn_of_obsolete_keys(agreements: Iterable[Mapping[str, object]], origin: str) -> None:
+    for agreement in agreements:
         for key in sorted(OBSOLETE_KEYS & set(agreement)):
             log.warning("%s: agreement %s: the key %s has no effect; remove it", origin, agreement["id"], key)
 

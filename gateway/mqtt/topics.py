@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from enum import StrEnum
 
 VERSION = "1"
-NAME = re.compile(r"[A-Za-z0-9_.@=*|-]{1,64}")  # of sites, gateways and EVSEs: one topic level without wildcards
 
 
 class Kind(StrEnum):
