@@ -170,7 +170,7 @@ def _camel(name: str) -> str:
     return "".join(part.capitalize() for part in name.split("_"))
 
 
-_DESCRIPTION = f"""Discharge commands for charging stations and vehicles, with lease, idempotency key, result and reason.
+_DESCRIPTION = f"""Discharge commands for charging stations and vehicles with lease, idempotency key, result and reason.
 
 Powers are in W, + into the vehicle; where a verb is named (discharge, charge) the value is a magnitude. A command's id
 identifies it for {KEPT_FOR_S / 86_400:.0f} days: sent again it acts once and returns the stored result. Commands must

@@ -1,4 +1,4 @@
-"""A gateway, a broker and a facility in memory, in virtual time; every message is validated by the AsyncAPI document."""
+"""A gateway, a broker and a facility in memory, in virtual time; the AsyncAPI document validates every message."""
 
 from __future__ import annotations
 
