@@ -64,7 +64,7 @@ async def run(
             controls=(_control(control),),
             tls=tls_version != "none",
             trace=trace,
-            patience=patience,
+            timeout_factor=patience,
         )
         if loop_interval_s is not None:
             settings = replace(settings, loop_interval=loop_interval_s)
