@@ -144,8 +144,8 @@ def test_no_plan_breaks_an_agreement_a_floor_a_bay_or_the_clock(
             assert at == pytest.approx(site.until, abs=2)
 
 
-def test_three_days_over_three_shelters_and_none_goes_dark() -> None:
-    """Eight cars, one place with power an hour away, each shelter with two bays and three hours of its own."""
+def test_three_sites_are_supplied_for_three_days() -> None:
+    """Eight vehicles, one place with power an hour away, each site with two bays and three hours of own storage."""
     cars = [lent(f"C{number}", ag_id=f"A{number}", ag_cars=(f"C{number}",), soc_pct=90.0) for number in range(8)]
     needs = [need("school"), need("clinic", draw_w=1500.0), need("hall", draw_w=1200.0)]
     plan = call_out(MONDAY, needs, cars, ATLAS, [ChargePlace("mall", 6000.0)])
@@ -173,7 +173,7 @@ def test_the_site_that_runs_out_first_is_supplied_first() -> None:
     assert call_out(MONDAY, needs, [lent("X")], ATLAS).trips[0].site == "clinic"
 
 
-def test_more_power_than_one_car_has_calls_two_at_once() -> None:
+def test_a_load_above_one_vehicle_calls_two_at_once() -> None:
     cars = [lent(name, ag_id=name, ag_cars=(name,)) for name in "XYZ"]
     plan = call_out(MONDAY, [need("school", draw_w=9000.0, stored_wh=9000.0)], cars, ATLAS)
     assert len({trip.lane for trip in plan.trips}) == 2
@@ -318,7 +318,7 @@ def test_an_unregistered_vehicle_has_no_deployment() -> None:
     assert one.deployments == {}
 
 
-def test_a_car_that_breaks_down_is_replaced() -> None:
+def test_an_unavailable_vehicle_is_replaced() -> None:
     one = coordinator()
     one.outage(need("school", stored_wh=20_000.0), MONDAY, 0.0)
     first = {event.subject for event in one.update(MONDAY, 0.0) if event.code == "car_called"}

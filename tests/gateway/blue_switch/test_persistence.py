@@ -243,7 +243,7 @@ JUNK = st.recursive(
 
 @settings(max_examples=200)
 @given(JUNK)
-def test_nonsense_from_a_neighbour_changes_nothing_that_matters(told: Any) -> None:
+def test_arbitrary_states_of_a_neighbour_have_no_harmful_effect(told: Any) -> None:
     one = coordinator(leads=False)
     one.outage(need("school"), MONDAY, 0.0)
     energy = {"phase": "island", "need": told, "blue_switch": told}

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from emulators.runtime.clock import run_virtual
 from gateway.energy.grid_forming import AGAIN_S, GridFormingService
+from gateway.model.energy_state import GridFormingState
 from gateway.model.station import Answer, Formers, Outcome
 from protocols.ocpp import vendor
 from protocols.ocpp.schema import Version
@@ -154,13 +155,13 @@ async def test_who_does_not_take_it_is_told_again_and_who_cannot_is_not() -> Non
             await home.wait(1.0)
         assert rooms.told[1:] == [("CP1-1", True)] * 3
         assert former.state is not None
-        assert former.state["by"] == "nobody"
+        assert former.state.by == "nobody"
         rooms.answer = Outcome(Answer.REFUSED, "NoForming", "by its hardware")
         for _ in range(30):
             former.step("CP1-1", proven=True)
             await home.wait(1.0)
         assert len(rooms.told) == 5
-        assert former.state == {"evse": "CP1-1", "by": "hardware", "reason": "by its hardware"}
+        assert former.state == GridFormingState(evse="CP1-1", by="hardware", reason="by its hardware")
 
 
 @settings(max_examples=60)
