@@ -116,19 +116,19 @@ async def test_one_after_the_other_is_told_and_the_first_follows_again() -> None
         await home.wait(0.1)
         assert rooms.told == []
         assert former.state is not None
-        assert "not proven" in former.state["reason"]
+        assert "not proven" in former.state.reason
         former.step("CP1-1", proven=True)
         await home.wait(0.1)
         former.step("CP1-1", proven=True)
         assert rooms.told == [("CP1-1", True)]
-        assert former.state["by"] == "order"
+        assert former.state.by == "order"
         rooms.answer = Outcome(Answer.UNKNOWN, "Timeout")
         former.step("CP2-1", proven=True)
         await home.wait(0.1)
         former.step("CP2-1", proven=True)
         assert rooms.told[1:] == [("CP1-1", False)]
         assert former.state is not None
-        assert "CP1-1 has not taken" in former.state["reason"]
+        assert "CP1-1 has not taken" in former.state.reason
         rooms.answer = Outcome(Answer.APPLIED)
         rooms.told.pop()
         for _ in range(int(AGAIN_S) + 2):
