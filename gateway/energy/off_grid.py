@@ -14,6 +14,7 @@ from gateway.energy.resilience.sharing import IslandShares, share_island
 from gateway.energy.resilience.tiers import Tiers
 from gateway.energy.resource import Resource, room_wh, usable_wh
 from gateway.energy.settings import EnergySection
+from gateway.energy.state_messages import autonomy_hours
 from gateway.energy.view import View
 from gateway.model.energy_state import AutonomyHours
 from gateway.model.site import Arrival, Forecast, Load, Pv
@@ -142,7 +143,4 @@ class OffGrid:
 
     def autonomy_state(self) -> dict[str, AutonomyHours]:
         """Return the autonomy per load tier as published in the site's state."""
-        return {
-            name: AutonomyHours(low=round(one.low, 2), expected=round(one.expected, 2), high=round(one.high, 2))
-            for name, one in self.hours.items()
-        }
+        return {name: autonomy_hours(one.low, one.expected, one.high) for name, one in self.hours.items()}

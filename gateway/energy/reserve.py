@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from gateway.energy.reason import Decided
-from gateway.model.energy_state import AnnouncedReserve, ReserveState
+from gateway.energy.state_messages import reserve_state
+from gateway.model.energy_state import ReserveState
 from gateway.model.moment import rfc3339
 
 PREPARE_S = 6 * 3600.0  # s before a storm's or season's beginning from which the reserve is raised and filled up to
@@ -148,19 +149,9 @@ class Reserve:
 
     def state(self) -> ReserveState:
         """Return the reserve as published in the site's state."""
-        announced = None
-        if self._ahead is not None:
-            starts, pct, why = self._ahead
-            announced = AnnouncedReserve(starts=starts, reserve_pct=pct, because_of=why)
-        return ReserveState(
-            reserve_pct=self.pct,
-            floor_pct=self.settings.off_grid_pct if self.off_grid else self.pct,
-            because_of=self.why,
-            raised=self._raised,
-            until=None if self.until == float("inf") else self.until,
-            off_grid=self.off_grid,
-            next=announced,
-        )
+        floor_pct = self.settings.off_grid_pct if self.off_grid else self.pct
+        until = None if self.until == float("inf") else self.until
+        return reserve_state(self.pct, floor_pct, self.why, self._raised, until, self.off_grid, self._ahead)
 
 
 def home_wh(distance_km: float, wh_per_km: float) -> float:

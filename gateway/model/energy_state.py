@@ -6,7 +6,6 @@ energies are in Wh at the meter unless stated otherwise.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated, Literal
 
@@ -241,8 +240,8 @@ class EnergyState(SharedEnergyState):
     demand_window: DemandWindowState | None
     recharge: RechargeState | None
     storage_green_share: float | None
-    tiers: Mapping[str, bool] = Field(description="load tier -> on")
-    autonomy_h: Mapping[str, AutonomyHours]
+    tiers: dict[str, bool] = Field(description="load tier -> on")
+    autonomy_h: dict[str, AutonomyHours]
     car_needed_in_h: float | None
     may_drive: tuple[str, ...]
     forming_order: GridFormingState | None = None
