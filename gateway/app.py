@@ -207,12 +207,11 @@ def _build(config: Config, parts: Parts, clock: Clock, store: Store) -> Gateway:
         csms = Csms(csms_settings(config), service.report, clock, journal)
         rooms.add(csms)
     connect = parts.connect or Connector(broker_link(config))
-    room = MqttConnection(service, mqtt_settings(config), connect, clock, parts.seed)
     energy_service = EnergyService(service.board, config.energy, rooms, EnergyPersistence(journal))
     service.board.energy = lambda: energy_service.state
     lender = _lender(config, service, energy_service, journal)
-    if lender is not None:
-        room.neighbour = lender.heard
+    neighbour = lender.heard if lender is not None else None
+    room = MqttConnection(service, mqtt_settings(config), connect, clock, parts.seed, neighbour)
     return Gateway(config, service, csms, room, journal, clock, energy_service, lender)
 
 

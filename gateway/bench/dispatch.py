@@ -94,8 +94,8 @@ def _steps(size: int, rng: random.Random) -> tuple[list[float], list[float]]:
         now, wall = float(second), START + second
         load_w = 15_000.0 + 3500.0 * size * (1 + 0.2 * rng.random())
         grid = Grid(ts=wall, present=True, voltage_v=200.0, frequency_hz=50.0, power_w=load_w + sum(powers))
-        inputs.take(InputKind.GRID, grid, now, wall)
-        inputs.take(InputKind.LOAD, Load(ts=wall, power_w=load_w), now, wall)
+        inputs.put(InputKind.GRID, grid, now, wall)
+        inputs.put(InputKind.LOAD, Load(ts=wall, power_w=load_w), now, wall)
         cars = [
             Car(
                 f"CP{number}-1",

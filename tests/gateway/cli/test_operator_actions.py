@@ -193,7 +193,8 @@ async def test_migrate_and_asyncapi(tmp_path: Path) -> None:
 
 @pytest.mark.virtual_time
 async def test_the_metrics_are_read_off_the_running_gateway() -> None:
-    from gateway.mqtt.connection import MqttConnection, MqttSettings
+    from gateway.mqtt.connection import MqttConnection
+    from gateway.mqtt.settings import MqttSettings
     from gateway.mqtt.topics import Topics
     from gateway.observability.metrics import render
 

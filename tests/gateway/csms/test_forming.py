@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from emulators.runtime.clock import run_virtual
 from gateway.energy.grid_forming import AGAIN_S, GridFormingService
+from gateway.model.energy_state import GridFormingState
 from gateway.model.station import Answer, Formers, Outcome
 from protocols.ocpp import vendor
 from protocols.ocpp.schema import Version
@@ -115,19 +116,19 @@ async def test_evses_are_switched_one_after_the_other_and_the_first_follows_agai
         await home.wait(0.1)
         assert rooms.told == []
         assert former.state is not None
-        assert "not proven" in former.state["reason"]
+        assert "not proven" in former.state.reason
         former.step("CP1-1", proven=True)
         await home.wait(0.1)
         former.step("CP1-1", proven=True)
         assert rooms.told == [("CP1-1", True)]
-        assert former.state["by"] == "order"
+        assert former.state.by == "order"
         rooms.answer = Outcome(Answer.UNKNOWN, "Timeout")
         former.step("CP2-1", proven=True)
         await home.wait(0.1)
         former.step("CP2-1", proven=True)
         assert rooms.told[1:] == [("CP1-1", False)]
         assert former.state is not None
-        assert "CP1-1 has not taken" in former.state["reason"]
+        assert "CP1-1 has not taken" in former.state.reason
         rooms.answer = Outcome(Answer.APPLIED)
         rooms.told.pop()
         for _ in range(int(AGAIN_S) + 2):
@@ -154,13 +155,13 @@ async def test_a_rejected_order_is_repeated_and_an_unsupported_one_is_not() -> N
             await home.wait(1.0)
         assert rooms.told[1:] == [("CP1-1", True)] * 3
         assert former.state is not None
-        assert former.state["by"] == "nobody"
+        assert former.state.by == "nobody"
         rooms.answer = Outcome(Answer.REFUSED, "NoForming", "by its hardware")
         for _ in range(30):
             former.step("CP1-1", proven=True)
             await home.wait(1.0)
         assert len(rooms.told) == 5
-        assert former.state == {"evse": "CP1-1", "by": "hardware", "reason": "by its hardware"}
+        assert former.state == GridFormingState(evse="CP1-1", by="hardware", reason="by its hardware")
 
 
 @settings(max_examples=60)
