@@ -234,7 +234,7 @@ def ev(
     json: Json = False,
 ) -> None:
     """An emulated car: one session with a charger. Exit status 0: the session ended well."""
-    from emulators.ev.run import run
+    from emulators.ev.run import EvOptions, run
 
     _spoken("ev", "--protocols", protocols, Protocol)
     _spoken("ev", "--auth", auth, Auth)
@@ -242,19 +242,21 @@ def ev(
     _exit(
         _run(
             run(
-                connect=connect,
-                interface=interface,
-                tls_version=tls.value,
-                tls_profile=tls_profile.value,
-                pki_directory=pki,
-                service=service,
-                control=control,
-                profile=profile,
-                soc_pct=soc,
-                loops=loops,
-                evccid=evccid,
-                trace=trace,
-                json=json,
+                EvOptions(
+                    connect=connect,
+                    interface=interface,
+                    tls_version=tls.value,
+                    tls_profile=tls_profile.value,
+                    pki_directory=pki,
+                    service=service,
+                    control=control,
+                    profile=profile,
+                    soc_pct=soc,
+                    loops=loops,
+                    evccid=evccid,
+                    trace=trace,
+                    json=json,
+                )
             )
         )
     )
@@ -313,7 +315,7 @@ def sim(
     json: Json = False,
 ) -> None:
     """A whole site in virtual time. Exit status 0: everything the scenario expects came about."""
-    from emulators.world import simulate
+    from emulators.world import LiveCommands, simulate
 
     try:
         sockets = _sockets(wires, broker, interface, tls)
@@ -327,8 +329,7 @@ def sim(
                 progress=progress,
                 fast_forward=pace is None and not full,
                 sockets=sockets,
-                spoken=sys.stdin if live else None,
-                answer=lambda text: typer.echo(text, err=True),
+                live_commands=LiveCommands(sys.stdin, lambda text: typer.echo(text, err=True)) if live else None,
             )
     except (ValueError, OSError, RuntimeError) as error:
         _exit(_complain("sim", error))
@@ -340,14 +341,14 @@ def sim(
 
 
 def _sockets(wires: str, broker: str | None, interface: str | None, tls: Tls) -> Sockets | None:
-    from emulators.world import MemoryTransports, Sockets
+    from emulators.world import Sockets, Transports
 
-    if wires not in list(MemoryTransports):
+    if wires not in list(Transports):
         raise ValueError(f"--wires is memory or sockets, not {wires!r}")
-    if wires == MemoryTransports.SOCKETS:
+    if wires == Transports.SOCKETS:
         if tls is Tls.V12:
             raise ValueError("ISO 15118-20 needs --tls 1.3, or none")
-        return Sockets(broker, interface, secure=tls is Tls.V13)
+        return Sockets(broker, interface, tls=tls is Tls.V13)
     for option, given in (("--broker", broker), ("--interface", interface), ("--tls", tls is not Tls.NONE)):
         if given:
             raise ValueError(f"{option} makes no sense with wires in memory: say --wires sockets")
@@ -382,8 +383,8 @@ def _tell_outcome(outcome: Any) -> None:
         typer.echo(f"{name:>36}  {value:.6g}")
     typer.echo(f"{outcome.virtual_s:.0f} s of the world in {outcome.real_s:.2f} s, seed {outcome.seed}")
     if expected := len(outcome.scenario.expect):
-        typer.echo(f"{expected - len(outcome.broken)} of {expected} expectations held")
-    for broken in outcome.broken:
+        typer.echo(f"{expected - len(outcome.violations)} of {expected} expectations held")
+    for broken in outcome.violations:
         typer.echo(f"NOT as expected: {broken}", err=True)
 
 

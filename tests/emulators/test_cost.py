@@ -7,7 +7,8 @@ import asyncio
 import pytest
 
 from emulators.runtime.clock import VirtualLoop
-from emulators.scenario.scenario import Scenario, parse
+from emulators.scenario.loading import parse
+from emulators.scenario.scenario import Scenario
 from emulators.world import World
 from gateway.bench.sim import DISCHARGE, Run, run
 
@@ -49,7 +50,7 @@ async def live(scenario: Scenario, seconds: float) -> tuple[World, int, int, int
     """(the world, wake-ups of the clock, steps of the energy controller, looks of all governors) of the last part."""
 
     world = World(scenario, keep_transcript=False, fast_forward=True)
-    async with world.living():
+    async with world.running():
         loop = asyncio.get_running_loop()
         assert isinstance(loop, VirtualLoop)
         assert world.gateway is not None
@@ -83,11 +84,11 @@ async def test_the_controller_is_asked_when_something_was_told() -> None:
 
 async def test_news_are_looked_at_at_once_and_silence_seldom() -> None:
     world = World(plan(), keep_transcript=False, fast_forward=True)
-    async with world.living():
+    async with world.running():
         await world.clock.sleep(60)
         assert world.gateway is not None
         energy_service, service = world.gateway.energy_service, world.gateway.service
-        world.facility.mute.update(("grid", "switch", "load", "pv", "meter"))
+        world.facility.muted_inputs.update(("grid", "switch", "load", "pv", "meter"))
         await world.clock.sleep(6)  # what was told is still fresh
         before = energy_service.steps
         await world.clock.sleep(1.5)
@@ -110,7 +111,7 @@ def test_a_discharge_needs_few_loops_and_no_step_too_many() -> None:
 
 async def test_a_site_state_walks_over_the_places_once() -> None:
     world = World(plan(CAR), keep_transcript=False, fast_forward=True)
-    async with world.living():
+    async with world.running():
         await world.clock.sleep(60)
         assert world.gateway is not None
         board = world.gateway.service.board

@@ -53,6 +53,15 @@ async def test_a_fault_in_a_coroutine(v2x_charger, v2x_clock, v2x_fault):
 async def test_a_coroutine_with_the_world_alone(v2x_world):
     assert v2x_world.gateway is not None
 
+def test_grid_disturbances(v2x_grid, v2x_site, v2x_clock):
+    v2x_grid.brown_out(0.7, 2)
+    v2x_clock.advance(1)
+    assert v2x_site.balance.voltage_v == pytest.approx(140)
+    v2x_clock.advance(5)
+    v2x_grid.frequency_step(-2, 60)
+    v2x_clock.advance(1)
+    assert v2x_site.balance.frequency_hz == pytest.approx(48, abs=0.2)
+
 @pytest.mark.v2x(site="store", chargers=2)
 class TestMarks:
     @pytest.mark.v2x(seed=9)
@@ -99,12 +108,12 @@ SAID = (
     "the mark v2x takes names, such as scenario='peak-cut'",
     "the mark v2x of this test has no cars: set cars=",
     "the mark v2x: its toml is not TOML",
-    "leaf-40 speaks chademo and no ISO 15118-20, but CP1-1 does: mark the test with v2x(vehicle_link='none')",
-    "there is no EVSE CP9-1; there are CP1-1",
+    "leaf-40 supports chademo but not ISO 15118-20, which CP1-1 needs: mark the test with v2x(vehicle_link='none')",
+    "unknown EVSE CP9-1; known: CP1-1",
     "v2x_clock.sleep(seconds) instead of advance()",
-    "make the car with plugged=False, then await its plug()",
-    "cut: no link 'ocpp:CP9'; there are",
-    "an empty car did not come about within 30 s of the world",
+    "create the car with plugged=False, then await its plug()",
+    "cut: unknown link 'ocpp:CP9'; known links:",
+    "timeout after 30 s of virtual time",
     "seed 1; repeat with: pytest --v2x-seed 1 'test_it.py::test_setup'",
 )
 
@@ -198,7 +207,7 @@ def test_what_a_vendors_tests_may_do(tmp_path: Path) -> None:
     (tmp_path / "test_it.py").write_text(RIGHT)
     done = run(tmp_path, "-q")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "5 passed" in done.stdout
+    assert "6 passed" in done.stdout
 
 
 def test_mistakes_in_a_vendors_tests_are_told_in_words(tmp_path: Path) -> None:
@@ -206,7 +215,7 @@ def test_mistakes_in_a_vendors_tests_are_told_in_words(tmp_path: Path) -> None:
     done = run(tmp_path, "-q", "--tb=short")
     assert "5 failed, 4 errors" in done.stdout
     assert [one for one in SAID if one not in done.stdout] == []
-    assert "no link to the broker" not in done.stdout  # the end of a world is no fault
+    assert "no connection to the broker" not in done.stdout  # the end of a world is no fault
 
 
 @pytest.mark.parametrize("own_loops", [False, True])

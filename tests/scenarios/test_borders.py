@@ -132,8 +132,8 @@ async def discharge_after(parts: discharge.Parts) -> None:
 async def test_the_house_lives(
     border: Callable[[discharge.Parts], Awaitable[None]], caplog: pytest.LogCaptureFixture
 ) -> None:
-    watch = discharge.Watch(DemoView(Console(quiet=True)))
-    async with discharge.stage(watch) as parts:
+    observer = discharge.Observer(DemoView(Console(quiet=True)))
+    async with discharge.running_parts(observer) as parts:
         await parts.facility.until("a session", lambda: discharge.ready(parts.facility.state))
         await border(parts)
         if border is not at_the_v2gtp_border:

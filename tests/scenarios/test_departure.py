@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from emulators.scenario.scenario import parse
+from emulators.scenario.loading import parse
 from emulators.world import simulate
 
 CAR = """
@@ -31,7 +31,7 @@ hold = "20m"
 
 def test_a_car_that_needs_all_its_time_is_refused_with_the_reason() -> None:
     outcome = simulate(parse(CAR.format(soc=70, leave="24m"), "test"), fast_forward=True)
-    results = outcome.record.facility.results
+    results = outcome.recording.facility.results
     assert {result["status"] for result in results} == {"refused"}
     assert {result["reason"]["code"] for result in results} == {"needed_for_departure"}
     assert "leaves at 08:24Z" in results[0]["reason"]["text"]
@@ -41,7 +41,7 @@ def test_a_car_that_needs_all_its_time_is_refused_with_the_reason() -> None:
 def test_a_discharge_that_meets_the_time_for_charging_ends_with_the_reason_and_not_with_silence() -> None:
     """79 % of 80 %: for some minutes there is time to give, then what was given has to come back."""
     outcome = simulate(parse(CAR.format(soc=79, leave="24m"), "test"), fast_forward=True)
-    facility = outcome.record.facility
+    facility = outcome.recording.facility
     assert outcome.figures["cars_discharged_wh"] > 200
     refused = [result for result in facility.results if result["status"] == "refused"]
     assert refused

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from emulators.scenario.scenario import Scenario, ScenarioError, check, load, shipped
-from emulators.world import Outcome, simulate
+from emulators.scenario.loading import check, load, shipped
+from emulators.scenario.scenario import Scenario, ScenarioError
+from emulators.world import SimulationResult, simulate
 
 OURS = [name for name in shipped() if name.startswith("energy-")]
 QUICK = (
@@ -41,13 +42,13 @@ def test_each_part_of_energy_management_has_its_scenario() -> None:
 @pytest.mark.parametrize("name", [one if one in QUICK else pytest.param(one, marks=pytest.mark.soak) for one in OURS])
 def test_the_scenario_ends_as_it_promises(name: str) -> None:
     outcome = simulate(load(name), fast_forward=True)
-    assert outcome.broken == []
+    assert outcome.violations == []
     assert outcome.figures["fed_dead_grid_wh"] == 0
     assert outcome.figures["fed_dead_grid_steps"] == 0  # looked at in each step of the site
     assert all(value == 0 for figure, value in outcome.figures.items() if figure.endswith(".fed_dead_grid_steps"))
 
 
-def _bill(outcome: Outcome) -> float:
+def _bill(outcome: SimulationResult) -> float:
     """What the day cost, with what is left in car and store worth a cheap night's price."""
     night = 16 / 0.94 / 1000
     left = outcome.figures["car.family.soc_pct"] / 100 * 39_000 + outcome.figures["storage.0.soc_pct"] / 100 * 10_000
@@ -57,7 +58,7 @@ def _bill(outcome: Outcome) -> float:
 @pytest.mark.soak
 @pytest.mark.timeout(1800)
 def test_the_plan_is_cheaper_than_rules_of_thumb_on_the_same_day() -> None:
-    def day(plan: bool) -> Outcome:
+    def day(plan: bool) -> SimulationResult:
         told = load("energy-price-day")
         energy = {**told.gateway.energy, "plan": plan}
         return simulate(

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from emulators.scenario.scenario import parse
+from emulators.scenario.loading import parse
 from emulators.world import World
 from tests.gateway.mqtt.facility import free_port, mosquitto
 from tests.peers import program
@@ -66,7 +66,7 @@ async def until(world: World, what: str, reached: Any, within: float = 60.0) -> 
 @pytest.mark.parametrize("fault", ["", BYTE_BY_BYTE], ids=["whole", "byte by byte"])
 async def test_a_discharge_from_mqtt_to_the_battery_and_back(fault: str) -> None:
     world = World(parse(HOUSE + fault, "test"))
-    async with world.living():
+    async with world.running():
         gateway, car = world.gateway, world.cars["car"]
         assert gateway is not None
         service = gateway.service
@@ -287,7 +287,7 @@ async def test_a_car_that_stays_can_be_discharged_after_the_gateway_was_restarte
         return bool(state and state.available.max_discharge_w > 0)
 
     world = World(parse(HOUSE, "test"))
-    async with world.living():
+    async with world.running():
         await until(world, "a session", lambda: ready(world))
         await world.restart_gateway(60.0)
         await until(world, "the session again", lambda: ready(world), 120)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from emulators.scenario.scenario import parse
+from emulators.scenario.loading import parse
 from emulators.site.site import State
 from emulators.site.switch import Position
 from emulators.world import World, simulate
@@ -69,7 +69,7 @@ def fed(world: World) -> State:
 
 def test_an_island_by_command_is_entered_and_left_though_the_grid_is_there() -> None:
     outcome = simulate(parse(HOUSE + BY_HAND, "test"), fast_forward=True)
-    told = [(event["what"], event["text"]) for event in outcome.record.events() if event["what"] in ("site", "grid")]
+    told = [(event.kind, event.text) for event in outcome.recording.events if event.kind in ("site", "grid")]
     assert ("grid", "lost") not in told
     assert [text for _, text in told] == ["dark", "island formed", "back on the grid"]
     figures = outcome.figures
@@ -82,7 +82,7 @@ def test_an_island_by_command_is_entered_and_left_though_the_grid_is_there() -> 
 
 async def test_a_gateway_that_dies_in_the_island_leaves_the_switch_to_the_switchgear() -> None:
     world = World(parse(HOUSE + OUTAGE, "test"), fast_forward=True)
-    async with world.living():
+    async with world.running():
         await world.clock.sleep(130)
         assert ordered(world) == "open"
         await world._stop_gateway()
@@ -99,7 +99,7 @@ def test_a_switch_that_sticks_keeps_the_island_from_starting_and_the_person_is_t
     outcome = simulate(parse(HOUSE + OUTAGE.replace("20s", "4m") + stuck, "test"), fast_forward=True)
     assert outcome.figures["decided.main_switch_not_proven"] >= 1
     assert outcome.figures["fed_dead_grid_wh"] == 0
-    assert not any(event["text"] == "island formed" for event in outcome.record.events())
+    assert not any(event.text == "island formed" for event in outcome.recording.events)
 
 
 BY_ORDER = HOUSE.replace("forming = true", 'forming = true\nvendor_profile = "vendor-island"')
@@ -111,13 +111,13 @@ def test_a_charger_that_waits_for_the_order_starts_the_dark_house_when_the_switc
     assert figures["decided.forming_ordered"] == 1
     assert figures["decided.following_ordered"] >= 1
     assert figures["unserved_critical_wh"] == figures["fed_dead_grid_wh"] == 0
-    lived = [event["text"] for event in outcome.record.events() if event["what"] in ("site", "switch", "interlock")]
-    assert lived == ["dark", "proven open", "island formed", "back on the grid"]
+    lived = [event.text for event in outcome.recording.events if event.kind in ("site", "switch", "interlock")]
+    assert lived == ["dark", "confirmed open", "island formed", "back on the grid"]
 
 
 async def test_without_the_proof_nobody_is_told_and_nothing_forms() -> None:
     world = World(parse(BY_ORDER + OUTAGE.replace("20s", "9m"), "test"), fast_forward=True)
-    async with world.living():
+    async with world.running():
         await world.clock.sleep(60)
         world.site.switch.stuck = True
         await world.clock.sleep(200)
@@ -127,17 +127,17 @@ async def test_without_the_proof_nobody_is_told_and_nothing_forms() -> None:
         await world.clock.sleep(30)
         assert told(world)
         assert fed(world) is State.ISLAND
-        assert world.site.unproven_orders == 0
+        assert world.site.unconfirmed_orders == 0
         assert world.site.fed_dead_grid_wh == 0
 
 
 async def test_without_a_gateway_nobody_gives_the_order_and_one_that_comes_back_does() -> None:
     world = World(parse(BY_ORDER + OUTAGE.replace("20s", "9m"), "test"), fast_forward=True)
-    async with world.living():
+    async with world.running():
         await world.clock.sleep(60)
         await world._stop_gateway()
         await world.clock.sleep(90)
-        assert world.site.switch.proven_open
+        assert world.site.switch.confirmed_open
         assert fed(world) is State.DARK
         await world.start_gateway()
         await world.clock.sleep(120)
@@ -146,4 +146,4 @@ async def test_without_a_gateway_nobody_gives_the_order_and_one_that_comes_back_
         for _ in range(90):
             await world.clock.sleep(1)
             assert fed(world) is State.ISLAND
-        assert world.site.unproven_orders == 0
+        assert world.site.unconfirmed_orders == 0

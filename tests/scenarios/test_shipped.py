@@ -10,10 +10,10 @@ from xml.etree import ElementTree
 
 import pytest
 
-from emulators.faults.injector import KINDS
+from emulators.faults.fault import KINDS
 from emulators.scenario.durations import seconds
-from emulators.scenario.scenario import load, shipped
-from emulators.world import Outcome, simulate
+from emulators.scenario.loading import load, shipped
+from emulators.world import SimulationResult, simulate
 
 OURS = {
     "fault-parade",
@@ -27,9 +27,9 @@ LONG = {"normal-day-store", "night-outage-welfare"}  # whole in the soak; here t
 NEVER = ("floor_crossed_pct", "fed_dead_grid_wh", "car_violations")
 
 
-def explain(outcome: Outcome) -> str:
-    told = "\n".join(f"{event['at']:9.1f} {event['what']} {event['text']}" for event in outcome.record.events()[-25:])
-    return f"{outcome.broken}\n{told}"
+def explain(outcome: SimulationResult) -> str:
+    told = "\n".join(f"{event.at:9.1f} {event.kind} {event.text}" for event in outcome.recording.events[-25:])
+    return f"{outcome.violations}\n{told}"
 
 
 def test_six_scenarios_are_shipped() -> None:
@@ -105,7 +105,7 @@ def test_a_report_is_one_file_with_plots_and_figures(tmp_path: Path) -> None:
     assert result["transcript"] == outcome.transcript.digest()
     suite = ElementTree.parse(tmp_path / "junit.xml").getroot()
     assert [case.get("name") for case in suite.iter("testcase")] == list(plan.expect)
-    assert int(suite.get("failures", "-1")) == len(outcome.broken)
+    assert int(suite.get("failures", "-1")) == len(outcome.violations)
     lines = (tmp_path / "transcript.jsonl").read_text(encoding="utf-8").splitlines()
     assert len(lines) == len(outcome.transcript.lines)
     assert seen == sorted(seen)

@@ -45,4 +45,4 @@ def test_a_car_of_our_own_ends_by_itself_at_20_percent(v2x_facility, v2x_ev_fact
     v2x_clock.run(v2x_facility.command("CP1-1", "discharge", power_w=9000, lease_s=3600))
     v2x_clock.until(lambda: not ev.charging, within_s=3600)
     assert ev.soc_pct == pytest.approx(20, abs=0.3)
-    assert "ends at 20 %" in ev.bay.ends[-1] or ev.bay.ends
+    assert "ends at 20 %" in ev.bay.session_ends[-1] or ev.bay.session_ends

@@ -8,7 +8,7 @@ def test_a_house_is_carried_through_an_outage(v2x_grid, v2x_site, v2x_ev, v2x_cl
     assert v2x_site.balance is None or v2x_site.balance.state == "grid"
     v2x_grid.fail()
     v2x_clock.until(lambda: v2x_site.balance is not None and v2x_site.balance.state == "island", within_s=30)
-    assert v2x_site.switch.proven_open
+    assert v2x_site.switch.confirmed_open
     before = v2x_ev.soc_pct
     v2x_clock.advance(1800)
     assert v2x_site.balance.state == "island"

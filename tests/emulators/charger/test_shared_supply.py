@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emulators.charger.hardware.shared_supply import Supply, fair
-from emulators.scenario.scenario import parse
+from emulators.scenario.loading import parse
 from emulators.world import simulate
 
 TWO_ON_ONE = """

@@ -49,7 +49,7 @@ def test_a_remote_charger_empties_the_car_by_what_the_session_tells() -> None:
     car = Car(soc_pct=80)
     battery: Battery = car
     car.contactors_closed = True
-    car.carry(-15.0, 0.0)
+    car.set_current(-15.0, 0.0)
     car.advance(3600.0)
     assert battery.soc_pct < 80
     assert car.energy_out_wh == pytest.approx(15 * 375, rel=0.05)
@@ -75,13 +75,13 @@ def test_quirks_do_what_they_say() -> None:
     frozen.contactors_closed = True
     frozen.plug()
     frozen.flow(-50, 3600)
-    assert frozen.told_soc_pct == 60 > frozen.soc_pct + 5
+    assert frozen.reported_soc_pct == 60 > frozen.soc_pct + 5
     stops = Car(odd(ends_session_at_pct=20.0), 20.5)
     stops.contactors_closed = True
     stops.flow(-10, 60)
-    assert stops.wants_to_end() is None
+    assert stops.session_end_reason() is None
     stops.flow(-50, 600)
-    assert stops.wants_to_end() == "ends at 20 %"
+    assert stops.session_end_reason() == "ends at 20 %"
 
 
 def test_driving_takes_energy_out_of_the_pack() -> None:
@@ -101,6 +101,6 @@ def test_the_driver_may_refuse_and_settings_must_make_sense() -> None:
 
 def test_a_car_notices_more_current_than_it_allowed() -> None:
     car = Car(soc_pct=60)
-    assert car.examine(-30) is None
-    assert car.examine(-70) == "70.0 A out of the car, allowed 60.0 A"
+    assert car.check_current(-30) is None
+    assert car.check_current(-70) == "70.0 A discharge current, limit 60.0 A"
     assert car.violations

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emulators.ev.car import Car
-from emulators.ev.driver import Habit, Visit, keep
+from emulators.ev.driver import Habit, Visit, make_visits
 from emulators.runtime.clock import VirtualClock
 
 pytestmark = pytest.mark.virtual_time
@@ -48,7 +48,7 @@ async def test_keeping_the_plan_drives_plugs_and_unplugs() -> None:
         seen.append(("unplug", clock.now(), it.soc_pct))
 
     visits = [Visit(100, 200), Visit(7200, 9000, driven_wh=6300, floor_pct=50, target_pct=90)]
-    await keep(car, visits, clock, plug, unplug)
+    await make_visits(car, visits, clock, plug, unplug)
     assert [(what, at) for what, at, _ in seen] == [
         ("plug", 100),
         ("unplug", 200),

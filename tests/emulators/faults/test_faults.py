@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 
 from emulators.charger.hardware.power_stage import Contactors, PowerStage
 from emulators.ev.car import Car, CarSpec, Quirks
-from emulators.faults.injector import KINDS, Fault, FaultError, Parts, begin, end, play, random_faults
+from emulators.faults.fault import KINDS, Fault, FaultError
+from emulators.faults.injection_points import InjectionPoints
+from emulators.faults.injector import begin, end, play, random_faults
 from emulators.faults.tampering import tamper_bus, tamper_bytes, tamper_text
 from emulators.runtime.clock import SkewedClock, VirtualClock
 from emulators.runtime.memory_broker import MemoryBroker
@@ -69,7 +71,7 @@ def test_the_broker_keeps_qos_1(kind: str, qos: int, seed: int) -> None:
 async def test_plans_are_played_in_order_and_absent_parts_are_told() -> None:
     clock = VirtualClock()
     stage = PowerStage()
-    parts = Parts(clock, stages={"CP1-1": stage}, cars={"car": Car()}, clocks={"CP1": SkewedClock(clock)})
+    parts = InjectionPoints(clock, stages={"CP1-1": stage}, cars={"car": Car()}, clocks={"CP1": SkewedClock(clock)})
     told: list[tuple[float, str, str]] = []
     plan = [
         Fault("meter-stuck", "CP1-1", 10, 20),
@@ -102,7 +104,7 @@ async def test_every_kind_begins_and_ends_somewhere() -> None:
 
     stage = PowerStage()
     stage.connect(Car())
-    parts = Parts(
+    parts = InjectionPoints(
         clock,
         {"CP1": station.link},
         {"CP1-1": ev.link},
@@ -144,8 +146,8 @@ TAMPERS = {"loss", "delay", "reorder", "duplicate", "split", "corruption"}
 @pytest.mark.parametrize(
     ("fault", "complaint"),
     [
-        (lambda: Fault("gremlins"), "no fault is called"),
-        (lambda: Fault("loss", rate=2), "0..1"),
+        (lambda: Fault("gremlins"), "unknown fault kind"),
+        (lambda: Fault("loss", rate=2), "between 0 and 1"),
     ],
 )
 def test_impossible_faults_are_refused(fault: object, complaint: str) -> None:
@@ -154,9 +156,9 @@ def test_impossible_faults_are_refused(fault: object, complaint: str) -> None:
 
 
 async def test_targets_that_are_not_there_are_named() -> None:
-    parts = Parts(VirtualClock())
+    parts = InjectionPoints(VirtualClock())
     for kind, target in (("cut", "ocpp:CP9"), ("weld", "CP9-1"), ("broker-stop", ""), ("switch-stuck", "")):
-        with pytest.raises(FaultError, match=r"there are none|no broker|no site"):
+        with pytest.raises(FaultError, match=r"known: none|known links: none|no MQTT broker|no site"):
             await begin(parts, Fault(kind, target))
 
 
@@ -169,11 +171,13 @@ def test_a_seed_is_a_parade(seed: int, count: int) -> None:
     assert all(0 <= fault.at <= 3600 for fault in one)
 
 
-def _parts() -> Parts:
+def _parts() -> InjectionPoints:
     clock = VirtualClock()
     station, _ = text_wire_pair()
     clocks = {"CP1": SkewedClock(clock), "gateway": SkewedClock(clock)}
-    return Parts(clock, {"CP1": station.link}, stages={"CP1-1": PowerStage()}, cars={"car": Car()}, clocks=clocks)
+    return InjectionPoints(
+        clock, {"CP1": station.link}, stages={"CP1-1": PowerStage()}, cars={"car": Car()}, clocks=clocks
+    )
 
 
 @pytest.mark.virtual_time
@@ -181,7 +185,7 @@ async def test_a_bad_line_stays_bad_for_who_connects_anew() -> None:
     parts, fault = _parts(), Fault("loss", "ocpp:CP1")
     await begin(parts, fault)
     again, _ = text_wire_pair()
-    parts.join_text("CP1", again.link)
+    parts.attach_station("CP1", again.link)
     assert again.link.tamper is not None
     assert list(again.link.tamper("a", "x")) == []
     await end(parts, fault)
@@ -193,7 +197,7 @@ async def test_a_line_can_be_bad_before_the_car_comes() -> None:
     parts = _parts()
     await begin(parts, Fault("split", "iso15118:CP1-1", value=1))
     ev, _ = wire_pair()
-    parts.join_bytes("CP1-1", ev.link)
+    parts.attach_vehicle("CP1-1", ev.link)
     assert ev.link.tamper is not None
     assert list(ev.link.tamper("a", b"xy")) == [(0.0, b"x"), (0.0, b"y")]
 
@@ -247,5 +251,5 @@ async def test_a_fault_that_missed_its_part_does_not_end() -> None:
     ("kind", "target"), [("split", "ocpp:CP1"), ("split", ""), ("reorder", "iso15118:CP1-1"), ("cut", "mqtt")]
 )
 def test_a_kind_that_means_nothing_to_a_link_is_refused(kind: str, target: str) -> None:
-    with pytest.raises(FaultError, match="cannot be done to"):
+    with pytest.raises(FaultError, match="invalid target"):
         Fault(kind, target)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from emulators.scenario.scenario import parse
+from emulators.scenario.loading import parse
 from emulators.world import World, simulate
 
 pytestmark = pytest.mark.virtual_time
@@ -63,7 +63,7 @@ def events(world: World, kind: str) -> list[dict[str, Any]]:
 @pytest.mark.parametrize(("kind", "code"), [("insulation", "GroundFailure"), ("internal", "InternalError")])
 def test_a_broken_charger_is_told_to_the_gateway_and_a_mended_one_serves_again(ocpp: str, kind: str, code: str) -> None:
     outcome = simulate(parse(ONE.format(ocpp=ocpp, leave="7m") + BREAKS.format(kind=kind), "test"), fast_forward=True)
-    facility = outcome.record.facility
+    facility = outcome.recording.facility
     told = [event["event"] for event in facility.events]
     assert "fault" in told
     assert "fault_cleared" in told
@@ -76,7 +76,7 @@ def test_a_broken_charger_is_told_to_the_gateway_and_a_mended_one_serves_again(o
         assert third[0]["status"] == "accepted"
     assert second[0]["status"] == "refused"
     assert second[0]["reason"]["code"] in ("fault", "no_session", "unplugged")
-    assert outcome.record.bays["CP1-1"].stage.faults == set()
+    assert outcome.recording.bays["CP1-1"].stage.faults == set()
 
 
 @pytest.mark.timeout(120)
@@ -84,7 +84,7 @@ async def test_a_welded_contactor_is_found_when_the_car_is_gone() -> None:
     weld = '\n[[fault]]\nkind = "weld"\ntarget = "CP1-1"\nat = "60s"\nduration = "5m"\n'
 
     world = World(parse(ONE.format(ocpp="2.1", leave="2m") + weld, "test"), fast_forward=True)
-    async with world.living():
+    async with world.running():
         await world.clock.sleep(110)
         assert events(world, "fault") == []  # it should be closed, and is
         await world.clock.sleep(40)
@@ -98,9 +98,9 @@ async def test_a_welded_contactor_is_found_when_the_car_is_gone() -> None:
 @pytest.mark.timeout(120)
 async def test_a_station_that_reboots_is_back_and_serves_again() -> None:
     world = World(parse(ONE.format(ocpp="2.1", leave="7m"), "test"), fast_forward=True)
-    async with world.living():
+    async with world.running():
         await world.clock.sleep(60)
-        await world.break_now("restart CP1")
+        await world.inject_command("restart CP1")
         await world.clock.sleep(60)
         assert world.stations["CP1"].online
         assert events(world, "station_lost")
@@ -160,7 +160,7 @@ cars_discharged_wh = {min = 1000}
 @pytest.mark.parametrize("seed", [3, 4])
 def test_whatever_breaks_nothing_flows_that_nobody_ordered(seed: int) -> None:
     """Seed 3 had a station whose clock was set back: its Relative default profile had not begun yet, and it charged."""
-    assert simulate(parse(CHAOS, "here"), seed=seed, fast_forward=True).broken == []
+    assert simulate(parse(CHAOS, "here"), seed=seed, fast_forward=True).violations == []
 
 
 SET_BACK = """
@@ -197,7 +197,7 @@ cars_discharged_wh = {min = 50, max = 70}
 
 
 def test_a_dead_mans_schedule_ends_though_the_clock_was_set_back() -> None:
-    assert simulate(parse(SET_BACK, "here"), fast_forward=True).broken == []
+    assert simulate(parse(SET_BACK, "here"), fast_forward=True).violations == []
 
 
 @pytest.mark.parametrize("kinds", [["delay", "duplicate"], ["meter-stuck", "frozen-soc", "clock-jump"], []])

@@ -111,7 +111,7 @@ async def test_a_half_open_link_swallows_without_a_word() -> None:
 
 async def test_messages_stay_whole_and_counted() -> None:
     seen: list[tuple[str, str]] = []
-    link: Link[str] = Link(spy=lambda sender, text: seen.append((sender, text)))
+    link: Link[str] = Link(on_write=lambda sender, text: seen.append((sender, text)))
     station, gateway = text_wire_pair(subprotocol="ocpp1.6", link=link)
     near: TextWire = station
     assert near.subprotocol == gateway.subprotocol == "ocpp1.6"

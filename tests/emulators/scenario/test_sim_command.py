@@ -22,7 +22,7 @@ from gateway.cli.main import app
         (["--tls", "1.3"], "--tls makes no sense with wires in memory"),
         (["--speed", "fast"], "max, real or a number"),
         (["--speed", "-1"], "more than 0"),
-        (["--live"], "need a pace"),
+        (["--live"], "need a limited speed"),
     ],
 )
 def test_a_combination_that_makes_no_sense_is_refused_with_a_reason(options: list[str], said: str) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from emulators.faults.injector import FaultError
-from emulators.scenario.scenario import Scenario, ScenarioError, parse
+from emulators.faults.fault import FaultError
+from emulators.scenario.loading import parse
+from emulators.scenario.scenario import Scenario, ScenarioError
 from emulators.scenario.tables import Bound
 from emulators.world import World, simulate
-from emulators.world.build import gateway_config
+from emulators.world.build.gateway import gateway_config
 
 pytestmark = pytest.mark.virtual_time
 
@@ -77,7 +78,7 @@ def test_a_command_empties_the_car_and_the_lease_ends_it() -> None:
     assert figures["floor_crossed_pct"] == 0
     assert figures["commands_accepted"] >= 10
     assert figures["commands_refused"] == 0
-    assert any("leaves" in event["text"] for event in outcome.record.events())
+    assert any("leaves" in event.text for event in outcome.recording.events)
 
 
 def test_a_fault_of_each_border_and_the_world_goes_on() -> None:
@@ -106,22 +107,22 @@ target = "gateway"
 at = "200s"
 """
     full, fast = simulate(plan(more)), simulate(plan(more), fast_forward=True)
-    told = [event["text"] for event in full.record.events() if event["what"] in ("fault", "gateway")]
-    assert told == [event["text"] for event in fast.record.events() if event["what"] in ("fault", "gateway")]
+    told = [event.text for event in full.recording.events if event.kind in ("fault", "gateway")]
+    assert told == [event.text for event in fast.recording.events if event.kind in ("fault", "gateway")]
     assert {"killed", "started again"} <= set(told)
     assert not any("missed" in text for text in told)
     assert full.figures["commands_achieved"] >= 1
     assert full.figures["floor_crossed_pct"] == 0
     # stations that were accepted before the gateway died need not boot again (OCPP 2.1, F06.FR.17)
-    states = full.record.facility.states
+    states = full.recording.facility.states
     assert all(states[evse]["connection"] == "connected" for evse in ("CP1-1", "CP2-1"))
     assert states["CP1-1"]["station_limits"]["max_discharge_w"] == 10_000
-    assert full.record.bays["CP2-1"].ends[0] != full.record.bays["CP2-1"].ends[-1]
+    assert full.recording.bays["CP2-1"].session_ends[0] != full.recording.bays["CP2-1"].session_ends[-1]
 
 
 async def test_a_world_can_be_reached_into() -> None:
     world = World(plan())
-    async with world.living():
+    async with world.running():
         await world.clock.sleep(30)
         result = await world.facility.command("CP1-1", "discharge", power_w=3000, lease_s=30)
         assert result["status"] == "accepted"
@@ -138,31 +139,31 @@ async def test_a_world_can_be_reached_into() -> None:
 def test_broken_expectations_are_sentences() -> None:
     outcome = simulate(plan("[expect]\nimport_wh = {max = 1}\npv_wh = {min = 1e6}\ndark_s = {max = 0}\n"))
     assert not outcome.passed
-    assert len(outcome.broken) == 2
-    assert "import_wh is" in outcome.broken[0]
-    assert "expected at least 1e+06" in outcome.broken[1]
-    assert outcome.record.broken({"no_such": Bound(min=0)}) == ["there is no figure no_such"]
+    assert len(outcome.violations) == 2
+    assert "import_wh is" in outcome.violations[0]
+    assert "expected at least 1e+06" in outcome.violations[1]
+    assert outcome.recording.violations({"no_such": Bound(min=0)}) == ["there is no figure no_such"]
     assert outcome.summary()["passed"] is False
 
 
 async def test_faults_by_live_command() -> None:
     world = World(plan())
-    async with world.living():
+    async with world.running():
         meter = world.bays["CP1-1"].stage.meter
         await world.clock.sleep(20)
-        await world.break_now("meter-stuck CP1-1 30")
+        await world.inject_command("meter-stuck CP1-1 30")
         stuck = [meter.stuck]
         await world.clock.sleep(31)
         assert [*stuck, meter.stuck] == [True, False]
         for wrong in ("", "gremlins", "cut ocpp:CP9", "cut ocpp:CP1 soon"):
             with pytest.raises(FaultError):
-                await world.break_now(wrong)
+                await world.inject_command(wrong)
 
 
 def test_faults_by_seed() -> None:
     chaos = simulate(plan("[chaos]\ncount = 12\n"), fast_forward=True)
     again = simulate(plan("[chaos]\ncount = 12\n"), fast_forward=True)
-    told = [event for event in chaos.record.events() if event["what"] == "fault"]
+    told = [event for event in chaos.recording.events if event.kind == "fault"]
     assert len(told) >= 12
     assert chaos.transcript.digest() == again.transcript.digest()
     assert chaos.figures["floor_crossed_pct"] == 0
@@ -191,10 +192,10 @@ visits = [{arrive = "2m", leave = "7m"}]
 
 def test_a_car_that_finds_the_plug_taken_waits() -> None:
     outcome = simulate(parse(QUEUE, "here"), fast_forward=True)
-    told = [event["text"] for event in outcome.record.events() if event["what"] == "car"]
+    told = [event.text for event in outcome.recording.events if event.kind == "car"]
     assert told == [
         "first arrives at CP1-1 with 80 %",
-        "second finds CP1-1 taken by first, and waits",
+        "second finds CP1-1 occupied by first and waits",
         "first leaves CP1-1 with 80 %",
         "second arrives at CP1-1 with 80 %",
         "second leaves CP1-1 with 80 %",
@@ -203,9 +204,12 @@ def test_a_car_that_finds_the_plug_taken_waits() -> None:
 
 def test_a_car_that_waits_too_long_drives_on_and_unplugs_nobody() -> None:
     outcome = simulate(parse(QUEUE.replace('leave = "4m"', 'leave = "8m"'), "here"), fast_forward=True)
-    told = [event["text"] for event in outcome.record.events() if event["what"] == "car"]
-    assert told[1:] == ["second finds CP1-1 taken by first, and waits", "second never got to the plug"]
-    assert outcome.record.soc["first"][-1] is not None
+    told = [event.text for event in outcome.recording.events if event.kind == "car"]
+    assert told[1:] == [
+        "second finds CP1-1 occupied by first and waits",
+        "second leaves without having been plugged in",
+    ]
+    assert outcome.recording.soc["first"][-1] is not None
 
 
 def test_what_the_gateway_does_not_understand_of_a_scenario_is_one_sentence() -> None:
@@ -230,9 +234,9 @@ def test_a_scenario_sets_what_the_gateways_configuration_sets(table: str, slip: 
 
 def test_what_the_gateway_logs_stands_in_the_diary_at_its_time() -> None:
     broken = QUEUE + '[[fault]]\nkind = "broker-stop"\nat = "1m"\nduration = 20\n'
-    logged = [one for one in simulate(parse(broken, "here"), fast_forward=True).record.events() if one["what"] == "log"]
+    logged = [one for one in simulate(parse(broken, "here"), fast_forward=True).recording.events if one.kind == "log"]
     assert logged
-    assert all("no link to the broker" in one["text"] and 60 <= one["at"] <= 90 for one in logged)
+    assert all("no link to the broker" in one.text and 60 <= one.at <= 90 for one in logged)
 
 
 @pytest.mark.parametrize(("eta", "lost"), [(0.8, 0.2), (0.5, 0.5)])
