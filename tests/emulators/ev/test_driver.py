@@ -60,5 +60,5 @@ async def test_keeping_the_plan_drives_plugs_and_unplugs() -> None:
 
 
 def test_a_visit_ends_after_it_begins() -> None:
-    with pytest.raises(ValueError, match="ends after"):
+    with pytest.raises(ValueError, match="end after"):
         Visit(10, 5)

@@ -72,7 +72,7 @@ def test_a_bad_profile_names_the_file_and_the_key(change: tuple[str, str], compl
 
 
 def test_unknown_names_and_files_are_refused() -> None:
-    with pytest.raises(ProfileError, match="shipped are"):
+    with pytest.raises(ProfileError, match="shipped: "):
         load("tesla")
     with pytest.raises(ProfileError, match=r"nowhere\.toml"):
         load("nowhere.toml")
