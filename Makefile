@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help demo test check soak bench test-newest-websockets docs clean
+.PHONY: help demo test check soak mutants bench test-newest-websockets docs clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 26
@@ -35,8 +35,12 @@ check: $(VENV)/.dev ## ruff, mypy --strict, import-linter
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-soak: $(VENV)/.dev ## the long runs: fuzzing, kill rounds
+soak: $(VENV)/.dev ## the long runs: fuzzing, kill rounds, mutants
 	$(PYTEST) -m soak --timeout=0 -p no:xdist $(ARGS)
+	$(MAKE) mutants ARGS=
+
+mutants: $(VENV)/.dev ## mutation tests of what decides a power; ARGS='share limits' for some files
+	$(BIN)/python -m tests.mutants $(ARGS)
 
 bench: $(VENV)/.dev ## pytest-benchmark; the comparisons with peers are `v2x bench NAME`
 	$(PYTEST) -m benchmark tests/bench $(ARGS)

@@ -1,1 +1,1 @@
-"""The languages of the charging world: bytes, commands and time go in; bytes, events and a deadline come out."""
+"""Protocol engines and codecs: bytes, commands and time in; bytes, events and a deadline out."""

@@ -1,26 +1,26 @@
-"""Who broke the rule.
+"""Protocol errors in two families: `LocalProtocolError` and `RemoteProtocolError`.
 
-Every protocol room raises one of two families and nothing else: `LocalProtocolError` when our own side asked for
-something the protocol does not allow now, `RemoteProtocolError` when the peer sent something it may not. The second
-carries the code that goes back over the wire, where the protocol has one.
+Every package below `protocols` raises one of the two. A local error means that this side requested something that the
+protocol does not allow in the present state. A remote error means that the peer sent something that it may not send; it
+carries the code of the response where the protocol defines one.
 """
 
 from __future__ import annotations
 
 
 class ProtocolError(Exception):
-    """A rule of a protocol was broken."""
+    """Violation of a protocol rule."""
 
 
 class LocalProtocolError(ProtocolError):
-    """We broke the rule: an order that does not fit the state, a message that breaks its own declaration."""
+    """Violation by this side: a command that does not fit the state, or a message that breaks its declaration."""
 
 
 class RemoteProtocolError(ProtocolError):
-    """The peer broke the rule.
+    """Violation by the peer.
 
-    `code` is what the protocol at hand answers with (an ISO 15118 response code, an OCPP error code, ...), or None
-    where the protocol stays silent.
+    `code` is the code of the response (an ISO 15118 response code, an OCPP error code, ...), or None where the protocol
+    sends no response.
     """
 
     code: object | None = None

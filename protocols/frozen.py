@@ -1,14 +1,19 @@
-"""`@frozen`: a frozen dataclass with slots that costs little to declare.
+"""`@frozen`: a frozen dataclass with slots whose declaration is cheap.
 
     @frozen
     class Authorized:
         code: ResponseCode
 
-It behaves like `@dataclass(frozen=True, slots=True)`, and `fields`, `replace`, `asdict` and `match` know it as one. The
-difference is when its methods come into being. `dataclass` writes and compiles six of them for each class, half a
-millisecond each time; a room has a hundred classes, and one session makes an object or two of a few dozen. Here all
-methods are shared by all classes, but for the `__init__` of those that more than a few objects are made of: that one
-is written and compiled, since it is five times as fast. A class may have a `__post_init__`, but no `__init__`.
+It behaves like `@dataclass(frozen=True, slots=True)`, and `fields`, `replace`, `asdict` and `match` accept it. The
+difference is the time at which its methods are created. `dataclass` generates and compiles six methods for each class,
+half a millisecond in total; the engines and messages of ISO 15118-20 are some 240 classes, and one session creates one
+or two objects of a few dozen of them. Here all classes share their methods, except that a class with more than
+`SHARED_INIT_OBJECTS` objects gets its own compiled `__init__`, which is five times as fast. A class may have a
+`__post_init__`, but no `__init__`.
+
+Reason for not using `dataclass`: importing both engines of ISO 15118-20 takes 160 ms of CPU time with `@frozen` and 320
+ms with `@dataclass(frozen=True, slots=True)`, of 420 ms for a whole session of both processes; a charge loop differs by
+less than the noise. `tests/bench/test_declarations.py` measures it.
 """
 
 from __future__ import annotations
@@ -19,7 +24,7 @@ from operator import attrgetter
 from typing import Any, TypeVar, dataclass_transform, overload
 
 T = TypeVar("T")
-FEW = 4  # objects of a class before its `__init__` is worth writing
+SHARED_INIT_OBJECTS = 4  # objects of a class until it gets its own `__init__`
 
 
 @overload
@@ -33,14 +38,14 @@ def frozen(*, kw_only: bool) -> Callable[[type[T]], type[T]]: ...
 
 
 def frozen(cls: type[T] | None = None, /, *, kw_only: bool = False) -> type[T] | Callable[[type[T]], type[T]]:
-    """Make a class a frozen dataclass with slots; `kw_only` as with `dataclass`."""
+    """Make a class a frozen dataclass with slots; `kw_only` as in `dataclass`."""
     return (lambda declared: freeze(declared, kw_only)) if cls is None else freeze(cls, kw_only)
 
 
 def freeze(cls: type[T], kw_only: bool) -> type[T]:
-    """What `frozen` does, for decorators of one's own."""
+    """Apply `frozen`, for other decorators."""
     if cls.__doc__ is None:
-        cls.__doc__ = cls.__name__  # or `dataclass` would write one, with a signature that is not known yet
+        cls.__doc__ = cls.__name__  # `dataclass` would write one with a signature that is not known yet
     made = dataclasses.dataclass(init=False, repr=False, eq=False, slots=True, kw_only=kw_only)(cls)
     for name, method in _METHODS.items():
         if name not in vars(cls):
@@ -52,16 +57,19 @@ def freeze(cls: type[T], kw_only: bool) -> type[T]:
 
 
 def _init(self: Any, *values: Any, **named: Any) -> None:
-    """The `__init__` of a class until `FEW` objects are made, or wrong arguments given: then it gets one of its own."""
+    """Initialise an object of a class without its own `__init__`.
+
+    The class gets its own after `SHARED_INIT_OBJECTS` objects, or for the error text of invalid arguments.
+    """
     cls = type(self)
     _MADE[cls] = _MADE.get(cls, 0) + 1
-    if _MADE[cls] > FEW or not _fill(self, values, named):
+    if _MADE[cls] > SHARED_INIT_OBJECTS or not _fill(self, values, named):
         write_init(cls)
         self.__init__(*values, **named)
 
 
 def _fill(self: Any, values: tuple[Any, ...], named: dict[str, Any]) -> bool:
-    """Fill an object field by field; False, and nothing is promised of it, if the arguments don't fit."""
+    """Set the fields of an object; return False, with the object in an undefined state, if the arguments do not fit."""
     fields = dataclasses.fields(self)
     given = dict(zip([f.name for f in fields if not f.kw_only], values, strict=False))
     if len(given) < len(values) or given.keys() & named:
@@ -83,7 +91,7 @@ def _fill(self: Any, values: tuple[Any, ...], named: dict[str, Any]) -> bool:
 
 
 def write_init(cls: type[Any]) -> None:
-    """Give a class an `__init__` with parameters of its own."""
+    """Compile an `__init__` with the parameters of a class."""
     fields = dataclasses.fields(cls)
     scope: dict[str, Any] = {"store": object.__setattr__, "ABSENT": dataclasses.MISSING}
     body = [f" store(self, {f.name!r}, {_value(f, scope)})" for f in fields] or [" pass"]
@@ -107,7 +115,7 @@ def _parameter(field: dataclasses.Field[Any]) -> str:
 
 
 def _value(field: dataclasses.Field[Any], scope: dict[str, Any]) -> str:
-    """The expression of a field's value; its default, or what makes it, goes into the scope."""
+    """Return the expression of a field's value; its default or default factory is added to the scope."""
     if field.default_factory is not dataclasses.MISSING:
         scope[f"make_{field.name}"] = field.default_factory
         return f"make_{field.name}() if {field.name} is ABSENT else {field.name}"
@@ -127,15 +135,15 @@ def _refuse_delete(self: Any, name: str) -> None:
 
 
 def _getter(cls: type[Any]) -> Callable[[Any], Any]:
-    """What reads all fields of an object at once, to compare or hash them; kept for the next time."""
+    """Return a function that reads all fields of an object, to compare or hash them; cached."""
     names = [f.name for f in dataclasses.fields(cls)]
     getter: Callable[[Any], Any] = attrgetter(*names) if names else lambda _: ()
     return _GETTERS.setdefault(cls, getter)
 
 
 def _repr(self: Any) -> str:
-    said = ", ".join(f"{f.name}={getattr(self, f.name)!r}" for f in dataclasses.fields(self) if f.repr)
-    return f"{type(self).__qualname__}({said})"
+    shown = ", ".join(f"{f.name}={getattr(self, f.name)!r}" for f in dataclasses.fields(self) if f.repr)
+    return f"{type(self).__qualname__}({shown})"
 
 
 def _eq(self: Any, other: Any) -> Any:
@@ -161,7 +169,7 @@ def _setstate(self: Any, state: list[Any]) -> None:
 
 
 _GETTERS: dict[type[Any], Callable[[Any], Any]] = {}
-_MADE: dict[type[Any], int] = {}  # objects so far, of classes without an `__init__` of their own
+_MADE: dict[type[Any], int] = {}  # number of objects of classes without their own `__init__`
 _METHODS = {
     "__init__": _init,
     "__setattr__": _refuse_set,

@@ -1,4 +1,4 @@
-"""What an engine's adapter needs from the world: time, a byte stream, a message stream, a broker.
+"""Interfaces between engines' adapters and their environment: clock, byte stream, message stream, MQTT broker.
 
 Implemented over sockets in the `io.py` files and in memory in `emulators/runtime/transports.py`.
 """
@@ -14,19 +14,19 @@ from protocols.frozen import frozen
 
 
 class Clock(Protocol):
-    """Time in two kinds, both in seconds."""
+    """Monotonic time and wall-clock time, both in seconds."""
 
     def now(self) -> float:
-        """Monotonic time: for deadlines and leases."""
+        """Return monotonic time, for deadlines and leases."""
 
     def wall(self) -> float:
-        """Unix time, UTC: for timestamps that others read."""
+        """Return Unix time (UTC), for published timestamps."""
 
     async def sleep(self, seconds: float) -> None:
         """Return `seconds` later."""
 
     def timeout_at(self, deadline: float | None) -> AbstractAsyncContextManager[object]:
-        """Raise TimeoutError inside the block when monotonic time reaches `deadline`; None waits for ever."""
+        """Raise TimeoutError inside the block when monotonic time reaches `deadline`; None never expires."""
 
 
 class Wire(Protocol):
@@ -34,16 +34,16 @@ class Wire(Protocol):
 
     @property
     def peer(self) -> str:
-        """Who is at the other end, for people."""
+        """Name of the peer for log lines."""
 
     async def read(self) -> bytes:
-        """The next bytes, however they were cut; b"" is the end of the stream."""
+        """Return the next bytes, in any segmentation; b"" is the end of the stream."""
 
     async def write(self, data: bytes) -> None:
-        """Send in one piece; ConnectionError when the stream is gone."""
+        """Send in one piece. Raises ConnectionError when the stream has ended."""
 
     async def close(self) -> None:
-        """End the stream; safe to call twice."""
+        """End the stream; idempotent."""
 
 
 class TextWire(Protocol):
@@ -51,20 +51,20 @@ class TextWire(Protocol):
 
     @property
     def peer(self) -> str:
-        """Who is at the other end, for people."""
+        """Name of the peer for log lines."""
 
     @property
     def subprotocol(self) -> str:
-        """What both ends agreed to speak."""
+        """The negotiated subprotocol."""
 
     async def receive(self) -> str | None:
-        """The next message; None is the end of the stream."""
+        """Return the next message; None is the end of the stream."""
 
     async def send(self, text: str) -> None:
-        """Send one message; ConnectionError when the stream is gone."""
+        """Send one message. Raises ConnectionError when the stream has ended."""
 
     async def close(self, code: int = 1000, reason: str = "") -> None:
-        """End the stream; safe to call twice."""
+        """End the stream; idempotent."""
 
 
 @frozen
@@ -82,13 +82,15 @@ class BusMessage:
 
 
 class Bus(Protocol):
-    """A link to an MQTT broker, connected while its context is entered."""
+    """A connection to an MQTT broker, established while its context is entered."""
 
     async def publish(self, message: BusMessage) -> None:
-        """Hand the message to the broker; QoS 1 returns when the broker has it. ConnectionError if the link is down."""
+        """Publish a message; QoS 1 returns after the broker's acknowledgement. Raises ConnectionError when not
+        connected."""
 
     async def subscribe(self, topic_filter: str, qos: int = 1) -> None:
-        """Ask for messages whose topic matches."""
+        """Subscribe to a topic filter."""
 
     def messages(self) -> AsyncIterator[BusMessage]:
-        """What arrives, until the link ends (ConnectionError) or the bus is closed (StopAsyncIteration)."""
+        """Yield received messages until the connection is lost (ConnectionError) or the bus is closed
+        (StopAsyncIteration)."""

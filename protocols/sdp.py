@@ -1,7 +1,7 @@
-"""SDP, the SECC discovery protocol: how a car finds the address of its charger on the link.
+"""SDP, the SECC discovery protocol: the EVCC discovers the address of its SECC on the link.
 
-Here: the two datagrams, the answer of a SECC and the car's engine of requests. Not here: sockets and multicast
-(`iso15118/io.py`). Source: ISO 15118-2 and -20, SECC Discovery Protocol.
+Contains the two datagrams, the SECC's response and the EVCC's request engine. Sockets and multicast are in
+`iso15118/io.py`. Source: ISO 15118-2 and -20, SECC Discovery Protocol.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from protocols.v2gtp import FramingError, PayloadType, frame, parse
 
 MULTICAST_GROUP = "ff02::1"
 PORT = 15118
-ANSWER_WITHIN = 0.25  # s, SDP response timeout: how long the EVCC waits for each answer
-TRIES = 50  # requests in a row; then the EVCC gives up high-level communication
+ANSWER_WITHIN = 0.25  # s, SDP response timeout
+TRIES = 50  # consecutive requests; then the EVCC gives up high-level communication
 _Code = TypeVar("_Code", bound=IntEnum)
 LOWEST_PORT = 49152  # of the SECC's TCP server; the dynamic range
 
 
 class Security(IntEnum):
-    """What runs on the announced port."""
+    """Security of the announced port."""
 
     TLS = 0x00
     NONE = 0x10
@@ -35,7 +35,7 @@ class Transport(IntEnum):
 
 
 class SdpError(RemoteProtocolError):
-    """A datagram that is no valid SDP message; ignore it."""
+    """A datagram that is no valid SDP message, to be ignored."""
 
 
 @frozen
@@ -49,7 +49,7 @@ class SdpRequest:
 
 @frozen
 class SdpResponse:
-    """Where the SECC listens. `address` is IPv6 without a scope id: the scope is the link the datagram came from."""
+    """Endpoint of the SECC. `address` is IPv6 without a scope id: the scope is the link of the datagram."""
 
     address: str
     port: int
@@ -73,13 +73,13 @@ class SeccNotFound:
 
 
 def decode_request(datagram: bytes) -> SdpRequest:
-    """What a car asks; SdpError for anything else."""
+    """Decode an EVCC's request. Raises SdpError."""
     security, transport = _payload(datagram, PayloadType.SDP_REQUEST, 2)
     return SdpRequest(_enum(Security, security), _enum(Transport, transport))
 
 
 def decode_response(datagram: bytes) -> SdpResponse:
-    """What a SECC answered; SdpError for anything else."""
+    """Decode a SECC's response. Raises SdpError."""
     payload = _payload(datagram, PayloadType.SDP_RESPONSE, 20)
     address = str(ipaddress.IPv6Address(payload[:16]))
     return SdpResponse(
@@ -88,7 +88,7 @@ def decode_response(datagram: bytes) -> SdpResponse:
 
 
 def answer(request: SdpRequest, address: str, port: int, offered: frozenset[Security]) -> SdpResponse:
-    """What the SECC answers: what was asked for if it is on offer, else what is; the EVCC then decides."""
+    """Return the SECC's response: the requested security if offered, else the offered one; the EVCC then decides."""
     if not offered:
         raise LocalProtocolError("a SECC offers TLS, plain TCP or both")
     security = request.security if request.security in offered else next(iter(sorted(offered)))
@@ -96,10 +96,10 @@ def answer(request: SdpRequest, address: str, port: int, offered: frozenset[Secu
 
 
 class Discovery:
-    """The EVCC's side: asks again every 250 ms until a fitting answer comes or 50 requests stay without one.
+    """The EVCC's side: a request every 250 ms until an acceptable response arrives or 50 requests remain without one.
 
-    Answers that are not link-local, have a port outside the dynamic range or no TLS although it is `required` are
-    passed over; the first fitting one wins.
+    Responses that are not link-local, have a port outside the dynamic range, or lack TLS although it is `required`, are
+    ignored; the first acceptable one is used.
     """
 
     def __init__(
@@ -115,7 +115,7 @@ class Discovery:
         self.ended = False
 
     def expire(self, now: float) -> list[SeccNotFound]:
-        """Ask (again), or give up."""
+        """Send a request, or give up."""
         if self.ended or self._next is None or now < self._next:
             return []
         if self._sent == self._tries:
@@ -127,7 +127,7 @@ class Discovery:
         return []
 
     def receive(self, datagram: bytes, now: float) -> list[SeccFound]:
-        """An answer, or anything else that reached our port (ignored)."""
+        """Process a datagram; anything but an acceptable response is ignored."""
         if self.ended:
             return []
         try:

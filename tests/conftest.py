@@ -12,13 +12,20 @@ import os
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 
 from tests.requirement_report import Report
 
 settings.register_profile("default", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("ci", parent=settings.get_profile("default"), print_blob=True, derandomize=True)
 settings.register_profile("soak", parent=settings.get_profile("default"), max_examples=5000)
+settings.register_profile(  # a failure is all that counts there, not its smallest example, and each mutant has its run
+    "mutants",
+    parent=settings.get_profile("default"),
+    derandomize=True,
+    max_examples=25,
+    phases=[Phase.explicit, Phase.generate],
+)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") else "default"))
 
 

@@ -106,7 +106,7 @@ def _settings(car: Car, options: EvOptions) -> EvccSettings:
         controls=(_control(options.control),),
         tls=options.tls_version != "none",
         trace=options.trace,
-        patience=options.timeout_factor,
+        timeout_factor=options.timeout_factor,
     )
     if options.loop_interval_s is not None:
         settings = replace(settings, loop_interval=options.loop_interval_s)

@@ -17,7 +17,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from emulators.ev.car import Car
-from protocols.iso15118.io import pump
 from protocols.iso15118.iso20 import events, orders
 from protocols.iso15118.iso20.common import ChargingSession
 from protocols.iso15118.iso20.evcc import Evcc
@@ -28,6 +27,7 @@ from protocols.iso15118.iso20.services import NAMES
 from protocols.iso15118.iso20.setpoint import EnergyRequests, decide
 from protocols.iso15118.iso20.states import Step
 from protocols.iso15118.iso20.types import EVSENotification
+from protocols.iso15118.pump import pump
 from protocols.ports import Clock, Wire
 from protocols.quantities import clamp
 

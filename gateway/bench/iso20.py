@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway.bench.exi import PEER, PeerAbsent, peer_python
-from protocols.iso15118.iso20.rehearsal import session
+from protocols.iso15118.iso20.loopback import session
 from protocols.iso15118.iso20.services import ControlMode, ServiceId
 
 LOOPS = 1_000

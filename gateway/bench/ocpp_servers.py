@@ -25,7 +25,8 @@ async def rpc(ready: Ready) -> None:
     from websockets.asyncio.server import ServerConnection, serve
 
     from gateway.clock import SystemClock
-    from protocols.ocpp.io import Link, PushingConnection, WebSocketWire
+    from protocols.ocpp.io import PushingConnection, WebSocketWire
+    from protocols.ocpp.link import Link
     from protocols.ocpp.rpc import CallReceived, Rpc
     from protocols.ocpp.schema import Payload, Version
 
@@ -93,19 +94,20 @@ async def package(ready: Ready) -> None:
     """The `ocpp` package."""
     from ocpp.routing import on
     from ocpp.v201 import ChargePoint, call_result
+    from ocpp.v201.enums import RegistrationStatusEnumType
     from websockets.asyncio.server import ServerConnection, serve
 
-    class Peer(ChargePoint):  # type: ignore[misc]
-        @on("BootNotification")  # type: ignore[untyped-decorator]
+    class Peer(ChargePoint):
+        @on("BootNotification")  # type: ignore[no-untyped-call, untyped-decorator]
         async def on_boot(self, **_: Any) -> Any:
-            return call_result.BootNotification("2026-11-01T12:00:00Z", 300, "Accepted")
+            return call_result.BootNotification("2026-11-01T12:00:00Z", 300, RegistrationStatusEnumType.accepted)
 
-        @on("TransactionEvent")  # type: ignore[untyped-decorator]
+        @on("TransactionEvent")  # type: ignore[no-untyped-call, untyped-decorator]
         async def on_event(self, **_: Any) -> Any:
             return call_result.TransactionEvent()
 
     async def connected(socket: ServerConnection) -> None:
-        await Peer("B", socket).start()
+        await Peer("B", socket).start()  # type: ignore[no-untyped-call]
 
     async with serve(connected, "127.0.0.1", 0, subprotocols=["ocpp2.0.1"], compression=None) as server:  # type: ignore[list-item]
         ready(next(iter(server.sockets)).getsockname()[1])

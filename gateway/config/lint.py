@@ -19,7 +19,7 @@ def _stations(config: Config) -> Iterator[str]:
     for number, entry in enumerate(config.stations):
         if entry.vendor_profile is None:
             continue
-        if not vendor.find(entry.vendor_profile, config.ocpp.vendor_profiles).setpoint.dead_man:
+        if not vendor.find(entry.vendor_profile, config.ocpp.vendor_profiles).setpoint.watchdog:
             yield (
                 f"stations.{number}.vendor_profile: {entry.id} cannot let go of a set-point by itself "
                 f"({entry.vendor_profile} has no dead-man); if this gateway dies under power, the power stays"

@@ -19,7 +19,7 @@ from gateway.csms.websocket_server import STATION_ID
 from gateway.model.journal import Record
 from gateway.store.ports import StoreError
 from protocols.ocpp import schema, vendor
-from protocols.ocpp.io import Answered, Lost, Refused, TimedOut
+from protocols.ocpp.link import Answered, Lost, Refused, TimedOut
 from protocols.ocpp.rpc import InvalidPayload, QueueFull, UnknownAction
 from protocols.ocpp.schema import Payload, Version
 from protocols.ocpp.times import parse

@@ -68,7 +68,7 @@ def _evse(station: Station, evse: Evse) -> Row:
         "fault": evse.fault,
         "can_discharge": evse.can_discharge,
         "why_not": evse.why_not or None,
-        "safe_profile": safe if station.ways.safe_profile else "not used",
+        "safe_profile": safe if station.ways.fallback_profile else "not used",
     }
 
 

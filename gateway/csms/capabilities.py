@@ -60,7 +60,7 @@ def make_safe(station: Station, evse: Evse) -> None:
     """Lay the safe profile beneath whatever comes, before a vehicle does: nothing means charging without limit."""
     from gateway.csms import charging_profile  # which knows us
 
-    if evse.safe.held or station.link is None or not station.ways.safe_profile:
+    if evse.safe.held or station.link is None or not station.ways.fallback_profile:
         return
 
     async def install() -> None:

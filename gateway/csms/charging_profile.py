@@ -15,7 +15,7 @@ from gateway.csms.station import Station
 from gateway.csms.transactions import Transaction
 from gateway.model.event import OperationMode
 from gateway.model.station import Answer, Outcome
-from protocols.ocpp.io import Answered, Refused, Reply
+from protocols.ocpp.link import Answered, Refused, Reply
 from protocols.ocpp.schema import Payload, Version
 from protocols.ocpp.times import stamp
 

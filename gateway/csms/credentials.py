@@ -18,7 +18,7 @@ from gateway.csms.persistence import CsmsPersistence
 from gateway.csms.station import Station
 from gateway.model.station import Answer, Outcome
 from gateway.store.ports import StoreError
-from protocols.ocpp.io import Answered, Reply
+from protocols.ocpp.link import Answered, Reply
 from protocols.ocpp.schema import Payload, Version
 
 

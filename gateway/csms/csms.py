@@ -142,7 +142,7 @@ class Csms:
         station, place = found
         async with place.order:
             place.safe.held = False
-            if station.ways.safe_profile or station.ways.setpoint.channel is Channel.NONE:
+            if station.ways.fallback_profile or station.ways.setpoint.channel is Channel.NONE:
                 await charging_profile.install_safe(station, place)
             return await charging_profile.held_power(station, place)
 

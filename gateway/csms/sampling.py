@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 
 from gateway.csms.station import Station
-from protocols.ocpp.io import Answered
+from protocols.ocpp.link import Answered
 from protocols.ocpp.schema import Payload, Version
 
 log = logging.getLogger("v2x.csms")

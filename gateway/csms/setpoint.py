@@ -43,7 +43,7 @@ async def order(station: Station, evse: Evse, power_w: float, hold_s: float) -> 
             outcome = await setpoint_vendor.order(station, evse, transaction, power_w, hold_s)
         if outcome.answer is Answer.APPLIED:
             evse.ordered = power_w, station.context.clock.now() + hold_s
-        if not say.dead_man and power_w and outcome.answer is not Answer.REFUSED:
+        if not say.watchdog and power_w and outcome.answer is not Answer.REFUSED:
             evse.let_go = asyncio.get_running_loop().create_task(_let_go(station, evse, hold_s))
         return outcome
 

@@ -23,7 +23,7 @@ from gateway.model.event import StationConnected, StationLost
 from gateway.model.station import evse_name
 from protocols.errors import LocalProtocolError
 from protocols.ocpp import rpc, vendor
-from protocols.ocpp.io import Answered, Handler, Link, Lost, Refused, Reply, TimedOut
+from protocols.ocpp.link import Answered, Handler, Link, Lost, Refused, Reply, TimedOut
 from protocols.ocpp.rpc import CallReceived, QueueFull, Refusal, Rpc, SendReceived, Violated
 from protocols.ocpp.schema import ErrorCode, Payload, Version
 from protocols.ocpp.vendor import VendorProfile

@@ -1,21 +1,20 @@
-"""What is wrong with a message that can't be encoded: the slow, talkative twin of the encoder's checks."""
+"""Diagnosis of messages that cannot be encoded: the encoder's checks again, with a text for each fault."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from protocols.exi.schema import Field, Schema
-from protocols.exi.values import Coder, Unfit
+from protocols.exi.values import Coder, InvalidValue
 
 
-def faults(schema: Schema, part: Any, path: str) -> Iterator[str]:
-    """Every breach of the declarations in `part`, as `path: why`."""
+def faults(schema: Schema, part: object, path: str) -> Iterator[str]:
+    """Yield every violation of the declarations in `part`, as `path: reason`."""
     described = schema.describe(part.__class__)
     if described.declaration.abstract:
-        yield f"{path}: {part.__class__.__name__} is abstract, one of its substitutes must stand here"
+        yield f"{path}: {part.__class__.__name__} is abstract, one of its substitutes is required"
         return
-    taken: dict[int, list[str]] = {}
+    present: dict[int, list[str]] = {}
     groups = 0
     previous = None
     for field in described.fields:
@@ -24,7 +23,7 @@ def faults(schema: Schema, part: Any, path: str) -> Iterator[str]:
         previous = field
         value = getattr(part, field.name, None)
         if field.choice is not None:
-            names = taken.setdefault(groups, [])
+            names = present.setdefault(groups, [])
             if value is not None:
                 names.append(field.name)
         here = f"{path}/{field.name}"
@@ -34,20 +33,20 @@ def faults(schema: Schema, part: Any, path: str) -> Iterator[str]:
             yield from _item_faults(schema, field, value, here)
         elif field.least:
             yield f"{here}: is missing"
-    yield from _choice_faults(described.fields, taken, path)
+    yield from _choice_faults(described.fields, present, path)
 
 
-def _choice_faults(fields: tuple[Field, ...], taken: dict[int, list[str]], path: str) -> Iterator[str]:
+def _choice_faults(fields: tuple[Field, ...], present: dict[int, list[str]], path: str) -> Iterator[str]:
     role = {f.name: f.choice.role for f in fields if f.choice is not None}
-    for names in taken.values():
+    for names in present.values():
         if len(names) > 1:
             yield f"{path}: only one of {', '.join(names)} may be present"
         elif not names and "choice" in role.values():
-            options = [name for name, said in role.items() if said == "choice"]
+            options = [name for name, kind in role.items() if kind == "choice"]
             yield f"{path}: one of {', '.join(options)} must be present"
 
 
-def _list_faults(schema: Schema, field: Field, value: Any, path: str) -> Iterator[str]:
+def _list_faults(schema: Schema, field: Field, value: object, path: str) -> Iterator[str]:
     if not isinstance(value, tuple | list):
         yield f"{path}: {value!r} is not a tuple"
         return
@@ -59,11 +58,11 @@ def _list_faults(schema: Schema, field: Field, value: Any, path: str) -> Iterato
         yield from _item_faults(schema, field, item, f"{path}[{index}]")
 
 
-def _item_faults(schema: Schema, field: Field, value: Any, path: str) -> Iterator[str]:
+def _item_faults(schema: Schema, field: Field, value: object, path: str) -> Iterator[str]:
     if field.simple is not None:
         try:
             Coder(field.simple)[value]
-        except Unfit as why:
+        except InvalidValue as why:
             yield f"{path}: {why}"
         except TypeError:
             yield f"{path}: {value!r} is of the wrong type"
@@ -71,6 +70,6 @@ def _item_faults(schema: Schema, field: Field, value: Any, path: str) -> Iterato
     allowed = [member.cls for member in field.members if member.cls is not None and not member.abstract]
     if value.__class__ not in allowed:
         names = ", ".join(cls.__name__ for cls in allowed)
-        yield f"{path}: {value.__class__.__name__} can't stand here, only {names}"
+        yield f"{path}: {value.__class__.__name__} is not allowed here, only {names}"
         return
     yield from faults(schema, value, path)

@@ -4,9 +4,9 @@
     data = codec.encode(DC_CableCheckReq(Header=...))     # LocalProtocolError if the message breaks its declaration
     message = codec.decode(data)                          # RemoteProtocolError: where (path, bit offset) and why
 
-A stream is one header byte 0x80, the event code of the root element, and the element; fragments end with an event
-code of their own. Spare bytes at the end are ignored. Strings given by reference to the string table, and full lists
-in the wrong form of a known peer, are read by decoders of their own that are tried when the plain one fails.
+A stream is one header byte 0x80, the event code of the root element, and the element; fragments end with an event code
+of their own. Trailing bytes are ignored. Strings given by reference to the string table, and full lists in the
+deviating form of a known peer, are decoded by separate decoders after the standard one has failed.
 """
 
 from __future__ import annotations
@@ -23,19 +23,20 @@ from protocols.exi.decoder import Decoder
 from protocols.exi.decoder_source import Note
 from protocols.exi.encoder import Encoder
 from protocols.exi.plain import from_plain, to_plain
-from protocols.exi.readers import Deviation, TableHit
-from protocols.exi.schema import Kind, Member, Schema, Unroll, Ways
+from protocols.exi.readers import DecodeFault, TableHit
+from protocols.exi.schema import Kind, Member, PeerGrammar, Schema, Unroll
 from protocols.exi.tables import StringTables
 
 HEADER = "10000000"  # distinguishing bits, no options, version 1
-LARGEST_STREAM = 1 << 20  # bytes; no message of the declared schemas comes near
-MOST_FAULTS = 3  # how many a message for people lists
+LARGEST_STREAM = 1 << 20  # bytes; far above the longest message of the declared schemas
+MAX_FAULTS = 3  # faults listed in an error text
 
 
 class ExiError(RemoteProtocolError):
-    """A stream that is not a message of its schema.
+    """Error for a stream that is not a message of its schema.
 
-    `path` is the element at fault, slash by slash from the root, `bit` the offset in the stream, `why` the reason.
+    `path` is the element at fault, separated by slashes from the root, `bit` the offset in the stream, `why` the
+    reason.
     """
 
     def __init__(self, path: str, bit: int, why: str) -> None:
@@ -46,14 +47,14 @@ class ExiError(RemoteProtocolError):
 
 
 class Codec:
-    """Documents of one schema set. One thread at a time.
+    """Codec of the documents of one schema set; for use by one thread at a time.
 
-    `modules` returns the modules with its declarations and is called on first use; `peers` are the ways of peers
-    that know some rules differently; the lenient retry tries them in their order, `encode` can be told to follow one.
+    `modules` returns the modules with the declarations and is called on first use. `peers` are the grammars of peers
+    that deviate from EXI 1.0; the lenient retry tries them in order, and `encode` follows one on request.
     """
 
     def __init__(
-        self, name: str, modules: Callable[[], tuple[ModuleType, ...]], peers: dict[str, Ways] | None = None
+        self, name: str, modules: Callable[[], tuple[ModuleType, ...]], peers: dict[str, PeerGrammar] | None = None
     ) -> None:
         self.name = name
         self.peers = peers or {}
@@ -63,23 +64,22 @@ class Codec:
 
     @cached_property
     def schema(self) -> Schema:
-        """The declarations, read as a set."""
+        """The declarations as one schema set."""
         return Schema(self.name, self._modules())
 
-    def prepare(self, *, writes: Iterable[type[Any]] = (), reads: Iterable[type[Any]] = ()) -> None:
-        """Compile what writing and reading these messages takes, rather than when the first one comes.
+    def prepare(self, *, writes: Iterable[type[object]] = (), reads: Iterable[type[object]] = ()) -> None:
+        """Compile the functions that encode and decode these messages, instead of on the first message.
 
-        Parts that a message can't do without come with it; optional ones, branches of choices and members of
-        substitution groups only if they are named, too. Worth it where the first message of a kind must not take a few
-        milliseconds longer than the others.
+        Mandatory parts are included; optional parts, branches of choices and members of substitution groups only if
+        they are named, too. The compilation costs a few milliseconds for each kind of message.
         """
         for cls in self._with_parts(writes):
             self._encoder(None).function(cls)
         for cls in self._with_parts(reads):
             self._decoder(None, False).function(cls)
 
-    def _with_parts(self, classes: Iterable[type[Any]]) -> set[type[Any]]:
-        """The classes, and those that occur in every object of them."""
+    def _with_parts(self, classes: Iterable[type[object]]) -> set[type[object]]:
+        """Return the classes and those that occur in every object of them."""
         waiting, found = list(classes), set()
         while waiting:
             cls = waiting.pop()
@@ -93,11 +93,11 @@ class Codec:
 
     # -- messages to bytes
 
-    def encode(self, message: Any, *, element: str | None = None, peer: str | None = None) -> bytes:
-        """The stream of a message.
+    def encode(self, message: object, *, element: str | None = None, peer: str | None = None) -> bytes:
+        """Return the stream of a message.
 
         `element` names the element where the class does not (a local element in a fragment); `peer` writes full lists
-        as that peer reads them. LocalProtocolError lists what breaks the declaration.
+        in the form that the peer decodes. Raises LocalProtocolError with the violations of the declaration.
         """
         code = self._codes.get(message.__class__)
         if code is None or element not in (None, type(message).__name__):
@@ -109,21 +109,23 @@ class Codec:
         bits += "0" * (-len(bits) & 7)
         return int(bits, 2).to_bytes(len(bits) >> 3, "big")
 
-    def _explain(self, message: Any, element: str, error: Exception) -> LocalProtocolError:
+    def _explain(self, message: object, element: str, error: Exception) -> LocalProtocolError:
         if not hasattr(type(message), "__exi__"):
             return LocalProtocolError(f"{element}: {error}")
-        found = list(islice(faults(self.schema, message, element), MOST_FAULTS))
-        return LocalProtocolError("; ".join(found) or f"{type(message).__name__} can't be encoded: {error!r}")
+        found = list(islice(faults(self.schema, message, element), MAX_FAULTS))
+        return LocalProtocolError("; ".join(found) or f"{type(message).__name__} cannot be encoded: {error!r}")
 
     def _encoder(self, peer: str | None) -> Encoder:
         known = self._encoders.get(peer)
         if known is None:
-            known = self._encoders[peer] = Encoder(self.schema if peer is None else self._like(self._ways(peer).reads))
+            known = self._encoders[peer] = Encoder(
+                self.schema if peer is None else self._like(self._peer_grammar(peer).reads)
+            )
         return known
 
-    def _ways(self, peer: str) -> Ways:
+    def _peer_grammar(self, peer: str) -> PeerGrammar:
         if peer not in self.peers:
-            raise LocalProtocolError(f"no ways of {peer!r} are known for {self.name}")
+            raise LocalProtocolError(f"no grammar of peer {peer!r} for {self.name}")
         return self.peers[peer]
 
     def _like(self, unroll: Unroll) -> Schema:
@@ -132,29 +134,30 @@ class Codec:
     # -- bytes to messages
 
     def decode(self, data: bytes, *, lenient: bool = True) -> Any:
-        """The message in a stream, or ExiError (a RemoteProtocolError). `lenient` tries the ways of the peers, too."""
+        """Return the message in a stream. Raises ExiError (a RemoteProtocolError). `lenient` also tries the grammars of
+        known peers."""
         return self.decode_element(data, lenient=lenient)[1]
 
     def decode_element(self, data: bytes, *, lenient: bool = True) -> tuple[str, Any]:
-        """The root element's name and the message in a stream."""
+        """Return the root element's name and the message in a stream."""
         data = bytes(data)
         if data[:1] != b"\x80":
             raise ExiError("", 0, "the header is not 0x80 (EXI 1.0 without options)" if data else "is empty")
         if len(data) > LARGEST_STREAM:
-            raise ExiError("", 0, f"{len(data)} bytes are more than the {LARGEST_STREAM} read here")
-        s = bin(int.from_bytes(data, "big"))[2:]  # the header's first bit is set, so no leading zero is lost
+            raise ExiError("", 0, f"{len(data)} bytes exceed the maximum of {LARGEST_STREAM}")
+        s = bin(int.from_bytes(data, "big"))[2:]  # the first bit of the header is set, so no leading zero is lost
         try:
             return self._decode(None, s, data)
         except ExiError as strict:
-            doubtful = any(decoder.doubtful for decoder in self._decoders.values())
-            for peer in self.peers if lenient and doubtful else ():
+            divergent = any(decoder.divergent for decoder in self._decoders.values())
+            for peer in self.peers if lenient and divergent else ():
                 try:
                     return self._decode(peer, s, data)
                 except ExiError:
                     continue
             raise strict from None
 
-    def _decode(self, peer: str | None, s: str, data: bytes) -> tuple[str, Any]:
+    def _decode(self, peer: str | None, s: str, data: bytes) -> tuple[str, object]:
         try:
             return self._run(self._decoder(peer, False), s, data)
         except TableHit:
@@ -163,8 +166,8 @@ class Codec:
             decoder.tables.clear()
             return self._run(decoder, s, data)
 
-    def _run(self, decoder: Decoder, s: str, data: bytes) -> tuple[str, Any]:
-        decoder.doubtful.clear()
+    def _run(self, decoder: Decoder, s: str, data: bytes) -> tuple[str, object]:
+        decoder.divergent.clear()
         try:
             return self._read(decoder, s, data)
         except TableHit:
@@ -172,17 +175,17 @@ class Codec:
         except Exception as error:
             raise locate(decoder, error, s) from error
 
-    def _read(self, decoder: Decoder, s: str, data: bytes) -> tuple[str, Any]:
+    def _read(self, decoder: Decoder, s: str, data: bytes) -> tuple[str, object]:
         width, members = self.root_width, self._members
         bits = s[8 : 8 + width]
         if len(bits) < width:
             raise IndexError
         index = int(bits, 2)
         if index >= len(members):
-            raise Deviation(8, f"element number {index} of {len(members)}: foreign content")
+            raise DecodeFault(8, f"element number {index} of {len(members)}: foreign content")
         member = members[index]
         if member.cls is None or member.abstract:
-            raise Deviation(8, f"{member.qname.local} can't be a message")
+            raise DecodeFault(8, f"{member.qname.local} cannot be a message")
         name = member.qname.local
         return name, decoder.function(member.cls)(s, data, 8 + width)[0]
 
@@ -190,9 +193,9 @@ class Codec:
         known = self._decoders.get((peer, tables))
         if known is None:
             made = StringTables() if tables else None
-            schema = self.schema if peer is None else self._like(self._ways(peer).writes)
-            doubts = tuple(ways.writes for ways in self.peers.values()) if peer is None else ()
-            known = self._decoders[peer, tables] = Decoder(schema, made, self._relaxed(peer), doubts)
+            schema = self.schema if peer is None else self._like(self._peer_grammar(peer).writes)
+            divergences = tuple(ways.writes for ways in self.peers.values()) if peer is None else ()
+            known = self._decoders[peer, tables] = Decoder(schema, made, self._relaxed(peer), divergences)
         return known
 
     def _relaxed(self, peer: str | None) -> bool:
@@ -200,12 +203,12 @@ class Codec:
 
     # -- JSON
 
-    def to_plain(self, message: Any, element: str | None = None) -> dict[str, Any]:
-        """A message as a JSON-ready dictionary with the root element as its only key."""
+    def to_plain(self, message: object, element: str | None = None) -> dict[str, object]:
+        """Return a message as a JSON-ready dictionary with the root element as its only key."""
         return {element or type(message).__name__: to_plain(self.schema, message)}
 
-    def from_plain(self, plain: Any) -> tuple[str, Any]:
-        """The root element's name and the message of such a dictionary; LocalProtocolError if it is none."""
+    def from_plain(self, plain: object) -> tuple[str, Any]:
+        """Return the root element's name and the message of such a dictionary. Raises LocalProtocolError."""
         if not isinstance(plain, dict) or len(plain) != 1:
             raise LocalProtocolError("a message is an object with one key, the root element")
         ((name, inner),) = plain.items()
@@ -226,7 +229,7 @@ class Codec:
         return len(self._members).bit_length()
 
     @cached_property
-    def _codes(self) -> dict[type[Any], str]:
+    def _codes(self) -> dict[type[object], str]:
         return {
             m.cls: format(i, f"0{self.root_width}b")
             for i, m in enumerate(self._members)
@@ -239,7 +242,7 @@ class Codec:
 
 
 def locate(decoder: Decoder, error: Exception, s: str) -> ExiError:
-    """What happened where, from the frames of the decoders that were at work."""
+    """Return the error with its path and bit offset, derived from the traceback frames of the decoders."""
     path: list[str] = []
     bit, last = 8, None
     trace = error.__traceback__
@@ -255,20 +258,20 @@ def locate(decoder: Decoder, error: Exception, s: str) -> ExiError:
                 path.append(f"{last.field}[{len(values[last.items])}]" if last.items in values else last.field)
         trace = trace.tb_next
     where = "/".join(path)
-    if isinstance(error, Deviation):
+    if isinstance(error, DecodeFault):
         return ExiError(where, error.position, error.why)
     if isinstance(error, KeyError) and last is not None and error.args:
         return ExiError(where, min(bit + last.fixed, len(s)), _refusal(last, str(error.args[0])))
     if isinstance(error, IndexError | ValueError):
-        return ExiError(where, len(s), ENDS_HERE)  # readers run out of text in no other way
-    return ExiError(where, bit, f"can't be read: {error!r}")
+        return ExiError(where, len(s), ENDS_HERE)  # raised by readers only at the end of the text
+    return ExiError(where, bit, f"cannot be decoded: {error!r}")
 
 
 ENDS_HERE = "the message ends here"
 
 
 def _refusal(note: Note, bits: str) -> str:
-    """Why a look-up of `bits` found nothing."""
+    """Return the reason why a look-up of `bits` failed."""
     if len(bits) < note.width:
         return ENDS_HERE
     simple = note.simple

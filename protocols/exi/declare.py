@@ -1,7 +1,7 @@
-"""The vocabulary for writing down messages: namespaces, elements, attributes, occurrence and limits.
+"""Declaration vocabulary for messages: namespaces, elements, attributes, occurrence and limits.
 
 A message is a frozen dataclass with slots, its fields are the particles of the schema in the schema's order, and the
-annotations carry everything else the schema says::
+annotations hold the remaining schema information::
 
     @element(DC)
     class DC_PreChargeReq(V2GRequest):
@@ -9,11 +9,11 @@ annotations carry everything else the schema says::
         EVTargetVoltage: RationalNumber
         Receipt: Receipt | None = None                           # at most one
         Id: Attribute[Identifier]                                # an attribute
-        intValue: OneOf[Int] = None                              # neighbours marked so are one choice
+        intValue: OneOf[Int] = None                              # adjacent fields marked so form one choice
         ServiceID: Annotated[tuple[UnsignedShort, ...], Occurs(1, 16)]
 
-This file only records; what EXI makes of it is in `schema`. `element` is used a hundred times when a room is imported,
-which is why classes are frozen by `protocols.frozen`.
+This module only records; `schema` derives the EXI description. A message package declares about a hundred classes at
+import, therefore `protocols.frozen` creates them and not `dataclasses`.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ T = TypeVar("T")
 
 
 class Namespace(NamedTuple):
-    """An XML namespace and whether names declared locally in it belong to it (`elementFormDefault` and so on)."""
+    """An XML namespace with its `elementFormDefault` and `attributeFormDefault`."""
 
     uri: str
     qualified_elements: bool = True
@@ -42,7 +42,7 @@ class Namespace(NamedTuple):
 
 
 class Integer(NamedTuple):
-    """Whole numbers from `low` to `high`, None for no bound."""
+    """Integers from `low` to `high`; None means unbounded."""
 
     low: int | None = None
     high: int | None = None
@@ -56,14 +56,14 @@ class Text(NamedTuple):
 
 
 class Binary(NamedTuple):
-    """`min_length` to `max_length` bytes; `hexadecimal` only says how people write them (base64 otherwise)."""
+    """A binary value of `min_length` to `max_length` bytes; `hexadecimal` selects its JSON form (base64 otherwise)."""
 
     min_length: int = 0
     max_length: int | None = None
     hexadecimal: bool = False
 
 
-# The built-in types of XML Schema that occur. Strings and binaries without limits stay plain `str` and `bytes`.
+# Built-in types of XML Schema that occur. Strings and binaries without limits are plain `str` and `bytes`.
 Byte = Annotated[int, Integer(-(2**7), 2**7 - 1)]
 Short = Annotated[int, Integer(-(2**15), 2**15 - 1)]
 Int = Annotated[int, Integer(-(2**31), 2**31 - 1)]
@@ -78,20 +78,20 @@ UnsignedLong = Annotated[int, Integer(0, 2**64 - 1)]
 
 
 class Occurs(NamedTuple):
-    """How often a list's element occurs; None is `unbounded`."""
+    """Occurrence of a list's element; None means `unbounded`."""
 
     least: int
     most: int | None
 
 
 class Ref(NamedTuple):
-    """The field refers to the global element `head`: that element, or any that may stand in for it, occurs here."""
+    """Reference to the global element `head`: that element or any member of its substitution group occurs here."""
 
-    head: type[Any]
+    head: type[object]
 
 
 class Mark(NamedTuple):
-    """A field's role beyond that of a plain element."""
+    """Role of a field other than a plain element."""
 
     role: str
 
@@ -106,13 +106,13 @@ AtMostOneOf = Annotated[T | None, OPTIONAL_CHOICE]
 
 
 class Particles(NamedTuple):
-    """Content that fields in a row can't say (groups that repeat, pairs that go together), as nested particles.
+    """Content that consecutive fields cannot express (repeating groups, pairs), as nested particles.
 
-    Fields are named by strings, with `?` if they may be absent; `kind` is `sequence` or `choice`; ANY is the wildcard.
+    Fields are named by strings, with `?` if they are optional; `kind` is `sequence` or `choice`; ANY is the wildcard.
     """
 
     kind: str
-    parts: tuple[Any, ...]
+    parts: tuple[str | Particles, ...]
     least: int = 1
     most: int | None = 1
 
@@ -121,7 +121,7 @@ ANY = "*"
 
 
 class Declaration(NamedTuple):
-    """What a decorator recorded about a class; `schema` reads it from `__exi__`."""
+    """Data recorded by a decorator about a class; `schema` reads it from `__exi__`."""
 
     name: str
     namespace: Namespace
@@ -138,9 +138,9 @@ class Declaration(NamedTuple):
 def element(
     namespace: Namespace, *, abstract: bool = False, mixed: bool = False, content: Particles | None = None
 ) -> Callable[[type[T]], type[T]]:
-    """A global element of `namespace` and its type, both under the class's name.
+    """Declare a global element of `namespace` and its type, both under the class's name.
 
-    An element whose class extends that of another global element may stand in for it (its substitution group).
+    An element whose class extends that of another global element belongs to the substitution group of that element.
     """
     return _declare(namespace, True, abstract, mixed, content)
 
@@ -149,7 +149,8 @@ def element(
 def complex_type(
     namespace: Namespace, *, abstract: bool = False, mixed: bool = False, content: Particles | None = None
 ) -> Callable[[type[T]], type[T]]:
-    """A type of `namespace` that only local elements have; the class is named as the type, without its `Type` ending.
+    """Declare a type of `namespace` that only local elements have; the class is named as the type, without the suffix
+    `Type`.
 
     A type with simple content keeps its text in a last field called `value`.
     """
@@ -170,10 +171,10 @@ def _declare(
 
 
 def _repr(self: Any) -> str:
-    """Only what was said: fields at their default are left out."""
-    said = [
+    """Return a representation without the fields that have their default value."""
+    shown = [
         f"{f.name}={value!r}"
         for f in dataclasses.fields(self)
         if (value := getattr(self, f.name)) != f.default or f.default is dataclasses.MISSING
     ]
-    return f"{type(self).__name__}({', '.join(said)})"
+    return f"{type(self).__name__}({', '.join(shown)})"

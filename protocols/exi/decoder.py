@@ -1,11 +1,11 @@
-"""The decoder: one Python function per declared type, written (by `decoder_source`) and compiled when it is first met.
+"""Decoder: one Python function per declared type, written by `decoder_source` and compiled on first use.
 
-A function gets the text of all bits, the bytes, and the position behind the type's start event; it returns the object
-and the position behind its end event. Objects are filled through a twin class without the frozen `__setattr__` and
-then take their own class.
+A function receives the text of all bits, the bytes, and the position after the type's start event; it returns the
+object and the position after its end event. Objects are filled as instances of a mutable twin class without the frozen
+`__setattr__`, and then change to their own class.
 
-When bits don't fit, the exception's traceback knows which functions were at work and at which line; `notes` say what
-each line is about, so that the path to a fault costs nothing until there is one.
+When bits do not fit, the exception's traceback identifies the active functions and lines; `notes` map each line to its
+field, so that tracking the path costs nothing until a fault occurs.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from protocols.exi import irregular
 from protocols.exi.decoder_source import Note, Source
 from protocols.exi.grammar import Grammar, grammar_of
 from protocols.exi.lookups import remembered
-from protocols.exi.readers import Deviation, Reader, read_unsigned, reader, refuse
+from protocols.exi.readers import DecodeFault, Reader, raise_out_of_range, read_unsigned, reader
 from protocols.exi.schema import Field, Kind, Schema, Unroll
 from protocols.exi.shape import BYTEWISE, is_regular, simple_of
 from protocols.exi.tables import StringTables, no_table
@@ -26,7 +26,7 @@ from protocols.exi.tables import StringTables, no_table
 class Decoder:
     """Compiled decoders of one schema, with or without string tables; `relaxed` is for fragments.
 
-    `doubts` are other ways of unrolling lists; `doubtful` gets an item when a message reaches a point where they part.
+    `divergences` are the list lengths at which a peer unrolls differently; a decoder appends to `divergent` on each.
     """
 
     def __init__(
@@ -34,26 +34,26 @@ class Decoder:
         schema: Schema,
         tables: StringTables | None = None,
         relaxed: bool = True,
-        doubts: tuple[Unroll, ...] = (),
+        divergences: tuple[Unroll, ...] = (),
     ) -> None:
         self.schema = schema
-        self.doubtful: list[bool] = []
+        self.divergent: list[bool] = []
         self.tables = tables
         self.relaxed = relaxed
         self.notes: dict[str, list[Note | None]] = {}
         self.scope: dict[str, Any] = {
-            "Deviation": Deviation,
-            "F": self.doubtful,
+            "DecodeFault": DecodeFault,
+            "F": self.divergent,
             "N": object.__new__,
             "read_unsigned": read_unsigned,
-            "refuse": refuse,
+            "raise_out_of_range": raise_out_of_range,
         }
-        self._names: dict[type[Any], str] = {}
-        self._doubts = doubts
-        self._shared: dict[Any, str] = {}
+        self._names: dict[type[object], str] = {}
+        self._divergences = divergences
+        self._shared: dict[tuple[str, object], str] = {}
 
-    def function(self, cls: type[Any]) -> Reader:
-        """The compiled decoder of a type."""
+    def function(self, cls: type[object]) -> Reader:
+        """Return the compiled decoder of a type."""
         name = self.name(cls)
         found: Reader = self.scope[name]
         if getattr(found, "is_stub", False):
@@ -61,46 +61,46 @@ class Decoder:
             found = self.scope[name]
         return found
 
-    def grammar(self, cls: type[Any]) -> Grammar:
-        """The grammar of a type."""
+    def grammar(self, cls: type[object]) -> Grammar:
+        """Return the grammar of a type."""
         return grammar_of(self.schema, cls)
 
-    def name(self, cls: type[Any]) -> str:
-        """The global name of a type's decoder; a stub compiles it on the first call."""
+    def name(self, cls: type[object]) -> str:
+        """Return the global name of a type's decoder; a stub compiles it on the first call."""
         name = self._names.get(cls)
         if name is None:
             name = self._names[cls] = f"d{len(self._names)}"
 
-            def stub(s: str, b: bytes, p: int) -> tuple[Any, int]:
+            def stub(s: str, b: bytes, p: int) -> tuple[object, int]:
                 return self.function(cls)(s, b, p)
 
             stub.is_stub = True  # type: ignore[attr-defined]
             self.scope[name] = stub
         return name
 
-    def share(self, prefix: str, key: Any, make: Callable[[], Any]) -> str:
-        """A global name for something that decoders use, made once for each key."""
+    def share(self, prefix: str, key: object, make: Callable[[], object]) -> str:
+        """Return the global name of a shared object, created once for each key."""
         name = self._shared.get((prefix, key))
         if name is None:
             name = self._shared[prefix, key] = f"{prefix}{len(self._shared)}"
             self.scope[name] = make()
         return name
 
-    def doubts(self, cls: type[Any], field: Field) -> list[int]:
-        """The lengths of a list at which some peer's grammar parts from this one."""
+    def divergences(self, cls: type[object], field: Field) -> list[int]:
+        """Return the lengths of a list at which the grammar of some peer differs from this one."""
         own = self.schema.unroll(cls, field)
-        others = {unroll(cls, field) for unroll in self._doubts} - {own}
+        others = {unroll(cls, field) for unroll in self._divergences} - {own}
         return sorted({length for length in (own, *others) if length is not None}) if others else []
 
     def value_reader(self, field: Field) -> Reader:
-        """A reader of a field's bare values."""
+        """Return a reader of a field's values without their events."""
         simple = simple_of(field)
         if simple.kind is Kind.STRING and self.tables is not None:
             return self.tables.reader(simple, field.qname)
         read = reader(simple, no_table)
         return remembered(read, simple.kind) if simple.kind in BYTEWISE else read
 
-    def _compile(self, cls: type[Any], name: str) -> None:
+    def _compile(self, cls: type[object], name: str) -> None:
         grammar = self.grammar(cls)
         if not is_regular(grammar):
             self.scope[name] = lambda s, b, p: irregular.read(grammar, self, s, b, p)
@@ -114,11 +114,11 @@ class Decoder:
         exec(compile(text, label, "exec"), self.scope)
 
 
-_TWINS: dict[type[Any], type[Any]] = {}
+_TWINS: dict[type[object], type[object]] = {}
 
 
-def twin(cls: type[Any]) -> type[Any]:
-    """A class laid out like `cls` whose objects may be filled; they become frozen by taking `cls` as their class."""
+def twin(cls: type[object]) -> type[object]:
+    """Return a mutable class with the layout of `cls`; its objects become frozen by taking `cls` as their class."""
     known = _TWINS.get(cls)
     if known is None:
         space = {

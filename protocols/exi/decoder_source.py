@@ -1,19 +1,20 @@
-"""Writing the source of a decoder.
+"""Generation of the source of a decoder.
 
-`p` is the position in the text of bits `s`; where lengths are fixed the offset from `p` is known while writing, and
-fixed bits are gathered (`pending`) and checked together with the next value. Where more than one event may come, `k`
-is the number of the one that came. A RationalNumber in the middle of a message reads::
+`p` is the position in the text of bits `s`. Where lengths are fixed, the offset from `p` is known at generation time,
+and fixed bits are collected (`pending`) and checked together with the next value. Where more than one event may occur,
+`k` is the number of the event that occurred. A RationalNumber within a message is read by::
 
     q = p+25 if s[p+15] == '0' else p+33 if s[p+23] == '0' else p+41     # one, two or three groups of its Value
     v2 = K3.get(s[p:q])
-    if v2 is None: v2, p = M4(s, b, p)                                    # not met yet, or not valid
+    if v2 is None: v2, p = M4(s, b, p)                                    # not cached yet, or not valid
     else: p = q
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import NamedTuple
 
+from protocols.exi.contexts import DecoderContext
 from protocols.exi.grammar import Event, Grammar, State
 from protocols.exi.lookups import (
     LARGEST_LOOKUP,
@@ -41,17 +42,14 @@ from protocols.exi.shape import (
     unrolled,
 )
 
-if TYPE_CHECKING:
-    from protocols.exi.decoder import Decoder
-
-EMPTY = END + 1  # the escape that an empty value may begin with
+EMPTY = END + 1  # the escape with which an empty value may begin
 
 
 class Note(NamedTuple):
-    """What a line of a compiled decoder is about: the field, how far behind `p` it reads, and what it looks up.
+    """Description of one line of a compiled decoder: field, offset from `p`, and the bits that are looked up.
 
-    `items` is the variable of the list that is being read; `width` the bits that are looked up, `fixed` of them before
-    the value of type `simple`.
+    `items` is the variable of the list that is being read; `width` is the number of bits looked up, `fixed` of them
+    precede the value of type `simple`.
     """
 
     field: str
@@ -63,9 +61,9 @@ class Note(NamedTuple):
 
 
 class Source:
-    """The source of one decoder, line by line, with a note for each line (lines count from 1)."""
+    """Source of one decoder, with a note for each line (lines count from 1)."""
 
-    def __init__(self, decoder: Decoder, grammar: Grammar, name: str) -> None:
+    def __init__(self, decoder: DecoderContext, grammar: Grammar, name: str) -> None:
         self.notes: list[Note | None] = [None]
         self._decoder = decoder
         self._grammar = grammar
@@ -73,14 +71,14 @@ class Source:
         self._slots = slots(grammar)
         self._numbering = Numbering(self._slots)
         self._lines: list[str] = []
-        self._offset = 0  # bits behind p that were read already
-        self._pending = ""  # fixed bits that must come next, not checked yet
+        self._offset = 0  # bits after p that were read already
+        self._pending = ""  # fixed bits that must follow, not checked yet
         self._field = ""
         self._items = ""  # the variable of the list whose items are being read
         self._variables = {field.name: f"v{i}" for i, field in enumerate(grammar.type.fields)}
 
     def write(self) -> str:
-        """The whole function."""
+        """Return the source of the whole function."""
         kind, state, live = self._grammar.type, self._grammar.start, False
         self._line(f"def {self._name}(s, b, p):")
         for default, is_list in (("None", False), ("()", True)):
@@ -111,35 +109,35 @@ class Source:
         self.notes.append(Note(self._field, self._offset, self._items, width, fixed, simple))
 
     def _at(self, extra: int = 0) -> str:
-        """The present position, or one behind it, as an expression."""
+        """Return the present position, plus `extra`, as an expression."""
         total = self._offset + extra
         return f"p+{total}" if total else "p"
 
     def _check(self, indent: str) -> None:
-        """Check the fixed bits that are pending."""
+        """Write the check of the pending fixed bits."""
         wanted, size = self._pending, len(self._pending)
         if not size:
             return
         test = f"s[{self._at()}] != '0'" if wanted == "0" else f"s[{self._at()}:{self._at(size)}] != {wanted!r}"
-        self._line(f"{indent}if {test}: raise Deviation({self._at()}, 'undeclared content')")
+        self._line(f"{indent}if {test}: raise DecodeFault({self._at()}, 'undeclared content')")
         self._offset += size
         self._pending = ""
 
     def _advance(self, indent: str) -> None:
-        """Make `p` the present position."""
+        """Write the assignment of the present position to `p`."""
         self._check(indent)
         if self._offset:
             self._line(f"{indent}p += {self._offset}")
             self._offset = 0
 
     def _only(self, state: State) -> str:
-        """The event code if there is just one production, and it is one that can be read."""
+        """Return the event code if the state has exactly one production and that can be decoded."""
         codes = self._grammar.codes(state)
         ((code, production),) = list(codes.items())[:1]
         return code if len(codes) == 1 and readable(production) else ""
 
     def _choose(self, state: State, indent: str) -> None:
-        """Look the event code of a state up and keep what it means in `k`."""
+        """Write the look-up of the event code of a state; the event number goes to `k`."""
         self._check(indent)
         codes = self._grammar.codes(state)
         width = len(next(iter(codes)))
@@ -151,10 +149,13 @@ class Source:
         self._offset += width
         self._advance(indent)
 
-    # -- fields in their order
+    # -- fields in order
 
     def _slot(self, fields: list[Field], mandatory: bool, state: State, live: bool) -> tuple[State, bool]:
-        """Read a field or a choice; `live` says that `k` is set, as it is behind this one if the result says so."""
+        """Write the code that reads a field or a choice.
+
+        `live` means that `k` is set; the second result says whether it is set afterwards.
+        """
         first = fields[0]
         self._field = first.name
         if not live and mandatory and self._only(state):
@@ -179,7 +180,7 @@ class Source:
         return after, not mandatory
 
     def _branches(self, fields: list[Field], state: State, indent: str) -> None:
-        """Read whichever element `k` says: a branch of a choice or a member of a substitution group."""
+        """Write the branches by `k`: those of a choice, or the members of a substitution group."""
         self._advance(indent)
         word = "if"
         for p in self._grammar.productions(state):
@@ -192,7 +193,7 @@ class Source:
             word = "elif"
 
     def _list(self, field: Field, state: State, indent: str) -> tuple[State, bool]:
-        """Read items as long as the event code says so, and until the list is full."""
+        """Write the loop that reads items until the event code ends it or the list is full."""
         self._advance(indent)
         inside = state_after(self._grammar, state, field)
         limit = unrolled(self._grammar, inside, field)
@@ -206,14 +207,16 @@ class Source:
         self._variables[field.name], self._items = variable, ""
         self._field = field.name
         self._line(f"{inner}{variable}.append(i)")
-        for length in self._decoder.doubts(self._grammar.type.cls, field):
+        for length in self._decoder.divergences(self._grammar.type.cls, field):
             self._line(f"{inner}if len({variable}) == {length}: F.append(True)")
         if limit is not None:
             self._line(f"{inner}if len({variable}) == {limit}:")
             self._choose(state_when_full(inside), inner + " ")
             self._line(f"{inner} break")
         elif field.most is not None:
-            self._line(f"{inner}if len({variable}) > {field.most}: raise Deviation(p, 'more than {field.most} items')")
+            self._line(
+                f"{inner}if len({variable}) > {field.most}: raise DecodeFault(p, 'more than {field.most} items')"
+            )
         if again:
             self._line(f"{inner}if s[p:p+{len(again)}] == {again!r}:")
             self._line(f"{inner} p += {len(again)}")
@@ -223,7 +226,7 @@ class Source:
         self._line(f"{indent}{variable} = tuple({variable})")
         return inside, True
 
-    # -- one element or attribute, from behind its event code
+    # -- one element or attribute, from the end of its event code
 
     def _element(self, field: Field, member: Member, indent: str) -> None:
         variable = self._variables[field.name]
@@ -237,7 +240,7 @@ class Source:
         else:
             self._simple(field, simple_of(field), variable, indent)
 
-    def _child(self, cls: type[Any], variable: str, indent: str) -> None:
+    def _child(self, cls: type[object], variable: str, indent: str) -> None:
         grammar = self._decoder.grammar(cls)
         bits = compact_bits(grammar) if is_compact(grammar) else None
         if bits is None:
@@ -245,14 +248,15 @@ class Source:
             self._line(f"{indent}{variable}, p = {self._decoder.name(cls)}(s, b, p)")
             return
         prefix, self._pending = self._pending, ""
-        known: dict[str, Any] = {}
+        known: dict[str, object] = {}
         read = part_reader(lambda: self._decoder.function(cls), prefix, known)
         table = self._decoder.share("K", (cls, prefix), lambda: known)
         reader = self._decoder.share("M", (cls, prefix), lambda: read)
         self._look(variable, table, reader, len(prefix) + bits[0], bits[1], bits[2], indent)
 
     def _look(self, variable: str, table: str, reader: str, before: int, after: int, groups: int, indent: str) -> None:
-        """Look up what holds one number of `groups` groups at most; its length shows in the continuation bits."""
+        """Write the look-up of a part with one number of at most `groups` groups, whose length the continuation bits
+        show."""
         start, first = self._at(), self._offset + before
         ends = [f"p+{first + 8 * n + after}" for n in range(1, groups + 1)]
         tests = [f" if s[p+{first + 8 * n}] == '0' else " for n in range(groups - 1)]
@@ -263,7 +267,7 @@ class Source:
         self._offset = 0
 
     def _simple(self, field: Field, simple: Simple, variable: str, indent: str) -> None:
-        """A simple element: its characters event, value and end, with the fixed bits before them."""
+        """Write the code that reads a simple element: fixed bits, characters event, value and end."""
         prefix = self._pending + "0"
         if simple.kind in FINITE and count(simple) <= LARGEST_LOOKUP:
             self._pending = ""
@@ -287,7 +291,7 @@ class Source:
             self._line(f"{indent}{variable}, p = {read}(s, b, p)")
 
     def _number(self, simple: Simple, variable: str, indent: str) -> None:
-        """A number within a small type, without a look-up: the whole type has been looked up in vain."""
+        """Write the code that reads a number of a compact type whose look-up failed."""
         self._pending += "0"
         self._check(indent)
         sign = self._at() if simple.kind is Kind.SIGNED else ""
@@ -301,15 +305,14 @@ class Source:
         if sign:
             self._line(f"{indent}if s[{sign}] == '1': {variable} = -{variable} - 1")
         bounds = self._decoder.share("B", simple, lambda: simple)
-        self._line(
-            f"{indent}if not {simple.low} <= {variable} <= {simple.high}: refuse({self._at()}, {bounds}, {variable})"
-        )
-        self._line(f"{indent}if s[q] != '0': raise Deviation(q, 'more content where a simple element ends')")
+        fault = f"raise_out_of_range({self._at()}, {bounds}, {variable})"
+        self._line(f"{indent}if not {simple.low} <= {variable} <= {simple.high}: {fault}")
+        self._line(f"{indent}if s[q] != '0': raise DecodeFault(q, 'more content where a simple element ends')")
         self._line(f"{indent}p = q+1")
         self._offset = 0
 
     def _value(self, field: Field, state: State, live: bool) -> None:
-        """The text of a type with simple content."""
+        """Write the code that reads the text of a type with simple content."""
         self._field = field.name
         self._advance(" ")
         simple, variable = simple_of(field), self._variables[field.name]
@@ -319,7 +322,7 @@ class Source:
             self._choose(state, " ")
         if empty_allowed(self._grammar):
             self._line(f" if k == {EMPTY}:")
-            self._line("  if s[p:p+3] != '000': raise Deviation(p, 'undeclared content instead of a value')")
+            self._line("  if s[p:p+3] != '000': raise DecodeFault(p, 'undeclared content instead of a value')")
             self._line(f"  {variable} = {('' if simple.kind is Kind.STRING else b'')!r}; p += 3")
             self._line(f" else: {variable}, p = {read}(s, b, p)")
         else:

@@ -1,8 +1,8 @@
-"""The encoder: one Python function per declared type, written (by `encoder_source`) and compiled when it is first met.
+"""Encoder: one Python function per declared type, written by `encoder_source` and compiled on first use.
 
-A function takes a part of a message and returns the text of its bits, from behind its start event to its end event.
-Limits are enforced by the coders; what does not fit raises something, and `check` then finds out what to tell the
-caller.
+A function receives a part of a message and returns the text of its bits, from the end of its start event to its end
+event. The coders enforce the limits; a value that does not fit raises an exception, and `check` then produces the error
+text.
 """
 
 from __future__ import annotations
@@ -11,13 +11,12 @@ from collections.abc import Callable
 from typing import Any
 
 from protocols.exi import irregular
+from protocols.exi.contexts import Encode
 from protocols.exi.encoder_source import Source
 from protocols.exi.grammar import Grammar, grammar_of
 from protocols.exi.schema import Field, Schema, Simple
 from protocols.exi.shape import NUMBERS, classes, is_regular, simple_of
-from protocols.exi.values import CACHED_VALUES, Coder, Unfit
-
-Encode = Callable[[Any], str]
+from protocols.exi.values import CACHED_VALUES, Coder, InvalidValue
 
 
 class Encoder:
@@ -25,12 +24,12 @@ class Encoder:
 
     def __init__(self, schema: Schema) -> None:
         self.schema = schema
-        self.scope: dict[str, Any] = {"Unfit": Unfit}
+        self.scope: dict[str, Any] = {"InvalidValue": InvalidValue}
         self._coders: dict[Simple, str] = {}
-        self._names: dict[type[Any], str] = {}
+        self._names: dict[type[object], str] = {}
 
-    def function(self, cls: type[Any]) -> Encode:
-        """The compiled encoder of a type."""
+    def function(self, cls: type[object]) -> Encode:
+        """Return the compiled encoder of a type."""
         name = self.name(cls)
         found: Encode = self.scope[name]
         if getattr(found, "is_stub", False):
@@ -38,54 +37,54 @@ class Encoder:
             found = self.scope[name]
         return found
 
-    def grammar(self, cls: type[Any]) -> Grammar:
-        """The grammar of a type."""
+    def grammar(self, cls: type[object]) -> Grammar:
+        """Return the grammar of a type."""
         return grammar_of(self.schema, cls)
 
     def coder(self, simple: Simple) -> Coder:
-        """The coder of a simple type."""
+        """Return the coder of a simple type."""
         found: Coder = self.scope[self.coder_name(simple)]
         return found
 
     def coder_name(self, simple: Simple) -> str:
-        """The global name of a simple type's coder."""
+        """Return the global name of a simple type's coder."""
         name = self._coders.get(simple)
         if name is None:
             name = self._coders[simple] = f"C{len(self._coders)}"
             self.scope[name] = Coder(simple)
         return name
 
-    def name(self, cls: type[Any]) -> str:
-        """The global name of a type's encoder; a stub compiles it on the first call."""
+    def name(self, cls: type[object]) -> str:
+        """Return the global name of a type's encoder; a stub compiles it on the first call."""
         name = self._names.get(cls)
         if name is None:
             name = self._names[cls] = f"e{len(self._names)}"
 
-            def stub(part: Any) -> str:
+            def stub(part: object) -> str:
                 return self.function(cls)(part)
 
             stub.is_stub = True  # type: ignore[attr-defined]
             self.scope[name] = stub
         return name
 
-    def compact_name(self, cls: type[Any]) -> str:
-        """The global name of a small type's dictionary of whole objects."""
+    def compact_name(self, cls: type[object]) -> str:
+        """Return the global name of a compact type's cache of encoded objects."""
         name = f"K_{self.name(cls)}"
         if name not in self.scope:
             self.scope[name] = _Compact(self, self.grammar(cls))
         return name
 
-    def constant(self, value: Any) -> str:
-        """A global name for a value."""
+    def constant(self, value: object) -> str:
+        """Add a value to the scope and return its global name."""
         name = f"T{len(self.scope)}"
         self.scope[name] = value
         return name
 
     def substitutes(self, field: Field) -> str:
-        """A global name for the encoders by class of a field that substitutes stand for."""
+        """Return the global name of the encoders, by class, of a field with a substitution group."""
         return self.constant(_Substitutes(self, field))
 
-    def _compile(self, cls: type[Any], name: str) -> None:
+    def _compile(self, cls: type[object], name: str) -> None:
         grammar = self.grammar(cls)
         if not is_regular(grammar):
             self.scope[name] = lambda part: irregular.write(grammar, part, self)
@@ -94,8 +93,8 @@ class Encoder:
         exec(compile(source, f"<exi encoder of {cls.__name__}>", "exec"), self.scope)
 
 
-class _Compact(dict[Any, str]):
-    """Text of a whole small object by the values of its fields."""
+class _Compact(dict[object, str]):
+    """Cache of encoded objects of a compact type, by the values of their fields."""
 
     def __init__(self, encoder: Encoder, grammar: Grammar) -> None:
         super().__init__()
@@ -103,7 +102,7 @@ class _Compact(dict[Any, str]):
 
     def __missing__(self, values: Any) -> str:
         makers = self._makers
-        if len(makers) == 2:  # RationalNumber and the like, where it counts
+        if len(makers) == 2:  # RationalNumber and similar types: the fast path
             bits = f"00{makers[0](values[0])}000{makers[1](values[1])}00"
         else:
             row = values if isinstance(values, tuple) else (values,)
@@ -114,12 +113,12 @@ class _Compact(dict[Any, str]):
         return bits
 
 
-def _maker(coder: Coder, simple: Simple) -> Callable[[Any], str]:
-    """Numbers without bounds to speak of are computed rather than looked up: the whole object is remembered anyway."""
+def _maker(coder: Coder, simple: Simple) -> Callable[[object], str]:
+    """Return the function that encodes a value; numbers are computed, since the whole object is cached anyway."""
     return coder.bits if simple.kind in NUMBERS else coder.__getitem__
 
 
-class _Substitutes(dict[type[Any], Encode]):
+class _Substitutes(dict[type[object], Encode]):
     """Encoders by class, found when a class first occurs."""
 
     def __init__(self, encoder: Encoder, field: Field) -> None:
@@ -127,8 +126,8 @@ class _Substitutes(dict[type[Any], Encode]):
         self._encoder = encoder
         self._classes = classes(field)
 
-    def __missing__(self, cls: type[Any]) -> Encode:
+    def __missing__(self, cls: type[object]) -> Encode:
         if cls not in self._classes:
-            raise Unfit(f"{cls.__name__} can't stand here")
+            raise InvalidValue(f"{cls.__name__} is not allowed here")
         self[cls] = self._encoder.function(cls)
         return self[cls]

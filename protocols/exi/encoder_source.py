@@ -1,11 +1,11 @@
-"""Writing the source of an encoder.
+"""Generation of the source of an encoder.
 
-Everything the grammar fixes becomes constant text; a row of mandatory fields becomes one f-string. Where optional
-fields make event codes depend on what came before, the variable `t` holds the codes of the present state. For a
-header with an optional signature the result reads::
+Everything that the grammar fixes becomes constant text; a row of mandatory fields becomes one f-string. Where optional
+fields make event codes depend on the preceding fields, the variable `t` holds the codes of the present state. The
+encoder of a header with an optional signature is::
 
     def e1(m):
-     if m.__class__ is not e1_class: raise Unfit
+     if m.__class__ is not e1_class: raise InvalidValue
      out = f"00{C3[m.SessionID]}000{C4[m.TimeStamp]}0"
      t = T21
      v = m.Signature
@@ -17,38 +17,34 @@ header with an optional signature the result reads::
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
+from protocols.exi.contexts import EncoderContext
 from protocols.exi.grammar import Event, Grammar, State
 from protocols.exi.schema import Field, Member, Simple
 from protocols.exi.shape import Slot, is_compact, simple_of, slots, state_after, state_when_full, unrolled
 
-if TYPE_CHECKING:
-    from protocols.exi.encoder import Encoder
-
 
 class Source:
-    """The source of one encoder, line by line."""
+    """Source of one encoder."""
 
-    def __init__(self, encoder: Encoder, grammar: Grammar, name: str) -> None:
+    def __init__(self, encoder: EncoderContext, grammar: Grammar, name: str) -> None:
         self._encoder = encoder
         self._grammar = grammar
         self._name = name
         self._lines: list[str] = []
-        self._pending = ""  # body of an f-string that is not in the lines yet
+        self._pending = ""  # body of an f-string that is not written yet
         self._started = False  # whether `out` exists
 
     def write(self) -> str:
-        """The whole function."""
+        """Return the source of the whole function."""
         grammar = self._grammar
         self._encoder.scope[f"{self._name}_class"] = grammar.type.cls
         self._line(f"def {self._name}(m):")
-        self._line(f" if m.__class__ is not {self._name}_class: raise Unfit")
+        self._line(f" if m.__class__ is not {self._name}_class: raise InvalidValue")
         if is_compact(grammar):
             names = ", ".join(f"m.{f.name}" for f in grammar.type.fields)
             self._line(f" return {self._encoder.compact_name(grammar.type.cls)}[{names}]")
             return "\n".join(self._lines)
-        states = [grammar.start]  # those we may be in; more than one behind optional fields
+        states = [grammar.start]  # possible states; more than one after optional fields
         for slot in slots(grammar):
             states = self._slot(slot, states)
         value = grammar.type.value
@@ -65,14 +61,15 @@ class Source:
     # -- pieces of f-strings
 
     def _code(self, states: list[State], field: Field | None) -> str:
-        """The event code of a field (None: the end, or text) from the present state."""
+        """Return the event code of a field (None: the end, or text) from the present state."""
         if len(states) > 1:
             return f"{{t[{(field.name if field else '')!r}]}}"
         return self._codes(states[0])[field.name if field else ""]
 
-    def _codes(self, state: State) -> dict[Any, str]:
-        """The event codes of a state: by field name, by class for substitutes, by "" for the end or the type's text."""
-        table: dict[Any, str] = {}
+    def _codes(self, state: State) -> dict[object, str]:
+        """Return the event codes of a state: by field name, by class for substitutes, by "" for the end or the type's
+        text."""
+        table: dict[object, str] = {}
         for code, p in self._grammar.codes(state).items():
             if p.event is Event.END or (p.event is Event.TEXT and p.field is not None):
                 table[""] = code
@@ -89,7 +86,7 @@ class Source:
         return f"{{{self._encoder.coder_name(simple)}[{expression}]}}"
 
     def _content(self, field: Field, member: Member, expression: str) -> str:
-        """What stands between an element's start and the next event code, its end included."""
+        """Return the text between an element's start and the next event code, its end included."""
         if field.attribute:
             return self._value(simple_of(field), expression)
         if member.cls is None:
@@ -104,13 +101,13 @@ class Source:
     # -- statements
 
     def _flush(self) -> None:
-        """Put what is pending into `out`."""
+        """Write the pending text to `out`."""
         if self._pending or not self._started:
             self._line(f' out {"+=" if self._started else "="} f"{self._pending}"')
         self._started, self._pending = True, ""
 
     def _branch(self, states: list[State]) -> None:
-        """Flush, and make `t` hold the codes of the present state."""
+        """Flush, and write the assignment of the codes of the present state to `t`."""
         self._flush()
         if len(states) == 1:
             self._line(f" t = {self._table(states[0])}")
@@ -138,7 +135,7 @@ class Source:
         return [*states, after]
 
     def _element(self, indent: str, field: Field, states: list[State]) -> None:
-        """Append the element in `v`."""
+        """Write the code that appends the element in `v`."""
         if len(field.members) == 1:
             self._line(f'{indent}out += f"{self._code(states, field)}{self._content(field, field.members[0], "v")}"')
             return
@@ -146,31 +143,31 @@ class Source:
         self._line(f"{indent}c = v.__class__; out += {codes}[c] + {self._encoder.substitutes(field)}[c](v)")
 
     def _choice(self, slot: Slot, states: list[State]) -> list[State]:
-        """Exactly one branch, or at most one."""
+        """Write the code for exactly one branch of a choice, or at most one."""
         self._branch(states)
         after = state_after(self._grammar, states[-1], slot.fields[0])
         for position, field in enumerate(slot.fields):
             self._line(f" {'el' if position else ''}if (v := m.{field.name}) is not None:")
             others = [f"m.{f.name} is not None" for f in slot.fields[position + 1 :]]
             if others:
-                self._line(f"  if {' or '.join(others)}: raise Unfit")
+                self._line(f"  if {' or '.join(others)}: raise InvalidValue")
             self._element("  ", field, states)
             self._line(f"  t = {self._table(after)}")
         if slot.mandatory:
-            self._line(" else: raise Unfit")
+            self._line(" else: raise InvalidValue")
             return [after]
         return [*states, after]
 
     def _list(self, field: Field, states: list[State]) -> list[State]:
-        """All items, joined by the event code of a further one."""
+        """Write the code that appends all items, joined by the event code of a further one."""
         self._branch(states)
         inside = state_after(self._grammar, states[-1], field)
         limit = unrolled(self._grammar, inside, field)
         self._line(f" v = m.{field.name}")
         if field.least:
-            self._line(f" if len(v) < {field.least}: raise Unfit")
+            self._line(f" if len(v) < {field.least}: raise InvalidValue")
         if field.most is not None:
-            self._line(f" if len(v) > {field.most}: raise Unfit")
+            self._line(f" if len(v) > {field.most}: raise InvalidValue")
         self._line(" if v:")
         member = field.members[0]
         again = self._codes(inside).get(field.name, "")

@@ -1,23 +1,22 @@
-"""A message bit by bit, with what the grammar decided at each step: for learning, and for finding out who is right.
+"""Description of a message bit by bit, with the decisions of the grammar, for learning and for analysing faults.
 
     for step in explain(ISO20_DC, data):
         print(step.bit, step.bits, step.depth, step.text)
 
-The walk uses the same grammars as the codecs, one event at a time, and goes on until the message ends or is at fault;
-the last step then says why. It reads what the plain decoders read; a peer's wrong forms are shown as the faults they
-are.
+The walk uses the same grammars as the codecs, one event at a time, until the message ends or a fault occurs; the last
+step then gives the reason. It reads what the standard decoders read; deviating forms of peers are reported as faults.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from protocols.exi.codec import Codec
 from protocols.exi.fragment import UNTYPED, FragmentCodec, Root
 from protocols.exi.grammar import Event, Production, State, grammar_of
 from protocols.exi.plain import simple_to_plain
-from protocols.exi.readers import Deviation, reader
+from protocols.exi.readers import DecodeFault, reader
 from protocols.exi.schema import Kind, QName, Simple
 from protocols.exi.shape import readable, simple_of
 from protocols.exi.tables import StringTables, no_table
@@ -26,7 +25,7 @@ SHOWN_OPTIONS = 6  # names of productions listed before "..."
 
 
 class Step(NamedTuple):
-    """Some bits of a message: where they begin, what they are, how deep in the message, and what they mean."""
+    """One step: bit offset, bits, depth in the message, and meaning."""
 
     bit: int
     bits: str
@@ -36,18 +35,18 @@ class Step(NamedTuple):
 
 
 def explain(codec: Codec, data: bytes) -> Iterator[Step]:
-    """The steps of reading `data`, the last one a fault if it is no message of the codec's schema."""
+    """Yield the steps of reading `data`; the last one is a fault if it is no message of the codec's schema."""
     walk = _Walk(codec, data)
     try:
         yield from walk.document()
-    except Deviation as fault:
+    except DecodeFault as fault:
         yield Step(fault.position, walk.s[fault.position : fault.position + 8], 0, f"fault: {fault.why}", True)
     except IndexError:
         yield Step(len(walk.s), "", 0, "fault: the message ends here", True)
 
 
 class _Walk:
-    """One walk through one message; `p` is the position."""
+    """Walk through one message; `_p` is the position."""
 
     def __init__(self, codec: Codec, data: bytes) -> None:
         self.s = format(int.from_bytes(data, "big"), f"0{8 * len(data)}b") if data else ""
@@ -57,7 +56,7 @@ class _Walk:
         self._p = 0
 
     def _take(self, width: int) -> tuple[int, str]:
-        """The next bits, with their position."""
+        """Return the next bits with their position."""
         start, bits = self._p, self.s[self._p : self._p + width]
         if len(bits) < width:
             raise IndexError
@@ -67,7 +66,7 @@ class _Walk:
     def document(self) -> Iterator[Step]:
         bit, bits = self._take(8)
         if bits != "10000000":
-            raise Deviation(bit, "the header is not 10000000")
+            raise DecodeFault(bit, "the header is not 10000000")
         yield Step(bit, bits, 0, "header: EXI (10), no options follow (0), version 1 (00000)")
         if isinstance(self._codec, FragmentCodec):
             yield from self._fragment(self._codec)
@@ -83,9 +82,9 @@ class _Walk:
         members = self._codec.schema.roots
         bit, bits = self._take(self._codec.root_width)
         index = int(bits, 2)
-        if index >= len(members) or members[index].cls is None or members[index].abstract:
-            raise Deviation(bit, f"element number {index} can't be a message")
-        member = members[index]
+        member = members[index] if index < len(members) else None
+        if member is None or member.cls is None or member.abstract:
+            raise DecodeFault(bit, f"element number {index} cannot be a message")
         text = f"{member.qname.local} begins: number {index} of the {len(members)} elements of {self._codec.name}"
         yield Step(bit, bits, 0, f"{text}, in order of names")
         yield from self._part(member.cls, member.qname.local, 1)
@@ -95,7 +94,7 @@ class _Walk:
         bit, bits = self._take(width)
         index = int(bits, 2)
         if index >= len(roots):
-            raise Deviation(bit, f"element number {index} of {len(roots)}: foreign content")
+            raise DecodeFault(bit, f"element number {index} of {len(roots)}: foreign content")
         root = roots[index]
         yield Step(bit, bits, 0, f"{root.qname.local} begins: number {index} of the {len(roots)} element names")
         if root.ambiguous:
@@ -106,7 +105,7 @@ class _Walk:
             yield from self._part(root.types[0], root.qname.local, 1)
         bit, bits = self._take(width)
         if int(bits, 2) != len(roots) + 1:
-            raise Deviation(bit, "the fragment does not end here")
+            raise DecodeFault(bit, "the fragment does not end here")
         yield Step(bit, bits, 0, f"the fragment ends: number {len(roots) + 1}, after all names and the wildcard")
 
     def _relaxed(self, codec: FragmentCodec, root: Root) -> Iterator[Step]:
@@ -124,12 +123,12 @@ class _Walk:
                 bit, bits = self._take(codec.content_width)
                 code = int(bits, 2) + len(attributes) + 1
             if code != len(attributes) + elements + 2:
-                raise Deviation(bit, "undeclared or foreign content")
+                raise DecodeFault(bit, "undeclared or foreign content")
             yield Step(bit, bits, 1, f"{root.qname.local} ends")
             return
 
-    def _part(self, cls: Any, name: str, depth: int) -> Iterator[Step]:
-        """An element of complex type from behind its start to its end."""
+    def _part(self, cls: type[object], name: str, depth: int) -> Iterator[Step]:
+        """Yield the steps of an element of complex type, from the end of its start to its end."""
         grammar = grammar_of(self._codec.schema, cls)
         state: State | None = grammar.start
         while True:
@@ -143,7 +142,7 @@ class _Walk:
                 yield Step(bit, bits + "000", depth, f"escape, then undeclared end: {name} is empty and ends")
                 return
             if production is None or not readable(production):
-                raise Deviation(bit, "undeclared or foreign content")
+                raise DecodeFault(bit, "undeclared or foreign content")
             yield Step(bit, bits, depth - (production.event is Event.END), self._decision(production, codes, name))
             if production.event is Event.END:
                 return
@@ -151,7 +150,7 @@ class _Walk:
             state = production.after
 
     def _brought(self, production: Production, depth: int) -> Iterator[Step]:
-        """What an event brings: a value, or an element's inside."""
+        """Yield the steps of the content of an event: a value, or the inside of an element."""
         field, member = production.field, production.member
         assert field is not None
         if member is not None and member.cls is not None:
@@ -162,28 +161,28 @@ class _Walk:
             yield self._value(simple_of(field), field.qname, depth)
 
     def _decision(self, production: Production, codes: dict[str, Production], name: str) -> str:
-        """Which event came, and what else might have."""
-        said = _name(production, name)
+        """Return the event that occurred and its alternatives."""
+        chosen = _name(production, name)
         others = [_name(p, name) for p in codes.values()]
         if len(others) == 1:
-            return f"{said} (nothing else may come)"
+            return f"{chosen} (the only event)"
         listed = ", ".join(f"{i} {other}" for i, other in enumerate(others[:SHOWN_OPTIONS]))
         more = ", ..." if len(others) > SHOWN_OPTIONS else ""
-        return f"{said} ({listed}{more}; {len(others)} escape)"
+        return f"{chosen} ({listed}{more}; {len(others)} escape)"
 
     def _simple_element(self, simple: Simple, qname: QName, depth: int) -> Iterator[Step]:
         bit, bits = self._take(1)
         if bits == "1":
             _, rest = self._take(3)
             if rest != "000" or simple.kind not in (Kind.STRING, Kind.BINARY):
-                raise Deviation(bit, "undeclared content instead of a value")
+                raise DecodeFault(bit, "undeclared content instead of a value")
             yield Step(bit, bits + rest, depth, f"escape, then undeclared end: {qname.local} is empty and ends")
             return
         yield Step(bit, bits, depth, "characters follow")
         yield self._value(simple, qname, depth)
         bit, bits = self._take(1)
         if bits != "0":
-            raise Deviation(bit, "more content where a simple element ends")
+            raise DecodeFault(bit, "more content where a simple element ends")
         yield Step(bit, bits, depth - 1, f"{qname.local} ends")
 
     def _value(self, simple: Simple, qname: QName, depth: int) -> Step:
@@ -209,7 +208,7 @@ def _name(production: Production, name: str) -> str:
 
 
 def _kind(simple: Simple) -> str:
-    """How a value is represented."""
+    """Return the representation of a value."""
     if simple.kind is Kind.ENUMERATION:
         return f"place among {len(simple.literals)} literals, {simple.width} bits"
     if simple.kind is Kind.N_BIT:
@@ -225,7 +224,7 @@ def _kind(simple: Simple) -> str:
 
 
 def _grouped(simple: Simple, bits: str) -> str:
-    """Bits with blanks between the groups they are made of."""
+    """Return bits with blanks between their groups."""
     if simple.kind is Kind.SIGNED:
         return f"{bits[0]} {_shorten(bits[1:])}"
     return _shorten(bits)

@@ -1,28 +1,28 @@
-"""Event codes by the rules of EXI 1.0 §8.5.4: which events may come next, and the bits that say which one came.
+"""Event codes by the rules of EXI 1.0 §8.5.4: the events that may follow in a state, and the bits that identify them.
 
-A state is what may still come: a number of attributes behind us and a row of particles ahead. Its productions are found
-by looking at the front of that row, so repeated and optional particles are unrolled only as far as somebody walks:
+A state consists of the number of attributes passed and the particles that may still follow. Its productions are derived
+from the first particles, so repeated and optional particles are unrolled only as far as needed:
 
-* a sequence offers its first part, and the next ones as long as what is before them may be absent;
+* a sequence offers its first part, and the next ones as long as all preceding parts are optional;
 * a choice offers its branches in the schema's order;
-* a particle {m,n} offers one occurrence and becomes {m-1,n-1}; after the n-th there is nothing left of it;
+* a particle {m,n} offers one occurrence and becomes {m-1,n-1}; after the n-th occurrence it is exhausted;
 * a reference to the head of a substitution group offers all members, sorted by name.
 
-Productions are numbered attributes first, then elements, wildcard, end of element, text; the grammars are not strict,
-so one more value of the code always exists, the escape to the second level (undeclared events).
+Productions are numbered attributes first, then elements, wildcard, end of element, text. The grammars are not strict,
+so one more value of the code always exists: the escape to the second level (undeclared events).
 """
 
 from __future__ import annotations
 
 from enum import Enum
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from protocols.exi.declare import ANY, Particles
 from protocols.exi.schema import Field, Member, Schema, Type, content
 
 
 class Event(Enum):
-    """The events that occur; the order is that of event codes within a state (§8.5.4.2)."""
+    """Kinds of events, in the order of event codes within a state (§8.5.4.2)."""
 
     ATTRIBUTE = "AT"
     ELEMENT = "SE"
@@ -40,27 +40,30 @@ class Leaf(NamedTuple):
 
 
 class Group(NamedTuple):
-    """Particles in a row, or alternatives."""
+    """A sequence or a choice of particles."""
 
     is_choice: bool
-    parts: tuple[Any, ...]
+    parts: tuple[Particle, ...]
     least: int
     most: int | None
 
 
 class Wild(NamedTuple):
-    """The place of any foreign element."""
+    """Wildcard: any foreign element."""
+
+
+Particle: TypeAlias = Leaf | Group | Wild
 
 
 class State(NamedTuple):
-    """Where we are inside an element: attributes already passed, and the particles ahead."""
+    """Position within an element: the number of attributes passed, and the particles that may follow."""
 
     attributes: int
-    ahead: tuple[Any, ...]
+    ahead: tuple[Particle, ...]
 
 
 class Production(NamedTuple):
-    """One event that may come, and the state after it (None after the end)."""
+    """One event that may occur, and the state after it (None after the end)."""
 
     event: Event
     field: Field | None
@@ -69,9 +72,9 @@ class Production(NamedTuple):
 
 
 class Grammar:
-    """The states of one type."""
+    """States of one type."""
 
-    def __init__(self, schema: Schema, cls: type[Any]) -> None:
+    def __init__(self, schema: Schema, cls: type[object]) -> None:
         self.type: Type = schema.describe(cls)
         self._schema = schema
         self._fields = {f.name: f for f in self.type.elements}
@@ -79,28 +82,24 @@ class Grammar:
         self.start = State(0, (self._particle(content(self.type)),))
 
     def productions(self, state: State) -> tuple[Production, ...]:
-        """What may come in `state`, in the order of event codes."""
+        """Return the productions of `state`, in the order of event codes."""
         known = self._known.get(state)
         if known is None:
             known = self._known[state] = self._find(state)
         return known
 
     def codes(self, state: State) -> dict[str, Production]:
-        """The productions of `state` by the bits of their event codes."""
+        """Return the productions of `state` by the bits of their event codes."""
         found = self.productions(state)
         width = code_width(len(found))
         return {format(i, f"0{width}b"): production for i, production in enumerate(found)}
 
-    def field_leaf(self, field: Field) -> Leaf:
-        """The particle of a field, unrolled as the schema wants it."""
-        return Leaf(field, field.least, self._schema.unroll(self.type.cls, field) if field.is_list else 1)
-
-    def _particle(self, part: Any) -> Any:
-        if part == ANY:
-            return Wild()
+    def _particle(self, part: str | Particles) -> Particle:
         if isinstance(part, Particles):
             inner = tuple(self._particle(p) for p in part.parts)
             return Group(part.kind == "choice", inner, part.least, part.most)
+        if part == ANY:
+            return Wild()
         field = self._fields[part.rstrip("?")]
         if self.type.declaration.content is not None:
             return Leaf(field, 0 if part.endswith("?") else 1, 1)
@@ -132,12 +131,12 @@ class Grammar:
             found.append(Production(Event.TEXT, None, None, State(len(attributes), state.ahead)))
         return tuple(found)
 
-    def _offer(self, row: tuple[Any, ...], tail: tuple[Any, ...], found: list[Production]) -> bool:
-        """Add the elements that may come first in a row of particles; True if all of them may be absent."""
+    def _offer(self, row: tuple[Particle, ...], tail: tuple[Particle, ...], found: list[Production]) -> bool:
+        """Add the elements that may come first in a row of particles; return True if all of them are optional."""
         return all(self._offer_one(part, row[i + 1 :] + tail, found) for i, part in enumerate(row))
 
-    def _offer_one(self, part: Any, tail: tuple[Any, ...], found: list[Production]) -> bool:
-        """Add the elements that may begin one particle that `tail` follows; True if it may be absent."""
+    def _offer_one(self, part: Particle, tail: tuple[Particle, ...], found: list[Production]) -> bool:
+        """Add the elements that may begin one particle followed by `tail`; return True if it is optional."""
         passed = len(self.type.attributes)
         if isinstance(part, Wild):
             found.append(Production(Event.WILDCARD, None, None, State(passed, tail)))
@@ -154,14 +153,15 @@ class Grammar:
         return self._offer(part.parts, follow, found) or part.least == 0
 
 
-def grammar_of(schema: Schema, cls: type[Any]) -> Grammar:
-    """The grammar of a type, made once for each schema."""
-    known: Grammar | None = schema.grammars.get(cls)
-    if known is None:
-        known = schema.grammars[cls] = Grammar(schema, cls)
-    return known
+def grammar_of(schema: Schema, cls: type[object]) -> Grammar:
+    """Return the grammar of a type, created once for each schema."""
+    known = schema.grammars.get(cls)
+    if isinstance(known, Grammar):
+        return known
+    made = schema.grammars[cls] = Grammar(schema, cls)
+    return made
 
 
 def code_width(productions: int) -> int:
-    """Bits of an event code inside an element: the escape to level two is one more value."""
+    """Return the bits of an event code inside an element; the escape to level two is one more value."""
     return productions.bit_length()

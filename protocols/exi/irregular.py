@@ -1,26 +1,22 @@
-"""Types whose particles repeat or go together in groups (KeyInfo, X509Data ...), read and written by walking.
+"""Types whose particles repeat or form groups (KeyInfo, X509Data ...), read and written one event at a time.
 
-All of them belong to XML Signature and never occur in charging; the walk follows the grammar one event at a time.
+All of them belong to XML Signature and do not occur in charging messages.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
+from protocols.exi.contexts import DecoderContext, EncoderContext
 from protocols.exi.grammar import Event, Grammar, State
-from protocols.exi.readers import Deviation, element_reader
+from protocols.exi.readers import DecodeFault, element_reader
 from protocols.exi.schema import Field, Member
 from protocols.exi.shape import readable
-from protocols.exi.values import Unfit
-
-if TYPE_CHECKING:
-    from protocols.exi.decoder import Decoder
-    from protocols.exi.encoder import Encoder
+from protocols.exi.values import InvalidValue
 
 
-def read(grammar: Grammar, decoder: Decoder, s: str, b: bytes, p: int) -> tuple[Any, int]:
-    """The part whose start event ends at `p`, and the position behind its end event."""
-    found: dict[str, Any] = {}
+def read(grammar: Grammar, decoder: DecoderContext, s: str, b: bytes, p: int) -> tuple[object, int]:
+    """Return the part whose start event ends at `p`, and the position after its end event."""
+    found: dict[str, object] = {}
+    lists: dict[str, list[object]] = {}
     state: State | None = grammar.start
     while True:
         assert state is not None
@@ -31,21 +27,23 @@ def read(grammar: Grammar, decoder: Decoder, s: str, b: bytes, p: int) -> tuple[
             raise IndexError
         production = codes.get(bits)
         if production is None or not readable(production):
-            raise Deviation(p, "undeclared or foreign content")
+            raise DecodeFault(p, "undeclared or foreign content")
         p += width
         if production.event is Event.END:
-            return grammar.type.cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in found.items()}), p
+            return grammar.type.cls(**found, **{name: tuple(items) for name, items in lists.items()}), p
         field = production.field
         assert field is not None
         value, p = _read_one(field, production.member, decoder, s, b, p)
         if field.is_list:
-            found.setdefault(field.name, []).append(value)
+            lists.setdefault(field.name, []).append(value)
         else:
             found[field.name] = value
         state = production.after
 
 
-def _read_one(field: Field, member: Member | None, decoder: Decoder, s: str, b: bytes, p: int) -> tuple[Any, int]:
+def _read_one(
+    field: Field, member: Member | None, decoder: DecoderContext, s: str, b: bytes, p: int
+) -> tuple[object, int]:
     if member is not None and member.cls is not None:
         return decoder.function(member.cls)(s, b, p)
     read_value = decoder.value_reader(field)
@@ -55,10 +53,10 @@ def _read_one(field: Field, member: Member | None, decoder: Decoder, s: str, b: 
     return element_reader(field.simple, read_value)(s, b, p)
 
 
-def write(grammar: Grammar, part: Any, encoder: Encoder) -> str:
-    """The bits of a part, from behind its start event to its end event."""
+def write(grammar: Grammar, part: object, encoder: EncoderContext) -> str:
+    """Return the bits of a part, from the end of its start event to its end event."""
     if part.__class__ is not grammar.type.cls:
-        raise Unfit(f"{part!r} is not a {grammar.type.cls.__name__}")
+        raise InvalidValue(f"{part!r} is not a {grammar.type.cls.__name__}")
     out: list[str] = []
     state: State | None = grammar.start
     for field in (*grammar.type.attributes, *grammar.type.elements):
@@ -71,18 +69,18 @@ def write(grammar: Grammar, part: Any, encoder: Encoder) -> str:
     for code, production in grammar.codes(state).items():
         if production.event is Event.END:
             return "".join([*out, code])
-    raise Unfit("something is missing at the end")
+    raise InvalidValue("required content is missing at the end")
 
 
-def _step(grammar: Grammar, state: State, field: Field, item: Any) -> tuple[str, State | None]:
+def _step(grammar: Grammar, state: State, field: Field, item: object) -> tuple[str, State | None]:
     for code, production in grammar.codes(state).items():
         member = production.member
         if production.field is field and (member is None or member.cls is None or member.cls is item.__class__):
             return code, production.after
-    raise Unfit(f"{field.name} can't stand here")
+    raise InvalidValue(f"{field.name} is not allowed here")
 
 
-def _content(field: Field, item: Any, encoder: Encoder) -> str:
+def _content(field: Field, item: object, encoder: EncoderContext) -> str:
     if field.simple is None:
         return encoder.function(item.__class__)(item)
     bits = encoder.coder(field.simple)[item]

@@ -1,42 +1,41 @@
-"""The dictionaries that compiled decoders look slices of bits up in, and the readers that fill them.
+"""Look-up tables of compiled decoders from slices of bits to values, and the readers that fill them.
 
-A key holds a value's bits together with the fixed bits around it, so that one look-up checks and converts at once.
-Keys of numbers and of small types are found by looking at the continuation bits; what is not in the dictionary yet is
-read the long way and, within bounds, remembered.
+A key holds a value's bits together with the fixed bits around it, so that one look-up checks and converts at once. Keys
+of numbers and of compact types are delimited by the continuation bits; a missing key is read in full and, within
+bounds, added to the table.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
 
-from protocols.exi.readers import Deviation, Reader, read_unsigned, refuse
+from protocols.exi.readers import DecodeFault, Reader, raise_out_of_range, read_unsigned
 from protocols.exi.schema import Kind, Simple
 from protocols.exi.values import CACHED_VALUES, LAST
 
-LARGEST_LOOKUP = 256  # values of an n-bit integer that are looked up rather than computed
-REMEMBERED_BITS = 40  # numbers longer than three groups are rarely met again
-REMEMBERED_NUMBERS = 512  # of each kind of field, beside those of one group
-REMEMBERED_BYTES = 48  # strings and binaries up to this length are remembered, so many of each field
+LARGEST_LOOKUP = 256  # values of an n-bit integer in a complete table; larger types are computed
+REMEMBERED_BITS = 40  # bits; numbers of more than three groups rarely recur
+REMEMBERED_NUMBERS = 512  # for each kind of field, in addition to those of one group
+REMEMBERED_BYTES = 48  # length up to which strings and binaries are cached
 REMEMBERED_VALUES = 256
 
-# Bits of a whole string (in ASCII) or binary by those of its length.
+# Bits of a whole string (in ASCII) or binary, by the bits of its length.
 STRING_SIZES = {LAST[length + 2]: 8 + 8 * length for length in range(REMEMBERED_BYTES + 1)}
 BINARY_SIZES = {LAST[length]: 8 + 8 * length for length in range(REMEMBERED_BYTES + 1)}
 
 
 def count(simple: Simple) -> int:
-    """How many values a type of few bits has."""
+    """Return the number of values of a type of few bits."""
     if simple.kind is Kind.ENUMERATION:
         return len(simple.literals)
     return (simple.high or 0) - (simple.low or 0) + 1
 
 
-def finite_values(simple: Simple, prefix: str) -> dict[str, Any]:
-    """All values of a type of few bits."""
+def finite_values(simple: Simple, prefix: str) -> dict[str, object]:
+    """Return all values of a type of few bits."""
     width, low = simple.width, simple.low or 0
     if simple.kind is Kind.ENUMERATION:
-        values: Any = simple.literals
+        values: Sequence[object] = simple.literals
     elif simple.kind is Kind.BOOLEAN:
         values = (False, True)
     else:
@@ -47,7 +46,7 @@ def finite_values(simple: Simple, prefix: str) -> dict[str, Any]:
 
 
 def short_numbers(simple: Simple, prefix: str) -> dict[str, int]:
-    """The numbers of one group."""
+    """Return the numbers of one group."""
     low, high = simple.low, simple.high
     found = {f"{prefix}0{bits}0": i for i, bits in enumerate(LAST)}
     if simple.kind is Kind.SIGNED:
@@ -60,7 +59,7 @@ def short_numbers(simple: Simple, prefix: str) -> dict[str, int]:
 
 
 def number_reader(simple: Simple, prefix: str, known: dict[str, int]) -> Reader:
-    """A reader of a number with the fixed bits around it, for what is not in `known`."""
+    """Return a reader of a number with the fixed bits around it, for keys missing in `known`."""
     size, low, high = len(prefix), simple.low, simple.high
     signed = simple.kind is Kind.SIGNED
     start = size + signed
@@ -68,7 +67,7 @@ def number_reader(simple: Simple, prefix: str, known: dict[str, int]) -> Reader:
 
     def read(s: str, b: bytes, p: int) -> tuple[int, int]:
         if s[p : p + size] != prefix:
-            raise Deviation(p, "undeclared content instead of a value")
+            raise DecodeFault(p, "undeclared content instead of a value")
         q = p + start
         if s[q] == "1" and s[q + 8] == "0":
             value, q = int(s[q + 9 : q + 16] + s[q + 1 : q + 8], 2), q + 16
@@ -77,9 +76,9 @@ def number_reader(simple: Simple, prefix: str, known: dict[str, int]) -> Reader:
         if signed and s[p + size] == "1":
             value = -value - 1
         if (low is not None and value < low) or (high is not None and value > high):
-            refuse(p + size, simple, value)
+            raise_out_of_range(p + size, simple, value)
         if s[q] != "0":
-            raise Deviation(q, "more content where a simple element ends")
+            raise DecodeFault(q, "more content where a simple element ends")
         q += 1
         if q - p < REMEMBERED_BITS and len(known) < room:
             known[s[p:q]] = value
@@ -88,14 +87,14 @@ def number_reader(simple: Simple, prefix: str, known: dict[str, int]) -> Reader:
     return read
 
 
-def part_reader(decode: Callable[[], Reader], prefix: str, known: dict[str, Any]) -> Reader:
-    """A reader of a small type behind fixed bits, for what is not in `known`."""
+def part_reader(decode: Callable[[], Reader], prefix: str, known: dict[str, object]) -> Reader:
+    """Return a reader of a compact type preceded by fixed bits, for keys missing in `known`."""
     size = len(prefix)
     function: list[Reader] = []
 
-    def read(s: str, b: bytes, p: int) -> tuple[Any, int]:
+    def read(s: str, b: bytes, p: int) -> tuple[object, int]:
         if s[p : p + size] != prefix:
-            raise Deviation(p, "undeclared content")
+            raise DecodeFault(p, "undeclared content")
         if not function:
             function.append(decode())
         value, q = function[0](s, b, p + size)
@@ -108,18 +107,18 @@ def part_reader(decode: Callable[[], Reader], prefix: str, known: dict[str, Any]
 
 
 def remembered(read: Reader, kind: Kind) -> Reader:
-    """A reader of bare strings or binaries that knows the short ones it has read: identifiers, algorithms, sessions."""
+    """Return a caching reader of strings or binaries; short ones recur: identifiers, algorithms, sessions."""
     sizes = STRING_SIZES if kind is Kind.STRING else BINARY_SIZES
-    known: dict[str, Any] = {}
+    known: dict[str, object] = {}
 
-    def again(s: str, b: bytes, p: int) -> tuple[Any, int]:
+    def again(s: str, b: bytes, p: int) -> tuple[object, int]:
         size = sizes.get(s[p : p + 8])
         if size is not None:
             value = known.get(s[p : p + size])
             if value is not None:
                 return value, p + size
         value, q = read(s, b, p)
-        if q - p == size:  # not so for characters beyond ASCII
+        if q - p == size:  # differs for characters beyond ASCII
             if len(known) >= REMEMBERED_VALUES:
                 known.clear()
             known[s[p:q]] = value

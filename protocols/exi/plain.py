@@ -1,8 +1,8 @@
 """Messages as JSON-ready dictionaries and back.
 
-Keys are the schema's local names, attributes are keys like any other, lists are lists where an element may occur more
-than once, simple content is `value`, a substitute stands under its own name. Binary values are base64 text, or upper-
-case hexadecimal where the schema says so; literals are strings, numbers are numbers of any size.
+Keys are the schema's local names. Attributes are ordinary keys, lists are lists where an element may occur more than
+once, simple content is `value`, a substitute appears under its own name. Binary values are base64 text, or upper-case
+hexadecimal where the schema says so; literals are strings, numbers are numbers of any size.
 """
 
 from __future__ import annotations
@@ -10,15 +10,15 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Mapping
-from typing import Any
+from enum import Enum
 
 from protocols.errors import LocalProtocolError
 from protocols.exi.schema import Field, Kind, Schema, Simple
 
 
-def to_plain(schema: Schema, part: Any) -> dict[str, Any]:
-    """The fields of a declared object that are present."""
-    found: dict[str, Any] = {}
+def to_plain(schema: Schema, part: object) -> dict[str, object]:
+    """Return the fields of a declared object that are present."""
+    found: dict[str, object] = {}
     for field in schema.describe(part.__class__).fields:
         value = getattr(part, field.name)
         if value is None or (field.is_list and not value):
@@ -31,37 +31,37 @@ def to_plain(schema: Schema, part: Any) -> dict[str, Any]:
     return found
 
 
-def simple_to_plain(simple: Simple, value: Any) -> Any:
-    """One value of a simple type."""
-    if simple.kind is Kind.BINARY:
+def simple_to_plain(simple: Simple, value: object) -> object:
+    """Return one value of a simple type for JSON."""
+    if isinstance(value, bytes):
         return value.hex().upper() if simple.hexadecimal else base64.b64encode(value).decode("ascii")
-    return value.value if simple.kind is Kind.ENUMERATION else value
+    return value.value if isinstance(value, Enum) else value
 
 
-def _value_to_plain(schema: Schema, field: Field, value: Any) -> Any:
+def _value_to_plain(schema: Schema, field: Field, value: object) -> object:
     return to_plain(schema, value) if field.simple is None else simple_to_plain(field.simple, value)
 
 
-def _key(field: Field, value: Any) -> str:
+def _key(field: Field, value: object) -> str:
     if len(field.members) == 1:
         return field.members[0].qname.local
     return type(value).__name__
 
 
-def from_plain(schema: Schema, cls: type[Any], plain: Any, path: str) -> Any:
-    """An object of `cls` from its dictionary; LocalProtocolError names what does not belong there."""
+def from_plain(schema: Schema, cls: type[object], plain: object, path: str) -> object:
+    """Return an object of `cls` from its dictionary. Raises LocalProtocolError with the path of an invalid member."""
     if not isinstance(plain, Mapping):
         raise LocalProtocolError(f"{path}: {plain!r} is not an object")
     described = schema.describe(cls)
     places = {member.qname.local: (field, member) for field in described.fields for member in field.members}
-    values: dict[str, Any] = {}
+    values: dict[str, object] = {}
     for key, value in plain.items():
         if key not in places:
             raise LocalProtocolError(f"{path}/{key}: {cls.__name__} has no such element or attribute")
         field, member = places[key]
         here = f"{path}/{key}"
         if field.name in values:
-            raise LocalProtocolError(f"{here}: another element stands in this place already")
+            raise LocalProtocolError(f"{here}: another element of the same choice is present")
         if not field.is_list:
             values[field.name] = _value_from_plain(schema, field, member.cls, value, here)
             continue
@@ -75,15 +75,15 @@ def from_plain(schema: Schema, cls: type[Any], plain: Any, path: str) -> Any:
     return cls(**values)
 
 
-def _value_from_plain(schema: Schema, field: Field, cls: type[Any] | None, value: Any, path: str) -> Any:
+def _value_from_plain(schema: Schema, field: Field, cls: type[object] | None, value: object, path: str) -> object:
     if cls is not None:
         return from_plain(schema, cls, value, path)
     assert field.simple is not None
     return simple_from_plain(field.simple, value, path)
 
 
-def simple_from_plain(simple: Simple, value: Any, path: str) -> Any:
-    """One value of a simple type from JSON."""
+def simple_from_plain(simple: Simple, value: object, path: str) -> object:
+    """Return one value of a simple type from JSON."""
     kind = simple.kind
     if kind is Kind.BINARY:
         if not isinstance(value, str):
@@ -99,9 +99,9 @@ def simple_from_plain(simple: Simple, value: Any, path: str) -> Any:
                 return literal
         literals = ", ".join(literal.value for literal in simple.literals)
         raise LocalProtocolError(f"{path}: {value!r} is none of {literals}")
-    wanted: tuple[type, str] = {Kind.BOOLEAN: (bool, "true or false"), Kind.STRING: (str, "text")}.get(
-        kind, (int, "a whole number")
+    expected: tuple[type, str] = {Kind.BOOLEAN: (bool, "true or false"), Kind.STRING: (str, "text")}.get(
+        kind, (int, "an integer")
     )
-    if not isinstance(value, wanted[0]) or (wanted[0] is int and isinstance(value, bool)):
-        raise LocalProtocolError(f"{path}: {value!r} is not {wanted[1]}")
+    if not isinstance(value, expected[0]) or (expected[0] is int and isinstance(value, bool)):
+        raise LocalProtocolError(f"{path}: {value!r} is not {expected[1]}")
     return value

@@ -1,25 +1,24 @@
-"""Reading values from text of bits: what the compiled decoders call when one look-up is not enough.
+"""Readers of values from the text of bits, called by compiled decoders where a look-up is not sufficient.
 
-All readers take the text of the whole message `s` (header included), its bytes `b` where that is faster, and the
-position `p`; they return the value and the position behind it. Text that ends early shows as a slice that is too
-short or an IndexError, so a length is never believed before the bits are there.
+All readers receive the text of the whole message `s` (header included), its bytes `b` where that is faster, and the
+position `p`; they return the value and the position after it. Truncated text results in a short slice or an IndexError;
+a length is never trusted before the bits are present.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from protocols.exi.schema import Kind, Simple
-from protocols.exi.values import LARGEST_INTEGER_BITS, Unfit, fit_integer, fit_length
+from protocols.exi.values import LARGEST_INTEGER_BITS, InvalidValue, check_integer, check_length
 
-Reader = Callable[[str, bytes, int], tuple[Any, int]]
+Reader = Callable[[str, bytes, int], tuple[object, int]]
 
 LARGEST_GROUPS = LARGEST_INTEGER_BITS // 7 + 1
 
 
-class Deviation(Exception):
-    """The bits at `position` are not what the grammar allows there."""
+class DecodeFault(Exception):
+    """The bits at `position` are not allowed there by the grammar."""
 
     def __init__(self, position: int, why: str) -> None:
         super().__init__(why)
@@ -28,16 +27,16 @@ class Deviation(Exception):
 
 
 class TableHit(Exception):
-    """A string is given as an index into the string table, which plain decoders don't build."""
+    """A string is given as an index into the string table, which standard decoders do not maintain."""
 
 
 def read_unsigned(s: str, p: int) -> tuple[int, int]:
-    """An Unsigned Integer of any length; more groups than needed are allowed, as both known codecs read them."""
+    """Read an Unsigned Integer of any length; superfluous groups are accepted, as EXIficient and libcbv2g do."""
     q = p
     while s[q] == "1":
         q += 8
         if q - p > 8 * LARGEST_GROUPS:
-            raise Deviation(p, f"an integer of more than {LARGEST_INTEGER_BITS} bits")
+            raise DecodeFault(p, f"an integer of more than {LARGEST_INTEGER_BITS} bits")
     if len(s) < q + 8:
         raise IndexError
     if q - p == 8:
@@ -46,43 +45,53 @@ def read_unsigned(s: str, p: int) -> tuple[int, int]:
 
 
 def _end(s: str, p: int) -> int:
-    """Pass the end event of a simple element."""
+    """Return the position after the end event of a simple element."""
     if s[p] != "0":
-        raise Deviation(p, "more content where a simple element ends")
+        raise DecodeFault(p, "more content where a simple element ends")
     return p + 1
 
 
 def reader(simple: Simple, hit: Callable[[str, int, int], tuple[str, int]]) -> Reader:
-    """A reader of bare values of a simple type. `hit` reads an index into the string tables."""
-    kind, low, high = simple.kind, simple.low, simple.high
-    if kind is Kind.STRING:
+    """Return a reader of values of a simple type without their events. `hit` reads an index into the string tables."""
+    if simple.kind is Kind.STRING:
         return lambda s, b, p: read_string(s, b, p, simple, hit)
-    if kind is Kind.BINARY:
+    if simple.kind is Kind.BINARY:
         return lambda s, b, p: read_binary(s, b, p, simple)
-    if kind is Kind.UNSIGNED:
+    if simple.kind in (Kind.UNSIGNED, Kind.SIGNED):
+        return _integer_reader(simple)
+    return _n_bit_reader(simple)
+
+
+def _integer_reader(simple: Simple) -> Reader:
+    """Return a reader of an Unsigned Integer or Integer of any length, within the bounds of its type."""
+    low, high = simple.low, simple.high
+    if simple.kind is Kind.UNSIGNED:
 
         def unsigned(s: str, b: bytes, p: int) -> tuple[int, int]:
             value, q = read_unsigned(s, p)
             if (low is not None and value < low) or (high is not None and value > high):
-                refuse(p, simple, value)
+                raise_out_of_range(p, simple, value)
             return value, q
 
         return unsigned
-    if kind is Kind.SIGNED:
 
-        def signed(s: str, b: bytes, p: int) -> tuple[int, int]:
-            value, q = read_unsigned(s, p + 1)
-            if s[p] == "1":
-                value = -value - 1
-            if (low is not None and value < low) or (high is not None and value > high):
-                refuse(p, simple, value)
-            return value, q
+    def signed(s: str, b: bytes, p: int) -> tuple[int, int]:
+        value, q = read_unsigned(s, p + 1)
+        if s[p] == "1":
+            value = -value - 1
+        if (low is not None and value < low) or (high is not None and value > high):
+            raise_out_of_range(p, simple, value)
+        return value, q
 
-        return signed
-    width = simple.width
+    return signed
+
+
+def _n_bit_reader(simple: Simple) -> Reader:
+    """Return a reader of an enumeration, a boolean or an n-bit integer."""
+    kind, low, high, width = simple.kind, simple.low, simple.high, simple.width
     values = list(simple.literals) if kind is Kind.ENUMERATION else [False, True] if kind is Kind.BOOLEAN else None
 
-    def n_bit(s: str, b: bytes, p: int) -> tuple[Any, int]:
+    def n_bit(s: str, b: bytes, p: int) -> tuple[object, int]:
         text = s[p : p + width]
         if len(text) < width:
             raise IndexError
@@ -90,44 +99,44 @@ def reader(simple: Simple, hit: Callable[[str, int, int], tuple[str, int]]) -> R
         if values is None:
             value = index + (low or 0)
             if high is not None and value > high:
-                refuse(p, simple, value)
+                raise_out_of_range(p, simple, value)
             return value, p + width
         if index >= len(values):
-            raise Deviation(p, f"literal number {index} of an enumeration with {len(values)}")
+            raise DecodeFault(p, f"literal number {index} of an enumeration with {len(values)}")
         return values[index], p + width
 
     return n_bit
 
 
-def refuse(p: int, simple: Simple, value: int) -> None:
-    """Raise what is wrong with a number."""
+def raise_out_of_range(p: int, simple: Simple, value: int) -> None:
+    """Raise the DecodeFault of a number that is out of range."""
     try:
-        fit_integer(simple, value)
-    except Unfit as why:
-        raise Deviation(p, str(why)) from None
+        check_integer(simple, value)
+    except InvalidValue as why:
+        raise DecodeFault(p, str(why)) from None
 
 
 def read_string(
     s: str, b: bytes, p: int, simple: Simple, hit: Callable[[str, int, int], tuple[str, int]]
 ) -> tuple[str, int]:
-    """A string: number of code points + 2, then the code points; 0 and 1 are hits in the string table."""
+    """Read a string: number of code points + 2, then the code points; 0 and 1 are hits in the string table."""
     length, q = read_unsigned(s, p)
     if length < 2:
         value, q = hit(s, length, q)
         try:
-            fit_length(simple, len(value), "characters")
-        except Unfit as why:
-            raise Deviation(p, str(why)) from None
+            check_length(simple, len(value), "characters")
+        except InvalidValue as why:
+            raise DecodeFault(p, str(why)) from None
         return value, q
     length -= 2
     if (simple.low and length < simple.low) or (simple.high is not None and length > simple.high):
         try:
-            fit_length(simple, length, "characters")
-        except Unfit as why:
-            raise Deviation(p, str(why)) from None
+            check_length(simple, length, "characters")
+        except InvalidValue as why:
+            raise DecodeFault(p, str(why)) from None
     end = q + 8 * length
     if end > len(s):
-        raise Deviation(p, f"a string of {length} characters, but the message ends before")
+        raise DecodeFault(p, f"a string of {length} characters, but the message ends before")
     raw = _bytes(b, q, end, length)
     if raw.isascii():
         return raw.decode("ascii"), end
@@ -135,28 +144,28 @@ def read_string(
     for _ in range(length):
         code, after = read_unsigned(s, q)
         if code > 0x10FFFF or 0xD800 <= code <= 0xDFFF:
-            raise Deviation(q, f"code point {code:#x} is no character")
+            raise DecodeFault(q, f"code point {code:#x} is no character")
         characters.append(chr(code))
         q = after
     return "".join(characters), q
 
 
 def read_binary(s: str, b: bytes, p: int, simple: Simple) -> tuple[bytes, int]:
-    """Bytes: their number, then themselves."""
+    """Read a binary: its length, then its bytes."""
     length, q = read_unsigned(s, p)
     if (simple.low and length < simple.low) or (simple.high is not None and length > simple.high):
         try:
-            fit_length(simple, length, "bytes")
-        except Unfit as why:
-            raise Deviation(p, str(why)) from None
+            check_length(simple, length, "bytes")
+        except InvalidValue as why:
+            raise DecodeFault(p, str(why)) from None
     end = q + 8 * length
     if end > len(s):
-        raise Deviation(p, f"{length} bytes, but the message ends before")
+        raise DecodeFault(p, f"{length} bytes, but the message ends before")
     return _bytes(b, q, end, length), end
 
 
 def _bytes(b: bytes, start: int, end: int, length: int) -> bytes:
-    """The bits from `start` to `end` as bytes, wherever they begin."""
+    """Return the bits from `start` to `end` as bytes, independent of alignment."""
     if start & 7 == 0:
         return b[start >> 3 : end >> 3]
     window = int.from_bytes(b[start >> 3 : (end + 7) >> 3], "big") >> (-end & 7)
@@ -164,29 +173,29 @@ def _bytes(b: bytes, start: int, end: int, length: int) -> bytes:
 
 
 def element_reader(simple: Simple, read: Reader) -> Reader:
-    """A reader of a simple element from behind its start to behind its end.
+    """Return a reader of a simple element, from the end of its start event to the end of its end event.
 
-    An empty value may be given by no characters at all: an undeclared end event (1, then 000), as EXIficient writes it.
+    An empty value may be encoded by no characters at all: an undeclared end event (1, then 000), as EXIficient does.
     """
     if simple.kind in (Kind.STRING, Kind.BINARY):
-        empty: Any = "" if simple.kind is Kind.STRING else b""
+        empty: object = "" if simple.kind is Kind.STRING else b""
         allowed = not simple.low
 
-        def element(s: str, b: bytes, p: int) -> tuple[Any, int]:
+        def element(s: str, b: bytes, p: int) -> tuple[object, int]:
             if s[p] == "0":
                 value, q = read(s, b, p + 1)
                 return value, _end(s, q)
             if s[p + 1 : p + 4] != "000":
-                raise Deviation(p, "undeclared content instead of a value")
+                raise DecodeFault(p, "undeclared content instead of a value")
             if not allowed:
-                raise Deviation(p, "is empty, which its declaration does not allow")
+                raise DecodeFault(p, "is empty, which its declaration does not allow")
             return empty, p + 4
 
         return element
 
-    def plain(s: str, b: bytes, p: int) -> tuple[Any, int]:
+    def plain(s: str, b: bytes, p: int) -> tuple[object, int]:
         if s[p] != "0":
-            raise Deviation(p, "undeclared content instead of a value")
+            raise DecodeFault(p, "undeclared content instead of a value")
         value, q = read(s, b, p + 1)
         return value, _end(s, q)
 
@@ -194,9 +203,9 @@ def element_reader(simple: Simple, read: Reader) -> Reader:
 
 
 def content_reader(read: Reader) -> Reader:
-    """A reader of a type's text, behind its event code: the value, then the end of the element."""
+    """Return a reader of a type's text after its event code: the value, then the end of the element."""
 
-    def content(s: str, b: bytes, p: int) -> tuple[Any, int]:
+    def content(s: str, b: bytes, p: int) -> tuple[object, int]:
         value, q = read(s, b, p)
         return value, _end(s, q)
 

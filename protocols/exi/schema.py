@@ -1,6 +1,6 @@
-"""Declarations as EXI reads them: the kinds of values, the fields of a type, the elements of a schema set.
+"""EXI description of declarations: kinds of values, fields of a type, elements of a schema set.
 
-Nothing here knows bits; `grammar` derives event codes from these descriptions.
+Event codes are derived from these descriptions by `grammar`.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from protocols.exi.declare import (
 
 
 class Kind(Enum):
-    """The representations of EXI 1.0 §7.1 that charging needs."""
+    """Representations of EXI 1.0 §7.1 that the charging standards use."""
 
     BOOLEAN = "boolean"
     ENUMERATION = "enumeration"
@@ -44,7 +44,7 @@ class Kind(Enum):
 
 
 class Simple(NamedTuple):
-    """A simple type: how it is represented and what it may hold.
+    """A simple type: its representation and limits.
 
     `low` and `high` bound numbers and lengths alike; `literals` are the enumeration's members in the schema's order.
     """
@@ -52,7 +52,7 @@ class Simple(NamedTuple):
     kind: Kind
     low: int | None = None
     high: int | None = None
-    literals: tuple[Any, ...] = ()
+    literals: tuple[Enum, ...] = ()
     hexadecimal: bool = False
 
     @property
@@ -65,25 +65,25 @@ class Simple(NamedTuple):
 
 
 class QName(NamedTuple):
-    """A qualified name; the order of tuples is EXI's: local name first, then namespace."""
+    """A qualified name; tuples sort in the order of EXI: local name first, then namespace."""
 
     local: str
     uri: str
 
 
 class Member(NamedTuple):
-    """An element that may occur for a field: its name, and its type if that is not the field's simple one."""
+    """An element that may occur for a field: its name, and its type unless that is the field's simple type."""
 
     qname: QName
-    cls: type[Any] | None
+    cls: type[object] | None
     abstract: bool = False
 
 
 class Field(NamedTuple):
     """One field of a declaration.
 
-    `type` is the simple type or the class its value has (None where only substitutes occur); `members` are the elements
-    it stands for, one unless it refers to the head of a substitution group; `most` is None for unbounded.
+    `simple` or the members give its type; `members` are the elements it stands for, one unless it refers to the head of
+    a substitution group; `most` is None for unbounded.
     """
 
     name: str
@@ -98,9 +98,9 @@ class Field(NamedTuple):
 
 
 class Type(NamedTuple):
-    """A class with everything EXI needs to know about it."""
+    """A declared class with its EXI description."""
 
-    cls: type[Any]
+    cls: type[object]
     fields: tuple[Field, ...]
     attributes: tuple[Field, ...]
     elements: tuple[Field, ...]
@@ -110,14 +110,14 @@ class Type(NamedTuple):
 
 N_BIT_RANGE = 4096  # integers with at most so many values are n-bit unsigned (§7.1.5)
 
-Unroll = Callable[[type[Any], Field], int | None]
+Unroll = Callable[[type[object], Field], int | None]
 
 
-class Ways(NamedTuple):
-    """How a peer's grammars differ.
+class PeerGrammar(NamedTuple):
+    """Deviations of a peer's grammars.
 
-    `writes` and `reads` are how often it unrolls lists as a sender and as a receiver, which need not agree; `relaxed`
-    is whether it knows the relaxed grammar of fragments.
+    `writes` and `reads` return how often the peer unrolls a list as a sender and as a receiver, which may differ;
+    `relaxed` is False if it lacks the relaxed grammar of fragments.
     """
 
     writes: Unroll
@@ -125,27 +125,27 @@ class Ways(NamedTuple):
     relaxed: bool = True
 
 
-def by_the_book(cls: type[Any], field: Field) -> int | None:
-    """How often a list's element is unrolled into the grammar: as often as it may occur (§8.5.4.1.5)."""
+def standard_unroll(cls: type[object], field: Field) -> int | None:
+    """Return how often a list's element is unrolled into the grammar: its maximum occurrence (§8.5.4.1.5)."""
     return field.most
 
 
 class Schema:
     """A set of namespaces that are used together: all elements of all their declarations take part in event codes.
 
-    `modules` hold the declarations; a module's SIMPLE_ELEMENTS names its global elements of simple type. `unroll` is
-    how often bounded lists are unrolled, which some peers get wrong.
+    `modules` hold the declarations; a module's SIMPLE_ELEMENTS names its global elements of simple type. `unroll`
+    returns how often bounded lists are unrolled, in which some peers deviate.
     """
 
-    def __init__(self, name: str, modules: tuple[types.ModuleType, ...], unroll: Unroll = by_the_book) -> None:
+    def __init__(self, name: str, modules: tuple[types.ModuleType, ...], unroll: Unroll = standard_unroll) -> None:
         self.name = name
         self.modules = modules
         self.unroll = unroll
-        self.grammars: dict[type[Any], Any] = {}  # kept for `grammar`
-        self._types: dict[type[Any], Type] = {}
+        self.grammars: dict[type[object], object] = {}  # cache of `grammar`
+        self._types: dict[type[object], Type] = {}
 
-    def declared(self) -> Iterator[type[Any]]:
-        """All declared classes of the set, abstract ones too."""
+    def declared(self) -> Iterator[type[object]]:
+        """Yield all declared classes of the set, including abstract ones."""
         for module in self.modules:
             for value in vars(module).values():
                 if isinstance(value, type) and "__exi__" in vars(value) and value.__module__ == module.__name__:
@@ -161,20 +161,20 @@ class Schema:
         return tuple(sorted(found, key=lambda member: member.qname))
 
     @cached_property
-    def elements(self) -> tuple[type[Any], ...]:
+    def elements(self) -> tuple[type[object], ...]:
         """The classes that are global elements."""
         return tuple(cls for cls in self.declared() if declaration(cls).is_element)
 
-    def substitutes(self, head: type[Any]) -> tuple[Member, ...]:
-        """The members of a substitution group, the head itself included even if abstract (§8.5.4.1.6)."""
+    def substitutes(self, head: type[object]) -> tuple[Member, ...]:
+        """Return the members of a substitution group, the head itself included even if abstract (§8.5.4.1.6)."""
         group = [cls for cls in self.elements if issubclass(cls, head)]
         return tuple(sorted(Member(element_name(cls), cls, declaration(cls).abstract) for cls in group))
 
-    def describe(self, cls: type[Any]) -> Type:
-        """The description of a declared class, made on first use."""
+    def describe(self, cls: type[object]) -> Type:
+        """Return the description of a declared class, created on first use."""
         known = self._types.get(cls)
         if known is None:
-            fields = tuple(self._field(cls, f) for f in dataclasses.fields(cls))
+            fields = tuple(self._field(cls, f) for f in dataclasses.fields(cls))  # type: ignore[arg-type]
             attributes = sorted((f for f in fields if f.attribute), key=lambda f: f.qname)
             value = next((f for f in fields if f.name == "value"), None)
             elements = tuple(f for f in fields if not f.attribute and f is not value)
@@ -182,20 +182,20 @@ class Schema:
             self._types[cls] = known
         return known
 
-    def _field(self, cls: type[Any], field: Any) -> Field:
+    def _field(self, cls: type[object], field: dataclasses.Field[Any]) -> Field:
         owner = next(c for c in reversed(cls.__mro__) if field.name in getattr(c, "__dataclass_fields__", ()))
-        said = _said(owner.__module__, field.type)
+        found = _annotation(owner.__module__, str(field.type))
         space = declaration(owner).namespace
-        qualified = space.qualified_attributes if said.attribute else space.qualified_elements
+        qualified = space.qualified_attributes if found.attribute else space.qualified_elements
         qname = QName(field.name, space.uri if qualified else "")
-        least, most = said.occurs or (0 if said.optional or said.choice else 1, 1)
-        if said.ref is not None:
-            members = self.substitutes(said.ref)
-            qname = element_name(said.ref)
+        least, most = found.occurs or (0 if found.optional or found.choice else 1, 1)
+        if found.ref is not None:
+            members = self.substitutes(found.ref)
+            qname = element_name(found.ref)
         else:
-            members = (Member(qname, said.complex),)
-        is_list = said.occurs is not None
-        return Field(field.name, qname, said.attribute, said.choice, is_list, least, most, said.simple, members)
+            members = (Member(qname, found.complex),)
+        is_list = found.occurs is not None
+        return Field(field.name, qname, found.attribute, found.choice, is_list, least, most, found.simple, members)
 
     @cached_property
     def element_names(self) -> tuple[QName, ...]:
@@ -207,26 +207,26 @@ class Schema:
         return tuple(sorted(names))
 
 
-def declaration(cls: type[Any]) -> Declaration:
-    """What the decorator recorded."""
+def declaration(cls: type[object]) -> Declaration:
+    """Return the data recorded by the decorator."""
     found: Declaration = vars(cls)["__exi__"]
     return found
 
 
-def element_name(cls: type[Any]) -> QName:
-    """The qualified name of a global element."""
-    said = declaration(cls)
-    return QName(said.name, said.namespace.uri)
+def element_name(cls: type[object]) -> QName:
+    """Return the qualified name of a global element."""
+    found = declaration(cls)
+    return QName(found.name, found.namespace.uri)
 
 
 def content(of: Type) -> Particles:
-    """The element content of a type as nested particles: what was declared, or its fields in a row.
+    """Return the element content of a type as nested particles: the declared content, or its fields in a row.
 
-    Neighbouring fields of one choice become one choice.
+    Adjacent fields of one choice become one choice.
     """
     if of.declaration.content is not None:
         return of.declaration.content
-    parts: list[Any] = []
+    parts: list[str | tuple[list[str], Mark]] = []
     group: list[str] = []
     for field in of.elements:
         if field.choice is not None:
@@ -246,21 +246,21 @@ def content(of: Type) -> Particles:
 # ------------------------------------------------------------------------------------------------- reading annotations
 
 
-class _Said:
-    """What one annotation says, collected while it is unwrapped."""
+class _Annotation:
+    """Content of one annotation, collected while it is unwrapped."""
 
     def __init__(self) -> None:
         self.optional = False
         self.attribute = False
         self.choice: Mark | None = None
         self.occurs: Occurs | None = None
-        self.ref: type[Any] | None = None
+        self.ref: type[object] | None = None
         self.limits: Integer | Text | Binary | None = None
-        self.complex: type[Any] | None = None
-        self.plain: Any = None
+        self.complex: type[object] | None = None
+        self.plain: object = None
         self.simple: Simple | None = None
 
-    def mark(self, meta: Any) -> None:
+    def mark(self, meta: object) -> None:
         if meta is ATTRIBUTE:
             self.attribute = True
         elif meta in (CHOICE, OPTIONAL_CHOICE):
@@ -274,35 +274,35 @@ class _Said:
 
 
 @cache
-def _said(module: str, annotation: str) -> _Said:
-    """What an annotation written in a module says; the same few are written again and again."""
-    said = _Said()
-    _read(eval(annotation, vars(sys.modules[module])), said)
-    said.simple = None if said.complex else _simple(said)
-    return said
+def _annotation(module: str, annotation: str) -> _Annotation:
+    """Return the content of an annotation written in a module; cached, since annotations recur."""
+    found = _Annotation()
+    _read(eval(annotation, vars(sys.modules[module])), found)
+    found.simple = None if found.complex else _simple(found)
+    return found
 
 
-def _read(hint: Any, said: _Said) -> None:
+def _read(hint: Any, found: _Annotation) -> None:
     if hasattr(hint, "__metadata__"):
         for meta in hint.__metadata__:
-            said.mark(meta)
-        _read(hint.__origin__, said)
+            found.mark(meta)
+        _read(hint.__origin__, found)
     elif isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union:
         parts = typing.get_args(hint)
-        said.optional = said.optional or types.NoneType in parts
+        found.optional = found.optional or types.NoneType in parts
         for part in parts:
             if part is not types.NoneType:
-                _read(part, said)
+                _read(part, found)
     elif typing.get_origin(hint) is tuple:
-        _read(typing.get_args(hint)[0], said)
+        _read(typing.get_args(hint)[0], found)
     elif "__exi__" in getattr(hint, "__dict__", {}):
-        said.complex = hint
+        found.complex = hint
     else:
-        said.plain = hint
+        found.plain = hint
 
 
-def _simple(said: _Said) -> Simple:
-    plain, limits = said.plain, said.limits
+def _simple(found: _Annotation) -> Simple:
+    plain, limits = found.plain, found.limits
     if plain is bool:
         return Simple(Kind.BOOLEAN, 0, 1)
     if plain is str:

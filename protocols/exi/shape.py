@@ -1,14 +1,12 @@
-"""What straight-line code needs to know about a type: the order of its fields, and whether that is the whole story."""
+"""Properties of a type that straight-line code depends on: order of fields, regularity, compactness."""
 
 from __future__ import annotations
 
-from typing import Any
-
 from protocols.exi.declare import ANY
-from protocols.exi.grammar import Event, Grammar, Production, State
+from protocols.exi.grammar import Event, Grammar, Leaf, Production, State
 from protocols.exi.schema import Field, Kind, Simple
 
-END = 1 << 20  # the number of the end event, beyond all fields
+END = 1 << 20  # the number of the end event, higher than those of all fields
 FINITE = (Kind.BOOLEAN, Kind.ENUMERATION, Kind.N_BIT)
 NUMBERS = (Kind.UNSIGNED, Kind.SIGNED)
 BYTEWISE = (Kind.STRING, Kind.BINARY)
@@ -18,15 +16,15 @@ COMPACT_BITS = 33  # numbers up to 32 bits and a sign
 
 
 def simple_of(field: Field) -> Simple:
-    """The simple type of a field that is known to have one."""
+    """Return the simple type of a field that has one."""
     assert field.simple is not None
     return field.simple
 
 
 def is_regular(grammar: Grammar) -> bool:
-    """Whether the fields come in their own order, so that straight-line code can read and write them.
+    """Return True if the fields occur in their declared order, so that straight-line code can read and write them.
 
-    Irregular are the types whose particles form groups that repeat or go together, all of them in XML Signature.
+    Types with particles in groups that repeat or belong together are irregular; all of them belong to XML Signature.
     """
     content = grammar.type.declaration.content
     if content is None:
@@ -48,7 +46,7 @@ class Slot:
 
 
 def slots(grammar: Grammar) -> list[Slot]:
-    """Attributes and elements of a type, choices taken together."""
+    """Return attributes and elements of a type, with choices combined."""
     found: list[Slot] = []
     for field in (*grammar.type.attributes, *grammar.type.elements):
         if field.choice is not None and found and found[-1].fields[0].choice is field.choice:
@@ -59,14 +57,14 @@ def slots(grammar: Grammar) -> list[Slot]:
 
 
 class Numbering:
-    """A number for every event of a type that grows in the order of its content; the end has the highest."""
+    """Number for every event of a type, increasing in the order of its content; the end has the highest."""
 
     def __init__(self, row: list[Slot]) -> None:
         events = [(f.name, member.qname) for slot in row for f in slot.fields for member in f.members]
-        self._places: dict[Any, int] = {event: place for place, event in enumerate(events)}
+        self._places: dict[object, int] = {event: place for place, event in enumerate(events)}
 
     def of(self, production: Production) -> int:
-        """The number of what a production brings; the text of simple content comes behind all fields."""
+        """Return the number of a production's event; the text of simple content follows all fields."""
         if production.event is Event.END:
             return END
         field = production.field
@@ -76,37 +74,36 @@ class Numbering:
 
 
 def readable(production: Production) -> bool:
-    """Whether declarations can hold what a production brings: no foreign elements, no text between elements."""
+    """Return True if declarations can hold a production: no foreign elements, no text between elements."""
     if production.event is Event.END:
         return True
     return production.field is not None and not (production.member is not None and production.member.abstract)
 
 
 def state_after(grammar: Grammar, state: State, field: Field) -> State:
-    """The state behind one occurrence of a field."""
+    """Return the state after one occurrence of a field."""
     after = next(p.after for p in grammar.productions(state) if p.field is field)
     assert after is not None
     return after
 
 
 def unrolled(grammar: Grammar, inside: State, field: Field) -> int | None:
-    """How many items a list is unrolled to, given the state behind its first; None if it loops."""
+    """Return how often a list is unrolled, given the state after its first item; None if it loops."""
     if grammar.type.declaration.content is not None or not inside.ahead:
         return None
     leaf = inside.ahead[0]
-    if getattr(leaf, "field", None) is not field or leaf.most is None:
+    if not isinstance(leaf, Leaf) or leaf.field is not field or leaf.most is None:
         return None
-    most: int = leaf.most
-    return most + 1
+    return leaf.most + 1
 
 
 def state_when_full(inside: State) -> State:
-    """The state behind the last occurrence a list may have, given the state behind its first."""
+    """Return the state after the last allowed item, given the state after the first."""
     return State(inside.attributes, inside.ahead[1:])
 
 
 def is_compact(grammar: Grammar) -> bool:
-    """Whether a type is a handful of mandatory numbers, such as a RationalNumber: worth looking up as a whole."""
+    """Return True if a type consists of a few mandatory numbers (RationalNumber) and is looked up as a whole."""
     fields = grammar.type.fields
     return 0 < len(fields) <= COMPACT_FIELDS and grammar.type.elements == fields and all(_is_number(f) for f in fields)
 
@@ -121,7 +118,8 @@ def _is_number(field: Field) -> bool:
 
 
 def compact_bits(grammar: Grammar) -> tuple[int, int, int] | None:
-    """For a compact type with one number of variable length: bits before and behind it, and its most groups."""
+    """Return, for a compact type with one number of variable length, the bits before and after it, and its maximum
+    groups."""
     before, after, groups = 0, 1, 0
     for simple in map(simple_of, grammar.type.fields):
         if simple.kind in FINITE:
@@ -139,11 +137,11 @@ def compact_bits(grammar: Grammar) -> tuple[int, int, int] | None:
 
 
 def empty_allowed(grammar: Grammar) -> bool:
-    """Whether a type's text may be empty, which EXIficient writes as an undeclared end event."""
+    """Return True if a type's text may be empty, which EXIficient writes as an undeclared end event."""
     value = grammar.type.value
     return value is not None and value.simple is not None and value.simple.kind in BYTEWISE and not value.simple.low
 
 
-def classes(field: Field) -> list[type[Any]]:
-    """The classes whose objects may stand in a field."""
+def classes(field: Field) -> list[type[object]]:
+    """Return the classes whose objects may occur in a field."""
     return [member.cls for member in field.members if member.cls is not None and not member.abstract]

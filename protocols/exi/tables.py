@@ -1,31 +1,29 @@
-"""String tables (EXI 1.0 §7.3): strings that were read before, for the encoder in the world that refers to them.
+"""String tables (EXI 1.0 §7.3), for encoders that refer to strings that occurred before.
 
-Nobody in the field does. Decoders without tables give up at the first reference, and the message is read again by one
-with tables.
+No known encoder in the field does. Decoders without tables stop at the first reference, and the message is decoded
+again by one with tables.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
-from protocols.exi.readers import Deviation, Reader, TableHit, reader
+from protocols.exi.readers import DecodeFault, Reader, TableHit, reader
 from protocols.exi.schema import QName, Simple
 
 
 class StringTables:
-    """The string tables of one message: all values, and those of each element or attribute name."""
+    """String tables of one message: all values, and those of each element or attribute name."""
 
     def __init__(self) -> None:
         self._everywhere: list[str] = []
         self._by_name: dict[QName, list[str]] = {}
 
     def clear(self) -> None:
-        """Start a message."""
+        """Reset the tables for a new message."""
         self._everywhere.clear()
         self._by_name.clear()
 
     def reader(self, simple: Simple, qname: QName) -> Reader:
-        """A reader of strings under a name that looks references up and remembers what is new."""
+        """Return a reader of strings under a name that resolves references and records new strings."""
 
         def hit(s: str, length: int, p: int) -> tuple[str, int]:
             values = self._everywhere if length else self._by_name.get(qname, [])
@@ -35,14 +33,14 @@ class StringTables:
                 raise IndexError
             index = int(bits, 2) if width else 0
             if index >= len(values):
-                raise Deviation(p, f"string number {index} of a table with {len(values)}")
+                raise DecodeFault(p, f"string number {index} of a table with {len(values)}")
             return values[index], p + width
 
         read = reader(simple, hit)
 
-        def remember(s: str, b: bytes, p: int) -> tuple[Any, int]:
+        def remember(s: str, b: bytes, p: int) -> tuple[object, int]:
             value, q = read(s, b, p)
-            if value and s[p : p + 7] != "0000000":  # neither empty nor a reference
+            if isinstance(value, str) and value and s[p : p + 7] != "0000000":  # neither empty nor a reference
                 self._everywhere.append(value)
                 self._by_name.setdefault(qname, []).append(value)
             return value, q
@@ -51,5 +49,5 @@ class StringTables:
 
 
 def no_table(s: str, length: int, p: int) -> tuple[str, int]:
-    """What a decoder without tables does with a reference."""
+    """Raise TableHit: the reference handler of a decoder without tables."""
     raise TableHit

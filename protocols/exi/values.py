@@ -1,9 +1,9 @@
-"""Values as text of bits: one coder per simple type.
+"""Encoding of values as text of bits: one coder per simple type.
 
 Bits are handled as text of `0` and `1`, because CPython slices, compares, joins and hashes short strings faster than it
-shifts integers, and converts between such text and bytes in linear time. A coder is a dictionary from values to text
-that fills itself within bounds, so a value met before costs one look-up; a value outside the declared limits never gets
-in. Numbers that equal an integer count as that integer.
+shifts integers, and converts between such text and bytes in linear time. A coder is a bounded cache from values to
+text, so a repeated value costs one look-up; a value outside the declared limits is never cached. Numbers that equal an
+integer are accepted as that integer.
 
 Sources: EXI 1.0 §7.1.1 binary, §7.1.2 boolean, §7.1.5 integer, §7.1.6 unsigned integer, §7.1.9 n-bit unsigned integer,
 §7.1.10 string, §7.2 enumeration.
@@ -16,20 +16,20 @@ from typing import Any
 
 from protocols.exi.schema import Kind, Simple
 
-CACHED_VALUES = 2048  # entries a coder or cache keeps before it starts again
-CACHED_LENGTH = 64  # longest string or binary worth keeping
-LARGEST_INTEGER_BITS = 4096  # `xs:integer` knows no bound; serial numbers have 160 bits
+CACHED_VALUES = 2048  # entries of a coder or cache, which is then cleared
+CACHED_LENGTH = 64  # longest string or binary that is cached
+LARGEST_INTEGER_BITS = 4096  # `xs:integer` is unbounded; serial numbers have 160 bits
 
 LAST = tuple(f"{i:08b}" for i in range(128))  # the last group of an Unsigned Integer
-MORE = tuple(f"{i + 128:08b}" for i in range(128))  # a group that others follow
+MORE = tuple(f"{i + 128:08b}" for i in range(128))  # a group followed by others
 
 
-class Unfit(Exception):
-    """A value does not fit its declaration; the message says why, without a path."""
+class InvalidValue(Exception):
+    """A value does not fit its declaration; the text gives the reason without a path."""
 
 
 def unsigned_bits(value: int) -> str:
-    """Unsigned Integer: groups of seven bits, the least first, each led by a bit that says whether more come."""
+    """Return an Unsigned Integer: groups of seven bits, least significant first, each after a continuation bit."""
     if value < 128:
         return LAST[value]
     if value < 16384:
@@ -42,17 +42,18 @@ def unsigned_bits(value: int) -> str:
 
 
 def bytes_bits(data: bytes) -> str:
-    """Bytes as they are."""
+    """Return bytes as text of bits."""
     return format(int.from_bytes(data, "big"), f"0{8 * len(data)}b") if data else ""
 
 
 def characters_bits(text: str) -> str:
-    """Each code point as an Unsigned Integer."""
+    """Return each code point as an Unsigned Integer."""
     return bytes_bits(text.encode()) if text.isascii() else "".join([unsigned_bits(ord(c)) for c in text])
 
 
-class Coder(dict[Any, str]):
-    """Text of bits by value, for one simple type. Looking up what does not fit raises Unfit (or TypeError)."""
+class Coder(dict[object, str]):
+    """Text of bits by value, for one simple type. Looking up a value that does not fit raises InvalidValue (or
+    TypeError)."""
 
     def __init__(self, simple: Simple) -> None:
         super().__init__()
@@ -62,7 +63,7 @@ class Coder(dict[Any, str]):
         elif simple.kind is Kind.BOOLEAN:
             self.update({False: "0", True: "1"})
 
-    def __missing__(self, value: Any) -> str:
+    def __missing__(self, value: object) -> str:
         bits = self.bits(value)
         if not isinstance(value, str | bytes) or len(value) <= CACHED_LENGTH:
             if len(self) >= CACHED_VALUES:
@@ -71,97 +72,97 @@ class Coder(dict[Any, str]):
         return bits
 
 
-def fit_integer(simple: Simple, value: Any) -> int:
-    """`value` as an integer within the limits, or Unfit."""
+def check_integer(simple: Simple, value: Any) -> int:
+    """Return `value` as an integer within the limits. Raises InvalidValue."""
     try:
         number = int(value)
     except (TypeError, ValueError, OverflowError):
-        raise Unfit(f"{value!r} is not an integer") from None
+        raise InvalidValue(f"{value!r} is not an integer") from None
     if isinstance(value, str | bytes) or number != value:
-        raise Unfit(f"{value!r} is not an integer")
+        raise InvalidValue(f"{value!r} is not an integer")
     if simple.low is not None and number < simple.low:
-        raise Unfit(f"{number} is less than the minimum {simple.low}")
+        raise InvalidValue(f"{number} is less than the minimum {simple.low}")
     if simple.high is not None and number > simple.high:
-        raise Unfit(f"{number} is more than the maximum {simple.high}")
+        raise InvalidValue(f"{number} is more than the maximum {simple.high}")
     if number.bit_length() > LARGEST_INTEGER_BITS:
-        raise Unfit(f"an integer of {number.bit_length()} bits is more than the {LARGEST_INTEGER_BITS} handled here")
+        raise InvalidValue(f"an integer of {number.bit_length()} bits exceeds the supported {LARGEST_INTEGER_BITS}")
     return number
 
 
-def fit_length(simple: Simple, length: int, unit: str) -> None:
-    """Unfit if a length is outside the limits."""
+def check_length(simple: Simple, length: int, unit: str) -> None:
+    """Raise InvalidValue if a length is outside the limits."""
     low, high = simple.low or 0, simple.high
     if low <= length and (high is None or length <= high):
         return
     if low == high:
-        raise Unfit(f"has {length} {unit}, exactly {low} are needed")
+        raise InvalidValue(f"has {length} {unit}, exactly {low} are needed")
     if length < low:
-        raise Unfit(f"has {length} {unit}, at least {low} are needed")
-    raise Unfit(f"has {length} {unit}, at most {high} are allowed")
+        raise InvalidValue(f"has {length} {unit}, at least {low} are needed")
+    raise InvalidValue(f"has {length} {unit}, at most {high} are allowed")
 
 
-# ---------------------------------------------------------------------------------------- a maker of bits for each kind
+# --------------------------------------------------------------------------------------- one encoding function per kind
 
 
-def _n_bit(simple: Simple) -> Callable[[Any], str]:
+def _n_bit(simple: Simple) -> Callable[[object], str]:
     low, pattern = simple.low or 0, f"0{simple.width}b"
-    return lambda value: format(fit_integer(simple, value) - low, pattern)
+    return lambda value: format(check_integer(simple, value) - low, pattern)
 
 
-def _unsigned(simple: Simple) -> Callable[[Any], str]:
+def _unsigned(simple: Simple) -> Callable[[object], str]:
     low, high = simple.low or 0, simple.high
 
-    def bits(value: Any) -> str:
-        if value.__class__ is not int or high is None or not low <= value <= high:
-            value = fit_integer(simple, value)
+    def bits(value: object) -> str:
+        if type(value) is not int or high is None or not low <= value <= high:
+            value = check_integer(simple, value)
         return unsigned_bits(value)
 
     return bits
 
 
-def _signed(simple: Simple) -> Callable[[Any], str]:
+def _signed(simple: Simple) -> Callable[[object], str]:
     low, high = simple.low, simple.high
 
-    def bits(value: Any) -> str:
-        if value.__class__ is not int or low is None or high is None or not low <= value <= high:
-            value = fit_integer(simple, value)
+    def bits(value: object) -> str:
+        if type(value) is not int or low is None or high is None or not low <= value <= high:
+            value = check_integer(simple, value)
         return "0" + unsigned_bits(value) if value >= 0 else "1" + unsigned_bits(-value - 1)
 
     return bits
 
 
-def _string(simple: Simple) -> Callable[[Any], str]:
-    def bits(value: Any) -> str:
+def _string(simple: Simple) -> Callable[[object], str]:
+    def bits(value: object) -> str:
         if not isinstance(value, str):
-            raise Unfit(f"{value!r} is not a string")
-        fit_length(simple, len(value), "characters")
+            raise InvalidValue(f"{value!r} is not a string")
+        check_length(simple, len(value), "characters")
         if not value.isascii() and any("\ud800" <= c <= "\udfff" for c in value):
-            raise Unfit("holds half of a surrogate pair, which is not a character")
+            raise InvalidValue("contains an unpaired surrogate")
         return unsigned_bits(len(value) + 2) + characters_bits(value)
 
     return bits
 
 
-def _binary(simple: Simple) -> Callable[[Any], str]:
-    def bits(value: Any) -> str:
+def _binary(simple: Simple) -> Callable[[object], str]:
+    def bits(value: object) -> str:
         if not isinstance(value, bytes):
-            raise Unfit(f"{value!r} is not bytes")
-        fit_length(simple, len(value), "bytes")
+            raise InvalidValue(f"{value!r} is not bytes")
+        check_length(simple, len(value), "bytes")
         return unsigned_bits(len(value)) + bytes_bits(value)
 
     return bits
 
 
-def _enumeration(simple: Simple) -> Callable[[Any], str]:
-    def bits(value: Any) -> str:
-        raise Unfit(f"{value!r} is none of {', '.join(str(literal.value) for literal in simple.literals)}")
+def _enumeration(simple: Simple) -> Callable[[object], str]:
+    def bits(value: object) -> str:
+        raise InvalidValue(f"{value!r} is none of {', '.join(str(literal.value) for literal in simple.literals)}")
 
     return bits
 
 
-def _boolean(simple: Simple) -> Callable[[Any], str]:
-    def bits(value: Any) -> str:
-        raise Unfit(f"{value!r} is not a boolean")
+def _boolean(simple: Simple) -> Callable[[object], str]:
+    def bits(value: object) -> str:
+        raise InvalidValue(f"{value!r} is not a boolean")
 
     return bits
 

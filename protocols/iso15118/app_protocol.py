@@ -1,8 +1,8 @@
-"""The supportedAppProtocol handshake: what a car offers, what a charger chooses.
+"""The supportedAppProtocol handshake: the EVCC's offer and the SECC's choice.
 
-Exactly one exchange per connection, before everything else. Messages are in `app_protocol_messages.py`. Source: ISO
-15118-20 and -2, application layer protocol handshake; V2G20-169, V2G2-169 (the EV's priority decides), V2G20-2356 and
-V2G20-1237 (no -20 on plain TCP or TLS 1.2).
+Exactly one exchange per connection, before all other messages. The messages are in `app_protocol_messages.py`. Source:
+ISO 15118-20 and -2, application layer protocol handshake; V2G20-169, V2G2-169 (the EV's priority decides), V2G20-2356
+and V2G20-1237 (no -20 on plain TCP or TLS 1.2).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ NAMESPACE_DC = "urn:iso:std:iso:15118:-20:DC"
 NAMESPACE_ISO2 = "urn:iso:15118:2:2013:MsgDef"
 NAMESPACE_DIN = "urn:din:70121:2012:MsgDef"
 ANSWER_TIMEOUT = 2.0  # s, EVCC
-MOST_PROTOCOLS = 20
+MAX_PROTOCOLS = 20
 
 
 @frozen
@@ -49,7 +49,7 @@ class Agreement:
 
 
 def request(protocols: Sequence[Protocol]) -> supportedAppProtocolReq:
-    """The offer, best first."""
+    """Return the offer, in order of preference."""
     return supportedAppProtocolReq(
         AppProtocol=tuple(
             AppProtocol(
@@ -59,7 +59,7 @@ def request(protocols: Sequence[Protocol]) -> supportedAppProtocolReq:
                 SchemaID=number,
                 Priority=number,
             )
-            for number, one in enumerate(protocols[:MOST_PROTOCOLS], start=1)
+            for number, one in enumerate(protocols[:MAX_PROTOCOLS], start=1)
         )
     )
 
@@ -67,26 +67,28 @@ def request(protocols: Sequence[Protocol]) -> supportedAppProtocolReq:
 def choose(
     offered: supportedAppProtocolReq, supported: Sequence[Protocol]
 ) -> tuple[supportedAppProtocolRes, Agreement | None]:
-    """The answer to an offer: of what both speak, what the car likes best. None: nothing in common, then close."""
+    """Return the response to an offer: the common protocol with the EV's highest priority. None: nothing in common; the
+    connection ends."""
     for one in sorted(offered.AppProtocol, key=lambda entry: entry.Priority):
-        for ours in supported:
-            if one.ProtocolNamespace == ours.namespace and one.VersionNumberMajor == ours.major:
-                deviates = one.VersionNumberMinor != ours.minor
+        for own in supported:
+            if one.ProtocolNamespace == own.namespace and one.VersionNumberMajor == own.major:
+                deviates = one.VersionNumberMinor != own.minor
                 code = (
                     ResponseCode.OK_SuccessfulNegotiationWithMinorDeviation
                     if deviates
                     else ResponseCode.OK_SuccessfulNegotiation
                 )
-                spoken = Protocol(ours.namespace, ours.major, min(ours.minor, one.VersionNumberMinor))
+                chosen = Protocol(own.namespace, own.major, min(own.minor, one.VersionNumberMinor))
                 return (
                     supportedAppProtocolRes(ResponseCode=code, SchemaID=one.SchemaID),
-                    Agreement(spoken, one.SchemaID, deviates),
+                    Agreement(chosen, one.SchemaID, deviates),
                 )
     return supportedAppProtocolRes(ResponseCode=ResponseCode.Failed_NoNegotiation), None
 
 
 def agreed(sent: supportedAppProtocolReq, response: supportedAppProtocolRes) -> Agreement | None:
-    """What the charger chose; None if it found nothing. RemoteProtocolError if it chose what was never offered."""
+    """Return the SECC's choice; None if it found no common protocol. Raises RemoteProtocolError if the choice was not
+    offered."""
     if response.ResponseCode is ResponseCode.Failed_NoNegotiation:
         return None
     for one in sent.AppProtocol:
@@ -98,13 +100,13 @@ def agreed(sent: supportedAppProtocolReq, response: supportedAppProtocolRes) -> 
 
 
 def encode(message: supportedAppProtocolReq | supportedAppProtocolRes) -> bytes:
-    """The message as a whole frame."""
+    """Return the message as a whole frame."""
     return frame(PayloadType.SUPPORTED_APP_PROTOCOL, SAP.encode(message))
 
 
 def decode(payload: bytes) -> supportedAppProtocolReq | supportedAppProtocolRes:
-    """RemoteProtocolError if the bytes are neither message."""
+    """Return the message of a payload. Raises RemoteProtocolError if the bytes are neither message."""
     message = SAP.decode(payload)
     if not isinstance(message, supportedAppProtocolReq | supportedAppProtocolRes):
-        raise RemoteProtocolError(f"{type(message).__name__} is no handshake message")
+        raise RemoteProtocolError(f"{type(message).__name__} is not a handshake message")
     return message

@@ -1,7 +1,7 @@
 """The two messages of the supportedAppProtocol handshake (namespace AppProtocol, V2GTP payload type 0x8001).
 
-They come before everything else and choose the schema for what follows; the handshake itself is in `app_protocol`.
-ISO 15118-2, -20 and DIN 70121 share this schema.
+They precede all other messages and select the schema of the session; the handshake itself is in `app_protocol`. ISO
+15118-2, -20 and DIN 70121 share this schema.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from protocols.exi.declare import (
 APP_PROTOCOL = Namespace("urn:iso:15118:2:2010:AppProtocol", qualified_elements=False, qualified_attributes=False)
 
 ProtocolNamespace = Annotated[str, Text(max_length=100)]
-Priority = Annotated[int, Integer(1, 20)]  # 1 is what the EV likes best
+Priority = Annotated[int, Integer(1, 20)]  # 1 is the highest priority
 
 
 class ResponseCode(StrEnum):
@@ -36,7 +36,7 @@ class ResponseCode(StrEnum):
 
 @complex_type(APP_PROTOCOL)
 class AppProtocol:
-    """A protocol the EV speaks; SchemaID is the number by which the response will name it."""
+    """A protocol that the EV supports; the response refers to it by SchemaID."""
 
     ProtocolNamespace: ProtocolNamespace
     VersionNumberMajor: UnsignedInt
@@ -47,14 +47,14 @@ class AppProtocol:
 
 @element(APP_PROTOCOL)
 class supportedAppProtocolReq:
-    """What the EV speaks, in any order; Priority decides."""
+    """The protocols that the EV supports, in any order; Priority decides."""
 
     AppProtocol: Annotated[tuple[AppProtocol, ...], Occurs(1, 20)]
 
 
 @element(APP_PROTOCOL)
 class supportedAppProtocolRes:
-    """The SchemaID that both will speak; absent when negotiation failed."""
+    """The SchemaID of the chosen protocol; absent when negotiation failed."""
 
     ResponseCode: ResponseCode
     SchemaID: UnsignedByte | None = None

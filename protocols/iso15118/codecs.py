@@ -1,12 +1,12 @@
-"""The EXI codecs of the charging standards, ready to use and compiled piece by piece when first used.
+"""The EXI codecs of the charging standards, compiled type by type on first use.
 
     from protocols.iso15118.codecs import ISO20_DC
     data = ISO20_DC.encode(message)
     message = ISO20_DC.decode(data)
 
-Documents travel in V2GTP frames; fragments are what signatures hash. SignedInfo is hashed in two ways in the field:
-with the XML Signature schema alone (XMLDSIG_FRAGMENT; Josev, in both generations) or with the whole set (libcbv2g,
-EVerest); a verifier tries both. Importing this file imports no messages.
+Documents travel in V2GTP frames; fragments are the input of signature digests. SignedInfo is hashed in two ways in the
+field: with the XML Signature schema alone (XMLDSIG_FRAGMENT; Josev, in both generations) or with the whole set
+(libcbv2g, EVerest); a verifier tries both. Importing this module imports no messages.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
-"""Bytes in and out for the ISO 15118 engines: TCP and TLS streams, the SDP datagrams, and the pump that runs an engine.
+"""Sockets of ISO 15118: TCP and TLS streams, and the SDP datagrams.
 
-No rule of the protocol lives here. Together with `tls.py` the only file of this room that touches sockets and time.
+Together with `tls.py` the only module of this package that uses sockets. No protocol rules; `pump.py` runs an engine
+over a stream.
 """
 
 from __future__ import annotations
@@ -14,10 +15,10 @@ import secrets
 import socket
 import ssl
 import struct
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Protocol
+from collections.abc import Awaitable, Callable
+from typing import Any
 
-from protocols.ports import Clock, Wire
+from protocols.ports import Clock
 from protocols.sdp import (
     LOWEST_PORT,
     MULTICAST_GROUP,
@@ -37,70 +38,15 @@ LOG = logging.getLogger(__name__)
 
 CONNECT_WITHIN = 5.0  # s
 HANDSHAKE_WITHIN = 10.0  # s, TLS
-WRITE_WITHIN = 5.0  # s, for a peer that doesn't read
-READ_AHEAD = 1 << 20  # bytes kept before the peer is told to wait
+WRITE_WITHIN = 5.0  # s, for a peer that does not read
+READ_AHEAD = 1 << 20  # bytes buffered before reading is paused
 HIGHEST_PORT = 65535
 PORT_TRIES = 20
 IPV6_INTERFACE = struct.Struct("@I")
 
 
-class Engine(Protocol):
-    """What `pump` runs: the engine contract of both roles."""
-
-    ended: bool
-
-    def receive(self, data: bytes, now: float) -> Sequence[object]: ...
-    def expire(self, now: float) -> Sequence[object]: ...
-    def data_to_send(self) -> bytes: ...
-    def deadline(self) -> float | None: ...
-
-
-async def pump(
-    engine: Engine,
-    wire: Wire,
-    clock: Clock,
-    report: Callable[[Sequence[object]], None],
-    prepare: Callable[[float], None] | None = None,
-) -> None:
-    """Run `engine` over `wire` until it ends; then close the wire.
-
-    `prepare(now)` is called before the engine sees bytes or time, so that its host can tell it what it measures.
-    `report(events)` gets what happened, in order. A lost wire is the end of the stream to the engine.
-    """
-    try:
-        while True:
-            outgoing = engine.data_to_send()
-            if outgoing:
-                try:
-                    await wire.write(outgoing)
-                except ConnectionError:
-                    report(engine.receive(b"", clock.now()))
-            if engine.ended:
-                return
-            now = clock.now()
-            deadline = engine.deadline()
-            if deadline is not None and deadline <= now:
-                if prepare is not None:
-                    prepare(now)
-                report(engine.expire(now))
-                continue
-            try:
-                async with clock.timeout_at(deadline):
-                    data = await wire.read()
-            except TimeoutError:
-                continue
-            except ConnectionError:
-                data = b""
-            now = clock.now()
-            if prepare is not None:
-                prepare(now)
-            report(engine.receive(data, now))
-    finally:
-        await wire.close()
-
-
 class TcpWire(asyncio.Protocol):
-    """A TCP or TLS stream as a Wire. One `write` is one send."""
+    """A TCP or TLS stream as a Wire. Each `write` is one send."""
 
     def __init__(self, connected: Callable[[TcpWire], None] | None = None) -> None:
         self._connected = connected
@@ -190,7 +136,7 @@ class TcpWire(asyncio.Protocol):
             self._transport.abort()
 
     def abort(self) -> None:
-        """End the stream at once, without a word to the peer beyond TCP's own."""
+        """Reset the stream at once."""
         if self._transport is not None:
             self._transport.abort()
 
@@ -198,13 +144,13 @@ class TcpWire(asyncio.Protocol):
 
     @property
     def tls_version(self) -> str | None:
-        """ "TLSv1.3", ...; None on plain TCP."""
+        """Return "TLSv1.3", ...; None on plain TCP."""
         session = self._extra("ssl_object")
         return None if session is None else session.version()
 
     @property
     def peer_certificate(self) -> bytes | None:
-        """The peer's leaf certificate, DER."""
+        """Return the peer's leaf certificate, DER."""
         session = self._extra("ssl_object")
         return None if session is None else session.getpeercert(binary_form=True)
 
@@ -213,7 +159,7 @@ class TcpWire(asyncio.Protocol):
 
 
 async def connect(host: str, port: int, tls: ssl.SSLContext | None = None) -> TcpWire:
-    """A stream to a SECC. A link-local `host` needs its scope (`fe80::1%eth0`). ConnectionError: what went wrong."""
+    """Connect to a SECC. A link-local `host` needs its scope (`fe80::1%eth0`). Raises ConnectionError."""
     loop = asyncio.get_running_loop()
     try:
         async with asyncio.timeout(CONNECT_WITHIN + (HANDSHAKE_WITHIN if tls else 0)):
@@ -226,20 +172,20 @@ async def connect(host: str, port: int, tls: ssl.SSLContext | None = None) -> Tc
                 ssl_handshake_timeout=HANDSHAKE_WITHIN if tls else None,
             )
     except TimeoutError:
-        raise ConnectionError(f"[{host}]:{port} does not answer") from None
+        raise ConnectionError(f"[{host}]:{port} does not respond") from None
     except ssl.SSLError as error:
         raise ConnectionError(f"TLS with [{host}]:{port} failed: {error.reason or error}") from error
     except OSError as error:
-        raise ConnectionError(f"can't connect to [{host}]:{port}: {error.strerror or error}") from error
+        raise ConnectionError(f"cannot connect to [{host}]:{port}: {error.strerror or error}") from error
     return wire
 
 
 def endpoint(text: str) -> tuple[str, int]:
-    """The host and port of `[ADDR]:PORT`, `ADDR:PORT` or `:PORT`. ValueError says what is wrong with it."""
+    """Return the host and port of `[ADDR]:PORT`, `ADDR:PORT` or `:PORT`. Raises ValueError."""
     host, colon, port = text.rpartition(":")
     host = host.removeprefix("[").removesuffix("]")
     if not colon or not port.isdigit() or not 0 <= int(port) <= 65535:
-        raise ValueError(f"{text!r} is no [ADDRESS]:PORT, such as [::1]:15118")
+        raise ValueError(f"{text!r} is not [ADDRESS]:PORT, such as [::1]:15118")
     return host or "::", int(port)
 
 
@@ -255,7 +201,7 @@ class Listener:
         return int(self._server.sockets[0].getsockname()[1])
 
     async def close(self) -> None:
-        """Stop listening and wait for the sessions that are being ended."""
+        """Stop listening, cancel the sessions and wait for their end."""
         self._server.close()
         for task in list(self._tasks):
             task.cancel()
@@ -266,14 +212,14 @@ class Listener:
 async def listen(
     handler: Callable[[TcpWire], Awaitable[None]], host: str, port: int, tls: ssl.SSLContext | None = None
 ) -> Listener:
-    """Serve on [host]:port (port 0: one that is free). OSError if that isn't possible."""
+    """Listen on [host]:port (port 0: a free one). Raises OSError."""
     tasks: set[asyncio.Task[None]] = set()
 
     async def guarded(wire: TcpWire) -> None:
         try:
             await handler(wire)
         except Exception:
-            LOG.exception("the session with %s ended by a fault of ours", wire.peer)
+            LOG.exception("session with %s: internal error", wire.peer)
         finally:
             await wire.close()
 
@@ -291,7 +237,7 @@ async def listen(
 async def listen_on_link(
     handler: Callable[[TcpWire], Awaitable[None]], interface: str, tls: ssl.SSLContext | None = None
 ) -> Listener:
-    """Serve on the link-local address of an interface, on a free port of the range that SDP may announce."""
+    """Listen on the link-local address of an interface, on a free port of the range that SDP may announce."""
     host = f"{link_local_address(interface)}%{interface}"
     ports = [secrets.randbelow(HIGHEST_PORT - LOWEST_PORT + 1) + LOWEST_PORT for _ in range(PORT_TRIES)]
     for port in ports[:-1]:
@@ -318,7 +264,7 @@ class _Datagrams(asyncio.DatagramProtocol):
 async def discover(
     interface: str, clock: Clock, security: Security, *, required: bool = False, tries: int | None = None
 ) -> SdpResponse | None:
-    """Ask for the SECC on this link; None when nobody answers. The address comes back with its scope id."""
+    """Discover the SECC on this link; None without a response. The address includes its scope id."""
     index = _index(interface)
     sock = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
     sock.setblocking(False)
@@ -352,7 +298,7 @@ def _scoped(found: SeccFound, interface: str) -> SdpResponse:
 
 
 class SdpResponder:
-    """Answers the cars' SDP requests on one link until closed."""
+    """Responder to SDP requests on one link, until closed."""
 
     def __init__(self, interface: str, port: int, offered: frozenset[Security]) -> None:
         self._interface = interface
@@ -380,7 +326,7 @@ class SdpResponder:
         while True:
             data, sender = await datagrams.queue.get()
             if len(sender) == 4 and sender[3] not in (0, index):
-                continue  # another link; another charge point's affair
+                continue  # received on another link
             try:
                 request = decode_request(data)
             except SdpError as error:
@@ -399,7 +345,7 @@ class SdpResponder:
 
 
 def link_local_address(interface: str) -> str:
-    """The link-local IPv6 address of a network interface, without its scope. OSError if it has none."""
+    """Return the link-local IPv6 address of a network interface, without its scope. Raises OSError if it has none."""
     index = _index(interface)
     probe = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
     try:
@@ -416,4 +362,4 @@ def _index(interface: str) -> int:
     try:
         return socket.if_nametoindex(interface)
     except OSError:
-        raise OSError(f"there is no network interface {interface!r}") from None
+        raise OSError(f"no network interface {interface!r}") from None

@@ -1,11 +1,12 @@
-"""What known peers do differently from EXI 1.0, how to read them all the same, and what to send them.
+"""Deviations of known peers from EXI 1.0: how their messages are read, and the form that is sent to them.
 
-Lists that hold as many items as they may: EXI 1.0 unrolls them, so that behind the last item only what follows is
-left, mostly the end in one bit. EXIficient as Josev packs it goes on as if there were no bound (two bits) for the
-long lists of ISO 15118-2 and for six lists of -20 that an older schema left unbounded. libcbv2g (EVerest and others)
-writes all full lists of more than two so; it reads lists of complex type as EXI 1.0 says and lists of simple type as
-it writes them. In DIN 70121 it stops after two payment options where the schema has no bound. Two of its lists read
-neither form when full (TaxCosts of 10, OverstayRule of 5): send those lists shorter.
+Lists that hold their maximum number of items: EXI 1.0 unrolls them, so that after the last item only the following
+particles are left, mostly the end in one bit. EXIficient as packaged by Josev continues as if the list were unbounded
+(two bits) for the long lists of ISO 15118-2 and for six lists of -20 that an older schema left unbounded. libcbv2g
+(EVerest and others) writes all full lists of more than two items in that form; it reads lists of complex type as EXI
+1.0 specifies and lists of simple type as it writes them. In DIN 70121 it stops after two payment options where the
+schema is unbounded. Two of its lists read neither form when full (TaxCosts of 10, OverstayRule of 5): send those lists
+shorter.
 
 Fragments: the eMAID of ISO 15118-2 is hashed by EXI 1.0 (and Josev) with the relaxed grammar, by libcbv2g with the
 ordinary one. Measured list by list, see `docs/exi.md`.
@@ -13,7 +14,7 @@ ordinary one. Measured list by list, see `docs/exi.md`.
 
 from __future__ import annotations
 
-from protocols.exi.schema import Field, Ways, declaration
+from protocols.exi.schema import Field, PeerGrammar, declaration
 
 LIBCBV2G = "libcbv2g"
 JOSEV = "josev"
@@ -33,27 +34,27 @@ COMPLEX_YET_READ_AS_WRITTEN = frozenset({"ConsumptionCost"})
 
 
 def libcbv2g_writes(cls: type[object], field: Field) -> int | None:
-    """How often libcbv2g unrolls a list as a sender."""
+    """Return how often libcbv2g unrolls a list as a sender."""
     if field.name == "PaymentOption":
         return 2
     return field.most if field.most == 2 else None
 
 
 def libcbv2g_reads(cls: type[object], field: Field) -> int | None:
-    """How often libcbv2g unrolls a list as a receiver."""
+    """Return how often libcbv2g unrolls a list as a receiver."""
     if field.simple is not None or field.name in COMPLEX_YET_READ_AS_WRITTEN:
         return libcbv2g_writes(cls, field)
     return field.most
 
 
 def josev(cls: type[object], field: Field) -> int | None:
-    """How often the grammars compiled into Josev's codec unroll a list, in both directions."""
+    """Return how often the grammars compiled into Josev's codec unroll a list, in both directions."""
     if declaration(cls).namespace.uri.startswith("urn:iso:15118:2:2013"):
         return field.most if field.most is not None and field.most <= LONG_LIST else None
     return None if field.name in UNBOUNDED_IN_JOSEV else field.most
 
 
-PEERS: dict[str, Ways] = {
-    LIBCBV2G: Ways(libcbv2g_writes, libcbv2g_reads, relaxed=False),
-    JOSEV: Ways(josev, josev),
+PEERS: dict[str, PeerGrammar] = {
+    LIBCBV2G: PeerGrammar(libcbv2g_writes, libcbv2g_reads, relaxed=False),
+    JOSEV: PeerGrammar(josev, josev),
 }

@@ -1,18 +1,18 @@
-"""Certificates for tests and demonstrations: the roots and chains of an ISO 15118 ecosystem, in one folder per curve.
+"""Test certificates: the roots and chains of an ISO 15118 ecosystem, in one folder per curve.
 
-`create(directory)` writes `p256/` (ISO 15118-2, and peers that know no other curve) and `p521/` (ISO 15118-20), each
-with
+`create(directory)` writes `p256/` (ISO 15118-2, and peers without other curves) and `p521/` (ISO 15118-20), each with
 
-| file (`.pem` and `.key`) | what |
+| file (`.pem` and `.key`) | content |
 |---|---|
 | `v2g_root`, `cpo_sub1`, `cpo_sub2`, `secc` | the charger's chain; `secc` is the TLS server (DC=CPO) |
-| `oem_root`, `oem_sub`, `vehicle`, `oem_provisioning` | the car's chain; `vehicle` (CN: EVCCID) is the TLS client |
-| `mo_root`, `mo_sub1`, `mo_sub2`, `contract` | the contract chain; never used in TLS |
+| `oem_root`, `oem_sub`, `vehicle`, `oem_provisioning` | the EV's chain; `vehicle` (CN: EVCCID) is the TLS client |
+| `mo_root`, `mo_sub1`, `mo_sub2`, `contract` | the contract chain; not used in TLS |
 | `cps_sub1`, `cps_sub2`, `cps` | the certificate provisioning service under the V2G root (DC=CPS) |
 
-A leaf's `.pem` holds the leaf and its sub-CAs, without the root. The keys are not encrypted: never use them for
-anything but tests. Not here: how TLS uses them (`tls.py`), whose one is (`subject.py`), Plug & Charge signatures.
-Source: certificate profiles of ISO 15118-2 and -20; validity times are shorter or longer where tests want it."""
+A leaf's `.pem` holds the leaf and its sub-CAs, without the root. The keys are not encrypted: for tests only. TLS
+contexts are in `tls.py`, subject names in `subject.py`. Source: certificate profiles of ISO 15118-2 and -20; validity
+periods differ where tests require it.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ SECC_ID = "DE8AAE12345678"
 @frozen
 class _Plan:
     name: str
-    issuer: str  # its own name: self-signed
+    issuer: str  # own name: self-signed
     common_name: str
     domain: str | None
     days: int
@@ -70,9 +70,9 @@ _BY_NAME = {plan.name: plan for plan in _PLANS}
 
 
 def create(directory: str | Path, *, evccid: str = EVCCID, now: dt.datetime | None = None) -> list[Path]:
-    """Write both sets of certificates below `directory` and return the files. OSError if that isn't possible.
+    """Write both sets of certificates below `directory` and return the files. Raises OSError.
 
-    `evccid` becomes the vehicle certificate's common name. Files that exist are overwritten.
+    `evccid` becomes the vehicle certificate's common name. Existing files are overwritten.
     """
     written: list[Path] = []
     for curve in CURVES:
@@ -97,7 +97,7 @@ def create_set(directory: Path, curve: str, *, evccid: str = EVCCID, now: dt.dat
 
 
 def chain(name: str) -> tuple[str, ...]:
-    """The names from a certificate up to, and without, its root: ("secc", "cpo_sub2", "cpo_sub1")."""
+    """Return the names from a certificate up to its root, without the root: ("secc", "cpo_sub2", "cpo_sub1")."""
     names: list[str] = []
     plan = _BY_NAME[name]
     while plan.issuer != plan.name:

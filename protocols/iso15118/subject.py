@@ -1,7 +1,7 @@
-"""Whose certificate it is: the names in its subject that ISO 15118 looks at.
+"""Names in the subject of a certificate that ISO 15118 evaluates.
 
-`cryptography` takes as long to import as all messages of a session, and without TLS there is no certificate: it is
-imported when the first one is read.
+Importing `cryptography` takes as long as importing all messages of a session, and sessions without TLS have no
+certificates: it is imported when the first certificate is read.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ DOMAIN_COMPONENT = "0.9.2342.19200300.100.1.25"
 
 
 def common_name(der: bytes) -> str | None:
-    """The common name of a certificate (the EVCCID of a vehicle certificate); None without one."""
+    """Return the common name of a certificate (the EVCCID of a vehicle certificate); None without one."""
     return _first(der, COMMON_NAME)
 
 
 def domain_component(der: bytes) -> str | None:
-    """The DC of a certificate's subject: CPO for a charger's."""
+    """Return the DC of a certificate's subject: CPO for a charger's."""
     return _first(der, DOMAIN_COMPONENT)
 
 

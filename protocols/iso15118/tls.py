@@ -1,11 +1,11 @@
 """TLS contexts for both roles and both generations, in two profiles.
 
-`strict` is what ISO 15118-20 asks for: TLS 1.3 only, mutual, P-521 certificates, secp521r1 and x448, two cipher suites.
-`interop` is what peers in the field can do: the same, but P-256 too. ISO 15118-2 runs on TLS 1.2 with a server
-certificate only. Groups, TLS 1.3 suites and signature algorithms can't be set through the standard library: they come
+`strict` follows ISO 15118-20: TLS 1.3 only, mutual, P-521 certificates, secp521r1 and x448, two cipher suites.
+`interop` is for peers in the field: the same with P-256 in addition. ISO 15118-2 runs on TLS 1.2 with a server
+certificate only. Groups, TLS 1.3 suites and signature algorithms cannot be set through the standard library: they come
 from an OpenSSL configuration file, read when the process starts, so the commands re-execute themselves with it
-(`ensure_configuration`). What the standard library can't do at all is said in `docs/tls.md`.
-Source: ISO 15118-20 V2G20-1264, 2365, 2458, 2459, 1634, 1637, 2674; ISO 15118-2 TLS 1.2 profile.
+(`ensure_configuration`). `docs/tls.md` lists the remaining gaps of the standard library. Source: ISO 15118-20
+V2G20-1264, 2365, 2458, 2459, 1634, 1637, 2674; ISO 15118-2 TLS 1.2 profile.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class TlsProfile(StrEnum):
 
 
 class TlsVersion(StrEnum):
-    """What the command line calls them."""
+    """TLS versions by their names on the command line."""
 
     NONE = "none"
     TLS_1_2 = "1.2"
@@ -45,11 +45,11 @@ _CURVE = {TlsProfile.STRICT: "p521", TlsProfile.INTEROP: "p256"}
 
 
 class TlsSetupError(LocalProtocolError):
-    """A certificate or key is missing or doesn't fit; the message says which file."""
+    """A certificate or key is missing or invalid; the text names the file."""
 
 
 def certificate_set(pki: str | Path, version: TlsVersion, profile: TlsProfile) -> Path:
-    """The folder of certificates (see `pki.create`) that a profile uses: -2 always P-256."""
+    """Return the folder of certificates (see `pki.create`) of a profile; -2 always uses P-256."""
     curve = "p256" if version is TlsVersion.TLS_1_2 else _CURVE[profile]
     return Path(pki) / curve
 
@@ -57,7 +57,7 @@ def certificate_set(pki: str | Path, version: TlsVersion, profile: TlsProfile) -
 def server_context(
     pki: str | Path, version: TlsVersion = TlsVersion.TLS_1_3, profile: TlsProfile = TlsProfile.STRICT
 ) -> ssl.SSLContext:
-    """A SECC's context: its chain, and for -20 the OEM and V2G roots that a vehicle certificate must come from."""
+    """Return a SECC's context: its chain, and for -20 the OEM and V2G roots of vehicle certificates."""
     home = certificate_set(pki, version, profile)
     context = _context(ssl.PROTOCOL_TLS_SERVER, version, profile)
     _load_chain(context, home, "secc")
@@ -70,7 +70,7 @@ def server_context(
 def client_context(
     pki: str | Path, version: TlsVersion = TlsVersion.TLS_1_3, profile: TlsProfile = TlsProfile.STRICT
 ) -> ssl.SSLContext:
-    """An EVCC's context: the V2G root, and for -20 the vehicle certificate."""
+    """Return an EVCC's context: the V2G root, and for -20 the vehicle certificate."""
     home = certificate_set(pki, version, profile)
     context = _context(ssl.PROTOCOL_TLS_CLIENT, version, profile)
     context.check_hostname = False  # a SECC has no host name; its identity is its chain and DC=CPO
@@ -82,7 +82,7 @@ def client_context(
 
 
 def openssl_configuration(profile: TlsProfile) -> str:
-    """The text of an OpenSSL configuration file that sets what the standard library has no function for."""
+    """Return the OpenSSL configuration file with the settings that the standard library has no function for."""
     return (
         "openssl_conf = v2x\n\n[v2x]\nssl_conf = v2x_ssl\n\n[v2x_ssl]\nsystem_default = v2x_tls\n\n[v2x_tls]\n"
         f"Groups = {_GROUPS[profile]}\n"
@@ -92,11 +92,11 @@ def openssl_configuration(profile: TlsProfile) -> str:
 
 
 def ensure_configuration(profile: TlsProfile) -> None:
-    """Return if this process runs with the profile's OpenSSL configuration; else start it anew with it (no return).
+    """Return if this process runs with the profile's OpenSSL configuration; otherwise re-execute it with that.
 
     Only for a program's entry point: it replaces the process, with the same arguments.
     """
-    import tempfile  # which brings every archive format along, and sessions without TLS need none of it
+    import tempfile  # imports all archive formats, which sessions without TLS do not need
 
     text = openssl_configuration(profile)
     digest = hashlib.sha256(text.encode()).hexdigest()[:16]
@@ -135,11 +135,11 @@ def _load_chain(context: ssl.SSLContext, home: Path, name: str) -> None:
     certificate, key = home / f"{name}.pem", home / f"{name}.key"
     for path in (certificate, key):
         if not path.is_file():
-            raise TlsSetupError(f"{path} is missing; `v2x pki create` makes a set of test certificates")
+            raise TlsSetupError(f"{path} is missing; `v2x pki create` writes a set of test certificates")
     try:
         context.load_cert_chain(certificate, key)
     except (ssl.SSLError, OSError) as error:
-        raise TlsSetupError(f"{certificate} and {key.name} can't be used: {error}") from error
+        raise TlsSetupError(f"{certificate} and {key.name} cannot be used: {error}") from error
 
 
 def _load_roots(context: ssl.SSLContext, home: Path, *names: str) -> None:
@@ -148,4 +148,4 @@ def _load_roots(context: ssl.SSLContext, home: Path, *names: str) -> None:
         try:
             context.load_verify_locations(path)
         except (ssl.SSLError, OSError) as error:
-            raise TlsSetupError(f"the root certificate {path} can't be used: {error}") from error
+            raise TlsSetupError(f"the root certificate {path} cannot be used: {error}") from error

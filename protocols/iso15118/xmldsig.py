@@ -2,8 +2,8 @@
 
 In charging, a header's Signature holds a SignedInfo with one Reference per signed element (`URI="#" + Id`, a Transform
 naming canonical EXI, the digest of the element's EXI fragment) and the raw r||s signature value. KeyInfo and Object are
-declared because the schema has them and their names take part in event codes; nobody sends them. Foreign elements
-(wildcards) and free text between elements have event codes too, but can't be read or written.
+declared because the schema contains them and their names take part in event codes; no peer sends them. Foreign elements
+(wildcards) and free text between elements have event codes too, but cannot be read or written.
 
 Source: the W3C recommendation's schema as the standards reference it.
 """
@@ -16,18 +16,18 @@ from protocols.exi.declare import ANY, Attribute, Namespace, Occurs, OneOf, Part
 
 XMLDSIG = Namespace("http://www.w3.org/2000/09/xmldsig#", qualified_attributes=False)
 
-# Global elements of simple type: they have a place in the order of elements; Reference and KeyInfo hold them plainly.
+# Global elements of simple type: part of the element order; Reference and KeyInfo hold their plain values.
 SIMPLE_ELEMENTS = ("DigestValue", "KeyName", "MgmtData")
 
 WILDCARDS = Particles("sequence", (ANY,), 0, None)
 
 
-# ------------------------------------------------------------------------------------------------- what is signed, how
+# ----------------------------------------------------------------------------------------------------------- SignedInfo
 
 
 @element(XMLDSIG, mixed=True, content=WILDCARDS)
 class CanonicalizationMethod:
-    """How SignedInfo became bytes: canonical EXI."""
+    """Canonicalization of SignedInfo: canonical EXI."""
 
     Algorithm: Attribute[str]
 
@@ -42,7 +42,7 @@ class SignatureMethod:
 
 @element(XMLDSIG, mixed=True, content=Particles("choice", (ANY, "XPath"), 0, None))
 class Transform:
-    """What happened to the referenced element before hashing; XPath filters belong to XML and are of no use here."""
+    """Transformation of the referenced element before hashing; XPath filters apply to XML and are not used here."""
 
     Algorithm: Attribute[str]
     XPath: Annotated[tuple[str, ...], Occurs(0, None)] = ()
@@ -76,7 +76,7 @@ class Reference:
 
 @element(XMLDSIG)
 class SignedInfo:
-    """What the signature value is computed over."""
+    """The input of the signature value."""
 
     Id: Attribute[str] | None = None
     CanonicalizationMethod: Annotated[CanonicalizationMethod, Ref(CanonicalizationMethod)]
@@ -86,7 +86,7 @@ class SignedInfo:
 
 @element(XMLDSIG)
 class SignatureValue:
-    """The signature itself: r and s, each as long as the curve's order, one after the other."""
+    """The signature itself: r and s, each as long as the curve's order, concatenated."""
 
     Id: Attribute[str] | None = None
     value: bytes
@@ -130,7 +130,7 @@ class RSAKeyValue:
 
 @element(XMLDSIG, mixed=True, content=Particles("choice", ("DSAKeyValue", "RSAKeyValue", ANY)))
 class KeyValue:
-    """A public key, spelled out."""
+    """A public key."""
 
     DSAKeyValue: OneOf[Annotated[DSAKeyValue, Ref(DSAKeyValue)]] = None
     RSAKeyValue: OneOf[Annotated[RSAKeyValue, Ref(RSAKeyValue)]] = None
@@ -138,7 +138,7 @@ class KeyValue:
 
 @element(XMLDSIG)
 class RetrievalMethod:
-    """Where the key may be fetched."""
+    """Location of the key."""
 
     URI: Attribute[str] | None = None
     Type: Attribute[str] | None = None
@@ -147,7 +147,7 @@ class RetrievalMethod:
 
 @complex_type(XMLDSIG)
 class X509IssuerSerial:
-    """A certificate by issuer and serial number (which may have 20 bytes)."""
+    """A certificate by issuer and serial number of up to 20 bytes."""
 
     X509IssuerName: str
     X509SerialNumber: int
@@ -199,7 +199,7 @@ KEY_PARTS = ("KeyName", "KeyValue", "RetrievalMethod", "X509Data", "PGPData", "S
 
 @element(XMLDSIG, mixed=True, content=Particles("choice", KEY_PARTS, 1, None))
 class KeyInfo:
-    """Hints to the verifier's key, at least one of any kind. Hints are written kind by kind."""
+    """Hints to the verifier's key, at least one of any kind, written kind by kind."""
 
     Id: Attribute[str] | None = None
     KeyName: Annotated[tuple[str, ...], Occurs(0, None)] = ()
@@ -216,7 +216,7 @@ class KeyInfo:
 
 @element(XMLDSIG, mixed=True, content=WILDCARDS)
 class Object:
-    """Anything that travels inside the signature; only its attributes can be read and written here."""
+    """Arbitrary content inside the signature; only its attributes can be read and written here."""
 
     Id: Attribute[str] | None = None
     MimeType: Attribute[str] | None = None
@@ -225,7 +225,7 @@ class Object:
 
 @element(XMLDSIG)
 class Manifest:
-    """References that the application checks by itself."""
+    """References that the application verifies."""
 
     Id: Attribute[str] | None = None
     Reference: Annotated[tuple[Annotated[Reference, Ref(Reference)], ...], Occurs(1, None)]
@@ -233,7 +233,7 @@ class Manifest:
 
 @element(XMLDSIG, mixed=True, content=Particles("choice", (ANY,), 1, None))
 class SignatureProperty:
-    """A statement about a signature. It needs a foreign element and thus can't be read or written."""
+    """A statement about a signature. It requires a foreign element and thus cannot be read or written."""
 
     Target: Attribute[str]
     Id: Attribute[str] | None = None
@@ -249,7 +249,7 @@ class SignatureProperties:
 
 @element(XMLDSIG)
 class Signature:
-    """Stands in a message header; SignedInfo names the signed parts, SignatureValue seals SignedInfo."""
+    """Signature in a message header; SignedInfo names the signed parts, SignatureValue signs SignedInfo."""
 
     Id: Attribute[str] | None = None
     SignedInfo: Annotated[SignedInfo, Ref(SignedInfo)]

@@ -1,4 +1,4 @@
-"""What the RPC engine reports of a connection, in the past tense; the engine is `rpc`."""
+"""Events of the RPC engine (`rpc`), in the past tense."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ NO_ID = "-1"  # 4.2.3: where the message id cannot be read
 
 @dataclass(frozen=True, slots=True)
 class CallReceived:
-    """The peer asks; answer with `answer` or `refuse`. `text` is the message as it came."""
+    """The peer sent a CALL; respond with `answer` or `refuse`. `text` is the received message."""
 
     id: str
     action: str
@@ -22,7 +22,7 @@ class CallReceived:
 
 @dataclass(frozen=True, slots=True)
 class SendReceived:
-    """The peer tells, and waits for nothing. `text` is the message as it came."""
+    """The peer sent a SEND, which has no response. `text` is the received message."""
 
     id: str
     action: str
@@ -32,7 +32,7 @@ class SendReceived:
 
 @dataclass(frozen=True, slots=True)
 class ResultReceived:
-    """The peer answered our call. `violation` where the answer breaks its schema."""
+    """The peer responded to a CALL with a CALLRESULT. `violation` is set where it breaks its schema."""
 
     id: str
     action: str
@@ -42,7 +42,7 @@ class ResultReceived:
 
 @dataclass(frozen=True, slots=True)
 class ErrorReceived:
-    """The peer refused our call."""
+    """The peer responded to a CALL with a CALLERROR."""
 
     id: str
     action: str
@@ -53,7 +53,7 @@ class ErrorReceived:
 
 @dataclass(frozen=True, slots=True)
 class CallTimedOut:
-    """No answer to our call in time; it may or may not have taken effect."""
+    """No response to a CALL in time; whether it has taken effect is unknown."""
 
     id: str
     action: str
@@ -61,7 +61,7 @@ class CallTimedOut:
 
 @dataclass(frozen=True, slots=True)
 class AnswerIgnored:
-    """An answer nobody waits for. `action` is known where it only came late."""
+    """A response without a pending CALL. `action` is set if it only arrived late."""
 
     id: str
     action: str | None
@@ -70,7 +70,7 @@ class AnswerIgnored:
 
 @dataclass(frozen=True, slots=True)
 class ResultRefused:
-    """The peer could not process our answer (CALLRESULTERROR)."""
+    """The peer could not process a CALLRESULT (CALLRESULTERROR)."""
 
     id: str
     code: str
@@ -79,7 +79,7 @@ class ResultRefused:
 
 @dataclass(frozen=True, slots=True)
 class Violated:
-    """A message broke a rule. `ours` where we would have sent it; it was not sent."""
+    """A message broke a rule. `ours` marks an outgoing message, which was not sent."""
 
     ours: bool
     action: str | None

@@ -1,20 +1,11 @@
-"""OCPP over a message stream: a WebSocket, or a wire in memory. No rule of the protocol lives here.
-
-`Link` drives one end of one connection: it feeds the engine, lets handlers work and completes our own calls. Calls of
-the peer are handled one after the other; a handler that waits (and may call the peer back) does not stop the reading.
-"""
+"""The WebSocket of OCPP-J as a `TextWire`."""
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import logging
 import ssl
 from base64 import b64encode
-from collections import deque
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from collections.abc import Callable
+from typing import Any
 from urllib.parse import unquote
 
 from websockets.asyncio.client import connect as ws_connect
@@ -25,277 +16,29 @@ from websockets.frames import Frame, Opcode
 from websockets.protocol import Event
 from websockets.typing import Subprotocol
 
-from protocols.ocpp import rpc
-from protocols.ocpp.rpc import (
-    AnswerIgnored,
-    CallReceived,
-    CallTimedOut,
-    ErrorReceived,
-    Refusal,
-    ResultReceived,
-    Rpc,
-    SendReceived,
-)
-from protocols.ocpp.schema import ErrorCode, Payload, Version, Violation
-from protocols.ports import Clock, TextWire
+from protocols.ocpp.schema import Version
 
-log = logging.getLogger("v2x.ocpp")
-
-FRAME_LENGTH = 1024 * 1024  # bytes; longer frames end the connection, shorter ones get an answer from the engine
+FRAME_LENGTH = 1024 * 1024  # bytes; longer frames close the connection; `rpc` rejects shorter oversized messages
 PING_INTERVAL = 20.0  # s
-PING_TIMEOUT = 20.0  # s without a pong, and the connection is dead
+PING_TIMEOUT = 20.0  # s without a pong until the connection counts as lost
 CLOSE_WITHIN = 5.0  # s
 
 
-@dataclass(frozen=True, slots=True)
-class Answered:
-    """The peer answered; `violation` where its answer breaks the schema."""
-
-    payload: Payload
-    violation: Violation | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """The peer answered with a CALLERROR."""
-
-    code: str
-    description: str = ""
-    details: Payload = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class TimedOut:
-    """The peer did not answer in time."""
-
-
-@dataclass(frozen=True, slots=True)
-class Lost:
-    """The connection ended before an answer came."""
-
-
-Reply: TypeAlias = Answered | Refused | TimedOut | Lost
-Handler: TypeAlias = Callable[[CallReceived], Payload | Awaitable[Payload]]
-
-
-class Link:
-    """One end of one connection.
-
-    `handle` answers calls, at once or as a coroutine, and raises `Refusal` for a CALLERROR. `observe` sees every event
-    of the engine but calls, such as violations and late answers, before anything is done about it.
-    """
-
-    __slots__ = (
-        "_flushing",
-        "_handle",
-        "_inbox",
-        "_observe",
-        "_on_send",
-        "_replies",
-        "_wakes_at",
-        "_watch",
-        "_worker",
-        "clock",
-        "closed",
-        "engine",
-        "wire",
-    )
-
-    def __init__(
-        self,
-        wire: TextWire,
-        engine: Rpc,
-        handle: Handler,
-        clock: Clock,
-        observe: Callable[[rpc.Event], None] | None = None,
-        on_send: Callable[[SendReceived], None] | None = None,
-    ) -> None:
-        self.wire, self.engine, self.clock = wire, engine, clock
-        self._handle, self._observe, self._on_send = handle, observe, on_send
-        self._replies: dict[str, asyncio.Future[Reply]] = {}
-        self._inbox: deque[CallReceived] = deque()
-        self._worker: asyncio.Task[None] | None = None
-        self._watch: asyncio.Task[None] | None = None
-        self._wakes_at = float("-inf")
-        self._flushing = False
-        self.closed = False
-
-    async def run(self) -> None:
-        """Read until the stream ends. Whoever waits for an answer then gets `Lost`."""
-        engine, wire, clock = self.engine, self.wire, self.clock
-        push_to = getattr(wire, "push_to", None)
-        if push_to is not None:
-            push_to(self._pushed)
-        try:
-            await self._flush()
-            while (text := await wire.receive()) is not None:
-                for event in engine.receive(text, clock.now()):
-                    self._take(event)
-                await self._flush()
-        except ConnectionError:
-            pass
-        finally:
-            await self.close()
-
-    def _pushed(self, text: str) -> list[str]:
-        """One message from a wire that hands them over as they come; what is to be sent at once."""
-        for event in self.engine.receive(text, self.clock.now()):
-            self._take(event)
-        return [] if self._flushing or self.closed else self.engine.data_to_send()
-
-    async def call(self, action: str, payload: Payload, timeout: float | None = None) -> Reply:
-        """Ask the peer. Raises LocalProtocolError for a payload that breaks its schema, and then sends nothing."""
-        if self.closed:
-            return Lost()
-        mid = self.engine.call(action, payload, self.clock.now(), timeout)
-        reply: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
-        self._replies[mid] = reply
-        self._ensure_watch()
-        try:
-            await self._flush()
-            return await reply
-        except ConnectionError:
-            return Lost()
-        finally:
-            if self._replies.pop(mid, None) is not None and not self.closed:
-                self.engine.forget(mid, self.clock.now())
-
-    async def send(self, action: str, payload: Payload) -> None:
-        """Tell the peer without an answer (SEND of 2.1)."""
-        self.engine.send(action, payload)
-        await self._flush()
-
-    async def close(self, code: int = 1000, reason: str = "") -> None:
-        """End the connection; safe to call twice."""
-        if self.closed:
-            return
-        self.closed = True
-        for reply in self._replies.values():
-            if not reply.done():
-                reply.set_result(Lost())
-        self._replies.clear()
-        self._inbox.clear()
-        if self._watch is not None and self._watch is not asyncio.current_task():
-            self._watch.cancel()
-        await self.wire.close(code, reason)
-
-    def _take(self, event: rpc.Event) -> None:
-        if type(event) is CallReceived:
-            if self._worker is None and not self._inbox:
-                self._begin(event)
-            else:
-                self._inbox.append(event)
-            return
-        if self._observe is not None:
-            self._observe(event)
-        if isinstance(event, ResultReceived):
-            self._complete(event.id, Answered(event.payload, event.violation))
-        elif isinstance(event, ErrorReceived):
-            self._complete(event.id, Refused(event.code, event.description, event.details))
-        elif isinstance(event, CallTimedOut):
-            self._complete(event.id, TimedOut())
-        elif isinstance(event, SendReceived) and self._on_send is not None:
-            self._on_send(event)
-        elif isinstance(event, AnswerIgnored):
-            log.info("%s: an answer nobody waits for: %s %s", self.wire.peer, event.id, event.action or "")
-
-    def _complete(self, mid: str, reply: Reply) -> None:
-        future = self._replies.pop(mid, None)
-        if future is not None and not future.done():
-            future.set_result(reply)
-
-    # calls of the peer
-
-    def _begin(self, call: CallReceived) -> None:
-        try:
-            outcome = self._handle(call)
-        except Exception as error:
-            self._failed(call, error)
-            return
-        if isinstance(outcome, dict):
-            self._answer(call, outcome)
-        else:
-            self._worker = asyncio.get_running_loop().create_task(self._work(call, outcome))
-
-    async def _work(self, call: CallReceived, outcome: Awaitable[Payload]) -> None:
-        try:
-            try:
-                self._answer(call, await outcome)
-            except Exception as error:
-                self._failed(call, error)
-            await self._flush()
-        except ConnectionError:
-            await self.close()
-        self._worker = None
-        while self._inbox and self._worker is None:
-            self._begin(self._inbox.popleft())
-        with contextlib.suppress(ConnectionError):
-            await self._flush()
-
-    def _answer(self, call: CallReceived, payload: Payload) -> None:
-        for event in self.engine.answer(call, payload):
-            log.error("%s: our answer to %s was not valid: %s", self.wire.peer, call.action, event)
-            if self._observe is not None:
-                self._observe(event)
-
-    def _failed(self, call: CallReceived, error: Exception) -> None:
-        if isinstance(error, Refusal):
-            self.engine.refuse(call, error.reason, error.description, error.details)
-            return
-        log.exception("%s: handling %s failed", self.wire.peer, call.action, exc_info=error)
-        self.engine.refuse(call, ErrorCode.INTERNAL_ERROR, f"{call.action} could not be processed")
-
-    # time and the wire
-
-    def _ensure_watch(self) -> None:
-        deadline = self.engine.deadline()
-        if self._watch is not None and not self._watch.done():
-            if deadline is None or deadline >= self._wakes_at:
-                return
-            self._watch.cancel()  # it sleeps past the new call's end
-        self._watch = asyncio.get_running_loop().create_task(self._expire())
-
-    async def _expire(self) -> None:
-        """Sleeps until the outstanding call runs out of time; one task serves all calls of a busy while."""
-        try:
-            while (deadline := self.engine.deadline()) is not None:
-                self._wakes_at = deadline
-                await self.clock.sleep(max(0.0, deadline - self.clock.now()))
-                self._wakes_at = float("-inf")  # at work: not to be cancelled
-                for event in self.engine.expire(self.clock.now()):
-                    self._take(event)
-                await self._flush()
-        except ConnectionError:
-            await self.close()
-
-    async def _flush(self) -> None:
-        if self._flushing:
-            return
-        self._flushing = True
-        try:
-            while out := self.engine.data_to_send():
-                for text in out:
-                    await self.wire.send(text)
-        finally:
-            self._flushing = False
-
-
 class PushingConnection(ServerConnection):
-    """A server's connection that hands whole text messages over as they arrive, without waking a reader for each.
+    """A server connection that passes whole text messages on as they arrive, without waking a reader for each.
 
-    That halves what a small message costs. Whatever is not that simple (a message in fragments, a peer that does not
-    read what we send, a message that follows one of these) goes the ordinary way through the queue and its reader, so
-    that order and back-pressure are as ever.
+    That halves the cost of a small message. All other cases (a fragmented message, a peer that does not read, a message
+    that follows one of these) use the ordinary queue and its reader, which preserves order and back-pressure.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.sink: Callable[[str], list[str]] | None = None
-        self.queued = 0  # messages on the ordinary way
+        self.queued = 0  # messages in the ordinary queue
         self._fragmented = False
 
     def process_event(self, event: Event) -> None:
-        """One frame, or the handshake."""
+        """Process one frame, or the handshake."""
         if self.sink is not None and isinstance(event, Frame) and event.opcode in _MESSAGE_PARTS:
             whole = event.fin and event.opcode is Opcode.TEXT and not self._fragmented
             if whole and not self.queued and not self.paused and self._push(event, self.sink):
@@ -308,13 +51,13 @@ class PushingConnection(ServerConnection):
         try:
             text = str(frame.data, "utf-8")
         except UnicodeDecodeError:
-            return False  # the reader closes the connection, as RFC 6455 asks
+            return False  # the reader closes the connection (RFC 6455)
         for out in sink(text):
             try:
                 self.protocol.send_text(out.encode())
                 self.send_data()
             except (ConnectionClosed, InvalidState, OSError):
-                break  # the reader sees the end
+                break  # the reader detects the end
         return True
 
 
@@ -330,23 +73,23 @@ class WebSocketWire:
         self._socket = socket
 
     def push_to(self, sink: Callable[[str], list[str]]) -> None:
-        """From now on messages may go to `sink`, which returns what to send, instead of to `receive`."""
+        """Pass messages to `sink`, which returns the messages to send, instead of to `receive` where possible."""
         if isinstance(self._socket, PushingConnection):
             self._socket.sink = sink
 
     @property
     def peer(self) -> str:
-        """Address and port of the other end."""
+        """Address and port of the peer."""
         address = self._socket.remote_address
         return f"{address[0]}:{address[1]}" if address else "closed"
 
     @property
     def subprotocol(self) -> str:
-        """What the handshake agreed on; empty where it did not."""
+        """The negotiated subprotocol; empty without one."""
         return self._socket.subprotocol or ""
 
     async def receive(self) -> str | None:
-        """The next message; binary frames are read as text, for OCPP knows no other."""
+        """Return the next message; binary frames are read as text, as OCPP has no others."""
         try:
             message = await self._socket.recv()
         except ConnectionClosed:
@@ -356,14 +99,14 @@ class WebSocketWire:
         return message if isinstance(message, str) else bytes(message).decode("utf-8", "replace")
 
     async def send(self, text: str) -> None:
-        """Send one message; ConnectionError when the connection is gone."""
+        """Send one message. Raises ConnectionError when the connection has ended."""
         try:
             await self._socket.send(text)
         except ConnectionClosed as error:
             raise ConnectionError(str(error)) from error
 
     async def close(self, code: int = 1000, reason: str = "") -> None:
-        """Close with a handshake; the reason is cut to what a close frame holds (123 bytes)."""
+        """Close with a handshake; the reason is truncated to the 123 bytes of a close frame."""
         await self._socket.close(code, reason.encode()[:123].decode(errors="ignore"))
 
 
@@ -376,10 +119,10 @@ async def connect(
     ping_interval: float | None = PING_INTERVAL,
     open_timeout: float = 10.0,
 ) -> WebSocketWire:
-    """Connect as a station: `url` ends with the station's id. ConnectionError with a sentence when it cannot be had."""
+    """Connect as a station: `url` ends with the station's id. Raises ConnectionError with the reason."""
     scheme, _, rest = url.partition("://")
     if scheme not in ("ws", "wss") or not rest:
-        raise ConnectionError(f"{url!r} is not a WebSocket address (ws://host:port/path/station)")
+        raise ConnectionError(f"{url!r} is not a WebSocket URL (ws://host:port/path/station)")
     headers = {}
     if password is not None:
         user = unquote(url.rstrip("/").rpartition("/")[2])
@@ -402,5 +145,5 @@ async def connect(
         raise ConnectionError(f"{url}: {error or type(error).__name__}") from error
     if socket.subprotocol is None:
         await socket.close(1002, "no common OCPP version")
-        raise ConnectionError(f"{url} speaks none of {', '.join(versions)}")
+        raise ConnectionError(f"{url} supports none of {', '.join(versions)}")
     return WebSocketWire(socket)

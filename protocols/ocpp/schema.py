@@ -1,16 +1,16 @@
-"""The messages of each OCPP version, and whether a payload keeps to its schema.
+"""The messages of each OCPP version, and validation of payloads against their JSON schemas.
 
-The schemas are those of the `ocpp` package. Each is compiled by itself and on first use: the same type name means
-different things in different schemas. Payloads keep the names of the wire (`chargingProfileId`, `limit_L2`), so nothing
-is renamed and `customData` passes untouched. What the schemas do not say (a mode without its set-point, for instance)
-is judged by the two ends.
+The schemas are those of the `ocpp` package. Each is compiled separately and on first use: the same type name has
+different meanings in different schemas. Payloads keep the names of the wire (`chargingProfileId`, `limit_L2`), and
+`customData` passes unchanged. Rules beyond the schemas (a mode without its set-point, for instance) are checked by the
+two ends.
 """
 
 from __future__ import annotations
 
 import functools
 import importlib.util
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -32,25 +32,25 @@ class Version(StrEnum):
 
     @property
     def number(self) -> str:
-        """The version as people write it, such as `2.0.1`."""
+        """The version number, such as `2.0.1`."""
         return self.value.removeprefix("ocpp")
 
     @classmethod
     def of(cls, number: str) -> Version:
-        """The version people call `1.6`, `2.0.1` or `2.1`; ValueError for any other."""
+        """Return the version with the number `1.6`, `2.0.1` or `2.1`. Raises ValueError for any other."""
         return cls(f"ocpp{number.removeprefix('ocpp')}")
 
 
 class Part(StrEnum):
-    """Which half of an action a payload is."""
+    """Part of an action that a payload belongs to."""
 
     REQUEST = "Request"
     RESPONSE = "Response"
-    SEND = ""  # 2.1: a message without an answer
+    SEND = ""  # 2.1: a message without a response
 
 
 class ErrorCode(StrEnum):
-    """Why a message was refused (2.1 part 4, table 9; the first four spellings of 1.6-J, table 7, differ)."""
+    """Error codes (2.1 part 4, table 9; the first four spellings of 1.6-J, table 7, differ)."""
 
     FORMAT_VIOLATION = "FormatViolation"
     FORMATION_VIOLATION = "FormationViolation"  # 1.6
@@ -70,14 +70,14 @@ class ErrorCode(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """Where a payload leaves its schema: the code for the wire, the member as a JSON pointer, a sentence for people."""
+    """Violation of a schema: the error code, the member as a JSON pointer, and a text."""
 
     code: ErrorCode
     where: str
     text: str
 
 
-# Which kind of fault a keyword of JSON Schema stands for. What is missing here is a fault of form.
+# Kind of violation by keyword of JSON Schema; all other keywords are format violations.
 _OCCURRENCE = frozenset({"required", "minItems", "maxItems", "minProperties", "maxProperties", "uniqueItems"})
 _PROPERTY = frozenset(
     {
@@ -95,20 +95,20 @@ _PROPERTY = frozenset(
     }
 )
 _FOLDERS = {Version.V16: "v16", Version.V201: "v201", Version.V21: "v21"}
-_TOLERANCE = 1e-6  # of a step: 0.1 is no binary fraction, and 6.1 W is still one decimal
+_TOLERANCE = 1e-6  # of a step: 0.1 has no exact binary representation
 
 
 @functools.cache
 def _folder(version: Version) -> Path:
     spec = importlib.util.find_spec("ocpp")
     if spec is None or not spec.submodule_search_locations:
-        raise ImportError("the package `ocpp` holds the OCPP schemas and is not installed")
+        raise ImportError("the package `ocpp`, which contains the OCPP schemas, is not installed")
     return Path(spec.submodule_search_locations[0]) / _FOLDERS[version] / "schemas"
 
 
 @functools.cache
 def actions(version: Version) -> frozenset[str]:
-    """Every action of the version that has a request and a response."""
+    """Return every action of the version that has a request and a response."""
     names = {path.stem for path in _folder(version).glob("*.json")}
     answered = {name.removesuffix("Response") for name in names if name.endswith("Response")}
     request = "" if version is Version.V16 else "Request"
@@ -117,7 +117,7 @@ def actions(version: Version) -> frozenset[str]:
 
 @functools.cache
 def unanswered(version: Version) -> frozenset[str]:
-    """Every action of the version that is sent without an answer (SEND of 2.1)."""
+    """Return every action of the version that has no response (SEND of 2.1)."""
     if version is not Version.V21:
         return frozenset()
     names = {path.stem for path in _folder(version).glob("*.json")}
@@ -125,12 +125,12 @@ def unanswered(version: Version) -> frozenset[str]:
 
 
 @functools.cache
-def document(version: Version, action: str, part: Part) -> Mapping[str, Any]:
-    """The JSON Schema of one message, as the package ships it. KeyError where the version has no such message."""
+def document(version: Version, action: str, part: Part) -> Mapping[str, object]:
+    """Return the JSON Schema of one message, as shipped by the `ocpp` package. Raises KeyError."""
     suffix = "" if part is Part.SEND or (version is Version.V16 and part is Part.REQUEST) else part.value
     if action not in (unanswered(version) if part is Part.SEND else actions(version)):
         raise KeyError(f"OCPP {version.number} has no {action}{part.value}")
-    read: Mapping[str, Any] = msgspec.json.decode(
+    read: Mapping[str, object] = msgspec.json.decode(
         (_folder(version) / f"{action}{suffix}.json").read_bytes().lstrip(b"\xef\xbb\xbf")
     )
     return read
@@ -142,18 +142,19 @@ def _validator(version: Version, action: str, part: Part) -> jsonschema_rs.Valid
 
 
 @functools.cache
-def accepts(version: Version, action: str, part: Part) -> Any:
-    """A function that says whether a payload is valid; the fast half of `violation`."""
+def accepts(version: Version, action: str, part: Part) -> Callable[[object], bool]:
+    """Return a function that tests whether a payload is valid; faster than `violation`."""
     return _validator(version, action, part).is_valid
 
 
 def violation(version: Version, action: str, part: Part, payload: object) -> Violation | None:
-    """The first way in which `payload` leaves the schema, or None. KeyError where the version has no such message."""
+    """Return the first violation of the schema in `payload`, or None. Raises KeyError if the version has no such
+    message."""
     validator = _validator(version, action, part)
     try:
         if validator.is_valid(payload):
             return None
-    except ValueError as error:  # a value that JSON cannot hold, such as NaN
+    except ValueError as error:  # a value that JSON cannot represent, such as NaN
         return Violation(form_error(version), "", str(error))
     for fault in validator.iter_errors(payload):
         keyword = str(fault.schema_path[-1]) if fault.schema_path else ""
@@ -164,7 +165,7 @@ def violation(version: Version, action: str, part: Part, payload: object) -> Vio
 
 
 def form_error(version: Version) -> ErrorCode:
-    """The code for a message that is not in the form of its action."""
+    """Return the error code of a message that does not have the form of its action."""
     return ErrorCode.FORMATION_VIOLATION if version is Version.V16 else ErrorCode.FORMAT_VIOLATION
 
 
@@ -180,8 +181,8 @@ def _code(version: Version, keyword: str) -> ErrorCode:
 
 
 def _tolerated(keyword: str, error: jsonschema_rs.ValidationError) -> bool:
-    """1.6 asks for ISO 8601, of which RFC 3339 is a part; and for one decimal, which binary fractions miss."""
-    value: Any = error.instance
+    """Return True for formats that 1.6 accepts: ISO 8601 beyond RFC 3339, and one decimal despite binary rounding."""
+    value: object = error.instance
     if keyword == "format" and isinstance(value, str):
         try:
             datetime.fromisoformat(value)

@@ -1,6 +1,6 @@
-"""OCPP's date-times to Unix time and back.
+"""Conversion between OCPP date-times and Unix time.
 
-2.x asks for RFC 3339 (2.1 part 2, dateTime); 1.6 takes any ISO 8601, and a time without an offset is read as UTC.
+2.x requires RFC 3339 (2.1 part 2, dateTime); 1.6 accepts any ISO 8601, and a time without an offset is read as UTC.
 """
 
 from __future__ import annotations
@@ -9,13 +9,13 @@ from datetime import UTC, datetime
 
 
 def stamp(wall: float) -> str:
-    """Unix time as RFC 3339 in UTC with milliseconds, such as `2026-01-31T12:00:00.250Z`."""
+    """Return Unix time as RFC 3339 in UTC with milliseconds, such as `2026-01-31T12:00:00.250Z`."""
     text = datetime.fromtimestamp(round(wall, 3), UTC).isoformat(timespec="milliseconds")
     return text.removesuffix("+00:00") + "Z"
 
 
 def parse(text: object) -> float | None:
-    """Unix time of a date-time, None where it is none."""
+    """Return the Unix time of a date-time; None if it is invalid."""
     if not isinstance(text, str):
         return None
     try:

@@ -1,13 +1,14 @@
-"""Vendor profiles: how a kind of station is told to discharge where no standard says it, and what it forgets.
+"""Vendor profiles: the set-point channel of a kind of station where no standard defines one, and its quirks.
 
-One declarative TOML file each, under `profiles/` or wherever a site keeps its own. The gateway reads the `[setpoint]`
-and `[meter]` tables, the emulator reads the same file from the other side and switches on its `[quirks]`.
+One declarative TOML file each, under `profiles/` or in a folder of the site. The gateway reads the `[setpoint]` and
+`[meter]` tables; the emulator reads the same file as a station and enables its `[quirks]`.
 """
 
 from __future__ import annotations
 
 import fnmatch
 import functools
+import logging
 import tomllib
 from enum import StrEnum
 from pathlib import Path
@@ -18,17 +19,20 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from protocols.ocpp.schema import Version
 
+log = logging.getLogger("v2x.ocpp")
+
+RENAMED = {"dead_man": "watchdog", "safe_profile": "fallback_profile"}  # keys of [setpoint], former: present
 PROFILES = Path(__file__).parent / "profiles"
 
 
 class Channel(StrEnum):
-    """How a signed set-point is said."""
+    """Channel of a signed set-point."""
 
     STANDARD = "standard"  # OCPP 2.1: Dynamic profile, CentralSetpoint
     LIMIT = "limit"  # a charging profile whose limit may be negative
     DATA_TRANSFER = "data-transfer"  # a vendor message
     VARIABLE = "variable"  # a device-model variable (2.x) or a configuration key (1.6)
-    NONE = "none"  # it cannot
+    NONE = "none"  # not supported
 
 
 class _Table(BaseModel):
@@ -36,18 +40,18 @@ class _Table(BaseModel):
 
 
 class Setpoint(_Table):
-    """How a set-point is said to the station."""
+    """Transmission of a set-point to the station."""
 
     channel: Channel = Channel.NONE
-    why_not: str = ""  # for `none`: the sentence a person gets
+    why_not: str = ""  # for `none`: the reason shown to operators
     sign: Literal[-1, 1] = -1  # the sign of a discharge on the wire
     unit: Literal["W", "kW", "A"] = "W"
     decimals: int = Field(default=1, ge=0, le=3)
-    voltage_v: float = Field(default=230.0, gt=0)  # for amperes: volts between phase and neutral
+    voltage_v: float = Field(default=230.0, gt=0)  # for A: phase-to-neutral voltage
     phases: int = Field(default=1, ge=1, le=3)
-    dead_man: bool = True  # whether the station lets go of it by itself when the time is over
+    watchdog: bool = True  # the station ends the set-point by itself when its validity expires
     stack_level: int = Field(default=1, ge=0)
-    safe_profile: bool | None = None  # whether a TxDefaultProfile is laid beneath; absent: where power is a profile
+    fallback_profile: bool | None = None  # a TxDefaultProfile beneath; absent: if the channel is a charging profile
     vendor_id: str = ""  # data-transfer
     message_id: str = ""
     data: str = ""  # a template: $value, $seconds, $evse, $transaction
@@ -57,21 +61,22 @@ class Setpoint(_Table):
 
     @model_validator(mode="after")
     def _fits_the_schema(self) -> Setpoint:
-        """A limit of a charging profile is in W or A, in steps of 0.1 (ChargingSchedulePeriod of every version)."""
+        """Check unit and decimals: a limit of a charging profile is in W or A, in steps of 0.1
+        (ChargingSchedulePeriod)."""
         if self.channel is Channel.LIMIT and self.decimals > 1:
-            raise ValueError("decimals: a limit has one at most")
+            raise ValueError("decimals: a limit has at most one")
         if self.channel is Channel.LIMIT and self.unit == "kW":
             raise ValueError("unit: a limit is in W or A, not in kW")
         return self
 
 
 class Forming(_Table):
-    """How an EVSE is told to form an island's voltage, and to follow a grid again. No OCPP message says this: neither a
-    V2X operation mode nor a DER control of 2.1 does. `none` leaves it to the hardware."""
+    """Switching of an EVSE between grid-forming and grid-following. No OCPP message exists for it: neither a V2X
+    operation mode nor a DER control of 2.1. `none` leaves it to the hardware."""
 
     channel: Literal[Channel.DATA_TRANSFER, Channel.VARIABLE, Channel.NONE] = Channel.NONE
-    form: str = "true"  # what is said to form
-    follow: str = "false"  # and to follow
+    form: str = "true"  # value that selects grid-forming
+    follow: str = "false"  # value that selects grid-following
     vendor_id: str = ""  # data-transfer
     message_id: str = ""
     data: str = ""  # a template: $value, $evse
@@ -82,54 +87,56 @@ class Forming(_Table):
     @model_validator(mode="after")
     def _whole(self) -> Forming:
         if self.channel is Channel.DATA_TRANSFER and not (self.vendor_id and "$value" in self.data):
-            raise ValueError("vendor_id and data (with $value in it) are needed for data-transfer")
+            raise ValueError("vendor_id and data (with $value in it) are required for data-transfer")
         if self.channel is Channel.VARIABLE and not ((self.component and self.variable) or self.key):
-            raise ValueError("component and variable (2.x) or key (1.6) are needed for variable")
+            raise ValueError("component and variable (2.x) or key (1.6) are required for variable")
         if self.form == self.follow:
-            raise ValueError("form and follow say the same")
+            raise ValueError("form and follow are equal")
         return self
 
     def value(self, forms: bool) -> str:
-        """What is said on the wire."""
+        """Return the value on the wire."""
         return self.form if forms else self.follow
 
     def message(self, forms: bool, evse: int) -> str:
-        """The text of the vendor message."""
+        """Return the text of the vendor message."""
         return Template(self.data).substitute(value=self.value(forms), evse=evse)
 
     def key_of(self, evse: int) -> str:
-        """The configuration key of 1.6."""
+        """Return the configuration key of 1.6."""
         return Template(self.key).substitute(evse=evse)
 
 
 class Meter(_Table):
-    """How its meter values differ from the standard's."""
+    """Deviations of meter values from the standard."""
 
-    import_sign: Literal[-1, 1] = 1  # -1: Import is negative while the car charges
+    import_sign: Literal[-1, 1] = 1  # -1: Import is negative while charging
     power_scale: float = Field(default=1.0, gt=0)
 
 
 class Quirks(_Table):
-    """What stations of this kind get wrong. The gateway lives with every one of them; the emulator shows them."""
+    """Deviations of stations of this kind. The gateway tolerates all of them; the emulator reproduces them."""
 
     seq_no_always_zero: bool = False
     meter_only_rises: bool = False  # export is never counted
-    clock_aligned_only: bool = False  # no meter values unless clock-aligned ones are configured
-    accepts_and_ignores: bool = False  # profile accepted, not obeyed
-    limit_lapses_s: float | None = Field(default=None, gt=0)  # then it charges without a limit
+    clock_aligned_only: bool = False  # only clock-aligned meter values
+    accepts_and_ignores: bool = False  # profiles are accepted and not applied
+    limit_lapses_s: float | None = Field(
+        default=None, gt=0
+    )  # the limit lapses after this time and charging is unlimited
     keeps_old_connection: bool = False  # two connections after a modem reset
-    reports_late_s: float = Field(default=0.0, ge=0)  # transactions told so much later
-    clock_at_epoch: bool = False  # 1970 until the first Heartbeat answer
+    reports_late_s: float = Field(default=0.0, ge=0)  # delay of TransactionEvents
+    clock_at_epoch: bool = False  # 1970 until the first Heartbeat response
     status_before_boot: bool = False
 
 
 class VendorProfile(_Table):
-    """One kind of station."""
+    """Profile of one kind of station."""
 
     name: str = Field(min_length=1)
     title: str = ""
     ocpp: tuple[Literal["1.6", "2.0.1", "2.1"], ...]
-    vendor: str = ""  # a pattern for the vendor's name in BootNotification, such as `Acme*`; empty: only by name
+    vendor: str = ""  # pattern for the vendor name in BootNotification, such as `Acme*`; empty: by name only
     model: str = "*"
     setpoint: Setpoint = Setpoint()
     forming: Forming = Forming()
@@ -137,7 +144,7 @@ class VendorProfile(_Table):
     quirks: Quirks = Quirks()
 
     def matches(self, version: Version, vendor: str, model: str) -> bool:
-        """Whether a station that booted with these names is of this kind."""
+        """Return True if a station with this BootNotification is of this kind."""
         return (
             bool(self.vendor)
             and version.number in self.ocpp
@@ -146,85 +153,109 @@ class VendorProfile(_Table):
         )
 
     @property
-    def safe_profile(self) -> bool:
-        """Whether the gateway lays a safe profile beneath. A station with a channel of its own may obey both at once,
-        so it gets one only where its profile says so."""
-        said = self.setpoint.safe_profile
-        return self.setpoint.channel in (Channel.STANDARD, Channel.LIMIT) if said is None else said
+    def fallback_profile(self) -> bool:
+        """True if the gateway installs a fallback profile.
+
+        A station with a vendor channel may apply both at once, so it gets one only where its vendor profile says so.
+        """
+        configured = self.setpoint.fallback_profile
+        return self.setpoint.channel in (Channel.STANDARD, Channel.LIMIT) if configured is None else configured
 
     def wire_value(self, power_w: float) -> float:
-        """Our signed power (W, + into the vehicle) as this station wants it said."""
-        say = self.setpoint
-        value = power_w if say.sign == -1 else -power_w
-        if say.unit == "kW":
+        """Return a signed power (W, + into the vehicle) in the unit and sign of this station."""
+        setpoint = self.setpoint
+        value = power_w if setpoint.sign == -1 else -power_w
+        if setpoint.unit == "kW":
             value /= 1000.0
-        elif say.unit == "A":
-            value /= say.voltage_v * say.phases
-        rounded = round(value, say.decimals)
+        elif setpoint.unit == "A":
+            value /= setpoint.voltage_v * setpoint.phases
+        rounded = round(value, setpoint.decimals)
         return rounded + 0.0  # no negative zero on the wire
 
     def power_w(self, value: float) -> float:
-        """What a value on the wire means, in W, + into the vehicle."""
-        say = self.setpoint
-        watts = {"W": 1.0, "kW": 1000.0, "A": say.voltage_v * say.phases}[say.unit] * value
-        return watts if say.sign == -1 else 0.0 - watts
+        """Return the power of a value on the wire, in W, + into the vehicle."""
+        setpoint = self.setpoint
+        watts = {"W": 1.0, "kW": 1000.0, "A": setpoint.voltage_v * setpoint.phases}[setpoint.unit] * value
+        return watts if setpoint.sign == -1 else 0.0 - watts
 
-    def data(self, power_w: float, hold_s: float, evse: int, transaction: str) -> str:
-        """The text of the vendor message for a set-point."""
+    def data(self, power_w: float, valid_for_s: float, evse: int, transaction: str) -> str:
+        """Return the text of the vendor message for a set-point."""
         value = self.wire_value(power_w)
         shown = int(value) if self.setpoint.decimals == 0 else value
         return Template(self.setpoint.data).substitute(
-            value=shown, seconds=int(hold_s), evse=evse, transaction=transaction
+            value=shown, seconds=int(valid_for_s), evse=evse, transaction=transaction
         )
 
 
 class BadProfile(ValueError):
-    """A vendor profile that cannot be read; the message names the file, the key and the fault."""
+    """A vendor profile that cannot be read; the text names the file, the key and the fault."""
 
 
 def read(path: Path) -> VendorProfile:
     """Read one file. Raises BadProfile."""
     try:
-        document: dict[str, Any] = tomllib.loads(path.read_text("utf-8"))
+        document = _renamed(path, tomllib.loads(path.read_text("utf-8")))
         profile = VendorProfile.model_validate(document)
         profile.data(0.0, 0, 1, "")
         profile.forming.message(True, 1)
         profile.forming.key_of(1)
+    except BadProfile:
+        raise
     except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise BadProfile(f"{path}: {error}") from error
     except ValidationError as error:
         faults = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'file'}: {e['msg']}" for e in error.errors())
         raise BadProfile(f"{path}: {faults}") from error
     except (KeyError, ValueError) as error:
-        raise BadProfile(f"{path}: a template: {error}") from error
+        raise BadProfile(f"{path}: invalid template: {error}") from error
     return profile
+
+
+def _renamed(path: Path, document: dict[str, Any]) -> dict[str, Any]:
+    """Return the document with keys of earlier versions under their present names; each one is logged as a warning."""
+    table = document.get("setpoint")
+    if not isinstance(table, dict):
+        return document
+    for old in table.keys() & RENAMED:
+        new = RENAMED[old]
+        if new in table:
+            raise BadProfile(f"{path}: setpoint.{old} is the former name of setpoint.{new}; both are set")
+        _warn_renamed(path, old, new)
+        table[new] = table.pop(old)
+    return document
+
+
+@functools.cache
+def _warn_renamed(path: Path, old: str, new: str) -> None:
+    """Log a former key once for each file."""
+    log.warning("%s: setpoint.%s is now called setpoint.%s", path, old, new)
 
 
 @functools.cache
 def shipped() -> dict[str, VendorProfile]:
-    """The profiles that come with the package, by name."""
+    """Return the profiles of the package, by name."""
     profiles = (read(path) for path in sorted(PROFILES.glob("*.toml")))
     return {profile.name: profile for profile in profiles}
 
 
 def names(folder: Path | None = None) -> list[str]:
-    """The profiles there are, the site's own among them."""
+    """Return the names of all available profiles, including those of the site."""
     own = [] if folder is None else [path.stem for path in folder.glob("*.toml")]
     return sorted({*own, *shipped()})
 
 
 def find(name: str, folder: Path | None = None) -> VendorProfile:
-    """A profile by name, the site's own first. Raises BadProfile with the names there are."""
+    """Return a profile by name, the site's own first. Raises BadProfile with the available names."""
     if name not in names(folder):
-        raise BadProfile(f"no vendor profile {name!r}; there are {', '.join(names(folder))}")
+        raise BadProfile(f"no vendor profile {name!r}; available: {', '.join(names(folder))}")
     if folder is not None and (path := folder / f"{name}.toml").is_file():
         return read(path)
     return shipped()[name]
 
 
 def recognise(version: Version, vendor: str, model: str, folder: Path | None = None) -> VendorProfile:
-    """The profile for what a station says in its BootNotification, the site's own first; the generic one of the version
-    where none fits. Raises BadProfile where a file of the site cannot be read."""
+    """Return the profile that matches a BootNotification, the site's own first; the generic one of the version if none
+    matches. Raises BadProfile where a file of the site cannot be read."""
     own = [] if folder is None else [read(path) for path in sorted(folder.glob("*.toml"))]
     for profile in (*own, *shipped().values()):
         if profile.matches(version, vendor, model):

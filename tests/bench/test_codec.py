@@ -26,4 +26,6 @@ def test_decode_the_charge_loop(benchmark: BenchmarkFixture, name: str) -> None:
 
 
 def test_a_session_of_a_thousand_loops(benchmark: BenchmarkFixture) -> None:
-    benchmark.pedantic(in_memory, rounds=3, warmup_rounds=1)
+    benchmark.pedantic(  # type: ignore[no-untyped-call]
+        in_memory, rounds=3, warmup_rounds=1
+    )

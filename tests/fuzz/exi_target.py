@@ -1,8 +1,8 @@
 """Fuzz target of the EXI codecs: python tests/fuzz/exi_target.py SCHEMA [libFuzzer options] [CORPUS]
 
-Whatever the bytes are, decoding gives a message or one ExiError with a path and a bit offset inside the stream,
-nothing else. A message that was read can be written, and reads the same again. The compiled decoders are instrumented
-as they are made, so that the fuzzer sees the branches of every message.
+For any bytes, decoding returns a message or raises one ExiError with a path and a bit offset inside the stream. A
+decoded message can be encoded, and decodes to the same again. The compiled decoders are instrumented when they are
+created, so that the fuzzer tracks the branches of every message.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ COMPILE = decoder.Decoder._compile
 
 
 def compile_instrumented(self: decoder.Decoder, cls: type, name: str) -> None:
-    """Compile as always, then let the fuzzer count what runs."""
+    """Compile with instrumentation for the fuzzer."""
     COMPILE(self, cls, name)
     made = self.scope[name]
     if made.__code__.co_filename.startswith("<exi"):
@@ -28,7 +28,7 @@ def compile_instrumented(self: decoder.Decoder, cls: type, name: str) -> None:
 
 
 def check(name: str, data: bytes) -> None:
-    """One input: the laws that hold for any bytes."""
+    """Check the properties for one input."""
     codec = BY_NAME[name]
     try:
         element, message = codec.decode_element(data)

@@ -1,6 +1,6 @@
 """Coverage-guided fuzzing of every EXI codec: seconds here, ten minutes each by `pytest -m soak`.
 
-The corpora are kept in `exi_corpus`, one input a line in hex; what a run finds new is written back only when
+The corpora are kept in `exi_corpus`, one input a line in hex; new inputs of a run are written back only with
 `V2X_KEEP_CORPUS=1`, in minimised form.
 """
 
@@ -31,7 +31,7 @@ MOST_KEPT = 150  # inputs of a corpus
 
 
 def seeds(name: str) -> list[bytes]:
-    """The kept corpus of a codec."""
+    """Return the kept corpus of a codec."""
     return [bytes.fromhex(line) for line in (CORPUS / f"{name}.hex").read_text().split()]
 
 
@@ -50,13 +50,13 @@ def fuzz(name: str, seconds: int, home: Path) -> subprocess.CompletedProcess[str
 
 
 def report(name: str, done: subprocess.CompletedProcess[str], home: Path) -> str:
-    """What to say of a run that failed: the end of its log and the input that did it."""
+    """Return the report of a failed run: the end of its log and the input that caused it."""
     found = [f"{path.name}: {path.read_bytes().hex()}" for path in home.glob(f"{name}-*")]
     return "\n".join([f"{name}: exit {done.returncode}", done.stderr[-2000:], *found])
 
 
 def keep(name: str, home: Path) -> None:
-    """Add to the kept corpus what a run found worth keeping, the shortest inputs first."""
+    """Add new inputs of a run to the kept corpus, the shortest ones first."""
     found = {path.read_bytes() for path in (home / name).iterdir()} | set(seeds(name))
     kept = sorted(sorted(found, key=len)[:MOST_KEPT])
     (CORPUS / f"{name}.hex").write_text("".join(f"{data.hex()}\n" for data in kept))

@@ -15,6 +15,7 @@ from ocpp.routing import on
 from ocpp.v16 import ChargePoint as ChargePoint16
 from ocpp.v16 import call as call16
 from ocpp.v16 import call_result as result16
+from ocpp.v16 import enums as enums16
 from ocpp.v21 import ChargePoint as ChargePoint21
 from ocpp.v21 import call as call21
 from ocpp.v21 import call_result as result21
@@ -23,6 +24,7 @@ from ocpp.v201 import call as call201
 from ocpp.v201 import call_result as result201
 from websockets.asyncio.client import connect
 from websockets.asyncio.server import ServerConnection, serve
+from websockets.typing import Subprotocol
 
 from gateway.model.event import Metered, SessionEnded, SessionStarted, StationConnected
 from gateway.model.station import Answer
@@ -39,7 +41,7 @@ def now() -> str:
 async def test_its_station_at_our_csms(number: str) -> None:
     base, call, result = MODULES[number]
 
-    class Station(base):  # type: ignore[misc]
+    class Station(base):  # type: ignore[misc, valid-type]
         profiles: list[Any]
 
         @on("SetChargingProfile")
@@ -56,7 +58,10 @@ async def test_its_station_at_our_csms(number: str) -> None:
             return result.RequestStopTransaction(status="Accepted")
 
     events: list[Any] = []
-    async with csms(events) as (gateway, url), connect(f"{url}/P1", subprotocols=[f"ocpp{number}"]) as socket:
+    async with (
+        csms(events) as (gateway, url),
+        connect(f"{url}/P1", subprotocols=[Subprotocol(f"ocpp{number}")]) as socket,
+    ):
         peer = Station("P1", socket)
         peer.profiles = []
         reading = asyncio.create_task(peer.start())
@@ -100,22 +105,27 @@ async def test_its_station_at_our_csms(number: str) -> None:
 
 
 async def test_its_16_station_at_our_csms() -> None:
-    class Station(ChargePoint16):  # type: ignore[misc]
+    class Station(ChargePoint16):
         profiles: list[Any]
 
         @on("SetChargingProfile")
         async def on_profile(self, connector_id: int, cs_charging_profiles: dict[str, Any]) -> Any:
             self.profiles.append(cs_charging_profiles)
-            return result16.SetChargingProfile(status="Accepted")
+            return result16.SetChargingProfile(status=enums16.ChargingProfileStatus.accepted)
 
     events: list[Any] = []
-    async with csms(events) as (gateway, url), connect(f"{url}/P1", subprotocols=["ocpp1.6"]) as socket:  # type: ignore[list-item]
+    async with csms(events) as (gateway, url), connect(f"{url}/P1", subprotocols=[Subprotocol("ocpp1.6")]) as socket:
         peer = Station("P1", socket)
         peer.profiles = []
         reading = asyncio.create_task(peer.start())
         booted = await peer.call(call16.BootNotification(charge_point_model="m", charge_point_vendor="v"))
         assert booted.status == "Accepted"
-        await peer.call(call16.StatusNotification(connector_id=1, error_code="NoError", status="Preparing"))
+        preparing = call16.StatusNotification(
+            connector_id=1,
+            error_code=enums16.ChargePointErrorCode.no_error,
+            status=enums16.ChargePointStatus.preparing,
+        )
+        await peer.call(preparing)
         begin = call16.StartTransaction(connector_id=1, id_tag="A", meter_start=5, timestamp=now())
         started = await peer.call(begin)
         assert started.id_tag_info["status"] == "Accepted"
@@ -132,7 +142,7 @@ async def test_its_16_station_at_our_csms() -> None:
 async def test_our_station_at_its_csms(number: str) -> None:
     base, call, result = MODULES[number]
 
-    class Peer(base):  # type: ignore[misc]
+    class Peer(base):  # type: ignore[misc, valid-type]
         seen: list[str]
 
         @on("BootNotification")
@@ -176,7 +186,7 @@ async def test_our_station_at_its_csms(number: str) -> None:
         peers.append(peer)
         await peer.start()
 
-    async with serve(connected, "127.0.0.1", 0, subprotocols=[f"ocpp{number}"]) as server:  # type: ignore[list-item]
+    async with serve(connected, "127.0.0.1", 0, subprotocols=[Subprotocol(f"ocpp{number}")]) as server:  # type: ignore[list-item]
         port = next(iter(server.sockets)).getsockname()[1]
         async with station(f"ws://127.0.0.1:{port}", id="P1", ocpp=number) as made:
             await until(lambda: peers and "Available" in peers[0].seen)

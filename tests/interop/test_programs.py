@@ -127,7 +127,7 @@ def test_ctrl_c_at_the_charger_asks_the_car_to_end(tmp_path: Path) -> None:
     ("options", "said"),
     [
         (["ev"], "connect to or on which interface"),
-        (["ev", "--connect", "nowhere"], "no [ADDRESS]:PORT"),
+        (["ev", "--connect", "nowhere"], "not [ADDRESS]:PORT"),
         (["ev", "--connect", "[::1]:9", "--service", "petrol"], "no service"),
         (["ev", "--connect", "[::1]:9", "--control", "remote"], "no control mode"),
         (["ev", "--connect", "[::1]:9", "--tls", "1.3"], "certificates"),
@@ -136,7 +136,7 @@ def test_ctrl_c_at_the_charger_asks_the_car_to_end(tmp_path: Path) -> None:
         (["secc", "--listen", "[::1]:0", "--tls", "1.2"], "needs --tls 1.3"),
         (["secc"], "listen or on which interface"),
         (["secc", "--interface", "nosuchlink"], "nosuchlink"),
-        (["secc", "--listen", "[::1]:99999"], "no [ADDRESS]:PORT"),
+        (["secc", "--listen", "[::1]:99999"], "not [ADDRESS]:PORT"),
     ],
 )
 def test_wrong_options_say_what_is_wrong(options: list[str], said: str) -> None:
@@ -152,7 +152,7 @@ def test_a_charger_that_is_not_there() -> None:
     argv = [*V2X, "ev", "--connect", f"[::1]:{port}", "--json"]
     done = subprocess.run(argv, capture_output=True, text=True, cwd=ROOT, timeout=WITHIN, check=False)
     assert done.returncode == 1
-    assert "can't connect" in done.stderr
+    assert "cannot connect" in done.stderr
     assert json.loads(done.stdout.splitlines()[-1])["ok"] is False
 
 

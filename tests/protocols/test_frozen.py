@@ -1,4 +1,4 @@
-"""`@frozen` beside the dataclass it stands for."""
+"""`@frozen` compared with the dataclass that it replaces."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protocols import frozen as room
+from protocols import frozen as module
 from protocols.frozen import frozen
 
 
@@ -131,13 +131,13 @@ def test_an_init_is_written_for_classes_of_many_objects_only() -> None:
         a: int
 
     anything: Any = Fresh
-    assert all(vars(Fresh)[name] is method for name, method in room._METHODS.items())
-    made = [Fresh(i) for i in range(room.FEW)]
-    assert anything.__init__ is room._METHODS["__init__"]
-    made.append(Fresh(a=room.FEW))
-    assert anything.__init__ is not room._METHODS["__init__"]
+    assert all(vars(Fresh)[name] is method for name, method in module._METHODS.items())
+    made = [Fresh(i) for i in range(module.SHARED_INIT_OBJECTS)]
+    assert anything.__init__ is module._METHODS["__init__"]
+    made.append(Fresh(a=module.SHARED_INIT_OBJECTS))
+    assert anything.__init__ is not module._METHODS["__init__"]
     assert anything.__init__.__annotations__ == {"a": "int"}
-    assert [one.a for one in made] == list(range(room.FEW + 1))
+    assert [one.a for one in made] == list(range(module.SHARED_INIT_OBJECTS + 1))
 
 
 @given(st.lists(st.integers(), max_size=4), st.dictionaries(st.sampled_from("abcdez"), st.integers(), max_size=6))
@@ -153,5 +153,5 @@ def test_the_shared_init_takes_what_a_written_one_takes(values: list[int], named
         e: int = 0
 
     shared = result(Fresh)
-    room.write_init(Fresh)
+    module.write_init(Fresh)
     assert shared == result(Fresh)

@@ -38,7 +38,6 @@ from emulators.charger.secc.events import (
 from emulators.charger.secc.evse_hardware import EvseHardware, is_dc
 from emulators.charger.secc.setpoint import NOTICE_S, SeccWish
 from emulators.charger.secc.settings import SessionBattery, stage_settings
-from protocols.iso15118.io import pump
 from protocols.iso15118.iso20 import events, orders
 from protocols.iso15118.iso20.limits import Limits, PowerRange
 from protocols.iso15118.iso20.schedules import ScheduleOffer
@@ -47,6 +46,7 @@ from protocols.iso15118.iso20.secc_session import Evse, Fault, SeccSettings, Ver
 from protocols.iso15118.iso20.setpoint import decide
 from protocols.iso15118.iso20.states import State
 from protocols.iso15118.iso20.types import EVSENotification
+from protocols.iso15118.pump import pump
 from protocols.iso15118.subject import common_name
 from protocols.ports import Clock, Wire
 
@@ -162,7 +162,7 @@ class EvseSecc:
         self, *, departure_s: float | None = None, minimum_soc_pct: int | None = None, target_soc_pct: int | None = None
     ) -> None:
         """The driver's needs as the station knows them; a car hears them in MobilityNeedsMode 2."""
-        order = orders.StateNeeds(
+        order = orders.SetDriverNeeds(
             departure_s=departure_s,
             minimum_soc_pct=minimum_soc_pct,
             target_soc_pct=target_soc_pct,
@@ -191,7 +191,7 @@ class EvseSecc:
 
     def break_down(self, fault: Fault, broken: bool = True) -> None:
         """The contactor or the output does not work (or does again)."""
-        self._command(orders.Break(fault, broken))
+        self._command(orders.ReportFault(fault, broken))
 
     async def unplug(self) -> None:
         """The plug is out (control pilot A): no power from now on, the connection ends without a word."""
@@ -219,7 +219,7 @@ class EvseSecc:
             vehicle_certificate=certificate,
             vehicle_name=None if certificate is None else common_name(certificate),
             tls=getattr(wire, "tls_version", None) == "TLSv1.3",
-            evse=Evse(wish_w=self._wish.power_w, authorization=Verdict.YES if self._free_vend else Verdict.WAITING),
+            evse=Evse(setpoint_w=self._wish.power_w, authorization=Verdict.YES if self._free_vend else Verdict.WAITING),
         )
         self.engine, self._wire, self._pausing = engine, wire, False
         self.metal.begin()

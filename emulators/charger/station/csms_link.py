@@ -17,7 +17,7 @@ from emulators.charger.station.maintenance.network_profiles import Connect, Netw
 from emulators.charger.station.transaction import Message, Queue
 from protocols.errors import LocalProtocolError
 from protocols.ocpp import rpc
-from protocols.ocpp.io import Answered, Link, Lost, Refused, Reply, TimedOut
+from protocols.ocpp.link import Answered, Link, Lost, Refused, Reply, TimedOut
 from protocols.ocpp.rpc import CallReceived, Refusal, ResultReceived, Rpc
 from protocols.ocpp.schema import ErrorCode, Payload
 from protocols.ocpp.times import parse

@@ -36,7 +36,7 @@ from emulators.charger.station.smart_charging.profiles import Profiles
 from emulators.charger.station.smart_charging.smart_charging import Steering
 from emulators.charger.station.tariffs.tariffs import Tariffs
 from emulators.charger.station.transaction import Message
-from protocols.ocpp.io import Reply
+from protocols.ocpp.link import Reply
 from protocols.ocpp.schema import Payload, Version
 from protocols.ocpp.times import stamp
 from protocols.ocpp.vendor import Channel, VendorProfile, find

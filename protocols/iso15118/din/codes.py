@@ -1,6 +1,6 @@
-"""The codes of DIN SPEC 70121: enumerations of the namespace MsgDataTypes.
+"""Enumerations of DIN SPEC 70121 (namespace MsgDataTypes).
 
-Literals stand in the order of the schema, which is their number on the wire.
+Literals are in the order of the schema, which is their number on the wire.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from enum import StrEnum
 
 
 class ResponseCode(StrEnum):
-    """OK* goes on, FAILED* ends the session."""
+    """OK* continues, FAILED* ends the session."""
 
     OK = "OK"
     OK_NewSessionEstablished = "OK_NewSessionEstablished"
@@ -37,14 +37,14 @@ class ResponseCode(StrEnum):
 
 
 class EVSEProcessing(StrEnum):
-    """Whether the answer is final; while it is not, the same request comes again."""
+    """Ongoing responses are followed by the same request again, Finished is final."""
 
     Finished = "Finished"
     Ongoing = "Ongoing"
 
 
 class EVSENotification(StrEnum):
-    """What the EVSE asks the EV to do."""
+    """Action that the EVSE requests from the EV."""
 
     NONE = "None"
     StopCharging = "StopCharging"
@@ -61,7 +61,7 @@ class ServiceCategory(StrEnum):
 
 
 class EVSESupportedEnergyTransfer(StrEnum):
-    """Energy transfer on offer, alone or in combination."""
+    """Offered energy transfer, alone or in combination."""
 
     AC_single_phase_core = "AC_single_phase_core"
     AC_three_phase_core = "AC_three_phase_core"
@@ -76,7 +76,7 @@ class EVSESupportedEnergyTransfer(StrEnum):
 
 
 class EVRequestedEnergyTransfer(StrEnum):
-    """Energy transfer wanted."""
+    """Requested energy transfer."""
 
     AC_single_phase_core = "AC_single_phase_core"
     AC_three_phase_core = "AC_three_phase_core"
@@ -94,7 +94,7 @@ class PaymentOption(StrEnum):
 
 
 class FaultCode(StrEnum):
-    """What a notification reports."""
+    """Fault reported by a notification."""
 
     ParsingError = "ParsingError"
     NoTLSRootCertificatAvailable = "NoTLSRootCertificatAvailable"
@@ -117,7 +117,7 @@ class UnitSymbol(StrEnum):
 
 
 class CostKind(StrEnum):
-    """What a cost means."""
+    """Meaning of a cost."""
 
     relativePricePercentage = "relativePricePercentage"
     RenewableGenerationPercentage = "RenewableGenerationPercentage"

@@ -67,12 +67,12 @@ MSG_HEADER = Namespace("urn:din:70121:2012:MsgHeader", qualified_attributes=Fals
 MSG_BODY = Namespace("urn:din:70121:2012:MsgBody", qualified_attributes=False)
 
 
-# ----------------------------------------------------------------------------------------------- head of all messages
+# ------------------------------------------------------------------------------------- abstract base of all messages
 
 
 @element(MSG_DEF, abstract=True)
 class BodyElement:
-    """Head of all messages."""
+    """Abstract base of all messages."""
 
 
 # ----------------------------------------------------------------------------------------------- session and services
@@ -80,14 +80,14 @@ class BodyElement:
 
 @element(MSG_BODY)
 class SessionSetupReq(BodyElement):
-    """Opens a session, or joins a paused one."""
+    """Opens a session, or resumes a paused one."""
 
     EVCCID: EVCCID
 
 
 @element(MSG_BODY)
 class SessionSetupRes(BodyElement):
-    """Names the EVSE, and the time."""
+    """Gives the EVSE id and the time."""
 
     ResponseCode: ResponseCode
     EVSEID: EVSEID
@@ -96,7 +96,7 @@ class SessionSetupRes(BodyElement):
 
 @element(MSG_BODY)
 class ServiceDiscoveryReq(BodyElement):
-    """Asks for services, all or of a scope and category."""
+    """Requests the services, all or of a scope and category."""
 
     ServiceScope: ServiceScope | None = None
     ServiceCategory: ServiceCategory | None = None
@@ -104,7 +104,7 @@ class ServiceDiscoveryReq(BodyElement):
 
 @element(MSG_BODY)
 class ServiceDiscoveryRes(BodyElement):
-    """Ways to pay, the charging service and others."""
+    """Payment options, the charging service and others."""
 
     ResponseCode: ResponseCode
     PaymentOptions: PaymentOptions
@@ -114,7 +114,7 @@ class ServiceDiscoveryRes(BodyElement):
 
 @element(MSG_BODY)
 class ServiceDetailReq(BodyElement):
-    """Asks for the parameters of one service."""
+    """Requests the parameters of one service."""
 
     ServiceID: ServiceID
 
@@ -130,7 +130,7 @@ class ServiceDetailRes(BodyElement):
 
 @element(MSG_BODY)
 class ServicePaymentSelectionReq(BodyElement):
-    """Chooses how to pay and which services."""
+    """Selects payment option and services."""
 
     SelectedPaymentOption: PaymentOption
     SelectedServiceList: SelectedServiceList
@@ -138,7 +138,7 @@ class ServicePaymentSelectionReq(BodyElement):
 
 @element(MSG_BODY)
 class ServicePaymentSelectionRes(BodyElement):
-    """Confirms the choice."""
+    """Confirms the selection."""
 
     ResponseCode: ResponseCode
 
@@ -165,7 +165,7 @@ class PaymentDetailsRes(BodyElement):
 
 @element(MSG_BODY)
 class ContractAuthenticationReq(BodyElement):
-    """Asks to charge; repeated while Ongoing."""
+    """Requests authorization; repeated while Ongoing."""
 
     Id: Attribute[str] | None = None
     GenChallenge: GenChallenge | None = None
@@ -173,7 +173,7 @@ class ContractAuthenticationReq(BodyElement):
 
 @element(MSG_BODY)
 class ContractAuthenticationRes(BodyElement):
-    """Whether charging is authorised yet."""
+    """State of the authorization."""
 
     ResponseCode: ResponseCode
     EVSEProcessing: EVSEProcessing
@@ -181,7 +181,7 @@ class ContractAuthenticationRes(BodyElement):
 
 @element(MSG_BODY)
 class CertificateUpdateReq(BodyElement):
-    """Asks for a fresh contract certificate; signed."""
+    """Requests a new contract certificate; signed."""
 
     Id: Attribute[str] | None = None
     ContractSignatureCertChain: CertificateChain
@@ -192,7 +192,7 @@ class CertificateUpdateReq(BodyElement):
 
 @element(MSG_BODY)
 class CertificateUpdateRes(BodyElement):
-    """The fresh contract, its parts signed by the provisioning service."""
+    """The new contract, its parts signed by the provisioning service."""
 
     Id: Attribute[str]
     ResponseCode: ResponseCode
@@ -205,7 +205,7 @@ class CertificateUpdateRes(BodyElement):
 
 @element(MSG_BODY)
 class CertificateInstallationReq(BodyElement):
-    """Asks for a contract with the provisioning certificate; signed."""
+    """Requests a contract with the provisioning certificate; signed."""
 
     Id: Attribute[str] | None = None
     OEMProvisioningCert: Certificate
@@ -230,7 +230,7 @@ class CertificateInstallationRes(BodyElement):
 
 @element(MSG_BODY)
 class ChargeParameterDiscoveryReq(BodyElement):
-    """The limits and needs of the EV; repeated while Ongoing."""
+    """Limits and needs of the EV; repeated while Ongoing."""
 
     EVRequestedEnergyTransferType: EVRequestedEnergyTransfer
     EVChargeParameter: Annotated[AC_EVChargeParameter | DC_EVChargeParameter, Ref(EVChargeParameter)]
@@ -238,7 +238,7 @@ class ChargeParameterDiscoveryReq(BodyElement):
 
 @element(MSG_BODY)
 class ChargeParameterDiscoveryRes(BodyElement):
-    """Schedules to choose from and the limits of the EVSE."""
+    """Offered schedules and the limits of the EVSE."""
 
     ResponseCode: ResponseCode
     EVSEProcessing: EVSEProcessing
@@ -298,7 +298,7 @@ class SessionStopRes(BodyElement):
 
 @element(MSG_BODY)
 class ChargingStatusReq(BodyElement):
-    """AC charging: asks how it is going."""
+    """AC charging: requests the status."""
 
 
 @element(MSG_BODY)
@@ -319,14 +319,14 @@ class ChargingStatusRes(BodyElement):
 
 @element(MSG_BODY)
 class CableCheckReq(BodyElement):
-    """DC: asks for the insulation test; repeated while Ongoing."""
+    """DC: requests the insulation test; repeated while Ongoing."""
 
     DC_EVStatus: DC_EVStatus
 
 
 @element(MSG_BODY)
 class CableCheckRes(BodyElement):
-    """DC: whether the cable is safe."""
+    """DC: result of the insulation test."""
 
     ResponseCode: ResponseCode
     DC_EVSEStatus: DC_EVSEStatus
@@ -335,7 +335,7 @@ class CableCheckRes(BodyElement):
 
 @element(MSG_BODY)
 class PreChargeReq(BodyElement):
-    """DC: brings the output to the battery voltage."""
+    """DC: requests the battery voltage at the output."""
 
     DC_EVStatus: DC_EVStatus
     EVTargetVoltage: PhysicalValue
@@ -353,7 +353,7 @@ class PreChargeRes(BodyElement):
 
 @element(MSG_BODY)
 class CurrentDemandReq(BodyElement):
-    """DC: the current and voltage the EV wants now."""
+    """DC: target current and voltage of the EV."""
 
     DC_EVStatus: DC_EVStatus
     EVTargetCurrent: PhysicalValue
@@ -369,7 +369,7 @@ class CurrentDemandReq(BodyElement):
 
 @element(MSG_BODY)
 class CurrentDemandRes(BodyElement):
-    """DC: what flows, and which limit the EVSE stands at."""
+    """DC: present current and voltage, and the limits reached."""
 
     ResponseCode: ResponseCode
     DC_EVSEStatus: DC_EVSEStatus
@@ -385,14 +385,14 @@ class CurrentDemandRes(BodyElement):
 
 @element(MSG_BODY)
 class WeldingDetectionReq(BodyElement):
-    """DC: checks after the end that the contactor has opened."""
+    """DC: verifies after the session that the contactor has opened."""
 
     DC_EVStatus: DC_EVStatus
 
 
 @element(MSG_BODY)
 class WeldingDetectionRes(BodyElement):
-    """DC: the voltage that is left."""
+    """DC: the remaining voltage."""
 
     ResponseCode: ResponseCode
     DC_EVSEStatus: DC_EVSEStatus
@@ -404,7 +404,7 @@ class WeldingDetectionRes(BodyElement):
 
 @complex_type(MSG_HEADER)
 class MessageHeader:
-    """Opens every message; Signature if the body is signed."""
+    """Header of every message; Signature if the body is signed."""
 
     SessionID: SessionID
     Notification: Notification | None = None
@@ -413,7 +413,7 @@ class MessageHeader:
 
 @complex_type(MSG_DEF)
 class Body:
-    """Holds one message."""
+    """Body with one message."""
 
     BodyElement: Annotated[BodyElement, Ref(BodyElement)] | None = None
 

@@ -1,6 +1,6 @@
-"""What the messages of DIN SPEC 70121 are made of (namespace MsgDataTypes).
+"""Types of the messages of DIN SPEC 70121 (namespace MsgDataTypes).
 
-A forerunner of ISO 15118-2 for DC charging: the same names, often other limits, and almost no bounds on lists.
+A predecessor of ISO 15118-2 for DC charging: the same names, often other limits, and almost no bounds on lists.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ MSG_DATA_TYPES = Namespace("urn:din:70121:2012:MsgDataTypes", qualified_attribut
 
 # ------------------------------------------------------------------------------------------------------- simple types
 
-SessionID = Annotated[bytes, Binary(0, 8, hexadecimal=True)]  # a single or eight zero bytes ask for a new one
+SessionID = Annotated[bytes, Binary(0, 8, hexadecimal=True)]  # a single or eight zero bytes request a new one
 EVCCID = Annotated[bytes, Binary(0, 8, hexadecimal=True)]  # MAC address of the EVCC
 EVSEID = Annotated[bytes, Binary(0, 32, hexadecimal=True)]  # bytes; a single zero byte where the EVSE has no id
 ContractID = Annotated[str, Text(max_length=24)]
@@ -102,7 +102,7 @@ PMax = Short  # W
 
 @complex_type(MSG_DATA_TYPES)
 class PhysicalValue:
-    """Value x 10^Multiplier, in Unit if it is said."""
+    """Value x 10^Multiplier, in Unit if stated."""
 
     Multiplier: UnitMultiplier
     Unit: UnitSymbol | None = None
@@ -111,7 +111,7 @@ class PhysicalValue:
 
 @complex_type(MSG_DATA_TYPES)
 class MeterInfo:
-    """A reading of the energy meter, signed by the meter if it can."""
+    """A reading of the energy meter, signed if the meter supports it."""
 
     MeterID: MeterID
     MeterReading: PhysicalValue | None = None
@@ -122,7 +122,7 @@ class MeterInfo:
 
 @complex_type(MSG_DATA_TYPES)
 class Notification:
-    """An error that is no answer to a request."""
+    """An error outside the responses."""
 
     FaultCode: FaultCode
     FaultMsg: FaultMsg | None = None
@@ -130,12 +130,12 @@ class Notification:
 
 @element(MSG_DATA_TYPES, abstract=True)
 class EVSEStatus:
-    """Head of the two forms of EVSE status."""
+    """Abstract base of the two forms of EVSE status."""
 
 
 @element(MSG_DATA_TYPES)
 class AC_EVSEStatus(EVSEStatus):
-    """State of an AC EVSE and a wish of it."""
+    """State of an AC EVSE and its notification."""
 
     PowerSwitchClosed: bool
     RCD: bool
@@ -145,7 +145,7 @@ class AC_EVSEStatus(EVSEStatus):
 
 @element(MSG_DATA_TYPES)
 class DC_EVSEStatus(EVSEStatus):
-    """Insulation and state of a DC EVSE and a wish of it."""
+    """Insulation and state of a DC EVSE and its notification."""
 
     EVSEIsolationStatus: IsolationLevel | None = None
     EVSEStatusCode: DC_EVSEStatusCode
@@ -155,7 +155,7 @@ class DC_EVSEStatus(EVSEStatus):
 
 @element(MSG_DATA_TYPES, abstract=True)
 class EVStatus:
-    """Head of the EV status."""
+    """Abstract base of the EV status."""
 
 
 @element(MSG_DATA_TYPES)
@@ -174,7 +174,7 @@ class DC_EVStatus(EVStatus):
 
 @complex_type(MSG_DATA_TYPES)
 class ServiceTag:
-    """Names a service."""
+    """Identification of a service."""
 
     ServiceID: ServiceID
     ServiceName: ServiceName | None = None
@@ -184,7 +184,7 @@ class ServiceTag:
 
 @complex_type(MSG_DATA_TYPES)
 class Service:
-    """One service on offer."""
+    """One offered service."""
 
     ServiceTag: ServiceTag
     FreeService: bool
@@ -192,7 +192,7 @@ class Service:
 
 @complex_type(MSG_DATA_TYPES)
 class ServiceTagList:
-    """Services on offer."""
+    """Offered services."""
 
     Service: Annotated[tuple[Service, ...], Occurs(1, None)]
 
@@ -214,7 +214,7 @@ class SelectedService:
 
 @complex_type(MSG_DATA_TYPES)
 class SelectedServiceList:
-    """What was chosen; the charging service is number 1."""
+    """Selected services; the charging service is number 1."""
 
     SelectedService: Annotated[tuple[SelectedService, ...], Occurs(1, None)]
 
@@ -235,7 +235,7 @@ class Parameter:
 
 @complex_type(MSG_DATA_TYPES)
 class ParameterSet:
-    """Parameters that go together."""
+    """A set of parameters."""
 
     ParameterSetID: Short
     Parameter: Annotated[tuple[Parameter, ...], Occurs(1, None)]
@@ -250,7 +250,7 @@ class ServiceParameterList:
 
 @complex_type(MSG_DATA_TYPES)
 class PaymentOptions:
-    """Ways to pay on offer."""
+    """Offered payment options."""
 
     PaymentOption: Annotated[tuple[PaymentOption, ...], Occurs(1, None)]
 
@@ -267,7 +267,7 @@ class SubCertificates:
 
 @complex_type(MSG_DATA_TYPES)
 class CertificateChain:
-    """A leaf and what leads to its root."""
+    """A leaf certificate and its sub-CAs."""
 
     Certificate: Certificate
     SubCertificates: SubCertificates | None = None
@@ -275,7 +275,7 @@ class CertificateChain:
 
 @complex_type(MSG_DATA_TYPES)
 class ListOfRootCertificateIDs:
-    """The root certificates that the EV already has."""
+    """The root certificates known to the EV."""
 
     RootCertificateID: Annotated[tuple[RootCertificateID, ...], Occurs(1, None)]
 
@@ -285,12 +285,12 @@ class ListOfRootCertificateIDs:
 
 @element(MSG_DATA_TYPES, abstract=True)
 class EVChargeParameter:
-    """Head of the limits an EV states."""
+    """Abstract base of the limits of an EV."""
 
 
 @element(MSG_DATA_TYPES)
 class AC_EVChargeParameter(EVChargeParameter):
-    """Departure, energy wanted (Wh), voltage (V) and current (A)."""
+    """Departure, requested energy (Wh), voltage (V) and current (A)."""
 
     DepartureTime: UnsignedInt  # s from now
     EAmount: PhysicalValue
@@ -315,7 +315,7 @@ class DC_EVChargeParameter(EVChargeParameter):
 
 @element(MSG_DATA_TYPES, abstract=True)
 class EVSEChargeParameter:
-    """Head of the limits an EVSE states."""
+    """Abstract base of the limits of an EVSE."""
 
 
 @element(MSG_DATA_TYPES)
@@ -345,12 +345,12 @@ class DC_EVSEChargeParameter(EVSEChargeParameter):
 
 @element(MSG_DATA_TYPES, abstract=True)
 class EVPowerDeliveryParameter:
-    """Head of what an EV adds when power delivery changes."""
+    """Abstract base of the EV data in PowerDelivery."""
 
 
 @element(MSG_DATA_TYPES)
 class DC_EVPowerDeliveryParameter(EVPowerDeliveryParameter):
-    """Status of a DC EV, and whether it is full."""
+    """Status of a DC EV, and whether charging is complete."""
 
     DC_EVStatus: DC_EVStatus
     BulkChargingComplete: bool | None = None
@@ -362,7 +362,7 @@ class DC_EVPowerDeliveryParameter(EVPowerDeliveryParameter):
 
 @element(MSG_DATA_TYPES, abstract=True)
 class TimeInterval:
-    """Head of the intervals."""
+    """Abstract base of the intervals."""
 
 
 @element(MSG_DATA_TYPES)
@@ -375,7 +375,7 @@ class RelativeTimeInterval(TimeInterval):
 
 @element(MSG_DATA_TYPES, abstract=True)
 class Entry:
-    """Head of the entries of schedules and tariffs."""
+    """Abstract base of the entries of schedules and tariffs."""
 
     TimeInterval: Annotated[RelativeTimeInterval, Ref(TimeInterval)]
 
@@ -442,12 +442,12 @@ class SAScheduleTuple:
 
 @element(MSG_DATA_TYPES, abstract=True)
 class SASchedules:
-    """Head of the schedules."""
+    """Abstract base of the schedules."""
 
 
 @element(MSG_DATA_TYPES)
 class SAScheduleList(SASchedules):
-    """Schedules to choose from."""
+    """Offered schedules."""
 
     SAScheduleTuple: Annotated[tuple[SAScheduleTuple, ...], Occurs(1, None)]
 
@@ -462,7 +462,7 @@ class ProfileEntry:
 
 @complex_type(MSG_DATA_TYPES)
 class ChargingProfile:
-    """What the EV will take, within the schedule it chose."""
+    """Planned power of the EV, within the selected schedule."""
 
     SAScheduleTupleID: SAID
     ProfileEntry: Annotated[tuple[ProfileEntry, ...], Occurs(1, None)]

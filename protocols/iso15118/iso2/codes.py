@@ -1,6 +1,6 @@
-"""The codes of ISO 15118-2: enumerations of the namespace MsgDataTypes.
+"""Enumerations of ISO 15118-2 (namespace MsgDataTypes).
 
-Literals stand in the order of the schema, which is their number on the wire.
+Literals are in the order of the schema, which is their number on the wire.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from enum import StrEnum
 
 
 class ResponseCode(StrEnum):
-    """OK* goes on, FAILED* ends the session."""
+    """OK* continues, FAILED* ends the session."""
 
     OK = "OK"
     OK_NewSessionEstablished = "OK_NewSessionEstablished"
@@ -40,7 +40,7 @@ class ResponseCode(StrEnum):
 
 
 class EVSEProcessing(StrEnum):
-    """Whether the answer is final; while it is not, the same request comes again."""
+    """Ongoing responses are followed by the same request again, Finished is final."""
 
     Finished = "Finished"
     Ongoing = "Ongoing"
@@ -48,7 +48,7 @@ class EVSEProcessing(StrEnum):
 
 
 class EVSENotification(StrEnum):
-    """What the EVSE asks the EV to do."""
+    """Action that the EVSE requests from the EV."""
 
     NONE = "None"
     StopCharging = "StopCharging"
@@ -56,7 +56,7 @@ class EVSENotification(StrEnum):
 
 
 class ChargeProgress(StrEnum):
-    """What PowerDelivery is to do."""
+    """Action of PowerDelivery."""
 
     Start = "Start"
     Stop = "Stop"
@@ -64,7 +64,7 @@ class ChargeProgress(StrEnum):
 
 
 class ChargingSession(StrEnum):
-    """How a session ends."""
+    """End of a session: termination or pause."""
 
     Terminate = "Terminate"
     Pause = "Pause"
@@ -98,7 +98,7 @@ class PaymentOption(StrEnum):
 
 
 class FaultCode(StrEnum):
-    """What a notification reports."""
+    """Fault reported by a notification."""
 
     ParsingError = "ParsingError"
     NoTLSRootCertificatAvailable = "NoTLSRootCertificatAvailable"
@@ -118,7 +118,7 @@ class UnitSymbol(StrEnum):
 
 
 class CostKind(StrEnum):
-    """What a cost means."""
+    """Meaning of a cost."""
 
     relativePricePercentage = "relativePricePercentage"
     RenewableGenerationPercentage = "RenewableGenerationPercentage"
@@ -170,7 +170,7 @@ class DC_EVErrorCode(StrEnum):
 
 
 class ValueType(StrEnum):
-    """Kinds of parameter values; declared, yet used by nothing."""
+    """Kinds of parameter values; declared, but not used."""
 
     bool = "bool"
     byte = "byte"

@@ -1,6 +1,7 @@
-"""What the messages of ISO 15118-2 are made of (namespace MsgDataTypes).
+"""Types of the messages of ISO 15118-2 (namespace MsgDataTypes).
 
-Physical values carry their unit. The messages are in `messages`, the literals in `codes`, signatures in `..xmldsig`.
+Physical values carry their unit. The messages are in `messages`, the enumerations in `codes`, signatures in
+`..xmldsig`.
 """
 
 from __future__ import annotations
@@ -82,7 +83,7 @@ Duration = Annotated[int, Integer(0, 86400)]
 
 # ------------------------------------------------------------------------------------------------------- simple types
 
-SessionID = Annotated[bytes, Binary(0, 8, hexadecimal=True)]  # a single or eight zero bytes ask for a new one
+SessionID = Annotated[bytes, Binary(0, 8, hexadecimal=True)]  # a single or eight zero bytes request a new one
 EVCCID = Annotated[bytes, Binary(0, 6, hexadecimal=True)]  # MAC address of the EVCC
 EVSEID = Annotated[str, Text(min_length=7, max_length=37)]
 EMAIDText = Annotated[str, Text(min_length=14, max_length=15)]  # contract id, with or without separators
@@ -118,7 +119,7 @@ class PhysicalValue:
 
 @complex_type(MSG_DATA_TYPES)
 class MeterInfo:
-    """A reading of the energy meter in Wh, signed by the meter if it can."""
+    """A reading of the energy meter in Wh, signed if the meter supports it."""
 
     MeterID: MeterID
     MeterReading: UnsignedLong | None = None
@@ -129,7 +130,7 @@ class MeterInfo:
 
 @complex_type(MSG_DATA_TYPES)
 class Notification:
-    """An error that is no answer to a request."""
+    """An error outside the responses."""
 
     FaultCode: FaultCode
     FaultMsg: FaultMsg | None = None
@@ -137,7 +138,7 @@ class Notification:
 
 @element(MSG_DATA_TYPES, abstract=True)
 class EVSEStatus:
-    """Head of the two forms of EVSE status."""
+    """Abstract base of the two forms of EVSE status."""
 
     NotificationMaxDelay: UnsignedShort  # s
     EVSENotification: EVSENotification
@@ -145,14 +146,14 @@ class EVSEStatus:
 
 @element(MSG_DATA_TYPES)
 class AC_EVSEStatus(EVSEStatus):
-    """A wish of the EVSE, and whether its residual current device has tripped."""
+    """Notification of the EVSE, and whether its residual current device has tripped."""
 
     RCD: bool
 
 
 @element(MSG_DATA_TYPES)
 class DC_EVSEStatus(EVSEStatus):
-    """A wish of the EVSE, its insulation and its state."""
+    """Notification of the EVSE, its insulation and its state."""
 
     EVSEIsolationStatus: IsolationLevel | None = None
     EVSEStatusCode: DC_EVSEStatusCode
@@ -160,7 +161,7 @@ class DC_EVSEStatus(EVSEStatus):
 
 @element(MSG_DATA_TYPES, abstract=True)
 class EVStatus:
-    """Head of the EV status."""
+    """Abstract base of the EV status."""
 
 
 @element(MSG_DATA_TYPES)
@@ -177,7 +178,7 @@ class DC_EVStatus(EVStatus):
 
 @complex_type(MSG_DATA_TYPES)
 class Service:
-    """One service on offer."""
+    """One offered service."""
 
     ServiceID: ServiceID
     ServiceName: ServiceName | None = None
@@ -188,14 +189,14 @@ class Service:
 
 @complex_type(MSG_DATA_TYPES)
 class ServiceList:
-    """Services on offer."""
+    """Offered services."""
 
     Service: Annotated[tuple[Service, ...], Occurs(1, 8)]
 
 
 @complex_type(MSG_DATA_TYPES)
 class SupportedEnergyTransferMode:
-    """Modes on offer."""
+    """Offered modes."""
 
     EnergyTransferMode: Annotated[tuple[EnergyTransferMode, ...], Occurs(1, 6)]
 
@@ -217,7 +218,7 @@ class SelectedService:
 
 @complex_type(MSG_DATA_TYPES)
 class SelectedServiceList:
-    """What was chosen; the charging service is number 1."""
+    """Selected services; the charging service is number 1."""
 
     SelectedService: Annotated[tuple[SelectedService, ...], Occurs(1, 16)]
 
@@ -237,7 +238,7 @@ class Parameter:
 
 @complex_type(MSG_DATA_TYPES)
 class ParameterSet:
-    """Parameters that go together."""
+    """A set of parameters."""
 
     ParameterSetID: Short
     Parameter: Annotated[tuple[Parameter, ...], Occurs(1, 16)]
@@ -252,7 +253,7 @@ class ServiceParameterList:
 
 @complex_type(MSG_DATA_TYPES)
 class PaymentOptionList:
-    """Ways to pay on offer."""
+    """Offered payment options."""
 
     PaymentOption: Annotated[tuple[PaymentOption, ...], Occurs(1, 2)]
 
@@ -269,7 +270,7 @@ class SubCertificates:
 
 @complex_type(MSG_DATA_TYPES)
 class CertificateChain:
-    """A leaf and what leads to its root; signed by reference to Id in certificate responses."""
+    """A leaf certificate and its sub-CAs; signed by reference to Id in certificate responses."""
 
     Id: Attribute[str] | None = None
     Certificate: Certificate
@@ -278,7 +279,7 @@ class CertificateChain:
 
 @complex_type(MSG_DATA_TYPES)
 class ListOfRootCertificateIDs:
-    """The root certificates that the EV already has."""
+    """The root certificates known to the EV."""
 
     RootCertificateID: Annotated[tuple[X509IssuerSerial, ...], Occurs(1, 20)]
 
@@ -312,14 +313,14 @@ class EMAID:
 
 @element(MSG_DATA_TYPES, abstract=True)
 class EVChargeParameter:
-    """Head of the limits an EV states."""
+    """Abstract base of the limits of an EV."""
 
     DepartureTime: UnsignedInt | None = None  # s from now
 
 
 @element(MSG_DATA_TYPES)
 class AC_EVChargeParameter(EVChargeParameter):
-    """Energy wanted (Wh), highest voltage (V), highest and lowest current (A)."""
+    """Requested energy (Wh), highest voltage (V), highest and lowest current (A)."""
 
     EAmount: PhysicalValue
     EVMaxVoltage: PhysicalValue
@@ -343,7 +344,7 @@ class DC_EVChargeParameter(EVChargeParameter):
 
 @element(MSG_DATA_TYPES, abstract=True)
 class EVSEChargeParameter:
-    """Head of the limits an EVSE states."""
+    """Abstract base of the limits of an EVSE."""
 
 
 @element(MSG_DATA_TYPES)
@@ -372,12 +373,12 @@ class DC_EVSEChargeParameter(EVSEChargeParameter):
 
 @element(MSG_DATA_TYPES, abstract=True)
 class EVPowerDeliveryParameter:
-    """Head of what an EV adds when power delivery changes."""
+    """Abstract base of the EV data in PowerDelivery."""
 
 
 @element(MSG_DATA_TYPES)
 class DC_EVPowerDeliveryParameter(EVPowerDeliveryParameter):
-    """Status of a DC EV, and whether it is full."""
+    """Status of a DC EV, and whether charging is complete."""
 
     DC_EVStatus: DC_EVStatus
     BulkChargingComplete: bool | None = None
@@ -389,7 +390,7 @@ class DC_EVPowerDeliveryParameter(EVPowerDeliveryParameter):
 
 @element(MSG_DATA_TYPES, abstract=True)
 class TimeInterval:
-    """Head of the intervals."""
+    """Abstract base of the intervals."""
 
 
 @element(MSG_DATA_TYPES)
@@ -402,7 +403,7 @@ class RelativeTimeInterval(TimeInterval):
 
 @element(MSG_DATA_TYPES, abstract=True)
 class Entry:
-    """Head of the entries of schedules and tariffs."""
+    """Abstract base of the entries of schedules and tariffs."""
 
     TimeInterval: Annotated[RelativeTimeInterval, Ref(TimeInterval)]
 
@@ -468,12 +469,12 @@ class SAScheduleTuple:
 
 @element(MSG_DATA_TYPES, abstract=True)
 class SASchedules:
-    """Head of the schedules."""
+    """Abstract base of the schedules."""
 
 
 @element(MSG_DATA_TYPES)
 class SAScheduleList(SASchedules):
-    """Up to three schedules to choose from."""
+    """Up to three offered schedules."""
 
     SAScheduleTuple: Annotated[tuple[SAScheduleTuple, ...], Occurs(1, 3)]
 
@@ -489,6 +490,6 @@ class ProfileEntry:
 
 @complex_type(MSG_DATA_TYPES)
 class ChargingProfile:
-    """What the EV will take, within the schedule it chose."""
+    """Planned power of the EV, within the selected schedule."""
 
     ProfileEntry: Annotated[tuple[ProfileEntry, ...], Occurs(1, 24)]

@@ -1,7 +1,8 @@
 """The AC messages of ISO 15118-20 (namespace AC, V2GTP payload type 0x8003).
 
-AC power is regulated by the charger on board the EV. A power without _L2 and _L3 is the total; with them it is phase
-L1. The BPT (bidirectional) forms extend the plain ones and are used throughout once the service AC_BPT is selected.
+AC power is regulated by the on-board charger of the EV. A power without _L2 and _L3 is the total; with them it is phase
+L1. The BPT (bidirectional) forms extend the plain ones and are used throughout once the service AC_BPT is selected. The
+declarations repeat the fields of the schema, form by form, because order and occurrence differ between the forms.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ AC = Namespace("urn:iso:std:iso:15118:-20:AC")
 
 @element(AC)
 class AC_CPDReqEnergyTransferMode:
-    """What the EV can take."""
+    """Limits of the EV."""
 
     EVMaximumChargePower: RationalNumber  # W
     EVMaximumChargePower_L2: RationalNumber | None = None  # W
@@ -43,7 +44,7 @@ class AC_CPDReqEnergyTransferMode:
 
 @element(AC)
 class BPT_AC_CPDReqEnergyTransferMode(AC_CPDReqEnergyTransferMode):
-    """What the EV can take and give; discharge limits are magnitudes."""
+    """Limits of the EV in both directions; discharge limits are magnitudes."""
 
     EVMaximumDischargePower: RationalNumber  # W
     EVMaximumDischargePower_L2: RationalNumber | None = None  # W
@@ -62,7 +63,7 @@ class AC_ChargeParameterDiscoveryReq(ChargeParameterDiscoveryReq):
 
 @element(AC)
 class AC_CPDResEnergyTransferMode:
-    """What the EVSE can give."""
+    """Limits of the EVSE."""
 
     EVSEMaximumChargePower: RationalNumber  # W
     EVSEMaximumChargePower_L2: RationalNumber | None = None  # W
@@ -80,7 +81,7 @@ class AC_CPDResEnergyTransferMode:
 
 @element(AC)
 class BPT_AC_CPDResEnergyTransferMode(AC_CPDResEnergyTransferMode):
-    """What the EVSE can give and take."""
+    """Limits of the EVSE in both directions."""
 
     EVSEMaximumDischargePower: RationalNumber  # W
     EVSEMaximumDischargePower_L2: RationalNumber | None = None  # W
@@ -173,7 +174,8 @@ class Dynamic_AC_CLReqControlMode(Dynamic_CLReqControlMode):
 
 @element(AC)
 class BPT_Dynamic_AC_CLReqControlMode(Dynamic_AC_CLReqControlMode):
-    """Dynamic, both directions; the V2X energies are how far the battery is from the edges of its cycling window."""
+    """Dynamic, both directions; the V2X energies are the distance of the battery from the limits of its cycling
+    window."""
 
     EVMaximumDischargePower: RationalNumber  # W
     EVMaximumDischargePower_L2: RationalNumber | None = None  # W
@@ -187,7 +189,7 @@ class BPT_Dynamic_AC_CLReqControlMode(Dynamic_AC_CLReqControlMode):
 
 @element(AC)
 class Dynamic_AC_CLResControlMode(Dynamic_CLResControlMode):
-    """Dynamic: the power the EV is to take now."""
+    """Dynamic: the target power of the EV."""
 
     EVSETargetActivePower: RationalNumber  # W
     EVSETargetActivePower_L2: RationalNumber | None = None  # W
@@ -210,7 +212,7 @@ class BPT_Dynamic_AC_CLResControlMode(Dynamic_AC_CLResControlMode):
 
 @element(AC)
 class AC_ChargeLoopReq(ChargeLoopReq):
-    """What the EV takes or gives and, in its control mode, needs or allows."""
+    """Present power of the EV and, in its control mode, needs or limits."""
 
     CLReqControlMode: Annotated[
         Scheduled_AC_CLReqControlMode
@@ -223,7 +225,7 @@ class AC_ChargeLoopReq(ChargeLoopReq):
 
 @element(AC)
 class AC_ChargeLoopRes(ChargeLoopRes):
-    """The power the EVSE wants (negative to discharge), in its control mode; a frequency if the EV forms the grid."""
+    """Target power of the EVSE (negative to discharge), in its control mode; a frequency if the EV is grid-forming."""
 
     EVSETargetFrequency: RationalNumber | None = None  # Hz
     CLResControlMode: Annotated[

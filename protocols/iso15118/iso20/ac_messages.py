@@ -1,8 +1,8 @@
-"""The AC messages' parameters as values of this room, both ways: discovery and charge loop, with and without BPT.
+"""Conversion of AC parameters between messages and internal values: discovery and charge loop, with and without BPT.
 
-Pure translation. Totals inside, phases on the wire as the car states them (`phases.py`). A limit that a loop message
-leaves out keeps the value of charge parameter discovery, and one it states can only tighten that (V2G20-2654/2655).
-Source: ISO 15118-20, AC messages.
+Power is a total internally; on the wire it is stated by phase as the EV does (`phases.py`). A limit that a loop message
+omits keeps the value of charge parameter discovery, and a stated one can only tighten that (V2G20-2654/2655). Source:
+ISO 15118-20, AC messages.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from protocols.iso15118.iso20.ac import (
     Scheduled_AC_CLResControlMode,
 )
 from protocols.iso15118.iso20.limits import UNLIMITED, Limits
-from protocols.iso15118.iso20.loop import CarTurn, StationTurn
+from protocols.iso15118.iso20.loop import CarReport, StationReport
 from protocols.iso15118.iso20.loop_messages import (
     display_message,
     down,
@@ -38,7 +38,7 @@ from protocols.iso15118.iso20.loop_messages import (
     scheduled_needs_fields,
     station_needs_fields,
 )
-from protocols.iso15118.iso20.phases import least, most, phase_values, spread, total
+from protocols.iso15118.iso20.phases import largest_total, phase_fields, phase_values, smallest_total, total
 from protocols.iso15118.iso20.rational import number, rational, rational_up
 from protocols.iso15118.iso20.types import EVSEStatus, MessageHeader, ResponseCode
 
@@ -68,7 +68,7 @@ def discovery_response_mode(
     if ramp_pct_per_min is not None:
         fields["EVSEPowerRampLimitation"] = rational(ramp_pct_per_min)
     if present_power_w is not None:
-        fields |= spread("EVSEPresentActivePower", present_power_w, limits.phases, rational)
+        fields |= phase_fields("EVSEPresentActivePower", present_power_w, limits.phases, rational)
     return (BPT_AC_CPDResEnergyTransferMode if bpt else AC_CPDResEnergyTransferMode)(**fields)
 
 
@@ -76,34 +76,34 @@ def read_discovery_response_mode(mode: AcResponseMode) -> Limits:
     return _read_limits("EVSE", mode, isinstance(mode, BPT_AC_CPDResEnergyTransferMode), 0.0)
 
 
-def request(header: MessageHeader, turn: CarTurn, *, bpt: bool, dynamic: bool) -> AC_ChargeLoopReq:
-    phases = turn.limits.phases
-    fields: dict[str, Any] = dict(_limit_fields("EV", turn.limits, bpt=bpt))
-    fields |= spread("EVPresentActivePower", turn.present_power_w or 0.0, phases, rational)
+def request(header: MessageHeader, report: CarReport, *, bpt: bool, dynamic: bool) -> AC_ChargeLoopReq:
+    phases = report.limits.phases
+    fields: dict[str, Any] = dict(_limit_fields("EV", report.limits, bpt=bpt))
+    fields |= phase_fields("EVPresentActivePower", report.present_power_w or 0.0, phases, rational)
     if dynamic:
-        fields |= spread("EVPresentReactivePower", turn.present_reactive_var or 0.0, phases, rational)
-        fields |= needs_fields(turn.needs, turn.departure_s, bpt=bpt)
+        fields |= phase_fields("EVPresentReactivePower", report.present_reactive_var or 0.0, phases, rational)
+        fields |= needs_fields(report.needs, report.departure_s, bpt=bpt)
     else:
-        fields |= scheduled_needs_fields(turn.needs)
+        fields |= scheduled_needs_fields(report.needs)
     return AC_ChargeLoopReq(
         Header=header,
-        DisplayParameters=display_message(turn.display),
-        MeterInfoRequested=turn.meter_requested,
+        DisplayParameters=display_message(report.display),
+        MeterInfoRequested=report.meter_requested,
         CLReqControlMode=_REQUEST_FORMS[bpt, dynamic](**fields),
     )
 
 
 def fits_request(message: AC_ChargeLoopReq, *, bpt: bool, dynamic: bool) -> bool:
-    """Whether the control mode has the form that the chosen service and parameter set ask for."""
+    """Return True if the control mode has the form required by the chosen service and parameter set."""
     return type(message.CLReqControlMode) is _REQUEST_FORMS[bpt, dynamic]
 
 
-def read_request(message: AC_ChargeLoopReq, first: Limits) -> CarTurn:
+def read_request(message: AC_ChargeLoopReq, first: Limits) -> CarReport:
     mode: Any = message.CLReqControlMode
     dynamic = isinstance(mode, Dynamic_AC_CLReqControlMode)
     bpt = isinstance(mode, BPT_Dynamic_AC_CLReqControlMode | BPT_Scheduled_AC_CLReqControlMode)
     reactive = phase_values(mode, "EVPresentReactivePower")
-    return CarTurn(
+    return CarReport(
         limits=first.narrowed(_read_limits("EV", mode, bpt, UNLIMITED)),
         needs=read_needs(mode),
         departure_s=mode.DepartureTime if dynamic else None,
@@ -116,7 +116,7 @@ def read_request(message: AC_ChargeLoopReq, first: Limits) -> CarTurn:
 
 def response(
     header: MessageHeader,
-    turn: StationTurn,
+    report: StationReport,
     *,
     bpt: bool,
     dynamic: bool,
@@ -124,30 +124,30 @@ def response(
     frequency_hz: float | None = None,
     status: EVSEStatus | None = None,
 ) -> AC_ChargeLoopRes:
-    phases = turn.limits.phases
+    phases = report.limits.phases
     fields: dict[str, Any] = {}
-    if turn.target_power_w is not None or dynamic:
-        fields |= spread("EVSETargetActivePower", turn.target_power_w or 0.0, phases, rational)
-    if turn.target_reactive_var is not None:
-        fields |= spread("EVSETargetReactivePower", turn.target_reactive_var, phases, rational)
-    if turn.present_power_w is not None:
-        fields |= spread("EVSEPresentActivePower", turn.present_power_w, phases, rational)
+    if report.target_power_w is not None or dynamic:
+        fields |= phase_fields("EVSETargetActivePower", report.target_power_w or 0.0, phases, rational)
+    if report.target_reactive_var is not None:
+        fields |= phase_fields("EVSETargetReactivePower", report.target_reactive_var, phases, rational)
+    if report.present_power_w is not None:
+        fields |= phase_fields("EVSEPresentActivePower", report.present_power_w, phases, rational)
     if dynamic:
-        fields |= station_needs_fields(turn)
+        fields |= station_needs_fields(report)
     return AC_ChargeLoopRes(
         Header=header,
         ResponseCode=code,
         EVSEStatus=status,
-        MeterInfo=meter_message(turn.meter),
+        MeterInfo=meter_message(report.meter),
         EVSETargetFrequency=None if frequency_hz is None else rational(frequency_hz),
         CLResControlMode=_RESPONSE_FORMS[bpt, dynamic](**fields),
     )
 
 
-def read_response(message: AC_ChargeLoopRes, first: Limits) -> StationTurn:
+def read_response(message: AC_ChargeLoopRes, first: Limits) -> StationReport:
     mode: Any = message.CLResControlMode
     dynamic = isinstance(mode, Dynamic_AC_CLResControlMode)
-    return StationTurn(
+    return StationReport(
         limits=first,
         target_power_w=total(mode, "EVSETargetActivePower"),
         target_reactive_var=total(mode, "EVSETargetReactivePower"),
@@ -161,29 +161,29 @@ def read_response(message: AC_ChargeLoopRes, first: Limits) -> StationTurn:
 
 
 def frequency(mode: AcResponseMode) -> float:
-    """The nominal frequency of charge parameter discovery, Hz."""
+    """Return the nominal frequency of charge parameter discovery, Hz."""
     return number(mode.EVSENominalFrequency)
 
 
 def _limit_fields(side: str, limits: Limits, *, bpt: bool) -> dict[str, Any]:
     phases = limits.phases
     fields: dict[str, Any] = {
-        **spread(f"{side}MaximumChargePower", limits.max_charge_w, phases, down),
-        **spread(f"{side}MinimumChargePower", limits.min_charge_w, phases, rational_up),
+        **phase_fields(f"{side}MaximumChargePower", limits.max_charge_w, phases, down),
+        **phase_fields(f"{side}MinimumChargePower", limits.min_charge_w, phases, rational_up),
     }
     if bpt:
-        fields |= spread(f"{side}MaximumDischargePower", limits.max_discharge_w, phases, down)
-        fields |= spread(f"{side}MinimumDischargePower", limits.min_discharge_w, phases, rational_up)
+        fields |= phase_fields(f"{side}MaximumDischargePower", limits.max_discharge_w, phases, down)
+        fields |= phase_fields(f"{side}MinimumDischargePower", limits.min_discharge_w, phases, rational_up)
     return fields
 
 
-def _read_limits(side: str, mode: Any, bpt: bool, otherwise: float) -> Limits:
-    """`otherwise`: the maximum of what is left out."""
+def _read_limits(side: str, mode: object, bpt: bool, otherwise: float) -> Limits:
+    """Return the limits in a mode; `otherwise` is the maximum where it is omitted."""
     return Limits(
-        max_charge_w=most(mode, f"{side}MaximumChargePower", otherwise),
-        min_charge_w=least(mode, f"{side}MinimumChargePower", 0.0),
-        max_discharge_w=most(mode, f"{side}MaximumDischargePower", otherwise) if bpt else 0.0,
-        min_discharge_w=least(mode, f"{side}MinimumDischargePower", 0.0) if bpt else 0.0,
+        max_charge_w=largest_total(mode, f"{side}MaximumChargePower", otherwise),
+        min_charge_w=smallest_total(mode, f"{side}MinimumChargePower", 0.0),
+        max_discharge_w=largest_total(mode, f"{side}MaximumDischargePower", otherwise) if bpt else 0.0,
+        min_discharge_w=smallest_total(mode, f"{side}MinimumDischargePower", 0.0) if bpt else 0.0,
         phases=max(1, len(phase_values(mode, f"{side}MaximumChargePower"))),
     )
 

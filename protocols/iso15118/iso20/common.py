@@ -1,7 +1,7 @@
 """The messages of ISO 15118-20 that AC and DC share (namespace CommonMessages, V2GTP payload type 0x8002).
 
 In the order of a session: setup and identification, services, schedules, power delivery, metering, stop; then contract
-certificates and parking. Types stand before the messages that use them, those of schedules and prices in
+certificates and parking. Types precede the messages that use them, those of schedules and prices are in
 `common_schedules`.
 """
 
@@ -129,7 +129,7 @@ ParameterSetID = ServiceID
 FiniteString = Name
 GenChallenge = Annotated[bytes, Binary(16, 16)]  # from the SECC; the EV signs it
 Certificate = Annotated[bytes, Binary(0, 1600)]  # X.509, DER
-MaxSupportingPointsScheduleTuple = Annotated[int, Integer(12, 1024)]  # how many schedule entries the EV can hold
+MaxSupportingPointsScheduleTuple = Annotated[int, Integer(12, 1024)]  # number of schedule entries that the EV can store
 DHPublicKey = Annotated[bytes, Binary(133, 133)]  # uncompressed point
 SECP521_EncryptedPrivateKey = Annotated[bytes, Binary(94, 94)]  # initialisation vector, key, tag
 X448_EncryptedPrivateKey = Annotated[bytes, Binary(84, 84)]  # the same for X448
@@ -140,14 +140,14 @@ TPM_EncryptedPrivateKey = Annotated[bytes, Binary(206, 206)]  # for a key that o
 
 
 class Authorization(StrEnum):
-    """The ways to identify: external means, or Plug and Charge."""
+    """Means of identification: external, or Plug and Charge."""
 
     EIM = "EIM"
     PnC = "PnC"
 
 
 class ChargeProgress(StrEnum):
-    """What PowerDelivery is to do."""
+    """Action of PowerDelivery."""
 
     Start = "Start"
     Stop = "Stop"
@@ -156,14 +156,14 @@ class ChargeProgress(StrEnum):
 
 
 class ChannelSelection(StrEnum):
-    """Which channel is active where charging and discharging have separate ones."""
+    """Active channel where charging and discharging have separate ones."""
 
     Charge = "Charge"
     Discharge = "Discharge"
 
 
 class ChargingSession(StrEnum):
-    """How a session ends."""
+    """End of a session: termination, pause or service renegotiation."""
 
     Pause = "Pause"
     Terminate = "Terminate"
@@ -171,21 +171,21 @@ class ChargingSession(StrEnum):
 
 
 class PowerToleranceAcceptance(StrEnum):
-    """Answer to the power tolerance of a schedule."""
+    """Response to the power tolerance of a schedule."""
 
     PowerToleranceNotConfirmed = "PowerToleranceNotConfirmed"
     PowerToleranceConfirmed = "PowerToleranceConfirmed"
 
 
 class ECDHCurve(StrEnum):
-    """The curve on which the key exchange was made."""
+    """Curve of the key exchange."""
 
     SECP521 = "SECP521"
     X448 = "X448"
 
 
 class EVCheckInStatus(StrEnum):
-    """How far the arrival is."""
+    """Progress of the arrival."""
 
     CheckIn = "CheckIn"
     Processing = "Processing"
@@ -193,7 +193,7 @@ class EVCheckInStatus(StrEnum):
 
 
 class EVCheckOutStatus(StrEnum):
-    """How far the departure is."""
+    """Progress of the departure."""
 
     CheckOut = "CheckOut"
     Processing = "Processing"
@@ -201,14 +201,14 @@ class EVCheckOutStatus(StrEnum):
 
 
 class EVSECheckOutStatus(StrEnum):
-    """Whether the way is free."""
+    """State of the EVSE for the departure."""
 
     Scheduled = "Scheduled"
     Completed = "Completed"
 
 
 class ParkingMethod(StrEnum):
-    """Who steers."""
+    """Party that steers."""
 
     AutoParking = "AutoParking"
     MVGuideManual = "MVGuideManual"
@@ -220,7 +220,7 @@ class ParkingMethod(StrEnum):
 
 @element(COMMON_MESSAGES)
 class SessionSetupReq(V2GRequest):
-    """Opens a session, or joins a paused one when the header carries its SessionID (V2G20-1032).
+    """Opens a session, or resumes a paused one when the header carries its SessionID (V2G20-1032).
 
     EVCCID identifies the vehicle: the common name of its certificate.
     """
@@ -230,19 +230,19 @@ class SessionSetupReq(V2GRequest):
 
 @element(COMMON_MESSAGES)
 class SessionSetupRes(V2GResponse):
-    """Says which session this is (OK_NewSessionEstablished or OK_OldSessionJoined) and names the EVSE."""
+    """New or resumed session (OK_NewSessionEstablished or OK_OldSessionJoined) and the EVSE id."""
 
     EVSEID: Identifier
 
 
 @element(COMMON_MESSAGES)
 class AuthorizationSetupReq(V2GRequest):
-    """Asks how one may identify here."""
+    """Requests the means of identification."""
 
 
 @complex_type(COMMON_MESSAGES)
 class EIM_ASResAuthorizationMode:
-    """External identification needs nothing more."""
+    """External identification; without parameters."""
 
 
 @complex_type(COMMON_MESSAGES)
@@ -254,7 +254,7 @@ class SupportedProvidersList:
 
 @complex_type(COMMON_MESSAGES)
 class PnC_ASResAuthorizationMode:
-    """The challenge to sign, and the providers whose contracts are welcome."""
+    """The challenge to sign, and the accepted providers."""
 
     GenChallenge: GenChallenge
     SupportedProviders: SupportedProvidersList | None = None
@@ -262,7 +262,8 @@ class PnC_ASResAuthorizationMode:
 
 @element(COMMON_MESSAGES)
 class AuthorizationSetupRes(V2GResponse):
-    """The ways on offer. If PnC is among them its form of the choice is used, with the challenge (V2G20-1219)."""
+    """Offered means of identification. If PnC is among them its form of the choice is used, with the challenge
+    (V2G20-1219)."""
 
     AuthorizationServices: Annotated[tuple[Authorization, ...], Occurs(1, 2)]
     CertificateInstallationService: bool
@@ -287,7 +288,7 @@ class ContractCertificateChain:
 
 @complex_type(COMMON_MESSAGES)
 class EIM_AReqAuthorizationMode:
-    """Identified elsewhere: card, app, operator."""
+    """Identified externally: card, app, operator."""
 
 
 @complex_type(COMMON_MESSAGES)
@@ -303,7 +304,7 @@ class PnC_AReqAuthorizationMode:
 class AuthorizationReq(V2GRequest):
     """Identifies by external means (EIM) or by contract certificate (PnC).
 
-    While the answer is Ongoing the same request comes again with a new TimeStamp (V2G20-1582).
+    While the response is Ongoing the same request is repeated with a new TimeStamp (V2G20-1582).
     """
 
     SelectedAuthorizationService: Authorization
@@ -313,7 +314,7 @@ class AuthorizationReq(V2GRequest):
 
 @element(COMMON_MESSAGES)
 class AuthorizationRes(V2GResponse):
-    """Ongoing while somebody decides; a WARNING code with Finished asks for another try."""
+    """Ongoing while the decision is pending; a WARNING code with Finished permits another attempt."""
 
     EVSEProcessing: Processing
 
@@ -330,7 +331,7 @@ class ServiceIDList:
 
 @complex_type(COMMON_MESSAGES)
 class Service:
-    """One service on offer."""
+    """One offered service."""
 
     ServiceID: ServiceID
     FreeService: bool
@@ -338,21 +339,21 @@ class Service:
 
 @complex_type(COMMON_MESSAGES)
 class ServiceList:
-    """Services on offer."""
+    """Offered services."""
 
     Service: Annotated[tuple[Service, ...], Occurs(1, 8)]
 
 
 @element(COMMON_MESSAGES)
 class ServiceDiscoveryReq(V2GRequest):
-    """Asks for the services; the filter may shorten the list of value-added services only (V2G20-1248, -1249)."""
+    """Requests the services; the filter applies to value-added services only (V2G20-1248, -1249)."""
 
     SupportedServiceIDs: ServiceIDList | None = None
 
 
 @element(COMMON_MESSAGES)
 class ServiceDiscoveryRes(V2GResponse):
-    """Energy transfer services and value-added services (VAS) on offer."""
+    """Offered energy transfer services and value-added services (VAS)."""
 
     ServiceRenegotiationSupported: bool
     EnergyTransferServiceList: ServiceList
@@ -361,7 +362,7 @@ class ServiceDiscoveryRes(V2GResponse):
 
 @complex_type(COMMON_MESSAGES)
 class Parameter:
-    """A name and one value; ControlMode, MobilityNeedsMode, Connector and the rest come as intValue."""
+    """A name and one value; ControlMode, MobilityNeedsMode, Connector and the others use intValue."""
 
     Name: Attribute[Name]
     boolValue: OneOf[bool] = None
@@ -374,7 +375,7 @@ class Parameter:
 
 @complex_type(COMMON_MESSAGES)
 class ParameterSet:
-    """Parameters that go together; the id is what a selection names."""
+    """A set of parameters; a selection refers to its id."""
 
     ParameterSetID: ParameterSetID
     Parameter: Annotated[tuple[Parameter, ...], Occurs(1, 32)]
@@ -389,14 +390,14 @@ class ServiceParameterList:
 
 @element(COMMON_MESSAGES)
 class ServiceDetailReq(V2GRequest):
-    """Asks for the parameter sets of one service; sent once per candidate."""
+    """Requests the parameter sets of one service; sent once per candidate."""
 
     ServiceID: ServiceID
 
 
 @element(COMMON_MESSAGES)
 class ServiceDetailRes(V2GResponse):
-    """The parameter sets of one service, each a combination that may be selected."""
+    """The parameter sets of one service, each a combination that can be selected."""
 
     ServiceID: ServiceID
     ServiceParameterList: ServiceParameterList
@@ -412,7 +413,7 @@ class SelectedService:
 
 @complex_type(COMMON_MESSAGES)
 class SelectedServiceList:
-    """Value-added services that were chosen."""
+    """Selected value-added services."""
 
     SelectedService: Annotated[tuple[SelectedService, ...], Occurs(1, 16)]
 
@@ -435,7 +436,7 @@ class ServiceSelectionRes(V2GResponse):
 
 @complex_type(COMMON_MESSAGES)
 class Dynamic_SEReqControlMode:
-    """Needs of an EV that lets the SECC steer. The V2X energies bound the cycling window: both or none (V2G20-2681)."""
+    """Needs of an EV in dynamic control. The V2X energies bound the cycling window: both or none (V2G20-2681)."""
 
     DepartureTime: UnsignedInt  # s after the TimeStamp of this message
     MinimumSOC: PercentValue | None = None  # %
@@ -449,7 +450,7 @@ class Dynamic_SEReqControlMode:
 
 @complex_type(COMMON_MESSAGES)
 class Scheduled_SEReqControlMode:
-    """Needs of an EV that wants a schedule, and what it would sell."""
+    """Needs of an EV in scheduled control, and its energy offer."""
 
     DepartureTime: UnsignedInt | None = None  # s after the TimeStamp of this message
     EVTargetEnergyRequest: RationalNumber | None = None  # Wh
@@ -460,7 +461,7 @@ class Scheduled_SEReqControlMode:
 
 @element(COMMON_MESSAGES)
 class ScheduleExchangeReq(V2GRequest):
-    """The EV's energy needs, and in Scheduled mode its offer to sell; repeated while the answer is Ongoing."""
+    """The EV's energy needs, and in scheduled control its energy offer; repeated while the response is Ongoing."""
 
     MaximumSupportingPoints: MaxSupportingPointsScheduleTuple
     Dynamic_SEReqControlMode: OneOf[Dynamic_SEReqControlMode] = None
@@ -469,7 +470,8 @@ class ScheduleExchangeReq(V2GRequest):
 
 @complex_type(COMMON_MESSAGES)
 class ChargingSchedule:
-    """Power over time, with prices. The schema lets prices be absent, Scheduled mode does not (V2G20-2176)."""
+    """Power over time, with prices. Prices are optional in the schema and mandatory in scheduled control
+    (V2G20-2176)."""
 
     PowerSchedule: PowerSchedule
     AbsolutePriceSchedule: AtMostOneOf[AbsolutePriceSchedule] = None
@@ -481,7 +483,7 @@ OneWaySchedule = ChargingSchedule
 
 @complex_type(COMMON_MESSAGES)
 class ScheduleTuple:
-    """A schedule for charging and, if there is one, for discharging."""
+    """A schedule for charging and optionally one for discharging."""
 
     ScheduleTupleID: NumericID
     ChargingSchedule: ChargingSchedule
@@ -501,14 +503,15 @@ class Dynamic_SEResControlMode:
 
 @complex_type(COMMON_MESSAGES)
 class Scheduled_SEResControlMode:
-    """Up to three schedules to choose from."""
+    """Up to three offered schedules."""
 
     ScheduleTuple: Annotated[tuple[ScheduleTuple, ...], Occurs(1, 3)]
 
 
 @element(COMMON_MESSAGES)
 class ScheduleExchangeRes(V2GResponse):
-    """Schedules (Scheduled) or changed needs and prices (Dynamic). GoToPause: there is no energy now, better sleep."""
+    """Schedules (Scheduled) or changed needs and prices (Dynamic). GoToPause: no energy is available now; the EV should
+    pause."""
 
     EVSEProcessing: Processing
     GoToPause: bool | None = None
@@ -521,12 +524,12 @@ class ScheduleExchangeRes(V2GResponse):
 
 @complex_type(COMMON_MESSAGES)
 class Dynamic_EVPPTControlMode:
-    """No schedule was selected."""
+    """Without a selected schedule."""
 
 
 @complex_type(COMMON_MESSAGES)
 class Scheduled_EVPPTControlMode:
-    """Which schedule the profile follows, and whether its power tolerance is accepted."""
+    """Selected schedule of the profile, and acceptance of its power tolerance."""
 
     SelectedScheduleTupleID: NumericID
     PowerToleranceAcceptance: PowerToleranceAcceptance | None = None
@@ -541,7 +544,7 @@ class EVPowerProfileEntryList:
 
 @complex_type(COMMON_MESSAGES)
 class EVPowerProfile:
-    """The power the EV will take or give, within the schedule it selected."""
+    """Planned power of the EV, within the selected schedule."""
 
     TimeAnchor: UnsignedLong  # Unix time, s
     Dynamic_EVPPTControlMode: OneOf[Dynamic_EVPPTControlMode] = None
@@ -551,7 +554,7 @@ class EVPowerProfile:
 
 @element(COMMON_MESSAGES)
 class PowerDeliveryReq(V2GRequest):
-    """Starts, stops or suspends the energy transfer, or asks for new schedules; Start carries the power profile."""
+    """Starts, stops or suspends the energy transfer, or requests new schedules; Start carries the power profile."""
 
     EVProcessing: Processing
     ChargeProgress: ChargeProgress
@@ -571,7 +574,7 @@ class PowerDeliveryRes(V2GResponse):
 
 @complex_type(COMMON_MESSAGES)
 class Dynamic_SMDTControlMode:
-    """No schedule in force."""
+    """Without a schedule in force."""
 
 
 @complex_type(COMMON_MESSAGES)
@@ -595,7 +598,7 @@ class SignedMeteringData:
 
 @element(COMMON_MESSAGES)
 class MeteringConfirmationReq(V2GRequest):
-    """The EV signs the meter reading it was shown."""
+    """The EV signs the meter reading received."""
 
     SignedMeteringData: SignedMeteringData
 
@@ -607,7 +610,7 @@ class MeteringConfirmationRes(V2GResponse):
 
 @element(COMMON_MESSAGES)
 class SessionStopReq(V2GRequest):
-    """Ends the session, pauses it, or goes back to service discovery (V2G20-1477); says why."""
+    """Ends or pauses the session, or returns to service discovery (V2G20-1477), with a reason."""
 
     ChargingSession: ChargingSession
     EVTerminationCode: Name | None = None
@@ -624,7 +627,7 @@ class SessionStopRes(V2GResponse):
 
 @complex_type(COMMON_MESSAGES)
 class CertificateChain:
-    """A leaf and what leads to its root."""
+    """A leaf certificate and its sub-CAs."""
 
     Certificate: Certificate
     SubCertificates: SubCertificates | None = None
@@ -648,7 +651,7 @@ class EMAIDList:
 
 @element(COMMON_MESSAGES)
 class CertificateInstallationReq(V2GRequest):
-    """Asks for contract certificates; the chain of the provisioning certificate is signed."""
+    """Requests contract certificates; the chain of the provisioning certificate is signed."""
 
     OEMProvisioningCertificateChain: SignedCertificateChain
     ListOfRootCertificateIDs: ListOfRootCertificateIDs
@@ -695,7 +698,7 @@ class VehicleCheckInReq(V2GRequest):
 
 @element(COMMON_MESSAGES)
 class VehicleCheckInRes(V2GResponse):
-    """Where to stop."""
+    """Position for the stop."""
 
     ParkingSpace: Short | None = None
     DeviceLocation: Short | None = None
@@ -704,7 +707,7 @@ class VehicleCheckInRes(V2GResponse):
 
 @element(COMMON_MESSAGES)
 class VehicleCheckOutReq(V2GRequest):
-    """The vehicle is about to leave."""
+    """Announces the departure of the vehicle."""
 
     EVCheckOutStatus: EVCheckOutStatus
     CheckOutTime: UnsignedLong  # Unix time, s
@@ -712,14 +715,14 @@ class VehicleCheckOutReq(V2GRequest):
 
 @element(COMMON_MESSAGES)
 class VehicleCheckOutRes(V2GResponse):
-    """Whether it may leave."""
+    """Permission for the departure."""
 
     EVSECheckOutStatus: EVSECheckOutStatus
 
 
 @complex_type(COMMON_MESSAGES)
 class TargetPosition:
-    """Where to park; declared, yet used by no message."""
+    """Parking position; declared, but not used."""
 
     TargetOffsetX: UnsignedShort
     TargetOffsetY: UnsignedShort

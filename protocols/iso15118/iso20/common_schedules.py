@@ -1,6 +1,6 @@
 """Power and prices over time: the schedule types of ISO 15118-20 (namespace CommonMessages).
 
-Schedules the SECC offers, prices for them as levels or in money, and what the EV offers to sell. Entries run back to
+Schedules offered by the SECC, their prices as levels or in money, and the energy offer of the EV. Entries run back to
 back from a TimeAnchor. The messages that carry them are in `common`.
 """
 
@@ -32,7 +32,7 @@ Language = Annotated[str, Text(max_length=3)]  # ISO 639
 
 @complex_type(COMMON_MESSAGES)
 class PowerScheduleEntry:
-    """Power for a while; without L2 and L3 it is the total, with them it is phase L1."""
+    """Power for a duration; without L2 and L3 it is the total, with them it is phase L1."""
 
     Duration: UnsignedInt  # s
     Power: RationalNumber  # W
@@ -62,7 +62,7 @@ class PowerSchedule:
 
 @complex_type(COMMON_MESSAGES, abstract=True)
 class PriceSchedule:
-    """What both kinds of price schedules share."""
+    """Base of both kinds of price schedules."""
 
     TimeAnchor: UnsignedLong  # Unix time, s
     PriceScheduleID: NumericID
@@ -71,7 +71,7 @@ class PriceSchedule:
 
 @complex_type(COMMON_MESSAGES)
 class PriceLevelScheduleEntry:
-    """One level for a while."""
+    """One level for a duration."""
 
     Duration: UnsignedInt  # s
     PriceLevel: UnsignedByte
@@ -86,7 +86,7 @@ class PriceLevelScheduleEntryList:
 
 @complex_type(COMMON_MESSAGES)
 class PriceLevelSchedule(PriceSchedule):
-    """Prices as levels, comparable only with one another; may be signed (Id)."""
+    """Prices as levels, comparable only among each other; may be signed (Id)."""
 
     Id: Attribute[str] | None = None
     NumberOfPriceLevels: UnsignedByte
@@ -128,7 +128,7 @@ class PriceRule:
 
 @complex_type(COMMON_MESSAGES)
 class PriceRuleStack:
-    """The rules that hold for a while, by power range."""
+    """The rules that apply for a duration, by power range."""
 
     Duration: UnsignedInt  # s
     PriceRule: Annotated[tuple[PriceRule, ...], Occurs(1, 8)]
@@ -143,7 +143,7 @@ class PriceRuleStackList:
 
 @complex_type(COMMON_MESSAGES)
 class OverstayRule:
-    """What overstaying costs from StartTime on."""
+    """Cost of overstaying from StartTime on."""
 
     OverstayRuleDescription: Description | None = None
     StartTime: UnsignedInt  # s
@@ -153,7 +153,7 @@ class OverstayRule:
 
 @complex_type(COMMON_MESSAGES)
 class OverstayRuleList:
-    """When staying after the end costs money."""
+    """Rules for the cost of staying after the end."""
 
     OverstayTimeThreshold: UnsignedInt | None = None  # s
     OverstayPowerThreshold: RationalNumber | None = None  # W
@@ -162,7 +162,7 @@ class OverstayRuleList:
 
 @complex_type(COMMON_MESSAGES)
 class AdditionalService:
-    """One more thing on the bill."""
+    """Another item of the bill."""
 
     ServiceName: Name
     ServiceFee: RationalNumber
@@ -170,7 +170,7 @@ class AdditionalService:
 
 @complex_type(COMMON_MESSAGES)
 class AdditionalServiceList:
-    """Other things on the bill."""
+    """Other items of the bill."""
 
     AdditionalService: Annotated[tuple[AdditionalService, ...], Occurs(1, 5)]
 
@@ -191,12 +191,12 @@ class AbsolutePriceSchedule(PriceSchedule):
     AdditionalSelectedServices: AdditionalServiceList | None = None
 
 
-# ----------------------------------------------------------------------------------------------------- the EV's offer
+# ----------------------------------------------------------------------------------------------- energy offer of the EV
 
 
 @complex_type(COMMON_MESSAGES)
 class EVPowerScheduleEntry:
-    """Power for a while."""
+    """Power for a duration."""
 
     Duration: UnsignedInt  # s
     Power: RationalNumber  # W
@@ -211,7 +211,7 @@ class EVPowerScheduleEntryList:
 
 @complex_type(COMMON_MESSAGES)
 class EVPowerSchedule:
-    """The EV's power over time; negative where it would discharge."""
+    """The EV's power over time; negative to discharge."""
 
     TimeAnchor: UnsignedLong  # Unix time, s
     EVPowerScheduleEntries: EVPowerScheduleEntryList
@@ -227,7 +227,7 @@ class EVPriceRule:
 
 @complex_type(COMMON_MESSAGES)
 class EVPriceRuleStack:
-    """The rules that hold for a while."""
+    """The rules that apply for a duration."""
 
     Duration: UnsignedInt  # s
     EVPriceRule: Annotated[tuple[EVPriceRule, ...], Occurs(1, 8)]
@@ -242,7 +242,7 @@ class EVPriceRuleStackList:
 
 @complex_type(COMMON_MESSAGES)
 class EVAbsolutePriceSchedule:
-    """What the EV asks for its energy."""
+    """The EV's prices for its energy."""
 
     TimeAnchor: UnsignedLong  # Unix time, s
     Currency: Currency
@@ -252,7 +252,7 @@ class EVAbsolutePriceSchedule:
 
 @complex_type(COMMON_MESSAGES)
 class EVEnergyOffer:
-    """Energy the EV offers to sell: how much when, and for how much."""
+    """Energy that the EV offers to sell: power over time and its prices."""
 
     EVPowerSchedule: EVPowerSchedule
     EVAbsolutePriceSchedule: EVAbsolutePriceSchedule

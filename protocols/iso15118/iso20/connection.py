@@ -1,6 +1,6 @@
-"""What both engines do with bytes: cut them into frames, keep what is to be sent, collect events.
+"""Framing, output buffer and event list that both engines share.
 
-No rule of either role lives here. Source of the framing: `protocols.v2gtp`.
+Independent of the role. Source of the framing: `protocols.v2gtp`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from protocols.v2gtp import Framer
 
 
 class Connection:
-    """The byte side of one engine. `trace`: report every message as an event."""
+    """Byte side of one engine. `trace`: report every message as an event."""
 
     def __init__(self, trace: bool) -> None:
         self.ended = False
@@ -20,7 +20,7 @@ class Connection:
         self._trace = trace
 
     def data_to_send(self) -> bytes:
-        """What is to go out, in one piece; it is forgotten here."""
+        """Return the pending output in one piece and clear it."""
         outgoing = bytes(self._outgoing)
         self._outgoing.clear()
         return outgoing

@@ -1,8 +1,9 @@
 """The DC messages of ISO 15118-20 (namespace DC, V2GTP payload type 0x8004).
 
-DC energy is imposed by the power converter of the EVSE within the limits of both sides; the EV closes its contactor on
-a line brought to its own voltage (pre-charge) and checks after the end that it has opened (welding detection). The BPT
-(bidirectional) forms extend the plain ones and are used throughout once the service DC_BPT is selected.
+The power converter of the EVSE imposes the DC energy within the limits of both sides. The EV closes its contactor on a
+line at its own voltage (pre-charge) and verifies after the session that it has opened (welding detection). The BPT
+(bidirectional) forms extend the plain ones and are used throughout once the service DC_BPT is selected. The
+declarations repeat the fields of the schema, form by form, because order and occurrence differ between the forms.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ DC = Namespace("urn:iso:std:iso:15118:-20:DC")
 
 @element(DC)
 class DC_CPDReqEnergyTransferMode:
-    """What the EV can take."""
+    """Limits of the EV."""
 
     EVMaximumChargePower: RationalNumber  # W
     EVMinimumChargePower: RationalNumber  # W
@@ -49,7 +50,7 @@ class DC_CPDReqEnergyTransferMode:
 
 @element(DC)
 class BPT_DC_CPDReqEnergyTransferMode(DC_CPDReqEnergyTransferMode):
-    """What the EV can take and give; discharge limits are magnitudes."""
+    """Limits of the EV in both directions; discharge limits are magnitudes."""
 
     EVMaximumDischargePower: RationalNumber  # W
     EVMinimumDischargePower: RationalNumber  # W
@@ -66,7 +67,7 @@ class DC_ChargeParameterDiscoveryReq(ChargeParameterDiscoveryReq):
 
 @element(DC)
 class DC_CPDResEnergyTransferMode:
-    """What the EVSE can give."""
+    """Limits of the EVSE."""
 
     EVSEMaximumChargePower: RationalNumber  # W
     EVSEMinimumChargePower: RationalNumber  # W
@@ -79,7 +80,7 @@ class DC_CPDResEnergyTransferMode:
 
 @element(DC)
 class BPT_DC_CPDResEnergyTransferMode(DC_CPDResEnergyTransferMode):
-    """What the EVSE can give and take."""
+    """Limits of the EVSE in both directions."""
 
     EVSEMaximumDischargePower: RationalNumber  # W
     EVSEMinimumDischargePower: RationalNumber  # W
@@ -99,7 +100,7 @@ class DC_ChargeParameterDiscoveryRes(ChargeParameterDiscoveryRes):
 
 @element(DC)
 class DC_CableCheckReq(V2GRequest):
-    """Asks for the insulation test; repeated while Ongoing."""
+    """Requests the insulation test; repeated while Ongoing."""
 
 
 @element(DC)
@@ -111,7 +112,7 @@ class DC_CableCheckRes(V2GResponse):
 
 @element(DC)
 class DC_PreChargeReq(V2GRequest):
-    """Brings the output to the battery voltage before the contactor closes; Finished when it has."""
+    """Requests the battery voltage at the output before the contactor closes; Finished when it is reached."""
 
     EVProcessing: Processing
     EVPresentVoltage: RationalNumber  # V
@@ -186,7 +187,8 @@ class Dynamic_DC_CLReqControlMode(Dynamic_CLReqControlMode):
 
 @element(DC)
 class BPT_Dynamic_DC_CLReqControlMode(Dynamic_DC_CLReqControlMode):
-    """Dynamic, both directions; the V2X energies are how far the battery is from the edges of its cycling window."""
+    """Dynamic, both directions; the V2X energies are the distance of the battery from the limits of its cycling
+    window."""
 
     EVMaximumDischargePower: RationalNumber  # W
     EVMinimumDischargePower: RationalNumber  # W
@@ -220,7 +222,7 @@ class BPT_Dynamic_DC_CLResControlMode(Dynamic_DC_CLResControlMode):
 
 @element(DC)
 class DC_ChargeLoopReq(ChargeLoopReq):
-    """What the EV measures and, in its control mode, wants or allows."""
+    """Measurements of the EV and, in its control mode, targets or limits."""
 
     EVPresentVoltage: RationalNumber  # V
     CLReqControlMode: Annotated[
@@ -234,7 +236,7 @@ class DC_ChargeLoopReq(ChargeLoopReq):
 
 @element(DC)
 class DC_ChargeLoopRes(ChargeLoopRes):
-    """What the EVSE delivers, which limit it stands at, its control mode. Current out of the vehicle is negative."""
+    """Output of the EVSE, limits reached, and its control mode. Current out of the vehicle is negative."""
 
     EVSEPresentCurrent: RationalNumber  # A
     EVSEPresentVoltage: RationalNumber  # V
@@ -255,13 +257,13 @@ class DC_ChargeLoopRes(ChargeLoopRes):
 
 @element(DC)
 class DC_WeldingDetectionReq(V2GRequest):
-    """Checks after the end that the contactor has opened."""
+    """Verifies after the session that the contactor has opened."""
 
     EVProcessing: Processing
 
 
 @element(DC)
 class DC_WeldingDetectionRes(V2GResponse):
-    """The voltage that is left."""
+    """The remaining voltage."""
 
     EVSEPresentVoltage: RationalNumber  # V

@@ -1,7 +1,8 @@
-"""The DC charge loop's two messages as values of this room, both ways, in all four forms of each.
+"""Conversion of the two DC charge loop messages to internal values and back, in all four forms of each.
 
-Pure translation. A limit that the message leaves out keeps the value of charge parameter discovery (`first`), and a
-limit it states can only tighten that (V2G20-2654/2655). Source: ISO 15118-20, DC_ChargeLoop."""
+A limit that the message omits keeps the value of charge parameter discovery (`first`), and a stated one can only
+tighten that (V2G20-2654/2655). Source: ISO 15118-20, DC_ChargeLoop.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +21,7 @@ from protocols.iso15118.iso20.dc import (
     Scheduled_DC_CLResControlMode,
 )
 from protocols.iso15118.iso20.limits import UNLIMITED, Limits
-from protocols.iso15118.iso20.loop import CarTurn, StationTurn
+from protocols.iso15118.iso20.loop import CarReport, StationReport
 from protocols.iso15118.iso20.loop_messages import (
     display_message,
     down,
@@ -38,8 +39,8 @@ from protocols.iso15118.iso20.rational import number, rational, rational_up
 from protocols.iso15118.iso20.types import EVSEStatus, MessageHeader, ResponseCode
 
 
-def request(header: MessageHeader, turn: CarTurn, *, bpt: bool, dynamic: bool) -> DC_ChargeLoopReq:
-    limits = turn.limits
+def request(header: MessageHeader, report: CarReport, *, bpt: bool, dynamic: bool) -> DC_ChargeLoopReq:
+    limits = report.limits
     fields: dict[str, Any] = {
         "EVMaximumChargePower": down(limits.max_charge_w),
         "EVMinimumChargePower": rational_up(limits.min_charge_w),
@@ -51,30 +52,27 @@ def request(header: MessageHeader, turn: CarTurn, *, bpt: bool, dynamic: bool) -
         fields["EVMaximumDischargePower"] = down(limits.max_discharge_w)
         fields["EVMinimumDischargePower"] = rational_up(limits.min_discharge_w)
         fields["EVMaximumDischargeCurrent"] = down(limits.max_discharge_a)
-    mode: Any
     if dynamic:
-        fields |= needs_fields(turn.needs, turn.departure_s, bpt=bpt)
-        mode = (BPT_Dynamic_DC_CLReqControlMode if bpt else Dynamic_DC_CLReqControlMode)(**fields)
+        fields |= needs_fields(report.needs, report.departure_s, bpt=bpt)
     else:
-        fields |= scheduled_needs_fields(turn.needs)
-        fields["EVTargetCurrent"] = rational(turn.target_current_a or 0.0)
-        fields["EVTargetVoltage"] = rational(turn.target_voltage_v or 0.0)
-        mode = (BPT_Scheduled_DC_CLReqControlMode if bpt else Scheduled_DC_CLReqControlMode)(**fields)
+        fields |= scheduled_needs_fields(report.needs)
+        fields["EVTargetCurrent"] = rational(report.target_current_a or 0.0)
+        fields["EVTargetVoltage"] = rational(report.target_voltage_v or 0.0)
     return DC_ChargeLoopReq(
         Header=header,
-        DisplayParameters=display_message(turn.display),
-        MeterInfoRequested=turn.meter_requested,
-        EVPresentVoltage=rational(turn.present_voltage_v or 0.0),
-        CLReqControlMode=mode,
+        DisplayParameters=display_message(report.display),
+        MeterInfoRequested=report.meter_requested,
+        EVPresentVoltage=rational(report.present_voltage_v or 0.0),
+        CLReqControlMode=_REQUEST_FORMS[bpt, dynamic](**fields),
     )
 
 
 def fits_request(message: DC_ChargeLoopReq, *, bpt: bool, dynamic: bool) -> bool:
-    """Whether the control mode has the form that the chosen service and parameter set ask for."""
+    """Return True if the control mode has the form required by the chosen service and parameter set."""
     return type(message.CLReqControlMode) is _REQUEST_FORMS[bpt, dynamic]
 
 
-def read_request(message: DC_ChargeLoopReq, first: Limits) -> CarTurn:
+def read_request(message: DC_ChargeLoopReq, first: Limits) -> CarReport:
     mode: Any = message.CLReqControlMode
     dynamic = isinstance(mode, Dynamic_DC_CLReqControlMode)
     stated = Limits(
@@ -87,7 +85,7 @@ def read_request(message: DC_ChargeLoopReq, first: Limits) -> CarTurn:
         min_discharge_w=optional_magnitude(getattr(mode, "EVMinimumDischargePower", None), 0.0),
         max_discharge_a=optional_magnitude(getattr(mode, "EVMaximumDischargeCurrent", None), UNLIMITED),
     )
-    return CarTurn(
+    return CarReport(
         limits=first.narrowed(stated),
         needs=read_needs(mode),
         departure_s=mode.DepartureTime if dynamic else None,
@@ -101,14 +99,14 @@ def read_request(message: DC_ChargeLoopReq, first: Limits) -> CarTurn:
 
 def response(
     header: MessageHeader,
-    turn: StationTurn,
+    report: StationReport,
     *,
     bpt: bool,
     dynamic: bool,
     code: ResponseCode,
     status: EVSEStatus | None = None,
 ) -> DC_ChargeLoopRes:
-    limits = turn.limits
+    limits = report.limits
     fields: dict[str, Any] = {
         "EVSEMaximumChargePower": down(limits.max_charge_w),
         "EVSEMinimumChargePower": rational_up(limits.min_charge_w),
@@ -121,22 +119,22 @@ def response(
         fields["EVSEMaximumDischargeCurrent"] = down(limits.max_discharge_a)
         fields["EVSEMinimumVoltage"] = rational_up(limits.min_voltage_v)
     if dynamic:
-        fields |= station_needs_fields(turn)
+        fields |= station_needs_fields(report)
     return DC_ChargeLoopRes(
         Header=header,
         ResponseCode=code,
         EVSEStatus=status,
-        MeterInfo=meter_message(turn.meter),
-        EVSEPresentCurrent=rational(turn.present_current_a or 0.0),
-        EVSEPresentVoltage=rational(turn.present_voltage_v or 0.0),
-        EVSEPowerLimitAchieved=turn.power_limited,
-        EVSECurrentLimitAchieved=turn.current_limited,
-        EVSEVoltageLimitAchieved=turn.voltage_limited,
+        MeterInfo=meter_message(report.meter),
+        EVSEPresentCurrent=rational(report.present_current_a or 0.0),
+        EVSEPresentVoltage=rational(report.present_voltage_v or 0.0),
+        EVSEPowerLimitAchieved=report.power_limited,
+        EVSECurrentLimitAchieved=report.current_limited,
+        EVSEVoltageLimitAchieved=report.voltage_limited,
         CLResControlMode=_RESPONSE_FORMS[bpt, dynamic](**fields),
     )
 
 
-def read_response(message: DC_ChargeLoopRes, first: Limits) -> StationTurn:
+def read_response(message: DC_ChargeLoopRes, first: Limits) -> StationReport:
     mode: Any = message.CLResControlMode
     dynamic = isinstance(mode, Dynamic_DC_CLResControlMode)
     stated = Limits(
@@ -149,7 +147,7 @@ def read_response(message: DC_ChargeLoopRes, first: Limits) -> StationTurn:
         min_discharge_w=optional_magnitude(getattr(mode, "EVSEMinimumDischargePower", None), 0.0),
         max_discharge_a=optional_magnitude(getattr(mode, "EVSEMaximumDischargeCurrent", None), UNLIMITED),
     )
-    return StationTurn(
+    return StationReport(
         limits=first.narrowed(stated),
         present_current_a=number(message.EVSEPresentCurrent),
         present_voltage_v=number(message.EVSEPresentVoltage),

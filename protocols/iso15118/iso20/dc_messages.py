@@ -1,7 +1,8 @@
-"""The limits of DC charge parameter discovery as values of this room, both ways, with and without BPT.
+"""Conversion of the limits of DC charge parameter discovery to internal values and back, with and without BPT.
 
-Pure translation, no rule of the sequence; the charge loop is in `dc_loop.py`. Limits are rounded to the safe side on
-their way out, and discharge limits are read by magnitude. Source: ISO 15118-20, DC messages."""
+The charge loop is in `dc_loop.py`. Outgoing limits are rounded to the safe side, and discharge limits are read by
+magnitude. Source: ISO 15118-20, DC messages.
+"""
 
 from __future__ import annotations
 

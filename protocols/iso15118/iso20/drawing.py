@@ -1,6 +1,6 @@
 """The state tables as a document: `python -m protocols.iso15118.iso20.drawing > docs/iso15118-states.md`.
 
-Mermaid diagrams and tables, drawn from `states.py` and nothing else; a test compares the document with it.
+Mermaid diagrams and tables generated from `states.py`; a test compares the document with it.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ from protocols.iso15118.iso20.states import AC, DC, NEXT_STEPS, Follows, State, 
 
 _HEAD = """# States of an ISO 15118-20 session
 
-Drawn from the tables in `protocols/iso15118/iso20/states.py` by `python -m protocols.iso15118.iso20.drawing`; a test
-fails when this document and the tables differ. A SECC state is named for what the SECC waits for. Every request may
-also end the session (a FAILED answer, SessionStop), which the diagrams leave out.
+Generated from the tables in `protocols/iso15118/iso20/states.py` by
+`python -m protocols.iso15118.iso20.drawing`; a test fails when this document and the tables differ. A SECC state is
+named for the request that the SECC waits for. Every request may also end the session (a FAILED response, SessionStop),
+which the diagrams omit.
 """
 
 

@@ -1,10 +1,11 @@
-"""The EVCC engine: a car's side of one ISO 15118-20 connection, from the handshake to the end.
+"""The EVCC engine: the EV's side of one ISO 15118-20 connection, from the handshake to the end.
 
-Bytes, orders and time in; bytes, events and a deadline out. Requests leave in `expire` when they are due, so that the
-host can tell the car's state (`CarState`) between a response and the next request. Requests are in
-`evcc_requests.py`, reactions in `evcc_setup.py`, `evcc_energy.py` and `evcc_loop.py`, who may follow whom in
-`states.py`. The streams beside the loop (schedule renegotiation, meter confirmation) have their own lock-step here.
-Not here: the car."""
+Bytes, orders and time in; bytes, events and a deadline out. Requests are sent in `expire` when they are due, so that
+the host can update the EV's state (`CarState`) between a response and the next request. Requests are in
+`evcc_requests.py`, reactions in `evcc_setup.py`, `evcc_energy.py` and `evcc_loop.py`, permitted sequences in
+`states.py`. The streams parallel to the loop (schedule renegotiation, meter confirmation) have their own
+request-response sequence here.
+"""
 
 from __future__ import annotations
 
@@ -31,15 +32,15 @@ from protocols.iso15118.iso20.evcc_energy import (
 )
 from protocols.iso15118.iso20.evcc_loop import on_ac_loop, on_dc_loop, on_session_stop, on_welding_detection
 from protocols.iso15118.iso20.evcc_requests import build, metering_confirmation, planned_power
-from protocols.iso15118.iso20.evcc_session import EvccSettings, EvDesk, EvSession, Leave, Reaction
+from protocols.iso15118.iso20.evcc_session import EndConnection, EvccContext, EvccSettings, EvSession, Reaction
 from protocols.iso15118.iso20.evcc_setup import (
-    leave,
     on_authorization,
     on_authorization_setup,
     on_service_detail,
     on_service_discovery,
     on_service_selection,
     on_session_setup,
+    terminate,
 )
 from protocols.iso15118.iso20.events import (
     Event,
@@ -53,7 +54,7 @@ from protocols.iso15118.iso20.states import NEXT_STEPS, Step
 from protocols.iso15118.iso20.types import ResponseCode, V2GResponse
 from protocols.v2gtp import Frame, FramingError, PayloadType
 
-_REACTIONS: dict[str, Callable[[Any, EvSession, EvDesk], Reaction]] = {
+_REACTIONS: dict[str, Callable[[Any, EvSession, EvccContext], Reaction]] = {
     "SessionSetupRes": on_session_setup,
     "AuthorizationSetupRes": on_authorization_setup,
     "AuthorizationRes": on_authorization,
@@ -70,7 +71,7 @@ _REACTIONS: dict[str, Callable[[Any, EvSession, EvDesk], Reaction]] = {
     "DC_WeldingDetectionRes": on_welding_detection,
     "SessionStopRes": on_session_stop,
 }
-_POWER_REACTIONS: dict[Step, Callable[[Any, EvSession, EvDesk], Reaction]] = {
+_POWER_REACTIONS: dict[Step, Callable[[Any, EvSession, EvccContext], Reaction]] = {
     Step.POWER_START: on_power_start,
     Step.RENEGOTIATION: on_renegotiation,
     Step.POWER_STANDBY: on_standby,
@@ -89,33 +90,33 @@ _TOO_EARLY = frozenset({Step.APP_PROTOCOL, Step.SESSION_SETUP})
 
 
 class Evcc(Connection):
-    """One connection's EVCC. `epoch` is the Unix time (UTC) at engine time 0; `car` is the car as it is now."""
+    """EVCC of one connection. `epoch` is the Unix time (UTC) at engine time 0; `car` is the present state of the EV."""
 
     def __init__(self, settings: EvccSettings, car: orders.CarState, now: float, *, epoch: float = 0.0) -> None:
         if not settings.services:
-            raise LocalProtocolError("a car that wants no service needs no session")
+            raise LocalProtocolError("at least one service is required")
         if settings.loop_interval > timers.REQUEST_WITHIN_LOOP:
-            raise LocalProtocolError(f"the loop interval may be {timers.REQUEST_WITHIN_LOOP} s at most")
+            raise LocalProtocolError(f"the loop interval must not exceed {timers.REQUEST_WITHIN_LOOP} s")
         super().__init__(settings.trace)
         self.settings = settings
         self.car = car
         self.step = Step.APP_PROTOCOL
         self.session = EvSession()
         self._epoch = epoch
-        self._due: float | None = now  # when the next request leaves; None while a response is awaited
+        self._due: float | None = now  # time of the next request; None while a response is pending
         self._answer_by: float | None = None
         self._awaited = ""
         self._setup_by: float | None = now + timers.COMMUNICATION_SETUP
         self._phase_by: float | None = None
         self._stream_due: float | None = None
         self._stream_by: float | None = None
-        self._beside = "ScheduleExchangeReq"  # what was last asked beside the loop
-        self._wanted: Step | None = None  # a step the host ordered, taken at the next turn of the loop
+        self._parallel_request = "ScheduleExchangeReq"  # last request parallel to the loop
+        self._wanted: Step | None = None  # a step ordered by the host, taken in the next loop
 
     # the engine contract
 
     def receive(self, data: bytes, now: float) -> list[Event]:
-        """Bytes from the charger; b"" is the end of the stream."""
+        """Process bytes from the SECC; b"" is the end of the stream."""
         if self.ended:
             return self._take_events()
         if not data:
@@ -131,12 +132,12 @@ class Evcc(Connection):
                 break
             try:
                 self._take(received, now)
-            except Leave as reason:
+            except EndConnection as reason:
                 self._end(str(reason))
         return self._take_events()
 
     def command(self, order: orders.EvccOrder, now: float) -> None:
-        """An order of the host; see `orders.py`. LocalProtocolError if it doesn't fit the state."""
+        """Execute an order of the host; see `orders.py`. Raises LocalProtocolError if it does not fit the state."""
         if isinstance(order, orders.CarState):
             self.car = order
         elif isinstance(order, orders.Stop):
@@ -159,27 +160,27 @@ class Evcc(Connection):
             else:
                 self._want(Step.RENEGOTIATION, Step.CHARGE_LOOP)
         else:
-            raise LocalProtocolError(f"an EVCC takes no {type(order).__name__}")
+            raise LocalProtocolError(f"{type(order).__name__} is not an order for an EVCC")
 
     def expire(self, now: float) -> list[Event]:
-        """Time has passed: send what is due, or give up on what didn't come."""
+        """Process the passage of time: send due requests, or end the session on a time-out."""
         if self.ended:
             return self._take_events()
         if self._answer_by is not None and now >= self._answer_by:
-            self._end(f"no answer to {self._awaited} in time")
+            self._end(f"no response to {self._awaited} in time")
         elif self._stream_by is not None and now >= self._stream_by:
-            self._end("no answer beside the charge loop in time")
+            self._end("no response parallel to the charge loop in time")
         elif self._setup_by is not None and now >= self._setup_by:
             self._end("no session was set up in time")
         if self.step is Step.ENDED:
             return self._take_events()
         if self._phase_by is not None and now >= self._phase_by and self._due is not None:
-            self.session = leave(self.session, "timeout", f"the charger takes too long: {self.step.value}")
+            self.session = terminate(self.session, "timeout", f"the charger exceeded the time limit: {self.step.value}")
             self._go(self._divert(self.step), now)
         if self._due is not None and now >= self._due:
             self._send_request(now)
         if self._stream_due is not None and now >= self._stream_due and not self.ended:
-            self._send_beside(now)
+            self._send_parallel(now)
         return self._take_events()
 
     def deadline(self) -> float | None:
@@ -195,7 +196,7 @@ class Evcc(Connection):
         return min(times) if times else None
 
     def planned_power(self, now: float) -> float:
-        """Scheduled control: signed W that the car takes now by its own profile; 0 in dynamic control."""
+        """Return the signed W of the EV's own profile in scheduled control; 0 in dynamic control."""
         choice = self.session.choice
         if choice is None or choice.is_dynamic or not self.session.power_on or self.session.standby:
             return 0.0
@@ -203,9 +204,9 @@ class Evcc(Connection):
 
     # requests
 
-    def _desk(self, now: float) -> EvDesk:
+    def _desk(self, now: float) -> EvccContext:
         wall = self._epoch + now
-        return EvDesk(
+        return EvccContext(
             settings=self.settings,
             car=self.car,
             step=self.step,
@@ -222,7 +223,7 @@ class Evcc(Connection):
             self._send(app_protocol.encode(offer), offer)
             self._awaited, self._answer_by = (
                 "supportedAppProtocolReq",
-                now + app_protocol.ANSWER_TIMEOUT * self.settings.patience,
+                now + app_protocol.ANSWER_TIMEOUT * self.settings.timeout_factor,
             )
             return
         self.step = self._divert(self.step)
@@ -230,32 +231,32 @@ class Evcc(Connection):
             self.session = replace(self.session, starts=self.car.ready)
         request = build(self.session, self._desk(now))
         self._awaited = type(request).__name__
-        self._answer_by = now + timers.message_timeout(self._awaited) * self.settings.patience
+        self._answer_by = now + timers.message_timeout(self._awaited) * self.settings.timeout_factor
         self._send(messages.encode(request), request)
 
-    def _send_beside(self, now: float) -> None:
-        """The next request of a stream beside the loop: schedules first, then the meter."""
+    def _send_parallel(self, now: float) -> None:
+        """Send the next request of a stream parallel to the loop: schedules first, then the meter."""
         self._stream_due = None
         if self.step is not Step.CHARGE_LOOP:
             return
-        desk = replace(self._desk(now), step=Step.SCHEDULE_AGAIN)
+        context = replace(self._desk(now), step=Step.SCHEDULE_AGAIN)
         if self.session.renegotiating:
-            request, stream = build(self.session, desk), PayloadType.ISO20_SCHEDULE_STREAM
+            request, stream = build(self.session, context), PayloadType.ISO20_SCHEDULE_STREAM
         elif self.session.confirming:
-            request, stream = metering_confirmation(self.session, desk), PayloadType.ISO20_METERING_STREAM
+            request, stream = metering_confirmation(self.session, context), PayloadType.ISO20_METERING_STREAM
         else:
             return
-        self._beside = type(request).__name__
-        self._stream_by = now + timers.message_timeout(self._beside) * self.settings.patience
+        self._parallel_request = type(request).__name__
+        self._stream_by = now + timers.message_timeout(self._parallel_request) * self.settings.timeout_factor
         self._send(messages.encode(request, stream), request)
 
     def _protocols(self) -> list[app_protocol.Protocol]:
-        """In the order of the services wanted."""
-        wanted = [
+        """Return the protocols in the order of the requested services."""
+        protocols = [
             app_protocol.ISO20_DC if service in DC_SERVICES else app_protocol.ISO20_AC
             for service in self.settings.services
         ]
-        return list(dict.fromkeys(wanted))
+        return list(dict.fromkeys(protocols))
 
     # responses
 
@@ -266,24 +267,25 @@ class Evcc(Connection):
         try:
             message = messages.decode(received)
         except RemoteProtocolError as error:
-            raise Leave(f"the charger sent what can't be decoded: {error}") from error
+            raise EndConnection(f"the charger sent an invalid message: {error}") from error
         if not isinstance(message, V2GResponse):
             self._events.append(FrameIgnored(received.payload_type, len(received.payload)))
             return
         self._received(message, received.payload)
-        beside = received.payload_type in messages.STREAMS
+        parallel = received.payload_type in messages.STREAMS
         name = type(message).__name__
-        expected = messages.RESPONSE_NAMES[self._beside if beside else self._awaited]
-        awaited = self._stream_by is not None if beside else self._answer_by is not None
+        request = self._parallel_request if parallel else self._awaited
+        expected = messages.RESPONSE_NAMES.get(request, "nothing")  # right after the handshake no request is open
+        awaited = self._stream_by is not None if parallel else self._answer_by is not None
         if not awaited or name != expected:
-            raise Leave(f"the charger sent {name} where {expected} was awaited")
+            raise EndConnection(f"the charger sent {name} instead of {expected}")
         if self.step is not Step.SESSION_SETUP and message.Header.SessionID != self.session.session_id:
-            raise Leave("the charger's session id is not that of this session")
+            raise EndConnection("the charger's session id is not that of this session")
         if message.ResponseCode.startswith("FAILED"):
-            self._end(f"the charger answered {self._awaited} with {message.ResponseCode}", message.ResponseCode)
+            self._end(f"the charger responded to {self._awaited} with {message.ResponseCode}", message.ResponseCode)
             return
-        if beside:
-            self._take_beside(message, now)
+        if parallel:
+            self._take_parallel(message, now)
             return
         self._answer_by = None
         react = _POWER_REACTIONS[self.step] if self.step in _POWER_REACTIONS else _REACTIONS[name]
@@ -297,19 +299,19 @@ class Evcc(Connection):
         try:
             response = app_protocol.decode(received.payload)
             if offered is None or not isinstance(response, supportedAppProtocolRes):
-                raise Leave("the charger spoke out of turn in the handshake")
+                raise EndConnection("the charger sent an unexpected handshake message")
             agreement = app_protocol.agreed(offered, response)
         except RemoteProtocolError as error:
-            raise Leave(f"the handshake failed: {error}") from error
+            raise EndConnection(f"the handshake failed: {error}") from error
         if agreement is None:
-            raise Leave("car and charger have no protocol in common")
+            raise EndConnection("car and charger have no protocol in common")
         self._answer_by = None
         self._received(response, received.payload)
         self._events.append(ProtocolAgreed(agreement.protocol.namespace, agreement.minor_deviation))
         self.session = replace(self.session, namespace=agreement.protocol.namespace)
         self._go(Step.SESSION_SETUP, now)
 
-    def _take_beside(self, message: V2GResponse, now: float) -> None:
+    def _take_parallel(self, message: V2GResponse, now: float) -> None:
         self._stream_by = None
         if not isinstance(message, ScheduleExchangeRes):
             self.session = replace(self.session, confirming=False)
@@ -345,7 +347,7 @@ class Evcc(Connection):
             self.ended = True
 
     def _divert(self, step: Step) -> Step:
-        """Where the wish to stop leads instead."""
+        """Return the step to which a pending stop leads instead."""
         stop = self.session.stop
         if stop is None or step in _LEAVING or step in _TOO_EARLY:
             return step
@@ -380,7 +382,7 @@ class Evcc(Connection):
         self._wanted = step
 
     def _end(self, reason: str, code: ResponseCode | None = None) -> None:
-        """The connection ends here, without another message."""
+        """End the connection without another message."""
         if not self.ended:
             self.ended = True
             self.step = Step.ENDED

@@ -1,7 +1,7 @@
-"""How the EVCC takes charge loop, welding detection and session stop responses. Pure functions.
+"""The EVCC's reactions to charge loop, welding detection and session stop responses, as pure functions.
 
-The EVCC's own guard lives here: a charger that keeps the current outside the car's limits for some seconds is left.
-Source: ISO 15118-20, ChargeLoop, EVSENotification, WeldingDetection, SessionStop; V2G20-1477.
+The EVCC terminates the session if the current stays outside the EV's limits for some seconds. Source: ISO 15118-20,
+ChargeLoop, EVSENotification, WeldingDetection, SessionStop; V2G20-1477.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from protocols.iso15118.iso20 import ac_messages, dc_loop
 from protocols.iso15118.iso20.ac import AC_ChargeLoopRes
 from protocols.iso15118.iso20.common import ChargingSession, SessionStopRes
 from protocols.iso15118.iso20.dc import DC_ChargeLoopRes, DC_WeldingDetectionRes
-from protocols.iso15118.iso20.evcc_session import EvDesk, EvSession, Reaction
-from protocols.iso15118.iso20.evcc_setup import leave
+from protocols.iso15118.iso20.evcc_session import EvccContext, EvSession, Reaction
+from protocols.iso15118.iso20.evcc_setup import terminate
 from protocols.iso15118.iso20.events import (
     Event,
     Notified,
@@ -25,7 +25,7 @@ from protocols.iso15118.iso20.events import (
     Warned,
     WeldingChecked,
 )
-from protocols.iso15118.iso20.loop import StationTurn
+from protocols.iso15118.iso20.loop import StationReport
 from protocols.iso15118.iso20.orders import Stop
 from protocols.iso15118.iso20.rational import number
 from protocols.iso15118.iso20.states import Step
@@ -36,81 +36,81 @@ _STOPS = {
     EVSENotification.Pause: ChargingSession.Pause,
     EVSENotification.ServiceRenegotiation: ChargingSession.ServiceRenegotiation,
 }
-SLACK_A = 2.0  # measuring error that isn't a breach
+SLACK_A = 2.0  # tolerated measuring error
 SLACK = 1.05
 
 
-def on_dc_loop(response: DC_ChargeLoopRes, session: EvSession, desk: EvDesk) -> Reaction:
-    turn = dc_loop.read_response(response, session.evse_limits)
-    session = _guard(turn, session, desk)
-    return _on_loop(turn, response.ResponseCode, response.EVSEStatus, session, desk)
+def on_dc_loop(response: DC_ChargeLoopRes, session: EvSession, context: EvccContext) -> Reaction:
+    report = dc_loop.read_response(response, session.evse_limits)
+    session = _guard(report, session, context)
+    return _on_loop(report, response.ResponseCode, response.EVSEStatus, session, context)
 
 
-def on_ac_loop(response: AC_ChargeLoopRes, session: EvSession, desk: EvDesk) -> Reaction:
-    turn = ac_messages.read_response(response, session.evse_limits)
-    return _on_loop(turn, response.ResponseCode, response.EVSEStatus, session, desk)
+def on_ac_loop(response: AC_ChargeLoopRes, session: EvSession, context: EvccContext) -> Reaction:
+    report = ac_messages.read_response(response, session.evse_limits)
+    return _on_loop(report, response.ResponseCode, response.EVSEStatus, session, context)
 
 
 def _on_loop(
-    turn: StationTurn, code: ResponseCode, status: EVSEStatus | None, session: EvSession, desk: EvDesk
+    report: StationReport, code: ResponseCode, status: EVSEStatus | None, session: EvSession, context: EvccContext
 ) -> Reaction:
     notification = status.EVSENotification if status is not None else None
-    events: list[Event] = [StationLooped(station=turn, code=code, notification=notification)]
+    events: list[Event] = [StationLooped(station=report, code=code, notification=notification)]
     if code.startswith("WARNING"):
         events.append(Warned("ChargeLoopRes", code))
-    session = replace(session, station=turn, meter=turn.meter or session.meter, loops=session.loops + 1)
+    session = replace(session, station=report, meter=report.meter or session.meter, loops=session.loops + 1)
     step = Step.STANDBY if session.standby else Step.CHARGE_LOOP
     if status is not None:
-        session, step = _notified(status, session, step, events, desk)
+        session, step = _notified(status, session, step, events, context)
     return Reaction(step, session, tuple(events), poll=True)
 
 
 def _notified(
-    status: EVSEStatus, session: EvSession, step: Step, events: list[Event], desk: EvDesk
+    status: EVSEStatus, session: EvSession, step: Step, events: list[Event], context: EvccContext
 ) -> tuple[EvSession, Step]:
     notification = status.EVSENotification
     events.append(Notified(notification, status.NotificationMaxDelay))
-    if notification in desk.settings.ignores:
+    if notification in context.settings.ignores:
         return session, step
     if notification in _STOPS:
         if session.stop is None:
             kind = _STOPS[notification]
-            session = replace(session, stop=Stop(kind, None, f"the charger asked for it: {notification}"))
+            session = replace(session, stop=Stop(kind, None, f"requested by the charger: {notification}"))
     elif notification is EVSENotification.ExitStandby and session.standby:
         step = Step.POWER_START
     elif notification is EVSENotification.ScheduleRenegotiation and not session.renegotiated and not session.standby:
         session = replace(session, renegotiating=True)
-    elif notification is EVSENotification.MeteringConfirmation and desk.settings.metering_signer is not None:
+    elif notification is EVSENotification.MeteringConfirmation and context.settings.metering_signer is not None:
         session = replace(session, confirming=session.meter is not None)
     return session, step
 
 
-def _guard(turn: StationTurn, session: EvSession, desk: EvDesk) -> EvSession:
-    """Leave when the current has been outside the car's limits for longer than the settings bear."""
-    current = turn.present_current_a or 0.0
-    limits = desk.car.limits if session.agreed.is_bpt else desk.car.limits.charge_only()
-    voltage = max(desk.car.voltage_v, 1.0)
+def _guard(report: StationReport, session: EvSession, context: EvccContext) -> EvSession:
+    """Terminate when the current has been outside the EV's limits for longer than the settings allow."""
+    current = report.present_current_a or 0.0
+    limits = context.car.limits if session.agreed.is_bpt else context.car.limits.charge_only()
+    voltage = max(context.car.voltage_v, 1.0)
     high = min(limits.max_charge_a, limits.max_charge_w / voltage) * SLACK + SLACK_A
     low = -(min(limits.max_discharge_a, limits.max_discharge_w / voltage) * SLACK + SLACK_A)
     if low <= current <= high:
         return session if session.outside_since is None else replace(session, outside_since=None)
     if session.outside_since is None:
-        return replace(session, outside_since=desk.now)
-    if desk.now - session.outside_since < desk.settings.guard_s:
+        return replace(session, outside_since=context.now)
+    if context.now - session.outside_since < context.settings.guard_s:
         return session
-    return leave(session, "current outside limits", f"{current:.1f} A, the car allows {low:.1f} to {high:.1f} A")
+    return terminate(session, "current outside limits", f"{current:.1f} A, the EV permits {low:.1f} to {high:.1f} A")
 
 
-def on_welding_detection(response: DC_WeldingDetectionRes, session: EvSession, desk: EvDesk) -> Reaction:
+def on_welding_detection(response: DC_WeldingDetectionRes, session: EvSession, context: EvccContext) -> Reaction:
     voltage = number(response.EVSEPresentVoltage)
     done = session.welding_done + 1
     session = replace(session, welding_done=done)
-    if voltage >= desk.settings.safe_voltage_v and done < desk.settings.welding_polls:
+    if voltage >= context.settings.safe_voltage_v and done < context.settings.welding_polls:
         return Reaction(Step.WELDING_DETECTION, session, poll=True)
     return Reaction(Step.SESSION_STOP, session, (WeldingChecked(voltage),))
 
 
-def on_session_stop(response: SessionStopRes, session: EvSession, desk: EvDesk) -> Reaction:
+def on_session_stop(response: SessionStopRes, session: EvSession, context: EvccContext) -> Reaction:
     stop = session.stop or Stop()
     if stop.kind is ChargingSession.ServiceRenegotiation:
         fresh = EvSession(
@@ -123,7 +123,7 @@ def on_session_stop(response: SessionStopRes, session: EvSession, desk: EvDesk) 
         return Reaction(Step.SERVICE_DISCOVERY, fresh, (ServicesReopened(),))
     events: list[Event] = []
     if stop.kind is ChargingSession.Pause:
-        events.append(SessionPaused(Paused(session.session_id, desk.settings.evccid, session.choice)))
+        events.append(SessionPaused(Paused(session.session_id, context.settings.evccid, session.choice)))
     reason = "paused" if stop.kind is ChargingSession.Pause else "ended"
     events.append(
         SessionEnded(

@@ -1,7 +1,7 @@
-"""What an EVCC knows: its settings, the car as last stated, and the session so far. Values, no behaviour.
+"""Values of an EVCC: its settings, the last state of the EV, and the session so far.
 
-Requests (`evcc_requests.py`) are pure functions of `EvSession` and `EvDesk`, reactions to responses (`evcc_setup.py`,
-`evcc_energy.py`, `evcc_loop.py`) of response, session and desk.
+Requests (`evcc_requests.py`) are pure functions of `EvSession` and `EvccContext`; reactions to responses
+(`evcc_setup.py`, `evcc_energy.py`, `evcc_loop.py`) are pure functions of response, session and context.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from protocols.iso15118.app_protocol_messages import supportedAppProtocolReq
 from protocols.iso15118.iso20.common import MeteringConfirmationReq, SignedMeteringData
 from protocols.iso15118.iso20.events import Event, Paused
 from protocols.iso15118.iso20.limits import NOTHING, Limits
-from protocols.iso15118.iso20.loop import Meter, StationTurn
+from protocols.iso15118.iso20.loop import Meter, StationReport
 from protocols.iso15118.iso20.messages import NO_SESSION
 from protocols.iso15118.iso20.orders import CarState, Stop
 from protocols.iso15118.iso20.schedules import Profile, ScheduleOffer
@@ -26,74 +26,74 @@ MeteringSigner = Callable[[MessageHeader, SignedMeteringData], MeteringConfirmat
 
 @frozen(kw_only=True)
 class EvccSettings:
-    """How this car behaves. Times in s."""
+    """Settings of an EVCC. Times in s."""
 
     evccid: str
     services: tuple[ServiceId, ...] = (ServiceId.DC_BPT, ServiceId.DC)  # best first
     controls: tuple[ControlMode, ...] = (ControlMode.DYNAMIC, ControlMode.SCHEDULED)
     needs_modes: tuple[MobilityNeedsMode, ...] = (MobilityNeedsMode.BY_EVCC, MobilityNeedsMode.BY_SECC)
     loop_interval: float = 0.1  # from a loop response to the next request; 0.25 at most
-    poll_interval: float = 0.05  # the same while the charger answers Ongoing
-    most_points: int = 1024
+    poll_interval: float = 0.05  # the same while the SECC responds Ongoing
+    max_points: int = 1024
     pre_charge_tolerance_v: float = 20.0
     welding_polls: int = 1  # 0: no welding detection
-    safe_voltage_v: float = 60.0  # welding detection goes on until below, at most `welding_polls` times
-    discharge_first: bool = False  # scheduled control: where a schedule allows both
-    patience: float = 1.0  # message timers times this; more than 1 only for a peer known to be slow
-    guard_s: float = 3.0  # how long the current may be outside the car's limits before it leaves
-    meter_every: int = 1  # ask for the meter in every n-th loop; 0 never
+    safe_voltage_v: float = 60.0  # welding detection continues until below, at most `welding_polls` times
+    discharge_first: bool = False  # scheduled control: if a schedule allows both
+    timeout_factor: float = 1.0  # factor of the message timers; more than 1 only for a peer known to be slow
+    guard_s: float = 3.0  # permitted time of current outside the EV's limits
+    meter_every: int = 1  # request the meter in every n-th loop; 0 never
     tls: bool = False
     resume: Paused | None = None
     sell: tuple[tuple[int, float, float], ...] = ()  # EVEnergyOffer: (duration s, signed W, price per kWh)
     currency: str = "EUR"
     metering_signer: MeteringSigner | None = None
-    ignores: frozenset[EVSENotification] = frozenset()  # notifications this car does not follow
-    negative_discharge_limits: bool = False  # as some cars state them
+    ignores: frozenset[EVSENotification] = frozenset()  # notifications that this EV ignores
+    negative_discharge_limits: bool = False  # as some EVs state them
     trace: bool = False
 
 
 @frozen(kw_only=True)
 class EvSession:
-    """What was said and agreed so far."""
+    """State of the session."""
 
     session_id: bytes = NO_SESSION
     namespace: str = ""
     offered_protocols: supportedAppProtocolReq | None = None
     resumed: bool = False
     evse_id: str = ""
-    candidates: tuple[ServiceId, ...] = ()  # still to be looked at, best first
+    candidates: tuple[ServiceId, ...] = ()  # not examined yet, best first
     service_renegotiation: bool = False
     choice: Choice | None = None
     evse_limits: Limits = NOTHING  # of charge parameter discovery
     offers: tuple[ScheduleOffer, ...] = ()
     pause_offered: bool = False
     profile: Profile | None = None
-    station: StationTurn | None = None
+    station: StationReport | None = None
     meter: Meter | None = None
     pre_charged: bool = False
-    starts: bool = True  # the last PowerDelivery(Start) said Finished
+    starts: bool = True  # the last PowerDelivery(Start) was Finished
     power_on: bool = False
     standby: bool = False
     waits_for_customer: bool = False
     welding_done: int = 0
     loops: int = 0
-    outside_since: float | None = None  # engine time since when the current leaves the car's limits
-    renegotiating: bool = False  # new schedules are being fetched
-    renegotiated: bool = False  # they are here, the profile isn't sent yet
-    confirming: bool = False  # the charger wants the meter's reading signed
+    outside_since: float | None = None  # engine time since the current is outside the EV's limits
+    renegotiating: bool = False  # new schedules are being exchanged
+    renegotiated: bool = False  # they were received, the profile is not sent yet
+    confirming: bool = False  # the SECC requested a signed meter reading
     discharge_channel: bool = False
     stop: Stop | None = None
 
     @property
     def agreed(self) -> Choice:
         if self.choice is None:
-            raise AssertionError("no step after service selection is taken without a choice")
+            raise AssertionError("steps after service selection require a choice")
         return self.choice
 
 
 @frozen(kw_only=True)
-class EvDesk:
-    """Everything a request or reaction may look at beside the session."""
+class EvccContext:
+    """Input of a request or reaction besides the session."""
 
     settings: EvccSettings
     car: CarState
@@ -105,7 +105,7 @@ class EvDesk:
 
 @frozen
 class Reaction:
-    """Which step comes next, whether after a pause (`poll`), and what is known now."""
+    """Next step, after a pause if `poll`, with the new session and events."""
 
     step: Step
     session: EvSession
@@ -113,5 +113,5 @@ class Reaction:
     poll: bool = False
 
 
-class Leave(Exception):
+class EndConnection(Exception):
     """The EVCC ends the connection: the response breaks a rule or is fatal."""

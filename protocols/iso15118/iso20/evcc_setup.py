@@ -1,4 +1,4 @@
-"""How the EVCC takes the responses from session setup to service selection. Pure functions of response, session, desk.
+"""The EVCC's reactions to responses from session setup to service selection, as pure functions.
 
 Source: ISO 15118-20, session setup, authorization, services; V2G20-1032, 2219, 2230, 2613-2617, 2626, 2627.
 """
@@ -17,7 +17,7 @@ from protocols.iso15118.iso20.common import (
     ServiceSelectionRes,
     SessionSetupRes,
 )
-from protocols.iso15118.iso20.evcc_session import EvDesk, EvSession, Leave, Reaction
+from protocols.iso15118.iso20.evcc_session import EndConnection, EvccContext, EvSession, Reaction
 from protocols.iso15118.iso20.events import Authorized, ServiceAgreed, SessionOpened
 from protocols.iso15118.iso20.messages import NO_SESSION
 from protocols.iso15118.iso20.orders import Stop
@@ -26,74 +26,76 @@ from protocols.iso15118.iso20.states import Step
 from protocols.iso15118.iso20.types import Processing, ResponseCode
 
 
-def leave(session: EvSession, code: str, explanation: str) -> EvSession:
-    """The session with the wish to end it, unless it already has one."""
+def terminate(session: EvSession, code: str, explanation: str) -> EvSession:
+    """Return the session with a request to stop, unless it already has one."""
     if session.stop is not None:
         return session
     return replace(session, stop=Stop(ChargingSession.Terminate, code, explanation))
 
 
-def on_session_setup(response: SessionSetupRes, session: EvSession, desk: EvDesk) -> Reaction:
+def on_session_setup(response: SessionSetupRes, session: EvSession, context: EvccContext) -> Reaction:
     session_id = response.Header.SessionID
-    resume = desk.settings.resume
+    resume = context.settings.resume
     if session_id == NO_SESSION:
-        raise Leave("the charger gave no session id")
+        raise EndConnection("the charger assigned no session id")
     resumed = response.ResponseCode is ResponseCode.OK_OldSessionJoined
     if resumed and (resume is None or session_id != resume.session_id):
-        raise Leave("the charger joined a session that isn't ours")
+        raise EndConnection("the charger joined another session")
     choice = resume.choice if resumed and resume is not None else None
     if resumed and choice is None:
-        raise Leave("the charger joined a session whose service we don't know any more")
+        raise EndConnection("the charger joined a session whose service is unknown")
     fresh = replace(session, session_id=session_id, resumed=resumed, evse_id=response.EVSEID, choice=choice)
-    event = SessionOpened(session_id, desk.settings.evccid, response.EVSEID, resumed)
+    event = SessionOpened(session_id, context.settings.evccid, response.EVSEID, resumed)
     return Reaction(Step.CHARGE_PARAMETERS if resumed else Step.AUTHORIZATION_SETUP, fresh, (event,))
 
 
-def on_authorization_setup(response: AuthorizationSetupRes, session: EvSession, desk: EvDesk) -> Reaction:
+def on_authorization_setup(response: AuthorizationSetupRes, session: EvSession, context: EvccContext) -> Reaction:
     if Authorization.EIM not in response.AuthorizationServices:
         return Reaction(
-            Step.SESSION_STOP, leave(session, "no authorization", "the charger offers no external identification")
+            Step.SESSION_STOP, terminate(session, "no authorization", "the charger offers no external identification")
         )
     return Reaction(Step.AUTHORIZATION, session)
 
 
-def on_authorization(response: AuthorizationRes, session: EvSession, desk: EvDesk) -> Reaction:
+def on_authorization(response: AuthorizationRes, session: EvSession, context: EvccContext) -> Reaction:
     code, processing = response.ResponseCode, response.EVSEProcessing
     if processing is not Processing.Finished:
         waits = processing is Processing.Ongoing_WaitingForCustomerInteraction
         return Reaction(Step.AUTHORIZATION, replace(session, waits_for_customer=waits), poll=True)
     session = replace(session, waits_for_customer=False)
     if code.startswith("WARNING"):
-        refused = leave(session, "not authorized", f"authorization was refused: {code}")
+        refused = terminate(session, "not authorized", f"authorization was refused: {code}")
         return Reaction(Step.SESSION_STOP, refused, (Authorized(code),))
     return Reaction(Step.SERVICE_DISCOVERY, session, (Authorized(code),))
 
 
-def on_service_discovery(response: ServiceDiscoveryRes, session: EvSession, desk: EvDesk) -> Reaction:
+def on_service_discovery(response: ServiceDiscoveryRes, session: EvSession, context: EvccContext) -> Reaction:
     offered = {one.ServiceID for one in response.EnergyTransferServiceList.Service}
-    candidates = tuple(one for one in desk.settings.services if one in offered)
+    candidates = tuple(one for one in context.settings.services if one in offered)
     session = replace(
         session, candidates=candidates, service_renegotiation=response.ServiceRenegotiationSupported, choice=None
     )
     if not candidates:
-        return Reaction(Step.SESSION_STOP, leave(session, "no service", "the charger offers no service we can use"))
+        return Reaction(Step.SESSION_STOP, terminate(session, "no service", "the charger offers no usable service"))
     return Reaction(Step.SERVICE_DETAIL, session)
 
 
-def on_service_detail(response: ServiceDetailRes, session: EvSession, desk: EvDesk) -> Reaction:
-    asked = session.candidates[0]
-    if response.ServiceID != asked:
-        raise Leave(f"the charger described service {response.ServiceID}, asked was {int(asked)}")
+def on_service_detail(response: ServiceDetailRes, session: EvSession, context: EvccContext) -> Reaction:
+    requested = session.candidates[0]
+    if response.ServiceID != requested:
+        raise EndConnection(
+            f"the charger described service {response.ServiceID}, service {int(requested)} was requested"
+        )
     read = (from_message(one) for one in response.ServiceParameterList.ParameterSet)
     sets: tuple[Parameters, ...] = tuple(one for one in read if one is not None)
-    chosen = choose(sets, desk.settings.controls, desk.settings.needs_modes)
+    chosen = choose(sets, context.settings.controls, context.settings.needs_modes)
     if chosen is not None:
-        return Reaction(Step.SERVICE_SELECTION, replace(session, choice=Choice(ServiceId(asked), chosen)))
+        return Reaction(Step.SERVICE_SELECTION, replace(session, choice=Choice(ServiceId(requested), chosen)))
     session = replace(session, candidates=session.candidates[1:])
     if session.candidates:
         return Reaction(Step.SERVICE_DETAIL, session)
-    return Reaction(Step.SESSION_STOP, leave(session, "no service", "no parameter set on offer fits"))
+    return Reaction(Step.SESSION_STOP, terminate(session, "no service", "no offered parameter set is usable"))
 
 
-def on_service_selection(response: ServiceSelectionRes, session: EvSession, desk: EvDesk) -> Reaction:
+def on_service_selection(response: ServiceSelectionRes, session: EvSession, context: EvccContext) -> Reaction:
     return Reaction(Step.CHARGE_PARAMETERS, session, (ServiceAgreed(session.agreed),))

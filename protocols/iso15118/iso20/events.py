@@ -1,4 +1,4 @@
-"""What happened in a session: the events that both engines report, in the past tense.
+"""Events of a session that both engines report, in the past tense.
 
 Values in SI units, power and current signed (+ into the vehicle). `at` is engine time in s.
 """
@@ -10,7 +10,7 @@ from dataclasses import field
 from protocols.frozen import frozen
 from protocols.iso15118.iso20.common import ChargeProgress, ChargingSession
 from protocols.iso15118.iso20.limits import Limits, PowerRange
-from protocols.iso15118.iso20.loop import CarTurn, StationTurn
+from protocols.iso15118.iso20.loop import CarReport, StationReport
 from protocols.iso15118.iso20.prices import PriceLevels, Prices
 from protocols.iso15118.iso20.schedules import Profile, ScheduleOffer
 from protocols.iso15118.iso20.services import Choice, MobilityNeedsMode
@@ -29,7 +29,7 @@ class ProtocolAgreed:
 
 @frozen
 class SessionOpened:
-    """`resumed`: a paused session goes on."""
+    """A session was opened; `resumed`: a paused one continues."""
 
     session_id: bytes
     evccid: str
@@ -39,7 +39,7 @@ class SessionOpened:
 
 @frozen
 class AuthorizationAsked:
-    """The car asks for authorization by external means; answer with `Authorize`."""
+    """The EV requested authorization by external means; respond with `Authorize`."""
 
     evccid: str
 
@@ -56,7 +56,7 @@ class ServiceAgreed:
 
 @frozen(kw_only=True)
 class LimitsStated:
-    """Charge parameter discovery is done: what both sides said."""
+    """Charge parameter discovery is complete: the limits of both sides."""
 
     choice: Choice
     ev: Limits
@@ -66,7 +66,7 @@ class LimitsStated:
 
 @frozen(kw_only=True)
 class NeedsStated:
-    """What the car would like (ScheduleExchange). `departure_s`: from now."""
+    """The EV stated its needs (ScheduleExchange). `departure_s`: from now."""
 
     choice: Choice
     ev: Limits
@@ -76,13 +76,13 @@ class NeedsStated:
     target_soc_pct: int | None = None
     mobility: MobilityNeedsMode = MobilityNeedsMode.BY_EVCC
     offer_to_sell: tuple[tuple[int, float], ...] = ()  # EVEnergyOffer: (duration s, signed W)
-    most_points: int = 1024
+    max_points: int = 1024
     renegotiation: bool = False
 
 
 @frozen
 class SchedulesReceived:
-    """The charger's offers. In dynamic control there are none, but perhaps prices."""
+    """The SECC's schedules. In dynamic control there are none, but prices are possible."""
 
     offers: tuple[ScheduleOffer, ...]
     pause_wanted: bool = False
@@ -92,19 +92,19 @@ class SchedulesReceived:
 
 @frozen
 class CableCheckAsked:
-    """The car waits for the insulation test; answer with `CableChecked`."""
+    """The EV requested the insulation test; respond with `CableChecked`."""
 
 
 @frozen
 class PreChargeAsked:
-    """Bring the output to this voltage with 2 A at most."""
+    """The EV requested this output voltage with at most 2 A."""
 
     target_voltage_v: float
 
 
 @frozen
 class VoltageMatched:
-    """Pre-charge is done: the car closes its contactor now."""
+    """Pre-charge is complete: the EV closes its contactor now."""
 
     voltage_v: float
 
@@ -113,7 +113,7 @@ class VoltageMatched:
 class PowerStarted:
     profile: Profile | None = None
     discharge_channel: bool = False
-    again: bool = False  # out of standby, or another channel or profile within the loop
+    again: bool = False  # from standby, or another channel or profile within the loop
 
 
 @frozen
@@ -128,26 +128,26 @@ class PowerStopped:
 
 @frozen(kw_only=True)
 class CarLooped:
-    """SECC: one charge loop request was answered. `target` is what the output should do now."""
+    """SECC: one charge loop request was answered. `target` is the requested output."""
 
     target: Target
     allowed: PowerRange
-    car: CarTurn
+    car: CarReport
     code: ResponseCode = ResponseCode.OK
 
 
 @frozen(kw_only=True)
 class StationLooped:
-    """EVCC: one charge loop response arrived."""
+    """EVCC: one charge loop response was received."""
 
-    station: StationTurn
+    station: StationReport
     code: ResponseCode = ResponseCode.OK
     notification: EVSENotification | None = None
 
 
 @frozen
 class Notified:
-    """EVCC: the charger asks for something within `within_s`."""
+    """EVCC: the SECC requested an action within `within_s`."""
 
     notification: EVSENotification
     within_s: int
@@ -155,14 +155,14 @@ class Notified:
 
 @frozen
 class NotificationIgnored:
-    """SECC: the car let the time for this notification pass."""
+    """SECC: the EV did not follow this notification in time."""
 
     notification: EVSENotification
 
 
 @frozen
 class Renegotiated:
-    """Schedules were exchanged again and the car's new profile holds."""
+    """Schedules were exchanged again and the EV's new profile is in force."""
 
     profile: Profile | None
     code: ResponseCode = ResponseCode.OK
@@ -175,7 +175,7 @@ class MeterConfirmed:
 
 @frozen
 class Warned:
-    """A response carried a WARNING; the sequence stays where it is."""
+    """A response carried a WARNING; the sequence does not advance."""
 
     message: str
     code: ResponseCode
@@ -188,12 +188,12 @@ class WeldingChecked:
 
 @frozen
 class ServicesReopened:
-    """Service renegotiation: the session goes on with ServiceDiscovery."""
+    """Service renegotiation: the session continues with ServiceDiscovery."""
 
 
 @frozen
 class Paused:
-    """What both sides keep of a paused session. `binding` ties it to the vehicle certificate; None without TLS."""
+    """Stored data of a paused session. `binding` ties it to the vehicle certificate; None without TLS."""
 
     session_id: bytes
     evccid: str
@@ -208,7 +208,7 @@ class SessionPaused:
 
 @frozen(kw_only=True)
 class SessionEnded:
-    """The last event of every session. `ok`: it ended in the way the standard foresees."""
+    """The last event of every session. `ok`: it ended as the standard specifies."""
 
     reason: str
     ok: bool
@@ -221,7 +221,7 @@ class SessionEnded:
 
 @frozen
 class FrameIgnored:
-    """A frame that does not belong here; it got no answer."""
+    """An unexpected frame; no response was sent."""
 
     payload_type: int
     size: int
@@ -229,7 +229,7 @@ class FrameIgnored:
 
 @frozen
 class MessageSent:
-    """Only if the settings ask for a trace."""
+    """A message was sent; only with a trace."""
 
     message: object
     frame: bytes = field(repr=False)
@@ -237,7 +237,7 @@ class MessageSent:
 
 @frozen
 class MessageReceived:
-    """Only if the settings ask for a trace."""
+    """A message was received; only with a trace."""
 
     message: object
     payload: bytes = field(repr=False)

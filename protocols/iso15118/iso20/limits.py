@@ -1,9 +1,9 @@
-"""What each side allows, and what is left when both are respected.
+"""Limits of each side, and the power range that both permit.
 
-Magnitudes everywhere (W, A, V; charge and discharge apart), because that is how ISO 15118-20 states limits; a car that
-states discharge limits as negative numbers is understood. Signed values begin at `PowerRange`: + is into the vehicle.
-Not here: what is done inside the range (`setpoint.py`), how limits travel (`dc_messages.py`, `ac_messages.py`).
-Source: ISO 15118-20 V2G20-2188 (the SECC never exceeds the EV's limits), V2G20-2654/2655 (loop limits only tighten).
+Magnitudes everywhere (W, A, V; charge and discharge apart), as in ISO 15118-20; discharge limits stated as negative
+numbers are accepted. `PowerRange` is signed: + is into the vehicle. `setpoint.py` chooses the power within the range;
+`dc_messages.py` and `ac_messages.py` convert limits to messages. Source: ISO 15118-20 V2G20-2188 (the SECC never
+exceeds the EV's limits), V2G20-2654/2655 (loop limits only tighten).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ UNLIMITED = math.inf
 
 @frozen(kw_only=True)
 class Limits:
-    """One side's limits. For AC the power is the sum of `phases` equal phases and the currents stay unlimited."""
+    """Limits of one side. For AC the power is the sum of `phases` equal phases and the currents are unlimited."""
 
     max_charge_w: float = 0.0
     min_charge_w: float = 0.0
@@ -33,7 +33,7 @@ class Limits:
     phases: int = 1
 
     def narrowed(self, other: Limits) -> Limits:
-        """The tighter of both, limit by limit."""
+        """Return the tighter of both, limit by limit."""
         return Limits(
             max_charge_w=min(self.max_charge_w, other.max_charge_w),
             min_charge_w=max(self.min_charge_w, other.min_charge_w),
@@ -52,7 +52,7 @@ class Limits:
         return replace(self, max_discharge_w=0.0, min_discharge_w=0.0, max_discharge_a=0.0, min_discharge_a=0.0)
 
     def impossible(self) -> str | None:
-        """Why nobody could keep these limits, in words; None if they make sense."""
+        """Return the reason why these limits contradict each other, or None."""
         for field in fields(self):
             value = getattr(self, field.name)
             if value < 0 or math.isnan(value):
@@ -67,15 +67,15 @@ NOTHING = Limits()  # no power in either direction
 
 @frozen
 class PowerRange:
-    """Signed power that both sides allow now: `low_w` ≤ 0 ≤ `high_w`, nothing inside the dead band but zero.
+    """Signed power that both sides permit: `low_w` ≤ 0 ≤ `high_w`; inside the dead band only zero.
 
-    `low_by` and `high_by` name what set the edge: "ev", "evse", "ev_energy", "ev_v2x_window", "departure", ...
+    `low_by` and `high_by` name the limiting constraint: "ev", "evse", "ev_energy", "ev_v2x_window", "departure", ...
     """
 
     low_w: float
     high_w: float
-    dead_low_w: float = 0.0  # ≤ 0: a discharge smaller than this isn't possible
-    dead_high_w: float = 0.0  # ≥ 0: the same for charge
+    dead_low_w: float = 0.0  # ≤ 0: the smallest possible discharge
+    dead_high_w: float = 0.0  # ≥ 0: the smallest possible charge
     low_by: str = "ev"
     high_by: str = "ev"
 
@@ -86,7 +86,7 @@ class PowerRange:
         return replace(self, high_w=0.0, high_by=why) if self.high_w > 0 else self
 
     def capped(self, low_w: float, high_w: float, why: str) -> PowerRange:
-        """Narrowed to [low_w, high_w] around zero."""
+        """Return the range narrowed to [low_w, high_w] around zero."""
         low, high = min(0.0, low_w), max(0.0, high_w)
         result = self
         if low > self.low_w:
@@ -100,7 +100,7 @@ class PowerRange:
 
 
 def allowed(ev: Limits, evse: Limits, voltage_v: float | None = None) -> PowerRange:
-    """The intersection of both sides' limits; with a `voltage_v` (DC) currents and voltages count too."""
+    """Return the intersection of both sides' limits; with a `voltage_v` (DC) including currents and voltages."""
     high, high_by = _least((ev.max_charge_w, "ev"), (evse.max_charge_w, "evse"))
     low, low_by = _least((ev.max_discharge_w, "ev"), (evse.max_discharge_w, "evse"))
     dead_high = max(ev.min_charge_w, evse.min_charge_w)

@@ -1,7 +1,7 @@
-"""What one turn of the charge loop says, the same for AC and DC: the car's side and the charger's.
+"""Contents of one charge loop exchange, the same for AC and DC: the EV's report and the SECC's.
 
-Values in SI units, power signed (+ into the vehicle), limits as magnitudes. `dc_messages.py` and `ac_messages.py` turn
-them into messages and back. Not here: decisions (`setpoint.py`), when a turn happens (the engines).
+Values in SI units, power signed (+ into the vehicle), limits as magnitudes. `dc_loop.py` and `ac_messages.py` convert
+them to messages and back; `setpoint.py` decides, the engines time the exchange.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from protocols.iso15118.iso20.setpoint import EnergyRequests
 
 @frozen(kw_only=True)
 class Display:
-    """What the car lets the charger show. SoC in %, times in s, capacity in Wh."""
+    """Values that the EV provides for display. SoC in %, times in s, capacity in Wh."""
 
     present_soc_pct: float | None = None
     minimum_soc_pct: float | None = None
@@ -28,8 +28,8 @@ class Display:
 
 
 @frozen(kw_only=True)
-class CarTurn:
-    """What a charge loop request says."""
+class CarReport:
+    """Contents of a charge loop request."""
 
     limits: Limits
     needs: EnergyRequests | None = None
@@ -45,7 +45,7 @@ class CarTurn:
 
 @frozen(kw_only=True)
 class Meter:
-    """A meter's two counters; both only grow."""
+    """Import and export registers of a meter; both only increase."""
 
     meter_id: str = "v2x"
     charged_wh: float = 0.0
@@ -54,8 +54,8 @@ class Meter:
 
 
 @frozen(kw_only=True)
-class StationTurn:
-    """What a charge loop response says."""
+class StationReport:
+    """Contents of a charge loop response."""
 
     limits: Limits
     present_current_a: float | None = None  # DC; signed

@@ -1,24 +1,30 @@
-"""What the AC and DC charge loop messages share, as values of this room: needs, display, meter.
+"""Conversion of the parts that AC and DC charge loop messages share: needs, display, meter.
 
-Pure translation both ways. Units on the wire are W, Wh, A, V, %, s; none is written there. Source: ISO 15118-20, charge
-loop base types.
+Units on the wire are W, Wh, A, V, %, s, and are implied by the field. Source: ISO 15118-20, charge loop base types.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeAlias
 
-from protocols.iso15118.iso20.loop import Display, Meter, StationTurn
+from protocols.iso15118.iso20.common import Dynamic_SEReqControlMode, Scheduled_SEReqControlMode
+from protocols.iso15118.iso20.loop import Display, Meter, StationReport
 from protocols.iso15118.iso20.rational import magnitude, number, rational, rational_down
 from protocols.iso15118.iso20.setpoint import EnergyRequests
-from protocols.iso15118.iso20.types import DisplayParameters, MeterInfo, RationalNumber
+from protocols.iso15118.iso20.types import (
+    DisplayParameters,
+    Dynamic_CLReqControlMode,
+    MeterInfo,
+    RationalNumber,
+    Scheduled_CLReqControlMode,
+)
 
-LARGEST = 1e6  # W, A or V: stands for "no limit of ours" where a message can't leave the limit out
+LARGEST = 1e6  # W, A or V: "unlimited" where a message cannot omit the limit
 LONGEST = 2**32 - 1  # s
 
 
 def down(limit: float) -> RationalNumber:
-    """A maximum as it travels: never rounded up."""
+    """Return a maximum for the wire, never rounded up."""
     return rational_down(min(limit, LARGEST))
 
 
@@ -35,22 +41,22 @@ def seconds(value: float | None) -> int | None:
 
 
 def needs_fields(needs: EnergyRequests | None, departure_s: float | None, *, bpt: bool) -> dict[str, Any]:
-    """The needs of a dynamic loop request."""
-    wanted = needs or EnergyRequests(target_wh=0.0, maximum_wh=0.0, minimum_wh=0.0)
+    """Return the needs of a dynamic loop request."""
+    stated = needs or EnergyRequests(target_wh=0.0, maximum_wh=0.0, minimum_wh=0.0)
     fields: dict[str, Any] = {
         "DepartureTime": seconds(departure_s),
-        "EVTargetEnergyRequest": rational(wanted.target_wh),
-        "EVMaximumEnergyRequest": rational(wanted.maximum_wh),
-        "EVMinimumEnergyRequest": rational(wanted.minimum_wh),
+        "EVTargetEnergyRequest": rational(stated.target_wh),
+        "EVMaximumEnergyRequest": rational(stated.maximum_wh),
+        "EVMinimumEnergyRequest": rational(stated.minimum_wh),
     }
-    if bpt and wanted.maximum_v2x_wh is not None and wanted.minimum_v2x_wh is not None:
-        fields["EVMaximumV2XEnergyRequest"] = rational(wanted.maximum_v2x_wh)
-        fields["EVMinimumV2XEnergyRequest"] = rational(wanted.minimum_v2x_wh)
+    if bpt and stated.maximum_v2x_wh is not None and stated.minimum_v2x_wh is not None:
+        fields["EVMaximumV2XEnergyRequest"] = rational(stated.maximum_v2x_wh)
+        fields["EVMinimumV2XEnergyRequest"] = rational(stated.minimum_v2x_wh)
     return fields
 
 
 def scheduled_needs_fields(needs: EnergyRequests | None) -> dict[str, Any]:
-    """The needs of a scheduled loop request: all three or none."""
+    """Return the needs of a scheduled loop request: all three or none."""
     if needs is None:
         return {}
     return {
@@ -60,8 +66,13 @@ def scheduled_needs_fields(needs: EnergyRequests | None) -> dict[str, Any]:
     }
 
 
-def read_needs(mode: Any) -> EnergyRequests | None:
-    """The energy requests of any request's control mode; None where it leaves them out. A half V2X window is none."""
+NeedsMode: TypeAlias = (
+    Dynamic_CLReqControlMode | Scheduled_CLReqControlMode | Dynamic_SEReqControlMode | Scheduled_SEReqControlMode
+)
+
+
+def read_needs(mode: NeedsMode) -> EnergyRequests | None:
+    """Return the energy requests of a control mode; None if it omits them. An incomplete V2X window counts as none."""
     target, most, least = mode.EVTargetEnergyRequest, mode.EVMaximumEnergyRequest, mode.EVMinimumEnergyRequest
     if target is None or most is None or least is None:
         return None
@@ -134,13 +145,13 @@ def read_meter(message: MeterInfo | None) -> Meter | None:
     )
 
 
-def station_needs_fields(turn: StationTurn) -> dict[str, Any]:
-    """What a charger states of the driver's needs in MobilityNeedsMode 2; nothing in mode 1."""
+def station_needs_fields(report: StationReport) -> dict[str, Any]:
+    """Return the driver's needs that a SECC states in MobilityNeedsMode 2; empty in mode 1."""
     return {
-        "DepartureTime": seconds(turn.departure_s),
-        "MinimumSOC": turn.minimum_soc_pct,
-        "TargetSOC": turn.target_soc_pct,
-        "AckMaxDelay": turn.confirm_within_s,
+        "DepartureTime": seconds(report.departure_s),
+        "MinimumSOC": report.minimum_soc_pct,
+        "TargetSOC": report.target_soc_pct,
+        "AckMaxDelay": report.confirm_within_s,
     }
 
 

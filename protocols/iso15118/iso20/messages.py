@@ -1,28 +1,27 @@
-"""Which message travels in which frame, and which response answers which request.
+"""Messages and frames: payload types by element name, responses by request, encoding and decoding.
 
-Here: the tables by element name, and turning messages into frames and back. Not here: the messages themselves
-(`common`, `dc`, `ac`) and the codec (`protocols.exi`)."""
+The messages themselves are in `common`, `dc` and `ac`, the codec in `protocols.exi`.
+"""
 
 from __future__ import annotations
 
-from typing import Any
-
 from protocols.errors import RemoteProtocolError
+from protocols.exi.codec import Codec
 from protocols.iso15118.codecs import ISO20_AC, ISO20_COMMON, ISO20_DC
 from protocols.iso15118.iso20 import ac, common, dc
 from protocols.iso15118.iso20.types import MessageHeader, V2GRequest, V2GResponse
 from protocols.v2gtp import Frame, PayloadType, frame
 
-NO_SESSION = bytes(8)  # the session id of a request for a new session
+NO_SESSION = bytes(8)  # session id of a request for a new session
 
-_CODECS: dict[int, Any] = {
+_CODECS: dict[int, Codec] = {
     PayloadType.ISO20_COMMON: ISO20_COMMON,
     PayloadType.ISO20_AC: ISO20_AC,
     PayloadType.ISO20_DC: ISO20_DC,
     PayloadType.ISO20_SCHEDULE_STREAM: ISO20_COMMON,
     PayloadType.ISO20_METERING_STREAM: ISO20_COMMON,
 }
-_HOME = (
+_PAYLOAD_TYPE_BY_MODULE = (
     (common, PayloadType.ISO20_COMMON),
     (ac, PayloadType.ISO20_AC),
     (dc, PayloadType.ISO20_DC),
@@ -34,12 +33,12 @@ STREAMS = {
 
 
 class Undecodable(RemoteProtocolError):
-    """The peer's bytes are no message: there is no valid answer, the connection ends."""
+    """The peer's bytes are no message: there is no valid response, the connection ends."""
 
 
-def _payload_types() -> dict[type[Any], PayloadType]:
-    table: dict[type[Any], PayloadType] = {}
-    for module, payload_type in _HOME:
+def _payload_types() -> dict[type[object], PayloadType]:
+    table: dict[type[object], PayloadType] = {}
+    for module, payload_type in _PAYLOAD_TYPE_BY_MODULE:
         for name, value in vars(module).items():
             is_message = isinstance(value, type) and issubclass(value, V2GRequest | V2GResponse)
             if is_message and name.endswith(("Req", "Res")) and value.__module__ == module.__name__:
@@ -47,26 +46,26 @@ def _payload_types() -> dict[type[Any], PayloadType]:
     return table
 
 
-PAYLOAD_TYPES: dict[type[Any], PayloadType] = _payload_types()
+PAYLOAD_TYPES: dict[type[object], PayloadType] = _payload_types()
 RESPONSE_NAMES: dict[str, str] = {
     name: name[:-3] + "Res" for name in (one.__name__ for one in PAYLOAD_TYPES) if name.endswith("Req")
 }
 
 
 def header(session_id: bytes, wall_s: float) -> MessageHeader:
-    """The header of a message without a signature. The time stamp is in whole seconds."""
+    """Return the header of a message without a signature. The time stamp is in whole seconds."""
     return MessageHeader(SessionID=session_id, TimeStamp=max(0, int(wall_s)))
 
 
 def encode(message: V2GRequest | V2GResponse, stream: PayloadType | None = None) -> bytes:
-    """The message as a whole frame; `stream` sends it beside the charge loop."""
-    home = PAYLOAD_TYPES[type(message)]
-    payload: bytes = _CODECS[home].encode(message)
-    return frame(stream or home, payload)
+    """Return the message as a whole frame; `stream` marks it as parallel to the charge loop."""
+    payload_type = PAYLOAD_TYPES[type(message)]
+    payload: bytes = _CODECS[payload_type].encode(message)
+    return frame(stream or payload_type, payload)
 
 
 def decode(received: Frame) -> V2GRequest | V2GResponse | None:
-    """The message of a frame; None for a frame that is to be ignored. Undecodable if it is no message."""
+    """Return the message of a frame; None for a frame that is to be ignored. Raises Undecodable."""
     codec = _CODECS.get(received.payload_type)
     if codec is None or not received.well_formed:
         return None
@@ -75,5 +74,5 @@ def decode(received: Frame) -> V2GRequest | V2GResponse | None:
     except RemoteProtocolError as error:
         raise Undecodable(f"{len(received.payload)} bytes of type {received.payload_type:#06x}: {error}") from error
     if not isinstance(message, (V2GRequest, V2GResponse)):
-        raise Undecodable(f"{type(message).__name__} is no message")
+        raise Undecodable(f"{type(message).__name__} is not a message")
     return message

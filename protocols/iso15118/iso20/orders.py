@@ -1,4 +1,4 @@
-"""What a host tells the engines, in the imperative. SECC orders first, EVCC orders below.
+"""Orders of a host to the engines, in the imperative: for the SECC first, then for the EVCC.
 
 SI units; power and current signed (+ into the vehicle), limits as magnitudes.
 """
@@ -19,7 +19,7 @@ from protocols.iso15118.iso20.types import EVSENotification, ResponseCode
 
 @frozen(kw_only=True)
 class Measure:
-    """What the charger's output does now."""
+    """Present measurements of the charger's output."""
 
     voltage_v: float = 0.0
     current_a: float = 0.0
@@ -29,7 +29,7 @@ class Measure:
 
 @frozen
 class SetPower:
-    """The operator's wish, signed W. In scheduled control it only caps what the car may do; None lifts that cap."""
+    """Set-point of the operator, signed W. In scheduled control it only caps the EV's power; None removes that cap."""
 
     power_w: float | None
     reactive_var: float | None = None
@@ -37,7 +37,7 @@ class SetPower:
 
 @frozen
 class LimitOutput:
-    """Tighter limits than the settings' for now; None lifts them."""
+    """Limits tighter than those of the settings; None removes them."""
 
     dc: Limits | None = None
     ac: Limits | None = None
@@ -45,7 +45,7 @@ class LimitOutput:
 
 @frozen
 class Authorize:
-    """The answer to `AuthorizationAsked`; `code` replaces the usual response code of a verdict."""
+    """Response to `AuthorizationAsked`; `code` replaces the default response code of a verdict."""
 
     verdict: Verdict
     code: ResponseCode | None = None
@@ -53,22 +53,22 @@ class Authorize:
 
 @frozen
 class CableChecked:
-    """The answer to `CableCheckAsked`: the insulation test."""
+    """Response to `CableCheckAsked`: the result of the insulation test."""
 
     verdict: Verdict
 
 
 @frozen
 class OfferSchedules:
-    """The answer to `NeedsStated`. Up to three offers in scheduled control; `()` is enough in dynamic control."""
+    """Response to `NeedsStated`: up to three offers in scheduled control; `()` is sufficient in dynamic control."""
 
     offers: tuple[ScheduleOffer, ...]
     pause_wanted: bool = False
 
 
 @frozen(kw_only=True)
-class StateNeeds:
-    """MobilityNeedsMode 2: the driver's needs as the charger knows them. `departure_s` from now."""
+class SetDriverNeeds:
+    """Needs of the driver as known to the SECC (MobilityNeedsMode 2). `departure_s` from now."""
 
     departure_s: float | None = None
     minimum_soc_pct: int | None = None
@@ -78,30 +78,39 @@ class StateNeeds:
 
 @frozen
 class Notify:
-    """Ask the car for something; repeated until it reacts or `within_s` is over. None takes it back."""
+    """Notification to the EV, repeated until it reacts or `within_s` expires. None cancels it."""
 
     notification: EVSENotification | None
     within_s: int = 0
 
 
 @frozen
-class Break:
-    """Hardware that doesn't work, or works again."""
+class ReportFault:
+    """A hardware fault that is present, or cleared."""
 
     fault: Fault
-    broken: bool = True
+    present: bool = True
 
 
 @frozen
 class Abort:
-    """End at once: the next request is answered by FAILED. With `silent` the connection just ends (emergency stop)."""
+    """End the session by a FAILED response to the next request; `silent` closes the connection (emergency stop)."""
 
     reason: str
     silent: bool = False
 
 
 SeccOrder = (
-    Measure | SetPower | LimitOutput | Authorize | CableChecked | OfferSchedules | StateNeeds | Notify | Break | Abort
+    Measure
+    | SetPower
+    | LimitOutput
+    | Authorize
+    | CableChecked
+    | OfferSchedules
+    | SetDriverNeeds
+    | Notify
+    | ReportFault
+    | Abort
 )
 
 # ------------------------------------------------------------------------------------------------------------- EVCC
@@ -109,7 +118,7 @@ SeccOrder = (
 
 @frozen(kw_only=True)
 class CarState:
-    """What the car is and wants now. The engine states it in the next message that has room for it."""
+    """Present state and targets of the EV, stated in the next message with a field for it."""
 
     limits: Limits
     needs: EnergyRequests | None = None
@@ -120,10 +129,12 @@ class CarState:
     maximum_soc_pct: float = 100.0
     voltage_v: float = 400.0  # of the battery, open contactor
     inlet_voltage_v: float = 0.0  # at the charge inlet
-    current_a: float = 0.0  # as the car measures it
-    power_w: float = 0.0  # AC, as the car measures it
+    current_a: float = 0.0  # as measured by the EV
+    power_w: float = 0.0  # as measured by the EV
     reactive_var: float = 0.0
-    wish_w: float | None = None  # scheduled control: less than the profile would allow; None: follow the profile
+    requested_power_w: float | None = (
+        None  # scheduled control: less than the profile would allow; None: follow the profile
+    )
     ready: bool = True  # False: EVProcessing stays Ongoing before power delivery
     complete: bool = False
     capacity_wh: float | None = None
@@ -132,7 +143,7 @@ class CarState:
 
 @frozen
 class Stop:
-    """Leave in the ordinary way: through PowerDelivery(Stop) if power flows."""
+    """End the session in the regular way: through PowerDelivery(Stop) if power flows."""
 
     kind: ChargingSession = ChargingSession.Terminate
     code: str | None = None
@@ -151,14 +162,14 @@ class LeaveStandby:
 
 @frozen
 class Renegotiate:
-    """Exchange schedules again, beside the loop (`multiplexed`) or in its stead."""
+    """Exchange schedules again, parallel to the loop (`multiplexed`) or instead of it."""
 
     multiplexed: bool = True
 
 
 @frozen
 class SelectChannel:
-    """Say by a new PowerDelivery(Start) which channel is active."""
+    """Select the active channel by another PowerDelivery(Start)."""
 
     discharge: bool
 

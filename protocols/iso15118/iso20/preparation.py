@@ -1,15 +1,14 @@
-"""Which messages a session will write and read, so that their codecs are compiled before a car waits for them.
+"""Messages that a session will encode and decode, for compiling their codecs before the first session.
 
-Codecs compile a message when it first comes, a millisecond or so each: some tens of milliseconds in a first session.
-A program calls `prepare_car` or `prepare_charger` while it starts. A car writes requests and reads responses, a charger
-the other way round, so each compiles half of what there is, and of that only what its services and control modes need.
-What is seldom said (signatures, receipts, absolute prices) is left until somebody says it.
+Codecs compile a message on first use, about a millisecond each: some tens of milliseconds in a first session. A program
+calls `prepare_car` or `prepare_charger` while it starts. An EVCC encodes requests and decodes responses, a SECC the
+reverse, so each compiles half of the messages, and only those that its services and control modes need. Rare parts
+(signatures, receipts, absolute prices) are compiled on first use.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 from protocols.exi.codec import Codec
 from protocols.iso15118.app_protocol_messages import supportedAppProtocolReq, supportedAppProtocolRes
@@ -18,8 +17,8 @@ from protocols.iso15118.iso20 import ac, common, dc
 from protocols.iso15118.iso20.services import DC_SERVICES, ControlMode, ServiceId
 from protocols.iso15118.iso20.types import DisplayParameters, EVSEStatus, MeterInfo
 
-# Classes in pairs: of requests, and of the responses to them. A pair of parts need not answer each other.
-Pair = tuple[type[Any], type[Any]]
+# Classes in pairs: of requests, and of responses. The two of a pair need not belong to one exchange.
+Pair = tuple[type[object], type[object]]
 
 SETUP: tuple[Pair, ...] = (
     (common.SessionSetupReq, common.SessionSetupRes),
@@ -81,19 +80,19 @@ LOOPS: dict[tuple[ServiceId, ControlMode], Pair] = {
 
 
 def prepare_car(services: Iterable[ServiceId], controls: Iterable[ControlMode]) -> None:
-    """Compile what a car with these wishes writes (requests) and reads (responses)."""
+    """Compile the messages that an EVCC with these settings encodes (requests) and decodes (responses)."""
     for codec, pairs in needed(services, controls).items():
         codec.prepare(writes=[request for request, _ in pairs], reads=[response for _, response in pairs])
 
 
 def prepare_charger(services: Iterable[ServiceId], controls: Iterable[ControlMode]) -> None:
-    """Compile what a charger with this offer reads (requests) and writes (responses)."""
+    """Compile the messages that a SECC with this offer decodes (requests) and encodes (responses)."""
     for codec, pairs in needed(services, controls).items():
         codec.prepare(writes=[response for _, response in pairs], reads=[request for request, _ in pairs])
 
 
 def needed(services: Iterable[ServiceId], controls: Iterable[ControlMode]) -> dict[Codec, list[Pair]]:
-    """The messages of sessions with any of the services in any of the control modes, by codec."""
+    """Return the messages of sessions with any of the services in any of the control modes, by codec."""
     modes = tuple(controls)
     found: dict[Codec, list[Pair]] = {
         SAP: [(supportedAppProtocolReq, supportedAppProtocolRes)],

@@ -1,8 +1,9 @@
-"""Price schedules of ISO 15118-20: levels (relative) and absolute prices, as values and as messages.
+"""Price schedules of ISO 15118-20: relative levels and absolute prices, as values and as messages.
 
-A price schedule covers the same time as the power schedule it stands beside. Source: ISO 15118-20, PriceLevelSchedule
-and AbsolutePriceSchedule; V2G20-2176 wants one in scheduled control although the schema does not, so one is always
-sent and never demanded."""
+A price schedule covers the same time as its power schedule. Source: ISO 15118-20, PriceLevelSchedule and
+AbsolutePriceSchedule; V2G20-2176 requires one in scheduled control although the schema does not, so one is always sent
+and never required.
+"""
 
 from __future__ import annotations
 
@@ -25,8 +26,7 @@ ALGORITHMS = {
     "peak": "urn:iso:std:iso:15118:-20:PriceAlgorithm:2-PeakPower",
     "stacked": "urn:iso:std:iso:15118:-20:PriceAlgorithm:3-StackedEnergy",
 }
-MOST_STACKS = 1024
-MOST_RULES = 8
+MAX_STACKS = 1024
 
 
 @frozen(kw_only=True)
@@ -49,7 +49,7 @@ class PriceLevels:
 
 @frozen(kw_only=True)
 class PriceBlock:
-    """A price per kWh for a while. `above_w`: it counts for power from there on."""
+    """A price per kWh for a duration. `above_w`: it applies to power from there on."""
 
     duration_s: int
     per_kwh: float
@@ -102,7 +102,7 @@ def level_message(levels: PriceLevels, anchor_s: int, schedule_id: int) -> Price
         PriceLevelScheduleEntries=PriceLevelScheduleEntryList(
             PriceLevelScheduleEntry=tuple(
                 PriceLevelScheduleEntry(Duration=duration, PriceLevel=level)
-                for duration, level in levels.entries[:MOST_STACKS]
+                for duration, level in levels.entries[:MAX_STACKS]
             )
         ),
     )
@@ -121,7 +121,7 @@ def price_message(prices: Prices, anchor_s: int, schedule_id: int) -> AbsolutePr
         PriceRuleStacks=PriceRuleStackList(
             PriceRuleStack=tuple(
                 PriceRuleStack(Duration=block.duration_s, PriceRule=(_rule(block),))
-                for block in prices.blocks[:MOST_STACKS]
+                for block in prices.blocks[:MAX_STACKS]
             )
         ),
     )

@@ -1,8 +1,8 @@
-"""Power over time: what a charger offers (schedule tuples) and what a car says it will do (its power profile).
+"""Power over time: the SECC's offers (schedule tuples) and the EV's power profile.
 
 Blocks run back to back from an anchor (Unix time, s). An offer states charge and discharge as magnitudes, a profile is
-signed (+ into the vehicle). Discharge schedules of peers are read by magnitude, because their sign is not agreed on.
-Prices are in `prices.py`. Source: ISO 15118-20 ScheduleExchange and EVPowerProfile.
+signed (+ into the vehicle). Discharge schedules of peers are read by magnitude, because implementations differ in their
+sign. Prices are in `prices.py`. Source: ISO 15118-20 ScheduleExchange and EVPowerProfile.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Block:
 
 @frozen(kw_only=True)
 class ScheduleOffer:
-    """One schedule tuple. Magnitudes; `discharge` None: the car may not discharge under it."""
+    """One schedule tuple. Magnitudes; with `discharge` None the EV must not discharge under it."""
 
     tuple_id: int
     anchor_s: int
@@ -55,12 +55,12 @@ class ScheduleOffer:
     prices: Prices | None = None
 
     def covering(self, wall_s: float) -> ScheduleOffer:
-        """The same offer, begun now if its time is long over: some peers anchor their schedules at 1970."""
+        """Return the same offer, begun now if it is long over: some peers anchor their schedules at 1970."""
         length = max(sum(block.duration_s for block in blocks) for blocks in (self.charge, self.discharge or ()))
         return self if wall_s < self.anchor_s + length else replace(self, anchor_s=int(wall_s))
 
     def range_at(self, wall_s: float) -> PowerRange:
-        """Signed power that the tuple allows at a moment; nothing outside its time."""
+        """Return the signed power that the tuple permits at a moment; zero outside its time."""
         high = _power_at(self.charge, self.anchor_s, wall_s) or 0.0
         low = (_power_at(self.discharge, self.anchor_s, wall_s) or 0.0) if self.discharge is not None else 0.0
         return PowerRange(0.0 - abs(low), max(high, 0.0), low_by="schedule", high_by="schedule")
@@ -68,7 +68,7 @@ class ScheduleOffer:
 
 @frozen(kw_only=True)
 class Profile:
-    """A car's power profile, signed. `tuple_id` None: dynamic control."""
+    """An EV's power profile, signed. `tuple_id` None: dynamic control."""
 
     anchor_s: int
     blocks: tuple[Block, ...]
@@ -76,14 +76,14 @@ class Profile:
     tolerance_accepted: bool | None = None
 
     def power_at(self, wall_s: float) -> float | None:
-        """What the car planned for a moment; None outside the profile's time."""
+        """Return the planned power at a moment; None outside the profile's time."""
         return _power_at(self.blocks, self.anchor_s, wall_s)
 
 
 def flat_offer(
     anchor_s: int, charge_w: float, discharge_w: float | None, *, duration_s: int = DAY, tuple_id: int = 1
 ) -> ScheduleOffer:
-    """One block for the whole time, with one price level."""
+    """Return an offer of one block for the whole time, with one price level."""
     return ScheduleOffer(
         tuple_id=tuple_id,
         anchor_s=anchor_s,
@@ -93,12 +93,12 @@ def flat_offer(
     )
 
 
-def offer_message(offer: ScheduleOffer, most_points: int) -> ScheduleTuple:
-    """The tuple as it travels, with no more entries than the car can hold."""
+def offer_message(offer: ScheduleOffer, max_points: int) -> ScheduleTuple:
+    """Return the tuple as a message, with no more entries than the EV can store."""
     return ScheduleTuple(
         ScheduleTupleID=offer.tuple_id,
-        ChargingSchedule=_schedule(offer, offer.charge, most_points, 1),
-        DischargingSchedule=None if offer.discharge is None else _schedule(offer, offer.discharge, most_points, 2),
+        ChargingSchedule=_schedule(offer, offer.charge, max_points, 1),
+        DischargingSchedule=None if offer.discharge is None else _schedule(offer, offer.discharge, max_points, 2),
     )
 
 
@@ -162,16 +162,16 @@ def read_profile(message: EVPowerProfile) -> Profile:
     )
 
 
-def profile_within(offer: ScheduleOffer, wish: PowerRange, *, discharge_first: bool, most: int = 1024) -> Profile:
-    """The profile of a car that uses all an offer gives, up to its own limits.
+def profile_within(offer: ScheduleOffer, own: PowerRange, *, discharge_first: bool, most: int = 1024) -> Profile:
+    """Return the profile of an EV that uses the whole offer, within its own limits.
 
-    It discharges where the offer has a discharge but no charge, or where `discharge_first` and both are there.
+    It discharges where the offer has a discharge but no charge, or where it has both and `discharge_first` is set.
     """
     blocks: list[Block] = []
     elapsed = 0
     for duration in _cuts(offer):
         allowed = offer.range_at(offer.anchor_s + elapsed)
-        low, high = max(allowed.low_w, wish.low_w), min(allowed.high_w, wish.high_w)
+        low, high = max(allowed.low_w, own.low_w), min(allowed.high_w, own.high_w)
         use_discharge = low < 0 and (discharge_first or high <= 0)
         blocks.append(Block(duration, low if use_discharge else high))
         elapsed += duration
@@ -184,7 +184,7 @@ def profile_within(offer: ScheduleOffer, wish: PowerRange, *, discharge_first: b
 
 
 def profile_fault(profile: Profile, offers: Sequence[ScheduleOffer]) -> ResponseCode | None:
-    """What is wrong with a profile against the offers it answers: the response code, or None."""
+    """Return the response code for a profile that violates the offers, or None."""
     if profile.tuple_id is None:
         return None
     offer = next((one for one in offers if one.tuple_id == profile.tuple_id), None)
@@ -201,7 +201,7 @@ def profile_fault(profile: Profile, offers: Sequence[ScheduleOffer]) -> Response
 
 
 def _moments(offer: ScheduleOffer, start: int, duration: int) -> Iterable[int]:
-    """Every moment in [start, start + duration) at which the offer's power changes, and the start itself."""
+    """Return every moment in [start, start + duration) at which the offer's power changes, and the start itself."""
     yield max(start, 0)
     edge = 0
     for length in _cuts(offer):
@@ -211,7 +211,7 @@ def _moments(offer: ScheduleOffer, start: int, duration: int) -> Iterable[int]:
 
 
 def _cuts(offer: ScheduleOffer) -> list[int]:
-    """Durations after which charge or discharge of an offer changes."""
+    """Return the durations after which charge or discharge of an offer changes."""
     edges: set[int] = set()
     for blocks in (offer.charge, offer.discharge or ()):
         elapsed = 0
@@ -233,8 +233,8 @@ def _power_at(blocks: Sequence[Block], anchor_s: int, wall_s: float) -> float | 
     return None
 
 
-def _schedule(offer: ScheduleOffer, blocks: Sequence[Block], most_points: int, price_id: int) -> ChargingSchedule:
-    points = blocks[: max(1, most_points)]
+def _schedule(offer: ScheduleOffer, blocks: Sequence[Block], max_points: int, price_id: int) -> ChargingSchedule:
+    points = blocks[: max(1, max_points)]
     absolute = offer.prices is not None
     duration = sum(block.duration_s for block in points)
     levels = offer.levels or PriceLevels(levels=1, entries=((duration, 0),))
@@ -265,6 +265,6 @@ def _blocks(entries: Iterable[PowerScheduleEntry]) -> tuple[Block, ...]:
 
 
 def nearest(offer: ScheduleOffer, power_w: float, wall_s: float) -> float:
-    """The power nearest to `power_w` that the tuple allows at a moment."""
+    """Return the power nearest to `power_w` that the tuple permits at a moment."""
     allowed = offer.range_at(wall_s)
     return clamp(power_w, allowed.low_w, allowed.high_w)

@@ -1,9 +1,10 @@
-"""The SECC engine: a charger's side of one ISO 15118-20 connection, from the handshake to the end.
+"""The SECC engine: the charger's side of one ISO 15118-20 connection, from the handshake to the end.
 
 Bytes, orders and time in; bytes, events and a deadline out (`receive`, `command`, `expire`, `data_to_send`,
-`deadline`). One engine serves one connection; a paused session that comes back is another engine that was given what
-the first one reported in `SessionPaused`. Answers are in `secc_setup.py`, `secc_energy.py` and `secc_loop.py`, who
-may follow whom in `states.py`. Not here: the charger (`emulators/charger`, or a real one behind the same orders)."""
+`deadline`). One engine serves one connection; a resumed session is another engine that receives the data of the
+previous one (`SessionPaused`). Responses are in `secc_setup.py`, `secc_energy.py` and `secc_loop.py`, permitted
+sequences in `states.py`. The charger itself is in `emulators/charger`, or real hardware behind the same orders.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +18,7 @@ from protocols.iso15118 import app_protocol
 from protocols.iso15118.app_protocol_messages import supportedAppProtocolReq
 from protocols.iso15118.iso20 import messages, orders, states, timers
 from protocols.iso15118.iso20.connection import Connection
+from protocols.iso15118.iso20.error_responses import error_response, has_error_response
 from protocols.iso15118.iso20.events import (
     Event,
     FrameIgnored,
@@ -26,7 +28,6 @@ from protocols.iso15118.iso20.events import (
     SessionEnded,
     Warned,
 )
-from protocols.iso15118.iso20.refusals import refusable, refuse
 from protocols.iso15118.iso20.secc_energy import (
     answer_ac_discovery,
     answer_cable_check,
@@ -42,8 +43,8 @@ from protocols.iso15118.iso20.secc_loop import (
     answer_welding_detection,
 )
 from protocols.iso15118.iso20.secc_metering import answer_metering_confirmation
-from protocols.iso15118.iso20.secc_orders import tell
-from protocols.iso15118.iso20.secc_session import Answer, Desk, Evse, Refusal, SeccSettings, Session
+from protocols.iso15118.iso20.secc_orders import apply_order
+from protocols.iso15118.iso20.secc_session import Answer, Evse, Refusal, RequestContext, SeccSettings, Session
 from protocols.iso15118.iso20.secc_setup import (
     answer_authorization,
     answer_authorization_setup,
@@ -57,7 +58,7 @@ from protocols.iso15118.iso20.states import State
 from protocols.iso15118.iso20.types import EVSENotification, ResponseCode, V2GRequest, V2GResponse
 from protocols.v2gtp import Frame, FramingError, PayloadType
 
-_ANSWERS: dict[str, Callable[[Any, Session, Desk], Answer]] = {
+_ANSWERS: dict[str, Callable[[Any, Session, RequestContext], Answer]] = {
     "SessionSetupReq": answer_session_setup,
     "AuthorizationSetupReq": answer_authorization_setup,
     "AuthorizationReq": answer_authorization,
@@ -78,14 +79,14 @@ _ANSWERS: dict[str, Callable[[Any, Session, Desk], Answer]] = {
 }
 _LOOPS = frozenset({"DC_ChargeLoopReq", "AC_ChargeLoopReq"})
 _MUST_END = frozenset({EVSENotification.Terminate, EVSENotification.Pause, EVSENotification.ServiceRenegotiation})
-GRACE = 1.0  # s beyond NotificationMaxDelay before a car that doesn't react is cut off
+GRACE = 1.0  # s beyond NotificationMaxDelay until the session of an unresponsive EV is ended
 
 
 class Secc(Connection):
-    """One connection's SECC.
+    """SECC of one connection.
 
-    `epoch` is the Unix time (UTC) at engine time 0. `paused` holds what earlier sessions left behind, by session id.
-    `vehicle_certificate` (DER), the common name in it and `tls` describe the connection. `draw` gives random bytes.
+    `epoch` is the Unix time (UTC) at engine time 0. `paused` holds the data of paused sessions, by session id.
+    `vehicle_certificate` (DER), its common name and `tls` describe the connection. `draw` returns random bytes.
     """
 
     def __init__(
@@ -122,7 +123,7 @@ class Secc(Connection):
     # the engine contract
 
     def receive(self, data: bytes, now: float) -> list[Event]:
-        """Bytes from the car; b"" is the end of the stream."""
+        """Process bytes from the EV; b"" is the end of the stream."""
         if self.ended:
             return self._take_events()
         if not data:
@@ -140,16 +141,16 @@ class Secc(Connection):
         return self._take_events()
 
     def command(self, order: orders.SeccOrder, now: float) -> None:
-        """An order of the host; see `orders.py`."""
+        """Execute an order of the host; see `orders.py`."""
         if isinstance(order, orders.Notify):
             self._notify(order, now)
         elif isinstance(order, orders.Abort):
             self._abort_by(order)
         else:
-            tell(self.evse, order)
+            apply_order(self.evse, order)
 
     def expire(self, now: float) -> list[Event]:
-        """Time has passed."""
+        """Process the passage of time."""
         if self.ended:
             return self._take_events()
         if self.state is State.ENDED:
@@ -158,7 +159,7 @@ class Secc(Connection):
         elif self._setup_by is not None and now >= self._setup_by:
             self._end("the car did not set up a session in time", ok=False)
         elif now >= self._next_by:
-            self._end("the car stays silent (sequence timeout)", ok=False)
+            self._end("no request from the car in time (sequence timeout)", ok=False)
         return self._take_events()
 
     def deadline(self) -> float | None:
@@ -180,9 +181,9 @@ class Secc(Connection):
         try:
             message = messages.decode(received)
         except RemoteProtocolError as error:
-            self._end(f"the car sent what can't be decoded: {error}", ok=False)
+            self._end(f"the car sent an invalid message: {error}", ok=False)
             return
-        if not isinstance(message, V2GRequest) or not refusable(type(message).__name__):
+        if not isinstance(message, V2GRequest) or not has_error_response(type(message).__name__):
             self._events.append(FrameIgnored(received.payload_type, len(received.payload)))
             return
         self._received(message, received.payload)
@@ -192,7 +193,7 @@ class Secc(Connection):
         try:
             offered = app_protocol.decode(payload)
         except RemoteProtocolError as error:
-            self._end(f"the handshake can't be decoded: {error}", ok=False)
+            self._end(f"invalid handshake message: {error}", ok=False)
             return
         if not isinstance(offered, supportedAppProtocolReq):
             self._events.append(FrameIgnored(PayloadType.SUPPORTED_APP_PROTOCOL, len(payload)))
@@ -228,7 +229,7 @@ class Secc(Connection):
         answer: Answer | None = None
         try:
             possible = self._admit(name, request, payload_type, now)
-            desk = Desk(
+            context = RequestContext(
                 settings=self.settings,
                 evse=self.evse,
                 state=self.state,
@@ -241,12 +242,12 @@ class Secc(Connection):
                 vehicle_name=self._vehicle_name,
                 stream=payload_type in messages.STREAMS,
             )
-            answer = _ANSWERS[name](request, self.session, desk)
+            answer = _ANSWERS[name](request, self.session, context)
             if answer.state not in possible:
-                raise LocalProtocolError(f"{name} may not lead from {self.state} to {answer.state}")
+                raise LocalProtocolError(f"{name} must not lead from {self.state} to {answer.state}")
             response = answer.response
         except Refusal as refusal:
-            response = refuse(name, header, refusal.code)
+            response = error_response(name, header, refusal.code)
             if refusal.code.startswith("FAILED"):
                 self._respond(response, payload_type)
                 self._close(refusal.why, now, refusal.code)
@@ -258,19 +259,19 @@ class Secc(Connection):
         self._wait_for_next(name, now)
 
     def _admit(self, name: str, request: V2GRequest, payload_type: int, now: float) -> frozenset[State]:
-        """The states this request may lead to; Refusal if it may not come now."""
+        """Return the states to which this request may lead. Raises Refusal if it is not permitted now."""
         if self.state is not State.SESSION_SETUP and request.Header.SessionID != self.session.session_id:
             raise Refusal(ResponseCode.FAILED_UnknownSession, "the session id is not that of this session")
         if self._abort is not None:
             raise Refusal(ResponseCode.FAILED, self._abort)
         possible = self._follows.get(self.state, {}).get(name)
-        beside = messages.STREAMS.get(PayloadType(payload_type))
-        belongs_beside = self.state is State.CHARGE_LOOP and name in messages.STREAMS.values()
+        parallel = messages.STREAMS.get(PayloadType(payload_type))
+        belongs_parallel = self.state is State.CHARGE_LOOP and name in messages.STREAMS.values()
         if (
             possible is None
             or name not in _ANSWERS
-            or (beside is not None) is not belongs_beside
-            or (beside is not None and beside != name)
+            or (parallel is not None) is not belongs_parallel
+            or (parallel is not None and parallel != name)
         ):
             raise Refusal(ResponseCode.FAILED_SequenceError, f"{name} in state {self.state.value!r}")
         if self._react_by is not None and now >= self._react_by and name in _LOOPS:
@@ -278,7 +279,7 @@ class Secc(Connection):
         return possible
 
     def _lapse(self) -> None:
-        """The car let the time of a notification pass: some must be followed, others are dropped."""
+        """Process an expired notification: mandatory ones end the session, others are dropped."""
         notification = self.evse.notification
         self._react_by = None
         if notification is None:
@@ -305,7 +306,7 @@ class Secc(Connection):
         elif name in _LOOPS:
             self._next_by = now + self.settings.loop_timeout
         elif self.state is State.CHARGE_LOOP and name in messages.STREAMS.values():
-            return  # a stream has its own lock-step and doesn't keep the loop alive
+            return  # a stream has its own request-response sequence and does not keep the loop alive
         else:
             self._next_by = now + self.settings.sequence_timeout
 
@@ -316,13 +317,13 @@ class Secc(Connection):
         self._send(messages.encode(response, stream), response)
 
     def _close(self, reason: str, now: float, code: ResponseCode | None = None) -> None:
-        """A FAILED answer is fatal: the response still goes out, then the connection ends."""
+        """Send a FAILED response, which is fatal: the connection ends after it."""
         state = self.state
         self.state, self.ended = State.ENDED, True
         self._say_ended(reason, ok=False, code=code, state=state)
 
     def _end(self, reason: str, *, ok: bool) -> None:
-        """The connection ends without another response."""
+        """End the connection without another response."""
         state = self.state
         self.state, self.ended = State.ENDED, True
         self._say_ended(reason, ok=ok, code=None, state=state)
@@ -336,7 +337,7 @@ class Secc(Connection):
 
     def _notify(self, order: orders.Notify, now: float) -> None:
         if order.notification is EVSENotification.ServiceRenegotiation and not self.settings.service_renegotiation:
-            raise LocalProtocolError("this charger told the car that services can't be renegotiated")
+            raise LocalProtocolError("service renegotiation was not offered to the car")
         self.evse.notification, self.evse.notification_delay_s = order.notification, order.within_s
         self._react_by = None if order.notification is None else now + order.within_s + GRACE
 

@@ -1,4 +1,4 @@
-"""The SECC's answers from charge parameter discovery to pre-charge. Pure functions of request, session and desk.
+"""The SECC's responses from charge parameter discovery to pre-charge, as pure functions.
 
 Source: ISO 15118-20, ChargeParameterDiscovery, ScheduleExchange, DC_CableCheck, DC_PreCharge; V2G20-2681.
 """
@@ -36,127 +36,127 @@ from protocols.iso15118.iso20.loop_messages import read_needs, seconds
 from protocols.iso15118.iso20.prices import level_message, price_message
 from protocols.iso15118.iso20.rational import number, rational
 from protocols.iso15118.iso20.schedules import ScheduleOffer, flat_offer, offer_message
-from protocols.iso15118.iso20.secc_session import Answer, Desk, Refusal, Session, Verdict
+from protocols.iso15118.iso20.secc_session import Answer, Refusal, RequestContext, Session, Verdict
 from protocols.iso15118.iso20.services import MobilityNeedsMode
 from protocols.iso15118.iso20.states import State
 from protocols.iso15118.iso20.types import Processing, ResponseCode
 
-MOST_TUPLES = 3
-MATCHED_V = 20.0  # how near output and battery must be before a contactor may close
+MAX_TUPLES = 3
+MATCHED_V = 20.0  # permitted difference of output and battery voltage before a contactor closes
 
 
-def answer_dc_discovery(request: DC_ChargeParameterDiscoveryReq, session: Session, desk: Desk) -> Answer:
+def answer_dc_discovery(request: DC_ChargeParameterDiscoveryReq, session: Session, context: RequestContext) -> Answer:
     choice = session.agreed
     mode = request.DC_CPDReqEnergyTransferMode
     if isinstance(mode, BPT_DC_CPDReqEnergyTransferMode) is not choice.is_bpt:
         raise Refusal(ResponseCode.FAILED_WrongChargeParameter, f"not the parameters of {choice.service.name}")
-    ev, evse = dc_messages.read_discovery_request_mode(mode), desk.limits(session)
+    ev, evse = dc_messages.read_discovery_request_mode(mode), context.limits(session)
     _check(ev)
     if ev.max_voltage_v < evse.min_voltage_v or ev.min_voltage_v > evse.max_voltage_v:
-        raise Refusal(ResponseCode.FAILED_WrongChargeParameter, "the voltage ranges of car and charger do not meet")
+        raise Refusal(ResponseCode.FAILED_WrongChargeParameter, "the voltage ranges of car and charger do not overlap")
     response = DC_ChargeParameterDiscoveryRes(
-        Header=desk.header,
+        Header=context.header,
         ResponseCode=ResponseCode.OK,
         DC_CPDResEnergyTransferMode=dc_messages.discovery_response_mode(
-            evse, bpt=choice.is_bpt, ramp_pct_per_min=desk.settings.ramp_pct_per_min
+            evse, bpt=choice.is_bpt, ramp_pct_per_min=context.settings.ramp_pct_per_min
         ),
     )
     event = LimitsStated(choice=choice, ev=ev, evse=evse, target_soc_pct=mode.TargetSOC)
     return Answer(response, State.SCHEDULE_EXCHANGE, replace(session, ev_limits=ev), (event,))
 
 
-def answer_ac_discovery(request: AC_ChargeParameterDiscoveryReq, session: Session, desk: Desk) -> Answer:
+def answer_ac_discovery(request: AC_ChargeParameterDiscoveryReq, session: Session, context: RequestContext) -> Answer:
     choice = session.agreed
     mode = request.AC_CPDReqEnergyTransferMode
     if isinstance(mode, BPT_AC_CPDReqEnergyTransferMode) is not choice.is_bpt:
         raise Refusal(ResponseCode.FAILED_WrongChargeParameter, f"not the parameters of {choice.service.name}")
     ev = ac_messages.read_discovery_request_mode(mode)
     _check(ev)
-    evse = replace(desk.limits(session), phases=ev.phases)
+    evse = replace(context.limits(session), phases=ev.phases)
     response = AC_ChargeParameterDiscoveryRes(
-        Header=desk.header,
+        Header=context.header,
         ResponseCode=ResponseCode.OK,
         AC_CPDResEnergyTransferMode=ac_messages.discovery_response_mode(
             evse,
             bpt=choice.is_bpt,
-            frequency_hz=desk.settings.frequency_hz,
-            ramp_pct_per_min=desk.settings.ramp_pct_per_min,
+            frequency_hz=context.settings.frequency_hz,
+            ramp_pct_per_min=context.settings.ramp_pct_per_min,
         ),
     )
     event = LimitsStated(choice=choice, ev=ev, evse=evse)
     return Answer(response, State.SCHEDULE_EXCHANGE, replace(session, ev_limits=ev), (event,))
 
 
-def answer_schedule_exchange(request: ScheduleExchangeReq, session: Session, desk: Desk) -> Answer:
-    """First round, renegotiation beside the loop (`desk.stream`) and renegotiation in its stead."""
+def answer_schedule_exchange(request: ScheduleExchangeReq, session: Session, context: RequestContext) -> Answer:
+    """Respond to the first exchange, to renegotiation parallel to the loop (`context.stream`) or instead of it."""
     choice = session.agreed
     mode = request.Dynamic_SEReqControlMode if choice.is_dynamic else request.Scheduled_SEReqControlMode
     if mode is None:
         raise Refusal(ResponseCode.FAILED, f"the request is not for {choice.parameters.control.name} control")
-    again = desk.state is not State.SCHEDULE_EXCHANGE
-    session, events = _learn_needs(request, mode, session, desk, again)
-    offers = desk.evse.schedules
-    since = session.ongoing_since if session.ongoing_since is not None else desk.now
-    if offers is None and desk.now - since > timers.ONGOING_SECC:
+    again = context.state is not State.SCHEDULE_EXCHANGE
+    session, events = _record_needs(request, mode, session, context, again)
+    offers = context.evse.schedules
+    since = session.ongoing_since if session.ongoing_since is not None else context.now
+    if offers is None and context.now - since > timers.ONGOING_SECC:
         code = ResponseCode.WARNING_ScheduleRenegotiationFailed if again else ResponseCode.FAILED
-        raise Refusal(code, "no schedule was made in time")
+        raise Refusal(code, "no schedule was available in time")
     finished = offers is not None
     if not choice.is_dynamic and not offers:
-        offers = (_default_offer(session, desk),)
+        offers = (_default_offer(session, context),)
     if finished:
-        kept = (offers or ())[:MOST_TUPLES]
-        session = replace(session, ongoing_since=None, asked=session.asked - {"schedules"})
+        kept = (offers or ())[:MAX_TUPLES]
+        session = replace(session, ongoing_since=None, requested=session.requested - {"schedules"})
         session = replace(session, renegotiated=kept) if again else replace(session, schedules=kept)
     else:
         session = replace(session, ongoing_since=since)
-    pause = desk.evse.pause_wanted and finished
+    pause = context.evse.pause_wanted and finished
     response = ScheduleExchangeRes(
-        Header=desk.header,
+        Header=context.header,
         ResponseCode=ResponseCode.OK,
         EVSEProcessing=Processing.Finished if finished else Processing.Ongoing,
         GoToPause=True if pause else None,
-        Dynamic_SEResControlMode=_dynamic_mode(session, desk, offers or ()) if choice.is_dynamic else None,
+        Dynamic_SEResControlMode=_dynamic_mode(session, context, offers or ()) if choice.is_dynamic else None,
         Scheduled_SEResControlMode=None
         if choice.is_dynamic
         else Scheduled_SEResControlMode(
-            ScheduleTuple=tuple(offer_message(one, session.most_points) for one in (offers or ())[:MOST_TUPLES])
+            ScheduleTuple=tuple(offer_message(one, session.max_points) for one in (offers or ())[:MAX_TUPLES])
         ),
     )
     if pause:
         session = replace(session, pause_offered=True)
     after = State.CABLE_CHECK if choice.is_dc else State.POWER_DELIVERY
-    state = desk.state if again or not finished else after
+    state = context.state if again or not finished else after
     return Answer(response, state, session, events)
 
 
-def answer_cable_check(request: DC_CableCheckReq, session: Session, desk: Desk) -> Answer:
+def answer_cable_check(request: DC_CableCheckReq, session: Session, context: RequestContext) -> Answer:
     events: tuple[Event, ...] = ()
-    if "cable" not in session.asked:
-        session = replace(session, asked=session.asked | {"cable"})
+    if "cable" not in session.requested:
+        session = replace(session, requested=session.requested | {"cable"})
         events = (CableCheckAsked(),)
-    since = session.ongoing_since if session.ongoing_since is not None else desk.now
-    if desk.evse.insulation is Verdict.NO:
+    since = session.ongoing_since if session.ongoing_since is not None else context.now
+    if context.evse.insulation is Verdict.NO:
         raise Refusal(ResponseCode.FAILED, "the insulation test failed")
-    if desk.evse.insulation is Verdict.YES:
+    if context.evse.insulation is Verdict.YES:
         done, state, since_then = Processing.Finished, State.PRE_CHARGE, None
     else:
-        if desk.now - since > timers.CABLE_CHECK_SECC:
+        if context.now - since > timers.CABLE_CHECK_SECC:
             raise Refusal(ResponseCode.FAILED, "the insulation test took too long")
         done, state, since_then = Processing.Ongoing, State.CABLE_CHECK, since
-    response = DC_CableCheckRes(Header=desk.header, ResponseCode=ResponseCode.OK, EVSEProcessing=done)
+    response = DC_CableCheckRes(Header=context.header, ResponseCode=ResponseCode.OK, EVSEProcessing=done)
     return Answer(response, state, replace(session, ongoing_since=since_then), events)
 
 
-def answer_pre_charge(request: DC_PreChargeReq, session: Session, desk: Desk) -> Answer:
+def answer_pre_charge(request: DC_PreChargeReq, session: Session, context: RequestContext) -> Answer:
     target = number(request.EVTargetVoltage)
-    limits = desk.limits(session)
+    limits = context.limits(session)
     if target > limits.max_voltage_v or target < 0:
-        raise Refusal(ResponseCode.FAILED, f"the charger can't reach {target} V")
+        raise Refusal(ResponseCode.FAILED, f"the charger cannot supply {target} V")
     response = DC_PreChargeRes(
-        Header=desk.header, ResponseCode=ResponseCode.OK, EVSEPresentVoltage=rational(desk.evse.voltage_v)
+        Header=context.header, ResponseCode=ResponseCode.OK, EVSEPresentVoltage=rational(context.evse.voltage_v)
     )
-    # Some cars never say Finished and go on as soon as the voltages match; that is as safe.
-    finished = request.EVProcessing is Processing.Finished or abs(desk.evse.voltage_v - target) <= MATCHED_V
+    # Some EVs never report Finished and continue once the voltages match, which is equally safe.
+    finished = request.EVProcessing is Processing.Finished or abs(context.evse.voltage_v - target) <= MATCHED_V
     return Answer(response, State.POWER_DELIVERY if finished else State.PRE_CHARGE, session, (PreChargeAsked(target),))
 
 
@@ -170,14 +170,14 @@ def _check(limits: Limits) -> None:
         raise Refusal(ResponseCode.FAILED_WrongChargeParameter, impossible)
 
 
-def _learn_needs(
+def _record_needs(
     request: ScheduleExchangeReq,
     mode: Dynamic_SEReqControlMode | Scheduled_SEReqControlMode,
     session: Session,
-    desk: Desk,
+    context: RequestContext,
     again: bool,
 ) -> tuple[Session, tuple[Event, ...]]:
-    """What the car states, and the question to the host if this is the first request of a round."""
+    """Record the EV's needs, and report them to the host on the first request of an exchange."""
     needs = read_needs(mode)
     if needs is not None and needs.disorder() is not None:
         raise Refusal(ResponseCode.FAILED, needs.disorder() or "")
@@ -186,12 +186,12 @@ def _learn_needs(
     session = replace(
         session,
         needs=needs,
-        departure_at=None if departure is None else desk.now + departure,
-        most_points=request.MaximumSupportingPoints,
+        departure_at=None if departure is None else context.now + departure,
+        max_points=request.MaximumSupportingPoints,
         minimum_soc_pct=dynamic.MinimumSOC if dynamic else None,
         target_soc_pct=dynamic.TargetSOC if dynamic else None,
     )
-    if "schedules" in session.asked:
+    if "schedules" in session.requested:
         return session, ()
     to_sell: tuple[tuple[int, float], ...] = ()
     if isinstance(mode, Scheduled_SEReqControlMode) and mode.EVEnergyOffer is not None:
@@ -206,34 +206,36 @@ def _learn_needs(
         target_soc_pct=session.target_soc_pct,
         mobility=session.agreed.parameters.mobility,
         offer_to_sell=to_sell,
-        most_points=request.MaximumSupportingPoints,
+        max_points=request.MaximumSupportingPoints,
         renegotiation=again,
     )
-    return replace(session, asked=session.asked | {"schedules"}), (event,)
+    return replace(session, requested=session.requested | {"schedules"}), (event,)
 
 
-def _default_offer(session: Session, desk: Desk) -> ScheduleOffer:
-    """All the charger can do, from now to departure or for a day."""
-    limits, choice = desk.limits(session), session.agreed
-    remaining = None if session.departure_at is None else int(session.departure_at - desk.now)
+def _default_offer(session: Session, context: RequestContext) -> ScheduleOffer:
+    """Return an offer of the charger's full power until departure, or for a day."""
+    limits, choice = context.limits(session), session.agreed
+    remaining = None if session.departure_at is None else int(session.departure_at - context.now)
     duration = remaining if remaining and remaining > 0 else 24 * 3600
     return flat_offer(
-        int(desk.wall_s),
+        int(context.wall_s),
         limits.max_charge_w,
         limits.max_discharge_w if choice.is_bpt else None,
         duration_s=duration,
     )
 
 
-def _dynamic_mode(session: Session, desk: Desk, offers: tuple[ScheduleOffer, ...]) -> Dynamic_SEResControlMode:
-    """Prices if the host has any; the driver's needs in MobilityNeedsMode 2 only."""
-    evse, ours = desk.evse, session.agreed.parameters.mobility is MobilityNeedsMode.BY_SECC
+def _dynamic_mode(
+    session: Session, context: RequestContext, offers: tuple[ScheduleOffer, ...]
+) -> Dynamic_SEResControlMode:
+    """Return prices if the host provides any; the driver's needs in MobilityNeedsMode 2 only."""
+    evse, by_secc = context.evse, session.agreed.parameters.mobility is MobilityNeedsMode.BY_SECC
     levels = offers[0].levels if offers else None
     prices = offers[0].prices if offers else None
     return Dynamic_SEResControlMode(
-        DepartureTime=seconds(evse.departure_s) if ours else None,
-        MinimumSOC=evse.minimum_soc_pct if ours else None,
-        TargetSOC=evse.target_soc_pct if ours else None,
+        DepartureTime=seconds(evse.departure_s) if by_secc else None,
+        MinimumSOC=evse.minimum_soc_pct if by_secc else None,
+        TargetSOC=evse.target_soc_pct if by_secc else None,
         AbsolutePriceSchedule=None if prices is None else price_message(prices, offers[0].anchor_s, 1),
         PriceLevelSchedule=None if levels is None or prices else level_message(levels, offers[0].anchor_s, 1),
     )

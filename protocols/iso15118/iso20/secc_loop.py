@@ -1,8 +1,8 @@
-"""The SECC's answers around the charge loop: power delivery, the loop itself, metering, welding detection, stop.
+"""The SECC's responses around the charge loop: power delivery, loop, welding detection, stop.
 
-Pure functions of request, session and desk. What power to drive is decided in `setpoint.py`; here its limits are put
-together. Source: ISO 15118-20, PowerDelivery, ChargeLoop, MeteringConfirmation, WeldingDetection, SessionStop;
-V2G20-1477, 2188, 2654, 2655. In scheduled control the operator's wish is a cap on what the car does, not a set-point.
+Pure functions of request, session and context. `setpoint.py` decides the power; its limits are combined here. Source:
+ISO 15118-20, PowerDelivery, ChargeLoop, MeteringConfirmation, WeldingDetection, SessionStop; V2G20-1477, 2188, 2654,
+2655. In scheduled control the operator's set-point only caps the EV's power.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ from protocols.iso15118.iso20.events import (
     WeldingChecked,
 )
 from protocols.iso15118.iso20.limits import Limits, PowerRange, allowed
-from protocols.iso15118.iso20.loop import CarTurn, StationTurn
+from protocols.iso15118.iso20.loop import CarReport, StationReport
 from protocols.iso15118.iso20.rational import rational
 from protocols.iso15118.iso20.schedules import Profile, ScheduleOffer, profile_fault, read_profile
-from protocols.iso15118.iso20.secc_session import Answer, Desk, Fault, Refusal, Session
+from protocols.iso15118.iso20.secc_session import Answer, Fault, Refusal, RequestContext, Session
 from protocols.iso15118.iso20.secc_setup import session_binding
 from protocols.iso15118.iso20.services import MobilityNeedsMode
 from protocols.iso15118.iso20.setpoint import Target, decide, narrowed_by_needs
@@ -55,51 +55,51 @@ _RENEGOTIATING = frozenset({EVSENotification.ScheduleRenegotiation})
 # --------------------------------------------------------------------------------------------------- power delivery
 
 
-def answer_power_delivery(request: PowerDeliveryReq, session: Session, desk: Desk) -> Answer:
+def answer_power_delivery(request: PowerDeliveryReq, session: Session, context: RequestContext) -> Answer:
     if request.EVProcessing is not Processing.Finished and request.ChargeProgress is ChargeProgress.Start:
-        return _delivered(desk, desk.state, session)
-    return _PROGRESS[request.ChargeProgress](request, session, desk)
+        return _delivered(context, context.state, session)
+    return _PROGRESS[request.ChargeProgress](request, session, context)
 
 
-def _start(request: PowerDeliveryReq, session: Session, desk: Desk) -> Answer:
-    session, code = _take_profile(request, session, session.schedules, desk)
+def _start(request: PowerDeliveryReq, session: Session, context: RequestContext) -> Answer:
+    session, code = _take_profile(request, session, session.schedules, context)
     for fault in (Fault.CONTACTOR, Fault.OUTPUT):
-        if fault in desk.evse.faults:
-            raise Refusal(fault.value, f"the {fault.name.lower()} does not work")
+        if fault in context.evse.faults:
+            raise Refusal(fault.value, f"{fault.name.lower()} fault")
     event = PowerStarted(
         profile=session.profile,
         discharge_channel=request.BPT_ChannelSelection is ChannelSelection.Discharge,
         again=session.power_on,
     )
-    return _delivered(desk, State.CHARGE_LOOP, replace(session, power_on=True), code, (event,), _STARTING)
+    return _delivered(context, State.CHARGE_LOOP, replace(session, power_on=True), code, (event,), _STARTING)
 
 
-def _stop(request: PowerDeliveryReq, session: Session, desk: Desk) -> Answer:
+def _stop(request: PowerDeliveryReq, session: Session, context: RequestContext) -> Answer:
     after = State.WELDING_DETECTION if session.agreed.is_dc else State.SESSION_STOP
-    return _delivered(desk, after, replace(session, power_on=False), events=(PowerStopped(),), reacted_to=_LEAVING)
+    return _delivered(context, after, replace(session, power_on=False), events=(PowerStopped(),), reacted_to=_LEAVING)
 
 
-def _standby(request: PowerDeliveryReq, session: Session, desk: Desk) -> Answer:
-    if not desk.settings.standby:
-        raise Refusal(ResponseCode.WARNING_StandbyNotAllowed, "this charger has no standby")
-    return _delivered(desk, State.STANDBY, session, events=(StandbyEntered(),))
+def _standby(request: PowerDeliveryReq, session: Session, context: RequestContext) -> Answer:
+    if not context.settings.standby:
+        raise Refusal(ResponseCode.WARNING_StandbyNotAllowed, "standby is not supported")
+    return _delivered(context, State.STANDBY, session, events=(StandbyEntered(),))
 
 
-def _renegotiate(request: PowerDeliveryReq, session: Session, desk: Desk) -> Answer:
-    if desk.state not in (State.CHARGE_LOOP, State.RENEGOTIATION, State.STANDBY):
-        raise Refusal(ResponseCode.FAILED_SequenceError, "there is no charge loop to renegotiate in")
+def _renegotiate(request: PowerDeliveryReq, session: Session, context: RequestContext) -> Answer:
+    if context.state not in (State.CHARGE_LOOP, State.RENEGOTIATION, State.STANDBY):
+        raise Refusal(ResponseCode.FAILED_SequenceError, "renegotiation requires a charge loop")
     if session.renegotiated is None and request.EVPowerProfile is None:
-        return _delivered(desk, State.RENEGOTIATION, session)  # without multiplexing: ScheduleExchange comes next
+        return _delivered(context, State.RENEGOTIATION, session)  # without multiplexing: ScheduleExchange follows
     offers = session.schedules if session.renegotiated is None else session.renegotiated
     try:
-        fresh, code = _take_profile(request, session, offers, desk)
+        fresh, code = _take_profile(request, session, offers, context)
     except Refusal as refusal:
         kept = replace(session, renegotiated=None)
         failed = ResponseCode.WARNING_ScheduleRenegotiationFailed
         events: tuple[Event, ...] = (Warned("PowerDeliveryReq", refusal.code), Renegotiated(kept.profile, failed))
-        return _delivered(desk, State.CHARGE_LOOP, kept, failed, events, _RENEGOTIATING)
+        return _delivered(context, State.CHARGE_LOOP, kept, failed, events, _RENEGOTIATING)
     fresh = replace(fresh, schedules=offers, renegotiated=None)
-    return _delivered(desk, State.CHARGE_LOOP, fresh, code, (Renegotiated(fresh.profile, code),), _RENEGOTIATING)
+    return _delivered(context, State.CHARGE_LOOP, fresh, code, (Renegotiated(fresh.profile, code),), _RENEGOTIATING)
 
 
 _PROGRESS = {
@@ -111,40 +111,40 @@ _PROGRESS = {
 
 
 def _delivered(
-    desk: Desk,
+    context: RequestContext,
     state: State,
     session: Session,
     code: ResponseCode = ResponseCode.OK,
     events: tuple[Event, ...] = (),
     reacted_to: frozenset[EVSENotification] = frozenset(),
 ) -> Answer:
-    status = desk.status() if desk.evse.notification not in reacted_to else None
-    response = PowerDeliveryRes(Header=desk.header, ResponseCode=code, EVSEStatus=status)
+    status = context.status() if context.evse.notification not in reacted_to else None
+    response = PowerDeliveryRes(Header=context.header, ResponseCode=code, EVSEStatus=status)
     return Answer(response, state, session, events, reacted_to)
 
 
 def _take_profile(
-    request: PowerDeliveryReq, session: Session, known: tuple[ScheduleOffer, ...], desk: Desk
+    request: PowerDeliveryReq, session: Session, known: tuple[ScheduleOffer, ...], context: RequestContext
 ) -> tuple[Session, ResponseCode]:
-    """The session with the request's profile checked against the offers; Refusal if it doesn't hold."""
+    """Return the session with the request's profile checked against the offers. Raises Refusal if it violates them."""
     message = request.EVPowerProfile
     scheduled = not session.agreed.is_dynamic
     if message is None:
         if scheduled and session.profile is None:
-            raise Refusal(ResponseCode.FAILED_EVPowerProfileInvalid, "scheduled control needs a power profile")
+            raise Refusal(ResponseCode.FAILED_EVPowerProfileInvalid, "scheduled control requires a power profile")
         return session, ResponseCode.OK
     profile = read_profile(message)
     if scheduled is (profile.tuple_id is None):
         raise Refusal(ResponseCode.FAILED_EVPowerProfileInvalid, "the profile is for the other control mode")
     fault = profile_fault(profile, known)
     if fault is not None:
-        raise Refusal(fault, "the power profile leaves the schedule offered")
+        raise Refusal(fault, "the power profile exceeds the offered schedule")
     offer = next((one for one in known if one.tuple_id == profile.tuple_id), None)
     code = ResponseCode.OK
     confirmed = False
     if offer is not None and offer.tolerance_w is not None:
         confirmed = profile.tolerance_accepted is True
-        if desk.settings.power_tolerance_required and not confirmed:
+        if context.settings.power_tolerance_required and not confirmed:
             raise Refusal(ResponseCode.FAILED_PowerToleranceNotConfirmed, "the car does not accept the tolerance")
         code = ResponseCode.OK_PowerToleranceConfirmed if confirmed else ResponseCode.WARNING_PowerToleranceNotConfirmed
     return replace(session, profile=profile, tolerance_confirmed=confirmed, violations=0), code
@@ -153,24 +153,24 @@ def _take_profile(
 # ------------------------------------------------------------------------------------------------------ charge loop
 
 
-def answer_dc_loop(request: DC_ChargeLoopReq, session: Session, desk: Desk) -> Answer:
-    choice, evse = session.agreed, desk.evse
+def answer_dc_loop(request: DC_ChargeLoopReq, session: Session, context: RequestContext) -> Answer:
+    choice, evse = session.agreed, context.evse
     if not dc_loop.fits_request(request, bpt=choice.is_bpt, dynamic=choice.is_dynamic):
-        raise Refusal(ResponseCode.FAILED, "the control mode is not that of the service chosen")
+        raise Refusal(ResponseCode.FAILED, "the control mode does not fit the selected service")
     car = dc_loop.read_request(request, session.ev_limits)
     voltage = car.present_voltage_v or evse.voltage_v
-    limits = _capped_limits(session, desk)
-    room = _room(session, desk, car, limits, voltage)
+    limits = _capped_limits(session, context)
+    permitted = _permitted(session, context, car, limits, voltage)
     if choice.is_dynamic:
-        target = decide(_wish(desk), room)
+        target = decide(_setpoint(context), permitted)
         actual = evse.current_a * evse.voltage_v
     else:
         actual = (car.target_current_a or 0.0) * voltage
-        target = decide(actual, room)
-    session, code = _watch_profile(session, desk, car, actual)
-    turn = _station_turn(
+        target = decide(actual, permitted)
+    session, code = _watch_profile(session, context, car, actual)
+    report = _station_report(
         session,
-        desk,
+        context,
         car,
         limits,
         present_current_a=evse.current_a,
@@ -180,24 +180,24 @@ def answer_dc_loop(request: DC_ChargeLoopReq, session: Session, desk: Desk) -> A
         voltage_limited=target.binding == "voltage",
     )
     response = dc_loop.response(
-        desk.header, turn, bpt=choice.is_bpt, dynamic=choice.is_dynamic, code=code, status=desk.status()
+        context.header, report, bpt=choice.is_bpt, dynamic=choice.is_dynamic, code=code, status=context.status()
     )
-    return _looped(response, session, desk, target, room, car, code)
+    return _looped(response, session, context, target, permitted, car, code)
 
 
-def answer_ac_loop(request: AC_ChargeLoopReq, session: Session, desk: Desk) -> Answer:
-    choice, evse = session.agreed, desk.evse
+def answer_ac_loop(request: AC_ChargeLoopReq, session: Session, context: RequestContext) -> Answer:
+    choice, evse = session.agreed, context.evse
     if not ac_messages.fits_request(request, bpt=choice.is_bpt, dynamic=choice.is_dynamic):
-        raise Refusal(ResponseCode.FAILED, "the control mode is not that of the service chosen")
+        raise Refusal(ResponseCode.FAILED, "the control mode does not fit the selected service")
     car = ac_messages.read_request(request, session.ev_limits)
-    limits = _capped_limits(session, desk)
-    room = _room(session, desk, car, limits, None)
-    planned = session.profile.power_at(desk.wall_s) if session.profile is not None else None
-    target = decide(_wish(desk) if choice.is_dynamic else (planned or 0.0), room)
-    session, code = _watch_profile(session, desk, car, car.present_power_w or 0.0)
-    turn = _station_turn(
+    limits = _capped_limits(session, context)
+    permitted = _permitted(session, context, car, limits, None)
+    planned = session.profile.power_at(context.wall_s) if session.profile is not None else None
+    target = decide(_setpoint(context) if choice.is_dynamic else (planned or 0.0), permitted)
+    session, code = _watch_profile(session, context, car, car.present_power_w or 0.0)
+    report = _station_report(
         session,
-        desk,
+        context,
         car,
         limits,
         target_power_w=target.power_w,
@@ -205,27 +205,27 @@ def answer_ac_loop(request: AC_ChargeLoopReq, session: Session, desk: Desk) -> A
         present_power_w=evse.power_w,
     )
     response = ac_messages.response(
-        desk.header,
-        turn,
+        context.header,
+        report,
         bpt=choice.is_bpt,
         dynamic=choice.is_dynamic,
         code=code,
         frequency_hz=evse.frequency_hz,
-        status=desk.status(),
+        status=context.status(),
     )
-    return _looped(response, session, desk, target, room, car, code)
+    return _looped(response, session, context, target, permitted, car, code)
 
 
 def _looped(
     response: V2GResponse,
     session: Session,
-    desk: Desk,
+    context: RequestContext,
     target: Target,
-    room: PowerRange,
-    car: CarTurn,
+    permitted: PowerRange,
+    car: CarReport,
     code: ResponseCode,
 ) -> Answer:
-    if desk.state is State.STANDBY:
+    if context.state is State.STANDBY:
         target, state = Target(0.0, "standby"), State.STANDBY
     else:
         state = State.CHARGE_LOOP
@@ -234,114 +234,120 @@ def _looped(
         car=car,
         loops=session.loops + 1,
         needs=car.needs or session.needs,
-        departure_at=session.departure_at if car.departure_s is None else desk.now + car.departure_s,
+        departure_at=session.departure_at if car.departure_s is None else context.now + car.departure_s,
     )
-    event = CarLooped(target=target, allowed=room, car=car, code=code)
+    event = CarLooped(target=target, allowed=permitted, car=car, code=code)
     return Answer(response, state, session, (event,))
 
 
-def _wish(desk: Desk) -> float:
-    return desk.evse.wish_w or 0.0
+def _setpoint(context: RequestContext) -> float:
+    return context.evse.setpoint_w or 0.0
 
 
-def _capped_limits(session: Session, desk: Desk) -> Limits:
-    """The charger's limits now; in scheduled control the operator's wish caps them."""
-    limits = desk.limits(session)
+def _capped_limits(session: Session, context: RequestContext) -> Limits:
+    """Return the charger's present limits; in scheduled control capped by the operator's set-point."""
+    limits = context.limits(session)
     if not session.agreed.is_bpt:
         limits = limits.charge_only()
-    wish = desk.evse.wish_w
-    if session.agreed.is_dynamic or wish is None:
+    cap_w = context.evse.setpoint_w
+    if session.agreed.is_dynamic or cap_w is None:
         return limits
     return replace(
         limits,
-        max_charge_w=min(limits.max_charge_w, max(wish, 0.0)),
-        max_discharge_w=min(limits.max_discharge_w, max(-wish, 0.0)),
+        max_charge_w=min(limits.max_charge_w, max(cap_w, 0.0)),
+        max_discharge_w=min(limits.max_discharge_w, max(-cap_w, 0.0)),
     )
 
 
-def _room(session: Session, desk: Desk, car: CarTurn, limits: Limits, voltage_v: float | None) -> PowerRange:
-    """All that stands above the wish, put together."""
+def _permitted(
+    session: Session, context: RequestContext, car: CarReport, limits: Limits, voltage_v: float | None
+) -> PowerRange:
+    """Return the combined power range of all constraints above the set-point."""
     choice = session.agreed
-    room = allowed(car.limits, limits, voltage_v)
+    permitted = allowed(car.limits, limits, voltage_v)
     needs = car.needs or session.needs
     departure = car.departure_s
     if departure is None and session.departure_at is not None:
-        departure = session.departure_at - desk.now
+        departure = session.departure_at - context.now
     if choice.is_dynamic:
-        room = narrowed_by_needs(room, needs, departure, cycling=desk.settings.cycling)
+        permitted = narrowed_by_needs(permitted, needs, departure, cycling=context.settings.cycling)
     elif session.schedules:
         tuple_id = session.profile.tuple_id if session.profile is not None else None
         offer = next((one for one in session.schedules if one.tuple_id == tuple_id), session.schedules[0])
-        scheduled = offer.range_at(desk.wall_s)
+        scheduled = offer.range_at(context.wall_s)
         slack = offer.tolerance_w or 0.0 if session.tolerance_confirmed else 0.0
-        room = room.capped(
+        permitted = permitted.capped(
             scheduled.low_w - slack if scheduled.low_w < 0 else 0.0, scheduled.high_w + slack, "schedule"
         )
-    return room
+    return permitted
 
 
-def _watch_profile(session: Session, desk: Desk, car: CarTurn, actual_w: float) -> tuple[Session, ResponseCode]:
-    """Scheduled control: warn a car that leaves its own profile, and fail it in the end if the settings say so."""
+def _watch_profile(
+    session: Session, context: RequestContext, car: CarReport, actual_w: float
+) -> tuple[Session, ResponseCode]:
+    """Check the EV's power against its profile in scheduled control: a warning first, FAILED later if so configured."""
     profile: Profile | None = session.profile
-    if session.agreed.is_dynamic or profile is None or desk.state is not State.CHARGE_LOOP:
+    if session.agreed.is_dynamic or profile is None or context.state is not State.CHARGE_LOOP:
         return session, ResponseCode.OK
-    planned = profile.power_at(desk.wall_s)
+    planned = profile.power_at(context.wall_s)
     if planned is None:
-        return session, ResponseCode.OK  # the profile says nothing about now
+        return session, ResponseCode.OK  # the profile does not cover the present time
     low, high = min(planned, 0.0), max(planned, 0.0)
-    slack = desk.settings.profile_slack_w
+    slack = context.settings.profile_slack_w
     if low - slack <= actual_w <= high + slack:
         return (replace(session, violations=0) if session.violations else session), ResponseCode.OK
     session = replace(session, violations=session.violations + 1)
-    most = desk.settings.violations_before_failure
+    most = context.settings.violations_before_failure
     if most is not None and session.violations > most:
         raise Refusal(ResponseCode.FAILED_EVPowerProfileViolation, "the car stays outside its power profile")
     return session, ResponseCode.WARNING_EVPowerProfileViolation
 
 
-def _station_turn(session: Session, desk: Desk, car: CarTurn, limits: Limits, **measured: Any) -> StationTurn:
-    evse = desk.evse
-    ours = session.agreed.parameters.mobility is MobilityNeedsMode.BY_SECC
-    return StationTurn(
+def _station_report(
+    session: Session, context: RequestContext, car: CarReport, limits: Limits, **measured: Any
+) -> StationReport:
+    evse = context.evse
+    by_secc = session.agreed.parameters.mobility is MobilityNeedsMode.BY_SECC
+    return StationReport(
         limits=limits if limits.phases == car.limits.phases else replace(limits, phases=car.limits.phases),
-        departure_s=evse.departure_s if ours else None,
-        minimum_soc_pct=evse.minimum_soc_pct if ours else None,
-        target_soc_pct=evse.target_soc_pct if ours else None,
-        confirm_within_s=evse.confirm_within_s if ours else None,
+        departure_s=evse.departure_s if by_secc else None,
+        minimum_soc_pct=evse.minimum_soc_pct if by_secc else None,
+        target_soc_pct=evse.target_soc_pct if by_secc else None,
+        confirm_within_s=evse.confirm_within_s if by_secc else None,
         meter=evse.meter if car.meter_requested else None,
         **measured,
     )
 
 
-# -------------------------------------------------------------------------------------------------------- afterwards
+# --------------------------------------------------------------------------------------------------- end of session
 
 
-def answer_welding_detection(request: DC_WeldingDetectionReq, session: Session, desk: Desk) -> Answer:
+def answer_welding_detection(request: DC_WeldingDetectionReq, session: Session, context: RequestContext) -> Answer:
     response = DC_WeldingDetectionRes(
-        Header=desk.header, ResponseCode=ResponseCode.OK, EVSEPresentVoltage=rational(desk.evse.voltage_v)
+        Header=context.header, ResponseCode=ResponseCode.OK, EVSEPresentVoltage=rational(context.evse.voltage_v)
     )
-    return Answer(response, State.WELDING_DETECTION, session, (WeldingChecked(desk.evse.voltage_v),))
+    return Answer(response, State.WELDING_DETECTION, session, (WeldingChecked(context.evse.voltage_v),))
 
 
-def answer_session_stop(request: SessionStopReq, session: Session, desk: Desk) -> Answer:
+def answer_session_stop(request: SessionStopReq, session: Session, context: RequestContext) -> Answer:
     kind = request.ChargingSession
-    after_loop = desk.state in (State.WELDING_DETECTION, State.SESSION_STOP)
-    response = SessionStopRes(Header=desk.header, ResponseCode=ResponseCode.OK)
+    after_loop = context.state in (State.WELDING_DETECTION, State.SESSION_STOP)
+    response = SessionStopRes(Header=context.header, ResponseCode=ResponseCode.OK)
     if kind is ChargingSession.ServiceRenegotiation:
-        if not (after_loop and desk.settings.service_renegotiation):
-            raise Refusal(ResponseCode.FAILED_NoServiceRenegotiationSupported, "services can't be renegotiated here")
+        if not (after_loop and context.settings.service_renegotiation):
+            raise Refusal(ResponseCode.FAILED_NoServiceRenegotiationSupported, "service renegotiation is not supported")
         return Answer(response, State.SERVICE_DISCOVERY, _reopened(session), (ServicesReopened(),))
     events: tuple[Event, ...] = ()
     if kind is ChargingSession.Pause:
-        if not (desk.settings.pause and (after_loop or session.pause_offered)):
-            raise Refusal(ResponseCode.FAILED_PauseNotAllowed, "the session can't be paused now")
-        binding = session_binding(session.session_id, desk.vehicle_certificate)
+        if not (context.settings.pause and (after_loop or session.pause_offered)):
+            raise Refusal(ResponseCode.FAILED_PauseNotAllowed, "the session cannot be paused now")
+        binding = session_binding(session.session_id, context.vehicle_certificate)
         events = (SessionPaused(Paused(session.session_id, session.evccid, session.choice, binding)),)
     ended = SessionEnded(
         reason="paused by the car" if kind is ChargingSession.Pause else "ended by the car",
         ok=True,
         kind=kind,
-        state=desk.state,
+        state=context.state,
         termination_code=request.EVTerminationCode,
         explanation=request.EVTerminationExplanation,
     )
@@ -349,7 +355,7 @@ def answer_session_stop(request: SessionStopReq, session: Session, desk: Desk) -
 
 
 def _reopened(session: Session) -> Session:
-    """Service renegotiation keeps who the car is and forgets what was agreed (V2G20-1477)."""
+    """Return a session for service renegotiation: identity is kept, agreements are dropped (V2G20-1477)."""
     return Session(
         session_id=session.session_id,
         namespace=session.namespace,

@@ -1,6 +1,6 @@
-"""What a SECC's host tells it about its hardware and its wishes: orders written into `Evse`.
+"""Orders of a SECC's host that only update `Evse`: measurements, set-points, limits, verdicts.
 
-Two orders do more than that and are the engine's own: `Notify` starts a clock, `Abort` ends the session.
+`Notify`, which starts a timer, and `Abort`, which ends the session, are executed by the engine.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from protocols.iso15118.iso20 import orders
 from protocols.iso15118.iso20.secc_session import Evse
 
 
-def tell(evse: Evse, order: object) -> None:
-    """Write an order down; LocalProtocolError if it is none for a SECC."""
+def apply_order(evse: Evse, order: object) -> None:
+    """Write an order to `evse`. Raises LocalProtocolError if it is no order for a SECC."""
     write = _WRITERS.get(type(order))
     if write is None:
-        raise LocalProtocolError(f"a SECC takes no {type(order).__name__}")
+        raise LocalProtocolError(f"{type(order).__name__} is not an order for a SECC")
     write(evse, order)
 
 
@@ -28,7 +28,7 @@ def _measure(evse: Evse, order: orders.Measure) -> None:
 
 
 def _set_power(evse: Evse, order: orders.SetPower) -> None:
-    evse.wish_w, evse.reactive_var = order.power_w, order.reactive_var
+    evse.setpoint_w, evse.reactive_var = order.power_w, order.reactive_var
 
 
 def _limit(evse: Evse, order: orders.LimitOutput) -> None:
@@ -47,13 +47,13 @@ def _offer(evse: Evse, order: orders.OfferSchedules) -> None:
     evse.schedules, evse.pause_wanted = order.offers, order.pause_wanted
 
 
-def _needs(evse: Evse, order: orders.StateNeeds) -> None:
+def _needs(evse: Evse, order: orders.SetDriverNeeds) -> None:
     evse.departure_s, evse.confirm_within_s = order.departure_s, order.confirm_within_s
     evse.minimum_soc_pct, evse.target_soc_pct = order.minimum_soc_pct, order.target_soc_pct
 
 
-def _break(evse: Evse, order: orders.Break) -> None:
-    evse.faults = evse.faults | {order.fault} if order.broken else evse.faults - {order.fault}
+def _report_fault(evse: Evse, order: orders.ReportFault) -> None:
+    evse.faults = evse.faults | {order.fault} if order.present else evse.faults - {order.fault}
 
 
 _WRITERS: dict[type[Any], Callable[[Evse, Any], None]] = {
@@ -63,6 +63,6 @@ _WRITERS: dict[type[Any], Callable[[Evse, Any], None]] = {
     orders.Authorize: _authorize,
     orders.CableChecked: _cable_checked,
     orders.OfferSchedules: _offer,
-    orders.StateNeeds: _needs,
-    orders.Break: _break,
+    orders.SetDriverNeeds: _needs,
+    orders.ReportFault: _report_fault,
 }

@@ -1,6 +1,7 @@
-"""What a SECC knows: its settings, what its hardware and operator say, and the session so far. Values, no behaviour.
+"""Values of a SECC: its settings, the state of its hardware and operator, and the session so far.
 
-An answer (`secc_setup.py`, `secc_energy.py`, `secc_loop.py`) is a pure function of a request, a `Session` and a `Desk`.
+A response (`secc_setup.py`, `secc_energy.py`, `secc_loop.py`) is a pure function of a request, a `Session` and a
+`RequestContext`.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from protocols.iso15118.iso20 import messages, timers
 from protocols.iso15118.iso20.common import MeteringConfirmationReq
 from protocols.iso15118.iso20.events import Event, Paused
 from protocols.iso15118.iso20.limits import NOTHING, Limits
-from protocols.iso15118.iso20.loop import CarTurn, Meter
+from protocols.iso15118.iso20.loop import CarReport, Meter
 from protocols.iso15118.iso20.schedules import Profile, ScheduleOffer
 from protocols.iso15118.iso20.services import Choice, Offer
 from protocols.iso15118.iso20.setpoint import EnergyRequests
@@ -29,7 +30,7 @@ from protocols.iso15118.iso20.types import (
 
 
 class Verdict(Enum):
-    """What somebody outside the engine decided, or hasn't yet."""
+    """Decision made outside the engine, or pending."""
 
     WAITING = "waiting"
     WAITING_FOR_CUSTOMER = "waiting for the customer"
@@ -38,7 +39,7 @@ class Verdict(Enum):
 
 
 class Fault(Enum):
-    """What the hardware can't do."""
+    """Hardware faults."""
 
     CONTACTOR = ResponseCode.FAILED_ContactorError
     OUTPUT = ResponseCode.FAILED_PowerDeliveryNotApplied
@@ -46,7 +47,7 @@ class Fault(Enum):
 
 @frozen(kw_only=True)
 class SeccSettings:
-    """How this charger is built and what it lets a car do. Power in W, times in s."""
+    """Settings of a SECC. Power in W, times in s."""
 
     offers: tuple[Offer, ...]
     dc: Limits = NOTHING
@@ -58,10 +59,10 @@ class SeccSettings:
     pause: bool = True
     standby: bool = True
     power_tolerance_required: bool = False
-    profile_slack_w: float = 500.0  # how far a car may be off its profile before it is warned
-    violations_before_failure: int | None = None  # warned loops in a row; None never fails
+    profile_slack_w: float = 500.0  # permitted deviation from the profile before a warning
+    violations_before_failure: int | None = None  # consecutive loops with a warning; None never fails
     free_service: bool = True
-    cycling: bool = False  # charging is trade only: it ends at the upper edge of the V2X window
+    cycling: bool = False  # V2X cycling only: charging ends at the upper edge of the V2X window
     tls_required: bool = False  # V2G20-2356: no -20 on plain TCP
     identity_required: bool = False  # the EVCCID must be the common name of the vehicle certificate
     sequence_timeout: float = timers.SEQUENCE
@@ -73,7 +74,7 @@ class SeccSettings:
 
 @dataclass(slots=True, kw_only=True)
 class Evse:
-    """What the charger's hardware and operator last said (see `orders.py`); the engine alone changes it."""
+    """Last state reported by the charger's hardware and operator (see `orders.py`); written by the engine only."""
 
     voltage_v: float = 0.0
     current_a: float = 0.0
@@ -81,13 +82,13 @@ class Evse:
     meter: Meter | None = None
     dc_limits: Limits | None = None  # None: the settings' limits
     ac_limits: Limits | None = None
-    wish_w: float | None = 0.0  # signed; None in scheduled control: no cap of ours
+    setpoint_w: float | None = 0.0  # signed; None in scheduled control: no cap
     reactive_var: float | None = None
     frequency_hz: float | None = None
     authorization: Verdict = Verdict.WAITING
-    authorization_code: ResponseCode | None = None  # another code than the usual one for the verdict
+    authorization_code: ResponseCode | None = None  # replaces the default code of the verdict
     insulation: Verdict = Verdict.WAITING
-    schedules: tuple[ScheduleOffer, ...] | None = None  # None: still being made
+    schedules: tuple[ScheduleOffer, ...] | None = None  # None: not available yet
     pause_wanted: bool = False
     notification: EVSENotification | None = None
     notification_delay_s: int = 0
@@ -100,7 +101,7 @@ class Evse:
 
 @frozen(kw_only=True)
 class Session:
-    """What was said and agreed so far."""
+    """State of the session."""
 
     session_id: bytes = messages.NO_SESSION
     namespace: str = ""
@@ -113,15 +114,15 @@ class Session:
     departure_at: float | None = None  # engine time
     minimum_soc_pct: int | None = None
     target_soc_pct: int | None = None
-    most_points: int = 1024
+    max_points: int = 1024
     schedules: tuple[ScheduleOffer, ...] = ()
-    renegotiated: tuple[ScheduleOffer, ...] | None = None  # offered again, no profile for them yet
+    renegotiated: tuple[ScheduleOffer, ...] | None = None  # offered again, no profile for them received yet
     profile: Profile | None = None
     tolerance_confirmed: bool = False
-    car: CarTurn | None = None
+    car: CarReport | None = None
     violations: int = 0
     ongoing_since: float | None = None  # engine time of the first Ongoing of the present message
-    asked: frozenset[str] = frozenset()  # what the host was already told to decide
+    requested: frozenset[str] = frozenset()  # decisions already requested from the host
     pause_offered: bool = False
     power_on: bool = False
     loops: int = 0
@@ -129,13 +130,13 @@ class Session:
     @property
     def agreed(self) -> Choice:
         if self.choice is None:
-            raise AssertionError("the state table lets no message through before a service is chosen")
+            raise AssertionError("the state table requires a selected service")
         return self.choice
 
 
 @frozen(kw_only=True)
-class Desk:
-    """Everything an answer may look at beside request and session."""
+class RequestContext:
+    """Input of a response besides request and session."""
 
     settings: SeccSettings
     evse: Evse
@@ -146,18 +147,18 @@ class Desk:
     draw: Callable[[int], bytes]
     paused: Mapping[bytes, Paused] = field(default_factory=dict)
     vehicle_certificate: bytes | None = None
-    vehicle_name: str | None = None  # the common name in it
-    stream: bool = False  # the request came beside the charge loop
+    vehicle_name: str | None = None  # its common name
+    stream: bool = False  # the request arrived parallel to the charge loop
 
     def limits(self, session: Session) -> Limits:
-        """The charger's limits now, for the service chosen."""
+        """Return the charger's present limits for the chosen service."""
         choice = session.agreed
         if choice.is_dc:
             return self.settings.dc if self.evse.dc_limits is None else self.settings.dc.narrowed(self.evse.dc_limits)
         return self.settings.ac if self.evse.ac_limits is None else self.settings.ac.narrowed(self.evse.ac_limits)
 
     def status(self) -> EVSEStatus | None:
-        """The notification that rides on this response."""
+        """Return the notification to include in this response."""
         if self.evse.notification is None:
             return None
         return EVSEStatus(NotificationMaxDelay=self.evse.notification_delay_s, EVSENotification=self.evse.notification)
@@ -165,7 +166,7 @@ class Desk:
 
 @frozen
 class Answer:
-    """The response, where the session goes, and what is known now."""
+    """Response, next state, new session and events."""
 
     response: V2GResponse
     state: State
@@ -175,7 +176,7 @@ class Answer:
 
 
 class Refusal(Exception):
-    """A request that can't be granted: its response carries `code`. FAILED codes end the session."""
+    """A rejected request: its response carries `code`. FAILED codes end the session."""
 
     def __init__(self, code: ResponseCode, why: str) -> None:
         super().__init__(why)

@@ -1,8 +1,9 @@
-"""The SECC's answers from session setup to service selection. Pure functions of request, session and desk.
+"""The SECC's responses from session setup to service selection, as pure functions.
 
-Plug & Charge isn't offered here: a request for it gets WARNING_AuthorizationSelectionInvalid, and certificate
-installation is a sequence error. Source: ISO 15118-20, session setup, authorization and services; V2G20-1032, 1248,
-1249, 1582, 2219, 2230, 2545, 2613-2617."""
+Plug & Charge is not offered: a request for it gets WARNING_AuthorizationSelectionInvalid, and certificate installation
+is a sequence error. Source: ISO 15118-20, session setup, authorization and services; V2G20-1032, 1248, 1249, 1582,
+2219, 2230, 2545, 2613-2617.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +34,7 @@ from protocols.iso15118.iso20.common import (
 )
 from protocols.iso15118.iso20.events import AuthorizationAsked, Authorized, Event, ServiceAgreed, SessionOpened
 from protocols.iso15118.iso20.messages import NO_SESSION
-from protocols.iso15118.iso20.secc_session import Answer, Desk, Refusal, Session, Verdict
+from protocols.iso15118.iso20.secc_session import Answer, Refusal, RequestContext, Session, Verdict
 from protocols.iso15118.iso20.services import DC_SERVICES, Choice, Offer, to_message
 from protocols.iso15118.iso20.states import State
 from protocols.iso15118.iso20.types import MessageHeader, Processing, ResponseCode
@@ -42,18 +43,19 @@ SESSION_ID_SIZE = 8
 
 
 def session_binding(session_id: bytes, vehicle_certificate: bytes | None) -> bytes | None:
-    """What ties a paused session to its car: SHA-512(session id ‖ SHA-512(vehicle certificate)); None without TLS."""
+    """Return the binding of a paused session to its EV: SHA-512(session id ‖ SHA-512(vehicle certificate)); None
+    without TLS."""
     if vehicle_certificate is None:
         return None
     return hashlib.sha512(session_id + hashlib.sha512(vehicle_certificate).digest()).digest()
 
 
-def answer_session_setup(request: SessionSetupReq, session: Session, desk: Desk) -> Answer:
-    if desk.settings.identity_required and desk.vehicle_name != request.EVCCID:
+def answer_session_setup(request: SessionSetupReq, session: Session, context: RequestContext) -> Answer:
+    if context.settings.identity_required and context.vehicle_name != request.EVCCID:
         raise Refusal(ResponseCode.FAILED, f"the vehicle certificate is not that of {request.EVCCID}")
     asked_for = request.Header.SessionID
-    kept = desk.paused.get(asked_for) if asked_for != NO_SESSION else None
-    binding = session_binding(asked_for, desk.vehicle_certificate)
+    kept = context.paused.get(asked_for) if asked_for != NO_SESSION else None
+    binding = session_binding(asked_for, context.vehicle_certificate)
     same_car = (
         kept is not None
         and kept.choice is not None
@@ -65,20 +67,20 @@ def answer_session_setup(request: SessionSetupReq, session: Session, desk: Desk)
         session_id, code, state = asked_for, ResponseCode.OK_OldSessionJoined, State.CHARGE_PARAMETERS
         opened = replace(session, session_id=session_id, evccid=request.EVCCID, resumed=True, choice=kept.choice)
     else:
-        session_id, code, state = _new_id(desk), ResponseCode.OK_NewSessionEstablished, State.AUTHORIZATION_SETUP
+        session_id, code, state = _new_id(context), ResponseCode.OK_NewSessionEstablished, State.AUTHORIZATION_SETUP
         opened = replace(session, session_id=session_id, evccid=request.EVCCID)
     response = SessionSetupRes(
-        Header=MessageHeader(SessionID=session_id, TimeStamp=desk.header.TimeStamp),
+        Header=MessageHeader(SessionID=session_id, TimeStamp=context.header.TimeStamp),
         ResponseCode=code,
-        EVSEID=desk.settings.evse_id,
+        EVSEID=context.settings.evse_id,
     )
-    event = SessionOpened(session_id, request.EVCCID, desk.settings.evse_id, opened.resumed)
+    event = SessionOpened(session_id, request.EVCCID, context.settings.evse_id, opened.resumed)
     return Answer(response, state, opened, (event,))
 
 
-def answer_authorization_setup(request: AuthorizationSetupReq, session: Session, desk: Desk) -> Answer:
+def answer_authorization_setup(request: AuthorizationSetupReq, session: Session, context: RequestContext) -> Answer:
     response = AuthorizationSetupRes(
-        Header=desk.header,
+        Header=context.header,
         ResponseCode=ResponseCode.OK,
         AuthorizationServices=(Authorization.EIM,),
         CertificateInstallationService=False,
@@ -87,21 +89,21 @@ def answer_authorization_setup(request: AuthorizationSetupReq, session: Session,
     return Answer(response, State.AUTHORIZATION, session)
 
 
-def answer_authorization(request: AuthorizationReq, session: Session, desk: Desk) -> Answer:
+def answer_authorization(request: AuthorizationReq, session: Session, context: RequestContext) -> Answer:
     if request.SelectedAuthorizationService is not Authorization.EIM or request.EIM_AReqAuthorizationMode is None:
         raise Refusal(ResponseCode.WARNING_AuthorizationSelectionInvalid, "only external identification is offered")
     events: tuple[Event, ...] = ()
-    if "authorization" not in session.asked:
-        session = replace(session, asked=session.asked | {"authorization"})
+    if "authorization" not in session.requested:
+        session = replace(session, requested=session.requested | {"authorization"})
         events = (AuthorizationAsked(session.evccid),)
-    verdict = desk.evse.authorization
+    verdict = context.evse.authorization
     code, processing, state = ResponseCode.OK, Processing.Finished, State.SERVICE_DISCOVERY
-    since = session.ongoing_since if session.ongoing_since is not None else desk.now
-    if verdict is Verdict.WAITING and desk.now - since > timers.ONGOING_SECC:
+    since = session.ongoing_since if session.ongoing_since is not None else context.now
+    if verdict is Verdict.WAITING and context.now - since > timers.ONGOING_SECC:
         verdict = Verdict.NO
     if verdict is Verdict.NO:
         code, state = ResponseCode.WARNING_EIMAuthorizationFailure, State.AUTHORIZATION
-        session = replace(session, ongoing_since=None, asked=session.asked - {"authorization"})
+        session = replace(session, ongoing_since=None, requested=session.requested - {"authorization"})
     elif verdict is Verdict.YES:
         session = replace(session, ongoing_since=None)
     else:
@@ -109,40 +111,41 @@ def answer_authorization(request: AuthorizationReq, session: Session, desk: Desk
         processing = Processing.Ongoing_WaitingForCustomerInteraction if waits_for_customer else Processing.Ongoing
         state = State.AUTHORIZATION
         session = replace(session, ongoing_since=None if waits_for_customer else since)
-    if processing is Processing.Finished and desk.evse.authorization_code is not None:
-        code = desk.evse.authorization_code
+    if processing is Processing.Finished and context.evse.authorization_code is not None:
+        code = context.evse.authorization_code
         state = State.AUTHORIZATION if code.startswith("WARNING") else state
     if processing is Processing.Finished:
         events = (*events, Authorized(code))
     return Answer(
-        AuthorizationRes(Header=desk.header, ResponseCode=code, EVSEProcessing=processing), state, session, events
+        AuthorizationRes(Header=context.header, ResponseCode=code, EVSEProcessing=processing), state, session, events
     )
 
 
-def answer_service_discovery(request: ServiceDiscoveryReq, session: Session, desk: Desk) -> Answer:
-    """The filter may shorten only the list of value-added services, and there are none (V2G20-1248/1249)."""
-    offered = offers_for(session.namespace, desk.settings.offers)
+def answer_service_discovery(request: ServiceDiscoveryReq, session: Session, context: RequestContext) -> Answer:
+    """Respond with the services; the filter applies to value-added services only, of which there are none
+    (V2G20-1248/1249)."""
+    offered = offers_for(session.namespace, context.settings.offers)
     if not offered:
         raise Refusal(ResponseCode.FAILED, "no energy service fits the agreed protocol")
     response = ServiceDiscoveryRes(
-        Header=desk.header,
+        Header=context.header,
         ResponseCode=ResponseCode.OK,
-        ServiceRenegotiationSupported=desk.settings.service_renegotiation,
+        ServiceRenegotiationSupported=context.settings.service_renegotiation,
         EnergyTransferServiceList=ServiceList(
             Service=tuple(
-                Service(ServiceID=int(one.service), FreeService=desk.settings.free_service) for one in offered
+                Service(ServiceID=int(one.service), FreeService=context.settings.free_service) for one in offered
             )
         ),
     )
     return Answer(response, State.SERVICE_DETAIL, replace(session, offered=offered))
 
 
-def answer_service_detail(request: ServiceDetailReq, session: Session, desk: Desk) -> Answer:
+def answer_service_detail(request: ServiceDetailReq, session: Session, context: RequestContext) -> Answer:
     offer = _offer(session, request.ServiceID)
     if offer is None:
         raise Refusal(ResponseCode.FAILED_ServiceIDInvalid, f"service {request.ServiceID} is not offered")
     response = ServiceDetailRes(
-        Header=desk.header,
+        Header=context.header,
         ResponseCode=ResponseCode.OK,
         ServiceID=request.ServiceID,
         ServiceParameterList=ServiceParameterList(ParameterSet=tuple(to_message(one) for one in offer.sets)),
@@ -150,13 +153,13 @@ def answer_service_detail(request: ServiceDetailReq, session: Session, desk: Des
     return Answer(response, State.SERVICE_SELECTION, session)
 
 
-def answer_service_selection(request: ServiceSelectionReq, session: Session, desk: Desk) -> Answer:
+def answer_service_selection(request: ServiceSelectionReq, session: Session, context: RequestContext) -> Answer:
     selected = request.SelectedEnergyTransferService
     offer = _offer(session, selected.ServiceID)
     if offer is None:
         raise Refusal(
             ResponseCode.FAILED_NoEnergyTransferServiceSelected,
-            f"service {selected.ServiceID} is no energy service here",
+            f"service {selected.ServiceID} is not an offered energy service",
         )
     parameters = offer.with_id(selected.ParameterSetID)
     if parameters is None:
@@ -167,7 +170,7 @@ def answer_service_selection(request: ServiceSelectionReq, session: Session, des
         raise Refusal(ResponseCode.FAILED_ServiceSelectionInvalid, "no value-added service is offered")
     choice = Choice(offer.service, parameters)
     return Answer(
-        ServiceSelectionRes(Header=desk.header, ResponseCode=ResponseCode.OK),
+        ServiceSelectionRes(Header=context.header, ResponseCode=ResponseCode.OK),
         State.CHARGE_PARAMETERS,
         replace(session, choice=choice),
         (ServiceAgreed(choice),),
@@ -175,7 +178,7 @@ def answer_service_selection(request: ServiceSelectionReq, session: Session, des
 
 
 def offers_for(namespace: str, offers: tuple[Offer, ...]) -> tuple[Offer, ...]:
-    """Only services that fit the handshake's namespace may be offered."""
+    """Return the offers whose services fit the handshake's namespace."""
     wants_dc = namespace == NAMESPACE_DC
     return tuple(one for one in offers if (one.service in DC_SERVICES) is wants_dc)
 
@@ -188,9 +191,9 @@ def _offer(session: Session, service_id: int) -> Offer | None:
     return next((one for one in session.offered if one.service == service_id), None)
 
 
-def _new_id(desk: Desk) -> bytes:
-    """Eight bytes from a CSPRNG, never zero and never that of a paused session."""
+def _new_id(context: RequestContext) -> bytes:
+    """Return eight bytes from a CSPRNG, never zero and never the id of a paused session."""
     while True:
-        session_id = desk.draw(SESSION_ID_SIZE)
-        if session_id != NO_SESSION and session_id not in desk.paused:
+        session_id = context.draw(SESSION_ID_SIZE)
+        if session_id != NO_SESSION and session_id not in context.paused:
             return session_id

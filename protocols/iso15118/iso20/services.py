@@ -1,9 +1,9 @@
-"""What a charger offers and a car chooses: energy services and their parameter sets.
+"""Energy transfer services and their parameter sets: the SECC's offer and the EVCC's choice.
 
-Here: the service and parameter names of the standard as values, reading parameter sets leniently (peers number and name
-them differently) and choosing among them. Source: ISO 15118-20, service identifiers and configuration parameters.
+Service and parameter names of the standard as values, lenient parsing of parameter sets (peers number and name them
+differently), and the choice among them. Source: ISO 15118-20, service identifiers and configuration parameters.
 Uncertain: the AC connector value for three phases (peers send 2 or 3) and the exact name of the islanding parameter;
-both forms are understood.
+both forms are accepted.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from protocols.iso15118.iso20.rational import number
 
 
 class ServiceId(IntEnum):
-    """The energy services spoken here."""
+    """Supported energy transfer services."""
 
     AC = 1
     DC = 2
@@ -32,10 +32,10 @@ class ControlMode(IntEnum):
 
 
 class MobilityNeedsMode(IntEnum):
-    """Who states the driver's needs."""
+    """Side that states the driver's needs."""
 
     BY_EVCC = 1
-    BY_SECC = 2  # the charger may change them; with dynamic control only (V2G20-2663)
+    BY_SECC = 2  # the SECC may change them; with dynamic control only (V2G20-2663)
 
 
 class Pricing(IntEnum):
@@ -58,7 +58,7 @@ ISLANDING = ("GridCodeIslandingDetectionMethod", "DetectionMethodGridCodeIslandi
 
 @frozen(kw_only=True)
 class Parameters:
-    """One parameter set. None: the peer left the parameter out."""
+    """One parameter set. None: the peer omitted the parameter."""
 
     set_id: int
     control: ControlMode = ControlMode.SCHEDULED
@@ -73,7 +73,7 @@ class Parameters:
 
 @frozen
 class Offer:
-    """A service with the parameter sets it comes in."""
+    """A service with its parameter sets."""
 
     service: ServiceId
     sets: tuple[Parameters, ...]
@@ -84,7 +84,7 @@ class Offer:
 
 @frozen
 class Choice:
-    """What both sides agreed on for this session."""
+    """The service and parameter set agreed for this session."""
 
     service: ServiceId
     parameters: Parameters
@@ -114,7 +114,7 @@ def offer(
     generator_modes: Sequence[int] = (1,),
     islanding: int = 2,
 ) -> Offer:
-    """Every combination that makes sense, numbered from 1."""
+    """Return a service with every consistent combination of parameters, numbered from 1."""
     is_dc, is_bpt = service in DC_SERVICES, service in BPT_SERVICES
     combinations = (
         (control, mode, channel, generator)
@@ -143,7 +143,7 @@ def offer(
 def choose(
     sets: Iterable[Parameters], controls: Sequence[ControlMode], needs_modes: Sequence[MobilityNeedsMode]
 ) -> Parameters | None:
-    """The first set in the car's order of preference: control mode first, then who states the needs."""
+    """Return the first set in the EV's order of preference: control mode first, then mobility needs mode."""
     known = tuple(sets)
     for control, mode in product(controls, needs_modes):
         for one in known:
@@ -153,7 +153,7 @@ def choose(
 
 
 def to_message(parameters: Parameters) -> ParameterSet:
-    """The parameter set as it travels; only what applies is in it."""
+    """Return the parameter set as a message, with the applicable parameters only."""
     values = {
         "Connector": parameters.connector,
         "ControlMode": int(parameters.control),
@@ -173,7 +173,7 @@ def to_message(parameters: Parameters) -> ParameterSet:
 
 
 def from_message(message: ParameterSet) -> Parameters | None:
-    """What a peer's parameter set means; None if it has no control mode we know. Unknown names are passed over."""
+    """Return the meaning of a peer's parameter set; None without a known control mode. Unknown names are ignored."""
     values = {parameter.Name: _int(parameter) for parameter in message.Parameter}
     try:
         control = ControlMode(values.get("ControlMode") or 0)

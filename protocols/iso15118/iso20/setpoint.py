@@ -1,8 +1,8 @@
-"""What power a SECC drives in dynamic control: the wish of its operator, narrowed by everything that stands above it.
+"""Power of a SECC in dynamic control: the operator's set-point, narrowed by all higher constraints.
 
-Pure functions over limits, the car's energy requests and its departure. Signed W, + into the vehicle. The layers, each
-may only narrow: limits of both sides, the car's energy and V2X windows, its departure, the dead band.
-Source: ISO 15118-20 dynamic control; energy requests of ScheduleExchangeReq and the charge loop.
+Pure functions of limits, the EV's energy requests and its departure. Signed W, + into the vehicle. The constraints,
+each of which may only narrow the range: limits of both sides, the EV's energy and V2X windows, its departure, the dead
+band. Source: ISO 15118-20 dynamic control; energy requests of ScheduleExchangeReq and the charge loop.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from protocols.frozen import frozen
 from protocols.iso15118.iso20.limits import PowerRange
 from protocols.quantities import clamp
 
-DEPARTURE_MARGIN = 0.9  # of full charge power: from there on the rest of the time is needed for charging
+DEPARTURE_MARGIN = 0.9  # of full charge power: above it the remaining time is needed for charging
 
 
 @frozen(kw_only=True)
 class EnergyRequests:
-    """What the car would like, in Wh from now; below zero means that it is already above that mark.
+    """Energy requests of the EV, in Wh from now; negative above the respective level.
 
-    `maximum_v2x_wh` and `minimum_v2x_wh` span the window in which the car may be cycled (both or none, V2G20-2681).
+    `maximum_v2x_wh` and `minimum_v2x_wh` are the window for V2X cycling (both or none, V2G20-2681).
     """
 
     target_wh: float
@@ -28,23 +28,23 @@ class EnergyRequests:
     minimum_v2x_wh: float | None = None
 
     def disorder(self) -> str | None:
-        """Which order the requests break (minimum ≤ target ≤ maximum; V2X window ordered and whole), or None."""
+        """Return the violated order (minimum ≤ target ≤ maximum; V2X window ordered and complete), or None."""
         if not self.minimum_wh <= self.target_wh <= self.maximum_wh:
             return "the energy requests are not in the order minimum, target, maximum"
         if (self.maximum_v2x_wh is None) != (self.minimum_v2x_wh is None):
-            return "a V2X energy window needs both its edges"
+            return "a V2X energy window requires both limits"
         if (
             self.maximum_v2x_wh is not None
             and self.minimum_v2x_wh is not None
             and self.minimum_v2x_wh > self.maximum_v2x_wh
         ):
-            return "the V2X energy window is upside down"
+            return "the lower limit of the V2X energy window is above the upper one"
         return None
 
 
 @frozen
 class Target:
-    """Signed power to drive and the name of the layer that kept it from the wish (None: the wish itself)."""
+    """Signed power to apply and the limiting constraint (None: the set-point itself)."""
 
     power_w: float
     binding: str | None = None
@@ -53,10 +53,10 @@ class Target:
 def narrowed_by_needs(
     limits: PowerRange, needs: EnergyRequests | None, departure_s: float | None, *, cycling: bool = False
 ) -> PowerRange:
-    """The range that the car's energy requests and departure leave.
+    """Return the range that the EV's energy requests and departure permit.
 
-    `departure_s`: seconds until departure. `cycling`: charging is for trade only, so it also ends at the upper edge of
-    the V2X window.
+    `departure_s`: seconds until departure. `cycling`: V2X cycling only, so charging also ends at the upper edge of the
+    V2X window.
     """
     if needs is None:
         return limits
@@ -76,13 +76,13 @@ def narrowed_by_needs(
     return result
 
 
-def decide(wish_w: float, limits: PowerRange) -> Target:
-    """The power nearest to the wish that `limits` allow; inside a dead band it is 0 W."""
-    power = clamp(wish_w, limits.low_w, limits.high_w)
+def decide(setpoint_w: float, limits: PowerRange) -> Target:
+    """Return the power nearest to the set-point within `limits`; 0 W inside a dead band."""
+    power = clamp(setpoint_w, limits.low_w, limits.high_w)
     binding: str | None = None
-    if power > wish_w:
+    if power > setpoint_w:
         binding = limits.low_by
-    elif power < wish_w:
+    elif power < setpoint_w:
         binding = limits.high_by
     if (0 < power < limits.dead_high_w) or (limits.dead_low_w < power < 0):
         return Target(0.0, "dead_band")
@@ -90,6 +90,6 @@ def decide(wish_w: float, limits: PowerRange) -> Target:
 
 
 def ramped(present_w: float, target_w: float, seconds: float, ramp_w_per_s: float) -> float:
-    """Where the power is `seconds` later if it may change by `ramp_w_per_s` only."""
+    """Return the power after `seconds` at a ramp of `ramp_w_per_s`."""
     step = ramp_w_per_s * max(seconds, 0.0)
     return clamp(target_w, present_w - step, present_w + step)

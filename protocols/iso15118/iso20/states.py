@@ -1,8 +1,9 @@
-"""Who may follow whom: the states of a SECC, the requests each state accepts, and where they may lead.
+"""States of a SECC: the requests that each state accepts, and the states they may lead to; steps of an EVCC.
 
-A state is named for what the SECC waits for. A request that a state does not list is a sequence error. The tables are
-for DC and AC apart; `docs/iso15118-states.md` is drawn from them. Not here: which of the possible next states an answer
-takes (`secc_*.py`), timers. Source: ISO 15118-20, communication states of the SECC and V2G20-443, 1032, 1477.
+A SECC state is named for the request that it waits for. A request that a state does not list is a sequence error. DC
+and AC have separate tables; `docs/iso15118-states.md` is generated from them. The `secc_*.py` modules choose among the
+possible next states, `timers.py` holds the time-outs. Source: ISO 15118-20, communication states of the SECC and
+V2G20-443, 1032, 1477.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from enum import StrEnum
 
 
 class State(StrEnum):
-    """What the SECC waits for."""
+    """SECC states by the expected request."""
 
     APP_PROTOCOL = "app protocol"
     SESSION_SETUP = "session setup"
@@ -40,7 +41,7 @@ S = State
 
 
 def _to(*states: State) -> frozenset[State]:
-    """Every answer may also be a FAILED one, which ends the session."""
+    """Return the next states, with ENDED: every response may be a FAILED one, which ends the session."""
     return frozenset({*states, S.ENDED})
 
 
@@ -121,7 +122,7 @@ AC: Follows = {
 
 
 class Step(StrEnum):
-    """What the EVCC asks next."""
+    """EVCC steps by the next request."""
 
     APP_PROTOCOL = "app protocol"
     SESSION_SETUP = "session setup"
@@ -137,7 +138,7 @@ class Step(StrEnum):
     POWER_START = "power delivery: start"
     CHARGE_LOOP = "charge loop"
     RENEGOTIATION = "power delivery: renegotiate"
-    SCHEDULE_AGAIN = "schedule exchange in the loop's stead"
+    SCHEDULE_AGAIN = "schedule exchange instead of the charge loop"
     POWER_STANDBY = "power delivery: standby"
     STANDBY = "charge loop in standby"
     POWER_STOP = "power delivery: stop"
@@ -149,7 +150,7 @@ class Step(StrEnum):
 T = Step
 _IN_LOOP = frozenset({T.CHARGE_LOOP, T.RENEGOTIATION, T.POWER_START, T.POWER_STANDBY, T.POWER_STOP})
 
-# After the response to a step, which steps the EVCC may take; every step may also end in ENDED. Before power flows an
+# Steps that the EVCC may take after a response; every step may also end in ENDED. Before power flows an
 # order to stop leads to SESSION_STOP, afterwards through POWER_STOP.
 NEXT_STEPS: Mapping[Step, frozenset[Step]] = {
     T.APP_PROTOCOL: frozenset({T.SESSION_SETUP}),

@@ -1,11 +1,10 @@
-"""The clocks of ISO 15118-20, in seconds. The station's are shorter than the vehicle's, so that its answer still
-arrives.
+"""Timers of ISO 15118-20, in seconds. The SECC's are shorter than the EVCC's, so that its response still arrives.
 
-Four kinds: how long the EVCC waits for a response (`message_timeout`), how soon the SECC must answer
-(`answer_within`), how soon the EVCC should send its next request (`request_within`, a quality criterion) and how long
-the SECC waits for it (`sequence_timeout`). No clock runs here: engines turn these figures into deadlines. Source: ISO
-15118-20, timing tables (message, sequence and ongoing timers). `PRE_CHARGE` is the value of a peer, not checked
-against the standard."""
+Four kinds: the EVCC's wait for a response (`message_timeout`), the SECC's performance time (`answer_within`), the
+EVCC's time to its next request (`REQUEST_WITHIN`, a quality criterion), and the SECC's wait for it (`SEQUENCE`).
+Engines turn these values into deadlines. Source: ISO 15118-20, timing tables (message, sequence and ongoing timers).
+`PRE_CHARGE` is the value of a peer, not verified against the standard.
+"""
 
 from __future__ import annotations
 
@@ -34,10 +33,10 @@ _TIMES = {
 
 
 def message_timeout(request: str) -> float:
-    """EVCC message timer of the request with this element name."""
+    """Return the EVCC message timer of the request with this element name."""
     return _TIMES.get(request, _MESSAGE)[0]
 
 
 def answer_within(request: str) -> float:
-    """SECC performance time for the request with this element name."""
+    """Return the SECC performance time for the request with this element name."""
     return _TIMES.get(request, _MESSAGE)[1]

@@ -1,6 +1,6 @@
-"""What all messages of ISO 15118-20 are made of (namespace CommonTypes).
+"""Types that all messages of ISO 15118-20 share (namespace CommonTypes).
 
-Physical values are RationalNumbers, and the unit is nowhere on the wire: power W, reactive power var, energy Wh,
+Physical values are RationalNumbers, and the unit is not part of the message: power W, reactive power var, energy Wh,
 voltage V, current A, frequency Hz, state of charge %, durations s, points in time Unix seconds (UTC). The messages
 themselves are in `common`, `dc` and `ac`; signatures in `..xmldsig`.
 
@@ -35,7 +35,7 @@ COMMON_TYPES = Namespace("urn:iso:std:iso:15118:-20:CommonTypes")
 # ------------------------------------------------------------------------------------------------------- simple types
 
 NumericID = Annotated[int, Integer(1, 4294967295)]  # never 0
-SessionID = Annotated[bytes, Binary(8, 8, hexadecimal=True)]  # by the SECC; eight zero bytes ask for a new one
+SessionID = Annotated[bytes, Binary(8, 8, hexadecimal=True)]  # assigned by the SECC; eight zero bytes request a new one
 PercentValue = Annotated[int, Integer(0, 100)]  # %
 Identifier = Annotated[str, Text(max_length=255)]
 Name = Annotated[str, Text(max_length=80)]
@@ -48,7 +48,7 @@ MeterSignature = Annotated[bytes, Binary(0, 64)]
 
 
 class ResponseCode(StrEnum):
-    """OK* goes on, WARNING_* leaves the sequence where it is, FAILED* ends the session at once, for both sides."""
+    """OK* continues, WARNING_* leaves the sequence unchanged, FAILED* ends the session at once, for both sides."""
 
     OK = "OK"
     OK_CertificateExpiresSoon = "OK_CertificateExpiresSoon"
@@ -93,7 +93,7 @@ class ResponseCode(StrEnum):
 
 
 class Processing(StrEnum):
-    """Whether the answer is final; while it is not, the same request comes again."""
+    """Ongoing responses are followed by the same request again, Finished is final."""
 
     Finished = "Finished"
     Ongoing = "Ongoing"
@@ -101,7 +101,7 @@ class Processing(StrEnum):
 
 
 class EVSENotification(StrEnum):
-    """What the EVSE asks the EV to do."""
+    """Action that the EVSE requests from the EV."""
 
     Pause = "Pause"
     ExitStandby = "ExitStandby"
@@ -127,7 +127,7 @@ class RationalNumber:
 
 @complex_type(COMMON_TYPES)
 class EVSEStatus:
-    """A wish of the EVSE and the time the EV has to follow it."""
+    """A notification of the EVSE and the time for the EV to follow it."""
 
     NotificationMaxDelay: UnsignedShort  # s
     EVSENotification: EVSENotification
@@ -135,7 +135,7 @@ class EVSEStatus:
 
 @complex_type(COMMON_TYPES)
 class DisplayParameters:
-    """What the EV would like a person to see; never an input to control. SOC in %, times in s."""
+    """Values of the EV for display; never an input to control. SOC in %, times in s."""
 
     PresentSOC: PercentValue | None = None  # %
     MinimumSOC: PercentValue | None = None  # %
@@ -151,7 +151,7 @@ class DisplayParameters:
 
 @complex_type(COMMON_TYPES)
 class MeterInfo:
-    """Readings of the energy meter. Counters only grow: charge and discharge are counted apart."""
+    """Readings of the energy meter. Registers only increase: charge and discharge are counted separately."""
 
     MeterID: MeterID
     ChargedEnergyReadingWh: UnsignedLong
@@ -165,7 +165,7 @@ class MeterInfo:
 
 @complex_type(COMMON_TYPES)
 class DetailedCost:
-    """An amount of money and the price it came from."""
+    """An amount of money and its price."""
 
     Amount: RationalNumber
     CostPerUnit: RationalNumber
@@ -173,7 +173,7 @@ class DetailedCost:
 
 @complex_type(COMMON_TYPES)
 class DetailedTax:
-    """The tax that one rule of the price schedule caused."""
+    """The tax of one rule of the price schedule."""
 
     TaxRuleID: NumericID
     Amount: RationalNumber
@@ -193,17 +193,18 @@ class Receipt:
 
 @complex_type(COMMON_TYPES)
 class ListOfRootCertificateIDs:
-    """The root certificates that the EV already has, by issuer and serial number."""
+    """The root certificates known to the EV, by issuer and serial number."""
 
     RootCertificateID: Annotated[tuple[X509IssuerSerial, ...], Occurs(1, 20)]
 
 
-# ------------------------------------------------------------------------------------------------ what messages share
+# ----------------------------------------------------------------------------------------------- base types of messages
 
 
 @complex_type(COMMON_TYPES)
 class MessageHeader:
-    """Opens every message. The SECC draws SessionID, all later messages carry it; Signature if a part is signed."""
+    """Header of every message. The SECC assigns SessionID, all later messages carry it; Signature if a part is
+    signed."""
 
     SessionID: SessionID
     TimeStamp: UnsignedLong  # Unix time, s
@@ -212,19 +213,19 @@ class MessageHeader:
 
 @complex_type(COMMON_TYPES, abstract=True)
 class V2GMessage:
-    """Everything that is sent."""
+    """Base of all messages."""
 
     Header: MessageHeader
 
 
 @complex_type(COMMON_TYPES, abstract=True)
 class V2GRequest(V2GMessage):
-    """What the EVCC sends."""
+    """Base of the EVCC's requests."""
 
 
 @complex_type(COMMON_TYPES, abstract=True)
 class V2GResponse(V2GMessage):
-    """What the SECC answers: a request of the same name ending in Req came before."""
+    """Base of the SECC's responses; the name of the request ends in Req."""
 
     ResponseCode: ResponseCode
 
@@ -241,7 +242,7 @@ class ChargeParameterDiscoveryRes(V2GResponse):
 
 @complex_type(COMMON_TYPES, abstract=True)
 class ChargeLoopReq(V2GRequest):
-    """Sent over and over while energy flows; DisplayParameters are for people, MeterInfoRequested asks for readings."""
+    """Sent cyclically while energy flows; DisplayParameters are for people, MeterInfoRequested requests readings."""
 
     DisplayParameters: DisplayParameters | None = None
     MeterInfoRequested: bool
@@ -249,7 +250,7 @@ class ChargeLoopReq(V2GRequest):
 
 @complex_type(COMMON_TYPES, abstract=True)
 class ChargeLoopRes(V2GResponse):
-    """Answers a loop request; EVSEStatus is present when the EVSE wants something to happen."""
+    """Response to a loop request; EVSEStatus is present when the EVSE requests an action."""
 
     EVSEStatus: EVSEStatus | None = None
     MeterInfo: MeterInfo | None = None
@@ -261,17 +262,17 @@ class ChargeLoopRes(V2GResponse):
 
 @element(COMMON_TYPES, abstract=True)
 class CLReqControlMode:
-    """Head of the charge loop requests: exactly one of the four control modes stands in for it."""
+    """Abstract base of the control modes of charge loop requests: exactly one of four."""
 
 
 @element(COMMON_TYPES, abstract=True)
 class CLResControlMode:
-    """Head of the charge loop responses: the control mode of the request, mirrored."""
+    """Abstract base of the control modes of charge loop responses: that of the request."""
 
 
 @complex_type(COMMON_TYPES, abstract=True)
 class Scheduled_CLReqControlMode(CLReqControlMode):
-    """Scheduled: the EV follows its power profile. Energies are relative to now, so they shrink from loop to loop."""
+    """Scheduled: the EV follows its power profile. Energies are relative to now, so they decrease from loop to loop."""
 
     EVTargetEnergyRequest: RationalNumber | None = None  # Wh
     EVMaximumEnergyRequest: RationalNumber | None = None  # Wh
@@ -280,12 +281,12 @@ class Scheduled_CLReqControlMode(CLReqControlMode):
 
 @complex_type(COMMON_TYPES, abstract=True)
 class Scheduled_CLResControlMode(CLResControlMode):
-    """Scheduled: what AC and DC responses share (nothing)."""
+    """Scheduled: common part of AC and DC responses (empty)."""
 
 
 @complex_type(COMMON_TYPES, abstract=True)
 class Dynamic_CLReqControlMode(CLReqControlMode):
-    """Dynamic: the SECC steers. A negative energy request says how far above that level the battery is."""
+    """Dynamic: the SECC controls. A negative energy request is the energy above that level."""
 
     DepartureTime: UnsignedInt | None = None  # s after the TimeStamp of this message
     EVTargetEnergyRequest: RationalNumber  # Wh

@@ -52,7 +52,7 @@ def says(profile: dict[str, Any], t: int, ready: int) -> float | None:
     assert found is not None
     if schedule["chargingRateUnit"] == "W":
         return float(found["limit"])
-    return float(found["limit"]) * VOLTS * found.get("numberPhases", PHASES)
+    return float(found["limit"] * VOLTS * found.get("numberPhases", PHASES))
 
 
 def must(sent: list[tuple[int, dict[str, Any]]], evse: int, t: int, ready: int, sharers: int) -> float | None:

@@ -24,7 +24,7 @@ def near(watts: float) -> object:
 
 
 def quirky(version: Version = Version.V21, **quirks: Any) -> Rig:
-    numbers = (version.number,)
+    numbers: tuple[Any, ...] = (version.number,)
     profile = VendorProfile(
         name="quirky", ocpp=numbers, setpoint=Setpoint(channel=Channel.STANDARD), quirks=Quirks(**quirks)
     )

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emulators.charger.station.tariffs.cost import Bill, Moment, applies, with_tax
-from protocols.ocpp.io import Refused
+from protocols.ocpp.link import Refused
 from protocols.ocpp.schema import Version
 from protocols.ocpp.times import stamp
 from tests.emulators.charger.csms_rig import Desk
@@ -138,7 +138,7 @@ def test_a_most_cost_freezes_the_money_and_not_the_use() -> None:
 
 
 def test_a_reservation_and_a_fixed_fee_are_paid_once() -> None:
-    parts = {
+    parts: dict[str, Any] = {
         "fixedFee": {"prices": [{"priceFixed": 2.5}]}, "reservationFixed": {"prices": [{"priceFixed": 1.0}]},
         "reservationTime": {"prices": [{"priceMinute": 0.1}]},
     }  # fmt: skip

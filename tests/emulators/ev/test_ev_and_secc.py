@@ -30,7 +30,8 @@ pytestmark = pytest.mark.virtual_time
 
 
 async def test_a_discharge_from_set_point_to_battery_and_back() -> None:
-    clock, said = VirtualClock(), []
+    clock = VirtualClock()
+    said: list[Any] = []
     stage, car = PowerStage(), Car(soc_pct=80)
     secc = EvseSecc(stage, clock, said.append)
     session = EvSession(car, clock)
@@ -60,7 +61,8 @@ async def test_a_discharge_from_set_point_to_battery_and_back() -> None:
 @pytest.mark.parametrize("service", list(ServiceId))
 @pytest.mark.parametrize("control", list(ControlMode))
 async def test_every_service_with_a_set_point_that_changes_its_sign(service: ServiceId, control: ControlMode) -> None:
-    clock, said = VirtualClock(), []
+    clock = VirtualClock()
+    said: list[Any] = []
     stage, car = PowerStage(), Car(soc_pct=60)
     secc = EvseSecc(stage, clock, said.append, settings=stage_settings(stage, services=list(ServiceId)))
     session = EvSession(car, clock, settings=car_settings(car, services=(service,), controls=(control,)))
@@ -88,7 +90,8 @@ Bay = tuple[VirtualClock, PowerStage, EvseSecc, list[SeccEvent]]
 
 
 def bay(**arguments: Any) -> Bay:
-    clock, said, stage = VirtualClock(), [], PowerStage()
+    clock, stage = VirtualClock(), PowerStage()
+    said: list[Any] = []
     return clock, stage, EvseSecc(stage, clock, said.append, **arguments), said
 
 

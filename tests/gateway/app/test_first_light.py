@@ -57,7 +57,8 @@ async def discharge(port: int, url: str, five: bool) -> None:
         if five:
             await client.until("facility/answer", id="a", status="achieved")
             answers = [one for one in client.raw if str(one.topic) == "facility/answer"]
-            assert [one.properties.CorrelationData for one in answers] == [b"\x00\x01correlation"] * 2
+            found = [vars(one.properties)["CorrelationData"] for one in answers]
+            assert found == [b"\x00\x01correlation"] * 2
         await client.send("evse/CP1-1/cmd/charge", {"id": "b", "power_w": 1, "reply_to": "facility/three"})
         await client.until("facility/three", id="b", status="accepted")
         assert stations.evses["CP1-1"].session is not None

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.authority.priority import RANK, Bound, DeadBand, Layer, decide
+from gateway.model.reason import Code
 
 WATTS = st.one_of(st.floats(-50_000, 50_000), st.sampled_from([-math.inf, math.inf, 0.0, -0.0, 5e-324]))
 
@@ -83,6 +84,67 @@ def test_a_dead_band_never_leads_out_of_the_layers_above_the_command(
     if not band.inside(decision.power_w):
         return
     assert not low <= 0 <= high  # only where a layer above the command excludes 0 W
+
+
+@pytest.mark.parametrize(
+    ("several", "power_w"),
+    [
+        ([Bound(Layer.COMMAND, -500, -500)], 0.0),
+        ([Bound(Layer.COMMAND, -999, -999)], 0.0),
+        ([Bound(Layer.COMMAND, -1000, -1000)], -1000.0),
+        ([Bound(Layer.COMMAND, -1001, -1001)], -1001.0),
+        ([Bound(Layer.COMMAND, 1, 1)], 0.0),
+        ([Bound(Layer.COMMAND, 1999, 1999)], 0.0),
+        ([Bound(Layer.COMMAND, 2000, 2000)], 2000.0),
+        ([Bound(Layer.COMMAND, 0, 0)], 0.0),
+        ([Bound(Layer.ISLAND, -5000, -1), Bound(Layer.COMMAND, -500, -500)], -1000.0),
+        ([Bound(Layer.ISLAND, -5000, -1000), Bound(Layer.COMMAND, -500, -500)], -1000.0),
+        ([Bound(Layer.ISLAND, -5000, 0), Bound(Layer.COMMAND, -500, -500)], 0.0),
+        ([Bound(Layer.ISLAND, 0, 5000), Bound(Layer.COMMAND, 500, 500)], 0.0),
+        ([Bound(Layer.ISLAND, 1, 5000), Bound(Layer.COMMAND, 500, 500)], 2000.0),
+        ([Bound(Layer.ISLAND, 1, 2000), Bound(Layer.COMMAND, 500, 500)], 2000.0),
+        ([Bound(Layer.ISLAND, 1, 1999), Bound(Layer.COMMAND, 500, 500)], 500.0),  # nothing that can be run is left
+        ([Bound(Layer.ISLAND, 0.1, 5000), Bound(Layer.COMMAND, 0.5, 0.5)], 2000.0),
+        ([Bound(Layer.ISLAND, 1, 1999, Code.NO_SESSION, "x")], 1.0),
+        ([Bound(Layer.ISLAND, -999, -1), Bound(Layer.COMMAND, -500, -500)], -500.0),
+        (
+            [Bound(Layer.COMMAND, -5000, -400), Bound(Layer.OPTIMISER, -500, -500)],
+            0.0,
+        ),  # below the command nothing holds
+    ],
+)
+def test_inside_the_dead_band_less_runs_before_more(several: list[Bound], power_w: float) -> None:
+    decision = decide(several, DeadBand(1000.0, 2000.0))
+    assert decision.power_w == power_w
+    plain = decide(several)
+    if power_w == plain.power_w:
+        assert decision == plain
+    else:
+        assert (decision.binding, decision.code) == (Layer.STATION, Code.DEAD_BAND)
+        assert decision.text
+    assert len(decision.layers) == len(several) + 1
+
+
+@given(st.lists(bounds(), max_size=8), st.floats(0, 5000), st.floats(0, 5000))
+def test_a_dead_band_gives_0_w_wherever_the_layers_above_the_command_leave_it(
+    several: list[Bound], out: float, into: float
+) -> None:
+    band = DeadBand(out, into)
+    plain, decision = decide(several), decide(several, band)
+    low, high = left_by(several, RANK[Layer.COMMAND])
+    if not band.inside(plain.power_w):
+        assert decision == plain
+    elif low <= 0 <= high:
+        assert decision.power_w == 0
+    else:
+        assert decision.power_w in (plain.power_w, -out if plain.power_w < 0 else into)
+
+
+@given(st.floats(0, 5000), st.floats(0, 5000), WATTS)
+def test_the_ends_of_a_dead_band_and_0_w_can_be_run(out: float, into: float, power_w: float) -> None:
+    band = DeadBand(out, into)
+    assert not any(band.inside(one) for one in (0.0, -0.0, -out, into))
+    assert band.inside(power_w) == (-out < power_w < into and power_w != 0)
 
 
 def test_nobody_asking_is_0_w_named_idle() -> None:

@@ -45,7 +45,7 @@ def commands(group: Any, path: str = "v2x") -> list[tuple[str, Any]]:
 def test_every_command_and_option_says_what_it_is_for(path: str, command: Any) -> None:
     assert command.help, path
     for option in command.params:
-        assert option.name in ("evses", "name", "directory") or getattr(option, "help", "x"), f"{path} {option.name}"
+        assert option.name in ("evses", "name", "directory") or getattr(option, "help", True), f"{path} {option.name}"
 
 
 # What other tools rely on: every command, and the options that the contract names.

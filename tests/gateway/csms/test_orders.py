@@ -15,7 +15,7 @@ from gateway.csms import setpoint
 from gateway.csms.charging_profile import HELD_WITHIN_S
 from gateway.model.station import Answer
 from protocols.ocpp import vendor
-from protocols.ocpp.io import Refused, TimedOut
+from protocols.ocpp.link import Refused, TimedOut
 from protocols.ocpp.schema import Version
 from protocols.ocpp.vendor import Channel, Setpoint, VendorProfile
 from tests.gateway.csms.raw import Raw

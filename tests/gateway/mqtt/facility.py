@@ -69,7 +69,8 @@ class Mosquitto:
 def leaky_peer(test: Callable[..., Any]) -> Callable[..., Any]:
     """Mark a test of peers that leave sockets unclosed: amqtt its transports, paho one after a bad handshake."""
     collected: Callable[..., Any] = pytest.mark.usefixtures("collected_garbage")(test)
-    return pytest.mark.filterwarnings("ignore::ResourceWarning")(collected)
+    marked: Callable[..., Any] = pytest.mark.filterwarnings("ignore::ResourceWarning")(collected)
+    return marked
 
 
 @contextmanager
@@ -120,7 +121,7 @@ class Facility:
         """Publish on a topic under the root."""
         properties = None
         if response is not None and self.five:
-            properties = Properties(PacketTypes.PUBLISH)
+            properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
             properties.ResponseTopic = response
             properties.CorrelationData = b"\x00\x01correlation"
         payload = body if isinstance(body, bytes) else json.dumps(body).encode()

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tests.gateway.mqtt.facility import free_port
 from tests.peers import absent
@@ -49,7 +50,7 @@ def postgres(folder: Path) -> Iterator[Cluster]:
     initdb, server = _binary("initdb"), _binary("postgres")
     data = folder / "pgdata"
     data.mkdir(mode=0o700)
-    who: dict[str, int] = {}
+    who: dict[str, Any] = {}
     if os.getuid() == 0:  # Postgres refuses to run as root
         try:
             nobody = pwd.getpwnam("postgres")
@@ -73,7 +74,7 @@ def postgres(folder: Path) -> Iterator[Cluster]:
         running.wait(30)
 
 
-def _started(server: str, data: Path, who: dict[str, int]) -> tuple[subprocess.Popen[bytes], int]:
+def _started(server: str, data: Path, who: dict[str, Any]) -> tuple[subprocess.Popen[bytes], int]:
     """A server that answers; another port if somebody else was quicker to take this one."""
     ready = _binary("pg_isready")
     log = data.parent / "postgres.log"

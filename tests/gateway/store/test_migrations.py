@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, text
 
 from gateway.store import schema
@@ -29,7 +30,7 @@ def restored(dump: Path, folder: Path) -> Path:
 
 
 def test_there_is_an_old_database_for_every_version_but_the_newest() -> None:
-    script = schema.ScriptDirectory.from_config(schema._alembic())
+    script = ScriptDirectory.from_config(schema._alembic())
     versions = {one.revision for one in script.walk_revisions()} - {schema.newest()}
     assert {path.stem for path in OLD} == versions
 

@@ -1,7 +1,7 @@
 """EXIficient with grammars built from the schemas themselves: run by a Python that has `iso15118` and a Java.
 
-Reads lines `{"schema": .., "exi": hex}` and answers each with what EXIficient writes after reading it
-(`{"exi": hex}`), or `{"error": ..}`. No Josev class has a part in it.
+Reads lines `{"schema": .., "exi": hex}` and responds to each with EXIficient's encoding of the decoded message
+(`{"exi": hex}`), or `{"error": ..}`. No Josev class is involved.
 """
 
 import glob
@@ -48,7 +48,7 @@ def main():
 
 
 def lay_out(source, folder):
-    """Copy the schemas so that they find each other, and without the DTD that a reader would fetch."""
+    """Copy the schemas so that they resolve each other, and without the DTD that a reader would fetch."""
     for path in glob.glob(os.path.join(source, "**", "*.xsd"), recursive=True):
         target = os.path.join(folder, os.path.relpath(path, source))
         os.makedirs(os.path.dirname(target), exist_ok=True)
@@ -61,7 +61,7 @@ def lay_out(source, folder):
 
 
 def factory(jvm, folder, name):
-    """Grammars and options of the charging standards."""
+    """Return grammars and options of the charging standards."""
     grammars = jvm.com.siemens.ct.exi.grammars.GrammarFactory.newInstance()
     made = jvm.com.siemens.ct.exi.core.helpers.DefaultEXIFactory.newInstance()
     made.setGrammars(grammars.createGrammars(os.path.join(folder, SETS[name.replace("-fragment", "")])))
@@ -72,7 +72,7 @@ def factory(jvm, folder, name):
 
 
 def again(jvm, made, data):
-    """Read and write, event by event."""
+    """Decode and encode, event by event."""
     reader = jvm.com.siemens.ct.exi.main.api.sax.EXISource(made).getXMLReader()
     result = jvm.com.siemens.ct.exi.main.api.sax.EXIResult(made)
     written = jvm.java.io.ByteArrayOutputStream()

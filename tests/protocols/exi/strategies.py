@@ -1,8 +1,10 @@
-"""Hypothesis strategies for messages, made from their declarations: any value within the limits, lists up to full."""
+"""Hypothesis strategies for messages, derived from their declarations: any value within the limits, lists up to
+full."""
 
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from typing import Any
 
 from hypothesis import strategies as st
@@ -28,7 +30,7 @@ PAIRS = {  # what the schema's nested groups ask for
 
 
 def values(simple: Simple, visible: bool = False) -> st.SearchStrategy[Any]:
-    """Any value of a simple type; `visible` leaves out blanks and control characters."""
+    """Return any value of a simple type; `visible` omits blanks and control characters."""
     if simple.kind is Kind.BOOLEAN:
         return st.booleans()
     if simple.kind is Kind.ENUMERATION:
@@ -47,7 +49,7 @@ def values(simple: Simple, visible: bool = False) -> st.SearchStrategy[Any]:
 
 @functools.cache
 def messages(schema: Schema, cls: type[Any], visible: bool = False) -> st.SearchStrategy[Any]:
-    """Any object of a declared class."""
+    """Return any object of a declared class."""
     described = schema.describe(cls)
     choices = [f for f in described.fields if f.choice is not None]
     plain = {f.name: _field(schema, f, visible) for f in described.fields if f.choice is None}
@@ -61,11 +63,15 @@ def messages(schema: Schema, cls: type[Any], visible: bool = False) -> st.Search
     return result.filter(PAIRS[cls.__name__]) if cls.__name__ in PAIRS else result
 
 
+def _later(schema: Schema, cls: Any, visible: bool) -> Callable[[], st.SearchStrategy[Any]]:
+    return lambda: messages(schema, cls, visible)
+
+
 def _one(schema: Schema, field: Field, visible: bool) -> st.SearchStrategy[Any]:
     if field.simple is not None:
         return values(simple_of(field), visible)
     allowed = [m.cls for m in field.members if m.cls is not None and not m.abstract]
-    return st.one_of([st.deferred(lambda cls=cls: messages(schema, cls, visible)) for cls in allowed])
+    return st.one_of([st.deferred(_later(schema, cls, visible)) for cls in allowed])
 
 
 def _field(schema: Schema, field: Field, visible: bool) -> st.SearchStrategy[Any]:

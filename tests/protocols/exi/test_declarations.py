@@ -1,7 +1,8 @@
-"""The declarations against the schemas that the PyPI package `iso15118` bundles: nothing missing, nothing more."""
+"""Comparison of the declarations with the schemas that the PyPI package `iso15118` bundles."""
 
 from __future__ import annotations
 
+from enum import Enum
 from typing import Any
 
 import pytest
@@ -40,7 +41,7 @@ def both(request: pytest.FixtureRequest) -> tuple[Codec, Xsd]:
 
 
 def xsd_type(xsd: Xsd, cls: type[Any]) -> Name:
-    """The name of the complex type that a class declares."""
+    """Return the name of the complex type that a class declares."""
     said = declaration(cls)
     if said.is_element:
         kind = xsd.type_of(xsd.elements[Name(said.name, said.namespace.uri)])
@@ -133,7 +134,7 @@ def test_choices_and_groups_are_those_of_the_schemas(both: tuple[Codec, Xsd]) ->
 
 
 def particles(part: Any, bounds: dict[str, tuple[int, int | None]], explicit: bool) -> Any:
-    """Declared content in the form that `Xsd.content` has."""
+    """Return declared content in the form of `Xsd.content`."""
     if isinstance(part, Particles):
         return (part.kind, tuple(particles(p, bounds, explicit) for p in part.parts), part.least, part.most)
     if part == "*":
@@ -152,7 +153,7 @@ def test_literals_and_limits_of_types_that_nothing_uses_are_declared_too(both: t
                 used.add(tuple(literal.value for literal in field.simple.literals))
     for module in codec.schema.modules:
         for value in vars(module).values():
-            if isinstance(value, type) and value.__module__ == module.__name__ and hasattr(value, "__members__"):
+            if isinstance(value, type) and issubclass(value, Enum) and value.__module__ == module.__name__:
                 used.add(tuple(literal.value for literal in value))
     for name, node in xsd.types.items():
         if node.tag.endswith("simpleType"):

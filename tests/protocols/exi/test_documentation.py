@@ -1,4 +1,4 @@
-"""What `docs/exi.md` shows is what happens."""
+"""The examples in `docs/exi.md` match the implementation."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ STREAM = re.search(r"is 25 bytes: `([0-9a-f]+)`", PAGE)
 
 
 def blocks(language: str) -> list[str]:
-    """The code blocks of a language."""
+    """Return the code blocks of a language."""
     parts = re.split(r"^```(\w*)\n", PAGE, flags=re.MULTILINE)  # text, language, code, "", text, ...
     return [code for said, code in zip(parts[1::4], parts[2::4], strict=True) if said == language]
 

@@ -1,4 +1,4 @@
-"""Who broke the rule, where and why: messages that can't be written, streams that can't be read."""
+"""Errors with their path and position: messages that cannot be encoded, streams that cannot be decoded."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def setup(**changes: Any) -> AuthorizationSetupRes:
         ),
         (
             dataclasses.replace(PRE_CHARGE, Header=PRE_CHARGE),  # type: ignore[arg-type]
-            "DC_PreChargeReq/Header: DC_PreChargeReq can't stand here, only MessageHeader",
+            "DC_PreChargeReq/Header: DC_PreChargeReq is not allowed here, only MessageHeader",
         ),
         (
             DC_ChargeLoopReq(
@@ -91,7 +91,7 @@ def setup(**changes: Any) -> AuthorizationSetupRes:
                 EVPresentVoltage=VOLTAGE,
                 CLReqControlMode=Dynamic_AC_CLReqControlMode,  # type: ignore[arg-type]
             ),
-            "DC_ChargeLoopReq/CLReqControlMode: type can't stand here, only BPT_Dynamic_DC_CLReqControlMode",
+            "DC_ChargeLoopReq/CLReqControlMode: type is not allowed here, only BPT_Dynamic_DC_CLReqControlMode",
         ),
     ],
 )
@@ -110,7 +110,7 @@ def test_a_dc_message_that_breaks_its_declaration(message: Any, fault: str) -> N
         ),
         (
             SessionSetupReq(Header=HEADER, EVCCID="half \ud800"),
-            "SessionSetupReq/EVCCID: holds half of a surrogate pair, which is not a character",
+            "SessionSetupReq/EVCCID: contains an unpaired surrogate",
         ),
         (
             setup(AuthorizationServices=()),
@@ -224,7 +224,7 @@ def flipped(bit: int) -> bytes:
         (b"$EXI\x80", "", 0, "the header is not 0x80 (EXI 1.0 without options)"),
         (b"\x80", "", 8, "the message ends here"),
         (b"\x80\xff", "", 8, "element number 63 of 48: foreign content"),
-        (b"\x80\x18", "", 8, "CLReqControlMode can't be a message"),
+        (b"\x80\x18", "", 8, "CLReqControlMode cannot be a message"),
         (flipped(14), "DC_ChargeLoopReq/Header", 14, "undeclared content"),
         (flipped(18), "DC_ChargeLoopReq/Header/SessionID", 17, "has 72 bytes, exactly 8 are needed"),
         (flipped(15), "DC_ChargeLoopReq/Header/SessionID", 15, "undeclared content"),

@@ -1,4 +1,4 @@
-"""Random messages through EXIficient with grammars from the schemas: it reads ours and writes the same bytes."""
+"""Random messages through EXIficient with grammars from the schemas: it decodes ours and encodes the same bytes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.peer
 
 
 class Exificient:
-    """The running peer."""
+    """The EXIficient process."""
 
     def __init__(self) -> None:
         program("java", "default-jre-headless")
@@ -40,7 +40,7 @@ class Exificient:
         )
 
     def again(self, schema: str, data: bytes) -> bytes:
-        """What it writes after reading `data`."""
+        """Return EXIficient's encoding of the message decoded from `data`."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(json.dumps({"schema": schema, "exi": data.hex()}) + "\n")
@@ -64,7 +64,7 @@ def exificient() -> Iterator[Exificient]:
 
 
 def drawn(codec: Codec, data: st.DataObject) -> tuple[str, Any]:
-    """An element of the codec and a message."""
+    """Return an element of the codec and a message."""
     if isinstance(codec, FragmentCodec):
         usable = [
             root

@@ -1,4 +1,5 @@
-"""Work and memory grow in proportion to the input, whatever the input claims to be. Counted in steps, not in time."""
+"""Work and memory grow in proportion to the input, whatever lengths the input announces. Counted in steps, not in
+time."""
 
 from __future__ import annotations
 
@@ -11,7 +12,7 @@ import pytest
 
 from protocols.errors import LocalProtocolError, RemoteProtocolError
 from protocols.exi.codec import LARGEST_STREAM
-from protocols.exi.readers import Deviation, read_unsigned
+from protocols.exi.readers import DecodeFault, read_unsigned
 from protocols.iso15118.codecs import BY_NAME, DIN, ISO2, ISO20_COMMON, SAP, XMLDSIG_FRAGMENT
 from protocols.iso15118.iso20.common import (
     ChargingSchedule,
@@ -32,7 +33,7 @@ MEMORY = 20 << 20  # bytes for a large message
 
 
 def schedule(entries: int) -> bytes:
-    """A message with three schedules, every number in it another one."""
+    """Return a message with three schedules in which every number differs."""
 
     def power(start: int) -> ChargingSchedule:
         rows = [
@@ -62,7 +63,7 @@ def schedule(entries: int) -> bytes:
 
 
 def steps(work: Callable[[], Any]) -> int:
-    """Python lines and calls that `work` takes."""
+    """Return the number of Python lines and calls of `work`."""
     count = 0
 
     def trace(frame: Any, event: str, argument: Any) -> Any:
@@ -125,7 +126,7 @@ def test_an_endless_number_is_refused_early() -> None:
     endless = "1" * (8 * LARGE)
 
     def refused() -> None:
-        with pytest.raises(Deviation, match="an integer of more than"):
+        with pytest.raises(DecodeFault, match="an integer of more than"):
             read_unsigned(endless, 0)
 
     assert steps(refused) < 5_000
@@ -143,7 +144,7 @@ def test_a_forged_length_allocates_nothing() -> None:
 
 
 def test_an_over_long_stream_is_refused_unread() -> None:
-    with pytest.raises(RemoteProtocolError, match="bytes are more than"):
+    with pytest.raises(RemoteProtocolError, match="bytes exceed"):
         ISO2.decode(b"\x80" + bytes(LARGEST_STREAM))
 
 

@@ -1,4 +1,4 @@
-"""Laws that hold for every message of every type."""
+"""Properties of every message of every type."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SIGNATURES = "http://www.w3.org/2000/09/xmldsig#"
 
 
 def roots(codec: Codec) -> list[type[Any]]:
-    """The classes that can be messages of a codec, XML Signature's own left to their own codec."""
+    """Return the classes that can be messages of a codec; those of XML Signature only for their own codec."""
     return [
         member.cls
         for member in codec.schema.roots
@@ -46,7 +46,7 @@ EVERY_TYPE = [
 @pytest.mark.parametrize(("codec", "cls"), EVERY_TYPE)
 @settings(max_examples=6)
 @given(data=st.data())
-def test_what_is_written_reads_the_same(codec: Codec, cls: type[Any], data: st.DataObject) -> None:
+def test_what_is_written_reads_the_same(codec: Codec, cls: Any, data: st.DataObject) -> None:
     message = data.draw(messages(codec.schema, cls))
     written = codec.encode(message)
     element, read = codec.decode_element(written, lenient=False)

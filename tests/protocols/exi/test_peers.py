@@ -1,4 +1,4 @@
-"""Full lists in the wrong forms of known peers: read by a retry, written on request."""
+"""Full lists in the deviating forms of known peers: decoded by a retry, encoded on request."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from protocols.errors import LocalProtocolError, RemoteProtocolError
 from protocols.exi.codec import Codec
 from protocols.exi.encoder import Encoder
-from protocols.exi.schema import Schema, Ways
+from protocols.exi.schema import PeerGrammar, Schema
 from protocols.iso15118.codecs import BY_NAME, DIN, ISO2, ISO2_FRAGMENT, ISO20_COMMON
 from protocols.iso15118.iso2.types import EMAID
 from protocols.iso15118.iso20.common import (
@@ -34,13 +34,13 @@ SIXTEEN_IDS = ServiceDiscoveryReq(Header=HEADER, SupportedServiceIDs=ServiceIDLi
 
 
 @functools.cache
-def encoder_of(codec: Codec, ways: Ways) -> Encoder:
-    """An encoder with the grammars that a peer writes with."""
+def encoder_of(codec: Codec, ways: PeerGrammar) -> Encoder:
+    """Return an encoder with the grammars that a peer encodes with."""
     return Encoder(Schema(codec.name, codec.schema.modules, ways.writes))
 
 
-def as_written_by(codec: Codec, ways: Ways, message: object) -> bytes:
-    """What a peer would send: a document encoded with the grammars it writes with."""
+def as_written_by(codec: Codec, ways: PeerGrammar, message: object) -> bytes:
+    """Return a document encoded with the grammars that a peer encodes with."""
     encoder = encoder_of(codec, ways)
     index = [member.cls for member in codec.schema.roots].index(type(message))
     bits = f"10000000{index:0{codec.root_width}b}" + encoder.function(type(message))(message)
@@ -118,7 +118,7 @@ def test_the_emaid_without_attributes_is_plain_text() -> None:
 
 
 def test_an_unknown_peer_is_named() -> None:
-    with pytest.raises(LocalProtocolError, match="no ways of 'nobody' are known for iso20"):
+    with pytest.raises(LocalProtocolError, match="no grammar of peer 'nobody' for iso20"):
         ISO20_COMMON.encode(SIXTEEN_IDS, peer="nobody")
 
 

@@ -1,4 +1,4 @@
-"""Byte for byte what EXIficient and libcbv2g agree on, and what EXI 1.0 says where they don't."""
+"""Vectors on which EXIficient and libcbv2g agree, and those of EXI 1.0 where they do not."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_string_table_hits_are_read_and_never_written() -> None:
 
 
 def strings(plain: Any) -> list[str]:
-    """The strings in a message's JSON, in the order of reading."""
+    """Return the strings in a message's JSON, in the order of decoding."""
     if isinstance(plain, dict):
         return [text for value in plain.values() for text in strings(value)]
     if isinstance(plain, list):

@@ -1,4 +1,4 @@
-"""The vectors of `tests/data/exi`: one JSON object a line, packed."""
+"""The vectors of `tests/data/exi`: one JSON object a line, compressed."""
 
 from __future__ import annotations
 
@@ -14,6 +14,6 @@ NAMES = tuple(sorted(p.name.removesuffix(".jsonl.xz") for p in DATA.glob("*.json
 
 @functools.cache
 def vectors(name: str) -> tuple[dict[str, Any], ...]:
-    """All vectors of a file."""
+    """Return all vectors of a file."""
     with lzma.open(DATA / f"{name}.jsonl.xz", "rt", encoding="utf-8") as lines:
         return tuple(json.loads(line) for line in lines)

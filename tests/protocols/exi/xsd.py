@@ -1,4 +1,4 @@
-"""Reading XML Schema files just far enough to compare the declarations with them."""
+"""Parser of XML Schema files, as far as the comparison with the declarations requires."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Name(NamedTuple):
 
 
 class XsdField(NamedTuple):
-    """What a schema says of one element or attribute of a type."""
+    """One element or attribute of a type."""
 
     name: Name
     attribute: bool
@@ -50,7 +50,7 @@ class XsdField(NamedTuple):
 
 @functools.cache
 def schemas() -> Path:
-    """The folder of the schemas that the peer bundles."""
+    """Return the folder of the schemas that the peer bundles."""
     python = python_peer("josev", JOSEV)
     done = subprocess.run([python, "-c", WHERE], capture_output=True, text=True, check=True, timeout=60)
     return Path(done.stdout.strip()) / "shared" / "schemas"
@@ -90,16 +90,16 @@ class Xsd:
                 self.types[name] = child
 
     def resolve(self, node: Any, reference: str) -> Name:
-        """The name that a prefixed one stands for."""
+        """Return the qualified name of a prefixed one."""
         prefix, _, local = reference.rpartition(":")
         return Name(local, self._prefixes[node].get(prefix, self._space[node] if not prefix else ""))
 
     def complex_types(self) -> dict[Name, Any]:
-        """All complex types, named or inside an element."""
+        """Return all complex types, named or inside an element."""
         return {name: node for name, node in self.types.items() if node.tag == XS + "complexType"}
 
     def type_of(self, element: Any) -> Any:
-        """The type of an element: a Simple, or the name of a complex type."""
+        """Return the type of an element: a Simple, or the name of a complex type."""
         said = element.get("type")
         if said is None:
             if element.find(XS + "complexType") is not None:
@@ -108,7 +108,7 @@ class Xsd:
         return self.named_type(element, said)
 
     def named_type(self, node: Any, said: str) -> Any:
-        """A type by its prefixed name: a Simple, or the name of a complex type."""
+        """Return a type by its prefixed name: a Simple, or the name of a complex type."""
         name = self.resolve(node, said)
         if name.uri == XS[1:-1]:
             return _builtin(name.local)
@@ -117,7 +117,7 @@ class Xsd:
 
     def _restricted(self, node: Any) -> Simple:
         restriction = node.find(XS + "restriction")
-        base = self.named_type(restriction, restriction.get("base"))
+        base: Simple = self.named_type(restriction, restriction.get("base"))
         facets = {facet.tag.removeprefix(XS): facet.get("value") for facet in restriction}
         literals = tuple(facet.get("value") for facet in restriction if facet.tag == XS + "enumeration")
         if literals:
@@ -132,7 +132,7 @@ class Xsd:
         return _integer(base.low if low is None else int(low), base.high if high is None else int(high))
 
     def fields(self, name: Name) -> list[XsdField]:
-        """Elements and attributes of a complex type, inherited ones first."""
+        """Return elements and attributes of a complex type, inherited ones first."""
         node = self.types[name]
         found: list[XsdField] = []
         extension = node.find(f"{XS}complexContent/{XS}extension")
@@ -164,7 +164,7 @@ class Xsd:
         return XsdField(Name(node.get("name"), uri), False, least, most, self.type_of(node), False)
 
     def content(self, name: Name) -> Any:
-        """The particles of a complex type as nested tuples, see `canonical`."""
+        """Return the particles of a complex type as nested tuples, see `canonical`."""
         node = self.types[name]
         inherited: list[Any] = []
         extension = node.find(f"{XS}complexContent/{XS}extension")
@@ -186,13 +186,13 @@ class Xsd:
         return (kind, inner, least, most)
 
     def is_abstract(self, element: Any) -> bool:
-        """Whether an element or its type is abstract."""
+        """Return True if an element or its type is abstract."""
         kind = self.type_of(element)
         abstract_type = isinstance(kind, Name) and self.types[kind].get("abstract") == "true"
         return element.get("abstract") == "true" or abstract_type
 
     def group(self, head: Name) -> set[Name]:
-        """A substitution group, the head included, members of members too."""
+        """Return a substitution group, the head included, members of members too."""
         found = {head}
         while True:
             more = {
@@ -206,13 +206,13 @@ class Xsd:
 
 
 def occurrence(node: Any) -> tuple[int, int | None]:
-    """minOccurs and maxOccurs."""
+    """Return minOccurs and maxOccurs."""
     most = node.get("maxOccurs", "1")
     return int(node.get("minOccurs", "1")), None if most == "unbounded" else int(most)
 
 
 def canonical(particle: Any) -> Any:
-    """Nested particles without groups that say nothing: (name, least, most) or (kind, parts, least, most)."""
+    """Return nested particles without redundant groups: (name, least, most) or (kind, parts, least, most)."""
     if len(particle) == 3:
         return particle
     kind, parts, least, most = particle

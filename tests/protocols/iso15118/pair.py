@@ -1,7 +1,7 @@
-"""Two engines, no network, one clock: an EVCC and a SECC whose bytes go straight to each other.
+"""Two engines in memory with one clock: an EVCC and a SECC whose bytes are passed to each other.
 
-The charger behind the SECC is ideal: voltage follows at once, the current is what the SECC's target says. The car's
-battery integrates it. Everything a session test needs and nothing more.
+The charger behind the SECC is ideal: voltage follows at once, the current is the SECC's target. The EV's battery
+integrates it.
 """
 
 from __future__ import annotations
@@ -46,7 +46,12 @@ ALL = (ServiceId.DC_BPT, ServiceId.DC, ServiceId.AC_BPT, ServiceId.AC)
 
 
 def secc_settings(**changes: Any) -> SeccSettings:
-    base = {"offers": tuple(offer(one) for one in ALL), "dc": DC_LIMITS, "ac": AC_LIMITS, "evse_id": "DE8AAE00001"}
+    base: dict[str, Any] = {
+        "offers": tuple(offer(one) for one in ALL),
+        "dc": DC_LIMITS,
+        "ac": AC_LIMITS,
+        "evse_id": "DE8AAE00001",
+    }
     return SeccSettings(**(base | changes))
 
 
@@ -55,7 +60,7 @@ def evcc_settings(**changes: Any) -> EvccSettings:
 
 
 def needs(soc_pct: float) -> EnergyRequests:
-    """Of a car with a floor at 20 %, a V2X window of 25..95 % and a target of 80 %."""
+    """Return the needs of an EV with a minimum of 20 %, a V2X window of 25..95 % and a target of 80 %."""
 
     def to(goal: float) -> float:
         return (goal - soc_pct) / 100 * BATTERY_WH
@@ -72,7 +77,8 @@ def car_state(soc_pct: float = 80.0, **changes: Any) -> orders.CarState:
 
 @dataclass
 class Pair:
-    """Drive it with `run`; look at `said` (events of both), `ev`, `secc` and `wire` (bytes sent by each)."""
+    """A pair of engines, advanced by `run`; results are in `said` (events of both), `ev`, `secc` and `wire` (bytes sent
+    by each)."""
 
     ev: Evcc
     secc: Secc
@@ -91,7 +97,7 @@ class Pair:
     to_ev: Callable[[bytes], bytes] = bytes
 
     def run(self, until: Callable[[Pair], bool] | None = None, *, chunk: int = 0, most_steps: int = 100_000) -> None:
-        """Until both ended, or `until(pair)`; bytes travel in pieces of `chunk` (0: whole)."""
+        """Run until both ended, or `until(pair)`; bytes travel in pieces of `chunk` (0: whole)."""
         while not (self.ev.ended and self.secc.ended):
             if until is not None and until(self):
                 return
@@ -114,7 +120,7 @@ class Pair:
         self.tell()
 
     def tell(self) -> None:
-        """Both hosts tell their engine what they measure."""
+        """Pass the measurements of both hosts to their engines."""
         if not self.ev.ended:
             self.ev.command(
                 replace(self.ev.car, soc_pct=self.soc_pct, needs=needs(self.soc_pct), current_a=self.current_a),
@@ -174,7 +180,7 @@ class Pair:
         self.tell()
 
     def seen(self, kind: type[Any]) -> list[Any]:
-        """The SECC's events of a kind."""
+        """Return the SECC's events of a kind."""
         return [event for event in self.said if isinstance(event, kind)]
 
     def ev_seen(self, kind: type[Any]) -> list[Any]:
@@ -184,13 +190,13 @@ class Pair:
 def pair(
     *,
     car: orders.CarState | None = None,
-    wish_w: float | None = 0.0,
+    setpoint_w: float | None = 0.0,
     secc: dict[str, Any] | None = None,
     ev: dict[str, Any] | None = None,
     secc_arguments: dict[str, Any] | None = None,
 ) -> Pair:
     state = car or car_state()
-    evse = Evse(wish_w=wish_w)
+    evse = Evse(setpoint_w=setpoint_w)
     charger = Secc(secc_settings(**(secc or {})), 0.0, epoch=EPOCH, evse=evse, **(secc_arguments or {}))
     return Pair(Evcc(evcc_settings(**(ev or {})), state, 0.0, epoch=EPOCH), charger, soc_pct=state.soc_pct)
 

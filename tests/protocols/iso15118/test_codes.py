@@ -1,4 +1,4 @@
-"""Every response code where its cause occurs, and what each timer does."""
+"""Every response code with its cause, and every timer."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import pytest
 from protocols.iso15118 import app_protocol
 from protocols.iso15118.iso20 import ac, common, dc, events, messages, orders, timers
 from protocols.iso15118.iso20.common import ChargeProgress, ChargingSession
+from protocols.iso15118.iso20.error_responses import error_response, has_error_response
 from protocols.iso15118.iso20.limits import Limits
 from protocols.iso15118.iso20.messages import RESPONSE_NAMES
 from protocols.iso15118.iso20.rational import rational
-from protocols.iso15118.iso20.refusals import refusable, refuse
 from protocols.iso15118.iso20.schedules import Block, Profile, ScheduleOffer, profile_message
 from protocols.iso15118.iso20.secc import Secc
 from protocols.iso15118.iso20.secc_session import Fault, Verdict
@@ -28,7 +28,7 @@ SCHEDULED = {"controls": (ControlMode.SCHEDULED,)}
 
 
 def reach(step: Step, **arguments: Any) -> Pair:
-    """A pair whose car is about to send the request of `step`."""
+    """Return a pair whose EVCC is about to send the request of `step`."""
     session = pair(**arguments)
     session.run(until=lambda p: p.ev.step is step)
     assert session.ev.step is step
@@ -36,7 +36,7 @@ def reach(step: Step, **arguments: Any) -> Pair:
 
 
 def ask(session: Pair, request: Any, stream: PayloadType | None = None) -> Any:
-    """Send a request of the test's own making; the SECC's response."""
+    """Send a request and return the SECC's response."""
     session.secc.data_to_send()
     session._hear([], session.secc.receive(messages.encode(request, stream), session.now))
     frames = Framer().feed(session.secc.data_to_send())
@@ -48,7 +48,7 @@ def header(session: Pair) -> MessageHeader:
     return messages.header(session.secc.session.session_id, EPOCH + session.now)
 
 
-# ------------------------------------------------------------------------------------------------- refusals of requests
+# ------------------------------------------------------------------------------------------------------ error responses
 
 
 @pytest.mark.parametrize("step", [Step.AUTHORIZATION, Step.SERVICE_DISCOVERY, Step.CHARGE_PARAMETERS, Step.CHARGE_LOOP])
@@ -63,8 +63,8 @@ def test_an_unexpected_request_gets_its_own_response_type_and_a_sequence_error(s
 
 @pytest.mark.parametrize("name", sorted(RESPONSE_NAMES))
 def test_every_request_can_be_refused_in_valid_bytes(name: str) -> None:
-    assert refusable(name)
-    response = refuse(name, MessageHeader(SessionID=bytes(8), TimeStamp=1), ResponseCode.FAILED_SequenceError)
+    assert has_error_response(name)
+    response = error_response(name, MessageHeader(SessionID=bytes(8), TimeStamp=1), ResponseCode.FAILED_SequenceError)
     assert type(response).__name__ == RESPONSE_NAMES[name]
     assert messages.decode(Framer().feed(messages.encode(response))[0]) == response
 
@@ -231,15 +231,15 @@ def test_a_failed_insulation_test() -> None:
 @pytest.mark.parametrize("fault", list(Fault))
 def test_hardware_that_does_not_work(fault: Fault) -> None:
     session = pair()
-    session.secc.command(orders.Break(fault), 0.0)
+    session.secc.command(orders.ReportFault(fault), 0.0)
     session.run()
     assert session.seen(events.SessionEnded)[0].code is fault.value
 
 
 def test_hardware_that_works_again() -> None:
     session = pair()
-    session.secc.command(orders.Break(Fault.CONTACTOR), 0.0)
-    session.secc.command(orders.Break(Fault.CONTACTOR, broken=False), 0.0)
+    session.secc.command(orders.ReportFault(Fault.CONTACTOR), 0.0)
+    session.secc.command(orders.ReportFault(Fault.CONTACTOR, present=False), 0.0)
     session.run(until=loops(1))
     assert session.ev.session.loops == 1
 
@@ -280,12 +280,12 @@ def _deliver(session: Pair, profile: Profile | None, progress: ChargeProgress = 
     ],
 )
 def test_power_profiles_are_checked(profile: Profile | None, code: ResponseCode) -> None:
-    session = reach(Step.POWER_START, wish_w=None, ev=SCHEDULED)
+    session = reach(Step.POWER_START, setpoint_w=None, ev=SCHEDULED)
     assert _deliver(session, profile).ResponseCode is code
 
 
 def test_a_profile_that_refuses_the_tolerance_is_warned() -> None:
-    session = pair(wish_w=None, ev=SCHEDULED)
+    session = pair(setpoint_w=None, ev=SCHEDULED)
     session.ideal = False
     offer = ScheduleOffer(tuple_id=1, anchor_s=int(EPOCH), charge=(Block(3600, 5_000.0),), tolerance_w=100.0)
     session.voltage_v = 400.0
@@ -298,7 +298,7 @@ def test_a_profile_that_refuses_the_tolerance_is_warned() -> None:
 
 
 def test_a_tolerance_that_must_be_confirmed() -> None:
-    session = pair(wish_w=None, ev=SCHEDULED, secc={"power_tolerance_required": True})
+    session = pair(setpoint_w=None, ev=SCHEDULED, secc={"power_tolerance_required": True})
     session.ideal = False
     offer = ScheduleOffer(tuple_id=1, anchor_s=int(EPOCH), charge=(Block(3600, 5_000.0),), tolerance_w=100.0)
     session.voltage_v = 400.0
@@ -311,7 +311,7 @@ def test_a_tolerance_that_must_be_confirmed() -> None:
 
 
 def test_a_bad_profile_in_renegotiation_keeps_the_old_one() -> None:
-    session = pair(wish_w=None, ev=SCHEDULED)
+    session = pair(setpoint_w=None, ev=SCHEDULED)
     session.run(until=loops(3))
     before = session.secc.session.profile
     bad = Profile(anchor_s=int(EPOCH), blocks=(Block(60, 90_000.0),), tuple_id=1)
@@ -322,7 +322,7 @@ def test_a_bad_profile_in_renegotiation_keeps_the_old_one() -> None:
 
 
 def test_renegotiation_outside_the_loop_is_a_sequence_error() -> None:
-    session = reach(Step.POWER_START, wish_w=None, ev=SCHEDULED)
+    session = reach(Step.POWER_START, setpoint_w=None, ev=SCHEDULED)
     assert _deliver(session, None, ChargeProgress.ScheduleRenegotiation).ResponseCode is (
         ResponseCode.FAILED_SequenceError
     )
@@ -330,7 +330,7 @@ def test_renegotiation_outside_the_loop_is_a_sequence_error() -> None:
 
 def test_a_car_outside_its_profile_is_warned_and_then_cut_off() -> None:
     session = pair(
-        wish_w=None,
+        setpoint_w=None,
         car=car_state(limits=EV_AC),
         ev={**SCHEDULED, "services": (ServiceId.AC,)},
         secc={"violations_before_failure": 5},
@@ -385,7 +385,7 @@ def test_a_stream_message_in_the_main_stream_is_a_sequence_error() -> None:
 
 
 def test_an_abort_by_the_host_answers_the_next_request() -> None:
-    session = pair(wish_w=-3_000)
+    session = pair(setpoint_w=-3_000)
     session.run(until=loops(3))
     session.secc.command(orders.Abort("smoke"), session.now)
     session.run()
@@ -399,7 +399,7 @@ def test_nothing_in_common_in_the_handshake() -> None:
     offer = app_protocol.request([app_protocol.Protocol(app_protocol.NAMESPACE_ISO2, 2, 0)])
     secc.receive(app_protocol.encode(offer), 0.0)
     response = app_protocol.decode(Framer().feed(secc.data_to_send())[0].payload)
-    assert response.ResponseCode == "Failed_NoNegotiation"
+    assert getattr(response, "ResponseCode") == "Failed_NoNegotiation"  # noqa: B009
     assert secc.ended
 
 
@@ -467,7 +467,7 @@ def test_the_car_leaves_a_silent_charger(step: Step, within: float) -> None:
 
 @pytest.mark.parametrize(("step", "within"), [(Step.SERVICE_DISCOVERY, 60.0), (Step.CHARGE_LOOP, 0.5)])
 def test_the_charger_leaves_a_silent_car(step: Step, within: float) -> None:
-    session = reach(step, wish_w=-3_000)
+    session = reach(step, setpoint_w=-3_000)
     session.run(until=lambda p: p.ev.session.loops >= 2 or step is not Step.CHARGE_LOOP)
     session.now += 0.0
     silent_from = session.now
@@ -492,7 +492,7 @@ def _stuck(**evse: Any) -> Callable[[Pair], None]:
     def prepare(session: Pair) -> None:
         session.ideal = False
         session.voltage_v = 400.0
-        known = {"authorization": Verdict.YES, "schedules": (), "insulation": Verdict.YES} | evse
+        known: dict[str, Any] = {"authorization": Verdict.YES, "schedules": (), "insulation": Verdict.YES} | evse
         session.secc.evse = replace(session.secc.evse, **known)
 
     return prepare
@@ -597,7 +597,7 @@ def test_a_response_of_another_session_ends_the_cars_session() -> None:
 
 
 def test_the_car_leaves_a_charger_that_keeps_its_current_outside_the_cars_limits() -> None:
-    session = pair(wish_w=0)
+    session = pair(setpoint_w=0)
     session.run(until=loops(3))
     session.ideal = False
     session.current_a, session.voltage_v = -200.0, 400.0

@@ -1,4 +1,4 @@
-"""The document of the states is what the tables say."""
+"""The generated document of the states matches the tables."""
 
 from __future__ import annotations
 

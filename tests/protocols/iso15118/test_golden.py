@@ -1,4 +1,4 @@
-"""Frames that peers have sent on the wire: read, understood, and written back byte by byte."""
+"""Frames recorded from peers: decoded, and encoded to the same bytes."""
 
 from __future__ import annotations
 

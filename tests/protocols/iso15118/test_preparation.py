@@ -1,4 +1,4 @@
-"""What programs compile while they start: all that an ordinary session says, and little else."""
+"""Codecs compiled at start-up: those of a regular session, and few others."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Prepared = dict[Codec, tuple[Codec, list[Any], list[Any]]]
 
 
 def fresh(service: ServiceId, control: ControlMode) -> Prepared:
-    """By codec: one like it that has compiled nothing, and the requests and responses that are needed."""
+    """Return, by codec, one that has compiled nothing, with the requests and responses that are needed."""
     return {
         codec: (
             Codec(codec.name, codec._modules),
@@ -31,7 +31,7 @@ def fresh(service: ServiceId, control: ControlMode) -> Prepared:
 
 
 def compiled(codec: Codec) -> Compiled:
-    """What a codec has compiled so far: ("writes" or "reads", class)."""
+    """Return the types that a codec has compiled so far: ("writes" or "reads", class)."""
     return {
         (what, cls.__name__)
         for what, side in (("writes", codec._encoder(None)), ("reads", codec._decoder(None, False)))
@@ -41,12 +41,12 @@ def compiled(codec: Codec) -> Compiled:
 
 
 def session(service: ServiceId, control: ControlMode) -> tuple[list[Any], list[Any]]:
-    """The requests and the responses of a session, the handshake's left out."""
+    """Return the requests and the responses of a session, without the handshake."""
     limits = EV_DC if service in (ServiceId.DC, ServiceId.DC_BPT) else EV_AC
     traced: dict[str, Any] = {"trace": True}
     played = pair(
         car=car_state(70.0, limits=limits),
-        wish_w=2_000.0,
+        setpoint_w=2_000.0,
         ev=traced | {"services": (service,), "controls": (control,)},
         secc=traced,
     )

@@ -1,4 +1,4 @@
-"""What may happen inside a session: notifications, standby, renegotiation, pause and resume, changes of direction."""
+"""Sequences within a session: notifications, standby, renegotiation, pause and resume, changes of direction."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_the_direction_changes_within_a_session_without_leaving_it() -> None:
 def test_the_car_follows_a_notification_that_ends_the_session(
     notification: EVSENotification, kind: ChargingSession
 ) -> None:
-    session = pair(wish_w=-3_000)
+    session = pair(setpoint_w=-3_000)
     session.run(until=loops(3))
     session.secc.command(orders.Notify(notification, 10), session.now)
     session.run()
@@ -70,7 +70,7 @@ def test_the_car_follows_a_notification_that_ends_the_session(
 
 
 def test_a_car_that_ignores_terminate_is_cut_off() -> None:
-    session = pair(wish_w=-3_000, ev={"ignores": frozenset(EVSENotification)})
+    session = pair(setpoint_w=-3_000, ev={"ignores": frozenset(EVSENotification)})
     session.run(until=loops(3))
     asked_at = session.now
     session.secc.command(orders.Notify(EVSENotification.Terminate, 5), session.now)
@@ -92,7 +92,7 @@ def test_a_car_that_ignores_schedule_renegotiation_may_stay() -> None:
 
 
 def test_standby_and_back_by_the_charger() -> None:
-    session = pair(wish_w=-3_000)
+    session = pair(setpoint_w=-3_000)
     session.run(until=loops(3))
     session.ev.command(orders.EnterStandby(), session.now)
     session.run(until=lambda p: p.ev.step is Step.STANDBY and p.ev.session.loops > 10)
@@ -107,7 +107,7 @@ def test_standby_and_back_by_the_charger() -> None:
 
 
 def test_standby_and_back_by_the_car() -> None:
-    session = pair(wish_w=-3_000)
+    session = pair(setpoint_w=-3_000)
     session.run(until=loops(3))
     session.ev.command(orders.EnterStandby(), session.now)
     session.run(until=lambda p: p.ev.step is Step.STANDBY)
@@ -118,7 +118,7 @@ def test_standby_and_back_by_the_car() -> None:
 
 
 def test_standby_can_be_refused_without_harm() -> None:
-    session = pair(wish_w=-3_000, secc={"standby": False})
+    session = pair(setpoint_w=-3_000, secc={"standby": False})
     session.run(until=loops(3))
     session.ev.command(orders.EnterStandby(), session.now)
     session.run(until=loops(10))
@@ -138,7 +138,7 @@ def test_stopping_out_of_standby() -> None:
 @pytest.mark.parametrize("multiplexed", [True, False])
 @pytest.mark.parametrize("service", [ServiceId.DC_BPT, ServiceId.AC_BPT])
 def test_the_car_renegotiates_schedules(multiplexed: bool, service: ServiceId) -> None:
-    session = pair(wish_w=None, ev={**SCHEDULED, "services": (service,)})
+    session = pair(setpoint_w=None, ev={**SCHEDULED, "services": (service,)})
     session.run(until=loops(3))
     offer = flat_offer(int(EPOCH), 0.0, 2_000.0, tuple_id=7)
     session.secc.command(orders.OfferSchedules((offer,)), session.now)
@@ -155,7 +155,7 @@ def test_the_car_renegotiates_schedules(multiplexed: bool, service: ServiceId) -
 
 
 def test_the_charger_asks_for_new_schedules() -> None:
-    session = pair(wish_w=None, ev=SCHEDULED)
+    session = pair(setpoint_w=None, ev=SCHEDULED)
     session.run(until=loops(3))
     session.ideal = False
     session.secc.command(orders.OfferSchedules((flat_offer(int(EPOCH), 1_500.0, 0.0),)), session.now)
@@ -170,7 +170,7 @@ def test_the_charger_asks_for_new_schedules() -> None:
 
 
 def test_renegotiated_schedules_may_take_a_while() -> None:
-    session = pair(wish_w=None, ev=SCHEDULED)
+    session = pair(setpoint_w=None, ev=SCHEDULED)
     session.run(until=loops(3))
     session.ideal = False
     session.secc.evse = replace(session.secc.evse, schedules=None)
@@ -185,7 +185,7 @@ def test_renegotiated_schedules_may_take_a_while() -> None:
 
 
 def test_a_second_wish_to_renegotiate_waits_for_the_first_answer() -> None:
-    session = pair(wish_w=None, ev={**SCHEDULED, "trace": True})
+    session = pair(setpoint_w=None, ev={**SCHEDULED, "trace": True})
     session.run(until=loops(3))
     before = len(session.ev_said)
     for _ in range(3):
@@ -198,7 +198,7 @@ def test_a_second_wish_to_renegotiate_waits_for_the_first_answer() -> None:
 
 
 def test_services_can_be_renegotiated_in_the_same_session() -> None:
-    session = pair(wish_w=1_000)
+    session = pair(setpoint_w=1_000)
     session.run(until=loops(3))
     first = session.ev.session.session_id
     session.secc.command(orders.Notify(EVSENotification.ServiceRenegotiation, 10), session.now)
@@ -223,13 +223,15 @@ def test_a_charger_that_can_not_renegotiate_services_says_so() -> None:
 @pytest.mark.parametrize("certificate", [None, b"vehicle leaf"])
 def test_a_paused_session_is_resumed_by_the_same_car(certificate: bytes | None) -> None:
     arguments = {"vehicle_certificate": certificate}
-    session = pair(wish_w=-3_000, secc_arguments=arguments)
+    session = pair(setpoint_w=-3_000, secc_arguments=arguments)
     session.run(until=loops(3))
     session.ev.command(orders.Stop(ChargingSession.Pause), session.now)
     session.run()
     assert ended_well(session)
     kept, ours = session.seen(events.SessionPaused)[0].kept, session.ev_seen(events.SessionPaused)[0].kept
-    again = pair(wish_w=-3_000, ev={"resume": ours}, secc_arguments={**arguments, "paused": {kept.session_id: kept}})
+    again = pair(
+        setpoint_w=-3_000, ev={"resume": ours}, secc_arguments={**arguments, "paused": {kept.session_id: kept}}
+    )
     again.run(until=loops(3))
     assert again.seen(events.SessionOpened)[0].resumed
     assert again.ev.session.resumed
@@ -279,7 +281,7 @@ def test_a_charger_without_power_sends_the_car_into_a_pause() -> None:
 def test_the_charger_states_the_needs_in_mobility_needs_mode_2() -> None:
     session = pair(ev={"needs_modes": (MobilityNeedsMode.BY_SECC,)})
     session.secc.command(
-        orders.StateNeeds(departure_s=1_800, minimum_soc_pct=40, target_soc_pct=70, confirm_within_s=30), 0.0
+        orders.SetDriverNeeds(departure_s=1_800, minimum_soc_pct=40, target_soc_pct=70, confirm_within_s=30), 0.0
     )
     session.run(until=loops(3))
     station = session.ev.session.station
@@ -295,7 +297,7 @@ def test_the_charger_states_the_needs_in_mobility_needs_mode_2() -> None:
 
 def test_the_charger_keeps_its_needs_to_itself_in_mobility_needs_mode_1() -> None:
     session = pair(ev={"needs_modes": (MobilityNeedsMode.BY_EVCC,)})
-    session.secc.command(orders.StateNeeds(departure_s=1_800, minimum_soc_pct=40, target_soc_pct=70), 0.0)
+    session.secc.command(orders.SetDriverNeeds(departure_s=1_800, minimum_soc_pct=40, target_soc_pct=70), 0.0)
     session.run(until=loops(3))
     station = session.ev.session.station
     assert station is not None
@@ -304,7 +306,7 @@ def test_the_charger_keeps_its_needs_to_itself_in_mobility_needs_mode_1() -> Non
 
 
 def test_meter_readings_come_in_both_directions() -> None:
-    session = pair(wish_w=-10_000)
+    session = pair(setpoint_w=-10_000)
     session.run(until=lambda p: p.now > 1_000, most_steps=200_000)
     meter = session.ev.session.meter
     assert meter is not None
@@ -331,7 +333,7 @@ def test_the_channel_can_be_selected_anew_within_the_loop() -> None:
 
 
 def test_a_power_tolerance_is_confirmed() -> None:
-    session = pair(wish_w=None, ev=SCHEDULED)
+    session = pair(setpoint_w=None, ev=SCHEDULED)
     session.ideal = False
     day = 24 * 3600
     offer = ScheduleOffer(tuple_id=3, anchor_s=int(EPOCH), charge=(Block(day, 5_000.0),), tolerance_w=200.0)
@@ -363,7 +365,7 @@ def test_the_car_confirms_the_meter_beside_the_loop(control: ControlMode) -> Non
         return MeteringConfirmationReq(Header=header, SignedMeteringData=data)
 
     session = pair(
-        wish_w=None,
+        setpoint_w=None,
         ev={"metering_signer": sign, "controls": (control,)},
         secc={"metering_verifier": lambda request: request.SignedMeteringData.Id == "meter"},
     )
@@ -400,3 +402,22 @@ def test_prices_reach_the_car_in_dynamic_control(absolute: bool) -> None:
     session.run(until=lambda p: bool(p.ev_seen(events.SchedulesReceived)))
     received = session.ev_seen(events.SchedulesReceived)[0]
     assert (received.levels, received.prices) == ((None, prices) if absolute else (levels, None))
+
+
+def test_a_response_without_a_request_right_after_the_handshake_ends_the_session_with_a_reason() -> None:
+    sent: list[bytes] = []
+
+    def record(data: bytes) -> bytes:
+        sent.extend([data] if data else [])
+        return data
+
+    recorded = pair()
+    recorded.to_ev = record
+    recorded.run(until=lambda _: len(sent) == 2)  # responses to the handshake and to SessionSetupReq
+
+    both = pair()
+    both.to_ev = lambda data: data + sent[1] if data else data
+    both.run(until=lambda one: one.ev.ended)
+    [ended] = both.ev_seen(events.SessionEnded)
+    assert not ended.ok
+    assert ended.reason == "the charger sent SessionSetupRes instead of nothing"

@@ -1,4 +1,4 @@
-"""Whole sessions between our two engines: every byte encoded and decoded, split anywhere."""
+"""Whole sessions between the two engines: every byte encoded and decoded, in any segmentation."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.protocols.iso15118.pair import EV_AC, car_state, loops, pair
 
 @pytest.mark.parametrize("chunk", [0, 1, 7])
 def test_a_dynamic_discharge_empties_the_battery(chunk: int) -> None:
-    session = pair(wish_w=-5_000)
+    session = pair(setpoint_w=-5_000)
     session.run(until=loops(50), chunk=chunk)
     session.ev.command(orders.Stop(), session.now)
     session.run(chunk=chunk)
@@ -28,7 +28,7 @@ def test_a_dynamic_discharge_empties_the_battery(chunk: int) -> None:
 def test_every_service_and_control_mode(service: ServiceId, control: ControlMode, wish: int) -> None:
     is_dc = service in (ServiceId.DC, ServiceId.DC_BPT)
     car = car_state() if is_dc else car_state(limits=EV_AC)
-    session = pair(car=car, wish_w=wish, ev={"services": (service,), "controls": (control,)})
+    session = pair(car=car, setpoint_w=wish, ev={"services": (service,), "controls": (control,)})
     session.run(until=loops(5))
     session.ev.command(orders.Stop(), session.now)
     session.run()

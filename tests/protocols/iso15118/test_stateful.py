@@ -1,4 +1,4 @@
-"""Random legal and illegal orders of events on both engines: laws that hold whatever happens.
+"""Random legal and illegal orders of events on both engines, with invariants.
 
 No exception but the documented ones, no state outside the tables, never a target outside both sides' limits, and no
 power once a session has ended.
@@ -18,9 +18,9 @@ from protocols.errors import LocalProtocolError
 from protocols.iso15118 import app_protocol
 from protocols.iso15118.iso20 import common, dc, events, messages, orders
 from protocols.iso15118.iso20.common import ChargeProgress, ChargingSession
+from protocols.iso15118.iso20.error_responses import has_error_response
 from protocols.iso15118.iso20.limits import Limits, allowed
 from protocols.iso15118.iso20.rational import rational
-from protocols.iso15118.iso20.refusals import refusable
 from protocols.iso15118.iso20.secc import _ANSWERS
 from protocols.iso15118.iso20.secc_session import Fault, Verdict
 from protocols.iso15118.iso20.services import ControlMode, ServiceId
@@ -35,7 +35,7 @@ MAGNITUDES = st.floats(min_value=0, max_value=50_000)
 
 
 def _requests(session_id: bytes) -> list[Any]:
-    """One of each kind that a car may send out of turn."""
+    """Return one of each request that an EVCC may send out of sequence."""
     header = messages.header(session_id, 1_770_000_000)
     return [
         common.SessionSetupReq(Header=header, EVCCID="x"),
@@ -87,7 +87,7 @@ class Sessions(RuleBasedStateMachine):
         car = car_state(soc, limits=EV_DC if is_dc else EV_AC)
         self.session = pair(
             car=car,
-            wish_w=wish,
+            setpoint_w=wish,
             ev={"services": (service,), "controls": (control,)},
             secc={"standby": standby, "violations_before_failure": 3},
         )
@@ -129,7 +129,7 @@ class Sessions(RuleBasedStateMachine):
 
     @rule(fault=st.sampled_from(list(Fault)), broken=st.booleans())
     def break_down(self, fault: Fault, broken: bool) -> None:
-        self.session.secc.command(orders.Break(fault, broken), self.session.now)
+        self.session.secc.command(orders.ReportFault(fault, broken), self.session.now)
 
     @rule(verdict=st.sampled_from(list(Verdict)))
     def decide(self, verdict: Verdict) -> None:
@@ -232,7 +232,7 @@ TestSessions.settings = settings(
 def test_every_accepted_request_has_an_answer_or_is_refused() -> None:
     accepted = {name for table in (DC, AC) for requests in table.values() for name in requests}
     for name in accepted - {"supportedAppProtocolReq"}:
-        assert refusable(name)
+        assert has_error_response(name)
         assert name in _ANSWERS
 
 
@@ -243,6 +243,6 @@ def test_the_tables_agree_with_each_other() -> None:
             for reached in requests.values():
                 assert State.ENDED in reached
                 assert all(state in table for state in reached)
-    for reached in NEXT_STEPS.values():
-        assert all(step in NEXT_STEPS for step in reached)
+    for steps in NEXT_STEPS.values():
+        assert all(step in NEXT_STEPS for step in steps)
     assert NEXT_STEPS[Step.ENDED] == frozenset()

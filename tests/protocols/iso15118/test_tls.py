@@ -1,4 +1,4 @@
-"""TLS contexts of both roles, shaken hands in memory: versions, certificates on both sides, who is turned away."""
+"""TLS contexts of both roles, handshakes in memory: versions, certificates on both sides, rejected peers."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def shake_hands(client: ssl.SSLContext, server: ssl.SSLContext) -> tuple[ssl.SSLObject, ssl.SSLObject]:
-    """Both ends after the handshake and one message each way; ssl.SSLError if one turns the other away."""
+    """Perform the handshake and one message each way. Raises ssl.SSLError if one side rejects the other."""
     to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
     car = client.wrap_bio(to_client, to_server)
     charger = server.wrap_bio(to_server, to_client, server_side=True)

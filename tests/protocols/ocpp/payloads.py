@@ -1,4 +1,4 @@
-"""Valid payloads of any action, drawn from its schema: what a peer may send, in all its variety."""
+"""Hypothesis strategies for valid payloads of any action, derived from its schema."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ DEEPEST = 9
 
 
 def payloads(version: Version, action: str, part: Part = Part.REQUEST) -> st.SearchStrategy[dict[str, Any]]:
-    """Any payload that keeps to the schema."""
+    """Return any payload that is valid by the schema."""
     document = schema.document(version, action, part)
     return _objects(document, document, 0)
 

@@ -1,4 +1,4 @@
-"""Any valid payload, to both ends, in every version: a valid answer, never an InternalError, never silence."""
+"""Any valid payload, to both ends, in every version: a valid response, never an InternalError or none."""
 
 from __future__ import annotations
 

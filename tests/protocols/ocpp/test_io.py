@@ -1,4 +1,4 @@
-"""The pump over wires in memory (virtual time) and over real WebSockets: order, back-calls, time-outs, ends."""
+"""Links over wires in memory (virtual time) and over real WebSockets: order, calls during calls, time-outs, ends."""
 
 from __future__ import annotations
 
@@ -17,17 +17,9 @@ from websockets.asyncio.server import ServerConnection, serve
 from emulators.runtime.clock import RealClock, VirtualClock
 from emulators.runtime.transports import text_wire_pair
 from protocols.ocpp import rpc
-from protocols.ocpp.io import (
-    Answered,
-    Handler,
-    Link,
-    Lost,
-    PushingConnection,
-    Refused,
-    TimedOut,
-    WebSocketWire,
-)
+from protocols.ocpp.io import PushingConnection, WebSocketWire
 from protocols.ocpp.io import connect as connect_station
+from protocols.ocpp.link import Answered, Handler, Link, Lost, Refused, TimedOut
 from protocols.ocpp.rpc import CallReceived, Refusal, Rpc
 from protocols.ocpp.schema import ErrorCode, Payload, Version
 
@@ -230,7 +222,7 @@ async def test_what_is_no_text_ends_the_connection_or_is_refused() -> None:
 
 
 async def test_a_station_learns_why_it_cannot_connect() -> None:
-    with pytest.raises(ConnectionError, match="not a WebSocket address"):
+    with pytest.raises(ConnectionError, match="not a WebSocket URL"):
         await connect_station("http://x", (Version.V21,))
     with pytest.raises(ConnectionError, match=r"127\.0\.0\.1:1"):
         await connect_station("ws://127.0.0.1:1/ocpp/CP1", (Version.V21,))

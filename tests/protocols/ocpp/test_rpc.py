@@ -1,4 +1,4 @@
-"""The RPC engine: laws over two engines, and every kind of bad message with the code its version asks for."""
+"""The RPC engine: properties of two engines, and every kind of invalid message with the error code of its version."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from protocols.ocpp.rpc import (
 )
 from protocols.ocpp.schema import ErrorCode, Part, Version
 
-BOOT = {
+BOOT: dict[Version, dict[str, Any]] = {
     Version.V16: {"chargePointVendor": "V", "chargePointModel": "M"},
     Version.V201: {"reason": "PowerUp", "chargingStation": {"model": "M", "vendorName": "V"}},
     Version.V21: {"reason": "PowerUp", "chargingStation": {"model": "M", "vendorName": "V"}},
@@ -211,15 +211,15 @@ def test_unanswered_calls_are_bounded() -> None:
     for n in range(rpc.OPEN_CALLS):
         csms.receive(json.dumps([2, f"a{n}", "Heartbeat", {}]), 0.0)
     csms.receive('[2,"more","Heartbeat",{}]', 0.0)
-    assert sent(csms) == [[4, "more", "InternalError", f"{rpc.OPEN_CALLS} calls are unanswered already", {}]]
+    assert sent(csms) == [[4, "more", "InternalError", f"{rpc.OPEN_CALLS} calls are pending already", {}]]
 
 
 def test_giving_up_a_call_lets_the_next_one_go() -> None:
     csms = engine(Version.V21)
     first, second, third = (csms.call("GetLocalListVersion", {}, 0.0) for _ in range(3))
     csms.data_to_send()
-    csms.forget(second, 0.0)
-    csms.forget(first, 0.0)
+    csms.cancel(second, 0.0)
+    csms.cancel(first, 0.0)
     assert [message[1] for message in sent(csms)] == [third]
 
 
@@ -335,7 +335,8 @@ def test_whatever_happens_one_call_is_on_the_wire_and_every_call_ends_once(
 ) -> None:
     """Calls, answers, errors and time in any order: each call gets exactly one end, in the order they were made."""
     end = engine(version, answer_within=5.0)
-    now, made, ended, on_wire = 0.0, [], [], []
+    now, made, ended = 0.0, [], []
+    on_wire: list[str] = []
     for _ in range(data.draw(st.integers(0, 25))):
         step = data.draw(st.sampled_from(["call", "answer", "error", "time", "noise"]))
         events: list[rpc.Event] = []

@@ -1,4 +1,4 @@
-"""SDP: the two datagrams, the charger's answer, the car's patience."""
+"""SDP: the two datagrams, the SECC's response, the EVCC's retries."""
 
 from __future__ import annotations
 

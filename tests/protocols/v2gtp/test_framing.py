@@ -1,4 +1,4 @@
-"""V2GTP: however the bytes of a stream arrive, the frames are the same."""
+"""V2GTP: the frames are independent of the segmentation of a stream."""
 
 from __future__ import annotations
 

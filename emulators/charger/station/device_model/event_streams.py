@@ -10,7 +10,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from protocols.ocpp.io import Answered
+from protocols.ocpp.link import Answered
 from protocols.ocpp.schema import Payload
 from protocols.ocpp.times import stamp
 

@@ -14,7 +14,7 @@ from emulators.charger.station.evse import EvseState
 from emulators.charger.station.ocpp16 import keys, requests
 from emulators.charger.station.station import Station
 from emulators.charger.station.transaction import Message, Transaction
-from protocols.ocpp.io import Answered
+from protocols.ocpp.link import Answered
 from protocols.ocpp.schema import Payload
 from protocols.ocpp.times import stamp
 

@@ -14,7 +14,7 @@ from emulators.charger.station.power_path import Needs
 from emulators.charger.station.smart_charging import operation_modes
 from emulators.charger.station.station import Station
 from emulators.charger.station.transaction import Message, Transaction
-from protocols.ocpp.io import Answered
+from protocols.ocpp.link import Answered
 from protocols.ocpp.schema import Payload, Version
 from protocols.ocpp.times import stamp
 

@@ -12,7 +12,7 @@ from emulators.charger.station.evse import EvseState
 from emulators.charger.station.smart_charging import der, operation_modes
 from emulators.charger.station.smart_charging.schedule import Circumstances, Composite
 from emulators.charger.station.transaction import Transaction
-from protocols.ocpp.io import Answered
+from protocols.ocpp.link import Answered
 from protocols.ocpp.schema import Payload
 
 if TYPE_CHECKING:

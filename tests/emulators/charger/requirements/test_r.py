@@ -263,7 +263,8 @@ async def test_the_gateway_sends_only_what_is_allowed() -> None:
         with pytest.raises(controls_out.Unfit, match=r"FR\.14"):
             await controls_out.set_control(rig.known, "a", "Gradients", gradient, False)
         assert rig.calls("SetDERControl") == []
-        for number, (kind, control) in enumerate((("VoltWatt", body), ("Gradients", gradient))):
+        controls: tuple[tuple[str, dict[str, Any]], ...] = (("VoltWatt", body), ("Gradients", gradient))
+        for number, (kind, control) in enumerate(controls):
             outcome = await controls_out.set_control(rig.known, f"c{number}", kind, control, True)
             assert outcome.answer is Answer.APPLIED
         for sent, name in zip(rig.calls("SetDERControl"), ("curve", "gradient"), strict=True):

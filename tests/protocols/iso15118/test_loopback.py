@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from protocols.iso15118.iso20.rehearsal import session
+from protocols.iso15118.iso20.loopback import session
 from protocols.iso15118.iso20.services import ControlMode, ServiceId
 
 

@@ -1,7 +1,8 @@
-"""Responses that say no: for every request the response of its type with a code and nothing but valid filler.
+"""Responses with an error code: for every request its response type, with valid values in all mandatory fields.
 
 Source: ISO 15118-20 §8.6: an unexpected request is answered by its own response type with FAILED_SequenceError,
-mandatory fields filled with any valid value."""
+mandatory fields filled with any valid value.
+"""
 
 from __future__ import annotations
 
@@ -15,12 +16,12 @@ ZERO = rational(0)
 _DONE = Processing.Finished
 
 
-def refuse(request_name: str, header: MessageHeader, code: ResponseCode) -> V2GResponse:
-    """The response to a request of this element name. KeyError: no such request."""
+def error_response(request_name: str, header: MessageHeader, code: ResponseCode) -> V2GResponse:
+    """Return the response to a request of this element name. Raises KeyError if there is no such request."""
     return _BUILDERS[request_name](header, code)
 
 
-def refusable(request_name: str) -> bool:
+def has_error_response(request_name: str) -> bool:
     return request_name in _BUILDERS
 
 

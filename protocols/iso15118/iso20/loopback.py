@@ -1,6 +1,7 @@
-"""A session between our own two engines in memory, every byte encoded and decoded: what the benchmark measures.
+"""A session between the two engines in memory, with every byte encoded and decoded, for the benchmark.
 
-No I/O, no clock."""
+No I/O and no clock.
+"""
 
 from __future__ import annotations
 
@@ -26,10 +27,10 @@ NEEDS = EnergyRequests(target_wh=0, maximum_wh=10_000, minimum_wh=-30_000, maxim
 
 
 def session(service: ServiceId, control: ControlMode, loops: int) -> int:
-    """A whole session of `loops` charge loops; how many there were. RuntimeError if it does not end well."""
-    settings = EvccSettings(evccid="REHEARSAL", services=(service,), controls=(control,), loop_interval=0.0)
+    """Run a session of `loops` charge loops and return their number. Raises RuntimeError unless it ends regularly."""
+    settings = EvccSettings(evccid="LOOPBACK", services=(service,), controls=(control,), loop_interval=0.0)
     evse = Evse(
-        wish_w=-5_000.0,
+        setpoint_w=-5_000.0,
         authorization=Verdict.YES,
         schedules=(),
         insulation=Verdict.YES,
@@ -51,10 +52,10 @@ def session(service: ServiceId, control: ControlMode, loops: int) -> int:
         elif ev.session.loops:
             ev.command(_car(ev.session.loops), now)
     if ended is None or not ended.ok:
-        raise RuntimeError(f"the rehearsal failed after {ev.session.loops} loops: {ended}")
+        raise RuntimeError(f"the loopback session failed after {ev.session.loops} loops: {ended}")
     return ev.session.loops
 
 
 def _car(loop: int) -> orders.CarState:
-    """A car whose figures change from loop to loop, as a real one's do."""
+    """Return an EV state whose values change from loop to loop."""
     return orders.CarState(limits=LIMITS, needs=NEEDS, voltage_v=VOLTAGE_V + loop % 7)

@@ -1,0 +1,204 @@
+"""SoC floors, their hysteresis and the EV's V2X window: below any of them nothing is discharged."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.authority.layers import Asked, Situation, layers
+from gateway.authority.priority import Bound, Decision, Layer, decide
+from gateway.authority.soc_floors import Floor, Reserve, floor_bound, floor_reached, floors, unmeasurable
+from gateway.model.event import EvseDescribed, NeedsStated, PowerLimits, SessionStarted, StationConnected, VehicleNeeds
+from gateway.model.evse import Evse
+from gateway.model.reason import Code
+from gateway.model.site import Site, SitePolicy
+
+LIMITS = PowerLimits(11_000.0, 10_000.0)
+PERCENT = st.floats(0, 100)
+
+
+def an_evse(soc_pct: float | None = 80.0, capacity_wh: float | None = 60_000.0, v2x_wh: float | None = None) -> Evse:
+    evse = Evse("CP1-1", "CP1")
+    evse.apply(StationConnected("CP1", 0.0, "ocpp2.1"))
+    evse.apply(EvseDescribed("CP1-1", "CP1", 0.0, LIMITS, True))
+    evse.apply(SessionStarted("CP1-1", 0.0, "tx"))
+    evse.apply(
+        NeedsStated(
+            "CP1-1",
+            0.0,
+            VehicleNeeds(
+                LIMITS, True, "DC_BPT", soc_pct=soc_pct, battery_capacity_wh=capacity_wh, min_v2x_energy_wh=v2x_wh
+            ),
+        )
+    )
+    evse.connected = True
+    return evse
+
+
+def a_site(floor_pct: float = 0.0, **more: object) -> Site:
+    site = Site(SitePolicy("home", min_soc_pct=floor_pct))
+    for name, value in more.items():
+        setattr(site, name, value)
+    return site
+
+
+def asked(evse: Evse, site: Site, power_w: float, *, reached: bool = False, reserve: Reserve | None = None) -> Decision:
+    return decide(
+        *layers(Situation(evse, site, 0.0, asked=Asked(power_w, "c"), floor_reached=reached, reserve=reserve))
+    )
+
+
+def bound(evse: Evse, site: Site, found: list[Floor], *, reached: bool = False, blind: bool = False) -> Bound | None:
+    return floor_bound(evse, site, found, reached=reached, blind=blind)
+
+
+@pytest.mark.parametrize("v2x_wh", [0.001, 1.0, 500.0, 20_000.0])
+@pytest.mark.parametrize("soc_pct", [None, 5.0, 100.0])
+def test_below_its_v2x_window_an_ev_is_not_discharged(v2x_wh: float, soc_pct: float | None) -> None:
+    site = Site(SitePolicy("home", discharge_without_soc=True))
+    evse = an_evse(soc_pct, v2x_wh=v2x_wh)
+    found = bound(evse, site, [])
+    assert found is not None
+    assert (found.layer, found.low_w, found.code) == (Layer.SOC_FLOOR, 0.0, Code.OUTSIDE_V2X_WINDOW)
+    assert found.high_w > 1e12
+    refused = asked(evse, site, -5000.0)
+    assert (refused.power_w, refused.binding, refused.code) == (0.0, Layer.SOC_FLOOR, Code.OUTSIDE_V2X_WINDOW)
+    assert asked(evse, site, 5000.0).power_w == 5000.0
+
+
+@pytest.mark.parametrize("v2x_wh", [None, 0.0, -0.001, -8000.0])
+def test_inside_its_v2x_window_an_ev_is_discharged(v2x_wh: float | None) -> None:
+    evse = an_evse(v2x_wh=v2x_wh)
+    assert bound(evse, a_site(), []) is None
+    assert asked(evse, a_site(), -5000.0).power_w == -5000.0
+
+
+@given(st.floats(1e-3, 1e5), st.none() | PERCENT, PERCENT, st.floats(-1e5, 1e5), st.booleans())
+def test_nothing_else_lets_an_ev_below_its_v2x_window_be_discharged(
+    v2x_wh: float, soc_pct: float | None, floor_pct: float, power_w: float, islanded: bool
+) -> None:
+    evse, site = an_evse(soc_pct, v2x_wh=v2x_wh), a_site(floor_pct, islanded=islanded)
+    assert asked(evse, site, power_w).power_w >= 0
+
+
+@pytest.mark.parametrize(
+    ("before", "soc_pct", "reached"),
+    [
+        (False, 30.1, False),
+        (False, 30.0, True),
+        (False, 12.0, True),
+        (True, 30.0, True),
+        (True, 30.1, True),
+        (True, 31.9, True),
+        (True, 32.0, False),
+        (True, 80.0, False),
+        (False, 31.9, False),
+        (True, None, False),
+        (False, None, False),
+    ],
+)
+def test_a_floor_once_reached_holds_until_the_battery_is_above_it_by_the_hysteresis(
+    before: bool, soc_pct: float | None, reached: bool
+) -> None:
+    assert floor_reached(before, soc_pct, 30.0, 2.0) is reached
+
+
+def test_a_full_battery_is_above_every_floor_but_100() -> None:
+    assert floor_reached(True, 99.9, 99.0, 5.0)
+    assert not floor_reached(True, 100.0, 99.0, 5.0)
+    assert floor_reached(False, 100.0, 100.0, 5.0)
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_without_a_floor_nothing_is_reached(before: bool) -> None:
+    assert not floor_reached(before, 0.0, 0.0, 2.0)
+    assert not floor_reached(before, 0.0, -1.0, 2.0)
+    assert floor_reached(before, 0.0, 0.5, 2.0)
+
+
+@given(st.lists(PERCENT, min_size=1), st.floats(1, 95), st.floats(0.5, 10))
+def test_between_two_discharges_the_battery_has_risen_by_the_hysteresis(
+    socs: list[float], floor_pct: float, hysteresis_pct: float
+) -> None:
+    held, at_floor = False, False
+    for soc_pct in socs:
+        held = floor_reached(held, soc_pct, floor_pct, hysteresis_pct)
+        at_floor = at_floor or soc_pct <= floor_pct
+        if not held:
+            assert not at_floor or soc_pct >= min(100.0, floor_pct + hysteresis_pct)
+            at_floor = False
+
+
+def test_a_reached_floor_forbids_discharge_and_nothing_else() -> None:
+    site, found = a_site(30.0), [Floor(30.0, "x")]
+    for soc_pct, reached, free in [
+        (30.0, False, False),
+        (30.1, False, True),
+        (31.0, True, False),
+        (29.0, False, False),
+    ]:
+        made = bound(an_evse(soc_pct), site, found, reached=reached)
+        assert (made is None) is free
+        if made is not None:
+            assert (made.layer, made.low_w, made.code) == (Layer.SOC_FLOOR, 0.0, Code.BELOW_FLOOR)
+        assert asked(an_evse(soc_pct), site, -5000.0, reached=reached).power_w == (-5000.0 if free else 0.0)
+        assert asked(an_evse(soc_pct), site, 5000.0, reached=reached).power_w == 5000.0
+    assert bound(an_evse(0.0), a_site(), [Floor(0.0, "x")], reached=True) is None
+    assert bound(an_evse(0.0), a_site(), [], reached=True) is None
+    assert bound(an_evse(0.4), a_site(), [Floor(0.5, "x")]) is not None
+
+
+def test_the_highest_floor_counts() -> None:
+    evse = an_evse(80.0, 50_000.0)
+    site = a_site(20.0, reserve_pct=35.0, reserve_wh=10_000.0)
+    found = floors(evse, site, Reserve(pct=40.0, energy_wh=22_500.0), 42.0)
+    assert [one.pct for one in found] == [45.0, 42.0, 40.0, 35.0, 20.0, 20.0]
+    owners = ["the reserve of this EVSE", "the command's floor", "the reserve of this EVSE"]
+    assert [one.whose for one in found[:3]] == owners
+    assert {one.whose for one in found[3:]} == {"the site's reserve", "the site's floor"}
+    assert floors(evse, a_site(20.0), None, 42.0)[0].whose == "the command's floor"
+    assert [one.pct for one in floors(evse, a_site(20.0), None, None)] == [20.0]
+    assert floors(evse, a_site(reserve_wh=90_000.0), None, None)[0].pct == 100.0
+    assert floors(an_evse(80.0, 90_000.0), a_site(reserve_wh=90_000.0 * 0.625), None, None)[0].pct == 62.5
+
+
+def test_off_the_grid_the_sites_reserve_is_there_to_be_used() -> None:
+    site = a_site(20.0, reserve_pct=35.0, reserve_wh=40_000.0, islanded=True)
+    assert [one.pct for one in floors(an_evse(), site, Reserve(pct=40.0), None)] == [40.0, 20.0]
+
+
+def test_a_reserve_in_wh_needs_the_size_of_the_battery() -> None:
+    small, unknown = an_evse(), an_evse(capacity_wh=None)
+    for site, reserve, wanted in [
+        (a_site(), None, False),
+        (a_site(reserve_wh=0.0), Reserve(energy_wh=0.0), False),
+        (a_site(reserve_wh=0.5), None, True),
+        (a_site(), Reserve(energy_wh=0.5), True),
+        (a_site(), Reserve(pct=50.0), False),
+        (a_site(reserve_wh=1000.0), Reserve(energy_wh=1000.0), True),
+    ]:
+        assert unmeasurable(unknown, site, reserve) is wanted
+        assert not unmeasurable(small, site, reserve)
+        assert [floor for floor in floors(unknown, site, reserve, None) if floor.pct not in (0.0, 50.0)] == []
+    blind = asked(unknown, a_site(reserve_wh=1000.0), -5000.0)
+    assert (blind.power_w, blind.code) == (0.0, Code.SOC_UNKNOWN)
+
+
+def test_an_unknown_state_of_charge_is_never_above_a_floor() -> None:
+    unknown = an_evse(None)
+    found = bound(unknown, a_site(20.0), [Floor(20.0, "x")])
+    assert found is not None
+    assert (found.layer, found.low_w, found.code) == (Layer.SOC_FLOOR, 0.0, Code.SOC_UNKNOWN)
+    assert asked(unknown, a_site(20.0), -5000.0).power_w == 0.0
+    assert asked(unknown, a_site(20.0), 5000.0).power_w == 5000.0
+    assert bound(unknown, a_site(), [Floor(0.0, "x")]) is None
+    assert bound(unknown, a_site(), [Floor(0.5, "x")]) is not None
+    assert bound(unknown, a_site(), []) is None
+    allowed = Site(SitePolicy("home", min_soc_pct=20.0, discharge_without_soc=True))
+    assert bound(unknown, allowed, [Floor(20.0, "x")]) is None
+    assert asked(unknown, allowed, -5000.0).power_w == -5000.0
+    for soc_pct in (None, 90.0):
+        found = bound(an_evse(soc_pct), allowed, [Floor(20.0, "x")], blind=True)
+        assert found is not None
+        assert found.code is Code.SOC_UNKNOWN

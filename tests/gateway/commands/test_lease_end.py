@@ -1,0 +1,117 @@
+"""No set-point is valid beyond its lease: should the gateway die, the station is at 0 W when the lease is over."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from emulators.runtime.clock import run_virtual
+from gateway.model.site import SitePolicy
+from protocols.ocpp.schema import Version
+from tests.emulators.charger.station_rig import Rig
+from tests.gateway.commands.rig import house
+from tests.gateway.commands.test_with_stations import governed, send
+
+HOLD_S, SLACK_S, LONGEST_RAMP_S = 15.0, 1.0, 5.0
+
+
+def ramp_s(power_w: float, rate_w_per_s: float) -> float:
+    """The gateway ends a lease by a ramp, for which the station still needs its set-points."""
+    return min(LONGEST_RAMP_S, power_w / rate_w_per_s) if rate_w_per_s else 0.0
+
+
+@pytest.mark.parametrize("verb", ["discharge", "charge"])
+@pytest.mark.parametrize(
+    ("lease_s", "power_w", "rate_w_per_s"),
+    [(5, 5000, 2500.0), (5, 5000, 0.0), (5, 9000, 1000.0), (5, 50, 2500.0), (12, 5000, 2500.0), (20, 9000, 1000.0)],
+)
+def test_a_station_may_hold_a_set_point_until_the_ramp_after_the_lease_is_over(
+    verb: str, lease_s: int, power_w: int, rate_w_per_s: float
+) -> None:
+    async def scene() -> None:
+        async with house("CP1-1", policy=SitePolicy("home", ramp_w_per_s=rate_w_per_s)) as home:
+            begun = home.clock.now()
+            result = await home.send("CP1-1", verb, "d", power_w=power_w, lease_s=lease_s)
+            assert result.lease_until == pytest.approx(home.clock.wall() + lease_s, abs=0.1)
+            await home.wait(lease_s - 0.1)
+            sent = [order for order in home.stations.evses["CP1-1"].orders if abs(order[1]) == power_w]
+            assert sent
+            for at, _, hold_s in sent:
+                left_s = begun + lease_s - at
+                assert hold_s == pytest.approx(min(HOLD_S, left_s + ramp_s(power_w, rate_w_per_s) + SLACK_S), abs=0.01)
+            at, _, hold_s = sent[-1]
+            assert at + hold_s >= begun + lease_s  # and it holds until then without a gap
+            starts, ends = [at for at, _, _ in sent[1:]], [at + hold_s for at, _, hold_s in sent[:-1]]
+            assert all(start <= end for start, end in zip(starts, ends, strict=True))
+
+    run_virtual(scene())
+
+
+@settings(max_examples=40)
+@given(
+    st.integers(5, 60),
+    st.integers(100, 9000),
+    st.lists(st.tuples(st.floats(0, 20), st.integers(5, 60)), max_size=4),
+    st.sampled_from([0.0, 500.0, 2500.0]),
+)
+def test_renewals_never_make_a_station_hold_beyond_the_lease_that_was_in_force(
+    lease_s: int, power_w: int, renewals: list[tuple[float, int]], rate_w_per_s: float
+) -> None:
+    async def scene() -> None:
+        async with house("CP1-1", policy=SitePolicy("home", ramp_w_per_s=rate_w_per_s), evse_rate_per_s=1e3) as home:
+            leases = []  # (granted at, over at)
+            for number, (pause_s, seconds) in enumerate([(0.0, lease_s), *renewals]):
+                await home.wait(pause_s)
+                leases.append((home.clock.now(), home.clock.now() + seconds))
+                await home.send("CP1-1", "discharge", f"d{number}", power_w=power_w, lease_s=seconds)
+            await home.wait(80)
+            orders = home.stations.evses["CP1-1"].orders
+            replaced = [at for at, _, _ in orders[1:]] + [math.inf]
+            for (at, sent_w, hold_s), after in zip(orders, replaced, strict=True):
+                if after < at + 0.1:  # of two commands at once the second is in force
+                    continue
+                if abs(sent_w) == power_w:
+                    until = [over for granted, over in leases if granted <= at][-1]
+                    assert at + hold_s <= until + ramp_s(power_w, rate_w_per_s) + SLACK_S + 0.01
+                elif sent_w:  # a step of the ramp
+                    assert hold_s <= LONGEST_RAMP_S + SLACK_S
+            assert home.power("CP1-1") == 0
+
+    run_virtual(scene())
+
+
+@pytest.mark.parametrize("power_w", [2500, 5000])
+def test_the_profile_in_the_station_lapses_with_the_lease(power_w: int) -> None:
+    async def main() -> None:
+        async with Rig(Version.V21) as rig, governed(rig) as service:
+            await rig.charging()
+            await rig.sleep(5)
+            begun = rig.clock.now()
+            await send(service, "discharge", "d", power_w=power_w, lease_s=6)
+            await rig.sleep(2)
+            profiles = [call["chargingProfile"]["chargingSchedule"][0] for call in rig.calls("SetChargingProfile")]
+            held = [one for one in profiles if one["chargingSchedulePeriod"][0].get("setpoint") == -power_w]
+            assert [one["duration"] for one in held] == [math.ceil(6 + power_w / 2500 + SLACK_S)]
+            assert rig.clock.now() < begun + 4
+
+    run_virtual(main())
+
+
+@pytest.mark.parametrize("version", [Version.V21, Version.V201])
+def test_without_a_gateway_the_station_stops_when_the_lease_is_over(version: Version) -> None:
+    async def main() -> None:
+        vendor = None if version is Version.V21 else "negative-limit"
+        async with Rig(version, vendor_profile=vendor) as rig:
+            async with governed(rig) as service:
+                await rig.charging()
+                await rig.sleep(5)
+                await send(service, "discharge", "d", power_w=4600, lease_s=5)
+                await rig.sleep(4)
+                assert rig.evse().reading.power_w == pytest.approx(-4600, rel=0.01)
+            await rig.sleep(1 + 2 + SLACK_S + 2)  # the rest of the lease, the ramp, the slack, whole seconds
+            assert rig.evse().reading.power_w == 0
+
+    run_virtual(main())

@@ -1,0 +1,96 @@
+"""`make mutants`: change what decides a power in every way that mutmut knows, and see whether a test notices.
+
+Nothing in the working tree changes: the mutants are made in a copy. A mutant that no test notices survives; each one is
+listed in `survivors.toml` with the reason. The run fails when a survivor is not listed, when a listed one does not
+survive, or when the list is longer than 3 % of all mutants.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import tomllib
+from collections import Counter
+from dataclasses import asdict
+from pathlib import Path
+
+from tests.mutants.generate import Mutant, mutate
+
+HERE = Path(__file__).parent
+ROOT = HERE.parent.parent
+SURVIVORS = HERE / "survivors.toml"
+AT_MOST = 0.03  # of all mutants may survive
+
+
+def main() -> int:
+    """Run from the command line."""
+    parser = argparse.ArgumentParser(prog="python -m tests.mutants", description=__doc__)
+    parser.add_argument("paths", nargs="*", help="parts of the paths to mutate; all targets without")
+    parser.add_argument("--jobs", type=int, default=2, help="mutants under test at the same time (2)")
+    chosen = parser.parse_args()
+    targets: dict[str, list[str]] = tomllib.loads((HERE / "targets.toml").read_text())
+    if chosen.paths:
+        targets = {path: tests for path, tests in targets.items() if any(part in path for part in chosen.paths)}
+    with tempfile.TemporaryDirectory(prefix="v2x-mutants-") as folder:
+        copy = Path(folder) / "copy"
+        shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns(".*", "__pycache__", "node_modules"))
+        mutants, texts = [], Counter[str]()
+        for path in targets:
+            mutated = mutate(path, (ROOT / path).read_text())
+            (copy / path).write_text(mutated.code)
+            mutants += mutated.mutants
+            texts[path] = mutated.texts
+        print(f"{len(mutants)} mutants in {len(targets)} files ({texts.total()} of texts left out)", flush=True)
+        job, result = Path(folder) / "job.json", Path(folder) / "result.json"
+        job.write_text(
+            json.dumps({"targets": targets, "jobs": chosen.jobs, "mutants": [asdict(one) for one in mutants]})
+        )
+        environment = os.environ | {"HYPOTHESIS_PROFILE": "mutants", "PYTHONDONTWRITEBYTECODE": "1"}
+        command = [sys.executable, "-m", "tests.mutants.run", str(job), str(result)]
+        code = subprocess.run(command, cwd=copy, env=environment, check=False).returncode
+        if code:
+            print("The tests fail without any mutant, so nothing can be said about mutants.")
+            return code
+        outcomes: dict[str, str] = json.loads(result.read_text())
+    return _report(mutants, outcomes, whole=not chosen.paths)
+
+
+def _report(mutants: list[Mutant], outcomes: dict[str, str], whole: bool) -> int:
+    per_file: dict[str, Counter[str]] = {one.path: Counter() for one in mutants}
+    for one in mutants:
+        per_file[one.path][outcomes[one.key]] += 1
+    total = sum(per_file.values(), Counter[str]())
+    print(f"\n{'mutants':>8} {'killed':>8} {'timed out':>10} {'survived':>9}")
+    for path, counts in [*per_file.items(), ("total", total)]:
+        row = f"{counts.total():>8} {counts['killed']:>8} {counts['timed out']:>10} {counts['survived']:>9}  {path}"
+        print(row)
+    print(f"{100 * (1 - total['survived'] / total.total()):.1f} % killed or timed out")
+    listed: dict[str, dict[str, str]] = tomllib.loads(SURVIVORS.read_text())
+    survived = {(one.path, one.name) for one in mutants if outcomes[one.key] == "survived"}
+    known = {(path, name) for path, names in listed.items() if whole or path in per_file for name in names}
+    _print_names("Survived, and not listed in survivors.toml:", survived - known)
+    _print_names("Listed in survivors.toml, and did not survive:", known - survived)
+    too_many = whole and len(survived) > AT_MOST * total.total()
+    if too_many:
+        print(f"\n{len(survived)} survived: more than {100 * AT_MOST:.0f} % of all.")
+    return int(survived != known or too_many)
+
+
+def _print_names(title: str, names: set[tuple[str, str]]) -> None:
+    path_before = ""
+    for number, (path, name) in enumerate(sorted(names)):
+        if number == 0:
+            print(f"\n{title}")
+        if path != path_before:
+            print(f'["{path}"]')
+            path_before = path
+        print(f'{json.dumps(name, ensure_ascii=False)} = ""')
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,68 @@
+"""What counts as a mutant: everything that decides, and no text that a person reads."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from tests.mutants.generate import mutate
+
+HERE = Path(__file__).parent
+ROOT = HERE.parent.parent
+CODE = '''
+def decide(a, b, log):
+    """A text of its own."""
+    what = "two words" if a else "three short words"
+    limit = f"at most {a + 1} W"
+    both = limit + " and more"
+    log.warning("seen %d times", a + 2)
+    send(both, text="two words", code="two_words")
+    send(what, "one")
+    return a < b
+'''
+
+
+def test_mutants_of_texts_are_left_out() -> None:
+    mutated = mutate("gateway/x.py", CODE)
+    names = [one.name for one in mutated.mutants]
+    assert "decide: return a < b -> return a <= b" in names
+    assert any('code="XXtwo_wordsXX"' in name for name in names)
+    assert any('send(what, "XXoneXX")' in name for name in names)
+    changed = [name.partition(" -> ")[2] for name in names]
+    assert not any(word in text for text in changed for word in ("XXtwo words", "a - 1", "a + 3", "and False", "log"))
+    assert not any(text in ("what = None", "limit = None", "both = None") for text in changed)
+    assert not any("text=None" in text or "send(None, text" in text for text in changed)
+    assert mutated.texts > 10
+
+
+def test_equal_changes_have_names_of_their_own() -> None:
+    names = [one.name for one in mutate("gateway/x.py", "def f(a):\n    a += 1\n    a += 1\n").mutants]
+    assert len(names) == len(set(names))
+    assert "f: a += 1 -> a += 2 (2)" in names
+
+
+def test_names_survive_edits_elsewhere() -> None:
+    before = {one.name for one in mutate("gateway/x.py", "def f(a):\n    return a < 1\n").mutants}
+    after = {
+        one.name
+        for one in mutate("gateway/x.py", "def g(a):\n    return a\n\n\ndef f(a):\n    return a < 1  # x\n").mutants
+    }
+    assert before
+    assert before == after
+
+
+@pytest.mark.parametrize("path", tomllib.loads((HERE / "targets.toml").read_text()))
+def test_targets_and_their_tests_exist(path: str) -> None:
+    targets: dict[str, list[str]] = tomllib.loads((HERE / "targets.toml").read_text())
+    assert (ROOT / path).is_file()
+    assert targets[path]
+    assert all((ROOT / one).exists() for one in targets[path])
+
+
+def test_every_survivor_has_a_reason() -> None:
+    targets = tomllib.loads((HERE / "targets.toml").read_text())
+    for path, names in tomllib.loads((HERE / "survivors.toml").read_text()).items():
+        assert path in targets
+        assert all(reason.strip() for reason in names.values()), path
