@@ -1,4 +1,4 @@
-"""The pytest plugin as its users have it: a sample repository, and what a failing test prints."""
+"""pytest plugin: the sample repository, output of failing tests, errors in marks and fixtures, virtual time."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ import pytest
 
 @pytest.mark.v2x(toml='[[charger]]\\nid = "CP1"\\nmax_discharge_w = 2000\\n[gateway]\\nmin_soc_pct = 33')
 def test_tables_of_a_scenario(v2x_ev, v2x_facility, v2x_clock):
-    told = v2x_clock.run(v2x_facility.command("CP1-1", "discharge", power_w=5000, lease_s=60))
-    assert (told["status"], told["effective_w"]) == ("clamped", -2000)
+    result = v2x_clock.run(v2x_facility.command("CP1-1", "discharge", power_w=5000, lease_s=60))
+    assert (result["status"], result["effective_w"]) == ("clamped", -2000)
 
 @pytest.mark.v2x(cars={"leaf": "leaf-40"}, vehicle_link="none")
 def test_a_leaf_gives_back(v2x_ev, v2x_facility, v2x_clock):
@@ -104,7 +104,7 @@ def slow(v2x_ev, v2x_clock):
 def test_setup(slow): ...
 """
 
-SAID = (
+MESSAGES = (
     "the mark v2x takes names, such as scenario='peak-cut'",
     "the mark v2x of this test has no cars: set cars=",
     "the mark v2x: its toml is not TOML",
@@ -178,14 +178,14 @@ async def test_after_it():
 
 
 def run(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    """pytest in a process of its own, with nothing of this repository's settings."""
+    """Run pytest in a separate process, without the settings of this repository."""
     env = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *options]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300, env=env, check=False)
 
 
 @pytest.mark.timeout(300)
-def test_a_hardware_vendors_repository_passes(tmp_path: Path) -> None:
+def test_the_sample_repository_passes(tmp_path: Path) -> None:
     done = run(SAMPLE, "-q", "--v2x-artifacts", str(tmp_path))
     assert done.returncode == 0, done.stdout + done.stderr
     assert "v2x_seed" in (tmp_path / "junit.xml").read_text()
@@ -193,7 +193,7 @@ def test_a_hardware_vendors_repository_passes(tmp_path: Path) -> None:
     assert {".jsonl", ".json", ".pcap", ".xml"} <= kept
 
 
-def test_a_failure_prints_its_seed_and_a_wrong_mark_is_named(tmp_path: Path) -> None:
+def test_a_failure_prints_its_seed_and_an_invalid_mark_is_named(tmp_path: Path) -> None:
     (tmp_path / "test_it.py").write_text(FAILING)
     done = run(tmp_path, "-q", "--v2x-seed", "5", "--v2x-artifacts", str(tmp_path / "kept"))
     assert done.returncode == 1
@@ -203,19 +203,19 @@ def test_a_failure_prints_its_seed_and_a_wrong_mark_is_named(tmp_path: Path) -> 
     assert list((tmp_path / "kept").glob("*.pcap"))
 
 
-def test_what_a_vendors_tests_may_do(tmp_path: Path) -> None:
+def test_features_of_the_fixtures(tmp_path: Path) -> None:
     (tmp_path / "test_it.py").write_text(RIGHT)
     done = run(tmp_path, "-q")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "6 passed" in done.stdout
 
 
-def test_mistakes_in_a_vendors_tests_are_told_in_words(tmp_path: Path) -> None:
+def test_mistakes_are_reported(tmp_path: Path) -> None:
     (tmp_path / "test_it.py").write_text(MISTAKES)
     done = run(tmp_path, "-q", "--tb=short")
     assert "5 failed, 4 errors" in done.stdout
-    assert [one for one in SAID if one not in done.stdout] == []
-    assert "no connection to the broker" not in done.stdout  # the end of a world is no fault
+    assert [one for one in MESSAGES if one not in done.stdout] == []
+    assert "no connection to the broker" not in done.stdout  # the end of a world is not an error
 
 
 @pytest.mark.parametrize("own_loops", [False, True])

@@ -58,7 +58,7 @@ def test_shares_are_fair_and_never_too_much(limit_w: float, wishes: list[float])
 
 def test_an_idle_neighbour_leaves_the_whole_supply_and_a_busy_one_half_of_it() -> None:
     outcome = simulate(parse(TWO_ON_ONE, "test"), fast_forward=True)
-    record = outcome.record
+    record = outcome.recording
 
     def at(moment: float) -> float:
         return next(watts for time, watts in zip(record.times, record.power["cars"], strict=True) if time >= moment)

@@ -1,4 +1,4 @@
-"""Drivers come and go as planned, the same way for the same seed."""
+"""Driver: visits as planned, determined by the seed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.virtual_time
 
 
 @given(st.integers(1, 14), st.integers(), st.floats(0, 24), st.floats(0, 24), st.floats(0, 24))
-def test_visits_follow_each_other(days: int, seed: int, arrives: float, leaves: float, start: float) -> None:
+def test_visits_do_not_overlap(days: int, seed: int, arrives: float, leaves: float, start: float) -> None:
     habit = Habit(arrives_h=arrives, leaves_h=leaves)
     visits = habit.visits(days, seed, start)
     assert visits == habit.visits(days, seed, start)
@@ -25,7 +25,7 @@ def test_visits_follow_each_other(days: int, seed: int, arrives: float, leaves: 
         assert visit.driven_wh >= 0
 
 
-def test_a_commuter_is_there_at_night() -> None:
+def test_a_commuter_is_plugged_in_at_night() -> None:
     visits = Habit(18, 7.5, spread_h=0).visits(3, 1)
     assert [(round(v.arrives_at / 3600, 1), round(v.leaves_at / 3600, 1)) for v in visits] == [
         (0.0, 7.5),
@@ -36,7 +36,7 @@ def test_a_commuter_is_there_at_night() -> None:
     assert visits[0].driven_wh == 0 < visits[1].driven_wh
 
 
-async def test_keeping_the_plan_drives_plugs_and_unplugs() -> None:
+async def test_visits_drive_plug_and_unplug_the_car() -> None:
     clock = VirtualClock()
     car = Car(soc_pct=80)
     seen: list[tuple[str, float, float]] = []

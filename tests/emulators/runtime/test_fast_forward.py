@@ -1,4 +1,4 @@
-"""Charge loops that only repeat are left out, and nothing of what happens changes."""
+"""Fast-forward: repeated charge loops are skipped without changing the transcript."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from emulators.world.parking_bay import BaySettings, ParkingBay
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """What a run left behind."""
+    """Result of a run."""
 
     lines: list[Line]
     soc_pct: float

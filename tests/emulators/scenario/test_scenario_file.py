@@ -1,4 +1,4 @@
-"""Scenario files are read strictly, and their errors help."""
+"""Scenario files: strict validation with helpful errors."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ power_w = 5000
 """
 
 
-def test_a_good_file() -> None:
+def test_a_valid_file() -> None:
     found = parse(GOOD, "here")
     assert found.duration == 5400
     assert found.evses() == ["CP1-1", "CP2-1", "CP3-1"]
@@ -51,7 +51,7 @@ def test_a_good_file() -> None:
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "complaint"),
+    ("old", "new", "message"),
     [
         ('"1h30m"', '"soon"', "here:4: duration: must be a number of seconds or a text"),
         ("17:00:00+09:00", "17:00:00", "start needs a time zone"),
@@ -69,13 +69,13 @@ def test_a_good_file() -> None:
         ('name = "car"', 'name = "car"\nhabit = {}', "visits and habit cannot be combined"),
     ],
 )
-def test_a_bad_file_says_where_and_why(old: str, new: str, complaint: str) -> None:
+def test_an_invalid_file_is_reported_with_line_and_reason(old: str, new: str, message: str) -> None:
     assert old in GOOD
-    with pytest.raises(ScenarioError, match=complaint):
+    with pytest.raises(ScenarioError, match=message):
         parse(GOOD.replace(old, new, 1), "here")
 
 
-SENSELESS = [
+WITHOUT_EFFECT = [
     (
         "",
         '[[fault]]\nkind = "cut"\ntarget = "ocpp:CP9"',
@@ -114,17 +114,17 @@ SENSELESS = [
 ]
 
 
-@pytest.mark.parametrize(("old", "new", "complaint"), SENSELESS)
-def test_what_would_run_and_prove_nothing_is_refused(old: str, new: str, complaint: str) -> None:
+@pytest.mark.parametrize(("old", "new", "message"), WITHOUT_EFFECT)
+def test_a_step_without_effect_is_rejected(old: str, new: str, message: str) -> None:
     assert old in GOOD
-    with pytest.raises(ScenarioError, match=complaint):
+    with pytest.raises(ScenarioError, match=message):
         parse(GOOD.replace(old, new, 1) if old else GOOD + new, "here")
 
 
-def test_every_mistake_is_told_at_once_with_its_line() -> None:
-    with pytest.raises(ScenarioError) as told:
+def test_all_errors_are_reported_at_once_with_their_lines() -> None:
+    with pytest.raises(ScenarioError) as raised:
         parse(GOOD.replace("power_w", "powerw").replace("evse =", "evs =").replace('"store"', '"castle"'), "here")
-    lines = str(told.value).splitlines()
+    lines = str(raised.value).splitlines()
     assert [line.partition(": ")[0] for line in lines] == ["here:6", "here:10", "here:14", "here:20"]
     assert "did you mean power_w?" in lines[3]
 
@@ -139,19 +139,19 @@ def test_lines_are_found_in_tables_of_tables() -> None:
     assert source_lines.line_of(found, ()) is None
 
 
-def test_a_profile_lies_beside_its_scenario(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_profile_path_is_relative_to_the_scenario(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "ours.toml").write_text(Path(str(files("emulators.ev.profiles") / "ccs-63.toml")).read_text())
     (tmp_path / "sim.toml").write_text(GOOD.replace('"ccs-63"', '"ours.toml"'))
     monkeypatch.chdir("/")
     assert load(tmp_path / "sim.toml").car[0].profile == str(tmp_path / "ours.toml")
 
 
-def test_the_figures_that_may_be_expected_are_those_of_a_run() -> None:
+def test_the_known_figures_are_those_of_a_run() -> None:
     plan = parse(GOOD.replace('"1h30m"', "20").replace('"5m"', "5"), "here")
     assert set(simulate(plan, fast_forward=True).figures) == set(figures(plan))
 
 
-def test_files_that_are_not_there(tmp_path: Path) -> None:
+def test_missing_files_are_reported(tmp_path: Path) -> None:
     with pytest.raises(ScenarioError, match="shipped scenarios:"):
         load("nowhere.toml")
     path = tmp_path / "latin.toml"
@@ -166,12 +166,12 @@ def test_durations(text: object, value: float) -> None:
 
 
 @pytest.mark.parametrize("bad", ["", "1", "1x", -1, True, "1h and a bit", None])
-def test_bad_durations(bad: object) -> None:
+def test_invalid_durations(bad: object) -> None:
     with pytest.raises(ValueError, match="must"):
         seconds(bad)
 
 
-def test_the_schema_takes_what_the_models_take() -> None:
+def test_the_schema_matches_the_models() -> None:
     schema = scenario.json_schema()
     validator = jsonschema_rs.validator_for(schema)
     small: dict[str, Any] = {
@@ -185,8 +185,8 @@ def test_the_schema_takes_what_the_models_take() -> None:
     assert not validator.is_valid({**small, "duration": "soon"})
 
 
-def test_the_shipped_schema_is_the_files_own() -> None:
-    """Editors complete and check scenarios by it; V2X_DRAW=1 draws it anew."""
+def test_the_shipped_schema_is_up_to_date() -> None:
+    """Editors use the shipped schema; V2X_DRAW=1 writes it."""
     path = files("emulators.scenario").joinpath("scenario.schema.json")
     text = json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n"
     if os.environ.get("V2X_DRAW") == "1":

@@ -1,4 +1,4 @@
-"""The world over real sockets: the same scenario and expectations, nearly the same figures; and what is refused."""
+"""World over real sockets: same expectations and nearly the same figures as in memory; invalid options."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ hold = "45s"
 """
 
 
-def told(outcome: SimulationResult) -> list[str]:
+def event_texts(outcome: SimulationResult) -> list[str]:
     return [event.text for event in outcome.recording.events]
 
 
 @pytest.mark.timeout(180)
-def test_a_shipped_scenario_comes_out_the_same_over_sockets() -> None:
-    """Real WebSockets, TCP under TLS 1.3 and MQTT packets: figures differ by what messages take on their way."""
+def test_a_shipped_scenario_gives_the_same_result_over_sockets() -> None:
+    """Real WebSockets, TCP under TLS 1.3 and MQTT packets: figures differ by the latency of messages."""
     memory = simulate("evening-at-home", fast_forward=True)
     sockets = simulate("evening-at-home", speed=PACE, sockets=Sockets(tls=True))
     assert memory.passed
@@ -56,7 +56,7 @@ def test_a_shipped_scenario_comes_out_the_same_over_sockets() -> None:
     for name in COUNTS:
         assert sockets.figures[name] == memory.figures[name], name
     assert sockets.figures["commands_accepted"] == pytest.approx(memory.figures["commands_accepted"], abs=1)
-    assert told(sockets) == told(memory)
+    assert event_texts(sockets) == event_texts(memory)
     assert sockets.summary()["wires"] == "sockets"
     for channel in ("ocpp", "mqtt"):
         assert sockets.transcript.counts[channel] == pytest.approx(memory.transcript.counts[channel], rel=0.25)
@@ -65,7 +65,7 @@ def test_a_shipped_scenario_comes_out_the_same_over_sockets() -> None:
 @pytest.mark.virtual_time(speed=PACE)
 @pytest.mark.timeout(120)
 async def test_every_stream_is_a_real_socket() -> None:
-    """What the memory world has in objects, this one has in ports of the machine."""
+    """Connections use ports of the machine instead of objects."""
     world = World(parse(QUICK, "test"), sockets=Sockets(tls=True))
     async with world.running():
         await world.clock.sleep(20)
@@ -96,7 +96,7 @@ target = "gateway"
 at = "52s"
 """
     outcome = simulate(parse(QUICK + more, "test"), speed=10.0, sockets=Sockets())
-    happened = told(outcome)
+    happened = event_texts(outcome)
     assert {"cut ocpp:CP1 begins", "broker-stop begins", "broker-stop ends", "killed", "started again"} <= set(happened)
     assert not any("missed" in text for text in happened)
     assert outcome.recording.facility.lost_connections >= 1
@@ -106,7 +106,7 @@ at = "52s"
 
 
 @pytest.mark.parametrize(
-    ("sockets", "speed", "more", "said"),
+    ("sockets", "speed", "more", "message"),
     [
         (Sockets(), None, "", "needs --wires memory"),
         (Sockets(), 400.0, "", "at most 50 times"),
@@ -115,14 +115,14 @@ at = "52s"
         (Sockets(), 1.0, "[chaos]\ncount = 3\n", "chaos over sockets"),
     ],
 )
-def test_what_makes_no_sense_over_sockets_is_said_before_anything_starts(
-    sockets: Sockets, speed: float | None, more: str, said: str
+def test_invalid_options_of_sockets_are_reported_before_the_start(
+    sockets: Sockets, speed: float | None, more: str, message: str
 ) -> None:
-    with pytest.raises(ScenarioError, match=said):
+    with pytest.raises(ScenarioError, match=message):
         simulate(parse(QUICK + more, "test"), speed=speed, sockets=sockets)
 
 
-def test_loops_cannot_be_left_out_over_sockets() -> None:
+def test_fast_forward_needs_transports_in_memory() -> None:
     with pytest.raises(ValueError, match="in memory only"):
         World(parse(QUICK, "test"), fast_forward=True, sockets=Sockets())
 
@@ -133,15 +133,15 @@ def plan() -> Scenario:
 
 @pytest.mark.virtual_time(speed=100.0)
 @pytest.mark.timeout(60)
-async def test_a_line_on_standard_input_breaks_something_at_once() -> None:
-    """Live commands come through a pipe while the world runs; one that cannot be is answered in the diary."""
+async def test_a_live_command_injects_a_fault_at_once() -> None:
+    """Live commands are read from a pipe while the world runs; invalid ones are answered and recorded."""
     out, into = os.pipe()
     with os.fdopen(out) as source, os.fdopen(into, "w") as typed:
         typed.write("meter-stuck CP1-1 20\nno-such-thing\n\ndelay mqtt 30 rate=0.5 value=0.1\ndeaf CP1-1 nan\n")
         typed.flush()
         answers: list[str] = []
         outcome = await run_world(lambda: World(plan()), LiveCommands(source, answers.append))
-    happened = told(outcome)
+    happened = event_texts(outcome)
     assert "meter-stuck CP1-1 begins" in happened
     assert "meter-stuck CP1-1 ends" in happened
     assert any(text.startswith("invalid command: unknown fault kind 'no-such-thing'") for text in happened)
@@ -159,6 +159,6 @@ def test_live_commands_are_not_read_from_a_file(tmp_path: Path) -> None:
         simulate(load("evening-at-home"), live_commands=LiveCommands(file), speed=10.0)
 
 
-def test_live_commands_need_a_pace() -> None:
+def test_live_commands_need_a_limited_speed() -> None:
     with open(os.devnull) as nothing, pytest.raises(ScenarioError, match="need a limited speed"):
         simulate(load("evening-at-home"), live_commands=LiveCommands(nothing))
