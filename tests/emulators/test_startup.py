@@ -20,7 +20,7 @@ run.prepare_car([run.NAMES["dc_bpt"]], run.CONTROLS.values())
 run.Car(run.profiles.load("ccs-63"), soc_pct=80.0)
 """,
     "charger": """
-from emulators.charger import secc_run as run
+from emulators.charger.secc import run
 run.prepare_charger([run.NAMES["dc_bpt"]], run.CONTROLS.values())
 run.PowerStage(run.StageSpec())
 """,
