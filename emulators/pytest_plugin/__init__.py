@@ -215,7 +215,7 @@ def v2x_ev(v2x_world: World, v2x_charger: Charger, v2x_ev_factory: Callable[...,
     name = next(iter(v2x_world.cars), None)
     if name is None:
         raise pytest.UsageError("the mark v2x of this test has no cars: set cars={...}, or use v2x_ev_factory")
-    return v2x_ev_factory(v2x_world.cars[name], evse=v2x_world.places[name])
+    return v2x_ev_factory(v2x_world.cars[name], evse=v2x_world.assigned_evses[name])
 
 
 @pytest.fixture

@@ -22,9 +22,9 @@ from emulators.scenario.tables import (
     GatewayPart,
     GridPart,
     InputPart,
+    MultiSitePart,
     SitePart,
     Strict,
-    TownPart,
 )
 
 
@@ -54,7 +54,7 @@ class Scenario(Strict):
     input: list[InputPart] = Field(default_factory=list)
     fault: list[FaultPart] = Field(default_factory=list)
     chaos: ChaosPart | None = None
-    town: TownPart | None = Field(None, description="other sites, and vehicles deployed between them")
+    town: MultiSitePart | None = Field(None, description="other sites, and vehicles deployed between them")
     expect: dict[str, Bound] = Field(default_factory=dict, description="bounds of figures of the result")
 
     @model_validator(mode="after")

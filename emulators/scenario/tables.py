@@ -14,8 +14,8 @@ from emulators.faults.fault import check_kind
 from emulators.scenario.durations import Seconds
 
 Leased = Literal["discharge", "charge", "setpoint"]
-Lasting = Literal["stop", "schedule", "reserve", "release", "peak_limit", "backup", "mode", "emergency_stop"]
-Verb = Leased | Lasting
+Unleased = Literal["stop", "schedule", "reserve", "release", "peak_limit", "backup", "mode", "emergency_stop"]
+Verb = Leased | Unleased
 Mode = Literal["self_consumption", "peak_shaving", "price", "grid_service", "backup", "manual"]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,40}$")]
 
@@ -260,7 +260,7 @@ class ChaosPart(Strict):
         return self
 
 
-class LentPart(Strict):
+class DeployedVehiclePart(Strict):
     """A vehicle of the agreement file that follows call-outs; it starts at its base."""
 
     vehicle: Name = Field(description="name in the agreement file, also the EVCC id")
@@ -277,11 +277,11 @@ class NeighbourPart(Strict):
     charger: list[ChargerPart] = Field(default_factory=list)
 
 
-class TownPart(Strict):
+class MultiSitePart(Strict):
     """Blue Switch over several sites; the site of the scenario leads."""
 
     agreements: dict[str, Any] = Field(description="the agreement file: its tables agreement, car, place, way")
-    lent: list[LentPart] = Field(min_length=1, max_length=100)
+    lent: list[DeployedVehiclePart] = Field(min_length=1, max_length=100)
     neighbour: list[NeighbourPart] = Field(default_factory=list, max_length=20)
 
     @model_validator(mode="after")

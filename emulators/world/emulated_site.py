@@ -52,7 +52,7 @@ class EmulatedSite:
         self.facility = Facility(scenario.gateway.site, self.network.facility, self.clock, self.site)
         self.facility.muted_inputs = self.injection_points.muted_inputs
         self.facility.sense_every_s = scenario.step
-        self.places = dict(scenario.cars())  # the EVSE of each car
+        self.assigned_evses = dict(scenario.cars())  # by car
         self.recording = Recording(
             self.site,
             self.cars,

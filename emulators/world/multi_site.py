@@ -17,7 +17,7 @@ from typing import Any
 from emulators.ev import profile
 from emulators.ev.car import Car
 from emulators.scenario.scenario import Scenario
-from emulators.scenario.tables import LentPart, NeighbourPart
+from emulators.scenario.tables import DeployedVehiclePart, NeighbourPart
 from emulators.world.deployed_vehicle import DeployedVehicle
 from emulators.world.network import MemoryNetwork
 from emulators.world.world import World
@@ -86,7 +86,7 @@ def _scenario(leading: Scenario, part: NeighbourPart) -> Scenario:
     return leading.model_copy(update=own | empty | {"expect": {}, "name": f"{leading.name}: {part.gateway.site}"})
 
 
-def _car(part: LentPart, leader: World) -> Car:
+def _car(part: DeployedVehiclePart, leader: World) -> Car:
     spec = replace(profile.load(part.profile), evcc_id=part.vehicle)
     return Car(spec, part.soc_pct, name=part.vehicle, ambient_c=leader.scenario.site.ambient_c)
 

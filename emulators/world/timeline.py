@@ -22,7 +22,7 @@ def steps(world: EmulatedSite) -> Iterator[tuple[str, Coroutine[object, object, 
     scenario = world.scenario
     for car in scenario.car:
         for name in car.names():
-            yield name, _visits(world, world.cars[name], world.bays[world.places[name]], car)
+            yield name, _visits(world, world.cars[name], world.bays[world.assigned_evses[name]], car)
     for command in scenario.command:
         yield "command", _command(world, command)
     for each in scenario.input:
