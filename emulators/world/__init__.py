@@ -4,11 +4,12 @@
 parts are connected in memory (virtual time, a reproducible transcript for a seed) or over real sockets (`Sockets`).
 
     world.py, emulated_site.py   the parts, and their operation from start to end
-    build/                       stations, vehicles, site and gateway configuration from the scenario
+    builders/                    stations, vehicles, site and gateway configuration from the scenario
     timeline.py                  visits, commands, inputs and faults of the scenario
     network.py, sockets.py       connections in memory; over TCP, WebSocket and MQTT
     run.py, recording.py         from a scenario to its result; what is recorded
     report/                      HTML page, JUnit
+    fast_forward.py              skipping of charge loops that only repeat
     multi_site.py                several sites and the vehicles deployed between them
 """
 

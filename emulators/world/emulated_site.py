@@ -16,7 +16,7 @@ from emulators.runtime.transcript import Transcript
 from emulators.scenario.scenario import Scenario
 from emulators.site.facility import Facility
 from emulators.site.site import Site
-from emulators.world.build.site import build_site
+from emulators.world.builders.site import build_site
 from emulators.world.network import Network
 from emulators.world.parking_bay import ParkingBay
 from emulators.world.recording import EnergyCost, Recording

@@ -64,6 +64,8 @@ class MultiSite:
                     for task in done:
                         task.result()
                 finally:
+                    for world in reversed(self.worlds.values()):  # the leader, which is the first, includes the others
+                        world.recording.close(world.clock.now())
                     for task in driving:
                         task.cancel()
                     await asyncio.gather(*driving, return_exceptions=True)

@@ -20,10 +20,10 @@ from emulators.charger.station.station import Station
 from emulators.ev.car import Car
 from emulators.ev.session import EvSession, car_settings
 from emulators.faults.injection_points import InjectionPoints
-from emulators.runtime.fast_forward import FastForward, WakeableClock
 from emulators.runtime.pcap import Capture
 from emulators.runtime.transcript import Transcript
 from emulators.runtime.transports import Link
+from emulators.world.fast_forward import FastForward, WakeableClock
 from protocols.iso15118.iso20.events import Event, MessageReceived, MessageSent, StationLooped
 from protocols.ports import Clock, Wire
 

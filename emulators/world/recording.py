@@ -80,6 +80,7 @@ class Recording:
     fed_dead_grid_steps: int = 0  # steps with export into a failed grid after the trip time of the protection
     additional_figures: Callable[[], dict[str, float]] = dict  # of other sites and of deployed vehicles
     steps: int = 0
+    _final: dict[str, float] | None = None  # figures at the end of the run
     _fed_wh: float = 0.0
 
     def add_event(self, at: float, kind: str, text: str) -> None:
@@ -125,8 +126,17 @@ class Recording:
             self.setpoints.setdefault(evse, []).append(float(state.get("effective_w") or 0.0))
             self.bindings.setdefault(evse, []).append(str(state.get("binding") or ""))
 
+    def close(self, now: float) -> None:
+        """Fix the figures at the end of the run: the shutdown that follows has no deterministic order."""
+        if self._final is None:
+            for stage in self.site.stages():
+                stage.advance(now)
+            self._final = self.figures()
+
     def figures(self) -> dict[str, float]:
         """Return all figures that `expect` may constrain."""
+        if self._final is not None:
+            return self._final
         site, loads = self.site, self.site.loads
         discharged = sum(bay.stage.meter.true_discharged_wh for bay in self.bays.values())
         charged = sum(bay.stage.meter.true_charged_wh for bay in self.bays.values())

@@ -85,8 +85,6 @@ async def run_world(make: Callable[[], World], live_commands: LiveCommands | Non
             await world.run()
         else:
             await MultiSite(world).run()
-    for stage in world.site.stages():
-        stage.advance(world.scenario.duration)
     return SimulationResult(
         world.scenario,
         world.seed,

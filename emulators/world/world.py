@@ -1,6 +1,6 @@
 """World: an emulated site with its gateway, from the start of a scenario to its end.
 
-The parts are built in `build/`, connected in `network.py` and `sockets.py`, and driven by `timeline.py`.
+The parts are built in `builders/`, connected in `network.py` and `sockets.py`, and driven by `timeline.py`.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from emulators.runtime.transcript import Transcript
 from emulators.runtime.transports import Link
 from emulators.scenario.scenario import Scenario
 from emulators.world import timeline
-from emulators.world.build.gateway import check_gateway, gateway_config
-from emulators.world.build.stations import add_stations
-from emulators.world.build.vehicles import add_cars
+from emulators.world.builders.gateway import check_gateway, gateway_config
+from emulators.world.builders.stations import add_stations
+from emulators.world.builders.vehicles import add_cars
 from emulators.world.emulated_site import EmulatedSite
 from emulators.world.gateway_process import GatewayProcess
 from emulators.world.network import MemoryNetwork, Network
@@ -107,6 +107,7 @@ class World(EmulatedSite):
             try:
                 yield self
             finally:
+                self.recording.close(self.clock.now())
                 self.transcript.keep = False  # the shutdown has no deterministic order
                 for task in [*started, *self.tasks]:
                     task.cancel()

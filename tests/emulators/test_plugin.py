@@ -23,7 +23,7 @@ async def test_right(v2x_site, v2x_clock, v2x_broker, v2x_gateway, v2x_charger, 
     await v2x_clock.sleep(3)
     assert v2x_clock.now() >= 3 and v2x_site.balance.load_w > 5000
     assert list(v2x_world.cars) == ["a", "b"] and v2x_charger.online
-    assert "gw1" in v2x_broker.clients() and v2x_gateway.core.evses()
+    assert "gw1" in v2x_broker.clients() and v2x_gateway.service.evses()
 
 @pytest.mark.v2x(planet="mars")
 def test_mark(v2x_clock):

@@ -9,7 +9,7 @@ from emulators.scenario.loading import parse
 from emulators.scenario.scenario import Scenario, ScenarioError
 from emulators.scenario.tables import Bound
 from emulators.world import World, simulate
-from emulators.world.build.gateway import gateway_config
+from emulators.world.builders.gateway import gateway_config
 
 pytestmark = pytest.mark.virtual_time
 
