@@ -41,24 +41,24 @@ def main(json_output: bool, commands: int = COMMANDS) -> int:
 async def measure(commands: int = COMMANDS) -> dict[str, Any]:
     """Return p50 and p99 in ms over `commands` discharges, each from 0 W."""
     view = DemoView(Console(quiet=True))
-    watch = discharge.Watch(view)
+    observer = discharge.Observer(view)
     car = replace(CCS_63, loop_s=LOOP_S)
     accepted, set_point, current = [], [], []
-    async with discharge.stage(watch, car=car, commands_per_s=1000.0) as parts:
-        facility, figures = parts.facility, watch.figures
+    async with discharge.running_parts(observer, car=car, commands_per_s=1000.0) as parts:
+        facility, figures = parts.facility, observer.figures
         await facility.until("a session that can discharge", lambda: discharge.ready(facility.state))
         for number in range(commands):
             figures.setpoint_ms = figures.first_negative_current_ms = None
             name = f"bench-{number}"
-            watch.commanded_at = time.perf_counter()
+            observer.commanded_at = time.perf_counter()
             await facility.command("discharge", id=name, power_w=POWER_W, lease_s=LEASE_S)
             await facility.result(name, "accepted", "clamped")
-            accepted.append((time.perf_counter() - watch.commanded_at) * 1000)
+            accepted.append((time.perf_counter() - observer.commanded_at) * 1000)
             await facility.until("current out of the car", lambda: figures.first_negative_current_ms)
             set_point.append(figures.setpoint_ms or 0.0)
             current.append(figures.first_negative_current_ms or 0.0)
             await facility.command("stop", id=f"{name}-stop")
-            await facility.until("no current", lambda: view.dials.current_a > discharge.NEGATIVE_A)
+            await facility.until("no current", lambda: view.values.current_a > discharge.NEGATIVE_A)
         echo = await _echo(parts.gateway.config.mqtt.url, commands)
     return {
         "commands": commands,

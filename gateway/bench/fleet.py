@@ -50,7 +50,7 @@ def fleet(stations: int, measured_s: float = MEASURED_S) -> dict[str, Any]:
 
 
 async def _live(stations: int, measured_s: float) -> dict[str, Any]:
-    from emulators.scenario.scenario import check
+    from emulators.scenario.loading import check
     from emulators.world import World
 
     plan = check(
@@ -71,7 +71,7 @@ async def _live(stations: int, measured_s: float) -> dict[str, Any]:
     before = _memory_kb()
     began = time.perf_counter()
     world = World(plan, 1, keep_transcript=False, fast_forward=True)
-    async with world.living():
+    async with world.running():
         await world.clock.sleep(WARM_S)
         ready_s = time.perf_counter() - began
         online = sum(1 for station in world.stations.values() if station.online)

@@ -103,7 +103,7 @@ def measure() -> dict[str, Any]:
 def run(scenario: str | dict[str, Any], *, fast_forward: bool, until_s: float | None = None) -> Run:
     """Run a scenario (a shipped one by name, or a table) or its first `until_s`; imports are not counted."""
     from emulators.runtime.clock import run_virtual
-    from emulators.scenario.scenario import check, load
+    from emulators.scenario.loading import check, load
 
     plan = load(scenario) if isinstance(scenario, str) else check(scenario, "the bench")
     if until_s is not None:
@@ -117,7 +117,7 @@ async def _live(plan: Any, fast_forward: bool) -> Run:
 
     began = time.process_time()
     world = World(plan, keep_transcript=False, fast_forward=fast_forward)
-    async with world.living():
+    async with world.running():
         assert world.gateway is not None
         energy_service, board = world.gateway.energy_service, world.gateway.service.board
         await world.clock.sleep(plan.duration)
@@ -125,7 +125,7 @@ async def _live(plan: Any, fast_forward: bool) -> Run:
         loop = asyncio.get_running_loop()
         assert isinstance(loop, VirtualLoop)
         counts = dict(sorted(world.transcript.counts.items()))
-        left_out = sum(bay.left_out for bay in world.bays.values())
+        left_out = sum(bay.skipped_loops for bay in world.bays.values())
         return Run(
             virtual_s=plan.duration,
             cpu_s=round(cpu_s, 3),
@@ -136,5 +136,5 @@ async def _live(plan: Any, fast_forward: bool) -> Run:
             controller_steps=energy_service.steps,
             plans=energy_service.plans,
             governor_looks=sum(place.looks for place in board.places.values()),
-            broken=world.record.broken(plan.expect),
+            broken=world.recording.violations(plan.expect),
         )

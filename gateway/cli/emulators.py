@@ -172,7 +172,7 @@ def ev(
     json: Json = False,
 ) -> None:
     """Run an emulated EV for one session with an SECC. Exit status 0: the session ended well."""
-    from emulators.ev.run import run
+    from emulators.ev.run import EvOptions, run
 
     check_choices("ev", "--protocols", protocols, Protocol)
     check_choices("ev", "--auth", auth, Auth)
@@ -180,19 +180,21 @@ def ev(
     end(
         run_until_done(
             run(
-                connect=connect,
-                interface=interface,
-                tls_version=tls.value,
-                tls_profile=tls_profile.value,
-                pki_directory=pki,
-                service=service,
-                control=control,
-                profile=profile,
-                soc_pct=soc,
-                loops=loops,
-                evccid=evccid,
-                trace=trace,
-                json=json,
+                EvOptions(
+                    connect=connect,
+                    interface=interface,
+                    tls_version=tls.value,
+                    tls_profile=tls_profile.value,
+                    pki_directory=pki,
+                    service=service,
+                    control=control,
+                    profile=profile,
+                    soc_pct=soc,
+                    loops=loops,
+                    evccid=evccid,
+                    trace=trace,
+                    json=json,
+                )
             )
         )
     )

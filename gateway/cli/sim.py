@@ -15,7 +15,7 @@ from gateway.cli.execution import end, report_error
 from gateway.cli.options import Json, Tls
 
 if TYPE_CHECKING:
-    from emulators.world import Outcome, Sockets
+    from emulators.world import SimulationResult, Sockets
 
 app = typer.Typer()
 
@@ -61,7 +61,7 @@ def sim(
     json: Json = False,
 ) -> None:
     """Simulate a whole site. Exit status 0: all expectations of the scenario are met."""
-    from emulators.world import simulate
+    from emulators.world import LiveCommands, simulate
 
     try:
         sockets = _sockets(wires, broker, interface, tls)
@@ -75,8 +75,7 @@ def sim(
                 progress=progress,
                 fast_forward=pace is None and not full,
                 sockets=sockets,
-                spoken=sys.stdin if live else None,
-                answer=lambda text: typer.echo(text, err=True),
+                live_commands=LiveCommands(sys.stdin, lambda text: typer.echo(text, err=True)) if live else None,
             )
     except (ValueError, OSError, RuntimeError) as error:
         end(report_error("sim", error))
@@ -88,14 +87,14 @@ def sim(
 
 
 def _sockets(wires: str, broker: str | None, interface: str | None, tls: Tls) -> Sockets | None:
-    from emulators.world import MemoryTransports, Sockets
+    from emulators.world import Sockets, Transports
 
-    if wires not in list(MemoryTransports):
+    if wires not in list(Transports):
         raise ValueError(f"--wires is memory or sockets, not {wires!r}")
-    if wires == MemoryTransports.SOCKETS:
+    if wires == Transports.SOCKETS:
         if tls is Tls.V12:
             raise ValueError("ISO 15118-20 needs --tls 1.3, or none")
-        return Sockets(broker, interface, secure=tls is Tls.V13)
+        return Sockets(broker, interface, tls=tls is Tls.V13)
     for option, given in (("--broker", broker), ("--interface", interface), ("--tls", tls is not Tls.NONE)):
         if given:
             raise ValueError(f"{option} has no effect with transports in memory: add --wires sockets")
@@ -125,11 +124,11 @@ def _progress(shown: bool) -> Iterator[Callable[[float], None]]:
         yield lambda part: bar.update(task, completed=part)
 
 
-def _print_outcome(outcome: Outcome) -> None:
+def _print_outcome(outcome: SimulationResult) -> None:
     for name, value in outcome.figures.items():
         typer.echo(f"{name:>36}  {value:.6g}")
     typer.echo(f"{outcome.virtual_s:.0f} s simulated in {outcome.real_s:.2f} s, seed {outcome.seed}")
     if expected := len(outcome.scenario.expect):
-        typer.echo(f"{expected - len(outcome.broken)} of {expected} expectations met")
-    for broken in outcome.broken:
-        typer.echo(f"expectation NOT met: {broken}", err=True)
+        typer.echo(f"{expected - len(outcome.violations)} of {expected} expectations met")
+    for violation in outcome.violations:
+        typer.echo(f"expectation NOT met: {violation}", err=True)

@@ -65,7 +65,7 @@ class Rig:
     async def connect(self, target: NetworkProfile) -> TextWire:
         if not self.up:
             raise ConnectionError("the network is down")
-        link: Link[str] = Link(spy=lambda who, text: self.said.append((who, json.loads(text))))
+        link: Link[str] = Link(on_write=lambda who, text: self.said.append((who, json.loads(text))))
         ours, theirs = text_wire_pair("station", "gateway", subprotocol=target.version.value, link=link)
         self.link = link
         self._tasks.append(asyncio.create_task(self.csms.attach(theirs, self.config.id)))

@@ -87,7 +87,7 @@ async def test_a_raw_call_is_sent_verbatim() -> None:
         }
         texts: list[str] = []
         assert rig.link is not None
-        rig.link.spy = lambda _, text: texts.append(text)
+        rig.link.on_write = lambda _, text: texts.append(text)
         answer = (await http.post("/stations/CP1/call", json={"action": "GetVariables", "payload": payload})).json()
         assert answer["type"] == "result"
         assert answer["valid"] is True
