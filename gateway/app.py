@@ -22,7 +22,7 @@ from gateway.blue_switch.persistence import BlueSwitchPersistence
 from gateway.blue_switch.service import VehicleLendingService
 from gateway.clock import SystemClock
 from gateway.config import Config, ConfigError, host_and_port, read_secret
-from gateway.config.mapping import broker_link, core_settings, csms_settings, make_store, mqtt_settings
+from gateway.config.mapping import broker_link, csms_settings, make_store, mqtt_settings, service_settings
 from gateway.control.components import ControlComponents
 from gateway.control.station_backends import StationBackends
 from gateway.csms.csms import Csms
@@ -159,7 +159,7 @@ async def run(
 
 def _build(config: Config, parts: Parts, clock: Clock, store: Store) -> Gateway:
     journal = Journal(store, clock)
-    settings = core_settings(config)
+    settings = service_settings(config)
     stations = StationBackends()
     control = ControlComponents.create(settings, clock, journal)
     lending = LendingConstraints()

@@ -40,7 +40,7 @@ from gateway.model.state import EvseState, Explanation, Happened, SiteState, Sit
 from gateway.model.station import Stations
 from gateway.model.subscriber import Subscriber
 from gateway.store.journal import Journal
-from gateway.views import EnergyState, EvseReading, StateViews
+from gateway.views import EnergyStateSource, EvseReading, StateViews
 from protocols.ports import Clock
 
 FLUSH_S = 2.0  # for the journal when the gateway stops
@@ -57,7 +57,7 @@ class GatewayService:
         stations: Stations,
         journal: Journal,
         control: ControlComponents | None = None,
-        energy: EnergyState | None = None,
+        energy: EnergyStateSource | None = None,
         input_handlers: InputHandlers = NO_HANDLERS,
     ) -> None:
         """`energy` is shown in the site's state; `input_handlers` get every message of an input."""

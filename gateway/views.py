@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 from gateway.authority.layers import Asked
 from gateway.control.active_command import ActiveCommand
 from gateway.control.control_state import EvseControlState, EvseRegistry, SiteControlState
 from gateway.control.site_decision import SharedLimits, SiteDecision
+from gateway.model.energy_state import EnergyState
 from gateway.model.event import PlugState, PowerLimits
 from gateway.model.evse import Evse
 from gateway.model.reason import because
@@ -42,11 +43,11 @@ _PLUG_STATES = {
 }
 
 
-class EnergyState(Protocol):
+class EnergyStateSource(Protocol):
     """The energy part of the site's state: `gateway.energy.service.EnergyService`."""
 
     @property
-    def state(self) -> dict[str, Any] | None: ...
+    def state(self) -> EnergyState | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +74,7 @@ class StateViews:
         site_state: SiteControlState,
         decision: SiteDecision,
         clock: Clock,
-        energy: EnergyState | None,
+        energy: EnergyStateSource | None,
     ) -> None:
         self._gateway_id = gateway_id
         self._site = site

@@ -14,7 +14,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from gateway.blue_switch import neighbours, views
 from gateway.blue_switch.agreement import GiveBack
@@ -29,13 +29,15 @@ from gateway.control.site_input import InputHandlers
 from gateway.energy.reason import Decided
 from gateway.energy.resilience.phase import OFF_GRID
 from gateway.energy.service import LendingConstraints
+from gateway.model.energy_state import BlueSwitchState, SharedEnergyState, SiteNeedState
 from gateway.model.journal import Kept
-from gateway.model.site import AnyInput, Arrival, Freshness, InputKind, Lent, Repaid
+from gateway.model.moment import rfc3339
+from gateway.model.site import AnyInput, Arrival, EnergyReturns, Freshness, InputKind, VehiclePositions
 from protocols.ports import Clock
 
 STEP_S = 5.0
 NO_DISCHARGE_PCT = 100.0
-AHEAD_S = neighbours.AHEAD_S
+HORIZON_S = neighbours.HORIZON_S
 
 
 class SiteEnergy(Protocol):
@@ -114,7 +116,7 @@ class VehicleLendingService:
         events = self._outage(now, wall)
         for state in self._registry:
             events += self._vehicle(state, now, wall)
-        events += self.coordinator.look(wall, now)
+        events += self.coordinator.update(wall, now)
         self._publish(events)
         self._constraints.called = self.coordinator.called_away(self.place)
         shown = views.state(self.coordinator, self.place)
@@ -128,20 +130,19 @@ class VehicleLendingService:
 
     # other sites and providers --------------------------------------------------------------------------------------
 
-    def receive_state(self, site: str, state: dict[str, Any]) -> None:
-        """Apply another site's retained state: whether it is without a grid, its need and the vehicles there."""
-        energy = state.get("energy")
-        if site == self.place or not isinstance(energy, dict):
+    def receive_state(self, site: str, energy: SharedEnergyState) -> None:
+        """Apply another site's published state: its grid, its need and the vehicles there."""
+        if site == self.place:
             return
         now, wall = self._clock.now(), self._clock.wall()
-        need = neighbours.need_of(site, energy, wall) if energy.get("phase") in OFF_GRID else None
-        if need is not None:
-            self._publish(self.coordinator.outage(need, wall, now))
-        elif energy.get("phase") not in OFF_GRID:
+        if energy.phase not in OFF_GRID:
             over = self.coordinator.current
             self._publish(self.coordinator.restored(site, wall, now))
             self._report(over.id if over is not None and over.ended is not None else None)
-        neighbours.take(self.coordinator, site, energy.get("blue_switch"), wall)
+        elif energy.need is not None:
+            self._publish(self.coordinator.outage(neighbours.need_of(site, energy.need, wall), wall, now))
+        if energy.blue_switch is not None:
+            neighbours.apply_state(self.coordinator, site, energy.blue_switch, wall)
 
     def sighting(self, vehicle: str, at: float, place: str | None, soc_pct: float | None, free: bool | None) -> bool:
         """Apply the position of a vehicle as its provider reports it; False for one without an agreement.
@@ -152,7 +153,7 @@ class VehicleLendingService:
             raise ValueError(f"the agreement file has no place called {place!r}")
         status = None if free is None else Status.FREE if free else Status.UNAVAILABLE
         car = self.coordinator.registry.cars.get(vehicle)
-        if car is not None and car.status is Status.THERE and free:
+        if car is not None and car.status is Status.DEPLOYED and free:
             status = None  # it is plugged in at a site: that it is available there is no change
         return self.coordinator.seen(vehicle, at, place, soc_pct, status)
 
@@ -160,14 +161,14 @@ class VehicleLendingService:
         """Apply energy returned; True where energy was to be returned (a repeated payment counts once)."""
         if payment in self.coordinator.payments:
             return True
-        events = self.coordinator.paid(vehicle, wh, self._clock.wall(), self._clock.now(), soc_pct, payment)
+        events = self.coordinator.energy_returned(vehicle, wh, self._clock.wall(), self._clock.now(), soc_pct, payment)
         self._publish(events)
         if events:
             self._report(str(self.coordinator.audit.entries[-1].data.get("outage", "")))
         return bool(events)
 
     def _positions(self, message: AnyInput) -> None:
-        for car in message.cars if isinstance(message, Lent) else ():
+        for car in message.cars if isinstance(message, VehiclePositions) else ():
             try:
                 known = self.sighting(car.vehicle, car.at or message.ts, car.place, car.soc_pct, car.available)
                 trouble = "" if known else f"No agreement knows the car {car.vehicle}."
@@ -177,7 +178,7 @@ class VehicleLendingService:
                 self._publisher.decided("lent_not_taken", trouble, None, car.vehicle, {})
 
     def _payments(self, message: AnyInput) -> None:
-        for one in message.payments if isinstance(message, Repaid) else ():
+        for one in message.payments if isinstance(message, EnergyReturns) else ():
             if not self.payment(one.vehicle, one.energy_wh, one.soc_pct, one.id):
                 text = f"Nothing is owed to {one.vehicle}; the payment {one.id} is not taken."
                 self._publisher.decided("repaid_not_taken", text, None, one.vehicle, {})
@@ -188,7 +189,7 @@ class VehicleLendingService:
         """Return what this site needs: power of its critical tiers, energy in its storage, EVSEs that can discharge."""
         draw_w, stored_wh = self._energy.demand()
         bays = sum(state.evse.can_discharge for state in self._registry)
-        return SiteNeed(self.place, draw_w, stored_wh, bays, self._clock.wall() + AHEAD_S)
+        return SiteNeed(self.place, draw_w, stored_wh, bays, self._clock.wall() + HORIZON_S)
 
     def _outage(self, now: float, wall: float) -> list[Decided]:
         if self._energy.off_grid:
@@ -204,7 +205,7 @@ class VehicleLendingService:
 
     def _supply(self, need: SiteNeed, now: float, wall: float) -> list[Decided]:
         """Count what was supplied in an outage since the last step."""
-        self._constraints.state["need"] = {"draw_w": need.draw_w, "stored_wh": need.stored_wh, "bays": need.bays}
+        self._constraints.state["need"] = SiteNeedState(draw_w=need.draw_w, stored_wh=need.stored_wh, bays=need.bays)
         if self._supplied_at is not None:
             dark, seconds = self._energy.forming is None, now - self._supplied_at
             needed_wh = need.draw_w * seconds / 3600
@@ -235,17 +236,17 @@ class VehicleLendingService:
 
     def _concerns(self, vehicle: str) -> bool:
         """Return whether the coordinator must know of a vehicle: the site is in need, or it is called or deployed."""
-        known = (self.place, vehicle) in self.coordinator.loans
+        known = (self.place, vehicle) in self.coordinator.deployments
         return self.place in self.coordinator.needs or self.coordinator.is_called(vehicle) or known
 
     def _arrive(self, state: EvseControlState, stay: _Stay, now: float, wall: float) -> list[Decided]:
         evse, vehicle, floors = state.evse, stay.vehicle, self._constraints.floor_pct
         self._stays[state.name] = stay
-        loan = self.coordinator.loans.get((self.place, vehicle))
-        if loan is not None:  # deployed since an earlier run: its registers go on from there
-            stay.discharged_wh -= loan.taken_wh
-            stay.charged_wh -= loan.charged_wh
-            floors[state.name] = loan.floor_pct
+        deployment = self.coordinator.deployments.get((self.place, vehicle))
+        if deployment is not None:  # deployed since an earlier run: its registers go on from there
+            stay.discharged_wh -= deployment.taken_wh
+            stay.charged_wh -= deployment.charged_wh
+            floors[state.name] = deployment.floor_pct
             self._set_recharge(state.name, vehicle)
             return []
         stay.soc_pct = evse.soc_pct
@@ -258,15 +259,15 @@ class VehicleLendingService:
 
     def _set_recharge(self, evse: str, vehicle: str) -> None:
         """Set up to which state of charge the agreement has the vehicle filled when the grid is back."""
-        loan = self.coordinator.loans.get((self.place, vehicle))
+        deployment = self.coordinator.deployments.get((self.place, vehicle))
         car = self.coordinator.registry.cars.get(vehicle)
-        if loan is None or car is None:
+        if deployment is None or car is None:
             return
         pct = 0.0  # energy given or billed is not returned
         if car.agreement.give_back is GiveBack.TO_LEVEL:
             pct = car.agreement.return_pct
         elif car.agreement.give_back is GiveBack.AS_ARRIVED:
-            pct = min(100.0, (loan.arrived_pct or 0.0) + 100 * loan.way_wh / car.capacity_wh)
+            pct = min(100.0, (deployment.arrived_pct or 0.0) + 100 * deployment.way_wh / car.capacity_wh)
         self._constraints.recharge_pct[evse] = pct
 
     def _expect(self, now: float, wall: float) -> None:
@@ -275,7 +276,7 @@ class VehicleLendingService:
         coming = views.arrivals(self.coordinator, self.place)
         if coming and inputs.freshness(InputKind.ARRIVAL, now) is not Freshness.FRESH:
             made = Arrival.model_validate_json(json.dumps({"ts": wall, "arrivals": coming}))
-            inputs.take(InputKind.ARRIVAL, made, now, wall)
+            inputs.put(InputKind.ARRIVAL, made, now, wall)
 
     def _publish(self, events: Sequence[Decided]) -> None:
         for event in events:
@@ -311,10 +312,10 @@ class VehicleLendingService:
             self._write_reports()
 
 
-def _published_at_once(shown: dict[str, Any]) -> object:
+def _published_at_once(shown: BlueSwitchState) -> object:
     """Return the parts of the state whose changes are published at once: calls, vehicles there, sites, gaps."""
-    calls = [(one["vehicle"], one["site"], one["arrive_at"]) for one in shown["calls"]]
-    return calls, [one["vehicle"] for one in shown["there"]], [one["site"] for one in shown["sites"]], shown["gaps"]
+    calls = [(one.vehicle, one.site, rfc3339(one.arrive_at)) for one in shown.calls]
+    return calls, [one.vehicle for one in shown.there], [one.site for one in shown.sites], shown.gaps
 
 
 def _write(files: dict[Path, str]) -> None:

@@ -12,7 +12,7 @@ from gateway.control.publisher import EventPublisher
 from gateway.control.site_decision import SiteDecision
 from gateway.model.command import complaint
 from gateway.model.reason import Code, Reason, because
-from gateway.model.site import INPUTS, AnyInput, Freshness, InputKind, Site, acted_on
+from gateway.model.site import INPUTS, AnyInput, Freshness, InputKind, Site, switching_part
 from gateway.model.state import Happened
 from protocols.ports import Clock
 
@@ -50,11 +50,11 @@ class SiteInputs:
             return value
         site, wall, now, name = self._site, self._clock.wall(), self._clock.now(), InputKind(kind)
         held = site.inputs.readings.get(name)
-        site.inputs.take(name, value, now, wall)
+        site.inputs.put(name, value, now, wall)
         if name in self._handlers:
             self._handlers[name](value)
         self.check_freshness()
-        changed = acted_on(value) != acted_on(held.value if held is not None else None)
+        changed = switching_part(value) != switching_part(held.value if held is not None else None)
         if changed:
             self._publisher.changed(None)
         else:

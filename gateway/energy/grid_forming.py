@@ -10,10 +10,11 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Sequence
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 from gateway.control.control_state import EvseRegistry
 from gateway.control.publisher import EventPublisher
+from gateway.model.energy_state import GridFormingState
 from gateway.model.station import Answer, Formers, Outcome
 from protocols.ports import Clock
 
@@ -55,7 +56,7 @@ class GridFormingService:
         self._tried_at: dict[str, float] = {}
         self._failures: dict[str, tuple[int, float]] = {}  # by EVSE: how often in a row, and when last
         self._sending: set[asyncio.Task[None]] = set()
-        self.state: dict[str, Any] | None = None
+        self.state: GridFormingState | None = None
 
     def step(self, forming: str | None, confirmed_open: bool, sure: bool = True) -> None:
         """Order what is due, each second. `forming`: source that should form; one that is no EVSE gets no order.
@@ -116,10 +117,10 @@ class GridFormingService:
 
     def _wait(self, evse: str, reason: str) -> None:
         if self.state is not None:
-            self._set_state(evse, self.state["by"], reason)
+            self._set_state(evse, self.state.by, reason)
 
     def _set_state(self, evse: str | None, by: FormingBy, reason: str) -> None:
-        self.state = None if evse is None else {"evse": evse, "by": by, "reason": reason}
+        self.state = None if evse is None else GridFormingState(evse=evse, by=by, reason=reason)
 
     def _reached(self, evse: str) -> bool:
         return evse in self._registry and self._stations is not None and self._stations.reaches(evse)

@@ -11,9 +11,8 @@ import asyncio
 import contextlib
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from gateway.authority.layers import dead_band
 from gateway.authority.priority import Bound
@@ -29,7 +28,9 @@ from gateway.energy.resource import usable_wh
 from gateway.energy.settings import EnergySection
 from gateway.energy.view import Car, EvseOrders, Orders, View
 from gateway.model.command import SiteMode
+from gateway.model.energy_state import EnergyState
 from gateway.model.journal import Kept
+from gateway.model.message import Message
 from gateway.model.site import Site
 from protocols.ports import Clock
 
@@ -43,7 +44,6 @@ SAME_SHARE = 0.02  # of the power: an increase by less is not worth a message to
 UNKNOWN_DRAW_W = 1000.0  # of a site that names no tiers
 LATE_PLANS = 2  # planning periods: a plan that takes longer has failed
 METER_S = 60.0  # a power older than this is not known
-PUBLISHED_AT_ONCE = ("phase", "forming", "main_switch", "storage_w", "pv_limit_w", "tiers", "reserve", "may_drive")
 
 
 @dataclass(slots=True)
@@ -57,7 +57,7 @@ class LendingConstraints:
     called: frozenset[str] = frozenset()
     floor_pct: dict[str, float] = field(default_factory=dict)
     recharge_pct: dict[str, float] = field(default_factory=dict)
-    state: dict[str, Any] = field(default_factory=dict)
+    state: dict[str, Message] = field(default_factory=dict)
 
 
 class EnergyService:
@@ -83,8 +83,8 @@ class EnergyService:
         )
         self.settings = settings
         self.controller = SiteController(settings)
-        self.state: dict[str, Any] | None = None
-        self._published: dict[str, Any] = {}
+        self.state: EnergyState | None = None
+        self._published: tuple[object, ...] = ()
         self._published_at = -math.inf
         self._planning: asyncio.Task[None] | None = None
         self._planning_at = 0.0
@@ -273,12 +273,13 @@ class EnergyService:
         if not _same(before, (optimiser, orders.extra, orders.hands_off)):
             state.wake.set()
 
-    def _publish(self, state: Mapping[str, Any]) -> None:
+    def _publish(self, state: EnergyState) -> None:
         now = self._clock.now()
-        self.state = {**state, **self._lending.state, "forming_order": self._forming.state}
-        changed = any(_changed(self._published.get(key), state.get(key)) for key in PUBLISHED_AT_ONCE)
+        self.state = state.model_copy(update={**self._lending.state, "forming_order": self._forming.state})
+        at_once = _at_once(state)
+        changed = len(self._published) != len(at_once) or any(map(_changed, self._published, at_once))
         if changed or now - self._published_at >= PUBLISH_S:
-            self._published, self._published_at = self.state, now
+            self._published, self._published_at = at_once, now
             self._publisher.changed(None)
 
     def _release(self) -> None:
@@ -364,6 +365,12 @@ def _near(one: float, two: float) -> bool:
     if one == two:
         return True
     return bool(one) is bool(two) and abs(one - two) < SAME_W
+
+
+def _at_once(state: EnergyState) -> tuple[object, ...]:
+    """Return the parts of the state whose changes are published at once."""
+    orders = (state.phase, state.forming, state.main_switch, state.storage_w, state.pv_limit_w, state.tiers)
+    return (*orders, state.reserve, state.may_drive)
 
 
 def _changed(one: object, two: object) -> bool:

@@ -15,7 +15,7 @@ from types import FrameType
 
 import pytest
 
-from emulators.scenario.scenario import parse
+from emulators.scenario.loading import parse
 from emulators.world import World
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -78,7 +78,7 @@ class Recorder:
 @pytest.mark.virtual_time
 async def test_one_discharge_crosses_the_listed_files_and_no_more() -> None:
     world, recorder = World(parse(SITE, "path"), keep_transcript=False), Recorder()
-    async with world.living():
+    async with world.running():
         await world.clock.sleep(90)
         before = sys.getprofile()
         sys.setprofile(recorder)
