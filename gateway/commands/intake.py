@@ -16,7 +16,6 @@ from gateway.commands.background import BackgroundTasks
 from gateway.commands.decision import CommandDecision
 from gateway.commands.idempotency import IdempotencyCache
 from gateway.commands.lifecycle import CommandLifecycle
-from gateway.commands.rate_limit import RateLimiter
 from gateway.commands.submission import Malformed, Submission, parse
 from gateway.control.active_command import ActiveCommand, schedule_end
 from gateway.control.control_state import EvseRegistry
@@ -28,6 +27,7 @@ from gateway.model.moment import rfc3339
 from gateway.model.reason import Code, Reason, because
 from gateway.model.result import Result, Status
 from gateway.model.state import Happened
+from gateway.rate_limit import RateLimiter
 from gateway.store.journal import Journal
 from gateway.store.ports import RecordRefused, StoreError, Unfinished
 from protocols.ports import Clock
