@@ -163,7 +163,16 @@ def _build(config: Config, parts: Parts, clock: Clock, store: Store) -> Gateway:
     stations = StationBackends()
     control = ControlComponents.create(settings, clock, journal)
     lending = LendingConstraints()
-    energy = EnergyService(control, config.energy, clock, stations, EnergyPersistence(journal), lending)
+    energy = EnergyService(
+        control.site,
+        control.registry,
+        control.publisher,
+        config.energy,
+        clock,
+        stations,
+        EnergyPersistence(journal),
+        lending,
+    )
     lender = _lender(config, control, energy, lending, clock, journal)
     handlers = lender.input_handlers if lender is not None else {}
     service = GatewayService(settings, clock, stations, journal, control, energy, handlers)
@@ -200,7 +209,18 @@ def _lender(
         raise ConfigError(f"blue_switch.place: {section.file} has no place called {place!r}")
     coordinator.leads = section.leads
     persistence = BlueSwitchPersistence(journal)
-    return VehicleLendingService(control, energy, lending, coordinator, place, clock, section.reports, persistence)
+    return VehicleLendingService(
+        control.site,
+        control.registry,
+        control.publisher,
+        energy,
+        lending,
+        coordinator,
+        place,
+        clock,
+        section.reports,
+        persistence,
+    )
 
 
 async def _listen(csms: Csms, built: Gateway) -> None:

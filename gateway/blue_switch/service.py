@@ -23,8 +23,8 @@ from gateway.blue_switch.callout import SiteNeed
 from gateway.blue_switch.coordinator import Coordinator
 from gateway.blue_switch.persistence import BlueSwitchPersistence
 from gateway.blue_switch.registry import Status
-from gateway.control.components import ControlComponents
-from gateway.control.control_state import EvseControlState
+from gateway.control.control_state import EvseControlState, EvseRegistry
+from gateway.control.publisher import EventPublisher
 from gateway.control.site_input import InputHandlers
 from gateway.energy.reason import Decided
 from gateway.energy.resilience.phase import OFF_GRID
@@ -32,7 +32,7 @@ from gateway.energy.service import LendingConstraints
 from gateway.model.energy_state import BlueSwitchState, SharedEnergyState, SiteNeedState
 from gateway.model.journal import Kept
 from gateway.model.moment import rfc3339
-from gateway.model.site import AnyInput, Arrival, EnergyReturns, Freshness, InputKind, VehiclePositions
+from gateway.model.site import AnyInput, Arrival, EnergyReturns, Freshness, InputKind, Site, VehiclePositions
 from protocols.ports import Clock
 
 STEP_S = 5.0
@@ -68,7 +68,9 @@ class VehicleLendingService:
 
     def __init__(
         self,
-        control: ControlComponents,
+        site: Site,
+        registry: EvseRegistry,
+        publisher: EventPublisher,
         energy: SiteEnergy,
         constraints: LendingConstraints,
         coordinator: Coordinator,
@@ -78,9 +80,9 @@ class VehicleLendingService:
         persistence: BlueSwitchPersistence | None = None,
     ) -> None:
         """`place`: name of the site in the agreement file; `reports`: directory, None keeps them in memory."""
-        self._site = control.site
-        self._registry = control.registry
-        self._publisher = control.publisher
+        self._site = site
+        self._registry = registry
+        self._publisher = publisher
         self._energy = energy
         self._constraints = constraints
         self.coordinator = coordinator

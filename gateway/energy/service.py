@@ -17,8 +17,8 @@ from dataclasses import dataclass, field, replace
 from gateway.authority.layers import dead_band
 from gateway.authority.priority import Bound
 from gateway.authority.soc_floors import floors
-from gateway.control.components import ControlComponents
-from gateway.control.control_state import EvseControlState
+from gateway.control.control_state import EvseControlState, EvseRegistry
+from gateway.control.publisher import EventPublisher
 from gateway.control.settings import SETTLE_S
 from gateway.energy.controller import SiteController
 from gateway.energy.grid_forming import FormingStations, GridFormingService
@@ -65,21 +65,23 @@ class EnergyService:
 
     def __init__(
         self,
-        control: ControlComponents,
+        site: Site,
+        registry: EvseRegistry,
+        publisher: EventPublisher,
         settings: EnergySection,
         clock: Clock,
         stations: FormingStations | None = None,
         persistence: EnergyPersistence | None = None,
         lending: LendingConstraints | None = None,
     ) -> None:
-        self._site: Site = control.site
-        self._registry = control.registry
-        self._publisher = control.publisher
+        self._site = site
+        self._registry = registry
+        self._publisher = publisher
         self._clock = clock
         self._persistence = persistence
         self._lending = lending or LendingConstraints()
         self._forming = GridFormingService(
-            control.registry, control.publisher, clock, stations, settings.forming, settings.parallel_forming
+            registry, publisher, clock, stations, settings.forming, settings.parallel_forming
         )
         self.settings = settings
         self.controller = SiteController(settings)

@@ -7,10 +7,14 @@ import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from emulators.runtime.clock import VirtualClock
 from gateway.bench.plain_station import PlainStations
+from gateway.blue_switch.coordinator import Coordinator
+from gateway.blue_switch.persistence import BlueSwitchPersistence
+from gateway.blue_switch.service import VehicleLendingService
 from gateway.commands.submission import Channel, Submission
 from gateway.control.components import ControlComponents
 from gateway.control.control_state import EvseControlState
@@ -97,6 +101,29 @@ class ServiceRig:
     input_handlers: dict[InputKind, Callable[[AnyInput], None]]  # of every message
     backend: Backend
 
+    def energy(self, section: EnergySection) -> EnergyService:
+        """Return another energy service of the site."""
+        control = self.control
+        return EnergyService(control.site, control.registry, control.publisher, section, self.clock)
+
+    def lender(
+        self, coordinator: Coordinator, reports: Path | None, persistence: BlueSwitchPersistence | None = None
+    ) -> VehicleLendingService:
+        """Return a vehicle lending service of the site `home`."""
+        control = self.control
+        return VehicleLendingService(
+            control.site,
+            control.registry,
+            control.publisher,
+            self.energy_service,
+            self.lending,
+            coordinator,
+            "home",
+            self.clock,
+            reports,
+            persistence,
+        )
+
     async def send(self, evse: str | None, verb: str, id: str, **body: Any) -> Result:
         payload = json.dumps({"id": id, **body}).encode()
         return await self.service.submit(Submission(evse, verb, payload, Channel.MQTT))
@@ -132,7 +159,9 @@ async def service_rig(
     journal = Journal(store, clock)
     backends, given, lending = StationBackends(), replace(ServiceSettings(policy), **settings), LendingConstraints()
     control = ControlComponents.create(given, clock, journal)
-    energy_service = EnergyService(control, energy, clock, None, EnergyPersistence(journal), lending)
+    energy_service = EnergyService(
+        control.site, control.registry, control.publisher, energy, clock, None, EnergyPersistence(journal), lending
+    )
     handlers: dict[InputKind, Callable[[AnyInput], None]] = {}
     service = GatewayService(given, clock, backends, journal, control, energy_service, handlers)
     stations = PlainStations(clock, service.report)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from emulators.runtime.clock import run_virtual
-from gateway.energy.service import EnergyService
 from gateway.energy.settings import EnergySection
 from gateway.model.event import Metered, PowerLimits, VehicleNeeds
 from gateway.model.site import SitePolicy
@@ -68,7 +67,7 @@ def test_the_energy_service_does_not_count_on_an_ev_below_its_v2x_window(
         async with service_rig("CP1-1", plugged=False) as rig:
             rig.stations.plug("CP1-1", "tx", needs(v2x_wh))
             await rig.wait(1)
-            (car,) = EnergyService(rig.control, EnergySection(), rig.clock).view().cars
+            (car,) = rig.energy(EnergySection()).view().cars
             assert (car.max_charge_w, car.max_discharge_w) == (11_000.0, discharge_w)
 
     run_virtual(scene())

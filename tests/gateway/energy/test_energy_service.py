@@ -112,7 +112,7 @@ async def test_a_site_with_nothing_to_manage_is_left_alone() -> None:
         energy_service = rig.energy_service
         assert not energy_service.active()
         disabled = EnergySection(enabled=False, contract_w=1000)
-        assert not EnergyService(rig.control, disabled, rig.clock).active()
+        assert not rig.energy(disabled).active()
         await rig.send(None, "mode", "m", mode="self_consumption")
         assert energy_service.active()
         for _ in range(12):
@@ -140,9 +140,7 @@ async def test_a_command_comes_before_the_optimiser_and_the_demand_window_before
 async def test_in_an_outage_lent_cars_give_strangers_do_not_and_the_report_says_what_was_owed(tmp_path: Any) -> None:
     async with service_rig("CP1-1", "CP2-1", energy=ISLAND) as rig:
         energy_service, coordinator = rig.energy_service, parse(LENT, "lent.toml")
-        lender = VehicleLendingService(
-            rig.control, energy_service, rig.lending, coordinator, "home", rig.clock, tmp_path
-        )
+        lender = rig.lender(coordinator, tmp_path)
         now = rig.clock.now()
         rig.service.report(VehicleIdentified("CP1-1", now, "LENT"))
         rig.service.report(VehicleIdentified("CP2-1", now, "STRANGER"))

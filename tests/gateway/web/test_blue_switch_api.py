@@ -43,9 +43,7 @@ async def shelter(
     async with service_rig("CP1-1", "CP2-1", energy=ISLAND) as rig:
         energy_service, coordinator = rig.energy_service, parse(AS_ARRIVED, "lent.toml")
         persistence = BlueSwitchPersistence(rig.journal)
-        lender = VehicleLendingService(
-            rig.control, energy_service, rig.lending, coordinator, "home", rig.clock, tmp_path, persistence
-        )
+        lender = rig.lender(coordinator, tmp_path, persistence)
         rig.input_handlers.update(lender.input_handlers)
         async with app_of(rig, lender) as http:
             yield rig, energy_service, lender, http
@@ -143,16 +141,7 @@ async def test_a_gateway_that_restarts_in_an_outage_continues_its_deployments() 
         assert before.taken_wh == pytest.approx(5000.0)
         await rig.journal.flush()
         kept = await rig.store.kept(100)
-        again = VehicleLendingService(
-            rig.control,
-            energy_service,
-            rig.lending,
-            parse(AS_ARRIVED, "lent.toml"),
-            "home",
-            rig.clock,
-            None,
-            BlueSwitchPersistence(rig.journal),
-        )
+        again = rig.lender(parse(AS_ARRIVED, "lent.toml"), None, BlueSwitchPersistence(rig.journal))
         again.restore(kept)
         again.step()
         after = again.coordinator.deployments["home", "LENT"]
