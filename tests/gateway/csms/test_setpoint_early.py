@@ -41,6 +41,9 @@ def test_where_the_station_has_no_watchdog_the_gateway_sends_0_w_when_the_time_i
             one.calls.clear()
             await asyncio.sleep(60)
             assert values(one.calls) == []  # 0 W needs no end
+            await one.order(-3000.0, 10.0)
+            assert (await one.order(0.0, 10.0))[0] is Answer.APPLIED
+            assert (await one.order(-2000.0, 10.0))[0] is Answer.APPLIED  # 0 W has ended the watchdog
 
     run_virtual(scene())
 
