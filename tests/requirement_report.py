@@ -157,22 +157,22 @@ def _result(name: str, results: dict[str, set[str]]) -> str:
 
 
 def _messages() -> str:
-    from emulators.charger.station.build import build, car_outlet
-    from emulators.charger.station.maintenance.network_profiles import Target
-    from emulators.charger.station.station import StationConfig
+    from emulators.charger.station.build import build, car_power_path
+    from emulators.charger.station.config import StationConfig
+    from emulators.charger.station.csms_link.network_profiles import NetworkProfile
     from emulators.runtime.clock import VirtualClock
     from gateway.csms.csms import HANDLERS
     from protocols.ocpp import schema
     from protocols.ocpp.schema import Version
     from protocols.ports import TextWire
 
-    async def nowhere(_: Target) -> TextWire:
+    async def nowhere(_: NetworkProfile) -> TextWire:
         raise ConnectionError
 
     lines = ["## Messages\n\nHandled messages of each end; all others of a version are rejected with NotSupported.\n\n"]
     for version in Version:
-        station = build(StationConfig(version=version), [car_outlet()], VirtualClock(), nowhere)
-        ours, theirs = set(HANDLERS[version]), set(station.dialect.handlers())
+        station = build(StationConfig(version=version), [car_power_path()], VirtualClock(), nowhere)
+        ours, theirs = set(HANDLERS[version]), set(station.ocpp.handlers)
         rest = schema.actions(version) - ours - theirs
         lines.append(f"### OCPP {version.number}\n\n")
         lines.append(f"* Handled by the gateway: {_names(ours)}.\n")

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from emulators.runtime.clock import run_virtual
 from gateway.energy.grid_forming import AGAIN_S, GridFormingService
+from gateway.model.energy_state import GridFormingState
 from gateway.model.station import Answer, Formers, Outcome
 from protocols.ocpp import vendor
 from protocols.ocpp.schema import Version
@@ -39,7 +40,7 @@ async def test_a_variable_of_the_evse_is_set_and_reset() -> None:
     async with Rig(evses=2, vendor_profile="vendor-island") as rig:
         assert isinstance(rig.csms, Formers)
         assert (await rig.csms.form("CP1-2", True)).answer is Answer.APPLIED
-        assert [rig.evse(number).told_to_form for number in (1, 2)] == [False, True]
+        assert [rig.evse(number).grid_forming_ordered for number in (1, 2)] == [False, True]
         (sent,) = [m for who, m in rig.said if who == "gateway" and m[2] == "SetVariables" and "Island" in str(m)]
         (entry,) = sent[3]["setVariableData"]
         assert entry == {
@@ -48,7 +49,7 @@ async def test_a_variable_of_the_evse_is_set_and_reset() -> None:
             "variable": {"name": "Forming"},
         }
         assert (await rig.csms.form("CP1-2", False)).answer is Answer.APPLIED
-        assert [rig.evse(number).told_to_form for number in (1, 2)] == [False, False]
+        assert [rig.evse(number).grid_forming_ordered for number in (1, 2)] == [False, False]
         rig.cut()
         assert (await rig.csms.form("CP1-2", True)).answer is Answer.UNKNOWN
         assert (await rig.csms.form("CP9-1", True)).answer is Answer.UNKNOWN
@@ -63,9 +64,9 @@ async def test_a_vendor_message_does_the_same(version: Version, tmp_path: Any, m
     async with Rig(version) as rig:
         rig.known.vendor = rig.station.vendor = profile
         assert (await rig.csms.form("CP1-1", True)).answer is Answer.APPLIED
-        assert rig.evse().told_to_form
+        assert rig.evse().grid_forming_ordered
         assert (await rig.csms.form("CP1-1", False)).answer is Answer.APPLIED
-        assert not rig.evse().told_to_form
+        assert not rig.evse().grid_forming_ordered
 
 
 @pytest.mark.parametrize("version", list(Version))
@@ -115,19 +116,19 @@ async def test_evses_are_switched_one_after_the_other_and_the_first_follows_agai
         await home.wait(0.1)
         assert rooms.told == []
         assert former.state is not None
-        assert "not proven" in former.state["reason"]
+        assert "not proven" in former.state.reason
         former.step("CP1-1", proven=True)
         await home.wait(0.1)
         former.step("CP1-1", proven=True)
         assert rooms.told == [("CP1-1", True)]
-        assert former.state["by"] == "order"
+        assert former.state.by == "order"
         rooms.answer = Outcome(Answer.UNKNOWN, "Timeout")
         former.step("CP2-1", proven=True)
         await home.wait(0.1)
         former.step("CP2-1", proven=True)
         assert rooms.told[1:] == [("CP1-1", False)]
         assert former.state is not None
-        assert "CP1-1 has not taken" in former.state["reason"]
+        assert "CP1-1 has not taken" in former.state.reason
         rooms.answer = Outcome(Answer.APPLIED)
         rooms.told.pop()
         for _ in range(int(AGAIN_S) + 2):
@@ -154,13 +155,13 @@ async def test_a_rejected_order_is_repeated_and_an_unsupported_one_is_not() -> N
             await home.wait(1.0)
         assert rooms.told[1:] == [("CP1-1", True)] * 3
         assert former.state is not None
-        assert former.state["by"] == "nobody"
+        assert former.state.by == "nobody"
         rooms.answer = Outcome(Answer.REFUSED, "NoForming", "by its hardware")
         for _ in range(30):
             former.step("CP1-1", proven=True)
             await home.wait(1.0)
         assert len(rooms.told) == 5
-        assert former.state == {"evse": "CP1-1", "by": "hardware", "reason": "by its hardware"}
+        assert former.state == GridFormingState(evse="CP1-1", by="hardware", reason="by its hardware")
 
 
 @settings(max_examples=60)

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from emulators.charger.station.build import build, car_outlet
-from emulators.charger.station.maintenance.network_profiles import Target
-from emulators.charger.station.station import StationConfig
+from emulators.charger.station.build import build, car_power_path
+from emulators.charger.station.config import StationConfig
+from emulators.charger.station.csms_link.network_profiles import NetworkProfile
 from emulators.runtime.clock import VirtualClock, run_virtual
 from gateway.csms.csms import HANDLERS
 from protocols.ocpp import schema
@@ -23,13 +23,13 @@ from tests.gateway.csms.raw import Raw
 from tests.protocols.ocpp.payloads import payloads
 
 
-async def nowhere(_: Target) -> TextWire:
+async def nowhere(_: NetworkProfile) -> TextWire:
     raise ConnectionError
 
 
 def asked_of_station(version: Version) -> list[str]:
-    station = build(StationConfig(version=version), [car_outlet()], VirtualClock(), nowhere)
-    return sorted(station.dialect.handlers())
+    station = build(StationConfig(version=version), [car_power_path()], VirtualClock(), nowhere)
+    return sorted(station.ocpp.handlers)
 
 
 TO_CSMS = [

@@ -1,4 +1,4 @@
-"""OCPP 2.1 block R, driven over the wire: DER controls set, got, cleared, obeyed and reported."""
+"""OCPP 2.1 block R over the wire: DER controls set, read, cleared, applied and reported."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def limit(pct: float, priority: int = 5) -> dict[str, Any]:
 
 
 async def report(rig: Rig, **asked: Any) -> dict[str, dict[str, Any]]:
-    """What GetDERControl reports, by control id."""
+    """Return the reported DER controls by id."""
     before = len(rig.calls("ReportDERControl"))
     answer = await rig.ask("GetDERControl", {"requestId": 42, **asked})
     assert answer["status"] == "Accepted"
@@ -58,7 +58,7 @@ async def set_control(rig: Rig, request: dict[str, Any]) -> tuple[str, list[str]
 @requirement("R04.FR.01", "R04.FR.36", "R04.FR.43")
 async def test_a_type_that_is_not_supported() -> None:
     async with Rig() as rig:
-        rig.station.controls.supported = frozenset({"VoltWatt"})
+        rig.station.der_controls.supported = frozenset({"VoltWatt"})
         assert (await set_control(rig, limit(50)))[0] == "NotSupported"
         body = {"requestId": 1, "controlType": "LimitMaxDischarge"}
         assert (await rig.ask("GetDERControl", body))["status"] == "NotSupported"
@@ -74,19 +74,19 @@ async def test_a_better_default_supersedes() -> None:
         found = await report(rig)
         assert found["a"]["isSuperseded"] is True
         assert found["b"]["isSuperseded"] is False
-        ruling = rig.station.controls.ruling("VoltWatt")
+        ruling = rig.station.der_controls.in_force("VoltWatt")
         assert ruling is not None
         assert ruling.id == "b"
 
 
 @requirement("R04.FR.04", "R04.FR.05", "R04.FR.10", "R04.FR.11", "R04.FR.20", "R04.FR.22")
-async def test_a_scheduled_control_rules_in_its_time() -> None:
+async def test_a_scheduled_control_applies_in_its_period() -> None:
     async with Rig() as rig:
         await set_control(rig, curve("default"))
         assert await set_control(rig, scheduled(rig, "s", 30, 60)) == ("Accepted", [])
 
         def ruling() -> str:
-            found = rig.station.controls.ruling("VoltWatt")
+            found = rig.station.der_controls.in_force("VoltWatt")
             assert found is not None
             return found.id
 
@@ -135,7 +135,7 @@ async def test_a_worse_control_is_superseded_from_the_start() -> None:
 
 
 @requirement("R04.FR.13", "R04.FR.15", "R04.FR.17")
-async def test_what_does_not_fit_is_rejected() -> None:
+async def test_invalid_controls_are_rejected() -> None:
     async with Rig() as rig:
         timed = curve("x", startTime=stamp(rig.clock.wall()), duration=60)
         assert (await set_control(rig, timed))[0] == "Rejected"
@@ -150,7 +150,7 @@ async def test_what_does_not_fit_is_rejected() -> None:
 
 
 @requirement("R04.FR.30", "R04.FR.31", "R04.FR.32", "R04.FR.33", "R04.FR.34", "R04.FR.35", "R04.FR.37")
-async def test_what_is_reported() -> None:
+async def test_reported_controls() -> None:
     async with Rig() as rig:
         assert (await rig.ask("GetDERControl", {"requestId": 1}))["status"] == "NotFound"
         for number in range(15):
@@ -167,7 +167,7 @@ async def test_what_is_reported() -> None:
 
 
 @requirement("R04.FR.41", "R04.FR.42", "R04.FR.44", "R04.FR.45", "R04.FR.46")
-async def test_what_is_cleared() -> None:
+async def test_cleared_controls() -> None:
     async with Rig() as rig:
 
         async def clear(**asked: Any) -> str:
@@ -186,7 +186,7 @@ async def test_what_is_cleared() -> None:
 
 
 @requirement("R01.FR.03", "R02.FR.02", "R03.FR.02")
-async def test_controls_survive_a_reboot() -> None:
+async def test_controls_persist_over_a_reboot() -> None:
     async with Rig() as rig:
         await set_control(rig, limit(50))
         boots = len(rig.calls("BootNotification"))
@@ -198,7 +198,7 @@ async def test_controls_survive_a_reboot() -> None:
 
 
 @requirement("R05.FR.01", "R05.FR.02")
-async def test_an_export_cap_is_obeyed_and_told_once() -> None:
+async def test_an_export_limit_is_applied_and_reported_once() -> None:
     async with Rig() as rig:
         body = {"priority": 5, "pctMaxDischargePower": 50.0}
         control = {"controlId": "cap", "controlType": "LimitMaxDischarge", "isDefault": True, "control": body}
@@ -246,7 +246,7 @@ async def test_a_grid_event_takes_over_and_one_control_follows_another() -> None
         ]
         assert told == [
             ("VoltWatt", "OverVoltage", False),
-            ("FreqWatt", "OverFrequency", False),  # no end of the first is told
+            ("FreqWatt", "OverFrequency", False),  # no end of the first is reported
             ("FreqWatt", "OverFrequency", True),
         ]
 
@@ -286,7 +286,7 @@ async def test_a_control_that_trips_the_inverter_is_a_fault() -> None:
         assert [f.code for f in rig.of(FaultCleared)] == ["DER:HVMustTrip"]
 
 
-def test_droop_moves_power_with_the_frequency() -> None:
+def test_droop_changes_power_with_frequency() -> None:
     body = {
         "priority": 1,
         "overFreq": 50.2,
@@ -295,7 +295,7 @@ def test_droop_moves_power_with_the_frequency() -> None:
         "underDroop": 5.0,
         "responseTime": 1.0,
     }
-    controls = der.Controls(frozenset(der.BODIES))
+    controls = der.DerControls(frozenset(der.BODIES))
     status, _ = controls.set({"isDefault": True, "controlId": "d", "controlType": "FreqDroop", "freqDroop": body}, 0.0)
     assert status == "Accepted"
     for hertz, power in ((50.0, -4000.0), (50.7, -2000.0), (49.3, -6000.0)):
