@@ -243,7 +243,9 @@ def test_discharge_is_refused_where_station_vehicle_or_driver_do_not_want_it_and
             evse = one.raw.csms.stations["CP1"].evses[1]
 
             async def code(power_w: float) -> str:
-                return (await one.raw.csms.set_power("CP1-1", power_w, 15.0)).code
+                outcome = await one.raw.csms.set_power("CP1-1", power_w, 15.0)
+                assert outcome.answer is (Answer.REFUSED if outcome.code else Answer.APPLIED)
+                return outcome.code
 
             assert await code(-0.1) == ""
             evse.priority = True
