@@ -54,6 +54,17 @@ def test_an_ev_that_is_only_charged_gets_the_fallback_limit_before_the_first_ord
     run_virtual(scene())
 
 
+def test_a_bidirectional_ev_gets_0_w_before_the_first_order_whatever_the_fallback_limit() -> None:
+    async def scene() -> None:
+        async with session(None) as one:
+            station = one.raw.csms.stations["CP1"]
+            station.settings = replace(station.settings, fallback_limit_w=4100.0)
+            calls = await one.needs(BPT)
+            assert [period_of(call) for call in calls] == [CENTRAL | {"setpoint": 0.0}]
+
+    run_virtual(scene())
+
+
 def test_the_first_order_installs_a_profile_and_the_next_ones_update_it() -> None:
     async def scene() -> None:
         async with session() as one:
