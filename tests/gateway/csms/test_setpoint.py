@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import math
 from dataclasses import replace
 from typing import Any
@@ -77,9 +78,11 @@ def test_the_first_order_installs_a_profile_and_the_next_ones_update_it() -> Non
             assert (profile["chargingProfilePurpose"], profile["chargingProfileKind"]) == ("TxProfile", "Dynamic")
             assert (schedule_of(call)["duration"], schedule_of(call)["chargingRateUnit"]) == (15, "W")
             assert period_of(call) == CENTRAL | {"setpoint": -5000.0}
-            for power_w in (-5000.0, -4000.04, 0.0, 3000.0):
-                update = {"chargingProfileId": 2_000_001, "scheduleUpdate": {"setpoint": round(power_w, 1)}}
-                assert await one.order(power_w, 15.0) == (Answer.APPLIED, [(UPDATE, update)])
+            for power_w, sent in ((-5000.0, -5000.0), (-4000.27, -4000.3), (-0.0, 0.0), (-0.01, 0.0), (3000.0, 3000.0)):
+                update = {"chargingProfileId": 2_000_001, "scheduleUpdate": {"setpoint": sent}}
+                answer, calls = await one.order(power_w, 15.0)
+                assert answer is Answer.APPLIED
+                assert json.dumps(calls) == json.dumps([(UPDATE, update)])  # -0.0 equals 0.0, its text does not
 
     run_virtual(scene())
 
