@@ -22,7 +22,7 @@ from gateway.blue_switch.persistence import BlueSwitchPersistence
 from gateway.blue_switch.service import VehicleLendingService
 from gateway.clock import SystemClock
 from gateway.config import Config, ConfigError, host_and_port, read_secret
-from gateway.config.mapping import broker_link, core_settings, csms_settings, make_store, mqtt_settings
+from gateway.config.mapping import broker_link, csms_settings, make_store, mqtt_settings, service_settings
 from gateway.csms.csms import Csms
 from gateway.energy.persistence import EnergyPersistence
 from gateway.energy.service import EnergyService
@@ -199,7 +199,7 @@ async def run(
 def _build(config: Config, parts: Parts, clock: Clock, store: Store) -> Gateway:
     journal = Journal(store, clock)
     rooms = StationBackends()
-    service = GatewayService(core_settings(config), clock, rooms, journal)
+    service = GatewayService(service_settings(config), clock, rooms, journal)
     csms: Csms | None = None
     if parts.stations is not None:
         rooms.add(parts.stations(service.report, clock))

@@ -102,7 +102,7 @@ async def test_its_station_at_our_csms(version: Version) -> None:
         ended = await gateway.end_session("N1-1")
         assert (ended.answer, ended.code) == (Answer.REFUSED, "NotSupported")
         assert peer.of("violation") == []
-        assert not gateway.context.breaches
+        assert not gateway.context.violations
 
 
 @pytest.mark.peer
@@ -114,9 +114,9 @@ async def test_our_station_at_its_csms(version: Version) -> None:
         async with station(url, id="N1", ocpp=version.number) as made:
             await until(lambda: peer.of("StatusNotification"))
             assert peer.of("client") == [{"id": "N1", "protocol": version.value}]
-            outlet = made.outlets[0]
-            assert isinstance(outlet, CarPowerPath)
-            made.station.plug_in(1, outlet.plug(Car(soc_pct=70.0), made.station.clock.now()))
+            power_path = made.power_paths[0]
+            assert isinstance(power_path, CarPowerPath)
+            made.station.plug_in(1, power_path.plug(Car(soc_pct=70.0), made.station.clock.now()))
             begin = "StartTransaction" if version is Version.V16 else "TransactionEvent"
             await until(lambda: peer.of(begin))
             schedule: dict[str, Any] = {

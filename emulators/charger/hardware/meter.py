@@ -1,6 +1,6 @@
-"""The meter of an EVSE: energy both ways at the AC side, as exact as its class and as honest as its faults let it be.
+"""Meter of an EVSE: energy in both directions at the AC side, with the error of its class and its faults.
 
-+ is into the vehicle. Registers only grow. OCPP's measurands and formats are in `charger/station.py`.
++ is into the vehicle. Registers only grow. OCPP's measurands and formats are in `station/ocpp16` and `station/ocpp2`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class MeterSpec:
-    """`class_pct` 1 is the error that a class 1 meter (IEC 62053-21) may show at full load."""
+    """Accuracy of a meter. `class_pct` 1 is the maximum error of a class 1 meter (IEC 62053-21) at full load."""
 
     class_pct: float = 0.0
     drift_pct_year: float = 0.0
@@ -19,7 +19,7 @@ class MeterSpec:
 
 
 class Meter:
-    """Registers of one measuring point. The error of this very meter is drawn once from `seed` within its class."""
+    """Registers of one measuring point. The error of an individual meter is drawn from `seed` within its class."""
 
     def __init__(self, spec: MeterSpec | None = None, seed: int = 0) -> None:
         self.spec = spec or MeterSpec()
@@ -30,11 +30,11 @@ class Meter:
         self._discharged_wh = 0.0
         self._power_w = 0.0
         self._age_s = 0.0
-        self.stuck = False  # a fault: registers and power stay as they are
-        self.sign_swapped = False  # a fault: installed the wrong way round
+        self.stuck = False  # fault: registers and power do not change
+        self.sign_swapped = False  # fault: installed with the wrong direction
 
     def add(self, energy_wh: float, seconds: float) -> None:
-        """Energy that passed in this time, + into the vehicle."""
+        """Add the energy of a period, + into the vehicle."""
         if energy_wh >= 0:
             self._true_charged_wh += energy_wh
         else:
@@ -42,30 +42,31 @@ class Meter:
         self._age_s += seconds
         if self.stuck:
             return
-        seen = energy_wh * self.gain * (-1 if self.sign_swapped else 1)
-        if seen >= 0:
-            self._charged_wh += seen
+        metered = energy_wh * self.gain * (-1 if self.sign_swapped else 1)
+        if metered >= 0:
+            self._charged_wh += metered
         else:
-            self._discharged_wh -= seen
+            self._discharged_wh -= metered
         if seconds > 0:
-            self._power_w = seen * 3600 / seconds
+            self._power_w = metered * 3600 / seconds
 
     def preset(self, charged_wh: float, discharged_wh: float) -> None:
-        """Registers as they were when they were last read: a meter does not forget."""
+        """Set the registers to stored values."""
         self._charged_wh, self._discharged_wh = charged_wh, discharged_wh
         self._true_charged_wh, self._true_discharged_wh = charged_wh, discharged_wh
 
     @property
     def gain(self) -> float:
+        """Ratio of metered to true energy, with drift."""
         return self._gain + self.spec.drift_pct_year / 100 * self._age_s / (365 * 86400)
 
     @property
     def power_w(self) -> float:
-        """Mean of the last step, + into the vehicle."""
+        """Mean power of the last step, + into the vehicle."""
         return self._power_w
 
     def shows_w(self, true_w: float) -> float:
-        """The display while this much passes: off by the meter's error, and by its faults."""
+        """Return the metered value of a true power, with the error and the faults of the meter."""
         if self.stuck:
             return self._power_w
         return true_w * self.gain * (-1 if self.sign_swapped else 1)
@@ -82,11 +83,12 @@ class Meter:
 
     @property
     def true_charged_wh(self) -> float:
-        """What really passed: for asserting, no station can know it."""
+        """True energy towards the vehicle, for tests: no station can measure it."""
         return self._true_charged_wh
 
     @property
     def true_discharged_wh(self) -> float:
+        """True energy out of the vehicle, for tests."""
         return self._true_discharged_wh
 
     def _shown(self, value: float) -> float:

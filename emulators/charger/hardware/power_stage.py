@@ -1,7 +1,7 @@
-"""The metal of a DC charger: converter, contactors, insulation and meter, in fixed steps of time.
+"""Hardware of a DC charger: converter, contactors, insulation and meter, simulated in fixed time steps.
 
-Set-points are at the AC side in watts, + into the vehicle; current and voltage are at the connector. Who tells it what
-(an SECC, an OCPP station, a CHAdeMO box) is not known here. Time is an argument; nothing sleeps.
+Set-points are at the AC side in watts, + into the vehicle; current and voltage are at the connector. Independent of
+the protocol that controls it (SECC, OCPP station, CHAdeMO). Time is an argument; nothing sleeps.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from emulators.charger.hardware.meter import Meter
 from protocols.frozen import frozen
 from protocols.quantities import clamp
 
-SHORT_STEP_S = 1e-6  # s; shorter is the rounding of clocks, and energy over no time is noise
-LONG_STEP_S = 60.0  # s in one piece where nothing flows
-FORMING_ETA = 0.93  # of a source that carries a grid of its own, cautiously
-FULL_PCT = 99.0  # from here on it takes nothing as such a source
+SHORT_STEP_S = 1e-6  # shorter steps are rounding errors of clocks
+LONG_STEP_S = 60.0  # longest step without power flow
+FORMING_ETA = 0.93  # conservative efficiency as a grid-forming source
+FULL_PCT = 99.0  # from here on no power is absorbed as a grid-forming source
 EFFICIENCY = ((0.0, 0.80), (0.02, 0.85), (0.05, 0.905), (0.1, 0.935), (0.2, 0.955), (0.5, 0.962), (1.0, 0.955))
 
 
 @frozen
 class StageSpec:
-    """A converter as built. Magnitudes at the AC side for power, at the connector for current and voltage.
+    """Ratings of a converter. Magnitudes at the AC side for power, at the connector for current and voltage.
 
-    The efficiency is over the fraction of the rated power, one way; a typical bidirectional converter of 10-20 kW.
+    One-way efficiency over the fraction of the rated power; default: a typical bidirectional converter of 10-20 kW.
     """
 
     max_charge_w: float = 10_000.0
@@ -35,21 +35,23 @@ class StageSpec:
     max_current_a: float = 30.0
     min_voltage_v: float = 150.0
     max_voltage_v: float = 500.0
-    min_power_w: float = 200.0  # below this it gives nothing
+    min_power_w: float = 200.0  # lower set-points give no power
     ramp_w_per_s: float = 5_000.0
     standby_w: float = 25.0  # always, from the AC side
     efficiency: tuple[tuple[float, float], ...] = EFFICIENCY
-    forming: bool = False  # can make a grid of its own
+    forming: bool = False  # capable of grid-forming
 
 
 class Contactors(StrEnum):
+    """State of the contactors."""
+
     OPEN = "open"
     CLOSED = "closed"
-    WELDED = "welded"  # a fault: closed for ever
+    WELDED = "welded"  # fault: permanently closed
 
 
 class Fault(StrEnum):
-    """What a stage stops for."""
+    """Fault that stops the converter."""
 
     INSULATION = "insulation"
     WELD = "weld"
@@ -60,7 +62,7 @@ class Fault(StrEnum):
 
 @dataclass(slots=True)
 class Bounds:
-    """What the vehicle's side allows, as the SECC heard it; magnitudes."""
+    """Limits of the vehicle as the SECC received them; magnitudes."""
 
     max_charge_a: float = inf
     max_discharge_a: float = inf
@@ -70,7 +72,7 @@ class Bounds:
 
 @frozen
 class Reading:
-    """What the stage's own sensors show, + into the vehicle."""
+    """Measurements of the converter, + into the vehicle."""
 
     ac_power_w: float
     dc_power_w: float
@@ -83,8 +85,8 @@ class Reading:
 class PowerStage:
     """One converter with one connector.
 
-    Physics moves in whole steps of `step_s` since the last order, so that looking more or less often changes nothing.
-    Orders (`set_point`, contactors, bounds) count from the moment they are given.
+    The simulation advances in whole steps of `step_s` from the last command, so that results do not depend on how
+    often it is read. Commands (`set_point`, contactors, bounds) take effect at the time they are given.
     """
 
     spec: StageSpec = field(default_factory=StageSpec)
@@ -97,11 +99,11 @@ class PowerStage:
     faults: set[Fault] = field(default_factory=set)
     supply_limit_w: float = inf  # share of a supply that several connectors use; magnitude
     grid_present: bool = True
-    setpoint_w: float = 0.0  # as ordered
-    told_to_form: bool | None = None  # by its station: True forms, False follows; None: nobody has to tell it
-    island_w: float | None = None  # while it forms a grid: what that grid asks of it, instead of the order
-    obeys_bounds: bool = True  # False is a fault: pushes what it likes
-    follows_setpoint: bool = True  # False is a fault: keeps the power it had
+    setpoint_w: float = 0.0  # as commanded
+    grid_forming_ordered: bool | None = None  # by its station; None: no order required
+    island_w: float | None = None  # grid-forming: power that the island requires, instead of the set-point
+    obeys_bounds: bool = True  # False is a fault: ignores the limits of the vehicle
+    follows_setpoint: bool = True  # False is a fault: keeps its power
     loss_wh: float = 0.0
     _ac_w: float = 0.0
     _dc_w: float = 0.0
@@ -109,29 +111,29 @@ class PowerStage:
     _precharge_v: float = 0.0
     _at: float | None = None
     _efficiency: Curve | None = None
-    _dc_known: tuple[float, float] | None = None
+    _dc_cache: tuple[float, float] | None = None
 
-    # Orders
+    # commands
 
     def connect(self, battery: Battery) -> None:
-        """Put a vehicle on the connector; contactors stay open."""
+        """Connect a vehicle; contactors stay open."""
         self.battery = battery
 
     def disconnect(self) -> None:
-        """Pull the plug: whatever flowed stops at once."""
+        """Disconnect the vehicle; the power stops at once."""
         self.battery = None
         self._stop()
         if self.contactors is not Contactors.WELDED:
             self.contactors = Contactors.OPEN
 
     def set_point(self, ac_w: float, now: float) -> None:
-        """Go to this power at the AC side, + into the vehicle, as ramp and limits allow. Saying it again is nothing."""
+        """Set the power at the AC side, + into the vehicle, within ramp and limits. A repeated value has no effect."""
         if ac_w != self.setpoint_w:
             self._settle(now)
             self.setpoint_w = ac_w
 
     def limit(self, bounds: Bounds, now: float) -> None:
-        """What the vehicle allows from now on. Orders that change nothing do not cut a step."""
+        """Set the limits of the vehicle. Unchanged limits do not interrupt a step."""
         if bounds != self.bounds:
             self._settle(now)
             self.bounds = bounds
@@ -140,18 +142,18 @@ class PowerStage:
                 self._ac_w = self._ac_for(self._dc_w)
 
     def precharge(self, target_v: float) -> float:
-        """Bring the output to this voltage with the contactors open; returns what it has."""
+        """Set the output voltage with open contactors; return the voltage reached."""
         self._precharge_v = clamp(target_v, 0.0, self.spec.max_voltage_v)
         return self.voltage_v
 
     def close(self, now: float) -> None:
-        """Close the contactors. The caller has seen to equal voltages."""
+        """Close the contactors. The caller ensures equal voltages."""
         self._settle(now)
         if self.contactors is Contactors.OPEN:
             self.contactors = Contactors.CLOSED
 
     def open(self, now: float) -> None:
-        """Open the contactors, welded ones stay; the power is gone either way."""
+        """Open the contactors (welded ones stay closed) and stop the power."""
         self._settle(now)
         if self.contactors is Contactors.CLOSED:
             self.contactors = Contactors.OPEN
@@ -159,51 +161,53 @@ class PowerStage:
         self._stop()
 
     def form(self, ac_w: float | None, now: float) -> None:
-        """Carry the site's own grid with this power, + into the vehicle; None ends that and the order counts again."""
+        """Form the grid with this power, + into the vehicle; None ends it. Raises ValueError if not capable."""
         if ac_w is not None and not self.spec.forming:
-            raise ValueError("this converter only follows a grid; it cannot form one")
+            raise ValueError("this converter is grid-following only")
         if ac_w != self.island_w:
             self._settle(now)
             begins, self.island_w = self.island_w is None, ac_w
             if begins:
-                self._step(0.0)  # a forming source is there at once, not with the next step
+                self._step(0.0)  # a grid-forming source supplies at once, not with the next step
 
     def trip(self, fault: Fault, now: float) -> None:
-        """A protection acts: no power until `reset`."""
+        """Trip a protection: no power until `reset`."""
         self._settle(now)
         self.faults.add(fault)
         self._stop()
 
     def reset(self, fault: Fault, now: float) -> None:
+        """Clear a fault."""
         self._settle(now)
         self.faults.discard(fault)
 
-    # Sensors
+    # sensors
 
     @property
     def voltage_v(self) -> float:
-        """At the connector: the vehicle's where the contactors are closed, else its own output."""
+        """Voltage at the connector: the vehicle's with closed contactors, otherwise the output."""
         if self.battery is not None and self.contactors is not Contactors.OPEN:
             return self.battery.voltage_v
         return self._precharge_v
 
     @property
     def insulation_good(self) -> bool:
-        """At least 100 Ω per volt of the highest output voltage (as IEC 61851-23 asks)."""
+        """True from 100 Ω per volt of the maximum output voltage (IEC 61851-23)."""
         return self.insulation_ohm >= 100 * self.spec.max_voltage_v and Fault.INSULATION not in self.faults
 
     @property
     def available_charge_w(self) -> float:
-        """Magnitude at the AC side that an order can reach now, the vehicle aside."""
+        """Available charging power at the AC side, magnitude, without the limits of the vehicle."""
         return 0.0 if self.faults or not self._supplied else min(self.spec.max_charge_w, self.supply_limit_w)
 
     @property
     def available_discharge_w(self) -> float:
+        """Available discharging power at the AC side, magnitude, without the limits of the vehicle."""
         return 0.0 if self.faults or not self._supplied else min(self.spec.max_discharge_w, self.supply_limit_w)
 
     @property
     def deliverable_w(self) -> float:
-        """What it can give now as the source of a grid of its own, W at the AC side."""
+        """Power that can be supplied as a grid-forming source, W at the AC side."""
         battery = self.battery
         if battery is None:
             return 0.0
@@ -212,7 +216,7 @@ class PowerStage:
 
     @property
     def absorbable_w(self) -> float:
-        """What it can take now as the source of a grid of its own, W at the AC side."""
+        """Power that can be absorbed as a grid-forming source, W at the AC side."""
         battery = self.battery
         if battery is None or battery.soc_pct >= FULL_PCT:
             return 0.0
@@ -224,15 +228,15 @@ class PowerStage:
         return self.grid_present or self.spec.forming
 
     def reading(self, now: float) -> Reading:
-        """The sensors now."""
+        """Return the measurements."""
         self.advance(now)
         loss = self._ac_w - self._dc_w
         return Reading(self._ac_w, self._dc_w, self._current_a, self.voltage_v, loss)
 
-    # Physics
+    # simulation
 
     def advance(self, now: float) -> None:
-        """Move by whole steps up to now."""
+        """Simulate whole steps up to now."""
         if self._at is None:
             self._at = now
         while now - self._at >= self.step_s - 1e-9:
@@ -243,7 +247,7 @@ class PowerStage:
             self._at += step
 
     def _settle(self, now: float) -> None:
-        """Move to now exactly: an order comes."""
+        """Simulate exactly up to now, before a command."""
         self.advance(now)
         if self._at is not None and now - self._at > SHORT_STEP_S:
             self._step(now - self._at)
@@ -253,19 +257,21 @@ class PowerStage:
         return self._ac_w == 0.0 and self._target() == 0.0
 
     def _target(self) -> float:
-        """Where the AC power wants to go: the order within what is left by fault, supply and contactors."""
+        """Return the target of the AC power: the set-point within faults, supply and contactors."""
         if self.battery is None or self.contactors is Contactors.OPEN:
             return 0.0
-        wish = self.setpoint_w if self.follows_setpoint else self._ac_w
+        target_w = self.setpoint_w if self.follows_setpoint else self._ac_w
         if self.island_w is not None:
-            wish = self.island_w
-        wish = clamp(wish, -self.available_discharge_w, self.available_charge_w)
-        return wish if abs(wish) >= self.spec.min_power_w or self.island_w is not None else 0.0
+            target_w = self.island_w
+        target_w = clamp(target_w, -self.available_discharge_w, self.available_charge_w)
+        return target_w if abs(target_w) >= self.spec.min_power_w or self.island_w is not None else 0.0
 
     def _step(self, seconds: float) -> None:
         hours = seconds / 3600
         target = self._target()
-        reach = self.spec.ramp_w_per_s * seconds if self.island_w is None else inf  # a forming source follows at once
+        reach = (
+            self.spec.ramp_w_per_s * seconds if self.island_w is None else inf
+        )  # a grid-forming source follows at once
         ac = clamp(target, self._ac_w - reach, self._ac_w + reach)
         if self.battery is None or self.contactors is Contactors.OPEN:
             ac = 0.0
@@ -299,7 +305,7 @@ class PowerStage:
     def _stop(self) -> None:
         self._ac_w = self._dc_w = self._current_a = 0.0
 
-    # Losses: the standby is inside the AC power, what is left goes through the converter
+    # losses: standby consumption is part of the AC power, the rest passes through the converter
 
     def _eta(self, dc_w: float) -> float:
         if self._efficiency is None:
@@ -318,10 +324,10 @@ class PowerStage:
         through = ac_w - self.spec.standby_w
         if ac_w > 0 > through:
             return 0.0
-        if (known := self._dc_known) is not None and known[0] == ac_w:
-            return known[1]
+        if (cached := self._dc_cache) is not None and cached[0] == ac_w:
+            return cached[1]
         dc = through
         for _ in range(6):
             dc = through * self._eta(dc) if through > 0 else through / self._eta(dc)
-        self._dc_known = (ac_w, dc)
+        self._dc_cache = (ac_w, dc)
         return dc

@@ -1,7 +1,7 @@
-"""One supply for several EVSEs: who wants power gets it, all together never more than the fuse carries.
+"""Shared supply of several EVSEs: power is divided among them within the rating of the fuse.
 
-The shares are max-min fair over what each is asked for, both ways of power alike; what is left over is spread evenly,
-so that who begins next need not wait for a new share.
+Shares are max-min fair over the requested powers, in either direction; the remainder is divided evenly, so that a
+starting EVSE has power before the next division.
 """
 
 from __future__ import annotations
@@ -11,36 +11,36 @@ from dataclasses import dataclass, field
 
 from emulators.charger.hardware.power_stage import Contactors, PowerStage
 
-STEP_W = 50.0  # shares move in steps: a limit that trembles would be told to the car each time
+STEP_W = 50.0  # step of the shares: each change of a limit is sent to the car
 
 
 @dataclass(slots=True)
 class Supply:
-    """The feed of one station: its converters, and what each of them is asked for at the moment (W, magnitude)."""
+    """Supply of one station: its converters with their requested powers (W, magnitude)."""
 
     limit_w: float
     users: list[tuple[PowerStage, Callable[[], float]]] = field(default_factory=list)
 
     def share(self) -> None:
-        """Divide the supply anew; call it whenever orders may have changed."""
-        shares = fair(self.limit_w, [_wish(stage, asked_w()) for stage, asked_w in self.users])
+        """Divide the supply; call it when set-points may have changed."""
+        shares = fair(self.limit_w, [_requested(stage, requested_w()) for stage, requested_w in self.users])
         spare = (self.limit_w - sum(shares)) / max(1, len(shares))
         for (stage, _), share in zip(self.users, shares, strict=True):
             stage.supply_limit_w = (share + spare) // STEP_W * STEP_W
 
 
-def fair(limit_w: float, wishes: list[float]) -> list[float]:
-    """Max-min fair: nobody gets more than he wishes, and nobody could get more without one who has less losing."""
-    shares, left = [0.0] * len(wishes), limit_w
-    waiting = sorted(range(len(wishes)), key=lambda n: wishes[n])
+def fair(limit_w: float, requested: list[float]) -> list[float]:
+    """Return max-min fair shares: none exceeds its request, none can grow without reducing a smaller one."""
+    shares, left = [0.0] * len(requested), limit_w
+    waiting = sorted(range(len(requested)), key=lambda n: requested[n])
     while waiting:
         first = waiting.pop(0)
-        shares[first] = min(wishes[first], left / (len(waiting) + 1))
+        shares[first] = min(requested[first], left / (len(waiting) + 1))
         left -= shares[first]
     return shares
 
 
-def _wish(stage: PowerStage, asked_w: float) -> float:
+def _requested(stage: PowerStage, requested_w: float) -> float:
     if stage.battery is None or stage.contactors is Contactors.OPEN or stage.faults:
         return 0.0
-    return asked_w if stage.island_w is None else abs(stage.island_w)
+    return requested_w if stage.island_w is None else abs(stage.island_w)

@@ -1,4 +1,4 @@
-"""How warm an emulated EVSE gets: the losses of its converter heat it, the air cools it."""
+"""Thermal model of an emulated EVSE: converter losses heat it, the ambient air cools it."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ TIME_CONSTANT_S = 600.0
 
 
 @dataclass(slots=True)
-class Warmth:
-    """One lump of metal."""
+class ThermalModel:
+    """One thermal mass with a first-order response."""
 
     ambient_c: float = AMBIENT_C
     celsius: float = AMBIENT_C
     _loss_wh: float | None = None
 
-    def follow(self, loss_wh: float, seconds: float) -> None:
-        """The register of losses as it is now, and how long it is since the last look."""
+    def update(self, loss_wh: float, seconds: float) -> None:
+        """Advance by `seconds`, at the end of which the register of losses shows `loss_wh`."""
         before, self._loss_wh = self._loss_wh, loss_wh
         if before is None or seconds <= 0:
             return

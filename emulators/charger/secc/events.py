@@ -1,7 +1,4 @@
-"""What an emulated EVSE's SECC reports to its station, in the past tense. Power is signed, + into the vehicle.
-
-The same for every protocol with the car, so that a station needs to know none of them.
-"""
+"""Events of an emulated EVSE's SECC. Power is signed, + into the vehicle. Independent of the protocol with the car."""
 
 from __future__ import annotations
 
@@ -12,20 +9,22 @@ from protocols.iso15118.iso20.setpoint import EnergyRequests
 
 @frozen
 class VehicleIdentified:
+    """A session has started."""
+
     evccid: str
     resumed: bool = False
 
 
 @frozen
 class AuthorizationWanted:
-    """Answer with `authorize`; reported only where the EVSE isn't free to all."""
+    """The vehicle requests authorization, to be answered with `authorize`. Not reported with free vending."""
 
     evccid: str
 
 
 @frozen(kw_only=True)
 class NeedsStated:
-    """What the car can and wants. `departure_s` from now; energy in Wh from now."""
+    """Limits and needs of the car. `departure_s` is from now, energies in Wh are from now."""
 
     service: str  # "DC_BPT", "DC", "AC_BPT", "AC"
     control: str  # "dynamic", "scheduled"
@@ -36,7 +35,7 @@ class NeedsStated:
     minimum_soc_pct: int | None
     target_soc_pct: int | None
     renegotiation: bool = False
-    asked: bool = False  # after the SECC asked for another exchange
+    asked: bool = False  # at the SECC's request
     offer_to_sell: tuple[tuple[int, float], ...] = ()  # EVEnergyOffer: (duration s, signed W)
 
 
@@ -47,13 +46,13 @@ class ChargingStarted:
 
 @frozen(kw_only=True)
 class Measured:
-    """One turn of the charge loop."""
+    """Measurements of one charge loop."""
 
     power_w: float  # at the grid side
     current_a: float
     voltage_v: float
     target_w: float
-    binding: str | None  # what kept the target from the set-point
+    binding: str | None  # limiting constraint between set-point and target
     allowed: PowerRange
     limits: Limits  # the car's, now
     needs: EnergyRequests | None
@@ -64,16 +63,18 @@ class Measured:
 
 @frozen
 class ChargingStopped:
-    pass
+    """Contactors opened."""
 
 
 @frozen
 class StandbyEntered:
-    pass
+    """The car is in standby; no power flows."""
 
 
 @frozen
 class SessionEnded:
+    """The session is over."""
+
     reason: str
     ok: bool
     paused: bool = False

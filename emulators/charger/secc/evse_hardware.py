@@ -1,13 +1,12 @@
-"""The metal behind one emulated EVSE's SECC: contactors, insulation, measuring, and the energy of AC sessions.
+"""Hardware behind one emulated EVSE's SECC: contactors, insulation monitoring, sensors, metering of AC sessions.
 
-What a session asks of it is in `secc.py`; the converter itself is `power_stage.py`.
+Commands come from `secc.py`; the converter is `hardware/power_stage.py`.
 """
 
 from __future__ import annotations
 
 from emulators.battery.pack import Battery
 from emulators.charger.hardware.power_stage import Bounds, PowerStage, Reading
-from emulators.charger.secc.settings import SessionBattery
 from protocols.iso15118.iso20 import events, orders
 from protocols.iso15118.iso20.limits import Limits
 from protocols.iso15118.iso20.loop import Meter
@@ -19,29 +18,54 @@ ANY_A = float("inf")
 
 
 def is_dc(engine: Secc | None) -> bool:
-    """Whether the session charges by the station's converter; before it has chosen, it is taken to."""
+    """Return True for a DC session, and before the service is selected."""
     return engine is None or engine.session.choice is None or engine.session.choice.is_dc
 
 
+class SessionBattery:
+    """Battery of a car behind a real connection: voltage and limits of its last request."""
+
+    def __init__(self) -> None:
+        self.soc_pct = 50.0
+        self.voltage_v = 0.0
+        self.limits = Limits()
+
+    def max_charge_a(self) -> float:
+        """Maximum charging current."""
+        return self.limits.max_charge_a
+
+    def max_discharge_a(self) -> float:
+        """Maximum discharging current."""
+        return self.limits.max_discharge_a
+
+    def current_for(self, power_w: float) -> float:
+        """Return the current at which the battery takes a power."""
+        return power_w / self.voltage_v if self.voltage_v > 0 else 0.0
+
+    def flow(self, current_a: float, seconds: float) -> float:
+        """Return the energy of a current over a time, Wh."""
+        return current_a * self.voltage_v * seconds / 3600
+
+
 class EvseHardware:
-    """`battery`: the car itself, where it lives in the same world; else what its session says of it."""
+    """EVSE hardware. `battery`: the battery of an emulated car; None uses the values of the session."""
 
     def __init__(self, stage: PowerStage, clock: Clock, battery: Battery | None, cable_check_s: float) -> None:
         self.stage, self._clock = stage, clock
         self.battery = battery
-        self.told = SessionBattery()
+        self.session_battery = SessionBattery()
         self.ac_power_w = 0.0
         self._cable_check_s = cable_check_s
         self._insulation_from: float | None = None
         self._metered_at: float | None = None
 
     def begin(self) -> None:
-        """A car is on the line."""
+        """Start a session."""
         self._insulation_from = None
-        self.told = SessionBattery()
+        self.session_battery = SessionBattery()
 
     def prepare(self, engine: Secc, cap: Limits, now: float) -> None:
-        """Before the engine sees bytes or time: what the metal shows and allows now."""
+        """Update the engine with measurements and limits, before it processes bytes or time."""
         stage, reading = self.stage, self.stage.reading(now)
         dc = is_dc(engine)
         if not dc:
@@ -70,35 +94,35 @@ class EvseHardware:
     def _insulation(self) -> Verdict:
         return Verdict.YES if self.stage.insulation_good else Verdict.NO
 
-    def known_insulation(self) -> Verdict | None:
-        """The verdict, where there is no test to wait for."""
+    def immediate_insulation(self) -> Verdict | None:
+        """Return the insulation result if there is no cable check to wait for."""
         return self._insulation() if self._cable_check_s <= 0 else None
 
     def check_cable(self) -> None:
-        """The test of the insulation begins."""
+        """Start the cable check."""
         self._insulation_from = self._clock.now()
 
     def precharge(self, voltage_v: float) -> None:
-        """The car says what voltage it wants to meet."""
+        """Set the output to the voltage that the car requests."""
         self.stage.precharge(voltage_v)
-        self.told.voltage_v = voltage_v
+        self.session_battery.voltage_v = voltage_v
 
     def power_on(self, dc: bool) -> None:
-        """Energy may flow: in DC the car is on the converter."""
+        """Allow energy flow: in DC the contactors close."""
         now = self._clock.now()
         if dc:
-            self.stage.connect(self.battery or self.told)
+            self.stage.connect(self.battery or self.session_battery)
             self.stage.close(now)
         self._metered_at = now
 
     def loop(self, event: events.CarLooped, dc: bool) -> Reading:
-        """One charge loop: what the car allows and what was decided; the sensors after it."""
+        """Apply limits and target of one charge loop; return the measurements after it."""
         now, car = self._clock.now(), event.car
         if dc:
-            told, limits = self.told, car.limits
-            told.limits = limits
+            battery, limits = self.session_battery, car.limits
+            battery.limits = limits
             if car.present_voltage_v:
-                told.voltage_v = car.present_voltage_v
+                battery.voltage_v = car.present_voltage_v
             bounds = Bounds(limits.max_charge_a, limits.max_discharge_a, limits.max_charge_w, limits.max_discharge_w)
             self.stage.limit(bounds, now)
             self.stage.set_point(event.target.power_w, now)
@@ -108,14 +132,14 @@ class EvseHardware:
         return self.stage.reading(now)
 
     def meter_ac(self, now: float) -> None:
-        """AC: the energy that the car's own converter moved since the last look."""
+        """AC: meter the energy of the car's own converter since the last call."""
         if self._metered_at is not None and now > self._metered_at:
             seconds = now - self._metered_at
             self.stage.meter.add(self.ac_power_w * seconds / 3600, seconds)
         self._metered_at = now
 
     def cut(self, now: float) -> None:
-        """No power any more, contactors open, nothing at the connector."""
+        """Switch the power off, open the contactors, disconnect the car."""
         if self.ac_power_w:
             self.meter_ac(now)
         self.ac_power_w, self._metered_at = 0.0, None

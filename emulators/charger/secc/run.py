@@ -1,16 +1,17 @@
-"""What `v2x secc` runs: one emulated EVSE that serves cars over TCP or TLS, found by address or by SDP.
+"""Program behind `v2x secc`: one emulated EVSE that serves cars over TCP or TLS, found by address or by SDP.
 
-Exit status: 0 all its sessions ended well, 1 one did not, 2 the options are wrong. With JSON, one line per event; the
-first is `Listening` with the port. Cancelling the coroutine (Ctrl-C) asks the car to end, then stops.
+Exit status: 0 all sessions ended well, 1 a session failed, 2 the options are wrong. With JSON, one line per event; the
+first is `Listening` with the port. Cancelling the coroutine (Ctrl-C) ends the car's session, then stops.
 """
 
 from __future__ import annotations
 
 import asyncio
+import ssl
 import sys
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TextIO, TypeVar
 
@@ -25,138 +26,165 @@ from protocols.iso15118.io import TcpWire
 from protocols.iso15118.iso20 import events
 from protocols.iso15118.iso20.preparation import prepare_charger
 from protocols.iso15118.iso20.secc_session import SeccSettings
-from protocols.iso15118.iso20.services import NAMES
+from protocols.iso15118.iso20.services import NAMES, ControlMode, ServiceId
 from protocols.sdp import Security
 
 _T = TypeVar("_T")
-ENDS_WITHIN = 5.0  # s for the car to follow after Ctrl-C
+ENDS_WITHIN = 5.0  # s for the car to end its session after Ctrl-C
 
 
-async def run(
-    *,
-    listen: str | None = None,
-    interface: str | None = None,
-    tls_version: str = "none",
-    tls_profile: str = "interop",
-    pki_directory: Path | None = None,
-    services: str = "dc,dc_bpt",
-    control: str = "scheduled,dynamic",
-    power_w: float | None = None,
-    rated_w: float = 11_000.0,
-    sessions: int | None = None,
-    evse_id: str = "ZZ00000",
-    cable_check_s: float = 1.0,
-    loop_timeout_s: float | None = None,
-    terminate_after_loops: int | None = None,
-    customer_s: float = 0.0,
-    trace: bool = False,
-    json: bool = False,
-    out: TextIO | None = None,
-) -> int:
-    """Serve `sessions` cars (None: until cancelled) on `listen` ([ADDR]:PORT), or on `interface` with SDP.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunOptions:
+    """Options of `v2x secc`. Either `listen` ([ADDR]:PORT) or `interface`, on which the EVSE is found by SDP.
 
-    `power_w`: set-point, signed, negative discharges; None charges as the car likes. `customer_s`: how long
-    authorization waits for the customer.
+    `power_w`: set-point, signed, negative discharges; None charges as the car requests. `sessions`: number of cars,
+    None until cancelled. `customer_s`: duration of the authorization by the customer.
     """
-    reporter = Reporter(out or sys.stdout, json, _LINES)
+
+    listen: str | None = None
+    interface: str | None = None
+    tls_version: str = "none"
+    tls_profile: str = "interop"
+    pki_directory: Path | None = None
+    services: str = "dc,dc_bpt"
+    control: str = "scheduled,dynamic"
+    power_w: float | None = None
+    rated_w: float = 11_000.0
+    sessions: int | None = None
+    evse_id: str = "ZZ00000"
+    cable_check_s: float = 1.0
+    loop_timeout_s: float | None = None
+    terminate_after_loops: int | None = None
+    customer_s: float = 0.0
+    trace: bool = False
+    json: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Endpoint:
+    """Parsed options of the connection and the session."""
+
+    host: str
+    port: int
+    context: ssl.SSLContext | None
+    version: tls.TlsVersion
+    services: list[ServiceId]
+    controls: list[ControlMode]
+
+
+async def run(options: RunOptions, out: TextIO | None = None) -> int:
+    """Serve cars until their number is reached or until cancelled; return the exit status."""
+    reporter = Reporter(out or sys.stdout, options.json, _LINES)
     try:
-        wanted = [_known(NAMES, name, "service") for name in services.split(",")]
-        controls = [_known(CONTROLS, name, "control mode") for name in control.split(",")]
-        version = iso20_version(tls_version)
-        context = None
-        if version is not tls.TlsVersion.NONE:
-            if pki_directory is None:
-                raise OptionError("TLS needs certificates: give their directory (`v2x pki create DIR` makes test ones)")
-            context = tls.server_context(pki_directory, version, tls.TlsProfile(tls_profile))
-        if (listen is None) is (interface is None):
-            raise OptionError("say either where to listen or on which interface to be found")
-        address = io.endpoint(listen) if listen is not None else ("", 0)
-        if interface is not None:
-            address = (f"{io.link_local_address(interface)}%{interface}", 0)  # OSError: no such link
+        endpoint = _endpoint(options)
     except (ValueError, LocalProtocolError, OSError) as error:
         complain("v2x secc", f"{error}")
         return 2
-    station = _Station(
-        reporter,
-        PowerStage(StageSpec(max_charge_w=rated_w, max_discharge_w=rated_w, max_current_a=rated_w / 200)),
-        sessions,
-        terminate_after_loops,
-        customer_s,
-    )
-    settings = charger.stage_settings(
-        station.stage, evse_id=evse_id, services=wanted, controls=controls, loop_timeout=loop_timeout_s, trace=trace
-    )
-    if version is tls.TlsVersion.TLS_1_3 and tls.TlsProfile(tls_profile) is tls.TlsProfile.STRICT:
-        settings = replace(settings, tls_required=True, identity_required=True)
-    station.build(settings, power_w, cable_check_s)
-    prepare_charger(wanted, controls)
+    evse = _Evse(reporter, options)
+    evse.build(_settings(options, endpoint, evse.stage))
+    prepare_charger(endpoint.services, endpoint.controls)
     try:
-        if interface is not None:
-            server = await io.listen_on_link(station.serve, interface, context)
-        else:
-            server = await io.listen(station.serve, address[0], address[1], context)
+        server = await _listen(options, endpoint, evse)
     except OSError as error:
-        complain("v2x secc", f"can't listen on [{address[0]}]:{address[1]}: {error.strerror or error}")
+        complain("v2x secc", f"can't listen on [{endpoint.host}]:{endpoint.port}: {error.strerror or error}")
         return 2
-    responder: io.SdpResponder | None = None
-    if interface is not None:
-        offered = frozenset({Security.NONE if context is None else Security.TLS})
-        responder = io.SdpResponder(interface, server.port, offered)
-        try:
-            await responder.start()
-        except OSError as error:
-            complain("v2x secc", f"can't answer SDP on {interface}: {error.strerror or error}")
-            await server.close()
-            return 2
-    reporter.record("Listening", {"address": address[0], "port": server.port, "tls": version.value})
-    reporter.say(f"listening on [{address[0]}]:{server.port}, TLS {version.value}")
     try:
-        await station.done.wait()
+        responder = await _answer_sdp(options.interface, endpoint, server.port)
+    except OSError as error:
+        complain("v2x secc", f"can't answer SDP on {options.interface}: {error.strerror or error}")
+        await server.close()
+        return 2
+    reporter.record("Listening", {"address": endpoint.host, "port": server.port, "tls": endpoint.version.value})
+    reporter.say(f"listening on [{endpoint.host}]:{server.port}, TLS {endpoint.version.value}")
+    try:
+        await evse.done.wait()
     except asyncio.CancelledError:
-        await station.stop()
+        await evse.stop()
     finally:
         if responder is not None:
             await responder.close()
         await server.close()
-    return 0 if station.all_well else 1
+    return 0 if evse.all_well else 1
 
 
-class _Station:
-    """One EVSE, its sessions counted."""
+def _endpoint(options: RunOptions) -> _Endpoint:
+    """Parse the options. Raises OptionError, ValueError or LocalProtocolError, or OSError without the interface."""
+    services = [_known(NAMES, name, "service") for name in options.services.split(",")]
+    controls = [_known(CONTROLS, name, "control mode") for name in options.control.split(",")]
+    version = iso20_version(options.tls_version)
+    context = None
+    if version is not tls.TlsVersion.NONE:
+        if options.pki_directory is None:
+            raise OptionError("TLS needs certificates: give their directory (`v2x pki create DIR` makes test ones)")
+        context = tls.server_context(options.pki_directory, version, tls.TlsProfile(options.tls_profile))
+    if (options.listen is None) is (options.interface is None):
+        raise OptionError("give either an address to listen on or an interface for SDP")
+    host, port = io.endpoint(options.listen) if options.listen is not None else ("", 0)
+    if options.interface is not None:
+        host, port = f"{io.link_local_address(options.interface)}%{options.interface}", 0
+    return _Endpoint(host, port, context, version, services, controls)
 
-    def __init__(
-        self,
-        reporter: Reporter,
-        stage: PowerStage,
-        sessions: int | None,
-        terminate_after_loops: int | None,
-        customer_s: float,
-    ) -> None:
-        self.reporter = reporter
-        self.stage = stage
+
+def _settings(options: RunOptions, endpoint: _Endpoint, stage: PowerStage) -> SeccSettings:
+    settings = charger.stage_settings(
+        stage,
+        evse_id=options.evse_id,
+        services=endpoint.services,
+        controls=endpoint.controls,
+        loop_timeout=options.loop_timeout_s,
+        trace=options.trace,
+    )
+    strict = tls.TlsProfile(options.tls_profile) is tls.TlsProfile.STRICT
+    if endpoint.version is tls.TlsVersion.TLS_1_3 and strict:
+        settings = replace(settings, tls_required=True, identity_required=True)
+    return settings
+
+
+async def _listen(options: RunOptions, endpoint: _Endpoint, evse: _Evse) -> io.Listener:
+    if options.interface is not None:
+        return await io.listen_on_link(evse.serve, options.interface, endpoint.context)
+    return await io.listen(evse.serve, endpoint.host, endpoint.port, endpoint.context)
+
+
+async def _answer_sdp(interface: str | None, endpoint: _Endpoint, port: int) -> io.SdpResponder | None:
+    """Start to answer SDP requests on an interface; None without one."""
+    if interface is None:
+        return None
+    security = Security.NONE if endpoint.context is None else Security.TLS
+    responder = io.SdpResponder(interface, port, frozenset({security}))
+    await responder.start()
+    return responder
+
+
+class _Evse:
+    """One EVSE and the number of its sessions."""
+
+    def __init__(self, reporter: Reporter, options: RunOptions) -> None:
+        rated_w = options.rated_w
+        self.reporter, self._options = reporter, options
+        self.stage = PowerStage(StageSpec(max_charge_w=rated_w, max_discharge_w=rated_w, max_current_a=rated_w / 200))
         self.done = asyncio.Event()
         self.idle = asyncio.Event()
         self.idle.set()
         self.all_well = True
-        self._sessions = sessions
-        self._terminate_after = terminate_after_loops
-        self._customer_s = customer_s
+        self._sessions = options.sessions
         self._loops = 0
 
-    def build(self, settings: SeccSettings, power_w: float | None, cable_check_s: float) -> None:
-        clock = RealClock()
+    def build(self, settings: SeccSettings) -> None:
+        """Create the SECC."""
         self.secc = charger.EvseSecc(
             self.stage,
-            clock,
+            RealClock(),
             self.observe,
             settings=replace(settings, trace=False),
-            free_vend=self._customer_s <= 0,
-            cable_check_s=cable_check_s,
+            free_vend=self._options.customer_s <= 0,
+            cable_check_s=self._options.cable_check_s,
             trace=self.reporter if settings.trace else None,
         )
-        self.secc.set_power(power_w)
+        self.secc.set_power(self._options.power_w)
 
     async def serve(self, wire: TcpWire) -> None:
+        """Serve one car; reject others meanwhile and after the last session."""
         if self.secc.connected or self.done.is_set():
             return
         self.idle.clear()
@@ -171,19 +199,20 @@ class _Station:
                     self.done.set()
 
     def observe(self, event: charger.SeccEvent) -> None:
+        """Report an event and react to it."""
         self.reporter(event)
         if isinstance(event, charger.AuthorizationWanted):
             self.secc.wait_for_customer()
-            asyncio.get_running_loop().call_later(self._customer_s, self.secc.authorize, True)
+            asyncio.get_running_loop().call_later(self._options.customer_s, self.secc.authorize, True)
         elif isinstance(event, charger.Measured):
             self._loops += 1
-            if self._loops == self._terminate_after:
+            if self._loops == self._options.terminate_after_loops:
                 self.secc.terminate("enough loops")
         elif isinstance(event, charger.SessionEnded):
             self.all_well = self.all_well and event.ok
 
     async def stop(self) -> None:
-        """Ask the car on the line to end; unplug it if it doesn't."""
+        """Request the end of the car's session; disconnect a car that does not end it."""
         if not self.secc.connected:
             return
         self.secc.terminate("the charger stops", within_s=2)

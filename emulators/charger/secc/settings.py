@@ -1,4 +1,4 @@
-"""What an emulated EVSE's SECC can do, read off its power stage, and what it knows of a battery it only hears of."""
+"""Protocol settings of an emulated EVSE's SECC, derived from its power stage."""
 
 from __future__ import annotations
 
@@ -11,27 +11,6 @@ from protocols.iso15118.iso20.secc_session import SeccSettings
 from protocols.iso15118.iso20.services import ControlMode, ServiceId, offer
 
 
-class SessionBattery:
-    """The battery of a car that is known only by what its session says: voltage and limits of the last request."""
-
-    def __init__(self) -> None:
-        self.soc_pct = 50.0
-        self.voltage_v = 0.0
-        self.limits = Limits()
-
-    def max_charge_a(self) -> float:
-        return self.limits.max_charge_a
-
-    def max_discharge_a(self) -> float:
-        return self.limits.max_discharge_a
-
-    def current_for(self, power_w: float) -> float:
-        return power_w / self.voltage_v if self.voltage_v > 0 else 0.0
-
-    def flow(self, current_a: float, seconds: float) -> float:
-        return current_a * self.voltage_v * seconds / 3600
-
-
 def stage_settings(
     stage: PowerStage,
     *,
@@ -41,7 +20,7 @@ def stage_settings(
     loop_timeout: float | None = None,
     trace: bool = False,
 ) -> SeccSettings:
-    """Engine settings that say what this power stage can do."""
+    """Return engine settings with the ratings of a power stage."""
     spec = stage.spec
     limits = Limits(max_charge_w=spec.max_charge_w, max_discharge_w=spec.max_discharge_w)
     dc = replace(

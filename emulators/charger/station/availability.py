@@ -1,44 +1,53 @@
-"""Operative or not: what a CSMS makes of EVSEs (2.x G03, G04; 1.6 5.2). Any version."""
+"""Operative state of the EVSEs of an emulated station (2.x G03, G04; 1.6 5.2). Any version."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from emulators.charger.station.evse import EvseState
-    from emulators.charger.station.station import Station
-
-
-def change(station: Station, evses: Sequence[EvseState], operative: bool) -> str:
-    """Accepted, or Scheduled where a transaction has to end first."""
-    waits = False
-    for evse in evses:
-        if not operative and evse.transaction is not None:
-            evse.inoperative_next, waits = True, True
-            continue
-        evse.operative, evse.inoperative_next = operative, False
-        if not operative:
-            station.reservations.lapse(evse)
-        show(station, evse)
-    station.save("availability")
-    return "Scheduled" if waits else "Accepted"
+from emulators.charger.station.context import StationContext
+from emulators.charger.station.evse import EvseState
+from emulators.charger.station.ocpp_enums import ConnectorStatus
+from emulators.charger.station.reservations import Reservations
 
 
-def show(station: Station, evse: EvseState) -> None:
-    """The status that follows from what an EVSE is."""
-    station.set_status(evse, evse.idle_status(station.reservations.at(evse) is not None))
+class Availability:
+    """Changes of the operative state, and the connector status that follows."""
 
+    def __init__(self, context: StationContext, reservations: Reservations) -> None:
+        self._context, self._reservations = context, reservations
 
-def saved(station: Station) -> list[int]:
-    """The EVSEs that are out of order by order of the CSMS; kept over a restart (B01.FR.07)."""
-    return [evse.number for evse in station.evses.values() if not evse.operative or evse.inoperative_next]
+    def change(self, evses: Sequence[EvseState], operative: bool) -> str:
+        """Set EVSEs operative or inoperative. Return Accepted, or Scheduled where a transaction has to end first."""
+        scheduled = False
+        for evse in evses:
+            if not operative and evse.transaction is not None:
+                evse.inoperative_next, scheduled = True, True
+                continue
+            evse.operative, evse.inoperative_next = operative, False
+            if not operative:
+                self._reservations.lapse(evse)
+            self.update_status(evse)
+        self._context.save("availability")
+        return "Scheduled" if scheduled else "Accepted"
 
+    def update_status(self, evse: EvseState) -> None:
+        """Set the connector status that follows from the state of the EVSE."""
+        self._context.set_status(evse, evse.idle_status(self._reservations.at(evse) is not None))
 
-def restore(station: Station, kept: Sequence[int]) -> None:
-    """As it was before the restart."""
-    for number in kept:
-        evse = station.evses.get(number)
-        if evse is not None:
-            evse.operative = False
-            evse.status = "Unavailable"
+    def set_resetting(self, evses: Sequence[EvseState], resetting: bool) -> None:
+        """Block or release EVSEs for a reset or a firmware installation."""
+        for evse in evses:
+            evse.resetting = resetting
+            self.update_status(evse)
+
+    def saved(self) -> list[int]:
+        """Return the EVSEs that the CSMS has set inoperative, in stored form (B01.FR.07)."""
+        return [e.number for e in self._context.evses.values() if not e.operative or e.inoperative_next]
+
+    def restore(self, saved: Sequence[int]) -> None:
+        """Restore the stored form."""
+        for number in saved:
+            evse = self._context.evses.get(number)
+            if evse is not None:
+                evse.operative = False
+                evse.status = ConnectorStatus.unavailable

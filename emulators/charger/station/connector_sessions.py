@@ -1,243 +1,275 @@
-"""What happens at the plugs of an emulated station: vehicles and tokens come and go, transactions begin and end."""
+"""Connector sessions of an emulated station: vehicles, tokens, and the transactions they start and end."""
 
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
 
-from emulators.charger.station import availability, settings
+from emulators.charger.station.availability import Availability
+from emulators.charger.station.context import StationContext
+from emulators.charger.station.csms_link.message_queue import Queue
+from emulators.charger.station.display_messages import DisplayMessages
 from emulators.charger.station.evse import EvseState
+from emulators.charger.station.local_list import LocalList
+from emulators.charger.station.ocpp_enums import ChargingState, ConnectorStatus, StopReason, TriggerReason
 from emulators.charger.station.power_path import Needs
-from emulators.charger.station.smart_charging.operation_modes import Memory
-from emulators.charger.station.transaction import Transaction
-
-if TYPE_CHECKING:
-    from emulators.charger.station.station import Station
+from emulators.charger.station.reservations import Reservations
+from emulators.charger.station.smart_charging.operation_modes import AlgorithmState
+from emulators.charger.station.smart_charging.profiles import Profiles
+from emulators.charger.station.smart_charging.smart_charging import SmartCharging
+from emulators.charger.station.tariffs.tariffs import Tariffs
+from emulators.charger.station.transaction import Transaction, TransactionStart
 
 log = logging.getLogger("v2x.station")
 
-START_TOLD_WITHIN = 60.0  # s that a vehicle's needs wait for the start of its transaction to be told
+START_SENT_WITHIN = 60.0  # s that charging needs wait for the start of their transaction to be sent
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
-    """Who begins a transaction: a token, by hand or by the CSMS. `profile` is put in force with it."""
+class TransactionResources:
+    """Components that take part in a transaction."""
 
-    token: str
-    sort: str
-    remote_start: int | None = None
-    profile: dict[str, Any] | None = None
-    group: str | None = None
+    profiles: Profiles
+    smart_charging: SmartCharging
+    tariffs: Tariffs
+    display: DisplayMessages
+    queue: Queue  # of the transactions' messages
 
 
 class ConnectorSessions:
-    """The EVSEs' front side."""
+    """Sessions at the connectors of one station."""
 
-    def __init__(self, station: Station) -> None:
-        self.station, self.clock = station, station.clock
+    def __init__(
+        self,
+        context: StationContext,
+        reservations: Reservations,
+        availability: Availability,
+        local_list: LocalList,
+        resources: TransactionResources,
+    ) -> None:
+        self._context, self._clock = context, context.clock
+        self._reservations, self._availability = reservations, availability
+        self._local_list, self._resources = local_list, resources
         self._numbers = 0
 
     # vehicles
 
     def leave(self, evse: EvseState, well: bool) -> None:
-        """The vehicle's session is over, and with it what ran."""
+        """End the vehicle's session and its transaction. `well` is False after a communication error."""
         if evse.transaction is not None and well:
-            self.end(evse, "StopAuthorized", "StoppedByEV")
+            self.end(evse, TriggerReason.stop_authorized, StopReason.stopped_by_ev)
         elif evse.transaction is not None:
-            self.end(evse, "EVCommunicationLost", "EVDisconnected", gone=True)
+            self.end(evse, TriggerReason.ev_communication_lost, StopReason.ev_disconnected, vehicle_left=True)
         self.unplug(evse)
 
     def plug_in(self, evse: EvseState, needs: Needs, token: str | None) -> None:
-        """A vehicle is connected and stated its needs."""
-        station, transaction = self.station, evse.transaction
+        """Connect a vehicle with its charging needs, or update the needs during a transaction.
+
+        Raises ValueError where the EVSE accepts no vehicle.
+        """
+        context, transaction = self._context, evse.transaction
         if transaction is not None and evse.vehicle is not None:
             evse.vehicle = needs
-            station.later(station.dialect.needs(evse))
+            context.later(context.messages.needs(evse))
             return
         if transaction is None and (not evse.operative or evse.fault is not None):
-            raise ValueError(f"EVSE {evse.number} is {evse.status} and takes no vehicle")
-        evse.vehicle = evse.offered = needs
-        station.set_status(evse, "Occupied")
-        if transaction is not None:  # authorised before it came (E03)
-            transaction.ready_at, transaction.vehicle = station.wall(), needs.vehicle
-            transaction.state = "EVConnected"
-            station.dialect.updated(evse, transaction, "CablePluggedIn")
-            station.later(self._open(evse))
-        elif evse.awaited is not None:
-            order, evse.awaited = evse.awaited, None
-            self.begin(evse, order)
+            raise ValueError(f"EVSE {evse.number} is {evse.status} and accepts no vehicle")
+        evse.vehicle = evse.initial_needs = needs
+        context.set_status(evse, ConnectorStatus.occupied)
+        if transaction is not None:  # authorised before the vehicle was connected (E03)
+            transaction.ready_at, transaction.vehicle = context.wall(), needs.vehicle
+            transaction.state = ChargingState.ev_connected
+            context.messages.updated(evse, transaction, TriggerReason.cable_plugged_in)
+            context.later(self._open(evse))
+        elif evse.pending_start is not None:
+            start, evse.pending_start = evse.pending_start, None
+            self.begin(evse, start)
         else:
-            station.later(self.try_to_begin(evse, token))
+            context.later(self.try_to_begin(evse, token))
 
     def unplug(self, evse: EvseState) -> None:
-        """The cable is pulled: whatever ran ends."""
+        """Disconnect the vehicle; a running transaction ends."""
         if evse.transaction is not None:
-            self.end(evse, "EVCommunicationLost", "EVDisconnected", gone=True)
-        evse.vehicle, evse.offered, evse.allowed, evse.asked, evse.finishing = None, None, None, False, False
-        availability.show(self.station, evse)
+            self.end(evse, TriggerReason.ev_communication_lost, StopReason.ev_disconnected, vehicle_left=True)
+        evse.vehicle = evse.initial_needs = evse.allowed_transfers = None
+        evse.authorize_answered = evse.finishing = False
+        self._availability.update_status(evse)
 
     def fault(self, evse: EvseState, code: str | None) -> None:
-        """Something breaks, or with None is mended."""
+        """Set the fault of an EVSE, or clear it with None."""
         evse.fault = code
         if code is not None:
-            self.station.reservations.lapse(evse)
+            self._reservations.lapse(evse)
             if evse.transaction is not None:
-                self.end(evse, "AbnormalCondition", "Other")
-        availability.show(self.station, evse)
-        self.station.wake()
+                self.end(evse, TriggerReason.abnormal_condition, StopReason.other)
+        self._availability.update_status(evse)
+        self._context.wake()
 
     # tokens
 
-    async def present(self, evse: EvseState, token: str, sort: str) -> str:
-        """A card is held to the EVSE: `started`, `stopped`, or `refused`.
+    async def present(self, evse: EvseState, token: str, token_type: str) -> str:
+        """Present a token at the EVSE; return `started`, `stopped` or `refused`.
 
-        The token of the running transaction, or one of its group, stops it (C01, E07); another is refused.
+        The token of the running transaction and tokens of its group stop it (C01, E07); others are refused.
         """
         running, evse.group = evse.transaction, None
         if running is not None:
             same = running.token.casefold() == token.casefold()
-            may = same or await self._may_charge(evse, token, sort)
+            may = same or await self._may_charge(evse, token, token_type)
             group = self._group(evse, token)
             if evse.transaction is running and (same or (may and group is not None and group == running.group)):
-                self.end(evse, "StopAuthorized", "Local")
+                self.end(evse, TriggerReason.stop_authorized, StopReason.local)
                 return "stopped"
             return "refused"
         if not evse.operative or evse.fault is not None or evse.resetting:
             return "refused"
-        if not await self._may_charge(evse, token, sort) or evse.transaction is not None:
+        if not await self._may_charge(evse, token, token_type) or evse.transaction is not None:
             return "refused"
-        order = Order(token, sort, group=self._group(evse, token))
-        if not self._reserved_for(evse, order):
+        start = TransactionStart(token, token_type, group=self._group(evse, token))
+        if not self._reserved_for(evse, start):
             return "refused"
-        self.order(evse, order)
+        self.start(evse, start)
         return "started"
 
     def _group(self, evse: EvseState, token: str) -> str | None:
-        """What the CSMS has just said, else what the list says."""
-        return evse.group or self.station.local_list.group(token)
+        """Return the group stated in the last authorisation, otherwise that in the local list."""
+        return evse.group or self._local_list.group(token)
 
-    def order(self, evse: EvseState, order: Order) -> Transaction | None:
-        """An authorised start: at once, or in 1.6 as soon as a vehicle is there (ConnectionTimeOut)."""
-        if evse.vehicle is not None or self.station.dialect.begins_at_authorization:
-            return self.begin(evse, order)
-        evse.awaited = order
-        self.station.set_status(evse, "Occupied")
-        self.station.later(self._give_up_waiting(evse, order))
+    def start(self, evse: EvseState, start: TransactionStart) -> Transaction | None:
+        """Begin an authorised transaction: at once, or in 1.6 when a vehicle is connected (ConnectionTimeOut)."""
+        if evse.vehicle is not None or self._context.messages.begins_at_authorization:
+            return self.begin(evse, start)
+        evse.pending_start = start
+        self._context.set_status(evse, ConnectorStatus.occupied)
+        self._context.later(self._expire_start(evse, start))
         return None
 
-    def _reserved_for(self, evse: EvseState, order: Order) -> bool:
-        return self.station.reservations.allows(evse, order.token, order.group)
+    def _reserved_for(self, evse: EvseState, start: TransactionStart) -> bool:
+        return self._reservations.allows(evse, start.token, start.group)
 
     async def try_to_begin(self, evse: EvseState, token: str | None = None) -> None:
-        """A vehicle waits: begin with the token that the station has of its own, or for free."""
-        config = self.station.config
+        """Begin a transaction for a connected vehicle with the given or configured token, or without authorisation."""
+        config = self._context.config
         name = config.id_token if token is None else token
-        sort = config.token_type if name else "NoAuthorization"
+        token_type = config.token_type if name else "NoAuthorization"
         evse.group = None
         if evse.transaction is not None or evse.vehicle is None or evse.resetting:
             return
-        if not self._reserved_for(evse, Order(name, sort, group=self.station.local_list.group(name))):
+        if not self._reserved_for(evse, TransactionStart(name, token_type, group=self._local_list.group(name))):
             return
-        if name and not await self._may_charge(evse, name, sort):
-            log.warning("%s: %s may not charge", config.id, name)
+        if name and not await self._may_charge(evse, name, token_type):
+            log.warning("%s: token %s is not authorised", config.id, name)
             return
         if evse.transaction is None and evse.vehicle is not None:
-            self.begin(evse, Order(name, sort, group=self._group(evse, name)))
+            self.begin(evse, TransactionStart(name, token_type, group=self._group(evse, name)))
 
-    async def _may_charge(self, evse: EvseState, name: str, sort: str) -> bool:
-        """C01, C13, C14, C15: the CSMS where it can be asked, the local list where it may decide."""
-        station = self.station
-        listed = station.local_list.status(name, station.wall()) if settings.truth(station, "list_enabled") else None
-        if station.online:
-            if listed == "Accepted" and settings.truth(station, "pre_authorize"):
+    async def _may_charge(self, evse: EvseState, name: str, token_type: str) -> bool:
+        """Authorise a token online by the CSMS, offline by the local list (C01, C13, C14, C15)."""
+        context, settings = self._context, self._context.settings
+        listed = self._local_list.status(name, context.wall()) if settings.truth("list_enabled") else None
+        if context.online:
+            if listed == "Accepted" and settings.truth("pre_authorize"):
                 return True
-            if listed not in (None, "Accepted") and settings.truth(station, "list_final"):
+            if listed not in (None, "Accepted") and settings.truth("list_final"):
                 return False
-            return await station.dialect.authorize(evse, name, sort)
+            return await context.messages.authorize(evse, name, token_type)
         if listed is not None:
-            return listed == "Accepted" and settings.truth(station, "offline_list")
-        return settings.truth(station, "offline_unknown")
+            return listed == "Accepted" and settings.truth("offline_list")
+        return settings.truth("offline_unknown")
 
     # transactions
 
-    def begin(self, evse: EvseState, order: Order) -> Transaction:
-        """A transaction begins: authorised, and connected if a vehicle is there."""
-        station = self.station
+    def begin(self, evse: EvseState, start: TransactionStart) -> Transaction:
+        """Begin an authorised transaction, with or without a connected vehicle."""
+        context, resources = self._context, self._resources
         self._numbers += 1
-        name = f"{station.config.id[:12]}-{int(self.clock.wall() * 1000):x}-{self._numbers:x}"
-        new = Transaction(name[:36], evse.number, station.wall(), order.token, order.sort, order.group)
-        new.remote_start, new.authorized = order.remote_start, True
+        name = f"{context.config.id[:12]}-{int(self._clock.wall() * 1000):x}-{self._numbers:x}"
+        new = Transaction(name[:36], evse.number, context.wall(), start.token, start.token_type, start.group)
+        new.remote_start, new.authorized = start.remote_start, True
         if evse.vehicle is not None:
-            new.ready_at, new.vehicle, new.state = station.wall(), evse.vehicle.vehicle, "EVConnected"
-        used = station.reservations.use(evse, order.token, order.group)
+            new.ready_at, new.vehicle, new.state = context.wall(), evse.vehicle.vehicle, ChargingState.ev_connected
+        used = self._reservations.use(evse, start.token, start.group)
         if used is not None:
             new.reservation, new.reserved_at = used.id, used.made_at
         evse.transaction, evse.priority, evse.finishing = new, False, False
-        evse.memory, evse.alarm, evse.sleeping = Memory(), None, False
-        new.started_wh = evse.outlet.reading(self.clock.now()).charged_wh
+        evse.algorithm, evse.alarm, evse.sleeping = AlgorithmState(), None, False
+        new.started_wh = evse.power_path.reading(self._clock.now()).charged_wh
         if evse.vehicle is not None:
-            station.set_status(evse, "Occupied")
-        evse.composite = station.steering.composite(evse)
+            context.set_status(evse, ConnectorStatus.occupied)
+        evse.composite = resources.smart_charging.composite(evse)
         new.mode = evse.composite.mode
-        evse.sampled_at, evse.soc_told = self.clock.now(), False
-        station.tariffs.begin(evse, new, None if used is None else max(0.0, station.wall() - used.made_at))
-        station.dialect.started(evse, new)
-        if order.profile is not None:
-            station.profiles.install(evse.number, {**order.profile, "transactionId": new.id}, station.wall(), new.id)
-        station.later(self._open(evse) if evse.vehicle is not None else self._wait_for_vehicle(evse, new))
-        station.save("transactions")
+        evse.sampled_at, evse.soc_reported = self._clock.now(), False
+        resources.tariffs.begin(evse, new, None if used is None else max(0.0, context.wall() - used.made_at))
+        context.messages.started(evse, new)
+        if start.profile is not None:
+            resources.profiles.install(evse.number, {**start.profile, "transactionId": new.id}, context.wall(), new.id)
+        context.later(self._open(evse) if evse.vehicle is not None else self._wait_for_vehicle(evse, new))
+        context.save("transactions")
         return new
 
     async def _wait_for_vehicle(self, evse: EvseState, transaction: Transaction) -> None:
-        """E03.FR.05, F02: without a vehicle in time the transaction ends."""
-        await self.clock.sleep(settings.number(self.station, "connection_timeout"))
+        """End the transaction if no vehicle is connected in time (E03.FR.05, F02)."""
+        await self._clock.sleep(self._context.settings.number("connection_timeout"))
         if evse.transaction is transaction and evse.vehicle is None:
-            self.end(evse, "EVConnectTimeout", "Timeout")
+            self.end(evse, TriggerReason.ev_connect_timeout, StopReason.timeout)
 
-    async def _give_up_waiting(self, evse: EvseState, order: Order) -> None:
-        await self.clock.sleep(settings.number(self.station, "connection_timeout"))
-        if evse.awaited is order:
-            evse.awaited = None
-            availability.show(self.station, evse)
+    async def _expire_start(self, evse: EvseState, start: TransactionStart) -> None:
+        """1.6: drop an authorised start if no vehicle is connected in time."""
+        await self._clock.sleep(self._context.settings.number("connection_timeout"))
+        if evse.pending_start is start:
+            evse.pending_start = None
+            self._availability.update_status(evse)
 
-    async def tell_needs(self, evse: EvseState) -> None:
-        """What the vehicle needs belongs to a transaction that the CSMS knows. Offline it is told later (`untold`)."""
-        station, deadline = self.station, self.clock.now() + START_TOLD_WITHIN
-        while station.online and station.line.queue.tells_turns and self.clock.now() < deadline:
-            await self.clock.sleep(0.05)
-        evse.untold = not station.online
-        if station.online and evse.vehicle is not None:
-            await station.dialect.needs(evse)
+    async def send_needs(self, evse: EvseState) -> None:
+        """Send charging needs after the start of their transaction; offline they are sent later (`needs_unsent`)."""
+        context, deadline = self._context, self._clock.now() + START_SENT_WITHIN
+        while context.online and self._resources.queue.has_essential and self._clock.now() < deadline:
+            await self._clock.sleep(0.05)
+        evse.needs_unsent = not context.online
+        if context.online and evse.vehicle is not None:
+            await context.messages.needs(evse)
+
+    async def renegotiate(self, evse: EvseState) -> None:
+        """Agree with the vehicle on the best energy transfer that is allowed now (Q02.FR.06)."""
+        vehicle = evse.vehicle
+        if vehicle is None or evse.allowed_transfers is None:
+            return
+        best = next((mode for mode in vehicle.available if mode in evse.allowed_transfers), vehicle.energy_transfer)
+        if evse.power_path.renegotiate():
+            return  # the vehicle chooses, and states its needs again
+        if best != vehicle.energy_transfer:
+            evse.vehicle = replace(evse.initial_needs or vehicle, energy_transfer=best)
+        await self._context.messages.needs(evse)
 
     async def _open(self, evse: EvseState) -> None:
-        station = self.station
-        await self.tell_needs(evse)
+        """Send the charging needs, then close the contactors."""
+        await self.send_needs(evse)
         if evse.transaction is not None and evse.vehicle is not None:
-            evse.outlet.open(self.clock.now())
+            evse.power_path.open(self._clock.now())
             evse.open = True
-            station.wake()
+            self._context.wake()
 
-    def end(self, evse: EvseState, trigger: str, reason: str, *, gone: bool = False) -> None:
-        """The transaction ends: power off, contactors open, tell. `gone`: the vehicle is off already."""
-        transaction, station = evse.transaction, self.station
+    def end(self, evse: EvseState, trigger: str, reason: str, *, vehicle_left: bool = False) -> None:
+        """End a transaction: power off, contactors open, messages queued. `vehicle_left`: no vehicle is connected."""
+        transaction, context, resources = evse.transaction, self._context, self._resources
         if transaction is None:
             return
-        now = self.clock.now()
-        evse.outlet.set_power(0.0, now)
-        evse.outlet.close(now)
-        evse.open, evse.wish_w, evse.held_power_w = False, 0.0, None
-        evse.reading = evse.outlet.reading(now)
-        transaction.stopped, transaction.state = reason, "Idle" if gone or evse.vehicle is None else "EVConnected"
-        station.tariffs.look(evse)
+        now = self._clock.now()
+        evse.power_path.set_power(0.0, now)
+        evse.power_path.close(now)
+        evse.open, evse.setpoint_w, evse.vendor_setpoint_w = False, 0.0, None
+        evse.reading = evse.power_path.reading(now)
+        transaction.stopped = reason
+        transaction.state = ChargingState.idle if vehicle_left or evse.vehicle is None else ChargingState.ev_connected
+        resources.tariffs.update(evse)
         evse.transaction = None
-        station.profiles.end_transaction(transaction.name)
-        station.dialect.ended(evse, transaction, trigger)
-        station.tariffs.end(evse)
-        station.display.end_transaction(transaction.id)
+        resources.profiles.end_transaction(transaction.name)
+        context.messages.ended(evse, transaction, trigger)
+        resources.tariffs.end(evse)
+        resources.display.end_transaction(transaction.id)
         if evse.inoperative_next:
             evse.inoperative_next, evse.operative = False, False
         if not evse.operative or evse.vehicle is None:
-            availability.show(station, evse)
-        station.save("transactions")
-        station.wake()
+            self._availability.update_status(evse)
+        context.save("transactions")
+        context.wake()

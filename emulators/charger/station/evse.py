@@ -1,63 +1,60 @@
-"""One EVSE of the emulated station as it is now: what is plugged in, what runs, what was measured and told."""
+"""State of one EVSE of an emulated station."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
-from emulators.charger.hardware.thermal_model import Warmth
+from emulators.charger.hardware.thermal_model import ThermalModel
+from emulators.charger.station.ocpp_enums import ConnectorStatus
 from emulators.charger.station.power_path import Needs, PowerPath, Reading
-from emulators.charger.station.smart_charging.operation_modes import Memory, Surroundings
+from emulators.charger.station.smart_charging.operation_modes import AlgorithmState, LocalConditions
 from emulators.charger.station.smart_charging.schedule import Composite
-from emulators.charger.station.transaction import Transaction
-
-if TYPE_CHECKING:
-    from emulators.charger.station.connector_sessions import Order
+from emulators.charger.station.transaction import Transaction, TransactionStart
 
 
 @dataclass(slots=True)
 class EvseState:
-    """One EVSE as it is now."""
+    """One EVSE with one connector: vehicle, transaction, charging profile in force, last measurements and reports."""
 
     number: int
-    outlet: PowerPath
-    status: str = "Available"  # Available | Occupied | Reserved | Unavailable | Faulted
+    power_path: PowerPath
+    status: str = ConnectorStatus.available  # ConnectorStatusEnumType
     operative: bool = True
-    inoperative_next: bool = False  # as soon as the transaction has ended
+    inoperative_next: bool = False  # inoperative as soon as the transaction has ended
     fault: str | None = None
     vehicle: Needs | None = None
-    offered: Needs | None = None  # what it said when it came
+    initial_needs: Needs | None = None  # as stated at plug-in
     transaction: Transaction | None = None
-    group: str | None = None  # of the token that was authorised last
-    awaited: Order | None = None  # 1.6: authorised, and no vehicle yet
+    group: str | None = None  # of the token authorised last
+    pending_start: TransactionStart | None = None  # 1.6: authorised, no vehicle connected yet
     composite: Composite = field(default_factory=Composite)
-    memory: Memory = field(default_factory=Memory)
-    surroundings: Surroundings = field(default_factory=Surroundings)
-    wish_w: float = 0.0
+    algorithm: AlgorithmState = field(default_factory=AlgorithmState)
+    conditions: LocalConditions = field(default_factory=LocalConditions)
+    setpoint_w: float = 0.0
     reading: Reading = field(default_factory=lambda: Reading(0.0, 0.0, 0.0))
-    told_w: float = 0.0
-    told_at: float = float("-inf")
+    reported_w: float = 0.0
+    reported_at: float = float("-inf")
     sampled_at: float = float("-inf")
-    soc_told: bool = False  # in this transaction
-    alarm: tuple[str, str | None] | None = None
-    open: bool = False
-    told_to_form: bool = False  # an island's voltage, in the vendor's own way
-    finishing: bool = False  # 1.6: the transaction has ended, the cable is still in
+    soc_reported: bool = False  # in this transaction
+    alarm: tuple[str, str | None] | None = None  # DER control and grid fault of the alarm that is active
+    open: bool = False  # energy may flow
+    grid_forming_ordered: bool = False  # over the vendor's own channel
+    finishing: bool = False  # 1.6: transaction ended, cable still connected
     priority: bool = False
-    allowed: tuple[str, ...] | None = None  # energy transfers the CSMS allows; None: not said
-    asked: bool = False  # the CSMS was asked who this is, and could have said what is allowed
-    untold: bool = False  # what the vehicle needs could not be told: the station was offline
+    allowed_transfers: tuple[str, ...] | None = None  # energy transfers the CSMS allows; None: not stated
+    authorize_answered: bool = False  # the CSMS has answered Authorize and could have stated what it allows
+    needs_unsent: bool = False  # the station was offline when the vehicle stated its needs
     sleeping: bool = False
-    warmth: Warmth = field(default_factory=Warmth)
-    resetting: bool = False  # until what runs has ended
-    held_power_w: float | None = None  # vendor channels without a profile
+    thermal: ThermalModel = field(default_factory=ThermalModel)
+    resetting: bool = False  # blocked until a reset or installation
+    vendor_setpoint_w: float | None = None  # set over a vendor channel without a charging profile
 
     def idle_status(self, reserved: bool) -> str:
-        """The status that follows from what it is, a transaction aside: not operative counts once nothing runs."""
+        """Return the connector status without regard to measurements. A running transaction postpones Unavailable."""
         if self.fault is not None:
-            return "Faulted"
+            return ConnectorStatus.faulted
         if not self.operative or self.resetting:
-            return "Unavailable" if self.transaction is None else "Occupied"
-        if self.vehicle is not None or self.transaction is not None or self.awaited is not None:
-            return "Occupied"
-        return "Reserved" if reserved else "Available"
+            return ConnectorStatus.unavailable if self.transaction is None else ConnectorStatus.occupied
+        if self.vehicle is not None or self.transaction is not None or self.pending_start is not None:
+            return ConnectorStatus.occupied
+        return ConnectorStatus.reserved if reserved else ConnectorStatus.available

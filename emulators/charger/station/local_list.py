@@ -1,21 +1,20 @@
-"""The local authorisation list of an emulated station (2.x block D, 1.6 chapters 3.5 and 5.15). Any version."""
+"""Local authorisation list of an emulated station (2.x block D, 1.6 chapters 3.5 and 5.15). Any version."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
+from emulators.charger.station.store import Saved
+from protocols.ocpp.schema import Payload
 from protocols.ocpp.times import parse
-
-Info = dict[str, Any]  # IdTokenInfo (2.x) or IdTagInfo (1.6): `status`, and what else the CSMS said
 
 
 class LocalList:
-    """Tokens by their text without case, with what is said of each."""
+    """Tokens, without regard to case, with their IdTokenInfo (2.x) or IdTagInfo (1.6)."""
 
     def __init__(self) -> None:
         self.version = 0
-        self._entries: dict[str, Info] = {}
+        self._entries: dict[str, Payload] = {}
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -23,16 +22,16 @@ class LocalList:
     def __contains__(self, token: str) -> bool:
         return token.casefold() in self._entries
 
-    def put(self, token: str, info: Info) -> None:
-        """Add or replace one."""
+    def put(self, token: str, info: Payload) -> None:
+        """Add or replace an entry."""
         self._entries[token.casefold()] = dict(info)
 
     def drop(self, token: str) -> bool:
-        """Forget one; whether it was there."""
+        """Remove an entry; return False if there was none."""
         return self._entries.pop(token.casefold(), None) is not None
 
     def status(self, token: str, now: float) -> str | None:
-        """What may be done with a token; None where the list does not know it. Past its expiry it is Expired."""
+        """Return the authorisation status of a token, Expired after its expiry; None if it is not in the list."""
         found = self._entries.get(token.casefold())
         if found is None:
             return None
@@ -42,13 +41,13 @@ class LocalList:
         return str(found["status"])
 
     def group(self, token: str) -> str | None:
-        """The group of a token, where it is known."""
+        """Return the group of a token, if the list states one."""
         found = self._entries.get(token.casefold(), {})
         group = found.get("groupIdToken", {}).get("idToken") if "groupIdToken" in found else found.get("parentIdTag")
         return None if group is None else str(group)
 
-    def update(self, version: int, full: bool, entries: Iterable[tuple[str, Info | None]]) -> str:
-        """Accepted or VersionMismatch. An entry without info is taken off the list (D01.FR.11-18)."""
+    def update(self, version: int, full: bool, entries: Iterable[tuple[str, Payload | None]]) -> str:
+        """Apply SendLocalList; return Accepted or VersionMismatch. An entry without info is removed (D01.FR.11-18)."""
         if full:
             self._entries.clear()
         elif version <= self.version:
@@ -61,10 +60,10 @@ class LocalList:
         self.version = version
         return "Accepted"
 
-    def saved(self) -> dict[str, Any]:
-        """What is kept over a restart."""
+    def saved(self) -> Saved:
+        """Return the stored form."""
         return {"version": self.version, "entries": self._entries}
 
-    def restore(self, saved: dict[str, Any]) -> None:
-        """What was kept."""
+    def restore(self, saved: Saved) -> None:
+        """Restore the stored form."""
         self.version, self._entries = int(saved["version"]), dict(saved["entries"])

@@ -1,67 +1,70 @@
-"""What of an emulated station outlives its process, and how it comes back. Without a store nothing does.
+"""Persistent state of an emulated station, and its restore after the process has ended.
 
-Kept: the queue with its transactions, DER controls, charging profiles that persist (K01.FR.27), variables the CSMS has
-set, the local list, reservations, availability, network profiles, monitors, display messages, tariffs, certificates and
-the firmware's version. A transaction that ran when the process died ends as power loss, with the last register that
-was kept.
+Stored are the message queue with its transactions and the parts that `Station` names. A transaction that ran when the
+process died ends with reason PowerLoss and the last stored meter register.
 """
 
 from __future__ import annotations
 
 import logging
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
 
-from emulators.charger.station import availability
-from emulators.charger.station.smart_charging.schedule import Held
-from emulators.charger.station.store import Store
-from emulators.charger.station.transaction import Message, Transaction
-
-if TYPE_CHECKING:
-    from emulators.charger.station.station import Station
+from emulators.charger.station.context import StationContext
+from emulators.charger.station.csms_link.link import CsmsLink
+from emulators.charger.station.csms_link.message_queue import Message
+from emulators.charger.station.ocpp_enums import StopReason, TriggerReason
+from emulators.charger.station.store import Saved, Store
+from emulators.charger.station.transaction import Transaction
 
 log = logging.getLogger("v2x.station")
 
-LOST_ON_REBOOT = frozenset({"TxProfile", "LocalGeneration", "ChargingStationExternalConstraints"})
 
-__all__ = ["Keeping", "Store"]
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One named part of the state: its JSON form and the restore from it."""
+
+    saved: Callable[[], object]
+    restore: Callable[[Any], None]
 
 
-class Keeping:
-    """Between one station and its store."""
+class Persistence:
+    """Persistence of one station. Without a store it does nothing."""
 
-    def __init__(self, station: Station, store: Store | None) -> None:
-        self.station, self.store = station, store
+    def __init__(self, context: StationContext, link: CsmsLink, parts: Mapping[str, Part], store: Store | None) -> None:
+        self._context, self._link, self._parts = context, link, parts
+        self.store = store
         self._restoring = False
-        self._numbers: dict[str, int] = {}
-        self._transactions: dict[str, Transaction] = {}  # those with messages in the queue, and those that run
+        self._numbers: dict[str, int] = {}  # transaction ids that the CSMS of a 1.6 station assigned
+        self._transactions: dict[str, Transaction] = {}  # those with queued messages and those that run
         if store is not None:
-            for queue in (station.line.queue, station.line.notices):
-                queue.on_put, queue.on_gone = self._put, self._gone
+            for queue in (link.queue, link.notices):
+                queue.on_put, queue.on_removed = self._put, self._removed
 
-    def save(self, what: str) -> None:
-        """Something has changed."""
+    def save(self, name: str) -> None:
+        """Store one part."""
         if self.store is not None and not self._restoring:
-            self.store.put(what, _SAVED[what](self.station))
+            self.store.put(name, self._running() if name == "transactions" else self._parts[name].saved())
 
-    def learnt(self, transaction: Transaction) -> None:
-        """1.6: the CSMS has given an id, which later messages need whatever happens."""
+    def transaction_id_assigned(self, transaction: Transaction) -> None:
+        """Store the id that the CSMS of a 1.6 station assigned: later messages need it after a crash."""
         if self.store is not None:
             numbers = self.store.get("numbers") or {}
-            waiting = {m.transaction.id for m in self.station.line.queue.messages if m.transaction is not None}
+            waiting = {m.transaction.id for m in self._link.queue.messages if m.transaction is not None}
             numbers = {name: number for name, number in numbers.items() if name in waiting}
             self.store.put("numbers", numbers | {transaction.id: transaction.number})
             self.save("transactions")
 
     def close(self) -> None:
-        """The process ends in order."""
+        """Close the store."""
         if self.store is not None:
             self.store.close()
             self.store = None
-            for queue in (self.station.line.queue, self.station.line.notices):
-                queue.on_put = queue.on_gone = None
+            for queue in (self._link.queue, self._link.notices):
+                queue.on_put = queue.on_removed = None
 
-    # the queue
+    # message queue
 
     def _put(self, message: Message) -> None:
         if self.store is None or self._restoring:
@@ -75,125 +78,68 @@ class Keeping:
         }
         message.row = self.store.add_message(body)
         if transaction is not None:
-            self.store.put("meters", _meters(self.station))
+            self.store.put("meters", self._meters())
 
-    def _gone(self, message: Message) -> None:
+    def _removed(self, message: Message) -> None:
         if self.store is not None and message.row:
             self.store.drop_message(message.row)
 
-    # coming back
+    # restore
 
     def restore(self) -> None:
-        """Before the first connection: as it was when the process ended."""
-        store, station = self.store, self.station
+        """Restore the state before the first connection."""
+        store = self.store
         if store is None:
             return
         self._restoring = True
-        for name, restore in _RESTORED.items():
-            kept = store.get(name)
-            if kept is None:
-                continue
-            try:
-                restore(station, kept)
-            except (KeyError, TypeError, ValueError) as error:
-                log.warning("%s: what was kept of %s can't be read: %r", station.config.id, name, error)
+        restores = {name: part.restore for name, part in self._parts.items()} | {"meters": self._restore_meters}
+        for name in sorted(restores):
+            self._restore_part(name, store.get(name), restores[name])
         self._numbers = store.get("numbers") or {}
         for row, body in store.messages():
             message = self._message(row, body)
-            station.line.queue_of(message).messages.append(message)
+            self._link.queue_of(message).messages.append(message)
         self._restoring = False
-        for kept in store.get("transactions") or []:
-            self._end(self._known(kept))
+        for saved in store.get("transactions") or []:
+            self._end(self._transaction(saved))
         self.save("transactions")
 
-    def _message(self, row: int, body: dict[str, Any]) -> Message:
-        kept = body["transaction"]
-        transaction = None if kept is None else self._known(kept)
+    def _restore_part(self, name: str, saved: Any, restore: Callable[[Any], None]) -> None:
+        if saved is None:
+            return
+        try:
+            restore(saved)
+        except (KeyError, TypeError, ValueError) as error:
+            log.warning("%s: the stored %s cannot be read: %r", self._context.config.id, name, error)
+
+    def _message(self, row: int, body: Saved) -> Message:
+        saved = body["transaction"]
+        transaction = None if saved is None else self._transaction(saved)
         return Message(body["action"], body["payload"], transaction, body["essential"], row=row)
 
-    def _known(self, kept: dict[str, Any]) -> Transaction:
-        """One object for each transaction: the id that 1.6 learns late is for all its messages."""
-        found = self._transactions.setdefault(kept["id"], Transaction(**kept))
-        found.seq = max(found.seq, kept["seq"])
+    def _transaction(self, saved: Saved) -> Transaction:
+        """Return the one object of a transaction: an id that 1.6 assigns late applies to all its messages."""
+        found = self._transactions.setdefault(saved["id"], Transaction(**saved))
+        found.seq = max(found.seq, saved["seq"])
         if found.number is None:
-            found.number = self._numbers.get(found.id, kept["number"])
+            found.number = self._numbers.get(found.id, saved["number"])
         return found
 
     def _end(self, transaction: Transaction) -> None:
-        evse = self.station.evses.get(transaction.evse)
+        evse = self._context.evses.get(transaction.evse)
         if evse is not None:
-            transaction.stopped = "PowerLoss"
-            self.station.dialect.ended(evse, transaction, "AbnormalCondition")
+            transaction.stopped = StopReason.power_loss
+            self._context.messages.ended(evse, transaction, TriggerReason.abnormal_condition)
 
+    def _running(self) -> list[Saved]:
+        return [e.transaction.saved() for e in self._context.evses.values() if e.transaction is not None]
 
-def _transactions(station: Station) -> list[dict[str, Any]]:
-    return [e.transaction.saved() for e in station.evses.values() if e.transaction is not None]
+    def _meters(self) -> list[list[float]]:
+        meters = {evse.number: evse.power_path.stage.meter for evse in self._context.evses.values()}
+        return [[number, meter.charged_wh, meter.discharged_wh] for number, meter in meters.items()]
 
-
-def _meters(station: Station) -> list[list[float]]:
-    meters = {evse.number: evse.outlet.stage.meter for evse in station.evses.values()}
-    return [[number, meter.charged_wh, meter.discharged_wh] for number, meter in meters.items()]
-
-
-def _restore_meters(station: Station, kept: list[list[float]]) -> None:
-    for number, charged_wh, discharged_wh in kept:
-        evse = station.evses.get(int(number))
-        if evse is not None:
-            evse.outlet.stage.meter.preset(charged_wh, discharged_wh)
-
-
-def _profiles(station: Station) -> list[dict[str, Any]]:
-    return [asdict(held) for held in station.profiles if held.purpose not in LOST_ON_REBOOT]
-
-
-def _restore_profiles(station: Station, kept: list[dict[str, Any]]) -> None:
-    for entry in kept:
-        station.profiles.put_back(Held(**{**entry, "delays": tuple(entry["delays"])}))
-
-
-def _variables(station: Station) -> list[list[Any]]:
-    return [[*name, v.stored] for name, v in station.device.items() if v.mutable and v.persistent and v.live is None]
-
-
-def _restore_variables(station: Station, kept: list[list[Any]]) -> None:
-    for component, evse, variable, instance, value in kept:
-        found = station.device.find((component, evse, variable, instance))
-        if found is not None and found.mutable and found.live is None:
-            found.stored = value
-    station.variables_changed()
-
-
-def _restore_firmware(station: Station, kept: str) -> None:
-    station.firmware = kept
-
-
-_SAVED: dict[str, Any] = {
-    "availability": availability.saved,
-    "certificates": lambda station: station.upkeep.certificates.saved(),
-    "controls": lambda station: station.controls.saved(),
-    "display": lambda station: station.display.saved(),
-    "firmware": lambda station: station.firmware,
-    "local_list": lambda station: station.local_list.saved(),
-    "monitors": lambda station: station.monitoring.monitors.saved(),
-    "network": lambda station: station.line.network.saved(),
-    "profiles": _profiles,
-    "reservations": lambda station: station.reservations.saved(),
-    "tariffs": lambda station: station.tariffs.saved(),
-    "transactions": _transactions,
-    "variables": _variables,
-}
-_RESTORED: dict[str, Any] = {
-    "availability": availability.restore,
-    "certificates": lambda station, kept: station.upkeep.certificates.restore(kept),
-    "controls": lambda station, kept: station.controls.restore(kept),
-    "display": lambda station, kept: station.display.restore(kept),
-    "firmware": _restore_firmware,
-    "local_list": lambda station, kept: station.local_list.restore(kept),
-    "meters": _restore_meters,
-    "monitors": lambda station, kept: station.monitoring.monitors.restore(kept),
-    "network": lambda station, kept: station.line.network.restore(kept),
-    "profiles": _restore_profiles,
-    "reservations": lambda station, kept: station.reservations.restore(kept),
-    "tariffs": lambda station, kept: station.tariffs.restore(kept),
-    "variables": _restore_variables,
-}
+    def _restore_meters(self, saved: list[list[float]]) -> None:
+        for number, charged_wh, discharged_wh in saved:
+            evse = self._context.evses.get(int(number))
+            if evse is not None:
+                evse.power_path.stage.meter.preset(charged_wh, discharged_wh)

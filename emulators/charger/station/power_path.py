@@ -1,6 +1,6 @@
-"""What an EVSE of the emulated station feeds: a car on a power stage of this world, or an SECC with a car behind it.
+"""Power path from an EVSE of the emulated station to a vehicle: directly to an emulated car, or through an SECC.
 
-The station gives it a signed power and reads it; who sits behind does the rest. `CarPowerPath` is the simple one.
+The station sets a signed power and reads measurements. `CarPowerPath` is the direct one.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from emulators.ev.car import Car
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """What the vehicle stated. Powers are magnitudes in W, those of the EVSE counted in; energies are signed Wh."""
+    """Charging needs of a vehicle within the limits of the EVSE. Powers are magnitudes in W, energies signed Wh."""
 
     max_charge_w: float
     max_discharge_w: float = 0.0
@@ -24,7 +24,7 @@ class Needs:
     available: tuple[str, ...] = ("DC_BPT", "DC")
     dynamic: bool = True
     vehicle: str | None = None  # EVCCID
-    asked: bool = False  # stated anew because the station asked, not because the vehicle's wishes changed
+    requested_by_station: bool = False  # repeated at the station's request, not because the needs changed
     max_charge_a: float | None = None
     min_voltage_v: float | None = None
     max_voltage_v: float | None = None
@@ -40,12 +40,13 @@ class Needs:
 
     @property
     def bidirectional(self) -> bool:
+        """True if the energy transfer includes discharging."""
         return "BPT" in self.energy_transfer
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What the EVSE's sensors and the vehicle say; + into the vehicle."""
+    """Measurements of the EVSE and values stated by the vehicle; + into the vehicle."""
 
     power_w: float
     charged_wh: float
@@ -61,36 +62,36 @@ class Reading:
 
 
 class PowerPath(Protocol):
-    """One EVSE's power path with a vehicle on it, or without. `stage` is its metal, with its meter."""
+    """Power path of one EVSE, with or without a vehicle. `stage` is its converter with the meter."""
 
     stage: PowerStage
 
     @property
     def max_charge_w(self) -> float:
-        """What the hardware can do, magnitude."""
+        """Rated charging power, magnitude."""
 
     @property
     def max_discharge_w(self) -> float:
-        """The same out of the vehicle; 0 where it cannot."""
+        """Rated discharging power, magnitude; 0 if unidirectional."""
 
     def set_power(self, power_w: float, now: float) -> None:
-        """Go to this power at the AC side as limits and ramps allow; 0 keeps the session."""
+        """Set the power at the AC side, within limits and ramps; 0 keeps the session."""
 
     def reading(self, now: float) -> Reading:
-        """The sensors now."""
+        """Return the measurements."""
 
     def open(self, now: float) -> None:
         """Close the contactors: energy may flow."""
 
     def close(self, now: float) -> None:
-        """End the flow and open the contactors."""
+        """Stop the power and open the contactors."""
 
     def renegotiate(self) -> bool:
-        """Ask the vehicle to choose its service again; False where the station may choose for it at once."""
+        """Request a new service selection from the vehicle; return False if the station can select it directly."""
 
 
 class CarPowerPath:
-    """A power stage of this world with a car on it, and no protocol between them."""
+    """Power stage with an emulated car, without a protocol between them."""
 
     def __init__(self, stage: PowerStage) -> None:
         self.stage = stage
@@ -105,7 +106,7 @@ class CarPowerPath:
         return self.stage.spec.max_discharge_w
 
     def plug(self, car: Car, now: float) -> Needs:
-        """Put a car on the connector; what it needs."""
+        """Connect a car; return its charging needs."""
         self.car = car
         car.plug()
         car.coupled = True
@@ -113,11 +114,13 @@ class CarPowerPath:
         return self.needs(now)
 
     def needs(self, now: float) -> Needs:
-        """What the car says now, combined with what the stage can do."""
+        """Return the charging needs of the car within the limits of the power stage."""
         assert self.car is not None
         car, limits, energy = self.car, self.car.limits(), self.car.energy()
-        able = "dc_bpt" in car.spec.services or "chademo" in car.spec.protocols  # whose V2H needs no service of its own
-        bidirectional = able and car.spec.max_discharge_w > 0 and self.max_discharge_w > 0
+        capable = (
+            "dc_bpt" in car.spec.services or "chademo" in car.spec.protocols
+        )  # V2H of CHAdeMO needs no service of its own
+        bidirectional = capable and car.spec.max_discharge_w > 0 and self.max_discharge_w > 0
         return Needs(
             max_charge_w=min(limits.max_charge_w, self.max_charge_w),
             max_discharge_w=min(limits.max_discharge_w, self.max_discharge_w) if bidirectional else 0.0,
@@ -134,34 +137,34 @@ class CarPowerPath:
             max_energy_wh=energy.maximum_wh,
             min_v2x_energy_wh=energy.v2x_minimum_wh,
             max_v2x_energy_wh=energy.v2x_maximum_wh,
-            soc_pct=car.told_soc_pct,
+            soc_pct=car.reported_soc_pct,
             target_soc_pct=car.target_soc_pct,
             capacity_wh=None,
             departure_in_s=car.departure_in_s(now),
         )
 
     def set_power(self, power_w: float, now: float) -> None:
-        self._heed_car(now)
+        self._apply_car_limits(now)
         self.stage.set_point(power_w, now)
 
-    def _heed_car(self, now: float) -> None:
+    def _apply_car_limits(self, now: float) -> None:
         if self.car is not None:
             limits = self.car.limits()
             bounds = Bounds(limits.max_charge_a, limits.max_discharge_a, limits.max_charge_w, limits.max_discharge_w)
             self.stage.limit(bounds, now)
 
     def reading(self, now: float) -> Reading:
-        self._heed_car(now)
-        seen = self.stage.reading(now)
+        self._apply_car_limits(now)
+        measured = self.stage.reading(now)
         meter, car = self.stage.meter, self.car
         energy = car.energy() if car is not None else None
         return Reading(
-            power_w=meter.shows_w(seen.ac_power_w) if abs(seen.ac_power_w) > 0 else 0.0,
+            power_w=meter.shows_w(measured.ac_power_w) if abs(measured.ac_power_w) > 0 else 0.0,
             charged_wh=meter.charged_wh,
             discharged_wh=meter.discharged_wh,
-            voltage_v=seen.voltage_v if car is not None else None,
-            current_a=seen.current_a,
-            soc_pct=None if car is None else car.told_soc_pct,
+            voltage_v=measured.voltage_v if car is not None else None,
+            current_a=measured.current_a,
+            soc_pct=None if car is None else car.reported_soc_pct,
             min_energy_wh=None if energy is None else energy.minimum_wh,
             target_energy_wh=None if energy is None else energy.target_wh,
             max_energy_wh=None if energy is None else energy.maximum_wh,
@@ -185,7 +188,7 @@ class CarPowerPath:
         return False
 
     def unplug(self, now: float) -> None:
-        """The car leaves."""
+        """Disconnect the car."""
         self.close(now)
         self.stage.disconnect()
         self.car = None

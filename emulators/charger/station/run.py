@@ -1,7 +1,7 @@
-"""What `v2x charger` runs: an emulated charging station at a CSMS, with SECCs for cars or with cars of its own.
+"""Program behind `v2x charger`: an emulated charging station at a CSMS, with SECCs for cars or with cars of its own.
 
-Exit status: 0 it was stopped in order, 1 the CSMS never accepted it, 2 the options are wrong. Cancelling the coroutine
-(Ctrl-C) ends its transactions, tells the CSMS, and stops.
+Exit status: 0 stopped in order, 1 never accepted by the CSMS, 2 the options are wrong. Cancelling the coroutine
+(Ctrl-C) ends the transactions, delivers the messages, and stops.
 """
 
 from __future__ import annotations
@@ -11,34 +11,37 @@ import json as jsonlib
 import sys
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
 from emulators.charger.hardware.meter import Meter, MeterSpec
 from emulators.charger.hardware.power_stage import PowerStage, StageSpec
 from emulators.charger.secc.secc import SeccEvent
 from emulators.charger.station.build import build
-from emulators.charger.station.csms_dialer import dial
-from emulators.charger.station.maintenance.network_profiles import Target
+from emulators.charger.station.config import StationConfig
+from emulators.charger.station.csms_link.dialer import dial
+from emulators.charger.station.csms_link.network_profiles import NetworkProfile
 from emulators.charger.station.power_path import CarPowerPath, PowerPath
 from emulators.charger.station.secc_power_path import SeccPowerPath
-from emulators.charger.station.station import STOP_WITHIN, Station, StationConfig
+from emulators.charger.station.station import STOP_WITHIN, Station
 from emulators.charger.station.store import Store
 from emulators.ev import profile as profiles
-from emulators.ev.car import Car
+from emulators.ev.car import Car, CarSpec
 from emulators.runtime.clock import RealClock
 from protocols.iso15118 import io as iso15118_io
+from protocols.iso15118.iso20.events import MessageReceived, MessageSent
 from protocols.ocpp.schema import Version
 from protocols.ocpp.vendor import BadProfile
 from protocols.ports import Clock, TextWire
 
-Spy = Callable[[str, str], None]  # "out" | "in", the message
+Trace = Callable[[MessageSent | MessageReceived], None]
+Spy = Callable[[str, str], None]  # direction "out" | "in", message
 
 
 @dataclass(slots=True)
 class Options:
-    """Everything `v2x charger` can be told. Power in W, magnitudes; `secc` is `[ADDR]:PORT`, one port more per EVSE."""
+    """Options of `v2x charger`. Powers are magnitudes in W; `secc` is `[ADDR]:PORT`, one port more per EVSE."""
 
     csms: str
     id: str = "CP1"
@@ -56,10 +59,10 @@ class Options:
     key: Path | None = None
     id_token: str = ""
     token_type: str = "ISO14443"
-    car: str | None = None  # a profile: a car of this kind is plugged in at each EVSE (without --secc)
+    car: str | None = None  # profile of the cars connected to the EVSEs (without --secc)
     soc_pct: float = 80.0
     seed: int = 0
-    state: Path | None = None  # a folder: the station's memory outlives the process
+    state: Path | None = None  # folder of the persistent state
 
 
 @dataclass(slots=True)
@@ -67,16 +70,16 @@ class Charger:
     """A station with its listeners. `ports` are those of the SECCs, in the order of the EVSEs."""
 
     station: Station
-    outlets: list[PowerPath]
+    power_paths: list[PowerPath]
     ports: list[int] = field(default_factory=list)
-    listeners: list[Any] = field(default_factory=list)
+    listeners: list[iso15118_io.Listener] = field(default_factory=list)
 
     async def run(self) -> None:
-        """Live until `stop`."""
+        """Operate until `stop`."""
         await self.station.run()
 
     async def stop(self) -> None:
-        """End transactions in order, then the listeners."""
+        """End the transactions, then close the listeners."""
         await self.station.stop()
         for listener in self.listeners:
             await listener.close()
@@ -88,20 +91,20 @@ async def make(
     *,
     on_ocpp: Spy | None = None,
     on_secc: Callable[[int, SeccEvent], None] | None = None,
-    trace: Callable[[Any], None] | None = None,
+    trace: Trace | None = None,
 ) -> Charger:
-    """Build a station and open its SECCs' ports. ValueError, BadProfile or OSError say what is wrong."""
+    """Build a station and open the ports of its SECCs. Raises ValueError, BadProfile or OSError."""
     clock = clock or RealClock()
     version = Version.of(options.ocpp)
     if not 1 <= options.evses <= 64:
         raise ValueError(f"a station has 1 to 64 EVSEs, not {options.evses}")
     if not options.csms.startswith(("ws://", "wss://")):
-        raise ValueError(f"the CSMS is reached at ws://host:port/path or wss://..., not {options.csms}")
+        raise ValueError(f"the address of the CSMS is ws://host:port/path or wss://..., not {options.csms}")
     spec = StageSpec(max_charge_w=options.charge_w, max_discharge_w=options.discharge_w)
-    outlets: list[PowerPath] = []
+    power_paths: list[PowerPath] = []
     for number in range(1, options.evses + 1):
         stage = PowerStage(spec, Meter(MeterSpec(class_pct=options.meter_class_pct), options.seed + number))
-        outlets.append(_outlet(options, stage, clock, number, on_secc, trace))
+        power_paths.append(_power_path(options, stage, clock, number, on_secc, trace))
     config = StationConfig(
         id=options.id,
         version=version,
@@ -116,30 +119,30 @@ async def make(
     )
     own = None if options.cert is None or options.key is None else (options.cert, options.key)
 
-    async def connect(target: Target) -> TextWire:
-        wire = await dial(target, station.upkeep.certificates, options.ca, own)
+    async def connect(target: NetworkProfile) -> TextWire:
+        wire = await dial(target, station.certificates, options.ca, own)
         return wire if on_ocpp is None else _Tapped(wire, on_ocpp)
 
     store = None if options.state is None else Store(options.state, options.id)
-    station = build(config, outlets, clock, connect, store)
-    charger = Charger(station, outlets)
-    for number, outlet in enumerate(outlets, 1):
-        if isinstance(outlet, SeccPowerPath):
-            outlet.bind(charger.station, number)
+    station = build(config, power_paths, clock, connect, store)
+    charger = Charger(station, power_paths)
+    for number, power_path in enumerate(power_paths, 1):
+        if isinstance(power_path, SeccPowerPath):
+            power_path.bind(charger.station, number)
             host, port = iso15118_io.endpoint(options.secc or "")
-            listener = await iso15118_io.listen(outlet.secc.serve, host, port + number - 1 if port else 0)
+            listener = await iso15118_io.listen(power_path.secc.serve, host, port + number - 1 if port else 0)
             charger.listeners.append(listener)
             charger.ports.append(listener.port)
     return charger
 
 
-def _outlet(
+def _power_path(
     options: Options,
     stage: PowerStage,
     clock: Clock,
     number: int,
     on_secc: Callable[[int, SeccEvent], None] | None,
-    trace: Callable[[Any], None] | None,
+    trace: Trace | None,
 ) -> PowerPath:
     if options.secc is None:
         return CarPowerPath(stage)
@@ -148,14 +151,14 @@ def _outlet(
 
 
 def _security_profile(options: Options) -> int:
-    """What the address and the credentials amount to."""
+    """Return the security profile of address and credentials."""
     if not options.csms.startswith("wss://"):
         return 0 if options.password is None else 1
     return 2 if options.cert is None else 3
 
 
 class _Tapped:
-    """A wire that somebody listens to."""
+    """A wire whose messages are also passed to a callback."""
 
     def __init__(self, wire: TextWire, spy: Spy) -> None:
         self._wire, self._spy = wire, spy
@@ -187,68 +190,61 @@ def _secret(path: Path) -> str:
 
 
 async def run(
-    *,
-    csms: str,
-    id: str = "CP1",
-    ocpp: str = "2.1",
-    evses: int = 1,
-    secc: str | None = None,
-    charge_w: float = 10_000.0,
-    discharge_w: float = 10_000.0,
-    meter_class_pct: float = 0.0,
-    meter_interval_s: float = 10.0,
-    vendor_profile: str | None = None,
-    password_file: Path | None = None,
-    ca: Path | None = None,
-    cert: Path | None = None,
-    key: Path | None = None,
-    id_token: str = "",
-    token_type: str = "ISO14443",
-    car: str | None = None,
-    soc_pct: float = 80.0,
-    state: Path | None = None,
-    json: bool = False,
-    out: TextIO | None = None,
+    options: Options, *, password_file: Path | None = None, json: bool = False, out: TextIO | None = None
 ) -> int:
     """Run a station until cancelled. With JSON, one line per OCPP message and one `Listening` line for each SECC."""
-    stream = out or sys.stdout
-
-    def say(event: str, **values: Any) -> None:
-        text = (
-            jsonlib.dumps({"event": event, **values})
-            if json
-            else f"{event}: " + " ".join(f"{name}={value}" for name, value in values.items())
-        )
-        stream.write(text + "\n")
-        stream.flush()
-
-    def spy(way: str, text: str) -> None:
-        say("Ocpp", way=way, message=jsonlib.loads(text) if json else text[:300])
-
+    printer = _Printer(out or sys.stdout, json)
     try:
-        password = None if password_file is None else _secret(password_file)
-        options = Options(
-            csms, id, ocpp, evses, secc, charge_w, discharge_w, meter_class_pct, meter_interval_s, vendor_profile,
-            password, ca, cert, key, id_token, token_type, car, soc_pct, state=state,
-        )  # fmt: skip
-        spec = None if car is None else profiles.load(car)
-        charger = await make(options, on_ocpp=spy)
+        if password_file is not None:
+            options = replace(options, password=_secret(password_file))
+        spec = None if options.car is None else profiles.load(options.car)
+        charger = await make(options, on_ocpp=printer.ocpp)
     except (ValueError, BadProfile, OSError, profiles.ProfileError) as error:
         sys.stderr.write(f"v2x charger: {error}\n")
         return 2
     for number, port in enumerate(charger.ports, 1):
-        say("Listening", evse=number, port=port)
-    clock = charger.station.clock
-    for number, outlet in enumerate(charger.outlets, 1):
-        if spec is not None and isinstance(outlet, CarPowerPath):
-            charger.station.plug_in(number, outlet.plug(Car(spec, soc_pct), clock.now()))
-    life = asyncio.get_running_loop().create_task(charger.run())
+        printer.record("Listening", evse=number, port=port)
+    if spec is not None:
+        _plug_in_cars(charger, spec, options.soc_pct)
+    await _run_until_cancelled(charger)
+    return 0 if charger.station.link.booted else 1
+
+
+def _plug_in_cars(charger: Charger, spec: CarSpec, soc_pct: float) -> None:
+    """Connect a car of its own to each EVSE without an SECC."""
+    now = charger.station.clock.now()
+    for number, power_path in enumerate(charger.power_paths, 1):
+        if isinstance(power_path, CarPowerPath):
+            charger.station.plug_in(number, power_path.plug(Car(spec, soc_pct), now))
+
+
+async def _run_until_cancelled(charger: Charger) -> None:
+    running = asyncio.get_running_loop().create_task(charger.run())
     try:
-        await asyncio.shield(life)
+        await asyncio.shield(running)
     except asyncio.CancelledError:
         with suppress(TimeoutError):
             async with asyncio.timeout(STOP_WITHIN):
                 await charger.stop()
-        life.cancel()
-        await asyncio.gather(life, return_exceptions=True)
-    return 0 if charger.station.line.booted else 1
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+
+class _Printer:
+    """Output of events as JSON lines or text."""
+
+    def __init__(self, stream: TextIO, json: bool) -> None:
+        self._stream, self._json = stream, json
+
+    def record(self, event: str, **values: object) -> None:
+        """Print one event."""
+        if self._json:
+            text = jsonlib.dumps({"event": event, **values})
+        else:
+            text = f"{event}: " + " ".join(f"{name}={value}" for name, value in values.items())
+        self._stream.write(text + "\n")
+        self._stream.flush()
+
+    def ocpp(self, direction: str, text: str) -> None:
+        """Print one OCPP message."""
+        self.record("Ocpp", way=direction, message=jsonlib.loads(text) if self._json else text[:300])

@@ -1,6 +1,6 @@
-"""An EVSE whose cars come over ISO 15118: an `EvseSecc` as the station's outlet.
+"""Power path of an EVSE whose cars use ISO 15118: adapter between an `EvseSecc` and the station.
 
-Translates only: the SECC's events become what happens at a plug, the station's power becomes the SECC's set-point.
+Events of the SECC become calls of the station, the station's power becomes the set-point of the SECC.
 """
 
 from __future__ import annotations
@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from math import isfinite
-from typing import Any
+from typing import Protocol, TypedDict, Unpack
 
+from emulators.battery.pack import Battery
 from emulators.charger.hardware.power_stage import PowerStage
 from emulators.charger.secc.secc import (
     ChargingStarted,
@@ -21,34 +22,66 @@ from emulators.charger.secc.secc import (
     VehicleIdentified,
 )
 from emulators.charger.station.power_path import Needs, Reading
-from emulators.charger.station.station import Station
+from protocols.iso15118.iso20 import events
+from protocols.iso15118.iso20.secc_session import SeccSettings
 from protocols.ports import Clock
 
-# Services of ISO 15118-20 as OCPP 2.1 names energy transfers (facts: ISO 15118-20 -> OCPP).
+# ISO 15118-20 services as OCPP 2.1 energy transfers.
 TRANSFERS = {"AC": "AC_three_phase", "DC": "DC", "AC_BPT": "AC_BPT", "DC_BPT": "DC_BPT"}
-SAME_W = 0.5  # W: a set-point that differs by less is the same
+SAME_W = 0.5  # W: smaller changes of the set-point are ignored
+
+
+class SeccOptions(TypedDict, total=False):
+    """Options of `EvseSecc`."""
+
+    settings: SeccSettings | None
+    free_vend: bool
+    hold_schedules: bool
+    cable_check_s: float
+    battery: Battery | None
+    trace: Callable[[events.MessageSent | events.MessageReceived], None] | None
+
+
+class SeccStation(Protocol):
+    """Station to which an SECC reports its vehicle."""
+
+    def arrive(self, number: int) -> None:
+        """Occupy a connector by a vehicle whose needs are not known yet."""
+
+    def plug_in(self, number: int, needs: Needs, token: str | None = None) -> None:
+        """Connect a vehicle with its charging needs, or update them."""
+
+    def leave(self, number: int, well: bool) -> None:
+        """End the vehicle's session. `well` is False after a communication error."""
+
+    def wake(self) -> None:
+        """Request a smart charging step at once."""
 
 
 class SeccPowerPath:
-    """One EVSE with an SECC. `bind` tells it which station and EVSE it belongs to."""
+    """Power path with an SECC. `bind` assigns it to an EVSE of a station."""
 
     def __init__(
-        self, stage: PowerStage, clock: Clock, observe: Callable[[SeccEvent], None] | None = None, **secc: Any
+        self,
+        stage: PowerStage,
+        clock: Clock,
+        observe: Callable[[SeccEvent], None] | None = None,
+        **secc: Unpack[SeccOptions],
     ) -> None:
-        self.stage, self._clock, self._observe = stage, clock, observe
-        self.secc = EvseSecc(stage, clock, self._seen, **secc)
-        self._station: Station | None = None
+        self.stage, self._observe = stage, observe
+        self.secc = EvseSecc(stage, clock, self._on_event, **secc)
+        self._station: SeccStation | None = None
         self._number = 0
         self._vehicle: str | None = None
         self._needs: Needs | None = None
         self._measured: Measured | None = None
-        self._asked_w: float | None = None
+        self.requested_w: float | None = None
 
-    def bind(self, station: Station, number: int) -> None:
-        """Whose EVSE this is."""
+    def bind(self, station: SeccStation, number: int) -> None:
+        """Assign the power path to an EVSE."""
         self._station, self._number = station, number
 
-    # the station's `Outlet`
+    # PowerPath
 
     @property
     def max_charge_w(self) -> float:
@@ -59,21 +92,21 @@ class SeccPowerPath:
         return self.stage.spec.max_discharge_w
 
     def set_power(self, power_w: float, now: float) -> None:
-        """Said only when it changes: in scheduled control every word is a renegotiation."""
-        if self._asked_w is None or abs(power_w - self._asked_w) > SAME_W:
-            self._asked_w = power_w
+        """Set the power if it has changed: in scheduled control every set-point causes a renegotiation."""
+        if self.requested_w is None or abs(power_w - self.requested_w) > SAME_W:
+            self.requested_w = power_w
             self.secc.set_power(power_w)
 
     def reading(self, now: float) -> Reading:
-        meter, seen = self.stage.meter, self._measured
-        needs = None if seen is None else seen.needs
+        meter, measured = self.stage.meter, self._measured
+        needs = None if measured is None else measured.needs
         return Reading(
-            power_w=0.0 if seen is None else meter.shows_w(seen.power_w),
+            power_w=0.0 if measured is None else meter.shows_w(measured.power_w),
             charged_wh=meter.charged_wh,
             discharged_wh=meter.discharged_wh,
-            voltage_v=None if seen is None else seen.voltage_v,
-            current_a=None if seen is None else seen.current_a,
-            soc_pct=None if seen is None else seen.soc_pct,
+            voltage_v=None if measured is None else measured.voltage_v,
+            current_a=None if measured is None else measured.current_a,
+            soc_pct=None if measured is None else measured.soc_pct,
             min_energy_wh=None if needs is None else needs.minimum_wh,
             target_energy_wh=None if needs is None else needs.target_wh,
             max_energy_wh=None if needs is None else needs.maximum_wh,
@@ -92,9 +125,9 @@ class SeccPowerPath:
         self.secc.renegotiate(services=True)
         return True
 
-    # what the SECC tells
+    # events of the SECC
 
-    def _seen(self, event: SeccEvent) -> None:
+    def _on_event(self, event: SeccEvent) -> None:
         if self._observe is not None:
             self._observe(event)
         station = self._station
@@ -113,11 +146,11 @@ class SeccPowerPath:
             if first:
                 station.wake()
         elif isinstance(event, SessionEnded) and not event.paused:
-            self._measured, self._asked_w = None, None
+            self._measured, self.requested_w = None, None
             station.leave(self._number, event.ok)
 
     def _combined(self, event: NeedsStated) -> Needs:
-        """What the car can and what this EVSE can (OCPP 2.1 v2xChargingParameters want both counted in)."""
+        """Return the car's needs within the limits of the EVSE, as v2xChargingParameters of OCPP 2.1 require."""
         limits, transfer = event.limits, TRANSFERS.get(event.service, event.service)
         bidirectional = "BPT" in transfer
         plain = transfer.replace("_BPT", "") if bidirectional else transfer
@@ -130,7 +163,7 @@ class SeccPowerPath:
             available=(transfer, plain) if bidirectional else (transfer,),
             dynamic=event.control == "dynamic",
             vehicle=self._vehicle,
-            asked=event.asked,
+            requested_by_station=event.asked,
             max_charge_a=limits.max_charge_a if isfinite(limits.max_charge_a) else None,
             min_voltage_v=limits.min_voltage_v or None,
             max_voltage_v=limits.max_voltage_v if isfinite(limits.max_voltage_v) else None,
@@ -138,16 +171,16 @@ class SeccPowerPath:
             target_soc_pct=event.target_soc_pct,
             departure_in_s=event.departure_s,
         )
-        wishes = event.needs
-        if wishes is None:
+        requests = event.needs
+        if requests is None:
             return needs
         return replace(
             needs,
-            target_energy_wh=wishes.target_wh,
-            min_energy_wh=wishes.minimum_wh,
-            max_energy_wh=wishes.maximum_wh,
-            min_v2x_energy_wh=wishes.minimum_v2x_wh,
-            max_v2x_energy_wh=wishes.maximum_v2x_wh,
+            target_energy_wh=requests.target_wh,
+            min_energy_wh=requests.minimum_wh,
+            max_energy_wh=requests.maximum_wh,
+            min_v2x_energy_wh=requests.minimum_v2x_wh,
+            max_v2x_energy_wh=requests.maximum_v2x_wh,
         )
 
 

@@ -1,7 +1,7 @@
-"""An emulated charging station: its EVSEs, and what plugs, tokens and transactions do. Any OCPP version.
+"""An emulated charging station of any OCPP version: its components, its lifecycle and its environment.
 
-The line to the CSMS is in `line.py`, the step that makes power of profiles in `steering.py`; what is said how
-in `ocpp16.py` and `ocpp2.py`. The wire and the vehicles are handed in.
+The station is composed of components that share a `StationContext`, which it implements. The OCPP version, the
+connection to the CSMS and the power paths to the vehicles are arguments.
 """
 
 from __future__ import annotations
@@ -9,33 +9,40 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Callable
 
-from emulators.charger.station import availability, settings
-from emulators.charger.station.clock_aligned import Aligned
-from emulators.charger.station.connector_sessions import ConnectorSessions
-from emulators.charger.station.csms_link import CsmsLink
-from emulators.charger.station.device_model.event_streams import Streams
+from emulators.charger.station.availability import Availability
+from emulators.charger.station.clock_aligned import ClockAlignedData
+from emulators.charger.station.config import StationConfig
+from emulators.charger.station.connector_sessions import ConnectorSessions, TransactionResources
+from emulators.charger.station.context import Work
+from emulators.charger.station.csms_link.link import CsmsLink
+from emulators.charger.station.csms_link.message_queue import Message
+from emulators.charger.station.csms_link.network_profiles import Connect, NetworkProfiles
+from emulators.charger.station.csms_link.station_clock import StationClock
+from emulators.charger.station.device_model import variables
 from emulators.charger.station.device_model.model import DeviceModel
-from emulators.charger.station.device_model.monitoring import Monitoring
-from emulators.charger.station.dialect import Dialect
+from emulators.charger.station.device_model.settings import Settings
+from emulators.charger.station.display_messages import DisplayMessages
 from emulators.charger.station.evse import EvseState
 from emulators.charger.station.local_list import LocalList
-from emulators.charger.station.maintenance.display import Display
-from emulators.charger.station.maintenance.maintenance import Upkeep
-from emulators.charger.station.maintenance.network_profiles import Connect
-from emulators.charger.station.persistence import Keeping, Store
+from emulators.charger.station.maintenance.certificate_store import CertificateStore
+from emulators.charger.station.maintenance.maintenance import Logs, Maintenance
+from emulators.charger.station.messages import Messages, OcppVersion
+from emulators.charger.station.monitoring.event_streams import EventStreams
+from emulators.charger.station.monitoring.monitoring import Monitoring, monitors_of
+from emulators.charger.station.ocpp_enums import ConnectorStatus, OperationMode, StopReason, TriggerReason
+from emulators.charger.station.persistence import Part, Persistence
 from emulators.charger.station.power_path import Needs, PowerPath
 from emulators.charger.station.reservations import Reservations
 from emulators.charger.station.smart_charging import der
-from emulators.charger.station.smart_charging.external import IDS_FROM, ExternalSystem
-from emulators.charger.station.smart_charging.profile_rules import MODES, Abilities
+from emulators.charger.station.smart_charging.external_control import IDS_FROM, ExternalControlSystem
+from emulators.charger.station.smart_charging.profile_rules import StationCapabilities
 from emulators.charger.station.smart_charging.profiles import Profiles
-from emulators.charger.station.smart_charging.smart_charging import Steering
+from emulators.charger.station.smart_charging.smart_charging import SmartCharging, StepConsumers
+from emulators.charger.station.smart_charging.vendor_power import VendorPower
+from emulators.charger.station.store import SavedRow, Store
 from emulators.charger.station.tariffs.tariffs import Tariffs
-from emulators.charger.station.transaction import Message
 from protocols.ocpp.link import Reply
 from protocols.ocpp.schema import Payload, Version
 from protocols.ocpp.times import stamp
@@ -44,201 +51,212 @@ from protocols.ports import Clock
 
 log = logging.getLogger("v2x.station")
 
-TICK_S = 1.0
-LAST_WORDS_WITHIN = 10.0  # s that a reboot waits for the ends of transactions to be told
-SECURITY_EVENTS_KEPT = 1000
+ENDS_SENT_WITHIN = 10.0  # s that a reboot waits for the ends of transactions to be delivered
+MAX_SECURITY_EVENTS = 1000
 STOP_WITHIN = 10.0  # s for the last messages when the station is stopped
 
 
-@dataclass(frozen=True, slots=True)
-class StationConfig:
-    """What the station is. Powers come from its outlets."""
-
-    id: str = "CP1"
-    version: Version = Version.V21
-    vendor: str = "v2x-gateway"
-    model: str = "emulator"
-    serial: str = "EMU-1"
-    firmware: str = "1.0"
-    vendor_profile: str | VendorProfile | None = None  # by name, or one of your own
-    id_token: str = ""  # empty: nobody is asked (NoAuthorization), in 1.6 the tag FREE
-    token_type: str = "ISO14443"
-    csms: str = ""  # its address, without the id; where connecting is handed in, anything
-    security_profile: int = 0
-    password: str | None = None
-    unsigned_firmware: bool | None = (
-        None  # False: an update without signature is refused (L01); None: from profile 2 on
-    )
-    meter_interval_s: float = 10.0
-    dc: bool = True
-    modes: tuple[str, ...] = MODES
-    answer_within_s: float = 30.0
-    tick_s: float = TICK_S  # between two looks at profiles and meters while nothing wakes it
-    seed: int = 0
-
-
 class Station:
-    """One charging station. `run` lives its life; everything else happens to it."""
+    """One charging station. `run` operates it until `stop`; the other methods are its environment."""
 
     def __init__(
         self,
         config: StationConfig,
-        outlets: list[PowerPath],
+        power_paths: list[PowerPath],
         clock: Clock,
         connect: Connect,
-        dialect: Callable[[Station], Dialect],
+        version_of: Callable[[Station], OcppVersion],
         store: Store | None = None,
     ) -> None:
         self.config, self.clock = config, clock
-        self.evses = {number: EvseState(number, outlet) for number, outlet in enumerate(outlets, 1)}
+        self.evses = {number: EvseState(number, power_path) for number, power_path in enumerate(power_paths, 1)}
         chosen = config.vendor_profile or f"generic-{config.version.number}"
         self.vendor = chosen if isinstance(chosen, VendorProfile) else find(chosen)
         self.quirks = self.vendor.quirks
         if self.vendor.forming.channel is not Channel.NONE:
             for evse in self.evses.values():
-                evse.outlet.stage.told_to_form = False  # it waits for the order
-        self.device = DeviceModel()
-        self.profiles = Profiles(self._abilities(), config.seed)
-        self.controls = der.Controls(frozenset(der.BODIES))
-        self.grid = der.Grid()
-        self.line = CsmsLink(self, connect)
-        self.steering = Steering(self)
-        self.woken = asyncio.Event()
+                evse.power_path.stage.grid_forming_ordered = False  # forms a grid only by order
+        self.device_model = DeviceModel()
+        self.settings = Settings(self.device_model, config.version)
+        self.rejections: list[str] = []  # rejected charging profiles with requirement ids
+        self.security_log: list[Payload] = []
+        self.ended = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+        self.profiles = Profiles(_capabilities(config, self.vendor, self.evses), config.seed)
+        self.der_controls = der.DerControls(frozenset(der.BODIES))
+        self.certificates = CertificateStore()
+        self._station_clock = StationClock(clock, self._shift_times)
+        self.link = CsmsLink(
+            self, connect, NetworkProfiles(self, self.certificates), self._station_clock, self.profiles
+        )
         self.local_list = LocalList()
         self.reservations = Reservations(self)
-        self.plugs = ConnectorSessions(self)
-        self.ended = asyncio.Event()
-        self.refused: list[str] = []  # why profiles were refused, with requirement ids: for tests and people
-        self._tasks: set[asyncio.Task[None]] = set()
-        self.external = ExternalSystem(self)
-        self.aligned = Aligned(self)
-        self.upkeep = Upkeep(self)
-        self.firmware = config.firmware
-        self.display = Display(self)
+        self.availability = Availability(self, self.reservations)
+        self.display = DisplayMessages(self)
         self.tariffs = Tariffs(self)
-        self.monitoring = Monitoring(self)
-        self.streams = Streams(self)
-        self.security_log: list[Payload] = []
-        self.meter_interval_s = config.meter_interval_s  # of samples in a transaction, 0 for none
-        self.dialect = dialect(self)
-        self.keeping = Keeping(self, store)
-        self.keeping.restore()  # before anything happens at the plugs
-
-    def _abilities(self) -> Abilities:
-        late = self.config.version is Version.V21
-        return Abilities(
-            frozenset(self.evses),
-            modes=frozenset(self.config.modes) if late else frozenset({"ChargingOnly"}),
-            dc=self.config.dc,
-            dynamic=late,
-            max_offline=late,
-            randomized_delay=late,
-            limit_at_soc=late,
-            negative_limit=self.vendor.setpoint.channel is Channel.LIMIT,
-            replaces_twins=self.config.version is Version.V16,
-            external_ids=IDS_FROM if late else None,
+        monitors = monitors_of(config.version, self.evses)
+        self.event_streams = EventStreams(self, monitors)
+        self.monitoring = Monitoring(self, monitors, self.event_streams)
+        self.smart_charging = SmartCharging(
+            self, self.profiles, self.der_controls, StepConsumers(self.monitoring, self.event_streams, self.tariffs)
         )
+        self.vendor_power = VendorPower(self, self.smart_charging)
+        self.external_control = ExternalControlSystem(self, self.profiles)
+        resources = TransactionResources(
+            self.profiles, self.smart_charging, self.tariffs, self.display, self.link.queue
+        )
+        self.sessions = ConnectorSessions(self, self.reservations, self.availability, self.local_list, resources)
+        self.clock_aligned = ClockAlignedData(self)
+        logs = Logs(self.link.sent, self.security_log)
+        self.maintenance = Maintenance(self, self.availability, self.certificates, logs, self.reboot)
+        self.persistence = Persistence(self, self.link, self._parts(), store)
+        self.ocpp = version_of(self)
+        self.persistence.restore()  # before anything happens at the connectors
 
-    # life
+    @property
+    def messages(self) -> Messages:
+        """Messages of the station's OCPP version."""
+        return self.ocpp.messages
+
+    def _parts(self) -> dict[str, Part]:
+        """Return the parts of the persistent state by name. The names and their JSON are a stored format."""
+        network_profiles, monitors = self.link.network_profiles, self.monitoring.monitors
+        return {
+            "availability": Part(self.availability.saved, self.availability.restore),
+            "certificates": Part(self.certificates.saved, self.certificates.restore),
+            "controls": Part(self.der_controls.saved, self.der_controls.restore),
+            "display": Part(self.display.saved, self.display.restore),
+            "firmware": Part(self.maintenance.saved, self.maintenance.restore),
+            "local_list": Part(self.local_list.saved, self.local_list.restore),
+            "monitors": Part(monitors.saved, monitors.restore),
+            "network": Part(network_profiles.saved, network_profiles.restore),
+            "profiles": Part(self.profiles.saved, self.profiles.restore),
+            "reservations": Part(self.reservations.saved, self.reservations.restore),
+            "tariffs": Part(self.tariffs.saved, self.tariffs.restore),
+            "variables": Part(self.device_model.saved, self._restore_variables),
+        }
+
+    def _restore_variables(self, saved: list[SavedRow]) -> None:
+        self.device_model.restore(saved)
+        self.variables_changed()
+
+    # lifecycle
 
     async def run(self) -> None:
-        """Connect, boot, charge, and connect again, until `stop` is called."""
+        """Connect, boot, charge and reconnect until `stop`."""
         loop = asyncio.get_running_loop()
-        life = loop.create_task(self.steering.run())
-        self._tasks |= {loop.create_task(work) for work in (self.aligned.run(), self.display.run())}
+        stepping = loop.create_task(self.smart_charging.run())
+        self._tasks |= {loop.create_task(work) for work in (self.clock_aligned.run(), self.display.run())}
         try:
-            await self.line.run()
+            await self.link.run()
         finally:
-            life.cancel()
-            self.keeping.close()
+            stepping.cancel()
+            self.persistence.close()
             for task in list(self._tasks):
                 task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
-                await life
+                await stepping
             self.ended.set()
 
     async def stop(self) -> None:
-        """End all transactions in order, tell the CSMS, and close the link."""
+        """End all transactions, deliver the messages, and close the link."""
         for evse in self.evses.values():
             if evse.transaction is not None:
-                self.end_transaction(evse, "StopAuthorized", "Local")
+                self.end_transaction(evse, TriggerReason.stop_authorized, StopReason.local)
         deadline = self.clock.now() + STOP_WITHIN
-        while self.online and self.line.waiting and self.clock.now() < deadline:
+        while self.online and self.link.waiting and self.clock.now() < deadline:
             await self.clock.sleep(0.05)
-        await self.line.close()
+        await self.link.close()
 
     async def reboot(self, reason: str, stopped: str) -> None:
-        """Stop what runs, forget what is not kept over a reboot, and come back (B12.FR.04, .05)."""
+        """End all transactions, drop what does not persist, and boot again (B12.FR.04, .05)."""
         for evse in self.evses.values():
             if evse.transaction is not None:
-                self.end_transaction(evse, "ResetCommand", stopped)
-        deadline = self.clock.now() + LAST_WORDS_WITHIN
+                self.end_transaction(evse, TriggerReason.reset_command, stopped)
+        deadline = self.clock.now() + ENDS_SENT_WITHIN
         await self.clock.sleep(0.1)
-        while self.online and self.line.queue.tells_turns and self.clock.now() < deadline:
+        while self.online and self.link.queue.has_essential and self.clock.now() < deadline:
             await self.clock.sleep(0.1)
-        for held in self.profiles:
-            if held.purpose in ("TxProfile", "LocalGeneration", "ChargingStationExternalConstraints"):
-                self.profiles.forget(held)  # K01.FR.27: the others and DER controls (R01.FR.03) persist
-        for evse in self.evses.values():
-            evse.resetting = False
-            availability.show(self, evse)
-        await self.line.reboot(reason)
+        self.profiles.drop_volatile()  # DER controls persist (R01.FR.03)
+        self.availability.set_resetting(list(self.evses.values()), False)
+        await self.link.reboot(reason)
 
     def started_up(self) -> None:
-        """The first words after an accepted boot (A04; 2.x only)."""
+        """Record the security event that follows an accepted boot (A04; 2.x only)."""
         if self.config.version is not Version.V16:
-            cold = self.line.boot_reason == "PowerUp"
+            cold = self.link.boot_reason == "PowerUp"
             self.security_event("StartupOfTheDevice" if cold else "ResetOrReboot")
 
     def back_online(self) -> None:
-        """The CSMS can be asked again: who waits at a plug may begin."""
-        if len(self.streams):
-            self.later(self.streams.resume())
+        """Resume event streams, and sessions that wait for the CSMS."""
+        if len(self.event_streams):
+            self.later(self.event_streams.resume())
         for evse in self.evses.values():
             if evse.vehicle is not None and evse.transaction is None:
-                self.later(self.plugs.try_to_begin(evse))
-            elif evse.vehicle is not None and evse.untold:
-                self.later(self.plugs.tell_needs(evse))
+                self.later(self.sessions.try_to_begin(evse))
+            elif evse.vehicle is not None and evse.needs_unsent:
+                self.later(self.sessions.send_needs(evse))
+
+    def add_variables(self) -> None:
+        """Add the factory variables of a 2.x station to the device model."""
+        counted = variables.Counted(self.local_list, self.certificates, self.display, self.profiles)
+        variables.add_variables(self, counted)
+        if self.config.version is Version.V21:
+            self.link.network_profiles.add_variables()
 
     def variables_changed(self) -> None:
-        """The CSMS has set something: what is looked at often is looked up once."""
-        every = settings.number(self, "sample_interval")
-        self.meter_interval_s = self.config.meter_interval_s if every == round(self.config.meter_interval_s) else every
-        self.aligned.changed.set()
+        """Apply changed variables that are not read at each use."""
+        configured, current = self.config.meter_interval_s, self.settings.number("sample_interval")
+        self.smart_charging.sample_interval_s = configured if current == round(configured) else current
+        self.clock_aligned.changed.set()
 
-    def save(self, what: str) -> None:
-        """Something that is kept over a restart has changed."""
-        self.keeping.save(what)
-
-    # the line, for those who speak
+    # StationContext
 
     @property
     def online(self) -> bool:
-        """Whether the CSMS can be reached and has accepted the station."""
-        return self.line.online
+        """True while the station is connected and accepted."""
+        return self.link.online
+
+    @property
+    def offline_since(self) -> float | None:
+        """Unix time at which the connection was lost; None while online."""
+        return self.link.offline_since
 
     def wall(self) -> float:
-        """The station's own clock, Unix time."""
-        return self.line.wall()
+        """Return the station's wall clock, Unix time."""
+        return self._station_clock.wall()
 
     def timestamp(self) -> str:
-        """The same as OCPP writes it."""
-        return stamp(self.line.wall())
+        """Return the station's wall clock as an OCPP dateTime."""
+        return stamp(self.wall())
+
+    def _shift_times(self, seconds: float) -> None:
+        """Move stored times by a step of the wall clock."""
+        self.profiles.shift_times(seconds)
+        self.link.shift_times(seconds)
+        for evse in self.evses.values():
+            if evse.transaction is not None and evse.transaction.ready_at is not None:
+                evse.transaction.ready_at += seconds
 
     async def call(self, action: str, payload: Payload) -> Reply:
-        """Ask the CSMS, if it can be reached."""
-        return await self.line.call(action, payload)
+        """Send a CALL and return its reply; `Lost` while disconnected."""
+        return await self.link.call(action, payload)
 
-    def tell(self, action: str, payload: Payload) -> None:
-        """Tell the CSMS something that must not be lost: now, or when it can be told."""
+    async def send(self, action: str, payload: Payload) -> None:
+        """Send a message without a response. Raises ConnectionError while disconnected."""
+        await self.link.send(action, payload)
+
+    def notify(self, action: str, payload: Payload) -> None:
+        """Queue a notification that must be delivered, if necessary after a reconnection."""
         self.enqueue(Message(action, payload))
 
     def enqueue(self, message: Message) -> None:
-        """Send a message of a transaction when its turn comes."""
-        self.line.enqueue(message)
+        """Queue a message behind those of its kind."""
+        self.link.enqueue(message)
 
-    def later(self, work: Coroutine[Any, Any, None]) -> None:
-        """Do something after the answer at hand has gone out."""
+    def later(self, work: Work) -> None:
+        """Run a coroutine after the response at hand."""
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._finished)
@@ -246,93 +264,92 @@ class Station:
     def _finished(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and task.exception() is not None:
-            log.error("%s: work beside a message failed", self.config.id, exc_info=task.exception())
+            log.error("%s: a background task failed", self.config.id, exc_info=task.exception())
+
+    def save(self, name: str) -> None:
+        """Store one part of the persistent state."""
+        self.persistence.save(name)
 
     def wake(self) -> None:
-        """Something changed: decide again at once."""
-        self.woken.set()
-
-    def step(self) -> None:
-        """Decide and measure once, now."""
-        self.steering.step()
-
-    # what happens at the plugs
-
-    def arrive(self, number: int) -> None:
-        """A plug is in; what the vehicle needs is not known yet."""
-        self.set_status(self.evses[number], "Occupied")
-
-    def leave(self, number: int, well: bool) -> None:
-        """The vehicle's session is over, and with it what ran."""
-        self.plugs.leave(self.evses[number], well)
-
-    def plug_in(self, number: int, needs: Needs, token: str | None = None) -> None:
-        """A vehicle is connected and stated its needs; with a token (or free use) its transaction begins.
-
-        Told again in a transaction, the needs are new ones: the service was negotiated again (Q02.FR.07). ValueError
-        where the EVSE takes no vehicle.
-        """
-        self.plugs.plug_in(self.evses[number], needs, token)
-
-    def unplug(self, number: int) -> None:
-        """The cable is pulled: whatever ran ends."""
-        self.plugs.unplug(self.evses[number])
-
-    async def present(self, number: int, token: str, sort: str = "ISO14443") -> str:
-        """A card is held to an EVSE: `started`, `stopped` or `refused`. A vehicle may come before or after it."""
-        return await self.plugs.present(self.evses[number], token, sort)
-
-    def fault(self, number: int, code: str | None) -> None:
-        """Something breaks, or with None is mended."""
-        self.plugs.fault(self.evses[number], code)
-
-    def end_transaction(self, evse: EvseState, trigger: str, reason: str) -> None:
-        """The transaction ends: power off, contactors open, tell."""
-        self.plugs.end(evse, trigger, reason)
+        """Request a smart charging step at once."""
+        self.smart_charging.wake()
 
     def set_status(self, evse: EvseState, status: str) -> None:
-        """A connector's status, told when it changes."""
+        """Set the status of a connector and send it if it changed."""
         if status != evse.status:
             evse.status = status
             self.wake()
             if self.online:
-                self.later(self.line.tell_status(evse))
+                self.later(self.link.send_status(evse))
 
     def security_event(self, kind: str, info: str = "") -> None:
-        """A04: told to the CSMS, and kept until it has heard of it."""
+        """Record a security event and notify the CSMS (A04)."""
         event: Payload = {"type": kind, "timestamp": self.timestamp()}
         if info:
             event["techInfo"] = info[:255]
         self.security_log.append(event)
-        del self.security_log[:-SECURITY_EVENTS_KEPT]
-        self.tell("SecurityEventNotification", event)
+        del self.security_log[:-MAX_SECURITY_EVENTS]
+        self.notify("SecurityEventNotification", event)
 
-    async def renegotiate(self, evse: EvseState) -> None:
-        """Q02.FR.06: agree with the vehicle on the best transfer that is allowed now."""
-        vehicle = evse.vehicle
-        if vehicle is None or evse.allowed is None:
-            return
-        best = next((mode for mode in vehicle.available if mode in evse.allowed), vehicle.energy_transfer)
-        if evse.outlet.renegotiate():
-            return  # the vehicle chooses, and states its needs again
-        if best != vehicle.energy_transfer:
-            evse.vehicle = replace(evse.offered or vehicle, energy_transfer=best)
-        await self.dialect.needs(evse)
+    # vehicles and drivers
 
-    # the world around it
+    def arrive(self, number: int) -> None:
+        """Occupy a connector by a vehicle whose needs are not known yet."""
+        self.set_status(self.evses[number], ConnectorStatus.occupied)
+
+    def leave(self, number: int, well: bool) -> None:
+        """End the vehicle's session and its transaction. `well` is False after a communication error."""
+        self.sessions.leave(self.evses[number], well)
+
+    def plug_in(self, number: int, needs: Needs, token: str | None = None) -> None:
+        """Connect a vehicle with its charging needs; with a token or free charging its transaction begins.
+
+        During a transaction the needs are updated: the service was renegotiated (Q02.FR.07). Raises ValueError where
+        the EVSE accepts no vehicle.
+        """
+        self.sessions.plug_in(self.evses[number], needs, token)
+
+    def unplug(self, number: int) -> None:
+        """Disconnect the vehicle; a running transaction ends."""
+        self.sessions.unplug(self.evses[number])
+
+    async def present(self, number: int, token: str, token_type: str = "ISO14443") -> str:
+        """Present a token at an EVSE, before or after the vehicle; return `started`, `stopped` or `refused`."""
+        return await self.sessions.present(self.evses[number], token, token_type)
+
+    def fault(self, number: int, code: str | None) -> None:
+        """Set the fault of an EVSE, or clear it with None."""
+        self.sessions.fault(self.evses[number], code)
+
+    def end_transaction(self, evse: EvseState, trigger: str, reason: str) -> None:
+        """End the transaction of an EVSE."""
+        self.sessions.end(evse, trigger, reason)
+
+    # environment
 
     def measure_grid(self, *, voltage_v: float | None = None, frequency_hz: float | None = None) -> None:
-        """The grid at the connection changes."""
-        if voltage_v is not None:
-            self.grid = replace(self.grid, voltage_v=voltage_v)
-        if frequency_hz is not None:
-            self.grid = replace(self.grid, frequency_hz=frequency_hz)
-            for evse in self.evses.values():
-                evse.surroundings.frequency_hz = frequency_hz
-        self.wake()
+        """Set the grid voltage or frequency at the connection point."""
+        self.smart_charging.measure_grid(voltage_v, frequency_hz)
 
     def measure_load(self, upstream_w: float) -> None:
-        """The house's meter, + is consumption: one reading for local load balancing."""
+        """Set the reading of the site meter, + is consumption: one reading for local load balancing."""
         for evse in self.evses.values():
-            evse.surroundings.upstream_w = upstream_w
+            evse.conditions.upstream_w = upstream_w
         self.wake()
+
+
+def _capabilities(config: StationConfig, vendor: VendorProfile, evses: dict[int, EvseState]) -> StationCapabilities:
+    """Return which charging profiles the station accepts."""
+    late = config.version is Version.V21
+    return StationCapabilities(
+        frozenset(evses),
+        modes=frozenset(config.modes) if late else frozenset({OperationMode.charging_only}),
+        dc=config.dc,
+        dynamic=late,
+        max_offline=late,
+        randomized_delay=late,
+        limit_at_soc=late,
+        negative_limit=vendor.setpoint.channel is Channel.LIMIT,
+        replaces_same_level=config.version is Version.V16,
+        external_ids=IDS_FROM if late else None,
+    )

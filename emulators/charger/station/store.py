@@ -1,6 +1,6 @@
-"""What an emulated station keeps in a folder over restarts of its process: named values, and the queue of messages.
+"""Store of an emulated station: named values and the message queue, in one SQLite file for each station id.
 
-One SQLite file for each station id. Every change is on the disk when the call returns.
+Every change is on disk when the call returns.
 """
 
 from __future__ import annotations
@@ -8,9 +8,11 @@ from __future__ import annotations
 import json
 import sqlite3
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 from urllib.parse import quote
 
+Saved: TypeAlias = dict[str, Any]  # JSON object
+SavedRow: TypeAlias = list[Any]  # JSON array
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS kept (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS message (number INTEGER PRIMARY KEY AUTOINCREMENT, body TEXT NOT NULL);
@@ -18,7 +20,7 @@ CREATE TABLE IF NOT EXISTS message (number INTEGER PRIMARY KEY AUTOINCREMENT, bo
 
 
 class Store:
-    """One station's file. OSError where the folder cannot be used."""
+    """File of one station. Raises OSError if the folder cannot be used."""
 
     def __init__(self, folder: Path, station: str) -> None:
         try:
@@ -28,31 +30,31 @@ class Store:
             self._db.execute("PRAGMA synchronous=FULL")
             self._db.executescript(SCHEMA)
         except sqlite3.Error as error:
-            raise OSError(f"{folder}: the station's memory cannot be opened: {error}") from error
+            raise OSError(f"{folder}: the state of the station cannot be opened: {error}") from error
 
-    def put(self, name: str, value: Any) -> None:
-        """Keep a value under a name."""
+    def put(self, name: str, value: object) -> None:
+        """Store a value under a name."""
         self._db.execute("INSERT OR REPLACE INTO kept VALUES (?, ?)", (name, json.dumps(value)))
 
     def get(self, name: str) -> Any:
-        """What was kept, None where nothing was."""
+        """Return a stored value, None if there is none."""
         row = self._db.execute("SELECT value FROM kept WHERE name = ?", (name,)).fetchone()
         return None if row is None else json.loads(row[0])
 
-    def add_message(self, body: dict[str, Any]) -> int:
-        """Keep a message behind the others; its number."""
+    def add_message(self, body: Saved) -> int:
+        """Append a message; return its number."""
         return int(self._db.execute("INSERT INTO message (body) VALUES (?)", (json.dumps(body),)).lastrowid or 0)
 
     def drop_message(self, number: int) -> None:
-        """It was delivered, or given up."""
+        """Delete a delivered or discarded message."""
         self._db.execute("DELETE FROM message WHERE number = ?", (number,))
 
-    def messages(self) -> list[tuple[int, dict[str, Any]]]:
-        """All of them, in their order."""
+    def messages(self) -> list[tuple[int, Saved]]:
+        """Return all messages in order."""
         return [
             (n, json.loads(body)) for n, body in self._db.execute("SELECT number, body FROM message ORDER BY number")
         ]
 
     def close(self) -> None:
-        """No more of it."""
+        """Close the file."""
         self._db.close()

@@ -1,4 +1,4 @@
-"""A CSMS that takes everything a station says, with answers that a test may choose: what a certification tool is."""
+"""A CSMS that accepts every message, with configurable responses, and one station: a certification tool in memory."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from emulators.charger.station.build import build, car_outlet
+from emulators.charger.station.build import build, car_power_path
+from emulators.charger.station.config import StationConfig
+from emulators.charger.station.csms_link.network_profiles import NetworkProfile
 from emulators.charger.station.evse import EvseState
-from emulators.charger.station.maintenance.network_profiles import Target
 from emulators.charger.station.power_path import CarPowerPath
-from emulators.charger.station.station import StationConfig
 from emulators.charger.station.store import Store
 from emulators.ev.car import CCS_63, Car
 from emulators.runtime.clock import VirtualClock
@@ -26,32 +26,32 @@ Answer = Callable[[dict[str, Any]], dict[str, Any] | None]
 SILENCE: dict[str, Any] = {"silence": True}
 
 
-class Desk:
-    """One CSMS and one station. `answers` by action; a dict, a function, SILENCE for none, or a Refusal to raise."""
+class CsmsRig:
+    """One CSMS and one station. `answers` by action: a payload, a function, SILENCE for none, or a Refusal to raise."""
 
     def __init__(self, version: Version = Version.V201, *, evses: int = 1, store: Store | None = None, **config: Any):
         self.clock = VirtualClock()
         self.version = version
         self.config = StationConfig(version=version, csms=config.pop("csms", "ws://one/ocpp"), **config)
-        self.outlets = [car_outlet() for _ in range(evses)]
-        self.station = build(self.config, list(self.outlets), self.clock, self.connect, store)
+        self.power_paths = [car_power_path() for _ in range(evses)]
+        self.station = build(self.config, list(self.power_paths), self.clock, self.connect, store)
         self.answers: dict[str, Any] = {}
-        self.heard: list[tuple[float, str, dict[str, Any]]] = []
+        self.received: list[tuple[float, str, dict[str, Any]]] = []
         self.sends: list[dict[str, Any]] = []
-        self.dialled: list[tuple[float, Target]] = []
+        self.dialled: list[tuple[float, NetworkProfile]] = []
         self._made: dict[str, dict[str, Any]] = {}
-        self.may_be_silent: set[str] = set()  # actions whose function of answers may return SILENCE; it is asked first
-        self.down: set[str] = set()  # addresses that cannot be reached; "*" for all
+        self.may_be_silent: set[str] = set()  # actions whose function in `answers` may return SILENCE
+        self.down: set[str] = set()  # unreachable addresses; "*" for all
         self.link: Link | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
-    async def connect(self, target: Target) -> TextWire:
+    async def connect(self, target: NetworkProfile) -> TextWire:
         self.dialled.append((self.clock.now(), target))
         if {"*", target.url} & self.down:
             raise ConnectionError(f"{target.url} is down")
-        ours, theirs = text_wire_pair("station", "desk", subprotocol=target.version.value)
+        ours, theirs = text_wire_pair("station", "csms", subprotocol=target.version.value)
         engine = Rpc(self.version)
-        self.link = Link(_Deaf(theirs, self), engine, self._handle, self.clock, on_send=self._sent)
+        self.link = Link(_SilentWire(theirs, self), engine, self._handle, self.clock, on_send=self._sent)
         self._tasks.append(asyncio.create_task(self.link.run()))
         return ours
 
@@ -59,7 +59,7 @@ class Desk:
         self.sends.append(event.payload)
 
     def _handle(self, call: CallReceived) -> Any:
-        self.heard.append((self.clock.now(), call.action, call.payload))
+        self.received.append((self.clock.now(), call.action, call.payload))
         answer = self._made.pop(call.action, None) or self.answers.get(call.action)
         if isinstance(answer, Refusal):
             raise answer
@@ -68,14 +68,14 @@ class Desk:
         return self._default(call.action) if answer is None else answer
 
     def silent(self, action: str, payload: dict[str, Any]) -> bool:
-        """Whether a call gets no answer at all; it is noted here then."""
+        """Record a call that gets no response; return False if it gets one."""
         answer = self.answers.get(action)
         if callable(answer) and action in self.may_be_silent:
             self._made[action] = answer = answer(payload) or self._default(action)
         if answer is not SILENCE:
             return False
         self._made.pop(action, None)
-        self.heard.append((self.clock.now(), action, payload))
+        self.received.append((self.clock.now(), action, payload))
         return True
 
     def _default(self, action: str) -> dict[str, Any]:
@@ -84,7 +84,7 @@ class Desk:
             "Authorize": {"idTagInfo": {"status": "Accepted"}} if early else {"idTokenInfo": {"status": "Accepted"}},
             "BootNotification": {"status": "Accepted", "interval": 300, "currentTime": now},
             "Heartbeat": {"currentTime": now},
-            "StartTransaction": {"transactionId": len(self.heard), "idTagInfo": {"status": "Accepted"}},
+            "StartTransaction": {"transactionId": len(self.received), "idTagInfo": {"status": "Accepted"}},
             "NotifyEVChargingNeeds": {"status": "Accepted"},
             "NotifyEVChargingSchedule": {"status": "Accepted"},
             "OpenPeriodicEventStream": {"status": "Accepted"},
@@ -92,7 +92,7 @@ class Desk:
         }
         return table.get(action, {})
 
-    async def __aenter__(self) -> Desk:
+    async def __aenter__(self) -> CsmsRig:
         self._tasks.append(asyncio.create_task(self.station.run()))
         await self.until(lambda: self.station.online or bool(self.answers) or bool(self.down))
         await self.sleep(1.0)
@@ -106,13 +106,13 @@ class Desk:
     async def sleep(self, seconds: float) -> None:
         await self.clock.sleep(seconds)
 
-    async def until(self, what: Callable[[], bool], within: float = 600.0) -> None:
+    async def until(self, condition: Callable[[], bool], within: float = 600.0) -> None:
         deadline = self.clock.now() + within
-        while not what():
-            assert self.clock.now() < deadline, f"it did not happen; heard {[a for _, a, _ in self.heard][-12:]}"
+        while not condition():
+            assert self.clock.now() < deadline, f"condition not reached; received {self.actions()}"
             await self.clock.sleep(0.05)
 
-    async def ask(self, action: str, payload: dict[str, Any] | None = None) -> dict[str, Any]:
+    async def call(self, action: str, payload: dict[str, Any] | None = None) -> dict[str, Any]:
         reply = await self.reply(action, payload)
         assert isinstance(reply, Answered), reply
         assert reply.violation is None, reply.violation
@@ -123,26 +123,29 @@ class Desk:
         return await self.link.call(action, payload or {})
 
     async def cut(self, down: bool = True) -> None:
-        """The line breaks."""
+        """Interrupt the connection."""
         if down:
             self.down.add("*")
         if self.link is not None:
             await self.link.close()
         await self.until(lambda: not self.station.online)
 
+    def actions(self) -> list[str]:
+        return [action for _, action, _ in self.received][-12:]
+
     def calls(self, action: str) -> list[dict[str, Any]]:
-        return [payload for _, name, payload in self.heard if name == action]
+        return [payload for _, name, payload in self.received if name == action]
 
     def times(self, action: str) -> list[float]:
-        return [at for at, name, _ in self.heard if name == action]
+        return [at for at, name, _ in self.received if name == action]
 
     def evse(self, number: int = 1) -> EvseState:
         return self.station.evses[number]
 
     def plug(self, number: int = 1, soc: float = 50.0) -> Car:
-        car, outlet = Car(CCS_63, soc), self.outlets[number - 1]
-        assert isinstance(outlet, CarPowerPath)
-        self.station.plug_in(number, outlet.plug(car, self.clock.now()))
+        car, power_path = Car(CCS_63, soc), self.power_paths[number - 1]
+        assert isinstance(power_path, CarPowerPath)
+        self.station.plug_in(number, power_path.plug(car, self.clock.now()))
         return car
 
     async def charging(self, number: int = 1) -> None:
@@ -151,32 +154,32 @@ class Desk:
         await self.sleep(5)
 
     async def set(self, component: str, variable: str, value: object, instance: str = "", **more: Any) -> str:
-        """SetVariables of one; its status."""
+        """Set one variable; return its status."""
         what = {"name": variable} | ({"instance": instance} if instance else {})
         data = {"component": {"name": component, **more}, "variable": what, "attributeValue": str(value)}
-        answer = await self.ask("SetVariables", {"setVariableData": [data]})
+        answer = await self.call("SetVariables", {"setVariableData": [data]})
         return str(answer["setVariableResult"][0]["attributeStatus"])
 
     async def get(self, component: str, variable: str, **more: Any) -> dict[str, Any]:
-        """GetVariables of one; its result."""
+        """Read one variable; return its result."""
         data = {"component": {"name": component, **more}, "variable": {"name": variable}}
-        answer = await self.ask("GetVariables", {"getVariableData": [data]})
+        answer = await self.call("GetVariables", {"getVariableData": [data]})
         found: dict[str, Any] = answer["getVariableResult"][0]
         return found
 
     async def put_slot(self, variable: str, value: object, slot: str) -> str:
-        """SetVariables of a network configuration of 2.1."""
+        """Set a variable of a network configuration of 2.1; return its status."""
         component = {"name": "NetworkConfiguration", "instance": slot}
         data = {"component": component, "variable": {"name": variable}, "attributeValue": str(value)}
-        answer = await self.ask("SetVariables", {"setVariableData": [data]})
+        answer = await self.call("SetVariables", {"setVariableData": [data]})
         return str(answer["setVariableResult"][0]["attributeStatus"])
 
 
-class _Deaf:
-    """The desk's end of a wire, which does not hear some calls."""
+class _SilentWire:
+    """The CSMS end of a wire, which leaves some calls without a response."""
 
-    def __init__(self, wire: TextWire, desk: Desk) -> None:
-        self._wire, self._desk = wire, desk
+    def __init__(self, wire: TextWire, rig: CsmsRig) -> None:
+        self._wire, self._rig = wire, rig
 
     @property
     def peer(self) -> str:
@@ -189,7 +192,7 @@ class _Deaf:
     async def receive(self) -> str | None:
         while (text := await self._wire.receive()) is not None:
             message = json.loads(text)
-            if message[0] != 2 or not self._desk.silent(message[2], message[3]):
+            if message[0] != 2 or not self._rig.silent(message[2], message[3]):
                 break
         return text
 

@@ -1,4 +1,4 @@
-"""A CSMS and an emulated station with a wire in memory between them, in virtual time."""
+"""The gateway's CSMS and an emulated station with a wire in memory between them, in virtual time."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from emulators.charger.hardware.power_stage import StageSpec
-from emulators.charger.station.build import build, car_outlet
+from emulators.charger.station.build import build, car_power_path
+from emulators.charger.station.config import StationConfig
+from emulators.charger.station.csms_link.network_profiles import NetworkProfile
 from emulators.charger.station.evse import EvseState
-from emulators.charger.station.maintenance.network_profiles import Target
 from emulators.charger.station.power_path import CarPowerPath, PowerPath
-from emulators.charger.station.station import Station, StationConfig
+from emulators.charger.station.station import Station
 from emulators.ev.car import CCS_63, Car, CarSpec
 from emulators.runtime.clock import VirtualClock
 from emulators.runtime.transports import Link, text_wire_pair
@@ -27,7 +28,7 @@ E = TypeVar("E")
 
 
 class Rig:
-    """One gateway, one station; `wire` is what lies between, `said` everything that went over it."""
+    """One CSMS, one station. `link` connects them, `said` records all messages."""
 
     def __init__(
         self,
@@ -37,7 +38,7 @@ class Rig:
         settings: CsmsSettings | None = None,
         config: StationConfig | None = None,
         stage: StageSpec | None = None,
-        outlets: list[PowerPath] | None = None,
+        power_paths: list[PowerPath] | None = None,
         vendor_profile: str | None = None,
         registered: bool = True,
     ) -> None:
@@ -55,16 +56,16 @@ class Rig:
         )
         self.csms = Csms(self.settings, self.events.append, self.clock)
         self.config = config or StationConfig(version=version, vendor_profile=vendor_profile)
-        self.outlets: list[PowerPath] = outlets or [car_outlet(stage) for _ in range(evses)]
-        self.up = True  # whether the network is
+        self.power_paths: list[PowerPath] = power_paths or [car_power_path(stage) for _ in range(evses)]
+        self.up = True  # False interrupts the network
         self.link: Link[str] | None = None
-        self.station = build(self.config, self.outlets, self.clock, self.connect)
+        self.station = build(self.config, self.power_paths, self.clock, self.connect)
         self._tasks: list[asyncio.Task[None]] = []
 
-    async def connect(self, target: Target) -> TextWire:
+    async def connect(self, target: NetworkProfile) -> TextWire:
         if not self.up:
             raise ConnectionError("the network is down")
-        link: Link[str] = Link(spy=lambda who, text: self.said.append((who, json.loads(text))))
+        link: Link[str] = Link(on_write=lambda who, text: self.said.append((who, json.loads(text))))
         ours, theirs = text_wire_pair("station", "gateway", subprotocol=target.version.value, link=link)
         self.link = link
         self._tasks.append(asyncio.create_task(self.csms.attach(theirs, self.config.id)))
@@ -94,7 +95,7 @@ class Rig:
     async def until(self, what: Callable[[], bool], within: float = 300.0) -> None:
         deadline = self.clock.now() + within
         while not what():
-            assert self.clock.now() < deadline, "it did not happen"
+            assert self.clock.now() < deadline, "condition not reached"
             await self.clock.sleep(0.05)
 
     # the two ends
@@ -108,9 +109,9 @@ class Rig:
 
     def plug(self, car: Car | None = None, number: int = 1, spec: CarSpec = CCS_63, soc: float = 80.0) -> Car:
         car = car or Car(spec, soc)
-        outlet = self.outlets[number - 1]
-        assert isinstance(outlet, CarPowerPath)
-        self.station.plug_in(number, outlet.plug(car, self.clock.now()))
+        power_path = self.power_paths[number - 1]
+        assert isinstance(power_path, CarPowerPath)
+        self.station.plug_in(number, power_path.plug(car, self.clock.now()))
         return car
 
     async def charging(self, number: int = 1, **about: Any) -> Car:
@@ -121,7 +122,7 @@ class Rig:
         await self.sleep(0.5)
         return car
 
-    # what was seen
+    # recorded events and messages
 
     def of(self, kind: type[E]) -> list[E]:
         return [event for event in self.events if isinstance(event, kind)]
@@ -139,7 +140,7 @@ class Rig:
 
     async def ask(self, action: str, payload: dict[str, Any]) -> dict[str, Any]:
         """Ask the station straight from the CSMS; its answer must be valid."""
-        answer = await self.known.ask(action, payload)
+        answer = await self.known.request(action, payload)
         assert answer is not None, f"{action}: {self.said[-2:]}"
         return answer
 

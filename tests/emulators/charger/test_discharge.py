@@ -1,4 +1,4 @@
-"""The main job over OCPP 2.1, both ends real: negotiate, discharge, keep alive, let go, stop."""
+"""Discharging over OCPP 2.1 between gateway and station: needs, discharge, watchdog, fall back, stop."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.virtual_time
 
 
 def near(watts: float) -> object:
-    """The converter's control is as good as 1 %."""
+    """Compare powers with a tolerance of 1 %, the accuracy of the converter."""
     return pytest.approx(watts, rel=0.01)
 
 
@@ -59,7 +59,7 @@ async def test_a_session_from_boot_to_unplug() -> None:
         assert len(rig.calls("SetChargingProfile")) == 3  # safe, 0 W, and the order; the rest are updates
         assert len(rig.calls("UpdateDynamicSchedule")) == 3
 
-        await rig.sleep(32)  # nobody refreshes: the safe profile rules, and it gives 0 W
+        await rig.sleep(32)  # no refresh: the fallback profile applies, 0 W
         assert rig.evse().composite.mode == "ChargingOnly"
         assert rig.evse().reading.power_w == 0.0
         assert rig.of(ModeChanged)[-1].mode is OperationMode.CHARGING_ONLY
@@ -81,7 +81,7 @@ async def test_a_session_from_boot_to_unplug() -> None:
         assert car.energy_out_wh > 100
         assert car.violations == []
         assert rig.errors() == []
-        assert not rig.csms.context.breaches
+        assert not rig.csms.context.violations
 
 
 async def test_a_stopped_station_ends_its_transactions_first() -> None:

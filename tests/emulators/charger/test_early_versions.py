@@ -1,4 +1,4 @@
-"""1.6 and 2.0.1 stations at both ends: sessions, and discharging as vendor profiles say it."""
+"""1.6 and 2.0.1 stations with the gateway: sessions, and discharging over vendor channels."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ CHANNELS = [
 
 
 @pytest.mark.parametrize(("version", "profile"), CHANNELS)
-async def test_a_station_discharges_as_its_vendor_profile_says(version: Version, profile: str) -> None:
+async def test_a_station_discharges_over_its_vendor_channel(version: Version, profile: str) -> None:
     async with Rig(version, vendor_profile=profile) as rig:
         assert rig.of(StationConnected)[0].protocol == version.value
         assert rig.of(EvseDescribed)[-1].can_discharge
@@ -36,7 +36,7 @@ async def test_a_station_discharges_as_its_vendor_profile_says(version: Version,
         await rig.sleep(12)
         assert rig.evse().reading.power_w == near(-4600.0)
         assert rig.of(Metered)[-1].power_w == near(-4600.0)
-        await rig.sleep(25)  # nobody refreshes: the station lets go, or we say 0 for it
+        await rig.sleep(25)  # no refresh: the station falls back, or the gateway sends 0
         assert rig.evse().reading.power_w == 0.0
         assert (await rig.csms.set_power("CP1-1", 2070.0, 30.0)).answer is Answer.APPLIED
         await rig.sleep(12)
@@ -45,11 +45,11 @@ async def test_a_station_discharges_as_its_vendor_profile_says(version: Version,
         await rig.until(lambda: bool(rig.of(SessionEnded)))
         assert rig.of(SessionEnded)[-1].reason == "Remote"
         assert rig.errors() == []
-        assert not rig.csms.context.breaches
+        assert not rig.csms.context.violations
 
 
 @pytest.mark.parametrize("version", [Version.V16, Version.V201])
-async def test_a_station_that_cannot_discharge_is_refused_with_the_reason(version: Version) -> None:
+async def test_a_command_for_a_unidirectional_station_is_rejected_with_reason(version: Version) -> None:
     async with Rig(version) as rig:
         described = rig.of(EvseDescribed)[-1]
         assert not described.can_discharge
@@ -65,7 +65,7 @@ async def test_a_station_that_cannot_discharge_is_refused_with_the_reason(versio
         assert rig.evse().reading.power_w == 0.0  # the safe profile
 
 
-async def test_an_early_station_offline_keeps_its_transaction_and_its_times() -> None:
+async def test_an_offline_1_6_or_2_0_1_station_keeps_its_transaction_and_times() -> None:
     async with Rig(Version.V16) as rig:
         await rig.charging()
         began = rig.csms.context.transactions.active_at("CP1", 1)
@@ -81,7 +81,7 @@ async def test_an_early_station_offline_keeps_its_transaction_and_its_times() ->
         assert began.stop_reason == "EVDisconnected"
 
 
-async def test_a_whole_transaction_offline_gets_an_id_afterwards() -> None:
+async def test_an_offline_1_6_transaction_gets_its_id_later() -> None:
     async with Rig(Version.V16) as rig:
         rig.cut()
         await rig.sleep(5)

@@ -1,4 +1,4 @@
-"""A station's meter is as exact as its class, in all it says, and no more."""
+"""Accuracy of a station's meter in all its messages."""
 
 from __future__ import annotations
 
@@ -33,21 +33,21 @@ def test_registers_and_power_stay_within_the_class(steps: list[tuple[float, int]
         assert abs(shown / meter.spec.resolution_wh - round(shown / meter.spec.resolution_wh)) < 1e-6
 
 
-async def test_what_is_told_agrees_with_itself() -> None:
-    """Power over time is what the registers gain: both come from one meter, with one error."""
+async def test_power_and_registers_are_consistent() -> None:
+    """Power over time equals the increase of the registers: both have the error of one meter."""
     meter = Meter(MeterSpec(class_pct=2.0), seed=3)
-    async with Rig(outlets=[CarPowerPath(PowerStage(StageSpec(), meter))]) as rig:
+    async with Rig(power_paths=[CarPowerPath(PowerStage(StageSpec(), meter))]) as rig:
         rig.plug(Car(CCS_63, 40.0))
         await rig.until(lambda: rig.evse().open)
-        rig.evse().held_power_w = 6000.0
+        rig.evse().vendor_setpoint_w = 6000.0
         await rig.sleep(30)
-        power, before = rig.evse().outlet.reading(rig.clock.now()).power_w, meter.charged_wh
+        power, before = rig.evse().power_path.reading(rig.clock.now()).power_w, meter.charged_wh
         await rig.sleep(600)
         assert abs((meter.charged_wh - before) * 6 - power) < 20
         assert abs(power - 6000) > 1  # this very meter is off
         assert abs(power - 6000) <= 120
         meter.stuck = True
         await rig.sleep(5)
-        rig.evse().held_power_w = 1000.0
+        rig.evse().vendor_setpoint_w = 1000.0
         await rig.sleep(60)
-        assert rig.evse().reading.power_w > 5000  # it still says so
+        assert rig.evse().reading.power_w > 5000  # the reading is stuck

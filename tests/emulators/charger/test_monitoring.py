@@ -1,4 +1,4 @@
-"""Monitors at the emulated station: what the CSMS sets, what fires, and how it is told (2.x N02-N08, N11-N15)."""
+"""Monitors of the emulated station: configuration, events and their reports (2.x N02-N08, N11-N15)."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from emulators.charger.station.device_model.model import Variable
-from emulators.charger.station.device_model.monitors import Monitors
+from emulators.charger.station.monitoring.monitors import Monitors
 from protocols.ocpp.schema import Version
 from protocols.ocpp.times import parse
-from tests.emulators.charger.csms_rig import Desk
+from tests.emulators.charger.csms_rig import CsmsRig
 from tests.emulators.charger.station_rig import Rig
 from tests.requirements import requirement
 
@@ -50,7 +50,7 @@ async def test_a_threshold_on_the_real_power_alerts_and_clears(version: Version)
         (result,) = await put(rig, asked("UpperThreshold", 2000.0))
         assert result["status"] == "Accepted"
         await rig.charging()
-        rig.evse().held_power_w = 5000.0
+        rig.evse().vendor_setpoint_w = 5000.0
         await rig.until(lambda: bool(told(rig, result["id"])), within=60)
         first = told(rig, result["id"])[0]
         assert first["trigger"] == "Alerting"
@@ -84,7 +84,7 @@ async def test_a_threshold_on_the_real_power_alerts_and_clears(version: Version)
     "N06.FR.03",
 )
 @pytest.mark.parametrize("version", LATE)
-async def test_what_is_refused_and_why(version: Version) -> None:
+async def test_rejected_monitors_state_the_reason(version: Version) -> None:
     """N04.FR.01-16."""
     async with Rig(version) as rig:
         first, *rest = await put(
@@ -166,7 +166,7 @@ async def test_reports_bases_and_levels(version: Version) -> None:
 
 @requirement("N07.FR.04", "N08.FR.03", "N08.FR.06")
 @pytest.mark.parametrize("version", LATE)
-async def test_while_offline_only_the_severe_waits(version: Version) -> None:
+async def test_offline_queuing_severity(version: Version) -> None:
     """N07.FR.04, N08.FR.03."""
     async with Rig(version) as rig:
         severe, light = await put(rig, asked("Periodic", 10.0, severity=2), asked("Periodic", 10.0, severity=8))
@@ -179,34 +179,34 @@ async def test_while_offline_only_the_severe_waits(version: Version) -> None:
         rig.cut()
         await rig.sleep(95)
         rig.up = True
-        await rig.until(lambda: rig.station.online and not rig.station.line.waiting)
+        await rig.until(lambda: rig.station.online and not rig.station.link.waiting)
         assert len(told(rig, severe["id"])) >= 9
         assert len(told(rig, light["id"])) <= 1
         at = [e["timestamp"] for e in told(rig, severe["id"])]
         assert at == sorted(at)
 
 
-async def test_the_metal_warms_under_power() -> None:
+async def test_the_temperature_rises_under_load() -> None:
     async with Rig() as rig:
-        cold = rig.evse().warmth.celsius
+        cold = rig.evse().thermal.celsius
         await rig.charging(soc=30.0)
-        rig.evse().held_power_w = 8000.0
+        rig.evse().vendor_setpoint_w = 8000.0
         await rig.sleep(900)
-        assert rig.evse().warmth.celsius > cold + 5
-        assert rig.station.device.get("EVSE", "Temperature", 1) != "25"
+        assert rig.evse().thermal.celsius > cold + 5
+        assert rig.station.device_model.get("EVSE", "Temperature", 1) != "25"
 
 
 # event streams
 
 
-def opened(desk: Desk) -> list[dict[str, Any]]:
-    return [c["constantStreamData"] for c in desk.calls("OpenPeriodicEventStream")]
+def opened(csms: CsmsRig) -> list[dict[str, Any]]:
+    return [c["constantStreamData"] for c in csms.calls("OpenPeriodicEventStream")]
 
 
-async def stream_of(desk: Desk, every: float, **params: int) -> int:
+async def stream_of(csms: CsmsRig, every: float, **params: int) -> int:
     data = asked("Periodic", every, periodicEventStream=params)
-    answer = await desk.ask("SetVariableMonitoring", {"setMonitoringData": [data]})
-    await desk.sleep(0.5)
+    answer = await csms.call("SetVariableMonitoring", {"setMonitoringData": [data]})
+    await csms.sleep(0.5)
     return int(answer["setMonitoringResult"][0]["id"])
 
 
@@ -227,39 +227,39 @@ async def stream_of(desk: Desk, every: float, **params: int) -> int:
 )
 async def test_a_stream_is_opened_flushed_adjusted_and_closed() -> None:
     """N11.FR.01, .02, N12-N14, N15.FR.01-09."""
-    async with Desk(Version.V21) as desk:
-        number = await stream_of(desk, 1.0, interval=10, values=4)
+    async with CsmsRig(Version.V21) as csms:
+        number = await stream_of(csms, 1.0, interval=10, values=4)
         constant = {"id": number, "variableMonitoringId": number, "params": {"interval": 10, "values": 4}}
-        assert opened(desk) == [constant]
-        await desk.sleep(30)
-        parts = desk.sends
+        assert opened(csms) == [constant]
+        await csms.sleep(30)
+        parts = csms.sends
         assert len(parts) >= 6
         assert all(len(p["data"]) <= 4 and p["data"][0]["t"] == 0 and p["id"] == number for p in parts)
-        assert not desk.calls("NotifyEvent")
-        assert (await desk.ask("GetPeriodicEventStream"))["constantStreamData"] == [constant]
+        assert not csms.calls("NotifyEvent")
+        assert (await csms.call("GetPeriodicEventStream"))["constantStreamData"] == [constant]
         adjust = {"id": number, "params": {"interval": 5}}
-        assert await desk.ask("AdjustPeriodicEventStream", adjust) == {"status": "Accepted"}
+        assert await csms.call("AdjustPeriodicEventStream", adjust) == {"status": "Accepted"}
         nothing = {"id": number, "params": {}}
-        assert await desk.ask("AdjustPeriodicEventStream", nothing) == {"status": "Rejected"}
-        desk.sends.clear()
-        await desk.sleep(20)
-        assert {len(p["data"]) for p in desk.sends[1:]} <= {5, 6}
-        await desk.ask("ClearVariableMonitoring", {"id": [number]})
-        await desk.sleep(1)
-        assert desk.calls("ClosePeriodicEventStream") == [{"id": number}]
-        assert await desk.ask("GetPeriodicEventStream") == {}
+        assert await csms.call("AdjustPeriodicEventStream", nothing) == {"status": "Rejected"}
+        csms.sends.clear()
+        await csms.sleep(20)
+        assert {len(p["data"]) for p in csms.sends[1:]} <= {5, 6}
+        await csms.call("ClearVariableMonitoring", {"id": [number]})
+        await csms.sleep(1)
+        assert csms.calls("ClosePeriodicEventStream") == [{"id": number}]
+        assert await csms.call("GetPeriodicEventStream") == {}
 
 
-async def test_no_value_of_a_stream_is_lost_over_a_broken_line() -> None:
-    async with Desk(Version.V21) as desk:
-        await stream_of(desk, 1.0, values=3)
-        await desk.sleep(10)
-        await desk.cut()
-        await desk.sleep(60)
-        desk.down.clear()
-        await desk.until(lambda: len(opened(desk)) == 2)
-        await desk.sleep(30)
-        at = [parse(p["basetime"]) + v["t"] for p in desk.sends for v in p["data"]]
+async def test_a_stream_buffers_values_while_offline() -> None:
+    async with CsmsRig(Version.V21) as csms:
+        await stream_of(csms, 1.0, values=3)
+        await csms.sleep(10)
+        await csms.cut()
+        await csms.sleep(60)
+        csms.down.clear()
+        await csms.until(lambda: len(opened(csms)) == 2)
+        await csms.sleep(30)
+        at = [parse(p["basetime"]) + v["t"] for p in csms.sends for v in p["data"]]
         assert len(at) >= 95
         assert at == sorted(at)
         gaps = [b - a for a, b in pairwise(at)]
@@ -267,24 +267,24 @@ async def test_no_value_of_a_stream_is_lost_over_a_broken_line() -> None:
 
 
 @requirement("N11.FR.07")
-async def test_a_csms_that_takes_no_stream_gets_events() -> None:
+async def test_a_rejected_stream_falls_back_to_events() -> None:
     """N11.FR.07."""
-    async with Desk(Version.V21) as desk:
-        desk.answers["OpenPeriodicEventStream"] = {"status": "Rejected"}
-        number = await stream_of(desk, 1.0, interval=10)
-        await desk.sleep(5)
-        events = [e for c in desk.calls("NotifyEvent") for e in c["eventData"]]
+    async with CsmsRig(Version.V21) as csms:
+        csms.answers["OpenPeriodicEventStream"] = {"status": "Rejected"}
+        number = await stream_of(csms, 1.0, interval=10)
+        await csms.sleep(5)
+        events = [e for c in csms.calls("NotifyEvent") for e in c["eventData"]]
         assert {e["variableMonitoringId"] for e in events} == {number}
         assert {e["trigger"] for e in events} == {"Periodic"}
-        assert not desk.sends
-        assert await desk.ask("GetPeriodicEventStream") == {}
+        assert not csms.sends
+        assert await csms.call("GetPeriodicEventStream") == {}
 
 
 # laws
 
 
 def shown(value: str, _variable: object) -> str:
-    """Return a value whatever variable is asked for."""
+    """Return a value for any variable."""
     return value
 
 
@@ -306,18 +306,19 @@ def test_a_threshold_fires_at_each_crossing_and_only_then(values: list[float], b
         beyond = now
     found = []
     for at, value in enumerate(values):
-        fired = monitors.look(partial(shown, repr(value)), lambda _: True, at)
-        found += [(float(one.value), one.cleared) for one in fired]
+        found += [
+            (float(f.value), f.cleared) for f in monitors.evaluate(partial(shown, repr(value)), lambda _: True, at)
+        ]
     assert found == expected
 
 
 @given(st.lists(st.floats(-100, 100), min_size=1, max_size=60), st.floats(0, 50))
-def test_a_delta_is_against_what_was_told_last(values: list[float], by: float) -> None:
+def test_a_delta_is_relative_to_the_last_report(values: list[float], by: float) -> None:
     monitors, variable = Monitors(), Variable(repr(values[0]), type="decimal")
     monitors.set(asked("Delta", by), POWER, variable, 0.0)
     last = values[0]
     for at, value in enumerate(values):
-        fired = monitors.look(partial(shown, repr(value)), lambda _: True, at)
+        fired = monitors.evaluate(partial(shown, repr(value)), lambda _: True, at)
         assert bool(fired) == (abs(value - last) > by)
         if fired:
             last = value
@@ -335,10 +336,10 @@ def test_a_period_fires_once_in_each(kind: str, every: int, start: float, steps:
     monitors.set(asked(kind, every), POWER, Variable("1", type="decimal"), start)
     now, fired = start, 0
     for step in steps:
-        turn = monitors.next_turn()
+        turn = monitors.next_change_at()
         assert turn is not None
         assert turn > now - 1e-6 or fired  # never in the past once looked at
         now += step
-        count = len(monitors.look(lambda _: "1", lambda _: True, now))
+        count = len(monitors.evaluate(lambda _: "1", lambda _: True, now))
         assert count == (1 if now >= turn else 0)
         fired += count

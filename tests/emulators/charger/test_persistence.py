@@ -1,4 +1,4 @@
-"""What a station keeps over the end of its process: nothing of a transaction is lost, and orders still hold."""
+"""Persistence of a station over a crash: transactions, queued messages and settings of the CSMS."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from emulators.charger.station.build import build, car_outlet
+from emulators.charger.station.build import build, car_power_path
 from emulators.charger.station.store import Store
 from protocols.ocpp.schema import Version
 from tests.emulators.charger.station_rig import Rig
@@ -20,7 +20,7 @@ LATE = [Version.V201, Version.V21]
 
 
 class Restarted(Rig):
-    """A station with a memory, which can be killed and started again."""
+    """A station with a store, which can be killed and restarted."""
 
     def __init__(self, version: Version, folder: Path, **about: Any) -> None:
         super().__init__(version, **about)
@@ -28,18 +28,20 @@ class Restarted(Rig):
         self.new_process()
 
     def new_process(self) -> None:
-        self.outlets = [car_outlet() for _ in self.outlets]
-        self.station = build(self.config, self.outlets, self.clock, self.connect, Store(self.folder, self.config.id))
+        self.power_paths = [car_power_path() for _ in self.power_paths]
+        self.station = build(
+            self.config, self.power_paths, self.clock, self.connect, Store(self.folder, self.config.id)
+        )
 
     async def __aenter__(self) -> Restarted:
         await super().__aenter__()
         return self
 
     async def kill(self) -> None:
-        """The process dies: no word is said."""
-        self.station.keeping.store = None  # what a dead process would write is not written
-        for queue in (self.station.line.queue, self.station.line.notices):
-            queue.on_put = queue.on_gone = None
+        """Kill the process: no message is sent."""
+        self.station.persistence.store = None  # what a dead process would write is not written
+        for queue in (self.station.link.queue, self.station.link.notices):
+            queue.on_put = queue.on_removed = None
         running = self._tasks.pop(0) if self._tasks else None
         for task in list(self._tasks):
             task.cancel()
@@ -55,18 +57,18 @@ class Restarted(Rig):
 
 
 @pytest.mark.parametrize("version", list(Version))
-async def test_what_ran_offline_and_died_is_told_in_order_with_its_times(version: Version, tmp_path: Path) -> None:
+async def test_an_offline_transaction_survives_a_crash(version: Version, tmp_path: Path) -> None:
     async with Restarted(version, tmp_path) as rig:
         await rig.charging()
         await rig.sleep(30)
         rig.cut()
         await rig.sleep(600)
         before = rig.station.wall()
-        charged = rig.evse().outlet.stage.meter.charged_wh
+        charged = rig.evse().power_path.stage.meter.charged_wh
         await rig.kill()
         await rig.start()
         rig.up = True
-        await rig.until(lambda: rig.station.online and not rig.station.line.waiting, within=600)
+        await rig.until(lambda: rig.station.online and not rig.station.link.waiting, within=600)
         if version is Version.V16:
             stop = rig.calls("StopTransaction")
             assert len(stop) == 1
@@ -86,8 +88,8 @@ async def test_what_ran_offline_and_died_is_told_in_order_with_its_times(version
         assert rig.csms.context.transactions.active_at("CP1", 1) is None
 
 
-async def test_a_message_under_way_when_the_process_dies_is_told_again(tmp_path: Path) -> None:
-    """A 1.6 start whose answer was lost: the stop carries the id that the second telling brings."""
+async def test_an_unanswered_message_is_sent_again_after_a_crash(tmp_path: Path) -> None:
+    """A 1.6 start without a response: the stop carries the id of the repeated start."""
     async with Restarted(Version.V16, tmp_path) as rig:
         rig.plug()
         for _ in range(100):  # to the very moment, which virtual time is too coarse for
@@ -97,15 +99,15 @@ async def test_a_message_under_way_when_the_process_dies_is_told_again(tmp_path:
         await rig.kill()
         assert not rig.answers("StartTransaction")
         await rig.start()
-        await rig.until(lambda: bool(rig.calls("StopTransaction")) and not rig.station.line.waiting)
+        await rig.until(lambda: bool(rig.calls("StopTransaction")) and not rig.station.link.waiting)
         assert len(rig.calls("StartTransaction")) == 2
         assert rig.calls("StopTransaction")[0]["transactionId"] == rig.answers("StartTransaction")[-1]["transactionId"]
 
 
 @requirement("N07.FR.13")
 @pytest.mark.parametrize("version", list(Version))
-async def test_a_car_that_is_plugged_in_before_the_station_runs_begins_anew(version: Version, tmp_path: Path) -> None:
-    """As `v2x charger --car` does it: what died is told first, then what begins."""
+async def test_a_car_connected_before_the_start_begins_a_new_transaction(version: Version, tmp_path: Path) -> None:
+    """As with `v2x charger --car`: the end of the former transaction is sent before the new one."""
     async with Restarted(version, tmp_path) as rig:
         await rig.charging()
         await rig.sleep(60)
@@ -114,7 +116,7 @@ async def test_a_car_that_is_plugged_in_before_the_station_runs_begins_anew(vers
         rig.new_process()
         rig.plug()
         rig._tasks.append(asyncio.create_task(rig.station.run()))
-        await rig.until(lambda: rig.evse().open and rig.station.online and not rig.station.line.waiting)
+        await rig.until(lambda: rig.evse().open and rig.station.online and not rig.station.link.waiting)
         if version is Version.V16:
             order = [m[2] for _, m in rig.said if m[0] == 2 and m[2] in ("StartTransaction", "StopTransaction")]
             assert order == ["StopTransaction", "StartTransaction"]
@@ -124,7 +126,7 @@ async def test_a_car_that_is_plugged_in_before_the_station_runs_begins_anew(vers
 
 
 @pytest.mark.parametrize("version", LATE)
-async def test_orders_of_the_csms_hold_after_a_restart(version: Version, tmp_path: Path) -> None:
+async def test_settings_of_the_csms_persist_over_a_restart(version: Version, tmp_path: Path) -> None:
     async with Restarted(version, tmp_path, evses=2) as rig:
         await rig.ask("ChangeAvailability", {"operationalStatus": "Inoperative", "evse": {"id": 2}})
         entry = {"idToken": {"idToken": "card", "type": "ISO14443"}, "idTokenInfo": {"status": "Accepted"}}
@@ -168,14 +170,14 @@ async def test_orders_of_the_csms_hold_after_a_restart(version: Version, tmp_pat
         }  # fmt: skip
         assert (await rig.ask("GetLocalListVersion", {}))["versionNumber"] == 7
         assert await rig.ask("CancelReservation", {"reservationId": 5}) == {"status": "Accepted"}
-        assert rig.station.device.get("OCPPCommCtrlr", "OfflineThreshold") == "123"
+        assert rig.station.device_model.get("OCPPCommCtrlr", "OfflineThreshold") == "123"
         assert rig.station.monitoring.monitors.get(number) is not None
-        assert rig.station.steering.composite(rig.evse()).limit_w == 1234.0
+        assert rig.station.smart_charging.composite(rig.evse()).limit_w == 1234.0
         if version is Version.V21:
-            assert rig.station.controls.ruling("LimitMaxDischarge") is not None
+            assert rig.station.der_controls.in_force("LimitMaxDischarge") is not None
 
 
-def test_a_folder_that_cannot_be_used_is_named(tmp_path: Path) -> None:
+def test_an_unusable_folder_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("no folder")
     with pytest.raises(OSError, match="file"):
         Store(tmp_path / "file", "CP1")

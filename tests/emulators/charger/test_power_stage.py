@@ -1,4 +1,4 @@
-"""The converter obeys orders as metal does: limits, ramp, losses, contactors, protections; and its meter only grows."""
+"""Converter: limits, ramp, losses, contactors, protections, and a meter that only grows."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def running(soc: float = 60.0, spec: StageSpec | None = None) -> tuple[PowerStag
     return stage, car
 
 
-def test_an_order_ramps_and_arrives_at_the_meter() -> None:
+def test_a_setpoint_ramps_and_is_metered() -> None:
     stage, car = running()
     stage.set_point(-5000.0, 10.0)
     half = stage.reading(10.5)
@@ -43,9 +43,7 @@ def test_an_order_ramps_and_arrives_at_the_meter() -> None:
         max_size=8,
     ),
 )
-def test_never_outside_any_limit_and_every_watt_hour_is_somewhere(
-    soc: float, orders: list[tuple[float, float, float, float]]
-) -> None:
+def test_limits_hold_and_energy_is_conserved(soc: float, orders: list[tuple[float, float, float, float]]) -> None:
     stage, car = running(soc)
     now = 0.0
     for watts, seconds, into, out in orders:
@@ -67,7 +65,7 @@ def test_never_outside_any_limit_and_every_watt_hour_is_somewhere(
 
 @settings(max_examples=20, deadline=None)
 @given(st.lists(st.floats(0.01, 30), min_size=1, max_size=30))
-def test_looking_often_changes_nothing(looks: list[float]) -> None:
+def test_results_do_not_depend_on_the_polling_rate(looks: list[float]) -> None:
     watched, one = running()
     alone, two = running()
     for stage in (watched, alone):
@@ -80,7 +78,7 @@ def test_looking_often_changes_nothing(looks: list[float]) -> None:
     assert one.pack.charge == two.pack.charge
 
 
-def test_what_is_too_little_is_nothing() -> None:
+def test_below_minimum_power_is_zero() -> None:
     stage, _ = running()
     stage.set_point(-150, 0.0)
     assert stage.reading(10).ac_power_w == 0
@@ -88,7 +86,7 @@ def test_what_is_too_little_is_nothing() -> None:
     assert stage.reading(20).ac_power_w == pytest.approx(250, rel=0.02)
 
 
-def test_no_power_without_contactors_or_plug() -> None:
+def test_no_power_with_open_contactors_or_without_vehicle() -> None:
     stage, car = running()
     stage.set_point(4000, 0.0)
     assert stage.reading(5).current_a > 0
@@ -104,14 +102,14 @@ def test_no_power_without_contactors_or_plug() -> None:
     assert car.energy_in_wh == before
 
 
-def test_a_weld_is_seen_by_the_voltage_that_stays() -> None:
+def test_welded_contactors_keep_the_voltage() -> None:
     stage, _ = running()
     stage.contactors = Contactors.WELDED
     stage.open(1.0)
     assert stage.voltage_v > 300
 
 
-def test_protections_take_the_power_at_once_and_reset_gives_it_back() -> None:
+def test_a_trip_stops_the_power_until_reset() -> None:
     stage, _ = running()
     stage.set_point(-4000, 0.0)
     stage.advance(5)
@@ -124,7 +122,7 @@ def test_protections_take_the_power_at_once_and_reset_gives_it_back() -> None:
     assert not stage.insulation_good
 
 
-def test_a_stage_without_grid_gives_nothing_unless_it_forms_one() -> None:
+def test_without_grid_only_a_grid_forming_stage_supplies() -> None:
     following, _ = running()
     forming, _ = running(spec=StageSpec(forming=True))
     for stage in (following, forming):
@@ -136,7 +134,7 @@ def test_a_stage_without_grid_gives_nothing_unless_it_forms_one() -> None:
     assert forming.reading(6).ac_power_w == pytest.approx(-3000, rel=0.01)
 
 
-def test_precharge_meets_the_vehicles_voltage() -> None:
+def test_precharge_reaches_the_vehicle_voltage() -> None:
     stage = PowerStage()
     assert stage.precharge(380.0) == 380.0
     assert stage.precharge(9999.0) == stage.spec.max_voltage_v
@@ -168,7 +166,7 @@ def test_a_meter_errs_within_its_class_and_only_grows(steps: list[float], class_
     assert abs(meter.charged_wh - meter.true_charged_wh) <= class_pct / 100 * meter.true_charged_wh + 1e-6
 
 
-def test_meters_fail() -> None:
+def test_meter_faults() -> None:
     meter = Meter()
     meter.add(10, 3600)
     meter.stuck = True

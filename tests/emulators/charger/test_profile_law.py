@@ -1,4 +1,4 @@
-"""The profile stack against a computation of its own: each second by itself, from the profiles as they were sent.
+"""The profile stack against a reference computation: each second separately, from the profiles as sent.
 
 Nothing of the emulator is used to find what must rule: purposes, stack levels, EVSE 0, recurrency, validity, durations,
 units and the sharing of the station's limits are read from the JSON once more, the slow way.
@@ -12,9 +12,9 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from emulators.charger.station.smart_charging.profile_rules import Abilities
+from emulators.charger.station.smart_charging.profile_rules import StationCapabilities
 from emulators.charger.station.smart_charging.profiles import Profiles
-from emulators.charger.station.smart_charging.schedule import Circumstances
+from emulators.charger.station.smart_charging.schedule import EvseConditions
 from protocols.ocpp.times import stamp
 
 T0 = 1_768_435_200  # 2026-01-15T00:00:00Z
@@ -29,7 +29,7 @@ def seconds(text: str) -> float:
 
 
 def says(profile: dict[str, Any], t: int, ready: int) -> float | None:
-    """The limit in watts that one profile sets at second t; None where it says nothing."""
+    """Return the limit in watts of one profile at second t; None without one."""
     if "validFrom" in profile and t < seconds(profile["validFrom"]):
         return None
     if "validTo" in profile and t >= seconds(profile["validTo"]):
@@ -56,7 +56,7 @@ def says(profile: dict[str, Any], t: int, ready: int) -> float | None:
 
 
 def must(sent: list[tuple[int, dict[str, Any]]], evse: int, t: int, ready: int, sharers: int) -> float | None:
-    """What all of them come to. On one level an EVSE's own goes before the station's: 1.6 allows both, 2.x does not."""
+    """Return the composite limit. On one level an EVSE precedes the station: 1.6 allows both, 2.x does not."""
     best: dict[str, tuple[int, int, float]] = {}
     for place, profile in sent:
         if place not in (0, evse):
@@ -72,7 +72,7 @@ def must(sent: list[tuple[int, dict[str, Any]]], evse: int, t: int, ready: int, 
 
 
 def whole(watts: float | None) -> float | None:
-    """To a microwatt: the order of multiplications is nobody's law."""
+    """Compare to a microwatt: the order of multiplications is arbitrary."""
     return None if watts is None else round(watts, 6)
 
 
@@ -116,10 +116,10 @@ def sets(draw: st.DrawFn) -> list[tuple[int, dict[str, Any]]]:
 
 @settings(max_examples=50, deadline=None)
 @given(sent=sets(), ready=st.integers(-900, 0), sharers=st.integers(1, 3), replaces=st.booleans())
-def test_every_second_is_as_the_profiles_say(
+def test_every_second_matches_the_reference_computation(
     sent: list[tuple[int, dict[str, Any]]], ready: int, sharers: int, replaces: bool
 ) -> None:
-    stack = Profiles(Abilities(frozenset({1, 2}), dc=False, replaces_twins=replaces))
+    stack = Profiles(StationCapabilities(frozenset({1, 2}), dc=False, replaces_same_level=replaces))
     taken: list[tuple[int, dict[str, Any]]] = []
     for place, profile in sent:
         if stack.install(place, profile, INSTALLED, "tx" if place == 1 else None) is None:
@@ -130,12 +130,12 @@ def test_every_second_is_as_the_profiles_say(
                     if (at, one["chargingProfilePurpose"], one["stackLevel"]) != key
                 ]  # fmt: skip
             taken.append((place, profile))
-    at = Circumstances("tx", float(T0 + ready), voltage_v=VOLTS, phases=PHASES, sharers=sharers)
+    at = EvseConditions("tx", float(T0 + ready), voltage_v=VOLTS, phases=PHASES, sharers=sharers)
     expected = [must(taken, 1, T0 + t, T0 + ready, sharers) for t in range(WINDOW)]
     assert [whole(stack.composite(1, T0 + t, at).limit_w) for t in range(WINDOW)] == expected
     plan = stack.schedule(1, T0, WINDOW, at)
     said = [next(whole(c.limit_w) for begin, c in reversed(plan) if begin <= t) for t in range(WINDOW)]
-    assert said == expected  # K08: the composite schedule is the same, told ahead
+    assert said == expected  # K08: the composite schedule predicts the same
     turns = {t for t in range(1, WINDOW) if expected[t] != expected[t - 1]}
     assert {round(begin) for begin, _ in plan[1:]} == turns  # and names every turn once, and no other
     t = 0

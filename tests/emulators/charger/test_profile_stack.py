@@ -1,4 +1,4 @@
-"""The profile stack as arithmetic: purposes, levels, recurrency, validity, units; the composite schedule as a law."""
+"""The profile stack: purposes, levels, recurrence, validity, units, composite schedule."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from emulators.charger.station.smart_charging import operation_modes
-from emulators.charger.station.smart_charging.profile_rules import Abilities
+from emulators.charger.station.smart_charging.profile_rules import StationCapabilities
 from emulators.charger.station.smart_charging.profiles import Profiles
-from emulators.charger.station.smart_charging.schedule import Circumstances, Composite
+from emulators.charger.station.smart_charging.schedule import Composite, EvseConditions
 from protocols.ocpp.times import stamp
 
 T0 = 1_768_435_200.0  # 2026-01-15T00:00:00Z, a Thursday
-AT = Circumstances(transaction="tx", ready_at=T0)
+AT = EvseConditions(transaction="tx", ready_at=T0)
 
 
 def stack(**about: Any) -> Profiles:
     about.setdefault("evses", frozenset({1, 2}))
-    return Profiles(Abilities(**about))
+    return Profiles(StationCapabilities(**about))
 
 
 def profile(number: int, purpose: str, level: int, periods: list[tuple[int, float]], **more: Any) -> dict[str, Any]:
@@ -52,7 +52,7 @@ def put(profiles: Profiles, *bodies: dict[str, Any], evse: int = 1) -> None:
         assert profiles.install(place, body, T0, "tx") is None
 
 
-def limit(profiles: Profiles, after: float = 0.0, at: Circumstances = AT) -> float | None:
+def limit(profiles: Profiles, after: float = 0.0, at: EvseConditions = AT) -> float | None:
     return profiles.composite(1, T0 + after, at).limit_w
 
 
@@ -60,7 +60,7 @@ def test_nothing_installed_is_no_limit() -> None:
     assert stack().composite(1, T0, AT) == Composite()
 
 
-def test_a_higher_level_rules_its_purpose_and_gives_way_at_its_end() -> None:
+def test_a_higher_stack_level_has_precedence_until_its_end() -> None:
     profiles = stack()
     put(
         profiles,
@@ -70,7 +70,7 @@ def test_a_higher_level_rules_its_purpose_and_gives_way_at_its_end() -> None:
     assert [limit(profiles, t) for t in (0, 59, 60, 600)] == [3000.0, 3000.0, 1000.0, 1000.0]
 
 
-def test_a_tx_profile_overrules_the_default_and_the_least_of_the_purposes_holds() -> None:
+def test_a_tx_profile_replaces_the_default_and_the_lowest_purpose_limits() -> None:
     profiles = stack()
     put(profiles, profile(1, "TxDefaultProfile", 9, [(0, 500.0)]))
     assert limit(profiles) == 500.0
@@ -78,7 +78,7 @@ def test_a_tx_profile_overrules_the_default_and_the_least_of_the_purposes_holds(
     assert limit(profiles) == 4000.0
     put(profiles, profile(3, "ChargingStationMaxProfile", 0, [(0, 2500.0)], startSchedule=stamp(T0)))
     assert limit(profiles) == 2500.0
-    assert limit(profiles, at=Circumstances(transaction="other", ready_at=T0)) == 500.0
+    assert limit(profiles, at=EvseConditions(transaction="other", ready_at=T0)) == 500.0
 
 
 def test_a_default_for_one_evse_and_one_for_all() -> None:
@@ -131,7 +131,7 @@ def test_amperes_are_per_phase() -> None:
     profiles = stack(dc=False)
     body = profile(1, "TxProfile", 0, [(0, 16.0)], unit="A")
     put(profiles, body)
-    assert limit(profiles) == 16 * 230 * 3  # K01.FR.49: three phases unless said
+    assert limit(profiles) == 16 * 230 * 3  # K01.FR.49: three phases by default
     body["chargingSchedule"][0]["chargingSchedulePeriod"][0]["numberPhases"] = 1
     put(profiles, body)
     assert limit(profiles) == 16 * 230
@@ -141,7 +141,7 @@ def test_above_a_state_of_charge_the_limit_is_lower() -> None:
     profiles = stack()
     put(profiles, profile(1, "TxProfile", 0, [(0, 5000.0)], limitAtSoC={"soc": 80, "limit": 1000.0}))
     for soc, expected in ((None, 5000.0), (79.9, 5000.0), (80.0, 1000.0)):
-        assert limit(profiles, at=Circumstances(transaction="tx", ready_at=T0, soc_pct=soc)) == expected
+        assert limit(profiles, at=EvseConditions(transaction="tx", ready_at=T0, soc_pct=soc)) == expected
 
 
 def test_local_generation_comes_on_top() -> None:
@@ -151,11 +151,11 @@ def test_local_generation_comes_on_top() -> None:
     assert limit(profiles) == 3500.0
 
 
-def test_priority_charging_rules_while_it_is_asked_for() -> None:
+def test_priority_charging_applies_while_active() -> None:
     profiles = stack()
     put(profiles, profile(1, "TxProfile", 5, [(0, 0.0)]), profile(2, "PriorityCharging", 0, [(0, 9000.0)]))
     assert limit(profiles) == 0.0
-    assert limit(profiles, at=Circumstances(transaction="tx", ready_at=T0, priority=True)) == 9000.0
+    assert limit(profiles, at=EvseConditions(transaction="tx", ready_at=T0, priority=True)) == 9000.0
 
 
 def test_delays_are_drawn_once_and_keep_the_order() -> None:
@@ -184,13 +184,13 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("body", "code"), REFUSED)
-def test_what_is_refused(body: dict[str, Any], code: str) -> None:
+def test_rejected_profiles(body: dict[str, Any], code: str) -> None:
     found = stack().install(1, body, T0, "tx")
     assert found is not None
     assert found[0] == code
 
 
-def test_where_and_when_it_is_refused() -> None:
+def test_rejections_by_evse_and_transaction() -> None:
     profiles = stack(additional_purposes=frozenset(), rate_units=frozenset({"W"}), dynamic=False, entries=1)
     tx = profile(1, "TxProfile", 0, [(0, 1.0)])
     assert profiles.install(9, tx, T0, "tx") == ("UnknownEVSE", "K01.FR.28")
@@ -211,7 +211,7 @@ def test_where_and_when_it_is_refused() -> None:
 
 
 def test_in_16_the_same_purpose_and_level_replaces() -> None:
-    profiles = stack(replaces_twins=True)
+    profiles = stack(replaces_same_level=True)
     put(profiles, profile(1, "TxDefaultProfile", 0, [(0, 1.0)]), profile(2, "TxDefaultProfile", 0, [(0, 2.0)]))
     assert [held.id for held in profiles] == [2]
 
@@ -252,7 +252,7 @@ def bodies(draw: st.DrawFn, number: int) -> dict[str, Any]:
 
 @settings(max_examples=150)
 @given(data=st.data(), count=st.integers(0, 6))
-def test_the_composite_schedule_says_at_every_moment_what_rules_then(data: st.DataObject, count: int) -> None:
+def test_the_composite_schedule_matches_the_composite_at_every_time(data: st.DataObject, count: int) -> None:
     profiles = stack()
     for number in range(1, count + 1):
         body = data.draw(bodies(number))
@@ -274,7 +274,9 @@ def test_the_composite_schedule_says_at_every_moment_what_rules_then(data: st.Da
 )
 def test_no_set_point_leaves_its_limits(setpoint: float, limit_w: float | None, floor: float | None, mode: str) -> None:
     composite = Composite(mode, limit_w, floor, setpoint)
-    power = operation_modes.power_w(composite, operation_modes.Surroundings(), operation_modes.Memory(), 11_000.0)
+    power = operation_modes.power_w(
+        composite, operation_modes.LocalConditions(), operation_modes.AlgorithmState(), 11_000.0
+    )
     assert limit_w is None or power <= max(limit_w, 0.0)
     assert floor is None or power >= min(floor, 0.0) or mode in ("ChargingOnly", "Idle")
     if mode in ("ChargingOnly", "Idle"):

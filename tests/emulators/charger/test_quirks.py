@@ -1,4 +1,4 @@
-"""What stations in the field get wrong: the emulator does it, and the gateway lives with it."""
+"""Defects of stations in the field, reproduced by the emulator and tolerated by the gateway."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from emulators.charger.station.station import StationConfig
+from emulators.charger.station.config import StationConfig
 from gateway.csms.csms import Csms
 from gateway.csms.settings import CsmsSettings, StationSettings, UnknownStations
 from gateway.model.event import EvseDescribed, Metered, SessionEnded, SessionStarted, StationConnected, StationLost
@@ -66,12 +66,12 @@ async def test_no_periodic_meter_values() -> None:
         assert rig.of(Metered)[-1].power_w == near(-3000)
 
 
-async def test_a_profile_accepted_and_not_obeyed() -> None:
+async def test_a_profile_accepted_and_ignored() -> None:
     async with quirky(accepts_and_ignores=True) as rig:
         await rig.charging()
         assert (await rig.csms.set_power("CP1-1", -3000.0, 120.0)).answer is Answer.APPLIED
         await rig.sleep(20)
-        assert (rig.of(Metered)[-1].power_w or 0.0) > 5000  # the meter tells the truth
+        assert (rig.of(Metered)[-1].power_w or 0.0) > 5000  # the meter is correct
 
 
 async def test_a_limit_that_lapses_and_then_charges() -> None:
@@ -88,7 +88,7 @@ async def test_a_limit_that_lapses_and_then_charges() -> None:
 async def test_two_connections_after_a_modem_reset(keeps: bool) -> None:
     async with quirky(keeps_old_connection=keeps) as rig:
         await rig.charging()
-        await rig.station.line.modem_reset()
+        await rig.station.link.modem_reset()
         await rig.until(lambda: rig.station.online and rig.known.connected)
         await rig.sleep(10)
         assert len(rig.of(StationLost)) == (0 if keeps else 1)
@@ -100,7 +100,7 @@ async def test_two_connections_after_a_modem_reset(keeps: bool) -> None:
 
 
 @pytest.mark.parametrize("version", [Version.V16, Version.V21])
-async def test_transactions_told_hours_later(version: Version) -> None:
+async def test_transactions_reported_hours_later(version: Version) -> None:
     async with quirky(version, reports_late_s=7200.0) as rig:
         rig.plug()
         await rig.sleep(600)
@@ -129,7 +129,7 @@ async def test_a_status_before_the_boot() -> None:
         assert rig.station.online
 
 
-# the line between them
+# the connection
 
 
 async def test_events_of_an_offline_time_come_in_order_with_their_times() -> None:
@@ -155,7 +155,7 @@ async def test_events_of_an_offline_time_come_in_order_with_their_times() -> Non
         assert len(rig.of(SessionEnded)) == 1
 
 
-async def test_a_half_open_line_is_noticed_and_replaced() -> None:
+async def test_a_half_open_connection_is_detected_and_replaced() -> None:
     async with Rig() as rig:
         await rig.charging()
         assert rig.link is not None
@@ -168,7 +168,7 @@ async def test_a_half_open_line_is_noticed_and_replaced() -> None:
         assert (await rig.csms.set_power("CP1-1", -3000.0, 30.0)).answer is Answer.APPLIED
 
 
-async def test_a_session_outlives_a_new_gateway() -> None:
+async def test_a_session_survives_a_gateway_restart() -> None:
     async with Rig() as rig:
         await rig.charging()
         await rig.csms.set_power("CP1-1", -3000.0, 30.0)
@@ -187,7 +187,7 @@ async def test_a_session_outlives_a_new_gateway() -> None:
         assert rig.errors() == []
 
 
-async def test_a_station_that_boots_into_a_wall_keeps_trying() -> None:
+async def test_a_rejected_station_keeps_booting() -> None:
     rig = Rig(settings=CsmsSettings(unknown_stations=UnknownStations.PENDING))
     rig.csms.settings = rig.settings
     rig.up = False
@@ -195,7 +195,7 @@ async def test_a_station_that_boots_into_a_wall_keeps_trying() -> None:
     await rig.sleep(300)
     rig.up = True
     await rig.until(lambda: bool(rig.calls("BootNotification")))
-    await rig.until(lambda: len(rig.calls("BootNotification")) > 2)  # Pending: it asks again after the interval
+    await rig.until(lambda: len(rig.calls("BootNotification")) > 2)  # Pending: repeated after the interval
     rig.csms.register(StationSettings("CP1"))
     await rig.until(lambda: rig.station.online)
     assert rig.calls("StatusNotification")

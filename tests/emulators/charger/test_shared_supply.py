@@ -1,4 +1,4 @@
-"""Several EVSEs on one fuse: fair, never too much, and what one leaves the others get."""
+"""Shared supply of several EVSEs: fair shares within the rating, unused power to the others."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emulators.charger.hardware.shared_supply import Supply, fair
-from emulators.scenario.scenario import parse
+from emulators.scenario.loading import parse
 from emulators.world import simulate
 
 TWO_ON_ONE = """
@@ -56,9 +56,9 @@ def test_shares_are_fair_and_never_too_much(limit_w: float, wishes: list[float])
     assert all(share >= max(shares) - 1e-6 for share in short)  # who lacks has as much as anybody
 
 
-def test_an_idle_neighbour_leaves_the_whole_supply_and_a_busy_one_half_of_it() -> None:
+def test_an_idle_evse_leaves_the_whole_supply_and_an_active_one_half() -> None:
     outcome = simulate(parse(TWO_ON_ONE, "test"), fast_forward=True)
-    record = outcome.record
+    record = outcome.recording
 
     def at(moment: float) -> float:
         return next(watts for time, watts in zip(record.times, record.power["cars"], strict=True) if time >= moment)
@@ -69,7 +69,7 @@ def test_an_idle_neighbour_leaves_the_whole_supply_and_a_busy_one_half_of_it() -
     assert max(record.power["cars"]) <= 8_050
     assert outcome.figures["car.second.charged_wh"] == pytest.approx(0.94 * 4000 * 62 / 3600, rel=0.08)
     [ended] = [result for result in record.facility.results if result["status"] == "failed"]
-    assert "3999 W" in ended["reason"]["text"]  # the gateway knows no fuse behind the station, and says what it sees
+    assert "3999 W" in ended["reason"]["text"]  # the gateway does not know the fuse and reports the measured power
 
 
 def test_an_empty_supply_shares_nothing() -> None:

@@ -1,4 +1,4 @@
-"""Tariffs and what a transaction costs, computed by the station (OCPP 2.1 I07-I12)."""
+"""Tariffs and transaction costs computed by the station (OCPP 2.1 I07-I12)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from emulators.charger.station.tariffs.cost import Bill, Moment, applies, with_t
 from protocols.ocpp.link import Refused
 from protocols.ocpp.schema import Version
 from protocols.ocpp.times import stamp
-from tests.emulators.charger.csms_rig import Desk
+from tests.emulators.charger.csms_rig import CsmsRig
 from tests.requirements import requirement
 
 pytestmark = pytest.mark.virtual_time
@@ -46,10 +46,10 @@ STRETCHES = st.lists(
 
 
 @given(PRICES, PRICES, PRICES, STRETCHES)
-def test_a_bill_is_the_sum_of_its_stretches(
+def test_the_cost_is_the_sum_of_its_periods(
     energy: list[Any], charging: list[Any], idle: list[Any], stretches: list[tuple[int, float, bool]]
 ) -> None:
-    """Against a computation that knows nothing of ours but the words of the conditions."""
+    """Compare with an independent computation of the conditions."""
 
     def part(prices: list[Any], name: str) -> dict[str, Any]:
         return {"prices": [{name: price, "conditions": conditions} for price, conditions in prices]}
@@ -117,7 +117,7 @@ def test_bounds_of_conditions() -> None:
 
 
 @pytest.mark.parametrize(("wh", "kind", "total"), [(1000, "MinCost", 2.0), (20_000, "NormalCost", 5.0)])
-def test_a_least_cost(wh: float, kind: str, total: float) -> None:
+def test_minimum_cost(wh: float, kind: str, total: float) -> None:
     """I12.FR.38."""
     bill = Bill(tariff(energy={"prices": [{"priceKwh": 0.25}]}, minCost={"exclTax": 2.0}), T0)
     bill.begin(None)
@@ -126,7 +126,7 @@ def test_a_least_cost(wh: float, kind: str, total: float) -> None:
     assert (cost["typeOfCost"], cost["total"]["exclTax"]) == (kind, total)
 
 
-def test_a_most_cost_freezes_the_money_and_not_the_use() -> None:
+def test_maximum_cost_stops_the_cost_and_not_the_usage() -> None:
     """I12.FR.39, .40."""
     bill = Bill(tariff(energy={"prices": [{"priceKwh": 1.0}]}, maxCost={"exclTax": 3.0}), T0)
     bill.begin(None)
@@ -137,7 +137,7 @@ def test_a_most_cost_freezes_the_money_and_not_the_use() -> None:
     assert found["totalUsage"]["energy"] == 10_000
 
 
-def test_a_reservation_and_a_fixed_fee_are_paid_once() -> None:
+def test_reservation_and_fixed_fee_are_charged_once() -> None:
     parts: dict[str, Any] = {
         "fixedFee": {"prices": [{"priceFixed": 2.5}]}, "reservationFixed": {"prices": [{"priceFixed": 1.0}]},
         "reservationTime": {"prices": [{"priceMinute": 0.1}]},
@@ -156,103 +156,103 @@ def test_a_reservation_and_a_fixed_fee_are_paid_once() -> None:
 # over the wire
 
 
-def events(desk: Desk, trigger: str) -> list[dict[str, Any]]:
-    return [e for e in desk.calls("TransactionEvent") if e["triggerReason"] == trigger]
+def events(csms: CsmsRig, trigger: str) -> list[dict[str, Any]]:
+    return [e for e in csms.calls("TransactionEvent") if e["triggerReason"] == trigger]
 
 
 @requirement(
     "I07.FR.04", "I07.FR.06", "I07.FR.12", "I07.FR.14", "I07.FR.32", "I09.FR.01", "I12.FR.03", "I12.FR.09", "I12.FR.42"
 )
-async def test_a_transaction_is_billed_by_the_default_and_told() -> None:
+async def test_a_transaction_uses_and_reports_the_default_tariff() -> None:
     """I07.FR.10-14, .32, I12.FR.01-04, .42."""
-    async with Desk(Version.V21) as desk:
-        assert await desk.ask("SetDefaultTariff", {"evseId": 0, "tariff": tariff()}) == {"status": "Accepted"}
-        again = await desk.ask("SetDefaultTariff", {"evseId": 1, "tariff": tariff()})
+    async with CsmsRig(Version.V21) as csms:
+        assert await csms.call("SetDefaultTariff", {"evseId": 0, "tariff": tariff()}) == {"status": "Accepted"}
+        again = await csms.call("SetDefaultTariff", {"evseId": 1, "tariff": tariff()})
         assert again == {"status": "DuplicateTariffId"}
-        unknown = await desk.ask("SetDefaultTariff", {"evseId": 9, "tariff": tariff("t2")})
+        unknown = await csms.call("SetDefaultTariff", {"evseId": 9, "tariff": tariff("t2")})
         assert unknown["status"] == "Rejected"
-        assert (await desk.ask("GetTariffs", {"evseId": 0}))["tariffAssignments"] == [
+        assert (await csms.call("GetTariffs", {"evseId": 0}))["tariffAssignments"] == [
             {"tariffId": "t1", "tariffKind": "DefaultTariff", "evseIds": [1]}
         ]
-        assert await desk.set("TariffCostCtrlr", "Interval", 60, "Cost") == "Accepted"
-        await desk.charging()
-        await desk.sleep(600)
-        assert desk.calls("TransactionEvent")[0]["transactionInfo"]["tariffId"] == "t1"
-        assert sum("tariffId" in e["transactionInfo"] for e in desk.calls("TransactionEvent")) == 1
-        running = events(desk, "RunningCost")
+        assert await csms.set("TariffCostCtrlr", "Interval", 60, "Cost") == "Accepted"
+        await csms.charging()
+        await csms.sleep(600)
+        assert csms.calls("TransactionEvent")[0]["transactionInfo"]["tariffId"] == "t1"
+        assert sum("tariffId" in e["transactionInfo"] for e in csms.calls("TransactionEvent")) == 1
+        running = events(csms, "RunningCost")
         assert 9 <= len(running) <= 10
         costs = [e["costDetails"]["totalCost"]["total"]["inclTax"] for e in running]
         assert costs == sorted(costs)
-        desk.station.unplug(1)
-        await desk.sleep(2)
-        end = desk.calls("TransactionEvent")[-1]
+        csms.station.unplug(1)
+        await csms.sleep(2)
+        end = csms.calls("TransactionEvent")[-1]
         cost = end["costDetails"]
-        kwh = desk.evse().outlet.stage.meter.charged_wh / 1000
+        kwh = csms.evse().power_path.stage.meter.charged_wh / 1000
         assert kwh > 1
         assert cost["totalCost"]["energy"]["exclTax"] == pytest.approx(kwh * 0.25, abs=0.001)
         assert cost["totalCost"]["total"]["inclTax"] == pytest.approx(kwh * 0.275, abs=0.001)
 
 
 @requirement("I07.FR.19", "I07.FR.20", "I07.FR.24", "I09.FR.03", "I10.FR.01", "I10.FR.06", "I10.FR.07")
-async def test_a_tariff_waits_for_its_time_and_replaces_the_one_before() -> None:
+async def test_a_tariff_replaces_the_former_one_at_its_time() -> None:
     """I07.FR.19-24, I10."""
-    async with Desk(Version.V21) as desk:
-        later = tariff("t2") | {"validFrom": stamp(desk.station.wall() + 600)}
+    async with CsmsRig(Version.V21) as csms:
+        later = tariff("t2") | {"validFrom": stamp(csms.station.wall() + 600)}
         for one in (tariff("t1"), later):
-            assert (await desk.ask("SetDefaultTariff", {"evseId": 1, "tariff": one}))["status"] == "Accepted"
-        await desk.charging()
-        assert desk.calls("TransactionEvent")[0]["transactionInfo"]["tariffId"] == "t1"
-        await desk.sleep(700)
-        desk.station.unplug(1)
-        await desk.sleep(1)
-        periods = desk.calls("TransactionEvent")[-1]["costDetails"]["chargingPeriods"]
+            assert (await csms.call("SetDefaultTariff", {"evseId": 1, "tariff": one}))["status"] == "Accepted"
+        await csms.charging()
+        assert csms.calls("TransactionEvent")[0]["transactionInfo"]["tariffId"] == "t1"
+        await csms.sleep(700)
+        csms.station.unplug(1)
+        await csms.sleep(1)
+        periods = csms.calls("TransactionEvent")[-1]["costDetails"]["chargingPeriods"]
         assert {p["tariffId"] for p in periods} == {"t1"}  # I07.FR.24
-        desk.heard.clear()
-        await desk.charging()
-        assert desk.calls("TransactionEvent")[0]["transactionInfo"]["tariffId"] == "t2"
-        cleared = await desk.ask("ClearTariffs", {})
+        csms.received.clear()
+        await csms.charging()
+        assert csms.calls("TransactionEvent")[0]["transactionInfo"]["tariffId"] == "t2"
+        cleared = await csms.call("ClearTariffs", {})
         assert cleared == {"clearTariffsResult": [{"tariffId": "t2", "status": "Accepted"}]}
-        assert (await desk.ask("GetTariffs", {"evseId": 0}))["tariffAssignments"][0]["tariffKind"] == "DriverTariff"
-        desk.station.unplug(1)
-        await desk.sleep(1)
-        assert await desk.ask("GetTariffs", {"evseId": 0}) == {"status": "NoTariff"}
-        assert await desk.ask("ClearTariffs", {}) == {"clearTariffsResult": [{"status": "NoTariff"}]}
+        assert (await csms.call("GetTariffs", {"evseId": 0}))["tariffAssignments"][0]["tariffKind"] == "DriverTariff"
+        csms.station.unplug(1)
+        await csms.sleep(1)
+        assert await csms.call("GetTariffs", {"evseId": 0}) == {"status": "NoTariff"}
+        assert await csms.call("ClearTariffs", {}) == {"clearTariffsResult": [{"status": "NoTariff"}]}
 
 
 @requirement("I08.FR.04", "I11.FR.04", "I11.FR.05", "I11.FR.07", "I11.FR.08", "I12.FR.04")
-async def test_a_drivers_tariff_goes_before_the_default_and_may_change() -> None:
+async def test_a_driver_tariff_has_precedence_and_can_change() -> None:
     """I08.FR.04, I11."""
-    async with Desk(Version.V21, id_token="card") as desk:
-        await desk.ask("SetDefaultTariff", {"evseId": 1, "tariff": tariff("t1")})
-        desk.answers["Authorize"] = {"idTokenInfo": {"status": "Accepted"}, "tariff": tariff("mine")}
-        await desk.charging()
-        start = desk.calls("TransactionEvent")[0]["transactionInfo"]
+    async with CsmsRig(Version.V21, id_token="card") as csms:
+        await csms.call("SetDefaultTariff", {"evseId": 1, "tariff": tariff("t1")})
+        csms.answers["Authorize"] = {"idTokenInfo": {"status": "Accepted"}, "tariff": tariff("mine")}
+        await csms.charging()
+        start = csms.calls("TransactionEvent")[0]["transactionInfo"]
         assert start["tariffId"] == "mine"
         change = {
             "transactionId": start["transactionId"],
             "tariff": tariff("new", energy={"prices": [{"priceKwh": 9}]}),
         }
         other = change | {"tariff": change["tariff"] | {"currency": "JPY"}}
-        assert await desk.ask("ChangeTransactionTariff", other) == {"status": "NoCurrencyChange"}
+        assert await csms.call("ChangeTransactionTariff", other) == {"status": "NoCurrencyChange"}
         gone = change | {"transactionId": "gone"}
-        assert await desk.ask("ChangeTransactionTariff", gone) == {"status": "TxNotFound"}
-        await desk.sleep(300)
-        assert await desk.ask("ChangeTransactionTariff", change) == {"status": "Accepted"}
-        await desk.sleep(300)
-        assert events(desk, "TariffChanged")[0]["transactionInfo"]["tariffId"] == "new"
-        desk.station.unplug(1)
-        await desk.sleep(1)
-        periods = desk.calls("TransactionEvent")[-1]["costDetails"]["chargingPeriods"]
+        assert await csms.call("ChangeTransactionTariff", gone) == {"status": "TxNotFound"}
+        await csms.sleep(300)
+        assert await csms.call("ChangeTransactionTariff", change) == {"status": "Accepted"}
+        await csms.sleep(300)
+        assert events(csms, "TariffChanged")[0]["transactionInfo"]["tariffId"] == "new"
+        csms.station.unplug(1)
+        await csms.sleep(1)
+        periods = csms.calls("TransactionEvent")[-1]["costDetails"]["chargingPeriods"]
         assert [p["tariffId"] for p in periods] == ["mine", "new"]
 
 
 @requirement("I07.FR.01", "I07.FR.02")
-async def test_a_station_that_does_not_compute_costs_says_so() -> None:
+async def test_a_station_without_cost_computation_answers_not_supported() -> None:
     """I07.FR.01, .02."""
-    async with Desk(Version.V21) as desk:
+    async with CsmsRig(Version.V21) as csms:
         many = tariff(energy={"prices": [{"priceKwh": 1.0}] * 51})
-        assert await desk.ask("SetDefaultTariff", {"evseId": 0, "tariff": many}) == {"status": "TooManyElements"}
-        assert await desk.set("TariffCostCtrlr", "Enabled", "false", "Tariff") == "Accepted"
-        reply = await desk.reply("SetDefaultTariff", {"evseId": 0, "tariff": tariff()})
+        assert await csms.call("SetDefaultTariff", {"evseId": 0, "tariff": many}) == {"status": "TooManyElements"}
+        assert await csms.set("TariffCostCtrlr", "Enabled", "false", "Tariff") == "Accepted"
+        reply = await csms.reply("SetDefaultTariff", {"evseId": 0, "tariff": tariff()})
         assert isinstance(reply, Refused)
         assert reply.code == "NotSupported"

@@ -36,24 +36,24 @@ async def rig_with_secc(
     settings = CsmsSettings(stations=(known,), unknown_tokens=UnknownTokens.ACCEPT)
     from emulators.runtime.clock import VirtualClock
 
-    outlet = SeccPowerPath(PowerStage(), VirtualClock())
-    rig = Rig(version, settings=settings, outlets=[outlet], vendor_profile=profile)
-    outlet.bind(rig.station, 1)
+    power_path = SeccPowerPath(PowerStage(), VirtualClock())
+    rig = Rig(version, settings=settings, power_paths=[power_path], vendor_profile=profile)
+    power_path.bind(rig.station, 1)
     async with rig:
-        yield rig, outlet
+        yield rig, power_path
 
 
-def drive(rig: Rig, outlet: SeccPowerPath, car: Car, **about: object) -> tuple[EvSession, asyncio.Task[object]]:
+def drive(rig: Rig, power_path: SeccPowerPath, car: Car, **about: object) -> tuple[EvSession, asyncio.Task[object]]:
     session = EvSession(car, rig.clock, **about)  # type: ignore[arg-type]
     ours, theirs = wire_pair("ev", "secc")
-    rig._tasks.append(asyncio.create_task(outlet.secc.serve(theirs)))
+    rig._tasks.append(asyncio.create_task(power_path.secc.serve(theirs)))
     return session, asyncio.create_task(session.run(ours))
 
 
 async def test_a_discharge_from_the_gateway_to_the_battery() -> None:
-    async with rig_with_secc() as (rig, outlet):
+    async with rig_with_secc() as (rig, power_path):
         car = Car(soc_pct=80)
-        _, driving = drive(rig, outlet, car)
+        _, driving = drive(rig, power_path, car)
         await rig.until(lambda: rig.csms.context.transactions.active_at("CP1", 1) is not None)
         await rig.sleep(15)
         (started,) = rig.of(SessionStarted)
@@ -78,8 +78,8 @@ async def test_a_discharge_from_the_gateway_to_the_battery() -> None:
 
 
 async def test_a_car_that_leaves_ends_the_transaction() -> None:
-    async with rig_with_secc() as (rig, outlet):
-        session, driving = drive(rig, outlet, Car(soc_pct=60))
+    async with rig_with_secc() as (rig, power_path):
+        session, driving = drive(rig, power_path, Car(soc_pct=60))
         await rig.until(lambda: rig.csms.context.transactions.active_at("CP1", 1) is not None)
         await rig.csms.set_power("CP1-1", 3000.0, 60.0)
         await rig.sleep(10)
@@ -88,17 +88,17 @@ async def test_a_car_that_leaves_ends_the_transaction() -> None:
         await driving
         await rig.until(lambda: bool(rig.of(SessionEnded)))
         assert rig.of(SessionEnded)[-1].reason == "StoppedByEV"
-        _, driving = drive(rig, outlet, Car(soc_pct=60))  # the next one is welcome
+        _, driving = drive(rig, power_path, Car(soc_pct=60))  # the next one is welcome
         await rig.until(lambda: len(rig.of(SessionStarted)) == 2)
         driving.cancel()
         await asyncio.gather(driving, return_exceptions=True)
 
 
 async def test_a_car_that_only_charges_is_not_discharged() -> None:
-    async with rig_with_secc() as (rig, outlet):
+    async with rig_with_secc() as (rig, power_path):
         car = Car(soc_pct=60)
         settings = car_settings(car, services=(ServiceId.DC,), controls=(ControlMode.DYNAMIC,))
-        _, driving = drive(rig, outlet, car, settings=settings)
+        _, driving = drive(rig, power_path, car, settings=settings)
         await rig.until(lambda: bool(rig.of(NeedsStated)))
         await rig.sleep(10)
         assert not rig.of(NeedsStated)[-1].needs.bidirectional
@@ -112,8 +112,8 @@ async def test_a_car_that_only_charges_is_not_discharged() -> None:
 
 
 async def test_a_16_station_with_a_car_on_iso_15118() -> None:
-    async with rig_with_secc(Version.V16, "negative-limit") as (rig, outlet):
-        _, driving = drive(rig, outlet, Car(soc_pct=80))
+    async with rig_with_secc(Version.V16, "negative-limit") as (rig, power_path):
+        _, driving = drive(rig, power_path, Car(soc_pct=80))
         await rig.until(lambda: rig.csms.context.transactions.active_at("CP1", 1) is not None)
         assert (await rig.csms.set_power("CP1-1", -4000.0, 60.0)).answer is Answer.APPLIED
         await rig.sleep(15)
@@ -122,17 +122,17 @@ async def test_a_16_station_with_a_car_on_iso_15118() -> None:
         await asyncio.gather(driving, return_exceptions=True)
 
 
-async def test_a_201_station_tells_the_needs_of_a_session_and_not_those_that_it_asked_for_itself() -> None:
-    """K15, K17; K16.FR.09: a set-point of the CSMS is a renegotiation in scheduled control, and brings no new needs."""
-    async with rig_with_secc(Version.V201) as (rig, outlet):
+async def test_a_2_0_1_station_sends_needs_once_per_change() -> None:
+    """K15, K17; K16.FR.09: in scheduled control a set-point causes a renegotiation, but no new needs."""
+    async with rig_with_secc(Version.V201) as (rig, power_path):
         car = Car(soc_pct=60)
         settings = car_settings(car, services=(ServiceId.DC,), controls=(ControlMode.SCHEDULED,))
-        session, driving = drive(rig, outlet, car, settings=settings)
+        session, driving = drive(rig, power_path, car, settings=settings)
         await rig.until(lambda: bool(rig.calls("NotifyEVChargingNeeds")))
         assert rig.calls("NotifyEVChargingNeeds")[0]["chargingNeeds"]["dcChargingParameters"]["evMaxPower"] > 0
         await rig.until(lambda: rig.evse().reading.power_w > 1000)
         seen: list[object] = []
-        outlet._observe = seen.append
+        power_path._observe = seen.append
         assert (await rig.csms.set_power("CP1-1", 4000.0, 120.0)).answer is Answer.APPLIED
         await rig.sleep(20)
         assert [e for e in seen if isinstance(e, SeccNeeds) and e.renegotiation]

@@ -58,7 +58,7 @@ async def test_the_journal_says_who_commanded_what_was_granted_and_what_the_mete
     assert table[1]["source"] == "'=cmd()"
     steps = await operator_actions.journal(config(tmp_path), steps=True, command="a")
     assert [line.split()[2] for line in steps.splitlines()][:4] == ["received", "validated", "journalled", "bound"]
-    assert "nothing in the journal matches" in await operator_actions.journal(
+    assert "no entry of the journal matches" in await operator_actions.journal(
         config(tmp_path), since="2030-01-01T00:00:00Z"
     )
     with pytest.raises(operator_actions.ToolError, match="--since must"):

@@ -1,4 +1,4 @@
-"""Telling a station to form an island: as its vendor profile says, and never without the main switch's proof."""
+"""Grid-forming by a station: by its vendor profile, and never without the confirmed open main switch."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ data = '{{"evse": $evse, "mode": "$value"}}'
 """
 
 
-async def test_a_variable_of_the_evse_is_set_and_taken_back() -> None:
+async def test_a_variable_of_the_evse_is_set_and_reset() -> None:
     async with Rig(evses=2, vendor_profile="vendor-island") as rig:
         assert isinstance(rig.csms, Formers)
         assert (await rig.csms.form("CP1-2", True)).answer is Answer.APPLIED
-        assert [rig.evse(number).told_to_form for number in (1, 2)] == [False, True]
+        assert [rig.evse(number).grid_forming_ordered for number in (1, 2)] == [False, True]
         (sent,) = [m for who, m in rig.said if who == "gateway" and m[2] == "SetVariables" and "Island" in str(m)]
         (entry,) = sent[3]["setVariableData"]
         assert entry == {
@@ -49,14 +49,14 @@ async def test_a_variable_of_the_evse_is_set_and_taken_back() -> None:
             "variable": {"name": "Forming"},
         }
         assert (await rig.csms.form("CP1-2", False)).answer is Answer.APPLIED
-        assert [rig.evse(number).told_to_form for number in (1, 2)] == [False, False]
+        assert [rig.evse(number).grid_forming_ordered for number in (1, 2)] == [False, False]
         rig.cut()
         assert (await rig.csms.form("CP1-2", True)).answer is Answer.UNKNOWN
         assert (await rig.csms.form("CP9-1", True)).answer is Answer.UNKNOWN
 
 
 @pytest.mark.parametrize("version", [Version.V201, Version.V21])
-async def test_a_vendor_message_says_the_same(version: Version, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_vendor_message_does_the_same(version: Version, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "by-message.toml"
     path.write_text(BY_MESSAGE.format(name="by-message"))
     profile = vendor.read(path)
@@ -64,13 +64,13 @@ async def test_a_vendor_message_says_the_same(version: Version, tmp_path: Any, m
     async with Rig(version) as rig:
         rig.known.vendor = rig.station.vendor = profile
         assert (await rig.csms.form("CP1-1", True)).answer is Answer.APPLIED
-        assert rig.evse().told_to_form
+        assert rig.evse().grid_forming_ordered
         assert (await rig.csms.form("CP1-1", False)).answer is Answer.APPLIED
-        assert not rig.evse().told_to_form
+        assert not rig.evse().grid_forming_ordered
 
 
 @pytest.mark.parametrize("version", list(Version))
-async def test_a_station_without_such_a_way_is_left_to_its_hardware_and_the_answer_says_so(version: Version) -> None:
+async def test_without_a_channel_it_is_left_to_the_hardware_and_reported(version: Version) -> None:
     async with Rig(version) as rig:
         before = len(rig.said)
         outcome = await rig.csms.form("CP1-1", True)
@@ -97,7 +97,7 @@ def test_a_way_that_is_not_whole_is_refused(table: str, tmp_path: Any) -> None:
 
 
 class Rooms:
-    """Stations that take or refuse to form, and remember what they were told."""
+    """Stations that accept or reject grid-forming, and record the orders."""
 
     def __init__(self) -> None:
         self.told: list[tuple[str, bool]] = []
@@ -108,7 +108,7 @@ class Rooms:
         return self.answer
 
 
-async def test_one_after_the_other_is_told_and_the_first_follows_again() -> None:
+async def test_evses_are_switched_one_after_the_other_and_the_first_follows_again() -> None:
     async with house("CP1-1", "CP2-1") as home:
         rooms = Rooms()
         former: Any = GridFormingService(home.service.board, rooms)
@@ -142,7 +142,7 @@ async def test_one_after_the_other_is_told_and_the_first_follows_again() -> None
         await former.end()
 
 
-async def test_who_does_not_take_it_is_told_again_and_who_cannot_is_not() -> None:
+async def test_a_rejected_order_is_repeated_and_an_unsupported_one_is_not() -> None:
     async with house("CP1-1") as home:
         rooms = Rooms()
         former = GridFormingService(home.service.board, rooms, ["CP1-1"])
@@ -178,7 +178,7 @@ async def test_who_does_not_take_it_is_told_again_and_who_cannot_is_not() -> Non
         max_size=12,
     )
 )
-def test_nobody_is_ever_told_to_form_without_the_proof_or_two_at_once(steps: list[tuple[Any, bool, Outcome]]) -> None:
+def test_grid_forming_needs_the_open_switch_and_is_never_ordered_twice(steps: list[tuple[Any, bool, Outcome]]) -> None:
     async def scene() -> None:
         async with house("CP1-1", "CP2-1") as home:
             rooms = Rooms()

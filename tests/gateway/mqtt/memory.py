@@ -126,7 +126,7 @@ async def scene(*evses: str, version: int = 5, **sections: Any) -> AsyncIterator
             if sender.startswith("v2x-") and message.topic.startswith(ROOT):
                 one.seen.add(against_the_contract(message))
 
-        broker.spy = spy
+        broker.on_published = spy
         await client.subscribe("#", qos=1)
 
         async def hear() -> None:

@@ -1,4 +1,4 @@
-"""The admin API against a real CSMS with an emulated station behind it, in memory and once over a socket."""
+"""The admin API of a CSMS with an emulated station, in memory and once over a socket."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def client(rig: Rig, **about: Any) -> httpx.AsyncClient:
 
 @asynccontextmanager
 async def served_rig(version: Version = Version.V21, **about: Any) -> AsyncIterator[tuple[Rig, httpx.AsyncClient]]:
-    """Station and CSMS in virtual time, with a client of the administration API."""
+    """Run station and CSMS in virtual time, with a client of the admin API."""
     async with Rig(version) as rig, client(rig, **about) as http:
         yield rig, http
 
@@ -73,11 +73,11 @@ async def test_a_station_is_registered_and_removed() -> None:
         assert (await http.delete("/stations/CP2")).status_code == 204
         assert (await http.delete("/stations/CP2")).status_code == 404
         assert (await http.delete("/stations/CP1")).status_code == 204
-        await rig.until(lambda: rig.station.line.link is None)
+        await rig.until(lambda: rig.station.link.connection is None)
 
 
 @pytest.mark.virtual_time
-async def test_a_raw_call_goes_over_the_wire_as_it_was_given() -> None:
+async def test_a_raw_call_is_sent_verbatim() -> None:
     async with served_rig() as (rig, http):
         payload = {
             "getVariableData": [
@@ -87,7 +87,7 @@ async def test_a_raw_call_goes_over_the_wire_as_it_was_given() -> None:
         }
         texts: list[str] = []
         assert rig.link is not None
-        rig.link.spy = lambda _, text: texts.append(text)
+        rig.link.on_write = lambda _, text: texts.append(text)
         answer = (await http.post("/stations/CP1/call", json={"action": "GetVariables", "payload": payload})).json()
         assert answer["type"] == "result"
         assert answer["valid"] is True
@@ -249,8 +249,8 @@ async def test_messages_and_violations() -> None:
         assert boots[0]["payload"]["reason"] == "PowerUp"
         assert (await http.get("/messages", params={"station": "CP9"})).json() == []
         assert (await http.get("/violations")).json() == []
-        assert rig.station.line.link is not None
-        await rig.station.line.link.wire.send('[2,"x","StatusNotification",{}]')
+        assert rig.station.link.connection is not None
+        await rig.station.link.connection.wire.send('[2,"x","StatusNotification",{}]')
         await rig.sleep(0.1)
         (row,) = (await http.get("/violations", params={"station": "CP1"})).json()
         assert row["action"] == "StatusNotification"

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from emulators.charger.station.build import build, car_outlet
-from emulators.charger.station.maintenance.network_profiles import Target
-from emulators.charger.station.station import StationConfig
+from emulators.charger.station.build import build, car_power_path
+from emulators.charger.station.config import StationConfig
+from emulators.charger.station.csms_link.network_profiles import NetworkProfile
 from emulators.runtime.clock import VirtualClock, run_virtual
 from gateway.csms.csms import HANDLERS
 from protocols.ocpp import schema
@@ -23,13 +23,13 @@ from tests.gateway.csms.raw import Raw
 from tests.protocols.ocpp.payloads import payloads
 
 
-async def nowhere(_: Target) -> TextWire:
+async def nowhere(_: NetworkProfile) -> TextWire:
     raise ConnectionError
 
 
 def asked_of_station(version: Version) -> list[str]:
-    station = build(StationConfig(version=version), [car_outlet()], VirtualClock(), nowhere)
-    return sorted(station.dialect.handlers())
+    station = build(StationConfig(version=version), [car_power_path()], VirtualClock(), nowhere)
+    return sorted(station.ocpp.handlers)
 
 
 TO_CSMS = [
@@ -70,7 +70,7 @@ def test_the_csms_answers_any_payload(version: Version, action: str, data: st.Da
             await asyncio.sleep(1)
             await raw.boot()
             assert (await raw.call("Heartbeat", {}))[0] == 3
-            assert not [b for b in raw.csms.context.breaches if b.ours]
+            assert not [b for b in raw.csms.context.violations if b.ours]
 
     run_virtual(main())
 
@@ -88,7 +88,7 @@ def test_the_csms_takes_any_stream_and_answers_none(data: st.DataObject) -> None
                 await raw.ok("OpenPeriodicEventStream", {"constantStreamData": about})
                 await raw.say(json.dumps([6, "s", "NotifyPeriodicEventStream", payload]))
             assert (await raw.call("Heartbeat", {}))[0] == 3
-            assert len([h for h in raw.csms.context.heard if h.action == "NotifyPeriodicEventStream"]) == len(drawn)
+            assert len([h for h in raw.csms.context.received if h.action == "NotifyPeriodicEventStream"]) == len(drawn)
 
     run_virtual(main())
 

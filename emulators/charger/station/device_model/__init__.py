@@ -1,1 +1,1 @@
-"""Device model of an emulated 2.x station: variables, reports, monitors, event streams."""
+"""Device model of an emulated station: variables, common settings of all versions, reports."""

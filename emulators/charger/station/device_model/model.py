@@ -1,7 +1,6 @@
-"""The device model of the emulated station: components and variables of 2.x, which 1.6 sees as configuration keys.
+"""Device model of an emulated station: components and variables of 2.x, configuration keys of 1.6.
 
-Who may change which, and how they are read and set (B05, B06); reports are in `device_report.py`. What a value does is
-where it is used, or in `ocpp2_variables.py`.
+Reading and writing by the CSMS follows B05 and B06; reports are in `report.py`.
 """
 
 from __future__ import annotations
@@ -9,15 +8,30 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from math import isfinite
-from typing import Any
+from typing import TypedDict, Unpack
+
+from emulators.charger.station.store import SavedRow
+from protocols.ocpp.schema import Payload
 
 Name = tuple[str, int, str, str]  # component, EVSE or 0, variable, instance
 CONNECTOR = "Connector"  # each EVSE has one: number 1
 
 
+class Characteristics(TypedDict, total=False):
+    """Characteristics of a variable, as in `Variable`."""
+
+    type: str
+    mutable: bool
+    secret: bool
+    unit: str | None
+    low: float | None
+    high: float | None
+    values: tuple[str, ...]
+
+
 @dataclass(slots=True)
 class Variable:
-    """One variable. `type` is OCPP's dataType; `secret` ones can be written and not read; `live` ones are measured."""
+    """One variable. `type` is OCPP's dataType; `secret` variables are write-only, `live` ones are measured."""
 
     stored: str
     type: str = "string"
@@ -32,103 +46,123 @@ class Variable:
 
     @property
     def value(self) -> str:
-        """What it is now."""
+        """Current value as text."""
         return self.stored if self.live is None else as_text(self.live())
 
     @property
     def raw(self) -> object:
-        """The same before it is written as text, for those who look often."""
+        """Current value before its conversion to text."""
         return self.stored if self.live is None else self.live()
 
     @property
     def numeric(self) -> bool:
+        """True for an integer or decimal."""
         return self.type in ("integer", "decimal")
 
 
 class DeviceModel:
-    """All variables of one station. A component's own instance follows its name: `NetworkConfiguration#1`."""
+    """All variables of one station. The instance of a component follows its name: `NetworkConfiguration#1`."""
 
     def __init__(self) -> None:
         self._variables: dict[Name, Variable] = {}
 
-    def add(self, component: str, variable: str, value: object, **about: Any) -> None:
-        """Add a variable; `evse` and `instance` place it, the rest is `Variable`'s. A function is a live value."""
-        evse, instance = about.pop("evse", 0), about.pop("instance", "")
+    def add(
+        self,
+        component: str,
+        variable: str,
+        value: object,
+        *,
+        evse: int = 0,
+        instance: str = "",
+        **about: Unpack[Characteristics],
+    ) -> None:
+        """Add a variable. A callable is a live value."""
         live = value if callable(value) else None
         stored = "" if live is not None else as_text(value)
         self._variables[(component, evse, variable, instance)] = Variable(stored, live=live, **about)
 
     def get(self, component: str, variable: str, evse: int = 0, instance: str = "") -> str | None:
-        """The value, None where there is no such variable."""
+        """Return a value, None if the variable does not exist."""
         found = self._variables.get((component, evse, variable, instance))
         return None if found is None else found.value
 
     def number(self, component: str, variable: str, default: float, evse: int = 0, instance: str = "") -> float:
-        """The value as a number."""
+        """Return a value as a number."""
         try:
             return float(self.get(component, variable, evse, instance) or default)
         except ValueError:
             return default
 
     def truth(self, component: str, variable: str, default: bool = False) -> bool:
-        """The value as a boolean."""
+        """Return a value as a boolean."""
         value = self.get(component, variable)
         return default if value is None else value.lower() == "true"
 
     def put(self, component: str, variable: str, value: object, evse: int = 0, instance: str = "") -> None:
-        """Change a value from inside; mutability does not matter."""
+        """Set a value from inside the station, whether mutable or not."""
         self._variables[(component, evse, variable, instance)].stored = as_text(value)
 
     def items(self) -> Iterator[tuple[Name, Variable]]:
-        """All of them."""
+        """Iterate over all variables."""
         return iter(list(self._variables.items()))
 
     def find(self, name: Name) -> Variable | None:
-        """One of them."""
+        """Return one variable, None if it does not exist."""
         return self._variables.get(name)
 
-    def knows(self, component: str, evse: int) -> bool:
-        """Whether there is such a component."""
+    def has_component(self, component: str, evse: int) -> bool:
+        """Return True if the component exists."""
         return any((name, at) == (component, evse) for name, at, *_ in self._variables)
+
+    def saved(self) -> list[SavedRow]:
+        """Return the stored form: persistent values that a CSMS can change."""
+        return [[*name, v.stored] for name, v in self.items() if v.mutable and v.persistent and v.live is None]
+
+    def restore(self, saved: list[SavedRow]) -> None:
+        """Restore the stored form; values of variables that no longer exist are ignored."""
+        for component, evse, variable, instance, value in saved:
+            found = self.find((component, evse, variable, instance))
+            if found is not None and found.mutable and found.live is None:
+                found.stored = value
 
     # B05, B06
 
-    def read(self, asked: dict[str, Any]) -> dict[str, Any]:
-        """One GetVariableResult."""
-        answer, found = self._asked(asked)
+    def read(self, data: Payload) -> Payload:
+        """Return the GetVariableResult of one GetVariableData."""
+        result, found = self._find(data)
         if found is None:
-            return answer
+            return result
         if found.secret:
-            return answer | {"attributeStatus": "Rejected"}
-        return answer | {"attributeStatus": "Accepted", "attributeValue": found.value}
+            return result | {"attributeStatus": "Rejected"}
+        return result | {"attributeStatus": "Accepted", "attributeValue": found.value}
 
-    def write(self, asked: dict[str, Any]) -> dict[str, Any]:
-        """One SetVariableResult."""
-        answer, found = self._asked(asked)
+    def write(self, data: Payload) -> Payload:
+        """Apply one SetVariableData; return its SetVariableResult."""
+        result, found = self._find(data)
         if found is None:
-            return answer
-        if not found.mutable or not fits(found, asked["attributeValue"]):
-            return answer | {"attributeStatus": "Rejected"}
-        found.stored = asked["attributeValue"]
-        return answer | {"attributeStatus": "Accepted"}
+            return result
+        if not found.mutable or not fits(found, data["attributeValue"]):
+            return result | {"attributeStatus": "Rejected"}
+        found.stored = data["attributeValue"]
+        return result | {"attributeStatus": "Accepted"}
 
-    def _asked(self, asked: dict[str, Any]) -> tuple[dict[str, Any], Variable | None]:
-        """The head of an answer, and the variable; without one the answer says why."""
-        answer: dict[str, Any] = {"component": asked["component"], "variable": asked["variable"]}
-        if "attributeType" in asked:
-            answer["attributeType"] = asked["attributeType"]
-        name = name_of(asked["component"], asked["variable"])
+    def _find(self, data: Payload) -> tuple[Payload, Variable | None]:
+        """Return the common part of a result and the variable; without one the result states the reason."""
+        result: Payload = {"component": data["component"], "variable": data["variable"]}
+        if "attributeType" in data:
+            result["attributeType"] = data["attributeType"]
+        name = name_of(data["component"], data["variable"])
         found = self._variables.get(name)
-        if found is None or not connector_fits(asked["component"]):
-            status = "UnknownVariable" if self.knows(name[0], name[1]) and found is None else "UnknownComponent"
-            return answer | {"attributeStatus": status}, None
-        if asked.get("attributeType", "Actual") != "Actual":
-            return answer | {"attributeStatus": "NotSupportedAttributeType"}, None
-        return answer, found
+        if found is None or not connector_fits(data["component"]):
+            status = "UnknownVariable" if self.has_component(name[0], name[1]) and found is None else "UnknownComponent"
+            return result | {"attributeStatus": status}, None
+        if data.get("attributeType", "Actual") != "Actual":
+            return result | {"attributeStatus": "NotSupportedAttributeType"}, None
+        return result, found
 
 
 def fits(variable: Variable, value: str) -> bool:
-    """Whether a text is a value of the variable's type and range."""
+    """Return True if a text is a value of the variable's type and range."""
     if variable.type == "boolean":
         return value.lower() in ("true", "false")
     if variable.type in ("integer", "decimal"):
@@ -136,7 +170,7 @@ def fits(variable: Variable, value: str) -> bool:
             number = int(value) if variable.type == "integer" else float(value)
         except ValueError:
             return False
-        if "_" in value or not isfinite(number):  # Python reads more than OCPP does
+        if "_" in value or not isfinite(number):  # Python accepts more than OCPP does
             return False
         return (variable.low is None or number >= variable.low) and (variable.high is None or number <= variable.high)
     if variable.type == "OptionList":
@@ -148,8 +182,8 @@ def fits(variable: Variable, value: str) -> bool:
     return len(value) <= 2500
 
 
-def name_of(component: dict[str, Any], variable: dict[str, Any] | None) -> Name:
-    """The key of a ComponentType and a VariableType. Absent parts are 0 and empty."""
+def name_of(component: Payload, variable: Payload | None) -> Name:
+    """Return the key of a ComponentType and a VariableType. Absent parts are 0 and empty."""
     own = component.get("instance", "")
     name = f"{component['name']}#{own}" if own else component["name"]
     evse = component.get("evse", {}).get("id", 0)
@@ -157,16 +191,16 @@ def name_of(component: dict[str, Any], variable: dict[str, Any] | None) -> Name:
     return name, evse, variable["name"], variable.get("instance", "")
 
 
-def connector_fits(component: dict[str, Any]) -> bool:
-    """Whether a connector is named only where there is one."""
+def connector_fits(component: Payload) -> bool:
+    """Return False if the component names a connector that does not exist."""
     number = component.get("evse", {}).get("connectorId")
     return number is None or (component["name"] == CONNECTOR and number == 1)
 
 
-def component_of(name: str, evse: int) -> dict[str, Any]:
-    """The ComponentType of a key."""
+def component_of(name: str, evse: int) -> Payload:
+    """Return the ComponentType of a key."""
     plain, _, own = name.partition("#")
-    component: dict[str, Any] = {"name": plain}
+    component: Payload = {"name": plain}
     if own:
         component["instance"] = own
     if evse:
@@ -174,11 +208,11 @@ def component_of(name: str, evse: int) -> dict[str, Any]:
     return component
 
 
-def variable_of(name: str, instance: str) -> dict[str, Any]:
-    """The VariableType of a key."""
+def variable_of(name: str, instance: str) -> Payload:
+    """Return the VariableType of a key."""
     return {"name": name, "instance": instance} if instance else {"name": name}
 
 
 def as_text(value: object) -> str:
-    """A value as OCPP writes it."""
+    """Return a value in OCPP's notation."""
     return str(value).lower() if isinstance(value, bool) else f"{value:g}" if isinstance(value, float) else str(value)

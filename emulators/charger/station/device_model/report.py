@@ -1,8 +1,6 @@
-"""Reports of the device model: which variables a request asks for, and how they are said (B07, B08)."""
+"""Reports of the device model (B07, B08)."""
 
 from __future__ import annotations
-
-from typing import Any
 
 from emulators.charger.station.device_model.model import (
     DeviceModel,
@@ -12,13 +10,19 @@ from emulators.charger.station.device_model.model import (
     connector_fits,
     variable_of,
 )
+from protocols.ocpp.schema import Payload
 
 SUMMARY = frozenset({"ChargingStation", "EVSE", "Connector"})
-CRITERIA = {"Active": True, "Available": True, "Enabled": True, "Problem": False}  # and what counts where it is absent
+CRITERIA = {
+    "Active": True,
+    "Available": True,
+    "Enabled": True,
+    "Problem": False,
+}  # the values are those of a component without the variable
 
 
-def base(model: DeviceModel, kind: str) -> list[dict[str, Any]]:
-    """B07: the ReportDataType of what a report base names."""
+def base(model: DeviceModel, kind: str) -> list[Payload]:
+    """Return ReportDataType of all variables of a report base (B07)."""
     return [
         entry(name, variable)
         for name, variable in model.items()
@@ -27,18 +31,18 @@ def base(model: DeviceModel, kind: str) -> list[dict[str, Any]]:
     ]
 
 
-def select(model: DeviceModel, asked: list[dict[str, Any]], criteria: list[str]) -> list[dict[str, Any]]:
-    """B08: what matches one of the component-variables (any without) and one of the criteria (any without)."""
+def select(model: DeviceModel, requested: list[Payload], criteria: list[str]) -> list[Payload]:
+    """Return ReportDataType of the variables that match the given component-variables and criteria (B08)."""
     return [
         entry(name, variable)
         for name, variable in model.items()
-        if (not asked or any(matches(name, one["component"], one.get("variable")) for one in asked))
+        if (not requested or any(matches(name, one["component"], one.get("variable")) for one in requested))
         and (not criteria or any(_meets(model, name, one) for one in criteria))
     ]
 
 
-def matches(name: Name, component: dict[str, Any], variable: dict[str, Any] | None) -> bool:
-    """Whether a variable is meant; what the request leaves out matches anything (B08.FR.20-25)."""
+def matches(name: Name, component: Payload, variable: Payload | None) -> bool:
+    """Return True if a variable matches; absent parts of a request match anything (B08.FR.20-25)."""
     plain, _, own = name[0].partition("#")
     if plain != component["name"] or not connector_fits(component):
         return False
@@ -52,16 +56,16 @@ def _meets(model: DeviceModel, name: Name, criterion: str) -> bool:
     return CRITERIA[criterion] if found is None else found.value == "true"
 
 
-def entry(name: Name, variable: Variable) -> dict[str, Any]:
-    """ReportDataType."""
-    attribute: dict[str, Any] = {
+def entry(name: Name, variable: Variable) -> Payload:
+    """Return ReportDataType of one variable."""
+    attribute: Payload = {
         "type": "Actual",
         "mutability": "WriteOnly" if variable.secret else "ReadWrite" if variable.mutable else "ReadOnly",
         "persistent": variable.persistent,
     }
     if not variable.secret:
         attribute["value"] = variable.value
-    about: dict[str, Any] = {"dataType": variable.type, "supportsMonitoring": True}
+    about: Payload = {"dataType": variable.type, "supportsMonitoring": True}
     for key, value in (("unit", variable.unit), ("minLimit", variable.low), ("maxLimit", variable.high)):
         if value is not None:
             about[key] = value

@@ -1,30 +1,39 @@
-"""The device model of an emulated 2.x station as it leaves the factory; names and instances are those of the appendix.
+"""Factory variables of an emulated 2.x station: controllers, station, EVSEs and connectors (2.x part 2, appendix).
 
-Here: controllers, station, EVSEs and connectors. What only 2.1 and bidirectional stations have is in
-`variables_v2x.py`; what 1.6 calls configuration keys in `ocpp16_keys.py`.
+Variables of smart and bidirectional charging are in `variables_v2x.py`, configuration keys of 1.6 in `ocpp16/keys.py`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import Unpack
 
+from emulators.charger.station.context import StationContext
 from emulators.charger.station.device_model import variables_v2x
+from emulators.charger.station.device_model.model import Characteristics
 from emulators.charger.station.device_model.variables_v2x import MEASURANDS, V2X_MEASURANDS
+from emulators.charger.station.display_messages import DisplayMessages
+from emulators.charger.station.evse import EvseState
+from emulators.charger.station.local_list import LocalList
+from emulators.charger.station.maintenance.certificate_store import CertificateStore
+from emulators.charger.station.ocpp_enums import ConnectorStatus
+from emulators.charger.station.smart_charging.profiles import Profiles
 from emulators.charger.station.tariffs import tariffs
 from protocols.ocpp.schema import Version
 
-if TYPE_CHECKING:
-    from emulators.charger.station.evse import EvseState
-    from emulators.charger.station.station import Station
-
 SLOTS = ("1", "2", "3")  # of network profiles
-STATES = ("Available", "Occupied", "Reserved", "Unavailable", "Faulted")
+STATES = tuple(ConnectorStatus)
+STATION_STATES = (  # from the best to the worst
+    ConnectorStatus.available,
+    ConnectorStatus.occupied,
+    ConnectorStatus.reserved,
+    ConnectorStatus.faulted,
+)
 ITEMS = 50  # in one message of the device model
 BYTES = 65536
 _I, _B, _S = "integer", "boolean", "string"
 Row = tuple[
-    str, str, str, object, str, bool, dict[str, Any]
+    str, str, str, object, str, bool, Characteristics
 ]  # component, variable, instance, value, type, mutable, ...
 
 _LISTS: tuple[Row, ...] = tuple(
@@ -45,7 +54,8 @@ _PER_MESSAGE: tuple[Row, ...] = tuple(
     for instance in instances
     for name, number in (("ItemsPerMessage", ITEMS), ("BytesPerMessage", BYTES))
 )
-_AT_LEAST_0: dict[str, Any] = {"low": 0, "unit": "s"}
+_AT_LEAST_0: Characteristics = {"low": 0, "unit": "s"}
+_INTERVAL: Characteristics = {"type": _I, "mutable": True, "low": 0, "unit": "s"}
 CONTROLLERS: tuple[Row, ...] = (
     ("OCPPCommCtrlr", "HeartbeatInterval", "", 300, _I, True, {"low": 1, "high": 86400, "unit": "s"}),
     ("OCPPCommCtrlr", "OfflineThreshold", "", 60, _I, True, _AT_LEAST_0),
@@ -109,62 +119,73 @@ CONTROLLERS: tuple[Row, ...] = (
 )  # fmt: skip
 
 
-def furnish(station: Station) -> None:
-    """Put the variables of a station into its model."""
-    model, late = station.device, station.config.version is Version.V21
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """Components whose number of entries is a variable."""
+
+    local_list: LocalList
+    certificates: CertificateStore
+    display: DisplayMessages
+    profiles: Profiles
+
+
+def add_variables(context: StationContext, counted: Counted) -> None:
+    """Add the variables of a station to its device model."""
+    model, late = context.device_model, context.config.version is Version.V21
     for component, variable, instance, value, kind, mutable, about in CONTROLLERS:
-        model.add(component, variable, value, instance=instance, type=kind, mutable=mutable, **about)
-    _station(station)
-    variables_v2x.smart_charging(station, late)
-    tariffs.furnish(station, late)
-    for evse in station.evses.values():
-        _evse(station, evse)
+        characteristics: Characteristics = {**about, "type": kind, "mutable": mutable}
+        model.add(component, variable, value, instance=instance, **characteristics)
+    _add_station(context, counted)
+    variables_v2x.add_smart_charging(model, counted.profiles, late)
+    tariffs.add_variables(model, late)
+    for evse in context.evses.values():
+        _add_evse(context, evse)
         if late:
-            variables_v2x.furnish(station, evse)
+            variables_v2x.add_variables(model, context.config, evse)
 
 
-def _station(station: Station) -> None:
-    add, upkeep = station.device.add, station.upkeep
+def _add_station(context: StationContext, counted: Counted) -> None:
+    add = context.device_model.add
     add("ChargingStation", "Available", True, type=_B)
-    add("ChargingStation", "AvailabilityState", lambda: _state(station), type="OptionList", values=STATES)
-    add("ChargingStation", "Problem", lambda: any(e.fault for e in station.evses.values()), type=_B)
-    add("ChargingStation", "Model", station.config.model)
+    add("ChargingStation", "AvailabilityState", lambda: _state(context), type="OptionList", values=STATES)
+    add("ChargingStation", "Problem", lambda: any(e.fault for e in context.evses.values()), type=_B)
+    add("ChargingStation", "Model", context.config.model)
     add("ChargingStation", "SupplyPhases", 3, type=_I)
-    add("ChargingStation", "Power", lambda: _total(station), type="decimal", unit="W")
-    add("ClockCtrlr", "DateTime", station.timestamp, type="dateTime")
-    add("SampledDataCtrlr", "TxUpdatedInterval", round(station.config.meter_interval_s), type=_I, mutable=True,
-        **_AT_LEAST_0)  # fmt: skip
-    add("LocalAuthListCtrlr", "Entries", lambda: len(station.local_list), type=_I, high=1000)
-    add("SecurityCtrlr", "CertificateEntries", lambda: len(upkeep.certificates.installed), type=_I, high=32)
-    add("DisplayMessageCtrlr", "DisplayMessages", lambda: len(station.display), type=_I, high=50)
-    station.device.put("SecurityCtrlr", "Identity", station.config.id)
+    add("ChargingStation", "Power", lambda: _total(context), type="decimal", unit="W")
+    add("ClockCtrlr", "DateTime", context.timestamp, type="dateTime")
+    add("SampledDataCtrlr", "TxUpdatedInterval", round(context.config.meter_interval_s), **_INTERVAL)
+    add("LocalAuthListCtrlr", "Entries", lambda: len(counted.local_list), type=_I, high=1000)
+    add("SecurityCtrlr", "CertificateEntries", lambda: len(counted.certificates.installed), type=_I, high=32)
+    add("DisplayMessageCtrlr", "DisplayMessages", lambda: len(counted.display), type=_I, high=50)
+    context.device_model.put("SecurityCtrlr", "Identity", context.config.id)
 
 
-def _evse(station: Station, evse: EvseState) -> None:
-    number, outlet = evse.number, evse.outlet
+def _add_evse(context: StationContext, evse: EvseState) -> None:
+    number, power_path = evse.number, evse.power_path
 
-    def add(variable: str, value: object, component: str = "EVSE", **about: Any) -> None:
-        station.device.add(component, variable, value, evse=number, **about)
+    def add(variable: str, value: object, component: str = "EVSE", **about: Unpack[Characteristics]) -> None:
+        context.device_model.add(component, variable, value, evse=number, **about)
 
     add("AvailabilityState", lambda: evse.status, type="OptionList", values=STATES)
     add("Available", lambda: evse.operative, type=_B)
     add("Problem", lambda: evse.fault is not None, type=_B)
     add("AllowReset", True, type=_B)
     add("SupplyPhases", 3, type=_I)
-    add("Power", lambda: evse.reading.power_w, type="decimal", unit="W", high=outlet.max_charge_w)
+    add("Power", lambda: evse.reading.power_w, type="decimal", unit="W", high=power_path.max_charge_w)
     add("DCVoltage", lambda: evse.reading.voltage_v or 0.0, type="decimal", unit="V")
     add("DCCurrent", lambda: evse.reading.current_a or 0.0, type="decimal", unit="A")
-    add("Temperature", lambda: evse.warmth.celsius, type="decimal", unit="Celsius", low=-40.0, high=125.0)
+    add("Temperature", lambda: evse.thermal.celsius, type="decimal", unit="Celsius", low=-40.0, high=125.0)
     add("AvailabilityState", lambda: evse.status, "Connector", type="OptionList", values=STATES)
     add("Available", lambda: evse.operative, "Connector", type=_B)
-    add("ConnectorType", "cCCS2" if station.config.dc else "cType2", "Connector")
+    add("ConnectorType", "cCCS2" if context.config.dc else "cType2", "Connector")
     add("SupplyPhases", 3, "Connector", type=_I)
 
 
-def _state(station: Station) -> str:
-    states: Sequence[str] = [evse.status for evse in station.evses.values()]
-    return next((state for state in ("Available", "Occupied", "Reserved", "Faulted") if state in states), "Unavailable")
+def _state(context: StationContext) -> str:
+    """Return the availability state of the station: the best of its EVSEs."""
+    states = {evse.status for evse in context.evses.values()}
+    return next((state for state in STATION_STATES if state in states), ConnectorStatus.unavailable)
 
 
-def _total(station: Station) -> float:
-    return sum(evse.reading.power_w for evse in station.evses.values())
+def _total(context: StationContext) -> float:
+    return sum(evse.reading.power_w for evse in context.evses.values())

@@ -1,19 +1,20 @@
-"""The variables of bidirectional and smart charging in an emulated 2.x station (2.1 part 2, appendix)."""
+"""Factory variables of smart and bidirectional charging of an emulated 2.x station (2.1 part 2, appendix)."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Unpack
 
+from emulators.charger.station.config import StationConfig
+from emulators.charger.station.device_model.model import Characteristics, DeviceModel
+from emulators.charger.station.evse import EvseState
+from emulators.charger.station.ocpp_enums import ProfilePurpose
 from emulators.charger.station.smart_charging.der import BODIES
-from emulators.charger.station.smart_charging.external import IDS_FROM
-from emulators.charger.station.smart_charging.operation_modes import Surroundings
+from emulators.charger.station.smart_charging.external_control import IDS_FROM
+from emulators.charger.station.smart_charging.operation_modes import LocalConditions
 from emulators.charger.station.smart_charging.profile_rules import THRESHOLDS
+from emulators.charger.station.smart_charging.profiles import Profiles
 
-if TYPE_CHECKING:
-    from emulators.charger.station.evse import EvseState
-    from emulators.charger.station.station import Station
-
-PURPOSES = ("PriorityCharging", "LocalGeneration")
+PURPOSES = (ProfilePurpose.priority_charging, ProfilePurpose.local_generation)
 MEASURANDS = (
     "Energy.Active.Import.Register",
     "Energy.Active.Export.Register",
@@ -38,19 +39,18 @@ TRANSFERS = ("DC", "DC_BPT")
 TRANSFERS_AC = ("AC_single_phase", "AC_three_phase", "AC_BPT")
 
 
-def smart_charging(station: Station, late: bool) -> None:
-    """SmartChargingCtrlr, of every 2.x station."""
-    add = station.device.add
+def add_smart_charging(device_model: DeviceModel, profiles: Profiles, late: bool) -> None:
+    """Add SmartChargingCtrlr of a 2.x station; `late` adds the variables of 2.1."""
+    add = device_model.add
     add("SmartChargingCtrlr", "Available", True, type="boolean")
     add("SmartChargingCtrlr", "Enabled", True, type="boolean")
     add("SmartChargingCtrlr", "ProfileStackLevel", 10, type="integer")
     add("SmartChargingCtrlr", "RateUnit", "A,W", type="MemberList", values=("A", "W"))
     add("SmartChargingCtrlr", "PeriodsPerSchedule", 1024, type="integer")
-    entries = station.profiles
     add(
         "SmartChargingCtrlr",
         "Entries",
-        lambda: len(list(entries)),
+        lambda: len(list(profiles)),
         type="integer",
         instance="ChargingProfiles",
         high=64,
@@ -75,21 +75,25 @@ def smart_charging(station: Station, late: bool) -> None:
         add("SmartChargingCtrlr", "MaxExternalConstraintsId", IDS_FROM, type="integer")
         choices = ("ExternalControl", "CSMS")
         add("SmartChargingCtrlr", "SetpointPriority", choices[0], type="OptionList", mutable=True, values=choices)
-        for purpose in ("ChargingStationMaxProfile", "TxDefaultProfile", "PriorityCharging"):
+        for purpose in (
+            ProfilePurpose.charging_station_max_profile,
+            ProfilePurpose.tx_default_profile,
+            ProfilePurpose.priority_charging,
+        ):
             add("SmartChargingCtrlr", "ChargingProfilePersistence", True, type="boolean", instance=purpose)
 
 
-def furnish(station: Station, evse: EvseState) -> None:
-    """What a bidirectional EVSE of 2.1 has; nothing for others."""
-    model, number, outlet = station.device, evse.number, evse.outlet
-    modes, dc, high = station.config.modes, station.config.dc, outlet.max_discharge_w
+def add_variables(device_model: DeviceModel, config: StationConfig, evse: EvseState) -> None:
+    """Add the variables of a bidirectional EVSE of 2.1; nothing for other EVSEs."""
+    number, power_path = evse.number, evse.power_path
+    modes, dc, high = config.modes, config.dc, power_path.max_discharge_w
     if high <= 0:
         return
 
-    def add(component: str, variable: str, value: object, **about: object) -> None:
-        model.add(component, variable, value, evse=number, **about)
+    def add(component: str, variable: str, value: object, instance: str = "", **about: Unpack[Characteristics]) -> None:
+        device_model.add(component, variable, value, evse=number, instance=instance, **about)
 
-    model.add(
+    device_model.add(
         "EVSE",
         "DischargePower",
         lambda: max(0.0, -evse.reading.power_w),
@@ -105,7 +109,7 @@ def furnish(station: Station, evse: EvseState) -> None:
     add(
         "V2XChargingCtrlr",
         "LocalFrequencyUpdateThreshold",
-        Surroundings().frequency_threshold_mhz,
+        LocalConditions().frequency_threshold_mhz,
         type="decimal",
         mutable=True,
         low=0,
@@ -139,9 +143,9 @@ def furnish(station: Station, evse: EvseState) -> None:
             "MaxVA": high,
             "MaxVar": 0.0,
             "MaxVarNeg": 0.0,
-            "MaxChargeRateW": outlet.max_charge_w,
+            "MaxChargeRateW": power_path.max_charge_w,
         }
-        nameplate |= {"MaxChargeRateVA": outlet.max_charge_w, "OverExcitedW": high, "UnderExcitedW": high}
+        nameplate |= {"MaxChargeRateVA": power_path.max_charge_w, "OverExcitedW": high, "UnderExcitedW": high}
         nameplate |= {"OverExcitedPF": 1.0, "UnderExcitedPF": 1.0, "VNom": 230.0, "MaxV": 253.0, "MinV": 195.0}
         for name, rating in nameplate.items():
             add("DCDERCtrlr", name, rating, type="decimal")

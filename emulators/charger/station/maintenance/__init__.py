@@ -1,1 +1,1 @@
-"""Maintenance of an emulated station: logs, firmware, certificates, display messages, network profiles."""
+"""Maintenance of an emulated station: log uploads, firmware updates, certificates."""

@@ -1,9 +1,8 @@
-"""Certificates in the emulated station: roots that were installed, and its own key and certificate (M03-M05, A02)."""
+"""Certificates of an emulated station: installed roots, its own key and certificate (M03-M05, A02)."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -11,39 +10,41 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509 import ocsp
 from cryptography.x509.oid import NameOID
 
-MOST = 32
+from emulators.charger.station.store import Saved
+
+MAX_INSTALLED = 32
 
 
 @dataclass(frozen=True, slots=True)
 class Installed:
-    """One certificate that was installed, as what."""
+    """One installed certificate and its InstallCertificateUseEnumType."""
 
     kind: str
     certificate: x509.Certificate
 
     def hash_data(self) -> dict[str, str]:
-        """CertificateHashDataType, with SHA-256. A root is its own issuer."""
+        """Return CertificateHashDataType with SHA-256. A root is its own issuer."""
         builder = ocsp.OCSPRequestBuilder().add_certificate(self.certificate, self.certificate, hashes.SHA256())
-        asked = builder.build()
+        request = builder.build()
         return {
             "hashAlgorithm": "SHA256",
-            "issuerNameHash": asked.issuer_name_hash.hex(),
-            "issuerKeyHash": asked.issuer_key_hash.hex(),
+            "issuerNameHash": request.issuer_name_hash.hex(),
+            "issuerKeyHash": request.issuer_key_hash.hex(),
             "serialNumber": f"{self.certificate.serial_number:x}",
         }
 
 
 class CertificateStore:
-    """All of them."""
+    """Installed certificates, and the station's own chain with its key."""
 
     def __init__(self) -> None:
         self.installed: list[Installed] = []
         self.own: list[x509.Certificate] = []
-        self.key: ec.EllipticCurvePrivateKey | None = None  # of our own certificate
-        self._key: ec.EllipticCurvePrivateKey | None = None
+        self.key: ec.EllipticCurvePrivateKey | None = None  # of the own certificate
+        self._requested_key: ec.EllipticCurvePrivateKey | None = None  # of the signing request under way
 
     def install(self, kind: str, pem: str, now: float) -> str:
-        """Accepted, Rejected where it is no certificate of this time, Failed where there is no room."""
+        """Install a certificate; return Accepted, Rejected if invalid or expired, Failed if the store is full."""
         try:
             certificate = x509.load_pem_x509_certificate(pem.encode())
             entry = Installed(kind, certificate)
@@ -53,29 +54,29 @@ class CertificateStore:
         if expired(certificate, now):
             return "Rejected"  # M05.FR.07
         self.installed = [one for one in self.installed if one != entry]
-        if len(self.installed) >= MOST:
+        if len(self.installed) >= MAX_INSTALLED:
             return "Failed"
         self.installed.append(entry)
         return "Accepted"
 
     def of(self, kinds: list[str] | None) -> list[Installed]:
-        """Those of some kinds, or all."""
+        """Return the installed certificates of some kinds, or all."""
         return [one for one in self.installed if kinds is None or one.kind in kinds]
 
     def delete(self, hash_data: dict[str, str]) -> str:
-        """Accepted or NotFound. Hashes are compared without case."""
-        wanted = {name: str(value).lower() for name, value in hash_data.items()}
+        """Delete by hash data, without regard to case; return Accepted or NotFound."""
+        requested = {name: str(value).lower() for name, value in hash_data.items()}
         left = [
             one
             for one in self.installed
-            if any(wanted.get(name) != value.lower() for name, value in one.hash_data().items())
+            if any(requested.get(name) != value.lower() for name, value in one.hash_data().items())
         ]
         found = len(left) < len(self.installed)
         self.installed = left
         return "Accepted" if found else "NotFound"
 
-    def saved(self) -> dict[str, Any]:
-        """What is kept over a restart: PEM, and the key it was signed for."""
+    def saved(self) -> Saved:
+        """Return the stored form: PEM, with the own key."""
         pem = serialization.Encoding.PEM
         return {
             "installed": [[one.kind, one.certificate.public_bytes(pem).decode()] for one in self.installed],
@@ -83,8 +84,8 @@ class CertificateStore:
             "key": self.key_pem(),
         }
 
-    def restore(self, saved: dict[str, Any]) -> None:
-        """What was kept."""
+    def restore(self, saved: Saved) -> None:
+        """Restore the stored form."""
         load = x509.load_pem_x509_certificate
         self.installed = [Installed(kind, load(pem.encode())) for kind, pem in saved["installed"]]
         self.own = [load(pem.encode()) for pem in saved["own"]]
@@ -93,33 +94,33 @@ class CertificateStore:
             self.key = key if isinstance(key, ec.EllipticCurvePrivateKey) else None
 
     def key_pem(self) -> str:
-        """The key of the own certificate, empty without one."""
+        """Return the key of the own certificate as PEM, empty without one."""
         if self.key is None:
             return ""
         plain = serialization.NoEncryption()
         return self.key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain).decode()
 
     def request(self, station: str) -> str:
-        """A signing request for a fresh key."""
-        self._key = ec.generate_private_key(ec.SECP256R1())
+        """Create a key; return its certificate signing request."""
+        self._requested_key = ec.generate_private_key(ec.SECP256R1())
         name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, station)])
-        asked = x509.CertificateSigningRequestBuilder().subject_name(name).sign(self._key, hashes.SHA256())
-        return asked.public_bytes(serialization.Encoding.PEM).decode()
+        request = x509.CertificateSigningRequestBuilder().subject_name(name).sign(self._requested_key, hashes.SHA256())
+        return request.public_bytes(serialization.Encoding.PEM).decode()
 
-    def take(self, chain: str, now: float) -> bool:
-        """A signed chain, leaf first; whether it is for the key that was asked for."""
+    def accept(self, chain: str, now: float) -> bool:
+        """Accept a signed chain, leaf first; return False if it is invalid or not for the requested key."""
         try:
             certificates = x509.load_pem_x509_certificates(chain.encode())
         except ValueError:
             return False
         if expired(certificates[0], now):
             return False
-        if self._key is None or certificates[0].public_key() != self._key.public_key():
+        if self._requested_key is None or certificates[0].public_key() != self._requested_key.public_key():
             return False
-        self.own, self.key, self._key = certificates, self._key, None
+        self.own, self.key, self._requested_key = certificates, self._requested_key, None
         return True
 
 
 def expired(certificate: x509.Certificate, now: float) -> bool:
-    """Whether its time is over. That it has not begun is no ground: stations boot with clocks that are behind."""
+    """Return True after the end of validity. The start is not checked: stations boot with clocks that are behind."""
     return now >= certificate.not_valid_after_utc.timestamp()

@@ -1,4 +1,4 @@
-"""Files to and from where a CSMS says: `http(s)://` and `file://`. Blocking work runs in a thread."""
+"""File transfer to and from the locations that a CSMS states: `http(s)://` and `file://`. It blocks a thread."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ import urllib.request
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-WITHIN = 30.0  # s
-LONGEST = 64 * 1024 * 1024  # bytes of a file that is fetched
+TIMEOUT_S = 30.0
+MAX_BYTES = 64 * 1024 * 1024  # of a downloaded file
 
 
 async def put(url: str, name: str, data: bytes) -> None:
-    """Upload. OSError where it cannot be done."""
+    """Upload data. Raises OSError on failure."""
     await asyncio.get_running_loop().run_in_executor(None, _put, url, name, data)
 
 
 async def get(url: str) -> bytes:
-    """Download. OSError where it cannot be done."""
+    """Download a file. Raises OSError on failure."""
     return await asyncio.get_running_loop().run_in_executor(None, _get, url)
 
 
@@ -29,11 +29,11 @@ def _put(url: str, name: str, data: bytes) -> None:
         (target / name if target.is_dir() else target).write_bytes(data)
         return
     if parts.scheme not in ("http", "https"):
-        raise OSError(f"{parts.scheme or url} is not spoken here")
+        raise OSError(f"{parts.scheme or url} is not supported")
     address = url if not url.endswith("/") else url + name
     request = urllib.request.Request(address, data=data, method="PUT")
     try:
-        with urllib.request.urlopen(request, timeout=WITHIN):
+        with urllib.request.urlopen(request, timeout=TIMEOUT_S):
             pass
     except ValueError as error:
         raise OSError(str(error)) from error
@@ -42,12 +42,12 @@ def _put(url: str, name: str, data: bytes) -> None:
 def _get(url: str) -> bytes:
     parts = urlsplit(url)
     if parts.scheme == "file":
-        return Path(unquote(parts.path)).read_bytes()[:LONGEST]
+        return Path(unquote(parts.path)).read_bytes()[:MAX_BYTES]
     if parts.scheme not in ("http", "https"):
-        raise OSError(f"{parts.scheme or url} is not spoken here")
+        raise OSError(f"{parts.scheme or url} is not supported")
     try:
-        with urllib.request.urlopen(url, timeout=WITHIN) as answer:
-            data: bytes = answer.read(LONGEST)
+        with urllib.request.urlopen(url, timeout=TIMEOUT_S) as answer:
+            data: bytes = answer.read(MAX_BYTES)
             return data
     except ValueError as error:
         raise OSError(str(error)) from error

@@ -1,7 +1,4 @@
-"""What operators do to a station beside charging: logs, firmware, certificates. Shared by all versions.
-
-What each version calls it is in `ocpp16_upkeep.py` and `ocpp2_upkeep.py`; here is what happens.
-"""
+"""Maintenance of an emulated station: log uploads, firmware updates, certificates. Any version."""
 
 from __future__ import annotations
 
@@ -9,30 +6,30 @@ import asyncio
 import base64
 import binascii
 import json
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Protocol
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 
-from emulators.charger.station import availability
+from emulators.charger.station.availability import Availability
+from emulators.charger.station.context import StationContext, Work
 from emulators.charger.station.maintenance import file_transfer
 from emulators.charger.station.maintenance.certificate_store import CertificateStore, expired
+from emulators.charger.station.ocpp_enums import StopReason
+from protocols.ocpp.schema import Payload
 
-if TYPE_CHECKING:
-    from emulators.charger.station.station import Station
-
-INSTALL_S = 5.0  # s that an installation takes
-MOST_RETRIES = 10
-Tell = Callable[[str], Awaitable[None]]
+INSTALL_S = 5.0  # duration of an installation
+MAX_RETRIES = 10
+Notify = Callable[[str], Awaitable[None]]  # sends a status
 
 
 @dataclass(frozen=True, slots=True)
 class Firmware:
-    """An update as it was asked for. Times are Unix times; without a certificate it is not signed."""
+    """A requested update. Times are Unix times; without a certificate the firmware is unsigned."""
 
     url: str
     retrieve_at: float | None = None
@@ -43,155 +40,182 @@ class Firmware:
     retry_after: float = 10.0
 
 
-class Upkeep:
-    """State and work of one station's upkeep. `*_status` is the last word on each, with its request id."""
+@dataclass(frozen=True, slots=True)
+class Logs:
+    """Logs of a station that can be uploaded."""
 
-    def __init__(self, station: Station) -> None:
-        self.station = station
-        self.certificates = CertificateStore()
+    sent: Sequence[tuple[str, Payload]]  # actions and payloads sent to the CSMS
+    security: Sequence[Payload]  # security events
+
+
+class Reboot(Protocol):
+    """Reboot of the station: `reason` for BootNotification, `stopped` for running transactions."""
+
+    def __call__(self, reason: str, stopped: str) -> Work: ...
+
+
+class Maintenance:
+    """Maintenance of one station. `*_status` is the latest status of each job with its request id."""
+
+    def __init__(
+        self,
+        context: StationContext,
+        availability: Availability,
+        certificates: CertificateStore,
+        logs: Logs,
+        reboot: Reboot,
+    ) -> None:
+        self._context, self._availability = context, availability
+        self._logs, self._reboot = logs, reboot
+        self.certificates = certificates
+        self.firmware_version = context.config.firmware
         self.uploads = 0
         self.log_status: tuple[str, int | None] = ("Idle", None)
         self.firmware_status: tuple[str, int | None] = ("Idle", None)
-        self._log: asyncio.Task[None] | None = None
+        self._upload: asyncio.Task[None] | None = None
         self._update: asyncio.Task[None] | None = None
+
+    def saved(self) -> str:
+        """Return the stored form: the firmware version."""
+        return self.firmware_version
+
+    def restore(self, saved: str) -> None:
+        """Restore the stored form."""
+        self.firmware_version = saved
 
     # logs
 
     def log_name(self) -> str:
-        """The name of the next log file."""
+        """Return the name of the next log file."""
         self.uploads += 1
-        return f"{self.station.config.id}-{self.uploads}.jsonl"
+        return f"{self._context.config.id}-{self.uploads}.jsonl"
 
     def upload(
-        self, url: str, name: str, tell: Tell, failed: str, *, number: int | None = None, security: bool = False,
+        self, url: str, name: str, notify: Notify, failed: str, *, number: int | None = None, security: bool = False,
         retries: int = 0, retry_after: float = 10.0,
     ) -> bool:  # fmt: skip
-        """Send a log, and tell how it goes; whether that cancelled another upload (N01.FR.12)."""
-        cancelled = _stop(self._log)
+        """Upload a log and notify its status; return True if that cancels another upload (N01.FR.12)."""
+        cancelled = _cancel(self._upload)
 
-        async def say(status: str) -> None:
+        async def set_status(status: str) -> None:
             self.log_status = ("Idle" if status != "Uploading" else status, number)
-            await tell(status)
+            await notify(status)
 
         async def work() -> None:
-            for attempt in range(min(retries, MOST_RETRIES) + 1):
+            for attempt in range(min(retries, MAX_RETRIES) + 1):
                 if attempt:
-                    await self.station.clock.sleep(retry_after)
-                await say("Uploading")
+                    await self._context.clock.sleep(retry_after)
+                await set_status("Uploading")
                 try:
                     await file_transfer.put(url, name, self._lines(security))
                 except OSError:
-                    await say(failed)
+                    await set_status(failed)
                 else:
-                    await say("Uploaded")
+                    await set_status("Uploaded")
                     return
 
-        self._log = asyncio.get_running_loop().create_task(work())
-        self.station.later(_joined(self._log))
+        self._upload = asyncio.get_running_loop().create_task(work())
+        self._context.later(_joined(self._upload))
         return cancelled
 
     def _lines(self, security: bool) -> bytes:
-        entries: list[dict[str, Any]] = (
-            self.station.security_log
+        entries: list[Payload] = (
+            list(self._logs.security)
             if security
-            else [{"action": action, "payload": payload} for action, payload in self.station.line.sent]
+            else [{"action": action, "payload": payload} for action, payload in self._logs.sent]
         )
         return "\n".join(json.dumps(entry) for entry in entries).encode()
 
     # firmware
 
     def trusts(self, certificate: str) -> bool:
-        """L01.FR.02: readable, in its time, and of an installed manufacturer root where there is one."""
+        """Return True for a valid signer; with an installed manufacturer root it must be the issuer (L01.FR.02)."""
         try:
             signer = x509.load_pem_x509_certificate(certificate.encode())
         except ValueError:
             return False
         roots = [one.certificate for one in self.certificates.of(["ManufacturerRootCertificate"])]
-        return not expired(signer, self.station.wall()) and (not roots or any(_issued(signer, root) for root in roots))
+        return not expired(signer, self._context.wall()) and (not roots or any(_issued(signer, root) for root in roots))
 
-    def update(self, firmware: Firmware, tell: Tell, number: int | None = None) -> bool:
-        """Fetch firmware, check it, install it, and come back as the new version; whether that cancelled another."""
-        cancelled = _stop(self._update)
+    def update(self, firmware: Firmware, notify: Notify, number: int | None = None) -> bool:
+        """Download, verify and install firmware, then reboot; return True if that cancels another update."""
+        cancelled = _cancel(self._update)
 
-        async def say(status: str) -> None:
+        async def set_status(status: str) -> None:
             self.firmware_status = (status, number)
-            await tell(status)
+            await notify(status)
 
-        self._update = asyncio.get_running_loop().create_task(self._install(firmware, say))
-        self.station.later(_joined(self._update))
+        self._update = asyncio.get_running_loop().create_task(self._install(firmware, set_status))
+        self._context.later(_joined(self._update))
         return cancelled
 
-    async def _install(self, firmware: Firmware, tell: Tell) -> None:
-        station = self.station
-        await self._wait_until(firmware.retrieve_at, "DownloadScheduled", tell)
-        image = await self._fetch(firmware, tell)
+    async def _install(self, firmware: Firmware, notify: Notify) -> None:
+        context = self._context
+        await self._wait_until(firmware.retrieve_at, "DownloadScheduled", notify)
+        image = await self._fetch(firmware, notify)
         if image is None:
             return
-        await tell("Downloaded")
+        await notify("Downloaded")
         if firmware.certificate is not None:
             if not signed(image, firmware.certificate, firmware.signature or ""):
-                await tell("InvalidSignature")
-                station.security_event("InvalidFirmwareSignature")
+                await notify("InvalidSignature")
+                context.security_event("InvalidFirmwareSignature")
                 return
-            await tell("SignatureVerified")
-        scheduled = await self._wait_until(firmware.install_at, "InstallScheduled", tell)
-        if any(e.transaction is not None for e in station.evses.values()) and not scheduled:
-            await tell("InstallScheduled")  # L01.FR.07
-        await self._wait_for_quiet()
-        await tell("Installing")
+            await notify("SignatureVerified")
+        scheduled = await self._wait_until(firmware.install_at, "InstallScheduled", notify)
+        if any(e.transaction is not None for e in context.evses.values()) and not scheduled:
+            await notify("InstallScheduled")  # L01.FR.07
+        await self._wait_until_idle()
+        await notify("Installing")
         if not image:
-            await tell("InstallVerificationFailed")
-            for evse in station.evses.values():
-                evse.resetting = False
-                availability.show(station, evse)
+            await notify("InstallVerificationFailed")
+            self._availability.set_resetting(list(context.evses.values()), False)
             return
-        await station.clock.sleep(INSTALL_S)
-        station.firmware = firmware.url.rpartition("/")[2][:50] or "updated"
-        station.save("firmware")
-        await tell("Installed")
+        await context.clock.sleep(INSTALL_S)
+        self.firmware_version = firmware.url.rpartition("/")[2][:50] or "updated"
+        context.save("firmware")
+        await notify("Installed")
         self.firmware_status = ("Idle", None)
-        station.security_event("FirmwareUpdated")
-        await station.reboot("FirmwareUpdate", "Reboot")
+        context.security_event("FirmwareUpdated")
+        await self._reboot("FirmwareUpdate", StopReason.reboot)
 
-    async def _wait_until(self, when: float | None, status: str, tell: Tell) -> bool:
-        """Whether there was something to wait for."""
-        if when is None or when <= self.station.wall():
+    async def _wait_until(self, when: float | None, status: str, notify: Notify) -> bool:
+        """Wait for a scheduled time; return False if there is none."""
+        if when is None or when <= self._context.wall():
             return False
-        await tell(status)
-        await self.station.clock.sleep(when - self.station.wall())
+        await notify(status)
+        await self._context.clock.sleep(when - self._context.wall())
         return True
 
-    async def _wait_for_quiet(self) -> None:
-        """L01.FR.06: what runs may end, and nothing new begins."""
-        evses = self.station.evses.values()
-        for evse in evses:
-            evse.resetting = True
-            availability.show(self.station, evse)
+    async def _wait_until_idle(self) -> None:
+        """Block new transactions and wait for the end of the running ones (L01.FR.06)."""
+        evses = list(self._context.evses.values())
+        self._availability.set_resetting(evses, True)
         while any(e.transaction is not None for e in evses):
-            await self.station.clock.sleep(1.0)
+            await self._context.clock.sleep(1.0)
 
-    async def _fetch(self, firmware: Firmware, tell: Tell) -> bytes | None:
-        for attempt in range(min(firmware.retries, MOST_RETRIES) + 1):
+    async def _fetch(self, firmware: Firmware, notify: Notify) -> bytes | None:
+        for attempt in range(min(firmware.retries, MAX_RETRIES) + 1):
             if attempt:
-                await self.station.clock.sleep(firmware.retry_after)
-            await tell("Downloading")
+                await self._context.clock.sleep(firmware.retry_after)
+            await notify("Downloading")
             try:
                 return await file_transfer.get(firmware.url)
             except OSError:
                 continue
-        await tell("DownloadFailed")
+        await notify("DownloadFailed")
         return None
 
 
-def _stop(task: asyncio.Task[None] | None) -> bool:
+def _cancel(task: asyncio.Task[None] | None) -> bool:
     if task is None or task.done():
         return False
     task.cancel()
     return True
 
 
-async def _joined(task: Coroutine[Any, Any, None] | asyncio.Task[None]) -> None:
-    """A cancelled one is no failure of the station."""
+async def _joined(task: Work | asyncio.Task[None]) -> None:
+    """Wait for a task; its cancellation is no error."""
     try:
         await task
     except asyncio.CancelledError:
@@ -211,7 +235,7 @@ def _issued(certificate: x509.Certificate, root: x509.Certificate) -> bool:
 
 
 def signed(image: bytes, certificate: str, signature: str) -> bool:
-    """Whether an image carries the signature of a certificate's key (L01: ECDSA, or RSA-PSS)."""
+    """Return True if an image has a valid signature of the certificate's key (L01: ECDSA or RSA-PSS)."""
     try:
         key = x509.load_pem_x509_certificate(certificate.encode()).public_key()
         raw = base64.b64decode(signature, validate=True)

@@ -1,1 +1,1 @@
-"""OCPP 1.6J of an emulated station: messages it sends, requests it answers."""
+"""OCPP 1.6J of an emulated station: messages it sends, handlers of requests."""

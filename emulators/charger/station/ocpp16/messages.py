@@ -1,97 +1,90 @@
-"""The words of OCPP 1.6J in the mouth of the emulated station; what it does when asked: `ocpp16_asked.py`.
+"""Messages that a 1.6J station sends: boot, status, authorisation, transactions, meter values.
 
-Connector n is EVSE n; connector 0 is the station. The transaction's id comes from the CSMS, so messages that wait for
-their turn are written when it comes.
+Connector n is EVSE n; connector 0 is the station. The CSMS assigns the transaction id, which is inserted into queued
+messages when they are sent.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass
 
-from emulators.charger.station import settings
+from emulators.charger.station.context import StationContext, Work
+from emulators.charger.station.csms_link.message_queue import Message
 from emulators.charger.station.evse import EvseState
-from emulators.charger.station.ocpp16 import keys, requests
-from emulators.charger.station.station import Station
-from emulators.charger.station.transaction import Message, Transaction
+from emulators.charger.station.maintenance.maintenance import Maintenance
+from emulators.charger.station.ocpp_enums import ChargingState, ConnectorStatus, StopReason, TriggerReason
+from emulators.charger.station.smart_charging.profiles import Profiles
+from emulators.charger.station.transaction import Transaction
 from protocols.ocpp.link import Answered
 from protocols.ocpp.schema import Payload
 from protocols.ocpp.times import stamp
 
-FREE_TAG = "FREE"  # 1.6 has no way to say that nobody is asked
-PENDING = frozenset(
-    {
-        "ChangeConfiguration",
-        "ExtendedTriggerMessage",
-        "GetConfiguration",
-        "RemoteStartTransaction",
-        "RemoteStopTransaction",
-        "TriggerMessage",
-    }
-)
+FREE_TAG = "FREE"  # idTag of transactions without authorisation
 _UNITS = {"Energy": "Wh", "Power": "W", "SoC": "Percent", "Voltage": "V", "Current": "A"}
-_REASONS = {
-    "DeAuthorized": "DeAuthorized",
-    "EmergencyStop": "EmergencyStop",
-    "EVDisconnected": "EVDisconnected",
-    "ImmediateReset": "HardReset",
-    "Local": "Local",
-    "PowerLoss": "PowerLoss",
-    "Reboot": "SoftReset",
-    "Remote": "Remote",
+_REASONS: dict[str, str] = {
+    StopReason.de_authorized: "DeAuthorized",
+    StopReason.emergency_stop: "EmergencyStop",
+    StopReason.ev_disconnected: "EVDisconnected",
+    StopReason.immediate_reset: "HardReset",
+    StopReason.local: "Local",
+    StopReason.power_loss: "PowerLoss",
+    StopReason.reboot: "SoftReset",
+    StopReason.remote: "Remote",
 }
-SAMPLED = frozenset({"MeterValuePeriodic", "ChargingRateChanged", "Trigger"})
+ENERGY_STATES = (ChargingState.charging, ChargingState.suspended_ev, ChargingState.suspended_evse)
+SAMPLED = frozenset({TriggerReason.meter_value_periodic, TriggerReason.charging_rate_changed, TriggerReason.trigger})
 
 
-class Dialect16:
-    """OCPP 1.6J."""
+@dataclass(frozen=True, slots=True)
+class Effects:
+    """What follows from messages and responses of 1.6."""
+
+    send_status: Callable[[EvseState], Work]
+    transaction_id_assigned: Callable[[Transaction], None]  # stores the id
+
+
+class Messages16:
+    """Messages of OCPP 1.6J."""
 
     begins_at_authorization = False
 
-    def __init__(self, station: Station) -> None:
-        self.station = station
-        keys.furnish(station)
-
-    def handlers(self) -> dict[str, Callable[[Payload], Payload | Awaitable[Payload]]]:
-        """What the CSMS may ask."""
-        return requests.handlers(self.station, self)
-
-    def while_pending(self) -> frozenset[str]:
-        """4.2: a pending station may be configured and asked to boot; other requests are refused."""
-        return PENDING
+    def __init__(self, context: StationContext, profiles: Profiles, maintenance: Maintenance, effects: Effects) -> None:
+        self._context, self._profiles = context, profiles
+        self._maintenance, self._effects = maintenance, effects
 
     def boot(self, reason: str) -> Payload:
-        """4.2."""
-        config = self.station.config
+        """Return the payload of BootNotification (4.2)."""
+        config = self._context.config
         return {
             "chargePointVendor": config.vendor[:20],
             "chargePointModel": config.model[:20],
             "chargePointSerialNumber": config.serial[:25],
-            "firmwareVersion": self.station.firmware[:50],
+            "firmwareVersion": self._maintenance.firmware_version[:50],
         }
 
     def status(self, evse: EvseState) -> Payload:
-        """4.9: the finer states of 1.6 from ours."""
+        """Return the payload of StatusNotification (4.9)."""
         return {
             "connectorId": evse.number,
             "errorCode": _error(evse.fault),
             "status": self.state(evse),
-            "timestamp": stamp(self.station.wall()),
+            "timestamp": self._context.timestamp(),
         }
 
     @staticmethod
     def state(evse: EvseState) -> str:
-        """ChargePointStatus."""
-        if evse.status != "Occupied":
+        """Return ChargePointStatus of an EVSE, which is finer than the connector status of 2.x."""
+        if evse.status != ConnectorStatus.occupied:
             return evse.status
         if evse.transaction is None:
             return "Finishing" if evse.finishing else "Preparing"
         state = evse.transaction.state
-        return state if state in ("Charging", "SuspendedEV", "SuspendedEVSE") else "Preparing"
+        return state if state in ENERGY_STATES else "Preparing"
 
-    async def authorize(self, evse: EvseState, token: str, sort: str) -> bool:
-        """4.1."""
-        reply = await self.station.call("Authorize", {"idTag": token[:20]})
+    async def authorize(self, evse: EvseState, token: str, token_type: str) -> bool:
+        """Send Authorize; return True if the tag is accepted (4.1)."""
+        reply = await self._context.call("Authorize", {"idTag": token[:20]})
         if not isinstance(reply, Answered) or reply.violation is not None:
             return False
         evse.group = reply.payload["idTagInfo"].get("parentIdTag")
@@ -100,7 +93,7 @@ class Dialect16:
     # transactions
 
     def started(self, evse: EvseState, transaction: Transaction) -> None:
-        """4.8."""
+        """Queue StartTransaction (4.8)."""
         body: Payload = {
             "connectorId": evse.number,
             "idTag": (transaction.token or FREE_TAG)[:20],
@@ -110,10 +103,10 @@ class Dialect16:
         if transaction.reservation is not None:
             body["reservationId"] = transaction.reservation
 
-        self.station.enqueue(Message("StartTransaction", body, transaction, essential=True))
+        self._context.enqueue(Message("StartTransaction", body, transaction, essential=True))
 
-    def finish(self, message: Message) -> Payload:
-        """The id that the CSMS has given meanwhile. Without one a stop says -1, and samples say none."""
+    def completed(self, message: Message) -> Payload:
+        """Insert the transaction id. Without one StopTransaction states -1 and MeterValues none."""
         transaction = message.transaction
         if transaction is None or message.action == "StartTransaction":
             return message.payload
@@ -123,57 +116,57 @@ class Dialect16:
             message.payload if transaction.number is None else message.payload | {"transactionId": transaction.number}
         )
 
-    def answered(self, message: Message, answer: Payload) -> None:
-        """4.8: the transaction has its id; a tag that turns out to be invalid ends it."""
+    def answered(self, message: Message, response: Payload) -> None:
+        """Apply the id of a transaction; end the transaction of an invalid tag (4.8)."""
         transaction = message.transaction
         if transaction is None or message.action != "StartTransaction":
             return
-        transaction.number = answer["transactionId"]
-        self.station.profiles.rename_transaction(transaction.id, str(transaction.number))
-        self.station.keeping.learnt(transaction)
-        evse = self.station.evses.get(transaction.evse)
-        if evse is not None and answer["idTagInfo"]["status"] != "Accepted" and evse.transaction is transaction:
+        transaction.number = response["transactionId"]
+        self._profiles.rename_transaction(transaction.id, str(transaction.number))
+        self._effects.transaction_id_assigned(transaction)
+        evse = self._context.evses.get(transaction.evse)
+        if evse is not None and response["idTagInfo"]["status"] != "Accepted" and evse.transaction is transaction:
             transaction.authorized = False
-            if settings.truth(self.station, "stop_invalid"):
-                self.station.end_transaction(evse, "Deauthorized", "DeAuthorized")
+            if self._context.settings.truth("stop_invalid"):
+                self._context.end_transaction(evse, TriggerReason.deauthorized, StopReason.de_authorized)
 
     def updated(self, evse: EvseState, transaction: Transaction, trigger: str) -> None:
-        """MeterValues for what is measured, StatusNotification for a state."""
-        if trigger == "ChargingStateChanged":
-            self.station.later(self._tell(evse))
-        if trigger in SAMPLED or trigger == "ChargingStateChanged":
-            values = self.samples(evse, "Trigger" if trigger == "Trigger" else "Sample.Periodic")
-            if self.station.quirks.clock_aligned_only and trigger != "Trigger":
+        """Queue MeterValues, and send StatusNotification after a change of the state."""
+        if trigger == TriggerReason.charging_state_changed:
+            self._context.later(self._send_status(evse))
+        if trigger in SAMPLED or trigger == TriggerReason.charging_state_changed:
+            values = self.samples(evse, "Trigger" if trigger == TriggerReason.trigger else "Sample.Periodic")
+            if self._context.quirks.clock_aligned_only and trigger != TriggerReason.trigger:
                 return
             self._put_samples(evse, transaction, values)
 
-    def _put_samples(self, evse: EvseState, transaction: Transaction | None, values: list[dict[str, Any]]) -> None:
-        entry = {"timestamp": self.station.timestamp(), "sampledValue": values}
+    def _put_samples(self, evse: EvseState, transaction: Transaction | None, values: list[Payload]) -> None:
+        entry = {"timestamp": self._context.timestamp(), "sampledValue": values}
         body: Payload = {"connectorId": evse.number, "meterValue": [entry]}
-        self.station.enqueue(Message("MeterValues", body, transaction))
+        self._context.enqueue(Message("MeterValues", body, transaction))
 
-    async def aligned(self) -> None:
-        """7.5, ClockAlignedDataInterval: of every connector."""
-        for evse in self.station.evses.values():
+    async def clock_aligned(self) -> None:
+        """Queue clock-aligned MeterValues of all connectors (ClockAlignedDataInterval, 7.5)."""
+        for evse in self._context.evses.values():
             values = self.samples(evse, "Sample.Clock", "MeterValuesAlignedData")
-            if evse.transaction is not None or self.station.online:
+            if evse.transaction is not None or self._context.online:
                 self._put_samples(evse, evse.transaction, values)
 
-    def keep_for_end(self, transaction: Transaction, aligned: bool) -> None:
-        """1.6 has no interval of its own for this."""
+    def collect_for_end(self, transaction: Transaction, aligned: bool) -> None:
+        """1.6 has no interval for this."""
 
     def reservation_ended(self, number: int, status: str) -> None:
-        """1.6 tells it by the connector's status alone."""
+        """1.6 reports it only by the connector status."""
 
-    async def _tell(self, evse: EvseState) -> None:
-        if self.station.online:
-            await self.station.line.tell_status(evse)
+    async def _send_status(self, evse: EvseState) -> None:
+        if self._context.online:
+            await self._effects.send_status(evse)
 
     def ended(self, evse: EvseState, transaction: Transaction, trigger: str) -> None:
-        """4.10."""
-        reading = evse.outlet.reading(self.station.clock.now())
-        at, values = stamp(self.station.wall()), self.samples(evse, "Transaction.End")
-        reason = _REASONS.get(transaction.stopped or "Local", "Other")
+        """Queue StopTransaction and send the status (4.10)."""
+        reading = evse.power_path.reading(self._context.clock.now())
+        at, values = self._context.timestamp(), self.samples(evse, "Transaction.End")
+        reason = _REASONS.get(transaction.stopped or StopReason.local, "Other")
 
         body: Payload = {
             "meterStop": round(reading.charged_wh),
@@ -182,14 +175,14 @@ class Dialect16:
             "transactionData": [{"timestamp": at, "sampledValue": values}],
         }
         evse.finishing = evse.vehicle is not None
-        self.station.enqueue(Message("StopTransaction", body, transaction, essential=True))
-        self.station.later(self._tell(evse))
+        self._context.enqueue(Message("StopTransaction", body, transaction, essential=True))
+        self._context.later(self._send_status(evse))
 
-    def samples(self, evse: EvseState, context: str, key: str = "MeterValuesSampledData") -> list[dict[str, Any]]:
-        """SampledValue of each configured measurand."""
-        chosen = (self.station.device.get("", key) or "").split(",")
-        reading = evse.outlet.reading(self.station.clock.now())
-        only_rises = self.station.quirks.meter_only_rises
+    def samples(self, evse: EvseState, context: str, key: str = "MeterValuesSampledData") -> list[Payload]:
+        """Return SampledValue of each configured measurand."""
+        chosen = (self._context.device_model.get("", key) or "").split(",")
+        reading = evse.power_path.reading(self._context.clock.now())
+        only_rises = self._context.quirks.meter_only_rises
         power, amps = reading.power_w, reading.current_a
         values: dict[str, float | None] = {
             "Energy.Active.Import.Register": reading.charged_wh,
@@ -212,7 +205,7 @@ class Dialect16:
         return found or [{"value": f"{reading.charged_wh:.1f}", "context": context}]
 
     async def needs(self, evse: EvseState) -> None:
-        """1.6 has no words for what a vehicle needs."""
+        """1.6 has no message for charging needs."""
 
 
 _ERRORS = (
@@ -226,7 +219,7 @@ _ERRORS = (
 
 
 def _error(fault: str | None) -> str:
-    """A fault as 1.6 names it (ChargePointErrorCode)."""
+    """Return ChargePointErrorCode of a fault."""
     if fault is None:
         return "NoError"
     return fault if fault in _ERRORS else "OtherError"

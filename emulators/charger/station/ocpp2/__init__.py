@@ -1,1 +1,1 @@
-"""OCPP 2.0.1 and 2.1 of an emulated station: messages it sends, requests it answers."""
+"""OCPP 2.0.1 and 2.1 of an emulated station: messages it sends, handlers of requests."""

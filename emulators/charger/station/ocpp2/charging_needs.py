@@ -1,32 +1,31 @@
-"""What a vehicle needs in the words of OCPP 2.0.1 and 2.1, and the schedule it then follows (K15-K17, Q01, Q02)."""
+"""Charging needs of a vehicle as OCPP 2.0.1 and 2.1 types, and its charging schedule (K15-K17, Q01, Q02)."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 from emulators.charger.station.power_path import Needs
 from emulators.charger.station.smart_charging.schedule import Composite
 from protocols.ocpp.schema import Payload
 from protocols.ocpp.times import stamp
 
-DC_V, AC_V = 500.0, 230.0  # where the vehicle tells no voltage, and of a phase
+DC_V, AC_V = 500.0, 230.0  # where the vehicle states no voltage; voltage of a phase
 
 
 def unidirectional(vehicle: Needs, transfer: str) -> Needs:
-    """The same vehicle in another energy transfer."""
+    """Return the needs in another energy transfer; without BPT there is no discharging."""
     if "BPT" in transfer:
         return replace(vehicle, energy_transfer=transfer)
     return replace(vehicle, energy_transfer=transfer, max_discharge_w=0.0, min_discharge_w=0.0)
 
 
 def charging_needs(vehicle: Needs, wall: float) -> Payload:
-    """ChargingNeedsType of 2.1 with v2xChargingParameters: powers as magnitudes, energies signed."""
+    """Return ChargingNeedsType of 2.1 with v2xChargingParameters: powers as magnitudes, energies signed."""
     v2x: Payload = {"maxChargePower": vehicle.max_charge_w, "minChargePower": vehicle.min_charge_w}
     if vehicle.bidirectional:
         v2x |= {"maxDischargePower": vehicle.max_discharge_w, "minDischargePower": vehicle.min_discharge_w}
-    optional: dict[str, Any] = {
+    optional: dict[str, float | None] = {
         "minVoltage": vehicle.min_voltage_v,
         "maxVoltage": vehicle.max_voltage_v,
         "evTargetEnergyRequest": vehicle.target_energy_wh,
@@ -51,7 +50,7 @@ def charging_needs(vehicle: Needs, wall: float) -> Payload:
 
 
 def charging_needs_201(vehicle: Needs, wall: float) -> Payload:
-    """ChargingNeedsType of 2.0.1: whole numbers, and no word for giving anything back (K15.FR.06)."""
+    """Return ChargingNeedsType of 2.0.1: whole numbers, no discharging (K15.FR.06)."""
     transfer = vehicle.energy_transfer.replace("_BPT", "")
     if transfer.startswith("DC"):
         needs: Payload = {"requestedEnergyTransfer": "DC", "dcChargingParameters": _dc(vehicle)}
@@ -92,7 +91,7 @@ def _ac(vehicle: Needs, phases: int) -> Payload:
 
 
 def followed(plan: Sequence[tuple[float, Composite]], vehicle: Needs, factor: float, seconds: float) -> list[Payload]:
-    """The periods a vehicle follows: what the composite schedule leaves of what it can (K15.FR.09, .19)."""
+    """Return the periods that a vehicle follows: the composite schedule within its limits (K15.FR.09, .19)."""
     periods: list[Payload] = []
     for start, composite in plan:
         if round(start) >= seconds:

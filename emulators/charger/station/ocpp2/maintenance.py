@@ -1,183 +1,59 @@
-"""What the emulated station does when a 2.x CSMS asks for logs, firmware, certificates, messages or customers' data."""
+"""Requests of a 2.x CSMS about logs, firmware and certificates (blocks A, L, M, N)."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-
-from emulators.charger.station.maintenance.maintenance import Firmware
-from emulators.charger.station.ocpp16.maintenance import retries
-from emulators.charger.station.station import Station
+from emulators.charger.station.maintenance.requests import SharedMaintenanceRequests
+from emulators.charger.station.messages import Handler
 from protocols.ocpp.schema import Payload, Version
-from protocols.ocpp.times import parse, stamp
-
-DATA_LENGTH = 512  # of one NotifyCustomerInformation
-Handler = Callable[[Payload], Payload | Awaitable[Payload]]
 
 
-def handlers(station: Station) -> dict[str, Handler]:
-    """The table for one connection."""
-    asked = Upkeep2(station)
-    return {
-        "CertificateSigned": asked.certificate_signed,
-        "ClearDisplayMessage": asked.clear_display_message,
-        "CostUpdated": asked.cost_updated,
-        "CustomerInformation": asked.customer_information,
-        "DeleteCertificate": asked.delete_certificate,
-        "GetDisplayMessages": asked.get_display_messages,
-        "GetInstalledCertificateIds": asked.get_installed_certificate_ids,
-        "GetLog": asked.get_log,
-        "InstallCertificate": asked.install_certificate,
-        "SetDisplayMessage": asked.set_display_message,
-        "UpdateFirmware": asked.update_firmware,
-    }
+class MaintenanceRequests(SharedMaintenanceRequests):
+    """Handlers of maintenance requests."""
 
-
-class Upkeep2:
-    """Requests of a 2.x CSMS about upkeep."""
-
-    def __init__(self, station: Station) -> None:
-        self.station = station
-        self.upkeep = station.upkeep
-
-    # N01, L01
-
-    def get_log(self, request: Payload) -> Payload:
-        """N01: the log is what the station has said."""
-        name, number = self.upkeep.log_name(), request["requestId"]
-
-        async def tell(status: str) -> None:
-            await self.station.call("LogStatusNotification", {"status": status, "requestId": number})
-
-        security = request["logType"] == "SecurityLog"
-        where = request["log"]["remoteLocation"]
-        cancelled = self.upkeep.upload(
-            where, name, tell, "UploadFailure", number=number, security=security, **retries(request)
-        )
-        return {"status": "AcceptedCanceled" if cancelled else "Accepted", "filename": name}
+    def handlers(self) -> dict[str, Handler]:
+        """Return the handlers by action."""
+        return {
+            "CertificateSigned": self.certificate_signed,
+            "DeleteCertificate": self.delete_certificate,
+            "GetInstalledCertificateIds": self.get_installed_certificate_ids,
+            "GetLog": self.get_log,
+            "InstallCertificate": self.install_certificate,
+            "UpdateFirmware": self.update_firmware,
+        }
 
     def update_firmware(self, request: Payload) -> Payload:
-        """L01, L02."""
-        firmware, number = request["firmware"], request["requestId"]
-
-        async def tell(status: str) -> None:
-            self.station.tell("FirmwareStatusNotification", {"status": status, "requestId": number})
-
-        signer = firmware.get("signingCertificate")
-        unsigned = self.station.config.unsigned_firmware
-        if unsigned is None:
-            unsigned = self.station.line.network.target().security_profile < 2
-        if signer is None and not unsigned:
+        """UpdateFirmware (L01, L02)."""
+        unsigned_allowed = self._context.config.unsigned_firmware
+        if unsigned_allowed is None:
+            unsigned_allowed = self._link.network_profiles.target().security_profile < 2
+        if "signingCertificate" not in request["firmware"] and not unsigned_allowed:
             return {"status": "Rejected"}
-        if signer is not None and not self.upkeep.trusts(signer):
-            self.station.security_event("InvalidFirmwareSigningCertificate")
-            return {"status": "InvalidCertificate"}
-        wanted = Firmware(
-            firmware["location"],
-            parse(firmware["retrieveDateTime"]),
-            parse(firmware.get("installDateTime")),
-            signer,
-            firmware.get("signature"),
-            **retries(request),
-        )
-        cancelled = self.upkeep.update(wanted, tell, number)
-        return {"status": "AcceptedCanceled" if cancelled else "Accepted"}
-
-    # A02, M03-M05
-
-    def install_certificate(self, request: Payload) -> Payload:
-        """M05."""
-        store, kind = self.upkeep.certificates, request["certificateType"]
-        status = store.install(kind, request["certificate"], self.station.wall())
-        self.station.save("certificates")
-        return {"status": status}
+        return self._update_firmware(request, "FirmwareStatusNotification")
 
     def get_installed_certificate_ids(self, request: Payload) -> Payload:
-        """M03."""
-        found = self.upkeep.certificates.of(request.get("certificateType"))
+        """GetInstalledCertificateIds (M03)."""
+        found = self._maintenance.certificates.of(request.get("certificateType"))
         if not found:
             return {"status": "NotFound"}
         chain = [{"certificateType": one.kind, "certificateHashData": one.hash_data()} for one in found]
         return {"status": "Accepted", "certificateHashDataChain": chain}
 
-    def delete_certificate(self, request: Payload) -> Payload:
-        """M04."""
-        status = self.upkeep.certificates.delete(request["certificateHashData"])
-        self.station.save("certificates")
-        return {"status": status}
-
-    def certificate_signed(self, request: Payload) -> Payload:
-        """A02: only for the key that was asked for."""
-        if not self.upkeep.certificates.take(request["certificateChain"], self.station.wall()):
-            self.station.security_event("InvalidChargingStationCertificate")
-            return {"status": "Rejected"}
-        self.station.save("certificates")
-        if self.station.line.network.target().security_profile == 3:
-            self.station.later(self.station.line.reconnect("new certificate"))
-        return {"status": "Accepted"}
-
     async def sign(self) -> None:
-        """Ask for a certificate of one's own."""
-        body: Payload = {
-            "csr": self.upkeep.certificates.request(self.station.config.id),
-            "certificateType": "ChargingStationCertificate",
-        }
-        if self.station.config.version is Version.V21:
-            body["requestId"] = self.upkeep.uploads + 1
-        await self.station.call("SignCertificate", body)
+        """Send SignCertificate (A02)."""
+        body = self._signing_request() | {"certificateType": "ChargingStationCertificate"}
+        if self._context.config.version is Version.V21:
+            body["requestId"] = self._maintenance.uploads + 1
+        await self._context.call("SignCertificate", body)
 
-    # O
+    async def send_firmware_status(self) -> None:
+        """Send FirmwareStatusNotification, Idle without a running update (F06.FR.16)."""
+        await self._send_status("FirmwareStatusNotification", self._maintenance.firmware_status)
 
-    def set_display_message(self, request: Payload) -> Payload:
-        """O01, O02, O06."""
-        return {"status": self.station.display.put(request["message"])}
+    async def send_log_status(self) -> None:
+        """Send LogStatusNotification, Idle without a running upload (F06.FR.15)."""
+        await self._send_status("LogStatusNotification", self._maintenance.log_status)
 
-    def get_display_messages(self, request: Payload) -> Payload:
-        """O03, O04."""
-        wanted = self.station.display.select(request.get("id"), request.get("priority"), request.get("state"))
-        if not wanted:
-            return {"status": "Unknown"}
-        body: Payload = {"requestId": request["requestId"], "messageInfo": wanted, "tbc": False}
-        self.station.later(self._tell("NotifyDisplayMessages", body))
-        return {"status": "Accepted"}
-
-    def clear_display_message(self, request: Payload) -> Payload:
-        """O05."""
-        return {"status": "Accepted" if self.station.display.clear(request["id"]) else "Unknown"}
-
-    # I, N09, N10
-
-    def cost_updated(self, request: Payload) -> Payload:
-        """I02: what the driver sees."""
-        for evse in self.station.evses.values():
-            if evse.transaction is not None and evse.transaction.id == request["transactionId"]:
-                evse.transaction.cost_updated = request["totalCost"]
-        return {}
-
-    def customer_information(self, request: Payload) -> Payload:
-        """N09, N10: what is kept of a customer is an entry of the local list. By anything else nothing is found."""
-        token = request.get("idToken", {}).get("idToken")
-        if token is None and not {"customerIdentifier", "customerCertificate"} & request.keys():
-            return {"status": "Invalid"}
-        if not (request["report"] or request["clear"]):
-            return {"status": "Rejected"}
-        known = None if token is None else self.station.local_list.status(token, self.station.wall())
-        data = "" if known is None or not request["report"] else f"idToken {token}: {known}"
-        if request["clear"] and token is not None and self.station.local_list.drop(token):
-            self.station.save("local_list")
-        self.station.later(self._tell_customer(request["requestId"], data))
-        return {"status": "Accepted"}
-
-    async def _tell_customer(self, number: int, data: str) -> None:
-        parts = [data[i : i + DATA_LENGTH] for i in range(0, len(data), DATA_LENGTH)] or [""]
-        for index, part in enumerate(parts):
-            body: Payload = {
-                "requestId": number,
-                "data": part,
-                "seqNo": index,
-                "generatedAt": stamp(self.station.wall()),
-                "tbc": index < len(parts) - 1,
-            }
-            await self.station.call("NotifyCustomerInformation", body)
-
-    async def _tell(self, action: str, body: Payload) -> None:
-        await self.station.call(action, body)
+    async def _send_status(self, action: str, current: tuple[str, int | None]) -> None:
+        status, number = current
+        body: Payload = {"status": status} | ({} if number is None or status == "Idle" else {"requestId": number})
+        await self._context.call(action, body)

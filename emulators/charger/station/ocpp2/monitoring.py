@@ -1,119 +1,108 @@
-"""What the emulated station does when a 2.x CSMS asks about monitors and event streams (N02-N06, N11-N14)."""
+"""Requests of a 2.x CSMS about monitors and event streams (N02-N06, N11-N14)."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import Any
-
+from emulators.charger.station.context import StationContext
 from emulators.charger.station.device_model.model import Name, component_of, connector_fits, name_of, variable_of
-from emulators.charger.station.device_model.monitors import SEVERITIES, Monitor
 from emulators.charger.station.device_model.report import matches
-from emulators.charger.station.device_model.variables import ITEMS
-from emulators.charger.station.station import Station
-from protocols.ocpp.rpc import Refusal
-from protocols.ocpp.schema import ErrorCode, Payload, Version
-from protocols.ocpp.times import stamp
+from emulators.charger.station.messages import Handler
+from emulators.charger.station.monitoring.event_streams import EventStreams
+from emulators.charger.station.monitoring.monitors import SEVERITIES, Monitor, Monitors
+from emulators.charger.station.ocpp2.item_limit import check_items
+from protocols.ocpp.schema import Payload, Version
 
 REPORTED = 50  # monitors in one NotifyMonitoringReport
-Handler = Callable[[Payload], Payload | Awaitable[Payload]]
 
 
-def handlers(station: Station) -> dict[str, Handler]:
-    """The table for one connection."""
-    asked = AskedToMonitor(station)
-    table: dict[str, Handler] = {
-        "ClearVariableMonitoring": asked.clear,
-        "GetMonitoringReport": asked.report,
-        "SetMonitoringBase": asked.set_base,
-        "SetMonitoringLevel": asked.set_level,
-        "SetVariableMonitoring": asked.set,
-    }
-    if station.config.version is Version.V21:
-        table |= {"AdjustPeriodicEventStream": asked.adjust_stream, "GetPeriodicEventStream": asked.get_streams}
-    return table
+class MonitoringRequests:
+    """Handlers of requests about monitors and event streams."""
 
+    def __init__(self, context: StationContext, monitors: Monitors, event_streams: EventStreams) -> None:
+        self._context, self._device_model = context, context.device_model
+        self._monitors, self._event_streams = monitors, event_streams
 
-def bound(entries: list[Any]) -> None:
-    """No more elements than ItemsPerMessage says."""
-    if len(entries) > ITEMS:
-        raise Refusal(ErrorCode.OCCURRENCE_CONSTRAINT_VIOLATION, f"at most {ITEMS} elements at once")
-
-
-class AskedToMonitor:
-    """Requests about monitors."""
-
-    def __init__(self, station: Station) -> None:
-        self.station, self.monitors = station, station.monitoring.monitors
+    def handlers(self) -> dict[str, Handler]:
+        """Return the handlers by action."""
+        table: dict[str, Handler] = {
+            "ClearVariableMonitoring": self.clear,
+            "GetMonitoringReport": self.report,
+            "SetMonitoringBase": self.set_base,
+            "SetMonitoringLevel": self.set_level,
+            "SetVariableMonitoring": self.set,
+        }
+        if self._context.config.version is Version.V21:
+            table |= {"AdjustPeriodicEventStream": self.adjust_stream, "GetPeriodicEventStream": self.get_streams}
+        return table
 
     def set(self, request: Payload) -> Payload:
-        """N04."""
-        bound(request["setMonitoringData"])
-        results = [self._set(asked) for asked in request["setMonitoringData"]]
-        self.station.save("monitors")
-        self.station.wake()
+        """SetVariableMonitoring (N04)."""
+        check_items(request["setMonitoringData"])
+        results = [self._set(data) for data in request["setMonitoringData"]]
+        self._context.save("monitors")
+        self._context.wake()
         return {"setMonitoringResult": results}
 
-    def _set(self, asked: Payload) -> Payload:
-        answer = {name: asked[name] for name in ("type", "severity", "component", "variable")}
-        name = name_of(asked["component"], asked["variable"])
-        variable = self.station.device.find(name)
-        if variable is None or not connector_fits(asked["component"]):
-            known = self.station.device.knows(name[0], name[1]) and connector_fits(asked["component"])
-            return answer | {"status": "UnknownVariable" if known else "UnknownComponent"}
-        status, monitor = self.monitors.set(asked, name, variable, self.station.wall())
+    def _set(self, data: Payload) -> Payload:
+        result = {name: data[name] for name in ("type", "severity", "component", "variable")}
+        name = name_of(data["component"], data["variable"])
+        variable = self._device_model.find(name)
+        if variable is None or not connector_fits(data["component"]):
+            known = self._device_model.has_component(name[0], name[1]) and connector_fits(data["component"])
+            return result | {"status": "UnknownVariable" if known else "UnknownComponent"}
+        status, monitor = self._monitors.set(data, name, variable, self._context.wall())
         if monitor is None:
-            return answer | {"status": status}
-        self.station.later(self._stream(monitor, asked.get("periodicEventStream")))
-        return answer | {"status": status, "id": monitor.id}
+            return result | {"status": status}
+        self._context.later(self._stream(monitor, data.get("periodicEventStream")))
+        return result | {"status": status, "id": monitor.id}
 
     async def _stream(self, monitor: Monitor, params: Payload | None) -> None:
-        """N11.FR.01, N13.FR.06: a monitor that is set again without a stream has none any more."""
-        await self.station.streams.end(monitor.id)
-        if params is not None and self.station.config.version is Version.V21:
-            await self.station.streams.begin(monitor, params)
+        """Replace the stream of a monitor that was set, or close it (N11.FR.01, N13.FR.06)."""
+        await self._event_streams.end(monitor.id)
+        if params is not None and self._context.config.version is Version.V21:
+            await self._event_streams.begin(monitor, params)
 
     def clear(self, request: Payload) -> Payload:
-        """N06, N13.FR.05."""
-        bound(request["id"])
+        """ClearVariableMonitoring (N06, N13.FR.05)."""
+        check_items(request["id"])
         results = []
         for number in request["id"]:
-            status = self.monitors.clear(number)
+            status = self._monitors.clear(number)
             if status == "Accepted":
-                self.station.later(self.station.streams.end(number))
+                self._context.later(self._event_streams.end(number))
             results.append({"id": number, "status": status})
-        self.station.save("monitors")
+        self._context.save("monitors")
         return {"clearMonitoringResult": results}
 
     def set_base(self, request: Payload) -> Payload:
-        """N03."""
-        before = {one.id for one in self.monitors}
-        self.monitors.set_base(request["monitoringBase"])
-        for number in before - {one.id for one in self.monitors}:
-            self.station.later(self.station.streams.end(number))
-        self.station.save("monitors")
-        self.station.wake()
+        """SetMonitoringBase (N03)."""
+        before = {one.id for one in self._monitors}
+        self._monitors.set_base(request["monitoringBase"])
+        for number in before - {one.id for one in self._monitors}:
+            self._context.later(self._event_streams.end(number))
+        self._context.save("monitors")
+        self._context.wake()
         return {"status": "Accepted"}
 
     def set_level(self, request: Payload) -> Payload:
-        """N05."""
+        """SetMonitoringLevel (N05)."""
         if request["severity"] not in SEVERITIES:
             return {"status": "Rejected"}
-        self.monitors.level = request["severity"]
-        self.station.save("monitors")
+        self._monitors.level = request["severity"]
+        self._context.save("monitors")
         return {"status": "Accepted"}
 
     def report(self, request: Payload) -> Payload:
-        """N02."""
-        asked = request.get("componentVariable", [])
-        bound(asked)
+        """GetMonitoringReport (N02)."""
+        variables = request.get("componentVariable", [])
+        check_items(variables)
 
-        def wanted(name: Name) -> bool:
-            return not asked or any(matches(name, one["component"], one.get("variable")) for one in asked)
+        def matches_name(name: Name) -> bool:
+            return not variables or any(matches(name, v["component"], v.get("variable")) for v in variables)
 
-        found = self.monitors.select(wanted, request.get("monitoringCriteria", []))
+        found = self._monitors.select(matches_name, request.get("monitoringCriteria", []))
         if not found:
             return {"status": "EmptyResultSet"}
-        self.station.later(self._report(request["requestId"], found))
+        self._context.later(self._report(request["requestId"], found))
         return {"status": "Accepted"}
 
     async def _report(self, request: int, found: list[Monitor]) -> None:
@@ -122,11 +111,11 @@ class AskedToMonitor:
             body: Payload = {
                 "requestId": request,
                 "seqNo": number,
-                "generatedAt": stamp(self.station.wall()),
+                "generatedAt": self._context.timestamp(),
                 "tbc": number < len(parts) - 1,
                 "monitor": [self._entry(one) for one in part],
             }
-            await self.station.call("NotifyMonitoringReport", body)
+            await self._context.call("NotifyMonitoringReport", body)
 
     def _entry(self, one: Monitor) -> Payload:
         about: Payload = {
@@ -136,7 +125,7 @@ class AskedToMonitor:
             "type": one.type,
             "severity": one.severity,
         }
-        if self.station.config.version is Version.V21:
+        if self._context.config.version is Version.V21:
             about["eventNotificationType"] = one.kind  # N02.FR.22
         component, evse, variable, instance = one.name
         return {
@@ -146,11 +135,11 @@ class AskedToMonitor:
         }
 
     def get_streams(self, request: Payload) -> Payload:
-        """N12."""
-        found = self.station.streams.list()
+        """GetPeriodicEventStream (N12)."""
+        found = self._event_streams.list()
         return {"constantStreamData": found} if found else {}
 
     def adjust_stream(self, request: Payload) -> Payload:
-        """N14."""
-        done = self.station.streams.adjust(request["id"], request["params"])
+        """AdjustPeriodicEventStream (N14)."""
+        done = self._event_streams.adjust(request["id"], request["params"])
         return {"status": "Accepted" if done else "Rejected"}

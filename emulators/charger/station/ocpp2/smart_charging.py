@@ -1,168 +1,154 @@
-"""What the emulated station does when a 2.x CSMS asks about power: profiles, priority, aFRR, DER controls."""
+"""Requests of a 2.x CSMS about charging profiles, priority charging and energy transfer (blocks K and Q)."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
+from emulators.charger.station.connector_sessions import ConnectorSessions
+from emulators.charger.station.context import StationContext
 from emulators.charger.station.evse import EvseState
+from emulators.charger.station.messages import Handler
 from emulators.charger.station.ocpp2.charging_needs import followed
+from emulators.charger.station.ocpp2.status_info import rejected
+from emulators.charger.station.ocpp_enums import OperationMode, ProfilePurpose
 from emulators.charger.station.smart_charging import operation_modes
-from emulators.charger.station.smart_charging.der import BODIES, CURVES, Control
-from emulators.charger.station.smart_charging.profile_rules import THRESHOLDS
-from emulators.charger.station.smart_charging.profiles import as_reported
-from emulators.charger.station.smart_charging.schedule import Composite, Held
-from emulators.charger.station.station import Station
+from emulators.charger.station.smart_charging.profiles import Profiles, with_update_time
+from emulators.charger.station.smart_charging.schedule import Composite, InstalledProfile
+from emulators.charger.station.smart_charging.smart_charging import SmartCharging
+from emulators.charger.station.smart_charging.thresholds import load_thresholds
 from protocols.ocpp.schema import Payload, Version
 from protocols.ocpp.times import parse, stamp
 
-if TYPE_CHECKING:
-    from emulators.charger.station.ocpp2.messages import Dialect2
-
 DAY_S = 86_400
-REPORTED = 20  # DER controls in one report; the schema allows 24 of each kind
-_GET_NAMES = {"fixedPFAbsorb": "fixedPF", "fixedPFInject": "fixedPF"}
-Handler = Callable[[Payload], Payload | Awaitable[Payload]]
 
 
-def handlers(station: Station, dialect: Dialect2) -> dict[str, Handler]:
-    """The table for one connection."""
-    smart = Smart(station, dialect)
-    table: dict[str, Handler] = {
-        "ClearChargingProfile": smart.clear_charging_profile,
-        "GetChargingProfiles": smart.get_charging_profiles,
-        "GetCompositeSchedule": smart.get_composite_schedule,
-        "SetChargingProfile": smart.set_charging_profile,
-    }
-    if station.config.version is Version.V21:
-        table |= {
-            "AFRRSignal": smart.afrr_signal,
-            "ClearDERControl": smart.clear_der_control,
-            "GetDERControl": smart.get_der_control,
-            "NotifyAllowedEnergyTransfer": smart.notify_allowed_energy_transfer,
-            "SetDERControl": smart.set_der_control,
-            "UpdateDynamicSchedule": smart.update_dynamic_schedule,
-            "UsePriorityCharging": smart.use_priority_charging,
+@dataclass(frozen=True, slots=True)
+class ChargingControl:
+    """Components that set the power of the EVSEs."""
+
+    profiles: Profiles
+    smart_charging: SmartCharging
+    sessions: ConnectorSessions
+    reject: Callable[[str], None]  # records a rejected profile
+
+
+class SmartChargingRequests:
+    """Handlers of smart charging requests."""
+
+    def __init__(self, context: StationContext, control: ChargingControl) -> None:
+        self._context, self._control = context, control
+        self._profiles, self._smart_charging = control.profiles, control.smart_charging
+        self._late = context.config.version is Version.V21
+
+    def handlers(self) -> dict[str, Handler]:
+        """Return the handlers by action."""
+        table: dict[str, Handler] = {
+            "ClearChargingProfile": self.clear_charging_profile,
+            "GetChargingProfiles": self.get_charging_profiles,
+            "GetCompositeSchedule": self.get_composite_schedule,
+            "SetChargingProfile": self.set_charging_profile,
         }
-    return table
-
-
-def learn_thresholds(station: Station) -> None:
-    """V2XChargingCtrlr.LocalLoadBalancing as numbers, for each EVSE that has them."""
-    for evse in station.evses.values():
-        values = {}
-        for name in THRESHOLDS:
-            text = station.device.get("V2XChargingCtrlr", "LocalLoadBalancing", evse.number, name)
-            if text:
-                values[name] = float(text)
-        evse.surroundings.thresholds = values
-        evse.surroundings.frequency_threshold_mhz = station.device.number(
-            "V2XChargingCtrlr", "LocalFrequencyUpdateThreshold", 10.0, evse.number
-        )
-
-
-def rejected(code: str, text: str = "") -> Payload:
-    """An answer that says no, and why."""
-    return {"status": "Rejected", "statusInfo": {"reasonCode": code[:20]} | ({"additionalInfo": text} if text else {})}
-
-
-class Smart:
-    """Requests about power."""
-
-    def __init__(self, station: Station, dialect: Dialect2) -> None:
-        self.station, self.dialect = station, dialect
+        if self._late:
+            table |= {
+                "AFRRSignal": self.afrr_signal,
+                "NotifyAllowedEnergyTransfer": self.notify_allowed_energy_transfer,
+                "UpdateDynamicSchedule": self.update_dynamic_schedule,
+                "UsePriorityCharging": self.use_priority_charging,
+            }
+        return table
 
     # K
 
     def set_charging_profile(self, request: Payload) -> Payload:
-        """K01, K28, Q01-Q12."""
-        station, number = self.station, request["evseId"]
-        evse = station.evses.get(number)
+        """SetChargingProfile (K01, K28, Q01-Q12)."""
+        context, number = self._context, request["evseId"]
+        evse = context.evses.get(number)
         if evse is not None:
-            self._learn(evse)
+            load_thresholds(context.device_model, context.evses.values())
+            self._profiles.capabilities.thresholds = evse.conditions.thresholds
         running = evse.transaction.id if evse is not None and evse.transaction is not None else None
-        found = station.profiles.install(number, request["chargingProfile"], station.wall(), running)
+        found = self._profiles.install(number, request["chargingProfile"], context.wall(), running)
         if found is not None:
-            station.refused.append(f"{found[1]}: {found[0]}")
+            self._control.reject(f"{found[1]}: {found[0]}")
             return rejected(found[0], found[1])
         self._changed()
         profile = request["chargingProfile"]
-        if evse is not None and running and profile["chargingProfilePurpose"] == "TxProfile" and not self.dialect.late:
-            station.later(self._tell_followed(evse, profile["chargingSchedule"][0]))
+        if (
+            evse is not None
+            and running
+            and profile["chargingProfilePurpose"] == ProfilePurpose.tx_profile
+            and not self._late
+        ):
+            context.later(self._notify_followed(evse, profile["chargingSchedule"][0]))
         return {"status": "Accepted"}
 
-    async def _tell_followed(self, evse: EvseState, schedule: Payload) -> None:
-        """K15.FR.10, .19, K16.FR.05, .13: the schedule that the vehicle follows under a new profile."""
-        station, wall, vehicle = self.station, self.station.wall(), evse.vehicle
+    async def _notify_followed(self, evse: EvseState, schedule: Payload) -> None:
+        """Send the schedule that the vehicle follows under a new profile (K15.FR.10, .19, K16.FR.05, .13)."""
+        context, wall, vehicle = self._context, self._context.wall(), evse.vehicle
         if vehicle is None:
             return
-        unit, at = schedule["chargingRateUnit"], station.steering.circumstances(evse)
+        unit, at = schedule["chargingRateUnit"], self._smart_charging.evse_conditions(evse)
         seconds = schedule.get("duration", DAY_S)
         factor = 1.0 if unit == "W" else 1.0 / (at.voltage_v * at.phases)
-        plan = station.profiles.schedule(evse.number, wall, seconds, at)
-        told: Payload = {
+        plan = self._profiles.schedule(evse.number, wall, seconds, at)
+        followed_schedule: Payload = {
             "id": schedule["id"],
             "duration": seconds,
             "chargingRateUnit": unit,
             "chargingSchedulePeriod": followed(plan, vehicle, factor, seconds),
         }
-        body: Payload = {"timeBase": stamp(wall), "evseId": evse.number, "chargingSchedule": told}
-        await station.call("NotifyEVChargingSchedule", body)
+        body: Payload = {"timeBase": stamp(wall), "evseId": evse.number, "chargingSchedule": followed_schedule}
+        await context.call("NotifyEVChargingSchedule", body)
 
     def _changed(self) -> None:
-        """Profiles act at once, and those that persist are kept."""
-        self.station.save("profiles")
-        self.station.wake()
-        self.station.step()
-
-    def _learn(self, evse: EvseState) -> None:
-        station = self.station
-        learn_thresholds(station)
-        station.profiles.abilities.thresholds = evse.surroundings.thresholds
+        """Apply changed profiles at once and store them."""
+        self._context.save("profiles")
+        self._context.wake()
+        self._smart_charging.step()
 
     def update_dynamic_schedule(self, request: Payload) -> Payload:
-        """K28.FR.06, .09, .11."""
-        station = self.station
-        held, wall = station.profiles.get(request["chargingProfileId"]), station.wall()
+        """UpdateDynamicSchedule (K28.FR.06, .09, .11)."""
+        context = self._context
+        held, wall = self._profiles.get(request["chargingProfileId"]), context.wall()
         before = held.profile if held is not None and held.lasts(wall) else None
-        found = station.profiles.update(request["chargingProfileId"], request["scheduleUpdate"], wall)
+        found = self._profiles.update(request["chargingProfileId"], request["scheduleUpdate"], wall)
         if found is not None:
             return rejected(found[0], found[1])
-        if held is None or held.profile is not before:  # else it only shows that somebody is there
+        if held is None or held.profile is not before:  # otherwise it is a sign of life
             self._changed()
         return {"status": "Accepted"}
 
     def clear_charging_profile(self, request: Payload) -> Payload:
-        """K10."""
+        """ClearChargingProfile (K10)."""
         criteria = request.get("chargingProfileCriteria", {})
-        gone = self.station.profiles.clear(
+        cleared = self._profiles.clear(
             request.get("chargingProfileId"),
             criteria.get("evseId"),
             criteria.get("chargingProfilePurpose"),
             criteria.get("stackLevel"),
         )
         self._changed()
-        return {"status": "Accepted" if gone else "Unknown"}
+        return {"status": "Accepted" if cleared else "Unknown"}
 
     def get_charging_profiles(self, request: Payload) -> Payload:
-        """K09."""
-        asked = request["chargingProfile"]
-        found = self.station.profiles.report(
+        """GetChargingProfiles (K09)."""
+        criterion = request["chargingProfile"]
+        found = self._profiles.report(
             request.get("evseId"),
-            asked.get("chargingProfilePurpose"),
-            asked.get("stackLevel"),
-            asked.get("chargingProfileId"),
+            criterion.get("chargingProfilePurpose"),
+            criterion.get("stackLevel"),
+            criterion.get("chargingProfileId"),
         )
-        if "chargingLimitSource" in asked:
-            found = [h for h in found if _source(h) in asked["chargingLimitSource"]]
+        if "chargingLimitSource" in criterion:
+            found = [h for h in found if _source(h) in criterion["chargingLimitSource"]]
         if not found:
             return {"status": "NoProfiles"}
-        self.station.later(self._report_profiles(request["requestId"], found))
+        self._context.later(self._report_profiles(request["requestId"], found))
         return {"status": "Accepted"}
 
-    async def _report_profiles(self, request: int, found: list[Held]) -> None:
-        groups: dict[tuple[int, str], list[Held]] = {}
+    async def _report_profiles(self, request: int, found: list[InstalledProfile]) -> None:
+        groups: dict[tuple[int, str], list[InstalledProfile]] = {}
         for held in found:
             groups.setdefault((held.evse, _source(held)), []).append(held)
         for number, ((evse, source), members) in enumerate(groups.items(), 1):
@@ -170,27 +156,27 @@ class Smart:
                 "requestId": request,
                 "chargingLimitSource": source,
                 "evseId": evse,
-                "chargingProfile": [as_reported(held) for held in members],
+                "chargingProfile": [with_update_time(held) for held in members],
                 "tbc": number < len(groups),
             }
-            await self.station.call("ReportChargingProfiles", body)
+            await self._context.call("ReportChargingProfiles", body)
 
     def get_composite_schedule(self, request: Payload) -> Payload:
-        """K08. EVSE 0 is the sum over the EVSEs, within the station's own limits."""
-        station, number = self.station, request["evseId"]
-        if number != 0 and number not in station.evses:
+        """GetCompositeSchedule (K08). EVSE 0 is the sum over the EVSEs, within the station's own limits."""
+        context, number = self._context, request["evseId"]
+        if number != 0 and number not in context.evses:
             return rejected("UnknownEVSE")
-        unit, wall = request.get("chargingRateUnit", "W"), station.wall()
-        evses = list(station.evses.values()) if number == 0 else [station.evses[number]]
+        unit, wall = request.get("chargingRateUnit", "W"), context.wall()
+        evses = list(context.evses.values()) if number == 0 else [context.evses[number]]
         first = evses[0]
-        at = station.steering.circumstances(first)
+        at = self._smart_charging.evse_conditions(first)
         factor = 1.0 if unit == "W" else 1.0 / (at.voltage_v * at.phases)
         seconds = request["duration"]
         if number == 0:
             periods = self._total(evses, wall, seconds, factor)
         else:
-            version = station.config.version.number
-            found = station.profiles.schedule(number, wall, seconds, at)
+            version = context.config.version.number
+            found = self._profiles.schedule(number, wall, seconds, at)
             periods = [operation_modes.as_period(_bounded(c, first), start, version, factor) for start, c in found]
         schedule: Payload = {
             "evseId": number,
@@ -202,8 +188,9 @@ class Smart:
         return {"status": "Accepted", "schedule": schedule}
 
     def _total(self, evses: list[EvseState], wall: float, seconds: float, factor: float) -> list[Payload]:
-        station = self.station
-        plans = [station.profiles.schedule(e.number, wall, seconds, station.steering.circumstances(e)) for e in evses]
+        plans = [
+            self._profiles.schedule(e.number, wall, seconds, self._smart_charging.evse_conditions(e)) for e in evses
+        ]
         starts = sorted({start for plan in plans for start, _ in plan})
         periods: list[Payload] = []
         for start in starts:
@@ -211,7 +198,7 @@ class Smart:
             for evse, plan in zip(evses, plans, strict=True):
                 composite = [c for begin, c in plan if begin <= start][-1]
                 ceiling = composite.setpoint_w if composite.setpoint_w is not None else composite.limit_w
-                total += evse.outlet.max_charge_w if ceiling is None else min(ceiling, evse.outlet.max_charge_w)
+                total += evse.power_path.max_charge_w if ceiling is None else min(ceiling, evse.power_path.max_charge_w)
             entry: Payload = {"startPeriod": round(start), "limit": round(max(total, 0.0) * factor, 1)}
             if total < 0:
                 entry["dischargeLimit"] = round(total * factor, 1)
@@ -220,116 +207,68 @@ class Smart:
         return periods
 
     def use_priority_charging(self, request: Payload) -> Payload:
-        """K21, K22."""
-        station = self.station
-        for evse in station.evses.values():
+        """UsePriorityCharging (K21, K22)."""
+        context = self._context
+        for evse in context.evses.values():
             if evse.transaction is None or evse.transaction.id != request["transactionId"]:
                 continue
-            installed = [h for h in station.profiles if h.purpose == "PriorityCharging" and h.evse in (0, evse.number)]
+            installed = [
+                h
+                for h in self._profiles
+                if h.purpose == ProfilePurpose.priority_charging and h.evse in (0, evse.number)
+            ]
             if not installed:
                 return {"status": "NoProfile"}
             evse.priority = request["activate"]
-            station.later(self._tell_priority(evse.transaction.id, evse.priority))
-            station.wake()
+            context.later(self._notify_priority(evse.transaction.id, evse.priority))
+            context.wake()
             return {"status": "Accepted"}
         return rejected("TxNotFound")
 
-    async def _tell_priority(self, transaction: str, activated: bool) -> None:
+    async def _notify_priority(self, transaction: str, activated: bool) -> None:
         body: Payload = {"transactionId": transaction, "activated": activated}
-        await self.station.call("NotifyPriorityCharging", body)
+        await self._context.call("NotifyPriorityCharging", body)
 
     # Q
 
     def notify_allowed_energy_transfer(self, request: Payload) -> Payload:
-        """Q02.FR.06, .07: accepted; the service is negotiated again, and the needs are told again."""
-        station = self.station
-        for evse in station.evses.values():
+        """NotifyAllowedEnergyTransfer: the service is renegotiated and the needs are sent again (Q02.FR.06, .07)."""
+        context = self._context
+        for evse in context.evses.values():
             if evse.transaction is not None and evse.transaction.id == request["transactionId"]:
-                evse.allowed = tuple(request["allowedEnergyTransfer"])
-                station.later(station.renegotiate(evse))
+                evse.allowed_transfers = tuple(request["allowedEnergyTransfer"])
+                context.later(self._control.sessions.renegotiate(evse))
                 return {"status": "Accepted"}
         return rejected("TxNotFound")
 
     def afrr_signal(self, request: Payload) -> Payload:
-        """Q08.FR.10, .11."""
+        """AFRRSignal (Q08.FR.10, .11)."""
         active = [
             e
-            for e in self.station.evses.values()
+            for e in self._context.evses.values()
             if e.transaction is not None
-            and e.composite.mode == "LocalFrequency"
+            and e.composite.mode == OperationMode.local_frequency
             and "v2xSignalWattCurve" in e.composite.period
         ]
         if not active:
             return rejected("NoSignalWattCurve")
-        self.station.later(self._apply_signal(active, request["signal"], parse(request["timestamp"])))
+        self._context.later(self._apply_signal(active, request["signal"], parse(request["timestamp"])))
         return {"status": "Accepted"}
 
     async def _apply_signal(self, evses: list[EvseState], signal: int, at: float | None) -> None:
-        if at is not None and at > self.station.wall():
-            await self.station.clock.sleep(at - self.station.wall())
+        if at is not None and at > self._context.wall():
+            await self._context.clock.sleep(at - self._context.wall())
         for evse in evses:
-            evse.surroundings.afrr_signal = signal
-        self.station.wake()
-
-    # R
-
-    def set_der_control(self, request: Payload) -> Payload:
-        """R04.FR.01-08."""
-        status, superseded = self.station.controls.set(request, self.station.wall())
-        self.station.save("controls")
-        self.station.wake()
-        return {"status": status} | ({"supersededIds": superseded} if superseded else {})
-
-    def get_der_control(self, request: Payload) -> Payload:
-        """R04.FR.30-36."""
-        controls, kind = self.station.controls, request.get("controlType")
-        if kind is not None and kind not in controls.supported:
-            return {"status": "NotSupported"}
-        found = controls.select(request.get("isDefault"), kind, request.get("controlId"))
-        if not found:
-            return {"status": "NotFound"}
-        self.station.later(self._report_controls(request["requestId"], found))
-        return {"status": "Accepted"}
-
-    async def _report_controls(self, request: int, found: list[Control]) -> None:
-        parts = [found[i : i + REPORTED] for i in range(0, len(found), REPORTED)]
-        for number, part in enumerate(parts, 1):
-            body: Payload = {"requestId": request, "tbc": number < len(parts)}
-            for control in part:
-                body.setdefault(BODIES[control.type], []).append(_report(control))
-            await self.station.call("ReportDERControl", body)
-
-    def clear_der_control(self, request: Payload) -> Payload:
-        """R04.FR.41-45."""
-        controls, kind, number = self.station.controls, request.get("controlType"), request.get("controlId")
-        if kind is not None and kind not in controls.supported:
-            return {"status": "NotSupported"}
-        found = controls.select(request["isDefault"], kind, number)
-        if not found and (kind is not None or number is not None):
-            return {"status": "NotFound"}
-        controls.remove(found)
-        self.station.save("controls")
-        self.station.wake()
-        return {"status": "Accepted"}
+            evse.conditions.afrr_signal = signal
+        self._context.wake()
 
 
-def _report(control: Control) -> Payload:
-    """The *GetType of a control."""
-    body = BODIES[control.type]
-    entry: Payload = {"id": control.id, _GET_NAMES.get(body, body): control.body}
-    if control.type in CURVES:
-        entry["curveType"] = control.type
-    if control.type not in ("EnterService", "Gradients"):
-        entry |= {"isDefault": control.default, "isSuperseded": control.superseded}
-    return entry
-
-
-def _source(held: Held) -> str:
+def _source(held: InstalledProfile) -> str:
     return "EMS" if held.external else "CSO"
 
 
 def _bounded(composite: Composite, evse: EvseState) -> Composite:
-    """A composite schedule names a limit always: without any it is what the hardware can."""
-    if composite.limit_w is None and composite.mode in ("ChargingOnly", "ExternalLimits"):
-        return replace(composite, limit_w=evse.outlet.max_charge_w)
+    """Return a composite with a limit: without one it is that of the hardware."""
+    if composite.limit_w is None and composite.mode in (OperationMode.charging_only, OperationMode.external_limits):
+        return replace(composite, limit_w=evse.power_path.max_charge_w)
     return composite

@@ -1,123 +1,138 @@
-"""What the emulated station does when a 2.x CSMS asks about its device model (B05-B10), and what follows."""
+"""Requests of a 2.x CSMS about the device model and network profiles (B05-B10)."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import Any
+from collections.abc import Callable
 
+from emulators.charger.station.context import StationContext
+from emulators.charger.station.csms_link.link import CsmsLink
+from emulators.charger.station.csms_link.network_profiles import COMPONENT
 from emulators.charger.station.device_model import report
-from emulators.charger.station.maintenance.network_profiles import COMPONENT
-from emulators.charger.station.ocpp2 import smart_charging
-from emulators.charger.station.ocpp2.monitoring import bound
-from emulators.charger.station.smart_charging import vendor_power
-from emulators.charger.station.station import Station
+from emulators.charger.station.messages import Handler
+from emulators.charger.station.ocpp2.item_limit import check_items
+from emulators.charger.station.ocpp2.status_info import rejected
+from emulators.charger.station.smart_charging.thresholds import load_thresholds
+from emulators.charger.station.smart_charging.vendor_power import VendorPower
 from protocols.ocpp.schema import Payload
-from protocols.ocpp.times import stamp
 
 REPORT_ENTRIES = 50  # in one NotifyReport
-Handler = Callable[[Payload], Payload | Awaitable[Payload]]
 
 
-def handlers(station: Station) -> dict[str, Handler]:
-    """The table for one connection."""
-    asked = AskedForVariables(station)
-    return {
-        "GetBaseReport": asked.get_base_report,
-        "GetReport": asked.get_report,
-        "GetVariables": asked.get_variables,
-        "SetNetworkProfile": asked.set_network_profile,
-        "SetVariables": asked.set_variables,
-    }
+class VariableRequests:
+    """Handlers of device model requests."""
 
+    def __init__(
+        self, context: StationContext, link: CsmsLink, vendor_power: VendorPower, variables_changed: Callable[[], None]
+    ) -> None:
+        self._context, self._device_model = context, context.device_model
+        self._link, self._network_profiles = link, link.network_profiles
+        self._vendor_power, self._variables_changed = vendor_power, variables_changed
 
-class AskedForVariables:
-    """Requests about the device model."""
-
-    def __init__(self, station: Station) -> None:
-        self.station, self.device = station, station.device
+    def handlers(self) -> dict[str, Handler]:
+        """Return the handlers by action."""
+        return {
+            "GetBaseReport": self.get_base_report,
+            "GetReport": self.get_report,
+            "GetVariables": self.get_variables,
+            "SetNetworkProfile": self.set_network_profile,
+            "SetVariables": self.set_variables,
+        }
 
     def get_variables(self, request: Payload) -> Payload:
-        """B06."""
-        bound(request["getVariableData"])
-        return {"getVariableResult": [self.device.read(asked) for asked in request["getVariableData"]]}
+        """GetVariables (B06)."""
+        check_items(request["getVariableData"])
+        return {"getVariableResult": [self._device_model.read(data) for data in request["getVariableData"]]}
 
     def set_variables(self, request: Payload) -> Payload:
-        """B05. Thresholds of local load balancing act from the next profile on."""
-        bound(request["setVariableData"])
-        results = [self._set_variable(asked) for asked in request["setVariableData"]]
-        smart_charging.learn_thresholds(self.station)
-        self.station.variables_changed()
-        self.station.save("variables")
+        """SetVariables (B05)."""
+        check_items(request["setVariableData"])
+        results = [self._set_variable(data) for data in request["setVariableData"]]
+        load_thresholds(self._device_model, self._context.evses.values())
+        self._variables_changed()
+        self._context.save("variables")
         return {"setVariableResult": results}
 
-    def _set_variable(self, asked: Payload) -> Payload:
-        say, network = self.station.vendor.setpoint, self.station.line.network
-        component, variable, value = asked["component"], asked["variable"]["name"], asked["attributeValue"]
-        answer: Payload = {"component": component, "variable": asked["variable"]}
-        if say.component and (component["name"], variable) == (say.component, say.variable):
-            vendor_power.variable(self.station, value)
-            return answer | {"attributeStatus": "Accepted"}
-        forming = self.station.vendor.forming
-        if forming.component and (component["name"], variable) == (forming.component, forming.variable):
-            done = vendor_power.formed(self.station, component.get("evse", {}).get("id", 1), value)
-            return answer | {"attributeStatus": "Accepted" if done else "Rejected"}
-        if asked.get("attributeType", "Actual") == "Actual":
-            answer |= {"attributeType": "Actual"} if "attributeType" in asked else {}
-            if (component["name"], variable) == ("OCPPCommCtrlr", "NetworkConfigurationPriority"):
-                return answer | {"attributeStatus": network.prioritise(value)}
-            slot = component.get("instance", "") if component["name"] == COMPONENT else ""
-            if slot.isdigit() and self.device.read(asked)["attributeStatus"] in ("Accepted", "Rejected"):
-                done = network.write(int(slot), variable, value)
-                return answer | {"attributeStatus": "Accepted" if done else "Rejected"}
-        result = self.device.write(asked)
+    def _set_variable(self, data: Payload) -> Payload:
+        """Apply one SetVariableData: vendor channel, network profile or device model."""
+        special = self._set_vendor_variable(data)
+        if special is None and data.get("attributeType", "Actual") == "Actual":
+            special = self._set_network_variable(data)
+        if special is not None:
+            result: Payload = {"component": data["component"], "variable": data["variable"]}
+            return result | special
+        result = self._device_model.write(data)
         if result["attributeStatus"] == "Accepted":
-            self._follow(component["name"], variable, value)
+            self._apply(data["component"]["name"], data["variable"]["name"], data["attributeValue"])
         return result
 
-    def _follow(self, component: str, variable: str, value: str) -> None:
-        """What a new value does at once."""
-        station = self.station
+    def _set_vendor_variable(self, data: Payload) -> Payload | None:
+        """Apply a set-point or grid-forming order in a vendor variable; None for other variables."""
+        setpoint, forming = self._context.vendor.setpoint, self._context.vendor.forming
+        component, value = data["component"], data["attributeValue"]
+        name = (component["name"], data["variable"]["name"])
+        if setpoint.component and name == (setpoint.component, setpoint.variable):
+            self._vendor_power.setpoint_variable(value)
+            return {"attributeStatus": "Accepted"}
+        if forming.component and name == (forming.component, forming.variable):
+            return _status(self._vendor_power.grid_forming(component.get("evse", {}).get("id", 1), value))
+        return None
+
+    def _set_network_variable(self, data: Payload) -> Payload | None:
+        """Set a variable of the network profiles; None for other variables."""
+        component, variable, value = data["component"], data["variable"]["name"], data["attributeValue"]
+        stated = {"attributeType": "Actual"} if "attributeType" in data else {}
+        if (component["name"], variable) == ("OCPPCommCtrlr", "NetworkConfigurationPriority"):
+            return stated | {"attributeStatus": self._network_profiles.prioritise(value)}
+        slot = component.get("instance", "") if component["name"] == COMPONENT else ""
+        if slot.isdigit() and self._device_model.read(data)["attributeStatus"] in ("Accepted", "Rejected"):
+            return stated | _status(self._network_profiles.write(int(slot), variable, value))
+        return None
+
+    def _apply(self, component: str, variable: str, value: str) -> None:
+        """Apply a new value that has an immediate effect."""
         if (component, variable) == ("SecurityCtrlr", "BasicAuthPassword"):
-            station.line.network.set_password(value)
-            station.later(station.line.reconnect("new credentials"))  # A01.FR.11
+            self._network_profiles.set_password(value)
+            self._context.later(self._link.reconnect("new credentials"))  # A01.FR.11
         elif variable == "HeartbeatInterval":
-            station.line.beat_again()
+            self._link.restart_heartbeat()
 
     # reports
 
     def get_base_report(self, request: Payload) -> Payload:
-        """B07."""
-        entries = report.base(self.device, request["reportBase"])
-        self.station.later(self._report(request["requestId"], entries))
+        """GetBaseReport (B07)."""
+        entries = report.base(self._device_model, request["reportBase"])
+        self._context.later(self._report(request["requestId"], entries))
         return {"status": "Accepted"}
 
     def get_report(self, request: Payload) -> Payload:
-        """B08."""
-        asked = request.get("componentVariable", [])
-        bound(asked)
-        entries = report.select(self.device, asked, request.get("componentCriteria", []))
+        """GetReport (B08)."""
+        variables = request.get("componentVariable", [])
+        check_items(variables)
+        entries = report.select(self._device_model, variables, request.get("componentCriteria", []))
         if not entries:
             return {"status": "EmptyResultSet"}
-        self.station.later(self._report(request["requestId"], entries))
+        self._context.later(self._report(request["requestId"], entries))
         return {"status": "Accepted"}
 
-    async def _report(self, request: int, entries: list[dict[str, Any]]) -> None:
+    async def _report(self, request: int, entries: list[Payload]) -> None:
         parts = [entries[i : i + REPORT_ENTRIES] for i in range(0, len(entries), REPORT_ENTRIES)]
         for number, part in enumerate(parts):
             body: Payload = {
                 "requestId": request,
-                "generatedAt": stamp(self.station.wall()),
+                "generatedAt": self._context.timestamp(),
                 "seqNo": number,
                 "reportData": part,
                 "tbc": number < len(parts) - 1,
             }
-            await self.station.call("NotifyReport", body)
+            await self._context.call("NotifyReport", body)
 
-    # network
+    # network profiles
 
     def set_network_profile(self, request: Payload) -> Payload:
-        """B09."""
-        fault = self.station.line.network.set(request["configurationSlot"], request["connectionData"])
-        if fault is None:
-            return {"status": "Accepted"}
-        return {"status": "Rejected", "statusInfo": {"reasonCode": "InvalidValue", "additionalInfo": fault}}
+        """SetNetworkProfile (B09)."""
+        fault = self._network_profiles.set(request["configurationSlot"], request["connectionData"])
+        return {"status": "Accepted"} if fault is None else rejected("InvalidValue", fault)
+
+
+def _status(done: bool) -> Payload:
+    return {"attributeStatus": "Accepted" if done else "Rejected"}

@@ -1,1 +1,1 @@
-"""Smart charging of an emulated station: profiles, operation modes, DER controls, and the power that follows."""
+"""Smart charging of an emulated station: profiles, operation modes, DER controls, external control, set-points."""

@@ -1,15 +1,15 @@
-"""DER controls of the emulated station: what the grid's rules ask of its inverters (OCPP 2.1 block R).
+"""DER controls of an emulated station: grid code functions of its inverters (OCPP 2.1 block R).
 
-Pure: times are Unix times handed in. The store knows which control rules for each type; what a ruling control does to
-the power is `bound`. Reports and alarms are sent by the station.
+Pure: Unix times are arguments. `DerControls` selects the control in force of each type, `bound` applies it to a power.
 """
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any
 
 from emulators.charger.station.smart_charging.operation_modes import interpolate
+from emulators.charger.station.store import Saved
+from protocols.ocpp.schema import Payload
 from protocols.ocpp.times import parse
 
 # Each control type has one body (errata 2.59); several curves share `curve`.
@@ -46,13 +46,13 @@ DEFAULT_ONLY = frozenset({"EnterService", "Gradients"})
 
 
 @dataclass(slots=True)
-class Control:
-    """One DER control."""
+class DerControl:
+    """One DER control. Its fields are a stored format."""
 
     id: str
     type: str
     default: bool
-    body: dict[str, Any]
+    body: Payload
     start: float | None = None  # Unix time
     duration: float | None = None
     superseded: bool = False
@@ -60,32 +60,33 @@ class Control:
 
     @property
     def priority(self) -> int:
-        """The lower number rules."""
+        """Priority; the lowest number has precedence."""
         return int(self.body.get("priority", 0))
 
     @property
     def end(self) -> float | None:
+        """End of a scheduled control, Unix time."""
         return None if self.start is None or self.duration is None else self.start + self.duration
 
 
 @dataclass(frozen=True, slots=True)
-class Turned:
-    """A scheduled control has started or ended (R04.FR.20-22)."""
+class ControlTransition:
+    """Start or end of a scheduled control (R04.FR.20-22)."""
 
     id: str
     started: bool
     superseded: tuple[str, ...] = ()
 
 
-class Controls:
-    """The controls of one station."""
+class DerControls:
+    """Installed DER controls of one station."""
 
     def __init__(self, supported: frozenset[str]) -> None:
         self.supported = supported
-        self._all: list[Control] = []
+        self._all: list[DerControl] = []
 
-    def set(self, request: dict[str, Any], now: float) -> tuple[str, list[str]]:
-        """Status and superseded ids of a SetDERControl (R04.FR.01-08)."""
+    def set(self, request: Payload, now: float) -> tuple[str, list[str]]:
+        """Apply SetDERControl; return status and superseded ids (R04.FR.01-08)."""
         kind, default = request["controlType"], request["isDefault"]
         if kind not in self.supported:
             return "NotSupported", []
@@ -99,7 +100,7 @@ class Controls:
             return "Rejected", []  # R04.FR.12, .13
         if not default and (start is None or duration is None):
             return "Rejected", []
-        new = Control(request["controlId"], kind, default, body, start, duration)
+        new = DerControl(request["controlId"], kind, default, body, start, duration)
         rivals = [
             c for c in self._all if c.type == kind and c.default is default and not c.superseded and c.id != new.id
         ]
@@ -108,19 +109,19 @@ class Controls:
         if any(rival.priority < new.priority for rival in rivals):
             new.superseded = True
             return "Accepted", [new.id]  # R04.FR.08
-        gone = [rival for rival in rivals if not self._runs(rival, now)]
-        for rival in gone:
+        removed = [rival for rival in rivals if not self._runs(rival, now)]
+        for rival in removed:
             rival.superseded = True
-        return "Accepted", [rival.id for rival in gone]
+        return "Accepted", [rival.id for rival in removed]
 
     @staticmethod
-    def _runs(control: Control, now: float) -> bool:
-        """A scheduled control that has begun stays until the new one starts (R04.FR.07)."""
+    def _runs(control: DerControl, now: float) -> bool:
+        """Return True for a started control: it remains until the new one starts (R04.FR.07)."""
         return not control.default and control.start is not None and control.start <= now
 
-    def tick(self, now: float) -> list[Turned]:
-        """What starts and ends by now; ended controls are deleted (R04.FR.10)."""
-        turned: list[Turned] = []
+    def tick(self, now: float) -> list[ControlTransition]:
+        """Start and end scheduled controls; ended ones are deleted (R04.FR.10)."""
+        transitions: list[ControlTransition] = []
         for control in list(self._all):
             if control.default or control.start is None:
                 continue
@@ -133,27 +134,27 @@ class Controls:
                 ]
                 for other in replaced:
                     other.superseded, other.running = True, False
-                turned.append(Turned(control.id, True, tuple(c.id for c in replaced)))
+                transitions.append(ControlTransition(control.id, True, tuple(c.id for c in replaced)))
             if control.end is not None and control.end <= now:
                 self._all.remove(control)
                 if control.running:
-                    turned.append(Turned(control.id, False))
-        return turned
+                    transitions.append(ControlTransition(control.id, False))
+        return transitions
 
-    def next_turn(self, now: float) -> float | None:
-        """When the next scheduled control starts or ends."""
-        moments = [t for c in self._all if not c.default for t in (c.start, c.end) if t is not None and t > now]
-        return min(moments, default=None)
+    def next_change_at(self, now: float) -> float | None:
+        """Return when the next scheduled control starts or ends."""
+        times = [t for c in self._all if not c.default for t in (c.start, c.end) if t is not None and t > now]
+        return min(times, default=None)
 
-    def ruling(self, kind: str) -> Control | None:
-        """The control that is executed for a type (R04.FR.09, .11)."""
+    def in_force(self, kind: str) -> DerControl | None:
+        """Return the control of a type that is executed (R04.FR.09, .11)."""
         mine = [c for c in self._all if c.type == kind and not c.superseded]
         running = [c for c in mine if not c.default and c.running]
         defaults = [c for c in mine if c.default]
         return min(running or defaults, key=lambda c: c.priority, default=None)
 
-    def select(self, default: bool | None, kind: str | None, number: str | None) -> list[Control]:
-        """What a Get or Clear asks for; what is absent matches anything (R04.FR.30)."""
+    def select(self, default: bool | None, kind: str | None, number: str | None) -> list[DerControl]:
+        """Return the controls that match a Get or Clear request; None matches anything (R04.FR.30)."""
         return [
             c
             for c in self._all
@@ -162,22 +163,22 @@ class Controls:
             and (number is None or c.id == number)
         ]
 
-    def saved(self) -> list[dict[str, Any]]:
-        """What is kept over a restart (R01.FR.03)."""
+    def saved(self) -> list[Saved]:
+        """Return the stored form (R01.FR.03)."""
         return [asdict(control) for control in self._all]
 
-    def restore(self, saved: list[dict[str, Any]]) -> None:
-        """What was kept; what has ended meanwhile goes with the next `tick`."""
-        self._all = [Control(**entry) for entry in saved]
+    def restore(self, saved: list[Saved]) -> None:
+        """Restore the stored form; the next `tick` deletes what has ended since."""
+        self._all = [DerControl(**entry) for entry in saved]
 
-    def remove(self, gone: list[Control]) -> None:
+    def remove(self, removed: list[DerControl]) -> None:
         """Delete controls."""
-        self._all = [c for c in self._all if c not in gone]
+        self._all = [c for c in self._all if c not in removed]
 
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """The grid at the connection, as the station measures it."""
+    """Grid voltage and frequency at the connection point."""
 
     voltage_v: float = 230.0
     nominal_v: float = 230.0
@@ -186,10 +187,10 @@ class Grid:
 
 
 def bound(
-    controls: Controls, grid: Grid, power_w: float, max_charge_w: float, max_discharge_w: float
+    controls: DerControls, grid: Grid, power_w: float, max_charge_w: float, max_discharge_w: float
 ) -> tuple[float, str | None, str | None]:
-    """The power the controls leave of `power_w`, and the type and grid fault that changed it, if any."""
-    limit = controls.ruling("LimitMaxDischarge")
+    """Return `power_w` within the controls, and the type and grid fault that limited it, if any."""
+    limit = controls.in_force("LimitMaxDischarge")
     if limit is not None and power_w < 0:
         share = limit.body.get("pctMaxDischargePower")
         floor = -max_discharge_w * (100.0 if share is None else share) / 100.0
@@ -201,15 +202,15 @@ def bound(
     found = _curve(controls, "FreqWatt", grid.frequency_hz, power_w, max_discharge_w)
     if found is not None:
         return found, "FreqWatt", "OverFrequency" if grid.frequency_hz > grid.nominal_hz else "UnderFrequency"
-    droop = controls.ruling("FreqDroop")
+    droop = controls.in_force("FreqDroop")
     if droop is not None:
         return _droop(droop.body, grid, power_w, max_charge_w, max_discharge_w)
     return power_w, None, None
 
 
-def _curve(controls: Controls, kind: str, x: float, power_w: float, rated_w: float) -> float | None:
-    """A curve of percent of rated power against voltage (%) or frequency (Hz): a ceiling on what is fed in."""
-    control = controls.ruling(kind)
+def _curve(controls: DerControls, kind: str, x: float, power_w: float, rated_w: float) -> float | None:
+    """Return the limit of feed-in by a curve of rated power (%) over voltage (%) or frequency (Hz)."""
+    control = controls.in_force(kind)
     if control is None or power_w >= 0:
         return None
     points = [(float(point["x"]), float(point["y"])) for point in control.body["curveData"]]
@@ -218,9 +219,9 @@ def _curve(controls: Controls, kind: str, x: float, power_w: float, rated_w: flo
 
 
 def _droop(
-    body: dict[str, Any], grid: Grid, power_w: float, max_charge_w: float, max_discharge_w: float
+    body: Payload, grid: Grid, power_w: float, max_charge_w: float, max_discharge_w: float
 ) -> tuple[float, str | None, str | None]:
-    """Frequency-watt droop: power falls with over-frequency and rises with under-frequency, in parts of the rating."""
+    """Apply frequency-watt droop: less power at over-frequency, more at under-frequency, relative to the rating."""
     over, under = grid.frequency_hz - body["overFreq"], body["underFreq"] - grid.frequency_hz
     delta, fault = 0.0, None
     if over > 0 and body["overDroop"] > 0:

@@ -1,6 +1,6 @@
-"""What each operation mode makes of the composite: the power an EVSE asks of its converter, W, + into the vehicle.
+"""Operation modes: set-point of an EVSE from its composite, W, + into the vehicle.
 
-Pure functions of the mode's own values and what the station measures (OCPP 2.1 part 2, Q03-Q10).
+Pure functions of the values of the mode and the local measurements (OCPP 2.1 part 2, Q03-Q10).
 """
 
 from __future__ import annotations
@@ -8,87 +8,88 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any
 
+from emulators.charger.station.ocpp_enums import OperationMode
 from emulators.charger.station.smart_charging.schedule import Composite
+from protocols.ocpp.schema import Payload
 
 
 @dataclass(slots=True)
-class Surroundings:
-    """What the station measures or is told beside OCPP."""
+class LocalConditions:
+    """Local measurements and signals on which an operation mode depends."""
 
     frequency_hz: float = 50.0
     frequency_threshold_mhz: float = 10.0  # V2XChargingCtrlr.LocalFrequencyUpdateThreshold
     afrr_signal: int | None = None
-    upstream_w: float | None = None  # the house's meter, + is consumption
+    upstream_w: float | None = None  # site meter, + is consumption
     thresholds: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
-class Memory:
-    """What a local algorithm keeps from one step to the next."""
+class AlgorithmState:
+    """State of a local algorithm between two steps."""
 
-    frequency_hz: float | None = None  # at which the set-point was last computed
+    frequency_hz: float | None = None  # of the last computation of the set-point
     period: object = None
     setpoint_w: float = 0.0
 
 
-def power_w(composite: Composite, around: Surroundings, memory: Memory, max_charge_w: float) -> float:
-    """The power to ask for. Without any bound it is what the hardware can charge: the specification's "unlimited"."""
+def power_w(composite: Composite, conditions: LocalConditions, algorithm: AlgorithmState, max_charge_w: float) -> float:
+    """Return the set-point. Without a limit it is the maximum charging power ("unlimited" in the specification)."""
     ceiling = max_charge_w if composite.limit_w is None else min(composite.limit_w, max_charge_w)
     match composite.mode:
-        case "Idle":
-            wish = 0.0
-        case "LocalFrequency":
-            wish = _local_frequency(composite, around, memory)
-        case "LocalLoadBalancing":
-            wish = _load_balance(around, memory)
-        case "CentralSetpoint" | "CentralFrequency" | "ExternalSetpoint":
-            wish = composite.setpoint_w or 0.0
+        case OperationMode.idle:
+            setpoint = 0.0
+        case OperationMode.local_frequency:
+            setpoint = _local_frequency(composite, conditions, algorithm)
+        case OperationMode.local_load_balancing:
+            setpoint = _load_balance(conditions, algorithm)
+        case OperationMode.central_setpoint | OperationMode.central_frequency | OperationMode.external_setpoint:
+            setpoint = composite.setpoint_w or 0.0
         case _:
-            return ceiling  # ChargingOnly, ExternalLimits: as much as may be
-    return _capped(composite, wish)
+            return ceiling  # ChargingOnly, ExternalLimits
+    return _capped(composite, setpoint)
 
 
-def _capped(composite: Composite, wish: float) -> float:
-    """V2X.03, V2X.04, Q09.FR.05."""
-    if composite.limit_w is not None and wish > composite.limit_w:
+def _capped(composite: Composite, setpoint: float) -> float:
+    """Limit a set-point (V2X.03, V2X.04, Q09.FR.05)."""
+    if composite.limit_w is not None and setpoint > composite.limit_w:
         return max(composite.limit_w, 0.0)
-    if composite.discharge_limit_w is not None and wish < composite.discharge_limit_w:
+    if composite.discharge_limit_w is not None and setpoint < composite.discharge_limit_w:
         return min(composite.discharge_limit_w, 0.0)
-    return wish
+    return setpoint
 
 
-def _local_frequency(composite: Composite, around: Surroundings, memory: Memory) -> float:
-    """Q08.FR.06, .07, .10: the baseline, the curve at the frequency, and the signal's curve on top of both."""
+def _local_frequency(composite: Composite, conditions: LocalConditions, algorithm: AlgorithmState) -> float:
+    """Return baseline plus frequency-watt curve plus aFRR signal curve (Q08.FR.06, .07, .10)."""
     period = composite.period
-    moved = memory.frequency_hz is None or (
-        abs(around.frequency_hz - memory.frequency_hz) * 1000 >= around.frequency_threshold_mhz - 1e-6
+    moved = algorithm.frequency_hz is None or (
+        abs(conditions.frequency_hz - algorithm.frequency_hz) * 1000 >= conditions.frequency_threshold_mhz - 1e-6
     )
-    if moved or memory.period is not period:
-        memory.frequency_hz, memory.period = around.frequency_hz, period
+    if moved or algorithm.period is not period:
+        algorithm.frequency_hz, algorithm.period = conditions.frequency_hz, period
         curve = [(point["frequency"], point["power"]) for point in period["v2xFreqWattCurve"]]
-        memory.setpoint_w = float(period["v2xBaseline"]) + interpolate(curve, around.frequency_hz)
+        algorithm.setpoint_w = float(period["v2xBaseline"]) + interpolate(curve, conditions.frequency_hz)
     delta = 0.0
-    if around.afrr_signal is not None and "v2xSignalWattCurve" in period:
-        delta = interpolate([(p["signal"], p["power"]) for p in period["v2xSignalWattCurve"]], around.afrr_signal)
-    return memory.setpoint_w + delta
+    if conditions.afrr_signal is not None and "v2xSignalWattCurve" in period:
+        delta = interpolate([(p["signal"], p["power"]) for p in period["v2xSignalWattCurve"]], conditions.afrr_signal)
+    return algorithm.setpoint_w + delta
 
 
-def _load_balance(around: Surroundings, memory: Memory) -> float:
-    """Q09.FR.04: a step of the integrator; the load already holds what this EVSE does."""
-    load, limits = around.upstream_w, around.thresholds
+def _load_balance(conditions: LocalConditions, algorithm: AlgorithmState) -> float:
+    """Integrate one reading of the load, which contains the power of this EVSE (Q09.FR.04)."""
+    load, limits = conditions.upstream_w, conditions.thresholds
     if load is not None and limits:
         if load > limits["UpperThreshold"]:
-            memory.setpoint_w += limits["UpperThreshold"] + limits["UpperOffset"] - load
+            algorithm.setpoint_w += limits["UpperThreshold"] + limits["UpperOffset"] - load
         elif load < limits["LowerThreshold"]:
-            memory.setpoint_w += limits["LowerThreshold"] + limits["LowerOffset"] - load
-        around.upstream_w = None  # each reading counts once
-    return memory.setpoint_w
+            algorithm.setpoint_w += limits["LowerThreshold"] + limits["LowerOffset"] - load
+        conditions.upstream_w = None  # each reading is used once
+    return algorithm.setpoint_w
 
 
 def interpolate(curve: Sequence[tuple[float, float]], x: float) -> float:
-    """Linear between the points, flat beyond the outermost."""
+    """Interpolate linearly between the points; the end values extend beyond them."""
     points = sorted(curve)
     if x <= points[0][0]:
         return float(points[0][1])
@@ -99,8 +100,10 @@ def interpolate(curve: Sequence[tuple[float, float]], x: float) -> float:
 
 
 def residual_w(import_w: float, export_w: float, setpoint_w: float) -> float:
-    """Power.Active.Residual: measured less ordered by direction. The printed formulas for 0 and below use Import where
-    Export must be meant; this is by meaning."""
+    """Return Power.Active.Residual: measured minus ordered power by direction.
+
+    The printed formulas for 0 and below use Import where Export must be meant.
+    """
     if setpoint_w > 0:
         return import_w - setpoint_w
     if setpoint_w < 0:
@@ -108,9 +111,9 @@ def residual_w(import_w: float, export_w: float, setpoint_w: float) -> float:
     return import_w - export_w
 
 
-def as_period(composite: Composite, start: float, version: str, unit_factor: float = 1.0) -> dict[str, Any]:
-    """A composite as a ChargingSchedulePeriod of a composite schedule."""
-    period: dict[str, Any] = {"startPeriod": round(start)}
+def as_period(composite: Composite, start: float, version: str, unit_factor: float = 1.0) -> Payload:
+    """Return a composite as ChargingSchedulePeriodType of a composite schedule."""
+    period: Payload = {"startPeriod": round(start)}
     if version != "2.1":
         period["limit"] = round((composite.limit_w or 0.0) * unit_factor, 1)
         return period

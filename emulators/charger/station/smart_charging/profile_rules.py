@@ -1,7 +1,6 @@
-"""Which charging profiles a station takes: a table of refusals, each with its reason code and requirement id.
+"""Validation of charging profiles beyond the JSON schema: rules with reason code and requirement id.
 
-What the JSON schema cannot say. Texts are OCPP 2.1 part 2 K01, K28, Q01-Q10 with the 2025-09 errata; where the two
-differ the erratum rules. How accepted profiles act together is in `profiles.py`.
+OCPP 2.1 part 2 K01, K28, Q01-Q10 with the 2025-09 errata; where they differ the erratum applies.
 """
 
 from __future__ import annotations
@@ -10,40 +9,44 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
+from emulators.charger.station.ocpp_enums import OperationMode, ProfileKind, ProfilePurpose
 from protocols.ocpp.times import parse
 
 Profile: TypeAlias = dict[str, Any]
+Schedule: TypeAlias = Mapping[str, Any]
 Period: TypeAlias = Mapping[str, Any]
 
 MODES = (
-    "ChargingOnly",
-    "CentralSetpoint",
-    "CentralFrequency",
-    "ExternalSetpoint",
-    "ExternalLimits",
-    "LocalFrequency",
-    "LocalLoadBalancing",
-    "Idle",
+    OperationMode.charging_only,
+    OperationMode.central_setpoint,
+    OperationMode.central_frequency,
+    OperationMode.external_setpoint,
+    OperationMode.external_limits,
+    OperationMode.local_frequency,
+    OperationMode.local_load_balancing,
+    OperationMode.idle,
 )
-TX_PURPOSES = frozenset({"TxProfile", "TxDefaultProfile"})
-# Table 95 with erratum 2.24: what each purpose may do.
+TX_PURPOSES = frozenset({ProfilePurpose.tx_profile, ProfilePurpose.tx_default_profile})
+# Table 95 with erratum 2.24: operation modes of each purpose.
 PURPOSE_MODES: dict[str, frozenset[str]] = {
-    "TxProfile": frozenset(MODES),
-    "TxDefaultProfile": frozenset(MODES),
-    "ChargingStationExternalConstraints": frozenset({"ChargingOnly", "ExternalLimits", "ExternalSetpoint"}),
-    "LocalGeneration": frozenset({"ChargingOnly", "ExternalLimits"}),
-    "PriorityCharging": frozenset({"ChargingOnly"}),
-    "ChargingStationMaxProfile": frozenset({"ChargingOnly"}),
+    ProfilePurpose.tx_profile: frozenset(MODES),
+    ProfilePurpose.tx_default_profile: frozenset(MODES),
+    ProfilePurpose.charging_station_external_constraints: frozenset(
+        {OperationMode.charging_only, OperationMode.external_limits, OperationMode.external_setpoint}
+    ),
+    ProfilePurpose.local_generation: frozenset({OperationMode.charging_only, OperationMode.external_limits}),
+    ProfilePurpose.priority_charging: frozenset({OperationMode.charging_only}),
+    ProfilePurpose.charging_station_max_profile: frozenset({OperationMode.charging_only}),
 }
-ADDITIONAL_PURPOSES = frozenset({"PriorityCharging", "LocalGeneration"})
+ADDITIONAL_PURPOSES = frozenset({ProfilePurpose.priority_charging, ProfilePurpose.local_generation})
 THRESHOLDS = ("UpperThreshold", "LowerThreshold", "UpperOffset", "LowerOffset")
 _BASES = ("limit", "dischargeLimit", "setpoint", "setpointReactive")
-_FORBIDDEN = {name + phase for name in _BASES for phase in ("", "_L2", "_L3")}
+_POWER_FIELDS = {name + phase for name in _BASES for phase in ("", "_L2", "_L3")}
 
 
 @dataclass(slots=True)
-class Abilities:
-    """What this station can do, as its device model says."""
+class StationCapabilities:
+    """Capabilities of a station, as in its device model."""
 
     evses: frozenset[int]
     modes: frozenset[str] = frozenset(MODES)
@@ -57,149 +60,168 @@ class Abilities:
     local_time: bool = False
     randomized_delay: bool = True
     limit_at_soc: bool = True
-    negative_limit: bool = False  # vendors' way of 1.6 and 2.0.1
-    replaces_twins: bool = False  # 1.6: same purpose and level replaces, whatever the id
+    negative_limit: bool = False  # vendor channel of 1.6 and 2.0.1
+    replaces_same_level: bool = False  # 1.6: the same purpose and level replaces, whatever the id
     additional_purposes: frozenset[str] = ADDITIONAL_PURPOSES
     external_ids: int | None = None  # MaxExternalConstraintsId
     thresholds: Mapping[str, float] = field(default_factory=dict)  # LocalLoadBalancing
-    phases_of_ev: frozenset[str] = frozenset()  # such as setpoint_L2, dischargeLimit_L3: what the EV reported
+    phases_of_ev: frozenset[str] = frozenset()  # such as setpoint_L2, dischargeLimit_L3, as the EV reported
 
 
 @dataclass(frozen=True, slots=True)
-class Offer:
-    """A profile at the door, and what it must fit."""
+class ProfileRequest:
+    """A profile to validate, with the state of the station."""
 
     evse: int
     profile: Profile
-    abilities: Abilities
-    transaction: str | None  # that runs on the EVSE
-    external: bool = False  # set by an external system rather than the CSMS
+    capabilities: StationCapabilities
+    transaction: str | None  # running on the EVSE
+    external: bool = False  # installed by an external system, not the CSMS
     installed: tuple[tuple[int, Profile], ...] = ()
 
     @property
     def purpose(self) -> str:
+        """ChargingProfilePurposeEnumType."""
         return str(self.profile["chargingProfilePurpose"])
 
     @property
     def kind(self) -> str:
+        """ChargingProfileKindEnumType."""
         return str(self.profile["chargingProfileKind"])
 
     @property
-    def schedules(self) -> list[dict[str, Any]]:
+    def schedules(self) -> list[Schedule]:
+        """Charging schedules of the profile."""
         return list(self.profile["chargingSchedule"])
 
     @property
     def periods(self) -> list[Period]:
+        """Periods of all schedules."""
         return [period for schedule in self.schedules for period in schedule["chargingSchedulePeriod"]]
 
 
 def mode_of(period: Period) -> str:
-    """The operation mode of a period; absent means ChargingOnly."""
-    return str(period.get("operationMode", "ChargingOnly"))
+    """Return the operation mode of a period; absent means ChargingOnly."""
+    return str(period.get("operationMode", OperationMode.charging_only))
 
 
-def refusal(offer: Offer) -> tuple[str, str] | None:
-    """Reason code and requirement for the first rule the profile breaks, or None."""
+def rejection(request: ProfileRequest) -> tuple[str, str] | None:
+    """Return reason code and requirement of the first violated rule, or None."""
     for rule in RULES:
-        for found in rule(offer):
+        for found in rule(request):
             return found
     return None
 
 
-Rule: TypeAlias = Callable[[Offer], Iterator[tuple[str, str]]]
+Rule: TypeAlias = Callable[[ProfileRequest], Iterator[tuple[str, str]]]
 
 
-def _place(offer: Offer) -> Iterator[tuple[str, str]]:
-    can, purpose = offer.abilities, offer.purpose
-    if offer.evse != 0 and offer.evse not in can.evses:
+def _place(request: ProfileRequest) -> Iterator[tuple[str, str]]:
+    can, purpose = request.capabilities, request.purpose
+    if request.evse != 0 and request.evse not in can.evses:
         yield "UnknownEVSE", "K01.FR.28"
-    if purpose == "ChargingStationExternalConstraints" and not offer.external:
+    if purpose == ProfilePurpose.charging_station_external_constraints and not request.external:
         yield "InvalidProfile", "K01.FR.22"
     if purpose in ADDITIONAL_PURPOSES and purpose not in can.additional_purposes:
         yield "UnsupportedPurpose", "K01.FR.120"
-    if purpose == "ChargingStationMaxProfile" and offer.evse != 0:
+    if purpose == ProfilePurpose.charging_station_max_profile and request.evse != 0:
         yield "InvalidProfile", "K01.FR.28"
-    if purpose == "TxProfile":
-        if offer.evse == 0:
+    if purpose == ProfilePurpose.tx_profile:
+        if request.evse == 0:
             yield "InvalidProfile", "K01.FR.16"
-        if offer.transaction is None:
+        if request.transaction is None:
             yield "TxNotFound", "K01.FR.09"
-        elif offer.profile.get("transactionId") != offer.transaction:
+        elif request.profile.get("transactionId") != request.transaction:
             yield "TxNotFound", "K01.FR.33"
-    if not 0 <= offer.profile["stackLevel"] <= can.stack_levels:
+    if not 0 <= request.profile["stackLevel"] <= can.stack_levels:
         yield "InvalidStackLevel", "K01.FR.17"
-    if not offer.external and can.external_ids is not None and offer.profile["id"] <= can.external_ids:
+    if not request.external and can.external_ids is not None and request.profile["id"] <= can.external_ids:
         yield "InvalidProfileId", "K01.FR.81"
 
 
-def _kind(offer: Offer) -> Iterator[tuple[str, str]]:
-    profile, can = offer.profile, offer.abilities
-    if offer.kind == "Dynamic" and not can.dynamic:
+def _kind(request: ProfileRequest) -> Iterator[tuple[str, str]]:
+    profile, can = request.profile, request.capabilities
+    if request.kind == ProfileKind.dynamic and not can.dynamic:
         yield "UnsupportedKind", "K01.FR.121"
-    if offer.kind != "Dynamic" and ("dynUpdateInterval" in profile or "dynUpdateTime" in profile):
+    if request.kind != ProfileKind.dynamic and ("dynUpdateInterval" in profile or "dynUpdateTime" in profile):
         yield "InvalidProfile", "K28.FR.04"
     if "maxOfflineDuration" in profile and not can.max_offline:
         yield "UnsupportedParam", "K01.FR.101"
-    if offer.kind == "Dynamic" and (
-        len(offer.schedules) != 1 or len(offer.periods) != 1 or offer.periods[0]["startPeriod"] != 0
+    if request.kind == ProfileKind.dynamic and (
+        len(request.schedules) != 1 or len(request.periods) != 1 or request.periods[0]["startPeriod"] != 0
     ):
         yield "InvalidSchedule", "K28.FR.03"
-    if offer.kind == "Recurring" and "recurrencyKind" not in profile:
+    if request.kind == ProfileKind.recurring and "recurrencyKind" not in profile:
         yield "InvalidProfile", "K01.FR.40"
-    if offer.purpose == "ChargingStationMaxProfile" and offer.kind == "Relative":
+    if request.purpose == ProfilePurpose.charging_station_max_profile and request.kind == ProfileKind.relative:
         yield "InvalidProfile", "K01.FR.38"
 
 
-def _schedule(offer: Offer) -> Iterator[tuple[str, str]]:
-    can = offer.abilities
-    for schedule in offer.schedules:
-        if schedule["chargingRateUnit"] not in can.rate_units:
+def _schedule(request: ProfileRequest) -> Iterator[tuple[str, str]]:
+    for schedule in request.schedules:
+        if schedule["chargingRateUnit"] not in request.capabilities.rate_units:
             yield "UnsupportedRateUnit", "K01.FR.26"
-        starts = [period["startPeriod"] for period in schedule["chargingSchedulePeriod"]]
-        if not starts or starts[0] != 0:
-            yield "InvalidSchedule", "K01.FR.31"
-        if starts != sorted(set(starts)):
-            yield "InvalidSchedule", "K01.FR.35"
-        if len(starts) > can.periods:
-            yield "InvalidSchedule", "K01.FR.35"
-        anchored = "startSchedule" in schedule
-        if offer.kind in ("Absolute", "Recurring") and not anchored:
-            yield "InvalidSchedule", "K01.FR.40"
-        if offer.kind == "Relative" and anchored:
-            yield "InvalidSchedule", "K01.FR.41"
-        if anchored and parse(schedule["startSchedule"]) is None:
-            yield "InvalidSchedule", "K01.FR.40"
-        if schedule.get("useLocalTime", False) and not can.local_time:
-            yield "InvalidSchedule", "K01.FR.123"
-        if schedule.get("randomizedDelay", 0) > 0:
-            if not can.randomized_delay:
-                yield "InvalidSchedule", "K01.FR.124"
-            if offer.purpose not in TX_PURPOSES and not offer.external:
-                yield "InvalidSchedule", "K01.FR.95"
-        if "limitAtSoC" in schedule and not can.limit_at_soc:
-            yield "InvalidSchedule", "K01.FR.125"
-        if offer.purpose == "PriorityCharging" and "duration" in schedule:
-            yield "InvalidSchedule", "K01.FR.70"
+        yield from _periods(request, schedule)
+        yield from _start(request, schedule)
+        yield from _schedule_options(request, schedule)
 
 
-def _twins(offer: Offer) -> Iterator[tuple[str, str]]:
-    """No two profiles may be valid at once with one purpose, level and place."""
-    profile = offer.profile
-    if offer.abilities.replaces_twins:
+def _periods(request: ProfileRequest, schedule: Schedule) -> Iterator[tuple[str, str]]:
+    starts = [period["startPeriod"] for period in schedule["chargingSchedulePeriod"]]
+    if not starts or starts[0] != 0:
+        yield "InvalidSchedule", "K01.FR.31"
+    if starts != sorted(set(starts)):
+        yield "InvalidSchedule", "K01.FR.35"
+    if len(starts) > request.capabilities.periods:
+        yield "InvalidSchedule", "K01.FR.35"
+
+
+def _start(request: ProfileRequest, schedule: Schedule) -> Iterator[tuple[str, str]]:
+    anchored = "startSchedule" in schedule
+    if request.kind in (ProfileKind.absolute, ProfileKind.recurring) and not anchored:
+        yield "InvalidSchedule", "K01.FR.40"
+    if request.kind == ProfileKind.relative and anchored:
+        yield "InvalidSchedule", "K01.FR.41"
+    if anchored and parse(schedule["startSchedule"]) is None:
+        yield "InvalidSchedule", "K01.FR.40"
+
+
+def _schedule_options(request: ProfileRequest, schedule: Schedule) -> Iterator[tuple[str, str]]:
+    can = request.capabilities
+    if schedule.get("useLocalTime", False) and not can.local_time:
+        yield "InvalidSchedule", "K01.FR.123"
+    if schedule.get("randomizedDelay", 0) > 0:
+        if not can.randomized_delay:
+            yield "InvalidSchedule", "K01.FR.124"
+        if request.purpose not in TX_PURPOSES and not request.external:
+            yield "InvalidSchedule", "K01.FR.95"
+    if "limitAtSoC" in schedule and not can.limit_at_soc:
+        yield "InvalidSchedule", "K01.FR.125"
+    if request.purpose == ProfilePurpose.priority_charging and "duration" in schedule:
+        yield "InvalidSchedule", "K01.FR.70"
+
+
+def _duplicates(request: ProfileRequest) -> Iterator[tuple[str, str]]:
+    """Reject profiles of the same purpose, level and EVSE that are valid at the same time."""
+    profile = request.profile
+    if request.capabilities.replaces_same_level:
         return
-    for evse, other in offer.installed:
+    for evse, other in request.installed:
         if other["id"] == profile["id"]:
-            if other["chargingProfilePurpose"] == "ChargingStationExternalConstraints" and not offer.external:
+            if (
+                other["chargingProfilePurpose"] == ProfilePurpose.charging_station_external_constraints
+                and not request.external
+            ):
                 yield "InvalidProfileId", "K01.FR.05"
             continue
-        if other["chargingProfilePurpose"] != offer.purpose or other["stackLevel"] != profile["stackLevel"]:
+        if other["chargingProfilePurpose"] != request.purpose or other["stackLevel"] != profile["stackLevel"]:
             continue
-        if offer.purpose == "TxProfile":
+        if request.purpose == ProfilePurpose.tx_profile:
             if other.get("transactionId") == profile.get("transactionId"):
                 yield "DuplicateProfile", "K01.FR.39"
-        elif offer.purpose == "TxDefaultProfile" and (evse == 0) != (offer.evse == 0):
-            yield "DuplicateProfile", "K01.FR.52" if offer.evse == 0 else "K01.FR.53"
-        elif evse == offer.evse and _overlap(other, profile) and not offer.external:
+        elif request.purpose == ProfilePurpose.tx_default_profile and (evse == 0) != (request.evse == 0):
+            yield "DuplicateProfile", "K01.FR.52" if request.evse == 0 else "K01.FR.53"
+        elif evse == request.evse and _overlap(other, profile) and not request.external:
             yield "DuplicateProfile", "K01.FR.06"
 
 
@@ -212,49 +234,63 @@ def _overlap(a: Profile, b: Profile) -> bool:
     return start_a < end_b and start_b < end_a
 
 
-def _modes(offer: Offer) -> Iterator[tuple[str, str]]:
-    can = offer.abilities
-    for schedule in offer.schedules:
+def _modes(request: ProfileRequest) -> Iterator[tuple[str, str]]:
+    can = request.capabilities
+    for schedule in request.schedules:
         for period in schedule["chargingSchedulePeriod"]:
             mode = mode_of(period)
-            if offer.purpose == "PriorityCharging" and mode != "ChargingOnly":
+            if request.purpose == ProfilePurpose.priority_charging and mode != OperationMode.charging_only:
                 yield "InvalidSchedule", "K01.FR.71"
-            if mode not in PURPOSE_MODES[offer.purpose]:
+            if mode not in PURPOSE_MODES[request.purpose]:
                 yield "InvalidOperationMode", "K01.FR.114"
             if mode not in can.modes:
-                if mode == "LocalLoadBalancing":
+                if mode == OperationMode.local_load_balancing:
                     yield "UnsupportedParam", "Q09.FR.01"
                 yield "InvalidOperationMode", "K01.FR.115"
-            yield from _fields(offer, mode, schedule, period)
+            yield from _mode_fields(can, mode, schedule["chargingRateUnit"], period)
+            yield from _values(request, period)
 
 
-def _fields(offer: Offer, mode: str, schedule: Mapping[str, Any], period: Period) -> Iterator[tuple[str, str]]:
-    can = offer.abilities
-    if mode == "Idle" and _FORBIDDEN & period.keys():
-        yield "InvalidSchedule", "Q10.FR.02"
-    if mode == "LocalFrequency":
-        if _FORBIDDEN & period.keys():
-            yield "InvalidSchedule", "Q08.FR.04"
-        if "v2xBaseline" not in period or len(period.get("v2xFreqWattCurve", ())) < 2:
-            yield "NoFreqWattCurve", "Q08.FR.03"
-        if schedule["chargingRateUnit"] != "W":
-            yield "InvalidSchedule", "Q08.FR.05"
-    if mode == "LocalLoadBalancing":
-        thresholds = can.thresholds
-        if any(name not in thresholds for name in THRESHOLDS) or (
-            thresholds["UpperThreshold"] <= thresholds["LowerThreshold"]
-        ):
-            yield "MissingDevModelInfo", "Q09.FR.02"
-    if mode == "ChargingOnly":
-        if "limit" not in period:
-            yield "InvalidSchedule", "Q02.FR.02"
-        if (_FORBIDDEN - {"limit", "limit_L2", "limit_L3"}) & period.keys():
-            yield "InvalidSchedule", "Q02.FR.02"
-    if mode in ("CentralSetpoint", "CentralFrequency") and "setpoint" not in period:
-        yield "InvalidSchedule", "Q03.FR.01"
+def _mode_fields(can: StationCapabilities, mode: str, unit: str, period: Period) -> Iterator[tuple[str, str]]:
+    """Check the fields that an operation mode requires and forbids."""
+    match mode:
+        case OperationMode.idle:
+            if _POWER_FIELDS & period.keys():
+                yield "InvalidSchedule", "Q10.FR.02"
+        case OperationMode.local_frequency:
+            yield from _local_frequency(unit, period)
+        case OperationMode.local_load_balancing:
+            if not _complete(can.thresholds):
+                yield "MissingDevModelInfo", "Q09.FR.02"
+        case OperationMode.charging_only:
+            if "limit" not in period or (_POWER_FIELDS - {"limit", "limit_L2", "limit_L3"}) & period.keys():
+                yield "InvalidSchedule", "Q02.FR.02"
+        case OperationMode.central_setpoint | OperationMode.central_frequency:
+            if "setpoint" not in period:
+                yield "InvalidSchedule", "Q03.FR.01"
+
+
+def _local_frequency(unit: str, period: Period) -> Iterator[tuple[str, str]]:
+    if _POWER_FIELDS & period.keys():
+        yield "InvalidSchedule", "Q08.FR.04"
+    if "v2xBaseline" not in period or len(period.get("v2xFreqWattCurve", ())) < 2:
+        yield "NoFreqWattCurve", "Q08.FR.03"
+    if unit != "W":
+        yield "InvalidSchedule", "Q08.FR.05"
+
+
+def _complete(thresholds: Mapping[str, float]) -> bool:
+    """Return True if all thresholds of local load balancing are set and in order."""
+    return all(name in thresholds for name in THRESHOLDS) and (
+        thresholds["UpperThreshold"] > thresholds["LowerThreshold"]
+    )
+
+
+def _values(request: ProfileRequest, period: Period) -> Iterator[tuple[str, str]]:
+    can = request.capabilities
     if period.get("limit", 0.0) < 0 and not can.negative_limit:
         yield "InvalidSchedule", "V2X.05"
-    yield from _phases(offer, period)
+    yield from _phases(request, period)
     if "setpoint" in period:
         low, high = period.get("dischargeLimit", float("-inf")), period.get("limit", float("inf"))
         if not low <= period["setpoint"] <= high:
@@ -265,7 +301,7 @@ def _fields(offer: Offer, mode: str, schedule: Mapping[str, Any], period: Period
         yield "InvalidSchedule", "K01.FR.19"
 
 
-def _phases(offer: Offer, period: Period) -> Iterator[tuple[str, str]]:
+def _phases(request: ProfileRequest, period: Period) -> Iterator[tuple[str, str]]:
     for name in _BASES:
         for phase in ("_L2", "_L3"):
             if name + phase not in period:
@@ -274,10 +310,10 @@ def _phases(offer: Offer, period: Period) -> Iterator[tuple[str, str]]:
                 yield "InvalidSchedule", "V2X.07"
             if name == "limit":
                 continue
-            if offer.purpose != "TxProfile":
+            if request.purpose != ProfilePurpose.tx_profile:
                 yield "PhaseConflict", "V2X.08"
-            if name + phase not in offer.abilities.phases_of_ev:
+            if name + phase not in request.capabilities.phases_of_ev:
                 yield "PhaseConflict", "V2X.09"
 
 
-RULES: tuple[Rule, ...] = (_place, _kind, _schedule, _twins, _modes)
+RULES: tuple[Rule, ...] = (_place, _kind, _schedule, _duplicates, _modes)

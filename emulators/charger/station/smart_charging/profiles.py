@@ -1,51 +1,60 @@
-"""The charging profiles a station holds, and what they come to at a moment: the composite of all purposes.
+"""Installed charging profiles of a station and their composite at a time.
 
-Pure: times are Unix times handed in. Purposes, stack levels, recurrency, validity, the dead-man of dynamic profiles and
-the life of a profile while offline are as OCPP 2.1 part 2 K01, K08, K28, Q11 and Q12 say; 1.6 and 2.0.1 are subsets.
-What one profile says at a moment is in `schedule.py`, what a mode does with its values in `modes.py`.
+Pure: Unix times are arguments. Purposes, stack levels, recurrence, validity, the duration of dynamic profiles and
+validity while offline follow OCPP 2.1 part 2 K01, K08, K28, Q11 and Q12; 1.6 and 2.0.1 are subsets. A single profile
+is evaluated in `schedule.py`, an operation mode in `operation_modes.py`.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
-from typing import Any
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, replace
 
+from emulators.charger.station.ocpp_enums import OperationMode, ProfileKind, ProfilePurpose
 from emulators.charger.station.smart_charging import profile_rules
-from emulators.charger.station.smart_charging.profile_rules import Abilities, Offer, Profile
+from emulators.charger.station.smart_charging.profile_rules import (
+    Period,
+    Profile,
+    ProfileRequest,
+    Schedule,
+    StationCapabilities,
+)
 from emulators.charger.station.smart_charging.schedule import (
     EXTERNAL,
     Active,
-    Circumstances,
     Composite,
-    Held,
+    EvseConditions,
+    InstalledProfile,
     active_period,
+    change_times,
     least,
     read,
-    turns,
 )
+from emulators.charger.station.store import Saved
 from protocols.ocpp.times import parse, stamp
 
 UPDATABLE = frozenset(
     name + phase for name in ("limit", "dischargeLimit", "setpoint", "setpointReactive") for phase in ("", "_L2", "_L3")
 )
 COMPOSITE_PERIODS = 1024
+# purposes that do not persist (K01.FR.27)
+VOLATILE = frozenset({ProfilePurpose.tx_profile, ProfilePurpose.local_generation, EXTERNAL})
 
 
 class Profiles:
-    """The stack of all profiles of one station."""
+    """All installed profiles of one station."""
 
-    def __init__(self, abilities: Abilities, seed: int = 0) -> None:
-        self.abilities = abilities
-        self._held: list[Held] = []
+    def __init__(self, capabilities: StationCapabilities, seed: int = 0) -> None:
+        self.capabilities = capabilities
+        self._held: list[InstalledProfile] = []
         self._random = random.Random(f"profiles-{seed}")
 
-    def __iter__(self) -> Iterator[Held]:
+    def __iter__(self) -> Iterator[InstalledProfile]:
         return iter(list(self._held))
 
-    def get(self, number: int) -> Held | None:
-        """The profile of that id."""
+    def get(self, number: int) -> InstalledProfile | None:
+        """Return the profile of an id."""
         return next((held for held in self._held if held.id == number), None)
 
     # changes
@@ -53,37 +62,39 @@ class Profiles:
     def install(
         self, evse: int, profile: Profile, now: float, transaction: str | None, *, external: bool = False
     ) -> tuple[str, str] | None:
-        """Take a profile, or say why not: reason code and requirement id. The same id replaces (K01.FR.05)."""
+        """Install a profile; return reason code and requirement id of a rejection. The same id replaces (K01.FR.05)."""
         installed = tuple((held.evse, held.profile) for held in self._held)
-        found = profile_rules.refusal(Offer(evse, profile, self.abilities, transaction, external, installed))
+        found = profile_rules.rejection(
+            ProfileRequest(evse, profile, self.capabilities, transaction, external, installed)
+        )
         if found is not None:
             return found
-        others = [held for held in self._held if held.id != profile["id"] and not self._twin(held, evse, profile)]
-        if len(others) >= self.abilities.entries:
+        others = [held for held in self._held if held.id != profile["id"] and not self._replaces(held, evse, profile)]
+        if len(others) >= self.capabilities.entries:
             return "TooManyProfiles", "K01.FR.05"
-        updated = parse(profile.get("dynUpdateTime")) if profile["chargingProfileKind"] == "Dynamic" else None
+        updated = parse(profile.get("dynUpdateTime")) if profile["chargingProfileKind"] == ProfileKind.dynamic else None
         copy = {**profile, "chargingSchedule": [dict(schedule) for schedule in profile["chargingSchedule"]]}
-        held = Held(evse, copy, now, now if updated is None else min(now, updated), external)
+        held = InstalledProfile(evse, copy, now, now if updated is None else min(now, updated), external)
         held.delays = tuple(self._delays(copy["chargingSchedule"][0]))
         self._held = [*others, held]
         return None
 
-    def _twin(self, held: Held, evse: int, profile: Profile) -> bool:
+    def _replaces(self, held: InstalledProfile, evse: int, profile: Profile) -> bool:
         return (
-            self.abilities.replaces_twins
+            self.capabilities.replaces_same_level
             and held.evse == evse
             and held.purpose == profile["chargingProfilePurpose"]
             and held.level == profile["stackLevel"]
         )
 
-    def _delays(self, schedule: Mapping[str, Any]) -> Iterator[float]:
-        """K01.FR.92-94: every period but the first is put off by a random time."""
+    def _delays(self, schedule: Schedule) -> Iterator[float]:
+        """Return a random delay for each period but the first (K01.FR.92-94)."""
         widest = schedule.get("randomizedDelay", 0)
         for index, _ in enumerate(schedule["chargingSchedulePeriod"]):
             yield 0.0 if index == 0 or widest <= 0 else float(self._random.randint(0, widest))
 
-    def update(self, number: int, values: Mapping[str, Any], now: float) -> tuple[str, str] | None:
-        """New values for a dynamic profile (K28.FR.06, .09); None when they were taken."""
+    def update(self, number: int, values: Period, now: float) -> tuple[str, str] | None:
+        """Update a dynamic profile (K28.FR.06, .09); return reason code and requirement id of a rejection."""
         held = self.get(number)
         if held is None or not held.dynamic:
             return "InvalidProfile", "K28.FR.11"
@@ -92,11 +103,13 @@ class Profiles:
         period.update({name: value for name, value in values.items() if name in UPDATABLE})
         changed = {**held.profile, "chargingSchedule": [{**schedule, "chargingSchedulePeriod": [period]}]}
         changed.pop("dynUpdateTime", None)
-        offer = Offer(held.evse, changed, self.abilities, held.profile.get("transactionId"), held.external)
-        if changed == held.profile:  # said again to show that somebody is there
+        request = ProfileRequest(
+            held.evse, changed, self.capabilities, held.profile.get("transactionId"), held.external
+        )
+        if changed == held.profile:  # repeated as a sign of life
             held.updated_at = now
             return None
-        found = profile_rules.refusal(offer)
+        found = profile_rules.rejection(request)
         if found is not None:
             return found
         held.profile, held.updated_at = changed, now
@@ -109,9 +122,9 @@ class Profiles:
         purpose: str | None = None,
         level: int | None = None,
     ) -> list[int]:
-        """Remove what matches; the ids of what went (K10). External constraints are not the CSMS's to clear."""
+        """Remove the matching profiles, external constraints excepted; return their ids (K10)."""
 
-        def matches(held: Held) -> bool:
+        def matches(held: InstalledProfile) -> bool:
             if held.purpose == EXTERNAL:
                 return False
             if number is not None:
@@ -122,46 +135,53 @@ class Profiles:
                 and (level is None or held.level == level)
             )
 
-        gone = [held for held in self._held if matches(held)]
-        self._held = [held for held in self._held if held not in gone]
-        return [held.id for held in gone]
+        removed = [held for held in self._held if matches(held)]
+        self._held = [held for held in self._held if held not in removed]
+        return [held.id for held in removed]
 
-    def put_back(self, held: Held) -> None:
-        """One that was kept over a restart."""
-        self._held.append(held)
+    def saved(self) -> list[Saved]:
+        """Return the stored form of the profiles that persist."""
+        return [asdict(held) for held in self._held if held.purpose not in VOLATILE]
+
+    def restore(self, saved: list[Saved]) -> None:
+        """Restore the stored form."""
+        for entry in saved:
+            self._held.append(InstalledProfile(**{**entry, "delays": tuple(entry["delays"])}))
 
     def drop_external(self, evse: int) -> bool:
-        """The external system lets go; whether it held anything."""
-        kept = [held for held in self._held if not (held.purpose == EXTERNAL and held.evse == evse)]
-        changed = len(kept) != len(self._held)
-        self._held = kept
+        """Remove the profile of the external system at an EVSE; return False if there is none."""
+        remaining = [held for held in self._held if not (held.purpose == EXTERNAL and held.evse == evse)]
+        changed = len(remaining) != len(self._held)
+        self._held = remaining
         return changed
 
-    def forget(self, held: Held) -> None:
-        """Lose a profile, as in a reboot."""
-        self._held = [one for one in self._held if one is not held]
+    def drop_volatile(self) -> None:
+        """Remove the profiles that do not persist over a reboot."""
+        self._held = [held for held in self._held if held.purpose not in VOLATILE]
 
     def rename_transaction(self, old: str, new: str) -> None:
-        """1.6: the CSMS has given the transaction its id."""
+        """Replace a transaction id by the one that the CSMS assigned (1.6)."""
         for held in self._held:
             if held.profile.get("transactionId") == old:
                 held.profile = {**held.profile, "transactionId": new}
 
     def end_transaction(self, transaction: str) -> None:
-        """A TxProfile ends with its transaction (K01.FR.04)."""
+        """Remove the TxProfiles of an ended transaction (K01.FR.04)."""
         self._held = [
-            h for h in self._held if not (h.purpose == "TxProfile" and h.profile.get("transactionId") == transaction)
+            h
+            for h in self._held
+            if not (h.purpose == ProfilePurpose.tx_profile and h.profile.get("transactionId") == transaction)
         ]
 
-    def leap(self, seconds: float) -> None:
-        """The station's clock was set: what has passed since something was noted stays what it was."""
+    def shift_times(self, seconds: float) -> None:
+        """Move stored times by a step of the wall clock: elapsed times stay the same."""
         for held in self._held:
             held.installed_at += seconds
             held.updated_at += seconds
             held.pulled_at += seconds
 
     def back_online(self, now: float, offline_since: float) -> None:
-        """K01.FR.102: what was only suspended rules again; what was to be gone for good is gone."""
+        """End the validity of profiles with invalidAfterOfflineDuration; others become valid again (K01.FR.102)."""
         for held in self._held:
             longest = held.profile.get("maxOfflineDuration")
             if (
@@ -171,17 +191,17 @@ class Profiles:
             ):
                 held.spent = True
 
-    # what rules
+    # composite
 
-    def composite(self, evse: int, now: float, at: Circumstances) -> Composite:
-        """What the EVSE shall do now."""
+    def composite(self, evse: int, now: float, at: EvseConditions) -> Composite:
+        """Return the composite of all profiles for an EVSE."""
         tx = self._transaction_profile(evse, now, at)
         bounds = [
             active
-            for purpose in ("ChargingStationMaxProfile", EXTERNAL)
-            if (active := self._ruling(purpose, evse, now, at)) is not None
+            for purpose in (ProfilePurpose.charging_station_max_profile, EXTERNAL)
+            if (active := self._valid(purpose, evse, now, at)) is not None
         ]
-        generation = self._ruling("LocalGeneration", evse, now, at)
+        generation = self._valid(ProfilePurpose.local_generation, evse, now, at)
         own = Composite() if tx is None else read(tx, at)
         limit, floor = own.limit_w, own.discharge_limit_w
         mode, setpoint = own.mode, own.setpoint_w
@@ -189,8 +209,12 @@ class Profiles:
             other = read(active, at)
             limit = least(limit, other.limit_w)
             floor = other.discharge_limit_w if floor is None else max(floor, _or(other.discharge_limit_w, floor))
-            if active.held.purpose == EXTERNAL and other.setpoint_w is not None and self._external_rules(own, at):
-                setpoint, mode = other.setpoint_w, "ExternalSetpoint"
+            if (
+                active.held.purpose == EXTERNAL
+                and other.setpoint_w is not None
+                and self._external_has_priority(own, at)
+            ):
+                setpoint, mode = other.setpoint_w, OperationMode.external_setpoint
         if generation is not None and limit is not None:
             limit += read(generation, at).limit_w or 0.0  # K08.FR.04
         if setpoint is not None:
@@ -201,17 +225,19 @@ class Profiles:
         return replace(own, mode=mode, limit_w=limit, discharge_limit_w=floor, setpoint_w=setpoint)
 
     @staticmethod
-    def _external_rules(own: Composite, at: Circumstances) -> bool:
-        """Q06.FR.20-22. Discharging needs a Tx profile that is for V2X."""
+    def _external_has_priority(own: Composite, at: EvseConditions) -> bool:
+        """Return True if an external set-point has priority (Q06.FR.20-22)."""
         return own.setpoint_w is None or at.setpoint_priority != "CSMS"
 
-    def _transaction_profile(self, evse: int, now: float, at: Circumstances) -> Active | None:
-        if at.priority and (active := self._ruling("PriorityCharging", evse, now, at)) is not None:
+    def _transaction_profile(self, evse: int, now: float, at: EvseConditions) -> Active | None:
+        if at.priority and (active := self._valid(ProfilePurpose.priority_charging, evse, now, at)) is not None:
             return active
-        return self._ruling("TxProfile", evse, now, at) or self._ruling("TxDefaultProfile", evse, now, at)
+        return self._valid(ProfilePurpose.tx_profile, evse, now, at) or self._valid(
+            ProfilePurpose.tx_default_profile, evse, now, at
+        )
 
-    def _ruling(self, purpose: str, evse: int, now: float, at: Circumstances) -> Active | None:
-        """The period of the highest level that is valid now; a specific EVSE before EVSE 0."""
+    def _valid(self, purpose: str, evse: int, now: float, at: EvseConditions) -> Active | None:
+        """Return the valid period of the highest stack level; a specific EVSE has priority over EVSE 0."""
         candidates = [held for held in self._held if held.purpose == purpose and held.evse in (0, evse)]
         for held in sorted(candidates, key=lambda one: (one.level, one.evse != 0), reverse=True):
             active = active_period(held, now, at)
@@ -219,20 +245,20 @@ class Profiles:
                 return active
         return None
 
-    # what will rule
+    # future
 
-    def next_change(self, now: float, at: Circumstances) -> float | None:
-        """When something may rule differently by the passing of time alone."""
-        return min((t for held in self._held for t in turns(held, now, now + 7 * 86_400, at)), default=None)
+    def next_change(self, now: float, at: EvseConditions) -> float | None:
+        """Return when the composite may change next by itself."""
+        return min((t for held in self._held for t in change_times(held, now, now + 7 * 86_400, at)), default=None)
 
-    def schedule(self, evse: int, now: float, seconds: float, at: Circumstances) -> list[tuple[float, Composite]]:
-        """The composite from now on: (seconds from now, what rules), equal neighbours merged (K08)."""
+    def schedule(self, evse: int, now: float, seconds: float, at: EvseConditions) -> list[tuple[float, Composite]]:
+        """Return the composites from now on as (seconds from now, composite), equal neighbours merged (K08)."""
         ready = at if at.ready_at is not None else replace(at, ready_at=now)
-        moments = sorted({t for held in self._held for t in turns(held, now, now + seconds, ready)})
+        moments = sorted({t for held in self._held for t in change_times(held, now, now + seconds, ready)})
         found: list[tuple[float, Composite]] = []
         for moment in [now, *moments]:
             composite = self.composite(evse, moment, ready)
-            if not found or _shown(found[-1][1]) != _shown(composite):
+            if not found or _values(found[-1][1]) != _values(composite):
                 found.append((moment - now, composite))
         return found[:COMPOSITE_PERIODS]
 
@@ -242,21 +268,21 @@ class Profiles:
         purpose: str | None = None,
         level: int | None = None,
         ids: Iterable[int] | None = None,
-    ) -> list[Held]:
-        """The profiles that GetChargingProfiles asks for (K09)."""
-        wanted = None if ids is None else set(ids)
+    ) -> list[InstalledProfile]:
+        """Return the profiles that match a GetChargingProfiles request (K09)."""
+        requested = None if ids is None else set(ids)
         return [
             held
             for held in self._held
             if (evse is None or held.evse == evse)
             and (purpose is None or held.purpose == purpose)
             and (level is None or held.level == level)
-            and (wanted is None or held.id in wanted)
+            and (requested is None or held.id in requested)
         ]
 
 
-def as_reported(held: Held) -> Profile:
-    """A profile with the time of its last update."""
+def with_update_time(held: InstalledProfile) -> Profile:
+    """Return a profile with the time of its last update."""
     return {**held.profile, "dynUpdateTime": stamp(held.updated_at)} if held.dynamic else held.profile
 
 
@@ -264,5 +290,5 @@ def _or(value: float | None, otherwise: float) -> float:
     return otherwise if value is None else value
 
 
-def _shown(composite: Composite) -> tuple[object, ...]:
+def _values(composite: Composite) -> tuple[object, ...]:
     return composite.mode, composite.limit_w, composite.discharge_limit_w, composite.setpoint_w

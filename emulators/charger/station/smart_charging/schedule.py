@@ -1,48 +1,47 @@
-"""One charging profile in the station: what it says at a moment, in watts, and when that changes by itself.
+"""One charging profile: its values at a time, in watts, and when they change by themselves.
 
-Pure: times are Unix times handed in. Recurrency, validity, the dead-man of dynamic profiles, randomised delays and the
-life of a profile while offline are as OCPP 2.1 part 2 K01, K28, Q11 and Q12 say. How profiles act together is in
-`profiles.py`.
+Pure: Unix times are arguments. Recurrence, validity, the duration of dynamic profiles, randomised delays and validity
+while offline follow OCPP 2.1 part 2 K01, K28, Q11 and Q12. Profiles are combined in `profiles.py`.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any
 
-from emulators.charger.station.smart_charging.profile_rules import Period, Profile, mode_of
+from emulators.charger.station.ocpp_enums import OperationMode, ProfileKind, ProfilePurpose
+from emulators.charger.station.smart_charging.profile_rules import Period, Profile, Schedule, mode_of
 from protocols.ocpp.times import parse
 
 RECURS = {"Daily": 86_400.0, "Weekly": 604_800.0}
-EXTERNAL = "ChargingStationExternalConstraints"
-STATION_TOTALS = frozenset({EXTERNAL, "ChargingStationMaxProfile", "LocalGeneration"})
+EXTERNAL = ProfilePurpose.charging_station_external_constraints
+STATION_TOTALS = frozenset({EXTERNAL, ProfilePurpose.charging_station_max_profile, ProfilePurpose.local_generation})
 
 
 @dataclass(frozen=True, slots=True)
-class Circumstances:
-    """What a schedule may depend on besides its own fields."""
+class EvseConditions:
+    """State of an EVSE on which its profiles depend."""
 
     transaction: str | None = None
-    ready_at: float | None = None  # when the EV was authorised and connected: where Relative schedules begin
+    ready_at: float | None = None  # authorised and connected: start of Relative schedules
     soc_pct: float | None = None
-    offline_since: float | None = None  # when the station noticed; None while it is online
+    offline_since: float | None = None  # None while online
     priority: bool = False
     setpoint_priority: str = "ExternalControl"  # SmartChargingCtrlr.SetpointPriority
     voltage_v: float = 230.0
     phases: int = 3
     max_charge_w: float = float("inf")
     max_discharge_w: float = float("inf")
-    sharers: int = 1  # EVSEs with a transaction: what is set for the whole station is divided among them
+    sharers: int = 1  # EVSEs with a transaction, among which limits of the whole station are divided
 
 
 @dataclass(frozen=True, slots=True)
 class Active:
-    """The period of one profile that rules for its purpose now."""
+    """The current period of the valid profile of one purpose."""
 
-    held: Held
+    held: InstalledProfile
     period: Period
     unit: str
     cap_at_soc: float | None = None
@@ -50,9 +49,9 @@ class Active:
 
 @dataclass(frozen=True, slots=True)
 class Composite:
-    """What all purposes come to. Powers in W, + into the vehicle; None is no bound."""
+    """Combination of all purposes. Powers in W, + into the vehicle; None is no limit."""
 
-    mode: str = "ChargingOnly"
+    mode: str = OperationMode.charging_only
     limit_w: float | None = None
     discharge_limit_w: float | None = None
     setpoint_w: float | None = None
@@ -62,46 +61,51 @@ class Composite:
 
 
 @dataclass(slots=True, eq=False)
-class Held:
-    """One profile in the station, with what the station notes about it."""
+class InstalledProfile:
+    """One installed profile with its state. Its fields are a stored format."""
 
     evse: int
     profile: Profile
     installed_at: float
     updated_at: float  # dynUpdateTime
     external: bool = False
-    pulled_at: float = 0.0  # when an update was last asked for
-    spent: bool = False  # invalidAfterOfflineDuration has struck
+    pulled_at: float = 0.0  # time of the last PullDynamicScheduleUpdate
+    spent: bool = False  # invalidated by invalidAfterOfflineDuration
     delays: tuple[float, ...] = ()  # of each period (randomizedDelay)
 
     @property
     def id(self) -> int:
+        """Id of the profile."""
         return int(self.profile["id"])
 
     @property
     def purpose(self) -> str:
+        """ChargingProfilePurposeEnumType."""
         return str(self.profile["chargingProfilePurpose"])
 
     @property
     def dynamic(self) -> bool:
-        return bool(self.profile["chargingProfileKind"] == "Dynamic")
+        """True for a profile of kind Dynamic."""
+        return bool(self.profile["chargingProfileKind"] == ProfileKind.dynamic)
 
     @property
     def level(self) -> int:
+        """Stack level."""
         return int(self.profile["stackLevel"])
 
     def lasts(self, now: float) -> bool:
-        """Whether a dynamic schedule has not run out since its last update."""
+        """Return False if the duration has expired since the last update."""
         duration = self.profile["chargingSchedule"][0].get("duration")
         return duration is None or now - self.updated_at <= duration
 
 
-def active_period(held: Held, now: float, at: Circumstances) -> Active | None:
+def active_period(held: InstalledProfile, now: float, at: EvseConditions) -> Active | None:
+    """Return the current period of a profile, None if it is not valid."""
     profile = held.profile
     start, end = parse(profile.get("validFrom")), parse(profile.get("validTo"))
     if held.spent or (start is not None and now < start) or (end is not None and now >= end):
         return None
-    if held.purpose == "TxProfile" and profile.get("transactionId") != at.transaction:
+    if held.purpose == ProfilePurpose.tx_profile and profile.get("transactionId") != at.transaction:
         return None
     longest = profile.get("maxOfflineDuration")
     if longest is not None and at.offline_since is not None and now - at.offline_since > longest:
@@ -125,22 +129,23 @@ def active_period(held: Held, now: float, at: Circumstances) -> Active | None:
     return Active(held, periods[index], schedule["chargingRateUnit"], cap)
 
 
-def _elapsed(held: Held, schedule: Mapping[str, Any], now: float, at: Circumstances) -> float | None:
-    """Seconds since the schedule began; None where it has no beginning yet."""
+def _elapsed(held: InstalledProfile, schedule: Schedule, now: float, at: EvseConditions) -> float | None:
+    """Return the seconds since the start of the schedule; None if it has no start yet."""
     kind = held.profile["chargingProfileKind"]
-    if kind == "Dynamic":
+    if kind == ProfileKind.dynamic:
         return max(0.0, now - held.updated_at)
-    if kind == "Relative":
+    if kind == ProfileKind.relative:
         return now - (held.installed_at if at.ready_at is None else at.ready_at)
     start = parse(schedule.get("startSchedule"))
     if start is None:
         return None
-    if kind == "Recurring" and now >= start:
+    if kind == ProfileKind.recurring and now >= start:
         return (now - start) % RECURS[held.profile["recurrencyKind"]]
     return now - start
 
 
-def read(active: Active, at: Circumstances) -> Composite:
+def read(active: Active, at: EvseConditions) -> Composite:
+    """Return the values of a period in watts as a composite of one profile."""
     period, watts = active.period, _watts(active, at)
     if active.held.evse == 0 and active.held.purpose in STATION_TOTALS:
         watts /= max(1, at.sharers)  # Q06.FR.30, .31
@@ -152,14 +157,14 @@ def read(active: Active, at: Circumstances) -> Composite:
     return Composite(mode_of(period), limit, floor, setpoint, active.held.id, period, active.unit)
 
 
-def _watts(active: Active, at: Circumstances) -> float:
+def _watts(active: Active, at: EvseConditions) -> float:
     if active.unit == "W":
         return 1.0
     return at.voltage_v * float(active.period.get("numberPhases", at.phases))  # K01.FR.49, K01.FR.51
 
 
-def turns(held: Held, now: float, until: float, at: Circumstances) -> Iterator[float]:
-    """The moments after `now` at which a profile begins, changes or ends."""
+def change_times(held: InstalledProfile, now: float, until: float, at: EvseConditions) -> Iterator[float]:
+    """Iterate over the times in (now, until) at which a profile starts, changes or ends."""
     profile = held.profile
     moments: list[float] = [t for name in ("validFrom", "validTo") if (t := parse(profile.get(name))) is not None]
     longest = profile.get("maxOfflineDuration")
@@ -173,7 +178,9 @@ def turns(held: Held, now: float, until: float, at: Circumstances) -> Iterator[f
         if "duration" in schedule:
             marks = [*marks, schedule["duration"] + (1e-3 if held.dynamic else 0.0)]
         recurs = (
-            RECURS.get(profile.get("recurrencyKind", "")) if profile["chargingProfileKind"] == "Recurring" else None
+            RECURS.get(profile.get("recurrencyKind", ""))
+            if profile["chargingProfileKind"] == ProfileKind.recurring
+            else None
         )
         rounds = 1 if recurs is None else int((until - begin) / recurs) + 2
         for lap in range(rounds):
@@ -181,7 +188,7 @@ def turns(held: Held, now: float, until: float, at: Circumstances) -> Iterator[f
     return (t for t in moments if now < t < until)
 
 
-def _starts(held: Held, schedule: Mapping[str, Any]) -> list[float]:
+def _starts(held: InstalledProfile, schedule: Schedule) -> list[float]:
     starts = [
         p["startPeriod"] + delay for p, delay in zip(schedule["chargingSchedulePeriod"], held.delays, strict=True)
     ]
@@ -191,10 +198,11 @@ def _starts(held: Held, schedule: Mapping[str, Any]) -> list[float]:
 
 
 def _total(period: Period, name: str, factor: float) -> float | None:
-    """The value over all phases: the plain field is L1 where L2 or L3 are given."""
+    """Return the value over all phases: the plain field is L1 where L2 or L3 are present."""
     values = [period[key] for key in (name, f"{name}_L2", f"{name}_L3") if key in period]
     return sum(values) * factor if values else None
 
 
 def least(a: float | None, b: float | None) -> float | None:
+    """Return the lower of two limits; None is no limit."""
     return b if a is None else a if b is None else min(a, b)

@@ -1,219 +1,267 @@
-"""The step that turns profiles, modes and DER controls into power at each EVSE, and tells what changed.
+"""Smart charging step: applies charging profiles, operation modes and DER controls to each EVSE, reports changes.
 
-What a profile or a mode comes to is in `profiles.py` and `modes.py`, what a DER control leaves of it in `der.py`.
+What a profile or a mode amounts to is in `profiles.py` and `operation_modes.py`, DER controls are in `der.py`.
 """
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
 
+from emulators.charger.station.context import StationContext
 from emulators.charger.station.evse import EvseState
+from emulators.charger.station.monitoring.event_streams import EventStreams
+from emulators.charger.station.monitoring.monitoring import Monitoring
+from emulators.charger.station.ocpp_enums import ChargingState, OperationMode, TriggerReason
 from emulators.charger.station.smart_charging import der, operation_modes
-from emulators.charger.station.smart_charging.schedule import Circumstances, Composite
+from emulators.charger.station.smart_charging.profiles import Profiles
+from emulators.charger.station.smart_charging.schedule import Composite, EvseConditions
+from emulators.charger.station.tariffs.tariffs import Tariffs
 from emulators.charger.station.transaction import Transaction
 from protocols.ocpp.link import Answered
 from protocols.ocpp.schema import Payload
 
-if TYPE_CHECKING:
-    from emulators.charger.station.station import Station
-
-FLOWS_W = 50.0  # W; below it nothing is said to flow
-CHANGED = 0.02  # of the rated power: a change that is told at once
-CHANGED_EVERY_S = 1.0
-IDLE_S = 60.0  # between two looks without a transaction: whatever happens wakes the station
+FLOW_W = 50.0  # W; less counts as no energy flow
+RATE_CHANGE = 0.02  # of the rated power: a change that is reported at once
+RATE_CHANGE_S = 1.0  # shortest time between two such reports
+IDLE_TICK_S = 60.0  # between two steps without a transaction; events wake the station earlier
 
 
-class Steering:
-    """Decides and measures, step by step, for all EVSEs of a station."""
+@dataclass(frozen=True, slots=True)
+class StepConsumers:
+    """Components that are updated in each step."""
 
-    def __init__(self, station: Station) -> None:
-        self.station, self.clock = station, station.clock
+    monitoring: Monitoring
+    event_streams: EventStreams
+    tariffs: Tariffs
+
+
+class SmartCharging:
+    """Power control of all EVSEs of a station, step by step."""
+
+    def __init__(
+        self, context: StationContext, profiles: Profiles, controls: der.DerControls, consumers: StepConsumers
+    ) -> None:
+        self._context, self._clock = context, context.clock
+        self._profiles, self._controls, self._consumers = profiles, controls, consumers
+        self.grid = der.Grid()
+        self.sample_interval_s = context.config.meter_interval_s  # of samples in a transaction, 0 for none
+        self._woken = asyncio.Event()
         self._last_step: float | None = None
 
+    def wake(self) -> None:
+        """Request a step at once."""
+        self._woken.set()
+
+    def measure_grid(self, voltage_v: float | None, frequency_hz: float | None) -> None:
+        """Set the grid voltage or frequency at the connection point."""
+        if voltage_v is not None:
+            self.grid = replace(self.grid, voltage_v=voltage_v)
+        if frequency_hz is not None:
+            self.grid = replace(self.grid, frequency_hz=frequency_hz)
+            for evse in self._context.evses.values():
+                evse.conditions.frequency_hz = frequency_hz
+        self.wake()
+
     async def run(self) -> None:
-        """Step whenever something wakes the station or time changes what rules."""
-        woken = self.station.woken
+        """Step when the station is woken and when time changes a setpoint, until cancelled."""
         while True:
             self.step()
-            woken.clear()
+            self._woken.clear()
             with contextlib.suppress(TimeoutError):
-                async with self.clock.timeout_at(self.clock.now() + self._rest()):
-                    await woken.wait()
+                async with self._clock.timeout_at(self._clock.now() + self._idle_s()):
+                    await self._woken.wait()
 
-    def _rest(self) -> float:
-        """Seconds until something can change by itself: profiles and DER controls turn on time, not on the tick."""
-        station = self.station
-        wall = station.wall()
-        turns = [station.controls.next_turn(wall), station.monitoring.next_turn(), station.tariffs.next_turn()]
-        busy = [evse for evse in station.evses.values() if evse.transaction]
-        turns += [station.profiles.next_change(wall, self.circumstances(evse)) for evse in busy]
-        pulls = any(held.profile.get("dynUpdateInterval") for held in station.profiles)
-        looks = busy or pulls or station.monitoring.monitors.custom
-        tick_s = station.config.tick_s if looks else max(IDLE_S, station.config.tick_s)
-        return max(1e-3, min([tick_s, *(turn - wall for turn in turns if turn is not None)]))
+    def _idle_s(self) -> float:
+        """Return the time until something can change by itself. Profiles and DER controls change at exact times."""
+        context, consumers = self._context, self._consumers
+        wall = context.wall()
+        changes = [
+            self._controls.next_change_at(wall),
+            consumers.monitoring.next_change_at(),
+            consumers.tariffs.next_change_at(),
+        ]
+        busy = [evse for evse in context.evses.values() if evse.transaction]
+        changes += [self._profiles.next_change(wall, self.evse_conditions(evse)) for evse in busy]
+        pulls = any(installed.profile.get("dynUpdateInterval") for installed in self._profiles)
+        active = busy or pulls or consumers.monitoring.monitors.custom
+        tick_s = context.config.tick_s if active else max(IDLE_TICK_S, context.config.tick_s)
+        return max(1e-3, min([tick_s, *(change - wall for change in changes if change is not None)]))
 
     def step(self) -> None:
-        """Decide and measure once."""
-        station, now = self.station, self.clock.now()
-        wall = station.wall()
-        for turned in station.controls.tick(wall):
-            station.save("controls")
-            self._tell_turned(turned)
-        passed = 0.0 if self._last_step is None else now - self._last_step
+        """Control and measure all EVSEs once."""
+        context, now = self._context, self._clock.now()
+        wall = context.wall()
+        for transition in self._controls.tick(wall):
+            context.save("controls")
+            self._notify_transition(transition)
+        elapsed = 0.0 if self._last_step is None else now - self._last_step
         self._last_step = now
-        for evse in station.evses.values():
-            self._step_evse(evse, now, passed)
+        for evse in context.evses.values():
+            self._step_evse(evse, now, elapsed)
         self._pull_updates(wall)
-        if len(station.monitoring.monitors):
-            station.monitoring.look()
-        if len(station.streams):
-            station.later(station.streams.look())
+        if len(self._consumers.monitoring.monitors):
+            self._consumers.monitoring.update()
+        if len(self._consumers.event_streams):
+            context.later(self._consumers.event_streams.update())
 
-    # what rules
+    # profile in force
 
-    def circumstances(self, evse: EvseState) -> Circumstances:
-        """What the profiles of an EVSE depend on now."""
-        station, transaction = self.station, evse.transaction
-        return Circumstances(
+    def evse_conditions(self, evse: EvseState) -> EvseConditions:
+        """Return what the profiles of an EVSE depend on now."""
+        context, transaction = self._context, evse.transaction
+        return EvseConditions(
             transaction=None if transaction is None else transaction.name,
             ready_at=None if transaction is None else transaction.ready_at,
             soc_pct=evse.reading.soc_pct,
-            offline_since=station.line.offline_since,
+            offline_since=context.offline_since,
             priority=evse.priority,
-            setpoint_priority=station.device.get("SmartChargingCtrlr", "SetpointPriority") or "ExternalControl",
-            max_charge_w=evse.outlet.max_charge_w,
-            max_discharge_w=evse.outlet.max_discharge_w,
-            sharers=sum(1 for one in station.evses.values() if one.transaction is not None) or 1,
+            setpoint_priority=context.device_model.get("SmartChargingCtrlr", "SetpointPriority") or "ExternalControl",
+            max_charge_w=evse.power_path.max_charge_w,
+            max_discharge_w=evse.power_path.max_discharge_w,
+            sharers=sum(1 for one in context.evses.values() if one.transaction is not None) or 1,
         )
 
     def composite(self, evse: EvseState) -> Composite:
-        """What all profiles come to now, or what a station that lets limits lapse makes of it."""
-        station = self.station
-        composite = station.profiles.composite(evse.number, station.wall(), self.circumstances(evse))
-        lapses = station.quirks.limit_lapses_s
-        held = None if composite.profile is None else station.profiles.get(composite.profile)
-        if lapses is not None and held is not None and station.wall() - held.updated_at > lapses:
+        """Return the composite of all profiles now; without any where the quirk `limit_lapses_s` has expired it."""
+        context = self._context
+        composite = self._profiles.composite(evse.number, context.wall(), self.evse_conditions(evse))
+        lapse_s = context.quirks.limit_lapses_s
+        installed = None if composite.profile is None else self._profiles.get(composite.profile)
+        if lapse_s is not None and installed is not None and context.wall() - installed.updated_at > lapse_s:
             return Composite()
         return composite
 
-    def _step_evse(self, evse: EvseState, now: float, passed: float) -> None:
+    def _step_evse(self, evse: EvseState, now: float, elapsed: float) -> None:
         transaction = evse.transaction
         composite = self.composite(evse)
         if transaction is not None and composite.mode != transaction.mode:
             transaction.mode = composite.mode
             evse.composite = composite
             evse.sleeping = self._sleeps(composite)
-            self.station.dialect.updated(evse, transaction, "OperationModeChanged")
+            self._context.messages.updated(evse, transaction, TriggerReason.operation_mode_changed)
         evse.composite = composite
         evse.sleeping = self._sleeps(composite)
         may = transaction is not None and evse.open and transaction.authorized
-        evse.wish_w = self._wish(evse, composite) if may else 0.0
-        evse.outlet.set_power(evse.wish_w, now)
-        evse.reading = evse.outlet.reading(now)
-        evse.warmth.follow(evse.outlet.stage.loss_wh, passed)
+        evse.setpoint_w = self._setpoint(evse, composite) if may else 0.0
+        evse.power_path.set_power(evse.setpoint_w, now)
+        evse.reading = evse.power_path.reading(now)
+        evse.thermal.update(evse.power_path.stage.loss_wh, elapsed)
         if transaction is not None:
-            if self.station.tariffs.bills:
-                self.station.tariffs.look(evse)
-            self._tell_changes(evse, transaction, now, passed)
+            if self._consumers.tariffs.bills:
+                self._consumers.tariffs.update(evse)
+            self._report_changes(evse, transaction, now, elapsed)
 
     def _sleeps(self, composite: Composite) -> bool:
         return (
-            composite.mode == "Idle"
+            composite.mode == OperationMode.idle
             and bool(composite.period.get("evseSleep", False))
-            and self.station.device.truth("SmartChargingCtrlr", "SupportsEvseSleep")
+            and self._context.device_model.truth("SmartChargingCtrlr", "SupportsEvseSleep")
         )
 
-    def _wish(self, evse: EvseState, composite: Composite) -> float:
-        station, outlet = self.station, evse.outlet
-        if evse.held_power_w is not None:
-            wish = evse.held_power_w
-        elif station.quirks.accepts_and_ignores:
-            wish = outlet.max_charge_w
+    def _setpoint(self, evse: EvseState, composite: Composite) -> float:
+        """Return the set-point of an EVSE within the limits of hardware and DER controls, W, + into the vehicle."""
+        power_path = evse.power_path
+        if evse.vendor_setpoint_w is not None:
+            setpoint = evse.vendor_setpoint_w
+        elif self._context.quirks.accepts_and_ignores:
+            setpoint = power_path.max_charge_w
         else:
-            wish = operation_modes.power_w(composite, evse.surroundings, evse.memory, outlet.max_charge_w)
+            setpoint = operation_modes.power_w(composite, evse.conditions, evse.algorithm, power_path.max_charge_w)
         vehicle = evse.vehicle
-        if wish < 0 and (vehicle is None or not vehicle.bidirectional):
-            wish = 0.0
-        wish = max(-outlet.max_discharge_w, min(wish, outlet.max_charge_w))
+        if setpoint < 0 and (vehicle is None or not vehicle.bidirectional):
+            setpoint = 0.0
+        setpoint = max(-power_path.max_discharge_w, min(setpoint, power_path.max_charge_w))
         bounded, control, fault = der.bound(
-            station.controls, station.grid, wish, outlet.max_charge_w, outlet.max_discharge_w
+            self._controls, self.grid, setpoint, power_path.max_charge_w, power_path.max_discharge_w
         )
-        self._alarm(evse, None if control is None else (control, fault))
+        self._update_alarm(evse, None if control is None else (control, fault))
         return bounded
 
-    # what is told
+    # reports
 
-    def _alarm(self, evse: EvseState, cause: tuple[str, str | None] | None) -> None:
-        """R05: told once when a control takes over, once when it lets go; a change of control is no end."""
+    def _update_alarm(self, evse: EvseState, cause: tuple[str, str | None] | None) -> None:
+        """Notify the start and end of an alarm once each; a change of the control is no end (R05)."""
         before, evse.alarm = evse.alarm, cause
         if cause is not None and cause != before:
-            self._tell_alarm(cause, False)
+            self._notify_alarm(cause, False)
         elif cause is None and before is not None:
-            self._tell_alarm(before, True)
+            self._notify_alarm(before, True)
 
-    def _tell_changes(self, evse: EvseState, transaction: Transaction, now: float, passed: float) -> None:
-        power, tell = evse.reading.power_w, self.station.dialect.updated
-        flows = abs(power) >= FLOWS_W
-        if flows:
-            transaction.seconds_charging += passed
-        state = "Charging" if flows else "SuspendedEVSE" if abs(evse.wish_w) < FLOWS_W else "SuspendedEV"
-        if not evse.open:
-            state = "Idle" if evse.vehicle is None else "EVConnected"
-        elif not transaction.authorized:
-            state = "SuspendedEVSE"
+    def _report_changes(self, evse: EvseState, transaction: Transaction, now: float, elapsed: float) -> None:
+        power, updated = evse.reading.power_w, self._context.messages.updated
+        if abs(power) >= FLOW_W:
+            transaction.seconds_charging += elapsed
+        state = charging_state(evse, transaction)
         if state != transaction.state:
             transaction.state = state
-            tell(evse, transaction, "ChargingStateChanged")
-            self._told(evse, now)
+            updated(evse, transaction, TriggerReason.charging_state_changed)
+            self._reported(evse, now)
             return
-        if evse.reading.soc_pct is not None and not evse.soc_told:  # a floor can't be kept by who does not know it
-            evse.soc_told, evse.sampled_at = True, float("-inf")
-        rated, every = max(evse.outlet.max_charge_w, 1.0), self.station.meter_interval_s
-        if abs(power - evse.told_w) > CHANGED * rated and now - evse.told_at >= CHANGED_EVERY_S:
-            tell(evse, transaction, "ChargingRateChanged")
-            self._told(evse, now)
-        elif every > 0 and now - evse.sampled_at >= every - 1e-6:
-            tell(evse, transaction, "MeterValuePeriodic")
+        if evse.reading.soc_pct is not None and not evse.soc_reported:  # the CSMS needs the SoC to protect a floor
+            evse.soc_reported, evse.sampled_at = True, float("-inf")
+        rated, interval = max(evse.power_path.max_charge_w, 1.0), self.sample_interval_s
+        if abs(power - evse.reported_w) > RATE_CHANGE * rated and now - evse.reported_at >= RATE_CHANGE_S:
+            updated(evse, transaction, TriggerReason.charging_rate_changed)
+            self._reported(evse, now)
+        elif interval > 0 and now - evse.sampled_at >= interval - 1e-6:
+            updated(evse, transaction, TriggerReason.meter_value_periodic)
             evse.sampled_at = now
-            self._told(evse, now)
+            self._reported(evse, now)
 
-    def _told(self, evse: EvseState, now: float) -> None:
-        evse.told_w, evse.told_at = evse.reading.power_w, now
+    def _reported(self, evse: EvseState, now: float) -> None:
+        evse.reported_w, evse.reported_at = evse.reading.power_w, now
 
-    # 2.1 only; the dialect of other versions never lets it come so far
+    # 2.1 only: profiles and controls of other versions never reach these
 
     def _pull_updates(self, wall: float) -> None:
-        if not self.station.online:
+        """Request updates of dynamic profiles at their dynUpdateInterval."""
+        if not self._context.online:
             return
-        for held in self.station.profiles:
-            every = held.profile.get("dynUpdateInterval", 0)
+        for installed in self._profiles:
+            interval = installed.profile.get("dynUpdateInterval", 0)
             if (
-                held.dynamic
-                and not held.external
-                and every > 0
-                and wall - max(held.updated_at, held.pulled_at) >= every
+                installed.dynamic
+                and not installed.external
+                and interval > 0
+                and wall - max(installed.updated_at, installed.pulled_at) >= interval
             ):
-                held.pulled_at = wall
-                self.station.later(self._pull(held.id))
+                installed.pulled_at = wall
+                self._context.later(self._pull(installed.id))
 
     async def _pull(self, number: int) -> None:
-        """K28.FR.08, .10."""
-        reply = await self.station.call("PullDynamicScheduleUpdate", {"chargingProfileId": number})
+        """Request an update of one dynamic profile (K28.FR.08, .10)."""
+        reply = await self._context.call("PullDynamicScheduleUpdate", {"chargingProfileId": number})
         if isinstance(reply, Answered) and reply.violation is None and reply.payload["status"] == "Accepted":
-            self.station.profiles.update(number, reply.payload.get("scheduleUpdate", {}), self.station.wall())
-            self.station.wake()
+            self._profiles.update(number, reply.payload.get("scheduleUpdate", {}), self._context.wall())
+            self.wake()
 
-    def _tell_turned(self, turned: der.Turned) -> None:
-        body: Payload = {"controlId": turned.id, "started": turned.started, "timestamp": self.station.timestamp()}
-        if turned.superseded:
-            body["supersededIds"] = list(turned.superseded)
-        self.station.tell("NotifyDERStartStop", body)
+    def _notify_transition(self, transition: der.ControlTransition) -> None:
+        body: Payload = {
+            "controlId": transition.id,
+            "started": transition.started,
+            "timestamp": self._context.timestamp(),
+        }
+        if transition.superseded:
+            body["supersededIds"] = list(transition.superseded)
+        self._context.notify("NotifyDERStartStop", body)
 
-    def _tell_alarm(self, cause: tuple[str, str | None], ended: bool) -> None:
-        body: Payload = {"controlType": cause[0], "timestamp": self.station.timestamp()}
+    def _notify_alarm(self, cause: tuple[str, str | None], ended: bool) -> None:
+        body: Payload = {"controlType": cause[0], "timestamp": self._context.timestamp()}
         if cause[1] is not None:
             body["gridEventFault"] = cause[1]
         if ended:
             body["alarmEnded"] = True
-        self.station.tell("NotifyDERAlarm", body)
+        self._context.notify("NotifyDERAlarm", body)
+
+
+def charging_state(evse: EvseState, transaction: Transaction) -> str:
+    """Return ChargingStateEnumType of a running transaction."""
+    if not evse.open:
+        return ChargingState.idle if evse.vehicle is None else ChargingState.ev_connected
+    if not transaction.authorized:
+        return ChargingState.suspended_evse
+    if abs(evse.reading.power_w) >= FLOW_W:
+        return ChargingState.charging
+    return ChargingState.suspended_evse if abs(evse.setpoint_w) < FLOW_W else ChargingState.suspended_ev

@@ -1,9 +1,9 @@
-"""What a transaction costs by its tariff, as an OCPP 2.1 station computes it itself (I12). Pure: time is handed in.
+"""Cost of a transaction by its tariff, computed by an OCPP 2.1 station (I12). Pure: time is an argument.
 
 Energy is in Wh, times in s, prices in the tariff's currency. A tariff's hours and days are local time; the emulated
 station's is UTC. `chargingTime` counts while energy flows to the vehicle and `idleTime` while it does not: the schema's
-text for totalUsage.chargingTime can also be read as both together. Money that leaves the vehicle earns nothing here:
-tariffs of edition 1 know no price for it.
+text for totalUsage.chargingTime can also be read as both together. Discharged energy has no
+price: tariffs of edition 1 do not define one.
 """
 
 from __future__ import annotations
@@ -11,19 +11,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeAlias
 
+from protocols.ocpp.schema import Payload
 from protocols.ocpp.times import stamp
 
 DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 CENTS = 4  # decimals of what is reported
-_UNKNOWN = ("paymentBrand", "paymentRecognition")  # nobody pays here by card: such prices never apply
-Price = Mapping[str, Any]
+_UNKNOWN = ("paymentBrand", "paymentRecognition")  # no card payment: such prices never apply
+Price: TypeAlias = Mapping[str, Any]  # or another part of a tariff
 
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """What the conditions of a price look at."""
+    """State on which the conditions of a price depend."""
 
     at: float  # Unix time
     kind: str = "DC"
@@ -32,11 +33,11 @@ class Moment:
     current_a: float = 0.0
     total_s: float = 0.0
     charging_s: float = 0.0
-    idle_s: float = 0.0  # of the idle time that runs now
+    idle_s: float = 0.0  # of the current idle time
 
 
-def applies(conditions: Mapping[str, Any], now: Moment) -> bool:
-    """TariffConditionsType: a minimum is inclusive, a maximum and an end are not."""
+def applies(conditions: Price, now: Moment) -> bool:
+    """Evaluate TariffConditionsType: a minimum is inclusive, a maximum and an end are exclusive."""
     if any(name in conditions for name in _UNKNOWN):
         return False
     if conditions.get("evseKind", now.kind) != now.kind:
@@ -60,12 +61,12 @@ def applies(conditions: Mapping[str, Any], now: Moment) -> bool:
 
 
 def first(prices: Sequence[Price], now: Moment) -> int | None:
-    """The first price whose conditions hold (I12.FR.34)."""
+    """Return the index of the first price whose conditions apply (I12.FR.34)."""
     return next((i for i, price in enumerate(prices) if applies(price.get("conditions", {}), now)), None)
 
 
-def with_tax(amount: float, rates: Sequence[Mapping[str, Any]]) -> float:
-    """I12.FR.13: the rates of one stack level together, each level on top of the one before."""
+def with_tax(amount: float, rates: Sequence[Price]) -> float:
+    """Add taxes: rates of a stack level are summed, each level applies to the result of the one below (I12.FR.13)."""
     for level in sorted({rate.get("stack", 0) for rate in rates}):
         amount *= 1 + sum(rate["tax"] for rate in rates if rate.get("stack", 0) == level) / 100
     return amount
@@ -73,7 +74,7 @@ def with_tax(amount: float, rates: Sequence[Mapping[str, Any]]) -> float:
 
 @dataclass(slots=True)
 class _Period:
-    """A ChargingPeriodType under way: what was used while the same prices held."""
+    """Consumption while the same prices apply (ChargingPeriodType)."""
 
     tariff: str
     start: float
@@ -82,22 +83,23 @@ class _Period:
     charging_s: float = 0.0
     idle_s: float = 0.0
 
-    def said(self) -> dict[str, Any]:
+    def as_payload(self) -> Payload:
+        """Return ChargingPeriodType."""
         amounts = (("Energy", self.energy_wh), ("ChargingTime", self.charging_s), ("IdleTIme", self.idle_s))  # sic
         dimensions = [{"type": name, "volume": round(value, 3)} for name, value in amounts if value > 0]
-        period: dict[str, Any] = {"tariffId": self.tariff, "startPeriod": stamp(self.start)}
+        period: Payload = {"tariffId": self.tariff, "startPeriod": stamp(self.start)}
         return period | ({"dimensions": dimensions} if dimensions else {})
 
 
 @dataclass(slots=True)
 class Bill:
-    """What a transaction has cost so far. `begin` once, `add` for each stretch of time, then `details`."""
+    """Running cost of a transaction. `begin` once, `add` for each period, then `details`."""
 
-    tariff: dict[str, Any]
+    tariff: Payload
     at: float
     kind: str = "DC"
     costs: dict[str, float] = field(default_factory=dict)  # by TariffType member, without tax
-    taxes: dict[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
+    taxes: dict[str, Sequence[Price]] = field(default_factory=dict)
     taxed: dict[str, float] = field(default_factory=dict)
     energy_wh: float = 0.0
     charging_s: float = 0.0
@@ -109,7 +111,7 @@ class Bill:
     _periods: list[_Period] = field(default_factory=list)
 
     def begin(self, reserved_s: float | None) -> None:
-        """Fixed fees and reservations are looked at once, at the start (I12.FR.06-08, .30)."""
+        """Add fixed fees and the reservation, once at the start (I12.FR.06-08, .30)."""
         self._began, self.reservation_s = self.at, reserved_s
         now = self._moment(self.at, 0.0, 0.0)
         self._fixed("fixedFee", now)
@@ -119,10 +121,7 @@ class Bill:
         self._freeze()
 
     def add(self, until: float, energy_wh: float, power_w: float, current_a: float, charging: bool) -> None:
-        """A stretch of time up to `until`, with the energy that went into the vehicle; power and current at its end.
-
-        Prices are those of its start.
-        """
+        """Add a period up to `until` at the prices of its start. Power and current are those at its end."""
         seconds = max(0.0, until - self.at)
         now = self._moment(self.at, power_w, current_a)
         used = tuple(first(self._prices(name), now) for name in ("energy", "chargingTime", "idleTime"))
@@ -144,23 +143,23 @@ class Bill:
         self.at = until
         self._freeze()
 
-    def change(self, tariff: dict[str, Any]) -> None:
-        """I11.FR.08: from now on; what has been counted stays."""
+    def change(self, tariff: Payload) -> None:
+        """Change the tariff from now on; costs so far remain (I11.FR.08)."""
         self.tariff = tariff
 
-    def details(self, ended: bool) -> dict[str, Any]:
-        """CostDetailsType."""
-        usage: dict[str, Any] = {
+    def details(self, ended: bool) -> Payload:
+        """Return CostDetailsType."""
+        usage: Payload = {
             "energy": round(self.energy_wh, 3),
             "chargingTime": round(self.charging_s),
             "idleTime": round(self.idle_s),
         }
         if self.reservation_s is not None:
             usage["reservationTime"] = round(self.reservation_s)
-        body: dict[str, Any] = {"totalCost": self._total(ended), "totalUsage": usage}
-        return body | ({"chargingPeriods": [one.said() for one in self._periods]} if self._periods else {})
+        body: Payload = {"totalCost": self._total(ended), "totalUsage": usage}
+        return body | ({"chargingPeriods": [one.as_payload() for one in self._periods]} if self._periods else {})
 
-    # below
+    # helpers
 
     def _moment(self, at: float, power_w: float, current_a: float) -> Moment:
         total = at - self._began
@@ -186,12 +185,12 @@ class Bill:
         return sum(self.costs.values()), sum(self.taxed.values())
 
     def _freeze(self) -> None:
-        """I12.FR.39."""
+        """Stop counting at the maximum cost (I12.FR.39)."""
         most, (plain, taxed) = self.tariff.get("maxCost", {}), self._sums()
         if plain >= most.get("exclTax", float("inf")) or taxed >= most.get("inclTax", float("inf")):
             self.frozen = True
 
-    def _total(self, ended: bool) -> dict[str, Any]:
+    def _total(self, ended: bool) -> Payload:
         plain, taxed = self._sums()
         head = {"currency": self.tariff["currency"]}
         least = self.tariff.get("minCost", {})
@@ -199,7 +198,7 @@ class Bill:
         if ended and below:  # I12.FR.38
             total = {name: least[name] for name in ("exclTax", "inclTax") if name in least}
             return head | {"typeOfCost": "MinCost", "fixed": dict(least), "total": total}
-        found: dict[str, Any] = head | {"typeOfCost": "MaxCost" if self.frozen else "NormalCost"}
+        found: Payload = head | {"typeOfCost": "MaxCost" if self.frozen else "NormalCost"}
         for name in self.costs:
             rates = [dict(rate) for rate in self.taxes[name]]
             price = {"exclTax": round(self.costs[name], CENTS), "inclTax": round(self.taxed[name], CENTS)}

@@ -1,4 +1,4 @@
-"""OCPP 2.1 block R, driven over the wire: DER controls set, got, cleared, obeyed and reported."""
+"""OCPP 2.1 block R over the wire: DER controls set, read, cleared, applied and reported."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ from typing import Any
 import pytest
 
 from emulators.charger.station.smart_charging import der
-from gateway.csms import der as controls_out
 from gateway.model.event import EvseDescribed, FaultCleared, FaultRaised
-from gateway.model.station import Answer
 from protocols.ocpp.times import stamp
+from tests.emulators.charger.requirements.admin_api import admin, request
 from tests.emulators.charger.requirements.test_k28_k29 import near
 from tests.emulators.charger.station_rig import Rig
 from tests.requirements import requirement
@@ -40,7 +39,7 @@ def limit(pct: float, priority: int = 5) -> dict[str, Any]:
 
 
 async def report(rig: Rig, **asked: Any) -> dict[str, dict[str, Any]]:
-    """What GetDERControl reports, by control id."""
+    """Return the reported DER controls by id."""
     before = len(rig.calls("ReportDERControl"))
     answer = await rig.ask("GetDERControl", {"requestId": 42, **asked})
     assert answer["status"] == "Accepted"
@@ -59,7 +58,7 @@ async def set_control(rig: Rig, request: dict[str, Any]) -> tuple[str, list[str]
 @requirement("R04.FR.01", "R04.FR.36", "R04.FR.43")
 async def test_a_type_that_is_not_supported() -> None:
     async with Rig() as rig:
-        rig.station.controls.supported = frozenset({"VoltWatt"})
+        rig.station.der_controls.supported = frozenset({"VoltWatt"})
         assert (await set_control(rig, limit(50)))[0] == "NotSupported"
         body = {"requestId": 1, "controlType": "LimitMaxDischarge"}
         assert (await rig.ask("GetDERControl", body))["status"] == "NotSupported"
@@ -75,19 +74,19 @@ async def test_a_better_default_supersedes() -> None:
         found = await report(rig)
         assert found["a"]["isSuperseded"] is True
         assert found["b"]["isSuperseded"] is False
-        ruling = rig.station.controls.ruling("VoltWatt")
+        ruling = rig.station.der_controls.in_force("VoltWatt")
         assert ruling is not None
         assert ruling.id == "b"
 
 
 @requirement("R04.FR.04", "R04.FR.05", "R04.FR.10", "R04.FR.11", "R04.FR.20", "R04.FR.22")
-async def test_a_scheduled_control_rules_in_its_time() -> None:
+async def test_a_scheduled_control_applies_in_its_period() -> None:
     async with Rig() as rig:
         await set_control(rig, curve("default"))
         assert await set_control(rig, scheduled(rig, "s", 30, 60)) == ("Accepted", [])
 
         def ruling() -> str:
-            found = rig.station.controls.ruling("VoltWatt")
+            found = rig.station.der_controls.in_force("VoltWatt")
             assert found is not None
             return found.id
 
@@ -136,7 +135,7 @@ async def test_a_worse_control_is_superseded_from_the_start() -> None:
 
 
 @requirement("R04.FR.13", "R04.FR.15", "R04.FR.17")
-async def test_what_does_not_fit_is_rejected() -> None:
+async def test_invalid_controls_are_rejected() -> None:
     async with Rig() as rig:
         timed = curve("x", startTime=stamp(rig.clock.wall()), duration=60)
         assert (await set_control(rig, timed))[0] == "Rejected"
@@ -151,7 +150,7 @@ async def test_what_does_not_fit_is_rejected() -> None:
 
 
 @requirement("R04.FR.30", "R04.FR.31", "R04.FR.32", "R04.FR.33", "R04.FR.34", "R04.FR.35", "R04.FR.37")
-async def test_what_is_reported() -> None:
+async def test_reported_controls() -> None:
     async with Rig() as rig:
         assert (await rig.ask("GetDERControl", {"requestId": 1}))["status"] == "NotFound"
         for number in range(15):
@@ -168,7 +167,7 @@ async def test_what_is_reported() -> None:
 
 
 @requirement("R04.FR.41", "R04.FR.42", "R04.FR.44", "R04.FR.45", "R04.FR.46")
-async def test_what_is_cleared() -> None:
+async def test_cleared_controls() -> None:
     async with Rig() as rig:
 
         async def clear(**asked: Any) -> str:
@@ -187,7 +186,7 @@ async def test_what_is_cleared() -> None:
 
 
 @requirement("R01.FR.03", "R02.FR.02", "R03.FR.02")
-async def test_controls_survive_a_reboot() -> None:
+async def test_controls_persist_over_a_reboot() -> None:
     async with Rig() as rig:
         await set_control(rig, limit(50))
         boots = len(rig.calls("BootNotification"))
@@ -199,11 +198,11 @@ async def test_controls_survive_a_reboot() -> None:
 
 
 @requirement("R05.FR.01", "R05.FR.02")
-async def test_an_export_cap_is_obeyed_and_told_once() -> None:
+async def test_an_export_limit_is_applied_and_reported_once() -> None:
     async with Rig() as rig:
         body = {"priority": 5, "pctMaxDischargePower": 50.0}
-        outcome = await controls_out.set_control(rig.known, "cap", "LimitMaxDischarge", body, True)
-        assert outcome.answer is Answer.APPLIED
+        control = {"controlId": "cap", "controlType": "LimitMaxDischarge", "isDefault": True, "control": body}
+        assert (await admin(rig, "POST", "der-controls", control))["answer"] == "applied"
         assert rig.of(EvseDescribed)[-1].limits.max_discharge_w == 5000.0  # the core asks for no more
         await rig.charging()
         await rig.csms.set_power("CP1-1", -8000.0, 600.0)
@@ -211,14 +210,14 @@ async def test_an_export_cap_is_obeyed_and_told_once() -> None:
         assert rig.evse().reading.power_w == near(-5000)
         (alarm,) = rig.calls("NotifyDERAlarm")
         assert alarm["controlType"] == "LimitMaxDischarge"
-        assert rig.known.der_alarms == {"LimitMaxDischarge": ""}
+        assert (await admin(rig, "GET", ""))["der_alarms"] == {"LimitMaxDischarge": ""}
         assert rig.of(FaultRaised) == []  # the car goes on; only its power is bent
         await rig.csms.set_power("CP1-1", -3000.0, 600.0)
         await rig.sleep(10)
         first, second = rig.calls("NotifyDERAlarm")
         assert (first.get("alarmEnded"), second["alarmEnded"]) == (None, True)
-        assert rig.known.der_alarms == {}
-        assert (await controls_out.clear(rig.known, True)).answer is Answer.APPLIED
+        assert (await admin(rig, "GET", ""))["der_alarms"] == {}
+        assert (await admin(rig, "DELETE", "der-controls", isDefault=True))["answer"] == "applied"
         assert rig.of(EvseDescribed)[-1].limits.max_discharge_w == 10_000.0
 
 
@@ -247,7 +246,7 @@ async def test_a_grid_event_takes_over_and_one_control_follows_another() -> None
         ]
         assert told == [
             ("VoltWatt", "OverVoltage", False),
-            ("FreqWatt", "OverFrequency", False),  # no end of the first is told
+            ("FreqWatt", "OverFrequency", False),  # no end of the first is reported
             ("FreqWatt", "OverFrequency", True),
         ]
 
@@ -258,22 +257,24 @@ async def test_the_gateway_sends_only_what_is_allowed() -> None:
     gradient = {"priority": 1, "gradient": 1.0, "softGradient": 1.0}
 
     async with Rig() as rig:
-        with pytest.raises(controls_out.Unfit, match=r"FR\.12"):
-            await controls_out.set_control(rig.known, "a", "VoltWatt", body | {"duration": 5}, True)
-        with pytest.raises(controls_out.Unfit, match=r"FR\.14"):
-            await controls_out.set_control(rig.known, "a", "Gradients", gradient, False)
+        for kind, control, default, clause in (
+            ("VoltWatt", body | {"duration": 5}, True, "FR.12"),
+            ("Gradients", gradient, False, "FR.14"),
+        ):
+            invalid = {"controlId": "a", "controlType": kind, "isDefault": default, "control": control}
+            response = await request(rig, "POST", "der-controls", invalid)
+            assert response.status_code == 422
+            assert clause in response.json()["detail"]
         assert rig.calls("SetDERControl") == []
         controls: tuple[tuple[str, dict[str, Any]], ...] = (("VoltWatt", body), ("Gradients", gradient))
         for number, (kind, control) in enumerate(controls):
-            outcome = await controls_out.set_control(rig.known, f"c{number}", kind, control, True)
-            assert outcome.answer is Answer.APPLIED
+            valid = {"controlId": f"c{number}", "controlType": kind, "isDefault": True, "control": control}
+            assert (await admin(rig, "POST", "der-controls", valid))["answer"] == "applied"
         for sent, name in zip(rig.calls("SetDERControl"), ("curve", "gradient"), strict=True):
             assert der.BODY_NAMES & sent.keys() == {name}
-        held = await controls_out.controls(rig.known)
-        assert held is not None
-        assert {one["id"] for one in held} == {"c0", "c1"}
-        assert (await controls_out.clear(rig.known, True)).answer is Answer.APPLIED
-        assert await controls_out.controls(rig.known) == []
+        assert {one["id"] for one in await admin(rig, "GET", "der-controls")} == {"c0", "c1"}
+        assert (await admin(rig, "DELETE", "der-controls", isDefault=True))["answer"] == "applied"
+        assert await admin(rig, "GET", "der-controls") == []
 
 
 async def test_a_control_that_trips_the_inverter_is_a_fault() -> None:
@@ -285,7 +286,7 @@ async def test_a_control_that_trips_the_inverter_is_a_fault() -> None:
         assert [f.code for f in rig.of(FaultCleared)] == ["DER:HVMustTrip"]
 
 
-def test_droop_moves_power_with_the_frequency() -> None:
+def test_droop_changes_power_with_frequency() -> None:
     body = {
         "priority": 1,
         "overFreq": 50.2,
@@ -294,7 +295,7 @@ def test_droop_moves_power_with_the_frequency() -> None:
         "underDroop": 5.0,
         "responseTime": 1.0,
     }
-    controls = der.Controls(frozenset(der.BODIES))
+    controls = der.DerControls(frozenset(der.BODIES))
     status, _ = controls.set({"isDefault": True, "controlId": "d", "controlType": "FreqDroop", "freqDroop": body}, 0.0)
     assert status == "Accepted"
     for hertz, power in ((50.0, -4000.0), (50.7, -2000.0), (49.3, -6000.0)):

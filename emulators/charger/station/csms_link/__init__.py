@@ -1,0 +1,1 @@
+"""Connection of an emulated station to its CSMS: network profiles, dialing, booting, message queues."""

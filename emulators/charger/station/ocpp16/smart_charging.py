@@ -1,0 +1,115 @@
+"""Charging profiles of a 1.6 CSMS (5.5, 5.7, 5.16)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from emulators.charger.station.context import StationContext
+from emulators.charger.station.messages import Handler
+from emulators.charger.station.ocpp_enums import ProfileKind, ProfilePurpose
+from emulators.charger.station.smart_charging.profiles import Profiles
+from emulators.charger.station.smart_charging.smart_charging import SmartCharging
+from protocols.ocpp.schema import Payload
+from protocols.ocpp.times import stamp
+
+
+def as_profile(profile16: Payload, transaction: str | None) -> Payload:
+    """Return a charging profile of 1.6 in the form of 2.x, as `Profiles` stores it."""
+    schedule = dict(profile16["chargingSchedule"])
+    schedule["id"] = profile16["chargingProfileId"]
+    number = profile16.get("transactionId")
+    purpose = profile16["chargingProfilePurpose"]
+    profile: Payload = {
+        "id": profile16["chargingProfileId"],
+        "stackLevel": profile16["stackLevel"],
+        "chargingProfilePurpose": _purpose(purpose),
+        "chargingProfileKind": profile16["chargingProfileKind"],
+        "chargingSchedule": [schedule],
+    }
+    profile |= {name: profile16[name] for name in ("recurrencyKind", "validFrom", "validTo") if name in profile16}
+    if number is not None:
+        profile["transactionId"] = str(number)
+    elif purpose == ProfilePurpose.tx_profile and transaction is not None:
+        profile["transactionId"] = transaction  # 5.16: without an id it applies to the running transaction
+    if purpose == "ChargePointMaxProfile" and profile["chargingProfileKind"] == ProfileKind.relative:
+        profile["chargingProfileKind"] = ProfileKind.absolute
+        schedule.setdefault("startSchedule", stamp(0.0))
+    return profile
+
+
+def _purpose(purpose: str | None) -> str | None:
+    return ProfilePurpose.charging_station_max_profile if purpose == "ChargePointMaxProfile" else purpose
+
+
+class SmartChargingRequests:
+    """Handlers of requests about charging profiles. `reject` records a rejected profile."""
+
+    def __init__(
+        self,
+        context: StationContext,
+        profiles: Profiles,
+        smart_charging: SmartCharging,
+        reject: Callable[[str], None],
+    ) -> None:
+        self._context, self._profiles = context, profiles
+        self._smart_charging, self._reject = smart_charging, reject
+
+    def handlers(self) -> dict[str, Handler]:
+        """Return the handlers by action."""
+        return {
+            "ClearChargingProfile": self.clear_charging_profile,
+            "GetCompositeSchedule": self.get_composite_schedule,
+            "SetChargingProfile": self.set_charging_profile,
+        }
+
+    def set_charging_profile(self, request: Payload) -> Payload:
+        """SetChargingProfile (5.16)."""
+        context, number = self._context, request["connectorId"]
+        evse = context.evses.get(number)
+        running = evse.transaction if evse is not None else None
+        name = None if running is None else running.name
+        profile = as_profile(request["csChargingProfiles"], name)
+        found = self._profiles.install(number, profile, context.wall(), name)
+        if found is not None:
+            self._reject(f"{found[1]}: {found[0]}")
+            return {"status": "Rejected"}
+        context.save("profiles")
+        context.wake()
+        self._smart_charging.step()
+        return {"status": "Accepted"}
+
+    def clear_charging_profile(self, request: Payload) -> Payload:
+        """ClearChargingProfile (5.5)."""
+        purpose = _purpose(request.get("chargingProfilePurpose"))
+        cleared = self._profiles.clear(
+            request.get("id"), request.get("connectorId"), purpose, request.get("stackLevel")
+        )
+        self._context.save("profiles")
+        self._context.wake()
+        return {"status": "Accepted" if cleared else "Unknown"}
+
+    def get_composite_schedule(self, request: Payload) -> Payload:
+        """GetCompositeSchedule (5.7)."""
+        context, number = self._context, request["connectorId"]
+        if number != 0 and number not in context.evses:
+            return {"status": "Rejected"}
+        unit, wall = request.get("chargingRateUnit", "W"), context.wall()
+        evse = context.evses[number or 1]
+        at = self._smart_charging.evse_conditions(evse)
+        factor = 1.0 if unit == "W" else 1.0 / (at.voltage_v * at.phases)
+        found = self._profiles.schedule(number, wall, request["duration"], at)
+        periods = []
+        for start, composite in found:
+            limit = evse.power_path.max_charge_w if composite.limit_w is None else composite.limit_w
+            periods.append({"startPeriod": round(start), "limit": round(limit * factor, 1)})
+        schedule = {
+            "duration": request["duration"],
+            "chargingRateUnit": unit,
+            "chargingSchedulePeriod": periods,
+        }
+        return {
+            "status": "Accepted",
+            "connectorId": number,
+            "scheduleStart": stamp(wall),
+            "chargingSchedule": schedule,
+        }

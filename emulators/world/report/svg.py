@@ -1,0 +1,160 @@
+"""Plots as SVG text: lines over time, and bands of labels, without a library or script.
+
+A plot with a title has a text description for screen readers.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from html import escape
+from math import ceil, floor, log10
+
+COLOURS = ("#1b6ca8", "#e08a1e", "#3a8a3f", "#b03a48", "#6b4fa0", "#7a6a58", "#0f8b8d", "#c05a9c", "#8a8d0f", "#555f6e")
+WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 960, 260, 64, 16, 12, 28
+
+Series = Sequence[float | None]
+
+
+def lines(
+    times: Sequence[float], series: Mapping[str, Series], unit: str, start_h: float = 0.0, title: str = ""
+) -> str:
+    """Return a plot with one line per name over the same times (s); None is a gap. Time 0 is `start_h` local time."""
+    values = [value for one in series.values() for value in one if value is not None]
+    if not times or not values:
+        return "<p>No data.</p>"
+    low, high, step = _range(min(*values, 0.0), max(*values, 0.0))
+    body = [*_grid(low, high, step, unit), *_hours(times, start_h)]
+    for n, one in enumerate(series.values()):
+        colour = COLOURS[n % len(COLOURS)]
+        dash = f' stroke-dasharray="{4 * (n // len(COLOURS))} 3"' if n >= len(COLOURS) else ""
+        for run in _runs(times, one):
+            points = " ".join(f"{_x(t, times):.1f},{_y(v, low, high):.1f}" for t, v in run)
+            body.append(f'<polyline fill="none" stroke="{colour}" stroke-width="1.6"{dash} points="{points}"/>')
+    return _frame(body, title, "; ".join(_describe_range(name, one, unit) for name, one in series.items())) + _legend(
+        list(series)
+    )
+
+
+def bands(times: Sequence[float], rows: Mapping[str, Sequence[str]], start_h: float = 0.0, title: str = "") -> str:
+    """Return a plot with one row per name and a coloured band per label, such as the constraint of a set-point."""
+    if not times or not rows:
+        return "<p>No data.</p>"
+    labels = sorted({label for one in rows.values() for label in one if label})
+    height = TOP + BOTTOM + 20 * len(rows)
+    body = _hours(times, start_h, height)
+    for n, (name, one) in enumerate(rows.items()):
+        y = TOP + 20 * n
+        body.append(f'<text x="{LEFT - 6}" y="{y + 13}" text-anchor="end">{escape(_short(name))}</text>')
+        begin = 0
+        for i in range(1, len(one) + 1):
+            if i < len(one) and one[i] == one[begin]:
+                continue
+            if one[begin]:
+                x0, x1 = _x(times[begin], times), _x(times[min(i, len(times) - 1)], times)
+                colour = COLOURS[labels.index(one[begin]) % len(COLOURS)]
+                shape = f'x="{x0:.1f}" y="{y}" width="{max(x1 - x0, 0.8):.1f}" height="16" fill="{colour}"'
+                body.append(f"<rect {shape}><title>{escape(one[begin])}</title></rect>")
+            begin = i
+    text = "; ".join(f"{name}: {_describe_shares(one)}" for name, one in rows.items())
+    return _frame(body, title, text, height) + _legend(labels)
+
+
+def _describe_range(name: str, one: Series, unit: str) -> str:
+    values = [value for value in one if value is not None]
+    if not values:
+        return f"{name}: no values"
+    return f"{name}: from {min(values):.4g} to {max(values):.4g} {unit}, at the end {values[-1]:.4g} {unit}"
+
+
+def _describe_shares(one: Sequence[str]) -> str:
+    """Return the share of time of each label, the largest first."""
+    shares = Counter(label or "none" for label in one).most_common()
+    return ", ".join(f"{label} {100 * count / len(one):.0f} % of the time" for label, count in shares) or "none"
+
+
+def _short(name: str) -> str:
+    """Return the end of a name that fits beside a row."""
+    return name if len(name) <= 9 else f"…{name[-8:]}"
+
+
+def _x(t: float, times: Sequence[float]) -> float:
+    span = max(times[-1] - times[0], 1e-9)
+    return LEFT + (t - times[0]) / span * (WIDTH - LEFT - RIGHT)
+
+
+def _y(value: float, low: float, high: float) -> float:
+    return TOP + (high - value) / (high - low) * (HEIGHT - TOP - BOTTOM)
+
+
+def _range(low: float, high: float) -> tuple[float, float, float]:
+    """Return a range that contains the values, and the step of its ticks: 1, 2 or 5 times a power of ten."""
+    if high - low < 1e-9:
+        high = low + 1.0
+    raw = (high - low) / 5
+    power = 10 ** floor(log10(raw))
+    step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= raw)
+    return floor(low / step) * step, ceil(high / step) * step, step
+
+
+def _grid(low: float, high: float, step: float, unit: str) -> list[str]:
+    body = []
+    for n in range(round((high - low) / step) + 1):
+        value = low + n * step
+        y = _y(value, low, high)
+        colour = "#888" if abs(value) < step / 1000 else "#ddd"
+        body.append(f'<line x1="{LEFT}" y1="{y:.1f}" x2="{WIDTH - RIGHT}" y2="{y:.1f}" stroke="{colour}"/>')
+        body.append(f'<text x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{value:g}</text>')
+    body.append(f'<text x="4" y="{TOP + 4}">{escape(unit)}</text>')
+    return body
+
+
+def _hours(times: Sequence[float], start_h: float, height: float = HEIGHT) -> list[str]:
+    span_h = max((times[-1] - times[0]) / 3600, 1e-6)
+    step = next((step for step in (1 / 12, 0.25, 0.5, 1, 2, 3, 6, 12, 24) if span_h / step <= 13), 48)
+    body = []
+    n = ceil((start_h + times[0] / 3600) / step - 1e-9)
+    while n * step <= start_h + times[-1] / 3600 + 1e-9:
+        x = _x((n * step - start_h) * 3600, times)
+        minutes = round(n * step * 60) % 1440
+        body.append(f'<line x1="{x:.1f}" y1="{TOP}" x2="{x:.1f}" y2="{height - BOTTOM}" stroke="#eee"/>')
+        label = f"{minutes // 60}:{minutes % 60:02d}"
+        body.append(f'<text x="{x:.1f}" y="{height - 10}" text-anchor="middle">{label}</text>')
+        n += 1
+    return body
+
+
+def _runs(times: Sequence[float], one: Series) -> list[list[tuple[float, float]]]:
+    runs: list[list[tuple[float, float]]] = []
+    run: list[tuple[float, float]] = []
+    for t, value in zip(times, one, strict=False):
+        if value is None:
+            if run:
+                runs.append(run)
+            run = []
+        else:
+            run.append((t, value))
+    if run:
+        runs.append(run)
+    return runs
+
+
+def _legend(names: Sequence[str]) -> str:
+    items = "".join(
+        f'<span><i style="background:{COLOURS[n % len(COLOURS)]}"></i>{escape(name)}</span>'
+        for n, name in enumerate(names)
+    )
+    return f'<p class="legend">{items}</p>'
+
+
+def _frame(body: list[str], title: str, text: str, height: float = HEIGHT) -> str:
+    named, words = "", ""
+    if title:
+        name = "plot-" + "".join(letter if letter.isalnum() else "-" for letter in title.lower())
+        named = f' aria-labelledby="{name} {name}-text"'
+        words = f'<title id="{name}">{escape(title)}</title><desc id="{name}-text">{escape(text)}</desc>'
+    return (
+        f'<svg viewBox="0 0 {WIDTH} {height:.0f}" role="img"{named} xmlns="http://www.w3.org/2000/svg">{words}'
+        + "".join(body)
+        + "</svg>"
+    )
