@@ -1,8 +1,8 @@
-"""The composition root: every room of the gateway, wired together and run in one TaskGroup.
+"""Composition root: every package of the gateway, wired together and run in one TaskGroup.
 
-`gateway(config)` gives a running gateway over real sockets; with `Parts` a test or an emulation brings its own clock,
-broker, store and stations, and everything runs in memory and in virtual time. `run` is what `v2x gateway` calls.
-This is the one file that imports every room; no rule of the product lives here.
+`gateway(config)` runs a gateway over real sockets; with `Parts` a test or an emulation brings its own clock, broker,
+store and stations, and everything runs in memory and in virtual time. `run` is what `v2x gateway` calls.
+This is the one file that imports every package; no rule of the product lives here.
 """
 
 from __future__ import annotations
@@ -17,17 +17,19 @@ from dataclasses import dataclass, field
 
 from gateway import garbage_collection
 from gateway.blue_switch.agreement_file import BlueSwitchError
-from gateway.blue_switch.agreement_file import load as load_desk
+from gateway.blue_switch.agreement_file import load as load_agreements
 from gateway.blue_switch.persistence import BlueSwitchPersistence
 from gateway.blue_switch.service import VehicleLendingService
 from gateway.clock import SystemClock
 from gateway.config import Config, ConfigError, host_and_port, read_secret
 from gateway.config.mapping import broker_link, csms_settings, make_store, mqtt_settings, service_settings
+from gateway.control.components import ControlComponents
+from gateway.control.station_backends import StationBackends
 from gateway.csms.csms import Csms
 from gateway.energy.persistence import EnergyPersistence
-from gateway.energy.service import EnergyService
+from gateway.energy.service import EnergyService, LendingConstraints
 from gateway.model.event import Report
-from gateway.model.station import Answer, Formers, Outcome, Stations
+from gateway.model.station import Stations
 from gateway.mqtt.client import Connect, Connector
 from gateway.mqtt.connection import MqttConnection
 from gateway.service import GatewayService
@@ -37,66 +39,24 @@ from protocols.ports import Clock
 
 log = logging.getLogger("v2x")
 
-RESTORED = 20_000  # transactions and other things that have ended, read back at the start
-DRAIN_S = 2.0  # for results on their way when the gateway stops
+RESTORED = 20_000  # records of transactions and others that have ended, read at the start
+DRAIN_S = 2.0  # for results to reach the broker when the gateway stops
 
 
 class StartError(Exception):
-    """The gateway cannot start; the sentence says which setting or part is wrong."""
+    """The gateway cannot start; the message names the setting or part that is wrong."""
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What an emulation or a test brings instead of the real thing; None is the real thing."""
+    """Parts that an emulation or a test replaces; None is the real one."""
 
     clock: Clock | None = None
     connect: Connect | None = None
     store: Store | None = None
     stations: Callable[[Report, Clock], Stations] | None = None  # instead of the CSMS
-    listen: bool = True  # whether stations may come in over sockets; `Csms.attach` works without
+    listen: bool = True  # stations may connect over sockets; `Csms.attach` works without
     seed: int | None = None
-
-
-class StationBackends:
-    """All rooms that speak for stations, as one `Stations`."""
-
-    def __init__(self) -> None:
-        self._rooms: list[Stations] = []
-
-    def add(self, room: Stations) -> None:
-        """One more room."""
-        self._rooms.append(room)
-
-    def reaches(self, evse: str) -> bool:
-        """Whether any of them does."""
-        return any(room.reaches(evse) for room in self._rooms)
-
-    async def set_power(self, evse: str, power_w: float, hold_s: float) -> Outcome:
-        """Through the room that reaches it."""
-        room = self._of(evse)
-        return await room.set_power(evse, power_w, hold_s) if room else _unreachable(evse)
-
-    async def end_session(self, evse: str) -> Outcome:
-        """Through the room that reaches it."""
-        room = self._of(evse)
-        return await room.end_session(evse) if room else _unreachable(evse)
-
-    async def reconcile(self, evse: str) -> float | None:
-        """Through the room that reaches it."""
-        room = self._of(evse)
-        return await room.reconcile(evse) if room else None
-
-    async def form(self, evse: str, forms: bool) -> Outcome:
-        """Through the room that reaches it, where that room can say it."""
-        room = self._of(evse)
-        if room is None:
-            return _unreachable(evse)
-        if not isinstance(room, Formers):
-            return Outcome(Answer.REFUSED, "NoForming", f"The link to {evse} has no way to tell it.")
-        return await room.form(evse, forms)
-
-    def _of(self, evse: str) -> Stations | None:
-        return next((room for room in self._rooms if room.reaches(evse)), None)
 
 
 @dataclass
@@ -105,6 +65,7 @@ class Gateway:
 
     config: Config
     service: GatewayService
+    control: ControlComponents
     csms: Csms | None
     mqtt: MqttConnection
     journal: Journal
@@ -113,14 +74,14 @@ class Gateway:
     lender: VehicleLendingService | None = None
     ocpp_port: int | None = None
     admin_port: int | None = None
-    ready: asyncio.Event = field(default_factory=asyncio.Event)  # stations may come in
+    ready: asyncio.Event = field(default_factory=asyncio.Event)  # stations may connect
 
 
 @asynccontextmanager
 async def gateway(config: Config, parts: Parts | None = None) -> AsyncIterator[Gateway]:
-    """A running gateway; leaving the context stops it in order: power to 0 W, results out, links closed.
+    """Run a gateway; leaving the context stops it in order: power to 0 W, results published, links closed.
 
-    StartError if it cannot start. A part that dies later ends the context with an ExceptionGroup.
+    Raises StartError if it cannot start. A part that fails later ends the context with an ExceptionGroup.
     """
     parts = parts or Parts()
     clock = parts.clock or SystemClock()
@@ -132,7 +93,7 @@ async def gateway(config: Config, parts: Parts | None = None) -> AsyncIterator[G
         raise StartError(f"store.url: {error}") from error
     try:
         async with asyncio.TaskGroup() as tasks:
-            running = [tasks.create_task(built.service.run(), name="core")]
+            running = [tasks.create_task(built.service.run(), name="service")]
             await built.service.ready.wait()
             kept = await store.kept(RESTORED)
             built.energy_service.restore(kept)
@@ -174,7 +135,7 @@ async def gateway(config: Config, parts: Parts | None = None) -> AsyncIterator[G
 async def run(
     config: Config, parts: Parts | None = None, *, ready: Callable[[Gateway], None] | None = None, signals: bool = True
 ) -> None:
-    """Run a gateway until SIGINT or SIGTERM (or cancellation), and stop it in order. StartError if it cannot start."""
+    """Run a gateway until SIGINT, SIGTERM or cancellation, and stop it in order. StartError if it cannot start."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     if signals:
@@ -183,11 +144,11 @@ async def run(
                 loop.add_signal_handler(number, stop.set)
     try:
         async with gateway(config, parts) as running:
-            tidying = loop.create_task(garbage_collection.run(running.clock), name="pauses")
+            collecting = loop.create_task(garbage_collection.run(running.clock), name="garbage collection")
             if ready is not None:
                 ready(running)
             await stop.wait()
-            tidying.cancel()
+            collecting.cancel()
             log.info("stopping: power goes to 0 W, sessions stay")
     finally:
         if signals:
@@ -198,41 +159,48 @@ async def run(
 
 def _build(config: Config, parts: Parts, clock: Clock, store: Store) -> Gateway:
     journal = Journal(store, clock)
-    rooms = StationBackends()
-    service = GatewayService(service_settings(config), clock, rooms, journal)
+    settings = service_settings(config)
+    stations = StationBackends()
+    control = ControlComponents.create(settings, clock, journal)
+    lending = LendingConstraints()
+    energy = EnergyService(control, config.energy, clock, stations, EnergyPersistence(journal), lending)
+    lender = _lender(config, control, energy, lending, clock, journal)
+    handlers = lender.input_handlers if lender is not None else {}
+    service = GatewayService(settings, clock, stations, journal, control, energy, handlers)
     csms: Csms | None = None
     if parts.stations is not None:
-        rooms.add(parts.stations(service.report, clock))
+        stations.add(parts.stations(service.report, clock))
     else:
         csms = Csms(csms_settings(config), service.report, clock, journal)
-        rooms.add(csms)
+        stations.add(csms)
     connect = parts.connect or Connector(broker_link(config))
-    energy_service = EnergyService(service.board, config.energy, rooms, EnergyPersistence(journal))
-    service.board.energy = lambda: energy_service.state
-    lender = _lender(config, service, energy_service, journal)
-    neighbour = lender.heard if lender is not None else None
-    room = MqttConnection(service, mqtt_settings(config), connect, clock, parts.seed, neighbour)
-    return Gateway(config, service, csms, room, journal, clock, energy_service, lender)
+    neighbour = lender.receive_state if lender is not None else None
+    mqtt = MqttConnection(service, mqtt_settings(config), connect, clock, parts.seed, neighbour)
+    return Gateway(config, service, control, csms, mqtt, journal, clock, energy, lender)
 
 
 def _lender(
-    config: Config, service: GatewayService, energy_service: EnergyService, journal: Journal
+    config: Config,
+    control: ControlComponents,
+    energy: EnergyService,
+    lending: LendingConstraints,
+    clock: Clock,
+    journal: Journal,
 ) -> VehicleLendingService | None:
-    """The Blue Switch desk, where the configuration names an agreement file; ConfigError where that is wrong."""
+    """Return the vehicle lending service where an agreement file is configured; ConfigError where it is wrong."""
     section = config.blue_switch
     if section.file is None:
         return None
     try:
-        desk = load_desk(section.file)
+        coordinator = load_agreements(section.file)
     except BlueSwitchError as error:
         raise ConfigError(f"blue_switch.file: {error}") from error
     place = section.place or config.site.id
-    if place not in desk.atlas.places:
+    if place not in coordinator.atlas.places:
         raise ConfigError(f"blue_switch.place: {section.file} has no place called {place!r}")
-    desk.leads = section.leads
-    return VehicleLendingService(
-        service.board, energy_service, desk, place, section.reports, BlueSwitchPersistence(journal)
-    )
+    coordinator.leads = section.leads
+    persistence = BlueSwitchPersistence(journal)
+    return VehicleLendingService(control, energy, lending, coordinator, place, clock, section.reports, persistence)
 
 
 async def _listen(csms: Csms, built: Gateway) -> None:
@@ -251,7 +219,7 @@ async def _listen(csms: Csms, built: Gateway) -> None:
 async def _serve_admin(built: Gateway, csms: Csms, serving: asyncio.Event) -> None:
     from gateway.csms.admin import Admin
     from gateway.observability import endpoint
-    from gateway.web import api, server  # FastAPI costs half a second: only who needs it pays
+    from gateway.web import api, server  # FastAPI takes half a second to import: only where it is used
 
     section = built.config.admin
     assert section.listen is not None
@@ -272,14 +240,10 @@ async def _serve_admin(built: Gateway, csms: Csms, serving: asyncio.Event) -> No
 
 
 async def _drain(built: Gateway) -> None:
-    """Let results that are on their way reach the broker."""
+    """Wait until results have reached the broker."""
     deadline = built.clock.now() + DRAIN_S
     while len(built.mqtt.outbox) and built.mqtt.connected.is_set() and built.clock.now() < deadline:
         await built.clock.sleep(0.02)
-
-
-def _unreachable(evse: str) -> Outcome:
-    return Outcome(Answer.UNKNOWN, "NotConnected", f"{evse} is not connected")
 
 
 def _only(group: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -1,288 +1,271 @@
-"""The object that MQTT, the admin API and the applications call.
+"""The facade that MQTT, the admin API, drivers and applications call; nothing outside reaches behind it.
 
-    core = Core(settings, clock, stations, Journal(store, clock))
-    core.report(event)                      # what the edge says
-    await core.submit(Submission(...))      # a command; the first result
-    core.explain("CP1-1")                   # who bound what, now
-    await core.run()                        # governs until cancelled
-
-Everything behind it lives in this package, one idea a file.
+service = GatewayService(settings, clock, stations, Journal(store, clock))
+service.report(event)                      # events of stations and EVSEs
+await service.submit(Submission(...))      # a command; returns the first result
+service.explain("CP1-1")                   # the layers of the control hierarchy, now
+await service.run()                        # controls until cancelled
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
-from collections import deque
+from collections.abc import Mapping
 from typing import Any
 
-from pydantic import ValidationError
-
-from gateway import views
-from gateway.authority.site_limits import metered
 from gateway.commands.arbiter import CommandArbiter
+from gateway.commands.background import BackgroundTasks
+from gateway.commands.idempotency import IdempotencyCache
 from gateway.commands.intake import CommandIntake
 from gateway.commands.lifecycle import CommandLifecycle
-from gateway.commands.recovery import recover
-from gateway.commands.submission import Channel, Submission
-from gateway.control.board import Board
-from gateway.control.control_state import EvseControlState
+from gateway.commands.recovery import Recovery
+from gateway.commands.site_command import SiteCommands
+from gateway.commands.standing import StandingCommands
+from gateway.commands.submission import Submission
+from gateway.control.active_command import Channel
+from gateway.control.components import ControlComponents
+from gateway.control.control_state import EvseControlState, SiteControlState, commands_in_force
 from gateway.control.event_ingest import EventIngest
-from gateway.control.setpoint_controller import SetpointController
+from gateway.control.setpoint_controller import SetpointController, SetpointSupervisor
 from gateway.control.settings import ServiceSettings
-from gateway.model.command import complaint
+from gateway.control.site_input import InputHandlers, SiteInputs
+from gateway.control.vehicle_needs import VehicleNeedsPersistence
+from gateway.housekeeping import Housekeeping
 from gateway.model.event import Event
 from gateway.model.journal import Entry, Phase, ResultDelivered, Step
 from gateway.model.reason import Code, Reason, because
 from gateway.model.result import Result, Status
-from gateway.model.site import INPUTS, Freshness, InputKind, switching_part
 from gateway.model.state import EvseState, Explanation, Happened, SiteState, SiteTelemetry, Telemetry
 from gateway.model.station import Stations
 from gateway.model.subscriber import Subscriber
 from gateway.store.journal import Journal
-from gateway.store.ports import Sample, StoreError
+from gateway.views import EnergyStateSource, EvseReading, StateViews
 from protocols.ports import Clock
 
-HOUSEKEEPING_S = 3600.0
-BATCH, BATCH_S, MOST_SAMPLES = 500, 30.0, 20_000  # of telemetry
-
-log = logging.getLogger("v2x.core")
+FLUSH_S = 2.0  # for the journal when the gateway stops
+NO_HANDLERS: InputHandlers = {}
 
 
 class GatewayService:
-    """What decides. One per gateway process."""
+    """Decides and controls. One per gateway process."""
 
-    def __init__(self, settings: ServiceSettings, clock: Clock, stations: Stations, journal: Journal) -> None:
-        self.settings = settings
-        self.journal = journal
-        self.board = Board(settings, clock, stations, journal)
-        self.endings = CommandLifecycle(self.board)
-        self.orders = CommandArbiter(self.board, self.endings)
-        self.desk = CommandIntake(self.board, self.orders)
-        self._edge = EventIngest(self.board, self.endings, self.orders)
-        self.ready = asyncio.Event()  # what an earlier life left behind is settled; commands are taken now
-        self._tasks: asyncio.TaskGroup | None = None
-        self._freshness: dict[InputKind, Freshness] = {}
-        self._governing: dict[str, asyncio.Task[None]] = {}
-        self.board.spawn_place = self._govern
+    def __init__(
+        self,
+        settings: ServiceSettings,
+        clock: Clock,
+        stations: Stations,
+        journal: Journal,
+        control: ControlComponents | None = None,
+        energy: EnergyStateSource | None = None,
+        input_handlers: InputHandlers = NO_HANDLERS,
+    ) -> None:
+        """`energy` is shown in the site's state; `input_handlers` get every message of an input."""
+        control = control or ControlComponents.create(settings, clock, journal)
+        site, registry, decision, publisher = control.site, control.registry, control.decision, control.publisher
+        self._clock, self._journal, self._known_ids = clock, journal, settings.known_ids
+        self._registry, self._publisher = registry, publisher
+        self._site_state = SiteControlState()
+        self._background = BackgroundTasks()
+        known, needs = IdempotencyCache(settings.known_ids), VehicleNeedsPersistence(journal)
+        sites = SiteCommands(registry, decision)
+        self._lifecycle = CommandLifecycle(
+            registry, self._site_state, sites, publisher, journal, known, self._background, clock, settings
+        )
+        standing = StandingCommands(site, registry, self._site_state, self._lifecycle, publisher, journal, clock)
+        self._arbiter = CommandArbiter(registry, self._site_state, decision, sites, self._lifecycle, standing, clock)
+        self._intake = CommandIntake(
+            self._arbiter, self._lifecycle, registry, publisher, journal, known, self._background, clock, settings
+        )
+        self._recovery = Recovery(
+            registry,
+            self._arbiter,
+            self._lifecycle,
+            standing,
+            publisher,
+            journal,
+            known,
+            needs,
+            self._background,
+            clock,
+        )
+        self._ingest = EventIngest(site, registry, publisher, self._lifecycle, needs, clock)
+        self._inputs = SiteInputs(site, registry, decision, publisher, clock, settings.clock_skew_s, input_handlers)
+        self._views = StateViews(settings.gateway_id, site, registry, self._site_state, decision, clock, energy)
+        self._housekeeping = Housekeeping(registry, journal.store, clock, settings)
+
+        def controller(state: EvseControlState) -> SetpointController:
+            return SetpointController(state, registry, decision, publisher, self._lifecycle, stations, clock, settings)
+
+        self._controllers = SetpointSupervisor(registry, controller)
+        self.ready = asyncio.Event()  # what an earlier run left is settled; commands are accepted now
         journal.on_trouble = self._journal_trouble
 
-    # for who calls --------------------------------------------------------------------------------------------------
-
-    def listen(self, listener: Subscriber) -> None:
-        """Hear results, events and changes from now on."""
-        self.board.listeners.append(listener)
+    # commands -------------------------------------------------------------------------------------------------------
 
     async def submit(self, submission: Submission) -> Result:
-        """Take a command and give its first result. Never raises for what was sent."""
+        """Return the first result of a command. Never raises for what was sent."""
         await self.ready.wait()
-        return await self.desk.submit(submission)
+        return await self._intake.submit(submission)
 
     async def result(self, command_id: str) -> tuple[Result | None, Result | None]:
-        """The first and the final result of a command, None for what it has not (or is not known)."""
-        stored = await self.journal.store.find_command(command_id)
+        """Return the first and the final result of a command, None for what it has not (or is not known)."""
+        stored = await self._journal.store.find_command(command_id)
         if stored is None:
             return None, None
         first = Result.model_validate_json(stored.first) if stored.first else None
         return first, Result.model_validate_json(stored.final) if stored.final else None
 
-    async def entries(self, **wanted: Any) -> list[Entry]:
-        """Lines of the journal: `since`, `until` (Unix time), `evse`, `command`, `limit`, `after_seq`."""
-        return await self.journal.store.entries(**wanted)
-
-    def evses(self) -> list[str]:
-        """All EVSEs heard of."""
-        return sorted(self.board.places)
-
-    def state(self, evse: str) -> EvseState | None:
-        """Everything about an EVSE."""
-        place = self.board.places.get(evse)
-        return views.evse_state(self.board, place) if place else None
-
-    def telemetry(self, evse: str) -> Telemetry | None:
-        """What its meter shows; every call counts `seq` up."""
-        place = self.board.places.get(evse)
-        return views.telemetry(self.board, place) if place else None
-
-    def site_state(self) -> SiteState:
-        """The site as one group."""
-        return views.site_state(self.board)
-
-    def site_telemetry(self, seq: int) -> SiteTelemetry:
-        """All EVSEs together."""
-        return views.site_telemetry(self.board, seq)
-
-    def explain(self, evse: str) -> Explanation | None:
-        """The layers of the order of authority now in force at an EVSE, and who bound what."""
-        place = self.board.known(evse)
-        return views.explain(self.board, place) if place else None
-
     def delivered(self, command_id: str, phase: Phase) -> None:
-        """A broker has acknowledged a result."""
-        self.journal.later(ResultDelivered(command_id, phase))
+        """Note that a broker has acknowledged a result."""
+        self._journal.later(ResultDelivered(command_id, phase))
 
-    def operator(self, text: str, evse: str | None = None, **data: Any) -> None:
-        """An operator did something around the order of authority, such as a raw call to a station."""
-        wall = self.board.clock.wall()
-        self.journal.later(Entry(wall, Step.OPERATOR, text[:200], None, evse, data))
+    def commands_in_force(self) -> int:
+        """Return how many commands hold a power somewhere."""
+        return len(commands_in_force(self._registry, self._site_state))
 
-    def input(self, kind: str, payload: bytes, retained: bool = False) -> Reason | None:
-        """What the facility measures or knows; a reason if it is not taken."""
-        board, wall, now = self.board, self.board.clock.wall(), self.board.clock.now()
-        if kind not in InputKind.__members__.values():
-            known = ", ".join(InputKind)
-            return self._refuse_input(
-                kind, because(Code.BAD_INPUT, f"There is no input {kind[:64]!r}; known are {known}.")
-            )
-        if len(payload) > 65_536:
-            return self._refuse_input(
-                kind, because(Code.TOO_LARGE, f"The input {kind} has {len(payload)} bytes; 65536 are allowed.")
-            )
-        try:
-            value = INPUTS[InputKind(kind)].model_validate_json(payload)
-        except ValidationError as error:
-            return self._refuse_input(kind, because(Code.BAD_INPUT, f"Input {kind}: {complaint(error)}."))
-        ahead_s = value.ts - wall
-        if ahead_s > self.settings.clock_skew_s:
-            text = f"Input {kind} is stamped {ahead_s:.1f} s ahead of the gateway's clock; check both clocks."
-            return self._refuse_input(kind, because(Code.CLOCK_SKEW, text))
-        held = board.site.inputs.readings.get(InputKind(kind))
-        board.site.inputs.put(InputKind(kind), value, now, wall)
-        if (hears := board.hears.get(InputKind(kind))) is not None:
-            hears(value)
-        self._note_freshness()
-        turned = switching_part(value) != switching_part(held.value if held is not None else None)
-        if turned:
-            board.changed(None)
-        else:
-            board.news.set()
-            board.stirred(None)
-        if turned or (board.limited and (kind == InputKind.GRID or not metered(board.site, now))):
-            board.wake_busy()  # what a limit leaves is another
-        return None
-
-    def forget(self, station: str) -> None:
-        """A station was removed for good: its EVSEs go, and with them what was retained about them."""
-        board = self.board
-        for place in [one for one in board.places.values() if one.evse.station == station]:
-            reason = because(Code.UNKNOWN_EVSE, f"The station of {place.name} was removed.")
-            if place.holding is not None:
-                self.endings.leave(place, reason, failed=True)
-            del board.places[place.name]
-            governing = self._governing.pop(place.name, None)
-            if governing is not None:
-                governing.cancel()
-            board.changed(place.name)
-        self._edge.forget(station)
+    def command_counts(self) -> Mapping[str, int]:
+        """Return the number of first results by status and reason code."""
+        return self._intake.counts
 
     def end_channel(self, channel: Channel, reason: Reason) -> None:
-        """A way by which commands came is gone: leased commands that came through it end, power goes to 0 W."""
-        for holding in self.orders.all_in_force():
-            if holding.channel is channel and holding.lease_until is not None:
-                self.endings.end(holding, Status.FAILED, reason)
+        """End the leased commands of a channel that is lost; power goes to 0 W."""
+        self._end_leased(reason, channel)
+
+    # events and inputs ----------------------------------------------------------------------------------------------
 
     def report(self, event: Event) -> None:
-        """Take in one event of a station or an EVSE."""
-        self._edge.report(event)
+        """Apply one event of a station or an EVSE."""
+        self._ingest.report(event)
+
+    def input(self, kind: str, payload: bytes, retained: bool = False) -> Reason | None:
+        """Store an input of the facility; return the reason where it is refused."""
+        reason = self._inputs.receive(kind, payload)
+        if reason is not None and self._intake.allow_input_refusal(kind):
+            self._publisher.happened(Happened.INPUT_REFUSED, None, reason)
+        return reason
+
+    def operator(self, text: str, evse: str | None = None, **data: object) -> None:
+        """Journal an action of an operator outside the control hierarchy, such as a raw call to a station."""
+        self._journal.later(Entry(self._clock.wall(), Step.OPERATOR, text[:200], None, evse, data))
+
+    def forget(self, station: str) -> None:
+        """Remove the EVSEs of a station that was removed for good, and what is retained about them."""
+        for state in self._registry.of_station(station):
+            reason = because(Code.UNKNOWN_EVSE, f"The station of {state.name} was removed.")
+            self._lifecycle.withdraw(state, reason, failed=True)
+            self._registry.remove(state.name)
+            self._controllers.stop(state.name)
+            self._publisher.changed(state.name)
+        self._ingest.forget(station)
+
+    # state ----------------------------------------------------------------------------------------------------------
+
+    def subscribe(self, subscriber: Subscriber) -> None:
+        """Pass results, events and changes on from now on."""
+        self._publisher.subscribe(subscriber)
+
+    def evses(self) -> list[str]:
+        """Return all EVSEs that have been reported."""
+        return self._registry.names()
+
+    def connected_evses(self) -> list[str]:
+        """Return the EVSEs whose station is connected."""
+        return [state.name for state in sorted(self._registry, key=lambda one: one.name) if state.evse.connected]
+
+    def is_connected(self, evse: str) -> bool:
+        """Return whether an EVSE has been reported and its station is connected."""
+        state = self._registry.get(evse)
+        return state is not None and state.evse.connected
+
+    def is_known(self, evse: str) -> bool:
+        """Return whether an EVSE has been reported."""
+        return evse in self._registry
+
+    def may_exist(self, evse: str) -> bool:
+        """Return whether an EVSE has been reported, or may exist at a configured station."""
+        return self._registry.find(evse) is not None
+
+    def state(self, evse: str) -> EvseState | None:
+        """Return everything about an EVSE."""
+        state = self._registry.get(evse)
+        return self._views.evse_state(state) if state else None
+
+    def telemetry(self, evse: str) -> Telemetry | None:
+        """Return what its meter shows; every call increments `seq`."""
+        state = self._registry.get(evse)
+        return self._views.telemetry(state) if state else None
+
+    def readings(self) -> list[EvseReading]:
+        """Return power, energy and state of charge of each EVSE, by name."""
+        return self._views.readings()
+
+    def site_state(self) -> SiteState:
+        """Return the site as one group."""
+        return self._views.site_state()
+
+    def site_telemetry(self, seq: int) -> SiteTelemetry:
+        """Return all EVSEs together."""
+        return self._views.site_telemetry(seq)
+
+    def explain(self, evse: str) -> Explanation | None:
+        """Return the layers of the control hierarchy in force at an EVSE, and the limiting one."""
+        state = self._registry.find(evse)
+        return self._views.explain(state) if state else None
+
+    async def entries(self, **wanted: Any) -> list[Entry]:
+        """Return lines of the journal: `since`, `until` (Unix time), `evse`, `command`, `limit`, `after_seq`."""
+        return await self._journal.store.entries(**wanted)
+
+    def journal_trouble(self) -> str | None:
+        """Return why the journal cannot be written, None where it can."""
+        return self._journal.trouble
+
+    def journal_dropped(self) -> int:
+        """Return the number of records lost because the journal could not be written."""
+        return self._journal.dropped
 
     # running --------------------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Settle what an earlier life left behind, then govern until cancelled."""
+        """Settle what an earlier run left, then control until cancelled."""
         async with asyncio.TaskGroup() as tasks:
-            self._tasks = tasks
-            writing = tasks.create_task(self.journal.run(), name="journal")
+            writing = tasks.create_task(self._journal.run(), name="journal")
             try:
-                await recover(self.board, self.endings, self.orders)
+                await self._recovery.run(self._known_ids)
                 self.ready.set()
-                for place in list(self.board.places.values()):
-                    self._govern(place)
-                await self._keep_house()
+                tasks.create_task(self._controllers.run(), name="set-points")
+                while True:
+                    await self._clock.sleep(1.0)
+                    self._inputs.check_freshness()
+                    await self._housekeeping.step()
             finally:
-                self._tasks = None
-                await asyncio.shield(self.board.settle_background())
+                await asyncio.shield(self._background.finish())
                 writing.cancel()
 
     async def stop(self, within_s: float = 10.0) -> None:
-        """End all leased commands and walk to 0 W before the gateway goes; sessions stay."""
+        """End all leased commands and ramp to 0 W before the gateway stops; sessions stay."""
         reason = because(Code.GATEWAY_STOPPED, "The gateway is being stopped.")
-        self.orders.closed = reason
-        for holding in self.orders.all_in_force():
-            if holding.lease_until is not None:
-                self.endings.end(holding, Status.FAILED, reason)
-        deadline = self.board.clock.now() + within_s
-        while self.board.clock.now() < deadline and any(self._still_powered(one) for one in self.board.places.values()):
-            await self.board.clock.sleep(0.1)
-        await self.board.settle_background()
+        self._arbiter.closed = reason
+        self._end_leased(reason)
+        deadline = self._clock.now() + within_s
+        while self._clock.now() < deadline and any(_powered(state) for state in self._registry):
+            await self._clock.sleep(0.1)
+        await self._background.finish()
         with contextlib.suppress(TimeoutError):
-            async with self.board.clock.timeout_at(self.board.clock.now() + 2.0):
-                await self.journal.flush()
+            async with self._clock.timeout_at(self._clock.now() + FLUSH_S):
+                await self._journal.flush()
 
-    def _still_powered(self, place: EvseControlState) -> bool:
-        evse = place.evse
-        return bool(evse.connected and evse.session and place.sent_w and not place.hands_off)
-
-    def _govern(self, place: EvseControlState) -> None:
-        if self._tasks is not None and self.ready.is_set():
-            governor = SetpointController(self.board, self.endings, place)
-            self._governing[place.name] = self._tasks.create_task(governor.run(), name=f"governor {place.name}")
-
-    async def _keep_house(self) -> None:
-        """Inputs that fall silent are told, telemetry is kept in batches, old rows go."""
-        clock, store = self.board.clock, self.journal.store
-        pruned = sampled = clock.now()
-        samples: deque[Sample] = deque(maxlen=MOST_SAMPLES)
-        trouble = ""  # of the store, as told last
-        while True:
-            await clock.sleep(1.0)
-            self._note_freshness()
-            now = clock.now()
-            if self.settings.telemetry_days and now - sampled >= self.settings.telemetry_every_s:
-                sampled = now
-                samples.extend(views.samples(self.board))
-            try:
-                if len(samples) >= BATCH or (samples and clock.wall() - samples[0].wall >= BATCH_S):
-                    await store.sample(list(samples))
-                    samples.clear()
-                if now - pruned >= HOUSEKEEPING_S:
-                    pruned = now
-                    await self._prune()
-                trouble = ""
-            except StoreError as error:
-                if str(error) != trouble:  # told once, and not each second onto a disk that is full
-                    log.warning("telemetry or old rows: %s", error)
-                trouble = str(error)
-
-    async def _prune(self) -> None:
-        wall, settings, day = self.board.clock.wall(), self.settings, 86_400.0
-        await self.journal.store.prune(
-            wall - settings.command_days * day, wall - settings.journal_days * day, wall - settings.telemetry_days * day
-        )
-
-    def _note_freshness(self) -> None:
-        board = self.board
-        now = board.clock.now()
-        for kind in board.site.inputs.readings:
-            freshness = board.site.inputs.freshness(kind, now)
-            before = self._freshness.get(kind, Freshness.NEVER)
-            self._freshness[kind] = freshness
-            if freshness is before:
-                continue
-            if freshness is Freshness.STALE:
-                reason = because(Code.INPUT_STALE, f"The input {kind.value} has gone quiet.")
-                board.happened(Happened.INPUT_STALE, None, reason)
-            else:
-                board.happened(Happened.INPUT_FRESH, None, text=f"The input {kind.value} is there.")
-            board.changed(None)
-            board.wake_busy()
-
-    def _refuse_input(self, kind: str, reason: Reason) -> Reason:
-        if self.desk.allow_input(kind):
-            self.board.happened(Happened.INPUT_REFUSED, None, reason)
-        return reason
+    def _end_leased(self, reason: Reason, channel: Channel | None = None) -> None:
+        for command in commands_in_force(self._registry, self._site_state):
+            if command.lease_until is not None and channel in (None, command.channel):
+                self._lifecycle.end(command, Status.FAILED, reason)
 
     def _journal_trouble(self, text: str) -> None:
         reason = because(Code.JOURNAL_UNAVAILABLE, f"The journal cannot be written: {text}.") if text else None
-        self.board.happened(Happened.JOURNAL, None, reason, "" if text else "The journal is written again.")
-        self.board.changed(None)
+        self._publisher.happened(Happened.JOURNAL, None, reason, "" if text else "The journal is written again.")
+        self._publisher.changed(None)
+
+
+def _powered(state: EvseControlState) -> bool:
+    return not state.idle and bool(state.setpoint.sent_w) and not state.hands_off

@@ -1,17 +1,20 @@
-"""The core's state as messages: what MQTT retains, the API answers and `explain` prints. Reads, never changes."""
+"""State of EVSEs and of the site as messages: what MQTT retains, the API answers and `explain` prints. Only reads."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
+from typing import Protocol
 
-from gateway.authority.layers import Asked, layers
-from gateway.authority.priority import Decision, decide
-from gateway.commands.active_command import ActiveCommand
-from gateway.control.board import Board, Shared
-from gateway.control.control_state import EvseControlState
+from gateway.authority.layers import Asked
+from gateway.control.active_command import ActiveCommand
+from gateway.control.control_state import EvseControlState, EvseRegistry, SiteControlState
+from gateway.control.site_decision import SharedLimits, SiteDecision
+from gateway.model.energy_state import EnergyState
 from gateway.model.event import PlugState, PowerLimits
+from gateway.model.evse import Evse
 from gateway.model.reason import because
-from gateway.model.site import Grid, InputKind
+from gateway.model.site import Grid, InputKind, Site
 from gateway.model.state import (
     CommandState,
     Connection,
@@ -27,9 +30,9 @@ from gateway.model.state import (
     Telemetry,
     VehicleState,
 )
-from gateway.store.ports import Sample
+from protocols.ports import Clock
 
-_FAR_W = 1e9
+_UNLIMITED_W = 1e9
 _NOTHING = Limits(max_charge_w=0.0, max_discharge_w=0.0)
 _PLUG_STATES = {
     PlugState.AVAILABLE: SessionState.AVAILABLE,
@@ -40,214 +43,250 @@ _PLUG_STATES = {
 }
 
 
-def current(board: Board, place: EvseControlState) -> Decision:
-    """The decision now; the governor's last one is the same unless something changed this instant."""
-    return board.decide(place, board.asked(place))
+class EnergyStateSource(Protocol):
+    """The energy part of the site's state: `gateway.energy.service.EnergyService`."""
+
+    @property
+    def state(self) -> EnergyState | None: ...
 
 
-def available(board: Board, place: EvseControlState, shared: Shared | None = None) -> Limits:
-    """What a command could get now, both ways."""
-    if place.idle:
-        return _NOTHING
-    shared = shared or board.shared()
-    charge, discharge = (board.decide(place, Asked(far_w, ""), shared).power_w for far_w in (_FAR_W, -_FAR_W))
-    return Limits(max_charge_w=_sane(max(0.0, charge)), max_discharge_w=_sane(max(0.0, -discharge)))
+@dataclass(frozen=True, slots=True)
+class EvseReading:
+    """What one EVSE measures and what is decided for it; None where it has not been reported."""
+
+    evse: str
+    connected: bool
+    effective_w: float
+    power_w: float | None
+    soc_pct: float | None
+    charged_wh: float | None
+    discharged_wh: float | None
 
 
-def evse_state(board: Board, place: EvseControlState) -> EvseState:
-    """Everything about one EVSE."""
-    evse, decision, wall = place.evse, current(board, place), board.clock.wall()
-    session_state = SessionState.IN_SESSION if evse.session else _PLUG_STATES[evse.plug]
-    if evse.fault is not None:
-        session_state = SessionState.FAULTED
-    needs = evse.needs
-    return EvseState(
-        evse=evse.name,
-        gateway=board.settings.gateway_id,
-        station=evse.station,
-        connection=Connection.CONNECTED if evse.connected else Connection.OFFLINE,
-        protocol=evse.protocol or None,
-        vendor=evse.vendor or None,
-        model=evse.model or None,
-        plugged=evse.session is not None or evse.plug is PlugState.OCCUPIED,
-        session_state=session_state,
-        session=evse.session,
-        vehicle=VehicleState(
-            id=evse.vehicle,
-            bidirectional=needs.bidirectional if needs else None,
-            energy_transfer=needs.energy_transfer if needs else None,
-            control_mode=needs.control_mode if needs else None,
-            capacity_wh=needs.battery_capacity_wh if needs else None,
-            departure=needs.departure if needs else None,
-            target_soc_pct=needs.target_soc_pct if needs else None,
+class StateViews:
+    """Messages about EVSEs and the site."""
+
+    def __init__(
+        self,
+        gateway_id: str,
+        site: Site,
+        registry: EvseRegistry,
+        site_state: SiteControlState,
+        decision: SiteDecision,
+        clock: Clock,
+        energy: EnergyStateSource | None,
+    ) -> None:
+        self._gateway_id = gateway_id
+        self._site = site
+        self._registry = registry
+        self._site_state = site_state
+        self._decision = decision
+        self._clock = clock
+        self._energy = energy
+
+    def available(self, state: EvseControlState, shared: SharedLimits | None = None) -> Limits:
+        """Return what a command could get now, in both directions."""
+        if state.idle:
+            return _NOTHING
+        shared = shared or self._decision.shared()
+        charge_w = self._decision.decide(state, Asked(_UNLIMITED_W, ""), shared).power_w
+        discharge_w = -self._decision.decide(state, Asked(-_UNLIMITED_W, ""), shared).power_w
+        return Limits(max_charge_w=_known(max(0.0, charge_w)), max_discharge_w=_known(max(0.0, discharge_w)))
+
+    def evse_state(self, state: EvseControlState) -> EvseState:
+        """Return everything about one EVSE."""
+        evse, decision, wall = state.evse, self._decision.current(state), self._clock.wall()
+        session_state = SessionState.IN_SESSION if evse.session else _PLUG_STATES[evse.plug]
+        if evse.fault is not None:
+            session_state = SessionState.FAULTED
+        return EvseState(
+            evse=evse.name,
+            gateway=self._gateway_id,
+            station=evse.station,
+            connection=Connection.CONNECTED if evse.connected else Connection.OFFLINE,
+            protocol=evse.protocol or None,
+            vendor=evse.vendor or None,
+            model=evse.model or None,
+            plugged=evse.session is not None or evse.plug is PlugState.OCCUPIED,
+            session_state=session_state,
+            session=evse.session,
+            vehicle=_vehicle(evse) if evse.session else None,
+            mode=evse.mode.value if evse.mode else None,
+            can_discharge=evse.can_discharge,
+            why_not=evse.why_not or None,
+            power_w=evse.power_w,
+            setpoint_w=state.setpoint.sent_w,
+            effective_w=decision.power_w,
+            binding=decision.binding.value,
+            reason=because(decision.code, decision.text),
+            command=_command(state.command, wall),
+            lease_until=state.command.lease_wall if state.command else None,
+            soc_pct=evse.soc_pct,
+            floors=self._floors(state),
+            station_limits=_limits(evse.limits),
+            vehicle_limits=_limits(evse.needs.limits if evse.needs else None),
+            available=self.available(state),
+            fault=evse.fault,
+            ts=wall,
         )
-        if evse.session
-        else None,
-        mode=evse.mode.value if evse.mode else None,
-        can_discharge=evse.can_discharge,
-        why_not=evse.why_not or None,
-        power_w=evse.power_w,
-        setpoint_w=place.sent_w,
-        effective_w=decision.power_w,
-        binding=decision.binding.value,
-        reason=because(decision.code, decision.text),
-        command=command_state(place.holding, wall),
-        lease_until=place.holding.lease_wall if place.holding else None,
-        soc_pct=evse.soc_pct,
-        floors=_floors(board, place),
-        station_limits=_limits(evse.limits),
-        vehicle_limits=_limits(needs.limits if needs else None),
-        available=available(board, place),
-        fault=evse.fault,
-        ts=wall,
-    )
 
+    def telemetry(self, state: EvseControlState) -> Telemetry:
+        """Return what the meter shows; every call increments `seq`."""
+        state.telemetry_count += 1
+        evse = state.evse
+        return Telemetry(
+            evse=evse.name,
+            power_w=evse.power_w,
+            energy_charged_wh=evse.charged.total_wh,
+            energy_discharged_wh=evse.discharged.total_wh,
+            soc_pct=evse.soc_pct,
+            voltage_v=evse.voltage_v,
+            current_a=evse.current_a,
+            frequency_hz=evse.frequency_hz,
+            measured_at=evse.metered_wall,
+            ts=self._clock.wall(),
+            seq=state.telemetry_count,
+        )
 
-def telemetry(board: Board, place: EvseControlState) -> Telemetry:
-    """What the meter shows."""
-    place.seq += 1
-    evse = place.evse
-    return Telemetry(
-        evse=evse.name,
-        power_w=evse.power_w,
-        energy_charged_wh=evse.charged.total_wh,
-        energy_discharged_wh=evse.discharged.total_wh,
-        soc_pct=evse.soc_pct,
-        voltage_v=evse.voltage_v,
-        current_a=evse.current_a,
-        frequency_hz=evse.frequency_hz,
-        measured_at=evse.metered_wall,
-        ts=board.clock.wall(),
-        seq=place.seq,
-    )
+    def site_state(self) -> SiteState:
+        """Return the site as one group. What it could do is what its EVSEs could do, within the connection."""
+        site, now, wall = self._site, self._clock.now(), self._clock.wall()
+        powers = [state.evse.power_w for state in self._registry if state.evse.power_w is not None]
+        command, grid = self._site_state.command, site.inputs.fresh(Grid, now)
+        return SiteState(
+            site=site.policy.site,
+            gateway=self._gateway_id,
+            mode=site.mode,
+            emergency_stop=site.emergency_stop is not None,
+            backup=site.backup,
+            islanded=site.islanded,
+            grid_present=grid.present if grid is not None else None,
+            import_limit_w=site.policy.import_limit_w,
+            export_limit_w=site.policy.export_limit_w,
+            peak_limit_w=site.peak_limit_w,
+            reserve_pct=site.reserve_pct,
+            reserve_wh=site.reserve_wh,
+            power_w=sum(powers) if powers else None,
+            effective_w=sum(state.effective_w for state in self._registry) + 0.0,
+            command=_command(command, wall),
+            lease_until=command.lease_wall if command else None,
+            available=self._site_available(),
+            evses=tuple(self._registry.names()),
+            inputs={
+                kind.value: InputState(
+                    freshness=site.inputs.freshness(kind, now).value,
+                    ts=site.inputs.readings[kind].value.ts if kind in site.inputs.readings else None,
+                )
+                for kind in InputKind
+            },
+            energy=self._energy.state if self._energy is not None else None,
+            ts=wall,
+        )
 
+    def _site_available(self) -> Limits:
+        policy, shared = self._site.policy, self._decision.shared()
+        each = [self.available(state, shared) for state in self._registry]
+        charge_w, discharge_w = sum(one.max_charge_w for one in each), sum(one.max_discharge_w for one in each)
+        base_w = shared.base.power_w
+        if base_w is not None and policy.import_limit_w is not None:
+            charge_w = min(charge_w, max(0.0, policy.import_limit_w - base_w))
+        if base_w is not None and policy.export_limit_w is not None:
+            discharge_w = min(discharge_w, max(0.0, policy.export_limit_w + base_w))
+        return Limits(max_charge_w=charge_w, max_discharge_w=discharge_w)
 
-def samples(board: Board) -> list[Sample]:
-    """What the store keeps of the meters, one row per EVSE that measures."""
-    wall = board.clock.wall()
-    return [
-        Sample(evse.name, wall, evse.power_w, evse.soc_pct, evse.charged.total_wh, evse.discharged.total_wh)
-        for evse in (place.evse for place in board.places.values())
-        if evse.power_w is not None
-    ]
+    def site_telemetry(self, seq: int) -> SiteTelemetry:
+        """Return all EVSEs together; energies are of those that measure."""
+        evses = [state.evse for state in self._registry]
+        powers = [evse.power_w for evse in evses if evse.power_w is not None]
+        charged = [evse.charged.total_wh for evse in evses if evse.charged.total_wh is not None]
+        discharged = [evse.discharged.total_wh for evse in evses if evse.discharged.total_wh is not None]
+        return SiteTelemetry(
+            power_w=sum(powers) if powers else None,
+            energy_charged_wh=sum(charged) if charged else None,
+            energy_discharged_wh=sum(discharged) if discharged else None,
+            evses_measured=len(powers),
+            base_w=self._decision.base().power_w,
+            ts=self._clock.wall(),
+            seq=seq,
+        )
 
-
-def site_state(board: Board) -> SiteState:
-    """The site as one group. What it could do is what its EVSEs could do, within the connection."""
-    site, now, wall = board.site, board.clock.now(), board.clock.wall()
-    places = list(board.places.values())
-    powers = [place.evse.power_w for place in places if place.evse.power_w is not None]
-    shared = board.shared()
-    each = [available(board, place, shared) for place in places]
-    charge_w, discharge_w = sum(one.max_charge_w for one in each), sum(one.max_discharge_w for one in each)
-    base = shared.base.power_w
-    if base is not None:
-        if site.policy.import_limit_w is not None:
-            charge_w = min(charge_w, max(0.0, site.policy.import_limit_w - base))
-        if site.policy.export_limit_w is not None:
-            discharge_w = min(discharge_w, max(0.0, site.policy.export_limit_w + base))
-    holding = board.site_holding
-    grid = site.inputs.fresh(Grid, now)
-    return SiteState(
-        site=site.policy.site,
-        gateway=board.settings.gateway_id,
-        mode=site.mode,
-        emergency_stop=site.emergency_stop is not None,
-        backup=site.backup,
-        islanded=site.islanded,
-        grid_present=grid.present if grid is not None else None,
-        import_limit_w=site.policy.import_limit_w,
-        export_limit_w=site.policy.export_limit_w,
-        peak_limit_w=site.peak_limit_w,
-        reserve_pct=site.reserve_pct,
-        reserve_wh=site.reserve_wh,
-        power_w=sum(powers) if powers else None,
-        effective_w=sum(place.effective_w for place in places) + 0.0,
-        command=command_state(holding, wall),
-        lease_until=holding.lease_wall if holding else None,
-        available=Limits(max_charge_w=charge_w, max_discharge_w=discharge_w),
-        evses=tuple(sorted(board.places)),
-        inputs={
-            kind.value: InputState(
-                freshness=site.inputs.freshness(kind, now).value,
-                ts=site.inputs.readings[kind].value.ts if kind in site.inputs.readings else None,
+    def readings(self) -> list[EvseReading]:
+        """Return the power, the energy and the state of charge of each EVSE, by name."""
+        return [
+            EvseReading(
+                evse=state.name,
+                connected=state.evse.connected,
+                effective_w=state.effective_w,
+                power_w=state.evse.power_w,
+                soc_pct=state.evse.soc_pct,
+                charged_wh=state.evse.charged.total_wh,
+                discharged_wh=state.evse.discharged.total_wh,
             )
-            for kind in InputKind
-        },
-        energy=board.energy() if board.energy is not None else None,
-        ts=wall,
-    )
+            for state in sorted(self._registry, key=lambda one: one.name)
+        ]
+
+    def explain(self, state: EvseControlState) -> Explanation:
+        """Return the decision layer by layer."""
+        wall, decision = self._clock.wall(), self._decision.current(state)
+        rows = tuple(
+            LayerState(
+                layer=one.bound.layer.value,
+                low_w=_finite(one.bound.low_w),
+                high_w=_finite(one.bound.high_w),
+                left_low_w=_finite(one.low_w),
+                left_high_w=_finite(one.high_w),
+                code=one.bound.code.value,
+                text=one.bound.text,
+            )
+            for one in decision.layers
+        )
+        return Explanation(
+            evse=state.name,
+            effective_w=decision.power_w,
+            setpoint_w=state.setpoint.sent_w,
+            binding=decision.binding.value,
+            reason=because(decision.code, decision.text),
+            layers=rows,
+            command=_command(state.command, wall),
+            lease_until=state.command.lease_wall if state.command else None,
+            ts=wall,
+        )
+
+    def _floors(self, state: EvseControlState) -> Floors:
+        reserve = state.reserve.pct if state.reserve else None
+        return Floors(
+            site_pct=self._site.policy.min_soc_pct or None,
+            reserve_pct=max((pct for pct in (reserve, self._site.reserve_pct) if pct is not None), default=None),
+            command_pct=state.command.body.min_soc_pct if state.command else None,
+            in_force_pct=self._decision.floor_pct(state) or None,
+            reached=state.floor_reached,
+        )
 
 
-def site_telemetry(board: Board, seq: int) -> SiteTelemetry:
-    """All EVSEs together; energies are of those that measure."""
-    evses = [place.evse for place in board.places.values()]
-    powers = [evse.power_w for evse in evses if evse.power_w is not None]
-    charged = [evse.charged.total_wh for evse in evses if evse.charged.total_wh is not None]
-    discharged = [evse.discharged.total_wh for evse in evses if evse.discharged.total_wh is not None]
-    return SiteTelemetry(
-        power_w=sum(powers) if powers else None,
-        energy_charged_wh=sum(charged) if charged else None,
-        energy_discharged_wh=sum(discharged) if discharged else None,
-        evses_measured=len(powers),
-        base_w=board.base().power_w,
-        ts=board.clock.wall(),
-        seq=seq,
-    )
-
-
-def command_state(holding: ActiveCommand | None, wall: float) -> CommandState | None:
-    """The command in force."""
-    if holding is None:
+def _command(command: ActiveCommand | None, wall: float) -> CommandState | None:
+    if command is None:
         return None
     return CommandState(
-        id=holding.id,
-        verb=holding.verb.value,
-        source=holding.body.source,
-        priority=holding.priority,
-        requested_w=holding.asks(wall),
+        id=command.id,
+        verb=command.verb.value,
+        source=command.body.source,
+        priority=command.priority,
+        requested_w=command.requested_w(wall),
     )
 
 
-def explain(board: Board, place: EvseControlState) -> Explanation:
-    """Layer by layer."""
-    wall = board.clock.wall()
-    decision = decide(*layers(board.situation(place, board.asked(place))))
-    rows = tuple(
-        LayerState(
-            layer=one.bound.layer.value,
-            low_w=_finite(one.bound.low_w),
-            high_w=_finite(one.bound.high_w),
-            left_low_w=_finite(one.low_w),
-            left_high_w=_finite(one.high_w),
-            code=one.bound.code.value,
-            text=one.bound.text,
-        )
-        for one in decision.layers
-    )
-    return Explanation(
-        evse=place.name,
-        effective_w=decision.power_w,
-        setpoint_w=place.sent_w,
-        binding=decision.binding.value,
-        reason=because(decision.code, decision.text),
-        layers=rows,
-        command=command_state(place.holding, wall),
-        lease_until=place.holding.lease_wall if place.holding else None,
-        ts=wall,
-    )
-
-
-def _floors(board: Board, place: EvseControlState) -> Floors:
-    holding = place.holding
-    reserve = place.reserve.pct if place.reserve else None
-    in_force = board.floor_pct(place)
-    return Floors(
-        site_pct=board.site.policy.min_soc_pct or None,
-        reserve_pct=max((pct for pct in (reserve, board.site.reserve_pct) if pct is not None), default=None),
-        command_pct=holding.body.min_soc_pct if holding else None,
-        in_force_pct=in_force or None,
-        reached=place.floor_reached,
+def _vehicle(evse: Evse) -> VehicleState:
+    needs = evse.needs
+    if needs is None:
+        return VehicleState(id=evse.vehicle)
+    return VehicleState(
+        id=evse.vehicle,
+        bidirectional=needs.bidirectional,
+        energy_transfer=needs.energy_transfer,
+        control_mode=needs.control_mode,
+        capacity_wh=needs.battery_capacity_wh,
+        departure=needs.departure,
+        target_soc_pct=needs.target_soc_pct,
     )
 
 
@@ -261,6 +300,6 @@ def _finite(value: float) -> float | None:
     return value + 0.0 if math.isfinite(value) else None
 
 
-def _sane(value: float) -> float:
-    """Nothing known limits it: say 0 rather than a billion."""
-    return 0.0 if value >= _FAR_W else value
+def _known(value: float) -> float:
+    """Return 0 W where nothing known limits the power."""
+    return 0.0 if value >= _UNLIMITED_W else value

@@ -143,11 +143,6 @@ class PlainStations:
             held.power_w, held.until = power_w, now + hold_s
         return outcome
 
-    async def end_session(self, evse: str) -> Outcome:
-        """Return at once."""
-        self.unplug(evse)
-        return Outcome(Answer.APPLIED)
-
     async def reconcile(self, evse: str) -> float | None:
         """Return the set-point."""
         held = self.evses[evse]

@@ -119,7 +119,7 @@ async def _live(plan: Any, fast_forward: bool) -> Run:
     world = World(plan, keep_transcript=False, fast_forward=fast_forward)
     async with world.running():
         assert world.gateway is not None
-        energy_service, board = world.gateway.energy_service, world.gateway.service.board
+        energy_service, registry = world.gateway.energy_service, world.gateway.control.registry
         await world.clock.sleep(plan.duration)
         cpu_s = time.process_time() - began
         loop = asyncio.get_running_loop()
@@ -135,6 +135,6 @@ async def _live(plan: Any, fast_forward: bool) -> Run:
             wakes=loop.jumps,
             controller_steps=energy_service.steps,
             plans=energy_service.plans,
-            governor_looks=sum(place.looks for place in board.places.values()),
+            governor_looks=sum(state.steps for state in registry),
             broken=world.recording.violations(plan.expect),
         )

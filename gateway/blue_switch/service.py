@@ -1,10 +1,10 @@
-"""Runs the Blue Switch desk of this site: tells it of outages and cars, and carries its calls and checks out.
+"""Vehicle lending service: reports outages and vehicles of this site to the coordinator and carries its calls out.
 
-The desk decides (`gateway/blue_switch`). Here the board's sessions become arrivals, its registers become what a car
-gave, and what the desk says becomes events and the `blue_switch` part of the site's state. Other sites' needs and cars
-come in as their retained `site/state` (`heard`); lenders' car positions and payments as inputs. The books are kept in
-the store (`keeper.py`), the report of an outage is written when it is over, and again when something was given back.
-On a normal day a lent car is a car like any other.
+The coordinator decides (`coordinator.py`). Here sessions become arrivals, meter registers become the energy that a
+vehicle supplied, and decisions become events and the `blue_switch` part of the site's state. Other sites' needs and
+vehicles are received as their retained `site/state`, positions and payments as inputs. The state is kept in the store
+(`persistence.py`); the report of an outage is written when it is over, and again when energy was returned. Without an
+outage a lent vehicle is treated like any other.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from gateway.blue_switch import neighbours, views
 from gateway.blue_switch.agreement import GiveBack
@@ -22,254 +23,271 @@ from gateway.blue_switch.callout import SiteNeed
 from gateway.blue_switch.coordinator import Coordinator
 from gateway.blue_switch.persistence import BlueSwitchPersistence
 from gateway.blue_switch.registry import Status
-from gateway.control.board import Board
+from gateway.control.components import ControlComponents
 from gateway.control.control_state import EvseControlState
+from gateway.control.site_input import InputHandlers
 from gateway.energy.reason import Decided
 from gateway.energy.resilience.phase import OFF_GRID
-from gateway.energy.resource import usable_wh
-from gateway.energy.service import EnergyService
+from gateway.energy.service import LendingConstraints
 from gateway.model.energy_state import BlueSwitchState, SharedEnergyState, SiteNeedState
 from gateway.model.journal import Kept
 from gateway.model.moment import rfc3339
 from gateway.model.site import AnyInput, Arrival, EnergyReturns, Freshness, InputKind, VehiclePositions
+from protocols.ports import Clock
 
 STEP_S = 5.0
-NEVER = 100.0
+NO_DISCHARGE_PCT = 100.0
 HORIZON_S = neighbours.HORIZON_S
+
+
+class SiteEnergy(Protocol):
+    """What the service uses of the site's energy management: `gateway.energy.service.EnergyService`."""
+
+    @property
+    def own_cars(self) -> frozenset[str]: ...
+    @property
+    def off_grid(self) -> bool: ...
+    @property
+    def forming(self) -> str | None: ...
+    def demand(self) -> tuple[float, float]: ...
 
 
 @dataclass(slots=True)
 class _Stay:
-    """A session as the desk knows it, with the registers at its beginning."""
+    """A session that the coordinator knows of, with the meter registers at its beginning."""
 
     session: str
     vehicle: str
-    taken_wh: float
+    discharged_wh: float
     charged_wh: float
     soc_pct: float | None = None
 
 
 class VehicleLendingService:
-    """One site's. `place` is its name in the agreement file; reports go to `reports`, None keeps them in memory."""
+    """Vehicle lending of one site."""
 
     def __init__(
         self,
-        board: Board,
-        energy_service: EnergyService,
-        desk: Coordinator,
+        control: ControlComponents,
+        energy: SiteEnergy,
+        constraints: LendingConstraints,
+        coordinator: Coordinator,
         place: str,
+        clock: Clock,
         reports: Path | None = None,
-        keeper: BlueSwitchPersistence | None = None,
+        persistence: BlueSwitchPersistence | None = None,
     ) -> None:
-        self._board = board
-        self._energy_service = energy_service
-        self.desk = desk
+        """`place`: name of the site in the agreement file; `reports`: directory, None keeps them in memory."""
+        self._site = control.site
+        self._registry = control.registry
+        self._publisher = control.publisher
+        self._energy = energy
+        self._constraints = constraints
+        self.coordinator = coordinator
         self.place = place
+        self._clock = clock
         self._reports = reports
-        self._keeper = keeper
+        self._persistence = persistence
         self._stays: dict[str, _Stay] = {}
         self._supplied_at: float | None = None
         self._writing: set[asyncio.Task[None]] = set()
         self._unwritten: dict[Path, str] = {}
-        self._said: object = None  # of the state: what is told at once when it changes
-        board.hears |= {InputKind.LENT: self._lent, InputKind.REPAID: self._repaid}
+        self._published: object = None  # of the state: what is published at once when it changes
+
+    @property
+    def input_handlers(self) -> InputHandlers:
+        """Handlers of the inputs of which every message counts."""
+        return {InputKind.LENT: self._positions, InputKind.REPAID: self._payments}
 
     def restore(self, kept: Sequence[Kept]) -> None:
-        """Take up the books of an earlier life of the gateway; before anybody comes in."""
-        if self._keeper is not None:
-            self._keeper.restore(self.desk, kept)
+        """Restore what an earlier run kept; before the first step."""
+        if self._persistence is not None:
+            self._persistence.restore(self.coordinator, kept)
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Run until cancelled."""
         while True:
             self.step()
-            await self._board.clock.sleep(STEP_S)
+            await self._clock.sleep(STEP_S)
 
     def step(self) -> None:
-        """One look."""
-        now, wall = self._board.clock.now(), self._board.clock.wall()
+        """Report what has changed to the coordinator, and carry out what it decides."""
+        now, wall = self._clock.now(), self._clock.wall()
         events = self._outage(now, wall)
-        for place in self._board.places.values():
-            events += self._car(place, now, wall)
-        events += self.desk.update(wall, now)
-        self._tell(events)
-        self._energy_service.called = self.desk.called_away(self.place)
-        shown = views.state(self.desk, self.place)
-        self._energy_service.extra_state["blue_switch"] = shown
-        if (said := _said(shown)) != self._said:
-            self._said = said
-            self._board.changed(None)
+        for state in self._registry:
+            events += self._vehicle(state, now, wall)
+        events += self.coordinator.update(wall, now)
+        self._publish(events)
+        self._constraints.called = self.coordinator.called_away(self.place)
+        shown = views.state(self.coordinator, self.place)
+        self._constraints.state["blue_switch"] = shown
+        if (published := _published_at_once(shown)) != self._published:
+            self._published = published
+            self._publisher.changed(None)
         self._expect(now, wall)
-        if self._keeper is not None:
-            self._keeper.keep(self.desk, wall)
+        if self._persistence is not None:
+            self._persistence.keep(self.coordinator, wall)
 
-    # what it hears --------------------------------------------------------------------------------------------------
+    # other sites and providers --------------------------------------------------------------------------------------
 
-    def heard(self, site: str, energy: SharedEnergyState) -> None:
+    def receive_state(self, site: str, energy: SharedEnergyState) -> None:
         """Apply another site's published state: its grid, its need and the vehicles there."""
         if site == self.place:
             return
-        now, wall = self._board.clock.now(), self._board.clock.wall()
+        now, wall = self._clock.now(), self._clock.wall()
         if energy.phase not in OFF_GRID:
-            over = self.desk.current
-            self._tell(self.desk.restored(site, wall, now))
+            over = self.coordinator.current
+            self._publish(self.coordinator.restored(site, wall, now))
             self._report(over.id if over is not None and over.ended is not None else None)
         elif energy.need is not None:
-            self._tell(self.desk.outage(neighbours.need_of(site, energy.need, wall), wall, now))
+            self._publish(self.coordinator.outage(neighbours.need_of(site, energy.need, wall), wall, now))
         if energy.blue_switch is not None:
-            neighbours.apply_state(self.desk, site, energy.blue_switch, wall)
+            neighbours.apply_state(self.coordinator, site, energy.blue_switch, wall)
 
     def sighting(self, vehicle: str, at: float, place: str | None, soc_pct: float | None, free: bool | None) -> bool:
-        """Where a lent car is, as its operator knows it; False for a car that nobody lends.
+        """Apply the position of a vehicle as its provider reports it; False for one without an agreement.
 
-        ValueError for a place that the agreement file does not name.
+        Raises ValueError for a place that the agreement file does not name.
         """
-        if place is not None and not self.desk.atlas.knows(place):
+        if place is not None and not self.coordinator.atlas.knows(place):
             raise ValueError(f"the agreement file has no place called {place!r}")
         status = None if free is None else Status.FREE if free else Status.UNAVAILABLE
-        car = self.desk.registry.cars.get(vehicle)
+        car = self.coordinator.registry.cars.get(vehicle)
         if car is not None and car.status is Status.DEPLOYED and free:
-            status = None  # it is plugged in at a site: that its operator would lend it is no news
-        return self.desk.seen(vehicle, at, place, soc_pct, status)
+            status = None  # it is plugged in at a site: that it is available there is no change
+        return self.coordinator.seen(vehicle, at, place, soc_pct, status)
 
     def payment(self, vehicle: str, wh: float, soc_pct: float | None, payment: str) -> bool:
-        """Energy given back; True where something was owed (the same payment counts once, and is True again)."""
-        if payment in self.desk.payments:
+        """Apply energy returned; True where energy was to be returned (a repeated payment counts once)."""
+        if payment in self.coordinator.payments:
             return True
-        events = self.desk.energy_returned(
-            vehicle, wh, self._board.clock.wall(), self._board.clock.now(), soc_pct, payment
-        )
-        self._tell(events)
+        events = self.coordinator.energy_returned(vehicle, wh, self._clock.wall(), self._clock.now(), soc_pct, payment)
+        self._publish(events)
         if events:
-            self._report(str(self.desk.audit.entries[-1].data.get("outage", "")))
+            self._report(str(self.coordinator.audit.entries[-1].data.get("outage", "")))
         return bool(events)
 
-    def _lent(self, told: AnyInput) -> None:
-        for car in told.cars if isinstance(told, VehiclePositions) else ():
+    def _positions(self, message: AnyInput) -> None:
+        for car in message.cars if isinstance(message, VehiclePositions) else ():
             try:
-                known = self.sighting(car.vehicle, car.at or told.ts, car.place, car.soc_pct, car.available)
+                known = self.sighting(car.vehicle, car.at or message.ts, car.place, car.soc_pct, car.available)
                 trouble = "" if known else f"No agreement knows the car {car.vehicle}."
             except ValueError as error:
                 trouble = f"The position of {car.vehicle} is not taken: {error}."
             if trouble:
-                self._board.decided("lent_not_taken", trouble, None, car.vehicle, {})
+                self._publisher.decided("lent_not_taken", trouble, None, car.vehicle, {})
 
-    def _repaid(self, told: AnyInput) -> None:
-        for one in told.payments if isinstance(told, EnergyReturns) else ():
+    def _payments(self, message: AnyInput) -> None:
+        for one in message.payments if isinstance(message, EnergyReturns) else ():
             if not self.payment(one.vehicle, one.energy_wh, one.soc_pct, one.id):
                 text = f"Nothing is owed to {one.vehicle}; the payment {one.id} is not taken."
-                self._board.decided("repaid_not_taken", text, None, one.vehicle, {})
+                self._publisher.decided("repaid_not_taken", text, None, one.vehicle, {})
 
-    # its own site ---------------------------------------------------------------------------------------------------
+    # this site ------------------------------------------------------------------------------------------------------
 
     def need(self) -> SiteNeed:
-        """What this site needs: its critical tiers, what its own storage has, how many cars it can hold."""
-        controller = self._energy_service.controller
-        tiers = controller.off_grid.tiers.tiers
-        critical_w = sum(tier.expected_w for tier in tiers if tier.critical)
-        draw_w = critical_w or sum(tier.expected_w for tier in tiers) or 1000.0
-        storage = controller.gathering.storage(self._energy_service.view())
-        stored_wh = usable_wh(storage) if storage is not None else 0.0
-        bays = sum(place.evse.can_discharge for place in self._board.places.values())
-        return SiteNeed(self.place, draw_w, stored_wh, bays, self._board.clock.wall() + HORIZON_S)
+        """Return what this site needs: power of its critical tiers, energy in its storage, EVSEs that can discharge."""
+        draw_w, stored_wh = self._energy.demand()
+        bays = sum(state.evse.can_discharge for state in self._registry)
+        return SiteNeed(self.place, draw_w, stored_wh, bays, self._clock.wall() + HORIZON_S)
 
     def _outage(self, now: float, wall: float) -> list[Decided]:
-        off = self._energy_service.controller.island.phase in OFF_GRID
-        if off:
-            need = self.need()
-            self._energy_service.extra_state["need"] = SiteNeedState(
-                draw_w=need.draw_w, stored_wh=need.stored_wh, bays=need.bays
-            )
-            if self._supplied_at is not None:
-                dark = self._energy_service.controller.island.forming is None
-                seconds = now - self._supplied_at
-                lost_wh = need.draw_w * seconds / 3600 if dark else 0.0
-                self.desk.supplied(self.place, seconds, need.draw_w * seconds / 3600 - lost_wh, lost_wh, dark)
-            self._supplied_at = now
-            return self.desk.outage(need, wall, now)
+        if self._energy.off_grid:
+            return self._supply(self.need(), now, wall)
         self._supplied_at = None
-        self._energy_service.extra_state.pop("need", None)
-        over = self.desk.current
-        events = self.desk.restored(self.place, wall, now)
+        self._constraints.state.pop("need", None)
+        over = self.coordinator.current
+        events = self.coordinator.restored(self.place, wall, now)
         if events:
-            self._energy_service.agreed_floors.clear()
+            self._constraints.floor_pct.clear()
             self._report(over.id if over is not None else None)
         return events
 
-    def _car(self, place: EvseControlState, now: float, wall: float) -> list[Decided]:
-        evse, stay = place.evse, self._stays.get(place.name)
-        taken, charged = evse.discharged.total_wh or 0.0, evse.charged.total_wh or 0.0
+    def _supply(self, need: SiteNeed, now: float, wall: float) -> list[Decided]:
+        """Count what was supplied in an outage since the last step."""
+        self._constraints.state["need"] = SiteNeedState(draw_w=need.draw_w, stored_wh=need.stored_wh, bays=need.bays)
+        if self._supplied_at is not None:
+            dark, seconds = self._energy.forming is None, now - self._supplied_at
+            needed_wh = need.draw_w * seconds / 3600
+            unserved_wh = needed_wh if dark else 0.0
+            self.coordinator.supplied(self.place, seconds, needed_wh - unserved_wh, unserved_wh, dark)
+        self._supplied_at = now
+        return self.coordinator.outage(need, wall, now)
+
+    def _vehicle(self, state: EvseControlState, now: float, wall: float) -> list[Decided]:
+        evse, stay = state.evse, self._stays.get(state.name)
+        discharged, charged = evse.discharged.total_wh or 0.0, evse.charged.total_wh or 0.0
         if stay is not None and (evse.session != stay.session or (evse.vehicle or stay.vehicle) != stay.vehicle):
-            del self._stays[place.name]
-            self._energy_service.agreed_floors.pop(place.name, None)
-            self._energy_service.owed_pct.pop(place.name, None)
-            return self.desk.unplugged(stay.vehicle, self.place, wall, now, stay.soc_pct)
+            del self._stays[state.name]
+            self._constraints.floor_pct.pop(state.name, None)
+            self._constraints.recharge_pct.pop(state.name, None)
+            return self.coordinator.unplugged(stay.vehicle, self.place, wall, now, stay.soc_pct)
         if evse.session is None:
             return []
         if stay is None:
             if not evse.vehicle or not self._concerns(evse.vehicle):
-                return []  # it has not told who it is, or nobody needs to know
-            return self._arrive(place, evse.vehicle, evse.session, taken, charged, now, wall)
+                return []  # not identified, or of no concern
+            return self._arrive(state, _Stay(evse.session, evse.vehicle, discharged, charged), now, wall)
         stay.soc_pct = evse.soc_pct if evse.soc_pct is not None else stay.soc_pct
-        events = self.desk.metered(
-            stay.vehicle, self.place, taken - stay.taken_wh, charged - stay.charged_wh, evse.soc_pct, wall, now
-        )
-        self._owe(place.name, stay.vehicle)
+        supplied_wh, received_wh = discharged - stay.discharged_wh, charged - stay.charged_wh
+        events = self.coordinator.metered(stay.vehicle, self.place, supplied_wh, received_wh, evse.soc_pct, wall, now)
+        self._set_recharge(state.name, stay.vehicle)
         return events
 
     def _concerns(self, vehicle: str) -> bool:
-        """Whether the desk must know of this car: the site is in need, or the car was called or is in the books."""
-        known = (self.place, vehicle) in self.desk.deployments
-        return self.place in self.desk.needs or self.desk.is_called(vehicle) or known
+        """Return whether the coordinator must know of a vehicle: the site is in need, or it is called or deployed."""
+        known = (self.place, vehicle) in self.coordinator.deployments
+        return self.place in self.coordinator.needs or self.coordinator.is_called(vehicle) or known
 
-    def _arrive(
-        self, place: EvseControlState, vehicle: str, session: str, taken: float, charged: float, now: float, wall: float
-    ) -> list[Decided]:
-        evse = place.evse
-        loan = self.desk.deployments.get((self.place, vehicle))
-        if loan is not None:  # in the books of an earlier life of this gateway: its registers go on from there
-            self._stays[place.name] = _Stay(session, vehicle, taken - loan.taken_wh, charged - loan.charged_wh)
-            self._energy_service.agreed_floors[place.name] = loan.floor_pct
-            self._owe(place.name, vehicle)
+    def _arrive(self, state: EvseControlState, stay: _Stay, now: float, wall: float) -> list[Decided]:
+        evse, vehicle, floors = state.evse, stay.vehicle, self._constraints.floor_pct
+        self._stays[state.name] = stay
+        deployment = self.coordinator.deployments.get((self.place, vehicle))
+        if deployment is not None:  # deployed since an earlier run: its registers go on from there
+            stay.discharged_wh -= deployment.taken_wh
+            stay.charged_wh -= deployment.charged_wh
+            floors[state.name] = deployment.floor_pct
+            self._set_recharge(state.name, vehicle)
             return []
-        self._stays[place.name] = _Stay(session, vehicle, taken, charged, evse.soc_pct)
-        if vehicle not in self.desk.registry.cars and vehicle in self._energy_service.own_cars:
-            return []  # the site's own car needs no agreement
-        checked, events = self.desk.plugged(vehicle, self.place, wall, now, evse.soc_pct)
-        self._energy_service.agreed_floors[place.name] = checked.floor_pct if checked.welcome else NEVER
-        self._owe(place.name, vehicle)
+        stay.soc_pct = evse.soc_pct
+        if vehicle not in self.coordinator.registry.cars and vehicle in self._energy.own_cars:
+            return []  # the site's own vehicle needs no agreement
+        checked, events = self.coordinator.plugged(vehicle, self.place, wall, now, evse.soc_pct)
+        floors[state.name] = checked.floor_pct if checked.welcome else NO_DISCHARGE_PCT
+        self._set_recharge(state.name, vehicle)
         return events
 
-    def _owe(self, evse: str, vehicle: str) -> None:
-        """Up to where its agreement has it filled when the grid is back."""
-        loan, car = self.desk.deployments.get((self.place, vehicle)), self.desk.registry.cars.get(vehicle)
-        if loan is None or car is None:
+    def _set_recharge(self, evse: str, vehicle: str) -> None:
+        """Set up to which state of charge the agreement has the vehicle filled when the grid is back."""
+        deployment = self.coordinator.deployments.get((self.place, vehicle))
+        car = self.coordinator.registry.cars.get(vehicle)
+        if deployment is None or car is None:
             return
-        how, owed = car.agreement.give_back, 0.0  # given or billed: nothing is filled
-        if how is GiveBack.TO_LEVEL:
-            owed = car.agreement.return_pct
-        elif how is GiveBack.AS_ARRIVED:
-            owed = min(100.0, (loan.arrived_pct or 0.0) + 100 * loan.way_wh / car.capacity_wh)
-        self._energy_service.owed_pct[evse] = owed
+        pct = 0.0  # energy given or billed is not returned
+        if car.agreement.give_back is GiveBack.TO_LEVEL:
+            pct = car.agreement.return_pct
+        elif car.agreement.give_back is GiveBack.AS_ARRIVED:
+            pct = min(100.0, (deployment.arrived_pct or 0.0) + 100 * deployment.way_wh / car.capacity_wh)
+        self._constraints.recharge_pct[evse] = pct
 
     def _expect(self, now: float, wall: float) -> None:
-        """Cars that were called count as expected, unless the facility itself says who comes."""
-        inputs = self._board.site.inputs
-        coming = views.arrivals(self.desk, self.place)
+        """Enter vehicles that were called as expected, unless the facility itself reports arrivals."""
+        inputs = self._site.inputs
+        coming = views.arrivals(self.coordinator, self.place)
         if coming and inputs.freshness(InputKind.ARRIVAL, now) is not Freshness.FRESH:
             made = Arrival.model_validate_json(json.dumps({"ts": wall, "arrivals": coming}))
             inputs.put(InputKind.ARRIVAL, made, now, wall)
 
-    def _tell(self, events: Sequence[Decided]) -> None:
+    def _publish(self, events: Sequence[Decided]) -> None:
         for event in events:
-            self._board.decided(event.code, event.text, None, event.subject, dict(event.figures))
+            self._publisher.decided(event.code, event.text, None, event.subject, dict(event.figures))
 
     # reports --------------------------------------------------------------------------------------------------------
 
     def _report(self, outage: str | None) -> None:
-        if self._reports is None or outage not in self.desk.outages:
+        if self._reports is None or outage not in self.coordinator.outages:
             return
-        made = self.desk.report(outage)
+        made = self.coordinator.report(outage)
         files = {
             self._reports / f"{outage}.json": json.dumps(made, indent=2) + "\n",
             self._reports / f"{outage}.md": report_markdown(made),
@@ -278,7 +296,7 @@ class VehicleLendingService:
         self._write_reports()
 
     def _write_reports(self) -> None:
-        """One after the other: what is written last is what was said last."""
+        """Write one after the other, so that the last report written is the newest."""
         if self._unwritten and not self._writing:
             files, self._unwritten = self._unwritten, {}
             task = asyncio.get_running_loop().create_task(asyncio.to_thread(_write, files))
@@ -289,19 +307,19 @@ class VehicleLendingService:
         self._writing.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             text = f"The report of the outage could not be written: {error}. The admin API has it."
-            self._board.decided("report_not_written", text, None, "", {})
+            self._publisher.decided("report_not_written", text, None, "", {})
         if not task.cancelled():
             self._write_reports()
 
 
-def _said(shown: BlueSwitchState) -> object:
+def _published_at_once(shown: BlueSwitchState) -> object:
     """Return the parts of the state whose changes are published at once: calls, vehicles there, sites, gaps."""
     calls = [(one.vehicle, one.site, rfc3339(one.arrive_at)) for one in shown.calls]
     return calls, [one.vehicle for one in shown.there], [one.site for one in shown.sites], shown.gaps
 
 
 def _write(files: dict[Path, str]) -> None:
-    """Whole or not at all: whoever reads meanwhile sees the report before."""
+    """Replace the files as a whole, so that a reader never sees part of a report."""
     for path, text in files.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         beside = path.with_name(f".{path.name}.new")

@@ -1,1 +1,1 @@
-"""Life of a command: intake, arbitration, lifecycle, final result, recovery after a restart."""
+"""Commands: from intake to the final result."""

@@ -1,4 +1,4 @@
-"""What a command gets: the outcome of binding it by the order of authority. A value."""
+"""Decision about a command: what it gets by the control hierarchy. A value."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from gateway.model.result import Share, Status
 
 @dataclass(frozen=True, slots=True)
 class CommandDecision:
-    """What a command gets. `acts` is whether it goes on acting after its answer."""
+    """What a command gets. `acts`: granted, and in force after its answer. `powers`: for a command to the site."""
 
     status: Status
     reason: Reason
@@ -19,11 +19,11 @@ class CommandDecision:
     binding: str | None = None
     acts: bool = False
     shares: tuple[Share, ...] | None = None
-    powers: tuple[tuple[str, float], ...] = ()  # for the site: what each EVSE is asked
+    powers: tuple[tuple[str, float], ...] = ()
 
     @classmethod
     def refusal(cls, reason: Reason, binding: str | None = None, requested_w: float | None = None) -> CommandDecision:
-        """Nothing."""
+        """Return the decision that a command gets nothing."""
         return cls(Status.REFUSED, reason, requested_w, None, binding)
 
 

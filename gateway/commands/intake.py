@@ -1,236 +1,308 @@
-"""Where commands are taken: checked, journalled, bound by the order of authority, answered, put in force.
+"""Intake of commands: checked, decided, journalled, answered and put in force.
 
-The first result is given here, within a second, and does not wait for the station: what the station and the meter say
-is the final result's matter. Nothing acts before the journal has it, except what only takes power away (`stop`,
-`emergency_stop`), which acts even if the journal fails.
+The first result is given here, within a second, and does not wait for the station: the answers of station and meter
+are part of the final result. No command acts before it is journalled, except those that only take power away (`stop`,
+`emergency_stop`): they act even if the journal fails.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+from dataclasses import dataclass
 
-from gateway.commands.active_command import ActiveCommand, schedule_end
 from gateway.commands.arbiter import CommandArbiter
+from gateway.commands.background import BackgroundTasks
 from gateway.commands.decision import CommandDecision
-from gateway.commands.rate_limit import RateLimiter
-from gateway.commands.submission import Malformed, Parsed, Submission, parse
-from gateway.control.board import Board
-from gateway.model.command import ALWAYS_ACT, LEASED, Schedule, Verb, fingerprint
-from gateway.model.journal import CommandOpened, Entry, Phase, ReplyTo, ResultGiven, Step, StoredCommand
+from gateway.commands.idempotency import IdempotencyCache
+from gateway.commands.lifecycle import CommandLifecycle
+from gateway.commands.submission import Malformed, Submission, parse
+from gateway.control.active_command import ActiveCommand, schedule_end
+from gateway.control.control_state import EvseRegistry
+from gateway.control.publisher import EventPublisher
+from gateway.control.settings import ServiceSettings
+from gateway.model.command import ALWAYS_ACT, LEASED, Body, Schedule, Verb, fingerprint
+from gateway.model.journal import CommandOpened, Entry, Phase, ReplyTo, ResultGiven, Step
 from gateway.model.moment import rfc3339
 from gateway.model.reason import Code, Reason, because
 from gateway.model.result import Result, Status
 from gateway.model.state import Happened
+from gateway.rate_limit import RateLimiter
+from gateway.store.journal import Journal
 from gateway.store.ports import RecordRefused, StoreError, Unfinished
+from protocols.ports import Clock
 
-MOST_AT_ONCE = 2000  # commands being taken at the same moment
+MOST_AT_ONCE = 2000  # commands in intake at the same moment
+CommandRecord = Entry | CommandOpened | ResultGiven
+
+
+@dataclass(frozen=True, slots=True)
+class ReceivedCommand:
+    """A well-formed command in intake. `received` is Unix time, `started` monotonic: its lease runs from then."""
+
+    submission: Submission
+    verb: Verb
+    body: Body
+    received: float
+    started: float
+    fingerprint: str
+    reply: ReplyTo | None
+
+    @property
+    def id(self) -> str:
+        """Id of the command."""
+        return self.body.id
+
+    def active(self, sequence: int, decision: CommandDecision) -> ActiveCommand:
+        """Return the command as it is put in force."""
+        leased = self.verb in LEASED
+        return ActiveCommand(
+            self.body.id,
+            self.submission.evse,
+            self.verb,
+            self.body,
+            self.submission.channel,
+            lease_until=self.started + self.body.lease_s if leased else None,
+            lease_wall=self.lease_wall(decision),
+            reply=self.reply,
+            sequence=sequence,
+        )
+
+    def lease_wall(self, decision: CommandDecision) -> float | None:
+        """Return the Unix time at which its lease ends, None where it holds none."""
+        holds = self.verb in LEASED and decision.acts
+        return self.received + self.body.lease_s if holds else None
 
 
 class CommandIntake:
-    """Takes commands, from whatever channel, one way for all."""
+    """Receives commands of all channels."""
 
-    def __init__(self, board: Board, orders: CommandArbiter) -> None:
-        self._board = board
-        self._orders = orders
-        settings = board.settings
+    def __init__(
+        self,
+        arbiter: CommandArbiter,
+        lifecycle: CommandLifecycle,
+        registry: EvseRegistry,
+        publisher: EventPublisher,
+        journal: Journal,
+        known: IdempotencyCache,
+        background: BackgroundTasks,
+        clock: Clock,
+        settings: ServiceSettings,
+    ) -> None:
+        self._arbiter = arbiter
+        self._lifecycle = lifecycle
+        self._registry = registry
+        self._publisher = publisher
+        self._journal = journal
+        self._known = known
+        self._background = background
+        self._clock = clock
         self._evse_rates = RateLimiter(settings.evse_rate_per_s, settings.burst_s)
         self._source_rates = RateLimiter(settings.source_rate_per_s, settings.burst_s)
-        self.known = board.ids
-        self._taking: dict[str, asyncio.Future[Result]] = {}
+        self._in_intake: dict[str, asyncio.Future[Result]] = {}
         self.counts: dict[str, int] = {}
 
     async def submit(self, submission: Submission) -> Result:
-        """Take a command and give its first result; a duplicate gets the stored one. Never raises for what was sent."""
+        """Return the first result of a command; a duplicate gets the stored one. Never raises for what was sent."""
         parsed = parse(submission)
         if isinstance(parsed, Malformed):
             return self._refuse_malformed(submission, parsed)
-        if not self._within_rates(submission, parsed):
-            text = "Commands come faster than this EVSE or this source may send them; slow down and send it again."
-            return self._refuse_unstored(submission, parsed, because(Code.RATE_LIMITED, text))
-        if self._orders.closed is not None and parsed.verb not in ALWAYS_ACT:
-            return self._refuse_unstored(submission, parsed, self._orders.closed)
-        if parsed.body.id in self._taking:
-            return await self._same_again(submission, parsed)
-        if len(self._taking) >= MOST_AT_ONCE:
-            return self._refuse_unstored(
-                submission, parsed, because(Code.BUSY, "Too many commands at once; send it again.")
-            )
-        taken: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
-        self._taking[parsed.body.id] = taken
+        verb, body = parsed.verb, parsed.body
+        not_now = self._not_now(submission, verb, body)
+        if not_now is not None:
+            return self._refuse_unstored(submission, body, not_now)
+        if body.id in self._in_intake:
+            return await self._copy_in_intake(submission, verb, body)
+        if len(self._in_intake) >= MOST_AT_ONCE:
+            reason = because(Code.BUSY, "Too many commands at once; send it again.")
+            return self._refuse_unstored(submission, body, reason)
+        future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+        self._in_intake[body.id] = future
         try:
-            result = await self._take(submission, parsed)
-            taken.set_result(result)
+            result = await self._receive(submission, verb, body)
+            future.set_result(result)
             return result
         finally:
-            del self._taking[parsed.body.id]
-            if not taken.done():
-                taken.cancel()
+            del self._in_intake[body.id]
+            if not future.done():
+                future.cancel()
 
-    # the way of a well-formed command -------------------------------------------------------------------------------
+    # a well-formed command ------------------------------------------------------------------------------------------
 
-    async def _take(self, submission: Submission, parsed: Parsed) -> Result:
-        board, body = self._board, parsed.body
-        received, begun = board.clock.wall(), board.clock.now()
-        print_ = fingerprint(submission.evse, parsed.verb, body)
-        reply = submission.reply or (ReplyTo(body.reply_to) if body.reply_to else None)
+    async def _receive(self, submission: Submission, verb: Verb, body: Body) -> Result:
+        received, started = self._clock.wall(), self._clock.now()
+        print_, reply = fingerprint(submission.evse, verb, body), submission.reply_to(body.reply_to)
+        command = ReceivedCommand(submission, verb, body, received, started, print_, reply)
         try:
             stored = await self._find(body.id)
         except StoreError as error:
-            if parsed.verb not in ALWAYS_ACT:
-                return self._refuse_unstored(submission, parsed, _unwritten(error))
+            if verb not in ALWAYS_ACT:
+                return self._refuse_unstored(submission, body, _unwritten(error))
             stored = None
         if stored is not None:
-            return self._answer_known(submission, parsed, stored, print_, reply)
-        turn = self._orders.next_turn()
-        grant = self._check(submission, parsed, received)
-        holds = grant.status is not Status.REFUSED and grant.acts
-        lease_wall = received + body.lease_s if parsed.verb in LEASED and holds else None
-        result = self._result(submission, parsed, grant, lease_wall)
-        text = result.model_dump_json()
-        records = self._records(submission, parsed, received, print_, reply, result, text, holds)
-        holding: ActiveCommand | None = None
-        if parsed.verb in ALWAYS_ACT and grant.status is not Status.REFUSED:
-            holding = self._orders.put_in_force(submission, parsed, grant, lease_wall, reply, turn, begun)
-            try:
-                await board.journal.keep_or_later(*records)
-            except RecordRefused:  # the store has this id already, and the line in it is not ours
-                board.journal.later(*(one for one in records if isinstance(one, Entry)))
+            return self._answer_known(submission, body, stored, print_)
+        sequence = self._arbiter.next_sequence()
+        decision = self._decide(command)
+        result = self._result(command, decision)
+        if verb in ALWAYS_ACT and decision.status is not Status.REFUSED:
+            await self._act_then_journal(command, sequence, decision, result)
+            return result
+        return await self._journal_then_act(command, sequence, decision, result)
+
+    async def _act_then_journal(
+        self, command: ReceivedCommand, sequence: int, decision: CommandDecision, result: Result
+    ) -> None:
+        """Carry out a command that only takes power away, whatever the journal does."""
+        records = self._records(command, decision, result)
+        self._arbiter.put_in_force(command.active(sequence, decision), decision)
+        try:
+            await self._journal.keep_or_later(*records)
+        except RecordRefused:  # the store has this id already, and the line in it is not of this command
+            self._journal.later(*(one for one in records if isinstance(one, Entry)))
+        self._answer(command, result)
+        self._arbiter.after_answer(command.id)
+
+    async def _journal_then_act(
+        self, command: ReceivedCommand, sequence: int, decision: CommandDecision, result: Result
+    ) -> Result:
+        """Journal a command before it acts; what cannot be journalled is refused."""
+        submission, body = command.submission, command.body
+        try:
+            await self._journal.keep(*self._records(command, decision, result))
+        except Unfinished as slow:
+            self._background.start(self._fail_if_written(slow, command, decision, result))
+            return self._refuse_unstored(submission, body, _unwritten(slow))
+        except StoreError as error:
+            return self._refuse_unstored(submission, body, await self._why_unwritten(error, command.id))
+        self._answer(command, result)
+        if decision.status is Status.REFUSED:
+            self._publisher.happened(Happened.REFUSED, result.evse, decision.reason, command=command.id)
         else:
-            try:
-                await board.journal.keep(*records)
-            except Unfinished as slow:
-                board.background(self._if_it_lands(slow, submission, parsed, print_, text, holds, reply))
-                return self._refuse_unstored(submission, parsed, _unwritten(slow))
-            except StoreError as error:
-                return self._refuse_unstored(submission, parsed, await self._why_unwritten(error, body.id))
-        self.known.put(body.id, print_, text)
-        self._count(result)
-        board.tell(result, reply, Phase.FIRST)
-        if grant.status is Status.REFUSED:
-            board.happened(Happened.REFUSED, submission.evse, grant.reason, command=body.id)
-        elif holding is None:
-            self._orders.put_in_force(submission, parsed, grant, lease_wall, reply, turn, begun)
-        self._orders.after_answer(body.id)
+            self._arbiter.put_in_force(command.active(sequence, decision), decision)
+        self._arbiter.after_answer(command.id)
         return result
 
-    async def _if_it_lands(
-        self,
-        slow: Unfinished,
-        submission: Submission,
-        parsed: Parsed,
-        print_: str,
-        text: str,
-        holds: bool,
-        reply: ReplyTo | None,
+    async def _fail_if_written(
+        self, slow: Unfinished, command: ReceivedCommand, decision: CommandDecision, result: Result
     ) -> None:
-        """A command told as refused stands in the journal after all: it ends there as failed, and never acts."""
+        """A command answered as refused is in the journal after all: there it ends as failed, and never acts."""
         with contextlib.suppress(StoreError):
             await slow.landed
-            self.known.put(parsed.body.id, print_, text)
-            if holds or parsed.verb is Verb.RELEASE:
-                self._orders.fail(submission, parsed, reply, _unwritten(slow))
+            self._known.put(command.id, command.fingerprint, result.model_dump_json())
+            if decision.acts or command.verb is Verb.RELEASE:
+                failed = command.active(0, decision)
+                failed.lease_until = failed.lease_wall = None
+                self._lifecycle.settle(failed, Status.FAILED, _unwritten(slow), ended=True)
 
-    def _check(self, submission: Submission, parsed: Parsed, wall: float) -> CommandDecision:
-        """Bind the command by the order of authority, or say why it cannot be granted at all."""
-        body = parsed.body
+    def _decide(self, command: ReceivedCommand) -> CommandDecision:
+        """Decide by the control hierarchy, or return why the command cannot be granted at all."""
+        body, wall = command.body, command.received
         if body.expires_at is not None and body.expires_at <= wall:
             late_s = wall - body.expires_at
             text = f"It expired {late_s:.1f} s ago by the gateway's clock, which says {rfc3339(wall)}."
             return CommandDecision.refusal(because(Code.EXPIRED, text))
         if isinstance(body, Schedule) and schedule_end(body) <= wall:
             return CommandDecision.refusal(because(Code.EXPIRED, "The last period of the schedule has already ended."))
-        return self._orders.bind(submission.evse, parsed, wall)
+        return self._arbiter.decide(command.submission.evse, command.verb, body, wall)
+
+    def _answer(self, command: ReceivedCommand, result: Result) -> None:
+        self._known.put(command.id, command.fingerprint, result.model_dump_json())
+        self._count(result)
+        self._publisher.result(result, command.reply, Phase.FIRST)
+
+    # duplicates -----------------------------------------------------------------------------------------------------
 
     async def _find(self, command_id: str) -> tuple[str, str] | None:
-        held = self.known.get(command_id)
-        if held is not None or self.known.complete:
+        held = self._known.get(command_id)
+        if held is not None or self._known.complete:
             return held
-        stored = await self._board.journal.store.find_command(command_id)
-        return (stored.fingerprint, latest(stored)) if stored is not None else None
+        stored = await self._journal.store.find_command(command_id)
+        return (stored.fingerprint, stored.final or stored.first or "") if stored is not None else None
 
     async def _why_unwritten(self, error: StoreError, command_id: str) -> Reason:
-        """The store may know an id that this gateway does not: another gateway's, or of a write told as failed."""
+        """The store may have an id that this gateway has not: of another gateway, or of a write reported as failed."""
         if isinstance(error, RecordRefused):
             with contextlib.suppress(StoreError):
-                if await self._board.journal.store.find_command(command_id) is not None:
+                if await self._journal.store.find_command(command_id) is not None:
                     text = f"The id {command_id} is in the journal already; take a new one."
                     return because(Code.ID_CONFLICT, text)
         return _unwritten(error)
 
-    def _answer_known(
-        self, submission: Submission, parsed: Parsed, stored: tuple[str, str], print_: str, reply: ReplyTo | None
-    ) -> Result:
+    def _answer_known(self, submission: Submission, body: Body, stored: tuple[str, str], print_: str) -> Result:
         if stored[0] != print_:
-            text = f"The id {parsed.body.id} was used with another command in the last 7 days; take a new one."
-            return self._refuse_unstored(submission, parsed, because(Code.ID_CONFLICT, text))
+            text = f"The id {body.id} was used with another command in the last 7 days; take a new one."
+            return self._refuse_unstored(submission, body, because(Code.ID_CONFLICT, text))
         result = Result.model_validate_json(stored[1])
-        self._board.note(Step.RECEIVED, "duplicate", parsed.body.id, submission.evse, channel=submission.channel.value)
+        channel = submission.channel.value
+        self._publisher.note(Step.RECEIVED, "duplicate", body.id, submission.evse, channel=channel)
         self.counts["duplicate"] = self.counts.get("duplicate", 0) + 1
-        self._board.tell(result, reply, None)
+        self._publisher.result(result, submission.reply_to(body.reply_to), None)
         return result
 
-    async def _same_again(self, submission: Submission, parsed: Parsed) -> Result:
-        """The same id while the first copy is still being taken."""
+    async def _copy_in_intake(self, submission: Submission, verb: Verb, body: Body) -> Result:
+        """Answer a copy of a command whose first copy is still in intake."""
         try:
-            result = await asyncio.shield(self._taking[parsed.body.id])
+            result = await asyncio.shield(self._in_intake[body.id])
         except asyncio.CancelledError:
-            return self._refuse_unstored(
-                submission, parsed, because(Code.BUSY, "The command could not be taken; send it again.")
-            )
-        stored = self.known.get(parsed.body.id)
-        reply = submission.reply or (ReplyTo(parsed.body.reply_to) if parsed.body.reply_to else None)
-        if stored is None:  # refused, and its id is free again: whoever sent the copy hears it too
-            self._board.tell(result, reply, None)
+            reason = because(Code.BUSY, "The command could not be accepted; send it again.")
+            return self._refuse_unstored(submission, body, reason)
+        stored = self._known.get(body.id)
+        if stored is None:  # refused, and its id is free again: the sender of the copy is answered too
+            self._publisher.result(result, submission.reply_to(body.reply_to), None)
             return result
-        print_ = fingerprint(submission.evse, parsed.verb, parsed.body)
-        return self._answer_known(submission, parsed, stored, print_, reply)
+        print_ = fingerprint(submission.evse, verb, body)
+        return self._answer_known(submission, body, stored, print_)
 
     # refusals that leave the id free --------------------------------------------------------------------------------
 
-    def _within_rates(self, submission: Submission, parsed: Parsed) -> bool:
-        if parsed.verb in ALWAYS_ACT:
-            return True
-        now = self._board.clock.now()
-        of_evse = self._evse_rates.allow(self._bucket(submission.evse), now)
-        source = parsed.body.source or submission.client
-        return self._source_rates.allow(source, now) and of_evse if source else of_evse
+    def _not_now(self, submission: Submission, verb: Verb, body: Body) -> Reason | None:
+        """Return why no command, or not one so soon, is accepted; those that take power away always are."""
+        if verb in ALWAYS_ACT:
+            return None
+        now = self._clock.now()
+        allowed = self._evse_rates.allow(self._bucket(submission.evse), now)
+        source = body.source or submission.client
+        if source:
+            allowed = self._source_rates.allow(source, now) and allowed
+        if not allowed:
+            text = "Commands come faster than this EVSE or this source may send them; slow down and send it again."
+            return because(Code.RATE_LIMITED, text)
+        return self._arbiter.closed
 
     def _bucket(self, evse: str | None) -> str:
-        """Whose rate counts: all EVSEs that nobody has heard of share one, or each name were a new one."""
-        return "site" if evse is None else f"evse/{evse}" if evse in self._board.places else "unknown"
+        """Return whose rate counts: unknown EVSEs share one, or each name would be a new one."""
+        return "site" if evse is None else f"evse/{evse}" if evse in self._registry else "unknown"
 
-    def allow_input(self, kind: str) -> bool:
-        """Whether one more bad input may be told; the rest are only counted."""
+    def allow_input_refusal(self, kind: str) -> bool:
+        """Return whether one more refused input may be published; the rest are only counted."""
         self.counts["input_refused"] = self.counts.get("input_refused", 0) + 1
-        return self._evse_rates.allow(f"input/{kind[:64]}", self._board.clock.now())
+        return self._evse_rates.allow(f"input/{kind[:64]}", self._clock.now())
 
     def _refuse_malformed(self, submission: Submission, bad: Malformed) -> Result:
-        if not self._evse_rates.allow(self._bucket(submission.evse), self._board.clock.now()):
+        reason = bad.reason
+        if not self._evse_rates.allow(self._bucket(submission.evse), self._clock.now()):
             text = "Messages come faster than this EVSE may be sent them, and this one is malformed."
-            bad = Malformed(because(Code.RATE_LIMITED, text), bad.id, bad.source, bad.reply_to)
-        result = self._plain(submission, bad.id or "", bad.reason, bad.source)
-        reply = submission.reply or (ReplyTo(bad.reply_to) if bad.reply_to else None)
-        return self._tell_refusal(submission, result, reply)
+            reason = because(Code.RATE_LIMITED, text)
+        result = self._refused(submission, bad.id or "", reason, bad.source)
+        return self._publish_refusal(submission, result, submission.reply_to(bad.reply_to))
 
-    def _refuse_unstored(self, submission: Submission, parsed: Parsed, reason: Reason) -> Result:
-        result = self._plain(submission, parsed.body.id, reason, parsed.body.source)
-        reply = submission.reply or (ReplyTo(parsed.body.reply_to) if parsed.body.reply_to else None)
-        return self._tell_refusal(submission, result, reply)
+    def _refuse_unstored(self, submission: Submission, body: Body, reason: Reason) -> Result:
+        result = self._refused(submission, body.id, reason, body.source)
+        return self._publish_refusal(submission, result, submission.reply_to(body.reply_to))
 
-    def _tell_refusal(self, submission: Submission, result: Result, reply: ReplyTo | None) -> Result:
-        board = self._board
+    def _publish_refusal(self, submission: Submission, result: Result, reply: ReplyTo | None) -> Result:
         self._count(result)
-        if result.code is not Code.RATE_LIMITED:  # those are counted, and do not fill the journal
+        counted_only = result.code is Code.RATE_LIMITED  # so that they do not fill the journal
+        if not counted_only:
             data = {"verb": result.verb, "text": result.reason.text, "channel": submission.channel.value}
             evse = submission.evse
-            board.journal.later(Entry(result.ts, Step.RECEIVED, result.code.value, result.id or None, evse, data))
-        board.tell(result, reply, None)
-        if result.code is not Code.RATE_LIMITED:
-            board.happened(Happened.REFUSED, submission.evse, result.reason, command=result.id or None)
+            self._journal.later(Entry(result.ts, Step.RECEIVED, result.code.value, result.id or None, evse, data))
+        self._publisher.result(result, reply, None)
+        if not counted_only:
+            self._publisher.happened(Happened.REFUSED, submission.evse, result.reason, command=result.id or None)
         return result
 
-    def _plain(self, submission: Submission, command_id: str, reason: Reason, source: str | None) -> Result:
+    def _refused(self, submission: Submission, command_id: str, reason: Reason, source: str | None) -> Result:
         return Result(
             id=command_id,
             verb=submission.verb[:64],
@@ -238,79 +310,63 @@ class CommandIntake:
             status=Status.REFUSED,
             reason=reason,
             source=source,
-            gateway=self._board.settings.gateway_id,
-            ts=self._board.clock.wall(),
+            gateway=self._publisher.gateway_id,
+            ts=self._clock.wall(),
         )
 
-    # what is written ------------------------------------------------------------------------------------------------
+    # records --------------------------------------------------------------------------------------------------------
 
-    def _result(
-        self, submission: Submission, parsed: Parsed, grant: CommandDecision, lease_wall: float | None
-    ) -> Result:
-        board = self._board
-        place = board.places.get(submission.evse) if submission.evse else None
+    def _result(self, command: ReceivedCommand, decision: CommandDecision) -> Result:
+        state = self._registry.get(command.submission.evse)
         return Result(
-            id=parsed.body.id,
-            verb=parsed.verb.value,
-            evse=submission.evse,
-            status=grant.status,
-            reason=grant.reason,
-            requested_w=grant.requested_w,
-            effective_w=grant.effective_w,
-            binding=grant.binding,
-            lease_until=lease_wall,
-            shares=grant.shares,
-            source=parsed.body.source,
-            session=place.evse.session if place else None,
-            gateway=board.settings.gateway_id,
-            ts=board.clock.wall(),
+            id=command.id,
+            verb=command.verb.value,
+            evse=command.submission.evse,
+            status=decision.status,
+            reason=decision.reason,
+            requested_w=decision.requested_w,
+            effective_w=decision.effective_w,
+            binding=decision.binding,
+            lease_until=command.lease_wall(decision),
+            shares=decision.shares,
+            source=command.body.source,
+            session=state.evse.session if state else None,
+            gateway=self._publisher.gateway_id,
+            ts=self._clock.wall(),
         )
 
-    def _records(
-        self,
-        submission: Submission,
-        parsed: Parsed,
-        received: float,
-        print_: str,
-        reply: ReplyTo | None,
-        result: Result,
-        text: str,
-        holds: bool,
-    ) -> list[Entry | CommandOpened | ResultGiven]:
-        body, evse, wall = parsed.body, submission.evse, self._board.clock.wall()
-        who = {"channel": submission.channel.value, "source": body.source, "client": submission.client}
+    def _records(self, command: ReceivedCommand, decision: CommandDecision, result: Result) -> list[CommandRecord]:
+        body, submission, verb = command.body, command.submission, command.verb.value
+        evse, channel, received, wall = submission.evse, submission.channel.value, command.received, self._clock.wall()
+        origin = {"channel": channel, "source": body.source, "client": submission.client, "verb": verb}
         asked = body.model_dump(mode="json", exclude={"id", "source", "reply_to"}, exclude_none=True)
         bound = {"effective_w": result.effective_w, "requested_w": result.requested_w, "text": result.reason.text}
         answer = {"status": result.status.value, "reason": result.reason.model_dump(mode="json"), "source": body.source}
+        in_force = decision.acts or (command.verb is Verb.RELEASE and result.status is not Status.REFUSED)
         return [
-            Entry(received, Step.RECEIVED, submission.channel.value, body.id, evse, {**who, "verb": parsed.verb.value}),
-            Entry(received, Step.VALIDATED, parsed.verb.value, body.id, evse, asked),
+            Entry(received, Step.RECEIVED, channel, body.id, evse, origin),
+            Entry(received, Step.VALIDATED, verb, body.id, evse, asked),
             CommandOpened(
                 body.id,
                 evse,
-                parsed.verb.value,
-                print_,
+                verb,
+                command.fingerprint,
                 body.model_dump_json(),
                 body.source,
-                submission.channel.value,
+                channel,
                 received,
-                holds or (parsed.verb is Verb.RELEASE and result.status is not Status.REFUSED),
-                reply,
+                in_force,
+                command.reply,
             ),
-            Entry(wall, Step.JOURNALLED, parsed.verb.value, body.id, evse),
+            Entry(wall, Step.JOURNALLED, verb, body.id, evse),
             Entry(wall, Step.BOUND, result.binding or result.code.value, body.id, evse, bound),
             Entry(wall, Step.RESULT, result.code.value, body.id, evse, {**answer, "effective_w": result.effective_w}),
-            ResultGiven(body.id, Phase.FIRST, text, wall),
+            ResultGiven(body.id, Phase.FIRST, result.model_dump_json(), wall),
         ]
 
     def _count(self, result: Result) -> None:
         for name in (result.status.value, result.code.value):
             self.counts[name] = self.counts.get(name, 0) + 1
-
-
-def latest(stored: StoredCommand) -> str:
-    """The newest result a store knows of a command, as JSON."""
-    return stored.final or stored.first or ""
 
 
 def _unwritten(error: StoreError) -> Reason:

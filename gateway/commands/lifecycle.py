@@ -1,204 +1,291 @@
-"""How commands end: the final result, judged by the meter or forced by what happened, and the way to 0 W.
+"""Life of a command in force: its allocations, its final result, and its end with the way to 0 W.
 
-A final result is durable before it is told, unless the journal fails. A command ends once; what it leaves behind at its
-EVSEs is a ramp, not a jump.
+A final result is durable before it is published, unless the journal fails. A command ends once; what it leaves at its
+EVSEs is a ramp, not a step. What one EVSE no longer carries of a command to the site, the others take over.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from gateway.commands.active_command import ActiveCommand, Allocation, Stage
-from gateway.control.board import Board
-from gateway.control.control_state import EvseControlState, Ramp
+from gateway.commands.background import BackgroundTasks
+from gateway.commands.idempotency import IdempotencyCache
+from gateway.commands.site_command import SiteCommands
+from gateway.control.active_command import ActiveCommand, Allocation, Stage
+from gateway.control.control_state import EvseControlState, EvseRegistry, Ramp, SiteControlState
+from gateway.control.publisher import EventPublisher
+from gateway.control.settings import ServiceSettings
+from gateway.energy.dispatch import MARGIN_W
+from gateway.model.command import LEASED, Verb
 from gateway.model.journal import CommandEnded, Entry, Phase, ResultGiven, Step
 from gateway.model.reason import Code, Reason, because
 from gateway.model.result import Measured, Result, Share, Status
 from gateway.model.state import Happened
+from gateway.store.journal import Journal
 from gateway.store.ports import StoreError
+from protocols.ports import Clock
+
+ACHIEVED = because(Code.SEEN_ON_METER, "The meter shows what was granted.")
 
 
 class CommandLifecycle:
-    """Settles commands and takes them out of force."""
+    """Allocates commands to EVSEs, gives their final results and takes them out of force."""
 
-    def __init__(self, board: Board) -> None:
-        self._board = board
-        self.shared_again: Callable[[EvseControlState | None], None] = lambda _left: (
-            None
-        )  # set by the group: others may carry it
+    def __init__(
+        self,
+        registry: EvseRegistry,
+        site: SiteControlState,
+        sites: SiteCommands,
+        publisher: EventPublisher,
+        journal: Journal,
+        known: IdempotencyCache,
+        background: BackgroundTasks,
+        clock: Clock,
+        settings: ServiceSettings,
+    ) -> None:
+        self._registry = registry
+        self._site = site
+        self._sites = sites
+        self._publisher = publisher
+        self._journal = journal
+        self._known = known
+        self._background = background
+        self._clock = clock
+        self._settings = settings
+
+    # allocations ----------------------------------------------------------------------------------------------------
+
+    def allocate(self, command: ActiveCommand, state: EvseControlState, power_w: float) -> None:
+        """Put a command to one EVSE in force there, in the place of what is in force."""
+        replaced, renewed = state.command, state.allocation
+        if replaced is not None:
+            text = f"Replaced by the {command.verb.value} {command.id}{command.by_source}."
+            self._replace(state, replaced, because(Code.SUPERSEDED, text))
+        allocation = self._assign(command, state, power_w, renewed)
+        if state.evse.session is None and command.verb is Verb.STOP:
+            allocation.stage = Stage.ACHIEVED  # nothing runs
+        self._touch(state)
+
+    def allocate_site(self, command: ActiveCommand, powers: dict[str, float]) -> None:
+        """Put a command to the site in force at the EVSEs that take part in it."""
+        reason = because(Code.SUPERSEDED, f"Replaced by the site's {command.verb.value} {command.id}.")
+        states = {name: state for name in powers if (state := self._registry.get(name)) is not None}
+        before, renewed = self._site.command, {name: state.allocation for name, state in states.items()}
+        self._site.command = None
+        for state in states.values():
+            if state.command is not None and state.command is not before:
+                self._replace(state, state.command, reason)
+        if before is not None:
+            self.end(before, Status.SUPERSEDED, reason)
+        self._site.command = command
+        for name, state in states.items():
+            allocation = self._assign(command, state, powers[name], renewed[name])
+            if state.evse.session is None:
+                allocation.stage = Stage.ACHIEVED
+            self._touch(state)
+        self._publisher.changed(None)
+
+    def reallocate(self, without: EvseControlState | None = None) -> None:
+        """Share the command to the site anew: a vehicle has come, left or failed, or its limits have changed."""
+        command, now = self._site.command, self._clock.now()
+        if command is None or command.verb not in LEASED:
+            return
+        states = self._sites.able_to_share(command, without)
+        if not states:
+            return
+        powers = self._sites.share(command, states)
+        for state in states:
+            allocation, power_w = command.allocations.get(state.name), powers[state.name]
+            if allocation is None or allocation.stage is Stage.FAILED:
+                state.assign(command, power_w, now)
+            elif abs(allocation.power_w - power_w) > MARGIN_W:
+                allocation.request(power_w, now)
+            else:
+                continue
+            self._touch(state)
+
+    def _assign(
+        self, command: ActiveCommand, state: EvseControlState, power_w: float, renewed: Allocation | None
+    ) -> Allocation:
+        allocation = state.assign(command, power_w, self._clock.now())
+        state.sequence = command.sequence
+        if renewed is not None:
+            allocation.renew(renewed, self._settings.tolerance(power_w), self._settings.tolerance(0.0))
+        return allocation
+
+    def _replace(self, state: EvseControlState, before: ActiveCommand, reason: Reason) -> None:
+        """Take an EVSE from the command in force there, without a ramp."""
+        if before.evse is not None:
+            self.end(before, Status.SUPERSEDED, reason, ramp=False)
+        else:
+            self.withdraw(state, reason, failed=False)
+            state.ramp = None
+
+    def _touch(self, state: EvseControlState) -> None:
+        state.wake.set()
+        self._publisher.changed(state.name)
 
     # the final result -----------------------------------------------------------------------------------------------
 
-    def settle(self, holding: ActiveCommand, status: Status, reason: Reason, *, ended: bool) -> None:
-        """Give the final result, once. `ended` says whether the command also stops acting."""
-        board = self._board
-        wall = board.clock.wall()
+    def settle(self, command: ActiveCommand, status: Status, reason: Reason, *, ended: bool) -> None:
+        """Give the final result, once. `ended`: the command also stops acting."""
+        wall = self._clock.wall()
         records: list[Entry | ResultGiven | CommandEnded] = []
         result: Result | None = None
-        if not holding.settled:
-            holding.settled = True
-            result = self._final(holding, status, reason, wall)
+        if not command.settled:
+            command.settled = True
+            result = self._final(command, status, reason, wall)
             data = {"status": status.value, "reason": reason.model_dump(mode="json"), "effective_w": result.effective_w}
             if result.measured is not None:
                 data["measured"] = result.measured.model_dump(mode="json")
-            records.append(Entry(wall, Step.RESULT, reason.code.value, holding.id, holding.evse, data))
-            records.append(ResultGiven(holding.id, Phase.FINAL, result.model_dump_json(), wall))
+            records.append(Entry(wall, Step.RESULT, reason.code.value, command.id, command.evse, data))
+            records.append(ResultGiven(command.id, Phase.FINAL, result.model_dump_json(), wall))
         if ended:
-            records.append(Entry(wall, Step.ENDED, reason.code.value, holding.id, holding.evse))
-            records.append(CommandEnded(holding.id, wall))
+            records.append(Entry(wall, Step.ENDED, reason.code.value, command.id, command.evse))
+            records.append(CommandEnded(command.id, wall))
         if result is None:
-            board.journal.later(*records)
+            self._journal.later(*records)
         else:
-            board.background(self._keep_and_tell(holding, result, records))
+            self._background.start(self._keep_and_publish(command, result, records))
 
-    async def _keep_and_tell(
-        self, holding: ActiveCommand, result: Result, records: list[Entry | ResultGiven | CommandEnded]
+    async def _keep_and_publish(
+        self, command: ActiveCommand, result: Result, records: list[Entry | ResultGiven | CommandEnded]
     ) -> None:
         try:
-            await self._board.journal.keep_or_later(*records)
+            await self._journal.keep_or_later(*records)
         except StoreError:
-            self._board.journal.later(*records)
-        self._board.ids.update(holding.id, result.model_dump_json())
-        self._board.tell(result, holding.reply, Phase.FINAL)
+            self._journal.later(*records)
+        self._known.update(command.id, result.model_dump_json())
+        self._publisher.result(result, command.reply, Phase.FINAL)
 
-    def _final(self, holding: ActiveCommand, status: Status, reason: Reason, wall: float) -> Result:
-        board = self._board
-        places = [board.places[evse] for evse in holding.parts if evse in board.places]
-        effective_w = sum(part.confirmed_w or 0.0 for part in holding.parts.values())
-        shares = None
-        measured = None
-        binding = None
-        if holding.evse is None:
-            shares = tuple(self._share(place, holding.parts[place.name]) for place in places)
-            powers = [place.evse.power_w for place in places if place.evse.power_w is not None]
+    def _final(self, command: ActiveCommand, status: Status, reason: Reason, wall: float) -> Result:
+        states = [state for name in command.allocations if (state := self._registry.get(name)) is not None]
+        effective_w = sum(one.confirmed_w or 0.0 for one in command.allocations.values())
+        one = states[0] if states and command.evse is not None else None
+        shares = measured = None
+        if command.evse is None:
+            shares = tuple(_share(state, command.allocations[state.name]) for state in states)
+            powers = [state.evse.power_w for state in states if state.evse.power_w is not None]
             measured = Measured(power_w=sum(powers) if powers else None, at=wall)
-        elif places:
-            evse = places[0].evse
+        elif one is not None:
             measured = Measured(
-                power_w=evse.power_w,
-                soc_pct=evse.soc_pct,
-                energy_charged_wh=evse.charged.total_wh,
-                energy_discharged_wh=evse.discharged.total_wh,
-                at=evse.metered_wall,
+                power_w=one.evse.power_w,
+                soc_pct=one.evse.soc_pct,
+                energy_charged_wh=one.evse.charged.total_wh,
+                energy_discharged_wh=one.evse.discharged.total_wh,
+                at=one.evse.metered_wall,
             )
-            binding = places[0].decision.binding.value if places[0].decision else None
         return Result(
-            id=holding.id,
-            verb=holding.verb.value,
-            evse=holding.evse,
+            id=command.id,
+            verb=command.verb.value,
+            evse=command.evse,
             status=status,
             reason=reason,
-            requested_w=holding.asks(wall) if holding.parts else None,
-            effective_w=effective_w if holding.parts else None,
-            binding=binding,
-            lease_until=holding.lease_wall,
+            requested_w=command.requested_w(wall) if command.allocations else None,
+            effective_w=effective_w if command.allocations else None,
+            binding=one.decision.binding.value if one is not None and one.decision is not None else None,
+            lease_until=command.lease_wall,
             measured=measured,
             shares=shares,
-            source=holding.body.source,
-            session=places[0].evse.session if places and holding.evse is not None else None,
-            gateway=board.settings.gateway_id,
+            source=command.body.source,
+            session=one.evse.session if one is not None else None,
+            gateway=self._settings.gateway_id,
             ts=wall,
         )
 
-    def _share(self, place: EvseControlState, part: Allocation) -> Share:
-        decision = place.decision
-        if part.failure is not None:
-            status, reason = Status.FAILED, part.failure
-        elif part.stage is Stage.SEEN:
-            status, reason = Status.ACHIEVED, because(Code.SEEN_ON_METER, "The meter shows what was granted.")
-        else:
-            status, reason = Status.ACCEPTED, because(Code.GRANTED, "Granted, and not seen on the meter yet.")
-        return Share(
-            evse=place.name,
-            effective_w=part.confirmed_w if part.confirmed_w is not None else place.effective_w,
-            binding=decision.binding.value if decision else "idle",
-            status=status,
-            reason=reason,
-            measured_w=part.measured_w,
-        )
+    # verified by the meter ------------------------------------------------------------------------------------------
 
-    # judged by the meter --------------------------------------------------------------------------------------------
-
-    def judge(self, place: EvseControlState) -> None:
+    def verify(self, state: EvseControlState) -> None:
         """Compare a fresh reading of the meter with what the station confirmed."""
-        part, holding, evse = place.part, place.holding, place.evse
-        if part is None or holding is None or part.stage is not Stage.CONFIRMED:
+        allocation, command, evse = state.allocation, state.command, state.evse
+        if allocation is None or command is None or allocation.stage is not Stage.CONFIRMED:
             return
-        if part.confirmed_at is None or evse.metered_at is None or evse.metered_at < part.confirmed_at:
+        if allocation.confirmed_at is None or evse.metered_at is None or evse.metered_at < allocation.confirmed_at:
             return
-        part.measured_w = evse.power_w
-        confirmed_w = part.confirmed_w or 0.0
-        if evse.power_w is None or abs(evse.power_w - confirmed_w) > self._board.settings.tolerance(confirmed_w):
-            part.doubted_w = evse.power_w
+        allocation.measured_w = evse.power_w
+        confirmed_w = allocation.confirmed_w or 0.0
+        if evse.power_w is None or abs(evse.power_w - confirmed_w) > self._settings.tolerance(confirmed_w):
+            allocation.mismatch_w = evse.power_w
             return
-        part.stage = Stage.SEEN
-        self._board.note(
+        allocation.stage = Stage.ACHIEVED
+        self._publisher.note(
             Step.METERED,
             "meter",
-            holding.id,
-            place.name,
+            command.id,
+            state.name,
             power_w=evse.power_w,
             confirmed_w=confirmed_w,
             soc_pct=evse.soc_pct,
         )
-        self._settle_if_seen(holding)
+        self._settle_if_achieved(command)
 
-    def _settle_if_seen(self, holding: ActiveCommand) -> None:
-        parts = holding.parts.values()
-        if holding.settled or any(part.stage in (Stage.BOUND, Stage.CONFIRMED) for part in parts):
+    def _settle_if_achieved(self, command: ActiveCommand) -> None:
+        allocations = command.allocations.values()
+        if command.settled or any(one.pending for one in allocations):
             return
-        if holding.waits(self._board.clock.wall()):
+        if command.before_first_power(self._clock.wall()):
             return
-        failed = [part for part in parts if part.stage is Stage.FAILED]
-        if failed:
-            names = ", ".join(part.evse for part in failed)
-            reason = because(Code.PARTLY, f"Achieved without {names}, which failed.")
-        else:
-            reason = because(Code.SEEN_ON_METER, "The meter shows what was granted.")
-        self.settle(holding, Status.ACHIEVED, reason, ended=False)
+        failed = ", ".join(one.evse for one in allocations if one.stage is Stage.FAILED)
+        reason = because(Code.PARTLY, f"Achieved without {failed}, which failed.") if failed else ACHIEVED
+        self.settle(command, Status.ACHIEVED, reason, ended=False)
 
     # ends -----------------------------------------------------------------------------------------------------------
 
-    def end(self, holding: ActiveCommand, status: Status, reason: Reason, *, ramp: bool = True) -> None:
+    def end(self, command: ActiveCommand, status: Status, reason: Reason, *, ramp: bool = True) -> None:
         """Take a command out of force; its final result, if it has none yet, is `status` with `reason`."""
-        board = self._board
-        had_power = any(abs(part.confirmed_w or 0.0) > 0 for part in holding.parts.values())
-        unsettled = not holding.settled
-        self.settle(holding, status, reason, ended=True)
-        for evse in list(holding.parts):
-            place = board.places.get(evse)
-            if place is not None and place.holding is holding:
-                self._vacate(place, ramp=ramp)
-        if board.site_holding is holding:
-            board.site_holding = None
-            board.changed(None)
-        if board.site_holding is not None:
-            self.shared_again(None)  # an EVSE has become free
-        if reason.code is not Code.SUPERSEDED and (had_power or not unsettled):
-            event = Happened.LEASE_ENDED if reason.code not in (Code.RELEASED,) else Happened.RELEASED
-            board.happened(event, holding.evse, reason, command=holding.id)
+        had_power = any(one.confirmed_w for one in command.allocations.values())
+        settled = command.settled
+        self.settle(command, status, reason, ended=True)
+        for name in list(command.allocations):
+            state = self._registry.get(name)
+            if state is not None and state.command is command:
+                self._vacate(state, ramp=ramp)
+        if self._site.command is command:
+            self._site.command = None
+            self._publisher.changed(None)
+        self.reallocate()  # an EVSE has become free
+        if reason.code is not Code.SUPERSEDED and (had_power or settled):
+            event = Happened.RELEASED if reason.code is Code.RELEASED else Happened.LEASE_ENDED
+            self._publisher.happened(event, command.evse, reason, command=command.id)
 
-    def leave(self, place: EvseControlState, reason: Reason, *, failed: bool) -> None:
+    def withdraw(self, state: EvseControlState, reason: Reason, *, failed: bool) -> None:
         """Take one EVSE out of the command in force there; with its last EVSE the command ends."""
-        holding, part = place.holding, place.part
-        if holding is None or part is None:
+        command, allocation = state.command, state.allocation
+        if command is None or allocation is None:
             return
-        if holding.evse is not None or len([p for p in holding.parts.values() if p.stage is not Stage.FAILED]) <= 1:
-            part.stage, part.failure = Stage.FAILED, reason
-            self.end(holding, Status.FAILED if failed else Status.SUPERSEDED, reason)
+        if command.evse is not None or sum(one.stage is not Stage.FAILED for one in command.allocations.values()) <= 1:
+            allocation.fail(reason)
+            self.end(command, Status.FAILED if failed else Status.SUPERSEDED, reason)
             return
         if failed:
-            part.stage, part.failure, part.power_w, part.confirmed_w = Stage.FAILED, reason, 0.0, 0.0
-            self._board.note(Step.RESULT, reason.code.value, holding.id, place.name, status="failed", text=reason.text)
+            allocation.fail(reason)
+            allocation.power_w = allocation.confirmed_w = 0.0
+            data = {"status": "failed", "text": reason.text}
+            self._publisher.note(Step.RESULT, reason.code.value, command.id, state.name, **data)
         else:
-            del holding.parts[place.name]
-        self._vacate(place, ramp=True)
-        self.shared_again(place)
-        self._settle_if_seen(holding)
+            del command.allocations[state.name]
+        self._vacate(state, ramp=True)
+        self.reallocate(without=state)
+        self._settle_if_achieved(command)
 
-    def _vacate(self, place: EvseControlState, *, ramp: bool) -> None:
-        place.holding = None
-        if ramp and place.sent_w:
-            place.ramp = Ramp(place.sent_w, self._board.clock.now())
-        place.wake.set()
-        self._board.changed(place.name)
+    def _vacate(self, state: EvseControlState, *, ramp: bool) -> None:
+        state.command = None
+        if ramp and state.setpoint.sent_w:
+            state.ramp = Ramp(state.setpoint.sent_w, self._clock.now())
+        self._touch(state)
+
+
+def _share(state: EvseControlState, allocation: Allocation) -> Share:
+    decision = state.decision
+    if allocation.failure is not None:
+        status, reason = Status.FAILED, allocation.failure
+    elif allocation.stage is Stage.ACHIEVED:
+        status, reason = Status.ACHIEVED, ACHIEVED
+    else:
+        status, reason = Status.ACCEPTED, because(Code.GRANTED, "Granted, and not seen on the meter yet.")
+    return Share(
+        evse=state.name,
+        effective_w=allocation.confirmed_w if allocation.confirmed_w is not None else state.effective_w,
+        binding=decision.binding.value if decision else "idle",
+        status=status,
+        reason=reason,
+        measured_w=allocation.measured_w,
+    )

@@ -1,124 +1,142 @@
-"""What an earlier life of this gateway left behind, settled before the first new command is taken.
+"""Recovery of what an earlier run of this gateway left in the store, before the first new command is accepted.
 
 A leased command does not act again: power goes to 0 W (the station is asked what it holds before anything is sent), and
 a command that was accepted without a final result gets `failed` with `gateway_restarted`. What lasts until changed
-(reserves, modes, limits, schedules, stops) is in force again. Results no broker acknowledged are told again.
+(reserves, modes, limits, schedules, stops) is put in force again. Results that no broker acknowledged are published
+again.
 """
 
 from __future__ import annotations
 
 import contextlib
-from dataclasses import replace
 
-from gateway.commands.active_command import ActiveCommand
+import msgspec
+
 from gateway.commands.arbiter import CommandArbiter
+from gateway.commands.background import BackgroundTasks
+from gateway.commands.idempotency import IdempotencyCache
 from gateway.commands.lifecycle import CommandLifecycle
-from gateway.commands.submission import Channel
-from gateway.control.board import Board
+from gateway.commands.standing import StandingCommands
+from gateway.control.active_command import ActiveCommand, Channel
+from gateway.control.control_state import EvseRegistry
+from gateway.control.publisher import EventPublisher
+from gateway.control.vehicle_needs import KEPT_S, VehicleNeedsPersistence
 from gateway.model.command import EVSE_VERBS, LEASED, SITE_VERBS, Verb
-from gateway.model.event import PowerLimits, VehicleNeeds
 from gateway.model.journal import Entry, Phase, Step, StoredCommand
 from gateway.model.reason import Code, because
 from gateway.model.result import Result, Status
-from gateway.model.state import Happened
+from gateway.store.journal import Journal
 from gateway.store.ports import StoreError
+from protocols.ports import Clock
 
-TOLD_AGAIN = 10_000
-ENTRIES_READ = 10_000  # the newest, for what cars negotiated
-NEEDS_KEPT_S = 7 * 86_400.0
-NOT_HEARD_OF = tuple(f'"code":"{code.value}"' for code in (Code.UNKNOWN_EVSE, Code.OFFLINE))  # it may not exist
-
-
-async def recover(board: Board, endings: CommandLifecycle, orders: CommandArbiter) -> None:
-    """Read the store and act on it; StoreError if it cannot be read (then the gateway does not start)."""
-    store = board.journal.store
-    recent = await store.recent_commands(board.settings.known_ids)
-    for stored in reversed(recent):
-        if latest := stored.final or stored.first:
-            board.ids.put(stored.id, stored.fingerprint, latest)
-            if stored.evse is not None and not any(code in latest for code in NOT_HEARD_OF):
-                board.place(stored.evse)  # until its station is back it is offline, not unknown
-    board.ids.complete = len(recent) < board.settings.known_ids
-    for stored in await store.undelivered(TOLD_AGAIN):
-        _tell_again(board, stored)
-    await _remember_needs(board)
-    in_force = await store.in_force()
-    for stored in in_force:
-        _settle(board, endings, orders, stored)
-    await board.settle_background()
-    wall = board.clock.wall()
-    data = {"commands_in_force": len(in_force), "known_ids": len(recent)}
-    with contextlib.suppress(StoreError):  # told by the journal itself; the gateway serves what needs no journal
-        await board.journal.keep(Entry(wall, Step.EVENT, "gateway_started", None, None, data))
+UNDELIVERED = 10_000  # results published again
+ENTRIES_READ = 10_000  # the newest, of a version that kept no records of vehicles
+NOT_KNOWN = frozenset({Code.UNKNOWN_EVSE.value, Code.OFFLINE.value})  # the EVSE of such a result may not exist
 
 
-async def _remember_needs(board: Board) -> None:
-    """What cars said they can do: a station tells it once a session, and the session outlives the gateway.
+class _Reason(msgspec.Struct):
+    code: str = ""
 
-    Only what lasts: the charge and the energy requests of then say nothing about now.
-    """
-    since = board.clock.wall() - NEEDS_KEPT_S
-    for entry in await board.journal.store.entries(since=since, limit=ENTRIES_READ):
-        needs, session = entry.data.get("needs"), entry.data.get("session")
-        if entry.cause != Happened.NEGOTIATED or not needs or not session or entry.evse is None:
-            continue
-        try:
-            known = VehicleNeeds(**{**needs, "limits": PowerLimits(**needs["limits"])})
-        except (TypeError, KeyError):  # written by another version
-            continue
-        board.negotiated[entry.evse, session] = replace(
-            known,
-            soc_pct=None,
-            target_energy_wh=None,
-            min_energy_wh=None,
-            max_energy_wh=None,
-            min_v2x_energy_wh=None,
-            max_v2x_energy_wh=None,
+
+class _Answer(msgspec.Struct):
+    reason: _Reason
+
+
+class Recovery:
+    """Restores commands and vehicles from the store."""
+
+    def __init__(
+        self,
+        registry: EvseRegistry,
+        arbiter: CommandArbiter,
+        lifecycle: CommandLifecycle,
+        standing: StandingCommands,
+        publisher: EventPublisher,
+        journal: Journal,
+        known: IdempotencyCache,
+        needs: VehicleNeedsPersistence,
+        background: BackgroundTasks,
+        clock: Clock,
+    ) -> None:
+        self._registry = registry
+        self._arbiter = arbiter
+        self._lifecycle = lifecycle
+        self._standing = standing
+        self._publisher = publisher
+        self._journal = journal
+        self._known = known
+        self._needs = needs
+        self._background = background
+        self._clock = clock
+
+    async def run(self, known_ids: int) -> None:
+        """Read the store and act on it; StoreError if it cannot be read (then the gateway does not start)."""
+        store = self._journal.store
+        recent = await store.recent_commands(known_ids)
+        for stored in reversed(recent):
+            if latest := stored.final or stored.first:
+                self._known.put(stored.id, stored.fingerprint, latest)
+                if stored.evse is not None and _code(latest) not in NOT_KNOWN:
+                    self._registry.ensure(stored.evse)  # until its station is back it is offline, not unknown
+        self._known.complete = len(recent) < known_ids
+        for stored in await store.undelivered(UNDELIVERED):
+            self._publish_again(stored)
+        if not self._needs.restore(await store.kept(0)):
+            since = self._clock.wall() - KEPT_S
+            self._needs.restore_journal(await store.entries(since=since, limit=ENTRIES_READ))
+        in_force = await store.in_force()
+        for stored in in_force:
+            self._settle_or_restore(stored)
+        await self._background.finish()
+        data = {"commands_in_force": len(in_force), "known_ids": len(recent)}
+        with contextlib.suppress(StoreError):  # reported by the journal; what needs no journal is served
+            await self._journal.keep(Entry(self._clock.wall(), Step.EVENT, "gateway_started", None, None, data))
+
+    def _publish_again(self, stored: StoredCommand) -> None:
+        if stored.first and not stored.first_delivered and not stored.final:
+            self._publisher.result(Result.model_validate_json(stored.first), stored.reply, Phase.FIRST)
+        if stored.final and not stored.final_delivered:
+            self._publisher.result(Result.model_validate_json(stored.final), stored.reply, Phase.FINAL)
+
+    def _settle_or_restore(self, stored: StoredCommand) -> None:
+        """Settle a command that must not act again, and put one that lasts in force."""
+        verb, wall, settle = Verb(stored.verb), self._clock.wall(), self._lifecycle.settle
+        bodies = SITE_VERBS if stored.evse is None else EVSE_VERBS
+        command = ActiveCommand(
+            stored.id,
+            stored.evse,
+            verb,
+            bodies[verb].model_validate_json(stored.body),
+            Channel(stored.channel),
+            reply=stored.reply,
+            settled=stored.final is not None,
+            sequence=self._arbiter.next_sequence(),
         )
-
-
-def _tell_again(board: Board, stored: StoredCommand) -> None:
-    if stored.first and not stored.first_delivered and not stored.final:
-        board.tell(Result.model_validate_json(stored.first), stored.reply, Phase.FIRST)
-    if stored.final and not stored.final_delivered:
-        board.tell(Result.model_validate_json(stored.final), stored.reply, Phase.FINAL)
-
-
-def _settle(board: Board, endings: CommandLifecycle, orders: CommandArbiter, stored: StoredCommand) -> None:
-    verb = Verb(stored.verb)
-    bodies = SITE_VERBS if stored.evse is None else EVSE_VERBS
-    body = bodies[verb].model_validate_json(stored.body)
-    holding = ActiveCommand(
-        stored.id,
-        stored.evse,
-        verb,
-        body,
-        Channel(stored.channel),
-        started=board.clock.now(),
-        reply=stored.reply,
-        settled=stored.final is not None,
-        turn=orders.next_turn(),
-    )
-    if verb in LEASED:
-        first = Result.model_validate_json(stored.first) if stored.first else None
-        holding.lease_wall = first.lease_until if first else None
-        over = holding.lease_wall is not None and holding.lease_wall <= board.clock.wall()
-        if over:
-            text = "The lease ended while the gateway was down."
-            endings.settle(holding, Status.LEASE_EXPIRED, because(Code.LEASE_EXPIRED, text), ended=True)
+        if verb in LEASED:
+            first = Result.model_validate_json(stored.first) if stored.first else None
+            command.lease_wall = first.lease_until if first else None
+            if command.lease_wall is not None and command.lease_wall <= wall:
+                reason = because(Code.LEASE_EXPIRED, "The lease ended while the gateway was down.")
+                settle(command, Status.LEASE_EXPIRED, reason, ended=True)
+            else:
+                text = "The gateway was restarted; power goes to 0 W until a fresh command."
+                settle(command, Status.FAILED, because(Code.GATEWAY_RESTARTED, text), ended=True)
+        elif command.finished(wall):
+            reason = because(Code.SCHEDULE_ENDED, "The schedule ended while the gateway was down.")
+            settle(command, Status.FAILED, reason, ended=True)
+        elif verb is Verb.RELEASE:  # accepted, and perhaps not carried out
+            self._standing.apply(command)
+            settle(command, Status.ACHIEVED, because(Code.IN_FORCE, "Done."), ended=True)
         else:
-            text = "The gateway was restarted; power goes to 0 W until a fresh command."
-            endings.settle(holding, Status.FAILED, because(Code.GATEWAY_RESTARTED, text), ended=True)
-        return
-    if holding.over(board.clock.wall()):
-        text = "The schedule ended while the gateway was down."
-        endings.settle(holding, Status.FAILED, because(Code.SCHEDULE_ENDED, text), ended=True)
-        return
-    if verb is Verb.RELEASE:  # accepted, and perhaps not carried out
-        orders.set_standing(holding)
-        endings.settle(holding, Status.ACHIEVED, because(Code.IN_FORCE, "Done."), ended=True)
-        return
-    orders.restore(holding)
-    board.note(Step.EVENT, "restored", stored.id, stored.evse, verb=verb.value)
-    if not holding.settled and not holding.parts:
-        endings.settle(holding, Status.ACHIEVED, because(Code.IN_FORCE, "In force."), ended=False)
+            self._arbiter.restore(command)
+            self._publisher.note(Step.EVENT, "restored", stored.id, stored.evse, verb=verb.value)
+            if not command.settled and not command.allocations:
+                settle(command, Status.ACHIEVED, because(Code.IN_FORCE, "In force."), ended=False)
+
+
+def _code(result: str) -> str:
+    """Return the reason code of a stored result without reading the rest of it."""
+    try:
+        return msgspec.json.decode(result, type=_Answer).reason.code
+    except msgspec.DecodeError:
+        return ""

@@ -1,199 +1,142 @@
-"""Commands to the site: one power shared over the cars, with what each got; cars come, go and fail while it lasts."""
+"""Commands to the site: how their power is shared over the EVSEs, with what each gets. Reads, never changes."""
 
 from __future__ import annotations
 
-from gateway.authority.layers import Asked, dead_band, layers
+from collections.abc import Iterable
+
+from gateway.authority.layers import Asked, dead_band
 from gateway.authority.priority import RANK, Bound, Decision, Layer, decide
 from gateway.authority.refusal import cannot_reach
-from gateway.authority.site_limits import site_bounds
-from gateway.commands.active_command import ActiveCommand, Allocation, Stage
 from gateway.commands.decision import GRANTED, CommandDecision
-from gateway.commands.lifecycle import CommandLifecycle
-from gateway.commands.submission import Parsed
-from gateway.control.board import Board
-from gateway.control.control_state import EvseControlState
+from gateway.control.active_command import ActiveCommand
+from gateway.control.control_state import EvseControlState, EvseRegistry
+from gateway.control.site_decision import SiteDecision
 from gateway.energy.dispatch import MARGIN_W
 from gateway.energy.resource import Resource
 from gateway.energy.share import share_command
-from gateway.model.command import LEASED, Body, Verb, signed_power
+from gateway.model.command import Body, Verb, signed_power
 from gateway.model.reason import Code, Reason, because
 from gateway.model.result import Share, Status
 
-LET_DOWN = frozenset({Code.STATION_REFUSED, Code.STATION_SILENT, Code.NOT_SEEN_ON_METER, Code.METER_SILENT})
-FAR_W = 1e9  # asks for everything there is
+EXCLUDING = frozenset({Code.STATION_REFUSED, Code.STATION_SILENT, Code.NOT_SEEN_ON_METER, Code.METER_SILENT})
+UNLIMITED_W = 1e9  # requests everything there is
 USUAL_WH = 40_000.0
 
 
 class SiteCommands:
-    """Shares a power over the EVSEs of this gateway."""
+    """Shares the power of a command to the site over the EVSEs of this gateway."""
 
-    def __init__(self, board: Board, endings: CommandLifecycle) -> None:
-        self._board = board
-        self._endings = endings
-        endings.shared_again = self.share_again
+    def __init__(self, registry: EvseRegistry, decision: SiteDecision) -> None:
+        self._registry = registry
+        self._decision = decision
 
-    def bind(self, parsed: Parsed) -> CommandDecision:
-        """What each EVSE gets of a command to the site, and what that makes together."""
-        total_w = signed_power(parsed.verb, parsed.body) or 0.0
-        places = [place for place in self._board.places.values() if self.may_take(place, parsed.verb, parsed.body)]
-        if not places:
-            text = (
-                "No car of this site can take part: none is in a session, or commands of a higher priority hold them."
-            )
+    def decide(self, verb: Verb, body: Body) -> CommandDecision:
+        """Return what each EVSE gets of a command to the site, and the sum of it."""
+        total_w = signed_power(verb, body) or 0.0
+        states = [state for state in self._registry if self.may_take_part(state, verb, body)]
+        if not states:
+            text = "No vehicle can take part: none is in a session, or commands of a higher priority are in force."
             return CommandDecision.refusal(because(Code.NO_CARS, text), Layer.STATION.value, total_w)
-        granted_w, site_bound = self._within_site(total_w, places)
-        decisions = {place.name: self._alone(place, total_w, parsed.body) for place in places}
-        parts = share_command(granted_w, [self._capacity(place, decisions[place.name]) for place in places])
-        effective_w = sum(parts.values()) + 0.0
-        shares = tuple(self._share(place, parts[place.name], decisions[place.name], total_w) for place in places)
-        powers = tuple(parts.items())
+        granted_w, site = self._within_site(total_w, states)
+        alone = {state.name: self._alone(state, total_w, body) for state in states}
+        powers = self._share_over(states, alone, granted_w)
+        effective_w = sum(powers.values()) + 0.0
+        shares = tuple(_share(state, powers[state.name], alone[state.name], total_w) for state in states)
+        each = tuple(powers.items())
         if abs(effective_w - total_w) <= MARGIN_W:
-            return CommandDecision(
-                Status.ACCEPTED, GRANTED, total_w, effective_w, Layer.COMMAND.value, True, shares, powers
-            )
-        limited = site_bound is not None and abs(effective_w - granted_w) <= MARGIN_W
-        bound = site_bound if limited and site_bound is not None else None
-        hardest = min((d for d in decisions.values() if d.binding is not Layer.COMMAND), key=_rank, default=None)
-        binding = bound.layer if bound is not None else hardest.binding if hardest is not None else Layer.STATION
-        code = bound.code if bound is not None else hardest.code if hardest is not None else Code.CLAMPED
-        text = bound.text if bound is not None else hardest.text if hardest is not None else "The cars can do no more."
+            layer = Layer.COMMAND.value
+            return CommandDecision(Status.ACCEPTED, GRANTED, total_w, effective_w, layer, True, shares, each)
+        limited_by_site = abs(effective_w - granted_w) <= MARGIN_W
+        binding, reason = _limiting(site if limited_by_site else None, alone.values())
         if abs(effective_w) <= MARGIN_W:
-            return CommandDecision(Status.REFUSED, because(code, text), total_w, None, binding.value, shares=shares)
-        reason = because(code, f"The cars together get {effective_w:.0f} W of {total_w:.0f} W. {text}")
-        return CommandDecision(Status.CLAMPED, reason, total_w, effective_w, binding.value, True, shares, powers)
+            return CommandDecision(Status.REFUSED, reason, total_w, None, binding.value, shares=shares)
+        text = f"The vehicles together get {effective_w:.0f} W of {total_w:.0f} W. {reason.text}"
+        reason = because(reason.code, text)
+        return CommandDecision(Status.CLAMPED, reason, total_w, effective_w, binding.value, True, shares, each)
 
-    def put_in_force(self, holding: ActiveCommand, powers: dict[str, float]) -> None:
-        """Take over the EVSEs that share in it."""
-        board, now = self._board, self._board.clock.now()
-        reason = because(Code.SUPERSEDED, f"Replaced by the site's {holding.verb.value} {holding.id}.")
-        before, settings = board.site_holding, board.settings
-        renewed = {name: board.places[name].part for name in powers}
-        board.site_holding = None
-        for name in powers:
-            place = board.places[name]
-            if place.holding is not None and place.holding is not before:
-                self.give_way(place, place.holding, reason, ramp=False)
-        if before is not None:
-            self._endings.end(before, Status.SUPERSEDED, reason)
-        board.site_holding = holding
-        for name, power_w in powers.items():
-            place = board.places[name]
-            place.holding, place.ramp, place.turn = holding, None, holding.turn
-            part = holding.parts[name] = Allocation(name, power_w, now)
-            if (earlier := renewed[name]) is not None:
-                part.renew(earlier, settings.tolerance(power_w), settings.tolerance(0.0))
-            if place.evse.session is None:
-                part.stage = Stage.SEEN
-            place.wake.set()
-            board.changed(name)
-        board.changed(None)
+    def share(self, command: ActiveCommand, states: list[EvseControlState]) -> dict[str, float]:
+        """Return the power of each EVSE that takes part in a command in force."""
+        total_w = signed_power(command.verb, command.body) or 0.0
+        alone = {state.name: self._alone(state, total_w, command.body) for state in states}
+        return self._share_over(states, alone, self._within_site(total_w, states)[0])
 
-    def give_way(self, place: EvseControlState, before: ActiveCommand, reason: Reason, *, ramp: bool) -> None:
-        """A command in force loses this EVSE; the site's command shares what is left over the others."""
-        if before.evse is not None:
-            self._endings.end(before, Status.SUPERSEDED, reason, ramp=ramp)
-            return
-        self._endings.leave(place, reason, failed=False)
-        if not ramp:
-            place.ramp = None
-
-    def share_again(self, without: EvseControlState | None = None) -> None:
-        """Share anew what the site's command asks for: a car has come, gone, failed, or can do more or less."""
-        board, holding = self._board, self._board.site_holding
-        if holding is None or holding.verb not in LEASED:
-            return
-        now = board.clock.now()
-        total_w = signed_power(holding.verb, holding.body) or 0.0
-        places = [
-            place
-            for place in board.places.values()
-            if place is not without
-            if place.holding is holding
-            or (
-                self.may_take(place, holding.verb, holding.body)
-                and place.holding is None
-                and not _failed(place, holding)
-            )
+    def able_to_share(self, command: ActiveCommand, without: EvseControlState | None) -> list[EvseControlState]:
+        """Return the EVSEs that can carry out a share of a command in force: those in it, and those that are free."""
+        verb, body = command.verb, command.body
+        return [
+            state
+            for state in self._registry
+            if state is not without
+            if state.command is command
+            or (self.may_take_part(state, verb, body) and state.command is None and not _excluded(state, command))
+            if cannot_reach(state.evse, verb) is None
         ]
-        able = [place for place in places if cannot_reach(place.evse, holding.verb) is None]
-        if not able:
-            return
-        granted_w, _ = self._within_site(total_w, able)
-        parts = share_command(granted_w, [self._capacity(p, self._alone(p, total_w, holding.body)) for p in able])
-        for place in able:
-            power_w = parts[place.name]
-            part = holding.parts.get(place.name)
-            if part is None or part.stage is Stage.FAILED:
-                place.holding, place.ramp = holding, None
-                holding.parts[place.name] = Allocation(place.name, power_w, now)
-            elif abs(part.power_w - power_w) > MARGIN_W:
-                part.ask(power_w, now)
-            else:
-                continue
-            place.wake.set()
-            board.changed(place.name)
 
-    # capacities -----------------------------------------------------------------------------------------------------
-
-    def may_take(self, place: EvseControlState, verb: Verb, body: Body) -> bool:
-        """Whether a command to the site may use this EVSE now."""
-        if cannot_reach(place.evse, verb) is not None:
+    def may_take_part(self, state: EvseControlState, verb: Verb, body: Body) -> bool:
+        """Return whether a command to the site may use an EVSE now."""
+        if cannot_reach(state.evse, verb) is not None:
             return False
-        held = place.holding
+        held = state.command
         if held is None or held.evse is None:
             return True
         return (held.verb is not Verb.STOP and held.priority <= body.priority) or held.priority < body.priority
 
-    def _alone(self, place: EvseControlState, total_w: float, body: Body) -> Decision:
-        """What this EVSE could do of the total, were it the only one."""
-        far_w = FAR_W if total_w > 0 else -FAR_W if total_w < 0 else 0.0
-        asked = Asked(far_w, body.id, body.min_soc_pct)
-        return decide(*layers(self._board.situation(place, asked, with_site=False)))
+    def _share_over(
+        self, states: list[EvseControlState], alone: dict[str, Decision], granted_w: float
+    ) -> dict[str, float]:
+        return share_command(granted_w, [self._resource(state, alone[state.name]) for state in states])
 
-    def _capacity(self, place: EvseControlState, decision: Decision) -> Resource:
-        band, evse, capacity_wh = dead_band(place.evse), place.evse, place.evse.capacity_wh
+    def _alone(self, state: EvseControlState, total_w: float, body: Body) -> Decision:
+        """Return what an EVSE could carry out of the total, were it the only one."""
+        power_w = UNLIMITED_W if total_w > 0 else -UNLIMITED_W if total_w < 0 else 0.0
+        return self._decision.decide(state, Asked(power_w, body.id, body.min_soc_pct), with_site=False)
+
+    def _resource(self, state: EvseControlState, decision: Decision) -> Resource:
+        band, evse, capacity_wh = dead_band(state.evse), state.evse, state.evse.capacity_wh
         if capacity_wh is None and evse.soc_pct is not None:
-            capacity_wh = USUAL_WH  # cars that do not tell their size are shared by state of charge
+            capacity_wh = USUAL_WH  # vehicles that do not report their capacity are shared by state of charge
         return Resource(
-            place.name,
+            state.name,
             max(0.0, decision.power_w),
             max(0.0, -decision.power_w),
             min_charge_w=band.charge_w,
             min_discharge_w=band.discharge_w,
             soc_pct=evse.soc_pct,
             capacity_wh=capacity_wh,
-            floor_pct=self._board.floor_pct(place),
+            floor_pct=self._decision.floor_pct(state),
         )
 
-    def _within_site(self, total_w: float, places: list[EvseControlState]) -> tuple[float, Bound | None]:
-        """What the site's connection leaves of the total, the EVSEs that take part counted as nothing yet."""
-        board = self._board
-        taking = {place.name for place in places}
-        spans = [place.span() for place in board.places.values() if place.counts and place.name not in taking]
-        bounds = site_bounds(board.site, board.base(), sum(high for _, high in spans), sum(low for low, _ in spans))
+    def _within_site(self, total_w: float, states: list[EvseControlState]) -> tuple[float, Decision | None]:
+        """Return what the site's connection leaves of the total, and the decision where it is what limits it."""
+        bounds = self._decision.bounds_for({state.name for state in states})
         decision = decide([*bounds, Bound(Layer.COMMAND, total_w, total_w)])
         if decision.binding is not Layer.SITE:
             return total_w, None
-        held = next(one for one in bounds if (one.code, one.text) == (decision.code, decision.text))
-        return (0.0 if decision.power_w * total_w < 0 else decision.power_w), held
-
-    def _share(self, place: EvseControlState, power_w: float, decision: Decision, total_w: float) -> Share:
-        gets = abs(power_w) > MARGIN_W or total_w == 0
-        limited = abs(abs(power_w) - abs(decision.power_w)) <= MARGIN_W and decision.binding is not Layer.COMMAND
-        return Share(
-            evse=place.name,
-            effective_w=power_w,
-            binding=decision.binding.value if limited or not gets else Layer.COMMAND.value,
-            status=(Status.CLAMPED if limited else Status.ACCEPTED) if gets else Status.REFUSED,
-            reason=because(decision.code, decision.text) if limited or not gets else GRANTED,
-        )
+        return (0.0 if decision.power_w * total_w < 0 else decision.power_w), decision
 
 
-def _failed(place: EvseControlState, holding: ActiveCommand) -> bool:
-    """Whether this EVSE has let the command down; a car that left may come back, a station that refused may not."""
-    part = holding.parts.get(place.name)
-    return part is not None and part.failure is not None and part.failure.code in LET_DOWN
+def _share(state: EvseControlState, power_w: float, alone: Decision, total_w: float) -> Share:
+    gets = abs(power_w) > MARGIN_W or total_w == 0
+    limited = abs(abs(power_w) - abs(alone.power_w)) <= MARGIN_W and alone.binding is not Layer.COMMAND
+    return Share(
+        evse=state.name,
+        effective_w=power_w,
+        binding=alone.binding.value if limited or not gets else Layer.COMMAND.value,
+        status=(Status.CLAMPED if limited else Status.ACCEPTED) if gets else Status.REFUSED,
+        reason=because(alone.code, alone.text) if limited or not gets else GRANTED,
+    )
 
 
-def _rank(decision: Decision) -> int:
-    return RANK[decision.binding]
+def _limiting(site: Decision | None, alone: Iterable[Decision]) -> tuple[Layer, Reason]:
+    """Return what limits a command to the site: the connection, else the highest layer that limits an EVSE."""
+    limited = [one for one in alone if one.binding is not Layer.COMMAND]
+    found = site or min(limited, key=lambda one: RANK[one.binding], default=None)
+    if found is None:
+        return Layer.STATION, because(Code.CLAMPED, "The vehicles can do no more.")
+    return found.binding, because(found.code, found.text)
+
+
+def _excluded(state: EvseControlState, command: ActiveCommand) -> bool:
+    """Return whether an EVSE has failed the command; a vehicle that left may return, a station that refused may not."""
+    allocation = command.allocations.get(state.name)
+    return allocation is not None and allocation.failure is not None and allocation.failure.code in EXCLUDING

@@ -1,30 +1,21 @@
-"""A command as it arrives, and what can be said about it without knowing anything else. Pure."""
+"""A command as received, and the checks that need nothing but its message. Pure."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from enum import StrEnum
-from typing import Any
 
 from pydantic import ValidationError
 
+from gateway.control.active_command import Channel as Channel
 from gateway.model.command import EVSE_VERBS, MAX_BYTES, SITE_VERBS, Body, Verb, complaint
 from gateway.model.journal import ReplyTo
 from gateway.model.reason import Code, Reason, because
 
 
-class Channel(StrEnum):
-    """Which door a command came through."""
-
-    MQTT = "mqtt"
-    API = "api"
-    LOCAL = "local"
-
-
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """A command as received: `evse` None is the site; `payload` is JSON text."""
+    """A command as received: `evse` None is the site; `payload` is JSON text; `client` as the transport states it."""
 
     evse: str | None
     verb: str
@@ -32,7 +23,11 @@ class Submission:
     channel: Channel = Channel.API
     retained: bool = False
     reply: ReplyTo | None = None
-    client: str | None = None  # who the transport says it is, where it says
+    client: str | None = None
+
+    def reply_to(self, topic: str | None) -> ReplyTo | None:
+        """Return where the results go besides the result topic; `topic` is that of the command's body."""
+        return self.reply or (ReplyTo(topic) if topic else None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +40,7 @@ class Parsed:
 
 @dataclass(frozen=True, slots=True)
 class Malformed:
-    """Why it is none, and the id where one could be read."""
+    """Reason why a message is no command, and the members that could be read."""
 
     reason: Reason
     id: str | None = None
@@ -54,7 +49,7 @@ class Malformed:
 
 
 def parse(submission: Submission) -> Parsed | Malformed:
-    """Check size, retain flag, verb and body."""
+    """Return the command, or the reason why it is malformed: size, retain flag, verb and body are checked."""
     payload = submission.payload
     if len(payload) > MAX_BYTES:
         text = f"The message has {len(payload)} bytes; {MAX_BYTES} are allowed."
@@ -84,7 +79,7 @@ def _malformed(payload: bytes, reason: Reason) -> Malformed:
     )
 
 
-def _members(payload: bytes) -> dict[str, Any]:
+def _members(payload: bytes) -> dict[str, object]:
     try:
         read = json.loads(payload)
     except (ValueError, RecursionError):
@@ -99,7 +94,7 @@ def _text(value: object, longest: int) -> str | None:
 
 
 def _id_of_huge(payload: bytes) -> str | None:
-    """The id of a message too large to be read, if it stands near its beginning."""
+    """Return the id of a message too large to be read, if it stands near its beginning."""
     head = payload[:4096]
     mark = head.find(b'"id"')
     if mark < 0:

@@ -1,19 +1,17 @@
-"""What stations and EVSEs tell: folded into the places, told to the listeners, and what it means for commands in force.
+"""Events of stations and EVSEs: applied to the control states, published, and their effect on commands in force.
 
-A lost link, a fault or the end of a session takes leased commands with it; nothing is resumed by what comes after.
+A lost link, a fault or the end of a session ends leased commands; nothing that follows resumes them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import asdict
-from typing import Any
+from dataclasses import asdict, dataclass
+from typing import Protocol
 
-from gateway.commands.arbiter import CommandArbiter
-from gateway.commands.lifecycle import CommandLifecycle
-from gateway.control.board import Board
-from gateway.control.control_state import EvseControlState
+from gateway.control.control_state import EvseControlState, EvseRegistry
 from gateway.control.plausibility import plausible
+from gateway.control.publisher import EventPublisher
+from gateway.control.vehicle_needs import VehicleNeedsPersistence
 from gateway.model.event import (
     Event,
     EvseDescribed,
@@ -30,138 +28,172 @@ from gateway.model.event import (
     StationLost,
 )
 from gateway.model.reason import Code, Reason, because
+from gateway.model.site import Site
 from gateway.model.state import Happened
+from protocols.ports import Clock
+
+
+class CommandEffects(Protocol):
+    """Effect of events on commands in force: `gateway.commands.lifecycle.CommandLifecycle`."""
+
+    def verify(self, state: EvseControlState) -> None: ...
+    def withdraw(self, state: EvseControlState, reason: Reason, *, failed: bool) -> None: ...
+    def reallocate(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Before:
+    """What an event may change."""
+
+    plug: PlugState
+    session: str | None
+    fault: str | None
 
 
 class EventIngest:
-    """Takes in events."""
+    """Applies events to the control states."""
 
-    def __init__(self, board: Board, endings: CommandLifecycle, orders: CommandArbiter) -> None:
-        self._board = board
-        self._endings = endings
-        self._orders = orders
+    def __init__(
+        self,
+        site: Site,
+        registry: EvseRegistry,
+        publisher: EventPublisher,
+        commands: CommandEffects,
+        needs: VehicleNeedsPersistence,
+        clock: Clock,
+    ) -> None:
+        self._site = site
+        self._registry = registry
+        self._publisher = publisher
+        self._commands = commands
+        self._needs = needs
+        self._clock = clock
         self._links: dict[str, StationConnected | StationLost] = {}
 
     def forget(self, station: str) -> None:
-        """A station was removed."""
+        """Forget the link of a station that was removed."""
         self._links.pop(station, None)
 
     def report(self, event: Event) -> None:
-        """Take in one event of a station or an EVSE."""
-        board, event = self._board, plausible(event)
+        """Apply one event of a station or an EVSE."""
+        event = plausible(event)
         if isinstance(event, (StationConnected, StationLost)):
-            for place in [one for one in board.places.values() if one.evse.station == event.station]:
-                self._apply(place, event)
+            for state in self._registry.of_station(event.station):
+                self._apply(state, event)
             self._links[event.station] = event
             return
-        place = board.place(event.evse, getattr(event, "station", None))
         if isinstance(event, EvseDescribed):
+            state = self._registry.ensure(event.evse, event.station)
             link = self._links.get(event.station)
-            if isinstance(link, StationConnected) and not place.evse.connected:
-                self._apply(place, link)
-        self._apply(place, event)
+            if isinstance(link, StationConnected) and not state.evse.connected:
+                self._apply(state, link)
+        else:
+            state = self._registry.ensure(event.evse)
+        self._apply(state, event)
 
-    def _apply(self, place: EvseControlState, event: Event) -> None:
-        board, evse = self._board, place.evse
-        was_plugged, was_session, was_fault = evse.plug, evse.session, evse.fault
-        was_connected, had_needs = evse.connected, evse.needs is not None
-        before_w, before_pct = evse.power_w, evse.soc_pct
-        evse.apply(event)
+    def _apply(self, state: EvseControlState, event: Event) -> None:
+        evse = state.evse
         if isinstance(event, Metered):
-            self._endings.judge(place)
-            board.stirred(place.name)
-            if evse.power_w != before_w or evse.soc_pct != before_pct:
-                board.news.set()
-            if event.soc_pct is not None or place.floor_reached or board.site.policy.export_limit_w is not None:
-                place.wake.set()
+            self._metered(state, event)
             return
-        told = _TOLD.get(type(event))
-        if told is not None:
-            told(self, place, event, (was_connected, was_plugged, was_session, was_fault, had_needs))
-        board.changed(place.name)
-        place.wake.set()
-        self._orders.share_again()
+        before = _Before(evse.plug, evse.session, evse.fault)
+        evse.apply(event)
+        self._handle(state, event, before)
+        self._publisher.changed(state.name)
+        state.wake.set()
+        self._commands.reallocate()
 
-    def _on_connected(self, place: EvseControlState, event: StationConnected, was: tuple[Any, ...]) -> None:
-        place.reconciled, place.sent_w, place.silent = False, None, 0
-        place.forgive()
-        self._board.happened(
-            Happened.STATION_CONNECTED, place.name, text=f"{event.protocol} {event.vendor} {event.model}".strip()
-        )
+    def _metered(self, state: EvseControlState, event: Metered) -> None:
+        evse, publisher = state.evse, self._publisher
+        power_w, soc_pct = evse.power_w, evse.soc_pct
+        evse.apply(event)
+        self._commands.verify(state)
+        publisher.measured(state.name)
+        if (evse.power_w, evse.soc_pct) != (power_w, soc_pct):
+            publisher.inputs_changed.set()
+        if event.soc_pct is not None or state.floor_reached or self._site.policy.export_limit_w is not None:
+            state.wake.set()
 
-    def _on_lost(self, place: EvseControlState, event: StationLost, was: tuple[Any, ...]) -> None:
-        place.reconciled, place.sent_w, place.ramp = False, None, None
-        place.forgive()
-        reason = because(Code.OFFLINE, event.reason or f"The link to the station of {place.name} broke.")
-        self._board.happened(Happened.STATION_LOST, place.name, reason)
-        self._drop_leased(place, reason)
+    def _handle(self, state: EvseControlState, event: Event, before: _Before) -> None:
+        match event:
+            case StationConnected():
+                self._connected(state, event)
+            case StationLost():
+                self._lost(state, event)
+            case PlugChanged():
+                self._plug_changed(state, event, before)
+            case SessionStarted() if event.session != before.session:
+                self._session_started(state, event)
+            case NeedsStated():
+                self._negotiated(state, event)
+            case SessionEnded():
+                self._session_ended(state, event)
+            case ModeChanged():
+                mode, session = event.mode.value, state.evse.session
+                self._publisher.happened(Happened.MODE_CHANGED, state.name, text=mode, session=session)
+            case FaultRaised() | FaultCleared():
+                self._fault_changed(state, before)
 
-    def _on_plug(self, place: EvseControlState, event: PlugChanged, was: tuple[Any, ...]) -> None:
-        plugged, before = event.state is PlugState.OCCUPIED, was[1] is PlugState.OCCUPIED
-        if plugged != before and event.state in (PlugState.OCCUPIED, PlugState.AVAILABLE):
-            self._board.happened(
-                Happened.PLUGGED if plugged else Happened.UNPLUGGED, place.name, session=place.evse.session
-            )
+    def _connected(self, state: EvseControlState, event: StationConnected) -> None:
+        state.setpoint.reset()
+        text = f"{event.protocol} {event.vendor} {event.model}".strip()
+        self._publisher.happened(Happened.STATION_CONNECTED, state.name, text=text)
 
-    def _on_started(self, place: EvseControlState, event: SessionStarted, was: tuple[Any, ...]) -> None:
-        if was[2] == event.session:
-            return
-        place.reconciled, place.sent_w, place.floor_reached = False, None, False
-        place.forgive()
-        self._board.happened(Happened.SESSION_STARTED, place.name, session=event.session)
-        known = self._board.negotiated.pop((place.name, event.session), None)
-        if known is not None and place.evse.needs is None:
-            self._apply(place, NeedsStated(place.name, event.at, known))
+    def _lost(self, state: EvseControlState, event: StationLost) -> None:
+        state.setpoint.reset()
+        state.ramp = None
+        reason = because(Code.OFFLINE, event.reason or f"The link to the station of {state.name} broke.")
+        self._publisher.happened(Happened.STATION_LOST, state.name, reason)
+        self._withdraw_leased(state, reason)
 
-    def _on_needs(self, place: EvseControlState, event: NeedsStated, was: tuple[Any, ...]) -> None:
-        limits, way = event.needs.limits, "both ways" if event.needs.bidirectional else "charging only"
+    def _plug_changed(self, state: EvseControlState, event: PlugChanged, before: _Before) -> None:
+        occupied = event.state is PlugState.OCCUPIED
+        if occupied != (before.plug is PlugState.OCCUPIED) and (occupied or event.state is PlugState.AVAILABLE):
+            happened = Happened.PLUGGED if occupied else Happened.UNPLUGGED
+            self._publisher.happened(happened, state.name, session=state.evse.session)
+
+    def _session_started(self, state: EvseControlState, event: SessionStarted) -> None:
+        state.setpoint.reset()
+        state.floor_reached = False
+        self._publisher.happened(Happened.SESSION_STARTED, state.name, session=event.session)
+        restored = self._needs.take(state.name, event.session)
+        if restored is not None and state.evse.needs is None:
+            self._apply(state, NeedsStated(state.name, event.at, restored))
+        else:
+            self._needs.keep(state.evse, self._clock.wall())
+
+    def _negotiated(self, state: EvseControlState, event: NeedsStated) -> None:
+        needs = event.needs
+        direction = "both directions" if needs.bidirectional else "charging only"
         text = (
-            f"{event.needs.energy_transfer}, {event.needs.control_mode}, {way}: "
-            f"{limits.max_charge_w:.0f} W into the car, {limits.max_discharge_w:.0f} W out of it"
+            f"{needs.energy_transfer}, {needs.control_mode}, {direction}: {needs.limits.max_charge_w:.0f} W into the "
+            f"vehicle, {needs.limits.max_discharge_w:.0f} W out of it"
         )
-        self._board.happened(
-            Happened.NEGOTIATED, place.name, text=text, session=place.evse.session, needs=asdict(event.needs)
-        )
+        session = state.evse.session
+        self._publisher.happened(Happened.NEGOTIATED, state.name, text=text, session=session, needs=asdict(needs))
+        self._needs.keep(state.evse, self._clock.wall())
 
-    def _on_ended(self, place: EvseControlState, event: SessionEnded, was: tuple[Any, ...]) -> None:
-        place.reconciled, place.sent_w, place.ramp, place.floor_reached = False, None, None, False
-        place.forgive()
-        because_ = f": {event.reason}" if event.reason else ""
-        reason = because(Code.SESSION_ENDED, f"The session at {place.name} ended{because_}.")
-        self._board.happened(Happened.SESSION_ENDED, place.name, reason, session=event.session)
-        if place.holding is not None:
-            self._endings.leave(place, reason, failed=True)
+    def _session_ended(self, state: EvseControlState, event: SessionEnded) -> None:
+        state.setpoint.reset()
+        state.ramp, state.floor_reached = None, False
+        if state.evse.session is None:
+            self._needs.forget(state.name)
+        cause = f": {event.reason}" if event.reason else ""
+        reason = because(Code.SESSION_ENDED, f"The session at {state.name} ended{cause}.")
+        self._publisher.happened(Happened.SESSION_ENDED, state.name, reason, session=event.session)
+        self._commands.withdraw(state, reason, failed=True)
 
-    def _on_mode(self, place: EvseControlState, event: ModeChanged, was: tuple[Any, ...]) -> None:
-        self._board.happened(Happened.MODE_CHANGED, place.name, text=event.mode.value, session=place.evse.session)
-
-    def _on_fault(self, place: EvseControlState, event: FaultRaised | FaultCleared, was: tuple[Any, ...]) -> None:
-        fault = place.evse.fault
-        if fault == was[3]:
+    def _fault_changed(self, state: EvseControlState, before: _Before) -> None:
+        fault = state.evse.fault
+        if fault == before.fault:
             return
         if fault is None:
-            self._board.happened(Happened.FAULT_CLEARED, place.name)
+            self._publisher.happened(Happened.FAULT_CLEARED, state.name)
             return
-        reason = because(Code.FAULT, f"{place.name} is in fault: {fault}.")
-        self._board.happened(Happened.FAULT, place.name, reason)
-        self._drop_leased(place, reason)
+        reason = because(Code.FAULT, f"{state.name} is in fault: {fault}.")
+        self._publisher.happened(Happened.FAULT, state.name, reason)
+        self._withdraw_leased(state, reason)
 
-    def _drop_leased(self, place: EvseControlState, reason: Reason) -> None:
-        if place.holding is not None and place.holding.lease_until is not None:
-            self._endings.leave(place, reason, failed=True)
-
-
-Told = Callable[[EventIngest, EvseControlState, Any, tuple[Any, ...]], None]
-
-
-_TOLD: dict[type, Told] = {
-    StationConnected: EventIngest._on_connected,
-    StationLost: EventIngest._on_lost,
-    PlugChanged: EventIngest._on_plug,
-    SessionStarted: EventIngest._on_started,
-    NeedsStated: EventIngest._on_needs,
-    SessionEnded: EventIngest._on_ended,
-    ModeChanged: EventIngest._on_mode,
-    FaultRaised: EventIngest._on_fault,
-    FaultCleared: EventIngest._on_fault,
-}
+    def _withdraw_leased(self, state: EvseControlState, reason: Reason) -> None:
+        if state.command is not None and state.command.lease_until is not None:
+            self._commands.withdraw(state, reason, failed=True)

@@ -1,8 +1,8 @@
-"""What a station tells is believed only where it can be true. Pure; every event passes here on its way to the core.
+"""Plausibility of reported values; every event is checked here before it is applied. Pure.
 
-A meter may send 10^300 W, a car a battery of -5 Wh, a station whose clock was never set a reading of 1970. What cannot
-be true is left out, as if it had not been said: no power, no state of charge, no battery size. A limit that is no
-number allows nothing. The bounds are wide: they tell nonsense from values, not good values from bad ones.
+A meter may report 10^300 W, a vehicle a battery of -5 Wh, a station whose clock was never set a reading of 1970. An
+implausible value is left out, as if it had not been reported: no power, no state of charge, no battery capacity. A
+limit that is no number allows nothing. The bounds are wide: they exclude the impossible, not the unlikely.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from gateway.model.event import Event, EvseDescribed, Metered, NeedsStated, Powe
 from gateway.model.moment import is_moment
 
 MOST_W = 1e8  # of one EVSE; the largest in the field have a few MW
-MOST_WH = 1e12  # of a register that has counted for ever
+MOST_WH = 1e12  # of an energy register
 MOST_REQUEST_WH = 1e9  # of one battery
 MOST_V, MOST_A, MOST_HZ = 1e5, 1e5, 1e3
-SOC_SLACK_PCT = 1.0  # a car may say 100.4 % and means full
+SOC_SLACK_PCT = 1.0  # a vehicle may report 100.4 % when it is full
 
 
 def plausible(event: Event) -> Event:
-    """The event without what cannot be true."""
+    """Return the event without implausible values."""
     match event:
         case Metered():
             return _metered(event)
@@ -77,7 +77,7 @@ def _limits(limits: PowerLimits) -> PowerLimits:
 
 
 def _magnitude(value: float) -> float:
-    """What is no number, or below 0, is 0; what is beyond all bounds is the bound."""
+    """Return 0 for what is no number or below 0, and the bound for what is beyond it."""
     return 0.0 if math.isnan(value) else min(max(0.0, value), MOST_W)
 
 

@@ -1,6 +1,6 @@
-"""Keeps the energy room's books in the store: what an outage took at once, the rest now and then.
+"""Persistence of energy management: energy used in an outage is stored at once, the rest at intervals.
 
-What stands in them is said in `gateway/energy/persisted_rows.py`.
+The rows are described in `gateway/energy/persisted_rows.py`.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from gateway.model.journal import Forgotten, Kept, Record
 log = logging.getLogger("v2x")
 
 KIND = "energy"
-WINDOW_EVERY_S = 30.0  # a gap that short counts at the last power, not at the contract
+WINDOW_EVERY_S = 30.0  # so short a gap is counted with the last power, not with the contract power
 DAYS_EVERY_S = 1800.0
 
 
 class Writer(Protocol):
-    """Where records go: `gateway.store.journal.Journal`."""
+    """Destination of records: `gateway.store.journal.Journal`."""
 
     def later(self, *records: Record) -> None: ...
 
 
 class EnergyPersistence:
-    """One site's."""
+    """Persistence of one site."""
 
     def __init__(self, writer: Writer) -> None:
         self._writer = writer
@@ -37,7 +37,7 @@ class EnergyPersistence:
         self._at: dict[str, float] = {}
 
     def keep(self, controller: SiteController, now: float, wall: float) -> None:
-        """After each step: hand over what is not written as it stands."""
+        """Write what has changed; after each step."""
         outage = persisted_rows.outage_row(controller)
         if outage != self._outage:
             self._outage = outage
@@ -63,7 +63,7 @@ class EnergyPersistence:
         self._writer.later(Kept(KIND, key, msgspec.json.encode(row).decode(), wall))
 
     def restore(self, controller: SiteController, kept: Sequence[Kept]) -> None:
-        """Take up what an earlier life of the gateway kept; before the first step."""
+        """Restore what an earlier run kept; before the first step."""
         for key in persisted_rows.take_up(controller, {one.key: one.body for one in kept if one.kind == KIND}):
             log.warning("the energy row %s cannot be read and is left out", key)
         self._outage = persisted_rows.outage_row(controller)

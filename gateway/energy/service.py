@@ -1,8 +1,8 @@
-"""Runs the site's energy controller: shows it the board each second, and carries its orders out.
+"""Runs the site's energy controller: gives it a view of the site each second, and carries its orders out.
 
-No decision is taken here. What the controller says of an EVSE becomes bounds of the order of authority at its place;
-what it says to the facility (main switch, tiers, storage, roof) becomes the `energy` part of the site's state; what it
-has decided becomes an event. Plans are solved in a thread, so that a slow one stops nobody.
+No decision is made here. Orders for an EVSE become bounds of the control hierarchy in its control state; orders for the
+facility (main switch, tiers, storage, PV) become the `energy` part of the site's state; decisions become events. Plans
+are solved in a thread, so that a slow one delays nothing.
 """
 
 from __future__ import annotations
@@ -12,105 +12,126 @@ import contextlib
 import logging
 import math
 from collections.abc import Sequence
-from dataclasses import replace
-from typing import Any
+from dataclasses import dataclass, field, replace
 
 from gateway.authority.layers import dead_band
 from gateway.authority.priority import Bound
 from gateway.authority.soc_floors import floors
-from gateway.control.board import Board
+from gateway.control.components import ControlComponents
 from gateway.control.control_state import EvseControlState
 from gateway.control.settings import SETTLE_S
 from gateway.energy.controller import SiteController
-from gateway.energy.grid_forming import GridFormingService
+from gateway.energy.grid_forming import FormingStations, GridFormingService
 from gateway.energy.persistence import EnergyPersistence
+from gateway.energy.resilience.phase import OFF_GRID
+from gateway.energy.resource import usable_wh
 from gateway.energy.settings import EnergySection
 from gateway.energy.view import Car, EvseOrders, Orders, View
 from gateway.model.command import SiteMode
 from gateway.model.energy_state import EnergyState
 from gateway.model.journal import Kept
 from gateway.model.message import Message
-from gateway.model.station import Formers
+from gateway.model.site import Site
+from protocols.ports import Clock
 
 log = logging.getLogger("v2x")
 
-QUIET_S = 5.0  # where there is nothing to manage, or where nothing has moved and nobody told anything
-TOGETHER_S = 0.05  # what is told at one moment is looked at together
-TELL_S = 60.0  # the slow parts of the state (autonomy, plan, window) are told this often
-SAME_W = 25.0  # a bound that moved by less is the same
-SAME_SHARE = 0.02  # of a wish: one for more power that is no further off is not worth a message to the station
-LATE_PLANS = 2  # times its turn: a plan that takes longer does not come
+QUIET_S = 5.0  # between steps where there is nothing to manage, or where nothing has changed
+TOGETHER_S = 0.05  # inputs of one moment are decided on together
+PUBLISH_S = 60.0  # the slow parts of the state (autonomy, plan, window) are published this often
+SAME_W = 25.0  # a bound that changed by less is the same
+SAME_SHARE = 0.02  # of the power: an increase by less is not worth a message to the station
+UNKNOWN_DRAW_W = 1000.0  # of a site that names no tiers
+LATE_PLANS = 2  # planning periods: a plan that takes longer has failed
 METER_S = 60.0  # a power older than this is not known
 
 
+@dataclass(slots=True)
+class LendingConstraints:
+    """What lending agreements require at this site; the vehicle lending service sets it, the energy service keeps it.
+
+    `called`: vehicles here that are wanted at another site. By EVSE: `floor_pct` of the agreement that the vehicle is
+    under, and `recharge_pct` up to which it is filled after an outage. `state`: parts of the site's energy state.
+    """
+
+    called: frozenset[str] = frozenset()
+    floor_pct: dict[str, float] = field(default_factory=dict)
+    recharge_pct: dict[str, float] = field(default_factory=dict)
+    state: dict[str, Message] = field(default_factory=dict)
+
+
 class EnergyService:
-    """One site's. `state` is what the site's state carries under `energy`, None while nothing is managed."""
+    """Energy service of one site. `state` is the `energy` part of the site's state, None while nothing is managed."""
 
     def __init__(
         self,
-        board: Board,
+        control: ControlComponents,
         settings: EnergySection,
-        rooms: Formers | None = None,
-        keeper: EnergyPersistence | None = None,
+        clock: Clock,
+        stations: FormingStations | None = None,
+        persistence: EnergyPersistence | None = None,
+        lending: LendingConstraints | None = None,
     ) -> None:
-        self._board = board
-        self._keeper = keeper
-        self._former = GridFormingService(board, rooms, settings.forming, settings.parallel_forming)
+        self._site: Site = control.site
+        self._registry = control.registry
+        self._publisher = control.publisher
+        self._clock = clock
+        self._persistence = persistence
+        self._lending = lending or LendingConstraints()
+        self._forming = GridFormingService(
+            control.registry, control.publisher, clock, stations, settings.forming, settings.parallel_forming
+        )
         self.settings = settings
         self.controller = SiteController(settings)
         self.state: EnergyState | None = None
-        self._told: tuple[object, ...] = ()
-        self._told_at = -math.inf
+        self._published: tuple[object, ...] = ()
+        self._published_at = -math.inf
         self._planning: asyncio.Task[None] | None = None
         self._planning_at = 0.0
         self._failing = False
-        self.steps = self.plans = 0  # what they cost is counted
-        self.called: frozenset[str] = frozenset()  # cars here that are wanted at another site
-        self.agreed_floors: dict[str, float] = {}  # by EVSE: the floor of the agreement the car stands under
-        self.owed_pct: dict[str, float] = {}  # by EVSE: up to where its agreement has it filled after an outage
-        self.extra_state: dict[str, Message] = {}  # parts of the state that others know
+        self.steps = self.plans = 0  # counted for benchmarks
         self.own_cars = frozenset(car.vehicle for car in settings.cars)
-        self._sent: dict[str, tuple[float | None, float]] = {}  # what each station was last told, and since when
+        self._sent: dict[str, tuple[float | None, float]] = {}  # by EVSE: set-point sent last, and since when
 
     def restore(self, kept: Sequence[Kept]) -> None:
-        """Take up the books of an earlier life of the gateway; before the first step."""
-        if self._keeper is not None:
-            self._keeper.restore(self.controller, kept)
+        """Restore what an earlier run kept; before the first step."""
+        if self._persistence is not None:
+            self._persistence.restore(self.controller, kept)
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Run until cancelled."""
         try:
             while True:
                 active = self.active()
                 if active:
-                    self._safely()
+                    self._step_safely()
                 elif self.state is not None:
-                    self._let_go()
+                    self._release()
                 await self._rest(active)
         finally:
             if self._planning is not None:
                 self._planning.cancel()
-            await self._former.end()
+            await self._forming.end()
 
     async def _rest(self, active: bool) -> None:
-        """Until the next step: after `step_s` while anything moves, on news or after a while when all is still."""
-        clock, news, step_s = self._board.clock, self._board.news, self.settings.step_s
+        """Wait for the next step: `step_s` while anything changes, for an input or a while when nothing does."""
+        clock, changed, step_s = self._clock, self._publisher.inputs_changed, self.settings.step_s
         if not active or step_s >= QUIET_S or not self.controller.still:
-            news.clear()
+            changed.clear()
             await clock.sleep(step_s if active else QUIET_S)
             return
         began = clock.now()
         with contextlib.suppress(TimeoutError):
             async with clock.timeout_at(began + QUIET_S):
-                await news.wait()
-        news.clear()
+                await changed.wait()
+        changed.clear()
         if (early_s := began + step_s - clock.now()) > 0:
             await clock.sleep(max(early_s, TOGETHER_S))
         elif clock.now() < began + QUIET_S:
             await clock.sleep(TOGETHER_S)
 
-    def _safely(self) -> None:
-        """A step; a defect in it costs the site its optimum, not its gateway: EVSEs are left to commands and limits."""
+    def _step_safely(self) -> None:
+        """Run a step; an error in it costs the site its optimum only: EVSEs are left to commands and limits."""
         try:
             self.step()
             self._failing = False
@@ -119,21 +140,21 @@ class EnergyService:
                 self._failing = True
                 log.exception("the energy controller failed; EVSEs are left to their own commands")
                 text = "The energy controller has failed; EVSEs are left to commands and limits. See the log."
-                self._board.decided("energy_failed", text, None, "", {})
-            for place in self._board.places.values():
-                if not place.hands_off:  # who carries an island goes on
-                    self._order(place, EvseOrders())
+                self._publisher.decided("energy_failed", text, None, "", {})
+            for state in self._registry:
+                if not state.hands_off:  # the source that forms an island continues
+                    self._order(state, EvseOrders())
 
     def active(self) -> bool:
-        """Whether this site has anything to manage."""
-        one, site = self.settings, self._board.site
+        """Return whether this site has anything to manage."""
+        one, site = self.settings, self._site
         if not one.enabled:
             return False
         managed = one.island or one.contract_w is not None or one.reserve_pct > 0 or one.tiers or one.storage.controlled
         return bool(managed) or site.mode is not SiteMode.MANUAL or site.backup or bool(one.calendar)
 
     def step(self) -> Orders:
-        """One look and its orders."""
+        """Decide once, carry the orders out and return them."""
         view = self.view()
         if self.settings.plan and self.controller.plan_due(view.now):
             if self._planning is None or self._planning.done():
@@ -144,8 +165,8 @@ class EnergyService:
         self.steps += 1
         orders = self.controller.step(view)
         self._carry_out(orders)
-        if self._keeper is not None:
-            self._keeper.keep(self.controller, view.now, view.wall)
+        if self._persistence is not None:
+            self._persistence.keep(self.controller, view.now, view.wall)
         return orders
 
     async def _plan(self, view: View) -> None:
@@ -162,17 +183,16 @@ class EnergyService:
             plan, events = await asyncio.to_thread(self.controller.planner.plan, problem, view.now)
             self.controller.take_plan(plan, events)
 
-    # what it is shown -----------------------------------------------------------------------------------------------
+    # view -----------------------------------------------------------------------------------------------------------
 
     def view(self) -> View:
-        """The board as the controller sees it."""
-        board = self._board
-        site, policy, now = board.site, board.site.policy, board.clock.now()
+        """Return the site as the controller decides about it."""
+        site, policy, now = self._site, self._site.policy, self._clock.now()
         bare = replace(site, reserve_pct=None, reserve_wh=None)
-        cars = [self._car(place, bare, now) for place in board.places.values() if place.evse.session is not None]
+        cars = [self._car(state, bare, now) for state in self._registry if state.evse.session is not None]
         return View(
             now,
-            board.clock.wall(),
+            self._clock.wall(),
             site.inputs,
             cars,
             site.mode,
@@ -183,16 +203,16 @@ class EnergyService:
             None,
             site.backup,
             site.emergency_stop is not None,
-            self.called,
-            self._former.unable(),
+            self._lending.called,
+            self._forming.unable(),
             ramp_w_per_s=policy.ramp_w_per_s,
         )
 
-    def _car(self, place: EvseControlState, bare: Any, now: float) -> Car:
-        evse, needs = place.evse, place.evse.needs
-        charge_w, discharge_w = _can_do(place)
+    def _car(self, state: EvseControlState, bare: Site, now: float) -> Car:
+        evse, needs = state.evse, state.evse.needs
+        charge_w, discharge_w = _can_do(state)
         band = dead_band(evse)
-        found = floors(evse, bare, place.reserve, None)
+        found = floors(evse, bare, state.reserve, None)
         wanted = needs.target_soc_pct if needs is not None else None
         if (
             wanted is None
@@ -202,13 +222,14 @@ class EnergyService:
             and evse.soc_pct is not None
         ):
             wanted = min(100.0, evse.soc_pct + 100.0 * needs.target_energy_wh / evse.capacity_wh)
-        # a value measured before the station was told something else says nothing about now
+        # a value measured before the set-point changed says nothing about now
+        sent_w = state.setpoint.sent_w
         before_w, since = self._sent.get(evse.name, (None, -math.inf))
-        if before_w is None or place.sent_w is None or abs(before_w - place.sent_w) >= SAME_W:
-            since = now if place.sent_w is not None and before_w is not None else -math.inf
-            self._sent[evse.name] = (place.sent_w, since)
-        told_at = since + SETTLE_S
-        measured = evse.metered_at is not None and now - evse.metered_at <= METER_S and evse.metered_at >= told_at
+        if before_w is None or sent_w is None or abs(before_w - sent_w) >= SAME_W:
+            since = now if sent_w is not None and before_w is not None else -math.inf
+            self._sent[evse.name] = (sent_w, since)
+        settled_at = since + SETTLE_S
+        measured = evse.metered_at is not None and now - evse.metered_at <= METER_S and evse.metered_at >= settled_at
         return Car(
             evse.name,
             charge_w,
@@ -217,64 +238,82 @@ class EnergyService:
             band.discharge_w,
             evse.vehicle or "",
             evse.soc_pct,
-            _capacity_wh(place),
-            max(found[0].pct if found else 0.0, self.agreed_floors.get(evse.name, 0.0)),
+            _capacity_wh(state),
+            max(found[0].pct if found else 0.0, self._lending.floor_pct.get(evse.name, 0.0)),
             wanted,
             needs.departure if needs is not None else None,
             evse.power_w if measured else None,
-            place.sent_w or 0.0,
-            place.holding is not None,
-            owed_pct=self.owed_pct.get(evse.name),
+            sent_w or 0.0,
+            state.command is not None,
+            owed_pct=self._lending.recharge_pct.get(evse.name),
         )
 
-    # what it carries out --------------------------------------------------------------------------------------------
+    # orders ---------------------------------------------------------------------------------------------------------
 
     def _carry_out(self, orders: Orders) -> None:
-        board = self._board
-        if board.site.islanded is not orders.islanded:
-            board.site.islanded = orders.islanded
-            board.wake_all()
+        if self._site.islanded is not orders.islanded:
+            self._site.islanded = orders.islanded
+            self._publisher.inputs_changed.set()
+            self._registry.wake_all()
         island = self.controller.island
-        self._former.step(orders.forming, island.interlock.may_start, island.sure)
+        self._forming.step(orders.forming, island.interlock.may_start, island.sure)
         nothing = EvseOrders()
-        for place in board.places.values():
-            self._order(place, orders.evses.get(place.name, nothing))
+        for state in self._registry:
+            self._order(state, orders.evses.get(state.name, nothing))
         for event in orders.events:
-            evse = event.subject if event.subject in board.places else None
-            figures = dict(event.figures)
-            board.decided(event.code, event.text, evse, event.subject, figures)
-        self._tell(orders.state)
+            evse = event.subject if event.subject in self._registry else None
+            self._publisher.decided(event.code, event.text, evse, event.subject, dict(event.figures))
+        self._publish(orders.state)
 
-    def _order(self, place: EvseControlState, mine: EvseOrders) -> None:
-        before = (place.optimiser, place.extra, place.hands_off)
-        wish = before[0] if _hardly_more(before[0], mine.optimiser) else mine.optimiser
+    def _order(self, state: EvseControlState, orders: EvseOrders) -> None:
+        before = (state.optimiser, state.extra, state.hands_off)
+        optimiser = before[0] if _hardly_more(before[0], orders.optimiser) else orders.optimiser
         # bounds above any command hold to the watt
-        place.optimiser, place.extra, place.hands_off = wish, mine.extra, mine.hands_off
-        if _same(before, (wish, mine.extra, mine.hands_off)):
-            return
-        place.wake.set()
+        state.optimiser, state.extra, state.hands_off = optimiser, orders.extra, orders.hands_off
+        if not _same(before, (optimiser, orders.extra, orders.hands_off)):
+            state.wake.set()
 
-    def _tell(self, state: EnergyState) -> None:
-        now = self._board.clock.now()
-        self.state = state.model_copy(update={**self.extra_state, "forming_order": self._former.state})
+    def _publish(self, state: EnergyState) -> None:
+        now = self._clock.now()
+        self.state = state.model_copy(update={**self._lending.state, "forming_order": self._forming.state})
         at_once = _at_once(state)
-        moved = len(self._told) != len(at_once) or any(map(_moved, self._told, at_once))
-        if moved or now - self._told_at >= TELL_S:
-            self._told, self._told_at = at_once, now
-            self._board.changed(None)
+        changed = len(self._published) != len(at_once) or any(map(_changed, self._published, at_once))
+        if changed or now - self._published_at >= PUBLISH_S:
+            self._published, self._published_at = at_once, now
+            self._publisher.changed(None)
 
-    def _let_go(self) -> None:
-        """Nothing is managed any more: every EVSE is left to itself."""
+    def _release(self) -> None:
+        """Leave every EVSE to itself where nothing is managed any more."""
         self.state = None
-        self._board.site.islanded = False
-        for place in self._board.places.values():
-            self._order(place, EvseOrders())
-        self._board.changed(None)
+        self._site.islanded = False
+        for state in self._registry:
+            self._order(state, EvseOrders())
+        self._publisher.changed(None)
+
+    # for vehicle lending --------------------------------------------------------------------------------------------
+
+    @property
+    def off_grid(self) -> bool:
+        """True while the site is without a grid."""
+        return self.controller.island.phase in OFF_GRID
+
+    @property
+    def forming(self) -> str | None:
+        """Source that forms the voltage of the island, None where none does."""
+        return self.controller.island.forming
+
+    def demand(self) -> tuple[float, float]:
+        """Return what the site needs off the grid: power of its critical tiers, W, and energy in its storage, Wh."""
+        tiers = self.controller.off_grid.tiers.tiers
+        critical_w = sum(tier.expected_w for tier in tiers if tier.critical)
+        storage = self.controller.gathering.storage(self.view())
+        draw_w = critical_w or sum(tier.expected_w for tier in tiers) or UNKNOWN_DRAW_W
+        return draw_w, usable_wh(storage) if storage is not None else 0.0
 
 
-def _can_do(place: EvseControlState) -> tuple[float, float]:
-    """What station and vehicle can do, (charge, discharge), magnitudes in W; the layers below are the controller's."""
-    evse = place.evse
+def _can_do(state: EvseControlState) -> tuple[float, float]:
+    """Return (charge, discharge) of station and vehicle, magnitudes in W; the layers below are the controller's."""
+    evse = state.evse
     if not evse.connected or evse.session is None or evse.fault is not None or evse.limits is None:
         return 0.0, 0.0
     charge, discharge = evse.limits.max_charge_w, evse.limits.max_discharge_w if evse.can_discharge else 0.0
@@ -288,9 +327,9 @@ def _can_do(place: EvseControlState) -> tuple[float, float]:
     return max(0.0, charge), max(0.0, discharge)
 
 
-def _capacity_wh(place: EvseControlState) -> float | None:
-    """As the vehicle told, else from the energy that it said it takes to be full (ISO 15118-20 tells no capacity)."""
-    needs = place.evse.needs
+def _capacity_wh(state: EvseControlState) -> float | None:
+    """Return the capacity reported, else estimated from the energy to full (ISO 15118-20 reports no capacity)."""
+    needs = state.evse.needs
     if needs is None or needs.battery_capacity_wh:
         return needs.battery_capacity_wh if needs is not None else None
     if needs.max_energy_wh is None or needs.soc_pct is None or needs.soc_pct > 95:
@@ -312,7 +351,7 @@ def _same(one: tuple[Bound | None, tuple[Bound, ...], bool], two: tuple[Bound | 
 
 
 def _hardly_more(held: Bound | None, new: Bound | None) -> bool:
-    """Whether a wish is the one that holds, give or take what no meter of a site shows. What errs, errs on less."""
+    """Return whether a new optimiser power may be left at the one held; where it errs, it errs on less power."""
     if held is None or new is None or held.low_w != held.high_w or new.low_w != new.high_w:
         return False
     if held.code is not new.code or held.low_w * new.low_w <= 0:
@@ -322,7 +361,7 @@ def _hardly_more(held: Bound | None, new: Bound | None) -> bool:
 
 
 def _near(one: float, two: float) -> bool:
-    """The same to `SAME_W`; but zero is only zero, for it is an order of its own."""
+    """Return whether two powers are the same to `SAME_W`; 0 W is the same as 0 W only, for it is an order to rest."""
     if one == two:
         return True
     return bool(one) is bool(two) and abs(one - two) < SAME_W
@@ -334,7 +373,7 @@ def _at_once(state: EnergyState) -> tuple[object, ...]:
     return (*orders, state.reserve, state.may_drive)
 
 
-def _moved(one: object, two: object) -> bool:
+def _changed(one: object, two: object) -> bool:
     if isinstance(one, (int, float)) and isinstance(two, (int, float)) and not isinstance(one, bool):
         return not _near(float(one), float(two))
     return bool(one != two)

@@ -39,9 +39,6 @@ class Stations(Protocol):
         Never raises for a station's answer or silence; an unknown EVSE is `REFUSED` with code `UnknownEvse`.
         """
 
-    async def end_session(self, evse: str) -> Outcome:
-        """End the charging session, such as RequestStopTransaction."""
-
     async def reconcile(self, evse: str) -> float | None:
         """Return the set-point in W that the station holds, None where unknown; install the fallback profile."""
 

@@ -113,12 +113,11 @@ class MessageReceiver:
 
     def _mine(self, evse: str) -> bool:
         """Return whether this gateway answers for an EVSE; one that another gateway serves is left to that one."""
-        place = self._service.board.places.get(evse)
-        if place is not None and place.evse.connected:
+        if self._service.is_connected(evse):
             return True
         if any(evse in evses for evses in self._others.values()):
             return False
-        return self._settings.takes_site_commands or self._service.board.known(evse) is not None
+        return self._settings.takes_site_commands or self._service.may_exist(evse)
 
     def _dispatch(self, topic: ParsedTopic, message: BusMessage) -> None:
         match topic.kind:

@@ -53,7 +53,7 @@ class MqttConnection:
             service, settings, since, self.counts, self._publisher.republish_discovery, neighbour
         )
         self.outbox = self._publisher.outbox
-        service.listen(self._publisher)
+        service.subscribe(self._publisher)
 
     async def run(self) -> None:
         """Keep a link to the broker until cancelled."""

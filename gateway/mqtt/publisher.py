@@ -151,14 +151,13 @@ class Publisher:
     # messages ---------------------------------------------------------------------------------------------------------
 
     async def _publish_status(self, bus: Bus) -> None:
-        places = self._service.board.places.values()
         status = GatewayStatus(
             state="online",
             gateway=self._topics.gateway,
             version=__version__,
-            evses=tuple(sorted(place.name for place in places if place.evse.connected)),
+            evses=tuple(self._service.connected_evses()),
             takes_site_commands=self._settings.takes_site_commands,
-            journal="failing" if self._service.journal.trouble else "ok",
+            journal="failing" if self._service.journal_trouble() else "ok",
             since=self._since,
         )
         if status != self._status:
@@ -185,7 +184,7 @@ class Publisher:
             if payload is not None:
                 await self._retain(bus, topic, payload)
             return
-        if evse not in self._service.board.places:
+        if not self._service.is_known(evse):
             await self._clear_retained(bus, evse)
             return
         payload, state = self._made(f"the state of {evse}", partial(self._service.state, evse))

@@ -30,11 +30,11 @@ class GatewayCollector(Collector):
 
     def _commands(self) -> Iterator[Metric]:
         counts = CounterMetricFamily("v2x_commands", "First results by status or reason code.", labels=["what"])
-        for what, number in sorted(self._service.desk.counts.items()):
+        for what, number in sorted(self._service.command_counts().items()):
             counts.add_metric([what], number)
         yield counts
         holding = GaugeMetricFamily("v2x_commands_in_force", "Commands that hold a power somewhere.")
-        holding.add_metric([], len(self._service.orders.all_in_force()))
+        holding.add_metric([], self._service.commands_in_force())
         yield holding
 
     def _evses(self) -> Iterator[Metric]:
@@ -44,18 +44,17 @@ class GatewayCollector(Collector):
         connected = GaugeMetricFamily("v2x_evse_connected", "Whether its station is connected.", labels=["evse"])
         charged = CounterMetricFamily("v2x_evse_charged_watt_hours", "Energy into cars.", labels=["evse"])
         discharged = CounterMetricFamily("v2x_evse_discharged_watt_hours", "Energy out of cars.", labels=["evse"])
-        for name, place in sorted(self._service.board.places.items()):
-            evse = place.evse
-            connected.add_metric([name], float(evse.connected))
-            granted.add_metric([name], place.effective_w)
+        for one in self._service.readings():
+            connected.add_metric([one.evse], float(one.connected))
+            granted.add_metric([one.evse], one.effective_w)
             for family, value in (
-                (power, evse.power_w),
-                (soc, evse.soc_pct),
-                (charged, evse.charged.total_wh),
-                (discharged, evse.discharged.total_wh),
+                (power, one.power_w),
+                (soc, one.soc_pct),
+                (charged, one.charged_wh),
+                (discharged, one.discharged_wh),
             ):
                 if value is not None:
-                    family.add_metric([name], value)
+                    family.add_metric([one.evse], value)
         yield from (connected, granted, power, soc, charged, discharged)
 
     def _links(self) -> Iterator[Metric]:
@@ -64,9 +63,9 @@ class GatewayCollector(Collector):
         waiting = GaugeMetricFamily("v2x_results_waiting", "Results no broker has acknowledged yet.")
         waiting.add_metric([], len(self._mqtt.outbox))
         journal = GaugeMetricFamily("v2x_journal_ok", "Whether the journal can be written.")
-        journal.add_metric([], float(self._service.journal.trouble is None))
+        journal.add_metric([], float(self._service.journal_trouble() is None))
         dropped = CounterMetricFamily("v2x_journal_dropped", "Records lost because the journal failed for too long.")
-        dropped.add_metric([], self._service.journal.dropped)
+        dropped.add_metric([], self._service.journal_dropped())
         ignored = CounterMetricFamily(
             "v2x_mqtt_messages", "Messages that were no command, by what became of them.", labels=["what"]
         )

@@ -80,7 +80,7 @@ class _Routes:
 
     @property
     def _coordinator(self) -> Coordinator:
-        return self._lending.desk
+        return self._lending.coordinator
 
     async def state(self) -> Row:
         """Return sites in need, calls, vehicles at this site, gaps."""

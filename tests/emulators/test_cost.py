@@ -55,10 +55,10 @@ async def run_part(scenario: Scenario, seconds: float) -> tuple[World, int, int,
         assert isinstance(loop, VirtualLoop)
         assert world.gateway is not None
         await world.clock.sleep(120)
-        energy_service, places = world.gateway.energy_service, world.gateway.service.board.places
-        before = loop.jumps, energy_service.steps, sum(place.looks for place in places.values())
+        energy_service, registry = world.gateway.energy_service, world.gateway.control.registry
+        before = loop.jumps, energy_service.steps, sum(state.steps for state in registry)
         await world.clock.sleep(seconds)
-        looks = sum(place.looks for place in places.values())
+        looks = sum(state.steps for state in registry)
         return world, loop.jumps - before[0], energy_service.steps - before[1], looks - before[2]
 
 
@@ -114,15 +114,15 @@ async def test_a_site_state_iterates_over_the_evses_once() -> None:
     async with world.running():
         await world.clock.sleep(60)
         assert world.gateway is not None
-        board = world.gateway.service.board
+        control = world.gateway.control
         walks = 0
-        shared = board.shared
+        shared = control.decision.shared
 
         def counted() -> object:
             nonlocal walks
             walks += 1
             return shared()
 
-        board.shared = counted  # type: ignore[method-assign, assignment]
+        control.decision.shared = counted  # type: ignore[method-assign, assignment]
         world.gateway.service.site_state()
-        assert (walks, len(board.places)) == (1, 6)
+        assert (walks, len(control.registry)) == (1, 6)

@@ -89,13 +89,16 @@ async def test_home_assistant_finds_shows_and_commands_an_evse(tmp_path: Path) -
 
 def _some_state() -> Any:
     from gateway.clock import SystemClock
-    from gateway.control.board import Board
     from gateway.control.settings import ServiceSettings
+    from gateway.control.station_backends import StationBackends
+    from gateway.model.event import PlugChanged, PlugState
     from gateway.model.site import SitePolicy
+    from gateway.service import GatewayService
     from gateway.store.journal import Journal
     from gateway.store.memory import MemoryStore
-    from gateway.views import evse_state
 
     clock = SystemClock()
-    board = Board(ServiceSettings(SitePolicy("home")), clock, None, Journal(MemoryStore(), clock))  # type: ignore[arg-type]
-    return evse_state(board, board.place("CP1-1"))
+    settings, journal = ServiceSettings(SitePolicy("home")), Journal(MemoryStore(), clock)
+    service = GatewayService(settings, clock, StationBackends(), journal)
+    service.report(PlugChanged("CP1-1", clock.now(), PlugState.AVAILABLE))
+    return service.state("CP1-1")

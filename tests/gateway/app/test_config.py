@@ -1,4 +1,4 @@
-"""The configuration: what is right is read, what is wrong is said in a sentence that names the key."""
+"""The configuration: valid files are read, errors name the key."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_the_example_of_the_documentation_is_read(tmp_path: Path) -> None:
     assert mqtt_settings(config).topics.root == "v2x/1/shelter-1"
 
 
-def test_the_page_is_what_the_settings_say() -> None:
+def test_the_reference_page_matches_the_settings() -> None:
     assert (ROOT / "docs" / "configuration.md").read_text() == as_markdown(), "run python -m gateway.config.reference"
     for section in Config.model_fields:
         assert f"[{section}" in as_markdown()
@@ -89,7 +89,7 @@ def test_every_layer_and_code_is_in_the_documentation() -> None:
         ("a = " + "[" * 3000 + "]" * 3000, "nested too deeply"),
     ],
 )
-def test_what_is_wrong_is_said_with_the_key(text: str, says: str, tmp_path: Path) -> None:
+def test_an_error_names_the_key(text: str, says: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as error:
         load(write(tmp_path, text))
     assert says in str(error.value)
@@ -119,14 +119,14 @@ def test_the_environment_overrides_and_is_checked(tmp_path: Path, monkeypatch: p
 @pytest.mark.parametrize(
     ("url", "says"), [("sqlite:///none/v2x.db", "does not exist; make it first"), ("sqlite:///here", "is a folder")]
 )
-def test_where_the_store_cannot_be_is_said_before_the_start(url: str, says: str, tmp_path: Path) -> None:
+def test_an_unusable_store_url_is_reported_before_the_start(url: str, says: str, tmp_path: Path) -> None:
     (tmp_path / "here").mkdir()
     config = from_table({"store": {"url": url}, "ocpp": {"security_profile": 0}}, tmp_path)
     with pytest.raises(ConfigError, match=f"store.url: .* {says}"):
         operator_actions.check(config)
 
 
-def test_a_file_that_is_not_there_and_secrets_that_are_not(tmp_path: Path) -> None:
+def test_missing_files_and_secrets_are_reported(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="does not exist; name the configuration with -c FILE"):
         load(tmp_path / "none.toml")
     with pytest.raises(ConfigError, match="cannot be read"):
@@ -155,7 +155,7 @@ SECTIONS = st.dictionaries(
 
 @settings(max_examples=200, suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(st.dictionaries(st.sampled_from([*Config.model_fields, "x"]), VALUES | SECTIONS, max_size=3))
-def test_no_table_whatever_is_anything_but_a_configuration_or_a_sentence(table: dict[str, Any]) -> None:
+def test_any_table_is_a_configuration_or_an_error_message(table: dict[str, Any]) -> None:
     with contextlib.suppress(ConfigError):  # and nothing else
         from_table(table)
 

@@ -77,7 +77,7 @@ async def test_over_mosquitto_with_mqtt_5(tmp_path: Path) -> None:
 
 
 @pytest.mark.peer
-async def test_the_will_says_offline_and_so_does_an_orderly_end(tmp_path: Path) -> None:
+async def test_the_will_and_an_orderly_end_publish_offline(tmp_path: Path) -> None:
     with mosquitto(tmp_path) as broker:
         async with facility(broker.port) as client:
             async with home(broker.url):

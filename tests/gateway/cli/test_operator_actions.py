@@ -16,7 +16,7 @@ from gateway.cli.explanation import as_text
 from gateway.config import Config, ConfigError, from_table
 from gateway.mqtt.client import BrokerLink, Connector
 from gateway.store.sql import SqlStore
-from tests.gateway.commands.rig import house
+from tests.gateway.commands.rig import service_rig
 
 
 def config(tmp_path: Path, **sections: Any) -> Config:
@@ -24,14 +24,14 @@ def config(tmp_path: Path, **sections: Any) -> Config:
 
 
 async def a_day(tmp_path: Path) -> None:
-    async with house("CP1-1", store=SqlStore(f"sqlite:///{tmp_path / 'v2x.db'}", "gw1")) as home:
-        await home.send("CP1-1", "discharge", "a", power_w=5000, lease_s=10, source="bems")
-        await home.wait(20)
-        await home.send("CP1-1", "discharge", "b", power_w=50_000, lease_s=10, source="=cmd()")
-        await home.wait(20)
-        await home.send("CP9-1", "discharge", "c", power_w=1)
-        await home.send("CP1-1", "jump", "d")
-        await home.service.journal.flush()
+    async with service_rig("CP1-1", store=SqlStore(f"sqlite:///{tmp_path / 'v2x.db'}", "gw1")) as rig:
+        await rig.send("CP1-1", "discharge", "a", power_w=5000, lease_s=10, source="bems")
+        await rig.wait(20)
+        await rig.send("CP1-1", "discharge", "b", power_w=50_000, lease_s=10, source="=cmd()")
+        await rig.wait(20)
+        await rig.send("CP9-1", "discharge", "c", power_w=1)
+        await rig.send("CP1-1", "jump", "d")
+        await rig.journal.flush()
 
 
 @pytest.mark.virtual_time
@@ -198,22 +198,22 @@ async def test_the_metrics_are_read_off_the_running_gateway() -> None:
     from gateway.mqtt.topics import Topics
     from gateway.observability.metrics import render
 
-    async with house("CP1-1") as home:
+    async with service_rig("CP1-1") as rig:
         room = MqttConnection(
-            home.service, MqttSettings(Topics("home", "gw1")), Connector(BrokerLink("mqtt://x", "x")), home.clock
+            rig.service, MqttSettings(Topics("home", "gw1")), Connector(BrokerLink("mqtt://x", "x")), rig.clock
         )
-        await home.send("CP1-1", "discharge", "a", power_w=5000)
-        await home.send("CP9-1", "discharge", "b", power_w=5000)
-        await home.wait(3)
-        page = render(home.service, room).decode().splitlines()
+        await rig.send("CP1-1", "discharge", "a", power_w=5000)
+        await rig.send("CP9-1", "discharge", "b", power_w=5000)
+        await rig.wait(3)
+        page = render(rig.service, room).decode().splitlines()
         assert 'v2x_evse_power_watts{evse="CP1-1"} -5000.0' in page
         assert 'v2x_commands_total{what="accepted"} 1.0' in page
         assert 'v2x_commands_total{what="unknown_evse"} 1.0' in page
         assert "v2x_broker_connected 0.0" in page
         assert "v2x_journal_ok 1.0" in page
-        home.stations.unplug("CP1-1")
-        await home.wait(1)
-        page = render(home.service, room).decode().splitlines()
+        rig.stations.unplug("CP1-1")
+        await rig.wait(1)
+        page = render(rig.service, room).decode().splitlines()
         assert not [line for line in page if line.startswith("v2x_evse_power_watts{")]  # not known is not 0
 
 

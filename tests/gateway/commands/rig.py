@@ -1,10 +1,10 @@
-"""A core with plain stations around it, in virtual time: what the tests of this folder stand in."""
+"""A gateway service with plain stations, in virtual time: the rig of the tests of commands and control."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -12,27 +12,35 @@ from typing import Any
 from emulators.runtime.clock import VirtualClock
 from gateway.bench.plain_station import PlainStations
 from gateway.commands.submission import Channel, Submission
+from gateway.control.components import ControlComponents
+from gateway.control.control_state import EvseControlState
 from gateway.control.settings import ServiceSettings
+from gateway.control.station_backends import StationBackends
+from gateway.energy.persistence import EnergyPersistence
+from gateway.energy.service import EnergyService, LendingConstraints
+from gateway.energy.settings import EnergySection
 from gateway.model.journal import Phase, ReplyTo
 from gateway.model.result import Result
-from gateway.model.site import SitePolicy
+from gateway.model.site import AnyInput, InputKind, SitePolicy
 from gateway.model.state import EventMessage
+from gateway.model.station import Outcome, Stations
 from gateway.service import GatewayService
 from gateway.store.journal import Journal
 from gateway.store.memory import MemoryStore
 from gateway.store.ports import Store
 
 POLICY = SitePolicy("home")
+UNMANAGED = EnergySection(enabled=False)
 
 
 @dataclass
-class Heard:
-    """A listener that remembers."""
+class Published:
+    """A subscriber that records what is published."""
 
     results: list[tuple[Result, Phase | None]] = field(default_factory=list)
     events: list[EventMessage] = field(default_factory=list)
     changes: list[str | None] = field(default_factory=list)
-    stirs: list[str | None] = field(default_factory=list)  # what is measured there moved on
+    measured: list[str | None] = field(default_factory=list)  # EVSEs with new measured values
 
     def result(self, result: Result, reply: ReplyTo | None, phase: Phase | None) -> None:
         self.results.append((result, phase))
@@ -44,7 +52,7 @@ class Heard:
         self.changes.append(evse)
 
     def stirred(self, evse: str | None) -> None:
-        self.stirs.append(evse)
+        self.measured.append(evse)
 
     def statuses(self, command: str) -> list[str]:
         return [result.status.value for result, phase in self.results if result.id == command and phase is not None]
@@ -57,15 +65,37 @@ class Heard:
         return [event.event.value for event in self.events]
 
 
+class Backend:
+    """Stations that can be replaced during a test."""
+
+    def __init__(self, stations: Stations) -> None:
+        self.stations = stations
+
+    def reaches(self, evse: str) -> bool:
+        return self.stations.reaches(evse)
+
+    async def set_power(self, evse: str, power_w: float, hold_s: float) -> Outcome:
+        return await self.stations.set_power(evse, power_w, hold_s)
+
+    async def reconcile(self, evse: str) -> float | None:
+        return await self.stations.reconcile(evse)
+
+
 @dataclass
-class House:
-    """One gateway's core, one site."""
+class ServiceRig:
+    """A running service of one site."""
 
     service: GatewayService
     stations: PlainStations
-    heard: Heard
+    published: Published
     clock: VirtualClock
     store: Store
+    journal: Journal
+    control: ControlComponents
+    energy_service: EnergyService
+    lending: LendingConstraints
+    input_handlers: dict[InputKind, Callable[[AnyInput], None]]  # of every message
+    backend: Backend
 
     async def send(self, evse: str | None, verb: str, id: str, **body: Any) -> Result:
         payload = json.dumps({"id": id, **body}).encode()
@@ -74,26 +104,42 @@ class House:
     async def wait(self, seconds: float) -> None:
         await self.clock.sleep(seconds)
 
+    def evse(self, evse: str) -> EvseControlState:
+        """Return the control state of an EVSE."""
+        state = self.control.registry.get(evse)
+        assert state is not None
+        return state
+
     def power(self, evse: str) -> float:
-        """What the EVSE really runs at, dead-man included."""
+        """Return the power at which the EVSE runs, its watchdog included."""
         held = self.stations.evses[evse]
         return held.power_w if self.clock.now() < held.until else 0.0
 
 
 @asynccontextmanager
-async def house(
-    *evses: str, policy: SitePolicy = POLICY, store: Store | None = None, plugged: bool = True, **settings: Any
-) -> AsyncIterator[House]:
-    """A running core; every EVSE is at a station of its own, with a car in session."""
+async def service_rig(
+    *evses: str,
+    policy: SitePolicy = POLICY,
+    store: Store | None = None,
+    plugged: bool = True,
+    energy: EnergySection = UNMANAGED,
+    **settings: Any,
+) -> AsyncIterator[ServiceRig]:
+    """Run a service; every EVSE is at a station of its own, with a vehicle in session."""
     clock = VirtualClock()
     store = store or MemoryStore()
     await store.open()
     journal = Journal(store, clock)
-    stations: PlainStations
-    service = GatewayService(replace(ServiceSettings(policy), **settings), clock, _Later(lambda: stations), journal)
+    backends, given, lending = StationBackends(), replace(ServiceSettings(policy), **settings), LendingConstraints()
+    control = ControlComponents.create(given, clock, journal)
+    energy_service = EnergyService(control, energy, clock, None, EnergyPersistence(journal), lending)
+    handlers: dict[InputKind, Callable[[AnyInput], None]] = {}
+    service = GatewayService(given, clock, backends, journal, control, energy_service, handlers)
     stations = PlainStations(clock, service.report)
-    heard = Heard()
-    service.listen(heard)
+    backend = Backend(stations)
+    backends.add(backend)
+    published = Published()
+    service.subscribe(published)
     running = asyncio.create_task(service.run())
     metering = asyncio.create_task(stations.run())
     try:
@@ -103,19 +149,11 @@ async def house(
             if plugged:
                 stations.plug(evse, f"tx{number}")
         await clock.sleep(0.5)
-        yield House(service, stations, heard, clock, store)
+        yield ServiceRig(
+            service, stations, published, clock, store, journal, control, energy_service, lending, handlers, backend
+        )
     finally:
         for task in (metering, running):
             task.cancel()
         await asyncio.gather(metering, running, return_exceptions=True)
         await store.close()
-
-
-class _Later:
-    """The stations need the core's report, and the core needs the stations: one of them comes later."""
-
-    def __init__(self, get: Any) -> None:
-        self._get = get
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._get(), name)

@@ -1,4 +1,4 @@
-"""What stations are sent, second by second, in scenes of every kind is held: nothing of it changes unnoticed.
+"""Transcripts of what stations are sent, second by second, in scenes of every kind: a change fails.
 
 Each scene is played in virtual time; its transcript has every order at the station (time, W, hold time), every question
 what it holds, the results and the events with their codes. `V2X_DRAW=1` writes the transcripts anew, which needs a
@@ -21,12 +21,12 @@ from gateway.model.event import FaultCleared, FaultRaised, Metered, PowerLimits,
 from gateway.model.journal import Step
 from gateway.model.site import SitePolicy
 from gateway.model.station import Answer, Outcome
-from tests.gateway.commands.rig import House, house
+from tests.gateway.commands.rig import ServiceRig, service_rig
 
 HELD = Path(__file__).with_name("held_scenes.json")
 ONE, TWO = "CP1-1", "CP2-1"
 NO, LOST = Outcome(Answer.REFUSED, "Rejected", "not now"), Outcome(Answer.UNKNOWN, "TimedOut")
-Scene = Callable[[House], Awaitable[None]]
+Scene = Callable[[ServiceRig], Awaitable[None]]
 SCENES: dict[str, tuple[dict[str, Any], Scene]] = {}
 
 
@@ -40,266 +40,265 @@ def scene(**settings: Any) -> Callable[[Scene], Scene]:
     return keep
 
 
-def load(home: House, power_w: float) -> None:
-    home.service.input("load", json.dumps({"ts": home.clock.wall(), "power_w": power_w}).encode())
+def load(rig: ServiceRig, power_w: float) -> None:
+    rig.service.input("load", json.dumps({"ts": rig.clock.wall(), "power_w": power_w}).encode())
 
 
 @scene()
-async def lease_that_ends(home: House) -> None:
-    await home.send(ONE, "discharge", "a", power_w=6000, lease_s=22)
-    await home.wait(40)
-    await home.send(ONE, "charge", "b", power_w=500, lease_s=5)
-    await home.wait(20)
+async def lease_that_ends(rig: ServiceRig) -> None:
+    await rig.send(ONE, "discharge", "a", power_w=6000, lease_s=22)
+    await rig.wait(40)
+    await rig.send(ONE, "charge", "b", power_w=500, lease_s=5)
+    await rig.wait(20)
 
 
 @scene(ramp_w_per_s=700.0)
-async def long_ramp(home: House) -> None:
-    await home.send(ONE, "charge", "a", power_w=9000, lease_s=12)
-    await home.wait(20)
-    await home.send(ONE, "discharge", "b", power_w=5000, lease_s=12)
-    await home.wait(5)
-    await home.send(ONE, "stop", "s")
-    await home.wait(20)
+async def long_ramp(rig: ServiceRig) -> None:
+    await rig.send(ONE, "charge", "a", power_w=9000, lease_s=12)
+    await rig.wait(20)
+    await rig.send(ONE, "discharge", "b", power_w=5000, lease_s=12)
+    await rig.wait(5)
+    await rig.send(ONE, "stop", "s")
+    await rig.wait(20)
 
 
 @scene(ramp_w_per_s=0.0)
-async def no_ramp(home: House) -> None:
-    await home.send(ONE, "charge", "a", power_w=9000, lease_s=12)
-    await home.wait(20)
+async def no_ramp(rig: ServiceRig) -> None:
+    await rig.send(ONE, "charge", "a", power_w=9000, lease_s=12)
+    await rig.wait(20)
 
 
 @scene()
-async def ramp_that_is_cut(home: House) -> None:
-    await home.send(ONE, "discharge", "a", power_w=9000, lease_s=6)
-    await home.wait(7)
-    await home.send(ONE, "discharge", "b", power_w=4000, lease_s=30)
-    await home.wait(32)
-    home.service.report(FaultRaised(ONE, home.clock.now(), "X", "broken"))
-    await home.wait(5)
-    home.service.report(FaultCleared(ONE, home.clock.now(), "X"))
-    await home.send(ONE, "discharge", "c", power_w=9000, lease_s=5)
-    await home.wait(6)
-    await home.send(None, "emergency_stop", "e")
-    await home.wait(5)
+async def ramp_that_is_cut(rig: ServiceRig) -> None:
+    await rig.send(ONE, "discharge", "a", power_w=9000, lease_s=6)
+    await rig.wait(7)
+    await rig.send(ONE, "discharge", "b", power_w=4000, lease_s=30)
+    await rig.wait(32)
+    rig.service.report(FaultRaised(ONE, rig.clock.now(), "X", "broken"))
+    await rig.wait(5)
+    rig.service.report(FaultCleared(ONE, rig.clock.now(), "X"))
+    await rig.send(ONE, "discharge", "c", power_w=9000, lease_s=5)
+    await rig.wait(6)
+    await rig.send(None, "emergency_stop", "e")
+    await rig.wait(5)
 
 
 @scene()
-async def renewals(home: House) -> None:
+async def renewals(rig: ServiceRig) -> None:
     for number in range(12):
-        await home.send(ONE, "discharge", f"a{number}", power_w=5000 - 100 * (number // 3), lease_s=10)
-        await home.wait(4)
-    await home.send(ONE, "setpoint", "z", power_w=0, lease_s=10)
-    await home.wait(30)
+        await rig.send(ONE, "discharge", f"a{number}", power_w=5000 - 100 * (number // 3), lease_s=10)
+        await rig.wait(4)
+    await rig.send(ONE, "setpoint", "z", power_w=0, lease_s=10)
+    await rig.wait(30)
 
 
 @scene()
-async def refusals(home: House) -> None:
-    held = home.stations.evses[ONE]
+async def refusals(rig: ServiceRig) -> None:
+    held = rig.stations.evses[ONE]
     held.answers = [NO]
-    await home.send(ONE, "discharge", "a", power_w=5000, lease_s=60)
-    await home.wait(10)
-    await home.send(ONE, "discharge", "b", power_w=5000, lease_s=60)
-    await home.wait(10)
+    await rig.send(ONE, "discharge", "a", power_w=5000, lease_s=60)
+    await rig.wait(10)
+    await rig.send(ONE, "discharge", "b", power_w=5000, lease_s=60)
+    await rig.wait(10)
     held.answers = [NO, NO]
-    await home.send(ONE, "stop", "s")
-    await home.wait(30)
+    await rig.send(ONE, "stop", "s")
+    await rig.wait(30)
 
 
 @scene(idle_power_w=3000.0)
-async def refusals_without_a_command(home: House) -> None:
-    held = home.stations.evses[ONE]
-    await home.wait(8)
+async def refusals_without_a_command(rig: ServiceRig) -> None:
+    held = rig.stations.evses[ONE]
+    await rig.wait(8)
     held.answers = [NO] * 3 + [Outcome(Answer.REFUSED)] * 5 + [NO] * 2
-    load(home, 0)
-    home.stations.unplug(ONE)
-    home.stations.plug(ONE, "tx9")
-    await home.wait(300)
+    load(rig, 0)
+    rig.stations.unplug(ONE)
+    rig.stations.plug(ONE, "tx9")
+    await rig.wait(300)
 
 
 @scene()
-async def orders_without_an_answer(home: House) -> None:
-    held = home.stations.evses[ONE]
+async def orders_without_an_answer(rig: ServiceRig) -> None:
+    held = rig.stations.evses[ONE]
     held.answers = [LOST]
-    await home.send(ONE, "discharge", "a", power_w=5000, lease_s=60)
-    await home.wait(12)
+    await rig.send(ONE, "discharge", "a", power_w=5000, lease_s=60)
+    await rig.wait(12)
     held.answers = [LOST] * 4
-    await home.send(ONE, "discharge", "b", power_w=6000, lease_s=60)
-    await home.wait(30)
+    await rig.send(ONE, "discharge", "b", power_w=6000, lease_s=60)
+    await rig.wait(30)
     held.answers = [Outcome(Answer.UNKNOWN)] * 3
-    await home.send(ONE, "charge", "c", power_w=6000, lease_s=60)
-    await home.wait(80)
+    await rig.send(ONE, "charge", "c", power_w=6000, lease_s=60)
+    await rig.wait(80)
 
 
 @scene(idle_power_w=3000.0)
-async def silence_without_a_command(home: House) -> None:
-    home.stations.evses[ONE].answers = [LOST] * 12
-    home.stations.unplug(ONE)
-    home.stations.plug(ONE, "tx9")
-    await home.wait(60)
+async def silence_without_a_command(rig: ServiceRig) -> None:
+    rig.stations.evses[ONE].answers = [LOST] * 12
+    rig.stations.unplug(ONE)
+    rig.stations.plug(ONE, "tx9")
+    await rig.wait(60)
 
 
 @scene()
-async def meter_that_disagrees(home: House) -> None:
-    held = home.stations.evses[ONE]
+async def meter_that_disagrees(rig: ServiceRig) -> None:
+    held = rig.stations.evses[ONE]
     held.deaf = True
-    await home.send(ONE, "discharge", "a", power_w=5000, lease_s=300)
-    await home.wait(70)
+    await rig.send(ONE, "discharge", "a", power_w=5000, lease_s=300)
+    await rig.wait(70)
     held.seldom = True
-    await home.send(ONE, "discharge", "b", power_w=5000, lease_s=300)
-    await home.wait(70)
+    await rig.send(ONE, "discharge", "b", power_w=5000, lease_s=300)
+    await rig.wait(70)
     held.deaf = held.seldom = False
-    await home.send(ONE, "discharge", "c", power_w=5000, lease_s=100)
-    await home.wait(20)
+    await rig.send(ONE, "discharge", "c", power_w=5000, lease_s=100)
+    await rig.wait(20)
     held.deaf, held.power_w = True, -3000.0
-    await home.wait(20)
-    await home.send(ONE, "discharge", "d", power_w=7000, lease_s=200)
-    await home.wait(70)
+    await rig.wait(20)
+    await rig.send(ONE, "discharge", "d", power_w=7000, lease_s=200)
+    await rig.wait(70)
 
 
 @scene()
-async def schedule(home: House) -> None:
-    start = home.clock.wall()
+async def schedule(rig: ServiceRig) -> None:
+    start = rig.clock.wall()
     periods = [
         {"start": start + 10, "duration_s": 10, "power_w": -4000.0},
         {"start": start + 20, "duration_s": 10, "power_w": -6000.0},
         {"start": start + 40, "duration_s": 20, "power_w": 3000.0},
     ]
-    await home.send(ONE, "schedule", "s", periods=periods)
-    await home.wait(90)
+    await rig.send(ONE, "schedule", "s", periods=periods)
+    await rig.wait(90)
 
 
 @scene()
-async def emergency(home: House) -> None:
-    await home.send(ONE, "discharge", "a", power_w=5000, lease_s=60)
-    await home.wait(7)
-    home.stations.evses[ONE].answers = [NO, LOST, NO]
-    await home.send(None, "emergency_stop", "e")
-    await home.wait(20)
-    home.stations.evses[ONE].mute = True
-    home.stations.unplug(ONE)
-    await home.wait(1)
-    home.stations.plug(ONE, "tx9")
-    await home.wait(30)
-    await home.send(None, "release", "r")
-    await home.send(ONE, "discharge", "b", power_w=5000, lease_s=60)
-    await home.wait(40)
+async def emergency(rig: ServiceRig) -> None:
+    await rig.send(ONE, "discharge", "a", power_w=5000, lease_s=60)
+    await rig.wait(7)
+    rig.stations.evses[ONE].answers = [NO, LOST, NO]
+    await rig.send(None, "emergency_stop", "e")
+    await rig.wait(20)
+    rig.stations.evses[ONE].mute = True
+    rig.stations.unplug(ONE)
+    await rig.wait(1)
+    rig.stations.plug(ONE, "tx9")
+    await rig.wait(30)
+    await rig.send(None, "release", "r")
+    await rig.send(ONE, "discharge", "b", power_w=5000, lease_s=60)
+    await rig.wait(40)
 
 
 @scene(import_limit_w=9000.0, export_limit_w=4000.0)
-async def limits_of_the_site(home: House) -> None:
-    load(home, 1000)
-    await home.send(ONE, "charge", "a", power_w=6000, lease_s=120)
-    await home.send(TWO, "charge", "b", power_w=6000, lease_s=120)
-    await home.wait(9)
+async def limits_of_the_site(rig: ServiceRig) -> None:
+    load(rig, 1000)
+    await rig.send(ONE, "charge", "a", power_w=6000, lease_s=120)
+    await rig.send(TWO, "charge", "b", power_w=6000, lease_s=120)
+    await rig.wait(9)
     for power_w in (7000, 9000, 500):
-        load(home, power_w)
-        await home.wait(6)
-    await home.wait(20)  # and then nothing more is known of the load
-    load(home, 500)
-    await home.send(ONE, "discharge", "c", power_w=6000, lease_s=30)
-    await home.wait(14)
-    load(home, 2500)
-    await home.wait(30)
+        load(rig, power_w)
+        await rig.wait(6)
+    await rig.wait(20)  # and then nothing more is known of the load
+    load(rig, 500)
+    await rig.send(ONE, "discharge", "c", power_w=6000, lease_s=30)
+    await rig.wait(14)
+    load(rig, 2500)
+    await rig.wait(30)
 
 
 @scene()
-async def links_and_cars_that_go(home: House) -> None:
-    await home.send(ONE, "discharge", "a", power_w=5000, lease_s=60)
-    await home.wait(7)
-    home.stations.disconnect("CP1", "cable")
-    await home.wait(20)
-    home.stations.connect("CP1", ONE)
-    await home.wait(5)
-    await home.send(ONE, "discharge", "b", power_w=5000, lease_s=60)
-    await home.wait(7)
-    home.stations.unplug(ONE)
-    await home.wait(5)
-    home.stations.plug(ONE, "tx9")
-    await home.wait(5)
-    home.stations.evses[ONE].power_w, home.stations.evses[ONE].until = -4000.0, 1e9
-    home.stations.disconnect("CP1")
-    home.stations.connect("CP1", ONE)
-    await home.wait(10)
+async def links_and_cars_that_go(rig: ServiceRig) -> None:
+    await rig.send(ONE, "discharge", "a", power_w=5000, lease_s=60)
+    await rig.wait(7)
+    rig.stations.disconnect("CP1", "cable")
+    await rig.wait(20)
+    rig.stations.connect("CP1", ONE)
+    await rig.wait(5)
+    await rig.send(ONE, "discharge", "b", power_w=5000, lease_s=60)
+    await rig.wait(7)
+    rig.stations.unplug(ONE)
+    await rig.wait(5)
+    rig.stations.plug(ONE, "tx9")
+    await rig.wait(5)
+    rig.stations.evses[ONE].power_w, rig.stations.evses[ONE].until = -4000.0, 1e9
+    rig.stations.disconnect("CP1")
+    rig.stations.connect("CP1", ONE)
+    await rig.wait(10)
 
 
 @scene(idle_power_w=4000.0, import_limit_w=20_000.0)
-async def charging_that_nobody_asked_for(home: House) -> None:
-    load(home, 1000)
-    await home.wait(12)
-    await home.send(ONE, "discharge", "a", power_w=5000, lease_s=6)
-    await home.wait(16)
-    load(home, 19_000)
-    await home.wait(30)
+async def charging_that_nobody_asked_for(rig: ServiceRig) -> None:
+    load(rig, 1000)
+    await rig.wait(12)
+    await rig.send(ONE, "discharge", "a", power_w=5000, lease_s=6)
+    await rig.wait(16)
+    load(rig, 19_000)
+    await rig.wait(30)
 
 
 @scene()
-async def a_forming_source_is_left_alone(home: House) -> None:
-    await home.send(ONE, "discharge", "a", power_w=5000, lease_s=300)
-    await home.wait(7)
-    home.service.board.places[ONE].hands_off = True
-    await home.send(ONE, "discharge", "b", power_w=6000, lease_s=60)
-    await home.wait(70)
-    await home.send(None, "emergency_stop", "e")
-    await home.wait(7)
+async def a_forming_source_is_left_alone(rig: ServiceRig) -> None:
+    await rig.send(ONE, "discharge", "a", power_w=5000, lease_s=300)
+    await rig.wait(7)
+    rig.evse(ONE).hands_off = True
+    await rig.send(ONE, "discharge", "b", power_w=6000, lease_s=60)
+    await rig.wait(70)
+    await rig.send(None, "emergency_stop", "e")
+    await rig.wait(7)
 
 
 @scene()
-async def a_departure_ends_a_discharge(home: House) -> None:
-    home.stations.unplug(ONE)
-    leaves = home.clock.wall() + 5000 * 3600 / (0.85 * 11_000) + 60
+async def a_departure_ends_a_discharge(rig: ServiceRig) -> None:
+    rig.stations.unplug(ONE)
+    leaves = rig.clock.wall() + 5000 * 3600 / (0.85 * 11_000) + 60
     limits = PowerLimits(11_000.0, 10_000.0)
     needs = VehicleNeeds(limits, True, "DC_BPT", soc_pct=80.0, target_energy_wh=5000.0, departure=leaves)
-    home.stations.plug(ONE, "tx9", needs)
-    await home.wait(1)
-    home.stations.evses[ONE].seldom = True
-    await home.send(ONE, "discharge", "a", power_w=2000, lease_s=300)
-    await home.wait(120)
+    rig.stations.plug(ONE, "tx9", needs)
+    await rig.wait(1)
+    rig.stations.evses[ONE].seldom = True
+    await rig.send(ONE, "discharge", "a", power_w=2000, lease_s=300)
+    await rig.wait(120)
 
 
 @scene(min_soc_pct=79.7)
-async def a_silent_meter_is_counted_down_to_the_floor(home: House) -> None:
-    home.stations.evses[ONE].seldom = True
-    await home.send(ONE, "discharge", "a", power_w=5000, lease_s=300)
-    await home.wait(6)
-    home.stations.meter(ONE)
-    await home.wait(200)
+async def a_silent_meter_is_counted_down_to_the_floor(rig: ServiceRig) -> None:
+    rig.stations.evses[ONE].seldom = True
+    await rig.send(ONE, "discharge", "a", power_w=5000, lease_s=300)
+    await rig.wait(6)
+    rig.stations.meter(ONE)
+    await rig.wait(200)
 
 
 @scene()
-async def power_that_nobody_ordered(home: House) -> None:
-    held = home.stations.evses[ONE]
-    await home.send(ONE, "discharge", "a", power_w=5000, lease_s=5)
-    await home.wait(75)
+async def power_that_nobody_ordered(rig: ServiceRig) -> None:
+    held = rig.stations.evses[ONE]
+    await rig.send(ONE, "discharge", "a", power_w=5000, lease_s=5)
+    await rig.wait(75)
     held.power_w, held.until, held.deaf = -3000.0, 1e9, True
-    await home.wait(130)
+    await rig.wait(130)
     held.power_w = 149.0
-    await home.wait(100)
+    await rig.wait(100)
 
 
 @scene(min_soc_pct=30.0)
-async def what_takes_all_power_away_ends_a_command(home: House) -> None:
-    held = home.stations.evses[ONE]
+async def what_takes_all_power_away_ends_a_command(rig: ServiceRig) -> None:
+    held = rig.stations.evses[ONE]
     held.seldom = held.deaf = True
-    await home.send(ONE, "discharge", "a", power_w=5000, lease_s=60)
-    await home.wait(1)
-    home.service.report(Metered(ONE, home.clock.now(), home.clock.wall(), soc_pct=20.0))
-    await home.wait(5)
-    await home.send(ONE, "charge", "b", power_w=5000, lease_s=60)
-    await home.wait(5)
-    home.service.report(Metered(ONE, home.clock.now(), home.clock.wall(), 5000.0, soc_pct=25.0))
-    await home.wait(5)
-    home.service.report(FaultRaised(ONE, home.clock.now(), "X", "broken"))
-    await home.wait(5)
+    await rig.send(ONE, "discharge", "a", power_w=5000, lease_s=60)
+    await rig.wait(1)
+    rig.service.report(Metered(ONE, rig.clock.now(), rig.clock.wall(), soc_pct=20.0))
+    await rig.wait(5)
+    await rig.send(ONE, "charge", "b", power_w=5000, lease_s=60)
+    await rig.wait(5)
+    rig.service.report(Metered(ONE, rig.clock.now(), rig.clock.wall(), 5000.0, soc_pct=25.0))
+    await rig.wait(5)
+    rig.service.report(FaultRaised(ONE, rig.clock.now(), "X", "broken"))
+    await rig.wait(5)
 
 
 class Slow:
     """Stations whose orders take their time, or break."""
 
-    def __init__(self, home: House, seconds: float = 0.0) -> None:
-        self.stations: PlainStations = home.stations
-        self.seconds, self.broken, self._clock = seconds, False, home.clock
-        self.reaches, self.end_session = self.stations.reaches, self.stations.end_session
-        self.reconcile = self.stations.reconcile
+    def __init__(self, rig: ServiceRig, seconds: float = 0.0) -> None:
+        self.stations: PlainStations = rig.stations
+        self.seconds, self.broken, self._clock = seconds, False, rig.clock
+        self.reaches, self.reconcile = self.stations.reaches, self.stations.reconcile
 
     async def set_power(self, evse: str, power_w: float, hold_s: float) -> Outcome:
         if self.broken:
@@ -309,72 +308,74 @@ class Slow:
 
 
 @scene()
-async def slow_and_broken_stations(home: House) -> None:
-    slow = home.service.board.stations = Slow(home, 2.5)
-    await home.send(ONE, "discharge", "a", power_w=5000, lease_s=30)
-    await home.wait(1)
-    await home.send(ONE, "discharge", "b", power_w=6000, lease_s=30)
-    await home.wait(40)
+async def slow_and_broken_stations(rig: ServiceRig) -> None:
+    rig.backend.stations = slow = Slow(rig, 2.5)
+    await rig.send(ONE, "discharge", "a", power_w=5000, lease_s=30)
+    await rig.wait(1)
+    await rig.send(ONE, "discharge", "b", power_w=6000, lease_s=30)
+    await rig.wait(40)
     slow.seconds = 11.0
-    await home.send(ONE, "discharge", "c", power_w=7000, lease_s=60)
-    await home.wait(70)
+    await rig.send(ONE, "discharge", "c", power_w=7000, lease_s=60)
+    await rig.wait(70)
     slow.seconds, slow.broken = 0.0, True
-    await home.send(ONE, "discharge", "d", power_w=4000, lease_s=30)
-    await home.wait(9)
+    await rig.send(ONE, "discharge", "d", power_w=4000, lease_s=30)
+    await rig.wait(9)
     slow.broken = False
-    await home.wait(9)
+    await rig.wait(9)
     slow.broken = True
-    await home.send(ONE, "discharge", "e", power_w=3000, lease_s=30)
-    await home.wait(9)
-    home.stations.unplug(ONE)
-    await home.wait(5)
+    await rig.send(ONE, "discharge", "e", power_w=3000, lease_s=30)
+    await rig.wait(9)
+    rig.stations.unplug(ONE)
+    await rig.wait(5)
 
 
 @scene()
-async def a_car_that_is_exchanged_while_the_station_is_asked(home: House) -> None:
-    load(home, 1000)
-    home.stations.evses[ONE].mute = True
-    home.stations.unplug(ONE)
-    await home.wait(1)
-    home.stations.plug(ONE, "tx8")
-    await home.wait(1)
-    home.stations.unplug(ONE)
-    home.stations.plug(ONE, "tx9")
-    home.stations.evses[ONE].mute = False
-    await home.wait(30)
+async def a_car_that_is_exchanged_while_the_station_is_asked(rig: ServiceRig) -> None:
+    load(rig, 1000)
+    rig.stations.evses[ONE].mute = True
+    rig.stations.unplug(ONE)
+    await rig.wait(1)
+    rig.stations.plug(ONE, "tx8")
+    await rig.wait(1)
+    rig.stations.unplug(ONE)
+    rig.stations.plug(ONE, "tx9")
+    rig.stations.evses[ONE].mute = False
+    await rig.wait(30)
 
 
 @scene(idle_power_w=3000.0)
-async def a_station_broken_from_the_start(home: House) -> None:
-    slow = home.service.board.stations = Slow(home)
+async def a_station_broken_from_the_start(rig: ServiceRig) -> None:
+    rig.backend.stations = slow = Slow(rig)
     slow.broken = True
-    home.stations.connect("CP3", "CP3-1")
-    home.stations.plug("CP3-1", "tx3")
-    await home.wait(9)
+    rig.stations.connect("CP3", "CP3-1")
+    rig.stations.plug("CP3-1", "tx3")
+    await rig.wait(9)
     slow.broken = False
-    await home.wait(9)
+    await rig.wait(9)
     slow.broken = True
-    await home.send("CP3-1", "charge", "a", power_w=5000, lease_s=30)
-    await home.wait(9)
+    await rig.send("CP3-1", "charge", "a", power_w=5000, lease_s=30)
+    await rig.wait(9)
 
 
 async def played(settings: dict[str, Any], play: Scene) -> dict[str, Any]:
-    async with house(ONE, TWO, policy=SitePolicy("home", **settings)) as home:
-        await play(home)
-        looks = sum(place.looks for place in home.service.board.places.values())
-        await home.wait(1)
-        entries = await home.service.entries(limit=100_000)
+    async with service_rig(ONE, TWO, policy=SitePolicy("home", **settings)) as rig:
+        await play(rig)
+        looks = sum(state.steps for state in rig.control.registry)
+        await rig.wait(1)
+        entries = await rig.service.entries(limit=100_000)
         steps = (Step.SET, Step.CONFIRMED)
         return {
             "orders": {
                 name: [[round(number, 2) for number in order] for order in held.orders]
-                for name, held in home.stations.evses.items()
+                for name, held in rig.stations.evses.items()
             },
-            "calls": {name: "".join(call[0] for call in held.calls) for name, held in home.stations.evses.items()},
-            "results": [[one.id, one.status.value, one.code, one.evse] for one, phase in home.heard.results if phase],
+            "calls": {name: "".join(call[0] for call in held.calls) for name, held in rig.stations.evses.items()},
+            "results": [
+                [one.id, one.status.value, one.code, one.evse] for one, phase in rig.published.results if phase
+            ],
             "events": [
                 [one.event.value, one.evse, one.reason and one.reason.code.value, one.command]
-                for one in home.heard.events
+                for one in rig.published.events
             ],
             "steps": [[e.step.value, e.cause, e.command, e.evse, e.data] for e in entries if e.step in steps],
             "held": [[e.evse, e.data.get("held_w")] for e in entries if e.cause == "reconciled"],
@@ -383,7 +384,7 @@ async def played(settings: dict[str, Any], play: Scene) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("name", SCENES)
-def test_every_scene_goes_as_it_went(name: str) -> None:
+def test_every_scene_has_the_transcript_held(name: str) -> None:
     found = json.loads(json.dumps(run_virtual(played(*SCENES[name]))))
     if os.environ.get("V2X_DRAW"):
         held = json.loads(HELD.read_text()) if HELD.exists() else {}

@@ -1,4 +1,4 @@
-"""Ids, times and rates: what is answered again, what is refused, what acts once."""
+"""Idempotency, expiry and rate limits: commands that are answered again, refused, or act once."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from emulators.runtime.clock import run_virtual
-from gateway.commands.rate_limit import RateLimiter
 from gateway.commands.submission import Channel, Submission
 from gateway.model.journal import ReplyTo
-from tests.gateway.commands.rig import house
+from gateway.rate_limit import RateLimiter
+from tests.gateway.commands.rig import service_rig
 
 pytestmark = pytest.mark.virtual_time
 
 
 async def test_the_same_id_acts_once_and_gets_the_stored_result() -> None:
-    async with house("CP1-1") as home:
-        one, two, three = await asyncio.gather(*(home.send("CP1-1", "discharge", "a", power_w=5000) for _ in range(3)))
+    async with service_rig("CP1-1") as rig:
+        one, two, three = await asyncio.gather(*(rig.send("CP1-1", "discharge", "a", power_w=5000) for _ in range(3)))
         assert one == two == three
-        await home.wait(3)
-        assert (await home.send("CP1-1", "discharge", "a", power_w=5000)).status == "achieved"
-        orders = [power_w for _, power_w, _ in home.stations.evses["CP1-1"].orders if power_w]
+        await rig.wait(3)
+        assert (await rig.send("CP1-1", "discharge", "a", power_w=5000)).status == "achieved"
+        orders = [power_w for _, power_w, _ in rig.stations.evses["CP1-1"].orders if power_w]
         assert orders == [-5000]
-        steps = [entry.step.value for entry in await home.service.entries(command="a")]
+        steps = [entry.step.value for entry in await rig.service.entries(command="a")]
         assert steps.count("journalled") == 1
 
 
@@ -37,52 +37,51 @@ async def test_the_same_id_acts_once_and_gets_the_stored_result() -> None:
      (None, "discharge", {"power_w": 5000}), ("CP1-1", "discharge", {"power_w": 5000, "lease_s": 31})],
 )  # fmt: skip
 async def test_the_same_id_with_another_body_is_refused(evse: str | None, verb: str, body: dict[str, Any]) -> None:
-    async with house("CP1-1") as home:
-        await home.send("CP1-1", "discharge", "a", power_w=5000)
-        refused = await home.send(evse, verb, "a", **body)
+    async with service_rig("CP1-1") as rig:
+        await rig.send("CP1-1", "discharge", "a", power_w=5000)
+        refused = await rig.send(evse, verb, "a", **body)
         assert (refused.status, refused.reason.code) == ("refused", "id_conflict")
-        same = await home.send("CP1-1", "discharge", "a", power_w=5000, reply_to="elsewhere")
+        same = await rig.send("CP1-1", "discharge", "a", power_w=5000, reply_to="elsewhere")
         assert same.reason.code != "id_conflict"
 
 
 async def test_what_is_no_longer_in_memory_is_found_in_the_store() -> None:
-    async with house("CP1-1", known_ids=3, evse_rate_per_s=100.0) as home:
-        first = await home.send("CP1-1", "discharge", "a", power_w=5000)
+    async with service_rig("CP1-1", known_ids=3, evse_rate_per_s=100.0) as rig:
+        first = await rig.send("CP1-1", "discharge", "a", power_w=5000)
         for number in range(10):
-            await home.send("CP1-1", "discharge", f"b{number}", power_w=5000)
-        again = await home.send("CP1-1", "discharge", "a", power_w=5000)
+            await rig.send("CP1-1", "discharge", f"b{number}", power_w=5000)
+        again = await rig.send("CP1-1", "discharge", "a", power_w=5000)
         assert again.id == "a"
         assert again.status in ("superseded", first.status)
-        assert (await home.send("CP1-1", "charge", "a", power_w=5000)).reason.code == "id_conflict"
+        assert (await rig.send("CP1-1", "charge", "a", power_w=5000)).reason.code == "id_conflict"
 
 
 async def test_expired_commands_are_refused_with_the_gateways_time() -> None:
-    async with house("CP1-1") as home:
-        late = await home.send("CP1-1", "discharge", "a", power_w=5000, expires_at=home.clock.wall() - 1)
+    async with service_rig("CP1-1") as rig:
+        late = await rig.send("CP1-1", "discharge", "a", power_w=5000, expires_at=rig.clock.wall() - 1)
         assert (late.status, late.reason.code) == ("refused", "expired")
         assert "2026-01-15T00:00:00" in late.reason.text
-        good = await home.send("CP1-1", "discharge", "b", power_w=5000, expires_at="2026-01-15T00:01:00+00:00")
+        good = await rig.send("CP1-1", "discharge", "b", power_w=5000, expires_at="2026-01-15T00:01:00+00:00")
         assert good.status == "accepted"
 
 
 async def test_too_often_is_refused_and_the_id_stays_free_but_a_stop_always_gets_through() -> None:
-    async with house("CP1-1", evse_rate_per_s=1.0, burst_s=5.0) as home:
-        results = [await home.send("CP1-1", "discharge", f"a{n}", power_w=5000) for n in range(10)]
+    async with service_rig("CP1-1", evse_rate_per_s=1.0, burst_s=5.0) as rig:
+        results = [await rig.send("CP1-1", "discharge", f"a{n}", power_w=5000) for n in range(10)]
         assert [one.status.value for one in results] == ["accepted"] * 5 + ["refused"] * 5
         assert results[-1].reason.code == "rate_limited"
-        assert (await home.send("CP1-1", "stop", "s")).status == "accepted"
-        await home.wait(2)
-        assert (await home.send("CP1-1", "discharge", "a9", power_w=5000)).status == "accepted"
+        assert (await rig.send("CP1-1", "stop", "s")).status == "accepted"
+        await rig.wait(2)
+        assert (await rig.send("CP1-1", "discharge", "a9", power_w=5000)).status == "accepted"
 
 
 async def test_one_source_cannot_take_the_rate_of_the_others() -> None:
-    async with house("CP1-1", "CP2-1", source_rate_per_s=1.0, burst_s=2.0) as home:
+    async with service_rig("CP1-1", "CP2-1", source_rate_per_s=1.0, burst_s=2.0) as rig:
         codes = [
-            (await home.send(f"CP{1 + n % 2}-1", "charge", f"a{n}", power_w=1, source="x")).reason.code
-            for n in range(4)
+            (await rig.send(f"CP{1 + n % 2}-1", "charge", f"a{n}", power_w=1, source="x")).reason.code for n in range(4)
         ]
         assert codes == ["granted", "granted", "rate_limited", "rate_limited"]
-        assert (await home.send("CP1-1", "charge", "b", power_w=1, source="y")).reason.code == "granted"
+        assert (await rig.send("CP1-1", "charge", "b", power_w=1, source="y")).reason.code == "granted"
 
 
 @given(st.floats(0.5, 100), st.floats(1, 10), st.lists(st.floats(0, 3), max_size=60))
@@ -123,23 +122,23 @@ BAD = [
 async def test_bad_messages_are_refused_with_a_reason_and_the_id_where_one_can_be_read(
     payload: bytes, code: str
 ) -> None:
-    async with house("CP1-1") as home:
-        result = await home.service.submit(Submission("CP1-1", "discharge", payload, Channel.MQTT))
+    async with service_rig("CP1-1") as rig:
+        result = await rig.service.submit(Submission("CP1-1", "discharge", payload, Channel.MQTT))
         assert (result.status, result.reason.code) == ("refused", code)
         assert result.reason.text.endswith(".")
         assert result.id == ("a" if b'"id": "a"' in payload else "a b" if b"a b" in payload else "")
-        assert (await home.send("CP1-1", "discharge", "a", power_w=5000)).status == "accepted"
+        assert (await rig.send("CP1-1", "discharge", "a", power_w=5000)).status == "accepted"
 
 
 async def test_retained_and_unknown_verbs_are_refused() -> None:
-    async with house("CP1-1") as home:
+    async with service_rig("CP1-1") as rig:
         body = json.dumps({"id": "a", "power_w": 1}).encode()
-        retained = await home.service.submit(Submission("CP1-1", "discharge", body, retained=True))
+        retained = await rig.service.submit(Submission("CP1-1", "discharge", body, retained=True))
         assert (retained.id, retained.reason.code) == ("a", "retained")
-        unknown = await home.service.submit(Submission("CP1-1", "explode", body, reply=ReplyTo("x")))
+        unknown = await rig.service.submit(Submission("CP1-1", "explode", body, reply=ReplyTo("x")))
         assert unknown.reason.code == "unknown_verb"
         assert "discharge" in unknown.reason.text
-        site_only = await home.service.submit(Submission("CP1-1", "emergency_stop", b'{"id": "b"}'))
+        site_only = await rig.service.submit(Submission("CP1-1", "emergency_stop", b'{"id": "b"}'))
         assert site_only.reason.code == "unknown_verb"
 
 
@@ -153,11 +152,11 @@ JSON = st.recursive(
 
 @settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(st.one_of(st.binary(max_size=200), JSON))
-def test_no_message_whatever_breaks_the_desk(payload: bytes) -> None:
+def test_no_message_breaks_the_intake(payload: bytes) -> None:
     async def scene() -> None:
-        async with house("CP1-1") as home:
+        async with service_rig("CP1-1") as rig:
             for verb in ("discharge", "schedule", "reserve"):
-                result = await home.service.submit(Submission("CP1-1", verb, payload, Channel.MQTT))
+                result = await rig.service.submit(Submission("CP1-1", verb, payload, Channel.MQTT))
                 assert result.status in ("accepted", "clamped", "refused")
 
     run_virtual(scene())

@@ -1,4 +1,4 @@
-"""The journal: what stands in it, what happens when it cannot be written, and what a second life makes of it."""
+"""The journal: its entries, a store that cannot be written, and recovery after a restart."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from gateway.model.site import SitePolicy
 from gateway.store.memory import MemoryStore
 from gateway.store.ports import StoreError
 from gateway.store.sql import SqlStore
-from tests.gateway.commands.rig import house
+from tests.gateway.commands.rig import service_rig
 
 pytestmark = pytest.mark.virtual_time
 
@@ -35,42 +35,42 @@ class BreakingStore(MemoryStore):
 
 async def test_a_journal_that_cannot_be_written_refuses_power_and_still_takes_a_stop() -> None:
     store = BreakingStore()
-    async with house("CP1-1", store=store) as home:
-        await home.send("CP1-1", "discharge", "a", power_w=5000, lease_s=60)
-        await home.wait(2)
+    async with service_rig("CP1-1", store=store) as rig:
+        await rig.send("CP1-1", "discharge", "a", power_w=5000, lease_s=60)
+        await rig.wait(2)
         store.trouble = "the disk is full"
-        refused = await home.send("CP1-1", "charge", "b", power_w=5000)
+        refused = await rig.send("CP1-1", "charge", "b", power_w=5000)
         assert (refused.status, refused.reason.code) == ("refused", "journal_unavailable")
         assert "the disk is full" in refused.reason.text
-        assert home.power("CP1-1") == -5000
-        assert "journal" in home.heard.kinds()
-        assert (await home.send("CP1-1", "stop", "s")).status == "accepted"
-        await home.wait(3)
-        assert home.power("CP1-1") == 0
-        assert home.heard.statuses("s") == ["accepted", "achieved"]
+        assert rig.power("CP1-1") == -5000
+        assert "journal" in rig.published.kinds()
+        assert (await rig.send("CP1-1", "stop", "s")).status == "accepted"
+        await rig.wait(3)
+        assert rig.power("CP1-1") == 0
+        assert rig.published.statuses("s") == ["accepted", "achieved"]
         store.trouble = ""
-        await home.wait(10)
-        assert (await home.send("CP1-1", "charge", "b", power_w=5000)).status == "accepted"  # the id was left free
-        await home.service.journal.flush()
-        steps = [entry.step.value for entry in await home.service.entries(command="s")]
+        await rig.wait(10)
+        assert (await rig.send("CP1-1", "charge", "b", power_w=5000)).status == "accepted"  # the id was left free
+        await rig.journal.flush()
+        steps = [entry.step.value for entry in await rig.service.entries(command="s")]
         assert steps.count("journalled") == 1  # written when it could be
-        assert [entry.cause for entry in await home.service.entries(command="a")][-1] == "superseded"
+        assert [entry.cause for entry in await rig.service.entries(command="a")][-1] == "superseded"
 
 
 async def test_a_locked_database_is_answered_within_a_second(tmp_path: Path) -> None:
     path = tmp_path / "v2x.db"
-    async with house("CP1-1", store=SqlStore(f"sqlite:///{path}")) as home:
+    async with service_rig("CP1-1", store=SqlStore(f"sqlite:///{path}")) as rig:
         other = sqlite3.connect(path, isolation_level=None)
         other.execute("BEGIN EXCLUSIVE")
-        begun = home.clock.now()
-        refused = await home.send("CP1-1", "discharge", "a", power_w=5000)
+        begun = rig.clock.now()
+        refused = await rig.send("CP1-1", "discharge", "a", power_w=5000)
         assert refused.reason.code == "journal_unavailable"
-        assert home.clock.now() - begun < 1.0
-        assert home.power("CP1-1") == 0
+        assert rig.clock.now() - begun < 1.0
+        assert rig.power("CP1-1") == 0
         other.execute("ROLLBACK")
         other.close()
-        await home.wait(10)
-        assert (await home.send("CP1-1", "discharge", "a", power_w=5000)).status == "accepted"
+        await rig.wait(10)
+        assert (await rig.send("CP1-1", "discharge", "a", power_w=5000)).status == "accepted"
 
 
 @contextmanager
@@ -89,87 +89,87 @@ async def test_a_full_disk_refuses_commands_and_loses_none_that_was_accepted(tmp
     path = tmp_path / "store" / "v2x.db"
     path.parent.mkdir()
     store = SqlStore(f"sqlite:///{path}")
-    async with house("CP1-1", store=store, evse_rate_per_s=1000.0) as home:
-        assert (await home.send("CP1-1", "discharge", "a", power_w=5000, lease_s=10)).status == "accepted"
-        await home.service.journal.flush()
+    async with service_rig("CP1-1", store=store, evse_rate_per_s=1000.0) as rig:
+        assert (await rig.send("CP1-1", "discharge", "a", power_w=5000, lease_s=10)).status == "accepted"
+        await rig.journal.flush()
         with disk_full(path):
-            codes = {(await home.send("CP1-1", "discharge", f"b{n}", power_w=5000)).reason.code.value for n in range(5)}
+            codes = {(await rig.send("CP1-1", "discharge", f"b{n}", power_w=5000)).reason.code.value for n in range(5)}
             assert codes == {"journal_unavailable"}
-            await home.wait(20)
-            assert home.power("CP1-1") == 0
-            assert home.heard.statuses("a") == ["accepted", "achieved"]
-        await home.wait(10)
-        await home.service.journal.flush()
+            await rig.wait(20)
+            assert rig.power("CP1-1") == 0
+            assert rig.published.statuses("a") == ["accepted", "achieved"]
+        await rig.wait(10)
+        await rig.journal.flush()
         stored = await store.find_command("a")
         assert stored is not None
         assert stored.final is not None
         assert not stored.in_force
 
 
-async def test_a_second_life_ends_what_was_leased_and_keeps_what_lasts() -> None:
+async def test_a_restart_ends_leased_commands_and_restores_lasting_ones() -> None:
     store = MemoryStore()
-    async with house("CP1-1", "CP2-1", "CP3-1", store=store) as home:
-        await home.send("CP1-1", "discharge", "leased", power_w=5000, lease_s=3600)
-        await home.send(None, "emergency_stop", "halt")
-        await home.send(None, "release", "free")
-        await home.send("CP2-1", "reserve", "kept", min_soc_pct=90)
-        await home.send("CP2-1", "stop", "stopped")
-        await home.send(None, "peak_limit", "peak", import_w=4000)
-        await home.send("CP1-1", "discharge", "leased2", power_w=5000, lease_s=3600)
-        begin = home.clock.wall() + 600
+    async with service_rig("CP1-1", "CP2-1", "CP3-1", store=store) as rig:
+        await rig.send("CP1-1", "discharge", "leased", power_w=5000, lease_s=3600)
+        await rig.send(None, "emergency_stop", "halt")
+        await rig.send(None, "release", "free")
+        await rig.send("CP2-1", "reserve", "kept", min_soc_pct=90)
+        await rig.send("CP2-1", "stop", "stopped")
+        await rig.send(None, "peak_limit", "peak", import_w=4000)
+        await rig.send("CP1-1", "discharge", "leased2", power_w=5000, lease_s=3600)
+        begin = rig.clock.wall() + 600
         periods = [{"start": begin, "duration_s": 600, "power_w": 2000}]
-        await home.send("CP3-1", "schedule", "plan", periods=periods)
-    async with house("CP1-1", "CP2-1", "CP3-1", store=store, policy=SitePolicy("home")) as home:
-        final = home.heard.final("leased2")
+        await rig.send("CP3-1", "schedule", "plan", periods=periods)
+    async with service_rig("CP1-1", "CP2-1", "CP3-1", store=store, policy=SitePolicy("home")) as rig:
+        final = rig.published.final("leased2")
         assert (final.status, final.reason.code) == ("failed", "gateway_restarted")
-        assert home.power("CP1-1") == 0
-        again = await home.send("CP1-1", "discharge", "leased2", power_w=5000, lease_s=3600)
+        assert rig.power("CP1-1") == 0
+        again = await rig.send("CP1-1", "discharge", "leased2", power_w=5000, lease_s=3600)
         assert again == final
-        assert (await home.send("CP2-1", "discharge", "x", power_w=5000)).reason.code == "below_floor"
-        state = home.service.state("CP2-1")
+        assert (await rig.send("CP2-1", "discharge", "x", power_w=5000)).reason.code == "below_floor"
+        state = rig.service.state("CP2-1")
         assert state is not None
         assert state.command is not None
         assert state.command.verb == "stop"
-        assert home.service.site_state().peak_limit_w == 4000
-        assert not home.service.site_state().emergency_stop
-        await home.wait(700)
-        assert home.power("CP3-1") == 2000
-        await home.send("CP2-1", "reserve", "kept2", min_soc_pct=0)
-    async with house("CP2-1", store=store) as home:
-        assert (await home.send("CP2-1", "discharge", "y", power_w=5000)).status == "accepted"
+        assert rig.service.site_state().peak_limit_w == 4000
+        assert not rig.service.site_state().emergency_stop
+        await rig.wait(700)
+        assert rig.power("CP3-1") == 2000
+        await rig.send("CP2-1", "reserve", "kept2", min_soc_pct=0)
+    async with service_rig("CP2-1", store=store) as rig:
+        assert (await rig.send("CP2-1", "discharge", "y", power_w=5000)).status == "accepted"
 
 
-async def test_an_emergency_stop_outlives_the_gateway() -> None:
+async def test_an_emergency_stop_is_in_force_after_a_restart() -> None:
     store = MemoryStore()
-    async with house("CP1-1", store=store) as home:
-        await home.send(None, "emergency_stop", "stop")
-    async with house("CP1-1", store=store) as home:
-        assert (await home.send("CP1-1", "charge", "a", power_w=1000)).reason.code == "emergency_stop"
-        assert home.service.site_state().emergency_stop
+    async with service_rig("CP1-1", store=store) as rig:
+        await rig.send(None, "emergency_stop", "stop")
+    async with service_rig("CP1-1", store=store) as rig:
+        assert (await rig.send("CP1-1", "charge", "a", power_w=1000)).reason.code == "emergency_stop"
+        assert rig.service.site_state().emergency_stop
 
 
-async def test_a_result_nobody_acknowledged_is_told_again() -> None:
+async def test_a_result_that_was_not_acknowledged_is_published_again() -> None:
     store = MemoryStore()
-    async with house("CP1-1", store=store) as home:
-        await home.send("CP1-1", "reserve", "a", min_soc_pct=50)
-        await home.wait(1)
-    async with house("CP1-1", store=store) as home:
-        assert home.heard.statuses("a") == ["achieved"]
-        for _, phase in home.heard.results:
+    async with service_rig("CP1-1", store=store) as rig:
+        await rig.send("CP1-1", "reserve", "a", min_soc_pct=50)
+        await rig.wait(1)
+    async with service_rig("CP1-1", store=store) as rig:
+        assert rig.published.statuses("a") == ["achieved"]
+        for _, phase in rig.published.results:
             assert phase is not None
-            home.service.delivered("a", phase)
-        await home.wait(1)
-    async with house("CP1-1", store=store) as home:
-        assert home.heard.statuses("a") == []
+            rig.service.delivered("a", phase)
+        await rig.wait(1)
+    async with service_rig("CP1-1", store=store) as rig:
+        assert rig.published.statuses("a") == []
 
 
-async def test_an_orderly_stop_walks_to_0_w_and_gives_every_command_its_result() -> None:
-    async with house("CP1-1") as home:
-        await home.send("CP1-1", "discharge", "a", power_w=5000, lease_s=3600)
-        await home.wait(0.1)
-        await home.service.stop()
-        assert home.power("CP1-1") == 0
-        assert home.heard.final("a").reason.code in ("gateway_stopped", "seen_on_meter")
+async def test_an_orderly_stop_ramps_to_0_w_and_gives_every_command_its_result() -> None:
+    async with service_rig("CP1-1") as rig:
+        await rig.send("CP1-1", "discharge", "a", power_w=5000, lease_s=3600)
+        await rig.wait(0.1)
+        await rig.service.stop()
+        assert rig.power("CP1-1") == 0
+        assert rig.published.final("a").reason.code in ("gateway_stopped", "seen_on_meter")
 
 
 async def test_many_commands_share_transactions(tmp_path: Path) -> None:
@@ -182,9 +182,9 @@ async def test_many_commands_share_transactions(tmp_path: Path) -> None:
         await write(records)
 
     store.write = counted  # type: ignore[method-assign]
-    async with house("CP1-1", store=store, evse_rate_per_s=1e6) as home:
+    async with service_rig("CP1-1", store=store, evse_rate_per_s=1e6) as rig:
         before = len(writes)
-        await asyncio.gather(*(home.send("CP1-1", "discharge", f"c{n}", power_w=5000) for n in range(200)))
+        await asyncio.gather(*(rig.send("CP1-1", "discharge", f"c{n}", power_w=5000) for n in range(200)))
         assert len(writes) - before < 40  # and not 200 and more
         stored = await store.recent_commands(1000)
         assert len(stored) == 200
@@ -192,11 +192,11 @@ async def test_many_commands_share_transactions(tmp_path: Path) -> None:
 
 async def test_telemetry_is_kept_in_batches_and_only_where_something_was_measured(tmp_path: Path) -> None:
     store = SqlStore(f"sqlite:///{tmp_path / 'v2x.db'}")
-    async with house("CP1-1", store=store, telemetry_every_s=5.0) as home:
-        home.stations.connect("CP2", "CP2-1")
-        begun = home.clock.wall()
-        await home.send("CP1-1", "discharge", "a", power_w=5000, lease_s=60)
-        await home.wait(120)
+    async with service_rig("CP1-1", store=store, telemetry_every_s=5.0) as rig:
+        rig.stations.connect("CP2", "CP2-1")
+        begun = rig.clock.wall()
+        await rig.send("CP1-1", "discharge", "a", power_w=5000, lease_s=60)
+        await rig.wait(120)
         samples = await store.samples("CP1-1", begun, begun + 120)
         assert 15 <= len(samples) <= 24
         assert {sample.power_w for sample in samples} == {-5000.0, 0.0}
@@ -204,7 +204,7 @@ async def test_telemetry_is_kept_in_batches_and_only_where_something_was_measure
 
 
 @pytest.mark.parametrize("evse", [None, "CP1-1"])
-async def test_an_accepted_release_outlives_a_crash(evse: str | None) -> None:
+async def test_an_accepted_release_is_carried_out_after_a_crash(evse: str | None) -> None:
     left: dict[str, StoredCommand] = {}
 
     class CrashingStore(MemoryStore):
@@ -215,15 +215,15 @@ async def test_an_accepted_release_outlives_a_crash(evse: str | None) -> None:
                     {one.id: copy(one) for one in reversed(await self.recent_commands(10))}
                 )  # the power goes here
 
-    async with house("CP1-1", store=CrashingStore()) as home:
-        await home.send(evse, "stop" if evse else "emergency_stop", "s")
-        await home.wait(1)
-        assert (await home.send(evse, "release", "r")).status == "accepted"
+    async with service_rig("CP1-1", store=CrashingStore()) as rig:
+        await rig.send(evse, "stop" if evse else "emergency_stop", "s")
+        await rig.wait(1)
+        assert (await rig.send(evse, "release", "r")).status == "accepted"
     store = MemoryStore()
     store._commands = left
-    async with house("CP1-1", store=store) as home:
-        await home.wait(1)
-        assert home.service.board.site.emergency_stop is None
-        assert home.service.board.places["CP1-1"].holding is None
-        assert home.heard.final("r").status == "achieved"
+    async with service_rig("CP1-1", store=store) as rig:
+        await rig.wait(1)
+        assert rig.control.site.emergency_stop is None
+        assert rig.evse("CP1-1").command is None
+        assert rig.published.final("r").status == "achieved"
         assert await store.in_force() == []

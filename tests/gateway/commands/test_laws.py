@@ -1,4 +1,4 @@
-"""Laws of the whole core: whatever cars, stations and facilities do, in whatever order, these hold."""
+"""Laws of the whole service, for any sequence of actions of vehicles, stations and facilities."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from emulators.runtime.clock import run_virtual
 from gateway.model.event import FaultCleared, FaultRaised, PowerLimits, VehicleNeeds
 from gateway.model.site import SitePolicy
 from gateway.model.station import Answer, Outcome
-from tests.gateway.commands.rig import House, house
+from tests.gateway.commands.rig import ServiceRig, service_rig
 
 EVSES = ("CP1-1", "CP2-1")
 RAMP_S = 5.0 + 1.0  # longest ramp the station is told to hold, and the slack
@@ -36,46 +36,46 @@ ACTIONS: st.SearchStrategy[Action] = st.one_of(
 )
 
 
-async def act(home: House, number: int, action: Action) -> None:
+async def act(rig: ServiceRig, number: int, action: Action) -> None:
     what, one, two, three = action
     match what:
         case "command":
-            await home.send(one, two, f"c{number}", power_w=three[0], lease_s=three[1], priority=50 + number % 3)
+            await rig.send(one, two, f"c{number}", power_w=three[0], lease_s=three[1], priority=50 + number % 3)
         case "plain":
-            await home.send(one, two, f"c{number}", priority=99)
+            await rig.send(one, two, f"c{number}", priority=99)
         case "reserve":
-            await home.send(one, "reserve", f"c{number}", min_soc_pct=two)
+            await rig.send(one, "reserve", f"c{number}", min_soc_pct=two)
         case "wait":
-            await home.wait(one)
-        case "plug" if home.stations.evses[one].session is None:
+            await rig.wait(one)
+        case "plug" if rig.stations.evses[one].session is None:
             needs = VehicleNeeds(PowerLimits(11_000, two), three, "DC_BPT" if three else "DC", soc_pct=80)
-            home.stations.plug(one, f"tx{number}", needs)
-        case "unplug" if home.stations.evses[one].session is not None:
-            home.stations.unplug(one)
+            rig.stations.plug(one, f"tx{number}", needs)
+        case "unplug" if rig.stations.evses[one].session is not None:
+            rig.stations.unplug(one)
         case "link":
             station = one.rpartition("-")[0]
-            home.stations.connect(station, one) if two else home.stations.disconnect(station)
+            rig.stations.connect(station, one) if two else rig.stations.disconnect(station)
         case "fault":
-            now = home.clock.now()
-            home.service.report(FaultRaised(one, now, "X", "broken") if two else FaultCleared(one, now, "X"))
+            now = rig.clock.now()
+            rig.service.report(FaultRaised(one, now, "X", "broken") if two else FaultCleared(one, now, "X"))
         case "answer":
-            home.stations.evses[one].answers += [Outcome(two, "Rejected")] * three
+            rig.stations.evses[one].answers += [Outcome(two, "Rejected")] * three
         case "load":
-            home.service.input("load", b'{"ts": %f, "power_w": %d}' % (home.clock.wall(), one))
+            rig.service.input("load", b'{"ts": %f, "power_w": %d}' % (rig.clock.wall(), one))
         case _:
             pass
 
 
-def within_hardware(home: House) -> None:
+def within_hardware(rig: ServiceRig) -> None:
     """No EVSE was granted more than its station and car can do now."""
     for evse in EVSES:
-        place = home.service.board.places[evse]
+        place = rig.evse(evse)
         limits = place.evse.limits
         assert limits is not None
         assert -limits.max_discharge_w <= place.effective_w <= limits.max_charge_w
         needs = place.evse.needs
         if place.evse.session is not None and needs is not None and place.decision is not None:
-            fresh = home.service.board.decide(place, home.service.board.asked(place))
+            fresh = rig.control.decision.current(place)
             out_w = needs.limits.max_discharge_w if needs.bidirectional else 0.0
             assert -out_w <= fresh.power_w <= needs.limits.max_charge_w
 
@@ -85,39 +85,42 @@ def within_hardware(home: House) -> None:
 def test_the_laws(actions: list[Action]) -> None:
     async def scene() -> None:
         policy = SitePolicy("home", import_limit_w=15_000, export_limit_w=12_000, min_soc_pct=20)
-        async with house(*EVSES, policy=policy, evse_rate_per_s=1000.0) as home:
+        async with service_rig(*EVSES, policy=policy, evse_rate_per_s=1000.0) as rig:
             for number, action in enumerate(actions):
-                await act(home, number, action)
-                within_hardware(home)
-            await home.wait(150)  # longer than every lease
-            granted = [(r, p) for r, p in home.heard.results if p is not None and r.status in ("accepted", "clamped")]
-            finals = [r.id for r, p in home.heard.results if p is not None and r.status.final]
+                await act(rig, number, action)
+                within_hardware(rig)
+            await rig.wait(150)  # longer than every lease
+            granted = [
+                (r, p) for r, p in rig.published.results if p is not None and r.status in ("accepted", "clamped")
+            ]
+            finals = [r.id for r, p in rig.published.results if p is not None and r.status.final]
             leases = {evse: [(0.0, 0.0)] for evse in EVSES}
             for result, _ in granted:
                 # every granted command has exactly one final result, and then is silent
-                assert finals.count(result.id) == 1 or _still_in_force(home, result.id), result
+                assert finals.count(result.id) == 1 or _still_in_force(rig, result.id), result
                 if result.lease_until is not None:
-                    begun = result.ts - home.clock.wall() + home.clock.now()
-                    until = result.lease_until - home.clock.wall() + home.clock.now()
+                    begun = result.ts - rig.clock.wall() + rig.clock.now()
+                    until = result.lease_until - rig.clock.wall() + rig.clock.now()
                     for evse in [result.evse] if result.evse else EVSES:
                         leases[evse].append((begun, until))
             for evse in EVSES:
-                assert home.power(evse) == 0
-                for at, power_w, hold_s in home.stations.evses[evse].orders:
+                assert rig.power(evse) == 0
+                for at, power_w, hold_s in rig.stations.evses[evse].orders:
                     if power_w == 0:
                         continue
                     # every power stands in a lease (or in the ramp behind one), and so does what the station may hold
                     assert any(
                         begun <= at + 0.01 and at + hold_s <= until + 2 * RAMP_S for begun, until in leases[evse]
                     )
-            totals = {r.id for r, p in home.heard.results if p is not None}
+            totals = {r.id for r, p in rig.published.results if p is not None}
             assert len(totals) == len(
-                {e.command for e in await home.service.entries(limit=10**6) if e.step == "journalled"}
+                {e.command for e in await rig.service.entries(limit=10**6) if e.step == "journalled"}
             )
 
     run_virtual(scene())
 
 
-def _still_in_force(home: House, command: str) -> bool:
+def _still_in_force(rig: ServiceRig, command: str) -> bool:
     """A stop or schedule at an EVSE that nobody can reach is not over."""
-    return any(holding.id == command and not holding.settled for holding in home.service.orders.all_in_force())
+    held = [rig.evse(evse).command for evse in EVSES]
+    return any(one is not None and one.id == command and not one.settled for one in held)

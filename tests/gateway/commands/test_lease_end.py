@@ -1,4 +1,4 @@
-"""No set-point is valid beyond its lease: should the gateway die, the station is at 0 W when the lease is over."""
+"""No set-point is valid beyond its lease: without a gateway the station is at 0 W when the lease ends."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from emulators.runtime.clock import run_virtual
 from gateway.model.site import SitePolicy
 from protocols.ocpp.schema import Version
 from tests.emulators.charger.station_rig import Rig
-from tests.gateway.commands.rig import house
+from tests.gateway.commands.rig import service_rig
 from tests.gateway.commands.test_with_stations import governed, send
 
 HOLD_S, SLACK_S, LONGEST_RAMP_S = 15.0, 1.0, 5.0
@@ -32,12 +32,12 @@ def test_a_station_may_hold_a_set_point_until_the_ramp_after_the_lease_is_over(
     verb: str, lease_s: int, power_w: int, rate_w_per_s: float
 ) -> None:
     async def scene() -> None:
-        async with house("CP1-1", policy=SitePolicy("home", ramp_w_per_s=rate_w_per_s)) as home:
-            begun = home.clock.now()
-            result = await home.send("CP1-1", verb, "d", power_w=power_w, lease_s=lease_s)
-            assert result.lease_until == pytest.approx(home.clock.wall() + lease_s, abs=0.1)
-            await home.wait(lease_s - 0.1)
-            sent = [order for order in home.stations.evses["CP1-1"].orders if abs(order[1]) == power_w]
+        async with service_rig("CP1-1", policy=SitePolicy("home", ramp_w_per_s=rate_w_per_s)) as rig:
+            begun = rig.clock.now()
+            result = await rig.send("CP1-1", verb, "d", power_w=power_w, lease_s=lease_s)
+            assert result.lease_until == pytest.approx(rig.clock.wall() + lease_s, abs=0.1)
+            await rig.wait(lease_s - 0.1)
+            sent = [order for order in rig.stations.evses["CP1-1"].orders if abs(order[1]) == power_w]
             assert sent
             for at, _, hold_s in sent:
                 left_s = begun + lease_s - at
@@ -61,14 +61,16 @@ def test_renewals_never_make_a_station_hold_beyond_the_lease_that_was_in_force(
     lease_s: int, power_w: int, renewals: list[tuple[float, int]], rate_w_per_s: float
 ) -> None:
     async def scene() -> None:
-        async with house("CP1-1", policy=SitePolicy("home", ramp_w_per_s=rate_w_per_s), evse_rate_per_s=1e3) as home:
+        async with service_rig(
+            "CP1-1", policy=SitePolicy("home", ramp_w_per_s=rate_w_per_s), evse_rate_per_s=1e3
+        ) as rig:
             leases = []  # (granted at, over at)
             for number, (pause_s, seconds) in enumerate([(0.0, lease_s), *renewals]):
-                await home.wait(pause_s)
-                leases.append((home.clock.now(), home.clock.now() + seconds))
-                await home.send("CP1-1", "discharge", f"d{number}", power_w=power_w, lease_s=seconds)
-            await home.wait(80)
-            orders = home.stations.evses["CP1-1"].orders
+                await rig.wait(pause_s)
+                leases.append((rig.clock.now(), rig.clock.now() + seconds))
+                await rig.send("CP1-1", "discharge", f"d{number}", power_w=power_w, lease_s=seconds)
+            await rig.wait(80)
+            orders = rig.stations.evses["CP1-1"].orders
             replaced = [at for at, _, _ in orders[1:]] + [math.inf]
             for (at, sent_w, hold_s), after in zip(orders, replaced, strict=True):
                 if after < at + 0.1:  # of two commands at once the second is in force
@@ -78,7 +80,7 @@ def test_renewals_never_make_a_station_hold_beyond_the_lease_that_was_in_force(
                     assert at + hold_s <= until + ramp_s(power_w, rate_w_per_s) + SLACK_S + 0.01
                 elif sent_w:  # a step of the ramp
                     assert hold_s <= LONGEST_RAMP_S + SLACK_S
-            assert home.power("CP1-1") == 0
+            assert rig.power("CP1-1") == 0
 
     run_virtual(scene())
 

@@ -1,4 +1,4 @@
-"""When a command counts as achieved: not before it has asked for power, and not by a meter that shows none."""
+"""A command is achieved only after it has requested power, and only if the meter shows it."""
 
 from __future__ import annotations
 
@@ -7,68 +7,68 @@ import pytest
 from gateway.model.journal import Phase
 from gateway.model.reason import Code
 from gateway.model.result import Status
-from tests.gateway.commands.rig import house
+from tests.gateway.commands.rig import service_rig
 
 pytestmark = pytest.mark.virtual_time
 
 
 async def test_a_schedule_is_not_judged_before_its_first_period_with_power() -> None:
-    async with house("CP1-1") as home:
-        start = home.clock.wall() + 3600
+    async with service_rig("CP1-1") as rig:
+        start = rig.clock.wall() + 3600
         periods = [
             {"start": start - 1800, "duration_s": 600, "power_w": 0.0},
             {"start": start, "duration_s": 600, "power_w": -5000.0},
         ]
-        await home.send("CP1-1", "schedule", "s", periods=periods)
-        await home.wait(3590)
-        assert home.heard.statuses("s") == ["accepted"]
-        await home.wait(15)
-        assert home.power("CP1-1") == -5000
-        assert home.heard.statuses("s") == ["accepted", "achieved"]
-        measured = home.heard.final("s").measured
+        await rig.send("CP1-1", "schedule", "s", periods=periods)
+        await rig.wait(3590)
+        assert rig.published.statuses("s") == ["accepted"]
+        await rig.wait(15)
+        assert rig.power("CP1-1") == -5000
+        assert rig.published.statuses("s") == ["accepted", "achieved"]
+        measured = rig.published.final("s").measured
         assert measured is not None
         assert measured.power_w == -5000
 
 
 async def test_a_schedule_with_a_silent_meter_is_still_in_force_when_its_period_comes() -> None:
-    async with house("CP1-1") as home:
-        home.stations.evses["CP1-1"].seldom = True
-        start = home.clock.wall() + 3600
-        await home.send("CP1-1", "schedule", "s", periods=[{"start": start, "duration_s": 600, "power_w": -5000.0}])
-        await home.wait(3620)
-        assert home.power("CP1-1") == -5000
-        home.stations.meter("CP1-1")
-        await home.wait(1)
-        assert home.heard.statuses("s") == ["accepted", "achieved"]
+    async with service_rig("CP1-1") as rig:
+        rig.stations.evses["CP1-1"].seldom = True
+        start = rig.clock.wall() + 3600
+        await rig.send("CP1-1", "schedule", "s", periods=[{"start": start, "duration_s": 600, "power_w": -5000.0}])
+        await rig.wait(3620)
+        assert rig.power("CP1-1") == -5000
+        rig.stations.meter("CP1-1")
+        await rig.wait(1)
+        assert rig.published.statuses("s") == ["accepted", "achieved"]
 
 
 async def test_a_schedule_that_asks_for_nothing_is_judged_at_once() -> None:
-    async with house("CP1-1") as home:
-        start = home.clock.wall() + 60
-        await home.send("CP1-1", "schedule", "s", periods=[{"start": start, "duration_s": 600, "power_w": 0.0}])
-        await home.wait(5)
-        assert home.heard.statuses("s") == ["accepted", "achieved"]
+    async with service_rig("CP1-1") as rig:
+        start = rig.clock.wall() + 60
+        await rig.send("CP1-1", "schedule", "s", periods=[{"start": start, "duration_s": 600, "power_w": 0.0}])
+        await rig.wait(5)
+        assert rig.published.statuses("s") == ["accepted", "achieved"]
 
 
 async def test_a_small_power_is_not_achieved_by_a_meter_that_shows_none() -> None:
-    async with house("CP1-1") as home:
-        home.stations.evses["CP1-1"].deaf = True
-        await home.send("CP1-1", "discharge", "a", power_w=140, lease_s=60)
-        await home.wait(5)
-        assert home.heard.statuses("a") == ["accepted"]
+    async with service_rig("CP1-1") as rig:
+        rig.stations.evses["CP1-1"].deaf = True
+        await rig.send("CP1-1", "discharge", "a", power_w=140, lease_s=60)
+        await rig.wait(5)
+        assert rig.published.statuses("a") == ["accepted"]
 
 
 @pytest.mark.parametrize("every_s", [2, 7, 20])
 async def test_renewals_do_not_hide_a_car_that_never_follows(every_s: int) -> None:
     """The lease is renewed every few seconds, the station says yes, the meter shows nothing: the commander is told."""
-    async with house("CP1-1") as home:
-        home.stations.evses["CP1-1"].deaf = True
+    async with service_rig("CP1-1") as rig:
+        rig.stations.evses["CP1-1"].deaf = True
         sent = 0
-        while home.clock.now() < 150:
-            await home.send("CP1-1", "discharge", f"r{sent}", power_w=5000, lease_s=60)
+        while rig.clock.now() < 150:
+            await rig.send("CP1-1", "discharge", f"r{sent}", power_w=5000, lease_s=60)
             sent += 1
-            await home.wait(every_s)
-        finals = [result for result, phase in home.heard.results if phase is Phase.FINAL]
+            await rig.wait(every_s)
+        finals = [result for result, phase in rig.published.results if phase is Phase.FINAL]
         failed = [result for result in finals if result.status is Status.FAILED]
         assert len(failed) in (1, 2)  # within a minute, and again a minute later
         assert {result.reason.code for result in failed} == {Code.NOT_SEEN_ON_METER}
@@ -78,50 +78,50 @@ async def test_renewals_do_not_hide_a_car_that_never_follows(every_s: int) -> No
 
 async def test_changing_powers_do_not_hide_a_car_at_rest() -> None:
     """A controller that follows the load asks for something else each time; the car does not move for any of it."""
-    async with house("CP1-1") as home:
-        home.stations.evses["CP1-1"].deaf = True
+    async with service_rig("CP1-1") as rig:
+        rig.stations.evses["CP1-1"].deaf = True
         for n in range(20):
-            await home.send("CP1-1", "discharge", f"r{n}", power_w=3000 + 400 * (n % 5), lease_s=60)
-            await home.wait(5)
-        finals = [result for result, phase in home.heard.results if phase is Phase.FINAL]
+            await rig.send("CP1-1", "discharge", f"r{n}", power_w=3000 + 400 * (n % 5), lease_s=60)
+            await rig.wait(5)
+        finals = [result for result, phase in rig.published.results if phase is Phase.FINAL]
         assert [result.status for result in finals].count(Status.FAILED) == 1
 
 
 async def test_renewals_of_a_command_that_is_followed_never_fail() -> None:
     """The car follows and the meter speaks seldom: nothing speaks against it, so nothing has failed."""
-    async with house("CP1-1") as home:
-        await home.send("CP1-1", "discharge", "first", power_w=5000, lease_s=60)
-        await home.wait(5)
-        assert home.heard.statuses("first") == ["accepted", "achieved"]
-        home.stations.evses["CP1-1"].seldom = True
+    async with service_rig("CP1-1") as rig:
+        await rig.send("CP1-1", "discharge", "first", power_w=5000, lease_s=60)
+        await rig.wait(5)
+        assert rig.published.statuses("first") == ["accepted", "achieved"]
+        rig.stations.evses["CP1-1"].seldom = True
         for n in range(40):
-            await home.send("CP1-1", "discharge", f"r{n}", power_w=5000, lease_s=60)
-            await home.wait(5)
-        finals = [result.status for result, phase in home.heard.results if phase is Phase.FINAL]
+            await rig.send("CP1-1", "discharge", f"r{n}", power_w=5000, lease_s=60)
+            await rig.wait(5)
+        finals = [result.status for result, phase in rig.published.results if phase is Phase.FINAL]
         assert Status.FAILED not in finals
-        assert home.power("CP1-1") == -5000
+        assert rig.power("CP1-1") == -5000
 
 
-async def test_a_car_that_stops_following_is_told_of_though_it_followed_before() -> None:
-    async with house("CP1-1") as home:
+async def test_a_vehicle_that_stops_following_fails_the_command_though_it_followed_before() -> None:
+    async with service_rig("CP1-1") as rig:
         for n in range(30):
-            home.stations.evses["CP1-1"].deaf = n >= 5
-            await home.send("CP1-1", "discharge", f"r{n}", power_w=5000 if n < 5 else 6000, lease_s=60)
-            await home.wait(5)
-        finals = [result.status for result, phase in home.heard.results if phase is Phase.FINAL]
+            rig.stations.evses["CP1-1"].deaf = n >= 5
+            await rig.send("CP1-1", "discharge", f"r{n}", power_w=5000 if n < 5 else 6000, lease_s=60)
+            await rig.wait(5)
+        finals = [result.status for result, phase in rig.published.results if phase is Phase.FINAL]
         assert finals.count(Status.ACHIEVED) == 5
         assert finals.count(Status.FAILED) in (1, 2)
 
 
 async def test_renewals_of_the_sites_command_do_not_hide_a_car_that_never_follows() -> None:
-    async with house("CP1-1", "CP2-1") as home:
-        home.stations.evses["CP1-1"].deaf = True
+    async with service_rig("CP1-1", "CP2-1") as rig:
+        rig.stations.evses["CP1-1"].deaf = True
         for n in range(24):
-            await home.send(None, "discharge", f"r{n}", power_w=8000, lease_s=60)
-            await home.wait(5)
+            await rig.send(None, "discharge", f"r{n}", power_w=8000, lease_s=60)
+            await rig.wait(5)
         shares = [
             share
-            for result, phase in home.heard.results
+            for result, phase in rig.published.results
             if phase is Phase.FINAL and result.shares
             for share in result.shares
             if share.evse == "CP1-1"

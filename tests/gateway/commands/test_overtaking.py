@@ -1,4 +1,4 @@
-"""Commands that are still being written when another one acts: what overtakes what, and what is looked at again."""
+"""Commands that wait for the journal while another one acts: which one is in force afterwards."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from gateway.model.journal import Record
 from gateway.store.memory import MemoryStore
 from protocols.ports import Clock
-from tests.gateway.commands.rig import House, house
+from tests.gateway.commands.rig import ServiceRig, service_rig
 
 pytestmark = pytest.mark.virtual_time
 
@@ -27,9 +27,9 @@ class SlowStore(MemoryStore):
         await super().write(records)
 
 
-def slow(home: House) -> None:
-    assert isinstance(home.store, SlowStore)
-    home.store.clock = home.clock
+def slow(rig: ServiceRig) -> None:
+    assert isinstance(rig.store, SlowStore)
+    rig.store.clock = rig.clock
 
 
 @pytest.mark.parametrize("stop_at", ["CP1-1", None])
@@ -38,18 +38,18 @@ def slow(home: House) -> None:
 async def test_a_stop_is_not_undone_by_what_was_sent_before_it(
     power_at: str | None, stop_at: str | None, gap_s: float
 ) -> None:
-    async with house("CP1-1", store=SlowStore()) as home:
-        slow(home)
-        earlier = asyncio.create_task(home.send(power_at, "discharge", "a", power_w=5000, lease_s=60))
-        await home.wait(gap_s)
-        assert (await home.send(stop_at, "stop", "s")).status == "accepted"
+    async with service_rig("CP1-1", store=SlowStore()) as rig:
+        slow(rig)
+        earlier = asyncio.create_task(rig.send(power_at, "discharge", "a", power_w=5000, lease_s=60))
+        await rig.wait(gap_s)
+        assert (await rig.send(stop_at, "stop", "s")).status == "accepted"
         assert (await earlier).status == "accepted"
         for _ in range(10):
-            await home.wait(1)
-            assert home.power("CP1-1") == 0
-        assert (home.heard.final("a").status, home.heard.final("a").reason.code) == ("superseded", "superseded")
-        assert home.heard.final("s").status == "achieved"
-        assert not [one.id for one in await home.store.in_force() if one.id == "a"]
+            await rig.wait(1)
+            assert rig.power("CP1-1") == 0
+        assert (rig.published.final("a").status, rig.published.final("a").reason.code) == ("superseded", "superseded")
+        assert rig.published.final("s").status == "achieved"
+        assert not [one.id for one in await rig.store.in_force() if one.id == "a"]
 
 
 @pytest.mark.parametrize("low_at", ["CP1-1", None])
@@ -57,121 +57,121 @@ async def test_a_stop_is_not_undone_by_what_was_sent_before_it(
 async def test_a_lower_priority_in_the_same_moment_does_not_replace_a_higher_one(
     high_at: str | None, low_at: str | None
 ) -> None:
-    async with house("CP1-1", store=SlowStore()) as home:
-        slow(home)
+    async with service_rig("CP1-1", store=SlowStore()) as rig:
+        slow(rig)
         await asyncio.gather(
-            home.send(high_at, "discharge", "high", power_w=5000, lease_s=60, priority=90),
-            home.send(low_at, "charge", "low", power_w=3000, lease_s=60, priority=10),
+            rig.send(high_at, "discharge", "high", power_w=5000, lease_s=60, priority=90),
+            rig.send(low_at, "charge", "low", power_w=3000, lease_s=60, priority=10),
         )
-        await home.wait(5)
-        assert home.power("CP1-1") == -5000
-        assert home.heard.final("low").status == "superseded"
-        assert home.heard.final("high").status == "achieved"
+        await rig.wait(5)
+        assert rig.power("CP1-1") == -5000
+        assert rig.published.final("low").status == "superseded"
+        assert rig.published.final("high").status == "achieved"
 
 
 async def test_a_command_to_the_site_keeps_the_evses_that_nothing_overtook() -> None:
-    async with house("CP1-1", "CP2-1", store=SlowStore()) as home:
-        slow(home)
-        site = asyncio.create_task(home.send(None, "discharge", "a", power_w=8000, lease_s=60))
-        await home.wait(0.05)
-        await home.send("CP2-1", "stop", "s")
+    async with service_rig("CP1-1", "CP2-1", store=SlowStore()) as rig:
+        slow(rig)
+        site = asyncio.create_task(rig.send(None, "discharge", "a", power_w=8000, lease_s=60))
+        await rig.wait(0.05)
+        await rig.send("CP2-1", "stop", "s")
         await site
-        await home.wait(5)
-        assert (home.power("CP1-1"), home.power("CP2-1")) == (-8000, 0)
-        assert home.heard.final("a").status == "achieved"
+        await rig.wait(5)
+        assert (rig.power("CP1-1"), rig.power("CP2-1")) == (-8000, 0)
+        assert rig.published.final("a").status == "achieved"
 
 
 async def test_a_release_ends_only_the_emergency_stop_that_was_there_when_it_was_sent() -> None:
-    async with house("CP1-1", store=SlowStore()) as home:
-        slow(home)
-        await home.send(None, "emergency_stop", "e1")
-        release = asyncio.create_task(home.send(None, "release", "r"))
-        await home.wait(0.05)
-        await home.send(None, "emergency_stop", "e2")
+    async with service_rig("CP1-1", store=SlowStore()) as rig:
+        slow(rig)
+        await rig.send(None, "emergency_stop", "e1")
+        release = asyncio.create_task(rig.send(None, "release", "r"))
+        await rig.wait(0.05)
+        await rig.send(None, "emergency_stop", "e2")
         await release
-        await home.wait(1)
-        assert home.service.board.site.emergency_stop == "e2"
-        await home.send(None, "release", "r2")
-        assert home.service.board.site.emergency_stop is None
+        await rig.wait(1)
+        assert rig.control.site.emergency_stop == "e2"
+        await rig.send(None, "release", "r2")
+        assert rig.control.site.emergency_stop is None
 
 
 async def test_a_gateway_that_is_being_stopped_takes_no_more_power() -> None:
-    async with house("CP1-1", store=SlowStore()) as home:
-        await home.send("CP1-1", "discharge", "a", power_w=5000, lease_s=60)
-        await home.wait(3)
-        slow(home)
-        under_way = asyncio.create_task(home.send("CP1-1", "discharge", "b", power_w=5000, lease_s=3600))
-        await home.wait(0.05)
-        stopping = asyncio.create_task(home.service.stop())
-        await home.wait(0.05)
-        late = await home.send("CP1-1", "discharge", "c", power_w=5000, lease_s=3600)
+    async with service_rig("CP1-1", store=SlowStore()) as rig:
+        await rig.send("CP1-1", "discharge", "a", power_w=5000, lease_s=60)
+        await rig.wait(3)
+        slow(rig)
+        under_way = asyncio.create_task(rig.send("CP1-1", "discharge", "b", power_w=5000, lease_s=3600))
+        await rig.wait(0.05)
+        stopping = asyncio.create_task(rig.service.stop())
+        await rig.wait(0.05)
+        late = await rig.send("CP1-1", "discharge", "c", power_w=5000, lease_s=3600)
         assert (late.status, late.reason.code) == ("refused", "gateway_stopped")
-        assert (await home.send("CP1-1", "stop", "s")).status == "accepted"
+        assert (await rig.send("CP1-1", "stop", "s")).status == "accepted"
         assert (await under_way).status == "accepted"
         await stopping
-        assert home.heard.final("b").reason.code == "gateway_stopped"
-        assert home.power("CP1-1") == 0
-        assert not [one.id for one in await home.store.in_force() if one.id in "abc"]
+        assert rig.published.final("b").reason.code == "gateway_stopped"
+        assert rig.power("CP1-1") == 0
+        assert not [one.id for one in await rig.store.in_force() if one.id in "abc"]
 
 
 async def test_the_lease_ends_when_the_answer_says() -> None:
-    async with house("CP1-1", store=SlowStore()) as home:
-        slow(home)
-        begun, wall = home.clock.now(), home.clock.wall()
-        result = await home.send("CP1-1", "discharge", "a", power_w=5000, lease_s=10)
+    async with service_rig("CP1-1", store=SlowStore()) as rig:
+        slow(rig)
+        begun, wall = rig.clock.now(), rig.clock.wall()
+        result = await rig.send("CP1-1", "discharge", "a", power_w=5000, lease_s=10)
         assert result.lease_until == pytest.approx(wall + 10)
-        holding = home.service.board.places["CP1-1"].holding
+        holding = rig.evse("CP1-1").command
         assert holding is not None
         assert holding.lease_until == pytest.approx(begun + 10)
 
 
 async def test_a_write_that_ends_after_the_refusal_ends_the_command() -> None:
-    async with house("CP1-1", store=SlowStore()) as home:
-        slow(home)
-        assert isinstance(home.store, SlowStore)
-        home.store.delay_s = 4.0
-        begun = home.clock.now()
-        result = await home.send("CP1-1", "discharge", "a", power_w=5000, lease_s=10)
+    async with service_rig("CP1-1", store=SlowStore()) as rig:
+        slow(rig)
+        assert isinstance(rig.store, SlowStore)
+        rig.store.delay_s = 4.0
+        begun = rig.clock.now()
+        result = await rig.send("CP1-1", "discharge", "a", power_w=5000, lease_s=10)
         assert (result.status, result.reason.code) == ("refused", "journal_unavailable")
-        assert home.clock.now() - begun < 1.0
-        home.store.delay_s = 0.0
-        await home.wait(10)
-        assert home.power("CP1-1") == 0
-        assert (home.heard.final("a").status, home.heard.final("a").reason.code) == (
+        assert rig.clock.now() - begun < 1.0
+        rig.store.delay_s = 0.0
+        await rig.wait(10)
+        assert rig.power("CP1-1") == 0
+        assert (rig.published.final("a").status, rig.published.final("a").reason.code) == (
             "failed",
             "journal_unavailable",
         )
-        assert await home.store.in_force() == []
-        again = await home.send("CP1-1", "discharge", "a", power_w=5000, lease_s=10)
+        assert await rig.store.in_force() == []
+        again = await rig.send("CP1-1", "discharge", "a", power_w=5000, lease_s=10)
         assert again.status == "failed"
 
 
 async def test_a_stop_whose_write_takes_long_is_written_once() -> None:
-    async with house("CP1-1", store=SlowStore()) as home:
-        await home.send("CP1-1", "discharge", "a", power_w=5000, lease_s=60)
-        await home.wait(3)
-        slow(home)
-        assert isinstance(home.store, SlowStore)
-        home.store.delay_s = 4.0
-        begun = home.clock.now()
-        assert (await home.send("CP1-1", "stop", "s")).status == "accepted"
-        assert home.clock.now() - begun < 1.0
-        home.store.delay_s = 0.0
-        await home.wait(15)
-        assert home.power("CP1-1") == 0
-        assert home.heard.statuses("s") == ["accepted", "achieved"]
-        steps = [entry.step.value for entry in await home.service.entries(command="s")]
+    async with service_rig("CP1-1", store=SlowStore()) as rig:
+        await rig.send("CP1-1", "discharge", "a", power_w=5000, lease_s=60)
+        await rig.wait(3)
+        slow(rig)
+        assert isinstance(rig.store, SlowStore)
+        rig.store.delay_s = 4.0
+        begun = rig.clock.now()
+        assert (await rig.send("CP1-1", "stop", "s")).status == "accepted"
+        assert rig.clock.now() - begun < 1.0
+        rig.store.delay_s = 0.0
+        await rig.wait(15)
+        assert rig.power("CP1-1") == 0
+        assert rig.published.statuses("s") == ["accepted", "achieved"]
+        steps = [entry.step.value for entry in await rig.service.entries(command="s")]
         assert steps.count("journalled") == 1
-        assert home.service.journal.dropped == 0
-        assert [one.id for one in await home.store.in_force()] == ["s"]
+        assert rig.journal.dropped == 0
+        assert [one.id for one in await rig.store.in_force()] == ["s"]
 
 
 async def test_the_copy_of_a_command_that_is_refused_unwritten_is_answered_too() -> None:
-    async with house("CP1-1", store=SlowStore()) as home:
-        slow(home)
-        assert isinstance(home.store, SlowStore)
-        home.store.delay_s = 30
-        both = [asyncio.create_task(home.send("CP1-1", "discharge", "a", power_w=5000)) for _ in range(2)]
+    async with service_rig("CP1-1", store=SlowStore()) as rig:
+        slow(rig)
+        assert isinstance(rig.store, SlowStore)
+        rig.store.delay_s = 30
+        both = [asyncio.create_task(rig.send("CP1-1", "discharge", "a", power_w=5000)) for _ in range(2)]
         assert {(await one).code for one in both} == {"journal_unavailable"}
-        assert [result.id for result, _ in home.heard.results] == ["a", "a"]
-        home.store.delay_s = 0
+        assert [result.id for result, _ in rig.published.results] == ["a", "a"]
+        rig.store.delay_s = 0

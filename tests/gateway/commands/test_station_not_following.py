@@ -1,4 +1,4 @@
-"""Stations that do not answer what they are asked, refuse what they are told, or say little: power stays in hand."""
+"""Stations that do not report, refuse orders or measure little: power stays under control."""
 
 from __future__ import annotations
 
@@ -11,35 +11,35 @@ from gateway.model.journal import CommandOpened
 from gateway.model.site import SitePolicy
 from gateway.model.station import Outcome
 from gateway.store.memory import MemoryStore
-from tests.gateway.commands.rig import House, house
+from tests.gateway.commands.rig import ServiceRig, service_rig
 
 pytestmark = pytest.mark.virtual_time
 
 
-async def test_a_station_that_never_says_what_it_holds_is_ordered_all_the_same() -> None:
-    async with house("CP1-1", plugged=False) as home:
-        home.stations.evses["CP1-1"].mute = True
-        home.stations.plug("CP1-1")
-        assert (await home.send("CP1-1", "discharge", "a", power_w=5000, lease_s=300)).status == "accepted"
-        await home.wait(15)
-        assert home.power("CP1-1") == -5000
-        assert home.heard.statuses("a") == ["accepted", "achieved"]
-        await home.send("CP1-1", "stop", "s")
-        await home.wait(5)
-        assert home.power("CP1-1") == 0
+async def test_a_station_that_never_reports_its_set_point_is_ordered_all_the_same() -> None:
+    async with service_rig("CP1-1", plugged=False) as rig:
+        rig.stations.evses["CP1-1"].mute = True
+        rig.stations.plug("CP1-1")
+        assert (await rig.send("CP1-1", "discharge", "a", power_w=5000, lease_s=300)).status == "accepted"
+        await rig.wait(15)
+        assert rig.power("CP1-1") == -5000
+        assert rig.published.statuses("a") == ["accepted", "achieved"]
+        await rig.send("CP1-1", "stop", "s")
+        await rig.wait(5)
+        assert rig.power("CP1-1") == 0
 
 
 async def test_an_emergency_stop_is_ordered_before_the_station_is_asked_what_it_holds() -> None:
-    async with house("CP1-1", plugged=False) as home:
-        held = home.stations.evses["CP1-1"]
+    async with service_rig("CP1-1", plugged=False) as rig:
+        held = rig.stations.evses["CP1-1"]
         held.mute = True
-        await home.send(None, "emergency_stop", "e")
-        home.stations.plug("CP1-1")
-        await home.wait(0.2)
+        await rig.send(None, "emergency_stop", "e")
+        rig.stations.plug("CP1-1")
+        await rig.wait(0.2)
         assert [power_w for _, power_w, _ in held.orders] == [0.0]
         assert held.calls[:2] == ["set_power", "reconcile"]
-        await home.wait(60)
-        assert home.service.board.places["CP1-1"].reconciled
+        await rig.wait(60)
+        assert rig.evse("CP1-1").setpoint.verified
         assert len(held.orders) == 2  # once more when it could not say what it held, and then no more
 
 
@@ -48,7 +48,7 @@ class Defective:
 
     def __init__(self, stations: PlainStations, evse: str) -> None:
         self._stations, self.evse = stations, evse
-        self.reaches, self.end_session, self.reconcile = stations.reaches, stations.end_session, stations.reconcile
+        self.reaches, self.reconcile = stations.reaches, stations.reconcile
 
     async def set_power(self, evse: str, power_w: float, hold_s: float) -> Outcome:
         if evse == self.evse:
@@ -57,74 +57,74 @@ class Defective:
 
 
 async def test_a_defect_at_one_evse_never_ends_the_others() -> None:
-    async with house("CP1-1", "CP2-1") as home:
-        broken = home.service.board.stations = Defective(home.stations, "CP1-1")
-        await home.send("CP1-1", "discharge", "a", power_w=5000, lease_s=300)
-        await home.send("CP2-1", "discharge", "b", power_w=4000, lease_s=300)
-        await home.wait(20)
-        assert (home.power("CP1-1"), home.power("CP2-1")) == (0, -4000)
-        assert home.heard.kinds().count("fault") == 1  # told once, however often it is tried
+    async with service_rig("CP1-1", "CP2-1") as rig:
+        rig.backend.stations = broken = Defective(rig.stations, "CP1-1")
+        await rig.send("CP1-1", "discharge", "a", power_w=5000, lease_s=300)
+        await rig.send("CP2-1", "discharge", "b", power_w=4000, lease_s=300)
+        await rig.wait(20)
+        assert (rig.power("CP1-1"), rig.power("CP2-1")) == (0, -4000)
+        assert rig.published.kinds().count("fault") == 1  # told once, however often it is tried
         broken.evse = ""
-        await home.wait(5)
-        assert (home.power("CP1-1"), home.power("CP2-1")) == (-5000, -4000)
+        await rig.wait(5)
+        assert (rig.power("CP1-1"), rig.power("CP2-1")) == (-5000, -4000)
 
 
 async def test_an_id_that_another_gateway_has_used_is_refused_and_a_stop_of_that_id_still_stops() -> None:
     store = MemoryStore()
-    async with house("CP1-1", store=store) as home:
+    async with service_rig("CP1-1", store=store) as rig:
         taken = [CommandOpened(name, "CP9-1", "charge", "f" * 64, "{}", None, "mqtt", 1.0, True) for name in "xy"]
         await store.write(taken)
-        refused = await home.send("CP1-1", "discharge", "x", power_w=5000, lease_s=60)
+        refused = await rig.send("CP1-1", "discharge", "x", power_w=5000, lease_s=60)
         assert (refused.status, refused.reason.code) == ("refused", "id_conflict")
-        assert (await home.send("CP1-1", "discharge", "a", power_w=5000, lease_s=60)).status == "accepted"
-        await home.wait(3)
-        assert (await home.send("CP1-1", "stop", "y")).status == "accepted"
-        await home.wait(3)
-        assert home.power("CP1-1") == 0
-        assert "result" in [entry.step.value for entry in await home.service.entries(command="y")]
-        assert home.service.journal.dropped == 0
-        assert (await home.send("CP1-1", "discharge", "b", power_w=5000, lease_s=60)).status == "accepted"
+        assert (await rig.send("CP1-1", "discharge", "a", power_w=5000, lease_s=60)).status == "accepted"
+        await rig.wait(3)
+        assert (await rig.send("CP1-1", "stop", "y")).status == "accepted"
+        await rig.wait(3)
+        assert rig.power("CP1-1") == 0
+        assert "result" in [entry.step.value for entry in await rig.service.entries(command="y")]
+        assert rig.journal.dropped == 0
+        assert (await rig.send("CP1-1", "discharge", "b", power_w=5000, lease_s=60)).status == "accepted"
 
 
-def grid(home: House, house_w: float) -> None:
+def grid(rig: ServiceRig, house_w: float) -> None:
     """The meter at the grid sees the house and the car, as they are now."""
-    seen = {"ts": home.clock.wall(), "present": True, "power_w": house_w + home.power("CP1-1")}
-    home.service.input("grid", json.dumps(seen).encode())
+    seen = {"ts": rig.clock.wall(), "present": True, "power_w": house_w + rig.power("CP1-1")}
+    rig.service.input("grid", json.dumps(seen).encode())
 
 
-async def test_what_a_slow_meter_said_before_a_stop_is_not_taken_for_what_the_car_does_now() -> None:
-    async with house("CP1-1", policy=SitePolicy("home", export_limit_w=0)) as home:
-        home.stations.evses["CP1-1"].seldom = True
-        grid(home, 6000)
-        await home.send("CP1-1", "discharge", "a", power_w=5000, lease_s=60)
+async def test_a_reading_from_before_a_stop_does_not_count_as_the_power_now() -> None:
+    async with service_rig("CP1-1", policy=SitePolicy("home", export_limit_w=0)) as rig:
+        rig.stations.evses["CP1-1"].seldom = True
+        grid(rig, 6000)
+        await rig.send("CP1-1", "discharge", "a", power_w=5000, lease_s=60)
         for _ in range(5):
-            await home.wait(1)
-            grid(home, 6000)
-        home.stations.meter("CP1-1")  # -5000 W, and then nothing for minutes
-        await home.send("CP1-1", "stop", "s")
+            await rig.wait(1)
+            grid(rig, 6000)
+        rig.stations.meter("CP1-1")  # -5000 W, and then nothing for minutes
+        await rig.send("CP1-1", "stop", "s")
         for _ in range(20):
-            await home.wait(1)
-            grid(home, 6000)
-        assert home.power("CP1-1") == 0
-        granted = await home.send("CP1-1", "discharge", "b", power_w=10_000, lease_s=60)
+            await rig.wait(1)
+            grid(rig, 6000)
+        assert rig.power("CP1-1") == 0
+        granted = await rig.send("CP1-1", "discharge", "b", power_w=10_000, lease_s=60)
         assert granted.effective_w == -6000
         for _ in range(20):
-            await home.wait(1)
-            assert home.power("CP1-1") >= -6000
-            grid(home, 6000)
+            await rig.wait(1)
+            assert rig.power("CP1-1") >= -6000
+            grid(rig, 6000)
 
 
-async def test_a_car_that_gives_less_than_it_was_told_is_believed_by_its_meter() -> None:
-    async with house("CP1-1", policy=SitePolicy("home", import_limit_w=9000)) as home:
-        held, place = home.stations.evses["CP1-1"], home.service.board.places["CP1-1"]
+async def test_the_power_of_a_vehicle_that_follows_in_part_is_estimated_from_its_meter() -> None:
+    async with service_rig("CP1-1", policy=SitePolicy("home", import_limit_w=9000)) as rig:
+        held, place = rig.stations.evses["CP1-1"], rig.evse("CP1-1")
         held.deaf = held.seldom = True
-        await home.send("CP1-1", "charge", "a", power_w=5000, lease_s=60)
-        await home.wait(1)
-        assert (place.sent_w, home.service.board.cars_w()) == (5000, 5000)  # nothing better is known
-        home.stations.meter("CP1-1")
-        assert home.service.board.cars_w() == 0  # it is still on its way
-        await home.wait(5)
-        assert home.service.board.cars_w() == 5000  # and may have arrived
-        home.stations.meter("CP1-1")
-        await home.wait(20)
-        assert home.service.board.cars_w() == 0  # it has not
+        await rig.send("CP1-1", "charge", "a", power_w=5000, lease_s=60)
+        await rig.wait(1)
+        assert (place.setpoint.sent_w, rig.control.decision.evse_power_w()) == (5000, 5000)  # nothing better is known
+        rig.stations.meter("CP1-1")
+        assert rig.control.decision.evse_power_w() == 0  # it is still on its way
+        await rig.wait(5)
+        assert rig.control.decision.evse_power_w() == 5000  # and may have arrived
+        rig.stations.meter("CP1-1")
+        await rig.wait(20)
+        assert rig.control.decision.evse_power_w() == 0  # it has not

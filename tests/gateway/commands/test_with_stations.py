@@ -1,4 +1,4 @@
-"""Emulated stations under a whole core: a command goes all the way, also where version or line is against it."""
+"""Emulated stations under a whole service: a command is carried out with every version and profile."""
 
 from __future__ import annotations
 

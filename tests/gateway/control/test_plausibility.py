@@ -1,4 +1,4 @@
-"""Stations and facilities that tell nonsense: it is left out, and nobody else notices."""
+"""Implausible values of stations and facilities are left out and affect nothing else."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from emulators.runtime.clock import run_virtual
 from gateway.control.plausibility import MOST_W, plausible
 from gateway.model.event import Event, EvseDescribed, Metered, NeedsStated, PowerLimits, VehicleNeeds
 from gateway.model.site import SitePolicy
-from tests.gateway.commands.rig import house
+from tests.gateway.commands.rig import service_rig
 
 pytestmark = pytest.mark.virtual_time
 
@@ -47,15 +47,15 @@ def numbers_in(value: object) -> list[float]:
 
 @pytest.mark.parametrize("kind", [metered, stated, described])
 @given(data=st.data())
-def test_whatever_a_station_tells_its_state_can_be_told(
+def test_the_state_is_valid_whatever_a_station_reports(
     kind: Callable[[float], st.SearchStrategy[Event]], data: st.DataObject
 ) -> None:
     async def scene() -> None:
-        async with house("CP1-1", "CP2-1", policy=FLOORED) as home:
-            service = home.service
-            home.stations.evses["CP1-1"].seldom = True  # nothing else is heard of it meanwhile
-            service.report(data.draw(kind(home.clock.now())))
-            await home.wait(1)
+        async with service_rig("CP1-1", "CP2-1", policy=FLOORED) as rig:
+            service = rig.service
+            rig.stations.evses["CP1-1"].seldom = True  # nothing else is heard of it meanwhile
+            service.report(data.draw(kind(rig.clock.now())))
+            await rig.wait(1)
             told = [service.state("CP1-1"), service.telemetry("CP1-1"), service.site_state(), service.site_telemetry(1)]
             for message in [*told, service.explain("CP1-1")]:
                 assert message is not None
@@ -63,56 +63,56 @@ def test_whatever_a_station_tells_its_state_can_be_told(
             state = service.state("CP1-1")
             assert state is not None
             assert state.soc_pct is None or 0 <= state.soc_pct <= 100
-            assert (await home.send("CP2-1", "discharge", "other", power_w=3000)).status in ("accepted", "clamped")
-            assert (await home.send("CP1-1", "discharge", "own", power_w=3000)).status != "failed"
+            assert (await rig.send("CP2-1", "discharge", "other", power_w=3000)).status in ("accepted", "clamped")
+            assert (await rig.send("CP1-1", "discharge", "own", power_w=3000)).status != "failed"
 
     run_virtual(scene())
 
 
 @given(data=st.data())
-def test_what_can_be_true_is_left_as_it_is(data: st.DataObject) -> None:
+def test_plausible_values_are_left_as_they_are(data: st.DataObject) -> None:
     power_w = data.draw(st.floats(-MOST_W, MOST_W))
     reading = Metered("CP1-1", 1.0, 1.7e9, power_w, 1.0, 2.0, data.draw(st.floats(0, 100)), 400.0, 10.0, 50.0)
     assert plausible(reading) == reading
 
 
 @pytest.mark.parametrize("soc_pct", [1e9, 250.0, math.nan, -50.0])
-async def test_a_state_of_charge_that_cannot_be_takes_no_car_below_its_floor(soc_pct: float) -> None:
-    async with house("CP1-1", policy=FLOORED) as home:
-        home.stations.evses["CP1-1"].soc_pct = 29.0
-        await home.wait(2)
-        home.stations.evses["CP1-1"].soc_pct = soc_pct
-        await home.wait(2)
-        refused = await home.send("CP1-1", "discharge", "a", power_w=3000)
+async def test_an_implausible_state_of_charge_takes_no_vehicle_below_its_floor(soc_pct: float) -> None:
+    async with service_rig("CP1-1", policy=FLOORED) as rig:
+        rig.stations.evses["CP1-1"].soc_pct = 29.0
+        await rig.wait(2)
+        rig.stations.evses["CP1-1"].soc_pct = soc_pct
+        await rig.wait(2)
+        refused = await rig.send("CP1-1", "discharge", "a", power_w=3000)
         assert (refused.status, refused.code) == ("refused", "below_floor")
 
 
 @pytest.mark.parametrize("capacity_wh", [-63_000.0, 0.0, math.nan, math.inf])
-async def test_a_battery_that_cannot_be_does_not_undo_a_reserve_in_energy(capacity_wh: float) -> None:
-    async with house("CP1-1", plugged=False) as home:
+async def test_an_implausible_capacity_does_not_undo_a_reserve_in_energy(capacity_wh: float) -> None:
+    async with service_rig("CP1-1", plugged=False) as rig:
         limits = PowerLimits(11_000, 10_000)
         needs = VehicleNeeds(limits, True, "DC_BPT", "dynamic", soc_pct=50, battery_capacity_wh=capacity_wh)
-        home.stations.plug("CP1-1", needs=needs, soc_pct=50.0)
-        await home.send("CP1-1", "reserve", "r", energy_wh=40_000)
-        refused = await home.send("CP1-1", "discharge", "a", power_w=3000)
+        rig.stations.plug("CP1-1", needs=needs, soc_pct=50.0)
+        await rig.send("CP1-1", "reserve", "r", energy_wh=40_000)
+        refused = await rig.send("CP1-1", "discharge", "a", power_w=3000)
         assert (refused.status, refused.code) == ("refused", "soc_unknown")
 
 
 @pytest.mark.parametrize("moment", [0.0, 7e9])
 async def test_a_gateway_whose_clock_was_never_set_still_answers(moment: float) -> None:
-    async with house("CP1-1") as home:
-        home.clock.wall = lambda: moment + home.clock.now()  # type: ignore[method-assign]
-        assert (await home.send("CP1-1", "discharge", "a", power_w=3000, lease_s=10)).status == "accepted"
-        await home.wait(5)
-        assert home.power("CP1-1") == -3000
-        assert home.service.site_state().model_dump_json()
-        await home.wait(15)
-        assert home.power("CP1-1") == 0
+    async with service_rig("CP1-1") as rig:
+        rig.clock.wall = lambda: moment + rig.clock.now()  # type: ignore[method-assign]
+        assert (await rig.send("CP1-1", "discharge", "a", power_w=3000, lease_s=10)).status == "accepted"
+        await rig.wait(5)
+        assert rig.power("CP1-1") == -3000
+        assert rig.service.site_state().model_dump_json()
+        await rig.wait(15)
+        assert rig.power("CP1-1") == 0
 
 
 async def test_a_number_of_four_hundred_digits_is_refused_with_a_reason() -> None:
-    async with house("CP1-1") as home:
+    async with service_rig("CP1-1") as rig:
         huge = 10**400
         for field in ("expires_at", "power_w", "lease_s", "priority", "min_soc_pct"):
-            refused = await home.send("CP1-1", "discharge", f"by-{field}", **{"power_w": 1, field: huge})
+            refused = await rig.send("CP1-1", "discharge", f"by-{field}", **{"power_w": 1, field: huge})
             assert (refused.status, refused.code) == ("refused", "bad_command"), field

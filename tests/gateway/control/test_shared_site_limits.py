@@ -1,4 +1,4 @@
-"""What is made once for many decisions is what each would have made; a wish that is kept never errs on more."""
+"""Limits shared by many decisions equal those of each; an optimiser power that is kept never errs on more."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from gateway.authority.priority import Bound, Layer
 from gateway.authority.site_limits import Base
-from gateway.control.board import Shared
+from gateway.control.site_decision import SharedLimits
 from gateway.energy.service import SAME_SHARE, SAME_W, _hardly_more
 from gateway.model.reason import Code
 
@@ -20,29 +20,29 @@ def wish(power_w: float, code: Code = Code.POLICY) -> Bound:
 
 
 @given(st.lists(st.tuples(WATTS, WATTS).map(sorted), max_size=30))
-def test_the_others_are_all_but_oneself(spans: list[list[float]]) -> None:
+def test_the_others_are_all_evses_but_the_one(spans: list[list[float]]) -> None:
     named = {f"CP{n}-1": (low, high) for n, (low, high) in enumerate(spans)}
-    shared = Shared(Base(0.0), named)
+    shared = SharedLimits(Base(0.0), named)
     for name in named:
-        low_w, high_w = shared.beside(name)
+        low_w, high_w = shared.others(name)
         assert low_w == pytest.approx(sum(low for other, (low, _) in named.items() if other != name), abs=1e-6)
         assert high_w == pytest.approx(sum(high for other, (_, high) in named.items() if other != name), abs=1e-6)
-    assert shared.beside("a stranger") == (shared.low_w, shared.high_w)
+    assert shared.others("a stranger") == (shared.low_w, shared.high_w)
 
 
-def test_who_is_alone_has_nobody_beside() -> None:
-    assert Shared(Base(0.0), {"CP1-1": (-7000.3, 7000.1)}).beside("CP1-1") == (0.0, 0.0)
+def test_a_single_evse_has_no_others() -> None:
+    assert SharedLimits(Base(0.0), {"CP1-1": (-7000.3, 7000.1)}).others("CP1-1") == (0.0, 0.0)
 
 
 @given(WATTS, WATTS)
-def test_a_wish_that_is_kept_errs_on_less(held_w: float, new_w: float) -> None:
+def test_an_optimiser_power_that_is_kept_errs_on_less(held_w: float, new_w: float) -> None:
     if _hardly_more(wish(held_w), wish(new_w)):
         assert held_w * new_w > 0  # the same direction, and zero is an order of its own
         assert abs(held_w) - abs(new_w) < SAME_W  # hardly ever more than is wanted
         assert abs(new_w) - abs(held_w) < max(SAME_W, SAME_SHARE * abs(held_w))
 
 
-def test_another_reason_or_none_is_another_wish() -> None:
+def test_another_reason_or_none_is_another_power() -> None:
     assert _hardly_more(wish(5000.0), wish(5050.0))
     assert not _hardly_more(wish(5000.0), wish(5050.0, Code.IDLE))
     assert not _hardly_more(None, wish(5000.0))

@@ -1,4 +1,4 @@
-"""Power that nobody ordered is told, and the station is told again what it was told."""
+"""Power that was not ordered is reported, and 0 W is sent again."""
 
 from __future__ import annotations
 
@@ -6,57 +6,57 @@ import pytest
 
 from gateway.control.settings import ServiceSettings
 from gateway.model.site import SitePolicy
-from tests.gateway.commands.rig import House, house
+from tests.gateway.commands.rig import ServiceRig, service_rig
 
 pytestmark = pytest.mark.virtual_time
 
 WITHIN_S = ServiceSettings(SitePolicy("home")).achieve_within_s
 
 
-async def at_rest(home: House) -> None:
+async def at_rest(rig: ServiceRig) -> None:
     """A discharge that has come to its end, long ago."""
-    await home.send("CP1-1", "discharge", "a", power_w=5000, lease_s=5)
-    await home.wait(10)
-    assert home.power("CP1-1") == 0
-    await home.wait(WITHIN_S)
+    await rig.send("CP1-1", "discharge", "a", power_w=5000, lease_s=5)
+    await rig.wait(10)
+    assert rig.power("CP1-1") == 0
+    await rig.wait(WITHIN_S)
 
 
 @pytest.mark.parametrize("power_w", [10_000.0, -3000.0])
-async def test_a_station_that_runs_though_it_was_told_to_rest_is_told_again(power_w: float) -> None:
-    async with house("CP1-1") as home:
-        await at_rest(home)
-        held = home.stations.evses["CP1-1"]
-        orders, told = len(held.orders), home.heard.kinds().count("fault")
+async def test_0_w_is_sent_again_to_a_station_that_runs_in_spite_of_it(power_w: float) -> None:
+    async with service_rig("CP1-1") as rig:
+        await at_rest(rig)
+        held = rig.stations.evses["CP1-1"]
+        orders, told = len(held.orders), rig.published.kinds().count("fault")
         held.power_w, held.until = power_w, 1e9
-        await home.wait(3)
+        await rig.wait(3)
         assert [order[1] for order in held.orders[orders:]] == [0.0]
-        assert home.power("CP1-1") == 0
-        [event] = [one for one in home.heard.events if one.event.value == "fault"][told:]
+        assert rig.power("CP1-1") == 0
+        [event] = [one for one in rig.published.events if one.event.value == "fault"][told:]
         assert event.reason is not None
         assert f"{power_w:.0f} W" in event.reason.text
-        await home.wait(300)
+        await rig.wait(300)
         assert len(held.orders) == orders + 1
 
 
-async def test_one_that_goes_on_is_told_now_and_then_and_not_each_second() -> None:
-    async with house("CP1-1") as home:
-        await at_rest(home)
-        held = home.stations.evses["CP1-1"]
+async def test_0_w_is_repeated_at_intervals_and_not_each_second() -> None:
+    async with service_rig("CP1-1") as rig:
+        await at_rest(rig)
+        held = rig.stations.evses["CP1-1"]
         orders = len(held.orders)
         held.power_w, held.until, held.deaf = 10_000.0, 1e9, True
-        await home.wait(600)
+        await rig.wait(600)
         assert 3 <= len(held.orders) - orders <= 600 / WITHIN_S + 1
 
 
-async def test_little_power_and_the_way_down_are_nothing_to_tell() -> None:
-    async with house("CP1-1") as home:
-        await home.send("CP1-1", "discharge", "a", power_w=5000, lease_s=5)
-        await home.wait(8)
-        held = home.stations.evses["CP1-1"]
+async def test_small_power_and_the_ramp_down_are_not_corrected() -> None:
+    async with service_rig("CP1-1") as rig:
+        await rig.send("CP1-1", "discharge", "a", power_w=5000, lease_s=5)
+        await rig.wait(8)
+        held = rig.stations.evses["CP1-1"]
         orders = len(held.orders)
         held.power_w, held.until = -900.0, 1e9  # still on its way
-        await home.wait(WITHIN_S - 15)
+        await rig.wait(WITHIN_S - 15)
         held.power_w = 100.0  # what a car at rest draws
-        await home.wait(200)
+        await rig.wait(200)
         assert len(held.orders) == orders
-        assert "fault" not in home.heard.kinds()
+        assert "fault" not in rig.published.kinds()

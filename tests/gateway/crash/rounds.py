@@ -1,4 +1,4 @@
-"""One round: a command, a gateway that is killed at one moment of its life, another that comes after it, and the rules.
+"""One round: a command, a gateway that is killed at one moment, a restart, and the rules that hold.
 
 The facility does what the contract tells it to: it sends the same id again while it has no answer.
 """

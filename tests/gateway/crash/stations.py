@@ -1,4 +1,4 @@
-"""Stations that outlive the gateway: they live in the test's process, the gateway's room reaches them over TCP.
+"""Stations in the test's process, which the gateway's backend reaches over TCP, so that they survive it.
 
 The wire is pickled lines; it stands for any link that can break. `StationSide` is the world, `GatewaySide` the room.
 """
@@ -133,9 +133,6 @@ class GatewaySide:
 
     async def set_power(self, evse: str, power_w: float, hold_s: float) -> Outcome:
         return await self._call(Outcome(Answer.UNKNOWN, "LinkLost"), "set_power", evse, power_w, hold_s)  # type: ignore[no-any-return]
-
-    async def end_session(self, evse: str) -> Outcome:
-        return await self._call(Outcome(Answer.UNKNOWN, "LinkLost"), "end_session", evse)  # type: ignore[no-any-return]
 
     async def reconcile(self, evse: str) -> float | None:
         return await self._call(None, "reconcile", evse)  # type: ignore[no-any-return]

@@ -17,7 +17,7 @@ from protocols.ocpp import vendor
 from protocols.ocpp.schema import Version
 from protocols.ocpp.vendor import BadProfile
 from tests.emulators.charger.station_rig import Rig
-from tests.gateway.commands.rig import house
+from tests.gateway.commands.rig import service_rig
 
 pytestmark = pytest.mark.virtual_time
 
@@ -103,63 +103,66 @@ class Rooms:
         self.told: list[tuple[str, bool]] = []
         self.answer = Outcome(Answer.APPLIED)
 
+    def reaches(self, evse: str) -> bool:
+        return evse in ("CP1-1", "CP2-1")
+
     async def form(self, evse: str, forms: bool) -> Outcome:
         self.told.append((evse, forms))
         return self.answer
 
 
 async def test_evses_are_switched_one_after_the_other_and_the_first_follows_again() -> None:
-    async with house("CP1-1", "CP2-1") as home:
+    async with service_rig("CP1-1", "CP2-1") as rig:
         rooms = Rooms()
-        former: Any = GridFormingService(home.service.board, rooms)
-        former.step("CP1-1", proven=False)
-        await home.wait(0.1)
+        former: Any = GridFormingService(rig.control.registry, rig.control.publisher, rig.clock, rooms)
+        former.step("CP1-1", confirmed_open=False)
+        await rig.wait(0.1)
         assert rooms.told == []
         assert former.state is not None
-        assert "not proven" in former.state.reason
-        former.step("CP1-1", proven=True)
-        await home.wait(0.1)
-        former.step("CP1-1", proven=True)
+        assert "not confirmed" in former.state.reason
+        former.step("CP1-1", confirmed_open=True)
+        await rig.wait(0.1)
+        former.step("CP1-1", confirmed_open=True)
         assert rooms.told == [("CP1-1", True)]
         assert former.state.by == "order"
         rooms.answer = Outcome(Answer.UNKNOWN, "Timeout")
-        former.step("CP2-1", proven=True)
-        await home.wait(0.1)
-        former.step("CP2-1", proven=True)
+        former.step("CP2-1", confirmed_open=True)
+        await rig.wait(0.1)
+        former.step("CP2-1", confirmed_open=True)
         assert rooms.told[1:] == [("CP1-1", False)]
         assert former.state is not None
-        assert "CP1-1 has not taken" in former.state.reason
+        assert "CP1-1 has not confirmed" in former.state.reason
         rooms.answer = Outcome(Answer.APPLIED)
         rooms.told.pop()
         for _ in range(int(AGAIN_S) + 2):
-            former.step("CP2-1", proven=True)
-            await home.wait(1.0)
+            former.step("CP2-1", confirmed_open=True)
+            await rig.wait(1.0)
         assert rooms.told[1:] == [("CP1-1", False), ("CP2-1", True)]
-        former.step("storage", proven=True)
-        await home.wait(0.1)
+        former.step("storage", confirmed_open=True)
+        await rig.wait(0.1)
         assert rooms.told[3:] == [("CP2-1", False)]
         assert former.state is None
         await former.end()
 
 
 async def test_a_rejected_order_is_repeated_and_an_unsupported_one_is_not() -> None:
-    async with house("CP1-1") as home:
+    async with service_rig("CP1-1") as rig:
         rooms = Rooms()
-        former = GridFormingService(home.service.board, rooms, ["CP1-1"])
-        former.step(None, proven=False)
-        await home.wait(0.1)
+        former = GridFormingService(rig.control.registry, rig.control.publisher, rig.clock, rooms, ["CP1-1"])
+        former.step(None, confirmed_open=False)
+        await rig.wait(0.1)
         assert rooms.told == [("CP1-1", False)]  # it may still be forming from an earlier life
         rooms.answer = Outcome(Answer.UNKNOWN, "Timeout", "no answer")
         for _ in range(25):
-            former.step("CP1-1", proven=True)
-            await home.wait(1.0)
+            former.step("CP1-1", confirmed_open=True)
+            await rig.wait(1.0)
         assert rooms.told[1:] == [("CP1-1", True)] * 3
         assert former.state is not None
         assert former.state.by == "nobody"
         rooms.answer = Outcome(Answer.REFUSED, "NoForming", "by its hardware")
         for _ in range(30):
-            former.step("CP1-1", proven=True)
-            await home.wait(1.0)
+            former.step("CP1-1", confirmed_open=True)
+            await rig.wait(1.0)
         assert len(rooms.told) == 5
         assert former.state == GridFormingState(evse="CP1-1", by="hardware", reason="by its hardware")
 
@@ -180,9 +183,9 @@ async def test_a_rejected_order_is_repeated_and_an_unsupported_one_is_not() -> N
 )
 def test_grid_forming_needs_the_open_switch_and_is_never_ordered_twice(steps: list[tuple[Any, bool, Outcome]]) -> None:
     async def scene() -> None:
-        async with house("CP1-1", "CP2-1") as home:
+        async with service_rig("CP1-1", "CP2-1") as rig:
             rooms = Rooms()
-            former = GridFormingService(home.service.board, rooms)
+            former = GridFormingService(rig.control.registry, rig.control.publisher, rig.clock, rooms)
             proven_now = False
             took: dict[str, bool] = {}
             for forming, proven, answer in steps:
@@ -195,7 +198,7 @@ def test_grid_forming_needs_the_open_switch_and_is_never_ordered_twice(steps: li
                         assert not forms or (proven_now and evse == forming)
                         if answer.answer is Answer.APPLIED:
                             took[evse] = forms
-                    await home.wait(1.0)
+                    await rig.wait(1.0)
                 if answer.answer is Answer.APPLIED:
                     assert [evse for evse, forms in took.items() if forms and evse != forming] == []
             await former.end()

@@ -10,14 +10,13 @@ import pytest
 
 from gateway.blue_switch.agreement_file import parse
 from gateway.blue_switch.service import VehicleLendingService
-from gateway.energy.persistence import EnergyPersistence
 from gateway.energy.service import EnergyService
 from gateway.energy.settings import EnergySection, TierTable
 from gateway.model.energy_state import MainSwitch, Phase, SharedEnergyState, SiteNeedState
 from gateway.model.event import VehicleIdentified
 from gateway.model.moment import rfc3339
 from gateway.store.memory import MemoryStore
-from tests.gateway.commands.rig import House, house
+from tests.gateway.commands.rig import ServiceRig, service_rig
 
 pytestmark = pytest.mark.virtual_time
 
@@ -48,13 +47,13 @@ floor_pct = 25
 """
 
 
-async def tell(home: House, kind: str, **body: Any) -> None:
-    reason = home.service.input(kind, json.dumps({"ts": rfc3339(home.clock.wall()), **body}).encode())
+async def tell(rig: ServiceRig, kind: str, **body: Any) -> None:
+    reason = rig.service.input(kind, json.dumps({"ts": rfc3339(rig.clock.wall()), **body}).encode())
     assert reason is None, reason
 
 
 async def live(
-    home: House,
+    rig: ServiceRig,
     energy_service: EnergyService,
     seconds: int,
     present: bool,
@@ -65,107 +64,113 @@ async def live(
     for _ in range(seconds):
         state = energy_service.state
         opened = state is not None and state.main_switch is MainSwitch.OPEN
-        await tell(home, "switch", open=opened)
+        await tell(rig, "switch", open=opened)
         lit = present or (state is not None and state.forming is not None)
-        await tell(home, "load", power_w=load_w if lit else 0.0)
+        await tell(rig, "load", power_w=load_w if lit else 0.0)
         grid: dict[str, Any] = {"present": present, "power_w": load_w if present and not opened else 0.0}
-        await tell(home, "grid", **grid)
+        await tell(rig, "grid", **grid)
         energy_service.step()
         if lender is not None:
             lender.step()
-        await home.wait(1.0)
+        await rig.wait(1.0)
 
 
-def decided(home: House) -> list[str]:
-    return [event.code or "" for event in home.heard.events if event.event.value == "decided"]
+async def kept_energy(store: MemoryStore) -> list[str]:
+    return [one.key for one in await store.kept(10) if one.kind == "energy"]
+
+
+def decided(rig: ServiceRig) -> list[str]:
+    return [event.code or "" for event in rig.published.events if event.event.value == "decided"]
 
 
 async def test_an_outage_is_lived_through_and_the_forming_car_is_left_alone() -> None:
-    async with house("CP1-1", "CP2-1") as home:
-        energy_service = EnergyService(home.service.board, ISLAND)
-        home.service.board.energy = lambda: energy_service.state
-        await live(home, energy_service, 5, True, 2000.0)
+    async with service_rig("CP1-1", "CP2-1", energy=ISLAND) as rig:
+        energy_service = rig.energy_service
+        await live(rig, energy_service, 5, True, 2000.0)
         assert energy_service.active()
-        await live(home, energy_service, 30, False, 700.0)
-        state = home.service.site_state()
+        await live(rig, energy_service, 30, False, 700.0)
+        state = rig.service.site_state()
         assert state.islanded
         assert state.energy is not None
         assert state.energy.phase == "island"
         forming = state.energy.forming
         assert forming is not None
-        assert home.service.board.places[forming].hands_off
+        assert rig.evse(forming).hands_off
         assert state.energy.tiers["medical"] is True
         assert state.energy.autonomy_h["medical"].low > 0
-        told = decided(home)
+        told = decided(rig)
         assert told.index("grid_lost") < told.index("main_switch_open") < told.index("island_formed")
-        home.stations.unplug(forming)
-        await live(home, energy_service, 5, False, 700.0)
-        after = home.service.site_state().energy
+        rig.stations.unplug(forming)
+        await live(rig, energy_service, 5, False, 700.0)
+        after = rig.service.site_state().energy
         assert after is not None
         assert after.forming not in (None, forming)
 
 
 async def test_a_site_with_nothing_to_manage_is_left_alone() -> None:
-    async with house("CP1-1") as home:
-        energy_service = EnergyService(home.service.board, EnergySection())
+    async with service_rig("CP1-1", energy=EnergySection()) as rig:
+        energy_service = rig.energy_service
         assert not energy_service.active()
-        assert not EnergyService(home.service.board, EnergySection(enabled=False, contract_w=1000)).active()
-        await home.send(None, "mode", "m", mode="self_consumption")
+        disabled = EnergySection(enabled=False, contract_w=1000)
+        assert not EnergyService(rig.control, disabled, rig.clock).active()
+        await rig.send(None, "mode", "m", mode="self_consumption")
         assert energy_service.active()
         for _ in range(12):
-            await tell(home, "grid", present=True, power_w=3000 + home.power("CP1-1"))
+            await tell(rig, "grid", present=True, power_w=3000 + rig.power("CP1-1"))
             energy_service.step()
-            await home.wait(1.0)
-        assert home.power("CP1-1") == pytest.approx(-2950, abs=60)
-        assert home.service.explain("CP1-1").binding == "optimiser"  # type: ignore[union-attr]
+            await rig.wait(1.0)
+        assert rig.power("CP1-1") == pytest.approx(-2950, abs=60)
+        assert rig.service.explain("CP1-1").binding == "optimiser"  # type: ignore[union-attr]
 
 
 async def test_a_command_comes_before_the_optimiser_and_the_demand_window_before_a_command() -> None:
-    async with house("CP1-1") as home:
-        energy_service = EnergyService(home.service.board, EnergySection(contract_w=20_000))
-        await home.send(None, "mode", "m", mode="self_consumption")
-        await live(home, energy_service, 5, True, 3000.0)
-        await home.send("CP1-1", "charge", "c", power_w=4000, lease_s=300)
-        await live(home, energy_service, 5, True, 3000.0)
-        assert home.power("CP1-1") == 4000
-        await tell(home, "meter", energy_wh=9_900, window_start=rfc3339(home.clock.wall() // 1800 * 1800))
-        await live(home, energy_service, 5, True, 3000.0)
-        assert home.power("CP1-1") < 4000
-        assert home.service.explain("CP1-1").binding == "site"  # type: ignore[union-attr]
+    async with service_rig("CP1-1", energy=EnergySection(contract_w=20_000)) as rig:
+        energy_service = rig.energy_service
+        await rig.send(None, "mode", "m", mode="self_consumption")
+        await live(rig, energy_service, 5, True, 3000.0)
+        await rig.send("CP1-1", "charge", "c", power_w=4000, lease_s=300)
+        await live(rig, energy_service, 5, True, 3000.0)
+        assert rig.power("CP1-1") == 4000
+        await tell(rig, "meter", energy_wh=9_900, window_start=rfc3339(rig.clock.wall() // 1800 * 1800))
+        await live(rig, energy_service, 5, True, 3000.0)
+        assert rig.power("CP1-1") < 4000
+        assert rig.service.explain("CP1-1").binding == "site"  # type: ignore[union-attr]
 
 
 async def test_in_an_outage_lent_cars_give_strangers_do_not_and_the_report_says_what_was_owed(tmp_path: Any) -> None:
-    async with house("CP1-1", "CP2-1") as home:
-        energy_service = EnergyService(home.service.board, ISLAND)
-        lender = VehicleLendingService(home.service.board, energy_service, parse(LENT, "lent.toml"), "home", tmp_path)
-        now = home.clock.now()
-        home.service.report(VehicleIdentified("CP1-1", now, "LENT"))
-        home.service.report(VehicleIdentified("CP2-1", now, "STRANGER"))
-        await live(home, energy_service, 5, True, 700.0, lender)
-        assert energy_service.agreed_floors == {}
-        await live(home, energy_service, 30, False, 700.0, lender)
-        told = decided(home)
+    async with service_rig("CP1-1", "CP2-1", energy=ISLAND) as rig:
+        energy_service, coordinator = rig.energy_service, parse(LENT, "lent.toml")
+        lender = VehicleLendingService(
+            rig.control, energy_service, rig.lending, coordinator, "home", rig.clock, tmp_path
+        )
+        now = rig.clock.now()
+        rig.service.report(VehicleIdentified("CP1-1", now, "LENT"))
+        rig.service.report(VehicleIdentified("CP2-1", now, "STRANGER"))
+        await live(rig, energy_service, 5, True, 700.0, lender)
+        assert rig.lending.floor_pct == {}
+        await live(rig, energy_service, 30, False, 700.0, lender)
+        told = decided(rig)
         assert "site_needs_cars" in told
         assert "arrival_unknown_car" in told
-        assert energy_service.agreed_floors["CP2-1"] == 100.0
-        assert energy_service.agreed_floors["CP1-1"] == 25.0
+        assert rig.lending.floor_pct["CP2-1"] == 100.0
+        assert rig.lending.floor_pct["CP1-1"] == 25.0
         state = energy_service.state
         assert state is not None
         assert state.forming == "CP1-1"
         assert state.blue_switch is not None
         there = [(one.vehicle, one.site, one.floor_pct) for one in state.blue_switch.there]
         assert there == [("LENT", "home", 25.0)]
-        outage = lender.desk.current
+        outage = lender.coordinator.current
         assert outage is not None
         need = SiteNeedState(draw_w=900, stored_wh=100, bays=1)
-        lender.heard("depot", SharedEnergyState(phase=Phase.ISLAND, need=need))
-        assert "depot" in lender.desk.needs
-        lender.heard("depot", SharedEnergyState(phase=Phase.ON_GRID))
-        assert "depot" not in lender.desk.needs
-        await live(home, energy_service, 330, True, 700.0, lender)
-        assert "site_restored" in decided(home)
-        await home.wait(1.0)
-        made = lender.desk.report(outage.id)
+        lender.receive_state("depot", SharedEnergyState(phase=Phase.ISLAND, need=need))
+        assert "depot" in lender.coordinator.needs
+        lender.receive_state("depot", SharedEnergyState(phase=Phase.ON_GRID))
+        assert "depot" not in lender.coordinator.needs
+        await live(rig, energy_service, 330, True, 700.0, lender)
+        assert "site_restored" in decided(rig)
+        await rig.wait(1.0)
+        made = lender.coordinator.report(outage.id)
         assert made["chain"]["whole"]
         assert [one["vehicle"] for one in made["cars"]] == ["LENT"]
         assert outage.ended is not None
@@ -174,30 +179,28 @@ async def test_in_an_outage_lent_cars_give_strangers_do_not_and_the_report_says_
 
 async def test_an_outage_is_gone_on_with_in_the_next_life_and_forgotten_when_it_is_paid() -> None:
     store = MemoryStore()
-    async with house("CP1-1", "CP2-1", store=store) as home:
-        journal = home.service.board.journal
-        energy_service = EnergyService(home.service.board, ISLAND, keeper=EnergyPersistence(journal))
-        await live(home, energy_service, 5, True, 700.0)
-        assert await store.kept(10) == []
-        await live(home, energy_service, 20, False, 700.0)
+    async with service_rig("CP1-1", "CP2-1", store=store, energy=ISLAND) as rig:
+        journal, energy_service = rig.journal, rig.energy_service
+        await live(rig, energy_service, 5, True, 700.0)
+        assert await kept_energy(store) == []
+        await live(rig, energy_service, 20, False, 700.0)
         last = energy_service.state
         assert last is not None
         had = energy_service.controller.recharging.remembered()[0]
         await journal.flush()
     assert had
-    assert [(one.kind, one.key) for one in await store.kept(10)] == [("energy", "outage")]
-    async with house("CP1-1", "CP2-1", store=store) as home:
-        journal = home.service.board.journal
-        energy_service = EnergyService(home.service.board, ISLAND, keeper=EnergyPersistence(journal))
+    assert await kept_energy(store) == ["outage"]
+    async with service_rig("CP1-1", "CP2-1", store=store, energy=ISLAND) as rig:
+        journal, energy_service = rig.journal, rig.energy_service
         energy_service.restore(await store.kept(10))
         assert energy_service.controller.recharging.remembered() == (had, True, None)
         energy_service.state = last
-        await live(home, energy_service, 20, False, 700.0)
+        await live(rig, energy_service, 20, False, 700.0)
         assert energy_service.state is not None
         assert energy_service.state.forming == last.forming
-        assert "island_adopted" in decided(home)
-        assert "black_start" not in decided(home)
-        await live(home, energy_service, 1800, True, 700.0)
+        assert "island_adopted" in decided(rig)
+        assert "black_start" not in decided(rig)
+        await live(rig, energy_service, 1800, True, 700.0)
         await journal.flush()
         assert [one for one in await store.kept(10) if one.key == "outage"] == []
 
@@ -205,16 +208,16 @@ async def test_an_outage_is_gone_on_with_in_the_next_life_and_forgotten_when_it_
 async def test_a_defect_in_the_controller_costs_the_optimum_and_not_the_gateway(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    async with house("CP1-1") as home:
-        energy_service = EnergyService(home.service.board, EnergySection(contract_w=20_000))
+    async with service_rig("CP1-1", energy=EnergySection(contract_w=20_000)) as rig:
+        energy_service = rig.energy_service
         energy_service.controller.settings = None  # type: ignore[assignment]
         running = asyncio.create_task(energy_service.run())
-        await home.wait(5)
+        await rig.wait(5)
         assert not running.done()
-        assert decided(home).count("energy_failed") == 1
-        await home.send("CP1-1", "discharge", "d", power_w=3000, lease_s=60)
-        await home.wait(2)
-        assert home.power("CP1-1") == -3000
+        assert decided(rig).count("energy_failed") == 1
+        await rig.send("CP1-1", "discharge", "d", power_w=3000, lease_s=60)
+        await rig.wait(2)
+        assert rig.power("CP1-1") == -3000
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
     assert "the energy controller failed" in caplog.text
@@ -224,11 +227,10 @@ async def test_a_defect_in_the_controller_costs_the_optimum_and_not_the_gateway(
 async def test_a_planner_that_breaks_or_never_answers_costs_the_optimum_and_it_is_said_once(
     breaks: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with house("CP1-1") as home:
-        energy_service = EnergyService(
-            home.service.board, EnergySection(contract_w=20_000, import_per_kwh=30.0, plan_every_s=60)
-        )
-        await home.send(None, "mode", "m", mode="price")
+    section = EnergySection(contract_w=20_000, import_per_kwh=30.0, plan_every_s=60)
+    async with service_rig("CP1-1", energy=section) as rig:
+        energy_service = rig.energy_service
+        await rig.send(None, "mode", "m", mode="price")
 
         def wrong(*_: object) -> None:
             raise LookupError("a defect")
@@ -242,9 +244,9 @@ async def test_a_planner_that_breaks_or_never_answers_costs_the_optimum_and_it_i
             owner = energy_service.controller if breaks == "problem" else energy_service.controller.planner
             monkeypatch.setattr(owner, breaks, wrong)
         for _ in range(300):
-            await tell(home, "grid", present=True, power_w=3000 + home.power("CP1-1"))
+            await tell(rig, "grid", present=True, power_w=3000 + rig.power("CP1-1"))
             energy_service.step()
-            await home.wait(1.0)
-        assert decided(home).count("plan_fell_back") == 1
+            await rig.wait(1.0)
+        assert decided(rig).count("plan_fell_back") == 1
         if energy_service._planning is not None:
             energy_service._planning.cancel()

@@ -31,7 +31,7 @@ async def test_a_state_with_a_defect_costs_the_other_messages_nothing(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     async with scene("CP1-1") as one:
-        one.running.service.board.energy = broken  # part of the site's state only
+        one.running.service.site_state = broken  # type: ignore[method-assign]
         for _ in range(3):
             await one.send("evse/CP1-1/cmd/discharge", {"id": f"d{_}", "power_w": 3000})
             await one.wait(5)

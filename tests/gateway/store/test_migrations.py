@@ -15,7 +15,7 @@ from gateway.store import schema
 from gateway.store.ports import StoreError
 from gateway.store.sql import SqlStore
 from gateway.store.tables import METADATA
-from tests.gateway.commands.rig import house
+from tests.gateway.commands.rig import service_rig
 from tests.gateway.store.postgres import postgres
 
 OLD = sorted((Path(__file__).parents[2] / "data" / "store").glob("*.sql"))
@@ -47,13 +47,13 @@ async def test_an_old_database_is_refused_with_what_to_do_then_migrated_and_used
     assert await store.migrate() == (dump.stem, schema.newest())
     await store.close()
 
-    async with house("CP1-1", store=SqlStore(url, "gw1")) as home:
-        final = home.heard.final("old-1")
+    async with service_rig("CP1-1", store=SqlStore(url, "gw1")) as rig:
+        final = rig.published.final("old-1")
         assert (final.status, final.reason.code) == ("failed", "gateway_restarted")
-        state = home.service.state("CP1-1")
+        state = rig.service.state("CP1-1")
         assert state is not None
         assert state.floors.reserve_pct == 40
-        assert [entry.step.value for entry in await home.service.entries(command="old-1")][:3] == [
+        assert [entry.step.value for entry in await rig.service.entries(command="old-1")][:3] == [
             "received",
             "validated",
             "journalled",

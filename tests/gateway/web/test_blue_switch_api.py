@@ -21,7 +21,7 @@ from gateway.energy.service import EnergyService
 from gateway.model.event import SessionEnded, VehicleIdentified
 from gateway.model.moment import rfc3339
 from gateway.web.api import build
-from tests.gateway.commands.rig import House, house
+from tests.gateway.commands.rig import ServiceRig, service_rig
 from tests.gateway.energy.test_energy_service import ISLAND, LENT, decided, live
 
 pytestmark = pytest.mark.virtual_time
@@ -30,39 +30,40 @@ AS_ARRIVED = LENT.replace("floor_pct = 25", 'floor_pct = 25\ngive_back = "as_arr
 PREFIX = "http://gateway/admin/v1"
 
 
-def app_of(home: House, lender: VehicleLendingService | None, **more: Any) -> httpx.AsyncClient:
-    csms = Csms(CsmsSettings(), lambda _: None, home.clock)
-    app = build(Admin(csms), home.service, lender=lender, now=home.clock.wall, **more)
+def app_of(rig: ServiceRig, lender: VehicleLendingService | None, **more: Any) -> httpx.AsyncClient:
+    csms = Csms(CsmsSettings(), lambda _: None, rig.clock)
+    app = build(Admin(csms), rig.service, lender=lender, now=rig.clock.wall, **more)
     return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=PREFIX)
 
 
 @asynccontextmanager
 async def shelter(
     tmp_path: Path | None = None,
-) -> AsyncIterator[tuple[House, EnergyService, VehicleLendingService, httpx.AsyncClient]]:
-    async with house("CP1-1", "CP2-1") as home:
-        energy_service = EnergyService(home.service.board, ISLAND)
-        keeper = BlueSwitchPersistence(home.service.journal)
+) -> AsyncIterator[tuple[ServiceRig, EnergyService, VehicleLendingService, httpx.AsyncClient]]:
+    async with service_rig("CP1-1", "CP2-1", energy=ISLAND) as rig:
+        energy_service, coordinator = rig.energy_service, parse(AS_ARRIVED, "lent.toml")
+        persistence = BlueSwitchPersistence(rig.journal)
         lender = VehicleLendingService(
-            home.service.board, energy_service, parse(AS_ARRIVED, "lent.toml"), "home", tmp_path, keeper
+            rig.control, energy_service, rig.lending, coordinator, "home", rig.clock, tmp_path, persistence
         )
-        async with app_of(home, lender) as http:
-            yield home, energy_service, lender, http
+        rig.input_handlers.update(lender.input_handlers)
+        async with app_of(rig, lender) as http:
+            yield rig, energy_service, lender, http
 
 
 async def test_an_outage_over_http_from_the_call_to_the_energy_returned(tmp_path: Path) -> None:
-    async with shelter(tmp_path) as (home, energy_service, lender, http):
+    async with shelter(tmp_path) as (rig, energy_service, lender, http):
         assert (await http.get("/blue-switch")).json()["sites"] == []
         (paper,) = (await http.get("/blue-switch/agreements")).json()
         assert paper["id"] == "A"
         assert paper["give_back"] == "as_arrived"
         assert (await http.get("/blue-switch/agreements/A")).json() == paper
         assert (await http.get("/blue-switch/outages")).json() == []
-        await live(home, energy_service, 30, False, 700.0, lender)
+        await live(rig, energy_service, 30, False, 700.0, lender)
         (called,) = (await http.get("/blue-switch/calls")).json()
         assert (called["vehicle"], called["from"], called["site"]) == ("LENT", "depot", "home")
-        home.service.report(VehicleIdentified("CP1-1", home.clock.now(), "LENT"))
-        await live(home, energy_service, 30, False, 700.0, lender)
+        rig.service.report(VehicleIdentified("CP1-1", rig.clock.now(), "LENT"))
+        await live(rig, energy_service, 30, False, 700.0, lender)
         assert (await http.get("/blue-switch/calls")).json() == []
         (arrival,) = (await http.get("/blue-switch/arrivals?limit=1")).json()
         assert arrival["welcome"] is True
@@ -70,14 +71,14 @@ async def test_an_outage_over_http_from_the_call_to_the_energy_returned(tmp_path
         (deployment,) = (await http.get("/blue-switch/loans")).json()
         assert deployment["left_at"] is None
         assert (await http.get("/blue-switch/cars/LENT")).json()["status"] == "there"
-        place = home.service.board.places["CP1-1"].evse
-        battery = home.stations.evses["CP1-1"]
+        place = rig.evse("CP1-1").evse
+        battery = rig.stations.evses["CP1-1"]
         assert battery.soc_pct is not None
         battery.soc_pct -= 20.0
-        await live(home, energy_service, 6, False, 700.0, lender)
-        home.service.report(SessionEnded("CP1-1", home.clock.now(), place.session or "", "Local"))
-        await live(home, energy_service, 6, False, 700.0, lender)
-        await live(home, energy_service, 330, True, 700.0, lender)
+        await live(rig, energy_service, 6, False, 700.0, lender)
+        rig.service.report(SessionEnded("CP1-1", rig.clock.now(), place.session or "", "Local"))
+        await live(rig, energy_service, 6, False, 700.0, lender)
+        await live(rig, energy_service, 330, True, 700.0, lender)
         (outage,) = (await http.get("/blue-switch/outages")).json()
         assert outage["ended"] is not None
         assert outage["all_settled"] is False
@@ -99,72 +100,74 @@ async def test_an_outage_over_http_from_the_call_to_the_energy_returned(tmp_path
         paper_text = await http.get(f"/blue-switch/outages/{outage['id']}?format=markdown")
         assert paper_text.headers["content-type"].startswith("text/markdown")
         assert made["chain"]["last"] in paper_text.text
-        await home.wait(1.0)
+        await rig.wait(1.0)
         assert json.loads((tmp_path / f"{outage['id']}.json").read_text())["all_settled"] is True
 
 
 async def test_providers_report_positions_over_http_and_as_an_input() -> None:
-    async with shelter() as (home, _, lender, http):
+    async with shelter() as (rig, _, lender, http):
         where = "/blue-switch/cars/LENT/position"
         row = (await http.put(where, json={"place": "home", "soc_pct": 55.5})).json()
         assert (row["place"], row["soc_pct"]) == ("home", 55.5)
-        assert row["seen_at"] == rfc3339(home.clock.wall())
-        row = (await http.put(where, json={"soc_pct": 10, "at": rfc3339(home.clock.wall() - 60)})).json()
+        assert row["seen_at"] == rfc3339(rig.clock.wall())
+        row = (await http.put(where, json={"soc_pct": 10, "at": rfc3339(rig.clock.wall() - 60)})).json()
         assert row["soc_pct"] == 55.5  # older than the last report
         assert (await http.put(where, json={"place": "nowhere"})).status_code == 422
         assert (await http.put(where, json={"soc_pct": 101})).status_code == 422
         assert (await http.put(where, json={"colour": "red"})).status_code == 422
         assert (await http.put("/blue-switch/cars/OTHER/position", json={})).status_code == 404
-        await home.wait(1.0)
+        await rig.wait(1.0)
 
         def tell(kind: str, **body: Any) -> None:
-            text = json.dumps({"ts": rfc3339(home.clock.wall()), **body}).encode()
-            assert home.service.input(kind, text) is None
+            text = json.dumps({"ts": rfc3339(rig.clock.wall()), **body}).encode()
+            assert rig.service.input(kind, text) is None
 
         tell("lent", cars=[{"vehicle": "LENT", "place": "depot", "available": False}, {"vehicle": "WHO"}])
         row = (await http.get("/blue-switch/cars/LENT")).json()
         assert (row["place"], row["status"], row["soc_pct"]) == ("depot", "unavailable", 55.5)
         tell("lent", cars=[{"vehicle": "LENT", "place": "moon"}])
         tell("repaid", payments=[{"id": "x", "vehicle": "LENT", "energy_wh": 10}])
-        assert decided(home) == ["lent_not_taken", "lent_not_taken", "repaid_not_taken"]
-        assert lender.desk.payments == set()
+        assert decided(rig) == ["lent_not_taken", "lent_not_taken", "repaid_not_taken"]
+        assert lender.coordinator.payments == set()
 
 
 async def test_a_gateway_that_restarts_in_an_outage_continues_its_deployments() -> None:
-    async with shelter() as (home, energy_service, lender, _):
-        home.service.report(VehicleIdentified("CP1-1", home.clock.now(), "LENT"))
-        await live(home, energy_service, 40, False, 700.0, lender)
-        evse = home.service.board.places["CP1-1"].evse
+    async with shelter() as (rig, energy_service, lender, _):
+        rig.service.report(VehicleIdentified("CP1-1", rig.clock.now(), "LENT"))
+        await live(rig, energy_service, 40, False, 700.0, lender)
+        evse = rig.evse("CP1-1").evse
         base = evse.discharged.total_wh or 0.0
         evse.discharged.total_wh = base + 5000.0
-        await live(home, energy_service, 6, False, 700.0, lender)
-        before = lender.desk.deployments["home", "LENT"]
+        await live(rig, energy_service, 6, False, 700.0, lender)
+        before = lender.coordinator.deployments["home", "LENT"]
         assert before.taken_wh == pytest.approx(5000.0)
-        await home.service.journal.flush()
-        kept = await home.store.kept(100)
+        await rig.journal.flush()
+        kept = await rig.store.kept(100)
         again = VehicleLendingService(
-            home.service.board,
+            rig.control,
             energy_service,
+            rig.lending,
             parse(AS_ARRIVED, "lent.toml"),
             "home",
+            rig.clock,
             None,
-            BlueSwitchPersistence(home.service.journal),
+            BlueSwitchPersistence(rig.journal),
         )
         again.restore(kept)
         again.step()
-        after = again.desk.deployments["home", "LENT"]
+        after = again.coordinator.deployments["home", "LENT"]
         assert after.arrived_at == before.arrived_at
         evse.discharged.total_wh = base + 6500.0
         again.step()
-        assert again.desk.deployments["home", "LENT"].taken_wh == pytest.approx(6500.0)
-        assert again.desk.current is not None
-        assert again.desk.report(again.desk.current.id)["chain"]["whole"]
-        assert energy_service.agreed_floors["CP1-1"] == 25.0
+        assert again.coordinator.deployments["home", "LENT"].taken_wh == pytest.approx(6500.0)
+        assert again.coordinator.current is not None
+        assert again.coordinator.report(again.coordinator.current.id)["chain"]["whole"]
+        assert rig.lending.floor_pct["CP1-1"] == 25.0
 
 
 async def test_without_an_agreement_file_the_routes_answer_404_and_a_token_is_required() -> None:
-    async with house("CP1-1") as home:
-        async with app_of(home, None) as http:
+    async with service_rig("CP1-1") as rig:
+        async with app_of(rig, None) as http:
             answer = await http.get("/blue-switch/cars")
             assert answer.status_code == 404
             assert "blue_switch.file" in answer.json()["detail"]
@@ -173,6 +176,6 @@ async def test_without_an_agreement_file_the_routes_answer_404_and_a_token_is_re
             assert {"/cars/{vehicle}/position", "/outages/{outage}", "/calls", "/loans", "/arrivals"} <= ours
             body = told["/admin/v1/blue-switch/cars/{vehicle}/payments"]["post"]["requestBody"]
             assert "PaymentBody" in json.dumps(body)
-        async with app_of(home, None, token="secret") as http:
+        async with app_of(rig, None, token="secret") as http:
             assert (await http.get("/blue-switch")).status_code == 401
             assert (await http.put("/blue-switch/cars/X/position", json={})).status_code == 401

@@ -1,0 +1,31 @@
+"""Components that the command path, the energy service and the vehicle lending service are wired from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gateway.control.control_state import EvseRegistry
+from gateway.control.publisher import EventPublisher
+from gateway.control.settings import ServiceSettings
+from gateway.control.site_decision import SiteDecision
+from gateway.model.site import Inputs, Site
+from gateway.store.journal import Journal
+from protocols.ports import Clock
+
+
+@dataclass(frozen=True, slots=True)
+class ControlComponents:
+    """One set per gateway; for composition only: a component takes those that it uses."""
+
+    site: Site
+    registry: EvseRegistry
+    decision: SiteDecision
+    publisher: EventPublisher
+
+    @classmethod
+    def create(cls, settings: ServiceSettings, clock: Clock, journal: Journal) -> ControlComponents:
+        """Return the components of a site that has not been reported anything yet."""
+        site = Site(settings.policy, Inputs(dict(settings.stale_after_s)), mode=settings.policy.mode)
+        registry = EvseRegistry(settings)
+        publisher = EventPublisher(settings.gateway_id, journal, clock)
+        return cls(site, registry, SiteDecision(site, registry, clock), publisher)

@@ -1,0 +1,108 @@
+"""Events and notifications: what happens is journalled and passed to the subscribers (MQTT, API, metrics)."""
+
+from __future__ import annotations
+
+import asyncio
+
+from gateway.model.journal import Entry, Phase, ReplyTo, Step
+from gateway.model.reason import Reason
+from gateway.model.result import Result
+from gateway.model.state import EventMessage, Happened
+from gateway.model.subscriber import Subscriber
+from gateway.store.journal import Journal
+from protocols.ports import Clock
+
+MAX_TEXT = 1000
+
+
+class EventPublisher:
+    """Publishes results, events and changes. Nothing here waits."""
+
+    def __init__(self, gateway_id: str, journal: Journal, clock: Clock) -> None:
+        self.gateway_id = gateway_id
+        self._journal = journal
+        self._clock = clock
+        self._subscribers: list[Subscriber] = []
+        self.inputs_changed = asyncio.Event()  # what the energy service decides from has changed
+
+    def subscribe(self, subscriber: Subscriber) -> None:
+        """Pass results, events and changes on from now on."""
+        self._subscribers.append(subscriber)
+
+    # state ----------------------------------------------------------------------------------------------------------
+
+    def changed(self, evse: str | None) -> None:
+        """Notify that the state of an EVSE, or of the site (None), has changed."""
+        self.inputs_changed.set()
+        self.decision_changed(evse)
+
+    def decision_changed(self, evse: str | None) -> None:
+        """Notify of a change that the gateway itself has decided: the energy service need not decide again."""
+        for subscriber in self._subscribers:
+            subscriber.changed(evse)
+
+    def measured(self, evse: str | None) -> None:
+        """Notify of new measured values, and nothing in a state that is acted on at once."""
+        for subscriber in self._subscribers:
+            subscriber.stirred(evse)
+
+    # results and events ---------------------------------------------------------------------------------------------
+
+    def result(self, result: Result, reply: ReplyTo | None, phase: Phase | None) -> None:
+        """Publish a result."""
+        for subscriber in self._subscribers:
+            subscriber.result(result, reply, phase)
+
+    def happened(
+        self,
+        event: Happened,
+        evse: str | None,
+        reason: Reason | None = None,
+        text: str = "",
+        command: str | None = None,
+        session: str | None = None,
+        **journalled: object,
+    ) -> None:
+        """Publish and journal an event; `journalled` stands in the journal only."""
+        wall, text = self._clock.wall(), text[:MAX_TEXT]
+        message = EventMessage(
+            event=event,
+            evse=evse,
+            reason=reason,
+            text=text,
+            command=command,
+            session=session,
+            gateway=self.gateway_id,
+            ts=wall,
+        )
+        data: dict[str, object] = {"text": text} if text else {}
+        if reason is not None:
+            data["reason"] = reason.model_dump(mode="json")
+        if session is not None:
+            data["session"] = session
+        self._event(message, Entry(wall, Step.EVENT, event.value, command, evse, data | journalled))
+
+    def decided(self, code: str, text: str, evse: str | None, subject: str, figures: dict[str, float]) -> None:
+        """Publish and journal what energy management has decided."""
+        wall, text = self._clock.wall(), text[:MAX_TEXT]
+        message = EventMessage(
+            event=Happened.DECIDED,
+            evse=evse,
+            text=text,
+            code=code,
+            subject=subject or None,
+            figures=figures or None,
+            gateway=self.gateway_id,
+            ts=wall,
+        )
+        data: dict[str, object] = {"text": text, "code": code, "subject": subject, **figures}
+        self._event(message, Entry(wall, Step.EVENT, Happened.DECIDED.value, None, evse, data))
+
+    def _event(self, message: EventMessage, entry: Entry) -> None:
+        self._journal.later(entry)
+        for subscriber in self._subscribers:
+            subscriber.event(message)
+
+    def note(self, step: Step, cause: str, command: str | None, evse: str | None, **data: object) -> None:
+        """Journal a step of a command without an event."""
+        self._journal.later(Entry(self._clock.wall(), step, cause, command, evse, data))

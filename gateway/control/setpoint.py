@@ -1,0 +1,235 @@
+"""The set-point of one EVSE as a state machine: what the station holds, and what to do next. Time is an argument.
+
+A set-point is valid for a while only (`valid_for_s`) and never beyond the lease and the ramp behind it: should this
+process end, the station falls back to 0 W by itself. Transitions:
+
+    any         --reset-------> UNVERIFIED   link or session is another; an order on its way is superseded
+    any         --restored----> RESTORED     the station reported what it holds
+    any         --accepted----> ACCEPTED
+    any         --rejected----> REJECTED     repeated after a pause that doubles up to `LONGEST_PAUSE_S`
+    any         --timed out---> TIMED_OUT    may have taken effect: the station is asked before the next order
+
+An emergency stop is sent in every state, and the station asked afterwards.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from enum import Enum, StrEnum
+
+from gateway.control.settings import LEASE_SLACK_S, RAMP_STEP_S, SETTLE_S
+from gateway.energy.dispatch import MARGIN_W, ramp_s
+from gateway.model.station import Answer, Outcome
+
+LONGEST_PAUSE_S = 60.0  # between orders that a station keeps rejecting
+LONGEST_RAMP_S = 5.0  # counted into the validity of a set-point
+SHORTEST_VALID_S = 1.0
+MAX_UNANSWERED = 3  # orders in a row before a command has failed
+
+
+class State(StrEnum):
+    """Last transition of a set-point."""
+
+    UNVERIFIED = "unverified"
+    RESTORED = "restored"
+    ACCEPTED = "accepted"
+    REJECTED = "rejected"
+    TIMED_OUT = "timed_out"
+
+
+class Action(Enum):
+    """What a set-point requires now."""
+
+    WAIT = 1
+    VERIFY = 2  # ask the station what it holds
+    SEND = 3
+    CORRECT = 4  # send again: power flows although the station accepted 0 W
+
+
+class Completion(Enum):
+    """Effect of an answer to an order."""
+
+    SUPERSEDED = 1  # the link or session of the order is gone
+    REPEATED = 2  # accepted, the power is as before
+    CHANGED = 3  # accepted, the power is another
+    REJECTED = 4
+    UNANSWERED = 5
+    SILENT = 6  # unanswered for the `MAX_UNANSWERED`th time or more
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A set-point on its way to the station."""
+
+    power_w: float
+    valid_for_s: float
+    sent_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Power that the station should hold, and what bears on when to send it. Times are monotonic."""
+
+    power_w: float
+    emergency_stop: bool = False
+    allocated: bool = False  # a command has an allocation here
+    unconfirmed: bool = False  # and the station has not confirmed it
+    lease_until: float | None = None
+    measured_w: float | None = None
+    measured_at: float | None = None
+    rest_tolerance_w: float = 0.0  # a measured power up to this counts as 0 W
+
+
+class Setpoint:
+    """Set-point of one EVSE."""
+
+    def __init__(self, valid_for_s: float = 15.0, retry_s: float = 2.0, verify_within_s: float = 60.0) -> None:
+        """`retry_s`: pause after an order that was not accepted. `verify_within_s`: for the meter to show 0 W."""
+        self.valid_for_s, self.retry_s, self.verify_within_s = valid_for_s, retry_s, verify_within_s
+        self.state = State.UNVERIFIED
+        self.verified = False  # the station has reported what it holds, on this link and in this session
+        self.sent_w: float | None = None  # what the station holds, None while not known
+        self.sent_at = 0.0
+        self.changed_at = -math.inf  # when it last accepted another power
+        self.valid_until = 0.0
+        self.retry_at: float | None = None
+        self.unanswered = 0  # orders in a row
+        self.rejected_w: float | None = None
+        self.rejections = 0  # of that power, in a row
+        self.repeat_after = 0.0  # a rejected power that no command needs is not sent before
+        self.reported: tuple[str, float] | None = None  # last trouble without a command: the station's code, the power
+        self._pending: Order | None = None
+
+    # transitions ----------------------------------------------------------------------------------------------------
+
+    def reset(self) -> None:
+        """The link or the session is another: what the station holds is not known."""
+        self._pending = None
+        self.state, self.verified, self.sent_w, self.unanswered = State.UNVERIFIED, False, None, 0
+        self._clear_rejection()
+
+    def failed(self, now: float) -> None:
+        """An order or a query raised an error: what the station holds is not known; try again after the pause."""
+        self._pending = None
+        self.state, self.verified, self.sent_w, self.retry_at = State.UNVERIFIED, False, None, now + self.retry_s
+
+    def restored(self, held_w: float | None, now: float) -> None:
+        """The station reported what it holds, None where it cannot tell: then the next power is sent in any case."""
+        self.state, self.verified = State.RESTORED, True
+        self.sent_w, self.sent_at, self.valid_until = held_w, now, 0.0
+
+    def send(self, power_w: float, valid_for_s: float, now: float) -> Order:
+        """Begin an order; an earlier one that has not been completed is superseded."""
+        self._pending = Order(power_w, valid_for_s, now)
+        return self._pending
+
+    def complete(self, order: Order, outcome: Outcome, now: float) -> Completion:
+        """Apply the station's answer to an order."""
+        if order is not self._pending:
+            return Completion.SUPERSEDED
+        self._pending = None
+        match outcome.answer:
+            case Answer.APPLIED:
+                return self._accepted(order, now)
+            case Answer.REFUSED:
+                return self._rejected(order, now)
+        self.state, self.verified, self.sent_w, self.retry_at = State.TIMED_OUT, False, None, now + self.retry_s
+        self.unanswered += 1
+        return Completion.SILENT if self.unanswered >= MAX_UNANSWERED else Completion.UNANSWERED
+
+    def _accepted(self, order: Order, now: float) -> Completion:
+        changed = self.sent_w != order.power_w
+        if changed:
+            self.changed_at = now
+        self.state, self.unanswered = State.ACCEPTED, 0
+        self.sent_w, self.sent_at = order.power_w, order.sent_at
+        self.valid_until = order.sent_at + order.valid_for_s
+        self._clear_rejection()
+        return Completion.CHANGED if changed else Completion.REPEATED
+
+    def _rejected(self, order: Order, now: float) -> Completion:
+        self.state, self.sent_w, self.retry_at = State.REJECTED, None, now + self.retry_s
+        self.rejections = self.rejections + 1 if self.rejected_w == order.power_w else 1
+        pause_s = min(self.retry_s * 2 ** min(self.rejections - 1, 10), LONGEST_PAUSE_S)
+        self.rejected_w, self.repeat_after = order.power_w, now + pause_s
+        return Completion.REJECTED
+
+    def _clear_rejection(self) -> None:
+        self.retry_at = self.rejected_w = self.reported = None
+        self.rejections, self.repeat_after = 0, 0.0
+
+    # what to do -----------------------------------------------------------------------------------------------------
+
+    def next_action(self, target: Target, now: float) -> Action:
+        """Return what the target requires now."""
+        if not target.emergency_stop:
+            if self.retry_at is not None and now < self.retry_at:
+                return Action.WAIT
+            if not self.verified:
+                return Action.VERIFY
+        if self._power_at_rest(target, now):
+            return Action.CORRECT
+        if self._due(target, now) and not self._backing_off(target, now):
+            return Action.SEND
+        if target.emergency_stop and not self.verified and self.sent_w == target.power_w:
+            return Action.VERIFY
+        return Action.WAIT
+
+    def _due(self, target: Target, now: float) -> bool:
+        if self.sent_w is None or abs(target.power_w - self.sent_w) > MARGIN_W:
+            return True
+        if target.unconfirmed:
+            return True  # the same power for a new command still needs the station's confirmation
+        return target.power_w != 0 and now >= self.refresh_at(target.lease_until)
+
+    def _power_at_rest(self, target: Target, now: float) -> bool:
+        """True where the meter shows power long after the station accepted 0 W."""
+        measured_w, measured_at = target.measured_w, target.measured_at
+        if target.power_w != 0 or self.sent_w != 0 or measured_w is None or measured_at is None:
+            return False
+        return abs(measured_w) > target.rest_tolerance_w and now >= measured_at >= self.sent_at + self.verify_within_s
+
+    def _backing_off(self, target: Target, now: float) -> bool:
+        """True while the station has just rejected this power, no command needs it and no power flows."""
+        at_rest = target.measured_w is not None and abs(target.measured_w) <= target.rest_tolerance_w
+        rejected = self.rejected_w == target.power_w and now < self.repeat_after
+        return rejected and at_rest and not target.allocated
+
+    def refresh_at(self, lease_until: float | None) -> float:
+        """Return when a power is sent again so that it stays valid; never where it is valid until the lease ends."""
+        if lease_until is not None and self.valid_until >= lease_until:
+            return math.inf
+        return self.sent_at + self.valid_for_s / 3
+
+    def valid_for(
+        self, power_w: float, now: float, ramp_w_per_s: float, lease_until: float | None, ramping: bool = False
+    ) -> float:
+        """Return how long a power may be valid, in s: never beyond the lease and the ramp behind it."""
+        left_s = math.inf if lease_until is None else lease_until - now
+        if not ramping and left_s >= self.valid_for_s:
+            return self.valid_for_s
+        walk_s = min(LONGEST_RAMP_S, ramp_s(power_w, 0.0, ramp_w_per_s))
+        allowed_s = walk_s + RAMP_STEP_S if ramping else left_s + walk_s + LEASE_SLACK_S
+        return min(self.valid_for_s, max(SHORTEST_VALID_S, allowed_s))
+
+    def deadline(self, now: float, lease_until: float | None, *, holds: bool) -> float:
+        """Return when `next_action` can change by time alone. `holds`: a power in a session that is ours to refresh."""
+        times = [at for at in (self.retry_at, self.repeat_after) if at is not None and at > now]
+        if self.sent_w and self.verified and holds:
+            times.append(self.refresh_at(lease_until))
+        return min(times, default=math.inf)
+
+    # estimate -------------------------------------------------------------------------------------------------------
+
+    def estimated_w(self, measured_w: float | None, measured_at: float | None, now: float) -> float:
+        """Return the best estimate of the power now, from set-point and meter.
+
+        A reading from before the last change of the set-point does not count. One from while the station was still
+        changing counts for that time only; after it the set-point is the better estimate, until the next reading.
+        """
+        if measured_w is None or measured_at is None:
+            return self.sent_w or 0.0
+        settled = measured_at >= self.changed_at + SETTLE_S
+        recent = measured_at > self.changed_at and now - measured_at <= SETTLE_S
+        return measured_w if settled or recent or self.sent_w is None else self.sent_w

@@ -1,0 +1,147 @@
+"""Decision for an EVSE: everything known is assembled into one `Situation`, which `authority` decides.
+
+The answer to a command and the set-point that is sent later come from the same function.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from gateway.authority.layers import Asked, Situation, layers
+from gateway.authority.priority import Bound, Decision, Layer, decide
+from gateway.authority.site_limits import Base, base_power, site_bounds
+from gateway.authority.soc_floors import floor_reached, floors
+from gateway.control.control_state import EvseControlState, EvseRegistry
+from gateway.model.reason import Code
+from gateway.model.site import Site
+from protocols.ports import Clock
+
+
+@dataclass(frozen=True, slots=True)
+class SharedLimits:
+    """The site without its EVSEs, and the least and the most that each EVSE may be taking, W, at one moment."""
+
+    base: Base
+    spans: dict[str, tuple[float, float]]
+    low_w: float = field(init=False)
+    high_w: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "low_w", sum(low for low, _ in self.spans.values()))
+        object.__setattr__(self, "high_w", sum(high for _, high in self.spans.values()))
+
+    def others(self, evse: str) -> tuple[float, float]:
+        """Return (least, most) of all other EVSEs together."""
+        own = self.spans.get(evse)
+        if own is None:
+            return self.low_w, self.high_w
+        if len(self.spans) == 1:
+            return 0.0, 0.0
+        return self.low_w - own[0], self.high_w - own[1]
+
+
+class SiteDecision:
+    """Decides about EVSEs from the site, the facility's inputs and the other EVSEs. Reads, never changes."""
+
+    def __init__(self, site: Site, registry: EvseRegistry, clock: Clock) -> None:
+        self._site = site
+        self._registry = registry
+        self._clock = clock
+
+    @property
+    def limited(self) -> bool:
+        """True where the site's connection has any limit, so that the power of one EVSE matters to the others."""
+        policy = self._site.policy
+        return not (policy.import_limit_w is policy.export_limit_w is self._site.peak_limit_w is None)
+
+    @property
+    def ramp_w_per_s(self) -> float:
+        """Rate at which power goes to 0 W when a command ends."""
+        return self._site.policy.ramp_w_per_s
+
+    def next_input_change(self, now: float) -> float | None:
+        """Return when the next input of the facility becomes stale."""
+        return self._site.inputs.next_change(now)
+
+    def evse_power_w(self) -> float:
+        """Return the estimated power of all EVSEs together."""
+        now = self._clock.now()
+        return sum(state.estimated_w(now) for state in self._registry if state.counts)
+
+    def base(self) -> Base:
+        """Return the site's power without its EVSEs."""
+        return base_power(self._site, self.evse_power_w(), self._clock.now())
+
+    def shared(self) -> SharedLimits:
+        """Return what all decisions of one moment share: one pass over the EVSEs serves them all."""
+        return SharedLimits(self.base(), {state.name: state.span() for state in self._registry if state.counts})
+
+    def bounds_for(self, taking_part: set[str]) -> list[Bound]:
+        """Return what the connection leaves for some EVSEs together, their own power counted as nothing."""
+        spans = [state.span() for state in self._registry if state.counts and state.name not in taking_part]
+        high_w, low_w = sum(high for _, high in spans), sum(low for low, _ in spans)
+        return site_bounds(self._site, self.base(), high_w, low_w)
+
+    def _situation(self, state: EvseControlState, asked: Asked | None, site_bounds: tuple[Bound, ...]) -> Situation:
+        """Return everything that decides about an EVSE now, if `asked` were in force."""
+        found = floors(state.evse, self._site, state.reserve, asked.min_soc_pct if asked else None)
+        floor_pct = found[0].pct if found else 0.0
+        hysteresis_pct = self._site.policy.floor_hysteresis_pct
+        return Situation(
+            evse=state.evse,
+            site=self._site,
+            now=self._clock.now(),
+            wall=self._clock.wall(),
+            site_bounds=site_bounds,
+            asked=asked,
+            reserve=state.reserve,
+            floor_reached=floor_reached(state.floor_reached, state.evse.soc_pct, floor_pct, hysteresis_pct),
+            optimiser=state.optimiser or self._idle_bound(),
+            extra=state.extra,
+        )
+
+    def decide(
+        self,
+        state: EvseControlState,
+        asked: Asked | None,
+        shared: SharedLimits | None = None,
+        *,
+        with_site: bool = True,
+    ) -> Decision:
+        """Return the power, the limiting layer and the reason. `shared`: of this moment, where many are decided."""
+        bounds = self._site_bounds(state, shared) if with_site and self.limited else ()
+        return decide(*layers(self._situation(state, asked, bounds)))
+
+    def current(self, state: EvseControlState) -> Decision:
+        """Return the decision for what is in force now."""
+        return self.decide(state, self.asked(state))
+
+    def asked(self, state: EvseControlState) -> Asked | None:
+        """Return what the command in force requests of an EVSE."""
+        allocation, command = state.allocation, state.command
+        if allocation is None or command is None:
+            return None
+        return Asked(allocation.power_w, command.id, command.body.min_soc_pct)
+
+    def floor_pct(self, state: EvseControlState) -> float:
+        """Return the highest SoC floor in force."""
+        command = state.command
+        found = floors(state.evse, self._site, state.reserve, command.body.min_soc_pct if command else None)
+        return found[0].pct if found else 0.0
+
+    def floor_reached(self, state: EvseControlState) -> bool:
+        """Return whether the highest floor counts as reached now, with hysteresis."""
+        hysteresis_pct = self._site.policy.floor_hysteresis_pct
+        return floor_reached(state.floor_reached, state.evse.soc_pct, self.floor_pct(state), hysteresis_pct)
+
+    def _site_bounds(self, state: EvseControlState, shared: SharedLimits | None) -> tuple[Bound, ...]:
+        shared = shared or self.shared()
+        low_w, high_w = shared.others(state.name)
+        return tuple(site_bounds(self._site, shared.base, high_w, low_w))
+
+    def _idle_bound(self) -> Bound | None:
+        power_w = self._site.policy.idle_power_w
+        if power_w <= 0:
+            return None
+        text = f"No command is in force; the site lets vehicles charge with {power_w:.0f} W."
+        return Bound(Layer.OPTIMISER, power_w, power_w, Code.IDLE, text)

@@ -1,0 +1,98 @@
+"""Inputs of the facility: validated, stored in the site with their age; changes of their freshness are published."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from pydantic import ValidationError
+
+from gateway.authority.site_limits import metered
+from gateway.control.control_state import EvseRegistry
+from gateway.control.publisher import EventPublisher
+from gateway.control.site_decision import SiteDecision
+from gateway.model.command import complaint
+from gateway.model.reason import Code, Reason, because
+from gateway.model.site import INPUTS, AnyInput, Freshness, InputKind, Site, switching_part
+from gateway.model.state import Happened
+from protocols.ports import Clock
+
+MAX_BYTES = 65_536
+
+InputHandlers = Mapping[InputKind, Callable[[AnyInput], None]]
+
+
+class SiteInputs:
+    """Inputs of one site. `handlers` get every message of a kind, and not only the last one."""
+
+    def __init__(
+        self,
+        site: Site,
+        registry: EvseRegistry,
+        decision: SiteDecision,
+        publisher: EventPublisher,
+        clock: Clock,
+        clock_skew_s: float,
+        handlers: InputHandlers,
+    ) -> None:
+        self._site = site
+        self._registry = registry
+        self._decision = decision
+        self._publisher = publisher
+        self._clock = clock
+        self._clock_skew_s = clock_skew_s
+        self._handlers = handlers
+        self._freshness: dict[InputKind, Freshness] = {}
+
+    def receive(self, kind: str, payload: bytes) -> Reason | None:
+        """Store an input; return the reason where it is refused."""
+        value = self._read(kind, payload)
+        if isinstance(value, Reason):
+            return value
+        site, wall, now, name = self._site, self._clock.wall(), self._clock.now(), InputKind(kind)
+        held = site.inputs.readings.get(name)
+        site.inputs.put(name, value, now, wall)
+        if name in self._handlers:
+            self._handlers[name](value)
+        self.check_freshness()
+        changed = switching_part(value) != switching_part(held.value if held is not None else None)
+        if changed:
+            self._publisher.changed(None)
+        else:
+            self._publisher.inputs_changed.set()
+            self._publisher.measured(None)
+        if changed or (self._decision.limited and (name is InputKind.GRID or not metered(site, now))):
+            self._registry.wake_active()  # what a limit leaves is another
+        return None
+
+    def _read(self, kind: str, payload: bytes) -> AnyInput | Reason:
+        if kind not in InputKind.__members__.values():
+            known = ", ".join(InputKind)
+            return because(Code.BAD_INPUT, f"There is no input {kind[:64]!r}; known are {known}.")
+        if len(payload) > MAX_BYTES:
+            return because(Code.TOO_LARGE, f"The input {kind} has {len(payload)} bytes; {MAX_BYTES} are allowed.")
+        try:
+            value = INPUTS[InputKind(kind)].model_validate_json(payload)
+        except ValidationError as error:
+            return because(Code.BAD_INPUT, f"Input {kind}: {complaint(error)}.")
+        ahead_s = value.ts - self._clock.wall()
+        if ahead_s > self._clock_skew_s:
+            text = f"Input {kind} is stamped {ahead_s:.1f} s ahead of the gateway's clock; check both clocks."
+            return because(Code.CLOCK_SKEW, text)
+        return value
+
+    def check_freshness(self) -> None:
+        """Publish which inputs have become stale or fresh."""
+        now = self._clock.now()
+        for kind in self._site.inputs.readings:
+            freshness = self._site.inputs.freshness(kind, now)
+            before = self._freshness.get(kind, Freshness.NEVER)
+            self._freshness[kind] = freshness
+            if freshness is before:
+                continue
+            if freshness is Freshness.STALE:
+                reason = because(Code.INPUT_STALE, f"The input {kind.value} has gone quiet.")
+                self._publisher.happened(Happened.INPUT_STALE, None, reason)
+            else:
+                self._publisher.happened(Happened.INPUT_FRESH, None, text=f"The input {kind.value} is there.")
+            self._publisher.changed(None)
+            self._registry.wake_active()

@@ -1,0 +1,142 @@
+"""What vehicles have negotiated, kept beyond a restart: a station reports it once a session, and the session goes on.
+
+One record per EVSE with a session, removed when the session ends. Only what lasts is kept: the state of charge and the
+energy requests of then are no statement about now.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Annotated, Protocol
+
+import msgspec
+
+from gateway.model.event import PowerLimits, VehicleNeeds
+from gateway.model.evse import Evse
+from gateway.model.journal import Entry, Forgotten, Kept, Record
+from gateway.model.state import Happened
+
+log = logging.getLogger("v2x")
+
+KIND = "vehicle_needs"
+KEPT_S = 7 * 86_400.0  # a session that was negotiated longer ago is not continued
+_Watts = Annotated[float, msgspec.Meta(ge=0, le=1e9)]
+
+
+class LimitsRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Power limits of the vehicle, magnitudes in W."""
+
+    max_charge_w: _Watts
+    max_discharge_w: _Watts
+    min_charge_w: _Watts = 0.0
+    min_discharge_w: _Watts = 0.0
+
+
+class NeedsRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What the vehicle in a session has negotiated."""
+
+    session: str
+    limits: LimitsRow
+    bidirectional: bool
+    energy_transfer: str
+    control_mode: str
+    target_soc_pct: float | None = None
+    departure: float | None = None
+    battery_capacity_wh: float | None = None
+
+
+class Writer(Protocol):
+    """Destination of records: `gateway.store.journal.Journal`."""
+
+    def later(self, *records: Record) -> None: ...
+
+
+class VehicleNeedsPersistence:
+    """Persistence of what vehicles have negotiated."""
+
+    def __init__(self, writer: Writer) -> None:
+        self._writer = writer
+        self._written: dict[str, NeedsRow] = {}
+        self._restored: dict[str, NeedsRow] = {}
+
+    def keep(self, evse: Evse, wall: float) -> None:
+        """Write what the vehicle in session has negotiated; nothing without a session or before it has negotiated."""
+        if evse.session is None or evse.needs is None:
+            return
+        self._write(evse.name, _row(evse.session, evse.needs), wall)
+
+    def forget(self, evse: str) -> None:
+        """Remove the record of a session that has ended."""
+        self._restored.pop(evse, None)
+        if self._written.pop(evse, None) is not None:
+            self._writer.later(Forgotten(KIND, evse))
+
+    def take(self, evse: str, session: str) -> VehicleNeeds | None:
+        """Return what was negotiated in this session before the restart, once; the record of another is removed."""
+        if (written := self._written.get(evse)) is not None and written.session != session:
+            self.forget(evse)
+        row = self._restored.pop(evse, None)
+        if row is None:
+            return None
+        limits = PowerLimits(**msgspec.structs.asdict(row.limits))
+        members = {name: value for name, value in msgspec.structs.asdict(row).items() if name not in _OWN}
+        return VehicleNeeds(limits=limits, **members)
+
+    def restore(self, kept: Sequence[Kept]) -> bool:
+        """Read the records of an earlier run; False where there is none. One that cannot be read is left out."""
+        found = False
+        for one in kept:
+            if one.kind != KIND:
+                continue
+            found = True
+            try:
+                row = msgspec.json.decode(one.body, type=NeedsRow)
+            except msgspec.DecodeError:
+                log.warning("the record of the vehicle at %s cannot be read and is left out", one.key)
+                continue
+            self._written[one.key] = self._restored[one.key] = row
+        return found
+
+    def restore_journal(self, entries: Sequence[Entry]) -> None:
+        """Read journal entries (oldest first) of a version that kept no records, and write the records."""
+        walls: dict[str, float] = {}
+        found: dict[str, NeedsRow] = {}
+        for entry in entries:
+            needs, session = entry.data.get("needs"), entry.data.get("session")
+            if entry.evse is None or not session:
+                continue
+            if entry.cause == Happened.SESSION_ENDED:
+                found.pop(entry.evse, None)
+            elif entry.cause == Happened.NEGOTIATED and needs:
+                lasting = {name: value for name, value in needs.items() if name in NeedsRow.__struct_fields__}
+                try:
+                    row = msgspec.convert({**lasting, "session": session}, NeedsRow)
+                except msgspec.ValidationError:  # written by another version
+                    continue
+                found[entry.evse], walls[entry.evse] = row, entry.wall
+        for evse, row in found.items():
+            self._write(evse, row, walls[evse])
+            self._restored[evse] = row
+
+    def _write(self, evse: str, row: NeedsRow, wall: float) -> None:
+        if self._written.get(evse) != row:
+            self._written[evse] = row
+            self._writer.later(Kept(KIND, evse, msgspec.json.encode(row).decode(), wall))
+
+
+_OWN = ("session", "limits")
+
+
+def _row(session: str, needs: VehicleNeeds) -> NeedsRow:
+    limits = needs.limits
+    return NeedsRow(
+        session,
+        LimitsRow(limits.max_charge_w, limits.max_discharge_w, limits.min_charge_w, limits.min_discharge_w),
+        needs.bidirectional,
+        needs.energy_transfer,
+        needs.control_mode,
+        needs.target_soc_pct,
+        needs.departure,
+        needs.battery_capacity_wh,
+    )

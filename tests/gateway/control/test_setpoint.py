@@ -1,0 +1,249 @@
+"""The set-point state machine: transitions as a table, and laws that hold for any sequence of answers."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from gateway.control.setpoint import (
+    LONGEST_PAUSE_S,
+    LONGEST_RAMP_S,
+    MAX_UNANSWERED,
+    SHORTEST_VALID_S,
+    Action,
+    Completion,
+    Setpoint,
+    State,
+    Target,
+)
+from gateway.control.settings import LEASE_SLACK_S, RAMP_STEP_S
+from gateway.model.station import Answer, Outcome
+
+APPLIED, REFUSED, UNKNOWN = Outcome(Answer.APPLIED), Outcome(Answer.REFUSED, "Rejected"), Outcome(Answer.UNKNOWN)
+VALID_S, RETRY_S = 15.0, 2.0
+
+
+def after(*steps: str, power_w: float = -5000.0) -> Setpoint:
+    """Return a set-point after these transitions, one a second."""
+    setpoint = Setpoint(VALID_S, RETRY_S)
+    for now, step in enumerate(steps):
+        match step:
+            case "restored":
+                setpoint.restored(0.0, now)
+            case "reset":
+                setpoint.reset()
+            case "failed":
+                setpoint.failed(now)
+            case _:
+                outcome = {"accepted": APPLIED, "rejected": REFUSED, "timed out": UNKNOWN}[step]
+                setpoint.complete(setpoint.send(power_w, VALID_S, now), outcome, now)
+    return setpoint
+
+
+@pytest.mark.parametrize(
+    ("steps", "state", "verified", "sent_w"),
+    [
+        ((), State.UNVERIFIED, False, None),
+        (("restored",), State.RESTORED, True, 0.0),
+        (("restored", "accepted"), State.ACCEPTED, True, -5000.0),
+        (("restored", "rejected"), State.REJECTED, True, None),
+        (("restored", "timed out"), State.TIMED_OUT, False, None),
+        (("restored", "timed out", "restored"), State.RESTORED, True, 0.0),
+        (("accepted",), State.ACCEPTED, False, -5000.0),  # an emergency stop before the station was asked
+        (("restored", "accepted", "reset"), State.UNVERIFIED, False, None),
+        (("restored", "accepted", "failed"), State.UNVERIFIED, False, None),
+    ],
+)
+def test_transitions(steps: tuple[str, ...], state: State, verified: bool, sent_w: float | None) -> None:
+    setpoint = after(*steps)
+    assert (setpoint.state, setpoint.verified, setpoint.sent_w) == (state, verified, sent_w)
+
+
+TARGET = Target(-5000.0)
+REST = Target(0.0, measured_w=0.0, measured_at=1.0, rest_tolerance_w=150.0)
+RUNNING = Target(0.0, measured_w=-3000.0, measured_at=70.0, rest_tolerance_w=150.0)
+STOP = Target(0.0, emergency_stop=True)
+
+
+@pytest.mark.parametrize(
+    ("steps", "target", "at", "action"),
+    [
+        ((), TARGET, 1.0, Action.VERIFY),
+        ((), STOP, 1.0, Action.SEND),  # first of all
+        (("restored",), TARGET, 1.0, Action.SEND),
+        (("restored",), Target(0.0), 1.0, Action.WAIT),
+        (("restored",), Target(0.0, allocated=True, unconfirmed=True), 1.0, Action.SEND),
+        (("restored", "accepted"), TARGET, 2.0, Action.WAIT),
+        (("restored", "accepted"), TARGET, 1.0 + VALID_S / 3, Action.SEND),  # refreshed
+        (("restored", "accepted"), Target(-5000.4), 2.0, Action.WAIT),
+        (("restored", "accepted"), Target(-5001.0), 2.0, Action.SEND),
+        (("restored", "accepted"), Target(-5000.0, lease_until=16.0), 10.0, Action.WAIT),  # valid until the lease ends
+        (("restored", "timed out"), TARGET, 2.0, Action.WAIT),
+        (("restored", "timed out"), STOP, 2.0, Action.SEND),
+        (("restored", "timed out"), TARGET, 3.1, Action.VERIFY),
+        (("restored", "timed out"), Target(-5000.0, unconfirmed=True), 3.1, Action.VERIFY),
+        (("restored", "rejected"), TARGET, 2.0, Action.WAIT),
+        (("restored", "rejected"), TARGET, 3.1, Action.SEND),
+        (("failed",), TARGET, 1.0, Action.WAIT),
+        (("failed",), TARGET, 2.1, Action.VERIFY),
+        (("restored", "accepted", "reset"), TARGET, 3.0, Action.VERIFY),
+    ],
+)
+def test_next_action(steps: tuple[str, ...], target: Target, at: float, action: Action) -> None:
+    assert after(*steps).next_action(target, at) is action
+
+
+def test_an_emergency_stop_is_sent_first_and_the_station_asked_afterwards() -> None:
+    setpoint = Setpoint()
+    assert setpoint.next_action(STOP, 0.0) is Action.SEND
+    assert setpoint.complete(setpoint.send(0.0, VALID_S, 0.0), APPLIED, 0.1) is Completion.CHANGED
+    assert setpoint.next_action(STOP, 0.1) is Action.VERIFY
+    setpoint.restored(0.0, 0.2)
+    assert setpoint.next_action(STOP, 0.3) is Action.WAIT
+
+
+def test_power_that_flows_although_zero_was_accepted_is_corrected_once_the_meter_had_time() -> None:
+    setpoint = after("restored", "accepted", power_w=0.0)
+    assert setpoint.next_action(RUNNING, 70.0) is Action.CORRECT
+    early = Target(0.0, measured_w=-3000.0, measured_at=30.0, rest_tolerance_w=150.0)
+    assert setpoint.next_action(early, 70.0) is Action.WAIT
+    assert setpoint.next_action(REST, 70.0) is Action.WAIT
+
+
+def test_a_rejected_power_is_repeated_after_longer_and_longer_pauses_unless_a_command_needs_it() -> None:
+    setpoint, now, pauses = Setpoint(VALID_S, RETRY_S), 0.0, []
+    setpoint.restored(None, now)
+    for _ in range(10):
+        while setpoint.next_action(REST, now) is not Action.SEND:
+            now = setpoint.deadline(now, None, holds=True)
+        setpoint.complete(setpoint.send(0.0, VALID_S, now), REFUSED, now)
+        pauses.append(setpoint.repeat_after - now)
+    assert pauses == [2.0, 4.0, 8.0, 16.0, 32.0, *[LONGEST_PAUSE_S] * 5]
+    command = Target(0.0, allocated=True, measured_w=0.0, measured_at=now, rest_tolerance_w=150.0)
+    assert setpoint.next_action(command, now + RETRY_S) is Action.SEND
+    setpoint.complete(setpoint.send(-100.0, VALID_S, now), REFUSED, now)
+    assert setpoint.repeat_after - now == RETRY_S  # another power begins anew
+
+
+def test_an_answer_to_an_order_of_another_session_changes_nothing() -> None:
+    setpoint = after("restored")
+    order = setpoint.send(-5000.0, VALID_S, 1.0)
+    setpoint.reset()
+    assert setpoint.complete(order, APPLIED, 2.0) is Completion.SUPERSEDED
+    assert (setpoint.state, setpoint.sent_w) == (State.UNVERIFIED, None)
+    first, second = setpoint.send(-1.0, VALID_S, 3.0), setpoint.send(-2.0, VALID_S, 3.0)
+    assert setpoint.complete(first, APPLIED, 4.0) is Completion.SUPERSEDED
+    assert setpoint.complete(second, APPLIED, 4.0) is Completion.CHANGED
+
+
+def test_orders_without_an_answer_are_counted_in_a_row() -> None:
+    setpoint = Setpoint()
+    completions = [setpoint.complete(setpoint.send(1.0, VALID_S, 0.0), UNKNOWN, 0.0) for _ in range(4)]
+    assert MAX_UNANSWERED == 3
+    assert completions == [Completion.UNANSWERED] * 2 + [Completion.SILENT] * 2
+    setpoint.complete(setpoint.send(1.0, VALID_S, 0.0), APPLIED, 0.0)
+    assert setpoint.complete(setpoint.send(1.0, VALID_S, 0.0), UNKNOWN, 0.0) is Completion.UNANSWERED
+
+
+@pytest.mark.parametrize(
+    ("measured", "at", "now", "expected"),
+    [
+        (None, None, 11.0, -5000.0),
+        (-1000.0, 9.0, 11.0, -5000.0),  # from before the set-point
+        (-1000.0, 10.5, 11.0, -1000.0),  # while the station is changing: for a moment
+        (-1000.0, 10.5, 14.0, -5000.0),
+        (-1000.0, 13.0, 30.0, -1000.0),  # settled
+    ],
+)
+def test_the_estimate_prefers_a_settled_reading(
+    measured: float | None, at: float | None, now: float, expected: float
+) -> None:
+    setpoint = Setpoint()
+    setpoint.complete(setpoint.send(-5000.0, VALID_S, 10.0), APPLIED, 10.0)
+    assert setpoint.estimated_w(measured, at, now) == expected
+
+
+WATTS = st.floats(-50_000, 50_000)
+
+
+@given(WATTS, st.floats(0, 1e6), st.floats(0, 5000), st.floats(0.001, 3600))
+def test_a_set_point_is_never_valid_beyond_the_lease_and_the_ramp_behind_it(
+    power_w: float, now: float, rate: float, left_s: float
+) -> None:
+    setpoint = Setpoint(VALID_S)
+    valid_s = setpoint.valid_for(power_w, now, rate, now + left_s)
+    ramp_s = min(LONGEST_RAMP_S, abs(power_w) / rate) if rate else 0.0
+    assert SHORTEST_VALID_S <= valid_s <= VALID_S
+    assert valid_s <= left_s + ramp_s + LEASE_SLACK_S + 1e-6
+    ramping_s = setpoint.valid_for(power_w, now, rate, None, ramping=True)
+    assert SHORTEST_VALID_S <= ramping_s <= max(SHORTEST_VALID_S, ramp_s + RAMP_STEP_S) + 1e-6
+
+
+class SetpointMachine(RuleBasedStateMachine):
+    """Any sequence of targets, answers, losses and pauses, driven as the controller drives it."""
+
+    @initialize()
+    def begin(self) -> None:
+        self.setpoint = Setpoint(VALID_S, RETRY_S)
+        self.now = 0.0
+        self.asked = False  # since the last order without an answer, or the last reset
+        self.rejected_at = -math.inf
+
+    @rule(
+        power_w=st.sampled_from([-5000.0, 0.0, 3000.0]),
+        emergency=st.booleans(),
+        allocated=st.booleans(),
+        lease_s=st.one_of(st.none(), st.floats(0.1, 60)),
+        outcome=st.sampled_from([APPLIED, REFUSED, UNKNOWN]),
+    )
+    def step(self, power_w: float, emergency: bool, allocated: bool, lease_s: float | None, outcome: Outcome) -> None:
+        setpoint, now = self.setpoint, self.now
+        lease_until = None if lease_s is None else now + lease_s
+        target = Target(0.0 if emergency else power_w, emergency, allocated, allocated, lease_until, 0.0, now, 150.0)
+        match setpoint.next_action(target, now):
+            case Action.VERIFY:
+                assert not setpoint.verified
+                setpoint.restored(0.0, now)
+                self.asked = True
+            case Action.SEND | Action.CORRECT:
+                assert self.asked or target.emergency_stop
+                valid_s = setpoint.valid_for(target.power_w, now, 2500.0, lease_until)
+                completion = setpoint.complete(setpoint.send(target.power_w, valid_s, now), outcome, now)
+                assert completion is not Completion.SUPERSEDED
+                self.asked = self.asked and outcome is not UNKNOWN
+                if outcome is APPLIED and lease_until is not None:
+                    assert setpoint.valid_until <= max(lease_until + LONGEST_RAMP_S + LEASE_SLACK_S, now + 1.0)
+
+    @rule(seconds=st.floats(0.01, 100))
+    def wait(self, seconds: float) -> None:
+        self.now += seconds
+
+    @rule()
+    def lose(self) -> None:
+        self.setpoint.reset()
+        self.asked = False
+
+    @precondition(lambda self: self.setpoint.retry_at is not None)
+    @rule()
+    def wait_for_the_retry(self) -> None:
+        self.now = max(self.now, self.setpoint.retry_at or 0.0)
+
+    @invariant()
+    def pauses_are_bounded(self) -> None:
+        if not hasattr(self, "setpoint"):
+            return
+        assert self.setpoint.repeat_after <= self.now + LONGEST_PAUSE_S
+        assert (self.setpoint.retry_at or 0.0) <= self.now + RETRY_S
+        assert self.setpoint.deadline(self.now, None, holds=True) > self.now or self.setpoint.sent_w
+
+    @invariant()
+    def what_is_held_is_known_only_after_an_answer(self) -> None:
+        if hasattr(self, "setpoint") and self.setpoint.state in (State.UNVERIFIED, State.REJECTED, State.TIMED_OUT):
+            assert self.setpoint.sent_w is None
+
+
+TestSetpointMachine = SetpointMachine.TestCase
