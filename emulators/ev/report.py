@@ -29,7 +29,7 @@ def plain(value: Any) -> Any:
     return value
 
 
-def complain(command: str, text: str) -> None:
+def print_error(command: str, text: str) -> None:
     """Print an error of a command on standard error."""
     sys.stderr.write(f"{command}: {text}\n")
 
@@ -45,19 +45,19 @@ class Reporter:
 
     def __call__(self, event: Any) -> None:
         if self._json:
-            self.record(type(event).__name__, plain(event))
+            self.write_record(type(event).__name__, plain(event))
             return
         build = self._lines.get(type(event))
         line = build(event) if build is not None else None
         if line is not None:
             self._write(line)
 
-    def record(self, name: str, values: dict[str, Any]) -> None:
+    def write_record(self, name: str, values: dict[str, Any]) -> None:
         """Print one JSON line, with `at` in seconds after the start; nothing in text mode."""
         if self._json:
             self._write(json.dumps({"event": name, "at": round(time.monotonic() - self._began, 6), **values}))
 
-    def say(self, text: str) -> None:
+    def write_text(self, text: str) -> None:
         """Print a line of text; nothing in JSON mode."""
         if not self._json:
             self._write(text)

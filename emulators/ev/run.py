@@ -17,7 +17,7 @@ from typing import Any, TextIO
 
 from emulators.ev import profile as profiles
 from emulators.ev.car import Car, CarSpec
-from emulators.ev.report import Reporter, complain, plain
+from emulators.ev.report import Reporter, plain, print_error
 from emulators.ev.session import EvSession, car_settings
 from emulators.ev.session_options import CONTROLS, OptionError, iso20_version
 from emulators.runtime.clock import RealClock
@@ -70,17 +70,17 @@ async def run(options: EvOptions, out: TextIO | None = None) -> int:
             raise OptionError("give either the address of a charger or the interface on which to find one")
         address = io.endpoint(options.connect) if options.connect is not None else None
     except (ValueError, profiles.ProfileError, LocalProtocolError) as error:
-        complain("v2x ev", f"{error}")
+        print_error("v2x ev", f"{error}")
         return 2
     prepare_car(settings.services, settings.controls)
     clock = RealClock()
     started = clock.now()
-    reporter.record("Searching", {"interface": options.interface, "address": address})
+    reporter.write_record("Searching", {"interface": options.interface, "address": address})
     try:
         wire = await connect_to_secc(address, options.interface, clock, context)
     except OSError as error:
-        complain("v2x ev", f"{error}")
-        reporter.record("Summary", {"ok": False, "reason": str(error), "loops": 0})
+        print_error("v2x ev", f"{error}")
+        reporter.write_record("Summary", {"ok": False, "reason": str(error), "loops": 0})
         return 1
     session = EvSession(car, clock, reporter, settings=settings, loops=options.loops)
     ended = await _until_ended(session, wire)
@@ -181,8 +181,8 @@ def _summarise(reporter: Reporter, session: EvSession, ended: events.SessionEnde
         "energy_out_wh": round(car.energy_out_wh, 3),
         "seconds": round(seconds, 3),
     }
-    reporter.record("Summary", values)
-    reporter.say(
+    reporter.write_record("Summary", values)
+    reporter.write_text(
         f"{'succeeded' if ended.ok else 'FAILED'}: {ended.reason}; {session.loops} loops, battery at"
         f" {car.soc_pct:.1f} %, {car.energy_in_wh:.1f} Wh in, {car.energy_out_wh:.1f} Wh out"
     )

@@ -48,13 +48,10 @@ class Credentials:
         return True
 
     async def renew(self, station: Station) -> Outcome:
-        """Set a new random password at the station."""
+        """Set a new random password at the station. Raises StoreError if it cannot be stored first."""
         early = station.version is Version.V16
         password = passwords.new_authorization_key() if early else passwords.new_password()
-        try:
-            await self.stage(station, password)
-        except StoreError as error:
-            return Outcome(Answer.REFUSED, "NotKept", str(error))
+        await self.stage(station, password)
         if early:
             body: Payload = {"key": "AuthorizationKey", "value": password}
             outcome = outcomes.of_status(await station.call("ChangeConfiguration", body))

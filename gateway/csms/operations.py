@@ -16,6 +16,7 @@ from gateway.csms.evse import Evse
 from gateway.csms.station import Station
 from gateway.model.event import OperationMode
 from gateway.model.station import Outcome, evse_name
+from gateway.store.ports import StoreError
 from protocols.ocpp.schema import Payload, Version
 from protocols.ocpp.times import stamp
 
@@ -64,7 +65,10 @@ class Operations:
 
     async def renew_password(self, name: str) -> Row:
         """Set a new random password at the station (A01)."""
-        return _row(await self._credentials.renew(self._connected(name)))
+        try:
+            return _row(await self._credentials.renew(self._connected(name)))
+        except StoreError as error:
+            raise NotPossible(503, f"nothing was sent, because it cannot be stored: {error}") from None
 
     async def der_controls(self, name: str) -> list[Payload]:
         """Return the DER controls that the station reports (R04)."""

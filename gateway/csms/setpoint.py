@@ -50,11 +50,11 @@ async def apply(station: Station, evse: Evse, power_w: float, valid_for_s: float
 
 async def repeat(station: Station, evse: Evse) -> None:
     """Send the set-point in force again, for a vehicle that negotiates anew; its validity is not extended."""
-    power_w, until = evse.setpoint or (0.0, 0.0)
-    left_s = until - station.context.clock.now()
-    if left_s <= 0:
-        power_w, left_s = 0.0, REPEATED_VALID_FOR_S
-    await apply(station, evse, power_w, left_s)
+    now = station.context.clock.now()
+    if evse.setpoint is not None and now < evse.setpoint[1]:
+        await apply(station, evse, evse.setpoint[0], evse.setpoint[1] - now)
+    else:
+        await apply(station, evse, 0.0, REPEATED_VALID_FOR_S)
 
 
 def refusal(station: Station, evse: Evse, power_w: float, valid_for_s: float) -> Outcome | None:

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from gateway.blue_switch import views
 from gateway.blue_switch.audit import report_markdown
+from gateway.blue_switch.coordinator import Coordinator
 from gateway.blue_switch.service import VehicleLendingService
 from gateway.model.moment import Moment
 
@@ -44,89 +45,110 @@ class PaymentBody(BaseModel):
     soc_pct: Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)] | None = None
 
 
-def add(router: APIRouter, lender: VehicleLendingService | None, now: Callable[[], float]) -> None:
+def add(router: APIRouter, lending: VehicleLendingService | None, now: Callable[[], float]) -> None:
     """Add the routes to an authenticated router; `now` returns Unix time."""
+    routes = _Routes(lending, now)
+    table: list[tuple[str, str, Callable[..., Any]]] = [
+        ("GET", "", routes.state),
+        ("GET", "/agreements", routes.agreements),
+        ("GET", "/agreements/{agreement}", routes.agreement),
+        ("GET", "/cars", routes.cars),
+        ("GET", "/cars/{vehicle}", routes.car),
+        ("PUT", "/cars/{vehicle}/position", routes.position),
+        ("POST", "/cars/{vehicle}/payments", routes.payment),
+        ("GET", "/calls", routes.calls),
+        ("GET", "/arrivals", routes.arrivals),
+        ("GET", "/loans", routes.loans),
+        ("GET", "/outages", routes.outages),
+    ]
+    for method, path, endpoint in table:
+        router.add_api_route(PREFIX + path, endpoint, methods=[method], tags=["blue switch"])
+    outage_path = PREFIX + "/outages/{outage}"
+    router.add_api_route(outage_path, routes.outage, methods=["GET"], tags=["blue switch"], response_model=None)
 
-    def ours() -> VehicleLendingService:
-        if lender is None:
+
+class _Routes:
+    def __init__(self, lending: VehicleLendingService | None, now: Callable[[], float]) -> None:
+        self._configured = lending
+        self._now = now
+
+    @property
+    def _lending(self) -> VehicleLendingService:
+        if self._configured is None:
             raise HTTPException(404, "no Blue Switch here: blue_switch.file names no agreement file")
-        return lender
+        return self._configured
 
-    def car_row(vehicle: str) -> Row:
-        found = ours().coordinator.registry.cars.get(vehicle)
-        if found is None:
-            raise LookupError(f"no agreement covers the vehicle {vehicle}")
-        return views.car(found)
+    @property
+    def _coordinator(self) -> Coordinator:
+        return self._lending.coordinator
 
-    @router.get(PREFIX, tags=["blue switch"])
-    async def state() -> Row:
+    async def state(self) -> Row:
         """Return sites in need, calls, vehicles at this site, gaps."""
-        return {"place": ours().place} | views.state(ours().coordinator, ours().place).model_dump(mode="json")
+        place = self._lending.place
+        return {"place": place} | views.state(self._coordinator, place).model_dump(mode="json")
 
-    @router.get(PREFIX + "/agreements", tags=["blue switch"])
-    async def agreements() -> list[Row]:
-        return views.agreements(ours().coordinator)
+    async def agreements(self) -> list[Row]:
+        """Return the agreements of the file, with the defaults of their kinds."""
+        return views.agreements(self._coordinator)
 
-    @router.get(PREFIX + "/agreements/{agreement}", tags=["blue switch"])
-    async def agreement(agreement: str) -> Row:
-        found = next((one for one in views.agreements(ours().coordinator) if one["id"] == agreement), None)
+    async def agreement(self, agreement: str) -> Row:
+        """Return one agreement."""
+        found = next((one for one in views.agreements(self._coordinator) if one["id"] == agreement), None)
         if found is None:
             raise LookupError(f"no agreement {agreement}")
         return found
 
-    @router.get(PREFIX + "/cars", tags=["blue switch"])
-    async def cars() -> list[Row]:
-        return [views.car(one) for _, one in sorted(ours().coordinator.registry.cars.items())]
+    async def cars(self) -> list[Row]:
+        """Return the vehicles of all agreements."""
+        return [views.car(one) for _, one in sorted(self._coordinator.registry.cars.items())]
 
-    @router.get(PREFIX + "/cars/{vehicle}", tags=["blue switch"])
-    async def car(vehicle: str) -> Row:
-        return car_row(vehicle)
+    async def car(self, vehicle: str) -> Row:
+        """Return one vehicle."""
+        found = self._coordinator.registry.cars.get(vehicle)
+        if found is None:
+            raise LookupError(f"no agreement covers the vehicle {vehicle}")
+        return views.car(found)
 
-    @router.put(PREFIX + "/cars/{vehicle}/position", tags=["blue switch"])
-    async def position(vehicle: str, body: PositionBody) -> Row:
-        car_row(vehicle)
-        at = now() if body.at is None else min(body.at, now())
+    async def position(self, vehicle: str, body: PositionBody) -> Row:
+        """Report a vehicle's position, state of charge and availability."""
+        await self.car(vehicle)
+        at = self._now() if body.at is None else min(body.at, self._now())
         try:
-            ours().sighting(vehicle, at, body.place, body.soc_pct, body.available)
+            self._lending.sighting(vehicle, at, body.place, body.soc_pct, body.available)
         except ValueError as error:
             raise HTTPException(422, str(error)) from None
-        return car_row(vehicle)
+        return await self.car(vehicle)
 
-    @router.post(PREFIX + "/cars/{vehicle}/payments", tags=["blue switch"])
-    async def payment(vehicle: str, body: PaymentBody) -> Row:
+    async def payment(self, vehicle: str, body: PaymentBody) -> Row:
         """Return the energy still to be returned; 409 where there was none."""
-        car_row(vehicle)
-        if not ours().payment(vehicle, body.energy_wh, body.soc_pct, body.id):
+        await self.car(vehicle)
+        if not self._lending.payment(vehicle, body.energy_wh, body.soc_pct, body.id):
             raise HTTPException(409, f"no energy is to be returned to {vehicle}")
-        left = [one for one in views.deployments(ours().coordinator, open_only=True) if one["vehicle"] == vehicle]
+        left = [one for one in views.deployments(self._coordinator, open_only=True) if one["vehicle"] == vehicle]
         still = sum(one["owed_wh"] + one["billed_wh"] for one in left)
         return {"vehicle": vehicle, "owed_wh": round(still, 1), "settled": all(one["settled"] for one in left)}
 
-    @router.get(PREFIX + "/calls", tags=["blue switch"])
-    async def calls() -> list[Row]:
+    async def calls(self) -> list[Row]:
         """Return calls of vehicles that have not arrived yet, in order of departure."""
-        return [one.model_dump(mode="json") for one in views.state(ours().coordinator, ours().place).calls]
+        return [one.model_dump(mode="json") for one in views.state(self._coordinator, self._lending.place).calls]
 
-    @router.get(PREFIX + "/arrivals", tags=["blue switch"])
-    async def arrivals(limit: Limit = 100) -> list[Row]:
+    async def arrivals(self, limit: Limit = 100) -> list[Row]:
         """Return checks of vehicles that were plugged in, newest first."""
-        return views.checks(ours().coordinator, limit)
+        return views.checks(self._coordinator, limit)
 
-    @router.get(PREFIX + "/loans", tags=["blue switch"])
-    async def deployments(owed: bool = False, limit: Limit = 1000) -> list[Row]:
+    async def loans(self, owed: bool = False, limit: Limit = 1000) -> list[Row]:
         """Return deployments, newest first; `owed=true`: only those that are not settled."""
-        return views.deployments(ours().coordinator, open_only=owed)[:limit]
+        return views.deployments(self._coordinator, open_only=owed)[:limit]
 
-    @router.get(PREFIX + "/outages", tags=["blue switch"])
-    async def outages() -> list[Row]:
-        return views.outages(ours().coordinator)
+    async def outages(self) -> list[Row]:
+        """Return the outages, newest first."""
+        return views.outages(self._coordinator)
 
-    @router.get(PREFIX + "/outages/{outage}", tags=["blue switch"], response_model=None)
-    async def outage(outage: str, format: Literal["json", "markdown"] = "json") -> Row | Response:
+    async def outage(self, outage: str, format: Literal["json", "markdown"] = "json") -> Row | Response:
         """Return the audit report of an outage as JSON or Markdown."""
-        if outage not in ours().coordinator.outages:
+        if outage not in self._coordinator.outages:
             raise LookupError(f"no outage {outage}")
-        made = ours().coordinator.report(outage)
+        made = self._coordinator.report(outage)
         if format == "markdown":
             return PlainTextResponse(report_markdown(made), media_type="text/markdown; charset=utf-8")
         return made

@@ -253,7 +253,7 @@ def test_separate_processes_and_mosquitto(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "says"),
+    ("arguments", "message"),
     [
         (("gateway", "-c", "{tmp}/none.toml"), "none.toml"),
         (("check-config", "-c", "{tmp}/bad.toml"), "import_limit_kw"),

@@ -17,7 +17,7 @@ from typing import Any, TextIO, TypeVar
 
 from emulators.charger.hardware.power_stage import PowerStage, StageSpec
 from emulators.charger.secc import secc as charger
-from emulators.ev.report import Reporter, complain
+from emulators.ev.report import Reporter, print_error
 from emulators.ev.session_options import CONTROLS, OptionError, iso20_version
 from emulators.runtime.clock import RealClock
 from protocols.errors import LocalProtocolError
@@ -78,7 +78,7 @@ async def run(options: RunOptions, out: TextIO | None = None) -> int:
     try:
         endpoint = _endpoint(options)
     except (ValueError, LocalProtocolError, OSError) as error:
-        complain("v2x secc", f"{error}")
+        print_error("v2x secc", f"{error}")
         return 2
     evse = _Evse(reporter, options)
     evse.build(_settings(options, endpoint, evse.stage))
@@ -86,16 +86,16 @@ async def run(options: RunOptions, out: TextIO | None = None) -> int:
     try:
         server = await _listen(options, endpoint, evse)
     except OSError as error:
-        complain("v2x secc", f"can't listen on [{endpoint.host}]:{endpoint.port}: {error.strerror or error}")
+        print_error("v2x secc", f"can't listen on [{endpoint.host}]:{endpoint.port}: {error.strerror or error}")
         return 2
     try:
         responder = await _answer_sdp(options.interface, endpoint, server.port)
     except OSError as error:
-        complain("v2x secc", f"can't answer SDP on {options.interface}: {error.strerror or error}")
+        print_error("v2x secc", f"can't answer SDP on {options.interface}: {error.strerror or error}")
         await server.close()
         return 2
-    reporter.record("Listening", {"address": endpoint.host, "port": server.port, "tls": endpoint.version.value})
-    reporter.say(f"listening on [{endpoint.host}]:{server.port}, TLS {endpoint.version.value}")
+    reporter.write_record("Listening", {"address": endpoint.host, "port": server.port, "tls": endpoint.version.value})
+    reporter.write_text(f"listening on [{endpoint.host}]:{server.port}, TLS {endpoint.version.value}")
     try:
         await evse.done.wait()
     except asyncio.CancelledError:

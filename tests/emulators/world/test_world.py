@@ -220,7 +220,10 @@ def test_an_error_of_the_gateway_configuration_is_one_sentence() -> None:
 
 @pytest.mark.parametrize(
     ("table", "error"),
-    [("ocpp = {sample_every_s = 20}\ncommands = {hold_s = 60}", None), ("commands = {hold_s = 1}", "commands.hold_s")],
+    [
+        ("ocpp = {sample_every_s = 20}\ncommands = {valid_for_s = 60}", None),
+        ("commands = {valid_for_s = 1}", "commands.valid_for_s"),
+    ],
 )
 def test_a_scenario_sets_gateway_configuration(table: str, error: str | None) -> None:
     plan = parse(QUEUE.replace("[gateway.energy]", f"[gateway]\n{table}"), "here")

@@ -372,6 +372,7 @@ async def test_nothing_is_changed_that_cannot_be_written_down() -> None:
     from gateway.csms.errors import NotPossible
 
     async with restartable(Version.V201) as lives:
+        await lives.raw.boot()
         admin = Admin(lives.csms)
         await admin.put_token("A", {"status": "Accepted"})
         lives.writer.broken = True
@@ -382,6 +383,7 @@ async def test_nothing_is_changed_that_cannot_be_written_down() -> None:
             admin.put_station("NEW", {}),
             admin.delete_station("CP1"),
             admin.put_registration({"unknown_stations": "accept"}),
+            admin.operations.renew_password("CP1"),
         ):
             with pytest.raises(NotPossible, match="disk is full") as caught:
                 await attempt

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import math
 from dataclasses import replace
 from typing import Any
@@ -54,6 +55,17 @@ def test_an_ev_that_is_only_charged_gets_the_fallback_limit_before_the_first_ord
     run_virtual(scene())
 
 
+def test_a_bidirectional_ev_gets_0_w_before_the_first_order_whatever_the_fallback_limit() -> None:
+    async def scene() -> None:
+        async with session(None) as one:
+            station = one.raw.csms.stations["CP1"]
+            station.settings = replace(station.settings, fallback_limit_w=4100.0)
+            calls = await one.needs(BPT)
+            assert [period_of(call) for call in calls] == [CENTRAL | {"setpoint": 0.0}]
+
+    run_virtual(scene())
+
+
 def test_the_first_order_installs_a_profile_and_the_next_ones_update_it() -> None:
     async def scene() -> None:
         async with session() as one:
@@ -66,9 +78,11 @@ def test_the_first_order_installs_a_profile_and_the_next_ones_update_it() -> Non
             assert (profile["chargingProfilePurpose"], profile["chargingProfileKind"]) == ("TxProfile", "Dynamic")
             assert (schedule_of(call)["duration"], schedule_of(call)["chargingRateUnit"]) == (15, "W")
             assert period_of(call) == CENTRAL | {"setpoint": -5000.0}
-            for power_w in (-5000.0, -4000.04, 0.0, 3000.0):
-                update = {"chargingProfileId": 2_000_001, "scheduleUpdate": {"setpoint": round(power_w, 1)}}
-                assert await one.order(power_w, 15.0) == (Answer.APPLIED, [(UPDATE, update)])
+            for power_w, sent in ((-5000.0, -5000.0), (-4000.27, -4000.3), (-0.0, 0.0), (-0.01, 0.0), (3000.0, 3000.0)):
+                update = {"chargingProfileId": 2_000_001, "scheduleUpdate": {"setpoint": sent}}
+                answer, calls = await one.order(power_w, 15.0)
+                assert answer is Answer.APPLIED
+                assert json.dumps(calls) == json.dumps([(UPDATE, update)])  # -0.0 equals 0.0, its text does not
 
     run_virtual(scene())
 
@@ -243,7 +257,9 @@ def test_discharge_is_refused_where_station_vehicle_or_driver_do_not_want_it_and
             evse = one.raw.csms.stations["CP1"].evses[1]
 
             async def code(power_w: float) -> str:
-                return (await one.raw.csms.set_power("CP1-1", power_w, 15.0)).code
+                outcome = await one.raw.csms.set_power("CP1-1", power_w, 15.0)
+                assert outcome.answer is (Answer.REFUSED if outcome.code else Answer.APPLIED)
+                return outcome.code
 
             assert await code(-0.1) == ""
             evse.priority = True

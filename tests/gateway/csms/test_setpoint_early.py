@@ -41,6 +41,9 @@ def test_where_the_station_has_no_watchdog_the_gateway_sends_0_w_when_the_time_i
             one.calls.clear()
             await asyncio.sleep(60)
             assert values(one.calls) == []  # 0 W needs no end
+            await one.order(-3000.0, 10.0)
+            assert (await one.order(0.0, 10.0))[0] is Answer.APPLIED
+            assert (await one.order(-2000.0, 10.0))[0] is Answer.APPLIED  # 0 W has ended the watchdog
 
     run_virtual(scene())
 
@@ -71,6 +74,10 @@ def test_a_vehicle_that_negotiates_anew_gets_the_order_in_force_for_the_rest_of_
             (again,) = await one.needs(DC)
             assert schedule_of(again)["chargingSchedulePeriod"][0]["limit"] == 3000.0
             assert 10 <= schedule_of(again)["duration"] <= 12
+            await asyncio.sleep(5.5)
+            (last,) = await one.needs(DC)  # less than a second is left
+            assert schedule_of(last)["chargingSchedulePeriod"][0]["limit"] == 3000.0
+            assert schedule_of(last)["duration"] == 1
             await asyncio.sleep(20)
             (late,) = await one.needs(DC)
             assert schedule_of(late)["chargingSchedulePeriod"][0]["limit"] == 0.0

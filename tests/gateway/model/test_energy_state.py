@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -68,6 +69,12 @@ def test_parts_without_content_are_absent_and_every_other_member_is_present() ->
     assert shared == {"phase": "on_grid"}
     always = set(EnergyState.model_fields) - {"need", "blue_switch"}
     assert {"forming_order", "plan", "recharge", "demand_window"} <= always
+
+
+def test_recorded_states_are_read_and_written_without_a_change() -> None:
+    """The file holds the richest value of each member, recorded before the state was typed."""
+    text = (Path(__file__).parent / "energy_state.json").read_text()
+    assert json.loads(EnergyState.model_validate_json(text).model_dump_json()) == json.loads(text)
 
 
 def test_the_document_describes_every_member_of_every_message() -> None:
