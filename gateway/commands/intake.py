@@ -153,28 +153,29 @@ class CommandIntake:
         self, command: ReceivedCommand, sequence: int, decision: CommandDecision, result: Result
     ) -> None:
         """Carry out a command that only takes power away, whatever the journal does."""
-        records = self._records(command, decision, result)
+        text = result.model_dump_json()
+        records = self._records(command, decision, result, text)
         self._arbiter.put_in_force(command.active(sequence, decision), decision)
         try:
             await self._journal.keep_or_later(*records)
         except RecordRefused:  # the store has this id already, and the line in it is not of this command
             self._journal.later(*(one for one in records if isinstance(one, Entry)))
-        self._answer(command, result)
+        self._answer(command, result, text)
         self._arbiter.after_answer(command.id)
 
     async def _journal_then_act(
         self, command: ReceivedCommand, sequence: int, decision: CommandDecision, result: Result
     ) -> Result:
         """Journal a command before it acts; what cannot be journalled is refused."""
-        submission, body = command.submission, command.body
+        submission, body, text = command.submission, command.body, result.model_dump_json()
         try:
-            await self._journal.keep(*self._records(command, decision, result))
+            await self._journal.keep(*self._records(command, decision, result, text))
         except Unfinished as slow:
             self._background.start(self._fail_if_written(slow, command, decision, result))
             return self._refuse_unstored(submission, body, _unwritten(slow))
         except StoreError as error:
             return self._refuse_unstored(submission, body, await self._why_unwritten(error, command.id))
-        self._answer(command, result)
+        self._answer(command, result, text)
         if decision.status is Status.REFUSED:
             self._publisher.happened(Happened.REFUSED, result.evse, decision.reason, command=command.id)
         else:
@@ -205,8 +206,8 @@ class CommandIntake:
             return CommandDecision.refusal(because(Code.EXPIRED, "The last period of the schedule has already ended."))
         return self._arbiter.decide(command.submission.evse, command.verb, body, wall)
 
-    def _answer(self, command: ReceivedCommand, result: Result) -> None:
-        self._known.put(command.id, command.fingerprint, result.model_dump_json())
+    def _answer(self, command: ReceivedCommand, result: Result, text: str) -> None:
+        self._known.put(command.id, command.fingerprint, text)
         self._count(result)
         self._publisher.result(result, command.reply, Phase.FIRST)
 
@@ -335,7 +336,9 @@ class CommandIntake:
             ts=self._clock.wall(),
         )
 
-    def _records(self, command: ReceivedCommand, decision: CommandDecision, result: Result) -> list[CommandRecord]:
+    def _records(
+        self, command: ReceivedCommand, decision: CommandDecision, result: Result, text: str
+    ) -> list[CommandRecord]:
         body, submission, verb = command.body, command.submission, command.verb.value
         evse, channel, received, wall = submission.evse, submission.channel.value, command.received, self._clock.wall()
         origin = {"channel": channel, "source": body.source, "client": submission.client, "verb": verb}
@@ -361,7 +364,7 @@ class CommandIntake:
             Entry(wall, Step.JOURNALLED, verb, body.id, evse),
             Entry(wall, Step.BOUND, result.binding or result.code.value, body.id, evse, bound),
             Entry(wall, Step.RESULT, result.code.value, body.id, evse, {**answer, "effective_w": result.effective_w}),
-            ResultGiven(body.id, Phase.FIRST, result.model_dump_json(), wall),
+            ResultGiven(body.id, Phase.FIRST, text, wall),
         ]
 
     def _count(self, result: Result) -> None:
