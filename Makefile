@@ -20,7 +20,7 @@ $(VENV)/.demo: $(VENV)/.made pyproject.toml constraints.txt
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.made pyproject.toml constraints.txt
-	$(PIP) install -c constraints.txt -e '.[dev,broker,can,postgres,fast]'
+	$(PIP) install -c constraints.txt -e '.[dev,broker,postgres,fast]'
 	@touch $@
 
 demo: $(VENV)/.demo ## one discharge, from MQTT to the battery and back, in one process
@@ -29,11 +29,12 @@ demo: $(VENV)/.demo ## one discharge, from MQTT to the battery and back, in one 
 test: $(VENV)/.dev ## the tests; what needs Mosquitto, Java, Node or PostgreSQL skips with the reason if absent
 	$(PYTEST) -m 'not soak and not benchmark' -n 2 --dist loadgroup $(ARGS)
 
-check: $(VENV)/.dev ## ruff, mypy --strict, import-linter
+check: $(VENV)/.dev ## ruff, mypy --strict, import-linter, import circles
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python -m tests.import_circles
 
 soak: $(VENV)/.dev ## the long runs: fuzzing, kill rounds, mutants
 	$(PYTEST) -m soak --timeout=0 -p no:xdist $(ARGS)

@@ -1,1 +1,1 @@
-"""The world around the product: cars, chargers, sites and time itself, deterministic and in software."""
+"""Deterministic emulators of vehicles, charging stations and sites, in virtual time."""

@@ -22,7 +22,7 @@ from gateway.blue_switch.persistence import BlueSwitchPersistence
 from gateway.blue_switch.service import VehicleLendingService
 from gateway.clock import SystemClock
 from gateway.config import Config, ConfigError, host_and_port, read_secret
-from gateway.config.mapping import broker_link, core_settings, csms_settings, make_store, mqtt_settings
+from gateway.config.mapping import broker_link, csms_settings, make_store, mqtt_settings, service_settings
 from gateway.csms.csms import Csms
 from gateway.energy.persistence import EnergyPersistence
 from gateway.energy.service import EnergyService
@@ -199,7 +199,7 @@ async def run(
 def _build(config: Config, parts: Parts, clock: Clock, store: Store) -> Gateway:
     journal = Journal(store, clock)
     rooms = StationBackends()
-    service = GatewayService(core_settings(config), clock, rooms, journal)
+    service = GatewayService(service_settings(config), clock, rooms, journal)
     csms: Csms | None = None
     if parts.stations is not None:
         rooms.add(parts.stations(service.report, clock))
@@ -207,12 +207,11 @@ def _build(config: Config, parts: Parts, clock: Clock, store: Store) -> Gateway:
         csms = Csms(csms_settings(config), service.report, clock, journal)
         rooms.add(csms)
     connect = parts.connect or Connector(broker_link(config))
-    room = MqttConnection(service, mqtt_settings(config), connect, clock, parts.seed)
     energy_service = EnergyService(service.board, config.energy, rooms, EnergyPersistence(journal))
     service.board.energy = lambda: energy_service.state
     lender = _lender(config, service, energy_service, journal)
-    if lender is not None:
-        room.neighbour = lender.heard
+    neighbour = lender.heard if lender is not None else None
+    room = MqttConnection(service, mqtt_settings(config), connect, clock, parts.seed, neighbour)
     return Gateway(config, service, csms, room, journal, clock, energy_service, lender)
 
 

@@ -1,4 +1,4 @@
-"""The clock of the machine."""
+"""System clock."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ class SystemClock:
         return time.time()
 
     async def sleep(self, seconds: float) -> None:
-        """Return `seconds` later."""
+        """Sleep for a time, s."""
         await asyncio.sleep(seconds)
 
     def timeout_at(self, deadline: float | None) -> AbstractAsyncContextManager[object]:
-        """Raise TimeoutError inside the block at `deadline`; None waits for ever."""
+        """Raise TimeoutError inside the block at `deadline`; None for no deadline."""
         return asyncio.timeout(None if deadline is None else max(0.0, deadline - time.monotonic()))

@@ -1,8 +1,7 @@
-"""Listening sockets that never take the last file descriptors: whoever floods a port is turned away, the rest goes on.
+"""Listening sockets that leave file descriptors for the rest of the process: a flood of connections is rejected.
 
-A process without descriptors can reach neither its broker nor its database, and asyncio's own accept answers that state
-with a storm of retries and log lines. So a listening socket here takes no connection whose descriptor is among the last
-`RESERVED`, and closes it at once.
+Without descriptors a process reaches neither its broker nor its database, and asyncio retries `accept` endlessly. A
+listening socket here closes every connection whose descriptor is among the last `RESERVED`.
 """
 
 from __future__ import annotations
@@ -16,17 +15,17 @@ from typing import Any
 
 log = logging.getLogger("v2x")
 
-RESERVED = 64  # descriptors kept for broker, database, files and what is open already
-TOLD_EVERY_S = 60.0
+RESERVED = 64  # descriptors for broker, database, files and connections already open
+WARNING_EVERY_S = 60.0
 _EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
 class ListeningSocket(socket.socket):
-    """A socket whose `accept` turns away what there is no room for, and raises BlockingIOError then."""
+    """Socket whose `accept` closes connections beyond the limit and raises BlockingIOError then."""
 
-    most: int = 1 << 30  # no descriptor from here on is taken
-    turned_away: int = 0
-    _told_at: float = float("-inf")
+    most: int = 1 << 30  # connections with a descriptor from here on are closed
+    rejected: int = 0
+    _warned_at: float = float("-inf")
 
     def accept(self) -> tuple[socket.socket, Any]:
         """See `socket.socket.accept`."""
@@ -35,25 +34,25 @@ class ListeningSocket(socket.socket):
         except OSError as error:
             if error.errno not in _EXHAUSTED:
                 raise
-            self._tell()
+            self._warn()
             raise BlockingIOError(errno.EAGAIN, "no file descriptor is left") from None
         if connection.fileno() >= self.most:
             connection.close()
-            self._tell()
+            self._warn()
             raise BlockingIOError(errno.EAGAIN, "too many connections")
         return connection, address
 
-    def _tell(self) -> None:
-        self.turned_away += 1
+    def _warn(self) -> None:
+        self.rejected += 1
         now = time.monotonic()
-        if now - self._told_at >= TOLD_EVERY_S:
-            self._told_at = now
-            text = "too many connections are open: new ones to port %s are turned away (%s so far); see `ulimit -n`"
-            log.warning(text, self.getsockname()[1], self.turned_away)
+        if now - self._warned_at >= WARNING_EVERY_S:
+            self._warned_at = now
+            text = "too many connections are open: new ones to port %s are rejected (%s so far); see `ulimit -n`"
+            log.warning(text, self.getsockname()[1], self.rejected)
 
 
 def listen(host: str, port: int, most: int | None = None) -> ListeningSocket:
-    """Listen at an address or name, at its IPv4 address where it has both; OSError where it cannot be had."""
+    """Listen at an address or name (IPv4 where it has both); OSError if the address is not available."""
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     family, kind, protocol, _, address = min(found, key=lambda one: one[0] != socket.AF_INET)
     listening = ListeningSocket(family, kind, protocol)
@@ -67,12 +66,12 @@ def listen(host: str, port: int, most: int | None = None) -> ListeningSocket:
     except OSError:
         listening.close()
         raise
-    listening.most = _room() if most is None else most
+    listening.most = _descriptor_limit() if most is None else most
     return listening
 
 
-def _room() -> int:
-    """As many descriptors as this process may have, less the reserve; the soft limit is raised to the hard one."""
+def _descriptor_limit() -> int:
+    """Return the number of descriptors of this process less the reserve; raises the soft limit to the hard one."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != resource.RLIM_INFINITY and (hard == resource.RLIM_INFINITY or hard > soft):
         wanted = 65_536 if hard == resource.RLIM_INFINITY else min(hard, 65_536)

@@ -36,7 +36,7 @@ from gateway.model.event import Event
 from gateway.model.journal import Entry, Phase, ResultDelivered, Step
 from gateway.model.reason import Code, Reason, because
 from gateway.model.result import Result, Status
-from gateway.model.site import INPUTS, Freshness, InputKind, acted_on
+from gateway.model.site import INPUTS, Freshness, InputKind, switching_part
 from gateway.model.state import EvseState, Explanation, Happened, SiteState, SiteTelemetry, Telemetry
 from gateway.model.station import Stations
 from gateway.model.subscriber import Subscriber
@@ -148,11 +148,11 @@ class GatewayService:
             text = f"Input {kind} is stamped {ahead_s:.1f} s ahead of the gateway's clock; check both clocks."
             return self._refuse_input(kind, because(Code.CLOCK_SKEW, text))
         held = board.site.inputs.readings.get(InputKind(kind))
-        board.site.inputs.take(InputKind(kind), value, now, wall)
+        board.site.inputs.put(InputKind(kind), value, now, wall)
         if (hears := board.hears.get(InputKind(kind))) is not None:
             hears(value)
         self._note_freshness()
-        turned = acted_on(value) != acted_on(held.value if held is not None else None)
+        turned = switching_part(value) != switching_part(held.value if held is not None else None)
         if turned:
             board.changed(None)
         else:

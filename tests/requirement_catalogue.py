@@ -1,13 +1,13 @@
-"""The requirements of OCPP 2.1 that concern a bidirectional gateway and its station: whose they are, and what they ask.
+"""Requirements of OCPP 2.1 on a bidirectional gateway and its station: actor and requirement by id.
 
-In our own words; the ids are those of part 2, edition 1, with the errata of 2025-09.
+The wording is ours; the ids are those of part 2, edition 1, with the errata of 2025-09.
 """
 
 from __future__ import annotations
 
 _STATION, _CSMS, _BOTH = "station", "CSMS", "both"
 
-ASKED: dict[str, tuple[str, str]] = {
+REQUIREMENTS: dict[str, tuple[str, str]] = {
     "K28.FR.01": (_BOTH, "a Dynamic profile has one schedule of one period"),
     "K28.FR.02": (_BOTH, "its period starts at 0"),
     "K28.FR.03": (_STATION, "any other is rejected, InvalidSchedule"),
@@ -20,7 +20,7 @@ ASKED: dict[str, tuple[str, str]] = {
     "K28.FR.10": (_STATION, "with dynUpdateInterval the station pulls"),
     "K28.FR.11": (_STATION, "an update of a profile that is not Dynamic is rejected, InvalidProfile"),
     "K28.FR.12": (_CSMS, "a pull for an unknown or other profile is rejected, InvalidProfile"),
-    "K28.FR.13": (_STATION, "after duration without an update the next profile rules"),
+    "K28.FR.13": (_STATION, "after duration without an update the next profile applies"),
     "K28.FR.14": (_STATION, "an update makes it eligible again"),
     "K28.FR.15": (_STATION, "the duration counts from the last update"),
     "K29.FR.01": (_STATION, "as K28.FR.01"),
@@ -34,7 +34,7 @@ ASKED: dict[str, tuple[str, str]] = {
     "K01.FR.101": (_STATION, "after maxOfflineDuration offline a profile does not rule"),
     "K01.FR.102": (_STATION, "back online it may rule again, unless invalidAfterOfflineDuration"),
     "K01.FR.103": (_STATION, "without maxOfflineDuration being offline changes nothing"),
-    "K01.FR.110": (_STATION, "a change of operation mode is told"),
+    "K01.FR.110": (_STATION, "a change of operation mode is reported"),
     "V2X.03": (_STATION, "a positive set-point is capped by the limit"),
     "V2X.04": (_STATION, "a negative set-point is capped by the discharge limit"),
     "V2X.05": (_STATION, "a set-point outside its own limits is rejected"),
@@ -62,9 +62,9 @@ ASKED: dict[str, tuple[str, str]] = {
     "Q02.FR.02": (_CSMS, "and carry no discharge limit or set-point"),
     "Q02.FR.03": (_CSMS, "as Q01.FR.08"),
     "Q02.FR.04": (_STATION, "as Q01.FR.09"),
-    "Q02.FR.05": (_CSMS, "a change of what is allowed is told"),
+    "Q02.FR.05": (_CSMS, "a change of what is allowed is reported"),
     "Q02.FR.06": (_STATION, "which is accepted, and the service is negotiated again"),
-    "Q02.FR.07": (_STATION, "and the needs are told again"),
+    "Q02.FR.07": (_STATION, "and the needs are sent again"),
     "Q03.FR.01": (_CSMS, "set-points come as CentralSetpoint periods"),
     "Q03.FR.02": (_CSMS, "without limits"),
     "Q05.FR.01": (_STATION, "ExternalSetpoint: the external set-point is used"),
@@ -83,7 +83,7 @@ ASKED: dict[str, tuple[str, str]] = {
     "Q06.FR.06": (_STATION, "set-points may vary"),
     "Q06.FR.07": (_STATION, "updates set the time of update"),
     "Q06.FR.08": (_STATION, "refused where ExternalConstraintsProfileDisallowed"),
-    "Q06.FR.10": (_STATION, "a schedule is told by NotifyChargingLimit"),
+    "Q06.FR.10": (_STATION, "a schedule is reported by NotifyChargingLimit"),
     "Q06.FR.11": (_STATION, "a single value too, where it changes significantly"),
     "Q06.FR.20": (_STATION, "SetpointPriority decides between two set-points"),
     "Q06.FR.21": (_STATION, "ExternalControl, or absent: the external one"),
@@ -115,7 +115,7 @@ ASKED: dict[str, tuple[str, str]] = {
     "Q10.FR.01": (_STATION, "an Idle period has no limits or set-points"),
     "Q10.FR.02": (_STATION, "else InvalidSchedule"),
     "Q10.FR.03": (_STATION, "evseSleep is honoured where supported"),
-    "Q10.FR.04": (_STATION, "and told"),
+    "Q10.FR.04": (_STATION, "and reported"),
     "Q10.FR.05": (_STATION, "else not"),
     "R01.FR.01": (_STATION, "the inverter's nameplate is in DCDERCtrlr"),
     "R01.FR.02": (_STATION, "and is reported whole"),
@@ -146,9 +146,9 @@ ASKED: dict[str, tuple[str, str]] = {
     "R04.FR.15": (_STATION, "else Rejected"),
     "R04.FR.16": (_CSMS, "only the body of the type is sent"),
     "R04.FR.17": (_STATION, "else Rejected"),
-    "R04.FR.20": (_STATION, "a start is told"),
+    "R04.FR.20": (_STATION, "a start is reported"),
     "R04.FR.21": (_STATION, "with what it supersedes"),
-    "R04.FR.22": (_STATION, "an end is told"),
+    "R04.FR.22": (_STATION, "an end is reported"),
     "R04.FR.30": (_STATION, "nothing to get: NotFound"),
     "R04.FR.31": (_STATION, "reports carry the request id"),
     "R04.FR.32": (_STATION, "tbc on all but the last"),
@@ -163,9 +163,9 @@ ASKED: dict[str, tuple[str, str]] = {
     "R04.FR.44": (_STATION, "without criteria all of isDefault are cleared"),
     "R04.FR.45": (_STATION, "by type"),
     "R04.FR.46": (_STATION, "by id"),
-    "R05.FR.01": (_STATION, "a deviation is told once, with its cause"),
+    "R05.FR.01": (_STATION, "a deviation is reported once, with its cause"),
     "R05.FR.02": (_STATION, "and its end"),
-    "R05.FR.03": (_STATION, "another control that takes over is told"),
+    "R05.FR.03": (_STATION, "another control that takes effect is reported"),
     "R05.FR.04": (_STATION, "without an end of the first"),
     # Blocks that the station does by itself: driven between it and a CSMS of the tests that answers as a tool does.
     "B09.FR.01": (_STATION, "a network profile that can work is stored"),
@@ -202,13 +202,13 @@ ASKED: dict[str, tuple[str, str]] = {
     "N04.FR.14": (_STATION, "a negative delta is rejected"),
     "N04.FR.16": (_STATION, "a monitor does not move to another variable"),
     "N05.FR.02": (_STATION, "a severity out of range is rejected"),
-    "N05.FR.03": (_STATION, "less severe events are not told"),
+    "N05.FR.03": (_STATION, "less severe events are not sent"),
     "N06.FR.01": (_STATION, "monitors are cleared"),
     "N06.FR.02": (_STATION, "NotFound"),
     "N06.FR.03": (_STATION, "a hard-wired one is not"),
-    "N07.FR.02": (_STATION, "a value that is back is told as cleared"),
+    "N07.FR.02": (_STATION, "a value back in range is reported as cleared"),
     "N07.FR.04": (_STATION, "severe events wait while offline"),
-    "N07.FR.06": (_STATION, "component, variable and monitor are said"),
+    "N07.FR.06": (_STATION, "component, variable and monitor are named"),
     "N07.FR.07": (_STATION, "seqNo is 0"),
     "N07.FR.13": (_STATION, "monitors outlive a restart"),
     "N07.FR.15": (_STATION, "as N05.FR.03"),
@@ -224,7 +224,7 @@ ASKED: dict[str, tuple[str, str]] = {
     "N11.FR.08": (_CSMS, "what the monitor watches is known of its stream"),
     "N11.FR.07": (_STATION, "a CSMS that refuses gets events"),
     "N12.FR.01": (_STATION, "open streams are listed"),
-    "N13.FR.01": (_STATION, "a stream's end is told"),
+    "N13.FR.01": (_STATION, "a stream's end is reported"),
     "N13.FR.02": (_CSMS, "then it is used no more"),
     "N13.FR.05": (_STATION, "it ends with its monitor"),
     "N14.FR.01": (_CSMS, "an operator changes the rate"),
@@ -247,7 +247,7 @@ ASKED: dict[str, tuple[str, str]] = {
     "I07.FR.19": (_STATION, "not before its time"),
     "I07.FR.20": (_STATION, "then it replaces the one before"),
     "I07.FR.24": (_STATION, "a running transaction keeps its own"),
-    "I07.FR.32": (_STATION, "its id is told once"),
+    "I07.FR.32": (_STATION, "its id is reported once"),
     "I08.FR.04": (_STATION, "a driver's tariff goes first"),
     "I09.FR.01": (_STATION, "tariffs are listed"),
     "I09.FR.03": (_STATION, "NoTariff"),
@@ -256,7 +256,7 @@ ASKED: dict[str, tuple[str, str]] = {
     "I10.FR.07": (_STATION, "a running transaction goes on with a cleared one"),
     "I11.FR.04": (_STATION, "TxNotFound"),
     "I11.FR.05": (_STATION, "NoCurrencyChange"),
-    "I11.FR.07": (_STATION, "a change is told"),
+    "I11.FR.07": (_STATION, "a change is reported"),
     "I11.FR.08": (_STATION, "and counts from now on"),
     "I12.FR.03": (_STATION, "the running cost at its interval"),
     "I12.FR.04": (_STATION, "each period names its tariff"),
@@ -264,7 +264,7 @@ ASKED: dict[str, tuple[str, str]] = {
     "I12.FR.42": (_STATION, "cost details with the end"),
 }
 
-_IN_EV = "the emulated station is DC: its inverter is in the EVSE; AC_BPT_DER is an amendment no emulated car speaks"
+_IN_EV = "the emulated station is DC: its inverter is in the EVSE; no emulated vehicle supports AC_BPT_DER"
 NOT_COVERED: dict[str, str] = {
     "R02.FR.01": _IN_EV,
     "R02.FR.03": _IN_EV,

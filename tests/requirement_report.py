@@ -1,7 +1,7 @@
-"""Writes `docs/ocpp-coverage.md` from a run: each requirement with its verdict, each message with who takes it.
+"""Writes `docs/ocpp-coverage.md` from a test run: the result for each requirement, and the handlers of each message.
 
-The page is written when a run has seen every requirement that is said to be covered, so that a partial run leaves it
-alone. It holds no dates: the same verdicts give the same page.
+The page is written by a run that includes every covered requirement, so that a partial run leaves it unchanged. It
+contains no dates: the same results give the same page.
 """
 
 from __future__ import annotations
@@ -11,16 +11,17 @@ from pathlib import Path
 
 import pytest
 
-from tests.requirement_catalogue import ASKED, NOT_COVERED
+from tests.requirement_catalogue import NOT_COVERED, REQUIREMENTS
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "ocpp-coverage.md"
 HEAD = """\
-# What of OCPP is covered
+# OCPP coverage
 
-Written by the test run (`make test`); do not edit. A requirement is *proved* when a test that carries its id drives it
-over the wire, between the gateway's CSMS and the emulated station, and passes. Blocks B and I and the station's side of
-N are driven by a CSMS of the tests; of these three only what is listed is proved. Wording is ours; the ids are those of
-OCPP 2.1 edition 1 part 2 and its errata of 2025-09.
+Written by the test run (`make test`); do not edit. A requirement is *verified* when a test with its id passes that
+exercises it from outside: by OCPP messages between the gateway's CSMS and the emulated station, by the admin API, and
+by set-points as commands over MQTT and the admin API cause them. Blocks B, I and the station's side of N are exercised
+by a CSMS of the tests; of these three only the listed requirements are verified. The wording is ours; the ids are those
+of OCPP 2.1 edition 1 part 2 and its errata of 2025-09.
 
 """
 NOT_HERE = """\
@@ -33,7 +34,7 @@ GAPS = (
     ("`NotifyChargingLimit.isDynamic` (Q06.FR.11)", "the schema of edition 1 has no such member"),
     (
         "ISO 15118 Plug & Charge over OCPP (M01, M02, M06, C07), `Get15118EVCertificate`",
-        "NotSupported; contract certificates are answered NoCertificateAvailable, no OCSP responder is asked",
+        "NotSupported; contract certificates are answered NoCertificateAvailable, no OCSP responder is queried",
     ),
     ("certificates of an SECC (A02, A03 with a V2G type)", "`SignCertificate` for them is answered Rejected"),
     ("web payment, settlement, VAT numbers (C20-C25)", "NotSupported"),
@@ -46,21 +47,27 @@ GAPS = (
         "the emulated station refuses or ignores them",
     ),
     ("`PublishFirmware` (L03)", "NotSupported: there is no local controller"),
-    ("a tariff's payment conditions, local time", "nobody pays by card at the emulated station; its local time is UTC"),
     (
-        "the emulated station: messages named above under *Neither takes*",
-        "NotSupported; the gateway passes such calls on to stations that can, and takes what they report",
+        "a tariff's payment conditions, local time",
+        "the emulated station has no payment terminal; its local time is UTC",
     ),
-    ("RFC 7692 compression", "off by default for its memory (`CsmsSettings.compression`); part 4, 3.4 asks for it"),
+    (
+        "the emulated station: messages above under *Handled by neither*",
+        "NotSupported; the gateway sends such calls to stations that support them, and handles their reports",
+    ),
+    (
+        "RFC 7692 compression",
+        "off by default, it costs memory (`CsmsSettings.compression`); part 4, 3.4 requires it",
+    ),
     ("signed messages (part 4, chapter 7)", "not implemented"),
 )
 
 
 class Report:
-    """Gathers verdicts of one run."""
+    """Collects the results of one test run."""
 
     def __init__(self) -> None:
-        self.verdicts: dict[str, set[str]] = {}
+        self.results: dict[str, set[str]] = {}
 
     @pytest.hookimpl
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -68,29 +75,31 @@ class Report:
             return
         for name, value in report.user_properties:
             if name == "requirement":
-                self.verdicts.setdefault(str(value), set()).add(report.outcome)
+                self.results.setdefault(str(value), set()).add(report.outcome)
 
     @pytest.hookimpl
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         if hasattr(session.config, "workerinput"):
             return
-        if set(ASKED) - set(NOT_COVERED) <= set(self.verdicts):
-            text = page(self.verdicts)
+        if set(REQUIREMENTS) - set(NOT_COVERED) <= set(self.results):
+            text = page(self.results)
             if not PAGE.exists() or PAGE.read_text("utf-8") != text:
                 PAGE.parent.mkdir(exist_ok=True)
                 PAGE.write_text(text, "utf-8")
 
 
-def page(verdicts: dict[str, set[str]]) -> str:
-    """The whole page."""
+def page(results: dict[str, set[str]]) -> str:
+    """Return the whole page."""
     lines = [HEAD]
-    proved = sum(1 for one in ASKED if verdicts.get(one) == {"passed"})
-    lines.append(f"{proved} of {len(ASKED)} requirements are proved, {len(NOT_COVERED)} are not covered.\n\n")
+    verified = sum(1 for one in REQUIREMENTS if results.get(one) == {"passed"})
+    lines.append(
+        f"{verified} of {len(REQUIREMENTS)} requirements are verified, {len(NOT_COVERED)} are not covered.\n\n"
+    )
     for block, title in BLOCKS.items():
-        lines.append(f"## {title}\n\n| id | whose | asks | verdict |\n|---|---|---|---|\n")
-        for name, (whose, words) in ASKED.items():
+        lines.append(f"## {title}\n\n| id | actor | requirement | verified |\n|---|---|---|---|\n")
+        for name, (actor, requirement) in REQUIREMENTS.items():
             if name.startswith(block):
-                lines.append(f"| {name} | {whose} | {words} | {_verdict(name, verdicts)} |\n")
+                lines.append(f"| {name} | {actor} | {requirement} | {_result(name, results)} |\n")
         lines.append("\n")
     lines.append(_messages())
     lines.append(NOT_HERE)
@@ -140,11 +149,11 @@ BLOCKS = {
 }
 
 
-def _verdict(name: str, verdicts: dict[str, set[str]]) -> str:
+def _result(name: str, results: dict[str, set[str]]) -> str:
     if name in NOT_COVERED:
         return f"not covered: {NOT_COVERED[name]}"
-    outcomes = verdicts.get(name, set())
-    return "proved" if outcomes == {"passed"} else "**broken**" if "failed" in outcomes else "not run"
+    outcomes = results.get(name, set())
+    return "yes" if outcomes == {"passed"} else "**no**: the test fails" if "failed" in outcomes else "not run"
 
 
 def _messages() -> str:
@@ -160,22 +169,20 @@ def _messages() -> str:
     async def nowhere(_: NetworkProfile) -> TextWire:
         raise ConnectionError
 
-    lines = [
-        "## Messages\n\nWhat each end takes; the rest of a version is refused with NotSupported, never accepted.\n\n"
-    ]
+    lines = ["## Messages\n\nHandled messages of each end; all others of a version are rejected with NotSupported.\n\n"]
     for version in Version:
         station = build(StationConfig(version=version), [car_power_path()], VirtualClock(), nowhere)
         ours, theirs = set(HANDLERS[version]), set(station.ocpp.handlers)
         rest = schema.actions(version) - ours - theirs
         lines.append(f"### OCPP {version.number}\n\n")
-        lines.append(f"* The gateway takes: {_names(ours)}.\n")
-        lines.append(f"* The emulated station takes: {_names(theirs)}.\n")
-        lines.append(f"* Neither takes: {_names(rest)}.\n")
+        lines.append(f"* Handled by the gateway: {_names(ours)}.\n")
+        lines.append(f"* Handled by the emulated station: {_names(theirs)}.\n")
+        lines.append(f"* Handled by neither: {_names(rest)}.\n")
         lines.append(
-            "* The gateway passes every call of the version on to a station (`POST /admin/v1/stations/{id}/call`).\n\n"
+            "* The gateway sends every call of the version on request (`POST /admin/v1/stations/{id}/call`).\n\n"
         )
     return "".join(lines)
 
 
 def _names(names: Iterable[str]) -> str:
-    return ", ".join(sorted(names)) or "nothing"
+    return ", ".join(sorted(names)) or "none"

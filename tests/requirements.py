@@ -1,4 +1,4 @@
-"""`@requirement("K28.FR.01")`: which requirement a test proves. `tests/requirement_report.py` makes a page of it."""
+"""`@requirement("K28.FR.01")`: the requirements that a test verifies; `tests/requirement_report.py` writes the page."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ import pytest
 
 
 def requirement(*ids: str) -> pytest.MarkDecorator:
-    """The test drives these requirements over the wire and fails if one is broken."""
+    """Return the mark of a test that exercises these requirements from outside and fails if one is not met."""
     return pytest.mark.requirement(*ids)

@@ -1,1 +1,1 @@
-"""Batteries: cells, packs, chemistry, ageing, and second-life packs."""
+"""Emulated batteries: cell chemistry, packs, ageing, second-life packs."""

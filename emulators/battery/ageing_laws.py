@@ -1,4 +1,4 @@
-"""How fast cells grow old, as published: one law of calendar and cycle ageing for each chemistry.
+"""Published laws of calendar and cycle ageing, one for each chemistry.
 
 | chemistry | source | cell |
 |---|---|---|
@@ -6,18 +6,17 @@
 | LFP | Naumann, Schimpe, Keil, Hesse, Jossen, J. Energy Storage 17 (2018) 153-169 (calendar); Naumann, Spingler, \
 Jossen, J. Power Sources 451 (2020) 227666 (cycle) | Sony US26650FTC1, 3 Ah |
 | LMO | data of Braco et al., J. Energy Storage 32 (2020) 101695 and IEEE EEEIC 2022, 9854784, as fitted by NREL in \
-BLAST-Lite | used Nissan Leaf modules of the first kind, at 70 % when the test began |
+BLAST-Lite | used modules of the first Nissan Leaf, at 70 % at the start of the test |
 
 The coefficients were compared with independent transcriptions: NMC and the resistance of LFP with BLAST-Lite (NREL) and
-SimSES (TU Munich), the capacity of LFP with SimSES, LMO with BLAST-Lite. The papers themselves were not at hand.
-Uncertain, and said here once:
+SimSES (TU Munich), the capacity of LFP with SimSES, LMO with BLAST-Lite. The papers themselves were not available.
+Limitations:
 
-* NMC: tested at 35-50 °C and 1C; cycle ageing knows no temperature and no current. The voltage in the cycle law is the
-  quadratic mean of the terminals'; here it is that of the cell at rest. Below the knee of high cycle depths it is kind.
-* LFP: no cycles below 25 °C; the current is taken as C/3. The law of resistance over charge is quoted with a square by
-  one source and with a cube by the other; at 50 % charge they agree, here it is the square.
-* LMO: old cells to begin with, cycled at 25 °C, full depth and 1C only; no resistance was published, the NMC law
-  stands in for it.
+* NMC: tested at 35-50 °C and 1C; cycle ageing depends on neither temperature nor current. The voltage in the cycle law
+  is the quadratic mean of the terminal voltage; here it is that of the cell at rest. Optimistic at high cycle depths.
+* LFP: no cycles below 25 °C; the current is assumed to be C/3. One source quotes the law of resistance over charge with
+  a square, the other with a cube; both agree at 50 % charge, here it is the square.
+* LMO: aged cells, cycled at 25 °C, full depth and 1C only; no resistance was published, the NMC law replaces it.
 """
 
 from __future__ import annotations
@@ -32,10 +31,10 @@ GAS = 8.3144598  # J/(mol·K)
 DAY_S = 86_400.0
 REFERENCE_K = 298.15
 CELL_AH = 2.15  # of the NMC cell: its law counts ampere-hours both ways
-MODERATE_C = 1 / 3  # 1/h, what a wallbox of 10 to 20 kW asks of 40 to 60 kWh
-PARTS = 10  # of a half cycle, for the mean of its voltage
+MODERATE_C = 1 / 3  # 1/h, of a 10 to 20 kW wallbox with a 40 to 60 kWh pack
+PARTS = 10  # of a half cycle, for its mean voltage
 
-# The NMC cell at rest over its charge, as read from figure 1 of the paper by NREL
+# Rest voltage of the NMC cell over its charge, as read from figure 1 of the paper by NREL
 _REST_V = Curve(
     [
         (0.0, 3.331),
@@ -73,30 +72,30 @@ class Law:
 
 
 def nmc_calendar_capacity(charge: float, celsius: float) -> float:
-    """Per day^0.75."""
+    """Return the capacity loss per day^0.75."""
     return max(0.0, (7.543 * _REST_V(charge) - 23.75) * 1e6 * exp(-6976 / (celsius + 273.15)))
 
 
 def nmc_calendar_resistance(charge: float, celsius: float) -> float:
-    """Per day^0.75."""
+    """Return the resistance rise per day^0.75."""
     return max(0.0, (5.270 * _REST_V(charge) - 16.32) * 1e5 * exp(-5986 / (celsius + 273.15)))
 
 
 def nmc_cycle_capacity(low: float, high: float) -> float:
-    """Per root of a full equivalent cycle; the paper's is per root of an ampere-hour."""
+    """Return the capacity loss per root of a full equivalent cycle; in the paper per root of an ampere-hour."""
     volts = _mean_v(low, high)
     beta = 7.348e-3 * (volts - 3.667) ** 2 + 7.600e-4 + 4.081e-3 * (high - low)
     return max(0.0, beta) * sqrt(2 * CELL_AH)
 
 
 def nmc_cycle_resistance(low: float, high: float) -> float:
-    """Per full equivalent cycle; the paper's is per ampere-hour, and below no rise at small depths it is cut off."""
+    """Return the resistance rise per full equivalent cycle, at least 0; in the paper per ampere-hour."""
     volts = _mean_v(low, high)
     return max(0.0, 2.153e-4 * (volts - 3.725) ** 2 - 1.521e-5 + 2.798e-4 * (high - low)) * 2 * CELL_AH
 
 
 def _mean_v(low: float, high: float) -> float:
-    """The quadratic mean of the voltage over a half cycle."""
+    """Return the quadratic mean of the rest voltage over a half cycle."""
     points = [low + (high - low) * (n + 0.5) / PARTS for n in range(PARTS)]
     return sqrt(sum(_REST_V(point) ** 2 for point in points) / PARTS)
 
@@ -105,22 +104,22 @@ def _mean_v(low: float, high: float) -> float:
 
 
 def lfp_calendar_capacity(charge: float, celsius: float) -> float:
-    """Per root of a day."""
+    """Return the capacity loss per root of a day."""
     return 1.2571e-5 * sqrt(DAY_S) * _arrhenius(17_126.0, celsius) * (2.8575 * (charge - 0.5) ** 3 + 0.60225)
 
 
 def lfp_calendar_resistance(charge: float, celsius: float) -> float:
-    """Per day."""
+    """Return the resistance rise per day."""
     return 3.4194e-10 * DAY_S * _arrhenius(71_827.0, celsius) * max(0.0, -3.3903 * (charge - 0.5) ** 2 + 1.5604)
 
 
 def lfp_cycle_capacity(low: float, high: float) -> float:
-    """Per root of a full equivalent cycle."""
+    """Return the capacity loss per root of a full equivalent cycle."""
     return (0.0630 * MODERATE_C + 0.0971) * (4.0253 * (high - low - 0.6) ** 3 + 1.0923) / 100
 
 
 def lfp_cycle_resistance(low: float, high: float) -> float:
-    """Per full equivalent cycle."""
+    """Return the resistance rise per full equivalent cycle."""
     return max(0.0, (-0.0020 * MODERATE_C + 0.0021) * (6.8477 * (high - low - 0.5) ** 3 + 0.9182) / 100)
 
 
@@ -132,13 +131,13 @@ def _arrhenius(activation_j_mol: float, celsius: float) -> float:
 
 
 def lmo_calendar_capacity(charge: float, celsius: float) -> float:
-    """Per day^0.464."""
+    """Return the capacity loss per day^0.464."""
     kelvin = celsius + 273.15
     return 3.25e8 * exp(-7_580.0 / kelvin) * exp(162.0 * charge / kelvin)
 
 
 def lmo_cycle_capacity(low: float, high: float) -> float:
-    """Per (full equivalent cycle)^1.08."""
+    """Return the capacity loss per (full equivalent cycle)^1.08."""
     return 7.58e-5
 
 

@@ -1,21 +1,20 @@
-"""What a cell is made of: open-circuit voltage, resistance and limits over charge and temperature, per chemistry.
+"""Cell chemistries: open-circuit voltage, resistance and limits over charge and temperature.
 
-The curves are representative of published low-rate measurements of each chemistry on graphite, read to about 20 mV; no
-single product is meant. Ageing is in `ageing.py`; packs are in `battery.py`.
+The curves are representative of published low-rate measurements of each chemistry on graphite, read to about 20 mV, and
+describe no single product. Ageing is in `ageing.py`; packs are in `pack.py`.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from math import exp
 
-from protocols.frozen import frozen
-
 
 class Curve:
-    """A function by points, straight between them and flat outside; with its integral."""
+    """Piecewise linear function through points, constant outside; with its integral."""
 
     __slots__ = ("_areas", "_slopes", "xs", "ys")
 
@@ -23,7 +22,7 @@ class Curve:
         self.xs = [float(x) for x, _ in points]
         self.ys = [float(y) for _, y in points]
         if len(points) < 2 or any(b <= a for a, b in pairwise(self.xs)):
-            raise ValueError(f"a curve needs two points or more in rising order, not {list(points)}")
+            raise ValueError(f"a curve needs at least two points in rising order, not {list(points)}")
         self._slopes = [(y1 - y0) / (x1 - x0) for (x0, y0), (x1, y1) in pairwise(points)]
         self._areas = [0.0]
         for (x0, y0), (x1, y1) in pairwise(points):
@@ -39,33 +38,33 @@ class Curve:
         return self.ys[i] + self._slopes[i] * (x - xs[i])
 
     def integral(self, x: float) -> float:
-        """The area under the curve from its first point to `x`, which must lie within the points."""
+        """Return the integral from the first point to `x`, which must be within the points."""
         i = min(max(bisect_right(self.xs, x) - 1, 0), len(self._slopes) - 1)
         d = x - self.xs[i]
         return self._areas[i] + (self.ys[i] + self._slopes[i] * d / 2) * d
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Chemistry:
-    """A kind of cell. Curves take the state of charge as a fraction or the temperature in °C."""
+    """Properties of a cell. Curves take the state of charge as a fraction or the temperature in °C."""
 
     name: str
     ocv_v: Curve  # V over the charge fraction, at rest
     resistance: Curve  # factor on the resistance over the charge fraction
-    activation_k: float  # K: the resistance goes with exp(activation / T)
+    activation_k: float  # K: the resistance is proportional to exp(activation / T)
     charge_derating: Curve  # fraction of the charge limits over °C
     discharge_derating: Curve  # fraction of the discharge limits over °C
     min_v: float  # V per cell under load
     max_v: float  # V per cell under load
 
-    def warmth(self, celsius: float) -> float:
-        """Factor on the resistance at this temperature; 1 at 25 °C."""
+    def temperature_factor(self, celsius: float) -> float:
+        """Return the factor on the resistance at a temperature; 1 at 25 °C."""
         return exp(self.activation_k * (1 / (celsius + 273.15) - 1 / 298.15))
 
 
 _RESISTANCE = Curve([(0, 2.2), (0.05, 1.6), (0.1, 1.35), (0.2, 1.1), (0.4, 1.0), (0.8, 1.0), (1.0, 1.15)])
-_COLD_AND_HOT_CHARGE = Curve([(-20, 0), (-10, 0.1), (0, 0.3), (10, 0.65), (20, 1), (42, 1), (50, 0.35), (55, 0)])
-_COLD_AND_HOT_DISCHARGE = Curve([(-30, 0), (-20, 0.35), (-10, 0.65), (0, 0.9), (5, 1), (48, 1), (55, 0.35), (60, 0)])
+_CHARGE_DERATING = Curve([(-20, 0), (-10, 0.1), (0, 0.3), (10, 0.65), (20, 1), (42, 1), (50, 0.35), (55, 0)])
+_DISCHARGE_DERATING = Curve([(-30, 0), (-20, 0.35), (-10, 0.65), (0, 0.9), (5, 1), (48, 1), (55, 0.35), (60, 0)])
 
 NMC = Chemistry(
     "NMC",
@@ -89,8 +88,8 @@ NMC = Chemistry(
     ),
     _RESISTANCE,
     2600.0,
-    _COLD_AND_HOT_CHARGE,
-    _COLD_AND_HOT_DISCHARGE,
+    _CHARGE_DERATING,
+    _DISCHARGE_DERATING,
     2.8,
     4.20,
 )
@@ -118,7 +117,7 @@ LFP = Chemistry(
     _RESISTANCE,
     3200.0,
     Curve([(-20, 0), (-5, 0.05), (0, 0.15), (10, 0.5), (20, 1), (45, 1), (55, 0.35), (60, 0)]),
-    _COLD_AND_HOT_DISCHARGE,
+    _DISCHARGE_DERATING,
     2.5,
     3.65,
 )
@@ -143,8 +142,8 @@ LMO = Chemistry(
     ),
     _RESISTANCE,
     2400.0,
-    _COLD_AND_HOT_CHARGE,
-    _COLD_AND_HOT_DISCHARGE,
+    _CHARGE_DERATING,
+    _DISCHARGE_DERATING,
     2.8,
     4.20,
 )

@@ -1,12 +1,12 @@
-"""A stationary pack built of used modules that are not alike: the weakest decides what the whole can do.
+"""Second-life pack: a stationary pack of used, unequal modules, limited by the weakest one.
 
-Modules sit in series, each with its own capacity, resistance and charge. The spread is drawn from a seed. A `Pack` of
-equal cells is in `battery.py`; the converter and control around it are in `site/storage.py`.
+Modules are connected in series, each with its own capacity, resistance and charge. The spread is drawn by a seed. A
+`Pack` of equal cells is in `pack.py`; converter and control are in `site/storage.py`.
 
 Source for the condition of used LEAF packs: W. Gao et al., "Evaluation of the second-life potential of the
 first-generation Nissan Leaf battery packs in energy storage systems", eTransportation 20 (2024) 100313: 60-67 % of the
-capacity left after some ten years, and good consistency within a pack. For the younger 40 kWh modules we take
-70 % ± 3 % (an estimate).
+capacity remaining after some ten years, and good consistency within a pack. For the newer 40 kWh modules 70 % ± 3 % is
+assumed (an estimate).
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ LEAF_40_MODULE = PackSpec(
 
 @dataclass(frozen=True, slots=True)
 class SecondLifeSpec:
-    """How the modules differ. Fractions of the fresh value; one module may be named weak."""
+    """Spread of the modules, in fractions of the fresh value; one module may be weaker."""
 
     module: PackSpec = LEAF_40_MODULE
     count: int = 24
@@ -54,7 +54,7 @@ class SecondLifeSpec:
 
 @dataclass(slots=True)
 class SecondLifePack:
-    """Modules in series behind one pair of terminals; a `Battery`. SoC 0 and 100 are where the first module ends."""
+    """Modules in series; a `Battery`. SoC 0 and 100 are reached when the first module is empty or full."""
 
     spec: SecondLifeSpec = field(default_factory=SecondLifeSpec)
     soc_start_pct: float = 50.0
@@ -83,28 +83,28 @@ class SecondLifePack:
 
     @property
     def soc_pct(self) -> float:
-        """Of what can be moved: from the first module empty to the first module full."""
+        """SoC between the first module empty and the first module full."""
         out, into = self.dischargeable_ah, self.chargeable_ah
         return min(100.0, 100.0 * out / (out + into)) if out + into > 0 else 0.0
 
     @property
     def dischargeable_ah(self) -> float:
-        """Until the first module is empty."""
+        """Charge until the first module is empty."""
         low = self.spec.module.usable_low
         return max(0.0, min((module.charge - low) * module.capacity_ah for module in self.modules))
 
     @property
     def chargeable_ah(self) -> float:
-        """Until the first module is full."""
+        """Charge until the first module is full."""
         high = self.spec.module.usable_high
         return max(0.0, min((high - module.charge) * module.capacity_ah for module in self.modules))
 
     @property
     def weakest(self) -> int:
-        """The module that will be empty first."""
+        """Index of the module that is empty first."""
         low = self.spec.module.usable_low
-        left = [(module.charge - low) * module.capacity_ah for module in self.modules]
-        return left.index(min(left))
+        remaining = [(module.charge - low) * module.capacity_ah for module in self.modules]
+        return remaining.index(min(remaining))
 
     @property
     def voltage_v(self) -> float:
@@ -120,17 +120,17 @@ class SecondLifePack:
 
     @property
     def temperature_c(self) -> float:
-        """The hottest module's."""
+        """Temperature of the hottest module."""
         return max(module.temperature_c for module in self.modules)
 
     @property
     def health_pct(self) -> float:
-        """Of the whole: what the weakest module still holds of its fresh capacity."""
+        """State of health: remaining capacity of the weakest module."""
         return 100.0 * min(module.capacity_ah / module.spec.capacity_ah for module in self.modules)
 
     @property
     def usable_wh(self) -> float:
-        """Between 0 % and 100 %, about: the movable charge at the nominal voltage."""
+        """Approximate energy between 0 % and 100 %: usable charge at the nominal voltage."""
         return (self.dischargeable_ah + self.chargeable_ah) * self.spec.count * self.spec.module.nominal_v
 
     @property
@@ -148,17 +148,17 @@ class SecondLifePack:
         return min(module.max_discharge_a() for module in self.modules)
 
     def current_for(self, power_w: float) -> float:
-        """As for a pack, from the sum of voltages and resistances."""
+        """Return the current of a power at the terminals."""
         rest, ohm = self.rest_v, self.resistance_ohm
         root = rest * rest + 4 * ohm * power_w
         return -rest / (2 * ohm) if root <= 0 else 2 * power_w / (rest + root**0.5)
 
     def flow(self, current_a: float, seconds: float) -> float:
-        """The same current through each; Wh at the terminals."""
+        """Apply a current for some seconds; return the energy at the terminals, Wh."""
         return sum(module.flow(current_a, seconds) for module in self.modules)
 
     def balance(self, seconds: float, current_a: float = 0.1) -> None:
-        """Bleed the fuller modules through their resistors, as a battery management does at rest."""
+        """Balance the modules passively at rest: discharge the fuller ones through resistors."""
         lowest = min(module.charge for module in self.modules)
         for module in self.modules:
             excess_ah = (module.charge - lowest) * module.capacity_ah

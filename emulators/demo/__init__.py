@@ -1,1 +1,1 @@
-"""Demonstrations that `v2x demo` runs."""
+"""`v2x demo`: one discharge from an MQTT command to the vehicle battery, and its display."""

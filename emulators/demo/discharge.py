@@ -1,7 +1,7 @@
-"""`v2x demo`: one discharge, from MQTT to the battery and back, over real sockets in one process.
+"""`v2x demo`: one discharge, from an MQTT command to the vehicle battery, over real sockets in one process.
 
-A broker, the gateway, a charging station with an SECC, a car, and a facility that is a plain MQTT client and knows only
-`docs/mqtt.md`. This is a composition root: it joins the parts and watches them, no rule of the product lives here.
+The parts are a broker, the gateway, a charging station with an SECC, a vehicle, and a facility that is an MQTT client
+and follows `docs/mqtt.md`. This is a composition root: it connects and observes the parts.
 """
 
 from __future__ import annotations
@@ -34,26 +34,28 @@ from gateway.config import Config
 from protocols.iso15118 import io as iso15118_io
 from protocols.iso15118.iso20 import events
 
+Body = dict[str, Any]  # JSON object of a message
+
 SITE, STATION, EVSE = "demo", "CP1", "CP1-1"
 ROOT = f"v2x/1/{SITE}"
 LOOPBACK = "127.0.0.1"  # not every machine has IPv6
-HEARD = ("state", "telemetry", "result", "event")
+SUBSCRIBED = ("state", "telemetry", "result", "event")
 REQUESTED_W = 5_000.0
 SOC_PCT = 80.0
-SHORTEST_S, LONGEST_S = 5.0, 3600.0  # the bounds of a lease
-STEP_WITHIN_S = 30.0  # no single step of the demo takes longer
-NO_DELAY = [(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)]  # else QoS 1 waits 44 ms for Nagle
-NEGATIVE_A = -0.1  # below this, current is flowing out of the car
-STILL_W = 50.0  # less than this is nothing: what the station's electronics draw
+MIN_LEASE_S, MAX_LEASE_S = 5.0, 3600.0
+STEP_WITHIN_S = 30.0  # timeout of each step of the demo
+NO_DELAY = [(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)]  # otherwise Nagle's algorithm delays QoS 1 by 44 ms
+NEGATIVE_A = -0.1  # a lower current counts as discharge
+ZERO_W = 50.0  # standby consumption of the station: counts as 0 W
 
 
 class DemoError(Exception):
-    """A step did not come about; the sentence says which."""
+    """A step of the demo failed; the message names it."""
 
 
 @dataclass
 class Figures:
-    """The object of the command-line contract."""
+    """Result of the demo: the object of `v2x demo --json`."""
 
     achieved: bool = False
     energy_from_battery_wh: float = 0.0
@@ -71,8 +73,8 @@ class Figures:
     messages: dict[str, int] = field(default_factory=lambda: {"iso15118": 0, "ocpp": 0, "mqtt": 0})
 
 
-class Watch:
-    """Listens to all three wires: counts, measures from the command on, and tells the view."""
+class Observer:
+    """Observes all messages: counts them, measures the times since the command, and updates the view."""
 
     def __init__(self, view: DemoView) -> None:
         self.view = view
@@ -85,38 +87,43 @@ class Watch:
         return None if self.commanded_at is None else round((time.perf_counter() - self.commanded_at) * 1000, 1)
 
     def car(self, event: events.Event) -> None:
-        """What the EVCC reports; with a trace on, every message."""
+        """Process an event of the EVCC; with trace, every message."""
         if isinstance(event, events.MessageSent | events.MessageReceived):
             self.figures.messages["iso15118"] += 1
             arrow, name = ("→" if isinstance(event, events.MessageSent) else "←"), type(event.message).__name__
-            if "ChargeLoop" not in name:  # several a second: told below, when the current changes
+            if "ChargeLoop" not in name:  # several a second: shown below, when the current changes
                 self.view.line("iso15118", f"{arrow} {name}")
         elif isinstance(event, events.StationLooped):
             current = event.station.present_current_a or 0.0
-            self.view.dials.current_a = current
-            self.view.dials.voltage_v = event.station.present_voltage_v or 0.0
+            self.view.values.current_a = current
+            self.view.values.voltage_v = event.station.present_voltage_v or 0.0
             self.view.line("iso15118", f"⇄ DC_ChargeLoop {current:+.0f} A")
             if current < NEGATIVE_A and self.figures.first_negative_current_ms is None:
                 self.figures.first_negative_current_ms = self._since_command()
 
-    def ocpp(self, way: str, text: str) -> None:
-        """Every frame at the station, as it was on the wire."""
+    def ocpp(self, direction: str, text: str) -> None:
+        """Process an OCPP frame of the station."""
         self.figures.messages["ocpp"] += 1
         frame = json.loads(text)
-        kind, mid = frame[0], frame[1]
-        if kind == 2:
-            self.view.line("ocpp", f"{'→' if way == 'out' else '←'} {frame[2]}{_setpoint(frame[3])}")
-            if way == "in" and self.commanded_at is not None and _setpoint(frame[3]):
-                self._setpoint_calls.add(mid)
-        elif kind == 3 and way == "out" and mid in self._setpoint_calls and frame[2].get("status") == "Accepted":
+        message_type, message_id = frame[0], frame[1]
+        if message_type == 2:
+            self.view.line("ocpp", f"{'→' if direction == 'out' else '←'} {frame[2]}{_setpoint(frame[3])}")
+            if direction == "in" and self.commanded_at is not None and _setpoint(frame[3]):
+                self._setpoint_calls.add(message_id)
+        elif (
+            message_type == 3
+            and direction == "out"
+            and message_id in self._setpoint_calls
+            and frame[2].get("status") == "Accepted"
+        ):
             if self.figures.setpoint_ms is None:
                 self.figures.setpoint_ms = self._since_command()
-        elif kind in (4, 5):
-            self.view.line("ocpp", f"{'→' if way == 'out' else '←'} error {frame[2]}")
+        elif message_type in (4, 5):
+            self.view.line("ocpp", f"{'→' if direction == 'out' else '←'} error {frame[2]}")
 
 
 def _setpoint(payload: Any) -> str:
-    """` -5000 W` if the payload of an OCPP call carries a set-point."""
+    """Return ` -5000 W` if the payload of an OCPP call has a set-point, else ""."""
     update = payload.get("scheduleUpdate")
     if update is None and "chargingProfile" in payload:
         update = payload["chargingProfile"]["chargingSchedule"][0]["chargingSchedulePeriod"][0]
@@ -124,68 +131,68 @@ def _setpoint(payload: Any) -> str:
 
 
 class Facility:
-    """A controller of the building: publishes commands, keeps what it hears."""
+    """Facility: publishes commands and keeps the received messages."""
 
-    def __init__(self, client: aiomqtt.Client, watch: Watch) -> None:
-        self._client, self._watch = client, watch
-        self.state: dict[str, Any] = {}
-        self.telemetry: dict[str, Any] = {}
-        self.results: list[dict[str, Any]] = []
-        self.events: list[dict[str, Any]] = []
+    def __init__(self, client: aiomqtt.Client, observer: Observer) -> None:
+        self._client, self._observer = client, observer
+        self.state: Body = {}
+        self.telemetry: Body = {}
+        self.results: list[Body] = []
+        self.events: list[Body] = []
 
     async def listen(self) -> None:
-        """Until cancelled."""
-        for topic in HEARD:
+        """Receive messages until cancelled."""
+        for topic in SUBSCRIBED:
             await self._client.subscribe(f"{ROOT}/evse/{EVSE}/{topic}", qos=1)
-        view, counts = self._watch.view, self._watch.figures.messages
+        view, counts = self._observer.view, self._observer.figures.messages
         async for message in self._client.messages:
             counts["mqtt"] += 1
             topic, body = message.topic.value.removeprefix(ROOT + "/"), json.loads(bytes(message.payload or b"null"))
             if topic == f"evse/{EVSE}/state":
                 self.state = body
-                view.dials.effective_w, view.dials.binding = body["effective_w"], body["binding"]
-                view.dials.reason = body["reason"]["text"]
+                view.values.effective_w, view.values.binding = body["effective_w"], body["binding"]
+                view.values.reason = body["reason"]["text"]
                 view.line("mqtt", f"state {body['session_state']} {body['effective_w']:+.0f} W ({body['binding']})")
             elif topic == f"evse/{EVSE}/telemetry":
                 self.telemetry = body
-                view.dials.meter_w = body["power_w"]
+                view.values.meter_w = body["power_w"]
             elif topic == f"evse/{EVSE}/result":
                 self.results.append(body)
                 view.line("mqtt", f"result {body['status']} {watts(body['effective_w'])} ({body['binding']})")
             elif topic == f"evse/{EVSE}/event":
                 self.events.append(body)
                 view.line("mqtt", f"event {body['event']}: {(body['reason'] or {}).get('text') or body['text']}")
-            self._watch.changed.set()
+            self._observer.changed.set()
 
     async def command(self, verb: str, **fields: Any) -> None:
         """Publish one command, never retained."""
-        self._watch.figures.messages["mqtt"] += 1
-        self._watch.view.line("mqtt", f"command {verb} {json.dumps(fields)}")
+        self._observer.figures.messages["mqtt"] += 1
+        self._observer.view.line("mqtt", f"command {verb} {json.dumps(fields)}")
         await self._client.publish(f"{ROOT}/evse/{EVSE}/cmd/{verb}", json.dumps(fields), qos=1)
 
     async def until(self, what: str, reached: Any, within: float = STEP_WITHIN_S) -> Any:
-        """Wait until `reached()` gives something; DemoError names `what` did not come."""
+        """Wait until `reached()` returns a true value; DemoError names `what` was missing."""
         try:
             async with asyncio.timeout(within):
                 while not (found := reached()):
-                    self._watch.changed.clear()
-                    await self._watch.changed.wait()
+                    self._observer.changed.clear()
+                    await self._observer.changed.wait()
                 return found
         except TimeoutError:
-            raise DemoError(f"{what}: nothing of the kind within {within:.0f} s; the state was {self.state}") from None
+            raise DemoError(f"timeout after {within:.0f} s: {what}; state: {self.state}") from None
 
-    async def result(self, command: str, *wanted: str, within: float = STEP_WITHIN_S) -> dict[str, Any]:
-        """The first result of the command with one of these statuses."""
+    async def result(self, command: str, *wanted: str, within: float = STEP_WITHIN_S) -> Body:
+        """Return the first result of a command with one of these statuses."""
 
-        def found() -> dict[str, Any] | None:
+        def found() -> Body | None:
             return next((one for one in self.results if one["id"] == command and one["status"] in wanted), None)
 
-        answer: dict[str, Any] = await self.until(f"a result of {command} ({', '.join(wanted)})", found, within)
+        answer: Body = await self.until(f"a result of {command} ({', '.join(wanted)})", found, within)
         return answer
 
 
 def configuration(mqtt_url: str, commands_per_s: float = 5.0) -> Config:
-    """The demo's gateway: one station, loopback only, nothing kept."""
+    """Return the gateway configuration of the demo: one station, loopback only, no persistence."""
     return Config.model_validate(
         {
             "site": {"id": SITE, "import_limit_w": 50_000, "export_limit_w": 10_000, "min_soc_pct": 30},
@@ -200,14 +207,14 @@ def configuration(mqtt_url: str, commands_per_s: float = 5.0) -> Config:
 
 @dataclass
 class Parts:
-    """Everything on the stage."""
+    """Running parts of the demo."""
 
     gateway: Gateway
     charger: Charger
     facility: Facility
     session: EvSession
     driving: asyncio.Task[events.SessionEnded]
-    watch: Watch
+    observer: Observer
 
     @property
     def car(self) -> Car:
@@ -215,19 +222,19 @@ class Parts:
 
     @property
     def metered_wh(self) -> float:
-        """The register of the charger's meter, out of the vehicle."""
+        """Discharge register of the charger's meter."""
         return _secc(self.charger).stage.meter.discharged_wh
 
 
 @asynccontextmanager
-async def stage(
-    watch: Watch, *, broker_url: str | None = None, car: CarSpec = CCS_63, commands_per_s: float = 5.0
+async def running_parts(
+    observer: Observer, *, broker_url: str | None = None, car: CarSpec = CCS_63, commands_per_s: float = 5.0
 ) -> AsyncIterator[Parts]:
-    """Broker, gateway, charger, facility and car, running; left in reverse order. DemoError if they do not meet."""
+    """Run broker, gateway, charger, facility and vehicle while the context is entered."""
     if broker_url is None:
         async with (
             EmbeddedBroker() as broker,
-            stage(watch, broker_url=broker.url, car=car, commands_per_s=commands_per_s) as parts,
+            running_parts(observer, broker_url=broker.url, car=car, commands_per_s=commands_per_s) as parts,
         ):
             yield parts
         return
@@ -238,18 +245,18 @@ async def stage(
             address.hostname or "127.0.0.1", address.port or 1883, identifier="facility", socket_options=NO_DELAY
         ) as client,
     ):
-        facility = Facility(client, watch)
+        facility = Facility(client, observer)
         url = f"ws://127.0.0.1:{running.ocpp_port}/ocpp"
         options = charger_run.Options(url, STATION, secc=f"{LOOPBACK}:0", meter_interval_s=1.0)
-        charger = await charger_run.make(options, on_ocpp=watch.ocpp)
-        _secc(charger).stage.meter = Meter(MeterSpec(resolution_wh=0.01))  # the scene is short
-        session = EvSession(Car(car, soc_pct=SOC_PCT), RealClock(), watch.car, trace=True)
+        charger = await charger_run.make(options, on_ocpp=observer.ocpp)
+        _secc(charger).stage.meter = Meter(MeterSpec(resolution_wh=0.01))  # the demo is short
+        session = EvSession(Car(car, soc_pct=SOC_PCT), RealClock(), observer.car, trace=True)
         async with asyncio.TaskGroup() as tasks:
             background = [tasks.create_task(facility.listen()), tasks.create_task(charger.run())]
-            await facility.until("the charger online", lambda: facility.state.get("connection") == "connected")
+            await facility.until("charger online", lambda: facility.state.get("connection") == "connected")
             driving = tasks.create_task(_drive(session, charger.ports[0]))
             try:
-                yield Parts(running, charger, facility, session, driving, watch)
+                yield Parts(running, charger, facility, session, driving, observer)
             finally:
                 await session.unplug()
                 await charger.stop()
@@ -268,31 +275,31 @@ async def _drive(session: EvSession, port: int) -> events.SessionEnded:
     return await session.run(await iso15118_io.connect(LOOPBACK, port))
 
 
-async def play(parts: Parts, seconds: float) -> None:
-    """The scene: negotiate, discharge, let the lease run out, stop, unplug."""
-    facility, watch, view = parts.facility, parts.watch, parts.watch.view
-    figures = watch.figures
+async def run_steps(parts: Parts, seconds: float) -> None:
+    """Negotiate, discharge, let the lease expire, stop, unplug."""
+    facility, observer, view = parts.facility, parts.observer, parts.observer.view
+    figures = observer.figures
 
-    view.phase("the car and the charger negotiate")
-    await facility.until("a session that can discharge", lambda: ready(facility.state))
+    view.phase("vehicle and charger negotiate")
+    await facility.until("session ready to discharge", lambda: ready(facility.state))
     figures.soc_start_pct = round(parts.car.soc_pct, 4)
     battery_wh, meter_wh = parts.car.pack.energy_out_wh, parts.metered_wh
 
-    view.phase(f"the facility asks for {REQUESTED_W:.0f} W with a lease of {seconds:.0f} s")
-    view.dials.requested_w = -REQUESTED_W
-    watch.commanded_at = time.perf_counter()
+    view.phase(f"the facility requests {REQUESTED_W:.0f} W with a lease of {seconds:.0f} s")
+    view.values.requested_w = -REQUESTED_W
+    observer.commanded_at = time.perf_counter()
     await facility.command("discharge", id="demo-1", power_w=REQUESTED_W, lease_s=seconds, source="demo")
     first = await facility.result("demo-1", "accepted", "clamped", "refused")
-    figures.accepted_ms = round((time.perf_counter() - watch.commanded_at) * 1000, 1)
+    figures.accepted_ms = round((time.perf_counter() - observer.commanded_at) * 1000, 1)
     figures.effective_w, figures.binding = first["effective_w"], first["binding"]
     if first["status"] == "refused":
         raise DemoError(f"the gateway refused: {first['reason']['text']}")
     final = await facility.result("demo-1", "achieved", "failed", "lease_expired", within=seconds + STEP_WITHIN_S)
     figures.achieved = final["status"] == "achieved"
 
-    view.phase("the battery empties; nobody renews the lease")
-    await facility.until("the end of the lease", lambda: _lease_ended(facility.events), within=seconds + STEP_WITHIN_S)
-    await facility.until("0 W after the lease", lambda: _still(facility), within=STEP_WITHIN_S)
+    view.phase("the battery discharges; the lease is not renewed")
+    await facility.until("end of the lease", lambda: _lease_ended(facility.events), within=seconds + STEP_WITHIN_S)
+    await facility.until("0 W after the lease", lambda: _at_zero(facility), within=STEP_WITHIN_S)
     figures.lease_ended = facility.state["session_state"] == "in_session"
     figures.energy_from_battery_wh = round(parts.car.pack.energy_out_wh - battery_wh, 3)
     figures.energy_at_meter_wh = round(parts.metered_wh - meter_wh, 3)
@@ -300,48 +307,48 @@ async def play(parts: Parts, seconds: float) -> None:
         figures.efficiency = round(figures.energy_at_meter_wh / figures.energy_from_battery_wh, 4)
     figures.soc_end_pct = round(parts.car.soc_pct, 4)
 
-    view.phase("0 W, and the session stays; now stop, and unplug")
+    view.phase("0 W within the session; stop and unplug")
     await facility.command("stop", id="demo-2", source="demo")
     await facility.result("demo-2", "accepted", "achieved")
     parts.session.stop()
     async with asyncio.timeout(STEP_WITHIN_S):
         ended = await parts.driving
     if not ended.ok:
-        raise DemoError(f"the car's session did not end well: {ended.reason}")
-    await facility.until("the end of the session", lambda: facility.state["session_state"] == "available")
+        raise DemoError(f"the vehicle's session failed: {ended.reason}")
+    await facility.until("end of the session", lambda: facility.state["session_state"] == "available")
 
 
-def ready(state: dict[str, Any]) -> bool:
-    """Whether a command could discharge the car now."""
+def ready(state: Body) -> bool:
+    """Return whether the state permits a discharge command now."""
     return state.get("session_state") == "in_session" and state["available"]["max_discharge_w"] > 0
 
 
-def _lease_ended(heard: list[dict[str, Any]]) -> bool:
-    return any(one["event"] == "lease_ended" for one in heard)
+def _lease_ended(received: list[Body]) -> bool:
+    return any(one["event"] == "lease_ended" for one in received)
 
 
-def _still(facility: Facility) -> bool:
+def _at_zero(facility: Facility) -> bool:
     power = facility.telemetry.get("power_w")
-    return facility.state["effective_w"] == 0 and power is not None and abs(power) <= STILL_W
+    return facility.state["effective_w"] == 0 and power is not None and abs(power) <= ZERO_W
 
 
 async def run(*, seconds: float = 10.0, json_output: bool = False, broker_url: str | None = None) -> int:
-    """Play the demo once. Exit status 0 only if the discharge was achieved, 1 if not."""
+    """Run the demo once. Exit status 0 if the discharge was achieved, else 1."""
     console = Console(stderr=json_output, quiet=json_output)
-    seconds = min(max(seconds, SHORTEST_S), LONGEST_S)
+    seconds = min(max(seconds, MIN_LEASE_S), MAX_LEASE_S)
     problem: str | None = None
     with DemoView(console) as view:
-        watch = Watch(view)
-        dials = asyncio.get_running_loop().create_task(asyncio.sleep(0))
+        observer = Observer(view)
+        refreshing = asyncio.get_running_loop().create_task(asyncio.sleep(0))
         try:
-            async with stage(watch, broker_url=broker_url) as parts:
-                dials = asyncio.get_running_loop().create_task(_follow(parts))
-                await play(parts, seconds)
+            async with running_parts(observer, broker_url=broker_url) as parts:
+                refreshing = asyncio.get_running_loop().create_task(_refresh_soc(parts))
+                await run_steps(parts, seconds)
         except* DemoError as group:
             problem = "; ".join(str(error) for error in group.exceptions)
         finally:
-            dials.cancel()
-    figures = asdict(watch.figures)
+            refreshing.cancel()
+    figures = asdict(observer.figures)
     if problem is not None:
         figures["achieved"] = False
         Console(stderr=True).print(f"v2x demo: {problem}", highlight=False, soft_wrap=True)
@@ -352,8 +359,8 @@ async def run(*, seconds: float = 10.0, json_output: bool = False, broker_url: s
     return 0 if figures["achieved"] else 1
 
 
-async def _follow(parts: Parts) -> None:
+async def _refresh_soc(parts: Parts) -> None:
     with suppress(asyncio.CancelledError):
         while True:
-            parts.watch.view.dials.soc_pct = parts.car.soc_pct
+            parts.observer.view.values.soc_pct = parts.car.soc_pct
             await asyncio.sleep(0.1)

@@ -1,6 +1,6 @@
-"""What a person sees of the demo: the wires of car, charger and facility, and what bound the set-point.
+"""Display of the demo: messages of vehicle, charger and facility, and the limiting constraint of the set-point.
 
-On a terminal a live picture, elsewhere one line for each thing that happens. Nothing of the demo is decided here.
+A live display on a terminal, otherwise one line per event.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-LINES = 9  # of each wire
+LINES = 9  # of each protocol
 REFRESH_PER_S = 8
 TITLES = {
     "iso15118": "car ⇄ charger · ISO 15118-20",
@@ -26,8 +26,8 @@ TITLES = {
 
 
 @dataclass(slots=True)
-class Dials:
-    """The figures of the moment; + is into the vehicle."""
+class Values:
+    """Present values; + is charge."""
 
     phase: str = "starting"
     current_a: float = 0.0
@@ -42,16 +42,16 @@ class Dials:
 
 @dataclass(slots=True)
 class DemoView:
-    """Takes lines and figures, shows them."""
+    """Displays messages and values."""
 
     console: Console
-    dials: Dials = field(default_factory=Dials)
+    values: Values = field(default_factory=Values)
     _lines: dict[str, deque[str]] = field(default_factory=lambda: {name: deque(maxlen=LINES) for name in TITLES})
     _live: Live | None = None
 
     def __enter__(self) -> DemoView:
         if self.console.is_terminal:
-            self._live = Live(get_renderable=self._picture, console=self.console, refresh_per_second=REFRESH_PER_S)
+            self._live = Live(get_renderable=self._display, console=self.console, refresh_per_second=REFRESH_PER_S)
             self._live.__enter__()
         return self
 
@@ -61,50 +61,52 @@ class DemoView:
         if self._live is not None:
             self._live.__exit__(kind, error, trace)
 
-    def line(self, wire: str, text: str) -> None:
-        """Something went over a wire. What repeats is shown once."""
-        lines = self._lines[wire]
+    def line(self, protocol: str, text: str) -> None:
+        """Display a message; a repetition is displayed once."""
+        lines = self._lines[protocol]
         if lines and lines[-1] == text:
             return
         lines.append(text)
         if self._live is None:
-            self.console.print(f"[dim]{wire:>8}[/] {text}", highlight=False, soft_wrap=True)
+            self.console.print(f"[dim]{protocol:>8}[/] {text}", highlight=False, soft_wrap=True)
 
     def phase(self, text: str) -> None:
-        """What the demo is doing now."""
-        self.dials.phase = text
+        """Display the present phase of the demo."""
+        self.values.phase = text
         if self._live is None:
             self.console.print(f"[bold]{'·':>8} {text}[/]", highlight=False)
 
-    def _picture(self) -> RenderableType:
+    def _display(self) -> RenderableType:
         width = max(30, self.console.width // 3 - 1)
-        wires = [
+        panels = [
             Panel(Text("\n".join(self._lines[name]), no_wrap=True, overflow="ellipsis"), title=title, width=width)
             for name, title in TITLES.items()
         ]
-        return Group(Panel(self._dials(), title=f"v2x-gateway · {self.dials.phase}"), Columns(wires))
+        return Group(Panel(self._table(), title=f"v2x-gateway · {self.values.phase}"), Columns(panels))
 
-    def _dials(self) -> Table:
-        dials, table = self.dials, Table.grid(padding=(0, 3))
-        table.add_row("battery", f"{dials.soc_pct:.3f} %", "plug", f"{dials.voltage_v:.0f} V  {dials.current_a:+.1f} A")
-        table.add_row("meter", watts(dials.meter_w), "asked for", watts(dials.requested_w))
-        table.add_row("in force", watts(dials.effective_w), "bound by", dials.binding or "-", dials.reason)
+    def _table(self) -> Table:
+        values, table = self.values, Table.grid(padding=(0, 3))
+        table.add_row(
+            "battery", f"{values.soc_pct:.3f} %", "plug", f"{values.voltage_v:.0f} V  {values.current_a:+.1f} A"
+        )
+        table.add_row("meter", watts(values.meter_w), "requested", watts(values.requested_w))
+        table.add_row("effective", watts(values.effective_w), "constraint", values.binding or "-", values.reason)
         return table
 
 
 def summary(figures: dict[str, object], losses_wh: float) -> Table:
-    """The result, for people."""
+    """Return the table of the result."""
     table = Table.grid(padding=(0, 3))
     rows = [
-        ("asked for", f"{figures['requested_w']:.0f} W out of the car"),
-        ("granted", f"{figures['effective_w']:.0f} W, bound by {figures['binding']}"),
-        ("out of the battery", f"{figures['energy_from_battery_wh']:.2f} Wh"),
+        ("requested", f"{figures['requested_w']:.0f} W discharge"),
+        ("effective", f"{figures['effective_w']:.0f} W, limited by {figures['binding']}"),
+        ("discharged from the battery", f"{figures['energy_from_battery_wh']:.2f} Wh"),
         ("at the meter", f"{figures['energy_at_meter_wh']:.2f} Wh"),
         ("losses", f"{losses_wh:.2f} Wh"),
         ("state of charge", f"{figures['soc_start_pct']:.3f} % → {figures['soc_end_pct']:.3f} %"),
-        ("command → answer", f"{figures['accepted_ms']} ms"),
-        ("command → set-point at the station", f"{figures['setpoint_ms']} ms"),
-        ("command → current out of the car", f"{figures['first_negative_current_ms']} ms"),
+        ("command → result", f"{figures['accepted_ms']} ms"),
+        ("command → set-point accepted by the station", f"{figures['setpoint_ms']} ms"),
+        ("command → discharge current", f"{figures['first_negative_current_ms']} ms"),
         ("messages", ", ".join(f"{name} {count}" for name, count in dict(figures["messages"]).items())),  # type: ignore[call-overload]
         ("discharge", "achieved" if figures["achieved"] else "NOT achieved"),
     ]
@@ -114,5 +116,5 @@ def summary(figures: dict[str, object], losses_wh: float) -> Table:
 
 
 def watts(value: float | None) -> str:
-    """A signed power for people, a dash where there is none."""
+    """Return a signed power as text, a dash for None."""
     return "-" if value is None else f"{value:+.0f} W"

@@ -1,1 +1,1 @@
-"""Emulated electric vehicles."""
+"""Emulated electric vehicles: battery and limits, profiles, driver, charging session."""

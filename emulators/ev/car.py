@@ -1,46 +1,44 @@
-"""A car at the plug: its pack, what it tells a charger about it, and what its owner wants.
+"""Emulated vehicle: battery pack, the limits and energy requests that it reports to a charger, settings of its owner.
 
-Limits and energy requests are what ISO 15118-20 carries (dynamic control); CHAdeMO and -2 sessions use the same
-numbers. The car speaks no protocol here: `ev/session.py` does. Profiles are files in `profiles/`, read by
-`ev/profile.py`; when it comes and goes is `ev/driver.py`. + is into the car.
+Limits and energy requests are those of ISO 15118-20 (dynamic control); CHAdeMO and -2 sessions use the same values. The
+protocol is in `ev/session.py`, the profiles are files in `profiles/`, visits are in `ev/driver.py`. + is charge.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import field
+from dataclasses import dataclass, field
 
 from emulators.battery.pack import GENERIC_63, Pack, PackSpec
-from protocols.frozen import frozen
 
-STEP_W = 100.0  # W: limits are told in steps, so that they change seldom
+STEP_W = 100.0  # W: limits are reported in steps, so that they change seldom
 STEP_A = 0.5  # A
-FLOOR_HYSTERESIS_PCT = 0.5  # a floor once reached holds until the charge is this much above it
+FLOOR_HYSTERESIS_PCT = 0.5  # discharge resumes when the SoC is this much above a floor that was reached
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Quirks:
-    """What real cars do that the standard does not say; all off by default."""
+    """Deviations of real vehicles from the standard; all off by default."""
 
-    negative_discharge_limits: bool = False  # tells discharge limits with a minus sign
-    late_frames_s: float = 0.0  # waits this much longer with each request
-    ends_session_at_pct: float | None = None  # ends the session by itself when this SoC is reached in discharge
-    no_discharge_below_c: float | None = None  # refuses to discharge with a pack colder than this, °C
-    renegotiates_every_s: float | None = None  # asks for a renegotiation again and again
-    silent_after_s: float | None = None  # stops speaking in mid-session, the link open
-    frozen_soc: bool = False  # keeps telling the SoC it arrived with
-    ignores_stop: bool = False  # does not follow the charger's wish to end
+    negative_discharge_limits: bool = False  # reports discharge limits with a minus sign
+    late_frames_s: float = 0.0  # delay of each request
+    ends_session_at_pct: float | None = None  # ends the session when discharge reaches this SoC
+    no_discharge_below_c: float | None = None  # no discharge with a pack temperature below this, °C
+    renegotiates_every_s: float | None = None  # requests renegotiation periodically
+    silent_after_s: float | None = None  # sends no more messages after this time, with an open connection
+    frozen_soc: bool = False  # reports the SoC of its arrival
+    ignores_stop: bool = False  # ignores a stop notification of the charger
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class CarSpec:
-    """A model of car, with its owner's settings. Powers and currents are magnitudes at the inlet."""
+    """Vehicle model and settings of its owner. Powers and currents are magnitudes at the inlet."""
 
     name: str = "ccs-63"
     pack: PackSpec = GENERIC_63
     evcc_id: str = "WMIV1234567890ABCDEX"
     connector: str = "ccs2"  # ccs1 | ccs2 | chademo | type2
-    protocols: tuple[str, ...] = ("iso20",)  # iso20 | iso2 | din | chademo, in the car's order of preference
+    protocols: tuple[str, ...] = ("iso20",)  # iso20 | iso2 | din | chademo, in order of preference
     services: tuple[str, ...] = ("dc_bpt", "dc")
     max_charge_w: float = 100_000.0
     max_discharge_w: float = 20_000.0
@@ -51,11 +49,11 @@ class CarSpec:
     min_voltage_v: float = 270.0
     max_voltage_v: float = 420.0
     target_soc_pct: float = 80.0
-    min_soc_pct: float = 20.0  # to drive home with
+    min_soc_pct: float = 20.0  # for the trip home
     max_soc_pct: float = 100.0
-    v2x_min_soc_pct: float = 25.0  # the window in which the owner lends the pack
+    v2x_min_soc_pct: float = 25.0  # V2X window permitted by the owner
     v2x_max_soc_pct: float = 95.0
-    aux_w: float = 150.0  # drawn from the pack while its contactors are closed: electronics, pumps
+    aux_w: float = 150.0  # auxiliary consumption while contactors are closed
     loop_s: float = 0.25  # between two charge-loop requests
     quirks: Quirks = field(default_factory=Quirks)
     source: str = ""
@@ -69,12 +67,12 @@ class CarSpec:
             )
 
 
-CCS_63 = CarSpec(source="a CCS car of the middle class with DC_BPT; figures are ours")
+CCS_63 = CarSpec(source="a mid-size CCS car with DC_BPT; our estimates")
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Limits:
-    """What the car allows now; magnitudes ≥ 0. An SECC takes the discharge ones as absolute values anyway."""
+    """Present limits of the vehicle; magnitudes ≥ 0."""
 
     max_charge_w: float
     max_discharge_w: float
@@ -86,9 +84,9 @@ class Limits:
     max_voltage_v: float
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class EnergyRequests:
-    """Wh from now to each goal, negative when it is already passed (ISO 15118-20, dynamic control mode)."""
+    """Energy to each SoC target, Wh, negative if it is exceeded (ISO 15118-20, dynamic control mode)."""
 
     target_wh: float
     minimum_wh: float
@@ -98,11 +96,10 @@ class EnergyRequests:
 
 
 class Car:
-    """A car that exists: a pack with a state of charge, and a way of meeting the current that passes its inlet.
+    """One vehicle: a pack with a state of charge and the current at its inlet.
 
-    Where the power stage is in the same world, connect it to the car itself (it is a `Battery`) and set `coupled`: the
-    stage then moves the charge and `carry` only looks. Where the charger is another process, `carry` each present
-    current that the session tells.
+    With a power stage in the same process, connect the stage to the car (a `Battery`) and set `coupled`: the stage
+    then moves the charge. With a charger in another process, `set_current` to each present current of the session.
     """
 
     def __init__(
@@ -118,50 +115,50 @@ class Car:
         self.spec = spec
         self.name = name or spec.name
         self.pack = pack or Pack(spec.pack, soc_pct, temperature_c=ambient_c, ambient_c=ambient_c)
-        self.departure_at = departure_at  # s, monotonic time of the world; None: not planned
+        self.departure_at = departure_at  # s, monotonic time; None: unknown
         self.contactors_closed = False
-        self.coupled = False  # a power stage of this world moves the charge
-        self.metal: Callable[[float], None] | None = None  # brings that stage up to a time
+        self.coupled = False  # a power stage in the same process moves the charge
+        self.advance_stage: Callable[[float], None] | None = None  # advances that stage to a time
         self.energy_in_wh = 0.0  # at the inlet
         self.energy_out_wh = 0.0
         self.aux_wh = 0.0
         self.target_soc_pct = spec.target_soc_pct
         self.min_soc_pct = spec.min_soc_pct
         self.v2x_min_soc_pct = spec.v2x_min_soc_pct
-        self.discharge_permitted = True  # the driver's "do not empty my car"
-        self.violations: list[str] = []  # what a charger did to it that it must not
+        self.discharge_permitted = True  # setting of the driver
+        self.violations: list[str] = []  # of its limits by the charger
         self._arrived_soc_pct = self.pack.soc_pct
         self._at: float | None = None
         self._current_a = 0.0
-        self._floored = False
-        self._limits_of: tuple[object, ...] = ()
-        self._energy_of: tuple[object, ...] = ()
+        self._floor_reached = False
+        self._limits_key: tuple[object, ...] = ()
+        self._energy_key: tuple[object, ...] = ()
         self._limits: Limits
         self._energy: EnergyRequests
 
-    # What it tells
+    # Reported values
 
     @property
     def soc_pct(self) -> float:
-        """True state of charge, 0..100 as shown to the driver."""
+        """True state of charge, 0..100 as displayed."""
         return self.pack.soc_pct
 
     @property
-    def told_soc_pct(self) -> float:
-        """What it tells the charger; the quirk `frozen_soc` lives here."""
+    def reported_soc_pct(self) -> float:
+        """State of charge as reported to the charger, with the quirk `frozen_soc`."""
         return self._arrived_soc_pct if self.spec.quirks.frozen_soc else self.pack.soc_pct
 
     @property
     def voltage_v(self) -> float:
-        """At the inlet, behind the car's contactors."""
+        """Voltage of the pack, behind the contactors."""
         return self.pack.voltage_v
 
     def limits(self) -> Limits:
-        """Of this moment: model, pack, temperature and the owner's window, in steps as cars tell them."""
+        """Return the present limits by model, pack, temperature and V2X window, in reporting steps."""
         pack = self.pack
         key = (pack.charge, pack.temperature_c, self.v2x_min_soc_pct, self.discharge_permitted, self.spec)
-        if key != self._limits_of:
-            self._limits_of, self._limits = key, self._compute_limits()
+        if key != self._limits_key:
+            self._limits_key, self._limits = key, self._compute_limits()
         return self._limits
 
     def _compute_limits(self) -> Limits:
@@ -191,18 +188,18 @@ class Car:
     def _below_floor(self) -> bool:
         soc, floor = self.pack.soc_pct, self.v2x_min_soc_pct
         if soc <= floor + 1e-9:
-            self._floored = True
+            self._floor_reached = True
         elif soc > floor + FLOOR_HYSTERESIS_PCT:
-            self._floored = False
-        return self._floored
+            self._floor_reached = False
+        return self._floor_reached
 
     def energy(self) -> EnergyRequests:
-        """The dynamic-mode energy requests, from the SoC it tells."""
-        between, soc, spec = self.pack.energy_between_wh, self.told_soc_pct, self.spec
+        """Return the energy requests of dynamic control mode, by the reported SoC."""
+        between, soc, spec = self.pack.energy_between_wh, self.reported_soc_pct, self.spec
         key = (soc, self.pack.capacity_ah, self.target_soc_pct, self.min_soc_pct, self.v2x_min_soc_pct)
-        if key == self._energy_of:
+        if key == self._energy_key:
             return self._energy
-        self._energy_of = key
+        self._energy_key = key
         self._energy = EnergyRequests(
             target_wh=between(soc, self.target_soc_pct),
             minimum_wh=between(soc, self.min_soc_pct),
@@ -213,49 +210,49 @@ class Car:
         return self._energy
 
     def departure_in_s(self, now: float) -> float | None:
-        """Seconds until the owner wants to leave; None when that is open."""
+        """Return the seconds to the planned departure; None without one."""
         return None if self.departure_at is None else max(0.0, self.departure_at - now)
 
-    def wants_to_end(self) -> str | None:
-        """Why the car would end the session by itself now; None when it would not."""
+    def session_end_reason(self) -> str | None:
+        """Return why the vehicle would end the session now; None if it would not."""
         stop = self.spec.quirks.ends_session_at_pct
         if stop is not None and self._current_a < 0 and self.pack.soc_pct <= stop:
             return f"ends at {stop:g} %"
         return None
 
-    # What happens to it
+    # Energy flow
 
-    def carry(self, current_a: float, now: float) -> None:
-        """The session says that this current flows from now on, + into the car."""
+    def set_current(self, current_a: float, now: float) -> None:
+        """Set the current that flows from now on, + is charge."""
         self.advance(now)
         self._current_a = current_a
 
     def advance(self, now: float) -> None:
-        """Let the last current have flowed until now; a power stage of this world does it by itself."""
-        if self.coupled and self.metal is not None:
-            self.metal(now)
+        """Account the present current up to now; if coupled, the power stage does."""
+        if self.coupled and self.advance_stage is not None:
+            self.advance_stage(now)
         if not self.coupled and self._at is not None and now > self._at and self.contactors_closed:
             self.flow(self._current_a, now - self._at)
         self._at = now
 
     def drive(self, energy_wh: float, seconds: float = 1800.0) -> float:
-        """Drive with this much energy from the pack; returns what the pack could give, Wh."""
+        """Consume energy for driving; return the energy that the pack supplied, Wh."""
         before = self.pack.energy_out_wh
-        left = energy_wh
-        while left > 1e-9 and self.pack.soc_pct > 0:
-            step = min(left, energy_wh / 30)
+        remaining = energy_wh
+        while remaining > 1e-9 and self.pack.soc_pct > 0:
+            step = min(remaining, energy_wh / 30)
             self.pack.flow(self.pack.current_for(-step * 3600 / (seconds / 30)), seconds / 30)
-            left -= step
+            remaining -= step
         self.pack.flow(0.0, 0.0)
         return self.pack.energy_out_wh - before
 
     def plug(self) -> None:
-        """Arrive at a charger: the SoC it may keep telling is that of now."""
+        """Begin a stay at a charger."""
         self._arrived_soc_pct = self.pack.soc_pct
         self._at = None
         self._current_a = 0.0
 
-    # As a battery for a power stage in the same world
+    # `Battery` of a power stage in the same process
 
     def max_charge_a(self) -> float:
         return self.pack.max_charge_a() if self.contactors_closed else 0.0
@@ -267,7 +264,7 @@ class Car:
         return self.pack.current_for(power_w)
 
     def flow(self, current_a: float, seconds: float) -> float:
-        """Let a current pass the inlet; the car's own electronics draw from the pack besides. Wh at the inlet."""
+        """Apply a current at the inlet, besides the auxiliary consumption; return the energy at the inlet, Wh."""
         self._current_a = current_a
         if not self.contactors_closed:
             self.pack.flow(0.0, seconds)
@@ -285,13 +282,13 @@ class Car:
             inlet = 0.0
         return inlet
 
-    def examine(self, current_a: float) -> str | None:
-        """What is wrong with this current by the limits the car told, with a tolerance; also kept in `violations`."""
+    def check_current(self, current_a: float) -> str | None:
+        """Return how a current violates the reported limits, with a tolerance; recorded in `violations`."""
         limits = self.limits()
         allowed = limits.max_charge_a if current_a > 0 else limits.max_discharge_a
         if abs(current_a) <= allowed * 1.05 + 2.0:
             return None
-        way = "into" if current_a > 0 else "out of"
-        found = f"{abs(current_a):.1f} A {way} the car, allowed {allowed:.1f} A"
-        self.violations.append(found)
-        return found
+        direction = "charge" if current_a > 0 else "discharge"
+        violation = f"{abs(current_a):.1f} A {direction} current, limit {allowed:.1f} A"
+        self.violations.append(violation)
+        return violation

@@ -1,6 +1,6 @@
-"""The person with the car: when it comes and goes, what it has driven, what must be left in it.
+"""Driver of a vehicle: visits to the charger, energy driven between them, SoC settings for each visit.
 
-A driver acts on what the world gives: `plug` and `unplug`. Plans are drawn from a seed. Nothing here knows a charger.
+The caller supplies `plug` and `unplug`; nothing here depends on a charger. Random visits are drawn by a seed.
 """
 
 from __future__ import annotations
@@ -15,23 +15,23 @@ from protocols.ports import Clock
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """One stay at the plug. Times in seconds of the world; energy driven before it arrives."""
+    """One stay at the charger. Times in s of the run; `driven_wh` is consumed before the arrival."""
 
     arrives_at: float
     leaves_at: float
     driven_wh: float = 0.0
-    floor_pct: float | None = None  # the owner's floor for this stay; None: as the car is set
+    floor_pct: float | None = None  # V2X minimum for this stay; None: unchanged
     target_pct: float | None = None
     announces_departure: bool = True
 
     def __post_init__(self) -> None:
         if not 0 <= self.arrives_at < self.leaves_at:
-            raise ValueError(f"a visit ends after it begins, not {self.arrives_at} to {self.leaves_at}")
+            raise ValueError(f"a visit must end after it begins, not {self.arrives_at} to {self.leaves_at}")
 
 
 @dataclass(frozen=True, slots=True)
 class Habit:
-    """Comes back every day at about the same times; hours of local time."""
+    """Daily visits at about the same times; hours of local time."""
 
     arrives_h: float = 18.0
     leaves_h: float = 7.5
@@ -40,10 +40,12 @@ class Habit:
     driven_spread: float = 0.3
 
     def visits(self, days: int, seed: int | str, start_h: float = 0.0) -> list[Visit]:
-        """The stays of some days from `start_h` of the first, in seconds from there. Overnight where it leaves earlier
-        than it arrives; nobody arrives before the start."""
+        """Return the visits of some days, in seconds from `start_h` of the first day.
+
+        A visit lasts overnight if the vehicle leaves earlier than it arrives. No visit begins before the start.
+        """
         draw = random.Random(f"habit-{seed}")
-        stays: list[Visit] = []
+        visits: list[Visit] = []
         stay_h = (self.leaves_h - self.arrives_h) % 24 or 24.0
         for day in range(-1, days):
             arrives = day * 24 + self.arrives_h + draw.gauss(0, self.spread_h)
@@ -52,21 +54,21 @@ class Habit:
             begins, ends = (arrives - start_h) * 3600, (leaves - start_h) * 3600
             if ends <= 0:
                 continue
-            if stays and begins <= stays[-1].leaves_at:
-                begins = stays[-1].leaves_at + 600
+            if visits and begins <= visits[-1].leaves_at:
+                begins = visits[-1].leaves_at + 600
             if begins < ends:
-                stays.append(Visit(max(0.0, begins), ends, driven if begins > 0 else 0.0))
-        return stays
+                visits.append(Visit(max(0.0, begins), ends, driven if begins > 0 else 0.0))
+        return visits
 
 
-async def keep(
+async def make_visits(
     car: Car,
     visits: Sequence[Visit],
     clock: Clock,
     plug: Callable[[Car], Awaitable[None]],
     unplug: Callable[[Car], Awaitable[None]],
 ) -> None:
-    """Live through the visits, one after the other."""
+    """Make the visits one after the other."""
     for visit in visits:
         await clock.sleep(max(0.0, visit.arrives_at - clock.now()))
         if visit.driven_wh > 0:

@@ -1,7 +1,7 @@
-"""Car profiles: files in TOML that say which pack, limits, protocols and quirks a model has, with where that is from.
+"""Vehicle profiles: TOML files with pack, limits, protocols and quirks of a model, and the source of the figures.
 
-Those shipped are in `profiles/`; a vendor keeps its own anywhere. Such a file is checked strictly (`profile_file.py`):
-an unknown key, a wrong unit or an impossible order of floors is an error that names the file and the key.
+Shipped profiles are in `profiles/`; others may be anywhere and are checked strictly (`profile_file.py`): an unknown
+key, a value out of range or a wrong order of SoC settings is an error that names file and key.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ SHIPPED = Path(__file__).with_name("profiles")
 
 
 class ProfileError(ValueError):
-    """A profile that cannot be used; says which file, which key and what to do."""
+    """Invalid profile; the message names file and key."""
 
 
 def names() -> list[str]:
-    """The profiles shipped."""
+    """Return the names of the shipped profiles."""
     return sorted(path.stem for path in SHIPPED.glob("*.toml"))
 
 
 def load(profile: str | Path) -> CarSpec:
-    """A shipped profile by name, or a file by path; ProfileError says what is wrong with it."""
+    """Return a shipped profile by name, or that of a file by path; ProfileError if it is missing or invalid."""
     if isinstance(profile, Path) or profile.endswith(".toml"):
         path = Path(profile)
         try:
@@ -36,13 +36,15 @@ def load(profile: str | Path) -> CarSpec:
             raise ProfileError(f"{path}: {error.strerror or error}") from error
         return parse(text, str(path))
     if profile not in names():
-        raise ProfileError(f"no car profile {profile!r}; shipped are {', '.join(names())}, or give the path of a file")
+        raise ProfileError(
+            f"unknown car profile {profile!r}; shipped: {', '.join(names())}; or the path of a .toml file"
+        )
     return _spec(tomllib.loads((SHIPPED / f"{profile}.toml").read_text(encoding="utf-8")))
 
 
 def parse(text: str, origin: str) -> CarSpec:
-    """The spec that a profile's text describes, checked; `origin` is named in errors."""
-    from emulators.ev.profile_file import checked  # pydantic, which a shipped car does without
+    """Return the checked profile of a TOML text; errors name `origin`."""
+    from emulators.ev.profile_file import checked  # imports pydantic, not needed for shipped profiles
 
     try:
         return _spec(checked(tomllib.loads(text)))
@@ -52,24 +54,24 @@ def parse(text: str, origin: str) -> CarSpec:
         raise ProfileError(f"{origin}: {error}") from error
 
 
-def _spec(told: dict[str, Any]) -> CarSpec:
-    """As the physics wants it; what the file leaves out is as `CarSpec`, `PackSpec` and `Quirks` have it."""
-    pack = _figures(told["pack"])
+def _spec(profile: dict[str, Any]) -> CarSpec:
+    """Return the model of a profile; missing keys take the defaults of `CarSpec`, `PackSpec` and `Quirks`."""
+    pack = _floats(profile["pack"])
     if "chemistry" in pack:
         pack["chemistry"] = CHEMISTRIES[pack["chemistry"]]
     if "charge_map" in pack:
         pack["charge_map"] = tuple((float(soc_pct), float(part)) for soc_pct, part in pack["charge_map"])
     return CarSpec(
-        **_figures(told)
+        **_floats(profile)
         | {
-            "protocols": tuple(told["protocols"]),
-            "services": tuple(told.get("services", ())),
-            "pack": PackSpec(told["name"], **pack, source=told["source"]),
-            "quirks": Quirks(**_figures(told.get("quirks", {}))),
+            "protocols": tuple(profile["protocols"]),
+            "services": tuple(profile.get("services", ())),
+            "pack": PackSpec(profile["name"], **pack, source=profile["source"]),
+            "quirks": Quirks(**_floats(profile.get("quirks", {}))),
         }
     )
 
 
-def _figures(table: dict[str, Any]) -> dict[str, Any]:
-    """A table with its whole numbers as floats, except those that count: TOML writes 400 V without a point."""
+def _floats(table: dict[str, Any]) -> dict[str, Any]:
+    """Return a table with integers as floats, except counts: TOML reads 400 V as an integer."""
     return {key: float(value) if type(value) is int and key != "series" else value for key, value in table.items()}

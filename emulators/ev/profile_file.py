@@ -1,7 +1,7 @@
-"""What a car profile in TOML may say, and the check of one that somebody brings.
+"""Validation of vehicle profile files.
 
-Apart from `profile.py` because pydantic and these models take longer to import than a car needs to start: cars that are
-shipped were checked by the tests, and the check runs for files only.
+Separate from `profile.py` because importing pydantic takes longer than the start of a vehicle: shipped profiles are
+checked by the tests, only other files are checked here.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ class PackFile(_Strict):
     series: int = Field(96, ge=1, le=400, description="cells in series")
     capacity_ah: float = Field(gt=0, le=2000)
     resistance_ohm: float = Field(gt=0, le=5)
-    usable_low: float = Field(0.03, ge=0, lt=1, description="charge fraction shown as 0 %")
-    usable_high: float = Field(0.97, gt=0, le=1, description="charge fraction shown as 100 %")
+    usable_low: float = Field(0.03, ge=0, lt=1, description="charge fraction displayed as 0 %")
+    usable_high: float = Field(0.97, gt=0, le=1, description="charge fraction displayed as 100 %")
     max_charge_a: float = Field(gt=0)
     max_discharge_a: float = Field(gt=0)
     max_charge_w: float = Field(gt=0)
     max_discharge_w: float = Field(gt=0)
     charge_map: list[tuple[float, float]] = Field(
-        default_factory=list, description="points of shown SoC % and fraction of the charge limits"
+        default_factory=list, description="points of displayed SoC % and fraction of the charge limits"
     )
     heat_j_per_k: float = Field(300_000.0, gt=0)
     cooling_w_per_k: float = Field(12.0, gt=0)
@@ -37,7 +37,7 @@ class PackFile(_Strict):
 
 
 class QuirksFile(_Strict):
-    """`[quirks]`: what this model does that the standard does not say."""
+    """`[quirks]`: deviations of this model from the standard."""
 
     negative_discharge_limits: bool = False
     late_frames_s: float = Field(0.0, ge=0, le=120)
@@ -50,16 +50,16 @@ class QuirksFile(_Strict):
 
 
 class ProfileFile(_Strict):
-    """A whole profile."""
+    """A vehicle profile."""
 
     name: str = Field(min_length=1, max_length=64)
-    source: str = Field(min_length=1, description="where the figures are from, and which are estimates")
+    source: str = Field(min_length=1, description="source of the figures, and which are estimates")
     evcc_id: str = Field("WMIV1234567890ABCDEX", min_length=1, max_length=255)
     connector: Literal["ccs1", "ccs2", "chademo", "type2"] = "ccs2"
     protocols: list[Literal["iso20", "iso2", "din", "chademo"]] = Field(min_length=1)
     services: list[Literal["dc", "dc_bpt", "ac", "ac_bpt"]] = Field(default_factory=list)
     max_charge_w: float = Field(gt=0)
-    max_discharge_w: float = Field(ge=0, description="0: a car that only charges")
+    max_discharge_w: float = Field(ge=0, description="0: no discharge")
     max_charge_a: float = Field(gt=0)
     max_discharge_a: float = Field(ge=0)
     min_charge_w: float = Field(300.0, ge=0)
@@ -77,10 +77,10 @@ class ProfileFile(_Strict):
     quirks: QuirksFile = QuirksFile.model_validate({})
 
 
-def checked(told: dict[str, Any]) -> dict[str, Any]:
-    """What a profile says, in the types and with the defaults of the models; ValueError names the first bad key."""
+def checked(profile: dict[str, Any]) -> dict[str, Any]:
+    """Return a profile with the types and defaults of the models; ValueError names the first invalid key."""
     try:
-        return ProfileFile.model_validate(told).model_dump()
+        return ProfileFile.model_validate(profile).model_dump()
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         key = ".".join(str(part) for part in first["loc"])

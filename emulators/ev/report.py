@@ -1,7 +1,4 @@
-"""What a session's events look like to people and to programs: one line each, text or JSON.
-
-Shared by `v2x ev` and `v2x secc`. Not here: where the lines go.
-"""
+"""Console output of the events of a session, one line each, as text or JSON; shared by `v2x ev` and `v2x secc`."""
 
 from __future__ import annotations
 
@@ -16,7 +13,7 @@ from typing import Any, TextIO
 
 
 def plain(value: Any) -> Any:
-    """A value as JSON has it: dataclasses become objects, bytes hexadecimal, endless numbers null."""
+    """Return a value for JSON: dataclasses become objects, bytes hexadecimal, infinite numbers null."""
     if isinstance(value, Enum):
         return value.value if isinstance(value.value, str) else value.name.lower()
     if is_dataclass(value) and not isinstance(value, type):
@@ -32,13 +29,13 @@ def plain(value: Any) -> Any:
     return value
 
 
-def complain(who: str, what: str) -> None:
-    """One line on standard error, for people."""
-    sys.stderr.write(f"{who}: {what}\n")
+def complain(command: str, text: str) -> None:
+    """Print an error of a command on standard error."""
+    sys.stderr.write(f"{command}: {text}\n")
 
 
 class Reporter:
-    """Prints events to `out`: JSON lines, or text by the `lines` table (an event it doesn't know isn't printed)."""
+    """Prints events to `out` as JSON lines, or as text by the table `lines`, which omits other events."""
 
     def __init__(self, out: TextIO, as_json: bool, lines: dict[type[Any], Callable[[Any], str | None]]) -> None:
         self._out = out
@@ -53,18 +50,18 @@ class Reporter:
         build = self._lines.get(type(event))
         line = build(event) if build is not None else None
         if line is not None:
-            self._put(line)
+            self._write(line)
 
     def record(self, name: str, values: dict[str, Any]) -> None:
-        """One JSON line, `at` seconds after the start; nothing in text mode."""
+        """Print one JSON line, with `at` in seconds after the start; nothing in text mode."""
         if self._json:
-            self._put(json.dumps({"event": name, "at": round(time.monotonic() - self._began, 6), **values}))
+            self._write(json.dumps({"event": name, "at": round(time.monotonic() - self._began, 6), **values}))
 
     def say(self, text: str) -> None:
-        """A line for people; nothing in JSON mode."""
+        """Print a line of text; nothing in JSON mode."""
         if not self._json:
-            self._put(text)
+            self._write(text)
 
-    def _put(self, line: str) -> None:
+    def _write(self, line: str) -> None:
         self._out.write(line + "\n")
         self._out.flush()

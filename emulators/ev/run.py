@@ -1,7 +1,8 @@
-"""What `v2x ev` runs: one emulated car, one session with a charger over TCP or TLS, found by address or by SDP.
+"""Command `v2x ev`: one session of an emulated vehicle with a charger over TCP or TLS, found by address or by SDP.
 
-Exit status: 0 the session ended well, 1 it did not, 2 the options are wrong. With JSON, one line per event and a last
-one named `Summary`. Cancelling the coroutine (Ctrl-C) ends the session in the ordinary way first."""
+Exit status: 0 the session succeeded, 1 it failed, 2 the options are invalid. With JSON, one line per event and a last
+one named `Summary`. Cancelling the coroutine (Ctrl-C) ends the session properly first.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ import ssl
 import sys
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -23,113 +24,130 @@ from emulators.runtime.clock import RealClock
 from protocols.errors import LocalProtocolError
 from protocols.iso15118 import io, tls
 from protocols.iso15118.iso20 import events
+from protocols.iso15118.iso20.evcc_session import EvccSettings
 from protocols.iso15118.iso20.preparation import prepare_car
 from protocols.iso15118.iso20.services import NAMES, ControlMode
 from protocols.iso15118.subject import domain_component
 from protocols.ports import Clock
 from protocols.sdp import Security
 
-ENDS_WITHIN = 5.0  # s for the ordinary end after Ctrl-C
+END_WITHIN = 5.0  # s, to end the session after Ctrl-C
 
 
-async def run(
-    *,
-    connect: str | None = None,
-    interface: str | None = None,
-    tls_version: str = "none",
-    tls_profile: str = "interop",
-    pki_directory: Path | None = None,
-    service: str = "dc_bpt",
-    control: str = "dynamic",
-    profile: str = "ccs-63",
-    soc_pct: float = 80.0,
-    loops: int | None = None,
-    loop_interval_s: float | None = None,
-    poll_interval_s: float | None = None,
-    evccid: str | None = None,
-    patience: float = 1.0,
-    trace: bool = False,
-    json: bool = False,
-    out: TextIO | None = None,
-) -> int:
-    """Run one car. `connect` is `[ADDR]:PORT`; else the charger is looked for on `interface`.
+@dataclass(frozen=True, slots=True)
+class EvOptions:
+    """Options of `v2x ev`. The charger is at `connect` (`[ADDR]:PORT`) or found by SDP on `interface`.
 
-    `patience` stretches the message timers for a charger that is known to be slow.
+    `timeout_factor` extends the message timers, for a charger that is known to be slow.
     """
-    reporter = Reporter(out or sys.stdout, json, _LINES)
+
+    connect: str | None = None
+    interface: str | None = None
+    tls_version: str = "none"
+    tls_profile: str = "interop"
+    pki_directory: Path | None = None
+    service: str = "dc_bpt"
+    control: str = "dynamic"
+    profile: str = "ccs-63"
+    soc_pct: float = 80.0
+    loops: int | None = None
+    loop_interval_s: float | None = None
+    poll_interval_s: float | None = None
+    evccid: str | None = None
+    timeout_factor: float = 1.0
+    trace: bool = False
+    json: bool = False
+
+
+async def run(options: EvOptions, out: TextIO | None = None) -> int:
+    """Run one vehicle; return the exit status."""
+    reporter = Reporter(out or sys.stdout, options.json, _LINES)
     try:
-        spec = _spec(profile, service, evccid)
-        settings = car_settings(
-            car := Car(spec, soc_pct=soc_pct),
-            controls=(_control(control),),
-            tls=tls_version != "none",
-            trace=trace,
-            timeout_factor=patience,
-        )
-        if loop_interval_s is not None:
-            settings = replace(settings, loop_interval=loop_interval_s)
-        if poll_interval_s is not None:
-            settings = replace(settings, poll_interval=poll_interval_s)
-        version = iso20_version(tls_version)
-        context = _context(version, tls.TlsProfile(tls_profile), pki_directory)
-        if (connect is None) is (interface is None):
-            raise OptionError("say either where to connect to or on which interface to look for a charger")
-        address = io.endpoint(connect) if connect is not None else None
+        car = Car(_spec(options.profile, options.service, options.evccid), soc_pct=options.soc_pct)
+        settings = _settings(car, options)
+        context = _context(options)
+        if (options.connect is None) is (options.interface is None):
+            raise OptionError("give either the address of a charger or the interface on which to find one")
+        address = io.endpoint(options.connect) if options.connect is not None else None
     except (ValueError, profiles.ProfileError, LocalProtocolError) as error:
         complain("v2x ev", f"{error}")
         return 2
     prepare_car(settings.services, settings.controls)
     clock = RealClock()
     started = clock.now()
-    reporter.record("Searching", {"interface": interface, "address": address})
+    reporter.record("Searching", {"interface": options.interface, "address": address})
     try:
-        wire = await reach(address, interface, clock, context)
+        wire = await connect_to_secc(address, options.interface, clock, context)
     except OSError as error:
         complain("v2x ev", f"{error}")
         reporter.record("Summary", {"ok": False, "reason": str(error), "loops": 0})
         return 1
-    session = EvSession(car, clock, reporter, settings=settings, loops=loops)
-    driving = asyncio.ensure_future(session.run(wire))
-    try:
-        ended = await asyncio.shield(driving)
-    except asyncio.CancelledError:
-        session.stop("the driver stops")
-        with suppress(TimeoutError):
-            await asyncio.wait_for(driving, ENDS_WITHIN)
-        ended = session.ended or events.SessionEnded(reason="interrupted", ok=False)
+    session = EvSession(car, clock, reporter, settings=settings, loops=options.loops)
+    ended = await _until_ended(session, wire)
     _summarise(reporter, session, ended, clock.now() - started)
     return 0 if ended.ok else 1
 
 
+async def _until_ended(session: EvSession, wire: io.TcpWire) -> events.SessionEnded:
+    """Run the session to its end; end it properly if this coroutine is cancelled."""
+    driving = asyncio.ensure_future(session.run(wire))
+    try:
+        return await asyncio.shield(driving)
+    except asyncio.CancelledError:
+        session.stop("stopped by the driver")
+        with suppress(TimeoutError):
+            await asyncio.wait_for(driving, END_WITHIN)
+        return session.ended or events.SessionEnded(reason="interrupted", ok=False)
+
+
+def _settings(car: Car, options: EvOptions) -> EvccSettings:
+    settings = car_settings(
+        car,
+        controls=(_control(options.control),),
+        tls=options.tls_version != "none",
+        trace=options.trace,
+        timeout_factor=options.timeout_factor,
+    )
+    if options.loop_interval_s is not None:
+        settings = replace(settings, loop_interval=options.loop_interval_s)
+    if options.poll_interval_s is not None:
+        settings = replace(settings, poll_interval=options.poll_interval_s)
+    return settings
+
+
 def _spec(profile: str, service: str, evccid: str | None) -> CarSpec:
-    wanted = tuple(name.strip() for name in service.split(","))
-    unknown = [name for name in wanted if name not in NAMES]
+    services = tuple(name.strip() for name in service.split(","))
+    unknown = [name for name in services if name not in NAMES]
     if unknown:
-        raise OptionError(f"no service {unknown[0]!r}; there are {', '.join(NAMES)}")
-    spec = replace(profiles.load(profile), services=wanted)
+        raise OptionError(f"unknown service {unknown[0]!r}; known: {', '.join(NAMES)}")
+    spec = replace(profiles.load(profile), services=services)
     return spec if evccid is None else replace(spec, evcc_id=evccid)
 
 
 def _control(name: str) -> ControlMode:
     if name not in CONTROLS:
-        raise OptionError(f"no control mode {name!r}; there are {', '.join(CONTROLS)}")
+        raise OptionError(f"unknown control mode {name!r}; known: {', '.join(CONTROLS)}")
     return CONTROLS[name]
 
 
-def _context(version: tls.TlsVersion, profile: tls.TlsProfile, directory: Path | None) -> ssl.SSLContext | None:
+def _context(options: EvOptions) -> ssl.SSLContext | None:
+    version = iso20_version(options.tls_version)
+    profile = tls.TlsProfile(options.tls_profile)
     if version is tls.TlsVersion.NONE:
         return None
-    if directory is None:
-        raise OptionError("TLS needs certificates: give their directory (`v2x pki create DIR` makes test ones)")
-    return tls.client_context(directory, version, profile)
+    if options.pki_directory is None:
+        raise OptionError(
+            "TLS needs certificates: give their directory (`v2x pki create DIR` creates test certificates)"
+        )
+    return tls.client_context(options.pki_directory, version, profile)
 
 
-async def reach(
+async def connect_to_secc(
     address: tuple[str, int] | None, interface: str | None, clock: Clock, context: ssl.SSLContext | None
 ) -> io.TcpWire:
-    """A stream to the charger at the address, or to the one that answers SDP on the interface.
+    """Connect to the charger at an address, or to the one that responds to SDP on the interface.
 
-    OSError: nobody answers, or somebody who is no charge point operator's (seen under TLS only).
+    Raises OSError without a response, or if the TLS certificate is not that of a charge point operator.
     """
     if address is None:
         address = await _discover(interface or "", clock, context is not None)
@@ -140,13 +158,13 @@ async def reach(
     return wire
 
 
-async def _discover(interface: str, clock: Clock, wants_tls: bool) -> tuple[str, int]:
-    security = Security.TLS if wants_tls else Security.NONE
-    found = await io.discover(interface, clock, security, required=wants_tls)
+async def _discover(interface: str, clock: Clock, needs_tls: bool) -> tuple[str, int]:
+    security = Security.TLS if needs_tls else Security.NONE
+    found = await io.discover(interface, clock, security, required=needs_tls)
     if found is None:
-        raise OSError(f"no charger answers on {interface}")
+        raise OSError(f"no charger responds on {interface}")
     if found.security is not security:
-        raise OSError(f"the charger on {interface} speaks TLS only")
+        raise OSError(f"the charger on {interface} requires TLS")
     return found.address, found.port
 
 
@@ -165,17 +183,17 @@ def _summarise(reporter: Reporter, session: EvSession, ended: events.SessionEnde
     }
     reporter.record("Summary", values)
     reporter.say(
-        f"{'ended well' if ended.ok else 'FAILED'}: {ended.reason}; {session.loops} loops, battery at"
+        f"{'succeeded' if ended.ok else 'FAILED'}: {ended.reason}; {session.loops} loops, battery at"
         f" {car.soc_pct:.1f} %, {car.energy_in_wh:.1f} Wh in, {car.energy_out_wh:.1f} Wh out"
     )
 
 
 def _looped(event: events.StationLooped) -> str:
-    turn = event.station
-    if turn.present_current_a is not None and turn.present_voltage_v is not None:
-        power = turn.present_current_a * turn.present_voltage_v
-        return f"  {power:+9.0f} W  {turn.present_current_a:+7.1f} A  {turn.present_voltage_v:6.1f} V"
-    return f"  {turn.target_power_w or 0.0:+9.0f} W asked"
+    charger = event.station
+    if charger.present_current_a is not None and charger.present_voltage_v is not None:
+        power = charger.present_current_a * charger.present_voltage_v
+        return f"  {power:+9.0f} W  {charger.present_current_a:+7.1f} A  {charger.present_voltage_v:6.1f} V"
+    return f"  {charger.target_power_w or 0.0:+9.0f} W target"
 
 
 _LINES: dict[type[Any], Callable[[Any], str | None]] = {
@@ -188,7 +206,7 @@ _LINES: dict[type[Any], Callable[[Any], str | None]] = {
     ),
     events.PowerStarted: lambda e: "power on",
     events.StationLooped: _looped,
-    events.Notified: lambda e: f"the charger asks: {e.notification} within {e.within_s} s",
+    events.Notified: lambda e: f"notification of the charger: {e.notification} within {e.within_s} s",
     events.Warned: lambda e: f"warning: {e.message}: {e.code}",
     events.PowerStopped: lambda e: "power off",
     events.SessionEnded: lambda e: None,

@@ -1,15 +1,15 @@
-"""An emulated car's ISO 15118-20 session: the car's wishes go into the EVCC engine, the charger's current into its
-battery.
+"""ISO 15118-20 session of an emulated vehicle: couples the EVCC engine with the vehicle's settings and battery.
 
 ::
 
     session = EvSession(Car(soc_pct=80), clock, observe=print)
-    ended = await session.run(wire)              # over TCP: `await io.connect("::1", 65000)` gives the wire
-    session.stop(); session.pause(); session.renegotiate(); session.enter_standby(); await session.unplug()
+    ended = await session.run(wire)              # over TCP: wire = await io.connect("::1", 65000)
+    session.stop(); session.pause(); session.renegotiate(); await session.unplug()
 
 Events are those of the engine (`protocols.iso15118.iso20.events`), the last one is `SessionEnded`. The battery
-integrates the current that the charge loop responses state (or, AC, the power the car was told to take). The car is
-`car.py`, the engine `protocols.iso15118.iso20.evcc`."""
+integrates the current of the charge loop responses (with AC, the target power of the charger). The vehicle model is
+`car.py`, the engine `protocols.iso15118.iso20.evcc`.
+"""
 
 from __future__ import annotations
 
@@ -34,18 +34,18 @@ from protocols.quantities import clamp
 AC_MAX_W = 11_000.0  # three-phase on-board converter, both ways
 AC_MIN_W = 1_380.0  # 6 A on one phase
 AC_PHASES = 3
-FLOWS_W = 50.0  # below it the car does not count as charging
-MOST_LOOP_S = 0.25  # between a loop response and the next request
+MIN_CHARGING_W = 50.0  # a lower power does not count as charging
+MAX_LOOP_INTERVAL_S = 0.25  # between a loop response and the next request
 
 
 def car_settings(car: Car, **changes: object) -> EvccSettings:
-    """Engine settings as the car's model has them; `changes` are fields of EvccSettings."""
+    """Return the engine settings of a vehicle model; `changes` are fields of EvccSettings."""
     quirks = car.spec.quirks
     ignores = frozenset(EVSENotification) if quirks.ignores_stop else frozenset[EVSENotification]()
     settings = EvccSettings(
         evccid=car.spec.evcc_id,
         services=tuple(NAMES[name] for name in car.spec.services if name in NAMES),
-        loop_interval=min(car.spec.loop_s, MOST_LOOP_S),
+        loop_interval=min(car.spec.loop_s, MAX_LOOP_INTERVAL_S),
         ignores=ignores,
         negative_discharge_limits=quirks.negative_discharge_limits,
     )
@@ -53,7 +53,7 @@ def car_settings(car: Car, **changes: object) -> EvccSettings:
 
 
 class EvSession:
-    """One session of one car. `loops`: leave after so many charge loops; `trace`: report every message, too."""
+    """One session of one vehicle. `loops`: stop after this many charge loops; `trace`: report every message as well."""
 
     def __init__(
         self,
@@ -75,7 +75,7 @@ class EvSession:
         self.loops = 0
         self._clock = clock
         self._observe = observe
-        self._most_loops = loops
+        self._max_loops = loops
         self._wire: Wire | None = None
         self._inlet_v = 0.0
         self._ac_power_w = 0.0
@@ -83,14 +83,14 @@ class EvSession:
         self._began = 0.0
         self._renegotiated_at = 0.0
 
-    # what a driver may do
+    # Commands
 
     def stop(self, explanation: str | None = None) -> None:
-        """End in the ordinary way."""
+        """End the session."""
         self._command(orders.Stop(ChargingSession.Terminate, None, explanation))
 
     def pause(self) -> None:
-        """End for now; `paused` holds what a later session needs to resume."""
+        """Pause the session; `paused` holds the data to resume it."""
         self._command(orders.Stop(ChargingSession.Pause))
 
     def renegotiate(self, *, services: bool = False, multiplexed: bool = True) -> None:
@@ -98,32 +98,26 @@ class EvSession:
             orders.Stop(ChargingSession.ServiceRenegotiation) if services else orders.Renegotiate(multiplexed)
         )
 
-    def enter_standby(self) -> None:
-        self._command(orders.EnterStandby())
-
-    def leave_standby(self) -> None:
-        self._command(orders.LeaveStandby())
-
     async def unplug(self) -> None:
-        """Pull the plug: the connection ends without a word."""
+        """Disconnect without ending the session."""
         self._open_contactors()
-        self._command(orders.Abort("the plug was pulled"))
+        self._command(orders.Abort("unplugged"))
         if self._wire is not None:
             await self._wire.close()
 
-    # the session
+    # Session
 
     async def run(self, wire: Wire) -> events.SessionEnded:
-        """One session over `wire`, to its end, whatever the end is like."""
+        """Run one session over `wire` to its end; return how it ended."""
         now = self._clock.now()
         self.car.plug()
         self._wire, self._began, self._renegotiated_at = wire, now, now
         self._inlet_v = self._ac_power_w = 0.0
         self.engine = Evcc(self.settings, self._state(now), now, epoch=self._clock.wall() - now)
         quirks = self.car.spec.quirks
-        late = _Late(wire, self._clock, quirks.late_frames_s, quirks.silent_after_s)
+        quirky = _QuirkyWire(wire, self._clock, quirks.late_frames_s, quirks.silent_after_s)
         try:
-            await pump(self.engine, late, self._clock, self._report, self._prepare)
+            await pump(self.engine, quirky, self._clock, self._report, self._prepare)
         finally:
             self._open_contactors()
         if self.ended is None:
@@ -135,9 +129,9 @@ class EvSession:
         if engine is None or engine.ended:
             return
         car.advance(now)
-        why = car.wants_to_end()
-        if why is not None and engine.session.stop is None:
-            engine.command(orders.Stop(ChargingSession.Terminate, None, why), now)
+        reason = car.session_end_reason()
+        if reason is not None and engine.session.stop is None:
+            engine.command(orders.Stop(ChargingSession.Terminate, None, reason), now)
         every = quirks.renegotiates_every_s
         if every is not None and now - self._renegotiated_at >= every and engine.step is Step.CHARGE_LOOP:
             self._renegotiated_at = now
@@ -157,37 +151,37 @@ class EvSession:
                 minimum_v2x_wh=energy.v2x_minimum_wh,
             ),
             departure_s=car.departure_in_s(now),
-            soc_pct=car.told_soc_pct,
+            soc_pct=car.reported_soc_pct,
             minimum_soc_pct=car.min_soc_pct,
             target_soc_pct=car.target_soc_pct,
             maximum_soc_pct=spec.max_soc_pct,
             voltage_v=car.voltage_v,
             inlet_voltage_v=self._inlet_v,
             power_w=self._ac_power_w,
-            complete=car.told_soc_pct >= spec.max_soc_pct,
+            complete=car.reported_soc_pct >= spec.max_soc_pct,
             capacity_wh=car.pack.energy_between_wh(0.0, 100.0),
             display=self._display(),
         )
 
     def _display(self) -> Display:
-        """What the charger may show; the times are those at the present power, while it charges."""
+        """Return the values for the charger's display; times are those at the present charge power."""
         car, spec, energy = self.car, self.car.spec, self.car.energy()
         return Display(
-            present_soc_pct=car.told_soc_pct,
+            present_soc_pct=car.reported_soc_pct,
             minimum_soc_pct=car.min_soc_pct,
             target_soc_pct=max(car.target_soc_pct, car.min_soc_pct),
             maximum_soc_pct=spec.max_soc_pct,
             to_minimum_s=self._time_for(energy.minimum_wh),
             to_target_s=self._time_for(energy.target_wh),
             to_maximum_s=self._time_for(energy.maximum_wh),
-            complete=car.told_soc_pct >= spec.max_soc_pct,
+            complete=car.reported_soc_pct >= spec.max_soc_pct,
             capacity_wh=car.pack.energy_between_wh(0.0, 100.0),
         )
 
     def _time_for(self, energy_wh: float) -> int | None:
         if energy_wh <= 0:
             return 0
-        return None if self._flow_w <= FLOWS_W else int(energy_wh * 3600 / self._flow_w)
+        return None if self._flow_w <= MIN_CHARGING_W else int(energy_wh * 3600 / self._flow_w)
 
     def _limits(self) -> Limits:
         now = self.car.limits()
@@ -216,8 +210,8 @@ class EvSession:
         choice = self.engine.session.choice if self.engine is not None else None
         return self.settings.services[0].name.startswith("DC") if choice is None else choice.is_dc
 
-    def _report(self, happened: Sequence[object]) -> None:
-        for event in happened:
+    def _report(self, reported: Sequence[object]) -> None:
+        for event in reported:
             if isinstance(event, events.StationLooped):
                 self._looped(event)
             elif isinstance(event, events.VoltageMatched):
@@ -234,23 +228,23 @@ class EvSession:
                 self._observe(event)  # type: ignore[arg-type]
 
     def _looped(self, event: events.StationLooped) -> None:
-        now, car, turn, engine = self._clock.now(), self.car, event.station, self.engine
+        now, car, charger, engine = self._clock.now(), self.car, event.station, self.engine
         assert engine is not None
         self.loops += 1
-        if turn.present_current_a is not None:
-            self._flow_w = turn.present_current_a * car.voltage_v
-            car.carry(turn.present_current_a, now)
+        if charger.present_current_a is not None:
+            self._flow_w = charger.present_current_a * car.voltage_v
+            car.set_current(charger.present_current_a, now)
         else:
             limits = self._limits() if engine.session.agreed.is_bpt else self._limits().charge_only()
-            target = _ac_target(engine, turn.target_power_w, now)
-            self._ac_power_w = decide(target, allowed(limits, turn.limits)).power_w
+            target = _ac_target(engine, charger.target_power_w, now)
+            self._ac_power_w = decide(target, allowed(limits, charger.limits)).power_w
             self._flow_w = self._ac_power_w
-            car.carry(self._ac_power_w / max(car.voltage_v, 1.0), now)
-        if self._most_loops is not None and self.loops >= self._most_loops:
+            car.set_current(self._ac_power_w / max(car.voltage_v, 1.0), now)
+        if self._max_loops is not None and self.loops >= self._max_loops:
             self.stop()
 
     def _open_contactors(self) -> None:
-        self.car.carry(0.0, self._clock.now())
+        self.car.set_current(0.0, self._clock.now())
         self.car.contactors_closed = False
         self._ac_power_w = self._inlet_v = self._flow_w = 0.0
 
@@ -259,16 +253,16 @@ class EvSession:
             self.engine.command(order, self._clock.now())
 
 
-def _ac_target(engine: Evcc, stated_w: float | None, now: float) -> float:
-    """Dynamic control follows the charger; scheduled control follows the car's profile, no further than stated."""
+def _ac_target(engine: Evcc, target_w: float | None, now: float) -> float:
+    """Return the AC power: that of the charger in dynamic control, else the vehicle's profile within it."""
     if engine.session.agreed.is_dynamic:
-        return stated_w or 0.0
+        return target_w or 0.0
     planned = engine.planned_power(now)
-    return planned if stated_w is None else clamp(planned, min(stated_w, 0.0), max(stated_w, 0.0))
+    return planned if target_w is None else clamp(planned, min(target_w, 0.0), max(target_w, 0.0))
 
 
-class _Late:
-    """The wire of a car whose frames come late, or not at all after a while (`Quirks`)."""
+class _QuirkyWire:
+    """Wire of a vehicle with the quirks `late_frames_s` and `silent_after_s`."""
 
     def __init__(self, wire: Wire, clock: Clock, late_s: float, silent_after_s: float | None) -> None:
         self._wire = wire

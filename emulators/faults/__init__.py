@@ -1,1 +1,1 @@
-"""Faults on links, chargers, meters, cars, clocks and switches."""
+"""Fault injection: links, broker, chargers, meters, vehicles, clocks and switches."""

@@ -1,6 +1,6 @@
-"""What a fault does to the pieces that cross a link: bytes of a car, messages of a station, deliveries of the broker.
+"""Tampering: the effect of a fault on the messages of a link: bytes of ISO 15118, texts of OCPP, MQTT deliveries.
 
-Pure functions drawn by a seed; which link they are put on, and when, is decided in `faults.py`.
+Pure functions driven by a seed. Which link is tampered with, and when, is decided in `actions.py` and `injector.py`.
 """
 
 from __future__ import annotations
@@ -8,28 +8,21 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from emulators.faults.fault import Fault
+from emulators.runtime import memory_broker
+from emulators.runtime.transports import Tamper
 from protocols.ports import BusMessage
 
-if TYPE_CHECKING:
-    from emulators.faults.injector import Fault
-
-Tampering = Callable[[str, Any], Iterable[tuple[float, Any]]]
-STACKED = ("loss", "delay", "reorder", "duplicate", "split", "corruption")
-ONLY: dict[str, tuple[str, ...]] = {  # where a kind means something: a stream has no order to lose, a message no bytes
-    "split": ("iso15118:",),
-    "reorder": ("ocpp:", "mqtt"),
-    "half-open": ("ocpp:", "iso15118:"),
-    "cut": ("ocpp:", "iso15118:", "mqtt:"),
-}
+Tampering = Callable[[str, Any], Iterable[tuple[float, Any]]]  # of one kind of message each: bytes, text or BusMessage
 
 
-def tamper_bytes(fault: Fault, seed: int | str) -> Callable[[str, bytes], Iterable[tuple[float, bytes]]]:
-    """How a fault treats pieces of a byte stream. A stream keeps its order: loss here is what a broken proxy does."""
+def tamper_bytes(fault: Fault, seed: int | str) -> Tamper[bytes]:
+    """Return the effect on chunks of a byte stream. The stream keeps its order; loss is that of a broken proxy."""
     draw = random.Random(f"{fault.kind}-{fault.target}-{fault.at}-{seed}")
 
-    def hit(_: str, data: bytes) -> list[tuple[float, bytes]]:
+    def tamper(_: str, data: bytes) -> list[tuple[float, bytes]]:
         if draw.random() >= fault.rate:
             return [(0.0, data)]
         if fault.kind == "loss":
@@ -41,22 +34,22 @@ def tamper_bytes(fault: Fault, seed: int | str) -> Callable[[str, bytes], Iterab
         if fault.kind == "split":
             size = max(1, int(fault.value) or 1)
             return [(0.0, data[n : n + size]) for n in range(0, len(data), size)]
-        broken = bytearray(data)
-        place = draw.randrange(len(broken))
-        broken[place] ^= 1 << draw.randrange(8)
-        return [(0.0, bytes(broken))]
+        corrupted = bytearray(data)
+        index = draw.randrange(len(corrupted))
+        corrupted[index] ^= 1 << draw.randrange(8)
+        return [(0.0, bytes(corrupted))]
 
-    return hit
+    return tamper
 
 
-def tamper_text(fault: Fault, seed: int | str) -> Callable[[str, str], Iterable[tuple[float, str]]]:
-    """How a fault treats messages of a WebSocket."""
+def tamper_text(fault: Fault, seed: int | str) -> Tamper[str]:
+    """Return the effect on WebSocket messages."""
     draw = random.Random(f"{fault.kind}-{fault.target}-{fault.at}-{seed}")
-    held: dict[str, str] = {}
+    delayed: dict[str, str] = {}
 
-    def hit(sender: str, text: str) -> list[tuple[float, str]]:
-        if sender in held:
-            return [(0.0, text), (0.0, held.pop(sender))]
+    def tamper(sender: str, text: str) -> list[tuple[float, str]]:
+        if sender in delayed:
+            return [(0.0, text), (0.0, delayed.pop(sender))]
         if draw.random() >= fault.rate:
             return [(0.0, text)]
         if fault.kind == "loss":
@@ -66,19 +59,19 @@ def tamper_text(fault: Fault, seed: int | str) -> Callable[[str, str], Iterable[
         if fault.kind == "duplicate":
             return [(0.0, text), (0.0, text)]
         if fault.kind == "reorder":
-            held[sender] = text
+            delayed[sender] = text
             return []
-        place = draw.randrange(max(1, len(text)))
-        return [(0.0, text[:place] + chr(draw.randrange(32, 127)) + text[place + 1 :])]
+        index = draw.randrange(max(1, len(text)))
+        return [(0.0, text[:index] + chr(draw.randrange(32, 127)) + text[index + 1 :])]
 
-    return hit
+    return tamper
 
 
-def tamper_bus(fault: Fault, seed: int | str) -> Callable[[str, BusMessage], Iterable[tuple[float, BusMessage]]]:
-    """How a fault treats deliveries of the broker. QoS 1 may come twice or late, never not at all."""
+def tamper_bus(fault: Fault, seed: int | str) -> memory_broker.Tamper:
+    """Return the effect on deliveries of the broker. QoS 1 may arrive twice or late, but is never lost."""
     draw = random.Random(f"{fault.kind}-{fault.target}-{fault.at}-{seed}")
 
-    def hit(client: str, message: BusMessage) -> list[tuple[float, BusMessage]]:
+    def tamper(client: str, message: BusMessage) -> list[tuple[float, BusMessage]]:
         if (fault.target not in ("", "mqtt", f"mqtt:{client}")) or draw.random() >= fault.rate:
             return [(0.0, message)]
         if fault.kind == "loss":
@@ -91,20 +84,20 @@ def tamper_bus(fault: Fault, seed: int | str) -> Callable[[str, BusMessage], Ite
         payload[draw.randrange(len(payload))] ^= 1 << draw.randrange(8)
         return [(0.0, replace(message, payload=bytes(payload)))]
 
-    return hit
+    return tamper
 
 
-def chained(tampers: Sequence[tuple[Fault, Tampering]]) -> Tampering | None:
-    """Several faults on one link: each piece goes through all of them."""
-    if not tampers:
+def chain(tamperings: Sequence[tuple[Fault, Tampering]]) -> Tampering | None:
+    """Return the combined effect of several faults on one link: each message passes through all of them."""
+    if not tamperings:
         return None
-    if len(tampers) == 1:
-        return tampers[0][1]
+    if len(tamperings) == 1:
+        return tamperings[0][1]
 
-    def hit(sender: str, piece: Any) -> list[tuple[float, Any]]:
-        found = [(0.0, piece)]
-        for _, one in tampers:
-            found = [(late + more, part) for late, whole in found for more, part in one(sender, whole)]
-        return found
+    def tamper(sender: str, message: Any) -> list[tuple[float, Any]]:
+        deliveries = [(0.0, message)]
+        for _, each in tamperings:
+            deliveries = [(late + more, part) for late, whole in deliveries for more, part in each(sender, whole)]
+        return deliveries
 
-    return hit
+    return tamper

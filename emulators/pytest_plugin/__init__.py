@@ -42,10 +42,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from emulators.pytest_plugin.handles import FOREVER_S, Charger, Ev, GridHandle, Living, Time
+from emulators.pytest_plugin.handles import FOREVER_S, Charger, Ev, GridHandle, RunningWorld, WorldClock
 
 if TYPE_CHECKING:
-    from emulators.faults.injector import Fault
+    from emulators.faults.fault import Fault
     from emulators.runtime.memory_broker import MemoryBroker
     from emulators.site.facility import Facility
     from emulators.site.site import Site
@@ -56,7 +56,7 @@ DEFAULT_SEED = 1
 START = "2026-01-15T09:00:00+09:00"
 READY_WITHIN_S = 60.0
 _AWAY = {"arrive": FOREVER_S - 2, "leave": FOREVER_S - 1}
-_WORLD = pytest.StashKey[Living]()
+_WORLD = pytest.StashKey[RunningWorld]()
 
 LoopFactories = Mapping[str, Callable[[], asyncio.AbstractEventLoop]]
 
@@ -121,8 +121,8 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     """Run a coroutine test that uses a v2x fixture on the loop of its world."""
-    living = pyfuncitem.stash.get(_WORLD, None)
-    if living is None:
+    running = pyfuncitem.stash.get(_WORLD, None)
+    if running is None:
         return None
     test = pyfuncitem.obj
     if pyfuncitem.get_closest_marker("asyncio") is not None:  # pytest-asyncio has wrapped it to run on its own loop
@@ -130,20 +130,20 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     if not inspect.iscoroutinefunction(test):
         return None
     names = pyfuncitem._fixtureinfo.argnames
-    living.run(test(**{name: pyfuncitem.funcargs[name] for name in names}))
+    running.run(test(**{name: pyfuncitem.funcargs[name] for name in names}))
     return True
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Any:
     report = yield
-    living = item.stash.get(_WORLD, None)
-    if living is not None:
+    running = item.stash.get(_WORLD, None)
+    if running is not None:
         if call.when == "call":
-            item.user_properties.append(("v2x_seed", living.seed))
+            item.user_properties.append(("v2x_seed", running.seed))
         if report.failed:
-            tail = "\n".join(str(line)[:200] for line in living.world.transcript.lines[-15:])
-            text = f"seed {living.seed}; repeat with: pytest --v2x-seed {living.seed} {item.nodeid!r}\n\n{tail}"
+            tail = "\n".join(str(line)[:200] for line in running.world.transcript.lines[-15:])
+            text = f"seed {running.seed}; repeat with: pytest --v2x-seed {running.seed} {item.nodeid!r}\n\n{tail}"
             report.sections.append(("v2x world", text))
     return report
 
@@ -169,40 +169,40 @@ def v2x_world(request: pytest.FixtureRequest) -> Iterator[World]:
 
         return World(plan, seed, fast_forward=True)
 
-    living = Living(make, int(seed))
-    request.node.stash[_WORLD] = living
+    running = RunningWorld(make, int(seed))
+    request.node.stash[_WORLD] = running
     try:
-        yield living.world
+        yield running.world
     finally:
         folder = request.config.getoption("--v2x-artifacts")
         try:
             if folder is not None:
-                _store_artifacts(living.world, Path(folder), request.node.nodeid)
+                _store_artifacts(running.world, Path(folder), request.node.nodeid)
         finally:
-            living.close()
+            running.close()
 
 
 @pytest.fixture
-def v2x_clock(v2x_world: World, request: pytest.FixtureRequest) -> Time:
+def v2x_clock(v2x_world: World, request: pytest.FixtureRequest) -> WorldClock:
     """The clock of the emulated world."""
-    return Time(request.node.stash[_WORLD])
+    return WorldClock(request.node.stash[_WORLD])
 
 
 @pytest.fixture
-def v2x_broker(v2x_world: World, v2x_clock: Time) -> MemoryBroker:
+def v2x_broker(v2x_world: World, v2x_clock: WorldClock) -> MemoryBroker:
     """The MQTT broker in memory, with its fault injection."""
     return v2x_world.broker
 
 
 @pytest.fixture
-def v2x_gateway(v2x_world: World, v2x_clock: Time) -> Gateway:
+def v2x_gateway(v2x_world: World, v2x_clock: WorldClock) -> Gateway:
     """The gateway in operation: its production code."""
     assert v2x_world.gateway is not None
     return v2x_world.gateway
 
 
 @pytest.fixture
-def v2x_charger(v2x_world: World, v2x_clock: Time) -> Charger:
+def v2x_charger(v2x_world: World, v2x_clock: WorldClock) -> Charger:
     """The first charging station, online."""
     charger = Charger(v2x_world, next(iter(v2x_world.stations)))
     v2x_clock.until(lambda: bool(charger.station.online), READY_WITHIN_S, what=f"{charger.name} online")
@@ -215,98 +215,98 @@ def v2x_ev(v2x_world: World, v2x_charger: Charger, v2x_ev_factory: Callable[...,
     name = next(iter(v2x_world.cars), None)
     if name is None:
         raise pytest.UsageError("the mark v2x of this test has no cars: set cars={...}, or use v2x_ev_factory")
-    return v2x_ev_factory(v2x_world.cars[name], evse=v2x_world.places[name])
+    return v2x_ev_factory(v2x_world.cars[name], evse=v2x_world.assigned_evses[name])
 
 
 @pytest.fixture
-def v2x_ev_factory(v2x_world: World, v2x_clock: Time, request: pytest.FixtureRequest) -> Callable[..., Ev]:
+def v2x_ev_factory(v2x_world: World, v2x_clock: WorldClock, request: pytest.FixtureRequest) -> Callable[..., Ev]:
     """Create cars: `v2x_ev_factory("id-77", soc_pct=50, evse="CP1-1")`; a profile's name or file, a CarSpec, a Car."""
-    living = request.node.stash[_WORLD]
+    running = request.node.stash[_WORLD]
 
     def make(profile: Any = "ccs-63", *, soc_pct: float = 80.0, evse: str = "CP1-1", plugged: bool = True) -> Ev:
         from emulators.ev.car import Car, CarSpec
         from emulators.ev.profile import load
         from emulators.scenario import validation
 
-        world: World = living.world
+        world: World = running.world
         if evse not in world.bays:
-            raise ValueError(f"there is no EVSE {evse}; there are {', '.join(world.bays)}")
+            raise ValueError(f"unknown EVSE {evse}; known: {', '.join(world.bays)}")
         if isinstance(profile, Car):
             car = profile
         else:
             spec = profile if isinstance(profile, CarSpec) else load(profile)
             car = Car(spec, soc_pct, name=f"{spec.name}-{len(world.cars) + 1}")
-        if world.bays[evse].speaks and (speechless := validation.speechless(car.spec)):
-            raise ValueError(f"{speechless}, but {evse} does: mark the test with v2x(vehicle_link='none')")
-        if plugged and living.in_a_coroutine:
-            raise RuntimeError("in a coroutine make the car with plugged=False, then await its plug()")
-        world.cars[car.name] = world.parts.cars[car.name] = car
-        ev = Ev(living, car, world.bays[evse])
+        if world.bays[evse].settings.iso15118 and (missing := validation.missing_iso20(car.spec)):
+            raise ValueError(f"{missing}, which {evse} needs: mark the test with v2x(vehicle_link='none')")
+        if plugged and running.in_a_coroutine:
+            raise RuntimeError("in a coroutine create the car with plugged=False, then await its plug()")
+        world.cars[car.name] = world.injection_points.cars[car.name] = car
+        ev = Ev(running, car, world.bays[evse])
         if plugged:
             v2x_clock.run(ev.plug())
             try:
-                v2x_clock.until(lambda: ev.charging, READY_WITHIN_S, what=f"the charge loop of {car.name} at {evse}")
+                v2x_clock.until(lambda: ev.charging, READY_WITHIN_S, what=f"charge loop of {car.name} at {evse}")
             except TimeoutError as error:
-                raise TimeoutError(f"{error}{ev.hindrance}") from None
+                raise TimeoutError(f"{error}{ev.last_session_end}") from None
         return ev
 
     return make
 
 
 @pytest.fixture
-def v2x_site(v2x_world: World, v2x_clock: Time) -> Site:
+def v2x_site(v2x_world: World, v2x_clock: WorldClock) -> Site:
     """The physical model of the site: loads, photovoltaics, storage, switch, meter."""
     return v2x_world.site
 
 
 @pytest.fixture
-def v2x_grid(v2x_world: World, v2x_clock: Time, request: pytest.FixtureRequest) -> GridHandle:
+def v2x_grid(v2x_world: World, v2x_clock: WorldClock, request: pytest.FixtureRequest) -> GridHandle:
     """The public grid."""
     return GridHandle(request.node.stash[_WORLD], v2x_world.site.grid)
 
 
 @pytest.fixture
-def v2x_facility(v2x_world: World, v2x_clock: Time) -> Facility:
+def v2x_facility(v2x_world: World, v2x_clock: WorldClock) -> Facility:
     """The energy management system of the facility: `command`, `hold`, `outcome` over MQTT."""
-    v2x_clock.until(lambda: v2x_world.facility.online is True, READY_WITHIN_S, what="the gateway online over MQTT")
+    v2x_clock.until(lambda: v2x_world.facility.online is True, READY_WITHIN_S, what="gateway online over MQTT")
     return v2x_world.facility
 
 
 @pytest.fixture
-def v2x_fault(v2x_world: World, v2x_clock: Time, request: pytest.FixtureRequest) -> Callable[..., Fault]:
+def v2x_fault(v2x_world: World, v2x_clock: WorldClock, request: pytest.FixtureRequest) -> Callable[..., Fault]:
     """Inject a fault: `v2x_fault("cut", "ocpp:CP1")`, `v2x_fault("meter-stuck", "CP1-1", duration_s=60)`.
 
     In a coroutine the fault begins when the test next waits.
     """
-    living = request.node.stash[_WORLD]
+    running = request.node.stash[_WORLD]
 
-    def done(task: asyncio.Task[None]) -> None:
+    def on_done(task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
-            living.late.append(error)
+            running.errors.append(error)
 
     def begin(kind: str, target: str = "", duration_s: float | None = None, **more: float) -> Fault:
-        from emulators.faults.injector import Fault
+        from emulators.faults.fault import Fault
 
         fault = Fault(kind, target, v2x_clock.now(), duration_s, **more)
-        if living.in_a_coroutine:
-            task = asyncio.get_running_loop().create_task(v2x_world.begin(fault))
+        if running.in_a_coroutine:
+            task = asyncio.get_running_loop().create_task(v2x_world.inject(fault))
             v2x_world.tasks.add(task)
             task.add_done_callback(v2x_world.tasks.discard)
-            task.add_done_callback(done)
+            task.add_done_callback(on_done)
         else:
-            v2x_clock.run(v2x_world.begin(fault))
+            v2x_clock.run(v2x_world.inject(fault))
         return fault
 
     return begin
 
 
 def _plan(options: dict[str, Any]) -> Any:
-    from emulators.scenario import scenario
+    from emulators.scenario import loading
 
     if (named := options.pop("scenario", None)) is not None:
         if options:
             raise pytest.UsageError(f"the mark v2x has a scenario, so {', '.join(options)} cannot be given too")
-        return scenario.load(named)
+        return loading.load(named)
     cars = options.pop("cars", {"ev": "ccs-63"})
     chargers, soc = options.pop("chargers", 1), options.pop("soc_pct", 80.0)
     table = {
@@ -330,7 +330,7 @@ def _plan(options: dict[str, Any]) -> Any:
     if options:
         raise pytest.UsageError(f"the mark v2x has no argument {', '.join(options)}")
     try:
-        return scenario.check(_merged(table, tomllib.loads(overlay)), "the mark v2x")
+        return loading.check(_merged(table, tomllib.loads(overlay)), "the mark v2x")
     except tomllib.TOMLDecodeError as error:
         raise pytest.UsageError(f"the mark v2x: its toml is not TOML: {error}") from error
 
@@ -348,7 +348,7 @@ def _store_artifacts(world: World, folder: Path, test: str) -> None:
     name = re.sub(r"[^A-Za-z0-9._-]+", "_", test)[-120:]
     folder.mkdir(parents=True, exist_ok=True)
     world.transcript.write(folder / f"{name}.jsonl")
-    figures = {"seed": world.seed, "figures": world.record.figures(), "events": world.record.events()}
+    figures = {"seed": world.seed, "figures": world.recording.figures(), "events": world.recording.event_rows()}
     (folder / f"{name}.json").write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
     for evse, capture in world.captures.items():
         if len(capture):

@@ -1,6 +1,6 @@
-"""What the pytest plugin hands to tests: a world that lives on a loop of its own, its time, and handles on its parts.
+"""Values of the `v2x_` fixtures: the world on a loop of its own, its clock, and handles of its parts.
 
-The fixtures and hooks are in `pytest_plugin.py`. Everything heavy is imported when it is used.
+Fixtures and hooks are in `__init__.py`. Modules of the emulators are imported when they are used.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ T = TypeVar("T")
 FOREVER_S = 30 * 86_400.0
 
 
-class Living:
-    """A world on a loop of its own that goes on between the calls of a test."""
+class RunningWorld:
+    """A world on a loop of its own, which keeps its state between the calls of a test."""
 
     def __init__(self, make: Callable[[], World], seed: int) -> None:
         from emulators.runtime.clock import VirtualLoop
@@ -30,95 +30,95 @@ class Living:
         self.seed = seed
         self.runner = asyncio.Runner(loop_factory=VirtualLoop)
         self.world: World
-        self.late: list[BaseException] = []  # of what a coroutine test began without waiting for it
+        self.errors: list[BaseException] = []  # errors of tasks that a coroutine test started without waiting
         self._make = make
         self._stop: asyncio.Event
-        self._life: asyncio.Task[None]
+        self._task: asyncio.Task[None]
         self.runner.run(self._start())
 
     async def _start(self) -> None:
         self._stop = asyncio.Event()
-        lives: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._life = asyncio.get_running_loop().create_task(self._live(lives))
-        self._life.add_done_callback(lambda _: None if lives.done() else lives.set_result(None))
-        await lives
-        if self._life.done():
-            await self._life
+        started: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._task = asyncio.get_running_loop().create_task(self._run(started))
+        self._task.add_done_callback(lambda _: None if started.done() else started.set_result(None))
+        await started
+        if self._task.done():
+            await self._task
 
-    async def _live(self, lives: asyncio.Future[None]) -> None:
+    async def _run(self, started: asyncio.Future[None]) -> None:
         self.world = self._make()
-        async with self.world.living():
-            lives.set_result(None)
+        async with self.world.running():
+            started.set_result(None)
             await self._stop.wait()
 
     @property
     def in_a_coroutine(self) -> bool:
-        """Whether the world's time runs at this moment: the test is a coroutine."""
+        """Whether the loop of the world is running: the test is a coroutine."""
         return self.runner.get_loop().is_running()
 
-    def run(self, doing: Coroutine[Any, Any, T]) -> T:
-        """Let the world go on until this is done. What breaks in the world breaks the test."""
+    def run(self, coroutine: Coroutine[object, object, T]) -> T:
+        """Run a coroutine on the loop of the world to its end; raise errors of the world in the test."""
         if self.in_a_coroutine:
-            doing.close()
+            coroutine.close()
             raise RuntimeError(
-                "this test is a coroutine and lives in the world's time: await what is to be done, and "
+                "a coroutine test runs on the loop of the world: use await, and "
                 "v2x_clock.sleep(seconds) instead of advance(), run() or until()"
             )
-        result = self.runner.run(doing)
-        if self.late:
-            raise self.late.pop()
-        if self._life.done():
-            self.runner.run(self._last_words())
+        result = self.runner.run(coroutine)
+        if self.errors:
+            raise self.errors.pop()
+        if self._task.done():
+            self.runner.run(self._raise_error())
         return result
 
-    async def _last_words(self) -> None:
-        await self._life
+    async def _raise_error(self) -> None:
+        await self._task
 
     async def _end(self) -> None:
         self._stop.set()
-        await self._life
+        await self._task
 
     def close(self) -> None:
         try:
-            if not self._life.done():
+            if not self._task.done():
                 self.runner.run(self._end())
         finally:
             self.runner.close()
 
 
-class Time:
-    """`v2x_clock`: the time of the world. In ordinary tests `advance` and `run`, in coroutines `sleep`."""
+class WorldClock:
+    """`v2x_clock`: clock of the world. Ordinary tests use `advance` and `run`, coroutine tests `sleep`."""
 
-    def __init__(self, living: Living) -> None:
-        self._living = living
+    def __init__(self, running: RunningWorld) -> None:
+        self._running = running
 
     def now(self) -> float:
-        """Seconds since the world began."""
-        return self._living.runner.get_loop().time()
+        """Return the seconds since the start of the world."""
+        return self._running.runner.get_loop().time()
 
     def wall(self) -> float:
-        """Unix time in the world."""
-        return self._living.world.scenario.start.timestamp() + self.now()
+        """Return the Unix time of the world."""
+        return self._running.world.scenario.start.timestamp() + self.now()
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
 
     def advance(self, seconds: float) -> None:
-        """Let time pass; four hours take a few seconds."""
-        self._living.run(asyncio.sleep(seconds))
+        """Let virtual time pass; four hours take a few seconds."""
+        self._running.run(asyncio.sleep(seconds))
 
-    def run(self, doing: Awaitable[T]) -> T:
-        """Do something asynchronous, such as a command of the facility."""
+    def run(self, awaitable: Awaitable[T]) -> T:
+        """Run an awaitable, such as a command of the facility, and return its result."""
 
         async def do() -> T:
-            return await doing
+            return await awaitable
 
-        return self._living.run(do())
+        return self._running.run(do())
 
     def until(
         self, condition: Callable[[], bool], within_s: float = 600.0, step_s: float = 0.5, what: str = "the condition"
     ) -> None:
-        """Let time pass until something is so; TimeoutError, which names `what`, otherwise."""
+        """Let virtual time pass until the condition is true; otherwise a TimeoutError names `what`."""
 
         async def wait() -> bool:
             ends = self.now() + within_s
@@ -128,15 +128,15 @@ class Time:
                 await asyncio.sleep(step_s)
             return True
 
-        if not self._living.run(wait()):
-            raise TimeoutError(f"{what} did not come about within {within_s:g} s of the world, now at {self.now():g} s")
+        if not self._running.run(wait()):
+            raise TimeoutError(f"timeout after {within_s:g} s of virtual time, at {self.now():g} s: {what}")
 
 
 class Ev:
-    """`v2x_ev`: a car at a plug. Attributes of `emulators.ev.car.Car` are its own."""
+    """`v2x_ev`: a car at an EVSE, with the attributes of `emulators.ev.car.Car`."""
 
-    def __init__(self, living: Living, car: Car, bay: ParkingBay) -> None:
-        self._living, self.car, self.bay = living, car, bay
+    def __init__(self, running: RunningWorld, car: Car, bay: ParkingBay) -> None:
+        self._running, self.car, self.bay = running, car, bay
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.car, name)
@@ -147,18 +147,18 @@ class Ev:
 
     @property
     def power_w(self) -> float:
-        """At the meter of its EVSE, + into the car."""
-        return self.bay.stage.reading(self._living.runner.get_loop().time()).ac_power_w
+        """Power at the meter of its EVSE, + is charge."""
+        return self.bay.stage.reading(self._running.runner.get_loop().time()).ac_power_w
 
     @property
     def charging(self) -> bool:
-        """In the charge loop, contactors closed."""
+        """Whether the contactors are closed, in the charge loop."""
         return self.car.contactors_closed
 
     @property
-    def hindrance(self) -> str:
-        """Why the last session ended, if one did; for messages."""
-        return f": {self.bay.ends[-1]}" if self.bay.ends else ""
+    def last_session_end(self) -> str:
+        """Reason of the end of the last session, for error messages."""
+        return f": {self.bay.session_ends[-1]}" if self.bay.session_ends else ""
 
     async def plug(self) -> None:
         await self.bay.plug(self.car)
@@ -168,7 +168,7 @@ class Ev:
 
 
 class Charger:
-    """`v2x_charger`: a station and its bays. Attributes of `emulators.charger.station.station.Station` are its own."""
+    """`v2x_charger`: a station, with the attributes of `emulators.charger.station.station.Station`."""
 
     def __init__(self, world: World, name: str) -> None:
         self.world, self.name = world, name
@@ -185,23 +185,23 @@ class Charger:
 
 
 class GridHandle:
-    """`v2x_grid`: the public grid, and what may happen to it from now on."""
+    """`v2x_grid`: the public grid, and disturbances that begin now."""
 
-    def __init__(self, living: Living, grid: Grid) -> None:
-        self._living, self.grid = living, grid
+    def __init__(self, running: RunningWorld, grid: Grid) -> None:
+        self._running, self.grid = running, grid
 
     def _add(self, kind: Any, duration_s: float, value: float = 0.0) -> None:
         from emulators.site.grid import GridEvent
 
-        self.grid.add(GridEvent(kind, self._living.runner.get_loop().time(), duration_s, value))
+        self.grid.add(GridEvent(kind, self._running.runner.get_loop().time(), duration_s, value))
 
     def fail(self, duration_s: float = FOREVER_S) -> None:
-        """An outage begins."""
+        """Begin an outage."""
         self._add("outage", duration_s)
 
     def restore(self) -> None:
-        """The outage ends."""
-        self.grid.end("outage", self._living.runner.get_loop().time())
+        """End the outage."""
+        self.grid.end("outage", self._running.runner.get_loop().time())
 
     def brown_out(self, voltage_pu: float, duration_s: float) -> None:
         self._add("brown-out", duration_s, voltage_pu)

@@ -1,1 +1,1 @@
-"""The runtime of emulated worlds: virtual time, transports in memory, brokers, captures."""
+"""Runtime of the emulators: virtual time, transports and MQTT brokers, transcripts and captures."""

@@ -1,9 +1,10 @@
-"""Time that runs as fast as the work allows: an asyncio loop whose clock jumps to the next timer when nothing is ready.
+"""Virtual time: an asyncio loop whose clock jumps to the next timer when no task is ready, and clocks that read it.
 
-Here: the loop, the clocks that conform to `protocols.ports.Clock`, and `run_virtual` to run one coroutine. A clock that
-drifts or jumps (a station's, a broken one) is a view of another clock. No physics and no scenario lives here.
+The clocks conform to `protocols.ports.Clock`; one that drifts or jumps (that of a station) is a view of another clock.
+`run_virtual` runs one coroutine.
 
-The loop waits in earnest only for threads (executors, aiosqlite) and, if it is paced, for real time. It never polls.
+The loop waits in real time only for threads (executors, aiosqlite) and, with a limited speed, for its timers. It never
+polls.
 """
 
 from __future__ import annotations
@@ -29,11 +30,14 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
-START = datetime(2026, 1, 15, tzinfo=UTC).timestamp()  # the wall time at which a virtual world begins
-THREADS_WITHIN = 60.0  # s of real time that a thread may keep virtual time waiting
-LEAST_WAIT = 0.5  # of a wait at a pace, however late the world is: bytes of others need it to arrive
-MOST_LATE = 0.5  # s of real time that a paced world makes up for; more is forgotten
-THREADED = ("aiosqlite", "sqlalchemy.dialects.sqlite.aiosqlite")  # modules whose futures a thread of their own resolves
+START = datetime(2026, 1, 15, tzinfo=UTC).timestamp()  # default wall time at loop time 0
+THREADS_WITHIN = 60.0  # s of real time that a thread may hold virtual time
+MIN_WAIT_FRACTION = 0.5  # of a wait at limited speed, even when late: data in transit needs the time
+MAX_CATCH_UP = 0.5  # s of real time by which a loop with limited speed catches up
+THREADED = (
+    "aiosqlite",
+    "sqlalchemy.dialects.sqlite.aiosqlite",
+)  # modules whose futures are resolved by their own thread
 
 
 class Stalled(RuntimeError):
@@ -41,10 +45,10 @@ class Stalled(RuntimeError):
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
-    """An event loop with a clock of its own, in seconds from 0.
+    """An event loop with virtual time, in seconds from 0.
 
-    `speed` is virtual seconds per real second; None is as fast as the work allows. Sockets work (they are looked at
-    before every jump), but bytes still on their way to a foreign process lose the race: pace the loop for those.
+    `speed` is virtual seconds per real second; None is as fast as possible. Sockets are polled before every jump, but
+    data in transit to another process needs real time: limit the speed for those.
     """
 
     def __init__(self, speed: float | None = None) -> None:
@@ -52,36 +56,36 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         self._holds = 0
         self._timers = 0
         self.speed = speed
-        self.jumps = 0  # how often time moved: what a fast-forward saves, counted
+        self.jumps = 0  # advances of the time, for benchmarks
         super().__init__(_JumpingSelector(self))
         if speed is not None and not speed > 0:
             self.close()
-            raise ValueError(f"speed is virtual seconds per real second and more than 0, not {speed}")
+            raise ValueError(f"speed must be more than 0 virtual seconds per real second, not {speed}")
 
     def time(self) -> float:
-        """Virtual time, monotonic, seconds since the loop was made."""
+        """Return the virtual time, monotonic, seconds since the creation of the loop."""
         return self._virtual_now
 
     @property
     def _clock_resolution(self) -> float:
-        """How early the loop may fire a timer: less than a step of its time, so not at all.
+        """How early the loop may fire a timer: less than the resolution of its time, so never early.
 
-        The resolution of a real clock would fire a timer that is a nanosecond away without moving time to it, and
-        whoever then waits for the rest of the nanosecond would never see it pass.
+        With the resolution of a real clock the loop would fire a timer a nanosecond early without advancing the time,
+        and a task that then waits for the rest of the nanosecond would wait forever.
         """
         return math.ulp(self._virtual_now)
 
     @_clock_resolution.setter
     def _clock_resolution(self, seconds: float) -> None:
-        """The base class sets that of the machine's clock."""
+        """Ignore the resolution of the machine's clock, which the base class sets."""
 
     def advance(self, seconds: float) -> None:
-        """Let time pass."""
+        """Advance the time."""
         self._virtual_now += seconds
         self.jumps += 1
 
     def jump(self, seconds: float) -> None:
-        """Let time pass to the next timer: exactly to it, whatever was added up on the way."""
+        """Advance to the next timer, exactly, without accumulated rounding errors."""
         scheduled = getattr(self, "_scheduled", None)
         when = self._virtual_now + seconds
         if scheduled and abs(scheduled[0].when() - when) < 1e-6:
@@ -91,12 +95,12 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     @property
     def held(self) -> bool:
-        """Whether a thread is at work for somebody, so that time must stand still."""
+        """Whether a thread is at work, so that the time must not advance."""
         return self._holds > 0
 
     @contextmanager
     def hold(self) -> Iterator[None]:
-        """Time stands still inside the block: for work in a thread that the loop cannot see by itself."""
+        """Hold the time inside the block: for work in a thread that the loop does not know."""
         self._holds += 1
         try:
             yield
@@ -105,14 +109,14 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     def _hold_for(self, future: asyncio.Future[Any]) -> None:
         self._holds += 1
-        future.add_done_callback(self._let_go)
+        future.add_done_callback(self._release_hold)
 
-    def _let_go(self, _: object) -> None:
+    def _release_hold(self, _: object) -> None:
         self._holds -= 1
 
     def create_future(self) -> asyncio.Future[Any]:
         future = super().create_future()
-        # aiosqlite resolves its futures from a thread that it does not announce; who asks tells us.
+        # aiosqlite resolves its futures from a thread unknown to the loop; the calling module identifies them.
         if sys._getframe(1).f_globals.get("__name__", "").startswith(THREADED):
             self._hold_for(future)
         return future
@@ -120,7 +124,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def call_at(
         self, when: float, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
     ) -> asyncio.TimerHandle:
-        """As any loop does, but timers of the same moment fire in the order in which they were set."""
+        """Schedule a timer; timers of the same time fire in the order in which they were set."""
         self._check_closed()  # type: ignore[attr-defined]
         self._timers += 1
         timer = _OrderedTimer(when, callback, args, self, context)
@@ -140,26 +144,26 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
 
 class _OrderedTimer(asyncio.TimerHandle):
-    """A timer that knows when it was set: a heap alone gives timers of one moment in any order."""
+    """A timer with a sequence number: a heap alone returns timers of the same time in any order."""
 
     __slots__ = ("order",)
     order: int
 
     def __lt__(self, other: object) -> bool:
         if isinstance(other, _OrderedTimer):
-            mine: float = self._when  # type: ignore[attr-defined]
-            theirs: float = other._when  # type: ignore[attr-defined]
-            return mine < theirs or (mine == theirs and self.order < other.order)
+            when: float = self._when  # type: ignore[attr-defined]
+            other_when: float = other._when  # type: ignore[attr-defined]
+            return when < other_when or (when == other_when and self.order < other.order)
         return NotImplemented
 
 
 class _JumpingSelector(selectors.DefaultSelector):
-    """Looks at sockets without waiting, then moves the loop's clock by what it was asked to wait."""
+    """Polls sockets without waiting, then advances the loop's time by the requested timeout."""
 
     def __init__(self, loop: VirtualLoop) -> None:
         super().__init__()
         self._loop = loop
-        self._began = float("inf")  # real time at which the world would have begun, had it always kept its pace
+        self._began = float("inf")  # real time of virtual time 0 at the limited speed
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         ready = super().select(0)
@@ -168,10 +172,10 @@ class _JumpingSelector(selectors.DefaultSelector):
         if self._loop.held:
             ready = super().select(THREADS_WITHIN)
             if not ready:
-                raise Stalled(f"a thread has kept virtual time waiting for {THREADS_WITHIN:.0f} s")
+                raise Stalled(f"a thread has held virtual time for {THREADS_WITHIN:.0f} s")
             return ready
         if timeout is None:
-            if len(self.get_map()) > 1:  # more than the loop's own wake-up pipe: a socket can still speak
+            if len(self.get_map()) > 1:  # more than the loop's own wake-up pipe: data may still arrive
                 return super().select(None)
             raise Stalled(f"deadlock in virtual time: no timer is set, and every task waits: {self._waiting()}")
         if self._loop.speed is None:
@@ -179,7 +183,7 @@ class _JumpingSelector(selectors.DefaultSelector):
             return ready
         began, wait = time.monotonic(), timeout / self._loop.speed
         late = self._late(began)
-        shorter = max(wait - late, wait * LEAST_WAIT)
+        shorter = max(wait - late, wait * MIN_WAIT_FRACTION)
         ready = super().select(shorter)
         passed = time.monotonic() - began
         if ready and passed < shorter:
@@ -198,22 +202,24 @@ class _JumpingSelector(selectors.DefaultSelector):
         return ", ".join(sorted(lines)) or "none"
 
     def _late(self, real: float) -> float:
-        """Real seconds by which the world is behind its pace, because work takes time too."""
+        """Return the real seconds by which the loop is behind its speed, because tasks take real time."""
         assert self._loop.speed is not None
-        paced = real - self._loop.time() / self._loop.speed
-        self._began = max(paced - MOST_LATE, min(paced, self._began))
-        return paced - self._began
+        start = real - self._loop.time() / self._loop.speed
+        self._began = max(start - MAX_CATCH_UP, min(start, self._began))
+        return start - self._began
 
 
 class LoopClock:
-    """A `Clock` that reads the running loop: virtual where the loop is virtual, real where it is real.
+    """A `Clock` that reads the running loop: virtual time on a virtual loop, else real time.
 
-    `start` is the wall time (Unix, UTC) at loop time 0; without it wall time is the machine's.
+    `start` is the wall time (Unix, UTC) at loop time 0; without it the wall time is the machine's.
     """
 
     def __init__(self, start: float | None = None) -> None:
         self._start = start
-        self._loop: asyncio.AbstractEventLoop | None = None  # where it was first read: it can be read between runs too
+        self._loop: asyncio.AbstractEventLoop | None = (
+            None  # of the first reading: the clock can also be read while it is stopped
+        )
 
     def now(self) -> float:
         loop = self._loop
@@ -232,7 +238,7 @@ class LoopClock:
 
 
 class VirtualClock(LoopClock):
-    """The clock of a virtual world that begins at `start` (Unix time, UTC)."""
+    """Clock of a virtual loop whose time 0 is `start` (Unix time, UTC)."""
 
     def __init__(self, start: float = START) -> None:
         super().__init__(start)
@@ -246,9 +252,9 @@ class RealClock(LoopClock):
 
 
 class SkewedClock:
-    """Somebody's bad clock: the wall time of `base` plus an offset and a drift; deadlines are not touched.
+    """An inaccurate clock: the wall time of `base` plus an offset and a drift; the monotonic time is that of `base`.
 
-    `drift_ppm` 50 gains 50 µs a second, 4.3 s a day. `jump` moves it at once, as a wrong NTP answer does.
+    `drift_ppm` 50 gains 50 µs a second, 4.3 s a day. `jump` steps it, as a wrong NTP answer does.
     """
 
     def __init__(self, base: Clock, offset_s: float = 0.0, drift_ppm: float = 0.0) -> None:
@@ -266,7 +272,7 @@ class SkewedClock:
         self.offset_s += seconds
 
     def set_wall(self, wall: float) -> None:
-        """Put the clock right, as the time of a BootNotification or Heartbeat answer does."""
+        """Set the wall time, as the time of a BootNotification or Heartbeat response does."""
         self.offset_s += wall - self.wall()
 
     async def sleep(self, seconds: float) -> None:
@@ -276,7 +282,7 @@ class SkewedClock:
         return self.base.timeout_at(deadline)
 
 
-def run_virtual(main: Coroutine[Any, Any, T], speed: float | None = None) -> T:
-    """Run `main` to its end in virtual time and return its result; tasks it left behind are cancelled."""
+def run_virtual(main: Coroutine[object, object, T], speed: float | None = None) -> T:
+    """Run `main` to its end in virtual time and return its result; remaining tasks are cancelled."""
     with asyncio.Runner(loop_factory=lambda: VirtualLoop(speed)) as runner:
         return runner.run(main)

@@ -1,6 +1,6 @@
-"""A real MQTT broker inside the process, for the demo and for sites without one: amqtt, which speaks MQTT 3.1.1.
+"""Embedded MQTT broker, for the demo and for simulations over sockets: amqtt, which supports MQTT 3.1.1.
 
-Production sites run Mosquitto, EMQX or NATS; this one forgets everything when it stops.
+Production sites run Mosquitto, EMQX or NATS; this one persists nothing.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ START_WITHIN = 20.0  # s of real time
 
 
 class EmbeddedBroker:
-    """An amqtt broker on loopback while its context is entered; `port` 0 lets the system choose one."""
+    """An amqtt broker on loopback while its context is entered; with `port` 0 the system chooses one."""
 
     def __init__(self, port: int = 0) -> None:
         try:
@@ -25,7 +25,7 @@ class EmbeddedBroker:
             raise RuntimeError(
                 "the embedded broker needs the extra `broker`: pip install 'v2x-gateway[broker]'"
             ) from None
-        logging.getLogger("amqtt").setLevel(logging.ERROR)  # it reports each connection; the gateway does so itself
+        logging.getLogger("amqtt").setLevel(logging.ERROR)  # it logs each connection, which the gateway does as well
         logging.getLogger("transitions").setLevel(logging.ERROR)
         self._broker: Any = Broker(
             {
@@ -54,11 +54,11 @@ class EmbeddedBroker:
 
 
 class BrokerThread:
-    """The embedded broker on a loop of its own: its keep-alives run in real time, however fast the world's clock is."""
+    """The embedded broker on the loop of its own thread: its keep-alives run in real time at any virtual speed."""
 
     def __init__(self) -> None:
         self.port = 0
-        self._thread = threading.Thread(target=self._live, name="broker", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="broker", daemon=True)
         self._ready = threading.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None
@@ -68,18 +68,18 @@ class BrokerThread:
         self._thread.start()
         ready = await asyncio.get_running_loop().run_in_executor(None, self._ready.wait, START_WITHIN)
         if self._failed is not None or not ready:
-            raise RuntimeError(f"the embedded broker did not start: {self._failed or 'no word from it'}")
+            raise RuntimeError(f"the embedded broker did not start: {self._failed or 'no response'}")
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._loop is not None and self._stop is not None:
-            with contextlib.suppress(RuntimeError):  # it is over already
+            with contextlib.suppress(RuntimeError):  # the loop is closed already
                 self._loop.call_soon_threadsafe(self._stop.set)
         await asyncio.get_running_loop().run_in_executor(None, self._thread.join, START_WITHIN)
 
-    def _live(self) -> None:
+    def _run(self) -> None:
         try:
             asyncio.run(self._serve())
         except BaseException as error:

@@ -1,8 +1,8 @@
-"""An MQTT broker in memory: `protocols.ports.Bus` links to it behave like MQTT 5 (or 3.1.1) ones, in virtual time.
+"""MQTT broker in memory: its `protocols.ports.Bus` connections behave like MQTT 5 (or 3.1.1), in virtual time.
 
-Wildcards, shared subscriptions, retained messages, wills, sessions that outlive a link, expiry, takeover of an id,
-at-least-once delivery with bounded queues. It fails like a broker too: it stops, restarts, freezes and loses links.
-No bytes of MQTT here: real brokers are for the tests with sockets. What goes wrong when is in `faults.py`.
+Wildcards, shared subscriptions, retained messages, wills, persistent sessions, message expiry, session takeover,
+at-least-once delivery with bounded queues. Fault injection: stop, restart, freeze and loss of connections. No MQTT
+packets are encoded: tests over sockets use real brokers.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from types import TracebackType
 
 from protocols.ports import BusMessage
 
-QUEUE_WITHIN = 1000  # messages waiting for one client; as Mosquitto's max_queued_messages, later ones are dropped
+QUEUE_WITHIN = 1000  # messages queued for one client; further ones are dropped, as with Mosquitto's max_queued_messages
 PAYLOAD_WITHIN = 1 << 20  # bytes
-TOPIC_WITHIN = 65_535  # bytes, of the standard
+TOPIC_WITHIN = 65_535  # bytes, limit of the standard
 
-# What becomes of a message on its way to a client: (further seconds of delay, message) each. [] loses it.
+# Maps (client id, message) to its deliveries: (additional delay in s, message) each. [] loses it.
 Tamper = Callable[[str, BusMessage], Iterable[tuple[float, BusMessage]]]
 
 
 def matches(topic_filter: str, topic: str) -> bool:
-    """Whether a topic belongs to a filter (MQTT 5, 4.7): `+` one level, `#` the rest, neither reaches `$` topics."""
+    """Return whether a topic matches a filter (MQTT 5, 4.7): `+` one level, `#` the rest, none of `$` topics."""
     return _matches(topic_filter.split("/"), topic.split("/"))
 
 
@@ -42,20 +42,20 @@ def _matches(wanted: list[str], levels: list[str]) -> bool:
 def _check_filter(topic_filter: str) -> None:
     levels = topic_filter.split("/")
     if not topic_filter or len(topic_filter.encode()) > TOPIC_WITHIN or "\0" in topic_filter:
-        raise ValueError(f"not a topic filter: {topic_filter[:80]!r}")
+        raise ValueError(f"invalid topic filter: {topic_filter[:80]!r}")
     for n, level in enumerate(levels):
         if ("#" in level and (level != "#" or n != len(levels) - 1)) or ("+" in level and level != "+"):
-            raise ValueError(f"a wildcard fills a level of its own, # only the last: {topic_filter!r}")
+            raise ValueError(f"a wildcard must be a whole level, # the last one: {topic_filter!r}")
 
 
 def _check_message(message: BusMessage) -> None:
     topic = message.topic
     if not topic or len(topic.encode()) > TOPIC_WITHIN or any(c in topic for c in "+#\0"):
-        raise ValueError(f"not a topic to publish on: {topic[:80]!r}")
+        raise ValueError(f"invalid topic: {topic[:80]!r}")
     if len(message.payload) > PAYLOAD_WITHIN:
         raise ValueError(f"{len(message.payload)} bytes on {topic}, at most {PAYLOAD_WITHIN}")
     if message.qos not in (0, 1, 2):
-        raise ValueError(f"quality of service is 0, 1 or 2, not {message.qos}")
+        raise ValueError(f"QoS must be 0, 1 or 2, not {message.qos}")
 
 
 @dataclass(slots=True)
@@ -67,26 +67,26 @@ class _Subscription:
 
 @dataclass(slots=True)
 class _Session:
-    """What the broker remembers of a client, with or without a link."""
+    """Session of a client, with or without a connection."""
 
     client_id: str
     expiry_s: float = 0.0
     subscriptions: dict[str, _Subscription] = field(default_factory=dict)
-    queue: deque[tuple[BusMessage, float | None]] = field(default_factory=deque)  # with the time it expires
-    link: MemoryBus | None = None
-    gone_at: float = 0.0
+    queue: deque[tuple[BusMessage, float | None]] = field(default_factory=deque)  # with the expiry time
+    connection: MemoryBus | None = None
+    disconnected_at: float = 0.0
 
 
 class MemoryBroker:
-    """The broker. `client` makes links; the rest is for those who break it or look at it."""
+    """The broker. `client` creates connections; the other methods are for fault injection and inspection."""
 
     def __init__(self, queue_within: int = QUEUE_WITHIN) -> None:
         self.queue_within = queue_within
         self.latency_s = 0.0
         self.tamper: Tamper | None = None
-        self.spy: Callable[[str, BusMessage], None] | None = None  # every accepted message, with who published it
+        self.on_published: Callable[[str, BusMessage], None] = lambda client, message: None  # (client id, message)
         self.published = 0
-        self.dropped = 0  # for full queues
+        self.dropped = 0  # messages, because of full queues
         self._sessions: dict[str, _Session] = {}
         self._retained: dict[str, tuple[BusMessage, float | None]] = {}
         self._running = True
@@ -103,49 +103,49 @@ class MemoryBroker:
         version: int = 5,
         acknowledges: bool = False,
     ) -> MemoryBus:
-        """A link to enter with `async with`; ConnectionError there when the broker is down.
+        """Return a connection to enter with `async with`, which raises ConnectionError when the broker is stopped.
 
-        With `acknowledges`, a message of QoS 1 counts as delivered when the client says so with `acknowledge`; until
-        then a session that outlives its link gets it again.
+        With `acknowledges`, a message of QoS 1 counts as delivered when the client calls `acknowledge`; until then a
+        persistent session receives it again.
         """
         return MemoryBus(self, client_id, will, clean_start, session_expiry_s, version, acknowledges)
 
     def retained(self, topic: str) -> BusMessage | None:
-        """The message kept on a topic."""
-        kept = self._retained.get(topic)
-        return kept[0] if kept is not None else None
+        """Return the retained message of a topic."""
+        retained = self._retained.get(topic)
+        return retained[0] if retained is not None else None
 
     def clients(self) -> list[str]:
-        """Who is linked now."""
-        return sorted(name for name, session in self._sessions.items() if session.link is not None)
+        """Return the ids of the connected clients."""
+        return sorted(name for name, session in self._sessions.items() if session.connection is not None)
 
-    # What goes wrong
+    # Fault injection
 
     def cut(self, client_id: str) -> None:
-        """Lose a client's link without a word: its will is sent."""
+        """Drop the connection of a client; its will is published."""
         session = self._sessions.get(client_id)
-        if session is not None and session.link is not None:
-            link = session.link
-            self._unlink(session, "the link was cut")
-            self._send_will(link)
+        if session is not None and session.connection is not None:
+            connection = session.connection
+            self._disconnect(session, "the connection was cut")
+            self._send_will(connection)
 
     def stop(self, *, forget: bool = False) -> None:
-        """The broker dies: every link is lost, no wills. `forget` also loses sessions and retained messages."""
+        """Stop the broker: connections are lost without wills. `forget` discards sessions and retained messages."""
         self._running = False
         self.thaw()
         for session in list(self._sessions.values()):
-            if session.link is not None:
-                self._unlink(session, "the broker is gone")
+            if session.connection is not None:
+                self._disconnect(session, "the broker was stopped")
         if forget:
             self._sessions.clear()
             self._retained.clear()
 
     def start(self) -> None:
-        """The broker is back."""
+        """Start the broker again."""
         self._running = True
 
     def freeze(self) -> None:
-        """The broker stops answering with its links open: publishing at QoS 1 hangs, nothing is delivered."""
+        """Stop processing with connections open: publishing at QoS 1 blocks, nothing is delivered."""
         if self._thawed is None:
             self._thawed = asyncio.get_running_loop().create_future()
 
@@ -155,58 +155,57 @@ class MemoryBroker:
                 self._thawed.set_result(None)
             self._thawed = None
 
-    # What links ask
+    # Used by connections
 
-    def _link(self, bus: MemoryBus) -> _Session:
+    def _connect(self, bus: MemoryBus) -> _Session:
         if not self._running:
             raise ConnectionRefusedError("the broker is not running")
         now = _now()
         old = self._sessions.get(bus.client_id)
-        if old is not None and old.link is not None:
-            taken = old.link
-            self._unlink(old, "another link took the client id over")
+        if old is not None and old.connection is not None:
+            taken = old.connection
+            self._disconnect(old, "session taken over by another connection")
             self._send_will(taken)
             old = self._sessions.get(bus.client_id)
-        if old is None or bus.clean_start or now - old.gone_at > old.expiry_s:
+        if old is None or bus.clean_start or now - old.disconnected_at > old.expiry_s:
             old = _Session(bus.client_id)
             self._sessions[bus.client_id] = old
         old.expiry_s = bus.session_expiry_s
-        old.link = bus
+        old.connection = bus
         return old
 
-    def _unlink(self, session: _Session, reason: str | None) -> None:
-        link, session.link = session.link, None
-        session.gone_at = _now()
+    def _disconnect(self, session: _Session, reason: str | None) -> None:
+        connection, session.connection = session.connection, None
+        session.disconnected_at = _now()
         session.queue = deque(item for item in session.queue if item[0].qos > 0)
-        if link is not None:
-            session.queue.extendleft(reversed(link._unacknowledged))
-            link._unacknowledged.clear()
-            link._lose(reason)
+        if connection is not None:
+            session.queue.extendleft(reversed(connection._unacknowledged))
+            connection._unacknowledged.clear()
+            connection._lose(reason)
         if session.expiry_s <= 0:
             self._sessions.pop(session.client_id, None)
 
-    def _send_will(self, link: MemoryBus) -> None:
-        if link.will is not None and self._running:
-            self._route(link.client_id, link.will)
+    def _send_will(self, connection: MemoryBus) -> None:
+        if connection.will is not None and self._running:
+            self._route(connection.client_id, connection.will)
 
     async def _publish(self, bus: MemoryBus, message: BusMessage) -> None:
         _check_message(message)
         while self._thawed is not None and message.qos > 0:
             await asyncio.shield(self._thawed)
         if bus._session is None:
-            raise ConnectionResetError(bus._lost or "the link is closed")
+            raise ConnectionResetError(bus._lost or "the connection is closed")
         if self._thawed is not None:
             return  # QoS 0 into a frozen broker is lost
         if self.latency_s > 0 and message.qos > 0:
             await asyncio.sleep(self.latency_s)
             if bus._session is None:
-                raise ConnectionResetError(bus._lost or "the link is closed")
+                raise ConnectionResetError(bus._lost or "the connection is closed")
         self._route(bus.client_id, message)
 
     def _route(self, sender: str, message: BusMessage) -> None:
         self.published += 1
-        if self.spy is not None:
-            self.spy(sender, message)
+        self.on_published(sender, message)
         expires = _now() + message.expiry_s if message.expiry_s is not None else None
         if message.retain:
             if message.payload:
@@ -225,14 +224,14 @@ class MemoryBroker:
                 else:
                     shared.setdefault((subscription.group, name), []).append((session, subscription.qos))
             if best >= 0:
-                self._hand_over(session, _as_seen(message, best, session, fresh=True), expires)
+                self._deliver(session, _delivered(message, best, session, fresh=True), expires)
         for key, members in shared.items():
-            linked = [member for member in members if member[0].link is not None] or members
+            connected = [member for member in members if member[0].connection is not None] or members
             turn = self._turns[key] = self._turns.get(key, -1) + 1
-            session, qos = linked[turn % len(linked)]
-            self._hand_over(session, _as_seen(message, qos, session, fresh=True), expires)
+            session, qos = connected[turn % len(connected)]
+            self._deliver(session, _delivered(message, qos, session, fresh=True), expires)
 
-    def _hand_over(self, session: _Session, message: BusMessage, expires: float | None) -> None:
+    def _deliver(self, session: _Session, message: BusMessage, expires: float | None) -> None:
         ways = [(0.0, message)] if self.tamper is None else self.tamper(session.client_id, message)
         for delay, copy in ways:
             if delay + self.latency_s > 0:
@@ -241,14 +240,14 @@ class MemoryBroker:
                 self._enqueue(session, copy, expires)
 
     def _enqueue(self, session: _Session, message: BusMessage, expires: float | None) -> None:
-        if session.link is None and (message.qos == 0 or session.expiry_s <= 0):
+        if session.connection is None and (message.qos == 0 or session.expiry_s <= 0):
             return
         if len(session.queue) >= self.queue_within:
             self.dropped += 1
             return
         session.queue.append((message, expires))
-        if session.link is not None:
-            session.link._wake()
+        if session.connection is not None:
+            session.connection._wake()
 
     def _subscribe(self, session: _Session, topic_filter: str, qos: int) -> None:
         group, name = None, topic_filter
@@ -263,11 +262,11 @@ class MemoryBroker:
             now = _now()
             for message, expires in list(self._retained.values()):
                 if (expires is None or expires > now) and matches(name, message.topic):
-                    self._hand_over(session, _as_seen(message, qos, session, fresh=False), expires)
+                    self._deliver(session, _delivered(message, qos, session, fresh=False), expires)
 
 
 class MemoryBus:
-    """One client's link; a `protocols.ports.Bus`, connected while its context is entered."""
+    """Connection of one client; a `protocols.ports.Bus`, connected while its context is entered."""
 
     def __init__(
         self,
@@ -297,23 +296,23 @@ class MemoryBus:
 
     async def __aenter__(self) -> MemoryBus:
         self._lost = None
-        self._session = self.broker._link(self)
+        self._session = self.broker._connect(self)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._session is not None:
-            self.broker._unlink(self._session, None)
+            self.broker._disconnect(self._session, None)
 
     async def publish(self, message: BusMessage) -> None:
         if self._session is None:
-            raise ConnectionResetError(self._lost or "the link is closed")
+            raise ConnectionResetError(self._lost or "the connection is closed")
         await self.broker._publish(self, message)
 
     async def subscribe(self, topic_filter: str, qos: int = 1) -> None:
         if self._session is None:
-            raise ConnectionResetError(self._lost or "the link is closed")
+            raise ConnectionResetError(self._lost or "the connection is closed")
         self.broker._subscribe(self._session, topic_filter, qos)
 
     async def messages(self) -> AsyncIterator[BusMessage]:
@@ -339,7 +338,7 @@ class MemoryBus:
             await self._reader
 
     def acknowledge(self, message: BusMessage) -> None:
-        """The message is safe at the client."""
+        """Confirm that the client has processed a message."""
         for n, (kept, _) in enumerate(self._unacknowledged):
             if kept is message:
                 del self._unacknowledged[n]
@@ -355,10 +354,10 @@ class MemoryBus:
         self._wake()
 
 
-def _as_seen(message: BusMessage, qos: int, session: _Session, *, fresh: bool) -> BusMessage:
-    """As a subscriber gets it. MQTT 5 links keep `retain` as published, which is what the gateway asks for."""
+def _delivered(message: BusMessage, qos: int, session: _Session, *, fresh: bool) -> BusMessage:
+    """Return the message as a subscriber receives it. MQTT 5 connections keep `retain` as published."""
     qos = min(qos, message.qos)
-    version = session.link.version if session.link is not None else 5
+    version = session.connection.version if session.connection is not None else 5
     if version >= 5:
         return message if qos == message.qos else replace(message, qos=qos)
     retain = message.retain and not fresh

@@ -1,7 +1,7 @@
-"""What was said in a world, in order, with everything that differs between two runs of the same seed taken out.
+"""Transcript of a run: all messages and events in order, without values that differ between runs of the same seed.
 
-Message ids and session ids are drawn by engines from the machine's randomness; here they become numbers in their order
-of appearance. Charge loops are kept where something changed. Two runs are equal if their lines are.
+Message ids are random; here they are numbered in the order of their appearance. Charge loops are recorded where a value
+changed. Two runs are equal if their lines are.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _ID = re.compile(r'^\[(\d),"([^"]{1,36})"')
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One thing said: when (s of the world), on which channel, by whom, what."""
+    """One message or event: time (s of the run), channel, sender, text."""
 
     at: float
     channel: str
@@ -31,23 +31,23 @@ class Line:
 
 @dataclass(slots=True)
 class Transcript:
-    """All lines of a world."""
+    """All lines of a run."""
 
     lines: list[Line] = field(default_factory=list)
-    counts: dict[str, int] = field(default_factory=dict)  # messages by channel's first word, loops included
+    counts: dict[str, int] = field(default_factory=dict)  # messages by the first part of the channel, including loops
     keep: bool = True  # False counts only
     _ids: dict[tuple[str, str], str] = field(default_factory=dict)
     _loops: dict[str, object] = field(default_factory=dict)
 
     def add(self, at: float, channel: str, sender: str, text: str) -> None:
-        """Something was said."""
+        """Add a message or event."""
         kind = channel.partition(":")[0]
         self.counts[kind] = self.counts.get(kind, 0) + 1
         if self.keep:
             self.lines.append(Line(round(at, 3), channel, sender, text))
 
     def ocpp(self, at: float, station: str, sender: str, text: str) -> None:
-        """One OCPP message; its id becomes a number."""
+        """Add an OCPP message with its id numbered."""
         found = _ID.match(text)
         if found:
             number = self._ids.setdefault((station, found[2]), f"#{len(self._ids) + 1}")
@@ -57,7 +57,7 @@ class Transcript:
         self.add(at, f"ocpp:{station}", sender, text)
 
     def loop(self, at: float, evse: str, key: object, text: str) -> bool:
-        """One turn of a charge loop; it is kept if `key` is not that of the turn before."""
+        """Count a charge loop; add it and return True if `key` differs from that of the loop before."""
         self.counts["iso15118"] = self.counts.get("iso15118", 0) + 2
         if self._loops.get(evse) == key:
             return False
@@ -67,22 +67,22 @@ class Transcript:
         return True
 
     def digest(self) -> str:
-        """One word for all of it."""
-        whole = hashlib.sha256()
+        """Return the SHA-256 digest of all lines."""
+        digest = hashlib.sha256()
         for line in self.lines:
-            whole.update(str(line).encode() + b"\n")
-        return whole.hexdigest()
+            digest.update(str(line).encode() + b"\n")
+        return digest.hexdigest()
 
     def differences(self, other: Transcript) -> Iterator[tuple[Line | None, Line | None]]:
-        """Where two transcripts part, line by line."""
+        """Yield the pairs of lines that differ."""
         for n in range(max(len(self.lines), len(other.lines))):
-            mine = self.lines[n] if n < len(self.lines) else None
-            theirs = other.lines[n] if n < len(other.lines) else None
-            if mine != theirs:
-                yield mine, theirs
+            line = self.lines[n] if n < len(self.lines) else None
+            other_line = other.lines[n] if n < len(other.lines) else None
+            if line != other_line:
+                yield line, other_line
 
     def write(self, path: Path) -> None:
-        """As JSON lines."""
+        """Write the transcript as JSON lines."""
         with path.open("w", encoding="utf-8") as out:
             for line in self.lines:
                 row = {"at": line.at, "channel": line.channel, "sender": line.sender, "text": line.text}

@@ -1,7 +1,7 @@
-"""Streams in memory: pairs of `protocols.ports.Wire` and `TextWire` that behave like sockets on a good or a bad day.
+"""Transports in memory: pairs of `protocols.ports.Wire` and `TextWire` that behave like sockets.
 
-Every pair has one `Link`, which a test or a scenario may slow down, cut, half-open or tamper with while both ends are
-in use. What to do to a link and when is decided in `faults.py`; brokers are in `broker.py`.
+Every pair has one `Link`, to which tests and faults can add latency, tampering, a half-open state or a cut. Brokers are
+in `memory_broker.py` and `embedded_broker.py`.
 """
 
 from __future__ import annotations
@@ -14,32 +14,37 @@ from typing import Generic, TypeVar
 
 M = TypeVar("M", bytes, str)
 
-BYTES_WITHIN = 1 << 20  # bytes on their way in one direction before the writer has to wait
-MESSAGES_WITHIN = 1024  # messages likewise
+BYTES_WITHIN = 1 << 20  # bytes in transit in one direction before the writer has to wait
+MESSAGES_WITHIN = 1024  # messages in transit in one direction
 
-# Turns one piece on its way into what arrives: (further seconds of delay, piece) each, in order. [] loses it.
+# Maps (sender, message) to its deliveries: (additional delay in s, message) each, in order. [] loses it.
 Tamper = Callable[[str, M], Iterable[tuple[float, M]]]
 
 
 @dataclass(slots=True)
 class Link(Generic[M]):
-    """What lies between two ends. Change it at any time; it holds for what is written from then on."""
+    """Properties of the connection between two ends. A change applies to what is written from then on."""
 
     latency_s: float = 0.0
-    tamper: Tamper[M] | None = None  # called with the name of the sender and the piece
-    silent: set[str] = field(default_factory=set)  # senders whose pieces vanish: a half-open link
-    count: dict[str, int] = field(default_factory=dict)  # pieces written, by sender
-    spy: Callable[[str, M], None] | None = None  # sees every piece as it was written, by sender
+    tamper: Tamper[M] | None = None
+    silent: set[str] = field(default_factory=set)  # senders whose messages are lost: a half-open connection
+    count: dict[str, int] = field(default_factory=dict)  # messages written, by sender
+    on_write: Callable[[str, M], None] | None = None  # called with (sender, message), before tampering
     _lanes: list[_Lane[M]] = field(default_factory=list)
 
+    @property
+    def senders(self) -> list[str]:
+        """Names of both ends."""
+        return [lane.sender for lane in self._lanes]
+
     def cut(self) -> None:
-        """Both ends see the end of the stream; what is on its way is lost."""
+        """Close the stream for both ends; data in transit is lost."""
         for lane in self._lanes:
             lane.cut()
 
 
 class _Lane(Generic[M]):
-    """One direction. Keeps order whatever the delays, and makes a writer wait when too much is on its way."""
+    """One direction of a stream. Keeps the order at any delay; writers wait while too much data is in transit."""
 
     def __init__(self, sender: str, link: Link[M], bound: int, weight: Callable[[M], int]) -> None:
         self.sender = sender
@@ -49,44 +54,44 @@ class _Lane(Generic[M]):
         self.arrived: deque[M] = deque()
         self.travelling: deque[tuple[float, M | None]] = deque()  # None is the end of the stream
         self.load = 0
-        self.ended = False  # the sender closed: the reader gets what is left, then the end
-        self.dead = False  # nobody reads any more
+        self.ended = False  # the sender closed: the reader receives the rest, then the end
+        self.dead = False  # the reader closed, or the link was cut
         self.reader: asyncio.Future[None] | None = None
         self.writers: deque[asyncio.Future[None]] = deque()
         link._lanes.append(self)
 
-    async def put(self, piece: M) -> None:
+    async def put(self, message: M) -> None:
         if self.ended or self.dead:
-            raise ConnectionResetError(f"{self.sender}: the other end is gone")
+            raise ConnectionResetError(f"{self.sender}: the peer has closed the connection")
         link = self.link
         link.count[self.sender] = link.count.get(self.sender, 0) + 1
-        if link.spy is not None:
-            link.spy(self.sender, piece)
+        if link.on_write is not None:
+            link.on_write(self.sender, message)
         if self.sender in link.silent:
             return
         if link.tamper is None:
-            self._send(link.latency_s, piece)
+            self._send(link.latency_s, message)
         else:
-            for delay, part in link.tamper(self.sender, piece):
+            for delay, part in link.tamper(self.sender, message):
                 self._send(link.latency_s + delay, part)
         while self.load > self.bound and not self.dead:
             waiter = asyncio.get_running_loop().create_future()
             self.writers.append(waiter)
             await waiter
         if self.dead:
-            raise ConnectionResetError(f"{self.sender}: the other end is gone")
+            raise ConnectionResetError(f"{self.sender}: the peer has closed the connection")
 
-    def _send(self, delay: float, piece: M | None) -> None:
-        if piece is not None:
-            self.load += self.weight(piece)
+    def _send(self, delay: float, message: M | None) -> None:
+        if message is not None:
+            self.load += self.weight(message)
         if delay <= 0 and not self.travelling:
-            self._arrive(piece)
+            self._arrive(message)
             return
         loop = asyncio.get_running_loop()
         due = loop.time() + max(delay, 0.0)
         if self.travelling:
             due = max(due, self.travelling[-1][0])
-        self.travelling.append((due, piece))
+        self.travelling.append((due, message))
         if len(self.travelling) == 1:
             loop.call_at(due, self._deliver)
 
@@ -97,13 +102,13 @@ class _Lane(Generic[M]):
         if self.travelling:
             loop.call_at(self.travelling[0][0], self._deliver)
 
-    def _arrive(self, piece: M | None) -> None:
-        if piece is None:
+    def _arrive(self, message: M | None) -> None:
+        if message is None:
             self.ended = True
         elif self.dead:
             return
         else:
-            self.arrived.append(piece)
+            self.arrived.append(message)
         self._wake()
 
     def _wake(self) -> None:
@@ -111,29 +116,29 @@ class _Lane(Generic[M]):
             self.reader.set_result(None)
 
     async def get(self) -> M | None:
-        """The next piece; None is the end of the stream."""
+        """Return the next message, None at the end of the stream."""
         while not self.arrived:
             if self.ended or self.dead:
                 return None
             if self.reader is not None and not self.reader.done():
-                raise RuntimeError(f"two readers on one wire from {self.sender}")
+                raise RuntimeError(f"two readers of one stream from {self.sender}")
             self.reader = asyncio.get_running_loop().create_future()
             await self.reader
-        piece = self.arrived.popleft()
-        self.load -= self.weight(piece)
+        message = self.arrived.popleft()
+        self.load -= self.weight(message)
         while self.writers and self.load <= self.bound:
             writer = self.writers.popleft()
             if not writer.done():
                 writer.set_result(None)
-        return piece
+        return message
 
     def finish(self) -> None:
-        """The sender closes: after what is on its way comes the end."""
+        """Close the sending end: the stream ends after the data in transit."""
         if not self.ended and not self.dead and self.sender not in self.link.silent:
             self._send(self.link.latency_s, None)
 
     def cut(self) -> None:
-        """The stream is gone at once, for both."""
+        """Close the stream for both ends at once."""
         self.dead = True
         self.arrived.clear()
         self.travelling.clear()
@@ -161,7 +166,7 @@ class MemoryWire:
 
     async def write(self, data: bytes) -> None:
         if self._closed:
-            raise ConnectionResetError(f"the wire to {self._peer} is closed")
+            raise ConnectionResetError(f"the connection to {self._peer} is closed")
         if data:
             await self._outward.put(data)
 
@@ -179,8 +184,7 @@ class MemoryTextWire:
         self._peer, self._subprotocol = peer, subprotocol
         self._inward, self._outward, self.link = inward, outward, link
         self._closed = False
-        self.close_code: int | None = None  # what this end said when it closed
-        self.close_reason = ""
+        self.close_code: int | None = None  # with which this end closed
 
     @property
     def peer(self) -> str:
@@ -195,13 +199,13 @@ class MemoryTextWire:
 
     async def send(self, text: str) -> None:
         if self._closed:
-            raise ConnectionResetError(f"the wire to {self._peer} is closed")
+            raise ConnectionResetError(f"the connection to {self._peer} is closed")
         await self._outward.put(text)
 
     async def close(self, code: int = 1000, reason: str = "") -> None:
         if not self._closed:
             self._closed = True
-            self.close_code, self.close_reason = code, reason
+            self.close_code = code
             self._outward.finish()
             self._inward.cut()
 
@@ -209,7 +213,7 @@ class MemoryTextWire:
 def wire_pair(
     a: str = "a", b: str = "b", *, link: Link[bytes] | None = None, bound: int = BYTES_WITHIN
 ) -> tuple[MemoryWire, MemoryWire]:
-    """The two ends of a byte stream: first the one that `a` holds (its `peer` is `b`), then the other."""
+    """Return the two ends of a byte stream: first that of `a` (its `peer` is `b`), then that of `b`."""
     link = link if link is not None else Link()
     from_a: _Lane[bytes] = _Lane(a, link, bound, len)
     from_b: _Lane[bytes] = _Lane(b, link, bound, len)
@@ -224,7 +228,7 @@ def text_wire_pair(
     link: Link[str] | None = None,
     bound: int = MESSAGES_WITHIN,
 ) -> tuple[MemoryTextWire, MemoryTextWire]:
-    """The two ends of a message stream: first the one that `a` holds (its `peer` is `b`), then the other."""
+    """Return the two ends of a message stream: first that of `a` (its `peer` is `b`), then that of `b`."""
     link = link if link is not None else Link()
     from_a: _Lane[str] = _Lane(a, link, bound, lambda _: 1)
     from_b: _Lane[str] = _Lane(b, link, bound, lambda _: 1)
@@ -232,9 +236,9 @@ def text_wire_pair(
 
 
 def split(chunk: int, every_s: float = 0.0) -> Tamper[bytes]:
-    """Cut every write into pieces of `chunk` bytes, `every_s` apart: byte by byte is `split(1)`."""
+    """Return a tampering that splits every write into chunks of `chunk` bytes, `every_s` apart."""
 
-    def cut(_: str, data: bytes) -> list[tuple[float, bytes]]:
+    def tamper(_: str, data: bytes) -> list[tuple[float, bytes]]:
         return [(n * every_s, data[i : i + chunk]) for n, i in enumerate(range(0, len(data), chunk))]
 
-    return cut
+    return tamper

@@ -1,1 +1,1 @@
-"""Scenarios: files that describe a world, what happens in it and what must come of it."""
+"""Scenario files: installation, timeline and expected figures of a simulation."""

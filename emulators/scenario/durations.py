@@ -1,4 +1,4 @@
-"""Times as people write them in a scenario: seconds as a number, or "1h30m", "90s", "2d"."""
+"""Durations in scenario files: seconds as a number, or a text such as "1h30m", "90s", "2d"."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ _UNIT = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
 def seconds(value: object) -> float:
-    """The seconds that a number or a text such as "1h30m" means; ValueError otherwise."""
+    """Return the seconds of a number or of a text such as "1h30m"; ValueError if it is neither."""
     if isinstance(value, int | float) and not isinstance(value, bool):
         number = float(value)
     elif isinstance(value, str) and value and _PART.sub("", value) == "":
         number = sum(float(amount) * _UNIT[unit] for amount, unit in _PART.findall(value))
     else:
-        raise ValueError('must be seconds or a text such as "90s", "1h30m" or "2d"')
+        raise ValueError('must be a number of seconds or a text such as "90s", "1h30m" or "2d"')
     if not 0 <= number <= 366 * 86400:
-        raise ValueError("must lie between 0 s and a year")
+        raise ValueError("must be between 0 s and one year")
     return number
 
 

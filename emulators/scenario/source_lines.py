@@ -1,11 +1,11 @@
-"""On which line of a TOML text a key stands, so that an error can be clicked on. No parser: `tomllib` has read it."""
+"""Line numbers of the keys of a TOML text, for error messages. The text is parsed by `tomllib`, not here."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
 
-Place = tuple[str | int, ...]
+Key = tuple[str | int, ...]
 
 _NAME = r'(?:[A-Za-z0-9_-]+|"[^"]*"|\'[^\']*\')'
 _NAMES = rf"{_NAME}(?:\s*\.\s*{_NAME})*"
@@ -13,37 +13,37 @@ _TABLE = re.compile(rf"\s*(\[\[?)\s*({_NAMES})\s*\]\]?")
 _KEY = re.compile(rf"\s*({_NAMES})\s*=")
 
 
-def lines(text: str) -> dict[Place, int]:
-    """The line (from 1) of each table and key. Tables of an array are numbered from 0, as in errors."""
-    found: dict[Place, int] = {}
-    count: dict[Place, int] = {}  # of the tables of each array so far
-    here: Place = ()
+def lines(text: str) -> dict[Key, int]:
+    """Return the line (from 1) of each table and key. Tables of an array are numbered from 0, as in pydantic errors."""
+    found: dict[Key, int] = {}
+    count: dict[Key, int] = {}  # tables of each array so far
+    table_key: Key = ()
     for number, line in enumerate(text.splitlines(), 1):
         if table := _TABLE.match(line):
-            here = _table(_split(table[2]), table[1] == "[[", count)
-            found.setdefault(here, number)
-        elif key := _KEY.match(line):
-            found.setdefault((*here, *_split(key[1])), number)
+            table_key = _table(_split(table[2]), table[1] == "[[", count)
+            found.setdefault(table_key, number)
+        elif match := _KEY.match(line):
+            found.setdefault((*table_key, *_split(match[1])), number)
     return found
 
 
-def line_of(found: Mapping[Place, int], place: Sequence[str | int]) -> int | None:
-    """The line of a place, or of the nearest thing around it; None for the file as a whole."""
-    for length in range(len(place), 0, -1):
-        if (number := found.get(tuple(place[:length]))) is not None:
+def line_of(found: Mapping[Key, int], key: Sequence[str | int]) -> int | None:
+    """Return the line of a key, or of the nearest table that contains it; None for the whole file."""
+    for length in range(len(key), 0, -1):
+        if (number := found.get(tuple(key[:length]))) is not None:
             return number
     return None
 
 
-def _table(names: list[str], one_of_many: bool, count: dict[Place, int]) -> Place:
-    here: Place = ()
+def _table(names: list[str], in_array: bool, count: dict[Key, int]) -> Key:
+    table_key: Key = ()
     for n, name in enumerate(names):
-        here = (*here, name)
-        if n == len(names) - 1 and one_of_many:
-            count[here] = count.get(here, 0) + 1
-        if here in count:
-            here = (*here, count[here] - 1)
-    return here
+        table_key = (*table_key, name)
+        if n == len(names) - 1 and in_array:
+            count[table_key] = count.get(table_key, 0) + 1
+        if table_key in count:
+            table_key = (*table_key, count[table_key] - 1)
+    return table_key
 
 
 def _split(names: str) -> list[str]:

@@ -1,1 +1,1 @@
-"""The place: what it consumes, generates and stores, the grid it hangs on, and the switch between them."""
+"""Emulated site: loads, photovoltaics, storage, grid connection and switchgear, and the facility's MQTT client."""

@@ -1,7 +1,7 @@
-"""The utility's meter: energy both ways and the 30-minute demand window that a Japanese contract is billed by.
+"""Utility meter: import and export registers and the 30-minute demand windows of Japanese supply contracts.
 
-Windows begin at :00 and :30 of local time. The demand of a window is its mean import; the contract power is the highest
-of the month. + is import.
+Windows begin at :00 and :30 of local time. The demand of a window is its mean import; the contract power follows the
+highest demand of the month. + is import.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ WINDOW_S = 1800.0
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """One finished window."""
+    """One completed demand window."""
 
     start: float  # Unix time
     energy_wh: float
@@ -25,7 +25,7 @@ class Window:
 
 @dataclass(slots=True)
 class DemandMeter:
-    """Registers and windows. Local time is a whole number of half hours from UTC, so windows are those of UTC."""
+    """Registers and windows. Local time differs from UTC by a multiple of 30 minutes, so windows are those of UTC."""
 
     import_wh: float = 0.0
     export_wh: float = 0.0
@@ -36,7 +36,7 @@ class DemandMeter:
     stuck: bool = False
 
     def add(self, power_w: float, wall: float, seconds: float) -> None:
-        """This power held for the seconds that began at `wall`."""
+        """Add a constant power over some seconds that began at `wall`."""
         while seconds > 1e-9:
             start = wall // WINDOW_S * WINDOW_S
             if self.window_start is None:
@@ -58,11 +58,11 @@ class DemandMeter:
 
     @property
     def peak_w(self) -> float:
-        """The highest finished window."""
+        """Highest demand of a completed window."""
         return max((window.demand_w for window in self.windows), default=0.0)
 
     def projected_w(self, wall: float) -> float:
-        """What the running window will be if the present power holds to its end."""
+        """Return the demand of the present window if the power stays constant to its end."""
         if self.window_start is None:
             return 0.0
         left = max(0.0, self.window_start + WINDOW_S - wall)

@@ -1,7 +1,7 @@
-"""What a site consumes: shapes over the day, in tiers of priority, with a seeded unrest.
+"""Loads of a site: daily profiles in priority tiers, with seeded fluctuation.
 
-Power ≥ 0 in watts. Tiers can be shed and restored; what a shed tier would have drawn is counted as unserved. The shapes
-are ours, ordinary for their kind; the store's total follows a figure of Seven-Eleven Japan (2011: 125 kWh a day is a
+Power ≥ 0 in watts. Tiers can be shed and restored; the demand of a shed tier is counted as unserved. The profiles are
+our estimates for typical sites; the store's total follows a figure of Seven-Eleven Japan (2011: 125 kWh a day is a
 quarter of a store's summer use, so about 500 kWh a day; newer stores use less, 400 is taken).
 """
 
@@ -21,14 +21,14 @@ class TierSpec:
 
     name: str
     priority: int
-    hours_w: tuple[float, ...]  # 24 values, W at the full hour, straight between them
-    unrest: float = 0.05  # standard deviation as a fraction
+    hours_w: tuple[float, ...]  # 24 values, W at the full hour, interpolated linearly
+    fluctuation: float = 0.05  # standard deviation as a fraction
     cycles: tuple[float, float] = (0.0, 0.0)  # compressors: amplitude W, period s
-    critical: bool = False  # unserved energy here is a failure of the site
+    critical: bool = False  # unserved energy counts as a failure of the site
 
     def __post_init__(self) -> None:
         if len(self.hours_w) != 24 or min(self.hours_w) < 0:
-            raise ValueError(f"tier {self.name}: 24 hourly values of at least 0 W, not {list(self.hours_w)}")
+            raise ValueError(f"tier {self.name}: needs 24 hourly values of at least 0 W, not {list(self.hours_w)}")
 
 
 def _flat(watts: float) -> tuple[float, ...]:
@@ -90,21 +90,20 @@ SITES: dict[str, tuple[TierSpec, ...]] = {
 
 @dataclass(slots=True)
 class Tier:
-    """A tier in use."""
+    """State of one tier."""
 
     spec: TierSpec
     scale: float = 1.0
     connected: bool = True
-    demand_w: float = 0.0  # what it wants now, served or not
+    demand_w: float = 0.0  # served or not
     served_wh: float = 0.0
     unserved_wh: float = 0.0
-    transfer_wh: float = 0.0  # missed while the site changed its source
-    shed_by: str = ""
+    transfer_wh: float = 0.0  # unserved while the site changed its source
 
 
 @dataclass(slots=True)
 class Loads:
-    """All tiers of a site. `at` sets what they want; `served` counts what they got."""
+    """All tiers of a site. `update` sets their demand, `account` counts the energy served and unserved."""
 
     tiers: list[Tier]
     seed: int | str = 0
@@ -112,12 +111,12 @@ class Loads:
 
     @classmethod
     def of(cls, kind: str | Sequence[TierSpec], scale: float = 1.0, seed: int | str = 0) -> Loads:
-        """The loads of a kind of site, or of tiers of one's own."""
+        """Return the loads of a kind of site, or of the tiers given."""
         specs = SITES[kind] if isinstance(kind, str) else kind
         return cls([Tier(spec, scale) for spec in specs], seed)
 
-    def at(self, wall: float, utc_offset_s: float) -> float:
-        """Set what each tier wants at this wall time; returns what the connected ones draw, W."""
+    def update(self, wall: float, utc_offset_s: float) -> float:
+        """Set the demand of each tier at a wall time; return the sum of the connected tiers, W."""
         local = wall + utc_offset_s
         total = 0.0
         for tier in self.tiers:
@@ -126,11 +125,11 @@ class Loads:
                 total += tier.demand_w
         return total
 
-    def served(self, seconds: float, energised: bool, critical: bool = False, transferring: bool = False) -> None:
-        """This long the connected tiers had power, or had not.
+    def account(self, seconds: float, energised: bool, critical: bool = False, transferring: bool = False) -> None:
+        """Count the energy of each tier over a time in which the site was energised or dark.
 
-        `critical`: the critical tiers have power of their own while the site is dark. `transferring`: the site changes
-        from one source to another, as fast as its switchgear can; what critical tiers miss meanwhile is counted apart.
+        `critical`: the critical tiers have a supply of their own while the site is dark. `transferring`: the site
+        changes its source within the time of its switchgear; the unserved energy of critical tiers counts separately.
         """
         hours = seconds / HOUR
         for tier in self.tiers:
@@ -143,37 +142,27 @@ class Loads:
 
     @property
     def critical_w(self) -> float:
-        """What the critical tiers want now."""
+        """Demand of the critical tiers."""
         return sum(tier.demand_w for tier in self.tiers if tier.spec.critical)
 
     @property
     def unserved_critical_wh(self) -> float:
-        """Beyond the gaps of transfers."""
+        """Unserved energy of critical tiers outside transfers."""
         return sum(tier.unserved_wh for tier in self.tiers if tier.spec.critical)
 
     @property
     def unserved_transfer_wh(self) -> float:
-        """What critical tiers missed in the gaps of transfers."""
+        """Unserved energy of critical tiers during transfers."""
         return sum(tier.transfer_wh for tier in self.tiers)
 
     @property
     def unserved_wh(self) -> float:
-        """All that was wanted and not served, whatever the reason."""
+        """Unserved energy of all tiers, for any reason."""
         return sum(tier.unserved_wh + tier.transfer_wh for tier in self.tiers)
 
     @property
     def served_wh(self) -> float:
         return sum(tier.served_wh for tier in self.tiers)
-
-    def shed_below(self, priority: int, reason: str) -> list[str]:
-        """Keep tiers of this priority and better, shed the rest; returns the names that changed."""
-        changed = []
-        for tier in self.tiers:
-            keep = tier.spec.priority <= priority
-            if tier.connected != keep:
-                tier.connected, tier.shed_by = keep, "" if keep else reason
-                changed.append(tier.spec.name)
-        return changed
 
     def _demand(self, tier: Tier, local: float) -> float:
         spec = tier.spec
@@ -182,19 +171,19 @@ class Loads:
         part = hour - int(hour)
         watts = spec.hours_w[first] * (1 - part) + spec.hours_w[(first + 1) % 24] * part
         minute = local / 300
-        before, after = self._unrest(spec, int(minute)), self._unrest(spec, int(minute) + 1)
+        before, after = self._deviation(spec, int(minute)), self._deviation(spec, int(minute) + 1)
         watts *= max(0.0, 1 + before + (after - before) * (minute - int(minute)))
         amplitude, period = spec.cycles
         if period:
             watts += amplitude * sin(2 * pi * local / period)
         return max(0.0, watts) * tier.scale
 
-    def _unrest(self, spec: TierSpec, step: int) -> float:
+    def _deviation(self, spec: TierSpec, step: int) -> float:
         key = (spec.name, step)
         value = self._noise.get(key)
         if value is None:
             if len(self._noise) > 500:
                 self._noise.clear()
-            value = random.Random(f"load-{self.seed}-{spec.name}-{step}").gauss(0, spec.unrest)
+            value = random.Random(f"load-{self.seed}-{spec.name}-{step}").gauss(0, spec.fluctuation)
             self._noise[key] = value
         return value

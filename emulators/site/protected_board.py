@@ -1,10 +1,10 @@
-"""The board that must not go dark: critical tiers behind a fast switch, carried by a storage that can form a voltage.
+"""Protected distribution board: critical tiers behind a fast transfer switch, supplied by a grid-forming storage.
 
-When the site's supply is lost, the switch opens within half a cycle and the storage carries on, long before the main
-switch is proven open and an island is formed. That is how an uninterruptible supply (IEC 62040-3, class VI: at most
-10 ms) and the backup output of a hybrid inverter do it. Equipment rides through the gap on its own capacitors (20 ms at
-no voltage are tolerated by the ITI curve), so no energy is missing, but the gap is counted. The switch is an interlock
-of its own: while the storage carries, the board has no connection to the rest of the site or to the grid.
+When the supply of the site is lost, the switch opens within half a cycle and the storage supplies the board, long
+before the main switch is confirmed open and an island is formed. This is the behaviour of an uninterruptible power
+supply (IEC 62040-3, class VI: at most 10 ms) and of the backup output of a hybrid inverter. Equipment rides through the
+gap on its capacitors (the ITI curve tolerates 20 ms without voltage), so no energy is unserved, but the gap is counted.
+The switch is also an interlock: while the storage supplies the board, it has no connection to the site or the grid.
 """
 
 from __future__ import annotations
@@ -19,45 +19,45 @@ TRANSFER_S = 0.01  # half a cycle at 50 Hz
 
 @dataclass(slots=True)
 class ProtectedBoard:
-    """One board and the storages behind it. `carry` while the site is dark, `release` when it is not."""
+    """One board and its storages. `supply` is called while the site is dark, `release` when it is energised."""
 
     storages: list[Storage]
     transfer_s: float = TRANSFER_S
-    carrying: bool = False
+    supplying: bool = False
     transfers: int = 0
     gap_s: float = 0.0
 
     def stages(self) -> list[PowerStage]:
         return [storage.stage for storage in self.storages]
 
-    def carry(self, demand_w: float, floor_pct: float, now: float, seconds: float) -> bool:
-        """The site is dark: carry the critical tiers over the seconds before `now`. Whether that is possible."""
-        able = [one for one in self.storages if one.soc_pct > max(floor_pct, one.floor_pct) and _sound(one.stage)]
-        can_w = sum(one.stage.deliverable_w for one in able)
-        if not able or can_w < demand_w:
+    def supply(self, demand_w: float, floor_pct: float, now: float, seconds: float) -> bool:
+        """Supply the critical tiers over the seconds before `now`; return whether the storages are able to."""
+        able = [one for one in self.storages if one.soc_pct > max(floor_pct, one.floor_pct) and _can_form(one.stage)]
+        available_w = sum(one.stage.deliverable_w for one in able)
+        if not able or available_w < demand_w:
             self.release(now)
             return False
-        if not self.carrying:
-            self.carrying = True
+        if not self.supplying:
+            self.supplying = True
             self.transfers += 1
             self.gap_s += self.transfer_s
         for storage in self.storages:
             stage = storage.stage
             if storage in able:
                 stage.reset(Fault.GRID, now - seconds)
-                stage.form(-demand_w * stage.deliverable_w / can_w, now - seconds)
+                stage.form(-demand_w * stage.deliverable_w / available_w, now - seconds)
             elif stage.island_w is not None:
                 stage.form(None, now)
         return True
 
     def release(self, now: float) -> None:
-        """The site has a voltage again, or nothing is left to carry with."""
-        if self.carrying:
-            self.carrying = False
+        """End the supply: the site is energised, or the storages are exhausted."""
+        if self.supplying:
+            self.supplying = False
             self.gap_s += self.transfer_s
             for stage in self.stages():
                 stage.form(None, now)
 
 
-def _sound(stage: PowerStage) -> bool:
+def _can_form(stage: PowerStage) -> bool:
     return stage.spec.forming and not stage.faults - {Fault.GRID}

@@ -1,6 +1,6 @@
-"""Photovoltaics: where the sun stands, and a sky with seeded clouds.
+"""Photovoltaics: position of the sun, irradiance and seeded cloud cover.
 
-The sun's place is the usual low-precision formula of astronomy (declination and equation of time by the day of the
+The position of the sun follows the usual low-precision formula (declination and equation of time by the day of the
 year, good to half a degree). Clear-sky irradiance is the model of Haurwitz; the diffuse part on a plane is isotropic.
 """
 
@@ -21,7 +21,7 @@ class Sun:
 
 
 def sun(wall: float, latitude: float, longitude: float) -> Sun:
-    """Where the sun stands at this Unix time; latitude north and longitude east, degrees."""
+    """Return the position of the sun at a Unix time; latitude north and longitude east, degrees."""
     moment = datetime.fromtimestamp(wall, UTC)
     day = moment.timetuple().tm_yday
     hours = moment.hour + moment.minute / 60 + moment.second / 3600
@@ -49,7 +49,7 @@ def sun(wall: float, latitude: float, longitude: float) -> Sun:
 
 @dataclass(frozen=True, slots=True)
 class PvSpec:
-    """An array. `clearness` is the mean of the sky: 1 cloudless, 0.3 overcast."""
+    """An array. `clearness` is the mean clearness of the sky: 1 cloudless, 0.3 overcast."""
 
     peak_w: float = 10_000.0
     tilt: float = 20.0
@@ -57,13 +57,13 @@ class PvSpec:
     latitude: float = 35.68
     longitude: float = 139.77
     clearness: float = 0.75
-    performance: float = 0.85  # inverter, wiring, dirt, heat
+    performance: float = 0.85  # losses of inverter, wiring, soiling, temperature
     inverter_w: float | None = None
 
 
 @dataclass(slots=True)
 class Pv:
-    """An array under its sky. The power is a function of time and seed alone."""
+    """State of an array. Its power is a function of time and seed alone."""
 
     spec: PvSpec = field(default_factory=PvSpec)
     seed: int | str = 0
@@ -73,7 +73,7 @@ class Pv:
     _last: tuple[int, float] = (-1, 0.0)
 
     def at(self, wall: float) -> float:
-        """What the array can give at this moment, W; it is looked at once a minute."""
+        """Return the available power at a time, W, updated once a minute."""
         minute = int(wall // 60)
         if self._last[0] != minute:
             self._last = (minute, self._power(minute * 60.0))
@@ -81,26 +81,28 @@ class Pv:
 
     def _power(self, wall: float) -> float:
         spec = self.spec
-        place = sun(wall, spec.latitude, spec.longitude)
-        if place.elevation <= 0:
+        position = sun(wall, spec.latitude, spec.longitude)
+        if position.elevation <= 0:
             return 0.0
-        height = sin(radians(place.elevation))
-        clear = 1098 * height * exp(-0.057 / height)  # W/m² on the level, Haurwitz 1945
+        height = sin(radians(position.elevation))
+        clear = 1098 * height * exp(-0.057 / height)  # W/m² on a horizontal plane, Haurwitz 1945
         sky = self._clearness(wall)
-        level = clear * sky
-        diffuse = level * (1 - 0.75 * sky)
-        beam = (level - diffuse) / max(height, 0.05)
-        tilt, away = radians(spec.tilt), radians(place.azimuth - spec.azimuth)
-        facing = height * cos(tilt) + cos(radians(place.elevation)) * sin(tilt) * cos(away)
+        horizontal = clear * sky
+        diffuse = horizontal * (1 - 0.75 * sky)
+        beam = (horizontal - diffuse) / max(height, 0.05)
+        tilt, away = radians(spec.tilt), radians(position.azimuth - spec.azimuth)
+        facing = height * cos(tilt) + cos(radians(position.elevation)) * sin(tilt) * cos(away)
         plane = beam * max(0.0, facing) + diffuse * (1 + cos(tilt)) / 2
         watts = spec.peak_w * plane / 1000 * spec.performance
         return min(watts, spec.inverter_w or spec.peak_w)
 
     def _clearness(self, wall: float) -> float:
-        """Slow weather of the day and quick clouds of the minute, both from the seed."""
+        """Return the clearness from the daily weather and short-term clouds, both drawn by the seed."""
         day = random.Random(f"day-{self.seed}-{int(wall // 86400)}").gauss(0, 0.12)
         step = wall / 420
         quick = [random.Random(f"sky-{self.seed}-{int(step) + n}").gauss(0, 0.14) for n in (0, 1)]
         cloud = quick[0] + (quick[1] - quick[0]) * (step - int(step))
-        depth = 4 * self.spec.clearness * (1 - self.spec.clearness) + 0.15  # neither clear nor grey skies flicker
+        depth = (
+            4 * self.spec.clearness * (1 - self.spec.clearness) + 0.15
+        )  # little fluctuation with clear or overcast skies
         return max(0.05, min(1.0, self.spec.clearness + day + cloud * depth))

@@ -1,6 +1,6 @@
-"""Stationary storage: a pack behind a converter of its own, new cells or a second life.
+"""Stationary storage: a battery pack, new or second-life, with its converter.
 
-It follows the power it is given, or keeps the site's exchange with the grid near zero by itself. + is charge.
+It follows a commanded power, or controls the exchange of the site with the grid to zero. + is charge.
 """
 
 from __future__ import annotations
@@ -22,15 +22,14 @@ STORAGE_STAGE = StageSpec(
     forming=True,
 )
 
-
 Policy = Literal["idle", "self_consumption", "standby"]
-TRICKLE_W = 500.0  # with which a standby storage is kept full
+STANDBY_CHARGE_W = 500.0  # to keep a standby storage full
 
 
 @dataclass(slots=True)
 class Storage:
-    """A storage system. `policy` "idle" waits for orders; "self_consumption" follows the site's own exchange; "standby"
-    keeps itself full and carries nothing but a board of its own (an uninterruptible supply)."""
+    """A storage system. `policy` "idle" follows commands only; "self_consumption" compensates the exchange with the
+    grid; "standby" keeps the storage full to supply a protected board (an uninterruptible power supply)."""
 
     battery: Battery
     stage: PowerStage = field(default_factory=lambda: PowerStage(STORAGE_STAGE, step_s=1.0))
@@ -48,26 +47,26 @@ class Storage:
         return self.battery.soc_pct
 
     def power_w(self, now: float) -> float:
-        """Now, at the AC side."""
+        """Return the present power at the AC side."""
         return self.stage.reading(now).ac_power_w
 
-    def order(self, power_w: float, now: float) -> None:
-        """Go to this power as far as floor and ceiling allow."""
+    def command(self, power_w: float, now: float) -> None:
+        """Set the power, within floor and ceiling."""
         if (power_w < 0 and self.soc_pct <= self.floor_pct) or (power_w > 0 and self.soc_pct >= self.ceiling_pct):
             power_w = 0.0
         if power_w != self.stage.setpoint_w:
             self.stage.set_point(power_w, now)
 
-    def follow(self, grid_w: float, now: float) -> None:
-        """Local control on the grid: bring the exchange towards zero (+ is import), or keep full. Each step."""
+    def control(self, grid_w: float, now: float) -> None:
+        """Apply the policy while on grid: reduce the exchange (+ is import), or keep the storage full. Each step."""
         if self.policy == "standby":
-            self.order(min(TRICKLE_W, self.stage.spec.max_charge_w), now)
+            self.command(min(STANDBY_CHARGE_W, self.stage.spec.max_charge_w), now)
             return
         if self.policy != "self_consumption":
             return
-        wish = self.stage.setpoint_w - grid_w * 0.7
+        target = self.stage.setpoint_w - grid_w * 0.7
         limit = self.stage.spec.max_charge_w
         if abs(grid_w) > self.deadband_w or abs(self.stage.setpoint_w) > limit:
-            self.order(max(-limit, min(limit, wish)), now)
+            self.command(max(-limit, min(limit, target)), now)
         else:
-            self.order(self.stage.setpoint_w, now)
+            self.command(self.stage.setpoint_w, now)

@@ -1,4 +1,4 @@
-"""Where the SECC of one EVSE is found over real sockets: a TCP or TLS port, and SDP while its car looks for it."""
+"""Charging port over real sockets: the TCP or TLS port of an EVSE's SECC, and its SDP responder."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from protocols.iso15118 import io, pki, tls
+from protocols.iso15118 import io, pki
+from protocols.iso15118 import tls as iso15118_tls
 from protocols.iso15118.io import Listener, TcpWire
 from protocols.ports import Wire
 from protocols.sdp import Security
@@ -16,28 +17,28 @@ from protocols.sdp import Security
 LOOPBACK = "127.0.0.1"
 
 
-class Port:
-    """Where the SECC of one EVSE is found. On an interface, SDP answers only while the car of this EVSE looks for it:
-    in the field the cable makes a network of two (SLAC), here one lock stands for all the cables."""
+class ChargingPort:
+    """Port of one EVSE's SECC. On an interface, SDP answers only while the vehicle of this EVSE searches: in the field
+    SLAC associates one vehicle with one EVSE, here the caller serialises the searches by a lock."""
 
     def __init__(self) -> None:
         self.number = 0
         self._listener: Listener | None = None
-        self._came: asyncio.Queue[tuple[TcpWire, asyncio.Event]] = asyncio.Queue(maxsize=8)
+        self._accepted: asyncio.Queue[tuple[TcpWire, asyncio.Event]] = asyncio.Queue(maxsize=8)
 
     async def open(self, interface: str | None, context: ssl.SSLContext | None) -> None:
         if interface is not None:
-            self._listener = await io.listen_on_link(self._take, interface, context)
+            self._listener = await io.listen_on_link(self._accept, interface, context)
         else:
-            self._listener = await io.listen(self._take, LOOPBACK, 0, context)
+            self._listener = await io.listen(self._accept, LOOPBACK, 0, context)
         self.number = self._listener.port
 
     @asynccontextmanager
-    async def found_on(self, interface: str | None, secure: bool) -> AsyncIterator[None]:
+    async def discoverable(self, interface: str | None, tls: bool) -> AsyncIterator[None]:
         if interface is None:
             yield
             return
-        offered = frozenset({Security.TLS if secure else Security.NONE})
+        offered = frozenset({Security.TLS if tls else Security.NONE})
         responder = io.SdpResponder(interface, self.number, offered)
         await responder.start()
         try:
@@ -45,25 +46,25 @@ class Port:
         finally:
             await responder.close()
 
-    async def _take(self, wire: TcpWire) -> None:
-        over = asyncio.Event()
-        await self._came.put((wire, over))
-        await over.wait()
+    async def _accept(self, wire: TcpWire) -> None:
+        closed = asyncio.Event()
+        await self._accepted.put((wire, closed))
+        await closed.wait()
 
-    async def taken(self) -> Wire:
-        """The stream of the car that has just come."""
-        return _Served(*await self._came.get())
+    async def accept(self) -> Wire:
+        """Return the stream of the vehicle that connected last."""
+        return _AcceptedWire(*await self._accepted.get())
 
     async def close(self) -> None:
         if self._listener is not None:
             await self._listener.close()
 
 
-class _Served:
-    """A stream that tells its listener when it is over."""
+class _AcceptedWire:
+    """A stream that signals its listener when it is closed."""
 
-    def __init__(self, wire: TcpWire, over: asyncio.Event) -> None:
-        self._wire, self._over = wire, over
+    def __init__(self, wire: TcpWire, closed: asyncio.Event) -> None:
+        self._wire, self._closed = wire, closed
 
     @property
     def peer(self) -> str:
@@ -79,11 +80,11 @@ class _Served:
         try:
             await self._wire.close()
         finally:
-            self._over.set()
+            self._closed.set()
 
 
 def certificates(folder: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:
-    """Test certificates in a folder; the contexts of the charger and of the car, TLS 1.3."""
+    """Create test certificates in a folder; return the TLS 1.3 contexts of the charger and of the vehicle."""
     pki.create(folder)
-    version, profile = tls.TlsVersion.TLS_1_3, tls.TlsProfile.INTEROP
-    return tls.server_context(folder, version, profile), tls.client_context(folder, version, profile)
+    version, profile = iso15118_tls.TlsVersion.TLS_1_3, iso15118_tls.TlsProfile.INTEROP
+    return iso15118_tls.server_context(folder, version, profile), iso15118_tls.client_context(folder, version, profile)

@@ -1,7 +1,7 @@
-"""Several sites on one broker, in one time, and cars lent from one to another: Blue Switch as a town lives it.
+"""Multi-site scenario: several sites on one broker and one clock, and vehicles deployed between them (Blue Switch).
 
-The first world leads: its scenario names the neighbours and the agreements. Each site has its own gateway, stations,
-grid and controller; what joins them is MQTT and the cars.
+The leading site's scenario lists the neighbours and the agreements. Each site has its own gateway, stations, grid and
+facility; they interact over MQTT and through the vehicles.
 """
 
 from __future__ import annotations
@@ -17,80 +17,84 @@ from typing import Any
 from emulators.ev import profile
 from emulators.ev.car import Car
 from emulators.scenario.scenario import Scenario
-from emulators.scenario.tables import LentPart, NeighbourPart
+from emulators.scenario.tables import DeployedVehiclePart, NeighbourPart
 from emulators.world.deployed_vehicle import DeployedVehicle
 from emulators.world.network import MemoryNetwork
 from emulators.world.world import World
 
 
 class MultiSite:
-    """`run` lives it; the leader's record has the figures of all."""
+    """Worlds of all sites. The leader's recording has the figures of all of them."""
 
     def __init__(self, leader: World) -> None:
         if leader.scenario.town is None or not isinstance(leader.network, MemoryNetwork):
-            raise ValueError("a town needs its part of the scenario, and is joined in memory")
-        self.leader, self.plan = leader, leader.scenario.town
+            raise ValueError("a multi-site scenario needs its table `town` and transports in memory")
+        self.leader, self.town = leader, leader.scenario.town
         self.worlds = {leader.scenario.gateway.site: leader}
-        for part in self.plan.neighbour:
-            plan = _scenario(leader.scenario, part)
-            self.worlds[part.gateway.site] = World(plan, leader.seed, False, leader.fast_forward, beside=leader)
-        places = self.plan.agreements.get("place", [])
+        for part in self.town.neighbour:
+            scenario = _scenario(leader.scenario, part)
+            self.worlds[part.gateway.site] = World(
+                scenario, leader.seed, keep_transcript=False, fast_forward=leader.fast_forward, leader=leader
+            )
+        places = self.town.agreements.get("place", [])
         charging = {one["name"]: float(one["charge_w"]) for one in places if one.get("charge_w")}
-        bases = {one["vehicle"]: str(one["base"]) for one in self.plan.agreements.get("car", [])}
-        known = {str(one["name"]): str(one["name"]) for one in places}
+        bases = {one["vehicle"]: str(one["base"]) for one in self.town.agreements.get("car", [])}
+        named = {str(one["name"]) for one in places}
         self.cars = [
-            DeployedVehicle(_car(part, leader), bases[part.vehicle], leader, self.worlds, charging, known)
-            for part in self.plan.lent
+            DeployedVehicle(_car(part, leader), bases[part.vehicle], leader, self.worlds, charging, named)
+            for part in self.town.lent
         ]
-        leader.record.more = self.figures
+        leader.recording.additional_figures = self.figures
 
     async def run(self) -> None:
-        """From the start of the scenario to its end."""
+        """Run from the start of the scenario to its end."""
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / "agreements.toml"
-            file.write_text(_toml(self.plan.agreements), encoding="utf-8")
+            file.write_text(_toml(self.town.agreements), encoding="utf-8")
             for world in self.worlds.values():
                 assert isinstance(world.network, MemoryNetwork)
-                world.network.said = {"blue_switch": {"file": str(file), "leads": world is self.leader}}
-            async with contextlib.AsyncExitStack() as life:
+                world.network.gateway_settings = {"blue_switch": {"file": str(file), "leads": world is self.leader}}
+            async with contextlib.AsyncExitStack() as running:
                 for world in self.worlds.values():
-                    await life.enter_async_context(world.living())
-                driving = [asyncio.get_running_loop().create_task(car.live(), name=car.car.name) for car in self.cars]
+                    await running.enter_async_context(world.running())
+                driving = [asyncio.get_running_loop().create_task(car.run(), name=car.car.name) for car in self.cars]
                 try:
-                    left_s = self.leader.scenario.duration - self.leader.clock.now()
-                    done, _ = await asyncio.wait(driving, timeout=max(0.0, left_s), return_when="FIRST_EXCEPTION")
+                    remaining_s = self.leader.scenario.duration - self.leader.clock.now()
+                    done, _ = await asyncio.wait(driving, timeout=max(0.0, remaining_s), return_when="FIRST_EXCEPTION")
                     for task in done:
                         task.result()
                 finally:
+                    for world in reversed(self.worlds.values()):  # the leader, which is the first, includes the others
+                        world.recording.close(world.clock.now())
                     for task in driving:
                         task.cancel()
                     await asyncio.gather(*driving, return_exceptions=True)
 
     def figures(self) -> dict[str, float]:
-        """Those of the neighbours under their names, and of the lent cars."""
-        found: dict[str, float] = {}
+        """Return the figures of the neighbours, prefixed with their names, and those of the deployed vehicles."""
+        figures: dict[str, float] = {}
         for site, world in self.worlds.items():
             if world is not self.leader:
-                found |= {f"{site}.{name}": value for name, value in world.record.figures().items()}
+                figures |= {f"{site}.{name}": value for name, value in world.recording.figures().items()}
         for car in self.cars:
-            found |= car.figures()
-        return found
+            figures |= car.figures()
+        return figures
 
 
-def _scenario(of: Scenario, part: NeighbourPart) -> Scenario:
-    """The neighbour's own scenario: the same time and steps, its own everything else."""
+def _scenario(leading: Scenario, part: NeighbourPart) -> Scenario:
+    """Return the scenario of a neighbour: times and steps are those of the leading site."""
     own: dict[str, Any] = {"gateway": part.gateway, "site": part.site, "grid": part.grid, "charger": part.charger}
     empty: dict[str, Any] = {"car": [], "command": [], "input": [], "fault": [], "chaos": None, "town": None}
-    return of.model_copy(update=own | empty | {"expect": {}, "name": f"{of.name}: {part.gateway.site}"})
+    return leading.model_copy(update=own | empty | {"expect": {}, "name": f"{leading.name}: {part.gateway.site}"})
 
 
-def _car(part: LentPart, leader: World) -> Car:
+def _car(part: DeployedVehiclePart, leader: World) -> Car:
     spec = replace(profile.load(part.profile), evcc_id=part.vehicle)
     return Car(spec, part.soc_pct, name=part.vehicle, ambient_c=leader.scenario.site.ambient_c)
 
 
 def _toml(tables: dict[str, Any]) -> str:
-    """The agreement file: arrays of flat tables, whose values JSON writes as TOML does."""
+    """Return the agreement file: arrays of flat tables, with values that JSON and TOML write alike."""
     lines = [f"{key} = {json.dumps(value)}" for key, value in tables.items() if not isinstance(value, list)]
     for key, rows in tables.items():
         for row in rows if isinstance(rows, list) else ():

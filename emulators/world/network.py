@@ -1,7 +1,7 @@
-"""How the parts of a world reach one another, and the way in memory: ordered streams and a broker without a byte.
+"""Network of a world: connections between gateway, broker, facility, stations and vehicles; here those in memory.
 
-A `Network` joins; what is joined is decided elsewhere. Every stream between two parts has a `Link`, on which faults
-act and the transcript listens. The way over real sockets is in `sockets.py`.
+Every stream between two parts has a `Link`, on which faults act and from which the transcript and captures are taken.
+Connections over real sockets are in `sockets.py`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 from emulators.charger.secc.secc import EvseSecc
-from emulators.faults.injector import BreakableBroker
+from emulators.faults.injection_points import FaultableBroker
 from emulators.runtime.memory_broker import MemoryBroker
 from emulators.runtime.transports import Link, text_wire_pair, wire_pair
 from gateway.app import Gateway
@@ -25,77 +25,78 @@ GATEWAY_ID = "gw1"
 FACILITY_ID = "facility"
 
 
-class MemoryTransports(StrEnum):
-    """What joins the parts."""
+class Transports(StrEnum):
+    """Transports between the parts of a world."""
 
     MEMORY = "memory"
     SOCKETS = "sockets"
 
 
-Published = Callable[[str, BusMessage], None]  # by whom, what
+ConnectionSettings = dict[str, dict[str, Any]]  # settings of the gateway configuration, by section
+OnPublished = Callable[[str, BusMessage], None]  # (client id, message)
 
 
 class Network(Protocol):
-    """Joins the parts of one world while its context is entered."""
+    """Connects the parts of one world while the context of `opened` is entered."""
 
-    published: Published  # told of every message that the broker took
+    on_published: OnPublished  # called with every message that the broker accepted
 
     @property
-    def broker(self) -> BreakableBroker:
-        """The broker, for those who break it."""
+    def broker(self) -> FaultableBroker:
+        """The broker, for fault injection."""
 
     @property
     def listens(self) -> bool:
-        """Whether the gateway opens a port of its own for stations."""
+        """Whether the gateway listens on a port for stations."""
 
     def opened(self) -> AbstractAsyncContextManager[None]:
-        """Everything that is needed before anybody can be reached."""
+        """Set up and tear down what all connections need."""
 
-    def settings(self) -> dict[str, dict[str, Any]]:
-        """What the gateway's configuration has to say for it to be reached, by section."""
+    def settings(self) -> ConnectionSettings:
+        """Return the settings of the gateway's connections for its configuration, by section."""
 
     def facility(self) -> AbstractAsyncContextManager[Bus]:
-        """A link of the facility's controller to the broker."""
+        """Connect the facility to the broker."""
 
     def gateway(self, alive: Callable[[], bool]) -> Connect:
-        """How one life of the gateway links to the broker; a dead one is refused."""
+        """Return how a gateway process connects to the broker; refused once `alive` returns False."""
 
     async def station(self, name: str, version: Version, running: Gateway, link: Link[str]) -> TextWire:
-        """A station's end of a stream to the gateway."""
+        """Connect a station to the gateway; return the station's end of the stream."""
 
     async def vehicle(self, evse: str, secc: EvseSecc, link: Link[bytes], tasks: asyncio.TaskGroup) -> Wire:
-        """A car's end of a stream to an SECC, which serves it as one of the tasks."""
+        """Connect a vehicle to an SECC, which serves it as one of the tasks; return the vehicle's end of the stream."""
 
-    def lose_gateway(self) -> None:
-        """The gateway's process dies: its links end without a word."""
+    def disconnect_gateway(self) -> None:
+        """Cut the connections of a killed gateway process."""
 
 
 class MemoryNetwork:
-    """In memory: nothing is ever late that was not made so."""
+    """Connections in memory, without latency unless a fault adds it."""
 
     listens = False
 
-    def __init__(self, broker: MemoryBroker | None = None, name: str = "") -> None:
-        """`broker` is one that other sites use too; `name` tells the clients of this site from theirs."""
+    def __init__(self, broker: MemoryBroker | None = None, prefix: str = "") -> None:
+        """`broker` is shared with other sites; `prefix` distinguishes the client ids of this site from theirs."""
         self.broker = broker or MemoryBroker()
-        self.said: dict[str, dict[str, Any]] = {}  # for the gateway's configuration
-        self._gateway, self._facility = name + GATEWAY_ID, name + FACILITY_ID
+        self.gateway_settings: ConnectionSettings = {}  # by section of its configuration
+        self._gateway, self._facility = prefix + GATEWAY_ID, prefix + FACILITY_ID
         self._attached: set[asyncio.Task[None]] = set()
 
     @property
-    def published(self) -> Published:
-        return self.broker.spy or (lambda client, message: None)
+    def on_published(self) -> OnPublished:
+        return self.broker.on_published
 
-    @published.setter
-    def published(self, told: Published) -> None:
-        self.broker.spy = told
+    @on_published.setter
+    def on_published(self, callback: OnPublished) -> None:
+        self.broker.on_published = callback
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[None]:
         yield
 
-    def settings(self) -> dict[str, dict[str, Any]]:
-        return self.said
+    def settings(self) -> ConnectionSettings:
+        return self.gateway_settings
 
     def facility(self) -> AbstractAsyncContextManager[Bus]:
         return self.broker.client(self._facility, clean_start=False, session_expiry_s=300.0)
@@ -104,7 +105,7 @@ class MemoryNetwork:
         @asynccontextmanager
         async def connect(will: BusMessage) -> AsyncIterator[Bus]:
             if not alive():
-                raise ConnectionRefusedError("this gateway is dead")
+                raise ConnectionRefusedError("this gateway process was killed")
             client = self.broker.client
             async with client(
                 self._gateway, will=will, clean_start=False, session_expiry_s=60.0, acknowledges=True
@@ -115,7 +116,7 @@ class MemoryNetwork:
 
     async def station(self, name: str, version: Version, running: Gateway, link: Link[str]) -> TextWire:
         if running.csms is None:
-            raise ConnectionRefusedError("the gateway takes no stations")
+            raise ConnectionRefusedError("the gateway has no CSMS")
         near, far = text_wire_pair(name, GATEWAY_ID, subprotocol=version.value, link=link)
         task = asyncio.get_running_loop().create_task(running.csms.attach(far, name))
         self._attached.add(task)
@@ -127,7 +128,7 @@ class MemoryNetwork:
         tasks.create_task(secc.serve(secc_end))
         return ev_end
 
-    def lose_gateway(self) -> None:
+    def disconnect_gateway(self) -> None:
         self.broker.cut(self._gateway)
         for task in list(self._attached):
             task.cancel()

@@ -1,7 +1,7 @@
-"""A parking bay: one EVSE of a station, its power stage, and the car that comes and goes, with a session between them.
+"""Parking bay: one EVSE of a station, its power stage, the car that is plugged in and their charging session.
 
-Where the vehicle link is ISO 15118-20 two engines speak over whatever the world joins them by; a session that breaks is
-tried again while the car stays. Without a vehicle link the car is plugged on the stage as it is.
+With ISO 15118-20 the EVCC and SECC engines communicate over the network of the world; a session that fails is retried
+while the car stays. Without a vehicle link the car is connected to the power stage directly.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from emulators.charger.station.secc_power_path import SeccPowerPath
 from emulators.charger.station.station import Station
 from emulators.ev.car import Car
 from emulators.ev.session import EvSession, car_settings
-from emulators.faults.injector import Parts
-from emulators.runtime.fast_forward import FastForward, WakeableClock
+from emulators.faults.injection_points import InjectionPoints
 from emulators.runtime.pcap import Capture
 from emulators.runtime.transcript import Transcript
 from emulators.runtime.transports import Link
+from emulators.world.fast_forward import FastForward, WakeableClock
 from protocols.iso15118.iso20.events import Event, MessageReceived, MessageSent, StationLooped
 from protocols.ports import Clock, Wire
 
-AGAIN_AFTER_S = 10.0  # a broken session is tried again
-TRIES = 20
-MOST_PACKETS = 20_000  # of one capture
-CODES = {  # what a charger calls its faults, in OCPP's words
+RETRY_AFTER_S = 10.0  # after a session that failed
+MAX_SESSIONS = 20  # of one stay
+MAX_PACKETS = 20_000  # of one capture
+ERROR_CODES = {  # of OCPP
     Fault.INSULATION: "GroundFailure",
     Fault.WELD: "PowerSwitchFailure",
     Fault.OVERVOLTAGE: "OverVoltage",
@@ -38,17 +38,17 @@ CODES = {  # what a charger calls its faults, in OCPP's words
 }
 
 
-class Meet(Protocol):
-    """Brings a car to an SECC: the car's end of a stream that the SECC serves as one of the tasks."""
+class ConnectVehicle(Protocol):
+    """Connects a vehicle to an SECC, which serves it as one of the tasks; returns the vehicle's end of the stream."""
 
     async def __call__(self, evse: str, secc: EvseSecc, link: Link[bytes], tasks: asyncio.TaskGroup) -> Wire: ...
 
 
-class _Outlet(SeccPowerPath):
-    """Reads the metal and the car themselves, as the charge loop of this very moment would tell."""
+class _BayPowerPath(SeccPowerPath):
+    """Power path that reads power stage and car directly, with the values that a charge loop would exchange now."""
 
     car: Car | None = None
-    wake: Callable[[], None] = staticmethod(lambda: None)  # the next charge loop may not be left out
+    wake: Callable[[], None] = staticmethod(lambda: None)  # the next charge loop must be exchanged
 
     def set_power(self, power_w: float, now: float) -> None:
         before = self.requested_w
@@ -70,196 +70,208 @@ class _Outlet(SeccPowerPath):
         return done
 
     def reading(self, now: float) -> Reading:
-        told, seen, car = super().reading(now), self.stage.reading(now), self.car
-        if told.soc_pct is None or car is None:
-            return told
+        reported, measured, car = super().reading(now), self.stage.reading(now), self.car
+        if reported.soc_pct is None or car is None:
+            return reported
         energy = car.energy()
         return Reading(
-            power_w=seen.ac_power_w,
-            charged_wh=told.charged_wh,
-            discharged_wh=told.discharged_wh,
-            voltage_v=seen.voltage_v,
-            current_a=seen.current_a,
-            soc_pct=told.soc_pct,
+            power_w=measured.ac_power_w,
+            charged_wh=reported.charged_wh,
+            discharged_wh=reported.discharged_wh,
+            voltage_v=measured.voltage_v,
+            current_a=measured.current_a,
+            soc_pct=reported.soc_pct,
             min_v2x_energy_wh=energy.v2x_minimum_wh,
             max_v2x_energy_wh=energy.v2x_maximum_wh,
         )
 
 
+@dataclass(frozen=True, slots=True)
+class BaySettings:
+    """Vehicle communication of one parking bay."""
+
+    loop_interval_s: float = 0.25
+    iso15118: bool = True  # ISO 15118-20 between car and charger
+    tls: bool = False
+    fast_forward: bool = False  # skip charge loops that only repeat the one before
+
+
 @dataclass
 class ParkingBay:
-    """One EVSE. `plug` and `unplug` may come at any moment."""
+    """One EVSE. `plug` and `unplug` may be called at any time."""
 
     evse: str
     number: int
     stage: PowerStage
     clock: Clock
     transcript: Transcript
-    parts: Parts
-    loop_s: float = 0.25
-    speaks: bool = True  # ISO 15118-20 between car and charger
-    meet: Meet | None = None  # needed where it speaks
-    secure: bool = False  # TLS lies between the two
+    injection_points: InjectionPoints
+    settings: BaySettings = field(default_factory=BaySettings)
+    connect_vehicle: ConnectVehicle | None = None  # needed with ISO 15118
     car: Car | None = None
     session: EvSession | None = None
-    ends: list[str] = field(default_factory=list)  # why sessions ended
-    outlet: SeccPowerPath | CarPowerPath = field(init=False)
-    hurries: bool = False  # leaves out loops that only repeat
-    skipped: int = 0
-    capture: Capture | None = None  # what crosses the wire, as packets
+    session_ends: list[str] = field(default_factory=list)  # reasons of ended sessions
+    power_path: SeccPowerPath | CarPowerPath = field(init=False)
+    capture: Capture | None = None  # packets of the sessions
     _fast: FastForward | None = None
-    _waiting: WakeableClock | None = None  # of the charger's end of the session
+    _skipped: int = 0  # charge loops of ended sessions
+    _secc_clock: WakeableClock | None = None
     _measured: Measured | None = None
-    _glanced: tuple[object, ...] = ()
+    _stage_state: tuple[object, ...] = ()  # at the last update
     _station: Station | None = None
-    _broken: str | None = None  # what the station was told last
-    _life: asyncio.Task[None] | None = None
+    _error_code: str | None = None  # reported to the station last
+    _sessions: asyncio.Task[None] | None = None
 
     def __post_init__(self) -> None:
-        if self.speaks:
-            trace = self._said if self.transcript.keep else None
-            self._waiting = WakeableClock(self.clock)
-            self.outlet = outlet = _Outlet(self.stage, self._waiting, self._heard, trace=trace)
-            outlet.wake = self.wake
+        if self.settings.iso15118:
+            trace = self._record_message if self.transcript.keep else None
+            self._secc_clock = WakeableClock(self.clock)
+            self.power_path = power_path = _BayPowerPath(
+                self.stage, self._secc_clock, self._record_secc_event, trace=trace
+            )
+            power_path.wake = self.wake
         else:
-            self.outlet = CarPowerPath(self.stage)
+            self.power_path = CarPowerPath(self.stage)
 
-    def asked_w(self) -> float:
-        """What the station asks of this EVSE now, whatever limits do to it; a magnitude."""
-        asked_w = self.outlet.requested_w if isinstance(self.outlet, SeccPowerPath) else self.stage.setpoint_w
-        return abs(asked_w or 0.0)
+    def requested_w(self) -> float:
+        """Return the magnitude of the power that the station requests of this EVSE, before limits."""
+        requested_w = (
+            self.power_path.requested_w if isinstance(self.power_path, SeccPowerPath) else self.stage.setpoint_w
+        )
+        return abs(requested_w or 0.0)
 
     def bind(self, station: Station) -> None:
-        """Whose EVSE this is."""
+        """Set the station of this EVSE."""
         self._station = station
-        if isinstance(self.outlet, SeccPowerPath):
-            self.outlet.bind(station, self.number)
+        if isinstance(self.power_path, SeccPowerPath):
+            self.power_path.bind(station, self.number)
 
     async def plug(self, car: Car) -> None:
-        """A car arrives. ValueError if another one is here."""
+        """Plug a car in; ValueError if another one is plugged in."""
         if self.car is not None:
-            raise ValueError(f"{self.evse} is taken by {self.car.name}")
+            raise ValueError(f"{self.evse} is occupied by {self.car.name}")
         self.car = car
-        car.coupled, car.metal = True, self.stage.advance
-        if isinstance(self.outlet, _Outlet):
-            self.outlet.car = self.outlet.secc.battery = car
-            self._life = asyncio.get_running_loop().create_task(self._sessions(self.outlet, car))
-        elif isinstance(self.outlet, CarPowerPath) and self._station is not None:
-            self._station.plug_in(self.number, self.outlet.plug(car, self.clock.now()))
+        car.coupled, car.advance_stage = True, self.stage.advance
+        if isinstance(self.power_path, _BayPowerPath):
+            self.power_path.car = self.power_path.secc.battery = car
+            self._sessions = asyncio.get_running_loop().create_task(self._run_sessions(self.power_path, car))
+        elif isinstance(self.power_path, CarPowerPath) and self._station is not None:
+            self._station.plug_in(self.number, self.power_path.plug(car, self.clock.now()))
 
     async def unplug(self, car: Car | None = None) -> None:
-        """The car leaves, whatever is going on."""
-        gone, self.car = self.car, None
-        if gone is None:
+        """Unplug the car at any stage of its session."""
+        leaving, self.car = self.car, None
+        if leaving is None:
             return
-        if isinstance(self.outlet, _Outlet):
-            await self.outlet.secc.unplug()
+        if isinstance(self.power_path, _BayPowerPath):
+            await self.power_path.secc.unplug()
             if self.session is not None:
                 await self.session.unplug()
             self.wake()
-            life, self._life = self._life, None
-            if life is not None:
+            sessions, self._sessions = self._sessions, None
+            if sessions is not None:
                 with contextlib.suppress(asyncio.CancelledError):
-                    await life
-            self.outlet.car = self.outlet.secc.battery = None
+                    await sessions
+            self.power_path.car = self.power_path.secc.battery = None
         if self._station is not None:
             self._station.unplug(self.number)
-        if isinstance(self.outlet, CarPowerPath):
-            self.outlet.unplug(self.clock.now())
-        gone.coupled, gone.metal = False, None
-        gone.contactors_closed = False
+        if isinstance(self.power_path, CarPowerPath):
+            self.power_path.unplug(self.clock.now())
+        leaving.coupled, leaving.advance_stage = False, None
+        leaving.contactors_closed = False
 
     async def abandon(self) -> None:
-        """The world ends: so does what goes on here, without a word."""
-        life, self._life = self._life, None
-        if life is not None:
-            life.cancel()
-            await asyncio.gather(life, return_exceptions=True)
+        """Cancel the session at the end of the world."""
+        sessions, self._sessions = self._sessions, None
+        if sessions is not None:
+            sessions.cancel()
+            await asyncio.gather(sessions, return_exceptions=True)
 
-    async def _sessions(self, outlet: _Outlet, car: Car) -> None:
-        for _ in range(TRIES):
+    async def _run_sessions(self, power_path: _BayPowerPath, car: Car) -> None:
+        for _ in range(MAX_SESSIONS):
             link: Link[bytes] = Link()
-            self.parts.join_bytes(self.evse, link)
+            self.injection_points.attach_vehicle(self.evse, link)
             if self.capture is not None:
-                link.spy = self._capture
+                link.on_write = self._capture_packet
             clock = WakeableClock(self.clock)
-            self._fast = FastForward(clock, self.loop_s, self._waiting) if self.hurries else None
-            settings = car_settings(car, loop_interval=self.loop_s, tls=self.secure)
-            self.session = EvSession(car, clock, self._looped, settings=settings)
-            ended = await self._session(outlet, self.session, link)
+            self._fast = (
+                FastForward(clock, self.settings.loop_interval_s, self._secc_clock)
+                if self.settings.fast_forward
+                else None
+            )
+            settings = car_settings(car, loop_interval=self.settings.loop_interval_s, tls=self.settings.tls)
+            self.session = EvSession(car, clock, self._on_ev_event, settings=settings)
+            ok = await self._run_session(power_path, self.session, link)
             if self._fast is not None:
-                self.skipped += self._fast.skipped
+                self._skipped += self._fast.skipped
                 self._fast = None
-            if (ended and self._broken is None) or not self._stays(car):
+            if (ok and self._error_code is None) or self.car is not car:
                 return
-            await self.clock.sleep(AGAIN_AFTER_S)
-            while self._broken is not None and self._stays(car):  # a mended charger wakes its car
-                await self.clock.sleep(AGAIN_AFTER_S)
-            if not self._stays(car):
+            await self.clock.sleep(RETRY_AFTER_S)
+            while self._error_code is not None and self.car is car:  # until the fault is cleared
+                await self.clock.sleep(RETRY_AFTER_S)
+            if self.car is not car:
                 return
 
-    async def _session(self, outlet: _Outlet, session: EvSession, link: Link[bytes]) -> bool:
-        """One session, from the first byte to the last; whether it ended well."""
-        assert self.meet is not None
-        async with asyncio.TaskGroup() as both:
+    async def _run_session(self, power_path: _BayPowerPath, session: EvSession, link: Link[bytes]) -> bool:
+        """Run one session to its end; return whether it succeeded."""
+        assert self.connect_vehicle is not None
+        async with asyncio.TaskGroup() as tasks:
             try:
-                ev_end = await self.meet(self.evse, outlet.secc, link, both)
+                ev_end = await self.connect_vehicle(self.evse, power_path.secc, link, tasks)
             except OSError as error:
-                self.ends.append(f"the car found no charger: {error}")
+                self.session_ends.append(f"no connection to the charger: {error}")
                 return False
-            driving = both.create_task(session.run(ev_end))
+            driving = tasks.create_task(session.run(ev_end))
         return driving.result().ok
 
-    def _stays(self, car: Car) -> bool:
-        return self.car is car
-
-    # leaving out loops
+    # Skipping of charge loops
 
     @property
-    def left_out(self) -> int:
-        """Turns of the charge loop that were not spoken, of all sessions so far."""
-        return self.skipped + (self._fast.skipped if self._fast is not None else 0)
+    def skipped_loops(self) -> int:
+        """Charge loops of all sessions that were not exchanged."""
+        return self._skipped + (self._fast.skipped if self._fast is not None else 0)
 
     def wake(self) -> None:
-        """Something about this bay changed: the next turn of the charge loop is spoken."""
+        """Exchange the next charge loop: something about this bay changed."""
         if self._fast is not None:
             self._fast.wake(self.session)
 
-    def glance(self, now: float) -> None:
-        """Look whether the metal was changed from outside (grid, island, faults, supply)."""
+    def update(self, now: float) -> None:
+        """Apply changes of the power stage from outside (grid, island, faults, supply) to station and session."""
         stage = self.stage
         if (stage.contactors is Contactors.WELDED) != (Fault.WELD in stage.faults):
-            self._look_for_welds(now)
-        broken = next((CODES[fault] for fault in CODES if fault in stage.faults), None)
-        if broken != self._broken and self._station is not None:
-            self._broken = broken
-            self._station.fault(self.number, broken)
-        seen = (tuple(sorted(stage.faults)), stage.grid_present, stage.island_w, stage.supply_limit_w)
-        if seen != self._glanced:
-            self._glanced = seen
+            self._detect_weld(now)
+        error_code = next((code for fault, code in ERROR_CODES.items() if fault in stage.faults), None)
+        if error_code != self._error_code and self._station is not None:
+            self._error_code = error_code
+            self._station.fault(self.number, error_code)
+        state = (tuple(sorted(stage.faults)), stage.grid_present, stage.island_w, stage.supply_limit_w)
+        if state != self._stage_state:
+            self._stage_state = state
             self.wake()
 
-    def _look_for_welds(self, now: float) -> None:
-        """Contactors that should be open and are not: seen by the voltage that stays, once nobody is served."""
-        stage, outlet = self.stage, self.outlet
-        served = isinstance(outlet, SeccPowerPath) and outlet.secc.connected
+    def _detect_weld(self, now: float) -> None:
+        """Trip on contactors that stay closed, which the voltage shows once no vehicle is served."""
+        stage, power_path = self.stage, self.power_path
+        serving = isinstance(power_path, SeccPowerPath) and power_path.secc.connected
         if stage.contactors is not Contactors.WELDED:
             stage.reset(Fault.WELD, now)
-        elif not served and (self.car is None or isinstance(outlet, SeccPowerPath)):
+        elif not serving and (self.car is None or isinstance(power_path, SeccPowerPath)):
             stage.trip(Fault.WELD, now)
 
-    def _looped(self, event: Event) -> None:
+    def _on_ev_event(self, event: Event) -> None:
         fast, car, session = self._fast, self.car, self.session
         if fast is None or car is None or session is None or not isinstance(event, StationLooped):
             return
-        if self.parts.unsound(self.evse):
-            fast.stay()  # a turn that is left out could not be lost, doubled or late
-        elif isinstance(self.outlet, _Outlet):
-            fast.looped(session, self.outlet.secc, car, self.stage, self._measured)
+        if self.injection_points.impairs_vehicle_link(self.evse):
+            fast.exchange_next()  # a skipped loop could not be lost, duplicated or delayed
+        elif isinstance(self.power_path, _BayPowerPath):
+            fast.looped(session, self.power_path.secc, car, self.stage, self._measured)
 
-    # the transcript
+    # Transcript
 
-    def _heard(self, event: SeccEvent) -> None:
+    def _record_secc_event(self, event: SeccEvent) -> None:
         if isinstance(event, Measured):
             key = (round(event.target_w, 1), event.binding, event.limits, event.soc_pct, event.current_a == 0.0)
             text = (
@@ -269,14 +281,14 @@ class ParkingBay:
             self.transcript.loop(self.clock.now(), self.evse, key, text)
             self._measured = event
         elif isinstance(event, SessionEnded):
-            self.ends.append(event.reason)
+            self.session_ends.append(event.reason)
             self.transcript.add(self.clock.now(), f"iso15118:{self.evse}", "session", f"ended: {event.reason}")
 
-    def _capture(self, sender: str, data: bytes) -> None:
-        if self.capture is not None and len(self.capture) < MOST_PACKETS:
+    def _capture_packet(self, sender: str, data: bytes) -> None:
+        if self.capture is not None and len(self.capture) < MAX_PACKETS:
             self.capture.add(self.clock.wall(), sender, data)
 
-    def _said(self, event: MessageSent | MessageReceived) -> None:
+    def _record_message(self, event: MessageSent | MessageReceived) -> None:
         name = type(event.message).__name__
         if "ChargeLoop" not in name:
             sender = "secc" if isinstance(event, MessageSent) else "ev"

@@ -1,12 +1,13 @@
-"""What became of a world: samples for plots, events for people, figures to assert, commands and what bound them."""
+"""Recording of a run: samples for the plots, events, and the figures that a scenario may constrain."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from datetime import datetime
 
 from emulators.ev.car import Car
+from emulators.scenario.scenario import Scenario
 from emulators.scenario.tables import Bound
 from emulators.site.facility import Facility
 from emulators.site.site import Balance, Site, State
@@ -14,50 +15,82 @@ from emulators.world.parking_bay import ParkingBay
 
 
 @dataclass(frozen=True, slots=True)
-class Happening:
-    """One line of the diary."""
+class RecordedEvent:
+    """One event of the run."""
 
-    at: float
-    what: str
+    at: float  # s since the start of the scenario
+    kind: str
     text: str
+
+
+@dataclass(frozen=True, slots=True)
+class PricePeriod:
+    """Energy prices per kWh from `start` to `end` (Unix time)."""
+
+    start: float
+    end: float
+    import_price: float
+    export_price: float
+
+
+@dataclass(slots=True)
+class EnergyCost:
+    """Cost of the energy exchanged with the grid, at the prices of the scenario."""
+
+    periods: Sequence[PricePeriod] = ()
+    total: float = 0.0
+
+    @classmethod
+    def of(cls, scenario: Scenario) -> EnergyCost:
+        """Return the cost account for the last price input of a scenario."""
+        inputs = [one.body.get("prices", ()) for one in scenario.input if one.kind == "price"]
+        periods = []
+        for row in inputs[-1] if inputs else ():
+            start = datetime.fromisoformat(str(row["start"])).timestamp()
+            prices = float(row["import_per_kwh"]), float(row.get("export_per_kwh", 0.0))
+            periods.append(PricePeriod(start, start + float(row["duration_s"]), *prices))
+        return cls(periods)
+
+    def add(self, grid_w: float, wall: float, seconds: float) -> None:
+        """Add the cost of a power that was exchanged for some seconds, + is import."""
+        period = next((one for one in self.periods if one.start <= wall < one.end), None)
+        if period is not None:
+            self.total += grid_w * seconds / 3.6e6 * (period.import_price if grid_w > 0 else period.export_price)
 
 
 @dataclass(slots=True)
 class Recording:
-    """Filled while the world runs."""
+    """Samples, events and counts of one site, filled while it runs."""
 
     site: Site
     cars: dict[str, Car]
     bays: dict[str, ParkingBay]
     facility: Facility
     site_floor_pct: float = 0.0
+    energy_cost: EnergyCost = field(default_factory=EnergyCost)
     times: list[float] = field(default_factory=list)
     power: dict[str, list[float]] = field(default_factory=dict)  # grid, pv, storage, cars, load; W
-    soc: dict[str, list[float | None]] = field(default_factory=dict)  # by car; None while it is away
+    soc: dict[str, list[float | None]] = field(default_factory=dict)  # by car; None while it is unplugged
     storage_soc: list[float] = field(default_factory=list)
-    setpoints: dict[str, list[float]] = field(default_factory=dict)  # by EVSE, W in force
-    bindings: dict[str, list[str]] = field(default_factory=dict)  # by EVSE: the layer that bound it
-    happenings: list[Happening] = field(default_factory=list)
+    setpoints: dict[str, list[float]] = field(default_factory=dict)  # by EVSE, effective W
+    bindings: dict[str, list[str]] = field(default_factory=dict)  # by EVSE: the limiting constraint
+    events: list[RecordedEvent] = field(default_factory=list)
     floor_crossed_pct: float = 0.0
     soc_min_pct: float = 100.0
-    fed_dead_grid_steps: int = (
-        0  # steps in which anything flowed into a grid that was down, after the protection's time
-    )
-    more: Callable[[], dict[str, float]] = dict  # figures of a town's other sites and lent cars
+    fed_dead_grid_steps: int = 0  # steps with export into a failed grid after the trip time of the protection
+    additional_figures: Callable[[], dict[str, float]] = dict  # of other sites and of deployed vehicles
     steps: int = 0
-    prices: Sequence[tuple[float, float, float, float]] = ()  # from, until (Unix time), import and export per kWh
-    energy_cost: float = 0.0
+    _final: dict[str, float] | None = None  # figures at the end of the run
     _fed_wh: float = 0.0
 
-    def note(self, at: float, what: str, text: str) -> None:
-        self.happenings.append(Happening(at, what, text))
+    def add_event(self, at: float, kind: str, text: str) -> None:
+        """Record an event."""
+        self.events.append(RecordedEvent(at, kind, text))
 
     def step(self, balance: Balance, wall: float = 0.0, seconds: float = 0.0) -> None:
-        """After each step of the site: what must never happen is looked at each time."""
+        """Update energy cost, SoC extremes and safety counts after a step of the site."""
         self.steps += 1
-        price = next((one for one in self.prices if one[0] <= wall < one[1]), None)
-        if price is not None:
-            self.energy_cost += balance.grid_w * seconds / 3.6e6 * (price[2] if balance.grid_w > 0 else price[3])
+        self.energy_cost.add(balance.grid_w, wall, seconds)
         if self.site.fed_dead_grid_wh > self._fed_wh:
             self._fed_wh, self.fed_dead_grid_steps = self.site.fed_dead_grid_wh, self.fed_dead_grid_steps + 1
         for bay in self.bays.values():
@@ -72,7 +105,7 @@ class Recording:
                 self.floor_crossed_pct = max(self.floor_crossed_pct, floor - soc)
 
     def sample(self, at: float, balance: Balance) -> None:
-        """A point of the plots."""
+        """Record one point of the plots."""
         self.times.append(at)
         for name, value in (
             ("grid", balance.grid_w),
@@ -80,12 +113,12 @@ class Recording:
             ("storage", balance.storage_w),
             ("cars", balance.cars_w),
             ("load", balance.load_w),
-            ("unserved", balance.wanted_w - balance.load_w),
+            ("unserved", balance.demand_w - balance.load_w),
         ):
             self.power.setdefault(name, []).append(round(value, 1))
-        here = {bay.car.name for bay in self.bays.values() if bay.car is not None}
+        plugged = {bay.car.name for bay in self.bays.values() if bay.car is not None}
         for name, car in self.cars.items():
-            self.soc.setdefault(name, []).append(round(car.soc_pct, 2) if name in here else None)
+            self.soc.setdefault(name, []).append(round(car.soc_pct, 2) if name in plugged else None)
         if self.site.storage:
             self.storage_soc.append(round(self.site.storage[0].soc_pct, 2))
         for evse in self.bays:
@@ -93,8 +126,17 @@ class Recording:
             self.setpoints.setdefault(evse, []).append(float(state.get("effective_w") or 0.0))
             self.bindings.setdefault(evse, []).append(str(state.get("binding") or ""))
 
+    def close(self, now: float) -> None:
+        """Fix the figures at the end of the run: the shutdown that follows has no deterministic order."""
+        if self._final is None:
+            for stage in self.site.stages():
+                stage.advance(now)
+            self._final = self.figures()
+
     def figures(self) -> dict[str, float]:
-        """Everything that `expect` may ask for."""
+        """Return all figures that `expect` may constrain."""
+        if self._final is not None:
+            return self._final
         site, loads = self.site, self.site.loads
         discharged = sum(bay.stage.meter.true_discharged_wh for bay in self.bays.values())
         charged = sum(bay.stage.meter.true_charged_wh for bay in self.bays.values())
@@ -120,12 +162,12 @@ class Recording:
             "car_violations": float(sum(len(car.violations) for car in self.cars.values())),
             "switch_operations": float(site.switch.operations),
             "autonomy_h": self.autonomy_h(),
-            "energy_cost": self.energy_cost,
+            "energy_cost": self.energy_cost.total,
         }
         for status in ("accepted", "clamped", "refused", "achieved", "superseded", "lease_expired", "failed"):
             figures[f"commands_{status}"] = float(statuses.count(status))
         for event in self.facility.events:
-            if event.get("event") == "decided":  # what the gateway's energy management did, by its code
+            if event.get("event") == "decided":  # decisions of the gateway's energy management, by code
                 name = f"decided.{event.get('code')}"
                 figures[name] = figures.get(name, 0.0) + 1.0
         for name, car in self.cars.items():
@@ -134,11 +176,11 @@ class Recording:
             figures[f"car.{name}.charged_wh"] = car.energy_in_wh
         for n, storage in enumerate(site.storage):
             figures[f"storage.{n}.soc_pct"] = storage.soc_pct
-        figures |= self.more()
+        figures |= self.additional_figures()
         return {name: round(value, 3) for name, value in figures.items()}
 
     def autonomy_h(self) -> float:
-        """Hours that what is plugged and stored could carry the present load, from the cars' floors on."""
+        """Return how long the plugged-in cars could supply the present load before they reach their floors, hours."""
         above = sum(
             max(0.0, bay.car.pack.energy_between_wh(bay.car.v2x_min_soc_pct, bay.car.soc_pct))
             for bay in self.bays.values()
@@ -147,11 +189,11 @@ class Recording:
         load = sum(tier.demand_w for tier in self.site.loads.tiers if tier.connected)
         return above * 0.93 / load if load > 0 else 0.0
 
-    def broken(self, expect: dict[str, Bound]) -> list[str]:
-        """Which expectations the figures break, as sentences."""
+    def violations(self, expect: dict[str, Bound]) -> list[str]:
+        """Return the expectations that the figures violate, as sentences."""
         figures, found = self.figures(), []
         for name, bound in expect.items():
-            value = figures.get(name, 0.0 if "decided." in name else None)  # what was never decided happened 0 times
+            value = figures.get(name, 0.0 if "decided." in name else None)  # a decision that was never made counts 0
             if value is None:
                 found.append(f"there is no figure {name}")
             elif bound.min is not None and value < bound.min:
@@ -160,6 +202,6 @@ class Recording:
                 found.append(f"{name} is {value:g}, expected at most {bound.max:g}")
         return found
 
-    def events(self) -> list[dict[str, Any]]:
-        """The diary as rows."""
-        return [{"at": round(one.at, 3), "what": one.what, "text": one.text} for one in self.happenings]
+    def event_rows(self) -> list[dict[str, str | float]]:
+        """Return the events as rows of `result.json`."""
+        return [{"at": round(one.at, 3), "what": one.kind, "text": one.text} for one in self.events]

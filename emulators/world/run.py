@@ -1,4 +1,4 @@
-"""From a scenario to what came of it: a world is made, lived to its end and judged."""
+"""Simulation run: executes a scenario in a world and judges the result."""
 
 from __future__ import annotations
 
@@ -12,48 +12,56 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
-from emulators.faults.injector import FaultError
+from emulators.faults.fault import FaultError
 from emulators.runtime.clock import run_virtual
 from emulators.runtime.transcript import Transcript
-from emulators.scenario import scenario as scenarios
+from emulators.scenario import loading
 from emulators.scenario.scenario import Scenario, ScenarioError
 from emulators.world.multi_site import MultiSite
 from emulators.world.recording import Recording
 from emulators.world.sockets import Sockets
 from emulators.world.world import World
 
-LONGEST_LINE = 4096
-LONGEST_LOG = 300  # characters
-_DRAWN = re.compile(r"[0-9a-f]{12,}(-[0-9a-f]+)?")  # ids of messages come of the machine's randomness
+MAX_COMMAND_BYTES = 4096
+MAX_LOG_CHARACTERS = 300
+_RANDOM_ID = re.compile(r"[0-9a-f]{12,}(-[0-9a-f]+)?")  # message ids that differ between runs
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """What a run gave."""
+class LiveCommands:
+    """Live commands of a run: faults, one a line, from a terminal or pipe; `answer` receives the reply to each."""
+
+    source: TextIO
+    answer: Callable[[str], None] = lambda text: None
+
+
+@dataclass(frozen=True, slots=True)
+class SimulationResult:
+    """Result of a run."""
 
     scenario: Scenario
     seed: int
     figures: dict[str, float]
-    broken: list[str]  # expectations that did not hold
-    record: Recording
+    violations: list[str]  # expectations that did not hold
+    recording: Recording
     transcript: Transcript
     virtual_s: float
     real_s: float
     cpu_s: float
-    wires: str = "memory"
+    transports: str = "memory"
 
     @property
     def passed(self) -> bool:
-        return not self.broken
+        return not self.violations
 
     def summary(self) -> dict[str, Any]:
-        """The JSON object of `v2x sim --json`."""
+        """Return the JSON object of `v2x sim --json`."""
         return {
             "scenario": self.scenario.name,
             "seed": self.seed,
-            "wires": self.wires,
+            "wires": self.transports,
             "passed": self.passed,
-            "broken": self.broken,
+            "broken": self.violations,
             "virtual_s": round(self.virtual_s, 3),
             "real_s": round(self.real_s, 3),
             "cpu_s": round(self.cpu_s, 3),
@@ -61,63 +69,57 @@ class Outcome:
             "messages": dict(sorted(self.transcript.counts.items())),
             "transcript": self.transcript.digest(),
             "figures": self.figures,
-            "events": self.record.events(),
+            "events": self.recording.event_rows(),
         }
 
 
-async def live(
-    make: Callable[[], World], spoken: TextIO | None = None, answer: Callable[[str], None] = lambda text: None
-) -> Outcome:
-    """Make a world on the running loop and live it to the end of its scenario; `spoken` are live commands, by line,
-    each of which is answered."""
-    began, cpu = time.perf_counter(), time.process_time()
+async def run_world(make: Callable[[], World], live_commands: LiveCommands | None = None) -> SimulationResult:
+    """Make a world on the running loop and run it to the end of its scenario."""
+    started, cpu = time.perf_counter(), time.process_time()
     world = make()
-    async with contextlib.AsyncExitStack() as listening:
-        listening.enter_context(_overhearing(world))
-        if spoken is not None:
-            await listening.enter_async_context(_obeying(world, spoken, answer))
+    async with contextlib.AsyncExitStack() as sources:
+        sources.enter_context(_recorded_warnings(world))
+        if live_commands is not None:
+            await sources.enter_async_context(_accepted_commands(world, live_commands))
         if world.scenario.town is None:
             await world.run()
         else:
             await MultiSite(world).run()
-    for stage in world.site.stages():
-        stage.advance(world.scenario.duration)
-    record = world.record
-    return Outcome(
+    return SimulationResult(
         world.scenario,
-        int(world.seed or 0),
-        record.figures(),
-        record.broken(world.scenario.expect),
-        record,
+        world.seed,
+        world.recording.figures(),
+        world.recording.violations(world.scenario.expect),
+        world.recording,
         world.transcript,
         world.scenario.duration,
-        time.perf_counter() - began,
+        time.perf_counter() - started,
         time.process_time() - cpu,
-        "memory" if world.sockets is None else "sockets",
+        world.transports,
     )
 
 
 @contextlib.asynccontextmanager
-async def _obeying(world: World, spoken: TextIO, answer: Callable[[str], None]) -> AsyncIterator[None]:
-    """Faults as people type them, while the context is entered. What cannot be goes into the diary with its reason."""
-    loop, reader = asyncio.get_running_loop(), asyncio.StreamReader(limit=LONGEST_LINE)
+async def _accepted_commands(world: World, commands: LiveCommands) -> AsyncIterator[None]:
+    """Inject the faults of live commands while the context is entered; record those that are invalid."""
+    loop, reader = asyncio.get_running_loop(), asyncio.StreamReader(limit=MAX_COMMAND_BYTES)
 
-    async def obey() -> None:
+    async def accept() -> None:
         while line := await reader.readline():
             command = line.decode("utf-8", "replace").strip()
             try:
                 if command:
-                    await world.break_now(command)
-                    answer(f"{world.clock.now():.1f} s: {command} begins")
+                    await world.inject_command(command)
+                    commands.answer(f"{world.clock.now():.1f} s: {command} begins")
             except FaultError as error:
-                world.happened("fault", f"not understood: {error}")
-                answer(f"{world.clock.now():.1f} s: not understood: {error}")
+                world.record_event("fault", f"invalid command: {error}")
+                commands.answer(f"{world.clock.now():.1f} s: invalid command: {error}")
 
     try:
-        transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), spoken)
+        transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), commands.source)
     except ValueError:
         raise ScenarioError("live commands are read from a terminal or a pipe, not from a file") from None
-    task = loop.create_task(obey())
+    task = loop.create_task(accept())
     try:
         yield
     finally:
@@ -127,25 +129,25 @@ async def _obeying(world: World, spoken: TextIO, answer: Callable[[str], None]) 
 
 
 @contextlib.contextmanager
-def _overhearing(world: World) -> Iterator[None]:
-    """What the gateway logs as a warning goes into the diary, at its time."""
-    ear = _Ear(world)
+def _recorded_warnings(world: World) -> Iterator[None]:
+    """Record the warnings that the gateway logs, at their times."""
+    handler = _WarningRecorder(world)
     log = logging.getLogger("v2x")
-    log.addHandler(ear)
+    log.addHandler(handler)
     try:
         yield
     finally:
-        log.removeHandler(ear)
+        log.removeHandler(handler)
 
 
-class _Ear(logging.Handler):
+class _WarningRecorder(logging.Handler):
     def __init__(self, world: World) -> None:
         super().__init__(logging.WARNING)
         self._world = world
 
     def emit(self, record: logging.LogRecord) -> None:
-        text = _DRAWN.sub("…", record.getMessage())[:LONGEST_LOG]
-        self._world.record.note(self._world.clock.now(), "log", text)
+        text = _RANDOM_ID.sub("…", record.getMessage())[:MAX_LOG_CHARACTERS]
+        self._world.recording.add_event(self._world.clock.now(), "log", text)
 
 
 def simulate(
@@ -154,38 +156,43 @@ def simulate(
     speed: float | None = None,
     seed: int | None = None,
     report: Path | None = None,
-    progress: Callable[[float], None] = lambda part: None,
+    progress: Callable[[float], None] = lambda fraction: None,
     keep_transcript: bool = True,
     fast_forward: bool = False,
     sockets: Sockets | None = None,
-    spoken: TextIO | None = None,
-    answer: Callable[[str], None] = lambda text: None,
-) -> Outcome:
-    """Run a scenario (a file, or the name of one that is shipped) and judge it.
+    live_commands: LiveCommands | None = None,
+) -> SimulationResult:
+    """Run a scenario (a file, the name of a shipped one, or a loaded one) and judge the result.
 
-    `speed` is virtual seconds per real second, None as fast as possible; `fast_forward` leaves out charge loops that
-    only repeat. `sockets` joins the parts by real ones. `spoken` are live commands, one fault a line, from a pipe or a
-    terminal, and `answer` takes what is said to them. Both take a pace. `report` is a folder for `report.html`,
-    `result.json`, `junit.xml` and `transcript.jsonl`. ScenarioError says what is wrong with the file or the options.
+    `speed` is virtual seconds per real second, None as fast as possible; `fast_forward` skips charge loops that only
+    repeat. `sockets` connects the parts by real sockets; these and live commands need a speed. `report` is a folder for
+    `report.html`, `result.json`, `junit.xml` and `transcript.jsonl`. Raises ScenarioError if the file or a combination
+    of options is invalid.
     """
-    plan = scenario if isinstance(scenario, Scenario) else scenarios.load(scenario)
+    loaded = scenario if isinstance(scenario, Scenario) else loading.load(scenario)
     if sockets is not None:
-        sockets.check(plan, speed)
-    if spoken is not None and speed is None:
-        raise ScenarioError("live commands need a pace to be given in: say --speed real, or a number")
+        sockets.check(loaded, speed)
+    if live_commands is not None and speed is None:
+        raise ScenarioError("live commands need a limited speed: use --speed real, or a number")
 
     def make() -> World:
-        return World(plan, seed, keep_transcript, fast_forward, progress, sockets=sockets)
+        return World(
+            loaded,
+            seed,
+            keep_transcript=keep_transcript,
+            fast_forward=fast_forward,
+            progress=progress,
+            sockets=sockets,
+        )
 
     if report is not None:
-        report.mkdir(parents=True, exist_ok=True)  # a folder that cannot be is told before anything runs
-    outcome = run_virtual(live(make, spoken, answer), speed)
+        report.mkdir(parents=True, exist_ok=True)  # fail before the run if the folder cannot be created
+    result = run_virtual(run_world(make, live_commands), speed)
     if report is not None:
-        from emulators.scenario import junit
-        from emulators.scenario.report import write
+        from emulators.world.report import html, junit
 
-        summary = outcome.summary()
-        write(summary, outcome.record, plan, report)
-        junit.write(summary, plan, report / "junit.xml")
-        outcome.transcript.write(report / "transcript.jsonl")
-    return outcome
+        summary = result.summary()
+        html.write(summary, result.recording, loaded, report)
+        junit.write(summary, loaded, report / "junit.xml")
+        result.transcript.write(report / "transcript.jsonl")
+    return result

@@ -1,82 +1,80 @@
-"""What happens in a world: cars come and go, the facility orders and tells, things break; each at its time."""
+"""Timeline of a scenario: visits of cars, commands and inputs of the facility, and faults, each at its time."""
 
 from __future__ import annotations
 
 from collections.abc import Coroutine, Iterator, Sequence
-from math import isfinite
-from typing import TYPE_CHECKING, Any
 
 from emulators.ev import driver
 from emulators.ev.car import Car
 from emulators.faults import injector
+from emulators.faults.fault import Fault
 from emulators.scenario.tables import CarPart, CommandPart, InputPart
 from emulators.site.facility import LEASED
+from emulators.world.emulated_site import EmulatedSite
 from emulators.world.parking_bay import ParkingBay
 
-if TYPE_CHECKING:
-    from emulators.world.world import World
-
-WAIT_S = 10.0  # of a car, between two looks whether the plug is free
-POLICY_AFTER_S = 2.0  # of the world, until the facility says which mode it wants
+OCCUPIED_RETRY_S = 10.0  # a car that finds its EVSE occupied checks it again
+POLICY_AFTER_S = 2.0  # from the start of the world until the facility sets mode and peak limit
 
 
-def everything(world: World) -> Iterator[tuple[str, Coroutine[Any, Any, None]]]:
-    """What the scenario lets happen, with a name each; one task for each."""
-    plan = world.scenario
-    for part in plan.car:
-        for name in part.names():
-            yield name, visits(world, world.cars[name], world.bays[world.places[name]], part)
-    for command in plan.command:
+def steps(world: EmulatedSite) -> Iterator[tuple[str, Coroutine[object, object, None]]]:
+    """Yield the name and the coroutine of each step of the scenario; each coroutine needs a task of its own."""
+    scenario = world.scenario
+    for car in scenario.car:
+        for name in car.names():
+            yield name, _visits(world, world.cars[name], world.bays[world.assigned_evses[name]], car)
+    for command in scenario.command:
         yield "command", _command(world, command)
-    for told in plan.input:
-        yield "input", _input(world, told)
-    broken = [
-        injector.Fault(part.kind, part.target, part.at, part.duration, part.rate, part.value) for part in plan.fault
-    ]
-    if plan.chaos is not None:
-        targets = breakable(world, plan.chaos.kinds)
-        broken += injector.random_faults(int(world.seed or 0), plan.duration, targets, plan.chaos.count)
-    if broken:
-        yield "faults", injector.play(world.parts, broken, world.fault_told)
-    if plan.gateway.mode != "manual" or plan.gateway.peak_limit_w is not None:
+    for each in scenario.input:
+        yield "input", _input(world, each)
+    faults = [Fault(part.kind, part.target, part.at, part.duration, part.rate, part.value) for part in scenario.fault]
+    if scenario.chaos is not None:
+        targets = random_fault_targets(world, scenario.chaos.kinds)
+        faults += injector.random_faults(world.seed, scenario.duration, targets, scenario.chaos.count)
+    if faults:
+        yield "faults", injector.play(world.injection_points, faults, world.record_fault)
+    if scenario.gateway.mode != "manual" or scenario.gateway.peak_limit_w is not None:
         yield "policy", _policy(world)
 
 
-async def visits(world: World, car: Car, bay: ParkingBay, part: CarPart) -> None:
-    """A car comes and goes as its part of the scenario says."""
-    plan = world.scenario
-    if part.habit is not None:
-        told = part.habit
-        local = plan.start.hour + plan.start.minute / 60
-        habit = driver.Habit(told.arrives_h, told.leaves_h, told.spread_h, told.driven_wh)
-        days = int(plan.duration // 86400) + 2
-        stays = habit.visits(days, f"{world.seed}-{car.name}", local)
-    elif part.visits:
-        stays = [driver.Visit(v.arrive, v.leave, v.driven_wh, v.floor_pct, v.target_pct) for v in part.visits]
-    else:
-        stays = [driver.Visit(0.0, plan.duration + 86400.0, announces_departure=False)]
+async def _visits(world: EmulatedSite, car: Car, bay: ParkingBay, part: CarPart) -> None:
+    """Plug and unplug a car as its table of the scenario says."""
 
-    async def plug(one: Car) -> None:
+    async def plug(arriving: Car) -> None:
         if bay.car is not None:
-            world.happened("car", f"{one.name} finds {bay.evse} taken by {bay.car.name}, and waits")
+            world.record_event("car", f"{arriving.name} finds {bay.evse} occupied by {bay.car.name} and waits")
         while bay.car is not None:
-            await world.clock.sleep(WAIT_S)
-            if one.departure_at is not None and world.clock.now() >= one.departure_at:
-                world.happened("car", f"{one.name} never got to the plug")
+            await world.clock.sleep(OCCUPIED_RETRY_S)
+            if arriving.departure_at is not None and world.clock.now() >= arriving.departure_at:
+                world.record_event("car", f"{arriving.name} leaves without having been plugged in")
                 return
-        world.happened("car", f"{one.name} arrives at {bay.evse} with {one.soc_pct:.0f} %")
-        await bay.plug(one)
+        world.record_event("car", f"{arriving.name} arrives at {bay.evse} with {arriving.soc_pct:.0f} %")
+        await bay.plug(arriving)
 
-    async def unplug(one: Car) -> None:
-        if bay.car is not one:
+    async def unplug(leaving: Car) -> None:
+        if bay.car is not leaving:
             return
-        world.happened("car", f"{one.name} leaves {bay.evse} with {one.soc_pct:.0f} %")
-        await bay.unplug(one)
+        world.record_event("car", f"{leaving.name} leaves {bay.evse} with {leaving.soc_pct:.0f} %")
+        await bay.unplug(leaving)
 
-    await driver.keep(car, stays, world.clock, plug, unplug)
+    await driver.make_visits(car, _planned_visits(world, car, part), world.clock, plug, unplug)
 
 
-async def _command(world: World, part: CommandPart) -> None:
+def _planned_visits(world: EmulatedSite, car: Car, part: CarPart) -> list[driver.Visit]:
+    scenario = world.scenario
+    if part.habit is not None:
+        habit = part.habit
+        local_h = scenario.start.hour + scenario.start.minute / 60
+        days = int(scenario.duration // 86400) + 2
+        return driver.Habit(habit.arrives_h, habit.leaves_h, habit.spread_h, habit.driven_wh).visits(
+            days, f"{world.seed}-{car.name}", local_h
+        )
+    if part.visits:
+        return [driver.Visit(v.arrive, v.leave, v.driven_wh, v.floor_pct, v.target_pct) for v in part.visits]
+    return [driver.Visit(0.0, scenario.duration + 86400.0, announces_departure=False)]
+
+
+async def _command(world: EmulatedSite, part: CommandPart) -> None:
     await world.clock.sleep(max(0.0, part.at - world.clock.now()))
     fields = part.model_dump(exclude={"at", "target", "verb", "hold"}, exclude_none=True)
     try:
@@ -84,22 +82,22 @@ async def _command(world: World, part: CommandPart) -> None:
             await world.facility.hold(part.target, part.verb, part.hold, **fields)
         else:
             result = await world.facility.command(part.target, part.verb, **fields)
-            said = result.get("reason") or {}
-            text = f"{part.verb} {part.target}: {result['status']} {said.get('text', '')}"
-            world.happened("command", text.strip())
+            reason = result.get("reason") or {}
+            text = f"{part.verb} {part.target}: {result['status']} {reason.get('text', '')}"
+            world.record_event("command", text.strip())
     except (OSError, TimeoutError) as error:
-        world.happened("command", f"{part.verb} {part.target}: no answer ({error or 'timeout'})")
+        world.record_event("command", f"{part.verb} {part.target}: no answer ({error or 'timeout'})")
 
 
-async def _input(world: World, part: InputPart) -> None:
+async def _input(world: EmulatedSite, part: InputPart) -> None:
     await world.clock.sleep(max(0.0, part.at - world.clock.now()))
     try:
-        await world.facility.tell(part.kind, part.body, world.clock.wall())
+        await world.facility.publish_input(part.kind, part.body, world.clock.wall())
     except (OSError, TimeoutError) as error:
-        world.happened("input", f"{part.kind}: not told ({error or 'timeout'})")
+        world.record_event("input", f"{part.kind}: not published ({error or 'timeout'})")
 
 
-async def _policy(world: World) -> None:
+async def _policy(world: EmulatedSite) -> None:
     part = world.scenario.gateway
     await world.clock.sleep(POLICY_AFTER_S)
     if part.mode != "manual":
@@ -108,12 +106,12 @@ async def _policy(world: World) -> None:
         await world.facility.command("site", "peak_limit", import_w=part.peak_limit_w)
 
 
-def breakable(world: World, kinds: Sequence[str]) -> dict[str, list[str]]:
-    """What a seed may break: every kind that heals by itself or by its end, with the targets of this world."""
+def random_fault_targets(world: EmulatedSite, kinds: Sequence[str]) -> dict[str, list[str]]:
+    """Return the kinds of fault that a seed may draw, with their targets: those after which the world recovers."""
     ocpp = [f"ocpp:{name}" for name in world.stations]
-    iso = [f"iso15118:{name}" for name, bay in world.bays.items() if bay.speaks]
+    iso = [f"iso15118:{name}" for name, bay in world.bays.items() if bay.settings.iso15118]
     links, evses = ["mqtt", *ocpp, *iso], list(world.bays)
-    every: dict[str, list[str]] = {
+    all_kinds: dict[str, list[str]] = {
         **dict.fromkeys(("delay", "duplicate"), links),
         **dict.fromkeys(("loss", "reorder", "corruption", "half-open", "cut"), ocpp),
         **dict.fromkeys(("meter-stuck", "deaf", "insulation"), evses),
@@ -123,33 +121,11 @@ def breakable(world: World, kinds: Sequence[str]) -> dict[str, list[str]]:
         "clock-jump": list(world.stations),
         "input-silent": ["grid", "load", "meter"],
     }
-    return {kind: targets for kind, targets in every.items() if targets and (not kinds or kind in kinds)}
+    return {kind: targets for kind, targets in all_kinds.items() if targets and (not kinds or kind in kinds)}
 
 
-def spoken_fault(command: str, now: float) -> injector.Fault:
-    """The fault that "<kind> [<target> [<seconds>]]" means, such as "cut ocpp:CP1" or "loss ocpp:CP1 60 rate=0.2";
-    `rate` and `value` are those of a fault of the scenario. FaultError if there is none."""
-    words = [word for word in command.split() if "=" not in word]
-    more = dict(word.split("=", 1) for word in command.split() if "=" in word)
-    if not 1 <= len(words) <= 3 or not set(more) <= {"rate", "value"}:
-        raise injector.FaultError('a fault is said as "<kind> [<target> [<seconds>]] [rate=<0..1>] [value=<number>]"')
-    lasts = _number(words[2], "seconds") if len(words) == 3 else None
-    figures = {name: _number(text, name) for name, text in more.items()}
-    return injector.Fault(words[0], words[1] if len(words) > 1 else "", now, lasts, **figures)
-
-
-def _number(text: str, what: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        raise injector.FaultError(f"{text!r} is no number of {what}") from None
-    if not isfinite(number):
-        raise injector.FaultError(f"{what} cannot be {text}")
-    return number
-
-
-async def mend(world: World, fault: injector.Fault, after_s: float) -> None:
-    """End a fault that began by a live command."""
+async def end_fault(world: EmulatedSite, fault: Fault, after_s: float) -> None:
+    """End a fault that a live command began, after its duration."""
     await world.clock.sleep(after_s)
-    await injector.end(world.parts, fault)
-    world.fault_told("ends", fault)
+    await injector.end(world.injection_points, fault)
+    world.record_fault("ends", fault)

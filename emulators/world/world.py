@@ -1,7 +1,6 @@
-"""The parts of a world, joined, and their life: from the start of a scenario to its end.
+"""World: an emulated site with its gateway, from the start of a scenario to its end.
 
-Everything may be reached into while it lives. What is built stands in `building.py`, what happens in `happenings.py`,
-how the parts are joined in `network.py` and `sockets.py`.
+The parts are built in `builders/`, connected in `network.py` and `sockets.py`, and driven by `timeline.py`.
 """
 
 from __future__ import annotations
@@ -9,212 +8,189 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field
 
-from emulators.charger.hardware.shared_supply import Supply
 from emulators.charger.station.csms_link.network_profiles import Connect, NetworkProfile
-from emulators.charger.station.station import Station
-from emulators.ev.car import Car
 from emulators.faults import injector
+from emulators.faults.fault import Fault
 from emulators.runtime.clock import SkewedClock, VirtualClock
 from emulators.runtime.memory_broker import MemoryBroker
-from emulators.runtime.pcap import Capture
 from emulators.runtime.transcript import Transcript
 from emulators.runtime.transports import Link
 from emulators.scenario.scenario import Scenario
-from emulators.site.build import build_site
-from emulators.site.facility import Facility
-from emulators.world import build, timeline
-from emulators.world.gateway_process import Process
+from emulators.world import timeline
+from emulators.world.builders.gateway import check_gateway, gateway_config
+from emulators.world.builders.stations import add_stations
+from emulators.world.builders.vehicles import add_cars
+from emulators.world.emulated_site import EmulatedSite
+from emulators.world.gateway_process import GatewayProcess
 from emulators.world.network import MemoryNetwork, Network
-from emulators.world.parking_bay import ParkingBay
-from emulators.world.recording import Recording
 from emulators.world.sockets import SocketNetwork, Sockets
 from gateway.app import Gateway
 from gateway.store.memory import MemoryStore
 from protocols.ports import BusMessage, TextWire
 
 
-@dataclass
-class World:
-    """The parts, joined. `run` lives it; everything may be reached into while it does."""
+class World(EmulatedSite):
+    """An emulated site with its gateway. `run` executes the scenario; `running` leaves the time to the caller.
 
-    scenario: Scenario
-    seed: int | None = None
-    keep_transcript: bool = True
-    fast_forward: bool = False  # leave out charge loops that only repeat
-    progress: Callable[[float], None] = lambda part: None
-    sockets: Sockets | None = None  # None joins the parts in memory
-    beside: World | None = None  # another site of the same town: its time, its broker, its diary
-    stations: dict[str, Station] = field(default_factory=dict)
-    bays: dict[str, ParkingBay] = field(default_factory=dict)
-    cars: dict[str, Car] = field(default_factory=dict)
-    captures: dict[str, Capture] = field(default_factory=dict)  # of each EVSE's sessions, with a transcript
-    supplies: list[Supply] = field(default_factory=list)  # fuses that several EVSEs share
-    gateway: Gateway | None = None
+    `leader` is another site of the same multi-site scenario, whose clock, broker and transcript this one uses.
+    """
 
-    def __post_init__(self) -> None:
-        plan = self.scenario
-        if self.sockets is not None and self.fast_forward:
-            raise ValueError("charge loops can be left out in memory only, not over sockets")
-        build.check_gateway(plan)
-        self.seed = plan.seed if self.seed is None else self.seed
-        self.clock: VirtualClock = VirtualClock(plan.start.timestamp()) if self.beside is None else self.beside.clock
-        self.transcript = Transcript(keep=self.keep_transcript and self.beside is None)
-        self.network: Network = MemoryNetwork() if self.sockets is None else SocketNetwork(self.sockets)
-        if self.beside is not None:
-            self.network = MemoryNetwork(self.beside.broker, f"{plan.gateway.site}-")
+    def __init__(
+        self,
+        scenario: Scenario,
+        seed: int | None = None,
+        *,
+        keep_transcript: bool = True,
+        fast_forward: bool = False,
+        progress: Callable[[float], None] = lambda fraction: None,
+        sockets: Sockets | None = None,
+        leader: World | None = None,
+    ) -> None:
+        if sockets is not None and fast_forward:
+            raise ValueError("charge loops can be skipped with transports in memory only, not over sockets")
+        check_gateway(scenario)
+        network: Network
+        if leader is not None:
+            network = MemoryNetwork(leader.broker, f"{scenario.gateway.site}-")
+        elif sockets is not None:
+            network = SocketNetwork(sockets)
         else:
-            self.network.published = self._published
-        self.store = MemoryStore()
-        self.site = build_site(plan, int(self.seed))
-        self.parts = injector.Parts(self.clock, broker=self.network.broker, site=self.site, seed=self.seed)
-        self.facility = Facility(plan.gateway.site, self.network.facility, self.clock, self.site)
-        self.facility.mute = self.parts.mute_inputs
-        self.facility.sense_every_s = plan.step
-        self.places = dict(plan.cars())  # the EVSE of each car
-        self.tasks: set[asyncio.Task[None]] = set()  # of whoever reaches into the world: they end with it
-        self._process: Process | None = None
+            network = MemoryNetwork()
+        super().__init__(
+            scenario,
+            scenario.seed if seed is None else seed,
+            VirtualClock(scenario.start.timestamp()) if leader is None else leader.clock,
+            Transcript(keep=keep_transcript and leader is None),
+            network,
+            fast_forward,
+            tls=sockets is not None and sockets.tls,
+        )
+        self.transports = "memory" if sockets is None else "sockets"
+        self.gateway: Gateway | None = None
+        self._progress = progress
+        self._store = MemoryStore()
+        self._process: GatewayProcess | None = None
         self._gateway_clock = SkewedClock(self.clock)
-        self.parts.clocks["gateway"] = self._gateway_clock
-        self.parts.restarts["gateway"] = self.restart_gateway
-        for charger in plan.charger:
-            build.add_stations(self, charger, self._door)
-        for car in plan.car:
-            build.add_cars(self, car)
-        self.record = Recording(self.site, self.cars, self.bays, self.facility, plan.gateway.min_soc_pct)
-        self.record.prices = build.prices(plan)
-        self.site.report = self.happened
+        self.injection_points.clocks["gateway"] = self._gateway_clock
+        self.injection_points.restarts["gateway"] = self.restart_gateway
+        if leader is None:
+            network.on_published = self._record_published
+        for charger in scenario.charger:
+            add_stations(self, charger, self._station_connect)
+        for car in scenario.car:
+            add_cars(self, car)
 
     @property
     def broker(self) -> MemoryBroker:
         """The broker in memory; AttributeError where a real one is used."""
         if isinstance(self.network, MemoryNetwork):
             return self.network.broker
-        raise AttributeError("a world joined by sockets has no broker in memory")
-
-    # Living
+        raise AttributeError("a world connected by sockets has no broker in memory")
 
     async def run(self) -> None:
-        """From the start of the scenario to its end."""
-        async with contextlib.AsyncExitStack() as life:
-            await life.enter_async_context(self.living())
+        """Run from the start of the scenario to its end."""
+        async with self.running():
             await self.clock.sleep(max(0.0, self.scenario.duration - self.clock.now()))
 
     @contextlib.asynccontextmanager
-    async def living(self) -> AsyncIterator[World]:
-        """The world lives while this context is entered: for tests that do things of their own to it."""
+    async def running(self) -> AsyncIterator[World]:
+        """Run the world and its timeline while the context is entered; the caller lets the time pass."""
         async with self.network.opened(), asyncio.TaskGroup() as tasks:
             await self.start_gateway()
             started = [tasks.create_task(self.facility.run(), name="facility")]
             for name, station in self.stations.items():
                 started.append(tasks.create_task(station.run(), name=name))
-            started.append(tasks.create_task(self._live_site(), name="site"))
-            for name, happening in timeline.everything(self):
-                started.append(tasks.create_task(happening, name=name))
+            started.append(tasks.create_task(self._run_site(), name="site"))
+            for name, step in timeline.steps(self):
+                started.append(tasks.create_task(step, name=name))
             try:
                 yield self
             finally:
-                self.transcript.keep = False  # what follows is the end of the process, in no order
+                self.recording.close(self.clock.now())
+                self.transcript.keep = False  # the shutdown has no deterministic order
                 for task in [*started, *self.tasks]:
                     task.cancel()
-                await self._stop_gateway(orderly=True)
+                await self._stop_gateway(graceful=True)
                 for bay in self.bays.values():
                     await bay.abandon()
 
-    async def _live_site(self) -> None:
-        plan, clock = self.scenario, self.clock
+    async def _run_site(self) -> None:
+        scenario, clock = self.scenario, self.clock
         sampled, count = -1.0, 0
         while True:
             count += 1
-            await clock.sleep(max(0.0, count * plan.step - clock.now()))
-            now, wall = count * plan.step, clock.wall()
+            await clock.sleep(max(0.0, count * scenario.step - clock.now()))
+            now, wall = count * scenario.step, clock.wall()
             for supply in self.supplies:
                 supply.share()
-            balance = self.site.step(now, wall, plan.step)
+            balance = self.site.step(now, wall, scenario.step)
             for bay in self.bays.values():
-                bay.glance(now)
-            self.record.step(balance, wall, plan.step)
+                bay.update(now)
+            self.recording.step(balance, wall, scenario.step)
             await self.facility.sense(balance, wall)
-            if now - sampled >= plan.sample - 1e-6:
+            if now - sampled >= scenario.sample - 1e-6:
                 sampled = now
-                self.record.sample(now, balance)
-                self.progress(min(1.0, now / plan.duration))
+                self.recording.sample(now, balance)
+                self._progress(min(1.0, now / scenario.duration))
 
-    # The gateway and the way to it
+    # Gateway
 
     async def start_gateway(self) -> None:
-        """Start it, with what its store remembers."""
-        config = build.gateway_config(self.scenario, self.network.settings())
-        self._process = Process(config, self._gateway_clock, self.network, self.store, int(self.seed or 0))
+        """Start the gateway with the present content of its store."""
+        config = gateway_config(self.scenario, self.network.settings())
+        self._process = GatewayProcess(config, self._gateway_clock, self.network, self._store, self.seed)
         self.gateway = await self._process.start()
 
-    async def _stop_gateway(self, *, orderly: bool = False) -> None:
-        """Killed, its links lie in pieces before it knows; `orderly` it is told to stop while it has them."""
+    async def _stop_gateway(self, *, graceful: bool = False) -> None:
+        """Kill the gateway: its connections are cut before it can react. `graceful`: stop it while it has them."""
         process, self._process, self.gateway = self._process, None, None
-        if process is not None and orderly:
-            await process.die()
+        if process is not None and graceful:
+            await process.stop()
         if process is not None:
-            process.dead = True
-        for link in self.parts.text_links.values():
+            process.killed = True
+        for link in self.injection_points.text_links.values():
             link.cut()
-        self.network.lose_gateway()
+        self.network.disconnect_gateway()
         if process is not None:
-            await process.die()
+            await process.stop()
 
-    async def restart_gateway(self, dark_s: float = 5.0) -> None:
-        """Kill it and start it again after a while; its store is what survives."""
-        self.happened("gateway", "killed")
+    async def restart_gateway(self, downtime_s: float = 5.0) -> None:
+        """Kill the gateway and start it again after a while; only its store survives."""
+        self.record_event("gateway", "killed")
         await self._stop_gateway()
-        await self.clock.sleep(dark_s)
+        await self.clock.sleep(downtime_s)
         await self.start_gateway()
-        self.happened("gateway", "started again")
+        self.record_event("gateway", "started again")
 
-    def _door(self, name: str) -> Connect:
-        """How a station reaches the gateway."""
+    def _station_connect(self, name: str) -> Connect:
+        """Return the function by which a station connects to the gateway."""
 
         async def connect(target: NetworkProfile) -> TextWire:
             if self.gateway is None:
                 raise ConnectionRefusedError("the gateway is not running")
             link: Link[str] = Link()
-            link.spy = lambda sender, text: self.transcript.ocpp(self.clock.now(), name, sender, text)
-            self.parts.join_text(name, link)
+            link.on_write = lambda sender, text: self.transcript.ocpp(self.clock.now(), name, sender, text)
+            self.injection_points.attach_station(name, link)
             return await self.network.station(name, target.version, self.gateway, link)
 
         return connect
 
-    # What is broken by hand
+    # Live faults
 
-    async def break_now(self, command: str) -> None:
-        """A live command: "<kind> [<target> [<seconds>]]", such as "cut ocpp:CP1". FaultError if that cannot be."""
-        await self.begin(timeline.spoken_fault(command, self.clock.now()))
+    async def inject_command(self, command: str) -> None:
+        """Inject the fault of a live command, such as "cut ocpp:CP1"; FaultError if it is invalid."""
+        await self.inject(injector.parse_fault(command, self.clock.now()))
 
-    async def begin(self, fault: injector.Fault) -> None:
-        """Let a fault begin now, and end when its time is over; this does not wait for that."""
-        await injector.begin(self.parts, fault)
-        self.fault_told("begins", fault)
+    async def inject(self, fault: Fault) -> None:
+        """Begin a fault now; it ends after its duration, for which this does not wait."""
+        await injector.begin(self.injection_points, fault)
+        self.record_fault("begins", fault)
         if fault.duration_s is not None:
-            task = asyncio.get_running_loop().create_task(timeline.mend(self, fault, fault.duration_s))
+            task = asyncio.get_running_loop().create_task(timeline.end_fault(self, fault, fault.duration_s))
             self.tasks.add(task)
             task.add_done_callback(self.tasks.discard)
 
-    def wake(self) -> None:
-        """Something was done to the world from outside: no charge loop that follows is left out unspoken."""
-        for bay in self.bays.values():
-            bay.wake()
-
-    # What is written down
-
-    def _published(self, client: str, message: BusMessage) -> None:
+    def _record_published(self, client: str, message: BusMessage) -> None:
         text = message.payload.decode("utf-8", "replace")
         self.transcript.add(self.clock.now(), f"mqtt:{message.topic}", client, text)
-
-    def happened(self, what: str, text: str) -> None:
-        """A line of the diary, and of the transcript."""
-        self.record.note(self.clock.now(), what, text)
-        self.transcript.add(self.clock.now(), "world", what, text)
-
-    def fault_told(self, what: str, fault: injector.Fault) -> None:
-        """A fault "begins", "ends" or was "missed"."""
-        self.wake()
-        self.happened("fault", f"{fault.kind} {fault.target} {what}".replace("  ", " "))

@@ -1,1 +1,1 @@
-"""Measurements of `v2x bench`, each beside its peer in one run."""
+"""Benchmarks of `v2x bench`, each beside its peer in one run."""

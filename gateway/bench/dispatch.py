@@ -1,8 +1,8 @@
-"""`v2x bench dispatch`: one second's decision for 10, 100 and 1,000 cars, beside equal parts without any merit.
+"""`v2x bench dispatch`: one step of the real-time loop for 10, 100 and 1,000 vehicles, beside equal shares.
 
-`share` is the sharing alone, `step` the whole controller on the grid (witnesses, window, mode, followers, ramp, bounds,
-state). Beside them, in the same run, `equal` is what the gateway's plain division into equal parts takes.
-Aim: a step for 1,000 cars within 20 ms.
+`share` is the allocation alone, `step` the whole controller on the grid (detection, demand window, mode, tracking,
+ramp, bounds, state). Reference in the same run: `equal`, a plain division into equal shares. Aim: a step for 1,000
+vehicles within 20 ms.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ START = 1_800_000_000.0
 
 
 def main(json: bool = False) -> int:
-    """Print the figures; exit status 0."""
+    """Print the figures; return exit status 0."""
     figures = [measure(size) for size in SIZES]
     if json:
         print(jsonlib.dumps({"bench": "dispatch", "aim_ms": AIM_MS, "cars": figures}))
@@ -47,7 +47,7 @@ def main(json: bool = False) -> int:
 
 
 def measure(size: int) -> dict[str, Any]:
-    """The figures for this many cars, in ms."""
+    """Return the figures for a number of vehicles, in ms."""
     rng = random.Random(size)
     fleet = [resource(number, rng) for number in range(size)]
     targets = [rng.uniform(-5000.0, 5000.0) * size for _ in range(ROUNDS)]
@@ -67,7 +67,7 @@ def measure(size: int) -> dict[str, Any]:
 
 
 def resource(number: int, rng: random.Random) -> Resource:
-    """An ordinary car."""
+    """Return an ordinary vehicle."""
     return Resource(
         f"CP{number}-1",
         6000.0,
@@ -84,7 +84,7 @@ def resource(number: int, rng: random.Random) -> Resource:
 
 
 def _steps(size: int, rng: random.Random) -> tuple[list[float], list[float]]:
-    """Of each step: ms by the clock, and ms that this process had the processor."""
+    """Return for each step: elapsed ms and processor ms."""
     controller = SiteController(EnergySection(contract_w=20_000.0 + 4000.0 * size))
     inputs = Inputs()
     powers = [0.0] * size
@@ -94,8 +94,8 @@ def _steps(size: int, rng: random.Random) -> tuple[list[float], list[float]]:
         now, wall = float(second), START + second
         load_w = 15_000.0 + 3500.0 * size * (1 + 0.2 * rng.random())
         grid = Grid(ts=wall, present=True, voltage_v=200.0, frequency_hz=50.0, power_w=load_w + sum(powers))
-        inputs.take(InputKind.GRID, grid, now, wall)
-        inputs.take(InputKind.LOAD, Load(ts=wall, power_w=load_w), now, wall)
+        inputs.put(InputKind.GRID, grid, now, wall)
+        inputs.put(InputKind.LOAD, Load(ts=wall, power_w=load_w), now, wall)
         cars = [
             Car(
                 f"CP{number}-1",

@@ -1,10 +1,10 @@
 """`v2x bench exi`: our codec beside EXIficient as Josev calls it, round by round in one run.
 
-Each round times some calls of ours, then some of theirs, on the same message; the figures are medians over the rounds,
-in microseconds per call (`best` is the fastest round, for busy machines), and ratios say how many times longer the
-other takes. Two layers of the other side: `exificient` (the codec over py4j) and `josev` (what a user calls, with its
-message classes). The peer is a Python with `iso15118` installed: `V2X_JOSEV_PYTHON`, or `.peers/josev` of a checkout,
-or an environment made in the user's cache.
+Each round times calls of ours, then of the peer, on the same message. Figures are medians over the rounds, in µs per
+call (`best`: the fastest round, for busy machines); ratios state how many times longer the peer takes. The peer has
+two layers: `exificient` (the codec over py4j) and `josev` (what a user calls, with its message classes). The peer is a
+Python with `iso15118` installed: `V2X_JOSEV_PYTHON`, or `.peers/josev` of a checkout, or an environment in the user's
+cache.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from protocols.iso15118.codecs import ISO20_DC
 PEER = "iso15118==0.31.2"
 SCRIPT = Path(__file__).with_name("exi_josev.py")
 ROUNDS = 7
-OUR_CALLS = 300  # of messages whose numbers are all new
+OUR_CALLS = 300  # messages whose numbers are all new
 SLICES = 15
 SLICE_S = 0.0005
 THEIR_CALLS = 12
@@ -53,7 +53,7 @@ prepare_car([ServiceId.DC_BPT], [ControlMode.DYNAMIC])
 
 
 class PeerAbsent(RuntimeError):
-    """The other side can't be had; the text says why."""
+    """The peer is not available; the text states why."""
 
 
 class Peer:
@@ -70,7 +70,7 @@ class Peer:
         self.started = self._answer()
 
     def ask(self, **said: Any) -> dict[str, Any]:
-        """Say something and return the answer."""
+        """Send a request and return the answer."""
         assert self._process.stdin is not None
         self._process.stdin.write(jsonlib.dumps(said) + "\n")
         self._process.stdin.flush()
@@ -85,7 +85,7 @@ class Peer:
         return answer
 
     def resident_mib(self) -> float | None:
-        """Memory of the peer's Java, where the system tells."""
+        """Return the memory of the peer's Java process, where the system reports it."""
         pid = self.started.get("java_pid")
         status = Path(f"/proc/{pid}/status")
         if pid is None or not status.exists():
@@ -95,7 +95,7 @@ class Peer:
 
     def close(self) -> None:
         """End the peer."""
-        with self._process:  # closes the pipes: the peer ends when it has nothing more to read
+        with self._process:  # closes the pipes: the peer ends at the end of its input
             assert self._process.stdin is not None
             self._process.stdin.close()
             try:
@@ -105,7 +105,7 @@ class Peer:
 
 
 def peer_python() -> Path:
-    """An interpreter that has the peer; PeerAbsent if there is none and none can be made."""
+    """Return an interpreter that has the peer; PeerAbsent if there is none and none can be installed."""
     said = os.environ.get("V2X_JOSEV_PYTHON")
     cache = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "v2x-gateway" / "josev"
     for python in [Path(said)] if said else [Path(".peers/josev/bin/python"), cache / "bin" / "python"]:
@@ -123,7 +123,7 @@ def peer_python() -> Path:
 
 
 def run(rounds: int = ROUNDS) -> dict[str, Any]:
-    """All figures; those of the peer are null, with the reason, where it can't be had."""
+    """Return all figures; those of the peer are null, with the reason, if it is not available."""
     found: dict[str, Any] = {"benchmark": "exi", "unit": "us per call, median", "rounds": rounds}
     try:
         peer: Peer | None = Peer()
@@ -189,7 +189,7 @@ def _measure(case: Case, peer: Peer | None, rounds: int) -> dict[str, Any]:
 
 
 def _varied(rounds: int) -> dict[str, float]:
-    """The charge loop request with numbers that were never met before, so that no cache helps."""
+    """Return a charge loop request whose numbers were never used before, so that no cache helps."""
     times: dict[str, list[float]] = {"encode": [], "decode": []}
     for _ in range(rounds):
         messages = [loop_request(vary=True) for _ in range(OUR_CALLS)]
@@ -206,7 +206,7 @@ def _varied(rounds: int) -> dict[str, float]:
 
 
 def _cold(work: str, rounds: int) -> tuple[float, float]:
-    """A fresh interpreter's time for `work`, imports and compilation with it: by the clock, and of CPU; ms."""
+    """Return the time of `work` in a fresh interpreter, imports and compilation included: elapsed and processor ms."""
     command = [sys.executable, "-c", COLD.format(work=work)]
     said = [subprocess.run(command, capture_output=True, text=True, check=True).stdout for _ in range(rounds)]
     wall, cpu = zip(*(map(float, line.split()) for line in said), strict=True)
@@ -214,7 +214,7 @@ def _cold(work: str, rounds: int) -> tuple[float, float]:
 
 
 def _time(call: Callable[[], Any]) -> float:
-    """Microseconds per call: the median of slices so short that few of them are interrupted."""
+    """Return µs per call: the median of slices so short that few of them are interrupted."""
     begun = time.perf_counter()
     call()
     count = max(1, round(SLICE_S / (time.perf_counter() - begun)))
@@ -228,7 +228,7 @@ def _time(call: Callable[[], Any]) -> float:
 
 
 def main(json: bool) -> int:
-    """Print the figures; exit status 0 also without the peer, since ours are measured all the same."""
+    """Print the figures; return exit status 0 also without the peer."""
     found = run()
     if json:
         print(jsonlib.dumps(found))

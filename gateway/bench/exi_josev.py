@@ -1,8 +1,8 @@
-"""The other side of `v2x bench exi`: run by a Python that has the package `iso15118` and a Java, not by this one.
+"""Peer process of `v2x bench exi`: run by a Python that has the package `iso15118` and a Java.
 
-Reads one JSON object a line from standard input and answers each with one: first a case is set up
+Reads one JSON object per line from standard input and answers each with one: first a case is set up
 (`{"exi": hex, "namespace": ..}`), then calls are timed (`{"what": "encode" | "decode", "layer": "exificient" | "josev",
-"calls": n}`). `exificient` is the codec as Josev calls it over py4j; `josev` is what a user of Josev calls, its message
+"calls": n}`). `exificient` is the codec as Josev calls it over py4j; `josev` is what a user of Josev calls, message
 classes included.
 """
 
@@ -45,7 +45,7 @@ def main() -> None:
 
 
 def prepare(exi: Any, codec: Any, data: bytes, namespace: Any) -> dict[tuple[str, str], Callable[[], Any]]:
-    """What can be called with this message; Josev's own classes refuse some valid ones."""
+    """Return what can be called with this message; Josev's own classes refuse some valid ones."""
     text = codec.decode(data, namespace)
     if bytes(codec.encode(text, namespace)) != data:
         raise ValueError("EXIficient writes other bytes")
@@ -64,7 +64,7 @@ def prepare(exi: Any, codec: Any, data: bytes, namespace: Any) -> dict[tuple[str
 
 
 def measure(call: Callable[[], Any], count: int) -> float:
-    """Microseconds per call."""
+    """Return µs per call."""
     started = time.perf_counter()
     for _ in range(count):
         call()
@@ -72,7 +72,7 @@ def measure(call: Callable[[], Any], count: int) -> float:
 
 
 def answer(out: TextIO, said: dict[str, Any]) -> None:
-    """One line out."""
+    """Write one line."""
     out.write(json.dumps(said) + "\n")
     out.flush()
 

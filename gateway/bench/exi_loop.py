@@ -1,4 +1,4 @@
-"""The charge loop pair that `v2x bench exi` measures; apart from the rest because its cold start is measured, too."""
+"""Charge loop pair of `v2x bench exi`; a separate module because its cold start is measured, too."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ RANDOM = random.Random(15118)
 
 
 def number(exponent: int, value: int) -> RationalNumber:
-    """Value x 10^Exponent."""
+    """Return the value as mantissa and exponent."""
     return RationalNumber(Exponent=exponent, Value=value)
 
 
 def any_number() -> RationalNumber:
-    """Another number each time."""
+    """Return a new number."""
     return number(RANDOM.randint(-3, 3), RANDOM.randint(-32_768, 32_767))
 
 
 def loop_request(vary: bool = False) -> dc.DC_ChargeLoopReq:
-    """A dynamic bidirectional charge loop request with display parameters; `vary` makes all its numbers new."""
+    """Return a dynamic bidirectional charge loop request with display parameters; `vary` changes all its numbers."""
 
     def n(exponent: int, value: int) -> RationalNumber:
         return any_number() if vary else number(exponent, value)
@@ -61,7 +61,7 @@ def loop_request(vary: bool = False) -> dc.DC_ChargeLoopReq:
 
 
 def loop_response() -> dc.DC_ChargeLoopRes:
-    """The response, with a notification and a meter reading."""
+    """Return the response, with a notification and a meter reading."""
     mode = dc.BPT_Dynamic_DC_CLResControlMode(
         DepartureTime=7200,
         MinimumSOC=30,

@@ -1,4 +1,4 @@
-"""The messages that `v2x bench exi` measures: a charge loop pair, a large schedule, contracts of both generations."""
+"""Messages of `v2x bench exi`: a charge loop pair, a large schedule, contracts of both generations."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from protocols.iso15118.iso20.types import Processing, ResponseCode
 
 
 class Case(NamedTuple):
-    """One message to measure, with the name Josev has for its schema."""
+    """A message to measure, with Josev's name of its schema."""
 
     name: str
     codec: Codec
@@ -23,7 +23,7 @@ class Case(NamedTuple):
 
 
 def schedule_response(entries: int = 72) -> common.ScheduleExchangeRes:
-    """Three schedules of a day in quarters of an hour, with price levels."""
+    """Return three schedules of a day in quarter hours, with price levels."""
 
     def powers() -> common.PowerSchedule:
         rows = (common.PowerScheduleEntry(Duration=900, Power=any_number()) for _ in range(entries))
@@ -56,7 +56,7 @@ def schedule_response(entries: int = 72) -> common.ScheduleExchangeRes:
 
 
 def contract_response() -> common.CertificateInstallationRes:
-    """A contract of ISO 15118-20 with both chains."""
+    """Return a contract of ISO 15118-20 with both chains."""
     data = RANDOM.randbytes
     return common.CertificateInstallationRes(
         Header=HEADER,
@@ -79,13 +79,13 @@ def contract_response() -> common.CertificateInstallationRes:
 
 
 def iso2_document(body: iso2.BodyElement) -> iso2.V2G_Message:
-    """A message of ISO 15118-2."""
+    """Return a message of ISO 15118-2."""
     header = iso2.MessageHeader(SessionID=bytes(range(1, 9)))
     return iso2.V2G_Message(Header=header, Body=iso2.Body(BodyElement=body))
 
 
 def iso2_contract() -> iso2.V2G_Message:
-    """A contract of ISO 15118-2 with both chains."""
+    """Return a contract of ISO 15118-2 with both chains."""
     data = RANDOM.randbytes
 
     def chain(name: str) -> iso2_types.CertificateChain:
@@ -107,7 +107,7 @@ def iso2_contract() -> iso2.V2G_Message:
 
 
 def cases() -> list[Case]:
-    """What is measured, in this order."""
+    """Return the messages to measure, in order."""
     start = iso2_document(iso2.SessionSetupReq(EVCCID=bytes(6)))
     charge_loop, shared, second = "ISO_V20_DC", "ISO_V20_COMMON_MSG", "ISO_V2_MSG_DEF"
     return [

@@ -1,7 +1,7 @@
-"""How long a discharge command takes: MQTT command -> OCPP set-point accepted -> first current out of the car.
+"""`v2x bench first-light`: time of a discharge command: MQTT command -> OCPP set-point accepted -> first current out.
 
-Everything of `v2x demo` over real sockets in one process, with a car that asks for its charge loop every 50 ms. No peer
-does the same from end to end; the reference in the same run is what lies beneath: an MQTT echo through the same broker.
+All of `v2x demo` over real sockets in one process, with an EV whose charge loop takes 50 ms. No peer does the same end
+to end; the reference in the same run is an MQTT echo through the same broker.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ LEASE_S = 60.0
 
 
 def main(json_output: bool, commands: int = COMMANDS) -> int:
-    """Measure and print; exit status 0."""
+    """Measure and print; return exit status 0."""
     figures = asyncio.run(measure(commands))
     if json_output:
         sys.stdout.write(json.dumps(figures) + "\n")
@@ -39,26 +39,26 @@ def main(json_output: bool, commands: int = COMMANDS) -> int:
 
 
 async def measure(commands: int = COMMANDS) -> dict[str, Any]:
-    """p50 and p99 in ms over `commands` discharges, each from 0 W."""
+    """Return p50 and p99 in ms over `commands` discharges, each from 0 W."""
     view = DemoView(Console(quiet=True))
-    watch = discharge.Watch(view)
+    observer = discharge.Observer(view)
     car = replace(CCS_63, loop_s=LOOP_S)
     accepted, set_point, current = [], [], []
-    async with discharge.stage(watch, car=car, commands_per_s=1000.0) as parts:
-        facility, figures = parts.facility, watch.figures
+    async with discharge.running_parts(observer, car=car, commands_per_s=1000.0) as parts:
+        facility, figures = parts.facility, observer.figures
         await facility.until("a session that can discharge", lambda: discharge.ready(facility.state))
         for number in range(commands):
             figures.setpoint_ms = figures.first_negative_current_ms = None
             name = f"bench-{number}"
-            watch.commanded_at = time.perf_counter()
+            observer.commanded_at = time.perf_counter()
             await facility.command("discharge", id=name, power_w=POWER_W, lease_s=LEASE_S)
             await facility.result(name, "accepted", "clamped")
-            accepted.append((time.perf_counter() - watch.commanded_at) * 1000)
+            accepted.append((time.perf_counter() - observer.commanded_at) * 1000)
             await facility.until("current out of the car", lambda: figures.first_negative_current_ms)
             set_point.append(figures.setpoint_ms or 0.0)
             current.append(figures.first_negative_current_ms or 0.0)
             await facility.command("stop", id=f"{name}-stop")
-            await facility.until("no current", lambda: view.dials.current_a > discharge.NEGATIVE_A)
+            await facility.until("no current", lambda: view.values.current_a > discharge.NEGATIVE_A)
         echo = await _echo(parts.gateway.config.mqtt.url, commands)
     return {
         "commands": commands,
@@ -72,7 +72,7 @@ async def measure(commands: int = COMMANDS) -> dict[str, Any]:
 
 
 async def _echo(url: str, times: int) -> list[float]:
-    """The bare way through the broker: one client publishes at QoS 1 and waits for its own message."""
+    """Return the times of the echo: one client publishes at QoS 1 and waits for its own message."""
     host, _, port = url.removeprefix("mqtt://").partition(":")
     found = []
     async with aiomqtt.Client(host, int(port), identifier="echo", socket_options=discharge.NO_DELAY) as client:

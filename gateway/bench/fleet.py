@@ -1,9 +1,8 @@
-"""1,000 emulated stations with cars against one gateway, all in one process and in virtual time: CPU and memory.
+"""`v2x bench fleet`: 1,000 emulated stations with EVs against one gateway in virtual time: CPU and memory.
 
-A station-hour is one station with a car that is commanded now and then: heartbeats, meter values, set-points that are
-held by repetition, MQTT states and telemetry, the physics of battery and converter. No peer does the same. The
-reference in the same run is a tenth of the fleet, which shows what one more costs. Both ends share the process and are
-counted.
+A station-hour is one station with an EV that gets a command now and then: heartbeats, meter values, set-points with
+their renewals, MQTT states and telemetry, the physics of battery and converter. No peer does the same. Reference in
+the same run: a tenth of the fleet, which shows the cost of one more. Both ends share the process and are counted.
 """
 
 from __future__ import annotations
@@ -18,11 +17,11 @@ from typing import Any
 
 STATIONS = 1000
 WARM_S, MEASURED_S = 60.0, 300.0
-COMMANDED = 0.1  # share of the cars that discharge
+COMMANDED = 0.1  # share of the EVs that discharge
 
 
 def main(json: bool) -> int:
-    """Measure and print; exit status 0 if every station came online and every command was obeyed."""
+    """Measure and print; return exit status 0 if every station connected and every command was carried out."""
     figures = measure()
     if json:
         sys.stdout.write(jsonlib.dumps(figures) + "\n")
@@ -33,7 +32,7 @@ def main(json: bool) -> int:
 
 
 def measure(stations: int = STATIONS) -> dict[str, Any]:
-    """The figures of a tenth of the fleet and of the whole of it."""
+    """Return the figures of a tenth of the fleet and of the whole."""
     small, large = fleet(max(1, stations // 10)), fleet(stations)
     return {
         "ok": small["ok"] and large["ok"],
@@ -44,14 +43,14 @@ def measure(stations: int = STATIONS) -> dict[str, Any]:
 
 
 def fleet(stations: int, measured_s: float = MEASURED_S) -> dict[str, Any]:
-    """One run."""
+    """Return the figures of one run."""
     from emulators.runtime.clock import run_virtual
 
     return run_virtual(_live(stations, measured_s))
 
 
 async def _live(stations: int, measured_s: float) -> dict[str, Any]:
-    from emulators.scenario.scenario import check
+    from emulators.scenario.loading import check
     from emulators.world import World
 
     plan = check(
@@ -72,7 +71,7 @@ async def _live(stations: int, measured_s: float) -> dict[str, Any]:
     before = _memory_kb()
     began = time.perf_counter()
     world = World(plan, 1, keep_transcript=False, fast_forward=True)
-    async with world.living():
+    async with world.running():
         await world.clock.sleep(WARM_S)
         ready_s = time.perf_counter() - began
         online = sum(1 for station in world.stations.values() if station.online)
@@ -105,7 +104,7 @@ async def _live(stations: int, measured_s: float) -> dict[str, Any]:
 
 
 def _memory_kb() -> int:
-    """What the process holds now; its highest so far where the system does not say."""
+    """Return the resident memory of the process; its maximum where the system does not report it."""
     try:
         with open("/proc/self/statm", encoding="ascii") as said:
             return int(said.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") // 1024

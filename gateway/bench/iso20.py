@@ -1,10 +1,11 @@
-"""`v2x bench iso20`: our car and charger, then Josev's, each as two programs on one link, in one run.
+"""`v2x bench iso20`: our EV and SECC, then Josev's, each as two processes on one link, in one run.
 
-In memory: a DC_BPT session of 1,000 loops between our two engines, every byte encoded and decoded. On the link (a
-veth pair in a network namespace of its own): from the first SDP request to the first charge loop response, the round
-trip of a loop, CPU time and memory of both programs with all their children. CPU of a loop is the difference between
-a long and a short session over the loops between them. Where namespaces aren't allowed only the first part runs. The
-pairs are measured by `iso20_pairs.py`."""
+In memory: a DC_BPT session of 1,000 loops between our two engines, every byte encoded and decoded. On the link (a veth
+pair in its own network namespace): from the first SDP request to the first charge loop response, the round trip of a
+loop, CPU time and memory of both processes with their children. CPU of a loop is the difference between a long and a
+short session over the loops between them. Where namespaces are not allowed only the first part runs. `iso20_pairs.py`
+measures the pairs.
+"""
 
 from __future__ import annotations
 
@@ -38,14 +39,14 @@ exec "$@"
 
 
 def in_memory(loops: int = LOOPS) -> float:
-    """CPU seconds of one DC_BPT session between our engines."""
+    """Return the CPU seconds of one DC_BPT session between our engines."""
     began = time.process_time()
     session(ServiceId.DC_BPT, ControlMode.DYNAMIC, loops)
     return time.process_time() - began
 
 
 def peer() -> str:
-    """An interpreter that has the peer with all it needs to run a car; PeerAbsent if there is none."""
+    """Return an interpreter that has the peer and its requirements; PeerAbsent if there is none."""
     said = os.environ.get("V2X_JOSEV_PYTHON")
     kept = [Path(said)] if said else [Path(".peers/josev-sessions/bin/python"), peer_python()]
     for python in kept:
@@ -100,7 +101,7 @@ def _pairs(python: str) -> dict[str, Any]:
 
 
 def main(json: bool) -> int:
-    """Print the figures; exit status 0 also without the peer, since ours are measured all the same."""
+    """Print the figures; return exit status 0 also without the peer."""
     found = run()
     if json:
         print(jsonlib.dumps(found))

@@ -1,7 +1,8 @@
-"""Runs inside the benchmark's network namespace: our pair of programs and Josev's, watched from outside.
+"""Runs inside the network namespace of the benchmark: our pair of processes and Josev's, observed from outside.
 
-Prints a JSON object after each pair, the last one with all. CPU and memory are those of a program and all its
-descendants (Josev's codec is a Java process)."""
+Prints a JSON object after each pair, the last one with all. CPU and memory are those of a process and all its
+descendants (Josev's codec is a Java process).
+"""
 
 from __future__ import annotations
 
@@ -29,7 +30,7 @@ PAGE_MIB = os.sysconf("SC_PAGE_SIZE") / 2**20
 
 @dataclass
 class Program:
-    """A program, its log, and what it used up to the last look."""
+    """A process, its log, and its usage at the last sample."""
 
     process: subprocess.Popen[bytes]
     log: Path
@@ -71,7 +72,7 @@ def start(argv: list[str], directory: Path, name: str, env: dict[str, str] | Non
 
 
 def watch(programs: Iterable[Program], until: Program, wanted: str | None = None) -> None:
-    """Look at the programs until one has ended, or has said `wanted`."""
+    """Sample the processes until one has ended or has printed `wanted`."""
     give_up = time.monotonic() + READY_WITHIN
     while until.process.poll() is None and (wanted is None or wanted not in until.text()):
         for program in programs:
@@ -82,7 +83,7 @@ def watch(programs: Iterable[Program], until: Program, wanted: str | None = None
 
 
 def session(pair: str, loops: int, python: str, directory: Path) -> dict[str, Any]:
-    """One session of a pair: figures and the car's log."""
+    """Run one session of a pair; return the figures and the EV's log."""
     if pair == "ours":
         options = {"interface": SE, "power_w": -3000, "sessions": 1, "cable_check_s": 0.0, "json": True}
         charger = start(_ours("charger.secc.run", options, "run(RunOptions(**{}))"), directory, f"secc{loops}")
@@ -139,7 +140,7 @@ def _ours(module: str, options: dict[str, Any], call: str = "run(**{})") -> list
 
 
 def _our_times(text: str) -> tuple[float, list[float]]:
-    """From the first SDP request to the first loop response, and each loop's round trip, s."""
+    """Return the time from the first SDP request to the first loop response, and each loop's round trip, s."""
     lines = [json.loads(line) for line in text.splitlines() if line.startswith("{")]
     asked: float | None = None
     trips: list[float] = []
@@ -180,7 +181,7 @@ def _their_times(text: str) -> tuple[float, list[float]]:
 
 
 def _cpu(pid: int) -> float:
-    """CPU seconds of a process, all its threads."""
+    """Return the CPU seconds of a process, all its threads."""
     total = 0
     for task in Path(f"/proc/{pid}/task").iterdir():
         try:
@@ -191,7 +192,7 @@ def _cpu(pid: int) -> float:
 
 
 def _tree(root: int) -> list[int]:
-    """A process and all its descendants."""
+    """Return a process and all its descendants."""
     children: dict[int, list[int]] = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
@@ -213,7 +214,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as directory:
         found: dict[str, Any] = {"ours": measure("ours", sys.executable, Path(directory))}
         print(json.dumps(found), flush=True)
-        for _ in range(TRIES if python else 0):  # on a busy machine its car gives up its own charger
+        for _ in range(TRIES if python else 0):  # on a busy machine its EV runs into its own time-outs
             try:
                 found["josev"] = measure("josev", python, Path(directory))
                 found.pop("absent", None)

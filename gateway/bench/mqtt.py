@@ -1,7 +1,7 @@
-"""`v2x bench mqtt`: a command to its result `accepted`, journal on, beside a bare aiomqtt echo over the same broker.
+"""`v2x bench mqtt`: from a command to its result `accepted`, journal on, beside an aiomqtt echo over the same broker.
 
-Latency one command at a time; throughput with many under way over many EVSEs. Gateway and echo are processes of their
-own, and so are the brokers, as they would be at a site.
+Latency with one command at a time; throughput with many in progress over many EVSEs. Gateway, echo and brokers are
+separate processes, as at a site.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def main(json_output: bool = False) -> int:
 
 
 async def run(commands: int = 1000) -> dict[str, Any]:
-    """The figures for each broker, in ms and 1/s; a broker that is absent is null with the reason."""
+    """Return the figures for each broker, in ms and 1/s; an absent broker is null with the reason."""
     found: dict[str, Any] = {"benchmark": "mqtt", "commands": commands}
     for name, broker, five in (("mosquitto", _mosquitto, True), ("amqtt", _amqtt, False)):
         try:
@@ -88,7 +88,7 @@ async def _measure(port: int, five: bool, commands: int) -> dict[str, Any]:
 
 
 def _commit_floor(path: str) -> dict[str, float]:
-    """One row into SQLite, durable as the journal is, and nothing else: what the disk takes of every command."""
+    """Return the time of one durable row in SQLite: what the disk takes of every command."""
     took = []
     with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.execute("PRAGMA journal_mode=WAL")
@@ -147,7 +147,7 @@ async def _rate(ask: Callable[[int], Awaitable[None]], times: int) -> float:
 
 @asynccontextmanager
 async def _client(port: int, five: bool) -> AsyncIterator[tuple[aiomqtt.Client, dict[str, asyncio.Future[None]]]]:
-    """A facility: hears results and echoes, and resolves who waits for them."""
+    """A facility: receives results and echoes, and resolves the futures that wait for them."""
     protocol = aiomqtt.ProtocolVersion.V5 if five else aiomqtt.ProtocolVersion.V311
     waiting: dict[str, asyncio.Future[None]] = {}
     async with aiomqtt.Client("127.0.0.1", port, protocol=protocol, socket_options=NODELAY) as client:

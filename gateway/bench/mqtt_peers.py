@@ -1,4 +1,4 @@
-"""The two that `gateway.bench.mqtt` measures, each as a process of its own: a gateway with plain stations, and an echo.
+"""The processes that `gateway.bench.mqtt` measures: a gateway with plain stations, and an echo.
 
 python -m gateway.bench.mqtt_peers gateway PORT EVSES DATABASE
 python -m gateway.bench.mqtt_peers echo PORT
@@ -26,12 +26,12 @@ NODELAY = [(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)]
 
 
 def evse(number: int) -> str:
-    """The name of one of the benchmark's EVSEs."""
+    """Return the name of an EVSE of the benchmark."""
     return f"B{number}-1"
 
 
 async def serve(port: int, evses: int, database: str) -> None:
-    """A gateway with its journal on, all EVSEs with a car in session."""
+    """Run a gateway with its journal on and a vehicle in session at every EVSE."""
     config = from_table(
         {
             "site": {"id": SITE},
@@ -56,7 +56,7 @@ async def serve(port: int, evses: int, database: str) -> None:
 
 
 async def echo(port: int, five: bool) -> None:
-    """Answer every message on its way back, as bare as aiomqtt allows."""
+    """Echo every message with aiomqtt alone."""
     protocol = aiomqtt.ProtocolVersion.V5 if five else aiomqtt.ProtocolVersion.V311
     async with aiomqtt.Client("127.0.0.1", port, protocol=protocol, socket_options=NODELAY) as client:
         client.pending_calls_threshold = 1000
@@ -79,7 +79,7 @@ async def _answer(client: aiomqtt.Client, message: aiomqtt.Message, five: bool) 
 
 
 def main() -> None:
-    """The entry of either process."""
+    """Run one of the two processes."""
     what, port = sys.argv[1], int(sys.argv[2])
     if what == "gateway":
         asyncio.run(serve(port, int(sys.argv[3]), sys.argv[4]))

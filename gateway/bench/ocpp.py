@@ -1,8 +1,8 @@
 """`v2x bench ocpp`: one server process and one load process, ours beside the `ocpp` package (and Node's `ocpp-rpc`).
 
-Read the ratios: machines differ. Each server takes TransactionEvents of about 1.2 kB from 100 and from 1,000 stations,
-each with one call outstanding, with schema validation of requests and answers. CPU is the server's own. What the
-gateway's own work and the core with its store cost beside the RPC layer is shown as shares of the CPU per message.
+Read the ratios: machines differ. Each server receives TransactionEvents of about 1.2 kB from 100 and from 1,000
+stations, each with one call outstanding, with schema validation of requests and responses. CPU is the server's own.
+The cost of the CSMS and of the service with its store beside the RPC layer is shown as shares of the CPU per message.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ AIMS = {"rate_over_package": 15.0, "rate_per_cpu_over_node": 0.8, "idle_kb_per_s
 
 
 class Server:
-    """A server process that tells its port and, when asked, its usage."""
+    """A server process that reports its port and, on request, its usage."""
 
     def __init__(self, process: asyncio.subprocess.Process, port: int, loop: str) -> None:
         self._process, self.port, self.loop = process, port, loop
 
     async def usage(self) -> dict[str, Any]:
-        """CPU seconds and memory now."""
+        """Return CPU seconds and memory."""
         assert self._process.stdin is not None
         self._process.stdin.write(b"\n")
         return await _line(self._process)
 
     async def close(self) -> None:
-        """End it."""
+        """End the process."""
         assert self._process.stdin is not None
         self._process.stdin.close()
         try:
@@ -76,7 +76,7 @@ def _ours(kind: str, uvloop: bool) -> list[str]:
 
 
 def _node() -> tuple[list[str], dict[str, str]] | str:
-    """How Node's server is started, or why it cannot be."""
+    """Return the command line of Node's server, or the reason why it cannot run."""
     program = shutil.which("node")
     places = [os.environ.get("V2X_OCPP_RPC", ""), str(Path.cwd() / ".peers" / "ocpp-rpc" / "node_modules")]
     home = next((place for place in places if place and (Path(place) / "ocpp-rpc").is_dir()), None)
@@ -88,7 +88,7 @@ def _node() -> tuple[list[str], dict[str, str]] | str:
 
 
 async def run(seconds: float = SECONDS, stations: tuple[int, ...] = STATIONS) -> dict[str, Any]:
-    """All figures of one run."""
+    """Return all figures of one run."""
     fast = importlib.util.find_spec("uvloop") is not None
     kinds: dict[str, tuple[list[str], dict[str, str] | None]] = {
         "rpc": (_ours("rpc", fast), None),

@@ -1,7 +1,7 @@
-"""The load of `v2x bench ocpp`: many stations in one process, each with one TransactionEvent of 1.2 kB outstanding.
+"""Load of `v2x bench ocpp`: many stations in one process, each with one TransactionEvent of 1.2 kB outstanding.
 
-A client of a few dozen lines on bare TCP, so that the load costs little beside the server: it writes frames with a mask
-of zeros and reads what the server answers. It is no WebSocket library and knows no other use.
+A small client on plain TCP, so that the load costs little beside the server: it writes frames with a mask of zeros and
+reads the responses. Not a WebSocket library.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ BOOT = {"reason": "PowerUp", "chargingStation": {"model": "bench", "vendorName":
 
 
 def event(station: int, number: int) -> dict[str, Any]:
-    """A TransactionEventRequest of the size that real stations send."""
+    """Return a TransactionEventRequest of the size that real stations send."""
     values = [
         {"value": 1234.5 + number, "measurand": name, "context": "Sample.Periodic", "location": "Outlet"}
         for name in _SAMPLES
@@ -37,7 +37,7 @@ def event(station: int, number: int) -> dict[str, Any]:
 
 
 def frame(payload: bytes) -> bytes:
-    """One masked text frame; the mask is zeros, so the payload goes as it is."""
+    """Return one masked text frame; the mask is zeros, so the payload is unchanged."""
     size = len(payload)
     if size < 126:
         head = bytes((0x81, 0x80 | size))
@@ -49,14 +49,14 @@ def frame(payload: bytes) -> bytes:
 
 
 def _answer(call: list[Any]) -> bytes:
-    """What a plain station says to the gateway's own calls: profiles are taken, the rest it does not know."""
+    """Return a plain station's response to calls of the gateway: profiles accepted, the rest not implemented."""
     if call[2] == "SetChargingProfile":
         return json.dumps([3, call[1], {"status": "Accepted"}]).encode()
     return json.dumps([4, call[1], "NotSupported", "", {}]).encode()
 
 
 class Client(asyncio.Protocol):
-    """One station: upgrades, then hands over each text message the server sends."""
+    """One station: upgrades the connection, then reports each text message of the server."""
 
     def __init__(self, number: int, on_text: Callable[[Client, bytes], None]) -> None:
         self.number, self._on_text = number, on_text
@@ -106,12 +106,12 @@ class Client(asyncio.Protocol):
                 self.transport.write(b"\x8a\x80\0\0\0\0")  # pong
 
     def send(self, text: bytes) -> None:
-        """One message."""
+        """Send one message."""
         assert self.transport is not None
         self.transport.write(frame(text))
 
     async def call(self, action: str, payload: dict[str, Any]) -> bytes:
-        """One call, outside the measurement."""
+        """Make one call outside the measurement."""
         self.waiting = asyncio.get_running_loop().create_future()
         self.send(json.dumps([2, f"c{self.number}-{action}", action, payload]).encode())
         return await self.waiting
@@ -162,7 +162,7 @@ class Load:
         client.send(b'[2,"%d-%d","TransactionEvent",' % (client.number, client.count) + body % client.number)
 
     async def run(self, seconds: float, rate: float | None = None) -> tuple[int, list[float]]:
-        """As fast as one call per station allows, or at `rate` messages a second over all. Messages and latencies."""
+        """Send as fast as one call per station allows, or `rate` messages/s over all. Return messages and latencies."""
         self.latencies, self._running, self._closed_loop = [], True, rate is None
         if rate is None:
             for client in self.clients:
@@ -183,14 +183,14 @@ class Load:
             await asyncio.sleep(0.001)
 
     def close(self) -> None:
-        """Drop the connections."""
+        """Close the connections."""
         for client in self.clients:
             if client.transport is not None:
                 client.transport.abort()
 
 
 def _body(number: int) -> bytes:
-    """A payload that takes the station's number."""
+    """Return a function that sets the station's number in the payload."""
     text = json.dumps(event(0, number), separators=(",", ":"))
     return text.replace("tx-0", "tx-%d").encode() + b"]"
 
@@ -201,7 +201,7 @@ _BODIES = tuple(_body(number) for number in range(50))
 async def measure(
     port: int, stations: int, seconds: float, usage: Callable[[], Awaitable[dict[str, Any]]]
 ) -> dict[str, Any]:
-    """Figures of one server with so many stations; `usage` asks the server for its CPU seconds and memory."""
+    """Return the figures of one server with a number of stations; `usage` returns its CPU seconds and memory."""
     load = Load()
     before = await usage()
     await load.connect(port, stations)

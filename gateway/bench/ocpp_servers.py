@@ -1,8 +1,9 @@
-"""The servers of `v2x bench ocpp`, each run as a process of its own: `python -m gateway.bench.ocpp_servers KIND`.
+"""Servers of `v2x bench ocpp`, each run as a process: `python -m gateway.bench.ocpp_servers KIND`.
 
 `rpc`: our RPC layer with validation and an empty handler. `gateway`: the CSMS with sessions and meter values, its
-events dropped. `core`: the same with the core and a SQLite store behind it. `package`: the `ocpp` package's ChargePoint
-as it ships. The first line on standard output is the port; then each line on standard input is answered with the usage.
+events dropped. `core`: the same with the service and a SQLite store behind it. `package`: the `ocpp` package's
+ChargePoint as it ships. The first line on standard output is the port; each line on standard input is answered with
+the usage.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ Ready = Callable[[int], None]
 
 
 async def rpc(ready: Ready) -> None:
-    """The layer alone."""
+    """Run the RPC layer alone."""
     from websockets.asyncio.server import ServerConnection, serve
 
     from gateway.clock import SystemClock
@@ -52,7 +53,7 @@ async def rpc(ready: Ready) -> None:
 
 
 async def gateway(ready: Ready) -> None:
-    """The CSMS."""
+    """Run the CSMS."""
     from gateway.clock import SystemClock
     from gateway.csms.csms import Csms
 
@@ -60,7 +61,7 @@ async def gateway(ready: Ready) -> None:
 
 
 async def core(ready: Ready) -> None:
-    """The CSMS, the core, and a store on disk: transactions, too, are on disk before they are answered."""
+    """Run CSMS, service and a store on disk: transactions, too, are on disk before the response."""
     from gateway import garbage_collection
     from gateway.clock import SystemClock
     from gateway.control.settings import ServiceSettings
@@ -91,7 +92,7 @@ async def core(ready: Ready) -> None:
 
 
 async def package(ready: Ready) -> None:
-    """The `ocpp` package."""
+    """Run the `ocpp` package."""
     from ocpp.routing import on
     from ocpp.v201 import ChargePoint, call_result
     from ocpp.v201.enums import RegistrationStatusEnumType
@@ -130,7 +131,7 @@ def _settings() -> Any:
 
 
 def usage() -> dict[str, Any]:
-    """CPU seconds of this process and its resident memory."""
+    """Return CPU seconds and resident memory of this process."""
     spent = resource.getrusage(resource.RUSAGE_SELF)
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith("VmRSS:"):
@@ -154,7 +155,7 @@ async def _serve(kind: str) -> None:
 
 
 def main() -> None:
-    """Run one kind; `--uvloop` where the `fast` extra is installed."""
+    """Run one kind of server; `--uvloop` where the extra `fast` is installed."""
     logging.disable(logging.CRITICAL)
     factory = None
     if "--uvloop" in sys.argv:

@@ -1,7 +1,6 @@
-"""Stations without a protocol: they take a set-point at once, meter it, and fall to 0 W when its hold ends.
+"""Stations without a protocol: they apply a set-point, meter it, and fall back to 0 W when it expires.
 
-The smallest thing that keeps the promises of `gateway.model.station.Stations`. For benchmarks that measure everything
-but a protocol, and for tests of the core.
+The smallest implementation of `gateway.model.station.Stations`, for benchmarks and tests without OCPP.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ from protocols.ports import Clock
 
 @dataclass(slots=True)
 class PlainEvse:
-    """What one of these EVSEs does now."""
+    """State of one of these EVSEs."""
 
     power_w: float = 0.0
     until: float = 0.0
@@ -37,16 +36,16 @@ class PlainEvse:
     charged_wh: float = 0.0
     discharged_wh: float = 0.0
     advanced: float = 0.0
-    answers: list[Outcome] = field(default_factory=list)  # what it says next, instead of `applied`
+    answers: list[Outcome] = field(default_factory=list)  # next answers instead of `applied`
     orders: list[tuple[float, float, float]] = field(default_factory=list)  # (time, power_w, hold_s)
     calls: list[str] = field(default_factory=list)
-    deaf: bool = False  # takes orders and does nothing
-    mute: bool = False  # never says what it holds
-    seldom: bool = False  # its meter is read only when somebody calls `meter`
+    deaf: bool = False  # accepts set-points without effect
+    mute: bool = False  # does not report its set-point
+    seldom: bool = False  # reports its meter only when `meter` is called
 
 
 class PlainStations:
-    """Implements `Stations`; `report` is the core's."""
+    """Implements `Stations`; `report` receives the events."""
 
     def __init__(self, clock: Clock, report: Report, capacity_wh: float = 63_000.0) -> None:
         self._clock = clock
@@ -54,10 +53,10 @@ class PlainStations:
         self._capacity_wh = capacity_wh
         self.evses: dict[str, PlainEvse] = {}
 
-    # the world does -------------------------------------------------------------------------------------------------
+    # events of the station and its vehicles --------------------------------------------------------------------------
 
     def connect(self, station: str, *evses: str, limits: PowerLimits | None = None, can_discharge: bool = True) -> None:
-        """A station with these EVSEs appears."""
+        """Connect a station with these EVSEs."""
         now = self._clock.now()
         self._report(StationConnected(station, now, "plain"))
         for evse in evses:
@@ -68,13 +67,13 @@ class PlainStations:
             self._report(EvseDescribed(evse, station, now, hardware, can_discharge, why))
 
     def disconnect(self, station: str, reason: str = "") -> None:
-        """Its link breaks."""
+        """Break the link."""
         self._report(StationLost(station, self._clock.now(), reason))
 
     def plug(
         self, evse: str, session: str = "tx1", needs: VehicleNeeds | None = None, soc_pct: float | None = 80.0
     ) -> None:
-        """A car comes, and a session begins."""
+        """Plug in a vehicle and begin a session."""
         now, held = self._clock.now(), self.evses[evse]
         held.session, held.soc_pct = session, soc_pct
         held.advanced = now
@@ -91,14 +90,14 @@ class PlainStations:
         self._report(NeedsStated(evse, now, stated))
 
     def unplug(self, evse: str) -> None:
-        """The car goes."""
+        """Unplug the vehicle."""
         now, held = self._clock.now(), self.evses[evse]
         session, held.session, held.power_w = held.session, None, 0.0
         self._report(SessionEnded(evse, now, session or "", "EVDisconnected"))
         self._report(PlugChanged(evse, now, PlugState.AVAILABLE))
 
     def meter(self, evse: str) -> None:
-        """One reading of the meter."""
+        """Report one meter reading."""
         now, held = self._clock.now(), self.evses[evse]
         self._advance(held, now)
         self._report(
@@ -117,21 +116,21 @@ class PlainStations:
         )
 
     async def run(self, every_s: float = 1.0) -> None:
-        """Read all meters again and again."""
+        """Report all meters periodically."""
         while True:
             for evse, held in self.evses.items():
                 if held.session is not None and not held.seldom:
                     self.meter(evse)
             await self._clock.sleep(every_s)
 
-    # what the core asks ---------------------------------------------------------------------------------------------
+    # port `Stations` --------------------------------------------------------------------------------------------------
 
     def reaches(self, evse: str) -> bool:
-        """Whether it is one of these."""
+        """Return True for one of these EVSEs."""
         return evse in self.evses
 
     async def set_power(self, evse: str, power_w: float, hold_s: float) -> Outcome:
-        """Take it at once, or say what `answers` holds."""
+        """Apply the set-point, or answer as `answers` holds."""
         held = self.evses.get(evse)
         if held is None:
             return Outcome(Answer.REFUSED, "UnknownEvse")
@@ -145,12 +144,12 @@ class PlainStations:
         return outcome
 
     async def end_session(self, evse: str) -> Outcome:
-        """Done at once."""
+        """Return at once."""
         self.unplug(evse)
         return Outcome(Answer.APPLIED)
 
     async def reconcile(self, evse: str) -> float | None:
-        """What it runs at."""
+        """Return the set-point."""
         held = self.evses[evse]
         held.calls.append("reconcile")
         if held.mute:
@@ -160,7 +159,7 @@ class PlainStations:
         return held.power_w
 
     def _advance(self, held: PlainEvse, now: float) -> None:
-        """Let the time pass that has passed, with the dead-man in it."""
+        """Advance to the present time, validity of the set-point included."""
         ran_s = max(0.0, min(now, held.until) - held.advanced) if held.power_w else 0.0
         energy_wh = held.power_w * ran_s / 3600
         held.charged_wh += max(0.0, energy_wh)

@@ -1,8 +1,8 @@
-"""`v2x bench plan`: the plan of 36 hours for 10, 100 and 1,000 cars, cold and five minutes later, beside the rules.
+"""`v2x bench plan`: the plan of 36 hours for 10, 100 and 1,000 vehicles, cold and five minutes later, beside the rules.
 
-Warm is the plan of five minutes later, and of the next half hour (when the steps move on by one), on the last one's
-basis. More than 60 cars are gathered by when they leave. Beside it, in the same run, the plan by rules: what it
-takes, and what it costs more. Aim: a warm plan of 50 cars within 100 ms.
+Warm is the plan of five minutes later, and of the next half hour (when the steps advance by one), from the basis of
+the last one. More than 60 vehicles are grouped by departure. Reference in the same run: the plan by rules, its time
+and its extra cost. Aim: a warm plan of 50 vehicles within 100 ms.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ START = 1_800_000_000.0 - 1_800_000_000.0 % 86_400 + 6 * 3600
 
 
 def main(json: bool = False) -> int:
-    """Print the figures; exit status 0."""
-    solve(problem(5, START))  # the library's own first start is no part of any plan
+    """Print the figures; return exit status 0."""
+    solve(problem(5, START))  # the first start of the library is not part of a plan
     figures = [measure(size) for size in SIZES]
     if json:
         print(jsonlib.dumps({"bench": "plan", "aim_ms": AIM_MS, "steps": STEPS, "cars": figures}))
@@ -46,7 +46,7 @@ def main(json: bool = False) -> int:
 
 
 def measure(size: int) -> dict[str, Any]:
-    """The figures for this many cars."""
+    """Return the figures for a number of vehicles."""
     now = problem(size, START)
     begun = time.perf_counter()
     plan, basis = solve(gather(now), within_s=60.0)
@@ -76,9 +76,7 @@ def measure(size: int) -> dict[str, Any]:
 
 
 def problem(size: int, wall: float) -> Problem:
-    """A site whose connection is as large as its fleet, with PV, a tariff of three prices and cars that leave all
-    day.
-    """
+    """Return a site whose connection grows with its fleet, with PV, a tariff of three prices and departures all day."""
     start = grid_start(wall, STEP_S)
     load, pv, buy = [], [], []
     for step in range(STEPS):

@@ -1,9 +1,9 @@
-"""`v2x bench sim`: what an hour of the emulated world costs in processor time, whole and with repeated loops left out.
+"""`v2x bench sim`: processor time of an emulated hour, with and without repeated charge loops.
 
-Three aims on one core: four hours of one car's discharge within 10 s with every charge loop exchanged and within 1 s
-with those left out that only repeat; a day of a store with ten cars within 30 s. No peer does the same, so the run that
-exchanges every loop is the reference: beside the four hours in whole, beside the day for its first hour. Counts say
-where the work is: they are the same on every machine, the seconds are not.
+Three aims on one core: four hours of one vehicle's discharge within 10 s with every charge loop exchanged and within 1
+s with repeated ones left out; a day of a store with ten vehicles within 30 s. No peer does the same, so the run that
+exchanges every loop is the reference. Counts show where the work is: they are the same on every machine, the seconds
+are not.
 """
 
 from __future__ import annotations
@@ -31,32 +31,32 @@ DISCHARGE: dict[str, Any] = {
 }
 DAY = "store-day-ten-cars"
 AIM_S = {"discharge_full": 10.0, "discharge_fast": 1.0, "store_day_fast": 30.0}
-REFERENCE_S = HOUR  # of the store's day, with every loop
+REFERENCE_S = HOUR  # first hour of the store's day, with every loop
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One run: processor seconds, and what was done in it. Messages are those of the wire, both ways."""
+    """One run: processor seconds and counts. Messages are those on the wire, both ways."""
 
     virtual_s: float
     cpu_s: float
     messages: dict[str, int]
     loops: int  # charge loops exchanged
     loops_left_out: int
-    wakes: int  # times that the clock moved
+    wakes: int  # advances of the clock
     controller_steps: int
     plans: int
     governor_looks: int
-    broken: list[str]  # what the scenario expects and did not come about
+    broken: list[str]  # expectations of the scenario that are not met
 
     @property
     def per_hour(self) -> float:
-        """Processor seconds of a virtual hour."""
+        """Return the processor seconds of a virtual hour."""
         return self.cpu_s / self.virtual_s * HOUR
 
 
 def main(json: bool = False) -> int:
-    """Print the figures; exit status 0 if everything came about as the scenarios say, whatever the seconds."""
+    """Print the figures; return exit status 0 if the scenarios' expectations are met, whatever the seconds."""
     figures = measure()
     if json:
         sys.stdout.write(jsonlib.dumps(figures) + "\n")
@@ -75,7 +75,7 @@ def main(json: bool = False) -> int:
 
 
 def measure() -> dict[str, Any]:
-    """All runs, the aims they are held against, and the ratios."""
+    """Return all runs, their aims and the ratios."""
     runs = {
         "discharge_full": run(DISCHARGE, fast_forward=False),
         "discharge_fast": run(DISCHARGE, fast_forward=True),
@@ -101,9 +101,9 @@ def measure() -> dict[str, Any]:
 
 
 def run(scenario: str | dict[str, Any], *, fast_forward: bool, until_s: float | None = None) -> Run:
-    """Live a scenario (a shipped one by name, or a table) or its first `until_s`; imports are not counted."""
+    """Run a scenario (a shipped one by name, or a table) or its first `until_s`; imports are not counted."""
     from emulators.runtime.clock import run_virtual
-    from emulators.scenario.scenario import check, load
+    from emulators.scenario.loading import check, load
 
     plan = load(scenario) if isinstance(scenario, str) else check(scenario, "the bench")
     if until_s is not None:
@@ -117,7 +117,7 @@ async def _live(plan: Any, fast_forward: bool) -> Run:
 
     began = time.process_time()
     world = World(plan, keep_transcript=False, fast_forward=fast_forward)
-    async with world.living():
+    async with world.running():
         assert world.gateway is not None
         energy_service, board = world.gateway.energy_service, world.gateway.service.board
         await world.clock.sleep(plan.duration)
@@ -125,7 +125,7 @@ async def _live(plan: Any, fast_forward: bool) -> Run:
         loop = asyncio.get_running_loop()
         assert isinstance(loop, VirtualLoop)
         counts = dict(sorted(world.transcript.counts.items()))
-        left_out = sum(bay.left_out for bay in world.bays.values())
+        left_out = sum(bay.skipped_loops for bay in world.bays.values())
         return Run(
             virtual_s=plan.duration,
             cpu_s=round(cpu_s, 3),
@@ -136,5 +136,5 @@ async def _live(plan: Any, fast_forward: bool) -> Run:
             controller_steps=energy_service.steps,
             plans=energy_service.plans,
             governor_looks=sum(place.looks for place in board.places.values()),
-            broken=world.record.broken(plan.expect),
+            broken=world.recording.violations(plan.expect),
         )

@@ -1,4 +1,4 @@
-"""Blue Switch: cars lent to shelters, from the agreement to the audit report.
+"""Vehicle lending to shelters (Blue Switch): agreements, call-outs, arrivals, energy returned, audit.
 
-Pure: values and time in, values and events out. Files are read by `files.py`; MQTT and the API belong to other rooms.
+All modules but `service`, `persistence` and `agreement_file` are pure: values and time in, values and events out.
 """

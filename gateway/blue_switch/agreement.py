@@ -1,15 +1,15 @@
-"""Who lends which cars to which site, when, and under which conditions.
+"""Agreements with vehicle providers: which vehicles, for which sites, when, and under which conditions.
 
-Three kinds are common in Japan's municipalities: the town's own cars, a car-share operator's, and a dealer's test-drive
-cars; they differ in hours, notice, floors and in how the energy is given back. The kind itself decides nothing here: it
-only sets the defaults of an agreement file, so that a reader recognises the paper behind it.
+Three kinds are common in Japan's municipalities: the municipality's own vehicles, those of a car-share operator, and
+the test-drive vehicles of a dealer. They differ in hours, notice, floors and the way the energy is returned. The kind
+only sets the defaults of an agreement.
 """
 
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -19,14 +19,15 @@ Name = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[^/#+\x00-\x
 Percent = Annotated[float, Field(ge=0, le=100)]
 Hour = Annotated[float, Field(ge=0, le=24)]
 DAY_S = 86_400.0
+OBSOLETE_KEYS = frozenset({"storms"})  # accepted without effect; the agreement file warns of them
 
 
 class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, serialize_by_alias=True)
 
 
 class Kind(StrEnum):
-    """Who lends."""
+    """Kind of vehicle provider."""
 
     MUNICIPAL = "municipal"
     CAR_SHARE = "car_share"
@@ -34,23 +35,23 @@ class Kind(StrEnum):
 
 
 class GiveBack(StrEnum):
-    """How the energy that a car gave is given back."""
+    """How the energy discharged from a vehicle is returned."""
 
-    AS_ARRIVED = "as_arrived"  # charged to the state of charge that it arrived with, and the way here
+    AS_ARRIVED = "as_arrived"  # charged to the state of charge on arrival, and the way to the site
     TO_LEVEL = "to_level"  # charged to `return_pct`
     BILLED = "billed"  # paid, not charged
-    GIFT = "gift"  # nothing is owed
+    GIFT = "gift"  # not returned
 
 
 class Hours(_Table):
-    """When cars may be called and kept, local time. Days are 0 (Monday) to 6; `end` may be after midnight's 24 as 0."""
+    """Hours in which vehicles may be called and kept, local time. Days: 0 (Monday) to 6; `end` may precede `start`."""
 
     days: tuple[Annotated[int, Field(ge=0, le=6)], ...] = (0, 1, 2, 3, 4, 5, 6)
     start: Hour = 0.0
     end: Hour = 24.0
 
 
-DEFAULTS: dict[Kind, dict[str, Any]] = {
+DEFAULTS: dict[Kind, dict[str, object]] = {
     Kind.MUNICIPAL: {"notice_s": 1800.0, "floor_pct": 20.0, "give_back": GiveBack.GIFT, "priority": 0},
     Kind.CAR_SHARE: {"notice_s": 3600.0, "floor_pct": 30.0, "give_back": GiveBack.TO_LEVEL, "return_pct": 80.0,
     "priority": 1}, Kind.DEALER: {
@@ -61,11 +62,11 @@ DEFAULTS: dict[Kind, dict[str, Any]] = {
 
 
 class Agreement(_Table):
-    """One agreement. `sites` empty means every site of the municipality; `priority` lower is called first."""
+    """One agreement. Empty `sites` means every site of the municipality; a lower `priority` is called first."""
 
     id: Name
     kind: Kind
-    lender: Name
+    provider: Name = Field(validation_alias="lender", serialization_alias="lender")
     cars: tuple[Name, ...] = Field(min_length=1, max_length=2000, description="identities, such as EVCCIDs")
     sites: tuple[Name, ...] = Field(default=(), max_length=500)
     valid_from: Moment = 946_684_800.0
@@ -73,36 +74,38 @@ class Agreement(_Table):
     hours: tuple[Hours, ...] = Field(default=(Hours(),), min_length=1, max_length=14)
     utc_offset_s: Annotated[float, Field(ge=-50_400, le=50_400)] = 9 * 3600.0
     notice_s: Annotated[float, Field(ge=0, le=7 * DAY_S)] = Field(
-        default=3600.0, description="between call and leaving"
+        default=3600.0, description="between call and departure"
     )
     floor_pct: Percent = Field(default=20.0, description="never discharged below this")
     longest_stay_s: Annotated[float, Field(gt=0, le=31 * DAY_S)] = 7 * DAY_S
     give_back: GiveBack = GiveBack.AS_ARRIVED
     return_pct: Percent = 80.0
     priority: Annotated[int, Field(ge=0, le=99)] = 1
-    storms: bool = Field(default=True, description="may be called before an announced storm, not only in an outage")
 
     @model_validator(mode="before")
     @classmethod
-    def _of_its_kind(cls, given: Any) -> Any:
-        if isinstance(given, dict) and given.get("kind") in {kind.value for kind in Kind}:
+    def _of_its_kind(cls, given: object) -> object:
+        if not isinstance(given, dict):
+            return given
+        given = {key: value for key, value in given.items() if key not in OBSOLETE_KEYS}
+        if given.get("kind") in {kind.value for kind in Kind}:
             return {**DEFAULTS[Kind(given["kind"])], **given}
         return given
 
-    def lends_to(self, site: str) -> bool:
-        """Whether this site is among those that it lends to."""
+    def provides_to(self, site: str) -> bool:
+        """Return whether the agreement covers this site."""
         return not self.sites or site in self.sites
 
     def valid_at(self, wall: float) -> bool:
-        """Whether the paper is in force."""
+        """Return whether the agreement is in force."""
         return self.valid_from <= wall < self.valid_until
 
     def open_at(self, wall: float) -> bool:
-        """Whether cars may be called and kept at that moment (Unix time)."""
+        """Return whether vehicles may be called and kept at that time (Unix time)."""
         return self.valid_at(wall) and any(_within(one, wall, self.utc_offset_s) for one in self.hours)
 
     def open_until(self, wall: float) -> float:
-        """Until when cars may be kept that are there at `wall`; `wall` itself if they may not."""
+        """Return until when vehicles at a site at `wall` may be kept; `wall` itself if they may not."""
         if not self.open_at(wall):
             return wall
         if all(one.start == 0.0 and one.end == 24.0 and len(one.days) == 7 for one in self.hours[:1]):
@@ -120,7 +123,7 @@ class Agreement(_Table):
         return min(moment, self.valid_until)
 
     def opens_after(self, wall: float) -> float | None:
-        """The next moment at or after `wall` at which cars may be called, None within two weeks."""
+        """Return the next time at or after `wall` at which vehicles may be called; None if not within two weeks."""
         if self.open_at(wall):
             return wall
         local = wall + self.utc_offset_s
@@ -132,7 +135,7 @@ class Agreement(_Table):
 
 
 def _local(wall: float, offset_s: float) -> tuple[int, float]:
-    """(weekday, hour of the day) of a moment."""
+    """Return (weekday, hour of the day) of a time."""
     local = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=wall + offset_s)
     return local.weekday(), local.hour + local.minute / 60 + (local.second + local.microsecond / 1e6) / 3600
 

@@ -1,32 +1,36 @@
-"""The agreement file (TOML): agreements, cars, places and charging places of one municipality.
+"""The agreement file (TOML): agreements, vehicles, places and ways of one municipality.
 
     [[agreement]]           # see agreement.py; keys with defaults by `kind`
-    [[car]]                 # vehicle, capacity_wh, base, and what differs from the usual
-    [[place]]               # name, latitude, longitude; `charge_w` and `bays` where cars can charge in an outage
-    [[way]]                 # from, to, km, minutes, where the map is wrong
+    [[car]]                 # vehicle, capacity_wh, base, and what differs from the defaults
+    [[place]]               # name, latitude, longitude; `charge_w` and `bays` where vehicles can charge in an outage
+    [[way]]                 # from, to, km, minutes, where the estimate is wrong
 
-Errors are sentences that name the file and the key (`BlueSwitchError`).
+Errors name the file and the key (`BlueSwitchError`).
 """
 
 from __future__ import annotations
 
+import logging
 import tomllib
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from gateway.blue_switch.agreement import Agreement, Name, Percent
+from gateway.blue_switch.agreement import OBSOLETE_KEYS, Agreement, Name, Percent
 from gateway.blue_switch.callout import ChargePlace
 from gateway.blue_switch.coordinator import Coordinator
 from gateway.blue_switch.locations import Atlas, Way
-from gateway.blue_switch.registry import LentCar, Registry
+from gateway.blue_switch.registry import ProvidedVehicle, VehicleRegistry
 
-MOST_BYTES = 4_000_000
+log = logging.getLogger("v2x")
+
+MAX_BYTES = 4_000_000
 
 
 class BlueSwitchError(ValueError):
-    """The file cannot be used; the sentence says which key and what to do."""
+    """The file is invalid; the text names the key and what is wrong."""
 
 
 class _Table(BaseModel):
@@ -34,7 +38,7 @@ class _Table(BaseModel):
 
 
 class CarTable(_Table):
-    """A car of an agreement."""
+    """A vehicle of an agreement."""
 
     vehicle: Name
     base: Name
@@ -57,7 +61,7 @@ class PlaceTable(_Table):
 
 
 class WayTable(_Table):
-    """A known way, both directions."""
+    """A way, valid in both directions."""
 
     start: Name = Field(alias="from")
     end: Name = Field(alias="to")
@@ -96,16 +100,18 @@ class BlueSwitchFile(_Table):
 
 
 def parse(text: str, origin: str) -> Coordinator:
-    """A desk from the text of a file; `origin` is named in errors."""
+    """Return a coordinator from the text of a file; `origin` is named in errors and warnings."""
     try:
-        made = BlueSwitchFile.model_validate(tomllib.loads(text))
+        table = tomllib.loads(text)
+        made = BlueSwitchFile.model_validate(table)
     except tomllib.TOMLDecodeError as error:
         raise BlueSwitchError(f"{origin}: not TOML: {error}") from error
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         key = ".".join(str(part) for part in first["loc"])
-        said = first["msg"].removeprefix("Value error, ")
-        raise BlueSwitchError(f"{origin}: {key + ': ' if key else ''}{said}") from error
+        text = first["msg"].removeprefix("Value error, ")
+        raise BlueSwitchError(f"{origin}: {key + ': ' if key else ''}{text}") from error
+    _warn_of_obsolete_keys(table["agreement"], origin)
     atlas = Atlas(
         {one.name: (one.latitude, one.longitude) for one in made.place},
         {(one.start, one.end): Way(one.km, one.minutes * 60) for one in made.way},
@@ -113,7 +119,7 @@ def parse(text: str, origin: str) -> Coordinator:
     )
     of = {vehicle: one for one in made.agreement for vehicle in one.cars}
     cars = [
-        LentCar(
+        ProvidedVehicle(
             car.vehicle,
             of[car.vehicle],
             car.capacity_wh,
@@ -129,14 +135,20 @@ def parse(text: str, origin: str) -> Coordinator:
         if car.vehicle in of
     ]
     charging = [ChargePlace(one.name, one.charge_w, one.bays) for one in made.place if one.charge_w > 0]
-    return Coordinator(Registry.of(cars), atlas, charging)
+    return Coordinator(VehicleRegistry.of(cars), atlas, charging)
+
+
+def _warn_of_obsolete_keys(agreements: Iterable[Mapping[str, object]], origin: str) -> None:
+    for agreement in agreements:
+        for key in sorted(OBSOLETE_KEYS & set(agreement)):
+            log.warning("%s: agreement %s: the key %s has no effect; remove it", origin, agreement["id"], key)
 
 
 def load(path: Path) -> Coordinator:
-    """A desk from a file. BlueSwitchError says what is wrong with it."""
+    """Return a coordinator from a file; BlueSwitchError if it is invalid."""
     try:
-        if path.stat().st_size > MOST_BYTES:
-            raise BlueSwitchError(f"{path}: larger than {MOST_BYTES} bytes")
+        if path.stat().st_size > MAX_BYTES:
+            raise BlueSwitchError(f"{path}: larger than {MAX_BYTES} bytes")
         return parse(path.read_text(encoding="utf-8"), str(path))
     except OSError as error:
         raise BlueSwitchError(f"{path}: {error.strerror or error}") from error

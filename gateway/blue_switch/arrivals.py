@@ -1,8 +1,7 @@
-"""A car at the gate: is it the one that was called, may it be used here and now, and down to where?
+"""Check of a vehicle that was plugged in: is it covered by an agreement, here and now, and down to which floor?
 
-Identity is the vehicle's own (EVCCID, contract id, or a RFID card that the registry knows). A car that fails the
-check is not turned away: it may charge as any other where there is power, but nobody takes energy out of it under an
-agreement that does not exist.
+The identity is the vehicle's own (EVCCID, contract id, or an RFID card of the registry). A vehicle that fails the check
+may charge like any other, but is not discharged.
 """
 
 from __future__ import annotations
@@ -11,18 +10,15 @@ from dataclasses import dataclass
 
 from gateway.blue_switch.callout import Trip
 from gateway.blue_switch.locations import Atlas
-from gateway.blue_switch.registry import LentCar, Registry
+from gateway.blue_switch.registry import ProvidedVehicle, VehicleRegistry
 
 LATE_S = 900.0
-LESS_PCT = 10.0  # so much less than expected is worth telling
+SHORTFALL_PCT = 10.0  # a state of charge lower than expected by this is reported
 
 
 @dataclass(frozen=True, slots=True)
-class Checked:
-    """The verdict.
-
-    `floor_pct` is the floor for this car at this site if `welcome`; `code` is stable, `text` a sentence.
-    """
+class ArrivalCheck:
+    """Result of the check. `floor_pct` holds for this vehicle at this site if `welcome`; `code` is stable."""
 
     vehicle: str
     site: str
@@ -34,56 +30,68 @@ class Checked:
     agreement: str = ""
 
 
-def check(
+def check_arrival(
     vehicle: str | None,
     site: str,
     wall: float,
     soc_pct: float | None,
-    registry: Registry,
+    registry: VehicleRegistry,
     atlas: Atlas,
     trip: Trip | None = None,
-) -> Checked:
-    """Check a car that has just been plugged in. `trip` is the call-out's for this car, None if it was not called."""
+) -> ArrivalCheck:
+    """Check a vehicle that was plugged in. `trip` is its call, None if it was not called."""
     if not vehicle:
-        return Checked("", site, False, "no_identity", "The car has not told who it is, so no agreement can cover it.")
+        text = "The vehicle has not identified itself, so no agreement can cover it."
+        return ArrivalCheck("", site, False, "no_identity", text)
     car = registry.cars.get(vehicle)
     if car is None:
-        return Checked(vehicle, site, False, "unknown_car", f"No agreement knows the car {vehicle}.")
+        return ArrivalCheck(vehicle, site, False, "unknown_car", f"No agreement covers the vehicle {vehicle}.")
     agreement = car.agreement
-    if not agreement.lends_to(site):
-        text = f"Agreement {agreement.id} with {agreement.lender} does not lend cars to {site}."
-        return Checked(vehicle, site, False, "other_site", text, agreement=agreement.id)
-    if not agreement.valid_at(wall):
-        text = f"Agreement {agreement.id} with {agreement.lender} is not in force today."
-        return Checked(vehicle, site, False, "not_in_force", text, agreement=agreement.id)
-    if not agreement.open_at(wall):
-        text = f"Agreement {agreement.id} lends {vehicle} at other hours only."
-        return Checked(vehicle, site, False, "outside_hours", text, agreement=agreement.id)
+    if (refusal := _refusal(car, site, wall)) is not None:
+        code, text = refusal
+        return ArrivalCheck(vehicle, site, False, code, text, agreement=agreement.id)
     floor = floor_pct(car, site, atlas)
     until = min(agreement.open_until(wall), wall + agreement.longest_stay_s)
     if soc_pct is not None and soc_pct <= floor:
-        text = f"{vehicle} arrives with {soc_pct:.0f} % and may not go below {floor:.0f} %: it has nothing to give."
-        return Checked(vehicle, site, False, "nothing_to_give", text, floor, until, agreement.id)
-    code, text = "welcome", f"{vehicle} of {agreement.lender} may be used down to {floor:.0f} %."
+        text = f"{vehicle} arrives with {soc_pct:.0f} % and may not be discharged below {floor:.0f} %."
+        return ArrivalCheck(vehicle, site, False, "nothing_to_give", text, floor, until, agreement.id)
+    code, text = _welcome(car, site, wall, soc_pct, floor, trip)
+    return ArrivalCheck(vehicle, site, True, code, text, floor, until, agreement.id)
+
+
+def _refusal(car: ProvidedVehicle, site: str, wall: float) -> tuple[str, str] | None:
+    agreement = car.agreement
+    if not agreement.provides_to(site):
+        return "other_site", f"Agreement {agreement.id} with {agreement.provider} does not cover {site}."
+    if not agreement.valid_at(wall):
+        return "not_in_force", f"Agreement {agreement.id} with {agreement.provider} is not in force today."
+    if not agreement.open_at(wall):
+        return "outside_hours", f"Agreement {agreement.id} covers {car.vehicle} at other hours only."
+    return None
+
+
+def _welcome(
+    car: ProvidedVehicle, site: str, wall: float, soc_pct: float | None, floor: float, trip: Trip | None
+) -> tuple[str, str]:
+    vehicle, agreement = car.vehicle, car.agreement
+    text = f"{vehicle} of {agreement.provider} may be discharged down to {floor:.0f} %."
     if trip is None:
-        code, text = "not_called", f"{vehicle} was not called, but agreement {agreement.id} covers it. " + text
-    elif trip.site != site:
-        code, text = (
-            "called_elsewhere",
-            f"{vehicle} was called to {trip.site}, but agreement {agreement.id} covers it here.",
-        )
-    elif wall > trip.arrive_at + LATE_S:
-        code, text = "late", f"{vehicle} comes {(wall - trip.arrive_at) / 60:.0f} min after it was expected. " + text
-    elif soc_pct is not None and soc_pct < _expected_pct(trip, car) - LESS_PCT:
-        code, text = "less_than_expected", f"{vehicle} comes with {soc_pct:.0f} %, less than expected. " + text
-    return Checked(vehicle, site, True, code, text, floor, until, agreement.id)
+        return "not_called", f"{vehicle} was not called, but agreement {agreement.id} covers it. {text}"
+    if trip.site != site:
+        text = f"{vehicle} was called to {trip.site}, but agreement {agreement.id} covers it here."
+        return "called_elsewhere", text
+    if wall > trip.arrive_at + LATE_S:
+        return "late", f"{vehicle} arrives {(wall - trip.arrive_at) / 60:.0f} min later than expected. {text}"
+    if soc_pct is not None and soc_pct < _expected_pct(trip, car) - SHORTFALL_PCT:
+        return "less_than_expected", f"{vehicle} arrives with {soc_pct:.0f} %, less than expected. {text}"
+    return "welcome", text
 
 
-def floor_pct(car: LentCar, site: str, atlas: Atlas) -> float:
-    """The floor of this car at this site: the agreement's, or what the way home needs, if that is more."""
+def floor_pct(car: ProvidedVehicle, site: str, atlas: Atlas) -> float:
+    """Return the floor of this vehicle at this site: the agreement's, or the energy of the way home if higher."""
     home_wh = atlas.way(site, car.base).energy_wh(car.wh_per_km)
     return min(100.0, max(car.agreement.floor_pct, 100 * home_wh / car.capacity_wh))
 
 
-def _expected_pct(trip: Trip, car: LentCar) -> float:
+def _expected_pct(trip: Trip, car: ProvidedVehicle) -> float:
     return trip.leaves_pct + 100 * trip.brings_wh / car.capacity_wh

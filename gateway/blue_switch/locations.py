@@ -1,7 +1,7 @@
-"""Where sites, bases and cars are, and what lies between: travel time and the energy of the way.
+"""Locations of sites and bases; travel time and energy of the ways between them.
 
-A table of known ways wins; otherwise the distance on the sphere, a factor for roads, and a speed for a night without
-traffic lights.
+Configured ways take precedence; others are estimated from the great-circle distance, a road factor and a speed for
+roads without traffic lights.
 """
 
 from __future__ import annotations
@@ -13,35 +13,35 @@ from dataclasses import dataclass, field
 EARTH_KM = 6371.0
 ROAD_FACTOR = 1.35
 SPEED_KMH = 30.0
-DETOUR = 1.2  # the energy of a way is counted with this: roads may be closed
+DETOUR = 1.2  # factor on the energy of a way: roads may be closed
 
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """Between two places."""
+    """A way between two places."""
 
     km: float
     seconds: float
 
     def energy_wh(self, wh_per_km: float) -> float:
-        """What a car uses on it, in its battery."""
+        """Return the energy that a vehicle uses, in its battery."""
         return self.km * DETOUR * wh_per_km
 
 
 @dataclass(frozen=True, slots=True)
 class Atlas:
-    """Places by name, as (latitude, longitude) in degrees; `ways` by (from, to), either direction."""
+    """Places by name, as (latitude, longitude) in degrees; `ways` by (from, to), valid in both directions."""
 
     places: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     ways: Mapping[tuple[str, str], Way] = field(default_factory=dict)
     speed_kmh: float = SPEED_KMH
 
     def knows(self, place: str) -> bool:
-        """Whether a way to every other known place can be told."""
+        """Return whether the place is in the atlas."""
         return place in self.places
 
     def way(self, start: str, end: str) -> Way:
-        """The way from one place to another; KeyError names a place that nobody knows."""
+        """Return the way from one place to another; KeyError names an unknown place."""
         if start == end:
             return Way(0.0, 0.0)
         known = self.ways.get((start, end)) or self.ways.get((end, start))
@@ -55,7 +55,7 @@ class Atlas:
 
 
 def sphere_km(one: tuple[float, float], two: tuple[float, float]) -> float:
-    """Great-circle distance of two points, km."""
+    """Return the great-circle distance of two points, km."""
     lat1, lon1, lat2, lon2 = map(math.radians, (*one, *two))
     half = math.sin((lat2 - lat1) / 2) ** 2 + math.cos(lat1) * math.cos(lat2) * math.sin((lon2 - lon1) / 2) ** 2
     return 2 * EARTH_KM * math.asin(min(1.0, math.sqrt(half)))

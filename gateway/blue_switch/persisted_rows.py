@@ -1,117 +1,156 @@
-"""The desk's books as rows that outlive the process, and taken up again: what is owed is not forgotten in a blackout.
+"""Rows of the store that hold the vehicle lending state, so that energy to return survives a restart.
 
-One row for what is going on (needs, calls, cars there, where cars were seen), one for each outage with its loans and
-its part of the audit chain. A row that cannot be read is left out and named. Pure.
+One row for the current state (needs, calls, active deployments, last reported positions), one for each outage with its
+deployments and its entries of the audit chain. A row that cannot be read is left out and named. Pure. The member names
+are those of the first databases.
 """
 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, replace
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
 
 from gateway.blue_switch.audit import Entry, SiteRecord
 from gateway.blue_switch.callout import SiteNeed, Trip
 from gateway.blue_switch.coordinator import Coordinator
-from gateway.blue_switch.handback import Loan
+from gateway.blue_switch.handback import Deployment
 from gateway.blue_switch.outages import Outage
 from gateway.blue_switch.registry import Status
-from gateway.blue_switch.views import plain
 
-DESK = "desk"
-PAYMENTS = 10_000
+CURRENT = "desk"  # key of the row with the current state
+MAX_PAYMENTS = 10_000
+
+Row: TypeAlias = dict[str, Any]
 
 
-def changed(desk: Coordinator, since_seq: int) -> set[str]:
-    """Outages that may have changed since an entry of the chain: those it speaks of since, and the one that goes on."""
-    found = {desk.current.id} if desk.current is not None else set()
-    for one in reversed(desk.audit.entries):
+class _CarRow(msgspec.Struct):
+    vehicle: str
+    place: str
+    soc_pct: float
+    status: Status
+    seen_at: float
+
+
+class _CurrentRow(msgspec.Struct):
+    needs: list[SiteNeed]
+    current: str | None
+    loans: list[Row]
+    calls: list[Row]
+    cars: list[_CarRow]
+    payments: set[str]
+    entries: list[Entry]
+
+
+class _OutageRow(msgspec.Struct):
+    began: float
+    ended: float | None
+    records: list[SiteRecord]
+    loans: list[Row]
+    entries: list[Entry]
+
+
+def changed(coordinator: Coordinator, since_seq: int) -> set[str]:
+    """Return the outages that may have changed since an entry: the current one and those with later entries."""
+    found = {coordinator.current.id} if coordinator.current is not None else set()
+    for one in reversed(coordinator.audit.entries):
         if one.seq <= since_seq:
             break
         found.add(str(one.data.get("outage", "")))
-    return found & set(desk.outages)
+    return found & set(coordinator.outages)
 
 
-def rows(desk: Coordinator, outages: Iterable[str]) -> dict[str, tuple[str, float | None]]:
-    """What goes on, and these outages. By key: the JSON to keep, and when it ended (None: it goes on)."""
-    loose = [asdict(one) for one in desk.audit.entries if "outage" not in one.data]
-    body: dict[str, Any] = {
-        "needs": [asdict(one) for one in desk.needs.values()],
-        "current": desk.current.id if desk.current is not None else None,
-        "loans": [asdict(one) for one in desk.loans.values()],
-        "calls": [plain(one) for one in desk.calls.values()],
+def rows(coordinator: Coordinator, outages: Iterable[str]) -> dict[str, tuple[str, float | None]]:
+    """Return the row of the current state and those of these outages, by key: JSON, and end of the outage."""
+    body: Row = {
+        "needs": [asdict(one) for one in coordinator.needs.values()],
+        "current": coordinator.current.id if coordinator.current is not None else None,
+        "loans": [_deployment_row(one) for one in coordinator.deployments.values()],
+        "calls": [_trip_row(one) for one in coordinator.calls.values()],
         "cars": [
             {"vehicle": one.vehicle, "place": one.place, "soc_pct": one.soc_pct, "status": one.status.value}
             | {"seen_at": one.seen_at}
-            for one in desk.registry.cars.values()
+            for one in coordinator.registry.cars.values()
             if one.seen_at > 0
         ],
-        "payments": sorted(desk.payments)[-PAYMENTS:],
-        "entries": loose,
+        "payments": sorted(coordinator.payments)[-MAX_PAYMENTS:],
+        "entries": [asdict(one) for one in coordinator.audit.entries if "outage" not in one.data],
     }
-    found: dict[str, tuple[str, float | None]] = {DESK: (json.dumps(body), None)}
-    for outage in (desk.outages[one] for one in outages):
+    found: dict[str, tuple[str, float | None]] = {CURRENT: (json.dumps(body), None)}
+    for outage in (coordinator.outages[one] for one in outages):
         own = {
             "id": outage.id,
             "began": outage.began,
             "ended": outage.ended,
             "records": [asdict(one) for one in outage.records.values()],
-            "loans": [asdict(one) for one in outage.loans],
-            "entries": [asdict(one) for one in desk.audit.entries if one.data.get("outage") == outage.id],
+            "loans": [_deployment_row(one) for one in outage.deployments],
+            "entries": [asdict(one) for one in coordinator.audit.entries if one.data.get("outage") == outage.id],
         }
         found[outage.id] = (json.dumps(own), outage.ended)
     return found
 
 
-def restore(desk: Coordinator, kept: Mapping[str, str]) -> list[str]:
-    """Take up what was kept, into a new desk; answers the keys that could not be read."""
-    bad: list[str] = []
+def restore(coordinator: Coordinator, kept: Mapping[str, str]) -> list[str]:
+    """Restore stored rows into a new coordinator; return the keys of rows that cannot be read."""
+    unreadable: list[str] = []
     entries: list[Entry] = []
-    for key, body in kept.items():
-        if key == DESK:
-            continue
+    for key, body in sorted(kept.items(), key=lambda item: item[0] == CURRENT):  # it refers to an outage
         try:
-            told = json.loads(body)
-            records = [msgspec.convert(one, SiteRecord) for one in told["records"]]
-            loans = [msgspec.convert(one, Loan) for one in told["loans"]]
-            entries += [msgspec.convert(one, Entry) for one in told["entries"]]
-            desk.outages[key] = Outage(key, told["began"], told["ended"], {one.site: one for one in records}, loans)
-        except (ValueError, KeyError, TypeError, msgspec.ValidationError):
-            bad.append(key)
-    if DESK in kept:
-        try:
-            entries += _take_up(desk, json.loads(kept[DESK]))
-        except (ValueError, KeyError, TypeError, msgspec.ValidationError):
-            bad.append(DESK)
-    desk.audit.entries = sorted(entries, key=lambda one: one.seq)
-    if entries:  # what is older than the oldest outage in the store is kept no longer
-        desk.audit.start = (desk.audit.entries[0].seq, desk.audit.entries[0].before)
-    return bad
-
-
-def _take_up(desk: Coordinator, told: dict[str, Any]) -> list[Entry]:
-    entries = [msgspec.convert(one, Entry) for one in told["entries"]]
-    needs = [msgspec.convert(one, SiteNeed) for one in told["needs"]]
-    loans = [msgspec.convert(one, Loan) for one in told["loans"]]
-    inf = float("inf")
-    calls = [
-        msgspec.convert({key: inf if value is None else value for key, value in one.items()}, Trip)
-        for one in told["calls"]
-    ]
-    desk.current = desk.outages.get(told["current"] or "")
-    desk.needs = {one.site: one for one in needs if desk.atlas.knows(one.site) and desk.current is not None}
-    cars = desk.registry.cars
-    desk.loans = {(one.site, one.vehicle): one for one in loans if one.vehicle in cars}
-    desk.calls = {one.vehicle: one for one in calls if one.vehicle in cars}
-    desk.payments = set(told["payments"])
-    for one in told["cars"]:
-        car = cars.get(one["vehicle"])
-        if car is not None and desk.atlas.knows(one["place"]):
-            status = Status(one["status"])
-            cars[car.vehicle] = replace(
-                car, place=one["place"], soc_pct=one["soc_pct"], status=status, seen_at=one["seen_at"]
+            entries += (
+                _restore_current(coordinator, body) if key == CURRENT else _restore_outage(coordinator, key, body)
             )
-    return entries
+        except (ValueError, msgspec.MsgspecError):
+            unreadable.append(key)
+    coordinator.audit.entries = sorted(entries, key=lambda one: one.seq)
+    if entries:  # entries older than the oldest stored outage were deleted
+        coordinator.audit.start = (coordinator.audit.entries[0].seq, coordinator.audit.entries[0].before)
+    return unreadable
+
+
+def _restore_outage(coordinator: Coordinator, key: str, body: str) -> list[Entry]:
+    row = msgspec.json.decode(body, type=_OutageRow)
+    records = {one.site: one for one in row.records}
+    coordinator.outages[key] = Outage(key, row.began, row.ended, records, [_deployment(one) for one in row.loans])
+    return row.entries
+
+
+def _restore_current(coordinator: Coordinator, body: str) -> list[Entry]:
+    row = msgspec.json.decode(body, type=_CurrentRow)
+    cars, atlas = coordinator.registry.cars, coordinator.atlas
+    deployments, calls = [_deployment(one) for one in row.loans], [_trip(one) for one in row.calls]
+    coordinator.current = coordinator.outages.get(row.current or "")
+    if coordinator.current is not None:
+        coordinator.needs = {one.site: one for one in row.needs if atlas.knows(one.site)}
+    coordinator.deployments = {(one.site, one.vehicle): one for one in deployments if one.vehicle in cars}
+    coordinator.calls = {one.vehicle: one for one in calls if one.vehicle in cars}
+    coordinator.payments = row.payments
+    for one in row.cars:
+        car = cars.get(one.vehicle)
+        if car is not None and atlas.knows(one.place):
+            cars[car.vehicle] = replace(
+                car, place=one.place, soc_pct=one.soc_pct, status=one.status, seen_at=one.seen_at
+            )
+    return row.entries
+
+
+def _deployment_row(deployment: Deployment) -> Row:
+    row = asdict(deployment)
+    row["paid_wh"] = row.pop("returned_wh")
+    return row
+
+
+def _deployment(row: Row) -> Deployment:
+    return msgspec.convert({**row, "returned_wh": row.get("paid_wh", 0.0)}, Deployment)
+
+
+def _trip_row(trip: Trip) -> Row:
+    """Return a trip as JSON, which has no infinity."""
+    return {key: None if value == math.inf else value for key, value in asdict(trip).items()}
+
+
+def _trip(row: Row) -> Trip:
+    return msgspec.convert({key: math.inf if value is None else value for key, value in row.items()}, Trip)

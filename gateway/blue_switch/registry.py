@@ -1,31 +1,29 @@
-"""The cars that are lent: what they are, under which agreement, and where and how full they were last seen."""
+"""Vehicles of the agreements: their data, and where and at which state of charge they were last reported."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from gateway.blue_switch.agreement import Agreement
 
-ETA = 0.93  # battery to meter
+METER_EFFICIENCY = 0.93  # battery to meter
 
 
 class Status(StrEnum):
-    """What a car is doing for us."""
+    """Availability of a vehicle."""
 
     FREE = "free"
-    CALLED = "called"
-    THERE = "there"
-    CHARGING = "charging"
+    DEPLOYED = "there"
     UNAVAILABLE = "unavailable"
 
 
 @dataclass(frozen=True, slots=True)
-class LentCar:
-    """A car of an agreement. `place` is where it is, or where it will be at `free_from` (Unix time).
+class ProvidedVehicle:
+    """A vehicle under an agreement. `place` is where it is, or where it will be at `free_from` (Unix time).
 
-    Energies are Wh in its battery, `power_w` what it gives at the meter.
+    Energies are Wh in its battery, `power_w` is its discharge power at the meter.
     """
 
     vehicle: str
@@ -44,22 +42,24 @@ class LentCar:
 
     @property
     def energy_wh(self) -> float:
+        """Energy in the battery."""
         return self.capacity_wh * self.soc_pct / 100
 
     @property
     def floor_wh(self) -> float:
-        """The agreement's floor."""
+        """Floor of the agreement."""
         return self.capacity_wh * self.agreement.floor_pct / 100
 
 
 @dataclass(slots=True)
-class Registry:
-    """All cars by identity. A car belongs to one agreement; ValueError where two claim it."""
+class VehicleRegistry:
+    """Vehicles by identity. A vehicle belongs to one agreement; ValueError where two name it."""
 
-    cars: dict[str, LentCar] = field(default_factory=dict)
+    cars: dict[str, ProvidedVehicle] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, cars: Iterable[LentCar]) -> Registry:
+    def of(cls, cars: Iterable[ProvidedVehicle]) -> VehicleRegistry:
+        """Return the registry of these vehicles."""
         registry = cls()
         for car in cars:
             if car.vehicle in registry.cars:
@@ -75,8 +75,8 @@ class Registry:
         place: str | None = None,
         soc_pct: float | None = None,
         status: Status | None = None,
-    ) -> LentCar | None:
-        """A sighting; older than the last one it changes nothing. None for a car nobody lent."""
+    ) -> ProvidedVehicle | None:
+        """Apply a report of a vehicle; one older than the last has no effect. None for an unregistered vehicle."""
         car = self.cars.get(vehicle)
         if car is None or wall < car.seen_at:
             return car
@@ -89,10 +89,3 @@ class Registry:
         )
         self.cars[vehicle] = car
         return car
-
-    def by_place(self) -> Mapping[str, list[LentCar]]:
-        """Cars by where they are."""
-        found: dict[str, list[LentCar]] = {}
-        for car in self.cars.values():
-            found.setdefault(car.place, []).append(car)
-        return found

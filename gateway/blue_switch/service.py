@@ -14,7 +14,6 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from gateway.blue_switch import neighbours, views
 from gateway.blue_switch.agreement import GiveBack
@@ -29,12 +28,14 @@ from gateway.energy.reason import Decided
 from gateway.energy.resilience.phase import OFF_GRID
 from gateway.energy.resource import usable_wh
 from gateway.energy.service import EnergyService
+from gateway.model.energy_state import BlueSwitchState, SharedEnergyState, SiteNeedState
 from gateway.model.journal import Kept
-from gateway.model.site import AnyInput, Arrival, Freshness, InputKind, Lent, Repaid
+from gateway.model.moment import rfc3339
+from gateway.model.site import AnyInput, Arrival, EnergyReturns, Freshness, InputKind, VehiclePositions
 
 STEP_S = 5.0
 NEVER = 100.0
-AHEAD_S = neighbours.AHEAD_S
+HORIZON_S = neighbours.HORIZON_S
 
 
 @dataclass(slots=True)
@@ -90,7 +91,7 @@ class VehicleLendingService:
         events = self._outage(now, wall)
         for place in self._board.places.values():
             events += self._car(place, now, wall)
-        events += self.desk.look(wall, now)
+        events += self.desk.update(wall, now)
         self._tell(events)
         self._energy_service.called = self.desk.called_away(self.place)
         shown = views.state(self.desk, self.place)
@@ -104,20 +105,19 @@ class VehicleLendingService:
 
     # what it hears --------------------------------------------------------------------------------------------------
 
-    def heard(self, site: str, state: dict[str, Any]) -> None:
-        """Another site's retained state: whether it is without a grid, what it needs, which cars are there."""
-        energy = state.get("energy")
-        if site == self.place or not isinstance(energy, dict):
+    def heard(self, site: str, energy: SharedEnergyState) -> None:
+        """Apply another site's published state: its grid, its need and the vehicles there."""
+        if site == self.place:
             return
         now, wall = self._board.clock.now(), self._board.clock.wall()
-        need = neighbours.need_of(site, energy, wall) if energy.get("phase") in OFF_GRID else None
-        if need is not None:
-            self._tell(self.desk.outage(need, wall, now))
-        elif energy.get("phase") not in OFF_GRID:
+        if energy.phase not in OFF_GRID:
             over = self.desk.current
             self._tell(self.desk.restored(site, wall, now))
             self._report(over.id if over is not None and over.ended is not None else None)
-        neighbours.take(self.desk, site, energy.get("blue_switch"), wall)
+        elif energy.need is not None:
+            self._tell(self.desk.outage(neighbours.need_of(site, energy.need, wall), wall, now))
+        if energy.blue_switch is not None:
+            neighbours.apply_state(self.desk, site, energy.blue_switch, wall)
 
     def sighting(self, vehicle: str, at: float, place: str | None, soc_pct: float | None, free: bool | None) -> bool:
         """Where a lent car is, as its operator knows it; False for a car that nobody lends.
@@ -128,7 +128,7 @@ class VehicleLendingService:
             raise ValueError(f"the agreement file has no place called {place!r}")
         status = None if free is None else Status.FREE if free else Status.UNAVAILABLE
         car = self.desk.registry.cars.get(vehicle)
-        if car is not None and car.status is Status.THERE and free:
+        if car is not None and car.status is Status.DEPLOYED and free:
             status = None  # it is plugged in at a site: that its operator would lend it is no news
         return self.desk.seen(vehicle, at, place, soc_pct, status)
 
@@ -136,14 +136,16 @@ class VehicleLendingService:
         """Energy given back; True where something was owed (the same payment counts once, and is True again)."""
         if payment in self.desk.payments:
             return True
-        events = self.desk.paid(vehicle, wh, self._board.clock.wall(), self._board.clock.now(), soc_pct, payment)
+        events = self.desk.energy_returned(
+            vehicle, wh, self._board.clock.wall(), self._board.clock.now(), soc_pct, payment
+        )
         self._tell(events)
         if events:
             self._report(str(self.desk.audit.entries[-1].data.get("outage", "")))
         return bool(events)
 
     def _lent(self, told: AnyInput) -> None:
-        for car in told.cars if isinstance(told, Lent) else ():
+        for car in told.cars if isinstance(told, VehiclePositions) else ():
             try:
                 known = self.sighting(car.vehicle, car.at or told.ts, car.place, car.soc_pct, car.available)
                 trouble = "" if known else f"No agreement knows the car {car.vehicle}."
@@ -153,7 +155,7 @@ class VehicleLendingService:
                 self._board.decided("lent_not_taken", trouble, None, car.vehicle, {})
 
     def _repaid(self, told: AnyInput) -> None:
-        for one in told.payments if isinstance(told, Repaid) else ():
+        for one in told.payments if isinstance(told, EnergyReturns) else ():
             if not self.payment(one.vehicle, one.energy_wh, one.soc_pct, one.id):
                 text = f"Nothing is owed to {one.vehicle}; the payment {one.id} is not taken."
                 self._board.decided("repaid_not_taken", text, None, one.vehicle, {})
@@ -169,17 +171,15 @@ class VehicleLendingService:
         storage = controller.gathering.storage(self._energy_service.view())
         stored_wh = usable_wh(storage) if storage is not None else 0.0
         bays = sum(place.evse.can_discharge for place in self._board.places.values())
-        return SiteNeed(self.place, draw_w, stored_wh, bays, self._board.clock.wall() + AHEAD_S)
+        return SiteNeed(self.place, draw_w, stored_wh, bays, self._board.clock.wall() + HORIZON_S)
 
     def _outage(self, now: float, wall: float) -> list[Decided]:
         off = self._energy_service.controller.island.phase in OFF_GRID
         if off:
             need = self.need()
-            self._energy_service.extra_state["need"] = {
-                "draw_w": need.draw_w,
-                "stored_wh": need.stored_wh,
-                "bays": need.bays,
-            }
+            self._energy_service.extra_state["need"] = SiteNeedState(
+                draw_w=need.draw_w, stored_wh=need.stored_wh, bays=need.bays
+            )
             if self._supplied_at is not None:
                 dark = self._energy_service.controller.island.forming is None
                 seconds = now - self._supplied_at
@@ -219,14 +219,14 @@ class VehicleLendingService:
 
     def _concerns(self, vehicle: str) -> bool:
         """Whether the desk must know of this car: the site is in need, or the car was called or is in the books."""
-        known = (self.place, vehicle) in self.desk.loans
+        known = (self.place, vehicle) in self.desk.deployments
         return self.place in self.desk.needs or self.desk.is_called(vehicle) or known
 
     def _arrive(
         self, place: EvseControlState, vehicle: str, session: str, taken: float, charged: float, now: float, wall: float
     ) -> list[Decided]:
         evse = place.evse
-        loan = self.desk.loans.get((self.place, vehicle))
+        loan = self.desk.deployments.get((self.place, vehicle))
         if loan is not None:  # in the books of an earlier life of this gateway: its registers go on from there
             self._stays[place.name] = _Stay(session, vehicle, taken - loan.taken_wh, charged - loan.charged_wh)
             self._energy_service.agreed_floors[place.name] = loan.floor_pct
@@ -242,7 +242,7 @@ class VehicleLendingService:
 
     def _owe(self, evse: str, vehicle: str) -> None:
         """Up to where its agreement has it filled when the grid is back."""
-        loan, car = self.desk.loans.get((self.place, vehicle)), self.desk.registry.cars.get(vehicle)
+        loan, car = self.desk.deployments.get((self.place, vehicle)), self.desk.registry.cars.get(vehicle)
         if loan is None or car is None:
             return
         how, owed = car.agreement.give_back, 0.0  # given or billed: nothing is filled
@@ -258,7 +258,7 @@ class VehicleLendingService:
         coming = views.arrivals(self.desk, self.place)
         if coming and inputs.freshness(InputKind.ARRIVAL, now) is not Freshness.FRESH:
             made = Arrival.model_validate_json(json.dumps({"ts": wall, "arrivals": coming}))
-            inputs.take(InputKind.ARRIVAL, made, now, wall)
+            inputs.put(InputKind.ARRIVAL, made, now, wall)
 
     def _tell(self, events: Sequence[Decided]) -> None:
         for event in events:
@@ -294,10 +294,10 @@ class VehicleLendingService:
             self._write_reports()
 
 
-def _said(shown: dict[str, Any]) -> object:
-    """Who is called to where, who is there, who is in need: not how much each has given so far."""
-    calls = [(one["vehicle"], one["site"], one["arrive_at"]) for one in shown["calls"]]
-    return calls, [one["vehicle"] for one in shown["there"]], [one["site"] for one in shown["sites"]], shown["gaps"]
+def _said(shown: BlueSwitchState) -> object:
+    """Return the parts of the state whose changes are published at once: calls, vehicles there, sites, gaps."""
+    calls = [(one.vehicle, one.site, rfc3339(one.arrive_at)) for one in shown.calls]
+    return calls, [one.vehicle for one in shown.there], [one.site for one in shown.sites], shown.gaps
 
 
 def _write(files: dict[Path, str]) -> None:

@@ -1,7 +1,7 @@
-"""V2GTP messages out of a recorded capture: pcap and pcapng files, link headers, IP, TCP streams put together, UDP.
+"""V2GTP messages of a capture: pcap and pcapng files, link headers, IP, reassembled TCP streams, UDP.
 
-Only what a charging session needs: no IP fragments (the link of a charging cable has none), no decryption. A TCP stream
-that does not begin with a V2GTP header is passed over with one note (TLS, most likely).
+Only what a charging session needs: no IP fragments (a charging cable has none), no decryption. A TCP stream that does
+not begin with a V2GTP header is skipped with one note (most likely TLS).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import NamedTuple
 from protocols.v2gtp import HEADER_SIZE, Framer, FramingError
 
 LARGEST_PACKET = 1 << 18
-MOST_HELD_BACK = 1024  # segments of one stream that came before their turn
+MOST_HELD_BACK = 1024  # segments of one stream out of order
 PCAP_MAGIC = {b"\xa1\xb2\xc3\xd4": (">", 1e-6), b"\xd4\xc3\xb2\xa1": ("<", 1e-6)}
 PCAP_MAGIC |= {b"\xa1\xb2\x3c\x4d": (">", 1e-9), b"\x4d\x3c\xb2\xa1": ("<", 1e-9)}
 PCAPNG_MAGIC = b"\x0a\x0d\x0d\x0a"
@@ -27,11 +27,11 @@ V2GTP_START = b"\x01\xfe"
 
 
 class CaptureError(ValueError):
-    """The file is no capture that can be read; the text says why."""
+    """The file is not a readable capture; the text states why."""
 
 
 class Packet(NamedTuple):
-    """One recorded packet: Unix time in seconds, kind of link, bytes."""
+    """A recorded packet: Unix time in seconds, link type, bytes."""
 
     at: float
     link: int
@@ -39,7 +39,7 @@ class Packet(NamedTuple):
 
 
 class Found(NamedTuple):
-    """One V2GTP message, or a note on why a stream gives none."""
+    """A V2GTP message, or a note why a stream has none."""
 
     at: float
     source: str
@@ -53,7 +53,7 @@ class Found(NamedTuple):
 
 
 def read_capture(data: bytes) -> Iterator[Packet]:
-    """The packets of a pcap or pcapng file; CaptureError if it is neither. A file cut short ends early."""
+    """Return the packets of a pcap or pcapng file; CaptureError if it is neither. A truncated file ends early."""
     if data[:4] in PCAP_MAGIC:
         return _pcap(data)
     if data[:4] == PCAPNG_MAGIC:
@@ -100,7 +100,7 @@ def _pcapng(data: bytes) -> Iterator[Packet]:
 
 
 def _resolution(options: bytes, order: str) -> float:
-    """Seconds per unit of an interface's time stamps (option if_tsresol)."""
+    """Return the seconds per unit of an interface's time stamps (option if_tsresol)."""
     position = 0
     while position + 4 <= len(options):
         code, length = struct.unpack_from(f"{order}HH", options, position)
@@ -117,7 +117,7 @@ def _resolution(options: bytes, order: str) -> float:
 
 
 def _network(packet: Packet) -> tuple[int, bytes] | None:
-    """Ethertype and network packet."""
+    """Return Ethertype and network packet."""
     data = packet.data
     if packet.link == ETHERNET and len(data) > 14:
         kind, rest = int.from_bytes(data[12:14], "big"), data[14:]
@@ -135,7 +135,7 @@ def _network(packet: Packet) -> tuple[int, bytes] | None:
 
 
 def _transport(kind: int, data: bytes) -> tuple[str, str, int, bytes] | None:
-    """Source, target, protocol number and transport segment."""
+    """Return source, target, protocol number and transport segment."""
     if kind == IPV6 and len(data) >= 40:
         length, following = struct.unpack_from("!HB", data, 4)
         source, target, rest = data[8:24], data[24:40], data[40 : 40 + length]
@@ -162,7 +162,7 @@ class _Stream:
         self.started = False
 
     def feed(self, sequence: int, flags: int, data: bytes) -> bytes:
-        """The bytes that are now in order; repeated ones are dropped."""
+        """Return the bytes that are now in order; repeated ones are dropped."""
         if flags & FIN_SYN_RST[1]:
             self.__init__()  # type: ignore[misc]
             self.next = sequence + 1 & 0xFFFFFFFF
@@ -186,7 +186,7 @@ class _Stream:
 
 
 def payloads(packets: Iterable[Packet]) -> Iterator[Found]:
-    """The V2GTP messages of all streams, in the order in which they were complete."""
+    """Return the V2GTP messages of all streams, in the order of completion."""
     streams: dict[tuple[str, str], _Stream] = {}
     for packet in packets:
         network = _network(packet)

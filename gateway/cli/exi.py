@@ -1,6 +1,6 @@
 """`v2x exi`: messages between bytes and JSON, one answer line per input line; captures as transcripts.
 
-Exit status 0 even where single lines are bad: each says so itself. 1 for a capture that can't be read at all.
+Exit status 0 even if single lines have errors: each answer states its own. 1 for a capture that cannot be read.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def decode(
     pcap: Annotated[Path | None, typer.Option(help="Read a capture instead of lines.", dir_okay=False)] = None,
     json: Annotated[bool, typer.Option("--json", help="With --pcap: JSON lines instead of text.")] = False,
 ) -> None:
-    """Bytes to JSON: lines `{"schema": .., "exi": ".."}` (or bare bytes with --schema or --v2gtp) on standard input."""
+    """Bytes to JSON: lines `{"schema": .., "exi": ".."}` (or bytes with --schema or --v2gtp) on standard input."""
     from gateway.cli.capture import CaptureError
     from gateway.cli.exi_conversion import BadLine, decode_lines, transcript
 
@@ -71,7 +71,7 @@ def encode(
 
 
 def _lines() -> Iterable[str]:
-    """Standard input; bytes that are no UTF-8 become a bad line, not an end."""
+    """Yield standard input; bytes that are not UTF-8 become a line with an error."""
     return (line.decode("utf-8", "replace") for line in sys.stdin.buffer)
 
 

@@ -1,12 +1,12 @@
-"""What `v2x exi decode` and `v2x exi encode` do: lines in, lines out; frames and captures as input; explanations.
+"""Conversion of `v2x exi decode` and `v2x exi encode`: lines, frames and captures; explanations.
 
     decode_lines(sys.stdin)                   {"schema": "iso20-dc", "exi": "80.."} -> {"schema": .., "json": {..}}
-    decode_lines(sys.stdin, v2gtp=True)       "01fe8004.." (a whole frame a line) -> the same
+    decode_lines(sys.stdin, v2gtp=True)       "01fe8004.." (a whole frame per line) -> the same
     encode_lines(sys.stdin)                   {"schema": .., "json": {..}} -> {"schema": .., "exi": "80.."}
     transcript(Path("session.pcap"))          the messages of a capture, in the order of time
 
-A bad line gives `{"error": ".."}` and does not stop the others. An `id` on a line is on its answer too. Everything here
-yields text without line ends; printing is the caller's.
+A line with an error gives `{"error": ".."}` and does not stop the others. An `id` of a line is in its answer. All
+functions yield text without line ends.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ BITS_COLUMN = 22
 
 
 class BadLine(ValueError):
-    """A line that says nothing usable; the text says what was expected."""
+    """An unusable line; the text states what was expected."""
 
 
 def decode_lines(
@@ -45,10 +45,10 @@ def decode_lines(
     protocol: str | None = None,
     schema: str | None = None,
 ) -> Iterator[str]:
-    """One answer for each line that is not blank.
+    """Yield one answer for each line that is not blank.
 
-    A line is a JSON object with `schema` and `exi`, or bare bytes in hex or base64 if `schema` or `v2gtp` says what
-    they are. `explained` adds the steps of the reading to each answer; with `pretty` they are a table before it.
+    A line is a JSON object with `schema` and `exi`, or bytes in hex or base64 if `schema` or `v2gtp` states what they
+    are. `explained` adds the decoding steps to each answer; with `pretty` they are a table before it.
     """
     conversation = Conversation(_protocol(protocol))
     for line in lines:
@@ -105,9 +105,9 @@ def encode_lines(
     schema: str | None = None,
     peer: str | None = None,
 ) -> Iterator[str]:
-    """One answer for each line that is not blank: `{"schema", "json"}` to `{"schema", "exi"}`.
+    """Yield one answer for each line that is not blank: `{"schema", "json"}` to `{"schema", "exi"}`.
 
-    `v2gtp` puts the frame's header before the bytes; `peer` writes full lists as that peer expects them.
+    `v2gtp` adds the header of the frame; `peer` writes full lists as that peer expects them.
     """
     for line in lines:
         if not line.strip():
@@ -136,7 +136,7 @@ def encode_lines(
 
 
 def explain_text(codec: Codec, data: bytes) -> Iterator[str]:
-    """The steps of reading a message as a table for people: bit offset, bits, what they mean."""
+    """Return the decoding steps of a message as a table: bit offset, bits, meaning."""
     for step in explain(codec, data):
         bits = step.bits if len(step.bits) <= BITS_COLUMN else step.bits[: BITS_COLUMN - 3] + "..."
         yield f"{step.bit:6}  {bits:{BITS_COLUMN}}  {'  ' * step.depth}{step.text}"
@@ -145,10 +145,10 @@ def explain_text(codec: Codec, data: bytes) -> Iterator[str]:
 def transcript(
     capture: Path, *, pretty: bool = False, explained: bool = False, as_json: bool = False, protocol: str | None = None
 ) -> Iterator[str]:
-    """The messages in a pcap or pcapng file: time, sender, schema, message.
+    """Yield the messages of a pcap or pcapng file: time, sender, schema, message.
 
-    `as_json` gives one object a line instead. CaptureError if the file can't be read at all; single messages that can't
-    be read are lines of their own.
+    `as_json` yields one object per line instead. CaptureError if the file cannot be read; a message that cannot be
+    read is a line with an error.
     """
     conversations: dict[frozenset[str], Conversation] = {}
     packets = read_capture(capture.read_bytes())
@@ -192,7 +192,7 @@ def _entry(entry: dict[str, Any], pretty: bool) -> str:
 
 
 def _short(plain: Any) -> str:
-    """A message on one line: names without quotes, no header, rational numbers as numbers."""
+    """Return a message on one line: names without quotes, no header, rational numbers as numbers."""
     if isinstance(plain, dict):
         if plain.keys() == {"Exponent", "Value"}:
             return f"{plain['Value'] * 10.0 ** plain['Exponent']:g}"
@@ -226,7 +226,7 @@ def _object(line: str, keys: set[str]) -> dict[str, Any]:
 
 
 def _named(said: dict[str, Any]) -> dict[str, Any]:
-    """The line's own name for itself, if it has one."""
+    """Return the line's own identifier, if it has one."""
     return {"id": said["id"]} if isinstance(said.get("id"), str | int) else {}
 
 
@@ -269,7 +269,7 @@ def _json(value: Any, pretty: bool) -> str:
     text = json.dumps(value, indent=2 if pretty else None, ensure_ascii=False)
     try:
         text.encode()
-    except UnicodeEncodeError:  # half a surrogate pair out of somebody's JSON
+    except UnicodeEncodeError:  # a lone surrogate in the JSON
         return json.dumps(value, indent=2 if pretty else None)
     return text
 

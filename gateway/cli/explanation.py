@@ -1,4 +1,4 @@
-"""An explanation as text: the layers of the order of authority, top to bottom, and who bound the power. Pure."""
+"""Text of an explanation: the layers of the control hierarchy and the limiting constraint. Pure."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from gateway.model.state import Explanation
 
 
 def as_text(explanation: Explanation) -> str:
-    """A table for people; the layer that bound is marked."""
+    """Return a table for people; the limiting constraint is marked."""
     set_w = "not known" if explanation.setpoint_w is None else f"{explanation.setpoint_w:.0f} W"
     granted = f"{explanation.effective_w:.0f} W, bound by {explanation.binding}"
     lines = [

@@ -1,26 +1,17 @@
-"""The small commands of an operator: configuration, store, journal, who binds what, the MQTT contract, access lists."""
+"""Commands of an operator: gateway, check-config, migrate, journal, explain, asyncapi, mqtt-acl."""
 
 from __future__ import annotations
 
+import json as jsonlib
 from enum import StrEnum
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import Annotated, Any
 
 import typer
 
-if TYPE_CHECKING:
-    from gateway.config import Config
+from gateway.cli.execution import end, fail, read_config, report_error, run_until_done
+from gateway.cli.options import ConfigFile, ConfigFiles, Json, Moment, OptionalConfig
 
 app = typer.Typer()
-
-Json = Annotated[bool, typer.Option("--json", help="One JSON object, or JSON lines, instead of text.")]
-ConfigFile = Annotated[Path, typer.Option("--config", "-c", help="The gateway's settings (TOML).", show_default=False)]
-ConfigFiles = Annotated[
-    list[Path],
-    typer.Option("--config", "-c", help="A gateway's settings (TOML); once for each site.", show_default=False),
-]
-SomeConfig = Annotated[Path | None, typer.Option("--config", "-c", help="With the broker of these settings (TOML).")]
-Moment = Annotated[str | None, typer.Option(help="RFC 3339, or Unix seconds.")]
 
 
 class Format(StrEnum):
@@ -29,44 +20,66 @@ class Format(StrEnum):
     JSON_LINES = "jsonl"
 
 
+@app.command()
+def gateway(config: ConfigFile) -> None:
+    """Run the gateway: serve charging stations and facility controllers until it is stopped."""
+    from gateway import app as product
+    from gateway.observability import log
+
+    settings = read_config(config)
+    log.configure(settings.log.level, settings.log.format)
+
+    async def serve() -> int:
+        try:
+            await product.run(settings, ready=_print_ready)
+        except product.StartError as error:
+            return report_error("gateway", error)
+        return 0
+
+    end(run_until_done(serve()))
+
+
+def _print_ready(running: Any) -> None:
+    ready = {"event": "ready", "site": running.config.site.id, "ocpp_port": running.ocpp_port}
+    typer.echo(jsonlib.dumps(ready), err=True)
+
+
 @app.command("check-config")
 def check_config(config: ConfigFile, json: Json = False) -> None:
-    """Read a configuration as the gateway would; say what it cannot use, and what is worth a thought."""
+    """Verify a configuration without starting the gateway: report mistakes and risks."""
     from gateway.cli import operator_actions
     from gateway.config import ConfigError
 
-    settings = read(config)
+    settings = read_config(config)
     try:
-        remarks = operator_actions.check(settings)
+        notes = operator_actions.check(settings)
     except ConfigError as error:
         typer.echo(str(error), err=True)
-        raise typer.Exit(2) from None
-    for remark in remarks:
-        typer.echo(f"worth a thought: {remark}", err=True)
+        end(2)
+    for note in notes:
+        typer.echo(f"note: {note}", err=True)
     if json:
         typer.echo(settings.model_dump_json(indent=2))
     else:
-        typer.echo(f"{config}: can be used (site {settings.site.id}, {len(settings.stations)} stations)")
+        typer.echo(f"{config}: valid (site {settings.site.id}, {len(settings.stations)} stations)")
 
 
 @app.command()
 def migrate(config: ConfigFile, json: Json = False) -> None:
-    """Bring the store's tables to this version."""
+    """Migrate the store to this version."""
     import asyncio
 
     from gateway.cli import operator_actions
 
-    settings = read(config)
+    settings = read_config(config)
     try:
         before, after = asyncio.run(operator_actions.migrate(settings))
     except operator_actions.ToolError as error:
-        _fail("migrate", error)
+        fail("migrate", error)
     if json:
-        import json as jsonlib
-
         typer.echo(jsonlib.dumps({"before": before, "after": after}))
     else:
-        typer.echo(f"the store was at {before or 'nothing'}, and is at {after}")
+        typer.echo(f"the store was at version {before or 'none'} and is at version {after}")
 
 
 @app.command()
@@ -74,19 +87,21 @@ def journal(
     config: ConfigFile,
     since: Moment = None,
     until: Moment = None,
-    evse: Annotated[str | None, typer.Option(help="Only this one, such as CP1-1.")] = None,
-    command: Annotated[str | None, typer.Option(help="Only this command's id.")] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="At most so many entries.")] = None,
-    steps: Annotated[bool, typer.Option("--steps", help="Every step and event, not a line a command.")] = False,
-    format: Annotated[Format, typer.Option(help="What to write.")] = Format.TEXT,
+    evse: Annotated[str | None, typer.Option(help="Entries of one EVSE, such as CP1-1.")] = None,
+    command: Annotated[str | None, typer.Option(help="Entries of one command, by id.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Highest number of entries.")] = None,
+    steps: Annotated[
+        bool, typer.Option("--steps", help="Every step and event instead of one line per command.")
+    ] = False,
+    format: Annotated[Format, typer.Option(help="Output format.")] = Format.TEXT,
     json: Json = False,
 ) -> None:
-    """Who commanded what, what was granted, and what the meter saw."""
+    """Print the journal: commands, granted powers, meter readings."""
     import asyncio
 
     from gateway.cli import operator_actions
 
-    settings = read(config)
+    settings = read_config(config)
     wanted: operator_actions.Format = "jsonl" if json else format.value
     try:
         text = asyncio.run(
@@ -95,59 +110,45 @@ def journal(
             )
         )
     except operator_actions.ToolError as error:
-        _fail("journal", error)
+        fail("journal", error)
     typer.echo(text, nl=False)
 
 
 @app.command()
 def explain(
-    evse: Annotated[str, typer.Argument(help="Such as CP1-1.")], config: ConfigFile, json: Json = False
+    evse: Annotated[str, typer.Argument(help="Name of the EVSE, such as CP1-1.")],
+    config: ConfigFile,
+    json: Json = False,
 ) -> None:
-    """The layers of the order of authority now in force at an EVSE, and who bound what."""
+    """Print the layers of the control hierarchy in force at an EVSE, and the limiting constraint."""
     import asyncio
 
     from gateway.cli import operator_actions
     from gateway.cli.explanation import as_text
 
-    settings = read(config)
+    settings = read_config(config)
     try:
         found = asyncio.run(operator_actions.explain(settings, evse))
     except operator_actions.ToolError as error:
-        _fail("explain", error, 1)
+        fail("explain", error, 1)
     typer.echo(found.model_dump_json() if json else as_text(found))
 
 
 @app.command()
-def asyncapi(config: SomeConfig = None) -> None:
-    """The MQTT contract as an AsyncAPI 3 document."""
+def asyncapi(config: OptionalConfig = None) -> None:
+    """Print the MQTT contract as an AsyncAPI 3 document."""
     from gateway.cli import operator_actions
 
-    typer.echo(operator_actions.asyncapi(None if config is None else read(config)), nl=False)
+    typer.echo(operator_actions.asyncapi(None if config is None else read_config(config)), nl=False)
 
 
 @app.command("mqtt-acl")
 def mqtt_acl(config: ConfigFiles) -> None:
-    """Mosquitto's access list for the users of the configuration; of several sites on one broker, with one -c each."""
+    """Print Mosquitto's access list for the users of one configuration, or of several sites with one -c each."""
     from gateway.cli import operator_actions
 
     try:
-        lists = [operator_actions.mqtt_acl(read(one)) for one in config]
+        lists = [operator_actions.mqtt_acl(read_config(one)) for one in config]
     except operator_actions.ToolError as error:
-        _fail("mqtt-acl", error)
+        fail("mqtt-acl", error)
     typer.echo("\n".join(lists), nl=False)
-
-
-def read(path: Path) -> Config:
-    """The configuration, or the end of the command with what is wrong with it."""
-    from gateway.config import ConfigError, load
-
-    try:
-        return load(path)
-    except ConfigError as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(2) from None
-
-
-def _fail(command: str, error: Exception, status: int = 2) -> NoReturn:
-    typer.echo(f"v2x {command}: {error}", err=True)
-    raise typer.Exit(status)

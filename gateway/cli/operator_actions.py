@@ -1,6 +1,6 @@
-"""What the small commands of `v2x` do, as plain functions: journal, explain, asyncapi, mqtt-acl, migrate.
+"""Functions behind the operator's commands: check, journal, explain, asyncapi, mqtt-acl, migrate.
 
-They read a configuration and print nothing; `gateway/cli/` prints. ToolError carries a sentence for a person.
+They read a configuration and print nothing. ToolError carries a text for a person.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any, Literal
 from urllib.parse import quote
 
 from gateway.config import Config, ConfigError, UserEntry, host_and_port, read_secret
-from gateway.config.lint import remarks
+from gateway.config.lint import notes
 from gateway.model.moment import parse_moment
 from gateway.model.site import InputKind
 from gateway.model.state import Explanation
@@ -31,15 +31,12 @@ _WRITERS = {"text": report.as_text, "csv": report.as_csv, "jsonl": report.as_jso
 
 
 class ToolError(Exception):
-    """It cannot be done; the sentence says why and what to do."""
+    """The action failed; the text states why and what to do."""
 
 
 def check(config: Config) -> list[str]:
-    """What `check-config` does beyond reading: secrets and certificates are there (ConfigError where one is not).
-
-    Answers with what is allowed and worth a thought.
-    """
-    from gateway.config import mapping  # the rooms cost a second: only who asks pays
+    """Verify what reading does not: secrets and certificates exist (ConfigError otherwise). Return notes on risks."""
+    from gateway.config import mapping  # import on demand: the packages cost about a second
 
     mapping.broker_link(config)
     mapping.csms_settings(config)
@@ -51,7 +48,7 @@ def check(config: Config) -> list[str]:
             raise ConfigError(f"store.url: the folder {path.parent} does not exist; make it first")
         if path.is_dir():
             raise ConfigError(f"store.url: {path} is a folder; name a file in it")
-    return remarks(config)
+    return notes(config)
 
 
 async def journal(
@@ -65,9 +62,9 @@ async def journal(
     steps: bool = False,
     format: Format = "text",
 ) -> str:
-    """The journal as text, CSV or JSON lines: a line per command, or with `steps` every step and event.
+    """Return the journal as text, CSV or JSON lines: a row per command, or with `steps` every step and event.
 
-    `since` and `until` are RFC 3339 or Unix seconds. It only reads, also while the gateway runs.
+    `since` and `until` are RFC 3339 or Unix seconds. Read-only, also while the gateway runs.
     """
     if config.store.url == "memory:":
         raise ToolError("store.url is memory: the journal lives in the running gateway only; ask its admin API")
@@ -85,7 +82,7 @@ async def journal(
 
 
 async def explain(config: Config, evse: str) -> Explanation:
-    """Who binds what at an EVSE now, asked of the running gateway over its admin API."""
+    """Return the explanation of an EVSE from the running gateway, over its admin API."""
     if config.admin.listen is None:
         raise ToolError("explain asks the running gateway over its admin API: set admin.listen and restart the gateway")
     host, port = host_and_port(config.admin.listen)
@@ -100,13 +97,13 @@ async def explain(config: Config, evse: str) -> Explanation:
 
 
 def asyncapi(config: Config | None = None) -> str:
-    """The MQTT contract as an AsyncAPI 3 document (JSON), with the configured broker where there is one."""
+    """Return the MQTT contract as an AsyncAPI 3 document (JSON), with the configured broker if there is one."""
     drawn = document(config.mqtt.url) if config is not None else document()
     return json.dumps(drawn, indent=2, ensure_ascii=False) + "\n"
 
 
 def mqtt_acl(config: Config) -> str:
-    """Mosquitto's access list for the users of the configuration."""
+    """Return Mosquitto's access list for the users of the configuration."""
     if not config.users:
         raise ToolError("there are no users: list them as [[users]] with a name and what each may do")
     if not any(user.gateway for user in config.users):
@@ -133,13 +130,13 @@ def mqtt_acl(config: Config) -> str:
 
 
 def _neighbours(config: Config, user: UserEntry) -> list[str] | None:
-    """A gateway with a Blue Switch desk hears every site of the broker, unless its entry names them."""
+    """Return the sites a user may read, None for all: a gateway with an agreement file reads all by default."""
     lends = user.gateway and config.blue_switch.file is not None and not user.neighbours
     return None if lends or user.neighbours == "all" else list(user.neighbours)
 
 
 async def migrate(config: Config) -> tuple[str | None, str]:
-    """Bring the store to this version: the version before (None for a new one) and after."""
+    """Migrate the store; return the version before (None for a new one) and after."""
     if config.store.url == "memory:":
         raise ToolError("store.url is memory: there is nothing to migrate")
     store = SqlStore(config.store.url, config.mqtt.gateway_id)

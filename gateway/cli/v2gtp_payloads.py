@@ -1,7 +1,7 @@
-"""Which schema a V2GTP payload is written in, and what stands in it; the memory of one conversation.
+"""Schema and message of V2GTP payloads, with the state of one conversation.
 
-Payload type 0x8001 carries the handshake, ISO 15118-2 and DIN 70121 alike. What was said before decides (the SECC's
-choice in the handshake), or the user; where neither did, the root element does, whose event codes differ.
+Payload type 0x8001 carries the handshake, ISO 15118-2 and DIN 70121. The earlier messages decide (the SECC's choice in
+the handshake), or the user; without either the root element does, whose event codes differ.
 """
 
 from __future__ import annotations
@@ -31,19 +31,19 @@ HANDSHAKE_CODES = (0, 1)  # of the handshake's two elements, in 2 bits
 
 
 class UnknownPayload(RemoteProtocolError):
-    """A payload that is not EXI of a schema known here."""
+    """A payload that is not EXI of a known schema."""
 
 
 @dataclass
 class Conversation:
-    """What the frames seen so far say about the ones to come. `protocol` is the user's word on 0x8001."""
+    """State of the conversation so far. `protocol` is the user's choice for 0x8001."""
 
     protocol: str | None = None
     offered: dict[int, str] = field(default_factory=dict)
     chosen: str | None = None
 
     def schema(self, payload_type: int, payload: bytes) -> str:
-        """The schema of a payload; UnknownPayload if it carries no EXI that can be read here."""
+        """Return the schema of a payload; UnknownPayload if it carries no EXI of a known schema."""
         if payload_type == PayloadType.SUPPORTED_APP_PROTOCOL:
             return self._first_type(payload)
         name = BY_PAYLOAD_TYPE.get(PayloadType(payload_type)) if payload_type in set(PayloadType) else None
@@ -58,7 +58,7 @@ class Conversation:
         return self.protocol or self.chosen or FIRST_BITS.get(second & 0b11111110, "iso2")
 
     def read(self, payload_type: int, payload: bytes) -> tuple[Codec, str, Any]:
-        """Codec, root element and message of a payload; what the handshake says is remembered."""
+        """Return codec, root element and message of a payload; updates the state with the handshake."""
         codec = BY_NAME[self.schema(payload_type, payload)]
         name, message = codec.decode_element(payload)
         if name == "supportedAppProtocolReq":

@@ -1,4 +1,4 @@
-"""What is allowed in a configuration, and worth a thought: `check-config` says it, nothing depends on it."""
+"""Notes on a valid configuration that carries a risk. `check-config` prints them; nothing depends on them."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from gateway.config import Config, host_and_port
 from protocols.ocpp import vendor
 
 
-def remarks(config: Config) -> list[str]:
-    """A sentence each, beginning with the key it is about. The configuration is one that can be used."""
-    return [*_stations(config), *_doors(config), *_broker(config)]
+def notes(config: Config) -> list[str]:
+    """Return one sentence per risk, each beginning with the key that it is about."""
+    return [*_stations(config), *_exposure(config), *_broker(config)]
 
 
 def _stations(config: Config) -> Iterator[str]:
@@ -21,26 +21,26 @@ def _stations(config: Config) -> Iterator[str]:
             continue
         if not vendor.find(entry.vendor_profile, config.ocpp.vendor_profiles).setpoint.watchdog:
             yield (
-                f"stations.{number}.vendor_profile: {entry.id} cannot let go of a set-point by itself "
-                f"({entry.vendor_profile} has no dead-man); if this gateway dies under power, the power stays"
+                f"stations.{number}.vendor_profile: {entry.id} does not fall back to 0 W by itself "
+                f"({entry.vendor_profile} has no watchdog); if this gateway fails under power, the power continues"
             )
 
 
-def _doors(config: Config) -> Iterator[str]:
+def _exposure(config: Config) -> Iterator[str]:
     ocpp = config.ocpp
     if not _loopback(host_and_port(ocpp.listen)[0]):
         if ocpp.security_profile == 0:
-            yield "ocpp.security_profile: 0 on a network; whoever reaches the port can say that it is a station"
+            yield "ocpp.security_profile: 0 on a network; any client that reaches the port can connect as a station"
         if ocpp.unknown_stations == "accept":
-            yield "ocpp.unknown_stations: accept on a network; stations that nobody listed get power"
+            yield "ocpp.unknown_stations: accept on a network; stations that are not listed get power"
     if config.admin.raw_calls:
-        yield "admin.raw_calls: on; raw calls go past every limit of the order of authority"
+        yield "admin.raw_calls: on; raw calls bypass every limit of the control hierarchy"
 
 
 def _broker(config: Config) -> Iterator[str]:
     url = urlsplit(config.mqtt.url)
     if url.scheme == "mqtt" and not _loopback(url.hostname or ""):
-        yield "mqtt.url: commands to discharge cars cross the network in clear; mqtts:// with a ca protects them"
+        yield "mqtt.url: commands cross the network unencrypted; use mqtts:// with a ca"
 
 
 def _loopback(host: str) -> bool:

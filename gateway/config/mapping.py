@@ -1,18 +1,18 @@
-"""What the configuration says to each room: one small translation per room, and where secrets are read.
+"""Maps the configuration to the settings of each package, and reads secrets.
 
-Beside `app.py` this is the only file that knows both the configuration and the rooms.
+Besides `app.py` the only file that knows both the configuration and the packages.
 """
 
 from __future__ import annotations
 
 from gateway.config import Config, ConfigError, host_and_port, read_secret, stale_after
 from gateway.control.settings import ServiceSettings
-from gateway.csms import security
+from gateway.csms import passwords
 from gateway.csms.settings import CsmsSettings, Registration, StationSettings, UnknownStations, UnknownTokens
 from gateway.model.command import SiteMode
 from gateway.model.site import SitePolicy
 from gateway.mqtt.client import BrokerLink
-from gateway.mqtt.connection import MqttSettings
+from gateway.mqtt.settings import MqttSettings
 from gateway.mqtt.topics import Topics
 from gateway.store.memory import MemoryStore
 from gateway.store.ports import Store
@@ -20,16 +20,16 @@ from protocols.ocpp import vendor
 
 
 def make_store(config: Config) -> Store:
-    """The store of the configuration."""
+    """Return the store that the configuration names."""
     if config.store.url == "memory:":
         return MemoryStore()
-    from gateway.store.sql import SqlStore  # SQLAlchemy costs a second: only who needs it pays
+    from gateway.store.sql import SqlStore  # import on demand: SQLAlchemy costs about a second
 
     return SqlStore(config.store.url, config.mqtt.gateway_id, config.store.synchronous)
 
 
-def core_settings(config: Config) -> ServiceSettings:
-    """What the configuration says to the core."""
+def service_settings(config: Config) -> ServiceSettings:
+    """Return the settings of the gateway service."""
     site, commands = config.site, config.commands
     policy = SitePolicy(
         site=site.id,
@@ -46,7 +46,7 @@ def core_settings(config: Config) -> ServiceSettings:
         policy=policy,
         gateway_id=config.mqtt.gateway_id,
         stations=tuple(station.id for station in config.stations),
-        hold_s=commands.hold_s,
+        hold_s=commands.valid_for_s,
         set_within_s=commands.set_within_s,
         achieve_within_s=commands.achieve_within_s,
         tolerance_w=commands.tolerance_w,
@@ -63,7 +63,7 @@ def core_settings(config: Config) -> ServiceSettings:
 
 
 def csms_settings(config: Config) -> CsmsSettings:
-    """What the configuration says to the CSMS; ConfigError where a secret cannot be read."""
+    """Return the settings of the CSMS; ConfigError if a secret cannot be read."""
     ocpp = config.ocpp
     host, port = host_and_port(ocpp.listen)
     stations = []
@@ -72,7 +72,7 @@ def csms_settings(config: Config) -> CsmsSettings:
         kept = None
         if entry.password_file is not None:
             secret = read_secret(entry.password_file, f"stations.{number}.password_file")
-            kept = security.hashed(secret, security.salt_of(entry.id))
+            kept = passwords.hash_password(secret, passwords.configuration_salt(entry.id))
         elif ocpp.security_profile in (1, 2) and entry.security_profile in (None, 1, 2):
             raise ConfigError(f"stations.{number}.password_file: {entry.id} needs one with this security profile")
         stations.append(
@@ -112,7 +112,7 @@ def csms_settings(config: Config) -> CsmsSettings:
 
 
 def _check_profiles(config: Config) -> None:
-    """Every vendor profile can be read, and those that are named are there; ConfigError with the names there are."""
+    """Verify that every vendor profile can be read and every named one exists; ConfigError with the known names."""
     folder = config.ocpp.vendor_profiles
     if folder is not None and not folder.is_dir():
         raise ConfigError(f"ocpp.vendor_profiles: {folder} is not a folder")
@@ -125,12 +125,12 @@ def _check_profiles(config: Config) -> None:
         if entry.vendor_profile is not None and entry.vendor_profile not in vendor.names(folder):
             known = ", ".join(vendor.names(folder))
             raise ConfigError(
-                f"stations.{number}.vendor_profile: there is no {entry.vendor_profile!r}; there are {known}"
+                f"stations.{number}.vendor_profile: there is no {entry.vendor_profile!r}; known are {known}"
             )
 
 
 def broker_link(config: Config) -> BrokerLink:
-    """What the configuration says to the MQTT link; ConfigError where a secret cannot be read."""
+    """Return the settings of the broker connection; ConfigError if a secret cannot be read."""
     mqtt = config.mqtt
     password = read_secret(mqtt.password_file, "mqtt.password_file") if mqtt.password_file is not None else None
     for key in ("ca", "cert", "key"):
@@ -151,7 +151,7 @@ def broker_link(config: Config) -> BrokerLink:
 
 
 def mqtt_settings(config: Config) -> MqttSettings:
-    """What the configuration says to the MQTT room."""
+    """Return the settings of the MQTT connection."""
     mqtt = config.mqtt
     return MqttSettings(
         topics=Topics(config.site.id, mqtt.gateway_id, mqtt.homeassistant_prefix, mqtt.mirror),

@@ -1,6 +1,6 @@
-"""`docs/configuration.md`, drawn from the settings; `python -m gateway.config.reference` prints it.
+"""Generates `docs/configuration.md` from the settings: `python -m gateway.config.reference` prints it.
 
-A test holds the two together.
+A test compares the two.
 """
 
 from __future__ import annotations
@@ -20,13 +20,14 @@ from gateway.config import Config
 
 HEAD = """# Configuration
 
-One TOML file, named with `-c FILE`. Every key has a default but those marked *needed*; an unknown key is an error, here
-and in the environment. `v2x check-config -c FILE` says what is wrong without starting anything.
+One TOML file, named with `-c FILE`. Every key has a default except those marked *required*; an unknown key is an error,
+in the file and in the environment. `v2x check-config -c FILE` reports mistakes and risks without starting anything.
 
 * The environment overrides the file: `V2X_MQTT__URL` is `url` of `[mqtt]`. Lists are JSON:
   `V2X_STATIONS='[{"id": "CP1"}]'`.
 * Relative paths, also that of a SQLite database, are relative to the file.
-* Secrets stand in files of their own, on one line.
+* Secrets are in separate files, on one line.
+* A renamed key still loads, with a warning that names the present one.
 * Powers are in W, energies in Wh, times in s, states of charge in percent.
 
 A small site:
@@ -70,7 +71,7 @@ inputs = ["grid", "load", "pv"]
 
 
 def as_markdown() -> str:
-    """The whole page."""
+    """Return the whole page."""
     parts = [HEAD]
     for name, field in Config.model_fields.items():
         parts += _table(name, field.annotation)
@@ -78,7 +79,7 @@ def as_markdown() -> str:
 
 
 def _table(name: str, annotation: Any) -> list[str]:
-    """A section's heading and rows, and after it those of the tables inside it."""
+    """Return heading and rows of a section, followed by those of the tables inside it."""
     section, listed = _section(annotation)
     if section is None:
         return []
@@ -88,7 +89,7 @@ def _table(name: str, annotation: Any) -> list[str]:
     inner = {key: one for key, one in section.model_fields.items() if _section(one.annotation)[0] is not None}
     rows = [_row(key, one) for key, one in section.model_fields.items() if key not in inner]
     if rows:
-        parts.append("\n| key | type | default | what it is |\n|---|---|---|---|")
+        parts.append("\n| key | type | default | meaning |\n|---|---|---|---|")
         parts += rows
     for key, one in inner.items():
         parts += _table(f"{name}.{key}", one.annotation)
@@ -113,7 +114,7 @@ def _row(key: str, field: FieldInfo) -> str:
 
 def _default(field: FieldInfo) -> str:
     if field.is_required():
-        return "*needed*"
+        return "*required*"
     value = field.default if field.default is not PydanticUndefined else field.get_default(call_default_factory=True)
     if value is None or value in ({}, []):
         return ""
@@ -142,20 +143,20 @@ def _type(annotation: Any, metadata: tuple[Any, ...]) -> str:
 
 def _bounds(metadata: tuple[Any, ...]) -> str:
     flat = [one for item in metadata for one in (getattr(item, "metadata", None) or [item])]
-    said = []
+    parts = []
     for bound in flat:
         match bound:
             case Ge():
-                said.append(f"from {bound.ge:g}")
+                parts.append(f"from {bound.ge:g}")
             case Gt():
-                said.append(f"above {bound.gt:g}")
+                parts.append(f"above {bound.gt:g}")
             case Le():
-                said.append(f"to {bound.le:g}")
+                parts.append(f"to {bound.le:g}")
             case Lt():
-                said.append(f"below {bound.lt:g}")
+                parts.append(f"below {bound.lt:g}")
             case _:
                 pass
-    return f", {' '.join(said)}" if said else ""
+    return f", {' '.join(parts)}" if parts else ""
 
 
 def main() -> None:

@@ -20,6 +20,7 @@ from gateway.commands.active_command import ActiveCommand
 from gateway.commands.idempotency import IdempotencyCache
 from gateway.control.control_state import EvseControlState
 from gateway.control.settings import ServiceSettings
+from gateway.model.energy_state import EnergyState
 from gateway.model.event import VehicleNeeds
 from gateway.model.evse import Evse
 from gateway.model.journal import Entry, Phase, ReplyTo, Step
@@ -74,7 +75,7 @@ class Board:
         self.negotiated: dict[tuple[str, str], VehicleNeeds] = {}  # of an earlier life, by EVSE and session
         self.ids = IdempotencyCache(settings.known_ids)
         self._background: set[asyncio.Task[None]] = set()
-        self.energy: Callable[[], dict[str, Any] | None] | None = None  # the energy part of the site's state
+        self.energy: Callable[[], EnergyState | None] | None = None  # the energy part of the site's state
         self.hears: dict[InputKind, Callable[[AnyInput], None]] = {}  # who wants each message of a kind, not the last
         self.spawn_place: Callable[[EvseControlState], None] = lambda _place: (
             None

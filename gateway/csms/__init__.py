@@ -1,5 +1,5 @@
-"""Charging stations come in: OCPP 1.6J, 2.0.1 and 2.1 on one port.
+"""CSMS of the gateway: charging stations over OCPP 1.6J, 2.0.1 and 2.1 on one port.
 
-`server` accepts them and is the `Stations` the core sees; `station` is one of them; `v16`, `v201` and `v21` say what
-their messages mean; `setpoint` says how power is ordered. What leaves here is `gateway.model.event`.
+`csms` implements `gateway.model.station.Stations`; `station` is the state of one station; `v16`, `v201` and `v21`
+process its messages; `setpoint` sends set-points. Events are those of `gateway.model.event`.
 """

@@ -1,78 +1,55 @@
-"""What an operator may see and do with stations: the CSMS's side of the admin API, as plain values.
+"""The CSMS's side of the admin API: an operator's view of stations, and the changes that he can make.
 
-`gateway/web` speaks HTTP and knows this only by the shape it declares itself (`gateway/web/ports.py`).
+`gateway/web` depends on the protocols of `gateway/web/ports.py`, which `Admin` and its `operations` implement.
 """
 
 from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from typing import Any
 
-from gateway.csms import admin_views, credentials, evse_events, raw_call_effects, registration, restore, security
+from gateway.csms import admin_views, evse_events, passwords, payload_secrets, raw_call_effects, registration, restore
+from gateway.csms.admin_views import Row
 from gateway.csms.csms import Csms
+from gateway.csms.errors import NotKnown, NotPossible
+from gateway.csms.operations import Operations
 from gateway.csms.persistence import STATION, TOKEN
 from gateway.csms.settings import Registration, StationSettings, UnknownStations
 from gateway.csms.station import Station
-from gateway.csms.tokens import Token
+from gateway.csms.tokens import Status, Token
 from gateway.csms.websocket_server import STATION_ID
 from gateway.model.journal import Record
 from gateway.store.ports import StoreError
 from protocols.ocpp import schema, vendor
-from protocols.ocpp.link import Answered, Lost, Refused, TimedOut
+from protocols.ocpp.link import Answered, Lost, Refused, Reply, TimedOut
 from protocols.ocpp.rpc import InvalidPayload, QueueFull, UnknownAction
 from protocols.ocpp.schema import Payload, Version
 from protocols.ocpp.times import parse
 
-Row = dict[str, Any]
-TOKEN_LENGTH = 255  # of 2.1; 1.6 takes 20, 2.0.1 36
-TOKEN_STATUS = frozenset(
-    {
-        "Accepted",
-        "Blocked",
-        "ConcurrentTx",
-        "Expired",
-        "Invalid",
-        "NoCredit",
-        "NotAllowedTypeEVSE",
-        "NotAtThisLocation",
-        "NotAtThisTime",
-        "Unknown",
-    }
-)
-
-
-class NotKnown(LookupError):
-    """There is no such station, token, transaction or reservation."""
-
-
-class NotPossible(ValueError):
-    """The request cannot be carried out; `code` is the HTTP status that says so."""
-
-    def __init__(self, code: int, text: str) -> None:
-        super().__init__(text)
-        self.code = code
+TOKEN_LENGTH = 255  # of 2.1; 1.6 permits 20, 2.0.1 36
+TOKEN_STATUS = frozenset(status.value for status in Status)
 
 
 class Admin:
-    """Operations on a CSMS."""
+    """Views and changes of a CSMS. Raises NotKnown, or NotPossible with an HTTP status."""
 
     def __init__(self, csms: Csms) -> None:
         self.csms = csms
         self.context = csms.context
+        self.operations = Operations(csms.stations, csms.context, csms.credentials, csms.end_session)
 
     def protocols(self) -> list[str]:
-        """OCPP versions spoken."""
+        """Return the supported OCPP versions."""
         return [version.value for version in Version]
 
     # stations
 
     def stations(self) -> list[Row]:
-        """All of them."""
+        """Return all stations."""
         return [admin_views.station(station) for station in self.csms.stations.values()]
 
     def station(self, name: str) -> Row:
-        """One of them."""
+        """Return one station."""
         return admin_views.station(self._find(name))
 
     def _find(self, name: str) -> Station:
@@ -82,7 +59,7 @@ class Admin:
         return found
 
     async def put_station(self, name: str, changes: Row) -> Row:
-        """Register a station or change what is known of it; it is written down first. What is null is taken away."""
+        """Register a station or change its settings, stored first. A null removes the setting."""
         if STATION_ID.fullmatch(name) is None:
             raise NotPossible(422, "a station id has 1 to 48 of A-Z a-z 0-9 * - _ = + | @ .")
         profile = changes.get("vendor_profile")
@@ -98,85 +75,74 @@ class Admin:
             changed["registration"] = Registration(changes["registration"])
         if "basic_auth_password" in changes:
             password = changes["basic_auth_password"]
-            hashed = None if password is None else await asyncio.to_thread(security.hashed, password)
+            hashed = None if password is None else await asyncio.to_thread(passwords.hash_password, password)
             changed |= {"password_hash": hashed, "next_password_hash": None}
         settings = replace(before, **changed)
-        fresh = Station(name, settings, self.context, registered=True)  # what is written: nothing is changed yet
+        stored = self.csms.create(name, settings)  # a copy for the record: the station changes after it is stored
+        stored.registered = True
         if known is not None:
-            fresh.configured, fresh.boot, fresh.version = known.configured, known.boot, known.version
-            fresh.evses, fresh.upkeep = known.evses, known.upkeep
-        await self._keep(restore.record(fresh))
+            stored.configured, stored.boot, stored.version = known.configured, known.boot, known.version
+            stored.evses, stored.maintenance = known.evses, known.maintenance
+        await self._keep(restore.record(stored))
         station = self.csms.register(settings)
-        self._ask_to_boot(station)
+        self._trigger_boot(station)
         return admin_views.station(station)
 
-    def _ask_to_boot(self, station: Station) -> None:
-        """A boot is what tells a station that it is taken in, or no more."""
-        status = registration.status_of(station.settings, station.registered, self.context)
+    def _trigger_boot(self, station: Station) -> None:
+        """Let a station boot whose status changed: the response to BootNotification carries it."""
+        status = registration.status_of(station.settings, station.registered, self.context.unknown_stations)
         if station.link is not None and station.boot is not None and station.boot.status != status:
-            station.ask_for_boot()
+            station.trigger_boot()
 
     async def delete_station(self, name: str) -> None:
-        """Forget a station; its connection is closed. One of the configuration is back after a restart."""
+        """Remove a station and close its connection. One of the configuration returns with a restart."""
         self._find(name)
-        await self._keep(self.context.ledger.forgotten(STATION, name))
+        await self._keep(self.context.persistence.forgotten(STATION, name))
         await self.csms.remove(name)
 
     def registration(self) -> Row:
-        """What happens to stations that nobody registered."""
+        """Return the policy for unknown stations."""
         return {"unknown_stations": self.context.unknown_stations.value}
 
     async def put_registration(self, changes: Row) -> Row:
-        """Change it, until it is changed again."""
+        """Change the policy for unknown stations, stored first."""
         policy = UnknownStations(changes["unknown_stations"])
-        await self._keep(self.context.ledger.policy(policy.value))
+        await self._keep(self.context.persistence.policy(policy.value))
         self.context.unknown_stations = policy
         for station in self.csms.stations.values():
-            self._ask_to_boot(station)
+            self._trigger_boot(station)
         return self.registration()
 
     @staticmethod
     def without_secrets(action: str, payload: Payload) -> Payload:
-        """A payload as it may stand in the journal."""
-        return credentials.without_secrets(action, payload)
+        """Return a payload as it may be stored in the journal."""
+        return payload_secrets.without_secrets(action, payload)
 
     async def _keep(self, *records: Record) -> None:
         try:
-            await self.context.ledger.keep(*records)
+            await self.context.persistence.keep(*records)
         except StoreError as error:
-            raise NotPossible(503, f"nothing was changed, for it cannot be written down: {error}") from None
+            raise NotPossible(503, f"nothing was changed, because it cannot be stored: {error}") from None
 
     def _version(self, name: str) -> Version | None:
         station = self.csms.stations.get(name)
         return None if station is None else station.version
 
+    # raw calls
+
     async def call(self, name: str, action: str, payload: Payload, timeout_s: float) -> Row:
-        """Send one OCPP call as it is given, and what came of it."""
+        """Send one OCPP call verbatim and return its result."""
         station = self._find(name)
         if not station.connected or station.version is None:
             raise NotPossible(409, f"{name} is not connected")
         if action not in schema.actions(station.version):
             raise NotPossible(501, f"OCPP {station.version.number} has no {action}")
-        why = registration.forbidden(station.boot, action)
-        if why is not None:
-            raise NotPossible(409, why)
-        password = credentials.told_in(action, payload)
-        try:
-            if password is not None:
-                await self.csms.credentials.stage(station, password)
-            reply = await station.call_as_given(action, payload, timeout_s)
-        except StoreError as error:
-            raise NotPossible(503, f"nothing was sent, for it cannot be written down: {error}") from None
-        except UnknownAction as error:
-            raise NotPossible(501, str(error)) from error
-        except InvalidPayload as error:
-            raise NotPossible(422, str(error)) from error
-        except QueueFull as error:
-            raise NotPossible(503, str(error)) from error
-        if password is not None and isinstance(reply, Answered | Refused):
-            await self.csms.credentials.settle(station, credentials.taken_in(reply))
+        reason = registration.forbidden(station.boot, action)
+        if reason is not None:
+            raise NotPossible(409, reason)
+        reply = await self._call(station, action, payload, timeout_s)
         if isinstance(reply, Answered):
-            raw_call_effects.notice(station, action, payload, reply.payload)
+            raw_call_effects.apply(station, action, payload, reply.payload)
             return {"type": "result", "payload": reply.payload, "valid": reply.violation is None}
         if isinstance(reply, Refused):
             return {
@@ -188,10 +154,28 @@ class Admin:
         assert isinstance(reply, TimedOut | Lost)
         return {"type": "timeout" if isinstance(reply, TimedOut) else "disconnected"}
 
+    async def _call(self, station: Station, action: str, payload: Payload, timeout_s: float) -> Reply:
+        password = payload_secrets.password_in(action, payload)
+        try:
+            if password is not None:
+                await self.csms.credentials.stage(station, password)
+            reply = await station.call_unchecked(action, payload, timeout_s)
+        except StoreError as error:
+            raise NotPossible(503, f"nothing was sent, because it cannot be stored: {error}") from None
+        except UnknownAction as error:
+            raise NotPossible(501, str(error)) from error
+        except InvalidPayload as error:
+            raise NotPossible(422, str(error)) from error
+        except QueueFull as error:
+            raise NotPossible(503, str(error)) from error
+        if password is not None and isinstance(reply, Answered | Refused):
+            await self.csms.credentials.settle(station, payload_secrets.password_accepted(reply))
+        return reply
+
     # transactions
 
     def transactions(self, name: str, token: str | None, active: bool | None, limit: int) -> list[Row]:
-        """Those of a station, newest first."""
+        """Return the transactions of a station, newest first."""
         self._find(name)
         found = self.context.transactions.of(name, token, active)
         return [
@@ -200,16 +184,16 @@ class Admin:
         ]
 
     def transaction(self, ref: str) -> Row:
-        """One of them."""
+        """Return one transaction."""
         found = self.context.transactions.by_ref(ref)
         if found is None:
             raise NotKnown(f"no transaction {ref}")
         return admin_views.transaction(found, self._version(found.station))
 
     def close_stale(self, name: str, silent_s: float) -> int:
-        """End what still runs in our book and has been silent for so long; if it speaks again, it runs again."""
+        """End active transactions without a message for `silent_s`, and return their number; a message resumes one."""
         station, before = self._find(name), self.context.clock.wall() - silent_s
-        stale = [one for one in self.context.transactions.active_of(name) if one.heard_at <= before]
+        stale = [one for one in self.context.transactions.active_of(name) if one.last_message_at <= before]
         for one in stale:
             evse_events.presume_ended(station, one, "closed by an operator")
         return len(stale)
@@ -217,83 +201,83 @@ class Admin:
     # tokens
 
     def tokens(self) -> list[Row]:
-        """All of them."""
+        """Return all tokens."""
         return [admin_views.token(token, self.context.clock.wall()) for token in self.context.tokens]
 
     def token(self, name: str) -> Row:
-        """One of them."""
+        """Return one token."""
         found = self.context.tokens.get(name)
         if found is None:
             raise NotKnown(f"no token {name}")
         return admin_views.token(found, self.context.clock.wall())
 
-    async def put_token(self, name: str, about: Row) -> Row:
-        """Add or replace a token; it is written down first."""
+    async def put_token(self, name: str, content: Row) -> Row:
+        """Add or replace a token, stored first."""
         if not 0 < len(name) <= TOKEN_LENGTH:
             raise NotPossible(422, f"an idToken has 1 to {TOKEN_LENGTH} characters")
-        if about["status"] not in TOKEN_STATUS:
+        if content["status"] not in TOKEN_STATUS:
             raise NotPossible(422, f"status is one of {', '.join(sorted(TOKEN_STATUS))}")
-        expiry = about.get("expiry")
+        expiry = content.get("expiry")
         if expiry is not None and parse(expiry) is None:
             raise NotPossible(422, "expiry is a date-time such as 2026-01-31T12:00:00Z")
         token = Token(
             name,
-            about["status"],
-            about.get("type") or "Central",
+            content["status"],
+            content.get("type") or "Central",
             parse(expiry),
-            about.get("parent"),
-            tuple(about.get("allowed_energy_transfer") or ()),
+            content.get("parent"),
+            tuple(content.get("allowed_energy_transfer") or ()),
         )
-        await self._keep(self.context.ledger.token(token))
+        await self._keep(self.context.persistence.token(token))
         self.context.tokens.put(token)
         self.csms.tokens_changed()
         return admin_views.token(token, self.context.clock.wall())
 
     async def delete_token(self, name: str) -> None:
-        """Forget a token."""
+        """Remove a token."""
         if self.context.tokens.get(name) is None:
             raise NotKnown(f"no token {name}")
-        await self._keep(self.context.ledger.forgotten(TOKEN, name.casefold()))
+        await self._keep(self.context.persistence.forgotten(TOKEN, name.casefold()))
         self.context.tokens.remove(name)
         self.csms.tokens_changed()
 
     # reservations, messages, violations
 
     def reservations(self, name: str, limit: int) -> list[Row]:
-        """Those of a station, newest first."""
+        """Return the reservations of a station, newest first."""
         self._find(name)
         found = self.context.reservations.of(name, self.context.clock.wall())[:limit]
-        return [{"ref": one.ref, "status": one.status} for one in found]
+        return [{"ref": one.ref, "status": one.status.value} for one in found]
 
     def reservation(self, ref: str) -> Row:
-        """One of them."""
+        """Return one reservation."""
         found = self.context.reservations.get(ref, self.context.clock.wall())
         if found is None:
             raise NotKnown(f"no reservation {ref}")
-        return {"ref": found.ref, "status": found.status}
+        return {"ref": found.ref, "status": found.status.value}
 
     def messages(self, station: str | None, action: str | None, limit: int) -> list[Row]:
-        """Calls of stations, newest first."""
+        """Return received calls, newest first."""
         found: list[Row] = []
-        for heard in reversed(self.context.heard):
-            if station not in (None, heard.station) or action not in (None, heard.action):
+        for call in reversed(self.context.received):
+            if station not in (None, call.station) or action not in (None, call.action):
                 continue
-            found.append({"t": heard.t, "station": heard.station, "action": heard.action, "payload": heard.payload})
+            found.append({"t": call.t, "station": call.station, "action": call.action, "payload": call.payload})
             if len(found) >= limit:
                 break
         return found
 
     def violations(self, station: str | None) -> list[Row]:
-        """Messages that broke a rule, newest first."""
+        """Return messages that broke a rule of OCPP, newest first."""
         return [
             {
-                "t": breach.t,
-                "station": breach.station,
-                "direction": "sent" if breach.ours else "received",
-                "action": breach.action,
-                "code": breach.code,
-                "text": breach.text,
+                "t": one.t,
+                "station": one.station,
+                "direction": "sent" if one.ours else "received",
+                "action": one.action,
+                "code": one.code,
+                "text": one.text,
             }
-            for breach in reversed(self.context.breaches)
-            if station in (None, breach.station)
+            for one in reversed(self.context.violations)
+            if station in (None, one.station)
         ]

@@ -1,6 +1,6 @@
-"""Stations, transactions and tokens as an operator sees them: plain values, named as the admin API names them.
+"""Views of stations, transactions and tokens for the admin API, with its member names.
 
-1.6 knows no EVSEs: its connector n is our EVSE n, and is shown with its own number.
+1.6 has no EVSEs: its connector n is EVSE n of the gateway and is shown with its own number.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Row = dict[str, Any]
 
 
 def station(station: Station) -> Row:
-    """One station."""
+    """Return the view of a station."""
     evses = sorted(station.evses.values(), key=lambda evse: evse.number)
     configured = station.settings.security_profile
     if configured is None:
@@ -37,7 +37,7 @@ def station(station: Station) -> Row:
             for number, status in sorted(evse.connectors.items())
         ],
         "der_alarms": dict(station.der_alarms),
-        "upkeep": dict(station.upkeep),
+        "upkeep": dict(station.maintenance),
         "streams": station.streams.rows(),
         "profile": station.settings.vendor_profile or (station.vendor.name if station.vendor else None),
         "security_profile": station.security_profile if station.connected else configured,
@@ -60,7 +60,7 @@ def _boot(station: Station) -> Row | None:
 
 
 def _evse(station: Station, evse: Evse) -> Row:
-    safe = "held" if evse.safe.held else evse.safe.trouble or "not held"
+    fallback = "held" if evse.fallback.installed else evse.fallback.error or "not held"
     return {
         "evseId": evse.number,
         "name": evse.name,
@@ -68,7 +68,7 @@ def _evse(station: Station, evse: Evse) -> Row:
         "fault": evse.fault,
         "can_discharge": evse.can_discharge,
         "why_not": evse.why_not or None,
-        "safe_profile": safe if station.ways.fallback_profile else "not used",
+        "safe_profile": fallback if station.vendor_profile.fallback_profile else "not used",
     }
 
 
@@ -77,7 +77,7 @@ def _connector(version: Version | None, evse: int, connector: int | None) -> int
 
 
 def transaction(one: Transaction, version: Version | None) -> Row:
-    """One transaction."""
+    """Return the view of a transaction."""
 
     def since(now: float | None, start: float | None) -> float | None:
         return None if now is None or start is None else now - start
@@ -101,7 +101,7 @@ def transaction(one: Transaction, version: Version | None) -> Row:
 
 
 def token(token: Token, wall: float) -> Row:
-    """One token, with the status it has now."""
+    """Return the view of a token with its present status."""
     return {
         "idToken": token.id,
         "status": token.status_at(wall),

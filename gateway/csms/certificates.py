@@ -1,8 +1,7 @@
 """Certificates of stations, signed by the site's own authority (2.x A02, A03; 1.6 security whitepaper).
 
-A station sends a request for its certificate; what is signed goes back as CertificateSigned, the leaf first. A site
-that has no authority signs nothing, and says so. V2G certificates (of an SECC) come from a V2G authority and are not
-signed here.
+The signed chain is sent as CertificateSigned, the leaf first. Without an authority every request is rejected. V2G
+certificates (of an SECC) are issued by a V2G authority and are not signed here.
 """
 
 from __future__ import annotations
@@ -19,30 +18,32 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from gateway.csms.station import Station
+from protocols.ocpp.enums import v21
 from protocols.ocpp.schema import Payload
 
 log = logging.getLogger("v2x.csms")
 
 VALID_FOR = dt.timedelta(days=397)
-BACKDATED = dt.timedelta(minutes=5)  # for stations whose clocks are behind
+BACKDATED = dt.timedelta(minutes=5)  # for stations with a slow clock
+Use, Status = v21.CertificateSigningUseEnumType, v21.GenericStatusEnumType
 RSA_BITS, EC_BITS = 2048, 224  # A00.FR.504, A00.FR.505
-OTHERS = frozenset({"V2GCertificate", "V2G20Certificate"})
+NOT_SIGNED_HERE = frozenset({Use.v2g_certificate, Use.v2g20_certificate})
 
 
 class NotSigned(ValueError):
-    """Why a request is not signed."""
+    """The reason why a request is not signed."""
 
 
 @dataclass(frozen=True)
 class Authority:
-    """Who signs."""
+    """The certificate authority of the site."""
 
     certificate: x509.Certificate
     key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
     def sign(self, request: str, station: str, wall: float) -> str:
-        """The chain for a PEM request, leaf first. NotSigned says what is wrong with it."""
-        asked = _checked(request, station)
+        """Return the chain for a PEM request, leaf first. Raises NotSigned with the reason."""
+        checked = _checked(request, station)
         now = dt.datetime.fromtimestamp(wall, dt.UTC)
         name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, station)])
         usage = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH])
@@ -50,7 +51,7 @@ class Authority:
             x509.CertificateBuilder()
             .subject_name(name)
             .issuer_name(self.certificate.subject)
-            .public_key(asked.public_key())
+            .public_key(checked.public_key())
             .serial_number(x509.random_serial_number())
             .not_valid_before(now - BACKDATED)
             .not_valid_after(now + VALID_FOR)
@@ -64,52 +65,52 @@ class Authority:
 
 def _checked(request: str, station: str) -> x509.CertificateSigningRequest:
     try:
-        asked = x509.load_pem_x509_csr(request.encode())
+        csr = x509.load_pem_x509_csr(request.encode())
     except ValueError as error:
         raise NotSigned(f"not a certificate signing request: {error}") from None
-    if not asked.is_signature_valid:
-        raise NotSigned("the request's own signature is wrong")
-    names = [str(one.value) for one in asked.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
+    if not csr.is_signature_valid:
+        raise NotSigned("the signature of the request is wrong")
+    names = [str(one.value) for one in csr.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
     if names != [station]:
         raise NotSigned(f"its common name is {', '.join(names) or 'absent'}, not the station's id")
-    key = asked.public_key()
+    key = csr.public_key()
     strong = (isinstance(key, rsa.RSAPublicKey) and key.key_size >= RSA_BITS) or (
         isinstance(key, ec.EllipticCurvePublicKey) and key.key_size >= EC_BITS
     )
     if not strong:
-        raise NotSigned("its key is neither RSA of 2048 bits nor elliptic of 224")
-    return asked
+        raise NotSigned("its key is neither RSA with 2048 bits nor elliptic-curve with 224")
+    return csr
 
 
 @functools.cache
 def authority(certificate: Path, key: Path) -> Authority:
-    """Read an authority's files once. ValueError or OSError where they are none."""
+    """Return the authority of two files, read once. Raises ValueError or OSError for invalid ones."""
     private = serialization.load_pem_private_key(key.read_bytes(), None)
     if not isinstance(private, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey):
-        raise ValueError(f"{key} holds neither an RSA nor an elliptic-curve key")
+        raise ValueError(f"{key} contains neither an RSA nor an elliptic-curve key")
     return Authority(x509.load_pem_x509_certificate(certificate.read_bytes()), private)
 
 
 def sign_certificate(station: Station, payload: Payload) -> Payload:
-    """Accepted, and the certificate follows; or Rejected, and the log says why."""
+    """Process SignCertificate: Accepted, and the certificate follows; or Rejected, with the reason in the log."""
     settings = station.context.settings
-    if settings.tls_ca is None or settings.ca_key is None or payload.get("certificateType") in OTHERS:
-        return {"status": "Rejected"}
+    if settings.tls_ca is None or settings.ca_key is None or payload.get("certificateType") in NOT_SIGNED_HERE:
+        return {"status": Status.rejected}
     try:
-        signer = authority(settings.tls_ca, settings.ca_key)
-        chain = signer.sign(payload["csr"], station.id, station.context.clock.wall())
+        issuer = authority(settings.tls_ca, settings.ca_key)
+        chain = issuer.sign(payload["csr"], station.id, station.context.clock.wall())
     except (NotSigned, ValueError, OSError) as error:
         log.warning("%s: its certificate is not signed: %s", station.id, error)
-        return {"status": "Rejected"}
+        return {"status": Status.rejected}
     body: Payload = {"certificateChain": chain}
     for name in ("certificateType", "requestId"):  # 2.x only; 1.6 has neither
         if name in payload:
             body[name] = payload[name]
-    station.later(_send(station, body))
-    return {"status": "Accepted"}
+    station.spawn(_send(station, body))
+    return {"status": Status.accepted}
 
 
 async def _send(station: Station, body: Payload) -> None:
-    answer = await station.ask("CertificateSigned", body)
-    if answer is None or answer["status"] != "Accepted":
-        log.warning("%s did not take its new certificate: %s", station.id, answer)
+    answer = await station.request("CertificateSigned", body)
+    if answer is None or answer["status"] != Status.accepted:
+        log.warning("%s did not accept its new certificate: %s", station.id, answer)

@@ -1,20 +1,21 @@
-"""What a vehicle needs, as a 2.x station tells it (ChargingNeedsType), in the core's model."""
+"""Charging needs of a vehicle: ChargingNeedsType of 2.x as `VehicleNeeds` of the model."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from gateway.model.event import PowerLimits, VehicleNeeds
+from protocols.ocpp.enums import v21
+from protocols.ocpp.schema import Payload
 from protocols.ocpp.times import parse
 
-# EnergyTransferModeEnumType. DC_BPT also stands for a CHAdeMO car, for which 2.1 has no word (our reading).
-BIDIRECTIONAL = frozenset({"AC_BPT", "AC_BPT_DER", "DC_BPT", "DC_ACDP_BPT"})
-_CONTROL = {"ScheduledControl": "scheduled", "DynamicControl": "dynamic"}
+Transfer, Control = v21.EnergyTransferModeEnumType, v21.ControlModeEnumType
+
+# DC_BPT also stands for a CHAdeMO vehicle, for which 2.1 has no mode (our interpretation).
+BIDIRECTIONAL = frozenset({Transfer.ac_bpt, Transfer.ac_bpt_der, Transfer.dc_bpt, Transfer.dc_acdp_bpt})
+_CONTROL: dict[str, str] = {Control.scheduled_control: "scheduled", Control.dynamic_control: "dynamic"}
 
 
-def vehicle_needs(needs: Mapping[str, Any]) -> VehicleNeeds:
-    """ChargingNeedsType as the core's model. Powers there are magnitudes; energy requests are signed Wh."""
+def vehicle_needs(needs: Payload) -> VehicleNeeds:
+    """Return the needs in the model. Powers there are magnitudes; energy requests are signed Wh."""
     requested = needs["requestedEnergyTransfer"]
     bidirectional = requested in BIDIRECTIONAL
     v2x = needs.get("v2xChargingParameters", {})
@@ -34,7 +35,7 @@ def vehicle_needs(needs: Mapping[str, Any]) -> VehicleNeeds:
         limits=limits,
         bidirectional=bidirectional,
         energy_transfer=requested,
-        control_mode=_CONTROL[needs.get("controlMode", "ScheduledControl")],
+        control_mode=_CONTROL[needs.get("controlMode", Control.scheduled_control)],
         target_energy_wh=v2x.get("evTargetEnergyRequest", dc.get("energyAmount", ac.get("energyAmount"))),
         min_energy_wh=v2x.get("evMinEnergyRequest"),
         max_energy_wh=v2x.get("evMaxEnergyRequest"),
@@ -47,7 +48,7 @@ def vehicle_needs(needs: Mapping[str, Any]) -> VehicleNeeds:
     )
 
 
-def _phases(values: Mapping[str, Any], name: str) -> float | None:
-    """A power over all phases: the plain field is L1 where L2 or L3 are given, else the sum."""
+def _phases(values: Payload, name: str) -> float | None:
+    """Return a power over all phases: the plain field is L1 where L2 or L3 are given, else the sum."""
     found = [abs(values[key]) for key in (name, f"{name}_L2", f"{name}_L3") if key in values]
     return sum(found) if found else None

@@ -1,4 +1,4 @@
-"""What all stations share: settings, tokens, transactions, time, where events go; and what was seen on the wires."""
+"""State that all stations of a CSMS share: settings, clock, tokens, transactions, reservations, and recent messages."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from gateway.model.event import Report
 from protocols.ocpp.schema import Payload
 from protocols.ports import Clock
 
-MESSAGES_KEPT = 10_000
-VIOLATIONS_KEPT = 1_000
+MAX_MESSAGES = 10_000
+MAX_VIOLATIONS = 1_000
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
-    """A call that a station sent, as it was received. `t` is Unix time.
+class ReceivedCall:
+    """A call of a station as received. `t` is Unix time.
 
-    Kept as text: ten thousand decoded payloads would be a million objects for the garbage collector to walk.
+    Stored as text: ten thousand decoded payloads would be a million objects for the garbage collector to traverse.
     """
 
     t: float
@@ -34,14 +34,14 @@ class Heard:
 
     @property
     def payload(self) -> Payload:
-        """What the call carried."""
-        read: Payload = msgspec.json.decode(self.text)[3]
-        return read
+        """Return the decoded payload."""
+        decoded: Payload = msgspec.json.decode(self.text)[3]
+        return decoded
 
 
 @dataclass(frozen=True, slots=True)
-class Breach:
-    """A message that broke a rule of OCPP, either way. `t` is Unix time."""
+class RecordedViolation:
+    """A message that broke a rule of OCPP, in either direction (`ours`: outgoing). `t` is Unix time."""
 
     t: float
     station: str
@@ -59,19 +59,19 @@ class Context:
     report: Report
     clock: Clock
     tokens: Tokens
-    ledger: CsmsPersistence
+    persistence: CsmsPersistence
     reservations: Reservations
     unknown_stations: UnknownStations
     transactions: Transactions = field(default_factory=Transactions)
-    heard: deque[Heard] = field(default_factory=lambda: deque(maxlen=MESSAGES_KEPT))
-    breaches: deque[Breach] = field(default_factory=lambda: deque(maxlen=VIOLATIONS_KEPT))
-    messages: int = 0  # calls of stations, since the start
+    received: deque[ReceivedCall] = field(default_factory=lambda: deque(maxlen=MAX_MESSAGES))
+    violations: deque[RecordedViolation] = field(default_factory=lambda: deque(maxlen=MAX_VIOLATIONS))
+    messages: int = 0  # calls of stations since the start
 
     @classmethod
-    def of(cls, settings: CsmsSettings, report: Report, clock: Clock, ledger: CsmsPersistence) -> Context:
-        """A context with the tokens of the settings."""
+    def of(cls, settings: CsmsSettings, report: Report, clock: Clock, persistence: CsmsPersistence) -> Context:
+        """Return a context with the tokens of the settings."""
         tokens = Tokens(settings.unknown_tokens)
         for name, status in settings.tokens:
             tokens.put(Token(name, status))
-        reservations = Reservations(lambda changed: ledger.later(ledger.reservation(changed)))
-        return cls(settings, report, clock, tokens, ledger, reservations, settings.unknown_stations)
+        reservations = Reservations(lambda changed: persistence.later(persistence.reservation(changed)))
+        return cls(settings, report, clock, tokens, persistence, reservations, settings.unknown_stations)

@@ -1,29 +1,28 @@
-"""The CSMS as the rest of the gateway knows it: which stations there are, and the core's orders to them.
+"""The CSMS: the stations, their connections, and the orders of the gateway to their EVSEs.
 
-`Csms` is the core's `Stations`. A second connection of a station wins over the first. Sockets come in through `door`;
-in memory, `attach` takes a wire that somebody else has made.
+`Csms` implements `gateway.model.station.Stations`. A new connection of a station replaces the former one. WebSockets
+are accepted by `websocket_server`; in memory, `attach` takes any `TextWire`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
-from gateway.csms import charging_profile, grid_forming, local_list, operation_modes, restore, setpoint, v16, v21, v201
+from gateway.csms import charging_profile, grid_forming, local_list, outcomes, restore, setpoint, v16, v21, v201
 from gateway.csms.context import Context
 from gateway.csms.credentials import Credentials
 from gateway.csms.evse import Evse
+from gateway.csms.lifecycle import StationLifecycle
 from gateway.csms.persistence import CsmsPersistence, Writer
 from gateway.csms.settings import CsmsSettings, StationSettings
 from gateway.csms.station import Handlers, Station
 from gateway.csms.websocket_server import WebSocketServer
-from gateway.model.event import OperationMode, Report
+from gateway.model.event import Report
 from gateway.model.journal import Kept
 from gateway.model.station import Answer, Outcome
-from protocols.ocpp.schema import Payload, Version
-from protocols.ocpp.times import stamp
+from protocols.ocpp.schema import Version
 from protocols.ocpp.vendor import Channel
 from protocols.ports import Clock, TextWire
 
@@ -37,170 +36,145 @@ HANDLERS: dict[Version, Handlers] = {
 
 
 class Csms:
-    """The gateway's side of every charging station."""
+    """The charging station management system of the gateway."""
 
     def __init__(self, settings: CsmsSettings, report: Report, clock: Clock, writer: Writer | None = None) -> None:
         self.settings, self.clock = settings, clock
-        self.ledger = CsmsPersistence(clock, writer)
-        self.context = Context.of(settings, report, clock, self.ledger)
+        persistence = CsmsPersistence(clock, writer)
+        self.context = Context.of(settings, report, clock, persistence)
         self.stations: dict[str, Station] = {}
-        self.credentials = Credentials(self.ledger)
-        self._spreading: asyncio.Task[None] | None = None
+        self.credentials = Credentials(persistence)
+        self._lifecycle = StationLifecycle()
+        self._list_update: asyncio.Task[None] | None = None
         self._closing: set[asyncio.Task[None]] = set()
         for station in settings.stations:
             self.register(station).configured = station.password_hash
 
     def restore(self, kept: Sequence[Kept]) -> None:
-        """Take up what an earlier life of the gateway kept; before anybody comes in."""
-        restore.restore(kept, self.context, self.stations)
+        """Restore stored records, before the first connection."""
+        restore.restore(kept, self.context, self.stations, self.create)
 
     async def close(self) -> None:
-        """Hand over what is not written yet."""
-        if self._spreading is not None:
-            self._spreading.cancel()
-        await self.ledger.close()
+        """Write what is not stored yet."""
+        if self._list_update is not None:
+            self._list_update.cancel()
+        await self.context.persistence.close()
 
-    # who is known
+    # stations
 
-    def register(self, station: StationSettings) -> Station:
-        """Make a station known, or change what is known of it."""
-        known = self.stations.get(station.id)
-        if known is None:
-            known = self.stations[station.id] = Station(station.id, station, self.context, True)
+    def create(self, name: str, settings: StationSettings | None = None) -> Station:
+        """Return a new station that is not registered and not yet among the stations."""
+        return Station(name, settings or StationSettings(name), self.context, self._lifecycle, registered=False)
+
+    def register(self, settings: StationSettings) -> Station:
+        """Register a station, or replace its settings."""
+        station = self.stations.get(settings.id)
+        if station is None:
+            station = self.stations[settings.id] = self.create(settings.id, settings)
         else:
-            self.credentials.forget(station.id)
-            known.settings, known.registered, known.vendor = station, True, None
-        return known
+            self.credentials.forget(settings.id)
+            station.settings, station.vendor = settings, None
+        station.registered = True
+        return station
 
-    async def remove(self, station: str) -> bool:
-        """Forget a station and close its connection; whether it was known."""
-        known = self.stations.pop(station, None)
-        self.credentials.forget(station)
-        if known is None:
+    async def remove(self, name: str) -> bool:
+        """Remove a station and close its connection; return False if it was unknown."""
+        station = self.stations.pop(name, None)
+        self.credentials.forget(name)
+        if station is None:
             return False
-        known.registered = False  # what it still says does not bring it back
-        if known.link is not None:
-            await known.link.close(1008, "this station was removed")
+        station.registered = False  # pending messages do not store it again
+        if station.link is not None:
+            await station.link.close(1008, "this station was removed")
         return True
 
     def tokens_changed(self) -> None:
-        """An operator changed tokens: stations that hold a list get it after a while without another change."""
+        """Schedule new local authorisation lists after a change of tokens; a further change restarts the delay."""
         if not self.settings.local_list:
             return
-        if self._spreading is not None:
-            self._spreading.cancel()
-        self._spreading = asyncio.get_running_loop().create_task(self._spread())
+        if self._list_update is not None:
+            self._list_update.cancel()
+        self._list_update = asyncio.get_running_loop().create_task(self._update_lists())
 
-    async def _spread(self) -> None:
-        await self.clock.sleep(local_list.QUIET_S)
+    async def _update_lists(self) -> None:
+        await self.clock.sleep(local_list.DELAY_S)
         for station in self.stations.values():
             if station.ready:
-                station.later(local_list.sync(station))
+                station.spawn(local_list.synchronise(station))
 
     def find(self, evse: str) -> tuple[Station, Evse] | None:
-        """The station and EVSE of a name such as `CP1-1`."""
+        """Return station and EVSE of a name such as `CP1-1`."""
         name, _, number = evse.rpartition("-")
         station = self.stations.get(name)
         if station is None or not number.isdecimal() or int(number) not in station.evses:
             return None
         return station, station.evses[int(number)]
 
-    # the core's `Stations`
+    # `gateway.model.station.Stations` and `Formers`
 
     def reaches(self, evse: str) -> bool:
-        """Whether the EVSE's station is connected and accepted."""
+        """Return True if the EVSE's station is connected and accepted."""
         found = self.find(evse)
         return found is not None and found[0].ready
 
     async def set_power(self, evse: str, power_w: float, hold_s: float) -> Outcome:
-        """See `gateway.model.station.Stations`."""
+        """Apply a set-point for `hold_s`."""
         found = self.find(evse)
-        if found is None:
-            return Outcome(Answer.REFUSED, "UnknownEvse", f"no station has told of {evse}")
-        return await setpoint.order(*found, power_w, hold_s)
+        return _unknown(evse) if found is None else await setpoint.apply(*found, power_w, hold_s)
 
     async def end_session(self, evse: str) -> Outcome:
-        """RequestStopTransaction, or RemoteStopTransaction in 1.6."""
+        """Send RequestStopTransaction, or RemoteStopTransaction of 1.6."""
         found = self.find(evse)
         if found is None:
-            return Outcome(Answer.REFUSED, "UnknownEvse", f"no station has told of {evse}")
+            return _unknown(evse)
         station, place = found
         transaction = self.context.transactions.active_at(station.id, place.number)
         if transaction is None:
-            return Outcome(Answer.REFUSED, "TxNotFound", f"no transaction runs on {evse}")
+            return Outcome(Answer.REFUSED, "TxNotFound", f"no transaction is active on {evse}")
         if station.version is Version.V16:
             reply = await station.call("RemoteStopTransaction", {"transactionId": int(transaction.id)})
         else:
             reply = await station.call("RequestStopTransaction", {"transactionId": transaction.id})
-        return charging_profile.read_status(reply)
+        return outcomes.of_status(reply)
 
     async def reconcile(self, evse: str) -> float | None:
-        """Put the safe profile back and ask what the station holds."""
+        """Install the fallback profile again and return the set-point in force, in W; None where it is not reported."""
         found = self.find(evse)
         if found is None or not self.reaches(evse):
             return None
         station, place = found
-        async with place.order:
-            place.safe.held = False
-            if station.ways.fallback_profile or station.ways.setpoint.channel is Channel.NONE:
-                await charging_profile.install_safe(station, place)
-            return await charging_profile.held_power(station, place)
+        vendor = station.vendor_profile
+        async with place.lock:
+            place.fallback.installed = False
+            if vendor.fallback_profile or vendor.setpoint.channel is Channel.NONE:
+                await charging_profile.install_fallback(station, place)
+            return await charging_profile.composite_power(station, place)
 
     async def form(self, evse: str, forms: bool) -> Outcome:
-        """See `gateway.model.station.Formers`."""
+        """Switch the EVSE to grid-forming, or back to grid-following."""
         found = self.find(evse)
         if found is None or not self.reaches(evse):
             return Outcome(Answer.UNKNOWN, "NotConnected", f"the station of {evse} is not connected")
-        return await grid_forming.order(*found, forms)
-
-    async def allow_energy_transfer(self, evse: str, modes: Sequence[str]) -> Outcome:
-        """Q02.FR.05: what the vehicle may now ask for, such as DC_BPT once somebody has permitted it. OCPP 2.1 only."""
-        found = self.find(evse)
-        transaction = None if found is None else self.context.transactions.active_at(found[0].id, found[1].number)
-        if found is None or transaction is None:
-            return Outcome(Answer.REFUSED, "TxNotFound", f"no transaction runs on {evse}")
-        if found[0].version is not Version.V21:
-            return Outcome(Answer.REFUSED, "NotSupported", "only OCPP 2.1 can change the allowed energy transfers")
-        transaction.allowed = tuple(modes)
-        body: Payload = {"transactionId": transaction.id, "allowedEnergyTransfer": list(modes)}
-        return charging_profile.read_status(await found[0].call("NotifyAllowedEnergyTransfer", body))
-
-    async def set_mode(
-        self, evse: str, mode: OperationMode, values: Mapping[str, Any], hold_s: float | None = None
-    ) -> Outcome:
-        """Let a 2.1 station run in a mode of its own, such as LocalFrequency; see `modes.set_mode`."""
-        found = self.find(evse)
-        if found is None:
-            return Outcome(Answer.REFUSED, "UnknownEvse", f"no station has told of {evse}")
-        return await operation_modes.set_mode(*found, mode, values, hold_s)
-
-    async def afrr_signal(self, evse: str, signal: int) -> Outcome:
-        """Q08.FR.12: pass on a signal of the grid operator at once. OCPP 2.1 only."""
-        found = self.find(evse)
-        if found is None or found[0].version is not Version.V21:
-            return Outcome(Answer.REFUSED, "NotSupported", "only OCPP 2.1 stations take aFRR signals")
-        body: Payload = {"timestamp": stamp(self.clock.wall()), "signal": signal}
-        return charging_profile.read_status(await found[0].call("AFRRSignal", body))
+        station, place = found
+        return await grid_forming.switch(station, station.vendor_profile, place.number, forms)
 
     # connections
 
     async def attach(self, wire: TextWire, station_id: str, security_profile: int = 0) -> None:
-        """Serve one connection that has been let in, until it ends."""
+        """Serve one authenticated connection until it ends."""
         try:
             version = Version(wire.subprotocol)
         except ValueError:
-            await wire.close(1002, "no common OCPP version; this gateway speaks " + ", ".join(Version))
+            await wire.close(1002, "no common OCPP version; this gateway supports " + ", ".join(Version))
             return
         station = self.stations.get(station_id)
         if station is None:
-            station = self.stations[station_id] = Station(
-                station_id, StationSettings(station_id), self.context, registered=False
-            )
+            station = self.stations[station_id] = self.create(station_id)
         before = station.link
         link = station.connect(wire, version, HANDLERS[version], security_profile)
         if before is not None:
-            log.warning("%s connected again from %s; the connection before it is closed", station_id, wire.peer)
-            closing = asyncio.get_running_loop().create_task(before.close(1000, "a newer connection took over"))
+            log.warning("%s connected again from %s; the former connection is closed", station_id, wire.peer)
+            closing = asyncio.get_running_loop().create_task(before.close(1000, "replaced by a newer connection"))
             self._closing.add(closing)
             closing.add_done_callback(self._closing.discard)
         try:
@@ -211,12 +185,9 @@ class Csms:
     async def serve(
         self, ready: Callable[[int], None] | None = None, tls_ready: Callable[[int], None] | None = None
     ) -> None:
-        """Listen until cancelled; `ready` is told the port. Connections are then closed in order."""
+        """Listen until cancelled, then close the connections; `ready` is called with the port."""
         await WebSocketServer(self.context, self.stations, self.credentials, self.attach).serve(ready, tls_ready)
 
-    async def renew_password(self, station: str) -> Outcome:
-        """A01: give the station a new password over OCPP."""
-        known = self.stations.get(station)
-        if known is None or not known.connected:
-            return Outcome(Answer.UNKNOWN, "NotConnected", f"{station} is not connected")
-        return await self.credentials.renew(known)
+
+def _unknown(evse: str) -> Outcome:
+    return Outcome(Answer.REFUSED, "UnknownEvse", f"no station has reported {evse}")

@@ -1,113 +1,119 @@
-"""DER controls for stations (OCPP 2.1 block R): what the grid's rules ask of inverters, set, asked for and cleared.
+"""DER controls of 2.1 stations (block R): the grid code functions of inverters, set, read and cleared.
 
-A request is checked before it goes out: the body that belongs to the type and no other (R04.FR.16), no start or
+A request is validated before it is sent: the body that belongs to the type and no other (R04.FR.16), no start or
 duration in a default (R04.FR.12), EnterService and Gradients only as defaults (R04.FR.14).
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from typing import Any
 
-from gateway.csms.charging_profile import read_status
+from gateway.csms import outcomes
 from gateway.csms.station import Station
 from gateway.model.station import Answer, Outcome
+from protocols.ocpp.enums import v21
 from protocols.ocpp.schema import Payload, Version
 
-CAP = "LimitMaxDischarge"
-DEFAULT_ONLY = frozenset({"EnterService", "Gradients"})
-_OWN = {
-    "EnterService": "enterService",
-    "FixedPFAbsorb": "fixedPFAbsorb",
-    "FixedPFInject": "fixedPFInject",
-    "FixedVar": "fixedVar",
-    "FreqDroop": "freqDroop",
-    "Gradients": "gradient",
-    "LimitMaxDischarge": "limitMaxDischarge",
+Control = v21.DERControlEnumType
+
+DEFAULT_ONLY = frozenset({Control.enter_service, Control.gradients})
+_BODIES: dict[str, str] = {  # all others have a `curve`
+    Control.enter_service: "enterService",
+    Control.fixed_pf_absorb: "fixedPFAbsorb",
+    Control.fixed_pf_inject: "fixedPFInject",
+    Control.fixed_var: "fixedVar",
+    Control.freq_droop: "freqDroop",
+    Control.gradients: "gradient",
+    Control.limit_max_discharge: "limitMaxDischarge",
 }
-REPORT_WITHIN = 30.0  # s from one ReportDERControl to the next
+REPORT_TIMEOUT_S = 30.0  # from one ReportDERControl to the next
+NOT_SUPPORTED = Outcome(Answer.REFUSED, "NotSupported", "only OCPP 2.1 stations have DER controls")
 
 
-class Unfit(ValueError):
-    """A control that the specification does not allow; the sentence says why."""
+class InvalidControl(ValueError):
+    """A control that the specification does not permit; the text gives the reason."""
 
 
-def request(number: str, kind: str, body: Mapping[str, Any], default: bool) -> Payload:
-    """SetDERControlRequest. Raises Unfit."""
+def request(number: str, kind: str, body: Payload, default: bool) -> Payload:
+    """Return a SetDERControlRequest. Raises InvalidControl."""
     if default and ("startTime" in body or "duration" in body):
-        raise Unfit("a default control has no startTime or duration (R04.FR.12)")
+        raise InvalidControl("a default control has no startTime or duration (R04.FR.12)")
     if not default and kind in DEFAULT_ONLY:
-        raise Unfit(f"{kind} exists only as a default (R04.FR.14)")
-    return {"isDefault": default, "controlId": number, "controlType": kind, _OWN.get(kind, "curve"): dict(body)}
+        raise InvalidControl(f"{kind} exists only as a default (R04.FR.14)")
+    return {"isDefault": default, "controlId": number, "controlType": kind, _BODIES.get(kind, "curve"): dict(body)}
 
 
-async def set_control(station: Station, number: str, kind: str, body: Mapping[str, Any], default: bool) -> Outcome:
-    """Set one control. Raises Unfit; what the schema does not allow is REFUSED with `InvalidOrder`."""
+async def set_control(station: Station, number: str, kind: str, body: Payload, default: bool) -> Outcome:
+    """Set one control. Raises InvalidControl; what the schema does not permit is REFUSED with `InvalidOrder`."""
     payload = request(number, kind, body, default)
     if station.version is not Version.V21:
-        return Outcome(Answer.REFUSED, "NotSupported", "only OCPP 2.1 stations take DER controls")
-    outcome = read_status(await station.call("SetDERControl", payload))
-    if outcome.answer is Answer.APPLIED and kind == CAP:
-        await learn_cap(station)
+        return NOT_SUPPORTED
+    outcome = outcomes.of_status(await station.call("SetDERControl", payload))
+    if outcome.answer is Answer.APPLIED and kind == Control.limit_max_discharge:
+        await update_discharge_share(station)
     return outcome
 
 
 async def clear(station: Station, default: bool, kind: str | None = None, number: str | None = None) -> Outcome:
-    """Clear what matches; all of `default` without a type or id."""
+    """Clear the matching controls; all defaults or all others without a type or id."""
+    if station.version is not Version.V21:
+        return NOT_SUPPORTED
     payload: Payload = {"isDefault": default}
     payload |= {name: value for name, value in (("controlType", kind), ("controlId", number)) if value is not None}
-    outcome = read_status(await station.call("ClearDERControl", payload))
+    outcome = outcomes.of_status(await station.call("ClearDERControl", payload))
     if outcome.answer is Answer.APPLIED:
-        await learn_cap(station)
+        await update_discharge_share(station)
     return outcome
 
 
-async def learn_cap(station: Station) -> None:
-    """Put the operator's cap on discharging into what the core is told the EVSEs can do."""
-    held = await controls(station)
-    if held is None:
+async def update_discharge_share(station: Station) -> None:
+    """Read LimitMaxDischarge and report the discharge power that it leaves as a capability of the EVSEs."""
+    present = await controls(station)
+    if present is None:
         return
     shares = [
         one["limitMaxDischarge"].get("pctMaxDischargePower", 100.0) / 100.0
-        for one in held
+        for one in present
         if "limitMaxDischarge" in one and not one.get("isSuperseded", False) and one.get("isDefault", True)
     ]
-    station.export_cap = max(0.0, min([1.0, *shares]))
+    station.discharge_share = max(0.0, min([1.0, *shares]))
     for evse in station.evses.values():
         station.describe(evse)
 
 
 async def controls(station: Station) -> list[Payload] | None:
-    """What the station holds, as it reports it; None where it cannot tell."""
+    """Return the controls that the station reports; None where it does not report them."""
     reports: asyncio.Queue[Payload] = asyncio.Queue(maxsize=64)
-    number = station.next_request()
+    number = station.next_request_id()
     station.der_reports[number] = reports
     try:
-        answer = await station.ask("GetDERControl", {"requestId": number})
-        if answer is None:
-            return None
-        if answer["status"] == "NotFound":
+        answer = await station.request("GetDERControl", {"requestId": number})
+        status = None if answer is None else answer["status"]
+        if status == v21.DERControlStatusEnumType.not_found:
             return []
-        if answer["status"] != "Accepted":
+        if status != v21.DERControlStatusEnumType.accepted:
             return None
-        found: list[Payload] = []
-        more = True
-        while more:
-            async with station.context.clock.timeout_at(station.context.clock.now() + REPORT_WITHIN):
-                report = await reports.get()
-            more = report.get("tbc", False)
-            found += [entry for name, entries in report.items() if isinstance(entries, list) for entry in entries]
-        return found
+        return await _collect(station, reports)
     except TimeoutError:
         return None
     finally:
         del station.der_reports[number]
 
 
+async def _collect(station: Station, reports: asyncio.Queue[Payload]) -> list[Payload]:
+    found: list[Payload] = []
+    more = True
+    while more:
+        async with station.context.clock.timeout_at(station.context.clock.now() + REPORT_TIMEOUT_S):
+            report = await reports.get()
+        more = report.get("tbc", False)
+        found += [entry for entries in report.values() if isinstance(entries, list) for entry in entries]
+    return found
+
+
 def reported(station: Station, payload: Payload) -> Payload:
-    """ReportDERControl: goes to whoever asked."""
-    waiting = station.der_reports.get(payload["requestId"])
-    if waiting is not None and not waiting.full():
-        waiting.put_nowait(payload)
+    """Process ReportDERControl: pass it to the pending request."""
+    pending = station.der_reports.get(payload["requestId"])
+    if pending is not None and not pending.full():
+        pending.put_nowait(payload)
     return {}

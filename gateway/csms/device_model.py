@@ -1,16 +1,14 @@
-"""The device model of a 2.x station: asked for after a boot, kept as far as somebody asks for it, and its problems."""
+"""Device model of a 2.x station: requested after a boot, stored as far as the gateway uses it; problems as faults."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
-from gateway.csms import evse_events, sampling
+from gateway.csms import evse_events, outcomes, sampling
 from gateway.csms.station import Station
+from protocols.ocpp.enums import v21
 from protocols.ocpp.schema import Payload
 
-# What a session, a set-point or an operator's page may ask for; the rest of a full inventory is not kept.
-KEPT_COMPONENTS = frozenset(
+# Components that sessions, set-points or the operator's page use; the rest of a full inventory is not stored.
+STORED_COMPONENTS = frozenset(
     {
         "EVSE",
         "V2XChargingCtrlr",
@@ -23,7 +21,7 @@ KEPT_COMPONENTS = frozenset(
     }
 )
 
-# A problem of these stops the power of their EVSE; one of a lamp or a display does not.
+# A problem of these is a fault of their EVSE; one of a lamp or a display is not.
 POWER_COMPONENTS = frozenset(
     {
         "CableBreakawaySensor",
@@ -43,60 +41,62 @@ POWER_COMPONENTS = frozenset(
 PROBLEM = "Problem"
 
 
-async def take_stock(station: Station) -> None:
-    """Ask for the whole device model (B07); what it says comes as NotifyReport."""
-    station.reporting = station.next_request()
-    answer = await station.ask("GetBaseReport", {"requestId": station.reporting, "reportBase": "FullInventory"})
-    if answer is None or answer["status"] != "Accepted":
-        station.reporting = None
-    await close_lost(station)
-    await sampling.ensure(station)
+async def request_inventory(station: Station) -> None:
+    """Request the whole device model (B07), which arrives as NotifyReport; then check transactions and sampling."""
+    station.inventory_request = station.next_request_id()
+    body = {"requestId": station.inventory_request, "reportBase": v21.ReportBaseEnumType.full_inventory}
+    answer = await station.request("GetBaseReport", body)
+    if answer is None or answer["status"] != outcomes.ACCEPTED:
+        station.inventory_request = None
+    await end_lost_transactions(station)
+    await sampling.configure(station, station.context.settings.sample_every_s)
 
 
-async def close_lost(station: Station) -> None:
-    """Ask after transactions that we believe to run (E14); a station that does not know them has lost their end."""
+async def end_lost_transactions(station: Station) -> None:
+    """Query the transactions that seem active (E14); the end of one that the station does not know was lost."""
     for transaction in station.context.transactions.active_of(station.id):
-        answer = await station.ask("GetTransactionStatus", {"transactionId": transaction.id})
+        answer = await station.request("GetTransactionStatus", {"transactionId": transaction.id})
         if answer is not None and answer.get("ongoingIndicator") is False and not answer["messagesInQueue"]:
             evse_events.presume_ended(station, transaction, "its end was lost")
 
 
 def notify_report(station: Station, payload: Payload) -> Payload:
-    """B07, B08: the device model in parts."""
+    """Process a part of the device model (B07, B08)."""
     for entry in payload.get("reportData", ()):
         component, variable = entry["component"], entry["variable"]
-        if component["name"] not in KEPT_COMPONENTS:
+        if component["name"] not in STORED_COMPONENTS:
             continue
         number = component.get("evse", {}).get("id", 0)
         name = (component["name"], number, variable["name"], variable.get("instance", ""))
         limit = entry.get("variableCharacteristics", {}).get("maxLimit")
         for attribute in entry["variableAttribute"]:
-            if attribute.get("type", "Actual") == "Actual":
-                station.remember(name, attribute.get("value", ""), limit)
+            if attribute.get("type", v21.AttributeEnumType.actual) == v21.AttributeEnumType.actual:
+                station.set_variable(name, attribute.get("value", ""), limit)
         if component["name"] == "EVSE" and number:
             station.evse(number)
-    if not payload.get("tbc", False) and payload["requestId"] == station.reporting:
-        station.reporting = None
+    if not payload.get("tbc", False) and payload["requestId"] == station.inventory_request:
+        station.inventory_request = None
         for evse in station.evses.values():
             station.describe(evse)
     return {}
 
 
 def notify_event(station: Station, payload: Payload) -> Payload:
-    """N07."""
+    """Process changed variables (N07)."""
     for event in payload["eventData"]:
-        changed(station, event["component"], event["variable"], event["actualValue"], event)
+        variable_changed(station, event["component"], event["variable"], event["actualValue"], event)
     return {}
 
 
-def changed(
-    station: Station, component: Payload, variable: Payload, value: str, event: Mapping[str, Any] | None = None
+def variable_changed(
+    station: Station, component: Payload, variable: Payload, value: str, event: Payload | None = None
 ) -> None:
-    """A variable has a new value, by an event or a stream. A component that has a problem is a fault of its EVSE."""
+    """Process the new value of a variable, of an event or a stream. A component's problem is a fault of its EVSE."""
     number, event = component.get("evse", {}).get("id", 0), event or {}
     if variable["name"] == PROBLEM and number and component["name"] in POWER_COMPONENTS:
-        on = value.lower() == "true" and not event.get("cleared", False)
+        active = value.lower() == "true" and not event.get("cleared", False)
         text = event.get("techInfo", "") or component["name"]
-        evse_events.fault(station, station.evse(number), event.get("techCode", PROBLEM) if on else None, text)
-    elif component["name"] in KEPT_COMPONENTS:
-        station.remember((component["name"], number, variable["name"], variable.get("instance", "")), value)
+        code = event.get("techCode", PROBLEM) if active else None
+        evse_events.fault(station, station.evse(number), code, text)
+    elif component["name"] in STORED_COMPONENTS:
+        station.set_variable((component["name"], number, variable["name"], variable.get("instance", "")), value)

@@ -1,20 +1,19 @@
-"""The open event streams of one 2.1 station and the monitors they belong to: what is known; see `streaming`."""
+"""State of the open event streams of one 2.1 station and of their monitors; `event_streams` processes messages."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 from protocols.ocpp.schema import Payload
 from protocols.ocpp.times import stamp
 
-MOST_STREAMS = 64  # of one station
-MONITORS_KEPT = 500  # of one station
+MAX_STREAMS = 64  # per station
+MAX_MONITORS = 500  # per station
 
 
 @dataclass(frozen=True, slots=True)
-class Monitored:
-    """What a monitor watches."""
+class Monitor:
+    """The variable of a monitor."""
 
     component: Payload
     variable: Payload
@@ -23,14 +22,14 @@ class Monitored:
 
 @dataclass(slots=True)
 class Stream:
-    """One open stream, and what came of it last. `at` is Unix time."""
+    """One open stream and its last value. `at` is Unix time."""
 
     id: int
     monitor: int
     interval: int | None = None
     values: int | None = None
     pending: int = 0
-    grown: int = 0  # messages in a row that left more behind than the one before
+    increases: int = 0  # of `pending` in a row
     received: int = 0
     value: str | None = None
     at: float | None = None
@@ -38,32 +37,32 @@ class Stream:
 
 @dataclass(slots=True)
 class Streams:
-    """All of one station."""
+    """All streams of one station."""
 
     open: dict[int, Stream] = field(default_factory=dict)
-    monitors: dict[int, Monitored] = field(default_factory=dict)
-    asked: set[str] = field(default_factory=set)  # what the station was asked, not to be asked again
-    asking: set[str] = field(default_factory=set)  # what it is asked now
+    monitors: dict[int, Monitor] = field(default_factory=dict)
+    requested: set[str] = field(default_factory=set)  # actions that are not sent again
+    pending: set[str] = field(default_factory=set)  # actions without a response yet
 
     def booted(self) -> None:
-        """A station that boots opens its streams anew."""
+        """Forget open streams: a station opens them again after a boot."""
         self.open.clear()
-        self.asked.clear()
-        self.asking.clear()
+        self.requested.clear()
+        self.pending.clear()
 
-    def rows(self) -> list[dict[str, Any]]:
-        """As an operator sees them; what is not known of a monitor is None."""
+    def rows(self) -> list[Payload]:
+        """Return the streams for the admin API; members of an unknown monitor are None."""
         return [self._row(stream) for stream in self.open.values()]
 
-    def _row(self, stream: Stream) -> dict[str, Any]:
-        about = self.monitors.get(stream.monitor) or Monitored({}, {}, None)
+    def _row(self, stream: Stream) -> Payload:
+        monitor = self.monitors.get(stream.monitor) or Monitor({}, {}, None)
         return {
             "id": stream.id,
             "variableMonitoringId": stream.monitor,
-            "component": about.component.get("name"),
-            "evseId": about.component.get("evse", {}).get("id"),
-            "variable": about.variable.get("name"),
-            "severity": about.severity,
+            "component": monitor.component.get("name"),
+            "evseId": monitor.component.get("evse", {}).get("id"),
+            "variable": monitor.variable.get("name"),
+            "severity": monitor.severity,
             "interval": stream.interval,
             "values": stream.values,
             "pending": stream.pending,

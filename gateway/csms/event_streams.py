@@ -1,8 +1,8 @@
-"""Periodic event streams of a 2.1 station: values of a monitor in bulk, by messages without an answer (N11-N15).
+"""Periodic event streams of a 2.1 station (N11-N15): opened, closed and adjusted, and the values that they carry.
 
-A value of a stream means what an event of its monitor would mean (N15.FR.03), so the monitors are learnt: from what an
-operator sets, and from NotifyMonitoringReport, which is asked for when a stream names a monitor that is not known. The
-messages themselves are in the ring of what was heard.
+A value of a stream means the same as an event of its monitor (N15.FR.03). Monitors are learnt from what an operator
+sets and from NotifyMonitoringReport, which is requested when a stream names an unknown monitor. The messages are among
+the recently received ones.
 """
 
 from __future__ import annotations
@@ -10,123 +10,126 @@ from __future__ import annotations
 import logging
 
 from gateway.csms import device_model
-from gateway.csms.event_stream_registry import MONITORS_KEPT, MOST_STREAMS, Monitored, Stream
+from gateway.csms.event_stream_registry import MAX_MONITORS, MAX_STREAMS, Monitor, Stream
 from gateway.csms.station import Station
+from protocols.ocpp.enums import v21
 from protocols.ocpp.schema import Payload
 from protocols.ocpp.times import parse
 
 log = logging.getLogger("v2x.csms")
 
-GROWTHS = 3  # in a row; then `pending` is a backlog and no chance
+Status = v21.GenericStatusEnumType
+
+BACKLOG_AFTER = 3  # increases of `pending` in a row
 
 
-def _stream(about: Payload) -> Stream:
-    params = about["params"]
-    return Stream(about["id"], about["variableMonitoringId"], params.get("interval"), params.get("values"))
+def _stream(description: Payload) -> Stream:
+    params = description["params"]
+    return Stream(description["id"], description["variableMonitoringId"], params.get("interval"), params.get("values"))
 
 
 def opened(station: Station, payload: Payload) -> Payload:
-    """N11.FR.04-06. One that is opened again has new parameters."""
+    """Open a stream (N11.FR.04-06). Opening one again replaces its parameters."""
     streams, new = station.streams, _stream(payload["constantStreamData"])
     if not (new.interval or new.values):
         return _rejected("MissingParam", "neither interval nor values: it would never send")
-    if new.id not in streams.open and len(streams.open) >= MOST_STREAMS:
-        return _rejected("OutOfMemory", f"{MOST_STREAMS} streams are open already")
+    if new.id not in streams.open and len(streams.open) >= MAX_STREAMS:
+        return _rejected("OutOfMemory", f"{MAX_STREAMS} streams are open already")
     streams.open[new.id] = new
     if new.monitor not in streams.monitors:
-        if "GetMonitoringReport" not in streams.asking:  # else the answer under way knows this one, too
-            streams.asked.discard("GetMonitoringReport")
-        _ask(station, "GetMonitoringReport", {"requestId": station.next_request()})
-    return {"status": "Accepted"}
+        if "GetMonitoringReport" not in streams.pending:  # else the pending response includes this monitor
+            streams.requested.discard("GetMonitoringReport")
+        _request(station, "GetMonitoringReport", {"requestId": station.next_request_id()})
+    return {"status": Status.accepted}
 
 
 def _rejected(code: str, text: str) -> Payload:
-    return {"status": "Rejected", "statusInfo": {"reasonCode": code, "additionalInfo": text}}
+    return {"status": Status.rejected, "statusInfo": {"reasonCode": code, "additionalInfo": text}}
 
 
-def _ask(station: Station, action: str, payload: Payload) -> None:
-    """Once for each boot and each stream that is opened: a station that cannot tell is not asked with every value."""
-    if action in station.streams.asked:
+def _request(station: Station, action: str, payload: Payload) -> None:
+    """Request it once per boot and opened stream: a station without an answer is not queried with every value."""
+    if action in station.streams.requested:
         return
-    station.streams.asked.add(action)
-    station.streams.asking.add(action)
+    station.streams.requested.add(action)
+    station.streams.pending.add(action)
 
-    async def ask() -> None:
+    async def request() -> None:
         try:
-            answer = await station.ask(action, payload)
+            answer = await station.request(action, payload)
         finally:
-            station.streams.asking.discard(action)
-        for about in (answer or {}).get("constantStreamData", ())[:MOST_STREAMS]:  # N12: open since an earlier life
-            station.streams.open.setdefault(about["id"], _stream(about))
+            station.streams.pending.discard(action)
+        for stream in (answer or {}).get("constantStreamData", ())[:MAX_STREAMS]:  # N12: open since before a restart
+            station.streams.open.setdefault(stream["id"], _stream(stream))
 
-    station.later(ask())
+    station.spawn(request())
 
 
 def closed(station: Station, payload: Payload) -> Payload:
-    """N13.FR.02."""
+    """Close a stream (N13.FR.02)."""
     station.streams.open.pop(payload["id"], None)
     return {}
 
 
-def sent(station: Station, payload: Payload) -> Payload:
-    """N15: NotifyPeriodicEventStream. What it returns goes nowhere, for nothing is answered (N15.FR.02)."""
+def values_received(station: Station, payload: Payload) -> Payload:
+    """Process NotifyPeriodicEventStream (N15). The return value is not sent: it has no response (N15.FR.02)."""
     stream = station.streams.open.get(payload["id"])
     if stream is None:
-        _ask(station, "GetPeriodicEventStream", {})
+        _request(station, "GetPeriodicEventStream", {})
         return {}
     data, base = payload["data"], parse(payload["basetime"])
     stream.received += len(data)
     stream.value = data[-1]["v"]
     stream.at = None if base is None else base + data[-1]["t"]
-    _watch_backlog(station, stream, payload["pending"])
-    about = station.streams.monitors.get(stream.monitor)
-    if about is None:
-        _ask(station, "GetMonitoringReport", {"requestId": station.next_request()})
+    _check_backlog(station, stream, payload["pending"])
+    monitor = station.streams.monitors.get(stream.monitor)
+    if monitor is None:
+        _request(station, "GetMonitoringReport", {"requestId": station.next_request_id()})
         return {}
     for element in data:
-        device_model.changed(station, about.component, about.variable, element["v"])
+        device_model.variable_changed(station, monitor.component, monitor.variable, element["v"])
     return {}
 
 
-def _watch_backlog(station: Station, stream: Stream, pending: int) -> None:
-    """N15.FR.05: whoever set the stream is told that it does not carry what its monitor yields."""
-    stream.grown = stream.grown + 1 if pending > stream.pending else 0
+def _check_backlog(station: Station, stream: Stream, pending: int) -> None:
+    """Log a stream that sends fewer values than its monitor yields (N15.FR.05)."""
+    stream.increases = stream.increases + 1 if pending > stream.pending else 0
     stream.pending = pending
-    if stream.grown == GROWTHS:
+    if stream.increases == BACKLOG_AFTER:
         log.warning(
-            "%s: stream %d falls behind, %d values wait; AdjustPeriodicEventStream allows it larger or more messages",
+            "%s: stream %d has a backlog of %d values; AdjustPeriodicEventStream permits larger or more messages",
             station.id,
             stream.id,
             pending,
         )
 
 
-# what is known of monitors
+# monitors
 
 
 def monitoring_report(station: Station, payload: Payload) -> Payload:
-    """N02: what the station's monitors are."""
+    """Process the report of the station's monitors (N02)."""
     for entry in payload.get("monitor", ()):
         for one in entry["variableMonitoring"]:
             _learn(station, one["id"], entry, one["severity"])
     return {}
 
 
-def monitors_set(station: Station, asked: Payload, answer: Payload) -> None:
-    """An operator has set monitors; the station gave them numbers."""
-    for wanted, result in zip(asked["setMonitoringData"], answer["setMonitoringResult"], strict=False):
-        if result["status"] == "Accepted" and "id" in result:
-            _learn(station, result["id"], wanted, wanted["severity"])
+def monitors_set(station: Station, request: Payload, answer: Payload) -> None:
+    """Record monitors that an operator set, with the ids that the station assigned."""
+    for monitor, result in zip(request["setMonitoringData"], answer["setMonitoringResult"], strict=False):
+        if result["status"] == v21.SetMonitoringStatusEnumType.accepted and "id" in result:
+            _learn(station, result["id"], monitor, monitor["severity"])
 
 
-def _learn(station: Station, number: int, about: Payload, severity: int | None) -> None:
+def _learn(station: Station, number: int, description: Payload, severity: int | None) -> None:
     monitors = station.streams.monitors
-    if number in monitors or len(monitors) < MONITORS_KEPT:
-        monitors[number] = Monitored(about["component"], about["variable"], severity)
+    if number in monitors or len(monitors) < MAX_MONITORS:
+        monitors[number] = Monitor(description["component"], description["variable"], severity)
 
 
-def adjusted(station: Station, asked: Payload) -> None:
-    """N14: the station took other parameters."""
-    stream = station.streams.open.get(asked["id"])
+def adjusted(station: Station, request: Payload) -> None:
+    """Record parameters of a stream that the station accepted (N14)."""
+    stream = station.streams.open.get(request["id"])
     if stream is not None:
-        stream.interval, stream.values = asked["params"].get("interval"), asked["params"].get("values")
+        stream.interval, stream.values = request["params"].get("interval"), request["params"].get("values")

@@ -1,4 +1,4 @@
-"""One EVSE of a station (in 1.6, a connector): what was heard of it, and what the gateway has told it."""
+"""State of one EVSE of a station (in 1.6, of a connector): as reported by the station, and as set by the gateway."""
 
 from __future__ import annotations
 
@@ -9,28 +9,28 @@ from gateway.model.event import OperationMode, PlugState, PowerLimits, VehicleNe
 
 
 @dataclass(slots=True)
-class Installed:
-    """The set-point profile that the station holds."""
+class SetpointProfile:
+    """The charging profile with the set-point that the station has accepted."""
 
     profile: int
     transaction: str
     mode: OperationMode
     power_w: float
-    hold_s: float | None
+    valid_for_s: float | None
 
 
 @dataclass(slots=True)
-class Safe:
-    """The stack-level-0 profile beneath all others: whether it is there, and how often it was asked for in vain."""
+class FallbackProfile:
+    """The TxDefaultProfile of stack level 0: whether the station has it, and the failed attempts to install it."""
 
-    held: bool = False
-    tries: int = 0  # in a row that came to nothing
-    retry_at: float = 0.0  # engine time; before it, it is not asked again
-    trouble: str = ""  # what the station said, or that it said nothing
+    installed: bool = False
+    failures: int = 0  # in a row
+    retry_at: float = 0.0  # engine time; no attempt before it
+    error: str = ""  # the station's rejection, or that it did not respond
 
-    def forget(self) -> None:
-        """What the station holds now is not known."""
-        self.held, self.tries, self.retry_at, self.trouble = False, 0, 0.0, ""
+    def reset(self) -> None:
+        """Forget the state: the station may have lost the profile."""
+        self.installed, self.failures, self.retry_at, self.error = False, 0, 0.0, ""
 
 
 @dataclass(slots=True)
@@ -39,23 +39,23 @@ class Evse:
 
     number: int
     name: str
-    connectors: dict[int, str] = field(default_factory=dict)  # status in OCPP's words
+    connectors: dict[int, str] = field(default_factory=dict)  # OCPP status by connector
     plug: PlugState | None = None
     fault: str | None = None
     mode: OperationMode | None = None
-    limits: PowerLimits | None = None  # as last described
+    limits: PowerLimits | None = None  # as last reported to the gateway
     can_discharge: bool = False
-    why_not: str = ""
-    bidirectional: bool | None = None  # what the vehicle asked for; None before it did
-    stated: VehicleNeeds | None = None  # by a vehicle at a 2.0.1 station
-    installed: Installed | None = None
-    ordered: tuple[float, float] | None = None  # the last power that was taken, in W, and until when (engine time)
-    safe: Safe = field(default_factory=Safe)
-    priority: bool = False  # the driver asked for priority charging
-    order: asyncio.Lock = field(default_factory=asyncio.Lock)  # one order at a time, in the order they came
-    let_go: asyncio.Task[None] | None = None  # stands in for the dead-man that the station lacks
+    why_not: str = ""  # reason why it cannot discharge
+    bidirectional: bool | None = None  # requested by the vehicle; None before its charging needs
+    needs: VehicleNeeds | None = None  # of a vehicle at a 2.0.1 station
+    setpoint_profile: SetpointProfile | None = None
+    setpoint: tuple[float, float] | None = None  # last accepted power in W, and the end of its validity (engine time)
+    fallback: FallbackProfile = field(default_factory=FallbackProfile)
+    priority: bool = False  # the driver requested priority charging
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)  # one order at a time, in order of arrival
+    watchdog: asyncio.Task[None] | None = None  # sends 0 W where the station has no watchdog of its own
 
-    def forget_profiles(self) -> None:
-        """What the station holds now is not known."""
-        self.installed = None
-        self.safe.forget()
+    def reset_profiles(self) -> None:
+        """Forget which charging profiles the station holds."""
+        self.setpoint_profile = None
+        self.fallback.reset()

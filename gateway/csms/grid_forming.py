@@ -1,36 +1,34 @@
-"""Telling an EVSE to form an island's voltage, or to follow a grid again: as its vendor profile says, if it says.
+"""Switching of an EVSE between grid-forming and grid-following, by its vendor profile.
 
-OCPP has no message for this. A profile without a `[forming]` table leaves it to the hardware, and the answer says so.
-Whether it may form is not decided here: who calls has the proof that the main switch is open.
+OCPP has no message for it. A vendor profile without a `[forming]` table leaves it to the hardware, and the outcome says
+so. Permission is not decided here: the caller has confirmed that the main switch is open.
 """
 
 from __future__ import annotations
 
-from gateway.csms import charging_profile
-from gateway.csms.evse import Evse
-from gateway.csms.station import Station
+from gateway.csms import outcomes
+from gateway.csms.ports import Caller
 from gateway.model.station import Answer, Outcome
 from protocols.ocpp.schema import Payload, Version
-from protocols.ocpp.vendor import Channel
+from protocols.ocpp.vendor import Channel, VendorProfile
 
-BY_HARDWARE = "NoForming"  # code of the outcome where nothing can be said
+BY_HARDWARE = "NoForming"  # reason code where the vendor profile has no channel
 
 
-async def order(station: Station, evse: Evse, forms: bool) -> Outcome:
-    """Say it; `REFUSED` with `NoForming` where the profile knows no way."""
-    say = station.ways.forming
-    if say.channel is Channel.DATA_TRANSFER:
-        body: Payload = {"vendorId": say.vendor_id, "data": say.message(forms, evse.number)}
-        body |= {"messageId": say.message_id} if say.message_id else {}
-        return charging_profile.read_status(await station.call("DataTransfer", body))
-    if say.channel is Channel.VARIABLE and station.version is Version.V16 and say.key:
-        body = {"key": say.key_of(evse.number), "value": say.value(forms)}
-        return charging_profile.read_status(await station.call("ChangeConfiguration", body))
-    if say.channel is Channel.VARIABLE and station.version is not Version.V16 and say.component:
-        component = {"name": say.component, "evse": {"id": evse.number}}
-        entry = {"attributeValue": say.value(forms), "component": component, "variable": {"name": say.variable}}
-        return charging_profile.read_set(await station.call("SetVariables", {"setVariableData": [entry]}))
-    text = (
-        f"The vendor profile {station.ways.name} knows no way to tell it; its hardware forms by itself, or not at all."
-    )
+async def switch(station: Caller, vendor: VendorProfile, evse: int, forms: bool) -> Outcome:
+    """Select grid-forming or grid-following; `REFUSED` with `NoForming` where the vendor profile has no channel."""
+    forming, early = vendor.forming, station.version is Version.V16
+    if forming.channel is Channel.DATA_TRANSFER:
+        body: Payload = {"vendorId": forming.vendor_id, "data": forming.message(forms, evse)}
+        body |= {"messageId": forming.message_id} if forming.message_id else {}
+        return outcomes.of_status(await station.call("DataTransfer", body))
+    if forming.channel is Channel.VARIABLE and early and forming.key:
+        body = {"key": forming.key_of(evse), "value": forming.value(forms)}
+        return outcomes.of_status(await station.call("ChangeConfiguration", body))
+    if forming.channel is Channel.VARIABLE and not early and forming.component:
+        component = {"name": forming.component, "evse": {"id": evse}}
+        variable = {"name": forming.variable}
+        entry = {"attributeValue": forming.value(forms), "component": component, "variable": variable}
+        return outcomes.of_set_variables(await station.call("SetVariables", {"setVariableData": [entry]}))
+    text = f"The vendor profile {vendor.name} has no channel for grid-forming; only the hardware can select it."
     return Outcome(Answer.REFUSED, BY_HARDWARE, text)

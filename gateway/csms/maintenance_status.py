@@ -1,6 +1,6 @@
-"""How far a station is with its firmware, its logs and its diagnostics, as it last told; an operator sees it.
+"""Last status of firmware, logs, diagnostics and other maintenance of a station, shown to operators.
 
-Each is told in notifications that may be the last before the station reboots, so it outlives the gateway too.
+A notification may be the last one before the station reboots; the status survives restarts of station and gateway.
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ from protocols.ocpp.schema import Payload
 from protocols.ocpp.times import stamp
 
 
-def told(about: str) -> Callable[[Station, Payload], Payload]:
-    """A handler that remembers the last notification about something."""
+def handler(subject: str) -> Callable[[Station, Payload], Payload]:
+    """Return a message handler that records the notification as the status of a subject."""
 
-    def take(station: Station, payload: Payload) -> Payload:
-        note(station, about, {key: payload[key] for key in ("status", "requestId", "location") if key in payload})
+    def handle(station: Station, payload: Payload) -> Payload:
+        record(station, subject, {key: payload[key] for key in ("status", "requestId", "location") if key in payload})
         return {}
 
-    return take
+    return handle
 
 
-def note(station: Station, about: str, what: Payload) -> None:
-    """Remember what was last told about something."""
-    station.upkeep[about] = {**what, "at": stamp(station.context.clock.wall())}
+def record(station: Station, subject: str, status: Payload) -> None:
+    """Record the status of a subject."""
+    station.maintenance[subject] = {**status, "at": stamp(station.context.clock.wall())}
     station.save()

@@ -1,19 +1,18 @@
-"""Operation modes other than the gateway's own set-points: what a station may be left to do by itself (2.1 Q05-Q10).
+"""Operation modes in which a 2.1 station determines its power itself, such as LocalFrequency (Q05-Q10).
 
-A mode is a TxProfile of its own, checked against what the specification asks of its fields before it goes out, and
-replaced by the next set-point. The safe profile lies beneath it as beneath every other.
+A mode is a TxProfile, validated against the requirements on its fields before it is sent. The next set-point replaces
+it; the fallback profile lies beneath it.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
-from gateway.csms.charging_profile import POWER_PROFILE, install_safe, send_profile
+from gateway.csms import charging_profile
+from gateway.csms.charging_profile import Kind, Profile, Purpose, Unit
 from gateway.csms.evse import Evse
-from gateway.csms.setpoint import POWER_LEVEL, refusal
+from gateway.csms.setpoint import SETPOINT_LEVEL, refusal
 from gateway.csms.station import Station
 from gateway.model.event import OperationMode
 from gateway.model.station import Answer, Outcome
@@ -25,10 +24,10 @@ _SETPOINTS = frozenset({"setpoint", "setpoint_L2", "setpoint_L3", "setpointReact
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """What a period of a mode must and may hold, and how its profile is kept."""
+    """Required and optional fields of a period of a mode, and the kind of its profile."""
 
-    needs: frozenset[str] = frozenset()
-    takes: frozenset[str] = frozenset()
+    required: frozenset[str] = frozenset()
+    optional: frozenset[str] = frozenset()
     dynamic: bool = False
     discharges: bool = True
 
@@ -37,65 +36,74 @@ SHAPES: dict[OperationMode, Shape] = {
     OperationMode.CHARGING_ONLY: Shape(frozenset({"limit"}), frozenset({"limit_L2", "limit_L3"}), True, False),
     OperationMode.CENTRAL_SETPOINT: Shape(frozenset({"setpoint"}), _SETPOINTS, True),  # Q03.FR.02: no limits
     OperationMode.CENTRAL_FREQUENCY: Shape(frozenset({"setpoint"}), _SETPOINTS, True),  # Q07.FR.02, .03
-    OperationMode.EXTERNAL_SETPOINT: Shape(takes=_LIMITS, dynamic=True),
+    OperationMode.EXTERNAL_SETPOINT: Shape(optional=_LIMITS, dynamic=True),
     OperationMode.EXTERNAL_LIMITS: Shape(dynamic=True),
     OperationMode.LOCAL_FREQUENCY: Shape(
         frozenset({"v2xBaseline", "v2xFreqWattCurve"}), frozenset({"v2xSignalWattCurve"})
     ),
-    OperationMode.LOCAL_LOAD_BALANCING: Shape(takes=_LIMITS),
-    OperationMode.IDLE: Shape(takes=frozenset({"evseSleep", "preconditioningRequest"}), discharges=False),
+    OperationMode.LOCAL_LOAD_BALANCING: Shape(optional=_LIMITS),
+    OperationMode.IDLE: Shape(optional=frozenset({"evseSleep", "preconditioningRequest"}), discharges=False),
 }
 
 
-def fault(mode: OperationMode, values: Mapping[str, Any]) -> str | None:
-    """What is wrong with a period of a mode, or None."""
+def error_in(mode: OperationMode, fields: Payload) -> str | None:
+    """Return what is wrong with the fields of a period of a mode, or None."""
     shape = SHAPES[mode]
-    missing, foreign = shape.needs - values.keys(), values.keys() - shape.needs - shape.takes
+    missing, extra = shape.required - fields.keys(), fields.keys() - shape.required - shape.optional
     if missing:
-        return f"{mode} needs {', '.join(sorted(missing))}"
-    if foreign:
-        return f"{mode} takes no {', '.join(sorted(foreign))}"
-    if len(values.get("v2xFreqWattCurve", "..")) < 2 or len(values.get("v2xSignalWattCurve", "..")) < 2:
+        return f"{mode} requires {', '.join(sorted(missing))}"
+    if extra:
+        return f"{mode} does not permit {', '.join(sorted(extra))}"
+    if len(fields.get("v2xFreqWattCurve", "..")) < 2 or len(fields.get("v2xSignalWattCurve", "..")) < 2:
         return "a curve has at least two points (Q08.FR.02)"
-    if values.get("limit", 0.0) < 0 or values.get("dischargeLimit", 0.0) > 0:
+    if fields.get("limit", 0.0) < 0 or fields.get("dischargeLimit", 0.0) > 0:
         return "limit is 0 or more, dischargeLimit 0 or less"
     return None
 
 
 async def set_mode(
-    station: Station, evse: Evse, mode: OperationMode, values: Mapping[str, Any], hold_s: float | None = None
+    station: Station, evse: Evse, mode: OperationMode, fields: Payload, valid_for_s: float | None = None
 ) -> Outcome:
-    """Let the station run in a mode. `values` are the period's fields in OCPP's names, W.
+    """Run the station in a mode. `fields` are those of the period in OCPP's names, in W.
 
-    With `hold_s` a Dynamic profile lapses so long after its last update, another at that time; without it the mode
-    stays until something else is ordered. Never raises for what the station says.
+    With `valid_for_s` a Dynamic profile expires after its last update, another one after its start; without it the mode
+    stays until the next set-point. Never raises for the peer.
     """
-    async with evse.order:
-        wish = -1.0 if SHAPES[mode].discharges else 0.0
-        refused = refusal(station, evse, wish, 1.0 if hold_s is None else hold_s)
+    async with evse.lock:
+        refused = _refusal(station, evse, mode, fields, valid_for_s)
         if refused is not None:
             return refused
-        if station.version is not Version.V21:
-            return Outcome(Answer.REFUSED, "NotSupported", f"OCPP {station.version} has no operation modes")
-        wrong = fault(mode, values)
-        if wrong is not None:
-            return Outcome(Answer.REFUSED, "InvalidOrder", wrong)
-        known = station.variable("V2XChargingCtrlr", "SupportedOperationModes", evse.number)
-        if known is not None and mode not in known.split(","):
-            return Outcome(Answer.REFUSED, "InvalidOperationMode", f"{evse.name} supports {known}")
         transaction = station.context.transactions.active_at(station.id, evse.number)
         if transaction is None:
-            return Outcome(Answer.REFUSED, "TxNotFound", f"no transaction runs on {evse.name}")
-        safe = await install_safe(station, evse)
-        if safe.answer is not Answer.APPLIED:
-            return Outcome(safe.answer, safe.code, f"the safe profile could not be installed: {safe.text}")
-        evse.installed = None  # whatever comes next is a new profile
-        period: Payload = {"startPeriod": 0, "operationMode": mode, **values}
-        schedule: Payload = {"chargingRateUnit": "W", "chargingSchedulePeriod": [period]}
-        if hold_s is not None:
-            schedule["duration"] = math.ceil(hold_s)
-        kind = "Dynamic" if SHAPES[mode].dynamic else "Absolute"
-        number = POWER_PROFILE + evse.number
-        return await send_profile(
-            station, evse, number, POWER_LEVEL, "TxProfile", kind, schedule, transaction=transaction
-        )
+            return Outcome(Answer.REFUSED, "TxNotFound", f"no transaction is active on {evse.name}")
+        fallback = await charging_profile.install_fallback(station, evse)
+        if fallback.answer is not Answer.APPLIED:
+            text = f"the fallback profile could not be installed: {fallback.text}"
+            return Outcome(fallback.answer, fallback.code, text)
+        evse.setpoint_profile = None  # the next set-point is a new profile
+        period: Payload = {"startPeriod": 0, "operationMode": mode, **fields}
+        schedule: Payload = {"chargingRateUnit": Unit.w, "chargingSchedulePeriod": [period]}
+        if valid_for_s is not None:
+            schedule["duration"] = math.ceil(valid_for_s)
+        kind = Kind.dynamic if SHAPES[mode].dynamic else Kind.absolute
+        number = charging_profile.SETPOINT_PROFILE + evse.number
+        profile = Profile(number, SETPOINT_LEVEL, Purpose.tx_profile, kind, schedule, transaction)
+        return await charging_profile.send_profile(station, evse, profile)
+
+
+def _refusal(
+    station: Station, evse: Evse, mode: OperationMode, fields: Payload, valid_for_s: float | None
+) -> Outcome | None:
+    power_w = -1.0 if SHAPES[mode].discharges else 0.0  # only its sign is checked
+    refused = refusal(station, evse, power_w, 1.0 if valid_for_s is None else valid_for_s)
+    if refused is not None:
+        return refused
+    if station.version is not Version.V21:
+        return Outcome(Answer.REFUSED, "NotSupported", f"OCPP {station.version} has no operation modes")
+    error = error_in(mode, fields)
+    if error is not None:
+        return Outcome(Answer.REFUSED, "InvalidOrder", error)
+    supported = station.variable("V2XChargingCtrlr", "SupportedOperationModes", evse.number)
+    if supported is not None and mode not in supported.split(","):
+        return Outcome(Answer.REFUSED, "InvalidOperationMode", f"{evse.name} supports {supported}")
+    return None

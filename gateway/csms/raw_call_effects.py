@@ -1,45 +1,78 @@
-"""What a call that an operator sends past the core changes in what we believe of the station."""
+"""Effects of an operator's raw call on the state that the gateway holds of the station."""
 
 from __future__ import annotations
 
-from gateway.csms import der, event_streams, maintenance_status
+from collections.abc import Callable
+
+from gateway.csms import der, event_streams, maintenance_status, outcomes
+from gateway.csms.reservations import ReservationStatus
 from gateway.csms.station import Station
 from protocols.ocpp.schema import Payload
 from protocols.ocpp.times import parse
 
-PROFILE_ACTIONS = frozenset({"SetChargingProfile", "ClearChargingProfile", "UpdateDynamicSchedule", "Reset"})
 
-
-def notice(station: Station, action: str, payload: Payload, answer: Payload) -> None:
-    """The station has answered."""
-    if action == "SetVariableMonitoring":
+def apply(station: Station, action: str, payload: Payload, answer: Payload) -> None:
+    """Apply the effects of a call that the station has answered."""
+    if action == "SetVariableMonitoring":  # has a status for each monitor
         event_streams.monitors_set(station, payload, answer)
-    if answer.get("status") != "Accepted":
-        return
-    reservations = station.context.reservations
-    if action in ("SetDERControl", "ClearDERControl"):
-        station.later(der.learn_cap(station))
-    elif action in PROFILE_ACTIONS:
-        for evse in station.evses.values():
-            evse.forget_profiles()
-    elif action == "ReserveNow":
-        number = payload.get("reservationId", payload.get("id"))
-        expiry = parse(payload.get("expiryDate", payload.get("expiryDateTime")))
-        reservations.accepted(station.id, int(number or 0), expiry)
-    elif action == "CancelReservation":
-        reservations.ended(station.id, payload["reservationId"], "CANCELLED")
-    elif action == "SendLocalList":
-        maintenance_status.note(
-            station, "local_list", {"version": payload.get("listVersion", payload.get("versionNumber"))}
-        )
-    elif action == "SetNetworkProfile":
-        data = payload["connectionData"]
-        shown = {name: data[name] for name in ("securityProfile", "ocppCsmsUrl") if name in data}
-        station.expect_security_profile(int(data["securityProfile"]))
-        maintenance_status.note(station, f"network_profile_{payload['configurationSlot']}", shown)
-    elif action == "ChangeConfiguration" and payload.get("key") == "SecurityProfile":
+    elif answer.get("status") == outcomes.ACCEPTED and action in _EFFECTS:
+        _EFFECTS[action](station, payload)
+
+
+def _der_controls(station: Station, _: Payload) -> None:
+    station.spawn(der.update_discharge_share(station))
+
+
+def _profiles(station: Station, _: Payload) -> None:
+    for evse in station.evses.values():
+        evse.reset_profiles()
+
+
+def _reserved(station: Station, payload: Payload) -> None:
+    number = payload.get("reservationId", payload.get("id"))
+    expiry = parse(payload.get("expiryDate", payload.get("expiryDateTime")))
+    station.context.reservations.accepted(station.id, int(number or 0), expiry)
+
+
+def _reservation_cancelled(station: Station, payload: Payload) -> None:
+    station.context.reservations.ended(station.id, payload["reservationId"], ReservationStatus.CANCELLED)
+
+
+def _local_list(station: Station, payload: Payload) -> None:
+    version = payload.get("listVersion", payload.get("versionNumber"))
+    maintenance_status.record(station, "local_list", {"version": version})
+
+
+def _network_profile(station: Station, payload: Payload) -> None:
+    data = payload["connectionData"]
+    shown = {name: data[name] for name in ("securityProfile", "ocppCsmsUrl") if name in data}
+    station.expect_security_profile(int(data["securityProfile"]))
+    maintenance_status.record(station, f"network_profile_{payload['configurationSlot']}", shown)
+
+
+def _configuration(station: Station, payload: Payload) -> None:
+    if payload.get("key") == "SecurityProfile":
         station.expect_security_profile(int(str(payload.get("value", "0")).strip() or 0))
-    elif action == "AdjustPeriodicEventStream":
-        event_streams.adjusted(station, payload)
-    elif action in ("UpdateFirmware", "SignedUpdateFirmware"):
-        maintenance_status.note(station, "firmware", {"status": "Requested", "requestId": payload.get("requestId")})
+
+
+def _firmware(station: Station, payload: Payload) -> None:
+    status = {"status": "Requested", "requestId": payload.get("requestId")}
+    maintenance_status.record(station, "firmware", status)
+
+
+_EFFECTS: dict[str, Callable[[Station, Payload], None]] = {
+    "AdjustPeriodicEventStream": event_streams.adjusted,
+    "CancelReservation": _reservation_cancelled,
+    "ChangeConfiguration": _configuration,
+    "ClearChargingProfile": _profiles,
+    "ClearDERControl": _der_controls,
+    "ReserveNow": _reserved,
+    "Reset": _profiles,
+    "SendLocalList": _local_list,
+    "SetChargingProfile": _profiles,
+    "SetDERControl": _der_controls,
+    "SetNetworkProfile": _network_profile,
+    "SignedUpdateFirmware": _firmware,
+    "UpdateDynamicSchedule": _profiles,
+    "UpdateFirmware": _firmware,
+}

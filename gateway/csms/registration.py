@@ -1,38 +1,40 @@
-"""Whether a station is taken in: what a BootNotification is answered, and who may say what before it is accepted.
+"""Acceptance of stations: the response to BootNotification, and the messages permitted before it is Accepted.
 
-2.x B01-B03, 1.6 4.2. A registered station is what its own setting says; one that nobody registered is what the policy
-says. `interval` of an answer is the time to the next Heartbeat for an accepted station, to the next BootNotification
-for any other.
+2.x B01-B03, 1.6 4.2. A registered station has a setting of its own; others follow the policy for unknown stations. The
+`interval` of a response is the heartbeat interval for an accepted station, the time to the next BootNotification for
+any other.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gateway.csms.context import Context
-from gateway.csms.settings import Registration, StationSettings, UnknownStations
+from gateway.csms.settings import CsmsSettings, Registration, StationSettings, UnknownStations
+from protocols.ocpp.enums import v16, v21
 
-ACCEPTED, PENDING, REJECTED = "Accepted", "Pending", "Rejected"
+Status = v21.RegistrationStatusEnumType
+Trigger = v21.MessageTriggerEnumType
+
 _REGISTERED = {
-    Registration.ACCEPTED: ACCEPTED,
-    Registration.PENDING: PENDING,
-    Registration.REJECTED: REJECTED,
+    Registration.ACCEPTED: Status.accepted,
+    Registration.PENDING: Status.pending,
+    Registration.REJECTED: Status.rejected,
 }
 _UNKNOWN = {
-    UnknownStations.ACCEPT: ACCEPTED,
-    UnknownStations.PENDING: PENDING,
-    UnknownStations.REJECT_BOOT: REJECTED,
-    UnknownStations.REJECT: REJECTED,  # one that was let in before the policy changed
+    UnknownStations.ACCEPT: Status.accepted,
+    UnknownStations.PENDING: Status.pending,
+    UnknownStations.REJECT_BOOT: Status.rejected,
+    UnknownStations.REJECT: Status.rejected,  # connected before the policy changed
 }
-# What brings messages of a station that is not accepted: the rest are under the name that was triggered.
-_TRIGGERS = {
-    "SignChargingStationCertificate": "SignCertificate",
-    "SignV2GCertificate": "SignCertificate",
-    "SignV2G20Certificate": "SignCertificate",
-    "SignCombinedCertificate": "SignCertificate",
-    "SignChargePointCertificate": "SignCertificate",
+# Actions that a trigger causes; any other trigger has the name of its action.
+_TRIGGERED: dict[str, str] = {
+    Trigger.sign_charging_station_certificate: "SignCertificate",
+    Trigger.sign_v2g_certificate: "SignCertificate",
+    Trigger.sign_v2g20_certificate: "SignCertificate",
+    Trigger.sign_combined_certificate: "SignCertificate",
+    v16.MessageTrigger.sign_charge_point_certificate: "SignCertificate",
 }
-_ASKERS = {
+_REPORTS = {
     "GetBaseReport": "NotifyReport",
     "GetReport": "NotifyReport",
     "GetMonitoringReport": "NotifyMonitoringReport",
@@ -45,9 +47,9 @@ NOT_WHILE_PENDING = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Boot:
-    """What the station said when it booted, and what it was told."""
+    """Content of the last BootNotification, and the status of its response."""
 
-    status: str  # Accepted | Pending | Rejected
+    status: str  # of `Status`
     vendor: str = ""
     model: str = ""
     serial: str | None = None
@@ -56,29 +58,29 @@ class Boot:
     at: float = 0.0  # Unix time
 
 
-def status_of(settings: StationSettings, registered: bool, context: Context) -> str:
-    """What a station is answered when it boots."""
-    return _REGISTERED[settings.registration] if registered else _UNKNOWN[context.unknown_stations]
+def status_of(settings: StationSettings, registered: bool, policy: UnknownStations) -> str:
+    """Return the status for the station's BootNotification."""
+    return _REGISTERED[settings.registration] if registered else _UNKNOWN[policy]
 
 
-def interval(status: str, context: Context) -> int:
-    """Seconds that go with a status."""
-    return context.settings.heartbeat_s if status == ACCEPTED else context.settings.boot_retry_s
+def interval(status: str, settings: CsmsSettings) -> int:
+    """Return the interval that belongs to a status, in s."""
+    return settings.heartbeat_s if status == Status.accepted else settings.boot_retry_s
 
 
-def brought_by(action: str, requested: str) -> str | None:
-    """The action that a station may send because of a call of ours, where it is not accepted; None for none."""
+def action_caused_by(action: str, requested: str) -> str | None:
+    """Return the action that a call of the gateway permits to a station that is not accepted; None for none."""
     if action in ("TriggerMessage", "ExtendedTriggerMessage"):
-        return _TRIGGERS.get(requested, requested)
-    return _ASKERS.get(action)
+        return _TRIGGERED.get(requested, requested)
+    return _REPORTS.get(action)
 
 
 def forbidden(boot: Boot | None, action: str) -> str | None:
-    """Why the gateway may not send a call to a station as it stands, or None."""
-    if boot is None or boot.status == ACCEPTED:
+    """Return the reason why the gateway must not send a call to the station now, or None."""
+    if boot is None or boot.status == Status.accepted:
         return None
-    if boot.status == REJECTED:
-        return "a station that was told Rejected is sent nothing until it boots again (B03.FR.03)"
+    if boot.status == Status.rejected:
+        return "a Rejected station is sent nothing before its next BootNotification (B03.FR.03)"
     if action in NOT_WHILE_PENDING:
-        return f"{action} is not for a station that is Pending (B02.FR.05; 1.6 4.2)"
+        return f"{action} is not permitted while the station is Pending (B02.FR.05; 1.6 4.2)"
     return None

@@ -1,12 +1,21 @@
-"""Reservations as far as we made them or heard of them."""
+"""Reservations that were made through the gateway or reported by stations."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import StrEnum
 
-ENDED = frozenset({"USED", "CANCELLED", "EXPIRED"})
-KEPT = 5_000
+MAX_RESERVATIONS = 5_000
+
+
+class ReservationStatus(StrEnum):
+    """Status of a reservation in the admin API and in the store."""
+
+    ACCEPTED = "ACCEPTED"
+    USED = "USED"
+    CANCELLED = "CANCELLED"
+    EXPIRED = "EXPIRED"
 
 
 @dataclass(slots=True)
@@ -16,7 +25,7 @@ class Reservation:
     ref: str
     station: str
     id: int
-    status: str  # ACCEPTED | USED | CANCELLED | EXPIRED
+    status: ReservationStatus
     expiry: float | None = None
 
 
@@ -28,35 +37,36 @@ class Reservations:
         self._changed = changed or (lambda _: None)
 
     def restore(self, reservation: Reservation) -> None:
-        """One of an earlier life of the gateway; oldest first."""
+        """Add a stored reservation; oldest first."""
         self._all[reservation.ref] = reservation
 
     def accepted(self, station: str, number: int, expiry: float | None) -> None:
-        """The station took a ReserveNow."""
+        """Record a ReserveNow that the station accepted."""
         ref = f"{station}/{number}"
         self._all.pop(ref, None)
-        self._all[ref] = Reservation(ref, station, number, "ACCEPTED", expiry)
+        self._all[ref] = Reservation(ref, station, number, ReservationStatus.ACCEPTED, expiry)
         self._changed(self._all[ref])
-        while len(self._all) > KEPT:
+        while len(self._all) > MAX_RESERVATIONS:
             del self._all[next(iter(self._all))]
 
-    def ended(self, station: str, number: int, status: str) -> None:
-        """It was used, cancelled or has expired; a reservation ends once."""
+    def ended(self, station: str, number: int, status: ReservationStatus) -> None:
+        """Record that it was used, cancelled or has expired; a reservation ends once."""
         found = self._all.get(f"{station}/{number}")
-        if found is not None and found.status == "ACCEPTED":
+        if found is not None and found.status is ReservationStatus.ACCEPTED:
             found.status = status
             self._changed(found)
 
     def get(self, ref: str, wall: float) -> Reservation | None:
-        """The reservation of that reference as it stands at a time."""
+        """Return the reservation with that reference, with its status at a time."""
         found = self._all.get(ref)
-        return None if found is None else self._aged(found, wall)
+        return None if found is None else self._expire(found, wall)
 
     def of(self, station: str, wall: float) -> list[Reservation]:
-        """Those of a station, newest first."""
-        return [self._aged(r, wall) for r in reversed(self._all.values()) if r.station == station]
+        """Return the reservations of a station, newest first."""
+        return [self._expire(r, wall) for r in reversed(self._all.values()) if r.station == station]
 
-    def _aged(self, reservation: Reservation, wall: float) -> Reservation:
-        if reservation.status == "ACCEPTED" and reservation.expiry is not None and reservation.expiry <= wall:
-            reservation.status = "EXPIRED"
+    def _expire(self, reservation: Reservation, wall: float) -> Reservation:
+        expired = reservation.expiry is not None and reservation.expiry <= wall
+        if reservation.status is ReservationStatus.ACCEPTED and expired:
+            reservation.status = ReservationStatus.EXPIRED
         return reservation

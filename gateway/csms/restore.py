@@ -1,16 +1,14 @@
-"""What an earlier life of the gateway kept about stations, tokens, transactions and reservations, taken up again.
+"""Restores stations, tokens, transactions and reservations after a restart of the gateway.
 
-A station of the configuration is what the configuration says, but for what OCPP or an operator changed since: a
-password that was renewed stands until the one in the configuration changes. A row that another version wrote and this
-one cannot read is left out, with a line in the log.
+A station of the configuration keeps what OCPP or an operator changed since: a renewed password is valid until the one
+in the configuration changes. A row of another version that cannot be read is skipped with a warning.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
-from typing import Any
+from dataclasses import dataclass, field, replace
 
 import msgspec
 
@@ -18,46 +16,67 @@ from gateway.csms import persistence
 from gateway.csms.context import Context
 from gateway.csms.registration import Boot
 from gateway.csms.reservations import Reservation
-from gateway.csms.settings import Registration, StationSettings, UnknownStations
+from gateway.csms.settings import Registration, UnknownStations
 from gateway.csms.station import Station
 from gateway.csms.tokens import Token
 from gateway.csms.transactions import Transaction
 from gateway.model.journal import Kept
 from protocols.ocpp.rpc import Refusal
-from protocols.ocpp.schema import Version
+from protocols.ocpp.schema import Payload, Version
 
 log = logging.getLogger("v2x.csms")
 
-_CHANGED_BY_OPERATORS = ("vendor_profile", "security_profile", "registration", "next_security_profile")
+
+@dataclass(frozen=True, slots=True)
+class StationRow:
+    """A station as stored; its member names are those of former versions. Statuses of connectors by EVSE."""
+
+    registered: bool
+    configured: str | None
+    password_hash: str | None
+    next_password_hash: str | None
+    version: Version | None
+    boot: Boot | None
+    evses: dict[int, dict[int, str]]
+    vendor_profile: str | None = None
+    security_profile: int | None = None
+    registration: Registration = Registration.ACCEPTED
+    next_security_profile: int | None = None
+    upkeep: dict[str, Payload] = field(default_factory=dict)  # maintenance status
 
 
 def record(station: Station) -> Kept:
-    """A station as it stands."""
+    """Return the record of a station."""
     settings = station.settings
-    row: dict[str, Any] = {
-        "registered": station.registered,
-        "configured": station.configured,
-        "password_hash": settings.password_hash,
-        "next_password_hash": settings.next_password_hash,
-        **{name: getattr(settings, name) for name in _CHANGED_BY_OPERATORS},
-        "version": station.version,
-        "boot": None if station.boot is None else asdict(station.boot),
-        "evses": {str(evse.number): {str(k): v for k, v in evse.connectors.items()} for evse in station.evses.values()},
-        "upkeep": station.upkeep,
-    }
-    return station.context.ledger.station(station.id, row)
+    row = StationRow(
+        station.registered,
+        station.configured,
+        settings.password_hash,
+        settings.next_password_hash,
+        station.version,
+        station.boot,
+        {evse.number: evse.connectors for evse in station.evses.values()},
+        settings.vendor_profile,
+        settings.security_profile,
+        settings.registration,
+        settings.next_security_profile,
+        station.maintenance,
+    )
+    return station.context.persistence.station(station.id, row)
 
 
-def restore(kept: Sequence[Kept], context: Context, stations: dict[str, Station]) -> None:
-    """Take up what was kept, oldest first."""
+def restore(
+    kept: Sequence[Kept], context: Context, stations: dict[str, Station], create: Callable[[str], Station]
+) -> None:
+    """Restore stored records, oldest first."""
 
     def station(one: Kept) -> None:
-        _station(one, context, stations)
+        _station(one, stations, create)
 
     found: list[Transaction] = []
 
     def transaction(one: Kept) -> None:
-        found.append(Transaction.of_row(msgspec.json.decode(one.body)))
+        found.append(Transaction.from_row(msgspec.json.decode(one.body)))
 
     def token(one: Kept) -> None:
         context.tokens.put(msgspec.json.decode(one.body, type=Token))
@@ -73,7 +92,7 @@ def restore(kept: Sequence[Kept], context: Context, stations: dict[str, Station]
     def policy(one: Kept) -> None:
         context.unknown_stations = UnknownStations(msgspec.json.decode(one.body, type=str))
 
-    takers: dict[str, Callable[[Kept], None]] = {
+    readers: dict[str, Callable[[Kept], None]] = {
         persistence.STATION: station,
         persistence.TRANSACTION: transaction,
         persistence.TOKEN: token,
@@ -82,33 +101,34 @@ def restore(kept: Sequence[Kept], context: Context, stations: dict[str, Station]
         persistence.POLICY: policy,
     }
     for one in kept:
-        taker = takers.get(one.kind)
-        if taker is None:
+        reader = readers.get(one.kind)
+        if reader is None:
             continue
         try:
-            taker(one)
+            reader(one)
         except (ValueError, TypeError, KeyError, Refusal, msgspec.MsgspecError) as error:
-            log.warning("what was kept as %s %s cannot be read and is left out: %s", one.kind, one.key, error)
+            log.warning("stored %s %s cannot be read and is skipped: %s", one.kind, one.key, error)
     for each in sorted(found, key=lambda transaction: transaction.number):
         context.transactions.restore(each)
 
 
-def _station(one: Kept, context: Context, stations: dict[str, Station]) -> None:
-    row: dict[str, Any] = msgspec.json.decode(one.body)
+def _station(one: Kept, stations: dict[str, Station], create: Callable[[str], Station]) -> None:
+    row = msgspec.json.decode(one.body, type=StationRow)
     station = stations.get(one.key)
     if station is None:
-        station = Station(one.key, StationSettings(one.key), context, bool(row["registered"]))
-    own = {name: row[name] for name in _CHANGED_BY_OPERATORS if row.get(name) is not None}
-    own["registration"] = Registration(own.get("registration", Registration.ACCEPTED))
-    if station.configured == row.get("configured"):  # not changed in the configuration since
-        own |= {"password_hash": row["password_hash"], "next_password_hash": row["next_password_hash"]}
-    boot = None if row["boot"] is None else Boot(**row["boot"])
-    version = None if row["version"] is None else Version(row["version"])
-    connectors = {
-        int(number): {int(k): str(v) for k, v in statuses.items()} for number, statuses in row["evses"].items()
-    }
-    station.settings = replace(station.settings, **own)
-    station.boot, station.version, station.upkeep = boot, version, dict(row.get("upkeep", {}))
-    for number, statuses in connectors.items():
-        station.evse(number).connectors = statuses
+        station = create(one.key)
+        station.registered = row.registered
+    settings = replace(station.settings, registration=row.registration)
+    if row.vendor_profile is not None:
+        settings = replace(settings, vendor_profile=row.vendor_profile)
+    if row.security_profile is not None:
+        settings = replace(settings, security_profile=row.security_profile)
+    if row.next_security_profile is not None:
+        settings = replace(settings, next_security_profile=row.next_security_profile)
+    if station.configured == row.configured:  # unchanged in the configuration
+        settings = replace(settings, password_hash=row.password_hash, next_password_hash=row.next_password_hash)
+    station.settings = settings
+    station.boot, station.version, station.maintenance = row.boot, row.version, row.upkeep
+    for number, connectors in row.evses.items():
+        station.evse(number).connectors = connectors
     stations[one.key] = station

@@ -1,104 +1,120 @@
-"""Makes a station tell its power often enough: without it no set-point can be seen to be kept.
+"""Configuration of a station's transaction meter values, without which no set-point can be verified.
 
-After it has booted a station is asked which values it samples in a transaction and how often. What the gateway needs is
-added to what its owner chose; an interval is only ever shortened. What the station refuses is told in the log.
+After a boot the station's sampled measurands and interval are read. Required measurands are added to the configured
+ones; an interval is only ever shortened. Rejections are logged.
 """
 
 from __future__ import annotations
 
 import logging
 
-from gateway.csms.station import Station
+from gateway.csms import outcomes
+from gateway.csms.ports import Caller
+from protocols.ocpp.enums import v16, v21
 from protocols.ocpp.link import Answered
 from protocols.ocpp.schema import Payload, Version
 
 log = logging.getLogger("v2x.csms")
 
-POWER = ("Power.Active.Import", "Power.Active.Export")
-NEEDED = (*POWER, "Energy.Active.Import.Register", "Energy.Active.Export.Register", "SoC")
-# 2.1: what the car still asks for, as it changes; its needs at the start grow old. Only where the station takes it.
-WISHED = ("EnergyRequest.Minimum", "EnergyRequest.Target", "EnergyRequest.Minimum.V2X", "EnergyRequest.Maximum.V2X")
+Measurand, Key = v21.MeasurandEnumType, v16.ConfigurationKey  # 1.6 has the same names for the required measurands
+
+POWER = (Measurand.power_active_import.value, Measurand.power_active_export.value)
+REQUIRED = (
+    *POWER,
+    Measurand.energy_active_import_register.value,
+    Measurand.energy_active_export_register.value,
+    Measurand.soc.value,
+)
+# 2.1: the vehicle's remaining energy requests, which change during the session. Only where the station supports them.
+OPTIONAL = (
+    Measurand.energy_request_minimum.value,
+    Measurand.energy_request_target.value,
+    Measurand.energy_request_minimum_v2x.value,
+    Measurand.energy_request_maximum_v2x.value,
+)
 INTERVAL, MEASURANDS = "interval", "measurands"
-_KEYS = {INTERVAL: "MeterValueSampleInterval", MEASURANDS: "MeterValuesSampledData"}  # 1.6, 9.1
+_KEYS = {INTERVAL: Key.meter_value_sample_interval.value, MEASURANDS: Key.meter_values_sampled_data.value}  # 1.6, 9.1
 _VARIABLES = {INTERVAL: "TxUpdatedInterval", MEASURANDS: "TxUpdatedMeasurands"}  # 2.x, SampledDataCtrlr
+_APPLIED = (v21.SetVariableStatusEnumType.accepted, v21.SetVariableStatusEnumType.reboot_required)
+NO_ANSWER = "no answer"
 
 
-async def ensure(station: Station) -> None:
-    """Look at what the station samples, and change what is missing. Nothing is asked of one that does not tell."""
-    held = await (_held_16(station) if station.version is Version.V16 else _held_2(station))
-    if MEASURANDS in held:
-        wished = WISHED if station.version is Version.V21 else ()
-        await _first_taken(station, MEASURANDS, choices(held[MEASURANDS], wished))
-    every_s = station.context.settings.sample_every_s
-    if INTERVAL in held and not _often(held[INTERVAL], every_s):
-        await _first_taken(station, INTERVAL, [str(every_s)])
+async def configure(station: Caller, every_s: float) -> None:
+    """Read the sampling of a station and change what is missing. A station that does not report it is left alone."""
+    present = await (_read_16(station) if station.version is Version.V16 else _read_2(station))
+    if MEASURANDS in present:
+        optional = OPTIONAL if station.version is Version.V21 else ()
+        await _set_first_accepted(station, MEASURANDS, choices(present[MEASURANDS], optional))
+    if INTERVAL in present and not _within(present[INTERVAL], every_s):
+        await _set_first_accepted(station, INTERVAL, [str(every_s)])
 
 
-def choices(held: str, wished: tuple[str, ...] = ()) -> list[str]:
-    """What to ask for, best first, given the measurands chosen now; nothing where nothing is missing."""
-    chosen = [name.strip() for name in held.split(",") if name.strip()]
-    lists = (",".join(dict.fromkeys((*chosen, *more))) for more in ((*NEEDED, *wished), NEEDED, POWER, POWER[:1]))
+def choices(present: str, optional: tuple[str, ...] = ()) -> list[str]:
+    """Return the measurand lists to try, best first, given the present one; none where nothing is missing."""
+    chosen = [name.strip() for name in present.split(",") if name.strip()]
+    lists = (",".join(dict.fromkeys((*chosen, *more))) for more in ((*REQUIRED, *optional), REQUIRED, POWER, POWER[:1]))
     found = [one for one in dict.fromkeys(lists) if one != ",".join(chosen)]
-    missing = {*NEEDED, *wished} - set(chosen)
-    return found[: 1 if missing <= set(wished) else None] if missing else []
+    missing = {*REQUIRED, *optional} - set(chosen)
+    return found[: 1 if missing <= set(optional) else None] if missing else []
 
 
-def _often(interval: str, every_s: float) -> bool:
+def _within(interval: str, every_s: float) -> bool:
     try:
         return 0 < float(interval) <= every_s
     except ValueError:
         return False
 
 
-async def _first_taken(station: Station, what: str, values: list[str]) -> None:
-    """Say one value after the other until one is taken."""
+async def _set_first_accepted(station: Caller, setting: str, values: list[str]) -> None:
+    """Try one value after the other until the station accepts one."""
     for value in values:
-        status = await _say(station, what, value)
-        if status in ("Accepted", "RebootRequired"):
+        status = await _set(station, setting, value)
+        if status in _APPLIED:
             return
-        log.warning("%s: %s = %s was not taken: %s", station.id, _name(station, what), value, status)
-        if status == "no answer":
+        log.warning("%s: %s = %s was rejected: %s", station.id, _name(station, setting), value, status)
+        if status == NO_ANSWER:
             return
 
 
-def _name(station: Station, what: str) -> str:
-    return _KEYS[what] if station.version is Version.V16 else f"SampledDataCtrlr.{_VARIABLES[what]}"
+def _name(station: Caller, setting: str) -> str:
+    return _KEYS[setting] if station.version is Version.V16 else f"SampledDataCtrlr.{_VARIABLES[setting]}"
 
 
-async def _say(station: Station, what: str, value: str) -> str:
+async def _set(station: Caller, setting: str, value: str) -> str:
     if station.version is Version.V16:
-        reply = await station.call("ChangeConfiguration", {"key": _KEYS[what], "value": value})
+        reply = await station.call("ChangeConfiguration", {"key": _KEYS[setting], "value": value})
         if isinstance(reply, Answered) and reply.violation is None:
             return str(reply.payload["status"])
     else:
-        entry = {**_variable(what), "attributeValue": value}
+        entry = {**_variable(setting), "attributeValue": value}
         reply = await station.call("SetVariables", {"setVariableData": [entry]})
         if isinstance(reply, Answered) and reply.violation is None:
             return str(reply.payload["setVariableResult"][0]["attributeStatus"])
-    return "no answer"
+    return NO_ANSWER
 
 
-def _variable(what: str) -> Payload:
-    return {"component": {"name": "SampledDataCtrlr"}, "variable": {"name": _VARIABLES[what]}}
+def _variable(setting: str) -> Payload:
+    return {"component": {"name": "SampledDataCtrlr"}, "variable": {"name": _VARIABLES[setting]}}
 
 
-async def _held_16(station: Station) -> dict[str, str]:
-    answer = await station.ask("GetConfiguration", {"key": list(_KEYS.values())}) or {}
-    known = {one["key"]: one for one in answer.get("configurationKey", ())}
-    held: dict[str, str] = {}
-    for what, key in _KEYS.items():
-        if key in known and known[key]["readonly"]:
-            log.info("%s: %s cannot be changed", station.id, key)
-        elif key in known:
-            held[what] = known[key].get("value", "")
-    return held
+async def _read_16(station: Caller) -> dict[str, str]:
+    answer = await station.request("GetConfiguration", {"key": list(_KEYS.values())}) or {}
+    reported = {one["key"]: one for one in answer.get("configurationKey", ())}
+    present: dict[str, str] = {}
+    for setting, key in _KEYS.items():
+        if key in reported and reported[key]["readonly"]:
+            log.info("%s: %s is read-only", station.id, key)
+        elif key in reported:
+            present[setting] = reported[key].get("value", "")
+    return present
 
 
-async def _held_2(station: Station) -> dict[str, str]:
-    answer = await station.ask("GetVariables", {"getVariableData": [_variable(what) for what in _VARIABLES]}) or {}
-    told = {one["variable"]["name"]: one for one in answer.get("getVariableResult", ())}
+async def _read_2(station: Caller) -> dict[str, str]:
+    data = [_variable(setting) for setting in _VARIABLES]
+    answer = await station.request("GetVariables", {"getVariableData": data}) or {}
+    reported = {one["variable"]["name"]: one for one in answer.get("getVariableResult", ())}
     return {
-        what: told[name].get("attributeValue", "")
-        for what, name in _VARIABLES.items()
-        if name in told and told[name]["attributeStatus"] == "Accepted"
+        setting: reported[name].get("attributeValue", "")
+        for setting, name in _VARIABLES.items()
+        if name in reported and reported[name]["attributeStatus"] == outcomes.ACCEPTED
     }

@@ -1,4 +1,4 @@
-"""What the CSMS is told by the configuration. Values only; `gateway/config/settings.py` reads them from the file."""
+"""Settings of the CSMS as plain values; `gateway/config/settings.py` reads them from the configuration."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from pathlib import Path
 
 
 class UnknownStations(StrEnum):
-    """What happens to a station that nobody registered."""
+    """Treatment of stations that are not registered."""
 
     ACCEPT = "accept"
-    PENDING = "pending"  # it is answered Pending until somebody registers it
+    PENDING = "pending"  # BootNotification is answered Pending until the station is registered
     REJECT = "reject"  # the handshake is answered 404
-    REJECT_BOOT = "reject-boot"  # it is let in, and its BootNotification is answered Rejected
+    REJECT_BOOT = "reject-boot"  # the connection is accepted, BootNotification is answered Rejected
 
 
 class Registration(StrEnum):
-    """What a registered station is answered when it boots."""
+    """Response to the BootNotification of a registered station."""
 
     ACCEPTED = "accepted"
     PENDING = "pending"
@@ -25,7 +25,7 @@ class Registration(StrEnum):
 
 
 class UnknownTokens(StrEnum):
-    """What happens to an idToken that nobody registered."""
+    """Treatment of idTokens that are not registered."""
 
     ACCEPT = "accept"
     REJECT = "reject"  # Invalid
@@ -35,8 +35,8 @@ class UnknownTokens(StrEnum):
 class StationSettings:
     """One registered station.
 
-    `password_hash` is `security.hashed(...)`. Powers are magnitudes in W, per EVSE, and stand until the station states
-    its own; `fallback_limit_w` is what it may charge when nobody commands it (0 unless a site says otherwise).
+    `password_hash` is `passwords.hash_password(...)`. Powers are magnitudes in W, per EVSE, and replace what the
+    station reports; `fallback_limit_w` is the power that it may charge with without a command.
     """
 
     id: str
@@ -47,8 +47,8 @@ class StationSettings:
     max_discharge_w: float | None = None
     fallback_limit_w: float | None = None
     registration: Registration = Registration.ACCEPTED
-    next_security_profile: int | None = None  # it was told to come in with this one from now on (A05)
-    next_password_hash: str | None = None  # given to the station, which may not have taken it yet
+    next_security_profile: int | None = None  # sent to the station, required from its first use on (A05)
+    next_password_hash: str | None = None  # sent to the station, not confirmed yet
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class CsmsSettings:
 
     host: str = "127.0.0.1"
     port: int = 9000
-    tls_address: tuple[str, int] | None = None  # a second one, with TLS, beside a plain one: stations may go over to it
+    tls_address: tuple[str, int] | None = None  # second port with TLS beside a plain one, for stations that migrate
     path: str = "/ocpp"
     stations: tuple[StationSettings, ...] = ()
     unknown_stations: UnknownStations = UnknownStations.REJECT
@@ -65,22 +65,22 @@ class CsmsSettings:
     security_profile: int = 0  # 0 none, 1 basic, 2 TLS and basic, 3 mutual TLS
     tls_cert: Path | None = None
     tls_key: Path | None = None
-    tls_ca: Path | None = None  # whose stations are believed (profile 3)
-    ca_key: Path | None = None  # of `tls_ca`: stations may then have their certificates signed here
-    v2x_allowed: bool = True  # vehicles may ask for any energy transfer unless their token says which (2.1 Q01)
+    tls_ca: Path | None = None  # authority of the stations' certificates (profile 3)
+    ca_key: Path | None = None  # key of `tls_ca`: the gateway then signs certificates of stations
+    v2x_allowed: bool = True  # every energy transfer is allowed unless the token lists its own (2.1 Q01)
     heartbeat_s: int = 300
-    boot_retry_s: int = 30  # when a station that is Pending or Rejected may boot again
-    sample_every_s: int = 10  # stations that tell their power in a transaction less often are set to this
+    boot_retry_s: int = 30  # interval for a station that is Pending or Rejected
+    sample_every_s: int = 10  # upper bound of the interval of transaction meter values; longer ones are shortened
     answer_within_s: float = 30.0
-    inventory: bool = True  # ask a station what it is (GetBaseReport, GetConfiguration) after it has booted
-    fallback_limit_w: float = 0.0  # the stack-level-0 TxDefaultProfile
-    local_list: bool = False  # stations hold the tokens, for when they cannot reach us
+    inventory: bool = True  # request device model and sampling (GetBaseReport, GetConfiguration) after a boot
+    fallback_limit_w: float = 0.0  # limit of the fallback profile (TxDefaultProfile, stack level 0)
+    local_list: bool = False  # send the tokens to the stations as local authorisation list
     max_message: int = 128 * 1024  # characters
     max_stations: int = 5000
     max_unknown: int = 100  # stations that are not registered
     max_handshakes_per_s: float = 200.0
-    max_calls_per_s: float = 50.0  # of one station, over a burst of `max_burst`
+    max_calls_per_s: float = 50.0  # per station, after a burst of `max_burst`
     max_burst: int = 500
-    compression: bool = False  # RFC 7692; it costs 40 kB a station and half the rate
-    vendor_profiles: Path | None = None  # a folder with the site's own
+    compression: bool = False  # RFC 7692; costs 40 kB per station and half the message rate
+    vendor_profiles: Path | None = None  # folder with vendor profiles of the site
     tokens: tuple[tuple[str, str], ...] = field(default=())  # (idToken, status)

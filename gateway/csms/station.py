@@ -1,7 +1,7 @@
-"""One charging station over all its connections: what it said about itself, its EVSEs, and the link it has now.
+"""State of one charging station across its connections, and the calls in both directions.
 
-What its messages mean is in `v16`, `v201` and `v21`, what happens at its EVSEs in `happenings`, whether it is taken in
-in `registration`, how power is ordered in `setpoint`.
+Its messages are processed by `v16`, `v201` and `v21`, events of its EVSEs by `evse_events`, its acceptance by
+`registration`, its connection by `lifecycle`, its set-points by `setpoint`.
 """
 
 from __future__ import annotations
@@ -10,17 +10,17 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import replace
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 from gateway.csms import registration
-from gateway.csms.context import Breach, Context, Heard
+from gateway.csms.context import Context, ReceivedCall, RecordedViolation
 from gateway.csms.event_stream_registry import Streams
 from gateway.csms.evse import Evse
-from gateway.csms.registration import Boot
-from gateway.csms.security import Bucket
+from gateway.csms.registration import Boot, Status
 from gateway.csms.settings import StationSettings
-from gateway.model.event import StationConnected, StationLost
+from gateway.csms.transactions import EPOCH_2020
 from gateway.model.station import evse_name
+from gateway.rate_limit import TokenBucket
 from protocols.errors import LocalProtocolError
 from protocols.ocpp import rpc, vendor
 from protocols.ocpp.link import Answered, Handler, Link, Lost, Refused, Reply, TimedOut
@@ -31,19 +31,32 @@ from protocols.ports import TextWire
 
 log = logging.getLogger("v2x.csms")
 
-MOST_EVSES, LARGEST_EVSE = 128, 999  # of one station: each is an entry in the broker, the page and the core's rounds
-VARIABLES_KEPT = 2_000  # of one station's device model: what a session or a set-point may ask for
-RESUME_AFTER_S = 5.0  # one that boots says so within this time; one that says nothing goes on where it was
+MOST_EVSES, LARGEST_EVSE = 128, 999  # per station: each one costs MQTT topics, a view and work in every control cycle
+MAX_VARIABLES = 2_000  # of one station's device model
+RESUME_AFTER_S = 5.0  # a station that reboots sends BootNotification within this time; otherwise it continues
 Handlers: TypeAlias = dict[str, Callable[["Station", Payload], Payload | Awaitable[Payload]]]
 VariableName: TypeAlias = tuple[str, int, str, str]  # component, EVSE or 0, variable, instance
 
 
-class Station:
-    """A station the gateway knows, connected or not."""
+class Lifecycle(Protocol):
+    """Effects outside the station's state; `lifecycle` implements it."""
 
-    def __init__(self, name: str, settings: StationSettings, context: Context, registered: bool) -> None:
+    def connected(self, station: Station, version: Version) -> None: ...
+    def disconnected(self, station: Station, reason: str) -> None: ...
+    def resumed(self, station: Station) -> None: ...
+    def evse_changed(self, station: Station, evse: Evse) -> None: ...
+    def changed(self, station: Station) -> None: ...
+
+
+class Station:
+    """A station, connected or not."""
+
+    def __init__(
+        self, name: str, settings: StationSettings, context: Context, lifecycle: Lifecycle, registered: bool
+    ) -> None:
         self.id, self.settings, self.context, self.registered = name, settings, context, registered
-        self.configured: str | None = None  # the password hash of the configuration, where it has the station
+        self._lifecycle = lifecycle
+        self.configured: str | None = None  # the password hash of the configuration, if it lists the station
         self.version: Version | None = None
         self.link: Link | None = None
         self.security_profile = 0
@@ -52,40 +65,40 @@ class Station:
         self.evses: dict[int, Evse] = {}
         self.variables: dict[VariableName, str] = {}
         self.limits: dict[VariableName, float] = {}  # maxLimit of a variable, from its characteristics
-        self.upkeep: dict[str, Any] = {}  # last told of firmware, log, network profiles and lists, by what it is
-        self.reporting: int | None = None  # the request id of the inventory under way
-        self.external: dict[int, tuple[float, float]] = {}  # limits another system set, by EVSE (0: all), magnitudes
-        self.der_alarms: dict[str, str] = {}  # DER controls that bend the power now, with the grid's fault
-        self.export_cap = 1.0  # share of the discharge power that LimitMaxDischarge leaves
-        self.der_reports: dict[int, asyncio.Queue[Payload]] = {}  # who waits for ReportDERControl, by request
+        self.maintenance: dict[str, Payload] = {}  # status of firmware, log, network profiles and lists
+        self.inventory_request: int | None = None  # request id of the pending inventory
+        self.external_limits: dict[int, tuple[float, float]] = {}  # of other systems, by EVSE (0: all), magnitudes in W
+        self.der_alarms: dict[str, str] = {}  # active DER controls, with the grid event
+        self.discharge_share = 1.0  # share of the discharge power that LimitMaxDischarge permits
+        self.der_reports: dict[int, asyncio.Queue[Payload]] = {}  # pending GetDERControl, by request id
         self.streams = Streams()
-        self._asked_for: set[str] = set()  # actions it was asked to send while it is not accepted
+        self._requested_actions: set[str] = set()  # permitted to it while it is not accepted
         self._handlers: Handlers = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._bucket = Bucket(context.settings.max_calls_per_s, context.settings.max_burst)
-        self._requests = max(0, int(context.clock.wall()) - 1_577_836_800)  # not those of before a restart
-        self._told = False  # the core has been told that it is connected
-        self._met = False  # what a boot tells is known to this process
+        self._rate = TokenBucket(context.settings.max_calls_per_s, context.settings.max_burst)
+        self._last_request_id = max(0, int(context.clock.wall()) - EPOCH_2020)  # beyond those before a restart
+        self._reported = False  # its connection has been reported to the gateway
+        self._booted = False  # it has booted in the lifetime of this process
 
     # the connection
 
     @property
     def connected(self) -> bool:
-        """Whether it has a link now."""
+        """True while it has a connection."""
         return self.link is not None
 
     @property
     def accepted(self) -> bool:
-        """Whether it may speak."""
-        return self.boot is not None and self.boot.status == registration.ACCEPTED
+        """True after an accepted BootNotification."""
+        return self.boot is not None and self.boot.status == Status.accepted
 
     @property
     def ready(self) -> bool:
-        """Whether it may be commanded: it is connected, accepted, and not about to boot."""
-        return self.link is not None and self.accepted and self._told
+        """True if it can be commanded: it is connected, accepted, and not about to boot."""
+        return self.link is not None and self.accepted and self._reported
 
     def connect(self, wire: TextWire, version: Version, handlers: Handlers, security_profile: int) -> Link:
-        """Take a new connection; the one before it must be closed by whoever takes this one."""
+        """Use a new connection; the caller runs its link and closes the one before it."""
         settings = self.context.settings
         self.version, self._handlers, self.security_profile = version, handlers, security_profile
         engine = Rpc(
@@ -95,58 +108,47 @@ class Station:
             message_length=settings.max_message,
         )
         handle: Handler = self._handle
-        self.link = Link(wire, engine, handle, self.context.clock, self._observe, self._sent)
+        self.link = Link(wire, engine, handle, self.context.clock, self._observe, self._send_received)
         for evse in self.evses.values():
-            evse.forget_profiles()
-        self._told = False  # a connection that took over is a new one to the core, too
+            evse.reset_profiles()
+        self._reported = False  # a connection that replaces another one is reported again
         if self.accepted:
-            self.later(self._resume_if_silent())
+            self.spawn(self._resume_without_messages())
         return self.link
 
     def disconnect(self, link: Link, reason: str) -> None:
-        """The link has ended; nothing happens if another one has taken its place."""
+        """Process the end of a link, unless a newer one has replaced it."""
         if self.link is not link:
             return
         self.link = None
         for task in list(self._tasks):
             task.cancel()
-        if self._told:
-            self._told = False
-            self.context.report(StationLost(self.id, self.context.clock.now(), reason))
+        if self._reported:
+            self._reported = False
+            self._lifecycle.disconnected(self, reason)
 
-    async def _resume_if_silent(self) -> None:
+    async def _resume_without_messages(self) -> None:
         await self.context.clock.sleep(RESUME_AFTER_S)
         self._resume()
 
     def _resume(self) -> None:
-        """It goes on without booting: it lost its connection, or the gateway was restarted (part 4, 5.4)."""
-        if self._told or not self.accepted or self.link is None:
+        """Continue without a BootNotification, after a lost connection or a restart of the gateway (part 4, 5.4)."""
+        if self._reported or not self.accepted or self.link is None:
             return
-        self.tell_connected()
+        self._report_connection()
         for evse in self.evses.values():
             self.describe(evse)
-        if not self._met:
-            self._met = True
-            self.later(self._get_to_know())
+        if not self._booted:
+            self._booted = True
+            self._lifecycle.resumed(self)
 
-    def tell_connected(self) -> None:
-        """Tell the core, once for each connection; and of transactions that an earlier life of the gateway knew."""
-        from gateway.csms import evse_events, local_list  # which know us
+    def _report_connection(self) -> None:
+        if not self._reported and self.version is not None:
+            self._reported = True
+            self._lifecycle.connected(self, self.version)
 
-        if self._told or self.version is None:
-            return
-        self._told = True
-        boot = self.boot or Boot(registration.ACCEPTED)
-        now = self.context.clock.now()
-        self.context.report(StationConnected(self.id, now, self.version.value, boot.vendor, boot.model))
-        for transaction in self.context.transactions.active_of(self.id):
-            if not transaction.announced:
-                evse_events.began(self, transaction)
-        if self.context.settings.local_list:
-            self.later(local_list.sync(self))
-
-    def later(self, work: Coroutine[Any, Any, None]) -> None:
-        """Do something beside the message at hand; it ends with the link."""
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run a coroutine beside the processing of messages; it is cancelled when the link ends."""
         task = asyncio.get_running_loop().create_task(self._guard(work))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -155,17 +157,18 @@ class Station:
         try:
             await work
         except Exception:
-            log.exception("%s: work beside a message failed", self.id)
+            log.exception("%s: background task failed", self.id)
 
     # messages
 
     async def call(self, action: str, payload: Payload, timeout: float | None = None) -> Reply:
-        """Ask the station. What breaks the schema is not sent: that is Refused, with `InvalidOrder`. Never raises."""
-        why = registration.forbidden(self.boot, action)
-        if why is not None:
-            return Refused("NotAccepted", why)
+        """Send a call and return its reply. A payload that breaks the schema is not sent: the reply is `Refused` with
+        code InvalidOrder. Never raises."""
+        reason = registration.forbidden(self.boot, action)
+        if reason is not None:
+            return Refused("NotAccepted", reason)
         try:
-            return await self.call_as_given(action, payload, timeout)
+            return await self.call_unchecked(action, payload, timeout)
         except QueueFull as error:
             log.warning("%s: %s", self.id, error)
             return TimedOut()
@@ -173,121 +176,116 @@ class Station:
             log.error("%s: not sent: %s", self.id, error)
             return Refused("InvalidOrder", str(error))
 
-    async def call_as_given(self, action: str, payload: Payload, timeout: float | None = None) -> Reply:
-        """Ask the station what a person wrote. Raises LocalProtocolError for what breaks the schema, or has no room."""
-        brought = registration.brought_by(action, str(payload.get("requestedMessage")))
-        if brought is not None:
-            self._asked_for.add(brought)
+    async def call_unchecked(self, action: str, payload: Payload, timeout: float | None = None) -> Reply:
+        """Send a call of an operator. Raises LocalProtocolError if it breaks the schema or the queue is full."""
+        caused = registration.action_caused_by(action, str(payload.get("requestedMessage")))
+        if caused is not None:
+            self._requested_actions.add(caused)
         return Lost() if self.link is None else await self.link.call(action, payload, timeout)
 
-    async def ask(self, action: str, payload: Payload) -> Payload | None:
-        """Ask the station; its answer, or None where it gave none that can be used."""
+    async def request(self, action: str, payload: Payload) -> Payload | None:
+        """Send a call and return the payload of its response; None without a valid response."""
         reply = await self.call(action, payload)
         if isinstance(reply, Answered) and reply.violation is None:
             return reply.payload
-        log.info("%s: %s was not answered: %s", self.id, action, reply)
+        log.info("%s: no valid response to %s: %s", self.id, action, reply)
         return None
 
-    def next_request(self) -> int:
-        """A request id for reports."""
-        self._requests += 1
-        return self._requests
+    def next_request_id(self) -> int:
+        """Return a new request id for reports."""
+        self._last_request_id += 1
+        return self._last_request_id
 
     def _handle(self, call: CallReceived) -> Payload | Awaitable[Payload]:
         context = self.context
         context.messages += 1
-        if not self._bucket.take(context.clock.now()):
+        if not self._rate.take(context.clock.now()):
             raise Refusal(ErrorCode.GENERIC_ERROR, f"more than {context.settings.max_calls_per_s:g} messages a second")
-        context.heard.append(Heard(context.clock.wall(), self.id, call.action, call.text))
-        if not self._told and call.action != "BootNotification":
+        context.received.append(ReceivedCall(context.clock.wall(), self.id, call.action, call.text))
+        if not self._reported and call.action != "BootNotification":
             if self.accepted:
                 self._resume()
             else:
-                self._unaccepted(call)
+                self._check_permitted(call)
         return self._handlers[call.action](self, call.payload)
 
-    def _sent(self, event: SendReceived) -> None:
-        """A message without an answer: what would be refused is dropped, and an operator sees that it was."""
+    def _send_received(self, event: SendReceived) -> None:
+        """Process a message without a response: instead of a rejection it is dropped and recorded as a violation."""
         context = self.context
         context.messages += 1
-        why = None if self.accepted else "the station is not accepted"
-        if why is None and not self._bucket.take(context.clock.now()):
-            why = f"more than {context.settings.max_calls_per_s:g} messages a second"
-        if why is not None:
-            self._observe(Violated(False, event.action, ErrorCode.SECURITY_ERROR, f"dropped: {why}", event.id))
+        reason = None if self.accepted else "the station is not accepted"
+        if reason is None and not self._rate.take(context.clock.now()):
+            reason = f"more than {context.settings.max_calls_per_s:g} messages a second"
+        if reason is not None:
+            self._observe(Violated(False, event.action, ErrorCode.SECURITY_ERROR, f"dropped: {reason}", event.id))
             return
-        context.heard.append(Heard(context.clock.wall(), self.id, event.action, event.text))
+        context.received.append(ReceivedCall(context.clock.wall(), self.id, event.action, event.text))
         self._resume()
         try:
             self._handlers[event.action](self, event.payload)
         except Refusal as refusal:
             log.warning("%s: %s was dropped: %s", self.id, event.action, refusal.description)
 
-    def _unaccepted(self, call: CallReceived) -> None:
-        """What a station may say that has not been accepted by this process.
+    def _check_permitted(self, call: CallReceived) -> None:
+        """Raise Refusal for a call that a station must not send before it is accepted by this process.
 
-        One that never booted here was accepted by an earlier life of the gateway and does not boot again for a new
-        connection (part 4, 5.4): if it is known it is taken as accepted, so that its session goes on. One that was told
-        Pending hears SecurityError but for what we asked of it (B01.FR.10, B02.FR.09), one that was told Rejected for
-        everything (B03.FR.07).
+        A registered station that never booted here was accepted before the gateway restarted and does not boot again
+        for a new connection (part 4, 5.4): it is treated as accepted, so that its session continues. A Pending station
+        gets SecurityError except for messages that the gateway requested (B01.FR.10, B02.FR.09), a Rejected one for
+        every message (B03.FR.07).
         """
-        status = registration.status_of(self.settings, self.registered, self.context)
-        if self.boot is None and status == registration.ACCEPTED:
+        status = registration.status_of(self.settings, self.registered, self.context.unknown_stations)
+        if self.boot is None and status == Status.accepted:
             self.boot = Boot(status, at=self.context.clock.wall())
-            self.ask_for_boot()
+            self.trigger_boot()
             self._resume()
             return
-        rejected = self.boot is not None and self.boot.status == registration.REJECTED
-        if call.action in self._asked_for and not rejected:
+        rejected = self.boot is not None and self.boot.status == Status.rejected
+        if call.action in self._requested_actions and not rejected:
             return
         if self.boot is None:
-            self.ask_for_boot()
+            self.trigger_boot()
         raise Refusal(ErrorCode.SECURITY_ERROR, "this station is not accepted; send BootNotification first")
 
-    async def _get_to_know(self) -> None:
-        """Learn what a boot would have brought: what its EVSEs can do."""
-        from gateway.csms import device_model  # which knows us
+    def trigger_boot(self) -> None:
+        """Trigger a BootNotification, to learn its content and to send the station its present status."""
 
-        if self.version is not Version.V16 and self.context.settings.inventory and self.reporting is None:
-            await device_model.take_stock(self)
+        async def trigger() -> None:
+            await self.request("TriggerMessage", {"requestedMessage": registration.Trigger.boot_notification})
 
-    def ask_for_boot(self) -> None:
-        """Let it boot, to learn what it is and to tell it what it is taken for."""
-
-        async def ask() -> None:
-            await self.ask("TriggerMessage", {"requestedMessage": "BootNotification"})
-
-        self.later(ask())
+        self.spawn(trigger())
 
     def _observe(self, event: rpc.Event) -> None:
         if isinstance(event, Violated):
             context = self.context
-            breach = Breach(context.clock.wall(), self.id, event.ours, event.action, event.code, event.text)
-            context.breaches.append(breach)
-            log.warning("%s: %s", self.id, breach)
+            violation = RecordedViolation(
+                context.clock.wall(), self.id, event.ours, event.action, event.code, event.text
+            )
+            context.violations.append(violation)
+            log.warning("%s: %s", self.id, violation)
 
-    # what it says about itself
+    # state reported by the station
 
     def booted(self, boot: Boot) -> None:
-        """It booted: everything it held in memory may be gone."""
+        """Process a BootNotification: the station may have lost everything it held in memory."""
         self.boot = boot
         self.vendor = None
         self.streams.booted()
-        self._asked_for.clear()
+        self._requested_actions.clear()
         for evse in self.evses.values():
-            evse.forget_profiles()
+            evse.reset_profiles()
             evse.limits = None
         if self.accepted:
-            self._met = True
-            self.tell_connected()
-        elif self._told and self.link is not None:  # it was accepted before
-            self._told = False
-            self.context.report(StationLost(self.id, self.context.clock.now(), f"it was told {boot.status}"))
+            self._booted = True
+            self._report_connection()
+        elif self._reported and self.link is not None:  # accepted before
+            self._reported = False
+            self._lifecycle.disconnected(self, f"its BootNotification was answered {boot.status}")
         self.save()
 
     @property
-    def ways(self) -> VendorProfile:
-        """How this kind of station is spoken to: its own profile, or one that fits what it said when it booted."""
+    def vendor_profile(self) -> VendorProfile:
+        """The vendor profile: the configured one, or the one that matches the BootNotification."""
         if self.vendor is None:
             version, folder = self.version or Version.V21, self.context.settings.vendor_profiles
             boot, name = self.boot or Boot(""), self.settings.vendor_profile
@@ -295,51 +293,45 @@ class Station:
                 self.vendor = vendor.find(name, folder) if name else None
                 self.vendor = self.vendor or vendor.recognise(version, boot.vendor, boot.model, folder)
             except vendor.BadProfile:  # its file changed after the start
-                log.exception("%s: its vendor profile cannot be read", self.id)
+                log.exception("%s: vendor profile cannot be read", self.id)
                 self.vendor = vendor.recognise(version, boot.vendor, boot.model)
         return self.vendor
 
     def expect_security_profile(self, profile: int) -> None:
-        """It was told to come in with another security profile (A05). Only a higher one binds, once it was used."""
+        """Record the security profile that was set at the station (A05). Only a higher one binds, from its first use
+        on."""
         own = self.settings.security_profile
-        now = self.context.settings.security_profile if own is None else own
-        self.settings = replace(self.settings, next_security_profile=profile if profile > now else None)
+        present = self.context.settings.security_profile if own is None else own
+        self.settings = replace(self.settings, next_security_profile=profile if profile > present else None)
         self.save()
 
     def save(self) -> None:
-        """What of it outlives the process is written down. One that nobody registered is met anew."""
-        from gateway.csms import restore  # which knows us
-
-        if self.registered:
-            self.context.ledger.later(restore.record(self))
+        """Store what of the station must survive a restart."""
+        self._lifecycle.changed(self)
 
     def evse(self, number: int) -> Evse:
-        """The EVSE of that number; the core is told of one heard of for the first time. Refusal for one too many."""
+        """Return the EVSE with a number, a new one if it is unknown. Raises Refusal beyond the limits."""
         known = self.evses.get(number)
         if known is None:
             if not 1 <= number <= LARGEST_EVSE or len(self.evses) >= MOST_EVSES:
-                text = (
-                    f"EVSE {number} is not taken: a station has up to {MOST_EVSES} here, numbered up to {LARGEST_EVSE}"
-                )
+                text = f"EVSE {number} is rejected: at most {MOST_EVSES} per station, numbered up to {LARGEST_EVSE}"
                 raise Refusal(ErrorCode.PROPERTY_CONSTRAINT_VIOLATION, text)
             known = self.evses[number] = Evse(number, evse_name(self.id, number))
-        if known.limits is None and self._told:
+        if known.limits is None and self._reported:
             self.describe(known)
         return known
 
+    def describe(self, evse: Evse) -> None:
+        """Report the capabilities of an EVSE where they changed."""
+        self._lifecycle.evse_changed(self, evse)
+
     def variable(self, component: str, variable: str, evse: int = 0, instance: str = "") -> str | None:
-        """A value of the device model as last reported."""
+        """Return the last reported value of a variable of the device model."""
         return self.variables.get((component, evse, variable, instance))
 
-    def remember(self, name: VariableName, value: str, limit: float | None = None) -> None:
-        """Keep a value of the device model, within bounds."""
-        if len(self.variables) < VARIABLES_KEPT or name in self.variables:
+    def set_variable(self, name: VariableName, value: str, limit: float | None = None) -> None:
+        """Store a reported value of the device model, up to `MAX_VARIABLES`."""
+        if len(self.variables) < MAX_VARIABLES or name in self.variables:
             self.variables[name] = value
             if limit is not None:
                 self.limits[name] = limit
-
-    def describe(self, evse: Evse) -> None:
-        """Tell the core what the EVSE can do, where that changed."""
-        from gateway.csms import capabilities  # which knows us
-
-        capabilities.describe(self, evse)

@@ -1,7 +1,7 @@
-"""What the messages of an OCPP 1.6J station mean, and what they are answered; with the security whitepaper's.
+"""Messages of OCPP 1.6J stations and their responses, those of the security whitepaper included.
 
-1.6 knows connectors where 2.x knows EVSEs: connector n is our EVSE n, connector 0 is the station. The transaction's id
-is ours to give.
+1.6 has connectors in place of EVSEs: connector n is EVSE n of the gateway, connector 0 is the station. The gateway
+assigns transaction ids.
 """
 
 from __future__ import annotations
@@ -13,28 +13,31 @@ from gateway.csms.registration import Boot
 from gateway.csms.station import Handlers, Station
 from gateway.csms.transactions import Transaction
 from gateway.model.event import Metered, PlugState
+from protocols.ocpp.enums import v16
 from protocols.ocpp.schema import Payload
 from protocols.ocpp.times import parse, stamp
 
-PLUGS = {
-    "Available": PlugState.AVAILABLE,
-    "Preparing": PlugState.OCCUPIED,
-    "Charging": PlugState.OCCUPIED,
-    "SuspendedEVSE": PlugState.OCCUPIED,
-    "SuspendedEV": PlugState.OCCUPIED,
-    "Finishing": PlugState.OCCUPIED,
-    "Reserved": PlugState.RESERVED,
-    "Unavailable": PlugState.UNAVAILABLE,
-    "Faulted": PlugState.FAULTED,
+Status, Authorization = v16.ChargePointStatus, v16.AuthorizationStatus
+
+PLUGS: dict[str, PlugState] = {
+    Status.available: PlugState.AVAILABLE,
+    Status.preparing: PlugState.OCCUPIED,
+    Status.charging: PlugState.OCCUPIED,
+    Status.suspended_evse: PlugState.OCCUPIED,
+    Status.suspended_ev: PlugState.OCCUPIED,
+    Status.finishing: PlugState.OCCUPIED,
+    Status.reserved: PlugState.RESERVED,
+    Status.unavailable: PlugState.UNAVAILABLE,
+    Status.faulted: PlugState.FAULTED,
 }
-FREE = frozenset({"Available", "Reserved"})  # no transaction runs there (4.9)
+FREE = frozenset({Status.available, Status.reserved})  # no transaction is active there (4.9)
 
 
 def boot_notification(station: Station, payload: Payload) -> Payload:
-    """4.2."""
+    """Process BootNotification (4.2)."""
     context = station.context
     boot = Boot(
-        registration.status_of(station.settings, station.registered, context),
+        registration.status_of(station.settings, station.registered, context.unknown_stations),
         payload["chargePointVendor"],
         payload["chargePointModel"],
         payload.get("chargePointSerialNumber"),
@@ -44,34 +47,34 @@ def boot_notification(station: Station, payload: Payload) -> Payload:
     )
     station.booted(boot)
     if station.accepted and context.settings.inventory:
-        station.later(sampling.ensure(station))
+        station.spawn(sampling.configure(station, context.settings.sample_every_s))
     return {
         "status": boot.status,
         "currentTime": stamp(context.clock.wall()),
-        "interval": registration.interval(boot.status, context),
+        "interval": registration.interval(boot.status, context.settings),
     }
 
 
 def heartbeat(station: Station, payload: Payload) -> Payload:
-    """4.6."""
+    """Respond to Heartbeat (4.6)."""
     return {"currentTime": stamp(station.context.clock.wall())}
 
 
 def status_notification(station: Station, payload: Payload) -> Payload:
-    """4.9. Connector 0 speaks for the whole station, which has no plug."""
+    """Process StatusNotification (4.9). Connector 0 is the whole station, which has no plug."""
     number = payload["connectorId"]
     if number > 0:
         evse, error, status = station.evse(number), payload["errorCode"], payload["status"]
         changed = evse.connectors.get(1) != status
-        evse_events.plug(station, evse, 1, status, PLUGS[status])
+        evse_events.connector_status(station, evse, 1, status, PLUGS[status])
         transaction = station.context.transactions.active_at(station.id, number)
         if transaction is not None:
             transaction.charging_state = status
-            if status in FREE:  # nobody is plugged in: its StopTransaction is late, or lost
+            if status in FREE:  # no vehicle is connected: StopTransaction is late or lost
                 evse_events.presume_ended(station, transaction, f"its end was lost: the connector is {status}")
-        code = None  # an error beside another status, such as WeakSignal, is a warning
-        if status == "Faulted":
-            code = error if error != "NoError" else payload.get("vendorErrorCode") or "Faulted"
+        code = None  # an error with another status, such as WeakSignal, is a warning
+        if status == Status.faulted:
+            code = error if error != v16.ChargePointErrorCode.no_error else payload.get("vendorErrorCode") or status
         evse_events.fault(station, evse, code, payload.get("info", ""))
         if changed:
             station.save()
@@ -79,47 +82,47 @@ def status_notification(station: Station, payload: Payload) -> Payload:
 
 
 def authorize(station: Station, payload: Payload) -> Payload:
-    """4.1."""
+    """Respond to Authorize (4.1)."""
     return {"idTagInfo": station.context.tokens.info_16(payload["idTag"], station.context.clock.wall())}
 
 
 def start_transaction(station: Station, payload: Payload) -> Payload | Awaitable[Payload]:
-    """4.8. A start that is told again, as a station does when our answer was lost, keeps its id.
+    """Process StartTransaction (4.8). A repetition, sent when the response was lost, gets the same id.
 
-    The id is on disk before the station is told of it, so that no other transaction ever gets it.
+    The id is stored before it is sent, so that no other transaction ever gets it.
     """
     context, number, tag = station.context, payload["connectorId"], payload["idTag"]
-    station.evse(number)  # one that cannot be has no transactions
+    station.evse(number)  # raises Refusal for an invalid number
     mark = f"{number} {tag} {payload['meterStart']} {payload['timestamp']}"
     transaction = context.transactions.started(station.id, mark)
-    told = transaction is not None
+    repeated = transaction is not None
     if transaction is None:
         transaction = context.transactions.open(
             station.id, str(context.transactions.next_number(context.clock.wall())), number
         )
         context.transactions.mark(transaction, mark)
-        transaction.unkept = True
-        _begin(station, transaction, payload)
+        transaction.unsaved = True
+        _start(station, transaction, payload)
     status = context.tokens.status(tag, None, context.clock.wall())
-    if status == "Accepted" and context.transactions.concurrent(tag, transaction):
-        status = "ConcurrentTx"
+    if status == Authorization.accepted and context.transactions.concurrent(tag, transaction):
+        status = Authorization.concurrent_tx
     info = context.tokens.info_16(tag, context.clock.wall(), status)
     answer: Payload = {"transactionId": int(transaction.id), "idTagInfo": info}
-    if told and not transaction.unkept:
+    if repeated and not transaction.unsaved:
         return answer
-    return context.ledger.answer_when_kept(transaction, answer, context.ledger.number(int(transaction.id)))
+    return context.persistence.answer_when_kept(transaction, answer, context.persistence.number(int(transaction.id)))
 
 
-def _begin(station: Station, transaction: Transaction, payload: Payload) -> None:
+def _start(station: Station, transaction: Transaction, payload: Payload) -> None:
     context = station.context
     transaction.connector = 1
     transaction.id_token = payload["idTag"]
     transaction.started_at = parse(payload["timestamp"]) or context.clock.wall()
-    transaction.heard_at = context.clock.wall()
+    transaction.last_message_at = context.clock.wall()
     transaction.meter_start_wh = float(payload["meterStart"])
     transaction.reservation = payload.get("reservationId")
     evse = station.evse(transaction.evse)
-    evse_events.began(station, transaction)
+    evse_events.session_started(station, transaction)
     reading = Metered(
         evse.name,
         context.clock.now(),
@@ -130,68 +133,70 @@ def _begin(station: Station, transaction: Transaction, payload: Payload) -> None
 
 
 def stop_transaction(station: Station, payload: Payload) -> Payload | Awaitable[Payload]:
-    """4.10. An end that was told late keeps its times; one of an unknown transaction is taken and written down, as 1.6
-    asks."""
+    """Process StopTransaction (4.10). A late one keeps its times; one of an unknown transaction is accepted and
+    stored, as 1.6 requires."""
     context, number = station.context, str(payload["transactionId"])
     transaction = context.transactions.get(station.id, number) or context.transactions.open(station.id, number, 0)
-    at, reason = parse(payload["timestamp"]) or context.clock.wall(), payload.get("reason", "Local")
+    at, reason = parse(payload["timestamp"]) or context.clock.wall(), payload.get("reason", v16.Reason.local.value)
     answer: Payload = {}
     if "idTag" in payload:
         answer["idTagInfo"] = context.tokens.info_16(payload["idTag"], context.clock.wall())
-    if not (transaction.active or transaction.presumed or transaction.unkept):
+    if not (transaction.active or transaction.presumed or transaction.unsaved):
         return answer
-    transaction.heard_at = context.clock.wall()
+    transaction.last_message_at = context.clock.wall()
     if transaction.active or transaction.presumed:
         _end(station, transaction, payload, at, reason)
-    return context.ledger.answer_when_kept(transaction, answer)
+    return context.persistence.answer_when_kept(transaction, answer)
 
 
 def _end(station: Station, transaction: Transaction, payload: Payload, at: float, reason: str) -> None:
-    if not transaction.evse:  # nobody told us where it ran
+    if not transaction.evse:  # its connector is unknown
         transaction.energy_charged_wh = float(payload["meterStop"])
         transaction.stopped_at, transaction.stop_reason = at, reason
         return
-    evse, ways = station.evse(transaction.evse), station.ways.meter
+    evse, quirks = station.evse(transaction.evse), station.vendor_profile.meter
     now = station.context.clock.now()
     values = payload.get("transactionData", ())
-    readings = metering.readings(values, evse.name, now, ways.import_sign, ways.power_scale)
+    readings = metering.readings(values, evse.name, now, quirks.import_sign, quirks.power_scale)
     readings.append(Metered(evse.name, now, wall=at, energy_charged_wh=float(payload["meterStop"])))
     evse_events.metered(station, readings, transaction)
-    evse_events.ended(station, transaction, at, reason)
+    evse_events.session_ended(station, transaction, at, reason)
 
 
 def meter_values(station: Station, payload: Payload) -> Payload:
-    """4.7. A transaction that we do not know, on a connector where none runs, has lost its start."""
-    place = payload["connectorId"]
-    if place <= 0:
+    """Process MeterValues (4.7). The start of an unknown transaction, on a connector without one, was lost."""
+    connector = payload["connectorId"]
+    if connector <= 0:
         return {}
-    context, evse, ways = station.context, station.evse(place), station.ways.meter
-    found = metering.readings(payload["meterValue"], evse.name, context.clock.now(), ways.import_sign, ways.power_scale)
+    context, evse, quirks = station.context, station.evse(connector), station.vendor_profile.meter
+    now = context.clock.now()
+    found = metering.readings(payload["meterValue"], evse.name, now, quirks.import_sign, quirks.power_scale)
     number = payload.get("transactionId")
     transaction = None if number is None else context.transactions.get(station.id, str(number))
-    if transaction is None and number is not None and context.transactions.active_at(station.id, place) is None:
-        transaction = context.transactions.open(station.id, str(number), place)
+    if transaction is None and number is not None and context.transactions.active_at(station.id, connector) is None:
+        transaction = context.transactions.open(station.id, str(number), connector)
         transaction.connector = 1
-        evse_events.began(station, transaction)
+        evse_events.session_started(station, transaction)
     if transaction is not None:
-        transaction.heard_at = context.clock.wall()
+        transaction.last_message_at = context.clock.wall()
         if transaction.presumed:
-            transaction.revive()
-            evse_events.began(station, transaction)
-        context.ledger.touch(transaction)
+            transaction.resume()
+            evse_events.session_started(station, transaction)
+        context.persistence.touch(transaction)
     if transaction is None or transaction.active:
         evse_events.metered(station, found, transaction)
     return {}
 
 
 def data_transfer(station: Station, payload: Payload) -> Payload:
-    """4.3: nothing of a vendor is done for a station."""
-    known = station.ways.setpoint.vendor_id
-    return {"status": "UnknownMessageId" if known and payload["vendorId"] == known else "UnknownVendorId"}
+    """Reject DataTransfer (4.3): no vendor message of a station is supported."""
+    known, status = station.vendor_profile.setpoint.vendor_id, v16.DataTransferStatus
+    vendor_known = known and payload["vendorId"] == known
+    return {"status": status.unknown_message_id if vendor_known else status.unknown_vendor_id}
 
 
-def taken(station: Station, payload: Payload) -> Payload:
-    """A notification that asks for nothing; it is kept with the messages heard."""
+def acknowledge(station: Station, payload: Payload) -> Payload:
+    """Acknowledge a notification without an effect; it is among the received messages."""
     return {}
 
 
@@ -199,14 +204,14 @@ HANDLERS: Handlers = {
     "Authorize": authorize,
     "BootNotification": boot_notification,
     "DataTransfer": data_transfer,
-    "DiagnosticsStatusNotification": maintenance_status.told("diagnostics"),
-    "FirmwareStatusNotification": maintenance_status.told("firmware"),
+    "DiagnosticsStatusNotification": maintenance_status.handler("diagnostics"),
+    "FirmwareStatusNotification": maintenance_status.handler("firmware"),
     "Heartbeat": heartbeat,
-    "LogStatusNotification": maintenance_status.told("log"),
+    "LogStatusNotification": maintenance_status.handler("log"),
     "MeterValues": meter_values,
-    "SecurityEventNotification": taken,
+    "SecurityEventNotification": acknowledge,
     "SignCertificate": certificates.sign_certificate,
-    "SignedFirmwareStatusNotification": maintenance_status.told("firmware"),
+    "SignedFirmwareStatusNotification": maintenance_status.handler("firmware"),
     "StartTransaction": start_transaction,
     "StatusNotification": status_notification,
     "StopTransaction": stop_transaction,

@@ -1,6 +1,6 @@
-"""What the messages of an OCPP 2.0.1 station mean, and what they are answered. 2.1 builds on this (`v21`).
+"""Messages of OCPP 2.0.1 stations and their responses. 2.1 extends them (`v21`).
 
-An action that is not in the table is refused with NotSupported; nothing is answered Accepted that is not done.
+An action that is not in the table is rejected with NotSupported; only what is carried out is answered Accepted.
 """
 
 from __future__ import annotations
@@ -17,150 +17,166 @@ from gateway.csms import (
 )
 from gateway.csms.charging_needs import vehicle_needs
 from gateway.csms.registration import Boot
+from gateway.csms.reservations import ReservationStatus
 from gateway.csms.station import Handlers, Station
 from gateway.csms.transaction_event import transaction_event
 from gateway.model.event import PlugState
+from protocols.ocpp.enums import v21
 from protocols.ocpp.schema import Payload, Version
 from protocols.ocpp.times import stamp
 
-PLUGS = {
-    "Available": PlugState.AVAILABLE,
-    "Occupied": PlugState.OCCUPIED,
-    "Reserved": PlugState.RESERVED,
-    "Unavailable": PlugState.UNAVAILABLE,
-    "Faulted": PlugState.FAULTED,
+# 2.1 has the same names and more
+Status, Generic, Needs = (
+    v21.ConnectorStatusEnumType,
+    v21.GenericStatusEnumType,
+    v21.NotifyEVChargingNeedsStatusEnumType,
+)
+
+PLUGS: dict[str, PlugState] = {
+    Status.available: PlugState.AVAILABLE,
+    Status.occupied: PlugState.OCCUPIED,
+    Status.reserved: PlugState.RESERVED,
+    Status.unavailable: PlugState.UNAVAILABLE,
+    Status.faulted: PlugState.FAULTED,
+}
+RESERVATION_ENDS: dict[str, ReservationStatus] = {
+    v21.ReservationUpdateStatusEnumType.expired: ReservationStatus.EXPIRED,
+    v21.ReservationUpdateStatusEnumType.removed: ReservationStatus.CANCELLED,
 }
 
-ROUNDED_W = 1.0  # what a limit may lose on its way to the EV and back
+ROUNDING_W = 1.0  # rounding of a limit on its way to the EV and back
 
 
 def boot_notification(station: Station, payload: Payload) -> Payload:
-    """B01-B03."""
+    """Process BootNotification (B01-B03)."""
     context = station.context
-    about = payload["chargingStation"]
+    model = payload["chargingStation"]
     boot = Boot(
-        registration.status_of(station.settings, station.registered, context),
-        about["vendorName"],
-        about["model"],
-        about.get("serialNumber"),
-        about.get("firmwareVersion"),
+        registration.status_of(station.settings, station.registered, context.unknown_stations),
+        model["vendorName"],
+        model["model"],
+        model.get("serialNumber"),
+        model.get("firmwareVersion"),
         payload["reason"],
         context.clock.wall(),
     )
     station.booted(boot)
     if station.accepted and context.settings.inventory:
-        station.later(device_model.take_stock(station))
+        station.spawn(device_model.request_inventory(station))
     return {
         "currentTime": stamp(context.clock.wall()),
-        "interval": registration.interval(boot.status, context),
+        "interval": registration.interval(boot.status, context.settings),
         "status": boot.status,
     }
 
 
 def heartbeat(station: Station, payload: Payload) -> Payload:
-    """G02."""
+    """Respond to Heartbeat (G02)."""
     return {"currentTime": stamp(station.context.clock.wall())}
 
 
 def status_notification(station: Station, payload: Payload) -> Payload:
-    """G01."""
+    """Process StatusNotification (G01)."""
     evse = station.evse(payload["evseId"])
     status = payload["connectorStatus"]
     changed = evse.connectors.get(payload["connectorId"]) != status
-    evse_events.plug(station, evse, payload["connectorId"], status, PLUGS[status])
-    evse_events.fault(station, evse, "Faulted" if status == "Faulted" else None)
+    evse_events.connector_status(station, evse, payload["connectorId"], status, PLUGS[status])
+    evse_events.fault(station, evse, status if status == Status.faulted else None)
     if changed:
         station.save()
     return {}
 
 
 def authorize(station: Station, payload: Payload) -> Payload:
-    """C01-C07."""
+    """Respond to Authorize (C01-C07)."""
     token = payload["idToken"]
     info = station.context.tokens.info_2(token["idToken"], token["type"], station.context.clock.wall())
     answer: Payload = {"idTokenInfo": info}
     if "iso15118CertificateHashData" in payload or "certificate" in payload:
-        # C07: nobody here can ask the OCSP responders of contract certificates, and unasked is not Accepted.
-        answer["certificateStatus"] = "NoCertificateAvailable"
-        answer["idTokenInfo"] = {"status": "Invalid"}
+        # C07: no OCSP responder of contract certificates is queried, so none of them is Accepted.
+        answer["certificateStatus"] = v21.AuthorizeCertificateStatusEnumType.no_certificate_available
+        answer["idTokenInfo"] = {"status": v21.AuthorizationStatusEnumType.invalid}
     return answer
 
 
 def meter_values(station: Station, payload: Payload) -> Payload:
-    """J01: readings outside a transaction; EVSE 0 is the station's own meter and no vehicle's."""
+    """Process meter values outside a transaction (J01); EVSE 0 is the main meter of the station."""
     if payload["evseId"] > 0:
-        evse, ways = station.evse(payload["evseId"]), station.ways.meter
+        evse, quirks = station.evse(payload["evseId"]), station.vendor_profile.meter
         now = station.context.clock.now()
-        found = metering.readings(payload["meterValue"], evse.name, now, ways.import_sign, ways.power_scale)
+        found = metering.readings(payload["meterValue"], evse.name, now, quirks.import_sign, quirks.power_scale)
         evse_events.metered(station, found, None)
     return {}
 
 
 def notify_charging_limit(station: Station, payload: Payload) -> Payload:
-    """K12, K13: another system limits the EVSE, or with EVSE 0 the station; its limit of now narrows what we ask."""
-    number, endless = payload.get("evseId", 0), float("inf")
+    """Process a limit of another system (K12, K13) for an EVSE, or with EVSE 0 the station: its present value
+    narrows the capabilities."""
+    number, unlimited = payload.get("evseId", 0), float("inf")
     schedules = payload.get("chargingSchedule", ())
-    if schedules and schedules[0]["chargingRateUnit"] == "W":
+    if schedules and schedules[0]["chargingRateUnit"] == v21.ChargingRateUnitEnumType.w:
         first = schedules[0]["chargingSchedulePeriod"][0]
-        station.external[number] = (max(0.0, first.get("limit", endless)), abs(first.get("dischargeLimit", endless)))
+        discharge_w = abs(first.get("dischargeLimit", unlimited))
+        station.external_limits[number] = (max(0.0, first.get("limit", unlimited)), discharge_w)
         capabilities.describe_all(station)
     return {}
 
 
 def cleared_charging_limit(station: Station, payload: Payload) -> Payload:
-    """K13: it has let go."""
-    if station.external.pop(payload.get("evseId", 0), None) is not None:
+    """Process the end of a limit of another system (K13)."""
+    if station.external_limits.pop(payload.get("evseId", 0), None) is not None:
         capabilities.describe_all(station)
     return {}
 
 
 def data_transfer(station: Station, payload: Payload) -> Payload:
-    """P02: only what the vendor profile knows is taken, and nothing is done for it."""
-    known = station.ways.setpoint.vendor_id
-    if payload["vendorId"] != known or not known:
-        return {"status": "UnknownVendorId"}
-    return {"status": "UnknownMessageId"}
+    """Reject DataTransfer (P02): no vendor message of a station is supported."""
+    known, status = station.vendor_profile.setpoint.vendor_id, v21.DataTransferStatusEnumType
+    vendor_known = known and payload["vendorId"] == known
+    return {"status": status.unknown_message_id if vendor_known else status.unknown_vendor_id}
 
 
-def taken(station: Station, payload: Payload) -> Payload:
-    """A notification that asks for nothing; it is kept with the messages heard."""
+def acknowledge(station: Station, payload: Payload) -> Payload:
+    """Acknowledge a notification without an effect; it is among the received messages."""
     return {}
 
 
 def notify_ev_charging_needs(station: Station, payload: Payload) -> Payload:
-    """K15-K17 of 2.0.1: the profile in force is said once more; without one, it comes with the first order."""
+    """Process the vehicle's needs (K15-K17 of 2.0.1): the profile in force is sent again; without one, it is sent
+    with the first set-point."""
     evse = station.evse(payload["evseId"])
-    evse.stated = vehicle_needs(payload["chargingNeeds"])
-    capabilities.vouch(station, evse)
-    if evse.ordered is None or station.context.transactions.active_at(station.id, evse.number) is None:
-        return {"status": "Processing"}
-    station.later(setpoint.say_again(station, evse))
-    return {"status": "Accepted"}
+    evse.needs = vehicle_needs(payload["chargingNeeds"])
+    capabilities.report_needs(station, evse)
+    if evse.setpoint is None or station.context.transactions.active_at(station.id, evse.number) is None:
+        return {"status": Needs.processing}
+    station.spawn(setpoint.repeat(station, evse))
+    return {"status": Generic.accepted}
 
 
 def notify_ev_charging_schedule(station: Station, payload: Payload) -> Payload:
-    """K15.FR.11, .12: a schedule of the EV beyond our limit is Rejected, and the profile in force said once more."""
+    """Reject a schedule of the EV beyond the limit (K15.FR.11, .12), and send the profile in force again."""
     evse, schedule = station.evse(payload["evseId"]), payload["chargingSchedule"]
-    if station.version is not Version.V201 or evse.ordered is None or schedule["chargingRateUnit"] != "W":
-        return {"status": "Accepted"}
-    most = max(0.0, evse.ordered[0]) + ROUNDED_W
+    watts = schedule["chargingRateUnit"] == v21.ChargingRateUnitEnumType.w
+    if station.version is not Version.V201 or evse.setpoint is None or not watts:
+        return {"status": Generic.accepted}
+    most = max(0.0, evse.setpoint[0]) + ROUNDING_W
     if all(period["limit"] <= most for period in schedule["chargingSchedulePeriod"]):
-        return {"status": "Accepted"}
-    station.later(setpoint.say_again(station, evse))
-    return {"status": "Rejected"}
+        return {"status": Generic.accepted}
+    station.spawn(setpoint.repeat(station, evse))
+    return {"status": Generic.rejected}
 
 
 def reservation_status_update(station: Station, payload: Payload) -> Payload:
-    """H04: the reservation is over."""
-    status = {"Expired": "EXPIRED", "Removed": "CANCELLED"}.get(payload["reservationUpdateStatus"])
+    """Process the end of a reservation (H04)."""
+    status = RESERVATION_ENDS.get(payload["reservationUpdateStatus"])
     if status is not None:
         station.context.reservations.ended(station.id, payload["reservationId"], status)
     return {}
 
 
 def get_certificate_status(station: Station, payload: Payload) -> Payload:
-    """M06: we reach no OCSP responder."""
-    return {"status": "Failed", "statusInfo": {"reasonCode": "NoOcsp"}}
+    """Reject GetCertificateStatus (M06): no OCSP responder is queried."""
+    return {"status": v21.GetCertificateStatusEnumType.failed, "statusInfo": {"reasonCode": "NoOcsp"}}
 
 
 HANDLERS: Handlers = {
@@ -168,23 +184,23 @@ HANDLERS: Handlers = {
     "BootNotification": boot_notification,
     "ClearedChargingLimit": cleared_charging_limit,
     "DataTransfer": data_transfer,
-    "FirmwareStatusNotification": maintenance_status.told("firmware"),
+    "FirmwareStatusNotification": maintenance_status.handler("firmware"),
     "GetCertificateStatus": get_certificate_status,
     "Heartbeat": heartbeat,
-    "LogStatusNotification": maintenance_status.told("log"),
+    "LogStatusNotification": maintenance_status.handler("log"),
     "MeterValues": meter_values,
     "NotifyChargingLimit": notify_charging_limit,
-    "NotifyCustomerInformation": taken,
-    "NotifyDisplayMessages": taken,
+    "NotifyCustomerInformation": acknowledge,
+    "NotifyDisplayMessages": acknowledge,
     "NotifyEVChargingNeeds": notify_ev_charging_needs,
     "NotifyEVChargingSchedule": notify_ev_charging_schedule,
     "NotifyEvent": device_model.notify_event,
-    "NotifyMonitoringReport": taken,
+    "NotifyMonitoringReport": acknowledge,
     "NotifyReport": device_model.notify_report,
-    "PublishFirmwareStatusNotification": maintenance_status.told("published_firmware"),
-    "ReportChargingProfiles": taken,
+    "PublishFirmwareStatusNotification": maintenance_status.handler("published_firmware"),
+    "ReportChargingProfiles": acknowledge,
     "ReservationStatusUpdate": reservation_status_update,
-    "SecurityEventNotification": taken,
+    "SecurityEventNotification": acknowledge,
     "SignCertificate": certificates.sign_certificate,
     "StatusNotification": status_notification,
     "TransactionEvent": transaction_event,

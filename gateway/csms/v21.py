@@ -1,4 +1,4 @@
-"""What an OCPP 2.1 station says beyond 2.0.1: bidirectional needs, dynamic schedules, priority charging, DER events."""
+"""Messages of OCPP 2.1 beyond 2.0.1: bidirectional needs, dynamic schedules, priority charging, DER events."""
 
 from __future__ import annotations
 
@@ -7,34 +7,36 @@ from gateway.csms.charging_needs import BIDIRECTIONAL, vehicle_needs
 from gateway.csms.evse import Evse
 from gateway.csms.station import Handlers, Station
 from gateway.model.event import FaultCleared, FaultRaised, NeedsStated
+from protocols.ocpp.enums import v21
 from protocols.ocpp.schema import Payload
 
-TRANSFERS = (
-    "AC_single_phase",
-    "AC_two_phase",
-    "AC_three_phase",
-    "DC",
-    "AC_BPT",
-    "AC_BPT_DER",
-    "AC_DER",
-    "DC_BPT",
-    "DC_ACDP",
-    "DC_ACDP_BPT",
-    "WPT",
+Authorization, Needs, Generic = (
+    v21.AuthorizationStatusEnumType,
+    v21.NotifyEVChargingNeedsStatusEnumType,
+    v21.GenericStatusEnumType,
 )
+TRANSFERS = tuple(mode.value for mode in v21.EnergyTransferModeEnumType)
 TRIPS = frozenset(
-    {"HFMustTrip", "HVMustTrip", "LFMustTrip", "LVMustTrip", "HVMomCess", "LVMomCess", "PowerMonitoringMustTrip"}
+    {
+        der.Control.hf_must_trip,
+        der.Control.hv_must_trip,
+        der.Control.lf_must_trip,
+        der.Control.lv_must_trip,
+        der.Control.hv_mom_cess,
+        der.Control.lv_mom_cess,
+        der.Control.power_monitoring_must_trip,
+    }
 )
 
 
 def authorize(station: Station, payload: Payload) -> Payload:
-    """Q01.FR.01, Q01.FR.08: what the vehicle may use, where the station can do V2X and we know it."""
+    """Respond to Authorize with the allowed energy transfers, where the station supports V2X (Q01.FR.01, Q01.FR.08)."""
     answer = v201.authorize(station, payload)
     token = station.context.tokens.get(payload["idToken"]["idToken"])
     listed = token.energy_transfer if token is not None else ()
     if not listed and station.context.settings.v2x_allowed:
         listed = TRANSFERS
-    if answer["idTokenInfo"]["status"] == "Accepted" and listed and _v2x(station):
+    if answer["idTokenInfo"]["status"] == Authorization.accepted and listed and _v2x(station):
         answer["allowedEnergyTransfer"] = list(listed)
     return answer
 
@@ -44,7 +46,7 @@ def _v2x(station: Station) -> bool:
 
 
 def allowed_transfers(station: Station, evse: Evse) -> tuple[str, ...]:
-    """The energy transfers that the running transaction may use."""
+    """Return the energy transfers that are allowed in the active transaction."""
     transaction = station.context.transactions.active_at(station.id, evse.number)
     if transaction is not None and transaction.allowed:
         return transaction.allowed
@@ -55,31 +57,31 @@ def allowed_transfers(station: Station, evse: Evse) -> tuple[str, ...]:
 
 
 def notify_ev_charging_needs(station: Station, payload: Payload) -> Payload:
-    """Q01.FR.03-07, Q02.FR.01: a permitted transfer is Accepted, and a profile follows at once."""
+    """Process the vehicle's needs (Q01.FR.03-07, Q02.FR.01): an allowed transfer is Accepted, and a profile follows."""
     evse, needs = station.evse(payload["evseId"]), payload["chargingNeeds"]
     requested = needs["requestedEnergyTransfer"]
     if requested not in allowed_transfers(station, evse):
-        return {"status": "Rejected", "statusInfo": {"reasonCode": "NotAllowed"}}
+        return {"status": Needs.rejected, "statusInfo": {"reasonCode": "NotAllowed"}}
     evse.bidirectional = requested in BIDIRECTIONAL
-    stated = vehicle_needs(needs)
-    station.context.report(NeedsStated(evse.name, station.context.clock.now(), stated))
+    station.context.report(NeedsStated(evse.name, station.context.clock.now(), vehicle_needs(needs)))
     if station.context.transactions.active_at(station.id, evse.number) is None:
-        return {"status": "NoChargingProfile"}
-    station.later(setpoint.prime(station, evse))
-    return {"status": "Accepted"}
+        return {"status": Needs.no_charging_profile}
+    station.spawn(setpoint.initialise(station, evse))
+    return {"status": Needs.accepted}
 
 
 def pull_dynamic_schedule_update(station: Station, payload: Payload) -> Payload:
-    """K28.FR.07, K28.FR.12: the value that the profile shall have now."""
+    """Respond with the present value of a dynamic profile (K28.FR.07, K28.FR.12)."""
     for evse in station.evses.values():
-        held = evse.installed
-        if held is not None and held.profile == payload["chargingProfileId"]:
-            return {"status": "Accepted", "scheduleUpdate": setpoint.update_of(held.mode, held.power_w)}
-    return {"status": "Rejected", "statusInfo": {"reasonCode": "InvalidProfile"}}
+        profile = evse.setpoint_profile
+        if profile is not None and profile.profile == payload["chargingProfileId"]:
+            update = setpoint.schedule_update(profile.mode, profile.power_w)
+            return {"status": Generic.accepted, "scheduleUpdate": update}
+    return {"status": Generic.rejected, "statusInfo": {"reasonCode": "InvalidProfile"}}
 
 
 def notify_priority_charging(station: Station, payload: Payload) -> Payload:
-    """K21, K22: the driver wants to charge; no set-point is obeyed while it is so."""
+    """Process priority charging (K21, K22): the driver overrides set-points; discharging is refused meanwhile."""
     transaction = station.context.transactions.get(station.id, payload["transactionId"])
     if transaction is not None and transaction.active:
         station.evse(transaction.evse).priority = payload["activated"]
@@ -87,9 +89,9 @@ def notify_priority_charging(station: Station, payload: Payload) -> Payload:
 
 
 def notify_der_alarm(station: Station, payload: Payload) -> Payload:
-    """R05: the grid's rules have taken over, or let go. The message names no EVSE, so it holds for all.
+    """Process the start or end of a DER control's action (R05). The message names no EVSE: it applies to all.
 
-    A control that trips the inverter is a fault; one that only bends the power is not, and is kept for who asks why.
+    A control that trips the inverter is a fault; one that only changes the power is recorded for operators.
     """
     kind, now = payload["controlType"], station.context.clock.now()
     ended = payload.get("alarmEnded", False)
@@ -107,11 +109,12 @@ def notify_der_alarm(station: Station, payload: Payload) -> Payload:
 
 
 def notify_report(station: Station, payload: Payload) -> Payload:
-    """B07; and once the inventory is whole, the cap that the grid's rules put on discharging."""
-    asked = station.reporting
+    """Process a part of the device model (B07); after the last one, read LimitMaxDischarge."""
+    pending = station.inventory_request
     answer = device_model.notify_report(station, payload)
-    if asked is not None and station.reporting is None and any(n[0] == "DCDERCtrlr" for n in station.variables):
-        station.later(der.learn_cap(station))
+    complete = pending is not None and station.inventory_request is None
+    if complete and any(name[0] == "DCDERCtrlr" for name in station.variables):
+        station.spawn(der.update_discharge_share(station))
     return answer
 
 
@@ -119,10 +122,10 @@ HANDLERS: Handlers = v201.HANDLERS | {
     "Authorize": authorize,
     "ClosePeriodicEventStream": event_streams.closed,
     "NotifyDERAlarm": notify_der_alarm,
-    "NotifyDERStartStop": v201.taken,
+    "NotifyDERStartStop": v201.acknowledge,
     "NotifyEVChargingNeeds": notify_ev_charging_needs,
     "NotifyMonitoringReport": event_streams.monitoring_report,
-    "NotifyPeriodicEventStream": event_streams.sent,
+    "NotifyPeriodicEventStream": event_streams.values_received,
     "NotifyPriorityCharging": notify_priority_charging,
     "NotifyReport": notify_report,
     "OpenPeriodicEventStream": event_streams.opened,

@@ -1,4 +1,4 @@
-"""The door: one port for OCPP 1.6J, 2.0.1 and 2.1, and who may come in."""
+"""WebSocket server: one port for OCPP 1.6J, 2.0.1 and 2.1, and the authentication of the handshake."""
 
 from __future__ import annotations
 
@@ -18,12 +18,13 @@ from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
-from gateway.csms import security
+from gateway.csms import passwords, tls
 from gateway.csms.context import Context
 from gateway.csms.credentials import Credentials
 from gateway.csms.settings import UnknownStations
 from gateway.csms.station import Station
 from gateway.listener_limits import listen
+from gateway.rate_limit import TokenBucket
 from protocols.ocpp.io import (
     CLOSE_WITHIN,
     FRAME_LENGTH,
@@ -39,7 +40,7 @@ STATION_ID = re.compile(r"[A-Za-z0-9*\-_=+|@.]{1,48}")
 
 
 class WebSocketServer:
-    """Listens, and hands over who may come in to `attach(wire, station id, security profile)`."""
+    """Accepts connections and passes authenticated ones to `attach(wire, station id, security profile)`."""
 
     def __init__(
         self,
@@ -51,20 +52,20 @@ class WebSocketServer:
         self.settings, self.context, self.stations, self.credentials = context.settings, context, stations, credentials
         self._attach = attach
         rate = context.settings.max_handshakes_per_s
-        self._handshakes = security.Bucket(rate, rate * 2)
+        self._handshakes = TokenBucket(rate, rate * 2)
 
     async def serve(
         self, ready: Callable[[int], None] | None = None, tls_ready: Callable[[int], None] | None = None
     ) -> None:
-        """Listen until cancelled; `ready` is told the port. Connections are then closed in order."""
+        """Listen until cancelled, then close the connections; `ready` and `tls_ready` are called with their port."""
         settings = self.settings
         async with AsyncExitStack() as stack:
             if settings.tls_address is not None:
-                beside = await stack.enter_async_context(self._listen(*settings.tls_address, self._tls()))
+                second = await stack.enter_async_context(self._listen(*settings.tls_address, self._tls()))
                 if tls_ready is not None:
-                    tls_ready(_port(beside))
-            tls = self._tls() if settings.security_profile >= 2 else None
-            server = await stack.enter_async_context(self._listen(settings.host, settings.port, tls))
+                    tls_ready(_port(second))
+            context = self._tls() if settings.security_profile >= 2 else None
+            server = await stack.enter_async_context(self._listen(settings.host, settings.port, context))
             if ready is not None:
                 ready(_port(server))
             await asyncio.get_running_loop().create_future()
@@ -72,10 +73,10 @@ class WebSocketServer:
     def _tls(self) -> ssl.SSLContext:
         settings = self.settings
         if settings.tls_cert is None or settings.tls_key is None:
-            raise ValueError("ocpp.tls_cert and ocpp.tls_key are needed for security profiles 2 and 3")
-        return security.server_context(settings.tls_cert, settings.tls_key, settings.tls_ca, settings.security_profile)
+            raise ValueError("ocpp.tls_cert and ocpp.tls_key are required for security profiles 2 and 3")
+        return tls.server_context(settings.tls_cert, settings.tls_key, settings.tls_ca, settings.security_profile)
 
-    def _listen(self, host: str, port: int, tls: ssl.SSLContext | None) -> accept:
+    def _listen(self, host: str, port: int, context: ssl.SSLContext | None) -> accept:
         settings = self.settings
         return accept(
             self._connected,
@@ -89,7 +90,7 @@ class WebSocketServer:
             close_timeout=CLOSE_WITHIN,
             max_size=FRAME_LENGTH,
             logger=_quiet_logger(),
-            ssl=tls,
+            ssl=context,
             create_connection=PushingConnection,
         )
 
@@ -98,9 +99,9 @@ class WebSocketServer:
         name = self._station_id(connection.request.path) or ""
         level = _level(connection, connection.request, name)
         station = self.stations.get(name)
-        coming = None if station is None else station.settings.next_security_profile
-        if station is not None and coming is not None and level >= coming:  # A05: from now on nothing less
-            station.settings = replace(station.settings, security_profile=coming, next_security_profile=None)
+        pending = None if station is None else station.settings.next_security_profile
+        if station is not None and pending is not None and level >= pending:  # A05: the minimum from now on
+            station.settings = replace(station.settings, security_profile=pending, next_security_profile=None)
             station.save()
         await self._attach(WebSocketWire(connection), name, level)
 
@@ -110,7 +111,7 @@ class WebSocketServer:
         return name if base == self.settings.path and STATION_ID.fullmatch(name) else None
 
     async def _admit(self, connection: ServerConnection, request: Request) -> Response | None:
-        """Refuse the handshake, or let it go on."""
+        """Reject the handshake with a response, or accept it with None."""
         if not self._handshakes.take(self.context.clock.now()):
             return _refuse(http.HTTPStatus.SERVICE_UNAVAILABLE, "too many connections at once; try again later")
         name = self._station_id(request.path)
@@ -120,12 +121,12 @@ class WebSocketServer:
         known = station is not None and station.registered
         if not known and self.context.unknown_stations is UnknownStations.REJECT:
             return _refuse(http.HTTPStatus.NOT_FOUND, "this station is not registered here")
-        if not self._room(name, known):
-            return _refuse(http.HTTPStatus.SERVICE_UNAVAILABLE, "this gateway has no room for another station")
+        if not self._has_capacity(name, known):
+            return _refuse(http.HTTPStatus.SERVICE_UNAVAILABLE, "this gateway cannot serve another station")
         return await self._authenticate(connection, request, name, station)
 
-    def _room(self, name: str, known: bool) -> bool:
-        """Whether one more fits. Nobody is counted while all there are would fit: many come at once."""
+    def _has_capacity(self, name: str, known: bool) -> bool:
+        """Return True if one more station fits. Stations are only counted near the limit: many connect at once."""
         settings, others = self.settings, self.stations
         if len(others) >= settings.max_stations:
             connected = sum(1 for other in others.values() if other.connected and other.id != name)
@@ -139,21 +140,21 @@ class WebSocketServer:
     async def _authenticate(
         self, connection: ServerConnection, request: Request, name: str, station: Station | None
     ) -> Response | None:
-        kept = station.settings.password_hash if station is not None else None
+        stored = station.settings.password_hash if station is not None else None
         own = station.settings.security_profile if station is not None else None
-        coming = station.settings.next_security_profile if station is not None else None
-        wanted = self.settings.security_profile if own is None else own
+        pending = station.settings.next_security_profile if station is not None else None
+        required = self.settings.security_profile if own is None else own
         level = _level(connection, request, name)
-        if level == 3 and 3 in (wanted, coming):
+        if level == 3 and 3 in (required, pending):
             return None
-        if wanted == 3:
+        if required == 3:
             return _refuse(http.HTTPStatus.FORBIDDEN, "the certificate's common name is not this station's id")
-        if wanted == 2 and level < 2:
+        if required == 2 and level < 2:
             return _refuse(http.HTTPStatus.FORBIDDEN, "this station connects over TLS (security profile 2)")
-        if wanted == 0 and kept is None:
+        if required == 0 and stored is None:
             return None
-        given = security.basic_credentials(request.headers.get("Authorization"))
-        if given is None or given[0] != name or station is None or not await self.credentials.right(station, given[1]):
+        given = passwords.basic_credentials(request.headers.get("Authorization"))
+        if given is None or given[0] != name or station is None or not await self.credentials.verify(station, given[1]):
             refusal = _refuse(http.HTTPStatus.UNAUTHORIZED, "user is the station's id, password is the one registered")
             refusal.headers["WWW-Authenticate"] = 'Basic realm="ocpp"'
             return refusal
@@ -166,15 +167,15 @@ def _port(server: Server) -> int:
 
 
 def _level(connection: ServerConnection, request: Request, name: str) -> int:
-    """The security profile that a connection has."""
-    tls = connection.transport.get_extra_info("ssl_object")
-    if tls is None:
+    """Return the security profile that a connection fulfils."""
+    socket = connection.transport.get_extra_info("ssl_object")
+    if socket is None:
         return 0 if request.headers.get("Authorization") is None else 1
-    return 3 if security.common_name(tls.getpeercert()) == name else 2
+    return 3 if tls.common_name(socket.getpeercert()) == name else 2
 
 
 def _select(_: ServerConnection, offered: Sequence[Subprotocol]) -> Subprotocol | None:
-    """The station's first choice that we speak; without one the handshake ends without a subprotocol (3.3)."""
+    """Return the first offered subprotocol that is supported; without one the handshake has no subprotocol (3.3)."""
     ours = {version.value for version in Version}
     return next((protocol for protocol in offered if protocol in ours), None)
 
@@ -187,7 +188,7 @@ def _refuse(status: http.HTTPStatus, text: str) -> Response:
 
 
 def _quiet_logger() -> logging.Logger:
-    """What websockets logs; a handshake that fails is one line, because port scanners are no fault of ours."""
+    """Return the logger of websockets; a failed handshake, such as that of a port scanner, is logged in one line."""
     logger = logging.getLogger("v2x.websockets")
     logger.addFilter(_without_traceback)
     return logger

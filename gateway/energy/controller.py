@@ -13,7 +13,6 @@ each under the layer that it belongs to.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from gateway.energy.evse_limits import Evses, grid_orders, island_orders, zero_orders
 from gateway.energy.forecast import Memory
@@ -34,9 +33,10 @@ from gateway.energy.resilience.phase import Orders as IslandOrders
 from gateway.energy.resource import Kind, Resource, usable_wh
 from gateway.energy.resources import STORAGE, ResourceBuilder
 from gateway.energy.settings import EnergySection
-from gateway.energy.state_messages import plan_state, rounded, share_state, window_state
+from gateway.energy.state_messages import plan_state, rounded, rounded_hours, share_state, window_state
 from gateway.energy.storage_accounting import Storekeeper
 from gateway.energy.view import Orders, View
+from gateway.model.energy_state import EnergyState, MainSwitch
 from gateway.model.site import Load, Pv
 
 FIRST_PLAN_S = 60.0  # the facility's first messages come before the first plan
@@ -213,22 +213,26 @@ class SiteController:
     ) -> Orders:
         self.gathering.told_storage(storage_w, view.wall)
         switch = done.switch if self.settings.island else ""
-        state: dict[str, Any] = {
-            "phase": done.phase.value,
-            "grid": self.island.grid.verdict.value,
-            "grid_why": self.island.grid.why,
-            "reconnect_in_s": self._reconnect_in_s(view.now, done.phase),
-            "forming": done.forming,
-            "main_switch": switch or None,
-            "storage_w": rounded(storage_w),
-            "pv_limit_w": rounded(pv_limit_w),
-            "target_w": rounded(target_w),
-            "reserve": self.reserve.as_json(),
-            "plan": plan_state(self.on_grid.plan, self.reserve.pct),
-            "demand_window": window_state(self.on_grid.window, self.settings.contract_w),
-            "recharge": self.recharging.as_json(),
-            "storage_green_share": share_state(self.storekeeper.green_share),
-        }
+        state = EnergyState(
+            phase=done.phase,
+            grid=self.island.grid.verdict,
+            grid_why=self.island.grid.why,
+            reconnect_in_s=self._reconnect_in_s(view.now, done.phase),
+            forming=done.forming,
+            main_switch=MainSwitch(switch) if switch else None,
+            storage_w=rounded(storage_w),
+            pv_limit_w=rounded(pv_limit_w),
+            target_w=rounded(target_w),
+            reserve=self.reserve.state(),
+            plan=plan_state(self.on_grid.plan, self.reserve.pct),
+            demand_window=window_state(self.on_grid.window, self.settings.contract_w),
+            recharge=self.recharging.state(),
+            storage_green_share=share_state(self.storekeeper.green_share),
+            tiers=self.off_grid.tiers.on,
+            autonomy_h=self.off_grid.autonomy_state(),
+            car_needed_in_h=rounded_hours(self.off_grid.swap.needed_in_h),
+            may_drive=self.off_grid.swap.let_go,
+        )
         tiers: Mapping[str, bool] = dict(self.off_grid.tiers.on)
         return Orders(
             done.phase,
@@ -241,7 +245,7 @@ class SiteController:
             tiers,
             target_w,
             tuple(events),
-            state | self.off_grid.as_json(),
+            state=state,
         )
 
     def _reconnect_in_s(self, now: float, phase: Phase) -> int | None:

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any
 
 from gateway.control.board import Board
+from gateway.model.energy_state import GridFormingState
 from gateway.model.station import Answer, Formers, Outcome
 
 AGAIN_S = 10.0
@@ -36,7 +36,7 @@ class GridFormingService:
         self._wanted_at = 0.0
         self._refused: dict[str, tuple[int, float]] = {}  # how often in a row, and when last
         self._telling: set[asyncio.Task[None]] = set()
-        self.state: dict[str, Any] | None = None
+        self.state: GridFormingState | None = None
 
     def step(self, forming: str | None, proven: bool, sure: bool = True) -> None:
         """`forming` is who should form now (not an EVSE: nobody of ours), `proven` that the main switch is open.
@@ -47,7 +47,9 @@ class GridFormingService:
         if evse != self._wanted:
             self._wanted, self._wanted_at = evse, self._board.clock.now()
             self._tried_at.clear()
-            self.state = None if evse is None else {"evse": evse, "by": "hardware", "reason": "Not asked yet."}
+            self.state = None
+            if evse is not None:
+                self.state = GridFormingState(evse=evse, by="hardware", reason="Not asked yet.")
         if self._rooms is None:
             return
         for name in [one for one, forms in self._told.items() if forms and not self._reached(one)]:
@@ -87,7 +89,7 @@ class GridFormingService:
 
     def _wait(self, why: str) -> None:
         if self.state is not None:
-            self.state["reason"] = why
+            self.state = self.state.model_copy(update={"reason": why})
 
     def _reached(self, evse: str) -> bool:
         return evse in self._board.places and self._board.stations.reaches(evse)
@@ -130,12 +132,12 @@ class GridFormingService:
         if not forms or evse != self._wanted:
             return
         if outcome.answer is Answer.APPLIED:
-            self.state = {"evse": evse, "by": "order", "reason": "The station took the order to form."}
+            self.state = GridFormingState(evse=evse, by="order", reason="The station took the order to form.")
         elif outcome.code == BY_HARDWARE:
-            self.state = {"evse": evse, "by": "hardware", "reason": outcome.text}
+            self.state = GridFormingState(evse=evse, by="hardware", reason=outcome.text)
         else:
             text = f"The station did not take the order to form: {outcome.code} {outcome.text}".strip()
-            self.state = {"evse": evse, "by": "nobody", "reason": text}
+            self.state = GridFormingState(evse=evse, by="nobody", reason=text)
         self._board.changed(None)
 
     async def end(self) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from gateway.energy.forecast import Memory, Outlook
 from gateway.energy.reason import Decided
@@ -15,7 +14,9 @@ from gateway.energy.resilience.sharing import IslandShares, share_island
 from gateway.energy.resilience.tiers import Tiers
 from gateway.energy.resource import Resource, room_wh, usable_wh
 from gateway.energy.settings import EnergySection
+from gateway.energy.state_messages import autonomy_hours
 from gateway.energy.view import View
+from gateway.model.energy_state import AutonomyHours
 from gateway.model.site import Arrival, Forecast, Load, Pv
 
 MINUTE_S = 60.0
@@ -140,14 +141,6 @@ class OffGrid:
             resources = self.recharging.hand_out(resources, -net_w)
         return share_island(net_w, pv_w, resources, forming, view.wall), events
 
-    def as_json(self) -> dict[str, Any]:
-        """Autonomy and tiers as the site's state shows them."""
-        return {
-            "tiers": dict(self.tiers.on),
-            "autonomy_h": {
-                name: {"low": round(one.low, 2), "expected": round(one.expected, 2), "high": round(one.high, 2)}
-                for name, one in self.hours.items()
-            },
-            "car_needed_in_h": None if self.swap.needed_in_h is None else round(self.swap.needed_in_h, 2),
-            "may_drive": list(self.swap.let_go),
-        }
+    def autonomy_state(self) -> dict[str, AutonomyHours]:
+        """Return the autonomy per load tier as published in the site's state."""
+        return {name: autonomy_hours(one.low, one.expected, one.high) for name, one in self.hours.items()}

@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from gateway.energy.forecast import Memory
 from gateway.energy.reason import Decided
@@ -20,6 +19,7 @@ from gateway.energy.resilience.recharge import Owed, Recharge, recharge_plan
 from gateway.energy.resource import Resource
 from gateway.energy.settings import EnergySection
 from gateway.energy.view import View
+from gateway.model.energy_state import RechargeState, RechargeTargetState
 from gateway.model.moment import rfc3339
 from gateway.model.site import Forecast
 
@@ -207,27 +207,25 @@ class Recharging:
                 free_w -= watts
         return given
 
-    def as_json(self) -> dict[str, Any] | None:
-        """As the site's state shows it; None while nothing is owed."""
+    def state(self) -> RechargeState | None:
+        """Return the open recharge targets as published in the site's state; None without any."""
         if not self.debts:
             return None
-        rows = []
-        for name, one in self.plan.items():
-            debt = self.debts.get(name)
-            if debt is not None:
-                rows.append(
-                    {
-                        "name": name,
-                        "vehicle": debt.vehicle or None,
-                        "target_pct": round(debt.target_pct, 1),
-                        "because_of": debt.because,
-                        "owed_wh": round(debt.energy_wh),
-                        "due": rfc3339(debt.due),
-                        "ready": None if math.isinf(one.ready) else rfc3339(one.ready),
-                        "missing_wh": round(one.missing_wh),
-                    }
-                )
-        return {"from": "sun" if self._off else "grid", "owed": rows}
+        rows = [
+            RechargeTargetState(
+                name=name,
+                vehicle=debt.vehicle or None,
+                target_pct=round(debt.target_pct, 1),
+                because_of=debt.because,
+                owed_wh=round(debt.energy_wh),
+                due=debt.due,
+                ready=None if math.isinf(one.ready) else one.ready,
+                missing_wh=round(one.missing_wh),
+            )
+            for name, one in self.plan.items()
+            if (debt := self.debts.get(name)) is not None
+        ]
+        return RechargeState(source="sun" if self._off else "grid", owed=tuple(rows))
 
 
 def _at(wall: float) -> str:

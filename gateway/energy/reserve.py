@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from gateway.energy.reason import Decided
+from gateway.energy.state_messages import reserve_state
+from gateway.model.energy_state import ReserveState
 from gateway.model.moment import rfc3339
 
 PREPARE_S = 6 * 3600.0  # s before a storm's or season's beginning from which the reserve is raised and filled up to
@@ -146,20 +147,11 @@ class Reserve:
                 pct, whose = home, "the way home"
         return Floor(pct, whose)
 
-    def as_json(self) -> dict[str, Any]:
-        """As the site's state shows it."""
-        until = None if self.until is None or self.until == float("inf") else self.until
-        return {
-            "reserve_pct": self.pct,
-            "floor_pct": self.settings.off_grid_pct if self.off_grid else self.pct,
-            "because_of": self.why,
-            "raised": self._raised,
-            "until": until,
-            "off_grid": self.off_grid,
-            "next": None
-            if self._ahead is None
-            else {"from": self._ahead[0], "reserve_pct": self._ahead[1], "because_of": self._ahead[2]},
-        }
+    def state(self) -> ReserveState:
+        """Return the reserve as published in the site's state."""
+        floor_pct = self.settings.off_grid_pct if self.off_grid else self.pct
+        until = None if self.until == float("inf") else self.until
+        return reserve_state(self.pct, floor_pct, self.why, self._raised, until, self.off_grid, self._ahead)
 
 
 def home_wh(distance_km: float, wh_per_km: float) -> float:

@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -27,7 +27,9 @@ from gateway.energy.persistence import EnergyPersistence
 from gateway.energy.settings import EnergySection
 from gateway.energy.view import Car, EvseOrders, Orders, View
 from gateway.model.command import SiteMode
+from gateway.model.energy_state import EnergyState
 from gateway.model.journal import Kept
+from gateway.model.message import Message
 from gateway.model.station import Formers
 
 log = logging.getLogger("v2x")
@@ -39,7 +41,6 @@ SAME_W = 25.0  # a bound that moved by less is the same
 SAME_SHARE = 0.02  # of a wish: one for more power that is no further off is not worth a message to the station
 LATE_PLANS = 2  # times its turn: a plan that takes longer does not come
 METER_S = 60.0  # a power older than this is not known
-TOLD_AT_ONCE = ("phase", "forming", "main_switch", "storage_w", "pv_limit_w", "tiers", "reserve", "may_drive")
 
 
 class EnergyService:
@@ -57,8 +58,8 @@ class EnergyService:
         self._former = GridFormingService(board, rooms, settings.forming, settings.parallel_forming)
         self.settings = settings
         self.controller = SiteController(settings)
-        self.state: dict[str, Any] | None = None
-        self._told: dict[str, Any] = {}
+        self.state: EnergyState | None = None
+        self._told: tuple[object, ...] = ()
         self._told_at = -math.inf
         self._planning: asyncio.Task[None] | None = None
         self._planning_at = 0.0
@@ -67,7 +68,7 @@ class EnergyService:
         self.called: frozenset[str] = frozenset()  # cars here that are wanted at another site
         self.agreed_floors: dict[str, float] = {}  # by EVSE: the floor of the agreement the car stands under
         self.owed_pct: dict[str, float] = {}  # by EVSE: up to where its agreement has it filled after an outage
-        self.extra_state: dict[str, Any] = {}  # parts of the state that others know
+        self.extra_state: dict[str, Message] = {}  # parts of the state that others know
         self.own_cars = frozenset(car.vehicle for car in settings.cars)
         self._sent: dict[str, tuple[float | None, float]] = {}  # what each station was last told, and since when
 
@@ -253,14 +254,13 @@ class EnergyService:
             return
         place.wake.set()
 
-    def _tell(self, state: Mapping[str, Any]) -> None:
+    def _tell(self, state: EnergyState) -> None:
         now = self._board.clock.now()
-        self.state = {**state, **self.extra_state, "forming_order": self._former.state}
-        at_once = {key: state.get(key) for key in TOLD_AT_ONCE}
-        known = {key: self._told.get(key) for key in TOLD_AT_ONCE}
-        moved = any(_moved(known[key], at_once[key]) for key in TOLD_AT_ONCE)
+        self.state = state.model_copy(update={**self.extra_state, "forming_order": self._former.state})
+        at_once = _at_once(state)
+        moved = len(self._told) != len(at_once) or any(map(_moved, self._told, at_once))
         if moved or now - self._told_at >= TELL_S:
-            self._told, self._told_at = self.state, now
+            self._told, self._told_at = at_once, now
             self._board.changed(None)
 
     def _let_go(self) -> None:
@@ -328,7 +328,13 @@ def _near(one: float, two: float) -> bool:
     return bool(one) is bool(two) and abs(one - two) < SAME_W
 
 
-def _moved(one: Any, two: Any) -> bool:
+def _at_once(state: EnergyState) -> tuple[object, ...]:
+    """Return the parts of the state whose changes are published at once."""
+    orders = (state.phase, state.forming, state.main_switch, state.storage_w, state.pv_limit_w, state.tiers)
+    return (*orders, state.reserve, state.may_drive)
+
+
+def _moved(one: object, two: object) -> bool:
     if isinstance(one, (int, float)) and isinstance(two, (int, float)) and not isinstance(one, bool):
         return not _near(float(one), float(two))
     return bool(one != two)

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from gateway.authority.priority import Bound
 from gateway.energy.reason import Decided
 from gateway.energy.resilience.phase import Phase
 from gateway.model.command import SiteMode
+from gateway.model.energy_state import EnergyState
 from gateway.model.site import Inputs
 
 
@@ -98,4 +98,4 @@ class Orders:
     tiers: Mapping[str, bool] = field(default_factory=dict)
     target_w: float | None = None
     events: tuple[Decided, ...] = ()
-    state: Mapping[str, Any] = field(default_factory=dict)
+    state: EnergyState = field(kw_only=True)

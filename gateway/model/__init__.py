@@ -1,1 +1,1 @@
-"""What we know: the site, its EVSEs, the vehicles at them, the commands in force. Pure values, no input or output."""
+"""Values of the domain: site, EVSE, vehicle, session, command, result, event, reason, energy state. Pure."""

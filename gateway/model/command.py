@@ -1,7 +1,7 @@
-"""Commands: what a facility may ask of an EVSE or of the site, as it stands in a message.
+"""Commands to an EVSE or to the site, as in their messages: one envelope, one model per verb.
 
-One envelope, one model per verb. The same models read MQTT payloads and API bodies, and the AsyncAPI document is drawn
-from them. Powers of `discharge` and `charge` are magnitudes; `setpoint` is signed, + into the vehicle.
+The same models validate MQTT payloads and API bodies, and the AsyncAPI document is generated from them. Powers of
+`discharge` and `charge` are magnitudes; `setpoint` is signed, + into the vehicle.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from gateway.model.moment import Moment
 
-MAX_BYTES = 65_536  # of one command, as received
+MAX_BYTES = 65_536  # of one command as received
 MAX_POWER_W = 10_000_000.0
 MAX_PERIODS = 1024
 SHORTEST_LEASE_S, LONGEST_LEASE_S, DEFAULT_LEASE_S = 5.0, 3600.0, 30.0
@@ -32,7 +32,7 @@ LeaseS = Annotated[float, Field(ge=SHORTEST_LEASE_S, le=LONGEST_LEASE_S, allow_i
 
 
 class Verb(StrEnum):
-    """What can be asked; which of them an EVSE and the site know stands in `EVSE_VERBS` and `SITE_VERBS`."""
+    """Verbs; those of an EVSE and of the site are in `EVSE_VERBS` and `SITE_VERBS`."""
 
     DISCHARGE = "discharge"
     CHARGE = "charge"
@@ -48,7 +48,7 @@ class Verb(StrEnum):
 
 
 class SiteMode(StrEnum):
-    """Which policy rules while nobody commands."""
+    """Policy of the site while no command is active."""
 
     SELF_CONSUMPTION = "self_consumption"
     PEAK_SHAVING = "peak_shaving"
@@ -59,7 +59,7 @@ class SiteMode(StrEnum):
 
 
 class Envelope(BaseModel):
-    """What every command carries; `lease_s` and `min_soc_pct` are ignored where they mean nothing."""
+    """Members of every command; `lease_s` and `min_soc_pct` are ignored where a verb does not use them."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
@@ -67,37 +67,41 @@ class Envelope(BaseModel):
     lease_s: LeaseS = Field(
         DEFAULT_LEASE_S, description="the power falls to 0 W this long after the command, unless renewed"
     )
-    expires_at: Moment | None = Field(default=None, description="a command that is taken up later than this is refused")
+    expires_at: Moment | None = Field(
+        default=None, description="a command that is processed later than this is refused"
+    )
     priority: Annotated[int, Field(ge=0, le=100)] = Field(
         default=50, description="a lower one cannot replace a higher one"
     )
-    source: Source | None = Field(default=None, description="who commands, for the journal and the rate limit")
+    source: Source | None = Field(default=None, description="sender, for the journal and the rate limit")
     min_soc_pct: Percent | None = Field(
-        default=None, description="discharge stops here, if this is above the other floors"
+        default=None, description="SoC floor of this command; the highest floor is in force"
     )
-    reply_to: Topic | None = Field(default=None, description="where the result is sent too, for clients without MQTT 5")
+    reply_to: Topic | None = Field(
+        default=None, description="additional topic of the results, for clients without MQTT 5"
+    )
 
 
 class Discharge(Envelope):
-    """Take `power_w` out of the vehicle."""
+    """Discharge the vehicle with `power_w`."""
 
     power_w: Magnitude
 
 
 class Charge(Envelope):
-    """Put `power_w` into the vehicle."""
+    """Charge the vehicle with `power_w`."""
 
     power_w: Magnitude
 
 
 class Setpoint(Envelope):
-    """Run at `power_w`, + into the vehicle."""
+    """Set the power to `power_w`, + into the vehicle."""
 
     power_w: Signed
 
 
 class Stop(Envelope):
-    """0 W; the session stays."""
+    """Set the power to 0 W; the session continues."""
 
 
 class Period(BaseModel):
@@ -111,7 +115,7 @@ class Period(BaseModel):
 
 
 class Schedule(Envelope):
-    """Run through `periods`; between and after them 0 W."""
+    """Follow `periods`; between and after them 0 W."""
 
     periods: Annotated[tuple[Period, ...], Field(min_length=1, max_length=MAX_PERIODS, strict=False)]
 
@@ -124,7 +128,7 @@ class Schedule(Envelope):
 
 
 class Reserve(Envelope):
-    """Energy that must stay in the car, as a state of charge (then it is `min_soc_pct`) or in Wh; 0 ends it."""
+    """Keep energy in the vehicle, as a state of charge (`min_soc_pct`) or in Wh; 0 ends it."""
 
     energy_wh: Energy | None = None
 
@@ -136,29 +140,29 @@ class Reserve(Envelope):
 
 
 class Release(Envelope):
-    """Back to the site's own policy."""
+    """Return to the site's own policy."""
 
 
 class PeakLimit(Envelope):
-    """Keep the site's import from the grid at or below this; null ends it."""
+    """Limit the site's import from the grid; null ends it."""
 
     import_w: Annotated[float, Field(ge=0, le=1e8, allow_inf_nan=False)] | None
 
 
 class Backup(Envelope):
-    """Ask for island operation, or for the way back."""
+    """Enter or leave island operation."""
 
     action: Literal["enter", "leave"]
 
 
 class Mode(Envelope):
-    """Which policy rules while nobody commands."""
+    """Set the policy of the site while no command is active."""
 
     mode: Annotated[SiteMode, Field(strict=False)]
 
 
 class EmergencyStop(Envelope):
-    """0 W everywhere, also in an island; only the site's `release` ends it."""
+    """Set 0 W everywhere, also in an island; only the site's `release` ends it."""
 
 
 Body: TypeAlias = (
@@ -192,7 +196,7 @@ ALWAYS_ACT = frozenset({Verb.STOP, Verb.EMERGENCY_STOP})  # also when the journa
 
 
 def signed_power(verb: Verb, body: Body) -> float | None:
-    """The set-point in W a command asks for now, + into the vehicle; None where its verb asks for none."""
+    """Return the set-point in W that a command requests now, + into the vehicle; None for verbs without one."""
     match body:
         case Discharge():
             return 0.0 - body.power_w
@@ -204,18 +208,18 @@ def signed_power(verb: Verb, body: Body) -> float | None:
 
 
 def fingerprint(evse: str | None, verb: Verb, body: Body) -> str:
-    """The same for two commands that ask for the same thing; where the answer goes is no part of it."""
-    asked = body.model_dump(mode="json", exclude={"reply_to"})
-    text = json.dumps([evse, verb.value, asked], sort_keys=True, separators=(",", ":"))
+    """Return a digest that is equal for commands with the same request; the reply topic is no part of it."""
+    request = body.model_dump(mode="json", exclude={"reply_to"})
+    text = json.dumps([evse, verb.value, request], sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def complaint(error: ValidationError) -> str:
-    """What is wrong with a body, in one sentence."""
+    """Return the errors of a body in one sentence."""
     parts = []
     for detail in error.errors(include_url=False, include_context=False)[:3]:
         where = ".".join(str(part) for part in detail["loc"])[:120]
-        says = detail["msg"].removeprefix("Value error, ")
-        parts.append(f"{where}: {says}" if where else says)
+        text = detail["msg"].removeprefix("Value error, ")
+        parts.append(f"{where}: {text}" if where else text)
     more = error.error_count() - len(parts)
     return "; ".join(parts) + (f"; and {more} more" if more > 0 else "")

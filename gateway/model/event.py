@@ -1,8 +1,8 @@
-"""What happened at the edge of the gateway, in the past tense.
+"""Events that stations and drivers report to the gateway, in the past tense.
 
-The rooms that face the outside (`csms`, `link`, `mqtt`) turn what their protocol says into these and hand them to the
-core through one function, `Report`. Signs and units are already ours: W, Wh, + into the vehicle. `at` is monotonic
-engine time in seconds; `wall` is Unix time, UTC, as the station or facility stated it, where it did.
+`csms` and `drivers` map their protocols to these and pass them on through one function, `Report`. Powers are in W,
+energies in Wh, + into the vehicle. `at` is monotonic time in seconds; `wall` is Unix time as stated by the station,
+where it was.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TypeAlias
 
 
 class PlugState(StrEnum):
-    """What the connector says about itself."""
+    """State of the connector."""
 
     AVAILABLE = "available"
     OCCUPIED = "occupied"
@@ -24,7 +24,7 @@ class PlugState(StrEnum):
 
 
 class OperationMode(StrEnum):
-    """How the station decides its power, in OCPP 2.1's words; stations of other protocols are mapped onto these."""
+    """Operation mode of OCPP 2.1; those of other protocols are mapped to it."""
 
     CHARGING_ONLY = "ChargingOnly"
     CENTRAL_SETPOINT = "CentralSetpoint"
@@ -38,7 +38,7 @@ class OperationMode(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PowerLimits:
-    """What a vehicle or a station can do, in W at its own side. Magnitudes, both directions; min is a dead band."""
+    """Power limits of a vehicle or a station, W at its own side. Magnitudes, both directions; min is a dead band."""
 
     max_charge_w: float
     max_discharge_w: float = 0.0
@@ -48,7 +48,7 @@ class PowerLimits:
 
 @dataclass(frozen=True, slots=True)
 class VehicleNeeds:
-    """What the EV stated for this session. Energy requests are signed Wh relative to now (facts: ISO 15118-20 §8)."""
+    """Needs that the EV stated for this session. Energy requests are signed Wh relative to now (ISO 15118-20)."""
 
     limits: PowerLimits
     bidirectional: bool = False
@@ -83,14 +83,14 @@ class StationLost:
 
 @dataclass(frozen=True, slots=True)
 class EvseDescribed:
-    """An EVSE exists, and this is what its hardware can do."""
+    """An EVSE was reported with the limits of its hardware."""
 
     evse: str
     station: str
     at: float
     limits: PowerLimits
     can_discharge: bool
-    why_not: str = ""  # a sentence, when it cannot
+    why_not: str = ""  # a sentence, where it cannot discharge
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +104,8 @@ class PlugChanged:
 class SessionStarted:
     evse: str
     at: float
-    session: str  # the transaction's id
-    vehicle: str | None = None  # EVCCID or another identity of the car
+    session: str  # transaction id
+    vehicle: str | None = None  # EVCCID or another identity of the vehicle
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +132,7 @@ class SessionEnded:
 
 @dataclass(frozen=True, slots=True)
 class Metered:
-    """What the station measured; None is what it did not say. Energies are the meter's registers and only grow."""
+    """Measured values; None is a value that was not reported. Energies are the meter's registers and only grow."""
 
     evse: str
     at: float
@@ -147,7 +147,7 @@ class Metered:
     min_v2x_energy_wh: float | None = None
     max_v2x_energy_wh: float | None = None
     min_energy_wh: float | None = None
-    target_energy_wh: float | None = None  # what is missing until the car leaves
+    target_energy_wh: float | None = None  # missing until departure
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,15 +1,12 @@
-"""An EVSE, the session at it and the vehicle in it: what the edge has told us, folded event by event.
+"""State of an EVSE, of its session and of the vehicle, as reported by stations and drivers; folded event by event.
 
-`Evse.apply` changes it, and needs no clock: every event carries its time. What is wanted of the EVSE is not here.
-Between two states of charge that a car tells, the energy that leaves it counts it down (`spend`): many stations tell it
-once, at the start, and a floor must hold all the same.
+`Evse.apply` needs no clock: every event carries its time. Set-points are not part of it. Between two reported states of
+charge the metered energy changes it (`spend`): many stations report it only at the start, and floors must hold.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 from gateway.model.event import (
     Event,
@@ -31,21 +28,21 @@ from gateway.model.event import (
     VehicleNeeds,
 )
 
-LOSS_OUT = 1.1  # the battery gives this much for each Wh that the meter shows
-GAIN_IN = 0.85  # and takes this much of one
+LOSS_OUT = 1.1  # energy out of the battery per metered Wh
+GAIN_IN = 0.85  # energy into the battery per metered Wh
 SMALL_WH = 20_000.0  # a battery whose size nobody told counts as a small one
-BETWEEN_S = 300.0  # a power says nothing about energy over a longer time
+BETWEEN_S = 300.0  # longest time over which a power reading is integrated
 
 
 @dataclass(slots=True)
 class Register:
-    """An energy register that only grows, whatever the meter behind it does (a new meter starts again at 0)."""
+    """Energy register that only grows, also when the meter is replaced and starts at 0."""
 
     total_wh: float | None = None
     last_wh: float | None = None
 
     def read(self, value_wh: float) -> float | None:
-        """Take the meter's reading in Wh; what it grew by, None where that cannot be told."""
+        """Apply a reading in Wh; return the growth, None where it is unknown."""
         grown: float | None = None
         if self.last_wh is None or self.total_wh is None:
             self.total_wh = value_wh if self.total_wh is None else self.total_wh
@@ -58,7 +55,7 @@ class Register:
 
 @dataclass(slots=True)
 class Evse:
-    """What we know of one EVSE. None is what nobody has said."""
+    """State of one EVSE. None is a value that was never reported."""
 
     name: str
     station: str
@@ -79,7 +76,7 @@ class Evse:
     voltage_v: float | None = None
     current_a: float | None = None
     frequency_hz: float | None = None
-    target_energy_wh: float | None = None  # what is missing until the car leaves
+    target_energy_wh: float | None = None  # missing until departure
     min_energy_wh: float | None = None
     min_v2x_energy_wh: float | None = None
     max_v2x_energy_wh: float | None = None
@@ -90,12 +87,26 @@ class Evse:
     faults: dict[str, str] = field(default_factory=dict)
 
     def apply(self, event: Event) -> None:
-        """Take in one event of this EVSE or of its station."""
-        _APPLY[type(event)](self, event)
+        """Apply one event of this EVSE or of its station."""
+        match event:
+            case Metered():
+                _apply_metered(self, event)
+            case StationConnected() | StationLost() | EvseDescribed() | PlugChanged():
+                _apply_station(self, event)
+            case SessionStarted() | VehicleIdentified() | NeedsStated() | SessionEnded():
+                _apply_session(self, event)
+            case ModeChanged():
+                self.mode = event.mode
+            case FaultRaised():
+                self.faults[event.code] = event.text
+            case FaultCleared(code=""):
+                self.faults.clear()
+            case FaultCleared():
+                self.faults.pop(event.code, None)
 
     @property
     def fault(self) -> str | None:
-        """The faults in one sentence, None without any."""
+        """Return the faults in one sentence, None without any."""
         if not self.faults:
             return "the connector reports a fault" if self.plug is PlugState.FAULTED else None
         return "; ".join(f"{code}: {text}" if text else code for code, text in self.faults.items())
@@ -117,9 +128,9 @@ class Evse:
         return capacity_wh if 5_000 <= capacity_wh <= 250_000 else None
 
     def spend(self, energy_wh: float) -> None:
-        """Energy left the car (+) or came in (-) since it last told its state of charge; losses are counted against it.
+        """Update the state of charge by energy that left the vehicle (+) or was charged (-), losses included.
 
-        What came into a battery of unknown size says nothing.
+        Energy charged into a battery of unknown capacity is not counted.
         """
         capacity_wh = self.likely_capacity_wh
         if self.soc_pct is None or (energy_wh < 0 and capacity_wh is None):
@@ -127,10 +138,10 @@ class Evse:
         moved_wh = energy_wh * (LOSS_OUT if energy_wh > 0 else GAIN_IN)
         self.soc_pct = min(100.0, max(0.0, self.soc_pct - 100.0 * moved_wh / (capacity_wh or SMALL_WH)))
 
-    def want(self, left_wh: float, event: Metered) -> None:
-        """What the car asked for grows by what left it and shrinks by what came in, while it does not tell anew.
+    def update_requests(self, left_wh: float, event: Metered) -> None:
+        """Update the vehicle's energy requests by the energy that left it, where the event does not state them.
 
-        A car above its minimum stays so until it says otherwise: it knows its minimum, and this is an estimate.
+        A vehicle above its minimum stays so until it reports otherwise: this is only an estimate.
         """
         moved_wh = left_wh * (LOSS_OUT if left_wh > 0 else GAIN_IN)
         if self.target_energy_wh is not None and event.target_energy_wh is None:
@@ -139,72 +150,69 @@ class Evse:
             self.min_energy_wh += moved_wh
 
 
-def _connected(evse: Evse, event: StationConnected) -> None:
-    evse.connected = True
-    evse.protocol = event.protocol
-    evse.vendor, evse.model = event.vendor, event.model
+def _apply_station(evse: Evse, event: StationConnected | StationLost | EvseDescribed | PlugChanged) -> None:
+    match event:
+        case StationConnected():
+            evse.connected = True
+            evse.protocol = event.protocol
+            evse.vendor, evse.model = event.vendor, event.model
+        case StationLost():
+            evse.connected = False
+            evse.power_w = evse.current_a = evse.metered_at = None
+        case EvseDescribed():
+            evse.limits = event.limits
+            evse.can_discharge, evse.why_not = event.can_discharge, event.why_not
+        case PlugChanged():
+            evse.plug = event.state
 
 
-def _lost(evse: Evse, event: StationLost) -> None:
-    evse.connected = False
-    evse.power_w = evse.current_a = evse.metered_at = None
+def _apply_session(evse: Evse, event: SessionStarted | VehicleIdentified | NeedsStated | SessionEnded) -> None:
+    match event:
+        case SessionStarted():
+            if evse.session is not None and evse.session != event.session:  # the end before was not reported
+                _clear_vehicle(evse)
+            evse.session = event.session
+            evse.vehicle = event.vehicle or evse.vehicle
+        case VehicleIdentified():
+            evse.vehicle = event.vehicle
+        case NeedsStated():
+            needs = evse.needs = event.needs
+            evse.soc_pct = _latest(needs.soc_pct, evse.soc_pct)
+            evse.target_energy_wh, evse.min_energy_wh = needs.target_energy_wh, needs.min_energy_wh
+            evse.min_v2x_energy_wh, evse.max_v2x_energy_wh = needs.min_v2x_energy_wh, needs.max_v2x_energy_wh
+        case SessionEnded():
+            if evse.session in (None, event.session):
+                evse.session = None
+                _clear_vehicle(evse)
 
 
-def _described(evse: Evse, event: EvseDescribed) -> None:
-    evse.limits = event.limits
-    evse.can_discharge, evse.why_not = event.can_discharge, event.why_not
-
-
-def _plug(evse: Evse, event: PlugChanged) -> None:
-    evse.plug = event.state
-
-
-def _started(evse: Evse, event: SessionStarted) -> None:
-    if evse.session is not None and evse.session != event.session:  # the end of the one before was never told
-        _forget_vehicle(evse)
-    evse.session = event.session
-    evse.vehicle = event.vehicle or evse.vehicle
-
-
-def _identified(evse: Evse, event: VehicleIdentified) -> None:
-    evse.vehicle = event.vehicle
-
-
-def _needs(evse: Evse, event: NeedsStated) -> None:
-    needs = evse.needs = event.needs
-    evse.soc_pct = needs.soc_pct if needs.soc_pct is not None else evse.soc_pct
-    evse.target_energy_wh, evse.min_energy_wh = needs.target_energy_wh, needs.min_energy_wh
-    evse.min_v2x_energy_wh, evse.max_v2x_energy_wh = needs.min_v2x_energy_wh, needs.max_v2x_energy_wh
-
-
-def _ended(evse: Evse, event: SessionEnded) -> None:
-    if evse.session in (None, event.session):
-        evse.session = None
-        _forget_vehicle(evse)
-
-
-_OF_THE_METER = ("power_w", "voltage_v", "current_a", "frequency_hz")
-# told without a session these are of the car before
-_OF_THE_CAR = ("soc_pct", "target_energy_wh", "min_energy_wh", "min_v2x_energy_wh", "max_v2x_energy_wh")
-
-
-def _metered(evse: Evse, event: Metered) -> None:
+def _apply_metered(evse: Evse, event: Metered) -> None:
     into_wh = None if event.energy_charged_wh is None else evse.charged.read(event.energy_charged_wh)
     out_wh = None if event.energy_discharged_wh is None else evse.discharged.read(event.energy_discharged_wh)
     left_wh = _left_wh(evse, event, into_wh, out_wh)
     if event.soc_pct is None:
         evse.spend(left_wh)
-    evse.want(left_wh, event)
-    for name in _OF_THE_METER if evse.session is None and evse.needs is None else (*_OF_THE_METER, *_OF_THE_CAR):
-        value = getattr(event, name)
-        if value is not None:
-            setattr(evse, name, value)
+    evse.update_requests(left_wh, event)
+    evse.power_w = _latest(event.power_w, evse.power_w)
+    evse.voltage_v = _latest(event.voltage_v, evse.voltage_v)
+    evse.current_a = _latest(event.current_a, evse.current_a)
+    evse.frequency_hz = _latest(event.frequency_hz, evse.frequency_hz)
+    if evse.session is not None or evse.needs is not None:  # otherwise these are of the vehicle before
+        evse.soc_pct = _latest(event.soc_pct, evse.soc_pct)
+        evse.target_energy_wh = _latest(event.target_energy_wh, evse.target_energy_wh)
+        evse.min_energy_wh = _latest(event.min_energy_wh, evse.min_energy_wh)
+        evse.min_v2x_energy_wh = _latest(event.min_v2x_energy_wh, evse.min_v2x_energy_wh)
+        evse.max_v2x_energy_wh = _latest(event.max_v2x_energy_wh, evse.max_v2x_energy_wh)
     if event.power_w is not None:
         evse.metered_at, evse.metered_wall = event.at, event.wall
 
 
+def _latest(new: float | None, old: float | None) -> float | None:
+    return old if new is None else new
+
+
 def _left_wh(evse: Evse, event: Metered, into_wh: float | None, out_wh: float | None) -> float:
-    """What left the car since the reading before: by the registers, else by the power over that time."""
+    """Return the energy that left the vehicle since the last reading: by the registers, else by power and time."""
     if into_wh is not None or out_wh is not None:
         return (out_wh or 0.0) - (into_wh or 0.0)
     if evse.power_w is None or evse.metered_at is None:
@@ -213,38 +221,7 @@ def _left_wh(evse: Evse, event: Metered, into_wh: float | None, out_wh: float | 
     return -evse.power_w * min(passed_s, BETWEEN_S) / 3600
 
 
-def _mode(evse: Evse, event: ModeChanged) -> None:
-    evse.mode = event.mode
-
-
-def _fault(evse: Evse, event: FaultRaised) -> None:
-    evse.faults[event.code] = event.text
-
-
-def _cleared(evse: Evse, event: FaultCleared) -> None:
-    if event.code:
-        evse.faults.pop(event.code, None)
-    else:
-        evse.faults.clear()
-
-
-def _forget_vehicle(evse: Evse) -> None:
+def _clear_vehicle(evse: Evse) -> None:
     evse.vehicle = evse.needs = evse.mode = None
     evse.soc_pct = evse.target_energy_wh = evse.min_energy_wh = evse.min_v2x_energy_wh = evse.max_v2x_energy_wh = None
     evse.power_w = evse.current_a = evse.metered_at = None
-
-
-_APPLY: dict[type, Callable[[Evse, Any], None]] = {
-    StationConnected: _connected,
-    StationLost: _lost,
-    EvseDescribed: _described,
-    PlugChanged: _plug,
-    SessionStarted: _started,
-    VehicleIdentified: _identified,
-    NeedsStated: _needs,
-    SessionEnded: _ended,
-    Metered: _metered,
-    ModeChanged: _mode,
-    FaultRaised: _fault,
-    FaultCleared: _cleared,
-}

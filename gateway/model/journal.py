@@ -1,7 +1,6 @@
-"""What the journal keeps: the life of every command, step by step, and what happened around it.
+"""Records of the store: the lifecycle of every command step by step, and the events around it.
 
-These are the records a store writes (`gateway/store`). A command is written before it acts; what follows is written
-behind it, in order.
+A command is written before it acts; what follows is written behind it, in order.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ from typing import Any, TypeAlias
 
 
 class Step(StrEnum):
-    """The life of a command, in order; `event` and `operator` are for what happened around it."""
+    """Steps of a command's lifecycle, in order; `event` and `operator` are for other entries."""
 
     RECEIVED = "received"
     VALIDATED = "validated"
@@ -28,7 +27,7 @@ class Step(StrEnum):
 
 
 class Phase(StrEnum):
-    """Which of a command's two results."""
+    """The two results of a command."""
 
     FIRST = "first"
     FINAL = "final"
@@ -36,7 +35,7 @@ class Phase(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One line of the journal. `wall` is Unix time; `cause` says what led to it; `data` is small and JSON."""
+    """Entry of the journal. `wall` is Unix time; `cause` is what led to it; `data` is small and JSON."""
 
     wall: float
     step: Step
@@ -44,12 +43,12 @@ class Entry:
     command: str | None = None
     evse: str | None = None
     data: dict[str, Any] = field(default_factory=dict)
-    seq: int | None = None  # given by the store
+    seq: int | None = None  # assigned by the store
 
 
 @dataclass(frozen=True, slots=True)
 class ReplyTo:
-    """Where a result goes besides the result topic."""
+    """Reply topic of a command, besides the result topic."""
 
     topic: str
     correlation_data: bytes | None = None
@@ -57,7 +56,7 @@ class ReplyTo:
 
 @dataclass(frozen=True, slots=True)
 class CommandOpened:
-    """A command was taken; its first result stands beside it in the same transaction."""
+    """A command was accepted; its first result is in the same transaction."""
 
     id: str
     evse: str | None
@@ -67,13 +66,13 @@ class CommandOpened:
     source: str | None
     channel: str
     received: float  # Unix time
-    in_force: bool  # whether it goes on acting after its first result
+    in_force: bool  # whether it is active after its first result
     reply: ReplyTo | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ResultGiven:
-    """A result was made; it is delivered until the broker has acknowledged it."""
+    """A result was made; it is sent until the broker has acknowledged it."""
 
     command: str
     phase: Phase
@@ -91,7 +90,7 @@ class ResultDelivered:
 
 @dataclass(frozen=True, slots=True)
 class CommandEnded:
-    """A command no longer acts."""
+    """A command is no longer active."""
 
     command: str
     wall: float
@@ -99,9 +98,9 @@ class CommandEnded:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A thing that outlives the process, as it is now; it takes the place of what was kept under its kind and key.
+    """Persisted state; it replaces the row of the same kind and key.
 
-    `body` is JSON; `wall` is Unix time. What has `ended` (Unix time) is forgotten with the journal of its time.
+    `body` is JSON; `wall` is Unix time. A row that has `ended` (Unix time) is deleted with the journal of its time.
     """
 
     kind: str
@@ -113,7 +112,7 @@ class Kept:
 
 @dataclass(frozen=True, slots=True)
 class Forgotten:
-    """A thing is no longer kept."""
+    """A row of persisted state is deleted."""
 
     kind: str
     key: str
@@ -124,7 +123,7 @@ Record: TypeAlias = Entry | CommandOpened | ResultGiven | ResultDelivered | Comm
 
 @dataclass(slots=True)
 class StoredCommand:
-    """A command as the store knows it."""
+    """A command as stored."""
 
     id: str
     evse: str | None

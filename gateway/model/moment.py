@@ -1,7 +1,7 @@
-"""Moments of the calendar, as they stand in messages: RFC 3339 in UTC going out, RFC 3339 or Unix seconds coming in.
+"""Times in messages: RFC 3339 in UTC outgoing, RFC 3339 or Unix seconds incoming; floats of Unix time inside.
 
-Inside, a moment is a float of Unix time. Monotonic time never appears in a message. What comes in (`Moment`) lies in
-our century; what goes out (`Stamp`) is told whatever it is, because a gateway whose clock was never set still answers.
+Monotonic time never appears in a message. Incoming times (`Moment`) lie in this century; outgoing ones (`Stamp`) may be
+any, because a gateway whose clock was never set still answers.
 """
 
 from __future__ import annotations
@@ -11,26 +11,24 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 
-EARLIEST = 946_684_800.0  # 2000-01-01: an unset clock says 1970, and that must not pass for a time
+EARLIEST = 946_684_800.0  # 2000-01-01: the 1970 of an unset clock is rejected
 LATEST = 4_102_444_800.0  # 2100-01-01
-
-
-FIRST, LAST = -30_610_224_000.0, 253_402_300_799.0  # the years 1000 to 9999: what can be written
+FIRST, LAST = -30_610_224_000.0, 253_402_300_799.0  # the years 1000 to 9999, the range of RFC 3339 here
 
 
 def is_moment(wall: float) -> bool:
-    """Whether this can be a moment somebody means: finite, and in our century."""
+    """Return whether this is a plausible time: finite and in this century."""
     return EARLIEST <= wall <= LATEST
 
 
 def rfc3339(wall: float) -> str:
-    """Unix time as `2026-01-31T12:00:00.000Z`; reading that and writing it again gives the same text."""
+    """Return Unix time as `2026-01-31T12:00:00.000Z`; parsing and formatting it again gives the same text."""
     seconds, ms = divmod(round(min(max(wall, FIRST), LAST) * 1000), 1000)
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{ms:03d}Z"
 
 
 def parse_moment(value: object) -> float:
-    """Unix time of an RFC 3339 text with its zone, or of Unix seconds; ValueError with a sentence otherwise."""
+    """Return the Unix time of an RFC 3339 text with zone, or of Unix seconds; ValueError otherwise."""
     wall = parse_stamp(value)
     if not is_moment(wall):
         raise ValueError("must lie between the years 2000 and 2100 (Unix time is in seconds, not milliseconds)")
@@ -38,14 +36,14 @@ def parse_moment(value: object) -> float:
 
 
 def parse_stamp(value: object) -> float:
-    """The same for any time that is one, of whatever year."""
+    """Return the same for a time of any year."""
     if isinstance(value, str):
         try:
             moment = datetime.fromisoformat(value)
         except ValueError:
             raise ValueError("must be an RFC 3339 time such as 2026-01-31T12:00:00Z") from None
         if moment.tzinfo is None:
-            raise ValueError("must say its time zone, such as 2026-01-31T12:00:00Z")
+            raise ValueError("must have a time zone, such as 2026-01-31T12:00:00Z")
         return moment.timestamp()
     if isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 1e15:
         return float(value)

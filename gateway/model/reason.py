@@ -1,7 +1,7 @@
-"""Why: a stable code for a program and a sentence for a person.
+"""Reasons: a stable code for programs and a sentence for people.
 
 The codes are part of the MQTT contract and of the admin API; a code is never reused with another meaning. Sentences may
-change. Which layer of the order of authority bound a value is `binding`, and lives in `gateway.authority.priority`.
+change. The limiting constraint of a value is `binding`, see `gateway.authority.priority`.
 """
 
 from __future__ import annotations
@@ -9,13 +9,15 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from gateway.model.message import Message
 
 
 class Code(StrEnum):
-    """Every reason the gateway gives."""
+    """Reason codes."""
 
-    # granted
+    # granted in full or in part
     GRANTED = "granted"
     CLAMPED = "clamped"
     # the message itself
@@ -57,7 +59,7 @@ class Code(StrEnum):
     POLICY = "policy"
     INPUT_STALE = "input_stale"
     NO_CARS = "no_cars"
-    # energy that stays in the car
+    # energy that stays in the vehicle
     BELOW_FLOOR = "below_floor"
     SOC_UNKNOWN = "soc_unknown"
     # how a command ended
@@ -65,7 +67,6 @@ class Code(StrEnum):
     IN_FORCE = "in_force"
     SUPERSEDED = "superseded"
     RELEASED = "released"
-    STOPPED = "stopped"
     LEASE_EXPIRED = "lease_expired"
     SCHEDULE_ENDED = "schedule_ended"
     BROKER_LOST = "broker_lost"
@@ -77,19 +78,17 @@ class Code(StrEnum):
     NOT_SEEN_ON_METER = "not_seen_on_meter"
     METER_SILENT = "meter_silent"
     PARTLY = "partly"
-    # nobody asked for anything
+    # without a command
     IDLE = "idle"
 
 
-class Reason(BaseModel):
-    """A stable code and a sentence."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+class Reason(Message):
+    """Reason code and sentence."""
 
     code: Code
     text: Annotated[str, Field(max_length=500)]
 
 
 def because(code: Code, text: str) -> Reason:
-    """A reason, its sentence cut to what the contract allows."""
+    """Return a reason, its sentence cut to the length that the contract allows."""
     return Reason(code=code, text=text if len(text) <= 500 else text[:497] + "...")

@@ -1,18 +1,19 @@
-"""Results: what became of a command. The first says what was granted, the final one what the meter saw."""
+"""Results of a command: the first states what was granted, the final one what the meter measured."""
 
 from __future__ import annotations
 
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from gateway.model.message import Message
 from gateway.model.moment import Stamp
 from gateway.model.reason import Code, Reason
 
 
 class Status(StrEnum):
-    """First one of accepted, clamped, refused; after the first two exactly one of the other four."""
+    """First accepted, clamped or refused; after the first two exactly one of the other four."""
 
     ACCEPTED = "accepted"
     CLAMPED = "clamped"
@@ -24,14 +25,12 @@ class Status(StrEnum):
 
     @property
     def final(self) -> bool:
-        """Whether nothing follows."""
+        """Return whether no further result follows."""
         return self not in (Status.ACCEPTED, Status.CLAMPED)
 
 
-class Measured(BaseModel):
-    """What the meter showed; null is what it did not say."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+class Measured(Message):
+    """Measured values; null is a value that was not reported."""
 
     power_w: float | None = None
     soc_pct: float | None = None
@@ -40,10 +39,8 @@ class Measured(BaseModel):
     at: Stamp | None = None
 
 
-class Share(BaseModel):
-    """What one EVSE got of a command to the site, + into the vehicle."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+class Share(Message):
+    """Share of one EVSE in a command to the site, + into the vehicle."""
 
     evse: str
     effective_w: float
@@ -53,10 +50,8 @@ class Share(BaseModel):
     measured_w: float | None = None
 
 
-class Result(BaseModel):
-    """The answer to a command. Powers are signed, + into the vehicle, whatever the verb."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+class Result(Message):
+    """Result of a command. Powers are signed, + into the vehicle, for every verb."""
 
     id: Annotated[str, Field(max_length=128)]
     verb: Annotated[str, Field(max_length=64)]
@@ -65,10 +60,12 @@ class Result(BaseModel):
     reason: Reason
     requested_w: float | None = None
     effective_w: float | None = None
-    binding: str | None = Field(default=None, description="the layer of the order of authority that bound effective_w")
+    binding: str | None = Field(default=None, description="the limiting constraint of effective_w")
     lease_until: Stamp | None = None
     measured: Measured | None = None
-    shares: tuple[Share, ...] | None = Field(default=None, description="for a command to the site: what each EVSE got")
+    shares: tuple[Share, ...] | None = Field(
+        default=None, description="for a command to the site: the share of each EVSE"
+    )
     source: str | None = None
     session: str | None = None
     gateway: str
@@ -76,5 +73,5 @@ class Result(BaseModel):
 
     @property
     def code(self) -> Code:
-        """The stable reason code."""
+        """Return the reason code."""
         return self.reason.code

@@ -1,6 +1,6 @@
-"""The site: its limits as installed, what the facility tells about it, and what is in force for all its EVSEs.
+"""The site: its configured limits, the inputs of the facility, and what is in force for all its EVSEs.
 
-An input that has gone quiet is stale, a state of its own and never a zero: readers ask for `fresh` and get None.
+An input without recent messages is stale, a state of its own and never zero: `Inputs.fresh` returns None for it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Name = Annotated[str, Field(min_length=1, max_length=64)]
 
 
 class InputKind(StrEnum):
-    """What a facility may tell."""
+    """Kinds of inputs of the facility."""
 
     GRID = "grid"
     LOAD = "load"
@@ -37,15 +37,15 @@ class InputKind(StrEnum):
 
 
 class Input(BaseModel):
-    """What every input carries."""
+    """Members of every input."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
-    ts: Moment = Field(description="when it was measured or made")
+    ts: Moment = Field(description="time of measurement or creation")
 
 
 class Grid(Input):
-    """The grid at the point of connection; power + is import."""
+    """Grid at the point of connection; power + is import."""
 
     present: bool
     frequency_hz: Hertz | None = None
@@ -54,25 +54,25 @@ class Grid(Input):
 
 
 class Load(Input):
-    """What the site consumes without its cars."""
+    """Consumption of the site without its vehicles."""
 
     power_w: Magnitude
 
 
 class Pv(Input):
-    """What the site generates."""
+    """Generation of the site."""
 
     power_w: Magnitude
 
 
 class StorageModule(BaseModel):
-    """One module of a storage, as its monitor reports it; of used cells the weakest one counts."""
+    """Module of a storage, as its monitoring reports it; of used cells the weakest one counts."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     name: Name
-    new_wh: Annotated[float, Field(gt=0, le=1e7, allow_inf_nan=False)] = Field(description="its energy when it was new")
-    soh: Annotated[float, Field(ge=0, le=1.2, allow_inf_nan=False)] = Field(description="what is left of it, 1 is new")
+    new_wh: Annotated[float, Field(gt=0, le=1e7, allow_inf_nan=False)] = Field(description="energy when new")
+    soh: Annotated[float, Field(ge=0, le=1.2, allow_inf_nan=False)] = Field(description="state of health, 1 is new")
     voltage_v: Annotated[float, Field(gt=0, le=2000, allow_inf_nan=False)]
     resistance_ohm: Annotated[float, Field(gt=0, le=100, allow_inf_nan=False)]
     temperature_c: Annotated[float, Field(ge=-60, le=150, allow_inf_nan=False)] | None = None
@@ -80,7 +80,7 @@ class StorageModule(BaseModel):
 
 
 class Storage(Input):
-    """The site's stationary storage; power + is charge. `modules` stand in `strings` of equal length side by side."""
+    """Stationary storage of the site; power + is charge. `modules` form `strings` of equal length in parallel."""
 
     power_w: Signed
     soc_pct: Percent | None = None
@@ -92,7 +92,7 @@ class Storage(Input):
 
 
 class Meter(Input):
-    """The demand meter: energy imported in the window that is running."""
+    """Demand meter: energy imported in the running window."""
 
     energy_wh: Energy
     window_start: Moment
@@ -101,13 +101,13 @@ class Meter(Input):
 
 
 class Switch(Input):
-    """The main switch: `open` only when it is proven open."""
+    """Main switch: `open` only with position feedback (confirmed open)."""
 
     open: bool
 
 
 class PricePeriod(BaseModel):
-    """The price of energy for a while, per kWh."""
+    """Price of energy in a period, per kWh."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
@@ -118,14 +118,14 @@ class PricePeriod(BaseModel):
 
 
 class Price(Input):
-    """Prices ahead."""
+    """Coming prices."""
 
     currency: Annotated[str, Field(min_length=3, max_length=3)] | None = None
     prices: Annotated[tuple[PricePeriod, ...], Field(min_length=1, max_length=1024, strict=False)]
 
 
 class ForecastPeriod(BaseModel):
-    """What is expected for a while."""
+    """Expected load and generation in a period."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
@@ -136,22 +136,22 @@ class ForecastPeriod(BaseModel):
 
 
 class Forecast(Input):
-    """Load and generation ahead."""
+    """Forecast of load and generation."""
 
     series: Annotated[tuple[ForecastPeriod, ...], Field(min_length=1, max_length=1024, strict=False)]
 
 
 class Storm(Input):
-    """A storm warning, and what must be in the cars while it holds."""
+    """Storm warning, and the state of charge to keep while it holds."""
 
     active: bool
-    starts: Moment | None = Field(default=None, description="when it is expected, if not now; filling begins before")
+    starts: Moment | None = Field(default=None, description="expected start, if not now; charging begins before")
     until: Moment | None = None
     min_soc_pct: Percent | None = None
 
 
 class ArrivingCar(BaseModel):
-    """A car that is expected."""
+    """An expected vehicle."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
@@ -164,47 +164,49 @@ class ArrivingCar(BaseModel):
 
 
 class Arrival(Input):
-    """All cars that are expected; a new message replaces the list."""
+    """All expected vehicles; a new message replaces the list."""
 
     arrivals: Annotated[tuple[ArrivingCar, ...], Field(max_length=256, strict=False)]
 
 
-class LentCarSeen(BaseModel):
-    """Where a lent car is and how full, as its operator knows it. A value that is absent is not known anew."""
+class VehiclePosition(BaseModel):
+    """Position and state of charge of a vehicle, as its operator reports; absent members are unchanged."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     vehicle: Name
-    at: Moment | None = Field(default=None, description="when it was seen, if not at ts")
+    at: Moment | None = Field(default=None, description="time of the report, if not ts")
     place: Name | None = Field(default=None, description="a place of the agreement file")
     soc_pct: Percent | None = None
     available: bool | None = Field(default=None, description="false: broken down or in use; true: can be called again")
 
 
-class Lent(Input):
-    """Positions of lent cars, from those who lend them. Each message stands for the cars in it only."""
+class VehiclePositions(Input):
+    """Positions of vehicles under agreements, from their providers. A message is valid for its vehicles only."""
 
-    cars: Annotated[tuple[LentCarSeen, ...], Field(max_length=512, strict=False)]
+    cars: Annotated[tuple[VehiclePosition, ...], Field(max_length=512, strict=False)]
 
 
-class Repayment(BaseModel):
-    """Energy given back to a lent car after an outage, or paid for. The `id` counts once."""
+class EnergyReturn(BaseModel):
+    """Energy returned to a vehicle after an outage, or paid for. The `id` counts once."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     id: Name
     vehicle: Name
     energy_wh: Energy
-    soc_pct: Percent | None = Field(default=None, description="the car's state of charge afterwards")
+    soc_pct: Percent | None = Field(default=None, description="state of charge afterwards")
 
 
-class Repaid(Input):
-    """Energy given back for what lent cars gave."""
+class EnergyReturns(Input):
+    """Energy returned to vehicles after an outage."""
 
-    payments: Annotated[tuple[Repayment, ...], Field(max_length=512, strict=False)]
+    payments: Annotated[tuple[EnergyReturn, ...], Field(max_length=512, strict=False)]
 
 
-AnyInput: TypeAlias = Grid | Load | Pv | Storage | Meter | Switch | Price | Forecast | Storm | Arrival | Lent | Repaid
+AnyInput: TypeAlias = (
+    Grid | Load | Pv | Storage | Meter | Switch | Price | Forecast | Storm | Arrival | VehiclePositions | EnergyReturns
+)
 INPUTS: dict[InputKind, type[AnyInput]] = {
     InputKind.GRID: Grid,
     InputKind.LOAD: Load,
@@ -216,8 +218,8 @@ INPUTS: dict[InputKind, type[AnyInput]] = {
     InputKind.FORECAST: Forecast,
     InputKind.STORM: Storm,
     InputKind.ARRIVAL: Arrival,
-    InputKind.LENT: Lent,
-    InputKind.REPAID: Repaid,
+    InputKind.LENT: VehiclePositions,
+    InputKind.REPAID: EnergyReturns,
 }
 _KIND_OF: dict[type[Input], InputKind] = {shape: kind for kind, shape in INPUTS.items()}
 STALE_AFTER_S: dict[InputKind, float] = {
@@ -236,19 +238,19 @@ STALE_AFTER_S: dict[InputKind, float] = {
 }
 
 
-SET_BACK_S = 1.0  # a clock that differs by less was not set, only corrected
+SET_BACK_S = 1.0  # a smaller step of the clock is a correction
 
 
 class Freshness(StrEnum):
-    """Whether an input can be used."""
+    """Freshness of an input."""
 
     NEVER = "never"
     FRESH = "fresh"
     STALE = "stale"
 
 
-def acted_on(value: Input | None) -> object:
-    """What of an input somebody acts on at once: of a measurement its switching part, of everything else all of it."""
+def switching_part(value: Input | None) -> object:
+    """Return the part of an input whose changes take effect at once: of a measurement its state, else all of it."""
     match value:
         case Grid():
             return value.present
@@ -261,11 +263,11 @@ def acted_on(value: Input | None) -> object:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """An input and until when (monotonic time) it may be used."""
+    """An input and until when (monotonic time) it is fresh."""
 
     value: AnyInput
     until: float
-    heard: float = 0.0  # Unix time by our clock
+    received: float = 0.0  # Unix time of the gateway's clock
 
 
 AnInput = TypeVar("AnInput", bound=Input)
@@ -273,44 +275,44 @@ AnInput = TypeVar("AnInput", bound=Input)
 
 @dataclass(slots=True)
 class Inputs:
-    """What the facility has told, each with its age."""
+    """Latest input of each kind."""
 
     stale_after_s: dict[InputKind, float] = field(default_factory=lambda: dict(STALE_AFTER_S))
     readings: dict[InputKind, Reading] = field(default_factory=dict)
 
-    def take(self, kind: InputKind, value: AnyInput, now: float, wall: float) -> None:
-        """Keep a value; one measured before the last one kept (a retained copy, a late packet) changes nothing.
+    def put(self, kind: InputKind, value: AnyInput, now: float, wall: float) -> None:
+        """Store a value; one measured before the stored one (a retained copy, a late packet) is ignored.
 
-        But where the clock was set back since, what is new looks older than what is held, and is taken.
+        After the gateway's clock was set back a value with an earlier time is newer, and is stored.
         """
-        held = self.readings.get(kind)
-        if held is not None and held.value.ts > value.ts and wall >= held.heard - SET_BACK_S:
+        last = self.readings.get(kind)
+        if last is not None and last.value.ts > value.ts and wall >= last.received - SET_BACK_S:
             return
         age_s = max(0.0, wall - value.ts)
         self.readings[kind] = Reading(value, now - age_s + self.stale_after_s[kind], wall)
 
     def freshness(self, kind: InputKind, now: float) -> Freshness:
-        """Never told, fresh or stale."""
+        """Return whether a kind was never received, is fresh or is stale."""
         reading = self.readings.get(kind)
         if reading is None:
             return Freshness.NEVER
         return Freshness.FRESH if now < reading.until else Freshness.STALE
 
     def fresh(self, kind: type[AnInput], now: float) -> AnInput | None:
-        """The value, if it may be used now."""
+        """Return the value if it is fresh."""
         reading = self.readings.get(_KIND_OF[kind])
         if reading is not None and now < reading.until and isinstance(reading.value, kind):
             return reading.value
         return None
 
     def next_change(self, now: float) -> float | None:
-        """When the next input goes stale."""
+        """Return when the next input becomes stale."""
         return min((reading.until for reading in self.readings.values() if reading.until > now), default=None)
 
 
 @dataclass(frozen=True, slots=True)
 class SitePolicy:
-    """What the operator has set. None is no limit."""
+    """Limits and policy as configured. None is no limit."""
 
     site: str
     import_limit_w: float | None = None
@@ -325,11 +327,11 @@ class SitePolicy:
 
 @dataclass(slots=True)
 class Site:
-    """What is in force for all EVSEs."""
+    """State in force for all EVSEs."""
 
     policy: SitePolicy
     inputs: Inputs = field(default_factory=Inputs)
-    emergency_stop: str | None = None  # the command that stopped, or who did
+    emergency_stop: str | None = None  # the command or person that stopped
     mode: SiteMode = SiteMode.MANUAL
     peak_limit_w: float | None = None
     reserve_pct: float | None = None

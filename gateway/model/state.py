@@ -1,29 +1,25 @@
-"""What the gateway says about itself, its EVSEs and the site: the messages that are not answers to commands.
+"""Published states, telemetry and events of the gateway, its EVSEs and the site.
 
-The MQTT topics and the admin API send these objects as they are; the AsyncAPI document is drawn from them. Powers are
-signed, + into the vehicle; null is what nobody has told.
+MQTT and the admin API send these objects as they are; the AsyncAPI document is generated from them. Powers are signed,
++ into the vehicle; null is a value that was never reported.
 """
 
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from gateway.model.command import SiteMode
+from gateway.model.energy_state import EnergyState
+from gateway.model.message import Message
 from gateway.model.moment import Stamp
 from gateway.model.reason import Reason
 
 
-class Message(BaseModel):
-    """What all of them share."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
 class GatewayStatus(Message):
-    """Whether a gateway serves its EVSEs; the will says offline."""
+    """Status of a gateway; its will is `offline`."""
 
     state: Literal["online", "offline"]
     gateway: str
@@ -35,14 +31,14 @@ class GatewayStatus(Message):
 
 
 class Connection(StrEnum):
-    """The link to the station."""
+    """Connection to the station."""
 
     CONNECTED = "connected"
     OFFLINE = "offline"
 
 
 class SessionState(StrEnum):
-    """How far the car is."""
+    """State of the session."""
 
     AVAILABLE = "available"
     PLUGGED = "plugged"
@@ -59,7 +55,7 @@ class Limits(Message):
 
 
 class Floors(Message):
-    """What stays in the car, in percent; null is none."""
+    """SoC floors in percent; null is none."""
 
     site_pct: float | None = None
     reserve_pct: float | None = None
@@ -69,7 +65,7 @@ class Floors(Message):
 
 
 class VehicleState(Message):
-    """The car in session."""
+    """The vehicle in session."""
 
     id: str | None = None
     bidirectional: bool | None = None
@@ -81,7 +77,7 @@ class VehicleState(Message):
 
 
 class CommandState(Message):
-    """The command in force."""
+    """The active command."""
 
     id: str
     verb: str
@@ -91,7 +87,7 @@ class CommandState(Message):
 
 
 class EvseState(Message):
-    """Everything about one EVSE, retained."""
+    """State of one EVSE, retained."""
 
     evse: str
     gateway: str
@@ -104,12 +100,12 @@ class EvseState(Message):
     session_state: SessionState
     session: str | None = None
     vehicle: VehicleState | None = None
-    mode: str | None = Field(default=None, description="how the station decides its power, in OCPP 2.1's words")
+    mode: str | None = Field(default=None, description="operation mode of OCPP 2.1")
     can_discharge: bool
     why_not: str | None = None
     power_w: float | None = None
-    setpoint_w: float | None = Field(default=None, description="what the station confirmed")
-    effective_w: float = Field(description="what the order of authority grants now")
+    setpoint_w: float | None = Field(default=None, description="set-point that the station confirmed")
+    effective_w: float = Field(description="power that the control hierarchy allows now")
     binding: str
     reason: Reason
     command: CommandState | None = None
@@ -118,13 +114,13 @@ class EvseState(Message):
     floors: Floors
     station_limits: Limits | None = None
     vehicle_limits: Limits | None = None
-    available: Limits = Field(description="what a command could get now")
+    available: Limits = Field(description="power available to a command now")
     fault: str | None = None
     ts: Stamp
 
 
 class Telemetry(Message):
-    """What the meter shows, once a second; energies only grow."""
+    """Measured values, once a second; energies only grow."""
 
     evse: str
     power_w: float | None = None
@@ -140,26 +136,28 @@ class Telemetry(Message):
 
 
 class SiteTelemetry(Message):
-    """All EVSEs of this gateway together."""
+    """Sums over all EVSEs of this gateway."""
 
     power_w: float | None = None
     energy_charged_wh: float | None = None
     energy_discharged_wh: float | None = None
     evses_measured: int
-    base_w: float | None = Field(default=None, description="the site without its cars, + import; null while not known")
+    base_w: float | None = Field(
+        default=None, description="the site without its vehicles, + import; null while unknown"
+    )
     ts: Stamp
     seq: int
 
 
 class InputState(Message):
-    """Whether an input can be used."""
+    """Freshness of an input."""
 
     freshness: Literal["never", "fresh", "stale"]
     ts: Stamp | None = None
 
 
 class SiteState(Message):
-    """The site as one group, retained."""
+    """State of the site, retained."""
 
     site: str
     gateway: str
@@ -167,7 +165,7 @@ class SiteState(Message):
     emergency_stop: bool
     backup: bool
     islanded: bool
-    grid_present: bool | None = Field(default=None, description="as the facility tells it; null while not known")
+    grid_present: bool | None = Field(default=None, description="as reported by the facility; null while unknown")
     import_limit_w: float | None = None
     export_limit_w: float | None = None
     peak_limit_w: float | None = None
@@ -180,15 +178,14 @@ class SiteState(Message):
     available: Limits
     evses: tuple[str, ...]
     inputs: dict[str, InputState]
-    energy: dict[str, Any] | None = Field(
-        default=None,
-        description="what the site's energy management orders and expects; docs/energy.md says what is in it",
+    energy: EnergyState | None = Field(
+        default=None, description="orders and forecasts of the site's energy management, see docs/energy.md"
     )
     ts: Stamp
 
 
 class Happened(StrEnum):
-    """What an event message tells."""
+    """Kinds of event messages."""
 
     STATION_CONNECTED = "station_connected"
     STATION_LOST = "station_lost"
@@ -210,24 +207,21 @@ class Happened(StrEnum):
     EMERGENCY_STOP = "emergency_stop"
     RELEASED = "released"
     JOURNAL = "journal"
-    BROKER = "broker"
     OPERATOR = "operator"
     DECIDED = "decided"
 
 
 class EventMessage(Message):
-    """Something happened, and why."""
+    """An event and its reason."""
 
     event: Happened
     evse: str | None = Field(default=None, description="null for the site")
     reason: Reason | None = None
     text: Annotated[str, Field(max_length=1000)] = ""
     code: Annotated[str, Field(max_length=64)] | None = Field(
-        default=None, description="of `decided`: what the site's energy management did, listed in docs/energy.md"
+        default=None, description="of `decided`: decision of the site's energy management, listed in docs/energy.md"
     )
-    subject: str | None = Field(
-        default=None, description="of `decided`: the EVSE, storage, load tier or car it is about"
-    )
+    subject: str | None = Field(default=None, description="of `decided`: EVSE, storage, load tier or vehicle concerned")
     figures: dict[str, float] | None = None
     command: str | None = None
     session: str | None = None
@@ -236,7 +230,7 @@ class EventMessage(Message):
 
 
 class LayerState(Message):
-    """One layer of the order of authority and what it and those above it leave; null is no limit."""
+    """One layer of the control hierarchy: its range and what it and the layers above leave; null is no limit."""
 
     layer: str
     low_w: float | None
@@ -248,7 +242,7 @@ class LayerState(Message):
 
 
 class Explanation(Message):
-    """Who bound what at an EVSE, now."""
+    """Limiting constraints of an EVSE, now."""
 
     evse: str
     effective_w: float

@@ -1,7 +1,6 @@
-"""What the core may ask of a charging station, whatever protocol it speaks.
+"""Interface to charging stations of any protocol, implemented by `csms` and the drivers.
 
-`csms` and `link` implement this; nothing else in the gateway talks to stations. An EVSE's name is `<station>-<number>`,
-such as `CP1-1`, and is what MQTT topics, the journal and the API say.
+The name of an EVSE is `<station>-<number>`, such as `CP1-1`, in MQTT topics, the journal and the API.
 """
 
 from __future__ import annotations
@@ -12,16 +11,16 @@ from typing import Protocol, runtime_checkable
 
 
 class Answer(StrEnum):
-    """How the station took an order."""
+    """Answer of a station to a set-point or command."""
 
     APPLIED = "applied"  # the station confirmed it
-    REFUSED = "refused"  # the station said no; `code` and `text` say why
-    UNKNOWN = "unknown"  # no answer in time, or the link broke: it may or may not have taken effect
+    REFUSED = "refused"  # the station rejected it; `code` and `text` are its reason
+    UNKNOWN = "unknown"  # no answer in time, or the link was lost: it may or may not have taken effect
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The station's answer to one order."""
+    """Outcome of one request to a station."""
 
     answer: Answer
     code: str = ""  # the station's own reason code, such as InvalidSchedule
@@ -29,35 +28,35 @@ class Outcome:
 
 
 class Stations(Protocol):
-    """All EVSEs that can be reached through one room."""
+    """EVSEs that are reachable through one package."""
 
     def reaches(self, evse: str) -> bool:
-        """Whether this room speaks for the EVSE now (its station is connected)."""
+        """Return whether the EVSE is reachable here now (its station is connected)."""
 
     async def set_power(self, evse: str, power_w: float, hold_s: float) -> Outcome:
         """Run at `power_w` (signed, + into the vehicle); without another call it must fall to 0 W after `hold_s`.
 
-        Never raises for what the station says or fails to say; an unknown EVSE is `REFUSED` with code `UnknownEvse`.
+        Never raises for a station's answer or silence; an unknown EVSE is `REFUSED` with code `UnknownEvse`.
         """
 
     async def end_session(self, evse: str) -> Outcome:
         """End the charging session, such as RequestStopTransaction."""
 
     async def reconcile(self, evse: str) -> float | None:
-        """The set-point in W the station holds now, None where it cannot tell; the safe fallback is (re)installed."""
+        """Return the set-point in W that the station holds, None where unknown; install the fallback profile."""
 
 
 @runtime_checkable
 class Formers(Protocol):
-    """A room whose EVSEs can be told to form an island's voltage."""
+    """EVSEs that can be set to grid-forming."""
 
     async def form(self, evse: str, forms: bool) -> Outcome:
-        """Form the voltage, or follow a grid again. `REFUSED` with code `NoForming` where only hardware decides.
+        """Set to grid-forming or grid-following. `REFUSED` with code `NoForming` where only the hardware decides.
 
-        Who calls has the proof that the main switch is open. Never raises for what the station says or fails to say.
+        The caller has the confirmation that the main switch is open. Never raises for a station's answer or silence.
         """
 
 
 def evse_name(station: str, number: int) -> str:
-    """The gateway's name of an EVSE of a station."""
+    """Return the gateway's name of an EVSE of a station."""
     return f"{station}-{number}"

@@ -1,4 +1,4 @@
-"""Who hears what the core decides: MQTT, the live stream of the API, metrics. All calls are short and never raise."""
+"""Interface of MQTT, the live stream of the API and metrics to the service's results, events and state changes."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from gateway.model.state import EventMessage
 
 
 class Subscriber(Protocol):
-    """One who hears. Called on the event loop; take what is said and return."""
+    """Receiver of results, events and changes. Called on the event loop; calls are short and never raise."""
 
     def result(self, result: Result, reply: ReplyTo | None, phase: Phase | None) -> None:
-        """An answer to a command; `phase` None is one that the store does not know (nothing to acknowledge)."""
+        """Receive a result; with `phase` None it is not stored, so nothing is to be acknowledged."""
 
     def event(self, event: EventMessage) -> None:
-        """Something happened."""
+        """Receive an event."""
 
     def changed(self, evse: str | None) -> None:
-        """The state of an EVSE (and the sums of the site with it), or of the site (None), is not what it was."""
+        """Receive that the state of an EVSE (and with it the site's sums), or of the site (None), has changed."""
 
     def stirred(self, evse: str | None) -> None:
-        """What is measured there has moved on; nothing in the state that anybody acts on at once."""
+        """Receive that only measured values of the state have changed."""

@@ -1,1 +1,4 @@
-"""The gateway on MQTT: `docs/mqtt.md` is the contract. `bus` knows aiomqtt, `topics` the names, `room` the traffic."""
+"""MQTT interface of the gateway; the contract is `docs/mqtt.md`.
+
+`client` wraps aiomqtt, `connection` keeps the link, `commands` receives, `publisher` sends.
+"""

@@ -1,7 +1,7 @@
-"""The broker's access list, from the site's users: who may read, who may command which EVSE, who may command the site.
+"""Access list for Mosquitto's `acl_file`, from the site's users: read access, commands to EVSEs and to the site.
 
-For Mosquitto's `acl_file`. Users are those the broker authenticates (password file, or the common name of a client
-certificate with `use_identity_as_username`). What is not granted is denied. Pure.
+Users are those that the broker authenticates (password file, or the common name of a client certificate with
+`use_identity_as_username`). Everything that is not granted is denied. Pure.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from gateway.mqtt.topics import VERSION, Topics
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """Somebody at the broker. `None` for a list means all.
+    """A user of the broker. `None` for a list means all.
 
-    `neighbours`: other sites on the same broker whose state may be read, for cars lent from site to site.
+    `neighbours`: other sites on the same broker whose state may be read, for vehicle lending between sites.
     """
 
     name: str
@@ -31,11 +31,11 @@ class User:
 
 
 def acl(topics: Topics, users: Iterable[User]) -> str:
-    """The file's text."""
+    """Return the text of the file."""
     root = topics.root
     lines = [
-        f"# Who may do what at the site {topics.site}, for Mosquitto: acl_file <this file>",
-        "# Written by `v2x mqtt-acl`; write it anew when users change.",
+        f"# Access list of the site {topics.site}, for Mosquitto: acl_file <this file>",
+        "# Written by `v2x mqtt-acl`; generate it again when users change.",
     ]
     for user in users:
         lines += ["", f"user {user.name}", *(_gateway(topics) if user.gateway else _facility(topics, user))]
@@ -65,7 +65,7 @@ def _gateway(topics: Topics) -> list[str]:
 
 
 def _neighbours(topics: Topics, user: User) -> list[str]:
-    """States of other sites, and nothing else of them: what they need, who is there, who was called."""
+    """Grant the states of other sites and nothing else of them."""
     sites = ["+"] if user.neighbours is None else [site for site in user.neighbours if site != topics.site]
     return [f"topic read v2x/{VERSION}/{site}/site/state" for site in sites]
 

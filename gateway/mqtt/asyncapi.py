@@ -1,14 +1,14 @@
-"""The contract as an AsyncAPI 3 document, drawn from the models that read and write the messages.
+"""AsyncAPI 3 document of the MQTT contract, generated from the models that validate and write the messages.
 
-`document()` is what `v2x asyncapi` prints; the tests hold every message on the wire against it. Seen from the gateway:
-`receive` is what others send to it. Pure.
+`document()` is printed by `v2x asyncapi`; the tests validate every message on the wire with it. The actions are those
+of the gateway: `receive` is a message that others send to it. Pure.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
@@ -20,7 +20,9 @@ from gateway.model.site import INPUTS
 from gateway.model.state import EventMessage, EvseState, GatewayStatus, SiteState, SiteTelemetry, Telemetry
 from gateway.mqtt.topics import VERSION
 
-BINDING = "0.2.0"
+Json: TypeAlias = dict[str, Any]
+
+BINDING = "0.2.0"  # version of the MQTT bindings
 PARAMETERS = {
     "site": "name of the site, `site.id` of the gateway's configuration",
     "gateway": "name of the gateway, `mqtt.gateway_id`",
@@ -30,7 +32,7 @@ PARAMETERS = {
 
 @dataclass(frozen=True, slots=True)
 class Channel:
-    """One topic of the contract."""
+    """A topic of the contract."""
 
     name: str
     address: str
@@ -39,38 +41,31 @@ class Channel:
     qos: int
     retain: bool
     summary: str
-    reply: str | None = None  # the channel of the answer
-
-    @property
-    def message(self) -> str:
-        """The message's name: that of its model, or of the verb where several verbs share a model."""
-        return self.name
+    reply: str | None = None  # channel of the answer
 
 
 def channels() -> list[Channel]:
-    """All topics, in the order of `docs/mqtt.md`."""
+    """Return all topics in the order of `docs/mqtt.md`."""
     root = f"v2x/{VERSION}/{{site}}"
     found = [
         Channel(
             "gatewayStatus", f"{root}/gateway/{{gateway}}/status", GatewayStatus, "send", 1, True, "Will and status"
         ),
-        Channel("evseState", f"{root}/evse/{{evse}}/state", EvseState, "send", 1, True, "Everything about one EVSE"),
-        Channel(
-            "evseTelemetry", f"{root}/evse/{{evse}}/telemetry", Telemetry, "send", 0, False, "What its meter shows"
-        ),
-        Channel("evseEvent", f"{root}/evse/{{evse}}/event", EventMessage, "send", 1, False, "What happened there"),
-        Channel("evseResult", f"{root}/evse/{{evse}}/result", Result, "send", 1, False, "Answers to its commands"),
-        Channel("siteState", f"{root}/site/state", SiteState, "send", 1, True, "The site as one group"),
-        Channel("siteTelemetry", f"{root}/site/telemetry", SiteTelemetry, "send", 0, False, "All EVSEs together"),
-        Channel("siteEvent", f"{root}/site/event", EventMessage, "send", 1, False, "What happened at the site"),
-        Channel("siteResult", f"{root}/site/result", Result, "send", 1, False, "Answers to the site's commands"),
+        Channel("evseState", f"{root}/evse/{{evse}}/state", EvseState, "send", 1, True, "State of an EVSE"),
+        Channel("evseTelemetry", f"{root}/evse/{{evse}}/telemetry", Telemetry, "send", 0, False, "Measured values"),
+        Channel("evseEvent", f"{root}/evse/{{evse}}/event", EventMessage, "send", 1, False, "Events of an EVSE"),
+        Channel("evseResult", f"{root}/evse/{{evse}}/result", Result, "send", 1, False, "Results of commands"),
+        Channel("siteState", f"{root}/site/state", SiteState, "send", 1, True, "State of the site"),
+        Channel("siteTelemetry", f"{root}/site/telemetry", SiteTelemetry, "send", 0, False, "Sums over all EVSEs"),
+        Channel("siteEvent", f"{root}/site/event", EventMessage, "send", 1, False, "Events of the site"),
+        Channel("siteResult", f"{root}/site/result", Result, "send", 1, False, "Results of site commands"),
     ]
-    for whom, verbs, where in (("evse", EVSE_VERBS, "evse/{evse}"), ("site", SITE_VERBS, "site")):
+    for target, verbs, path in (("evse", EVSE_VERBS, "evse/{evse}"), ("site", SITE_VERBS, "site")):
         for verb, model in verbs.items():
-            name = f"{whom}Command{_camel(verb.value)}"
+            name = f"{target}Command{_camel(verb.value)}"
             summary = (model.__doc__ or "").strip().splitlines()[0]
-            address = f"{root}/{where}/cmd/{verb.value}"
-            found.append(Channel(name, address, model, "receive", 1, False, summary, f"{whom}Result"))
+            address = f"{root}/{path}/cmd/{verb.value}"
+            found.append(Channel(name, address, model, "receive", 1, False, summary, f"{target}Result"))
     for kind, input_model in INPUTS.items():
         summary = (input_model.__doc__ or "").strip().splitlines()[0]
         name, address = f"siteInput{_camel(kind.value)}", f"{root}/site/input/{kind.value}"
@@ -78,8 +73,8 @@ def channels() -> list[Channel]:
     return found
 
 
-def document(broker: str = "mqtt://localhost:1883") -> dict[str, Any]:
-    """The AsyncAPI 3.0.0 document."""
+def document(broker: str = "mqtt://localhost:1883") -> Json:
+    """Return the AsyncAPI 3.0.0 document."""
     found = channels()
     names, schemas = _schemas(found)
     scheme, _, host = broker.partition("://")
@@ -97,36 +92,20 @@ def document(broker: str = "mqtt://localhost:1883") -> dict[str, Any]:
                 "host": host,
                 "protocol": scheme,
                 "protocolVersion": "5",
-                "description": "The site's broker. Everything works on 3.1.1 too, with `reply_to` in the payload.",
+                "description": "The site's broker. MQTT 3.1.1 is supported too, with `reply_to` in the payload.",
             }
         },
         "channels": {one.name: _channel(one) for one in found},
         "operations": {f"{one.action}{one.name[0].upper()}{one.name[1:]}": _operation(one) for one in found},
         "components": {
-            "messages": {one.message: _message(one, names[one.model]) for one in found},
+            "messages": {one.name: _message(one, names[one.model]) for one in found},
             "schemas": schemas,
             "parameters": {name: {"description": text} for name, text in PARAMETERS.items()},
         },
     }
 
 
-def channel_of(topic: str) -> Channel | None:
-    """The channel a real topic belongs to."""
-    levels = topic.split("/")
-    for one in channels():
-        wanted = one.address.split("/")
-        if len(wanted) == len(levels) and all(w.startswith("{") or w == x for w, x in zip(wanted, levels, strict=True)):
-            return one
-    return None
-
-
-def schema_of(channel: Channel, drawn: dict[str, Any]) -> dict[str, Any]:
-    """The payload's JSON Schema, with the components it refers to."""
-    payload = drawn["components"]["messages"][channel.message]["payload"]
-    return {**payload, "components": drawn["components"]}
-
-
-def _schemas(found: Iterable[Channel]) -> tuple[dict[type[BaseModel], str], dict[str, Any]]:
+def _schemas(found: Iterable[Channel]) -> tuple[dict[type[BaseModel], str], Json]:
     wanted: dict[type[BaseModel], Literal["validation", "serialization"]] = {}
     for one in found:
         wanted[one.model] = "validation" if one.action == "receive" else "serialization"
@@ -135,26 +114,26 @@ def _schemas(found: Iterable[Channel]) -> tuple[dict[type[BaseModel], str], dict
     return names, drawn["$defs"]
 
 
-def _channel(one: Channel) -> dict[str, Any]:
+def _channel(one: Channel) -> Json:
     parameters = {
         name: {"$ref": f"#/components/parameters/{name}"} for name in PARAMETERS if f"{{{name}}}" in one.address
     }
-    found: dict[str, Any] = {
+    found: Json = {
         "address": one.address,
         "summary": one.summary,
-        "messages": {one.message: {"$ref": f"#/components/messages/{one.message}"}},
+        "messages": {one.name: {"$ref": f"#/components/messages/{one.name}"}},
     }
     if parameters:
         found["parameters"] = parameters
     return found
 
 
-def _operation(one: Channel) -> dict[str, Any]:
-    found: dict[str, Any] = {
+def _operation(one: Channel) -> Json:
+    found: Json = {
         "action": one.action,
         "channel": {"$ref": f"#/channels/{one.name}"},
         "summary": one.summary,
-        "messages": [{"$ref": f"#/channels/{one.name}/messages/{one.message}"}],
+        "messages": [{"$ref": f"#/channels/{one.name}/messages/{one.name}"}],
         "bindings": {"mqtt": {"qos": one.qos, "retain": one.retain, "bindingVersion": BINDING}},
     }
     if one.reply is not None:
@@ -168,9 +147,9 @@ def _operation(one: Channel) -> dict[str, Any]:
     return found
 
 
-def _message(one: Channel, schema: str) -> dict[str, Any]:
-    found: dict[str, Any] = {
-        "name": one.message,
+def _message(one: Channel, schema: str) -> Json:
+    found: Json = {
+        "name": one.name,
         "summary": one.summary,
         "contentType": "application/json",
         "payload": {"$ref": f"#/components/schemas/{schema}"},
@@ -179,8 +158,8 @@ def _message(one: Channel, schema: str) -> dict[str, Any]:
         found["correlationId"] = {"location": "$message.payload#/id", "description": "the idempotency key"}
         found["bindings"] = {
             "mqtt": {
-                "correlationData": {"type": "string", "format": "binary", "description": "comes back with the results"},
-                "responseTopic": {"type": "string", "description": "where the results are sent too"},
+                "correlationData": {"type": "string", "format": "binary", "description": "returned with the results"},
+                "responseTopic": {"type": "string", "description": "additional topic of the results"},
                 "bindingVersion": BINDING,
             }
         }
@@ -191,9 +170,9 @@ def _camel(name: str) -> str:
     return "".join(part.capitalize() for part in name.split("_"))
 
 
-_DESCRIPTION = f"""Discharge commands for charging stations and cars, with lease, idempotency key, answer and reason.
+_DESCRIPTION = f"""Discharge commands for charging stations and vehicles with lease, idempotency key, result and reason.
 
 Powers are in W, + into the vehicle; where a verb is named (discharge, charge) the value is a magnitude. A command's id
-means that command for {KEPT_FOR_S / 86_400:.0f} days: sent again it returns the stored result and acts once. Commands
-must not be retained and have at most {MAX_BYTES} bytes. The first result comes within 1 s, the final one when the meter
-has shown it."""
+identifies it for {KEPT_FOR_S / 86_400:.0f} days: sent again it acts once and returns the stored result. Commands must
+not be retained and have at most {MAX_BYTES} bytes. The first result comes within 1 s, the final one when the meter
+confirms it."""

@@ -1,8 +1,8 @@
-"""The one file that knows aiomqtt: a link to a real broker, MQTT 5 first, 3.1.1 where the broker knows no better.
+"""Link to a broker over aiomqtt: MQTT 5, or 3.1.1 where the broker supports no other. No other module uses aiomqtt.
 
-A message is acknowledged to the broker when the gateway has taken it (`acknowledge`), not when it arrives: what was not
-journalled when the process died is delivered again to the same session. TCP_NODELAY is set, because a QoS 1 message
-waits 44 ms for Nagle otherwise. Errors of paho and aiomqtt become ConnectionError here.
+A message is acknowledged to the broker when it was processed (`acknowledge`), not when it arrives: a command that was
+not journalled when the process died is delivered again to the same session. TCP_NODELAY is set, because Nagle's
+algorithm delays a QoS 1 message by 44 ms. Errors of paho and aiomqtt become ConnectionError here.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ log = logging.getLogger("v2x.mqtt")
 
 KEEPALIVE_S = 10
 ANSWER_WITHIN_S = 5.0  # of the broker
-UNACKNOWLEDGED = 500  # messages the broker may have under way to us (MQTT 5, Receive Maximum)
-LARGEST = 1 << 20  # bytes the broker may send us: far above what is accepted, so that a refusal can still say why
-IN_FLIGHT = 200  # messages under way to the broker
-UNSUPPORTED_VERSION = (132, 1)  # reason codes of a broker that knows no MQTT 5
+UNACKNOWLEDGED = 500  # messages in flight from the broker (MQTT 5, Receive Maximum)
+LARGEST = 1 << 20  # bytes of a packet: far above the largest accepted command, so that a rejection can state the reason
+IN_FLIGHT = 200  # messages in flight to the broker
+UNSUPPORTED_VERSION = (132, 1)  # reason codes of a broker without MQTT 5
 
 
 class MqttVersion:
-    """Which protocol to speak."""
+    """Protocol versions."""
 
     AUTO = "auto"
     V5 = "5"
@@ -49,7 +49,7 @@ class MqttVersion:
 
 @dataclass(frozen=True, slots=True)
 class BrokerLink:
-    """How to reach a broker. `url` is `mqtt://host[:1883]` or `mqtts://host[:8883]`."""
+    """Address and credentials of a broker. `url` is `mqtt://host[:1883]` or `mqtts://host[:8883]`."""
 
     url: str = field(repr=False)  # may hold a password
     client_id: str
@@ -63,7 +63,7 @@ class BrokerLink:
 
     @property
     def where(self) -> str:
-        """The URL as it may be told: without user and password."""
+        """Return the URL without user and password."""
         scheme, _, rest = self.url.partition("://")
         return f"{scheme}://{rest.rpartition('@')[2]}"
 
@@ -73,14 +73,14 @@ Connect: TypeAlias = Callable[[BusMessage], AbstractAsyncContextManager[Bus]]
 
 @runtime_checkable
 class Acknowledging(Protocol):
-    """A bus that tells the broker when a message was taken."""
+    """A bus with manual acknowledgements."""
 
     def acknowledge(self, message: BusMessage) -> None:
-        """The message is safe here; the broker may forget it."""
+        """Acknowledge a processed message; the broker may delete it."""
 
 
 class _Delivery(BusMessage):
-    """A message with the packet identifier it came under."""
+    """A message with its packet identifier."""
 
     __slots__ = ("mid",)
     mid: int
@@ -100,7 +100,7 @@ class MqttBus:
             if self.version == MqttVersion.AUTO:
                 self.version = await self._probe()
             client = self._make(self.version)
-            client._client.manual_ack_set(True)  # aiomqtt has no word for it
+            _paho_client(client).manual_ack_set(True)
             async with asyncio.timeout(ANSWER_WITHIN_S):
                 await client.__aenter__()
         except (aiomqtt.MqttError, OSError) as error:  # a TimeoutError is an OSError
@@ -138,7 +138,7 @@ class MqttBus:
             )
 
     async def subscribe(self, topic_filter: str, qos: int = 1) -> None:
-        """Retained messages come as such, also later ones (MQTT 5: retain as published, retain handling 0)."""
+        """Subscribe with the retain flag as published and with stored retained messages (MQTT 5)."""
         async with self._in_time():
             if self.version == MqttVersion.V5:
                 options = SubscribeOptions(qos=qos, retainAsPublished=True, retainHandling=0)
@@ -161,16 +161,16 @@ class MqttBus:
             raise ConnectionError(f"{self.link.where}: {error}") from error
 
     def acknowledge(self, message: BusMessage) -> None:
-        """Let the broker forget a message (QoS 1)."""
+        """Acknowledge a message of QoS 1."""
         if isinstance(message, _Delivery) and message.qos == 1 and self._client is not None:
-            self._client._client.ack(message.mid, 1)  # aiomqtt has no word for it
+            _paho_client(self._client).ack(message.mid, 1)
 
     @asynccontextmanager
     async def _in_time(self) -> AsyncIterator[None]:
-        """Bound a wait for the broker, and turn what goes wrong into ConnectionError.
+        """Limit a wait for the broker; its errors become ConnectionError.
 
-        aiomqtt is told to wait for ever: it waits with asyncio.wait_for, which loses a cancellation that comes together
-        with the answer (Python 3.11), and a task that lost its cancellation never ends.
+        The time-outs of aiomqtt are infinite: it uses asyncio.wait_for, which drops a cancellation that coincides with
+        the answer (Python 3.11), and a task that lost its cancellation never ends.
         """
         try:
             async with asyncio.timeout(ANSWER_WITHIN_S):
@@ -181,18 +181,18 @@ class MqttBus:
             raise ConnectionError(f"{self.link.where}: {error}") from error
 
     async def _probe(self) -> str:
-        """Whether the broker knows MQTT 5, asked with the plainest CONNECT there is.
+        """Return the version that the broker supports, probed with a CONNECT without properties and will.
 
-        A broker of 3.1.1 may stumble over the properties and the will of a full one and never answer (amqtt does).
+        A broker of 3.1.1 may fail on those without an answer (amqtt does).
         """
         try:
             async with asyncio.timeout(ANSWER_WITHIN_S), self._make(MqttVersion.V5, probe=True):
                 return MqttVersion.V5
         except MqttConnectError as error:
             if getattr(error.rc, "value", error.rc) in UNSUPPORTED_VERSION:
-                log.info("%s knows no MQTT 5; speaking 3.1.1", self.link.where)
+                log.info("%s does not support MQTT 5; using 3.1.1", self.link.where)
                 return MqttVersion.V311
-            return MqttVersion.V5  # it answered in MQTT 5; what it minds will be said to the real CONNECT
+            return MqttVersion.V5  # it answered in MQTT 5; the actual CONNECT will report the error
 
     def _make(self, version: str, *, probe: bool = False) -> aiomqtt.Client:
         link, parts = self.link, urlsplit(self.link.url)
@@ -215,7 +215,7 @@ class MqttBus:
             identifier=link.client_id + ("-probe" if probe else ""),
             protocol=aiomqtt.ProtocolVersion.V5 if five else aiomqtt.ProtocolVersion.V311,
             will=aiomqtt.Will(will.topic, will.payload, will.qos, will.retain) if will is not None else None,
-            clean_session=None if five else True,  # a 3.1.1 session never expires: old commands would act much later
+            clean_session=None if five else True,  # a 3.1.1 session never expires: commands would act much later
             clean_start=probe if five else paho.MQTT_CLEAN_START_FIRST_ONLY,
             properties=properties,
             timeout=math.inf,  # see _in_time
@@ -225,7 +225,7 @@ class MqttBus:
             socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
             tls_context=tls_context(link) if tls else None,
         )
-        client.pending_calls_threshold = IN_FLIGHT  # that many under way are no reason for a warning each
+        client.pending_calls_threshold = IN_FLIGHT  # no warning for that many in flight
         return client
 
     def _linked(self) -> aiomqtt.Client:
@@ -235,7 +235,7 @@ class MqttBus:
 
 
 def tls_context(link: BrokerLink) -> ssl.SSLContext:
-    """Verify the broker against `ca` (or the machine's own), and show our certificate if there is one."""
+    """Return a context that verifies the broker by `ca` (default: the system's) and presents the client certificate."""
     context = ssl.create_default_context(cafile=str(link.ca) if link.ca else None)
     if link.cert is not None:
         context.load_cert_chain(link.cert, link.key)
@@ -243,7 +243,7 @@ def tls_context(link: BrokerLink) -> ssl.SSLContext:
 
 
 class Connector:
-    """Opens links with a will; remembers which version the broker speaks."""
+    """Opens links with a will; keeps the version that the broker supports."""
 
     def __init__(self, link: BrokerLink) -> None:
         self._link = link
@@ -255,6 +255,15 @@ class Connector:
         async with MqttBus(self._link, will, self._version) as bus:
             self._version = bus.version
             yield bus
+
+
+def _paho_client(client: aiomqtt.Client) -> paho.Client:
+    """Return the paho client inside an aiomqtt client, for manual acknowledgements (`manual_ack_set`, `ack`).
+
+    aiomqtt 2.5 has no interface for them, and `_client` is private: pyproject.toml pins aiomqtt below 2.6. Before the
+    pin is raised, check the attribute and run tests/interop/test_mosquitto.py, which covers redelivery.
+    """
+    return client._client
 
 
 def _incoming(one: aiomqtt.Message) -> _Delivery:

@@ -1,12 +1,12 @@
-"""Home Assistant finds every EVSE by itself: discovery messages in the two forms it knows. Pure.
+"""Discovery messages of Home Assistant. Pure.
 
-Device discovery (Home Assistant 2024.11 and newer) is one retained message per EVSE; for older ones there is one per
-entity. Numbers, selects and buttons of Home Assistant show no answer, so the last result is an entity too.
+Device discovery (Home Assistant 2024.11 and newer) is one retained message per EVSE, for older ones one per entity.
+Numbers, selects and buttons of Home Assistant show no answer, so the last result is an entity too.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TypeAlias
 
 from gateway import __version__
 from gateway.authority.priority import Layer
@@ -14,13 +14,14 @@ from gateway.model.command import MAX_POWER_W, SiteMode
 from gateway.model.state import EvseState, Happened, SessionState
 from gateway.mqtt.topics import Topics
 
-LEASE_S = 900  # of what a person sets in Home Assistant; an automation that renews may ask for less
+LEASE_S = 900  # of values set in Home Assistant; an automation that renews may request less
 
-Entity = dict[str, Any]
+Entity: TypeAlias = dict[str, object]
+Messages: TypeAlias = dict[str, dict[str, object]]  # topic -> payload
 
 
-def device_messages(topics: Topics, state: EvseState) -> dict[str, dict[str, Any]]:
-    """One message: topic -> payload."""
+def device_messages(topics: Topics, state: EvseState) -> Messages:
+    """Return one message for the device."""
     payload = {
         "device": _device(topics, state),
         "origin": _origin(),
@@ -31,8 +32,8 @@ def device_messages(topics: Topics, state: EvseState) -> dict[str, dict[str, Any
     return {f"{topics.homeassistant}/device/{_node(topics, state.evse)}/config": payload}
 
 
-def component_messages(topics: Topics, state: EvseState) -> dict[str, dict[str, Any]]:
-    """One message per entity: topic -> payload."""
+def component_messages(topics: Topics, state: EvseState) -> Messages:
+    """Return one message per entity."""
     found = {}
     for name, entity in entities(topics, state).items():
         payload = {key: value for key, value in entity.items() if key != "platform"}
@@ -42,15 +43,15 @@ def component_messages(topics: Topics, state: EvseState) -> dict[str, dict[str, 
     return found
 
 
-def messages(topics: Topics, state: EvseState, how: str) -> dict[str, dict[str, Any]]:
-    """By the setting `mqtt.homeassistant`."""
+def messages(topics: Topics, state: EvseState, how: str) -> Messages:
+    """Return the messages of the setting `mqtt.homeassistant`."""
     if how == "device":
         return device_messages(topics, state)
     return component_messages(topics, state) if how == "components" else {}
 
 
 def entities(topics: Topics, state: EvseState) -> dict[str, Entity]:
-    """All entities of one EVSE, by a name that never changes."""
+    """Return all entities of one EVSE by their stable names."""
     evse = state.evse
     telemetry, retained = topics.evse(evse, "telemetry"), topics.evse(evse, "state")
     station = state.station_limits
@@ -190,7 +191,7 @@ def _yes_or_no(name: str, topic: str, truth: str, device_class: str) -> Entity:
 
 
 def _command(members: str = "", *, lease: bool = False) -> str:
-    """A template that makes a command with an id of its own; the source says that it was Home Assistant."""
+    """Return a template of a command with a unique id and the source `homeassistant`."""
     parts = ["'id': 'ha-' ~ (now().timestamp() * 1000) | int", "'source': 'homeassistant'"]
     if lease:
         parts.append(f"'lease_s': {LEASE_S}")
@@ -199,8 +200,8 @@ def _command(members: str = "", *, lease: bool = False) -> str:
     return "{{ {" + ", ".join(parts) + "} | tojson }}"
 
 
-def _device(topics: Topics, state: EvseState) -> dict[str, Any]:
-    found: dict[str, Any] = {
+def _device(topics: Topics, state: EvseState) -> dict[str, object]:
+    found: dict[str, object] = {
         "identifiers": [_node(topics, state.evse)],
         "name": f"EVSE {state.evse}",
         "manufacturer": state.vendor or "unknown",
@@ -225,5 +226,5 @@ def _availability(topics: Topics, evse: str) -> list[dict[str, str]]:
 
 
 def _node(topics: Topics, evse: str) -> str:
-    """A name with letters, digits, hyphens and underscores only, as Home Assistant's topics want it."""
+    """Return a name of letters, digits, hyphens and underscores, as Home Assistant's topics require."""
     return "v2x_" + "".join(sign if sign.isalnum() or sign in "-_" else "_" for sign in f"{topics.site}_{evse}")

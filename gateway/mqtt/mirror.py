@@ -1,7 +1,7 @@
-"""A mirror with one value a topic, as evcc has it: `<root>/<evse>/<name>`, retained, plain text; `.../set` commands.
+"""Mirror with one value per topic, as in evcc: `<root>/<evse>/<name>`, retained, plain text; `.../set` for commands.
 
-Off by default. It is for controllers that read scalars; who commands through it gets no answer but the topic `result`,
-and must write the value again before its lease of `LEASE_S` ends. Pure.
+Off by default; for controllers that read scalars. The only answer to a command is the topic `result`; a power must be
+written again before its lease of `LEASE_S` ends. Pure.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ SETTABLE = ("setpoint", "discharge", "charge", "stop", "release", "reserve")
 
 
 def scalars(state: EvseState) -> dict[str, str]:
-    """The values of an EVSE, as text; empty (which takes a retained value back) is what nobody has told."""
+    """Return the values of an EVSE as text; an unknown one is empty, which deletes the retained value."""
     values: dict[str, object] = {
         "connected": state.connection.value == "connected",
         "plugged": state.plugged,
@@ -35,12 +35,12 @@ def scalars(state: EvseState) -> dict[str, str]:
 
 
 def answer(result: Result) -> str:
-    """A result in one line."""
+    """Return a result in one line."""
     return f"{result.status.value} {result.reason.code.value}"
 
 
 def command(name: str, payload: bytes, number: str) -> tuple[str, bytes] | None:
-    """Verb and body of a value that was set; None for a topic that cannot be set. A bad value makes a bad body."""
+    """Return verb and body of a written value, None for a read-only topic. An invalid value makes an invalid body."""
     if name not in SETTABLE:
         return None
     body: dict[str, object] = {"id": f"mirror-{number}", "source": "mirror"}

@@ -1,7 +1,7 @@
-"""Results on their way to the broker: kept until it has acknowledged them, sent again on every new link.
+"""Results that the broker has not acknowledged yet; sent again on every new link.
 
-In order, with several under way at once. Bounded: beyond that the oldest go from here; the store still knows them and
-tells them again at the next start.
+In order, several in flight at once. Bounded: beyond the limit the oldest are dropped from memory; the store still has
+them, and they are sent at the next start.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from dataclasses import dataclass
 from gateway.model.journal import Phase
 from protocols.ports import Bus, BusMessage
 
-MOST = 20_000
-AT_ONCE = 100
+MAX_PENDING = 20_000
+MAX_IN_FLIGHT = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Parcel:
-    """One result and the topics it goes to."""
+class PendingResult:
+    """One result and the messages that carry it."""
 
     messages: tuple[BusMessage, ...]
     command: str
@@ -28,46 +28,46 @@ class Parcel:
 
 
 class Outbox:
-    """Sends parcels over whatever link there is."""
+    """Queue of results; `run` sends them over one link."""
 
     def __init__(self, delivered: Callable[[str, Phase], None]) -> None:
         self._delivered = delivered
-        self._parcels: OrderedDict[int, Parcel] = OrderedDict()
+        self._pending: OrderedDict[int, PendingResult] = OrderedDict()
         self._number = 0
         self._new = asyncio.Event()
         self.dropped = 0
 
     def __len__(self) -> int:
-        return len(self._parcels)
+        return len(self._pending)
 
-    def put(self, parcel: Parcel) -> None:
-        """Send it as soon as possible."""
+    def put(self, result: PendingResult) -> None:
+        """Queue a result."""
         self._number += 1
-        self._parcels[self._number] = parcel
-        while len(self._parcels) > MOST:
-            self._parcels.popitem(last=False)
+        self._pending[self._number] = result
+        while len(self._pending) > MAX_PENDING:
+            self._pending.popitem(last=False)
             self.dropped += 1
         self._new.set()
 
     async def run(self, bus: Bus) -> None:
-        """Send until cancelled or the link breaks (ConnectionError); what was not acknowledged stays."""
+        """Send until cancelled or the link breaks (ConnectionError); unacknowledged results stay queued."""
         sent = 0
-        gate = asyncio.Semaphore(AT_ONCE)
-        async with asyncio.TaskGroup() as under_way:
+        slots = asyncio.Semaphore(MAX_IN_FLIGHT)
+        async with asyncio.TaskGroup() as in_flight:
             while True:
                 self._new.clear()
-                for number, parcel in [(n, p) for n, p in self._parcels.items() if n > sent]:
-                    await gate.acquire()
+                for number, result in [(n, r) for n, r in self._pending.items() if n > sent]:
+                    await slots.acquire()
                     sent = number
-                    under_way.create_task(self._send(bus, number, parcel, gate))
+                    in_flight.create_task(self._send(bus, number, result, slots))
                 await self._new.wait()
 
-    async def _send(self, bus: Bus, number: int, parcel: Parcel, gate: asyncio.Semaphore) -> None:
+    async def _send(self, bus: Bus, number: int, result: PendingResult, slots: asyncio.Semaphore) -> None:
         try:
-            for message in parcel.messages:
+            for message in result.messages:
                 await bus.publish(message)
-            self._parcels.pop(number, None)
-            if parcel.phase is not None:
-                self._delivered(parcel.command, parcel.phase)
+            self._pending.pop(number, None)
+            if result.phase is not None:
+                self._delivered(result.command, result.phase)
         finally:
-            gate.release()
+            slots.release()

@@ -1,17 +1,15 @@
-"""The names of the contract. Pure; `v2x/1/<site>` is the root, and a breaking change takes a new number."""
+"""Topics of the MQTT contract. `v2x/1/<site>` is the root; a breaking change takes a new number. Pure."""
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from enum import StrEnum
 
 VERSION = "1"
-NAME = re.compile(r"[A-Za-z0-9_.@=*|-]{1,64}")  # of sites, gateways and EVSEs: one topic level without wildcards
 
 
 class Kind(StrEnum):
-    """What an incoming topic is for."""
+    """Purpose of an incoming topic."""
 
     EVSE_COMMAND = "evse_command"
     SITE_COMMAND = "site_command"
@@ -19,12 +17,13 @@ class Kind(StrEnum):
     GATEWAY_STATUS = "gateway_status"
     HOMEASSISTANT = "homeassistant"
     MIRROR = "mirror"
+    NEIGHBOUR = "neighbour"
     UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
-    """An incoming topic, taken apart. `name` is the EVSE or gateway, `verb` the verb or kind of input."""
+class ParsedTopic:
+    """An incoming topic in parts. `name` is the EVSE, gateway or site, `verb` the verb or kind of input."""
 
     kind: Kind
     name: str = ""
@@ -47,23 +46,23 @@ class Topics:
 
     @property
     def status(self) -> str:
-        """Retained; the will says offline."""
+        """Topic of this gateway's retained status and of its will."""
         return f"{self.root}/gateway/{self.gateway}/status"
 
     def evse(self, evse: str, leaf: str) -> str:
-        """`state`, `telemetry`, `event`, `result` of an EVSE."""
+        """Return the topic of an EVSE's `state`, `telemetry`, `event` or `result`."""
         return f"{self.root}/evse/{evse}/{leaf}"
 
     def of_site(self, leaf: str) -> str:
-        """`state`, `telemetry`, `event`, `result` of the site."""
+        """Return the topic of the site's `state`, `telemetry`, `event` or `result`."""
         return f"{self.root}/site/{leaf}"
 
     def of(self, evse: str | None, leaf: str) -> str:
-        """The same for an EVSE or, with None, the site."""
+        """Return the same for an EVSE or, with None, the site."""
         return self.of_site(leaf) if evse is None else self.evse(evse, leaf)
 
     def filters(self, *, site_commands: bool, discovery: bool) -> list[str]:
-        """What the gateway subscribes to."""
+        """Return the filters that the gateway subscribes to."""
         found = [f"{self.root}/evse/+/cmd/+", f"{self.root}/gateway/+/status", f"{self.root}/site/input/+"]
         if site_commands:
             found.append(f"{self.root}/site/cmd/+")
@@ -75,41 +74,40 @@ class Topics:
 
     @property
     def neighbours(self) -> str:
-        """The filter for the states of all sites on this broker."""
+        """Filter for the states of all sites on this broker."""
         return f"v2x/{VERSION}/+/site/state"
 
-    def neighbour(self, topic: str) -> str | None:
-        """The site whose state this is, if it is another one's."""
-        match topic.split("/"):
-            case ["v2x", version, site, "site", "state"] if version == VERSION and site != self.site:
-                return site
-        return None
-
-    def parse(self, topic: str) -> Heard:
-        """Take an incoming topic apart."""
+    def parse(self, topic: str) -> ParsedTopic:
+        """Return the parts of an incoming topic."""
         if topic == f"{self.homeassistant}/status":
-            return Heard(Kind.HOMEASSISTANT)
+            return ParsedTopic(Kind.HOMEASSISTANT)
         if self.mirror and topic.startswith(self.mirror + "/"):
             levels = topic.removeprefix(self.mirror + "/").split("/")
-            return Heard(Kind.MIRROR, *levels[:2]) if len(levels) == 3 and levels[2] == "set" else Heard(Kind.UNKNOWN)
-        if not topic.startswith(self.root + "/"):
-            return Heard(Kind.UNKNOWN)
-        match topic.removeprefix(self.root + "/").split("/"):
-            case ["evse", evse, "cmd", verb]:
-                return Heard(Kind.EVSE_COMMAND, evse, verb)
-            case ["site", "cmd", verb]:
-                return Heard(Kind.SITE_COMMAND, "", verb)
-            case ["site", "input", kind]:
-                return Heard(Kind.INPUT, "", kind)
-            case ["gateway", gateway, "status"]:
-                return Heard(Kind.GATEWAY_STATUS, gateway)
-        return Heard(Kind.UNKNOWN)
+            return (
+                ParsedTopic(Kind.MIRROR, *levels[:2])
+                if len(levels) == 3 and levels[2] == "set"
+                else ParsedTopic(Kind.UNKNOWN)
+            )
+        match topic.split("/"):
+            case ["v2x", str(version), *_] if version != VERSION:
+                return ParsedTopic(Kind.UNKNOWN)
+            case ["v2x", _, self.site, "evse", evse, "cmd", verb]:
+                return ParsedTopic(Kind.EVSE_COMMAND, evse, verb)
+            case ["v2x", _, self.site, "site", "cmd", verb]:
+                return ParsedTopic(Kind.SITE_COMMAND, "", verb)
+            case ["v2x", _, self.site, "site", "input", kind]:
+                return ParsedTopic(Kind.INPUT, "", kind)
+            case ["v2x", _, self.site, "gateway", gateway, "status"]:
+                return ParsedTopic(Kind.GATEWAY_STATUS, gateway)
+            case ["v2x", _, site, "site", "state"] if site != self.site:
+                return ParsedTopic(Kind.NEIGHBOUR, site)
+        return ParsedTopic(Kind.UNKNOWN)
 
     def may_answer_on(self, topic: str) -> bool:
-        """Whether a result may be sent to a topic that a commander chose.
+        """Return whether a result may be sent to the reply topic of a command.
 
-        Nothing that would be a wildcard, a topic of the broker's own, or one where somebody takes orders: commands,
-        inputs and retained states of this contract, and Home Assistant's discovery.
+        Rejected are wildcards, the broker's own topics, and topics with an effect: commands, inputs and retained states
+        of this contract, the mirror, and Home Assistant's discovery.
         """
         if not topic or len(topic.encode()) > 512 or any(sign in topic for sign in "+#\0") or topic.startswith("$"):
             return False

@@ -1,4 +1,4 @@
-"""`/metrics` for the admin server: the metrics behind the same bearer token as the API."""
+"""`/metrics` of the admin server, with the same bearer token as the API."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from gateway.service import GatewayService
 
 
 def route(service: GatewayService, mqtt: MqttConnection, token: str | None) -> Route:
-    """The route to add to the application."""
+    """Return the route to add to the application."""
 
     async def metrics(request: Request) -> Response:
         given = request.headers.get("Authorization", "").encode()
         if token is not None and not hmac.compare_digest(given, f"Bearer {token}".encode()):
-            return PlainTextResponse("this page wants a bearer token\n", 401, {"WWW-Authenticate": "Bearer"})
+            return PlainTextResponse("a bearer token is required\n", 401, {"WWW-Authenticate": "Bearer"})
         return Response(render(service, mqtt), media_type=CONTENT_TYPE_LATEST)
 
     return Route("/metrics", metrics)

@@ -1,7 +1,7 @@
-"""The log: one line per thing that happened, for people or as JSON, through the standard library's loggers.
+"""Log output: one line per event, text or JSON, through the standard library's loggers.
 
-Rooms log under `v2x.<room>`; secrets and payloads of commands are not logged (the journal has them). A traceback shows
-the lines of code and no values of variables: passwords would be among them.
+Packages log under `v2x.<package>`. Secrets and payloads of commands are not logged (the journal has the payloads). A
+traceback shows lines of code without values of variables, which could be passwords.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ QUIET = (
     "sqlalchemy",
     "uvicorn",
     "websockets",
-)  # they have nothing to say below a warning
+)  # logged from warnings on
 
 
 def configure(level: str = "info", format: str = "console", stream: TextIO | None = None) -> None:

@@ -1,1 +1,1 @@
-"""The journal and the commands, kept. `ports` is what the core asks for, `memory` and `sql` keep it."""
+"""Persistence of journal, commands and telemetry: the port (`ports`) and its implementations in memory and SQL."""

@@ -1,9 +1,9 @@
-"""Writing to the store in groups: whoever waits for a write shares one transaction with all who wait at that moment.
+"""Writes to the store in groups: all writes that are due at a moment share one transaction.
 
-`keep` returns when its records are durable; `later` hands records over for the next group. Order is kept across both. A
-failed group is reported to those who waited; records given to `later` are retried, and beyond a bound the oldest go (a
-journal that cannot be written must not take the gateway's memory). What the store refuses for ever is dropped alone,
-counted and told. Nothing here knows SQL.
+`keep` returns when its records are durable; `later` queues records for the next group. Order is preserved across both.
+A failed group is reported to its waiting callers; records of `later` are retried, and beyond a bound the oldest are
+dropped, so that a failing store does not exhaust the memory. Records that the store can never write are dropped one by
+one, counted and reported. No SQL here.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from gateway.model.journal import Entry, Phase, Record
 from gateway.store.ports import RecordRefused, Store, StoreError, Unfinished
 from protocols.ports import Clock
 
-MAX_WAITING = 20_000  # records given to `later` that wait for a working store
+MAX_WAITING = 20_000  # records of `later` that wait for a working store
 MAX_GROUP = 2_000  # records of one transaction
 RETRY_S = (0.1, 0.5, 1.0, 2.0, 5.0)
-GATHER_S = 0.05  # records nobody waits for may wait this long for company
-LAND_WITHIN_S = 0.15  # a write that has begun by then may take this much longer
+GATHER_S = 0.05  # delay of records without a waiting caller, so that they share a transaction
+LAND_WITHIN_S = 0.15  # extra time for a write that has begun
 KEEP_WITHIN_S = 0.8  # a command must be answered within 1 s
 
 
@@ -33,7 +33,7 @@ class _Group:
 
 
 class Journal:
-    """The one writer of a store."""
+    """Only writer of a store."""
 
     def __init__(self, store: Store, clock: Clock, on_trouble: Callable[[str], None] | None = None) -> None:
         self.store = store
@@ -43,7 +43,7 @@ class Journal:
         self._waiting_records = 0
         self._wake = asyncio.Event()
         self._hurry = asyncio.Event()
-        self._urgent = 0  # who waits for a write now
+        self._urgent = 0  # callers that wait for a write
         self._flushing = False
         self._idle = asyncio.Event()
         self._idle.set()
@@ -51,9 +51,9 @@ class Journal:
         self.trouble: str | None = None
 
     async def keep(self, *records: Record, within_s: float = KEEP_WITHIN_S) -> None:
-        """Durable when it returns; StoreError if the store fails or is too slow to answer who waits in time.
+        """Write records durably; StoreError if the store fails or does not answer in time.
 
-        Unfinished if it may still be written.
+        Unfinished if they may still be written.
         """
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         group = _Group(records, done)
@@ -64,7 +64,7 @@ class Journal:
             async with self._clock.timeout_at(self._clock.now() + within_s):
                 await asyncio.shield(done)
         except TimeoutError:
-            if group in self._waiting:  # not begun: it shall not be written after we said it failed
+            if group in self._waiting:  # not begun: it must not be written after it was reported as failed
                 self._waiting.remove(group)
                 self._waiting_records -= len(records)
                 raise StoreError(self.trouble or "the store did not answer in time") from None
@@ -79,27 +79,27 @@ class Journal:
                 self._hurry.clear()
 
     async def keep_or_later(self, *records: Record) -> None:
-        """As `keep`; what is not written in time is written behind, once. RecordRefused if it never will be."""
+        """Write as `keep`; what is not written in time is written later, once. RecordRefused if it never can be."""
         try:
             await self.keep(*records)
         except RecordRefused:
             raise
         except Unfinished as slow:
-            slow.landed.add_done_callback(lambda landed: self._behind(landed, records))
+            slow.landed.add_done_callback(lambda landed: self._write_later(landed, records))
         except StoreError:
             self.later(*records)
 
-    def _behind(self, landed: asyncio.Future[None], records: tuple[Record, ...]) -> None:
+    def _write_later(self, landed: asyncio.Future[None], records: tuple[Record, ...]) -> None:
         if landed.cancelled() or (landed.exception() and not isinstance(landed.exception(), RecordRefused)):
             self.later(*records)
 
     def later(self, *records: Record) -> None:
-        """Written with the next group, after what was given before."""
+        """Queue records for the next group, after all queued before."""
         if records:
             self._add(_Group(records, None))
 
     async def flush(self) -> None:
-        """Until everything handed over has been written or has failed."""
+        """Return when all queued records have been written or have failed."""
         self._flushing = True
         self._hurry.set()
         try:
@@ -108,7 +108,7 @@ class Journal:
             self._flushing = False
 
     async def run(self) -> None:
-        """Write until cancelled; what is left then is written once more, if the store lets it."""
+        """Write until cancelled; then write the rest once more, if the store works."""
         try:
             failures = 0
             while True:
@@ -124,7 +124,7 @@ class Journal:
                         await self._clock.sleep(RETRY_S[min(failures, len(RETRY_S)) - 1])
                 self._idle.set()
         finally:
-            await self._last_words()
+            await self._write_rest()
 
     def _add(self, group: _Group) -> None:
         self._waiting.append(group)
@@ -150,7 +150,7 @@ class Journal:
         return taken
 
     async def _write_one(self) -> bool:
-        """Write one transaction's worth; halved again and again where the store refuses some record of it."""
+        """Write one transaction; split it in halves where the store refuses a record of it."""
         parts = [self._take()]
         while parts:
             groups = parts.pop()
@@ -166,7 +166,7 @@ class Journal:
                 self._failed([group for part in (groups, *reversed(parts)) for group in part], str(error))
                 return False
             except asyncio.CancelledError:
-                self._give_back([group for part in (groups, *reversed(parts)) for group in part])
+                self._requeue([group for part in (groups, *reversed(parts)) for group in part])
                 raise
             else:
                 self._written(groups)
@@ -181,32 +181,32 @@ class Journal:
                 group.done.set_result(None)
 
     def _refused(self, group: _Group, error: RecordRefused) -> None:
-        """Never to be tried again; who waits for it knows, else it is counted and told."""
+        """Report records that can never be written: to the waiting caller, else counted and logged."""
         if group.done is None:
             self.dropped += len(group.records)
-            self._tell(f"{len(group.records)} records were refused and are lost: {error}")
+            self._report(f"{len(group.records)} records were refused by the store and are lost: {error}")
         elif not group.done.done():
             group.done.set_exception(error)
             group.done.exception()
 
     def _failed(self, groups: list[_Group], text: str) -> None:
-        self._tell(text)
+        self._report(text)
         for group in groups:
             if group.done is not None and not group.done.done():
                 group.done.set_exception(StoreError(text))
-                group.done.exception()  # one who stopped waiting does not make a warning
-        self._give_back([group for group in groups if group.done is None])
+                group.done.exception()  # no warning for a caller that stopped waiting
+        self._requeue([group for group in groups if group.done is None])
 
-    def _give_back(self, groups: list[_Group]) -> None:
+    def _requeue(self, groups: list[_Group]) -> None:
         self._waiting.extendleft(reversed(groups))
         self._waiting_records += sum(len(group.records) for group in groups)
 
-    def _tell(self, text: str) -> None:
+    def _report(self, text: str) -> None:
         if text != self.trouble:
             self.trouble = text
             self.on_trouble(text)
 
-    async def _last_words(self) -> None:
+    async def _write_rest(self) -> None:
         while self._waiting:
             if not await asyncio.shield(self._write_one()):
                 break
@@ -217,7 +217,7 @@ class Journal:
 
 
 def describe(records: Sequence[Record]) -> list[str]:
-    """The steps in a group, for logs and crash tests: `received`, `first`, `final`, ..."""
+    """Return the steps in a group, for logs and crash tests: `received`, `first`, `final`, ..."""
     named = []
     for record in records:
         match record:

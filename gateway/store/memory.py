@@ -1,4 +1,4 @@
-"""A store that forgets when the process ends: for tests, the demo and emulations. It behaves as the SQL store does."""
+"""Store in memory, lost at the end of the process: for tests, the demo and emulation. Behaves as the SQL store."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from gateway.store.ports import RecordRefused, Sample
 
 
 class MemoryStore:
-    """Keeps the journal in a bounded list and commands in a dict."""
+    """Store with a bounded journal."""
 
     def __init__(self, max_entries: int = 100_000) -> None:
         self._commands: dict[str, StoredCommand] = {}
@@ -35,13 +35,13 @@ class MemoryStore:
         """Nothing to do."""
 
     async def close(self) -> None:
-        """Nothing to do: what was kept stays until the object goes."""
+        """Nothing to do: the contents stay until the object is deleted."""
 
     async def write(self, records: Sequence[Record]) -> None:
-        """Keep all of them, or none."""
+        """Write all records, or none."""
         for record in records:
             if isinstance(record, CommandOpened) and record.id in self._commands:
-                raise RecordRefused(f"the id {record.id} stands in the store already")
+                raise RecordRefused(f"the id {record.id} is in the store already")
         for record in records:
             match record:
                 case Entry():
@@ -81,20 +81,20 @@ class MemoryStore:
                     pass
 
     async def find_command(self, command_id: str) -> StoredCommand | None:
-        """By id."""
+        """Return a command by its id."""
         found = self._commands.get(command_id)
         return replace(found) if found else None
 
     async def recent_commands(self, limit: int) -> list[StoredCommand]:
-        """Newest first."""
+        """Return the newest commands, newest first."""
         return [replace(command) for command in list(reversed(self._commands.values()))[:limit]]
 
     async def in_force(self) -> list[StoredCommand]:
-        """Not ended."""
+        """Return commands that have not ended."""
         return [replace(command) for command in self._commands.values() if command.in_force]
 
     async def undelivered(self, limit: int) -> list[StoredCommand]:
-        """With a result nobody has acknowledged."""
+        """Return commands with an unacknowledged result."""
         waiting = [
             command
             for command in self._commands.values()
@@ -112,7 +112,7 @@ class MemoryStore:
         limit: int = 1000,
         after_seq: int | None = None,
     ) -> list[Entry]:
-        """The newest `limit` lines that match, oldest first."""
+        """Return the newest `limit` entries that match, oldest first."""
         found = [
             entry
             for entry in self._entries
@@ -125,22 +125,22 @@ class MemoryStore:
         return found[-limit:] if after_seq is None else found[:limit]
 
     async def kept(self, limit: int) -> list[Kept]:
-        """All that goes on, the newest of the ended."""
+        """Return all active records and the newest ended ones."""
         ended = [one for one in self._kept.values() if one.ended is not None]
         ended.sort(key=lambda one: one.ended or 0.0)
         left_out = {(one.kind, one.key) for one in ended[: max(0, len(ended) - limit)]}
         return sorted((o for k, o in self._kept.items() if k not in left_out), key=lambda one: one.wall)
 
     async def sample(self, samples: Sequence[Sample]) -> None:
-        """Keep telemetry."""
+        """Write telemetry."""
         self._samples.extend(samples)
 
     async def samples(self, evse: str, since: float, until: float, limit: int = 10_000) -> list[Sample]:
-        """Telemetry of an EVSE, oldest first."""
+        """Return telemetry of an EVSE, oldest first."""
         return [one for one in self._samples if one.evse == evse and since <= one.wall < until][:limit]
 
     async def prune(self, commands_before: float, entries_before: float, samples_before: float | None = None) -> int:
-        """Forget what is older and has ended."""
+        """Delete older rows that have ended; return their number."""
         old = [c.id for c in self._commands.values() if c.received < commands_before and not c.in_force]
         for command_id in old:
             del self._commands[command_id]

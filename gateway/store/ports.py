@@ -1,4 +1,4 @@
-"""What the core asks of a store. `memory.py` and `sql.py` implement it; both pass the same tests."""
+"""Port of the store, implemented by `memory.py` and `sql.py`; both pass the same tests."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from gateway.model.journal import Entry, Kept, Record, StoredCommand
 
 
 class StoreError(Exception):
-    """The store could not do what was asked: disk full, locked, unreachable. The sentence names it for a person."""
+    """A store that failed: disk full, locked, unreachable. The text is for a person."""
 
 
 class RecordRefused(StoreError):
-    """The store works, and will never take these records: an id twice, a value it cannot hold."""
+    """Records that the store can never write: a duplicate id, a value out of range."""
 
 
 class Unfinished(StoreError):
-    """The write has begun and has not ended in time; `landed` ends with it, with its StoreError where it has one."""
+    """A write that has begun and not completed in time; `landed` completes with it, or with its StoreError."""
 
     def __init__(self, landed: asyncio.Future[None]) -> None:
         super().__init__("the store did not answer in time")
@@ -37,28 +37,28 @@ class Sample(NamedTuple):
 
 
 class Store(Protocol):
-    """Where commands, results and the journal live."""
+    """Store of commands, results, journal and telemetry."""
 
     async def open(self) -> None:
         """Connect and check the schema; StoreError with what to do."""
 
     async def close(self) -> None:
-        """Let go; safe to call twice."""
+        """Close all connections; may be called twice."""
 
     async def write(self, records: Sequence[Record]) -> None:
-        """Keep all of them or none, in order; durable when it returns. StoreError if not, RecordRefused if never."""
+        """Write all records or none, in order, durably. StoreError if it failed, RecordRefused if it always will."""
 
     async def find_command(self, command_id: str) -> StoredCommand | None:
-        """A command of the last 7 days."""
+        """Return a command of the retention time by its id."""
 
     async def recent_commands(self, limit: int) -> list[StoredCommand]:
-        """The newest commands, newest first."""
+        """Return the newest commands, newest first."""
 
     async def in_force(self) -> list[StoredCommand]:
-        """Commands that have not ended, oldest first."""
+        """Return commands that have not ended, oldest first."""
 
     async def undelivered(self, limit: int) -> list[StoredCommand]:
-        """Commands with a result that no broker has acknowledged, oldest first."""
+        """Return commands with an unacknowledged result, oldest first."""
 
     async def entries(
         self,
@@ -70,16 +70,16 @@ class Store(Protocol):
         limit: int = 1000,
         after_seq: int | None = None,
     ) -> list[Entry]:
-        """Lines of the journal, oldest first; with a limit, the newest of them."""
+        """Return journal entries, oldest first; with a limit, the newest of them."""
 
     async def kept(self, limit: int) -> list[Kept]:
-        """What was kept and not forgotten, in the order it was last kept: all that goes on, the newest of the ended."""
+        """Return stored records in the order of their last write: all active ones and the newest `limit` ended ones."""
 
     async def sample(self, samples: Sequence[Sample]) -> None:
-        """Keep telemetry. StoreError otherwise."""
+        """Write telemetry. StoreError if it failed."""
 
     async def samples(self, evse: str, since: float, until: float, limit: int = 10_000) -> list[Sample]:
-        """Telemetry of an EVSE, oldest first."""
+        """Return telemetry of an EVSE, oldest first."""
 
     async def prune(self, commands_before: float, entries_before: float, samples_before: float | None = None) -> int:
-        """Forget what is older (Unix time) and no longer in force; how many rows went."""
+        """Delete older rows (Unix time) that are no longer in force; return their number."""

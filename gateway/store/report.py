@@ -1,4 +1,4 @@
-"""The journal for people and for files: who commanded what, what was granted, what the meter saw.
+"""Reports of the journal: commands, granted powers, meter readings.
 
 `v2x journal` prints one line per command (`commands`), or every step (`steps`), as text, CSV or JSON lines.
 """
@@ -21,7 +21,7 @@ PAGE = 5000
 
 @dataclass(slots=True)
 class CommandLine:
-    """One command's life in a line. Powers in W, + into the vehicle."""
+    """Life of one command in one row. Powers in W, + into the vehicle."""
 
     received: str
     command: str
@@ -49,7 +49,7 @@ async def read(
     command: str | None = None,
     limit: int | None = None,
 ) -> list[Entry]:
-    """Entries, oldest first; without a limit all of them, page by page."""
+    """Return entries, oldest first; without a limit all of them, read page by page."""
     if limit is not None:
         return await store.entries(since=since, until=until, evse=evse, command=command, limit=limit)
     found: list[Entry] = []
@@ -63,7 +63,7 @@ async def read(
 
 
 def commands(entries: Iterable[Entry]) -> list[CommandLine]:
-    """Fold entries into one line per command, in the order they came."""
+    """Return one row per command, in the order of arrival."""
     lines: dict[str, CommandLine] = {}
     for entry in entries:
         if entry.command is None or (entry.command not in lines and entry.step is not Step.RECEIVED):
@@ -74,7 +74,7 @@ def commands(entries: Iterable[Entry]) -> list[CommandLine]:
 
 
 def as_rows(what: Sequence[CommandLine] | Sequence[Entry]) -> list[dict[str, Any]]:
-    """Flat rows for CSV and JSON lines; an entry's data become one JSON text."""
+    """Return flat rows for CSV and JSON lines; the data of an entry become one JSON text."""
     rows = []
     for one in what:
         row = asdict(one)
@@ -90,12 +90,12 @@ def as_rows(what: Sequence[CommandLine] | Sequence[Entry]) -> list[dict[str, Any
 
 
 def as_json_lines(what: Sequence[CommandLine] | Sequence[Entry]) -> str:
-    """One JSON object a line."""
+    """Return JSON lines."""
     return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in as_rows(what))
 
 
 def as_csv(what: Sequence[CommandLine] | Sequence[Entry]) -> str:
-    """With a header; a cell never starts a formula when a spreadsheet opens it."""
+    """Return CSV with a header; no cell is a formula for a spreadsheet."""
     rows = as_rows(what)
     text = io.StringIO()
     writer = csv.DictWriter(text, list(rows[0]) if rows else ["command"], lineterminator="\n")
@@ -106,9 +106,9 @@ def as_csv(what: Sequence[CommandLine] | Sequence[Entry]) -> str:
 
 
 def as_text(what: Sequence[CommandLine] | Sequence[Entry]) -> str:
-    """For people."""
+    """Return text for people."""
     if not what:
-        return "nothing in the journal matches\n"
+        return "no entry of the journal matches\n"
     return "".join(_command_text(one) if isinstance(one, CommandLine) else _entry_text(one) for one in what)
 
 
@@ -145,7 +145,7 @@ def _cell(value: Any) -> Any:
 
 
 def _nothing(_line: CommandLine, _entry: Entry) -> None:
-    """A step that a summary leaves out."""
+    """Ignore a step that the summary leaves out."""
 
 
 def _received(line: CommandLine, entry: Entry) -> None:

@@ -1,4 +1,4 @@
-"""How records become rows and rows records: statements of SQLAlchemy Core. Nothing here touches a connection."""
+"""Conversion between records and rows: statements of SQLAlchemy Core, without a connection."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ from gateway.store.tables import COMMANDS, JOURNAL, KEPT
 
 BULK = 16  # rows
 
-# Statements are made once: making one costs as much as using it.
+# Statements are built once: building one costs as much as executing it.
 _INSERT_COMMANDS, _INSERT_LINES = insert(COMMANDS), insert(JOURNAL)
 
 
 @cache
 def _update(columns: str) -> Executable:
-    """The statement that changes these columns (names, with commas) of the command `which`, if it is `whose` or old."""
+    """Return the update of columns (comma-separated) of command `which` of gateway `whose` or of none."""
     values: dict[str, Any] = {name: bindparam(name) for name in columns.split(",")}
     ours = or_(COMMANDS.c.gateway == "", COMMANDS.c.gateway == bindparam("whose"))
     return update(COMMANDS).where(COMMANDS.c.id == bindparam("which"), ours).values(values)
@@ -43,7 +43,7 @@ def _update(columns: str) -> Executable:
 
 @cache
 def _upsert(dialect: str) -> Executable:
-    """Keep a thing in the place of what was kept of it; the last one wins."""
+    """Return the insert-or-replace of a stored record in one dialect."""
     new: Callable[..., Any] = postgresql.insert if dialect == "postgresql" else sqlite.insert
     made = new(KEPT)
     names = ("body", "wall", "ended")
@@ -54,15 +54,16 @@ def _upsert(dialect: str) -> Executable:
 
 
 def in_bulk(plain: Executable, table: Table, rows: list[dict[str, Any]], dialect: str) -> Statement:
-    """Many rows of one table. In SQLite as one step of one statement, for between two steps another thread may take the
-    interpreter, and does when the event loop is busy: a thousand steps then take seconds, with the database locked."""
+    """Return a statement that inserts many rows. For SQLite it is one step of one statement: between two steps
+    another thread may take the interpreter, so that a thousand steps can take seconds, with the database locked.
+    """
     if dialect != "sqlite" or len(rows) < BULK:
         return plain, rows
     names = list(rows[0])
     text_of_all = json.dumps([[row[name] for name in names] for row in rows], ensure_ascii=False)
     try:
         text_of_all.encode()
-    except UnicodeEncodeError:  # half a character: the driver says so of the row that holds it
+    except UnicodeEncodeError:  # a lone surrogate: the driver reports the row that holds it
         return plain, rows
     return _from_json(table, tuple(names)), [{"rows": text_of_all}]
 
@@ -70,11 +71,11 @@ def in_bulk(plain: Executable, table: Table, rows: list[dict[str, Any]], dialect
 @cache
 def _from_json(table: Table, names: tuple[str, ...]) -> Executable:
     values = ", ".join(f"json_extract(value, '$[{number}]')" for number in range(len(names)))
-    said = f"INSERT INTO {table.name} ({', '.join(names)}) SELECT {values} FROM json_each(:rows) WHERE true"
+    sql = f"INSERT INTO {table.name} ({', '.join(names)}) SELECT {values} FROM json_each(:rows) WHERE true"
     if table is KEPT:
         key = ", ".join(column.name for column in KEPT.primary_key.columns)
-        said += f" ON CONFLICT ({key}) DO UPDATE SET body=excluded.body, wall=excluded.wall, ended=excluded.ended"
-    return text(said)
+        sql += f" ON CONFLICT ({key}) DO UPDATE SET body=excluded.body, wall=excluded.wall, ended=excluded.ended"
+    return text(sql)
 
 
 _FORGET = delete(KEPT).where(
@@ -83,13 +84,13 @@ _FORGET = delete(KEPT).where(
 
 
 class Rows:
-    """Makes statements for the records of one gateway in one dialect."""
+    """Statements for the records of one gateway in one dialect."""
 
     def __init__(self, gateway: str, dialect: str) -> None:
         self._gateway, self._dialect = gateway, dialect
 
     def statements(self, records: Sequence[Record]) -> list[Statement]:
-        """Few statements with many rows each; what changes a command comes after what opens it."""
+        """Return few statements with many rows each; changes of a command follow its insert."""
         lines: list[dict[str, Any]] = []
         opened: dict[str, dict[str, Any]] = {}
         changes: dict[str, list[dict[str, Any]]] = {}
@@ -117,15 +118,15 @@ class Rows:
             statements.append((_update(columns), rows))
         if lines:
             statements.append(in_bulk(_INSERT_LINES, JOURNAL, lines, self._dialect))
-        things = [self._thing(one) for one in kept.values() if isinstance(one, Kept)]
-        if things:
-            statements.append(in_bulk(_upsert(self._dialect), KEPT, things, self._dialect))
+        stored = [self._record(one) for one in kept.values() if isinstance(one, Kept)]
+        if stored:
+            statements.append(in_bulk(_upsert(self._dialect), KEPT, stored, self._dialect))
         gone = [one for one in kept.values() if isinstance(one, Forgotten)]
         if gone:
             statements.append((_FORGET, [{"whose": self._gateway, "which": one.kind, "what": one.key} for one in gone]))
         return statements
 
-    def _thing(self, kept: Kept) -> dict[str, Any]:
+    def _record(self, kept: Kept) -> dict[str, Any]:
         return {
             "gateway": self._gateway,
             "kind": kept.kind,
@@ -179,7 +180,7 @@ def _change(record: ResultGiven | ResultDelivered | CommandEnded) -> dict[str, A
 
 
 def command_of(row: Row[Any]) -> StoredCommand:
-    """A command as it stands."""
+    """Return the command of a row."""
     topic = row.reply_topic
     return StoredCommand(
         row.id,
@@ -201,5 +202,5 @@ def command_of(row: Row[Any]) -> StoredCommand:
 
 
 def entry_of(row: Row[Any]) -> Entry:
-    """A line of the journal."""
+    """Return the journal entry of a row."""
     return Entry(row.wall, Step(row.step), row.cause, row.command, row.evse, json.loads(row.data), row.seq)

@@ -1,4 +1,4 @@
-"""The database's version: making a new one, recognising an old one, migrating it."""
+"""Version of the database: create, verify, migrate."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ def _alembic(connection: Connection | None = None) -> Config:
 
 
 def newest() -> str:
-    """The version this gateway needs."""
+    """Return the version that this gateway needs."""
     head = ScriptDirectory.from_config(_alembic()).get_current_head()
     assert head is not None
     return head
 
 
 def present(connection: Connection) -> str | None:
-    """The version of a database; None for an empty one."""
+    """Return the version of a database; None for an empty one."""
     return MigrationContext.configure(connection).get_current_revision()
 
 
 def upgrade(connection: Connection, to: str = "head") -> tuple[str | None, str]:
-    """Migrate; the version before and after. StoreError for a database that is not ours or is newer."""
+    """Migrate; return the version before and after. StoreError for a foreign or newer database."""
     before = present(connection)
     _check_ours(connection, before)
     command.upgrade(_alembic(connection), to)
@@ -44,7 +44,7 @@ def upgrade(connection: Connection, to: str = "head") -> tuple[str | None, str]:
 
 
 def check(connection: Connection) -> None:
-    """Make a new database ready; StoreError for one that must be migrated first, is newer or is not ours."""
+    """Create the tables of a new database; StoreError for an older, newer or foreign one."""
     before = present(connection)
     _check_ours(connection, before)
     if before is None:
@@ -62,5 +62,5 @@ def _check_ours(connection: Connection, before: str | None) -> None:
     tables = set(inspect(connection).get_table_names()) - {"alembic_version"}
     if before is None and tables:
         raise StoreError(
-            f"the database holds tables of something else ({', '.join(sorted(tables)[:5])}); name another one"
+            f"the database holds tables of another application ({', '.join(sorted(tables)[:5])}); name another one"
         )

@@ -1,7 +1,6 @@
-"""The store in a database: SQLite in WAL mode by default, Postgres by URL. The one file that executes SQL.
+"""Store in a database: SQLite in WAL mode by default, Postgres by URL. The only file that executes SQL.
 
-Writes are whole transactions, durable when they return. Everything a database can do to us is a
-StoreError with a sentence.
+Writes are whole transactions, durable when they return. Every failure of the database is a StoreError.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg"}
 
 
 class SqlStore:
-    """Implements `gateway.store.ports.Store`. `gateway` is whose commands are recovered at the start."""
+    """Implements `gateway.store.ports.Store`. `gateway` names the gateway whose commands are recovered."""
 
     def __init__(self, url: str, gateway: str = "", synchronous: str = "full") -> None:
         scheme, colon, rest = url.partition(":")
@@ -47,19 +46,19 @@ class SqlStore:
         self._sqlite: SqliteWriter | None = None
 
     async def open(self) -> None:
-        """Connect; make the tables in a new database, refuse an old one."""
+        """Connect; create the tables of a new database, refuse an old one."""
         self._engine = self._make_engine()
         try:
-            async with self._trouble(), self._engine.begin() as connection:
+            async with self._translated_errors(), self._engine.begin() as connection:
                 await connection.run_sync(schema.check)
         except StoreError:
             await self.close()
             raise
 
     async def migrate(self) -> tuple[str | None, str]:
-        """Bring the database to this version; the version before (None for a new one) and after."""
+        """Migrate the database; return the version before (None for a new one) and after."""
         self._engine = self._make_engine()
-        async with self._trouble(), self._engine.begin() as connection:
+        async with self._translated_errors(), self._engine.begin() as connection:
             return await connection.run_sync(schema.upgrade)
 
     async def close(self) -> None:
@@ -72,11 +71,11 @@ class SqlStore:
             await engine.dispose()
 
     async def write(self, records: Sequence[Record]) -> None:
-        """One transaction."""
+        """Write records in one transaction."""
         if not records:
             return
         statements = self._rows.statements(records)
-        async with self._trouble():
+        async with self._translated_errors():
             if self._sqlite is not None:
                 await self._sqlite.write(statements)
                 return
@@ -85,17 +84,17 @@ class SqlStore:
                     await connection.execute(statement, rows)
 
     async def sample(self, samples: Sequence[Sample]) -> None:
-        """Keep telemetry; a second sample of an EVSE at the same moment is dropped."""
+        """Write telemetry; a second sample of an EVSE at the same moment is dropped."""
         if not samples:
             return
         rows = {(one.evse, one.wall): one._asdict() for one in samples}
         dialect = "sqlite" if self._sqlite is not None else ""
         statement, values = in_bulk(insert(TELEMETRY), TELEMETRY, list(rows.values()), dialect)
-        async with self._trouble(), self._open_engine().begin() as connection:
+        async with self._translated_errors(), self._open_engine().begin() as connection:
             await connection.execute(statement, values)
 
     async def samples(self, evse: str, since: float, until: float, limit: int = 10_000) -> list[Sample]:
-        """Telemetry of an EVSE, oldest first."""
+        """Return telemetry of an EVSE, oldest first."""
         wanted = (
             select(TELEMETRY)
             .where(TELEMETRY.c.evse == evse, TELEMETRY.c.wall >= since, TELEMETRY.c.wall < until)
@@ -105,25 +104,27 @@ class SqlStore:
         return [Sample._make(row) for row in await self._read(wanted)]
 
     async def find_command(self, command_id: str) -> StoredCommand | None:
-        """By id."""
+        """Return a command by its id."""
         rows = await self._read(select(COMMANDS).where(COMMANDS.c.id == command_id))
         return command_of(rows[0]) if rows else None
 
     async def recent_commands(self, limit: int) -> list[StoredCommand]:
-        """Newest first."""
-        wanted = select(COMMANDS).where(self._mine()).order_by(COMMANDS.c.received.desc()).limit(limit)
+        """Return the newest commands, newest first."""
+        wanted = select(COMMANDS).where(self._of_this_gateway()).order_by(COMMANDS.c.received.desc()).limit(limit)
         return [command_of(row) for row in await self._read(wanted)]
 
     async def in_force(self) -> list[StoredCommand]:
-        """Not ended, oldest first."""
-        wanted = select(COMMANDS).where(self._mine(), COMMANDS.c.in_force).order_by(COMMANDS.c.received)
+        """Return commands that have not ended, oldest first."""
+        wanted = select(COMMANDS).where(self._of_this_gateway(), COMMANDS.c.in_force).order_by(COMMANDS.c.received)
         return [command_of(row) for row in await self._read(wanted)]
 
     async def undelivered(self, limit: int) -> list[StoredCommand]:
-        """With a result nobody has acknowledged, oldest first."""
+        """Return commands with an unacknowledged result, oldest first."""
         first = COMMANDS.c.first.is_not(None) & ~COMMANDS.c.first_delivered
         final = COMMANDS.c.final.is_not(None) & ~COMMANDS.c.final_delivered
-        wanted = select(COMMANDS).where(self._mine(), first | final).order_by(COMMANDS.c.received).limit(limit)
+        wanted = (
+            select(COMMANDS).where(self._of_this_gateway(), first | final).order_by(COMMANDS.c.received).limit(limit)
+        )
         return [command_of(row) for row in await self._read(wanted)]
 
     async def entries(
@@ -136,7 +137,7 @@ class SqlStore:
         limit: int = 1000,
         after_seq: int | None = None,
     ) -> list[Entry]:
-        """Oldest first; with a limit the newest, but after `after_seq` the next."""
+        """Return entries, oldest first: the newest `limit`, or the next ones after `after_seq`."""
         column = JOURNAL.c
         wanted = select(column.wall, column.step, column.cause, column.command, column.evse, column.data, column.seq)
         if since is not None:
@@ -156,7 +157,7 @@ class SqlStore:
         return found[::-1] if newest_first else found
 
     async def kept(self, limit: int) -> list[Kept]:
-        """All that goes on, the newest of the ended."""
+        """Return all active records and the newest ended ones."""
         column, mine = KEPT.c, KEPT.c.gateway == self._gateway
         names = (column.kind, column.key, column.body, column.wall, column.ended)
         lasting = await self._read(select(*names).where(mine, column.ended.is_(None)))
@@ -166,7 +167,7 @@ class SqlStore:
         return sorted(found, key=lambda one: one.wall)
 
     async def prune(self, commands_before: float, entries_before: float, samples_before: float | None = None) -> int:
-        """Forget what is older and has ended."""
+        """Delete older rows that have ended; return their number."""
         gone = 0
         statements = [
             delete(COMMANDS).where(COMMANDS.c.received < commands_before, ~COMMANDS.c.in_force),
@@ -175,13 +176,13 @@ class SqlStore:
         ]
         if samples_before is not None:
             statements.append(delete(TELEMETRY).where(TELEMETRY.c.wall < samples_before))
-        async with self._trouble(), self._open_engine().begin() as connection:
+        async with self._translated_errors(), self._open_engine().begin() as connection:
             for statement in statements:
                 gone += (await connection.execute(statement)).rowcount
         return gone
 
     async def counts(self) -> dict[str, int]:
-        """Rows by table."""
+        """Return the number of rows by table."""
         return {
             t.name: (await self._read(select(func.count()).select_from(t)))[0][0]
             for t in (COMMANDS, JOURNAL, TELEMETRY, KEPT)
@@ -189,7 +190,7 @@ class SqlStore:
 
     # connections ------------------------------------------------------------------------------------------------------
 
-    def _mine(self) -> Any:
+    def _of_this_gateway(self) -> Any:
         return COMMANDS.c.gateway.in_(("", self._gateway))
 
     def _make_engine(self) -> AsyncEngine:
@@ -211,15 +212,15 @@ class SqlStore:
         return self._engine
 
     async def _read(self, wanted: Any) -> Sequence[Row[Any]]:
-        async with self._trouble(), self._open_engine().connect() as connection:
+        async with self._translated_errors(), self._open_engine().connect() as connection:
             return (await connection.execute(wanted)).fetchall()
 
     @asynccontextmanager
-    async def _trouble(self) -> AsyncIterator[None]:
+    async def _translated_errors(self) -> AsyncIterator[None]:
         try:
             yield
         except DBAPIError as error:
-            kind = RecordRefused if _for_ever(error) else StoreError
+            kind = RecordRefused if _is_permanent(error) else StoreError
             raise kind(_sentence(str(error.orig))) from error
         except SQLAlchemyError as error:
             raise StoreError(_sentence(str(error))) from error
@@ -229,17 +230,17 @@ class SqlStore:
             raise StoreError(f"the database cannot be reached: {error}") from error
 
 
-def _for_ever(error: DBAPIError) -> bool:
-    """Whether the database refused the rows themselves (SQLSTATE classes 22, data, and 23, integrity)."""
+def _is_permanent(error: DBAPIError) -> bool:
+    """Return True if the database refused the rows themselves (SQLSTATE classes 22, data, and 23, integrity)."""
     state = getattr(error.orig, "sqlstate", None)
     return isinstance(error, (IntegrityError, DataError)) or str(state)[:2] in ("22", "23")
 
 
 def _sentence(text: str) -> str:
-    """What a database says, in one line."""
+    """Return the message of a database in one line."""
     line = " ".join(text.split())[:300]
     if "locked" in line:
-        return f"another process holds the database ({line})"
+        return f"another process has locked the database ({line})"
     if "full" in line:
         return f"the disk is full ({line})"
     return line

@@ -1,4 +1,4 @@
-"""SQLite's own ways: WAL, full durability, and a thread that writes whole transactions."""
+"""SQLite: WAL mode, durability, and a thread that writes whole transactions."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Statement: TypeAlias = tuple[Executable, list[dict[str, Any]]]
 
 
 class SqliteWriter:
-    """Writes whole transactions on a thread of its own: one hop there and back, instead of one for every call."""
+    """Writer of whole transactions on its own thread: one switch of threads per transaction instead of one per call."""
 
     def __init__(self, path: Path, synchronous: str = "full") -> None:
         self._engine = create_engine(
@@ -26,11 +26,11 @@ class SqliteWriter:
         self._thread = ThreadPoolExecutor(1, "journal")
 
     async def write(self, statements: list[Statement]) -> None:
-        """All of them, durable when it returns; what the driver raises, where it fails."""
+        """Execute all statements in one transaction, durably; errors of the driver are raised."""
         await asyncio.get_running_loop().run_in_executor(self._thread, self._write, statements)
 
     async def close(self) -> None:
-        """Finish what is being written."""
+        """Finish the present write and close."""
         await asyncio.get_running_loop().run_in_executor(self._thread, self._engine.dispose)
         self._thread.shutdown()
 
@@ -41,7 +41,7 @@ class SqliteWriter:
 
 
 def preparation(synchronous: str) -> Callable[[Any, object], None]:
-    """What every new connection is told."""
+    """Return the function that configures a new connection."""
 
     def prepare(connection: Any, _record: object) -> None:
         cursor = connection.cursor()

@@ -1,4 +1,4 @@
-"""The tables, as SQLAlchemy Core. A change here needs a migration; a test holds the two together."""
+"""Tables of the database (SQLAlchemy Core). A change needs a migration; a test compares the two."""
 
 from __future__ import annotations
 

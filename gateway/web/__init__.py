@@ -1,4 +1,5 @@
-"""The gateway over HTTP: the admin API for operators' tools, conformance suites and CI.
+"""Admin API over HTTP, for operators' tools, conformance suites and CI.
 
-`api` is the routes, `bodies` what may be sent, `ports` what the other rooms must offer, `server` runs it in our loop.
+`api`, `station_operations` and `blue_switch` define the routes, `request_models` their bodies, `ports` the interfaces
+that they need; `server` runs them in the event loop of the gateway.
 """

@@ -1,6 +1,6 @@
-"""The routes of the admin API, under `/admin/v1`. Each translates and asks; nothing is decided here.
+"""Routes of the admin API, under `/admin/v1`: they translate between HTTP and the interfaces in `ports`.
 
-Paths of references (`/transactions/{ref}`) take the whole rest, for a reference is `<station>/<id>`.
+The path of a reference (`/transactions/{ref}`) includes slashes: a reference is `<station>/<id>`.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from gateway import __version__
 from gateway.blue_switch.service import VehicleLendingService
 from gateway.commands.submission import Channel, Submission
 from gateway.model.command import MAX_BYTES
-from gateway.web import blue_switch
-from gateway.web.ports import CommandDesk, Row, StationDesk
+from gateway.web import blue_switch, station_operations
+from gateway.web.ports import CommandService, Row, StationAdmin
 from gateway.web.request_models import CallBody, RegistrationBody, StationBody, TokenBody
 
 PREFIX = "/admin/v1"
@@ -30,27 +30,28 @@ Limit = Annotated[int, Query(ge=1, le=10_000)]
 
 
 def build(
-    stations: StationDesk,
-    commands: CommandDesk | None,
+    stations: StationAdmin,
+    commands: CommandService | None,
     *,
     token: str | None = None,
     raw_calls: bool = False,
     lender: VehicleLendingService | None = None,
     now: Callable[[], float] = time.time,
 ) -> FastAPI:
-    """The application. Without a token everybody who can reach it may use it; `raw_calls` opens the OCPP route."""
+    """Return the application. Without a token it is open to every client; `raw_calls` enables the raw OCPP route."""
     app = FastAPI(title="v2x-gateway admin API", version=__version__, docs_url=None, redoc_url=None)
 
     async def allowed(given: Annotated[HTTPAuthorizationCredentials | None, Depends(BEARER)]) -> None:
         if token is not None and (given is None or not hmac.compare_digest(given.credentials.encode(), token.encode())):
-            raise HTTPException(401, "this API wants a bearer token", {"WWW-Authenticate": "Bearer"})
+            raise HTTPException(401, "this API requires a bearer token", {"WWW-Authenticate": "Bearer"})
 
     router = APIRouter(prefix=PREFIX, dependencies=[Depends(allowed)])
     _about(router, stations)
     _stations(router, stations, commands, raw_calls)
+    station_operations.add(router, stations, commands, raw_calls)
     _transactions(router, stations)
     _tokens(router, stations)
-    _seen(router, stations)
+    _messages(router, stations)
     if commands is not None:
         _commands(router, commands)
     blue_switch.add(router, lender, now)
@@ -71,51 +72,51 @@ async def _impossible(_: Request, error: Exception) -> Response:
     return JSONResponse({"detail": str(error)}, code)
 
 
-def _about(router: APIRouter, stations: StationDesk) -> None:
+def _about(router: APIRouter, stations: StationAdmin) -> None:
     @router.get("/health")
     async def health() -> Row:
         return {"status": "ok", "version": __version__, "protocols": stations.protocols()}
 
 
-def _stations(router: APIRouter, desk: StationDesk, commands: CommandDesk | None, raw_calls: bool) -> None:
+def _stations(router: APIRouter, admin: StationAdmin, commands: CommandService | None, raw_calls: bool) -> None:
     @router.get("/stations")
     async def stations() -> list[Row]:
-        return desk.stations()
+        return admin.stations()
 
     @router.get("/stations/{station}")
     async def station(station: str) -> Row:
-        return desk.station(station)
+        return admin.station(station)
 
     @router.put("/stations/{station}")
     async def put_station(station: str, body: StationBody) -> Row:
-        return await desk.put_station(station, body.model_dump(exclude_unset=True))
+        return await admin.put_station(station, body.model_dump(exclude_unset=True))
 
     @router.delete("/stations/{station}", status_code=204)
     async def delete_station(station: str) -> None:
-        await desk.delete_station(station)
+        await admin.delete_station(station)
         if commands is not None:
             commands.forget(station)
 
     @router.get("/registration")
     async def registration() -> Row:
-        return desk.registration()
+        return admin.registration()
 
     @router.put("/registration")
     async def put_registration(body: RegistrationBody) -> Row:
-        return await desk.put_registration(body.model_dump())
+        return await admin.put_registration(body.model_dump())
 
     @router.post("/stations/{station}/call")
     async def call(station: str, body: CallBody) -> Row:
-        desk.station(station)
+        admin.station(station)
         if not raw_calls:
-            raise HTTPException(403, "raw OCPP calls bypass the order of authority; set admin.raw_calls = true")
+            raise HTTPException(403, "raw OCPP calls bypass the control hierarchy; set admin.raw_calls = true")
         if commands is not None:
-            shown = desk.without_secrets(body.action, body.payload)
+            shown = admin.without_secrets(body.action, body.payload)
             commands.operator(f"raw {body.action} to {station}", None, station=station, payload=shown)
-        return await desk.call(station, body.action, body.payload, body.timeout_s)
+        return await admin.call(station, body.action, body.payload, body.timeout_s)
 
 
-def _transactions(router: APIRouter, desk: StationDesk) -> None:
+def _transactions(router: APIRouter, admin: StationAdmin) -> None:
     @router.get("/stations/{station}/transactions")
     async def of_station(
         station: str,
@@ -123,54 +124,54 @@ def _transactions(router: APIRouter, desk: StationDesk) -> None:
         active: bool | None = None,
         limit: Limit = 100,
     ) -> list[Row]:
-        return desk.transactions(station, id_token, active, limit)
+        return admin.transactions(station, id_token, active, limit)
 
     @router.post("/stations/{station}/transactions/close-stale")
     async def close_stale(station: str, silent_s: Annotated[float, Query(ge=0)] = 0.0) -> Row:
-        return {"closed": desk.close_stale(station, silent_s)}
+        return {"closed": admin.close_stale(station, silent_s)}
 
     @router.get("/transactions/{ref:path}")
     async def one(ref: str) -> Row:
-        return desk.transaction(ref)
+        return admin.transaction(ref)
 
     @router.get("/stations/{station}/reservations")
     async def reservations(station: str, limit: Limit = 100) -> list[Row]:
-        return desk.reservations(station, limit)
+        return admin.reservations(station, limit)
 
     @router.get("/reservations/{ref:path}")
     async def reservation(ref: str) -> Row:
-        return desk.reservation(ref)
+        return admin.reservation(ref)
 
 
-def _tokens(router: APIRouter, desk: StationDesk) -> None:
+def _tokens(router: APIRouter, admin: StationAdmin) -> None:
     @router.get("/tokens")
     async def tokens() -> list[Row]:
-        return desk.tokens()
+        return admin.tokens()
 
     @router.get("/tokens/{token:path}")
     async def token(token: str) -> Row:
-        return desk.token(token)
+        return admin.token(token)
 
     @router.put("/tokens/{token:path}")
     async def put_token(token: str, body: TokenBody) -> Row:
-        return await desk.put_token(token, body.model_dump(exclude_unset=True) | {"status": body.status})
+        return await admin.put_token(token, body.model_dump(exclude_unset=True) | {"status": body.status})
 
     @router.delete("/tokens/{token:path}", status_code=204)
     async def delete_token(token: str) -> None:
-        await desk.delete_token(token)
+        await admin.delete_token(token)
 
 
-def _seen(router: APIRouter, desk: StationDesk) -> None:
+def _messages(router: APIRouter, admin: StationAdmin) -> None:
     @router.get("/messages")
     async def messages(station: str | None = None, action: str | None = None, limit: Limit = 100) -> list[Row]:
-        return desk.messages(station, action, limit)
+        return admin.messages(station, action, limit)
 
     @router.get("/violations")
     async def violations(station: str | None = None) -> list[Row]:
-        return desk.violations(station)
+        return admin.violations(station)
 
 
-def _commands(router: APIRouter, service: CommandDesk) -> None:
+def _commands(router: APIRouter, service: CommandService) -> None:
     @router.get("/sessions")
     async def sessions() -> list[Row]:
         found = (service.state(evse) for evse in service.evses())
@@ -186,7 +187,7 @@ def _commands(router: APIRouter, service: CommandDesk) -> None:
 
     @router.post("/evses/{evse}/commands")
     async def command(evse: str, request: Request) -> Row:
-        """The envelope of MQTT with its `verb` beside it."""
+        """Submit a command: the payload of MQTT with its `verb` as a member."""
         text = await _within(request)
         try:
             body = json.loads(text)

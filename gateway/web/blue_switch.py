@@ -1,6 +1,6 @@
-"""The routes of the Blue Switch, under `/admin/v1/blue-switch`: who lends what, who was called, came, gave, is owed.
+"""Routes of vehicle lending under `/admin/v1/blue-switch`: agreements, vehicles, calls, deployments, outages.
 
-Where no agreement file is configured every route answers 404 with that sentence. Each translates and asks.
+Without a configured agreement file every route answers 404.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Place = Annotated[str, Field(min_length=1, max_length=64)]
 
 
 class PositionBody(BaseModel):
-    """Where a lent car is and how full, as its operator knows it; what is absent is not known anew."""
+    """Position, state of charge and availability of a car, as its operator reports; omitted members are unchanged."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -35,7 +35,7 @@ class PositionBody(BaseModel):
 
 
 class PaymentBody(BaseModel):
-    """Energy given back to a lent car, or paid for."""
+    """Energy returned to a vehicle, or paid for."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -45,7 +45,7 @@ class PaymentBody(BaseModel):
 
 
 def add(router: APIRouter, lender: VehicleLendingService | None, now: Callable[[], float]) -> None:
-    """The routes on a router that is guarded already; `now` is Unix time."""
+    """Add the routes to an authenticated router; `now` returns Unix time."""
 
     def ours() -> VehicleLendingService:
         if lender is None:
@@ -55,13 +55,13 @@ def add(router: APIRouter, lender: VehicleLendingService | None, now: Callable[[
     def car_row(vehicle: str) -> Row:
         found = ours().desk.registry.cars.get(vehicle)
         if found is None:
-            raise LookupError(f"no agreement knows the car {vehicle}")
+            raise LookupError(f"no agreement covers the vehicle {vehicle}")
         return views.car(found)
 
     @router.get(PREFIX, tags=["blue switch"])
     async def state() -> Row:
-        """Sites in need, calls, cars there, gaps."""
-        return {"place": ours().place} | views.state(ours().desk, ours().place)
+        """Return sites in need, calls, vehicles at this site, gaps."""
+        return {"place": ours().place} | views.state(ours().desk, ours().place).model_dump(mode="json")
 
     @router.get(PREFIX + "/agreements", tags=["blue switch"])
     async def agreements() -> list[Row]:
@@ -94,29 +94,28 @@ def add(router: APIRouter, lender: VehicleLendingService | None, now: Callable[[
 
     @router.post(PREFIX + "/cars/{vehicle}/payments", tags=["blue switch"])
     async def payment(vehicle: str, body: PaymentBody) -> Row:
-        """What is owed to the car afterwards; 409 where nothing was."""
+        """Return the energy still to be returned; 409 where there was none."""
         car_row(vehicle)
         if not ours().payment(vehicle, body.energy_wh, body.soc_pct, body.id):
-            raise HTTPException(409, f"nothing is owed to {vehicle}")
-        left = [one for one in views.loans(ours().desk, open_only=True) if one["vehicle"] == vehicle]
+            raise HTTPException(409, f"no energy is to be returned to {vehicle}")
+        left = [one for one in views.deployments(ours().desk, open_only=True) if one["vehicle"] == vehicle]
         still = sum(one["owed_wh"] + one["billed_wh"] for one in left)
         return {"vehicle": vehicle, "owed_wh": round(still, 1), "settled": all(one["settled"] for one in left)}
 
     @router.get(PREFIX + "/calls", tags=["blue switch"])
     async def calls() -> list[Row]:
-        """Cars that were called and have not come yet, in order of leaving."""
-        found: list[Row] = views.state(ours().desk, ours().place)["calls"]
-        return found
+        """Return calls of vehicles that have not arrived yet, in order of departure."""
+        return [one.model_dump(mode="json") for one in views.state(ours().desk, ours().place).calls]
 
     @router.get(PREFIX + "/arrivals", tags=["blue switch"])
     async def arrivals(limit: Limit = 100) -> list[Row]:
-        """Checks of cars that were plugged in, newest first."""
+        """Return checks of vehicles that were plugged in, newest first."""
         return views.checks(ours().desk, limit)
 
     @router.get(PREFIX + "/loans", tags=["blue switch"])
-    async def loans(owed: bool = False, limit: Limit = 1000) -> list[Row]:
-        """What each car gave and is owed, newest first; `owed=true`: only what is not settled."""
-        return views.loans(ours().desk, open_only=owed)[:limit]
+    async def deployments(owed: bool = False, limit: Limit = 1000) -> list[Row]:
+        """Return deployments, newest first; `owed=true`: only those that are not settled."""
+        return views.deployments(ours().desk, open_only=owed)[:limit]
 
     @router.get(PREFIX + "/outages", tags=["blue switch"])
     async def outages() -> list[Row]:
@@ -124,7 +123,7 @@ def add(router: APIRouter, lender: VehicleLendingService | None, now: Callable[[
 
     @router.get(PREFIX + "/outages/{outage}", tags=["blue switch"], response_model=None)
     async def outage(outage: str, format: Literal["json", "markdown"] = "json") -> Row | Response:
-        """The audit report of an outage, as JSON or for people."""
+        """Return the audit report of an outage as JSON or Markdown."""
         if outage not in ours().desk.outages:
             raise LookupError(f"no outage {outage}")
         made = ours().desk.report(outage)

@@ -1,4 +1,4 @@
-"""What may be sent to the API. An unknown member is an error. Names are snake_case, but for OCPP's own."""
+"""Request bodies of the admin API. An unknown member is an error. Names are snake_case, except OCPP's own."""
 
 from __future__ import annotations
 
@@ -6,13 +6,18 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from gateway.model.event import OperationMode
+from protocols.ocpp.enums import v21
+
+Identifier = Annotated[str, Field(min_length=1, max_length=36)]
+
 
 class _Body(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
 class StationBody(_Body):
-    """Registers a station, or changes what is known of it."""
+    """Registration of a station, or a change of its settings."""
 
     basic_auth_password: Annotated[str, Field(min_length=16, max_length=40)] | None = None
     vendor_profile: Annotated[str, Field(max_length=64)] | None = None
@@ -21,13 +26,13 @@ class StationBody(_Body):
 
 
 class RegistrationBody(_Body):
-    """What happens to stations that nobody registered."""
+    """Policy for stations that are not registered."""
 
     unknown_stations: Literal["accept", "pending", "reject", "reject-boot"]
 
 
 class CallBody(_Body):
-    """One OCPP call, as it goes over the wire."""
+    """One OCPP call, sent verbatim."""
 
     action: Annotated[str, Field(min_length=1, max_length=64)]
     payload: dict[str, Any] = Field(default_factory=dict)
@@ -42,3 +47,32 @@ class TokenBody(_Body):
     expiry: str | None = None
     parent: Annotated[str, Field(max_length=255)] | None = None
     allowed_energy_transfer: list[str] | None = None
+
+
+class AfrrSignalBody(_Body):
+    """A signal of the grid operator; its power is defined by the v2xSignalWattCurve of the profile in force."""
+
+    signal: int
+
+
+class OperationModeBody(_Body):
+    """An operation mode and the fields of its charging schedule period, in OCPP's names and W."""
+
+    operationMode: OperationMode  # noqa: N815 (OCPP's own)
+    period: dict[str, Any] = Field(default_factory=dict)
+    valid_for_s: Annotated[float, Field(gt=0, le=86_400)] | None = None
+
+
+class EnergyTransferBody(_Body):
+    """Energy transfers that are allowed in the active transaction."""
+
+    allowed_energy_transfer: Annotated[list[v21.EnergyTransferModeEnumType], Field(min_length=1)]
+
+
+class DerControlBody(_Body):
+    """One DER control; `control` is the body of its type, such as LimitMaxDischargeType."""
+
+    controlId: Identifier  # noqa: N815
+    controlType: v21.DERControlEnumType  # noqa: N815
+    isDefault: bool  # noqa: N815
+    control: dict[str, Any]

@@ -1,4 +1,4 @@
-"""uvicorn inside our own event loop: no signal handlers, no second loop, and an end that is asked for."""
+"""uvicorn in the event loop of the gateway: no signal handlers, and a stop on cancellation."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ import uvicorn
 from fastapi import FastAPI
 
 from gateway.listener_limits import listen
-from gateway.web.request_timeout import PatientProtocol
+from gateway.web.request_timeout import RequestTimeoutProtocol
 
-STOP_WITHIN = 5  # s for requests that are under way
+STOP_WITHIN = 5  # s for pending requests
 
 
 class _Server(uvicorn.Server):
@@ -23,13 +23,13 @@ class _Server(uvicorn.Server):
         self.listening = asyncio.Event()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """As uvicorn's, and whoever waits is told."""
+        """Start as uvicorn does, and set `listening`."""
         await super().startup(sockets)
         self.listening.set()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Signals belong to the gateway."""
+        """Leave signals to the gateway."""
         yield
 
 
@@ -41,12 +41,12 @@ async def serve(
     tls: tuple[str, str] | None = None,
     ready: Callable[[int], None] | None = None,
 ) -> None:
-    """Listen until cancelled; `ready` is told the port. OSError where the address cannot be had."""
+    """Listen until cancelled; `ready` is called with the port. Raises OSError where the address is not available."""
     config = uvicorn.Config(
         app,
         host=host,
         port=port,
-        http=PatientProtocol,
+        http=RequestTimeoutProtocol,
         ws="none",
         log_config=None,
         access_log=False,
@@ -58,18 +58,18 @@ async def serve(
         ssl_version=ssl.PROTOCOL_TLS_SERVER,
     )
     server = _Server(config)
-    taken = listen(host, port)
-    task = asyncio.get_running_loop().create_task(server.serve([taken]))
-    told = asyncio.get_running_loop().create_task(_tell(server, taken.getsockname()[1], ready))
+    listener = listen(host, port)
+    task = asyncio.get_running_loop().create_task(server.serve([listener]))
+    reporting = asyncio.get_running_loop().create_task(_report_port(server, listener.getsockname()[1], ready))
     try:
         await asyncio.shield(task)
     finally:
-        told.cancel()
+        reporting.cancel()
         server.should_exit = True
         await task
 
 
-async def _tell(server: _Server, port: int, ready: Callable[[int], None] | None) -> None:
+async def _report_port(server: _Server, port: int, ready: Callable[[int], None] | None) -> None:
     await server.listening.wait()
     if ready is not None:
         ready(port)

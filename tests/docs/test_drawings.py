@@ -11,44 +11,44 @@ from gateway.cli.main import app
 from tests.drawings import drawn
 
 PACKAGES = ("gateway", "protocols", "emulators")
-# Where everything meets: arrows out of these say nothing about the rooms.
+# Composition roots: arrows out of them say nothing about the structure.
 ROOTS = {"gateway.cli", "gateway.app", "gateway.bench",
          "emulators.world", "emulators.demo", "emulators.pytest_plugin"}  # fmt: skip
 
 
-def room(module: str) -> str:
-    """The first two parts of a module's name; files at the top of a package are that package's hall."""
+def package(module: str) -> str:
+    """Return the first two parts of a module name; a file at the top of a package counts as its own."""
     return ".".join(module.split(".")[:2])
 
 
-def test_the_rooms() -> None:
+def test_the_module_map() -> None:
     graph = grimp.build_graph(*PACKAGES, cache_dir=None)
-    folders = {room(one) for one in graph.modules if one.count(".") >= 2}
+    folders = {package(one) for one in graph.modules if one.count(".") >= 2}
     arrows = set()
     for importer in graph.modules:
         for imported in graph.find_modules_directly_imported_by(importer):
-            a, b = room(importer), room(imported)
+            a, b = package(importer), package(imported)
             if a != b and a not in ROOTS and b not in ROOTS and {a, b} <= folders:
                 arrows.add((a, b))
     lines = [
-        "# The rooms",
+        "# Module map",
         "",
-        "Folders and who imports whom, drawn from the code by `make docs`. Left out: the composition roots, which see",
-        "everything, and single files at the top of a package.",
+        "Packages and their imports, generated from the code by `make docs`. Left out: the composition roots, which",
+        "import all packages, and single files at the top of a package.",
         "",
         "```mermaid",
         "flowchart LR",
     ]
-    for package in PACKAGES:
-        lines.append(f"  subgraph {package}")
-        lines += [f"    {one}[{one.split('.')[1]}]" for one in sorted(folders) if one.startswith(package + ".")]
+    for top in PACKAGES:
+        lines.append(f"  subgraph {top}")
+        lines += [f"    {one}[{one.split('.')[1]}]" for one in sorted(folders) if one.startswith(top + ".")]
         lines.append("  end")
     lines += [f"  {a} --> {b}" for a, b in sorted(arrows)]
-    drawn("rooms.md", "\n".join([*lines, "```", ""]))
+    drawn("module-map.md", "\n".join([*lines, "```", ""]))
 
 
 def test_the_command_line() -> None:
-    lines = ["# The command line", "", "Drawn from the code by `make docs`. `v2x COMMAND --help` says the same.", ""]
+    lines = ["# The command line", "", "Generated from the code by `make docs`; the same as `v2x COMMAND --help`.", ""]
     root: Any = typer.main.get_command(app)
     lines += _commands(root, root.context_class(root, info_name="v2x"))
     drawn("cli.md", "\n".join(lines))

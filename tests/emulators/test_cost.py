@@ -1,4 +1,4 @@
-"""What a virtual hour costs, in steps: nothing here looks at a clock, and every bound fails if somebody polls again."""
+"""Cost of a virtual hour in steps: independent of the machine, and every bound fails if a component polls."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import asyncio
 import pytest
 
 from emulators.runtime.clock import VirtualLoop
-from emulators.scenario.scenario import Scenario, parse
+from emulators.scenario.loading import parse
+from emulators.scenario.scenario import Scenario
 from emulators.world import World
 from gateway.bench.sim import DISCHARGE, Run, run
 
@@ -45,11 +46,11 @@ def plan(more: str = "") -> Scenario:
     return parse(STORE + more, "test")
 
 
-async def live(scenario: Scenario, seconds: float) -> tuple[World, int, int, int]:
-    """(the world, wake-ups of the clock, steps of the energy controller, looks of all governors) of the last part."""
+async def run_part(scenario: Scenario, seconds: float) -> tuple[World, int, int, int]:
+    """Return the world, and wake-ups of the clock, energy controller steps and EVSE updates after its start."""
 
     world = World(scenario, keep_transcript=False, fast_forward=True)
-    async with world.living():
+    async with world.running():
         loop = asyncio.get_running_loop()
         assert isinstance(loop, VirtualLoop)
         assert world.gateway is not None
@@ -61,34 +62,34 @@ async def live(scenario: Scenario, seconds: float) -> tuple[World, int, int, int
         return world, loop.jumps - before[0], energy_service.steps - before[1], looks - before[2]
 
 
-async def test_a_store_without_cars_rests() -> None:
-    world, wakes, steps, looks = await live(plan(), 600)
-    told = 600 / world.scenario.step
-    assert looks == 0  # no input says anything to an EVSE without a session
-    assert steps <= 1.1 * told  # a look at what the facility told, and none between
-    assert wakes < 2.2 * 600  # the core's own second, and the facility's five; no station ticks, no room polls
+async def test_a_site_without_cars_has_no_work() -> None:
+    world, wakes, steps, looks = await run_part(plan(), 600)
+    inputs = 600 / world.scenario.step
+    assert looks == 0  # no input concerns an EVSE without a session
+    assert steps <= 1.1 * inputs  # one step for each input
+    assert wakes < 2.2 * 600  # each second the gateway, each 5 s the facility; no station timer, no polling
 
 
-async def test_one_car_wakes_nobody_but_its_own_governor() -> None:
-    world, _, _, looks = await live(plan(CAR), 600)
-    assert world.gateway is None  # the world is over
-    # an order repeated each 5 s, the grid's meter each 5 s, its own each 10 s; five neighbours that never look
+async def test_one_car_wakes_only_its_own_controller() -> None:
+    world, _, _, looks = await run_part(plan(CAR), 600)
+    assert world.gateway is None  # the world has ended
+    # a repeated order and the grid meter each 5 s, its own meter each 10 s; none of the five other EVSEs
     assert looks <= 4 * 600 / 5
 
 
-async def test_the_controller_is_asked_when_something_was_told() -> None:
-    _, _, steps, _ = await live(plan(CAR), 600)
-    assert 600 / 5 <= steps <= 3 * 600 / 5  # once for the facility's news, and what follows of it
+async def test_the_energy_controller_runs_on_input() -> None:
+    _, _, steps, _ = await run_part(plan(CAR), 600)
+    assert 600 / 5 <= steps <= 3 * 600 / 5  # once for each input, and for its effects
 
 
-async def test_news_are_looked_at_at_once_and_silence_seldom() -> None:
+async def test_new_inputs_are_processed_at_once() -> None:
     world = World(plan(), keep_transcript=False, fast_forward=True)
-    async with world.living():
+    async with world.running():
         await world.clock.sleep(60)
         assert world.gateway is not None
         energy_service, service = world.gateway.energy_service, world.gateway.service
-        world.facility.mute.update(("grid", "switch", "load", "pv", "meter"))
-        await world.clock.sleep(6)  # what was told is still fresh
+        world.facility.muted_inputs.update(("grid", "switch", "load", "pv", "meter"))
+        await world.clock.sleep(6)  # inputs are not stale yet
         before = energy_service.steps
         await world.clock.sleep(1.5)
         rested = energy_service.steps - before
@@ -100,17 +101,17 @@ async def test_news_are_looked_at_at_once_and_silence_seldom() -> None:
         assert [rested, energy_service.steps - before] == [0, 1]
 
 
-def test_a_discharge_needs_few_loops_and_no_step_too_many() -> None:
-    told: Run = run({**DISCHARGE, "duration": HOUR}, fast_forward=True)
-    assert told.loops + told.loops_left_out > 3400
-    assert told.loops < 250
-    assert told.controller_steps == 0  # nobody manages this site
-    assert told.messages["ocpp"] < 2 * HOUR / 5 + 2 * HOUR / 10 + 300  # an order each 5 s, a meter value each 10 s
+def test_a_discharge_needs_few_loops_and_steps() -> None:
+    measured: Run = run({**DISCHARGE, "duration": HOUR}, fast_forward=True)
+    assert measured.loops + measured.loops_left_out > 3400
+    assert measured.loops < 250
+    assert measured.controller_steps == 0  # no energy management on this site
+    assert measured.messages["ocpp"] < 2 * HOUR / 5 + 2 * HOUR / 10 + 300  # an order each 5 s, a meter value each 10 s
 
 
-async def test_a_site_state_walks_over_the_places_once() -> None:
+async def test_a_site_state_iterates_over_the_evses_once() -> None:
     world = World(plan(CAR), keep_transcript=False, fast_forward=True)
-    async with world.living():
+    async with world.running():
         await world.clock.sleep(60)
         assert world.gateway is not None
         board = world.gateway.service.board

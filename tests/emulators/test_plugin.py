@@ -1,4 +1,4 @@
-"""The pytest plugin as its users have it: a sample repository, and what a failing test prints."""
+"""pytest plugin: the sample repository, output of failing tests, errors in marks and fixtures, virtual time."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ async def test_right(v2x_site, v2x_clock, v2x_broker, v2x_gateway, v2x_charger, 
     await v2x_clock.sleep(3)
     assert v2x_clock.now() >= 3 and v2x_site.balance.load_w > 5000
     assert list(v2x_world.cars) == ["a", "b"] and v2x_charger.online
-    assert "gw1" in v2x_broker.clients() and v2x_gateway.core.evses()
+    assert "gw1" in v2x_broker.clients() and v2x_gateway.service.evses()
 
 @pytest.mark.v2x(planet="mars")
 def test_mark(v2x_clock):
@@ -36,8 +36,8 @@ import pytest
 
 @pytest.mark.v2x(toml='[[charger]]\\nid = "CP1"\\nmax_discharge_w = 2000\\n[gateway]\\nmin_soc_pct = 33')
 def test_tables_of_a_scenario(v2x_ev, v2x_facility, v2x_clock):
-    told = v2x_clock.run(v2x_facility.command("CP1-1", "discharge", power_w=5000, lease_s=60))
-    assert (told["status"], told["effective_w"]) == ("clamped", -2000)
+    result = v2x_clock.run(v2x_facility.command("CP1-1", "discharge", power_w=5000, lease_s=60))
+    assert (result["status"], result["effective_w"]) == ("clamped", -2000)
 
 @pytest.mark.v2x(cars={"leaf": "leaf-40"}, vehicle_link="none")
 def test_a_leaf_gives_back(v2x_ev, v2x_facility, v2x_clock):
@@ -52,6 +52,15 @@ async def test_a_fault_in_a_coroutine(v2x_charger, v2x_clock, v2x_fault):
 
 async def test_a_coroutine_with_the_world_alone(v2x_world):
     assert v2x_world.gateway is not None
+
+def test_grid_disturbances(v2x_grid, v2x_site, v2x_clock):
+    v2x_grid.brown_out(0.7, 2)
+    v2x_clock.advance(1)
+    assert v2x_site.balance.voltage_v == pytest.approx(140)
+    v2x_clock.advance(5)
+    v2x_grid.frequency_step(-2, 60)
+    v2x_clock.advance(1)
+    assert v2x_site.balance.frequency_hz == pytest.approx(48, abs=0.2)
 
 @pytest.mark.v2x(site="store", chargers=2)
 class TestMarks:
@@ -95,16 +104,16 @@ def slow(v2x_ev, v2x_clock):
 def test_setup(slow): ...
 """
 
-SAID = (
+MESSAGES = (
     "the mark v2x takes names, such as scenario='peak-cut'",
     "the mark v2x of this test has no cars: set cars=",
     "the mark v2x: its toml is not TOML",
-    "leaf-40 speaks chademo and no ISO 15118-20, but CP1-1 does: mark the test with v2x(vehicle_link='none')",
-    "there is no EVSE CP9-1; there are CP1-1",
+    "leaf-40 supports chademo but not ISO 15118-20, which CP1-1 needs: mark the test with v2x(vehicle_link='none')",
+    "unknown EVSE CP9-1; known: CP1-1",
     "v2x_clock.sleep(seconds) instead of advance()",
-    "make the car with plugged=False, then await its plug()",
-    "cut: no link 'ocpp:CP9'; there are",
-    "an empty car did not come about within 30 s of the world",
+    "create the car with plugged=False, then await its plug()",
+    "cut: unknown link 'ocpp:CP9'; known links:",
+    "timeout after 30 s of virtual time",
     "seed 1; repeat with: pytest --v2x-seed 1 'test_it.py::test_setup'",
 )
 
@@ -169,14 +178,14 @@ async def test_after_it():
 
 
 def run(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    """pytest in a process of its own, with nothing of this repository's settings."""
+    """Run pytest in a separate process, without the settings of this repository."""
     env = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *options]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300, env=env, check=False)
 
 
 @pytest.mark.timeout(300)
-def test_a_hardware_vendors_repository_passes(tmp_path: Path) -> None:
+def test_the_sample_repository_passes(tmp_path: Path) -> None:
     done = run(SAMPLE, "-q", "--v2x-artifacts", str(tmp_path))
     assert done.returncode == 0, done.stdout + done.stderr
     assert "v2x_seed" in (tmp_path / "junit.xml").read_text()
@@ -184,7 +193,7 @@ def test_a_hardware_vendors_repository_passes(tmp_path: Path) -> None:
     assert {".jsonl", ".json", ".pcap", ".xml"} <= kept
 
 
-def test_a_failure_prints_its_seed_and_a_wrong_mark_is_named(tmp_path: Path) -> None:
+def test_a_failure_prints_its_seed_and_an_invalid_mark_is_named(tmp_path: Path) -> None:
     (tmp_path / "test_it.py").write_text(FAILING)
     done = run(tmp_path, "-q", "--v2x-seed", "5", "--v2x-artifacts", str(tmp_path / "kept"))
     assert done.returncode == 1
@@ -194,19 +203,19 @@ def test_a_failure_prints_its_seed_and_a_wrong_mark_is_named(tmp_path: Path) -> 
     assert list((tmp_path / "kept").glob("*.pcap"))
 
 
-def test_what_a_vendors_tests_may_do(tmp_path: Path) -> None:
+def test_features_of_the_fixtures(tmp_path: Path) -> None:
     (tmp_path / "test_it.py").write_text(RIGHT)
     done = run(tmp_path, "-q")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "5 passed" in done.stdout
+    assert "6 passed" in done.stdout
 
 
-def test_mistakes_in_a_vendors_tests_are_told_in_words(tmp_path: Path) -> None:
+def test_mistakes_are_reported(tmp_path: Path) -> None:
     (tmp_path / "test_it.py").write_text(MISTAKES)
     done = run(tmp_path, "-q", "--tb=short")
     assert "5 failed, 4 errors" in done.stdout
-    assert [one for one in SAID if one not in done.stdout] == []
-    assert "no link to the broker" not in done.stdout  # the end of a world is no fault
+    assert [one for one in MESSAGES if one not in done.stdout] == []
+    assert "no connection to the broker" not in done.stdout  # the end of a world is not an error
 
 
 @pytest.mark.parametrize("own_loops", [False, True])

@@ -1,4 +1,4 @@
-"""What a car's and a charger's program load before their first session: no more than that session needs."""
+"""Modules that vehicle and charger load before their first session: only what the session needs."""
 
 from __future__ import annotations
 
@@ -35,19 +35,19 @@ print(len(ISO20_AC._encoders) + len(ISO20_AC._decoders), len(ISO20_DC._encoders)
 """
 
 
-def said_by(code: str) -> list[str]:
-    """The words a fresh interpreter prints."""
+def output_of(code: str) -> list[str]:
+    """Return the words that a new interpreter prints."""
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     return done.stdout.split()
 
 
 @pytest.mark.parametrize("role", ["car", "charger"])
-def test_nothing_is_loaded_that_a_plain_session_does_not_need(role: str) -> None:
-    loaded = set(said_by(READY[role] + LOADED))
+def test_a_plain_session_loads_only_what_it_needs(role: str) -> None:
+    loaded = set(output_of(READY[role] + LOADED))
     assert "protocols.iso15118.iso20.dc" in loaded
     assert not loaded & {*NEVER, *OTHER_STANDARDS, *THE_OTHER_SIDE[role]}
 
 
 @pytest.mark.parametrize("role", ["car", "charger"])
-def test_direct_current_compiles_nothing_of_alternating_current(role: str) -> None:
-    assert said_by(READY[role] + AC_CLASSES) == ["0", "2"]
+def test_dc_compiles_no_codec_of_ac(role: str) -> None:
+    assert output_of(READY[role] + AC_CLASSES) == ["0", "2"]

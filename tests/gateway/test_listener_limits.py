@@ -42,7 +42,7 @@ async def test_what_there_is_no_room_for_is_closed_and_room_comes_back(caplog: p
         opened = [await asyncio.open_connection("127.0.0.1", port) for _ in range(30)]
         heard = [await reader.read(5) for reader, _ in opened]
         assert heard.count(b"hello") >= 5
-        assert heard.count(b"") == listening.turned_away >= 10
+        assert heard.count(b"") == listening.rejected >= 10
         for _, writer in opened:
             await shut(writer)
         await asyncio.sleep(0.05)
@@ -50,7 +50,7 @@ async def test_what_there_is_no_room_for_is_closed_and_room_comes_back(caplog: p
         assert await reader.read(5) == b"hello"
         await shut(writer)
         await asyncio.sleep(0.05)
-    assert len([one for one in caplog.records if "turned away" in one.message]) == 1
+    assert len([one for one in caplog.records if "rejected" in one.message]) == 1
     assert not [one for one in caplog.records if one.levelno >= logging.ERROR]
 
 

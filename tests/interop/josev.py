@@ -98,7 +98,7 @@ class Programs:
 
     def our_car(self, **options: Any) -> dict[str, Any]:
         """One session; its summary, and all its events under "events". The peer's codec is slow on a busy machine."""
-        options = {"patience": 6.0, **options}
+        options = {"timeout_factor": 6.0, **options}
         running = self._start(sys.executable, ["-m", "tests.interop.ours", "ev"], self._with_pki(options), {})
         running.wait(READY_WITHIN)
         lines = [json.loads(line) for line in running.text().splitlines() if line.startswith("{")]

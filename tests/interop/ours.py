@@ -20,9 +20,10 @@ def main() -> int:
     if options.get("pki_directory"):
         options["pki_directory"] = Path(options["pki_directory"])
     if role == "ev":
+        from emulators.ev.run import EvOptions
         from emulators.ev.run import run as run_ev
 
-        return asyncio.run(_interruptible(run_ev(**options, json=True)))
+        return asyncio.run(_interruptible(run_ev(EvOptions(**options, json=True))))
     from emulators.charger.secc.run import RunOptions
     from emulators.charger.secc.run import run as run_secc
 

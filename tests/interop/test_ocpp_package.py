@@ -101,7 +101,7 @@ async def test_its_station_at_our_csms(number: str) -> None:
             assert kind in kinds
         metered = next(e for e in events if isinstance(e, Metered))
         assert (metered.power_w, metered.energy_discharged_wh) == (-1500.0, 7000.0)
-        assert not gateway.context.breaches
+        assert not gateway.context.violations
 
 
 async def test_its_16_station_at_our_csms() -> None:
@@ -135,7 +135,7 @@ async def test_its_16_station_at_our_csms() -> None:
         await peer.call(end)
         reading.cancel()
         assert any(isinstance(e, SessionEnded) for e in events)
-        assert not gateway.context.breaches
+        assert not gateway.context.violations
 
 
 @pytest.mark.parametrize("number", ["2.0.1", "2.1"])
@@ -186,7 +186,7 @@ async def test_our_station_at_its_csms(number: str) -> None:
         peers.append(peer)
         await peer.start()
 
-    async with serve(connected, "127.0.0.1", 0, subprotocols=[Subprotocol(f"ocpp{number}")]) as server:  # type: ignore[list-item]
+    async with serve(connected, "127.0.0.1", 0, subprotocols=[Subprotocol(f"ocpp{number}")]) as server:
         port = next(iter(server.sockets)).getsockname()[1]
         async with station(f"ws://127.0.0.1:{port}", id="P1", ocpp=number) as made:
             await until(lambda: peers and "Available" in peers[0].seen)

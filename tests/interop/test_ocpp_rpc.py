@@ -102,7 +102,7 @@ async def test_its_station_at_our_csms(version: Version) -> None:
         ended = await gateway.end_session("N1-1")
         assert (ended.answer, ended.code) == (Answer.REFUSED, "NotSupported")
         assert peer.of("violation") == []
-        assert not gateway.context.breaches
+        assert not gateway.context.violations
 
 
 @pytest.mark.peer

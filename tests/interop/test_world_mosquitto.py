@@ -19,6 +19,6 @@ def test_a_shipped_scenario_through_mosquitto_comes_out_as_in_memory(tmp_path: P
     memory = simulate("evening-at-home", fast_forward=True)
     with mosquitto(tmp_path) as broker:
         sockets = simulate("evening-at-home", speed=20.0, sockets=Sockets(broker=broker.url))
-    assert sockets.passed, sockets.broken
+    assert sockets.passed, sockets.violations
     for name in ("cars_discharged_wh", "cars_charged_wh", "commands_failed", "car_violations"):
         assert sockets.figures[name] == pytest.approx(memory.figures[name], rel=0.05, abs=2.0), name

@@ -1,6 +1,6 @@
-"""Bad bytes and bad JSON at the borders of a running house, over real sockets: a clear error, and the process lives.
+"""Invalid bytes and JSON at the interfaces of a running gateway, over real sockets: a clear error, and no crash.
 
-The fourth border, configuration and command line, is in `test_first_light.py`.
+Configuration and command line are tested in `test_first_light.py`.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from tests.gateway.mqtt.facility import leaky_peer
 COMMAND = f"{discharge.ROOT}/evse/{discharge.EVSE}/cmd"
 
 
-async def at_the_mqtt_border(parts: discharge.Parts) -> None:
-    """Everything that is not a command is refused with a reason, by id where one can be read."""
+async def at_the_mqtt_interface(parts: discharge.Parts) -> None:
+    """Invalid commands are refused with a reason, by id where it is readable."""
     port = int(parts.gateway.config.mqtt.url.rsplit(":", 1)[1])
     bad: list[tuple[str, bytes, bool]] = [
         ("discharge", b"\xff\xfe\x00", False),
@@ -47,7 +47,7 @@ async def at_the_mqtt_border(parts: discharge.Parts) -> None:
     async with aiomqtt.Client("127.0.0.1", port, identifier="vandal", socket_options=discharge.NO_DELAY) as client:
         for verb, payload, retain in bad:
             await client.publish(f"{COMMAND}/{verb}", payload, qos=1, retain=retain)
-            await asyncio.sleep(0.25)  # below the rate limit: each is to be refused for itself
+            await asyncio.sleep(0.25)  # below the rate limit, which would refuse them otherwise
 
     def refused() -> set[str]:
         return {str(one["id"]) for one in parts.facility.results if one["status"] == "refused"}
@@ -57,8 +57,8 @@ async def at_the_mqtt_border(parts: discharge.Parts) -> None:
     assert all(one["reason"]["code"] and one["reason"]["text"] for one in parts.facility.results)
 
 
-async def at_the_ocpp_border(parts: discharge.Parts) -> None:
-    """Strangers stay out; a peer that breaks the framing hears an OCPP error, and the station comes back."""
+async def at_the_ocpp_interface(parts: discharge.Parts) -> None:
+    """Unknown stations are rejected; invalid frames get an OCPP error, and the station reconnects."""
     url = f"ws://127.0.0.1:{parts.gateway.ocpp_port}/ocpp"
     reader, writer = await asyncio.open_connection("127.0.0.1", parts.gateway.ocpp_port)
     writer.write(b"\x00\x01\x02 not http\r\n\r\n")
@@ -92,8 +92,8 @@ async def _too_much(wire: ClientConnection) -> None:
         await asyncio.wait_for(wire.recv(), 5)
 
 
-async def at_the_v2gtp_border(parts: discharge.Parts) -> None:
-    """A second car is turned away while one is served; after that, garbage ends its own connection only."""
+async def at_the_v2gtp_interface(parts: discharge.Parts) -> None:
+    """A second car is rejected while one is served; invalid frames only end their own connection."""
     parts.session.stop()
     assert (await asyncio.wait_for(parts.driving, 30)).ok
     for garbage in (
@@ -114,7 +114,7 @@ async def at_the_v2gtp_border(parts: discharge.Parts) -> None:
 
 async def discharge_after(parts: discharge.Parts) -> None:
     facility = parts.facility
-    await facility.until("the house as before", lambda: discharge.ready(facility.state), 60)
+    await facility.until("session ready to discharge again", lambda: discharge.ready(facility.state), 60)
     answer: dict[str, Any] = {}
     for attempt in range(3):  # a station that was disconnected takes a while to return
         await facility.command("discharge", id=f"after-{attempt}", power_w=2000, lease_s=10)
@@ -126,17 +126,17 @@ async def discharge_after(parts: discharge.Parts) -> None:
 
 
 @pytest.mark.parametrize(
-    "border", [at_the_mqtt_border, at_the_ocpp_border, at_the_v2gtp_border], ids=lambda b: b.__name__
+    "interface", [at_the_mqtt_interface, at_the_ocpp_interface, at_the_v2gtp_interface], ids=lambda b: b.__name__
 )
 @leaky_peer
-async def test_the_house_lives(
-    border: Callable[[discharge.Parts], Awaitable[None]], caplog: pytest.LogCaptureFixture
+async def test_the_gateway_survives(
+    interface: Callable[[discharge.Parts], Awaitable[None]], caplog: pytest.LogCaptureFixture
 ) -> None:
-    watch = discharge.Watch(DemoView(Console(quiet=True)))
-    async with discharge.stage(watch) as parts:
+    observer = discharge.Observer(DemoView(Console(quiet=True)))
+    async with discharge.running_parts(observer) as parts:
         await parts.facility.until("a session", lambda: discharge.ready(parts.facility.state))
-        await border(parts)
-        if border is not at_the_v2gtp_border:
+        await interface(parts)
+        if interface is not at_the_v2gtp_interface:
             await discharge_after(parts)
     tracebacks = [one.getMessage() for one in caplog.records if one.exc_info and not one.name.startswith("amqtt")]
     assert tracebacks == []

@@ -1,8 +1,8 @@
-"""A car that is about to leave: what its charger would refuse silently, the gateway refuses with a reason."""
+"""A car before its departure: the gateway refuses with a reason what its charger would refuse silently."""
 
 from __future__ import annotations
 
-from emulators.scenario.scenario import parse
+from emulators.scenario.loading import parse
 from emulators.world import simulate
 
 CAR = """
@@ -29,20 +29,20 @@ hold = "20m"
 """
 
 
-def test_a_car_that_needs_all_its_time_is_refused_with_the_reason() -> None:
-    outcome = simulate(parse(CAR.format(soc=70, leave="24m"), "test"), fast_forward=True)
-    results = outcome.record.facility.results
+def test_discharge_of_a_car_without_spare_time_is_refused_with_a_reason() -> None:
+    run = simulate(parse(CAR.format(soc=70, leave="24m"), "test"), fast_forward=True)
+    results = run.recording.facility.results
     assert {result["status"] for result in results} == {"refused"}
     assert {result["reason"]["code"] for result in results} == {"needed_for_departure"}
     assert "leaves at 08:24Z" in results[0]["reason"]["text"]
-    assert outcome.figures["cars_discharged_wh"] == 0
+    assert run.figures["cars_discharged_wh"] == 0
 
 
-def test_a_discharge_that_meets_the_time_for_charging_ends_with_the_reason_and_not_with_silence() -> None:
-    """79 % of 80 %: for some minutes there is time to give, then what was given has to come back."""
-    outcome = simulate(parse(CAR.format(soc=79, leave="24m"), "test"), fast_forward=True)
-    facility = outcome.record.facility
-    assert outcome.figures["cars_discharged_wh"] > 200
+def test_a_discharge_ends_with_a_reason_when_charging_time_is_needed() -> None:
+    """79 % of 80 %: discharge is possible for some minutes, then the energy has to be charged again."""
+    run = simulate(parse(CAR.format(soc=79, leave="24m"), "test"), fast_forward=True)
+    facility = run.recording.facility
+    assert run.figures["cars_discharged_wh"] > 200
     refused = [result for result in facility.results if result["status"] == "refused"]
     assert refused
     assert {result["reason"]["code"] for result in refused} == {"needed_for_departure"}

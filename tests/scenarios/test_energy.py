@@ -1,4 +1,4 @@
-"""Energy management in the emulated world: real messages, real chargers, each scenario with the figures it promises."""
+"""Energy management in simulation: each scenario meets its expected figures."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from emulators.scenario.scenario import Scenario, ScenarioError, check, load, shipped
-from emulators.world import Outcome, simulate
+from emulators.scenario.loading import check, load, shipped
+from emulators.scenario.scenario import Scenario, ScenarioError
+from emulators.world import SimulationResult, simulate
 
 OURS = [name for name in shipped() if name.startswith("energy-")]
 QUICK = (
@@ -16,7 +17,7 @@ QUICK = (
     "energy-grid-service",
     "energy-storm",
 )  # the others run in `make soak`
-OF = {  # what is promised, and the scenario that shows it
+OF = {  # functions, and the scenarios that test them
     "self-consumption, renewable energy stored first": "energy-pv-storage-first",
     "peak shaving on the demand window": "energy-peak-window",
     "price, with a plan": "energy-price-day",
@@ -30,7 +31,7 @@ OF = {  # what is promised, and the scenario that shows it
 }
 
 
-def test_each_part_of_energy_management_has_its_scenario() -> None:
+def test_each_function_of_energy_management_has_a_scenario() -> None:
     assert set(OF.values()) <= set(OURS)
     for name in OURS:
         assert load(name).expect
@@ -39,29 +40,30 @@ def test_each_part_of_energy_management_has_its_scenario() -> None:
 
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("name", [one if one in QUICK else pytest.param(one, marks=pytest.mark.soak) for one in OURS])
-def test_the_scenario_ends_as_it_promises(name: str) -> None:
-    outcome = simulate(load(name), fast_forward=True)
-    assert outcome.broken == []
-    assert outcome.figures["fed_dead_grid_wh"] == 0
-    assert outcome.figures["fed_dead_grid_steps"] == 0  # looked at in each step of the site
-    assert all(value == 0 for figure, value in outcome.figures.items() if figure.endswith(".fed_dead_grid_steps"))
+def test_the_scenario_meets_its_expectations(name: str) -> None:
+    result = simulate(load(name), fast_forward=True)
+    assert result.violations == []
+    assert result.figures["fed_dead_grid_wh"] == 0
+    assert result.figures["fed_dead_grid_steps"] == 0  # counted in each step of the site
+    assert all(value == 0 for figure, value in result.figures.items() if figure.endswith(".fed_dead_grid_steps"))
 
 
-def _bill(outcome: Outcome) -> float:
-    """What the day cost, with what is left in car and store worth a cheap night's price."""
+def _bill(result: SimulationResult) -> float:
+    """Return the cost of the day, with the energy left in car and storage at the low night price."""
     night = 16 / 0.94 / 1000
-    left = outcome.figures["car.family.soc_pct"] / 100 * 39_000 + outcome.figures["storage.0.soc_pct"] / 100 * 10_000
-    return outcome.figures["energy_cost"] - left * night
+    remaining = result.figures["car.family.soc_pct"] / 100 * 39_000 + result.figures["storage.0.soc_pct"] / 100 * 10_000
+    return result.figures["energy_cost"] - remaining * night
 
 
 @pytest.mark.soak
 @pytest.mark.timeout(1800)
-def test_the_plan_is_cheaper_than_rules_of_thumb_on_the_same_day() -> None:
-    def day(plan: bool) -> Outcome:
-        told = load("energy-price-day")
-        energy = {**told.gateway.energy, "plan": plan}
+def test_the_plan_is_cheaper_than_rules_on_the_same_day() -> None:
+    def day(plan: bool) -> SimulationResult:
+        scenario = load("energy-price-day")
+        energy = {**scenario.gateway.energy, "plan": plan}
         return simulate(
-            told.model_copy(update={"gateway": told.gateway.model_copy(update={"energy": energy})}), fast_forward=True
+            scenario.model_copy(update={"gateway": scenario.gateway.model_copy(update={"energy": energy})}),
+            fast_forward=True,
         )
 
     planned, ruled = day(True), day(False)
@@ -70,16 +72,16 @@ def test_the_plan_is_cheaper_than_rules_of_thumb_on_the_same_day() -> None:
     assert _bill(ruled) - _bill(planned) > 0.1 * ruled.figures["energy_cost"]
 
 
-def _town(**changes: Any) -> dict[str, Any]:
+def _multi_site(**changes: Any) -> dict[str, Any]:
     table: dict[str, Any] = load("energy-blue-switch").model_dump(exclude_unset=True)
     table["town"] |= changes
     return table
 
 
-def test_a_town_is_checked_like_everything_else() -> None:
-    assert isinstance(check(_town(), "town.toml"), Scenario)
+def test_a_multi_site_table_is_validated() -> None:
+    assert isinstance(check(_multi_site(), "town.toml"), Scenario)
     with pytest.raises(ScenarioError, match="VAN9 is not in the agreements"):
-        check(_town(lent=[{"vehicle": "VAN9"}]), "town.toml")
-    twice = [*_town()["town"]["neighbour"]] * 2
+        check(_multi_site(lent=[{"vehicle": "VAN9"}]), "town.toml")
+    twice = [*_multi_site()["town"]["neighbour"]] * 2
     with pytest.raises(ScenarioError, match=r"the same gateway\.site"):
-        check(_town(neighbour=twice), "town.toml")
+        check(_multi_site(neighbour=twice), "town.toml")

@@ -1,4 +1,4 @@
-"""One discharge from MQTT to the battery and back: in virtual time, as one process, and as four with Mosquitto."""
+"""One discharge from MQTT to the battery: in virtual time, as one process, and as four processes with Mosquitto."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from typing import Any
 
 import pytest
 
-from emulators.scenario.scenario import parse
+from emulators.scenario.loading import parse
 from emulators.world import World
 from tests.gateway.mqtt.facility import free_port, mosquitto
 from tests.peers import program
 
 pytestmark = pytest.mark.virtual_time
 
-HOUSE = """
+SITE = """
 name = "first light"
 start = 2026-01-15T18:00:00+09:00
 duration = "10m"
@@ -56,7 +56,7 @@ value = 1
 
 
 async def until(world: World, what: str, reached: Any, within: float = 60.0) -> None:
-    """Virtual seconds, tick by tick."""
+    """Wait in steps of virtual time."""
     deadline = world.clock.now() + within
     while not reached():
         assert world.clock.now() < deadline, what
@@ -64,9 +64,9 @@ async def until(world: World, what: str, reached: Any, within: float = 60.0) -> 
 
 
 @pytest.mark.parametrize("fault", ["", BYTE_BY_BYTE], ids=["whole", "byte by byte"])
-async def test_a_discharge_from_mqtt_to_the_battery_and_back(fault: str) -> None:
-    world = World(parse(HOUSE + fault, "test"))
-    async with world.living():
+async def test_a_discharge_from_mqtt_to_the_battery(fault: str) -> None:
+    world = World(parse(SITE + fault, "test"))
+    async with world.running():
         gateway, car = world.gateway, world.cars["car"]
         assert gateway is not None
         service = gateway.service
@@ -98,24 +98,24 @@ async def test_a_discharge_from_mqtt_to_the_battery_and_back(fault: str) -> None
         await until(world, "the car to leave", lambda: state().session_state == "available", 600)
         assert car.violations == []
 
-    said = [line.text for line in world.transcript.lines if line.channel == "ocpp:CP1"]
-    actions = [json.loads(text.replace("#", ""))[2] for text in said if text.startswith("[2")]
+    messages = [line.text for line in world.transcript.lines if line.channel == "ocpp:CP1"]
+    actions = [json.loads(text.replace("#", ""))[2] for text in messages if text.startswith("[2")]
     for action in (
         "BootNotification", "StatusNotification", "NotifyEVChargingNeeds", "TransactionEvent", "SetChargingProfile",
         "UpdateDynamicSchedule",
     ):  # fmt: skip
         assert action in actions
-    profiles = [text for text in said if '"SetChargingProfile"' in text]
+    profiles = [text for text in messages if '"SetChargingProfile"' in text]
     safe = [number for number, text in enumerate(profiles) if '"TxDefaultProfile"' in text]
     v2x = [number for number, text in enumerate(profiles) if "CentralSetpoint" in text]
     assert safe[0] < v2x[0], "the safe fallback comes first"
     assert '"stackLevel":0' in profiles[safe[0]]
     assert '"Dynamic"' in profiles[v2x[0]]
     powered = [text for text in profiles if '"setpoint":-5000' in text]
-    assert powered, "the set-point was said"
+    assert powered, "the set-point was sent"
     assert all('"duration"' in text for text in powered), "every power that is not 0 holds a dead-man time"
-    told = [json.loads(text.replace("#", "")) for text in said if text.startswith("[2")]
-    triggers = {frame[3]["triggerReason"] for frame in told if frame[2] == "TransactionEvent"}
+    calls = [json.loads(text.replace("#", "")) for text in messages if text.startswith("[2")]
+    triggers = {frame[3]["triggerReason"] for frame in calls if frame[2] == "TransactionEvent"}
     assert "OperationModeChanged" in triggers
 
 
@@ -140,25 +140,25 @@ def test_the_demo_over_real_sockets() -> None:
 
 @dataclass
 class Process:
-    """A running command; what it says goes to a file, so that it never waits for a reader."""
+    """A running command, with its output in a file, so that it never blocks on a pipe."""
 
     running: subprocess.Popen[bytes]
-    said: Path
+    output: Path
 
     def interrupted(self) -> list[str]:
-        """Ctrl-C; the lines it had said."""
+        """Press Ctrl-C; return the lines of its output."""
         self.running.send_signal(signal.SIGINT)
         assert self.running.wait(20) in (0, 130)
-        return self.said.read_text().splitlines()
+        return self.output.read_text().splitlines()
 
 
 @contextmanager
 def process(folder: Path, *arguments: str) -> Iterator[Process]:
-    said = folder / f"{arguments[0]}.log"
-    with said.open("wb") as stream:
+    output = folder / f"{arguments[0]}.log"
+    with output.open("wb") as stream:
         running = subprocess.Popen([sys.executable, "-m", "gateway.cli", *arguments], stdout=stream, stderr=stream)
     try:
-        yield Process(running, said)
+        yield Process(running, output)
     finally:
         running.kill()
         running.wait(10)
@@ -196,7 +196,7 @@ def test_separate_processes_and_mosquitto(tmp_path: Path) -> None:
         )
         root = "v2x/1/shelter-1/evse/CP1-1"
 
-        def heard(topic: str, count: int, wait_s: int = 20) -> list[dict[str, Any]]:
+        def received(topic: str, count: int, wait_s: int = 20) -> list[dict[str, Any]]:
             tool = program("mosquitto_sub", "mosquitto-clients")
             done = subprocess.run(
                 [tool, "-p", str(broker.port), "-t", f"{root}/{topic}", "-C", str(count), "-W", str(wait_s)],
@@ -208,7 +208,7 @@ def test_separate_processes_and_mosquitto(tmp_path: Path) -> None:
             deadline = time.monotonic() + 30
             state: dict[str, Any] = {}
             while time.monotonic() < deadline:
-                found = heard("state", 1, 5)
+                found = received("state", 1, 5)
                 state = found[0] if found else {}
                 if state and reached(state):
                     return state
@@ -232,8 +232,8 @@ def test_separate_processes_and_mosquitto(tmp_path: Path) -> None:
                     publish = program("mosquitto_pub", "mosquitto-clients")
                     command = [publish, "-p", str(broker.port), "-q", "1", "-t", f"{root}/cmd/discharge"]
                     subprocess.run([*command, "-m", json.dumps(order)], check=True, timeout=10)
-                    said, _ = results.communicate(timeout=40)
-                    first, final = (json.loads(line) for line in said.splitlines())
+                    output, _ = results.communicate(timeout=40)
+                    first, final = (json.loads(line) for line in output.splitlines())
                     assert (first["status"], first["effective_w"]) == ("accepted", -5000)
                     assert final["status"] == "achieved"
                     assert final["measured"]["power_w"] < -4500
@@ -265,7 +265,7 @@ def test_separate_processes_and_mosquitto(tmp_path: Path) -> None:
         (("demo", "--seconds", "soon"), "--seconds"),
     ],
 )
-def test_what_a_person_gets_wrong_is_named(tmp_path: Path, arguments: tuple[str, ...], says: str) -> None:
+def test_invalid_input_of_a_user_is_named(tmp_path: Path, arguments: tuple[str, ...], message: str) -> None:
     (tmp_path / "bad.toml").write_text("[site]\nimport_limit_kw = 50\n")
     (tmp_path / "worse.toml").write_text("[site\n")
     done = subprocess.run(
@@ -277,17 +277,17 @@ def test_what_a_person_gets_wrong_is_named(tmp_path: Path, arguments: tuple[str,
         env={**os.environ, "COLUMNS": "200"},
     )
     assert done.returncode in (1, 2)
-    assert says in done.stderr
+    assert message in done.stderr
     assert "Traceback" not in done.stderr
 
 
-async def test_a_car_that_stays_can_be_discharged_after_the_gateway_was_restarted() -> None:
+async def test_a_plugged_in_car_can_be_discharged_after_a_gateway_restart() -> None:
     def ready(world: World) -> bool:
         state = world.gateway and world.gateway.service.state("CP1-1")
         return bool(state and state.available.max_discharge_w > 0)
 
-    world = World(parse(HOUSE, "test"))
-    async with world.living():
+    world = World(parse(SITE, "test"))
+    async with world.running():
         await until(world, "a session", lambda: ready(world))
         await world.restart_gateway(60.0)
         await until(world, "the session again", lambda: ready(world), 120)

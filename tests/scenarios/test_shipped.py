@@ -1,4 +1,4 @@
-"""Every shipped scenario runs and comes out as it says; its report can be read without anything else."""
+"""Shipped scenarios meet their expectations; the report is self-contained."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from xml.etree import ElementTree
 
 import pytest
 
-from emulators.faults.injector import KINDS
+from emulators.faults.fault import KINDS
 from emulators.scenario.durations import seconds
-from emulators.scenario.scenario import load, shipped
-from emulators.world import Outcome, simulate
+from emulators.scenario.loading import load, shipped
+from emulators.world import SimulationResult, simulate
 
 OURS = {
     "fault-parade",
@@ -22,14 +22,14 @@ OURS = {
     "peak-cut",
     "pv-surplus",
     "typhoon-evacuation",
-}  # those of energy management are run by its own tests
-LONG = {"normal-day-store", "night-outage-welfare"}  # whole in the soak; here their first part
+}  # the scenarios of energy management are run in test_energy.py
+LONG = {"normal-day-store", "night-outage-welfare"}  # run completely by `make soak`; here only their first part
 NEVER = ("floor_crossed_pct", "fed_dead_grid_wh", "car_violations")
 
 
-def explain(outcome: Outcome) -> str:
-    told = "\n".join(f"{event['at']:9.1f} {event['what']} {event['text']}" for event in outcome.record.events()[-25:])
-    return f"{outcome.broken}\n{told}"
+def explain(result: SimulationResult) -> str:
+    events = "\n".join(f"{event.at:9.1f} {event.kind} {event.text}" for event in result.recording.events[-25:])
+    return f"{result.violations}\n{events}"
 
 
 def test_six_scenarios_are_shipped() -> None:
@@ -42,31 +42,31 @@ def test_six_scenarios_are_shipped() -> None:
 
 @pytest.mark.timeout(400)
 @pytest.mark.parametrize("name", sorted(OURS - LONG))
-def test_a_scenario_comes_out_as_it_says(name: str) -> None:
-    outcome = simulate(name, fast_forward=True)
-    assert outcome.passed, explain(outcome)
+def test_a_shipped_scenario_meets_its_expectations(name: str) -> None:
+    result = simulate(name, fast_forward=True)
+    assert result.passed, explain(result)
     for figure in NEVER:
-        assert outcome.figures[figure] <= 0.5, explain(outcome)
+        assert result.figures[figure] <= 0.5, explain(result)
 
 
 @pytest.mark.timeout(400)
 @pytest.mark.parametrize(("name", "part"), [("normal-day-store", "15m"), ("night-outage-welfare", "40m")])
 def test_the_first_part_of_a_long_scenario(name: str, part: str) -> None:
     plan = load(name).model_copy(update={"duration": seconds(part), "expect": {}})
-    outcome = simulate(plan, fast_forward=True)
-    figures = outcome.figures
+    result = simulate(plan, fast_forward=True)
+    figures = result.figures
     for figure in NEVER:
-        assert figures[figure] <= 0.5, explain(outcome)
-    assert figures["unserved_critical_wh"] == figures["unserved_transfer_wh"] == 0, explain(outcome)
+        assert figures[figure] <= 0.5, explain(result)
+    assert figures["unserved_critical_wh"] == figures["unserved_transfer_wh"] == 0, explain(result)
     assert figures["served_wh"] > 1000
 
 
 @pytest.mark.soak
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("name", sorted(LONG))
-def test_a_long_scenario_comes_out_as_it_says(name: str) -> None:
-    outcome = simulate(name, fast_forward=True)
-    assert outcome.passed, explain(outcome)
+def test_a_long_scenario_meets_its_expectations(name: str) -> None:
+    result = simulate(name, fast_forward=True)
+    assert result.passed, explain(result)
 
 
 class _Tags(HTMLParser):
@@ -87,32 +87,32 @@ class _Tags(HTMLParser):
 def test_a_report_is_one_file_with_plots_and_figures(tmp_path: Path) -> None:
     seen: list[float] = []
     plan = load("fault-parade").model_copy(update={"duration": 300.0})
-    outcome = simulate(plan, fast_forward=True, report=tmp_path, progress=seen.append)
+    result = simulate(plan, fast_forward=True, report=tmp_path, progress=seen.append)
     page = _Tags()
     page.feed((tmp_path / "report.html").read_text(encoding="utf-8"))
     assert page.tags.count("svg") == 4
     assert page.tags.count("polyline") >= 4
     assert page.links == []
     assert len(page.named) == 4
-    assert {one for told in page.named for one in told.split()} <= set(page.ids)  # each plot is told in words, too
+    assert {one for names in page.named for one in names.split()} <= set(page.ids)  # each plot has a text description
     text = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert re.search(r"<desc [^>]*>[^<]*good: from [0-9.]+ to 74 %, at the end [0-9.]+ %", text)
     assert "command " in text[text.index('id="plot-what-bound') :].split("</desc>")[0]
     assert "carried for</th>" in text
     assert text.count('"n">held</td>') + text.count('"n">NOT held</td>') == len(plan.expect)
-    result = json.loads((tmp_path / "result.json").read_text(encoding="utf-8"))
-    assert result["figures"] == outcome.figures
-    assert result["transcript"] == outcome.transcript.digest()
+    stored = json.loads((tmp_path / "result.json").read_text(encoding="utf-8"))
+    assert stored["figures"] == result.figures
+    assert stored["transcript"] == result.transcript.digest()
     suite = ElementTree.parse(tmp_path / "junit.xml").getroot()
     assert [case.get("name") for case in suite.iter("testcase")] == list(plan.expect)
-    assert int(suite.get("failures", "-1")) == len(outcome.broken)
+    assert int(suite.get("failures", "-1")) == len(result.violations)
     lines = (tmp_path / "transcript.jsonl").read_text(encoding="utf-8").splitlines()
-    assert len(lines) == len(outcome.transcript.lines)
+    assert len(lines) == len(result.transcript.lines)
     assert seen == sorted(seen)
     assert seen[-1] == pytest.approx(1.0, abs=0.25)
 
 
-def test_the_parade_shows_everything_that_breaks() -> None:
+def test_the_fault_parade_covers_the_kinds_of_fault() -> None:
     shown = {fault.kind for fault in load("fault-parade").fault}
-    assert set(KINDS) - shown == {"ignores-car", "internal", "switch-stuck"}  # metal that breaks more than an order
+    assert set(KINDS) - shown == {"ignores-car", "internal", "switch-stuck"}  # not in this scenario
     assert {fault.target for fault in load("fault-parade").fault if fault.kind == "restart"} == {"gateway", "CP2"}

@@ -1,21 +1,21 @@
-"""The grid fails at night; a car with a grid-forming charger carries the house."""
+"""Outage of a home with a grid-forming charger and a car."""
 
 import pytest
 
 
 @pytest.mark.v2x(forming=True, site="home", soc_pct=70)
-def test_a_house_is_carried_through_an_outage(v2x_grid, v2x_site, v2x_ev, v2x_clock):
+def test_a_car_supplies_a_home_through_an_outage(v2x_grid, v2x_site, v2x_ev, v2x_clock):
     assert v2x_site.balance is None or v2x_site.balance.state == "grid"
     v2x_grid.fail()
     v2x_clock.until(lambda: v2x_site.balance is not None and v2x_site.balance.state == "island", within_s=30)
-    assert v2x_site.switch.proven_open
+    assert v2x_site.switch.confirmed_open
     before = v2x_ev.soc_pct
     v2x_clock.advance(1800)
     assert v2x_site.balance.state == "island"
     assert v2x_ev.soc_pct < before
     v2x_grid.restore()
     v2x_clock.advance(200)
-    assert v2x_site.balance.state == "island"  # the reconnect time is 300 s
+    assert v2x_site.balance.state == "island"  # the reconnection time is 300 s
     v2x_clock.advance(120)
     assert v2x_site.balance.state == "grid"
     assert v2x_site.fed_dead_grid_wh == 0
@@ -23,7 +23,7 @@ def test_a_house_is_carried_through_an_outage(v2x_grid, v2x_site, v2x_ev, v2x_cl
 
 
 @pytest.mark.v2x(site="home")
-def test_a_following_charger_trips_within_a_second(v2x_grid, v2x_site, v2x_ev, v2x_facility, v2x_clock):
+def test_a_grid_following_charger_trips_within_a_second(v2x_grid, v2x_site, v2x_ev, v2x_facility, v2x_clock):
     v2x_clock.run(v2x_facility.command("CP1-1", "discharge", power_w=4000, lease_s=600))
     v2x_clock.advance(10)
     assert v2x_ev.power_w < -3900

@@ -13,18 +13,11 @@ areas.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import StrEnum
 
 from gateway.energy.reason import Decided
+from gateway.model.energy_state import GridCondition
 
-
-class Grid(StrEnum):
-    """What the witnesses say together."""
-
-    UNKNOWN = "unknown"  # nobody says anything
-    HEALTHY = "healthy"
-    SUSPECT = "suspect"  # something is wrong, not yet for long enough
-    LOST = "lost"
+Grid = GridCondition
 
 
 @dataclass(frozen=True, slots=True)

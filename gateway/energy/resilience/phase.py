@@ -4,27 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 
+from gateway.model.energy_state import OFF_GRID as OFF_GRID
+from gateway.model.energy_state import Phase as Phase
 
-class Phase(StrEnum):
-    """Where the site stands between grid and island."""
-
-    ON_GRID = "on_grid"
-    SUSPECT = "suspect"
-    WAITING = "waiting"  # the grid is lost and there is no way to form an island
-    OPENING = "opening"
-    DARK = "dark"
-    STARTING = "starting"
-    ISLAND = "island"
-    SYNCHRONISING = "synchronising"
-    CLOSING = "closing"
-    RETURNING = "returning"
-
-
-OFF_GRID = frozenset(
-    {Phase.WAITING, Phase.OPENING, Phase.DARK, Phase.STARTING, Phase.ISLAND, Phase.SYNCHRONISING, Phase.CLOSING}
-)
 FORMING = frozenset({Phase.STARTING, Phase.ISLAND, Phase.SYNCHRONISING})
 ZERO = frozenset({Phase.SUSPECT, Phase.WAITING, Phase.OPENING, Phase.DARK, Phase.STARTING, Phase.CLOSING})
 

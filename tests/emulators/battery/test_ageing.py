@@ -1,4 +1,4 @@
-"""Ageing against the published laws: losses after N days and after N full cycles, worked out apart from the code."""
+"""Ageing against the published laws: losses after N days and N full cycles, calculated independently of the code."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def cycled(chemistry: str, low: float, high: float, times: int) -> Age:
         ("LMO", 0.5, 25.0, 365, 0.0599),  # 3.25·10⁸·exp(−7580/298.15)·exp(81/298.15)·365^0.464
     ],
 )
-def test_storage_costs_what_was_published(
+def test_calendar_ageing_matches_the_published_law(
     chemistry: str, charge: float, celsius: float, days: int, lost: float
 ) -> None:
     assert stored(chemistry, charge, celsius, days).calendar == pytest.approx(lost, rel=0.02)
@@ -58,7 +58,9 @@ def test_storage_costs_what_was_published(
         ("LMO", 0.0, 1.0, 1000, 0.1318),  # 7.58·10⁻⁵·1000^1.08
     ],
 )
-def test_cycles_cost_what_was_published(chemistry: str, low: float, high: float, times: int, lost: float) -> None:
+def test_cycle_ageing_matches_the_published_law(
+    chemistry: str, low: float, high: float, times: int, lost: float
+) -> None:
     assert cycled(chemistry, low, high, times).cycle == pytest.approx(lost, rel=0.02)
 
 
@@ -70,7 +72,7 @@ def test_resistance_rises_as_published() -> None:
     assert cycled("NMC", 0.0, 1.0, 500).resistance_cycle > cycled("NMC", 0.3, 0.7, 1250).resistance_cycle
 
 
-def test_heat_and_charge_and_depth_make_it_worse() -> None:
+def test_ageing_rises_with_temperature_charge_and_depth() -> None:
     for chemistry in LAWS:
         assert stored(chemistry, 0.5, 40, 100).calendar > 1.2 * stored(chemistry, 0.5, 25, 100).calendar
         assert stored(chemistry, 1.0, 25, 100).calendar > stored(chemistry, 0.2, 25, 100).calendar > 0
@@ -78,7 +80,7 @@ def test_heat_and_charge_and_depth_make_it_worse() -> None:
 
 
 @given(st.sampled_from(sorted(LAWS)), st.floats(0, 1), st.floats(-10, 55), st.integers(1, 60), st.integers(1, 8))
-def test_time_costs_the_same_however_it_is_cut(
+def test_ageing_is_independent_of_the_step_size(
     chemistry: str, charge: float, celsius: float, days: int, pieces: int
 ) -> None:
     whole, parts = Age(law=LAWS[chemistry]), Age(law=LAWS[chemistry])

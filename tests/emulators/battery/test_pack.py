@@ -1,4 +1,4 @@
-"""Laws of the pack: energy closes, limits hold the voltage, cold and hot derate, age only grows."""
+"""Battery pack: energy balance, voltage limits, temperature derating, ageing."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def spec_of(chemistry: Chemistry) -> PackSpec:
     st.floats(-25, 55),
     st.lists(st.tuples(st.floats(-1, 1), st.floats(1, 3600)), min_size=1, max_size=24),
 )
-def test_energy_closes_over_a_day(
+def test_the_energy_balance_closes_over_a_day(
     chemistry: Chemistry, soc: float, celsius: float, day: list[tuple[float, float]]
 ) -> None:
     pack = Pack(spec_of(chemistry), soc, temperature_c=celsius, ambient_c=celsius)
@@ -62,7 +62,7 @@ def test_allowed_currents_keep_the_cells_within_their_voltages(
 
 
 @given(st.floats(2, 98), st.floats(-150_000, 80_000))
-def test_the_current_for_a_power_makes_that_power(soc: float, watts: float) -> None:
+def test_the_current_for_a_power_yields_that_power(soc: float, watts: float) -> None:
     pack: Battery = Pack(soc_start_pct=soc)
     amps = pack.current_for(watts)
     assert isinstance(pack, Pack)
@@ -83,13 +83,13 @@ def test_charging_is_constant_current_then_constant_voltage() -> None:
     assert pack.soc_pct == pytest.approx(100, abs=0.1)
 
 
-def test_discharge_tapers_at_the_bottom() -> None:
+def test_discharge_is_limited_at_low_soc() -> None:
     spec = PackSpec("weak", resistance_ohm=0.4, usable_low=0.0, max_discharge_a=200.0)
     assert Pack(spec, 1.0).max_discharge_a() < Pack(spec, 8.0).max_discharge_a() < Pack(spec, 60.0).max_discharge_a()
     assert Pack(spec, 0.0).max_discharge_a() == 0.0
 
 
-def test_cold_and_heat_derate_and_resist() -> None:
+def test_temperature_derates_limits_and_changes_resistance() -> None:
     mild, cold, hot = (Pack(soc_start_pct=50, temperature_c=c) for c in (25, -15, 53))
     assert cold.max_charge_a() < 0.1 * mild.max_charge_a()
     assert hot.max_charge_a() < 0.5 * mild.max_charge_a()
@@ -97,7 +97,7 @@ def test_cold_and_heat_derate_and_resist() -> None:
     assert cold.max_discharge_a() < mild.max_discharge_a()
 
 
-def test_current_warms_and_rest_cools() -> None:
+def test_current_heats_the_pack_and_rest_cools_it() -> None:
     pack = Pack(soc_start_pct=90, temperature_c=20, ambient_c=20)
     pack.flow(-150, 1200)
     warm = pack.temperature_c
@@ -114,7 +114,7 @@ def test_a_63_kwh_pack_holds_63_kwh() -> None:
     assert pack.energy_between_wh(80, 20) == pytest.approx(-pack.energy_between_wh(20, 80))
 
 
-def test_a_pack_cannot_hold_more_than_everything_or_less_than_nothing() -> None:
+def test_the_charge_stays_between_empty_and_full() -> None:
     pack = Pack(soc_start_pct=99)
     pack.flow(200, 7200)
     assert pack.charge == pytest.approx(1, abs=1e-4)
@@ -123,7 +123,7 @@ def test_a_pack_cannot_hold_more_than_everything_or_less_than_nothing() -> None:
     assert pack.charge == pack.soc_pct == 0
 
 
-def test_an_aged_pack_still_closes() -> None:
+def test_the_energy_balance_of_an_aged_pack_closes() -> None:
     pack = Pack(GENERIC_63, 90, ambient_c=35, temperature_c=35)
     stored = pack.stored_wh
     for _ in range(60):

@@ -1,4 +1,4 @@
-"""A pack of used modules is as good as its weakest."""
+"""Second-life pack, limited by its weakest module."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from emulators.battery.pack import Battery
 from emulators.battery.second_life import SecondLifePack, SecondLifeSpec
 
 
-def test_the_weak_module_ends_both_ways() -> None:
+def test_the_weakest_module_limits_charge_and_discharge() -> None:
     pack = SecondLifePack(seed=3)
     even = SecondLifePack(SecondLifeSpec(weak_module=None), seed=3)
     assert pack.usable_wh < 0.9 * even.usable_wh
@@ -25,7 +25,7 @@ def test_the_weak_module_ends_both_ways() -> None:
 
 @settings(max_examples=15, deadline=None)
 @given(st.integers(0, 1000), st.lists(st.floats(-1, 1), min_size=1, max_size=12))
-def test_energy_closes_over_all_modules(seed: int, hours: list[float]) -> None:
+def test_the_energy_balance_closes_over_all_modules(seed: int, hours: list[float]) -> None:
     pack = SecondLifePack(seed=seed)
     battery: Battery = pack
     stored, moved = pack.stored_wh, 0.0
@@ -36,13 +36,13 @@ def test_energy_closes_over_all_modules(seed: int, hours: list[float]) -> None:
     assert 0 <= battery.soc_pct <= 100
 
 
-def test_the_same_seed_builds_the_same_pack_and_another_another() -> None:
+def test_the_seed_determines_the_pack() -> None:
     one, same, other = SecondLifePack(seed=1), SecondLifePack(seed=1), SecondLifePack(seed=2)
     assert [m.capacity_ah for m in one.modules] == [m.capacity_ah for m in same.modules]
     assert [m.capacity_ah for m in one.modules] != [m.capacity_ah for m in other.modules]
 
 
-def test_balancing_levels_the_modules_and_costs_energy() -> None:
+def test_balancing_equalises_the_modules_with_losses() -> None:
     pack = SecondLifePack(seed=5)
     spread = max(m.charge for m in pack.modules) - min(m.charge for m in pack.modules)
     stored = pack.stored_wh
@@ -53,7 +53,7 @@ def test_balancing_levels_the_modules_and_costs_energy() -> None:
     assert pack.loss_wh == pytest.approx(stored - pack.stored_wh)
 
 
-def test_the_asked_power_is_the_power_made() -> None:
+def test_the_requested_power_is_delivered() -> None:
     pack = SecondLifePack(seed=5)
     amps = pack.current_for(-4000)
     assert (pack.rest_v + amps * pack.resistance_ohm) * amps == pytest.approx(-4000)

@@ -65,7 +65,7 @@ class Rig:
     async def connect(self, target: NetworkProfile) -> TextWire:
         if not self.up:
             raise ConnectionError("the network is down")
-        link: Link[str] = Link(spy=lambda who, text: self.said.append((who, json.loads(text))))
+        link: Link[str] = Link(on_write=lambda who, text: self.said.append((who, json.loads(text))))
         ours, theirs = text_wire_pair("station", "gateway", subprotocol=target.version.value, link=link)
         self.link = link
         self._tasks.append(asyncio.create_task(self.csms.attach(theirs, self.config.id)))
@@ -139,8 +139,8 @@ class Rig:
         return [m for _, m in self.said if m[0] in (4, 5)]
 
     async def ask(self, action: str, payload: dict[str, Any]) -> dict[str, Any]:
-        """Send a request to the station; return its response, which must be valid."""
-        answer = await self.known.ask(action, payload)
+        """Ask the station straight from the CSMS; its answer must be valid."""
+        answer = await self.known.request(action, payload)
         assert answer is not None, f"{action}: {self.said[-2:]}"
         return answer
 

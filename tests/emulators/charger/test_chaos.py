@@ -115,4 +115,4 @@ async def test_no_power_without_a_command(version: Version, profile: str | None,
             assert told == {t.id for t in known}
         assert rig.station.link.queue.given_up == 0
         assert [e for e in rig.errors() if e[2] == "InternalError"] == []
-        assert not rig.csms.context.breaches
+        assert not rig.csms.context.violations

@@ -81,7 +81,7 @@ async def test_a_session_from_boot_to_unplug() -> None:
         assert car.energy_out_wh > 100
         assert car.violations == []
         assert rig.errors() == []
-        assert not rig.csms.context.breaches
+        assert not rig.csms.context.violations
 
 
 async def test_a_stopped_station_ends_its_transactions_first() -> None:

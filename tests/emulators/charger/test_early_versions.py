@@ -45,7 +45,7 @@ async def test_a_station_discharges_over_its_vendor_channel(version: Version, pr
         await rig.until(lambda: bool(rig.of(SessionEnded)))
         assert rig.of(SessionEnded)[-1].reason == "Remote"
         assert rig.errors() == []
-        assert not rig.csms.context.breaches
+        assert not rig.csms.context.violations
 
 
 @pytest.mark.parametrize("version", [Version.V16, Version.V201])

@@ -178,4 +178,4 @@ async def test_the_gateway_stores_needs_of_a_2_0_1_station(profile: str | None, 
         assert needs.bidirectional is both_ways
         assert (needs.limits.max_discharge_w > 0) is both_ways
         rig.station.unplug(1)
-        await rig.until(lambda: rig.known.evses[1].stated is None)
+        await rig.until(lambda: rig.known.evses[1].needs is None)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emulators.charger.hardware.shared_supply import Supply, fair
-from emulators.scenario.scenario import parse
+from emulators.scenario.loading import parse
 from emulators.world import simulate
 
 TWO_ON_ONE = """
@@ -58,7 +58,7 @@ def test_shares_are_fair_and_never_too_much(limit_w: float, wishes: list[float])
 
 def test_an_idle_evse_leaves_the_whole_supply_and_an_active_one_half() -> None:
     outcome = simulate(parse(TWO_ON_ONE, "test"), fast_forward=True)
-    record = outcome.record
+    record = outcome.recording
 
     def at(moment: float) -> float:
         return next(watts for time, watts in zip(record.times, record.power["cars"], strict=True) if time >= moment)

@@ -1,4 +1,4 @@
-"""What a car tells follows from its pack, and its pack from what flows."""
+"""Emulated vehicle: reported limits and energy requests, energy flow, quirks."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from emulators.ev.car import CCS_63, Car, CarSpec, Quirks
 
 
 @given(st.floats(0, 100))
-def test_energy_requests_are_ordered_and_turn_at_their_goals(soc: float) -> None:
+def test_energy_requests_are_ordered_and_change_sign_at_their_targets(soc: float) -> None:
     car = Car(soc_pct=soc)
     asked = car.energy()
     assert asked.minimum_wh <= asked.target_wh <= asked.maximum_wh
@@ -25,16 +25,16 @@ def test_energy_requests_are_ordered_and_turn_at_their_goals(soc: float) -> None
 @given(st.floats(0, 100), st.floats(-25, 50))
 def test_limits_are_magnitudes_within_model_and_pack(soc: float, celsius: float) -> None:
     car = Car(soc_pct=soc, ambient_c=celsius)
-    told = car.limits()
-    assert 0 <= told.max_charge_a <= min(car.spec.max_charge_a, car.pack.max_charge_a() + 1e-9)
-    assert 0 <= told.max_discharge_a <= min(car.spec.max_discharge_a, car.pack.max_discharge_a() + 1e-9)
-    assert 0 <= told.min_charge_w <= max(told.max_charge_w, 0)
-    assert told.max_discharge_w <= car.spec.max_discharge_w
+    limits = car.limits()
+    assert 0 <= limits.max_charge_a <= min(car.spec.max_charge_a, car.pack.max_charge_a() + 1e-9)
+    assert 0 <= limits.max_discharge_a <= min(car.spec.max_discharge_a, car.pack.max_discharge_a() + 1e-9)
+    assert 0 <= limits.min_charge_w <= max(limits.max_charge_w, 0)
+    assert limits.max_discharge_w <= car.spec.max_discharge_w
     if soc < car.v2x_min_soc_pct:
-        assert told.max_discharge_w == told.max_discharge_a == 0
+        assert limits.max_discharge_w == limits.max_discharge_a == 0
 
 
-def test_the_floor_holds_with_hysteresis() -> None:
+def test_the_v2x_minimum_has_a_hysteresis() -> None:
     car = Car(soc_pct=25.2)
     assert car.limits().max_discharge_a > 0
     car.pack.soc_pct = 25.0
@@ -45,11 +45,11 @@ def test_the_floor_holds_with_hysteresis() -> None:
     assert car.limits().max_discharge_a > 0
 
 
-def test_a_remote_charger_empties_the_car_by_what_the_session_tells() -> None:
+def test_a_remote_charger_discharges_the_car_by_the_reported_current() -> None:
     car = Car(soc_pct=80)
     battery: Battery = car
     car.contactors_closed = True
-    car.carry(-15.0, 0.0)
+    car.set_current(-15.0, 0.0)
     car.advance(3600.0)
     assert battery.soc_pct < 80
     assert car.energy_out_wh == pytest.approx(15 * 375, rel=0.05)
@@ -57,7 +57,7 @@ def test_a_remote_charger_empties_the_car_by_what_the_session_tells() -> None:
     assert car.pack.energy_out_wh == pytest.approx(car.energy_out_wh + car.aux_wh)
 
 
-def test_open_contactors_pass_nothing() -> None:
+def test_open_contactors_conduct_no_current() -> None:
     car = Car(soc_pct=50)
     before = car.pack.stored_wh
     assert car.flow(-20, 600) == 0
@@ -65,33 +65,33 @@ def test_open_contactors_pass_nothing() -> None:
     assert car.pack.stored_wh == pytest.approx(before, rel=1e-4)
 
 
-def test_quirks_do_what_they_say() -> None:
-    def odd(**kwargs: object) -> CarSpec:
+def test_quirks_take_effect() -> None:
+    def car_with(**kwargs: object) -> CarSpec:
         return replace(CCS_63, quirks=Quirks(**kwargs))  # type: ignore[arg-type]
 
-    assert Car(odd(no_discharge_below_c=5), 60, ambient_c=0).limits().max_discharge_w == 0
-    assert Car(odd(no_discharge_below_c=5), 60, ambient_c=10).limits().max_discharge_w > 0
-    frozen = Car(odd(frozen_soc=True), 60)
+    assert Car(car_with(no_discharge_below_c=5), 60, ambient_c=0).limits().max_discharge_w == 0
+    assert Car(car_with(no_discharge_below_c=5), 60, ambient_c=10).limits().max_discharge_w > 0
+    frozen = Car(car_with(frozen_soc=True), 60)
     frozen.contactors_closed = True
     frozen.plug()
     frozen.flow(-50, 3600)
-    assert frozen.told_soc_pct == 60 > frozen.soc_pct + 5
-    stops = Car(odd(ends_session_at_pct=20.0), 20.5)
+    assert frozen.reported_soc_pct == 60 > frozen.soc_pct + 5
+    stops = Car(car_with(ends_session_at_pct=20.0), 20.5)
     stops.contactors_closed = True
     stops.flow(-10, 60)
-    assert stops.wants_to_end() is None
+    assert stops.session_end_reason() is None
     stops.flow(-50, 600)
-    assert stops.wants_to_end() == "ends at 20 %"
+    assert stops.session_end_reason() == "ends at 20 %"
 
 
-def test_driving_takes_energy_out_of_the_pack() -> None:
+def test_driving_consumes_energy_of_the_pack() -> None:
     car = Car(soc_pct=50)
     assert car.drive(6000) == pytest.approx(6000, rel=0.01)
     assert car.soc_pct == pytest.approx(40.5, abs=1)
     assert Car(soc_pct=1).drive(60_000) < 5_000
 
 
-def test_the_driver_may_refuse_and_settings_must_make_sense() -> None:
+def test_the_driver_may_forbid_discharge_and_settings_are_checked() -> None:
     car = Car(soc_pct=60)
     car.discharge_permitted = False
     assert car.limits().max_discharge_w == 0
@@ -99,8 +99,8 @@ def test_the_driver_may_refuse_and_settings_must_make_sense() -> None:
         CarSpec(min_soc_pct=50, v2x_min_soc_pct=20)
 
 
-def test_a_car_notices_more_current_than_it_allowed() -> None:
+def test_a_current_above_the_limit_is_a_violation() -> None:
     car = Car(soc_pct=60)
-    assert car.examine(-30) is None
-    assert car.examine(-70) == "70.0 A out of the car, allowed 60.0 A"
+    assert car.check_current(-30) is None
+    assert car.check_current(-70) == "70.0 A discharge current, limit 60.0 A"
     assert car.violations

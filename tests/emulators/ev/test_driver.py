@@ -1,4 +1,4 @@
-"""Drivers come and go as planned, the same way for the same seed."""
+"""Driver: visits as planned, determined by the seed."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emulators.ev.car import Car
-from emulators.ev.driver import Habit, Visit, keep
+from emulators.ev.driver import Habit, Visit, make_visits
 from emulators.runtime.clock import VirtualClock
 
 pytestmark = pytest.mark.virtual_time
 
 
 @given(st.integers(1, 14), st.integers(), st.floats(0, 24), st.floats(0, 24), st.floats(0, 24))
-def test_visits_follow_each_other(days: int, seed: int, arrives: float, leaves: float, start: float) -> None:
+def test_visits_do_not_overlap(days: int, seed: int, arrives: float, leaves: float, start: float) -> None:
     habit = Habit(arrives_h=arrives, leaves_h=leaves)
     visits = habit.visits(days, seed, start)
     assert visits == habit.visits(days, seed, start)
@@ -25,7 +25,7 @@ def test_visits_follow_each_other(days: int, seed: int, arrives: float, leaves: 
         assert visit.driven_wh >= 0
 
 
-def test_a_commuter_is_there_at_night() -> None:
+def test_a_commuter_is_plugged_in_at_night() -> None:
     visits = Habit(18, 7.5, spread_h=0).visits(3, 1)
     assert [(round(v.arrives_at / 3600, 1), round(v.leaves_at / 3600, 1)) for v in visits] == [
         (0.0, 7.5),
@@ -36,7 +36,7 @@ def test_a_commuter_is_there_at_night() -> None:
     assert visits[0].driven_wh == 0 < visits[1].driven_wh
 
 
-async def test_keeping_the_plan_drives_plugs_and_unplugs() -> None:
+async def test_visits_drive_plug_and_unplug_the_car() -> None:
     clock = VirtualClock()
     car = Car(soc_pct=80)
     seen: list[tuple[str, float, float]] = []
@@ -48,7 +48,7 @@ async def test_keeping_the_plan_drives_plugs_and_unplugs() -> None:
         seen.append(("unplug", clock.now(), it.soc_pct))
 
     visits = [Visit(100, 200), Visit(7200, 9000, driven_wh=6300, floor_pct=50, target_pct=90)]
-    await keep(car, visits, clock, plug, unplug)
+    await make_visits(car, visits, clock, plug, unplug)
     assert [(what, at) for what, at, _ in seen] == [
         ("plug", 100),
         ("unplug", 200),
@@ -60,5 +60,5 @@ async def test_keeping_the_plan_drives_plugs_and_unplugs() -> None:
 
 
 def test_a_visit_ends_after_it_begins() -> None:
-    with pytest.raises(ValueError, match="ends after"):
+    with pytest.raises(ValueError, match="end after"):
         Visit(10, 5)

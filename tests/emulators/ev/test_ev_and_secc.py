@@ -1,4 +1,4 @@
-"""An emulated car at an emulated charger, in memory and in virtual time."""
+"""Emulated vehicle and SECC, in memory and in virtual time."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ from protocols.iso15118.iso20.services import ControlMode, ServiceId
 pytestmark = pytest.mark.virtual_time
 
 
-async def test_a_discharge_from_set_point_to_battery_and_back() -> None:
+async def test_a_set_point_discharges_the_battery() -> None:
     clock = VirtualClock()
-    said: list[Any] = []
+    events: list[Any] = []
     stage, car = PowerStage(), Car(soc_pct=80)
-    secc = EvseSecc(stage, clock, said.append)
+    secc = EvseSecc(stage, clock, events.append)
     session = EvSession(car, clock)
     ev_end, secc_end = wire_pair("ev", "secc")
     serving = asyncio.create_task(secc.serve(secc_end))
@@ -47,24 +47,24 @@ async def test_a_discharge_from_set_point_to_battery_and_back() -> None:
     ended = await driving
     await serving
     assert ended.ok, ended
-    measured = [event for event in said if isinstance(event, Measured)]
+    measured = [event for event in events if isinstance(event, Measured)]
     assert min(event.power_w for event in measured) == pytest.approx(-5_000, rel=0.02)
     assert abs(measured[-1].power_w) < 1
     assert car.soc_pct < 79
     assert car.energy_out_wh > stage.meter.discharged_wh > 750
-    assert any(isinstance(event, ChargingStarted) for event in said)
-    assert next(event for event in said if isinstance(event, NeedsStated)).service == "DC_BPT"
-    assert isinstance(said[-1], SessionEnded)
-    assert said[-1].ok
+    assert any(isinstance(event, ChargingStarted) for event in events)
+    assert next(event for event in events if isinstance(event, NeedsStated)).service == "DC_BPT"
+    assert isinstance(events[-1], SessionEnded)
+    assert events[-1].ok
 
 
 @pytest.mark.parametrize("service", list(ServiceId))
 @pytest.mark.parametrize("control", list(ControlMode))
 async def test_every_service_with_a_set_point_that_changes_its_sign(service: ServiceId, control: ControlMode) -> None:
     clock = VirtualClock()
-    said: list[Any] = []
+    events: list[Any] = []
     stage, car = PowerStage(), Car(soc_pct=60)
-    secc = EvseSecc(stage, clock, said.append, settings=stage_settings(stage, services=list(ServiceId)))
+    secc = EvseSecc(stage, clock, events.append, settings=stage_settings(stage, services=list(ServiceId)))
     session = EvSession(car, clock, settings=car_settings(car, services=(service,), controls=(control,)))
     ev_end, secc_end = wire_pair("ev", "secc")
     ev_end.link.tamper = split(5)
@@ -74,7 +74,7 @@ async def test_every_service_with_a_set_point_that_changes_its_sign(service: Ser
     for wish in (4_000, -4_000, 0, 3_000):
         secc.set_power(wish)
         await clock.sleep(30)
-        last = next(event for event in reversed(said) if isinstance(event, Measured))
+        last = next(event for event in reversed(events) if isinstance(event, Measured))
         expected = wish if wish >= 0 or "BPT" in service.name else 0
         assert last.power_w == pytest.approx(expected, rel=0.03, abs=50), (wish, last)
     session.stop()
@@ -82,7 +82,7 @@ async def test_every_service_with_a_set_point_that_changes_its_sign(service: Ser
     await serving
     assert session.ended is not None
     assert session.ended.ok
-    assert isinstance(said[-1], SessionEnded)
+    assert isinstance(events[-1], SessionEnded)
 
 
 SCHEDULED = ControlMode.SCHEDULED
@@ -91,8 +91,8 @@ Bay = tuple[VirtualClock, PowerStage, EvseSecc, list[SeccEvent]]
 
 def bay(**arguments: Any) -> Bay:
     clock, stage = VirtualClock(), PowerStage()
-    said: list[Any] = []
-    return clock, stage, EvseSecc(stage, clock, said.append, **arguments), said
+    events: list[Any] = []
+    return clock, stage, EvseSecc(stage, clock, events.append, **arguments), events
 
 
 def plug(secc: EvseSecc, session: EvSession) -> tuple[asyncio.Task[Any], asyncio.Task[Any], Link[bytes]]:
@@ -105,8 +105,8 @@ def flowing(stage: PowerStage, clock: VirtualClock) -> bool:
     return bool(stage.reading(clock.now()).current_a)
 
 
-async def test_a_pause_and_its_resumption() -> None:
-    clock, stage, secc, said = bay()
+async def test_a_session_is_paused_and_resumed() -> None:
+    clock, stage, secc, events = bay()
     car = Car(soc_pct=70)
     secc.set_power(-4_000)
     session = EvSession(car, clock)
@@ -115,8 +115,8 @@ async def test_a_pause_and_its_resumption() -> None:
     secc.pause()
     await asyncio.gather(serving, driving)
     assert session.paused is not None
-    assert isinstance(said[-1], SessionEnded)
-    assert said[-1].paused
+    assert isinstance(events[-1], SessionEnded)
+    assert events[-1].paused
     assert not flowing(stage, clock)
     again = EvSession(car, clock, settings=car_settings(car, resume=session.paused))
     serving, driving, _ = plug(secc, again)
@@ -124,13 +124,13 @@ async def test_a_pause_and_its_resumption() -> None:
     assert flowing(stage, clock)
     again.stop()
     await asyncio.gather(serving, driving)
-    identified = [event for event in said if isinstance(event, VehicleIdentified)]
+    identified = [event for event in events if isinstance(event, VehicleIdentified)]
     assert [event.resumed for event in identified] == [False, True]
 
 
 @pytest.mark.parametrize("who", ["car", "charger", "cable"])
-async def test_no_power_flows_once_the_plug_is_out(who: str) -> None:
-    clock, stage, secc, said = bay()
+async def test_no_power_flows_after_unplugging(who: str) -> None:
+    clock, stage, secc, events = bay()
     secc.set_power(-4_000)
     session = EvSession(Car(soc_pct=70), clock)
     serving, driving, link = plug(secc, session)
@@ -144,8 +144,8 @@ async def test_no_power_flows_once_the_plug_is_out(who: str) -> None:
         link.cut()
     await asyncio.gather(serving, driving)
     assert not flowing(stage, clock)
-    assert isinstance(said[-1], SessionEnded)
-    assert not said[-1].ok
+    assert isinstance(events[-1], SessionEnded)
+    assert not events[-1].ok
     assert session.ended is not None
     assert not session.ended.ok
     assert not session.car.contactors_closed
@@ -160,8 +160,8 @@ async def test_no_power_flows_once_the_plug_is_out(who: str) -> None:
         (Quirks(ignores_stop=True), "ignored the notification"),
     ],
 )
-async def test_a_car_that_misbehaves_is_cut_off(quirks: Quirks, why: str) -> None:
-    clock, stage, secc, said = bay()
+async def test_the_session_of_a_faulty_car_is_ended(quirks: Quirks, why: str) -> None:
+    clock, stage, secc, events = bay()
     secc.set_power(-4_000)
     session = EvSession(Car(CarSpec(quirks=quirks), soc_pct=70), clock)
     serving, driving, link = plug(secc, session)
@@ -171,11 +171,11 @@ async def test_a_car_that_misbehaves_is_cut_off(quirks: Quirks, why: str) -> Non
     link.cut()
     await driving
     assert not flowing(stage, clock)
-    assert isinstance(said[-1], SessionEnded)
-    assert why in said[-1].reason
+    assert isinstance(events[-1], SessionEnded)
+    assert why in events[-1].reason
 
 
-async def test_a_car_that_states_negative_limits_discharges_all_the_same() -> None:
+async def test_a_car_with_negative_discharge_limits_discharges() -> None:
     clock, stage, secc, _ = bay()
     secc.set_power(-4_000)
     session = EvSession(Car(CarSpec(quirks=Quirks(negative_discharge_limits=True)), soc_pct=70), clock)
@@ -186,8 +186,8 @@ async def test_a_car_that_states_negative_limits_discharges_all_the_same() -> No
     await asyncio.gather(serving, driving)
 
 
-async def test_discharge_ends_at_the_edge_of_the_v2x_window_and_the_session_stays() -> None:
-    clock, stage, secc, said = bay()
+async def test_discharge_ends_at_the_v2x_minimum_within_the_session() -> None:
+    clock, stage, secc, events = bay()
     secc.set_power(-9_000)
     car = Car(soc_pct=25.5)
     session = EvSession(car, clock)
@@ -196,14 +196,14 @@ async def test_discharge_ends_at_the_edge_of_the_v2x_window_and_the_session_stay
     assert secc.connected
     assert abs(stage.reading(clock.now()).current_a) < 1
     assert car.soc_pct == pytest.approx(25, abs=0.3)
-    last = next(event for event in reversed(said) if isinstance(event, Measured))
+    last = next(event for event in reversed(events) if isinstance(event, Measured))
     assert last.binding in ("ev", "ev_v2x_window")
     session.stop()
     await asyncio.gather(serving, driving)
 
 
-async def test_a_second_car_is_turned_away() -> None:
-    clock, _, secc, said = bay()
+async def test_a_second_car_is_rejected() -> None:
+    clock, _, secc, events = bay()
     first, second = EvSession(Car(), clock), EvSession(Car(), clock)
     serving, driving, _ = plug(secc, first)
     await clock.sleep(5)
@@ -214,37 +214,37 @@ async def test_a_second_car_is_turned_away() -> None:
     assert secc.connected
     first.stop()
     await asyncio.gather(serving, driving)
-    assert said[-1] == SessionEnded("ended by the car", ok=True)
+    assert events[-1] == SessionEnded("ended by the car", ok=True)
 
 
-async def test_a_bad_insulation_keeps_the_power_off() -> None:
-    clock, stage, secc, said = bay()
+async def test_an_insulation_fault_prevents_power_transfer() -> None:
+    clock, stage, secc, events = bay()
     stage.insulation_ohm = 1_000.0
     session = EvSession(Car(), clock)
     serving, driving, _ = plug(secc, session)
     await asyncio.gather(serving, driving)
-    assert not any(isinstance(event, ChargingStarted) for event in said)
-    assert isinstance(said[-1], SessionEnded)
-    assert "insulation" in said[-1].reason
+    assert not any(isinstance(event, ChargingStarted) for event in events)
+    assert isinstance(events[-1], SessionEnded)
+    assert "insulation" in events[-1].reason
 
 
 async def test_authorization_waits_for_the_station() -> None:
-    clock, _, secc, said = bay(free_vend=False)
+    clock, _, secc, events = bay(free_vend=False)
     session = EvSession(Car(), clock)
     serving, driving, _ = plug(secc, session)
     await clock.sleep(1)
-    assert AuthorizationWanted(session.car.spec.evcc_id) in said
+    assert AuthorizationWanted(session.car.spec.evcc_id) in events
     secc.wait_for_customer()
     await clock.sleep(120)
     assert secc.connected
     secc.authorize(True)
     await clock.sleep(5)
-    assert any(isinstance(event, ChargingStarted) for event in said)
+    assert any(isinstance(event, ChargingStarted) for event in events)
     session.stop()
     await asyncio.gather(serving, driving)
 
 
-async def test_a_live_limit_narrows_at_once() -> None:
+async def test_a_changed_limit_applies_at_once() -> None:
     clock, stage, secc, _ = bay()
     secc.set_power(-8_000)
     session = EvSession(Car(soc_pct=70), clock)
@@ -260,8 +260,8 @@ async def test_a_live_limit_narrows_at_once() -> None:
     await asyncio.gather(serving, driving)
 
 
-async def test_an_ac_car_follows_its_profile_where_the_charger_states_no_target() -> None:
-    clock, _, secc, said = bay()
+async def test_an_ac_car_follows_its_profile_without_a_target_of_the_charger() -> None:
+    clock, _, secc, events = bay()
     secc.settings = stage_settings(secc.stage, services=[ServiceId.AC])
     secc.set_power(4_000)
     car = Car(soc_pct=50)
@@ -270,7 +270,7 @@ async def test_an_ac_car_follows_its_profile_where_the_charger_states_no_target(
     await clock.sleep(20)
     assert session.engine is not None
     assert session.engine.planned_power(clock.now()) == pytest.approx(4_000, abs=1)
-    measured = [event for event in said if isinstance(event, Measured)]
+    measured = [event for event in events if isinstance(event, Measured)]
     assert measured[-1].power_w == pytest.approx(4_000, abs=1)
     session.stop()
     await asyncio.gather(serving, driving)
@@ -280,7 +280,7 @@ async def test_an_ac_car_follows_its_profile_where_the_charger_states_no_target(
 @pytest.mark.parametrize(
     ("stated", "expected"), [(None, 4_000), (2_000.0, 2_000), (9_000.0, 4_000), (-3_000.0, 0), (0.0, 0)]
 )
-async def test_a_stated_target_only_narrows_an_ac_cars_profile(stated: float | None, expected: float) -> None:
+async def test_a_target_of_the_charger_only_narrows_an_ac_cars_profile(stated: float | None, expected: float) -> None:
     clock, _, secc, _ = bay()
     secc.settings = stage_settings(secc.stage, services=[ServiceId.AC_BPT])
     secc.set_power(4_000)
@@ -296,26 +296,26 @@ async def test_a_stated_target_only_narrows_an_ac_cars_profile(stated: float | N
 
 
 @pytest.mark.parametrize("control", list(ControlMode))
-async def test_a_car_waits_for_schedules_that_the_station_still_asks_for(control: ControlMode) -> None:
-    clock, _, secc, said = bay(hold_schedules=True)
+async def test_a_car_waits_for_pending_schedules(control: ControlMode) -> None:
+    clock, _, secc, events = bay(hold_schedules=True)
     secc.set_power(3_000)
     car = Car(soc_pct=50)
     session = EvSession(car, clock, settings=car_settings(car, controls=(control,)))
     serving, driving, _ = plug(secc, session)
     await clock.sleep(30)
-    assert any(isinstance(event, NeedsStated) for event in said)
-    assert not any(isinstance(event, ChargingStarted) for event in said)
+    assert any(isinstance(event, NeedsStated) for event in events)
+    assert not any(isinstance(event, ChargingStarted) for event in events)
     offers = (flat_offer(int(clock.wall()), 2_000, 0),) if control is SCHEDULED else ()
     secc.offer_schedules(offers)
     await clock.sleep(20)
-    last = next(event for event in reversed(said) if isinstance(event, Measured))
+    last = next(event for event in reversed(events) if isinstance(event, Measured))
     assert last.power_w == pytest.approx(2_000 if control is SCHEDULED else 3_000, rel=0.05)
     session.stop()
     await asyncio.gather(serving, driving)
 
 
-async def test_the_same_set_point_again_renegotiates_nothing() -> None:
-    clock, _, secc, said = bay()
+async def test_a_repeated_set_point_causes_no_renegotiation() -> None:
+    clock, _, secc, events = bay()
     secc.set_power(3_000)
     car = Car(soc_pct=50)
     session = EvSession(car, clock, settings=car_settings(car, controls=(SCHEDULED,)))
@@ -324,15 +324,15 @@ async def test_the_same_set_point_again_renegotiates_nothing() -> None:
     for power in (3_000, 3_000, 2_950):
         secc.set_power(power)
         await clock.sleep(5)
-    assert sum(isinstance(event, NeedsStated) for event in said) == 1
+    assert sum(isinstance(event, NeedsStated) for event in events) == 1
     secc.set_power(1_000)
     await clock.sleep(5)
-    assert sum(isinstance(event, NeedsStated) for event in said) == 2
+    assert sum(isinstance(event, NeedsStated) for event in events) == 2
     session.stop()
     await asyncio.gather(serving, driving)
 
 
-async def test_the_charger_can_show_what_the_driver_waits_for() -> None:
+async def test_the_charger_receives_display_parameters() -> None:
     clock, _, secc, _ = bay()
     secc.set_power(9_000)
     session = EvSession(Car(soc_pct=50), clock)

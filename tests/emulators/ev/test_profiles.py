@@ -1,4 +1,4 @@
-"""Profiles shipped are what their sources say; bad ones are refused by name."""
+"""Vehicle profiles: shipped ones match their sources, invalid ones are rejected."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ USABLE_WH = {
 }
 
 
-def test_every_profile_is_known_here() -> None:
+def test_every_shipped_profile_has_a_test() -> None:
     assert set(names()) == set(USABLE_WH)
 
 
 @pytest.mark.parametrize("name", sorted(USABLE_WH))
-def test_a_profile_holds_the_energy_its_name_promises(name: str) -> None:
+def test_a_profile_has_the_energy_of_its_name(name: str) -> None:
     spec = load(name)
     assert spec.name == name
     assert spec.source
@@ -39,12 +39,12 @@ def test_a_profile_holds_the_energy_its_name_promises(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(USABLE_WH))
-def test_a_shipped_profile_is_what_the_strict_check_makes_of_it(name: str) -> None:
-    """Shipped ones are not checked when a car starts, so they are here: same figures, same types, same defaults."""
+def test_a_shipped_profile_passes_the_strict_check_unchanged(name: str) -> None:
+    """Shipped profiles are not checked at run time, so they are checked here: same figures, types and defaults."""
     assert repr(load(name)) == repr(load(SHIPPED / f"{name}.toml"))
 
 
-def test_the_generic_car_is_the_one_in_the_code() -> None:
+def test_the_generic_profile_equals_the_default_of_the_code() -> None:
     spec = load("ccs-63")
     for field in ("max_charge_w", "max_discharge_w", "max_discharge_a", "v2x_min_soc_pct", "services", "protocols"):
         assert getattr(spec, field) == getattr(CCS_63, field)
@@ -61,7 +61,7 @@ def test_the_generic_car_is_the_one_in_the_code() -> None:
         (("[pack]", "[pack"), "not TOML"),
     ],
 )
-def test_a_bad_profile_names_the_file_and_the_key(change: tuple[str, str], complaint: str, tmp_path: Path) -> None:
+def test_an_invalid_profile_names_the_file_and_the_key(change: tuple[str, str], complaint: str, tmp_path: Path) -> None:
     text = (Path(__file__).parents[3] / "emulators/ev/profiles/ccs-63.toml").read_text()
     assert change[0] in text
     path = tmp_path / "mine.toml"
@@ -71,8 +71,8 @@ def test_a_bad_profile_names_the_file_and_the_key(change: tuple[str, str], compl
     assert "mine.toml" in str(raised.value)
 
 
-def test_unknown_names_and_files_are_refused() -> None:
-    with pytest.raises(ProfileError, match="shipped are"):
+def test_unknown_profiles_are_rejected() -> None:
+    with pytest.raises(ProfileError, match="shipped: "):
         load("tesla")
     with pytest.raises(ProfileError, match=r"nowhere\.toml"):
         load("nowhere.toml")

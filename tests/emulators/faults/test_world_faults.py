@@ -1,4 +1,4 @@
-"""What breaks in the metal of a charger reaches the gateway, in every version of OCPP; mended, it serves again."""
+"""Charger faults are reported to the gateway in every version of OCPP, and cleared after their end."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from emulators.scenario.scenario import parse
+from emulators.scenario.loading import parse
 from emulators.world import World, simulate
 
 pytestmark = pytest.mark.virtual_time
@@ -61,12 +61,12 @@ def events(world: World, kind: str) -> list[dict[str, Any]]:
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("ocpp", ["2.1", "2.0.1"])
 @pytest.mark.parametrize(("kind", "code"), [("insulation", "GroundFailure"), ("internal", "InternalError")])
-def test_a_broken_charger_is_told_to_the_gateway_and_a_mended_one_serves_again(ocpp: str, kind: str, code: str) -> None:
+def test_a_charger_fault_is_reported_and_cleared(ocpp: str, kind: str, code: str) -> None:
     outcome = simulate(parse(ONE.format(ocpp=ocpp, leave="7m") + BREAKS.format(kind=kind), "test"), fast_forward=True)
-    facility = outcome.record.facility
-    told = [event["event"] for event in facility.events]
-    assert "fault" in told
-    assert "fault_cleared" in told
+    facility = outcome.recording.facility
+    reported = [event["event"] for event in facility.events]
+    assert "fault" in reported
+    assert "fault_cleared" in reported
     by_id: dict[str, list[dict[str, Any]]] = {}
     for result in facility.results:
         by_id.setdefault(result["id"], []).append(result)
@@ -76,17 +76,17 @@ def test_a_broken_charger_is_told_to_the_gateway_and_a_mended_one_serves_again(o
         assert third[0]["status"] == "accepted"
     assert second[0]["status"] == "refused"
     assert second[0]["reason"]["code"] in ("fault", "no_session", "unplugged")
-    assert outcome.record.bays["CP1-1"].stage.faults == set()
+    assert outcome.recording.bays["CP1-1"].stage.faults == set()
 
 
 @pytest.mark.timeout(120)
-async def test_a_welded_contactor_is_found_when_the_car_is_gone() -> None:
+async def test_a_welded_contactor_is_detected_after_unplugging() -> None:
     weld = '\n[[fault]]\nkind = "weld"\ntarget = "CP1-1"\nat = "60s"\nduration = "5m"\n'
 
     world = World(parse(ONE.format(ocpp="2.1", leave="2m") + weld, "test"), fast_forward=True)
-    async with world.living():
+    async with world.running():
         await world.clock.sleep(110)
-        assert events(world, "fault") == []  # it should be closed, and is
+        assert events(world, "fault") == []  # closed as commanded
         await world.clock.sleep(40)
         assert events(world, "fault")
         refused = await world.facility.command("CP1-1", "discharge", power_w=5000, lease_s=30)
@@ -96,11 +96,11 @@ async def test_a_welded_contactor_is_found_when_the_car_is_gone() -> None:
 
 
 @pytest.mark.timeout(120)
-async def test_a_station_that_reboots_is_back_and_serves_again() -> None:
+async def test_a_station_accepts_commands_after_a_reboot() -> None:
     world = World(parse(ONE.format(ocpp="2.1", leave="7m"), "test"), fast_forward=True)
-    async with world.living():
+    async with world.running():
         await world.clock.sleep(60)
-        await world.break_now("restart CP1")
+        await world.inject_command("restart CP1")
         await world.clock.sleep(60)
         assert world.stations["CP1"].online
         assert events(world, "station_lost")
@@ -109,11 +109,11 @@ async def test_a_station_that_reboots_is_back_and_serves_again() -> None:
 
 
 @pytest.mark.timeout(120)
-def test_an_old_station_names_its_fault_in_its_own_words() -> None:
+def test_an_ocpp16_station_reports_its_error_code() -> None:
     broken = '\n[[fault]]\nkind = "insulation"\ntarget = "CP1-1"\nat = "60s"\nduration = "30s"\n'
     outcome = simulate(parse(ONE.format(ocpp="1.6", leave="3m") + broken, "test"), fast_forward=True)
-    said = [line.text for line in outcome.transcript.lines if line.channel == "ocpp:CP1"]
-    assert any('"errorCode":"GroundFailure"' in text.replace(" ", "") for text in said)
+    messages = [line.text for line in outcome.transcript.lines if line.channel == "ocpp:CP1"]
+    assert any('"errorCode":"GroundFailure"' in text.replace(" ", "") for text in messages)
 
 
 CHAOS = """
@@ -158,9 +158,9 @@ cars_discharged_wh = {min = 1000}
 
 
 @pytest.mark.parametrize("seed", [3, 4])
-def test_whatever_breaks_nothing_flows_that_nobody_ordered(seed: int) -> None:
-    """Seed 3 had a station whose clock was set back: its Relative default profile had not begun yet, and it charged."""
-    assert simulate(parse(CHAOS, "here"), seed=seed, fast_forward=True).broken == []
+def test_no_fault_causes_power_without_a_command(seed: int) -> None:
+    """Seed 3 sets a station clock back to before the start of its Relative default profile."""
+    assert simulate(parse(CHAOS, "here"), seed=seed, fast_forward=True).violations == []
 
 
 SET_BACK = """
@@ -196,16 +196,16 @@ cars_discharged_wh = {min = 50, max = 70}
 """
 
 
-def test_a_dead_mans_schedule_ends_though_the_clock_was_set_back() -> None:
-    assert simulate(parse(SET_BACK, "here"), fast_forward=True).broken == []
+def test_the_watchdog_schedule_ends_although_the_clock_was_set_back() -> None:
+    assert simulate(parse(SET_BACK, "here"), fast_forward=True).violations == []
 
 
 @pytest.mark.parametrize("kinds", [["delay", "duplicate"], ["meter-stuck", "frozen-soc", "clock-jump"], []])
-def test_what_breaks_comes_out_the_same_with_loops_left_out(kinds: list[str]) -> None:
-    """No turn of the loop is left out that would have been lost, late or doubled; what sticks sticks where it was."""
+def test_faults_have_the_same_effect_with_fast_forward(kinds: list[str]) -> None:
+    """No charge loop is skipped that would have been lost, delayed or duplicated."""
     plan = parse(CHAOS.replace('"40m"', '"16m"').replace('"37m"', '"15m"').replace("count = 60", "count = 25"), "here")
     assert plan.chaos is not None
     plan.chaos.kinds = kinds
     seed = 4 if kinds else 3
-    fast, full = (simulate(plan, seed=seed, fast_forward=hurries).transcript for hurries in (True, False))
+    fast, full = (simulate(plan, seed=seed, fast_forward=fast_forward).transcript for fast_forward in (True, False))
     assert list(fast.differences(full)) == []

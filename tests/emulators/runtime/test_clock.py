@@ -1,4 +1,4 @@
-"""The virtual loop: its jumps, the order of its timers, and its halt while threads work."""
+"""Virtual loop: time jumps, order of timers, holding the time while threads work."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ async def test_four_hours_take_no_time() -> None:
 
 
 @given(st.lists(st.floats(0, 1e6), min_size=1, max_size=20))
-def test_sleepers_wake_in_the_order_of_their_deadlines(delays: list[float]) -> None:
+def test_tasks_wake_in_the_order_of_their_deadlines(delays: list[float]) -> None:
     async def main() -> list[float]:
         woke: list[float] = []
 
@@ -47,7 +47,7 @@ def test_sleepers_wake_in_the_order_of_their_deadlines(delays: list[float]) -> N
 
 
 @pytest.mark.virtual_time
-async def test_a_deadline_interrupts() -> None:
+async def test_a_timeout_interrupts() -> None:
     clock = VirtualClock()
     with pytest.raises(TimeoutError):
         async with clock.timeout_at(5.0):
@@ -59,7 +59,7 @@ async def test_a_deadline_interrupts() -> None:
 
 @given(st.floats(1, 1e6), st.floats(1e-12, 1e-8))
 def test_a_timer_never_fires_before_its_time(when: float, later: float) -> None:
-    """A loop's timers may be early by its clock's resolution; at a standstill whoever waits on would wait for ever."""
+    """Timers may be early by the clock resolution; in virtual time a task that waits for the rest would never wake."""
 
     async def main() -> None:
         loop, clock = asyncio.get_running_loop(), VirtualClock()
@@ -79,7 +79,7 @@ def test_a_timer_never_fires_before_its_time(when: float, later: float) -> None:
 
 
 @pytest.mark.virtual_time
-async def test_time_stands_still_while_an_executor_works() -> None:
+async def test_time_does_not_advance_while_an_executor_works() -> None:
     loop = asyncio.get_running_loop()
     other = asyncio.create_task(asyncio.sleep(3600))
     await loop.run_in_executor(None, time.sleep, 0.02)
@@ -88,7 +88,7 @@ async def test_time_stands_still_while_an_executor_works() -> None:
 
 
 @pytest.mark.virtual_time
-async def test_time_stands_still_while_sqlite_works(tmp_path: Path) -> None:
+async def test_time_does_not_advance_while_sqlite_works(tmp_path: Path) -> None:
     other = asyncio.create_task(asyncio.sleep(3600))
     async with aiosqlite.connect(tmp_path / "a.db") as base:
         await base.execute("create table t (n integer)")
@@ -102,7 +102,7 @@ async def test_time_stands_still_while_sqlite_works(tmp_path: Path) -> None:
 
 
 @pytest.mark.virtual_time
-async def test_a_hold_covers_a_thread_of_ones_own() -> None:
+async def test_a_hold_covers_an_unknown_thread() -> None:
     loop = asyncio.get_running_loop()
     assert isinstance(loop, VirtualLoop)
     done = asyncio.Event()
@@ -119,7 +119,7 @@ async def test_a_hold_covers_a_thread_of_ones_own() -> None:
     assert loop.time() == 0.0
 
 
-def test_a_dead_end_is_an_error_and_not_a_hang() -> None:
+def test_a_deadlock_is_an_error() -> None:
     with pytest.raises(Stalled, match=r"every task waits: Task-\d+ at "):
         run_virtual(asyncio.Event().wait())
 
@@ -142,7 +142,7 @@ async def test_real_sockets_work_in_virtual_time() -> None:
 
 
 @pytest.mark.virtual_time(speed=100.0)
-async def test_a_paced_loop_keeps_its_pace() -> None:
+async def test_a_limited_speed_is_kept() -> None:
     began = time.monotonic()
     await asyncio.sleep(5.0)
     assert asyncio.get_running_loop().time() == pytest.approx(5.0)
@@ -152,7 +152,7 @@ async def test_a_paced_loop_keeps_its_pace() -> None:
 
 
 @pytest.mark.virtual_time
-async def test_a_skewed_clock_drifts_and_jumps_but_keeps_its_deadlines() -> None:
+async def test_a_skewed_clock_drifts_and_jumps_with_monotonic_deadlines() -> None:
     base = VirtualClock(start=0.0)
     skewed: Clock = SkewedClock(base, offset_s=-10.0, drift_ppm=100.0)
     await base.sleep(86400)
@@ -168,7 +168,7 @@ async def test_a_skewed_clock_drifts_and_jumps_but_keeps_its_deadlines() -> None
             await skewed.sleep(2)
 
 
-async def test_the_real_clock_is_the_machines() -> None:
+async def test_the_real_clock_is_that_of_the_machine() -> None:
     clock: Clock = RealClock()
     assert abs(clock.wall() - time.time()) < 5
     before = clock.now()

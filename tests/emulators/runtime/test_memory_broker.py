@@ -1,4 +1,4 @@
-"""The broker in memory keeps the promises of MQTT that the gateway relies on, and breaks like a real one."""
+"""MQTT broker in memory: the semantics of MQTT that the gateway relies on, and fault injection."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.virtual_time
 
 
 async def drain(bus: MemoryBus, within_s: float = 1.0) -> list[BusMessage]:
-    """Everything that arrives until it is quiet."""
+    """Return the messages that arrive until none is pending."""
     got: list[BusMessage] = []
     try:
         async with asyncio.timeout(within_s):
@@ -43,7 +43,7 @@ async def drain(bus: MemoryBus, within_s: float = 1.0) -> list[BusMessage]:
         ("a", "a/b", False),
     ],
 )
-def test_topics_match_as_the_standard_says(topic_filter: str, topic: str, expected: bool) -> None:
+def test_topics_match_by_the_standard(topic_filter: str, topic: str, expected: bool) -> None:
     assert matches(topic_filter, topic) is expected
 
 
@@ -68,7 +68,7 @@ async def test_publish_and_subscribe_with_properties() -> None:
     assert broker.clients() == []
 
 
-async def test_retained_messages_are_kept_replaced_and_deleted() -> None:
+async def test_retained_messages_are_stored_replaced_and_deleted() -> None:
     broker = MemoryBroker()
     async with broker.client("a") as a:
         await a.publish(BusMessage("s/1", b"old", 1, True))
@@ -88,7 +88,7 @@ async def test_retained_messages_are_kept_replaced_and_deleted() -> None:
     assert broker.retained("s/2") is None
 
 
-async def test_a_will_is_sent_when_a_link_is_lost_and_not_when_it_is_closed() -> None:
+async def test_a_will_is_published_on_connection_loss_only() -> None:
     broker = MemoryBroker()
     will = BusMessage("status", b"offline", 1, True)
     async with broker.client("watch") as watch:
@@ -106,7 +106,7 @@ async def test_a_will_is_sent_when_a_link_is_lost_and_not_when_it_is_closed() ->
         assert await drain(watch) == []
 
 
-async def test_a_session_outlives_its_link_and_nothing_of_qos_1_is_lost() -> None:
+async def test_a_persistent_session_loses_no_message_of_qos_1() -> None:
     broker = MemoryBroker()
     async with broker.client("a") as a:
         async with broker.client("gw", clean_start=False, session_expiry_s=60) as gw:
@@ -124,14 +124,14 @@ async def test_a_session_outlives_its_link_and_nothing_of_qos_1_is_lost() -> Non
             assert await drain(gw) == []
 
 
-async def test_the_same_client_id_takes_over() -> None:
+async def test_a_second_connection_takes_over_the_session() -> None:
     broker = MemoryBroker()
     async with broker.client("gw") as first, broker.client("gw") as second:
         assert not first.connected
         assert second.connected
 
 
-async def test_a_broker_restarts_with_or_without_its_memory() -> None:
+async def test_a_broker_restarts_with_or_without_its_sessions() -> None:
     broker = MemoryBroker()
     async with broker.client("a") as a:
         await a.publish(BusMessage("s", b"1", 1, True))
@@ -148,7 +148,7 @@ async def test_a_broker_restarts_with_or_without_its_memory() -> None:
     assert broker.retained("s") is None
 
 
-async def test_a_frozen_broker_hangs_and_thaws() -> None:
+async def test_a_frozen_broker_blocks_until_it_resumes() -> None:
     broker = MemoryBroker()
     async with broker.client("a") as a, broker.client("b") as b:
         await b.subscribe("#")
@@ -162,7 +162,7 @@ async def test_a_frozen_broker_hangs_and_thaws() -> None:
         assert [m.payload for m in await drain(b)] == [b"kept"]
 
 
-async def test_queues_are_bounded_and_shared_subscriptions_take_turns() -> None:
+async def test_queues_are_bounded_and_shared_subscriptions_alternate() -> None:
     broker = MemoryBroker(queue_within=10)
     async with broker.client("a") as a, broker.client("b") as b, broker.client("c") as c:
         await b.subscribe("$share/g/cmd")
@@ -190,17 +190,17 @@ async def test_messages_are_tampered_with_and_delayed() -> None:
 
 
 @pytest.mark.parametrize("bad", ["", "a/+", "#", "a\0"])
-async def test_bad_topics_are_refused(bad: str) -> None:
+async def test_invalid_topics_are_rejected(bad: str) -> None:
     broker = MemoryBroker()
     async with broker.client("a") as a:
-        with pytest.raises(ValueError, match="not a topic to publish on"):
+        with pytest.raises(ValueError, match="invalid topic"):
             await a.publish(BusMessage(bad, b""))
         for wrong in ("", "a#", "#/a", "a+/b", "$share/x"):
             with pytest.raises(ValueError, match=r"filter|wildcard"):
                 await a.subscribe(wrong)
 
 
-async def test_what_is_not_acknowledged_comes_again() -> None:
+async def test_unacknowledged_messages_are_delivered_again() -> None:
     broker = MemoryBroker()
     async with broker.client("a") as a:
         link = {"clean_start": False, "session_expiry_s": 60.0, "acknowledges": True}

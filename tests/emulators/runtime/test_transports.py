@@ -1,4 +1,4 @@
-"""A wire in memory keeps order, bounds what is on its way, and ends like a socket."""
+"""Transports in memory: order, bounded data in transit, end of the stream."""
 
 from __future__ import annotations
 
@@ -27,9 +27,7 @@ async def everything(wire: MemoryWire) -> bytes:
     st.integers(1, 9),
     st.lists(st.floats(0, 10), min_size=1, max_size=5),
 )
-def test_bytes_arrive_in_order_however_they_are_cut_and_delayed(
-    writes: list[bytes], chunk: int, delays: list[float]
-) -> None:
+def test_bytes_arrive_in_order_with_any_chunks_and_delays(writes: list[bytes], chunk: int, delays: list[float]) -> None:
     async def main() -> bytes:
         link: Link[bytes] = Link(tamper=split(chunk))
         a, b = wire_pair(link=link)
@@ -84,7 +82,7 @@ async def test_the_end_of_a_stream() -> None:
     assert await a.read() == b""
 
 
-async def test_a_cut_wakes_readers_and_writers() -> None:
+async def test_a_cut_ends_reads_and_writes() -> None:
     a, b = wire_pair(bound=1)
     reading = asyncio.create_task(a.read())
     writing = asyncio.create_task(a.write(b"1234"))
@@ -97,7 +95,7 @@ async def test_a_cut_wakes_readers_and_writers() -> None:
     assert await b.read() == b""
 
 
-async def test_a_half_open_link_swallows_without_a_word() -> None:
+async def test_a_half_open_connection_loses_messages_silently() -> None:
     a, b = wire_pair("a", "b")
     a.link.silent.add("a")
     await a.write(b"lost")
@@ -109,9 +107,9 @@ async def test_a_half_open_link_swallows_without_a_word() -> None:
     assert await b.read() == b""
 
 
-async def test_messages_stay_whole_and_counted() -> None:
+async def test_messages_stay_whole_and_are_counted() -> None:
     seen: list[tuple[str, str]] = []
-    link: Link[str] = Link(spy=lambda sender, text: seen.append((sender, text)))
+    link: Link[str] = Link(on_write=lambda sender, text: seen.append((sender, text)))
     station, gateway = text_wire_pair(subprotocol="ocpp1.6", link=link)
     near: TextWire = station
     assert near.subprotocol == gateway.subprotocol == "ocpp1.6"
@@ -129,7 +127,7 @@ async def test_messages_stay_whole_and_counted() -> None:
     assert seen[0] == ("station", "one")
 
 
-async def test_two_readers_are_a_mistake() -> None:
+async def test_two_readers_are_an_error() -> None:
     a, _ = wire_pair()
     first = asyncio.create_task(a.read())
     await asyncio.sleep(0)

@@ -1,4 +1,4 @@
-"""Scenario files are read strictly, and their errors help."""
+"""Scenario files: strict validation with helpful errors."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ import pytest
 
 from emulators.scenario import scenario, source_lines
 from emulators.scenario.durations import seconds
-from emulators.scenario.scenario import ScenarioError, json_schema, load, parse, shipped
+from emulators.scenario.loading import load, parse, shipped
+from emulators.scenario.scenario import ScenarioError, json_schema
 from emulators.scenario.validation import figures
 from emulators.world import simulate
 
@@ -41,7 +42,7 @@ power_w = 5000
 """
 
 
-def test_a_good_file() -> None:
+def test_a_valid_file() -> None:
     found = parse(GOOD, "here")
     assert found.duration == 5400
     assert found.evses() == ["CP1-1", "CP2-1", "CP3-1"]
@@ -50,76 +51,80 @@ def test_a_good_file() -> None:
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "complaint"),
+    ("old", "new", "message"),
     [
-        ('"1h30m"', '"soon"', "here:4: duration: must be seconds or a text"),
-        ("17:00:00+09:00", "17:00:00", "start must say its time zone"),
+        ('"1h30m"', '"soon"', "here:4: duration: must be a number of seconds or a text"),
+        ("17:00:00+09:00", "17:00:00", "start needs a time zone"),
         ('kind = "store"', 'kind = "castle"', "here:6: site.kind: "),
         (
             "count = 3\n[[car]]",
             "count = 3\nevse = 2\n[[car]]",
-            "here:10: charger.0.evse: there is no such key; did you mean evses",
+            "here:10: charger.0.evse: unknown key; did you mean evses",
         ),
-        ('evse = "CP1-1"', 'evse = "CP9-1"', "there is no EVSE CP9-1"),
-        ('evse = "CP1-1"', 'evse = "CP2-1"', "there are 3 EVSEs, too few"),
-        ('target = "CP2-1"', 'target = "CP"', "there is no EVSE CP;|there is no EVSE CP$"),
-        ("[[command]]", '[[fault]]\nkind = "gremlins"\n[[command]]', "no fault is called 'gremlins'"),
+        ('evse = "CP1-1"', 'evse = "CP9-1"', "unknown EVSE CP9-1"),
+        ('evse = "CP1-1"', 'evse = "CP2-1"', "the 3 EVSEs are too few"),
+        ('target = "CP2-1"', 'target = "CP"', "unknown EVSE CP;|unknown EVSE CP$"),
+        ("[[command]]", '[[fault]]\nkind = "gremlins"\n[[command]]', "unknown fault kind 'gremlins'"),
         ("[site]", "[site", "here: not TOML"),
-        ('name = "car"', 'name = "car"\nhabit = {}', "visits or a habit"),
+        ('name = "car"', 'name = "car"\nhabit = {}', "visits and habit cannot be combined"),
     ],
 )
-def test_a_bad_file_says_where_and_why(old: str, new: str, complaint: str) -> None:
+def test_an_invalid_file_is_reported_with_line_and_reason(old: str, new: str, message: str) -> None:
     assert old in GOOD
-    with pytest.raises(ScenarioError, match=complaint):
+    with pytest.raises(ScenarioError, match=message):
         parse(GOOD.replace(old, new, 1), "here")
 
 
-SENSELESS = [
+WITHOUT_EFFECT = [
     (
         "",
         '[[fault]]\nkind = "cut"\ntarget = "ocpp:CP9"',
-        "here:21: fault.0: cut: there is no 'ocpp:CP9' to break; there are",
+        "here:21: fault.0: cut: unknown target 'ocpp:CP9'; valid targets:",
     ),
-    ("", '[[fault]]\nkind = "split"\ntarget = "ocpp:CP1"', "split: cannot be done to 'ocpp:CP1'"),
-    ("", '[[fault]]\nkind = "reorder"\ntarget = "iso15118:CP1-1"', "its target begins with ocpp: or mqtt"),
-    ("", '[[fault]]\nkind = "weld"\ntarget = "CP1"', "there is no 'CP1' to break; there are CP1-1, CP2-1, CP3-1"),
-    ("", '[[fault]]\nkind = "frozen-soc"\ntarget = "car1"\nduration = 0', "lasts more than 0 s"),
-    ("", "[expect]\ncars_dischraged_wh = {min = 1}", "here:22: .*no such figure; did you mean cars_discharged_wh"),
+    ("", '[[fault]]\nkind = "split"\ntarget = "ocpp:CP1"', "split: invalid target 'ocpp:CP1'"),
+    ("", '[[fault]]\nkind = "reorder"\ntarget = "iso15118:CP1-1"', "it must begin with ocpp: or mqtt"),
+    ("", '[[fault]]\nkind = "weld"\ntarget = "CP1"', "unknown target 'CP1'; valid targets: CP1-1, CP2-1, CP3-1"),
+    ("", '[[fault]]\nkind = "frozen-soc"\ntarget = "car1"\nduration = 0', "duration must be positive"),
+    ("", "[expect]\ncars_dischraged_wh = {min = 1}", "here:22: .*unknown figure; did you mean cars_discharged_wh"),
     ("", '[expect]\n"car.car9.soc_pct" = {min = 1}', "did you mean car.car[123].soc_pct"),
     ("", "[expect]\nunserved_wh = {}", "needs min, max or both"),
-    ("", "[expect]\nunserved_wh = {min = 2, max = 1}", "at least 2 and at most 1"),
-    ("", '[[grid.events]]\nkind = "brown-out"\nat = 1\nduration = 1', "needs the voltage that is left"),
-    ("", '[[grid.events]]\nkind = "frequency-step"\nat = 1\nduration = 1', "needs its size in Hz"),
+    ("", "[expect]\nunserved_wh = {min = 2, max = 1}", "min 2 is greater than max 1"),
+    ("", '[[grid.events]]\nkind = "brown-out"\nat = 1\nduration = 1', "needs the remaining voltage"),
+    ("", '[[grid.events]]\nkind = "frequency-step"\nat = 1\nduration = 1', "needs its deviation in Hz"),
     (
         "",
         '[[grid.events]]\nkind = "outage"\nat = "2h"\nduration = 1',
-        "here:23: .*never happens: the scenario ends at 5400 s",
+        "here:23: .*time 7200 s is not before the end of the scenario at 5400 s",
     ),
-    ('at = "5m"', 'at = "5h"', "command.0.at: never happens"),
+    ('at = "5m"', 'at = "5h"', "command.0.at: time 18000 s is not before"),
     ("power_w = 5000", "", "here:16: command.0: discharge needs power_w"),
-    ("power_w = 5000", "power_w = -5000", "is a magnitude"),
-    ('verb = "discharge"', 'verb = "stop"\nhold = 60', "stop has no lease, so hold means nothing"),
+    ("power_w = 5000", "power_w = -5000", "must not be negative"),
+    ('verb = "discharge"', 'verb = "stop"\nhold = 60', "stop has no lease, so hold is not allowed"),
     ('verb = "discharge"', 'verb = "mode"\nmode = "crazy"', "command.0.mode: Input should be 'self_consumption'"),
-    ('"ccs-63"', '"css-63"', "here:12: car.0.profile: no car profile 'css-63'; shipped are"),
-    ('"ccs-63"', '"leaf-40"', 'no ISO 15118-20, but CP1-1 does: say vehicle_link = "none" there'),
-    ('leave = "1h"', "leave = 0", "a car leaves after it arrived"),
-    ("count = 3", "count = 3\nefficiency = [[0.5, 0.9], [0.1, 0.9]]", "here:7: charger.0: efficiency is a rising list"),
-    ("count = 3", "count = 3\nmin_voltage_v = 600", "min_voltage_v lies below max_voltage_v"),
-    ('duration = "1h30m"', 'duration = "1h30m"\ntelemetry = 0', "telemetry must lie between"),
+    ('"ccs-63"', '"css-63"', "here:12: car.0.profile: unknown car profile 'css-63'; shipped: "),
+    ('"ccs-63"', '"leaf-40"', 'not ISO 15118-20, which CP1-1 needs: set vehicle_link = "none" there'),
+    ('leave = "1h"', "leave = 0", "the departure after the arrival"),
+    (
+        "count = 3",
+        "count = 3\nefficiency = [[0.5, 0.9], [0.1, 0.9]]",
+        "here:7: charger.0: efficiency must be a rising list",
+    ),
+    ("count = 3", "count = 3\nmin_voltage_v = 600", "min_voltage_v must be less than max_voltage_v"),
+    ('duration = "1h30m"', 'duration = "1h30m"\ntelemetry = 0', "telemetry must be between"),
 ]
 
 
-@pytest.mark.parametrize(("old", "new", "complaint"), SENSELESS)
-def test_what_would_run_and_prove_nothing_is_refused(old: str, new: str, complaint: str) -> None:
+@pytest.mark.parametrize(("old", "new", "message"), WITHOUT_EFFECT)
+def test_a_step_without_effect_is_rejected(old: str, new: str, message: str) -> None:
     assert old in GOOD
-    with pytest.raises(ScenarioError, match=complaint):
+    with pytest.raises(ScenarioError, match=message):
         parse(GOOD.replace(old, new, 1) if old else GOOD + new, "here")
 
 
-def test_every_mistake_is_told_at_once_with_its_line() -> None:
-    with pytest.raises(ScenarioError) as told:
+def test_all_errors_are_reported_at_once_with_their_lines() -> None:
+    with pytest.raises(ScenarioError) as raised:
         parse(GOOD.replace("power_w", "powerw").replace("evse =", "evs =").replace('"store"', '"castle"'), "here")
-    lines = str(told.value).splitlines()
+    lines = str(raised.value).splitlines()
     assert [line.partition(": ")[0] for line in lines] == ["here:6", "here:10", "here:14", "here:20"]
     assert "did you mean power_w?" in lines[3]
 
@@ -134,20 +139,20 @@ def test_lines_are_found_in_tables_of_tables() -> None:
     assert source_lines.line_of(found, ()) is None
 
 
-def test_a_profile_lies_beside_its_scenario(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_profile_path_is_relative_to_the_scenario(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "ours.toml").write_text(Path(str(files("emulators.ev.profiles") / "ccs-63.toml")).read_text())
     (tmp_path / "sim.toml").write_text(GOOD.replace('"ccs-63"', '"ours.toml"'))
     monkeypatch.chdir("/")
     assert load(tmp_path / "sim.toml").car[0].profile == str(tmp_path / "ours.toml")
 
 
-def test_the_figures_that_may_be_expected_are_those_of_a_run() -> None:
+def test_the_known_figures_are_those_of_a_run() -> None:
     plan = parse(GOOD.replace('"1h30m"', "20").replace('"5m"', "5"), "here")
     assert set(simulate(plan, fast_forward=True).figures) == set(figures(plan))
 
 
-def test_files_that_are_not_there(tmp_path: Path) -> None:
-    with pytest.raises(ScenarioError, match="shipped scenarios are"):
+def test_missing_files_are_reported(tmp_path: Path) -> None:
+    with pytest.raises(ScenarioError, match="shipped scenarios:"):
         load("nowhere.toml")
     path = tmp_path / "latin.toml"
     path.write_bytes(b'name = "\xe9"')
@@ -161,12 +166,12 @@ def test_durations(text: object, value: float) -> None:
 
 
 @pytest.mark.parametrize("bad", ["", "1", "1x", -1, True, "1h and a bit", None])
-def test_bad_durations(bad: object) -> None:
+def test_invalid_durations(bad: object) -> None:
     with pytest.raises(ValueError, match="must"):
         seconds(bad)
 
 
-def test_the_schema_takes_what_the_models_take() -> None:
+def test_the_schema_matches_the_models() -> None:
     schema = scenario.json_schema()
     validator = jsonschema_rs.validator_for(schema)
     small: dict[str, Any] = {
@@ -180,8 +185,8 @@ def test_the_schema_takes_what_the_models_take() -> None:
     assert not validator.is_valid({**small, "duration": "soon"})
 
 
-def test_the_shipped_schema_is_the_files_own() -> None:
-    """Editors complete and check scenarios by it; V2X_DRAW=1 draws it anew."""
+def test_the_shipped_schema_is_up_to_date() -> None:
+    """Editors use the shipped schema; V2X_DRAW=1 writes it."""
     path = files("emulators.scenario").joinpath("scenario.schema.json")
     text = json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n"
     if os.environ.get("V2X_DRAW") == "1":

@@ -1,4 +1,4 @@
-"""`v2x sim`: which combinations of pace and wires it takes, and what it says to the others."""
+"""`v2x sim`: valid and invalid combinations of speed and transports."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ from gateway.cli.main import app
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         (["--wires", "string"], "memory or sockets"),
         (["--wires", "sockets", "--speed", "max"], "needs --wires memory"),
         (["--wires", "sockets", "--speed", "1000"], "at most 50 times"),
         (["--wires", "sockets", "--tls", "1.2"], "--tls 1.3"),
-        (["--broker", "mqtt://there"], "--broker makes no sense with wires in memory"),
-        (["--interface", "eth0"], "--interface makes no sense with wires in memory"),
-        (["--tls", "1.3"], "--tls makes no sense with wires in memory"),
+        (["--broker", "mqtt://there"], "--broker has no effect with transports in memory"),
+        (["--interface", "eth0"], "--interface has no effect with transports in memory"),
+        (["--tls", "1.3"], "--tls has no effect with transports in memory"),
         (["--speed", "fast"], "max, real or a number"),
         (["--speed", "-1"], "more than 0"),
-        (["--live"], "need a pace"),
+        (["--live"], "need a limited speed"),
     ],
 )
-def test_a_combination_that_makes_no_sense_is_refused_with_a_reason(options: list[str], said: str) -> None:
+def test_an_invalid_combination_of_options_is_rejected_with_a_reason(options: list[str], message: str) -> None:
     result = CliRunner().invoke(app, ["sim", "evening-at-home", *options])
     assert result.exit_code == 2
-    assert said in result.output
+    assert message in result.output
     assert "Traceback" not in result.output
 
 
 @pytest.mark.timeout(120)
-def test_the_outcome_says_which_wires_it_came_over() -> None:
+def test_the_result_names_its_transports() -> None:
     result = CliRunner().invoke(app, ["sim", "evening-at-home", "--json"])
     assert result.exit_code == 0, result.output
     summary = json.loads(result.stdout)

@@ -1,4 +1,4 @@
-"""The world over real sockets: the same scenario and expectations, nearly the same figures; and what is refused."""
+"""World over real sockets: same expectations and nearly the same figures as in memory; invalid options."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from emulators.scenario.scenario import Scenario, ScenarioError, load, parse
-from emulators.world import Outcome, Sockets, World, live, simulate
+from emulators.scenario.loading import load, parse
+from emulators.scenario.scenario import Scenario, ScenarioError
+from emulators.world import LiveCommands, SimulationResult, Sockets, World, run_world, simulate
 from emulators.world.sockets import SocketNetwork
 
 PACE = 20.0
@@ -39,23 +40,23 @@ hold = "45s"
 """
 
 
-def told(outcome: Outcome) -> list[str]:
-    return [event["text"] for event in outcome.record.events()]
+def event_texts(outcome: SimulationResult) -> list[str]:
+    return [event.text for event in outcome.recording.events]
 
 
 @pytest.mark.timeout(180)
-def test_a_shipped_scenario_comes_out_the_same_over_sockets() -> None:
-    """Real WebSockets, TCP under TLS 1.3 and MQTT packets: figures differ by what messages take on their way."""
+def test_a_shipped_scenario_gives_the_same_result_over_sockets() -> None:
+    """Real WebSockets, TCP under TLS 1.3 and MQTT packets: figures differ by the latency of messages."""
     memory = simulate("evening-at-home", fast_forward=True)
-    sockets = simulate("evening-at-home", speed=PACE, sockets=Sockets(secure=True))
+    sockets = simulate("evening-at-home", speed=PACE, sockets=Sockets(tls=True))
     assert memory.passed
-    assert sockets.passed, sockets.broken
+    assert sockets.passed, sockets.violations
     for name in FLOWS:
         assert sockets.figures[name] == pytest.approx(memory.figures[name], rel=0.05, abs=3.0), name
     for name in COUNTS:
         assert sockets.figures[name] == memory.figures[name], name
     assert sockets.figures["commands_accepted"] == pytest.approx(memory.figures["commands_accepted"], abs=1)
-    assert told(sockets) == told(memory)
+    assert event_texts(sockets) == event_texts(memory)
     assert sockets.summary()["wires"] == "sockets"
     for channel in ("ocpp", "mqtt"):
         assert sockets.transcript.counts[channel] == pytest.approx(memory.transcript.counts[channel], rel=0.25)
@@ -64,16 +65,16 @@ def test_a_shipped_scenario_comes_out_the_same_over_sockets() -> None:
 @pytest.mark.virtual_time(speed=PACE)
 @pytest.mark.timeout(120)
 async def test_every_stream_is_a_real_socket() -> None:
-    """What the memory world has in objects, this one has in ports of the machine."""
-    world = World(parse(QUICK, "test"), sockets=Sockets(secure=True))
-    async with world.living():
+    """Connections use ports of the machine instead of objects."""
+    world = World(parse(QUICK, "test"), sockets=Sockets(tls=True))
+    async with world.running():
         await world.clock.sleep(20)
         assert world.gateway is not None
         assert world.gateway.ocpp_port
         network = world.network
         assert isinstance(network, SocketNetwork)
-        assert network.spoken == {"CP1-1": "TLSv1.3"}
-        assert all(relay.carried > 0 for relay in network.broker.relays.values())
+        assert network.vehicle_transports == {"CP1-1": "TLSv1.3"}
+        assert all(relay.accepted > 0 for relay in network.broker.relays.values())
         with pytest.raises(AttributeError, match="no broker in memory"):
             _ = world.broker
 
@@ -95,17 +96,17 @@ target = "gateway"
 at = "52s"
 """
     outcome = simulate(parse(QUICK + more, "test"), speed=10.0, sockets=Sockets())
-    happened = told(outcome)
+    happened = event_texts(outcome)
     assert {"cut ocpp:CP1 begins", "broker-stop begins", "broker-stop ends", "killed", "started again"} <= set(happened)
     assert not any("missed" in text for text in happened)
-    assert outcome.record.facility.lost >= 1
+    assert outcome.recording.facility.lost_connections >= 1
     assert outcome.figures["cars_discharged_wh"] > 10
     assert outcome.figures["commands_achieved"] >= 1
-    assert outcome.record.facility.states["CP1-1"]["connection"] == "connected"
+    assert outcome.recording.facility.states["CP1-1"]["connection"] == "connected"
 
 
 @pytest.mark.parametrize(
-    ("sockets", "speed", "more", "said"),
+    ("sockets", "speed", "more", "message"),
     [
         (Sockets(), None, "", "needs --wires memory"),
         (Sockets(), 400.0, "", "at most 50 times"),
@@ -114,14 +115,14 @@ at = "52s"
         (Sockets(), 1.0, "[chaos]\ncount = 3\n", "chaos over sockets"),
     ],
 )
-def test_what_makes_no_sense_over_sockets_is_said_before_anything_starts(
-    sockets: Sockets, speed: float | None, more: str, said: str
+def test_invalid_options_of_sockets_are_reported_before_the_start(
+    sockets: Sockets, speed: float | None, more: str, message: str
 ) -> None:
-    with pytest.raises(ScenarioError, match=said):
+    with pytest.raises(ScenarioError, match=message):
         simulate(parse(QUICK + more, "test"), speed=speed, sockets=sockets)
 
 
-def test_loops_cannot_be_left_out_over_sockets() -> None:
+def test_fast_forward_needs_transports_in_memory() -> None:
     with pytest.raises(ValueError, match="in memory only"):
         World(parse(QUICK, "test"), fast_forward=True, sockets=Sockets())
 
@@ -132,32 +133,32 @@ def plan() -> Scenario:
 
 @pytest.mark.virtual_time(speed=100.0)
 @pytest.mark.timeout(60)
-async def test_a_line_on_standard_input_breaks_something_at_once() -> None:
-    """Live commands come through a pipe while the world runs; one that cannot be is answered in the diary."""
+async def test_a_live_command_injects_a_fault_at_once() -> None:
+    """Live commands are read from a pipe while the world runs; invalid ones are answered and recorded."""
     out, into = os.pipe()
-    with os.fdopen(out) as spoken, os.fdopen(into, "w") as typed:
+    with os.fdopen(out) as source, os.fdopen(into, "w") as typed:
         typed.write("meter-stuck CP1-1 20\nno-such-thing\n\ndelay mqtt 30 rate=0.5 value=0.1\ndeaf CP1-1 nan\n")
         typed.flush()
         answers: list[str] = []
-        outcome = await live(lambda: World(plan()), spoken, answers.append)
-    happened = told(outcome)
+        outcome = await run_world(lambda: World(plan()), LiveCommands(source, answers.append))
+    happened = event_texts(outcome)
     assert "meter-stuck CP1-1 begins" in happened
     assert "meter-stuck CP1-1 ends" in happened
-    assert any(text.startswith("not understood: no fault is called 'no-such-thing'") for text in happened)
+    assert any(text.startswith("invalid command: unknown fault kind 'no-such-thing'") for text in happened)
     assert [text.split(" s: ")[1][:30] for text in answers] == [
         "meter-stuck CP1-1 20 begins",
-        "not understood: no fault is ca",
+        "invalid command: unknown fault",
         "delay mqtt 30 rate=0.5 value=0",
-        "not understood: seconds cannot",
+        "invalid command: seconds must ",
     ]
 
 
 def test_live_commands_are_not_read_from_a_file(tmp_path: Path) -> None:
     (tmp_path / "typed").write_text("cut ocpp:CP1")
     with (tmp_path / "typed").open() as file, pytest.raises(ScenarioError, match="a terminal or a pipe"):
-        simulate(load("evening-at-home"), spoken=file, speed=10.0)
+        simulate(load("evening-at-home"), live_commands=LiveCommands(file), speed=10.0)
 
 
-def test_live_commands_need_a_pace() -> None:
-    with open(os.devnull) as nothing, pytest.raises(ScenarioError, match="need a pace"):
-        simulate(load("evening-at-home"), spoken=nothing)
+def test_live_commands_need_a_limited_speed() -> None:
+    with open(os.devnull) as nothing, pytest.raises(ScenarioError, match="need a limited speed"):
+        simulate(load("evening-at-home"), live_commands=LiveCommands(nothing))

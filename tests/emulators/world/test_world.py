@@ -1,14 +1,15 @@
-"""A world of real engines: the same words for the same seed, the same at every change when loops are left out."""
+"""World: transcript determined by the seed and unchanged by fast-forward, commands, faults, visits, recording."""
 
 from __future__ import annotations
 
 import pytest
 
-from emulators.faults.injector import FaultError
-from emulators.scenario.scenario import Scenario, ScenarioError, parse
+from emulators.faults.fault import FaultError
+from emulators.scenario.loading import parse
+from emulators.scenario.scenario import Scenario, ScenarioError
 from emulators.scenario.tables import Bound
 from emulators.world import World, simulate
-from emulators.world.build import gateway_config
+from emulators.world.builders.gateway import gateway_config
 
 pytestmark = pytest.mark.virtual_time
 
@@ -53,7 +54,7 @@ def plan(more: str = "") -> Scenario:
     return parse(BASE + more, "test")
 
 
-def test_the_same_seed_says_the_same_words() -> None:
+def test_the_seed_determines_the_transcript() -> None:
     one, two, other = simulate(plan()), simulate(plan()), simulate(plan(), seed=2)
     assert list(one.transcript.differences(two.transcript)) == []
     assert one.transcript.digest() == two.transcript.digest() != other.transcript.digest()
@@ -61,14 +62,14 @@ def test_the_same_seed_says_the_same_words() -> None:
     assert len(one.transcript.lines) > 300
 
 
-def test_leaving_out_loops_changes_nothing_that_is_said() -> None:
+def test_fast_forward_does_not_change_the_transcript() -> None:
     full, fast = simulate(plan()), simulate(plan(), fast_forward=True)
     assert list(full.transcript.differences(fast.transcript)) == []
     assert full.figures == fast.figures
     assert fast.transcript.counts["iso15118"] < full.transcript.counts["iso15118"] / 3
 
 
-def test_a_command_empties_the_car_and_the_lease_ends_it() -> None:
+def test_a_command_discharges_the_car_until_its_lease_ends() -> None:
     outcome = simulate(plan(), fast_forward=True)
     figures = outcome.figures
     assert figures["cars_discharged_wh"] == pytest.approx(6000 * 200 / 3600, rel=0.15)
@@ -77,10 +78,10 @@ def test_a_command_empties_the_car_and_the_lease_ends_it() -> None:
     assert figures["floor_crossed_pct"] == 0
     assert figures["commands_accepted"] >= 10
     assert figures["commands_refused"] == 0
-    assert any("leaves" in event["text"] for event in outcome.record.events())
+    assert any("leaves" in event.text for event in outcome.recording.events)
 
 
-def test_a_fault_of_each_border_and_the_world_goes_on() -> None:
+def test_the_world_recovers_from_a_fault_of_each_interface() -> None:
     more = """
 [[fault]]
 kind = "duplicate"
@@ -106,22 +107,22 @@ target = "gateway"
 at = "200s"
 """
     full, fast = simulate(plan(more)), simulate(plan(more), fast_forward=True)
-    told = [event["text"] for event in full.record.events() if event["what"] in ("fault", "gateway")]
-    assert told == [event["text"] for event in fast.record.events() if event["what"] in ("fault", "gateway")]
-    assert {"killed", "started again"} <= set(told)
-    assert not any("missed" in text for text in told)
+    texts = [event.text for event in full.recording.events if event.kind in ("fault", "gateway")]
+    assert texts == [event.text for event in fast.recording.events if event.kind in ("fault", "gateway")]
+    assert {"killed", "started again"} <= set(texts)
+    assert not any("missed" in text for text in texts)
     assert full.figures["commands_achieved"] >= 1
     assert full.figures["floor_crossed_pct"] == 0
     # stations that were accepted before the gateway died need not boot again (OCPP 2.1, F06.FR.17)
-    states = full.record.facility.states
+    states = full.recording.facility.states
     assert all(states[evse]["connection"] == "connected" for evse in ("CP1-1", "CP2-1"))
     assert states["CP1-1"]["station_limits"]["max_discharge_w"] == 10_000
-    assert full.record.bays["CP2-1"].ends[0] != full.record.bays["CP2-1"].ends[-1]
+    assert full.recording.bays["CP2-1"].session_ends[0] != full.recording.bays["CP2-1"].session_ends[-1]
 
 
-async def test_a_world_can_be_reached_into() -> None:
+async def test_a_test_can_act_on_a_running_world() -> None:
     world = World(plan())
-    async with world.living():
+    async with world.running():
         await world.clock.sleep(30)
         result = await world.facility.command("CP1-1", "discharge", power_w=3000, lease_s=30)
         assert result["status"] == "accepted"
@@ -135,35 +136,35 @@ async def test_a_world_can_be_reached_into() -> None:
         assert refused["reason"]["code"]
 
 
-def test_broken_expectations_are_sentences() -> None:
+def test_violated_expectations_are_sentences() -> None:
     outcome = simulate(plan("[expect]\nimport_wh = {max = 1}\npv_wh = {min = 1e6}\ndark_s = {max = 0}\n"))
     assert not outcome.passed
-    assert len(outcome.broken) == 2
-    assert "import_wh is" in outcome.broken[0]
-    assert "expected at least 1e+06" in outcome.broken[1]
-    assert outcome.record.broken({"no_such": Bound(min=0)}) == ["there is no figure no_such"]
+    assert len(outcome.violations) == 2
+    assert "import_wh is" in outcome.violations[0]
+    assert "expected at least 1e+06" in outcome.violations[1]
+    assert outcome.recording.violations({"no_such": Bound(min=0)}) == ["there is no figure no_such"]
     assert outcome.summary()["passed"] is False
 
 
 async def test_faults_by_live_command() -> None:
     world = World(plan())
-    async with world.living():
+    async with world.running():
         meter = world.bays["CP1-1"].stage.meter
         await world.clock.sleep(20)
-        await world.break_now("meter-stuck CP1-1 30")
+        await world.inject_command("meter-stuck CP1-1 30")
         stuck = [meter.stuck]
         await world.clock.sleep(31)
         assert [*stuck, meter.stuck] == [True, False]
         for wrong in ("", "gremlins", "cut ocpp:CP9", "cut ocpp:CP1 soon"):
             with pytest.raises(FaultError):
-                await world.break_now(wrong)
+                await world.inject_command(wrong)
 
 
 def test_faults_by_seed() -> None:
     chaos = simulate(plan("[chaos]\ncount = 12\n"), fast_forward=True)
     again = simulate(plan("[chaos]\ncount = 12\n"), fast_forward=True)
-    told = [event for event in chaos.record.events() if event["what"] == "fault"]
-    assert len(told) >= 12
+    texts = [event for event in chaos.recording.events if event.kind == "fault"]
+    assert len(texts) >= 12
     assert chaos.transcript.digest() == again.transcript.digest()
     assert chaos.figures["floor_crossed_pct"] == 0
     assert chaos.figures["car_violations"] == 0
@@ -189,57 +190,62 @@ visits = [{arrive = "2m", leave = "7m"}]
 """
 
 
-def test_a_car_that_finds_the_plug_taken_waits() -> None:
+def test_a_car_waits_for_an_occupied_evse() -> None:
     outcome = simulate(parse(QUEUE, "here"), fast_forward=True)
-    told = [event["text"] for event in outcome.record.events() if event["what"] == "car"]
-    assert told == [
+    texts = [event.text for event in outcome.recording.events if event.kind == "car"]
+    assert texts == [
         "first arrives at CP1-1 with 80 %",
-        "second finds CP1-1 taken by first, and waits",
+        "second finds CP1-1 occupied by first and waits",
         "first leaves CP1-1 with 80 %",
         "second arrives at CP1-1 with 80 %",
         "second leaves CP1-1 with 80 %",
     ]
 
 
-def test_a_car_that_waits_too_long_drives_on_and_unplugs_nobody() -> None:
+def test_a_car_leaves_an_occupied_evse_at_its_departure() -> None:
     outcome = simulate(parse(QUEUE.replace('leave = "4m"', 'leave = "8m"'), "here"), fast_forward=True)
-    told = [event["text"] for event in outcome.record.events() if event["what"] == "car"]
-    assert told[1:] == ["second finds CP1-1 taken by first, and waits", "second never got to the plug"]
-    assert outcome.record.soc["first"][-1] is not None
+    texts = [event.text for event in outcome.recording.events if event.kind == "car"]
+    assert texts[1:] == [
+        "second finds CP1-1 occupied by first and waits",
+        "second leaves without having been plugged in",
+    ]
+    assert outcome.recording.soc["first"][-1] is not None
 
 
-def test_what_the_gateway_does_not_understand_of_a_scenario_is_one_sentence() -> None:
+def test_an_error_of_the_gateway_configuration_is_one_sentence() -> None:
     plan = parse(QUEUE.replace("[gateway.energy]", "[gateway.energy]\nisalnd = true"), "here")
     with pytest.raises(ScenarioError, match=r"gateway\..*energy\.isalnd: is not a key"):
         simulate(plan)
 
 
 @pytest.mark.parametrize(
-    ("table", "slip"),
+    ("table", "error"),
     [("ocpp = {sample_every_s = 20}\ncommands = {hold_s = 60}", None), ("commands = {hold_s = 1}", "commands.hold_s")],
 )
-def test_a_scenario_sets_what_the_gateways_configuration_sets(table: str, slip: str | None) -> None:
+def test_a_scenario_sets_gateway_configuration(table: str, error: str | None) -> None:
     plan = parse(QUEUE.replace("[gateway.energy]", f"[gateway]\n{table}"), "here")
-    if slip is not None:
-        with pytest.raises(ScenarioError, match=rf"gateway\..*{slip}"):
+    if error is not None:
+        with pytest.raises(ScenarioError, match=rf"gateway\..*{error}"):
             simulate(plan)
         return
     config = gateway_config(plan, {})
-    assert (config.ocpp.sample_every_s, config.commands.hold_s) == (20, 60)
+    assert (config.ocpp.sample_every_s, config.commands.valid_for_s) == (20, 60)
 
 
-def test_what_the_gateway_logs_stands_in_the_diary_at_its_time() -> None:
+def test_gateway_warnings_are_recorded_at_their_times() -> None:
     broken = QUEUE + '[[fault]]\nkind = "broker-stop"\nat = "1m"\nduration = 20\n'
-    logged = [one for one in simulate(parse(broken, "here"), fast_forward=True).record.events() if one["what"] == "log"]
+    logged = [one for one in simulate(parse(broken, "here"), fast_forward=True).recording.events if one.kind == "log"]
     assert logged
-    assert all("no link to the broker" in one["text"] and 60 <= one["at"] <= 90 for one in logged)
+    assert all("no link to the broker" in one.text and 60 <= one.at <= 90 for one in logged)
 
 
 @pytest.mark.parametrize(("eta", "lost"), [(0.8, 0.2), (0.5, 0.5)])
-def test_a_charger_is_as_efficient_as_its_part_says(eta: float, lost: float) -> None:
+def test_a_charger_has_the_efficiency_of_its_table(eta: float, lost: float) -> None:
     curve = f'id = "CP1"\nmeter_class_pct = 0\nstandby_w = 0\nefficiency = [[0, {eta}], [1, {eta}]]'
     order = '[[command]]\nat = "1m"\ntarget = "CP1-1"\nverb = "discharge"\npower_w = 3000\nlease_s = 120\n'
     figures = simulate(parse(QUEUE.replace('id = "CP1"', curve) + order, "here"), fast_forward=True).figures
     out_wh, metered_wh = figures["car.first.discharged_wh"], figures["cars_discharged_wh"]
     assert metered_wh > 50
-    assert 1 - metered_wh / out_wh == pytest.approx(lost, abs=0.01 + 15 / out_wh)  # but for what the car itself uses
+    assert 1 - metered_wh / out_wh == pytest.approx(
+        lost, abs=0.01 + 15 / out_wh
+    )  # except auxiliary consumption of the car

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from gateway.authority.priority import Layer
 from gateway.cli import operator_actions
 from gateway.config import Config, ConfigError, from_table, load
-from gateway.config.mapping import broker_link, core_settings, csms_settings, mqtt_settings
+from gateway.config.mapping import broker_link, csms_settings, mqtt_settings, service_settings
 from gateway.config.reference import HEAD, as_markdown
 from gateway.model.reason import Code
 from tests.peers import ROOT
@@ -37,7 +37,7 @@ def test_the_example_of_the_documentation_is_read(tmp_path: Path) -> None:
     (tmp_path / "secrets").mkdir()
     (tmp_path / "secrets" / "cp1").write_text("a-long-enough-password\n")
     assert csms_settings(config).stations[0].password_hash is not None
-    assert core_settings(config).stations == ("CP1",)
+    assert service_settings(config).stations == ("CP1",)
     assert broker_link(config).client_id == "v2x-shelter-1-gw1"
     assert mqtt_settings(config).topics.root == "v2x/1/shelter-1"
 
@@ -49,7 +49,7 @@ def test_the_page_is_what_the_settings_say() -> None:
 
 
 def test_every_layer_and_code_is_in_the_documentation() -> None:
-    authority, mqtt = (ROOT / "docs" / name for name in ("authority.md", "mqtt.md"))
+    authority, mqtt = (ROOT / "docs" / name for name in ("control-hierarchy.md", "mqtt.md"))
     assert [layer for layer in Layer if f"| `{layer.value}` |" not in authority.read_text()] == []
     assert [code for code in Code if f"`{code.value}`" not in mqtt.read_text()] == []
 
@@ -80,9 +80,9 @@ def test_every_layer_and_code_is_in_the_documentation() -> None:
         ("[[users]]\nname = 'x'\nread = 'some'", "users.0.read"),
         ("[site.stale_after_s]\nwind = 3", "site.stale_after_s"),
         ("[site]\nimport_limit_w = true", "site.import_limit_w: must be a value, not true or false"),
-        ('[mqtt]\nurl = "mqtt://x:0"', "mqtt.url: port 0 is nobody's"),
-        ('[mqtt]\nmirror = "v2x/1/site"', "mirror: v2x and homeassistant have topics of their own"),
-        ('[mqtt]\nmirror = "ha"\nhomeassistant_prefix = "ha"', "mirror: v2x and ha have topics of their own"),
+        ('[mqtt]\nurl = "mqtt://x:0"', "mqtt.url: port 0 cannot be connected to"),
+        ('[mqtt]\nmirror = "v2x/1/site"', "mirror: v2x and homeassistant are in use for other topics"),
+        ('[mqtt]\nmirror = "ha"\nhomeassistant_prefix = "ha"', "mirror: v2x and ha are in use for other topics"),
         ('[store]\nurl = "sqlite://"', "store.url: names no file"),
         ("[commands]\ntolerance_w = 100000", "commands.tolerance_w: Input should be less than or equal to 1000"),
         ('[admin]\nlisten = "127.0.0.1:9000"', "admin.listen: port 9000 is that of ocpp.listen"),
@@ -158,3 +158,18 @@ SECTIONS = st.dictionaries(
 def test_no_table_whatever_is_anything_but_a_configuration_or_a_sentence(table: dict[str, Any]) -> None:
     with contextlib.suppress(ConfigError):  # and nothing else
         from_table(table)
+
+
+def test_a_renamed_key_loads_with_a_warning_that_names_the_new_one(caplog: pytest.LogCaptureFixture) -> None:
+    assert from_table({"commands": {"hold_s": 20}}).commands.valid_for_s == 20
+    assert "the key hold_s is now called valid_for_s" in caplog.text
+
+
+def test_a_renamed_key_beside_its_new_name_is_an_error() -> None:
+    with pytest.raises(ConfigError, match="hold_s"):
+        from_table({"commands": {"hold_s": 20, "valid_for_s": 20}})
+
+
+def test_a_renamed_key_loads_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("V2X_COMMANDS__HOLD_S", "20")
+    assert from_table({}).commands.valid_for_s == 20

@@ -144,7 +144,7 @@ def test_the_dead_band_is_the_larger_of_station_and_vehicle() -> None:
 def test_every_layer_in_its_order() -> None:
     evse = an_evse(replace(VEHICLE, soc_pct=20.0, min_energy_wh=1.0))
     site = a_site(policy=SitePolicy("home", min_soc_pct=30.0), emergency_stop="x")
-    site.inputs.take(InputKind.GRID, Grid(ts=WALL, present=False), 0.0, WALL)
+    site.inputs.put(InputKind.GRID, Grid(ts=WALL, present=False), 0.0, WALL)
     extra, limit = Bound(Layer.ISLAND, -1.0, 1.0), Bound(Layer.SITE, -2.0, 2.0)
     upstream, optimiser = Bound(Layer.UPSTREAM, -3.0, 3.0), Bound(Layer.OPTIMISER, 4.0, 4.0)
     found, _ = layers(
@@ -176,7 +176,7 @@ def test_without_a_grid_nothing_flows_but_in_an_island() -> None:
         (False, True, 1000.0, None),
     ]:
         site = a_site(islanded=islanded)
-        site.inputs.take(InputKind.GRID, Grid(ts=WALL, present=present), 0.0, WALL)
+        site.inputs.put(InputKind.GRID, Grid(ts=WALL, present=present), 0.0, WALL)
         assert rows(evse, site, now)[3:] == ([] if row is None else [row])
 
 

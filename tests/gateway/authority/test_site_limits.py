@@ -50,7 +50,7 @@ def test_no_limit_moves_a_car_that_nobody_asked_to_move(
 def a_site(*inputs: tuple[InputKind, AnyInput], **policy: Any) -> Site:
     site = Site(SitePolicy("home", **policy))
     for kind, value in inputs:
-        site.inputs.take(kind, value, 0.0, WALL)
+        site.inputs.put(kind, value, 0.0, WALL)
     return site
 
 

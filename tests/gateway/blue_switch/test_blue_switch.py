@@ -1,4 +1,4 @@
-"""The Blue Switch: no plan breaks an agreement, a floor or the clock; no shelter goes dark that could be helped."""
+"""Vehicle lending: call-outs respect agreements, floors and times; balances, audit chain and agreement files."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 
 from gateway.blue_switch.agreement import Agreement, GiveBack, Hours, Kind
 from gateway.blue_switch.agreement_file import BlueSwitchError, parse
-from gateway.blue_switch.arrivals import check
+from gateway.blue_switch.arrivals import check_arrival
 from gateway.blue_switch.audit import Audit, first_broken, report_markdown
-from gateway.blue_switch.callout import CAREFUL, SWAP_S, ChargePlace, SiteNeed, call_out
+from gateway.blue_switch.callout import ENERGY_MARGIN, SWAP_S, ChargePlace, SiteNeed, call_out
 from gateway.blue_switch.coordinator import Coordinator
-from gateway.blue_switch.handback import Loan, owed
+from gateway.blue_switch.handback import Deployment, energy_to_return
 from gateway.blue_switch.locations import Atlas, Way
-from gateway.blue_switch.registry import ETA, LentCar, Registry, Status
+from gateway.blue_switch.registry import METER_EFFICIENCY, ProvidedVehicle, Status, VehicleRegistry
 from gateway.blue_switch.views import arrivals
 
 MONDAY = 1_799_971_200.0 - 9 * 3600  # 2027-01-15 is a Friday; what matters is only that it is local midnight
@@ -34,7 +34,7 @@ def agreement(**more: object) -> Agreement:
     return Agreement.model_validate(given_ | more)
 
 
-def lent(vehicle: str, **more: object) -> LentCar:
+def lent(vehicle: str, **more: object) -> ProvidedVehicle:
     made = agreement(**{key[3:]: more.pop(key) for key in list(more) if key.startswith("ag_")})
     base: dict[str, object] = {
         "vehicle": vehicle,
@@ -43,7 +43,7 @@ def lent(vehicle: str, **more: object) -> LentCar:
         "place": "depot",
         "base": "depot",
     }
-    return LentCar(**(base | more))  # type: ignore[arg-type]
+    return ProvidedVehicle(**(base | more))  # type: ignore[arg-type]
 
 
 def need(site: str, **more: object) -> SiteNeed:
@@ -58,7 +58,7 @@ def need(site: str, **more: object) -> SiteNeed:
 
 
 @st.composite
-def fleets(draw: st.DrawFn) -> list[LentCar]:
+def fleets(draw: st.DrawFn) -> list[ProvidedVehicle]:
     found = []
     for number in range(draw(st.integers(0, 6))):
         start = draw(st.integers(0, 20))
@@ -91,7 +91,7 @@ def fleets(draw: st.DrawFn) -> list[LentCar]:
     st.booleans(),
 )
 def test_no_plan_breaks_an_agreement_a_floor_a_bay_or_the_clock(
-    cars: list[LentCar], wanted: list[tuple[str, float, float, int]], power: bool
+    cars: list[ProvidedVehicle], wanted: list[tuple[str, float, float, int]], power: bool
 ) -> None:
     needs = [
         need(site, draw_w=draw_w, stored_wh=stored, bays=bays, connectors=("chademo",) if bays == 1 else ())
@@ -103,7 +103,7 @@ def test_no_plan_breaks_an_agreement_a_floor_a_bay_or_the_clock(
     sites = {one.site: one for one in needs}
     for trip in plan.trips:
         car, site = by_name[trip.vehicle], sites[trip.site]
-        assert car.agreement.lends_to(trip.site)
+        assert car.agreement.provides_to(trip.site)
         assert car.agreement.open_at(trip.leave_at + 1)
         assert trip.supply_until <= car.agreement.open_until(trip.arrive_at) + 1
         assert not site.connectors or car.connector in site.connectors
@@ -111,7 +111,7 @@ def test_no_plan_breaks_an_agreement_a_floor_a_bay_or_the_clock(
         assert trip.supply_until <= site.until + 1
         home_wh = ATLAS.way(trip.site, car.base).energy_wh(car.wh_per_km)
         assert trip.leaves_pct / 100 * car.capacity_wh >= max(car.floor_wh, home_wh if not power else 0.0) - 1
-        assert trip.brings_wh <= car.capacity_wh * ETA
+        assert trip.brings_wh <= car.capacity_wh * METER_EFFICIENCY
     for name in by_name:
         own = sorted((trip.leave_at, trip.supply_until, trip) for trip in plan.trips if trip.vehicle == name)
         for (_, end, first), (begin, _, second) in itertools.pairwise(own):
@@ -136,7 +136,7 @@ def test_no_plan_breaks_an_agreement_a_floor_a_bay_or_the_clock(
             if gap.site == site.site:
                 lanes.setdefault(gap.lane, []).append((gap.start, gap.end))
         own_until = min(MONDAY + site.stored_wh / site.draw_w * 3600, site.until)
-        for spans in lanes.values():  # supply and gaps together cover the time exactly, so nothing is promised twice
+        for spans in lanes.values():  # supply and gaps together cover the time exactly, so nothing is committed twice
             at = own_until
             for begin, end in sorted(spans):
                 assert begin == pytest.approx(at, abs=2)
@@ -144,8 +144,8 @@ def test_no_plan_breaks_an_agreement_a_floor_a_bay_or_the_clock(
             assert at == pytest.approx(site.until, abs=2)
 
 
-def test_three_days_over_three_shelters_and_none_goes_dark() -> None:
-    """Eight cars, one place with power an hour away, each shelter with two bays and three hours of its own."""
+def test_three_sites_are_supplied_for_three_days() -> None:
+    """Eight vehicles, one place with power an hour away, each site with two bays and three hours of own storage."""
     cars = [lent(f"C{number}", ag_id=f"A{number}", ag_cars=(f"C{number}",), soc_pct=90.0) for number in range(8)]
     needs = [need("school"), need("clinic", draw_w=1500.0), need("hall", draw_w=1200.0)]
     plan = call_out(MONDAY, needs, cars, ATLAS, [ChargePlace("mall", 6000.0)])
@@ -163,17 +163,17 @@ def test_the_way_is_counted_in_time_and_energy() -> None:
     trip = plan.trips[0]
     assert trip.arrive_at - trip.leave_at == 5400.0
     assert trip.way_wh == pytest.approx(50 * 1.2 * 160)
-    assert trip.brings_wh == pytest.approx((40_000 - 2 * 9600) * ETA * CAREFUL)  # the way home stays in it
+    assert trip.brings_wh == pytest.approx((40_000 - 2 * 9600) * METER_EFFICIENCY * ENERGY_MARGIN)
     assert trip.supply_from == MONDAY + 6 * 3600
     assert plan.gaps[0].start == pytest.approx(trip.supply_until)
 
 
-def test_who_would_be_dark_first_is_helped_first() -> None:
+def test_the_site_that_runs_out_first_is_supplied_first() -> None:
     needs = [need("school", stored_wh=20_000.0), need("clinic", stored_wh=4000.0)]
     assert call_out(MONDAY, needs, [lent("X")], ATLAS).trips[0].site == "clinic"
 
 
-def test_more_power_than_one_car_has_calls_two_at_once() -> None:
+def test_a_load_above_one_vehicle_calls_two_at_once() -> None:
     cars = [lent(name, ag_id=name, ag_cars=(name,)) for name in "XYZ"]
     plan = call_out(MONDAY, [need("school", draw_w=9000.0, stored_wh=9000.0)], cars, ATLAS)
     assert len({trip.lane for trip in plan.trips}) == 2
@@ -212,7 +212,7 @@ def test_kinds_only_set_defaults() -> None:
 
 # arrivals
 
-REGISTRY = Registry.of([lent("X", ag_sites=("school",), ag_floor_pct=25.0)])
+REGISTRY = VehicleRegistry.of([lent("X", ag_sites=("school",), ag_floor_pct=25.0)])
 
 
 @pytest.mark.parametrize(
@@ -227,56 +227,62 @@ REGISTRY = Registry.of([lent("X", ag_sites=("school",), ag_floor_pct=25.0)])
     ],
 )
 def test_arrivals_are_checked_by_identity(vehicle: str | None, site: str, soc: float, wall: float, code: str) -> None:
-    checked = check(vehicle, site, wall, soc, REGISTRY, ATLAS)
+    checked = check_arrival(vehicle, site, wall, soc, REGISTRY, ATLAS)
     assert checked.code == code
     assert checked.welcome is (code == "not_called")
     assert checked.text.endswith(".")
 
 
-def test_a_called_car_is_welcome_and_a_late_one_is_told() -> None:
+def test_a_called_vehicle_is_welcome_and_a_late_one_is_reported() -> None:
     trip = call_out(MONDAY, [need("school")], REGISTRY.cars.values(), ATLAS).trips[0]
-    assert check("X", "school", trip.arrive_at, 78.0, REGISTRY, ATLAS, trip).code == "welcome"
-    assert check("X", "school", trip.arrive_at + 3600, 78.0, REGISTRY, ATLAS, trip).code == "late"
-    assert check("X", "school", trip.arrive_at, 50.0, REGISTRY, ATLAS, trip).code == "less_than_expected"
+    assert check_arrival("X", "school", trip.arrive_at, 78.0, REGISTRY, ATLAS, trip).code == "welcome"
+    assert check_arrival("X", "school", trip.arrive_at + 3600, 78.0, REGISTRY, ATLAS, trip).code == "late"
+    assert check_arrival("X", "school", trip.arrive_at, 50.0, REGISTRY, ATLAS, trip).code == "less_than_expected"
 
 
-# giving back
+# energy to return
 
 
 @given(st.sampled_from(GiveBack), st.floats(0, 100), st.floats(0, 100), st.floats(0, 30_000), st.floats(0, 30_000))
-def test_nobody_owes_less_than_nothing(how: GiveBack, came: float, went: float, taken: float, charged: float) -> None:
+def test_energy_to_return_is_never_negative(
+    how: GiveBack, came: float, went: float, taken: float, charged: float
+) -> None:
     car = lent("X", ag_give_back=how.value)
-    loan = Loan("X", "school", "A1", MONDAY, came, 20.0, 40_000.0, 1000.0, taken, charged).gone(MONDAY + 1, went)
-    debt = owed(loan, car)
-    assert debt.charge_wh >= 0
-    assert debt.bill_wh >= 0
+    deployment = Deployment("X", "school", "A1", MONDAY, came, 20.0, 40_000.0, 1000.0, taken, charged).ended_at(
+        MONDAY + 1, went
+    )
+    balance = energy_to_return(deployment, car)
+    assert balance.charge_wh >= 0
+    assert balance.bill_wh >= 0
     if how is GiveBack.GIFT:
-        assert debt.settled
+        assert balance.settled
 
 
-def test_energy_owed_is_what_it_came_with_and_the_way() -> None:
+def test_energy_to_return_is_that_of_the_arrival_and_the_way() -> None:
     car = lent("X", ag_give_back="as_arrived")
-    loan = Loan("X", "school", "A1", MONDAY, 80.0, 20.0, 40_000.0, 1500.0, 12_000.0).gone(MONDAY + 1, 50.0)
-    assert owed(loan, car).charge_wh == pytest.approx(12_000 + 1500)
+    deployment = Deployment("X", "school", "A1", MONDAY, 80.0, 20.0, 40_000.0, 1500.0, 12_000.0).ended_at(
+        MONDAY + 1, 50.0
+    )
+    assert energy_to_return(deployment, car).charge_wh == pytest.approx(12_000 + 1500)
 
 
-# the desk and its audit
+# coordinator and audit
 
 
-def desk() -> Coordinator:
+def coordinator() -> Coordinator:
     cars = [lent(f"C{n}", ag_id=f"A{n}", ag_cars=(f"C{n}",), ag_give_back="as_arrived", soc_pct=90.0) for n in range(3)]
-    return Coordinator(Registry.of(cars), ATLAS, [ChargePlace("mall", 6000.0)])
+    return Coordinator(VehicleRegistry.of(cars), ATLAS, [ChargePlace("mall", 6000.0)])
 
 
 def test_an_outage_from_the_call_to_the_report() -> None:
-    one = desk()
+    one = coordinator()
     events = one.outage(need("school", until=MONDAY + 20 * 3600), MONDAY, 0.0)
-    events += one.look(MONDAY, 0.0)
+    events += one.update(MONDAY, 0.0)
     called = [event for event in events if event.code == "car_called"]
     assert called
     name = called[0].subject
     assert arrivals(one, "school")[0]["vehicle"] in {event.subject for event in called}
-    assert one.look(MONDAY + 60, 60.0) == []
+    assert one.update(MONDAY + 60, 60.0) == []
     trip = next(trip for trip in one.plan.trips if trip.vehicle == name) if one.plan else None
     assert trip is not None
     checked, _ = one.plugged(name, "school", trip.arrive_at, 5000.0, 88.0)
@@ -284,16 +290,16 @@ def test_an_outage_from_the_call_to_the_report() -> None:
     assert one.metered(name, "school", 10_000.0, 0.0, 60.0, trip.arrive_at + 7200, 12_000.0) == []
     assert one.metered(name, "school", 22_000.0, 0.0, 15.0, trip.arrive_at + 9000, 14_000.0)[0].code == "floor_crossed"
     left = one.unplugged(name, "school", trip.arrive_at + 10_000, 15_000.0, 24.0)
-    assert "is owed" in left[0].text
+    assert "are to be returned" in left[0].text
     (outage,) = one.outages
     one.restored("school", MONDAY + 20 * 3600, 72_000.0)
     assert one.outages[outage].ended == MONDAY + 20 * 3600
-    assert one.calls == {}  # nobody drives to a school that has its grid back
+    assert one.calls == {}
     made = one.report(outage)
     assert made["floors_kept"] is False
     assert made["all_settled"] is False
-    one.paid(name, 30_000.0, MONDAY + 30 * 3600, 100_000.0, soc_pct=95.0, payment="p1")
-    assert one.paid(name, 30_000.0, MONDAY + 30 * 3600, 100_000.0, soc_pct=95.0, payment="p1") == []
+    one.energy_returned(name, 30_000.0, MONDAY + 30 * 3600, 100_000.0, soc_pct=95.0, payment="p1")
+    assert one.energy_returned(name, 30_000.0, MONDAY + 30 * 3600, 100_000.0, soc_pct=95.0, payment="p1") == []
     made = one.report(outage)
     assert [entry["kind"] for entry in made["entries"]][-1] == "given_back"
     assert made["all_settled"] is True
@@ -303,29 +309,29 @@ def test_an_outage_from_the_call_to_the_report() -> None:
     assert made["chain"]["last"] in text
 
 
-def test_a_stranger_takes_part_in_nothing() -> None:
-    one = desk()
+def test_an_unregistered_vehicle_has_no_deployment() -> None:
+    one = coordinator()
     one.outage(need("school"), MONDAY, 0.0)
     checked, _ = one.plugged("STRANGER", "school", MONDAY, 0.0, 90.0)
     assert not checked.welcome
     assert one.metered("STRANGER", "school", 5000.0, 0.0, 50.0, MONDAY, 0.0) == []
-    assert one.loans == {}
+    assert one.deployments == {}
 
 
-def test_a_car_that_breaks_down_is_replaced() -> None:
-    one = desk()
+def test_an_unavailable_vehicle_is_replaced() -> None:
+    one = coordinator()
     one.outage(need("school", stored_wh=20_000.0), MONDAY, 0.0)
-    first = {event.subject for event in one.look(MONDAY, 0.0) if event.code == "car_called"}
+    first = {event.subject for event in one.update(MONDAY, 0.0) if event.code == "car_called"}
     gone = sorted(first)[0]
     one.seen(gone, MONDAY + 400, None, None, Status.UNAVAILABLE)
-    codes = {(event.code, event.subject) for event in one.look(MONDAY + 400, 400.0)}
+    codes = {(event.code, event.subject) for event in one.update(MONDAY + 400, 400.0)}
     assert ("call_withdrawn", gone) in codes
 
 
-def test_a_shelter_that_cannot_be_helped_is_told_at_once() -> None:
-    one = Coordinator(Registry(), ATLAS)
+def test_a_supply_gap_is_reported_at_once() -> None:
+    one = Coordinator(VehicleRegistry(), ATLAS)
     one.outage(need("school"), MONDAY, 0.0)
-    assert [event.code for event in one.look(MONDAY, 0.0)] == ["supply_gap"]
+    assert [event.code for event in one.update(MONDAY, 0.0)] == ["supply_gap"]
 
 
 @given(st.integers(0, 4), st.sampled_from(["text", "data", "wall", "drop", "swap"]))
@@ -370,7 +376,7 @@ sites = ["school"]
 """
 
 
-def test_a_file_makes_a_desk() -> None:
+def test_a_file_makes_a_coordinator() -> None:
     made = parse(FILE, "lent.toml")
     assert made.registry.cars["JP-NIS-001"].agreement.give_back is GiveBack.GIFT
     assert math.isclose(made.atlas.way("depot", "school").km, made.atlas.way("school", "depot").km)
@@ -387,7 +393,15 @@ def test_a_file_makes_a_desk() -> None:
         (("capacity_wh = 40000", "capacity_wh = -1"), "capacity_wh"),
     ],
 )
-def test_a_wrong_file_says_what_is_wrong(change: tuple[str, str], says: str) -> None:
+def test_an_invalid_file_names_the_key(change: tuple[str, str], says: str) -> None:
     with pytest.raises(BlueSwitchError, match=r"lent\.toml: ") as caught:
         parse(FILE.replace(*change), "lent.toml")
     assert says in str(caught.value)
+
+
+def test_an_obsolete_key_loads_with_a_warning(caplog: pytest.LogCaptureFixture) -> None:
+    made = parse(FILE + "storms = false\n", "lent.toml")
+    assert made.registry.cars["JP-NIS-001"].agreement.id == "town-1"
+    assert [record.message for record in caplog.records] == [
+        "lent.toml: agreement town-1: the key storms has no effect; remove it"
+    ]

@@ -92,9 +92,9 @@ def test_the_benchmarks() -> None:
 @pytest.mark.parametrize(
     ("words", "answer"),
     [
-        (["ev", "--connect", "[::1]:1", "--auth", "pnc"], "v2x ev: --auth 'pnc' is not spoken here; there is eim"),
-        (["ev", "--connect", "[::1]:1", "--protocols", "iso20,iso2"], "v2x ev: --protocols 'iso2' is not spoken here"),
-        (["secc", "--listen", "[::1]:0", "--protocols", "din"], "v2x secc: --protocols 'din' is not spoken here"),
+        (["ev", "--connect", "[::1]:1", "--auth", "pnc"], "v2x ev: --auth 'pnc' is not supported; choose from eim"),
+        (["ev", "--connect", "[::1]:1", "--protocols", "iso20,iso2"], "v2x ev: --protocols 'iso2' is not supported"),
+        (["secc", "--listen", "[::1]:0", "--protocols", "din"], "v2x secc: --protocols 'din' is not supported"),
     ],
 )
 def test_what_is_not_spoken_is_refused_with_what_is(words: list[str], answer: str) -> None:

@@ -58,7 +58,7 @@ async def test_the_journal_says_who_commanded_what_was_granted_and_what_the_mete
     assert table[1]["source"] == "'=cmd()"
     steps = await operator_actions.journal(config(tmp_path), steps=True, command="a")
     assert [line.split()[2] for line in steps.splitlines()][:4] == ["received", "validated", "journalled", "bound"]
-    assert "nothing in the journal matches" in await operator_actions.journal(
+    assert "no entry of the journal matches" in await operator_actions.journal(
         config(tmp_path), since="2030-01-01T00:00:00Z"
     )
     with pytest.raises(operator_actions.ToolError, match="--since must"):
@@ -193,7 +193,8 @@ async def test_migrate_and_asyncapi(tmp_path: Path) -> None:
 
 @pytest.mark.virtual_time
 async def test_the_metrics_are_read_off_the_running_gateway() -> None:
-    from gateway.mqtt.connection import MqttConnection, MqttSettings
+    from gateway.mqtt.connection import MqttConnection
+    from gateway.mqtt.settings import MqttSettings
     from gateway.mqtt.topics import Topics
     from gateway.observability.metrics import render
 

@@ -26,7 +26,7 @@ LATER = {"component": {"name": "OCPPCommCtrlr"}, "variable": {"name": "Heartbeat
 
 @dataclass(frozen=True)
 class Sent:
-    """What an operator sends; what the station answers; what it tells afterwards."""
+    """A call of an operator, the station's response, and the messages that it sends afterwards."""
 
     action: str
     payload: Payload

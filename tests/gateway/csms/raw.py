@@ -1,4 +1,4 @@
-"""A station of bare messages at the CSMS, in memory and virtual time: says exactly what a test writes."""
+"""A station of single messages, written by the test, connected to the CSMS in memory and virtual time."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class Raw:
         await self.wire.send(text)
 
     async def call(self, action: str, payload: dict[str, Any]) -> list[Any]:
-        """The whole answer: CALLRESULT or CALLERROR."""
+        """Send a call and return the whole response, CALLRESULT or CALLERROR."""
         mid = f"r{next(self._numbers)}"
         self._answers[mid] = asyncio.get_running_loop().create_future()
         await self.say(json.dumps([2, mid, action, payload]))
@@ -84,7 +84,7 @@ class Raw:
             return await self._answers[mid]
 
     async def ok(self, action: str, payload: dict[str, Any]) -> dict[str, Any]:
-        """The payload of a CALLRESULT."""
+        """Send a call and return the payload of its CALLRESULT."""
         message = await self.call(action, payload)
         assert message[0] == 3, message
         answer: dict[str, Any] = message[2]
@@ -108,7 +108,7 @@ class Raw:
         return stamp(self.clock.wall() + offset)
 
     async def event(self, kind: str, seq: int, transaction: str = "t1", at: float = 0.0, **more: Any) -> dict[str, Any]:
-        """One TransactionEvent."""
+        """Send a TransactionEvent and return the payload of its response."""
         about = {"transactionId": transaction, **more.pop("info", {})}
         trigger = {"Started": "Authorized", "Updated": "MeterValuePeriodic", "Ended": "EVDeparted"}[kind]
         body = {
@@ -127,5 +127,5 @@ class Raw:
 
 
 def power(raw: Raw, watts: float, at: float = 0.0) -> list[dict[str, Any]]:
-    """A meterValue with one import power."""
+    """Return meter values with one import power."""
     return [{"timestamp": raw.time(at), "sampledValue": [{"value": watts, "measurand": "Power.Active.Import"}]}]

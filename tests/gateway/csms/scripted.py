@@ -1,4 +1,4 @@
-"""A transaction at a station of bare messages that answers as a test says."""
+"""A transaction at a station whose responses the test defines."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PROFILE, UPDATE, SCHEDULE = "SetChargingProfile", "UpdateDynamicSchedule", "GetC
 
 
 class Session:
-    """A transaction at a station that answers as `answers` says: a payload, an error code, or None for no answer."""
+    """A transaction at a station with `answers` by action: a payload, an error code, or None for no response."""
 
     def __init__(self, raw: Raw) -> None:
         self.raw = raw
@@ -44,17 +44,17 @@ class Session:
                     await self.raw.say(json.dumps([3, number, reply]))
 
     async def needs(self, needs: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
-        """The calls that follow the EV's needs."""
+        """Send the EV's needs and return the calls that follow."""
         self.calls.clear()
         body = {"evseId": 1, "maxScheduleTuples": 3, "chargingNeeds": needs}
         assert (await self.raw.ok("NotifyEVChargingNeeds", body))["status"] == "Accepted"
         await asyncio.sleep(5)
         return list(self.calls)
 
-    async def order(self, power_w: float, hold_s: float = 15.0) -> tuple[Answer, list[tuple[str, dict[str, Any]]]]:
-        """The outcome of an order and the calls that it took."""
+    async def order(self, power_w: float, valid_for_s: float = 15.0) -> tuple[Answer, list[tuple[str, dict[str, Any]]]]:
+        """Apply a set-point; return its outcome and the calls."""
         self.calls.clear()
-        outcome = await self.raw.csms.set_power("CP1-1", power_w, hold_s)
+        outcome = await self.raw.csms.set_power("CP1-1", power_w, valid_for_s)
         return outcome.answer, list(self.calls)
 
 
@@ -92,7 +92,7 @@ def period_of(call: tuple[str, dict[str, Any]]) -> dict[str, Any]:
 
 @asynccontextmanager
 async def early(version: Version, profile: str | None) -> AsyncIterator[Session]:
-    """A session at a station that follows a vendor profile."""
+    """Run a session at a station with a vendor profile."""
     entry = StationSettings("CP1", vendor_profile=profile, max_charge_w=1e4, max_discharge_w=1e4)
     raw = Raw(version)
     settings = CsmsSettings(stations=(entry,), unknown_tokens=UnknownTokens.ACCEPT, inventory=False)

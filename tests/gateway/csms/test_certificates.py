@@ -1,4 +1,4 @@
-"""Station certificates: asked for over OCPP, signed by the site's authority, handed back; and what is not signed."""
+"""Station certificates: requested over OCPP, signed by the site's authority and returned; rejected requests."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def files(folder: Path) -> tuple[Path, Path]:
 
 
 @pytest.mark.parametrize("version", list(Version))
-async def test_a_station_gets_the_certificate_it_asks_for(version: Version, tmp_path: Path) -> None:
+async def test_a_requested_certificate_is_signed_and_sent(version: Version, tmp_path: Path) -> None:
     certificate, key = files(tmp_path)
 
     async with Raw(version, tls_ca=certificate, ca_key=key) as raw:
@@ -59,5 +59,5 @@ async def test_without_an_authority_nothing_is_signed() -> None:
 def test_a_weak_key_is_not_signed(tmp_path: Path) -> None:
     signer = authority(*files(tmp_path))
     weak = rsa.generate_private_key(65537, 1024)
-    with pytest.raises(NotSigned, match="RSA of 2048"):
+    with pytest.raises(NotSigned, match="RSA with 2048"):
         signer.sign(request("CP1", weak), "CP1", 1.8e9)

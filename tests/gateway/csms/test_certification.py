@@ -1,4 +1,4 @@
-"""OCPP 2.0.1 part 6 for a CSMS: the mandatory test cases, played over a wire. `docs/ocpp.md` lists the same ids."""
+"""OCPP 2.0.1 part 6 for a CSMS: the mandatory test cases, run over OCPP. `docs/ocpp.md` lists the same ids."""
 
 from __future__ import annotations
 
@@ -91,14 +91,14 @@ def station(**about: Any) -> Raw:
 
 @asynccontextmanager
 async def connected(**about: Any) -> AsyncIterator[Raw]:
-    """Connected station; fails if the CSMS has counted a violation of the protocol at the end."""
+    """Run a connected station; fail if the CSMS has recorded a violation at the end."""
     async with station(**about) as raw:
         yield raw
-        assert list(raw.csms.context.breaches) == []
+        assert list(raw.csms.context.violations) == []
 
 
 @pytest.mark.parametrize("case", OPERATOR)
-async def test_what_an_operator_asks_for_goes_out_and_what_comes_back_is_taken(case: str) -> None:
+async def test_calls_of_an_operator_are_sent_and_their_reports_accepted(case: str) -> None:
     async with connected() as raw:
         await raw.boot()
         admin = Admin(raw.csms)
@@ -117,7 +117,7 @@ async def _one(raw: Raw, admin: Admin, sent: Sent) -> None:
 
 
 @pytest.mark.parametrize("case", HEARD)
-async def test_what_a_station_tells_is_heard(case: str) -> None:
+async def test_notifications_of_a_station_are_recorded(case: str) -> None:
     async with connected() as raw:
         await raw.boot()
         for action, payload in HEARD[case]:
@@ -194,7 +194,7 @@ async def test_groups_and_masters(case: str) -> None:
 
 
 @pytest.mark.parametrize("case", LIVES)
-async def test_lives_of_transactions(case: str) -> None:
+async def test_sequences_of_transactions(case: str) -> None:
     async with connected() as raw:
         await raw.boot()
         for turn in range(2 if case == "E_53" else 1):
@@ -239,7 +239,7 @@ async def test_the_rest(case: str) -> None:
 
 @pytest.mark.parametrize("case", sorted(RENEGOTIATED))
 async def test_a_vehicle_negotiates(case: str) -> None:
-    """As ISO15118SmartCharging and its renegotiations ask: a TxProfile follows the needs; a schedule is held to it."""
+    """ISO15118SmartCharging and its renegotiations: a TxProfile follows the needs and limits the schedule."""
 
     async def ordered(raw: Raw, power_w: float) -> dict[str, Any]:
         ordering = asyncio.create_task(raw.csms.set_power("CP1-1", power_w, 60.0))
@@ -287,7 +287,7 @@ async def test_a_vehicle_negotiates(case: str) -> None:
         assert late["chargingSchedulePeriod"][0]["limit"] == 0.0
 
 
-def test_the_page_lists_what_is_played_here() -> None:
+def test_the_page_lists_the_tested_cases() -> None:
     text = DOCS.read_text("utf-8")
     section = text[text.index("## Certification test cases") :]
     listed = set(re.findall(r"`([A-Z]_\d\d)`", section[: section.index("Not passed")]))

@@ -1,4 +1,4 @@
-"""A station that does not take the profile beneath all others: asked with patience, told of, and always stopped."""
+"""A station that rejects the fallback profile: repeated attempts, the reported reason, and 0 W in any case."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from gateway.csms.admin_views import station as station_row
-from gateway.csms.charging_profile import SAFE_TRIES, SAFE_WITHIN_S
+from gateway.csms.charging_profile import FALLBACK_ATTEMPTS, FALLBACK_TIMEOUT_S
 from gateway.csms.csms import Csms
 from gateway.csms.settings import CsmsSettings, StationSettings, UnknownTokens
 from gateway.model.event import EvseDescribed
@@ -25,11 +25,11 @@ REFUSALS = ("silent", "error", "Rejected")
 
 
 class Stubborn:
-    """A station that takes every profile but the safe one, in a way of its own."""
+    """A station that accepts every profile except the fallback profile."""
 
     def __init__(self, raw: Raw, how: str) -> None:
         self.raw, self.how = raw, how
-        self.safe: list[float] = []  # when it was asked for the safe profile
+        self.fallback: list[float] = []  # times of the attempts to install the fallback profile
         self.power: list[dict[str, Any]] = []  # the other profiles' schedules
         self._task = asyncio.create_task(self._live())
 
@@ -45,7 +45,7 @@ class Stubborn:
             profile = payload.get("chargingProfile") or payload["csChargingProfiles"]
             schedule = profile["chargingSchedule"]
             if profile["chargingProfilePurpose"] == "TxDefaultProfile":
-                self.safe.append(self.raw.clock.now())
+                self.fallback.append(self.raw.clock.now())
                 if self.how == "silent":
                     return
                 if self.how == "error":
@@ -62,7 +62,7 @@ class Stubborn:
 
 @asynccontextmanager
 async def refusing(how: str, version: Version) -> AsyncIterator[tuple[Raw, Stubborn]]:
-    """Station in a transaction that rejects the fallback profile."""
+    """Run a station in a transaction that rejects the fallback profile."""
     profile = None if version is Version.V21 else "negative-limit"
     entry = StationSettings("CP1", vendor_profile=profile, max_charge_w=1e4, max_discharge_w=1e4)
     raw = Raw(version)
@@ -84,16 +84,16 @@ async def refusing(how: str, version: Version) -> AsyncIterator[tuple[Raw, Stubb
 
 @pytest.mark.parametrize("version", list(Version))
 @pytest.mark.parametrize("how", REFUSALS)
-async def test_zero_always_goes_out_and_power_does_not(how: str, version: Version) -> None:
+async def test_zero_is_always_sent_and_power_is_not(how: str, version: Version) -> None:
     async with refusing(how, version) as (raw, station):
         await asyncio.sleep(1)
         refused = await raw.csms.set_power("CP1-1", -3000.0, 15.0)
         assert refused.answer is not Answer.APPLIED
-        assert "safe profile" in refused.text
+        assert "fallback profile" in refused.text
         assert station.power == []
         begun = raw.clock.now()
         assert (await raw.csms.set_power("CP1-1", 0.0, 15.0)).answer is Answer.APPLIED
-        assert raw.clock.now() - begun <= SAFE_WITHIN_S + 1
+        assert raw.clock.now() - begun <= FALLBACK_TIMEOUT_S + 1
         (schedule,) = station.power
         assert "duration" not in schedule  # beneath it lies nothing: it must not lapse
         period = schedule["chargingSchedulePeriod"][0]
@@ -101,29 +101,29 @@ async def test_zero_always_goes_out_and_power_does_not(how: str, version: Versio
 
 
 @pytest.mark.parametrize("how", REFUSALS)
-async def test_it_is_asked_again_with_patience_and_the_state_says_so(how: str) -> None:
+async def test_attempts_are_repeated_with_growing_intervals_and_reported(how: str) -> None:
     async with refusing(how, Version.V21) as (raw, station):
         for _ in range(200):  # whoever insists does not make it more often
             await raw.csms.set_power("CP1-1", -3000.0, 15.0)
             await asyncio.sleep(20)
-        assert 4 <= len(station.safe) <= 12
-        gaps = [b - a for a, b in zip(station.safe, station.safe[1:], strict=False)]
+        assert 4 <= len(station.fallback) <= 12
+        gaps = [b - a for a, b in zip(station.fallback, station.fallback[1:], strict=False)]
         assert min(gaps) >= 5.0
         told = raw.of(EvseDescribed)[-1]
         assert not told.can_discharge
-        assert "safe profile" in told.why_not
+        assert "fallback profile" in told.why_not
         row = station_row(raw.csms.stations["CP1"])["evses"][0]
         assert row["safe_profile"] not in ("held", "not held")
-        assert "safe profile" in row["why_not"]
+        assert "fallback profile" in row["why_not"]
 
 
-async def test_nobody_asks_for_ever_by_himself() -> None:
+async def test_automatic_attempts_are_bounded() -> None:
     async with refusing("Rejected", Version.V21) as (_, station):
         await asyncio.sleep(10_000)
-        assert len(station.safe) <= SAFE_TRIES
+        assert len(station.fallback) <= FALLBACK_ATTEMPTS
 
 
-async def test_a_station_that_comes_to_its_senses_discharges() -> None:
+async def test_a_station_that_accepts_it_later_discharges() -> None:
     async with refusing("Rejected", Version.V21) as (raw, station):
         await asyncio.sleep(200)
         assert not raw.of(EvseDescribed)[-1].can_discharge

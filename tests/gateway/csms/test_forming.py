@@ -1,4 +1,4 @@
-"""Telling a station to form an island: as its vendor profile says, and never without the main switch's proof."""
+"""Grid-forming by a station: by its vendor profile, and never without the confirmed open main switch."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from emulators.runtime.clock import run_virtual
 from gateway.energy.grid_forming import AGAIN_S, GridFormingService
+from gateway.model.energy_state import GridFormingState
 from gateway.model.station import Answer, Formers, Outcome
 from protocols.ocpp import vendor
 from protocols.ocpp.schema import Version
@@ -35,7 +36,7 @@ data = '{{"evse": $evse, "mode": "$value"}}'
 """
 
 
-async def test_a_variable_of_the_evse_is_set_and_taken_back() -> None:
+async def test_a_variable_of_the_evse_is_set_and_reset() -> None:
     async with Rig(evses=2, vendor_profile="vendor-island") as rig:
         assert isinstance(rig.csms, Formers)
         assert (await rig.csms.form("CP1-2", True)).answer is Answer.APPLIED
@@ -55,7 +56,7 @@ async def test_a_variable_of_the_evse_is_set_and_taken_back() -> None:
 
 
 @pytest.mark.parametrize("version", [Version.V201, Version.V21])
-async def test_a_vendor_message_says_the_same(version: Version, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_vendor_message_does_the_same(version: Version, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "by-message.toml"
     path.write_text(BY_MESSAGE.format(name="by-message"))
     profile = vendor.read(path)
@@ -69,7 +70,7 @@ async def test_a_vendor_message_says_the_same(version: Version, tmp_path: Any, m
 
 
 @pytest.mark.parametrize("version", list(Version))
-async def test_a_station_without_such_a_way_is_left_to_its_hardware_and_the_answer_says_so(version: Version) -> None:
+async def test_without_a_channel_it_is_left_to_the_hardware_and_reported(version: Version) -> None:
     async with Rig(version) as rig:
         before = len(rig.said)
         outcome = await rig.csms.form("CP1-1", True)
@@ -96,7 +97,7 @@ def test_a_way_that_is_not_whole_is_refused(table: str, tmp_path: Any) -> None:
 
 
 class Rooms:
-    """Stations that take or refuse to form, and remember what they were told."""
+    """Stations that accept or reject grid-forming, and record the orders."""
 
     def __init__(self) -> None:
         self.told: list[tuple[str, bool]] = []
@@ -107,7 +108,7 @@ class Rooms:
         return self.answer
 
 
-async def test_one_after_the_other_is_told_and_the_first_follows_again() -> None:
+async def test_evses_are_switched_one_after_the_other_and_the_first_follows_again() -> None:
     async with house("CP1-1", "CP2-1") as home:
         rooms = Rooms()
         former: Any = GridFormingService(home.service.board, rooms)
@@ -115,19 +116,19 @@ async def test_one_after_the_other_is_told_and_the_first_follows_again() -> None
         await home.wait(0.1)
         assert rooms.told == []
         assert former.state is not None
-        assert "not proven" in former.state["reason"]
+        assert "not proven" in former.state.reason
         former.step("CP1-1", proven=True)
         await home.wait(0.1)
         former.step("CP1-1", proven=True)
         assert rooms.told == [("CP1-1", True)]
-        assert former.state["by"] == "order"
+        assert former.state.by == "order"
         rooms.answer = Outcome(Answer.UNKNOWN, "Timeout")
         former.step("CP2-1", proven=True)
         await home.wait(0.1)
         former.step("CP2-1", proven=True)
         assert rooms.told[1:] == [("CP1-1", False)]
         assert former.state is not None
-        assert "CP1-1 has not taken" in former.state["reason"]
+        assert "CP1-1 has not taken" in former.state.reason
         rooms.answer = Outcome(Answer.APPLIED)
         rooms.told.pop()
         for _ in range(int(AGAIN_S) + 2):
@@ -141,7 +142,7 @@ async def test_one_after_the_other_is_told_and_the_first_follows_again() -> None
         await former.end()
 
 
-async def test_who_does_not_take_it_is_told_again_and_who_cannot_is_not() -> None:
+async def test_a_rejected_order_is_repeated_and_an_unsupported_one_is_not() -> None:
     async with house("CP1-1") as home:
         rooms = Rooms()
         former = GridFormingService(home.service.board, rooms, ["CP1-1"])
@@ -154,13 +155,13 @@ async def test_who_does_not_take_it_is_told_again_and_who_cannot_is_not() -> Non
             await home.wait(1.0)
         assert rooms.told[1:] == [("CP1-1", True)] * 3
         assert former.state is not None
-        assert former.state["by"] == "nobody"
+        assert former.state.by == "nobody"
         rooms.answer = Outcome(Answer.REFUSED, "NoForming", "by its hardware")
         for _ in range(30):
             former.step("CP1-1", proven=True)
             await home.wait(1.0)
         assert len(rooms.told) == 5
-        assert former.state == {"evse": "CP1-1", "by": "hardware", "reason": "by its hardware"}
+        assert former.state == GridFormingState(evse="CP1-1", by="hardware", reason="by its hardware")
 
 
 @settings(max_examples=60)
@@ -177,7 +178,7 @@ async def test_who_does_not_take_it_is_told_again_and_who_cannot_is_not() -> Non
         max_size=12,
     )
 )
-def test_nobody_is_ever_told_to_form_without_the_proof_or_two_at_once(steps: list[tuple[Any, bool, Outcome]]) -> None:
+def test_grid_forming_needs_the_open_switch_and_is_never_ordered_twice(steps: list[tuple[Any, bool, Outcome]]) -> None:
     async def scene() -> None:
         async with house("CP1-1", "CP2-1") as home:
             rooms = Rooms()

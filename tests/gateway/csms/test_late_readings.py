@@ -1,4 +1,4 @@
-"""Readings that come late say what was counted, and not what a car does now."""
+"""Late meter values count energy, and do not change the present power or state of charge."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def read(raw: Raw) -> list[tuple[float | None, float | None, float | None]]:
     return [(e.power_w, e.soc_pct, e.energy_discharged_wh) for e in raw.events if isinstance(e, Metered)]
 
 
-async def test_what_a_station_kept_while_it_was_offline_is_no_power_of_now() -> None:
+async def test_queued_meter_values_are_not_the_present_power() -> None:
     async with Raw() as raw:
         await raw.boot()
         await raw.event("Started", 0)
@@ -35,7 +35,7 @@ async def test_what_a_station_kept_while_it_was_offline_is_no_power_of_now() -> 
     assert read(raw) == [(-3000, 70, 100), (None, None, 50), (-2000, 69, 120)]
 
 
-async def test_the_late_end_of_a_transaction_says_nothing_of_the_one_that_runs_now() -> None:
+async def test_a_late_end_does_not_change_the_active_transaction() -> None:
     async with Raw() as raw:
         await raw.boot()
         await raw.event("Started", 0, "old")

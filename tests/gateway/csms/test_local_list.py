@@ -1,4 +1,4 @@
-"""The local authorisation list: sent when a station holds another, in parts, after changes, and not for nothing."""
+"""Local authorisation list: sent if the station's list differs, in parts, after changes, and not repeatedly."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from gateway.csms.admin import Admin
-from gateway.csms.local_list import PART, QUIET_S
+from gateway.csms.local_list import DELAY_S, PART
 from gateway.csms.tokens import Token
 from protocols.ocpp.schema import Version
 from tests.gateway.csms.raw import Raw
@@ -22,7 +22,7 @@ ALL = list(Version)
 
 
 class Holder:
-    """Answers for the station, and holds its list as the specification says."""
+    """Respond for the station, and hold its list as specified."""
 
     def __init__(self, raw: Raw) -> None:
         self.raw = raw
@@ -61,7 +61,7 @@ class Holder:
 
 @asynccontextmanager
 async def list_holder(version: Version, **about: Any) -> AsyncIterator[tuple[Raw, Holder]]:
-    """Station with a local authorization list, and a CSMS with three tokens for it."""
+    """Run a station with a local authorisation list, and a CSMS with three tokens for it."""
     about.setdefault("local_list", True)
     async with Raw(version, **about) as raw:
         holder = Holder(raw)
@@ -77,7 +77,7 @@ async def list_holder(version: Version, **about: Any) -> AsyncIterator[tuple[Raw
 
 
 @pytest.mark.parametrize("version", ALL)
-async def test_a_station_holds_the_tokens_and_is_not_told_again(version: Version) -> None:
+async def test_a_station_with_the_present_list_gets_no_other(version: Version) -> None:
     async with list_holder(version) as (raw, holder):
         expected = {"A": "Accepted", "B": "Blocked"}
         if version is Version.V21:
@@ -104,7 +104,7 @@ async def test_changes_go_out_together_after_a_while(version: Version) -> None:
         for number in range(PART + 20):
             await admin.put_token(f"T{number}", {"status": "Accepted"})
         await admin.delete_token("A")
-        await asyncio.sleep(QUIET_S - 1)
+        await asyncio.sleep(DELAY_S - 1)
         assert len(holder.sent) == 1
         await asyncio.sleep(3)
         assert [one["updateType"] for one in holder.sent[1:]] == ["Full", "Differential"]
@@ -113,7 +113,7 @@ async def test_changes_go_out_together_after_a_while(version: Version) -> None:
 
 
 @pytest.mark.parametrize("version", ALL)
-async def test_a_list_that_is_not_taken_is_tried_again_at_the_next_connection(version: Version) -> None:
+async def test_a_rejected_list_is_sent_again_at_the_next_connection(version: Version) -> None:
     async with list_holder(version) as (raw, holder):
         holder.answer = "Failed"
         await Admin(raw.csms).delete_token("A")

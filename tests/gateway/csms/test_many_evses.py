@@ -1,4 +1,4 @@
-"""A station that makes EVSEs up: some are taken, the rest is refused, and what it has goes on."""
+"""A station that reports too many EVSEs: those beyond the limit are rejected, the others work on."""
 
 from __future__ import annotations
 

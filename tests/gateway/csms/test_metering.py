@@ -1,4 +1,4 @@
-"""Meter values of each version as one model: units, multipliers, phases, places, and signs of every habit."""
+"""Meter values of each version in one model: units, multipliers, phases, locations and signs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Set-points at stations that fail: what is asked of them is bounded, and what they are told is valid."""
+"""Set-points at stations that fail: bounded waiting times, and valid messages only."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from gateway.csms import setpoint
-from gateway.csms.charging_profile import HELD_WITHIN_S
+from gateway.csms.charging_profile import READ_TIMEOUT_S
 from gateway.model.station import Answer
 from protocols.ocpp import vendor
 from protocols.ocpp.link import Refused, TimedOut
@@ -27,7 +27,7 @@ Said = list[tuple[str, dict[str, Any]]]
 
 @asynccontextmanager
 async def in_session(raw: Raw, *silent: str) -> AsyncIterator[Said]:
-    """A station with a session that takes every profile, and does not answer the actions in `silent`."""
+    """Run a station with a session that accepts every profile, and does not respond to the actions in `silent`."""
     said: Said = []
 
     async def answer() -> None:
@@ -58,23 +58,23 @@ async def in_session(raw: Raw, *silent: str) -> AsyncIterator[Said]:
             await asyncio.gather(answering, return_exceptions=True)
 
 
-async def test_a_station_that_does_not_tell_its_schedule_is_asked_for_a_short_while() -> None:
+async def test_reading_the_composite_schedule_has_a_short_time_out() -> None:
     raw = Raw()
     async with in_session(raw, "GetCompositeSchedule") as said:
         began = raw.clock.now()
         assert await raw.csms.reconcile("CP1-1") is None
-        assert HELD_WITHIN_S <= raw.clock.now() - began < HELD_WITHIN_S + 1
+        assert READ_TIMEOUT_S <= raw.clock.now() - began < READ_TIMEOUT_S + 1
         assert said[-1][0] == "GetCompositeSchedule"
 
 
-async def test_what_the_schema_refuses_is_an_outcome_and_never_an_exception() -> None:
+async def test_an_invalid_message_is_an_outcome_and_not_an_exception() -> None:
     raw = Raw(Version.V16)
     async with in_session(raw) as said:
         station = raw.csms.stations["CP1"]
         say = Setpoint.model_construct(channel=Channel.LIMIT, decimals=2)  # past the check of a profile that is read
         station.vendor = VendorProfile(name="fine", ocpp=("1.6",)).model_copy(update={"setpoint": say})
         said.clear()
-        outcome = await setpoint.order(station, station.evses[1], 4000.37, 15.0)
+        outcome = await setpoint.apply(station, station.evses[1], 4000.37, 15.0)
         assert (outcome.answer, outcome.code) == (Answer.REFUSED, "InvalidOrder")
         assert "limit" in outcome.text
         assert all(body["csChargingProfiles"]["stackLevel"] == 0 for _, body in said)
@@ -94,9 +94,7 @@ async def test_a_call_that_finds_no_room_is_not_answered_in_time() -> None:
 
 
 @pytest.mark.parametrize(("setting", "says"), [("decimals = 2", "decimals"), ('unit = "kW"', "kW")])
-def test_a_profile_that_orders_what_no_schema_takes_is_refused_when_it_is_read(
-    tmp_path: Path, setting: str, says: str
-) -> None:
+def test_a_vendor_profile_outside_the_schema_is_rejected_when_read(tmp_path: Path, setting: str, says: str) -> None:
     file = tmp_path / "mine.toml"
     file.write_text(f'name = "mine"\nocpp = ["1.6"]\n[setpoint]\nchannel = "limit"\n{setting}\n')
     with pytest.raises(vendor.BadProfile, match=says):

@@ -1,4 +1,4 @@
-"""Who may speak: boot answers, what an unaccepted station hears, takeovers, rates, bad messages."""
+"""Registration: responses to boots and to stations that are not accepted, takeovers, rates, invalid messages."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from gateway.csms.admin import Admin, NotPossible
+from gateway.csms.admin import Admin
+from gateway.csms.errors import NotPossible
 from gateway.csms.settings import Registration, StationSettings, UnknownStations
 from gateway.model.event import (
     FaultCleared,
@@ -49,7 +50,7 @@ async def test_an_unknown_station_waits_until_somebody_registers_it(version: Ver
 
 
 @pytest.mark.parametrize("version", list(Version))
-async def test_a_known_station_that_an_earlier_gateway_accepted_goes_on(version: Version) -> None:
+async def test_a_station_that_was_accepted_before_a_restart_continues(version: Version) -> None:
     async with Raw(version, inventory=True) as raw:  # a new process; the station only reconnects
         assert "currentTime" in await raw.ok("Heartbeat", {})
         assert len(raw.of(StationConnected)) == 1
@@ -61,7 +62,7 @@ async def test_a_known_station_that_an_earlier_gateway_accepted_goes_on(version:
             assert raw.of(Metered)[-1].power_w == 300.0
 
 
-async def test_one_that_nobody_knows_is_refused_and_asked_to_boot() -> None:
+async def test_an_unknown_station_is_rejected_and_a_boot_triggered() -> None:
     async with Raw(name="NEW", unknown_stations=UnknownStations.PENDING) as raw:
         refused = await raw.call("Heartbeat", {})
         assert (refused[0], refused[2]) == (4, "SecurityError")
@@ -69,7 +70,9 @@ async def test_one_that_nobody_knows_is_refused_and_asked_to_boot() -> None:
         assert (await raw.boot())["status"] == "Pending"
         refused = await raw.call("Heartbeat", {})
         assert (refused[0], refused[2]) == (4, "SecurityError")
-        asking = asyncio.create_task(raw.csms.stations["NEW"].ask("TriggerMessage", {"requestedMessage": "Heartbeat"}))
+        asking = asyncio.create_task(
+            raw.csms.stations["NEW"].request("TriggerMessage", {"requestedMessage": "Heartbeat"})
+        )
         await raw.next_call("TriggerMessage", {"status": "Accepted"})
         await asking
         assert (await raw.call("Heartbeat", {}))[0] == 3  # B02.FR.09: what it was asked for
@@ -77,7 +80,7 @@ async def test_one_that_nobody_knows_is_refused_and_asked_to_boot() -> None:
         assert (await raw.call("StatusNotification", status))[2] == "SecurityError"
 
 
-async def test_a_station_that_was_accepted_may_come_back_without_booting() -> None:
+async def test_an_accepted_station_may_reconnect_without_booting() -> None:
     async with Raw() as raw:
         await raw.boot()
         assert raw.wire is not None
@@ -89,7 +92,7 @@ async def test_a_station_that_was_accepted_may_come_back_without_booting() -> No
         assert len(raw.of(StationConnected)) == 2
 
 
-async def test_a_second_connection_takes_over() -> None:
+async def test_a_second_connection_replaces_the_first() -> None:
     async with Raw() as first:
         await first.boot()
         async with Raw(csms=first.csms) as second:
@@ -109,7 +112,7 @@ async def test_no_common_version_ends_the_connection() -> None:
         assert raw.closed
 
 
-async def test_a_station_that_talks_too_fast_is_told_so_and_lives() -> None:
+async def test_a_station_above_the_message_rate_is_rejected_and_stays_connected() -> None:
     async with Raw(max_calls_per_s=1.0, max_burst=5) as raw:
         await raw.boot()
         answers = [await raw.call("Heartbeat", {}) for _ in range(8)]
@@ -128,7 +131,7 @@ async def test_bad_messages_are_refused_noted_and_survived() -> None:
         assert (await raw.call("Nonsense", {}))[2] == "NotImplemented"
         assert (await raw.call("ClearCache", {}))[2] == "NotSupported"
         assert (await raw.call("Heartbeat", {}))[0] == 3
-        assert len(raw.csms.context.breaches) == 9
+        assert len(raw.csms.context.violations) == 9
 
 
 async def test_plugs_and_faults_21() -> None:
@@ -153,7 +156,7 @@ async def test_plugs_and_faults_16() -> None:
         assert [e.code for e in raw.of(FaultRaised)] == ["GroundFailure"]
 
 
-async def test_a_problem_of_what_carries_power_is_a_fault() -> None:
+async def test_a_problem_of_a_power_component_is_a_fault() -> None:
     async with Raw() as raw:
         await raw.boot()
         for component, value in (("RFIDReader", "true"), ("PowerContactor", "true"), ("PowerContactor", "false")):
@@ -198,7 +201,7 @@ async def test_the_policy_for_unknown_stations(
 
 @pytest.mark.parametrize("version", list(Version))
 @pytest.mark.parametrize("registration", list(Registration))
-async def test_a_registered_station_is_what_it_is_registered_as(version: Version, registration: Registration) -> None:
+async def test_a_registered_station_gets_its_registered_status(version: Version, registration: Registration) -> None:
     async with Raw(version) as raw:
         raw.csms.register(StationSettings("CP1", registration=registration))
         assert (await raw.boot())["status"].lower() == registration.value
@@ -226,7 +229,7 @@ async def test_a_rejected_station_is_sent_nothing_and_heard_in_nothing(version: 
 
 
 @pytest.mark.parametrize("version", list(Version))
-async def test_a_pending_station_may_be_asked_and_set_but_not_started(version: Version) -> None:
+async def test_a_pending_station_can_be_queried_and_configured_but_not_started(version: Version) -> None:
     """B02.FR.01, B02.FR.05; 1.6, 4.2: no remote start and stop."""
     async with Raw(version, name="NEW", unknown_stations=UnknownStations.PENDING) as raw:
         await raw.boot()
@@ -254,7 +257,7 @@ async def test_a_pending_station_may_be_asked_and_set_but_not_started(version: V
 
 
 @pytest.mark.parametrize("version", list(Version))
-async def test_a_pending_station_that_is_registered_is_asked_to_boot(version: Version) -> None:
+async def test_registration_of_a_pending_station_triggers_a_boot(version: Version) -> None:
     async with Raw(version, name="NEW", unknown_stations=UnknownStations.PENDING) as raw:
         await raw.boot()
         await Admin(raw.csms).put_station("NEW", {})

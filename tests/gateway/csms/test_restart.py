@@ -1,6 +1,6 @@
-"""What outlives the gateway: transactions in the middle, ids, tokens, reservations, registration, passwords.
+"""Restart of the gateway: active transactions, ids, tokens, reservations, registration and passwords are restored.
 
-The store is a real one; a gateway is killed by being dropped with all it had not handed to the store.
+The store is a real one; a killed gateway loses everything that it had not written.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from emulators.runtime.clock import START, VirtualClock
 from gateway.csms.admin import Admin
 from gateway.csms.csms import Csms
 from gateway.csms.persistence import WRITE_EVERY_S
+from gateway.csms.reservations import ReservationStatus
 from gateway.csms.settings import CsmsSettings, Registration, StationSettings, UnknownStations, UnknownTokens
 from gateway.model.event import Event, Metered, SessionEnded, SessionStarted, StationConnected
 from gateway.model.journal import Record
@@ -38,7 +39,7 @@ TWO = [Version.V201, Version.V21]
 
 
 class Direct:
-    """Writes straight to a store; what is for later is lost with the process unless it is told to be written."""
+    """Writes directly to a store; deferred records are lost with the process unless `write` is called."""
 
     def __init__(self, store: MemoryStore) -> None:
         self.store = store
@@ -60,7 +61,7 @@ class Direct:
 
 
 class Lives:
-    """One gateway after the other over one store, with one station."""
+    """Gateways with one store, one after the other, and one station."""
 
     def __init__(self, version: Version, settings: CsmsSettings = SETTINGS, name: str = "CP1") -> None:
         self.version, self.settings, self.name = version, settings, name
@@ -72,7 +73,7 @@ class Lives:
         self.raw = Raw(version, self.csms, name)
 
     async def kill(self, settings: CsmsSettings | None = None) -> None:
-        """Nothing but what is in the store is known to the next one. The station comes back by itself."""
+        """Replace the gateway by one that restores the store. The station reconnects by itself."""
         await self.raw.__aexit__()
         await self.clock.sleep(1)
         self.events = []
@@ -91,7 +92,7 @@ class Lives:
 
 @asynccontextmanager
 async def restartable(version: Version, settings: CsmsSettings = SETTINGS, name: str = "CP1") -> AsyncIterator[Lives]:
-    """Connected station, and a CSMS that can be killed and restarted from its store."""
+    """Run a connected station, and a CSMS that can be killed and restarted from its store."""
     lives = Lives(version, settings, name)
     await lives.raw.connect()
     try:
@@ -105,7 +106,7 @@ def begin_16(raw: Raw, connector: int = 1, tag: str = "A", start: int = 5, at: f
     return {"connectorId": connector, "idTag": tag, "meterStart": start, "timestamp": raw.time(at)}
 
 
-async def test_in_16_a_transaction_in_the_middle_goes_on() -> None:
+async def test_in_16_an_active_transaction_continues() -> None:
     async with restartable(Version.V16) as lives:
         await lives.raw.boot()
         number = (await lives.raw.ok("StartTransaction", begin_16(lives.raw)))["transactionId"]
@@ -130,7 +131,7 @@ def power_16(raw: Raw, watts: float) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("version", TWO)
-async def test_in_2_a_transaction_in_the_middle_goes_on(version: Version) -> None:
+async def test_in_2_an_active_transaction_continues(version: Version) -> None:
     async with restartable(version) as lives:
         raw = lives.raw
         await raw.boot()
@@ -159,8 +160,8 @@ def energy(raw: Raw, wh: float) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("version", TWO)
-async def test_events_from_before_the_restart_are_known_when_they_are_told_again(version: Version) -> None:
-    """The answer was lost with the gateway: the station repeats what it was not answered."""
+async def test_events_repeated_after_a_restart_are_recognised(version: Version) -> None:
+    """The response was lost with the gateway: the station repeats its message."""
     async with restartable(version) as lives:
         raw = lives.raw
         await raw.boot()
@@ -198,7 +199,7 @@ async def test_in_16_ids_never_repeat_though_the_clock_went_back() -> None:
         assert sorted(set(given)) == given
 
 
-async def test_in_16_transactions_of_the_time_without_a_gateway_come_in_order() -> None:
+async def test_in_16_transactions_of_the_downtime_arrive_in_order() -> None:
     async with restartable(Version.V16) as lives:
         await lives.raw.boot()
         number = (await lives.raw.ok("StartTransaction", begin_16(lives.raw)))["transactionId"]
@@ -219,7 +220,7 @@ async def test_in_16_transactions_of_the_time_without_a_gateway_come_in_order() 
 
 
 @pytest.mark.parametrize("version", TWO)
-async def test_in_2_transactions_of_the_time_without_a_gateway_come_in_any_order(version: Version) -> None:
+async def test_in_2_transactions_of_the_downtime_arrive_in_any_order(version: Version) -> None:
     async with restartable(version) as lives:
         await lives.raw.boot()
         await lives.kill()
@@ -234,7 +235,7 @@ async def test_in_2_transactions_of_the_time_without_a_gateway_come_in_any_order
 
 
 @pytest.mark.parametrize("version", list(Version))
-async def test_what_cannot_be_written_down_is_not_answered_and_told_again_it_is(version: Version) -> None:
+async def test_a_message_that_cannot_be_stored_is_rejected_and_accepted_when_repeated(version: Version) -> None:
     async with restartable(version) as lives:
         await lives.raw.boot()
         lives.writer.broken = True
@@ -259,7 +260,7 @@ async def test_what_cannot_be_written_down_is_not_answered_and_told_again_it_is(
             assert answer["transactionId"] > 0
 
 
-async def test_a_meter_is_written_seldom_however_often_it_is_told() -> None:
+async def test_meter_values_are_written_at_a_bounded_rate() -> None:
     async with restartable(Version.V201) as lives:
         await lives.raw.boot()
         await lives.raw.event("Started", 0)
@@ -309,7 +310,7 @@ async def test_tokens_and_reservations_outlive_the_gateway() -> None:
         await admin.delete_token("CARD-3")
         lives.csms.context.reservations.accepted("CP1", 4, None)
         lives.csms.context.reservations.accepted("CP1", 5, None)
-        lives.csms.context.reservations.ended("CP1", 4, "USED")
+        lives.csms.context.reservations.ended("CP1", 4, ReservationStatus.USED)
         before = admin.tokens()
         await lives.writer.write()
         await lives.kill()
@@ -342,7 +343,7 @@ async def test_a_station_of_the_api_and_the_policy_outlive_the_gateway() -> None
         admin = Admin(lives.csms)
         assert admin.station("NEW")["profile"] == "negative-limit"
         assert admin.station("NEW")["registered"] is True
-        assert await lives.csms.credentials.right(lives.csms.stations["NEW"], secret.encode())
+        assert await lives.csms.credentials.verify(lives.csms.stations["NEW"], secret.encode())
         assert (await lives.raw.boot())["status"] == "Rejected"
         assert admin.registration() == {"unknown_stations": "pending"}
         await admin.delete_station("NEW")
@@ -351,7 +352,7 @@ async def test_a_station_of_the_api_and_the_policy_outlive_the_gateway() -> None
         assert lives.csms.stations["CP1"].settings.registration is Registration.REJECTED
 
 
-async def test_who_was_never_registered_is_met_anew_and_who_was_removed_stays_so() -> None:
+async def test_unregistered_and_removed_stations_are_not_restored() -> None:
     about = CsmsSettings(stations=SETTINGS.stations, unknown_stations=UnknownStations.ACCEPT, inventory=False)
     async with restartable(Version.V201, about, "NEW") as lives:
         await lives.raw.boot()
@@ -368,7 +369,7 @@ async def test_who_was_never_registered_is_met_anew_and_who_was_removed_stays_so
 
 
 async def test_nothing_is_changed_that_cannot_be_written_down() -> None:
-    from gateway.csms.admin import NotPossible
+    from gateway.csms.errors import NotPossible
 
     async with restartable(Version.V201) as lives:
         admin = Admin(lives.csms)
@@ -393,15 +394,15 @@ async def test_nothing_is_changed_that_cannot_be_written_down() -> None:
 
 @pytest.mark.parametrize("version", list(Version))
 async def test_a_renewed_password_outlives_the_gateway_until_the_configuration_changes(version: Version) -> None:
-    from gateway.csms import security
+    from gateway.csms import passwords
 
     def configured(password: str) -> CsmsSettings:
-        station = StationSettings("CP1", security.hashed(password, security.salt_of("CP1")))
+        station = StationSettings("CP1", passwords.hash_password(password, passwords.configuration_salt("CP1")))
         return CsmsSettings(stations=(station,), inventory=False)
 
     async with restartable(version, configured("first password 1")) as lives:
         await lives.raw.boot()
-        renewing = asyncio.create_task(lives.csms.renew_password("CP1"))
+        renewing = asyncio.create_task(Admin(lives.csms).operations.renew_password("CP1"))
         action = "ChangeConfiguration" if version is Version.V16 else "SetVariables"
         answer: dict[str, Any] = {"status": "Accepted"}
         if version is not Version.V16:
@@ -411,7 +412,7 @@ async def test_a_renewed_password_outlives_the_gateway_until_the_configuration_c
         password = told["value"] if version is Version.V16 else told["setVariableData"][0]["attributeValue"]
 
         async def right(one: str) -> bool:
-            return await lives.csms.credentials.right(lives.csms.stations["CP1"], one.encode())
+            return await lives.csms.credentials.verify(lives.csms.stations["CP1"], one.encode())
 
         renewing.cancel()
         await lives.kill(configured("first password 1"))  # before the station said anything: it may have either

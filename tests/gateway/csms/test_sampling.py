@@ -1,4 +1,4 @@
-"""A station that would tell its power too seldom, or not at all, is set to tell it."""
+"""Sampling of a station: a missing measurand is added, a long interval shortened."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from gateway.csms.sampling import NEEDED, POWER, WISHED
+from gateway.csms.sampling import OPTIONAL, POWER, REQUIRED
 from protocols.ocpp.schema import Version
 from tests.gateway.csms.raw import Raw
 
@@ -20,7 +20,7 @@ ENERGY = "Energy.Active.Import.Register"
 async def settings_after_boot(
     version: Version, held: dict[str, str], *, takes: int = 12, readonly: bool = False, **about: Any
 ) -> tuple[dict[str, str], list[str]]:
-    """What a station that held this holds after its boot, and every value it was told; it takes so many measurands."""
+    """Return the settings of a station after its boot, and every value that was sent; it accepts so many measurands."""
     told: list[str] = []
 
     def take(key: str, value: str) -> str:
@@ -73,25 +73,25 @@ KEYS = {
 
 
 @pytest.mark.parametrize("version", list(KEYS))
-async def test_what_is_missing_is_added_and_the_interval_shortened(version: Version) -> None:
+async def test_missing_measurands_are_added_and_the_interval_shortened(version: Version) -> None:
     values, interval = KEYS[version]
     held, told = await settings_after_boot(version, {values: f"Voltage,{ENERGY}", interval: "300"})
-    wished = WISHED if version is Version.V21 else ()
-    assert set(held[values].split(",")) == {"Voltage", *NEEDED, *wished}
+    optional = OPTIONAL if version is Version.V21 else ()
+    assert set(held[values].split(",")) == {"Voltage", *REQUIRED, *optional}
     assert held[interval] == "10"
     assert len(told) == 2
 
 
 @pytest.mark.parametrize("version", list(KEYS))
-async def test_what_is_enough_is_left_alone(version: Version) -> None:
+async def test_sufficient_sampling_is_not_changed(version: Version) -> None:
     values, interval = KEYS[version]
-    _, told = await settings_after_boot(version, {values: ",".join(("Frequency", *NEEDED, *WISHED)), interval: "5"})
+    _, told = await settings_after_boot(version, {values: ",".join(("Frequency", *REQUIRED, *OPTIONAL)), interval: "5"})
     assert told == []
 
 
 @pytest.mark.parametrize("version", list(KEYS))
 @pytest.mark.parametrize("takes", [1, 2, 3, 4])
-async def test_a_station_with_little_room_is_asked_for_its_power_at_least(version: Version, takes: int) -> None:
+async def test_a_station_with_few_measurands_samples_power_at_least(version: Version, takes: int) -> None:
     values, interval = KEYS[version]
     held, _ = await settings_after_boot(version, {values: ENERGY, interval: "0"}, takes=takes)
     expected = {1: {ENERGY}, 2: {ENERGY, POWER[0]}}.get(takes, {ENERGY, *POWER})
@@ -99,10 +99,10 @@ async def test_a_station_with_little_room_is_asked_for_its_power_at_least(versio
     assert held[interval] == "10"
 
 
-async def test_a_21_station_that_does_not_know_what_cars_ask_for_is_asked_once_and_left_alone() -> None:
+async def test_optional_measurands_are_tried_once_on_a_21_station() -> None:
     values, _ = KEYS[Version.V21]
-    held, told = await settings_after_boot(Version.V21, {values: ",".join(NEEDED)}, takes=len(NEEDED))
-    assert set(held[values].split(",")) == set(NEEDED)
+    held, told = await settings_after_boot(Version.V21, {values: ",".join(REQUIRED)}, takes=len(REQUIRED))
+    assert set(held[values].split(",")) == set(REQUIRED)
     assert len(told) == 1
 
 
@@ -113,7 +113,7 @@ async def test_how_often_is_often_enough_is_a_setting(held_s: str, left_s: str) 
     assert held[interval] == left_s
 
 
-async def test_what_cannot_be_changed_or_is_not_known_is_left_alone() -> None:
+async def test_read_only_and_unknown_settings_are_not_changed() -> None:
     values, interval = KEYS[Version.V16]
     held = {values: ENERGY, interval: "300"}
     assert await settings_after_boot(Version.V16, dict(held), readonly=True) == (held, [])

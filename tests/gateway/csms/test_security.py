@@ -1,4 +1,4 @@
-"""Security profiles 0 to 3 over real sockets: passwords, TLS, client certificates, limits at the door, new keys."""
+"""Security profiles 0 to 3 over real sockets: passwords, TLS, client certificates, connection limits, new keys."""
 
 from __future__ import annotations
 
@@ -21,10 +21,13 @@ from websockets.exceptions import InvalidStatus
 from websockets.typing import Subprotocol
 
 from emulators.runtime.clock import RealClock
-from gateway.csms import raw_call_effects, security
+from gateway.csms import passwords, raw_call_effects, tls
+from gateway.csms.admin import Admin
 from gateway.csms.csms import Csms
+from gateway.csms.errors import NotKnown
 from gateway.csms.settings import CsmsSettings, StationSettings, UnknownStations
 from gateway.model.station import Answer
+from gateway.rate_limit import TokenBucket
 from protocols.ocpp.schema import Version
 from tests.emulators.charger.station_rig import Rig
 from tests.interop.ocpp_sockets import station, until
@@ -34,7 +37,7 @@ PASSWORD = "0123456789abcdef"
 
 @asynccontextmanager
 async def serving(**about: Any) -> AsyncIterator[tuple[Csms, int]]:
-    about.setdefault("stations", (StationSettings("CP1", security.hashed(PASSWORD)),))
+    about.setdefault("stations", (StationSettings("CP1", passwords.hash_password(PASSWORD)),))
     made = Csms(CsmsSettings(port=0, **about), lambda _: None, RealClock())
     port: asyncio.Future[int] = asyncio.get_running_loop().create_future()
     task = asyncio.create_task(made.serve(port.set_result))
@@ -50,7 +53,7 @@ def basic(user: str, password: str) -> dict[str, str]:
 
 
 async def knock(port: int, path: str = "/ocpp/CP1", **about: Any) -> int:
-    """The HTTP status of a handshake."""
+    """Return the HTTP status of a handshake."""
     about.setdefault("subprotocols", ["ocpp2.1"])
     try:
         async with connect(f"ws://127.0.0.1:{port}{path}", **about):
@@ -59,7 +62,7 @@ async def knock(port: int, path: str = "/ocpp/CP1", **about: Any) -> int:
         return error.response.status_code
 
 
-async def test_profile_1_wants_the_stations_own_password() -> None:
+async def test_profile_1_requires_the_stations_password() -> None:
     async with serving(security_profile=1) as (_, port):
         assert await knock(port) == 401
         assert await knock(port, additional_headers=basic("CP1", "wrong")) == 401
@@ -71,13 +74,13 @@ async def test_profile_1_wants_the_stations_own_password() -> None:
         assert await knock(port, additional_headers=basic("CP1", "wrong")) == 401
 
 
-async def test_a_station_with_a_password_is_asked_for_it_in_profile_0_too() -> None:
+async def test_a_station_with_a_password_is_authenticated_in_profile_0_too() -> None:
     async with serving() as (_, port):
         assert await knock(port) == 401
         assert await knock(port, additional_headers=basic("CP1", PASSWORD)) == 101
 
 
-async def test_who_is_not_known_and_what_is_no_station() -> None:
+async def test_unknown_stations_and_invalid_paths_are_rejected() -> None:
     async with serving(stations=(StationSettings("CP1"), StationSettings("a|b"))) as (_, port):
         for path in (
             "/ocpp/CP2",
@@ -133,7 +136,7 @@ async def test_no_common_version_completes_the_handshake_and_closes() -> None:
 
 
 class Authority:
-    """A certificate authority of the test, with files of what it issued."""
+    """A certificate authority of the test, with files of its certificates."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -167,7 +170,7 @@ class Authority:
         return builder.sign(signer, hashes.SHA256())
 
     def issue(self, name: str) -> tuple[Path, Path]:
-        """Certificate and key of a leaf."""
+        """Issue a leaf; return the files of certificate and key."""
         key = ec.generate_private_key(ec.SECP256R1())
         certificate, private = self.folder / f"{name}.pem", self.folder / f"{name}.key"
         signed = self._sign(name, key, self.certificate)
@@ -193,7 +196,7 @@ async def test_our_station_over_tls(profile: int, tmp_path: Path) -> None:
             await until(lambda: csms.stations["CP1"].accepted)
 
 
-async def test_profile_3_wants_the_certificate_of_that_station(tmp_path: Path) -> None:
+async def test_profile_3_requires_the_stations_certificate(tmp_path: Path) -> None:
     (tmp_path / "x").mkdir()
     ca, stranger = Authority(tmp_path), Authority(tmp_path / "x")
     server_cert, server_key = ca.issue("localhost")
@@ -229,8 +232,8 @@ async def test_profile_3_wants_the_certificate_of_that_station(tmp_path: Path) -
 
 
 @pytest.mark.parametrize("version", list(Version))
-async def test_a_station_goes_over_to_a_higher_security_profile_and_not_back(version: Version, tmp_path: Path) -> None:
-    """A05; 1.6 security whitepaper, 2.7: once it came in with the higher one it does not come in with the lower."""
+async def test_a_station_migrates_to_a_higher_security_profile_and_not_back(version: Version, tmp_path: Path) -> None:
+    """A05; 1.6 security whitepaper, 2.7: after a connection with the higher profile the lower one is rejected."""
     ca = Authority(tmp_path)
     server_cert, server_key = ca.issue("localhost")
     mine = ca.issue("CP1")
@@ -241,7 +244,7 @@ async def test_a_station_goes_over_to_a_higher_security_profile_and_not_back(ver
         "tls_key": server_key,
         "tls_ca": ca.file,
         "tls_address": ("127.0.0.1", 0),
-        "stations": (StationSettings("CP1", security.hashed(PASSWORD)),),
+        "stations": (StationSettings("CP1", passwords.hash_password(PASSWORD)),),
         "inventory": False,
     }
     csms = Csms(CsmsSettings(port=0, **about), lambda _: None, RealClock())
@@ -277,11 +280,11 @@ async def test_a_station_goes_over_to_a_higher_security_profile_and_not_back(ver
     def told(profile: int) -> None:
         if version is Version.V16:
             body = {"key": "SecurityProfile", "value": str(profile)}
-            raw_call_effects.notice(csms.stations["CP1"], "ChangeConfiguration", body, {"status": "Accepted"})
+            raw_call_effects.apply(csms.stations["CP1"], "ChangeConfiguration", body, {"status": "Accepted"})
             return
         data = {"securityProfile": profile, "ocppCsmsUrl": "wss://x"}
         body_2 = {"configurationSlot": 2, "connectionData": data}
-        raw_call_effects.notice(csms.stations["CP1"], "SetNetworkProfile", body_2, {"status": "Accepted"})
+        raw_call_effects.apply(csms.stations["CP1"], "SetNetworkProfile", body_2, {"status": "Accepted"})
 
     try:
         assert await comes_in(1) == 101
@@ -302,10 +305,10 @@ async def test_a_station_goes_over_to_a_higher_security_profile_and_not_back(ver
         await asyncio.gather(serving, return_exceptions=True)
 
 
-def test_every_cipher_suite_that_a_csms_must_take_is_taken(tmp_path: Path) -> None:
+def test_every_mandatory_cipher_suite_is_offered(tmp_path: Path) -> None:
     """A00.FR.318, A00.FR.421."""
     certificate, key = Authority(tmp_path).issue("localhost")
-    offered = {one["name"] for one in security.server_context(certificate, key, None, 2).get_ciphers()}
+    offered = {one["name"] for one in tls.server_context(certificate, key, None, 2).get_ciphers()}
     assert {
         "ECDHE-ECDSA-AES128-GCM-SHA256",
         "ECDHE-ECDSA-AES256-GCM-SHA384",
@@ -319,26 +322,26 @@ def test_every_cipher_suite_that_a_csms_must_take_is_taken(tmp_path: Path) -> No
 
 
 def test_a_password_is_kept_as_a_hash() -> None:
-    kept = security.hashed(PASSWORD)
+    kept = passwords.hash_password(PASSWORD)
     assert PASSWORD not in kept
-    assert security.hashed(PASSWORD) != kept
-    assert security.matches(PASSWORD, kept)
-    assert not security.matches(PASSWORD + "x", kept)
+    assert passwords.hash_password(PASSWORD) != kept
+    assert passwords.verify(PASSWORD, kept)
+    assert not passwords.verify(PASSWORD + "x", kept)
     for broken in ("", "plain", "scrypt$zz$zz", "scrypt$00"):
-        assert not security.matches(PASSWORD, broken)
-    assert 16 <= len(security.fresh_password()) <= 40
+        assert not passwords.verify(PASSWORD, broken)
+    assert 16 <= len(passwords.new_password()) <= 40
 
 
 @pytest.mark.parametrize("key", ["ff00ff00" * 4, "FF00FF00" * 4, "6162636465666768" * 2])
 async def test_a_password_of_bytes_is_read_as_the_key_that_was_written_down(key: str) -> None:
-    """Bytes that happen to be text are still the key."""
+    """A key whose bytes are valid text is compared as a key."""
     header = "Basic " + base64.b64encode(b"CP1:" + bytes.fromhex(key)).decode()
-    given = security.basic_credentials(header)
+    given = passwords.basic_credentials(header)
     assert given == ("CP1", bytes.fromhex(key))
 
     async def right(password: bytes) -> bool:
-        csms = Csms(CsmsSettings(stations=(StationSettings("CP1", security.hashed(key)),)), print, RealClock())
-        return await csms.credentials.right(csms.stations["CP1"], password)
+        csms = Csms(CsmsSettings(stations=(StationSettings("CP1", passwords.hash_password(key)),)), print, RealClock())
+        return await csms.credentials.verify(csms.stations["CP1"], password)
 
     assert await right(given[1])
     assert await right(key.encode())
@@ -349,19 +352,20 @@ async def test_a_password_of_bytes_is_read_as_the_key_that_was_written_down(key:
 @pytest.mark.parametrize("version", list(Version))
 async def test_a_password_is_renewed_over_ocpp(version: Version) -> None:
     async with Rig(version) as rig:
-        outcome = await rig.csms.renew_password("CP1")
-        assert outcome.answer is Answer.APPLIED
+        operations = Admin(rig.csms).operations
+        assert (await operations.renew_password("CP1"))["answer"] == Answer.APPLIED
         kept = rig.csms.stations["CP1"].settings.password_hash
         if version is Version.V16:
             sent = rig.calls("ChangeConfiguration")[-1]["value"]
         else:
             sent = rig.calls("SetVariables")[-1]["setVariableData"][0]["attributeValue"]
         assert kept is not None
-        assert security.matches(sent, kept)
-        assert (await rig.csms.renew_password("CP9")).answer is Answer.UNKNOWN
+        assert passwords.verify(sent, kept)
+        with pytest.raises(NotKnown):
+            await operations.renew_password("CP9")
 
 
 def test_a_bucket_lets_through_its_rate() -> None:
-    bucket = security.Bucket(rate=2.0, burst=3.0)
+    bucket = TokenBucket(rate=2.0, burst=3.0)
     assert [bucket.take(10.0) for _ in range(4)] == [True, True, True, False]
     assert [bucket.take(11.0) for _ in range(3)] == [True, True, False]

@@ -28,8 +28,8 @@ CENTRAL = {"startPeriod": 0, "operationMode": "CentralSetpoint"}
 CHARGING = {"startPeriod": 0, "operationMode": "ChargingOnly"}
 
 
-def test_what_an_ev_gets_before_the_first_order() -> None:
-    """The fallback profile, and above it 0 W in the mode that the EV agreed on, which does not lapse."""
+def test_profiles_of_an_ev_before_the_first_order() -> None:
+    """The fallback profile, and above it 0 W in the mode that the EV agreed on, which does not expire."""
 
     async def scene() -> None:
         async with session(None) as one:
@@ -73,18 +73,18 @@ def test_the_first_order_installs_a_profile_and_the_next_ones_update_it() -> Non
     run_virtual(scene())
 
 
-@pytest.mark.parametrize(("hold_s", "duration"), [(8.0, 8), (7.001, 8), (15.5, 16)])
-def test_another_hold_time_needs_a_new_profile(hold_s: float, duration: int) -> None:
+@pytest.mark.parametrize(("valid_for_s", "duration"), [(8.0, 8), (7.001, 8), (15.5, 16)])
+def test_another_hold_time_needs_a_new_profile(valid_for_s: float, duration: int) -> None:
     """An update restarts the profile's own duration, so it cannot shorten or lengthen it."""
 
     async def scene() -> None:
         async with session() as one:
             await one.order(-5000.0, 15.0)
-            answer, calls = await one.order(-5000.0, hold_s)
+            answer, calls = await one.order(-5000.0, valid_for_s)
             assert answer is Answer.APPLIED
             assert [schedule_of(call)["duration"] for call in calls] == [duration]
-            assert duration == math.ceil(hold_s)
-            assert [action for action, _ in (await one.order(-4000.0, hold_s))[1]] == [UPDATE]
+            assert duration == math.ceil(valid_for_s)
+            assert [action for action, _ in (await one.order(-4000.0, valid_for_s))[1]] == [UPDATE]
 
     run_virtual(scene())
 
@@ -168,7 +168,7 @@ def test_after_an_update_without_an_answer_the_profile_is_installed_anew() -> No
     run_virtual(scene())
 
 
-def test_a_profile_that_was_not_taken_is_not_updated() -> None:
+def test_a_rejected_profile_is_not_updated() -> None:
     async def scene() -> None:
         async with session() as one:
             one.answers[PROFILE] = {"status": "Rejected", "statusInfo": {"reasonCode": "Busy", "additionalInfo": "now"}}
@@ -195,13 +195,13 @@ def test_a_profile_that_was_not_taken_is_not_updated() -> None:
 
 
 @pytest.mark.parametrize(
-    ("power_w", "hold_s"),
+    ("power_w", "valid_for_s"),
     [(math.nan, 15.0), (math.inf, 15.0), (-math.inf, 15.0), (5.0, math.nan), (5.0, math.inf), (5.0, 0.0), (5.0, -1.0)],
 )
-def test_an_order_that_is_no_order_is_refused_and_not_sent(power_w: float, hold_s: float) -> None:
+def test_an_order_that_is_no_order_is_refused_and_not_sent(power_w: float, valid_for_s: float) -> None:
     async def scene() -> None:
         async with session() as one:
-            outcome = await one.raw.csms.set_power("CP1-1", power_w, hold_s)
+            outcome = await one.raw.csms.set_power("CP1-1", power_w, valid_for_s)
             assert (outcome.answer, outcome.code) == (Answer.REFUSED, "InvalidOrder")
             assert await one.order(5.0, 0.5) != (Answer.REFUSED, [])
 
@@ -259,7 +259,7 @@ def test_discharge_is_refused_where_station_vehicle_or_driver_do_not_want_it_and
 
 @pytest.mark.parametrize(("dynamic", "kind"), [("true", "Dynamic"), ("false", "Absolute"), (None, "Dynamic")])
 @pytest.mark.parametrize("offline", ["true", "false", None])
-def test_what_the_station_supports_decides_on_the_kind_of_profile(
+def test_the_kind_of_profile_depends_on_the_stations_support(
     dynamic: str | None, kind: str, offline: str | None
 ) -> None:
     async def scene() -> None:

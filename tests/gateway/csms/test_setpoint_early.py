@@ -129,11 +129,11 @@ def test_the_fallback_profile_is_installed_once_in_its_own_form_and_tried_again_
             assert "transactionId" not in profile
             assert schedule_of(first)["chargingRateUnit"] == "W"
             station = one.raw.csms.stations["CP1"]
-            safe = station.evses[1].safe
-            assert (safe.held, safe.tries, safe.trouble) == (True, 0, "")
+            fallback = station.evses[1].fallback
+            assert (fallback.installed, fallback.failures, fallback.error) == (True, 0, "")
             one.answers[PROFILE] = {"status": "Rejected", "statusInfo": {"reasonCode": "Busy", "additionalInfo": "x"}}
             await one.raw.csms.reconcile("CP1-1")
-            assert (safe.held, safe.tries, safe.trouble) == (False, 1, "Busy x")
+            assert (fallback.installed, fallback.failures, fallback.error) == (False, 1, "Busy x")
             begun = one.raw.clock.now()
             at: list[float] = []
             while len(at) < 5:

@@ -1,4 +1,4 @@
-"""Transactions as stations tell them: late, twice, out of order, without an end, under numbers that say nothing."""
+"""Transactions as stations report them: late, twice, out of order, without an end, with invalid numbers."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ async def test_the_same_event_twice_counts_once() -> None:
         assert len(raw.of(Metered)) == 1
 
 
-async def test_a_station_that_always_says_zero_is_understood() -> None:
+async def test_event_numbers_that_stay_zero_are_accepted() -> None:
     async with Raw() as raw:
         await raw.boot()
         await raw.event("Started", 0)
@@ -82,7 +82,7 @@ async def test_an_end_that_was_lost_is_seen_when_another_begins() -> None:
         assert raw.csms.context.transactions.active_at("CP1", 1) is not None
 
 
-async def test_an_end_that_was_lost_is_asked_for_after_a_reboot() -> None:
+async def test_a_lost_end_is_queried_after_a_reboot() -> None:
     async with Raw(inventory=True) as raw:
         await raw.boot()
         await raw.next_call("GetBaseReport", {"status": "NotSupported"})
@@ -100,7 +100,7 @@ async def test_an_end_that_was_lost_is_asked_for_after_a_reboot() -> None:
         assert [e.session for e in raw.of(SessionEnded)] == ["t1"]
 
 
-async def test_a_session_that_seemed_over_and_speaks_again_runs() -> None:
+async def test_a_presumed_end_is_revoked_by_a_message() -> None:
     async with Raw() as raw:
         await raw.boot()
         await raw.event("Started", 0)
@@ -125,7 +125,7 @@ async def test_a_token_in_two_places_is_concurrent() -> None:
         assert answer["idTokenInfo"]["status"] == "Accepted"
 
 
-async def test_in_16_a_start_told_twice_keeps_its_id_and_ids_grow() -> None:
+async def test_in_16_a_repeated_start_keeps_its_id_and_ids_grow() -> None:
     async with Raw(Version.V16) as raw:
         await raw.boot()
         begin = {"connectorId": 1, "idTag": "A", "meterStart": 5, "timestamp": raw.time()}
@@ -156,17 +156,17 @@ def test_transaction_numbers_only_grow_and_outlive_a_restart(walls: list[float])
     assert all(0 < number < 2**31 for number in numbers)
 
 
-def test_the_book_is_bounded_and_keeps_what_runs() -> None:
+def test_the_registry_is_bounded_and_keeps_active_transactions() -> None:
     from gateway.csms import transactions
 
     book = Transactions()
     running = book.open("CP1", "runs", 1)
     book.activate(running)
-    for number in range(transactions.KEPT + 10):
+    for number in range(transactions.MAX_TRANSACTIONS + 10):
         book.open("CP1", f"t{number}", 1).stopped_at = 1.0
     assert book.get("CP1", "runs") is running
     assert book.get("CP1", "t0") is None
-    assert sum(1 for _ in book.of("CP1")) == transactions.KEPT
+    assert sum(1 for _ in book.of("CP1")) == transactions.MAX_TRANSACTIONS
 
 
 @pytest.mark.parametrize("version", list(Version))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from html import escape
 from pathlib import Path
 
-from emulators.scenario import svg
+from emulators.world.report import svg
 from gateway.energy.settings import CarTable, EnergySection
 from tests.gateway.energy.site_sim import Sim, SimCar
 from tests.gateway.energy.test_controller import SHELTER, lost_between, shelter_load
@@ -45,7 +45,8 @@ def night() -> tuple[list[float], dict[str, dict[str, list[float | None]]], dict
         lines["power"].setdefault("the grid", []).append(sim.grid_w[-1])
         orders = sim.orders
         assert orders is not None
-        owed = {row["name"]: row["owed_wh"] for row in (orders.state["recharge"] or {}).get("owed", ())}
+        recharge = orders.state.recharge
+        owed = {row.name: row.owed_wh for row in recharge.owed} if recharge is not None else {}
         for car in cars:
             known = car.present(sim.hour) and sim.hour > 1.0
             lines["owed"].setdefault(f"car {car.evse[1:]}", []).append(owed.get(car.evse, 0) / 1000 if known else None)

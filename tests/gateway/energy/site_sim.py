@@ -220,7 +220,7 @@ class Sim:
             told.append((InputKind.STORM, storm))
         for kind, value in told:
             if kind.value not in silent:
-                self.inputs.take(kind, value, self.now, self.wall)  # type: ignore[arg-type]
+                self.inputs.put(kind, value, self.now, self.wall)  # type: ignore[arg-type]
 
     def _view(self) -> View:
         cars = [

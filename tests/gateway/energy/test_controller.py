@@ -227,8 +227,8 @@ def test_a_storm_fills_the_batteries_before_it_comes() -> None:
     sim.run(4.0)
     assert all(car.soc_pct >= 75 for car in fleet)
     assert sim.codes().count("reserve_raised") == 1
-    state = sim.orders.state if sim.orders else {}
-    assert state["reserve"]["reserve_pct"] == 80
+    assert sim.orders is not None
+    assert sim.orders.state.reserve.reserve_pct == 80
     sim.run(2.5)
     assert "reserve_released" in sim.codes()
 
@@ -334,8 +334,8 @@ def test_the_weakest_module_rules_the_storage_and_is_named_once() -> None:
         weak = module(0, soh=0.45, resistance_ohm=0.02) if second > 30 else module(0)
         modules = (weak, *(module(number) for number in range(1, 24)))
         body = Storage(ts=START + second, power_w=0.0, soc_pct=60.0, modules=modules)
-        inputs.take(InputKind.STORAGE, body, float(second), START + second)
-        inputs.take(
+        inputs.put(InputKind.STORAGE, body, float(second), START + second)
+        inputs.put(
             InputKind.GRID, Grid(ts=START + second, present=True, power_w=30_000.0), float(second), START + second
         )
         view = View(float(second), START + second, inputs, mode=SiteMode.SELF_CONSUMPTION)

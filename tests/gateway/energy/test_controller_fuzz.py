@@ -156,7 +156,7 @@ def test_the_controller_answers_and_its_orders_can_be_obeyed(steps: list[tuple[A
     for messages, here, mode, gap, limit_w, backup, emergency in steps:
         now += gap
         for kind, value in messages:
-            told.take(kind, value, now, START + now)
+            told.put(kind, value, now, START + now)
         view = View(now, START + now, told, here, mode, limit_w, limit_w, limit_w, backup=backup, emergency=emergency)
         if controller.plan_due(now) and (problem := controller.problem(view)) is not None:
             controller.take_plan(*controller.planner.plan(problem, now))

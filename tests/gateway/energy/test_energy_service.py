@@ -13,6 +13,7 @@ from gateway.blue_switch.service import VehicleLendingService
 from gateway.energy.persistence import EnergyPersistence
 from gateway.energy.service import EnergyService
 from gateway.energy.settings import EnergySection, TierTable
+from gateway.model.energy_state import MainSwitch, Phase, SharedEnergyState, SiteNeedState
 from gateway.model.event import VehicleIdentified
 from gateway.model.moment import rfc3339
 from gateway.store.memory import MemoryStore
@@ -62,10 +63,10 @@ async def live(
 ) -> None:
     """A second at a time: the facility tells, the steward steps, a switch obeys."""
     for _ in range(seconds):
-        state = energy_service.state or {}
-        opened = state.get("main_switch") == "open"
+        state = energy_service.state
+        opened = state is not None and state.main_switch is MainSwitch.OPEN
         await tell(home, "switch", open=opened)
-        lit = present or state.get("forming") is not None
+        lit = present or (state is not None and state.forming is not None)
         await tell(home, "load", power_w=load_w if lit else 0.0)
         grid: dict[str, Any] = {"present": present, "power_w": load_w if present and not opened else 0.0}
         await tell(home, "grid", **grid)
@@ -89,17 +90,19 @@ async def test_an_outage_is_lived_through_and_the_forming_car_is_left_alone() ->
         state = home.service.site_state()
         assert state.islanded
         assert state.energy is not None
-        assert state.energy["phase"] == "island"
-        forming = state.energy["forming"]
+        assert state.energy.phase == "island"
+        forming = state.energy.forming
+        assert forming is not None
         assert home.service.board.places[forming].hands_off
-        assert state.energy["tiers"]["medical"] is True
-        assert state.energy["autonomy_h"]["medical"]["low"] > 0
+        assert state.energy.tiers["medical"] is True
+        assert state.energy.autonomy_h["medical"].low > 0
         told = decided(home)
         assert told.index("grid_lost") < told.index("main_switch_open") < told.index("island_formed")
         home.stations.unplug(forming)
         await live(home, energy_service, 5, False, 700.0)
-        other = (home.service.site_state().energy or {})["forming"]
-        assert other not in (None, forming)
+        after = home.service.site_state().energy
+        assert after is not None
+        assert after.forming not in (None, forming)
 
 
 async def test_a_site_with_nothing_to_manage_is_left_alone() -> None:
@@ -146,15 +149,18 @@ async def test_in_an_outage_lent_cars_give_strangers_do_not_and_the_report_says_
         assert "arrival_unknown_car" in told
         assert energy_service.agreed_floors["CP2-1"] == 100.0
         assert energy_service.agreed_floors["CP1-1"] == 25.0
-        assert (energy_service.state or {})["forming"] == "CP1-1"
-        there = (energy_service.state or {})["blue_switch"]["there"]
-        assert [(one["vehicle"], one["site"], one["floor_pct"]) for one in there] == [("LENT", "home", 25.0)]
+        state = energy_service.state
+        assert state is not None
+        assert state.forming == "CP1-1"
+        assert state.blue_switch is not None
+        there = [(one.vehicle, one.site, one.floor_pct) for one in state.blue_switch.there]
+        assert there == [("LENT", "home", 25.0)]
         outage = lender.desk.current
         assert outage is not None
-        lender.heard("depot", {"energy": {"phase": "island", "need": {"draw_w": 900, "stored_wh": 100, "bays": 1}}})
+        need = SiteNeedState(draw_w=900, stored_wh=100, bays=1)
+        lender.heard("depot", SharedEnergyState(phase=Phase.ISLAND, need=need))
         assert "depot" in lender.desk.needs
-        lender.heard("depot", {"energy": {"phase": "island", "need": {"draw_w": "much"}}})
-        lender.heard("depot", {"energy": {"phase": "on_grid"}})
+        lender.heard("depot", SharedEnergyState(phase=Phase.ON_GRID))
         assert "depot" not in lender.desk.needs
         await live(home, energy_service, 330, True, 700.0, lender)
         assert "site_restored" in decided(home)
@@ -174,7 +180,8 @@ async def test_an_outage_is_gone_on_with_in_the_next_life_and_forgotten_when_it_
         await live(home, energy_service, 5, True, 700.0)
         assert await store.kept(10) == []
         await live(home, energy_service, 20, False, 700.0)
-        forming = (energy_service.state or {})["forming"]
+        last = energy_service.state
+        assert last is not None
         had = energy_service.controller.recharging.remembered()[0]
         await journal.flush()
     assert had
@@ -184,9 +191,10 @@ async def test_an_outage_is_gone_on_with_in_the_next_life_and_forgotten_when_it_
         energy_service = EnergyService(home.service.board, ISLAND, keeper=EnergyPersistence(journal))
         energy_service.restore(await store.kept(10))
         assert energy_service.controller.recharging.remembered() == (had, True, None)
-        energy_service.state = {"main_switch": "open", "forming": forming}
+        energy_service.state = last
         await live(home, energy_service, 20, False, 700.0)
-        assert (energy_service.state or {})["forming"] == forming
+        assert energy_service.state is not None
+        assert energy_service.state.forming == last.forming
         assert "island_adopted" in decided(home)
         assert "black_start" not in decided(home)
         await live(home, energy_service, 1800, True, 700.0)

@@ -58,7 +58,7 @@ def test_in_every_mode_the_cars_get_back_what_the_outage_took(mode: SiteMode) ->
     assert told.count("recharge_over") == 1
     assert "recharge_late" not in told
     assert sim.orders is not None
-    assert sim.orders.state["recharge"] is None
+    assert sim.orders.state.recharge is None
     after = sim.grid_w[int(6.2 * 360) :]
     assert max(after) <= 12_000 * 1.01
 
@@ -80,11 +80,11 @@ def test_who_leaves_first_comes_first_and_a_lack_is_told_while_something_can_be_
     sim = Sim(section, cars, load, grid=lost(1.0, 6.0), mode=SiteMode.MANUAL, step_s=10.0, import_w=3500.0).run(6.4)
     late = [event.subject for event in sim.events if event.code == "recharge_late"]
     assert late[0] == "E2"
-    state = sim.orders.state["recharge"] if sim.orders is not None else None
+    state = sim.orders.state.recharge if sim.orders is not None else None
     assert state is not None
-    assert [row["name"] for row in state["owed"]] == ["E2", "E1"]
-    assert state["owed"][0]["missing_wh"] > 200
-    assert state["owed"][1]["missing_wh"] == 0
+    assert [row.name for row in state.owed] == ["E2", "E1"]
+    assert state.owed[0].missing_wh > 200
+    assert state.owed[1].missing_wh == 0
     assert sim.cars[1].now_w > 0
     assert sim.cars[0].now_w <= 0.1
 
@@ -108,9 +108,11 @@ def test_a_car_that_could_not_get_home_gets_the_sun_first_and_nobody_charges_at_
     assert cars[1].soc_pct > 18.0
     assert cars[1].now_w > 3000
     assert sim.orders is not None
-    assert sim.orders.state["recharge"]["from"] == "sun"
-    assert sim.orders.state["recharge"]["owed"][0]["name"] == "E2"
-    assert sim.orders.state["recharge"]["owed"][0]["because_of"] == "the way home"
+    recharge = sim.orders.state.recharge
+    assert recharge is not None
+    assert recharge.source == "sun"
+    assert recharge.owed[0].name == "E2"
+    assert recharge.owed[0].because_of == "the way home"
     sim.run(2.0)
     assert cars[1].soc_pct >= home - 0.6
     assert sim.unserved_wh.get("medical", 0.0) < 30

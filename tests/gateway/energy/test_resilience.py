@@ -17,6 +17,7 @@ from gateway.energy.resilience.sharing import share_island
 from gateway.energy.resilience.tiers import CRITICAL_S, MIN_OFF_S, RESTORE_S, Tier, Tiers
 from gateway.energy.resource import Resource
 from gateway.energy.storage import GreenBook, Module, pack_limits, watch_modules, wear_per_kwh
+from gateway.model.energy_state import AnnouncedReserve
 
 DAY = 1_800_000_000.0
 
@@ -246,7 +247,7 @@ def test_a_storm_raises_the_reserve_and_its_end_releases_it_late() -> None:
     assert [event.code for event in events] == ["reserve_raised"]
     assert reserve.floor(40_000) == reserve.floor(40_000)
     assert reserve.floor(40_000).pct == 80
-    assert reserve.as_json()["until"] == DAY + 7200
+    assert reserve.state().until == DAY + 7200
     assert reserve.look(60.0, DAY + 60, StormWarning(DAY + 7200, None), off_grid=False) == []
     reserve.look(7300.0, DAY + 7300, None, off_grid=False)
     assert reserve.floor(40_000).pct == 80
@@ -279,11 +280,12 @@ def test_an_announced_storm_is_filled_for_before_it_comes_and_not_days_before() 
     events = reserve.look(0.0, DAY, told, off_grid=False)
     assert [event.code for event in events] == ["storm_announced"]
     assert reserve.floor(40_000).pct == 30
-    assert reserve.as_json()["next"] == {"from": starts - 21_600, "reserve_pct": 80, "because_of": "a storm warning"}
+    announced = AnnouncedReserve(starts=starts - 21_600, reserve_pct=80, because_of="a storm warning")
+    assert reserve.state().next == announced
     assert reserve.look(60.0, DAY + 60, told, off_grid=False) == []
     events = reserve.look(1e5, starts - 21_000, told, off_grid=False)
     assert [event.code for event in events] == ["reserve_raised"]
-    assert reserve.as_json()["next"] is None
+    assert reserve.state().next is None
     assert reserve.floor(40_000).pct == 80
 
 
@@ -293,10 +295,12 @@ def test_the_calendar_is_full_when_its_season_begins() -> None:
     )
     reserve.look(0.0, DAY - 30_000, None, off_grid=False)
     assert reserve.floor(40_000).pct == 30
-    assert reserve.as_json()["next"]["because_of"] == "the typhoon season"
+    announced = reserve.state().next
+    assert announced is not None
+    assert announced.because_of == "the typhoon season"
     reserve.look(1.0, DAY - 20_000, None, off_grid=False)
     assert reserve.floor(40_000).pct == 60
-    assert reserve.as_json()["until"] == DAY + 86_400
+    assert reserve.state().until == DAY + 86_400
 
 
 @given(st.floats(0, 100), st.floats(0, 100), st.floats(0, 100), st.floats(0, 50_000), st.booleans())

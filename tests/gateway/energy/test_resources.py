@@ -26,7 +26,7 @@ class Batteries:
 
     def resources(self, soc_pct: float | None) -> list[Resource]:
         inputs = Inputs()
-        inputs.take(InputKind.STORAGE, Storage(ts=WALL, power_w=0.0, soc_pct=soc_pct), 0.0, WALL)
+        inputs.put(InputKind.STORAGE, Storage(ts=WALL, power_w=0.0, soc_pct=soc_pct), 0.0, WALL)
         car = Car("CP1-1", 11_000.0, 10_000.0, soc_pct=soc_pct, capacity_wh=60_000.0)
         return self.gathering.resources(View(0.0, WALL, inputs, [car]))
 

@@ -1,4 +1,4 @@
-"""Moments: written, read and written again without drifting."""
+"""Times in messages: format, parse and limits."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from gateway.model.moment import EARLIEST, LATEST, parse_moment, rfc3339
 
 
 @given(st.floats(EARLIEST, LATEST - 1))
-def test_a_moment_survives_being_written_and_read_as_often_as_you_like(wall: float) -> None:
+def test_format_and_parse_repeat_without_drift(wall: float) -> None:
     text = rfc3339(wall)
     assert rfc3339(parse_moment(text)) == text
     assert abs(parse_moment(text) - wall) < 0.00051
@@ -19,7 +19,7 @@ def test_a_moment_survives_being_written_and_read_as_often_as_you_like(wall: flo
 @pytest.mark.parametrize(
     "value", ["2026-01-31T12:00:00", "yesterday", "", 12, 1.7e12, True, None, [], float("nan"), float("inf")]
 )
-def test_what_is_no_moment_is_refused(value: object) -> None:
+def test_an_invalid_time_is_rejected(value: object) -> None:
     with pytest.raises(ValueError, match="must"):
         parse_moment(value)
 

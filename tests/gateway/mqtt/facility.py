@@ -1,4 +1,4 @@
-"""A facility client over a real broker: plain aiomqtt, knowing only the contract."""
+"""Facility client over a real broker: plain aiomqtt, by the contract only."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ROOT = "v2x/1/home"
 
 
 def free_port() -> int:
-    """A port nobody listens on now."""
+    """Return a free port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -33,7 +33,7 @@ def free_port() -> int:
 
 @dataclass
 class Mosquitto:
-    """A Mosquitto of our own."""
+    """A Mosquitto process."""
 
     port: int
     folder: Path
@@ -45,7 +45,7 @@ class Mosquitto:
         return f"mqtt://127.0.0.1:{self.port}"
 
     def start(self) -> None:
-        """Start and wait until it listens."""
+        """Start it and wait until it listens."""
         config = self.folder / "mosquitto.conf"
         config.write_text(f"listener {self.port} 127.0.0.1\nset_tcp_nodelay true\nuser root\n{self.options}")
         self.process = subprocess.Popen(
@@ -59,7 +59,7 @@ class Mosquitto:
         raise AssertionError("mosquitto does not listen")
 
     def stop(self) -> None:
-        """End it at once."""
+        """Kill it."""
         if self.process is not None:
             self.process.kill()
             self.process.wait(10)
@@ -67,7 +67,7 @@ class Mosquitto:
 
 
 def leaky_peer(test: Callable[..., Any]) -> Callable[..., Any]:
-    """Mark a test of peers that leave sockets unclosed: amqtt its transports, paho one after a bad handshake."""
+    """Mark a test of peers that leave sockets open: amqtt its transports, paho one after a failed handshake."""
     collected: Callable[..., Any] = pytest.mark.usefixtures("collected_garbage")(test)
     marked: Callable[..., Any] = pytest.mark.filterwarnings("ignore::ResourceWarning")(collected)
     return marked
@@ -75,7 +75,7 @@ def leaky_peer(test: Callable[..., Any]) -> Callable[..., Any]:
 
 @contextmanager
 def mosquitto(folder: Path, options: str = "allow_anonymous true\n") -> Iterator[Mosquitto]:
-    """A running Mosquitto."""
+    """Run a Mosquitto."""
     broker = Mosquitto(free_port(), folder, options)
     broker.start()
     try:
@@ -86,7 +86,7 @@ def mosquitto(folder: Path, options: str = "allow_anonymous true\n") -> Iterator
 
 @dataclass
 class Facility:
-    """Sends commands and hears everything under the root."""
+    """Sends commands and receives everything under the root."""
 
     client: aiomqtt.Client
     five: bool
@@ -96,7 +96,7 @@ class Facility:
     _news: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def listen(self) -> None:
-        """Until cancelled."""
+        """Receive until cancelled."""
         async for message in self.client.messages:
             self.raw.append(message)
             payload = message.payload if isinstance(message.payload, bytes) else b""
@@ -108,7 +108,7 @@ class Facility:
             self._news.set()
 
     async def until(self, topic: str, within_s: float = 10.0, **wanted: Any) -> Any:
-        """The first message on a topic whose members are as wanted."""
+        """Wait for the first message on a topic with these members."""
         async with asyncio.timeout(within_s):
             while True:
                 for heard, body, _ in self.heard:
@@ -130,7 +130,7 @@ class Facility:
 
 @asynccontextmanager
 async def facility(port: int, five: bool = True, root: str = ROOT, **options: Any) -> AsyncIterator[Facility]:
-    """A connected facility."""
+    """Run a connected facility."""
     protocol = aiomqtt.ProtocolVersion.V5 if five else aiomqtt.ProtocolVersion.V311
     nodelay = [(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)]
     async with aiomqtt.Client("127.0.0.1", port, protocol=protocol, socket_options=nodelay, **options) as client:

@@ -1,4 +1,4 @@
-"""A gateway, a broker and a facility in memory, in virtual time; every message is held against the document."""
+"""A gateway, a broker and a facility in memory, in virtual time; the AsyncAPI document validates every message."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from gateway.app import Gateway, Parts, gateway
 from gateway.bench.plain_station import PlainStations
 from gateway.config import from_table
 from gateway.model.event import Report
-from gateway.mqtt.asyncapi import channel_of, document, schema_of
+from gateway.mqtt.asyncapi import Channel, channels, document
 from protocols.ports import Bus, BusMessage, Clock
 
 ROOT = "v2x/1/home"
@@ -26,15 +26,26 @@ ROOT = "v2x/1/home"
 
 @cache
 def validator(name: str) -> Any:
-    """Of a channel's payload."""
-    from gateway.mqtt.asyncapi import channels
+    """Return the validator of a channel's payload."""
+    components = document()["components"]
+    schema = {**components["messages"][name]["payload"], "components": components}
+    return jsonschema_rs.validator_for(schema, validate_formats=True)
 
-    [channel] = [one for one in channels() if one.name == name]
-    return jsonschema_rs.validator_for(schema_of(channel, document()), validate_formats=True)
+
+def channel_of(topic: str) -> Channel | None:
+    """Return the channel of an actual topic."""
+    levels = topic.split("/")
+    for one in channels():
+        pattern = one.address.split("/")
+        if len(pattern) == len(levels) and all(
+            p.startswith("{") or p == x for p, x in zip(pattern, levels, strict=True)
+        ):
+            return one
+    return None
 
 
 def against_the_contract(message: BusMessage) -> str:
-    """Fail if a message of ours is not what the document says; the channel's name."""
+    """Fail if a message of the gateway does not conform to the document; return the channel's name."""
     channel = channel_of(message.topic)
     assert channel is not None, f"{message.topic} is not in the contract"
     assert message.retain == channel.retain, message.topic
@@ -46,7 +57,7 @@ def against_the_contract(message: BusMessage) -> str:
 
 @dataclass
 class Scene:
-    """What the tests of this folder stand in."""
+    """A running gateway with a facility client."""
 
     broker: MemoryBroker
     clock: VirtualClock
@@ -61,7 +72,7 @@ class Scene:
         await self.client.publish(BusMessage(f"{ROOT}/{topic}", payload, qos=1, **more))
 
     def on(self, topic: str) -> list[Any]:
-        """Bodies heard on a topic under the root."""
+        """Return the bodies received on a topic under the root."""
         return [json.loads(one.payload) for one in self.heard if one.topic == f"{ROOT}/{topic}" and one.payload]
 
     def results(self, command: str, topic: str = "evse/CP1-1/result") -> list[str]:
@@ -79,7 +90,7 @@ class Scene:
 async def running_gateway(
     broker: MemoryBroker, clock: VirtualClock, name: str = "gw1", version: int = 5, **sections: Any
 ) -> AsyncIterator[tuple[Gateway, PlainStations]]:
-    """One gateway on a memory broker."""
+    """Run a gateway on a memory broker."""
     table: dict[str, Any] = {"site": {"id": "home"}, "store": {"url": "memory:"}, **sections}
     table["mqtt"] = {"gateway_id": name, **table.get("mqtt", {})}
     made: list[PlainStations] = []
@@ -103,7 +114,7 @@ async def running_gateway(
 
 @asynccontextmanager
 async def scene(*evses: str, version: int = 5, **sections: Any) -> AsyncIterator[Scene]:
-    """A gateway with these EVSEs, each with a car in session, and a facility that hears everything."""
+    """Run a gateway with these EVSEs, each with a vehicle in session, and a facility that receives everything."""
     broker, clock = MemoryBroker(), VirtualClock()
     async with (
         broker.client("facility", version=version) as client,
@@ -115,7 +126,7 @@ async def scene(*evses: str, version: int = 5, **sections: Any) -> AsyncIterator
             if sender.startswith("v2x-") and message.topic.startswith(ROOT):
                 one.seen.add(against_the_contract(message))
 
-        broker.spy = spy
+        broker.on_published = spy
         await client.subscribe("#", qos=1)
 
         async def hear() -> None:

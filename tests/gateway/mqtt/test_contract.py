@@ -1,4 +1,4 @@
-"""The contract on the wire, in virtual time: every message the gateway sends is held against its AsyncAPI document."""
+"""The MQTT contract in virtual time: the AsyncAPI document validates every message that the gateway sends."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ async def test_a_command_from_topic_to_topic(version: int) -> None:
         assert "lease_ended" in [one["event"] for one in home.on("evse/CP1-1/event")]
 
 
-async def test_telemetry_comes_once_a_second_with_energies_that_only_grow() -> None:
+async def test_telemetry_is_sent_once_a_second_with_energies_that_only_grow() -> None:
     async with scene("CP1-1") as home:
         await home.send("evse/CP1-1/cmd/discharge", {"id": "a", "power_w": 5000, "lease_s": 60})
         await home.wait(30)
@@ -49,7 +49,7 @@ async def test_telemetry_comes_once_a_second_with_energies_that_only_grow() -> N
         assert home.on("site/telemetry")[-1]["power_w"] == -5000
 
 
-async def test_every_channel_the_gateway_sends_on_is_seen_and_holds_to_the_document() -> None:
+async def test_every_sent_channel_conforms_to_the_document() -> None:
     async with scene("CP1-1", "CP2-1") as home:
         wall = home.clock.wall()
         for kind, body in INPUTS.items():
@@ -119,7 +119,7 @@ COMMANDS: list[tuple[str, Any]] = [
 ]
 
 
-def test_the_document_takes_what_the_gateway_takes() -> None:
+def test_the_document_accepts_what_the_gateway_accepts() -> None:
     for topic, body in COMMANDS:
         whom, verb = ("site" if topic.startswith("site") else "evse"), topic.rpartition("/")[2]
         name = f"{whom}Command" + "".join(part.capitalize() for part in verb.split("_"))
@@ -136,7 +136,7 @@ def test_the_document_takes_what_the_gateway_takes() -> None:
 
 
 @pytest.mark.parametrize(("payload", "code"), BAD)
-async def test_bad_messages_are_answered_and_the_gateway_lives(payload: bytes, code: str) -> None:
+async def test_invalid_messages_are_answered_and_the_gateway_continues(payload: bytes, code: str) -> None:
     async with scene("CP1-1") as home:
         await home.send("evse/CP1-1/cmd/discharge", payload)
         await home.wait(1)
@@ -147,7 +147,7 @@ async def test_bad_messages_are_answered_and_the_gateway_lives(payload: bytes, c
         assert home.results("good") == ["accepted", "achieved"]
 
 
-async def test_retained_commands_are_refused_and_taking_them_back_is_silent() -> None:
+async def test_retained_commands_are_refused_and_deleting_them_is_silent() -> None:
     async with scene("CP1-1") as home:
         await home.send("evse/CP1-1/cmd/discharge", {"id": "a", "power_w": 1000}, retain=True)
         await home.send("evse/CP1-1/cmd/discharge", b"", retain=True)
@@ -161,7 +161,7 @@ async def test_retained_commands_are_refused_and_taking_them_back_is_silent() ->
     ["v2x/1/home/evse/CP1-1/cmd/discharge", "v2x/1/home/site/input/grid", "v2x/1/home/gateway/gw1/status",
      "homeassistant/device/x/config", "$SYS/x", "v2x/1/other/evse/CP1-1/cmd/stop"],
 )  # fmt: skip
-async def test_no_answer_goes_where_somebody_takes_orders(topic: str) -> None:
+async def test_no_result_is_sent_to_a_topic_with_an_effect(topic: str) -> None:
     async with scene("CP1-1") as home:
         before = len([one for one in home.heard if one.topic == topic])
         await home.send("evse/CP1-1/cmd/discharge", {"id": "a", "power_w": 1000, "reply_to": topic})
@@ -172,7 +172,7 @@ async def test_no_answer_goes_where_somebody_takes_orders(topic: str) -> None:
         assert before == 0 or topic.endswith("status")
 
 
-async def test_the_will_speaks_when_the_gateway_dies_and_the_goodbye_when_it_stops() -> None:
+async def test_the_will_is_sent_when_the_gateway_fails_and_offline_when_it_stops() -> None:
     async with scene("CP1-1") as home:
         assert home.retained("gateway/gw1/status")["state"] == "online"
         assert home.retained("gateway/gw1/status")["evses"] == ["CP1-1"]
@@ -186,13 +186,13 @@ async def test_the_will_speaks_when_the_gateway_dies_and_the_goodbye_when_it_sto
     assert json.loads(message.payload)["state"] == "offline"
 
 
-async def test_what_was_said_while_the_link_was_down_is_said_when_it_is_back() -> None:
+async def test_messages_of_a_lost_link_are_sent_when_it_is_restored() -> None:
     async with scene("CP1-1") as home:
         await home.send("evse/CP1-1/cmd/discharge", {"id": "a", "power_w": 5000, "lease_s": 60})
         await home.wait(0.001)
         home.broker.stop()
         await home.wait(5)
-        assert home.stations.evses["CP1-1"].power_w == -5000  # the lease goes on
+        assert home.stations.evses["CP1-1"].power_w == -5000  # the lease continues
         home.broker.start()
         async with home.broker.client("late") as late:
             await late.subscribe("#", qos=1)
@@ -209,7 +209,7 @@ async def test_what_was_said_while_the_link_was_down_is_said_when_it_is_back() -
             assert got[-1] == "achieved"
 
 
-async def test_a_broker_that_stays_away_ends_leased_commands() -> None:
+async def test_a_broker_that_stays_unreachable_ends_leased_commands() -> None:
     async with scene("CP1-1", mqtt={"broker_grace_s": 20}) as home:
         await home.send("evse/CP1-1/cmd/discharge", {"id": "a", "power_w": 5000, "lease_s": 3600})
         await home.wait(3)
@@ -223,7 +223,7 @@ async def test_a_broker_that_stays_away_ends_leased_commands() -> None:
         assert entries[-1].cause == "broker_lost" or "broker_lost" in [one.cause for one in entries]
 
 
-async def test_two_gateways_on_one_broker_leave_each_other_what_is_the_others() -> None:
+async def test_two_gateways_on_one_broker_serve_their_own_evses() -> None:
     broker, clock = MemoryBroker(), VirtualClock()
     async with (
         running_gateway(broker, clock, "gw1") as (_, one),

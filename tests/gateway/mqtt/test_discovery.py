@@ -1,4 +1,4 @@
-"""Home Assistant's discovery and the scalar mirror, in virtual time. `tests/interop` has a real Home Assistant."""
+"""Discovery of Home Assistant and the scalar mirror, in virtual time. `tests/interop` runs a real Home Assistant."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def retained(home: Scene, topic: str) -> Any:
     return json.loads(message.payload) if message is not None else None
 
 
-async def test_one_device_per_evse_told_again_when_home_assistant_restarts() -> None:
+async def test_one_device_per_evse_published_again_when_home_assistant_restarts() -> None:
     async with scene("CP1-1") as home:
         config = retained(home, DEVICE)
         assert config["device"]["identifiers"] == ["v2x_home_CP1-1"]
@@ -47,7 +47,7 @@ async def test_one_device_per_evse_told_again_when_home_assistant_restarts() -> 
 
 
 @pytest.mark.parametrize("how", ["components", "off"])
-async def test_one_message_per_entity_for_older_ones_and_none_when_it_is_off(how: str) -> None:
+async def test_one_message_per_entity_for_older_versions_and_none_when_it_is_off(how: str) -> None:
     async with scene("CP1-1", mqtt={"homeassistant": how}) as home:
         config = retained(home, "homeassistant/number/v2x_home_CP1-1/setpoint/config")
         topics = [topic for topic in home.broker._retained if topic.startswith("homeassistant/")]
@@ -88,7 +88,7 @@ async def test_the_mirror_shows_and_commands(name: str, payload: bytes, power_w:
 
 
 @given(st.sampled_from([*mirror.SETTABLE, "colour"]), st.binary(max_size=80))
-def test_whatever_is_set_becomes_a_body_or_nothing(name: str, payload: bytes) -> None:
+def test_any_written_value_becomes_a_body_or_nothing(name: str, payload: bytes) -> None:
     meant = mirror.command(name, payload, "1")
     if meant is None:
         assert name == "colour"

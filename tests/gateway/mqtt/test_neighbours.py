@@ -1,4 +1,4 @@
-"""States of other sites on the same broker, for whoever lends cars to them: heard when asked for, and harmless."""
+"""States of other sites on the same broker, for vehicle lending: subscribed on demand, without effect if malformed."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.mqtt.topics import Topics
+from gateway.mqtt.topics import Kind, Topics
 from protocols.ports import BusMessage
 from tests.gateway.energy.test_energy_service import LENT
 from tests.gateway.mqtt.memory import scene
@@ -27,11 +27,12 @@ SCHOOL = '[[place]]\nname = "school"\nlatitude = 35.62\nlongitude = 139.58\n'
         ("elsewhere", None),
     ],
 )
-def test_only_states_of_other_sites_are_theirs(topic: str, site: str | None) -> None:
-    assert Topics("home", "gw1").neighbour(topic) == site
+def test_only_states_of_other_sites_are_neighbours(topic: str, site: str | None) -> None:
+    parsed = Topics("home", "gw1").parse(topic)
+    assert (parsed.name if parsed.kind is Kind.NEIGHBOUR else None) == site
 
 
-async def test_a_site_in_need_is_heard_over_the_broker_and_gets_its_call(tmp_path: Path) -> None:
+async def test_a_site_in_need_is_received_over_the_broker_and_gets_a_call(tmp_path: Path) -> None:
     file = tmp_path / "lent.toml"
     file.write_text(SCHOOL + LENT)
 

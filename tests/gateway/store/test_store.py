@@ -155,7 +155,7 @@ async def test_a_database_held_by_another_process_is_said_so_and_soon(tmp_path: 
     async with opened(f"sqlite:///{path}") as store:
         other = sqlite3.connect(path, isolation_level=None)
         other.execute("BEGIN EXCLUSIVE")
-        with pytest.raises(StoreError, match="another process holds the database"):
+        with pytest.raises(StoreError, match="another process has locked the database"):
             await store.write(command("a"))
         other.execute("ROLLBACK")
         other.close()
@@ -168,7 +168,7 @@ async def test_a_database_that_is_not_ours_and_one_that_cannot_be_made(tmp_path:
     other = sqlite3.connect(tmp_path / "other.db")
     other.execute("CREATE TABLE recipes (id INTEGER)")
     other.close()
-    with pytest.raises(StoreError, match=r"something else \(recipes\)"):
+    with pytest.raises(StoreError, match=r"another application \(recipes\)"):
         await SqlStore(f"sqlite:///{tmp_path / 'other.db'}").open()
     with pytest.raises(StoreError, match="does not exist"):
         await SqlStore(f"sqlite:///{tmp_path / 'nowhere' / 'v2x.db'}").open()

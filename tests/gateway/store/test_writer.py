@@ -49,7 +49,7 @@ async def test_a_record_the_store_refuses_is_dropped_and_told_and_nobody_else_wa
     assert store.asked <= 2 + 2 * 5  # halved, not one by one
     assert [one.id for one in await store.in_force()] == ["a", *(f"new{n}" for n in range(20)), "later"]
     assert journal.dropped == 1
-    assert "stands in the store already" in told[0]
+    assert "is in the store already" in told[0]
     assert (journal.trouble, told[1:]) == (None, [""])
     with pytest.raises(RecordRefused):
         await journal.keep(opened("a"))

@@ -1,4 +1,4 @@
-"""The admin API against a real CSMS with an emulated station behind it, in memory and once over a socket."""
+"""The admin API of a CSMS with an emulated station, in memory and once over a socket."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def client(rig: Rig, **about: Any) -> httpx.AsyncClient:
 
 @asynccontextmanager
 async def served_rig(version: Version = Version.V21, **about: Any) -> AsyncIterator[tuple[Rig, httpx.AsyncClient]]:
-    """Station and CSMS in virtual time, with a client of the administration API."""
+    """Run station and CSMS in virtual time, with a client of the admin API."""
     async with Rig(version) as rig, client(rig, **about) as http:
         yield rig, http
 
@@ -77,7 +77,7 @@ async def test_a_station_is_registered_and_removed() -> None:
 
 
 @pytest.mark.virtual_time
-async def test_a_raw_call_goes_over_the_wire_as_it_was_given() -> None:
+async def test_a_raw_call_is_sent_verbatim() -> None:
     async with served_rig() as (rig, http):
         payload = {
             "getVariableData": [
@@ -87,7 +87,7 @@ async def test_a_raw_call_goes_over_the_wire_as_it_was_given() -> None:
         }
         texts: list[str] = []
         assert rig.link is not None
-        rig.link.spy = lambda _, text: texts.append(text)
+        rig.link.on_write = lambda _, text: texts.append(text)
         answer = (await http.post("/stations/CP1/call", json={"action": "GetVariables", "payload": payload})).json()
         assert answer["type"] == "result"
         assert answer["valid"] is True

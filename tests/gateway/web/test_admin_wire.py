@@ -1,4 +1,4 @@
-"""The admin API from outside: what it answers, judged together with what goes over the wire, in all three versions."""
+"""The admin API over HTTP, verified together with the messages on the OCPP connection, in all three versions."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from websockets.exceptions import InvalidStatus
 
 from protocols.ocpp.schema import Version
 from protocols.ocpp.times import stamp
-from tests.gateway.web.wire import PASSWORD, House, Station, house
+from tests.gateway.web.wire import PASSWORD, RunningGateway, Station, running_gateway
 
 ALL = list(Version)
 TWO = [Version.V201, Version.V21]
 
 
 @asynccontextmanager
-async def within_a_minute(folder: Path, **about: Any) -> AsyncIterator[House]:
-    """Gateway and stations over sockets, in real time and at most 60 s of it."""
-    async with asyncio.timeout(60), house(folder, **about) as home:
-        yield home
+async def within_a_minute(folder: Path, **about: Any) -> AsyncIterator[RunningGateway]:
+    """Run a gateway with sockets, in real time and for at most 60 s."""
+    async with asyncio.timeout(60), running_gateway(folder, **about) as running:
+        yield running
 
 
 def at(seconds: float = 0.0) -> str:
@@ -34,7 +34,7 @@ def at(seconds: float = 0.0) -> str:
 
 
 async def begin(station: Station, token: str = "A", connector: int = 1, **more: Any) -> Any:
-    """A transaction begins; its id as the station knows it, and the answer."""
+    """Start a transaction; return its id at the station and the idToken info of the response."""
     if station.version is Version.V16:
         body = {"connectorId": connector, "idTag": token, "meterStart": 100, "timestamp": at(), **more}
         answer = await station.ok("StartTransaction", body)
@@ -68,45 +68,45 @@ async def end(station: Station, name: Any, token: str = "A", connector: int = 1)
     return await station.ok("TransactionEvent", event(name, "Ended", 1, token, connector, 1100.0))
 
 
-async def test_health_and_who_may_ask(tmp_path: Path) -> None:
-    async with within_a_minute(tmp_path) as home:
-        health = await home.get("/health")
+async def test_health_and_authentication(tmp_path: Path) -> None:
+    async with within_a_minute(tmp_path) as running:
+        health = await running.get("/health")
         assert health["status"] == "ok"
         assert health["protocols"] == ["ocpp1.6", "ocpp2.0.1", "ocpp2.1"]
         assert isinstance(health["version"], str)
         paths = ("/health", "/stations", "/tokens", "/messages", "/violations", "/sessions", "/journal", "/nothing")
-        async with httpx.AsyncClient(base_url=str(home.http.base_url), trust_env=False) as stranger:
+        async with httpx.AsyncClient(base_url=str(running.http.base_url), trust_env=False) as stranger:
             for path in paths[:-1]:
                 refused = await stranger.get(path)
                 assert refused.status_code == 401, path
                 assert refused.headers["WWW-Authenticate"] == "Bearer"
                 wrong = await stranger.get(path, headers={"Authorization": "Bearer nonsense"})
                 assert wrong.status_code == 401
-        assert (await home.http.get("/nothing")).status_code == 404
+        assert (await running.http.get("/nothing")).status_code == 404
 
 
 @pytest.mark.parametrize("version", ALL)
 async def test_a_station_from_its_registration_to_its_removal(version: Version, tmp_path: Path) -> None:
-    async with within_a_minute(tmp_path) as home:
+    async with within_a_minute(tmp_path) as running:
         with pytest.raises(InvalidStatus) as refused:
-            await home.station(version, "NEW")
+            await running.station(version, "NEW")
         assert refused.value.response.status_code == 404
-        made = await home.http.put("/stations/NEW", json={"basic_auth_password": PASSWORD, "security_profile": 1})
+        made = await running.http.put("/stations/NEW", json={"basic_auth_password": PASSWORD, "security_profile": 1})
         assert made.status_code == 200
         for never in ("protocol", "boot"):
             assert made.json()[never] is None
         assert made.json()["connected"] is False
         assert made.json()["security_profile"] == 1
         with pytest.raises(InvalidStatus) as refused:
-            await home.station(version, "NEW", "fedcba9876543210")
+            await running.station(version, "NEW", "fedcba9876543210")
         assert refused.value.response.status_code == 401
-        station = await home.station(version, "NEW")
+        station = await running.station(version, "NEW")
         status: dict[str, Any] = {"connectorId": 2, "errorCode": "NoError", "status": "Available"}
         if version is not Version.V16:
             status = {"timestamp": at(), "connectorStatus": "Available", "evseId": 2, "connectorId": 1}
         await station.ok("StatusNotification", status)
-        row = await home.get("/stations/NEW")
-        assert row in await home.get("/stations")
+        row = await running.get("/stations/NEW")
+        assert row in await running.get("/stations")
         assert (row["id"], row["protocol"], row["connected"]) == ("NEW", version.value, True)
         assert row["boot"]["status"] == "Accepted"
         assert (row["boot"]["vendor"], row["boot"]["model"]) == ("v1", "m1")
@@ -114,11 +114,11 @@ async def test_a_station_from_its_registration_to_its_removal(version: Version, 
         number = 2 if version is Version.V16 else 1  # as the station says it
         assert row["connectors"] == [{"evseId": 2, "connectorId": number, "status": "Available"}]
         assert row["profile"] == f"generic-{version.number}"
-        assert (await home.http.delete("/stations/NEW")).status_code == 204
+        assert (await running.http.delete("/stations/NEW")).status_code == 204
         async with asyncio.timeout(10):
             await station.socket.wait_closed()
-        assert (await home.http.get("/stations/NEW")).status_code == 404
-        assert (await home.http.delete("/stations/NEW")).status_code == 404
+        assert (await running.http.get("/stations/NEW")).status_code == 404
+        assert (await running.http.delete("/stations/NEW")).status_code == 404
 
 
 @pytest.mark.parametrize(
@@ -134,45 +134,45 @@ async def test_a_station_from_its_registration_to_its_removal(version: Version, 
         [],
     ],
 )
-async def test_what_a_station_cannot_be(body: Any, tmp_path: Path) -> None:
-    async with within_a_minute(tmp_path) as home:
-        assert (await home.http.put("/stations/NEW", json=body)).status_code == 422
-        assert (await home.http.put("/stations/a%3Ab", json={})).status_code == 422
-        assert (await home.http.get("/stations/NEW")).status_code == 404
+async def test_invalid_registrations_are_rejected(body: Any, tmp_path: Path) -> None:
+    async with within_a_minute(tmp_path) as running:
+        assert (await running.http.put("/stations/NEW", json=body)).status_code == 422
+        assert (await running.http.put("/stations/a%3Ab", json={})).status_code == 422
+        assert (await running.http.get("/stations/NEW")).status_code == 404
 
 
 @pytest.mark.parametrize("version", ALL)
 async def test_each_way_a_call_can_end(version: Version, tmp_path: Path) -> None:
-    async with within_a_minute(tmp_path) as home:
+    async with within_a_minute(tmp_path) as running:
         reset = {"type": "Hard" if version is Version.V16 else "Immediate"}
         foreign = "GetVariables" if version is Version.V16 else "ChangeConfiguration"
-        assert (await home.call("Reset", reset, "CP9")).status_code == 404
-        assert (await home.call("Reset", reset)).status_code == 409
-        station = await home.station(version)
-        assert (await home.call(foreign, {})).status_code == 501
-        assert (await home.call("Nonsense", {})).status_code == 501
+        assert (await running.call("Reset", reset, "CP9")).status_code == 404
+        assert (await running.call("Reset", reset)).status_code == 409
+        station = await running.station(version)
+        assert (await running.call(foreign, {})).status_code == 501
+        assert (await running.call("Nonsense", {})).status_code == 501
         for broken in ({}, {"type": 7}, {"type": "Sometimes"}, {**reset, "more": 1}):
-            assert (await home.call("Reset", broken)).status_code == 422, broken
+            assert (await running.call("Reset", broken)).status_code == 422, broken
         assert station.texts == []  # nothing of this went out
         station.answers["Reset"] = {"status": "Accepted"}
-        assert (await home.call("Reset", reset)).json() == {
+        assert (await running.call("Reset", reset)).json() == {
             "type": "result",
             "payload": {"status": "Accepted"},
             "valid": True,
         }
         station.answers["Reset"] = {"status": "Perhaps"}
-        answer = (await home.call("Reset", reset)).json()
+        answer = (await running.call("Reset", reset)).json()
         assert (answer["type"], answer["valid"], answer["payload"]) == ("result", False, {"status": "Perhaps"})
         station.answers["Reset"] = "InternalError"
-        assert (await home.call("Reset", reset)).json() == {
+        assert (await running.call("Reset", reset)).json() == {
             "type": "error",
             "code": "InternalError",
             "description": "no",
             "details": {"why": "tests"},
         }
         station.answers["Reset"] = None
-        assert (await home.call("Reset", reset, timeout_s=0.2)).json() == {"type": "timeout"}
-        asking = asyncio.create_task(home.call("Reset", reset))
+        assert (await running.call("Reset", reset, timeout_s=0.2)).json() == {"type": "timeout"}
+        asking = asyncio.create_task(running.call("Reset", reset))
         await asyncio.sleep(0.3)
         await station.close()
         assert (await asking).json() == {"type": "disconnected"}
@@ -182,16 +182,16 @@ async def test_each_way_a_call_can_end(version: Version, tmp_path: Path) -> None
             {"action": "Reset", "timeout_s": 0},
         )
         for body in bodies:
-            assert (await home.http.post("/stations/CP1/call", json=body)).status_code == 422
-        notes = [row for row in await home.get("/journal") if row["step"] == "operator"]
+            assert (await running.http.post("/stations/CP1/call", json=body)).status_code == 422
+        notes = [row for row in await running.get("/journal") if row["step"] == "operator"]
         assert "raw Reset to CP1" in {row["cause"] for row in notes}
-        assert (await home.get("/violations", station="CP1"))[0]["action"] == "Reset"
+        assert (await running.get("/violations", station="CP1"))[0]["action"] == "Reset"
 
 
 async def test_raw_calls_are_off_unless_they_are_on(tmp_path: Path) -> None:
-    async with within_a_minute(tmp_path, admin={"raw_calls": False}) as home:
-        assert (await home.call("Reset", {"type": "Hard"})).status_code == 403
-        assert (await home.call("Reset", {"type": "Hard"}, "CP9")).status_code == 404
+    async with within_a_minute(tmp_path, admin={"raw_calls": False}) as running:
+        assert (await running.call("Reset", {"type": "Hard"})).status_code == 403
+        assert (await running.call("Reset", {"type": "Hard"}, "CP9")).status_code == 404
 
 
 @pytest.mark.parametrize(
@@ -226,13 +226,13 @@ async def test_raw_calls_are_off_unless_they_are_on(tmp_path: Path) -> None:
         ),
     ],
 )
-async def test_a_payload_goes_out_as_it_came_in(
+async def test_a_payload_is_sent_verbatim(
     version: Version, action: str, payload: dict[str, Any], answer: Any, tmp_path: Path
 ) -> None:
-    async with within_a_minute(tmp_path) as home:
-        station = await home.station(version)
+    async with within_a_minute(tmp_path) as running:
+        station = await running.station(version)
         station.answers[action] = answer
-        await home.call(action, payload)
+        await running.call(action, payload)
         (text,) = station.texts
         assert text.endswith("," + json.dumps(payload, separators=(",", ":"), ensure_ascii=False) + "]")
         assert text.startswith('[2,"')
@@ -240,22 +240,22 @@ async def test_a_payload_goes_out_as_it_came_in(
 
 @pytest.mark.parametrize("version", ALL)
 async def test_transactions_newest_first_and_filtered(version: Version, tmp_path: Path) -> None:
-    async with within_a_minute(tmp_path, unknown_tokens="accept") as home:
-        station = await home.station(version)
+    async with within_a_minute(tmp_path, unknown_tokens="accept") as running:
+        station = await running.station(version)
         names = []
         for number, token in enumerate(("A", "B", "A"), 1):
             name, info = await begin(station, token, number)
             names.append(name)
             assert info["status"] == ("ConcurrentTx" if number == 3 else "Accepted")
         await end(station, names[0])
-        rows = await home.get("/stations/CP1/transactions")
+        rows = await running.get("/stations/CP1/transactions")
         assert [row["transactionId"] for row in rows] == names[::-1]
-        assert await home.get("/stations/CP1/transactions", limit=1) == rows[:1]
-        assert await home.get("/stations/CP1/transactions", idToken="a") == [rows[0], rows[2]]
-        assert await home.get("/stations/CP1/transactions", active=True) == rows[:2]
-        assert await home.get("/stations/CP1/transactions", active=False, idToken="A") == rows[2:]
+        assert await running.get("/stations/CP1/transactions", limit=1) == rows[:1]
+        assert await running.get("/stations/CP1/transactions", idToken="a") == [rows[0], rows[2]]
+        assert await running.get("/stations/CP1/transactions", active=True) == rows[:2]
+        assert await running.get("/stations/CP1/transactions", active=False, idToken="A") == rows[2:]
         done = rows[2]
-        assert await home.get(f"/transactions/{done['ref']}") == done
+        assert await running.get(f"/transactions/{done['ref']}") == done
         assert done["evseId"] == 1
         assert done["connectorId"] == 1
         assert rows[0]["connectorId"] == (3 if version is Version.V16 else 1)
@@ -265,19 +265,19 @@ async def test_transactions_newest_first_and_filtered(version: Version, tmp_path
         assert done["energy_charged_wh"] == 1000.0
         assert rows[0]["stoppedAt"] is rows[0]["stopReason"] is None
         for bad in ({"limit": 0}, {"limit": "x"}, {"limit": 10_001}, {"active": "perhaps"}):
-            assert (await home.http.get("/stations/CP1/transactions", params=bad)).status_code == 422
-        assert (await home.http.get("/stations/CP9/transactions")).status_code == 404
-        assert (await home.http.get("/transactions/CP1/none")).status_code == 404
-        assert (await home.http.post("/stations/CP1/transactions/close-stale")).json() == {"closed": 2}
-        assert (await home.http.post("/stations/CP1/transactions/close-stale")).json() == {"closed": 0}
-        assert (await home.http.post("/stations/CP9/transactions/close-stale")).status_code == 404
-        assert await home.get("/stations/CP1/transactions", active=True) == []
+            assert (await running.http.get("/stations/CP1/transactions", params=bad)).status_code == 422
+        assert (await running.http.get("/stations/CP9/transactions")).status_code == 404
+        assert (await running.http.get("/transactions/CP1/none")).status_code == 404
+        assert (await running.http.post("/stations/CP1/transactions/close-stale")).json() == {"closed": 2}
+        assert (await running.http.post("/stations/CP1/transactions/close-stale")).json() == {"closed": 0}
+        assert (await running.http.post("/stations/CP9/transactions/close-stale")).status_code == 404
+        assert await running.get("/stations/CP1/transactions", active=True) == []
 
 
 @pytest.mark.parametrize("version", ALL)
-async def test_tokens_as_stations_hear_of_them(version: Version, tmp_path: Path) -> None:
-    async with within_a_minute(tmp_path) as home:
-        station = await home.station(version)
+async def test_tokens_and_their_status_at_stations(version: Version, tmp_path: Path) -> None:
+    async with within_a_minute(tmp_path) as running:
+        station = await running.station(version)
 
         async def heard(token: str) -> dict[str, Any]:
             if version is Version.V16:
@@ -286,9 +286,11 @@ async def test_tokens_as_stations_hear_of_them(version: Version, tmp_path: Path)
             return dict((await station.ok("Authorize", body))["idTokenInfo"])
 
         assert (await heard("NOBODY"))["status"] == "Invalid"
-        made = await home.http.put("/tokens/CARD", json={"status": "Accepted", "type": "ISO14443", "parent": "fleet"})
+        made = await running.http.put(
+            "/tokens/CARD", json={"status": "Accepted", "type": "ISO14443", "parent": "fleet"}
+        )
         assert made.status_code == 200
-        assert made.json() == await home.get("/tokens/CARD")
+        assert made.json() == await running.get("/tokens/CARD")
         assert {k: made.json()[k] for k in ("idToken", "status", "type", "expiry", "parent")} == {
             "idToken": "CARD",
             "status": "Accepted",
@@ -306,25 +308,25 @@ async def test_tokens_as_stations_hear_of_them(version: Version, tmp_path: Path)
             ({"status": "Accepted", "expiry": at(3600)}, "Accepted"),
             ({}, "Accepted"),
         ):
-            assert (await home.http.put("/tokens/CARD", json=body)).status_code == 200
-            assert (await home.get("/tokens/CARD"))["status"] == status
+            assert (await running.http.put("/tokens/CARD", json=body)).status_code == 200
+            assert (await running.get("/tokens/CARD"))["status"] == status
             assert (await heard("CARD"))["status"] == status
-        assert [one["idToken"] for one in await home.get("/tokens")] == ["CARD"]
+        assert [one["idToken"] for one in await running.get("/tokens")] == ["CARD"]
         for wrong in ({"status": "Good"}, {"expiry": "tomorrow"}, {"more": 1}, {"status": None}):
-            assert (await home.http.put("/tokens/CARD", json=wrong)).status_code == 422
-        assert (await home.http.put("/tokens/" + "x" * 256, json={})).status_code == 422
-        assert (await home.http.put("/tokens/a%2Fb%20c", json={})).status_code == 200
+            assert (await running.http.put("/tokens/CARD", json=wrong)).status_code == 422
+        assert (await running.http.put("/tokens/" + "x" * 256, json={})).status_code == 422
+        assert (await running.http.put("/tokens/a%2Fb%20c", json={})).status_code == 200
         assert (await heard("a/b c"))["status"] == "Accepted"
-        assert (await home.http.delete("/tokens/CARD")).status_code == 204
-        assert (await home.http.delete("/tokens/CARD")).status_code == 404
-        assert (await home.http.get("/tokens/CARD")).status_code == 404
+        assert (await running.http.delete("/tokens/CARD")).status_code == 204
+        assert (await running.http.delete("/tokens/CARD")).status_code == 404
+        assert (await running.http.get("/tokens/CARD")).status_code == 404
         assert (await heard("CARD"))["status"] == "Invalid"
 
 
 @pytest.mark.parametrize("version", ALL)
 async def test_reservations_from_the_call_to_their_end(version: Version, tmp_path: Path) -> None:
-    async with within_a_minute(tmp_path, unknown_tokens="accept") as home:
-        station = await home.station(version)
+    async with within_a_minute(tmp_path, unknown_tokens="accept") as running:
+        station = await running.station(version)
         station.answers |= {"ReserveNow": {"status": "Accepted"}, "CancelReservation": {"status": "Accepted"}}
 
         async def reserve(number: int, seconds: float) -> None:
@@ -332,11 +334,11 @@ async def test_reservations_from_the_call_to_their_end(version: Version, tmp_pat
             body["idToken"] = {"idToken": "A", "type": "ISO14443"}
             if version is Version.V16:
                 body = {"connectorId": 1, "expiryDate": at(seconds), "idTag": "A", "reservationId": number}
-            assert (await home.call("ReserveNow", body)).json()["payload"] == {"status": "Accepted"}
+            assert (await running.call("ReserveNow", body)).json()["payload"] == {"status": "Accepted"}
 
         for number, seconds in ((1, 600), (2, 0.2), (3, 600), (4, 600)):
             await reserve(number, seconds)
-        await home.call("CancelReservation", {"reservationId": 1})
+        await running.call("CancelReservation", {"reservationId": 1})
         await asyncio.sleep(0.3)
         await begin(station, "A", reservationId=3)
         station.answers["ReserveNow"] = {"status": "Occupied"}
@@ -344,31 +346,31 @@ async def test_reservations_from_the_call_to_their_end(version: Version, tmp_pat
         body: dict[str, Any] = {"id": 5, "idToken": {"idToken": "A", "type": "ISO14443"}, **expiry}
         if version is Version.V16:
             body = {"connectorId": 1, "idTag": "A", "reservationId": 5, **expiry}
-        await home.call("ReserveNow", body)
-        rows = await home.get("/stations/CP1/reservations")
+        await running.call("ReserveNow", body)
+        rows = await running.get("/stations/CP1/reservations")
         assert rows == [
             {"ref": "CP1/4", "status": "ACCEPTED"},
             {"ref": "CP1/3", "status": "USED"},
             {"ref": "CP1/2", "status": "EXPIRED"},
             {"ref": "CP1/1", "status": "CANCELLED"},
         ]
-        assert await home.get("/stations/CP1/reservations", limit=2) == rows[:2]
-        assert await home.get("/reservations/CP1/3") == rows[1]
-        assert (await home.http.get("/reservations/CP1/9")).status_code == 404
-        assert (await home.http.get("/stations/CP9/reservations")).status_code == 404
+        assert await running.get("/stations/CP1/reservations", limit=2) == rows[:2]
+        assert await running.get("/reservations/CP1/3") == rows[1]
+        assert (await running.http.get("/reservations/CP1/9")).status_code == 404
+        assert (await running.http.get("/stations/CP9/reservations")).status_code == 404
         if version is not Version.V16:
             await station.ok("ReservationStatusUpdate", {"reservationId": 4, "reservationUpdateStatus": "Expired"})
-            assert (await home.get("/reservations/CP1/4"))["status"] == "EXPIRED"
+            assert (await running.get("/reservations/CP1/4"))["status"] == "EXPIRED"
 
 
 @pytest.mark.parametrize("version", ALL)
 async def test_messages_as_received_and_violations_both_ways(version: Version, tmp_path: Path) -> None:
-    async with within_a_minute(tmp_path) as home:
-        station = await home.station(version)
+    async with within_a_minute(tmp_path) as running:
+        station = await running.station(version)
         await station.ok("Heartbeat", {})
         data = {"vendorId": "x", "data": "y"}
         await station.ok("DataTransfer", data)
-        rows = await home.get("/messages")
+        rows = await running.get("/messages")
         assert [row["action"] for row in rows] == ["DataTransfer", "Heartbeat", "BootNotification"]
         assert {key: rows[0][key] for key in ("station", "action", "payload")} == {
             "station": "CP1",
@@ -376,34 +378,34 @@ async def test_messages_as_received_and_violations_both_ways(version: Version, t
             "payload": data,
         }
         assert abs(rows[0]["t"] - time.time()) < 10
-        assert await home.get("/messages", limit=1) == rows[:1]
-        assert await home.get("/messages", action="Heartbeat", station="CP1") == rows[1:2]
-        assert await home.get("/messages", station="CP9") == []
-        assert await home.get("/violations") == []
+        assert await running.get("/messages", limit=1) == rows[:1]
+        assert await running.get("/messages", action="Heartbeat", station="CP1") == rows[1:2]
+        assert await running.get("/messages", station="CP9") == []
+        assert await running.get("/violations") == []
         broken = await station.say("StatusNotification", {"connectorId": "1"})
         assert broken[0] == 4
         unknown = await station.say("Nonsense", {})
         assert unknown[2] == "NotImplemented"
-        found = await home.get("/violations", station="CP1")
+        found = await running.get("/violations", station="CP1")
         assert [row["direction"] for row in found] == ["received"] * len(found)
         assert found[-1]["action"] == "StatusNotification"
-        assert await home.get("/violations", station="CP9") == []
+        assert await running.get("/violations", station="CP9") == []
 
 
 @pytest.mark.parametrize("version", ALL)
 async def test_registration_by_policy(version: Version, tmp_path: Path) -> None:
-    async with within_a_minute(tmp_path, security_profile=0) as home:
-        assert await home.get("/registration") == {"unknown_stations": "reject"}
+    async with within_a_minute(tmp_path, security_profile=0) as running:
+        assert await running.get("/registration") == {"unknown_stations": "reject"}
         for policy, status in (("pending", "Pending"), ("reject-boot", "Rejected"), ("accept", "Accepted")):
-            put = await home.http.put("/registration", json={"unknown_stations": policy})
+            put = await running.http.put("/registration", json={"unknown_stations": policy})
             assert put.json() == {"unknown_stations": policy}
-            station = await home.station(version, f"N-{policy}", None, booted=False)
+            station = await running.station(version, f"N-{policy}", None, booted=False)
             assert await station.boot() == status
-            assert (await home.get(f"/stations/N-{policy}"))["boot"]["status"] == status
-        assert (await home.http.put("/registration", json={"unknown_stations": "x"})).status_code == 422
-        pending = home.stations[0]
+            assert (await running.get(f"/stations/N-{policy}"))["boot"]["status"] == status
+        assert (await running.http.put("/registration", json={"unknown_stations": "x"})).status_code == 422
+        pending = running.stations[0]
         pending.answers["TriggerMessage"] = {"status": "Accepted"}
-        await home.http.put("/stations/N-pending", json={})
+        await running.http.put("/stations/N-pending", json={})
         async with asyncio.timeout(5):
             while not pending.texts:  # noqa: ASYNC110 (what comes over the wire sets no event)
                 await asyncio.sleep(0.02)
@@ -415,51 +417,51 @@ async def test_registration_by_policy(version: Version, tmp_path: Path) -> None:
 async def test_a_password_that_an_operator_sends_is_the_one_that_opens_and_stands_in_no_journal(
     version: Version, tmp_path: Path
 ) -> None:
-    """A01: once the station has taken it only the new one is right."""
-    async with within_a_minute(tmp_path) as home:
-        station = await home.station(version)
+    """A01: after the station has accepted it only the new password is valid."""
+    async with within_a_minute(tmp_path) as running:
+        station = await running.station(version)
         fresh = "ffeeddccbbaa99887766"
         variable = {"component": {"name": "SecurityCtrlr"}, "variable": {"name": "BasicAuthPassword"}}
 
         async def change(taken: bool) -> None:
             if version is Version.V16:
                 station.answers["ChangeConfiguration"] = {"status": "Accepted" if taken else "Rejected"}
-                await home.call("ChangeConfiguration", {"key": "AuthorizationKey", "value": fresh})
+                await running.call("ChangeConfiguration", {"key": "AuthorizationKey", "value": fresh})
                 return
             status = "Accepted" if taken else "Rejected"
             station.answers["SetVariables"] = {"setVariableResult": [{"attributeStatus": status, **variable}]}
-            await home.call("SetVariables", {"setVariableData": [{"attributeValue": fresh, **variable}]})
+            await running.call("SetVariables", {"setVariableData": [{"attributeValue": fresh, **variable}]})
 
         await change(False)
         with pytest.raises(InvalidStatus):
-            await home.station(version, password=fresh)
+            await running.station(version, password=fresh)
         await change(True)
         with pytest.raises(InvalidStatus):
-            await home.station(version)
-        await home.station(version, password=fresh)
-        assert fresh not in json.dumps(await home.get("/journal"))
+            await running.station(version)
+        await running.station(version, password=fresh)
+        assert fresh not in json.dumps(await running.get("/journal"))
 
 
 async def test_sessions_commands_and_the_journal(tmp_path: Path) -> None:
-    async with within_a_minute(tmp_path, unknown_tokens="accept") as home:
-        station = await home.station(Version.V21)
+    async with within_a_minute(tmp_path, unknown_tokens="accept") as running:
+        station = await running.station(Version.V21)
         await begin(station)
         async with asyncio.timeout(10):
-            while not (sessions := await home.get("/sessions")):  # noqa: ASYNC110 (nor does the core)
+            while not (sessions := await running.get("/sessions")):  # noqa: ASYNC110 (nor does the core)
                 await asyncio.sleep(0.05)
         assert sessions[0]["evse"] == "CP1-1"
-        assert (await home.get("/evses/CP1-1"))["evse"] == "CP1-1"
-        assert (await home.get("/evses/CP1-1/explain"))["layers"]
+        assert (await running.get("/evses/CP1-1"))["evse"] == "CP1-1"
+        assert (await running.get("/evses/CP1-1/explain"))["layers"]
         for path in ("/evses/CP9-9", "/evses/CP9-9/explain", "/commands/none"):
-            assert (await home.http.get(path)).status_code == 404
+            assert (await running.http.get(path)).status_code == 404
         body = {"id": "c1", "verb": "discharge", "power_w": 1000, "lease_s": 30}
-        first = (await home.http.post("/evses/CP1-1/commands", json=body)).json()
+        first = (await running.http.post("/evses/CP1-1/commands", json=body)).json()
         assert first["status"] == "refused"  # it has told of no V2XChargingCtrlr
-        assert (await home.get("/commands/c1"))["first"]["status"] == "refused"
-        assert (await home.http.post("/evses/CP1-1/commands", content=b"{")).status_code == 400
-        assert (await home.http.post("/evses/CP1-1/commands", json={"id": "c2"})).status_code == 422
-        rows = await home.get("/journal", evse="CP1-1")
+        assert (await running.get("/commands/c1"))["first"]["status"] == "refused"
+        assert (await running.http.post("/evses/CP1-1/commands", content=b"{")).status_code == 400
+        assert (await running.http.post("/evses/CP1-1/commands", json={"id": "c2"})).status_code == 422
+        rows = await running.get("/journal", evse="CP1-1")
         assert rows
         assert {row["evse"] for row in rows} == {"CP1-1"}
-        assert await home.get("/journal", since=time.time() + 60) == []
-        assert len(await home.get("/journal", limit=1)) == 1
+        assert await running.get("/journal", since=time.time() + 60) == []
+        assert len(await running.get("/journal", limit=1)) == 1

@@ -1,4 +1,4 @@
-"""The Blue Switch over HTTP and as inputs: an outage from the call to the report, with a lender at the other end."""
+"""Vehicle lending over HTTP and as inputs: an outage from the call to the report, with a provider."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ async def shelter(
             yield home, energy_service, lender, http
 
 
-async def test_an_outage_over_http_from_the_call_to_what_is_given_back(tmp_path: Path) -> None:
+async def test_an_outage_over_http_from_the_call_to_the_energy_returned(tmp_path: Path) -> None:
     async with shelter(tmp_path) as (home, energy_service, lender, http):
         assert (await http.get("/blue-switch")).json()["sites"] == []
         (paper,) = (await http.get("/blue-switch/agreements")).json()
@@ -67,8 +67,8 @@ async def test_an_outage_over_http_from_the_call_to_what_is_given_back(tmp_path:
         (arrival,) = (await http.get("/blue-switch/arrivals?limit=1")).json()
         assert arrival["welcome"] is True
         assert arrival["vehicle"] == "LENT"
-        (loan,) = (await http.get("/blue-switch/loans")).json()
-        assert loan["left_at"] is None
+        (deployment,) = (await http.get("/blue-switch/loans")).json()
+        assert deployment["left_at"] is None
         assert (await http.get("/blue-switch/cars/LENT")).json()["status"] == "there"
         place = home.service.board.places["CP1-1"].evse
         battery = home.stations.evses["CP1-1"]
@@ -103,14 +103,14 @@ async def test_an_outage_over_http_from_the_call_to_what_is_given_back(tmp_path:
         assert json.loads((tmp_path / f"{outage['id']}.json").read_text())["all_settled"] is True
 
 
-async def test_lenders_tell_where_their_cars_are_over_http_and_as_an_input() -> None:
+async def test_providers_report_positions_over_http_and_as_an_input() -> None:
     async with shelter() as (home, _, lender, http):
         where = "/blue-switch/cars/LENT/position"
         row = (await http.put(where, json={"place": "home", "soc_pct": 55.5})).json()
         assert (row["place"], row["soc_pct"]) == ("home", 55.5)
         assert row["seen_at"] == rfc3339(home.clock.wall())
         row = (await http.put(where, json={"soc_pct": 10, "at": rfc3339(home.clock.wall() - 60)})).json()
-        assert row["soc_pct"] == 55.5  # older than what is known
+        assert row["soc_pct"] == 55.5  # older than the last report
         assert (await http.put(where, json={"place": "nowhere"})).status_code == 422
         assert (await http.put(where, json={"soc_pct": 101})).status_code == 422
         assert (await http.put(where, json={"colour": "red"})).status_code == 422
@@ -130,7 +130,7 @@ async def test_lenders_tell_where_their_cars_are_over_http_and_as_an_input() -> 
         assert lender.desk.payments == set()
 
 
-async def test_a_gateway_that_dies_in_an_outage_goes_on_with_its_books() -> None:
+async def test_a_gateway_that_restarts_in_an_outage_continues_its_deployments() -> None:
     async with shelter() as (home, energy_service, lender, _):
         home.service.report(VehicleIdentified("CP1-1", home.clock.now(), "LENT"))
         await live(home, energy_service, 40, False, 700.0, lender)
@@ -138,7 +138,7 @@ async def test_a_gateway_that_dies_in_an_outage_goes_on_with_its_books() -> None
         base = evse.discharged.total_wh or 0.0
         evse.discharged.total_wh = base + 5000.0
         await live(home, energy_service, 6, False, 700.0, lender)
-        before = lender.desk.loans["home", "LENT"]
+        before = lender.desk.deployments["home", "LENT"]
         assert before.taken_wh == pytest.approx(5000.0)
         await home.service.journal.flush()
         kept = await home.store.kept(100)
@@ -152,17 +152,17 @@ async def test_a_gateway_that_dies_in_an_outage_goes_on_with_its_books() -> None
         )
         again.restore(kept)
         again.step()
-        after = again.desk.loans["home", "LENT"]
+        after = again.desk.deployments["home", "LENT"]
         assert after.arrived_at == before.arrived_at
         evse.discharged.total_wh = base + 6500.0
         again.step()
-        assert again.desk.loans["home", "LENT"].taken_wh == pytest.approx(6500.0)
+        assert again.desk.deployments["home", "LENT"].taken_wh == pytest.approx(6500.0)
         assert again.desk.current is not None
         assert again.desk.report(again.desk.current.id)["chain"]["whole"]
         assert energy_service.agreed_floors["CP1-1"] == 25.0
 
 
-async def test_without_an_agreement_file_the_routes_say_so_and_with_a_token_they_are_guarded() -> None:
+async def test_without_an_agreement_file_the_routes_answer_404_and_a_token_is_required() -> None:
     async with house("CP1-1") as home:
         async with app_of(home, None) as http:
             answer = await http.get("/blue-switch/cars")

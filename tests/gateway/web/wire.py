@@ -1,4 +1,4 @@
-"""A whole gateway over real sockets: HTTP at one side, a bare WebSocket that says what a test writes at the other."""
+"""A whole gateway over real sockets: an HTTP client on one side, a WebSocket with messages of the test on the other."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PASSWORD = "0123456789abcdef"
 
 
 class Station:
-    """One connection; calls of the gateway are kept as the text they came as, and answered from `answers`."""
+    """One connection of a station; calls of the gateway are recorded as received, and answered from `answers`."""
 
     def __init__(self, socket: ClientConnection, version: Version) -> None:
         self.socket, self.version = socket, version
@@ -51,7 +51,7 @@ class Station:
                 await self.socket.send(json.dumps([3, message[1], answer]))
 
     async def say(self, action: str, payload: dict[str, Any]) -> list[Any]:
-        """A call; the whole answer."""
+        """Send a call and return the whole response."""
         self._count += 1
         mid = f"s{self._count}"
         answer: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
@@ -61,14 +61,14 @@ class Station:
             return await answer
 
     async def ok(self, action: str, payload: dict[str, Any]) -> dict[str, Any]:
-        """The payload of a CALLRESULT."""
+        """Send a call and return the payload of its CALLRESULT."""
         message = await self.say(action, payload)
         assert message[0] == 3, message
         found: dict[str, Any] = message[2]
         return found
 
     async def boot(self) -> str:
-        """The status of a BootNotification."""
+        """Send a BootNotification and return the status of its response."""
         about: dict[str, Any] = {"reason": "PowerUp", "chargingStation": {"model": "m1", "vendorName": "v1"}}
         if self.version is Version.V16:
             about = {"chargePointVendor": "v1", "chargePointModel": "m1"}
@@ -79,8 +79,8 @@ class Station:
         await self.socket.close()
 
 
-class House:
-    """The gateway's two doors."""
+class RunningGateway:
+    """A gateway with its HTTP client and its OCPP port."""
 
     def __init__(self, http: httpx.AsyncClient, ocpp: int) -> None:
         self.http, self.ocpp = http, ocpp
@@ -115,8 +115,9 @@ class House:
 
 
 @asynccontextmanager
-async def house(folder: Path, **ocpp: Any) -> AsyncIterator[House]:
-    """CP1 is registered with a password, the token is asked for, raw calls are on, tokens are strict."""
+async def running_gateway(folder: Path, **ocpp: Any) -> AsyncIterator[RunningGateway]:
+    """Run a gateway: CP1 has a password, the API requires a token, raw calls are enabled, unknown idTokens are
+    rejected."""
     (folder / "token").write_text(TOKEN + "\n")
     (folder / "cp1").write_text(PASSWORD + "\n")
     admin = ocpp.pop("admin", {})
@@ -135,9 +136,9 @@ async def house(folder: Path, **ocpp: Any) -> AsyncIterator[House]:
         headers = {"Authorization": f"Bearer {TOKEN}"}
         assert running.ocpp_port is not None
         async with httpx.AsyncClient(base_url=base, headers=headers, timeout=30, trust_env=False) as http:
-            home = House(http, running.ocpp_port)
+            client = RunningGateway(http, running.ocpp_port)
             try:
-                yield home
+                yield client
             finally:
-                for station in home.stations:
+                for station in client.stations:
                     await station.close()

@@ -70,7 +70,7 @@ def test_the_csms_answers_any_payload(version: Version, action: str, data: st.Da
             await asyncio.sleep(1)
             await raw.boot()
             assert (await raw.call("Heartbeat", {}))[0] == 3
-            assert not [b for b in raw.csms.context.breaches if b.ours]
+            assert not [b for b in raw.csms.context.violations if b.ours]
 
     run_virtual(main())
 
@@ -88,7 +88,7 @@ def test_the_csms_takes_any_stream_and_answers_none(data: st.DataObject) -> None
                 await raw.ok("OpenPeriodicEventStream", {"constantStreamData": about})
                 await raw.say(json.dumps([6, "s", "NotifyPeriodicEventStream", payload]))
             assert (await raw.call("Heartbeat", {}))[0] == 3
-            assert len([h for h in raw.csms.context.heard if h.action == "NotifyPeriodicEventStream"]) == len(drawn)
+            assert len([h for h in raw.csms.context.received if h.action == "NotifyPeriodicEventStream"]) == len(drawn)
 
     run_virtual(main())
 

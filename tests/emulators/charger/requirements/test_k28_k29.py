@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import Any
 
 import pytest
@@ -99,18 +100,18 @@ async def test_a_station_pulls_and_applies_updates() -> None:
         await rig.csms.set_power("CP1-1", -3000.0, 120.0)
         held = rig.station.profiles.get(2_000_001)
         assert held is not None
-        profile = held.profile | {"dynUpdateInterval": 20}
-        assert (await install(rig, profile))["status"] == "Accepted"
-        rig.known.evses[1].installed.power_w = -4000.0  # type: ignore[union-attr]
+        profile = deepcopy(held.profile) | {"dynUpdateInterval": 20}
+        profile["chargingSchedule"][0]["chargingSchedulePeriod"][0]["setpoint"] = -1000.0
+        assert (await install(rig, profile))["status"] == "Accepted"  # the gateway's set-point is still -3000 W
         installed_at = held.installed_at
         await rig.sleep(22)
         (pull,) = rig.calls("PullDynamicScheduleUpdate")
         assert pull == {"chargingProfileId": 2_000_001}
         assert rig.answers("PullDynamicScheduleUpdate")[0] == {
             "status": "Accepted",
-            "scheduleUpdate": {"setpoint": -4000.0},
+            "scheduleUpdate": {"setpoint": -3000.0},
         }
-        assert rig.evse().setpoint_w == -4000.0
+        assert rig.evse().setpoint_w == -3000.0
         assert await update_time(rig, 2_000_001) > installed_at + 15
         await rig.sleep(20)
         assert len(rig.calls("PullDynamicScheduleUpdate")) == 2

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,10 +9,10 @@ import pytest
 from emulators.charger.station.config import StationConfig
 from emulators.ev.car import CCS_63
 from gateway.csms.settings import CsmsSettings, StationSettings, UnknownTokens
-from gateway.csms.tokens import Token
 from gateway.model.event import ModeChanged, NeedsStated, OperationMode, SessionEnded
 from gateway.model.station import Answer
 from protocols.ocpp.times import stamp
+from tests.emulators.charger.requirements.admin_api import admin, request
 from tests.emulators.charger.requirements.test_k28_k29 import install, near, reason
 from tests.emulators.charger.station_rig import Rig, dynamic
 from tests.requirements import requirement
@@ -21,6 +20,7 @@ from tests.requirements import requirement
 pytestmark = pytest.mark.virtual_time
 
 CARD = StationConfig(id_token="CARD-1")
+NO_V2X = CsmsSettings(stations=(StationSettings("CP1"),), unknown_tokens=UnknownTokens.ACCEPT, v2x_allowed=False)
 
 
 def carded(**about: Any) -> Rig:
@@ -54,7 +54,7 @@ def schedule(periods: list[dict[str, Any]], **more: Any) -> dict[str, Any]:
 @requirement("Q01.FR.01", "Q01.FR.02", "Q01.FR.03", "Q01.FR.07")
 async def test_authorisation_with_v2x() -> None:
     async with carded() as rig:
-        await rig.until(lambda: ("V2XChargingCtrlr", 1, "Enabled", "") in rig.known.variables)
+        await rig.sleep(5)  # until the inventory is complete
         car = await rig.charging()
         identity = {"additionalIdToken": car.spec.evcc_id, "type": "EVCCID"}
         assert rig.calls("Authorize")[0]["idToken"]["additionalInfo"] == [identity]
@@ -76,9 +76,7 @@ async def test_authorisation_with_v2x() -> None:
 
 @requirement("Q01.FR.04", "Q01.FR.05")
 async def test_a_transfer_that_is_not_allowed_is_rejected_and_negotiated_again() -> None:
-    async with Rig() as rig:  # free charging: no Authorize states what is allowed
-        rig.csms.context.tokens.put(Token("", energy_transfer=("DC",)))
-        rig.csms.context.settings = replace(rig.settings, v2x_allowed=False)
+    async with Rig(settings=NO_V2X) as rig:  # free use: no AuthorizeResponse lists the allowed transfers
         await rig.charging()
         first, second = rig.calls("NotifyEVChargingNeeds")
         assert first["chargingNeeds"]["requestedEnergyTransfer"] == "DC_BPT"
@@ -89,8 +87,7 @@ async def test_a_transfer_that_is_not_allowed_is_rejected_and_negotiated_again()
 
 @requirement("Q01.FR.06")
 async def test_a_rejected_transfer_without_renegotiation_ends_the_transaction() -> None:
-    async with Rig() as rig:
-        rig.csms.context.settings = replace(rig.settings, v2x_allowed=False)
+    async with Rig(settings=NO_V2X) as rig:
         rig.station.device_model.put("ISO15118Ctrlr", "ServiceRenegotiationSupport", False, 1)
         rig.plug()
         await rig.until(lambda: bool(rig.of(SessionEnded)))
@@ -126,8 +123,8 @@ async def test_late_permission() -> None:
         await rig.charging()
         transaction = rig.evse().transaction
         assert transaction is not None
-        outcome = await rig.csms.allow_energy_transfer("CP1-1", ["DC", "DC_BPT"])
-        assert outcome.answer is Answer.APPLIED
+        body = {"allowed_energy_transfer": ["DC", "DC_BPT"]}
+        assert (await admin(rig, "POST", "evses/1/allowed-energy-transfer", body))["answer"] == "applied"
         (told,) = rig.calls("NotifyAllowedEnergyTransfer")
         assert told == {"transactionId": transaction.id, "allowedEnergyTransfer": ["DC", "DC_BPT"]}
         await rig.until(lambda: len(rig.calls("NotifyEVChargingNeeds")) == 2)
@@ -182,7 +179,7 @@ async def test_a_mode_has_measurands_of_its_own() -> None:
         await rig.charging()
         await rig.csms.set_power("CP1-1", -5000.0, 60.0)
         await rig.sleep(25)
-        await rig.csms.end_session("CP1-1")
+        assert (await admin(rig, "POST", "evses/1/stop-transaction"))["answer"] == "applied"
         await rig.sleep(2)
         events = rig.calls("TransactionEvent")
 
@@ -295,8 +292,9 @@ async def test_every_mode_is_driven_by_the_gateway(
         await rig.charging()
         await thresholds(rig, UpperThreshold=2000, LowerThreshold=-1000, UpperOffset=0, LowerOffset=0)
         rig.station.measure_grid(frequency_hz=49.5)
-        outcome = await rig.csms.set_mode("CP1-1", mode, values, 120.0)
-        assert outcome.answer is Answer.APPLIED, outcome
+        body = {"operationMode": mode, "period": values, "valid_for_s": 120.0}
+        outcome = await admin(rig, "POST", "evses/1/operation-mode", body)
+        assert outcome["answer"] == "applied", outcome
         rig.station.external_control.setpoint(1, -1200.0)
         rig.station.external_control.limits(1, limit_w=1800.0 if mode is OperationMode.EXTERNAL_LIMITS else 9000.0)
         rig.station.measure_load(9000.0)
@@ -329,10 +327,10 @@ async def test_an_invalid_mode_is_not_sent() -> None:
             ),
             (OperationMode.CHARGING_ONLY, {"limit": -5.0}),
         ):
-            outcome = await rig.csms.set_mode("CP1-1", mode, values)
-            assert (outcome.answer, outcome.code) == (Answer.REFUSED, "InvalidOrder"), mode
+            refused = await request(rig, "POST", "evses/1/operation-mode", {"operationMode": mode, "period": values})
+            assert refused.status_code == 422, mode
         assert len(rig.calls("SetChargingProfile")) == before
-        assert (await rig.csms.set_mode("CP9-1", OperationMode.IDLE, {})).code == "UnknownEvse"
+        assert (await request(rig, "POST", "evses/9/operation-mode", {"operationMode": "Idle"})).status_code == 404
 
 
 @requirement("V2X.03", "V2X.04", "V2X.05")
@@ -543,12 +541,12 @@ async def test_power_follows_the_frequency() -> None:
 async def test_an_afrr_signal_applies_at_its_time_on_top_of_the_curve() -> None:
     async with Rig() as rig:
         await rig.charging()
-        refused = await rig.csms.afrr_signal("CP1-1", 50)
-        assert (refused.answer, refused.code) == (Answer.REFUSED, "NoSignalWattCurve")
+        refused = await admin(rig, "POST", "evses/1/afrr-signal", {"signal": 50})
+        assert (refused["answer"], refused["code"]) == ("refused", "NoSignalWattCurve")
         signals = [{"signal": -100, "power": -2000.0}, {"signal": 100, "power": 2000.0}]
         period = local_frequency(v2xSignalWattCurve=signals)
         assert (await install(rig, schedule([period])))["status"] == "Accepted"
-        assert (await rig.csms.afrr_signal("CP1-1", 50)).answer is Answer.APPLIED
+        assert (await admin(rig, "POST", "evses/1/afrr-signal", {"signal": 50}))["answer"] == "applied"
         assert rig.calls("AFRRSignal")[-1]["timestamp"] == stamp(rig.clock.wall())
         await rig.sleep(3)
         assert rig.evse().reading.power_w == near(2000)  # baseline 1000, signal 1000

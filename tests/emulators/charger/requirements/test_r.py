@@ -7,10 +7,9 @@ from typing import Any
 import pytest
 
 from emulators.charger.station.smart_charging import der
-from gateway.csms import der as controls_out
 from gateway.model.event import EvseDescribed, FaultCleared, FaultRaised
-from gateway.model.station import Answer
 from protocols.ocpp.times import stamp
+from tests.emulators.charger.requirements.admin_api import admin, request
 from tests.emulators.charger.requirements.test_k28_k29 import near
 from tests.emulators.charger.station_rig import Rig
 from tests.requirements import requirement
@@ -202,23 +201,23 @@ async def test_controls_persist_over_a_reboot() -> None:
 async def test_an_export_limit_is_applied_and_reported_once() -> None:
     async with Rig() as rig:
         body = {"priority": 5, "pctMaxDischargePower": 50.0}
-        outcome = await controls_out.set_control(rig.known, "cap", "LimitMaxDischarge", body, True)
-        assert outcome.answer is Answer.APPLIED
-        assert rig.of(EvseDescribed)[-1].limits.max_discharge_w == 5000.0  # the core commands no more
+        control = {"controlId": "cap", "controlType": "LimitMaxDischarge", "isDefault": True, "control": body}
+        assert (await admin(rig, "POST", "der-controls", control))["answer"] == "applied"
+        assert rig.of(EvseDescribed)[-1].limits.max_discharge_w == 5000.0  # the core asks for no more
         await rig.charging()
         await rig.csms.set_power("CP1-1", -8000.0, 600.0)
         await rig.sleep(30)
         assert rig.evse().reading.power_w == near(-5000)
         (alarm,) = rig.calls("NotifyDERAlarm")
         assert alarm["controlType"] == "LimitMaxDischarge"
-        assert rig.known.der_alarms == {"LimitMaxDischarge": ""}
+        assert (await admin(rig, "GET", ""))["der_alarms"] == {"LimitMaxDischarge": ""}
         assert rig.of(FaultRaised) == []  # the car goes on; only its power is bent
         await rig.csms.set_power("CP1-1", -3000.0, 600.0)
         await rig.sleep(10)
         first, second = rig.calls("NotifyDERAlarm")
         assert (first.get("alarmEnded"), second["alarmEnded"]) == (None, True)
-        assert rig.known.der_alarms == {}
-        assert (await controls_out.clear(rig.known, True)).answer is Answer.APPLIED
+        assert (await admin(rig, "GET", ""))["der_alarms"] == {}
+        assert (await admin(rig, "DELETE", "der-controls", isDefault=True))["answer"] == "applied"
         assert rig.of(EvseDescribed)[-1].limits.max_discharge_w == 10_000.0
 
 
@@ -258,22 +257,24 @@ async def test_the_gateway_sends_only_what_is_allowed() -> None:
     gradient = {"priority": 1, "gradient": 1.0, "softGradient": 1.0}
 
     async with Rig() as rig:
-        with pytest.raises(controls_out.Unfit, match=r"FR\.12"):
-            await controls_out.set_control(rig.known, "a", "VoltWatt", body | {"duration": 5}, True)
-        with pytest.raises(controls_out.Unfit, match=r"FR\.14"):
-            await controls_out.set_control(rig.known, "a", "Gradients", gradient, False)
+        for kind, control, default, clause in (
+            ("VoltWatt", body | {"duration": 5}, True, "FR.12"),
+            ("Gradients", gradient, False, "FR.14"),
+        ):
+            invalid = {"controlId": "a", "controlType": kind, "isDefault": default, "control": control}
+            response = await request(rig, "POST", "der-controls", invalid)
+            assert response.status_code == 422
+            assert clause in response.json()["detail"]
         assert rig.calls("SetDERControl") == []
         controls: tuple[tuple[str, dict[str, Any]], ...] = (("VoltWatt", body), ("Gradients", gradient))
         for number, (kind, control) in enumerate(controls):
-            outcome = await controls_out.set_control(rig.known, f"c{number}", kind, control, True)
-            assert outcome.answer is Answer.APPLIED
+            valid = {"controlId": f"c{number}", "controlType": kind, "isDefault": True, "control": control}
+            assert (await admin(rig, "POST", "der-controls", valid))["answer"] == "applied"
         for sent, name in zip(rig.calls("SetDERControl"), ("curve", "gradient"), strict=True):
             assert der.BODY_NAMES & sent.keys() == {name}
-        held = await controls_out.controls(rig.known)
-        assert held is not None
-        assert {one["id"] for one in held} == {"c0", "c1"}
-        assert (await controls_out.clear(rig.known, True)).answer is Answer.APPLIED
-        assert await controls_out.controls(rig.known) == []
+        assert {one["id"] for one in await admin(rig, "GET", "der-controls")} == {"c0", "c1"}
+        assert (await admin(rig, "DELETE", "der-controls", isDefault=True))["answer"] == "applied"
+        assert await admin(rig, "GET", "der-controls") == []
 
 
 async def test_a_control_that_trips_the_inverter_is_a_fault() -> None:

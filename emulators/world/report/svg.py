@@ -1,6 +1,6 @@
-"""Plots as SVG text: lines over time, and bands of names. No library, no script.
+"""Plots as SVG text: lines over time, and bands of labels, without a library or script.
 
-One that has a title says in words what it shows, for who does not see it.
+A plot with a title has a text description for screen readers.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ Series = Sequence[float | None]
 def lines(
     times: Sequence[float], series: Mapping[str, Series], unit: str, start_h: float = 0.0, title: str = ""
 ) -> str:
-    """One line per name over the same times (s); None is a gap. `start_h` is the local hour at time 0."""
+    """Return a plot with one line per name over the same times (s); None is a gap. Time 0 is `start_h` local time."""
     values = [value for one in series.values() for value in one if value is not None]
     if not times or not values:
-        return "<p>Nothing to draw.</p>"
+        return "<p>No data.</p>"
     low, high, step = _range(min(*values, 0.0), max(*values, 0.0))
     body = [*_grid(low, high, step, unit), *_hours(times, start_h)]
     for n, one in enumerate(series.values()):
@@ -31,16 +31,16 @@ def lines(
         for run in _runs(times, one):
             points = " ".join(f"{_x(t, times):.1f},{_y(v, low, high):.1f}" for t, v in run)
             body.append(f'<polyline fill="none" stroke="{colour}" stroke-width="1.6"{dash} points="{points}"/>')
-    return _frame(body, title, "; ".join(_range_in_words(name, one, unit) for name, one in series.items())) + _legend(
+    return _frame(body, title, "; ".join(_describe_range(name, one, unit) for name, one in series.items())) + _legend(
         list(series)
     )
 
 
 def bands(times: Sequence[float], rows: Mapping[str, Sequence[str]], start_h: float = 0.0, title: str = "") -> str:
-    """One row per name; a coloured band where a word held, such as the layer that bound a set-point."""
+    """Return a plot with one row per name and a coloured band per label, such as the constraint of a set-point."""
     if not times or not rows:
-        return "<p>Nothing to draw.</p>"
-    words = sorted({word for one in rows.values() for word in one if word})
+        return "<p>No data.</p>"
+    labels = sorted({label for one in rows.values() for label in one if label})
     height = TOP + BOTTOM + 20 * len(rows)
     body = _hours(times, start_h, height)
     for n, (name, one) in enumerate(rows.items()):
@@ -52,29 +52,29 @@ def bands(times: Sequence[float], rows: Mapping[str, Sequence[str]], start_h: fl
                 continue
             if one[begin]:
                 x0, x1 = _x(times[begin], times), _x(times[min(i, len(times) - 1)], times)
-                colour = COLOURS[words.index(one[begin]) % len(COLOURS)]
+                colour = COLOURS[labels.index(one[begin]) % len(COLOURS)]
                 shape = f'x="{x0:.1f}" y="{y}" width="{max(x1 - x0, 0.8):.1f}" height="16" fill="{colour}"'
                 body.append(f"<rect {shape}><title>{escape(one[begin])}</title></rect>")
             begin = i
-    text = "; ".join(f"{name}: {_shares_in_words(one)}" for name, one in rows.items())
-    return _frame(body, title, text, height) + _legend(words)
+    text = "; ".join(f"{name}: {_describe_shares(one)}" for name, one in rows.items())
+    return _frame(body, title, text, height) + _legend(labels)
 
 
-def _range_in_words(name: str, one: Series, unit: str) -> str:
-    there = [value for value in one if value is not None]
-    if not there:
-        return f"{name}: never there"
-    return f"{name}: from {min(there):.4g} to {max(there):.4g} {unit}, at the end {there[-1]:.4g} {unit}"
+def _describe_range(name: str, one: Series, unit: str) -> str:
+    values = [value for value in one if value is not None]
+    if not values:
+        return f"{name}: no values"
+    return f"{name}: from {min(values):.4g} to {max(values):.4g} {unit}, at the end {values[-1]:.4g} {unit}"
 
 
-def _shares_in_words(one: Sequence[str]) -> str:
-    """How much of the time each word held, the longest first."""
-    parts = Counter(word or "nothing" for word in one).most_common()
-    return ", ".join(f"{word} {100 * times / len(one):.0f} % of the time" for word, times in parts) or "nothing"
+def _describe_shares(one: Sequence[str]) -> str:
+    """Return the share of time of each label, the largest first."""
+    shares = Counter(label or "none" for label in one).most_common()
+    return ", ".join(f"{label} {100 * count / len(one):.0f} % of the time" for label, count in shares) or "none"
 
 
 def _short(name: str) -> str:
-    """As much of a name as fits beside a row; its end tells it from its neighbours."""
+    """Return the end of a name that fits beside a row."""
     return name if len(name) <= 9 else f"…{name[-8:]}"
 
 
@@ -88,7 +88,7 @@ def _y(value: float, low: float, high: float) -> float:
 
 
 def _range(low: float, high: float) -> tuple[float, float, float]:
-    """A range that holds the values, and the step of its ticks: 1, 2 or 5 of a power of ten."""
+    """Return a range that contains the values, and the step of its ticks: 1, 2 or 5 times a power of ten."""
     if high - low < 1e-9:
         high = low + 1.0
     raw = (high - low) / 5

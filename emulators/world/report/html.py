@@ -1,4 +1,4 @@
-"""The report of a run: one HTML file that needs nothing else, and the same as JSON."""
+"""HTML report of a run, a single file without external resources, and the result as JSON."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from emulators.scenario import svg
 from emulators.scenario.scenario import Scenario
 from emulators.scenario.tables import Bound
 from emulators.world.recording import Recording
+from emulators.world.report import svg
 
-MOST_CARS = 20  # drawn one by one
-MOST_POINTS = 1500
-MOST_EVENTS = 400
+MAX_CARS = 20  # in the plots
+MAX_POINTS = 1500
+MAX_EVENTS = 400
 
 STYLE = """
 body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:62rem;padding:0 1rem;color:#222}
@@ -28,43 +28,43 @@ td.n{text-align:right;font-variant-numeric:tabular-nums}.legend span{margin-righ
 """
 
 ENERGY = (
-    ("import_wh", "from the grid"),
-    ("export_wh", "into the grid"),
-    ("pv_wh", "from the sun"),
-    ("pv_curtailed_wh", "sun not used"),
+    ("import_wh", "imported from the grid"),
+    ("export_wh", "exported to the grid"),
+    ("pv_wh", "photovoltaic generation"),
+    ("pv_curtailed_wh", "photovoltaic generation curtailed"),
     ("served_wh", "loads served"),
     ("unserved_wh", "loads not served"),
-    ("unserved_critical_wh", "of these critical"),
-    ("unserved_transfer_wh", "critical, in the gaps of transfers"),
-    ("cars_charged_wh", "into the cars"),
-    ("cars_discharged_wh", "out of the cars"),
+    ("unserved_critical_wh", "critical loads not served"),
+    ("unserved_transfer_wh", "critical loads not served during transfers"),
+    ("cars_charged_wh", "charged into the cars"),
+    ("cars_discharged_wh", "discharged from the cars"),
 )
 
 
-def write(summary: dict[str, Any], record: Recording, scenario: Scenario, folder: Path) -> Path:
-    """Write `report.html` and `result.json`; the path of the first."""
+def write(summary: dict[str, Any], recording: Recording, scenario: Scenario, folder: Path) -> Path:
+    """Write `report.html` and `result.json`; return the path of the first."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "result.json").write_text(json.dumps(summary, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     path = folder / "report.html"
-    path.write_text(page(summary, record, scenario), encoding="utf-8")
+    path.write_text(page(summary, recording, scenario), encoding="utf-8")
     return path
 
 
-def page(summary: dict[str, Any], record: Recording, scenario: Scenario) -> str:
-    """The whole HTML text."""
+def page(summary: dict[str, Any], recording: Recording, scenario: Scenario) -> str:
+    """Return the HTML text."""
     start_h = scenario.start.hour + scenario.start.minute / 60
-    step = max(1, len(record.times) // MOST_POINTS)
-    times = record.times[::step]
+    step = max(1, len(recording.times) // MAX_POINTS)
+    times = recording.times[::step]
     power = {
-        name: [value / 1000 for value in record.power.get(name, [])[::step]]
+        name: [value / 1000 for value in recording.power.get(name, [])[::step]]
         for name in ("load", "grid", "pv", "cars", "storage", "unserved")
-        if any(record.power.get(name, []))
+        if any(recording.power.get(name, []))
     }
-    soc: dict[str, Sequence[float | None]] = {n: s[::step] for n, s in list(record.soc.items())[:MOST_CARS]}
-    if record.storage_soc:
-        soc["storage"] = record.storage_soc[::step]
-    setpoints = {n: [v / 1000 for v in s[::step]] for n, s in list(record.setpoints.items())[:MOST_CARS]}
-    bindings = {n: s[::step] for n, s in list(record.bindings.items())[:MOST_CARS]}
+    soc: dict[str, Sequence[float | None]] = {n: s[::step] for n, s in list(recording.soc.items())[:MAX_CARS]}
+    if recording.storage_soc:
+        soc["storage"] = recording.storage_soc[::step]
+    setpoints = {n: [v / 1000 for v in s[::step]] for n, s in list(recording.setpoints.items())[:MAX_CARS]}
+    bindings = {n: s[::step] for n, s in list(recording.bindings.items())[:MAX_CARS]}
     figures = summary["figures"]
     verdict = (
         '<p class="good">Every expectation held.</p>'
@@ -76,26 +76,26 @@ def page(summary: dict[str, Any], record: Recording, scenario: Scenario) -> str:
         f"<p>{_span(scenario.duration)} from {scenario.start:%Y-%m-%d %H:%M} in {summary['real_s']:.1f} s, ",
         f"seed {summary['seed']}, transcript {summary['transcript'][:16]}.</p>",
         verdict,
-        _drawn("Power by source, kW", lambda title: svg.lines(times, power, "kW", start_h, title)),
-        _drawn("Charge of each car, %", lambda title: svg.lines(times, soc, "%", start_h, title)),
-        _drawn(
-            "Set-points in force, kW (+ is into the car)",
+        _plot("Power by source, kW", lambda title: svg.lines(times, power, "kW", start_h, title)),
+        _plot("State of charge of each car, %", lambda title: svg.lines(times, soc, "%", start_h, title)),
+        _plot(
+            "Effective set-points, kW (+ is charging)",
             lambda title: svg.lines(times, setpoints, "kW", start_h, title),
         ),
-        _drawn("What bound each set-point", lambda title: svg.bands(times, bindings, start_h, title)),
-        _left_out(len(record.soc), len(record.setpoints)),
+        _plot("Limiting constraint of each set-point", lambda title: svg.bands(times, bindings, start_h, title)),
+        _omission(len(recording.soc), len(recording.setpoints)),
         "<h2>Energy and autonomy</h2>",
         _table(
-            ("what", "how much"),
+            ("quantity", "value"),
             [(text, f"{figures[name] / 1000:,.2f} kWh") for name, text in ENERGY]
-            + [("the present load could be carried for", f"{figures['autonomy_h']:,.1f} h")],
+            + [("autonomy at the present load", f"{figures['autonomy_h']:,.1f} h")],
         ),
-        "<h2>Expected</h2>",
+        "<h2>Expectations</h2>",
         _table(
-            ("figure", "expected", "was", ""),
-            [_judged(name, bound, figures, summary["broken"]) for name, bound in scenario.expect.items()],
+            ("figure", "expected", "actual", ""),
+            [_judgement(name, bound, figures, summary["broken"]) for name, bound in scenario.expect.items()],
         ),
-        "<h2>What happened</h2>",
+        "<h2>Events</h2>",
         _events(summary["events"], start_h),
         "<h2>All figures</h2>",
         _table(("figure", "value"), [(name, f"{value:,.3f}") for name, value in figures.items()]),
@@ -108,25 +108,27 @@ def page(summary: dict[str, Any], record: Recording, scenario: Scenario) -> str:
     )
 
 
-def _drawn(title: str, plot: Callable[[str], str]) -> str:
-    return f"<h2>{escape(title)}</h2>{plot(title)}"
+def _plot(title: str, draw: Callable[[str], str]) -> str:
+    return f"<h2>{escape(title)}</h2>{draw(title)}"
 
 
-def _left_out(cars: int, evses: int) -> str:
-    """What is not drawn is said."""
-    if max(cars, evses) <= MOST_CARS:
+def _omission(cars: int, evses: int) -> str:
+    """Return a note on cars and EVSEs that the plots omit."""
+    if max(cars, evses) <= MAX_CARS:
         return ""
-    return f"<p>Drawn are the first {MOST_CARS} of {cars} cars and {evses} EVSEs; all are in the figures.</p>"
+    return (
+        f"<p>The plots show the first {MAX_CARS} of {cars} cars and {evses} EVSEs; the figures cover all of them.</p>"
+    )
 
 
-def _judged(name: str, bound: Bound, figures: Mapping[str, float], broken: Sequence[str]) -> tuple[str, ...]:
+def _judgement(name: str, bound: Bound, figures: Mapping[str, float], broken: Sequence[str]) -> tuple[str, ...]:
     held = not any(name in text.split() for text in broken)
-    was = f"{figures.get(name, 0.0):,.3f}"
-    return name, _bound(bound.min, bound.max), was, "held" if held else "NOT held"
+    actual = f"{figures.get(name, 0.0):,.3f}"
+    return name, _bound(bound.min, bound.max), actual, "held" if held else "NOT held"
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """The first column names its row; the others are figures and words."""
+    """Return an HTML table whose first column is the header of its row."""
     if not rows:
         return "<p>None.</p>"
     top = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in head)
@@ -141,15 +143,15 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def _events(events: Sequence[dict[str, Any]], start_h: float) -> str:
     rows = []
-    for event in events[:MOST_EVENTS]:
+    for event in events[:MAX_EVENTS]:
         seconds = start_h * 3600 + event["at"]
         day, rest = divmod(int(seconds), 86_400)
         clock = f"{'+' + str(day) + 'd ' if day else ''}{rest // 3600}:{rest % 3600 // 60:02d}:{rest % 60:02d}"
         rows.append(f"<tr><td>{clock}</td><td>{escape(event['what'])}</td><td>{escape(event['text'])}</td></tr>")
-    more = len(events) - MOST_EVENTS
+    more = len(events) - MAX_EVENTS
     tail = f"<p>and {more} more in result.json.</p>" if more > 0 else ""
-    top = '<tr><th scope="col">when</th><th scope="col">what</th><th scope="col">told</th></tr>'
-    return f"<table>{top}{''.join(rows)}</table>{tail}" if rows else "<p>Nothing.</p>"
+    top = '<tr><th scope="col">time</th><th scope="col">kind</th><th scope="col">event</th></tr>'
+    return f"<table>{top}{''.join(rows)}</table>{tail}" if rows else "<p>None.</p>"
 
 
 def _bound(low: float | None, high: float | None) -> str:

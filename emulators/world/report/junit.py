@@ -1,4 +1,4 @@
-"""The outcome of a scenario as CI servers read it: a JUnit file with one case for each expectation."""
+"""JUnit report of a run, with one test case for each expectation of the scenario."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from emulators.scenario.scenario import Scenario
 
 
 def write(summary: dict[str, Any], scenario: Scenario, path: Path) -> None:
-    """Write the file. Figures that are broken are failures with their sentence; the seed is a property."""
-    broken = {name: [text for text in summary["broken"] if name in text.split()] for name in scenario.expect}
+    """Write the file: a violated expectation is a failure; seed, transports and transcript digest are properties."""
+    violations = {name: [text for text in summary["broken"] if name in text.split()] for name in scenario.expect}
     suite = Element(
         "testsuite",
         name=scenario.name,
-        tests=str(len(broken)),
-        failures=str(sum(1 for texts in broken.values() if texts)),
+        tests=str(len(violations)),
+        failures=str(sum(1 for texts in violations.values() if texts)),
         time=f"{summary['real_s']:.3f}",
     )
     properties = SubElement(suite, "properties")
     for name in ("seed", "wires", "transcript"):
         SubElement(properties, "property", name=name, value=str(summary[name]))
-    for name, texts in broken.items():
+    for name, texts in violations.items():
         case = SubElement(suite, "testcase", classname=scenario.name, name=name, time="0")
         for text in texts:
             SubElement(case, "failure", message=text)

@@ -1,4 +1,4 @@
-"""A site in physics, as a scenario describes it."""
+"""Electrical installation of a scenario: loads, photovoltaics, storage, grid, switch and protection."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from emulators.site.site import Site, SiteSpec
 from emulators.site.storage import STORAGE_STAGE, Storage
 
 
-def build_site(plan: Scenario, seed: int) -> Site:
-    """Loads, sun, storage, grid, switch and protection; the same for the same seed."""
-    part, hz = plan.site, float(plan.grid.nominal_hz)
-    events = [GridEvent(event.kind, event.at, event.duration, event.value) for event in plan.grid.events]
+def build_site(scenario: Scenario, seed: int) -> Site:
+    """Return the site of a scenario; the same for the same seed."""
+    part, hz = scenario.site, float(scenario.grid.nominal_hz)
+    events = [GridEvent(event.kind, event.at, event.duration, event.value) for event in scenario.grid.events]
     place = {"latitude": part.latitude, "longitude": part.longitude}
     arrays = [
         Pv(PvSpec(one.peak_w, one.tilt, one.azimuth, clearness=one.clearness, **place), f"{seed}-{n}")
@@ -41,7 +41,7 @@ def build_site(plan: Scenario, seed: int) -> Site:
             standby_w=STORAGE_STAGE.standby_w,
             forming=one.forming,
         )
-        stage = PowerStage(stage_spec, step_s=plan.step)
+        stage = PowerStage(stage_spec, step_s=scenario.step)
         stores.append(Storage(battery, stage, one.policy, one.floor_pct))
     behind = [store for store, one in zip(stores, part.storage, strict=True) if one.backs_critical]
     return Site(

@@ -1,0 +1,62 @@
+"""Fault: kind, target and times of one injected fault. How a fault acts is in `actions.py` and `tampering.py`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+# Kinds that alter single messages or chunks of a link; several of them on one link act together.
+MESSAGE_KINDS = ("loss", "delay", "reorder", "duplicate", "split", "corruption")
+LINK_KINDS = ("half-open", "cut")
+BROKER_KINDS = ("broker-stop", "broker-wipe", "broker-freeze")
+EVSE_KINDS = ("meter-stuck", "meter-wrong-sign", "deaf", "ignores-car", "insulation", "internal", "weld")
+VEHICLE_KINDS = ("frozen-soc", "silence", "wrong-sign", "late-frames")
+KINDS = (
+    *MESSAGE_KINDS,
+    *LINK_KINDS,
+    *BROKER_KINDS,
+    *EVSE_KINDS,
+    *VEHICLE_KINDS,
+    "restart",
+    "clock-jump",
+    "switch-stuck",
+    "input-silent",
+)
+TARGET_PREFIXES: dict[str, tuple[str, ...]] = {  # a byte stream keeps its order, a text message is never split
+    "split": ("iso15118:",),
+    "reorder": ("ocpp:", "mqtt"),
+    "half-open": ("ocpp:", "iso15118:"),
+    "cut": ("ocpp:", "iso15118:", "mqtt:"),
+}
+
+
+class FaultError(ValueError):
+    """A fault that cannot be injected: unknown kind, invalid parameter, or a target that does not exist."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One fault. `duration_s` None lasts to the end of the scenario; `rate` is the share of messages affected."""
+
+    kind: str
+    target: str = ""
+    at: float = 0.0
+    duration_s: float | None = None
+    rate: float = 1.0
+    value: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_kind(self.kind)
+        if not 0 <= self.rate <= 1:
+            raise FaultError(f"{self.kind}: rate must be between 0 and 1, not {self.rate}")
+        if self.duration_s is not None and not 0 < self.duration_s < float("inf"):
+            raise FaultError(f"{self.kind}: duration must be positive and finite, not {self.duration_s:g} s")
+        prefixes = TARGET_PREFIXES.get(self.kind, ())
+        if prefixes and not (self.target or "mqtt").startswith(prefixes):
+            target = self.target or "mqtt"
+            raise FaultError(f"{self.kind}: invalid target {target!r}; it must begin with {' or '.join(prefixes)}")
+
+
+def check_kind(kind: str) -> None:
+    """Raise FaultError if there is no such kind of fault."""
+    if kind not in KINDS:
+        raise FaultError(f"unknown fault kind {kind!r}; known kinds: {', '.join(sorted(KINDS))}")

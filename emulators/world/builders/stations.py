@@ -1,0 +1,85 @@
+"""Charging stations of a scenario, with their EVSEs and parking bays."""
+
+from __future__ import annotations
+
+import functools
+import random
+from collections.abc import Callable
+
+from emulators.charger.hardware.meter import Meter, MeterSpec
+from emulators.charger.hardware.power_stage import EFFICIENCY, PowerStage, StageSpec
+from emulators.charger.hardware.shared_supply import Supply
+from emulators.charger.station.build import build
+from emulators.charger.station.config import StationConfig
+from emulators.charger.station.csms_link.network_profiles import Connect
+from emulators.runtime.clock import SkewedClock
+from emulators.runtime.pcap import Capture
+from emulators.scenario.tables import ChargerPart
+from emulators.world.emulated_site import EmulatedSite
+from emulators.world.parking_bay import BaySettings, ParkingBay
+from protocols.ocpp.schema import Version
+
+VERSIONS = {"1.6": Version.V16, "2.0.1": Version.V201, "2.1": Version.V21}
+MAX_LOOP_INTERVAL_S = 0.25  # between two charge-loop requests
+
+
+def add_stations(world: EmulatedSite, part: ChargerPart, connect: Callable[[str], Connect]) -> None:
+    """Add the stations of one table of the scenario, with their parking bays, to a world.
+
+    `connect` returns the function by which a station, named by its id, connects to the gateway.
+    """
+    for name in part.ids():
+        bays = [_bay(world, part, name, number) for number in range(1, part.evses + 1)]
+        if part.supply_w is not None:
+            supply = Supply(part.supply_w, [(bay.stage, bay.requested_w) for bay in bays])
+            supply.share()
+            world.supplies.append(supply)
+        clock = SkewedClock(world.clock, drift_ppm=part.clock_drift_ppm)
+        world.injection_points.clocks[name] = clock
+        config = StationConfig(
+            name,
+            VERSIONS[part.ocpp],
+            vendor_profile=part.vendor_profile,
+            meter_interval_s=world.scenario.telemetry,
+            tick_s=world.scenario.tick,
+            seed=random.Random(f"station-{world.seed}-{name}").randrange(1 << 30),
+        )
+        station = build(config, [bay.power_path for bay in bays], clock, connect(name))
+        for bay in bays:
+            bay.bind(station)
+        world.stations[name] = station
+        world.injection_points.restarts[name] = functools.partial(station.reboot, "PowerUp", "PowerLoss")
+
+
+def _bay(world: EmulatedSite, part: ChargerPart, station: str, number: int) -> ParkingBay:
+    scenario, evse = world.scenario, f"{station}-{number}"
+    spec = StageSpec(
+        max_charge_w=part.max_charge_w,
+        max_discharge_w=part.max_discharge_w,
+        max_current_a=part.max_current_a,
+        min_power_w=part.min_power_w,
+        ramp_w_per_s=part.ramp_w_per_s,
+        standby_w=part.standby_w,
+        forming=part.forming,
+        min_voltage_v=part.min_voltage_v,
+        max_voltage_v=part.max_voltage_v,
+        efficiency=tuple(part.efficiency) or EFFICIENCY,
+    )
+    seed = random.Random(f"meter-{world.seed}-{evse}").randrange(1 << 30)
+    meter = MeterSpec(class_pct=part.meter_class_pct, drift_pct_year=part.meter_drift_pct_year)
+    stage = PowerStage(spec, Meter(meter, seed), scenario.step)
+    settings = BaySettings(
+        loop_interval_s=min(MAX_LOOP_INTERVAL_S, scenario.loop),
+        iso15118=part.vehicle_link != "none",
+        tls=world.tls,
+        fast_forward=world.fast_forward,
+    )
+    bay = ParkingBay(
+        evse, number, stage, world.clock, world.transcript, world.injection_points, settings, world.network.vehicle
+    )
+    if world.transcript.keep:
+        bay.capture = world.captures[evse] = Capture()
+    world.bays[evse] = bay
+    world.site.cars[evse] = stage
+    world.injection_points.stages[evse] = stage
+    return bay

@@ -1,0 +1,155 @@
+"""Fast-forward: skips charge loops that only repeat the one before; the transcript stays the same at every change.
+
+After a charge loop the physics of the car and its converter is simulated ahead on copies, until the car would report
+other values or its SoC changes by one per cent. Up to then no messages are needed: the EVCC's next request and the
+SECC's sequence timeout are moved by whole loops. Any change before (a command, a fault, an unplugging) calls `wake`:
+the next request is then sent at the time at which it would have been sent anyway.
+
+This changes the timers of both engines, which is for emulation only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+from contextlib import AbstractAsyncContextManager
+
+from emulators.charger.hardware.power_stage import PowerStage
+from emulators.charger.secc.secc import EvseSecc, Measured
+from emulators.ev.car import Car
+from emulators.ev.session import EvSession
+from protocols.iso15118.iso20.secc import Secc
+from protocols.iso15118.iso20.setpoint import DEPARTURE_MARGIN
+from protocols.iso15118.iso20.states import Step
+from protocols.ports import Clock
+
+MIN_AHEAD_S, MAX_AHEAD_S = 4.0, 300.0  # range of one simulation ahead: it grows while nothing interrupts it
+TOLERANCE_S = 1e-6
+
+
+class WakeableClock:
+    """Clock of one session, whose present wait can be ended early."""
+
+    def __init__(self, base: Clock) -> None:
+        self._base = base
+        self._waiting: asyncio.Timeout | None = None
+
+    def now(self) -> float:
+        return self._base.now()
+
+    def wall(self) -> float:
+        return self._base.wall()
+
+    async def sleep(self, seconds: float) -> None:
+        await self._base.sleep(seconds)
+
+    def timeout_at(self, deadline: float | None) -> AbstractAsyncContextManager[object]:
+        self._waiting = asyncio.timeout_at(deadline)
+        return self._waiting
+
+    def wake_at(self, when: float) -> None:
+        """End the present wait at a time, if there is one."""
+        waiting = self._waiting
+        if waiting is not None and waiting.when() is not None:
+            try:
+                waiting.reschedule(when)
+            except RuntimeError:
+                self._waiting = None  # not entered, or ended: the next wait uses the new deadline of the engine
+
+
+def loop_state(car: Car, stage: PowerStage, now: float) -> tuple[object, ...]:
+    """Return the values of a charge loop that messages report and decisions use, except continuous measurements."""
+    limits, soc, spec = car.limits(), car.reported_soc_pct, car.spec
+    departure_bound = False
+    leaves = car.departure_in_s(now)
+    if leaves is not None and soc < car.target_soc_pct:
+        high = min(limits.max_charge_w, stage.available_charge_w)
+        departure_bound = car.energy().target_wh * 3600 / max(leaves, 1.0) >= DEPARTURE_MARGIN * high
+    return (
+        limits,
+        int(soc),
+        round(soc),
+        # the signs of the energy requests
+        car.min_soc_pct > soc,
+        car.v2x_min_soc_pct >= soc,
+        spec.max_soc_pct <= soc,
+        spec.v2x_max_soc_pct <= soc,
+        departure_bound,
+        stage._current_a == 0.0,
+        car.session_end_reason(),
+    )
+
+
+class FastForward:
+    """Fast-forward of one session."""
+
+    def __init__(self, clock: WakeableClock, loop_s: float, secc_clock: WakeableClock | None = None) -> None:
+        """`clock` is that of the car, which sends the requests; `secc_clock` that of the charger."""
+        self.clock, self.loop_s, self._secc_clock = clock, loop_s, secc_clock
+        self.skipped = 0  # charge loops
+        self._due: float | None = None  # time of the next request without fast-forward
+        self._secc: Secc | None = None  # which waits for it
+        self._ahead_s = MIN_AHEAD_S
+
+    def looped(self, session: EvSession, secc: EvseSecc, car: Car, stage: PowerStage, last: Measured | None) -> None:
+        """Skip the loops after one that both sides have completed, as many as only repeat it."""
+        self._due = None
+        ev, charger = session.engine, secc.engine
+        if ev is None or charger is None or last is None or ev._due is None or ev.step is not Step.CHARGE_LOOP:
+            return
+        quirks = car.spec.quirks
+        irregular = quirks.renegotiates_every_s or quirks.late_frames_s or quirks.silent_after_s is not None
+        if last.binding is not None or irregular or ev.session.stop is not None or ev.session.renegotiating:
+            return
+        if charger._outgoing or ev._outgoing or ev._wanted is not None:
+            return
+        loops, at = self._ahead(car, stage, ev._due)
+        if loops <= 0:
+            return
+        self._due = ev._due
+        charger._next_by += at - ev._due
+        self._secc = charger
+        ev._due = at
+        self.skipped += loops
+
+    def exchange_next(self) -> None:
+        """Exchange the next loop."""
+        self._due = None
+
+    def wake(self, session: EvSession | None) -> None:
+        """End the skipping: exchange the next loop."""
+        due, self._due = self._due, None
+        ev = session.engine if session is not None else None
+        if due is None or ev is None or ev._due is None:
+            return
+        earlier, now = due, self.clock.now()
+        while earlier < now - TOLERANCE_S:  # by addition, with the same rounding as the engine
+            earlier += self.loop_s
+        if earlier < ev._due - TOLERANCE_S:
+            self.skipped -= round((ev._due - earlier) / self.loop_s)
+            if self._secc is not None:  # its sequence timeout moves back as well
+                self._secc._next_by -= ev._due - earlier
+                if self._secc_clock is not None:
+                    self._secc_clock.wake_at(self._secc._next_by)
+            ev._due = earlier
+            self._ahead_s = max(MIN_AHEAD_S, self._ahead_s / 4)
+            self.clock.wake_at(earlier)
+
+    def _ahead(self, car: Car, stage: PowerStage, due: float) -> tuple[int, float]:
+        """Return how many requests from `due` on would repeat the last loop, and when the next one is due."""
+        twin, twin_stage = copy.copy(car), copy.copy(stage)
+        twin.pack, twin.pack.age = copy.copy(car.pack), copy.copy(car.pack.age)
+        twin.violations, twin.advance_stage = [], None
+        twin_stage.battery, twin_stage.meter = twin, copy.copy(stage.meter)
+        present = loop_state(twin, twin_stage, self.clock.now())
+        loops, at, most = 0, due, int(self._ahead_s / self.loop_s)
+        while loops < most:
+            before = twin_stage._at
+            twin_stage.advance(at)
+            if twin_stage._at != before and loop_state(twin, twin_stage, at) != present:
+                break
+            loops += 1
+            at += self.loop_s
+        else:
+            self._ahead_s = min(MAX_AHEAD_S, self._ahead_s * 2)
+        return loops, at

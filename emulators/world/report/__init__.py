@@ -1,0 +1,1 @@
+"""Reports of a simulation: HTML page with plots, JSON, JUnit."""

@@ -1,0 +1,208 @@
+"""`v2x charger`, `v2x secc`, `v2x ev`: emulated charging stations, SECCs and EVs as processes."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gateway.cli.execution import check_choices, end, run_until_done
+from gateway.cli.options import Json, Tls
+
+app = typer.Typer()
+
+Pki = Annotated[Path | None, typer.Option("--pki", help="Folder of certificates, as `v2x pki create` makes.")]
+Interface = Annotated[str | None, typer.Option(help="Network interface for SDP discovery.")]
+Trace = Annotated[bool, typer.Option("--trace", help="Print every message.")]
+
+
+class Ocpp(StrEnum):
+    """OCPP version of an emulated station."""
+
+    V16 = "1.6"
+    V201 = "2.0.1"
+    V21 = "2.1"
+
+
+class TlsProfile(StrEnum):
+    """How strictly TLS follows the standard."""
+
+    STRICT = "strict"
+    INTEROP = "interop"
+
+
+class Protocol(StrEnum):
+    """Protocols between EV and SECC."""
+
+    ISO20 = "iso20"
+
+
+class Auth(StrEnum):
+    """Identification of the EV's user."""
+
+    EIM = "eim"
+
+
+TlsOption = Annotated[Tls, typer.Option("--tls", help="ISO 15118-20 requires 1.3; see docs/tls.md.")]
+ProfileOption = Annotated[
+    TlsProfile, typer.Option("--tls-profile", help="strict: as the standard; interop: as peers in the field.")
+]
+Protocols = Annotated[str, typer.Option(help="Protocols to offer, in order of preference.")]
+
+
+@app.command()
+def charger(
+    csms: Annotated[str, typer.Option(help="URL of the CSMS: ws://host:port/ocpp")],
+    id: Annotated[str, typer.Option("--id", help="The station's id.")] = "CP1",
+    ocpp: Annotated[Ocpp, typer.Option(help="OCPP version.")] = Ocpp.V21,
+    evses: Annotated[int, typer.Option(min=1, max=64)] = 1,
+    secc: Annotated[str | None, typer.Option(metavar="[ADDR]:PORT", help="Address for EVs over ISO 15118.")] = None,
+    charge_w: Annotated[float, typer.Option(min=0, help="Rated charging power, W.")] = 10_000.0,
+    discharge_w: Annotated[float, typer.Option(min=0, help="Rated discharging power, W.")] = 10_000.0,
+    meter_class_pct: Annotated[float, typer.Option(min=0, max=10, help="Accuracy class of the meter.")] = 0.0,
+    meter_interval_s: Annotated[float, typer.Option(min=0.1, help="Interval of meter values, s.")] = 10.0,
+    vendor_profile: Annotated[str | None, typer.Option(help="Vendor profile of the product.")] = None,
+    password_file: Annotated[Path | None, typer.Option(help="Basic auth password (security profiles 1, 2).")] = None,
+    ca: Annotated[Path | None, typer.Option(help="Certificates to verify the CSMS with (wss).")] = None,
+    cert: Annotated[Path | None, typer.Option(help="Client certificate (security profile 3).")] = None,
+    key: Annotated[Path | None, typer.Option(help="Its key.")] = None,
+    id_token: Annotated[str, typer.Option(help="Token presented at plug-in.")] = "",
+    token_type: Annotated[str, typer.Option(help="Its type.")] = "ISO14443",
+    car: Annotated[str | None, typer.Option(help="Without --secc: profile of the EV at each EVSE.")] = None,
+    soc: Annotated[float, typer.Option(min=0, max=100, help="Its state of charge, %.")] = 80.0,
+    state: Annotated[Path | None, typer.Option(help="Folder for the state that survives a restart.")] = None,
+    json: Json = False,
+) -> None:
+    """Run an emulated charging station."""
+    from emulators.charger.station.run import Options, run
+
+    end(
+        run_until_done(
+            run(
+                Options(
+                    csms=csms,
+                    id=id,
+                    ocpp=ocpp.value,
+                    evses=evses,
+                    secc=secc,
+                    charge_w=charge_w,
+                    discharge_w=discharge_w,
+                    meter_class_pct=meter_class_pct,
+                    meter_interval_s=meter_interval_s,
+                    vendor_profile=vendor_profile,
+                    ca=ca,
+                    cert=cert,
+                    key=key,
+                    id_token=id_token,
+                    token_type=token_type,
+                    car=car,
+                    soc_pct=soc,
+                    state=state,
+                ),
+                password_file=password_file,
+                json=json,
+            )
+        )
+    )
+
+
+@app.command()
+def secc(
+    listen: Annotated[str | None, typer.Option(metavar="[ADDR]:PORT", help="Address for EVs.")] = None,
+    interface: Interface = None,
+    tls: TlsOption = Tls.NONE,
+    tls_profile: ProfileOption = TlsProfile.INTEROP,
+    pki: Pki = None,
+    services: Annotated[str, typer.Option(help="Of dc, dc_bpt, ac, ac_bpt.")] = "dc,dc_bpt",
+    protocols: Protocols = "iso20",
+    control: Annotated[str, typer.Option(help="Of scheduled, dynamic.")] = "scheduled,dynamic",
+    power_w: Annotated[
+        float | None, typer.Option(help="Set-point; negative discharges. Default: as the EV requests.")
+    ] = None,
+    rated_w: Annotated[float, typer.Option(min=0, help="Rated power, W, both ways.")] = 11_000.0,
+    sessions: Annotated[int | None, typer.Option(min=1, help="End after this number of sessions.")] = None,
+    trace: Trace = False,
+    json: Json = False,
+) -> None:
+    """Run an emulated SECC: one EVSE that serves EVs."""
+    from emulators.charger.secc.run import RunOptions, run
+
+    check_choices("secc", "--protocols", protocols, Protocol)
+    _openssl(tls, tls_profile)
+    end(
+        run_until_done(
+            run(
+                RunOptions(
+                    listen=listen,
+                    interface=interface,
+                    tls_version=tls.value,
+                    tls_profile=tls_profile.value,
+                    pki_directory=pki,
+                    services=services,
+                    control=control,
+                    power_w=power_w,
+                    rated_w=rated_w,
+                    sessions=sessions,
+                    trace=trace,
+                    json=json,
+                )
+            )
+        )
+    )
+
+
+@app.command()
+def ev(
+    connect: Annotated[str | None, typer.Option(metavar="[ADDR]:PORT", help="Address of the SECC.")] = None,
+    interface: Interface = None,
+    tls: TlsOption = Tls.NONE,
+    tls_profile: ProfileOption = TlsProfile.INTEROP,
+    pki: Pki = None,
+    protocols: Protocols = "iso20",
+    service: Annotated[str, typer.Option(help="Of dc, dc_bpt, ac, ac_bpt; several in order of preference.")] = "dc_bpt",
+    control: Annotated[str, typer.Option(help="dynamic or scheduled.")] = "dynamic",
+    auth: Annotated[str, typer.Option(help="eim: external identification at the charging station.")] = "eim",
+    profile: Annotated[str, typer.Option(help="Vehicle profile: a name, or a TOML file.")] = "ccs-63",
+    soc: Annotated[float, typer.Option(min=0, max=100, help="State of charge on arrival, %.")] = 80.0,
+    loops: Annotated[int | None, typer.Option(min=1, help="End the session after this number of charge loops.")] = None,
+    evccid: Annotated[str | None, typer.Option(help="EVCCID of the EV.")] = None,
+    trace: Trace = False,
+    json: Json = False,
+) -> None:
+    """Run an emulated EV for one session with an SECC. Exit status 0: the session ended well."""
+    from emulators.ev.run import EvOptions, run
+
+    check_choices("ev", "--protocols", protocols, Protocol)
+    check_choices("ev", "--auth", auth, Auth)
+    _openssl(tls, tls_profile)
+    end(
+        run_until_done(
+            run(
+                EvOptions(
+                    connect=connect,
+                    interface=interface,
+                    tls_version=tls.value,
+                    tls_profile=tls_profile.value,
+                    pki_directory=pki,
+                    service=service,
+                    control=control,
+                    profile=profile,
+                    soc_pct=soc,
+                    loops=loops,
+                    evccid=evccid,
+                    trace=trace,
+                    json=json,
+                )
+            )
+        )
+    )
+
+
+def _openssl(version: Tls, profile: TlsProfile) -> None:
+    """Start the process again with a configuration of OpenSSL that names the groups and suites of TLS 1.3."""
+    if version is Tls.V13:
+        from protocols.iso15118 import tls
+
+        tls.ensure_configuration(tls.TlsProfile(profile.value))

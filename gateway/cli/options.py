@@ -1,0 +1,28 @@
+"""Options and choices that several commands of `v2x` share."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Json = Annotated[bool, typer.Option("--json", help="One JSON object, or JSON lines, instead of text.")]
+ConfigFile = Annotated[Path, typer.Option("--config", "-c", help="The gateway's settings (TOML).", show_default=False)]
+ConfigFiles = Annotated[
+    list[Path],
+    typer.Option("--config", "-c", help="A gateway's settings (TOML); once for each site.", show_default=False),
+]
+OptionalConfig = Annotated[
+    Path | None, typer.Option("--config", "-c", help="With the broker of these settings (TOML).")
+]
+Moment = Annotated[str | None, typer.Option(help="RFC 3339, or Unix seconds.")]
+
+
+class Tls(StrEnum):
+    """TLS version between EV and SECC."""
+
+    NONE = "none"
+    V12 = "1.2"
+    V13 = "1.3"

@@ -1,0 +1,130 @@
+"""Reads `gateway.toml` and the environment. `ConfigError` reports mistakes with file, key and remedy, one per line."""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from gateway.config.settings import Config, ConfigError, Section
+from gateway.model.site import STALE_AFTER_S, InputKind
+
+
+def load(path: Path | str) -> Config:
+    """Return the configuration of a file and the environment; ConfigError with one line per mistake."""
+    path = Path(path)
+    try:
+        table = tomllib.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"{path} does not exist; name the configuration with -c FILE") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} cannot be read: {error}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path} is not TOML: {error}") from None
+    except RecursionError:
+        raise ConfigError(f"{path} is not a configuration: its lists or tables are nested too deeply") from None
+    return from_table(table, path.resolve().parent, str(path))
+
+
+def from_table(table: Mapping[str, Any], base: Path | None = None, where: str = "the configuration") -> Config:
+    """Return the configuration of a table already read; relative paths are relative to `base`."""
+    unknown = _unknown_in_environment(os.environ)
+    if unknown:
+        raise ConfigError("\n".join(unknown))
+    try:
+        config = Config(**table)
+    except ValidationError as error:
+        raise ConfigError("\n".join(_sentences(error, where))) from None
+    except ValueError as error:  # an environment variable that is not JSON where JSON is due
+        named = re.search(r'field "(\w+)"', str(error))
+        about = f"V2X_{named[1].upper()} must be JSON" if named else str(error)
+        raise ConfigError(f"environment: {about}") from None
+    return _resolved(config, base) if base is not None else config
+
+
+def read_secret(path: Path, key: str) -> str:
+    """Return the single line of a secret's file; ConfigError if there is none."""
+    try:
+        text = path.read_text("utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+        raise ConfigError(f"{key}: {path} cannot be read: {reason}") from None
+    if not text or "\n" in text:
+        raise ConfigError(f"{key}: {path} must hold the secret on one line")
+    return text
+
+
+def stale_after(config: Config) -> dict[InputKind, float]:
+    """Return the age from which each input is stale, in s."""
+    return {**STALE_AFTER_S, **config.site.stale_after_s}
+
+
+def _sentences(error: ValidationError, where: str) -> list[str]:
+    found = []
+    for detail in error.errors(include_url=False, include_context=False):
+        key = ".".join(str(part) for part in detail["loc"] if part != "literal['all']")
+        text = detail["msg"].removeprefix("Value error, ")
+        if detail["type"] == "extra_forbidden":
+            known = _known_keys(detail["loc"])
+            text = f"is not a key of the gateway{f'; known here are {known}' if known else ''}"
+        elif detail["type"] == "missing":
+            text = "is missing"
+        found.append(f"{where}: {key}: {text}" if key else f"{where}: {text}")
+    return found
+
+
+def _known_keys(loc: tuple[int | str, ...]) -> str:
+    model: Any = Config
+    for part in loc[:-1]:
+        if isinstance(part, int):
+            continue
+        field = model.model_fields.get(part)
+        annotation = field.annotation if field else None
+        model = annotation if isinstance(annotation, type) else getattr(annotation, "__args__", (None,))[0]
+        if not (isinstance(model, type) and issubclass(model, BaseModel)):
+            return ""
+    return ", ".join(model.model_fields)
+
+
+def _unknown_in_environment(environment: Mapping[str, str]) -> list[str]:
+    found = []
+    for name in environment:
+        if not name.upper().startswith("V2X_"):
+            continue
+        if "__" not in name:
+            meant = next((one for one in Config.model_fields if name[4:].lower().startswith(one + "_")), None)
+            if meant is not None:
+                key = name[5 + len(meant) :].upper()
+                found.append(f"environment: {name}: did you mean V2X_{meant.upper()}__{key}, with two underscores?")
+            continue
+        section = name[4:].split("__", 1)[0].lower()
+        if section not in Config.model_fields:
+            found.append(
+                f"environment: {name}: there is no section {section}; known are {', '.join(Config.model_fields)}"
+            )
+    return found
+
+
+def _resolved(config: Config, base: Path) -> Config:
+    """Return the configuration with relative paths resolved against the folder of the file."""
+    changed: dict[str, Any] = {}
+    for name in Config.model_fields:
+        value = getattr(config, name)
+        if isinstance(value, Section):
+            changed[name] = _resolve_section(value, base)
+        elif isinstance(value, list):
+            changed[name] = [_resolve_section(one, base) for one in value]
+    url = config.store.url
+    if url.startswith("sqlite:///") and not url.startswith("sqlite:////") and url != "sqlite:///:memory:":
+        changed["store"] = config.store.model_copy(update={"url": f"sqlite:///{base / url.removeprefix('sqlite:///')}"})
+    return config.model_copy(update=changed)
+
+
+def _resolve_section(section: Section, base: Path) -> Section:
+    paths = {name: base / value for name, value in section if isinstance(value, Path)}
+    return section.model_copy(update=paths) if paths else section

@@ -1,0 +1,59 @@
+"""Secrets inside OCPP payloads: the password that a call sets, and payloads without secrets for the journal."""
+
+from __future__ import annotations
+
+from protocols.ocpp.link import Answered, Reply
+from protocols.ocpp.schema import Payload
+
+HIDDEN = "***"
+_ACCEPTED = ("Accepted", "RebootRequired")  # of ChangeConfiguration and SetVariables
+
+
+def password_in(action: str, payload: Payload) -> str | None:
+    """Return the station password that a call sets, or None."""
+    if action == "ChangeConfiguration" and payload.get("key") == "AuthorizationKey":
+        return str(payload.get("value", ""))
+    if action == "SetVariables":
+        for entry in payload.get("setVariableData", ()):
+            if isinstance(entry, dict) and _is_password(entry):
+                return str(entry.get("attributeValue", ""))
+    return None
+
+
+def password_accepted(reply: Reply) -> bool:
+    """Return True if the station accepted the password that a call set."""
+    if not isinstance(reply, Answered):
+        return False
+    for result in reply.payload.get("setVariableResult", ()):
+        if _is_password(result):
+            return bool(result.get("attributeStatus") in _ACCEPTED)
+    return reply.payload.get("status") in _ACCEPTED
+
+
+def without_secrets(action: str, payload: Payload) -> Payload:
+    """Return a payload as it may be stored in the journal."""
+    if action == "ChangeConfiguration" and payload.get("key") == "AuthorizationKey":
+        return {**payload, "value": HIDDEN}
+    if action == "SetVariables" and isinstance(payload.get("setVariableData"), list):
+        entries = payload["setVariableData"]
+        shown = [{**one, "attributeValue": HIDDEN} if _is_password(one) else one for one in entries]
+        return {**payload, "setVariableData": shown}
+    if action == "SetNetworkProfile" and isinstance(payload.get("connectionData"), dict):
+        data = {
+            name: HIDDEN if name in ("basicAuthPassword", "apn", "vpn") else value
+            for name, value in payload["connectionData"].items()
+        }
+        return {**payload, "connectionData": data}
+    return payload
+
+
+def _is_password(entry: object) -> bool:
+    if not isinstance(entry, dict):
+        return False
+    component, variable = entry.get("component"), entry.get("variable")
+    return (
+        isinstance(component, dict)
+        and isinstance(variable, dict)
+        and component.get("name") == "SecurityCtrlr"
+        and variable.get("name") == "BasicAuthPassword"
+    )

@@ -1,0 +1,167 @@
+"""Incoming messages: topics and payloads become submissions, facility inputs and states of other gateways and sites.
+
+A command is acknowledged to the broker once its first result is stored; every other message when it was applied.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Callable
+from typing import TypeAlias
+
+from gateway.commands.submission import Channel, Submission
+from gateway.model.command import MAX_BYTES
+from gateway.model.energy_state import SharedEnergyState, SharedSiteState
+from gateway.model.journal import ReplyTo
+from gateway.model.state import GatewayStatus
+from gateway.mqtt import mirror
+from gateway.mqtt.client import Acknowledging
+from gateway.mqtt.settings import MqttSettings
+from gateway.mqtt.topics import Kind, ParsedTopic
+from gateway.service import GatewayService
+from protocols.ports import Bus, BusMessage
+
+log = logging.getLogger("v2x.mqtt")
+
+MAX_CONCURRENT_COMMANDS = 500
+MAX_OTHER_GATEWAYS = 256  # per site; further status messages are ignored
+
+NeighbourHandler: TypeAlias = Callable[[str, SharedEnergyState], None]
+
+
+class MessageReceiver:
+    """Dispatches the messages of every link. `on_homeassistant_birth` is called when Home Assistant has restarted."""
+
+    def __init__(
+        self,
+        service: GatewayService,
+        settings: MqttSettings,
+        since: float,
+        counts: Counter[str],
+        on_homeassistant_birth: Callable[[], None],
+        neighbour: NeighbourHandler | None = None,
+    ) -> None:
+        self._service = service
+        self._settings = settings
+        self._topics = settings.topics
+        self._since = since
+        self._counts = counts
+        self._on_homeassistant_birth = on_homeassistant_birth
+        self._neighbour = neighbour
+        self._others: dict[str, frozenset[str]] = {}  # gateways that are online at this site, and their EVSEs
+        self._mirrored = 0
+        self._slots = asyncio.Semaphore(MAX_CONCURRENT_COMMANDS)
+        self._submissions: set[asyncio.Task[None]] = set()
+
+    async def subscribe(self, bus: Bus) -> None:
+        """Subscribe on a new link."""
+        self._others.clear()
+        settings = self._settings
+        discovery = settings.homeassistant != "off"
+        for topic_filter in self._topics.filters(site_commands=settings.takes_site_commands, discovery=discovery):
+            await bus.subscribe(topic_filter, qos=1)
+        if self._neighbour is not None:
+            await bus.subscribe(self._topics.neighbours, qos=1)
+
+    async def run(self, bus: Bus) -> None:
+        """Dispatch messages until the link ends (ConnectionError)."""
+        async for message in bus.messages():
+            topic = self._topics.parse(message.topic)
+            if topic.kind in (Kind.EVSE_COMMAND, Kind.SITE_COMMAND, Kind.MIRROR):
+                await self._slots.acquire()
+                task = asyncio.get_running_loop().create_task(self._command(bus, topic, message))
+                self._submissions.add(task)  # not a child of the link's tasks: a submission outlives the link
+                task.add_done_callback(self._submitted)
+            else:
+                self._dispatch(topic, message)
+                _acknowledge(bus, message)
+        raise ConnectionError("the broker closed the link")
+
+    async def _command(self, bus: Bus, topic: ParsedTopic, message: BusMessage) -> None:
+        if (submission := self._submission(topic, message)) is not None:
+            await self._service.submit(submission)
+        _acknowledge(bus, message)
+
+    def _submission(self, topic: ParsedTopic, message: BusMessage) -> Submission | None:
+        """Return the submission of a command message; None for one that is none of this gateway's."""
+        evse = None if topic.kind is Kind.SITE_COMMAND else topic.name
+        verb, payload = topic.verb, message.payload
+        if topic.kind is Kind.MIRROR:
+            self._mirrored += 1
+            command = mirror.command(verb, payload, f"{self._since:.0f}-{self._mirrored}")
+            if command is None:
+                self._counts["ignored"] += 1
+                return None
+            verb, payload = command
+        if message.retain and not message.payload:  # deletion of a retained message
+            return None
+        if evse is not None and not self._mine(evse):
+            self._counts["for_another_gateway"] += 1
+            return None
+        reply = None
+        if message.response_topic is not None:
+            reply = ReplyTo(message.response_topic, message.correlation_data)
+        return Submission(evse, verb, payload, Channel.MQTT, message.retain, reply)
+
+    def _submitted(self, task: asyncio.Task[None]) -> None:
+        self._slots.release()
+        self._submissions.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("a command could not be submitted", exc_info=error)
+
+    def _mine(self, evse: str) -> bool:
+        """Return whether this gateway answers for an EVSE; one that another gateway serves is left to that one."""
+        place = self._service.board.places.get(evse)
+        if place is not None and place.evse.connected:
+            return True
+        if any(evse in evses for evses in self._others.values()):
+            return False
+        return self._settings.takes_site_commands or self._service.board.known(evse) is not None
+
+    def _dispatch(self, topic: ParsedTopic, message: BusMessage) -> None:
+        match topic.kind:
+            case Kind.INPUT:
+                self._service.input(topic.verb, message.payload, message.retain)
+            case Kind.GATEWAY_STATUS if topic.name != self._topics.gateway:
+                self._other_gateway(topic.name, message.payload)
+            case Kind.NEIGHBOUR if self._neighbour is not None:
+                self._other_site(self._neighbour, topic.name, message.payload)
+            case Kind.HOMEASSISTANT if message.payload == b"online":
+                self._on_homeassistant_birth()
+            case _:
+                self._counts["ignored"] += 1
+
+    def _other_site(self, handler: NeighbourHandler, site: str, payload: bytes) -> None:
+        """Pass on the shared part of another site's state; a malformed one is counted and has no effect."""
+        try:
+            energy = SharedSiteState.parse(payload).energy if len(payload) <= MAX_BYTES else None
+        except ValueError:
+            self._counts["malformed_neighbour"] += 1
+            return
+        if energy is not None:
+            handler(site, energy)
+
+    def _other_gateway(self, gateway: str, payload: bytes) -> None:
+        """Keep which EVSEs another gateway of this site serves."""
+        self._others.pop(gateway, None)
+        if len(payload) > MAX_BYTES or len(self._others) >= MAX_OTHER_GATEWAYS:
+            self._counts["ignored"] += 1
+            return
+        try:
+            status = GatewayStatus.model_validate_json(payload)
+        except ValueError:
+            return
+        if status.state != "online":
+            return
+        self._others[gateway] = frozenset(status.evses)
+        if status.takes_site_commands and self._settings.takes_site_commands:
+            log.warning("%s accepts site commands too; configure one gateway of the site for them", gateway)
+        if both := self._others[gateway] & set(self._service.evses()):
+            log.warning("%s serves %s too", gateway, ", ".join(sorted(both)))
+
+
+def _acknowledge(bus: Bus, message: BusMessage) -> None:
+    if isinstance(bus, Acknowledging):
+        bus.acknowledge(message)

@@ -1,0 +1,231 @@
+"""Outgoing messages: results, events, retained states, telemetry, discovery and mirror, paced.
+
+Results wait in the outbox until the broker has acknowledged them; events are kept up to a limit while there is no
+link; states are published again on every new link.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import math
+from collections import Counter
+from collections.abc import Callable
+from functools import partial
+from typing import TypeVar
+
+from gateway import __version__
+from gateway.model.journal import Phase, ReplyTo
+from gateway.model.message import Message
+from gateway.model.result import Result
+from gateway.model.state import EventMessage, EvseState, GatewayStatus
+from gateway.mqtt import discovery, mirror
+from gateway.mqtt.outbox import Outbox, PendingResult
+from gateway.mqtt.settings import MqttSettings
+from gateway.service import GatewayService
+from protocols.ports import Bus, BusMessage, Clock
+
+log = logging.getLogger("v2x.mqtt")
+Published = TypeVar("Published", bound=Message)
+
+STATE_EVERY_S = 0.5  # shortest period of a state
+SITE_EVERY_S = 2.0  # shortest period of the site's state when only sums and ages have changed
+MAX_EVENTS = 1000  # kept while there is no link
+
+
+class Publisher:
+    """Implements `gateway.model.subscriber.Subscriber`; `serve` publishes over one link."""
+
+    def __init__(
+        self, service: GatewayService, settings: MqttSettings, clock: Clock, since: float, counts: Counter[str]
+    ) -> None:
+        self._service = service
+        self._settings = settings
+        self._topics = settings.topics
+        self._clock = clock
+        self._since = since
+        self._counts = counts
+        self.outbox = Outbox(service.delivered)
+        self._events: list[EventMessage] = []
+        self._pending = asyncio.Event()  # events or states to publish
+        self._changed: dict[str | None, None] = {}
+        self._measured: dict[str | None, None] = {}  # only measured values have changed
+        self._published_at: dict[str | None, float] = {}
+        self._retained: dict[str, dict[str, bytes]] = {}  # by EVSE: discovery and mirror, as last sent on this link
+        self._failing: set[str] = set()  # messages that a defect keeps from being made
+        self._status: GatewayStatus | None = None
+        self._seq = 0
+
+    # Subscriber -------------------------------------------------------------------------------------------------------
+
+    def result(self, result: Result, reply: ReplyTo | None, phase: Phase | None) -> None:
+        """Queue a result for the result topic, the reply topic of the command and the mirror."""
+        text = result.model_dump_json().encode()
+        user = (("gateway", self._topics.gateway),)
+        messages = [BusMessage(self._topics.of(result.evse, "result"), text, qos=1, user_properties=user)]
+        if reply is not None and self._topics.may_answer_on(reply.topic):
+            messages.append(
+                BusMessage(reply.topic, text, qos=1, correlation_data=reply.correlation_data, user_properties=user)
+            )
+        if self._topics.mirror and result.evse is not None:
+            mirrored = f"{self._topics.mirror}/{result.evse}/result"
+            messages.append(BusMessage(mirrored, mirror.answer(result).encode(), qos=1, retain=True))
+        self.outbox.put(PendingResult(tuple(messages), result.id, phase))
+
+    def event(self, event: EventMessage) -> None:
+        """Queue an event; without a link the newest are kept."""
+        self._events.append(event)
+        del self._events[:-MAX_EVENTS]
+        self._pending.set()
+
+    def changed(self, evse: str | None) -> None:
+        """Publish a state soon."""
+        self._changed[evse] = None
+        self._measured[None] = None
+        self._pending.set()
+
+    def stirred(self, evse: str | None) -> None:
+        """Publish a state of which only measured values have changed, no more often than the telemetry."""
+        if evse not in self._measured or None not in self._measured:
+            self._measured[evse] = self._measured[None] = None
+            self._pending.set()
+
+    # a link -----------------------------------------------------------------------------------------------------------
+
+    def will(self) -> BusMessage:
+        """Return the last will: this gateway is offline."""
+        offline = GatewayStatus(state="offline", gateway=self._topics.gateway, version=__version__)
+        return BusMessage(self._topics.status, offline.model_dump_json().encode(), qos=1, retain=True)
+
+    async def start(self, bus: Bus) -> None:
+        """Publish the status on a new link and mark every state for publishing."""
+        self._retained.clear()
+        self._status = None
+        self._changed = dict.fromkeys([*self._service.evses(), None])
+        self._pending.set()
+        await self._publish_status(bus)
+
+    async def run(self, bus: Bus) -> None:
+        """Publish events and changed states until cancelled or the link ends (ConnectionError)."""
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with self._clock.timeout_at(min(map(self._due, self._measured), default=None)):
+                    await self._pending.wait()
+            self._pending.clear()
+            await self._publish_events(bus)
+            changed, self._changed = self._changed, {}
+            now = self._clock.now()
+            changed |= {evse: None for evse in self._measured if self._due(evse) <= now}
+            if None in changed:
+                del changed[None]
+                changed[None] = None  # the site last: its sums include the EVSEs just published
+            for evse in changed:
+                self._measured.pop(evse, None)
+                self._published_at[evse] = now
+                await self._publish_state(bus, evse)
+            if changed:
+                await self._publish_status(bus)
+            await self._clock.sleep(STATE_EVERY_S)
+
+    async def run_telemetry(self, bus: Bus) -> None:
+        """Publish the telemetry of the EVSEs and of the site periodically."""
+        while True:
+            await self._clock.sleep(self._settings.telemetry_s)
+            self._seq += 1
+            for evse in self._service.evses():
+                payload, _ = self._made(f"the telemetry of {evse}", partial(self._service.telemetry, evse))
+                if payload is not None:
+                    await bus.publish(BusMessage(self._topics.evse(evse, "telemetry"), payload))
+            payload, _ = self._made("the site's telemetry", partial(self._service.site_telemetry, self._seq))
+            if payload is not None:
+                await bus.publish(BusMessage(self._topics.of_site("telemetry"), payload))
+
+    def republish_discovery(self) -> None:
+        """Publish discovery again: Home Assistant has restarted."""
+        self._retained.clear()
+        self._changed.update(dict.fromkeys(self._service.evses()))
+        self._pending.set()
+
+    # messages ---------------------------------------------------------------------------------------------------------
+
+    async def _publish_status(self, bus: Bus) -> None:
+        places = self._service.board.places.values()
+        status = GatewayStatus(
+            state="online",
+            gateway=self._topics.gateway,
+            version=__version__,
+            evses=tuple(sorted(place.name for place in places if place.evse.connected)),
+            takes_site_commands=self._settings.takes_site_commands,
+            journal="failing" if self._service.journal.trouble else "ok",
+            since=self._since,
+        )
+        if status != self._status:
+            await bus.publish(BusMessage(self._topics.status, status.model_dump_json().encode(), qos=1, retain=True))
+            self._status = status
+
+    async def _publish_events(self, bus: Bus) -> None:
+        while self._events:
+            event = self._events[0]
+            payload = event.model_dump_json().encode()
+            await bus.publish(BusMessage(self._topics.of(event.evse, "event"), payload, qos=1))
+            if self._events and self._events[0] is event:
+                del self._events[0]
+
+    def _due(self, evse: str | None) -> float:
+        """Return when a state of which only measured values have changed is published again."""
+        every_s = self._settings.telemetry_s
+        return self._published_at.get(evse, -math.inf) + (max(SITE_EVERY_S, every_s) if evse is None else every_s)
+
+    async def _publish_state(self, bus: Bus, evse: str | None) -> None:
+        topic = self._topics.of(evse, "state")
+        if evse is None:
+            payload, _ = self._made("the site's state", self._service.site_state)
+            if payload is not None:
+                await self._retain(bus, topic, payload)
+            return
+        if evse not in self._service.board.places:
+            await self._clear_retained(bus, evse)
+            return
+        payload, state = self._made(f"the state of {evse}", partial(self._service.state, evse))
+        if payload is None or state is None:
+            return
+        await self._retain(bus, topic, payload)
+        await self._publish_discovery(bus, state)
+        if self._topics.mirror:
+            for name, text in mirror.scalars(state).items():
+                await self._retain_change(bus, f"{self._topics.mirror}/{evse}/{name}", text.encode(), evse)
+
+    async def _publish_discovery(self, bus: Bus, state: EvseState) -> None:
+        """Publish the discovery messages of Home Assistant that are new or have changed."""
+        for topic, payload in discovery.messages(self._topics, state, self._settings.homeassistant).items():
+            await self._retain_change(bus, topic, json.dumps(payload).encode(), state.evse)
+
+    async def _retain_change(self, bus: Bus, topic: str, payload: bytes, evse: str) -> None:
+        if self._retained.setdefault(evse, {}).get(topic) != payload:
+            await self._retain(bus, topic, payload)
+            self._retained[evse][topic] = payload
+
+    async def _clear_retained(self, bus: Bus, evse: str) -> None:
+        """Delete the retained messages of an EVSE that does not exist any more."""
+        self._published_at.pop(evse, None)
+        for topic in [self._topics.evse(evse, "state"), *self._retained.pop(evse, {})]:
+            await self._retain(bus, topic, b"")
+
+    async def _retain(self, bus: Bus, topic: str, payload: bytes) -> None:
+        await bus.publish(BusMessage(topic, payload, qos=1, retain=True))
+
+    def _made(self, what: str, make: Callable[[], Published | None]) -> tuple[bytes | None, Published | None]:
+        """Return a message as bytes, and itself; a defect in making it is logged once and costs only this message."""
+        try:
+            made = make()
+            payload = made.model_dump_json().encode() if made is not None else None
+        except Exception:
+            self._counts["defects"] += 1
+            if what not in self._failing:
+                self._failing.add(what)
+                log.exception("%s cannot be published", what)
+            return None, None
+        self._failing.discard(what)
+        return payload, made
