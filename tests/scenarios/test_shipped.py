@@ -97,8 +97,8 @@ def test_a_report_is_one_file_with_plots_and_figures(tmp_path: Path) -> None:
     assert {one for names in page.named for one in names.split()} <= set(page.ids)  # each plot has a text description
     text = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert re.search(r"<desc [^>]*>[^<]*good: from [0-9.]+ to 74 %, at the end [0-9.]+ %", text)
-    assert "command " in text[text.index('id="plot-what-bound') :].split("</desc>")[0]
-    assert "carried for</th>" in text
+    assert "command " in text[text.index('id="plot-limiting-constraint') :].split("</desc>")[0]
+    assert "autonomy at the present load</th>" in text
     assert text.count('"n">held</td>') + text.count('"n">NOT held</td>') == len(plan.expect)
     stored = json.loads((tmp_path / "result.json").read_text(encoding="utf-8"))
     assert stored["figures"] == result.figures
