@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 
+from gateway.authority.capacity import capacity_of
 from gateway.authority.layers import Asked, layers
 from gateway.authority.priority import Decision, decide
+from gateway.authority.site_limits import headroom, limits_of
 from gateway.commands.active_command import ActiveCommand
 from gateway.control.board import Board, Shared
 from gateway.control.control_state import EvseControlState
@@ -60,7 +62,7 @@ def evse_state(board: Board, place: EvseControlState) -> EvseState:
     session_state = SessionState.IN_SESSION if evse.session else _PLUG_STATES[evse.plug]
     if evse.fault is not None:
         session_state = SessionState.FAULTED
-    needs = evse.needs
+    needs, capacity = evse.needs, capacity_of(evse, board.site.policy)
     return EvseState(
         evse=evse.name,
         gateway=board.settings.gateway_id,
@@ -77,7 +79,8 @@ def evse_state(board: Board, place: EvseControlState) -> EvseState:
             bidirectional=needs.bidirectional if needs else None,
             energy_transfer=needs.energy_transfer if needs else None,
             control_mode=needs.control_mode if needs else None,
-            capacity_wh=needs.battery_capacity_wh if needs else None,
+            capacity_wh=capacity.energy_wh,
+            capacity_assumed=capacity.assumed,
             departure=needs.departure if needs else None,
             target_soc_pct=needs.target_soc_pct if needs else None,
         )
@@ -142,10 +145,8 @@ def site_state(board: Board) -> SiteState:
     charge_w, discharge_w = sum(one.max_charge_w for one in each), sum(one.max_discharge_w for one in each)
     base = shared.base.power_w
     if base is not None:
-        if site.policy.import_limit_w is not None:
-            charge_w = min(charge_w, max(0.0, site.policy.import_limit_w - base))
-        if site.policy.export_limit_w is not None:
-            discharge_w = min(discharge_w, max(0.0, site.policy.export_limit_w + base))
+        left = headroom(limits_of(site), base)
+        charge_w, discharge_w = min(charge_w, max(0.0, left.high_w)), min(discharge_w, max(0.0, -left.low_w))
     holding = board.site_holding
     grid = site.inputs.fresh(Grid, now)
     return SiteState(

@@ -166,7 +166,7 @@ class VehicleLendingService:
         tiers = controller.off_grid.tiers.tiers
         critical_w = sum(tier.expected_w for tier in tiers if tier.critical)
         draw_w = critical_w or sum(tier.expected_w for tier in tiers) or 1000.0
-        storage = controller.gathering.storage(self._energy_service.view())
+        storage = controller.resource_builder.storage(self._energy_service.view())
         stored_wh = usable_wh(storage) if storage is not None else 0.0
         bays = sum(place.evse.can_discharge for place in self._board.places.values())
         return SiteNeed(self.place, draw_w, stored_wh, bays, self._board.clock.wall() + AHEAD_S)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from gateway.authority.layers import Asked, dead_band, layers
-from gateway.authority.priority import RANK, Bound, Decision, Layer, decide
+from gateway.authority.capacity import capacity_of
+from gateway.authority.hardware_limits import dead_band
+from gateway.authority.layers import Asked, layers
+from gateway.authority.priority import MARGIN_W, RANK, Bound, Decision, Layer, decide
 from gateway.authority.refusal import cannot_reach
 from gateway.authority.site_limits import site_bounds
 from gateway.commands.active_command import ActiveCommand, Allocation, Stage
@@ -12,7 +14,6 @@ from gateway.commands.lifecycle import CommandLifecycle
 from gateway.commands.submission import Parsed
 from gateway.control.board import Board
 from gateway.control.control_state import EvseControlState
-from gateway.energy.dispatch import MARGIN_W
 from gateway.energy.resource import Resource
 from gateway.energy.share import share_command
 from gateway.model.command import LEASED, Body, Verb, signed_power
@@ -21,7 +22,6 @@ from gateway.model.result import Share, Status
 
 LET_DOWN = frozenset({Code.STATION_REFUSED, Code.STATION_SILENT, Code.NOT_SEEN_ON_METER, Code.METER_SILENT})
 FAR_W = 1e9  # asks for everything there is
-USUAL_WH = 40_000.0
 
 
 class SiteCommands:
@@ -151,9 +151,7 @@ class SiteCommands:
         return decide(*layers(self._board.situation(place, asked, with_site=False)))
 
     def _capacity(self, place: EvseControlState, decision: Decision) -> Resource:
-        band, evse, capacity_wh = dead_band(place.evse), place.evse, place.evse.capacity_wh
-        if capacity_wh is None and evse.soc_pct is not None:
-            capacity_wh = USUAL_WH  # cars that do not tell their size are shared by state of charge
+        band, evse = dead_band(place.evse), place.evse
         return Resource(
             place.name,
             max(0.0, decision.power_w),
@@ -161,7 +159,7 @@ class SiteCommands:
             min_charge_w=band.charge_w,
             min_discharge_w=band.discharge_w,
             soc_pct=evse.soc_pct,
-            capacity_wh=capacity_wh,
+            capacity_wh=capacity_of(evse, self._board.site.policy).energy_wh,
             floor_pct=self._board.floor_pct(place),
         )
 

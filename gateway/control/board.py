@@ -87,7 +87,13 @@ class Board:
         """The place of an EVSE, made when it is first heard of."""
         found = self.places.get(evse)
         if found is None:
-            found = self.places[evse] = EvseControlState(Evse(evse, station or evse.rpartition("-")[0]))
+            found = self.places[evse] = EvseControlState(
+                Evse(
+                    evse,
+                    station or evse.rpartition("-")[0],
+                    assumed_capacity_wh=self.settings.policy.assumed_capacity_wh,
+                )
+            )
             self.spawn_place(found)
         return found
 
@@ -166,7 +172,6 @@ class Board:
             asked=asked,
             reserve=place.reserve,
             floor_reached=floor_reached(place.floor_reached, place.evse.soc_pct, floor_pct, hysteresis_pct),
-            upstream=place.upstream,
             optimiser=place.optimiser or self._idle_bound(),
             extra=place.extra,
         )

@@ -48,7 +48,6 @@ class EvseControlState:
     told: tuple[str, float] | None = None  # the trouble that was told last: the station's code, and the power
     seq: int = 0  # of telemetry
     looks: int = 0  # of its governor: what a wake-up too many would cost
-    upstream: Bound | None = None
     optimiser: Bound | None = None
     extra: tuple[Bound, ...] = ()  # grid code and island, from who runs them
     hands_off: bool = False  # a forming source in an island is not told a power

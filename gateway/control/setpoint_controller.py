@@ -10,7 +10,8 @@ from __future__ import annotations
 import logging
 import math
 
-from gateway.authority.priority import RANK, Decision, Layer
+from gateway.authority.priority import MARGIN_W, RANK, Decision, Layer
+from gateway.authority.ramp import ramp, ramp_s
 from gateway.authority.refusal import cannot_reach
 from gateway.authority.vehicle_needs import charges_in_s
 from gateway.commands.active_command import ActiveCommand, Allocation, Stage
@@ -18,7 +19,6 @@ from gateway.commands.lifecycle import CommandLifecycle
 from gateway.control.board import Board
 from gateway.control.control_state import EvseControlState
 from gateway.control.settings import LEASE_SLACK_S, RAMP_STEP_S
-from gateway.energy.dispatch import MARGIN_W, ramp, ramp_s
 from gateway.model.journal import Step
 from gateway.model.reason import Code, Reason, because
 from gateway.model.result import Status

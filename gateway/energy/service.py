@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from gateway.authority.layers import dead_band
+from gateway.authority.hardware_limits import dead_band, hardware_power
 from gateway.authority.priority import Bound
 from gateway.authority.soc_floors import floors
 from gateway.control.board import Board
@@ -179,28 +179,28 @@ class EnergyService:
             policy.export_limit_w,
             site.peak_limit_w,
             site.reserve_pct,
-            None,
             site.backup,
             site.emergency_stop is not None,
             self.called,
             self._former.unable(),
             ramp_w_per_s=policy.ramp_w_per_s,
+            floor_hysteresis_pct=policy.floor_hysteresis_pct,
         )
 
     def _car(self, place: EvseControlState, bare: Any, now: float) -> Car:
         evse, needs = place.evse, place.evse.needs
-        charge_w, discharge_w = _can_do(place)
+        charge_w, discharge_w = hardware_power(evse)
         band = dead_band(evse)
-        found = floors(evse, bare, place.reserve, None)
+        found = floors(evse, bare, place.reserve, None, self.agreed_floors.get(evse.name))
         wanted = needs.target_soc_pct if needs is not None else None
         if (
             wanted is None
             and needs is not None
             and needs.target_energy_wh
-            and evse.capacity_wh
+            and evse.known_capacity_wh
             and evse.soc_pct is not None
         ):
-            wanted = min(100.0, evse.soc_pct + 100.0 * needs.target_energy_wh / evse.capacity_wh)
+            wanted = min(100.0, evse.soc_pct + 100.0 * needs.target_energy_wh / evse.known_capacity_wh)
         # a value measured before the station was told something else says nothing about now
         before_w, since = self._sent.get(evse.name, (None, -math.inf))
         if before_w is None or place.sent_w is None or abs(before_w - place.sent_w) >= SAME_W:
@@ -216,14 +216,14 @@ class EnergyService:
             band.discharge_w,
             evse.vehicle or "",
             evse.soc_pct,
-            _capacity_wh(place),
-            max(found[0].pct if found else 0.0, self.agreed_floors.get(evse.name, 0.0)),
+            evse.known_capacity_wh,
+            found[0].pct,
             wanted,
             needs.departure if needs is not None else None,
             evse.power_w if measured else None,
             place.sent_w or 0.0,
             place.holding is not None,
-            owed_pct=self.owed_pct.get(evse.name),
+            return_pct=self.owed_pct.get(evse.name),
         )
 
     # what it carries out --------------------------------------------------------------------------------------------
@@ -270,33 +270,6 @@ class EnergyService:
         for place in self._board.places.values():
             self._order(place, EvseOrders())
         self._board.changed(None)
-
-
-def _can_do(place: EvseControlState) -> tuple[float, float]:
-    """What station and vehicle can do, (charge, discharge), magnitudes in W; the layers below are the controller's."""
-    evse = place.evse
-    if not evse.connected or evse.session is None or evse.fault is not None or evse.limits is None:
-        return 0.0, 0.0
-    charge, discharge = evse.limits.max_charge_w, evse.limits.max_discharge_w if evse.can_discharge else 0.0
-    if evse.needs is None:
-        return max(0.0, charge), 0.0
-    own = evse.needs.limits
-    charge = min(charge, own.max_charge_w)
-    discharge = min(discharge, own.max_discharge_w) if evse.needs.bidirectional else 0.0
-    if evse.min_v2x_energy_wh is not None and evse.min_v2x_energy_wh > 0:
-        discharge = 0.0
-    return max(0.0, charge), max(0.0, discharge)
-
-
-def _capacity_wh(place: EvseControlState) -> float | None:
-    """As the vehicle told, else from the energy that it said it takes to be full (ISO 15118-20 tells no capacity)."""
-    needs = place.evse.needs
-    if needs is None or needs.battery_capacity_wh:
-        return needs.battery_capacity_wh if needs is not None else None
-    if needs.max_energy_wh is None or needs.soc_pct is None or needs.soc_pct > 95:
-        return None
-    capacity_wh = needs.max_energy_wh / (1 - needs.soc_pct / 100)
-    return capacity_wh if 5_000 <= capacity_wh <= 250_000 else None
 
 
 def _same(one: tuple[Bound | None, tuple[Bound, ...], bool], two: tuple[Bound | None, tuple[Bound, ...], bool]) -> bool:

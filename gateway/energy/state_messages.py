@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gateway.energy.demand_window import DemandWindow
+from gateway.authority.demand_window import DemandWindow
 from gateway.energy.planning.problem import Plan
 
 

@@ -33,7 +33,7 @@ from gateway.model.event import (
 
 LOSS_OUT = 1.1  # the battery gives this much for each Wh that the meter shows
 GAIN_IN = 0.85  # and takes this much of one
-SMALL_WH = 20_000.0  # a battery whose size nobody told counts as a small one
+ASSUMED_CAPACITY_WH = 20_000.0  # default for a battery of unknown capacity: a small one
 BETWEEN_S = 300.0  # a power says nothing about energy over a longer time
 
 
@@ -88,6 +88,7 @@ class Evse:
     metered_at: float | None = None
     metered_wall: float | None = None
     faults: dict[str, str] = field(default_factory=dict)
+    assumed_capacity_wh: float = ASSUMED_CAPACITY_WH
 
     def apply(self, event: Event) -> None:
         """Take in one event of this EVSE or of its station."""
@@ -101,13 +102,11 @@ class Evse:
         return "; ".join(f"{code}: {text}" if text else code for code, text in self.faults.items())
 
     @property
-    def capacity_wh(self) -> float | None:
-        """The vehicle's battery, where it told."""
-        return self.needs.battery_capacity_wh if self.needs else None
+    def known_capacity_wh(self) -> float | None:
+        """Return the vehicle's capacity as stated, else derived from the energy to full charge.
 
-    @property
-    def likely_capacity_wh(self) -> float | None:
-        """The same, else from the energy that it said it takes to be full (ISO 15118-20 tells no capacity)."""
+        ISO 15118-20 has no capacity in its messages. For an unknown one see `gateway.authority.capacity`.
+        """
         needs = self.needs
         if needs is None or needs.battery_capacity_wh:
             return needs.battery_capacity_wh if needs is not None else None
@@ -121,11 +120,11 @@ class Evse:
 
         What came into a battery of unknown size says nothing.
         """
-        capacity_wh = self.likely_capacity_wh
+        capacity_wh = self.known_capacity_wh
         if self.soc_pct is None or (energy_wh < 0 and capacity_wh is None):
             return
         moved_wh = energy_wh * (LOSS_OUT if energy_wh > 0 else GAIN_IN)
-        self.soc_pct = min(100.0, max(0.0, self.soc_pct - 100.0 * moved_wh / (capacity_wh or SMALL_WH)))
+        self.soc_pct = min(100.0, max(0.0, self.soc_pct - 100.0 * moved_wh / (capacity_wh or self.assumed_capacity_wh)))
 
     def want(self, left_wh: float, event: Metered) -> None:
         """What the car asked for grows by what left it and shrinks by what came in, while it does not tell anew.

@@ -133,7 +133,7 @@ class Sim:
         if orders.forming is not None:
             soft = orders.phase is Phase.SYNCHRONISING and present  # the one moment of both: onto a grid that is well
             assert self.open or soft, "forms behind a closed switch"
-        if not present and not self.open and self.controller.island.grid.verdict.value in ("lost", "suspect"):
+        if not present and not self.open and self.controller.island.grid.status.value in ("lost", "suspect"):
             for car in self.cars:
                 if car.present(self.hour):
                     assert self._decided(car) == 0.0, "power into a grid that is down"

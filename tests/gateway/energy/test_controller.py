@@ -339,7 +339,7 @@ def test_the_weakest_module_rules_the_storage_and_is_named_once() -> None:
             InputKind.GRID, Grid(ts=START + second, present=True, power_w=30_000.0), float(second), START + second
         )
         view = View(float(second), START + second, inputs, mode=SiteMode.SELF_CONSUMPTION)
-        resource = controller.gathering.storage(view)
+        resource = controller.resource_builder.storage(view)
         assert resource is not None
         powers.append(resource.max_discharge_w)
         events += [f"{event.code} {event.subject}" for event in controller.step(view).events if "module" in event.code]

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.authority.ramp import Ramp, walk
-from gateway.energy.base_load import Residual
+from gateway.energy.base_load import BaseLoad
 from gateway.energy.resource import Resource
 from gateway.energy.share import share
-from gateway.energy.tracking_supervision import PATIENCE_S, SETTLE_S, Followers
+from gateway.energy.tracking_supervision import CONFIRM_S, SETTLE_S, TrackingSupervision
 
 
 def fleet_of(size: int) -> list[Resource]:
@@ -38,7 +38,7 @@ def fleet_of(size: int) -> list[Resource]:
 @pytest.mark.parametrize("lag_s", [0, 2])
 def test_a_late_meter_does_not_make_the_cars_hunt(delay_s: int, stamped: bool, lag_s: int) -> None:
     """A load step of 15 kW; the cars bring the grid to 0 W and stay: no swing back over a tenth of the step."""
-    fleet, residual = fleet_of(6), Residual(delay_s=0.0 if stamped else float(delay_s))
+    fleet, residual = fleet_of(6), BaseLoad(delay_s=0.0 if stamped else float(delay_s))
     meter: deque[tuple[float, float]] = deque()
     orders: deque[dict[str, float]] = deque([{one.name: 0.0 for one in fleet}] * (lag_s + 1))
     ramp, grid = Ramp(), []
@@ -79,10 +79,10 @@ def test_a_harder_layer_is_obeyed_at_once() -> None:
 
 
 def test_a_car_that_does_not_follow_is_noticed_and_its_share_moves() -> None:
-    fleet, followers = fleet_of(3), Followers()
+    fleet, tracking = fleet_of(3), TrackingSupervision()
     noticed, totals = [], []
-    for second in range(int(SETTLE_S + PATIENCE_S) + 20):
-        counted, events = followers.look(fleet, float(second))
+    for second in range(int(SETTLE_S + CONFIRM_S) + 20):
+        counted, events = tracking.update(fleet, float(second))
         noticed += events
         shares = share(-9000.0, counted).power_w
         fleet = [
@@ -93,14 +93,14 @@ def test_a_car_that_does_not_follow_is_noticed_and_its_share_moves() -> None:
     assert [event.code for event in noticed] == ["not_following"]
     assert noticed[0].subject == "E2"
     assert totals[-1] == pytest.approx(-9000.0)
-    assert not followers.trusted("E2")
+    assert not tracking.follows("E2")
 
 
 def test_it_is_tried_again_and_more_and_more_seldom() -> None:
-    followers, at = Followers(), []
+    tracking, at = TrackingSupervision(), []
     one = replace(fleet_of(1)[0], setpoint_w=-5000.0)
     for second in range(3000):
-        _, events = followers.look([one], float(second))
+        _, events = tracking.update([one], float(second))
         at += [event.at for event in events if event.code == "follower_retried"]
     gaps = [later - earlier for earlier, later in pairwise(at)]
     assert len(gaps) >= 3
@@ -109,10 +109,10 @@ def test_it_is_tried_again_and_more_and_more_seldom() -> None:
 
 @given(st.floats(-6000, 6000), st.floats(-6000, 6000))
 def test_one_that_is_not_trusted_is_never_asked_for_more_than_it_does(told_w: float, does_w: float) -> None:
-    followers = Followers()
+    tracking = TrackingSupervision()
     one = replace(fleet_of(1)[0], setpoint_w=told_w, power_w=does_w)
     for second in range(40):
-        counted, _ = followers.look([one], float(second))
-    if not followers.trusted(one.name):
+        counted, _ = tracking.update([one], float(second))
+    if not tracking.follows(one.name):
         assert counted[0].max_charge_w == max(0.0, does_w)
         assert counted[0].max_discharge_w == max(0.0, -does_w)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from gateway.energy.planning import Planner, Problem, Visit, Want
 from gateway.energy.planning import planner as planner_room
-from gateway.energy.planning.planner import gather
+from gateway.energy.planning.planner import aggregate
 from gateway.energy.planning.problem import grid_start
 from gateway.energy.planning.rules import cost_of, rule_plan
 from gateway.energy.planning.solve import NoPlan, solve
@@ -49,7 +49,9 @@ def day(seed: int, wall: float, steps: int, visits: tuple[Visit, ...] = (), **mo
 
 def fleet(seed: int, size: int, wall: float) -> tuple[Visit, ...]:
     r = random.Random(seed)
-    found = [Visit("storage", 20_000, 40_000, 20_000, 20_000, floor_wh=4000, wear_per_kwh=3.0, value_per_kwh=VALUE)]
+    found = [
+        Visit("storage", 20_000, 40_000, 20_000, 20_000, floor_wh=4000, degradation_per_kwh=3.0, value_per_kwh=VALUE)
+    ]
     for number in range(size):
         capacity = r.choice([40_000.0, 62_000.0])
         begin = wall + STEP_S * r.randint(0, 30)
@@ -65,7 +67,7 @@ def fleet(seed: int, size: int, wall: float) -> tuple[Visit, ...]:
                 begin,
                 end,
                 0.3 * capacity,
-                wear_per_kwh=4.0,
+                degradation_per_kwh=4.0,
                 wants=(want,),
                 value_per_kwh=VALUE,
             )
@@ -199,10 +201,10 @@ def test_nobody_discharges_at_negative_prices() -> None:
 
 def test_a_great_many_cars_are_gathered_without_losing_any() -> None:
     problem = day(1, MIDNIGHT, 96, fleet(5, 400, MIDNIGHT))
-    small = gather(problem)
+    small = aggregate(problem)
     assert len(small.visits) <= 60
     assert sum(one.capacity_wh for one in small.visits) == pytest.approx(sum(one.capacity_wh for one in problem.visits))
-    assert gather(problem, 10_000) is problem
+    assert aggregate(problem, 10_000) is problem
     assert solve(small)[0].source == "optimum"
 
 

@@ -40,7 +40,7 @@ def restart(sim: Sim, remembers: bool = True, dark_s: float = 5.0) -> None:
     sim.inputs = Inputs()
     sim.controller = SiteController(sim.settings)
     if remembers:
-        assert persisted_rows.take_up(sim.controller, kept) == []
+        assert persisted_rows.restore(sim.controller, kept) == []
 
 
 def night(mode: SiteMode = SiteMode.MANUAL, section: EnergySection = SECTION) -> Sim:
@@ -169,6 +169,6 @@ def test_a_damaged_row_is_left_out_and_named(key: str, damage: Callable[[str], s
     kept = rows(sim.controller)
     kept[key] = damage(kept[key])
     fresh = SiteController(sim.settings)
-    assert persisted_rows.take_up(fresh, kept) == [key]
+    assert persisted_rows.restore(fresh, kept) == [key]
     sim.controller, sim.inputs = fresh, Inputs()
     sim.run(0.05)

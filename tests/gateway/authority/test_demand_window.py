@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.energy.demand_window import advance, allowed_import_w, corrected, open_window, projected_w
+from gateway.authority.demand_window import advance, allowed_import_w, corrected, open_window, projected_w
 
 NINE = 1_800_000_000.0 - 1_800_000_000.0 % 1800
 CONTRACT_W = 50_000.0
