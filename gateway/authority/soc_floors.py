@@ -126,16 +126,15 @@ def floor_reached(before: bool, soc_pct: float | None, floor_pct: float, hystere
     return soc_pct <= floor_pct or (before and soc_pct < min(100.0, floor_pct + hysteresis_pct))
 
 
-def may_discharge(soc_pct: float | None, floor_pct: float, *, reached: bool) -> bool:
-    """Return whether the floor lets a battery be discharged; one of unknown SoC only where there is no floor."""
-    return not reached and (soc_pct is not None or floor_pct <= 0)
-
-
-def below_floor(soc_pct: float | None, floor: Floor) -> Bound:
-    """Return the bound of a battery at or below its floor."""
-    text = f"The battery must not go below {floor.pct:.1f} %, which is {floor.source}."
-    if soc_pct is not None:
-        text = f"The battery is at {soc_pct:.1f} %, and {floor.source} is {floor.pct:.1f} %."
+def discharge_bound(soc_pct: float | None, floor: Floor, *, reached: bool, without_soc: bool) -> Bound | None:
+    """Return what one floor allows, None for no limit. `without_soc`: a battery of unknown SoC may be discharged."""
+    if floor.pct <= 0:
+        return None
+    if soc_pct is None:
+        return None if without_soc else _unknown("state of charge")
+    if not reached and soc_pct > floor.pct:
+        return None
+    text = f"The battery is at {soc_pct:.1f} %, and {floor.source} is {floor.pct:.1f} %."
     return Bound(Layer.SOC_FLOOR, low_w=0.0, code=Code.BELOW_FLOOR, text=text)
 
 
@@ -151,15 +150,19 @@ def unmeasurable(evse: Evse, site: Site, reserve: Reserve | None) -> bool:
 
 
 def floor_bound(evse: Evse, site: Site, found: list[Floor], *, reached: bool, blind: bool) -> Bound | None:
-    """Return what the floors allow, None for no limit. `reached`: by hysteresis; `blind`: a reserve is unmeasurable."""
+    """Return what the floors of an EVSE allow, None for no limit.
+
+    `found`: its floors, highest first; `reached`: by hysteresis; `blind`: a reserve is unmeasurable.
+    """
     if below_v2x_window(evse):
         text = f"The vehicle is {evse.min_v2x_energy_wh:.0f} Wh below its V2X window."
         return Bound(Layer.SOC_FLOOR, low_w=0.0, code=Code.OUTSIDE_V2X_WINDOW, text=text)
-    highest = found[0] if found else Floor(0.0, "")
-    if blind or not (may_discharge(evse.soc_pct, highest.pct, reached=False) or site.policy.discharge_without_soc):
-        unknown = "battery capacity" if blind else "state of charge"
-        text = f"The vehicle cannot be discharged down to a floor, because its {unknown} is unknown."
-        return Bound(Layer.SOC_FLOOR, low_w=0.0, code=Code.SOC_UNKNOWN, text=text)
-    if evse.soc_pct is not None and (reached or evse.soc_pct <= highest.pct) and highest.pct > 0:
-        return below_floor(evse.soc_pct, highest)
-    return None
+    if blind:
+        return _unknown("battery capacity")
+    without_soc = site.policy.discharge_without_soc
+    return discharge_bound(evse.soc_pct, found[0], reached=reached, without_soc=without_soc) if found else None
+
+
+def _unknown(what: str) -> Bound:
+    text = f"The vehicle cannot be discharged down to a floor, because its {what} is unknown."
+    return Bound(Layer.SOC_FLOOR, low_w=0.0, code=Code.SOC_UNKNOWN, text=text)

@@ -233,7 +233,7 @@ class SiteController:
             "plan": plan_state(self.on_grid.plan, self.reserve.pct),
             "demand_window": window_state(self.on_grid.window, self.settings.contract_w),
             "recharge": self.recharging.as_json(),
-            "storage_green_share": share_state(self.storage_accounting.green_share),
+            "storage_green_share": share_state(self.storage_accounting.renewable_share),
         }
         tiers: Mapping[str, bool] = dict(self.off_grid.tiers.on)
         return Orders(

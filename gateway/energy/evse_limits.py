@@ -59,9 +59,7 @@ def _grid_bounds(
         text = f"After an outage power returns slowly: {100 * left:.0f} % now."
         low, high = -one.max_discharge_w * left, one.max_charge_w * left
         bounds.append(Bound(Layer.GRID_CODE, low, high, Code.GRID_CODE, text))
-    bounds.append(demand_window_bound(step.headroom, others_w))
-    if one.soc_pct is not None:  # without a SoC the site's policy decides about a command
-        bounds.append(builder.floor_bound(one))
+    bounds += demand_window_bound(step.headroom, others_w), builder.floor_bound(one)
     return tuple(bound for bound in bounds if bound is not None)
 
 

@@ -7,7 +7,6 @@ a tariff decides what to do then (the planner repeats the day, the rule of `mode
 from __future__ import annotations
 
 import bisect
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gateway.model.site import Price
@@ -70,10 +69,3 @@ def tariff_of(price: Price) -> Tariff:
 def flat(import_per_kwh: float, export_per_kwh: float = 0.0) -> Tariff:
     """Return one price for all time."""
     return Tariff((0.0,), (float("inf"),), (import_per_kwh,), (export_per_kwh,))
-
-
-def stepped(start: float, step_s: float, imports: Sequence[float], exports: Sequence[float] | None = None) -> Tariff:
-    """Return prices in equal steps from `start`."""
-    starts = tuple(start + number * step_s for number in range(len(imports)))
-    sells = tuple(exports) if exports is not None else (0.0,) * len(imports)
-    return Tariff(starts, tuple(one + step_s for one in starts), tuple(imports), sells)

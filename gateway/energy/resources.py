@@ -32,6 +32,7 @@ class ResourceBuilder:
         self._reserve = reserve
         self._cars = {car.vehicle: car for car in settings.cars}
         self._reached: dict[str, bool] = {}
+        self._floor_bounds: dict[str, Bound | None] = {}
         self._fill_by: dict[str, float] = {}  # Unix time by which a battery below the reserve is charged up to it
         self.floors: dict[str, Floor] = {}
         self._storage_order: tuple[float | None, float] = (0.0, 0.0)  # W (None: no order), since when (Unix time)
@@ -50,9 +51,7 @@ class ResourceBuilder:
 
     def floor_bound(self, one: Resource) -> Bound | None:
         """Return the bound of the floor for a resource of this step, None while it may be discharged."""
-        if soc_floors.may_discharge(one.soc_pct, one.floor_pct, reached=self._reached.get(one.name, False)):
-            return None
-        return soc_floors.below_floor(one.soc_pct, self.floors[one.name])
+        return self._floor_bounds[one.name]
 
     def car(self, view: View, car: Car) -> Resource:
         """Return one vehicle as a resource; it is not discharged while its floor counts as reached."""
@@ -145,8 +144,10 @@ class ResourceBuilder:
         """Update the hysteresis of one battery and return whether its floor lets it be discharged."""
         before = self._reached.get(name, False)
         reached = soc_floors.floor_reached(before, soc_pct, floor.pct, view.floor_hysteresis_pct)
-        self._reached[name] = reached
-        return soc_floors.may_discharge(soc_pct, floor.pct, reached=reached)
+        without_soc = view.discharge_without_soc
+        bound = soc_floors.discharge_bound(soc_pct, floor, reached=reached, without_soc=without_soc)
+        self._reached[name], self._floor_bounds[name] = reached, bound
+        return bound is None
 
 
 def modules_of(reading: Storage) -> list[Module]:

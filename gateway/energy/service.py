@@ -185,6 +185,7 @@ class EnergyService:
             self._former.unable(),
             ramp_w_per_s=policy.ramp_w_per_s,
             floor_hysteresis_pct=policy.floor_hysteresis_pct,
+            discharge_without_soc=policy.discharge_without_soc,
         )
 
     def _car(self, place: EvseControlState, bare: Any, now: float) -> Car:

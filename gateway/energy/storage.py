@@ -42,7 +42,6 @@ class PackLimits:
     soc_pct: float | None
     degradation_per_kwh: float
     binding: str
-    weakest: str
 
 
 def pack_limits(
@@ -77,7 +76,7 @@ def pack_limits(
         if high - low > 5.0:
             binding = "imbalance"
     degradation = fmean(degradation_per_kwh(one.soh, new_per_kwh) for one in modules)
-    return PackLimits(charge_w, discharge_w, capacity_wh, soc, degradation, binding, smallest.name)
+    return PackLimits(charge_w, discharge_w, capacity_wh, soc, degradation, binding)
 
 
 def _rate_w(module: Module) -> float:
@@ -131,29 +130,22 @@ class RenewableAccount:
     """Share of renewable energy in a battery; discharged energy has the mixture of the stored energy."""
 
     stored_wh: float = 0.0
-    green_wh: float = 0.0
-    green_in_wh: float = 0.0
-    green_out_wh: float = 0.0
-    in_wh: float = 0.0
-    out_wh: float = 0.0
+    renewable_wh: float = 0.0
+    charged_wh: float = 0.0  # since the start
 
     @property
-    def green_share(self) -> float:
-        return self.green_wh / self.stored_wh if self.stored_wh > 0 else 0.0
+    def share(self) -> float:
+        """Return the share of renewable energy, 0 to 1."""
+        return self.renewable_wh / self.stored_wh if self.stored_wh > 0 else 0.0
 
     def flow(self, power_w: float, seconds: float, surplus_w: float, eta_charge: float, eta_discharge: float) -> None:
         """Account for a step; `surplus_w`, PV beyond the site's own load, is renewable."""
         wh = power_w * seconds / 3600
         if wh >= 0:
-            green = min(wh, max(0.0, surplus_w) * seconds / 3600)
-            self.in_wh += wh
-            self.green_in_wh += green
+            self.charged_wh += wh
             self.stored_wh += wh * eta_charge
-            self.green_wh += green * eta_charge
-        else:
-            share = self.green_share
-            taken = min(-wh / eta_discharge, self.stored_wh) if self.stored_wh > 0 else 0.0
-            self.out_wh += -wh
-            self.green_out_wh += taken * eta_discharge * share
-            self.stored_wh -= taken
-            self.green_wh = max(0.0, self.green_wh - taken * share)
+            self.renewable_wh += min(wh, max(0.0, surplus_w) * seconds / 3600) * eta_charge
+        elif self.stored_wh > 0:
+            left = 1 - min(-wh / eta_discharge / self.stored_wh, 1.0)
+            self.stored_wh *= left
+            self.renewable_wh *= left

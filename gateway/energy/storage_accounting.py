@@ -50,6 +50,6 @@ class StorageAccounting:
         return fresh
 
     @property
-    def green_share(self) -> float | None:
+    def renewable_share(self) -> float | None:
         """Return the share of renewable energy in the storage, None before anything was charged."""
-        return self.renewable.green_share if self.renewable.in_wh > 0 else None
+        return self.renewable.share if self.renewable.charged_wh > 0 else None

@@ -69,6 +69,7 @@ class View:
     unable: frozenset[str] = frozenset()
     ramp_w_per_s: float = 2500.0
     floor_hysteresis_pct: float = 2.0
+    discharge_without_soc: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -109,7 +109,6 @@ class Plan:
     cost: float
     source: str
     reason: str
-    over_contract_w: float = 0.0
     iterations: int = 0
 
     def step_at(self, wall: float) -> int | None:

@@ -50,7 +50,6 @@ def rule_plan(problem: Problem, reason: str) -> Plan:
         cost_of(problem, {name: tuple(series) for name, series in visit_w.items()}),
         "rules",
         reason,
-        max(0.0, max(grid) - (problem.contract_w if problem.contract_w is not None else math.inf)),
     )
 
 

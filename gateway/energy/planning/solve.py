@@ -157,7 +157,6 @@ def _plan(model: Model, solution: NDArray[np.float64], cost: float, iterations: 
         energy_wh[block.visit.name] = tuple(held.tolist())
     site = solution[model.site_column : model.site_column + 4 * steps].reshape(4, steps) * 1000
     grid = site[0] - site[1] + site[3]
-    over = float(solution[model.site_column + 4 * steps + 1 :].max(initial=0.0)) * 1000
     return Plan(
         problem.wall,
         problem.start,
@@ -169,6 +168,5 @@ def _plan(model: Model, solution: NDArray[np.float64], cost: float, iterations: 
         cost,
         "optimum",
         f"found in {iterations} iterations",
-        over,
         iterations,
     )

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.authority.demand_window import advance, allowed_import_w, corrected, open_window, projected_w
+from gateway.authority.demand_window import advance, allowed_import_w, corrected, open_window
 
 NINE = 1_800_000_000.0 - 1_800_000_000.0 % 1800
 CONTRACT_W = 50_000.0
@@ -62,7 +62,6 @@ def test_the_first_window_after_a_long_sleep_is_taken_as_full() -> None:
 def test_the_end_of_a_window_does_not_ask_for_the_impossible() -> None:
     window = open_window(NINE)
     assert allowed_import_w(window, NINE + 1799.9, CONTRACT_W) == CONTRACT_W * 30
-    assert projected_w(window, NINE + 900, 10_000) == pytest.approx(5_000)
 
 
 def test_the_billing_meter_is_right() -> None:

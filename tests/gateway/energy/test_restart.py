@@ -145,12 +145,12 @@ def test_the_demand_window_is_kept_across_restarts(at: list[float], remembers: b
 
 def test_the_days_are_remembered_across_a_restart() -> None:
     sim = Sim(EnergySection(), [SimCar("E1")], busy, step_s=10.0).run(12.0)
-    before = sim.controller.memory.days()
+    before = sim.controller.profile.days()
     assert sum(one is not None for one in before[0]) >= 22
     restart(sim)
-    assert sim.controller.memory.days() == before
+    assert sim.controller.profile.days() == before
     sim.tick()
-    assert sim.controller.memory.outlook(sim.wall - 12 * 3600, 1800.0, 4).load_w == pytest.approx((6000,) * 4, rel=0.01)
+    assert sim.controller.profile.outlook(sim.wall - 12 * 3600, 1800.0, 4).load_w == pytest.approx((6000,) * 4, rel=0.01)
 
 
 damages: list[Callable[[str], str]] = [
