@@ -150,7 +150,8 @@ def test_the_days_are_remembered_across_a_restart() -> None:
     restart(sim)
     assert sim.controller.profile.days() == before
     sim.tick()
-    assert sim.controller.profile.outlook(sim.wall - 12 * 3600, 1800.0, 4).load_w == pytest.approx((6000,) * 4, rel=0.01)
+    outlook = sim.controller.profile.outlook(sim.wall - 12 * 3600, 1800.0, 4)
+    assert outlook.load_w == pytest.approx((6000,) * 4, rel=0.01)
 
 
 damages: list[Callable[[str], str]] = [
