@@ -179,7 +179,7 @@ def decisions(case: Case, orders: EvseOrders, now: float, reached: bool, far_w: 
     )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(
     cases(),
     st.sampled_from(["fresh"] * 8 + ["lost", "stale"]),
@@ -234,7 +234,7 @@ def test_energy_management_and_commands_get_the_same_power_for_the_same_reason(
     forbidden = command.power_w == 0 and ours.power_w * far_w < 0  # it recharges instead
     assert forbidden or ours.power_w == pytest.approx(command.power_w, abs=1e-3)
     if command.code not in NOT_SCHEDULED and site.reserve_wh is None and orders.optimiser is not None:
-        assert orders.optimiser.low_w == ours.power_w  # nothing is left to narrow
+        assert orders.optimiser.low_w == pytest.approx(ours.power_w, abs=1e-3)  # nothing is left to narrow
 
 
 @settings(max_examples=40, deadline=None)
