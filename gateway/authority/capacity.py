@@ -19,13 +19,14 @@ class Capacity:
     assumed: bool = False
 
 
-def battery_capacity(stated_wh: float | None, configured_wh: float | None, assumed_wh: float) -> Capacity:
+def battery_capacity_wh(stated_wh: float | None, configured_wh: float | None, assumed_wh: float) -> float:
     """Return the capacity to calculate with: stated before configured before assumed."""
-    known_wh = stated_wh or configured_wh
-    return Capacity(known_wh) if known_wh else Capacity(assumed_wh, assumed=True)
+    return stated_wh or configured_wh or assumed_wh
 
 
 def capacity_of(evse: Evse, policy: SitePolicy) -> Capacity:
     """Return the capacity of the battery of the vehicle at an EVSE."""
     configured_wh = policy.vehicle_capacity_wh.get(evse.vehicle) if evse.vehicle is not None else None
-    return battery_capacity(evse.known_capacity_wh, configured_wh, policy.assumed_capacity_wh)
+    known_wh = evse.known_capacity_wh
+    energy_wh = battery_capacity_wh(known_wh, configured_wh, policy.assumed_capacity_wh)
+    return Capacity(energy_wh, assumed=not (known_wh or configured_wh))

@@ -10,7 +10,7 @@ EV's V2X window (OCPP 2.1, V2XChargingParameters); an EV above its window is bou
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from gateway.authority.capacity import capacity_of
 from gateway.authority.priority import Bound, Layer
@@ -45,11 +45,11 @@ class ReserveInForce:
     source: str
     off_grid_pct: float = 0.0
     off_grid: bool = False
+    floor: Floor = field(init=False)
 
-    @property
-    def floor(self) -> Floor:
-        """Return the floor that the reserve sets now."""
-        return Floor(self.off_grid_pct, "the site's off-grid floor") if self.off_grid else Floor(self.pct, self.source)
+    def __post_init__(self) -> None:
+        off_grid = Floor(self.off_grid_pct, "the site's off-grid floor")
+        object.__setattr__(self, "floor", off_grid if self.off_grid else Floor(self.pct, self.source))
 
 
 # floors that apply ----------------------------------------------------------------------------------------------------
@@ -79,7 +79,7 @@ def floors(
 
 def vehicle_floor(
     reserve: ReserveInForce,
-    capacity_wh: float | None,
+    capacity_wh: float,
     *,
     own_pct: float = 0.0,
     trip_wh: float = 0.0,
@@ -87,16 +87,17 @@ def vehicle_floor(
 ) -> Floor:
     """Return the floor of a vehicle under energy management.
 
-    `own_pct`: the highest floor set for this vehicle or its EVSE; `commanded_pct`: the site's commanded reserve, which
-    holds on the grid only. `trip_wh` (in the battery) of a vehicle of unknown capacity rules out any discharge.
+    `own_pct`: the highest floor set for this vehicle or its EVSE; `trip_wh`: energy of the trip home, in the battery;
+    `commanded_pct`: the site's commanded reserve, which holds on the grid only.
     """
-    found = [reserve.floor, Floor(own_pct, "the reserve of this EVSE")]
-    if trip_wh > 0:
-        trip_pct = min(100.0, 100.0 * trip_wh * (1 + TRIP_MARGIN) / capacity_wh) if capacity_wh else 100.0
-        found.append(Floor(trip_pct, "the way home"))
-    if not reserve.off_grid:
-        found.append(Floor(commanded_pct, "the site's commanded reserve"))
-    return max(found, key=lambda floor: floor.pct)
+    floor = reserve.floor
+    if own_pct > floor.pct:
+        floor = Floor(own_pct, "the reserve of this EVSE")
+    if trip_wh > 0 and (trip_pct := min(100.0, 100.0 * trip_wh * (1 + TRIP_MARGIN) / capacity_wh)) > floor.pct:
+        floor = Floor(trip_pct, "the way home")
+    if not reserve.off_grid and commanded_pct > floor.pct:
+        floor = Floor(commanded_pct, "the site's commanded reserve")
+    return floor
 
 
 def storage_floor(reserve: ReserveInForce, own_pct: float) -> Floor:

@@ -54,13 +54,16 @@ def _grid_bounds(
     one: Resource, left: float, step: GridStep, others_w: float, builder: ResourceBuilder
 ) -> tuple[Bound, ...]:
     """Return the bounds above any command: the ramp after an outage, the demand window, the floor."""
-    bounds: list[Bound | None] = []
+    bounds: list[Bound] = []
     if left < 1.0:
         text = f"After an outage power returns slowly: {100 * left:.0f} % now."
         low, high = -one.max_discharge_w * left, one.max_charge_w * left
         bounds.append(Bound(Layer.GRID_CODE, low, high, Code.GRID_CODE, text))
-    bounds += demand_window_bound(step.headroom, others_w), builder.floor_bound(one)
-    return tuple(bound for bound in bounds if bound is not None)
+    if (window := demand_window_bound(step.headroom, others_w)) is not None:
+        bounds.append(window)
+    if (floor := builder.floor_bound(one)) is not None:
+        bounds.append(floor)
+    return tuple(bounds)
 
 
 def island_orders(

@@ -60,6 +60,7 @@ class SiteReserve:
     why: str = ""
     until: float | None = None
     off_grid: bool = False
+    in_force: ReserveInForce = field(init=False)  # the same in the form that the floors take
     _raised: bool = False
     _raised_pct: float = 0.0
     _ended: float | None = None
@@ -67,11 +68,7 @@ class SiteReserve:
 
     def __post_init__(self) -> None:
         self.pct, self.why = self.settings.on_grid_pct, "the site's reserve"
-
-    @property
-    def in_force(self) -> ReserveInForce:
-        """Return the reserve in the form that the floors take."""
-        return ReserveInForce(self.pct, self.why, self.settings.off_grid_pct, self.off_grid)
+        self.in_force = ReserveInForce(self.pct, self.why, self.settings.off_grid_pct)
 
     def update(self, now: float, wall: float, warning: StormWarning | None, off_grid: bool) -> list[Decided]:
         """Update the reserve; `warning` is the one in force, None without any. Return what has changed."""
@@ -91,6 +88,7 @@ class SiteReserve:
             text = f"Back on the grid the reserve of {pct:.0f} % is kept again."
             events.append(Decided(now, "reserve_kept", text, figures=(("reserve_pct", pct),)))
         self.off_grid, self.pct, self.why, self.until = off_grid, pct, why, until
+        self.in_force = ReserveInForce(pct, why, self.settings.off_grid_pct, off_grid)
         return events
 
     def _announce(self, now: float, wall: float, seasons: Sequence[Season]) -> list[Decided]:

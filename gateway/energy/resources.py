@@ -8,7 +8,7 @@ from __future__ import annotations
 from math import sqrt
 
 from gateway.authority import soc_floors
-from gateway.authority.capacity import battery_capacity
+from gateway.authority.capacity import battery_capacity_wh
 from gateway.authority.priority import Bound
 from gateway.authority.soc_floors import Floor
 from gateway.energy.reserve import SiteReserve
@@ -31,7 +31,7 @@ class ResourceBuilder:
         self._settings = settings
         self._reserve = reserve
         self._cars = {car.vehicle: car for car in settings.cars}
-        self._reached: dict[str, bool] = {}
+        self._reached: set[str] = set()
         self._floor_bounds: dict[str, Bound | None] = {}
         self._fill_by: dict[str, float] = {}  # Unix time by which a battery below the reserve is charged up to it
         self.floors: dict[str, Floor] = {}
@@ -57,8 +57,7 @@ class ResourceBuilder:
         """Return one vehicle as a resource; it is not discharged while its floor counts as reached."""
         known = self._cars.get(car.vehicle)
         configured_wh = known.capacity_wh if known is not None else None
-        capacity = battery_capacity(car.capacity_wh, configured_wh, self._settings.assumed_capacity_wh)
-        capacity_wh = None if capacity.assumed and car.soc_pct is None else capacity.energy_wh
+        capacity_wh = battery_capacity_wh(car.capacity_wh, configured_wh, self._settings.assumed_capacity_wh)
         floor = self._car_floor(view, car, known, capacity_wh)
         wanted, due = car.wanted_pct, None
         refill = max(self._reserve.pct if not self._reserve.off_grid else 0.0, floor.pct)
@@ -130,7 +129,7 @@ class ResourceBuilder:
             can_form=table.forming,
         )
 
-    def _car_floor(self, view: View, car: Car, known: CarTable | None, capacity_wh: float | None) -> Floor:
+    def _car_floor(self, view: View, car: Car, known: CarTable | None, capacity_wh: float) -> Floor:
         floor = self.floors[car.evse] = soc_floors.vehicle_floor(
             self._reserve.in_force,
             capacity_wh,
@@ -142,11 +141,12 @@ class ResourceBuilder:
 
     def _may_discharge(self, view: View, name: str, soc_pct: float | None, floor: Floor) -> bool:
         """Update the hysteresis of one battery and return whether its floor lets it be discharged."""
-        before = self._reached.get(name, False)
+        before = name in self._reached
         reached = soc_floors.floor_reached(before, soc_pct, floor.pct, view.floor_hysteresis_pct)
-        without_soc = view.discharge_without_soc
-        bound = soc_floors.discharge_bound(soc_pct, floor, reached=reached, without_soc=without_soc)
-        self._reached[name], self._floor_bounds[name] = reached, bound
+        if reached is not before:
+            self._reached ^= {name}
+        bound = soc_floors.discharge_bound(soc_pct, floor, reached=reached, without_soc=view.discharge_without_soc)
+        self._floor_bounds[name] = bound
         return bound is None
 
 

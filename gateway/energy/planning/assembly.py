@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from gateway.authority.capacity import battery_capacity
+from gateway.authority.capacity import battery_capacity_wh
 from gateway.authority.demand_window import DemandWindow
 from gateway.energy.forecast import DayProfile
 from gateway.energy.planning.problem import Problem, Visit, Want, grid_start
@@ -73,7 +73,7 @@ def problem_of(
 
 
 def _present(one: Resource, wall: float, highest: float, assumed_wh: float) -> Visit:
-    capacity = battery_capacity(one.capacity_wh, None, assumed_wh).energy_wh
+    capacity = battery_capacity_wh(one.capacity_wh, None, assumed_wh)
     energy = capacity * (one.soc_pct if one.soc_pct is not None else DEFAULT_PCT) / 100
     stays = one.kind is Kind.STORAGE or one.departure is None
     end = math.inf if stays else max(one.departure or 0.0, wall)
@@ -110,7 +110,7 @@ def _expected(view: View, settings: EnergySection, highest: float, present: set[
             continue
         own = known.get(car.vehicle)
         configured_wh = own.capacity_wh if own is not None else None
-        capacity = battery_capacity(car.capacity_wh, configured_wh, settings.assumed_capacity_wh).energy_wh
+        capacity = battery_capacity_wh(car.capacity_wh, configured_wh, settings.assumed_capacity_wh)
         energy = capacity * (car.soc_pct if car.soc_pct is not None else DEFAULT_PCT) / 100
         end = car.departure if car.departure is not None else car.at + STAY_S
         want = Want(end, max(energy, 0.8 * capacity), MISSED_PER_KWH * highest)
