@@ -1,4 +1,4 @@
-"""Ramps as laws."""
+"""Laws of ramps."""
 
 from __future__ import annotations
 

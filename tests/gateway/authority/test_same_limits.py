@@ -59,7 +59,7 @@ OBSTACLES += ("departure", "emergency", "no_soc", "reserve_wh", "trip", "dead_ba
 
 @dataclass
 class Case:
-    """One EVSE at one site, with what every limit is made from."""
+    """One EVSE at one site, with the inputs of every limit."""
 
     evse: Evse
     site: Site
@@ -117,7 +117,7 @@ def cases(draw: st.DrawFn) -> Case:
 
 
 def car_of(case: Case) -> Car:
-    """Return the vehicle as the energy service shows it to its controller."""
+    """Return the vehicle as the energy service passes it to its controller."""
     evse, band = case.evse, dead_band(case.evse)
     charge_w, discharge_w = hardware_power(evse)
     found = floors(evse, replace(case.site, reserve_pct=None, reserve_wh=None), case.reserve, None, case.agreed_pct)
