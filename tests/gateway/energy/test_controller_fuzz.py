@@ -1,4 +1,4 @@
-"""Whatever a facility tells and whatever cars there are: the controller answers, and its orders can be obeyed."""
+"""For all inputs and vehicles the controller returns orders that can be followed."""
 
 from __future__ import annotations
 

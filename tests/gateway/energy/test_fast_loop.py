@@ -1,4 +1,4 @@
-"""No hunting: a late meter and several chargers still come to rest. And cars that do not follow are noticed."""
+"""The real-time loop is stable with a delayed meter and several chargers; tracking supervision."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def fleet_of(size: int) -> list[Resource]:
 @pytest.mark.parametrize("stamped", [True, False])
 @pytest.mark.parametrize("lag_s", [0, 2])
 def test_a_late_meter_does_not_make_the_cars_hunt(delay_s: int, stamped: bool, lag_s: int) -> None:
-    """A load step of 15 kW; the cars bring the grid to 0 W and stay: no swing back over a tenth of the step."""
+    """After a load step of 15 kW the vehicles bring the grid to 0 W, with an overshoot below a tenth of the step."""
     fleet, residual = fleet_of(6), BaseLoad(delay_s=0.0 if stamped else float(delay_s))
     meter: deque[tuple[float, float]] = deque()
     orders: deque[dict[str, float]] = deque([{one.name: 0.0 for one in fleet}] * (lag_s + 1))

@@ -1,4 +1,4 @@
-"""The island's laws: whatever is shown to it, nobody forms before the switch is proven open, and nothing flows in
+"""Laws of the island state machine: no source forms an island before the switch is confirmed open, and no power flows in
 between.
 """
 
@@ -24,7 +24,7 @@ GONE = GridReading(False, 0.0, 0.0, 0.0, None)
 
 @dataclass
 class Bench:
-    """The machine with a switch that obeys, one second at a time."""
+    """The state machine with a main switch that follows its orders, one second a step."""
 
     island: Island = field(default_factory=Island)
     now: float = 0.0
@@ -113,8 +113,8 @@ steps = st.lists(
 @given(steps, st.booleans(), st.booleans(), st.booleans())
 @settings(max_examples=400)
 def test_whatever_happens_the_interlock_holds(shown: list[tuple], soft: bool, parallel: bool, capable: bool) -> None:  # type: ignore[type-arg]
-    """Nobody begins to form without a proof in that very step; nobody goes on against evidence; the order to close is
-    never given to a grid that is not healthy; in between nothing flows."""
+    """Grid-forming begins only with position feedback in the same step and ends on contrary evidence; the switch is
+    never ordered closed onto a grid that is not healthy; in between no power flows."""
     island = Island(IslandSettings(capable=capable, soft_transfer=soft, parallel_forming=parallel))
     now, forming_before = 0.0, None
     for seen, proof, through_w, sources, formed, backup, emergency, hand_to, gap in shown:
@@ -160,7 +160,7 @@ def test_silence_of_the_switch_does_not_put_out_the_light_but_its_word_does() ->
 
 
 def test_a_switch_that_lies_is_found_out_before_it_matters() -> None:
-    """It says open while the grid's power flows through it: in the outage it is not believed."""
+    """It reports open while power flows through it: its feedback is not used in the outage."""
     bench = Bench()
     for _ in range(10):
         bench.now += 1

@@ -1,4 +1,4 @@
-"""What each mode wants, and what the connection leaves of it."""
+"""Targets of the modes, and headroom of the site's connection."""
 
 from __future__ import annotations
 

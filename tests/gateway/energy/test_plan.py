@@ -1,6 +1,4 @@
-"""The plan: an optimum that another way of counting confirms, within its limits, warm as good as cold, and never
-absent.
-"""
+"""The plan: an optimum confirmed by an independent calculation, within its limits, warm as good as cold, never absent."""
 
 from __future__ import annotations
 
@@ -25,7 +23,7 @@ VALUE = 15.0  # of a kWh left over
 
 
 def day(seed: int, wall: float, steps: int, visits: tuple[Visit, ...] = (), **more: object) -> Problem:
-    """A store with PV on the roof and a tariff with a cheap night and a dear evening; the same hours whatever the
+    """A store with PV on the roof and a tariff with a cheap night and an expensive evening; the same hours whatever the
     horizon.
     """
     start = grid_start(wall, STEP_S)
@@ -124,7 +122,7 @@ def test_a_warm_start_changes_the_work_and_not_the_answer(problem: Problem, late
 
 
 def test_five_minutes_later_there_is_next_to_nothing_to_do() -> None:
-    """Counted in iterations, not in milliseconds."""
+    """Measured in iterations, not in milliseconds."""
     first, basis = solve(day(1, MIDNIGHT + 1, 96, fleet(1, 20, MIDNIGHT)))
     again, _ = solve(day(1, MIDNIGHT + 301, 96, fleet(1, 20, MIDNIGHT)), basis)
     assert again.iterations <= first.iterations / 5

@@ -1,4 +1,4 @@
-"""What an outage took is given back: drives home first, then who is due first, and never more than is free."""
+"""Recharging after an outage: trips home first, then the earliest deadline, never more than the free power."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Laws of lasting: autonomy, tiers, sharing in an island, rotation, recharging, the reserve, and old batteries."""
+"""Laws of autonomy, tiers, sharing in an island, rotation, recharging, reserve and second-life batteries."""
 
 from __future__ import annotations
 
@@ -149,7 +149,7 @@ def source(name: str, **more: object) -> Resource:
 
 @given(st.floats(-20_000, 20_000), st.floats(0, 20_000), st.integers(1, 4), st.data())
 def test_an_island_is_always_in_balance(net_w: float, pv_w: float, size: int, data: st.DataObject) -> None:
-    """Load = what the sources give + what is short; surplus = what they take + what the roof is told not to give."""
+    """Load = discharge + shortage; PV surplus = charge + curtailment."""
     assume(pv_w >= -net_w)
     fleet = [
         source(f"S{number}", max_discharge_w=data.draw(st.floats(0, 9000)), soc_pct=data.draw(st.floats(0, 100)))

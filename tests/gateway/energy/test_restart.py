@@ -1,4 +1,4 @@
-"""What a gateway that restarts still knows: what an outage took, who forms the island, the demand window, the days."""
+"""State restored after a restart: SoC before an outage, grid-forming source, demand window, mean day."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.gateway.energy.test_recharging import SECTION, load, lost
 
 
 def rows(controller: SiteController) -> dict[str, str]:
-    """What stands in the store when the process dies."""
+    """Return the rows in the store when the process dies."""
     found: dict[str, msgspec.Struct | None] = {
         persisted_rows.OUTAGE: persisted_rows.outage_row(controller),
         persisted_rows.WINDOW: persisted_rows.window_row(controller),
@@ -32,7 +32,7 @@ def rows(controller: SiteController) -> dict[str, str]:
 
 
 def restart(sim: Sim, remembers: bool = True, dark_s: float = 5.0) -> None:
-    """The process dies; what flowed goes on for a moment, and a new one begins without a single input."""
+    """Restart the controller without any input; the power of the last orders continues for a moment."""
     kept = rows(sim.controller)
     if sim.orders is not None and sim.orders.forming is None:
         sim.orders = None  # chargers let their leases end

@@ -1,4 +1,4 @@
-"""Laws of sharing: inside every interval, outside every dead band, to the target where that can be done."""
+"""Laws of sharing: inside every interval, outside every dead band, up to the target where possible."""
 
 from __future__ import annotations
 
