@@ -1,5 +1,5 @@
-"""Laws of the island state machine: no source forms an island before the switch is confirmed open, and no power flows in
-between.
+"""Laws of the island state machine: no source forms an island before the switch is confirmed open, and no power
+flows in between.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Laws of an outage under combined faults, checked in each second.
 
 A grid that flaps and browns out, wrong or silent sensors, vehicles that come, leave and do not follow, a gateway that
-restarts (with or without its store). Checked in every step, mostly in `site_sim.py`: no power flows into a dead grid, no
-source forms an island behind a closed switch, no floor is crossed by more than 0.5 %.
+restarts (with or without its store). Checked in every step, mostly in `site_sim.py`: no power flows into a dead grid,
+no source forms an island behind a closed switch, no floor is crossed by more than 0.5 %.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The plan: an optimum confirmed by an independent calculation, within its limits, warm as good as cold, never absent."""
+"""The plan: an optimum confirmed by an independent calculation, within its limits, warm as good as cold."""
 
 from __future__ import annotations
 
