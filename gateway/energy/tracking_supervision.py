@@ -51,11 +51,6 @@ class TrackingSupervision:
             del self._tracked[gone]
         return counted, events
 
-    def follows(self, name: str) -> bool:
-        """Return whether this resource follows its set-point, as far as known."""
-        tracking = self._tracked.get(name)
-        return tracking is None or tracking.excluded_until is None
-
 
 def _judge(one: Resource, tracking: _Tracking, now: float) -> list[Decided]:
     if tracking.excluded_until is not None:
