@@ -6,7 +6,9 @@ import math
 from dataclasses import dataclass
 from typing import Protocol
 
+from gateway.authority.capacity import capacity_of
 from gateway.authority.layers import Asked
+from gateway.authority.site_limits import headroom, limits_of
 from gateway.control.active_command import ActiveCommand
 from gateway.control.control_state import EvseControlState, EvseRegistry, SiteControlState
 from gateway.control.site_decision import SharedLimits, SiteDecision
@@ -14,7 +16,7 @@ from gateway.model.energy_state import EnergyState
 from gateway.model.event import PlugState, PowerLimits
 from gateway.model.evse import Evse
 from gateway.model.reason import because
-from gateway.model.site import Grid, InputKind, Site
+from gateway.model.site import Grid, InputKind, Site, SitePolicy
 from gateway.model.state import (
     CommandState,
     Connection,
@@ -110,7 +112,7 @@ class StateViews:
             plugged=evse.session is not None or evse.plug is PlugState.OCCUPIED,
             session_state=session_state,
             session=evse.session,
-            vehicle=_vehicle(evse) if evse.session else None,
+            vehicle=_vehicle(evse, self._site.policy) if evse.session else None,
             mode=evse.mode.value if evse.mode else None,
             can_discharge=evse.can_discharge,
             why_not=evse.why_not or None,
@@ -184,14 +186,12 @@ class StateViews:
         )
 
     def _site_available(self) -> Limits:
-        policy, shared = self._site.policy, self._decision.shared()
+        shared = self._decision.shared()
         each = [self.available(state, shared) for state in self._registry]
         charge_w, discharge_w = sum(one.max_charge_w for one in each), sum(one.max_discharge_w for one in each)
-        base_w = shared.base.power_w
-        if base_w is not None and policy.import_limit_w is not None:
-            charge_w = min(charge_w, max(0.0, policy.import_limit_w - base_w))
-        if base_w is not None and policy.export_limit_w is not None:
-            discharge_w = min(discharge_w, max(0.0, policy.export_limit_w + base_w))
+        if shared.base.power_w is not None:
+            left = headroom(limits_of(self._site), shared.base.power_w)
+            charge_w, discharge_w = min(charge_w, max(0.0, left.high_w)), min(discharge_w, max(0.0, -left.low_w))
         return Limits(max_charge_w=charge_w, max_discharge_w=discharge_w)
 
     def site_telemetry(self, seq: int) -> SiteTelemetry:
@@ -275,16 +275,17 @@ def _command(command: ActiveCommand | None, wall: float) -> CommandState | None:
     )
 
 
-def _vehicle(evse: Evse) -> VehicleState:
-    needs = evse.needs
+def _vehicle(evse: Evse, policy: SitePolicy) -> VehicleState:
+    needs, capacity = evse.needs, capacity_of(evse, policy)
     if needs is None:
-        return VehicleState(id=evse.vehicle)
+        return VehicleState(id=evse.vehicle, capacity_wh=capacity.energy_wh, capacity_assumed=capacity.assumed)
     return VehicleState(
         id=evse.vehicle,
         bidirectional=needs.bidirectional,
         energy_transfer=needs.energy_transfer,
         control_mode=needs.control_mode,
-        capacity_wh=needs.battery_capacity_wh,
+        capacity_wh=capacity.energy_wh,
+        capacity_assumed=capacity.assumed,
         departure=needs.departure,
         target_soc_pct=needs.target_soc_pct,
     )

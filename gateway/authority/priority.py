@@ -1,8 +1,8 @@
-"""The order of authority: layers narrow an interval of power, from the hardware down to the local optimiser.
+"""The control hierarchy: layers narrow an interval of power, from the hardware down to the local optimiser. Pure.
 
 A layer is an interval. Each may only narrow what the layers above it leave; one that misses what is left yields the
-nearest value that is left. The last layer is always "nobody asks for anything" (0 W), so that a decision is one power,
-and every decision names the layer that bound it. Nothing here knows why a layer says what it says (`layers.py` does).
+nearest value that is left. The last layer is always "no request" (0 W), so that a decision is one power, and every
+decision names its limiting constraint (`binding`). The content of each layer is in `layers.py`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from gateway.model.reason import Code
 
 
 class Layer(StrEnum):
-    """Who may narrow, highest first. These words are `binding` in MQTT, the API, the journal and the log."""
+    """Layers, highest first. The values are `binding` in MQTT, the API, the journal and the log."""
 
     STATION = "station"
     VEHICLE = "vehicle"
@@ -26,17 +26,17 @@ class Layer(StrEnum):
     SITE = "site"
     SOC_FLOOR = "soc_floor"
     COMMAND = "command"
-    UPSTREAM = "upstream"
     OPTIMISER = "optimiser"
     IDLE = "idle"
 
 
 RANK = {layer: rank for rank, layer in enumerate(Layer)}
+MARGIN_W = 0.5  # powers that differ by less are the same
 
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """What one layer allows, in W, + into the vehicle; `code` and `text` say why."""
+    """Interval that one layer allows, in W, + charge; `code` and `text` give the reason."""
 
     layer: Layer
     low_w: float = -math.inf
@@ -51,7 +51,7 @@ class Bound:
 
 @dataclass(frozen=True, slots=True)
 class Narrowed:
-    """A layer and what it and those above it leave."""
+    """A layer, and the interval that it and the layers above it leave."""
 
     bound: Bound
     low_w: float
@@ -60,7 +60,7 @@ class Narrowed:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """The power, who bound it and why; `layers` is the whole way there, for `explain`."""
+    """The power, its limiting constraint and the reason; `layers` are all steps to it, for `explain`."""
 
     power_w: float
     binding: Layer
@@ -71,17 +71,17 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class DeadBand:
-    """Powers that station and vehicle cannot run at: between 0 and these magnitudes."""
+    """Powers at which station and vehicle cannot run: between 0 and these magnitudes."""
 
     discharge_w: float = 0.0
     charge_w: float = 0.0
 
     def inside(self, power_w: float) -> bool:
-        """Whether this power cannot be run."""
+        """Return whether the hardware cannot run at this power."""
         return -self.discharge_w < power_w < 0 or 0 < power_w < self.charge_w
 
 
-IDLE = Bound(Layer.IDLE, 0.0, 0.0, Code.IDLE, "Nothing asks for power.")
+IDLE = Bound(Layer.IDLE, 0.0, 0.0, Code.IDLE, "No power is requested.")
 
 
 def decide(bounds: Iterable[Bound], dead_band: DeadBand | None = None) -> Decision:
@@ -90,12 +90,12 @@ def decide(bounds: Iterable[Bound], dead_band: DeadBand | None = None) -> Decisi
     The result lies in every bound that is not in conflict with a higher one, except that a power inside the dead band
     of the hardware becomes 0 W, or the nearest runnable power where a layer above the command excludes 0 W.
     """
-    low, high = Bound(Layer.STATION), Bound(Layer.STATION)  # who holds each end
+    low, high = Bound(Layer.STATION), Bound(Layer.STATION)  # the bound that sets each end
     low_w, high_w = -math.inf, math.inf
-    binding: Bound | None = None  # who made it one power
+    binding: Bound | None = None  # the bound that left a single power
     layers: list[Narrowed] = []
-    above_w = (low_w, high_w)  # what everything above the command leaves
-    for bound in sorted([*bounds, IDLE], key=lambda one: RANK[one.layer]):
+    above_w = (low_w, high_w)  # left by the layers above the command
+    for bound in sorted([*bounds, IDLE], key=lambda bound: RANK[bound.layer]):
         if bound.low_w > high_w:
             low_w, low = high_w, high
             binding = binding or high
@@ -113,19 +113,19 @@ def decide(bounds: Iterable[Bound], dead_band: DeadBand | None = None) -> Decisi
         if RANK[bound.layer] < RANK[Layer.COMMAND]:
             above_w = (low_w, high_w)
     power_w = low_w + 0.0
-    made = binding or IDLE
+    limiting = binding or IDLE
     if dead_band is not None and dead_band.inside(power_w):
-        return _runnable(power_w, dead_band, above_w, made, tuple(layers))
-    return Decision(power_w, made.layer, made.code, made.text, tuple(layers))
+        return _runnable(power_w, dead_band, above_w, limiting, tuple(layers))
+    return Decision(power_w, limiting.layer, limiting.code, limiting.text, tuple(layers))
 
 
 def _runnable(
-    power_w: float, band: DeadBand, above_w: tuple[float, float], made: Bound, layers: tuple[Narrowed, ...]
+    power_w: float, band: DeadBand, above_w: tuple[float, float], limiting: Bound, layers: tuple[Narrowed, ...]
 ) -> Decision:
-    """The power to run at instead of one inside the dead band: less before more, and never outside the layers above."""
+    """Return the power to use instead of one inside the dead band: less before more, never outside the layers above."""
     edge = -band.discharge_w if power_w < 0 else band.charge_w
     for candidate in (0.0, edge):
         if above_w[0] <= candidate <= above_w[1]:
             text = f"{power_w:.0f} W is inside the dead band of the hardware (nearest: {edge:.0f} W)."
             return Decision(candidate, Layer.STATION, Code.DEAD_BAND, text, layers)
-    return Decision(power_w, made.layer, made.code, made.text, layers)
+    return Decision(power_w, limiting.layer, limiting.code, limiting.text, layers)

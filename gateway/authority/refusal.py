@@ -1,4 +1,7 @@
-"""Commands that are refused outright, and why. What can be granted in part is clamped (`authority.py`). Pure."""
+"""Commands that are refused outright, with the reason. A power that can be granted in part is clamped (`priority.py`).
+
+Pure.
+"""
 
 from __future__ import annotations
 
@@ -27,25 +30,25 @@ HOPELESS = frozenset(
 
 
 def cannot_reach(evse: Evse, verb: Verb) -> Reason | None:
-    """Why a command that sets power cannot be carried out at this EVSE at all: offline, unplugged, in fault."""
+    """Return why a command that sets power cannot be carried out at this EVSE at all: offline, unplugged, in fault."""
     if verb not in POWER_VERBS:
         return None
     if not evse.connected:
         return because(Code.OFFLINE, f"The station of {evse.name} is not connected.")
     if verb is Verb.STOP:
-        return None  # stopping what may be running is never refused for what we think we know
+        return None  # a stop is never refused because of a state that may be outdated
     if (fault := evse.fault) is not None:
         return because(Code.FAULT, f"{evse.name} is in fault: {fault}.")
     if evse.session is None:
         if evse.plug is PlugState.OCCUPIED:
-            return because(Code.NO_SESSION, f"A car is plugged in at {evse.name}, but no session has been agreed yet.")
-        return because(Code.UNPLUGGED, f"No car is plugged in at {evse.name}.")
+            return because(Code.NO_SESSION, f"A vehicle is plugged in at {evse.name}, but it has no session yet.")
+        return because(Code.UNPLUGGED, f"No vehicle is plugged in at {evse.name}.")
     return None
 
 
-def nothing_left(asked_w: float, decision: Decision) -> Reason | None:
-    """Why a command gets nothing of what it asked for: then it is refused, rather than clamped to 0 W."""
-    if asked_w == 0 or asked_w * decision.power_w > 0:
+def nothing_left(requested_w: float, decision: Decision) -> Reason | None:
+    """Return why a command gets nothing of the power requested: then it is refused rather than clamped to 0 W."""
+    if requested_w == 0 or requested_w * decision.power_w > 0:
         return None
     if decision.code in HOPELESS or decision.power_w == 0:
         return because(decision.code, decision.text)

@@ -1,8 +1,9 @@
-"""What the site's connection leaves for one EVSE: fuse, contract, peak limit. Pure.
+"""Limits of the site's connection: fuse and contract, export, peak limit, demand window. Pure.
 
-The site without its cars (`base`) comes from the facility's inputs. A site that never told any has its limits applied
-to the cars alone, as an installer's allocation. An input that has gone stale leaves nothing in a limited direction: not
-knowing is not zero.
+`headroom` returns what they leave for all vehicles and storages together, `site_bounds` what they leave for one EVSE.
+The base power is the site's net power without them. A site whose inputs never reported any load has its limits applied
+to the EVSEs alone, as an installer's allocation. An input that has gone stale leaves nothing in a limited direction: a
+missing value is not zero.
 """
 
 from __future__ import annotations
@@ -10,27 +11,33 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from gateway.authority.demand_window import DemandWindow, allowed_import_w
 from gateway.authority.priority import Bound, Layer
 from gateway.model.reason import Code
 from gateway.model.site import Freshness, Grid, InputKind, Load, Pv, Site, Storage
 
+WINDOW_MARGIN = 0.02  # of the contract, kept free in the demand window for changes between two steps
+
+
+# base power -----------------------------------------------------------------------------------------------------------
+
 
 @dataclass(frozen=True, slots=True)
 class Base:
-    """The site's net power without its cars, + import; None while it is not known."""
+    """The site's net power without its EVSEs, + import; None while it is unknown."""
 
     power_w: float | None
-    stale: str = ""  # which input, when that is why
+    stale: str = ""  # the input that is the reason for None
 
 
 def metered(site: Site, now: float) -> bool:
-    """Whether the meter at the grid says it all, so that load, PV and storage need not be added up."""
+    """Return whether the grid meter covers everything, so that load, PV and storage need not be added up."""
     grid = site.inputs.fresh(Grid, now)
     return grid is not None and grid.power_w is not None
 
 
 def base_power(site: Site, cars_w: float, now: float) -> Base:
-    """From the meter at the grid less the cars, or from load, PV and storage; `cars_w` is what the cars take now."""
+    """Return the base power: grid meter less the EVSEs' present power `cars_w`, else load, PV and storage added up."""
     inputs = site.inputs
     grid = inputs.fresh(Grid, now)
     if grid is not None and grid.power_w is not None:
@@ -45,41 +52,120 @@ def base_power(site: Site, cars_w: float, now: float) -> Base:
     if parts:
         return Base(sum(parts))
     if grid is None and inputs.freshness(InputKind.GRID, now) is Freshness.STALE:
-        held = inputs.readings[InputKind.GRID].value
-        if isinstance(held, Grid) and held.power_w is not None:
+        last = inputs.readings[InputKind.GRID].value
+        if isinstance(last, Grid) and last.power_w is not None:
             return Base(None, "grid")
     return Base(0.0)
 
 
+# limits in force ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class SiteLimits:
+    """Limits in W, None for no limit. `contract_w`: average of each demand window; `peak_w`: limit set by command."""
+
+    import_w: float | None = None
+    export_w: float | None = None
+    contract_w: float | None = None
+    peak_w: float | None = None
+
+
+def limits_of(site: Site) -> SiteLimits:
+    """Return the limits that hold at every moment; the demand window is known to energy management only."""
+    return SiteLimits(site.policy.import_limit_w, site.policy.export_limit_w, None, site.peak_limit_w)
+
+
+def import_limits(
+    limits: SiteLimits, window: DemandWindow | None = None, wall: float = 0.0
+) -> list[tuple[Code, float]]:
+    """Return the limits on import that are in force at Unix time `wall`."""
+    found = [(Code.IMPORT_LIMIT, limits.import_w), (Code.PEAK_LIMIT, limits.peak_w)]
+    if limits.contract_w is not None and window is not None:
+        allowed_w = allowed_import_w(window, wall, limits.contract_w * (1 - WINDOW_MARGIN))
+        found.append((Code.DEMAND_WINDOW, allowed_w))
+    return [(code, limit_w) for code, limit_w in found if limit_w is not None]
+
+
+# what they leave ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Headroom:
+    """The interval for the sum of vehicles and storages, + charge, and the limit that sets each end."""
+
+    low_w: float = -math.inf
+    high_w: float = math.inf
+    high_code: Code | None = None
+    low_code: Code | None = None
+
+
+def headroom(
+    limits: SiteLimits,
+    base_w: float | None,
+    measured: bool = True,
+    window: DemandWindow | None = None,
+    wall: float = 0.0,
+) -> Headroom:
+    """Return what the limits leave for the sum of vehicles and storages.
+
+    A limit on import gives the most that they may charge (below zero: the least that they must discharge), a limit on
+    export the most that they may discharge. `measured`: the facility reports load at all; `base_w` None then means a
+    silent meter.
+    """
+    silent = measured and base_w is None
+    ceilings = import_limits(limits, window, wall)
+    high_w, low_w = math.inf, -math.inf
+    high_code: Code | None = None
+    low_code: Code | None = None
+    if ceilings:
+        high_code, limit_w = min(ceilings, key=lambda one: one[1])
+        high_w = limit_w - (base_w or 0.0)
+    if limits.export_w is not None:
+        low_code = Code.EXPORT_LIMIT
+        low_w = -limits.export_w - (base_w or 0.0)
+    if silent:
+        high_w, high_code = (0.0, Code.INPUT_STALE) if high_code else (high_w, high_code)
+        low_w, low_code = (0.0, Code.INPUT_STALE) if low_code else (low_w, low_code)
+    # where both cannot be met, import above the limit trips the fuse: the site must not draw more
+    return Headroom(min(low_w, high_w), high_w, high_code, low_code)
+
+
 def site_bounds(site: Site, base: Base, others_high_w: float, others_low_w: float) -> list[Bound]:
-    """What the connection leaves for one EVSE, given the most and the least the other EVSEs may be taking now, in W."""
-    policy = site.policy
-    bounds = []
-    limits = ((policy.import_limit_w, Code.IMPORT_LIMIT), (site.peak_limit_w, Code.PEAK_LIMIT))
-    for limit_w, code in limits:
-        if limit_w is None:
-            continue
+    """Return what the limits leave for one EVSE; the others may be at up to `others_high_w`, down to `others_low_w`.
+
+    A limit only forbids charge or discharge here. It never forces the opposite: that is left to a command or to the
+    optimiser, which rank below the vehicle's floor.
+    """
+    limits, bounds = limits_of(site), []
+    for code, limit_w in import_limits(limits):
         what = "peak limit" if code is Code.PEAK_LIMIT else "import limit"
         if base.power_w is None:
-            bounds.append(_blind(base, what, high_w=0.0))
+            bounds.append(_stale(base, what, high_w=0.0))
             continue
-        left_w = limit_w - base.power_w - others_high_w
-        text = f"The site's {what} of {limit_w:.0f} W leaves {max(0.0, left_w):.0f} W for this EVSE."
-        # a limit forbids charging; that a car gives because others draw too much is for a command or a policy to say,
-        # which stand below the car's floor
-        bounds.append(Bound(Layer.SITE, high_w=max(0.0, left_w), code=code, text=text))
-    if policy.export_limit_w is not None:
+        left_w = max(0.0, limit_w - base.power_w - others_high_w)
+        text = f"The site's {what} of {limit_w:.0f} W leaves {left_w:.0f} W for this EVSE."
+        bounds.append(Bound(Layer.SITE, high_w=left_w, code=code, text=text))
+    if limits.export_w is not None:
         if base.power_w is None:
-            bounds.append(_blind(base, "export limit", low_w=0.0))
+            bounds.append(_stale(base, "export limit", low_w=0.0))
         else:
-            left_w = policy.export_limit_w + base.power_w + others_low_w
-            leaves = f"leaves {max(0.0, left_w):.0f} W of discharge for this EVSE."
-            text = f"The site's export limit of {policy.export_limit_w:.0f} W {leaves}"
-            # as above: what the roof exports too much is no reason to charge a car that nobody asked to charge
-            bounds.append(Bound(Layer.SITE, low_w=0.0 - max(0.0, left_w), code=Code.EXPORT_LIMIT, text=text))
+            left_w = max(0.0, limits.export_w + base.power_w + others_low_w)
+            leaves = f"leaves {left_w:.0f} W of discharge for this EVSE."
+            text = f"The site's export limit of {limits.export_w:.0f} W {leaves}"
+            bounds.append(Bound(Layer.SITE, low_w=0.0 - left_w, code=Code.EXPORT_LIMIT, text=text))
     return bounds
 
 
-def _blind(base: Base, what: str, low_w: float = -math.inf, high_w: float = math.inf) -> Bound:
-    text = f"The input {base.stale} has gone quiet, so the {what} cannot be kept with any power in this direction."
+def demand_window_bound(left: Headroom, others_w: float) -> Bound | None:
+    """Return what the demand window leaves for one EVSE beside `others_w`; None where it is not the tightest limit."""
+    if left.high_code is not Code.DEMAND_WINDOW:
+        return None
+    left_w = max(0.0, left.high_w - others_w)
+    text = f"The demand window leaves {left_w:.0f} W for this EVSE."
+    return Bound(Layer.SITE, high_w=left_w, code=Code.DEMAND_WINDOW, text=text)
+
+
+def _stale(base: Base, what: str, low_w: float = -math.inf, high_w: float = math.inf) -> Bound:
+    text = f"The input {base.stale} is stale, so the {what} allows no power in this direction."
     return Bound(Layer.SITE, low_w, high_w, Code.INPUT_STALE, text)

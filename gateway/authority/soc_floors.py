@@ -1,80 +1,169 @@
-"""SoC floors: what must stay in the car, and whether it may be discharged now.
+"""SoC floors: the state of charge that must stay in a battery, and whether it may be discharged now. Pure.
 
-The floor is the highest of the site's floor, the reserves in force, the command's own floor and the EV's V2X window.
-With hysteresis: once reached, discharge waits until the battery is a little above it. OCPP 2.1 has no low-SoC floor in
-a profile, so this is where it is kept. `evMinV2XEnergyRequest` > 0 means that the SoC is below the EV's V2X window
-(OCPP 2.1, V2XChargingParameters); what an EV above its window wants is not said there, and is left to its limits.
+The floor in force is the highest of the floors that apply. A command is bound by the site's floor, the commanded
+reserves and its own floor (`floors`); energy management adds the reserve of its schedule, the trip home and the
+agreement (`vehicle_floor`), or the storage's own floor (`storage_floor`). Both use the same hysteresis: once a floor is
+reached, discharge waits until the battery is a configured margin above it (`floor_reached`). OCPP 2.1 has no low-SoC
+floor in a charging profile, so the gateway applies it here. `evMinV2XEnergyRequest` > 0 means that the SoC is below the
+EV's V2X window (OCPP 2.1, V2XChargingParameters); an EV above its window is bound by its own limits.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from gateway.authority.capacity import capacity_of
 from gateway.authority.priority import Bound, Layer
 from gateway.model.evse import Evse
 from gateway.model.reason import Code
 from gateway.model.site import Site
 
+TRIP_MARGIN = 0.2  # added to the energy of the trip home
+
 
 @dataclass(frozen=True, slots=True)
 class Floor:
-    """A state of charge that must not be undercut, and who wants it."""
+    """A state of charge below which a battery is not discharged, in %, and what sets it."""
 
     pct: float
-    whose: str
+    source: str
 
 
 @dataclass(frozen=True, slots=True)
 class Reserve:
-    """Energy that must stay in the car, as a state of charge or in Wh."""
+    """Energy that a command reserves in a vehicle, as a state of charge or in Wh."""
 
     pct: float | None = None
     energy_wh: float | None = None
 
 
-def floors(evse: Evse, site: Site, reserve: Reserve | None, command_pct: float | None) -> list[Floor]:
-    """All floors that can be said as a state of charge, highest first."""
+@dataclass(frozen=True, slots=True)
+class ReserveInForce:
+    """The site's reserve now, in % SoC: `pct` on the grid, set by `source`; `off_grid_pct` during an outage."""
+
+    pct: float
+    source: str
+    off_grid_pct: float = 0.0
+    off_grid: bool = False
+    floor: Floor = field(init=False)
+
+    def __post_init__(self) -> None:
+        off_grid = Floor(self.off_grid_pct, "the site's off-grid floor")
+        object.__setattr__(self, "floor", off_grid if self.off_grid else Floor(self.pct, self.source))
+
+
+# floors that apply ----------------------------------------------------------------------------------------------------
+
+
+def floors(
+    evse: Evse, site: Site, reserve: Reserve | None, command_pct: float | None, agreed_pct: float | None = None
+) -> list[Floor]:
+    """Return all floors of the EVSE that can be expressed as a state of charge, highest first."""
     found = [Floor(site.policy.min_soc_pct, "the site's floor")]
-    for whose, pct, energy_wh in (
-        # off the grid the reserve is there to be used; how far down is the island's own floor
+    capacity = capacity_of(evse, site.policy)
+    for source, pct, energy_wh in (
+        # off the grid the site's reserve is there to be used; the island has a floor of its own
         ("the site's reserve", None if site.islanded else site.reserve_pct, None if site.islanded else site.reserve_wh),
         ("the reserve of this EVSE", reserve.pct if reserve else None, reserve.energy_wh if reserve else None),
     ):
         if pct is not None:
-            found.append(Floor(pct, whose))
-        if energy_wh is not None and evse.capacity_wh:
-            found.append(Floor(min(100.0, 100.0 * energy_wh / evse.capacity_wh), whose))
+            found.append(Floor(pct, source))
+        if energy_wh is not None and not capacity.assumed:
+            found.append(Floor(min(100.0, 100.0 * energy_wh / capacity.energy_wh), source))
     if command_pct is not None:
         found.append(Floor(command_pct, "the command's floor"))
+    if agreed_pct is not None:
+        found.append(Floor(agreed_pct, "the agreement"))
     return sorted(found, key=lambda floor: -floor.pct)
 
 
-def unmeasurable(evse: Evse, site: Site, reserve: Reserve | None) -> bool:
-    """Whether a reserve in Wh is in force for a car whose battery size is unknown."""
-    wanted = (site.reserve_wh or 0.0) + ((reserve.energy_wh or 0.0) if reserve else 0.0)
-    return wanted > 0 and not evse.capacity_wh
+def vehicle_floor(
+    reserve: ReserveInForce,
+    capacity_wh: float,
+    *,
+    own_pct: float = 0.0,
+    trip_wh: float = 0.0,
+    commanded_pct: float = 0.0,
+) -> Floor:
+    """Return the floor of a vehicle under energy management.
+
+    `own_pct`: the highest floor set for this vehicle or its EVSE; `trip_wh`: energy of the trip home, in the battery;
+    `commanded_pct`: the site's commanded reserve, which holds on the grid only.
+    """
+    floor = reserve.floor
+    if own_pct > floor.pct:
+        floor = Floor(own_pct, "the reserve of this EVSE")
+    if trip_wh > 0 and (trip_pct := min(100.0, 100.0 * trip_wh * (1 + TRIP_MARGIN) / capacity_wh)) > floor.pct:
+        floor = Floor(trip_pct, "the way home")
+    if not reserve.off_grid and commanded_pct > floor.pct:
+        floor = Floor(commanded_pct, "the site's commanded reserve")
+    return floor
 
 
-def floor_bound(evse: Evse, site: Site, found: list[Floor], *, reached: bool, blind: bool) -> Bound | None:
-    """What the floors allow: no discharge below them. `reached` is the hysteresis, `blind` an unmeasurable reserve."""
-    if evse.min_v2x_energy_wh is not None and evse.min_v2x_energy_wh > 0:
-        text = f"The car is {evse.min_v2x_energy_wh:.0f} Wh below the range in which it lets itself be discharged."
-        return Bound(Layer.SOC_FLOOR, low_w=0.0, code=Code.OUTSIDE_V2X_WINDOW, text=text)
-    highest = found[0] if found else Floor(0.0, "")
-    if (evse.soc_pct is None and highest.pct > 0) or blind:
-        if site.policy.discharge_without_soc and not blind:
-            return None
-        what = "its battery's size is unknown" if blind else "it has not told its state of charge"
-        text = f"The car cannot be discharged down to a floor, because {what}."
-        return Bound(Layer.SOC_FLOOR, low_w=0.0, code=Code.SOC_UNKNOWN, text=text)
-    if evse.soc_pct is not None and (reached or evse.soc_pct <= highest.pct) and highest.pct > 0:
-        text = f"The battery is at {evse.soc_pct:.1f} %, and {highest.whose} is {highest.pct:.1f} %."
-        return Bound(Layer.SOC_FLOOR, low_w=0.0, code=Code.BELOW_FLOOR, text=text)
-    return None
+def storage_floor(reserve: ReserveInForce, own_pct: float) -> Floor:
+    """Return the floor of the site's stationary storage."""
+    if reserve.off_grid and reserve.off_grid_pct > own_pct:
+        return reserve.floor
+    return Floor(own_pct, "the storage") if reserve.off_grid else Floor(max(own_pct, reserve.pct), "the reserve")
+
+
+def off_grid_floor_pct(own_pct: float, off_grid_pct: float) -> float:
+    """Return the floor that would hold in an outage for a battery with a floor of its own."""
+    return max(own_pct, off_grid_pct)
+
+
+def trip_home_wh(distance_km: float, wh_per_km: float) -> float:
+    """Return the energy of the trip home, in the battery."""
+    return max(0.0, distance_km) * max(0.0, wh_per_km)
+
+
+# what they allow ------------------------------------------------------------------------------------------------------
 
 
 def floor_reached(before: bool, soc_pct: float | None, floor_pct: float, hysteresis_pct: float) -> bool:
-    """Whether the floor counts as reached: at it, and then until the battery is `hysteresis_pct` above it."""
+    """Return whether the floor counts as reached: at it, then until the battery is `hysteresis_pct` above it."""
     if soc_pct is None or floor_pct <= 0:
         return False
     return soc_pct <= floor_pct or (before and soc_pct < min(100.0, floor_pct + hysteresis_pct))
+
+
+def discharge_bound(soc_pct: float | None, floor: Floor, *, reached: bool, without_soc: bool) -> Bound | None:
+    """Return what one floor allows, None for no limit. `without_soc`: a battery of unknown SoC may be discharged."""
+    if floor.pct <= 0:
+        return None
+    if soc_pct is None:
+        return None if without_soc else _unknown("state of charge")
+    if not reached and soc_pct > floor.pct:
+        return None
+    text = f"The battery is at {soc_pct:.1f} %, and {floor.source} is {floor.pct:.1f} %."
+    return Bound(Layer.SOC_FLOOR, low_w=0.0, code=Code.BELOW_FLOOR, text=text)
+
+
+def below_v2x_window(evse: Evse) -> bool:
+    """Return whether the vehicle reports a SoC below the range in which it allows discharge."""
+    return evse.min_v2x_energy_wh is not None and evse.min_v2x_energy_wh > 0
+
+
+def unmeasurable(evse: Evse, site: Site, reserve: Reserve | None) -> bool:
+    """Return whether a reserve in Wh is in force for a vehicle of unknown battery capacity."""
+    reserved_wh = (site.reserve_wh or 0.0) + ((reserve.energy_wh or 0.0) if reserve else 0.0)
+    return reserved_wh > 0 and capacity_of(evse, site.policy).assumed
+
+
+def floor_bound(evse: Evse, site: Site, found: list[Floor], *, reached: bool, blind: bool) -> Bound | None:
+    """Return what the floors of an EVSE allow, None for no limit.
+
+    `found`: its floors, highest first; `reached`: by hysteresis; `blind`: a reserve is unmeasurable.
+    """
+    if below_v2x_window(evse):
+        text = f"The vehicle is {evse.min_v2x_energy_wh:.0f} Wh below its V2X window."
+        return Bound(Layer.SOC_FLOOR, low_w=0.0, code=Code.OUTSIDE_V2X_WINDOW, text=text)
+    if blind:
+        return _unknown("battery capacity")
+    without_soc = site.policy.discharge_without_soc
+    return discharge_bound(evse.soc_pct, found[0], reached=reached, without_soc=without_soc) if found else None
+
+
+def _unknown(what: str) -> Bound:
+    text = f"The vehicle cannot be discharged down to a floor, because its {what} is unknown."
+    return Bound(Layer.SOC_FLOOR, low_w=0.0, code=Code.SOC_UNKNOWN, text=text)

@@ -14,9 +14,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from gateway.bench.equal_parts import Capacity, equal_parts
 from gateway.energy.controller import SiteController
-from gateway.energy.dispatch import Capacity
-from gateway.energy.dispatch import share as equal_share
 from gateway.energy.resource import Resource
 from gateway.energy.settings import EnergySection
 from gateway.energy.share import share
@@ -53,7 +52,7 @@ def measure(size: int) -> dict[str, Any]:
     targets = [rng.uniform(-5000.0, 5000.0) * size for _ in range(ROUNDS)]
     sharing = [_ms(share, target_w, fleet, START) for target_w in targets]
     capacities = [Capacity(one.name, -one.max_discharge_w, one.max_charge_w, 300.0, 1400.0) for one in fleet]
-    equal = [_ms(equal_share, target_w, capacities) for target_w in targets]
+    equal = [_ms(equal_parts, target_w, capacities) for target_w in targets]
     steps, busy = _steps(size, rng)
     return {
         "cars": size,

@@ -15,7 +15,7 @@ import time
 from dataclasses import replace
 from typing import Any
 
-from gateway.energy.planning.planner import gather
+from gateway.energy.planning.planner import aggregate
 from gateway.energy.planning.problem import Problem, Visit, Want, grid_start
 from gateway.energy.planning.rules import rule_plan
 from gateway.energy.planning.solve import solve
@@ -49,14 +49,14 @@ def measure(size: int) -> dict[str, Any]:
     """Return the figures for a number of vehicles."""
     now = problem(size, START)
     begun = time.perf_counter()
-    plan, basis = solve(gather(now), within_s=60.0)
+    plan, basis = solve(aggregate(now), within_s=60.0)
     cold_ms = (time.perf_counter() - begun) * 1000
     begun = time.perf_counter()
     rules = rule_plan(now, "to compare")
     rules_ms = (time.perf_counter() - begun) * 1000
     warm, busy, iterations = [], [], []
     for number in range(1, WARM_ROUNDS):
-        later = gather(problem(size, START + number * 300.0))
+        later = aggregate(problem(size, START + number * 300.0))
         begun, begun_cpu = time.perf_counter(), time.process_time()
         again, basis = solve(later, basis, within_s=60.0)
         warm.append((time.perf_counter() - begun) * 1000)
@@ -106,6 +106,6 @@ def _visit(number: int, start: float) -> Visit:
         begin,
         end,
         0.3 * capacity,
-        wear_per_kwh=4.0,
+        degradation_per_kwh=4.0,
         wants=(Want(end, 0.8 * capacity, 300.0),),
     )

@@ -6,6 +6,7 @@ EVSEs is a ramp, not a step. What one EVSE no longer carries of a command to the
 
 from __future__ import annotations
 
+from gateway.authority.priority import MARGIN_W
 from gateway.commands.background import BackgroundTasks
 from gateway.commands.idempotency import IdempotencyCache
 from gateway.commands.site_command import SiteCommands
@@ -13,7 +14,6 @@ from gateway.control.active_command import ActiveCommand, Allocation, Stage
 from gateway.control.control_state import EvseControlState, EvseRegistry, Ramp, SiteControlState
 from gateway.control.publisher import EventPublisher
 from gateway.control.settings import ServiceSettings
-from gateway.energy.dispatch import MARGIN_W
 from gateway.model.command import LEASED, Verb
 from gateway.model.journal import CommandEnded, Entry, Phase, ResultGiven, Step
 from gateway.model.reason import Code, Reason, because

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from gateway.authority.layers import Asked, dead_band
-from gateway.authority.priority import RANK, Bound, Decision, Layer, decide
+from gateway.authority.hardware_limits import dead_band
+from gateway.authority.layers import Asked
+from gateway.authority.priority import MARGIN_W, RANK, Bound, Decision, Layer, decide
 from gateway.authority.refusal import cannot_reach
 from gateway.commands.decision import GRANTED, CommandDecision
 from gateway.control.active_command import ActiveCommand
 from gateway.control.control_state import EvseControlState, EvseRegistry
 from gateway.control.site_decision import SiteDecision
-from gateway.energy.dispatch import MARGIN_W
 from gateway.energy.resource import Resource
 from gateway.energy.share import share_command
 from gateway.model.command import Body, Verb, signed_power
@@ -20,7 +20,6 @@ from gateway.model.result import Share, Status
 
 EXCLUDING = frozenset({Code.STATION_REFUSED, Code.STATION_SILENT, Code.NOT_SEEN_ON_METER, Code.METER_SILENT})
 UNLIMITED_W = 1e9  # requests everything there is
-USUAL_WH = 40_000.0
 
 
 class SiteCommands:
@@ -92,9 +91,7 @@ class SiteCommands:
         return self._decision.decide(state, Asked(power_w, body.id, body.min_soc_pct), with_site=False)
 
     def _resource(self, state: EvseControlState, decision: Decision) -> Resource:
-        band, evse, capacity_wh = dead_band(state.evse), state.evse, state.evse.capacity_wh
-        if capacity_wh is None and evse.soc_pct is not None:
-            capacity_wh = USUAL_WH  # vehicles that do not report their capacity are shared by state of charge
+        band, evse = dead_band(state.evse), state.evse
         return Resource(
             state.name,
             max(0.0, decision.power_w),
@@ -102,7 +99,7 @@ class SiteCommands:
             min_charge_w=band.charge_w,
             min_discharge_w=band.discharge_w,
             soc_pct=evse.soc_pct,
-            capacity_wh=capacity_wh,
+            capacity_wh=self._decision.capacity_wh(state),
             floor_pct=self._decision.floor_pct(state),
         )
 

@@ -41,6 +41,8 @@ def service_settings(config: Config) -> ServiceSettings:
         idle_power_w=site.idle_power_w,
         ramp_w_per_s=site.ramp_w_per_s,
         mode=SiteMode(site.mode),
+        assumed_capacity_wh=config.energy.assumed_capacity_wh,
+        vehicle_capacity_wh={car.vehicle: car.capacity_wh for car in config.energy.cars if car.capacity_wh is not None},
     )
     return ServiceSettings(
         policy=policy,

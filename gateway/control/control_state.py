@@ -171,7 +171,8 @@ class EvseRegistry:
 
     def _new(self, evse: str, station: str) -> EvseControlState:
         one = self._settings
-        return EvseControlState(Evse(evse, station), Setpoint(one.hold_s, one.retry_s, one.achieve_within_s))
+        known = Evse(evse, station, assumed_capacity_wh=one.policy.assumed_capacity_wh)
+        return EvseControlState(known, Setpoint(one.hold_s, one.retry_s, one.achieve_within_s))
 
 
 def commands_in_force(states: Iterable[EvseControlState], site: SiteControlState) -> list[ActiveCommand]:

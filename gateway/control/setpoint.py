@@ -18,8 +18,9 @@ import math
 from dataclasses import dataclass
 from enum import Enum, StrEnum
 
+from gateway.authority.priority import MARGIN_W
+from gateway.authority.ramp import ramp_s
 from gateway.control.settings import LEASE_SLACK_S, RAMP_STEP_S, SETTLE_S
-from gateway.energy.dispatch import MARGIN_W, ramp_s
 from gateway.model.station import Answer, Outcome
 
 LONGEST_PAUSE_S = 60.0  # between orders that a station keeps rejecting

@@ -11,7 +11,8 @@ import math
 from collections.abc import Callable
 from typing import Protocol
 
-from gateway.authority.priority import RANK, Decision, Layer
+from gateway.authority.priority import MARGIN_W, RANK, Decision, Layer
+from gateway.authority.ramp import ramp
 from gateway.authority.refusal import cannot_reach
 from gateway.authority.vehicle_needs import charges_in_s
 from gateway.control.active_command import ActiveCommand, Allocation, Stage
@@ -20,7 +21,6 @@ from gateway.control.publisher import EventPublisher
 from gateway.control.setpoint import Action, Completion, Target
 from gateway.control.settings import RAMP_STEP_S, ServiceSettings
 from gateway.control.site_decision import SiteDecision
-from gateway.energy.dispatch import MARGIN_W, ramp
 from gateway.model.journal import Step
 from gateway.model.reason import Code, Reason, because
 from gateway.model.result import Status

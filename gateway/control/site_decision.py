@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from gateway.authority.capacity import capacity_of
 from gateway.authority.layers import Asked, Situation, layers
 from gateway.authority.priority import Bound, Decision, Layer, decide
 from gateway.authority.site_limits import Base, base_power, site_bounds
@@ -122,6 +123,10 @@ class SiteDecision:
         if allocation is None or command is None:
             return None
         return Asked(allocation.power_w, command.id, command.body.min_soc_pct)
+
+    def capacity_wh(self, state: EvseControlState) -> float:
+        """Return the capacity of a vehicle's battery, the assumed one where it is unknown."""
+        return capacity_of(state.evse, self._site.policy).energy_wh
 
     def floor_pct(self, state: EvseControlState) -> float:
         """Return the highest SoC floor in force."""

@@ -1,1 +1,1 @@
-"""The site's energy: limits of its connection, sharing over the cars, ramps."""
+"""Energy management of the site: real-time loop, look-ahead plan, storage, forecast, operation in an outage."""

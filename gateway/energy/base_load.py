@@ -1,9 +1,9 @@
-"""What the site draws without its cars and storages, found from a meter that is late.
+"""Base load: the site's power without its vehicles and storages, estimated from a delayed grid meter.
 
-The grid meter shows everything, the cars included, and often shows it seconds late. Who subtracts what the cars do
-*now* from what the meter saw *then* counts his own last change as load, answers it, and hunts. So the cars' powers
-are kept for a while and the meter's value is compared with theirs at its own time; what is left is filtered a little.
-There is no integral term, hence nothing to wind up: a car that gives less than it says shows as load.
+The grid meter measures everything, the vehicles included, often seconds late. Subtracting their present power from a
+delayed reading would count the controller's own last change as load, and the control loop would oscillate. So their
+power is recorded for a while and each reading is compared with their power at its own time; the result is filtered.
+There is no integral term, hence no wind-up: a vehicle that discharges less than it reports appears as load.
 """
 
 from __future__ import annotations
@@ -11,17 +11,16 @@ from __future__ import annotations
 import bisect
 from dataclasses import dataclass, field
 
-KEEP_S = 120.0  # s of history; a meter later than this is stale
-FILTER_S = 2.0  # s, time constant; more where the delay of the meter is not known
-STEP_W = 2000.0  # a change this large is a load switched on, not noise: taken at once
+KEEP_S = 120.0  # of recorded power; a meter later than this is stale
+FILTER_S = 2.0  # time constant
+STEP_W = 2000.0  # a change this large is a load switched on, not noise: not filtered
 
 
 @dataclass(slots=True)
-class Residual:
-    """Feed `controlled` each step and `metered` for each reading.
+class BaseLoad:
+    """Estimate of the base load; `controlled` each step, `metered` for each reading.
 
-    `power_w` is the site's own draw (load − PV), None before any reading. `delay_s` is the meter's delay where its
-    readings carry no time of their own.
+    `power_w`: load − PV, None before any reading. `delay_s`: delay of a meter whose readings have no time stamp.
     """
 
     delay_s: float = 0.0
@@ -32,7 +31,7 @@ class Residual:
     _powers: list[float] = field(default_factory=list)
 
     def controlled(self, now: float, total_w: float) -> None:
-        """What cars and storages do together at `now` by their own meters, + into them."""
+        """Record the power of vehicles and storages at `now`, by their own meters, + charge."""
         if self._times and now <= self._times[-1]:
             return
         self._times.append(now)
@@ -42,19 +41,19 @@ class Residual:
             del self._times[:drop], self._powers[:drop]
 
     def metered(self, now: float, grid_w: float, measured_at: float | None = None) -> float:
-        """A reading of the grid meter (+ import), taken at `measured_at` of the same clock; the new estimate."""
+        """Apply a grid meter reading (+ import), taken at `measured_at` of the same clock; return the estimate."""
         then = now - self.delay_s if measured_at is None else min(measured_at, now)
-        seen_w = grid_w - self._total_at(then)
-        if self.power_w is None or self.at is None or abs(seen_w - self.power_w) >= STEP_W:
-            self.power_w = seen_w
+        base_w = grid_w - self._total_at(then)
+        if self.power_w is None or self.at is None or abs(base_w - self.power_w) >= STEP_W:
+            self.power_w = base_w
         else:
             gap = max(then - self.at, 0.0)
-            self.power_w += (seen_w - self.power_w) * (gap / (gap + self.filter_s) if gap > 0 else 0.0)
+            self.power_w += (base_w - self.power_w) * (gap / (gap + self.filter_s) if gap > 0 else 0.0)
         self.at = then
         return self.power_w
 
     def _total_at(self, then: float) -> float:
-        """The cars' power at that time; the oldest known before, the newest after."""
+        """Return the recorded power at that time; the oldest before all records, the newest after."""
         if not self._times:
             return 0.0
         at = bisect.bisect_right(self._times, then) - 1

@@ -1,7 +1,6 @@
-"""What the facility's inputs say about grid, switch, sources and weather, as the machines of `resilience` take it.
+"""Mapping of the facility's inputs to the values that the modules of `resilience` take.
 
-Pure translation of a view: a stale input is None here, never a zero. What is believed of it is `grid_watch.py`'s and
-`interlock.py`'s business.
+A stale input is None, never zero. Contradictions between inputs are judged in `grid_watch.py` and `interlock.py`.
 """
 
 from __future__ import annotations
@@ -9,16 +8,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from gateway.energy.reserve import StormWarning
-from gateway.energy.resilience.grid_watch import Seen
-from gateway.energy.resilience.phase import Look, Source
+from gateway.energy.resilience.grid_watch import GridReading
+from gateway.energy.resilience.phase import IslandInputs, Source
 from gateway.energy.view import View
 from gateway.model.site import Freshness, Grid, InputKind, Load, Pv, Storage, Storm, Switch
 
-FORMED_W = 50.0  # a load that draws in an open island shows that there is a voltage
+LIVE_W = 50.0  # a load above this behind an open main switch shows that the island is energised
 
 
-def seen_of(view: View, closed_else: bool) -> Seen:
-    """The grid's witnesses; `closed_else` is where the main switch is believed to be while it says nothing."""
+def grid_reading(view: View, closed_else: bool) -> GridReading:
+    """Return the grid's readings; `closed_else`: assumed position of the main switch while its input is stale."""
     now, inputs = view.now, view.inputs
     grid, switch = inputs.fresh(Grid, now), inputs.fresh(Switch, now)
     load, pv, storage = inputs.fresh(Load, now), inputs.fresh(Pv, now), inputs.fresh(Storage, now)
@@ -28,34 +27,33 @@ def seen_of(view: View, closed_else: bool) -> Seen:
         expected += (storage.power_w if storage is not None else 0.0) + sum(car.power_w or 0.0 for car in view.cars)
     closed = not switch.open if switch is not None else closed_else
     if grid is None:
-        return Seen(None, None, None, None, expected, closed)
-    return Seen(grid.present, grid.voltage_v, grid.frequency_hz, grid.power_w, expected, closed)
+        return GridReading(None, None, None, None, expected, closed)
+    return GridReading(grid.present, grid.voltage_v, grid.frequency_hz, grid.power_w, expected, closed)
 
 
-def look_of(view: View, sources: Iterable[Source], backup: bool | None, hand_to: str | None) -> Look:
-    """What the island machine is shown. `backup`: True a fresh command to enter, False to leave, None neither."""
+def island_inputs(view: View, sources: Iterable[Source], backup: bool | None, hand_to: str | None) -> IslandInputs:
+    """Return the inputs of the island state machine. `backup`: True a new command to enter, False to leave, None."""
     grid, switch = view.inputs.fresh(Grid, view.now), view.inputs.fresh(Switch, view.now)
     load = view.inputs.fresh(Load, view.now)
-    draws = load is not None and load.power_w > FORMED_W and switch is not None and switch.open
-    return Look(
+    live = load is not None and load.power_w > LIVE_W and switch is not None and switch.open
+    return IslandInputs(
         view.now,
         switch.open if switch is not None else None,
         grid.power_w if grid is not None else None,
         list(sources),
-        True if draws else None,
+        True if live else None,
         backup,
         view.emergency,
         hand_to,
     )
 
 
-def storm_of(view: View) -> StormWarning | None:
-    """The storm warning that holds. One that has gone quiet holds until its own end: silence is no fair weather."""
-    told = view.inputs.fresh(Storm, view.now)
-    if told is not None and told.active:
-        return StormWarning(told.until, told.min_soc_pct, told.starts)
-    held = view.inputs.readings.get(InputKind.STORM)
-    stale = view.inputs.freshness(InputKind.STORM, view.now) is Freshness.STALE
-    if stale and held is not None and isinstance(held.value, Storm) and held.value.active and held.value.until:
-        return StormWarning(held.value.until, held.value.min_soc_pct, held.value.starts)
-    return None
+def storm_warning(view: View) -> StormWarning | None:
+    """Return the storm warning in force; a stale one stays in force until its own end."""
+    storm = view.inputs.fresh(Storm, view.now)
+    if storm is None and view.inputs.freshness(InputKind.STORM, view.now) is Freshness.STALE:
+        last = view.inputs.readings[InputKind.STORM].value
+        storm = last if isinstance(last, Storm) and last.until else None
+    if storm is None or not storm.active:
+        return None
+    return StormWarning(storm.until, storm.min_soc_pct, storm.starts)

@@ -1,123 +1,123 @@
-"""The outage, step by step: which tiers are on, how long it lasts, who carries it, who comes next."""
+"""Operation in an outage: load tiers, autonomy, rotation of vehicles, power in the island."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from gateway.energy.forecast import Memory, Outlook
+from gateway.energy.forecast import SIGMA, DayProfile, Origin, Outlook
 from gateway.energy.reason import Decided
 from gateway.energy.recharging import Recharging
 from gateway.energy.resilience.autonomy import Hours, autonomy
-from gateway.energy.resilience.rotation import Rotation, Swap
+from gateway.energy.resilience.rotation import Rotation, RotationStep
 from gateway.energy.resilience.sharing import IslandShares, share_island
 from gateway.energy.resilience.tiers import Tiers
-from gateway.energy.resource import Resource, room_wh, usable_wh
+from gateway.energy.resource import Resource, free_capacity_wh, usable_wh
 from gateway.energy.settings import EnergySection
 from gateway.energy.state_messages import autonomy_hours
 from gateway.energy.view import View
 from gateway.model.energy_state import AutonomyHours
 from gateway.model.site import Arrival, Forecast, Load, Pv
 
-MINUTE_S = 60.0
+EVERY_S = 60.0
 OUTLOOK_STEP_S = 1800.0
 OUTLOOK_STEPS = 96
-LEAST = 0.3  # of the tiers' expected power
-WHOLE = "site"  # the one tier of a site that has none
+LEAST_LOAD = 0.3  # of the tiers' expected power: a lower forecast would promise too many hours
+SITE = "site"  # the one tier of a site without tiers
+MARKS_H = (1.0, 2.0, 4.0, 8.0, 24.0)  # autonomy below each is reported
 
 
 @dataclass(slots=True)
 class OffGrid:
-    """State of resilience: tiers, rotation, and the last minute's autonomy."""
+    """State of operation in an outage: tiers, rotation, autonomy of the last minute."""
 
     settings: EnergySection
     recharging: Recharging
     tiers: Tiers = field(init=False)
     rotation: Rotation = field(default_factory=Rotation)
     hours: dict[str, Hours] = field(default_factory=dict)
-    swap: Swap = field(default_factory=Swap)
-    _minute: float | None = None
+    rotation_step: RotationStep = field(default_factory=RotationStep)
+    _updated: float | None = None
     _lowest: float | None = None
 
     def __post_init__(self) -> None:
         self.tiers = Tiers(self.settings.load_tiers())
 
     def due(self, now: float) -> bool:
-        """Whether a minute has passed."""
-        return self._minute is None or now - self._minute >= MINUTE_S
+        """Return whether a minute has passed since the last `look_ahead`."""
+        return self._updated is None or now - self._updated >= EVERY_S
 
     def look_ahead(
         self,
         view: View,
         resources: Sequence[Resource],
         floors: Mapping[str, float],
-        memory: Memory,
+        profile: DayProfile,
         forming: str | None,
         island: bool,
     ) -> list[Decided]:
-        """Each minute: autonomy of each tier (on the grid: if it failed now), and in an island the rotation."""
+        """Update the autonomy of each tier (on the grid: if it failed now), and the rotation in an island."""
         if not self.due(view.now):
             return []
-        self._minute = view.now
+        self._updated = view.now
         try:
             start = view.wall - view.wall % OUTLOOK_STEP_S
-            outlook = memory.outlook(start, OUTLOOK_STEP_S, OUTLOOK_STEPS, view.inputs.fresh(Forecast, view.now))
+            outlook = profile.outlook(start, OUTLOOK_STEP_S, OUTLOOK_STEPS, view.inputs.fresh(Forecast, view.now))
         except ValueError:
             outlook = None
         energy = sum(usable_wh(one, floors.get(one.name, one.floor_pct)) for one in resources)
-        space = sum(room_wh(one) for one in resources)
-        self.hours = self._autonomy(view, outlook, energy, space)
+        free = sum(free_capacity_wh(one) for one in resources)
+        self.hours = self._autonomy(view, outlook, energy, free)
         if not island:
             self._lowest = None
             return []
-        events = self._tell(view)
+        events = self._report(view)
         load = view.inputs.fresh(Load, view.now)
         pv = view.inputs.fresh(Pv, view.now)
         draw_w = (load.power_w if load is not None else self.tiers.expected_w) - (pv.power_w if pv is not None else 0.0)
-        self.swap = self.rotation.look(view.now, draw_w, resources, forming, view.called)
-        return [*events, *self.swap.events]
+        self.rotation_step = self.rotation.update(view.now, draw_w, resources, forming, view.called)
+        return [*events, *self.rotation_step.events]
 
-    def _autonomy(self, view: View, outlook: Outlook | None, energy_wh: float, space_wh: float) -> dict[str, Hours]:
+    def _autonomy(self, view: View, outlook: Outlook | None, energy_wh: float, free_wh: float) -> dict[str, Hours]:
         tiers = self.tiers.tiers
+        total = sum(tier.expected_w for tier in tiers)
         if outlook is None:
-            total = sum(tier.expected_w for tier in tiers)
             if total <= 0:
                 return {}
-            flat = (total,) * 48
-            outlook = Outlook(view.wall, OUTLOOK_STEP_S, flat, (0.0,) * 48, (0.4,) * 48, (0.4,) * 48, 0)
+            sigma = (SIGMA[Origin.LAST],) * 48
+            outlook = Outlook(view.wall, OUTLOOK_STEP_S, (total,) * 48, (0.0,) * 48, sigma, sigma)
         coming = self._deliveries(view)
         if not tiers:
-            return {WHOLE: autonomy(energy_wh, space_wh, 1.0, outlook, deliveries=coming)}
-        total = sum(tier.expected_w for tier in tiers) or 1.0
-        least = LEAST * total  # a memory or forecast of next to nothing is a wrong one: it must not promise days
-        outlook = replace(outlook, load_w=tuple(max(load, least) for load in outlook.load_w))
+            return {SITE: autonomy(energy_wh, free_wh, 1.0, outlook, deliveries=coming)}
+        total = total or 1.0
+        outlook = replace(outlook, load_w=tuple(max(load, LEAST_LOAD * total) for load in outlook.load_w))
         found: dict[str, Hours] = {}
         so_far = 0.0
         for tier in tiers:
             so_far += tier.expected_w
-            found[tier.name] = autonomy(energy_wh, space_wh, so_far / total, outlook, deliveries=coming)
+            found[tier.name] = autonomy(energy_wh, free_wh, so_far / total, outlook, deliveries=coming)
         return found
 
     def _deliveries(self, view: View) -> list[tuple[float, float]]:
-        """Energy that expected cars will bring, above the off-grid floor; only what they told."""
-        told = view.inputs.fresh(Arrival, view.now)
-        if told is None:
+        """Return (h from now, Wh above the off-grid floor) of expected vehicles whose energy is known."""
+        expected = view.inputs.fresh(Arrival, view.now)
+        if expected is None:
             return []
         found = []
-        for car in told.arrivals:
+        for car in expected.arrivals:
             if car.at > view.wall and car.soc_pct is not None and car.capacity_wh is not None:
                 above = max(0.0, car.soc_pct - self.settings.off_grid_pct) / 100 * car.capacity_wh * 0.94
                 found.append(((car.at - view.wall) / 3600, above))
         return found
 
-    def _tell(self, view: View) -> list[Decided]:
-        """Say each time the autonomy of what matters most falls below another mark."""
+    def _report(self, view: View) -> list[Decided]:
+        """Return an event each time the autonomy of the critical tiers falls below another mark."""
         if not self.hours:
             return []
         critical = [tier.name for tier in self.tiers.tiers if tier.critical] or [next(iter(self.hours))]
         name = critical[-1]
         hours = self.hours[name]
-        mark = next((mark for mark in (1.0, 2.0, 4.0, 8.0, 24.0) if hours.low <= mark), None)
+        mark = next((mark for mark in MARKS_H if hours.low <= mark), None)
         if mark is None or (self._lowest is not None and mark >= self._lowest):
             return []
         self._lowest = mark
@@ -126,7 +126,7 @@ class OffGrid:
         return [Decided(view.now, "autonomy", text, name, figures)]
 
     def step(self, view: View, resources: Sequence[Resource], forming: str) -> tuple[IslandShares, list[Decided]]:
-        """One second in the island: tiers by what the sources can give, then power by who forms."""
+        """Return the shares of one step in the island, and the changes of tiers."""
         load = view.inputs.fresh(Load, view.now)
         pv = view.inputs.fresh(Pv, view.now)
         pv_w = pv.power_w if pv is not None else 0.0
@@ -137,7 +137,7 @@ class OffGrid:
         empty = not any(usable_wh(one) > 0 for one in resources) and pv_w <= 0
         events = self.tiers.step(view.now, supply_w, load.power_w if load is not None else None, hours, empty)
         net_w = load_w + held_w - pv_w
-        if net_w < 0:  # the sun gives more than is drawn: who is owed something comes first
+        if net_w < 0:  # PV surplus: recharge targets come first
             resources = self.recharging.hand_out(resources, -net_w)
         return share_island(net_w, pv_w, resources, forming, view.wall), events
 

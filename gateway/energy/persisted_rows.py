@@ -1,7 +1,6 @@
-"""What the energy room must not forget with the process: what an outage took, the demand window, the site's days.
+"""Rows of energy management in the store: SoC before an outage, demand window, mean day of load and PV. Pure.
 
-Rows of JSON by key. The core keeps them in the store (`gateway/energy/persistence.py`) and hands them back at the next
-start; a row that cannot be read is left out and named. Pure.
+JSON by key, written and read by `gateway/energy/persistence.py`; a row that cannot be read is left out and reported.
 """
 
 from __future__ import annotations
@@ -11,8 +10,8 @@ from typing import Annotated
 
 import msgspec
 
+from gateway.authority.demand_window import DemandWindow
 from gateway.energy.controller import SiteController
-from gateway.energy.demand_window import DemandWindow
 from gateway.energy.forecast import SLOTS
 
 OUTAGE, WINDOW, DAYS = "outage", "window", "days"
@@ -23,7 +22,7 @@ _Day = Annotated[list[_Some | None], msgspec.Meta(min_length=SLOTS, max_length=S
 
 
 class OutageRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`had`: SoC by identity before the outage; `off`: it goes on; `back`: Unix time of its end; `forming`: who."""
+    """`had`: SoC by identity before the outage; `off`: it continues; `back`: its end (Unix time); `forming`: source."""
 
     had: dict[str, _Pct]
     off: bool
@@ -32,7 +31,7 @@ class OutageRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class WindowRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The running demand window, and the highest one so far (W)."""
+    """The current demand window, and the highest average so far (W)."""
 
     start: _Some
     at: _Some
@@ -45,14 +44,14 @@ class WindowRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class DaysRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The remembered day of half hours, W: load and PV."""
+    """Mean day of half hours, W: load and PV."""
 
     load_w: _Day
     pv_w: _Day
 
 
 def outage_row(controller: SiteController) -> OutageRow | None:
-    """None while nothing is owed."""
+    """Return the row of the outage, None without recharge targets."""
     had, off, back = controller.recharging.remembered()
     if not off and back is None:
         return None
@@ -60,7 +59,7 @@ def outage_row(controller: SiteController) -> OutageRow | None:
 
 
 def window_row(controller: SiteController) -> WindowRow | None:
-    """None before the first look, and where no contract needs it."""
+    """Return the row of the demand window, None before the first step and without a contract."""
     one = controller.on_grid.window
     if one is None or controller.settings.contract_w is None:
         return None
@@ -77,30 +76,30 @@ def window_row(controller: SiteController) -> WindowRow | None:
 
 
 def days_row(controller: SiteController) -> DaysRow:
-    """What the site remembers of its own days."""
-    return DaysRow(*controller.memory.days())
+    """Return the row of the mean day."""
+    return DaysRow(*controller.profile.days())
 
 
-def take_up(controller: SiteController, rows: Mapping[str, str]) -> list[str]:
-    """Go on where an earlier life stood, before the first step; answers the keys that could not be read."""
+def restore(controller: SiteController, rows: Mapping[str, str]) -> list[str]:
+    """Restore the controller after a restart, before its first step; return the keys that could not be read."""
     bad = []
     for key, body in rows.items():
         try:
             if key == OUTAGE:
-                told = msgspec.json.decode(body, type=OutageRow)
-                controller.recharging.take_up(told.had, told.off, told.back)
-                controller.island.formed_before = told.forming
+                row = msgspec.json.decode(body, type=OutageRow)
+                controller.recharging.restore(row.had, row.off, row.back)
+                controller.island.formed_before = row.forming
             elif key == WINDOW:
-                _take_window(controller, msgspec.json.decode(body, type=WindowRow))
+                _restore_window(controller, msgspec.json.decode(body, type=WindowRow))
             elif key == DAYS:
                 days = msgspec.json.decode(body, type=DaysRow)
-                controller.memory.take_up(days.load_w, days.pv_w)
+                controller.profile.restore(days.load_w, days.pv_w)
         except (msgspec.DecodeError, ValueError):
             bad.append(key)
     return bad
 
 
-def _take_window(controller: SiteController, row: WindowRow) -> None:
+def _restore_window(controller: SiteController, row: WindowRow) -> None:
     if row.length_s == controller.settings.window_s:
         controller.on_grid.window = DemandWindow(
             row.start, row.at, row.imported_wh, row.power_w, row.length_s, row.offset_s, row.estimated_wh

@@ -64,6 +64,6 @@ class EnergyPersistence:
 
     def restore(self, controller: SiteController, kept: Sequence[Kept]) -> None:
         """Restore what an earlier run kept; before the first step."""
-        for key in persisted_rows.take_up(controller, {one.key: one.body for one in kept if one.kind == KIND}):
+        for key in persisted_rows.restore(controller, {one.key: one.body for one in kept if one.kind == KIND}):
             log.warning("the energy row %s cannot be read and is left out", key)
         self._outage = persisted_rows.outage_row(controller)

@@ -1,16 +1,16 @@
-"""What an outage leaves owing: up to where each battery is filled again, by when, and for whose sake.
+"""Recharge targets after an outage: state of charge and deadline of each battery, and the rule that sets them.
 
-The highest of these (`because` names it):
+The highest target applies (`because` names it):
 
-| to | up to | by |
+| battery | target | deadline |
 |---|---|---|
-| every car | its floor, which holds the way home | its departure, else `recharge_hours` after the grid's return |
-| a car with a driver's wish | that | its departure |
-| a car that gave in the outage | what it had when it came or the grid went | as above |
-| a lent car | what its agreement says, instead of what it had | as above |
+| every vehicle | its floor, which includes the trip home | departure, else `recharge_hours` after the grid's return |
+| a vehicle with a driver's target | that target | its departure |
+| a vehicle discharged in the outage | its SoC on arrival or at the loss of the grid | as above |
+| a deployed vehicle | the SoC of its agreement, instead of the one above | as above |
 | the storage | its floor, and one night of the critical load | `recharge_hours` after the grid's return |
 
-Pure. Who gets which power when is `recharging.py`.
+Pure. Which battery is charged when is in `recharging.py`.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from gateway.energy.reserve import Floor
+from gateway.authority.soc_floors import Floor, off_grid_floor_pct
 from gateway.energy.resource import Kind, Resource
 from gateway.energy.settings import EnergySection
 
-NEAR_PCT = 0.5  # this near is paid
+NEAR_PCT = 0.5  # a target this near counts as reached
 NIGHT_H = 12.0
 
 
 @dataclass(frozen=True, slots=True)
 class RechargeTarget:
-    """One battery's: up to `target_pct`, by `due` (Unix time), for `because`; `energy_wh` at the meter.
+    """Target of one battery: up to `target_pct`, by `due` (Unix time), for `because`; `energy_wh` at the meter.
 
-    `urgent`: it is below its floor, so its driver could not get home.
+    `urgent`: the vehicle is below its floor, so its driver could not get home.
     """
 
     name: str
@@ -45,33 +45,32 @@ class RechargeTarget:
 
 
 def identity(one: Resource) -> str:
-    """By what a battery is known again: the car's own name, else its place."""
+    """Return the name under which a battery is recognised: the vehicle's, else that of its place."""
     return one.vehicle or one.name
 
 
-def debt_of(
+def recharge_target(
     one: Resource,
-    had: Mapping[str, float],
+    before: Mapping[str, float],
     agreed_pct: float | None,
     due: float,
     floors: Mapping[str, Floor],
     settings: EnergySection,
 ) -> RechargeTarget | None:
-    """What is owed to one battery, None if nothing (or if nobody could tell).
+    """Return the target of one battery, None if it is reached or unknown.
 
-    `had`: SoC by identity before the outage took from it. `agreed_pct`: what its lending agreement says. `due`: by when
-    the site as a whole should be ready again.
+    `before`: SoC by identity before the outage. `agreed_pct`: SoC of the vehicle's agreement. `due`: deadline of the
+    site as a whole.
     """
     if one.soc_pct is None or one.capacity_wh is None or one.max_charge_w <= 0:
         return None
-    whose = floors[one.name].whose if one.name in floors and floors[one.name].whose else "the reserve"
-    targets = [(one.floor_pct, whose)]
+    targets = [(one.floor_pct, floors[one.name].source if one.name in floors else "the reserve")]
     if one.kind is Kind.STORAGE:
-        targets.append((night_pct(one, had.get(identity(one), 0.0), settings), "the next night"))
+        targets.append((night_pct(one, before.get(identity(one), 0.0), settings), "the next night"))
     elif agreed_pct is not None:
         targets.append((agreed_pct, "its agreement"))
     else:
-        targets.append((had.get(identity(one), 0.0), "what it had before"))
+        targets.append((before.get(identity(one), 0.0), "its charge before the outage"))
     if one.wanted_pct is not None and one.departure is not None and agreed_pct is None:
         targets.append((one.wanted_pct, "its driver"))
     target, because = max(targets, key=lambda pair: pair[0])
@@ -86,11 +85,11 @@ def debt_of(
     )
 
 
-def night_pct(storage: Resource, had_pct: float, settings: EnergySection) -> float:
-    """SoC at which a storage carries the critical load through a night; without tiers what it had."""
+def night_pct(storage: Resource, before_pct: float, settings: EnergySection) -> float:
+    """Return the SoC that supplies the critical load for a night; without tiers the SoC before the outage."""
     critical_w = sum(tier.expected_w for tier in settings.tiers if tier.critical)
     if critical_w <= 0 or not storage.capacity_wh:
-        return had_pct
-    lowest = max(settings.storage.floor_pct, settings.off_grid_pct)
+        return before_pct
+    lowest = off_grid_floor_pct(settings.storage.floor_pct, settings.off_grid_pct)
     night = 100 * critical_w * NIGHT_H / storage.discharge_efficiency / storage.capacity_wh
     return min(storage.ceiling_pct, lowest + night)

@@ -1,9 +1,8 @@
-"""The reserve: how far down a battery may be used, on the grid and off it, and higher before a storm.
+"""Reserve of the site over time: on the grid, raised before a storm or by calendar, and in use during an outage.
 
-On the grid the reserve is kept for an outage. Off the grid the outage is here: the reserve is spent down to the
-off-grid floor. The way home of a car is kept in both. A storm (announced by the facility, or in the site's calendar)
-raises the floor and fills up to it; when it is over it falls back, slowly enough that nobody empties the cars into
-the evening peak.
+On the grid the reserve is kept for an outage. Off the grid it is used down to the off-grid floor. A storm (reported by
+the facility) or a season of the calendar raises the reserve in advance; afterwards it falls back with a delay, so that
+the vehicles are not discharged into the evening peak. The floor of each battery is in `gateway.authority.soc_floors`.
 """
 
 from __future__ import annotations
@@ -11,13 +10,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from gateway.authority.soc_floors import ReserveInForce
 from gateway.energy.reason import Decided
 from gateway.energy.state_messages import reserve_state
 from gateway.model.energy_state import ReserveState
 from gateway.model.moment import rfc3339
 
-PREPARE_S = 6 * 3600.0  # s before a storm's or season's beginning from which the reserve is raised and filled up to
-RELEASE_S = 3600.0  # s after a warning's end during which the raised floor still holds: storms are late as well
+PREPARE_S = 6 * 3600.0  # before a storm or season: the reserve is raised and charged
+RELEASE_S = 3600.0  # after a warning: the raised reserve is kept, because a storm may be late
+STORM = "a storm warning"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +33,7 @@ class Season:
 
 @dataclass(frozen=True, slots=True)
 class StormWarning:
-    """A storm warning as the facility gave it; `pct` None means the site's own storm reserve.
-
-    `starts`: when it is expected (Unix time), None is now.
-    """
+    """A storm warning of the facility; `pct` None: the site's storm reserve. `starts`: Unix time, None is now."""
 
     until: float | None
     pct: float | None
@@ -44,116 +42,93 @@ class StormWarning:
 
 @dataclass(frozen=True, slots=True)
 class ReserveSettings:
-    """Floors in % SoC. `margin` is added to the energy of the way home."""
+    """Reserves in % SoC, on the grid, off it and before a storm."""
 
     on_grid_pct: float = 30.0
     off_grid_pct: float = 10.0
     storm_pct: float = 80.0
     calendar: Sequence[Season] = ()
-    margin: float = 0.2
     release_s: float = RELEASE_S
     prepare_s: float = PREPARE_S
 
 
-@dataclass(frozen=True, slots=True)
-class Floor:
-    """A floor in force, in % SoC, and whose it is."""
-
-    pct: float
-    whose: str
-
-
 @dataclass(slots=True)
-class Reserve:
-    """The reserve in force. `look` each minute or on a new warning; `floor` for each battery."""
+class SiteReserve:
+    """The reserve in force: `pct` because of `why`, raised until `until` (Unix time)."""
 
     settings: ReserveSettings = field(default_factory=ReserveSettings)
     pct: float = 0.0
     why: str = ""
     until: float | None = None
     off_grid: bool = False
+    in_force: ReserveInForce = field(init=False)  # the same in the form that the floors take
     _raised: bool = False
-    _held_pct: float = 0.0
+    _raised_pct: float = 0.0
     _ended: float | None = None
-    _ahead: tuple[float, float, str] | None = None  # raised from (Unix time), to (%), because of
+    _next: tuple[float, float, str] | None = None  # raised from (Unix time), to (%), because of
 
     def __post_init__(self) -> None:
         self.pct, self.why = self.settings.on_grid_pct, "the site's reserve"
+        self.in_force = ReserveInForce(self.pct, self.why, self.settings.off_grid_pct)
 
-    def look(self, now: float, wall: float, warning: StormWarning | None, off_grid: bool) -> list[Decided]:
-        """What holds now. `warning` is the one in force, None without any; `off_grid` that the grid is gone."""
+    def update(self, now: float, wall: float, warning: StormWarning | None, off_grid: bool) -> list[Decided]:
+        """Update the reserve; `warning` is the one in force, None without any. Return what has changed."""
         seasons = list(self.settings.calendar)
         if warning is not None:
             pct = self.settings.storm_pct if warning.pct is None else warning.pct
             starts = wall if warning.starts is None else warning.starts
-            seasons.append(Season(starts, warning.until or float("inf"), pct, "a storm warning"))
-        from_s = self.settings.prepare_s  # so that it is full when it begins
-        raised = [(one.pct, one.why, one.end) for one in seasons if one.start - from_s <= wall < one.end]
-        base_pct = self.settings.on_grid_pct
-        coming = [(one.start - from_s, one.pct, one.why) for one in seasons if wall < one.start - from_s]
-        ahead, before = min(coming, default=None), self._ahead
-        events: list[Decided] = []
-        if ahead is not None and ahead != before and ahead[2] == "a storm warning":
-            text = f"A storm is announced: from {rfc3339(ahead[0])} on the reserve is {ahead[1]:.0f} %."
-            events.append(Decided(now, "storm_announced", text, figures=(("reserve_pct", ahead[1]),)))
-        self._ahead = ahead
-        pct, why, until = max(raised, default=(base_pct, "the site's reserve", None), key=lambda one: one[0])
-        if pct > base_pct:
-            self._ended = None
-            if not self._raised or pct != self._held_pct:
-                text = f"The reserve rises from {self.pct:.0f} % to {pct:.0f} %, because of {why}."
-                events.append(Decided(now, "reserve_raised", text, figures=(("reserve_pct", pct),)))
-            self._raised, self._held_pct = True, pct
-        elif self._raised:
-            self._ended = wall if self._ended is None else self._ended
-            if wall - self._ended < self.settings.release_s:
-                pct, why, until = self._held_pct, "a warning that has just ended", self._ended + self.settings.release_s
-            else:
-                self._raised, self._ended = False, None
-                text = f"The reserve falls back from {self._held_pct:.0f} % to {base_pct:.0f} %: the warning is over."
-                events.append(Decided(now, "reserve_released", text, figures=(("reserve_pct", base_pct),)))
+            seasons.append(Season(starts, warning.until or float("inf"), pct, STORM))
+        events = self._announce(now, wall, seasons)
+        pct, why, until, changes = self._raise_or_release(now, wall, seasons)
+        events += changes
         if off_grid and not self.off_grid:
-            text = f"Off the grid the reserve is there to be used, down to {self.settings.off_grid_pct:.0f} %."
-            events.append(Decided(now, "reserve_in_use", text, figures=(("floor_pct", self.settings.off_grid_pct),)))
+            floor_pct = self.settings.off_grid_pct
+            text = f"Off the grid the reserve is used, down to {floor_pct:.0f} %."
+            events.append(Decided(now, "reserve_in_use", text, figures=(("floor_pct", floor_pct),)))
         if self.off_grid and not off_grid:
             text = f"Back on the grid the reserve of {pct:.0f} % is kept again."
             events.append(Decided(now, "reserve_kept", text, figures=(("reserve_pct", pct),)))
         self.off_grid, self.pct, self.why, self.until = off_grid, pct, why, until
+        self.in_force = ReserveInForce(pct, why, self.settings.off_grid_pct, off_grid)
         return events
 
-    def floor(
-        self,
-        capacity_wh: float | None,
-        home_wh: float | None = None,
-        vehicle_pct: float = 0.0,
-        own_pct: float = 0.0,
-        agreed_pct: float = 0.0,
-    ) -> Floor:
-        """The floor of one battery: the highest of site, way home, vehicle, its own reserve and its agreement.
+    def _announce(self, now: float, wall: float, seasons: Sequence[Season]) -> list[Decided]:
+        """Update the next raise, and report a storm that is announced."""
+        prepare_s = self.settings.prepare_s
+        coming = [(one.start - prepare_s, one.pct, one.why) for one in seasons if wall < one.start - prepare_s]
+        before, self._next = self._next, min(coming, default=None)
+        if self._next is None or self._next == before or self._next[2] != STORM:
+            return []
+        start, pct, _ = self._next
+        text = f"A storm is announced: the reserve is {pct:.0f} % from {rfc3339(start)}."
+        return [Decided(now, "storm_announced", text, figures=(("reserve_pct", pct),))]
 
-        `home_wh` (in the battery) of a car of unknown capacity keeps it from being discharged: 100 %.
-        """
-        pct = self.settings.off_grid_pct if self.off_grid else self.pct
-        whose = "the site's off-grid floor" if self.off_grid else self.why
-        if vehicle_pct > pct:
-            pct, whose = vehicle_pct, "the vehicle"
-        if own_pct > pct:
-            pct, whose = own_pct, "the reserve of this EVSE"
-        if agreed_pct > pct:
-            pct, whose = agreed_pct, "the agreement"
-        if home_wh is not None and home_wh > 0:
-            home = min(100.0, 100.0 * home_wh * (1 + self.settings.margin) / capacity_wh) if capacity_wh else 100.0
-            if home > pct:
-                pct, whose = home, "the way home"
-        return Floor(pct, whose)
+    def _raise_or_release(
+        self, now: float, wall: float, seasons: Sequence[Season]
+    ) -> tuple[float, str, float | None, list[Decided]]:
+        """Return (reserve, reason, until, events) of this moment."""
+        base_pct, prepare_s = self.settings.on_grid_pct, self.settings.prepare_s
+        raised = [(one.pct, one.why, one.end) for one in seasons if one.start - prepare_s <= wall < one.end]
+        pct, why, until = max(raised, default=(base_pct, "the site's reserve", None), key=lambda one: one[0])
+        if pct > base_pct:
+            events = []
+            if not self._raised or pct != self._raised_pct:
+                text = f"The reserve is raised from {self.pct:.0f} % to {pct:.0f} %, because of {why}."
+                events.append(Decided(now, "reserve_raised", text, figures=(("reserve_pct", pct),)))
+            self._raised, self._raised_pct, self._ended = True, pct, None
+            return pct, why, until, events
+        if not self._raised:
+            return pct, why, until, []
+        self._ended = wall if self._ended is None else self._ended
+        if wall - self._ended < self.settings.release_s:
+            return self._raised_pct, "a warning that has just ended", self._ended + self.settings.release_s, []
+        self._raised, self._ended = False, None
+        text = f"The reserve is released from {self._raised_pct:.0f} % to {base_pct:.0f} %: the warning is over."
+        return pct, why, until, [Decided(now, "reserve_released", text, figures=(("reserve_pct", base_pct),))]
 
     def state(self) -> ReserveState:
         """Return the reserve as published in the site's state."""
-        floor_pct = self.settings.off_grid_pct if self.off_grid else self.pct
         until = None if self.until == float("inf") else self.until
-        return reserve_state(self.pct, floor_pct, self.why, self._raised, until, self.off_grid, self._ahead)
-
-
-def home_wh(distance_km: float, wh_per_km: float) -> float:
-    """Energy of the way home, in the battery."""
-    return max(0.0, distance_km) * max(0.0, wh_per_km)
+        return reserve_state(
+            self.pct, self.in_force.floor.pct, self.why, self._raised, until, self.off_grid, self._next
+        )

@@ -1,7 +1,7 @@
-"""A car or a storage as the energy room sees it: how much, how fast, down to where, until when.
+"""A vehicle or storage as energy management sets it: energy, power limits, floor, wanted energy.
 
-Values only. Who computes them: the core from the model, after the order of authority has narrowed the power both ways.
-Powers are W at the EVSE's meter; `max_*` and `min_*` are magnitudes, all else is + into the vehicle or storage.
+Values only, built by `resources.py`. Powers are W at the EVSE's meter; `max_*` and `min_*` are magnitudes, all others
+are + charge.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from enum import StrEnum
 
 
 class Kind(StrEnum):
-    """What stands behind the power electronics."""
+    """Kind of battery."""
 
     CAR = "car"
     STORAGE = "storage"
@@ -19,15 +19,14 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """One source or sink that can be set. `None` is what nobody knows; nothing here is ever guessed to be zero.
+    """One source or sink that can be set. `None` is unknown; an unknown value is never taken as zero.
 
-    `max_charge_w`, `max_discharge_w`: what the layers above leave now. `min_charge_w`, `min_discharge_w`: below it the
-    power stage cannot run, so a set-point is 0 or at least this. `floor_pct`: the floor in force (`reserve.py`).
-    `departure`: Unix time; `wanted_pct`: SoC wanted then, or by `due` where that is sooner (such as a reserve to be
-    filled: the car stays). `must_w`: what it is to be charged with now, whatever else is wanted (`recharging.py`).
-    `rank`: lower is used first when equal otherwise (a storage that renewable energy fills first has 0).
-    `wear_per_kwh`: money per kWh discharged. `can_form`: may form an island's voltage. `efficient_w`: the magnitude at
-    which its power electronics work best, 0 if unknown.
+    `max_charge_w`, `max_discharge_w`: left by the layers above, now. `min_charge_w`, `min_discharge_w`: dead band, a
+    set-point is 0 or at least this. `floor_pct`: the floor in force. `departure`: Unix time; `wanted_pct`: SoC wanted
+    then, or by `due` where that is sooner (such as a reserve to be charged). `must_w`: charge power that has priority
+    (`recharging.py`). `rank`: a lower one is used first when equal otherwise (0: a storage charged first from PV).
+    `degradation_per_kwh`: cost per kWh discharged. `can_form`: may form an island. `efficient_w`: magnitude at which
+    the power electronics are most efficient, 0 if unknown.
     """
 
     name: str
@@ -48,7 +47,7 @@ class Resource:
     setpoint_w: float = 0.0
     charge_efficiency: float = 0.94
     discharge_efficiency: float = 0.94
-    wear_per_kwh: float = 0.0
+    degradation_per_kwh: float = 0.0
     rank: int = 1
     can_form: bool = False
     efficient_w: float = 0.0
@@ -56,20 +55,20 @@ class Resource:
 
     @property
     def present_w(self) -> float:
-        """What it does: the meter where there is one, the set-point otherwise."""
+        """Return the present power: measured, else the set-point."""
         return self.setpoint_w if self.power_w is None else self.power_w
 
 
 def usable_wh(resource: Resource, floor_pct: float | None = None) -> float:
-    """Energy above the floor, in Wh at the meter (after discharge losses); 0.0 where SoC or capacity is unknown."""
+    """Return the energy above the floor, in Wh at the meter; 0.0 where SoC or capacity is unknown."""
     if resource.soc_pct is None or resource.capacity_wh is None:
         return 0.0
     above = resource.soc_pct - (resource.floor_pct if floor_pct is None else floor_pct)
     return max(0.0, above) / 100 * resource.capacity_wh * resource.discharge_efficiency
 
 
-def room_wh(resource: Resource) -> float:
-    """Energy it can still take up to its ceiling, in Wh at the meter; 0.0 where SoC or capacity is unknown."""
+def free_capacity_wh(resource: Resource) -> float:
+    """Return the energy up to the ceiling, in Wh at the meter; 0.0 where SoC or capacity is unknown."""
     if resource.soc_pct is None or resource.capacity_wh is None:
         return 0.0
     below = resource.ceiling_pct - resource.soc_pct
@@ -77,7 +76,7 @@ def room_wh(resource: Resource) -> float:
 
 
 def wanted_wh(resource: Resource) -> float:
-    """Energy at the meter still missing to the SoC wanted at departure; 0.0 where nobody asked for any."""
+    """Return the energy missing to the wanted SoC, in Wh at the meter; 0.0 where none is wanted or known."""
     if resource.wanted_pct is None or resource.soc_pct is None or resource.capacity_wh is None:
         return 0.0
     missing = min(resource.wanted_pct, resource.ceiling_pct) - resource.soc_pct

@@ -1,54 +1,64 @@
-"""From the view to resources: every car and the storage, with the floor in force and what is wanted of them."""
+"""Resources of one step: every vehicle and the storage, with limits, floor in force and wanted energy.
+
+The floors and their hysteresis are those of `gateway.authority.soc_floors`, the capacity that of `authority.capacity`.
+"""
 
 from __future__ import annotations
 
 from math import sqrt
 
-from gateway.energy.reserve import Floor, Reserve, home_wh
+from gateway.authority import soc_floors
+from gateway.authority.capacity import battery_capacity_wh
+from gateway.authority.priority import Bound
+from gateway.authority.soc_floors import Floor
+from gateway.energy.reserve import SiteReserve
 from gateway.energy.resource import Kind, Resource
 from gateway.energy.settings import CarTable, EnergySection
 from gateway.energy.storage import Module, pack_limits
 from gateway.energy.view import Car, View
 from gateway.model.site import Storage
 
-STORAGE = "storage"  # its name as a resource; an EVSE's name always has a number
-FILL_S = 7200.0  # within this a raised reserve should be in the batteries
-HYSTERESIS_PCT = 2.0
+STORAGE = "storage"  # name of the storage as a resource; the name of an EVSE always has a number
+FILL_S = 7200.0  # time within which a raised reserve is to be charged
 STORAGE_SAME_W = 25.0
 STORAGE_SETTLE_S = 1.0
 
 
 class ResourceBuilder:
-    """Remembers whose floor was reached, for the hysteresis; nothing else."""
+    """Builds the resources of each step; keeps the floors in force and their hysteresis."""
 
-    def __init__(self, settings: EnergySection, reserve: Reserve) -> None:
+    def __init__(self, settings: EnergySection, reserve: SiteReserve) -> None:
         self._settings = settings
         self._reserve = reserve
         self._cars = {car.vehicle: car for car in settings.cars}
         self._reached: set[str] = set()
-        self._fill_by: dict[str, float] = {}  # since when a battery is below its floor decides until when it is filled
+        self._floor_bounds: dict[str, Bound | None] = {}
+        self._fill_by: dict[str, float] = {}  # Unix time by which a battery below the reserve is charged up to it
         self.floors: dict[str, Floor] = {}
-        self._storage_told: tuple[float | None, float] = (0.0, 0.0)  # W (None: left to itself), since when (Unix time)
+        self._storage_order: tuple[float | None, float] = (0.0, 0.0)  # W (None: no order), since when (Unix time)
 
-    def told_storage(self, power_w: float | None, wall: float) -> None:
-        """The order that the storage has now: a reading from before it says nothing about its power."""
-        before = self._storage_told[0]
+    def storage_ordered(self, power_w: float | None, wall: float) -> None:
+        """Note the storage's set-point: a reading from before it does not show its present power."""
+        before = self._storage_order[0]
         if power_w is None or before is None or abs(power_w - before) >= STORAGE_SAME_W:
-            self._storage_told = (power_w, wall if power_w is not None else self._storage_told[1])
+            self._storage_order = (power_w, wall if power_w is not None else self._storage_order[1])
 
     def resources(self, view: View) -> list[Resource]:
-        """The resources that are ours to set. Cars with a command of their own are not among them."""
+        """Return the resources that energy management sets; vehicles under a command of their own are left out."""
         found = [self.car(view, car) for car in view.cars if not car.held]
         storage = self.storage(view)
         return found if storage is None else [*found, storage]
 
+    def floor_bound(self, one: Resource) -> Bound | None:
+        """Return the bound of the floor for a resource of this step, None while it may be discharged."""
+        return self._floor_bounds[one.name]
+
     def car(self, view: View, car: Car) -> Resource:
-        """One car. Below its floor (and until a little above it again) it may not be discharged."""
+        """Return one vehicle as a resource; it is not discharged while its floor counts as reached."""
         known = self._cars.get(car.vehicle)
-        told = car.capacity_wh or (known.capacity_wh if known else None)
-        capacity = told or (self._settings.assumed_capacity_wh if car.soc_pct is not None else None)
-        floor = self._floor(view, car, known, capacity)
-        reached = self._hysteresis(car.evse, car.soc_pct, floor.pct)
+        configured_wh = known.capacity_wh if known is not None else None
+        capacity_wh = battery_capacity_wh(car.capacity_wh, configured_wh, self._settings.assumed_capacity_wh)
+        floor = self._car_floor(view, car, known, capacity_wh)
         wanted, due = car.wanted_pct, None
         refill = max(self._reserve.pct if not self._reserve.off_grid else 0.0, floor.pct)
         if not self._reserve.off_grid and car.soc_pct is not None and refill > 0 and car.soc_pct < refill:
@@ -56,95 +66,93 @@ class ResourceBuilder:
             wanted = max(wanted or 0.0, refill)
         else:
             self._fill_by.pop(car.evse, None)
-        discharge = 0.0 if reached or (car.soc_pct is None and floor.pct > 0) else car.max_discharge_w
         return Resource(
             car.evse,
             car.max_charge_w,
-            discharge,
+            car.max_discharge_w if self._may_discharge(view, car.evse, car.soc_pct, floor) else 0.0,
             Kind.CAR,
             car.min_charge_w,
             car.min_discharge_w,
             car.soc_pct,
-            capacity,
+            capacity_wh,
             floor.pct,
             wanted_pct=wanted,
             departure=car.departure,
             due=due,
             power_w=car.power_w,
             setpoint_w=car.setpoint_w,
-            wear_per_kwh=self._settings.car_wear_per_kwh,
+            degradation_per_kwh=self._settings.car_wear_per_kwh,
             can_form=car.evse in self._settings.forming,
             vehicle=car.vehicle,
         )
 
     def storage(self, view: View) -> Resource | None:
-        """The storage, where the facility lets us decide and its last word is fresh."""
+        """Return the storage, where the gateway controls it and its reading is fresh."""
         table = self._settings.storage
-        told = view.inputs.fresh(Storage, view.now)
-        if not table.controlled or told is None:
+        reading = view.inputs.fresh(Storage, view.now)
+        if not table.controlled or reading is None:
             return None
-        capacity = told.capacity_wh if told.capacity_wh is not None else table.capacity_wh
-        charge = told.max_charge_w if told.max_charge_w is not None else table.max_charge_w
-        discharge = told.max_discharge_w if told.max_discharge_w is not None else table.max_discharge_w
-        wear = table.wear_per_kwh
-        if told.modules is not None:  # the weakest module rules, whatever the converter could do
-            limits = pack_limits(modules_of(told), told.strings, table.wear_per_kwh)
+        capacity = reading.capacity_wh if reading.capacity_wh is not None else table.capacity_wh
+        charge = reading.max_charge_w if reading.max_charge_w is not None else table.max_charge_w
+        discharge = reading.max_discharge_w if reading.max_discharge_w is not None else table.max_discharge_w
+        degradation = table.wear_per_kwh
+        if reading.modules is not None:  # the weakest module limits the pack, whatever the converter can do
+            limits = pack_limits(modules_of(reading), reading.strings, table.wear_per_kwh)
             charge, discharge = min(charge, limits.max_charge_w), min(discharge, limits.max_discharge_w)
             capacity = limits.capacity_wh if capacity is None else min(capacity, limits.capacity_wh)
-            wear = limits.wear_per_kwh
-        off = self._reserve.off_grid
-        floor = Floor(table.floor_pct, "the storage") if off else Floor(max(table.floor_pct, self._reserve.pct), "")
-        if off and self._settings.off_grid_pct > floor.pct:
-            floor = Floor(self._settings.off_grid_pct, "the site's off-grid floor")
-        self.floors[STORAGE] = floor
-        reached = self._hysteresis(STORAGE, told.soc_pct, floor.pct)
-        refill = floor.pct if not off and told.soc_pct is not None and told.soc_pct < floor.pct else None
+            degradation = limits.degradation_per_kwh
+        floor = self.floors[STORAGE] = soc_floors.storage_floor(self._reserve.in_force, table.floor_pct)
+        off_grid, soc_pct = self._reserve.off_grid, reading.soc_pct
+        refill = floor.pct if not off_grid and soc_pct is not None and soc_pct < floor.pct else None
         if refill is None:
             self._fill_by.pop(STORAGE, None)
+        may_discharge = self._may_discharge(view, STORAGE, soc_pct, floor) and soc_pct is not None
         eta = sqrt(table.round_trip)
+        ordered_w, ordered_at = self._storage_order
         return Resource(
             STORAGE,
             charge,
-            0.0 if reached or told.soc_pct is None else discharge,
+            discharge if may_discharge else 0.0,
             Kind.STORAGE,
-            soc_pct=told.soc_pct,
+            soc_pct=soc_pct,
             capacity_wh=capacity,
             floor_pct=floor.pct,
             ceiling_pct=table.ceiling_pct,
             wanted_pct=refill,
             due=None if refill is None else self._fill_by.setdefault(STORAGE, view.wall + FILL_S),
-            power_w=told.power_w if told.ts >= self._storage_told[1] + STORAGE_SETTLE_S else None,
-            setpoint_w=told.power_w if self._storage_told[0] is None else self._storage_told[0],
+            power_w=reading.power_w if reading.ts >= ordered_at + STORAGE_SETTLE_S else None,
+            setpoint_w=reading.power_w if ordered_w is None else ordered_w,
             charge_efficiency=eta,
             discharge_efficiency=eta,
-            wear_per_kwh=wear,
-            rank=0,  # what the sun gives goes in here first
+            degradation_per_kwh=degradation,
+            rank=0,  # PV surplus is stored here first
             can_form=table.forming,
         )
 
-    def _floor(self, view: View, car: Car, known: CarTable | None, capacity: float | None) -> Floor:
-        way = home_wh(known.home_km, known.wh_per_km) if known is not None else None
-        own = max(known.floor_pct if known is not None else 0.0, car.floor_pct)
-        commanded = view.reserve_pct if view.reserve_pct is not None and not self._reserve.off_grid else 0.0
-        floor = self._reserve.floor(capacity, way, own_pct=own)
-        if commanded > floor.pct:
-            floor = Floor(commanded, "the site's commanded reserve")
-        self.floors[car.evse] = floor
+    def _car_floor(self, view: View, car: Car, known: CarTable | None, capacity_wh: float) -> Floor:
+        floor = self.floors[car.evse] = soc_floors.vehicle_floor(
+            self._reserve.in_force,
+            capacity_wh,
+            own_pct=max(known.floor_pct if known is not None else 0.0, car.floor_pct),
+            trip_wh=soc_floors.trip_home_wh(known.home_km, known.wh_per_km) if known is not None else 0.0,
+            commanded_pct=view.reserve_pct or 0.0,
+        )
         return floor
 
-    def _hysteresis(self, name: str, soc_pct: float | None, floor_pct: float) -> bool:
-        if soc_pct is None or floor_pct <= 0:
-            self._reached.discard(name)
-        elif soc_pct <= floor_pct:
-            self._reached.add(name)
-        elif soc_pct >= min(100.0, floor_pct + HYSTERESIS_PCT):
-            self._reached.discard(name)
-        return name in self._reached
+    def _may_discharge(self, view: View, name: str, soc_pct: float | None, floor: Floor) -> bool:
+        """Update the hysteresis of one battery and return whether its floor lets it be discharged."""
+        before = name in self._reached
+        reached = soc_floors.floor_reached(before, soc_pct, floor.pct, view.floor_hysteresis_pct)
+        if reached is not before:
+            self._reached ^= {name}
+        bound = soc_floors.discharge_bound(soc_pct, floor, reached=reached, without_soc=view.discharge_without_soc)
+        self._floor_bounds[name] = bound
+        return bound is None
 
 
-def modules_of(told: Storage) -> list[Module]:
-    """The modules that the facility told, as the storage's rules take them."""
+def modules_of(reading: Storage) -> list[Module]:
+    """Return the modules of a storage reading in the form that the storage's rules take."""
     return [
         Module(one.name, one.new_wh, one.soh, one.voltage_v, one.resistance_ohm, one.temperature_c, one.soc_pct)
-        for one in told.modules or ()
+        for one in reading.modules or ()
     ]

@@ -14,7 +14,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from gateway.authority.layers import dead_band
+from gateway.authority.hardware_limits import dead_band, hardware_power
 from gateway.authority.priority import Bound
 from gateway.authority.soc_floors import floors
 from gateway.control.control_state import EvseControlState, EvseRegistry
@@ -202,28 +202,29 @@ class EnergyService:
             policy.export_limit_w,
             site.peak_limit_w,
             site.reserve_pct,
-            None,
             site.backup,
             site.emergency_stop is not None,
             self._lending.called,
             self._forming.unable(),
             ramp_w_per_s=policy.ramp_w_per_s,
+            floor_hysteresis_pct=policy.floor_hysteresis_pct,
+            discharge_without_soc=policy.discharge_without_soc,
         )
 
     def _car(self, state: EvseControlState, bare: Site, now: float) -> Car:
         evse, needs = state.evse, state.evse.needs
-        charge_w, discharge_w = _can_do(state)
+        charge_w, discharge_w = hardware_power(evse)
         band = dead_band(evse)
-        found = floors(evse, bare, state.reserve, None)
+        found = floors(evse, bare, state.reserve, None, self._lending.floor_pct.get(evse.name))
         wanted = needs.target_soc_pct if needs is not None else None
         if (
             wanted is None
             and needs is not None
             and needs.target_energy_wh
-            and evse.capacity_wh
+            and evse.known_capacity_wh
             and evse.soc_pct is not None
         ):
-            wanted = min(100.0, evse.soc_pct + 100.0 * needs.target_energy_wh / evse.capacity_wh)
+            wanted = min(100.0, evse.soc_pct + 100.0 * needs.target_energy_wh / evse.known_capacity_wh)
         # a value measured before the set-point changed says nothing about now
         sent_w = state.setpoint.sent_w
         before_w, since = self._sent.get(evse.name, (None, -math.inf))
@@ -240,14 +241,14 @@ class EnergyService:
             band.discharge_w,
             evse.vehicle or "",
             evse.soc_pct,
-            _capacity_wh(state),
-            max(found[0].pct if found else 0.0, self._lending.floor_pct.get(evse.name, 0.0)),
+            evse.known_capacity_wh,
+            found[0].pct,
             wanted,
             needs.departure if needs is not None else None,
             evse.power_w if measured else None,
             sent_w or 0.0,
             state.command is not None,
-            owed_pct=self._lending.recharge_pct.get(evse.name),
+            return_pct=self._lending.recharge_pct.get(evse.name),
         )
 
     # orders ---------------------------------------------------------------------------------------------------------
@@ -308,36 +309,9 @@ class EnergyService:
         """Return what the site needs off the grid: power of its critical tiers, W, and energy in its storage, Wh."""
         tiers = self.controller.off_grid.tiers.tiers
         critical_w = sum(tier.expected_w for tier in tiers if tier.critical)
-        storage = self.controller.gathering.storage(self.view())
+        storage = self.controller.resource_builder.storage(self.view())
         draw_w = critical_w or sum(tier.expected_w for tier in tiers) or UNKNOWN_DRAW_W
         return draw_w, usable_wh(storage) if storage is not None else 0.0
-
-
-def _can_do(state: EvseControlState) -> tuple[float, float]:
-    """Return (charge, discharge) of station and vehicle, magnitudes in W; the layers below are the controller's."""
-    evse = state.evse
-    if not evse.connected or evse.session is None or evse.fault is not None or evse.limits is None:
-        return 0.0, 0.0
-    charge, discharge = evse.limits.max_charge_w, evse.limits.max_discharge_w if evse.can_discharge else 0.0
-    if evse.needs is None:
-        return max(0.0, charge), 0.0
-    own = evse.needs.limits
-    charge = min(charge, own.max_charge_w)
-    discharge = min(discharge, own.max_discharge_w) if evse.needs.bidirectional else 0.0
-    if evse.min_v2x_energy_wh is not None and evse.min_v2x_energy_wh > 0:
-        discharge = 0.0
-    return max(0.0, charge), max(0.0, discharge)
-
-
-def _capacity_wh(state: EvseControlState) -> float | None:
-    """Return the capacity reported, else estimated from the energy to full (ISO 15118-20 reports no capacity)."""
-    needs = state.evse.needs
-    if needs is None or needs.battery_capacity_wh:
-        return needs.battery_capacity_wh if needs is not None else None
-    if needs.max_energy_wh is None or needs.soc_pct is None or needs.soc_pct > 95:
-        return None
-    capacity_wh = needs.max_energy_wh / (1 - needs.soc_pct / 100)
-    return capacity_wh if 5_000 <= capacity_wh <= 250_000 else None
 
 
 def _same(one: tuple[Bound | None, tuple[Bound, ...], bool], two: tuple[Bound | None, tuple[Bound, ...], bool]) -> bool:

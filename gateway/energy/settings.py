@@ -1,4 +1,4 @@
-"""`[energy]` of `gateway.toml`: what the site is, as far as its energy goes. Every key with its default and meaning."""
+"""`[energy]` of `gateway.toml`: every key of energy management with its default and meaning."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from gateway.energy.headroom import Connection
+from gateway.authority.site_limits import SiteLimits
 from gateway.energy.reserve import ReserveSettings, Season
 from gateway.energy.resilience.grid_watch import GridLimits
 from gateway.energy.resilience.phase import IslandSettings
 from gateway.energy.resilience.tiers import Tier
+from gateway.model.evse import ASSUMED_CAPACITY_WH
 from gateway.model.moment import Moment
 
 Watts = Annotated[float, Field(ge=0, le=1e8, allow_inf_nan=False)]
@@ -29,99 +30,103 @@ class TierTable(_Table):
     name: Name = Field(description="as the facility calls it")
     priority: int = Field(ge=0, le=99, description="0 is the last to be shed")
     expected_w: Watts = Field(description="its usual draw, in W")
-    critical: bool = Field(default=False, description="never shed for the sake of hours, only for want of power")
+    critical: bool = Field(default=False, description="shed only if the sources cannot supply it, never to save energy")
     inrush: Annotated[float, Field(ge=1, le=10)] = Field(
-        default=1.5, description="times the usual draw when it returns"
+        default=1.5, description="inrush when it is restored, times its usual draw"
     )
     wants_hours: Annotated[float, Field(ge=0, le=96)] = Field(
-        default=0.0, description="served only while everything down to it would last this long, in h"
+        default=0.0, description="supplied only while all tiers down to it would last this long, in h"
     )
 
 
 class SeasonTable(_Table):
-    """A raised reserve by calendar: full when it begins, so it is raised six hours before."""
+    """A raised reserve by calendar, charged when it begins: it is raised six hours before."""
 
     start: Moment = Field(description="RFC 3339 with its zone")
     end: Moment = Field(description="RFC 3339 with its zone")
-    pct: Percent = Field(description="the reserve meanwhile")
-    why: Name = Field(default="the calendar", description="what the state says it is for")
+    pct: Percent = Field(description="the reserve in this season")
+    why: Name = Field(default="the calendar", description="reason shown in the state")
 
 
 class CarTable(_Table):
-    """What the site knows of a car beyond what the car tells."""
+    """A known vehicle, beyond what it states itself."""
 
     vehicle: Name = Field(description="its identity, such as the EVCCID")
     capacity_wh: Annotated[float, Field(gt=0, le=1e6)] | None = Field(
-        default=None, description="its battery, if it does not tell"
+        default=None, description="its capacity, if it does not state it"
     )
-    home_km: Annotated[float, Field(ge=0, le=1000)] = Field(default=0.0, description="the way home, in km")
-    wh_per_km: Annotated[float, Field(ge=0, le=2000)] = Field(default=160.0, description="what it uses, in Wh per km")
+    home_km: Annotated[float, Field(ge=0, le=1000)] = Field(default=0.0, description="distance of the trip home, in km")
+    wh_per_km: Annotated[float, Field(ge=0, le=2000)] = Field(
+        default=160.0, description="its consumption, in Wh per km"
+    )
     floor_pct: Percent = Field(default=0.0, description="its owner's floor")
 
 
 class StorageTable(_Table):
-    """The site's stationary storage, where the facility lets the gateway decide about it (`site/state` says how
-    much).
-    """
+    """The site's stationary storage; where the gateway controls it, `site/state` has its set-point."""
 
-    controlled: bool = Field(default=False, description="the facility obeys energy.storage_w of the site's state")
-    forming: bool = Field(default=False, description="it can form an island's voltage")
+    controlled: bool = Field(default=False, description="the facility applies energy.storage_w of the site's state")
+    forming: bool = Field(default=False, description="it can form an island")
     capacity_wh: Annotated[float, Field(gt=0, le=1e8)] | None = Field(
-        default=None, description="if the facility does not tell it"
+        default=None, description="if the facility does not report it"
     )
-    max_charge_w: Watts = Field(default=0.0, description="if the facility does not tell it")
-    max_discharge_w: Watts = Field(default=0.0, description="if the facility does not tell it")
+    max_charge_w: Watts = Field(default=0.0, description="if the facility does not report it")
+    max_discharge_w: Watts = Field(default=0.0, description="if the facility does not report it")
     floor_pct: Percent = Field(default=10.0, description="never discharged below this")
     ceiling_pct: Percent = Field(default=95.0, description="never charged above this")
-    round_trip: Annotated[float, Field(gt=0, le=1)] = Field(default=0.88, description="efficiency there and back")
-    wear_per_kwh: Annotated[float, Field(ge=0, le=1e6)] = Field(default=4.0, description="price of a kWh through it")
+    round_trip: Annotated[float, Field(gt=0, le=1)] = Field(default=0.88, description="round-trip efficiency")
+    wear_per_kwh: Annotated[float, Field(ge=0, le=1e6)] = Field(
+        default=4.0, description="degradation cost of a kWh through it"
+    )
 
 
 class EnergySection(_Table):
-    """How the site manages its energy on normal days and in an outage.
+    """Energy management of the site, on the grid and in an outage.
 
     Prices are in the unit of the facility's prices.
     """
 
-    enabled: bool = Field(default=True, description="whether this gateway decides about the site's energy")
-    step_s: Annotated[float, Field(ge=0.2, le=10)] = Field(default=1.0, description="between two decisions")
+    enabled: bool = Field(default=True, description="whether this gateway manages the site's energy")
+    step_s: Annotated[float, Field(ge=0.2, le=10)] = Field(default=1.0, description="interval of the real-time loop")
     contract_w: Watts | None = Field(default=None, description="most the average of a demand window may be, in W")
     window_s: Annotated[float, Field(ge=60, le=86_400)] = Field(default=1800.0, description="length of a demand window")
     demand_charge_per_kw: Price = Field(default=0.0, description="price of each kW of the highest window")
-    import_per_kwh: Price | None = Field(default=None, description="price while the facility tells none")
-    export_per_kwh: Price = Field(default=0.0, description="what a kWh earns while the facility tells no price")
+    import_per_kwh: Price | None = Field(default=None, description="price while the facility reports none")
+    export_per_kwh: Price = Field(default=0.0, description="revenue of a kWh while the facility reports no price")
     assumed_capacity_wh: Annotated[float, Field(gt=0, le=1e6)] = Field(
-        default=30_000.0, description="battery of a car that does not tell its size: rather too small than too large"
+        default=ASSUMED_CAPACITY_WH, description="capacity of a vehicle's battery that is not known, in Wh"
     )
     car_wear_per_kwh: Annotated[float, Field(ge=0, le=1e6)] = Field(
-        default=5.0, description="price of a kWh out of a car"
+        default=5.0, description="degradation cost of a kWh out of a vehicle"
     )
-    plan: bool = Field(default=True, description="whether hours are planned; false leaves them to rules of thumb")
-    plan_every_s: Annotated[float, Field(ge=60, le=3600)] = Field(default=300.0, description="between two plans")
-    plan_hours: Annotated[float, Field(ge=4, le=72)] = Field(default=36.0, description="how far a plan looks ahead")
+    plan: bool = Field(default=True, description="whether a look-ahead plan is optimised; false: rules only")
+    plan_every_s: Annotated[float, Field(ge=60, le=3600)] = Field(
+        default=300.0, description="interval between two plans"
+    )
+    plan_hours: Annotated[float, Field(ge=4, le=72)] = Field(default=36.0, description="horizon of a plan")
     meter_delay_s: Annotated[float, Field(ge=0, le=60)] = Field(
-        default=0.0, description="delay of the grid's meter, if it stamps its values late"
+        default=0.0, description="delay of the grid meter, if its time stamps do not show it"
     )
     nominal_v: Annotated[float, Field(gt=0, le=1e5)] = Field(default=200.0, description="of the grid input's voltage")
     nominal_hz: Literal[50, 60] = Field(default=50, description="of the grid")
     confirm_s: Annotated[float, Field(ge=0, le=60)] = Field(
-        default=1.0, description="a lost grid is believed after this"
+        default=1.0, description="a loss of mains is confirmed after this"
     )
     reconnect_s: Annotated[float, Field(ge=0, le=3600)] = Field(
-        default=300.0, description="the grid must be well this long before power flows again"
+        default=300.0, description="the grid must be healthy for this long before power flows again"
     )
     return_ramp_s: Annotated[float, Field(ge=0, le=3600)] = Field(
-        default=300.0, description="power comes back over this time after an outage"
+        default=300.0, description="ramp of the power after an outage"
     )
     recharge_hours: Annotated[float, Field(ge=0.5, le=72)] = Field(
-        default=8.0, description="after an outage, batteries without a departure are filled again within this"
+        default=8.0, description="after an outage, batteries without a departure are recharged within this"
     )
     island: bool = Field(
-        default=False, description="there is a main switch, and cars or storage that can form a voltage"
+        default=False, description="there is a main switch, and vehicles or storage that can form an island"
     )
-    soft_transfer: bool = Field(default=False, description="the switch synchronises, so the light does not blink")
-    parallel_forming: bool = Field(default=False, description="sources hand the voltage over without a gap")
-    forming: tuple[Name, ...] = Field(default=(), description="EVSEs that can form a voltage", max_length=256)
+    soft_transfer: bool = Field(default=False, description="the switch synchronises, so that supply is not interrupted")
+    parallel_forming: bool = Field(default=False, description="grid-forming is handed over without a gap")
+    forming: tuple[Name, ...] = Field(default=(), description="EVSEs that can form an island", max_length=256)
     reserve_pct: Percent = Field(default=0.0, description="kept in every battery on the grid for an outage")
     off_grid_pct: Percent = Field(default=10.0, description="how far batteries may be used in an outage")
     storm_pct: Percent = Field(default=80.0, description="the reserve while a storm warning holds")
@@ -131,7 +136,7 @@ class EnergySection(_Table):
     storage: StorageTable = StorageTable()
 
     @model_validator(mode="after")
-    def _sense(self) -> EnergySection:
+    def _tier_names_differ(self) -> EnergySection:
         names = [tier.name for tier in self.tiers]
         if len(set(names)) != len(names):
             raise ValueError("two load tiers have the same name")
@@ -164,5 +169,5 @@ class EnergySection(_Table):
             for one in self.tiers
         )
 
-    def connection(self, import_w: float | None, export_w: float | None, peak_w: float | None) -> Connection:
-        return Connection(import_w, export_w, self.contract_w, peak_w)
+    def site_limits(self, import_w: float | None, export_w: float | None, peak_w: float | None) -> SiteLimits:
+        return SiteLimits(import_w, export_w, self.contract_w, peak_w)

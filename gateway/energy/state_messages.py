@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from gateway.energy.demand_window import DemandWindow
+from gateway.authority.demand_window import DemandWindow
 from gateway.energy.planning.problem import Plan
 from gateway.model.energy_state import AnnouncedReserve, AutonomyHours, DemandWindowState, PlanState, ReserveState
 

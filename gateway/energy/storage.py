@@ -1,9 +1,7 @@
-"""Second-life storage: a pack is as strong as its weakest module, and each kWh through it has a price.
+"""Second-life storage: limits and degradation cost of a pack from the state of its modules; share of PV energy in it.
 
-Used cells differ: one module is smaller, another has more resistance, a third drifts. In series all carry the same
-current, so the weak one sets the power and is empty and full first. Here the modules' health becomes limits and a
-wear price; and it is kept in books which energy in the pack came from the sun, because that is what the store trial
-is about.
+Used cells differ in capacity, resistance and state of charge. In series all carry the same current, so the weakest
+module sets the power and is empty and full first.
 """
 
 from __future__ import annotations
@@ -14,11 +12,11 @@ from statistics import fmean, median
 
 from gateway.energy.reason import Decided
 
-NEW_WEAR_PER_KWH = 4.0  # money per kWh through a healthy pack, in the unit of the site's prices
-WORST_SOH = 0.5  # at this state of health a module has to be replaced: its wear is priced at its worth
+NEW_DEGRADATION_PER_KWH = 4.0  # cost per kWh through a pack in good health, in the unit of the site's prices
+WORST_SOH = 0.5  # state of health at which a module has to be replaced
 COLD_C, WARM_C, HOT_C = 0.0, 40.0, 55.0
-SAFE_C_RATE = 0.5  # used modules are run gently
-SAG = 0.08  # of a module's voltage that its resistance may take at full power
+SAFE_C_RATE = 0.5  # of used modules
+SAG = 0.08  # voltage drop at full power, of the module's voltage
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,19 +34,20 @@ class Module:
 
 @dataclass(frozen=True, slots=True)
 class PackLimits:
-    """What the pack can do now, W and Wh at its terminals, and what binds it."""
+    """Limits of the pack now, W and Wh at its terminals, and the property that limits it."""
 
     max_charge_w: float
     max_discharge_w: float
     capacity_wh: float
     soc_pct: float | None
-    wear_per_kwh: float
+    degradation_per_kwh: float
     binding: str
-    weakest: str
 
 
-def pack_limits(modules: Sequence[Module], strings: int = 1, wear_new: float = NEW_WEAR_PER_KWH) -> PackLimits:
-    """Limits of modules in series (`strings` of equal length side by side); ValueError without modules."""
+def pack_limits(
+    modules: Sequence[Module], strings: int = 1, new_per_kwh: float = NEW_DEGRADATION_PER_KWH
+) -> PackLimits:
+    """Return the limits of modules in series (`strings` of equal length in parallel); ValueError without modules."""
     if not modules:
         raise ValueError("a pack has at least one module")
     size = len(modules) / strings
@@ -61,23 +60,23 @@ def pack_limits(modules: Sequence[Module], strings: int = 1, wear_new: float = N
     binding = "resistance" if _sag_w(slowest) <= _rate_w(slowest) else "capacity"
     temperatures = [one.temperature_c for one in modules if one.temperature_c is not None]
     if temperatures:
-        charge_w *= _warmth(min(temperatures), max(temperatures), charging=True)
-        discharge_w *= _warmth(min(temperatures), max(temperatures), charging=False)
+        charge_w *= _derating(min(temperatures), max(temperatures), charging=True)
+        discharge_w *= _derating(min(temperatures), max(temperatures), charging=False)
         if charge_w < pack_w or discharge_w < pack_w:
             binding = "temperature"
     socs = [one.soc_pct for one in modules if one.soc_pct is not None]
     soc: float | None = None
     capacity_wh = each_wh * len(modules)
     if socs:
-        # the emptiest module ends the discharge, the fullest the charge: what lies between is what can be used
+        # the emptiest module ends the discharge, the fullest the charge: the range between them is usable
         low, high = min(socs), max(socs)
         usable = max(1.0, 100.0 - (high - low))
         soc = 100.0 * low / usable if usable > 0 else low
         capacity_wh *= usable / 100
         if high - low > 5.0:
             binding = "imbalance"
-    wear = fmean(wear_per_kwh(one.soh, wear_new) for one in modules)
-    return PackLimits(charge_w, discharge_w, capacity_wh, soc, wear, binding, smallest.name)
+    degradation = fmean(degradation_per_kwh(one.soh, new_per_kwh) for one in modules)
+    return PackLimits(charge_w, discharge_w, capacity_wh, soc, degradation, binding)
 
 
 def _rate_w(module: Module) -> float:
@@ -85,7 +84,7 @@ def _rate_w(module: Module) -> float:
 
 
 def _sag_w(module: Module) -> float:
-    """The power at which its own resistance takes `SAG` of its voltage."""
+    """Return the power at which the voltage drop over the module's resistance is `SAG`."""
     return module.voltage_v * (SAG * module.voltage_v / max(module.resistance_ohm, 1e-6))
 
 
@@ -93,21 +92,21 @@ def _power_w(module: Module) -> float:
     return min(_rate_w(module), _sag_w(module))
 
 
-def _warmth(coldest: float, hottest: float, charging: bool) -> float:
-    """Share of power left by temperature: nothing is charged in the frost, nothing runs when it is too hot."""
+def _derating(coldest: float, hottest: float, charging: bool) -> float:
+    """Return the share of power left by temperature: no charge below freezing, no power above `HOT_C`."""
     cold = min(1.0, max(0.0, (coldest - COLD_C) / 10.0)) if charging else min(1.0, max(0.2, (coldest + 20.0) / 30.0))
     hot = min(1.0, max(0.0, (HOT_C - hottest) / (HOT_C - WARM_C)))
     return cold * hot
 
 
-def wear_per_kwh(soh: float, wear_new: float = NEW_WEAR_PER_KWH) -> float:
-    """What a kWh through a module of this health costs: the less life is left, the dearer."""
+def degradation_per_kwh(soh: float, new_per_kwh: float = NEW_DEGRADATION_PER_KWH) -> float:
+    """Return the cost of a kWh through a module of this health: it rises as the remaining life falls."""
     life_left = max(0.05, (min(soh, 1.0) - WORST_SOH) / (1 - WORST_SOH))
-    return wear_new / life_left
+    return new_per_kwh / life_left
 
 
 def watch_modules(modules: Sequence[Module], now: float) -> list[Decided]:
-    """Modules that stand out: much weaker, much more resistance, or drifting apart from the rest."""
+    """Return events for modules with much less capacity or much more resistance than the rest, or out of balance."""
     events = []
     typical_ohm = median(one.resistance_ohm for one in modules)
     socs = [one.soc_pct for one in modules if one.soc_pct is not None]
@@ -121,42 +120,32 @@ def watch_modules(modules: Sequence[Module], now: float) -> list[Decided]:
             text = f"{one.name} has {one.resistance_ohm / typical_ohm:.1f} times the usual resistance."
             events.append(Decided(now, "module_resistance", text, one.name))
         if typical_soc is not None and one.soc_pct is not None and abs(one.soc_pct - typical_soc) > 8.0:
-            text = f"{one.name} stands at {one.soc_pct:.0f} %, the others at {typical_soc:.0f} %: it needs balancing."
+            text = f"{one.name} is at {one.soc_pct:.0f} %, the others at {typical_soc:.0f} %: it needs balancing."
             events.append(Decided(now, "module_imbalance", text, one.name))
     return events
 
 
 @dataclass(slots=True)
-class GreenBook:
-    """Where the energy in a battery came from. What is taken out has the mixture of what is inside."""
+class RenewableAccount:
+    """Share of renewable energy in a battery; discharged energy has the mixture of the stored energy."""
 
     stored_wh: float = 0.0
-    green_wh: float = 0.0
-    green_in_wh: float = 0.0
-    green_out_wh: float = 0.0
-    in_wh: float = 0.0
-    out_wh: float = 0.0
+    renewable_wh: float = 0.0
+    charged_wh: float = 0.0  # since the start
 
     @property
-    def green_share(self) -> float:
-        return self.green_wh / self.stored_wh if self.stored_wh > 0 else 0.0
+    def share(self) -> float:
+        """Return the share of renewable energy, 0 to 1."""
+        return self.renewable_wh / self.stored_wh if self.stored_wh > 0 else 0.0
 
     def flow(self, power_w: float, seconds: float, surplus_w: float, eta_charge: float, eta_discharge: float) -> None:
-        """Account for a step.
-
-        `surplus_w` is PV beyond the site's own load in that step, which is green; the rest is not.
-        """
+        """Account for a step; `surplus_w`, PV beyond the site's own load, is renewable."""
         wh = power_w * seconds / 3600
         if wh >= 0:
-            green = min(wh, max(0.0, surplus_w) * seconds / 3600)
-            self.in_wh += wh
-            self.green_in_wh += green
+            self.charged_wh += wh
             self.stored_wh += wh * eta_charge
-            self.green_wh += green * eta_charge
-        else:
-            share = self.green_share
-            taken = min(-wh / eta_discharge, self.stored_wh) if self.stored_wh > 0 else 0.0
-            self.out_wh += -wh
-            self.green_out_wh += taken * eta_discharge * share
-            self.stored_wh -= taken
-            self.green_wh = max(0.0, self.green_wh - taken * share)
+            self.renewable_wh += min(wh, max(0.0, surplus_w) * seconds / 3600) * eta_charge
+        elif self.stored_wh > 0:
+            left = 1 - min(-wh / eta_discharge / self.stored_wh, 1.0)
+            self.stored_wh *= left
+            self.renewable_wh *= left

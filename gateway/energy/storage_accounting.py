@@ -1,6 +1,6 @@
-"""The books of the stationary storage: what in it came from the sun, and which of its modules stand out.
+"""Accounting of the stationary storage: share of renewable energy in it, and modules out of the ordinary.
 
-Kept on and off the grid, from what the facility tells; nothing is decided here (`storage.py` has the limits).
+On and off the grid, from the facility's readings; the limits are in `storage.py`.
 """
 
 from __future__ import annotations
@@ -11,45 +11,45 @@ from dataclasses import dataclass, field
 from gateway.energy.reason import Decided
 from gateway.energy.resource import Resource
 from gateway.energy.resources import STORAGE, modules_of
-from gateway.energy.storage import GreenBook, watch_modules
+from gateway.energy.storage import RenewableAccount, watch_modules
 from gateway.energy.view import View
 from gateway.model.site import Load, Pv, Storage
 
-LONGEST_S = 60.0  # between two looks: what flowed in a longer gap nobody knows
+LONGEST_S = 60.0  # between two steps: the energy of a longer gap is unknown
 
 
 @dataclass(slots=True)
-class Storekeeper:
-    """`look` each step; modules that stand out are told once, and again when they stood out anew."""
+class StorageAccounting:
+    """`update` each step; a module out of the ordinary is reported once, and again after it was normal."""
 
-    green: GreenBook = field(default_factory=GreenBook)
+    renewable: RenewableAccount = field(default_factory=RenewableAccount)
     _at: float | None = None
-    _told: set[tuple[str, str]] = field(default_factory=set)
+    _reported: set[tuple[str, str]] = field(default_factory=set)
 
-    def look(self, view: View, resources: Sequence[Resource], grid_w: float | None) -> list[Decided]:
-        """One step; `grid_w` is the site's own draw (load − PV) by the grid's meter, None off the grid or unknown."""
+    def update(self, view: View, resources: Sequence[Resource], base_w: float | None) -> list[Decided]:
+        """Account for one step; `base_w` is the site's base load (load − PV), None off the grid or unknown."""
         one = next((one for one in resources if one.name == STORAGE), None)
-        told = view.inputs.fresh(Storage, view.now)
+        reading = view.inputs.fresh(Storage, view.now)
         before, self._at = self._at, view.now
-        if one is None or told is None:
+        if one is None or reading is None:
             return []
         if before is None and one.soc_pct is not None and one.capacity_wh is not None:
-            # where that came from nobody knows: not from the sun
-            self.green.stored_wh = one.soc_pct / 100 * one.capacity_wh
+            # its origin is unknown: not counted as renewable
+            self.renewable.stored_wh = one.soc_pct / 100 * one.capacity_wh
         if before is not None and 0 < view.now - before <= LONGEST_S:
             pv, load = view.inputs.fresh(Pv, view.now), view.inputs.fresh(Load, view.now)
             surplus = (pv.power_w if pv is not None else 0.0) - (load.power_w if load is not None else 0.0)
-            surplus = max(surplus, -grid_w) if grid_w is not None else surplus
+            surplus = max(surplus, -base_w) if base_w is not None else surplus
             eta = one.charge_efficiency, one.discharge_efficiency
-            self.green.flow(told.power_w, view.now - before, max(0.0, surplus), *eta)
-        if told.modules is None:
+            self.renewable.flow(reading.power_w, view.now - before, max(0.0, surplus), *eta)
+        if reading.modules is None:
             return []
-        found = watch_modules(modules_of(told), view.now)
-        fresh = [event for event in found if (event.code, event.subject) not in self._told]
-        self._told = {(event.code, event.subject) for event in found}
+        found = watch_modules(modules_of(reading), view.now)
+        fresh = [event for event in found if (event.code, event.subject) not in self._reported]
+        self._reported = {(event.code, event.subject) for event in found}
         return fresh
 
     @property
-    def green_share(self) -> float | None:
-        """Part of the energy in it that came from the sun, None before anything was stored."""
-        return self.green.green_share if self.green.in_wh > 0 else None
+    def renewable_share(self) -> float | None:
+        """Return the share of renewable energy in the storage, None before anything was charged."""
+        return self.renewable.share if self.renewable.charged_wh > 0 else None

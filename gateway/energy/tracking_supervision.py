@@ -1,8 +1,8 @@
-"""Notices cars that do not follow their set-point, so that their share can go to others.
+"""Supervision of set-point tracking: detects vehicles that do not follow, so that others take over their share.
 
-A car may be full, cold, stopped by its driver, or behind a charger that says yes and does nothing. What counts is the
-meter. One that is off by more than its allowance for `PATIENCE_S` is taken at what it does: its interval shrinks to its
-present power, the rest is shared anew. It is tried again after a while, at first soon, then more and more seldom.
+A vehicle may be full, cold, stopped by its driver, or at a charger that accepts a set-point and does not apply it. The
+meter decides. One that deviates by more than the tolerance for `CONFIRM_S` counts at its measured power, and the rest
+is shared anew. It is retried after an interval that doubles each time.
 """
 
 from __future__ import annotations
@@ -13,82 +13,79 @@ from dataclasses import dataclass, field, replace
 from gateway.energy.reason import Decided
 from gateway.energy.resource import Resource
 
-SETTLE_S = 10.0  # s after a changed set-point in which nothing is judged: stations answer late and ramp
-PATIENCE_S = 20.0  # s
-ALLOWED_W = 400.0
-ALLOWED_SHARE = 0.10
+SETTLE_S = 10.0  # after a changed set-point: stations answer late and ramp
+CONFIRM_S = 20.0
+TOLERANCE_W = 400.0
+TOLERANCE_SHARE = 0.10
 RETRY_S, LONGEST_RETRY_S = 60.0, 900.0
 
 
 @dataclass(slots=True)
-class _Watched:
+class _Tracking:
+    """Tracking of one resource; it is excluded until `excluded_until`, at `measured_w`."""
+
     setpoint_w: float = 0.0
     changed_at: float = 0.0
-    off_since: float | None = None
-    distrusted_until: float | None = None
+    deviates_since: float | None = None
+    excluded_until: float | None = None
     retry_s: float = RETRY_S
-    does_w: float = 0.0
+    measured_w: float = 0.0
 
 
 @dataclass(slots=True)
-class Followers:
-    """Watches every resource. `look` is called each step, before sharing."""
+class TrackingSupervision:
+    """Supervises every resource; `update` is called each step, before sharing."""
 
-    _watched: dict[str, _Watched] = field(default_factory=dict)
+    _tracked: dict[str, _Tracking] = field(default_factory=dict)
 
-    def look(self, resources: Iterable[Resource], now: float) -> tuple[list[Resource], list[Decided]]:
-        """The resources as they can be counted on, and what was noticed."""
+    def update(self, resources: Iterable[Resource], now: float) -> tuple[list[Resource], list[Decided]]:
+        """Return the resources, those that do not follow at their measured power, and what has changed."""
         counted, events = [], []
         names = set()
         for one in resources:
             names.add(one.name)
-            watched = self._watched.setdefault(one.name, _Watched(one.setpoint_w, now))
-            events += _judge(one, watched, now)
-            counted.append(one if watched.distrusted_until is None else _as_it_does(one, watched.does_w))
-        for gone in self._watched.keys() - names:
-            del self._watched[gone]
+            tracking = self._tracked.setdefault(one.name, _Tracking(one.setpoint_w, now))
+            events += _judge(one, tracking, now)
+            counted.append(one if tracking.excluded_until is None else _as_measured(one, tracking.measured_w))
+        for gone in self._tracked.keys() - names:
+            del self._tracked[gone]
         return counted, events
 
-    def trusted(self, name: str) -> bool:
-        """Whether this one is counted on."""
-        watched = self._watched.get(name)
-        return watched is None or watched.distrusted_until is None
 
-
-def _judge(one: Resource, watched: _Watched, now: float) -> list[Decided]:
-    if watched.distrusted_until is not None:
+def _judge(one: Resource, tracking: _Tracking, now: float) -> list[Decided]:
+    if tracking.excluded_until is not None:
         if one.power_w is not None:
-            watched.does_w = one.power_w
-        if now < watched.distrusted_until:
+            tracking.measured_w = one.power_w
+        if now < tracking.excluded_until:
             return []
-        watched.distrusted_until, watched.off_since = None, None
-        watched.setpoint_w, watched.changed_at = one.setpoint_w, now
-        return [Decided(now, "follower_retried", f"{one.name} is tried again.", one.name)]
-    allowed = max(ALLOWED_W, ALLOWED_SHARE * abs(one.setpoint_w))
-    if abs(one.setpoint_w - watched.setpoint_w) > allowed:
-        # a step starts the settling time anew, a creeping set-point does not
-        watched.setpoint_w, watched.changed_at, watched.off_since = one.setpoint_w, now, None
+        tracking.excluded_until, tracking.deviates_since = None, None
+        tracking.setpoint_w, tracking.changed_at = one.setpoint_w, now
+        return [Decided(now, "follower_retried", f"{one.name} is used again, to retry its set-point.", one.name)]
+    tolerance_w = max(TOLERANCE_W, TOLERANCE_SHARE * abs(one.setpoint_w))
+    if abs(one.setpoint_w - tracking.setpoint_w) > tolerance_w:
+        # a step restarts the settling time, a slowly changing set-point does not
+        tracking.setpoint_w, tracking.changed_at, tracking.deviates_since = one.setpoint_w, now, None
         return []
-    watched.setpoint_w = one.setpoint_w
-    if one.power_w is None or now - watched.changed_at < SETTLE_S:
+    tracking.setpoint_w = one.setpoint_w
+    if one.power_w is None or now - tracking.changed_at < SETTLE_S:
         return []
-    if abs(one.power_w - one.setpoint_w) <= allowed:
-        watched.off_since = None
-        if abs(one.setpoint_w) > allowed:  # it did real work as told: the next doubt starts from fresh
-            watched.retry_s = RETRY_S
+    if abs(one.power_w - one.setpoint_w) <= tolerance_w:
+        tracking.deviates_since = None
+        if abs(one.setpoint_w) > tolerance_w:  # it has followed a real set-point
+            tracking.retry_s = RETRY_S
         return []
-    watched.off_since = now if watched.off_since is None else watched.off_since
-    if now - watched.off_since < PATIENCE_S:
+    tracking.deviates_since = now if tracking.deviates_since is None else tracking.deviates_since
+    if now - tracking.deviates_since < CONFIRM_S:
         return []
-    watched.distrusted_until, watched.does_w = now + watched.retry_s, one.power_w
-    watched.retry_s = min(2 * watched.retry_s, LONGEST_RETRY_S)
-    text = f"{one.name} was told {one.setpoint_w:.0f} W and does {one.power_w:.0f} W; its share goes to the others."
+    tracking.excluded_until, tracking.measured_w = now + tracking.retry_s, one.power_w
+    tracking.retry_s = min(2 * tracking.retry_s, LONGEST_RETRY_S)
+    text = f"{one.name} has a set-point of {one.setpoint_w:.0f} W and measures {one.power_w:.0f} W; others take over."
     return [Decided(now, "not_following", text, one.name, (("setpoint_w", one.setpoint_w), ("power_w", one.power_w)))]
 
 
-def _as_it_does(one: Resource, does_w: float) -> Resource:
-    """Counted at no more than what it does, in the direction in which it does it."""
-    charge, discharge = max(0.0, does_w), max(0.0, -does_w)
+def _as_measured(one: Resource, measured_w: float) -> Resource:
+    """Return the resource with its measured power as its limit, in the direction of that power."""
+    charge, discharge = max(0.0, measured_w), max(0.0, -measured_w)
     return replace(
         one,
         max_charge_w=min(one.max_charge_w, charge),

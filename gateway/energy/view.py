@@ -1,7 +1,7 @@
-"""What the controller is shown, and what it orders: the seam between this room and the core.
+"""Input and output of the site controller: the values of one step.
 
-Values only. The core builds a `View` each second from its model and the facility's inputs, calls `SiteController.step`,
-and carries `Orders` out: bounds of each EVSE into the order of authority, the rest into the site's state and events.
+The energy service builds a `View` each second from the site's state and the facility's inputs, calls
+`SiteController.step` and applies the `Orders`: bounds of each EVSE, the site's state, events.
 """
 
 from __future__ import annotations
@@ -19,11 +19,12 @@ from gateway.model.site import Inputs
 
 @dataclass(frozen=True, slots=True)
 class Car:
-    """A car in session at an EVSE. Powers are magnitudes: what hardware, vehicle and emergency stop leave, W.
+    """A vehicle in session at an EVSE. Powers are magnitudes that station and vehicle leave, W.
 
-    `held`: a command of its own (or of the site) is in force, so its power is not ours to set. `floor_pct`: the highest
-    floor the core knows of. `setpoint_w`: what the station was last told. `owed_pct`: what a lent car's agreement says
-    that it is given back, None for a car that is not lent.
+    `held`: a command of its own (or of the site) is in force, so energy management does not set its power.
+    `floor_pct`: the highest floor set for this vehicle or EVSE. `capacity_wh`: None where it is not stated.
+    `setpoint_w`: the power last sent to the station. `return_pct`: the state of charge that the agreement of a deployed
+    vehicle guarantees after an outage, None for other vehicles.
     """
 
     evse: str
@@ -42,16 +43,15 @@ class Car:
     held: bool = False
     voltage_v: float | None = None
     frequency_hz: float | None = None
-    owed_pct: float | None = None
+    return_pct: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """Everything the controller decides from, at one moment. `now` is monotonic, `wall` Unix time.
+    """Everything that the controller decides from, at one moment. `now` is monotonic, `wall` Unix time.
 
-    `command_w` is the leased command to the site in grid service or manual, where the core leaves sharing to us; None
-    where there is none. `backup` is the standing wish for an island, `called` cars wanted at another site,
-    `unable` EVSEs that did not take the order to form.
+    `backup`: island operation is commanded. `called`: vehicles requested at another site. `unable`: EVSEs that did not
+    accept the order to form a grid.
     """
 
     now: float
@@ -63,17 +63,18 @@ class View:
     export_w: float | None = None
     peak_w: float | None = None
     reserve_pct: float | None = None
-    command_w: float | None = None
     backup: bool = False
     emergency: bool = False
     called: frozenset[str] = frozenset()
     unable: frozenset[str] = frozenset()
     ramp_w_per_s: float = 2500.0
+    floor_hysteresis_pct: float = 2.0
+    discharge_without_soc: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class EvseOrders:
-    """For one EVSE: the optimiser's wish (None: leave it) and the bounds of higher layers. `hands_off`: it forms."""
+    """Orders for one EVSE: the optimiser's target (or None) and bounds above it. `hands_off`: it forms an island."""
 
     optimiser: Bound | None = None
     extra: tuple[Bound, ...] = ()
@@ -82,10 +83,10 @@ class EvseOrders:
 
 @dataclass(frozen=True, slots=True)
 class Orders:
-    """What holds until the next step. `islanded` tells the core that the missing grid is not a reason for 0 W.
+    """Orders until the next step. `islanded`: the missing grid is not a reason for 0 W.
 
-    `storage_w`, `pv_limit_w`, `main_switch` ("open", "closed", "") and `tiers` are for the facility, which carries them
-    out; None and "" leave it to itself. `state` is the `energy` part of the site's state.
+    `storage_w`, `pv_limit_w`, `main_switch` ("open", "closed", "") and `tiers` are for the facility; None and "" set
+    nothing. `state` is the `energy` part of the site's state.
     """
 
     phase: Phase

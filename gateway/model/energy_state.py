@@ -43,7 +43,7 @@ OFF_GRID = frozenset(
 )
 
 
-class GridCondition(StrEnum):
+class GridStatus(StrEnum):
     """Verdict of the loss-of-mains detection."""
 
     UNKNOWN = "unknown"  # no detection source reports
@@ -227,7 +227,7 @@ class SharedEnergyState(Message):
 class EnergyState(SharedEnergyState):
     """Orders and forecasts of the site's energy management."""
 
-    grid: GridCondition
+    grid: GridStatus
     grid_why: str
     reconnect_in_s: int | None
     forming: str | None = Field(description="name of the grid-forming source")

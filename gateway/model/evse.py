@@ -30,7 +30,7 @@ from gateway.model.event import (
 
 LOSS_OUT = 1.1  # energy out of the battery per metered Wh
 GAIN_IN = 0.85  # energy into the battery per metered Wh
-SMALL_WH = 20_000.0  # a battery whose size nobody told counts as a small one
+ASSUMED_CAPACITY_WH = 20_000.0  # default for a battery of unknown capacity: a small one
 BETWEEN_S = 300.0  # longest time over which a power reading is integrated
 
 
@@ -85,6 +85,7 @@ class Evse:
     metered_at: float | None = None
     metered_wall: float | None = None
     faults: dict[str, str] = field(default_factory=dict)
+    assumed_capacity_wh: float = ASSUMED_CAPACITY_WH
 
     def apply(self, event: Event) -> None:
         """Apply one event of this EVSE or of its station."""
@@ -112,13 +113,11 @@ class Evse:
         return "; ".join(f"{code}: {text}" if text else code for code, text in self.faults.items())
 
     @property
-    def capacity_wh(self) -> float | None:
-        """The vehicle's battery, where it told."""
-        return self.needs.battery_capacity_wh if self.needs else None
+    def known_capacity_wh(self) -> float | None:
+        """Return the vehicle's capacity as stated, else derived from the energy to full charge.
 
-    @property
-    def likely_capacity_wh(self) -> float | None:
-        """The same, else from the energy that it said it takes to be full (ISO 15118-20 tells no capacity)."""
+        ISO 15118-20 has no capacity in its messages. For an unknown one see `gateway.authority.capacity`.
+        """
         needs = self.needs
         if needs is None or needs.battery_capacity_wh:
             return needs.battery_capacity_wh if needs is not None else None
@@ -132,11 +131,11 @@ class Evse:
 
         Energy charged into a battery of unknown capacity is not counted.
         """
-        capacity_wh = self.likely_capacity_wh
+        capacity_wh = self.known_capacity_wh
         if self.soc_pct is None or (energy_wh < 0 and capacity_wh is None):
             return
         moved_wh = energy_wh * (LOSS_OUT if energy_wh > 0 else GAIN_IN)
-        self.soc_pct = min(100.0, max(0.0, self.soc_pct - 100.0 * moved_wh / (capacity_wh or SMALL_WH)))
+        self.soc_pct = min(100.0, max(0.0, self.soc_pct - 100.0 * moved_wh / (capacity_wh or self.assumed_capacity_wh)))
 
     def update_requests(self, left_wh: float, event: Metered) -> None:
         """Update the vehicle's energy requests by the energy that left it, where the event does not state them.

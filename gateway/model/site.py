@@ -5,6 +5,7 @@ An input without recent messages is stale, a state of its own and never zero: `I
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Annotated, TypeAlias, TypeVar
@@ -12,6 +13,7 @@ from typing import Annotated, TypeAlias, TypeVar
 from pydantic import BaseModel, ConfigDict, Field
 
 from gateway.model.command import Energy, Magnitude, Percent, Signed, SiteMode
+from gateway.model.evse import ASSUMED_CAPACITY_WH
 from gateway.model.moment import Moment
 
 Hertz = Annotated[float, Field(ge=0, le=1000, allow_inf_nan=False)]
@@ -323,6 +325,8 @@ class SitePolicy:
     idle_power_w: float = 0.0
     ramp_w_per_s: float = 2500.0
     mode: SiteMode = SiteMode.MANUAL
+    assumed_capacity_wh: float = ASSUMED_CAPACITY_WH
+    vehicle_capacity_wh: Mapping[str, float] = field(default_factory=dict, hash=False)  # by vehicle, as configured
 
 
 @dataclass(slots=True)

@@ -71,7 +71,8 @@ class VehicleState(Message):
     bidirectional: bool | None = None
     energy_transfer: str | None = None
     control_mode: str | None = None
-    capacity_wh: float | None = None
+    capacity_wh: float | None = Field(default=None, description="of its battery, as used for every calculation")
+    capacity_assumed: bool = Field(default=False, description="the capacity is unknown; `capacity_wh` is assumed")
     departure: Stamp | None = None
     target_soc_pct: float | None = None
 

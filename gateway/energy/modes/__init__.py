@@ -1,19 +1,19 @@
-"""The policies that rule on a normal day; one file each."""
+"""Operating modes of the site on the grid; one file each."""
 
 from __future__ import annotations
 
 from gateway.energy.modes.by_price import ByPrice
 from gateway.energy.modes.commanded import Backup, GridService, Manual
-from gateway.energy.modes.mode import Mode, Situation, Wish
+from gateway.energy.modes.mode import Mode, Situation, Target
 from gateway.energy.modes.peak_shaving import PeakShaving
 from gateway.energy.modes.self_consumption import SelfConsumption
 from gateway.model.command import SiteMode
 
-__all__ = ["Mode", "Situation", "Wish", "all_modes"]
+__all__ = ["Mode", "Situation", "Target", "all_modes"]
 
 
 def all_modes() -> dict[SiteMode, Mode]:
-    """One of each, with fresh latches."""
+    """Return one instance of each mode."""
     return {
         SiteMode.SELF_CONSUMPTION: SelfConsumption(),
         SiteMode.PEAK_SHAVING: PeakShaving(),

@@ -1,67 +1,72 @@
-"""Price: follow the plan; without one, buy in the cheapest quarter of the day and give in the dearest hours.
+"""Price: follow the plan; without one, charge in the cheapest quarter of the day and discharge in the most expensive.
 
-The rule of thumb pays only if the spread covers the losses there and back and the wear, so it says so and rests when it
-does not. Giving covers the site's own load and no more, unless export earns that much too.
+The rule pays only if the spread of prices covers round-trip losses and degradation; otherwise it rests, with a reason
+of its own. Discharge covers the site's own load and no more, unless export pays for itself.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gateway.energy.modes.mode import Situation, Wish
-from gateway.energy.modes.peak_shaving import charge_wish_w
+from gateway.energy.modes.mode import Situation, Target
+from gateway.energy.modes.peak_shaving import charge_demand_w
+from gateway.energy.price import CHEAP_QUANTILE, EXPENSIVE_QUANTILE
 
 AHEAD_S = 86_400.0
 STEP_S = 1800.0
-CHEAP, DEAR = 0.25, 0.85  # quantiles
 
 
 @dataclass(slots=True)
 class ByPrice:
-    """`zero_grid_w`: a planned exchange smaller than this means that the plan keeps the grid at zero."""
+    """`zero_grid_w`: a planned exchange smaller than this means that the plan keeps the grid power at zero."""
 
     zero_grid_w: float = 100.0
 
     def enter(self, situation: Situation) -> None:
         pass
 
-    def wish(self, situation: Situation) -> Wish:
+    def target(self, situation: Situation) -> Target:
         if situation.planned_w is not None:
             return self._planned(situation, situation.planned_w)
         now = situation.tariff.at(situation.wall)
-        ahead = _ahead(situation)
+        ahead = _prices_ahead(situation)
         if now is None or len(ahead) < 4:
-            need_w = charge_wish_w(situation, refill=False)
-            return Wish(need_w, "price_unknown", "No price is known, so cars charge only what they need to leave.")
-        cheap, dear = ahead[int(CHEAP * (len(ahead) - 1))], ahead[int(DEAR * (len(ahead) - 1))]
+            need_w = charge_demand_w(situation, refill=False)
+            text = "No price is known, so vehicles charge only what they need for their departure."
+            return Target(need_w, "price_unknown", text)
+        cheap, expensive = (ahead[int(share * (len(ahead) - 1))] for share in (CHEAP_QUANTILE, EXPENSIVE_QUANTILE))
         price, export = now
         able = [one for one in situation.resources if one.max_discharge_w > 0]
         eta = min((one.charge_efficiency * one.discharge_efficiency for one in able), default=0.0)
-        wear = max((one.wear_per_kwh for one in able), default=0.0)
-        if eta <= 0 or dear - wear <= cheap / eta:
-            need_w = charge_wish_w(situation, refill=price <= cheap)
-            return Wish(need_w, "spread_too_small", "The day's spread of prices does not pay for losses and wear.")
+        degradation = max((one.degradation_per_kwh for one in able), default=0.0)
+        if eta <= 0 or expensive - degradation <= cheap / eta:
+            need_w = charge_demand_w(situation, refill=price <= cheap)
+            return Target(
+                need_w, "spread_too_small", "The day's spread of prices does not cover losses and degradation."
+            )
         if price <= cheap:
-            return Wish(charge_wish_w(situation, refill=True), "cheap", f"A kWh costs {price:g}, among the cheapest.")
-        if price >= dear:
+            need_w = charge_demand_w(situation, refill=True)
+            return Target(need_w, "cheap", f"A kWh costs {price:g}, which is cheap today.")
+        if price >= expensive:
             most_w = sum(one.max_discharge_w for one in able)
-            own_w = max(0.0, situation.residual_w or 0.0)
-            give_w = most_w if export - wear > cheap / eta else min(own_w, most_w)
-            return Wish(0.0 - give_w, "dear", f"A kWh costs {price:g}, among the dearest.")
-        return Wish(0.0, "middling", f"A kWh costs {price:g}, neither cheap nor dear.")
+            own_w = max(0.0, situation.base_w or 0.0)
+            discharge_w = most_w if export - degradation > cheap / eta else min(own_w, most_w)
+            return Target(0.0 - discharge_w, "dear", f"A kWh costs {price:g}, which is expensive today.")
+        return Target(0.0, "middling", f"A kWh costs {price:g}, neither cheap nor expensive.")
 
-    def _planned(self, situation: Situation, planned_w: float) -> Wish:
-        """The plan's power; where the plan keeps the grid at zero, that is what is kept, whatever load and sky do."""
+    def _planned(self, situation: Situation, planned_w: float) -> Target:
+        """Return the plan's power; where the plan keeps the grid at zero, the power that does so at the meter."""
         if (
-            situation.residual_w is not None
+            situation.base_w is not None
             and situation.planned_grid_w is not None
             and abs(situation.planned_grid_w) < self.zero_grid_w
         ):
-            return Wish(-situation.residual_w, "plan_zero_grid", "The plan keeps the grid at zero now.", soft=False)
-        return Wish(planned_w, "plan", f"The plan wants {planned_w:.0f} W now.", soft=False)
+            text = "The plan keeps the grid power at zero now."
+            return Target(-situation.base_w, "plan_zero_grid", text, soft=False)
+        return Target(planned_w, "plan", f"The plan sets {planned_w:.0f} W now.", soft=False)
 
 
-def _ahead(situation: Situation) -> list[float]:
-    """Import prices of the next day, sorted."""
+def _prices_ahead(situation: Situation) -> list[float]:
+    """Return the import prices of the next day, sorted."""
     found = (situation.tariff.at(situation.wall + step * STEP_S) for step in range(int(AHEAD_S / STEP_S)))
     return sorted(price[0] for price in found if price is not None)

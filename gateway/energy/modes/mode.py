@@ -1,7 +1,7 @@
-"""What every mode is: a wish for the total power of cars and storages, from what is known now.
+"""Interface of every mode: a target for the total power of vehicles and storages, from the values of one step.
 
-A mode wishes; the site's connection (`connection.py`), the reserve, the ramp and the order of authority decide. So no
-mode can do harm, and a change of mode can only change where the ramp walks to. Modes keep at most a latch.
+A mode returns a target only; the site's limits, the reserve, the ramp and the control hierarchy narrow it. So no mode
+can exceed a limit, and a change of mode only changes where the ramp goes. A mode keeps at most a latch.
 """
 
 from __future__ import annotations
@@ -16,31 +16,29 @@ from gateway.energy.resource import Resource
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """What is known at one step. W; `residual_w` is load − PV, None where the meters are silent.
+    """Values of one step, in W. `base_w` is load − PV, None where the meters are stale.
 
-    `headroom_w` is what the connection leaves for cars and storages together (negative: they must discharge), from
-    contract, demand window and peak limit; infinite without any. `planned_w` and `planned_grid_w` are the plan's
-    figures for this moment, None without a plan that still holds. `command_w` is the facility's leased command to the
-    site.
+    `headroom_w`: what the site's limits leave for vehicles and storages together (negative: they must discharge);
+    infinite without any limit. `planned_w` and `planned_grid_w`: the plan's figures for this moment, None without a
+    plan in force.
     """
 
     now: float
     wall: float
-    residual_w: float | None
+    base_w: float | None
     resources: Sequence[Resource]
     headroom_w: float = float("inf")
     planned_w: float | None = None
     planned_grid_w: float | None = None
-    command_w: float | None = None
     tariff: Tariff = field(default_factory=Tariff)
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
-    """The total wanted, + into cars and storages; None leaves each EVSE to its own commands.
+class Target:
+    """Total power of vehicles and storages, + charge; None leaves each EVSE to its own commands.
 
-    `code` and `text` say why.
-    A `soft` wish lets cars that leave soon charge on top of it; a command or a plan has decided about them already.
+    `code` and `text` give the reason. Vehicles that leave soon may charge on top of a `soft` target; a plan has
+    decided about them already.
     """
 
     power_w: float | None
@@ -50,10 +48,10 @@ class Wish:
 
 
 class Mode(Protocol):
-    """One policy."""
+    """One operating mode of the site."""
 
-    def wish(self, situation: Situation) -> Wish:
-        """What this mode wants now."""
+    def target(self, situation: Situation) -> Target:
+        """Return the target of this mode now."""
 
     def enter(self, situation: Situation) -> None:
-        """The mode begins to rule: forget what an earlier time has latched."""
+        """Reset the latches: the mode begins to apply."""

@@ -1,52 +1,52 @@
-"""Peak shaving: stay below the contract, and use what is below it to charge.
+"""Peak shaving: keep the site below its limits, and use what they leave for charging.
 
-The headroom already knows the demand window, the peak limit and the fuse (`connection.py`). Below zero the cars give
-exactly what is missing. Above zero they take what they need to leave, and refill what shaving took, but never all of
-it: a window that is planned full has no room for the kettle.
+The headroom contains the demand window, the peak limit and the fuse (`gateway.authority.site_limits`). Below zero the
+resources discharge exactly what is missing. Above zero they charge what they need for their departure and recharge
+what shaving took, but leave a part of the headroom free for other loads.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gateway.energy.modes.mode import Situation, Wish
-from gateway.energy.resource import room_wh, wanted_wh
+from gateway.energy.modes.mode import Situation, Target
+from gateway.energy.resource import free_capacity_wh, wanted_wh
 
 SPARE = 0.15  # of a positive headroom left free
-SOONER = 0.6  # of the time left: what is free later is not known
-REFILL_H = 2.0  # h over which storages and cars without wishes are refilled
+SOONER = 0.6  # of the time left: later headroom is not known
+REFILL_H = 2.0  # h over which storages and vehicles without a wanted SoC are recharged
 
 
 @dataclass(slots=True)
 class PeakShaving:
-    """`refill` fills what has no wish of its own up to its ceiling, so that it can shave again."""
+    """`refill` charges resources without a wanted SoC up to their ceiling, so that they can shave again."""
 
     refill: bool = True
 
     def enter(self, situation: Situation) -> None:
         pass
 
-    def wish(self, situation: Situation) -> Wish:
+    def target(self, situation: Situation) -> Target:
         headroom_w = situation.headroom_w
         if headroom_w < 0:
-            return Wish(headroom_w, "shaving", f"The site would draw {-headroom_w:.0f} W more than it may.")
-        wanted_w = situation.planned_w if situation.planned_w is not None else charge_wish_w(situation, self.refill)
-        if wanted_w < 0:
-            return Wish(wanted_w, "plan", "The plan discharges now.", soft=False)
-        power_w = min(wanted_w, headroom_w * (1 - SPARE))
-        return Wish(power_w, "below_peak", f"{headroom_w:.0f} W are free below the limit, {wanted_w:.0f} W are wanted.")
+            return Target(headroom_w, "shaving", f"The site would draw {-headroom_w:.0f} W more than allowed.")
+        planned_w = situation.planned_w
+        demand_w = planned_w if planned_w is not None else charge_demand_w(situation, self.refill)
+        if demand_w < 0:
+            return Target(demand_w, "plan", "The plan discharges now.", soft=False)
+        power_w = min(demand_w, headroom_w * (1 - SPARE))
+        text = f"{headroom_w:.0f} W are free below the limit, {demand_w:.0f} W are needed for charging."
+        return Target(power_w, "below_peak", text)
 
 
-def charge_wish_w(situation: Situation, refill: bool) -> float:
-    """What cars and storages would like to charge together, W: needs spread over the time left, the rest over some
-    hours.
-    """
+def charge_demand_w(situation: Situation, refill: bool) -> float:
+    """Return the charge power that all resources need: spread over the time left, the rest over some hours."""
     total = 0.0
     for one in situation.resources:
         by = min((moment for moment in (one.departure, one.due) if moment is not None), default=None)
         hours = max((by - situation.wall) / 3600, 0.25) if by is not None else REFILL_H
         need_w = wanted_wh(one) / (SOONER * hours)
         if refill and one.wanted_pct is None:
-            need_w = room_wh(one) / REFILL_H
+            need_w = free_capacity_wh(one) / REFILL_H
         total += min(one.max_charge_w, max(need_w, one.min_charge_w if need_w > 1.0 else 0.0))
     return total

@@ -1,4 +1,4 @@
-"""The hours ahead: what to buy, store and give over one or two days, every few minutes anew."""
+"""Look-ahead plan: power of vehicles and storage over one or two days, optimised every few minutes."""
 
 from __future__ import annotations
 

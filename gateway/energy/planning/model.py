@@ -1,19 +1,19 @@
-"""The plan as a linear programme: columns, rows and matrix as arrays, ready for HiGHS. No solver in here.
+"""The plan as a linear programme: columns, rows and matrix as arrays for HiGHS.
 
 For each visit and each step that it stays through: charge c, discharge d (kW at the meter), energy e (kWh in the
 battery)
 
     e[t] = e[t-1] + ηc·h·c[t] − h·d[t]/ηd                                    (its balance)
-    e[t] + u ≥ wanted                                                        (a want; u is what is missing)
+    e[t] + u ≥ wanted                                                        (a want; u is the missing energy)
 
 and for the site: import i, export x, curtailed PV k, load beyond the fuse o, demand peak p, contract overrun v
 
     i[t] − x[t] + o[t] − k[t] − Σc + Σd = load[t] − PV[t]                     (the node)
     Σ (i + o)·h over a window / window − p − v[w] ≤ −(already drawn)/window  (the demand meter)
 
-The cost is bought minus sold energy, wear per kWh discharged, demand charge, penalties, minus the value of what is
-left. No binaries: charging and discharging at once only pays where energy is worth less than nothing, and in steps
-with a negative price nobody may discharge. Dead bands are left to the seconds' loop.
+The cost is energy bought minus sold, degradation per kWh discharged, demand charge and penalties, minus the value of
+the energy left. No binary variables: charging and discharging at once pays only at a negative price, and no visit may
+discharge in steps with one. Dead bands are left to the real-time loop.
 """
 
 from __future__ import annotations
@@ -30,17 +30,15 @@ from gateway.energy.planning.problem import Problem, Visit
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int32]
 
-EARLY = 1e-4  # money per kWh and horizon: of two equal plans the one that charges sooner
-OVER_FUSE, OVER_CONTRACT = (
-    200.0,
-    100.0,
-)  # times the highest price, per kWh and per kW: never chosen while there is a way
-REFILL_S = 2 * 3600.0  # within this a battery below its floor should be back at it
+EARLY = 1e-4  # cost per kWh and horizon: of two equal plans the one that charges sooner
+OVER_FUSE = 200.0  # times the highest price, per kWh: used only where the limit cannot be kept
+OVER_CONTRACT = 100.0  # times the highest price, per kW
+REFILL_S = 2 * 3600.0  # time within which a battery below its floor is to be charged up to it
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Where a visit's columns and rows stand. Columns: c, d, e, each `steps` long; then one u per want."""
+    """Position of a visit's columns and rows. Columns: c, d, e, each `steps` long; then one u per want."""
 
     visit: Visit
     first: int  # its first step
@@ -73,7 +71,7 @@ class Model:
 
 
 class _Columns:
-    """Columns as they are put together: bounds, cost, and entries by column."""
+    """Columns under construction: bounds, cost, and entries by column."""
 
     def __init__(self) -> None:
         self.cost: list[Floats] = []
@@ -84,7 +82,7 @@ class _Columns:
         self.value: list[Floats] = []
 
     def add(self, cost: Floats, low: Floats, high: Floats, rows: Ints, values: Floats) -> None:
-        """Columns with entries `rows[j]`, `values[j]` (a row of −1 is no entry)."""
+        """Add columns with entries `rows[j]`, `values[j]` (a row of −1 is no entry)."""
         there = rows >= 0
         self.cost.append(cost)
         self.low.append(low)
@@ -95,7 +93,7 @@ class _Columns:
 
 
 def build(problem: Problem) -> Model:
-    """The programme of `problem`. Visits that touch no step of it are left out."""
+    """Return the programme of `problem`; visits outside its steps are left out."""
     steps = problem.steps
     hours = np.array(problem.hours())
     buy = np.array(problem.buy)
@@ -148,7 +146,7 @@ def build(problem: Problem) -> Model:
 
 
 def _windows(problem: Problem) -> Ints:
-    """The demand window of each step, from 0; steps longer than a window count as one."""
+    """Return the demand window of each step, from 0; a step longer than a window counts as one."""
     starts = problem.start + np.arange(problem.steps) * problem.step_s
     number = np.floor(starts / problem.window_s).astype(np.int64)
     _, dense = np.unique(number, return_inverse=True)
@@ -156,9 +154,7 @@ def _windows(problem: Problem) -> Ints:
 
 
 def place(problem: Problem, visit: Visit, column: int = 0, row: int = 0) -> Block | None:
-    """The steps a visit stays through as a whole (a step it only touches is not counted on), and its wants among
-    them.
-    """
+    """Return the steps that a visit covers completely, and its wants among them; None without any."""
     last_end = problem.start + problem.steps * problem.step_s
     first = 0 if visit.start <= problem.wall else math.ceil((visit.start - problem.start) / problem.step_s - 1e-9)
     until = problem.steps if visit.end >= last_end else math.floor((visit.end - problem.start) / problem.step_s + 1e-9)
@@ -178,19 +174,19 @@ def place(problem: Problem, visit: Visit, column: int = 0, row: int = 0) -> Bloc
 
 
 def left_price(visit: Visit, worth: float) -> float:
-    """What a kWh is worth that is left in this battery at the end of the horizon; `worth` is the median price."""
+    """Return the value of a kWh left in this battery at the end of the horizon; `worth` is the median price."""
     if visit.value_per_kwh is not None:
         return visit.value_per_kwh
-    return max(0.0, worth * visit.discharge_efficiency - visit.wear_per_kwh)
+    return max(0.0, worth * visit.discharge_efficiency - visit.degradation_per_kwh)
 
 
 def missing_price(visit: Visit, worth: float) -> float:
-    """What a kWh costs that is wanted and missing."""
+    """Return the cost of a missing kWh."""
     return max((want.per_kwh for want in visit.wants), default=max(worth * 5, 100.0))
 
 
 def _visit_columns(columns: _Columns, block: Block, hours: Floats, buy: Floats, worth: float, steps: int) -> Floats:
-    """Adds c, d, e and u of a visit; answers the right-hand side of its balance."""
+    """Add c, d, e and u of a visit; return the right-hand side of its balance."""
     visit, count = block.visit, block.steps
     here = np.arange(block.first, block.first + count)
     h = hours[here]
@@ -208,7 +204,9 @@ def _visit_columns(columns: _Columns, block: Block, hours: Floats, buy: Floats, 
         np.stack((-visit.charge_efficiency * h, -ones), axis=1),
     )
     most = np.where(buy[here] < 0, 0.0, visit.max_discharge_w / 1000)
-    columns.add(visit.wear_per_kwh * h, zero, most, rows, np.stack((h / visit.discharge_efficiency, ones), axis=1))
+    columns.add(
+        visit.degradation_per_kwh * h, zero, most, rows, np.stack((h / visit.discharge_efficiency, ones), axis=1)
+    )
     following = np.append(balance[1:], np.int32(-1)).astype(np.int32)
     wants = np.full(count, -1, dtype=np.int32)
     for number, step in enumerate(block.wants):
@@ -238,7 +236,7 @@ def _visit_columns(columns: _Columns, block: Block, hours: Floats, buy: Floats, 
 def _site_columns(
     columns: _Columns, problem: Problem, hours: Floats, buy: Floats, sell: Floats, highest: float, window_of: Ints
 ) -> None:
-    """Adds i, x, k, o, p and v."""
+    """Add i, x, k, o, p and v."""
     steps = problem.steps
     node = np.arange(steps, dtype=np.int32).reshape(-1, 1)
     ones, zero = np.ones((steps, 1)), np.zeros(steps)

@@ -1,8 +1,8 @@
-"""The planner: the optimum where it can be had, the rules where it cannot, and a sentence either way.
+"""The planner: the optimum, or the plan by rules where the solver has none, with the reason.
 
-It keeps nothing but the last basis (for speed) and whether it is well (so that falling back and coming back are each
-said once). More visits than `MOST_VISITS` are put together first: cars that leave in the same step are one battery to
-the hours, and the seconds' loop knows who is who.
+It keeps the last basis (for speed) and whether the solver works (so that each change is reported once). More visits
+than `MOST_VISITS` are aggregated first: vehicles that leave in the same step are one battery in the plan; the real-time
+loop distinguishes them.
 """
 
 from __future__ import annotations
@@ -20,39 +20,39 @@ WITHIN_S = 5.0  # of solver time
 
 
 class Planner:
-    """One site's planner. `plan` is called every few minutes and never raises for what a solver does."""
+    """Planner of one site. `plan` is called every few minutes and never raises because of the solver."""
 
     def __init__(self, within_s: float = WITHIN_S) -> None:
         self._basis: Basis | None = None
-        self._well = True
+        self._working = True
         self.within_s = within_s
 
     def plan(self, problem: Problem, now: float) -> tuple[Plan, list[Decided]]:
-        """The plan for `problem` and what changed about the planner; `now` is monotonic, for the events."""
-        gathered = gather(problem)
+        """Return the plan for `problem` and what has changed; `now` is monotonic, for the events."""
+        aggregated = aggregate(problem)
         try:
-            plan, self._basis = solve(gathered, self._basis, self.within_s)
-        except Exception as error:  # whatever it is: the site goes on by rules
+            plan, self._basis = solve(aggregated, self._basis, self.within_s)
+        except Exception as error:  # any failure: the site continues by rules
             self._basis = None
             why = str(error) if isinstance(error, (NoPlan, ValueError)) else f"the solver failed: {error!r}"
-            return rule_plan(problem, why), self._ill(now, why)
-        events = [] if self._well else [Decided(now, "plan_recovered", "The plan is the solver's again.")]
-        self._well = True
+            return rule_plan(problem, why), self._fall_back(now, why)
+        events = [] if self._working else [Decided(now, "plan_recovered", "The plan is optimised again.")]
+        self._working = True
         return plan, events
 
     def without(self, why: str, now: float) -> list[Decided]:
-        """No problem could even be stated (such as no forecast at all): say so, once."""
-        return self._ill(now, why)
+        """Report once that no problem could be stated, for example without any forecast."""
+        return self._fall_back(now, why)
 
-    def _ill(self, now: float, why: str) -> list[Decided]:
-        if not self._well:
+    def _fall_back(self, now: float, why: str) -> list[Decided]:
+        if not self._working:
             return []
-        self._well = False
-        return [Decided(now, "plan_fell_back", f"The site goes by rules, because {why}.")]
+        self._working = False
+        return [Decided(now, "plan_fell_back", f"The site is managed by rules, because {why}.")]
 
 
-def gather(problem: Problem, most: int = MOST_VISITS) -> Problem:
-    """The same problem with at most about `most` visits: those of equal steps of arrival and departure become one."""
+def aggregate(problem: Problem, most: int = MOST_VISITS) -> Problem:
+    """Return the problem with at most about `most` visits: those of equal arrival and departure become one."""
     if len(problem.visits) <= most:
         return problem
     width = problem.step_s
@@ -68,7 +68,7 @@ def gather(problem: Problem, most: int = MOST_VISITS) -> Problem:
 
 
 def _one(group: Sequence[Visit]) -> Visit:
-    """A battery that can do no more than the group: it arrives with the last of them and leaves with the first."""
+    """Return a battery within the limits of the group: it arrives with the last of them and leaves with the first."""
     if len(group) == 1:
         return group[0]
     energy = sum(one.energy_wh for one in group)
@@ -95,7 +95,7 @@ def _one(group: Sequence[Visit]) -> Visit:
         sum(max(min(one.ceiling_wh, one.capacity_wh), one.energy_wh) for one in group),
         mean([one.charge_efficiency for one in group]),
         mean([one.discharge_efficiency for one in group]),
-        max(one.wear_per_kwh for one in group),
+        max(one.degradation_per_kwh for one in group),
         together,
         None if any(one.value_per_kwh is None for one in group) else mean([one.value_per_kwh or 0.0 for one in group]),
     )

@@ -1,21 +1,21 @@
-"""What a plan is made from, and what it is: values only.
+"""Planning problem and plan. Values only.
 
-Time is cut into equal steps on the wall clock's grid; the first one may have begun already. Power is the mean over a
-step in W at the meter, + into the vehicle; energy is Wh in the battery.
+Time is divided into equal steps on the wall clock's grid; the first one may have begun already. Power is the mean over
+a step in W at the meter, + charge; energy is Wh in the battery.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 LEAST_STEP_S = 60.0  # a first step shorter than this is left out
 
 
 @dataclass(frozen=True, slots=True)
 class Want:
-    """Energy (Wh in the battery) wanted by a moment (Unix time). What is missing then costs `per_kwh` each."""
+    """Energy (Wh in the battery) wanted by `at` (Unix time); missing energy costs `per_kwh`."""
 
     at: float
     energy_wh: float
@@ -24,10 +24,10 @@ class Want:
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """One car's stay, now or later, or a storage that always stays. Times are Unix time.
+    """Stay of one vehicle, now or later, or of a storage. Times are Unix time.
 
-    `floor_wh` and `ceiling_wh` bound the energy in the battery; one that comes below its floor is not discharged, and
-    `value_per_kwh` is what a kWh left in it at the end of the horizon is worth (None: the planner's own figure).
+    `floor_wh` and `ceiling_wh` bound the energy in the battery; one that arrives below its floor is not discharged.
+    `value_per_kwh`: value of energy left at the end of the horizon (None: the planner's own figure).
     """
 
     name: str
@@ -41,18 +41,18 @@ class Visit:
     ceiling_wh: float = math.inf
     charge_efficiency: float = 0.94
     discharge_efficiency: float = 0.94
-    wear_per_kwh: float = 0.0
+    degradation_per_kwh: float = 0.0
     wants: tuple[Want, ...] = ()
     value_per_kwh: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A site's next day or two. Series have one value per step from `start`, on the grid of steps; `wall` is now.
+    """The next day or two of a site. Series have one value per step from `start`, on the grid of steps; `wall` is now.
 
-    `contract_w`: the average of each demand window may not exceed it, but for a heavy price. `demand_charge_per_kw` is
-    paid for the highest window above `peak_so_far_w`. `imported_wh` is what the running window has drawn already.
-    `sell` above `buy` is cut to it: a meter cannot earn by import and export at once.
+    `contract_w`: limit of the average of each demand window, with a high penalty. `demand_charge_per_kw` is paid for
+    the highest window above `peak_so_far_w`. `imported_wh`: energy drawn in the current window. `sell` above `buy` is
+    cut to it: simultaneous import and export earns nothing.
     """
 
     wall: float
@@ -79,24 +79,24 @@ class Problem:
         if not all(map(math.isfinite, every)):
             raise ValueError("load, PV and prices must be finite")
         if self.step_s <= 0 or not self.start <= self.wall < self.start + self.step_s:
-            raise ValueError("the first step must hold the present moment")
+            raise ValueError("the first step must contain the present moment")
 
     @property
     def steps(self) -> int:
         return len(self.load_w)
 
     def hours(self) -> list[float]:
-        """How long each step lasts from now, h."""
+        """Return the duration of each step from now, h."""
         first = max(self.start + self.step_s - self.wall, LEAST_STEP_S)
         return [first / 3600, *([self.step_s / 3600] * (self.steps - 1))]
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to do, step by step from `start`. `power_w[t]` is the sum over all visits, `grid_w[t]` + import.
+    """Power of each step from `start`. `power_w[t]` is the sum over all visits, `grid_w[t]` + import.
 
-    `cost` is money over the horizon, wear and missed wants included, less what is left in the batteries. `source` is
-    `optimum` or `rules`, and `reason` says why it is not the optimum, or how it was found.
+    `cost`: over the horizon, with degradation and missing energy, less the value of the energy left. `source`:
+    `optimum` or `rules`; `reason`: why it is not the optimum, or how it was found.
     """
 
     wall: float
@@ -109,16 +109,14 @@ class Plan:
     cost: float
     source: str
     reason: str
-    missed_wh: Mapping[str, float] = field(default_factory=dict)
-    over_contract_w: float = 0.0
     iterations: int = 0
 
     def step_at(self, wall: float) -> int | None:
-        """The step that holds `wall`, None outside the plan."""
+        """Return the step that contains `wall`, None outside the plan."""
         step = int((wall - self.start) // self.step_s)
         return step if 0 <= step < len(self.power_w) else None
 
 
 def grid_start(wall: float, step_s: float) -> float:
-    """The beginning of the step that holds `wall`."""
+    """Return the start of the step that contains `wall`."""
     return math.floor(wall / step_s) * step_s

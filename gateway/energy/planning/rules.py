@@ -1,8 +1,9 @@
-"""The plan by rules of thumb: what a site does without a solver, and what the optimum has to beat.
+"""The plan by rules: used without a solver, and the reference that the optimum is compared with.
 
-Step by step, without looking at more than each car's own needs and the quantiles of the day's prices: charge evenly to
-the departure, fill up in the cheapest quarter or from surplus PV, cover the site's load in the dearest. Never over the
-contract where charging less or giving helps. `cost_of` prices any plan the way the optimum is priced.
+Step by step, from each vehicle's own needs and the quantiles of the day's prices: charge evenly until the departure,
+charge fully in the cheapest quarter or from PV surplus, supply the site's load in the most expensive hours. The
+contract is kept where less charge or more discharge can keep it. `cost_of` prices any plan in the same way as the
+optimum.
 """
 
 from __future__ import annotations
@@ -12,15 +13,14 @@ from statistics import median
 
 from gateway.energy.planning.model import REFILL_S, left_price, missing_price, place
 from gateway.energy.planning.problem import Plan, Problem, Visit
-
-CHEAP, DEAR = 0.25, 0.85
+from gateway.energy.price import CHEAP_QUANTILE, EXPENSIVE_QUANTILE
 
 
 def rule_plan(problem: Problem, reason: str) -> Plan:
-    """A plan by rules; it always exists. `reason` says why it was needed."""
+    """Return a plan by rules; it always exists. `reason`: why it is needed."""
     hours = problem.hours()
     prices = sorted(problem.buy)
-    cheap, dear = prices[int(CHEAP * (len(prices) - 1))], prices[int(DEAR * (len(prices) - 1))]
+    cheap, expensive = (prices[int(share * (len(prices) - 1))] for share in (CHEAP_QUANTILE, EXPENSIVE_QUANTILE))
     energy = {visit.name: visit.energy_wh for visit in problem.visits}
     visit_w: dict[str, list[float]] = {visit.name: [] for visit in problem.visits}
     energy_wh: dict[str, list[float]] = {visit.name: [] for visit in problem.visits}
@@ -28,7 +28,7 @@ def rule_plan(problem: Problem, reason: str) -> Plan:
         begin = problem.wall if step == 0 else problem.start + step * problem.step_s
         here = [visit for visit in problem.visits if visit.start <= begin and begin + h * 3600 <= visit.end + 1]
         net_w = problem.load_w[step] - problem.pv_w[step]
-        power = _step(problem, here, energy, net_w, begin, h, problem.buy[step], cheap, dear)
+        power = _step(problem, here, energy, net_w, begin, h, problem.buy[step], cheap, expensive)
         for visit in problem.visits:
             power_w = power.get(visit.name, 0.0)
             eta = visit.charge_efficiency if power_w > 0 else 1 / visit.discharge_efficiency
@@ -39,7 +39,6 @@ def rule_plan(problem: Problem, reason: str) -> Plan:
     grid = [
         max(problem.load_w[step] - problem.pv_w[step] + total[step], -problem.export_w) for step in range(problem.steps)
     ]
-    missed = _missed(problem, energy_wh)
     return Plan(
         problem.wall,
         problem.start,
@@ -51,8 +50,6 @@ def rule_plan(problem: Problem, reason: str) -> Plan:
         cost_of(problem, {name: tuple(series) for name, series in visit_w.items()}),
         "rules",
         reason,
-        missed,
-        max(0.0, max(grid) - (problem.contract_w if problem.contract_w is not None else math.inf)),
     )
 
 
@@ -65,14 +62,14 @@ def _step(
     h: float,
     price: float,
     cheap: float,
-    dear: float,
+    expensive: float,
 ) -> dict[str, float]:
     limit_w = min(problem.import_w, problem.contract_w if problem.contract_w is not None else math.inf)
     charge: dict[str, float] = {}
     surplus_w = max(0.0, -net_w)
     for visit in here:
-        room_w = max(0.0, min(visit.ceiling_wh, visit.capacity_wh) - energy[visit.name]) / visit.charge_efficiency / h
-        wanted_w = room_w if price <= cheap else 0.0
+        free_w = max(0.0, min(visit.ceiling_wh, visit.capacity_wh) - energy[visit.name]) / visit.charge_efficiency / h
+        wanted_w = free_w if price <= cheap else 0.0
         for want in visit.wants:
             left_h = max((want.at - begin) / 3600, h)
             wanted_w = max(wanted_w, (want.energy_wh - energy[visit.name]) / visit.charge_efficiency / left_h)
@@ -80,8 +77,8 @@ def _step(
             wanted_w = max(
                 wanted_w, (visit.floor_wh - energy[visit.name]) / (REFILL_S / 3600) / visit.charge_efficiency
             )
-        own = min(room_w, surplus_w)
-        power_w = min(max(wanted_w, own), room_w, visit.max_charge_w)
+        own = min(free_w, surplus_w)
+        power_w = min(max(wanted_w, own), free_w, visit.max_charge_w)
         surplus_w = max(0.0, surplus_w - power_w)
         charge[visit.name] = max(0.0, power_w)
     total_w = sum(charge.values())
@@ -89,27 +86,27 @@ def _step(
         scale = max(0.0, limit_w - net_w) / total_w
         charge = {name: power_w * scale for name, power_w in charge.items()}
     short_w = max(0.0, net_w - limit_w)
-    give_w = max(short_w, net_w if price >= dear else 0.0)
-    for visit in sorted(here, key=lambda one: one.wear_per_kwh):
-        if give_w <= 0 or charge[visit.name] > 0:
+    discharge_w = max(short_w, net_w if price >= expensive else 0.0)
+    for visit in sorted(here, key=lambda one: one.degradation_per_kwh):
+        if discharge_w <= 0 or charge[visit.name] > 0:
             continue
         floor = max(
             [visit.floor_wh, *(_kept_wh(visit, want.at, want.energy_wh, begin + h * 3600) for want in visit.wants)]
         )
         able_w = max(0.0, energy[visit.name] - floor) * visit.discharge_efficiency / h
-        power_w = min(able_w, visit.max_discharge_w, give_w)
+        power_w = min(able_w, visit.max_discharge_w, discharge_w)
         charge[visit.name] = -power_w
-        give_w -= power_w
+        discharge_w -= power_w
     return charge
 
 
 def _kept_wh(visit: Visit, at: float, energy_wh: float, after: float) -> float:
-    """What must still be in the battery at `after` so that charging at full power reaches the want."""
+    """Return the energy needed in the battery at `after` so that full charge power reaches what is wanted."""
     return energy_wh - visit.max_charge_w * visit.charge_efficiency * max(0.0, at - after) / 3600
 
 
 def cost_of(problem: Problem, visit_w: dict[str, tuple[float, ...]]) -> float:
-    """What a schedule costs, priced as in `model.py`; PV that may not be exported is curtailed for nothing."""
+    """Return the cost of a schedule, priced as in `model.py`; PV that may not be exported is curtailed without cost."""
     hours = problem.hours()
     highest = max(max(map(abs, problem.buy)), 1.0)
     worth = median(problem.buy)
@@ -142,22 +139,9 @@ def cost_of(problem: Problem, visit_w: dict[str, tuple[float, ...]]) -> float:
             eta = visit.charge_efficiency if power_w > 0 else 1 / visit.discharge_efficiency
             energy += power_w * eta * h
             levels.append(energy)
-            cost += max(0.0, -power_w) / 1000 * h * visit.wear_per_kwh
+            cost += max(0.0, -power_w) / 1000 * h * visit.degradation_per_kwh
         missing = [max(0.0, due - levels[step] / 1000) for step, due in zip(block.wants, block.due, strict=True)]
         cost += sum(missing) * missing_price(visit, worth)
         if block.first + block.steps == problem.steps:
             cost -= energy / 1000 * left_price(visit, worth)
     return cost
-
-
-def _missed(problem: Problem, energy_wh: dict[str, list[float]]) -> dict[str, float]:
-    missed: dict[str, float] = {}
-    for visit in problem.visits:
-        if (block := place(problem, visit)) is not None:
-            held = energy_wh[visit.name]
-            missing = max(
-                (due * 1000 - held[step] for step, due in zip(block.wants, block.due, strict=True)), default=0.0
-            )
-            if missing > 1.0:
-                missed[visit.name] = missing
-    return missed

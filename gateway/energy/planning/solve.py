@@ -1,8 +1,8 @@
-"""HiGHS at work: from a model to a plan, starting where the last one ended.
+"""Solution of a model with HiGHS, starting from the last basis.
 
-The last basis is carried over by meaning, not by position: a visit's column of 14:30 keeps its status although it is
-now the third of the row and no longer the fourth. So a plan five minutes later takes few iterations, whoever came or
-left.
+The last basis is transferred by meaning, not by position: a visit's column of 14:30 keeps its status although it is now
+the third of the row and no longer the fourth. So a plan five minutes later takes few iterations, even if vehicles have
+arrived or left.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ STATUS = (
 
 
 class NoPlan(Exception):
-    """The solver gave no optimum; the message says why."""
+    """The solver has no optimum; the message gives the reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +42,7 @@ class Basis:
 
 
 def solve(problem: Problem, before: Basis | None = None, within_s: float = 5.0) -> tuple[Plan, Basis]:
-    """The optimum of `problem`.
-
-    NoPlan where there is none in time. A solver of its own each time: nothing is shared.
-    """
+    """Return the optimum of `problem` and its basis; NoPlan where there is none in time."""
     model = build(problem)
     core: Any = highspy.Highs.__base__  # the constructor of Highs itself prints a banner to standard output
     highs = core()
@@ -71,7 +68,7 @@ def solve(problem: Problem, before: Basis | None = None, within_s: float = 5.0) 
         np.zeros(columns, dtype=np.int32),
     )
     if status == highspy.HighsStatus.kError:
-        raise NoPlan("the solver refused the model")
+        raise NoPlan("the solver rejected the model")
     if before is not None:
         highs.setOptionValue("presolve", "off")
         highs.setBasis(_as_highs(*carry(before, model)))
@@ -91,7 +88,7 @@ def solve(problem: Problem, before: Basis | None = None, within_s: float = 5.0) 
 
 
 def carry(before: Basis, model: Model) -> tuple[Statuses, Statuses]:
-    """The old basis in the order of the new model; what is new rests at its lower bound, its row is basic."""
+    """Return the old basis in the order of the new model; a new column is at its lower bound, its row is basic."""
     old = before.model
     columns = np.full(len(model.cost), AT_LOW, dtype=np.int8)
     rows = np.full(len(model.row_low), BASIC, dtype=np.int8)
@@ -102,7 +99,7 @@ def carry(before: Basis, model: Model) -> tuple[Statuses, Statuses]:
     for block in model.blocks:
         if (was := known.get(block.visit.name)) is not None:
             _carry_visit(before, was, block, shift, columns, rows)
-        else:  # a newcomer: its energy stays as it is
+        else:  # a new visit: its energy stays constant
             energy = slice(block.column + 2 * block.steps, block.column + 3 * block.steps)
             columns[energy] = BASIC
             rows[block.row : block.row + block.steps] = AT_LOW
@@ -139,7 +136,7 @@ def _as_highs(columns: Statuses, rows: Statuses) -> Any:
     basis.col_status = [STATUS[one] for one in columns.tolist()]
     basis.row_status = [STATUS[one] for one in rows.tolist()]
     basis.valid = True
-    basis.alien = True  # it may be singular after the shift: HiGHS mends it
+    basis.alien = True  # it may be singular after the shift: HiGHS repairs it
     return basis
 
 
@@ -148,7 +145,6 @@ def _plan(model: Model, solution: NDArray[np.float64], cost: float, iterations: 
     total = np.zeros(steps)
     visit_w: dict[str, tuple[float, ...]] = {}
     energy_wh: dict[str, tuple[float, ...]] = {}
-    missed: dict[str, float] = {}
     for block in model.blocks:
         count = block.steps
         charge, discharge, energy = solution[block.column : block.column + 3 * count].reshape(3, count) * 1000
@@ -159,12 +155,8 @@ def _plan(model: Model, solution: NDArray[np.float64], cost: float, iterations: 
         held = np.zeros(steps)
         held[block.first : block.first + count] = energy
         energy_wh[block.visit.name] = tuple(held.tolist())
-        missing = solution[block.column + 3 * count : block.column + 3 * count + len(block.wants)]
-        if missing.size and float(missing.max()) > 1e-3:
-            missed[block.visit.name] = float(missing.max()) * 1000
     site = solution[model.site_column : model.site_column + 4 * steps].reshape(4, steps) * 1000
     grid = site[0] - site[1] + site[3]
-    over = float(solution[model.site_column + 4 * steps + 1 :].max(initial=0.0)) * 1000
     return Plan(
         problem.wall,
         problem.start,
@@ -176,7 +168,5 @@ def _plan(model: Model, solution: NDArray[np.float64], cost: float, iterations: 
         cost,
         "optimum",
         f"found in {iterations} iterations",
-        missed,
-        over,
         iterations,
     )

@@ -1,8 +1,7 @@
-"""For how many hours the light stays on, and how sure that is.
+"""Autonomy: for how many hours an island is supplied, with its uncertainty.
 
-Energy above the floors against the load of the tiers, less what the sun gives. Three runs through the outlook: as
-expected, and with everything a little worse and a little better (battery, load and sky at the 10 % and 90 % points). A
-shelter plans with `low`.
+Energy above the floors against the load of the tiers less PV. Three runs through the outlook: as expected, and with
+battery, load and PV at their 10 % and 90 % points. A shelter plans with `low`.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from dataclasses import dataclass
 from gateway.energy.forecast import Outlook
 
 Z = 1.28  # one-sided 10 %
-ENERGY_SIGMA = 0.06  # of usable energy: SoC is an estimate, and old cells are optimists
+ENERGY_SIGMA = 0.06  # of usable energy: SoC is an estimate, too high for aged cells
 HORIZON_H = 96.0
 
 
@@ -25,40 +24,32 @@ class Hours:
     expected: float
     high: float
 
-    @property
-    def endless(self) -> bool:
-        """Whether even the bad case reaches the horizon: the sun carries the load."""
-        return self.low >= HORIZON_H
-
 
 def autonomy(
     energy_wh: float,
-    room_wh: float,
+    free_wh: float,
     load_share: float,
     outlook: Outlook,
-    extra_load_w: float = 0.0,
     deliveries: Sequence[tuple[float, float]] = (),
-    energy_sigma: float = ENERGY_SIGMA,
 ) -> Hours:
-    """How long `energy_wh` (at the meter, above floors) carries `load_share` of the load plus `extra_load_w`.
+    """Return for how long `energy_wh` (at the meter, above floors) supplies `load_share` of the load.
 
-    `room_wh` is what the batteries could still take from the sun. `deliveries` are (hours from now, Wh) that cars on
-    their way will bring. The outlook's last day repeats itself.
+    `free_wh`: capacity left for PV surplus. `deliveries`: (hours from now, Wh) of expected vehicles. The last day of
+    the outlook is repeated.
     """
     runs = []
     for sign in (-1.0, 0.0, 1.0):
-        energy = max(0.0, energy_wh * (1 + sign * Z * energy_sigma))
-        runs.append(_last(energy, energy + room_wh, load_share, outlook, extra_load_w, deliveries, sign))
+        energy = max(0.0, energy_wh * (1 + sign * Z * ENERGY_SIGMA))
+        runs.append(_hours(energy, energy + free_wh, load_share, outlook, deliveries, sign))
     low, expected, high = runs
     return Hours(low, expected, high)
 
 
-def _last(
+def _hours(
     energy_wh: float,
-    most_wh: float,
+    full_wh: float,
     load_share: float,
     outlook: Outlook,
-    extra_load_w: float,
     deliveries: Sequence[tuple[float, float]],
     sign: float,
 ) -> float:
@@ -68,14 +59,14 @@ def _last(
     coming = sorted(deliveries)
     for step in range(steps):
         index = step if step < len(outlook) else len(outlook) - per_day + (step - len(outlook)) % per_day
-        load = (outlook.load_w[index] * load_share + extra_load_w) * max(0.1, 1 - sign * Z * outlook.load_sigma[index])
+        load = outlook.load_w[index] * load_share * max(0.1, 1 - sign * Z * outlook.load_sigma[index])
         pv = outlook.pv_w[index] * max(0.0, 1 + sign * Z * outlook.pv_sigma[index])
         while coming and coming[0][0] <= step * h:
             energy_wh += coming[0][1]
-            most_wh += coming[0][1]
+            full_wh += coming[0][1]
             coming.pop(0)
         net_wh = (load - pv) * h
         if net_wh > energy_wh:
             return (step + energy_wh / net_wh) * h
-        energy_wh = min(energy_wh - net_wh, most_wh)
+        energy_wh = min(energy_wh - net_wh, full_wh)
     return HORIZON_H

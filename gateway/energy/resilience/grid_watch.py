@@ -1,28 +1,25 @@
-"""Is there a grid? Several witnesses, none of them believed alone.
+"""Loss-of-mains detection from several sources: the facility's input, voltage and frequency, the grid meter.
 
-The facility's input says it, the voltage and frequency at the point of connection show it, and a meter that reads
-nothing while the site draws proves it. A witness that contradicts two others is called wrong and is not followed.
-Short dips are ridden through, longer brown-outs count as lost. After a loss the grid must be well for the whole
-reconnect delay, and a grid that comes and goes has to wait longer each time.
+No single source decides: one that contradicts two others is reported and not followed. Short dips are ridden through,
+longer brown-outs count as a loss. After a loss the grid must be healthy for the whole reconnect delay, which doubles
+with every further loss within the hour.
 
-Figures (facts from the field's standards sheet): reclose block of a Japanese power conditioner 300 s (JEAC 9701, also
-5/150/200 s by the utility's order), under-voltage 0.8 pu and under- and over-frequency limits as of 50 Hz or 60 Hz
-areas.
+Figures: reclose block of a Japanese power conditioner 300 s (JEAC 9701; by the utility's order also 5, 150 or 200 s),
+under-voltage 0.8 pu, under- and over-frequency limits of the 50 Hz and 60 Hz areas.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from gateway.energy.reason import Decided
-from gateway.model.energy_state import GridCondition
-
-Grid = GridCondition
+from gateway.model.energy_state import GridStatus
 
 
 @dataclass(frozen=True, slots=True)
 class GridLimits:
-    """When a grid is well. pu are of `nominal_v`; delays in s."""
+    """Limits of a healthy grid. pu are of `nominal_v`; delays in s."""
 
     nominal_v: float = 200.0
     nominal_hz: float = 50.0
@@ -31,7 +28,7 @@ class GridLimits:
     high_pu: float = 1.15
     band_hz: tuple[float, float] = (-1.5, 1.5)
     confirm_s: float = 1.0  # of a loss
-    brown_out_s: float = 10.0  # a dip is ridden through this long
+    brown_out_s: float = 10.0  # a dip shorter than this is ridden through
     reconnect_s: float = 300.0
     longest_reconnect_s: float = 3600.0
     flap_window_s: float = 3600.0
@@ -40,12 +37,12 @@ class GridLimits:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """One look at the grid. None is not told or stale.
+class GridReading:
+    """Readings of all detection sources. None is not reported or stale.
 
-    `present` is the facility's word. `voltage_v` and `frequency_hz` are at the grid's side of the main switch.
-    `power_w` flows through the connection (+ import), `expected_w` should flow by what loads, PV and cars do; both
-    only tell something while the main switch is closed.
+    `present`: reported by the facility. `voltage_v`, `frequency_hz`: at the grid's side of the main switch. `power_w`:
+    through the connection (+ import). `expected_w`: the same by loads, PV and vehicles. Both powers mean something
+    while the main switch is closed only.
     """
 
     present: bool | None = None
@@ -58,101 +55,165 @@ class Seen:
 
 @dataclass(slots=True)
 class GridWatch:
-    """Folds looks into a verdict. `healthy_s` is for how long it has been well, `reconnect_s` how long it must be."""
+    """State machine of loss-of-mains detection; `update` each step."""
 
     limits: GridLimits = field(default_factory=GridLimits)
-    verdict: Grid = Grid.UNKNOWN
-    why: str = "nobody has told anything about the grid yet"
+    status: GridStatus = GridStatus.UNKNOWN
+    why: str = "no detection source has reported yet"
     _wrong_since: float | None = None
-    _well_since: float | None = None
+    _healthy_since: float | None = None
     _losses: list[float] = field(default_factory=list)
-    _doubted: str = ""
+    _contradiction: str = ""
 
-    def look(self, seen: Seen, now: float) -> list[Decided]:
-        """Take in one look; answers what changed."""
-        bad, why, patience_s, doubt = _judge(seen, self.limits)
-        events = self._doubt(doubt, now)
-        if bad is None:  # silence: the last verdict stands, but time in silence does not count as time in health
-            self._well_since = None
+    def update(self, reading: GridReading, now: float) -> list[Decided]:
+        """Apply one reading; return what has changed."""
+        judgement = judge(reading, self.limits)
+        events = self._contradicted(judgement.contradiction, now)
+        if judgement.bad is None:  # no source reports: the status stays, but this time does not count as healthy
+            self._healthy_since = None
             return events
-        before = self.verdict
-        if bad:
-            self._well_since = None
+        before = self.status
+        if judgement.bad:
+            self._healthy_since = None
             self._wrong_since = now if self._wrong_since is None else self._wrong_since
-            self.why = why
-            if before is not Grid.LOST:
-                self.verdict = Grid.LOST if now - self._wrong_since >= patience_s else Grid.SUSPECT
+            self.why = judgement.why
+            if before is not GridStatus.LOST:
+                confirmed = now - self._wrong_since >= judgement.confirm_s
+                self.status = GridStatus.LOST if confirmed else GridStatus.SUSPECT
         else:
             self._wrong_since = None
-            self._well_since = now if self._well_since is None else self._well_since
-            self.verdict, self.why = Grid.HEALTHY, why
-        return events + self._told(before, now)
+            self._healthy_since = now if self._healthy_since is None else self._healthy_since
+            self.status, self.why = GridStatus.HEALTHY, judgement.why
+        return events + self._changes(before, now)
 
-    def _told(self, before: Grid, now: float) -> list[Decided]:
-        if self.verdict is before:
+    def _changes(self, before: GridStatus, now: float) -> list[Decided]:
+        if self.status is before:
             return []
-        if self.verdict is Grid.LOST:
+        if self.status is GridStatus.LOST:
             self._losses = [at for at in self._losses if now - at < self.limits.flap_window_s] + [now]
             events = [Decided(now, "grid_lost", f"The grid is lost: {self.why}.")]
             if len(self._losses) > 1:
                 wait_s = self.reconnect_s(now)
-                text = f"Loss number {len(self._losses)} within the hour: it must now be well for {wait_s:.0f} s."
+                text = f"Loss number {len(self._losses)} within the hour: the grid must be healthy for {wait_s:.0f} s."
                 events.append(Decided(now, "grid_flapping", text))
             return events
-        if self.verdict is Grid.SUSPECT:
-            return [Decided(now, "grid_suspect", f"Something is wrong with the grid: {self.why}.")]
-        if before is Grid.LOST:
-            text = f"The grid is back; it must stay well for {self.reconnect_s(now):.0f} s."
+        if self.status is GridStatus.SUSPECT:
+            return [Decided(now, "grid_suspect", f"The grid is not healthy: {self.why}.")]
+        if before is GridStatus.LOST:
+            text = f"The grid has returned; it must stay healthy for {self.reconnect_s(now):.0f} s."
             return [Decided(now, "grid_seen_again", text)]
-        return [Decided(now, "grid_recovered", "The grid is well again.")] if before is Grid.SUSPECT else []
+        recovered = before is GridStatus.SUSPECT
+        return [Decided(now, "grid_recovered", "The grid is healthy again.")] if recovered else []
 
-    def _doubt(self, doubt: str, now: float) -> list[Decided]:
-        if doubt == self._doubted:
+    def _contradicted(self, contradiction: str, now: float) -> list[Decided]:
+        if contradiction == self._contradiction:
             return []
-        self._doubted = doubt
-        return [Decided(now, "grid_input_contradicted", doubt)] if doubt else []
+        self._contradiction = contradiction
+        return [Decided(now, "grid_input_contradicted", contradiction)] if contradiction else []
 
     def reconnect_s(self, now: float) -> float:
-        """How long the grid must be well before the site goes back: doubled by every further loss within the window."""
+        """Return how long the grid must be healthy before reconnection: doubled by every further loss in the window."""
         losses = sum(1 for at in self._losses if now - at < self.limits.flap_window_s)
         return min(self.limits.reconnect_s * float(1 << max(0, losses - 1)), self.limits.longest_reconnect_s)
 
     def healthy_s(self, now: float) -> float:
-        """For how long it has been well without a break."""
-        return 0.0 if self._well_since is None or self.verdict is not Grid.HEALTHY else now - self._well_since
+        """Return for how long the grid has been healthy without interruption."""
+        if self._healthy_since is None or self.status is not GridStatus.HEALTHY:
+            return 0.0
+        return now - self._healthy_since
 
     def may_reconnect(self, now: float) -> bool:
-        """Whether it has been well for long enough."""
-        return self.verdict is Grid.HEALTHY and self.healthy_s(now) >= self.reconnect_s(now)
+        """Return whether the grid has been healthy for long enough."""
+        return self.status is GridStatus.HEALTHY and self.healthy_s(now) >= self.reconnect_s(now)
 
 
-def _judge(seen: Seen, limits: GridLimits) -> tuple[bool | None, str, float, str]:
-    """(bad?, why, how long it must last to count as lost, which witness is doubted); bad None is silence."""
-    volts = None if seen.voltage_v is None else seen.voltage_v / limits.nominal_v
-    hertz = None if seen.frequency_hz is None else seen.frequency_hz - limits.nominal_hz
-    flows = seen.closed and seen.power_w is not None and abs(seen.power_w) > limits.meter_expected_w
-    still = (
-        seen.closed
-        and seen.power_w is not None
-        and seen.expected_w is not None
-        and abs(seen.power_w) < limits.meter_zero_w
-        and abs(seen.expected_w) > limits.meter_expected_w
+# rules ----------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """Result of one reading: `bad` None is no report; lost after `confirm_s`; `contradiction` of a source, or ""."""
+
+    bad: bool | None
+    why: str = ""
+    confirm_s: float = 0.0
+    contradiction: str = ""
+
+
+Rule = Callable[[GridReading, GridLimits], Judgement | None]
+
+
+def judge(reading: GridReading, limits: GridLimits) -> Judgement:
+    """Return the judgement of the first rule that applies."""
+    for rule in RULES:
+        if (judgement := rule(reading, limits)) is not None:
+            return judgement
+    return Judgement(
+        False, "the facility reports it" if reading.voltage_v is None else "voltage and frequency are right"
     )
-    if volts is not None and volts < limits.dead_pu:
-        doubt = "The facility says that the grid is there, but the voltage is gone." if seen.present else ""
-        return True, f"the voltage is {seen.voltage_v:.0f} V", limits.confirm_s, doubt
-    if volts is not None and not limits.low_pu <= volts <= limits.high_pu:
-        return True, f"the voltage is {seen.voltage_v:.0f} V", limits.brown_out_s, ""
-    if hertz is not None and volts != 0 and not limits.band_hz[0] <= hertz <= limits.band_hz[1]:
-        return True, f"the frequency is {seen.frequency_hz:.2f} Hz", limits.brown_out_s, ""
-    if seen.present is False:
-        if flows and volts is not None:
-            doubt = "The facility says that the grid is gone, but voltage is there and power flows."
-            return False, "voltage and power flow are there", 0.0, doubt
-        return True, "the facility says so", limits.confirm_s, ""
-    if still and volts is None:
-        doubt = "The facility says that the grid is there, but the meter reads nothing while the site draws."
-        return True, "the meter reads nothing while the site draws", 2 * limits.confirm_s, doubt if seen.present else ""
-    if seen.present is None and volts is None and not flows:
-        return None, "", 0.0, ""
-    return False, "voltage and frequency are right" if volts is not None else "it is said to be there", 0.0, ""
+
+
+def _pu(reading: GridReading, limits: GridLimits) -> float | None:
+    return None if reading.voltage_v is None else reading.voltage_v / limits.nominal_v
+
+
+def _power_flows(reading: GridReading, limits: GridLimits) -> bool:
+    return reading.closed and reading.power_w is not None and abs(reading.power_w) > limits.meter_expected_w
+
+
+def _no_voltage(reading: GridReading, limits: GridLimits) -> Judgement | None:
+    pu = _pu(reading, limits)
+    if pu is None or pu >= limits.dead_pu:
+        return None
+    contradiction = "The facility reports the grid as present, but the voltage is gone." if reading.present else ""
+    return Judgement(True, f"the voltage is {reading.voltage_v:.0f} V", limits.confirm_s, contradiction)
+
+
+def _voltage_off_limits(reading: GridReading, limits: GridLimits) -> Judgement | None:
+    pu = _pu(reading, limits)
+    if pu is None or limits.low_pu <= pu <= limits.high_pu:
+        return None
+    return Judgement(True, f"the voltage is {reading.voltage_v:.0f} V", limits.brown_out_s)
+
+
+def _frequency_off_limits(reading: GridReading, limits: GridLimits) -> Judgement | None:
+    if reading.frequency_hz is None:
+        return None
+    low_hz, high_hz = limits.band_hz
+    if low_hz <= reading.frequency_hz - limits.nominal_hz <= high_hz:
+        return None
+    return Judgement(True, f"the frequency is {reading.frequency_hz:.2f} Hz", limits.brown_out_s)
+
+
+def _reported_absent(reading: GridReading, limits: GridLimits) -> Judgement | None:
+    if reading.present is not False:
+        return None
+    if _power_flows(reading, limits) and reading.voltage_v is not None:
+        contradiction = "The facility reports the grid as lost, but there is voltage and power flows."
+        return Judgement(False, "there is voltage and power flows", 0.0, contradiction)
+    return Judgement(True, "the facility reports it", limits.confirm_s)
+
+
+def _meter_reads_zero(reading: GridReading, limits: GridLimits) -> Judgement | None:
+    if reading.voltage_v is not None or not reading.closed or reading.power_w is None or reading.expected_w is None:
+        return None
+    if abs(reading.power_w) >= limits.meter_zero_w or abs(reading.expected_w) <= limits.meter_expected_w:
+        return None
+    why = "the meter reads zero while the site has load"
+    contradiction = f"The facility reports the grid as present, but {why}." if reading.present else ""
+    return Judgement(True, why, 2 * limits.confirm_s, contradiction)
+
+
+def _no_report(reading: GridReading, limits: GridLimits) -> Judgement | None:
+    reported = reading.present is not None or reading.voltage_v is not None or _power_flows(reading, limits)
+    return None if reported else Judgement(None)
+
+
+RULES: tuple[Rule, ...] = (
+    _no_voltage,
+    _voltage_off_limits,
+    _frequency_off_limits,
+    _reported_absent,
+    _meter_reads_zero,
+    _no_report,
+)

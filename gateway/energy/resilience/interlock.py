@@ -1,10 +1,10 @@
-"""Nobody forms a voltage before the main switch is proven open.
+"""Interlock: no source forms an island before the main switch is confirmed open by position feedback.
 
-Beyond the switch somebody may stand with his hands on the line. So forming begins only on a fresh proof from a witness
-that has not been caught lying, and ends at once on any evidence that the switch is closed: its own word, or power that
-flows through a switch said to be open. Once begun, silence alone does not end it: the switch stands where it was proven
-to stand, and a broker that dies in the night must not put out the light. The certified interlock of the hardware stands
-above all this; here is only what keeps the gateway from ever contradicting it.
+Somebody may work on the line beyond the switch. So grid-forming begins only on fresh feedback from a switch that has
+not contradicted the meter, and ends at once on any evidence that the switch is closed: its own feedback, or power
+through a switch reported open. Once begun, missing feedback alone does not end it: the switch is where it was
+confirmed, and a failed broker must not end supply. The certified interlock of the hardware stands above all this; this
+one keeps the gateway from contradicting it.
 """
 
 from __future__ import annotations
@@ -13,48 +13,45 @@ from dataclasses import dataclass
 
 from gateway.energy.reason import Decided
 
-FLOW_W = 300.0  # through an open switch nothing flows; a meter's noise does
+FLOW_W = 300.0  # above the noise of a meter: no such power passes an open switch
 FLOW_S = 2.0
 
 
 @dataclass(slots=True)
 class Interlock:
-    """Folds what is known about the main switch. `may_start` and `must_end` are the two questions asked of it."""
+    """State of the main switch; `may_start` and `must_end` are the conditions for grid-forming."""
 
-    proven: bool | None = None  # True open, False closed, None nobody says (or stale)
+    open: bool | None = None  # position feedback; None is stale or never reported
     forming: bool = False
     _flow_since: float | None = None
-    _liar: bool = False
+    _contradicted: bool = False
 
-    def look(self, proof: bool | None, through_w: float | None, now: float) -> list[Decided]:
-        """The switch's own word (None: silent) and the power through the connection; answers what was noticed."""
-        self.proven = proof
+    def update(self, switch_open: bool | None, through_w: float | None, now: float) -> list[Decided]:
+        """Apply the position feedback (None: silent) and the power through the connection; return what has changed."""
+        self.open = switch_open
         flows = through_w is not None and abs(through_w) > FLOW_W
-        if flows and proof is True:
+        if flows and switch_open is True:
             self._flow_since = now if self._flow_since is None else self._flow_since
-            if not self._liar and now - self._flow_since >= FLOW_S:
-                self._liar = True
-                text = (
-                    f"The main switch says that it is open, but {through_w:.0f} W flow through it: it is not believed."
-                )
+            if not self._contradicted and now - self._flow_since >= FLOW_S:
+                self._contradicted = True
+                text = f"The main switch reports open, but {through_w:.0f} W pass it: its feedback is not used."
                 return [Decided(now, "switch_proof_contradicted", text)]
             return []
         self._flow_since = None
-        if self._liar and proof is False:
-            self._liar = False
-            return [
-                Decided(now, "switch_proof_believed", "The main switch says closed, as it is: it is believed again.")
-            ]
+        if self._contradicted and switch_open is False:
+            self._contradicted = False
+            text = "The main switch reports closed, as measured: its feedback is used again."
+            return [Decided(now, "switch_proof_believed", text)]
         return []
 
     @property
     def may_start(self) -> bool:
-        """Whether a source may begin to form a voltage now."""
-        return self.proven is True and not self._liar and self._flow_since is None
+        """Return whether a source may begin to form an island now."""
+        return self.open is True and not self._contradicted and self._flow_since is None
 
     @property
     def must_end(self) -> str:
-        """Why forming has to end at once; "" while it may go on."""
-        if self._liar or self._flow_since is not None:
+        """Return why grid-forming has to end at once; "" while it may continue."""
+        if self._contradicted or self._flow_since is not None:
             return "power flows through the main switch"
-        return "the main switch says that it is closed" if self.proven is False else ""
+        return "the main switch reports closed" if self.open is False else ""

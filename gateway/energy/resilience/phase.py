@@ -1,4 +1,4 @@
-"""Where a site stands between grid and island, what the island machine is shown, and what it orders: values only."""
+"""Phases of a site between grid and island; inputs and orders of the island state machine. Values only."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ ZERO = frozenset({Phase.SUSPECT, Phase.WAITING, Phase.OPENING, Phase.DARK, Phase
 
 @dataclass(frozen=True, slots=True)
 class IslandSettings:
-    """Times in s. `soft_transfer`: the switchgear synchronises and closes under load; without it the light blinks once.
+    """Settings of the island state machine; times in s.
 
-    `parallel_forming`: sources hand the voltage over without a gap. `dark_reconnect_s`: a dark site need not protect
-    anybody from its sources and takes the grid sooner.
+    `soft_transfer`: the switchgear synchronises and closes under load; without it supply is interrupted once.
+    `parallel_forming`: grid-forming is handed over without a gap. `dark_reconnect_s`: a site without supply has no
+    source that could endanger anybody, so it reconnects sooner.
     """
 
     capable: bool = True
@@ -31,12 +32,12 @@ class IslandSettings:
     ramp_s: float = 300.0
     dark_reconnect_s: float = 20.0
     retry_source_s: float = 300.0
-    return_within_s: float = 180.0  # of a restart, before another source than the one that formed is believed in
+    return_within_s: float = 180.0  # after a restart: no other source than the last grid-forming one is adopted before
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Somebody who can form the island's voltage. `usable_wh` is above the floor in force, at the meter."""
+    """A source that can form the island. `usable_wh` is above the floor in force, at the meter."""
 
     name: str
     usable_wh: float
@@ -45,13 +46,12 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
-    """What the machine is shown each step.
+class IslandInputs:
+    """Inputs of the state machine at each step.
 
-    `switch_open`: the main switch's proof, None where stale. `through_w`: power through the connection. `formed`:
-    whether the island has its voltage, None where nobody measures it (then the source's word and `settle_s` have to
-    do). `backup`: True a command to enter, False to leave, None neither. `hand_to`: the rotation wants this source to
-    form.
+    `switch_open`: position feedback of the main switch, None where stale. `through_w`: power through the connection.
+    `formed`: the island is energised, None where it is not measured (then the source and `settle_s` decide). `backup`:
+    True a command to enter, False to leave, None neither. `hand_to`: the source that the rotation selects.
     """
 
     now: float
@@ -66,9 +66,9 @@ class Look:
 
 @dataclass(frozen=True, slots=True)
 class Orders:
-    """What holds until the next step. `switch`: "open", "closed" or "" (leave it). `zero`: nobody gives or takes.
+    """Orders until the next step. `switch`: "open", "closed" or "" (unchanged). `zero`: all EVSEs at 0 W.
 
-    `share`: how much of their power cars and storages may use on the grid, 0 to 1. `loads_off`: every tier is off.
+    `share`: share of their power that vehicles and storages may use on the grid, 0 to 1. `loads_off`: a source starts.
     """
 
     phase: Phase
@@ -77,4 +77,3 @@ class Orders:
     zero: bool = False
     share: float = 1.0
     loads_off: bool = False
-    synchronise: bool = False

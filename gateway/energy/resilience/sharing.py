@@ -1,8 +1,8 @@
-"""Power in an island: the forming source takes what is left, so the others are set to leave it little.
+"""Power in an island: the grid-forming source balances what the grid-following ones leave.
 
-Who forms a voltage cannot be told a power. The others can, and carry their part of the load by the energy they have,
-so that all come to their floors together and the forming source keeps room both ways for the next kettle or cloud.
-What the sun gives beyond all batteries is cut at the roof, before the frequency has to say so.
+The power of the grid-forming source cannot be set. The others supply their part of the load by the energy they have, so
+that all reach their floors together and the grid-forming source keeps headroom in both directions for the next change.
+PV beyond the capacity of all batteries is curtailed before the frequency rises.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from dataclasses import dataclass, replace
 from gateway.energy.resource import Resource
 from gateway.energy.share import share
 
-KEEP = 0.15  # of the forming source's power kept free both ways
+HEADROOM = 0.15  # of the grid-forming source's power, in both directions
 
 
 @dataclass(frozen=True, slots=True)
 class IslandShares:
-    """Set-points of the followers, what the forming source will see, and what the roof may give (None: all of it).
+    """Set-points of the grid-following sources, expected power of the grid-forming one, PV limit (None: no limit).
 
-    `short_w` is load that nobody can carry, > 0 in an overload.
+    `short_w`: load beyond the power of all sources, > 0 in an overload.
     """
 
     power_w: Mapping[str, float]
@@ -32,20 +32,18 @@ class IslandShares:
 def share_island(
     net_w: float, pv_w: float, resources: Sequence[Resource], forming: str, wall: float = 0.0
 ) -> IslandShares:
-    """Share an island's `net_w` (load − PV, of which PV is `pv_w`) between its sources; W, + into them."""
-    ours = [
-        replace(one, wanted_pct=None) for one in resources
-    ]  # nobody charges for a departure out of somebody's light
+    """Return the shares of an island's `net_w` (load − PV, of which PV is `pv_w`), W, + charge."""
+    ours = [replace(one, wanted_pct=None) for one in resources]  # no charge for a departure from the island's energy
     source = next((one for one in ours if one.name == forming), None)
     others = [one for one in ours if one.name != forming]
     if source is None:
         return IslandShares({one.name: 0.0 for one in others}, 0.0, 0.0, max(0.0, net_w))
     whole = share(-net_w, ours, wall)
-    most_w = source.max_discharge_w * (1 - KEEP)
-    least_w = -source.max_charge_w * (1 - KEEP)
-    own_w = min(max(-whole.power_w[forming], least_w), most_w)  # + out of it
+    most_w = source.max_discharge_w * (1 - HEADROOM)
+    least_w = -source.max_charge_w * (1 - HEADROOM)
+    own_w = min(max(-whole.power_w[forming], least_w), most_w)  # + discharge
     done = share(-(net_w - own_w), others, wall)
-    left_w = net_w + done.total_w  # what the forming source has to give
+    left_w = net_w + done.total_w  # discharge of the grid-forming source
     short_w = max(0.0, left_w - source.max_discharge_w)
     pv_limit: float | None = None
     too_much_w = -source.max_charge_w - left_w

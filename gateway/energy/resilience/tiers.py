@@ -1,8 +1,8 @@
-"""Which loads are on: by priority, by power, by how long the rest would last.
+"""Load tiers: which loads are supplied, by priority, power and autonomy.
 
-Shedding is quick and restoring is slow, one tier at a time: a kettle that comes and goes is worse than none, and every
-load that returns draws more in its first seconds. The critical tiers are shed for one reason only, that the sources
-cannot carry them, and then from the least important up.
+Shedding is quick and restoring is slow, one tier at a time: a load that is switched repeatedly is worse than none, and
+every restored load has an inrush. Critical tiers are shed only when the sources cannot supply them, the least important
+first.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ RESTORE_HOURS = 1.2  # times the hours wanted, before a tier comes back
 
 @dataclass(frozen=True, slots=True)
 class Tier:
-    """A group of loads behind one contactor. Priority 0 is the most important. `expected_w` is its usual draw.
+    """A group of loads behind one contactor. Priority 0 is the most important. `expected_w`: its usual draw.
 
-    `inrush` times that is drawn when it comes back. `wants_hours`: it is only served while everything of its priority
-    and above would last this long. `critical` tiers are never shed for the sake of hours.
+    `inrush`: times that when it is restored. `wants_hours`: it is supplied only while the energy would last this long
+    for all tiers down to it. `critical` tiers are never shed to save energy.
     """
 
     name: str
@@ -37,7 +37,7 @@ class Tier:
 
 @dataclass(slots=True)
 class Tiers:
-    """What is on. `off_all` is the black start's first step, `on_all` the way back to the grid."""
+    """State of the tiers. `off_all`: before a black start; `on_all`: on the grid."""
 
     tiers: Sequence[Tier]
     on: dict[str, bool] = field(default_factory=dict)
@@ -50,31 +50,30 @@ class Tiers:
             self.on.setdefault(tier.name, True)
 
     def off_all(self, now: float, why: str) -> list[Decided]:
-        """Everything off, so that a source starts without load."""
+        """Shed everything, so that a source starts without load."""
         return [event for tier in reversed(self.tiers) for event in self._set(tier, False, now, why)]
 
     def critical_only(self, now: float, why: str) -> list[Decided]:
-        """All but the critical ones off: nobody knows who will carry them."""
+        """Shed all but the critical tiers."""
         return [
             event for tier in reversed(self.tiers) if not tier.critical for event in self._set(tier, False, now, why)
         ]
 
     def on_all(self, now: float, why: str) -> list[Decided]:
-        """Everything on: the grid carries it."""
+        """Restore everything: the grid supplies it."""
         return [event for tier in self.tiers for event in self._set(tier, True, now, why)]
 
     @property
     def expected_w(self) -> float:
-        """What the tiers that are on should draw."""
+        """Return the expected draw of the tiers that are on."""
         return sum(tier.expected_w for tier in self.tiers if self.on[tier.name])
 
     def step(
         self, now: float, supply_w: float, load_w: float | None, hours: Mapping[str, float], empty: bool = False
     ) -> list[Decided]:
-        """One decision. `supply_w` is what the sources can give (with PV), `load_w` what is drawn (None: not measured).
+        """Shed or restore. `supply_w`: power of the sources (with PV); `load_w`: present load (None: not measured).
 
-        `hours[tier]`: how long everything down to and including that tier would last, at the careful end. `empty`: the
-        floors are reached, so nothing can be served any more.
+        `hours[tier]`: low estimate of the autonomy for all tiers down to that one. `empty`: all floors are reached.
         """
         if empty:
             return self.off_all(now, "the batteries are at their floors")
@@ -91,7 +90,7 @@ class Tiers:
             if drawn_w <= supply_w:
                 break
             if self.on[tier.name]:
-                why = f"{drawn_w:.0f} W are drawn and the sources can give {supply_w:.0f} W"
+                why = f"the load is {drawn_w:.0f} W and the sources can supply {supply_w:.0f} W"
                 events += self._set(tier, False, now, why)
                 drawn_w -= tier.expected_w
         return events
@@ -100,9 +99,8 @@ class Tiers:
         for tier in reversed(self.tiers):
             left = hours.get(tier.name, float("inf"))
             if self.on[tier.name] and not tier.critical and left < tier.wants_hours:
-                return self._set(
-                    tier, False, now, f"with it the rest would last {left:.1f} h, {tier.wants_hours:g} h are wanted"
-                )
+                why = f"with it the energy would last {left:.1f} h, {tier.wants_hours:g} h are required"
+                return self._set(tier, False, now, why)
         return []
 
     def _restore(self, now: float, supply_w: float, load_w: float | None, hours: Mapping[str, float]) -> list[Decided]:
@@ -120,7 +118,9 @@ class Tiers:
             if not tier.critical and left < tier.wants_hours * RESTORE_HOURS:
                 return []
             self._restored_at = now
-            return self._set(tier, True, now, f"the sources can give {supply_w:.0f} W and {drawn_w:.0f} W are drawn")
+            return self._set(
+                tier, True, now, f"the sources can supply {supply_w:.0f} W and the load is {drawn_w:.0f} W"
+            )
         return []
 
     def _set(self, tier: Tier, on: bool, now: float, why: str) -> list[Decided]:
@@ -128,5 +128,5 @@ class Tiers:
             return []
         self.on[tier.name] = on
         self._since[tier.name] = now
-        word = "back on" if on else "off"
-        return [Decided(now, "tier_restored" if on else "tier_shed", f"{tier.name} goes {word}: {why}.", tier.name)]
+        code, word = ("tier_restored", "restored") if on else ("tier_shed", "shed")
+        return [Decided(now, code, f"{tier.name} is {word}: {why}.", tier.name)]

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from gateway.authority.layers import Asked, Situation, dead_band, layers
+from gateway.authority.hardware_limits import dead_band
+from gateway.authority.layers import Asked, Situation, layers
 from gateway.authority.priority import Bound, Decision, Layer, decide
 from gateway.authority.refusal import cannot_reach, nothing_left
 from gateway.authority.soc_floors import Reserve
@@ -146,9 +147,9 @@ def test_every_layer_in_its_order() -> None:
     site = a_site(policy=SitePolicy("home", min_soc_pct=30.0), emergency_stop="x")
     site.inputs.put(InputKind.GRID, Grid(ts=WALL, present=False), 0.0, WALL)
     extra, limit = Bound(Layer.ISLAND, -1.0, 1.0), Bound(Layer.SITE, -2.0, 2.0)
-    upstream, optimiser = Bound(Layer.UPSTREAM, -3.0, 3.0), Bound(Layer.OPTIMISER, 4.0, 4.0)
+    optimiser = Bound(Layer.OPTIMISER, 4.0, 4.0)
     found, _ = layers(
-        Situation(evse, site, 0.0, (limit,), Asked(-5000.0, "c"), None, False, upstream, optimiser, (extra,), wall=WALL)
+        Situation(evse, site, 0.0, (limit,), Asked(-5000.0, "c"), None, False, optimiser, (extra,), wall=WALL)
     )
     made = [(one.layer, one.low_w, one.high_w, one.code) for one in found]
     assert made[:3] == [STATION_ROW, OUT_ROW, IN_ROW]
@@ -162,7 +163,7 @@ def test_every_layer_in_its_order() -> None:
         (Layer.SOC_FLOOR, 0.0, INF, Code.BELOW_FLOOR),
         (Layer.COMMAND, -5000.0, -5000.0, Code.GRANTED),
     ]
-    assert found[10:] == [upstream, optimiser]
+    assert found[10:] == [optimiser]
 
 
 def test_without_a_grid_nothing_flows_but_in_an_island() -> None:

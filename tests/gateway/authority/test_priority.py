@@ -1,4 +1,4 @@
-"""The order of authority as laws: no input whatever makes a result leave a higher layer's range."""
+"""Laws of the control hierarchy: no input makes a result leave a higher layer's range."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def bounds(draw: st.DrawFn) -> Bound:
 
 
 def left_by(given_bounds: list[Bound], below: int) -> tuple[float, float]:
-    """By hand: what the layers ranked above `below` leave."""
+    """Return what the layers ranked above `below` leave, calculated independently."""
     low, high = -math.inf, math.inf
     for bound in sorted(given_bounds, key=lambda one: RANK[one.layer]):
         if RANK[bound.layer] >= below:

@@ -1,4 +1,4 @@
-"""A limit of the connection takes power away from a car; it never makes one run that nobody asked to run."""
+"""A limit of the site's connection reduces power; it never starts power without a request."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CAR = Bound(Layer.STATION, -6000.0, 6000.0, Code.STATION_LIMIT)
 
 
 @given(st.floats(0, 100_000), st.floats(-20_000, 200_000), st.floats(-20_000, 20_000))
-def test_a_car_at_its_floor_is_not_discharged_for_the_fuse(limit_w: float, base_w: float, others_w: float) -> None:
+def test_a_vehicle_at_its_floor_is_not_discharged_for_the_fuse(limit_w: float, base_w: float, others_w: float) -> None:
     site = Site(SitePolicy("home", import_limit_w=limit_w))
     bounds = site_bounds(site, Base(base_w), others_w, others_w)
     assert decide([CAR, *bounds, FLOOR]).power_w >= 0
@@ -35,7 +35,7 @@ WATTS = st.floats(-200_000, 200_000)
 
 
 @given(st.floats(0, 100_000), st.floats(0, 100_000), st.none() | WATTS, WATTS, WATTS)
-def test_no_limit_moves_a_car_that_nobody_asked_to_move(
+def test_no_limit_starts_power_without_a_request(
     import_w: float, export_w: float, base_w: float | None, high_w: float, low_w: float
 ) -> None:
     site = Site(SitePolicy("home", import_limit_w=import_w, export_limit_w=export_w), peak_limit_w=import_w / 2)

@@ -155,9 +155,9 @@ def test_the_highest_floor_counts() -> None:
     found = floors(evse, site, Reserve(pct=40.0, energy_wh=22_500.0), 42.0)
     assert [one.pct for one in found] == [45.0, 42.0, 40.0, 35.0, 20.0, 20.0]
     owners = ["the reserve of this EVSE", "the command's floor", "the reserve of this EVSE"]
-    assert [one.whose for one in found[:3]] == owners
-    assert {one.whose for one in found[3:]} == {"the site's reserve", "the site's floor"}
-    assert floors(evse, a_site(20.0), None, 42.0)[0].whose == "the command's floor"
+    assert [one.source for one in found[:3]] == owners
+    assert {one.source for one in found[3:]} == {"the site's reserve", "the site's floor"}
+    assert floors(evse, a_site(20.0), None, 42.0)[0].source == "the command's floor"
     assert [one.pct for one in floors(evse, a_site(20.0), None, None)] == [20.0]
     assert floors(evse, a_site(reserve_wh=90_000.0), None, None)[0].pct == 100.0
     assert floors(an_evse(80.0, 90_000.0), a_site(reserve_wh=90_000.0 * 0.625), None, None)[0].pct == 62.5

@@ -1,4 +1,4 @@
-"""What the car needs for itself binds before the charger refuses it silently, and the commander hears why."""
+"""The vehicle's own needs limit a command, with a reason, before the charger silently refuses it."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_in_an_island_nobody_sits_in_the_dark_for_a_departure(islanded: bool) ->
 def test_the_gateway_is_never_later_than_the_charger(
     target_wh: float, minimum_wh: float, leaves_s: float, charge_w: float
 ) -> None:
-    """Whatever the charger's own guard holds back, the gateway has held back already, with a reason."""
+    """Every limit of the charger's own guard is applied by the gateway before, with a reason."""
     limits = PowerRange(low_w=-10_000.0, high_w=charge_w)
     requests = EnergyRequests(target_wh=target_wh, maximum_wh=60_000.0, minimum_wh=minimum_wh)
     evse = an_evse(

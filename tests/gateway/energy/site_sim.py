@@ -1,8 +1,8 @@
-"""A small site in physics, one second a step, for the laws of the controller: no messages, no chargers, no waiting.
+"""Physical simulation of a small site, one second a step, for the laws of the controller: no messages, no chargers.
 
-Cars follow what the order of authority leaves of the controller's bounds; the forming source carries the rest; the
-main switch travels a second. Checked in every step: nothing flows into a grid that is down, nobody forms behind a
-closed switch.
+Vehicles follow what the control hierarchy leaves of the controller's bounds; the grid-forming source supplies the rest;
+the main switch moves within a second. Checked in every step: no power flows into a dead grid, no source forms an island
+behind a closed switch.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class SimCar:
     wanted_pct: float | None = None
     leaves_h: float | None = None
     can_form: bool = False
-    stubborn: bool = False  # says yes and does nothing
+    stubborn: bool = False  # accepts every set-point and does nothing
     now_w: float = 0.0
     lowest_pct: float = 100.0
     command_w: float | None = None
@@ -131,15 +131,15 @@ class Sim:
         orders = self.orders
         assert orders is not None
         if orders.forming is not None:
-            soft = orders.phase is Phase.SYNCHRONISING and present  # the one moment of both: onto a grid that is well
+            soft = orders.phase is Phase.SYNCHRONISING and present  # the only moment of both: onto a healthy grid
             assert self.open or soft, "forms behind a closed switch"
-        if not present and not self.open and self.controller.island.grid.verdict.value in ("lost", "suspect"):
+        if not present and not self.open and self.controller.island.grid.status.value in ("lost", "suspect"):
             for car in self.cars:
                 if car.present(self.hour):
                     assert self._decided(car) == 0.0, "power into a grid that is down"
 
     def _decided(self, car: SimCar) -> float:
-        """What the order of authority leaves."""
+        """Return what the control hierarchy leaves."""
         bounds = [Bound(Layer.STATION, -car.power_w, car.power_w, Code.STATION_LIMIT)]
         mine = self.orders.evses.get(car.evse) if self.orders is not None else None
         if mine is not None:
@@ -151,7 +151,7 @@ class Sim:
         return decide(bounds).power_w
 
     def _physics(self, present: bool) -> None:
-        """What flows in this second, by the orders of the last one."""
+        """Apply the orders of the last second."""
         demand = self.load(self.hour)
         on = self.orders.tiers if self.orders is not None and self.orders.tiers else dict.fromkeys(demand, True)
         pv_w = self.pv(self.hour)
@@ -178,7 +178,7 @@ class Sim:
             if source is not None:
                 given = min(max(net_w, -source.power_w), source.power_w)
                 source.run(-given, self.step_s)
-                if net_w > source.power_w + 1:  # overload: the light goes out for this second
+                if net_w > source.power_w + 1:  # overload: no supply in this second
                     load_w, alive = 0.0, False
             net_w = 0.0
         if not alive:

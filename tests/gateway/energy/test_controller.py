@@ -1,4 +1,4 @@
-"""The controller over whole days: what a site is promised, with figures."""
+"""The controller over whole days, with figures."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_a_night_without_a_grid_leaves_no_critical_load_unserved() -> None:
     cars = [SimCar(f"E{n}", soc, can_form=True) for n, soc in ((1, 90.0), (2, 80.0), (3, 85.0))]
     sim = Sim(section, cars, shelter_load, grid=lost_between((1.0, 15.0)), step_s=10.0).run(16)
     critical = sim.unserved_wh.get("medical", 0) + sim.unserved_wh.get("light", 0)
-    assert critical < 120  # Wh: the seconds until the first car carries the island, as no battery stands before it
+    assert critical < 120  # Wh: the seconds until the first vehicle supplies the island
     assert sim.dark_s <= 90
     assert all(car.lowest_pct > 15 - 0.5 for car in cars)
     assert max(car.soc_pct for car in cars) - min(car.soc_pct for car in cars) < 15
@@ -83,7 +83,7 @@ def test_floors_hold_when_the_night_is_longer_than_the_batteries() -> None:
 
 @pytest.mark.parametrize("cars", [1, 3])
 def test_the_demand_window_is_kept_where_that_is_feasible(cars: int) -> None:
-    """30 kW contract, peaks of 36 kW for ten minutes in each half hour: cars shave, and charge in between."""
+    """30 kW contract, peaks of 36 kW for ten minutes in each half hour: vehicles shave them and charge in between."""
 
     def load(hour: float) -> dict[str, float]:
         return {"site": 36_000.0 if hour * 60 % 30 < 10 else 24_000.0}
@@ -152,7 +152,7 @@ PAIRS = [(one, two) for one in SiteMode for two in SiteMode if one is not two]
 @pytest.mark.parametrize(("first", "second"), PAIRS)
 @pytest.mark.parametrize(("load_w", "pv_w"), [(9000.0, 0.0), (1000.0, 11_000.0)])
 def test_no_pair_of_modes_jumps(first: SiteMode, second: SiteMode, load_w: float, pv_w: float) -> None:
-    """From rest in one mode to rest in another: the target walks at the ramp, and what flows walks with it."""
+    """A change of mode ramps the target, and the power follows it."""
     storage = SimCar("storage", 55.0, 20_000.0, 5000.0)
     sim = Sim(
         EnergySection(contract_w=40_000, storage=StorageTable(controlled=True)),
@@ -260,7 +260,7 @@ grids = st.lists(
 @settings(max_examples=8)
 @given(grids, st.booleans(), st.integers(0, 5))
 def test_no_grid_however_bad_makes_it_break_a_law(spans: list[tuple[int, str]], storage: bool, seed: int) -> None:
-    """`Sim._check` asserts the interlock and the dead grid in every step; here the world is as nasty as it can be."""
+    """`Sim._check` asserts the interlock and the dead grid in every step, under all faults together."""
     section = EnergySection(
         island=True, forming=("E1",), tiers=SHELTER, reconnect_s=60, return_ramp_s=30,
         storage=StorageTable(controlled=storage, forming=storage), soft_transfer=seed % 2 == 0,
@@ -339,7 +339,7 @@ def test_the_weakest_module_rules_the_storage_and_is_named_once() -> None:
             InputKind.GRID, Grid(ts=START + second, present=True, power_w=30_000.0), float(second), START + second
         )
         view = View(float(second), START + second, inputs, mode=SiteMode.SELF_CONSUMPTION)
-        resource = controller.gathering.storage(view)
+        resource = controller.resource_builder.storage(view)
         assert resource is not None
         powers.append(resource.max_discharge_w)
         events += [f"{event.code} {event.subject}" for event in controller.step(view).events if "module" in event.code]

@@ -1,4 +1,4 @@
-"""Whatever a facility tells and whatever cars there are: the controller answers, and its orders can be obeyed."""
+"""For all inputs and vehicles the controller returns orders that can be followed."""
 
 from __future__ import annotations
 
@@ -176,7 +176,7 @@ def test_the_controller_answers_and_its_orders_can_be_obeyed(steps: list[tuple[A
                 and orders.forming is None
             ):
                 assert decision.power_w >= 0
-        if orders.forming is None and controller.island.grid.verdict.value in ("lost", "suspect"):
+        if orders.forming is None and controller.island.grid.status.value in ("lost", "suspect"):
             for mine in orders.evses.values():
                 assert (
                     decide(

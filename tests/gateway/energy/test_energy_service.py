@@ -1,4 +1,4 @@
-"""The steward and the lender at work in a running core: bounds, orders in the state, cars under agreements."""
+"""The energy service and vehicle lending in a running gateway: bounds, orders in the state, agreements."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ async def live(
     load_w: float,
     lender: VehicleLendingService | None = None,
 ) -> None:
-    """A second at a time: the facility tells, the steward steps, a switch obeys."""
+    """One second a step: inputs of the facility, step of the energy service, main switch."""
     for _ in range(seconds):
         state = energy_service.state
         opened = state is not None and state.main_switch is MainSwitch.OPEN

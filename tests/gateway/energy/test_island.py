@@ -1,5 +1,5 @@
-"""The island's laws: whatever is shown to it, nobody forms before the switch is proven open, and nothing flows in
-between.
+"""Laws of the island state machine: no source forms an island before the switch is confirmed open, and no power
+flows in between.
 """
 
 from __future__ import annotations
@@ -11,20 +11,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.energy.reason import Decided
-from gateway.energy.resilience.grid_watch import Grid, GridLimits, GridWatch, Seen
+from gateway.energy.resilience.grid_watch import GridLimits, GridReading, GridWatch
 from gateway.energy.resilience.island import Island
-from gateway.energy.resilience.phase import FORMING, ZERO, IslandSettings, Look, Orders, Phase, Source
+from gateway.energy.resilience.phase import FORMING, ZERO, IslandInputs, IslandSettings, Orders, Phase, Source
+from gateway.model.energy_state import GridStatus
 
 VOLTS, HERTZ = 202.0, 50.0
 CAR = Source("CP1-1", 20_000, 6000)
 PACK = Source("storage", 10_000, 10_000, storage=True)
-WELL = Seen(True, VOLTS, HERTZ, 4000.0, 4000.0)
-GONE = Seen(False, 0.0, 0.0, 0.0, None)
+WELL = GridReading(True, VOLTS, HERTZ, 4000.0, 4000.0)
+GONE = GridReading(False, 0.0, 0.0, 0.0, None)
 
 
 @dataclass
 class Bench:
-    """The machine with a switch that obeys, one second at a time."""
+    """The state machine with a main switch that follows its orders, one second a step."""
 
     island: Island = field(default_factory=Island)
     now: float = 0.0
@@ -35,15 +36,17 @@ class Bench:
     stuck: bool = False
     phases: list[Phase] = field(default_factory=list)
 
-    def run(self, seconds: int, seen: Seen, silent_switch: bool = False, **more: object) -> Bench:
+    def run(self, seconds: int, seen: GridReading, silent_switch: bool = False, **more: object) -> Bench:
         for _ in range(seconds):
             self.now += 1.0
             if self.orders.switch and not self.stuck:
                 self.open = self.orders.switch == "open"
             proof = None if silent_switch else self.open
-            shown = Seen(seen.present, seen.voltage_v, seen.frequency_hz, seen.power_w, seen.expected_w, not self.open)
-            self.events += self.island.grid.look(shown, self.now)
-            look = Look(self.now, proof, 0.0 if self.open else seen.power_w, self.sources, **more)  # type: ignore[arg-type]
+            shown = GridReading(
+                seen.present, seen.voltage_v, seen.frequency_hz, seen.power_w, seen.expected_w, not self.open
+            )
+            self.events += self.island.grid.update(shown, self.now)
+            look = IslandInputs(self.now, proof, 0.0 if self.open else seen.power_w, self.sources, **more)  # type: ignore[arg-type]
             self.orders, events = self.island.step(look)
             self.events += events
             if not self.phases or self.phases[-1] is not self.orders.phase:
@@ -79,10 +82,19 @@ def test_a_night_from_the_first_flicker_to_the_grids_return() -> None:
     assert all(event.text.endswith(".") for event in bench.events)
 
 
-seen_strategy = st.sampled_from([
-    WELL, GONE, Seen(), Seen(True, 150.0, 50.0), Seen(True, 0.0, 0.0), Seen(False, VOLTS, HERTZ, 4000.0), Seen(True,
-    VOLTS, 46.0), Seen(None, None, None, 0.0, 4000.0), Seen(False),
-])  # fmt: skip
+seen_strategy = st.sampled_from(
+    [
+        WELL,
+        GONE,
+        GridReading(),
+        GridReading(True, 150.0, 50.0),
+        GridReading(True, 0.0, 0.0),
+        GridReading(False, VOLTS, HERTZ, 4000.0),
+        GridReading(True, VOLTS, 46.0),
+        GridReading(None, None, None, 0.0, 4000.0),
+        GridReading(False),
+    ]
+)
 steps = st.lists(
     st.tuples(
         seen_strategy,
@@ -102,15 +114,15 @@ steps = st.lists(
 @given(steps, st.booleans(), st.booleans(), st.booleans())
 @settings(max_examples=400)
 def test_whatever_happens_the_interlock_holds(shown: list[tuple], soft: bool, parallel: bool, capable: bool) -> None:  # type: ignore[type-arg]
-    """Nobody begins to form without a proof in that very step; nobody goes on against evidence; the order to close is
-    never given to a grid that is not healthy; in between nothing flows."""
+    """Grid-forming begins only with position feedback in the same step and ends on contrary evidence; the switch is
+    never ordered closed onto a grid that is not healthy; in between no power flows."""
     island = Island(IslandSettings(capable=capable, soft_transfer=soft, parallel_forming=parallel))
     now, forming_before = 0.0, None
     for seen, proof, through_w, sources, formed, backup, emergency, hand_to, gap in shown:
         now += gap
-        island.grid.look(seen, now)
+        island.grid.update(seen, now)
         orders, events = island.step(
-            Look(now, proof, through_w, sources, formed, backup, emergency and gap < 1, hand_to)
+            IslandInputs(now, proof, through_w, sources, formed, backup, emergency and gap < 1, hand_to)
         )
         if orders.forming is not None and forming_before is None:
             assert proof is True
@@ -122,10 +134,10 @@ def test_whatever_happens_the_interlock_holds(shown: list[tuple], soft: bool, pa
             assert not (emergency and gap < 1)
             assert orders.forming != "empty"
         if orders.switch == "closed":
-            assert island.grid.verdict is not Grid.LOST
+            assert island.grid.status is not GridStatus.LOST
         if orders.phase in ZERO:
             assert orders.zero
-        if island.grid.verdict in (Grid.LOST, Grid.SUSPECT) and orders.forming is None:
+        if island.grid.status in (GridStatus.LOST, GridStatus.SUSPECT) and orders.forming is None:
             assert orders.zero
         assert all(event.code and event.text for event in events)
         forming_before = orders.forming
@@ -140,7 +152,7 @@ def test_no_proof_no_voltage_and_somebody_is_told() -> None:
 
 def test_silence_of_the_switch_does_not_put_out_the_light_but_its_word_does() -> None:
     bench = Bench().run(10, WELL).run(60, GONE)
-    bench.run(600, Seen(), silent_switch=True)
+    bench.run(600, GridReading(), silent_switch=True)
     assert bench.phase() is Phase.ISLAND
     bench.stuck, bench.open = True, False
     bench.run(1, GONE)
@@ -149,12 +161,12 @@ def test_silence_of_the_switch_does_not_put_out_the_light_but_its_word_does() ->
 
 
 def test_a_switch_that_lies_is_found_out_before_it_matters() -> None:
-    """It says open while the grid's power flows through it: in the outage it is not believed."""
+    """It reports open while power flows through it: its feedback is not used in the outage."""
     bench = Bench()
     for _ in range(10):
         bench.now += 1
-        bench.island.grid.look(WELL, bench.now)
-        _, events = bench.island.step(Look(bench.now, True, 4000.0, [CAR]))
+        bench.island.grid.update(WELL, bench.now)
+        _, events = bench.island.step(IslandInputs(bench.now, True, 4000.0, [CAR]))
         bench.events += events
     assert "switch_proof_contradicted" in bench.codes()
     bench.open, bench.stuck = True, True
@@ -163,11 +175,11 @@ def test_a_switch_that_lies_is_found_out_before_it_matters() -> None:
 
 
 def test_a_brown_out_is_ridden_through_and_a_long_one_is_not() -> None:
-    bench = Bench().run(10, WELL).run(5, Seen(True, 150.0, 50.0))
+    bench = Bench().run(10, WELL).run(5, GridReading(True, 150.0, 50.0))
     assert bench.orders.zero
     bench.run(5, WELL)
     assert bench.phase() is Phase.ON_GRID
-    bench.run(20, Seen(True, 150.0, 50.0))
+    bench.run(20, GridReading(True, 150.0, 50.0))
     assert bench.phase() is Phase.ISLAND
 
 
@@ -187,18 +199,18 @@ def test_a_flapping_grid_waits_longer_each_time() -> None:
 @pytest.mark.parametrize(
     ("seen", "lost"),
     [
-        (Seen(False, VOLTS, HERTZ, 4000.0), False),  # the facility is wrong: voltage and power are there
-        (Seen(True, 0.0, 0.0, 0.0), True),  # the facility is wrong: the voltage is gone
-        (Seen(True, None, None, 0.0, 5000.0), True),  # the meter reads nothing while the site draws
-        (Seen(True, None, None, 5000.0, 5000.0), False),
-        (Seen(), False),  # silence is not an outage
+        (GridReading(False, VOLTS, HERTZ, 4000.0), False),  # the facility is wrong: voltage and power are there
+        (GridReading(True, 0.0, 0.0, 0.0), True),  # the facility is wrong: the voltage is gone
+        (GridReading(True, None, None, 0.0, 5000.0), True),  # the meter reads nothing while the site draws
+        (GridReading(True, None, None, 5000.0, 5000.0), False),
+        (GridReading(), False),  # silence is not an outage
     ],
 )
-def test_one_wrong_witness_is_not_followed(seen: Seen, lost: bool) -> None:
+def test_one_wrong_witness_is_not_followed(seen: GridReading, lost: bool) -> None:
     watch = GridWatch(GridLimits())
     for second in range(30):
-        watch.look(WELL if second < 5 else seen, float(second))
-    assert (watch.verdict is Grid.LOST) is lost
+        watch.update(WELL if second < 5 else seen, float(second))
+    assert (watch.status is GridStatus.LOST) is lost
 
 
 def test_the_source_that_fails_is_left_alone_and_the_next_one_starts() -> None:

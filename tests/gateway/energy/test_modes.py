@@ -1,4 +1,4 @@
-"""What each mode wants, and what the connection leaves of it."""
+"""Targets of the modes, and headroom of the site's connection."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.energy.demand_window import open_window
-from gateway.energy.headroom import Connection, room
+from gateway.authority.demand_window import open_window
+from gateway.authority.site_limits import SiteLimits, headroom
 from gateway.energy.modes import Situation, all_modes
-from gateway.energy.modes.self_consumption import REST_S, START_S, SelfConsumption
-from gateway.energy.price import flat, stepped
+from gateway.energy.modes.self_consumption import START_S, STOP_S, SelfConsumption
+from gateway.energy.price import Tariff, flat
 from gateway.energy.resource import Resource
 from gateway.model.command import SiteMode
 
@@ -21,14 +21,14 @@ NOON = 1_800_000_000.0 - 1_800_000_000.0 % 86_400
 CAR = Resource("E1", 6000, 6000, soc_pct=60, capacity_wh=40_000, floor_pct=20, min_charge_w=1400)
 
 
-def at(now: float, residual_w: float | None, **more: object) -> Situation:
-    return replace(Situation(now, NOON + now, residual_w, [CAR]), **more)  # type: ignore[arg-type]
+def at(now: float, base_w: float | None, **more: object) -> Situation:
+    return replace(Situation(now, NOON + now, base_w, [CAR]), **more)  # type: ignore[arg-type]
 
 
 def test_pv_surplus_goes_into_the_car_after_it_has_held() -> None:
     mode = SelfConsumption()
-    assert mode.wish(at(0, -3000)).power_w == 0
-    wish = mode.wish(at(START_S, -3000))
+    assert mode.target(at(0, -3000)).power_w == 0
+    wish = mode.target(at(START_S, -3000))
     assert wish.power_w == pytest.approx(3050)
     assert wish.code == "surplus"
 
@@ -36,25 +36,25 @@ def test_pv_surplus_goes_into_the_car_after_it_has_held() -> None:
 def test_a_cloud_does_not_stop_the_car_at_once_but_a_grey_sky_does() -> None:
     mode = SelfConsumption()
     for second in range(int(START_S) + 1):
-        mode.wish(at(second, -3000))
-    assert mode.wish(at(100, -500)).power_w == 1400
-    assert mode.wish(at(100 + REST_S + 1, -100)).power_w == 0
+        mode.target(at(second, -3000))
+    assert mode.target(at(100, -500)).power_w == 1400
+    assert mode.target(at(100 + STOP_S + 1, -100)).power_w == 0
 
 
 def test_what_the_house_lacks_comes_from_the_car() -> None:
-    assert SelfConsumption().wish(at(0, 2500)).power_w == pytest.approx(-2450)
-    assert SelfConsumption(discharge=False).wish(at(0, 2500)).power_w == 0
+    assert SelfConsumption().target(at(0, 2500)).power_w == pytest.approx(-2450)
+    assert SelfConsumption(discharge=False).target(at(0, 2500)).power_w == 0
 
 
 def test_silent_meters_are_no_surplus() -> None:
-    wish = SelfConsumption().wish(at(0, None))
+    wish = SelfConsumption().target(at(0, None))
     assert (wish.power_w, wish.code) == (0.0, "input_stale")
 
 
 def test_shaving_gives_exactly_what_is_missing() -> None:
     mode = all_modes()[SiteMode.PEAK_SHAVING]
-    assert mode.wish(at(0, 60_000, headroom_w=-4000)).power_w == -4000
-    below = mode.wish(at(0, 10_000, headroom_w=4000)).power_w
+    assert mode.target(at(0, 60_000, headroom_w=-4000)).power_w == -4000
+    below = mode.target(at(0, 10_000, headroom_w=4000)).power_w
     assert below is not None
     assert 0 < below <= 4000
 
@@ -62,25 +62,25 @@ def test_shaving_gives_exactly_what_is_missing() -> None:
 def test_price_without_a_plan_buys_cheap_and_sells_dear_only_if_it_pays() -> None:
     prices = [10.0] * 12 + [30.0] * 24 + [60.0] * 12
     mode = all_modes()[SiteMode.PRICE]
-    tariff = stepped(NOON, 1800, prices + prices)
-    assert mode.wish(at(0, 2000, tariff=tariff)).code == "cheap"
-    dear = mode.wish(at(20 * 3600, 2000, tariff=tariff))
+    starts = tuple(NOON + 1800 * step for step in range(96))
+    tariff = Tariff(starts, tuple(one + 1800 for one in starts), tuple(prices + prices), (0.0,) * 96)
+    assert mode.target(at(0, 2000, tariff=tariff)).code == "cheap"
+    dear = mode.target(at(20 * 3600, 2000, tariff=tariff))
     assert (dear.code, dear.power_w) == ("dear", -2000)
-    assert mode.wish(at(0, 2000, tariff=flat(30.0))).code == "spread_too_small"
-    assert mode.wish(at(0, 2000)).code == "price_unknown"
+    assert mode.target(at(0, 2000, tariff=flat(30.0))).code == "spread_too_small"
+    assert mode.target(at(0, 2000)).code == "price_unknown"
 
 
 def test_a_plan_that_keeps_the_grid_at_zero_is_kept_by_the_meter() -> None:
     mode = all_modes()[SiteMode.PRICE]
-    assert mode.wish(at(0, 2345, planned_w=-2000, planned_grid_w=0)).power_w == -2345
-    assert mode.wish(at(0, 2345, planned_w=-2000, planned_grid_w=4000)).power_w == -2000
+    assert mode.target(at(0, 2345, planned_w=-2000, planned_grid_w=0)).power_w == -2345
+    assert mode.target(at(0, 2345, planned_w=-2000, planned_grid_w=4000)).power_w == -2000
 
 
 def test_grid_service_without_an_order_rests_and_manual_leaves_it_to_the_evse() -> None:
     modes = all_modes()
-    assert modes[SiteMode.GRID_SERVICE].wish(at(0, 0)).power_w == 0
-    assert modes[SiteMode.GRID_SERVICE].wish(at(0, 0, command_w=-5000)).power_w == -5000
-    assert modes[SiteMode.MANUAL].wish(at(0, 0)).power_w is None
+    assert modes[SiteMode.GRID_SERVICE].target(at(0, 0)).power_w == 0
+    assert modes[SiteMode.MANUAL].target(at(0, 0)).power_w is None
 
 
 @given(
@@ -90,9 +90,9 @@ def test_grid_service_without_an_order_rests_and_manual_leaves_it_to_the_evse() 
     st.none() | st.floats(-20_000, 20_000),
 )
 def test_backup_never_gives_and_no_mode_wishes_for_nonsense(
-    mode: SiteMode, residual_w: float | None, headroom_w: float, planned_w: float | None
+    mode: SiteMode, base_w: float | None, headroom_w: float, planned_w: float | None
 ) -> None:
-    wish = all_modes()[mode].wish(at(0, residual_w, headroom_w=headroom_w, planned_w=planned_w))
+    wish = all_modes()[mode].target(at(0, base_w, headroom_w=headroom_w, planned_w=planned_w))
     assert wish.code
     assert wish.text
     if wish.power_w is not None:
@@ -102,23 +102,23 @@ def test_backup_never_gives_and_no_mode_wishes_for_nonsense(
 
 
 @given(st.floats(0, 100_000), st.floats(0, 100_000), st.floats(-100_000, 200_000))
-def test_within_the_room_the_grid_stays_within_the_limits(import_w: float, export_w: float, residual_w: float) -> None:
-    left = room(Connection(import_w=import_w, export_w=export_w), residual_w, measured=True)
+def test_within_the_room_the_grid_stays_within_the_limits(import_w: float, export_w: float, base_w: float) -> None:
+    left = headroom(SiteLimits(import_w=import_w, export_w=export_w), base_w, measured=True)
     assert left.low_w <= left.high_w
-    assert left.high_w + residual_w == pytest.approx(import_w, abs=1e-6)
-    assert left.low_w + residual_w >= min(-export_w, import_w) - 1e-6
+    assert left.high_w + base_w == pytest.approx(import_w, abs=1e-6)
+    assert left.low_w + base_w >= min(-export_w, import_w) - 1e-6
 
 
 def test_silence_leaves_nothing_in_a_limited_direction_and_no_measuring_at_all_leaves_the_limit() -> None:
-    connection = Connection(import_w=50_000, export_w=0)
-    silent = room(connection, None, measured=True)
+    connection = SiteLimits(import_w=50_000, export_w=0)
+    silent = headroom(connection, None, measured=True)
     assert (silent.low_w, silent.high_w, silent.high_code) == (0.0, 0.0, "input_stale")
-    never = room(connection, None, measured=False)
+    never = headroom(connection, None, measured=False)
     assert (never.low_w, never.high_w) == (-0.0, 50_000)
 
 
 def test_the_demand_window_binds_when_it_is_the_tightest() -> None:
     window = replace(open_window(NOON + 900), imported_wh=20_000.0)
-    left = room(Connection(import_w=80_000, contract_w=50_000), 10_000, True, window, NOON + 900)
+    left = headroom(SiteLimits(import_w=80_000, contract_w=50_000), 10_000, True, window, NOON + 900)
     assert left.high_code == "demand_window"
     assert left.high_w == pytest.approx((24_500 - 20_000) * 2 * 2 - 10_000)

@@ -1,4 +1,4 @@
-"""Laws of the normal day, tried by hypothesis: nothing jumps, nothing hunts, the demand window keeps its contract."""
+"""Laws of operation on the grid: no jumps, no oscillation, the demand window stays within the contract."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_whatever_the_modes_do_power_never_jumps(
 def test_three_chargers_behind_a_late_meter_come_to_rest(
     delay_s: int, before_w: float, after_w: float, socs: tuple[float, float, float], mode: SiteMode, lazy: int | None
 ) -> None:
-    """A load step; a meter that is late and stamps its values late; perhaps one car that does not follow."""
+    """A load step, a delayed meter with delayed time stamps, and perhaps one vehicle that does not follow."""
     cars = [SimCar(f"E{number}", pct) for number, pct in enumerate(socs, 1)]
     if lazy is not None:
         cars[lazy].stubborn = True
@@ -94,7 +94,7 @@ def test_three_chargers_behind_a_late_meter_come_to_rest(
 def test_the_demand_window_keeps_the_contract_where_the_cars_can(
     loads: list[float], every_s: float, delay_s: int, mode: SiteMode, wants: bool
 ) -> None:
-    """Two cars of 6 kW can cut every load there is here. In `manual` each EVSE follows its own commands."""
+    """Two vehicles of 6 kW can supply every load here. In `manual` each EVSE follows its own commands."""
     contract_w = 10_000.0
     cars = [SimCar("E1", 70.0), SimCar("E2", 60.0, wanted_pct=90.0 if wants else None, leaves_h=2.0 if wants else None)]
     section = EnergySection(contract_w=contract_w, meter_delay_s=5.0 * delay_s)

@@ -1,8 +1,8 @@
-"""Nights that go wrong in every way at once: the laws of an outage hold in each second, whatever fails.
+"""Laws of an outage under combined faults, checked in each second.
 
-A grid that flaps and browns out, sensors that lie or fall silent, cars that come, go and do not follow, a gateway that
-dies and comes back (with or without its books). Checked in every step, mostly in `site_sim.py`: nothing flows into a
-grid that is down, nobody forms behind a closed switch, no floor is crossed by more than 0.5 %.
+A grid that flaps and browns out, wrong or silent sensors, vehicles that come, leave and do not follow, a gateway that
+restarts (with or without its store). Checked in every step, mostly in `site_sim.py`: no power flows into a dead grid,
+no source forms an island behind a closed switch, no floor is crossed by more than 0.5 %.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ SENSORS = ("grid", "load", "pv", "switch", "storage")
 
 @dataclass
 class Night:
-    """One part of a night: how the grid is, and what else is wrong meanwhile."""
+    """One part of a night: state of the grid, and other faults."""
 
     seconds: int
     grid: str
@@ -72,7 +72,7 @@ nights = st.lists(
 
 @dataclass
 class BadSim(Sim):
-    """A site whose facility may say the wrong thing about the grid."""
+    """A site whose facility may report a wrong state of the grid."""
 
     now_grid: str = "well"
     lies: bool = False
@@ -130,14 +130,14 @@ def test_no_night_breaks_the_laws(parts: list[Night], one: float, two: float, pa
 
 
 class _Blind(SiteController):
-    """Orders nothing, whatever it is shown."""
+    """A controller without any order."""
 
     def step(self, view: View) -> Orders:
         return replace(super().step(view), evses={})
 
 
 def test_the_law_would_notice() -> None:
-    """The check can fail: a controller that believes in a grid lets a car give into a dead one."""
+    """The check can fail: a controller that assumes a grid lets a vehicle discharge into a dead one."""
     sim = BadSim(EnergySection(confirm_s=60.0), [SimCar("E1", 90.0, command_w=-3000.0)], import_w=12_000.0)
     sim.run(0.01)
     sim.now_grid, sim.controller = "gone", _Blind(sim.settings)

@@ -1,4 +1,4 @@
-"""What an outage took is given back: drives home first, then who is due first, and never more than is free."""
+"""Recharging after an outage: trips home first, then the earliest deadline, never more than the free power."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.energy.forecast import Memory
-from gateway.energy.recharge_targets import debt_of
+from gateway.energy.forecast import DayProfile
+from gateway.energy.recharge_targets import recharge_target
 from gateway.energy.recharging import Recharging
 from gateway.energy.resource import Kind, Resource
 from gateway.energy.settings import CarTable, EnergySection, StorageTable, TierTable
@@ -132,9 +132,9 @@ def test_the_storage_is_filled_for_the_next_night_and_no_further() -> None:
 def test_a_lent_car_gets_what_its_agreement_says_and_not_what_it_had() -> None:
     one = Resource("E1", 6000, 6000, soc_pct=40.0, capacity_wh=40_000, floor_pct=20.0, vehicle="V")
     had = {"V": 90.0}
-    assert debt_of(one, had, None, START, {}, SECTION).target_pct == 90.0  # type: ignore[union-attr]
-    assert debt_of(one, had, 70.0, START, {}, SECTION).target_pct == 70.0  # type: ignore[union-attr]
-    assert debt_of(one, had, 0.0, START, {}, SECTION) is None  # a gift is a gift
+    assert recharge_target(one, had, None, START, {}, SECTION).target_pct == 90.0  # type: ignore[union-attr]
+    assert recharge_target(one, had, 70.0, START, {}, SECTION).target_pct == 70.0  # type: ignore[union-attr]
+    assert recharge_target(one, had, 0.0, START, {}, SECTION) is None  # a gift is a gift
 
 
 def batteries() -> st.SearchStrategy[list[Resource]]:
@@ -161,18 +161,18 @@ def batteries() -> st.SearchStrategy[list[Resource]]:
 def test_never_more_than_is_free_never_below_what_a_charger_can_and_less_at_once(
     fleet: list[Resource], free: list[float]
 ) -> None:
-    recharging, memory = Recharging(EnergySection()), Memory()
+    recharging, profile = Recharging(EnergySection()), DayProfile()
     view = View(0.0, START, Inputs(), [Car(one.name, one.max_charge_w, one.max_discharge_w) for one in fleet])
     had = [Resource(one.name, 1, 1, soc_pct=95.0, capacity_wh=one.capacity_wh) for one in fleet]
-    recharging.look(view, had, {}, True, 0.0, memory)
+    recharging.update(view, had, {}, True, 0.0, profile)
     back = View(600.0, START + 600, Inputs(), view.cars)
-    recharging.look(back, fleet, {}, False, free[0], memory)
+    recharging.update(back, fleet, {}, False, free[0], profile)
     given_w: dict[str, float] = {}
     for free_w in free:
         done = recharging.hand_out(fleet, free_w)
         assert sum(one.must_w for one in done) <= max(0.0, free_w) + 1e-6
         for one in done:
             assert one.must_w == 0 or one.min_charge_w - 1e-6 <= one.must_w <= one.max_charge_w + 1e-6
-            assert one.must_w == 0 or one.name in recharging.debts
+            assert one.must_w == 0 or one.name in recharging.targets
         given_w = {one.name: one.must_w for one in done}
     assert all(math.isfinite(watts) for watts in given_w.values())

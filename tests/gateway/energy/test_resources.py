@@ -6,14 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.energy.reserve import Reserve, ReserveSettings
+from gateway.energy.reserve import ReserveSettings, SiteReserve
 from gateway.energy.resource import Resource
-from gateway.energy.resources import HYSTERESIS_PCT, STORAGE, ResourceBuilder
+from gateway.energy.resources import STORAGE, ResourceBuilder
 from gateway.energy.settings import EnergySection, StorageTable
 from gateway.energy.view import Car, View
 from gateway.model.site import InputKind, Inputs, Storage
 
-FLOOR_PCT, WALL = 30.0, 1_800_000_000.0
+FLOOR_PCT, HYSTERESIS_PCT, WALL = 30.0, 2.0, 1_800_000_000.0
 SOC = st.none() | st.floats(0, 100) | st.floats(FLOOR_PCT - 1, FLOOR_PCT + HYSTERESIS_PCT + 1)
 
 
@@ -22,13 +22,15 @@ class Batteries:
 
     def __init__(self, floor_pct: float = FLOOR_PCT) -> None:
         table = StorageTable(controlled=True, capacity_wh=10_000, max_charge_w=5000, max_discharge_w=5000, floor_pct=0)
-        self.gathering = ResourceBuilder(EnergySection(storage=table), Reserve(ReserveSettings(on_grid_pct=floor_pct)))
+        self.gathering = ResourceBuilder(
+            EnergySection(storage=table), SiteReserve(ReserveSettings(on_grid_pct=floor_pct))
+        )
 
     def resources(self, soc_pct: float | None) -> list[Resource]:
         inputs = Inputs()
         inputs.put(InputKind.STORAGE, Storage(ts=WALL, power_w=0.0, soc_pct=soc_pct), 0.0, WALL)
         car = Car("CP1-1", 11_000.0, 10_000.0, soc_pct=soc_pct, capacity_wh=60_000.0)
-        return self.gathering.resources(View(0.0, WALL, inputs, [car]))
+        return self.gathering.resources(View(0.0, WALL, inputs, [car], floor_hysteresis_pct=HYSTERESIS_PCT))
 
     def discharges(self, soc_pct: float | None) -> bool:
         """Whether either may be discharged at this state of charge, which must be the same for both."""

@@ -1,4 +1,4 @@
-"""What a gateway that restarts still knows: what an outage took, who forms the island, the demand window, the days."""
+"""State restored after a restart: SoC before an outage, grid-forming source, demand window, mean day."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.gateway.energy.test_recharging import SECTION, load, lost
 
 
 def rows(controller: SiteController) -> dict[str, str]:
-    """What stands in the store when the process dies."""
+    """Return the rows in the store when the process dies."""
     found: dict[str, msgspec.Struct | None] = {
         persisted_rows.OUTAGE: persisted_rows.outage_row(controller),
         persisted_rows.WINDOW: persisted_rows.window_row(controller),
@@ -32,7 +32,7 @@ def rows(controller: SiteController) -> dict[str, str]:
 
 
 def restart(sim: Sim, remembers: bool = True, dark_s: float = 5.0) -> None:
-    """The process dies; what flowed goes on for a moment, and a new one begins without a single input."""
+    """Restart the controller without any input; the power of the last orders continues for a moment."""
     kept = rows(sim.controller)
     if sim.orders is not None and sim.orders.forming is None:
         sim.orders = None  # chargers let their leases end
@@ -40,7 +40,7 @@ def restart(sim: Sim, remembers: bool = True, dark_s: float = 5.0) -> None:
     sim.inputs = Inputs()
     sim.controller = SiteController(sim.settings)
     if remembers:
-        assert persisted_rows.take_up(sim.controller, kept) == []
+        assert persisted_rows.restore(sim.controller, kept) == []
 
 
 def night(mode: SiteMode = SiteMode.MANUAL, section: EnergySection = SECTION) -> Sim:
@@ -145,12 +145,13 @@ def test_the_demand_window_is_kept_across_restarts(at: list[float], remembers: b
 
 def test_the_days_are_remembered_across_a_restart() -> None:
     sim = Sim(EnergySection(), [SimCar("E1")], busy, step_s=10.0).run(12.0)
-    before = sim.controller.memory.days()
+    before = sim.controller.profile.days()
     assert sum(one is not None for one in before[0]) >= 22
     restart(sim)
-    assert sim.controller.memory.days() == before
+    assert sim.controller.profile.days() == before
     sim.tick()
-    assert sim.controller.memory.outlook(sim.wall - 12 * 3600, 1800.0, 4).load_w == pytest.approx((6000,) * 4, rel=0.01)
+    outlook = sim.controller.profile.outlook(sim.wall - 12 * 3600, 1800.0, 4)
+    assert outlook.load_w == pytest.approx((6000,) * 4, rel=0.01)
 
 
 damages: list[Callable[[str], str]] = [
@@ -169,6 +170,6 @@ def test_a_damaged_row_is_left_out_and_named(key: str, damage: Callable[[str], s
     kept = rows(sim.controller)
     kept[key] = damage(kept[key])
     fresh = SiteController(sim.settings)
-    assert persisted_rows.take_up(fresh, kept) == [key]
+    assert persisted_rows.restore(fresh, kept) == [key]
     sim.controller, sim.inputs = fresh, Inputs()
     sim.run(0.05)

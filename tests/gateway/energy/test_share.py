@@ -1,4 +1,4 @@
-"""Laws of sharing: inside every interval, outside every dead band, to the target where that can be done."""
+"""Laws of sharing: inside every interval, outside every dead band, up to the target where possible."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def resources(draw: st.DrawFn, dead_bands: bool = True) -> list[Resource]:
                 wanted_pct=draw(st.none() | st.floats(0, 100)),
                 departure=draw(st.none() | st.floats(-1000, 100_000)),
                 rank=draw(st.integers(0, 2)),
-                wear_per_kwh=draw(st.sampled_from([0.0, 3.0, 8.0])),
+                degradation_per_kwh=draw(st.sampled_from([0.0, 3.0, 8.0])),
                 setpoint_w=draw(st.floats(-20_000, 20_000)),
                 efficient_w=draw(st.sampled_from([0.0, 2500.0])),
             )

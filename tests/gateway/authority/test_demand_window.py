@@ -1,4 +1,4 @@
-"""The demand window: whoever obeys `allowed_import_w` ends at or below the contract, whatever happened before."""
+"""Demand window: import within `allowed_import_w` ends at or below the contract, from any state of the window."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.energy.demand_window import advance, allowed_import_w, corrected, open_window, projected_w
+from gateway.authority.demand_window import advance, allowed_import_w, corrected, open_window
 
 NINE = 1_800_000_000.0 - 1_800_000_000.0 % 1800
 CONTRACT_W = 50_000.0
 
 
 @given(st.lists(st.floats(0, 120_000), min_size=180, max_size=180))
-def test_obeying_keeps_the_contract_where_the_load_alone_allows_it(wishes: list[float]) -> None:
+def test_import_within_the_allowed_power_keeps_the_contract(requests: list[float]) -> None:
     window, finished = open_window(NINE), None
-    for step, wish_w in enumerate(wishes):
+    for step, request_w in enumerate(requests):
         now = NINE + step * 10.0
         allowed_w = allowed_import_w(window, now, CONTRACT_W)
-        window, finished = advance(window, now, min(wish_w, allowed_w), CONTRACT_W)
+        window, finished = advance(window, now, min(request_w, allowed_w), CONTRACT_W)
     window, finished = advance(window, NINE + 1800, 0.0, CONTRACT_W)
     assert finished is not None
     assert finished.average_w <= CONTRACT_W * (1 + 1e-9)
@@ -43,7 +43,7 @@ def test_export_does_not_pay_back() -> None:
     assert window.imported_wh == 0.0
 
 
-def test_a_silent_meter_counts_first_as_before_then_as_the_contract() -> None:
+def test_a_stale_meter_counts_at_the_last_power_then_at_the_contract() -> None:
     window, _ = advance(open_window(NINE), NINE, 10_000.0, CONTRACT_W)
     window, _ = advance(window, NINE + 36, None, CONTRACT_W)
     assert window.imported_wh == pytest.approx(100.0)
@@ -52,20 +52,19 @@ def test_a_silent_meter_counts_first_as_before_then_as_the_contract() -> None:
     assert window.estimated_wh == pytest.approx(5100.0)
 
 
-def test_the_first_window_after_a_long_sleep_is_taken_as_full() -> None:
+def test_the_first_window_after_a_long_pause_counts_at_the_contract() -> None:
     window, _ = advance(open_window(NINE), NINE, 0.0, CONTRACT_W)
     window, finished = advance(window, NINE + 10 * 1800 + 900, 0.0, CONTRACT_W)
     assert finished is None
     assert window.average_w == pytest.approx(CONTRACT_W / 2)
 
 
-def test_the_end_of_a_window_does_not_ask_for_the_impossible() -> None:
+def test_the_allowed_power_is_bounded_at_the_end_of_a_window() -> None:
     window = open_window(NINE)
     assert allowed_import_w(window, NINE + 1799.9, CONTRACT_W) == CONTRACT_W * 30
-    assert projected_w(window, NINE + 900, 10_000) == pytest.approx(5_000)
 
 
-def test_the_billing_meter_is_right() -> None:
+def test_the_utility_s_meter_corrects_the_window() -> None:
     window = corrected(open_window(NINE + 60), NINE + 60, 12_000.0, remaining_s=1500.0)
     assert window.start == NINE - 240
     assert window.imported_wh == 12_000.0

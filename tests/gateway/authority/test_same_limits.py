@@ -1,0 +1,281 @@
+"""Commands and energy management meet the same limits: same situation, same interval, same reason.
+
+For each situation the energy controller orders as much discharge (or charge) as it can, and a command requests
+everything; both pass `decide`.
+"""
+
+from __future__ import annotations
+
+import ast
+import math
+import re
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+import gateway
+from gateway.authority.hardware_limits import dead_band, hardware_power
+from gateway.authority.layers import Asked, Situation, layers
+from gateway.authority.priority import Bound, Decision, Layer, decide
+from gateway.authority.site_limits import base_power, site_bounds
+from gateway.authority.soc_floors import Reserve, floor_reached, floors
+from gateway.energy.controller import SiteController
+from gateway.energy.resilience.phase import Phase
+from gateway.energy.settings import CarTable, EnergySection, StorageTable
+from gateway.energy.view import Car, EvseOrders, View
+from gateway.model.command import SiteMode
+from gateway.model.event import PowerLimits, VehicleNeeds
+from gateway.model.evse import Evse
+from gateway.model.reason import Code
+from gateway.model.site import Grid, InputKind, Inputs, Load, Price, PricePeriod, Site, SitePolicy, Storage, Switch
+
+START = 1_800_000_000.0 - 1_800_000_000.0 % 86_400
+FAR_W = 1e9
+percent = st.sampled_from([0.0, 10.0, 30.0])
+NOT_SCHEDULED = frozenset(  # limits that energy management does not foresee: its order is narrowed like a command
+    {Code.BELOW_CAR_MINIMUM, Code.NEEDED_FOR_DEPARTURE, Code.EMERGENCY_STOP, Code.INPUT_STALE, Code.GRID_LOST}
+)
+
+
+OBSTACLES: tuple[str, ...] = (
+    "",
+    "",
+    "",
+    "offline",
+    "fault",
+    "charging_only",
+    "no_limits",
+    "no_needs",
+    "one_way",
+    "minimum",
+    "window",
+    "",
+)
+OBSTACLES += ("departure", "emergency", "no_soc", "reserve_wh", "trip", "dead_band")
+
+
+@dataclass
+class Case:
+    """One EVSE at one site, with the inputs of every limit."""
+
+    evse: Evse
+    site: Site
+    section: EnergySection
+    reserve: Reserve | None
+    agreed_pct: float | None
+    socs: tuple[float | None, ...]  # of the steps: the last one is compared, the others move the hysteresis
+
+
+@st.composite
+def power_limits(draw: st.DrawFn, least_w: float) -> PowerLimits:
+    return PowerLimits(draw(st.floats(1500, 4000)), draw(st.floats(1500, 9000)), least_w, least_w / 2)
+
+
+@st.composite
+def cases(draw: st.DrawFn) -> Case:
+    obstacle = draw(st.sampled_from(OBSTACLES))  # one at a time, so that the others can be seen
+    least_w = 3000.0 if obstacle == "dead_band" else draw(st.sampled_from([0.0, 500.0]))
+    evse = Evse("CP1-1", "CP1", connected=obstacle != "offline", session="tx", vehicle="V")
+    evse.limits = None if obstacle == "no_limits" else draw(power_limits(least_w))
+    evse.can_discharge = obstacle != "charging_only"
+    evse.faults = {"Overheat": ""} if obstacle == "fault" else {}
+    if obstacle != "no_needs":
+        evse.needs = VehicleNeeds(
+            draw(power_limits(least_w)),
+            bidirectional=obstacle != "one_way",
+            battery_capacity_wh=draw(st.none() | st.floats(20_000, 90_000)),
+            departure=START + draw(st.floats(60, 40_000)) if obstacle == "departure" else None,
+        )
+        evse.min_energy_wh = draw(st.floats(-5000, 5000)) if obstacle == "minimum" else None
+        evse.target_energy_wh = 9000.0 if obstacle == "departure" else None
+        evse.min_v2x_energy_wh = draw(st.floats(-5000, 5000)) if obstacle == "window" else None
+    policy = SitePolicy(
+        "home",
+        import_limit_w=draw(st.none() | st.floats(5000, 40_000)),
+        export_limit_w=draw(st.none() | st.floats(0, 10_000)),
+        min_soc_pct=draw(percent),
+        floor_hysteresis_pct=draw(st.sampled_from([0.0, 2.0, 5.0])),
+        discharge_without_soc=draw(st.booleans()),
+    )
+    site = Site(policy, mode=SiteMode.PRICE, peak_limit_w=draw(st.none() | st.floats(5000, 40_000)))
+    site.reserve_pct, site.reserve_wh = draw(st.none() | percent), 9000.0 if obstacle == "reserve_wh" else None
+    site.emergency_stop = "stop" if obstacle == "emergency" else None
+    section = EnergySection(
+        reserve_pct=draw(percent),
+        contract_w=draw(st.none() | st.floats(20_000, 60_000)),
+        plan=False,
+        cars=(CarTable(vehicle="V", home_km=30.0 if obstacle == "trip" else 0.0, floor_pct=draw(percent)),),
+    )
+    socs = draw(
+        st.lists(st.none() if obstacle == "no_soc" else st.floats(40, 100) | st.floats(5, 45), min_size=1, max_size=3)
+    )
+    reserve = draw(st.none() | st.builds(Reserve, st.none() | percent, st.none()))
+    return Case(evse, site, section, reserve, draw(st.none() | percent), (*socs, socs[-1]))
+
+
+def car_of(case: Case) -> Car:
+    """Return the vehicle as the energy service passes it to its controller."""
+    evse, band = case.evse, dead_band(case.evse)
+    charge_w, discharge_w = hardware_power(evse)
+    found = floors(evse, replace(case.site, reserve_pct=None, reserve_wh=None), case.reserve, None, case.agreed_pct)
+    return Car(
+        evse.name,
+        charge_w,
+        discharge_w,
+        band.charge_w,
+        band.discharge_w,
+        evse.vehicle or "",
+        evse.soc_pct,
+        evse.known_capacity_wh,
+        found[0].pct,
+        departure=evse.needs.departure if evse.needs else None,
+        power_w=0.0,
+    )
+
+
+def view_of(case: Case, now: float, cars: tuple[Car, ...]) -> View:
+    policy = case.site.policy
+    return View(
+        now,
+        START + now,
+        case.site.inputs,
+        cars,
+        case.site.mode,
+        policy.import_limit_w,
+        policy.export_limit_w,
+        case.site.peak_limit_w,
+        case.site.reserve_pct,
+        emergency=case.site.emergency_stop is not None,
+        ramp_w_per_s=1e9,
+        floor_hysteresis_pct=policy.floor_hysteresis_pct,
+        discharge_without_soc=policy.discharge_without_soc,
+    )
+
+
+def decisions(case: Case, orders: EvseOrders, now: float, reached: bool, far_w: float) -> tuple[Decision, ...]:
+    """Return the decisions for energy management's order, for an optimiser without limits, and for a command."""
+    base = base_power(case.site, 0.0, now)
+    common = Situation(
+        case.evse,
+        case.site,
+        now,
+        tuple(site_bounds(case.site, base, 0.0, 0.0)),
+        reserve=case.reserve,
+        floor_reached=reached,
+        extra=orders.extra,
+        wall=START + now,
+    )
+    extreme = Bound(Layer.OPTIMISER, far_w, far_w, Code.POLICY)
+    return tuple(
+        decide(*layers(one))
+        for one in (
+            replace(common, optimiser=orders.optimiser),
+            replace(common, optimiser=extreme),
+            replace(common, asked=Asked(far_w, "c")),
+        )
+    )
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    cases(),
+    st.sampled_from(["fresh"] * 8 + ["lost", "stale"]),
+    st.floats(-12_000, 18_000),
+    st.none() | st.floats(0, 3000),
+    st.booleans(),
+)
+def test_energy_management_and_commands_get_the_same_power_for_the_same_reason(
+    case: Case, grid: str, base_w: float, near_w: float | None, discharging: bool
+) -> None:
+    far_w = -FAR_W if discharging else FAR_W
+    controller, site, evse = SiteController(case.section), case.site, case.evse
+    limit_w = site.policy.export_limit_w if discharging else site.policy.import_limit_w
+    if near_w is not None and limit_w is not None:  # so near to the limit that it binds
+        base_w = near_w - limit_w if discharging else limit_w - near_w
+    price, other = (100.0, 10.0) if discharging else (10.0, 100.0)
+    periods = tuple(
+        PricePeriod(start=START + 43_200 * half, duration_s=43_200, import_per_kwh=cost, export_per_kwh=cost)
+        for half, cost in enumerate((price, other))
+    )
+    site.inputs = Inputs()
+    site.inputs.put(InputKind.PRICE, Price(ts=START, prices=periods), 0.0, START)
+    reached, orders, now = False, EvseOrders(), 60.0
+    for evse.soc_pct in case.socs:
+        now += 1.0
+        if grid != "stale" or now < 62.0:
+            reading = Grid(ts=START + now, present=grid != "lost", power_w=base_w)
+            site.inputs.put(InputKind.GRID, reading, now, START + now)
+        else:
+            now += 30.0
+        highest = floors(evse, site, case.reserve, None)[0].pct
+        reached = floor_reached(reached, evse.soc_pct, highest, site.policy.floor_hysteresis_pct)
+        orders = controller.step(view_of(case, now, (car_of(case),))).evses[evse.name]
+    ours, unlimited, command = decisions(case, orders, now, reached, far_w)
+    opposite = decisions(case, orders, now, reached, -far_w)[2]
+    above = len(command.layers) - 2  # the layers above command and optimiser
+
+    assert (unlimited.power_w, unlimited.code) == (command.power_w, command.code)
+    assert ours.layers[:above] == command.layers[:above]
+    low_w, high_w = sorted((command.power_w, opposite.power_w))
+    assert low_w - 1e-6 <= ours.power_w <= high_w + 1e-6
+    limits_w = [site.policy.import_limit_w, site.peak_limit_w, 0.9 * (case.section.contract_w or math.inf)]
+    exceeded = any(limit_w is not None and base_w > limit_w for limit_w in limits_w)
+    exceeded |= site.policy.export_limit_w is not None and -base_w > site.policy.export_limit_w
+    assume(not exceeded)  # else the optimiser corrects the site, which a limit alone never does
+    resource = controller.resource_builder.car(view_of(case, now, ()), car_of(case))
+    if resource.departure is not None or (resource.wanted_pct is not None and not discharging):
+        return  # charge is spread over the time left
+    soc_pct = evse.soc_pct if evse.soc_pct is not None else math.nan
+    if resource.floor_pct < soc_pct < resource.floor_pct + 2 or not (discharging or soc_pct <= 50):
+        return  # power is tapered near the floor and the ceiling
+    forbidden = command.power_w == 0 and ours.power_w * far_w < 0  # it recharges instead
+    assert forbidden or ours.power_w == pytest.approx(command.power_w, abs=1e-3)
+    if command.code not in NOT_SCHEDULED and site.reserve_wh is None and orders.optimiser is not None:
+        assert orders.optimiser.low_w == pytest.approx(ours.power_w, abs=1e-3)  # nothing is left to narrow
+
+
+@settings(max_examples=40, deadline=None)
+@given(cases(), st.booleans(), st.floats(0, 100))
+def test_in_an_island_a_command_meets_the_floor_of_energy_management(case: Case, held: bool, soc_pct: float) -> None:
+    tables = {"storage": StorageTable(controlled=True, forming=True, capacity_wh=90_000), "island": True}
+    controller = SiteController(case.section.model_copy(update=tables))
+    case.site.emergency_stop, case.evse.soc_pct, phase, now = None, soc_pct, Phase.ON_GRID, 0.0
+    for now in range(1, 31):
+        wall, inputs = START + now, case.site.inputs
+        inputs.put(InputKind.GRID, Grid(ts=wall, present=now < 5, power_w=1000.0 if now < 5 else 0.0), now, wall)
+        inputs.put(InputKind.SWITCH, Switch(ts=wall, open=now >= 8), now, wall)
+        inputs.put(InputKind.LOAD, Load(ts=wall, power_w=1000.0), now, wall)
+        storage = Storage(ts=wall, power_w=-1000.0, soc_pct=90.0, max_charge_w=9000.0, max_discharge_w=9000.0)
+        inputs.put(InputKind.STORAGE, storage, now, wall)
+        orders = controller.step(view_of(case, float(now), (replace(car_of(case), held=held),)))
+        case.site.islanded, phase = orders.islanded, orders.phase
+    assert phase is Phase.ISLAND
+    car = car_of(case)
+    floor_pct = controller.resource_builder.car(view_of(case, float(now), ()), car).floor_pct
+    ours, unlimited, command = decisions(case, orders.evses["CP1-1"], float(now), False, -FAR_W)
+    assert (unlimited.power_w, unlimited.code) == (command.power_w, command.code)
+    if soc_pct <= floor_pct:
+        assert command.power_w >= 0
+        assert ours.power_w >= 0
+
+
+LIMIT_NAMES = re.compile(
+    r"HYSTERESIS|CAPACITY_WH|USUAL_WH|FLOOR_PCT|TRIP_MARGIN|WINDOW_MARGIN|DEAD_BAND_(CHARGE|DISCHARGE)"
+)
+ALLOWED = {("model/evse.py", "ASSUMED_CAPACITY_WH")}  # the default of the one setting
+
+
+def test_no_other_package_has_a_constant_for_a_limit() -> None:
+    root = Path(gateway.__file__).parent
+    found = set()
+    for path in sorted(root.rglob("*.py")):
+        name = path.relative_to(root).as_posix()
+        if name.startswith(("authority/", "bench/")):
+            continue
+        for node in ast.parse(path.read_text()).body:
+            targets = node.targets if isinstance(node, ast.Assign) else ()
+            found |= {(name, one.id) for one in targets if isinstance(one, ast.Name) and LIMIT_NAMES.search(one.id)}
+    assert found == ALLOWED
