@@ -35,7 +35,7 @@ class Stubborn:
 
     async def _live(self) -> None:
         while True:
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.5)
             while self.raw.asked:
                 await self._take(self.raw.asked.pop(0))
 

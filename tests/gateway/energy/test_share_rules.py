@@ -1,0 +1,421 @@
+"""Rules of sharing, each by numbers: limits near floor and ceiling, urgent charging, order of merit, weights."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from gateway.energy.resource import Resource
+from gateway.energy.share import must_w, share, share_command
+
+WALL = 1_800_000_000.0
+PERFECT: dict[str, Any] = {"charge_efficiency": 1.0, "discharge_efficiency": 1.0}
+
+
+def car(name: str = "A", **more: Any) -> Resource:
+    """Car of 40 kWh at 50 %, without losses: 20 kWh to either end, 6 kW each way."""
+    base: dict[str, Any] = {"max_charge_w": 6000.0, "max_discharge_w": 6000.0, "soc_pct": 50.0, "capacity_wh": 40_000.0}
+    return Resource(name, **(base | PERFECT | more))
+
+
+def powers(target_w: float, *fleet: Resource) -> list[float]:
+    return [*share(target_w, fleet, WALL).power_w.values()]
+
+
+def parts(total_w: float, *fleet: Resource) -> list[float]:
+    return [*share_command(total_w, fleet).values()]
+
+
+def running(target_w: float, *fleet: Resource) -> str:
+    """Names of the resources with power."""
+    return "".join(name for name, power_w in share(target_w, fleet, WALL).power_w.items() if power_w)
+
+
+# limits near floor and ceiling ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("more", "lowest_w"),
+    [
+        ({}, -6000.0),
+        ({"soc_pct": 30.25, "floor_pct": 30.0}, -6000.0),  # 100 Wh in 60 s
+        ({"soc_pct": 30.125, "floor_pct": 30.0}, -3000.0),
+        ({"soc_pct": 30.125, "floor_pct": 30.0, "discharge_efficiency": 0.5}, -1500.0),
+        ({"soc_pct": 30.125, "floor_pct": 30.0, "charge_efficiency": 0.5}, -3000.0),
+        ({"soc_pct": 30.125, "floor_pct": 30.0, "min_discharge_w": 3000.0}, -3000.0),
+        ({"soc_pct": 30.125, "floor_pct": 30.0, "min_discharge_w": 3000.5}, 0.0),
+        ({"soc_pct": 30.0, "floor_pct": 30.0}, 0.0),
+        ({"soc_pct": 29.0, "floor_pct": 30.0}, 0.0),
+        ({"soc_pct": None, "floor_pct": 30.0}, -6000.0),
+        ({"capacity_wh": None, "soc_pct": 1.0, "floor_pct": 30.0}, -6000.0),
+        ({"max_discharge_w": 0.0}, 0.0),
+        ({"max_discharge_w": 1.0}, -1.0),
+    ],
+)
+def test_power_falls_before_the_floor(more: dict[str, Any], lowest_w: float) -> None:
+    assert powers(-50_000.0, car(**more)) == [pytest.approx(lowest_w)]
+    assert parts(-50_000.0, car(**more)) == [pytest.approx(lowest_w)]
+
+
+@pytest.mark.parametrize(
+    ("more", "highest_w"),
+    [
+        ({}, 6000.0),
+        ({"soc_pct": 79.75, "ceiling_pct": 80.0}, 6000.0),
+        ({"soc_pct": 79.875, "ceiling_pct": 80.0}, 3000.0),
+        ({"soc_pct": 79.875, "ceiling_pct": 80.0, "charge_efficiency": 0.75}, 4000.0),
+        ({"soc_pct": 79.875, "ceiling_pct": 80.0, "discharge_efficiency": 0.5}, 3000.0),
+        ({"soc_pct": 79.875, "ceiling_pct": 80.0, "min_charge_w": 3000.0}, 3000.0),
+        ({"soc_pct": 79.875, "ceiling_pct": 80.0, "min_charge_w": 3000.5}, 0.0),
+        ({"soc_pct": 80.0, "ceiling_pct": 80.0}, 0.0),
+        ({"soc_pct": 81.0, "ceiling_pct": 80.0}, 0.0),
+        ({"soc_pct": None, "ceiling_pct": 80.0}, 6000.0),
+        ({"capacity_wh": None, "soc_pct": 99.0, "ceiling_pct": 80.0}, 6000.0),
+        ({"max_charge_w": 0.0}, 0.0),
+        ({"max_charge_w": 1.0}, 1.0),
+    ],
+)
+def test_power_falls_before_the_ceiling(more: dict[str, Any], highest_w: float) -> None:
+    assert powers(50_000.0, car(**more)) == [pytest.approx(highest_w)]
+    assert parts(50_000.0, car(**more)) == [pytest.approx(highest_w)]
+
+
+# urgent charging ------------------------------------------------------------------------------------------------------
+
+LACKS_12_KWH: dict[str, Any] = {"wanted_pct": 80.0}
+
+
+@pytest.mark.parametrize(
+    ("more", "left_s", "urgent_w"),
+    [
+        (LACKS_12_KWH, None, 0.0),
+        (LACKS_12_KWH, 100_000.0, 0.0),
+        (LACKS_12_KWH, 9901.0, 0.0),  # less than 80 % of the charge power until 900 s before departure
+        (LACKS_12_KWH, 9900.0, 4800.0),
+        (LACKS_12_KWH, 9000.0, 12_000 * 3600 / 8100),
+        (LACKS_12_KWH, 8100.0, 6000.0),
+        (LACKS_12_KWH, 500.0, 6000.0),
+        (LACKS_12_KWH, -500.0, 6000.0),
+        ({"wanted_pct": 80.0, "ceiling_pct": 70.0}, 6900.0, 4800.0),  # 8 kWh up to the ceiling
+        ({"wanted_pct": 80.0, "ceiling_pct": 70.0}, 6901.0, 0.0),
+        ({"wanted_pct": 80.0, "charge_efficiency": 0.75}, 12_900.0, 4800.0),  # 16 kWh at the meter
+        ({"wanted_pct": 80.0, "charge_efficiency": 0.75}, 12_901.0, 0.0),
+        ({"wanted_pct": 50.225}, 950.0, 5400.0),  # 90 Wh in the last 60 s
+        ({"wanted_pct": 50.0}, 500.0, 0.0),
+        ({"wanted_pct": 40.0}, 500.0, 0.0),
+        ({"wanted_pct": None}, 500.0, 0.0),
+        (LACKS_12_KWH | {"soc_pct": None}, 500.0, 0.0),
+        (LACKS_12_KWH | {"capacity_wh": None}, 500.0, 0.0),
+        (LACKS_12_KWH | {"max_charge_w": 0.0}, 500.0, 0.0),
+        (LACKS_12_KWH | {"max_charge_w": 0.5}, 500.0, 0.5),
+        (LACKS_12_KWH | {"min_charge_w": 5500.0}, 9900.0, 5500.0),
+        ({"must_w": 2000.0}, None, 2000.0),
+        ({"must_w": 0.5}, None, 0.5),
+        ({"must_w": 500.0, "min_charge_w": 1400.0}, None, 1400.0),
+        ({"must_w": 20_000.0}, None, 6000.0),
+        ({"must_w": 2000.0, "max_charge_w": 0.0}, None, 0.0),
+        ({"must_w": 2000.0, "soc_pct": None}, None, 2000.0),
+        (LACKS_12_KWH | {"must_w": 2000.0}, 9900.0, 4800.0),
+        (LACKS_12_KWH | {"must_w": 5000.0}, 9900.0, 5000.0),
+    ],
+)
+def test_a_car_charges_when_its_time_is_needed_for_it(
+    more: dict[str, Any], left_s: float | None, urgent_w: float
+) -> None:
+    end = None if left_s is None else WALL + left_s
+    later = None if end is None else end + 1e6
+    for one in (
+        car(departure=end, **more),
+        car(due=end, **more),
+        car(departure=later, due=end, **more),
+        car(departure=end, due=later, **more),
+    ):
+        assert must_w([one], WALL)[0] == pytest.approx(urgent_w, rel=1e-9)
+        assert must_w([one, one], WALL)[0] == pytest.approx(2 * urgent_w, rel=1e-9)
+        assert powers(0.0, one, car("B")) == [pytest.approx(urgent_w), pytest.approx(-urgent_w)]
+
+
+def test_what_others_can_discharge_excludes_the_cars_that_charge() -> None:
+    fleet = [car("A", must_w=2000.0), car("B", max_discharge_w=5000.0), car("C", soc_pct=30.125, floor_pct=30.0)]
+    assert must_w(fleet, WALL) == (2000.0, 8000.0)
+    assert must_w([car("A", must_w=0.5), car("B")], WALL) == (0.5, 6000.0)
+    assert must_w([car("A"), car("B")], WALL) == (0.0, 12_000.0)
+
+
+def test_power_beyond_urgent_charging_comes_on_top() -> None:
+    late = car("A", must_w=4800.0)
+    assert powers(4800.0, late, car("B")) == [4800.0, 0.0]
+    assert powers(5800.0, late, car("B")) == [pytest.approx(5800.0), 0.0]
+    assert powers(50_000.0, late, car("B")) == [6000.0, 6000.0]
+    banded = car("A", must_w=2000.0, min_charge_w=1400.0)
+    assert powers(2100.0, banded) == [pytest.approx(2100.0)]  # it runs already: the rest need not pass the dead band
+    assert powers(2100.0, car("A", must_w=0.5), car("B", min_charge_w=3000.0)) == [pytest.approx(2100.0), 0.0]
+
+
+def test_urgent_charging_gives_way_to_the_target() -> None:
+    late, other = car("L", must_w=6000.0), car("S")
+    assert powers(0.0, late, other) == [6000.0, -6000.0]
+    assert powers(-0.5, late, other) == [pytest.approx(5999.5), -6000.0]
+    assert powers(-3000.0, late, other) == [3000.0, -6000.0]
+    assert powers(-5999.5, late, other) == [pytest.approx(0.5), -6000.0]
+    assert powers(-6000.0, late, other) == [pytest.approx(-3000.0), pytest.approx(-3000.0)]  # neither charges
+    assert powers(-9000.0, late, other) == [pytest.approx(-4500.0), pytest.approx(-4500.0)]
+    assert powers(-50_000.0, late, other) == [-6000.0, -6000.0]
+
+
+@pytest.mark.parametrize(
+    ("target_w", "least_w", "expected"),
+    [
+        (0.0, 0.0, [4000.0, 2000.0, -6000.0]),  # in proportion
+        (-1000.0, 0.0, [3333.333333, 1666.666667, -6000.0]),
+        (-3000.0, 0.0, [3000.0, 0.0, -6000.0]),  # one is enough for the rest, the one that needs most
+        (-5000.0, 0.0, [1000.0, 0.0, -6000.0]),
+        (-8000.0, 0.0, [-4000.0, -4000.0, 0.0]),
+        (0.0, 2000.0, [4000.0, 2000.0, -6000.0]),
+        (-500.0, 2000.0, [3500.0, 2000.0, -6000.0]),
+        (-1000.0, 2000.0, [3000.0, 2000.0, -6000.0]),
+        (-3000.0, 2000.0, [3000.0, 0.0, -6000.0]),
+    ],
+)
+def test_urgent_charging_of_two_gives_way(target_w: float, least_w: float, expected: list[float]) -> None:
+    fleet = car("A", must_w=6000.0, min_charge_w=least_w), car("B", must_w=3000.0, min_charge_w=least_w), car("S")
+    assert powers(target_w, *fleet) == [pytest.approx(one) for one in expected]
+
+
+# who runs -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("sign", [-1.0, 1.0])
+@pytest.mark.parametrize(
+    ("magnitude_w", "before", "names"),
+    [
+        (0.5, "", "A"),
+        (5400.0, "", "A"),  # 90 % of one car's power
+        (5401.0, "", "AB"),
+        (10_800.0, "", "AB"),
+        (10_801.0, "", "ABC"),
+        (24_000.0, "", "ABCD"),
+        (99_000.0, "", "ABCD"),
+        (3601.0, "AB", "AB"),  # 60 % of one car's power
+        (3600.0, "AB", "A"),
+        (7201.0, "ABC", "ABC"),
+        (7200.0, "ABC", "AB"),
+        (100.0, "ABCD", "A"),
+        (5400.0, "C", "C"),
+        (5401.0, "C", "AC"),
+        (9000.0, "D", "AD"),
+    ],
+)
+def test_as_few_run_as_work_well_and_they_do_not_take_turns(
+    sign: float, magnitude_w: float, before: str, names: str
+) -> None:
+    fleet = [car(name, setpoint_w=sign * 2000.0 if name in before else -sign * 2000.0) for name in "ABCD"]
+    assert running(sign * magnitude_w, *fleet) == names
+    done = share(sign * magnitude_w, fleet, WALL)
+    assert done.total_w == pytest.approx(sign * min(magnitude_w, 24_000.0))
+    assert len({round(power_w, 6) for power_w in done.power_w.values() if power_w}) == 1
+
+
+@pytest.mark.parametrize(
+    ("more", "magnitude_w", "before", "names"),
+    [
+        ({"efficient_w": 2500.0}, 2500.0, "", "A"),
+        ({"efficient_w": 2500.0}, 2501.0, "", "AB"),
+        ({"efficient_w": 2500.0}, 7500.0, "", "ABC"),
+        ({"efficient_w": 0.5}, 0.75, "", "AB"),
+        ({"efficient_w": 2500.0, "min_discharge_w": 3000.0}, 6000.0, "", "AB"),
+        ({"efficient_w": 9000.0}, 6000.0, "", "A"),
+        ({"efficient_w": 9000.0}, 5000.0, "AB", "AB"),
+        ({"efficient_w": 9000.0}, 4000.0, "AB", "A"),
+    ],
+)
+def test_power_electronics_run_where_they_work_best(
+    more: dict[str, Any], magnitude_w: float, before: str, names: str
+) -> None:
+    fleet = [car(name, setpoint_w=-2000.0 if name in before else 0.0, **more) for name in "ABC"]
+    assert running(-magnitude_w, *fleet) == names
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "discharges", "charges"),
+    [
+        ({}, {"soc_pct": 51.0}, "B", "A"),
+        ({"rank": 0, "wear_per_kwh": 8.0, "soc_pct": 10.0}, {"soc_pct": 90.0}, "A", "A"),
+        ({"rank": 0, "soc_pct": 90.0}, {"soc_pct": 10.0}, "A", "A"),
+        ({"soc_pct": 20.0}, {"wear_per_kwh": 3.0, "soc_pct": 90.0}, "A", "A"),
+        ({"wear_per_kwh": 3.0, "soc_pct": 20.0}, {"soc_pct": 90.0}, "B", "A"),  # wear is that of discharging
+        ({"setpoint_w": -1.0}, {"soc_pct": 55.5}, "A", "A"),  # 22.2 kWh: a tenth of the best one's energy more
+        ({"setpoint_w": -1.0}, {"soc_pct": 55.7}, "B", "A"),
+        ({"setpoint_w": 1.0}, {"soc_pct": 44.5}, "A", "A"),
+        ({"setpoint_w": 1.0}, {"soc_pct": 44.3}, "A", "B"),
+    ],
+)
+def test_order_of_merit(first: dict[str, Any], second: dict[str, Any], discharges: str, charges: str) -> None:
+    one, other = car("A", **first), car("B", **second)
+    for fleet in ([one, other], [other, one]):
+        assert running(-1000.0, *fleet) == discharges
+        assert running(1000.0, *fleet) == charges
+
+
+# dead bands -----------------------------------------------------------------------------------------------------------
+
+
+def banded(name: str, least_w: float, most_w: float, **more: Any) -> Resource:
+    return car(
+        name,
+        min_charge_w=least_w,
+        min_discharge_w=least_w,
+        max_charge_w=most_w,
+        max_discharge_w=most_w,
+        **more,
+    )
+
+
+@pytest.mark.parametrize(
+    ("magnitude_w", "bands", "expected"),
+    [
+        (2000.0, [(3000.0, 6000.0)], [0.0]),
+        (3000.0, [(3000.0, 6000.0)], [3000.0]),
+        (2000.0, [(3000.0, 6000.0), (1000.0, 2500.0)], [0.0, 2000.0]),
+        (6000.0, [(1400.0, 1500.0), (5000.0, 6000.0)], [0.0, 6000.0]),
+        (5500.0, [(1400.0, 1500.0), (5000.0, 6000.0)], [0.0, 5500.0]),
+        (7500.0, [(1400.0, 1500.0), (5000.0, 6000.0)], [1500.0, 6000.0]),
+        (4900.0, [(1400.0, 1500.0), (5000.0, 6000.0)], [1500.0, 0.0]),  # nearest from below
+        (3000.0, [(2000.0, 2500.0), (1000.0, 1500.0), (1500.0, 1500.0)], [2000.0, 1000.0, 0.0]),
+        (1000.0, [(1400.0, 1500.0), (5000.0, 6000.0)], [0.0, 0.0]),
+    ],
+)
+@pytest.mark.parametrize("sign", [-1.0, 1.0])
+def test_dead_bands_leave_the_power_that_comes_nearest(
+    sign: float, magnitude_w: float, bands: list[tuple[float, float]], expected: list[float]
+) -> None:
+    fleet = [
+        banded(name, *band, soc_pct=50.0 + (-sign if name == "A" else 0.0))
+        for name, band in zip("ABC", bands, strict=False)
+    ]
+    signed = [pytest.approx(sign * power_w) for power_w in expected]
+    assert powers(sign * magnitude_w, *fleet) == signed
+    assert parts(sign * magnitude_w, *fleet) == signed
+
+
+@pytest.mark.parametrize(
+    ("total_w", "names"),
+    [(4200.0, "ABC"), (4199.0, "BC"), (2800.0, "BC"), (2799.0, "C"), (1400.0, "C"), (1399.0, "")],
+)
+def test_of_a_small_command_those_with_most_energy_get_parts(total_w: float, names: str) -> None:
+    for sign, socs in ((-1.0, (20.0, 50.0, 80.0)), (1.0, (80.0, 50.0, 20.0))):
+        fleet = [banded(name, 1400.0, 6000.0, soc_pct=soc) for name, soc in zip("ABC", socs, strict=True)]
+        done = share_command(sign * total_w, fleet)
+        assert "".join(name for name, part_w in done.items() if part_w) == names
+        assert sum(done.values()) == pytest.approx(sign * total_w if names else 0.0)
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ({"rank": 0, "wear_per_kwh": 3.0}, {"soc_pct": 90.0}),
+        ({}, {"wear_per_kwh": 3.0, "soc_pct": 90.0}),
+        ({"soc_pct": 60.0}, {}),
+    ],
+)
+def test_a_command_that_one_car_can_carry_follows_the_order_of_merit(
+    first: dict[str, Any], second: dict[str, Any]
+) -> None:
+    one, other = banded("A", 1400.0, 6000.0, **first), banded("B", 1400.0, 6000.0, **second)
+    assert parts(-2000.0, one, other) == [-2000.0, 0.0]
+    assert parts(-2000.0, other, one) == [0.0, -2000.0]
+
+
+# weights --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "ratio"),
+    [
+        ({}, {}, 1.0),
+        ({"soc_pct": 75.0}, {"soc_pct": 25.0}, 3.0),
+        ({"floor_pct": 25.0}, {}, 0.5),
+        ({"capacity_wh": 80_000.0}, {}, 2.0),
+        ({"discharge_efficiency": 0.5}, {}, 0.5),
+        ({"soc_pct": None}, {}, 0.25),  # as 5 kWh
+        ({"capacity_wh": None}, {}, 0.25),
+        ({"soc_pct": 51.0}, {}, 1.0),  # 20.4 kWh: parts differ by whole kWh
+        ({"soc_pct": 52.0}, {}, 21 / 20),
+    ],
+)
+def test_a_command_is_shared_by_energy(first: dict[str, Any], second: dict[str, Any], ratio: float) -> None:
+    one, other = car("A", **first), car("B", **second)
+    assert parts(-4000.0, one, other) == [
+        pytest.approx(-4000.0 * ratio / (1 + ratio), abs=1e-5),
+        pytest.approx(-4000.0 / (1 + ratio), abs=1e-5),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "ratio"),
+    [
+        ({"soc_pct": 25.0}, {"soc_pct": 75.0}, 3.0),
+        ({"ceiling_pct": 75.0}, {}, 0.5),
+        ({"charge_efficiency": 0.5}, {}, 2.0),
+        ({"soc_pct": None}, {}, 0.25),
+    ],
+)
+def test_a_command_to_charge_is_shared_by_what_batteries_still_take(
+    first: dict[str, Any], second: dict[str, Any], ratio: float
+) -> None:
+    one, other = car("A", **first), car("B", **second)
+    assert parts(4000.0, one, other) == [
+        pytest.approx(4000.0 * ratio / (1 + ratio), abs=1e-5),
+        pytest.approx(4000.0 / (1 + ratio), abs=1e-5),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("first", "weight"),
+    [
+        ({}, 20_000.0),
+        ({"soc_pct": 40.0}, 24_000.0),
+        ({"wanted_pct": 60.0, "departure": WALL + 12 * 3600}, 20_000 + 4 * 4000 * 2),
+        ({"wanted_pct": 60.0, "departure": WALL + 24 * 3600}, 20_000 + 4 * 4000),
+        ({"wanted_pct": 60.0, "departure": WALL + 48 * 3600}, 20_000 + 4 * 4000),
+        ({"wanted_pct": 60.0}, 20_000 + 4 * 4000),
+        ({"wanted_pct": 50.1, "departure": WALL + 900}, 20_000 + 4 * 40 * 96),
+        ({"wanted_pct": 50.1, "departure": WALL + 450}, 20_000 + 4 * 40 * 96),
+        ({"wanted_pct": 50.1, "departure": WALL + 1800}, 20_000 + 4 * 40 * 48),
+        ({"rank": 0}, 20_000_000.0),
+        ({"rank": 0, "soc_pct": 40.0}, 24_000_000.0),
+        ({"rank": -1}, 20_000_000_000.0),
+        ({"rank": -2}, 20e12),
+        ({"rank": -5}, 20e12),
+        ({"rank": 2}, 20.0),
+    ],
+)
+def test_charging_is_shared_by_need_and_rank(first: dict[str, Any], weight: float) -> None:
+    one, other = car("A", setpoint_w=2000.0, **first), car("B", setpoint_w=2000.0)
+    part_w, rest_w = powers(5000.0, one, other)
+    assert part_w + rest_w == pytest.approx(5000.0)
+    assert part_w / rest_w == pytest.approx(weight / 20_000, rel=1e-4)
+
+
+def test_discharging_is_shared_by_energy() -> None:
+    assert powers(-8000.0, car("A", soc_pct=30.0), car("B")) == [pytest.approx(-3000.0), pytest.approx(-5000.0)]
+    assert powers(-8000.0, car("A", soc_pct=None), car("B")) == [pytest.approx(-2000.0), pytest.approx(-6000.0)]
+
+
+def test_a_limit_that_binds_leaves_the_rest_to_the_others() -> None:
+    small = car("A", max_discharge_w=500.0)
+    assert parts(-6500.0, small, car("B"), car("C")) == [-500.0, pytest.approx(-3000.0), pytest.approx(-3000.0)]
+    banded_one = car("A", min_discharge_w=3000.0, soc_pct=10.0)
+    assert parts(-7000.0, banded_one, car("B"), car("C")) == [-3000.0, pytest.approx(-2000.0), pytest.approx(-2000.0)]
+
+
+def test_without_resources_or_power_the_shares_are_empty_or_0() -> None:
+    assert powers(0.0, car("A"), car("B")) == [0.0, 0.0]
+    assert parts(0.0, car("A"), car("B")) == [0.0, 0.0]
+    for text in (
+        str(powers(0.0, car())),
+        str(powers(-1.0, car("A"), car("B"))),
+        str(parts(-1.0, car(max_discharge_w=0))),
+    ):
+        assert "-0.0" not in text
