@@ -1,4 +1,4 @@
-"""`make mutants`: test the tests of what decides a power with mutants, every small change of the code that mutmut makes.
+"""`make mutants`: test the tests of what decides a power with mutants, small changes of the code that mutmut makes.
 
 The mutants are made in a copy; the working tree does not change. A mutant that no test detects survives; each one is
 listed in `survivors.toml` with the reason. The run fails when a survivor is not listed, when a listed one does not
