@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.energy.resource import Kind, Resource, room_wh, usable_wh
-from gateway.energy.share import TAPER_S, share, share_command
+from gateway.energy.share import TAPER_S, must_w, share, share_command
 
 EPS = 1e-3
 POWERS = st.floats(0, 50_000).map(lambda value: round(value, 1))
@@ -150,8 +150,32 @@ def test_renewable_energy_goes_to_the_storage_first() -> None:
     assert done.power_w == {"A": 0.0, "S": pytest.approx(4000.0)}
 
 
-def test_nobody_to_share_with() -> None:
-    assert share(-5000.0, []).short_w == -5000.0
+def test_without_resources_nothing_is_shared() -> None:
+    done = share(-5000.0, [])
+    assert (done.power_w, done.total_w, done.short_w) == ({}, 0.0, -5000.0)
+    assert share_command(-5000.0, []) == {}
+    assert must_w([], 0.0) == (0.0, 0.0)
+
+
+@given(st.floats(-60_000, 60_000), resources())
+def test_shares_are_named_and_their_total_is_their_sum(target_w: float, fleet: list[Resource]) -> None:
+    done, parts = share(target_w, fleet), share_command(target_w, fleet)
+    assert [*done.power_w] == [*parts] == [one.name for one in fleet]
+    assert done.total_w == pytest.approx(sum(done.power_w.values()))
+    assert done.short_w == pytest.approx(target_w - done.total_w)
+    assert "-0.0" not in str([*done.power_w.values(), *parts.values()])
+
+
+@pytest.mark.parametrize("target_w", [0.5, -0.5, 1e-5, -1e-5])
+def test_little_power_is_shared_as_well(target_w: float) -> None:
+    assert share(target_w, [car("A")]).power_w["A"] == pytest.approx(target_w)
+    assert share_command(target_w, [car("A")])["A"] == pytest.approx(target_w)
+
+
+def test_the_default_time_is_0() -> None:
+    leaving = car("L", soc_pct=30.0, wanted_pct=60.0, departure=9000.0)
+    assert share(0.0, [leaving]) == share(0.0, [leaving], 0.0)
+    assert share(0.0, [leaving]) != share(0.0, [leaving], 1.0)
 
 
 @given(st.floats(-100_000, 100_000), resources())

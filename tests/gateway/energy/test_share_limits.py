@@ -79,7 +79,9 @@ LACKS_12_KWH: dict[str, Any] = {"wanted_pct": 80.0}
         ({"wanted_pct": 80.0, "charge_efficiency": 0.75}, 12_900.0, 4800.0),  # 16 kWh at the meter
         ({"wanted_pct": 80.0, "charge_efficiency": 0.75}, 12_901.0, 0.0),
         ({"wanted_pct": 50.225}, 950.0, 5400.0),  # 90 Wh in the last 60 s
+        ({"wanted_pct": 50.00125, "max_charge_w": 30.0}, 500.0, 30.0),  # 0.5 Wh
         ({"wanted_pct": 50.0}, 500.0, 0.0),
+        ({"wanted_pct": 50.0, "max_charge_w": 1.0}, 500.0, 0.0),
         ({"wanted_pct": 40.0}, 500.0, 0.0),
         ({"wanted_pct": None}, 500.0, 0.0),
         (LACKS_12_KWH | {"soc_pct": None}, 500.0, 0.0),
@@ -125,6 +127,7 @@ def test_power_beyond_urgent_charging_comes_on_top() -> None:
     assert powers(4800.0, late, car("B")) == [4800.0, 0.0]
     assert powers(5800.0, late, car("B")) == [pytest.approx(5800.0), 0.0]
     assert powers(50_000.0, late, car("B")) == [6000.0, 6000.0]
+    assert powers(4800.5, late) == [pytest.approx(4800.5)]
     banded = car("A", must_w=2000.0, min_charge_w=1400.0)
     assert powers(2100.0, banded) == [pytest.approx(2100.0)]  # it runs already: the rest need not pass the dead band
     assert powers(2100.0, car("A", must_w=0.5), car("B", min_charge_w=3000.0)) == [pytest.approx(2100.0), 0.0]
@@ -139,6 +142,7 @@ def test_urgent_charging_gives_way_to_the_target() -> None:
     assert powers(-6000.0, late, other) == [pytest.approx(-3000.0), pytest.approx(-3000.0)]  # neither charges
     assert powers(-9000.0, late, other) == [pytest.approx(-4500.0), pytest.approx(-4500.0)]
     assert powers(-50_000.0, late, other) == [-6000.0, -6000.0]
+    assert powers(-6000.25, car("L", must_w=0.5), other) == [pytest.approx(-3000.125)] * 2
 
 
 @pytest.mark.parametrize(
@@ -158,3 +162,19 @@ def test_urgent_charging_gives_way_to_the_target() -> None:
 def test_urgent_charging_of_two_gives_way(target_w: float, least_w: float, expected: list[float]) -> None:
     fleet = car("A", must_w=6000.0, min_charge_w=least_w), car("B", must_w=3000.0, min_charge_w=least_w), car("S")
     assert powers(target_w, *fleet) == [pytest.approx(one) for one in expected]
+
+
+def test_the_rules_hold_below_1_w_as_well() -> None:
+    assert powers(1.0, car("B"), car("A", must_w=0.9)) == [0.0, pytest.approx(1.0)]  # what runs already comes first
+    assert powers(1.0, car("A", must_w=0.9, min_charge_w=0.8)) == [pytest.approx(1.0)]
+    two_late = car("A", must_w=0.9), car("B", must_w=0.9)
+    assert powers(0.0, *two_late, car("S", max_discharge_w=0.7)) == [
+        pytest.approx(0.35),
+        pytest.approx(0.35),
+        pytest.approx(-0.7),
+    ]
+
+
+def test_of_many_equal_cars_the_first_ones_keep_their_urgent_charging() -> None:
+    fleet = [*(car(f"L{number}", must_w=3000.0) for number in range(40)), car("S", max_discharge_w=60_000.0)]
+    assert [power_w > 0 for power_w in powers(0.0, *fleet)] == [True] * 34 + [False] * 7

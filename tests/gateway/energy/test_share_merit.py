@@ -132,6 +132,15 @@ def test_dead_bands_leave_the_power_that_comes_nearest(
     assert parts(sign * magnitude_w, *fleet) == signed
 
 
+def test_each_direction_has_a_dead_band_of_its_own() -> None:
+    charging, discharging = car(min_charge_w=1400.0), car(min_discharge_w=1400.0)
+    for found in (powers, parts):
+        assert found(1000.0, charging) == [0.0]
+        assert found(-1000.0, charging) == [-1000.0]
+        assert found(1000.0, discharging) == [1000.0]
+        assert found(-1000.0, discharging) == [0.0]
+
+
 @pytest.mark.parametrize(
     ("total_w", "names"),
     [(4200.0, "ABC"), (4199.0, "BC"), (2800.0, "BC"), (2799.0, "C"), (1400.0, "C"), (1399.0, "")],
@@ -175,6 +184,7 @@ def test_a_command_that_one_car_can_carry_follows_the_order_of_merit(
         ({"capacity_wh": None}, {}, 0.25),
         ({"soc_pct": 51.0}, {}, 1.0),  # 20.4 kWh: parts differ by whole kWh
         ({"soc_pct": 52.0}, {}, 21 / 20),
+        ({"soc_pct": 1.0}, {}, 1 / 20_000),  # less than half a kWh
     ],
 )
 def test_a_command_is_shared_by_energy(first: dict[str, Any], second: dict[str, Any], ratio: float) -> None:
@@ -229,6 +239,11 @@ def test_charging_is_shared_by_need_and_rank(first: dict[str, Any], weight: floa
     part_w, rest_w = powers(5000.0, one, other)
     assert part_w + rest_w == pytest.approx(5000.0)
     assert part_w / rest_w == pytest.approx(weight / 20_000, rel=1e-4)
+
+
+def test_charging_of_nearly_full_batteries_is_shared_by_what_they_still_take() -> None:
+    one, other = (car(name, setpoint_w=20.0, soc_pct=100 - wh / 400) for name, wh in (("A", 1.5), ("B", 1.0)))
+    assert powers(100.0, one, other) == [pytest.approx(60.0), pytest.approx(40.0)]
 
 
 def test_discharging_is_shared_by_energy() -> None:
