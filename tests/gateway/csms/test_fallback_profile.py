@@ -87,7 +87,9 @@ async def refusing(how: str, version: Version) -> AsyncIterator[tuple[Raw, Stubb
 async def test_zero_always_goes_out_and_power_does_not(how: str, version: Version) -> None:
     async with refusing(how, version) as (raw, station):
         await asyncio.sleep(1)
+        begun = raw.clock.now()
         refused = await raw.csms.set_power("CP1-1", -3000.0, 15.0)
+        assert raw.clock.now() - begun <= SAFE_WITHIN_S + 1
         assert refused.answer is not Answer.APPLIED
         assert "safe profile" in refused.text
         assert station.power == []

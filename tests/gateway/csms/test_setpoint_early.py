@@ -41,6 +41,8 @@ def test_where_the_station_has_no_watchdog_the_gateway_sends_0_w_when_the_time_i
             one.calls.clear()
             await asyncio.sleep(60)
             assert values(one.calls) == []  # 0 W needs no end
+            for power_w in (-3000.0, 0.0, -2000.0):
+                assert (await one.order(power_w, 10.0))[0] is Answer.APPLIED
 
     run_virtual(scene())
 
@@ -71,6 +73,11 @@ def test_a_vehicle_that_negotiates_anew_gets_the_order_in_force_for_the_rest_of_
             (again,) = await one.needs(DC)
             assert schedule_of(again)["chargingSchedulePeriod"][0]["limit"] == 3000.0
             assert 10 <= schedule_of(again)["duration"] <= 12
+            await one.order(3000.0, 15.0)
+            await asyncio.sleep(14.2)
+            (again,) = await one.needs(DC)
+            assert schedule_of(again)["chargingSchedulePeriod"][0]["limit"] == 3000.0
+            assert schedule_of(again)["duration"] == 1
             await asyncio.sleep(20)
             (late,) = await one.needs(DC)
             assert schedule_of(late)["chargingSchedulePeriod"][0]["limit"] == 0.0

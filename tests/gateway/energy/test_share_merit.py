@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import combinations, product
 from typing import Any
 
 import pytest
@@ -263,3 +264,18 @@ def test_without_resources_or_power_the_shares_are_empty_or_0() -> None:
     assert parts(0.0, car("A"), car("B")) == [0.0, 0.0]
     shares = [*powers(0.0, car()), *powers(-1.0, car("A"), car("B")), *parts(-1.0, car(max_discharge_w=0.0))]
     assert "-0.0" not in str(shares)
+
+
+BANDS = [(0.0, 1000.0), (1400.0, 1500.0), (1000.0, 2500.0), (2000.0, 2500.0), (5000.0, 6000.0)]
+
+
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_up_to_three_resources_come_as_near_to_the_target_as_their_dead_bands_allow(number: int) -> None:
+    for bands in product(BANDS, repeat=number):
+        fleet = [banded(f"E{one}", *band, soc_pct=50.0 + one) for one, band in enumerate(bands)]
+        choices = [chosen for size in range(number + 1) for chosen in combinations(bands, size)]
+        for target_w in (500.0, 1400.0, 2000.0, 2900.0, 3500.0, 4500.0, 6000.0, 7000.0, 8300.0, 11_000.0):
+            within = [chosen for chosen in choices if sum(least_w for least_w, _ in chosen) <= target_w]
+            nearest_w = max(min(target_w, sum(most_w for _, most_w in chosen)) for chosen in within)
+            assert sum(powers(-target_w, *fleet)) == pytest.approx(-nearest_w), (bands, target_w)
+            assert sum(parts(target_w, *fleet)) == pytest.approx(nearest_w), (bands, target_w)
