@@ -50,9 +50,7 @@ def main() -> int:
         if chosen.listed:
             listed: dict[str, dict[str, str]] = tomllib.loads(SURVIVORS.read_text())
             mutants = [one for one in mutants if one.name in listed.get(one.path, {})]
-        print(
-            f"{len(mutants)} mutants in {len(targets)} files ({texts.total()} of texts and checks left out)", flush=True
-        )
+        print(f"{len(mutants)} mutants in {len(targets)} files ({texts.total()} left out)", flush=True)
         job, result = Path(folder) / "job.json", Path(folder) / "result.json"
         job.write_text(
             json.dumps({"targets": targets, "jobs": chosen.jobs, "mutants": [asdict(one) for one in mutants]})
