@@ -25,6 +25,7 @@ settings.register_profile(  # a failure is all that counts there, not its smalle
     derandomize=True,
     max_examples=25,
     phases=[Phase.explicit, Phase.generate],
+    report_multiple_bugs=False,
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") else "default"))
 

@@ -1,21 +1,22 @@
 """Run the tests against each mutant, in the mutated copy: `python -m tests.mutants.run JOB RESULT`.
 
-pytest collects once and runs every test once without a mutant, which shows what each test calls. Then each mutant gets
-a forked process, in which the tests that call the mutated function run, the fastest first, until one of them fails. A
-mutant is given several times the time of these tests, on the processor and on the clock.
+pytest collects once and runs every test once without a mutant, which records the functions that each test calls and its
+time. Each mutant then gets a forked process that runs the tests that call the mutated function until one of them fails.
+A test that killed other mutants of the function runs earlier, and a short test runs before a long one. Each test has a
+limit of processor time and of wall-clock time, several times its own.
 """
 
 from __future__ import annotations
 
+import gc
 import json
-import math
 import os
 import resource
 import signal
 import sys
 import time
 import warnings
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
@@ -26,17 +27,26 @@ from mutmut.state import state
 
 from tests.mutants.generate import Mutant
 
-CPU_FACTOR, CPU_MORE_S = 4.0, 5.0
-WALL_FACTOR, WALL_MORE_S = 10.0, 30.0
+CPU_FACTOR, CPU_MORE_S = 5.0, 2.0
+WALL_FACTOR, WALL_MORE_S = 20.0, 20.0
 MEMORY = 6 << 30
+MAX_EXIT_CODE = 255
 
 
-@dataclass
+@dataclass(frozen=True)
+class Seconds:
+    """Duration of a test without a mutant."""
+
+    cpu: float
+    wall: float
+
+
+@dataclass(frozen=True)
 class Running:
-    """A mutant under test."""
+    """A mutant under test and its tests in the order in which they run."""
 
     mutant: Mutant
-    until: float
+    items: list[pytest.Item]
 
 
 class Mutants:
@@ -45,7 +55,8 @@ class Mutants:
     def __init__(self, mutants: list[Mutant], targets: dict[str, list[str]], jobs: int) -> None:
         self._mutants, self._targets, self._jobs = mutants, targets, jobs
         self._callers: dict[str, list[pytest.Item]] = defaultdict(list)
-        self._seconds: dict[pytest.Item, float] = {}
+        self._seconds: dict[pytest.Item, Seconds] = {}
+        self._kills: dict[str, Counter[pytest.Item]] = defaultdict(Counter)  # by function
         self.outcomes: dict[str, str] = {}  # by the mutant's key
 
     @pytest.hookimpl(tryfirst=True)
@@ -55,76 +66,85 @@ class Mutants:
         self._without_mutants(session)
         if session.testsfailed:
             raise session.Interrupted("a test fails without any mutant")
+        gc.collect()
+        gc.freeze()  # the forked processes share these pages as long as no collection writes to them
         waiting, running = list(reversed(self._mutants)), dict[int, Running]()
         while waiting or running:
             while waiting and len(running) < self._jobs:
                 self._start(session, waiting.pop(), running)
-            self._collect(running)
-            time.sleep(0.005)
+            if running:
+                self._collect(running)
         return True
 
     def _without_mutants(self, session: pytest.Session) -> None:
         set_mutant_under_test("stats")
         for item in session.items:
             state()._stats.clear()
-            begun = time.perf_counter()
+            wall, cpu = time.perf_counter(), time.process_time()
             item.config.hook.pytest_runtest_protocol(item=item, nextitem=None)
-            self._seconds[item] = time.perf_counter() - begun
+            self._seconds[item] = Seconds(time.process_time() - cpu, time.perf_counter() - wall)
             for function in state()._stats:
                 self._callers[function].append(item)
         set_mutant_under_test("none")
+        total = Seconds(sum(one.cpu for one in self._seconds.values()), sum(one.wall for one in self._seconds.values()))
+        print(f"\n{len(session.items)} tests take {total.cpu:.1f} s of CPU time, {total.wall:.1f} s", flush=True)
 
     def _start(self, session: pytest.Session, mutant: Mutant, running: dict[int, Running]) -> None:
         prefixes = tuple(self._targets[mutant.path])
         items = [item for item in self._callers[mutant.function] if item.nodeid.startswith(prefixes)]
         if not items:
-            self.outcomes[mutant.key] = "survived"
-            print(f"no test calls {mutant.function}", flush=True)
+            self._record(mutant, "survived")
             return
-        items.sort(key=self._seconds.__getitem__)
-        seconds = sum(self._seconds[item] for item in items)
+        kills = self._kills[mutant.function]
+        items.sort(key=lambda item: self._seconds[item].cpu / (1 + kills[item]))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # newer Pythons warn of threads beside a fork
             pid = os.fork()
         if pid == 0:
-            _try(session, mutant, items, math.ceil(seconds * CPU_FACTOR + CPU_MORE_S))
-        running[pid] = Running(mutant, time.monotonic() + seconds * WALL_FACTOR + WALL_MORE_S)
+            _try(session, mutant, [(item, self._seconds[item]) for item in items])
+        running[pid] = Running(mutant, items)
 
     def _collect(self, running: dict[int, Running]) -> None:
-        for pid, one in list(running.items()):
-            late = time.monotonic() > one.until
-            if late:
-                os.kill(pid, signal.SIGKILL)
-            done, status = os.waitpid(pid, 0 if late else os.WNOHANG)
-            if not done:
-                continue
-            del running[pid]
-            code = os.waitstatus_to_exitcode(status)
-            if late or code in (-signal.SIGXCPU, -signal.SIGKILL):
-                outcome = "timed out"
-            else:
-                outcome = "survived" if code == 0 else "killed"
-            self.outcomes[one.mutant.key] = outcome
-            if len(self.outcomes) % 100 == 0:
-                print(f"{len(self.outcomes)} of {len(self._mutants)}", flush=True)
-            if outcome == "survived":
-                print(f"survived: {one.mutant.path}: {one.mutant.name}", flush=True)
+        """Wait for one of the processes to end."""
+        pid, status = os.wait()
+        if (one := running.pop(pid, None)) is None:
+            return
+        code = os.waitstatus_to_exitcode(status)
+        if code in (-signal.SIGPROF, -signal.SIGALRM, -signal.SIGKILL):
+            self._record(one.mutant, "timed out")
+        elif code == 0:
+            self._record(one.mutant, "survived")
+        else:
+            if 0 < code < MAX_EXIT_CODE:
+                self._kills[one.mutant.function][one.items[code - 1]] += 1
+            self._record(one.mutant, "killed")
+
+    def _record(self, mutant: Mutant, outcome: str) -> None:
+        self.outcomes[mutant.key] = outcome
+        if len(self.outcomes) % 100 == 0:
+            print(f"{len(self.outcomes)} of {len(self._mutants)}", flush=True)
+        if outcome != "killed":
+            print(f"{outcome}: {mutant.path}: {mutant.name}", flush=True)
 
 
-def _try(session: pytest.Session, mutant: Mutant, items: list[pytest.Item], cpu_s: int) -> NoReturn:
-    """In the forked process: exit with 0 if every test passes."""
-    code = 1
+def _try(session: pytest.Session, mutant: Mutant, tests: list[tuple[pytest.Item, Seconds]]) -> NoReturn:
+    """In the forked process: exit with 0 if every test passes, else with the number of the test that fails, from 1."""
+    code = MAX_EXIT_CODE
     try:
         null = os.open(os.devnull, os.O_RDWR)
         for number in (0, 1, 2):
             os.dup2(null, number)
-        resource.setrlimit(resource.RLIMIT_CPU, (cpu_s, cpu_s + 5))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+        session.config.option.tbstyle = "no"
         set_mutant_under_test(mutant.key)
-        for item, after in zip(items, [*items[1:], None], strict=True):
+        for number, (item, seconds) in enumerate(tests, 1):
+            after = tests[number][0] if number < len(tests) else None
+            signal.setitimer(signal.ITIMER_PROF, seconds.cpu * CPU_FACTOR + CPU_MORE_S)
+            signal.setitimer(signal.ITIMER_REAL, seconds.wall * WALL_FACTOR + WALL_MORE_S)
             item.config.hook.pytest_runtest_protocol(item=item, nextitem=after)
             if session.testsfailed:
+                code = min(number, MAX_EXIT_CODE)
                 break
         else:
             code = 0
@@ -135,12 +155,13 @@ def _try(session: pytest.Session, mutant: Mutant, items: list[pytest.Item], cpu_
 def main() -> int:
     """Read the job, run it, and write the outcomes."""
     job, result = Path(sys.argv[1]), Path(sys.argv[2])
-    told = json.loads(job.read_text())
-    targets: dict[str, list[str]] = told["targets"]
-    plugin = Mutants([Mutant(**one) for one in told["mutants"]], targets, told["jobs"])
+    content = json.loads(job.read_text())
+    targets: dict[str, list[str]] = content["targets"]
+    plugin = Mutants([Mutant(**one) for one in content["mutants"]], targets, content["jobs"])
     tests = sorted({path for paths in targets.values() for path in paths})
     tests = [path for path in tests if not any(path != other and path.startswith(other + "/") for other in tests)]
-    options = ["-q", "-s", "--timeout=0", "--tb=short", "-p", "no:cacheprovider", "-p", "no:xdist"]
+    # --assert=plain: only whether a test fails counts, not the explanation of the failure
+    options = ["-q", "-s", "--timeout=0", "--tb=short", "--assert=plain", "-p", "no:cacheprovider", "-p", "no:xdist"]
     code = pytest.main([*options, "-m", "not soak and not peer and not benchmark", *tests], plugins=[plugin])
     if code == 0:
         result.write_text(json.dumps(plugin.outcomes))

@@ -37,6 +37,19 @@ def test_mutants_of_texts_are_left_out() -> None:
     assert mutated.texts > 10
 
 
+def test_mutants_of_checks_are_left_out() -> None:
+    mutated = mutate("gateway/x.py", "def pair(a, b):\n    return zip(a, b, strict=True)\n")
+    assert not any("strict=" not in one.name.partition(" -> ")[2] for one in mutated.mutants if "zip(" in one.name)
+    assert mutated.texts == 3
+
+
+def test_the_strictness_at_a_tolerance_is_left_out() -> None:
+    code = "TINY_W = 1\n\n\ndef f(a, b):\n    return a < b - TINY_W or a < b\n"
+    names = [one.name for one in mutate("gateway/x.py", code).mutants]
+    assert "f: return a < b - TINY_W or a < b -> return a < b - TINY_W or a <= b" in names
+    assert not any("<= b - TINY_W" in name for name in names)
+
+
 def test_equal_changes_have_names_of_their_own() -> None:
     names = [one.name for one in mutate("gateway/x.py", "def f(a):\n    a += 1\n    a += 1\n").mutants]
     assert len(names) == len(set(names))

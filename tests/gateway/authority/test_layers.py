@@ -355,6 +355,44 @@ def test_a_command_that_gets_nothing_is_refused(asked_w: float, power_w: float, 
     assert reason is None or (reason.code, reason.text) == (code, "because")
 
 
+HOPELESS = {
+    Code.OFFLINE,
+    Code.NO_SESSION,
+    Code.FAULT,
+    Code.CHARGING_ONLY,
+    Code.BELOW_FLOOR,
+    Code.SOC_UNKNOWN,
+    Code.OUTSIDE_V2X_WINDOW,
+    Code.BELOW_CAR_MINIMUM,
+    Code.NEEDED_FOR_DEPARTURE,
+    Code.EMERGENCY_STOP,
+    Code.GRID_LOST,
+    Code.INPUT_STALE,
+}
+
+
+@pytest.mark.parametrize("code", Code)
+@pytest.mark.parametrize("asked_w", [-5000.0, 5000.0])
+def test_power_in_the_opposite_direction_refuses_the_command_where_the_requested_one_is_excluded(
+    asked_w: float, code: Code
+) -> None:
+    """Where the direction itself is excluded the command is refused; where a limit reverses it, it is clamped."""
+    reason = nothing_left(asked_w, decision(-asked_w / 5, code))
+    assert (reason.code if reason else None) == (code if code in HOPELESS else None)
+    assert nothing_left(asked_w, decision(asked_w / 5, code)) is None
+    assert nothing_left(0.0, decision(-asked_w / 5, code)) is None
+
+
+def test_a_vehicle_below_its_v2x_window_is_not_discharged_and_the_command_is_refused() -> None:
+    evse = an_evse(replace(VEHICLE, min_v2x_energy_wh=1.0))
+    found, _ = layers(Situation(evse, a_site(), 0.0, asked=Asked(-5000.0, "c1")))
+    stopped = decide(found)
+    assert (stopped.power_w, stopped.code) == (0.0, Code.OUTSIDE_V2X_WINDOW)
+    reason = nothing_left(-5000.0, stopped)
+    assert reason is not None
+    assert reason.code is Code.OUTSIDE_V2X_WINDOW
+
+
 # how layers narrow ----------------------------------------------------------------------------------------------------
 
 

@@ -33,7 +33,7 @@ class Session:
 
     async def answer(self) -> None:
         while True:
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(0.2)
             while self.raw.asked:
                 _, number, action, payload = self.raw.asked.pop(0)
                 self.calls.append((action, payload))

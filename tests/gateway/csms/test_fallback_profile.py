@@ -35,7 +35,7 @@ class Stubborn:
 
     async def _live(self) -> None:
         while True:
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.5)
             while self.raw.asked:
                 await self._take(self.raw.asked.pop(0))
 
@@ -87,7 +87,9 @@ async def refusing(how: str, version: Version) -> AsyncIterator[tuple[Raw, Stubb
 async def test_zero_is_always_sent_and_power_is_not(how: str, version: Version) -> None:
     async with refusing(how, version) as (raw, station):
         await asyncio.sleep(1)
+        begun = raw.clock.now()
         refused = await raw.csms.set_power("CP1-1", -3000.0, 15.0)
+        assert raw.clock.now() - begun <= FALLBACK_TIMEOUT_S + 1
         assert refused.answer is not Answer.APPLIED
         assert "fallback profile" in refused.text
         assert station.power == []

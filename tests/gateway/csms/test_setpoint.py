@@ -44,6 +44,65 @@ def test_profiles_of_an_ev_before_the_first_order() -> None:
     run_virtual(scene())
 
 
+def test_an_ev_whose_transaction_ended_meanwhile_gets_nothing() -> None:
+    async def scene() -> None:
+        async with session(None) as one:
+            one.answers[PROFILE] = None
+            order = asyncio.create_task(one.order(3000.0))
+            await asyncio.sleep(1)
+            await one.needs(BPT)  # waits for the order
+            await one.raw.event("Ended", 1)
+            one.answers[PROFILE] = ACCEPTED
+            assert (await order)[0] is Answer.UNKNOWN
+            one.calls.clear()
+            await asyncio.sleep(10)
+            assert one.calls == []
+
+    run_virtual(scene())
+
+
+def test_the_fallback_limit_is_sent_in_tenths_of_a_watt() -> None:
+    async def scene() -> None:
+        async with session(None) as one:
+            station = one.raw.csms.stations["CP1"]
+            station.settings = replace(station.settings, fallback_limit_w=4100.26)
+            one.calls.clear()
+            await one.raw.csms.reconcile("CP1-1")
+            assert period_of(one.calls[0]) == CHARGING | {"limit": 4100.3}
+
+    run_virtual(scene())
+
+
+def test_a_station_that_asks_for_its_set_point_gets_the_one_in_force() -> None:
+    async def scene() -> None:
+        async with session() as one:
+            for power_w in (-5000.0, 3000.0):
+                await one.order(power_w)
+                reply = await one.raw.ok("PullDynamicScheduleUpdate", {"chargingProfileId": 2_000_001})
+                assert reply == {"status": "Accepted", "scheduleUpdate": {"setpoint": power_w}}
+
+    run_virtual(scene())
+
+
+def test_an_ev_that_may_be_discharged_gets_0_w_whatever_the_fallback_limit() -> None:
+    async def scene() -> None:
+        async with session(None) as one:
+            station = one.raw.csms.stations["CP1"]
+            station.settings = replace(station.settings, fallback_limit_w=4100.0)
+            assert [period_of(call) for call in await one.needs(BPT)] == [CENTRAL | {"setpoint": 0.0}]
+
+    run_virtual(scene())
+
+
+def test_a_power_that_rounds_to_0_is_sent_without_a_sign() -> None:
+    async def scene() -> None:
+        async with session() as one:
+            _, calls = await one.order(-0.04)
+            assert str(period_of(calls[0])["setpoint"]) == "0.0"
+
+    run_virtual(scene())
+
+
 def test_an_ev_that_is_only_charged_gets_the_fallback_limit_before_the_first_order() -> None:
     async def scene() -> None:
         async with session(None) as one:

@@ -66,6 +66,25 @@ def test_without_a_watchdog_a_refused_order_needs_no_end_and_one_without_an_answ
     run_virtual(scene())
 
 
+def test_a_set_point_in_a_variable_has_the_outcome_that_the_station_reports() -> None:
+    async def scene() -> None:
+        async with early(Version.V201, "vendor-variable") as one:
+            named = {"component": {"name": "V2XSetpoint"}, "variable": {"name": "Current"}}
+            for status in ("Accepted", "Rejected", "UnknownVariable"):
+                one.answers["SetVariables"] = {"setVariableResult": [named | {"attributeStatus": status}]}
+                outcome = await one.raw.csms.set_power("CP1-1", -3000.0, 10.0)
+                expected = (Answer.APPLIED, "") if status == "Accepted" else (Answer.REFUSED, status)
+                assert (outcome.answer, outcome.code) == expected
+            one.answers["SetVariables"] = "NotSupported"
+            outcome = await one.raw.csms.set_power("CP1-1", -3000.0, 10.0)
+            assert (outcome.answer, outcome.code) == (Answer.REFUSED, "NotSupported")
+            one.answers["SetVariables"] = {"setVariableResult": []}
+            outcome = await one.raw.csms.set_power("CP1-1", -3000.0, 10.0)
+            assert (outcome.answer, outcome.code) == (Answer.UNKNOWN, "InvalidAnswer")
+
+    run_virtual(scene())
+
+
 def test_a_vehicle_that_negotiates_anew_gets_the_order_in_force_for_the_rest_of_its_time() -> None:
     async def scene() -> None:
         async with early(Version.V201, "negative-limit") as one:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
+from random import Random
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.energy.resource import Kind, Resource
-from gateway.energy.share import TAPER_S, share, share_command
+from gateway.energy.resource import Kind, Resource, free_capacity_wh, usable_wh
+from gateway.energy.share import TAPER_S, must_w, share, share_command
 
 EPS = 1e-3
 POWERS = st.floats(0, 50_000).map(lambda value: round(value, 1))
@@ -148,8 +150,32 @@ def test_renewable_energy_goes_to_the_storage_first() -> None:
     assert done.power_w == {"A": 0.0, "S": pytest.approx(4000.0)}
 
 
-def test_nobody_to_share_with() -> None:
-    assert share(-5000.0, []).short_w == -5000.0
+def test_without_resources_nothing_is_shared() -> None:
+    done = share(-5000.0, [])
+    assert (done.power_w, done.total_w, done.short_w) == ({}, 0.0, -5000.0)
+    assert share_command(-5000.0, []) == {}
+    assert must_w([], 0.0) == (0.0, 0.0)
+
+
+@given(st.floats(-60_000, 60_000), resources())
+def test_shares_are_named_and_their_total_is_their_sum(target_w: float, fleet: list[Resource]) -> None:
+    done, parts = share(target_w, fleet), share_command(target_w, fleet)
+    assert [*done.power_w] == [*parts] == [one.name for one in fleet]
+    assert done.total_w == pytest.approx(sum(done.power_w.values()))
+    assert done.short_w == pytest.approx(target_w - done.total_w)
+    assert "-0.0" not in str([*done.power_w.values(), *parts.values()])
+
+
+@pytest.mark.parametrize("target_w", [0.5, -0.5, 1e-5, -1e-5])
+def test_little_power_is_shared_as_well(target_w: float) -> None:
+    assert share(target_w, [car("A")]).power_w["A"] == pytest.approx(target_w)
+    assert share_command(target_w, [car("A")])["A"] == pytest.approx(target_w)
+
+
+def test_the_default_time_is_0() -> None:
+    leaving = car("L", soc_pct=30.0, wanted_pct=60.0, departure=9000.0)
+    assert share(0.0, [leaving]) == share(0.0, [leaving], 0.0)
+    assert share(0.0, [leaving]) != share(0.0, [leaving], 1.0)
 
 
 @given(st.floats(-100_000, 100_000), resources())
@@ -176,3 +202,58 @@ def test_a_command_is_for_all_cars_and_equal_cars_get_equal_parts() -> None:
     assert list(parts.values()) == [pytest.approx(-2000.0)] * 3
     parts = share_command(-6000.0, [car("A", soc_pct=90.0), car("B", soc_pct=40.0)])
     assert parts["A"] < 3 * parts["B"] < 0
+
+
+@given(st.floats(-200_000, 200_000), resources(), st.randoms(use_true_random=False))
+def test_shares_do_not_depend_on_the_order_of_the_resources(
+    target_w: float, fleet: list[Resource], chance: Random
+) -> None:
+    fleet = [replace(one, soc_pct=None, degradation_per_kwh=float(number)) for number, one in enumerate(fleet)]
+    fleet = [replace(one, rank=number) for number, one in enumerate(fleet)]  # no two are equal in merit
+    shuffled = chance.sample(fleet, len(fleet))
+    assert share(target_w, shuffled).power_w == pytest.approx(share(target_w, fleet).power_w, abs=EPS)
+    assert share(target_w, fleet) == share(target_w, fleet)
+    assert share_command(target_w, shuffled) == pytest.approx(share_command(target_w, fleet), abs=EPS)
+
+
+@given(st.floats(-200_000, 200_000), st.integers(1, 8), resources())
+def test_equal_resources_that_run_get_equal_shares(target_w: float, number: int, fleet: list[Resource]) -> None:
+    equal = [replace(fleet[0], name=f"E{one}") for one in range(number)]
+    for found in (share(target_w, equal).power_w, share_command(target_w, equal)):
+        powers = [power_w for power_w in found.values() if power_w]
+        assert powers == pytest.approx(powers[:1] * len(powers))
+
+
+@given(st.floats(-200_000, 200_000), st.floats(0, 50_000), resources(dead_bands=False))
+def test_every_part_of_a_command_grows_with_the_command(total_w: float, more_w: float, fleet: list[Resource]) -> None:
+    parts, larger = share_command(total_w, fleet), share_command(total_w + more_w, fleet)
+    assert all(larger[name] >= part_w - EPS for name, part_w in parts.items())
+
+
+@given(st.floats(-100_000, 100_000), resources(dead_bands=False))
+def test_parts_of_a_command_are_in_proportion_to_energy_up_to_each_limit(total_w: float, fleet: list[Resource]) -> None:
+    """One level for all: whoever is below its limit has the same power per energy, and nobody has more."""
+    parts = share_command(total_w, fleet)
+    levels = []
+    for one in fleet:
+        known = one.soc_pct is not None and one.capacity_wh is not None
+        energy = (usable_wh(one) if total_w < 0 else free_capacity_wh(one)) if known else 5000.0
+        most_w = abs(limits(one)[total_w >= 0])
+        if most_w:
+            part_w = abs(parts[one.name])
+            levels.append((part_w / max(1.0, round(energy / 1000) * 1000), part_w >= most_w - EPS))
+    free = [level for level, at_limit in levels if not at_limit]
+    if free:
+        assert free == pytest.approx(free[:1] * len(free), rel=1e-6, abs=1e-5)
+        assert all(level <= free[0] + 1e-3 for level, _ in levels)
+
+
+@given(st.floats(0, 50_000), resources(dead_bands=False))
+def test_of_those_that_run_no_more_than_needed_start(target_w: float, fleet: list[Resource]) -> None:
+    """Without the last one that starts, the others would be above 90 % of their power."""
+    resting = [replace(one, setpoint_w=0.0, wanted_pct=None, efficient_w=0.0) for one in fleet]
+    for sign, edge in ((-1, 0), (1, 1)):
+        most_w = {one.name: abs(limits(one)[edge]) for one in resting}
+        runs = [most_w[name] for name, power_w in share(sign * target_w, resting).power_w.items() if abs(power_w) > EPS]
+        if runs:
+            assert 0.9 * (sum(runs) - max(runs)) <= target_w + EPS

@@ -1,0 +1,180 @@
+"""Limits near floor and ceiling, and cars that must charge for their departure: shares by numbers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from gateway.energy.share import must_w
+from tests.gateway.energy.cars import WALL, car, parts, powers
+
+# limits near floor and ceiling ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("more", "lowest_w"),
+    [
+        ({}, -6000.0),
+        ({"soc_pct": 30.25, "floor_pct": 30.0}, -6000.0),  # 100 Wh in 60 s
+        ({"soc_pct": 30.125, "floor_pct": 30.0}, -3000.0),
+        ({"soc_pct": 30.125, "floor_pct": 30.0, "discharge_efficiency": 0.5}, -1500.0),
+        ({"soc_pct": 30.125, "floor_pct": 30.0, "charge_efficiency": 0.5}, -3000.0),
+        ({"soc_pct": 30.125, "floor_pct": 30.0, "min_discharge_w": 3000.0}, -3000.0),
+        ({"soc_pct": 30.125, "floor_pct": 30.0, "min_discharge_w": 3000.5}, 0.0),
+        ({"soc_pct": 30.0, "floor_pct": 30.0}, 0.0),
+        ({"soc_pct": 29.0, "floor_pct": 30.0}, 0.0),
+        ({"soc_pct": None, "floor_pct": 30.0}, -6000.0),
+        ({"capacity_wh": None, "soc_pct": 1.0, "floor_pct": 30.0}, -6000.0),
+        ({"max_discharge_w": 0.0}, 0.0),
+        ({"max_discharge_w": 1.0}, -1.0),
+    ],
+)
+def test_power_falls_before_the_floor(more: dict[str, Any], lowest_w: float) -> None:
+    assert powers(-50_000.0, car(**more)) == [pytest.approx(lowest_w)]
+    assert parts(-50_000.0, car(**more)) == [pytest.approx(lowest_w)]
+
+
+@pytest.mark.parametrize(
+    ("more", "highest_w"),
+    [
+        ({}, 6000.0),
+        ({"soc_pct": 79.75, "ceiling_pct": 80.0}, 6000.0),
+        ({"soc_pct": 79.875, "ceiling_pct": 80.0}, 3000.0),
+        ({"soc_pct": 79.875, "ceiling_pct": 80.0, "charge_efficiency": 0.75}, 4000.0),
+        ({"soc_pct": 79.875, "ceiling_pct": 80.0, "discharge_efficiency": 0.5}, 3000.0),
+        ({"soc_pct": 79.875, "ceiling_pct": 80.0, "min_charge_w": 3000.0}, 3000.0),
+        ({"soc_pct": 79.875, "ceiling_pct": 80.0, "min_charge_w": 3000.5}, 0.0),
+        ({"soc_pct": 80.0, "ceiling_pct": 80.0}, 0.0),
+        ({"soc_pct": 81.0, "ceiling_pct": 80.0}, 0.0),
+        ({"soc_pct": None, "ceiling_pct": 80.0}, 6000.0),
+        ({"capacity_wh": None, "soc_pct": 99.0, "ceiling_pct": 80.0}, 6000.0),
+        ({"max_charge_w": 0.0}, 0.0),
+        ({"max_charge_w": 1.0}, 1.0),
+    ],
+)
+def test_power_falls_before_the_ceiling(more: dict[str, Any], highest_w: float) -> None:
+    assert powers(50_000.0, car(**more)) == [pytest.approx(highest_w)]
+    assert parts(50_000.0, car(**more)) == [pytest.approx(highest_w)]
+
+
+# urgent charging ------------------------------------------------------------------------------------------------------
+
+LACKS_12_KWH: dict[str, Any] = {"wanted_pct": 80.0}
+
+
+@pytest.mark.parametrize(
+    ("more", "left_s", "urgent_w"),
+    [
+        (LACKS_12_KWH, None, 0.0),
+        (LACKS_12_KWH, 100_000.0, 0.0),
+        (LACKS_12_KWH, 9901.0, 0.0),  # less than 80 % of the charge power until 900 s before departure
+        (LACKS_12_KWH, 9900.0, 4800.0),
+        (LACKS_12_KWH, 9000.0, 12_000 * 3600 / 8100),
+        (LACKS_12_KWH, 8100.0, 6000.0),
+        (LACKS_12_KWH, 500.0, 6000.0),
+        (LACKS_12_KWH, -500.0, 6000.0),
+        ({"wanted_pct": 80.0, "ceiling_pct": 70.0}, 6900.0, 4800.0),  # 8 kWh up to the ceiling
+        ({"wanted_pct": 80.0, "ceiling_pct": 70.0}, 6901.0, 0.0),
+        ({"wanted_pct": 80.0, "charge_efficiency": 0.75}, 12_900.0, 4800.0),  # 16 kWh at the meter
+        ({"wanted_pct": 80.0, "charge_efficiency": 0.75}, 12_901.0, 0.0),
+        ({"wanted_pct": 50.225}, 950.0, 5400.0),  # 90 Wh in the last 60 s
+        ({"wanted_pct": 50.00125, "max_charge_w": 30.0}, 500.0, 30.0),  # 0.5 Wh
+        ({"wanted_pct": 50.0}, 500.0, 0.0),
+        ({"wanted_pct": 50.0, "max_charge_w": 1.0}, 500.0, 0.0),
+        ({"wanted_pct": 40.0}, 500.0, 0.0),
+        ({"wanted_pct": None}, 500.0, 0.0),
+        (LACKS_12_KWH | {"soc_pct": None}, 500.0, 0.0),
+        (LACKS_12_KWH | {"capacity_wh": None}, 500.0, 0.0),
+        (LACKS_12_KWH | {"max_charge_w": 0.0}, 500.0, 0.0),
+        (LACKS_12_KWH | {"max_charge_w": 0.5}, 500.0, 0.5),
+        (LACKS_12_KWH | {"min_charge_w": 5500.0}, 9900.0, 5500.0),
+        ({"must_w": 2000.0}, None, 2000.0),
+        ({"must_w": 0.5}, None, 0.5),
+        ({"must_w": 500.0, "min_charge_w": 1400.0}, None, 1400.0),
+        ({"must_w": 20_000.0}, None, 6000.0),
+        ({"must_w": 2000.0, "max_charge_w": 0.0}, None, 0.0),
+        ({"must_w": 2000.0, "soc_pct": None}, None, 2000.0),
+        (LACKS_12_KWH | {"must_w": 2000.0}, 9900.0, 4800.0),
+        (LACKS_12_KWH | {"must_w": 5000.0}, 9900.0, 5000.0),
+    ],
+)
+def test_a_car_charges_when_its_time_is_needed_for_it(
+    more: dict[str, Any], left_s: float | None, urgent_w: float
+) -> None:
+    end = None if left_s is None else WALL + left_s
+    later = None if end is None else end + 1e6
+    for one in (
+        car(departure=end, **more),
+        car(due=end, **more),
+        car(departure=later, due=end, **more),
+        car(departure=end, due=later, **more),
+    ):
+        assert must_w([one], WALL)[0] == pytest.approx(urgent_w, rel=1e-9)
+        assert must_w([one, one], WALL)[0] == pytest.approx(2 * urgent_w, rel=1e-9)
+        assert powers(0.0, one, car("B")) == [pytest.approx(urgent_w), pytest.approx(-urgent_w)]
+
+
+def test_what_others_can_discharge_excludes_the_cars_that_charge() -> None:
+    fleet = [car("A", must_w=2000.0), car("B", max_discharge_w=5000.0), car("C", soc_pct=30.125, floor_pct=30.0)]
+    assert must_w(fleet, WALL) == (2000.0, 8000.0)
+    assert must_w([car("A", must_w=0.5), car("B")], WALL) == (0.5, 6000.0)
+    assert must_w([car("A"), car("B")], WALL) == (0.0, 12_000.0)
+
+
+def test_power_beyond_urgent_charging_comes_on_top() -> None:
+    late = car("A", must_w=4800.0)
+    assert powers(4800.0, late, car("B")) == [4800.0, 0.0]
+    assert powers(5800.0, late, car("B")) == [pytest.approx(5800.0), 0.0]
+    assert powers(50_000.0, late, car("B")) == [6000.0, 6000.0]
+    assert powers(4800.5, late) == [pytest.approx(4800.5)]
+    banded = car("A", must_w=2000.0, min_charge_w=1400.0)
+    assert powers(2100.0, banded) == [pytest.approx(2100.0)]  # it runs already: the rest need not pass the dead band
+    assert powers(2100.0, car("A", must_w=0.5), car("B", min_charge_w=3000.0)) == [pytest.approx(2100.0), 0.0]
+
+
+def test_urgent_charging_gives_way_to_the_target() -> None:
+    late, other = car("L", must_w=6000.0), car("S")
+    assert powers(0.0, late, other) == [6000.0, -6000.0]
+    assert powers(-0.5, late, other) == [pytest.approx(5999.5), -6000.0]
+    assert powers(-3000.0, late, other) == [3000.0, -6000.0]
+    assert powers(-5999.5, late, other) == [pytest.approx(0.5), -6000.0]
+    assert powers(-6000.0, late, other) == [pytest.approx(-3000.0), pytest.approx(-3000.0)]  # neither charges
+    assert powers(-9000.0, late, other) == [pytest.approx(-4500.0), pytest.approx(-4500.0)]
+    assert powers(-50_000.0, late, other) == [-6000.0, -6000.0]
+    assert powers(-6000.25, car("L", must_w=0.5), other) == [pytest.approx(-3000.125)] * 2
+
+
+@pytest.mark.parametrize(
+    ("target_w", "least_w", "expected"),
+    [
+        (0.0, 0.0, [4000.0, 2000.0, -6000.0]),  # in proportion
+        (-1000.0, 0.0, [3333.333333, 1666.666667, -6000.0]),
+        (-3000.0, 0.0, [3000.0, 0.0, -6000.0]),  # one is enough for the rest, the one that needs most
+        (-5000.0, 0.0, [1000.0, 0.0, -6000.0]),
+        (-8000.0, 0.0, [-4000.0, -4000.0, 0.0]),
+        (0.0, 2000.0, [4000.0, 2000.0, -6000.0]),
+        (-500.0, 2000.0, [3500.0, 2000.0, -6000.0]),
+        (-1000.0, 2000.0, [3000.0, 2000.0, -6000.0]),
+        (-3000.0, 2000.0, [3000.0, 0.0, -6000.0]),
+    ],
+)
+def test_urgent_charging_of_two_gives_way(target_w: float, least_w: float, expected: list[float]) -> None:
+    fleet = car("A", must_w=6000.0, min_charge_w=least_w), car("B", must_w=3000.0, min_charge_w=least_w), car("S")
+    assert powers(target_w, *fleet) == [pytest.approx(one) for one in expected]
+
+
+def test_the_rules_hold_below_1_w_as_well() -> None:
+    assert powers(1.0, car("B"), car("A", must_w=0.9)) == [0.0, pytest.approx(1.0)]  # what runs already comes first
+    assert powers(1.0, car("A", must_w=0.9, min_charge_w=0.8)) == [pytest.approx(1.0)]
+    two_late = car("A", must_w=0.9), car("B", must_w=0.9)
+    assert powers(0.0, *two_late, car("S", max_discharge_w=0.7)) == [
+        pytest.approx(0.35),
+        pytest.approx(0.35),
+        pytest.approx(-0.7),
+    ]
+
+
+def test_of_many_equal_cars_the_first_ones_keep_their_urgent_charging() -> None:
+    fleet = [*(car(f"L{number}", must_w=3000.0) for number in range(40)), car("S", max_discharge_w=60_000.0)]
+    assert [power_w > 0 for power_w in powers(0.0, *fleet)] == [True] * 34 + [False] * 7
