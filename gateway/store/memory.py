@@ -12,7 +12,6 @@ from gateway.model.journal import (
     Entry,
     Forgotten,
     Kept,
-    Phase,
     Record,
     ResultDelivered,
     ResultGiven,
@@ -61,15 +60,9 @@ class MemoryStore:
                         record.reply,
                     )
                 case ResultGiven() if command := self._commands.get(record.command):
-                    if record.phase is Phase.FIRST:
-                        command.first = record.result
-                    else:
-                        command.final = record.result
+                    setattr(command, record.phase.value, record.result)
                 case ResultDelivered() if command := self._commands.get(record.command):
-                    if record.phase is Phase.FIRST:
-                        command.first_delivered = True
-                    else:
-                        command.final_delivered = True
+                    setattr(command, f"{record.phase.value}_delivered", True)
                 case Kept():
                     self._kept.pop((record.kind, record.key), None)
                     self._kept[record.kind, record.key] = record
