@@ -173,9 +173,9 @@ def test_little_power_is_shared_as_well(target_w: float) -> None:
 
 
 def test_the_default_time_is_0() -> None:
-    leaving = car("L", soc_pct=30.0, wanted_pct=60.0, departure=9000.0)
-    assert share(0.0, [leaving]) == share(0.0, [leaving], 0.0)
-    assert share(0.0, [leaving]) != share(0.0, [leaving], 1.0)
+    fleet = [car("L", soc_pct=30.0, wanted_pct=60.0, departure=9000.0), car("A", soc_pct=80.0)]
+    assert share(0.0, fleet) == share(0.0, fleet, 0.0)
+    assert share(0.0, fleet).power_w["L"] < share(0.0, fleet, 8000.0).power_w["L"]  # then it must charge with more
 
 
 @given(st.floats(-100_000, 100_000), resources())
