@@ -207,8 +207,8 @@ async def test_the_metrics_are_read_off_the_running_gateway() -> None:
         await rig.wait(3)
         page = render(rig.service, room).decode().splitlines()
         assert 'v2x_evse_power_watts{evse="CP1-1"} -5000.0' in page
-        assert 'v2x_commands_total{what="accepted"} 1.0' in page
-        assert 'v2x_commands_total{what="unknown_evse"} 1.0' in page
+        assert 'v2x_commands_total{reason="granted",status="accepted"} 1.0' in page
+        assert 'v2x_commands_total{reason="unknown_evse",status="refused"} 1.0' in page
         assert "v2x_broker_connected 0.0" in page
         assert "v2x_journal_ok 1.0" in page
         rig.stations.unplug("CP1-1")
