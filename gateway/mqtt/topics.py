@@ -64,13 +64,9 @@ class Topics:
     def filters(self, *, site_commands: bool, discovery: bool) -> list[str]:
         """Return the filters that the gateway subscribes to."""
         found = [f"{self.root}/evse/+/cmd/+", f"{self.root}/gateway/+/status", f"{self.root}/site/input/+"]
-        if site_commands:
-            found.append(f"{self.root}/site/cmd/+")
-        if discovery:
-            found.append(f"{self.homeassistant}/status")
-        if self.mirror:
-            found.append(f"{self.mirror}/+/+/set")
-        return found
+        found += [f"{self.root}/site/cmd/+"] if site_commands else []
+        found += [f"{self.homeassistant}/status"] if discovery else []
+        return found + ([f"{self.mirror}/+/+/set"] if self.mirror else [])
 
     @property
     def neighbours(self) -> str:
@@ -82,12 +78,10 @@ class Topics:
         if topic == f"{self.homeassistant}/status":
             return ParsedTopic(Kind.HOMEASSISTANT)
         if self.mirror and topic.startswith(self.mirror + "/"):
-            levels = topic.removeprefix(self.mirror + "/").split("/")
-            return (
-                ParsedTopic(Kind.MIRROR, *levels[:2])
-                if len(levels) == 3 and levels[2] == "set"
-                else ParsedTopic(Kind.UNKNOWN)
-            )
+            match topic.removeprefix(self.mirror + "/").split("/"):
+                case [evse, name, "set"]:
+                    return ParsedTopic(Kind.MIRROR, evse, name)
+            return ParsedTopic(Kind.UNKNOWN)
         match topic.split("/"):
             case ["v2x", str(version), *_] if version != VERSION:
                 return ParsedTopic(Kind.UNKNOWN)
