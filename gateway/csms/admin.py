@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from itertools import islice
 
 from gateway.csms import admin_views, evse_events, passwords, payload_secrets, raw_call_effects, registration, restore
 from gateway.csms.admin_views import Row
@@ -36,7 +37,7 @@ class Admin:
     def __init__(self, csms: Csms) -> None:
         self.csms = csms
         self.context = csms.context
-        self.operations = Operations(csms.stations, csms.context, csms.credentials, csms.end_session)
+        self.operations = Operations(csms)
 
     def protocols(self) -> list[str]:
         """Return the supported OCPP versions."""
@@ -113,10 +114,7 @@ class Admin:
             self._trigger_boot(station)
         return self.registration()
 
-    @staticmethod
-    def without_secrets(action: str, payload: Payload) -> Payload:
-        """Return a payload as it may be stored in the journal."""
-        return payload_secrets.without_secrets(action, payload)
+    without_secrets = staticmethod(payload_secrets.without_secrets)
 
     async def _keep(self, *records: Record) -> None:
         try:
@@ -178,10 +176,7 @@ class Admin:
         """Return the transactions of a station, newest first."""
         self._find(name)
         found = self.context.transactions.of(name, token, active)
-        return [
-            admin_views.transaction(one, self._version(one.station))
-            for one, _ in zip(found, range(limit), strict=False)
-        ]
+        return [admin_views.transaction(one, self._version(name)) for one in islice(found, limit)]
 
     def transaction(self, ref: str) -> Row:
         """Return one transaction."""
@@ -258,14 +253,12 @@ class Admin:
 
     def messages(self, station: str | None, action: str | None, limit: int) -> list[Row]:
         """Return received calls, newest first."""
-        found: list[Row] = []
-        for call in reversed(self.context.received):
-            if station not in (None, call.station) or action not in (None, call.action):
-                continue
-            found.append({"t": call.t, "station": call.station, "action": call.action, "payload": call.payload})
-            if len(found) >= limit:
-                break
-        return found
+        received = reversed(self.context.received)
+        found = (one for one in received if station in (None, one.station) and action in (None, one.action))
+        return [
+            {"t": one.t, "station": one.station, "action": one.action, "payload": one.payload}
+            for one in islice(found, limit)
+        ]
 
     def violations(self, station: str | None) -> list[Row]:
         """Return messages that broke a rule of OCPP, newest first."""

@@ -52,12 +52,6 @@ def report_needs(station: Station, evse: Evse) -> None:
         station.context.report(NeedsStated(evse.name, station.context.clock.now(), needs))
 
 
-def describe_all(station: Station) -> None:
-    """Report the capabilities of all EVSEs of a station."""
-    for evse in station.evses.values():
-        describe(station, evse)
-
-
 def _install_fallback(station: Station, evse: Evse) -> None:
     """Install the fallback profile before a vehicle is connected: without one it charges without limit."""
     if evse.fallback.installed or station.link is None or not station.vendor_profile.fallback_profile:

@@ -156,7 +156,7 @@ class Csms:
         if found is None or not self.reaches(evse):
             return Outcome(Answer.UNKNOWN, "NotConnected", f"the station of {evse} is not connected")
         station, place = found
-        return await grid_forming.switch(station, station.vendor_profile, place.number, forms)
+        return await grid_forming.switch(station, place.number, forms)
 
     # connections
 

@@ -77,8 +77,7 @@ async def update_discharge_share(station: Station) -> None:
         if "limitMaxDischarge" in one and not one.get("isSuperseded", False) and one.get("isDefault", True)
     ]
     station.discharge_share = max(0.0, min([1.0, *shares]))
-    for evse in station.evses.values():
-        station.describe(evse)
+    station.describe_all()
 
 
 async def controls(station: Station) -> list[Payload] | None:

@@ -9,23 +9,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gateway.csms.settings import CsmsSettings, Registration, StationSettings, UnknownStations
+from gateway.csms.settings import CsmsSettings, StationSettings, UnknownStations
 from protocols.ocpp.enums import v16, v21
 
 Status = v21.RegistrationStatusEnumType
 Trigger = v21.MessageTriggerEnumType
 
-_REGISTERED = {
-    Registration.ACCEPTED: Status.accepted,
-    Registration.PENDING: Status.pending,
-    Registration.REJECTED: Status.rejected,
-}
-_UNKNOWN = {
-    UnknownStations.ACCEPT: Status.accepted,
-    UnknownStations.PENDING: Status.pending,
-    UnknownStations.REJECT_BOOT: Status.rejected,
-    UnknownStations.REJECT: Status.rejected,  # connected before the policy changed
-}
+_UNKNOWN = {UnknownStations.ACCEPT: Status.accepted, UnknownStations.PENDING: Status.pending}
 # Actions that a trigger causes; any other trigger has the name of its action.
 _TRIGGERED: dict[str, str] = {
     Trigger.sign_charging_station_certificate: "SignCertificate",
@@ -60,7 +50,9 @@ class Boot:
 
 def status_of(settings: StationSettings, registered: bool, policy: UnknownStations) -> str:
     """Return the status for the station's BootNotification."""
-    return _REGISTERED[settings.registration] if registered else _UNKNOWN[policy]
+    if registered:
+        return Status(settings.registration.value.capitalize())
+    return _UNKNOWN.get(policy, Status.rejected)  # REJECT: connected before the policy changed
 
 
 def interval(status: str, settings: CsmsSettings) -> int:

@@ -33,9 +33,7 @@ async def apply(station: Station, evse: Evse, power_w: float, valid_for_s: float
         transaction = station.context.transactions.active_at(station.id, evse.number)
         if transaction is None:
             return Outcome(Answer.REFUSED, "TxNotFound", f"no transaction is active on {evse.name}")
-        if evse.watchdog is not None:
-            evse.watchdog.cancel()
-            evse.watchdog = None
+        evse.stop_watchdog()
         channel = station.vendor_profile.setpoint
         if channel.channel is Channel.STANDARD:
             outcome = await _apply_21(station, evse, transaction, power_w, valid_for_s)

@@ -7,22 +7,25 @@ import math
 from gateway.csms import charging_profile, outcomes
 from gateway.csms.charging_profile import Kind, Profile, Purpose, Unit
 from gateway.csms.evse import Evse
-from gateway.csms.ports import Caller
 from gateway.csms.station import Station
 from gateway.csms.transactions import Transaction
 from gateway.model.station import Outcome
 from protocols.ocpp.schema import Payload, Version
-from protocols.ocpp.vendor import Channel, VendorProfile
+from protocols.ocpp.vendor import Channel
 
 
 async def apply(station: Station, evse: Evse, transaction: Transaction, power_w: float, valid_for_s: float) -> Outcome:
     """Send a signed set-point through the channel of the vendor profile."""
-    vendor = station.vendor_profile
-    if vendor.setpoint.channel is Channel.DATA_TRANSFER:
+    vendor, setpoint = station.vendor_profile, station.vendor_profile.setpoint
+    if setpoint.channel is Channel.DATA_TRANSFER:
         data = vendor.data(power_w, valid_for_s, evse.number, transaction.id)
-        return await _data_transfer(station, vendor, data)
-    if vendor.setpoint.channel is Channel.VARIABLE:
-        return await _variable(station, vendor, str(vendor.wire_value(power_w)))
+        body = {"vendorId": setpoint.vendor_id, "messageId": setpoint.message_id, "data": data}
+        return outcomes.of_status(await station.call("DataTransfer", body))
+    if setpoint.channel is Channel.VARIABLE:
+        value = str(vendor.wire_value(power_w))
+        if station.version is Version.V16:
+            return await outcomes.of_key(station, setpoint.key, value)
+        return await outcomes.of_variable(station, {"name": setpoint.component}, setpoint.variable, value)
     return await _limit(station, evse, transaction, power_w, valid_for_s)  # also a station that can only be limited
 
 
@@ -40,17 +43,3 @@ async def _limit(station: Station, evse: Evse, transaction: Transaction, power_w
     number, level = charging_profile.SETPOINT_PROFILE + evse.number, vendor.setpoint.stack_level
     profile = Profile(number, level, Purpose.tx_profile, Kind.absolute, schedule, transaction)
     return await charging_profile.send_profile(station, evse, profile)
-
-
-async def _data_transfer(station: Caller, vendor: VendorProfile, data: str) -> Outcome:
-    body = {"vendorId": vendor.setpoint.vendor_id, "messageId": vendor.setpoint.message_id, "data": data}
-    return outcomes.of_status(await station.call("DataTransfer", body))
-
-
-async def _variable(station: Caller, vendor: VendorProfile, value: str) -> Outcome:
-    setpoint = vendor.setpoint
-    if station.version is Version.V16:
-        return outcomes.of_status(await station.call("ChangeConfiguration", {"key": setpoint.key, "value": value}))
-    component, variable = {"name": setpoint.component}, {"name": setpoint.variable}
-    entry = {"attributeValue": value, "component": component, "variable": variable}
-    return outcomes.of_set_variables(await station.call("SetVariables", {"setVariableData": [entry]}))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 from pathlib import Path
+from typing import Any
 
 # TLS 1.2: the four that every CSMS must offer (A00.FR.318, A00.FR.421) and equivalents, best first; 1.3 has its own
 CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20:AES128-GCM-SHA256:AES256-GCM-SHA384:!aNULL:!PSK"
@@ -26,12 +27,7 @@ def server_context(certificate: Path, key: Path, authority: Path | None, profile
     return context
 
 
-def common_name(certificate: dict[str, object] | None) -> str | None:
+def common_name(certificate: dict[str, Any] | None) -> str | None:
     """Return the common name of the subject of a peer certificate, in the form that `ssl` returns."""
     subject = (certificate or {}).get("subject", ())
-    if isinstance(subject, tuple):
-        for relative in subject:
-            for key, value in relative:
-                if key == "commonName":
-                    return str(value)
-    return None
+    return next((str(value) for relative in subject for key, value in relative if key == "commonName"), None)

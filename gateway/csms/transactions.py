@@ -58,6 +58,15 @@ class Transaction:
         if self.presumed:
             self.stopped_at, self.stop_reason, self.presumed, self.announced = None, None, False, False
 
+    def measured(self, charged_wh: float | None, discharged_wh: float | None) -> None:
+        """Record the registers of the meter; the first value of each is that of the start."""
+        if charged_wh is not None:
+            self.energy_charged_wh = charged_wh
+            self.meter_start_wh = charged_wh if self.meter_start_wh is None else self.meter_start_wh
+        if discharged_wh is not None:
+            self.energy_discharged_wh = discharged_wh
+            self.meter_start_out_wh = discharged_wh if self.meter_start_out_wh is None else self.meter_start_out_wh
+
     def repeats(self, *mark: object) -> bool:
         """Return True if this event was processed before; it is recorded."""
         known = crc32(repr(mark).encode())  # the same after a restart, which hash() is not
@@ -69,15 +78,7 @@ class Transaction:
     @property
     def essentials(self) -> tuple[object, ...]:
         """Values that are stored before the message with them is answered; meter and state are reported again."""
-        return (
-            self.evse,
-            self.connector,
-            self.id_token,
-            self.started_at,
-            self.stopped_at,
-            self.reservation,
-            self.remote_start,
-        )
+        return tuple(getattr(self, name) for name in _ESSENTIALS)
 
     def as_row(self) -> dict[str, Any]:
         """Return the stored values."""
@@ -94,6 +95,7 @@ class Transaction:
 
 
 _STORED = tuple(one.name for one in fields(Transaction) if one.name not in ("announced", "unsaved", "seen"))
+_ESSENTIALS = ("evse", "connector", "id_token", "started_at", "stopped_at", "reservation", "remote_start")
 _STORED_NAMES = {"last_message_at": "heard_at"}  # fields whose stored name differs
 
 

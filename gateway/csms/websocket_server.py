@@ -21,7 +21,7 @@ from websockets.typing import Subprotocol
 from gateway.csms import passwords, tls
 from gateway.csms.context import Context
 from gateway.csms.credentials import Credentials
-from gateway.csms.settings import UnknownStations
+from gateway.csms.settings import StationSettings, UnknownStations
 from gateway.csms.station import Station
 from gateway.listener_limits import listen
 from gateway.rate_limit import TokenBucket
@@ -129,20 +129,18 @@ class WebSocketServer:
         """Return True if one more station fits. Stations are only counted near the limit: many connect at once."""
         settings, others = self.settings, self.stations
         if len(others) >= settings.max_stations:
-            connected = sum(1 for other in others.values() if other.connected and other.id != name)
+            connected = sum(other.connected and other.id != name for other in others.values())
             if connected >= settings.max_stations:
                 return False
         if known or len(others) < settings.max_unknown:
             return True
-        unknown = sum(1 for other in others.values() if not other.registered and other.id != name)
-        return unknown < settings.max_unknown
+        return sum(not other.registered and other.id != name for other in others.values()) < settings.max_unknown
 
     async def _authenticate(
         self, connection: ServerConnection, request: Request, name: str, station: Station | None
     ) -> Response | None:
-        stored = station.settings.password_hash if station is not None else None
-        own = station.settings.security_profile if station is not None else None
-        pending = station.settings.next_security_profile if station is not None else None
+        settings = StationSettings(name) if station is None else station.settings
+        stored, own, pending = settings.password_hash, settings.security_profile, settings.next_security_profile
         required = self.settings.security_profile if own is None else own
         level = _level(connection, request, name)
         if level == 3 and 3 in (required, pending):

@@ -20,18 +20,18 @@ from gateway import __version__
 from gateway.blue_switch.service import VehicleLendingService
 from gateway.commands.submission import Channel, Submission
 from gateway.model.command import MAX_BYTES
+from gateway.service import GatewayService
 from gateway.web import blue_switch, station_operations
-from gateway.web.ports import CommandService, Row, StationAdmin
+from gateway.web.ports import Limit, Row, StationAdmin
 from gateway.web.request_models import CallBody, RegistrationBody, StationBody, TokenBody
 
 PREFIX = "/admin/v1"
 BEARER = HTTPBearer(auto_error=False)
-Limit = Annotated[int, Query(ge=1, le=10_000)]
 
 
 def build(
     stations: StationAdmin,
-    commands: CommandService | None,
+    commands: GatewayService | None,
     *,
     token: str | None = None,
     raw_calls: bool = False,
@@ -46,7 +46,6 @@ def build(
             raise HTTPException(401, "this API requires a bearer token", {"WWW-Authenticate": "Bearer"})
 
     router = APIRouter(prefix=PREFIX, dependencies=[Depends(allowed)])
-    _about(router, stations)
     _stations(router, stations, commands, raw_calls)
     station_operations.add(router, stations, commands, raw_calls)
     _transactions(router, stations)
@@ -72,13 +71,11 @@ async def _impossible(_: Request, error: Exception) -> Response:
     return JSONResponse({"detail": str(error)}, code)
 
 
-def _about(router: APIRouter, stations: StationAdmin) -> None:
+def _stations(router: APIRouter, admin: StationAdmin, commands: GatewayService | None, raw_calls: bool) -> None:
     @router.get("/health")
     async def health() -> Row:
-        return {"status": "ok", "version": __version__, "protocols": stations.protocols()}
+        return {"status": "ok", "version": __version__, "protocols": admin.protocols()}
 
-
-def _stations(router: APIRouter, admin: StationAdmin, commands: CommandService | None, raw_calls: bool) -> None:
     @router.get("/stations")
     async def stations() -> list[Row]:
         return admin.stations()
@@ -171,7 +168,7 @@ def _messages(router: APIRouter, admin: StationAdmin) -> None:
         return admin.violations(station)
 
 
-def _commands(router: APIRouter, service: CommandService) -> None:
+def _commands(router: APIRouter, service: GatewayService) -> None:
     @router.get("/sessions")
     async def sessions() -> list[Row]:
         found = (service.state(evse) for evse in service.evses())

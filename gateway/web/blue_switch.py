@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, HTTPException, Query
+from fastapi import APIRouter, HTTPException
 from fastapi.responses import PlainTextResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -17,10 +17,9 @@ from gateway.blue_switch.audit import report_markdown
 from gateway.blue_switch.coordinator import Coordinator
 from gateway.blue_switch.service import VehicleLendingService
 from gateway.model.moment import Moment
+from gateway.web.ports import Limit, Row
 
 PREFIX = "/blue-switch"
-Row = dict[str, Any]
-Limit = Annotated[int, Query(ge=1, le=10_000)]
 Place = Annotated[str, Field(min_length=1, max_length=64)]
 
 
