@@ -19,7 +19,7 @@ from gateway.csms.settings import Registration, StationSettings, UnknownStations
 from gateway.csms.station import Station
 from gateway.csms.tokens import Status, Token
 from gateway.csms.websocket_server import STATION_ID
-from gateway.model.journal import Record
+from gateway.model.journal import Forgotten, Record
 from gateway.store.ports import StoreError
 from protocols.ocpp import schema, vendor
 from protocols.ocpp.link import Answered, Lost, Refused, Reply, TimedOut
@@ -28,6 +28,7 @@ from protocols.ocpp.schema import Payload, Version
 from protocols.ocpp.times import parse
 
 TOKEN_LENGTH = 255  # of 2.1; 1.6 permits 20, 2.0.1 36
+_NOT_SENT: dict[type[Exception], int] = {UnknownAction: 501, InvalidPayload: 422, QueueFull: 503}
 TOKEN_STATUS = frozenset(status.value for status in Status)
 
 
@@ -98,7 +99,7 @@ class Admin:
     async def delete_station(self, name: str) -> None:
         """Remove a station and close its connection. One of the configuration returns with a restart."""
         self._find(name)
-        await self._keep(self.context.persistence.forgotten(STATION, name))
+        await self._keep(Forgotten(STATION, name))
         await self.csms.remove(name)
 
     def registration(self) -> Row:
@@ -143,12 +144,7 @@ class Admin:
             raw_call_effects.apply(station, action, payload, reply.payload)
             return {"type": "result", "payload": reply.payload, "valid": reply.violation is None}
         if isinstance(reply, Refused):
-            return {
-                "type": "error",
-                "code": reply.code,
-                "description": reply.description,
-                "details": reply.details,
-            }
+            return {"type": "error", "code": reply.code, "description": reply.description, "details": reply.details}
         assert isinstance(reply, TimedOut | Lost)
         return {"type": "timeout" if isinstance(reply, TimedOut) else "disconnected"}
 
@@ -160,12 +156,8 @@ class Admin:
             reply = await station.call_unchecked(action, payload, timeout_s)
         except StoreError as error:
             raise NotPossible(503, f"nothing was sent, because it cannot be stored: {error}") from None
-        except UnknownAction as error:
-            raise NotPossible(501, str(error)) from error
-        except InvalidPayload as error:
-            raise NotPossible(422, str(error)) from error
-        except QueueFull as error:
-            raise NotPossible(503, str(error)) from error
+        except (UnknownAction, InvalidPayload, QueueFull) as error:
+            raise NotPossible(_NOT_SENT[type(error)], str(error)) from error
         if password is not None and isinstance(reply, Answered | Refused):
             await self.csms.credentials.settle(station, payload_secrets.password_accepted(reply))
         return reply
@@ -232,7 +224,7 @@ class Admin:
         """Remove a token."""
         if self.context.tokens.get(name) is None:
             raise NotKnown(f"no token {name}")
-        await self._keep(self.context.persistence.forgotten(TOKEN, name.casefold()))
+        await self._keep(Forgotten(TOKEN, name.casefold()))
         self.context.tokens.remove(name)
         self.csms.tokens_changed()
 

@@ -10,7 +10,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 
-from gateway.csms import charging_profile, grid_forming, local_list, outcomes, restore, setpoint, v16, v21, v201
+from gateway.csms import charging_profile, local_list, outcomes, restore, setpoint, v16, v21, v201, vendor_channel
 from gateway.csms.context import Context
 from gateway.csms.credentials import Credentials
 from gateway.csms.evse import Evse
@@ -156,7 +156,7 @@ class Csms:
         if found is None or not self.reaches(evse):
             return Outcome(Answer.UNKNOWN, "NotConnected", f"the station of {evse} is not connected")
         station, place = found
-        return await grid_forming.switch(station, place.number, forms)
+        return await vendor_channel.switch_forming(station, place.number, forms)
 
     # connections
 

@@ -92,22 +92,17 @@ async def controls(station: Station) -> list[Payload] | None:
             return []
         if status != v21.DERControlStatusEnumType.accepted:
             return None
-        return await _collect(station, reports)
+        found, more = [], True
+        while more:
+            async with station.context.clock.timeout_at(station.context.clock.now() + REPORT_TIMEOUT_S):
+                report = await reports.get()
+            more = report.get("tbc", False)
+            found += [entry for entries in report.values() if isinstance(entries, list) for entry in entries]
+        return found
     except TimeoutError:
         return None
     finally:
         del station.der_reports[number]
-
-
-async def _collect(station: Station, reports: asyncio.Queue[Payload]) -> list[Payload]:
-    found: list[Payload] = []
-    more = True
-    while more:
-        async with station.context.clock.timeout_at(station.context.clock.now() + REPORT_TIMEOUT_S):
-            report = await reports.get()
-        more = report.get("tbc", False)
-        found += [entry for entries in report.values() if isinstance(entries, list) for entry in entries]
-    return found
 
 
 def reported(station: Station, payload: Payload) -> Payload:

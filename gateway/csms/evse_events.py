@@ -117,16 +117,13 @@ def metered(
         active = station.context.transactions.active_at(station.id, transaction.evse)
         current = current and active in (None, transaction)
     for reading in readings:
+        charged_wh, discharged_wh = reading.energy_charged_wh, reading.energy_discharged_wh
         if transaction is not None:
-            transaction.measured(reading.energy_charged_wh, reading.energy_discharged_wh)
-        station.context.report(reading if current else _registers(reading))
-
-
-def _registers(reading: Metered) -> Metered:
-    charged_wh, discharged_wh = reading.energy_charged_wh, reading.energy_discharged_wh
-    return Metered(
-        reading.evse, reading.at, reading.wall, energy_charged_wh=charged_wh, energy_discharged_wh=discharged_wh
-    )
+            transaction.measured(charged_wh, discharged_wh)
+        if not current:
+            registers = {"energy_charged_wh": charged_wh, "energy_discharged_wh": discharged_wh}
+            reading = Metered(reading.evse, reading.at, reading.wall, **registers)
+        station.context.report(reading)
 
 
 def operation_mode(station: Station, evse: Evse, name: str) -> None:

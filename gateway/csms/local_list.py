@@ -11,7 +11,7 @@ from zlib import crc32
 
 import msgspec
 
-from gateway.csms import maintenance_status, outcomes
+from gateway.csms import outcomes
 from gateway.csms.station import Station
 from gateway.csms.tokens import Tokens
 from protocols.ocpp.enums import v21
@@ -50,10 +50,10 @@ async def synchronise(station: Station) -> None:
         status = "no answer" if answer is None else str(answer["status"])
         if status != outcomes.ACCEPTED:
             log.warning("%s rejected its local authorisation list: %s", station.id, status)
-            maintenance_status.record(station, SUBJECT, {"version": None, "status": status})
+            station.record_maintenance(SUBJECT, {"version": None, "status": status})
             return
     status = outcomes.ACCEPTED.value
-    maintenance_status.record(station, SUBJECT, {"version": version, "mark": mark, "status": status})
+    station.record_maintenance(SUBJECT, {"version": version, "mark": mark, "status": status})
 
 
 def entries(tokens: Tokens, version: Version, wall: float) -> list[Payload]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from gateway.csms import registration
 from gateway.csms.registration import Boot
-from gateway.csms.station import Station
+from gateway.csms.station import Handler, Station
 from protocols.ocpp.enums import v21
 from protocols.ocpp.schema import Payload
 from protocols.ocpp.times import stamp
@@ -28,7 +28,7 @@ def booted(
     station.booted(Boot(status, vendor, model, serial, firmware, reason, context.clock.wall()))
     if station.accepted and context.settings.inventory:
         station.spawn(inventory(station))
-    interval = registration.interval(status, context.settings)
+    interval = context.settings.heartbeat_s if station.accepted else context.settings.boot_retry_s
     return {"currentTime": stamp(context.clock.wall()), "interval": interval, "status": status}
 
 
@@ -47,3 +47,14 @@ def data_transfer(station: Station, payload: Payload) -> Payload:
 def acknowledge(station: Station, payload: Payload) -> Payload:
     """Acknowledge a notification without an effect; it is among the received messages."""
     return {}
+
+
+def maintenance(subject: str) -> Handler:
+    """Return a handler that records a notification as the maintenance status of a subject."""
+
+    def handle(station: Station, payload: Payload) -> Payload:
+        shown: Payload = {key: payload[key] for key in ("status", "requestId", "location") if key in payload}
+        station.record_maintenance(subject, shown)
+        return {}
+
+    return handle

@@ -76,10 +76,9 @@ async def set_mode(
         transaction = station.context.transactions.active_at(station.id, evse.number)
         if transaction is None:
             return Outcome(Answer.REFUSED, "TxNotFound", f"no transaction is active on {evse.name}")
-        fallback = await charging_profile.install_fallback(station, evse)
-        if fallback.answer is not Answer.APPLIED:
-            text = f"the fallback profile could not be installed: {fallback.text}"
-            return Outcome(fallback.answer, fallback.code, text)
+        refused = await charging_profile.require_fallback(station, evse, 1.0)  # whatever power the mode has
+        if refused is not None:
+            return refused
         evse.setpoint_profile = None  # the next set-point is a new profile
         period: Payload = {"startPeriod": 0, "operationMode": mode, **fields}
         schedule: Payload = {"chargingRateUnit": Unit.w, "chargingSchedulePeriod": [period]}

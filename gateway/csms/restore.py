@@ -45,22 +45,21 @@ class StationRow:
     upkeep: dict[str, Payload] = field(default_factory=dict)  # maintenance status
 
 
+_OWN = ("vendor_profile", "security_profile", "next_security_profile")  # settings that replace the configured ones
+_SETTINGS = ("password_hash", "next_password_hash", "registration", *_OWN)
+
+
 def record(station: Station) -> Kept:
     """Return the record of a station."""
-    settings = station.settings
+    settings = {name: getattr(station.settings, name) for name in _SETTINGS}
     row = StationRow(
-        station.registered,
-        station.configured,
-        settings.password_hash,
-        settings.next_password_hash,
-        station.version,
-        station.boot,
-        {evse.number: evse.connectors for evse in station.evses.values()},
-        settings.vendor_profile,
-        settings.security_profile,
-        settings.registration,
-        settings.next_security_profile,
-        station.maintenance,
+        registered=station.registered,
+        configured=station.configured,
+        version=station.version,
+        boot=station.boot,
+        evses={evse.number: evse.connectors for evse in station.evses.values()},
+        upkeep=station.maintenance,
+        **settings,
     )
     return station.context.persistence.station(station.id, row)
 
@@ -98,8 +97,7 @@ def _station(one: Kept, stations: dict[str, Station], create: Callable[[str], St
     if station is None:
         station = create(one.key)
         station.registered = row.registered
-    own = ("vendor_profile", "security_profile", "next_security_profile")
-    stored = {name: value for name in own if (value := getattr(row, name)) is not None}
+    stored = {name: value for name in _OWN if (value := getattr(row, name)) is not None}
     settings = replace(station.settings, registration=row.registration, **stored)
     if station.configured == row.configured:  # unchanged in the configuration
         settings = replace(settings, password_hash=row.password_hash, next_password_hash=row.next_password_hash)

@@ -26,6 +26,7 @@ from protocols.ocpp import rpc, vendor
 from protocols.ocpp.link import Answered, Link, Lost, Refused, Reply, TimedOut
 from protocols.ocpp.rpc import CallReceived, QueueFull, Refusal, Rpc, SendReceived, Violated
 from protocols.ocpp.schema import ErrorCode, Payload, Version
+from protocols.ocpp.times import stamp
 from protocols.ocpp.vendor import VendorProfile
 from protocols.ports import TextWire
 
@@ -34,7 +35,8 @@ log = logging.getLogger("v2x.csms")
 MOST_EVSES, LARGEST_EVSE = 128, 999  # per station: each one costs MQTT topics, a view and work in every control cycle
 MAX_VARIABLES = 2_000  # of one station's device model
 RESUME_AFTER_S = 5.0  # a station that reboots sends BootNotification within this time; otherwise it continues
-Handlers: TypeAlias = dict[str, Callable[["Station", Payload], Payload | Awaitable[Payload]]]
+Handler: TypeAlias = Callable[["Station", Payload], Payload | Awaitable[Payload]]
+Handlers: TypeAlias = dict[str, Handler]
 VariableName: TypeAlias = tuple[str, int, str, str]  # component, EVSE or 0, variable, instance
 
 
@@ -141,13 +143,13 @@ class Station:
             self._reported = True
             self._lifecycle.connected(self, self.version)
 
-    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+    def spawn(self, work: Coroutine[Any, Any, object]) -> None:
         """Run a coroutine beside the processing of messages; it is cancelled when the link ends."""
         task = asyncio.get_running_loop().create_task(self._guard(work))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _guard(self, work: Coroutine[Any, Any, None]) -> None:
+    async def _guard(self, work: Coroutine[Any, Any, object]) -> None:
         try:
             await work
         except Exception:
@@ -243,11 +245,7 @@ class Station:
 
     def trigger_boot(self) -> None:
         """Trigger a BootNotification, to learn its content and to send the station its present status."""
-
-        async def trigger() -> None:
-            await self.request("TriggerMessage", {"requestedMessage": registration.Trigger.boot_notification})
-
-        self.spawn(trigger())
+        self.spawn(self.request("TriggerMessage", {"requestedMessage": registration.Trigger.boot_notification}))
 
     def _observe(self, event: rpc.Event) -> None:
         if isinstance(event, Violated):
@@ -300,6 +298,11 @@ class Station:
         on."""
         pending = profile if profile > self.required_security_profile else None
         self.settings = replace(self.settings, next_security_profile=pending)
+        self.save()
+
+    def record_maintenance(self, subject: str, status: Payload) -> None:
+        """Store the last status of firmware, logs, diagnostics or another subject, which is shown to operators."""
+        self.maintenance[subject] = {**status, "at": stamp(self.context.clock.wall())}
         self.save()
 
     def save(self) -> None:

@@ -26,7 +26,7 @@ def transaction_event(station: Station, payload: Payload) -> Payload | Awaitable
     name, place = payload["transactionInfo"]["transactionId"], payload.get("evse", {}).get("id")
     if place:
         station.evse(place)  # raises Refusal for an invalid number
-    transaction = context.transactions.get(station.id, name) or context.transactions.open(station.id, name, place or 1)
+    transaction = context.transactions.open(station.id, name, place or 1)
     answer = _token_answer(station, transaction, payload)
     kind = payload["eventType"]
     if transaction.repeats(payload["seqNo"], kind, payload["timestamp"], payload["triggerReason"]):

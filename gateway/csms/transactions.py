@@ -53,6 +53,10 @@ class Transaction:
         """True until its end is known."""
         return self.stopped_at is None
 
+    def has_token(self, token: str) -> bool:
+        """Return True if it was started with that idToken, compared without case."""
+        return self.id_token is not None and self.id_token.casefold() == token.casefold()
+
     def resume(self) -> None:
         """Continue a transaction whose end was only presumed."""
         if self.presumed:
@@ -179,18 +183,14 @@ class Transactions:
 
     def concurrent(self, token: str, besides: Transaction | None) -> bool:
         """Return True if the token is in another active transaction."""
-        folded = token.casefold()
-        return any(
-            t.active and t is not besides and t.id_token is not None and t.id_token.casefold() == folded
-            for t in self._active.values()
-        )
+        return any(t.active and t is not besides and t.has_token(token) for t in self._active.values())
 
     def of(self, station: str, token: str | None = None, active: bool | None = None) -> Iterator[Transaction]:
         """Yield the transactions of a station, newest first."""
         for t in reversed(self._all.values()):
             if t.station != station or (active is not None and t.active is not active):
                 continue
-            if token is None or (t.id_token is not None and t.id_token.casefold() == token.casefold()):
+            if token is None or t.has_token(token):
                 yield t
 
     def _remove_oldest(self) -> None:

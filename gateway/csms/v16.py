@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable
 
-from gateway.csms import certificates, evse_events, maintenance_status, messages, sampling
+from gateway.csms import certificates, evse_events, messages, sampling
 from gateway.csms.station import Handlers, Station
 from gateway.csms.transactions import Transaction
 from gateway.model.event import Metered
@@ -65,9 +65,8 @@ def start_transaction(station: Station, payload: Payload) -> Payload | Awaitable
     transaction = context.transactions.started(station.id, mark)
     repeated = transaction is not None
     if transaction is None:
-        transaction = context.transactions.open(
-            station.id, str(context.transactions.next_number(context.clock.wall())), number
-        )
+        new = context.transactions.next_number(context.clock.wall())
+        transaction = context.transactions.open(station.id, str(new), number)
         context.transactions.mark(transaction, mark)
         transaction.unsaved = True
         _start(station, transaction, payload)
@@ -91,12 +90,8 @@ def _start(station: Station, transaction: Transaction, payload: Payload) -> None
     transaction.reservation = payload.get("reservationId")
     evse = station.evse(transaction.evse)
     evse_events.session_started(station, transaction)
-    reading = Metered(
-        evse.name,
-        context.clock.now(),
-        wall=transaction.started_at,
-        energy_charged_wh=transaction.meter_start_wh,
-    )
+    now, start_wh = context.clock.now(), transaction.meter_start_wh
+    reading = Metered(evse.name, now, wall=transaction.started_at, energy_charged_wh=start_wh)
     evse_events.metered(station, [reading], transaction)
 
 
@@ -104,7 +99,7 @@ def stop_transaction(station: Station, payload: Payload) -> Payload | Awaitable[
     """Process StopTransaction (4.10). A late one keeps its times; one of an unknown transaction is accepted and
     stored, as 1.6 requires."""
     context, number = station.context, str(payload["transactionId"])
-    transaction = context.transactions.get(station.id, number) or context.transactions.open(station.id, number, 0)
+    transaction = context.transactions.open(station.id, number, 0)
     at, reason = parse(payload["timestamp"]) or context.clock.wall(), payload.get("reason", v16.Reason.local.value)
     answer: Payload = {}
     if "idTag" in payload:
@@ -157,14 +152,14 @@ HANDLERS: Handlers = {
     "Authorize": authorize,
     "BootNotification": boot_notification,
     "DataTransfer": messages.data_transfer,
-    "DiagnosticsStatusNotification": maintenance_status.handler("diagnostics"),
-    "FirmwareStatusNotification": maintenance_status.handler("firmware"),
+    "DiagnosticsStatusNotification": messages.maintenance("diagnostics"),
+    "FirmwareStatusNotification": messages.maintenance("firmware"),
     "Heartbeat": messages.heartbeat,
-    "LogStatusNotification": maintenance_status.handler("log"),
+    "LogStatusNotification": messages.maintenance("log"),
     "MeterValues": meter_values,
     "SecurityEventNotification": messages.acknowledge,
     "SignCertificate": certificates.sign_certificate,
-    "SignedFirmwareStatusNotification": maintenance_status.handler("firmware"),
+    "SignedFirmwareStatusNotification": messages.maintenance("firmware"),
     "StartTransaction": start_transaction,
     "StatusNotification": status_notification,
     "StopTransaction": stop_transaction,

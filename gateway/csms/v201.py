@@ -10,7 +10,6 @@ from gateway.csms import (
     certificates,
     device_model,
     evse_events,
-    maintenance_status,
     messages,
     setpoint,
 )
@@ -21,12 +20,7 @@ from gateway.csms.transaction_event import transaction_event
 from protocols.ocpp.enums import v21
 from protocols.ocpp.schema import Payload, Version
 
-# 2.1 has the same names and more
-Status, Generic, Needs = (
-    v21.ConnectorStatusEnumType,
-    v21.GenericStatusEnumType,
-    v21.NotifyEVChargingNeedsStatusEnumType,
-)
+Status, Generic = v21.ConnectorStatusEnumType, v21.GenericStatusEnumType  # 2.1 has the same names and more
 
 RESERVATION_ENDS: dict[str, ReservationStatus] = {
     v21.ReservationUpdateStatusEnumType.expired: ReservationStatus.EXPIRED,
@@ -102,7 +96,7 @@ def notify_ev_charging_needs(station: Station, payload: Payload) -> Payload:
     evse.needs = vehicle_needs(payload["chargingNeeds"])
     capabilities.report_needs(station, evse)
     if evse.setpoint is None or station.context.transactions.active_at(station.id, evse.number) is None:
-        return {"status": Needs.processing}
+        return {"status": v21.NotifyEVChargingNeedsStatusEnumType.processing}
     station.spawn(setpoint.repeat(station, evse))
     return {"status": Generic.accepted}
 
@@ -138,10 +132,10 @@ HANDLERS: Handlers = {
     "BootNotification": boot_notification,
     "ClearedChargingLimit": cleared_charging_limit,
     "DataTransfer": messages.data_transfer,
-    "FirmwareStatusNotification": maintenance_status.handler("firmware"),
+    "FirmwareStatusNotification": messages.maintenance("firmware"),
     "GetCertificateStatus": get_certificate_status,
     "Heartbeat": messages.heartbeat,
-    "LogStatusNotification": maintenance_status.handler("log"),
+    "LogStatusNotification": messages.maintenance("log"),
     "MeterValues": meter_values,
     "NotifyChargingLimit": notify_charging_limit,
     "NotifyCustomerInformation": messages.acknowledge,
@@ -151,7 +145,7 @@ HANDLERS: Handlers = {
     "NotifyEvent": device_model.notify_event,
     "NotifyMonitoringReport": messages.acknowledge,
     "NotifyReport": device_model.notify_report,
-    "PublishFirmwareStatusNotification": maintenance_status.handler("published_firmware"),
+    "PublishFirmwareStatusNotification": messages.maintenance("published_firmware"),
     "ReportChargingProfiles": messages.acknowledge,
     "ReservationStatusUpdate": reservation_status_update,
     "SecurityEventNotification": messages.acknowledge,

@@ -10,23 +10,9 @@ from gateway.model.event import FaultCleared, FaultRaised, NeedsStated
 from protocols.ocpp.enums import v21
 from protocols.ocpp.schema import Payload
 
-Authorization, Needs, Generic = (
-    v21.AuthorizationStatusEnumType,
-    v21.NotifyEVChargingNeedsStatusEnumType,
-    v21.GenericStatusEnumType,
-)
+Needs, Generic = v21.NotifyEVChargingNeedsStatusEnumType, v21.GenericStatusEnumType
 TRANSFERS = tuple(mode.value for mode in v21.EnergyTransferModeEnumType)
-TRIPS = frozenset(
-    {
-        der.Control.hf_must_trip,
-        der.Control.hv_must_trip,
-        der.Control.lf_must_trip,
-        der.Control.lv_must_trip,
-        der.Control.hv_mom_cess,
-        der.Control.lv_mom_cess,
-        der.Control.power_monitoring_must_trip,
-    }
-)
+TRIPS = frozenset(kind for kind in der.Control if kind.endswith(("MustTrip", "MomCess")))  # they trip the inverter
 
 
 def authorize(station: Station, payload: Payload) -> Payload:
@@ -36,7 +22,7 @@ def authorize(station: Station, payload: Payload) -> Payload:
     listed = token.energy_transfer if token is not None else ()
     if not listed and station.context.settings.v2x_allowed:
         listed = TRANSFERS
-    if answer["idTokenInfo"]["status"] == Authorization.accepted and listed and _v2x(station):
+    if answer["idTokenInfo"]["status"] == v21.AuthorizationStatusEnumType.accepted and listed and _v2x(station):
         answer["allowedEnergyTransfer"] = list(listed)
     return answer
 

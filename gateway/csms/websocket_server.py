@@ -10,6 +10,8 @@ import ssl
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from websockets.asyncio.server import Server, ServerConnection
@@ -18,7 +20,7 @@ from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
-from gateway.csms import passwords, tls
+from gateway.csms import passwords
 from gateway.csms.context import Context
 from gateway.csms.credentials import Credentials
 from gateway.csms.settings import StationSettings, UnknownStations
@@ -37,6 +39,8 @@ from protocols.ocpp.schema import Version
 
 # identifierString without the colon, at most 48 characters (2.1 part 4, 3.1.1)
 STATION_ID = re.compile(r"[A-Za-z0-9*\-_=+|@.]{1,48}")
+# TLS 1.2: the four that every CSMS must offer (A00.FR.318, A00.FR.421) and equivalents, best first; 1.3 has its own
+CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20:AES128-GCM-SHA256:AES256-GCM-SHA384:!aNULL:!PSK"
 
 
 class WebSocketServer:
@@ -74,7 +78,7 @@ class WebSocketServer:
         settings = self.settings
         if settings.tls_cert is None or settings.tls_key is None:
             raise ValueError("ocpp.tls_cert and ocpp.tls_key are required for security profiles 2 and 3")
-        return tls.server_context(settings.tls_cert, settings.tls_key, settings.tls_ca, settings.security_profile)
+        return server_context(settings.tls_cert, settings.tls_key, settings.tls_ca, settings.security_profile)
 
     def _listen(self, host: str, port: int, context: ssl.SSLContext | None) -> accept:
         settings = self.settings
@@ -169,7 +173,7 @@ def _level(connection: ServerConnection, request: Request, name: str) -> int:
     socket = connection.transport.get_extra_info("ssl_object")
     if socket is None:
         return 0 if request.headers.get("Authorization") is None else 1
-    return 3 if tls.common_name(socket.getpeercert()) == name else 2
+    return 3 if common_name(socket.getpeercert()) == name else 2
 
 
 def _select(_: ServerConnection, offered: Sequence[Subprotocol]) -> Subprotocol | None:
@@ -198,3 +202,26 @@ def _without_traceback(record: logging.LogRecord) -> bool:
         record.msg, record.args = "%s: %s", (record.getMessage(), cause)
         record.exc_info, record.levelno, record.levelname = None, logging.INFO, "INFO"
     return True
+
+
+def server_context(certificate: Path, key: Path, authority: Path | None, profile: int) -> ssl.SSLContext:
+    """Return the context for security profile 2 or 3: TLS 1.2 or newer (A00.FR.3xx).
+
+    Profile 3 requires the station's certificate. Raises ValueError where its authority is missing.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_ciphers(CIPHERS)
+    context.load_cert_chain(certificate, key)
+    if profile == 3 and authority is None:
+        raise ValueError("ocpp.tls_ca is required for security profile 3: the authority of the stations' certificates")
+    if authority is not None:  # in other profiles a certificate is optional: a station may migrate to profile 3 (A05)
+        context.load_verify_locations(authority)
+        context.verify_mode = ssl.CERT_REQUIRED if profile == 3 else ssl.CERT_OPTIONAL
+    return context
+
+
+def common_name(certificate: dict[str, Any] | None) -> str | None:
+    """Return the common name of the subject of a peer certificate, in the form that `ssl` returns."""
+    subject = (certificate or {}).get("subject", ())
+    return next((str(value) for relative in subject for key, value in relative if key == "commonName"), None)

@@ -17,7 +17,7 @@ from gateway.model.reason import Code, because
 from gateway.mqtt.client import Connect
 from gateway.mqtt.commands import MessageReceiver, NeighbourHandler
 from gateway.mqtt.publisher import Publisher
-from gateway.mqtt.settings import MqttSettings
+from gateway.mqtt.topics import MqttSettings
 from gateway.service import GatewayService
 from protocols.ports import Bus, Clock
 

@@ -23,7 +23,7 @@ from gateway.model.result import Result
 from gateway.model.state import EventMessage, GatewayStatus
 from gateway.mqtt import discovery, mirror
 from gateway.mqtt.outbox import Outbox, PendingResult
-from gateway.mqtt.settings import MqttSettings
+from gateway.mqtt.topics import MqttSettings
 from gateway.service import GatewayService
 from protocols.ports import Bus, BusMessage, Clock
 

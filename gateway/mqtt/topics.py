@@ -1,4 +1,7 @@
-"""Topics of the MQTT contract. `v2x/1/<site>` is the root; a breaking change takes a new number. Pure."""
+"""Topics of the MQTT contract. `v2x/1/<site>` is the root; a breaking change takes a new number. Pure.
+
+`MqttSettings` are the settings of the connection besides the link itself.
+"""
 
 from __future__ import annotations
 
@@ -108,3 +111,14 @@ class Topics:
         if topic.startswith(self.homeassistant + "/") or (self.mirror and topic.startswith(self.mirror + "/")):
             return False
         return not topic.startswith("v2x/") or topic.startswith(f"{self.root}/reply/")
+
+
+@dataclass(frozen=True, slots=True)
+class MqttSettings:
+    """Topics, publishing period, and what this gateway accepts. `homeassistant`: device, components or off."""
+
+    topics: Topics
+    telemetry_s: float = 1.0
+    takes_site_commands: bool = True
+    broker_grace_s: float = 30.0
+    homeassistant: str = "device"

@@ -201,10 +201,7 @@ def _commands(router: APIRouter, service: GatewayService) -> None:
         first, final = await service.result(command_id)
         if first is None:
             raise LookupError(f"no command {command_id}")
-        return {
-            "first": first.model_dump(mode="json"),
-            "final": None if final is None else final.model_dump(mode="json"),
-        }
+        return {"first": first.model_dump(mode="json"), "final": final and final.model_dump(mode="json")}
 
     @router.get("/journal")
     async def journal(since: float | None = None, evse: str | None = None, limit: Limit = 1000) -> list[Row]:

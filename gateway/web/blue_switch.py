@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, HTTPException
 from fastapi.responses import PlainTextResponse, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from gateway.blue_switch import views
 from gateway.blue_switch.audit import report_markdown
@@ -18,15 +18,14 @@ from gateway.blue_switch.coordinator import Coordinator
 from gateway.blue_switch.service import VehicleLendingService
 from gateway.model.moment import Moment
 from gateway.web.ports import Limit, Row
+from gateway.web.request_models import Body
 
 PREFIX = "/blue-switch"
 Place = Annotated[str, Field(min_length=1, max_length=64)]
 
 
-class PositionBody(BaseModel):
+class PositionBody(Body):
     """Position, state of charge and availability of a car, as its operator reports; omitted members are unchanged."""
-
-    model_config = ConfigDict(extra="forbid")
 
     place: Place | None = Field(default=None, description="a place of the agreement file")
     soc_pct: Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)] | None = None
@@ -34,10 +33,8 @@ class PositionBody(BaseModel):
     at: Moment | None = Field(default=None, description="when it was seen, if not now")
 
 
-class PaymentBody(BaseModel):
+class PaymentBody(Body):
     """Energy returned to a vehicle, or paid for."""
-
-    model_config = ConfigDict(extra="forbid")
 
     id: Annotated[str, Field(min_length=1, max_length=64)] = Field(description="counts once")
     energy_wh: Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]

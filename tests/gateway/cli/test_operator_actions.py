@@ -194,8 +194,7 @@ async def test_migrate_and_asyncapi(tmp_path: Path) -> None:
 @pytest.mark.virtual_time
 async def test_the_metrics_are_read_off_the_running_gateway() -> None:
     from gateway.mqtt.connection import MqttConnection
-    from gateway.mqtt.settings import MqttSettings
-    from gateway.mqtt.topics import Topics
+    from gateway.mqtt.topics import MqttSettings, Topics
     from gateway.observability.metrics import render
 
     async with service_rig("CP1-1") as rig:
