@@ -52,13 +52,7 @@ class Admin:
 
     def station(self, name: str) -> Row:
         """Return one station."""
-        return admin_views.station(self._find(name))
-
-    def _find(self, name: str) -> Station:
-        found = self.csms.stations.get(name)
-        if found is None:
-            raise NotKnown(f"no station {name}")
-        return found
+        return admin_views.station(self.operations.find(name))
 
     async def put_station(self, name: str, changes: Row) -> Row:
         """Register a station or change its settings, stored first. A null removes the setting."""
@@ -98,7 +92,7 @@ class Admin:
 
     async def delete_station(self, name: str) -> None:
         """Remove a station and close its connection. One of the configuration returns with a restart."""
-        self._find(name)
+        self.operations.find(name)
         await self._keep(Forgotten(STATION, name))
         await self.csms.remove(name)
 
@@ -123,15 +117,11 @@ class Admin:
         except StoreError as error:
             raise NotPossible(503, f"nothing was changed, because it cannot be stored: {error}") from None
 
-    def _version(self, name: str) -> Version | None:
-        station = self.csms.stations.get(name)
-        return None if station is None else station.version
-
     # raw calls
 
     async def call(self, name: str, action: str, payload: Payload, timeout_s: float) -> Row:
         """Send one OCPP call verbatim and return its result."""
-        station = self._find(name)
+        station = self.operations.find(name)
         if not station.connected or station.version is None:
             raise NotPossible(409, f"{name} is not connected")
         if action not in schema.actions(station.version):
@@ -166,20 +156,21 @@ class Admin:
 
     def transactions(self, name: str, token: str | None, active: bool | None, limit: int) -> list[Row]:
         """Return the transactions of a station, newest first."""
-        self._find(name)
+        station = self.operations.find(name)
         found = self.context.transactions.of(name, token, active)
-        return [admin_views.transaction(one, self._version(name)) for one in islice(found, limit)]
+        return [admin_views.transaction(one, station.version) for one in islice(found, limit)]
 
     def transaction(self, ref: str) -> Row:
         """Return one transaction."""
         found = self.context.transactions.by_ref(ref)
         if found is None:
             raise NotKnown(f"no transaction {ref}")
-        return admin_views.transaction(found, self._version(found.station))
+        station = self.csms.stations.get(found.station)
+        return admin_views.transaction(found, station.version if station is not None else None)
 
     def close_stale(self, name: str, silent_s: float) -> int:
         """End active transactions without a message for `silent_s`, and return their number; a message resumes one."""
-        station, before = self._find(name), self.context.clock.wall() - silent_s
+        station, before = self.operations.find(name), self.context.clock.wall() - silent_s
         stale = [one for one in self.context.transactions.active_of(name) if one.last_message_at <= before]
         for one in stale:
             evse_events.presume_ended(station, one, "closed by an operator")
@@ -232,7 +223,7 @@ class Admin:
 
     def reservations(self, name: str, limit: int) -> list[Row]:
         """Return the reservations of a station, newest first."""
-        self._find(name)
+        self.operations.find(name)
         found = self.context.reservations.of(name, self.context.clock.wall())[:limit]
         return [{"ref": one.ref, "status": one.status.value} for one in found]
 

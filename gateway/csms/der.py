@@ -12,7 +12,7 @@ from gateway.csms import outcomes
 from gateway.csms.station import Station
 from gateway.model.station import Answer, Outcome
 from protocols.ocpp.enums import v21
-from protocols.ocpp.schema import Payload, Version
+from protocols.ocpp.schema import Payload
 
 Control = v21.DERControlEnumType
 
@@ -27,7 +27,6 @@ _BODIES: dict[str, str] = {  # all others have a `curve`
     Control.limit_max_discharge: "limitMaxDischarge",
 }
 REPORT_TIMEOUT_S = 30.0  # from one ReportDERControl to the next
-NOT_SUPPORTED = Outcome(Answer.REFUSED, "NotSupported", "only OCPP 2.1 stations have DER controls")
 
 
 class InvalidControl(ValueError):
@@ -46,18 +45,14 @@ def request(number: str, kind: str, body: Payload, default: bool) -> Payload:
 async def set_control(station: Station, number: str, kind: str, body: Payload, default: bool) -> Outcome:
     """Set one control. Raises InvalidControl; what the schema does not permit is REFUSED with `InvalidOrder`."""
     payload = request(number, kind, body, default)
-    if station.version is not Version.V21:
-        return NOT_SUPPORTED
     outcome = outcomes.of_status(await station.call("SetDERControl", payload))
     if outcome.answer is Answer.APPLIED and kind == Control.limit_max_discharge:
         await update_discharge_share(station)
     return outcome
 
 
-async def clear(station: Station, default: bool, kind: str | None = None, number: str | None = None) -> Outcome:
+async def clear(station: Station, default: bool, kind: str | None, number: str | None) -> Outcome:
     """Clear the matching controls; all defaults or all others without a type or id."""
-    if station.version is not Version.V21:
-        return NOT_SUPPORTED
     payload: Payload = {"isDefault": default}
     payload |= {name: value for name, value in (("controlType", kind), ("controlId", number)) if value is not None}
     outcome = outcomes.of_status(await station.call("ClearDERControl", payload))

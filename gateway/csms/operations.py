@@ -81,11 +81,16 @@ class Operations:
         """Clear the matching DER controls (R04)."""
         return _row(await der.clear(self.connected(name, Version.V21), default, kind, number))
 
-    def connected(self, name: str, version: Version | None = None) -> Station:
-        """Return a connected station, of that version if one is given."""
+    def find(self, name: str) -> Station:
+        """Return a station."""
         station = self._csms.stations.get(name)
         if station is None:
             raise NotKnown(f"no station {name}")
+        return station
+
+    def connected(self, name: str, version: Version | None = None) -> Station:
+        """Return a connected station, of that version if one is given."""
+        station = self.find(name)
         if not station.connected or station.version is None:
             raise NotPossible(409, f"{name} is not connected")
         if version not in (None, station.version):
@@ -93,10 +98,10 @@ class Operations:
         return station
 
     def _evse(self, name: str, evse: int, version: Version | None = None) -> tuple[Station, Evse]:
-        station = self._csms.stations.get(name)
-        if station is not None and evse not in station.evses:
+        station = self.find(name)
+        if evse not in station.evses:
             raise NotKnown(f"no EVSE {evse} of {name}")
-        return self.connected(name, version), self._csms.stations[name].evses[evse]
+        return self.connected(name, version), station.evses[evse]
 
 
 def _row(outcome: Outcome) -> Row:

@@ -5,14 +5,7 @@ An action that is not in the table is rejected with NotSupported; only what is c
 
 from __future__ import annotations
 
-from gateway.csms import (
-    capabilities,
-    certificates,
-    device_model,
-    evse_events,
-    messages,
-    setpoint,
-)
+from gateway.csms import capabilities, certificates, device_model, evse_events, messages, setpoint
 from gateway.csms.charging_needs import vehicle_needs
 from gateway.csms.reservations import ReservationStatus
 from gateway.csms.station import Handlers, Station

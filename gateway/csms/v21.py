@@ -22,13 +22,10 @@ def authorize(station: Station, payload: Payload) -> Payload:
     listed = token.energy_transfer if token is not None else ()
     if not listed and station.context.settings.v2x_allowed:
         listed = TRANSFERS
-    if answer["idTokenInfo"]["status"] == v21.AuthorizationStatusEnumType.accepted and listed and _v2x(station):
+    v2x = any(name[0] == "V2XChargingCtrlr" for name in station.variables)
+    if answer["idTokenInfo"]["status"] == v21.AuthorizationStatusEnumType.accepted and listed and v2x:
         answer["allowedEnergyTransfer"] = list(listed)
     return answer
-
-
-def _v2x(station: Station) -> bool:
-    return any(name[0] == "V2XChargingCtrlr" for name in station.variables)
 
 
 def allowed_transfers(station: Station, evse: Evse) -> tuple[str, ...]:

@@ -27,14 +27,8 @@ from gateway.csms.settings import StationSettings, UnknownStations
 from gateway.csms.station import Station
 from gateway.listener_limits import listen
 from gateway.rate_limit import TokenBucket
-from protocols.ocpp.io import (
-    CLOSE_WITHIN,
-    FRAME_LENGTH,
-    PING_INTERVAL,
-    PING_TIMEOUT,
-    PushingConnection,
-    WebSocketWire,
-)
+from protocols.ocpp import io
+from protocols.ocpp.io import PushingConnection, WebSocketWire
 from protocols.ocpp.schema import Version
 
 # identifierString without the colon, at most 48 characters (2.1 part 4, 3.1.1)
@@ -89,10 +83,10 @@ class WebSocketServer:
             process_request=self._admit,
             compression="deflate" if settings.compression else None,
             server_header=None,
-            ping_interval=PING_INTERVAL,
-            ping_timeout=PING_TIMEOUT,
-            close_timeout=CLOSE_WITHIN,
-            max_size=FRAME_LENGTH,
+            ping_interval=io.PING_INTERVAL,
+            ping_timeout=io.PING_TIMEOUT,
+            close_timeout=io.CLOSE_WITHIN,
+            max_size=io.FRAME_LENGTH,
             logger=_quiet_logger(),
             ssl=context,
             create_connection=PushingConnection,

@@ -49,26 +49,21 @@ def build(
     _stations(router, stations, commands, raw_calls)
     station_operations.add(router, stations, commands, raw_calls)
     _transactions(router, stations)
-    _tokens(router, stations)
-    _messages(router, stations)
+    _tokens_and_messages(router, stations)
     if commands is not None:
         _commands(router, commands)
     blue_switch.add(router, lender, now)
     app.include_router(router)
-    app.add_exception_handler(LookupError, _missing)
-    app.add_exception_handler(ValueError, _impossible)
+    app.add_exception_handler(LookupError, _failed)
+    app.add_exception_handler(ValueError, _failed)
     return app
 
 
-async def _missing(_: Request, error: Exception) -> Response:
-    return JSONResponse({"detail": str(error.args[0]) if error.args else "not found"}, 404)
-
-
-async def _impossible(_: Request, error: Exception) -> Response:
-    code = getattr(error, "code", None)
+async def _failed(_: Request, error: Exception) -> Response:
+    code = 404 if isinstance(error, LookupError) else getattr(error, "code", None)
     if not isinstance(code, int):
         raise error
-    return JSONResponse({"detail": str(error)}, code)
+    return JSONResponse({"detail": str(error.args[0]) if error.args else "not found"}, code)
 
 
 def _stations(router: APIRouter, admin: StationAdmin, commands: GatewayService | None, raw_calls: bool) -> None:
@@ -140,7 +135,7 @@ def _transactions(router: APIRouter, admin: StationAdmin) -> None:
         return admin.reservation(ref)
 
 
-def _tokens(router: APIRouter, admin: StationAdmin) -> None:
+def _tokens_and_messages(router: APIRouter, admin: StationAdmin) -> None:
     @router.get("/tokens")
     async def tokens() -> list[Row]:
         return admin.tokens()
@@ -157,8 +152,6 @@ def _tokens(router: APIRouter, admin: StationAdmin) -> None:
     async def delete_token(token: str) -> None:
         await admin.delete_token(token)
 
-
-def _messages(router: APIRouter, admin: StationAdmin) -> None:
     @router.get("/messages")
     async def messages(station: str | None = None, action: str | None = None, limit: Limit = 100) -> list[Row]:
         return admin.messages(station, action, limit)
