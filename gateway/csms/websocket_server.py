@@ -1,4 +1,4 @@
-"""WebSocket server: one port for OCPP 1.6J, 2.0.1 and 2.1, and the authentication of the handshake."""
+"""WebSocket server: one port for OCPP 1.6J, 2.0.1 and 2.1, its TLS, and the authentication of the handshake."""
 
 from __future__ import annotations
 
