@@ -11,7 +11,6 @@ import logging
 from gateway.csms import outcomes
 from gateway.csms.station import Station
 from protocols.ocpp.enums import v16, v21
-from protocols.ocpp.link import Answered
 from protocols.ocpp.schema import Payload, Version
 
 log = logging.getLogger("v2x.csms")
@@ -83,15 +82,11 @@ def _name(station: Station, setting: str) -> str:
 
 async def _set(station: Station, setting: str, value: str) -> str:
     if station.version is Version.V16:
-        reply = await station.call("ChangeConfiguration", {"key": _KEYS[setting], "value": value})
-        if isinstance(reply, Answered) and reply.violation is None:
-            return str(reply.payload["status"])
-    else:
-        entry = {**_variable(setting), "attributeValue": value}
-        reply = await station.call("SetVariables", {"setVariableData": [entry]})
-        if isinstance(reply, Answered) and reply.violation is None:
-            return str(reply.payload["setVariableResult"][0]["attributeStatus"])
-    return NO_ANSWER
+        answer = await station.request("ChangeConfiguration", {"key": _KEYS[setting], "value": value})
+        return NO_ANSWER if answer is None else str(answer["status"])
+    entry = {**_variable(setting), "attributeValue": value}
+    answer = await station.request("SetVariables", {"setVariableData": [entry]})
+    return NO_ANSWER if answer is None else str(answer["setVariableResult"][0]["attributeStatus"])
 
 
 def _variable(setting: str) -> Payload:

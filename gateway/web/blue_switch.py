@@ -89,10 +89,10 @@ class _Routes:
 
     async def agreement(self, agreement: str) -> Row:
         """Return one agreement."""
-        found = next((one for one in views.agreements(self._coordinator) if one["id"] == agreement), None)
-        if found is None:
-            raise LookupError(f"no agreement {agreement}")
-        return found
+        for one in views.agreements(self._coordinator):
+            if one["id"] == agreement:
+                return one
+        raise LookupError(f"no agreement {agreement}")
 
     async def cars(self) -> list[Row]:
         """Return the vehicles of all agreements."""
