@@ -124,7 +124,7 @@ class GatewayService:
         """Return how many commands hold a power somewhere."""
         return len(commands_in_force(self._registry, self._site_state))
 
-    def command_counts(self) -> Mapping[str, int]:
+    def command_counts(self) -> Mapping[tuple[str, str], int]:
         """Return the number of first results by status and reason code."""
         return self._intake.counts
 
@@ -141,7 +141,7 @@ class GatewayService:
     def input(self, kind: str, payload: bytes, retained: bool = False) -> Reason | None:
         """Store an input of the facility; return the reason where it is refused."""
         reason = self._inputs.receive(kind, payload)
-        if reason is not None and self._intake.allow_input_refusal(kind):
+        if reason is not None and self._intake.allow_input_refusal(kind, reason):
             self._publisher.happened(Happened.INPUT_REFUSED, None, reason)
         return reason
 

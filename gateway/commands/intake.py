@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections import Counter
 from dataclasses import dataclass
 
 from gateway.commands.arbiter import CommandArbiter
@@ -100,7 +101,7 @@ class CommandIntake:
         self._evse_rates = RateLimiter(settings.evse_rate_per_s, settings.burst_s)
         self._source_rates = RateLimiter(settings.source_rate_per_s, settings.burst_s)
         self._in_intake: dict[str, asyncio.Future[Result]] = {}
-        self.counts: dict[str, int] = {}
+        self.counts: Counter[tuple[str, str]] = Counter()  # first results by status and reason code
 
     async def submit(self, submission: Submission) -> Result:
         """Return the first result of a command; a duplicate gets the stored one. Never raises for what was sent."""
@@ -208,7 +209,7 @@ class CommandIntake:
 
     def _answer(self, command: ReceivedCommand, result: Result, text: str) -> None:
         self._known.put(command.id, command.fingerprint, text)
-        self._count(result)
+        self.counts[result.status.value, result.code.value] += 1
         self._publisher.result(result, command.reply, Phase.FIRST)
 
     # duplicates -----------------------------------------------------------------------------------------------------
@@ -236,7 +237,7 @@ class CommandIntake:
         result = Result.model_validate_json(stored[1])
         channel = submission.channel.value
         self._publisher.note(Step.RECEIVED, "duplicate", body.id, submission.evse, channel=channel)
-        self.counts["duplicate"] = self.counts.get("duplicate", 0) + 1
+        self.counts["duplicate", result.code.value] += 1
         self._publisher.result(result, submission.reply_to(body.reply_to), None)
         return result
 
@@ -274,9 +275,9 @@ class CommandIntake:
         """Return whose rate counts: unknown EVSEs share one, or each name would be a new one."""
         return "site" if evse is None else f"evse/{evse}" if evse in self._registry else "unknown"
 
-    def allow_input_refusal(self, kind: str) -> bool:
+    def allow_input_refusal(self, kind: str, reason: Reason) -> bool:
         """Return whether one more refused input may be published; the rest are only counted."""
-        self.counts["input_refused"] = self.counts.get("input_refused", 0) + 1
+        self.counts["input_refused", reason.code.value] += 1
         return self._evse_rates.allow(f"input/{kind[:64]}", self._clock.now())
 
     def _refuse_malformed(self, submission: Submission, bad: Malformed) -> Result:
@@ -292,7 +293,7 @@ class CommandIntake:
         return self._publish_refusal(submission, result, submission.reply_to(body.reply_to))
 
     def _publish_refusal(self, submission: Submission, result: Result, reply: ReplyTo | None) -> Result:
-        self._count(result)
+        self.counts[result.status.value, result.code.value] += 1
         counted_only = result.code is Code.RATE_LIMITED  # so that they do not fill the journal
         if not counted_only:
             data = {"verb": result.verb, "text": result.reason.text, "channel": submission.channel.value}
@@ -366,10 +367,6 @@ class CommandIntake:
             Entry(wall, Step.RESULT, result.code.value, body.id, evse, {**answer, "effective_w": result.effective_w}),
             ResultGiven(body.id, Phase.FIRST, text, wall),
         ]
-
-    def _count(self, result: Result) -> None:
-        for name in (result.status.value, result.code.value):
-            self.counts[name] = self.counts.get(name, 0) + 1
 
 
 def _unwritten(error: StoreError) -> Reason:

@@ -12,8 +12,7 @@ from gateway.csms.settings import CsmsSettings, Registration, StationSettings, U
 from gateway.model.command import SiteMode
 from gateway.model.site import SitePolicy
 from gateway.mqtt.client import BrokerLink
-from gateway.mqtt.settings import MqttSettings
-from gateway.mqtt.topics import Topics
+from gateway.mqtt.topics import MqttSettings, Topics
 from gateway.store.memory import MemoryStore
 from gateway.store.ports import Store
 from protocols.ocpp import vendor

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from itertools import islice
 
 from gateway.csms import admin_views, evse_events, passwords, payload_secrets, raw_call_effects, registration, restore
 from gateway.csms.admin_views import Row
@@ -18,7 +19,7 @@ from gateway.csms.settings import Registration, StationSettings, UnknownStations
 from gateway.csms.station import Station
 from gateway.csms.tokens import Status, Token
 from gateway.csms.websocket_server import STATION_ID
-from gateway.model.journal import Record
+from gateway.model.journal import Forgotten, Record
 from gateway.store.ports import StoreError
 from protocols.ocpp import schema, vendor
 from protocols.ocpp.link import Answered, Lost, Refused, Reply, TimedOut
@@ -27,6 +28,7 @@ from protocols.ocpp.schema import Payload, Version
 from protocols.ocpp.times import parse
 
 TOKEN_LENGTH = 255  # of 2.1; 1.6 permits 20, 2.0.1 36
+_NOT_SENT: dict[type[Exception], int] = {UnknownAction: 501, InvalidPayload: 422, QueueFull: 503}
 TOKEN_STATUS = frozenset(status.value for status in Status)
 
 
@@ -36,7 +38,7 @@ class Admin:
     def __init__(self, csms: Csms) -> None:
         self.csms = csms
         self.context = csms.context
-        self.operations = Operations(csms.stations, csms.context, csms.credentials, csms.end_session)
+        self.operations = Operations(csms)
 
     def protocols(self) -> list[str]:
         """Return the supported OCPP versions."""
@@ -50,13 +52,7 @@ class Admin:
 
     def station(self, name: str) -> Row:
         """Return one station."""
-        return admin_views.station(self._find(name))
-
-    def _find(self, name: str) -> Station:
-        found = self.csms.stations.get(name)
-        if found is None:
-            raise NotKnown(f"no station {name}")
-        return found
+        return admin_views.station(self.operations.find(name))
 
     async def put_station(self, name: str, changes: Row) -> Row:
         """Register a station or change its settings, stored first. A null removes the setting."""
@@ -96,8 +92,8 @@ class Admin:
 
     async def delete_station(self, name: str) -> None:
         """Remove a station and close its connection. One of the configuration returns with a restart."""
-        self._find(name)
-        await self._keep(self.context.persistence.forgotten(STATION, name))
+        self.operations.find(name)
+        await self._keep(Forgotten(STATION, name))
         await self.csms.remove(name)
 
     def registration(self) -> Row:
@@ -113,10 +109,7 @@ class Admin:
             self._trigger_boot(station)
         return self.registration()
 
-    @staticmethod
-    def without_secrets(action: str, payload: Payload) -> Payload:
-        """Return a payload as it may be stored in the journal."""
-        return payload_secrets.without_secrets(action, payload)
+    without_secrets = staticmethod(payload_secrets.without_secrets)
 
     async def _keep(self, *records: Record) -> None:
         try:
@@ -124,15 +117,11 @@ class Admin:
         except StoreError as error:
             raise NotPossible(503, f"nothing was changed, because it cannot be stored: {error}") from None
 
-    def _version(self, name: str) -> Version | None:
-        station = self.csms.stations.get(name)
-        return None if station is None else station.version
-
     # raw calls
 
     async def call(self, name: str, action: str, payload: Payload, timeout_s: float) -> Row:
         """Send one OCPP call verbatim and return its result."""
-        station = self._find(name)
+        station = self.operations.find(name)
         if not station.connected or station.version is None:
             raise NotPossible(409, f"{name} is not connected")
         if action not in schema.actions(station.version):
@@ -145,12 +134,7 @@ class Admin:
             raw_call_effects.apply(station, action, payload, reply.payload)
             return {"type": "result", "payload": reply.payload, "valid": reply.violation is None}
         if isinstance(reply, Refused):
-            return {
-                "type": "error",
-                "code": reply.code,
-                "description": reply.description,
-                "details": reply.details,
-            }
+            return {"type": "error", "code": reply.code, "description": reply.description, "details": reply.details}
         assert isinstance(reply, TimedOut | Lost)
         return {"type": "timeout" if isinstance(reply, TimedOut) else "disconnected"}
 
@@ -162,12 +146,8 @@ class Admin:
             reply = await station.call_unchecked(action, payload, timeout_s)
         except StoreError as error:
             raise NotPossible(503, f"nothing was sent, because it cannot be stored: {error}") from None
-        except UnknownAction as error:
-            raise NotPossible(501, str(error)) from error
-        except InvalidPayload as error:
-            raise NotPossible(422, str(error)) from error
-        except QueueFull as error:
-            raise NotPossible(503, str(error)) from error
+        except (UnknownAction, InvalidPayload, QueueFull) as error:
+            raise NotPossible(_NOT_SENT[type(error)], str(error)) from error
         if password is not None and isinstance(reply, Answered | Refused):
             await self.csms.credentials.settle(station, payload_secrets.password_accepted(reply))
         return reply
@@ -176,23 +156,21 @@ class Admin:
 
     def transactions(self, name: str, token: str | None, active: bool | None, limit: int) -> list[Row]:
         """Return the transactions of a station, newest first."""
-        self._find(name)
+        station = self.operations.find(name)
         found = self.context.transactions.of(name, token, active)
-        return [
-            admin_views.transaction(one, self._version(one.station))
-            for one, _ in zip(found, range(limit), strict=False)
-        ]
+        return [admin_views.transaction(one, station.version) for one in islice(found, limit)]
 
     def transaction(self, ref: str) -> Row:
         """Return one transaction."""
         found = self.context.transactions.by_ref(ref)
         if found is None:
             raise NotKnown(f"no transaction {ref}")
-        return admin_views.transaction(found, self._version(found.station))
+        station = self.csms.stations.get(found.station)
+        return admin_views.transaction(found, station.version if station is not None else None)
 
     def close_stale(self, name: str, silent_s: float) -> int:
         """End active transactions without a message for `silent_s`, and return their number; a message resumes one."""
-        station, before = self._find(name), self.context.clock.wall() - silent_s
+        station, before = self.operations.find(name), self.context.clock.wall() - silent_s
         stale = [one for one in self.context.transactions.active_of(name) if one.last_message_at <= before]
         for one in stale:
             evse_events.presume_ended(station, one, "closed by an operator")
@@ -237,7 +215,7 @@ class Admin:
         """Remove a token."""
         if self.context.tokens.get(name) is None:
             raise NotKnown(f"no token {name}")
-        await self._keep(self.context.persistence.forgotten(TOKEN, name.casefold()))
+        await self._keep(Forgotten(TOKEN, name.casefold()))
         self.context.tokens.remove(name)
         self.csms.tokens_changed()
 
@@ -245,7 +223,7 @@ class Admin:
 
     def reservations(self, name: str, limit: int) -> list[Row]:
         """Return the reservations of a station, newest first."""
-        self._find(name)
+        self.operations.find(name)
         found = self.context.reservations.of(name, self.context.clock.wall())[:limit]
         return [{"ref": one.ref, "status": one.status.value} for one in found]
 
@@ -258,14 +236,12 @@ class Admin:
 
     def messages(self, station: str | None, action: str | None, limit: int) -> list[Row]:
         """Return received calls, newest first."""
-        found: list[Row] = []
-        for call in reversed(self.context.received):
-            if station not in (None, call.station) or action not in (None, call.action):
-                continue
-            found.append({"t": call.t, "station": call.station, "action": call.action, "payload": call.payload})
-            if len(found) >= limit:
-                break
-        return found
+        received = reversed(self.context.received)
+        found = (one for one in received if station in (None, one.station) and action in (None, one.action))
+        return [
+            {"t": one.t, "station": one.station, "action": one.action, "payload": one.payload}
+            for one in islice(found, limit)
+        ]
 
     def violations(self, station: str | None) -> list[Row]:
         """Return messages that broke a rule of OCPP, newest first."""

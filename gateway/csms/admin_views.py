@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from gateway.csms.evse import Evse
@@ -20,16 +21,14 @@ Row = dict[str, Any]
 def station(station: Station) -> Row:
     """Return the view of a station."""
     evses = sorted(station.evses.values(), key=lambda evse: evse.number)
-    configured = station.settings.security_profile
-    if configured is None:
-        configured = station.context.settings.security_profile
+    boot = station.boot
     return {
         "id": station.id,
         "protocol": None if station.version is None else station.version.value,
         "connected": station.connected,
         "registered": station.registered,
         "registration": station.settings.registration.value if station.registered else None,
-        "boot": _boot(station),
+        "boot": None if boot is None else asdict(boot) | {"at": stamp(boot.at)},
         "evses": [_evse(station, evse) for evse in evses],
         "connectors": [
             {"evseId": evse.number, "connectorId": _connector(station.version, evse.number, number), "status": status}
@@ -40,22 +39,7 @@ def station(station: Station) -> Row:
         "upkeep": dict(station.maintenance),
         "streams": station.streams.rows(),
         "profile": station.settings.vendor_profile or (station.vendor.name if station.vendor else None),
-        "security_profile": station.security_profile if station.connected else configured,
-    }
-
-
-def _boot(station: Station) -> Row | None:
-    boot = station.boot
-    if boot is None:
-        return None
-    return {
-        "status": boot.status,
-        "vendor": boot.vendor,
-        "model": boot.model,
-        "serial": boot.serial,
-        "firmware": boot.firmware,
-        "reason": boot.reason,
-        "at": stamp(boot.at),
+        "security_profile": station.security_profile if station.connected else station.required_security_profile,
     }
 
 

@@ -17,10 +17,10 @@ REPORTED_AFTER = 3  # failures in a row to install the fallback profile; then th
 def describe(station: Station, evse: Evse) -> None:
     """Report the capabilities of the EVSE where they changed: the configured ones, else the reported ones."""
     limits = _limits(station, evse.number)
-    reason = _cannot_discharge(station, evse, limits)
-    can = reason is None
-    if (limits, can, reason or "") != (evse.limits, evse.can_discharge, evse.why_not):
-        evse.limits, evse.can_discharge, evse.why_not = limits, can, reason or ""
+    why_not = _cannot_discharge(station, evse, limits)
+    can = not why_not
+    if (limits, can, why_not) != (evse.limits, evse.can_discharge, evse.why_not):
+        evse.limits, evse.can_discharge, evse.why_not = limits, can, why_not
         now = station.context.clock.now()
         station.context.report(EvseDescribed(evse.name, station.id, now, limits, can, evse.why_not))
         report_needs(station, evse)
@@ -52,12 +52,6 @@ def report_needs(station: Station, evse: Evse) -> None:
         station.context.report(NeedsStated(evse.name, station.context.clock.now(), needs))
 
 
-def describe_all(station: Station) -> None:
-    """Report the capabilities of all EVSEs of a station."""
-    for evse in station.evses.values():
-        describe(station, evse)
-
-
 def _install_fallback(station: Station, evse: Evse) -> None:
     """Install the fallback profile before a vehicle is connected: without one it charges without limit."""
     if evse.fallback.installed or station.link is None or not station.vendor_profile.fallback_profile:
@@ -84,8 +78,8 @@ def _limits(station: Station, number: int) -> PowerLimits:
     return PowerLimits(charge, discharge * station.discharge_share)
 
 
-def _cannot_discharge(station: Station, evse: Evse, limits: PowerLimits) -> str | None:
-    """Return the reason why the EVSE cannot discharge, or None."""
+def _cannot_discharge(station: Station, evse: Evse, limits: PowerLimits) -> str:
+    """Return the reason why the EVSE cannot discharge; empty where it can."""
     setpoint = station.vendor_profile.setpoint
     if setpoint.channel is Channel.NONE:
         return setpoint.why_not or f"the vendor profile {station.vendor_profile.name} has no set-point channel"
@@ -102,4 +96,4 @@ def _cannot_discharge(station: Station, evse: Evse, limits: PowerLimits) -> str 
         return "the station reports no discharge power, and none is configured (max_discharge_w)"
     if evse.fallback.failures >= REPORTED_AFTER:
         return f"the fallback profile could not be installed: {evse.fallback.error}"
-    return None
+    return ""

@@ -18,7 +18,7 @@ from gateway.csms.persistence import CsmsPersistence
 from gateway.csms.station import Station
 from gateway.model.station import Answer, Outcome
 from gateway.store.ports import StoreError
-from protocols.ocpp.schema import Payload, Version
+from protocols.ocpp.schema import Version
 
 
 class Credentials:
@@ -53,15 +53,9 @@ class Credentials:
         password = passwords.new_authorization_key() if early else passwords.new_password()
         await self.stage(station, password)
         if early:
-            body: Payload = {"key": "AuthorizationKey", "value": password}
-            outcome = outcomes.of_status(await station.call("ChangeConfiguration", body))
+            outcome = await outcomes.of_key(station, "AuthorizationKey", password)
         else:
-            entry = {
-                "attributeValue": password,
-                "component": {"name": "SecurityCtrlr"},
-                "variable": {"name": "BasicAuthPassword"},
-            }
-            outcome = outcomes.of_set_variables(await station.call("SetVariables", {"setVariableData": [entry]}))
+            outcome = await outcomes.of_variable(station, {"name": "SecurityCtrlr"}, "BasicAuthPassword", password)
         if outcome.answer is not Answer.UNKNOWN:
             await self.settle(station, outcome.answer is Answer.APPLIED)
         return outcome

@@ -10,11 +10,21 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 
-from gateway.csms import charging_profile, grid_forming, local_list, outcomes, restore, setpoint, v16, v21, v201
+from gateway.csms import (
+    charging_profile,
+    lifecycle,
+    local_list,
+    outcomes,
+    restore,
+    setpoint,
+    v16,
+    v21,
+    v201,
+    vendor_channel,
+)
 from gateway.csms.context import Context
 from gateway.csms.credentials import Credentials
 from gateway.csms.evse import Evse
-from gateway.csms.lifecycle import StationLifecycle
 from gateway.csms.persistence import CsmsPersistence, Writer
 from gateway.csms.settings import CsmsSettings, StationSettings
 from gateway.csms.station import Handlers, Station
@@ -44,7 +54,6 @@ class Csms:
         self.context = Context.of(settings, report, clock, persistence)
         self.stations: dict[str, Station] = {}
         self.credentials = Credentials(persistence)
-        self._lifecycle = StationLifecycle()
         self._list_update: asyncio.Task[None] | None = None
         self._closing: set[asyncio.Task[None]] = set()
         for station in settings.stations:
@@ -64,7 +73,7 @@ class Csms:
 
     def create(self, name: str, settings: StationSettings | None = None) -> Station:
         """Return a new station that is not registered and not yet among the stations."""
-        return Station(name, settings or StationSettings(name), self.context, self._lifecycle, registered=False)
+        return Station(name, settings or StationSettings(name), self.context, lifecycle, registered=False)
 
     def register(self, settings: StationSettings) -> Station:
         """Register a station, or replace its settings."""
@@ -77,16 +86,15 @@ class Csms:
         station.registered = True
         return station
 
-    async def remove(self, name: str) -> bool:
-        """Remove a station and close its connection; return False if it was unknown."""
+    async def remove(self, name: str) -> None:
+        """Remove a station and close its connection."""
         station = self.stations.pop(name, None)
         self.credentials.forget(name)
         if station is None:
-            return False
+            return
         station.registered = False  # pending messages do not store it again
         if station.link is not None:
             await station.link.close(1008, "this station was removed")
-        return True
 
     def tokens_changed(self) -> None:
         """Schedule new local authorisation lists after a change of tokens; a further change restarts the delay."""
@@ -156,7 +164,7 @@ class Csms:
         if found is None or not self.reaches(evse):
             return Outcome(Answer.UNKNOWN, "NotConnected", f"the station of {evse} is not connected")
         station, place = found
-        return await grid_forming.switch(station, station.vendor_profile, place.number, forms)
+        return await vendor_channel.switch_forming(station, place.number, forms)
 
     # connections
 

@@ -12,7 +12,7 @@ from gateway.csms import outcomes
 from gateway.csms.station import Station
 from gateway.model.station import Answer, Outcome
 from protocols.ocpp.enums import v21
-from protocols.ocpp.schema import Payload, Version
+from protocols.ocpp.schema import Payload
 
 Control = v21.DERControlEnumType
 
@@ -27,7 +27,6 @@ _BODIES: dict[str, str] = {  # all others have a `curve`
     Control.limit_max_discharge: "limitMaxDischarge",
 }
 REPORT_TIMEOUT_S = 30.0  # from one ReportDERControl to the next
-NOT_SUPPORTED = Outcome(Answer.REFUSED, "NotSupported", "only OCPP 2.1 stations have DER controls")
 
 
 class InvalidControl(ValueError):
@@ -46,18 +45,14 @@ def request(number: str, kind: str, body: Payload, default: bool) -> Payload:
 async def set_control(station: Station, number: str, kind: str, body: Payload, default: bool) -> Outcome:
     """Set one control. Raises InvalidControl; what the schema does not permit is REFUSED with `InvalidOrder`."""
     payload = request(number, kind, body, default)
-    if station.version is not Version.V21:
-        return NOT_SUPPORTED
     outcome = outcomes.of_status(await station.call("SetDERControl", payload))
     if outcome.answer is Answer.APPLIED and kind == Control.limit_max_discharge:
         await update_discharge_share(station)
     return outcome
 
 
-async def clear(station: Station, default: bool, kind: str | None = None, number: str | None = None) -> Outcome:
+async def clear(station: Station, default: bool, kind: str | None, number: str | None) -> Outcome:
     """Clear the matching controls; all defaults or all others without a type or id."""
-    if station.version is not Version.V21:
-        return NOT_SUPPORTED
     payload: Payload = {"isDefault": default}
     payload |= {name: value for name, value in (("controlType", kind), ("controlId", number)) if value is not None}
     outcome = outcomes.of_status(await station.call("ClearDERControl", payload))
@@ -77,8 +72,7 @@ async def update_discharge_share(station: Station) -> None:
         if "limitMaxDischarge" in one and not one.get("isSuperseded", False) and one.get("isDefault", True)
     ]
     station.discharge_share = max(0.0, min([1.0, *shares]))
-    for evse in station.evses.values():
-        station.describe(evse)
+    station.describe_all()
 
 
 async def controls(station: Station) -> list[Payload] | None:
@@ -93,22 +87,17 @@ async def controls(station: Station) -> list[Payload] | None:
             return []
         if status != v21.DERControlStatusEnumType.accepted:
             return None
-        return await _collect(station, reports)
+        found, more = [], True
+        while more:
+            async with station.context.clock.timeout_at(station.context.clock.now() + REPORT_TIMEOUT_S):
+                report = await reports.get()
+            more = report.get("tbc", False)
+            found += [entry for entries in report.values() if isinstance(entries, list) for entry in entries]
+        return found
     except TimeoutError:
         return None
     finally:
         del station.der_reports[number]
-
-
-async def _collect(station: Station, reports: asyncio.Queue[Payload]) -> list[Payload]:
-    found: list[Payload] = []
-    more = True
-    while more:
-        async with station.context.clock.timeout_at(station.context.clock.now() + REPORT_TIMEOUT_S):
-            report = await reports.get()
-        more = report.get("tbc", False)
-        found += [entry for entries in report.values() if isinstance(entries, list) for entry in entries]
-    return found
 
 
 def reported(station: Station, payload: Payload) -> Payload:

@@ -49,7 +49,7 @@ async def request_inventory(station: Station) -> None:
     if answer is None or answer["status"] != outcomes.ACCEPTED:
         station.inventory_request = None
     await end_lost_transactions(station)
-    await sampling.configure(station, station.context.settings.sample_every_s)
+    await sampling.configure(station)
 
 
 async def end_lost_transactions(station: Station) -> None:
@@ -76,8 +76,7 @@ def notify_report(station: Station, payload: Payload) -> Payload:
             station.evse(number)
     if not payload.get("tbc", False) and payload["requestId"] == station.inventory_request:
         station.inventory_request = None
-        for evse in station.evses.values():
-            station.describe(evse)
+        station.describe_all()
     return {}
 
 

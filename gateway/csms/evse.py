@@ -55,6 +55,12 @@ class Evse:
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)  # one order at a time, in order of arrival
     watchdog: asyncio.Task[None] | None = None  # sends 0 W where the station has no watchdog of its own
 
+    def stop_watchdog(self) -> None:
+        """Cancel the pending 0 W."""
+        if self.watchdog is not None:
+            self.watchdog.cancel()
+            self.watchdog = None
+
     def reset_profiles(self) -> None:
         """Forget which charging profiles the station holds."""
         self.setpoint_profile = None

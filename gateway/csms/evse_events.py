@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from gateway.csms import capabilities
+from collections.abc import Iterable
+
+from gateway.csms import capabilities, metering
 from gateway.csms.evse import Evse
 from gateway.csms.reservations import ReservationStatus
 from gateway.csms.station import Station
@@ -17,13 +19,16 @@ from gateway.model.event import (
     PlugState,
     SessionEnded,
     SessionStarted,
-    VehicleIdentified,
 )
+from protocols.ocpp.schema import Payload
+
+PLUGS = {state.value.capitalize(): state for state in PlugState}  # others are of 1.6, each with a vehicle
 
 
-def connector_status(station: Station, evse: Evse, connector: int, status: str, state: PlugState) -> None:
+def connector_status(station: Station, evse: Evse, connector: int, status: str) -> None:
     """Process the status of a connector."""
     evse.connectors[connector] = status
+    state = PLUGS.get(status, PlugState.OCCUPIED)
     if state is not evse.plug:
         evse.plug = state
         if state is PlugState.AVAILABLE:
@@ -69,11 +74,6 @@ def session_moved(station: Station, transaction: Transaction, evse: int) -> None
     station.context.transactions.move(transaction, evse)
 
 
-def vehicle_identified(station: Station, evse: Evse, vehicle: str) -> None:
-    """Report the vehicle's identity."""
-    station.context.report(VehicleIdentified(evse.name, station.context.clock.now(), vehicle))
-
-
 def session_ended(station: Station, transaction: Transaction, at: float, reason: str) -> None:
     """End a transaction at `at` (Unix time). The reported time replaces one that was only presumed."""
     if transaction.presumed:
@@ -97,10 +97,14 @@ def _report_end(station: Station, transaction: Transaction, reason: str) -> None
     evse = station.evse(transaction.evse)
     evse.setpoint_profile, evse.setpoint, evse.bidirectional, evse.mode, evse.priority = None, None, None, None, False
     evse.needs = None
-    if evse.watchdog is not None:
-        evse.watchdog.cancel()
-        evse.watchdog = None
+    evse.stop_watchdog()
     station.context.report(SessionEnded(evse.name, station.context.clock.now(), transaction.id, reason))
+
+
+def readings(station: Station, evse: Evse, meter_values: Iterable[Payload]) -> list[Metered]:
+    """Return meter values with the quirks of the station's vendor profile, oldest first."""
+    quirks, now = station.vendor_profile.meter, station.context.clock.now()
+    return metering.readings(meter_values, evse.name, now, quirks.import_sign, quirks.power_scale)
 
 
 def metered(
@@ -113,23 +117,13 @@ def metered(
         active = station.context.transactions.active_at(station.id, transaction.evse)
         current = current and active in (None, transaction)
     for reading in readings:
+        charged_wh, discharged_wh = reading.energy_charged_wh, reading.energy_discharged_wh
         if transaction is not None:
-            if reading.energy_charged_wh is not None:
-                if transaction.meter_start_wh is None:
-                    transaction.meter_start_wh = reading.energy_charged_wh
-                transaction.energy_charged_wh = reading.energy_charged_wh
-            if reading.energy_discharged_wh is not None:
-                if transaction.meter_start_out_wh is None:
-                    transaction.meter_start_out_wh = reading.energy_discharged_wh
-                transaction.energy_discharged_wh = reading.energy_discharged_wh
-        station.context.report(reading if current else _registers(reading))
-
-
-def _registers(reading: Metered) -> Metered:
-    charged_wh, discharged_wh = reading.energy_charged_wh, reading.energy_discharged_wh
-    return Metered(
-        reading.evse, reading.at, reading.wall, energy_charged_wh=charged_wh, energy_discharged_wh=discharged_wh
-    )
+            transaction.measured(charged_wh, discharged_wh)
+        if not current:
+            registers = {"energy_charged_wh": charged_wh, "energy_discharged_wh": discharged_wh}
+            reading = Metered(reading.evse, reading.at, reading.wall, **registers)
+        station.context.report(reading)
 
 
 def operation_mode(station: Station, evse: Evse, name: str) -> None:

@@ -1,6 +1,6 @@
 """Lifecycle of a station: the events that each step reports, and the requests that it starts.
 
-`Station` holds the state and calls this through its protocol `Lifecycle`.
+`Station` holds the state and calls this through its protocol `Lifecycle`, which this module implements.
 """
 
 from __future__ import annotations
@@ -13,35 +13,36 @@ from gateway.model.event import StationConnected, StationLost
 from protocols.ocpp.schema import Version
 
 
-class StationLifecycle:
-    """Implementation of `station.Lifecycle` for all stations of a CSMS."""
+def connected(station: Station, version: Version) -> None:
+    """Report the connection and the restored transactions that are active; synchronise the local list."""
+    context, boot = station.context, station.boot or Boot(Status.accepted)
+    now = context.clock.now()
+    context.report(StationConnected(station.id, now, version.value, boot.vendor, boot.model))
+    for transaction in context.transactions.active_of(station.id):
+        if not transaction.announced:
+            evse_events.session_started(station, transaction)
+    if context.settings.local_list:
+        station.spawn(local_list.synchronise(station))
 
-    def connected(self, station: Station, version: Version) -> None:
-        """Report the connection and the restored transactions that are active; synchronise the local list."""
-        context, boot = station.context, station.boot or Boot(Status.accepted)
-        now = context.clock.now()
-        context.report(StationConnected(station.id, now, version.value, boot.vendor, boot.model))
-        for transaction in context.transactions.active_of(station.id):
-            if not transaction.announced:
-                evse_events.session_started(station, transaction)
-        if context.settings.local_list:
-            station.spawn(local_list.synchronise(station))
 
-    def disconnected(self, station: Station, reason: str) -> None:
-        """Report that the station cannot be commanded any more."""
-        station.context.report(StationLost(station.id, station.context.clock.now(), reason))
+def disconnected(station: Station, reason: str) -> None:
+    """Report that the station cannot be commanded any more."""
+    station.context.report(StationLost(station.id, station.context.clock.now(), reason))
 
-    def resumed(self, station: Station) -> None:
-        """Request the device model of a station that continues without booting, unless a request is pending."""
-        wanted = station.context.settings.inventory and station.inventory_request is None
-        if wanted and station.version is not Version.V16:
-            station.spawn(device_model.request_inventory(station))
 
-    def evse_changed(self, station: Station, evse: Evse) -> None:
-        """Report the capabilities of an EVSE where they changed."""
-        capabilities.describe(station, evse)
+def resumed(station: Station) -> None:
+    """Request the device model of a station that continues without booting, unless a request is pending."""
+    wanted = station.context.settings.inventory and station.inventory_request is None
+    if wanted and station.version is not Version.V16:
+        station.spawn(device_model.request_inventory(station))
 
-    def changed(self, station: Station) -> None:
-        """Store the station; one that is not registered is not stored."""
-        if station.registered:
-            station.context.persistence.later(restore.record(station))
+
+def evse_changed(station: Station, evse: Evse) -> None:
+    """Report the capabilities of an EVSE where they changed."""
+    capabilities.describe(station, evse)
+
+
+def changed(station: Station) -> None:
+    """Store the station; one that is not registered is not stored."""
+    if station.registered:
+        station.context.persistence.later(restore.record(station))

@@ -7,12 +7,11 @@ the first part as Full, the others as Differential. A change of tokens is sent t
 from __future__ import annotations
 
 import logging
-from itertools import islice
 from zlib import crc32
 
 import msgspec
 
-from gateway.csms import maintenance_status, outcomes
+from gateway.csms import outcomes
 from gateway.csms.station import Station
 from gateway.csms.tokens import Tokens
 from protocols.ocpp.enums import v21
@@ -41,10 +40,9 @@ async def synchronise(station: Station) -> None:
     if (last.get("version"), last.get("mark")) == (present, mark):
         return
     version = max(present, int(last.get("version") or 0))
-    rest, update = iter(tokens), Update.full
-    part = list(islice(rest, PART))
-    while part or update is Update.full:
-        version += 1
+    for start in range(0, max(1, len(tokens)), PART):
+        version, part = version + 1, tokens[start : start + PART]
+        update = Update.differential if start else Update.full
         body: Payload = {"listVersion" if early else "versionNumber": version, "updateType": update}
         if part:
             body["localAuthorizationList"] = part
@@ -52,11 +50,10 @@ async def synchronise(station: Station) -> None:
         status = "no answer" if answer is None else str(answer["status"])
         if status != outcomes.ACCEPTED:
             log.warning("%s rejected its local authorisation list: %s", station.id, status)
-            maintenance_status.record(station, SUBJECT, {"version": None, "status": status})
+            station.record_maintenance(SUBJECT, {"version": None, "status": status})
             return
-        part, update = list(islice(rest, PART)), Update.differential
     status = outcomes.ACCEPTED.value
-    maintenance_status.record(station, SUBJECT, {"version": version, "mark": mark, "status": status})
+    station.record_maintenance(SUBJECT, {"version": version, "mark": mark, "status": status})
 
 
 def entries(tokens: Tokens, version: Version, wall: float) -> list[Payload]:

@@ -7,6 +7,7 @@ and import minus export as the signed power.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -97,7 +98,7 @@ def _number(sample: Payload) -> float | None:
         value = float(sample["value"])
     except (KeyError, TypeError, ValueError):
         return None
-    if value != value or value in (float("inf"), float("-inf")):
+    if not math.isfinite(value):
         return None
     unit = sample.get("unitOfMeasure")
     if isinstance(unit, dict):

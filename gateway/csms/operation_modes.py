@@ -16,7 +16,7 @@ from gateway.csms.setpoint import SETPOINT_LEVEL, refusal
 from gateway.csms.station import Station
 from gateway.model.event import OperationMode
 from gateway.model.station import Answer, Outcome
-from protocols.ocpp.schema import Payload, Version
+from protocols.ocpp.schema import Payload
 
 _LIMITS = frozenset({"limit", "dischargeLimit", "limit_L2", "limit_L3", "dischargeLimit_L2", "dischargeLimit_L3"})
 _SETPOINTS = frozenset({"setpoint", "setpoint_L2", "setpoint_L3", "setpointReactive"})
@@ -62,7 +62,7 @@ def error_in(mode: OperationMode, fields: Payload) -> str | None:
 
 
 async def set_mode(
-    station: Station, evse: Evse, mode: OperationMode, fields: Payload, valid_for_s: float | None = None
+    station: Station, evse: Evse, mode: OperationMode, fields: Payload, valid_for_s: float | None
 ) -> Outcome:
     """Run the station in a mode. `fields` are those of the period in OCPP's names, in W.
 
@@ -76,10 +76,9 @@ async def set_mode(
         transaction = station.context.transactions.active_at(station.id, evse.number)
         if transaction is None:
             return Outcome(Answer.REFUSED, "TxNotFound", f"no transaction is active on {evse.name}")
-        fallback = await charging_profile.install_fallback(station, evse)
-        if fallback.answer is not Answer.APPLIED:
-            text = f"the fallback profile could not be installed: {fallback.text}"
-            return Outcome(fallback.answer, fallback.code, text)
+        refused = await charging_profile.require_fallback(station, evse, 1.0)  # whatever power the mode has
+        if refused is not None:
+            return refused
         evse.setpoint_profile = None  # the next set-point is a new profile
         period: Payload = {"startPeriod": 0, "operationMode": mode, **fields}
         schedule: Payload = {"chargingRateUnit": Unit.w, "chargingSchedulePeriod": [period]}
@@ -98,8 +97,6 @@ def _refusal(
     refused = refusal(station, evse, power_w, 1.0 if valid_for_s is None else valid_for_s)
     if refused is not None:
         return refused
-    if station.version is not Version.V21:
-        return Outcome(Answer.REFUSED, "NotSupported", f"OCPP {station.version} has no operation modes")
     error = error_in(mode, fields)
     if error is not None:
         return Outcome(Answer.REFUSED, "InvalidOrder", error)

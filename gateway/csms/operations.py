@@ -5,12 +5,11 @@ Each returns what the station answered as `{answer, code, text}`: `applied`, `re
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Sequence
 
 from gateway.csms import der, operation_modes, outcomes
 from gateway.csms.admin_views import Row
-from gateway.csms.context import Context
-from gateway.csms.credentials import Credentials
+from gateway.csms.csms import Csms
 from gateway.csms.errors import NotKnown, NotPossible
 from gateway.csms.evse import Evse
 from gateway.csms.station import Station
@@ -24,15 +23,8 @@ from protocols.ocpp.times import stamp
 class Operations:
     """Operations on the stations of a CSMS. Raises NotKnown, or NotPossible with an HTTP status."""
 
-    def __init__(
-        self,
-        stations: Mapping[str, Station],
-        context: Context,
-        credentials: Credentials,
-        end_session: Callable[[str], Awaitable[Outcome]],
-    ) -> None:
-        self._stations, self._context, self._credentials = stations, context, credentials
-        self._end_session = end_session
+    def __init__(self, csms: Csms) -> None:
+        self._csms, self._context = csms, csms.context
 
     async def afrr_signal(self, name: str, evse: int, signal: int) -> Row:
         """Forward a signal of the grid operator (AFRRSignal, Q08.FR.12)."""
@@ -61,25 +53,25 @@ class Operations:
     async def stop_transaction(self, name: str, evse: int) -> Row:
         """Stop the active transaction of an EVSE."""
         self._evse(name, evse)
-        return _row(await self._end_session(evse_name(name, evse)))
+        return _row(await self._csms.end_session(evse_name(name, evse)))
 
     async def renew_password(self, name: str) -> Row:
         """Set a new random password at the station (A01)."""
         try:
-            return _row(await self._credentials.renew(self._connected(name)))
+            return _row(await self._csms.credentials.renew(self.connected(name)))
         except StoreError as error:
             raise NotPossible(503, f"nothing was sent, because it cannot be stored: {error}") from None
 
     async def der_controls(self, name: str) -> list[Payload]:
         """Return the DER controls that the station reports (R04)."""
-        found = await der.controls(self._connected(name, Version.V21))
+        found = await der.controls(self.connected(name, Version.V21))
         if found is None:
             raise NotPossible(502, f"{name} does not report its DER controls")
         return found
 
     async def set_der_control(self, name: str, number: str, kind: str, body: Payload, default: bool) -> Row:
         """Set a DER control (R04)."""
-        station = self._connected(name, Version.V21)
+        station = self.connected(name, Version.V21)
         try:
             return _row(await der.set_control(station, number, kind, body, default))
         except der.InvalidControl as error:
@@ -87,12 +79,18 @@ class Operations:
 
     async def clear_der_controls(self, name: str, default: bool, kind: str | None, number: str | None) -> Row:
         """Clear the matching DER controls (R04)."""
-        return _row(await der.clear(self._connected(name, Version.V21), default, kind, number))
+        return _row(await der.clear(self.connected(name, Version.V21), default, kind, number))
 
-    def _connected(self, name: str, version: Version | None = None) -> Station:
-        station = self._stations.get(name)
+    def find(self, name: str) -> Station:
+        """Return a station."""
+        station = self._csms.stations.get(name)
         if station is None:
             raise NotKnown(f"no station {name}")
+        return station
+
+    def connected(self, name: str, version: Version | None = None) -> Station:
+        """Return a connected station, of that version if one is given."""
+        station = self.find(name)
         if not station.connected or station.version is None:
             raise NotPossible(409, f"{name} is not connected")
         if version not in (None, station.version):
@@ -100,10 +98,10 @@ class Operations:
         return station
 
     def _evse(self, name: str, evse: int, version: Version | None = None) -> tuple[Station, Evse]:
-        station = self._stations.get(name)
-        if station is not None and evse not in station.evses:
+        station = self.find(name)
+        if evse not in station.evses:
             raise NotKnown(f"no EVSE {evse} of {name}")
-        return self._connected(name, version), self._stations[name].evses[evse]
+        return self.connected(name, version), station.evses[evse]
 
 
 def _row(outcome: Outcome) -> Row:

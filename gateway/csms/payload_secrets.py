@@ -14,9 +14,8 @@ def password_in(action: str, payload: Payload) -> str | None:
     if action == "ChangeConfiguration" and payload.get("key") == "AuthorizationKey":
         return str(payload.get("value", ""))
     if action == "SetVariables":
-        for entry in payload.get("setVariableData", ()):
-            if isinstance(entry, dict) and _is_password(entry):
-                return str(entry.get("attributeValue", ""))
+        found = (one for one in payload.get("setVariableData", ()) if _is_password(one))
+        return next((str(entry.get("attributeValue", "")) for entry in found), None)
     return None
 
 
@@ -39,21 +38,14 @@ def without_secrets(action: str, payload: Payload) -> Payload:
         shown = [{**one, "attributeValue": HIDDEN} if _is_password(one) else one for one in entries]
         return {**payload, "setVariableData": shown}
     if action == "SetNetworkProfile" and isinstance(payload.get("connectionData"), dict):
-        data = {
-            name: HIDDEN if name in ("basicAuthPassword", "apn", "vpn") else value
-            for name, value in payload["connectionData"].items()
-        }
-        return {**payload, "connectionData": data}
+        data = payload["connectionData"]
+        hidden = dict.fromkeys(data.keys() & {"basicAuthPassword", "apn", "vpn"}, HIDDEN)
+        return {**payload, "connectionData": {**data, **hidden}}
     return payload
 
 
 def _is_password(entry: object) -> bool:
-    if not isinstance(entry, dict):
-        return False
-    component, variable = entry.get("component"), entry.get("variable")
-    return (
-        isinstance(component, dict)
-        and isinstance(variable, dict)
-        and component.get("name") == "SecurityCtrlr"
-        and variable.get("name") == "BasicAuthPassword"
-    )
+    match entry:
+        case {"component": {"name": "SecurityCtrlr"}, "variable": {"name": "BasicAuthPassword"}}:
+            return True
+    return False

@@ -18,7 +18,7 @@ import msgspec
 from gateway.csms.reservations import Reservation, ReservationStatus
 from gateway.csms.tokens import Token
 from gateway.csms.transactions import Transaction
-from gateway.model.journal import Forgotten, Kept, Record
+from gateway.model.journal import Kept, Record
 from gateway.store.ports import StoreError
 from protocols.ocpp.rpc import Refusal
 from protocols.ocpp.schema import ErrorCode, Payload
@@ -142,11 +142,6 @@ class CsmsPersistence:
     def policy(self, value: str) -> Kept:
         """Return the record of the policy for unknown stations, as set by an operator."""
         return self._record(POLICY, UNKNOWN_STATIONS, value)
-
-    @staticmethod
-    def forgotten(kind: str, key: str) -> Forgotten:
-        """Return the deletion of a record."""
-        return Forgotten(kind, key)
 
     def _record(self, kind: str, key: str, content: object, ended: float | None = None) -> Kept:
         return Kept(kind, key, msgspec.json.encode(content).decode(), self._clock.wall(), ended)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from gateway.csms import der, event_streams, maintenance_status, outcomes
+from gateway.csms import der, event_streams, outcomes
 from gateway.csms.reservations import ReservationStatus
 from gateway.csms.station import Station
 from protocols.ocpp.schema import Payload
@@ -40,14 +40,14 @@ def _reservation_cancelled(station: Station, payload: Payload) -> None:
 
 def _local_list(station: Station, payload: Payload) -> None:
     version = payload.get("listVersion", payload.get("versionNumber"))
-    maintenance_status.record(station, "local_list", {"version": version})
+    station.record_maintenance("local_list", {"version": version})
 
 
 def _network_profile(station: Station, payload: Payload) -> None:
     data = payload["connectionData"]
     shown = {name: data[name] for name in ("securityProfile", "ocppCsmsUrl") if name in data}
     station.expect_security_profile(int(data["securityProfile"]))
-    maintenance_status.record(station, f"network_profile_{payload['configurationSlot']}", shown)
+    station.record_maintenance(f"network_profile_{payload['configurationSlot']}", shown)
 
 
 def _configuration(station: Station, payload: Payload) -> None:
@@ -57,7 +57,7 @@ def _configuration(station: Station, payload: Payload) -> None:
 
 def _firmware(station: Station, payload: Payload) -> None:
     status = {"status": "Requested", "requestId": payload.get("requestId")}
-    maintenance_status.record(station, "firmware", status)
+    station.record_maintenance("firmware", status)
 
 
 _EFFECTS: dict[str, Callable[[Station, Payload], None]] = {

@@ -9,31 +9,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gateway.csms.settings import CsmsSettings, Registration, StationSettings, UnknownStations
-from protocols.ocpp.enums import v16, v21
+from gateway.csms.settings import StationSettings, UnknownStations
+from protocols.ocpp.enums import v21
 
 Status = v21.RegistrationStatusEnumType
 Trigger = v21.MessageTriggerEnumType
 
-_REGISTERED = {
-    Registration.ACCEPTED: Status.accepted,
-    Registration.PENDING: Status.pending,
-    Registration.REJECTED: Status.rejected,
-}
-_UNKNOWN = {
-    UnknownStations.ACCEPT: Status.accepted,
-    UnknownStations.PENDING: Status.pending,
-    UnknownStations.REJECT_BOOT: Status.rejected,
-    UnknownStations.REJECT: Status.rejected,  # connected before the policy changed
-}
-# Actions that a trigger causes; any other trigger has the name of its action.
-_TRIGGERED: dict[str, str] = {
-    Trigger.sign_charging_station_certificate: "SignCertificate",
-    Trigger.sign_v2g_certificate: "SignCertificate",
-    Trigger.sign_v2g20_certificate: "SignCertificate",
-    Trigger.sign_combined_certificate: "SignCertificate",
-    v16.MessageTrigger.sign_charge_point_certificate: "SignCertificate",
-}
+_UNKNOWN = {UnknownStations.ACCEPT: Status.accepted, UnknownStations.PENDING: Status.pending}
 _REPORTS = {
     "GetBaseReport": "NotifyReport",
     "GetReport": "NotifyReport",
@@ -60,18 +42,15 @@ class Boot:
 
 def status_of(settings: StationSettings, registered: bool, policy: UnknownStations) -> str:
     """Return the status for the station's BootNotification."""
-    return _REGISTERED[settings.registration] if registered else _UNKNOWN[policy]
-
-
-def interval(status: str, settings: CsmsSettings) -> int:
-    """Return the interval that belongs to a status, in s."""
-    return settings.heartbeat_s if status == Status.accepted else settings.boot_retry_s
+    if registered:
+        return Status(settings.registration.value.capitalize())
+    return _UNKNOWN.get(policy, Status.rejected)  # REJECT: connected before the policy changed
 
 
 def action_caused_by(action: str, requested: str) -> str | None:
     """Return the action that a call of the gateway permits to a station that is not accepted; None for none."""
     if action in ("TriggerMessage", "ExtendedTriggerMessage"):
-        return _TRIGGERED.get(requested, requested)
+        return "SignCertificate" if requested.startswith("Sign") else requested  # else the name of the action
     return _REPORTS.get(action)
 
 

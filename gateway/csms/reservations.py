@@ -32,9 +32,9 @@ class Reservation:
 class Reservations:
     """All reservations, oldest first."""
 
-    def __init__(self, changed: Callable[[Reservation], None] | None = None) -> None:
+    def __init__(self, changed: Callable[[Reservation], None]) -> None:
         self._all: dict[str, Reservation] = {}
-        self._changed = changed or (lambda _: None)
+        self._changed = changed
 
     def restore(self, reservation: Reservation) -> None:
         """Add a stored reservation; oldest first."""

@@ -45,22 +45,21 @@ class StationRow:
     upkeep: dict[str, Payload] = field(default_factory=dict)  # maintenance status
 
 
+_OWN = ("vendor_profile", "security_profile", "next_security_profile")  # settings that replace the configured ones
+_SETTINGS = ("password_hash", "next_password_hash", "registration", *_OWN)
+
+
 def record(station: Station) -> Kept:
     """Return the record of a station."""
-    settings = station.settings
+    settings = {name: getattr(station.settings, name) for name in _SETTINGS}
     row = StationRow(
-        station.registered,
-        station.configured,
-        settings.password_hash,
-        settings.next_password_hash,
-        station.version,
-        station.boot,
-        {evse.number: evse.connectors for evse in station.evses.values()},
-        settings.vendor_profile,
-        settings.security_profile,
-        settings.registration,
-        settings.next_security_profile,
-        station.maintenance,
+        registered=station.registered,
+        configured=station.configured,
+        version=station.version,
+        boot=station.boot,
+        evses={evse.number: evse.connectors for evse in station.evses.values()},
+        upkeep=station.maintenance,
+        **settings,
     )
     return station.context.persistence.station(station.id, row)
 
@@ -69,43 +68,23 @@ def restore(
     kept: Sequence[Kept], context: Context, stations: dict[str, Station], create: Callable[[str], Station]
 ) -> None:
     """Restore stored records, oldest first."""
-
-    def station(one: Kept) -> None:
-        _station(one, stations, create)
-
     found: list[Transaction] = []
-
-    def transaction(one: Kept) -> None:
-        found.append(Transaction.from_row(msgspec.json.decode(one.body)))
-
-    def token(one: Kept) -> None:
-        context.tokens.put(msgspec.json.decode(one.body, type=Token))
-
-    def reservation(one: Kept) -> None:
-        context.reservations.restore(msgspec.json.decode(one.body, type=Reservation))
-
-    def counter(one: Kept) -> None:
-        context.transactions.last_number = max(
-            context.transactions.last_number, msgspec.json.decode(one.body, type=int)
-        )
-
-    def policy(one: Kept) -> None:
-        context.unknown_stations = UnknownStations(msgspec.json.decode(one.body, type=str))
-
-    readers: dict[str, Callable[[Kept], None]] = {
-        persistence.STATION: station,
-        persistence.TRANSACTION: transaction,
-        persistence.TOKEN: token,
-        persistence.RESERVATION: reservation,
-        persistence.COUNTER: counter,
-        persistence.POLICY: policy,
-    }
     for one in kept:
-        reader = readers.get(one.kind)
-        if reader is None:
-            continue
         try:
-            reader(one)
+            match one.kind:
+                case persistence.STATION:
+                    _station(one, stations, create)
+                case persistence.TRANSACTION:
+                    found.append(Transaction.from_row(msgspec.json.decode(one.body)))
+                case persistence.TOKEN:
+                    context.tokens.put(msgspec.json.decode(one.body, type=Token))
+                case persistence.RESERVATION:
+                    context.reservations.restore(msgspec.json.decode(one.body, type=Reservation))
+                case persistence.COUNTER:
+                    last = msgspec.json.decode(one.body, type=int)
+                    context.transactions.last_number = max(context.transactions.last_number, last)
+                case persistence.POLICY:
+                    context.unknown_stations = msgspec.json.decode(one.body, type=UnknownStations)
         except (ValueError, TypeError, KeyError, Refusal, msgspec.MsgspecError) as error:
             log.warning("stored %s %s cannot be read and is skipped: %s", one.kind, one.key, error)
     for each in sorted(found, key=lambda transaction: transaction.number):
@@ -118,13 +97,8 @@ def _station(one: Kept, stations: dict[str, Station], create: Callable[[str], St
     if station is None:
         station = create(one.key)
         station.registered = row.registered
-    settings = replace(station.settings, registration=row.registration)
-    if row.vendor_profile is not None:
-        settings = replace(settings, vendor_profile=row.vendor_profile)
-    if row.security_profile is not None:
-        settings = replace(settings, security_profile=row.security_profile)
-    if row.next_security_profile is not None:
-        settings = replace(settings, next_security_profile=row.next_security_profile)
+    stored = {name: value for name in _OWN if (value := getattr(row, name)) is not None}
+    settings = replace(station.settings, registration=row.registration, **stored)
     if station.configured == row.configured:  # unchanged in the configuration
         settings = replace(settings, password_hash=row.password_hash, next_password_hash=row.next_password_hash)
     station.settings = settings

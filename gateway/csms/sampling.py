@@ -9,9 +9,8 @@ from __future__ import annotations
 import logging
 
 from gateway.csms import outcomes
-from gateway.csms.ports import Caller
+from gateway.csms.station import Station
 from protocols.ocpp.enums import v16, v21
-from protocols.ocpp.link import Answered
 from protocols.ocpp.schema import Payload, Version
 
 log = logging.getLogger("v2x.csms")
@@ -39,8 +38,9 @@ _APPLIED = (v21.SetVariableStatusEnumType.accepted, v21.SetVariableStatusEnumTyp
 NO_ANSWER = "no answer"
 
 
-async def configure(station: Caller, every_s: float) -> None:
+async def configure(station: Station) -> None:
     """Read the sampling of a station and change what is missing. A station that does not report it is left alone."""
+    every_s = station.context.settings.sample_every_s
     present = await (_read_16(station) if station.version is Version.V16 else _read_2(station))
     if MEASURANDS in present:
         optional = OPTIONAL if station.version is Version.V21 else ()
@@ -65,7 +65,7 @@ def _within(interval: str, every_s: float) -> bool:
         return False
 
 
-async def _set_first_accepted(station: Caller, setting: str, values: list[str]) -> None:
+async def _set_first_accepted(station: Station, setting: str, values: list[str]) -> None:
     """Try one value after the other until the station accepts one."""
     for value in values:
         status = await _set(station, setting, value)
@@ -76,28 +76,24 @@ async def _set_first_accepted(station: Caller, setting: str, values: list[str]) 
             return
 
 
-def _name(station: Caller, setting: str) -> str:
+def _name(station: Station, setting: str) -> str:
     return _KEYS[setting] if station.version is Version.V16 else f"SampledDataCtrlr.{_VARIABLES[setting]}"
 
 
-async def _set(station: Caller, setting: str, value: str) -> str:
+async def _set(station: Station, setting: str, value: str) -> str:
     if station.version is Version.V16:
-        reply = await station.call("ChangeConfiguration", {"key": _KEYS[setting], "value": value})
-        if isinstance(reply, Answered) and reply.violation is None:
-            return str(reply.payload["status"])
-    else:
-        entry = {**_variable(setting), "attributeValue": value}
-        reply = await station.call("SetVariables", {"setVariableData": [entry]})
-        if isinstance(reply, Answered) and reply.violation is None:
-            return str(reply.payload["setVariableResult"][0]["attributeStatus"])
-    return NO_ANSWER
+        answer = await station.request("ChangeConfiguration", {"key": _KEYS[setting], "value": value})
+        return NO_ANSWER if answer is None else str(answer["status"])
+    entry = {**_variable(setting), "attributeValue": value}
+    answer = await station.request("SetVariables", {"setVariableData": [entry]})
+    return NO_ANSWER if answer is None else str(answer["setVariableResult"][0]["attributeStatus"])
 
 
 def _variable(setting: str) -> Payload:
     return {"component": {"name": "SampledDataCtrlr"}, "variable": {"name": _VARIABLES[setting]}}
 
 
-async def _read_16(station: Caller) -> dict[str, str]:
+async def _read_16(station: Station) -> dict[str, str]:
     answer = await station.request("GetConfiguration", {"key": list(_KEYS.values())}) or {}
     reported = {one["key"]: one for one in answer.get("configurationKey", ())}
     present: dict[str, str] = {}
@@ -109,7 +105,7 @@ async def _read_16(station: Caller) -> dict[str, str]:
     return present
 
 
-async def _read_2(station: Caller) -> dict[str, str]:
+async def _read_2(station: Station) -> dict[str, str]:
     data = [_variable(setting) for setting in _VARIABLES]
     answer = await station.request("GetVariables", {"getVariableData": data}) or {}
     reported = {one["variable"]["name"]: one for one in answer.get("getVariableResult", ())}

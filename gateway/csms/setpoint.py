@@ -2,7 +2,7 @@
 
 OCPP 2.1 (K28, Q03, Q04): above the fallback profile lies a Dynamic TxProfile with one set-point. Its `duration` counts
 from the last update and is the watchdog. Limits, which the CSMS must not send in CentralSetpoint (Q03.FR.02), are not
-sent. Stations of 1.6 and 2.0.1 get the set-point through the channel of their vendor profile (`setpoint_vendor`).
+sent. Stations of 1.6 and 2.0.1 get the set-point through the channel of their vendor profile (`vendor_channel`).
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import math
 
-from gateway.csms import charging_profile, outcomes, setpoint_vendor
+from gateway.csms import charging_profile, outcomes, vendor_channel
 from gateway.csms.charging_profile import Kind, Profile, Purpose, Unit
 from gateway.csms.evse import Evse, SetpointProfile
 from gateway.csms.station import Station
@@ -33,14 +33,12 @@ async def apply(station: Station, evse: Evse, power_w: float, valid_for_s: float
         transaction = station.context.transactions.active_at(station.id, evse.number)
         if transaction is None:
             return Outcome(Answer.REFUSED, "TxNotFound", f"no transaction is active on {evse.name}")
-        if evse.watchdog is not None:
-            evse.watchdog.cancel()
-            evse.watchdog = None
+        evse.stop_watchdog()
         channel = station.vendor_profile.setpoint
         if channel.channel is Channel.STANDARD:
             outcome = await _apply_21(station, evse, transaction, power_w, valid_for_s)
         else:
-            outcome = await setpoint_vendor.apply(station, evse, transaction, power_w, valid_for_s)
+            outcome = await vendor_channel.set_power(station, evse, transaction, power_w, valid_for_s)
         if outcome.answer is Answer.APPLIED:
             evse.setpoint = power_w, station.context.clock.now() + valid_for_s
         if not channel.watchdog and power_w and outcome.answer is not Answer.REFUSED:

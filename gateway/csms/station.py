@@ -23,9 +23,10 @@ from gateway.model.station import evse_name
 from gateway.rate_limit import TokenBucket
 from protocols.errors import LocalProtocolError
 from protocols.ocpp import rpc, vendor
-from protocols.ocpp.link import Answered, Handler, Link, Lost, Refused, Reply, TimedOut
+from protocols.ocpp.link import Answered, Link, Lost, Refused, Reply, TimedOut
 from protocols.ocpp.rpc import CallReceived, QueueFull, Refusal, Rpc, SendReceived, Violated
 from protocols.ocpp.schema import ErrorCode, Payload, Version
+from protocols.ocpp.times import stamp
 from protocols.ocpp.vendor import VendorProfile
 from protocols.ports import TextWire
 
@@ -34,7 +35,8 @@ log = logging.getLogger("v2x.csms")
 MOST_EVSES, LARGEST_EVSE = 128, 999  # per station: each one costs MQTT topics, a view and work in every control cycle
 MAX_VARIABLES = 2_000  # of one station's device model
 RESUME_AFTER_S = 5.0  # a station that reboots sends BootNotification within this time; otherwise it continues
-Handlers: TypeAlias = dict[str, Callable[["Station", Payload], Payload | Awaitable[Payload]]]
+Handler: TypeAlias = Callable[["Station", Payload], Payload | Awaitable[Payload]]
+Handlers: TypeAlias = dict[str, Handler]
 VariableName: TypeAlias = tuple[str, int, str, str]  # component, EVSE or 0, variable, instance
 
 
@@ -101,14 +103,9 @@ class Station:
         """Use a new connection; the caller runs its link and closes the one before it."""
         settings = self.context.settings
         self.version, self._handlers, self.security_profile = version, handlers, security_profile
-        engine = Rpc(
-            version,
-            handles=frozenset(handlers),
-            answer_within=settings.answer_within_s,
-            message_length=settings.max_message,
-        )
-        handle: Handler = self._handle
-        self.link = Link(wire, engine, handle, self.context.clock, self._observe, self._send_received)
+        answer_within, length = settings.answer_within_s, settings.max_message
+        engine = Rpc(version, handles=frozenset(handlers), answer_within=answer_within, message_length=length)
+        self.link = Link(wire, engine, self._handle, self.context.clock, self._observe, self._send_received)
         for evse in self.evses.values():
             evse.reset_profiles()
         self._reported = False  # a connection that replaces another one is reported again
@@ -136,8 +133,7 @@ class Station:
         if self._reported or not self.accepted or self.link is None:
             return
         self._report_connection()
-        for evse in self.evses.values():
-            self.describe(evse)
+        self.describe_all()
         if not self._booted:
             self._booted = True
             self._lifecycle.resumed(self)
@@ -147,13 +143,13 @@ class Station:
             self._reported = True
             self._lifecycle.connected(self, self.version)
 
-    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+    def spawn(self, work: Coroutine[Any, Any, object]) -> None:
         """Run a coroutine beside the processing of messages; it is cancelled when the link ends."""
         task = asyncio.get_running_loop().create_task(self._guard(work))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _guard(self, work: Coroutine[Any, Any, None]) -> None:
+    async def _guard(self, work: Coroutine[Any, Any, object]) -> None:
         try:
             await work
         except Exception:
@@ -249,19 +245,13 @@ class Station:
 
     def trigger_boot(self) -> None:
         """Trigger a BootNotification, to learn its content and to send the station its present status."""
-
-        async def trigger() -> None:
-            await self.request("TriggerMessage", {"requestedMessage": registration.Trigger.boot_notification})
-
-        self.spawn(trigger())
+        self.spawn(self.request("TriggerMessage", {"requestedMessage": registration.Trigger.boot_notification}))
 
     def _observe(self, event: rpc.Event) -> None:
         if isinstance(event, Violated):
-            context = self.context
-            violation = RecordedViolation(
-                context.clock.wall(), self.id, event.ours, event.action, event.code, event.text
-            )
-            context.violations.append(violation)
+            at = self.context.clock.wall()
+            violation = RecordedViolation(at, self.id, event.ours, event.action, event.code, event.text)
+            self.context.violations.append(violation)
             log.warning("%s: %s", self.id, violation)
 
     # state reported by the station
@@ -297,12 +287,22 @@ class Station:
                 self.vendor = vendor.recognise(version, boot.vendor, boot.model)
         return self.vendor
 
+    @property
+    def required_security_profile(self) -> int:
+        """The security profile of its settings, else that of all stations."""
+        own = self.settings.security_profile
+        return self.context.settings.security_profile if own is None else own
+
     def expect_security_profile(self, profile: int) -> None:
         """Record the security profile that was set at the station (A05). Only a higher one binds, from its first use
         on."""
-        own = self.settings.security_profile
-        present = self.context.settings.security_profile if own is None else own
-        self.settings = replace(self.settings, next_security_profile=profile if profile > present else None)
+        pending = profile if profile > self.required_security_profile else None
+        self.settings = replace(self.settings, next_security_profile=pending)
+        self.save()
+
+    def record_maintenance(self, subject: str, status: Payload) -> None:
+        """Store the last status of firmware, logs, diagnostics or another subject, which is shown to operators."""
+        self.maintenance[subject] = {**status, "at": stamp(self.context.clock.wall())}
         self.save()
 
     def save(self) -> None:
@@ -324,6 +324,11 @@ class Station:
     def describe(self, evse: Evse) -> None:
         """Report the capabilities of an EVSE where they changed."""
         self._lifecycle.evse_changed(self, evse)
+
+    def describe_all(self) -> None:
+        """Report the capabilities of all EVSEs where they changed."""
+        for evse in self.evses.values():
+            self.describe(evse)
 
     def variable(self, component: str, variable: str, evse: int = 0, instance: str = "") -> str | None:
         """Return the last reported value of a variable of the device model."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Awaitable
 
-from gateway.csms import evse_events, metering
+from gateway.csms import evse_events
 from gateway.csms.reservations import ReservationStatus
 from gateway.csms.station import Station
 from gateway.csms.tokens import Status
 from gateway.csms.transactions import Transaction
+from gateway.model.event import VehicleIdentified
 from protocols.ocpp.enums import v21
 from protocols.ocpp.schema import Payload
 from protocols.ocpp.times import parse
@@ -25,7 +26,7 @@ def transaction_event(station: Station, payload: Payload) -> Payload | Awaitable
     name, place = payload["transactionInfo"]["transactionId"], payload.get("evse", {}).get("id")
     if place:
         station.evse(place)  # raises Refusal for an invalid number
-    transaction = context.transactions.get(station.id, name) or context.transactions.open(station.id, name, place or 1)
+    transaction = context.transactions.open(station.id, name, place or 1)
     answer = _token_answer(station, transaction, payload)
     kind = payload["eventType"]
     if transaction.repeats(payload["seqNo"], kind, payload["timestamp"], payload["triggerReason"]):
@@ -48,7 +49,7 @@ def transaction_event(station: Station, payload: Payload) -> Payload | Awaitable
 
 def _report(station: Station, transaction: Transaction, payload: Payload) -> None:
     """Report what is new to the gateway, in the order in which it happened."""
-    kind, info, now = payload["eventType"], payload["transactionInfo"], station.context.clock.now()
+    kind, info = payload["eventType"], payload["transactionInfo"]
     at = parse(payload["timestamp"]) or station.context.clock.wall()
     over = transaction.stopped_at is not None
     if kind == Event.started:
@@ -57,13 +58,11 @@ def _report(station: Station, transaction: Transaction, payload: Payload) -> Non
         evse, vehicle = station.evse(transaction.evse), _vehicle(payload.get("idToken"))
         evse_events.session_started(station, transaction, vehicle)
         if vehicle is not None and kind != Event.started:
-            evse_events.vehicle_identified(station, evse, vehicle)
+            station.context.report(VehicleIdentified(evse.name, station.context.clock.now(), vehicle))
         if "operationMode" in info:
             evse_events.operation_mode(station, evse, info["operationMode"])
     if not over or kind != Event.updated:
-        quirks, name = station.vendor_profile.meter, station.evse(transaction.evse).name
-        values = payload.get("meterValue", ())
-        readings = metering.readings(values, name, now, quirks.import_sign, quirks.power_scale)
+        readings = evse_events.readings(station, station.evse(transaction.evse), payload.get("meterValue", ()))
         evse_events.metered(station, readings, transaction, current=not payload.get("offline", False))
     if kind == Event.ended:
         reason = info.get("stoppedReason", v21.ReasonEnumType.local.value)

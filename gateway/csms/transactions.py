@@ -53,10 +53,23 @@ class Transaction:
         """True until its end is known."""
         return self.stopped_at is None
 
+    def has_token(self, token: str) -> bool:
+        """Return True if it was started with that idToken, compared without case."""
+        return self.id_token is not None and self.id_token.casefold() == token.casefold()
+
     def resume(self) -> None:
         """Continue a transaction whose end was only presumed."""
         if self.presumed:
             self.stopped_at, self.stop_reason, self.presumed, self.announced = None, None, False, False
+
+    def measured(self, charged_wh: float | None, discharged_wh: float | None) -> None:
+        """Record the registers of the meter; the first value of each is that of the start."""
+        if charged_wh is not None:
+            self.energy_charged_wh = charged_wh
+            self.meter_start_wh = charged_wh if self.meter_start_wh is None else self.meter_start_wh
+        if discharged_wh is not None:
+            self.energy_discharged_wh = discharged_wh
+            self.meter_start_out_wh = discharged_wh if self.meter_start_out_wh is None else self.meter_start_out_wh
 
     def repeats(self, *mark: object) -> bool:
         """Return True if this event was processed before; it is recorded."""
@@ -69,15 +82,7 @@ class Transaction:
     @property
     def essentials(self) -> tuple[object, ...]:
         """Values that are stored before the message with them is answered; meter and state are reported again."""
-        return (
-            self.evse,
-            self.connector,
-            self.id_token,
-            self.started_at,
-            self.stopped_at,
-            self.reservation,
-            self.remote_start,
-        )
+        return tuple(getattr(self, name) for name in _ESSENTIALS)
 
     def as_row(self) -> dict[str, Any]:
         """Return the stored values."""
@@ -94,6 +99,7 @@ class Transaction:
 
 
 _STORED = tuple(one.name for one in fields(Transaction) if one.name not in ("announced", "unsaved", "seen"))
+_ESSENTIALS = ("evse", "connector", "id_token", "started_at", "stopped_at", "reservation", "remote_start")
 _STORED_NAMES = {"last_message_at": "heard_at"}  # fields whose stored name differs
 
 
@@ -177,18 +183,14 @@ class Transactions:
 
     def concurrent(self, token: str, besides: Transaction | None) -> bool:
         """Return True if the token is in another active transaction."""
-        folded = token.casefold()
-        return any(
-            t.active and t is not besides and t.id_token is not None and t.id_token.casefold() == folded
-            for t in self._active.values()
-        )
+        return any(t.active and t is not besides and t.has_token(token) for t in self._active.values())
 
     def of(self, station: str, token: str | None = None, active: bool | None = None) -> Iterator[Transaction]:
         """Yield the transactions of a station, newest first."""
         for t in reversed(self._all.values()):
             if t.station != station or (active is not None and t.active is not active):
                 continue
-            if token is None or (t.id_token is not None and t.id_token.casefold() == token.casefold()):
+            if token is None or t.has_token(token):
                 yield t
 
     def _remove_oldest(self) -> None:

@@ -8,56 +8,24 @@ from __future__ import annotations
 
 from collections.abc import Awaitable
 
-from gateway.csms import certificates, evse_events, maintenance_status, metering, registration, sampling
-from gateway.csms.registration import Boot
+from gateway.csms import certificates, evse_events, messages, sampling
 from gateway.csms.station import Handlers, Station
 from gateway.csms.transactions import Transaction
-from gateway.model.event import Metered, PlugState
+from gateway.model.event import Metered
 from protocols.ocpp.enums import v16
 from protocols.ocpp.schema import Payload
-from protocols.ocpp.times import parse, stamp
+from protocols.ocpp.times import parse
 
 Status, Authorization = v16.ChargePointStatus, v16.AuthorizationStatus
 
-PLUGS: dict[str, PlugState] = {
-    Status.available: PlugState.AVAILABLE,
-    Status.preparing: PlugState.OCCUPIED,
-    Status.charging: PlugState.OCCUPIED,
-    Status.suspended_evse: PlugState.OCCUPIED,
-    Status.suspended_ev: PlugState.OCCUPIED,
-    Status.finishing: PlugState.OCCUPIED,
-    Status.reserved: PlugState.RESERVED,
-    Status.unavailable: PlugState.UNAVAILABLE,
-    Status.faulted: PlugState.FAULTED,
-}
 FREE = frozenset({Status.available, Status.reserved})  # no transaction is active there (4.9)
 
 
 def boot_notification(station: Station, payload: Payload) -> Payload:
     """Process BootNotification (4.2)."""
-    context = station.context
-    boot = Boot(
-        registration.status_of(station.settings, station.registered, context.unknown_stations),
-        payload["chargePointVendor"],
-        payload["chargePointModel"],
-        payload.get("chargePointSerialNumber"),
-        payload.get("firmwareVersion"),
-        None,
-        context.clock.wall(),
-    )
-    station.booted(boot)
-    if station.accepted and context.settings.inventory:
-        station.spawn(sampling.configure(station, context.settings.sample_every_s))
-    return {
-        "status": boot.status,
-        "currentTime": stamp(context.clock.wall()),
-        "interval": registration.interval(boot.status, context.settings),
-    }
-
-
-def heartbeat(station: Station, payload: Payload) -> Payload:
-    """Respond to Heartbeat (4.6)."""
-    return {"currentTime": stamp(station.context.clock.wall())}
+    vendor, model = payload["chargePointVendor"], payload["chargePointModel"]
+    serial, firmware = payload.get("chargePointSerialNumber"), payload.get("firmwareVersion")
+    return messages.booted(station, sampling.configure, vendor, model, serial, firmware)
 
 
 def status_notification(station: Station, payload: Payload) -> Payload:
@@ -66,7 +34,7 @@ def status_notification(station: Station, payload: Payload) -> Payload:
     if number > 0:
         evse, error, status = station.evse(number), payload["errorCode"], payload["status"]
         changed = evse.connectors.get(1) != status
-        evse_events.connector_status(station, evse, 1, status, PLUGS[status])
+        evse_events.connector_status(station, evse, 1, status)
         transaction = station.context.transactions.active_at(station.id, number)
         if transaction is not None:
             transaction.charging_state = status
@@ -97,9 +65,8 @@ def start_transaction(station: Station, payload: Payload) -> Payload | Awaitable
     transaction = context.transactions.started(station.id, mark)
     repeated = transaction is not None
     if transaction is None:
-        transaction = context.transactions.open(
-            station.id, str(context.transactions.next_number(context.clock.wall())), number
-        )
+        new = context.transactions.next_number(context.clock.wall())
+        transaction = context.transactions.open(station.id, str(new), number)
         context.transactions.mark(transaction, mark)
         transaction.unsaved = True
         _start(station, transaction, payload)
@@ -123,12 +90,8 @@ def _start(station: Station, transaction: Transaction, payload: Payload) -> None
     transaction.reservation = payload.get("reservationId")
     evse = station.evse(transaction.evse)
     evse_events.session_started(station, transaction)
-    reading = Metered(
-        evse.name,
-        context.clock.now(),
-        wall=transaction.started_at,
-        energy_charged_wh=transaction.meter_start_wh,
-    )
+    now, start_wh = context.clock.now(), transaction.meter_start_wh
+    reading = Metered(evse.name, now, wall=transaction.started_at, energy_charged_wh=start_wh)
     evse_events.metered(station, [reading], transaction)
 
 
@@ -136,7 +99,7 @@ def stop_transaction(station: Station, payload: Payload) -> Payload | Awaitable[
     """Process StopTransaction (4.10). A late one keeps its times; one of an unknown transaction is accepted and
     stored, as 1.6 requires."""
     context, number = station.context, str(payload["transactionId"])
-    transaction = context.transactions.get(station.id, number) or context.transactions.open(station.id, number, 0)
+    transaction = context.transactions.open(station.id, number, 0)
     at, reason = parse(payload["timestamp"]) or context.clock.wall(), payload.get("reason", v16.Reason.local.value)
     answer: Payload = {}
     if "idTag" in payload:
@@ -154,10 +117,8 @@ def _end(station: Station, transaction: Transaction, payload: Payload, at: float
         transaction.energy_charged_wh = float(payload["meterStop"])
         transaction.stopped_at, transaction.stop_reason = at, reason
         return
-    evse, quirks = station.evse(transaction.evse), station.vendor_profile.meter
-    now = station.context.clock.now()
-    values = payload.get("transactionData", ())
-    readings = metering.readings(values, evse.name, now, quirks.import_sign, quirks.power_scale)
+    evse, now = station.evse(transaction.evse), station.context.clock.now()
+    readings = evse_events.readings(station, evse, payload.get("transactionData", ()))
     readings.append(Metered(evse.name, now, wall=at, energy_charged_wh=float(payload["meterStop"])))
     evse_events.metered(station, readings, transaction)
     evse_events.session_ended(station, transaction, at, reason)
@@ -168,9 +129,8 @@ def meter_values(station: Station, payload: Payload) -> Payload:
     connector = payload["connectorId"]
     if connector <= 0:
         return {}
-    context, evse, quirks = station.context, station.evse(connector), station.vendor_profile.meter
-    now = context.clock.now()
-    found = metering.readings(payload["meterValue"], evse.name, now, quirks.import_sign, quirks.power_scale)
+    context = station.context
+    found = evse_events.readings(station, station.evse(connector), payload["meterValue"])
     number = payload.get("transactionId")
     transaction = None if number is None else context.transactions.get(station.id, str(number))
     if transaction is None and number is not None and context.transactions.active_at(station.id, connector) is None:
@@ -188,30 +148,18 @@ def meter_values(station: Station, payload: Payload) -> Payload:
     return {}
 
 
-def data_transfer(station: Station, payload: Payload) -> Payload:
-    """Reject DataTransfer (4.3): no vendor message of a station is supported."""
-    known, status = station.vendor_profile.setpoint.vendor_id, v16.DataTransferStatus
-    vendor_known = known and payload["vendorId"] == known
-    return {"status": status.unknown_message_id if vendor_known else status.unknown_vendor_id}
-
-
-def acknowledge(station: Station, payload: Payload) -> Payload:
-    """Acknowledge a notification without an effect; it is among the received messages."""
-    return {}
-
-
 HANDLERS: Handlers = {
     "Authorize": authorize,
     "BootNotification": boot_notification,
-    "DataTransfer": data_transfer,
-    "DiagnosticsStatusNotification": maintenance_status.handler("diagnostics"),
-    "FirmwareStatusNotification": maintenance_status.handler("firmware"),
-    "Heartbeat": heartbeat,
-    "LogStatusNotification": maintenance_status.handler("log"),
+    "DataTransfer": messages.data_transfer,
+    "DiagnosticsStatusNotification": messages.maintenance("diagnostics"),
+    "FirmwareStatusNotification": messages.maintenance("firmware"),
+    "Heartbeat": messages.heartbeat,
+    "LogStatusNotification": messages.maintenance("log"),
     "MeterValues": meter_values,
-    "SecurityEventNotification": acknowledge,
+    "SecurityEventNotification": messages.acknowledge,
     "SignCertificate": certificates.sign_certificate,
-    "SignedFirmwareStatusNotification": maintenance_status.handler("firmware"),
+    "SignedFirmwareStatusNotification": messages.maintenance("firmware"),
     "StartTransaction": start_transaction,
     "StatusNotification": status_notification,
     "StopTransaction": stop_transaction,

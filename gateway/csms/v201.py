@@ -5,40 +5,16 @@ An action that is not in the table is rejected with NotSupported; only what is c
 
 from __future__ import annotations
 
-from gateway.csms import (
-    capabilities,
-    certificates,
-    device_model,
-    evse_events,
-    maintenance_status,
-    metering,
-    registration,
-    setpoint,
-)
+from gateway.csms import capabilities, certificates, device_model, evse_events, messages, setpoint
 from gateway.csms.charging_needs import vehicle_needs
-from gateway.csms.registration import Boot
 from gateway.csms.reservations import ReservationStatus
 from gateway.csms.station import Handlers, Station
 from gateway.csms.transaction_event import transaction_event
-from gateway.model.event import PlugState
 from protocols.ocpp.enums import v21
 from protocols.ocpp.schema import Payload, Version
-from protocols.ocpp.times import stamp
 
-# 2.1 has the same names and more
-Status, Generic, Needs = (
-    v21.ConnectorStatusEnumType,
-    v21.GenericStatusEnumType,
-    v21.NotifyEVChargingNeedsStatusEnumType,
-)
+Status, Generic = v21.ConnectorStatusEnumType, v21.GenericStatusEnumType  # 2.1 has the same names and more
 
-PLUGS: dict[str, PlugState] = {
-    Status.available: PlugState.AVAILABLE,
-    Status.occupied: PlugState.OCCUPIED,
-    Status.reserved: PlugState.RESERVED,
-    Status.unavailable: PlugState.UNAVAILABLE,
-    Status.faulted: PlugState.FAULTED,
-}
 RESERVATION_ENDS: dict[str, ReservationStatus] = {
     v21.ReservationUpdateStatusEnumType.expired: ReservationStatus.EXPIRED,
     v21.ReservationUpdateStatusEnumType.removed: ReservationStatus.CANCELLED,
@@ -49,30 +25,9 @@ ROUNDING_W = 1.0  # rounding of a limit on its way to the EV and back
 
 def boot_notification(station: Station, payload: Payload) -> Payload:
     """Process BootNotification (B01-B03)."""
-    context = station.context
-    model = payload["chargingStation"]
-    boot = Boot(
-        registration.status_of(station.settings, station.registered, context.unknown_stations),
-        model["vendorName"],
-        model["model"],
-        model.get("serialNumber"),
-        model.get("firmwareVersion"),
-        payload["reason"],
-        context.clock.wall(),
-    )
-    station.booted(boot)
-    if station.accepted and context.settings.inventory:
-        station.spawn(device_model.request_inventory(station))
-    return {
-        "currentTime": stamp(context.clock.wall()),
-        "interval": registration.interval(boot.status, context.settings),
-        "status": boot.status,
-    }
-
-
-def heartbeat(station: Station, payload: Payload) -> Payload:
-    """Respond to Heartbeat (G02)."""
-    return {"currentTime": stamp(station.context.clock.wall())}
+    unit = payload["chargingStation"]
+    serial, firmware, inventory = unit.get("serialNumber"), unit.get("firmwareVersion"), device_model.request_inventory
+    return messages.booted(station, inventory, unit["vendorName"], unit["model"], serial, firmware, payload["reason"])
 
 
 def status_notification(station: Station, payload: Payload) -> Payload:
@@ -80,7 +35,7 @@ def status_notification(station: Station, payload: Payload) -> Payload:
     evse = station.evse(payload["evseId"])
     status = payload["connectorStatus"]
     changed = evse.connectors.get(payload["connectorId"]) != status
-    evse_events.connector_status(station, evse, payload["connectorId"], status, PLUGS[status])
+    evse_events.connector_status(station, evse, payload["connectorId"], status)
     evse_events.fault(station, evse, status if status == Status.faulted else None)
     if changed:
         station.save()
@@ -102,9 +57,7 @@ def authorize(station: Station, payload: Payload) -> Payload:
 def meter_values(station: Station, payload: Payload) -> Payload:
     """Process meter values outside a transaction (J01); EVSE 0 is the main meter of the station."""
     if payload["evseId"] > 0:
-        evse, quirks = station.evse(payload["evseId"]), station.vendor_profile.meter
-        now = station.context.clock.now()
-        found = metering.readings(payload["meterValue"], evse.name, now, quirks.import_sign, quirks.power_scale)
+        found = evse_events.readings(station, station.evse(payload["evseId"]), payload["meterValue"])
         evse_events.metered(station, found, None)
     return {}
 
@@ -118,26 +71,14 @@ def notify_charging_limit(station: Station, payload: Payload) -> Payload:
         first = schedules[0]["chargingSchedulePeriod"][0]
         discharge_w = abs(first.get("dischargeLimit", unlimited))
         station.external_limits[number] = (max(0.0, first.get("limit", unlimited)), discharge_w)
-        capabilities.describe_all(station)
+        station.describe_all()
     return {}
 
 
 def cleared_charging_limit(station: Station, payload: Payload) -> Payload:
     """Process the end of a limit of another system (K13)."""
     if station.external_limits.pop(payload.get("evseId", 0), None) is not None:
-        capabilities.describe_all(station)
-    return {}
-
-
-def data_transfer(station: Station, payload: Payload) -> Payload:
-    """Reject DataTransfer (P02): no vendor message of a station is supported."""
-    known, status = station.vendor_profile.setpoint.vendor_id, v21.DataTransferStatusEnumType
-    vendor_known = known and payload["vendorId"] == known
-    return {"status": status.unknown_message_id if vendor_known else status.unknown_vendor_id}
-
-
-def acknowledge(station: Station, payload: Payload) -> Payload:
-    """Acknowledge a notification without an effect; it is among the received messages."""
+        station.describe_all()
     return {}
 
 
@@ -148,7 +89,7 @@ def notify_ev_charging_needs(station: Station, payload: Payload) -> Payload:
     evse.needs = vehicle_needs(payload["chargingNeeds"])
     capabilities.report_needs(station, evse)
     if evse.setpoint is None or station.context.transactions.active_at(station.id, evse.number) is None:
-        return {"status": Needs.processing}
+        return {"status": v21.NotifyEVChargingNeedsStatusEnumType.processing}
     station.spawn(setpoint.repeat(station, evse))
     return {"status": Generic.accepted}
 
@@ -183,24 +124,24 @@ HANDLERS: Handlers = {
     "Authorize": authorize,
     "BootNotification": boot_notification,
     "ClearedChargingLimit": cleared_charging_limit,
-    "DataTransfer": data_transfer,
-    "FirmwareStatusNotification": maintenance_status.handler("firmware"),
+    "DataTransfer": messages.data_transfer,
+    "FirmwareStatusNotification": messages.maintenance("firmware"),
     "GetCertificateStatus": get_certificate_status,
-    "Heartbeat": heartbeat,
-    "LogStatusNotification": maintenance_status.handler("log"),
+    "Heartbeat": messages.heartbeat,
+    "LogStatusNotification": messages.maintenance("log"),
     "MeterValues": meter_values,
     "NotifyChargingLimit": notify_charging_limit,
-    "NotifyCustomerInformation": acknowledge,
-    "NotifyDisplayMessages": acknowledge,
+    "NotifyCustomerInformation": messages.acknowledge,
+    "NotifyDisplayMessages": messages.acknowledge,
     "NotifyEVChargingNeeds": notify_ev_charging_needs,
     "NotifyEVChargingSchedule": notify_ev_charging_schedule,
     "NotifyEvent": device_model.notify_event,
-    "NotifyMonitoringReport": acknowledge,
+    "NotifyMonitoringReport": messages.acknowledge,
     "NotifyReport": device_model.notify_report,
-    "PublishFirmwareStatusNotification": maintenance_status.handler("published_firmware"),
-    "ReportChargingProfiles": acknowledge,
+    "PublishFirmwareStatusNotification": messages.maintenance("published_firmware"),
+    "ReportChargingProfiles": messages.acknowledge,
     "ReservationStatusUpdate": reservation_status_update,
-    "SecurityEventNotification": acknowledge,
+    "SecurityEventNotification": messages.acknowledge,
     "SignCertificate": certificates.sign_certificate,
     "StatusNotification": status_notification,
     "TransactionEvent": transaction_event,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gateway.csms import der, device_model, event_streams, setpoint, v201
+from gateway.csms import der, device_model, event_streams, messages, setpoint, v201
 from gateway.csms.charging_needs import BIDIRECTIONAL, vehicle_needs
 from gateway.csms.evse import Evse
 from gateway.csms.station import Handlers, Station
@@ -10,23 +10,9 @@ from gateway.model.event import FaultCleared, FaultRaised, NeedsStated
 from protocols.ocpp.enums import v21
 from protocols.ocpp.schema import Payload
 
-Authorization, Needs, Generic = (
-    v21.AuthorizationStatusEnumType,
-    v21.NotifyEVChargingNeedsStatusEnumType,
-    v21.GenericStatusEnumType,
-)
+Needs, Generic = v21.NotifyEVChargingNeedsStatusEnumType, v21.GenericStatusEnumType
 TRANSFERS = tuple(mode.value for mode in v21.EnergyTransferModeEnumType)
-TRIPS = frozenset(
-    {
-        der.Control.hf_must_trip,
-        der.Control.hv_must_trip,
-        der.Control.lf_must_trip,
-        der.Control.lv_must_trip,
-        der.Control.hv_mom_cess,
-        der.Control.lv_mom_cess,
-        der.Control.power_monitoring_must_trip,
-    }
-)
+TRIPS = frozenset(kind for kind in der.Control if kind.endswith(("MustTrip", "MomCess")))  # they trip the inverter
 
 
 def authorize(station: Station, payload: Payload) -> Payload:
@@ -36,13 +22,10 @@ def authorize(station: Station, payload: Payload) -> Payload:
     listed = token.energy_transfer if token is not None else ()
     if not listed and station.context.settings.v2x_allowed:
         listed = TRANSFERS
-    if answer["idTokenInfo"]["status"] == Authorization.accepted and listed and _v2x(station):
+    v2x = any(name[0] == "V2XChargingCtrlr" for name in station.variables)
+    if answer["idTokenInfo"]["status"] == v21.AuthorizationStatusEnumType.accepted and listed and v2x:
         answer["allowedEnergyTransfer"] = list(listed)
     return answer
-
-
-def _v2x(station: Station) -> bool:
-    return any(name[0] == "V2XChargingCtrlr" for name in station.variables)
 
 
 def allowed_transfers(station: Station, evse: Evse) -> tuple[str, ...]:
@@ -122,7 +105,7 @@ HANDLERS: Handlers = v201.HANDLERS | {
     "Authorize": authorize,
     "ClosePeriodicEventStream": event_streams.closed,
     "NotifyDERAlarm": notify_der_alarm,
-    "NotifyDERStartStop": v201.acknowledge,
+    "NotifyDERStartStop": messages.acknowledge,
     "NotifyEVChargingNeeds": notify_ev_charging_needs,
     "NotifyMonitoringReport": event_streams.monitoring_report,
     "NotifyPeriodicEventStream": event_streams.values_received,

@@ -1,4 +1,4 @@
-"""WebSocket server: one port for OCPP 1.6J, 2.0.1 and 2.1, and the authentication of the handshake."""
+"""WebSocket server: one port for OCPP 1.6J, 2.0.1 and 2.1, its TLS, and the authentication of the handshake."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import ssl
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from websockets.asyncio.server import Server, ServerConnection
@@ -18,25 +20,21 @@ from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
-from gateway.csms import passwords, tls
+from gateway.csms import passwords
 from gateway.csms.context import Context
 from gateway.csms.credentials import Credentials
-from gateway.csms.settings import UnknownStations
+from gateway.csms.settings import StationSettings, UnknownStations
 from gateway.csms.station import Station
 from gateway.listener_limits import listen
 from gateway.rate_limit import TokenBucket
-from protocols.ocpp.io import (
-    CLOSE_WITHIN,
-    FRAME_LENGTH,
-    PING_INTERVAL,
-    PING_TIMEOUT,
-    PushingConnection,
-    WebSocketWire,
-)
+from protocols.ocpp import io
+from protocols.ocpp.io import PushingConnection, WebSocketWire
 from protocols.ocpp.schema import Version
 
 # identifierString without the colon, at most 48 characters (2.1 part 4, 3.1.1)
 STATION_ID = re.compile(r"[A-Za-z0-9*\-_=+|@.]{1,48}")
+# TLS 1.2: the four that every CSMS must offer (A00.FR.318, A00.FR.421) and equivalents, best first; 1.3 has its own
+CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20:AES128-GCM-SHA256:AES256-GCM-SHA384:!aNULL:!PSK"
 
 
 class WebSocketServer:
@@ -74,7 +72,7 @@ class WebSocketServer:
         settings = self.settings
         if settings.tls_cert is None or settings.tls_key is None:
             raise ValueError("ocpp.tls_cert and ocpp.tls_key are required for security profiles 2 and 3")
-        return tls.server_context(settings.tls_cert, settings.tls_key, settings.tls_ca, settings.security_profile)
+        return server_context(settings.tls_cert, settings.tls_key, settings.tls_ca, settings.security_profile)
 
     def _listen(self, host: str, port: int, context: ssl.SSLContext | None) -> accept:
         settings = self.settings
@@ -85,10 +83,10 @@ class WebSocketServer:
             process_request=self._admit,
             compression="deflate" if settings.compression else None,
             server_header=None,
-            ping_interval=PING_INTERVAL,
-            ping_timeout=PING_TIMEOUT,
-            close_timeout=CLOSE_WITHIN,
-            max_size=FRAME_LENGTH,
+            ping_interval=io.PING_INTERVAL,
+            ping_timeout=io.PING_TIMEOUT,
+            close_timeout=io.CLOSE_WITHIN,
+            max_size=io.FRAME_LENGTH,
             logger=_quiet_logger(),
             ssl=context,
             create_connection=PushingConnection,
@@ -129,20 +127,18 @@ class WebSocketServer:
         """Return True if one more station fits. Stations are only counted near the limit: many connect at once."""
         settings, others = self.settings, self.stations
         if len(others) >= settings.max_stations:
-            connected = sum(1 for other in others.values() if other.connected and other.id != name)
+            connected = sum(other.connected and other.id != name for other in others.values())
             if connected >= settings.max_stations:
                 return False
         if known or len(others) < settings.max_unknown:
             return True
-        unknown = sum(1 for other in others.values() if not other.registered and other.id != name)
-        return unknown < settings.max_unknown
+        return sum(not other.registered and other.id != name for other in others.values()) < settings.max_unknown
 
     async def _authenticate(
         self, connection: ServerConnection, request: Request, name: str, station: Station | None
     ) -> Response | None:
-        stored = station.settings.password_hash if station is not None else None
-        own = station.settings.security_profile if station is not None else None
-        pending = station.settings.next_security_profile if station is not None else None
+        settings = StationSettings(name) if station is None else station.settings
+        stored, own, pending = settings.password_hash, settings.security_profile, settings.next_security_profile
         required = self.settings.security_profile if own is None else own
         level = _level(connection, request, name)
         if level == 3 and 3 in (required, pending):
@@ -171,7 +167,7 @@ def _level(connection: ServerConnection, request: Request, name: str) -> int:
     socket = connection.transport.get_extra_info("ssl_object")
     if socket is None:
         return 0 if request.headers.get("Authorization") is None else 1
-    return 3 if tls.common_name(socket.getpeercert()) == name else 2
+    return 3 if common_name(socket.getpeercert()) == name else 2
 
 
 def _select(_: ServerConnection, offered: Sequence[Subprotocol]) -> Subprotocol | None:
@@ -200,3 +196,26 @@ def _without_traceback(record: logging.LogRecord) -> bool:
         record.msg, record.args = "%s: %s", (record.getMessage(), cause)
         record.exc_info, record.levelno, record.levelname = None, logging.INFO, "INFO"
     return True
+
+
+def server_context(certificate: Path, key: Path, authority: Path | None, profile: int) -> ssl.SSLContext:
+    """Return the context for security profile 2 or 3: TLS 1.2 or newer (A00.FR.3xx).
+
+    Profile 3 requires the station's certificate. Raises ValueError where its authority is missing.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_ciphers(CIPHERS)
+    context.load_cert_chain(certificate, key)
+    if profile == 3 and authority is None:
+        raise ValueError("ocpp.tls_ca is required for security profile 3: the authority of the stations' certificates")
+    if authority is not None:  # in other profiles a certificate is optional: a station may migrate to profile 3 (A05)
+        context.load_verify_locations(authority)
+        context.verify_mode = ssl.CERT_REQUIRED if profile == 3 else ssl.CERT_OPTIONAL
+    return context
+
+
+def common_name(certificate: dict[str, Any] | None) -> str | None:
+    """Return the common name of the subject of a peer certificate, in the form that `ssl` returns."""
+    subject = (certificate or {}).get("subject", ())
+    return next((str(value) for relative in subject for key, value in relative if key == "commonName"), None)

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from gateway.model.site import InputKind
 from gateway.mqtt.topics import VERSION, Topics
 
+LEAVES = ("state", "telemetry", "event", "result")
+
 
 @dataclass(frozen=True, slots=True)
 class User:
@@ -39,10 +41,9 @@ def acl(topics: Topics, users: Iterable[User]) -> str:
     ]
     for user in users:
         lines += ["", f"user {user.name}", *(_gateway(topics) if user.gateway else _facility(topics, user))]
-        lines += _neighbours(topics, user)
-        lines.append(
-            f"topic readwrite {root}/reply/{user.name}/#" if not user.gateway else f"topic write {root}/reply/#"
-        )
+        sites = ["+"] if user.neighbours is None else [site for site in user.neighbours if site != topics.site]
+        lines += [f"topic read v2x/{VERSION}/{site}/site/state" for site in sites]  # and nothing else of other sites
+        lines.append(f"topic write {root}/reply/#" if user.gateway else f"topic readwrite {root}/reply/{user.name}/#")
     return "\n".join(lines) + "\n"
 
 
@@ -53,8 +54,8 @@ def _gateway(topics: Topics) -> list[str]:
         f"topic read {root}/site/cmd/+",
         f"topic read {root}/site/input/+",
         f"topic readwrite {root}/gateway/+/status",
-        *[f"topic write {root}/evse/+/{leaf}" for leaf in ("state", "telemetry", "event", "result")],
-        *[f"topic write {root}/site/{leaf}" for leaf in ("state", "telemetry", "event", "result")],
+        *[f"topic write {root}/evse/+/{leaf}" for leaf in LEAVES],
+        *[f"topic write {root}/site/{leaf}" for leaf in LEAVES],
         f"topic read {prefix}/status",
         f"topic write {prefix}/device/+/config",
         f"topic write {prefix}/+/+/+/config",
@@ -64,19 +65,14 @@ def _gateway(topics: Topics) -> list[str]:
     return lines
 
 
-def _neighbours(topics: Topics, user: User) -> list[str]:
-    """Grant the states of other sites and nothing else of them."""
-    sites = ["+"] if user.neighbours is None else [site for site in user.neighbours if site != topics.site]
-    return [f"topic read v2x/{VERSION}/{site}/site/state" for site in sites]
-
-
 def _facility(topics: Topics, user: User) -> list[str]:
     root = topics.root
     lines = [f"topic read {root}/gateway/+/status"]
+    commanded = ["+"] if user.command is None else user.command
     for evse in ["+"] if user.read is None else user.read:
-        lines += [f"topic read {root}/evse/{evse}/{leaf}" for leaf in ("state", "telemetry", "event", "result")]
-    lines += [f"topic read {root}/site/{leaf}" for leaf in ("state", "telemetry", "event", "result")]
-    lines += [f"topic write {root}/evse/{evse}/cmd/+" for evse in (["+"] if user.command is None else user.command)]
+        lines += [f"topic read {root}/evse/{evse}/{leaf}" for leaf in LEAVES]
+    lines += [f"topic read {root}/site/{leaf}" for leaf in LEAVES]
+    lines += [f"topic write {root}/evse/{evse}/cmd/+" for evse in commanded]
     if user.site:
         lines.append(f"topic write {root}/site/cmd/+")
     kinds = list(InputKind) if user.inputs is None else user.inputs
@@ -86,8 +82,5 @@ def _facility(topics: Topics, user: User) -> list[str]:
         lines += [f"topic readwrite {prefix}/status", f"topic read {prefix}/#"]
     if topics.mirror:
         lines.append(f"topic read {topics.mirror}/#")
-        if user.command is None:
-            lines.append(f"topic write {topics.mirror}/+/+/set")
-        else:
-            lines += [f"topic write {topics.mirror}/{evse}/+/set" for evse in user.command]
+        lines += [f"topic write {topics.mirror}/{evse}/+/set" for evse in commanded]
     return lines

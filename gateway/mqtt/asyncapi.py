@@ -115,17 +115,13 @@ def _schemas(found: Iterable[Channel]) -> tuple[dict[type[BaseModel], str], Json
 
 
 def _channel(one: Channel) -> Json:
-    parameters = {
-        name: {"$ref": f"#/components/parameters/{name}"} for name in PARAMETERS if f"{{{name}}}" in one.address
-    }
-    found: Json = {
+    used = [name for name in PARAMETERS if f"{{{name}}}" in one.address]  # at least the site
+    return {
         "address": one.address,
         "summary": one.summary,
         "messages": {one.name: {"$ref": f"#/components/messages/{one.name}"}},
+        "parameters": {name: {"$ref": f"#/components/parameters/{name}"} for name in used},
     }
-    if parameters:
-        found["parameters"] = parameters
-    return found
 
 
 def _operation(one: Channel) -> Json:

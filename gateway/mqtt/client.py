@@ -16,8 +16,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
-from typing import Protocol, TypeAlias, runtime_checkable
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 from urllib.parse import unquote, urlsplit
 
 import aiomqtt
@@ -108,14 +107,12 @@ class MqttBus:
         self._client = client
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *error: Any) -> None:
         client, self._client = self._client, None
         if client is not None:
             try:
                 async with asyncio.timeout(ANSWER_WITHIN_S):
-                    await client.__aexit__(kind, error, trace)
+                    await client.__aexit__(*error)
             except (aiomqtt.MqttError, TimeoutError):
                 log.debug("the link to %s was gone before it was closed", self.link.where)
 

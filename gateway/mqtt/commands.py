@@ -18,8 +18,7 @@ from gateway.model.journal import ReplyTo
 from gateway.model.state import GatewayStatus
 from gateway.mqtt import mirror
 from gateway.mqtt.client import Acknowledging
-from gateway.mqtt.settings import MqttSettings
-from gateway.mqtt.topics import Kind, ParsedTopic
+from gateway.mqtt.topics import Kind, MqttSettings, ParsedTopic
 from gateway.service import GatewayService
 from protocols.ports import Bus, BusMessage
 

@@ -17,7 +17,7 @@ from gateway.model.reason import Code, because
 from gateway.mqtt.client import Connect
 from gateway.mqtt.commands import MessageReceiver, NeighbourHandler
 from gateway.mqtt.publisher import Publisher
-from gateway.mqtt.settings import MqttSettings
+from gateway.mqtt.topics import MqttSettings
 from gateway.service import GatewayService
 from protocols.ports import Bus, Clock
 
@@ -40,7 +40,7 @@ class MqttConnection:
         neighbour: NeighbourHandler | None = None,
     ) -> None:
         self._service = service
-        self._broker_grace_s = settings.broker_grace_s
+        self._grace_s = settings.broker_grace_s
         self._connect = connect
         self._clock = clock
         self._random = random.Random(seed)
@@ -84,11 +84,10 @@ class MqttConnection:
         """Wait before the next attempt; commands of a link that is down for the grace period end."""
         if self._lost_at is None:
             self._lost_at = self._clock.now()
-        grace_s = self._broker_grace_s
-        over_in_s = self._lost_at + grace_s - self._clock.now()
+        over_in_s = self._lost_at + self._grace_s - self._clock.now()
         if over_in_s <= pause_s:
             await self._clock.sleep(max(0.0, over_in_s))
-            text = f"The link to the broker has been down for {grace_s:.0f} s ({lost})."
+            text = f"The link to the broker has been down for {self._grace_s:.0f} s ({lost})."
             self._service.end_channel(Channel.MQTT, because(Code.BROKER_LOST, text))
             pause_s -= max(0.0, over_in_s)
         await self._clock.sleep(max(0.0, pause_s))

@@ -6,6 +6,7 @@ written again before its lease of `LEASE_S` ends. Pure.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 
@@ -47,15 +48,10 @@ def command(name: str, payload: bytes, number: str) -> tuple[str, bytes] | None:
     if name in ("stop", "release"):
         return name, json.dumps(body).encode()
     text = payload[:64].decode("utf-8", "replace").strip()
-    try:
-        value: object = float(text)
-        if not math.isfinite(float(text)):
-            value = text
-    except ValueError:
-        value = text
-    body["min_soc_pct" if name == "reserve" else "power_w"] = value
-    if name != "reserve":
-        body["lease_s"] = LEASE_S
+    value: object = text
+    with contextlib.suppress(ValueError):
+        value = float(text) if math.isfinite(float(text)) else text
+    body |= {"min_soc_pct": value} if name == "reserve" else {"power_w": value, "lease_s": LEASE_S}
     return name, json.dumps(body).encode()
 
 

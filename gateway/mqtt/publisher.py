@@ -20,10 +20,10 @@ from gateway import __version__
 from gateway.model.journal import Phase, ReplyTo
 from gateway.model.message import Message
 from gateway.model.result import Result
-from gateway.model.state import EventMessage, EvseState, GatewayStatus
+from gateway.model.state import EventMessage, GatewayStatus
 from gateway.mqtt import discovery, mirror
 from gateway.mqtt.outbox import Outbox, PendingResult
-from gateway.mqtt.settings import MqttSettings
+from gateway.mqtt.topics import MqttSettings
 from gateway.service import GatewayService
 from protocols.ports import Bus, BusMessage, Clock
 
@@ -53,7 +53,7 @@ class Publisher:
         self._changed: dict[str | None, None] = {}
         self._measured: dict[str | None, None] = {}  # only measured values have changed
         self._published_at: dict[str | None, float] = {}
-        self._retained: dict[str, dict[str, bytes]] = {}  # by EVSE: discovery and mirror, as last sent on this link
+        self._retained: dict[str, dict[str, str]] = {}  # by EVSE: discovery and mirror, as last sent on this link
         self._failing: set[str] = set()  # messages that a defect keeps from being made
         self._status: GatewayStatus | None = None
         self._seq = 0
@@ -135,12 +135,10 @@ class Publisher:
             await self._clock.sleep(self._settings.telemetry_s)
             self._seq += 1
             for evse in self._service.evses():
-                payload, _ = self._made(f"the telemetry of {evse}", partial(self._service.telemetry, evse))
-                if payload is not None:
-                    await bus.publish(BusMessage(self._topics.evse(evse, "telemetry"), payload))
-            payload, _ = self._made("the site's telemetry", partial(self._service.site_telemetry, self._seq))
-            if payload is not None:
-                await bus.publish(BusMessage(self._topics.of_site("telemetry"), payload))
+                topic, make = self._topics.evse(evse, "telemetry"), partial(self._service.telemetry, evse)
+                await self._publish_made(bus, topic, f"the telemetry of {evse}", make)
+            topic, make_site = self._topics.of_site("telemetry"), partial(self._service.site_telemetry, self._seq)
+            await self._publish_made(bus, topic, "the site's telemetry", make_site)
 
     def republish_discovery(self) -> None:
         """Publish discovery again: Home Assistant has restarted."""
@@ -180,31 +178,24 @@ class Publisher:
     async def _publish_state(self, bus: Bus, evse: str | None) -> None:
         topic = self._topics.of(evse, "state")
         if evse is None:
-            payload, _ = self._made("the site's state", self._service.site_state)
-            if payload is not None:
-                await self._retain(bus, topic, payload)
+            await self._publish_made(bus, topic, "the site's state", self._service.site_state, retain=True)
             return
         if not self._service.is_known(evse):
             await self._clear_retained(bus, evse)
             return
-        payload, state = self._made(f"the state of {evse}", partial(self._service.state, evse))
-        if payload is None or state is None:
+        make = partial(self._service.state, evse)
+        state = await self._publish_made(bus, topic, f"the state of {evse}", make, retain=True)
+        if state is None:
             return
-        await self._retain(bus, topic, payload)
-        await self._publish_discovery(bus, state)
+        found = discovery.messages(self._topics, state, self._settings.homeassistant)
+        texts = {topic: json.dumps(payload) for topic, payload in found.items()}
         if self._topics.mirror:
-            for name, text in mirror.scalars(state).items():
-                await self._retain_change(bus, f"{self._topics.mirror}/{evse}/{name}", text.encode(), evse)
-
-    async def _publish_discovery(self, bus: Bus, state: EvseState) -> None:
-        """Publish the discovery messages of Home Assistant that are new or have changed."""
-        for topic, payload in discovery.messages(self._topics, state, self._settings.homeassistant).items():
-            await self._retain_change(bus, topic, json.dumps(payload).encode(), state.evse)
-
-    async def _retain_change(self, bus: Bus, topic: str, payload: bytes, evse: str) -> None:
-        if self._retained.setdefault(evse, {}).get(topic) != payload:
-            await self._retain(bus, topic, payload)
-            self._retained[evse][topic] = payload
+            texts |= {f"{self._topics.mirror}/{evse}/{name}": text for name, text in mirror.scalars(state).items()}
+        sent = self._retained.setdefault(evse, {})
+        for topic, text in texts.items():
+            if sent.get(topic) != text:
+                await self._retain(bus, topic, text.encode())
+                sent[topic] = text
 
     async def _clear_retained(self, bus: Bus, evse: str) -> None:
         """Delete the retained messages of an EVSE that does not exist any more."""
@@ -215,8 +206,10 @@ class Publisher:
     async def _retain(self, bus: Bus, topic: str, payload: bytes) -> None:
         await bus.publish(BusMessage(topic, payload, qos=1, retain=True))
 
-    def _made(self, what: str, make: Callable[[], Published | None]) -> tuple[bytes | None, Published | None]:
-        """Return a message as bytes, and itself; a defect in making it is logged once and costs only this message."""
+    async def _publish_made(
+        self, bus: Bus, topic: str, what: str, make: Callable[[], Published | None], *, retain: bool = False
+    ) -> Published | None:
+        """Make, publish and return a message; a defect in making it is logged once and costs only this message."""
         try:
             made = make()
             payload = made.model_dump_json().encode() if made is not None else None
@@ -225,6 +218,8 @@ class Publisher:
             if what not in self._failing:
                 self._failing.add(what)
                 log.exception("%s cannot be published", what)
-            return None, None
+            return None
         self._failing.discard(what)
-        return payload, made
+        if payload is not None:
+            await bus.publish(BusMessage(topic, payload, qos=int(retain), retain=retain))
+        return made

@@ -1,4 +1,7 @@
-"""Topics of the MQTT contract. `v2x/1/<site>` is the root; a breaking change takes a new number. Pure."""
+"""Topics of the MQTT contract. `v2x/1/<site>` is the root; a breaking change takes a new number. Pure.
+
+`MqttSettings` are the settings of the connection besides the link itself.
+"""
 
 from __future__ import annotations
 
@@ -64,13 +67,9 @@ class Topics:
     def filters(self, *, site_commands: bool, discovery: bool) -> list[str]:
         """Return the filters that the gateway subscribes to."""
         found = [f"{self.root}/evse/+/cmd/+", f"{self.root}/gateway/+/status", f"{self.root}/site/input/+"]
-        if site_commands:
-            found.append(f"{self.root}/site/cmd/+")
-        if discovery:
-            found.append(f"{self.homeassistant}/status")
-        if self.mirror:
-            found.append(f"{self.mirror}/+/+/set")
-        return found
+        found += [f"{self.root}/site/cmd/+"] if site_commands else []
+        found += [f"{self.homeassistant}/status"] if discovery else []
+        return found + ([f"{self.mirror}/+/+/set"] if self.mirror else [])
 
     @property
     def neighbours(self) -> str:
@@ -82,12 +81,10 @@ class Topics:
         if topic == f"{self.homeassistant}/status":
             return ParsedTopic(Kind.HOMEASSISTANT)
         if self.mirror and topic.startswith(self.mirror + "/"):
-            levels = topic.removeprefix(self.mirror + "/").split("/")
-            return (
-                ParsedTopic(Kind.MIRROR, *levels[:2])
-                if len(levels) == 3 and levels[2] == "set"
-                else ParsedTopic(Kind.UNKNOWN)
-            )
+            match topic.removeprefix(self.mirror + "/").split("/"):
+                case [evse, name, "set"]:
+                    return ParsedTopic(Kind.MIRROR, evse, name)
+            return ParsedTopic(Kind.UNKNOWN)
         match topic.split("/"):
             case ["v2x", str(version), *_] if version != VERSION:
                 return ParsedTopic(Kind.UNKNOWN)
@@ -114,3 +111,14 @@ class Topics:
         if topic.startswith(self.homeassistant + "/") or (self.mirror and topic.startswith(self.mirror + "/")):
             return False
         return not topic.startswith("v2x/") or topic.startswith(f"{self.root}/reply/")
+
+
+@dataclass(frozen=True, slots=True)
+class MqttSettings:
+    """Topics, publishing period, and what this gateway accepts. `homeassistant`: device, components or off."""
+
+    topics: Topics
+    telemetry_s: float = 1.0
+    takes_site_commands: bool = True
+    broker_grace_s: float = 30.0
+    homeassistant: str = "device"

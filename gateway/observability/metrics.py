@@ -29,9 +29,9 @@ class GatewayCollector(Collector):
         yield from self._links()
 
     def _commands(self) -> Iterator[Metric]:
-        counts = CounterMetricFamily("v2x_commands", "First results by status or reason code.", labels=["what"])
-        for what, number in sorted(self._service.command_counts().items()):
-            counts.add_metric([what], number)
+        counts = CounterMetricFamily("v2x_commands", "First results of commands.", labels=["status", "reason"])
+        for labels, number in sorted(self._service.command_counts().items()):
+            counts.add_metric(labels, number)
         yield counts
         holding = GaugeMetricFamily("v2x_commands_in_force", "Commands that hold a power somewhere.")
         holding.add_metric([], self._service.commands_in_force())

@@ -20,18 +20,18 @@ from gateway import __version__
 from gateway.blue_switch.service import VehicleLendingService
 from gateway.commands.submission import Channel, Submission
 from gateway.model.command import MAX_BYTES
+from gateway.service import GatewayService
 from gateway.web import blue_switch, station_operations
-from gateway.web.ports import CommandService, Row, StationAdmin
+from gateway.web.ports import Limit, Row, StationAdmin
 from gateway.web.request_models import CallBody, RegistrationBody, StationBody, TokenBody
 
 PREFIX = "/admin/v1"
 BEARER = HTTPBearer(auto_error=False)
-Limit = Annotated[int, Query(ge=1, le=10_000)]
 
 
 def build(
     stations: StationAdmin,
-    commands: CommandService | None,
+    commands: GatewayService | None,
     *,
     token: str | None = None,
     raw_calls: bool = False,
@@ -46,39 +46,31 @@ def build(
             raise HTTPException(401, "this API requires a bearer token", {"WWW-Authenticate": "Bearer"})
 
     router = APIRouter(prefix=PREFIX, dependencies=[Depends(allowed)])
-    _about(router, stations)
     _stations(router, stations, commands, raw_calls)
     station_operations.add(router, stations, commands, raw_calls)
     _transactions(router, stations)
-    _tokens(router, stations)
-    _messages(router, stations)
+    _tokens_and_messages(router, stations)
     if commands is not None:
         _commands(router, commands)
     blue_switch.add(router, lender, now)
     app.include_router(router)
-    app.add_exception_handler(LookupError, _missing)
-    app.add_exception_handler(ValueError, _impossible)
+    app.add_exception_handler(LookupError, _failed)
+    app.add_exception_handler(ValueError, _failed)
     return app
 
 
-async def _missing(_: Request, error: Exception) -> Response:
-    return JSONResponse({"detail": str(error.args[0]) if error.args else "not found"}, 404)
-
-
-async def _impossible(_: Request, error: Exception) -> Response:
-    code = getattr(error, "code", None)
+async def _failed(_: Request, error: Exception) -> Response:
+    code = 404 if isinstance(error, LookupError) else getattr(error, "code", None)
     if not isinstance(code, int):
         raise error
-    return JSONResponse({"detail": str(error)}, code)
+    return JSONResponse({"detail": str(error.args[0]) if error.args else "not found"}, code)
 
 
-def _about(router: APIRouter, stations: StationAdmin) -> None:
+def _stations(router: APIRouter, admin: StationAdmin, commands: GatewayService | None, raw_calls: bool) -> None:
     @router.get("/health")
     async def health() -> Row:
-        return {"status": "ok", "version": __version__, "protocols": stations.protocols()}
+        return {"status": "ok", "version": __version__, "protocols": admin.protocols()}
 
-
-def _stations(router: APIRouter, admin: StationAdmin, commands: CommandService | None, raw_calls: bool) -> None:
     @router.get("/stations")
     async def stations() -> list[Row]:
         return admin.stations()
@@ -143,7 +135,7 @@ def _transactions(router: APIRouter, admin: StationAdmin) -> None:
         return admin.reservation(ref)
 
 
-def _tokens(router: APIRouter, admin: StationAdmin) -> None:
+def _tokens_and_messages(router: APIRouter, admin: StationAdmin) -> None:
     @router.get("/tokens")
     async def tokens() -> list[Row]:
         return admin.tokens()
@@ -160,8 +152,6 @@ def _tokens(router: APIRouter, admin: StationAdmin) -> None:
     async def delete_token(token: str) -> None:
         await admin.delete_token(token)
 
-
-def _messages(router: APIRouter, admin: StationAdmin) -> None:
     @router.get("/messages")
     async def messages(station: str | None = None, action: str | None = None, limit: Limit = 100) -> list[Row]:
         return admin.messages(station, action, limit)
@@ -171,7 +161,7 @@ def _messages(router: APIRouter, admin: StationAdmin) -> None:
         return admin.violations(station)
 
 
-def _commands(router: APIRouter, service: CommandService) -> None:
+def _commands(router: APIRouter, service: GatewayService) -> None:
     @router.get("/sessions")
     async def sessions() -> list[Row]:
         found = (service.state(evse) for evse in service.evses())
@@ -204,10 +194,7 @@ def _commands(router: APIRouter, service: CommandService) -> None:
         first, final = await service.result(command_id)
         if first is None:
             raise LookupError(f"no command {command_id}")
-        return {
-            "first": first.model_dump(mode="json"),
-            "final": None if final is None else final.model_dump(mode="json"),
-        }
+        return {"first": first.model_dump(mode="json"), "final": final and final.model_dump(mode="json")}
 
     @router.get("/journal")
     async def journal(since: float | None = None, evse: str | None = None, limit: Limit = 1000) -> list[Row]:

@@ -8,26 +8,24 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, HTTPException, Query
+from fastapi import APIRouter, HTTPException
 from fastapi.responses import PlainTextResponse, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from gateway.blue_switch import views
 from gateway.blue_switch.audit import report_markdown
 from gateway.blue_switch.coordinator import Coordinator
 from gateway.blue_switch.service import VehicleLendingService
 from gateway.model.moment import Moment
+from gateway.web.ports import Limit, Row
+from gateway.web.request_models import Body
 
 PREFIX = "/blue-switch"
-Row = dict[str, Any]
-Limit = Annotated[int, Query(ge=1, le=10_000)]
 Place = Annotated[str, Field(min_length=1, max_length=64)]
 
 
-class PositionBody(BaseModel):
+class PositionBody(Body):
     """Position, state of charge and availability of a car, as its operator reports; omitted members are unchanged."""
-
-    model_config = ConfigDict(extra="forbid")
 
     place: Place | None = Field(default=None, description="a place of the agreement file")
     soc_pct: Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)] | None = None
@@ -35,10 +33,8 @@ class PositionBody(BaseModel):
     at: Moment | None = Field(default=None, description="when it was seen, if not now")
 
 
-class PaymentBody(BaseModel):
+class PaymentBody(Body):
     """Energy returned to a vehicle, or paid for."""
-
-    model_config = ConfigDict(extra="forbid")
 
     id: Annotated[str, Field(min_length=1, max_length=64)] = Field(description="counts once")
     energy_wh: Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
@@ -93,10 +89,10 @@ class _Routes:
 
     async def agreement(self, agreement: str) -> Row:
         """Return one agreement."""
-        found = next((one for one in views.agreements(self._coordinator) if one["id"] == agreement), None)
-        if found is None:
-            raise LookupError(f"no agreement {agreement}")
-        return found
+        for one in views.agreements(self._coordinator):
+            if one["id"] == agreement:
+                return one
+        raise LookupError(f"no agreement {agreement}")
 
     async def cars(self) -> list[Row]:
         """Return the vehicles of all agreements."""

@@ -1,17 +1,16 @@
-"""Interfaces that the admin API needs. `gateway.csms.admin.Admin` and `gateway.service` implement them."""
+"""Interfaces that the admin API needs of the stations; `gateway.csms.admin.Admin` implements them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Annotated, Any, Protocol
 
-from gateway.commands.submission import Submission
+from fastapi import Query
+
 from gateway.model.event import OperationMode
-from gateway.model.journal import Entry
-from gateway.model.result import Result
-from gateway.model.state import EvseState, Explanation
 
 Row = dict[str, Any]
+Limit = Annotated[int, Query(ge=1, le=10_000)]
 
 
 class StationOperations(Protocol):
@@ -55,16 +54,3 @@ class StationAdmin(Protocol):
     def reservation(self, ref: str) -> Row: ...
     def messages(self, station: str | None, action: str | None, limit: int) -> list[Row]: ...
     def violations(self, station: str | None) -> list[Row]: ...
-
-
-class CommandService(Protocol):
-    """Commands, sessions and the journal: the gateway's service."""
-
-    async def submit(self, submission: Submission) -> Result: ...
-    async def result(self, command_id: str) -> tuple[Result | None, Result | None]: ...
-    async def entries(self, **wanted: Any) -> list[Entry]: ...
-    def evses(self) -> list[str]: ...
-    def state(self, evse: str) -> EvseState | None: ...
-    def explain(self, evse: str) -> Explanation | None: ...
-    def forget(self, station: str) -> None: ...
-    def operator(self, text: str, evse: str | None = None, **data: Any) -> None: ...

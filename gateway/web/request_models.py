@@ -12,11 +12,13 @@ from protocols.ocpp.enums import v21
 Identifier = Annotated[str, Field(min_length=1, max_length=36)]
 
 
-class _Body(BaseModel):
+class Body(BaseModel):
+    """A request body."""
+
     model_config = ConfigDict(extra="forbid")
 
 
-class StationBody(_Body):
+class StationBody(Body):
     """Registration of a station, or a change of its settings."""
 
     basic_auth_password: Annotated[str, Field(min_length=16, max_length=40)] | None = None
@@ -25,13 +27,13 @@ class StationBody(_Body):
     registration: Literal["accepted", "pending", "rejected"] | None = None
 
 
-class RegistrationBody(_Body):
+class RegistrationBody(Body):
     """Policy for stations that are not registered."""
 
     unknown_stations: Literal["accept", "pending", "reject", "reject-boot"]
 
 
-class CallBody(_Body):
+class CallBody(Body):
     """One OCPP call, sent verbatim."""
 
     action: Annotated[str, Field(min_length=1, max_length=64)]
@@ -39,7 +41,7 @@ class CallBody(_Body):
     timeout_s: Annotated[float, Field(gt=0, le=600)] = 30.0
 
 
-class TokenBody(_Body):
+class TokenBody(Body):
     """One idToken. `expiry` is a date-time; `parent` the group it belongs to."""
 
     status: str = "Accepted"
@@ -49,13 +51,13 @@ class TokenBody(_Body):
     allowed_energy_transfer: list[str] | None = None
 
 
-class AfrrSignalBody(_Body):
+class AfrrSignalBody(Body):
     """A signal of the grid operator; its power is defined by the v2xSignalWattCurve of the profile in force."""
 
     signal: int
 
 
-class OperationModeBody(_Body):
+class OperationModeBody(Body):
     """An operation mode and the fields of its charging schedule period, in OCPP's names and W."""
 
     operationMode: OperationMode  # noqa: N815 (OCPP's own)
@@ -63,13 +65,13 @@ class OperationModeBody(_Body):
     valid_for_s: Annotated[float, Field(gt=0, le=86_400)] | None = None
 
 
-class EnergyTransferBody(_Body):
+class EnergyTransferBody(Body):
     """Energy transfers that are allowed in the active transaction."""
 
     allowed_energy_transfer: Annotated[list[v21.EnergyTransferModeEnumType], Field(min_length=1)]
 
 
-class DerControlBody(_Body):
+class DerControlBody(Body):
     """One DER control; `control` is the body of its type, such as LimitMaxDischargeType."""
 
     controlId: Identifier  # noqa: N815

@@ -1,4 +1,7 @@
-"""uvicorn in the event loop of the gateway: no signal handlers, and a stop on cancellation."""
+"""uvicorn in the event loop of the gateway: no signal handlers, and a stop on cancellation.
+
+A connection that does not complete its request is closed.
+"""
 
 from __future__ import annotations
 
@@ -7,25 +10,52 @@ import contextlib
 import socket
 import ssl
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from gateway.listener_limits import listen
-from gateway.web.request_timeout import RequestTimeoutProtocol
 
 STOP_WITHIN = 5  # s for pending requests
+CHECKED_EVERY_S = 10.0  # a connection without progress since the last check is closed
+
+
+class RequestTimeoutProtocol(H11Protocol):
+    """uvicorn's HTTP/1.1, which by itself waits for the rest of a request without a time-out."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Implement `asyncio.Protocol`."""
+        super().connection_made(transport)
+        self._incomplete: Any = self  # the incomplete request at the last check; itself: none
+        self._check_at = self.loop.call_later(CHECKED_EVERY_S, self._check)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Implement `asyncio.Protocol`."""
+        self._check_at.cancel()
+        super().connection_lost(exc)
+
+    def _check(self) -> None:
+        cycle = self.cycle  # of the last request; None before the first
+        unfinished = cycle is None or cycle.more_body or cycle.response_complete
+        if unfinished and self._incomplete is cycle:
+            self.transport.abort()
+            return
+        self._incomplete = cycle if unfinished else self
+        self._check_at = self.loop.call_later(CHECKED_EVERY_S, self._check)
 
 
 class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config) -> None:
+    def __init__(self, config: uvicorn.Config, ready: Callable[[int], None] | None) -> None:
         super().__init__(config)
-        self.listening = asyncio.Event()
+        self._ready = ready
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start as uvicorn does, and set `listening`."""
+        """Start as uvicorn does, and report the port."""
         await super().startup(sockets)
-        self.listening.set()
+        if self._ready is not None and sockets:
+            self._ready(sockets[0].getsockname()[1])
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -57,19 +87,10 @@ async def serve(
         ssl_keyfile=tls[1] if tls else None,
         ssl_version=ssl.PROTOCOL_TLS_SERVER,
     )
-    server = _Server(config)
-    listener = listen(host, port)
-    task = asyncio.get_running_loop().create_task(server.serve([listener]))
-    reporting = asyncio.get_running_loop().create_task(_report_port(server, listener.getsockname()[1], ready))
+    server = _Server(config, ready)
+    task = asyncio.get_running_loop().create_task(server.serve([listen(host, port)]))
     try:
         await asyncio.shield(task)
     finally:
-        reporting.cancel()
         server.should_exit = True
         await task
-
-
-async def _report_port(server: _Server, port: int, ready: Callable[[int], None] | None) -> None:
-    await server.listening.wait()
-    if ready is not None:
-        ready(port)

@@ -7,7 +7,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, HTTPException, Query
 
 from gateway.model.station import evse_name
-from gateway.web.ports import CommandService, Row, StationAdmin
+from gateway.service import GatewayService
+from gateway.web.ports import Row, StationAdmin
 from gateway.web.request_models import AfrrSignalBody, DerControlBody, EnergyTransferBody, OperationModeBody
 from protocols.ocpp.enums import v21
 
@@ -15,7 +16,7 @@ STATION = "/stations/{station}"
 EVSE = STATION + "/evses/{evse}"
 
 
-def add(router: APIRouter, stations: StationAdmin, commands: CommandService | None, raw_calls: bool) -> None:
+def add(router: APIRouter, stations: StationAdmin, commands: GatewayService | None, raw_calls: bool) -> None:
     """Add the routes. Setting an operation mode requires `raw_calls`: the station then determines its power itself."""
 
     def journal(text: str, station: str, evse: int | None = None, **data: Any) -> None:

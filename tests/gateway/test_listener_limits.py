@@ -11,7 +11,7 @@ import pytest
 from fastapi import FastAPI
 
 from gateway.listener_limits import listen
-from gateway.web import request_timeout, server
+from gateway.web import server
 
 
 async def shut(writer: asyncio.StreamWriter) -> None:
@@ -58,7 +58,7 @@ async def test_what_there_is_no_room_for_is_closed_and_room_comes_back(caplog: p
     "said", [b"", b"GET /x HTTP/1.1\r\nHost:", b"POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nab"]
 )
 async def test_a_request_that_is_never_finished_is_closed(said: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(request_timeout, "CHECKED_EVERY_S", 0.05)
+    monkeypatch.setattr(server, "CHECKED_EVERY_S", 0.05)
     app = FastAPI()
 
     @app.get("/x")

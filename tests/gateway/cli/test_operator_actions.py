@@ -194,8 +194,7 @@ async def test_migrate_and_asyncapi(tmp_path: Path) -> None:
 @pytest.mark.virtual_time
 async def test_the_metrics_are_read_off_the_running_gateway() -> None:
     from gateway.mqtt.connection import MqttConnection
-    from gateway.mqtt.settings import MqttSettings
-    from gateway.mqtt.topics import Topics
+    from gateway.mqtt.topics import MqttSettings, Topics
     from gateway.observability.metrics import render
 
     async with service_rig("CP1-1") as rig:
@@ -203,12 +202,17 @@ async def test_the_metrics_are_read_off_the_running_gateway() -> None:
             rig.service, MqttSettings(Topics("home", "gw1")), Connector(BrokerLink("mqtt://x", "x")), rig.clock
         )
         await rig.send("CP1-1", "discharge", "a", power_w=5000)
+        await rig.send("CP1-1", "discharge", "a", power_w=5000)  # a duplicate counts apart
         await rig.send("CP9-1", "discharge", "b", power_w=5000)
+        assert rig.service.input("grid", b"{") is not None
+        assert rig.service.command_counts()["accepted", "granted"] == 1
         await rig.wait(3)
         page = render(rig.service, room).decode().splitlines()
         assert 'v2x_evse_power_watts{evse="CP1-1"} -5000.0' in page
-        assert 'v2x_commands_total{what="accepted"} 1.0' in page
-        assert 'v2x_commands_total{what="unknown_evse"} 1.0' in page
+        assert 'v2x_commands_total{reason="granted",status="accepted"} 1.0' in page
+        assert 'v2x_commands_total{reason="unknown_evse",status="refused"} 1.0' in page
+        assert 'v2x_commands_total{reason="granted",status="duplicate"} 1.0' in page
+        assert 'v2x_commands_total{reason="bad_input",status="input_refused"} 1.0' in page
         assert "v2x_broker_connected 0.0" in page
         assert "v2x_journal_ok 1.0" in page
         rig.stations.unplug("CP1-1")

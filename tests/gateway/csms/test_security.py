@@ -21,7 +21,7 @@ from websockets.exceptions import InvalidStatus
 from websockets.typing import Subprotocol
 
 from emulators.runtime.clock import RealClock
-from gateway.csms import passwords, raw_call_effects, tls
+from gateway.csms import passwords, raw_call_effects, websocket_server
 from gateway.csms.admin import Admin
 from gateway.csms.csms import Csms
 from gateway.csms.errors import NotKnown
@@ -308,7 +308,7 @@ async def test_a_station_migrates_to_a_higher_security_profile_and_not_back(vers
 def test_every_mandatory_cipher_suite_is_offered(tmp_path: Path) -> None:
     """A00.FR.318, A00.FR.421."""
     certificate, key = Authority(tmp_path).issue("localhost")
-    offered = {one["name"] for one in tls.server_context(certificate, key, None, 2).get_ciphers()}
+    offered = {one["name"] for one in websocket_server.server_context(certificate, key, None, 2).get_ciphers()}
     assert {
         "ECDHE-ECDSA-AES128-GCM-SHA256",
         "ECDHE-ECDSA-AES256-GCM-SHA384",

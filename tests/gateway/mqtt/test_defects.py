@@ -15,8 +15,7 @@ from gateway.model.energy_state import SharedEnergyState
 from gateway.mqtt.client import BrokerLink, MqttBus
 from gateway.mqtt.commands import MAX_OTHER_GATEWAYS
 from gateway.mqtt.connection import MqttConnection
-from gateway.mqtt.settings import MqttSettings
-from gateway.mqtt.topics import Topics
+from gateway.mqtt.topics import MqttSettings, Topics
 from gateway.observability import log
 from protocols.ports import Bus, BusMessage
 from tests.gateway.mqtt.memory import scene

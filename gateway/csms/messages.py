@@ -1,0 +1,60 @@
+"""Messages that every OCPP version has alike, and their responses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from gateway.csms import registration
+from gateway.csms.registration import Boot
+from gateway.csms.station import Handler, Station
+from protocols.ocpp.enums import v21
+from protocols.ocpp.schema import Payload
+from protocols.ocpp.times import stamp
+
+
+def booted(
+    station: Station,
+    inventory: Callable[[Station], Coroutine[Any, Any, None]],
+    vendor: str,
+    model: str,
+    serial: str | None,
+    firmware: str | None,
+    reason: str | None = None,
+) -> Payload:
+    """Respond to BootNotification; `inventory` queries an accepted station."""
+    context = station.context
+    status = registration.status_of(station.settings, station.registered, context.unknown_stations)
+    station.booted(Boot(status, vendor, model, serial, firmware, reason, context.clock.wall()))
+    if station.accepted and context.settings.inventory:
+        station.spawn(inventory(station))
+    interval = context.settings.heartbeat_s if station.accepted else context.settings.boot_retry_s
+    return {"currentTime": stamp(context.clock.wall()), "interval": interval, "status": status}
+
+
+def heartbeat(station: Station, payload: Payload) -> Payload:
+    """Respond to Heartbeat (2.x G02; 1.6 4.6)."""
+    return {"currentTime": stamp(station.context.clock.wall())}
+
+
+def data_transfer(station: Station, payload: Payload) -> Payload:
+    """Reject DataTransfer (2.x P02; 1.6 4.3): no vendor message of a station is supported."""
+    known, status = station.vendor_profile.setpoint.vendor_id, v21.DataTransferStatusEnumType
+    vendor_known = known and payload["vendorId"] == known
+    return {"status": status.unknown_message_id if vendor_known else status.unknown_vendor_id}
+
+
+def acknowledge(station: Station, payload: Payload) -> Payload:
+    """Acknowledge a notification without an effect; it is among the received messages."""
+    return {}
+
+
+def maintenance(subject: str) -> Handler:
+    """Return a handler that records a notification as the maintenance status of a subject."""
+
+    def handle(station: Station, payload: Payload) -> Payload:
+        shown: Payload = {key: payload[key] for key in ("status", "requestId", "location") if key in payload}
+        station.record_maintenance(subject, shown)
+        return {}
+
+    return handle
