@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Unpack
 
 from emulators.charger.station.config import StationConfig
@@ -158,3 +159,17 @@ def add_variables(device_model: DeviceModel, config: StationConfig, evse: EvseSt
             ("SwVersion", "1"),
         ):
             add("DCDERCtrlr", f"Inverter{label}", text)
+
+
+def load_thresholds(device_model: DeviceModel, evses: Iterable[EvseState]) -> None:
+    """Load the thresholds of local load balancing and local frequency control into each EVSE."""
+    for evse in evses:
+        values = {}
+        for name in THRESHOLDS:
+            text = device_model.get("V2XChargingCtrlr", "LocalLoadBalancing", evse.number, name)
+            if text:
+                values[name] = float(text)
+        evse.conditions.thresholds = values
+        evse.conditions.frequency_threshold_mhz = device_model.number(
+            "V2XChargingCtrlr", "LocalFrequencyUpdateThreshold", 10.0, evse.number
+        )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from emulators.charger.station.context import StationContext
 from emulators.charger.station.evse import EvseState
@@ -28,23 +28,21 @@ RATE_CHANGE_S = 1.0  # shortest time between two such reports
 IDLE_TICK_S = 60.0  # between two steps without a transaction; events wake the station earlier
 
 
-@dataclass(frozen=True, slots=True)
-class StepConsumers:
-    """Components that are updated in each step."""
-
-    monitoring: Monitoring
-    event_streams: EventStreams
-    tariffs: Tariffs
-
-
 class SmartCharging:
     """Power control of all EVSEs of a station, step by step."""
 
     def __init__(
-        self, context: StationContext, profiles: Profiles, controls: der.DerControls, consumers: StepConsumers
+        self,
+        context: StationContext,
+        profiles: Profiles,
+        controls: der.DerControls,
+        monitoring: Monitoring,
+        event_streams: EventStreams,
+        tariffs: Tariffs,
     ) -> None:
         self._context, self._clock = context, context.clock
-        self._profiles, self._controls, self._consumers = profiles, controls, consumers
+        self._profiles, self._controls = profiles, controls
+        self._monitoring, self._event_streams, self._tariffs = monitoring, event_streams, tariffs
         self.grid = der.Grid()
         self.sample_interval_s = context.config.meter_interval_s  # of samples in a transaction, 0 for none
         self._woken = asyncio.Event()
@@ -75,17 +73,17 @@ class SmartCharging:
 
     def _idle_s(self) -> float:
         """Return the time until something can change by itself. Profiles and DER controls change at exact times."""
-        context, consumers = self._context, self._consumers
+        context = self._context
         wall = context.wall()
         changes = [
             self._controls.next_change_at(wall),
-            consumers.monitoring.next_change_at(),
-            consumers.tariffs.next_change_at(),
+            self._monitoring.next_change_at(),
+            self._tariffs.next_change_at(),
         ]
         busy = [evse for evse in context.evses.values() if evse.transaction]
         changes += [self._profiles.next_change(wall, self.evse_conditions(evse)) for evse in busy]
         pulls = any(installed.profile.get("dynUpdateInterval") for installed in self._profiles)
-        active = busy or pulls or consumers.monitoring.monitors.custom
+        active = busy or pulls or self._monitoring.monitors.custom
         tick_s = context.config.tick_s if active else max(IDLE_TICK_S, context.config.tick_s)
         return max(1e-3, min([tick_s, *(change - wall for change in changes if change is not None)]))
 
@@ -101,10 +99,10 @@ class SmartCharging:
         for evse in context.evses.values():
             self._step_evse(evse, now, elapsed)
         self._pull_updates(wall)
-        if len(self._consumers.monitoring.monitors):
-            self._consumers.monitoring.update()
-        if len(self._consumers.event_streams):
-            context.later(self._consumers.event_streams.update())
+        if len(self._monitoring.monitors):
+            self._monitoring.update()
+        if len(self._event_streams):
+            context.later(self._event_streams.update())
 
     # profile in force
 
@@ -149,8 +147,8 @@ class SmartCharging:
         evse.reading = evse.power_path.reading(now)
         evse.thermal.update(evse.power_path.stage.loss_wh, elapsed)
         if transaction is not None:
-            if self._consumers.tariffs.bills:
-                self._consumers.tariffs.update(evse)
+            if self._tariffs.bills:
+                self._tariffs.update(evse)
             self._report_changes(evse, transaction, now, elapsed)
 
     def _sleeps(self, composite: Composite) -> bool:
