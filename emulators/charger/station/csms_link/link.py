@@ -115,8 +115,7 @@ class CsmsLink:
     async def close(self) -> None:
         """Close the connection for good."""
         self.stopping = True
-        if self.connection is not None:
-            await self.connection.close(1000, "the station stops")
+        await self.reconnect("the station stops")
 
     async def modem_reset(self) -> None:
         """Lose the connection and reconnect. With the quirk `keeps_old_connection` two connections overlap."""
@@ -132,8 +131,7 @@ class CsmsLink:
         self.booted, self.boot_reason = False, reason
         self._reported.clear()
         self.network_profiles.begin()
-        if self.connection is not None:
-            await self.connection.close(1000, "reboot")
+        await self.reconnect("reboot")
 
     async def reconnect(self, why: str) -> None:
         """Close the connection and reconnect, as after new credentials (A01.FR.11)."""

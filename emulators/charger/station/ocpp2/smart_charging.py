@@ -173,38 +173,28 @@ class SmartChargingRequests(RequestHandlers):
 
     def use_priority_charging(self, request: Payload) -> Payload:
         """UsePriorityCharging (K21, K22)."""
-        station = self._station
-        for evse in station.evses.values():
-            if evse.transaction is None or evse.transaction.id != request["transactionId"]:
-                continue
-            installed = [
-                h
-                for h in self._station.profiles
-                if h.purpose == ProfilePurpose.priority_charging and h.evse in (0, evse.number)
-            ]
-            if not installed:
-                return {"status": "NoProfile"}
-            evse.priority = request["activate"]
-            station.later(self._notify_priority(evse.transaction.id, evse.priority))
-            station.wake()
-            return {"status": "Accepted"}
-        return rejected("TxNotFound")
-
-    async def _notify_priority(self, transaction: str, activated: bool) -> None:
-        body: Payload = {"transactionId": transaction, "activated": activated}
-        await self._station.call("NotifyPriorityCharging", body)
+        station, evse = self._station, self._station.evse_of(request["transactionId"])
+        if evse is None:
+            return rejected("TxNotFound")
+        priority = ProfilePurpose.priority_charging
+        if not any(h.purpose == priority and h.evse in (0, evse.number) for h in station.profiles):
+            return {"status": "NoProfile"}
+        evse.priority = request["activate"]
+        body: Payload = {"transactionId": request["transactionId"], "activated": evse.priority}
+        station.later(station.call("NotifyPriorityCharging", body))
+        station.wake()
+        return {"status": "Accepted"}
 
     # Q
 
     def notify_allowed_energy_transfer(self, request: Payload) -> Payload:
         """NotifyAllowedEnergyTransfer: the service is renegotiated and the needs are sent again (Q02.FR.06, .07)."""
-        station = self._station
-        for evse in station.evses.values():
-            if evse.transaction is not None and evse.transaction.id == request["transactionId"]:
-                evse.allowed_transfers = tuple(request["allowedEnergyTransfer"])
-                station.later(self._station.sessions.renegotiate(evse))
-                return {"status": "Accepted"}
-        return rejected("TxNotFound")
+        evse = self._station.evse_of(request["transactionId"])
+        if evse is None:
+            return rejected("TxNotFound")
+        evse.allowed_transfers = tuple(request["allowedEnergyTransfer"])
+        self._station.later(self._station.sessions.renegotiate(evse))
+        return {"status": "Accepted"}
 
     def afrr_signal(self, request: Payload) -> Payload:
         """AFRRSignal (Q08.FR.10, .11)."""
