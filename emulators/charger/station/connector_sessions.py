@@ -52,8 +52,6 @@ class ConnectorSessions:
         """End the vehicle's session and its transaction. `well` is False after a communication error."""
         if evse.transaction is not None and well:
             self.end(evse, TriggerReason.stop_authorized, StopReason.stopped_by_ev)
-        elif evse.transaction is not None:
-            self.end(evse, TriggerReason.ev_communication_lost, StopReason.ev_disconnected, vehicle_left=True)
         self.unplug(evse)
 
     def plug_in(self, evse: EvseState, needs: Needs, token: str | None) -> None:
@@ -80,6 +78,13 @@ class ConnectorSessions:
             self.begin(evse, start)
         else:
             context.later(self.try_to_begin(evse, token))
+
+    def deauthorize(self, evse: EvseState, transaction: Transaction) -> None:
+        """Suspend a running transaction whose token the CSMS has rejected, or end it (StopTxOnInvalidId)."""
+        if evse.transaction is transaction:
+            transaction.authorized = False
+            if self._context.settings.truth("stop_invalid"):
+                self.end(evse, TriggerReason.deauthorized, StopReason.de_authorized)
 
     def unplug(self, evse: EvseState) -> None:
         """Disconnect the vehicle; a running transaction ends."""

@@ -11,15 +11,15 @@ from typing import Any, TypedDict, Unpack
 
 from emulators.battery.pack import Battery
 from emulators.charger.hardware.power_stage import PowerStage
-from emulators.charger.secc.secc import (
+from emulators.charger.secc.events import (
     ChargingStarted,
-    EvseSecc,
     Measured,
     NeedsStated,
     SeccEvent,
     SessionEnded,
     VehicleIdentified,
 )
+from emulators.charger.secc.secc import EvseSecc
 from emulators.charger.station.power_path import Needs, PowerPath, Reading
 from emulators.charger.station.station import Station
 from protocols.iso15118.iso20 import events

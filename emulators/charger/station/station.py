@@ -29,7 +29,8 @@ from emulators.charger.station.maintenance.certificate_store import CertificateS
 from emulators.charger.station.maintenance.maintenance import Maintenance
 from emulators.charger.station.messages import Messages, OcppVersion
 from emulators.charger.station.monitoring.event_streams import EventStreams
-from emulators.charger.station.monitoring.monitoring import Monitoring, monitors_of
+from emulators.charger.station.monitoring.monitoring import Monitoring, built_in
+from emulators.charger.station.monitoring.monitors import Monitors
 from emulators.charger.station.ocpp_enums import ConnectorStatus, OperationMode, StopReason, TriggerReason
 from emulators.charger.station.persistence import Part, Persistence
 from emulators.charger.station.power_path import Needs, PowerPath
@@ -94,7 +95,7 @@ class Station:
         self.availability = Availability(self, self.reservations)
         self.display = DisplayMessages(self)
         self.tariffs = Tariffs(self)
-        monitors = monitors_of(config.version, self.evses)
+        monitors = Monitors(() if config.version is Version.V16 else built_in(self.evses))
         self.event_streams = EventStreams(self, monitors)
         self.monitoring = Monitoring(self, monitors, self.event_streams)
         self.smart_charging = SmartCharging(

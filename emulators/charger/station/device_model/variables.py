@@ -9,8 +9,9 @@ from typing import Unpack
 
 from emulators.charger.station.device_model import variables_v2x
 from emulators.charger.station.device_model.model import Characteristics
-from emulators.charger.station.device_model.variables_v2x import MEASURANDS, V2X_MEASURANDS
+from emulators.charger.station.device_model.variables_v2x import V2X_MEASURANDS
 from emulators.charger.station.evse import EvseState
+from emulators.charger.station.measurands import MEASURANDS
 from emulators.charger.station.ocpp_enums import ConnectorStatus
 from emulators.charger.station.station import Station
 from emulators.charger.station.tariffs import tariffs
@@ -138,7 +139,13 @@ def _add_station(station: Station) -> None:
     add("ChargingStation", "Problem", lambda: any(e.fault for e in station.evses.values()), type=_B)
     add("ChargingStation", "Model", station.config.model)
     add("ChargingStation", "SupplyPhases", 3, type=_I)
-    add("ChargingStation", "Power", lambda: _total(station), type="decimal", unit="W")
+    add(
+        "ChargingStation",
+        "Power",
+        lambda: sum(evse.reading.power_w for evse in station.evses.values()),
+        type="decimal",
+        unit="W",
+    )
     add("ClockCtrlr", "DateTime", station.timestamp, type="dateTime")
     add("SampledDataCtrlr", "TxUpdatedInterval", round(station.config.meter_interval_s), **_INTERVAL)
     add("LocalAuthListCtrlr", "Entries", lambda: len(station.local_list), type=_I, high=1000)
@@ -172,7 +179,3 @@ def _state(station: Station) -> str:
     """Return the availability state of the station: the best of its EVSEs."""
     states = {evse.status for evse in station.evses.values()}
     return next((state for state in STATION_STATES if state in states), ConnectorStatus.unavailable)
-
-
-def _total(station: Station) -> float:
-    return sum(evse.reading.power_w for evse in station.evses.values())

@@ -5,21 +5,12 @@ from __future__ import annotations
 from typing import Unpack
 
 from emulators.charger.station.device_model.model import Characteristics, Variable, fits
+from emulators.charger.station.measurands import MEASURANDS
 from emulators.charger.station.shared_requests import RequestHandlers
 from emulators.charger.station.station import Station
 from protocols.ocpp.schema import Payload
 
 KEYS_PER_ANSWER = 100  # GetConfigurationMaxKeys
-MEASURANDS = (
-    "Energy.Active.Import.Register",
-    "Energy.Active.Export.Register",
-    "Power.Active.Import",
-    "Power.Active.Export",
-    "SoC",
-    "Voltage",
-    "Current.Import",
-    "Current.Export",
-)
 _INTEGER, _BOOLEAN = "integer", "boolean"
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from emulators.charger.station.csms_link.message_queue import Message
 from emulators.charger.station.evse import EvseState
+from emulators.charger.station.measurands import UNITS, measured
 from emulators.charger.station.ocpp_enums import ChargingState, ConnectorStatus, StopReason, TriggerReason
 from emulators.charger.station.station import Station
 from emulators.charger.station.transaction import Transaction
@@ -16,7 +17,6 @@ from protocols.ocpp.schema import Payload
 from protocols.ocpp.times import stamp
 
 FREE_TAG = "FREE"  # idTag of transactions without authorisation
-_UNITS = {"Energy": "Wh", "Power": "W", "SoC": "Percent", "Voltage": "V", "Current": "A"}
 _REASONS: dict[str, str] = {
     StopReason.de_authorized: "DeAuthorized",
     StopReason.emergency_stop: "EmergencyStop",
@@ -27,6 +27,11 @@ _REASONS: dict[str, str] = {
     StopReason.reboot: "SoftReset",
     StopReason.remote: "Remote",
 }
+ERRORS = frozenset(  # faults that are a ChargePointErrorCode
+    {
+        "GroundFailure", "HighTemperature", "InternalError", "OverCurrentFailure", "OverVoltage", "PowerSwitchFailure",
+    }
+)  # fmt: skip
 ENERGY_STATES = (ChargingState.charging, ChargingState.suspended_ev, ChargingState.suspended_evse)
 SAMPLED = frozenset({TriggerReason.meter_value_periodic, TriggerReason.charging_rate_changed, TriggerReason.trigger})
 
@@ -53,7 +58,7 @@ class Messages16:
         """Return the payload of StatusNotification (4.9)."""
         return {
             "connectorId": evse.number,
-            "errorCode": _error(evse.fault),
+            "errorCode": evse.fault if evse.fault in ERRORS else "OtherError" if evse.fault else "NoError",
             "status": self.state(evse),
             "timestamp": self._station.timestamp(),
         }
@@ -98,9 +103,8 @@ class Messages16:
             return message.payload
         if message.action == "StopTransaction":
             return message.payload | {"transactionId": -1 if transaction.number is None else transaction.number}
-        return (
-            message.payload if transaction.number is None else message.payload | {"transactionId": transaction.number}
-        )
+        known = {} if transaction.number is None else {"transactionId": transaction.number}
+        return message.payload | known
 
     def answered(self, message: Message, response: Payload) -> None:
         """Apply the id of a transaction; end the transaction of an invalid tag (4.8)."""
@@ -111,10 +115,8 @@ class Messages16:
         self._station.profiles.rename_transaction(transaction.id, str(transaction.number))
         self._station.persistence.transaction_id_assigned(transaction)
         evse = self._station.evses.get(transaction.evse)
-        if evse is not None and response["idTagInfo"]["status"] != "Accepted" and evse.transaction is transaction:
-            transaction.authorized = False
-            if self._station.settings.truth("stop_invalid"):
-                self._station.end_transaction(evse, TriggerReason.deauthorized, StopReason.de_authorized)
+        if evse is not None and response["idTagInfo"]["status"] != "Accepted":
+            self._station.sessions.deauthorize(evse, transaction)
 
     def updated(self, evse: EvseState, transaction: Transaction, trigger: str) -> None:
         """Queue MeterValues, and send StatusNotification after a change of the state."""
@@ -171,44 +173,16 @@ class Messages16:
         """Return SampledValue of each configured measurand."""
         chosen = (self._station.device_model.get("", key) or "").split(",")
         reading = evse.power_path.reading(self._station.clock.now())
-        only_rises = self._station.quirks.meter_only_rises
-        power, amps = reading.power_w, reading.current_a
-        values: dict[str, float | None] = {
-            "Energy.Active.Import.Register": reading.charged_wh,
-            "Energy.Active.Export.Register": None if only_rises else reading.discharged_wh,
-            "Power.Active.Import": max(power, 0.0),
-            "Power.Active.Export": None if only_rises else max(-power, 0.0),
-            "SoC": reading.soc_pct,
-            "Voltage": reading.voltage_v,
-            "Current.Import": None if amps is None else max(amps, 0.0),
-            "Current.Export": None if amps is None or only_rises else max(-amps, 0.0),
-        }
+        values = measured(reading, self._station.quirks.meter_only_rises)
         found = []
         for name in dict.fromkeys(chosen):
             value = values.get(name)
             if value is None:
                 continue
             sample = {"value": f"{value:.1f}", "context": context, "measurand": name, "location": "Outlet"}
-            sample["unit"] = _UNITS[name.partition(".")[0]]
+            sample["unit"] = UNITS[name.partition(".")[0]]
             found.append(sample)
         return found or [{"value": f"{reading.charged_wh:.1f}", "context": context}]
 
     async def needs(self, evse: EvseState) -> None:
         """1.6 has no message for charging needs."""
-
-
-_ERRORS = (
-    "GroundFailure",
-    "HighTemperature",
-    "InternalError",
-    "OverCurrentFailure",
-    "OverVoltage",
-    "PowerSwitchFailure",
-)
-
-
-def _error(fault: str | None) -> str:
-    """Return ChargePointErrorCode of a fault."""
-    if fault is None:
-        return "NoError"
-    return fault if fault in _ERRORS else "OtherError"

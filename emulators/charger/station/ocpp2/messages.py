@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from emulators.charger.station import measurands
 from emulators.charger.station.csms_link.message_queue import Message
-from emulators.charger.station.device_model.variables_v2x import MEASURANDS
 from emulators.charger.station.evse import EvseState
 from emulators.charger.station.ocpp2.charging_needs import charging_needs, charging_needs_201, unidirectional
 from emulators.charger.station.ocpp_enums import OperationMode, StopReason, TriggerReason
@@ -18,13 +18,10 @@ from protocols.ocpp.schema import Payload, Version
 
 SAMPLED = frozenset(
     {
-        TriggerReason.meter_value_periodic,
-        TriggerReason.charging_rate_changed,
-        TriggerReason.charging_state_changed,
-        TriggerReason.operation_mode_changed,
-        TriggerReason.trigger,
+        TriggerReason.meter_value_periodic, TriggerReason.charging_rate_changed, TriggerReason.charging_state_changed,
+        TriggerReason.operation_mode_changed, TriggerReason.trigger,
     }
-)
+)  # fmt: skip
 SAMPLE_CLOCK = "Sample.Clock"
 MAX_FOR_END = 1000  # meter values of one transaction
 _CONTEXT = {"Started": "Transaction.Begin", "Ended": "Transaction.End"}
@@ -97,10 +94,8 @@ class Messages2:
             transaction.cost_updated = response["totalCost"]
         evse = self._station.evses.get(transaction.evse)
         status = response.get("idTokenInfo", {}).get("status", "Accepted")
-        if evse is not None and evse.transaction is transaction and status != "Accepted":
-            transaction.authorized = False
-            if self._station.settings.truth("stop_invalid"):
-                self._station.end_transaction(evse, TriggerReason.deauthorized, StopReason.de_authorized)
+        if evse is not None and status != "Accepted":
+            self._station.sessions.deauthorize(evse, transaction)
 
     def updated(self, evse: EvseState, transaction: Transaction, trigger: str) -> None:
         """Queue an Updated event (E03, K01.FR.110)."""
@@ -124,10 +119,11 @@ class Messages2:
         info["timeSpentCharging"] = round(transaction.seconds_charging)
         if self._late and (kind != "Ended" or transaction.mode != OperationMode.charging_only):
             info["operationMode"] = transaction.mode
+        generic = trigger == TriggerReason.operation_mode_changed and not self._late
         body: Payload = {
             "eventType": kind,
             "timestamp": station.timestamp(),
-            "triggerReason": self._trigger(trigger),
+            "triggerReason": TriggerReason.trigger if generic else trigger,
             "seqNo": 0 if station.quirks.seq_no_always_zero else transaction.next_seq(),
             "transactionInfo": info,
         }
@@ -149,30 +145,25 @@ class Messages2:
                 body["meterValue"] = [{"timestamp": station.timestamp(), "sampledValue": values}]
         return body
 
-    def _trigger(self, trigger: str) -> str:
-        generic = trigger == TriggerReason.operation_mode_changed and not self._late
-        return TriggerReason.trigger if generic else trigger
-
     def _sampled(self, kind: str, evse: EvseState, transaction: Transaction, trigger: str) -> list[Payload]:
         if self._station.quirks.clock_aligned_only and trigger == TriggerReason.meter_value_periodic:
             return []
         name, device_model = f"Tx{kind}Measurands", self._station.device_model
         if not self._station.settings.truth("sampled_enabled"):
             return []
-        measurands = (device_model.get("SampledDataCtrlr", name) or "").split(",")
+        names = (device_model.get("SampledDataCtrlr", name) or "").split(",")
         extra = device_model.get("V2XChargingCtrlr", name, evse.number, transaction.mode) or ""  # Q01.FR.33-35
         context = _CONTEXT.get(kind, "Trigger" if trigger == TriggerReason.trigger else "Sample.Periodic")
-        return self.samples(evse, [*measurands, *extra.split(",")], context)
+        return self.samples(evse, [*names, *extra.split(",")], context)
 
-    def samples(self, evse: EvseState, measurands: Iterable[str], context: str) -> list[Payload]:
+    def samples(self, evse: EvseState, requested: Iterable[str], context: str) -> list[Payload]:
         """Return SampledValueType of each measurand that can be measured now."""
         values = measured(self._station, evse)
-        known = dict.fromkeys(name for name in measurands if values.get(name) is not None)
-        units = {"Energy": "Wh", "EnergyRequest": "Wh", "Power": "W", "SoC": "Percent", "Voltage": "V", "Current": "A"}
+        known = dict.fromkeys(name for name in requested if values.get(name) is not None)
         found = []
         for name in known:
             sample: Payload = {"value": round(float(values[name] or 0.0), 3), "measurand": name, "context": context}
-            unit = units.get(name.partition(".")[0])
+            unit = measurands.UNITS.get(name.partition(".")[0])
             if unit is not None:
                 sample["unitOfMeasure"] = {"unit": unit}
             found.append(sample)
@@ -187,9 +178,9 @@ class Messages2:
         running = any(e.transaction is not None for e in station.evses.values())
         if not station.settings.truth("aligned_enabled") or (idle_only and running):
             return
-        measurands = (station.device_model.get("AlignedDataCtrlr", "Measurands") or "").split(",")
+        names = (station.device_model.get("AlignedDataCtrlr", "Measurands") or "").split(",")
         for evse in station.evses.values():
-            values = self.samples(evse, measurands, SAMPLE_CLOCK)
+            values = self.samples(evse, names, SAMPLE_CLOCK)
             if not values:
                 continue
             entry = {"timestamp": station.timestamp(), "sampledValue": values}
@@ -202,9 +193,9 @@ class Messages2:
     def collect_for_end(self, transaction: Transaction, aligned: bool) -> None:
         """Collect meter values at TxEndedInterval (J02.FR.11)."""
         component = "AlignedDataCtrlr" if aligned else "SampledDataCtrlr"
-        measurands = (self._station.device_model.get(component, "TxEndedMeasurands") or "").split(",")
+        names = (self._station.device_model.get(component, "TxEndedMeasurands") or "").split(",")
         values = self.samples(
-            self._station.evses[transaction.evse], measurands, SAMPLE_CLOCK if aligned else "Sample.Periodic"
+            self._station.evses[transaction.evse], names, SAMPLE_CLOCK if aligned else "Sample.Periodic"
         )
         if values and len(transaction.kept) < MAX_FOR_END:
             transaction.kept.append({"timestamp": self._station.timestamp(), "sampledValue": values})
@@ -222,7 +213,10 @@ class Messages2:
         if vehicle is None:
             return
         if not self._late:
-            await self._needs_for_a_schedule(evse, vehicle)
+            # K15.FR.04, .15: after Rejected the TxDefaultProfile applies. K16.FR.09: the CSMS started a renegotiation
+            if not vehicle.requested_by_station:
+                body = {"evseId": evse.number, "chargingNeeds": charging_needs_201(vehicle, self._station.wall())}
+                await self._station.call("NotifyEVChargingNeeds", body)
             return
         chosen = self.transfer(evse, vehicle)
         if chosen != vehicle.energy_transfer:
@@ -244,12 +238,6 @@ class Messages2:
         body = {"evseId": evse.number, "chargingNeeds": charging_needs(vehicle, self._station.wall())}
         reply = await self._station.call("NotifyEVChargingNeeds", body)
         return not (isinstance(reply, Answered) and reply.payload.get("status") == "Rejected")
-
-    async def _needs_for_a_schedule(self, evse: EvseState, vehicle: Needs) -> None:
-        """Send 2.0.1 charging needs. After Rejected the TxDefaultProfile applies (K15.FR.04, .15)."""
-        if not vehicle.requested_by_station:  # K16.FR.09: the CSMS started the renegotiation
-            body = {"evseId": evse.number, "chargingNeeds": charging_needs_201(vehicle, self._station.wall())}
-            await self._station.call("NotifyEVChargingNeeds", body)
 
     def transfer(self, evse: EvseState, vehicle: Needs) -> str:
         """Return the EV's energy transfer if it is allowed, otherwise the best one that is.
@@ -283,21 +271,9 @@ def id_token(token: str, token_type: str, vehicle: str | None) -> Payload:
 def measured(station: Station, evse: EvseState) -> dict[str, float | None]:
     """Return the values of all measurands, None where there is nothing to measure."""
     reading = evse.power_path.reading(station.clock.now())
-    power, only_rises = reading.power_w, station.quirks.meter_only_rises
-    setpoint = evse.composite.setpoint_w
-    into, out = max(power, 0.0), max(-power, 0.0)
-    if only_rises:
-        out = 0.0
-    amps = reading.current_a
-    return {
-        "Energy.Active.Import.Register": reading.charged_wh,
-        "Energy.Active.Export.Register": None if only_rises else reading.discharged_wh,
-        "Power.Active.Import": into,
-        "Power.Active.Export": None if only_rises else out,
-        "SoC": reading.soc_pct,
-        "Voltage": reading.voltage_v,
-        "Current.Import": None if amps is None else max(amps, 0.0),
-        "Current.Export": None if amps is None or only_rises else max(-amps, 0.0),
+    only_rises, setpoint = station.quirks.meter_only_rises, evse.composite.setpoint_w
+    into, out = max(reading.power_w, 0.0), 0.0 if only_rises else max(-reading.power_w, 0.0)
+    return measurands.measured(reading, only_rises) | {
         "Power.Active.Setpoint": setpoint,
         "Power.Active.Residual": None if setpoint is None else operation_modes.residual_w(into, out, setpoint),
         "Frequency": evse.conditions.frequency_hz,
@@ -309,4 +285,4 @@ def measured(station: Station, evse: EvseState) -> dict[str, float | None]:
     }
 
 
-_EARLY = frozenset(MEASURANDS) | {"Frequency"}
+_EARLY = frozenset(measurands.MEASURANDS) | {"Frequency"}

@@ -133,14 +133,15 @@ class SmartCharging:
 
     def _step_evse(self, evse: EvseState, now: float, elapsed: float) -> None:
         transaction = evse.transaction
-        composite = self.composite(evse)
+        evse.composite = composite = self.composite(evse)
+        evse.sleeping = (
+            composite.mode == OperationMode.idle
+            and bool(composite.period.get("evseSleep", False))
+            and self._context.device_model.truth("SmartChargingCtrlr", "SupportsEvseSleep")
+        )
         if transaction is not None and composite.mode != transaction.mode:
             transaction.mode = composite.mode
-            evse.composite = composite
-            evse.sleeping = self._sleeps(composite)
             self._context.messages.updated(evse, transaction, TriggerReason.operation_mode_changed)
-        evse.composite = composite
-        evse.sleeping = self._sleeps(composite)
         may = transaction is not None and evse.open and transaction.authorized
         evse.setpoint_w = self._setpoint(evse, composite) if may else 0.0
         evse.power_path.set_power(evse.setpoint_w, now)
@@ -150,13 +151,6 @@ class SmartCharging:
             if self._tariffs.bills:
                 self._tariffs.update(evse)
             self._report_changes(evse, transaction, now, elapsed)
-
-    def _sleeps(self, composite: Composite) -> bool:
-        return (
-            composite.mode == OperationMode.idle
-            and bool(composite.period.get("evseSleep", False))
-            and self._context.device_model.truth("SmartChargingCtrlr", "SupportsEvseSleep")
-        )
 
     def _setpoint(self, evse: EvseState, composite: Composite) -> float:
         """Return the set-point of an EVSE within the limits of hardware and DER controls, W, + into the vehicle."""
