@@ -42,7 +42,7 @@ from protocols.iso15118.iso20 import events, orders
 from protocols.iso15118.iso20.limits import Limits, PowerRange
 from protocols.iso15118.iso20.schedules import ScheduleOffer
 from protocols.iso15118.iso20.secc import Secc
-from protocols.iso15118.iso20.secc_session import Evse, Fault, SeccSettings, Verdict
+from protocols.iso15118.iso20.secc_session import Evse, SeccSettings, Verdict
 from protocols.iso15118.iso20.setpoint import decide
 from protocols.iso15118.iso20.states import State
 from protocols.iso15118.iso20.types import EVSENotification
@@ -141,10 +141,6 @@ class EvseSecc:
         """Request a new schedule exchange, or a new service selection."""
         kind = EVSENotification.ServiceRenegotiation if services else EVSENotification.ScheduleRenegotiation
         self._notify(kind, within_s)
-
-    def break_down(self, fault: Fault, broken: bool = True) -> None:
-        """Set or clear a fault of the contactor or the output."""
-        self._command(orders.ReportFault(fault, broken))
 
     async def unplug(self) -> None:
         """Disconnect the cable (control pilot state A): power off, connection closed without a message."""

@@ -41,7 +41,7 @@ from emulators.charger.station.smart_charging.profile_rules import StationCapabi
 from emulators.charger.station.smart_charging.profiles import Profiles
 from emulators.charger.station.smart_charging.smart_charging import SmartCharging
 from emulators.charger.station.smart_charging.vendor_power import VendorPower
-from emulators.charger.station.store import SavedRow, Store
+from emulators.charger.station.store import Store
 from emulators.charger.station.tariffs.tariffs import Tariffs
 from protocols.ocpp.link import Reply
 from protocols.ocpp.schema import Payload, Version
@@ -112,6 +112,7 @@ class Station:
         self.persistence = Persistence(self, self.link, self._parts(), store)
         self.ocpp = version_of(self)
         self.persistence.restore()  # before anything happens at the connectors
+        self.variables_changed()
 
     @property
     def messages(self) -> Messages:
@@ -120,25 +121,20 @@ class Station:
 
     def _parts(self) -> dict[str, Part]:
         """Return the parts of the persistent state by name. The names and their JSON are a stored format."""
-        network_profiles, monitors = self.link.network_profiles, self.monitoring.monitors
         return {
-            "availability": Part(self.availability.saved, self.availability.restore),
-            "certificates": Part(self.certificates.saved, self.certificates.restore),
-            "controls": Part(self.der_controls.saved, self.der_controls.restore),
-            "display": Part(self.display.saved, self.display.restore),
-            "firmware": Part(self.maintenance.saved, self.maintenance.restore),
-            "local_list": Part(self.local_list.saved, self.local_list.restore),
-            "monitors": Part(monitors.saved, monitors.restore),
-            "network": Part(network_profiles.saved, network_profiles.restore),
-            "profiles": Part(self.profiles.saved, self.profiles.restore),
-            "reservations": Part(self.reservations.saved, self.reservations.restore),
-            "tariffs": Part(self.tariffs.saved, self.tariffs.restore),
-            "variables": Part(self.device_model.saved, self._restore_variables),
+            "availability": self.availability,
+            "certificates": self.certificates,
+            "controls": self.der_controls,
+            "display": self.display,
+            "firmware": self.maintenance,
+            "local_list": self.local_list,
+            "monitors": self.monitoring.monitors,
+            "network": self.link.network_profiles,
+            "profiles": self.profiles,
+            "reservations": self.reservations,
+            "tariffs": self.tariffs,
+            "variables": self.device_model,
         }
-
-    def _restore_variables(self, saved: list[SavedRow]) -> None:
-        self.device_model.restore(saved)
-        self.variables_changed()
 
     # lifecycle
 

@@ -28,9 +28,8 @@ STATION_STATES = (  # from the best to the worst
 ITEMS = 50  # in one message of the device model
 BYTES = 65536
 _I, _B, _S = "integer", "boolean", "string"
-Row = tuple[
-    str, str, str, object, str, bool, Characteristics
-]  # component, variable, instance, value, type, mutable, ...
+# component, variable, instance, value, type, mutable, ...
+Row = tuple[str, str, str, object, str, bool, Characteristics]
 
 _LISTS: tuple[Row, ...] = tuple(
     (component, name, "", ",".join(MEASURANDS), "MemberList", True, {"values": MEASURANDS + V2X_MEASURANDS})

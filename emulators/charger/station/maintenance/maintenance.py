@@ -107,12 +107,8 @@ class Maintenance:
         return cancelled
 
     def _lines(self, security: bool) -> bytes:
-        entries: list[Payload] = (
-            list(self._security_log)
-            if security
-            else [{"action": action, "payload": payload} for action, payload in self._sent]
-        )
-        return "\n".join(json.dumps(entry) for entry in entries).encode()
+        sent = [{"action": action, "payload": payload} for action, payload in self._sent]
+        return "\n".join(json.dumps(entry) for entry in (self._security_log if security else sent)).encode()
 
     # firmware
 

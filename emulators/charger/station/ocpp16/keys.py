@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Unpack
 
-from emulators.charger.station.device_model.model import Characteristics, Variable, fits
+from emulators.charger.station.device_model.model import Characteristics, fits
 from emulators.charger.station.measurands import MEASURANDS
 from emulators.charger.station.shared_requests import RequestHandlers
 from emulators.charger.station.station import Station
@@ -63,9 +63,6 @@ def add_keys(station: Station) -> None:
 class ConfigurationRequests(RequestHandlers):
     """Handlers of ChangeConfiguration and GetConfiguration."""
 
-    def _keys(self) -> dict[str, Variable]:
-        return {name: v for (component, _, name, _), v in self._station.device_model.items() if not component}
-
     def change(self, request: Payload) -> Payload:
         """ChangeConfiguration (5.3)."""
         key, value = request["key"], request["value"]
@@ -88,14 +85,13 @@ class ConfigurationRequests(RequestHandlers):
 
     def get(self, request: Payload) -> Payload:
         """GetConfiguration (5.8)."""
-        keys = self._keys()
+        keys = {name: v for (component, _, name, _), v in self._station.device_model.items() if not component}
         requested = request.get("key", []) or list(keys)
-        known = []
-        for key in requested:
-            if key in keys:
-                entry: Payload = {"key": key, "readonly": not keys[key].mutable}
-                if not keys[key].secret:
-                    entry["value"] = keys[key].value[:500]
-                known.append(entry)
+        known: list[Payload] = [
+            {"key": key, "readonly": not keys[key].mutable}
+            | ({} if keys[key].secret else {"value": keys[key].value[:500]})
+            for key in requested
+            if key in keys
+        ]
         unknown = [key for key in requested if key not in keys]
         return {"configurationKey": known} | ({"unknownKey": unknown} if unknown else {})

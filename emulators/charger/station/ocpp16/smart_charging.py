@@ -79,11 +79,7 @@ class SmartChargingRequests(RequestHandlers):
         for start, composite in found:
             limit = evse.power_path.max_charge_w if composite.limit_w is None else composite.limit_w
             periods.append({"startPeriod": round(start), "limit": round(limit * factor, 1)})
-        schedule = {
-            "duration": request["duration"],
-            "chargingRateUnit": unit,
-            "chargingSchedulePeriod": periods,
-        }
+        schedule = {"duration": request["duration"], "chargingRateUnit": unit, "chargingSchedulePeriod": periods}
         return {
             "status": "Accepted",
             "connectorId": number,

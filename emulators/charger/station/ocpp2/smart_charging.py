@@ -32,18 +32,14 @@ class SmartChargingRequests(RequestHandlers):
             load_thresholds(station.device_model, station.evses.values())
             self._station.profiles.capabilities.thresholds = evse.conditions.thresholds
         running = evse.transaction.id if evse is not None and evse.transaction is not None else None
-        found = self._station.profiles.install(number, request["chargingProfile"], station.wall(), running)
+        profile = request["chargingProfile"]
+        found = station.profiles.install(number, profile, station.wall(), running)
         if found is not None:
             self._station.rejections.append(f"{found[1]}: {found[0]}")
             return rejected(found[0], found[1])
         self._changed()
-        profile = request["chargingProfile"]
-        if (
-            evse is not None
-            and running
-            and profile["chargingProfilePurpose"] == ProfilePurpose.tx_profile
-            and self._station.config.version is not Version.V21
-        ):
+        of_transaction = profile["chargingProfilePurpose"] == ProfilePurpose.tx_profile
+        if evse is not None and running and of_transaction and station.config.version is not Version.V21:
             station.later(self._notify_followed(evse, profile["chargingSchedule"][0]))
         return {"status": "Accepted"}
 

@@ -116,11 +116,8 @@ Rule: TypeAlias = Callable[[ProfileRequest], Iterator[Check]]
 def _place(request: ProfileRequest) -> Iterator[Check]:
     can, purpose = request.capabilities, request.purpose
     yield request.evse != 0 and request.evse not in can.evses, "UnknownEVSE", "K01.FR.28"
-    yield (
-        purpose == ProfilePurpose.charging_station_external_constraints and not request.external,
-        "InvalidProfile",
-        "K01.FR.22",
-    )
+    constraints = purpose == ProfilePurpose.charging_station_external_constraints
+    yield constraints and not request.external, "InvalidProfile", "K01.FR.22"
     yield purpose in ADDITIONAL_PURPOSES and purpose not in can.additional_purposes, "UnsupportedPurpose", "K01.FR.120"
     yield purpose == ProfilePurpose.charging_station_max_profile and request.evse != 0, "InvalidProfile", "K01.FR.28"
     if purpose == ProfilePurpose.tx_profile:
@@ -128,31 +125,21 @@ def _place(request: ProfileRequest) -> Iterator[Check]:
         yield request.transaction is None, "TxNotFound", "K01.FR.09"
         yield request.profile.get("transactionId") != request.transaction, "TxNotFound", "K01.FR.33"
     yield not 0 <= request.profile["stackLevel"] <= can.stack_levels, "InvalidStackLevel", "K01.FR.17"
-    yield (
-        not request.external and can.external_ids is not None and request.profile["id"] <= can.external_ids,
-        "InvalidProfileId",
-        "K01.FR.81",
-    )
+    reserved_id = can.external_ids is not None and request.profile["id"] <= can.external_ids
+    yield reserved_id and not request.external, "InvalidProfileId", "K01.FR.81"
 
 
 def _kind(request: ProfileRequest) -> Iterator[Check]:
-    profile, can = request.profile, request.capabilities
-    yield request.kind == ProfileKind.dynamic and not can.dynamic, "UnsupportedKind", "K01.FR.121"
-    yield (
-        request.kind != ProfileKind.dynamic and ("dynUpdateInterval" in profile or "dynUpdateTime" in profile),
-        "InvalidProfile",
-        "K28.FR.04",
-    )
+    profile, can, dynamic = request.profile, request.capabilities, request.kind == ProfileKind.dynamic
+    yield dynamic and not can.dynamic, "UnsupportedKind", "K01.FR.121"
+    yield not dynamic and {"dynUpdateInterval", "dynUpdateTime"} & profile.keys(), "InvalidProfile", "K28.FR.04"
     yield "maxOfflineDuration" in profile and not can.max_offline, "UnsupportedParam", "K01.FR.101"
     periods = request.periods
     single = len(request.schedules) == len(periods) == 1 and periods[0]["startPeriod"] == 0
-    yield request.kind == ProfileKind.dynamic and not single, "InvalidSchedule", "K28.FR.03"
+    yield dynamic and not single, "InvalidSchedule", "K28.FR.03"
     yield request.kind == ProfileKind.recurring and "recurrencyKind" not in profile, "InvalidProfile", "K01.FR.40"
-    yield (
-        request.purpose == ProfilePurpose.charging_station_max_profile and request.kind == ProfileKind.relative,
-        "InvalidProfile",
-        "K01.FR.38",
-    )
+    of_station = request.purpose == ProfilePurpose.charging_station_max_profile
+    yield of_station and request.kind == ProfileKind.relative, "InvalidProfile", "K01.FR.38"
 
 
 def _schedule(request: ProfileRequest) -> Iterator[Check]:
@@ -222,11 +209,8 @@ def _modes(request: ProfileRequest) -> Iterator[Check]:
     for schedule in request.schedules:
         for period in schedule["chargingSchedulePeriod"]:
             mode = mode_of(period)
-            yield (
-                request.purpose == ProfilePurpose.priority_charging and mode != OperationMode.charging_only,
-                "InvalidSchedule",
-                "K01.FR.71",
-            )
+            priority = request.purpose == ProfilePurpose.priority_charging
+            yield priority and mode != OperationMode.charging_only, "InvalidSchedule", "K01.FR.71"
             yield mode not in PURPOSE_MODES[request.purpose], "InvalidOperationMode", "K01.FR.114"
             unsupported = mode not in can.modes
             yield unsupported and mode == OperationMode.local_load_balancing, "UnsupportedParam", "Q09.FR.01"
@@ -245,11 +229,8 @@ def _mode_fields(can: StationCapabilities, mode: str, unit: str, period: Period)
         case OperationMode.local_load_balancing:
             yield not _complete(can.thresholds), "MissingDevModelInfo", "Q09.FR.02"
         case OperationMode.charging_only:
-            yield (
-                "limit" not in period or (POWER_FIELDS - {"limit", "limit_L2", "limit_L3"}) & period.keys(),
-                "InvalidSchedule",
-                "Q02.FR.02",
-            )
+            others = (POWER_FIELDS - {"limit", "limit_L2", "limit_L3"}) & period.keys()
+            yield "limit" not in period or others, "InvalidSchedule", "Q02.FR.02"
         case OperationMode.central_setpoint | OperationMode.central_frequency:
             yield "setpoint" not in period, "InvalidSchedule", "Q03.FR.01"
 

@@ -75,11 +75,8 @@ class SmartCharging:
         """Return the time until something can change by itself. Profiles and DER controls change at exact times."""
         context = self._context
         wall = context.wall()
-        changes = [
-            self._controls.next_change_at(wall),
-            self._monitoring.next_change_at(),
-            self._tariffs.next_change_at(),
-        ]
+        changes = [self._controls.next_change_at(wall), self._monitoring.next_change_at()]
+        changes.append(self._tariffs.next_change_at())
         busy = [evse for evse in context.evses.values() if evse.transaction]
         changes += [self._profiles.next_change(wall, self.evse_conditions(evse)) for evse in busy]
         pulls = any(installed.profile.get("dynUpdateInterval") for installed in self._profiles)
@@ -176,10 +173,15 @@ class SmartCharging:
     def _update_alarm(self, evse: EvseState, cause: tuple[str, str | None] | None) -> None:
         """Notify the start and end of an alarm once each; a change of the control is no end (R05)."""
         before, evse.alarm = evse.alarm, cause
-        if cause is not None and cause != before:
-            self._notify_alarm(cause, False)
-        elif cause is None and before is not None:
-            self._notify_alarm(before, True)
+        reported = cause or before
+        if reported is None or cause == before:
+            return
+        body: Payload = {"controlType": reported[0], "timestamp": self._context.timestamp()}
+        if reported[1] is not None:
+            body["gridEventFault"] = reported[1]
+        if cause is None:
+            body["alarmEnded"] = True
+        self._context.notify("NotifyDERAlarm", body)
 
     def _report_changes(self, evse: EvseState, transaction: Transaction, now: float, elapsed: float) -> None:
         power, updated = evse.reading.power_w, self._context.messages.updated
@@ -213,12 +215,8 @@ class SmartCharging:
             return
         for installed in self._profiles:
             interval = installed.profile.get("dynUpdateInterval", 0)
-            if (
-                installed.dynamic
-                and not installed.external
-                and interval > 0
-                and wall - max(installed.updated_at, installed.pulled_at) >= interval
-            ):
+            due = wall - max(installed.updated_at, installed.pulled_at) >= interval > 0
+            if due and installed.dynamic and not installed.external:
                 installed.pulled_at = wall
                 self._context.later(self._pull(installed.id))
 
@@ -230,22 +228,11 @@ class SmartCharging:
             self.wake()
 
     def _notify_transition(self, transition: der.ControlTransition) -> None:
-        body: Payload = {
-            "controlId": transition.id,
-            "started": transition.started,
-            "timestamp": self._context.timestamp(),
-        }
+        now = self._context.timestamp()
+        body: Payload = {"controlId": transition.id, "started": transition.started, "timestamp": now}
         if transition.superseded:
             body["supersededIds"] = list(transition.superseded)
         self._context.notify("NotifyDERStartStop", body)
-
-    def _notify_alarm(self, cause: tuple[str, str | None], ended: bool) -> None:
-        body: Payload = {"controlType": cause[0], "timestamp": self._context.timestamp()}
-        if cause[1] is not None:
-            body["gridEventFault"] = cause[1]
-        if ended:
-            body["alarmEnded"] = True
-        self._context.notify("NotifyDERAlarm", body)
 
 
 def charging_state(evse: EvseState, transaction: Transaction) -> str:

@@ -38,7 +38,7 @@ class VendorPower:
         evse = self._evses.get(number)
         if evse is None or value not in (forming.form, forming.follow):
             return False
-        evse.grid_forming_ordered = evse.power_path.stage.grid_forming_ordered = value == forming.form
+        evse.power_path.stage.grid_forming_ordered = value == forming.form
         return True
 
     def grid_forming_message(self, data: object) -> bool:
