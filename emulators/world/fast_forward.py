@@ -15,7 +15,8 @@ import copy
 from contextlib import AbstractAsyncContextManager
 
 from emulators.charger.hardware.power_stage import PowerStage
-from emulators.charger.secc.secc import EvseSecc, Measured
+from emulators.charger.secc.events import Measured
+from emulators.charger.secc.secc import EvseSecc
 from emulators.ev.car import Car
 from emulators.ev.session import EvSession
 from protocols.iso15118.iso20.secc import Secc

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from emulators.charger.hardware.power_stage import Contactors, Fault, PowerStage
-from emulators.charger.secc.secc import EvseSecc, Measured, SeccEvent, SessionEnded
+from emulators.charger.secc.events import Measured, SeccEvent, SessionEnded
+from emulators.charger.secc.secc import EvseSecc
 from emulators.charger.station.power_path import CarPowerPath, Reading
 from emulators.charger.station.secc_power_path import SeccPowerPath
 from emulators.charger.station.station import Station
@@ -153,7 +154,7 @@ class ParkingBay:
         self.car = car
         car.coupled, car.advance_stage = True, self.stage.advance
         if isinstance(self.power_path, _BayPowerPath):
-            self.power_path.car = self.power_path.secc.battery = car
+            self.power_path.car = self.power_path.secc.hardware.battery = car
             self._sessions = asyncio.get_running_loop().create_task(self._run_sessions(self.power_path, car))
         elif isinstance(self.power_path, CarPowerPath) and self._station is not None:
             self._station.plug_in(self.number, self.power_path.plug(car, self.clock.now()))
@@ -172,7 +173,7 @@ class ParkingBay:
             if sessions is not None:
                 with contextlib.suppress(asyncio.CancelledError):
                     await sessions
-            self.power_path.car = self.power_path.secc.battery = None
+            self.power_path.car = self.power_path.secc.hardware.battery = None
         if self._station is not None:
             self._station.unplug(self.number)
         if isinstance(self.power_path, CarPowerPath):

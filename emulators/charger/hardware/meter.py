@@ -24,11 +24,9 @@ class Meter:
     def __init__(self, spec: MeterSpec | None = None, seed: int = 0) -> None:
         self.spec = spec or MeterSpec()
         self._gain = 1.0 + random.Random(f"meter-{seed}").uniform(-1, 1) * self.spec.class_pct / 100
-        self._true_charged_wh = 0.0
-        self._true_discharged_wh = 0.0
-        self._charged_wh = 0.0
-        self._discharged_wh = 0.0
-        self._power_w = 0.0
+        self.true_charged_wh = self.true_discharged_wh = 0.0  # for tests: no station can measure them
+        self._charged_wh = self._discharged_wh = 0.0
+        self.power_w = 0.0  # mean of the last step, + into the vehicle
         self._age_s = 0.0
         self.stuck = False  # fault: registers and power do not change
         self.sign_swapped = False  # fault: installed with the wrong direction
@@ -36,9 +34,9 @@ class Meter:
     def add(self, energy_wh: float, seconds: float) -> None:
         """Add the energy of a period, + into the vehicle."""
         if energy_wh >= 0:
-            self._true_charged_wh += energy_wh
+            self.true_charged_wh += energy_wh
         else:
-            self._true_discharged_wh -= energy_wh
+            self.true_discharged_wh -= energy_wh
         self._age_s += seconds
         if self.stuck:
             return
@@ -48,27 +46,22 @@ class Meter:
         else:
             self._discharged_wh -= metered
         if seconds > 0:
-            self._power_w = metered * 3600 / seconds
+            self.power_w = metered * 3600 / seconds
 
     def preset(self, charged_wh: float, discharged_wh: float) -> None:
         """Set the registers to stored values."""
         self._charged_wh, self._discharged_wh = charged_wh, discharged_wh
-        self._true_charged_wh, self._true_discharged_wh = charged_wh, discharged_wh
+        self.true_charged_wh, self.true_discharged_wh = charged_wh, discharged_wh
 
     @property
     def gain(self) -> float:
         """Ratio of metered to true energy, with drift."""
         return self._gain + self.spec.drift_pct_year / 100 * self._age_s / (365 * 86400)
 
-    @property
-    def power_w(self) -> float:
-        """Mean power of the last step, + into the vehicle."""
-        return self._power_w
-
     def shows_w(self, true_w: float) -> float:
         """Return the metered value of a true power, with the error and the faults of the meter."""
         if self.stuck:
-            return self._power_w
+            return self.power_w
         return true_w * self.gain * (-1 if self.sign_swapped else 1)
 
     @property
@@ -80,16 +73,6 @@ class Meter:
     def discharged_wh(self) -> float:
         """Register of energy out of the vehicle, in steps of its resolution."""
         return self._shown(self._discharged_wh)
-
-    @property
-    def true_charged_wh(self) -> float:
-        """True energy towards the vehicle, for tests: no station can measure it."""
-        return self._true_charged_wh
-
-    @property
-    def true_discharged_wh(self) -> float:
-        """True energy out of the vehicle, for tests."""
-        return self._true_discharged_wh
 
     def _shown(self, value: float) -> float:
         step = self.spec.resolution_wh

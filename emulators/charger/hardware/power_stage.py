@@ -240,7 +240,7 @@ class PowerStage:
         if self._at is None:
             self._at = now
         while now - self._at >= self.step_s - 1e-9:
-            quiet = self._quiet()
+            quiet = self._ac_w == 0.0 and self._target() == 0.0
             count = int((now - self._at + 1e-9) / self.step_s) if quiet else 1
             step = min(count * self.step_s, LONG_STEP_S) if count > 1 else self.step_s
             self._step(step)
@@ -252,9 +252,6 @@ class PowerStage:
         if self._at is not None and now - self._at > SHORT_STEP_S:
             self._step(now - self._at)
             self._at = now
-
-    def _quiet(self) -> bool:
-        return self._ac_w == 0.0 and self._target() == 0.0
 
     def _target(self) -> float:
         """Return the target of the AC power: the set-point within faults, supply and contactors."""
@@ -269,9 +266,7 @@ class PowerStage:
     def _step(self, seconds: float) -> None:
         hours = seconds / 3600
         target = self._target()
-        reach = (
-            self.spec.ramp_w_per_s * seconds if self.island_w is None else inf
-        )  # a grid-forming source follows at once
+        reach = inf if self.island_w is not None else self.spec.ramp_w_per_s * seconds  # grid-forming: at once
         ac = clamp(target, self._ac_w - reach, self._ac_w + reach)
         if self.battery is None or self.contactors is Contactors.OPEN:
             ac = 0.0

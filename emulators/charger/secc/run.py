@@ -16,7 +16,9 @@ from pathlib import Path
 from typing import Any, TextIO, TypeVar
 
 from emulators.charger.hardware.power_stage import PowerStage, StageSpec
-from emulators.charger.secc import secc as charger
+from emulators.charger.secc import events as charger
+from emulators.charger.secc.evse_hardware import stage_settings
+from emulators.charger.secc.secc import EvseSecc
 from emulators.ev.report import Reporter, print_error
 from emulators.ev.session_options import CONTROLS, OptionError, iso20_version
 from emulators.runtime.clock import RealClock
@@ -126,13 +128,12 @@ def _endpoint(options: RunOptions) -> _Endpoint:
 
 
 def _settings(options: RunOptions, endpoint: _Endpoint, stage: PowerStage) -> SeccSettings:
-    settings = charger.stage_settings(
+    settings = stage_settings(
         stage,
         evse_id=options.evse_id,
         services=endpoint.services,
         controls=endpoint.controls,
         loop_timeout=options.loop_timeout_s,
-        trace=options.trace,
     )
     strict = tls.TlsProfile(options.tls_profile) is tls.TlsProfile.STRICT
     if endpoint.version is tls.TlsVersion.TLS_1_3 and strict:
@@ -172,14 +173,14 @@ class _Evse:
 
     def build(self, settings: SeccSettings) -> None:
         """Create the SECC."""
-        self.secc = charger.EvseSecc(
+        self.secc = EvseSecc(
             self.stage,
             RealClock(),
             self.observe,
-            settings=replace(settings, trace=False),
+            settings=settings,
             free_vend=self._options.customer_s <= 0,
             cable_check_s=self._options.cable_check_s,
-            trace=self.reporter if settings.trace else None,
+            trace=self.reporter if self._options.trace else None,
         )
         self.secc.set_power(self._options.power_w)
 

@@ -36,35 +36,19 @@ from emulators.charger.secc.events import (
     StandbyEntered,
     VehicleIdentified,
 )
-from emulators.charger.secc.evse_hardware import EvseHardware, SessionBattery, is_dc
+from emulators.charger.secc.evse_hardware import EvseHardware, is_dc, stage_settings
 from emulators.charger.secc.setpoint import NOTICE_S, SeccSetpoint
-from emulators.charger.secc.settings import stage_settings
 from protocols.iso15118.iso20 import events, orders
 from protocols.iso15118.iso20.limits import Limits, PowerRange
 from protocols.iso15118.iso20.schedules import ScheduleOffer
 from protocols.iso15118.iso20.secc import Secc
-from protocols.iso15118.iso20.secc_session import Evse, Fault, SeccSettings, Verdict
+from protocols.iso15118.iso20.secc_session import Evse, SeccSettings, Verdict
 from protocols.iso15118.iso20.setpoint import decide
 from protocols.iso15118.iso20.states import State
 from protocols.iso15118.iso20.types import EVSENotification
 from protocols.iso15118.pump import pump
 from protocols.iso15118.subject import common_name
 from protocols.ports import Clock, Wire
-
-__all__ = [
-    "AuthorizationWanted",
-    "ChargingStarted",
-    "ChargingStopped",
-    "EvseSecc",
-    "Measured",
-    "NeedsStated",
-    "SeccEvent",
-    "SessionBattery",
-    "SessionEnded",
-    "StandbyEntered",
-    "VehicleIdentified",
-    "stage_settings",
-]
 
 
 class EvseSecc:
@@ -93,7 +77,7 @@ class EvseSecc:
         self.hardware = EvseHardware(stage, clock, battery, cable_check_s)
         self.engine: Secc | None = None
         self._clock = clock
-        self._observe: Callable[[SeccEvent], None] = observe or _ignore
+        self._observe: Callable[[SeccEvent], object] = observe or (lambda event: None)
         self._trace = trace
         self._free_vend = free_vend
         self._setpoint = SeccSetpoint(stage, clock, hold_schedules)
@@ -110,20 +94,6 @@ class EvseSecc:
         """True while a car is connected."""
         return self.engine is not None
 
-    @property
-    def battery(self) -> Battery | None:
-        """Battery of the emulated car, None for a car behind a real connection."""
-        return self.hardware.battery
-
-    @battery.setter
-    def battery(self, battery: Battery | None) -> None:
-        self.hardware.battery = battery
-
-    @property
-    def setpoint_w(self) -> float | None:
-        """Set-point at the grid side, None: what the car requests."""
-        return self._setpoint.power_w
-
     def set_power(self, power_w: float | None) -> None:
         """Set the set-point at the grid side, also for later cars. None: what the car requests."""
         if power_w == self._setpoint.power_w:
@@ -136,14 +106,8 @@ class EvseSecc:
     def _drive_at_once(self, engine: Secc) -> None:
         """Dynamic DC: apply the set-point within the range of the last charge loop without waiting for the next one."""
         choice, allowed, setpoint = engine.session.choice, self._headroom, self._setpoint.of(engine)
-        if (
-            choice is not None
-            and choice.is_dc
-            and choice.is_dynamic
-            and engine.state is State.CHARGE_LOOP
-            and allowed
-            and setpoint is not None
-        ):
+        immediate = choice is not None and choice.is_dc and choice.is_dynamic and engine.state is State.CHARGE_LOOP
+        if immediate and allowed and setpoint is not None:
             self.stage.set_point(decide(setpoint, allowed).power_w, self._clock.now())
 
     def limit_power(self, max_charge_w: float | None = None, max_discharge_w: float | None = None) -> None:
@@ -177,10 +141,6 @@ class EvseSecc:
         """Request a new schedule exchange, or a new service selection."""
         kind = EVSENotification.ServiceRenegotiation if services else EVSENotification.ScheduleRenegotiation
         self._notify(kind, within_s)
-
-    def break_down(self, fault: Fault, broken: bool = True) -> None:
-        """Set or clear a fault of the contactor or the output."""
-        self._command(orders.ReportFault(fault, broken))
 
     async def unplug(self) -> None:
         """Disconnect the cable (control pilot state A): power off, connection closed without a message."""
@@ -271,12 +231,6 @@ class EvseSecc:
             )
         )
 
-    def _cable_check_requested(self, event: events.CableCheckAsked) -> None:
-        self.hardware.check_cable()
-
-    def _pre_charge_requested(self, event: events.PreChargeAsked) -> None:
-        self.hardware.precharge(event.target_voltage_v)
-
     def _power_started(self, event: events.PowerStarted) -> None:
         self.hardware.power_on(is_dc(self.engine))
         if self.engine is not None:
@@ -340,17 +294,13 @@ class EvseSecc:
             self._setpoint.notify(self.engine, notification, within_s)
 
 
-def _ignore(event: SeccEvent) -> None:
-    """Discard an event."""
-
-
 _REACTIONS: dict[type[object], Callable[[EvseSecc, Any], None]] = {
     events.SessionOpened: EvseSecc._session_opened,
     events.AuthorizationAsked: EvseSecc._authorization_requested,
     events.LimitsStated: EvseSecc._limits_stated,
     events.NeedsStated: EvseSecc._needs_stated,
-    events.CableCheckAsked: EvseSecc._cable_check_requested,
-    events.PreChargeAsked: EvseSecc._pre_charge_requested,
+    events.CableCheckAsked: lambda secc, _: secc.hardware.check_cable(),
+    events.PreChargeAsked: lambda secc, event: secc.hardware.precharge(event.target_voltage_v),
     events.PowerStarted: EvseSecc._power_started,
     events.CarLooped: EvseSecc._looped,
     events.StandbyEntered: EvseSecc._standby_entered,

@@ -40,6 +40,11 @@ class Availability:
             evse.resetting = resetting
             self.update_status(evse)
 
+    async def wait_until_idle(self, evses: Sequence[EvseState]) -> None:
+        """Wait for the end of the running transactions."""
+        while any(e.transaction is not None for e in evses):
+            await self._context.clock.sleep(1.0)
+
     def saved(self) -> list[int]:
         """Return the EVSEs that the CSMS has set inoperative, in stored form (B01.FR.07)."""
         return [e.number for e in self._context.evses.values() if not e.operative or e.inoperative_next]

@@ -8,8 +8,6 @@ from emulators.charger.station.smart_charging.profile_rules import MODES
 from protocols.ocpp.schema import Version
 from protocols.ocpp.vendor import VendorProfile
 
-TICK_S = 1.0
-
 
 @dataclass(frozen=True, slots=True)
 class StationConfig:
@@ -32,5 +30,5 @@ class StationConfig:
     dc: bool = True
     modes: tuple[str, ...] = MODES
     answer_within_s: float = 30.0
-    tick_s: float = TICK_S  # longest time between two steps of an active station
+    tick_s: float = 1.0  # longest time between two steps of an active station
     seed: int = 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from emulators.charger.station.availability import Availability
 from emulators.charger.station.context import StationContext
@@ -25,17 +25,6 @@ log = logging.getLogger("v2x.station")
 START_SENT_WITHIN = 60.0  # s that charging needs wait for the start of their transaction to be sent
 
 
-@dataclass(frozen=True, slots=True)
-class TransactionResources:
-    """Components that take part in a transaction."""
-
-    profiles: Profiles
-    smart_charging: SmartCharging
-    tariffs: Tariffs
-    display: DisplayMessages
-    queue: Queue  # of the transactions' messages
-
-
 class ConnectorSessions:
     """Sessions at the connectors of one station."""
 
@@ -45,11 +34,16 @@ class ConnectorSessions:
         reservations: Reservations,
         availability: Availability,
         local_list: LocalList,
-        resources: TransactionResources,
+        profiles: Profiles,
+        smart_charging: SmartCharging,
+        tariffs: Tariffs,
+        display: DisplayMessages,
+        queue: Queue,
     ) -> None:
         self._context, self._clock = context, context.clock
         self._reservations, self._availability = reservations, availability
-        self._local_list, self._resources = local_list, resources
+        self._local_list, self._display, self._queue = local_list, display, queue
+        self._profiles, self._smart_charging, self._tariffs = profiles, smart_charging, tariffs
         self._numbers = 0
 
     # vehicles
@@ -58,8 +52,6 @@ class ConnectorSessions:
         """End the vehicle's session and its transaction. `well` is False after a communication error."""
         if evse.transaction is not None and well:
             self.end(evse, TriggerReason.stop_authorized, StopReason.stopped_by_ev)
-        elif evse.transaction is not None:
-            self.end(evse, TriggerReason.ev_communication_lost, StopReason.ev_disconnected, vehicle_left=True)
         self.unplug(evse)
 
     def plug_in(self, evse: EvseState, needs: Needs, token: str | None) -> None:
@@ -86,6 +78,13 @@ class ConnectorSessions:
             self.begin(evse, start)
         else:
             context.later(self.try_to_begin(evse, token))
+
+    def deauthorize(self, evse: EvseState, transaction: Transaction) -> None:
+        """Suspend a running transaction whose token the CSMS has rejected, or end it (StopTxOnInvalidId)."""
+        if evse.transaction is transaction:
+            transaction.authorized = False
+            if self._context.settings.truth("stop_invalid"):
+                self.end(evse, TriggerReason.deauthorized, StopReason.de_authorized)
 
     def unplug(self, evse: EvseState) -> None:
         """Disconnect the vehicle; a running transaction ends."""
@@ -181,7 +180,7 @@ class ConnectorSessions:
 
     def begin(self, evse: EvseState, start: TransactionStart) -> Transaction:
         """Begin an authorised transaction, with or without a connected vehicle."""
-        context, resources = self._context, self._resources
+        context = self._context
         self._numbers += 1
         name = f"{context.config.id[:12]}-{int(self._clock.wall() * 1000):x}-{self._numbers:x}"
         new = Transaction(name[:36], evse.number, context.wall(), start.token, start.token_type, start.group)
@@ -196,13 +195,13 @@ class ConnectorSessions:
         new.started_wh = evse.power_path.reading(self._clock.now()).charged_wh
         if evse.vehicle is not None:
             context.set_status(evse, ConnectorStatus.occupied)
-        evse.composite = resources.smart_charging.composite(evse)
+        evse.composite = self._smart_charging.composite(evse)
         new.mode = evse.composite.mode
         evse.sampled_at, evse.soc_reported = self._clock.now(), False
-        resources.tariffs.begin(evse, new, None if used is None else max(0.0, context.wall() - used.made_at))
+        self._tariffs.begin(evse, new, None if used is None else max(0.0, context.wall() - used.made_at))
         context.messages.started(evse, new)
         if start.profile is not None:
-            resources.profiles.install(evse.number, {**start.profile, "transactionId": new.id}, context.wall(), new.id)
+            self._profiles.install(evse.number, {**start.profile, "transactionId": new.id}, context.wall(), new.id)
         context.later(self._open(evse) if evse.vehicle is not None else self._wait_for_vehicle(evse, new))
         context.save("transactions")
         return new
@@ -223,7 +222,7 @@ class ConnectorSessions:
     async def send_needs(self, evse: EvseState) -> None:
         """Send charging needs after the start of their transaction; offline they are sent later (`needs_unsent`)."""
         context, deadline = self._context, self._clock.now() + START_SENT_WITHIN
-        while context.online and self._resources.queue.has_essential and self._clock.now() < deadline:
+        while context.online and self._queue.has_essential and self._clock.now() < deadline:
             await self._clock.sleep(0.05)
         evse.needs_unsent = not context.online
         if context.online and evse.vehicle is not None:
@@ -251,7 +250,7 @@ class ConnectorSessions:
 
     def end(self, evse: EvseState, trigger: str, reason: str, *, vehicle_left: bool = False) -> None:
         """End a transaction: power off, contactors open, messages queued. `vehicle_left`: no vehicle is connected."""
-        transaction, context, resources = evse.transaction, self._context, self._resources
+        transaction, context = evse.transaction, self._context
         if transaction is None:
             return
         now = self._clock.now()
@@ -261,12 +260,12 @@ class ConnectorSessions:
         evse.reading = evse.power_path.reading(now)
         transaction.stopped = reason
         transaction.state = ChargingState.idle if vehicle_left or evse.vehicle is None else ChargingState.ev_connected
-        resources.tariffs.update(evse)
+        self._tariffs.update(evse)
         evse.transaction = None
-        resources.profiles.end_transaction(transaction.name)
+        self._profiles.end_transaction(transaction.name)
         context.messages.ended(evse, transaction, trigger)
-        resources.tariffs.end(evse)
-        resources.display.end_transaction(transaction.id)
+        self._tariffs.end(evse)
+        self._display.end_transaction(transaction.id)
         if evse.inoperative_next:
             evse.inoperative_next, evse.operative = False, False
         if not evse.operative or evse.vehicle is None:

@@ -1,8 +1,4 @@
-"""Interfaces through which the components of one station reach its shared services.
-
-`Station` implements `StationContext`. A component takes the narrowest of these interfaces that serves it, and other
-components as constructor arguments.
-"""
+"""Interface through which the components of one station reach its shared services; `Station` implements it."""
 
 from __future__ import annotations
 
@@ -14,29 +10,32 @@ from emulators.charger.station.csms_link.message_queue import Message
 from emulators.charger.station.device_model.model import DeviceModel
 from emulators.charger.station.device_model.settings import Settings
 from emulators.charger.station.evse import EvseState
-from emulators.charger.station.messages import Messages
+from emulators.charger.station.messages import Messages, OcppVersion
 from protocols.ocpp.link import Reply
 from protocols.ocpp.schema import Payload
 from protocols.ocpp.vendor import Quirks, VendorProfile
 from protocols.ports import Clock
 
-Work: TypeAlias = Coroutine[Any, Any, None]  # a coroutine without a result
+Work: TypeAlias = Coroutine[Any, Any, object]  # a coroutine whose result is not used
 
 
-class TimeSource(Protocol):
-    """The emulation clock and the station's own wall clock, which the CSMS sets."""
+class StationContext(Protocol):
+    """Shared state and services of one station."""
 
+    config: StationConfig
+    vendor: VendorProfile
+    quirks: Quirks
+    device_model: DeviceModel
+    settings: Settings
+    ocpp: OcppVersion
     clock: Clock
+    evses: dict[int, EvseState]
 
     def wall(self) -> float:
         """Return the station's wall clock, Unix time."""
 
     def timestamp(self) -> str:
         """Return the station's wall clock as an OCPP dateTime."""
-
-
-class CsmsPort(Protocol):
-    """Messages to the CSMS."""
 
     @property
     def online(self) -> bool:
@@ -58,32 +57,21 @@ class CsmsPort(Protocol):
     def enqueue(self, message: Message) -> None:
         """Queue a message behind those of its kind."""
 
-
-class ReportingContext(TimeSource, CsmsPort, Protocol):
-    """Time, and messages to the CSMS."""
-
-
-class EvseContext(TimeSource, Protocol):
-    """Time, EVSEs and persistence."""
-
-    evses: dict[int, EvseState]
-
     def save(self, name: str) -> None:
         """Store one part of the persistent state, if the station has a store."""
 
-
-class StationContext(ReportingContext, EvseContext, Protocol):
-    """Shared state and services of one station."""
-
-    config: StationConfig
-    vendor: VendorProfile
-    quirks: Quirks
-    device_model: DeviceModel
-    settings: Settings
+    def evse_of(self, transaction: str) -> EvseState | None:
+        """Return the EVSE of a running transaction."""
 
     @property
     def messages(self) -> Messages:
         """Messages of the station's OCPP version."""
+
+    def started_up(self) -> None:
+        """Send the notifications that follow an accepted BootNotification."""
+
+    def back_online(self) -> None:
+        """Resume what waits for the connection."""
 
     def later(self, work: Work) -> None:
         """Run a coroutine after the response at hand."""
@@ -96,6 +84,9 @@ class StationContext(ReportingContext, EvseContext, Protocol):
 
     def end_transaction(self, evse: EvseState, trigger: str, reason: str) -> None:
         """End the transaction of an EVSE."""
+
+    async def reboot(self, reason: str, stopped: str) -> None:
+        """End all transactions and boot again: `reason` for BootNotification, `stopped` for transactions."""
 
     def security_event(self, kind: str, info: str = "") -> None:
         """Record a security event and notify the CSMS (A04)."""

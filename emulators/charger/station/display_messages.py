@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 
-from emulators.charger.station.context import EvseContext
+from emulators.charger.station.context import StationContext
 from emulators.charger.station.ocpp_enums import ChargingState
 from protocols.ocpp.schema import Payload
 from protocols.ocpp.times import parse
@@ -18,7 +18,7 @@ ORDER = ("AlwaysFront", "InFront", "NormalCycle")
 class DisplayMessages:
     """Installed display messages of one station, by id."""
 
-    def __init__(self, context: EvseContext) -> None:
+    def __init__(self, context: StationContext) -> None:
         self._context = context
         self.messages: dict[int, Payload] = {}
         self._changed = asyncio.Event()

@@ -38,7 +38,6 @@ class EvseState:
     soc_reported: bool = False  # in this transaction
     alarm: tuple[str, str | None] | None = None  # DER control and grid fault of the alarm that is active
     open: bool = False  # energy may flow
-    grid_forming_ordered: bool = False  # over the vendor's own channel
     finishing: bool = False  # 1.6: transaction ended, cable still connected
     priority: bool = False
     allowed_transfers: tuple[str, ...] | None = None  # energy transfers the CSMS allows; None: not stated

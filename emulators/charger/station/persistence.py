@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from emulators.charger.station.context import StationContext
 from emulators.charger.station.csms_link.link import CsmsLink
@@ -21,12 +20,14 @@ from emulators.charger.station.transaction import Transaction
 log = logging.getLogger("v2x.station")
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
-    """One named part of the state: its JSON form and the restore from it."""
+class Part(Protocol):
+    """One named part of the state."""
 
-    saved: Callable[[], object]
-    restore: Callable[[Any], None]
+    def saved(self) -> object:
+        """Return the JSON form."""
+
+    def restore(self, saved: Any) -> None:
+        """Restore the JSON form."""
 
 
 class Persistence:

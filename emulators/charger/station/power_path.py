@@ -5,7 +5,7 @@ The station sets a signed power and reads measurements. `CarPowerPath` is the di
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from emulators.charger.hardware.power_stage import Bounds, PowerStage
@@ -69,10 +69,12 @@ class PowerPath(Protocol):
     @property
     def max_charge_w(self) -> float:
         """Rated charging power, magnitude."""
+        return self.stage.spec.max_charge_w
 
     @property
     def max_discharge_w(self) -> float:
         """Rated discharging power, magnitude; 0 if unidirectional."""
+        return self.stage.spec.max_discharge_w
 
     def set_power(self, power_w: float, now: float) -> None:
         """Set the power at the AC side, within limits and ramps; 0 keeps the session."""
@@ -90,20 +92,12 @@ class PowerPath(Protocol):
         """Request a new service selection from the vehicle; return False if the station can select it directly."""
 
 
-class CarPowerPath:
+class CarPowerPath(PowerPath):
     """Power stage with an emulated car, without a protocol between them."""
 
     def __init__(self, stage: PowerStage) -> None:
         self.stage = stage
         self.car: Car | None = None
-
-    @property
-    def max_charge_w(self) -> float:
-        return self.stage.spec.max_charge_w
-
-    @property
-    def max_discharge_w(self) -> float:
-        return self.stage.spec.max_discharge_w
 
     def plug(self, car: Car, now: float) -> Needs:
         """Connect a car; return its charging needs."""
@@ -117,9 +111,8 @@ class CarPowerPath:
         """Return the charging needs of the car within the limits of the power stage."""
         assert self.car is not None
         car, limits, energy = self.car, self.car.limits(), self.car.energy()
-        capable = (
-            "dc_bpt" in car.spec.services or "chademo" in car.spec.protocols
-        )  # V2H of CHAdeMO needs no service of its own
+        # V2H of CHAdeMO needs no service of its own
+        capable = "dc_bpt" in car.spec.services or "chademo" in car.spec.protocols
         bidirectional = capable and car.spec.max_discharge_w > 0 and self.max_discharge_w > 0
         return Needs(
             max_charge_w=min(limits.max_charge_w, self.max_charge_w),
@@ -139,7 +132,6 @@ class CarPowerPath:
             max_v2x_energy_wh=energy.v2x_maximum_wh,
             soc_pct=car.reported_soc_pct,
             target_soc_pct=car.target_soc_pct,
-            capacity_wh=None,
             departure_in_s=car.departure_in_s(now),
         )
 
@@ -157,19 +149,20 @@ class CarPowerPath:
         self._apply_car_limits(now)
         measured = self.stage.reading(now)
         meter, car = self.stage.meter, self.car
-        energy = car.energy() if car is not None else None
-        return Reading(
-            power_w=meter.shows_w(measured.ac_power_w) if abs(measured.ac_power_w) > 0 else 0.0,
-            charged_wh=meter.charged_wh,
-            discharged_wh=meter.discharged_wh,
-            voltage_v=measured.voltage_v if car is not None else None,
-            current_a=measured.current_a,
-            soc_pct=None if car is None else car.reported_soc_pct,
-            min_energy_wh=None if energy is None else energy.minimum_wh,
-            target_energy_wh=None if energy is None else energy.target_wh,
-            max_energy_wh=None if energy is None else energy.maximum_wh,
-            min_v2x_energy_wh=None if energy is None else energy.v2x_minimum_wh,
-            max_v2x_energy_wh=None if energy is None else energy.v2x_maximum_wh,
+        power_w = meter.shows_w(measured.ac_power_w) if abs(measured.ac_power_w) > 0 else 0.0
+        metered = Reading(power_w, meter.charged_wh, meter.discharged_wh, current_a=measured.current_a)
+        if car is None:
+            return metered
+        energy = car.energy()
+        return replace(
+            metered,
+            voltage_v=measured.voltage_v,
+            soc_pct=car.reported_soc_pct,
+            min_energy_wh=energy.minimum_wh,
+            target_energy_wh=energy.target_wh,
+            max_energy_wh=energy.maximum_wh,
+            min_v2x_energy_wh=energy.v2x_minimum_wh,
+            max_v2x_energy_wh=energy.v2x_maximum_wh,
         )
 
     def open(self, now: float) -> None:

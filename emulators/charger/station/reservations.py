@@ -98,23 +98,20 @@ class Reservations:
         self._context.save("reservations")
         return used
 
-    def cancel(self, number: int) -> bool:
-        """Cancel a reservation (H02); return False if it does not exist."""
-        return self._remove(number)
-
     def lapse(self, evse: EvseState) -> None:
         """Remove the reservation of an unusable EVSE and notify the CSMS (H01.FR.17, H03)."""
         held = self.at(evse)
-        if held is not None and self._remove(held.id):
+        if held is not None and self.cancel(held.id):
             self._context.messages.reservation_ended(held.id, "Removed")
 
     async def _expire(self, held: Reservation) -> None:
         """Remove a reservation at its expiry (H04)."""
         await self._context.clock.sleep(max(0.0, held.expiry - self._context.wall()))
-        if self._held.get(held.id) is held and self._remove(held.id):
+        if self._held.get(held.id) is held and self.cancel(held.id):
             self._context.messages.reservation_ended(held.id, "Expired")
 
-    def _remove(self, number: int) -> bool:
+    def cancel(self, number: int) -> bool:
+        """Remove a reservation (H02); return False if it does not exist."""
         held = self._held.pop(number, None)
         if held is None:
             return False

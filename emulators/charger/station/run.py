@@ -12,12 +12,13 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TextIO
 
 from emulators.charger.hardware.meter import Meter, MeterSpec
 from emulators.charger.hardware.power_stage import PowerStage, StageSpec
-from emulators.charger.secc.secc import SeccEvent
+from emulators.charger.secc.events import SeccEvent
 from emulators.charger.station.build import build
 from emulators.charger.station.config import StationConfig
 from emulators.charger.station.csms_link.dialer import dial
@@ -104,7 +105,9 @@ async def make(
     power_paths: list[PowerPath] = []
     for number in range(1, options.evses + 1):
         stage = PowerStage(spec, Meter(MeterSpec(class_pct=options.meter_class_pct), options.seed + number))
-        power_paths.append(_power_path(options, stage, clock, number, on_secc, trace))
+        observe = None if on_secc is None else partial(on_secc, number)
+        has_secc = options.secc is not None
+        power_paths.append(SeccPowerPath(stage, clock, observe, trace=trace) if has_secc else CarPowerPath(stage))
     config = StationConfig(
         id=options.id,
         version=version,
@@ -134,20 +137,6 @@ async def make(
             charger.listeners.append(listener)
             charger.ports.append(listener.port)
     return charger
-
-
-def _power_path(
-    options: Options,
-    stage: PowerStage,
-    clock: Clock,
-    number: int,
-    on_secc: Callable[[int, SeccEvent], None] | None,
-    trace: Trace | None,
-) -> PowerPath:
-    if options.secc is None:
-        return CarPowerPath(stage)
-    observe = None if on_secc is None else lambda event: on_secc(number, event)
-    return SeccPowerPath(stage, clock, observe, trace=trace)
 
 
 def _security_profile(options: Options) -> int:

@@ -6,24 +6,25 @@ Events of the SECC become calls of the station, the station's power becomes the 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from math import isfinite
-from typing import Protocol, TypedDict, Unpack
+from typing import Any, TypedDict, Unpack
 
 from emulators.battery.pack import Battery
 from emulators.charger.hardware.power_stage import PowerStage
-from emulators.charger.secc.secc import (
+from emulators.charger.secc.events import (
     ChargingStarted,
-    EvseSecc,
     Measured,
     NeedsStated,
     SeccEvent,
     SessionEnded,
     VehicleIdentified,
 )
-from emulators.charger.station.power_path import Needs, Reading
+from emulators.charger.secc.secc import EvseSecc
+from emulators.charger.station.power_path import Needs, PowerPath, Reading
+from emulators.charger.station.station import Station
 from protocols.iso15118.iso20 import events
 from protocols.iso15118.iso20.secc_session import SeccSettings
+from protocols.iso15118.iso20.setpoint import EnergyRequests
 from protocols.ports import Clock
 
 # ISO 15118-20 services as OCPP 2.1 energy transfers.
@@ -42,23 +43,7 @@ class SeccOptions(TypedDict, total=False):
     trace: Callable[[events.MessageSent | events.MessageReceived], None] | None
 
 
-class SeccStation(Protocol):
-    """Station to which an SECC reports its vehicle."""
-
-    def arrive(self, number: int) -> None:
-        """Occupy a connector by a vehicle whose needs are not known yet."""
-
-    def plug_in(self, number: int, needs: Needs, token: str | None = None) -> None:
-        """Connect a vehicle with its charging needs, or update them."""
-
-    def leave(self, number: int, well: bool) -> None:
-        """End the vehicle's session. `well` is False after a communication error."""
-
-    def wake(self) -> None:
-        """Request a smart charging step at once."""
-
-
-class SeccPowerPath:
+class SeccPowerPath(PowerPath):
     """Power path with an SECC. `bind` assigns it to an EVSE of a station."""
 
     def __init__(
@@ -70,26 +55,18 @@ class SeccPowerPath:
     ) -> None:
         self.stage, self._observe = stage, observe
         self.secc = EvseSecc(stage, clock, self._on_event, **secc)
-        self._station: SeccStation | None = None
+        self._station: Station | None = None
         self._number = 0
         self._vehicle: str | None = None
         self._needs: Needs | None = None
         self._measured: Measured | None = None
         self.requested_w: float | None = None
 
-    def bind(self, station: SeccStation, number: int) -> None:
+    def bind(self, station: Station, number: int) -> None:
         """Assign the power path to an EVSE."""
         self._station, self._number = station, number
 
     # PowerPath
-
-    @property
-    def max_charge_w(self) -> float:
-        return self.stage.spec.max_charge_w
-
-    @property
-    def max_discharge_w(self) -> float:
-        return self.stage.spec.max_discharge_w
 
     def set_power(self, power_w: float, now: float) -> None:
         """Set the power if it has changed: in scheduled control every set-point causes a renegotiation."""
@@ -99,19 +76,16 @@ class SeccPowerPath:
 
     def reading(self, now: float) -> Reading:
         meter, measured = self.stage.meter, self._measured
-        needs = None if measured is None else measured.needs
+        if measured is None:
+            return Reading(0.0, meter.charged_wh, meter.discharged_wh)
         return Reading(
-            power_w=0.0 if measured is None else meter.shows_w(measured.power_w),
+            power_w=meter.shows_w(measured.power_w),
             charged_wh=meter.charged_wh,
             discharged_wh=meter.discharged_wh,
-            voltage_v=None if measured is None else measured.voltage_v,
-            current_a=None if measured is None else measured.current_a,
-            soc_pct=None if measured is None else measured.soc_pct,
-            min_energy_wh=None if needs is None else needs.minimum_wh,
-            target_energy_wh=None if needs is None else needs.target_wh,
-            max_energy_wh=None if needs is None else needs.maximum_wh,
-            min_v2x_energy_wh=None if needs is None else needs.minimum_v2x_wh,
-            max_v2x_energy_wh=None if needs is None else needs.maximum_v2x_wh,
+            voltage_v=measured.voltage_v,
+            current_a=measured.current_a,
+            soc_pct=measured.soc_pct,
+            **_energies(measured.needs),
         )
 
     def open(self, now: float) -> None:
@@ -154,7 +128,7 @@ class SeccPowerPath:
         limits, transfer = event.limits, TRANSFERS.get(event.service, event.service)
         bidirectional = "BPT" in transfer
         plain = transfer.replace("_BPT", "") if bidirectional else transfer
-        needs = Needs(
+        return Needs(
             max_charge_w=_within(limits.max_charge_w, self.max_charge_w),
             max_discharge_w=_within(limits.max_discharge_w, self.max_discharge_w) if bidirectional else 0.0,
             min_charge_w=limits.min_charge_w,
@@ -170,18 +144,21 @@ class SeccPowerPath:
             soc_pct=None if self._measured is None else self._measured.soc_pct,
             target_soc_pct=event.target_soc_pct,
             departure_in_s=event.departure_s,
+            **_energies(event.needs),
         )
-        requests = event.needs
-        if requests is None:
-            return needs
-        return replace(
-            needs,
-            target_energy_wh=requests.target_wh,
-            min_energy_wh=requests.minimum_wh,
-            max_energy_wh=requests.maximum_wh,
-            min_v2x_energy_wh=requests.minimum_v2x_wh,
-            max_v2x_energy_wh=requests.maximum_v2x_wh,
-        )
+
+
+def _energies(requests: EnergyRequests | None) -> dict[str, Any]:
+    """Return energy requests as arguments of `Needs` and `Reading`."""
+    if requests is None:
+        return {}
+    return {
+        "target_energy_wh": requests.target_wh,
+        "min_energy_wh": requests.minimum_wh,
+        "max_energy_wh": requests.maximum_wh,
+        "min_v2x_energy_wh": requests.minimum_v2x_wh,
+        "max_v2x_energy_wh": requests.maximum_v2x_wh,
+    }
 
 
 def _within(power_w: float, rated_w: float) -> float:

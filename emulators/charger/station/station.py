@@ -14,23 +14,23 @@ from collections.abc import Callable
 from emulators.charger.station.availability import Availability
 from emulators.charger.station.clock_aligned import ClockAlignedData
 from emulators.charger.station.config import StationConfig
-from emulators.charger.station.connector_sessions import ConnectorSessions, TransactionResources
+from emulators.charger.station.connector_sessions import ConnectorSessions
 from emulators.charger.station.context import Work
 from emulators.charger.station.csms_link.link import CsmsLink
 from emulators.charger.station.csms_link.message_queue import Message
 from emulators.charger.station.csms_link.network_profiles import Connect, NetworkProfiles
 from emulators.charger.station.csms_link.station_clock import StationClock
-from emulators.charger.station.device_model import variables
 from emulators.charger.station.device_model.model import DeviceModel
 from emulators.charger.station.device_model.settings import Settings
 from emulators.charger.station.display_messages import DisplayMessages
 from emulators.charger.station.evse import EvseState
 from emulators.charger.station.local_list import LocalList
 from emulators.charger.station.maintenance.certificate_store import CertificateStore
-from emulators.charger.station.maintenance.maintenance import Logs, Maintenance
+from emulators.charger.station.maintenance.maintenance import Maintenance
 from emulators.charger.station.messages import Messages, OcppVersion
 from emulators.charger.station.monitoring.event_streams import EventStreams
-from emulators.charger.station.monitoring.monitoring import Monitoring, monitors_of
+from emulators.charger.station.monitoring.monitoring import Monitoring, built_in
+from emulators.charger.station.monitoring.monitors import Monitors
 from emulators.charger.station.ocpp_enums import ConnectorStatus, OperationMode, StopReason, TriggerReason
 from emulators.charger.station.persistence import Part, Persistence
 from emulators.charger.station.power_path import Needs, PowerPath
@@ -39,9 +39,9 @@ from emulators.charger.station.smart_charging import der
 from emulators.charger.station.smart_charging.external_control import IDS_FROM, ExternalControlSystem
 from emulators.charger.station.smart_charging.profile_rules import StationCapabilities
 from emulators.charger.station.smart_charging.profiles import Profiles
-from emulators.charger.station.smart_charging.smart_charging import SmartCharging, StepConsumers
+from emulators.charger.station.smart_charging.smart_charging import SmartCharging
 from emulators.charger.station.smart_charging.vendor_power import VendorPower
-from emulators.charger.station.store import SavedRow, Store
+from emulators.charger.station.store import Store
 from emulators.charger.station.tariffs.tariffs import Tariffs
 from protocols.ocpp.link import Reply
 from protocols.ocpp.schema import Payload, Version
@@ -81,7 +81,7 @@ class Station:
         self.rejections: list[str] = []  # rejected charging profiles with requirement ids
         self.security_log: list[Payload] = []
         self.ended = asyncio.Event()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[object]] = set()
 
         self.profiles = Profiles(_capabilities(config, self.vendor, self.evses), config.seed)
         self.der_controls = der.DerControls(frozenset(der.BODIES))
@@ -95,24 +95,24 @@ class Station:
         self.availability = Availability(self, self.reservations)
         self.display = DisplayMessages(self)
         self.tariffs = Tariffs(self)
-        monitors = monitors_of(config.version, self.evses)
+        monitors = Monitors(() if config.version is Version.V16 else built_in(self.evses))
         self.event_streams = EventStreams(self, monitors)
         self.monitoring = Monitoring(self, monitors, self.event_streams)
         self.smart_charging = SmartCharging(
-            self, self.profiles, self.der_controls, StepConsumers(self.monitoring, self.event_streams, self.tariffs)
+            self, self.profiles, self.der_controls, self.monitoring, self.event_streams, self.tariffs
         )
         self.vendor_power = VendorPower(self, self.smart_charging)
         self.external_control = ExternalControlSystem(self, self.profiles)
-        resources = TransactionResources(
-            self.profiles, self.smart_charging, self.tariffs, self.display, self.link.queue
-        )
-        self.sessions = ConnectorSessions(self, self.reservations, self.availability, self.local_list, resources)
+        self.sessions = ConnectorSessions(
+            self, self.reservations, self.availability, self.local_list, self.profiles, self.smart_charging,
+            self.tariffs, self.display, self.link.queue,
+        )  # fmt: skip
         self.clock_aligned = ClockAlignedData(self)
-        logs = Logs(self.link.sent, self.security_log)
-        self.maintenance = Maintenance(self, self.availability, self.certificates, logs, self.reboot)
+        self.maintenance = Maintenance(self, self.availability, self.certificates, self.link.sent, self.security_log)
         self.persistence = Persistence(self, self.link, self._parts(), store)
         self.ocpp = version_of(self)
         self.persistence.restore()  # before anything happens at the connectors
+        self.variables_changed()
 
     @property
     def messages(self) -> Messages:
@@ -121,25 +121,20 @@ class Station:
 
     def _parts(self) -> dict[str, Part]:
         """Return the parts of the persistent state by name. The names and their JSON are a stored format."""
-        network_profiles, monitors = self.link.network_profiles, self.monitoring.monitors
         return {
-            "availability": Part(self.availability.saved, self.availability.restore),
-            "certificates": Part(self.certificates.saved, self.certificates.restore),
-            "controls": Part(self.der_controls.saved, self.der_controls.restore),
-            "display": Part(self.display.saved, self.display.restore),
-            "firmware": Part(self.maintenance.saved, self.maintenance.restore),
-            "local_list": Part(self.local_list.saved, self.local_list.restore),
-            "monitors": Part(monitors.saved, monitors.restore),
-            "network": Part(network_profiles.saved, network_profiles.restore),
-            "profiles": Part(self.profiles.saved, self.profiles.restore),
-            "reservations": Part(self.reservations.saved, self.reservations.restore),
-            "tariffs": Part(self.tariffs.saved, self.tariffs.restore),
-            "variables": Part(self.device_model.saved, self._restore_variables),
+            "availability": self.availability,
+            "certificates": self.certificates,
+            "controls": self.der_controls,
+            "display": self.display,
+            "firmware": self.maintenance,
+            "local_list": self.local_list,
+            "monitors": self.monitoring.monitors,
+            "network": self.link.network_profiles,
+            "profiles": self.profiles,
+            "reservations": self.reservations,
+            "tariffs": self.tariffs,
+            "variables": self.device_model,
         }
-
-    def _restore_variables(self, saved: list[SavedRow]) -> None:
-        self.device_model.restore(saved)
-        self.variables_changed()
 
     # lifecycle
 
@@ -198,13 +193,6 @@ class Station:
             elif evse.vehicle is not None and evse.needs_unsent:
                 self.later(self.sessions.send_needs(evse))
 
-    def add_variables(self) -> None:
-        """Add the factory variables of a 2.x station to the device model."""
-        counted = variables.Counted(self.local_list, self.certificates, self.display, self.profiles)
-        variables.add_variables(self, counted)
-        if self.config.version is Version.V21:
-            self.link.network_profiles.add_variables()
-
     def variables_changed(self) -> None:
         """Apply changed variables that are not read at each use."""
         configured, current = self.config.meter_interval_s, self.settings.number("sample_interval")
@@ -222,6 +210,11 @@ class Station:
     def offline_since(self) -> float | None:
         """Unix time at which the connection was lost; None while online."""
         return self.link.offline_since
+
+    def evse_of(self, transaction: str) -> EvseState | None:
+        """Return the EVSE of a running transaction."""
+        running = (e for e in self.evses.values() if e.transaction is not None and e.transaction.id == transaction)
+        return next(running, None)
 
     def wall(self) -> float:
         """Return the station's wall clock, Unix time."""
@@ -261,7 +254,7 @@ class Station:
         self._tasks.add(task)
         task.add_done_callback(self._finished)
 
-    def _finished(self, task: asyncio.Task[None]) -> None:
+    def _finished(self, task: asyncio.Task[object]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and task.exception() is not None:
             log.error("%s: a background task failed", self.config.id, exc_info=task.exception())

@@ -8,17 +8,17 @@ from typing import Any
 import pytest
 
 from emulators.charger.hardware.power_stage import PowerStage
-from emulators.charger.secc.secc import (
+from emulators.charger.secc.events import (
     AuthorizationWanted,
     ChargingStarted,
-    EvseSecc,
     Measured,
     NeedsStated,
     SeccEvent,
     SessionEnded,
     VehicleIdentified,
-    stage_settings,
 )
+from emulators.charger.secc.evse_hardware import stage_settings
+from emulators.charger.secc.secc import EvseSecc
 from emulators.ev.car import Car, CarSpec, Quirks
 from emulators.ev.session import EvSession, _ac_target, car_settings
 from emulators.runtime.clock import VirtualClock

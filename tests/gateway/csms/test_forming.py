@@ -40,7 +40,7 @@ async def test_a_variable_of_the_evse_is_set_and_reset() -> None:
     async with Rig(evses=2, vendor_profile="vendor-island") as rig:
         assert isinstance(rig.csms, Formers)
         assert (await rig.csms.form("CP1-2", True)).answer is Answer.APPLIED
-        assert [rig.evse(number).grid_forming_ordered for number in (1, 2)] == [False, True]
+        assert [rig.evse(number).power_path.stage.grid_forming_ordered for number in (1, 2)] == [False, True]
         (sent,) = [m for who, m in rig.said if who == "gateway" and m[2] == "SetVariables" and "Island" in str(m)]
         (entry,) = sent[3]["setVariableData"]
         assert entry == {
@@ -49,7 +49,7 @@ async def test_a_variable_of_the_evse_is_set_and_reset() -> None:
             "variable": {"name": "Forming"},
         }
         assert (await rig.csms.form("CP1-2", False)).answer is Answer.APPLIED
-        assert [rig.evse(number).grid_forming_ordered for number in (1, 2)] == [False, False]
+        assert [rig.evse(number).power_path.stage.grid_forming_ordered for number in (1, 2)] == [False, False]
         rig.cut()
         assert (await rig.csms.form("CP1-2", True)).answer is Answer.UNKNOWN
         assert (await rig.csms.form("CP9-1", True)).answer is Answer.UNKNOWN
@@ -64,9 +64,9 @@ async def test_a_vendor_message_does_the_same(version: Version, tmp_path: Any, m
     async with Rig(version) as rig:
         rig.known.vendor = rig.station.vendor = profile
         assert (await rig.csms.form("CP1-1", True)).answer is Answer.APPLIED
-        assert rig.evse().grid_forming_ordered
+        assert rig.evse().power_path.stage.grid_forming_ordered
         assert (await rig.csms.form("CP1-1", False)).answer is Answer.APPLIED
-        assert not rig.evse().grid_forming_ordered
+        assert not rig.evse().power_path.stage.grid_forming_ordered
 
 
 @pytest.mark.parametrize("version", list(Version))

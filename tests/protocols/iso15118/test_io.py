@@ -8,7 +8,8 @@ import socket
 import pytest
 
 from emulators.charger.hardware.power_stage import PowerStage
-from emulators.charger.secc.secc import EvseSecc, SeccEvent, SessionEnded
+from emulators.charger.secc.events import SeccEvent, SessionEnded
+from emulators.charger.secc.secc import EvseSecc
 from emulators.ev.car import Car
 from emulators.ev.session import EvSession, car_settings
 from emulators.runtime.clock import RealClock

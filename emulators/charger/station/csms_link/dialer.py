@@ -44,8 +44,8 @@ async def dial(
 def _tls(store: CertificateStore, ca: Path | None, own: tuple[Path, Path] | None) -> ssl.SSLContext:
     context = ssl.create_default_context(cafile=None if ca is None else str(ca))
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    roots = [one.certificate.public_bytes(Encoding.PEM).decode() for one in store.of(["CSMSRootCertificate"])]
-    roots += [one.certificate.public_bytes(Encoding.PEM).decode() for one in store.of(["CentralSystemRootCertificate"])]
+    kinds = ["CSMSRootCertificate", "CentralSystemRootCertificate"]
+    roots = [one.certificate.public_bytes(Encoding.PEM).decode() for one in store.of(kinds)]
     if roots:
         context.load_verify_locations(cadata="\n".join(roots))
     if store.own and store.key is not None:

@@ -7,14 +7,12 @@ import contextlib
 import logging
 import random
 from collections.abc import Awaitable
-from typing import Protocol
 
 from emulators.charger.station.context import StationContext
 from emulators.charger.station.csms_link.message_queue import Message, Queue
 from emulators.charger.station.csms_link.network_profiles import Connect, NetworkProfiles, UntrustedCsms
 from emulators.charger.station.csms_link.station_clock import StationClock
 from emulators.charger.station.evse import EvseState
-from emulators.charger.station.messages import OcppVersion
 from emulators.charger.station.smart_charging.profiles import Profiles
 from protocols.errors import LocalProtocolError
 from protocols.ocpp import rpc
@@ -33,24 +31,12 @@ MAX_SENT = 1000  # messages in the diagnostics log
 NEVER_ACCEPTED = ("NotImplemented", "NotSupported")  # errors after which a notification is not sent again
 
 
-class LinkContext(StationContext, Protocol):
-    """Station services that only the link uses."""
-
-    ocpp: OcppVersion
-
-    def started_up(self) -> None:
-        """Send the notifications that follow an accepted BootNotification."""
-
-    def back_online(self) -> None:
-        """Resume what waits for the connection."""
-
-
 class CsmsLink:
     """Link over all connections of one station. `queue` holds messages of transactions, `notices` all others."""
 
     def __init__(
         self,
-        context: LinkContext,
+        context: StationContext,
         connect: Connect,
         network_profiles: NetworkProfiles,
         station_clock: StationClock,
@@ -129,8 +115,7 @@ class CsmsLink:
     async def close(self) -> None:
         """Close the connection for good."""
         self.stopping = True
-        if self.connection is not None:
-            await self.connection.close(1000, "the station stops")
+        await self.reconnect("the station stops")
 
     async def modem_reset(self) -> None:
         """Lose the connection and reconnect. With the quirk `keeps_old_connection` two connections overlap."""
@@ -146,8 +131,7 @@ class CsmsLink:
         self.booted, self.boot_reason = False, reason
         self._reported.clear()
         self.network_profiles.begin()
-        if self.connection is not None:
-            await self.connection.close(1000, "reboot")
+        await self.reconnect("reboot")
 
     async def reconnect(self, why: str) -> None:
         """Close the connection and reconnect, as after new credentials (A01.FR.11)."""

@@ -36,7 +36,6 @@ class Queue:
 
     messages: deque[Message] = field(default_factory=deque)
     given_up: int = 0
-    dropped: int = 0
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     on_put: Callable[[Message], None] | None = None
     on_removed: Callable[[Message], None] | None = None
@@ -55,7 +54,6 @@ class Queue:
             if not waiting.essential and index:  # the head may be in transmission
                 del self.messages[index]
                 self._removed(waiting)
-                self.dropped += 1
                 return
 
     def head(self) -> Message | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 from emulators.charger.station.context import StationContext
 from emulators.charger.station.maintenance.certificate_store import CertificateStore
@@ -174,12 +175,14 @@ class NetworkProfiles:
         before = self.slots.get(
             slot, NetworkProfile(slot, active.version, identity=active.identity, password=active.password)
         )
-        if name in ("security_profile", "message_timeout"):
+        numeric = name in ("security_profile", "message_timeout")
+        if numeric:
             if not value.isdigit() or (name == "security_profile" and not active.security_profile <= int(value) <= 3):
                 return False
         elif not value or len(value) > 2000 or (name == "url" and not value.startswith(("ws://", "wss://"))):
             return False
-        self.slots[slot] = _changed(before, name, value)
+        change: dict[str, Any] = {name: int(value) if numeric else value}
+        self.slots[slot] = replace(before, **change)
         self._context.save("network")
         return True
 
@@ -227,18 +230,3 @@ class NetworkProfiles:
         self.order = [slot for slot in saved["order"] if slot in self.slots] or [HOME]
         self.active = saved["active"] if saved["active"] in self.slots else self.order[0]
         self._show()
-
-
-def _changed(profile: NetworkProfile, name: str, value: str) -> NetworkProfile:
-    """Return a profile with one changed field."""
-    match name:
-        case "url":
-            return replace(profile, url=value)
-        case "security_profile":
-            return replace(profile, security_profile=int(value))
-        case "message_timeout":
-            return replace(profile, message_timeout=int(value))
-        case "identity":
-            return replace(profile, identity=value)
-        case _:
-            return replace(profile, password=value)

@@ -13,12 +13,8 @@ from emulators.charger.station.device_model.model import (
 from protocols.ocpp.schema import Payload
 
 SUMMARY = frozenset({"ChargingStation", "EVSE", "Connector"})
-CRITERIA = {
-    "Active": True,
-    "Available": True,
-    "Enabled": True,
-    "Problem": False,
-}  # the values are those of a component without the variable
+# criteria with the value of a component without the variable
+CRITERIA = {"Active": True, "Available": True, "Enabled": True, "Problem": False}
 
 
 def base(model: DeviceModel, kind: str) -> list[Payload]:

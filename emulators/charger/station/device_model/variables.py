@@ -5,19 +5,15 @@ Variables of smart and bidirectional charging are in `variables_v2x.py`, configu
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Unpack
 
-from emulators.charger.station.context import StationContext
 from emulators.charger.station.device_model import variables_v2x
 from emulators.charger.station.device_model.model import Characteristics
-from emulators.charger.station.device_model.variables_v2x import MEASURANDS, V2X_MEASURANDS
-from emulators.charger.station.display_messages import DisplayMessages
+from emulators.charger.station.device_model.variables_v2x import V2X_MEASURANDS
 from emulators.charger.station.evse import EvseState
-from emulators.charger.station.local_list import LocalList
-from emulators.charger.station.maintenance.certificate_store import CertificateStore
+from emulators.charger.station.measurands import MEASURANDS
 from emulators.charger.station.ocpp_enums import ConnectorStatus
-from emulators.charger.station.smart_charging.profiles import Profiles
+from emulators.charger.station.station import Station
 from emulators.charger.station.tariffs import tariffs
 from protocols.ocpp.schema import Version
 
@@ -32,9 +28,8 @@ STATION_STATES = (  # from the best to the worst
 ITEMS = 50  # in one message of the device model
 BYTES = 65536
 _I, _B, _S = "integer", "boolean", "string"
-Row = tuple[
-    str, str, str, object, str, bool, Characteristics
-]  # component, variable, instance, value, type, mutable, ...
+# component, variable, instance, value, type, mutable, ...
+Row = tuple[str, str, str, object, str, bool, Characteristics]
 
 _LISTS: tuple[Row, ...] = tuple(
     (component, name, "", ",".join(MEASURANDS), "MemberList", True, {"values": MEASURANDS + V2X_MEASURANDS})
@@ -119,52 +114,50 @@ CONTROLLERS: tuple[Row, ...] = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Counted:
-    """Components whose number of entries is a variable."""
-
-    local_list: LocalList
-    certificates: CertificateStore
-    display: DisplayMessages
-    profiles: Profiles
-
-
-def add_variables(context: StationContext, counted: Counted) -> None:
-    """Add the variables of a station to its device model."""
-    model, late = context.device_model, context.config.version is Version.V21
+def add_variables(station: Station) -> None:
+    """Add the factory variables of a 2.x station to its device model."""
+    model, late = station.device_model, station.config.version is Version.V21
     for component, variable, instance, value, kind, mutable, about in CONTROLLERS:
         characteristics: Characteristics = {**about, "type": kind, "mutable": mutable}
         model.add(component, variable, value, instance=instance, **characteristics)
-    _add_station(context, counted)
-    variables_v2x.add_smart_charging(model, counted.profiles, late)
+    _add_station(station)
+    variables_v2x.add_smart_charging(model, station.profiles, late)
     tariffs.add_variables(model, late)
-    for evse in context.evses.values():
-        _add_evse(context, evse)
+    for evse in station.evses.values():
+        _add_evse(station, evse)
         if late:
-            variables_v2x.add_variables(model, context.config, evse)
+            variables_v2x.add_variables(model, station.config, evse)
+    if late:
+        station.link.network_profiles.add_variables()
 
 
-def _add_station(context: StationContext, counted: Counted) -> None:
-    add = context.device_model.add
+def _add_station(station: Station) -> None:
+    add = station.device_model.add
     add("ChargingStation", "Available", True, type=_B)
-    add("ChargingStation", "AvailabilityState", lambda: _state(context), type="OptionList", values=STATES)
-    add("ChargingStation", "Problem", lambda: any(e.fault for e in context.evses.values()), type=_B)
-    add("ChargingStation", "Model", context.config.model)
+    add("ChargingStation", "AvailabilityState", lambda: _state(station), type="OptionList", values=STATES)
+    add("ChargingStation", "Problem", lambda: any(e.fault for e in station.evses.values()), type=_B)
+    add("ChargingStation", "Model", station.config.model)
     add("ChargingStation", "SupplyPhases", 3, type=_I)
-    add("ChargingStation", "Power", lambda: _total(context), type="decimal", unit="W")
-    add("ClockCtrlr", "DateTime", context.timestamp, type="dateTime")
-    add("SampledDataCtrlr", "TxUpdatedInterval", round(context.config.meter_interval_s), **_INTERVAL)
-    add("LocalAuthListCtrlr", "Entries", lambda: len(counted.local_list), type=_I, high=1000)
-    add("SecurityCtrlr", "CertificateEntries", lambda: len(counted.certificates.installed), type=_I, high=32)
-    add("DisplayMessageCtrlr", "DisplayMessages", lambda: len(counted.display), type=_I, high=50)
-    context.device_model.put("SecurityCtrlr", "Identity", context.config.id)
+    add(
+        "ChargingStation",
+        "Power",
+        lambda: sum(evse.reading.power_w for evse in station.evses.values()),
+        type="decimal",
+        unit="W",
+    )
+    add("ClockCtrlr", "DateTime", station.timestamp, type="dateTime")
+    add("SampledDataCtrlr", "TxUpdatedInterval", round(station.config.meter_interval_s), **_INTERVAL)
+    add("LocalAuthListCtrlr", "Entries", lambda: len(station.local_list), type=_I, high=1000)
+    add("SecurityCtrlr", "CertificateEntries", lambda: len(station.certificates.installed), type=_I, high=32)
+    add("DisplayMessageCtrlr", "DisplayMessages", lambda: len(station.display), type=_I, high=50)
+    station.device_model.put("SecurityCtrlr", "Identity", station.config.id)
 
 
-def _add_evse(context: StationContext, evse: EvseState) -> None:
+def _add_evse(station: Station, evse: EvseState) -> None:
     number, power_path = evse.number, evse.power_path
 
     def add(variable: str, value: object, component: str = "EVSE", **about: Unpack[Characteristics]) -> None:
-        context.device_model.add(component, variable, value, evse=number, **about)
+        station.device_model.add(component, variable, value, evse=number, **about)
 
     add("AvailabilityState", lambda: evse.status, type="OptionList", values=STATES)
     add("Available", lambda: evse.operative, type=_B)
@@ -177,15 +170,11 @@ def _add_evse(context: StationContext, evse: EvseState) -> None:
     add("Temperature", lambda: evse.thermal.celsius, type="decimal", unit="Celsius", low=-40.0, high=125.0)
     add("AvailabilityState", lambda: evse.status, "Connector", type="OptionList", values=STATES)
     add("Available", lambda: evse.operative, "Connector", type=_B)
-    add("ConnectorType", "cCCS2" if context.config.dc else "cType2", "Connector")
+    add("ConnectorType", "cCCS2" if station.config.dc else "cType2", "Connector")
     add("SupplyPhases", 3, "Connector", type=_I)
 
 
-def _state(context: StationContext) -> str:
+def _state(station: Station) -> str:
     """Return the availability state of the station: the best of its EVSEs."""
-    states = {evse.status for evse in context.evses.values()}
+    states = {evse.status for evse in station.evses.values()}
     return next((state for state in STATION_STATES if state in states), ConnectorStatus.unavailable)
-
-
-def _total(context: StationContext) -> float:
-    return sum(evse.reading.power_w for evse in context.evses.values())

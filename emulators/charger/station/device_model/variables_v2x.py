@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Unpack
 
 from emulators.charger.station.config import StationConfig
 from emulators.charger.station.device_model.model import Characteristics, DeviceModel
 from emulators.charger.station.evse import EvseState
+from emulators.charger.station.measurands import MEASURANDS
 from emulators.charger.station.ocpp_enums import ProfilePurpose
 from emulators.charger.station.smart_charging.der import BODIES
 from emulators.charger.station.smart_charging.external_control import IDS_FROM
@@ -15,72 +17,42 @@ from emulators.charger.station.smart_charging.profile_rules import THRESHOLDS
 from emulators.charger.station.smart_charging.profiles import Profiles
 
 PURPOSES = (ProfilePurpose.priority_charging, ProfilePurpose.local_generation)
-MEASURANDS = (
-    "Energy.Active.Import.Register",
-    "Energy.Active.Export.Register",
-    "Power.Active.Import",
-    "Power.Active.Export",
-    "SoC",
-    "Voltage",
-    "Current.Import",
-    "Current.Export",
-)
+PERSISTENT = (
+    ProfilePurpose.charging_station_max_profile, ProfilePurpose.tx_default_profile, ProfilePurpose.priority_charging,
+)  # fmt: skip
 V2X_MEASURANDS = (
-    "Power.Active.Setpoint",
-    "Power.Active.Residual",
-    "EnergyRequest.Minimum",
-    "EnergyRequest.Target",
-    "EnergyRequest.Maximum",
-    "EnergyRequest.Minimum.V2X",
-    "EnergyRequest.Maximum.V2X",
-    "Frequency",
-)
+    "Power.Active.Setpoint", "Power.Active.Residual", "EnergyRequest.Minimum", "EnergyRequest.Target",
+    "EnergyRequest.Maximum", "EnergyRequest.Minimum.V2X", "EnergyRequest.Maximum.V2X", "Frequency",
+)  # fmt: skip
 TRANSFERS = ("DC", "DC_BPT")
 TRANSFERS_AC = ("AC_single_phase", "AC_three_phase", "AC_BPT")
 
 
 def add_smart_charging(device_model: DeviceModel, profiles: Profiles, late: bool) -> None:
     """Add SmartChargingCtrlr of a 2.x station; `late` adds the variables of 2.1."""
-    add = device_model.add
-    add("SmartChargingCtrlr", "Available", True, type="boolean")
-    add("SmartChargingCtrlr", "Enabled", True, type="boolean")
-    add("SmartChargingCtrlr", "ProfileStackLevel", 10, type="integer")
-    add("SmartChargingCtrlr", "RateUnit", "A,W", type="MemberList", values=("A", "W"))
-    add("SmartChargingCtrlr", "PeriodsPerSchedule", 1024, type="integer")
-    add(
-        "SmartChargingCtrlr",
-        "Entries",
-        lambda: len(list(profiles)),
-        type="integer",
-        instance="ChargingProfiles",
-        high=64,
-    )
-    add(
-        "SmartChargingCtrlr",
-        "LimitChangeSignificance",
-        5.0,
-        type="decimal",
-        mutable=True,
-        low=0,
-        high=100,
-        unit="Percent",
-    )
-    add("SmartChargingCtrlr", "ExternalControlSignalsEnabled", True, type="boolean", mutable=True)
+
+    def add(variable: str, value: object, instance: str = "", **about: Unpack[Characteristics]) -> None:
+        device_model.add("SmartChargingCtrlr", variable, value, instance=instance, **about)
+
+    add("Available", True, type="boolean")
+    add("Enabled", True, type="boolean")
+    add("ProfileStackLevel", 10, type="integer")
+    add("RateUnit", "A,W", type="MemberList", values=("A", "W"))
+    add("PeriodsPerSchedule", 1024, type="integer")
+    add("Entries", lambda: len(list(profiles)), type="integer", instance="ChargingProfiles", high=64)
+    add("LimitChangeSignificance", 5.0, type="decimal", mutable=True, low=0, high=100, unit="Percent")
+    add("ExternalControlSignalsEnabled", True, type="boolean", mutable=True)
     if late:
         for name in ("DynamicProfiles", "MaxOfflineDuration", "RandomizedDelay", "LimitAtSoC", "EvseSleep"):
-            add("SmartChargingCtrlr", f"Supports{name}", True, type="boolean")
-        add("SmartChargingCtrlr", "SupportsUseLocalTime", False, type="boolean")
-        add("SmartChargingCtrlr", "SupportedAdditionalPurposes", ",".join(PURPOSES), type="MemberList", values=PURPOSES)
-        add("SmartChargingCtrlr", "ExternalConstraintsProfileDisallowed", False, type="boolean", mutable=True)
-        add("SmartChargingCtrlr", "MaxExternalConstraintsId", IDS_FROM, type="integer")
+            add(f"Supports{name}", True, type="boolean")
+        add("SupportsUseLocalTime", False, type="boolean")
+        add("SupportedAdditionalPurposes", ",".join(PURPOSES), type="MemberList", values=PURPOSES)
+        add("ExternalConstraintsProfileDisallowed", False, type="boolean", mutable=True)
+        add("MaxExternalConstraintsId", IDS_FROM, type="integer")
         choices = ("ExternalControl", "CSMS")
-        add("SmartChargingCtrlr", "SetpointPriority", choices[0], type="OptionList", mutable=True, values=choices)
-        for purpose in (
-            ProfilePurpose.charging_station_max_profile,
-            ProfilePurpose.tx_default_profile,
-            ProfilePurpose.priority_charging,
-        ):
-            add("SmartChargingCtrlr", "ChargingProfilePersistence", True, type="boolean", instance=purpose)
+        add("SetpointPriority", choices[0], type="OptionList", mutable=True, values=choices)
+        for purpose in PERSISTENT:
+            add("ChargingProfilePersistence", True, type="boolean", instance=purpose)
 
 
 def add_variables(device_model: DeviceModel, config: StationConfig, evse: EvseState) -> None:
@@ -93,28 +65,13 @@ def add_variables(device_model: DeviceModel, config: StationConfig, evse: EvseSt
     def add(component: str, variable: str, value: object, instance: str = "", **about: Unpack[Characteristics]) -> None:
         device_model.add(component, variable, value, evse=number, instance=instance, **about)
 
-    device_model.add(
-        "EVSE",
-        "DischargePower",
-        lambda: max(0.0, -evse.reading.power_w),
-        evse=number,
-        type="decimal",
-        unit="W",
-        high=high,
-    )
+    add("EVSE", "DischargePower", lambda: max(0.0, -evse.reading.power_w), type="decimal", unit="W", high=high)
     add("V2XChargingCtrlr", "Enabled", True, type="boolean")
     add("V2XChargingCtrlr", "SupportedOperationModes", ",".join(modes), type="MemberList", values=modes)
     transfers = TRANSFERS if dc else TRANSFERS_AC
     add("V2XChargingCtrlr", "SupportedEnergyTransferModes", ",".join(transfers), type="MemberList", values=transfers)
-    add(
-        "V2XChargingCtrlr",
-        "LocalFrequencyUpdateThreshold",
-        LocalConditions().frequency_threshold_mhz,
-        type="decimal",
-        mutable=True,
-        low=0,
-        unit="mHz",
-    )
+    threshold = LocalConditions().frequency_threshold_mhz
+    add("V2XChargingCtrlr", "LocalFrequencyUpdateThreshold", threshold, type="decimal", mutable=True, low=0, unit="mHz")
     for name in ("TxStartedMeasurands", "TxUpdatedMeasurands", "TxEndedMeasurands"):
         for mode in modes:
             values = MEASURANDS + V2X_MEASURANDS
@@ -128,33 +85,32 @@ def add_variables(device_model: DeviceModel, config: StationConfig, evse: EvseSt
     for name, value in (("Available", False), ("VehicleId", ""), ("VehicleCertificate", ""), ("ProtocolAgreed", "")):
         add("ConnectedEV", name, value, type="boolean" if name == "Available" else "string")
     add("ConnectedEV", "ProtocolSupportedByEV", "", instance="1")
-    add(
-        "ConnectedEV",
-        "StateOfCharge",
-        lambda: evse.reading.soc_pct or 0.0,
-        type="decimal",
-        unit="Percent",
-        low=0.0,
-        high=100.0,
-    )
+    percent: Characteristics = {"type": "decimal", "unit": "Percent", "low": 0.0, "high": 100.0}
+    add("ConnectedEV", "StateOfCharge", lambda: evse.reading.soc_pct or 0.0, **percent)
     if dc:
         nameplate = {
-            "MaxW": high,
-            "MaxVA": high,
-            "MaxVar": 0.0,
-            "MaxVarNeg": 0.0,
-            "MaxChargeRateW": power_path.max_charge_w,
-        }
-        nameplate |= {"MaxChargeRateVA": power_path.max_charge_w, "OverExcitedW": high, "UnderExcitedW": high}
-        nameplate |= {"OverExcitedPF": 1.0, "UnderExcitedPF": 1.0, "VNom": 230.0, "MaxV": 253.0, "MinV": 195.0}
+            "MaxW": high, "MaxVA": high, "MaxVar": 0.0, "MaxVarNeg": 0.0, "MaxChargeRateW": power_path.max_charge_w,
+            "MaxChargeRateVA": power_path.max_charge_w, "OverExcitedW": high, "UnderExcitedW": high,
+            "OverExcitedPF": 1.0, "UnderExcitedPF": 1.0, "VNom": 230.0, "MaxV": 253.0, "MinV": 195.0,
+        }  # fmt: skip
         for name, rating in nameplate.items():
             add("DCDERCtrlr", name, rating, type="decimal")
         add("DCDERCtrlr", "ReactiveSusceptance", 0.0, type="decimal")
         add("DCDERCtrlr", "ModesSupported", ",".join(sorted(BODIES)), type="MemberList", values=tuple(sorted(BODIES)))
-        for label, text in (
-            ("Manufacturer", "v2x-gateway"),
-            ("Model", "emulator"),
-            ("SerialNumber", "EMU-1"),
-            ("SwVersion", "1"),
-        ):
+        labels = {"Manufacturer": "v2x-gateway", "Model": "emulator", "SerialNumber": "EMU-1", "SwVersion": "1"}
+        for label, text in labels.items():
             add("DCDERCtrlr", f"Inverter{label}", text)
+
+
+def load_thresholds(device_model: DeviceModel, evses: Iterable[EvseState]) -> None:
+    """Load the thresholds of local load balancing and local frequency control into each EVSE."""
+    for evse in evses:
+        values = {}
+        for name in THRESHOLDS:
+            text = device_model.get("V2XChargingCtrlr", "LocalLoadBalancing", evse.number, name)
+            if text:
+                values[name] = float(text)
+        evse.conditions.thresholds = values
+        evse.conditions.frequency_threshold_mhz = device_model.number(
+            "V2XChargingCtrlr", "LocalFrequencyUpdateThreshold", 10.0, evse.number
+        )

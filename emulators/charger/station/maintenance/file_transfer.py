@@ -14,12 +14,12 @@ MAX_BYTES = 64 * 1024 * 1024  # of a downloaded file
 
 async def put(url: str, name: str, data: bytes) -> None:
     """Upload data. Raises OSError on failure."""
-    await asyncio.get_running_loop().run_in_executor(None, _put, url, name, data)
+    await asyncio.to_thread(_put, url, name, data)
 
 
 async def get(url: str) -> bytes:
     """Download a file. Raises OSError on failure."""
-    return await asyncio.get_running_loop().run_in_executor(None, _get, url)
+    return await asyncio.to_thread(_get, url)
 
 
 def _put(url: str, name: str, data: bytes) -> None:
@@ -28,26 +28,25 @@ def _put(url: str, name: str, data: bytes) -> None:
         target = Path(unquote(parts.path))
         (target / name if target.is_dir() else target).write_bytes(data)
         return
-    if parts.scheme not in ("http", "https"):
-        raise OSError(f"{parts.scheme or url} is not supported")
-    address = url if not url.endswith("/") else url + name
-    request = urllib.request.Request(address, data=data, method="PUT")
-    try:
-        with urllib.request.urlopen(request, timeout=TIMEOUT_S):
-            pass
-    except ValueError as error:
-        raise OSError(str(error)) from error
+    _transfer(url if not url.endswith("/") else url + name, data)
 
 
 def _get(url: str) -> bytes:
     parts = urlsplit(url)
     if parts.scheme == "file":
         return Path(unquote(parts.path)).read_bytes()[:MAX_BYTES]
-    if parts.scheme not in ("http", "https"):
-        raise OSError(f"{parts.scheme or url} is not supported")
+    return _transfer(url)
+
+
+def _transfer(url: str, data: bytes | None = None) -> bytes:
+    """Send data by PUT, or GET without data; return the body of the response."""
+    scheme = urlsplit(url).scheme
+    if scheme not in ("http", "https"):
+        raise OSError(f"{scheme or url} is not supported")
     try:
-        with urllib.request.urlopen(url, timeout=TIMEOUT_S) as answer:
-            data: bytes = answer.read(MAX_BYTES)
-            return data
+        request = urllib.request.Request(url, data=data, method="GET" if data is None else "PUT")
+        with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:
+            body: bytes = answer.read(MAX_BYTES)
+            return body
     except ValueError as error:
         raise OSError(str(error)) from error

@@ -8,7 +8,6 @@ import binascii
 import json
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
@@ -40,33 +39,22 @@ class Firmware:
     retry_after: float = 10.0
 
 
-@dataclass(frozen=True, slots=True)
-class Logs:
-    """Logs of a station that can be uploaded."""
-
-    sent: Sequence[tuple[str, Payload]]  # actions and payloads sent to the CSMS
-    security: Sequence[Payload]  # security events
-
-
-class Reboot(Protocol):
-    """Reboot of the station: `reason` for BootNotification, `stopped` for running transactions."""
-
-    def __call__(self, reason: str, stopped: str) -> Work: ...
-
-
 class Maintenance:
-    """Maintenance of one station. `*_status` is the latest status of each job with its request id."""
+    """Maintenance of one station. `*_status` is the latest status of each job with its request id.
+
+    `sent` are the actions and payloads sent to the CSMS, `security_log` the security events.
+    """
 
     def __init__(
         self,
         context: StationContext,
         availability: Availability,
         certificates: CertificateStore,
-        logs: Logs,
-        reboot: Reboot,
+        sent: Sequence[tuple[str, Payload]],
+        security_log: Sequence[Payload],
     ) -> None:
         self._context, self._availability = context, availability
-        self._logs, self._reboot = logs, reboot
+        self._sent, self._security_log = sent, security_log
         self.certificates = certificates
         self.firmware_version = context.config.firmware
         self.uploads = 0
@@ -119,12 +107,8 @@ class Maintenance:
         return cancelled
 
     def _lines(self, security: bool) -> bytes:
-        entries: list[Payload] = (
-            list(self._logs.security)
-            if security
-            else [{"action": action, "payload": payload} for action, payload in self._logs.sent]
-        )
-        return "\n".join(json.dumps(entry) for entry in entries).encode()
+        sent = [{"action": action, "payload": payload} for action, payload in self._sent]
+        return "\n".join(json.dumps(entry) for entry in (self._security_log if security else sent)).encode()
 
     # firmware
 
@@ -165,11 +149,13 @@ class Maintenance:
         scheduled = await self._wait_until(firmware.install_at, "InstallScheduled", notify)
         if any(e.transaction is not None for e in context.evses.values()) and not scheduled:
             await notify("InstallScheduled")  # L01.FR.07
-        await self._wait_until_idle()
+        evses = list(context.evses.values())
+        self._availability.set_resetting(evses, True)  # L01.FR.06
+        await self._availability.wait_until_idle(evses)
         await notify("Installing")
         if not image:
             await notify("InstallVerificationFailed")
-            self._availability.set_resetting(list(context.evses.values()), False)
+            self._availability.set_resetting(evses, False)
             return
         await context.clock.sleep(INSTALL_S)
         self.firmware_version = firmware.url.rpartition("/")[2][:50] or "updated"
@@ -177,7 +163,7 @@ class Maintenance:
         await notify("Installed")
         self.firmware_status = ("Idle", None)
         context.security_event("FirmwareUpdated")
-        await self._reboot("FirmwareUpdate", StopReason.reboot)
+        await context.reboot("FirmwareUpdate", StopReason.reboot)
 
     async def _wait_until(self, when: float | None, status: str, notify: Notify) -> bool:
         """Wait for a scheduled time; return False if there is none."""
@@ -186,13 +172,6 @@ class Maintenance:
         await notify(status)
         await self._context.clock.sleep(when - self._context.wall())
         return True
-
-    async def _wait_until_idle(self) -> None:
-        """Block new transactions and wait for the end of the running ones (L01.FR.06)."""
-        evses = list(self._context.evses.values())
-        self._availability.set_resetting(evses, True)
-        while any(e.transaction is not None for e in evses):
-            await self._context.clock.sleep(1.0)
 
     async def _fetch(self, firmware: Firmware, notify: Notify) -> bytes | None:
         for attempt in range(min(firmware.retries, MAX_RETRIES) + 1):

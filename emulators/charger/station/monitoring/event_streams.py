@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 
-from emulators.charger.station.context import ReportingContext
+from emulators.charger.station.context import StationContext
 from emulators.charger.station.monitoring.monitors import Monitor, Monitors
 from protocols.ocpp.link import Answered
 from protocols.ocpp.schema import Payload
@@ -45,7 +45,7 @@ class EventStream:
 class EventStreams:
     """Event streams of one station."""
 
-    def __init__(self, context: ReportingContext, monitors: Monitors) -> None:
+    def __init__(self, context: StationContext, monitors: Monitors) -> None:
         self._context, self._monitors = context, monitors
         self._all: dict[int, EventStream] = {}
 

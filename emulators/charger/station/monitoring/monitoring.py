@@ -29,11 +29,6 @@ def built_in(evses: Iterable[int]) -> list[Monitor]:
     return found
 
 
-def monitors_of(version: Version, evses: Iterable[int]) -> Monitors:
-    """Return the monitors of a station as delivered."""
-    return Monitors() if version is Version.V16 else Monitors(built_in(evses))
-
-
 class Monitoring:
     """Evaluation of the monitors of a 2.x station; a 1.6 station has none."""
 

@@ -1,66 +1,113 @@
-"""Requests of a 1.6 CSMS about availability, resets, connector locks and vendor data."""
+"""Requests of a 1.6 CSMS about availability, resets, vendor data, tokens, reservations, transactions and triggers."""
 
 from __future__ import annotations
 
-from emulators.charger.station.availability import Availability
-from emulators.charger.station.context import StationContext
 from emulators.charger.station.evse import EvseState
-from emulators.charger.station.maintenance.maintenance import Reboot
-from emulators.charger.station.messages import Handler
+from emulators.charger.station.ocpp16.maintenance import MaintenanceRequests
+from emulators.charger.station.ocpp16.messages import Messages16
+from emulators.charger.station.ocpp16.smart_charging import as_profile
 from emulators.charger.station.ocpp_enums import StopReason, TriggerReason
-from emulators.charger.station.smart_charging.vendor_power import VendorPower
+from emulators.charger.station.reservations import Reservation
+from emulators.charger.station.shared_requests import SharedCoreRequests, SharedTriggerRequests
+from emulators.charger.station.station import Station
+from emulators.charger.station.transaction import TransactionStart
 from protocols.ocpp.schema import Payload
+from protocols.ocpp.times import parse
 
 
-class CoreRequests:
-    """Handlers of requests about the station and its connectors as a whole."""
+class CoreRequests(SharedCoreRequests):
+    """Handlers of requests about the connectors, tokens and transactions."""
 
-    def __init__(
-        self, context: StationContext, availability: Availability, reboot: Reboot, vendor_power: VendorPower
-    ) -> None:
-        self._context, self._availability = context, availability
-        self._reboot, self._vendor_power = reboot, vendor_power
-
-    def handlers(self) -> dict[str, Handler]:
-        """Return the handlers by action."""
-        return {
-            "ChangeAvailability": self.change_availability,
-            "DataTransfer": self.data_transfer,
-            "Reset": self.reset,
-            "UnlockConnector": self.unlock_connector,
-        }
+    # connectors
 
     def change_availability(self, request: Payload) -> Payload:
         """ChangeAvailability (5.2)."""
-        number = request["connectorId"]
-        evses = [e for e in self._context.evses.values() if number in (0, e.number)]
+        evses = self._selected(request["connectorId"])
         if not evses:
             return {"status": "Rejected"}
-        return {"status": self._availability.change(evses, request["type"] == "Operative")}
+        return {"status": self._station.availability.change(evses, request["type"] == "Operative")}
 
     def reset(self, request: Payload) -> Payload:
         """Reset (5.14): both types end transactions in order."""
         reason = StopReason.immediate_reset if request["type"] == "Hard" else StopReason.reboot
-        self._context.later(self._reboot("RemoteReset", reason))
+        self._station.later(self._station.reboot("RemoteReset", reason))
         return {"status": "Accepted"}
 
     def unlock_connector(self, request: Payload) -> Payload:
         """UnlockConnector (5.18): a running transaction ends first."""
-        evse = self._context.evses.get(request["connectorId"])
+        evse = self._station.evses.get(request["connectorId"])
         if evse is None:
             return {"status": "NotSupported"}
         if evse.transaction is not None:
-            self._context.later(self._unlock(evse))
+            self._station.later(self._end(evse, TriggerReason.unlock_command, StopReason.local))
         return {"status": "Unlocked"}
 
-    async def _unlock(self, evse: EvseState) -> None:
-        self._context.end_transaction(evse, TriggerReason.unlock_command, StopReason.local)
+    # tokens and reservations
 
-    def data_transfer(self, request: Payload) -> Payload:
-        """DataTransfer: set-point of the vendor profile (5.6)."""
-        setpoint = self._context.vendor.setpoint
-        if not setpoint.vendor_id or request["vendorId"] != setpoint.vendor_id:
-            return {"status": "UnknownVendorId"}
-        if request.get("messageId") != setpoint.message_id:
-            return {"status": "UnknownMessageId"}
-        return {"status": "Accepted" if self._vendor_power.setpoint_message(request.get("data")) else "Rejected"}
+    def get_local_list_version(self, request: Payload) -> Payload:
+        """GetLocalListVersion (5.10)."""
+        enabled = self._station.settings.truth("list_enabled")
+        return {"listVersion": self._station.local_list.version if enabled else -1}
+
+    def send_local_list(self, request: Payload) -> Payload:
+        """SendLocalList (5.15)."""
+        if not self._station.settings.truth("list_enabled"):
+            return {"status": "NotSupported"}
+        entries = [(e["idTag"], e.get("idTagInfo")) for e in request.get("localAuthorizationList", [])]
+        return self._update_list(request["listVersion"], request, entries)
+
+    def reserve_now(self, request: Payload) -> Payload:
+        """ReserveNow (5.13). Connector 0 is rejected: ReserveConnectorZeroSupported is absent."""
+        number = request["connectorId"]
+        if number not in self._station.evses:
+            return {"status": "Rejected"}
+        expiry = parse(request["expiryDate"]) or self._station.wall()
+        new = Reservation(request["reservationId"], request["idTag"], expiry, number, request.get("parentIdTag"))
+        return {"status": self._station.reservations.reserve(new)}
+
+    # transactions
+
+    def remote_start(self, request: Payload) -> Payload:
+        """RemoteStartTransaction at a connector with a vehicle, otherwise at a free one (5.11)."""
+        token, profile = request["idTag"], request.get("chargingProfile")
+        group = self._station.local_list.group(token)
+        free = self._free(request.get("connectorId"), token, group)
+        if not free or not self._station.online:
+            return {"status": "Rejected"}
+        start = TransactionStart(token, "Central", 0, None if profile is None else as_profile(profile, "-"), group)
+        self._station.later(self._start(min(free, key=lambda e: e.vehicle is None), start))
+        return {"status": "Accepted"}
+
+    async def _start(self, evse: EvseState, start: TransactionStart) -> None:
+        authorize = self._station.settings.truth("remote_authorize")
+        if authorize and not await self._station.messages.authorize(evse, start.token, start.token_type):
+            return
+        if evse.transaction is None:
+            self._station.sessions.start(evse, start)
+
+    def remote_stop(self, request: Payload) -> Payload:
+        """RemoteStopTransaction (5.12)."""
+        for evse in self._station.evses.values():
+            if evse.transaction is not None and evse.transaction.number == request["transactionId"]:
+                return self._stop(evse)
+        return {"status": "Rejected"}
+
+
+class TriggerRequests(SharedTriggerRequests):
+    """Handler of TriggerMessage (5.17), and of ExtendedTriggerMessage of the security whitepaper."""
+
+    def __init__(self, station: Station, messages: Messages16, maintenance: MaintenanceRequests) -> None:
+        super().__init__(station, messages, maintenance.sign)
+        self._messages = messages
+        self._triggers["MeterValues"] = self._meter_values
+
+    def trigger_message(self, request: Payload) -> Payload:
+        """TriggerMessage and ExtendedTriggerMessage."""
+        return self._trigger(request["requestedMessage"], request.get("connectorId"))
+
+    async def _meter_values(self, evses: list[EvseState]) -> None:
+        for evse in evses:
+            body = self._messages.meter_values(evse, self._messages.samples(evse, "Trigger"))
+            if evse.transaction is not None and evse.transaction.number is not None:
+                body["transactionId"] = evse.transaction.number
+            await self._station.call("MeterValues", body)

@@ -2,36 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Unpack
 
-from emulators.charger.station.context import StationContext
-from emulators.charger.station.csms_link.link import CsmsLink
-from emulators.charger.station.device_model.model import Characteristics, Variable, fits
-from emulators.charger.station.messages import Handler
-from emulators.charger.station.smart_charging.vendor_power import VendorPower
+from emulators.charger.station.device_model.model import Characteristics, fits
+from emulators.charger.station.measurands import MEASURANDS
+from emulators.charger.station.shared_requests import RequestHandlers
+from emulators.charger.station.station import Station
 from protocols.ocpp.schema import Payload
 
 KEYS_PER_ANSWER = 100  # GetConfigurationMaxKeys
-MEASURANDS = (
-    "Energy.Active.Import.Register",
-    "Energy.Active.Export.Register",
-    "Power.Active.Import",
-    "Power.Active.Export",
-    "SoC",
-    "Voltage",
-    "Current.Import",
-    "Current.Export",
-)
 _INTEGER, _BOOLEAN = "integer", "boolean"
 
 
-def add_keys(context: StationContext) -> None:
+def add_keys(station: Station) -> None:
     """Add the keys of 1.6 chapter 9 and of the vendor profile to the device model, in a component without a name."""
 
     def add(key: str, value: object, **about: Unpack[Characteristics]) -> None:
         about.setdefault("mutable", True)
-        context.device_model.add("", key, value, **about)
+        station.device_model.add("", key, value, **about)
 
     add("AllowOfflineTxForUnknownId", False, type=_BOOLEAN)
     add("AuthorizationKey", "", secret=True)
@@ -48,8 +36,8 @@ def add_keys(context: StationContext) -> None:
     for key in ("MeterValuesAlignedData", "StopTxnAlignedData", "StopTxnSampledData"):
         add(key, ",".join(MEASURANDS[:2]), type="MemberList", values=MEASURANDS)
     add("MeterValuesSampledData", ",".join(MEASURANDS), type="MemberList", values=MEASURANDS)
-    add("MeterValueSampleInterval", round(context.config.meter_interval_s), type=_INTEGER, low=0)
-    add("NumberOfConnectors", len(context.evses), type=_INTEGER, mutable=False)
+    add("MeterValueSampleInterval", round(station.config.meter_interval_s), type=_INTEGER, low=0)
+    add("NumberOfConnectors", len(station.evses), type=_INTEGER, mutable=False)
     add("ResetRetries", 1, type=_INTEGER, low=0)
     add("SecurityProfile", 0, type=_INTEGER, mutable=False)
     add("SendLocalListMaxLength", 1000, type=_INTEGER, mutable=False)
@@ -68,56 +56,42 @@ def add_keys(context: StationContext) -> None:
     add("ChargingScheduleAllowedChargingRateUnit", "Current,Power", mutable=False)
     add("ChargingScheduleMaxPeriods", 1024, type=_INTEGER, mutable=False)
     add("MaxChargingProfilesInstalled", 64, type=_INTEGER, mutable=False)
-    if context.vendor.setpoint.key:
-        add(context.vendor.setpoint.key, "0.0", type="decimal")
+    if station.vendor.setpoint.key:
+        add(station.vendor.setpoint.key, "0.0", type="decimal")
 
 
-class ConfigurationRequests:
+class ConfigurationRequests(RequestHandlers):
     """Handlers of ChangeConfiguration and GetConfiguration."""
-
-    def __init__(
-        self, context: StationContext, link: CsmsLink, vendor_power: VendorPower, variables_changed: Callable[[], None]
-    ) -> None:
-        self._context, self._link = context, link
-        self._vendor_power, self._variables_changed = vendor_power, variables_changed
-
-    def handlers(self) -> dict[str, Handler]:
-        """Return the handlers by action."""
-        return {"ChangeConfiguration": self.change, "GetConfiguration": self.get}
-
-    def _keys(self) -> dict[str, Variable]:
-        return {name: v for (component, _, name, _), v in self._context.device_model.items() if not component}
 
     def change(self, request: Payload) -> Payload:
         """ChangeConfiguration (5.3)."""
         key, value = request["key"], request["value"]
-        variable = self._context.device_model.find(("", 0, key, ""))
+        variable = self._station.device_model.find(("", 0, key, ""))
         if variable is None:
             return {"status": "NotSupported"}
         if not variable.mutable or not fits(variable, value):
             return {"status": "Rejected"}
-        if key == self._context.vendor.setpoint.key and not self._vendor_power.setpoint_variable(value):
+        if key == self._station.vendor.setpoint.key and not self._station.vendor_power.setpoint_variable(value):
             return {"status": "Rejected"}
         variable.stored = value
         if key == "HeartbeatInterval":
-            self._link.restart_heartbeat()
+            self._station.link.restart_heartbeat()
         elif key == "AuthorizationKey":
-            self._link.network_profiles.set_password(value)
-            self._context.later(self._link.reconnect("new credentials"))  # whitepaper A01
-        self._variables_changed()
-        self._context.save("variables")
+            self._station.link.network_profiles.set_password(value)
+            self._station.later(self._station.link.reconnect("new credentials"))  # whitepaper A01
+        self._station.variables_changed()
+        self._station.save("variables")
         return {"status": "Accepted"}
 
     def get(self, request: Payload) -> Payload:
         """GetConfiguration (5.8)."""
-        keys = self._keys()
+        keys = {name: v for (component, _, name, _), v in self._station.device_model.items() if not component}
         requested = request.get("key", []) or list(keys)
-        known = []
-        for key in requested:
-            if key in keys:
-                entry: Payload = {"key": key, "readonly": not keys[key].mutable}
-                if not keys[key].secret:
-                    entry["value"] = keys[key].value[:500]
-                known.append(entry)
+        known: list[Payload] = [
+            {"key": key, "readonly": not keys[key].mutable}
+            | ({} if keys[key].secret else {"value": keys[key].value[:500]})
+            for key in requested
+            if key in keys
+        ]
         unknown = [key for key in requested if key not in keys]
         return {"configurationKey": known} | ({"unknownKey": unknown} if unknown else {})

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from emulators.charger.station.maintenance.maintenance import Firmware
 from emulators.charger.station.maintenance.requests import SharedMaintenanceRequests, retries
-from emulators.charger.station.messages import Handler
 from protocols.ocpp.schema import Payload
 from protocols.ocpp.times import parse
 
@@ -16,27 +15,14 @@ FIRMWARE_STATES = frozenset(
 class MaintenanceRequests(SharedMaintenanceRequests):
     """Handlers of maintenance requests."""
 
-    def handlers(self) -> dict[str, Handler]:
-        """Return the handlers by action."""
-        return {
-            "CertificateSigned": self.certificate_signed,
-            "DeleteCertificate": self.delete_certificate,
-            "GetDiagnostics": self.get_diagnostics,
-            "GetInstalledCertificateIds": self.get_installed_certificate_ids,
-            "GetLog": self.get_log,
-            "InstallCertificate": self.install_certificate,
-            "SignedUpdateFirmware": self.signed_update_firmware,
-            "UpdateFirmware": self.update_firmware,
-        }
-
     def get_diagnostics(self, request: Payload) -> Payload:
         """GetDiagnostics (5.9)."""
-        name = self._maintenance.log_name()
+        name = self._station.maintenance.log_name()
 
         async def notify(status: str) -> None:
-            await self._context.call("DiagnosticsStatusNotification", {"status": status})
+            await self._station.call("DiagnosticsStatusNotification", {"status": status})
 
-        self._maintenance.upload(request["location"], name, notify, "UploadFailed", **retries(request))
+        self._station.maintenance.upload(request["location"], name, notify, "UploadFailed", **retries(request))
         return {"fileName": name}
 
     def update_firmware(self, request: Payload) -> Payload:
@@ -45,10 +31,10 @@ class MaintenanceRequests(SharedMaintenanceRequests):
         async def notify(status: str) -> None:
             known = "InstallationFailed" if status == "InstallVerificationFailed" else status
             if known in FIRMWARE_STATES:
-                self._context.notify("FirmwareStatusNotification", {"status": known})
+                self._station.notify("FirmwareStatusNotification", {"status": known})
 
         update = Firmware(request["location"], parse(request["retrieveDate"]), **retries(request))
-        self._maintenance.update(update, notify)
+        self._station.maintenance.update(update, notify)
         return {}
 
     def signed_update_firmware(self, request: Payload) -> Payload:
@@ -57,11 +43,11 @@ class MaintenanceRequests(SharedMaintenanceRequests):
 
     def get_installed_certificate_ids(self, request: Payload) -> Payload:
         """GetInstalledCertificateIds (whitepaper 4.2)."""
-        found = self._maintenance.certificates.of([request["certificateType"]])
+        found = self._station.maintenance.certificates.of([request["certificateType"]])
         if not found:
             return {"status": "NotFound"}
         return {"status": "Accepted", "certificateHashData": [one.hash_data() for one in found]}
 
     async def sign(self) -> None:
         """Send SignCertificate."""
-        await self._context.call("SignCertificate", self._signing_request())
+        await self._station.call("SignCertificate", self._signing_request())

@@ -6,22 +6,17 @@ messages when they are sent.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-
-from emulators.charger.station.context import StationContext, Work
 from emulators.charger.station.csms_link.message_queue import Message
 from emulators.charger.station.evse import EvseState
-from emulators.charger.station.maintenance.maintenance import Maintenance
+from emulators.charger.station.measurands import UNITS, measured
 from emulators.charger.station.ocpp_enums import ChargingState, ConnectorStatus, StopReason, TriggerReason
-from emulators.charger.station.smart_charging.profiles import Profiles
+from emulators.charger.station.station import Station
 from emulators.charger.station.transaction import Transaction
 from protocols.ocpp.link import Answered
 from protocols.ocpp.schema import Payload
 from protocols.ocpp.times import stamp
 
 FREE_TAG = "FREE"  # idTag of transactions without authorisation
-_UNITS = {"Energy": "Wh", "Power": "W", "SoC": "Percent", "Voltage": "V", "Current": "A"}
 _REASONS: dict[str, str] = {
     StopReason.de_authorized: "DeAuthorized",
     StopReason.emergency_stop: "EmergencyStop",
@@ -32,16 +27,13 @@ _REASONS: dict[str, str] = {
     StopReason.reboot: "SoftReset",
     StopReason.remote: "Remote",
 }
+ERRORS = frozenset(  # faults that are a ChargePointErrorCode
+    {
+        "GroundFailure", "HighTemperature", "InternalError", "OverCurrentFailure", "OverVoltage", "PowerSwitchFailure",
+    }
+)  # fmt: skip
 ENERGY_STATES = (ChargingState.charging, ChargingState.suspended_ev, ChargingState.suspended_evse)
 SAMPLED = frozenset({TriggerReason.meter_value_periodic, TriggerReason.charging_rate_changed, TriggerReason.trigger})
-
-
-@dataclass(frozen=True, slots=True)
-class Effects:
-    """What follows from messages and responses of 1.6."""
-
-    send_status: Callable[[EvseState], Work]
-    transaction_id_assigned: Callable[[Transaction], None]  # stores the id
 
 
 class Messages16:
@@ -49,27 +41,26 @@ class Messages16:
 
     begins_at_authorization = False
 
-    def __init__(self, context: StationContext, profiles: Profiles, maintenance: Maintenance, effects: Effects) -> None:
-        self._context, self._profiles = context, profiles
-        self._maintenance, self._effects = maintenance, effects
+    def __init__(self, station: Station) -> None:
+        self._station = station
 
     def boot(self, reason: str) -> Payload:
         """Return the payload of BootNotification (4.2)."""
-        config = self._context.config
+        config = self._station.config
         return {
             "chargePointVendor": config.vendor[:20],
             "chargePointModel": config.model[:20],
             "chargePointSerialNumber": config.serial[:25],
-            "firmwareVersion": self._maintenance.firmware_version[:50],
+            "firmwareVersion": self._station.maintenance.firmware_version[:50],
         }
 
     def status(self, evse: EvseState) -> Payload:
         """Return the payload of StatusNotification (4.9)."""
         return {
             "connectorId": evse.number,
-            "errorCode": _error(evse.fault),
+            "errorCode": evse.fault if evse.fault in ERRORS else "OtherError" if evse.fault else "NoError",
             "status": self.state(evse),
-            "timestamp": self._context.timestamp(),
+            "timestamp": self._station.timestamp(),
         }
 
     @staticmethod
@@ -84,7 +75,7 @@ class Messages16:
 
     async def authorize(self, evse: EvseState, token: str, token_type: str) -> bool:
         """Send Authorize; return True if the tag is accepted (4.1)."""
-        reply = await self._context.call("Authorize", {"idTag": token[:20]})
+        reply = await self._station.call("Authorize", {"idTag": token[:20]})
         if not isinstance(reply, Answered) or reply.violation is not None:
             return False
         evse.group = reply.payload["idTagInfo"].get("parentIdTag")
@@ -103,7 +94,7 @@ class Messages16:
         if transaction.reservation is not None:
             body["reservationId"] = transaction.reservation
 
-        self._context.enqueue(Message("StartTransaction", body, transaction, essential=True))
+        self._station.enqueue(Message("StartTransaction", body, transaction, essential=True))
 
     def completed(self, message: Message) -> Payload:
         """Insert the transaction id. Without one StopTransaction states -1 and MeterValues none."""
@@ -112,9 +103,8 @@ class Messages16:
             return message.payload
         if message.action == "StopTransaction":
             return message.payload | {"transactionId": -1 if transaction.number is None else transaction.number}
-        return (
-            message.payload if transaction.number is None else message.payload | {"transactionId": transaction.number}
-        )
+        known = {} if transaction.number is None else {"transactionId": transaction.number}
+        return message.payload | known
 
     def answered(self, message: Message, response: Payload) -> None:
         """Apply the id of a transaction; end the transaction of an invalid tag (4.8)."""
@@ -122,34 +112,35 @@ class Messages16:
         if transaction is None or message.action != "StartTransaction":
             return
         transaction.number = response["transactionId"]
-        self._profiles.rename_transaction(transaction.id, str(transaction.number))
-        self._effects.transaction_id_assigned(transaction)
-        evse = self._context.evses.get(transaction.evse)
-        if evse is not None and response["idTagInfo"]["status"] != "Accepted" and evse.transaction is transaction:
-            transaction.authorized = False
-            if self._context.settings.truth("stop_invalid"):
-                self._context.end_transaction(evse, TriggerReason.deauthorized, StopReason.de_authorized)
+        self._station.profiles.rename_transaction(transaction.id, str(transaction.number))
+        self._station.persistence.transaction_id_assigned(transaction)
+        evse = self._station.evses.get(transaction.evse)
+        if evse is not None and response["idTagInfo"]["status"] != "Accepted":
+            self._station.sessions.deauthorize(evse, transaction)
 
     def updated(self, evse: EvseState, transaction: Transaction, trigger: str) -> None:
         """Queue MeterValues, and send StatusNotification after a change of the state."""
         if trigger == TriggerReason.charging_state_changed:
-            self._context.later(self._send_status(evse))
+            self._station.later(self._send_status(evse))
         if trigger in SAMPLED or trigger == TriggerReason.charging_state_changed:
             values = self.samples(evse, "Trigger" if trigger == TriggerReason.trigger else "Sample.Periodic")
-            if self._context.quirks.clock_aligned_only and trigger != TriggerReason.trigger:
+            if self._station.quirks.clock_aligned_only and trigger != TriggerReason.trigger:
                 return
             self._put_samples(evse, transaction, values)
 
     def _put_samples(self, evse: EvseState, transaction: Transaction | None, values: list[Payload]) -> None:
-        entry = {"timestamp": self._context.timestamp(), "sampledValue": values}
-        body: Payload = {"connectorId": evse.number, "meterValue": [entry]}
-        self._context.enqueue(Message("MeterValues", body, transaction))
+        self._station.enqueue(Message("MeterValues", self.meter_values(evse, values), transaction))
+
+    def meter_values(self, evse: EvseState, values: list[Payload]) -> Payload:
+        """Return the payload of MeterValues without a transaction id (4.7)."""
+        entry = {"timestamp": self._station.timestamp(), "sampledValue": values}
+        return {"connectorId": evse.number, "meterValue": [entry]}
 
     async def clock_aligned(self) -> None:
         """Queue clock-aligned MeterValues of all connectors (ClockAlignedDataInterval, 7.5)."""
-        for evse in self._context.evses.values():
+        for evse in self._station.evses.values():
             values = self.samples(evse, "Sample.Clock", "MeterValuesAlignedData")
-            if evse.transaction is not None or self._context.online:
+            if evse.transaction is not None or self._station.online:
                 self._put_samples(evse, evse.transaction, values)
 
     def collect_for_end(self, transaction: Transaction, aligned: bool) -> None:
@@ -159,13 +150,13 @@ class Messages16:
         """1.6 reports it only by the connector status."""
 
     async def _send_status(self, evse: EvseState) -> None:
-        if self._context.online:
-            await self._effects.send_status(evse)
+        if self._station.online:
+            await self._station.link.send_status(evse)
 
     def ended(self, evse: EvseState, transaction: Transaction, trigger: str) -> None:
         """Queue StopTransaction and send the status (4.10)."""
-        reading = evse.power_path.reading(self._context.clock.now())
-        at, values = self._context.timestamp(), self.samples(evse, "Transaction.End")
+        reading = evse.power_path.reading(self._station.clock.now())
+        at, values = self._station.timestamp(), self.samples(evse, "Transaction.End")
         reason = _REASONS.get(transaction.stopped or StopReason.local, "Other")
 
         body: Payload = {
@@ -175,51 +166,23 @@ class Messages16:
             "transactionData": [{"timestamp": at, "sampledValue": values}],
         }
         evse.finishing = evse.vehicle is not None
-        self._context.enqueue(Message("StopTransaction", body, transaction, essential=True))
-        self._context.later(self._send_status(evse))
+        self._station.enqueue(Message("StopTransaction", body, transaction, essential=True))
+        self._station.later(self._send_status(evse))
 
     def samples(self, evse: EvseState, context: str, key: str = "MeterValuesSampledData") -> list[Payload]:
         """Return SampledValue of each configured measurand."""
-        chosen = (self._context.device_model.get("", key) or "").split(",")
-        reading = evse.power_path.reading(self._context.clock.now())
-        only_rises = self._context.quirks.meter_only_rises
-        power, amps = reading.power_w, reading.current_a
-        values: dict[str, float | None] = {
-            "Energy.Active.Import.Register": reading.charged_wh,
-            "Energy.Active.Export.Register": None if only_rises else reading.discharged_wh,
-            "Power.Active.Import": max(power, 0.0),
-            "Power.Active.Export": None if only_rises else max(-power, 0.0),
-            "SoC": reading.soc_pct,
-            "Voltage": reading.voltage_v,
-            "Current.Import": None if amps is None else max(amps, 0.0),
-            "Current.Export": None if amps is None or only_rises else max(-amps, 0.0),
-        }
+        chosen = (self._station.device_model.get("", key) or "").split(",")
+        reading = evse.power_path.reading(self._station.clock.now())
+        values = measured(reading, self._station.quirks.meter_only_rises)
         found = []
         for name in dict.fromkeys(chosen):
             value = values.get(name)
             if value is None:
                 continue
             sample = {"value": f"{value:.1f}", "context": context, "measurand": name, "location": "Outlet"}
-            sample["unit"] = _UNITS[name.partition(".")[0]]
+            sample["unit"] = UNITS[name.partition(".")[0]]
             found.append(sample)
         return found or [{"value": f"{reading.charged_wh:.1f}", "context": context}]
 
     async def needs(self, evse: EvseState) -> None:
         """1.6 has no message for charging needs."""
-
-
-_ERRORS = (
-    "GroundFailure",
-    "HighTemperature",
-    "InternalError",
-    "OverCurrentFailure",
-    "OverVoltage",
-    "PowerSwitchFailure",
-)
-
-
-def _error(fault: str | None) -> str:
-    """Return ChargePointErrorCode of a fault."""
-    if fault is None:
-        return "NoError"
-    return fault if fault in _ERRORS else "OtherError"

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from emulators.charger.station.messages import Handler, OcppVersion
-from emulators.charger.station.ocpp16.authorization import AuthorizationRequests
-from emulators.charger.station.ocpp16.core import CoreRequests
+from emulators.charger.station.ocpp16.core import CoreRequests, TriggerRequests
 from emulators.charger.station.ocpp16.keys import ConfigurationRequests, add_keys
 from emulators.charger.station.ocpp16.maintenance import MaintenanceRequests
-from emulators.charger.station.ocpp16.messages import Effects, Messages16
-from emulators.charger.station.ocpp16.remote_control import RemoteControlRequests
+from emulators.charger.station.ocpp16.messages import Messages16
 from emulators.charger.station.ocpp16.smart_charging import SmartChargingRequests
-from emulators.charger.station.ocpp16.trigger import TriggerRequests
 from emulators.charger.station.station import Station
 
 ALLOWED_WHILE_PENDING = frozenset(
@@ -23,22 +20,40 @@ ALLOWED_WHILE_PENDING = frozenset(
 
 def ocpp_version(station: Station) -> OcppVersion:
     """Return OCPP 1.6J for a station, with its configuration keys added to the device model."""
-    effects = Effects(station.link.send_status, station.persistence.transaction_id_assigned)
-    messages = Messages16(station, station.profiles, station.maintenance, effects)
+    messages = Messages16(station)
     add_keys(station)
     return OcppVersion(messages, _handlers(station, messages), ALLOWED_WHILE_PENDING)
 
 
 def _handlers(station: Station, messages: Messages16) -> dict[str, Handler]:
-    maintenance = MaintenanceRequests(station, station.maintenance, station.link)
-    reject = station.rejections.append
-    tables = [
-        AuthorizationRequests(station, station.local_list, station.reservations).handlers(),
-        ConfigurationRequests(station, station.link, station.vendor_power, station.variables_changed).handlers(),
-        CoreRequests(station, station.availability, station.reboot, station.vendor_power).handlers(),
-        maintenance.handlers(),
-        RemoteControlRequests(station, station.sessions, station.reservations, station.local_list).handlers(),
-        SmartChargingRequests(station, station.profiles, station.smart_charging, reject).handlers(),
-        TriggerRequests(station, messages, station.link, maintenance).handlers(),
-    ]
-    return {action: handler for table in tables for action, handler in table.items()}
+    core, configuration = CoreRequests(station), ConfigurationRequests(station)
+    maintenance, smart_charging = MaintenanceRequests(station), SmartChargingRequests(station)
+    trigger = TriggerRequests(station, messages, maintenance)
+    return {
+        "CancelReservation": core.cancel_reservation,
+        "CertificateSigned": maintenance.certificate_signed,
+        "ChangeAvailability": core.change_availability,
+        "ChangeConfiguration": configuration.change,
+        "ClearCache": core.clear_cache,
+        "ClearChargingProfile": smart_charging.clear_charging_profile,
+        "DataTransfer": core.data_transfer,
+        "DeleteCertificate": maintenance.delete_certificate,
+        "ExtendedTriggerMessage": trigger.trigger_message,
+        "GetCompositeSchedule": smart_charging.get_composite_schedule,
+        "GetConfiguration": configuration.get,
+        "GetDiagnostics": maintenance.get_diagnostics,
+        "GetInstalledCertificateIds": maintenance.get_installed_certificate_ids,
+        "GetLocalListVersion": core.get_local_list_version,
+        "GetLog": maintenance.get_log,
+        "InstallCertificate": maintenance.install_certificate,
+        "RemoteStartTransaction": core.remote_start,
+        "RemoteStopTransaction": core.remote_stop,
+        "ReserveNow": core.reserve_now,
+        "Reset": core.reset,
+        "SendLocalList": core.send_local_list,
+        "SetChargingProfile": smart_charging.set_charging_profile,
+        "SignedUpdateFirmware": maintenance.signed_update_firmware,
+        "TriggerMessage": trigger.trigger_message,
+        "UnlockConnector": core.unlock_connector,
+        "UpdateFirmware": maintenance.update_firmware,
+    }

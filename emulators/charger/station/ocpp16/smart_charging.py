@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from emulators.charger.station.context import StationContext
-from emulators.charger.station.messages import Handler
 from emulators.charger.station.ocpp_enums import ProfileKind, ProfilePurpose
-from emulators.charger.station.smart_charging.profiles import Profiles
-from emulators.charger.station.smart_charging.smart_charging import SmartCharging
+from emulators.charger.station.shared_requests import RequestHandlers
 from protocols.ocpp.schema import Payload
 from protocols.ocpp.times import stamp
 
@@ -41,72 +36,50 @@ def _purpose(purpose: str | None) -> str | None:
     return ProfilePurpose.charging_station_max_profile if purpose == "ChargePointMaxProfile" else purpose
 
 
-class SmartChargingRequests:
-    """Handlers of requests about charging profiles. `reject` records a rejected profile."""
-
-    def __init__(
-        self,
-        context: StationContext,
-        profiles: Profiles,
-        smart_charging: SmartCharging,
-        reject: Callable[[str], None],
-    ) -> None:
-        self._context, self._profiles = context, profiles
-        self._smart_charging, self._reject = smart_charging, reject
-
-    def handlers(self) -> dict[str, Handler]:
-        """Return the handlers by action."""
-        return {
-            "ClearChargingProfile": self.clear_charging_profile,
-            "GetCompositeSchedule": self.get_composite_schedule,
-            "SetChargingProfile": self.set_charging_profile,
-        }
+class SmartChargingRequests(RequestHandlers):
+    """Handlers of requests about charging profiles."""
 
     def set_charging_profile(self, request: Payload) -> Payload:
         """SetChargingProfile (5.16)."""
-        context, number = self._context, request["connectorId"]
-        evse = context.evses.get(number)
+        station, number = self._station, request["connectorId"]
+        evse = station.evses.get(number)
         running = evse.transaction if evse is not None else None
         name = None if running is None else running.name
         profile = as_profile(request["csChargingProfiles"], name)
-        found = self._profiles.install(number, profile, context.wall(), name)
+        found = self._station.profiles.install(number, profile, station.wall(), name)
         if found is not None:
-            self._reject(f"{found[1]}: {found[0]}")
+            self._station.rejections.append(f"{found[1]}: {found[0]}")
             return {"status": "Rejected"}
-        context.save("profiles")
-        context.wake()
-        self._smart_charging.step()
+        station.save("profiles")
+        station.wake()
+        self._station.smart_charging.step()
         return {"status": "Accepted"}
 
     def clear_charging_profile(self, request: Payload) -> Payload:
         """ClearChargingProfile (5.5)."""
         purpose = _purpose(request.get("chargingProfilePurpose"))
-        cleared = self._profiles.clear(
+        cleared = self._station.profiles.clear(
             request.get("id"), request.get("connectorId"), purpose, request.get("stackLevel")
         )
-        self._context.save("profiles")
-        self._context.wake()
+        self._station.save("profiles")
+        self._station.wake()
         return {"status": "Accepted" if cleared else "Unknown"}
 
     def get_composite_schedule(self, request: Payload) -> Payload:
         """GetCompositeSchedule (5.7)."""
-        context, number = self._context, request["connectorId"]
-        if number != 0 and number not in context.evses:
+        station, number = self._station, request["connectorId"]
+        if number != 0 and number not in station.evses:
             return {"status": "Rejected"}
-        unit, wall = request.get("chargingRateUnit", "W"), context.wall()
-        evse = context.evses[number or 1]
-        at = self._smart_charging.evse_conditions(evse)
+        unit, wall = request.get("chargingRateUnit", "W"), station.wall()
+        evse = station.evses[number or 1]
+        at = self._station.smart_charging.evse_conditions(evse)
         factor = 1.0 if unit == "W" else 1.0 / (at.voltage_v * at.phases)
-        found = self._profiles.schedule(number, wall, request["duration"], at)
+        found = self._station.profiles.schedule(number, wall, request["duration"], at)
         periods = []
         for start, composite in found:
             limit = evse.power_path.max_charge_w if composite.limit_w is None else composite.limit_w
             periods.append({"startPeriod": round(start), "limit": round(limit * factor, 1)})
-        schedule = {
-            "duration": request["duration"],
-            "chargingRateUnit": unit,
-            "chargingSchedulePeriod": periods,
-        }
+        schedule = {"duration": request["duration"], "chargingRateUnit": unit, "chargingSchedulePeriod": periods}
         return {
             "status": "Accepted",
             "connectorId": number,

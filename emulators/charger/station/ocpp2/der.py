@@ -2,45 +2,33 @@
 
 from __future__ import annotations
 
-from emulators.charger.station.context import StationContext
-from emulators.charger.station.messages import Handler
-from emulators.charger.station.smart_charging.der import BODIES, CURVES, DerControl, DerControls
+from emulators.charger.station.shared_requests import RequestHandlers
+from emulators.charger.station.smart_charging.der import BODIES, CURVES, DerControl
 from protocols.ocpp.schema import Payload
 
 REPORTED = 20  # DER controls in one report; the schema allows 24 of each kind
 _GET_NAMES = {"fixedPFAbsorb": "fixedPF", "fixedPFInject": "fixedPF"}
 
 
-class DerRequests:
+class DerRequests(RequestHandlers):
     """Handlers of requests about DER controls."""
-
-    def __init__(self, context: StationContext, controls: DerControls) -> None:
-        self._context, self._controls = context, controls
-
-    def handlers(self) -> dict[str, Handler]:
-        """Return the handlers by action."""
-        return {
-            "ClearDERControl": self.clear_der_control,
-            "GetDERControl": self.get_der_control,
-            "SetDERControl": self.set_der_control,
-        }
 
     def set_der_control(self, request: Payload) -> Payload:
         """SetDERControl (R04.FR.01-08)."""
-        status, superseded = self._controls.set(request, self._context.wall())
-        self._context.save("controls")
-        self._context.wake()
+        status, superseded = self._station.der_controls.set(request, self._station.wall())
+        self._station.save("controls")
+        self._station.wake()
         return {"status": status} | ({"supersededIds": superseded} if superseded else {})
 
     def get_der_control(self, request: Payload) -> Payload:
         """GetDERControl (R04.FR.30-36)."""
-        controls, kind = self._controls, request.get("controlType")
+        controls, kind = self._station.der_controls, request.get("controlType")
         if kind is not None and kind not in controls.supported:
             return {"status": "NotSupported"}
         found = controls.select(request.get("isDefault"), kind, request.get("controlId"))
         if not found:
             return {"status": "NotFound"}
-        self._context.later(self._report_controls(request["requestId"], found))
+        self._station.later(self._report_controls(request["requestId"], found))
         return {"status": "Accepted"}
 
     async def _report_controls(self, request: int, found: list[DerControl]) -> None:
@@ -49,19 +37,19 @@ class DerRequests:
             body: Payload = {"requestId": request, "tbc": number < len(parts)}
             for control in part:
                 body.setdefault(BODIES[control.type], []).append(_report(control))
-            await self._context.call("ReportDERControl", body)
+            await self._station.call("ReportDERControl", body)
 
     def clear_der_control(self, request: Payload) -> Payload:
         """ClearDERControl (R04.FR.41-45)."""
-        controls, kind, number = self._controls, request.get("controlType"), request.get("controlId")
+        controls, kind, number = self._station.der_controls, request.get("controlType"), request.get("controlId")
         if kind is not None and kind not in controls.supported:
             return {"status": "NotSupported"}
         found = controls.select(request["isDefault"], kind, number)
         if not found and (kind is not None or number is not None):
             return {"status": "NotFound"}
         controls.remove(found)
-        self._context.save("controls")
-        self._context.wake()
+        self._station.save("controls")
+        self._station.wake()
         return {"status": "Accepted"}
 
 

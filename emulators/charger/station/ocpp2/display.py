@@ -1,54 +1,43 @@
-"""Requests of a 2.x CSMS about display messages, costs on display and customer information (blocks I, N, O)."""
+"""Requests of a 2.x CSMS about display messages, costs, tariffs and customer information (blocks I, N, O)."""
 
 from __future__ import annotations
 
-from emulators.charger.station.context import StationContext
-from emulators.charger.station.display_messages import DisplayMessages
-from emulators.charger.station.local_list import LocalList
+from collections.abc import Awaitable
+
 from emulators.charger.station.messages import Handler
-from protocols.ocpp.schema import Payload
+from emulators.charger.station.ocpp2.responses import rejected
+from emulators.charger.station.shared_requests import RequestHandlers
+from protocols.ocpp.rpc import Refusal
+from protocols.ocpp.schema import ErrorCode, Payload
 
 DATA_LENGTH = 512  # of one NotifyCustomerInformation
 
 
-class DisplayRequests:
+class DisplayRequests(RequestHandlers):
     """Handlers of requests about what drivers see and what is stored about customers."""
-
-    def __init__(self, context: StationContext, display: DisplayMessages, local_list: LocalList) -> None:
-        self._context, self._display, self._local_list = context, display, local_list
-
-    def handlers(self) -> dict[str, Handler]:
-        """Return the handlers by action."""
-        return {
-            "ClearDisplayMessage": self.clear_display_message,
-            "CostUpdated": self.cost_updated,
-            "CustomerInformation": self.customer_information,
-            "GetDisplayMessages": self.get_display_messages,
-            "SetDisplayMessage": self.set_display_message,
-        }
 
     def set_display_message(self, request: Payload) -> Payload:
         """SetDisplayMessage (O01, O02, O06)."""
-        return {"status": self._display.put(request["message"])}
+        return {"status": self._station.display.put(request["message"])}
 
     def get_display_messages(self, request: Payload) -> Payload:
         """GetDisplayMessages (O03, O04)."""
-        found = self._display.select(request.get("id"), request.get("priority"), request.get("state"))
+        found = self._station.display.select(request.get("id"), request.get("priority"), request.get("state"))
         if not found:
             return {"status": "Unknown"}
         body: Payload = {"requestId": request["requestId"], "messageInfo": found, "tbc": False}
-        self._context.later(self._call("NotifyDisplayMessages", body))
+        self._station.later(self._station.call("NotifyDisplayMessages", body))
         return {"status": "Accepted"}
 
     def clear_display_message(self, request: Payload) -> Payload:
         """ClearDisplayMessage (O05)."""
-        return {"status": "Accepted" if self._display.clear(request["id"]) else "Unknown"}
+        return {"status": "Accepted" if self._station.display.clear(request["id"]) else "Unknown"}
 
     def cost_updated(self, request: Payload) -> Payload:
         """CostUpdated: total cost on display (I02)."""
-        for evse in self._context.evses.values():
-            if evse.transaction is not None and evse.transaction.id == request["transactionId"]:
-                evse.transaction.cost_updated = request["totalCost"]
+        evse = self._station.evse_of(request["transactionId"])
+        if evse is not None and evse.transaction is not None:
+            evse.transaction.cost_updated = request["totalCost"]
         return {}
 
     def customer_information(self, request: Payload) -> Payload:
@@ -58,11 +47,11 @@ class DisplayRequests:
             return {"status": "Invalid"}
         if not (request["report"] or request["clear"]):
             return {"status": "Rejected"}
-        status = None if token is None else self._local_list.status(token, self._context.wall())
+        status = None if token is None else self._station.local_list.status(token, self._station.wall())
         data = "" if status is None or not request["report"] else f"idToken {token}: {status}"
-        if request["clear"] and token is not None and self._local_list.drop(token):
-            self._context.save("local_list")
-        self._context.later(self._send_customer_data(request["requestId"], data))
+        if request["clear"] and token is not None and self._station.local_list.drop(token):
+            self._station.save("local_list")
+        self._station.later(self._send_customer_data(request["requestId"], data))
         return {"status": "Accepted"}
 
     async def _send_customer_data(self, number: int, data: str) -> None:
@@ -72,10 +61,43 @@ class DisplayRequests:
                 "requestId": number,
                 "data": part,
                 "seqNo": index,
-                "generatedAt": self._context.timestamp(),
+                "generatedAt": self._station.timestamp(),
                 "tbc": index < len(parts) - 1,
             }
-            await self._context.call("NotifyCustomerInformation", body)
+            await self._station.call("NotifyCustomerInformation", body)
 
-    async def _call(self, action: str, body: Payload) -> None:
-        await self._context.call(action, body)
+
+class TariffRequests(RequestHandlers):
+    """Handlers of tariff requests, which are answered with NotSupported while costs are not computed (I07.FR.01)."""
+
+    def if_enabled(self, handler: Handler) -> Handler:
+        """Return a handler that refuses requests while costs are not computed."""
+
+        def handle(request: Payload) -> Payload | Awaitable[Payload]:
+            if not self._station.tariffs.enabled:
+                raise Refusal(ErrorCode.NOT_SUPPORTED, "TariffCostCtrlr.Enabled[Tariff] is false")
+            return handler(request)
+
+        return handle
+
+    def set_default(self, request: Payload) -> Payload:
+        """SetDefaultTariff (I07)."""
+        number = request["evseId"]
+        if number != 0 and number not in self._station.evses:
+            return rejected("UnknownEVSE")
+        return {"status": self._station.tariffs.set_default(number, request["tariff"])}
+
+    def get(self, request: Payload) -> Payload:
+        """GetTariffs (I09)."""
+        found = self._station.tariffs.assignments(request["evseId"])
+        return {"status": "Accepted", "tariffAssignments": found} if found else {"status": "NoTariff"}
+
+    def clear(self, request: Payload) -> Payload:
+        """ClearTariffs (I10)."""
+        cleared = self._station.tariffs.clear(request.get("tariffIds"), request.get("evseId"))
+        results = [{"tariffId": number, "status": "Accepted"} for number in cleared]
+        return {"clearTariffsResult": results or [{"status": "NoTariff"}]}
+
+    def change(self, request: Payload) -> Payload:
+        """ChangeTransactionTariff (I11)."""
+        return {"status": self._station.tariffs.change(request["transactionId"], request["tariff"])}

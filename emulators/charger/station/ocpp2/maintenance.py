@@ -3,36 +3,24 @@
 from __future__ import annotations
 
 from emulators.charger.station.maintenance.requests import SharedMaintenanceRequests
-from emulators.charger.station.messages import Handler
 from protocols.ocpp.schema import Payload, Version
 
 
 class MaintenanceRequests(SharedMaintenanceRequests):
     """Handlers of maintenance requests."""
 
-    def handlers(self) -> dict[str, Handler]:
-        """Return the handlers by action."""
-        return {
-            "CertificateSigned": self.certificate_signed,
-            "DeleteCertificate": self.delete_certificate,
-            "GetInstalledCertificateIds": self.get_installed_certificate_ids,
-            "GetLog": self.get_log,
-            "InstallCertificate": self.install_certificate,
-            "UpdateFirmware": self.update_firmware,
-        }
-
     def update_firmware(self, request: Payload) -> Payload:
         """UpdateFirmware (L01, L02)."""
-        unsigned_allowed = self._context.config.unsigned_firmware
+        unsigned_allowed = self._station.config.unsigned_firmware
         if unsigned_allowed is None:
-            unsigned_allowed = self._link.network_profiles.target().security_profile < 2
+            unsigned_allowed = self._station.link.network_profiles.target().security_profile < 2
         if "signingCertificate" not in request["firmware"] and not unsigned_allowed:
             return {"status": "Rejected"}
         return self._update_firmware(request, "FirmwareStatusNotification")
 
     def get_installed_certificate_ids(self, request: Payload) -> Payload:
         """GetInstalledCertificateIds (M03)."""
-        found = self._maintenance.certificates.of(request.get("certificateType"))
+        found = self._station.maintenance.certificates.of(request.get("certificateType"))
         if not found:
             return {"status": "NotFound"}
         chain = [{"certificateType": one.kind, "certificateHashData": one.hash_data()} for one in found]
@@ -41,19 +29,19 @@ class MaintenanceRequests(SharedMaintenanceRequests):
     async def sign(self) -> None:
         """Send SignCertificate (A02)."""
         body = self._signing_request() | {"certificateType": "ChargingStationCertificate"}
-        if self._context.config.version is Version.V21:
-            body["requestId"] = self._maintenance.uploads + 1
-        await self._context.call("SignCertificate", body)
+        if self._station.config.version is Version.V21:
+            body["requestId"] = self._station.maintenance.uploads + 1
+        await self._station.call("SignCertificate", body)
 
     async def send_firmware_status(self) -> None:
         """Send FirmwareStatusNotification, Idle without a running update (F06.FR.16)."""
-        await self._send_status("FirmwareStatusNotification", self._maintenance.firmware_status)
+        await self._send_status("FirmwareStatusNotification", self._station.maintenance.firmware_status)
 
     async def send_log_status(self) -> None:
         """Send LogStatusNotification, Idle without a running upload (F06.FR.15)."""
-        await self._send_status("LogStatusNotification", self._maintenance.log_status)
+        await self._send_status("LogStatusNotification", self._station.maintenance.log_status)
 
     async def _send_status(self, action: str, current: tuple[str, int | None]) -> None:
         status, number = current
         body: Payload = {"status": status} | ({} if number is None or status == "Idle" else {"requestId": number})
-        await self._context.call(action, body)
+        await self._station.call(action, body)

@@ -4,29 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from emulators.charger.station.context import StationContext
+from emulators.charger.station import measurands
 from emulators.charger.station.csms_link.message_queue import Message
-from emulators.charger.station.device_model.variables_v2x import MEASURANDS
 from emulators.charger.station.evse import EvseState
-from emulators.charger.station.maintenance.maintenance import Maintenance
 from emulators.charger.station.ocpp2.charging_needs import charging_needs, charging_needs_201, unidirectional
 from emulators.charger.station.ocpp_enums import OperationMode, StopReason, TriggerReason
 from emulators.charger.station.power_path import Needs
 from emulators.charger.station.smart_charging import operation_modes
-from emulators.charger.station.tariffs.tariffs import Tariffs
+from emulators.charger.station.station import Station
 from emulators.charger.station.transaction import Transaction
 from protocols.ocpp.link import Answered
 from protocols.ocpp.schema import Payload, Version
 
 SAMPLED = frozenset(
     {
-        TriggerReason.meter_value_periodic,
-        TriggerReason.charging_rate_changed,
-        TriggerReason.charging_state_changed,
-        TriggerReason.operation_mode_changed,
-        TriggerReason.trigger,
+        TriggerReason.meter_value_periodic, TriggerReason.charging_rate_changed, TriggerReason.charging_state_changed,
+        TriggerReason.operation_mode_changed, TriggerReason.trigger,
     }
-)
+)  # fmt: skip
 SAMPLE_CLOCK = "Sample.Clock"
 MAX_FOR_END = 1000  # meter values of one transaction
 _CONTEXT = {"Started": "Transaction.Begin", "Ended": "Transaction.End"}
@@ -37,36 +32,35 @@ class Messages2:
 
     begins_at_authorization = True  # TxStartPoint
 
-    def __init__(self, context: StationContext, tariffs: Tariffs, maintenance: Maintenance) -> None:
-        self._context = context
-        self._tariffs, self._maintenance = tariffs, maintenance
-        self._late = context.config.version is Version.V21
+    def __init__(self, station: Station) -> None:
+        self._station = station
+        self._late = station.config.version is Version.V21
 
     def boot(self, reason: str) -> Payload:
         """Return the payload of BootNotification (B01)."""
-        config = self._context.config
+        config = self._station.config
         charging_station = {
             "model": config.model,
             "vendorName": config.vendor,
             "serialNumber": config.serial,
-            "firmwareVersion": self._maintenance.firmware_version,
+            "firmwareVersion": self._station.maintenance.firmware_version,
         }
         return {"reason": reason, "chargingStation": charging_station}
 
     def status(self, evse: EvseState) -> Payload:
         """Return the payload of StatusNotification (G01)."""
-        now = self._context.timestamp()
+        now = self._station.timestamp()
         return {"timestamp": now, "connectorStatus": evse.status, "evseId": evse.number, "connectorId": 1}
 
     async def authorize(self, evse: EvseState, token: str, token_type: str) -> bool:
         """Send Authorize; return True if accepted (C01). The response states the allowed transfers (Q01.FR.01, .09)."""
         vehicle = evse.vehicle.vehicle if evse.vehicle is not None else None
-        reply = await self._context.call(
+        reply = await self._station.call(
             "Authorize", {"idToken": id_token(token, token_type, vehicle if self._late else None)}
         )
         if not isinstance(reply, Answered) or reply.violation is not None:
             return False
-        self._tariffs.offer(evse.number, reply.payload.get("tariff"))
+        self._station.tariffs.offer(evse.number, reply.payload.get("tariff"))
         evse.group = reply.payload["idTokenInfo"].get("groupIdToken", {}).get("idToken")
         allowed, evse.authorize_answered = reply.payload.get("allowedEnergyTransfer"), True
         evse.allowed_transfers = None if allowed is None else tuple(allowed)
@@ -98,12 +92,10 @@ class Messages2:
             return
         if response.get("totalCost") is not None:
             transaction.cost_updated = response["totalCost"]
-        evse = self._context.evses.get(transaction.evse)
+        evse = self._station.evses.get(transaction.evse)
         status = response.get("idTokenInfo", {}).get("status", "Accepted")
-        if evse is not None and evse.transaction is transaction and status != "Accepted":
-            transaction.authorized = False
-            if self._context.settings.truth("stop_invalid"):
-                self._context.end_transaction(evse, TriggerReason.deauthorized, StopReason.de_authorized)
+        if evse is not None and status != "Accepted":
+            self._station.sessions.deauthorize(evse, transaction)
 
     def updated(self, evse: EvseState, transaction: Transaction, trigger: str) -> None:
         """Queue an Updated event (E03, K01.FR.110)."""
@@ -119,27 +111,28 @@ class Messages2:
         self._put(body, transaction, essential=True)
 
     def _put(self, body: Payload, transaction: Transaction, essential: bool = False) -> None:
-        self._context.enqueue(Message("TransactionEvent", body, transaction, essential))
+        self._station.enqueue(Message("TransactionEvent", body, transaction, essential))
 
     def _event(self, kind: str, evse: EvseState, transaction: Transaction, trigger: str) -> Payload:
-        context = self._context
+        station = self._station
         info: Payload = {"transactionId": transaction.id, "chargingState": transaction.state}
         info["timeSpentCharging"] = round(transaction.seconds_charging)
         if self._late and (kind != "Ended" or transaction.mode != OperationMode.charging_only):
             info["operationMode"] = transaction.mode
+        generic = trigger == TriggerReason.operation_mode_changed and not self._late
         body: Payload = {
             "eventType": kind,
-            "timestamp": context.timestamp(),
-            "triggerReason": self._trigger(trigger),
-            "seqNo": 0 if context.quirks.seq_no_always_zero else transaction.next_seq(),
+            "timestamp": station.timestamp(),
+            "triggerReason": TriggerReason.trigger if generic else trigger,
+            "seqNo": 0 if station.quirks.seq_no_always_zero else transaction.next_seq(),
             "transactionInfo": info,
         }
-        if not context.online:
+        if not station.online:
             body["offline"] = True
         if transaction.tariff is not None and not transaction.tariff_told:
             info["tariffId"], transaction.tariff_told = transaction.tariff["tariffId"], True  # I07.FR.32
         if kind == "Ended" or trigger in (TriggerReason.running_cost, TriggerReason.tariff_changed):
-            details = self._tariffs.details(evse, kind == "Ended")
+            details = self._station.tariffs.details(evse, kind == "Ended")
             if details is not None:
                 body["costDetails"] = details
         if self._late and evse.sleeping:
@@ -149,33 +142,28 @@ class Messages2:
         if kind != "Updated" or trigger in SAMPLED:
             values = self._sampled(kind, evse, transaction, trigger)
             if values:
-                body["meterValue"] = [{"timestamp": context.timestamp(), "sampledValue": values}]
+                body["meterValue"] = [{"timestamp": station.timestamp(), "sampledValue": values}]
         return body
 
-    def _trigger(self, trigger: str) -> str:
-        generic = trigger == TriggerReason.operation_mode_changed and not self._late
-        return TriggerReason.trigger if generic else trigger
-
     def _sampled(self, kind: str, evse: EvseState, transaction: Transaction, trigger: str) -> list[Payload]:
-        if self._context.quirks.clock_aligned_only and trigger == TriggerReason.meter_value_periodic:
+        if self._station.quirks.clock_aligned_only and trigger == TriggerReason.meter_value_periodic:
             return []
-        name, device_model = f"Tx{kind}Measurands", self._context.device_model
-        if not self._context.settings.truth("sampled_enabled"):
+        name, device_model = f"Tx{kind}Measurands", self._station.device_model
+        if not self._station.settings.truth("sampled_enabled"):
             return []
-        measurands = (device_model.get("SampledDataCtrlr", name) or "").split(",")
+        names = (device_model.get("SampledDataCtrlr", name) or "").split(",")
         extra = device_model.get("V2XChargingCtrlr", name, evse.number, transaction.mode) or ""  # Q01.FR.33-35
         context = _CONTEXT.get(kind, "Trigger" if trigger == TriggerReason.trigger else "Sample.Periodic")
-        return self.samples(evse, [*measurands, *extra.split(",")], context)
+        return self.samples(evse, [*names, *extra.split(",")], context)
 
-    def samples(self, evse: EvseState, measurands: Iterable[str], context: str) -> list[Payload]:
+    def samples(self, evse: EvseState, requested: Iterable[str], context: str) -> list[Payload]:
         """Return SampledValueType of each measurand that can be measured now."""
-        values = measured(self._context, evse)
-        known = dict.fromkeys(name for name in measurands if values.get(name) is not None)
-        units = {"Energy": "Wh", "EnergyRequest": "Wh", "Power": "W", "SoC": "Percent", "Voltage": "V", "Current": "A"}
+        values = measured(self._station, evse)
+        known = dict.fromkeys(name for name in requested if values.get(name) is not None)
         found = []
         for name in known:
             sample: Payload = {"value": round(float(values[name] or 0.0), 3), "measurand": name, "context": context}
-            unit = units.get(name.partition(".")[0])
+            unit = measurands.UNITS.get(name.partition(".")[0])
             if unit is not None:
                 sample["unitOfMeasure"] = {"unit": unit}
             found.append(sample)
@@ -185,37 +173,37 @@ class Messages2:
 
     async def clock_aligned(self) -> None:
         """Send clock-aligned values: TransactionEvent in a transaction, otherwise MeterValues (J01)."""
-        context = self._context
-        idle_only = context.settings.truth("aligned_idle_only")
-        running = any(e.transaction is not None for e in context.evses.values())
-        if not context.settings.truth("aligned_enabled") or (idle_only and running):
+        station = self._station
+        idle_only = station.settings.truth("aligned_idle_only")
+        running = any(e.transaction is not None for e in station.evses.values())
+        if not station.settings.truth("aligned_enabled") or (idle_only and running):
             return
-        measurands = (context.device_model.get("AlignedDataCtrlr", "Measurands") or "").split(",")
-        for evse in context.evses.values():
-            values = self.samples(evse, measurands, SAMPLE_CLOCK)
+        names = (station.device_model.get("AlignedDataCtrlr", "Measurands") or "").split(",")
+        for evse in station.evses.values():
+            values = self.samples(evse, names, SAMPLE_CLOCK)
             if not values:
                 continue
-            entry = {"timestamp": context.timestamp(), "sampledValue": values}
+            entry = {"timestamp": station.timestamp(), "sampledValue": values}
             if evse.transaction is not None:
                 body = self._event("Updated", evse, evse.transaction, TriggerReason.meter_value_clock)
                 self._put(body | {"meterValue": [entry]}, evse.transaction)
-            elif context.online:
-                await context.call("MeterValues", {"evseId": evse.number, "meterValue": [entry]})
+            elif station.online:
+                await station.call("MeterValues", {"evseId": evse.number, "meterValue": [entry]})
 
     def collect_for_end(self, transaction: Transaction, aligned: bool) -> None:
         """Collect meter values at TxEndedInterval (J02.FR.11)."""
         component = "AlignedDataCtrlr" if aligned else "SampledDataCtrlr"
-        measurands = (self._context.device_model.get(component, "TxEndedMeasurands") or "").split(",")
+        names = (self._station.device_model.get(component, "TxEndedMeasurands") or "").split(",")
         values = self.samples(
-            self._context.evses[transaction.evse], measurands, SAMPLE_CLOCK if aligned else "Sample.Periodic"
+            self._station.evses[transaction.evse], names, SAMPLE_CLOCK if aligned else "Sample.Periodic"
         )
         if values and len(transaction.kept) < MAX_FOR_END:
-            transaction.kept.append({"timestamp": self._context.timestamp(), "sampledValue": values})
+            transaction.kept.append({"timestamp": self._station.timestamp(), "sampledValue": values})
 
     def reservation_ended(self, number: int, status: str) -> None:
         """Queue ReservationStatusUpdate (H03, H04)."""
         body: Payload = {"reservationId": number, "reservationUpdateStatus": status}
-        self._context.notify("ReservationStatusUpdate", body)
+        self._station.notify("ReservationStatusUpdate", body)
 
     # charging needs
 
@@ -225,7 +213,10 @@ class Messages2:
         if vehicle is None:
             return
         if not self._late:
-            await self._needs_for_a_schedule(evse, vehicle)
+            # K15.FR.04, .15: after Rejected the TxDefaultProfile applies. K16.FR.09: the CSMS started a renegotiation
+            if not vehicle.requested_by_station:
+                body = {"evseId": evse.number, "chargingNeeds": charging_needs_201(vehicle, self._station.wall())}
+                await self._station.call("NotifyEVChargingNeeds", body)
             return
         chosen = self.transfer(evse, vehicle)
         if chosen != vehicle.energy_transfer:
@@ -234,25 +225,19 @@ class Messages2:
         if await self._agreed(evse, vehicle):
             return
         # Q01.FR.05: one renegotiation to plain charging, then Q01.FR.06.
-        plain = "DC" if self._context.config.dc else "AC_three_phase"
-        again = self._context.device_model.get("ISO15118Ctrlr", "ServiceRenegotiationSupport", evse.number) == "true"
+        plain = "DC" if self._station.config.dc else "AC_three_phase"
+        again = self._station.device_model.get("ISO15118Ctrlr", "ServiceRenegotiationSupport", evse.number) == "true"
         if chosen != plain and again:
             evse.vehicle = unidirectional(vehicle, plain)
             if await self._agreed(evse, evse.vehicle):
                 return
-        self._context.end_transaction(evse, TriggerReason.abnormal_condition, StopReason.req_energy_transfer_rejected)
+        self._station.end_transaction(evse, TriggerReason.abnormal_condition, StopReason.req_energy_transfer_rejected)
 
     async def _agreed(self, evse: EvseState, vehicle: Needs) -> bool:
         """Send 2.1 charging needs; return False if the CSMS rejects them. No response is no rejection."""
-        body = {"evseId": evse.number, "chargingNeeds": charging_needs(vehicle, self._context.wall())}
-        reply = await self._context.call("NotifyEVChargingNeeds", body)
+        body = {"evseId": evse.number, "chargingNeeds": charging_needs(vehicle, self._station.wall())}
+        reply = await self._station.call("NotifyEVChargingNeeds", body)
         return not (isinstance(reply, Answered) and reply.payload.get("status") == "Rejected")
-
-    async def _needs_for_a_schedule(self, evse: EvseState, vehicle: Needs) -> None:
-        """Send 2.0.1 charging needs. After Rejected the TxDefaultProfile applies (K15.FR.04, .15)."""
-        if not vehicle.requested_by_station:  # K16.FR.09: the CSMS started the renegotiation
-            body = {"evseId": evse.number, "chargingNeeds": charging_needs_201(vehicle, self._context.wall())}
-            await self._context.call("NotifyEVChargingNeeds", body)
 
     def transfer(self, evse: EvseState, vehicle: Needs) -> str:
         """Return the EV's energy transfer if it is allowed, otherwise the best one that is.
@@ -267,7 +252,7 @@ class Messages2:
 
     def set_connected_ev(self, evse: EvseState, vehicle: Needs) -> None:
         """Set the ConnectedEV variables (Q01.FR.36)."""
-        device_model = self._context.device_model
+        device_model = self._station.device_model
         if device_model.get("ConnectedEV", "Available", evse.number) is None:
             return
         device_model.put("ConnectedEV", "Available", True, evse.number)
@@ -283,24 +268,12 @@ def id_token(token: str, token_type: str, vehicle: str | None) -> Payload:
     return body
 
 
-def measured(context: StationContext, evse: EvseState) -> dict[str, float | None]:
+def measured(station: Station, evse: EvseState) -> dict[str, float | None]:
     """Return the values of all measurands, None where there is nothing to measure."""
-    reading = evse.power_path.reading(context.clock.now())
-    power, only_rises = reading.power_w, context.quirks.meter_only_rises
-    setpoint = evse.composite.setpoint_w
-    into, out = max(power, 0.0), max(-power, 0.0)
-    if only_rises:
-        out = 0.0
-    amps = reading.current_a
-    return {
-        "Energy.Active.Import.Register": reading.charged_wh,
-        "Energy.Active.Export.Register": None if only_rises else reading.discharged_wh,
-        "Power.Active.Import": into,
-        "Power.Active.Export": None if only_rises else out,
-        "SoC": reading.soc_pct,
-        "Voltage": reading.voltage_v,
-        "Current.Import": None if amps is None else max(amps, 0.0),
-        "Current.Export": None if amps is None or only_rises else max(-amps, 0.0),
+    reading = evse.power_path.reading(station.clock.now())
+    only_rises, setpoint = station.quirks.meter_only_rises, evse.composite.setpoint_w
+    into, out = max(reading.power_w, 0.0), 0.0 if only_rises else max(-reading.power_w, 0.0)
+    return measurands.measured(reading, only_rises) | {
         "Power.Active.Setpoint": setpoint,
         "Power.Active.Residual": None if setpoint is None else operation_modes.residual_w(into, out, setpoint),
         "Frequency": evse.conditions.frequency_hz,
@@ -312,4 +285,4 @@ def measured(context: StationContext, evse: EvseState) -> dict[str, float | None
     }
 
 
-_EARLY = frozenset(MEASURANDS) | {"Frequency"}
+_EARLY = frozenset(measurands.MEASURANDS) | {"Frequency"}

@@ -2,96 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from emulators.charger.station.connector_sessions import ConnectorSessions
-from emulators.charger.station.context import StationContext
+from emulators.charger.station.device_model.variables_v2x import load_thresholds
 from emulators.charger.station.evse import EvseState
-from emulators.charger.station.messages import Handler
 from emulators.charger.station.ocpp2.charging_needs import followed
-from emulators.charger.station.ocpp2.status_info import rejected
+from emulators.charger.station.ocpp2.responses import rejected
 from emulators.charger.station.ocpp_enums import OperationMode, ProfilePurpose
+from emulators.charger.station.shared_requests import RequestHandlers
 from emulators.charger.station.smart_charging import operation_modes
-from emulators.charger.station.smart_charging.profiles import Profiles, with_update_time
+from emulators.charger.station.smart_charging.profiles import with_update_time
 from emulators.charger.station.smart_charging.schedule import Composite, InstalledProfile
-from emulators.charger.station.smart_charging.smart_charging import SmartCharging
-from emulators.charger.station.smart_charging.thresholds import load_thresholds
 from protocols.ocpp.schema import Payload, Version
 from protocols.ocpp.times import parse, stamp
 
 DAY_S = 86_400
 
 
-@dataclass(frozen=True, slots=True)
-class ChargingControl:
-    """Components that set the power of the EVSEs."""
-
-    profiles: Profiles
-    smart_charging: SmartCharging
-    sessions: ConnectorSessions
-    reject: Callable[[str], None]  # records a rejected profile
-
-
-class SmartChargingRequests:
+class SmartChargingRequests(RequestHandlers):
     """Handlers of smart charging requests."""
-
-    def __init__(self, context: StationContext, control: ChargingControl) -> None:
-        self._context, self._control = context, control
-        self._profiles, self._smart_charging = control.profiles, control.smart_charging
-        self._late = context.config.version is Version.V21
-
-    def handlers(self) -> dict[str, Handler]:
-        """Return the handlers by action."""
-        table: dict[str, Handler] = {
-            "ClearChargingProfile": self.clear_charging_profile,
-            "GetChargingProfiles": self.get_charging_profiles,
-            "GetCompositeSchedule": self.get_composite_schedule,
-            "SetChargingProfile": self.set_charging_profile,
-        }
-        if self._late:
-            table |= {
-                "AFRRSignal": self.afrr_signal,
-                "NotifyAllowedEnergyTransfer": self.notify_allowed_energy_transfer,
-                "UpdateDynamicSchedule": self.update_dynamic_schedule,
-                "UsePriorityCharging": self.use_priority_charging,
-            }
-        return table
 
     # K
 
     def set_charging_profile(self, request: Payload) -> Payload:
         """SetChargingProfile (K01, K28, Q01-Q12)."""
-        context, number = self._context, request["evseId"]
-        evse = context.evses.get(number)
+        station, number = self._station, request["evseId"]
+        evse = station.evses.get(number)
         if evse is not None:
-            load_thresholds(context.device_model, context.evses.values())
-            self._profiles.capabilities.thresholds = evse.conditions.thresholds
+            load_thresholds(station.device_model, station.evses.values())
+            self._station.profiles.capabilities.thresholds = evse.conditions.thresholds
         running = evse.transaction.id if evse is not None and evse.transaction is not None else None
-        found = self._profiles.install(number, request["chargingProfile"], context.wall(), running)
+        profile = request["chargingProfile"]
+        found = station.profiles.install(number, profile, station.wall(), running)
         if found is not None:
-            self._control.reject(f"{found[1]}: {found[0]}")
+            self._station.rejections.append(f"{found[1]}: {found[0]}")
             return rejected(found[0], found[1])
         self._changed()
-        profile = request["chargingProfile"]
-        if (
-            evse is not None
-            and running
-            and profile["chargingProfilePurpose"] == ProfilePurpose.tx_profile
-            and not self._late
-        ):
-            context.later(self._notify_followed(evse, profile["chargingSchedule"][0]))
+        of_transaction = profile["chargingProfilePurpose"] == ProfilePurpose.tx_profile
+        if evse is not None and running and of_transaction and station.config.version is not Version.V21:
+            station.later(self._notify_followed(evse, profile["chargingSchedule"][0]))
         return {"status": "Accepted"}
 
     async def _notify_followed(self, evse: EvseState, schedule: Payload) -> None:
         """Send the schedule that the vehicle follows under a new profile (K15.FR.10, .19, K16.FR.05, .13)."""
-        context, wall, vehicle = self._context, self._context.wall(), evse.vehicle
+        station, wall, vehicle = self._station, self._station.wall(), evse.vehicle
         if vehicle is None:
             return
-        unit, at = schedule["chargingRateUnit"], self._smart_charging.evse_conditions(evse)
+        unit, at = schedule["chargingRateUnit"], self._station.smart_charging.evse_conditions(evse)
         seconds = schedule.get("duration", DAY_S)
         factor = 1.0 if unit == "W" else 1.0 / (at.voltage_v * at.phases)
-        plan = self._profiles.schedule(evse.number, wall, seconds, at)
+        plan = self._station.profiles.schedule(evse.number, wall, seconds, at)
         followed_schedule: Payload = {
             "id": schedule["id"],
             "duration": seconds,
@@ -99,20 +59,20 @@ class SmartChargingRequests:
             "chargingSchedulePeriod": followed(plan, vehicle, factor, seconds),
         }
         body: Payload = {"timeBase": stamp(wall), "evseId": evse.number, "chargingSchedule": followed_schedule}
-        await context.call("NotifyEVChargingSchedule", body)
+        await station.call("NotifyEVChargingSchedule", body)
 
     def _changed(self) -> None:
         """Apply changed profiles at once and store them."""
-        self._context.save("profiles")
-        self._context.wake()
-        self._smart_charging.step()
+        self._station.save("profiles")
+        self._station.wake()
+        self._station.smart_charging.step()
 
     def update_dynamic_schedule(self, request: Payload) -> Payload:
         """UpdateDynamicSchedule (K28.FR.06, .09, .11)."""
-        context = self._context
-        held, wall = self._profiles.get(request["chargingProfileId"]), context.wall()
+        station = self._station
+        held, wall = self._station.profiles.get(request["chargingProfileId"]), station.wall()
         before = held.profile if held is not None and held.lasts(wall) else None
-        found = self._profiles.update(request["chargingProfileId"], request["scheduleUpdate"], wall)
+        found = self._station.profiles.update(request["chargingProfileId"], request["scheduleUpdate"], wall)
         if found is not None:
             return rejected(found[0], found[1])
         if held is None or held.profile is not before:  # otherwise it is a sign of life
@@ -122,7 +82,7 @@ class SmartChargingRequests:
     def clear_charging_profile(self, request: Payload) -> Payload:
         """ClearChargingProfile (K10)."""
         criteria = request.get("chargingProfileCriteria", {})
-        cleared = self._profiles.clear(
+        cleared = self._station.profiles.clear(
             request.get("chargingProfileId"),
             criteria.get("evseId"),
             criteria.get("chargingProfilePurpose"),
@@ -134,7 +94,7 @@ class SmartChargingRequests:
     def get_charging_profiles(self, request: Payload) -> Payload:
         """GetChargingProfiles (K09)."""
         criterion = request["chargingProfile"]
-        found = self._profiles.report(
+        found = self._station.profiles.report(
             request.get("evseId"),
             criterion.get("chargingProfilePurpose"),
             criterion.get("stackLevel"),
@@ -144,7 +104,7 @@ class SmartChargingRequests:
             found = [h for h in found if _source(h) in criterion["chargingLimitSource"]]
         if not found:
             return {"status": "NoProfiles"}
-        self._context.later(self._report_profiles(request["requestId"], found))
+        self._station.later(self._report_profiles(request["requestId"], found))
         return {"status": "Accepted"}
 
     async def _report_profiles(self, request: int, found: list[InstalledProfile]) -> None:
@@ -159,24 +119,24 @@ class SmartChargingRequests:
                 "chargingProfile": [with_update_time(held) for held in members],
                 "tbc": number < len(groups),
             }
-            await self._context.call("ReportChargingProfiles", body)
+            await self._station.call("ReportChargingProfiles", body)
 
     def get_composite_schedule(self, request: Payload) -> Payload:
         """GetCompositeSchedule (K08). EVSE 0 is the sum over the EVSEs, within the station's own limits."""
-        context, number = self._context, request["evseId"]
-        if number != 0 and number not in context.evses:
+        station, number = self._station, request["evseId"]
+        if number != 0 and number not in station.evses:
             return rejected("UnknownEVSE")
-        unit, wall = request.get("chargingRateUnit", "W"), context.wall()
-        evses = list(context.evses.values()) if number == 0 else [context.evses[number]]
+        unit, wall = request.get("chargingRateUnit", "W"), station.wall()
+        evses = list(station.evses.values()) if number == 0 else [station.evses[number]]
         first = evses[0]
-        at = self._smart_charging.evse_conditions(first)
+        at = self._station.smart_charging.evse_conditions(first)
         factor = 1.0 if unit == "W" else 1.0 / (at.voltage_v * at.phases)
         seconds = request["duration"]
         if number == 0:
             periods = self._total(evses, wall, seconds, factor)
         else:
-            version = context.config.version.number
-            found = self._profiles.schedule(number, wall, seconds, at)
+            version = station.config.version.number
+            found = self._station.profiles.schedule(number, wall, seconds, at)
             periods = [operation_modes.as_period(_bounded(c, first), start, version, factor) for start, c in found]
         schedule: Payload = {
             "evseId": number,
@@ -189,7 +149,8 @@ class SmartChargingRequests:
 
     def _total(self, evses: list[EvseState], wall: float, seconds: float, factor: float) -> list[Payload]:
         plans = [
-            self._profiles.schedule(e.number, wall, seconds, self._smart_charging.evse_conditions(e)) for e in evses
+            self._station.profiles.schedule(e.number, wall, seconds, self._station.smart_charging.evse_conditions(e))
+            for e in evses
         ]
         starts = sorted({start for plan in plans for start, _ in plan})
         periods: list[Payload] = []
@@ -208,59 +169,49 @@ class SmartChargingRequests:
 
     def use_priority_charging(self, request: Payload) -> Payload:
         """UsePriorityCharging (K21, K22)."""
-        context = self._context
-        for evse in context.evses.values():
-            if evse.transaction is None or evse.transaction.id != request["transactionId"]:
-                continue
-            installed = [
-                h
-                for h in self._profiles
-                if h.purpose == ProfilePurpose.priority_charging and h.evse in (0, evse.number)
-            ]
-            if not installed:
-                return {"status": "NoProfile"}
-            evse.priority = request["activate"]
-            context.later(self._notify_priority(evse.transaction.id, evse.priority))
-            context.wake()
-            return {"status": "Accepted"}
-        return rejected("TxNotFound")
-
-    async def _notify_priority(self, transaction: str, activated: bool) -> None:
-        body: Payload = {"transactionId": transaction, "activated": activated}
-        await self._context.call("NotifyPriorityCharging", body)
+        station, evse = self._station, self._station.evse_of(request["transactionId"])
+        if evse is None:
+            return rejected("TxNotFound")
+        priority = ProfilePurpose.priority_charging
+        if not any(h.purpose == priority and h.evse in (0, evse.number) for h in station.profiles):
+            return {"status": "NoProfile"}
+        evse.priority = request["activate"]
+        body: Payload = {"transactionId": request["transactionId"], "activated": evse.priority}
+        station.later(station.call("NotifyPriorityCharging", body))
+        station.wake()
+        return {"status": "Accepted"}
 
     # Q
 
     def notify_allowed_energy_transfer(self, request: Payload) -> Payload:
         """NotifyAllowedEnergyTransfer: the service is renegotiated and the needs are sent again (Q02.FR.06, .07)."""
-        context = self._context
-        for evse in context.evses.values():
-            if evse.transaction is not None and evse.transaction.id == request["transactionId"]:
-                evse.allowed_transfers = tuple(request["allowedEnergyTransfer"])
-                context.later(self._control.sessions.renegotiate(evse))
-                return {"status": "Accepted"}
-        return rejected("TxNotFound")
+        evse = self._station.evse_of(request["transactionId"])
+        if evse is None:
+            return rejected("TxNotFound")
+        evse.allowed_transfers = tuple(request["allowedEnergyTransfer"])
+        self._station.later(self._station.sessions.renegotiate(evse))
+        return {"status": "Accepted"}
 
     def afrr_signal(self, request: Payload) -> Payload:
         """AFRRSignal (Q08.FR.10, .11)."""
         active = [
             e
-            for e in self._context.evses.values()
+            for e in self._station.evses.values()
             if e.transaction is not None
             and e.composite.mode == OperationMode.local_frequency
             and "v2xSignalWattCurve" in e.composite.period
         ]
         if not active:
             return rejected("NoSignalWattCurve")
-        self._context.later(self._apply_signal(active, request["signal"], parse(request["timestamp"])))
+        self._station.later(self._apply_signal(active, request["signal"], parse(request["timestamp"])))
         return {"status": "Accepted"}
 
     async def _apply_signal(self, evses: list[EvseState], signal: int, at: float | None) -> None:
-        if at is not None and at > self._context.wall():
-            await self._context.clock.sleep(at - self._context.wall())
+        if at is not None and at > self._station.wall():
+            await self._station.clock.sleep(at - self._station.wall())
         for evse in evses:
             evse.conditions.afrr_signal = signal
-        self._context.wake()
+        self._station.wake()
 
 
 def _source(held: InstalledProfile) -> str:

@@ -2,54 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from emulators.charger.station.context import StationContext
-from emulators.charger.station.csms_link.link import CsmsLink
 from emulators.charger.station.csms_link.network_profiles import COMPONENT
 from emulators.charger.station.device_model import report
-from emulators.charger.station.messages import Handler
-from emulators.charger.station.ocpp2.item_limit import check_items
-from emulators.charger.station.ocpp2.status_info import rejected
-from emulators.charger.station.smart_charging.thresholds import load_thresholds
-from emulators.charger.station.smart_charging.vendor_power import VendorPower
+from emulators.charger.station.device_model.variables_v2x import load_thresholds
+from emulators.charger.station.ocpp2.responses import check_items, rejected
+from emulators.charger.station.shared_requests import RequestHandlers
 from protocols.ocpp.schema import Payload
 
 REPORT_ENTRIES = 50  # in one NotifyReport
 
 
-class VariableRequests:
+class VariableRequests(RequestHandlers):
     """Handlers of device model requests."""
-
-    def __init__(
-        self, context: StationContext, link: CsmsLink, vendor_power: VendorPower, variables_changed: Callable[[], None]
-    ) -> None:
-        self._context, self._device_model = context, context.device_model
-        self._link, self._network_profiles = link, link.network_profiles
-        self._vendor_power, self._variables_changed = vendor_power, variables_changed
-
-    def handlers(self) -> dict[str, Handler]:
-        """Return the handlers by action."""
-        return {
-            "GetBaseReport": self.get_base_report,
-            "GetReport": self.get_report,
-            "GetVariables": self.get_variables,
-            "SetNetworkProfile": self.set_network_profile,
-            "SetVariables": self.set_variables,
-        }
 
     def get_variables(self, request: Payload) -> Payload:
         """GetVariables (B06)."""
         check_items(request["getVariableData"])
-        return {"getVariableResult": [self._device_model.read(data) for data in request["getVariableData"]]}
+        return {"getVariableResult": [self._station.device_model.read(data) for data in request["getVariableData"]]}
 
     def set_variables(self, request: Payload) -> Payload:
         """SetVariables (B05)."""
         check_items(request["setVariableData"])
         results = [self._set_variable(data) for data in request["setVariableData"]]
-        load_thresholds(self._device_model, self._context.evses.values())
-        self._variables_changed()
-        self._context.save("variables")
+        load_thresholds(self._station.device_model, self._station.evses.values())
+        self._station.variables_changed()
+        self._station.save("variables")
         return {"setVariableResult": results}
 
     def _set_variable(self, data: Payload) -> Payload:
@@ -60,21 +37,21 @@ class VariableRequests:
         if special is not None:
             result: Payload = {"component": data["component"], "variable": data["variable"]}
             return result | special
-        result = self._device_model.write(data)
+        result = self._station.device_model.write(data)
         if result["attributeStatus"] == "Accepted":
             self._apply(data["component"]["name"], data["variable"]["name"], data["attributeValue"])
         return result
 
     def _set_vendor_variable(self, data: Payload) -> Payload | None:
         """Apply a set-point or grid-forming order in a vendor variable; None for other variables."""
-        setpoint, forming = self._context.vendor.setpoint, self._context.vendor.forming
+        setpoint, forming = self._station.vendor.setpoint, self._station.vendor.forming
         component, value = data["component"], data["attributeValue"]
         name = (component["name"], data["variable"]["name"])
         if setpoint.component and name == (setpoint.component, setpoint.variable):
-            self._vendor_power.setpoint_variable(value)
+            self._station.vendor_power.setpoint_variable(value)
             return {"attributeStatus": "Accepted"}
         if forming.component and name == (forming.component, forming.variable):
-            return _status(self._vendor_power.grid_forming(component.get("evse", {}).get("id", 1), value))
+            return _status(self._station.vendor_power.grid_forming(component.get("evse", {}).get("id", 1), value))
         return None
 
     def _set_network_variable(self, data: Payload) -> Payload | None:
@@ -82,36 +59,36 @@ class VariableRequests:
         component, variable, value = data["component"], data["variable"]["name"], data["attributeValue"]
         stated = {"attributeType": "Actual"} if "attributeType" in data else {}
         if (component["name"], variable) == ("OCPPCommCtrlr", "NetworkConfigurationPriority"):
-            return stated | {"attributeStatus": self._network_profiles.prioritise(value)}
+            return stated | {"attributeStatus": self._station.link.network_profiles.prioritise(value)}
         slot = component.get("instance", "") if component["name"] == COMPONENT else ""
-        if slot.isdigit() and self._device_model.read(data)["attributeStatus"] in ("Accepted", "Rejected"):
-            return stated | _status(self._network_profiles.write(int(slot), variable, value))
+        if slot.isdigit() and self._station.device_model.read(data)["attributeStatus"] in ("Accepted", "Rejected"):
+            return stated | _status(self._station.link.network_profiles.write(int(slot), variable, value))
         return None
 
     def _apply(self, component: str, variable: str, value: str) -> None:
         """Apply a new value that has an immediate effect."""
         if (component, variable) == ("SecurityCtrlr", "BasicAuthPassword"):
-            self._network_profiles.set_password(value)
-            self._context.later(self._link.reconnect("new credentials"))  # A01.FR.11
+            self._station.link.network_profiles.set_password(value)
+            self._station.later(self._station.link.reconnect("new credentials"))  # A01.FR.11
         elif variable == "HeartbeatInterval":
-            self._link.restart_heartbeat()
+            self._station.link.restart_heartbeat()
 
     # reports
 
     def get_base_report(self, request: Payload) -> Payload:
         """GetBaseReport (B07)."""
-        entries = report.base(self._device_model, request["reportBase"])
-        self._context.later(self._report(request["requestId"], entries))
+        entries = report.base(self._station.device_model, request["reportBase"])
+        self._station.later(self._report(request["requestId"], entries))
         return {"status": "Accepted"}
 
     def get_report(self, request: Payload) -> Payload:
         """GetReport (B08)."""
         variables = request.get("componentVariable", [])
         check_items(variables)
-        entries = report.select(self._device_model, variables, request.get("componentCriteria", []))
+        entries = report.select(self._station.device_model, variables, request.get("componentCriteria", []))
         if not entries:
             return {"status": "EmptyResultSet"}
-        self._context.later(self._report(request["requestId"], entries))
+        self._station.later(self._report(request["requestId"], entries))
         return {"status": "Accepted"}
 
     async def _report(self, request: int, entries: list[Payload]) -> None:
@@ -119,18 +96,18 @@ class VariableRequests:
         for number, part in enumerate(parts):
             body: Payload = {
                 "requestId": request,
-                "generatedAt": self._context.timestamp(),
+                "generatedAt": self._station.timestamp(),
                 "seqNo": number,
                 "reportData": part,
                 "tbc": number < len(parts) - 1,
             }
-            await self._context.call("NotifyReport", body)
+            await self._station.call("NotifyReport", body)
 
     # network profiles
 
     def set_network_profile(self, request: Payload) -> Payload:
         """SetNetworkProfile (B09)."""
-        fault = self._network_profiles.set(request["configurationSlot"], request["connectionData"])
+        fault = self._station.link.network_profiles.set(request["configurationSlot"], request["connectionData"])
         return {"status": "Accepted"} if fault is None else rejected("InvalidValue", fault)
 
 

@@ -15,23 +15,10 @@ from protocols.ocpp.times import parse
 # Each control type has one body (errata 2.59); several curves share `curve`.
 CURVES = frozenset(
     {
-        "FreqWatt",
-        "HFMustTrip",
-        "HFMayTrip",
-        "HVMustTrip",
-        "HVMomCess",
-        "HVMayTrip",
-        "LFMustTrip",
-        "LVMustTrip",
-        "LVMomCess",
-        "LVMayTrip",
-        "PowerMonitoringMustTrip",
-        "VoltVar",
-        "VoltWatt",
-        "WattPF",
-        "WattVar",
+        "FreqWatt", "HFMustTrip", "HFMayTrip", "HVMustTrip", "HVMomCess", "HVMayTrip", "LFMustTrip", "LVMustTrip",
+        "LVMomCess", "LVMayTrip", "PowerMonitoringMustTrip", "VoltVar", "VoltWatt", "WattPF", "WattVar",
     }
-)
+)  # fmt: skip
 BODIES: dict[str, str] = dict.fromkeys(CURVES, "curve") | {
     "EnterService": "enterService",
     "FixedPFAbsorb": "fixedPFAbsorb",

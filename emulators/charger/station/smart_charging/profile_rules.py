@@ -17,15 +17,10 @@ Schedule: TypeAlias = Mapping[str, Any]
 Period: TypeAlias = Mapping[str, Any]
 
 MODES = (
-    OperationMode.charging_only,
-    OperationMode.central_setpoint,
-    OperationMode.central_frequency,
-    OperationMode.external_setpoint,
-    OperationMode.external_limits,
-    OperationMode.local_frequency,
-    OperationMode.local_load_balancing,
-    OperationMode.idle,
-)
+    OperationMode.charging_only, OperationMode.central_setpoint, OperationMode.central_frequency,
+    OperationMode.external_setpoint, OperationMode.external_limits, OperationMode.local_frequency,
+    OperationMode.local_load_balancing, OperationMode.idle,
+)  # fmt: skip
 TX_PURPOSES = frozenset({ProfilePurpose.tx_profile, ProfilePurpose.tx_default_profile})
 # Table 95 with erratum 2.24: operation modes of each purpose.
 PURPOSE_MODES: dict[str, frozenset[str]] = {
@@ -41,7 +36,7 @@ PURPOSE_MODES: dict[str, frozenset[str]] = {
 ADDITIONAL_PURPOSES = frozenset({ProfilePurpose.priority_charging, ProfilePurpose.local_generation})
 THRESHOLDS = ("UpperThreshold", "LowerThreshold", "UpperOffset", "LowerOffset")
 _BASES = ("limit", "dischargeLimit", "setpoint", "setpointReactive")
-_POWER_FIELDS = {name + phase for name in _BASES for phase in ("", "_L2", "_L3")}
+POWER_FIELDS = {name + phase for name in _BASES for phase in ("", "_L2", "_L3")}
 
 
 @dataclass(slots=True)
@@ -108,121 +103,96 @@ def mode_of(period: Period) -> str:
 def rejection(request: ProfileRequest) -> tuple[str, str] | None:
     """Return reason code and requirement of the first violated rule, or None."""
     for rule in RULES:
-        for found in rule(request):
-            return found
+        for violated, code, requirement in rule(request):
+            if violated:
+                return code, requirement
     return None
 
 
-Rule: TypeAlias = Callable[[ProfileRequest], Iterator[tuple[str, str]]]
+Check: TypeAlias = tuple[object, str, str]  # violated if true, reason code, requirement
+Rule: TypeAlias = Callable[[ProfileRequest], Iterator[Check]]
 
 
-def _place(request: ProfileRequest) -> Iterator[tuple[str, str]]:
+def _place(request: ProfileRequest) -> Iterator[Check]:
     can, purpose = request.capabilities, request.purpose
-    if request.evse != 0 and request.evse not in can.evses:
-        yield "UnknownEVSE", "K01.FR.28"
-    if purpose == ProfilePurpose.charging_station_external_constraints and not request.external:
-        yield "InvalidProfile", "K01.FR.22"
-    if purpose in ADDITIONAL_PURPOSES and purpose not in can.additional_purposes:
-        yield "UnsupportedPurpose", "K01.FR.120"
-    if purpose == ProfilePurpose.charging_station_max_profile and request.evse != 0:
-        yield "InvalidProfile", "K01.FR.28"
+    yield request.evse != 0 and request.evse not in can.evses, "UnknownEVSE", "K01.FR.28"
+    constraints = purpose == ProfilePurpose.charging_station_external_constraints
+    yield constraints and not request.external, "InvalidProfile", "K01.FR.22"
+    yield purpose in ADDITIONAL_PURPOSES and purpose not in can.additional_purposes, "UnsupportedPurpose", "K01.FR.120"
+    yield purpose == ProfilePurpose.charging_station_max_profile and request.evse != 0, "InvalidProfile", "K01.FR.28"
     if purpose == ProfilePurpose.tx_profile:
-        if request.evse == 0:
-            yield "InvalidProfile", "K01.FR.16"
-        if request.transaction is None:
-            yield "TxNotFound", "K01.FR.09"
-        elif request.profile.get("transactionId") != request.transaction:
-            yield "TxNotFound", "K01.FR.33"
-    if not 0 <= request.profile["stackLevel"] <= can.stack_levels:
-        yield "InvalidStackLevel", "K01.FR.17"
-    if not request.external and can.external_ids is not None and request.profile["id"] <= can.external_ids:
-        yield "InvalidProfileId", "K01.FR.81"
+        yield request.evse == 0, "InvalidProfile", "K01.FR.16"
+        yield request.transaction is None, "TxNotFound", "K01.FR.09"
+        yield request.profile.get("transactionId") != request.transaction, "TxNotFound", "K01.FR.33"
+    yield not 0 <= request.profile["stackLevel"] <= can.stack_levels, "InvalidStackLevel", "K01.FR.17"
+    reserved_id = can.external_ids is not None and request.profile["id"] <= can.external_ids
+    yield reserved_id and not request.external, "InvalidProfileId", "K01.FR.81"
 
 
-def _kind(request: ProfileRequest) -> Iterator[tuple[str, str]]:
-    profile, can = request.profile, request.capabilities
-    if request.kind == ProfileKind.dynamic and not can.dynamic:
-        yield "UnsupportedKind", "K01.FR.121"
-    if request.kind != ProfileKind.dynamic and ("dynUpdateInterval" in profile or "dynUpdateTime" in profile):
-        yield "InvalidProfile", "K28.FR.04"
-    if "maxOfflineDuration" in profile and not can.max_offline:
-        yield "UnsupportedParam", "K01.FR.101"
-    if request.kind == ProfileKind.dynamic and (
-        len(request.schedules) != 1 or len(request.periods) != 1 or request.periods[0]["startPeriod"] != 0
-    ):
-        yield "InvalidSchedule", "K28.FR.03"
-    if request.kind == ProfileKind.recurring and "recurrencyKind" not in profile:
-        yield "InvalidProfile", "K01.FR.40"
-    if request.purpose == ProfilePurpose.charging_station_max_profile and request.kind == ProfileKind.relative:
-        yield "InvalidProfile", "K01.FR.38"
+def _kind(request: ProfileRequest) -> Iterator[Check]:
+    profile, can, dynamic = request.profile, request.capabilities, request.kind == ProfileKind.dynamic
+    yield dynamic and not can.dynamic, "UnsupportedKind", "K01.FR.121"
+    yield not dynamic and {"dynUpdateInterval", "dynUpdateTime"} & profile.keys(), "InvalidProfile", "K28.FR.04"
+    yield "maxOfflineDuration" in profile and not can.max_offline, "UnsupportedParam", "K01.FR.101"
+    periods = request.periods
+    single = len(request.schedules) == len(periods) == 1 and periods[0]["startPeriod"] == 0
+    yield dynamic and not single, "InvalidSchedule", "K28.FR.03"
+    yield request.kind == ProfileKind.recurring and "recurrencyKind" not in profile, "InvalidProfile", "K01.FR.40"
+    of_station = request.purpose == ProfilePurpose.charging_station_max_profile
+    yield of_station and request.kind == ProfileKind.relative, "InvalidProfile", "K01.FR.38"
 
 
-def _schedule(request: ProfileRequest) -> Iterator[tuple[str, str]]:
+def _schedule(request: ProfileRequest) -> Iterator[Check]:
     for schedule in request.schedules:
-        if schedule["chargingRateUnit"] not in request.capabilities.rate_units:
-            yield "UnsupportedRateUnit", "K01.FR.26"
+        yield schedule["chargingRateUnit"] not in request.capabilities.rate_units, "UnsupportedRateUnit", "K01.FR.26"
         yield from _periods(request, schedule)
         yield from _start(request, schedule)
         yield from _schedule_options(request, schedule)
 
 
-def _periods(request: ProfileRequest, schedule: Schedule) -> Iterator[tuple[str, str]]:
+def _periods(request: ProfileRequest, schedule: Schedule) -> Iterator[Check]:
     starts = [period["startPeriod"] for period in schedule["chargingSchedulePeriod"]]
-    if not starts or starts[0] != 0:
-        yield "InvalidSchedule", "K01.FR.31"
-    if starts != sorted(set(starts)):
-        yield "InvalidSchedule", "K01.FR.35"
-    if len(starts) > request.capabilities.periods:
-        yield "InvalidSchedule", "K01.FR.35"
+    yield not starts or starts[0] != 0, "InvalidSchedule", "K01.FR.31"
+    too_many = len(starts) > request.capabilities.periods
+    yield starts != sorted(set(starts)) or too_many, "InvalidSchedule", "K01.FR.35"
 
 
-def _start(request: ProfileRequest, schedule: Schedule) -> Iterator[tuple[str, str]]:
+def _start(request: ProfileRequest, schedule: Schedule) -> Iterator[Check]:
     anchored = "startSchedule" in schedule
-    if request.kind in (ProfileKind.absolute, ProfileKind.recurring) and not anchored:
-        yield "InvalidSchedule", "K01.FR.40"
-    if request.kind == ProfileKind.relative and anchored:
-        yield "InvalidSchedule", "K01.FR.41"
-    if anchored and parse(schedule["startSchedule"]) is None:
-        yield "InvalidSchedule", "K01.FR.40"
+    yield request.kind in (ProfileKind.absolute, ProfileKind.recurring) and not anchored, "InvalidSchedule", "K01.FR.40"
+    yield request.kind == ProfileKind.relative and anchored, "InvalidSchedule", "K01.FR.41"
+    yield anchored and parse(schedule["startSchedule"]) is None, "InvalidSchedule", "K01.FR.40"
 
 
-def _schedule_options(request: ProfileRequest, schedule: Schedule) -> Iterator[tuple[str, str]]:
+def _schedule_options(request: ProfileRequest, schedule: Schedule) -> Iterator[Check]:
     can = request.capabilities
-    if schedule.get("useLocalTime", False) and not can.local_time:
-        yield "InvalidSchedule", "K01.FR.123"
+    yield schedule.get("useLocalTime", False) and not can.local_time, "InvalidSchedule", "K01.FR.123"
     if schedule.get("randomizedDelay", 0) > 0:
-        if not can.randomized_delay:
-            yield "InvalidSchedule", "K01.FR.124"
-        if request.purpose not in TX_PURPOSES and not request.external:
-            yield "InvalidSchedule", "K01.FR.95"
-    if "limitAtSoC" in schedule and not can.limit_at_soc:
-        yield "InvalidSchedule", "K01.FR.125"
-    if request.purpose == ProfilePurpose.priority_charging and "duration" in schedule:
-        yield "InvalidSchedule", "K01.FR.70"
+        yield not can.randomized_delay, "InvalidSchedule", "K01.FR.124"
+        yield request.purpose not in TX_PURPOSES and not request.external, "InvalidSchedule", "K01.FR.95"
+    yield "limitAtSoC" in schedule and not can.limit_at_soc, "InvalidSchedule", "K01.FR.125"
+    yield request.purpose == ProfilePurpose.priority_charging and "duration" in schedule, "InvalidSchedule", "K01.FR.70"
 
 
-def _duplicates(request: ProfileRequest) -> Iterator[tuple[str, str]]:
+def _duplicates(request: ProfileRequest) -> Iterator[Check]:
     """Reject profiles of the same purpose, level and EVSE that are valid at the same time."""
     profile = request.profile
     if request.capabilities.replaces_same_level:
         return
     for evse, other in request.installed:
         if other["id"] == profile["id"]:
-            if (
-                other["chargingProfilePurpose"] == ProfilePurpose.charging_station_external_constraints
-                and not request.external
-            ):
-                yield "InvalidProfileId", "K01.FR.05"
+            external = other["chargingProfilePurpose"] == ProfilePurpose.charging_station_external_constraints
+            yield external and not request.external, "InvalidProfileId", "K01.FR.05"
             continue
         if other["chargingProfilePurpose"] != request.purpose or other["stackLevel"] != profile["stackLevel"]:
             continue
         if request.purpose == ProfilePurpose.tx_profile:
-            if other.get("transactionId") == profile.get("transactionId"):
-                yield "DuplicateProfile", "K01.FR.39"
+            yield other.get("transactionId") == profile.get("transactionId"), "DuplicateProfile", "K01.FR.39"
         elif request.purpose == ProfilePurpose.tx_default_profile and (evse == 0) != (request.evse == 0):
-            yield "DuplicateProfile", "K01.FR.52" if request.evse == 0 else "K01.FR.53"
-        elif evse == request.evse and _overlap(other, profile) and not request.external:
-            yield "DuplicateProfile", "K01.FR.06"
+            yield True, "DuplicateProfile", "K01.FR.52" if request.evse == 0 else "K01.FR.53"
+        else:
+            overlaps = evse == request.evse and _overlap(other, profile)
+            yield overlaps and not request.external, "DuplicateProfile", "K01.FR.06"
 
 
 def _overlap(a: Profile, b: Profile) -> bool:
@@ -234,49 +204,41 @@ def _overlap(a: Profile, b: Profile) -> bool:
     return start_a < end_b and start_b < end_a
 
 
-def _modes(request: ProfileRequest) -> Iterator[tuple[str, str]]:
+def _modes(request: ProfileRequest) -> Iterator[Check]:
     can = request.capabilities
     for schedule in request.schedules:
         for period in schedule["chargingSchedulePeriod"]:
             mode = mode_of(period)
-            if request.purpose == ProfilePurpose.priority_charging and mode != OperationMode.charging_only:
-                yield "InvalidSchedule", "K01.FR.71"
-            if mode not in PURPOSE_MODES[request.purpose]:
-                yield "InvalidOperationMode", "K01.FR.114"
-            if mode not in can.modes:
-                if mode == OperationMode.local_load_balancing:
-                    yield "UnsupportedParam", "Q09.FR.01"
-                yield "InvalidOperationMode", "K01.FR.115"
+            priority = request.purpose == ProfilePurpose.priority_charging
+            yield priority and mode != OperationMode.charging_only, "InvalidSchedule", "K01.FR.71"
+            yield mode not in PURPOSE_MODES[request.purpose], "InvalidOperationMode", "K01.FR.114"
+            unsupported = mode not in can.modes
+            yield unsupported and mode == OperationMode.local_load_balancing, "UnsupportedParam", "Q09.FR.01"
+            yield unsupported, "InvalidOperationMode", "K01.FR.115"
             yield from _mode_fields(can, mode, schedule["chargingRateUnit"], period)
             yield from _values(request, period)
 
 
-def _mode_fields(can: StationCapabilities, mode: str, unit: str, period: Period) -> Iterator[tuple[str, str]]:
+def _mode_fields(can: StationCapabilities, mode: str, unit: str, period: Period) -> Iterator[Check]:
     """Check the fields that an operation mode requires and forbids."""
     match mode:
         case OperationMode.idle:
-            if _POWER_FIELDS & period.keys():
-                yield "InvalidSchedule", "Q10.FR.02"
+            yield POWER_FIELDS & period.keys(), "InvalidSchedule", "Q10.FR.02"
         case OperationMode.local_frequency:
             yield from _local_frequency(unit, period)
         case OperationMode.local_load_balancing:
-            if not _complete(can.thresholds):
-                yield "MissingDevModelInfo", "Q09.FR.02"
+            yield not _complete(can.thresholds), "MissingDevModelInfo", "Q09.FR.02"
         case OperationMode.charging_only:
-            if "limit" not in period or (_POWER_FIELDS - {"limit", "limit_L2", "limit_L3"}) & period.keys():
-                yield "InvalidSchedule", "Q02.FR.02"
+            others = (POWER_FIELDS - {"limit", "limit_L2", "limit_L3"}) & period.keys()
+            yield "limit" not in period or others, "InvalidSchedule", "Q02.FR.02"
         case OperationMode.central_setpoint | OperationMode.central_frequency:
-            if "setpoint" not in period:
-                yield "InvalidSchedule", "Q03.FR.01"
+            yield "setpoint" not in period, "InvalidSchedule", "Q03.FR.01"
 
 
-def _local_frequency(unit: str, period: Period) -> Iterator[tuple[str, str]]:
-    if _POWER_FIELDS & period.keys():
-        yield "InvalidSchedule", "Q08.FR.04"
-    if "v2xBaseline" not in period or len(period.get("v2xFreqWattCurve", ())) < 2:
-        yield "NoFreqWattCurve", "Q08.FR.03"
-    if unit != "W":
-        yield "InvalidSchedule", "Q08.FR.05"
+def _local_frequency(unit: str, period: Period) -> Iterator[Check]:
+    yield POWER_FIELDS & period.keys(), "InvalidSchedule", "Q08.FR.04"
+    yield "v2xBaseline" not in period or len(period.get("v2xFreqWattCurve", ())) < 2, "NoFreqWattCurve", "Q08.FR.03"
+    yield unit != "W", "InvalidSchedule", "Q08.FR.05"
 
 
 def _complete(thresholds: Mapping[str, float]) -> bool:
@@ -286,34 +248,27 @@ def _complete(thresholds: Mapping[str, float]) -> bool:
     )
 
 
-def _values(request: ProfileRequest, period: Period) -> Iterator[tuple[str, str]]:
+def _values(request: ProfileRequest, period: Period) -> Iterator[Check]:
     can = request.capabilities
-    if period.get("limit", 0.0) < 0 and not can.negative_limit:
-        yield "InvalidSchedule", "V2X.05"
+    yield period.get("limit", 0.0) < 0 and not can.negative_limit, "InvalidSchedule", "V2X.05"
     yield from _phases(request, period)
     if "setpoint" in period:
         low, high = period.get("dischargeLimit", float("-inf")), period.get("limit", float("inf"))
-        if not low <= period["setpoint"] <= high:
-            yield "InvalidSchedule", "V2X.05"
-    if can.dc and ("numberPhases" in period or "phaseToUse" in period):
-        yield "NoPhaseForDC", "K01.FR.44"
-    if "phaseToUse" in period and period.get("numberPhases", 3) != 1:
-        yield "InvalidSchedule", "K01.FR.19"
+        yield not low <= period["setpoint"] <= high, "InvalidSchedule", "V2X.05"
+    yield can.dc and ("numberPhases" in period or "phaseToUse" in period), "NoPhaseForDC", "K01.FR.44"
+    yield "phaseToUse" in period and period.get("numberPhases", 3) != 1, "InvalidSchedule", "K01.FR.19"
 
 
-def _phases(request: ProfileRequest, period: Period) -> Iterator[tuple[str, str]]:
+def _phases(request: ProfileRequest, period: Period) -> Iterator[Check]:
     for name in _BASES:
         for phase in ("_L2", "_L3"):
             if name + phase not in period:
                 continue
-            if name not in period:
-                yield "InvalidSchedule", "V2X.07"
+            yield name not in period, "InvalidSchedule", "V2X.07"
             if name == "limit":
                 continue
-            if request.purpose != ProfilePurpose.tx_profile:
-                yield "PhaseConflict", "V2X.08"
-            if name + phase not in request.capabilities.phases_of_ev:
-                yield "PhaseConflict", "V2X.09"
+            yield request.purpose != ProfilePurpose.tx_profile, "PhaseConflict", "V2X.08"
+            yield name + phase not in request.capabilities.phases_of_ev, "PhaseConflict", "V2X.09"
 
 
 RULES: tuple[Rule, ...] = (_place, _kind, _schedule, _duplicates, _modes)

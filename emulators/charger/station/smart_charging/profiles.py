@@ -34,9 +34,6 @@ from emulators.charger.station.smart_charging.schedule import (
 from emulators.charger.station.store import Saved
 from protocols.ocpp.times import parse, stamp
 
-UPDATABLE = frozenset(
-    name + phase for name in ("limit", "dischargeLimit", "setpoint", "setpointReactive") for phase in ("", "_L2", "_L3")
-)
 COMPOSITE_PERIODS = 1024
 # purposes that do not persist (K01.FR.27)
 VOLATILE = frozenset({ProfilePurpose.tx_profile, ProfilePurpose.local_generation, EXTERNAL})
@@ -100,7 +97,7 @@ class Profiles:
             return "InvalidProfile", "K28.FR.11"
         schedule = held.profile["chargingSchedule"][0]
         period = dict(schedule["chargingSchedulePeriod"][0])
-        period.update({name: value for name, value in values.items() if name in UPDATABLE})
+        period.update({name: value for name, value in values.items() if name in profile_rules.POWER_FIELDS})
         changed = {**held.profile, "chargingSchedule": [{**schedule, "chargingSchedulePeriod": [period]}]}
         changed.pop("dynUpdateTime", None)
         request = ProfileRequest(
@@ -116,26 +113,11 @@ class Profiles:
         return None
 
     def clear(
-        self,
-        number: int | None = None,
-        evse: int | None = None,
-        purpose: str | None = None,
-        level: int | None = None,
+        self, number: int | None = None, evse: int | None = None, purpose: str | None = None, level: int | None = None
     ) -> list[int]:
         """Remove the matching profiles, external constraints excepted; return their ids (K10)."""
-
-        def matches(held: InstalledProfile) -> bool:
-            if held.purpose == EXTERNAL:
-                return False
-            if number is not None:
-                return held.id == number
-            return (
-                (evse is None or held.evse == evse)
-                and (purpose is None or held.purpose == purpose)
-                and (level is None or held.level == level)
-            )
-
-        removed = [held for held in self._held if matches(held)]
+        found = self.report(evse, purpose, level) if number is None else self.report(ids=[number])
+        removed = [held for held in found if held.purpose != EXTERNAL]
         self._held = [held for held in self._held if held not in removed]
         return [held.id for held in removed]
 
@@ -183,13 +165,8 @@ class Profiles:
     def back_online(self, now: float, offline_since: float) -> None:
         """End the validity of profiles with invalidAfterOfflineDuration; others become valid again (K01.FR.102)."""
         for held in self._held:
-            longest = held.profile.get("maxOfflineDuration")
-            if (
-                longest is not None
-                and now - offline_since > longest
-                and held.profile.get("invalidAfterOfflineDuration")
-            ):
-                held.spent = True
+            longest = held.profile.get("maxOfflineDuration", float("inf"))
+            held.spent |= now - offline_since > longest and held.profile.get("invalidAfterOfflineDuration", False)
 
     # composite
 
@@ -208,12 +185,11 @@ class Profiles:
         for active in bounds:
             other = read(active, at)
             limit = least(limit, other.limit_w)
-            floor = other.discharge_limit_w if floor is None else max(floor, _or(other.discharge_limit_w, floor))
-            if (
-                active.held.purpose == EXTERNAL
-                and other.setpoint_w is not None
-                and self._external_has_priority(own, at)
-            ):
+            floors = [one for one in (floor, other.discharge_limit_w) if one is not None]
+            floor = max(floors, default=None)
+            # Q06.FR.20-22: priority of an external set-point
+            prior = active.held.purpose == EXTERNAL and (own.setpoint_w is None or at.setpoint_priority != "CSMS")
+            if prior and other.setpoint_w is not None:
                 setpoint, mode = other.setpoint_w, OperationMode.external_setpoint
         if generation is not None and limit is not None:
             limit += read(generation, at).limit_w or 0.0  # K08.FR.04
@@ -223,11 +199,6 @@ class Profiles:
             if floor is not None and setpoint < floor:
                 setpoint = min(floor, 0.0)  # V2X.04
         return replace(own, mode=mode, limit_w=limit, discharge_limit_w=floor, setpoint_w=setpoint)
-
-    @staticmethod
-    def _external_has_priority(own: Composite, at: EvseConditions) -> bool:
-        """Return True if an external set-point has priority (Q06.FR.20-22)."""
-        return own.setpoint_w is None or at.setpoint_priority != "CSMS"
 
     def _transaction_profile(self, evse: int, now: float, at: EvseConditions) -> Active | None:
         if at.priority and (active := self._valid(ProfilePurpose.priority_charging, evse, now, at)) is not None:
@@ -284,10 +255,6 @@ class Profiles:
 def with_update_time(held: InstalledProfile) -> Profile:
     """Return a profile with the time of its last update."""
     return {**held.profile, "dynUpdateTime": stamp(held.updated_at)} if held.dynamic else held.profile
-
-
-def _or(value: float | None, otherwise: float) -> float:
-    return otherwise if value is None else value
 
 
 def _values(composite: Composite) -> tuple[object, ...]:

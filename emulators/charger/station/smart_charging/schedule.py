@@ -177,14 +177,11 @@ def change_times(held: InstalledProfile, now: float, until: float, at: EvseCondi
         marks = [] if held.dynamic else _starts(held, schedule)
         if "duration" in schedule:
             marks = [*marks, schedule["duration"] + (1e-3 if held.dynamic else 0.0)]
-        recurs = (
-            RECURS.get(profile.get("recurrencyKind", ""))
-            if profile["chargingProfileKind"] == ProfileKind.recurring
-            else None
-        )
-        rounds = 1 if recurs is None else int((until - begin) / recurs) + 2
+        recurring = profile["chargingProfileKind"] == ProfileKind.recurring
+        recurs = RECURS.get(profile.get("recurrencyKind", ""), 0.0) if recurring else 0.0
+        rounds = int((until - begin) / recurs) + 2 if recurs else 1
         for lap in range(rounds):
-            moments += [begin + mark + lap * (recurs or 0.0) for mark in [*marks, 0.0]]
+            moments += [begin + mark + lap * recurs for mark in [*marks, 0.0]]
     return (t for t in moments if now < t < until)
 
 

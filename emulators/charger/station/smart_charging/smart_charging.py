@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from emulators.charger.station.context import StationContext
 from emulators.charger.station.evse import EvseState
@@ -28,23 +28,21 @@ RATE_CHANGE_S = 1.0  # shortest time between two such reports
 IDLE_TICK_S = 60.0  # between two steps without a transaction; events wake the station earlier
 
 
-@dataclass(frozen=True, slots=True)
-class StepConsumers:
-    """Components that are updated in each step."""
-
-    monitoring: Monitoring
-    event_streams: EventStreams
-    tariffs: Tariffs
-
-
 class SmartCharging:
     """Power control of all EVSEs of a station, step by step."""
 
     def __init__(
-        self, context: StationContext, profiles: Profiles, controls: der.DerControls, consumers: StepConsumers
+        self,
+        context: StationContext,
+        profiles: Profiles,
+        controls: der.DerControls,
+        monitoring: Monitoring,
+        event_streams: EventStreams,
+        tariffs: Tariffs,
     ) -> None:
         self._context, self._clock = context, context.clock
-        self._profiles, self._controls, self._consumers = profiles, controls, consumers
+        self._profiles, self._controls = profiles, controls
+        self._monitoring, self._event_streams, self._tariffs = monitoring, event_streams, tariffs
         self.grid = der.Grid()
         self.sample_interval_s = context.config.meter_interval_s  # of samples in a transaction, 0 for none
         self._woken = asyncio.Event()
@@ -75,17 +73,14 @@ class SmartCharging:
 
     def _idle_s(self) -> float:
         """Return the time until something can change by itself. Profiles and DER controls change at exact times."""
-        context, consumers = self._context, self._consumers
+        context = self._context
         wall = context.wall()
-        changes = [
-            self._controls.next_change_at(wall),
-            consumers.monitoring.next_change_at(),
-            consumers.tariffs.next_change_at(),
-        ]
+        changes = [self._controls.next_change_at(wall), self._monitoring.next_change_at()]
+        changes.append(self._tariffs.next_change_at())
         busy = [evse for evse in context.evses.values() if evse.transaction]
         changes += [self._profiles.next_change(wall, self.evse_conditions(evse)) for evse in busy]
         pulls = any(installed.profile.get("dynUpdateInterval") for installed in self._profiles)
-        active = busy or pulls or consumers.monitoring.monitors.custom
+        active = busy or pulls or self._monitoring.monitors.custom
         tick_s = context.config.tick_s if active else max(IDLE_TICK_S, context.config.tick_s)
         return max(1e-3, min([tick_s, *(change - wall for change in changes if change is not None)]))
 
@@ -101,10 +96,10 @@ class SmartCharging:
         for evse in context.evses.values():
             self._step_evse(evse, now, elapsed)
         self._pull_updates(wall)
-        if len(self._consumers.monitoring.monitors):
-            self._consumers.monitoring.update()
-        if len(self._consumers.event_streams):
-            context.later(self._consumers.event_streams.update())
+        if len(self._monitoring.monitors):
+            self._monitoring.update()
+        if len(self._event_streams):
+            context.later(self._event_streams.update())
 
     # profile in force
 
@@ -135,30 +130,24 @@ class SmartCharging:
 
     def _step_evse(self, evse: EvseState, now: float, elapsed: float) -> None:
         transaction = evse.transaction
-        composite = self.composite(evse)
+        evse.composite = composite = self.composite(evse)
+        evse.sleeping = (
+            composite.mode == OperationMode.idle
+            and bool(composite.period.get("evseSleep", False))
+            and self._context.device_model.truth("SmartChargingCtrlr", "SupportsEvseSleep")
+        )
         if transaction is not None and composite.mode != transaction.mode:
             transaction.mode = composite.mode
-            evse.composite = composite
-            evse.sleeping = self._sleeps(composite)
             self._context.messages.updated(evse, transaction, TriggerReason.operation_mode_changed)
-        evse.composite = composite
-        evse.sleeping = self._sleeps(composite)
         may = transaction is not None and evse.open and transaction.authorized
         evse.setpoint_w = self._setpoint(evse, composite) if may else 0.0
         evse.power_path.set_power(evse.setpoint_w, now)
         evse.reading = evse.power_path.reading(now)
         evse.thermal.update(evse.power_path.stage.loss_wh, elapsed)
         if transaction is not None:
-            if self._consumers.tariffs.bills:
-                self._consumers.tariffs.update(evse)
+            if self._tariffs.bills:
+                self._tariffs.update(evse)
             self._report_changes(evse, transaction, now, elapsed)
-
-    def _sleeps(self, composite: Composite) -> bool:
-        return (
-            composite.mode == OperationMode.idle
-            and bool(composite.period.get("evseSleep", False))
-            and self._context.device_model.truth("SmartChargingCtrlr", "SupportsEvseSleep")
-        )
 
     def _setpoint(self, evse: EvseState, composite: Composite) -> float:
         """Return the set-point of an EVSE within the limits of hardware and DER controls, W, + into the vehicle."""
@@ -184,10 +173,15 @@ class SmartCharging:
     def _update_alarm(self, evse: EvseState, cause: tuple[str, str | None] | None) -> None:
         """Notify the start and end of an alarm once each; a change of the control is no end (R05)."""
         before, evse.alarm = evse.alarm, cause
-        if cause is not None and cause != before:
-            self._notify_alarm(cause, False)
-        elif cause is None and before is not None:
-            self._notify_alarm(before, True)
+        reported = cause or before
+        if reported is None or cause == before:
+            return
+        body: Payload = {"controlType": reported[0], "timestamp": self._context.timestamp()}
+        if reported[1] is not None:
+            body["gridEventFault"] = reported[1]
+        if cause is None:
+            body["alarmEnded"] = True
+        self._context.notify("NotifyDERAlarm", body)
 
     def _report_changes(self, evse: EvseState, transaction: Transaction, now: float, elapsed: float) -> None:
         power, updated = evse.reading.power_w, self._context.messages.updated
@@ -221,12 +215,8 @@ class SmartCharging:
             return
         for installed in self._profiles:
             interval = installed.profile.get("dynUpdateInterval", 0)
-            if (
-                installed.dynamic
-                and not installed.external
-                and interval > 0
-                and wall - max(installed.updated_at, installed.pulled_at) >= interval
-            ):
+            due = wall - max(installed.updated_at, installed.pulled_at) >= interval > 0
+            if due and installed.dynamic and not installed.external:
                 installed.pulled_at = wall
                 self._context.later(self._pull(installed.id))
 
@@ -238,22 +228,11 @@ class SmartCharging:
             self.wake()
 
     def _notify_transition(self, transition: der.ControlTransition) -> None:
-        body: Payload = {
-            "controlId": transition.id,
-            "started": transition.started,
-            "timestamp": self._context.timestamp(),
-        }
+        now = self._context.timestamp()
+        body: Payload = {"controlId": transition.id, "started": transition.started, "timestamp": now}
         if transition.superseded:
             body["supersededIds"] = list(transition.superseded)
         self._context.notify("NotifyDERStartStop", body)
-
-    def _notify_alarm(self, cause: tuple[str, str | None], ended: bool) -> None:
-        body: Payload = {"controlType": cause[0], "timestamp": self._context.timestamp()}
-        if cause[1] is not None:
-            body["gridEventFault"] = cause[1]
-        if ended:
-            body["alarmEnded"] = True
-        self._context.notify("NotifyDERAlarm", body)
 
 
 def charging_state(evse: EvseState, transaction: Transaction) -> str:

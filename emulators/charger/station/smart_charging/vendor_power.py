@@ -19,9 +19,7 @@ class VendorPower:
         """Apply a set-point in a vendor message; return False if it does not match the template."""
         pattern = vendor_pattern(self._context.vendor.setpoint.data)
         found = pattern.fullmatch(data) if isinstance(data, str) else None
-        if found is None:
-            return False
-        fields = found.groupdict()
+        fields = {} if found is None else found.groupdict()
         number = int(fields.get("evse") or 1)
         if number not in self._evses or "value" not in fields:
             return False
@@ -40,7 +38,7 @@ class VendorPower:
         evse = self._evses.get(number)
         if evse is None or value not in (forming.form, forming.follow):
             return False
-        evse.grid_forming_ordered = evse.power_path.stage.grid_forming_ordered = value == forming.form
+        evse.power_path.stage.grid_forming_ordered = value == forming.form
         return True
 
     def grid_forming_message(self, data: object) -> bool:

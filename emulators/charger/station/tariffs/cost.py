@@ -132,11 +132,8 @@ class Bill:
         self._cost("chargingTime" if charging else "idleTime", "priceMinute", seconds / 60, now)
         self.energy_wh, period.energy_wh = self.energy_wh + energy_wh, period.energy_wh + energy_wh
         if charging:
-            self.charging_s, period.charging_s, self._idle_run_s = (
-                self.charging_s + seconds,
-                period.charging_s + seconds,
-                0,
-            )
+            self.charging_s, period.charging_s = self.charging_s + seconds, period.charging_s + seconds
+            self._idle_run_s = 0.0
         else:
             self.idle_s, period.idle_s = self.idle_s + seconds, period.idle_s + seconds
             self._idle_run_s += seconds

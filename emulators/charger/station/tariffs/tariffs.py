@@ -128,12 +128,8 @@ class Tariffs:
                 continue
             for tariff in self.defaults.get(number, ()):
                 add(tariff, "DefaultTariff", number)
-            running = state.transaction
-            if (
-                running is not None
-                and running.tariff is not None
-                and running.tariff not in self.defaults.get(number, ())
-            ):
+            running, defaults = state.transaction, self.defaults.get(number, ())
+            if running is not None and running.tariff is not None and running.tariff not in defaults:
                 add(running.tariff, "DriverTariff", number, running.token)
         return list(found.values())
 
@@ -141,29 +137,22 @@ class Tariffs:
         """Change the tariff of a transaction; return ChangeTransactionTariffResponse.status (I11)."""
         if elements(tariff) > MAX_ELEMENTS:
             return "TooManyElements"
-        for evse in self._context.evses.values():
-            running = evse.transaction
-            if running is None or running.id != transaction:
-                continue
-            if running.tariff is not None and running.tariff["currency"] != tariff["currency"]:
-                return "NoCurrencyChange"
-            self.update(evse)
-            running.tariff, running.tariff_told = tariff, False
-            bill = self.bills.get(evse.number)
-            if bill is None:
-                self.bills[evse.number] = Bill(tariff, self._context.wall(), self._kind)
-                self.bills[evse.number].begin(None)
-            else:
-                bill.change(tariff)
-            self._context.messages.updated(evse, running, TriggerReason.tariff_changed)
-            return "Accepted"
-        return "TxNotFound"
+        evse = self._context.evse_of(transaction)
+        running = None if evse is None else evse.transaction
+        if evse is None or running is None:
+            return "TxNotFound"
+        if running.tariff is not None and running.tariff["currency"] != tariff["currency"]:
+            return "NoCurrencyChange"
+        self.update(evse)
+        running.tariff, running.tariff_told = tariff, False
+        if evse.number in self.bills:
+            self.bills[evse.number].tariff = tariff  # costs so far remain (I11.FR.08)
+        else:
+            self._begin_bill(evse.number, tariff, None)
+        self._context.messages.updated(evse, running, TriggerReason.tariff_changed)
+        return "Accepted"
 
     # transactions
-
-    @property
-    def _kind(self) -> str:
-        return "DC" if self._context.config.dc else "AC"
 
     def offer(self, evse: int, tariff: Tariff | None) -> None:
         """Store the driver tariff that an authorisation states (I08)."""
@@ -181,10 +170,13 @@ class Tariffs:
             return
         transaction.tariff = self.initial_needs.pop(evse.number, None) or self.default(evse.number)
         if transaction.tariff is not None:
-            bill = Bill(transaction.tariff, self._context.wall(), self._kind)
-            bill.begin(reserved_s)
-            self.bills[evse.number] = bill
+            self._begin_bill(evse.number, transaction.tariff, reserved_s)
             self._reported_at[evse.number] = self._context.wall()
+
+    def _begin_bill(self, evse: int, tariff: Tariff, reserved_s: float | None) -> None:
+        kind = "DC" if self._context.config.dc else "AC"
+        self.bills[evse] = Bill(tariff, self._context.wall(), kind)
+        self.bills[evse].begin(reserved_s)
 
     def update(self, evse: EvseState) -> None:
         """Add the consumption since the last update at the prices that applied then."""
