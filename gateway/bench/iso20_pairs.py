@@ -102,7 +102,7 @@ def session(pair: str, loops: int, python: str, directory: Path) -> dict[str, An
         watch([charger], charger, ready)
         if pair == "ours":
             options = {"interface": EV, "loops": loops, "loop_interval_s": 0.0, "poll_interval_s": 0.01, "trace": True}
-            car = start(_ours("ev.run", options | {"json": True}), directory, f"ev{loops}")
+            car = start(_ours("ev.run", options | {"json": True}, "run(EvOptions(**{}))"), directory, f"ev{loops}")
         else:
             config = directory / "ev.json"
             wanted = {"supportedProtocols": ["ISO_15118_20_DC"], "supportedEnergyServices": ["DC_BPT"]}
@@ -134,7 +134,7 @@ def measure(pair: str, python: str, directory: Path) -> dict[str, Any]:
     }
 
 
-def _ours(module: str, options: dict[str, Any], call: str = "run(**{})") -> list[str]:
+def _ours(module: str, options: dict[str, Any], call: str) -> list[str]:
     code = f"import asyncio, sys; from emulators.{module} import *; sys.exit(asyncio.run({call.format(options)}))"
     return [sys.executable, "-c", code]
 

@@ -82,7 +82,7 @@ def test_a_car_with_the_wrong_certificates_is_turned_away(link: Link, certificat
 def test_nobody_answers(link: Link, tmp_path: Path) -> None:
     ev = link.start(*V2X, "ev", "--interface", EV, log=tmp_path / "ev")
     assert ev.wait(WITHIN) == 1
-    assert "no charger answers" in ev.text()
+    assert "no charger responds" in ev.text()
 
 
 def test_ctrl_c_ends_both_in_order(tmp_path: Path) -> None:
@@ -126,15 +126,15 @@ def test_ctrl_c_at_the_charger_asks_the_car_to_end(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["ev"], "connect to or on which interface"),
+        (["ev"], "the address of a charger or the interface"),
         (["ev", "--connect", "nowhere"], "not [ADDRESS]:PORT"),
-        (["ev", "--connect", "[::1]:9", "--service", "petrol"], "no service"),
-        (["ev", "--connect", "[::1]:9", "--control", "remote"], "no control mode"),
+        (["ev", "--connect", "[::1]:9", "--service", "petrol"], "unknown service"),
+        (["ev", "--connect", "[::1]:9", "--control", "remote"], "unknown control mode"),
         (["ev", "--connect", "[::1]:9", "--tls", "1.3"], "certificates"),
         (["ev", "--connect", "[::1]:9", "--tls", "1.3", "--pki", "nowhere"], "nowhere"),
         (["ev", "--connect", "[::1]:9", "--tls", "1.2"], "needs --tls 1.3"),
         (["secc", "--listen", "[::1]:0", "--tls", "1.2"], "needs --tls 1.3"),
-        (["secc"], "listen or on which interface"),
+        (["secc"], "an address to listen on or an interface"),
         (["secc", "--interface", "nosuchlink"], "nosuchlink"),
         (["secc", "--listen", "[::1]:99999"], "not [ADDRESS]:PORT"),
     ],
