@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Coroutine
-from types import TracebackType
 
 from protocols.iso15118 import io
 from protocols.iso15118.io import Listener, TcpWire
@@ -33,9 +32,7 @@ class Relay:
         self.port = self._listener.port
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         self._forwarding.set()
         if self._listener is not None:
             await self._listener.close()

@@ -13,8 +13,7 @@ from difflib import get_close_matches
 from emulators.ev.car import CarSpec
 from emulators.ev.profile import ProfileError
 from emulators.ev.profile import load as load_profile
-from emulators.faults.fault import Fault, FaultError
-from emulators.faults.targets import Targets
+from emulators.faults.fault import Fault, FaultError, Targets
 from emulators.scenario.scenario import Scenario
 from emulators.scenario.tables import Bound, CommandPart, FaultPart
 
@@ -28,6 +27,7 @@ REQUIRED = {  # by verb: the member without which the gateway refuses the comman
     "peak_limit": "import_w",
     "schedule": "periods",
 }
+STATUSES = ("accepted", "clamped", "refused", "achieved", "superseded", "lease_expired", "failed")  # of commands
 FIGURES = (  # of every run; the others are named after a car, a storage or a decision
     "import_wh",
     "export_wh",
@@ -50,13 +50,7 @@ FIGURES = (  # of every run; the others are named after a car, a storage or a de
     "switch_operations",
     "autonomy_h",
     "energy_cost",
-    "commands_accepted",
-    "commands_clamped",
-    "commands_refused",
-    "commands_achieved",
-    "commands_superseded",
-    "commands_lease_expired",
-    "commands_failed",
+    *(f"commands_{status}" for status in STATUSES),
 )
 CAR_FIGURES = ("soc_pct", "discharged_wh", "charged_wh")
 DEPLOYED_VEHICLE_FIGURES = ("soc_pct", "lowest_pct", "trips", "sites", "given_wh", "way_wh")

@@ -9,10 +9,11 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import deque
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any
 
 from emulators.site.site import Balance, Site, State
 from protocols.ports import Bus, BusMessage, Clock
@@ -21,20 +22,25 @@ Body = dict[str, Any]  # JSON object of an MQTT message
 
 LEASED = ("discharge", "charge", "setpoint")
 ANSWER_WITHIN = 10.0  # s, for the first result
+SUBSCRIBED = (
+    *("evse/+/state", "evse/+/result", "evse/+/event", "evse/+/telemetry"),
+    *("site/state", "site/result", "site/event", "gateway/+/status"),
+)
 REPUBLISH_AFTER_S = {"grid": 8.0, "switch": 8.0, "load": 12.0, "pv": 45.0, "storage": 45.0, "meter": 60.0}
 MAX_KEPT = 50_000  # events and results; the oldest are dropped first
 CHANGE_W = 150.0  # change of a measurement that is published at once
 
 
-class Connect(Protocol):
-    """Returns a connection to the broker, to enter with `async with`."""
-
-    def __call__(self) -> AbstractAsyncContextManager[Bus]: ...
+Connect = Callable[[], AbstractAsyncContextManager[Bus]]  # returns a connection to the broker
 
 
 def timestamp(wall: float) -> str:
     """Return a Unix time as RFC 3339 in UTC, to the millisecond."""
     return datetime.fromtimestamp(wall, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _payload(body: Body) -> bytes:
+    return json.dumps(body, separators=(",", ":")).encode()
 
 
 @dataclass(slots=True)
@@ -83,9 +89,7 @@ class Facility:
             try:
                 async with self.connect() as bus:
                     wait = 1.0
-                    for part in ("evse/+/state", "evse/+/result", "evse/+/event", "evse/+/telemetry"):
-                        await bus.subscribe(f"{self.root}/{part}")
-                    for part in ("site/state", "site/result", "site/event", "gateway/+/status"):
+                    for part in SUBSCRIBED:
                         await bus.subscribe(f"{self.root}/{part}")
                     self._bus = bus
                     self._published.clear()
@@ -140,12 +144,16 @@ class Facility:
 
     async def _send(self, target: str, verb: str, body: Body) -> None:
         place = "site" if target == "site" else f"evse/{target}"
+        bus = await self._open_bus()
+        await bus.publish(BusMessage(f"{self.root}/{place}/cmd/{verb}", _payload(body), qos=1))
+
+    async def _open_bus(self) -> Bus:
+        """Return the connection; wait for it, but not for ever."""
         async with self.clock.timeout_at(self.clock.now() + ANSWER_WITHIN):
             await self._connected.wait()
         if self._bus is None:
             raise ConnectionResetError("no connection to the broker")
-        payload = json.dumps(body, separators=(",", ":")).encode()
-        await self._bus.publish(BusMessage(f"{self.root}/{place}/cmd/{verb}", payload, qos=1))
+        return self._bus
 
     # Inputs
 
@@ -178,12 +186,9 @@ class Facility:
 
     async def publish_input(self, kind: str, body: Body, wall: float) -> None:
         """Publish an input that no sensor measures, such as prices or a storm warning; retained."""
-        async with self.clock.timeout_at(self.clock.now() + ANSWER_WITHIN):
-            await self._connected.wait()
-        if self._bus is None:
-            raise ConnectionResetError("no connection to the broker")
-        payload = json.dumps({"ts": timestamp(wall), **body}, separators=(",", ":")).encode()
-        await self._bus.publish(BusMessage(f"{self.root}/site/input/{kind}", payload, qos=1, retain=True))
+        payload = _payload({"ts": timestamp(wall), **body})
+        bus = await self._open_bus()
+        await bus.publish(BusMessage(f"{self.root}/site/input/{kind}", payload, qos=1, retain=True))
 
     async def _publish_measurement(
         self, kind: str, body: Body, watts: float, state: object, now: float, wall: float
@@ -197,7 +202,7 @@ class Facility:
             if unchanged and now - at < REPUBLISH_AFTER_S[kind] - self.sense_every_s + 0.5:
                 return
         self._published[kind] = (now, watts, state)
-        payload = json.dumps({"ts": timestamp(wall), **body}, separators=(",", ":")).encode()
+        payload = _payload({"ts": timestamp(wall), **body})
         try:
             await self._bus.publish(BusMessage(f"{self.root}/site/input/{kind}", payload, qos=1))
         except OSError:

@@ -177,12 +177,7 @@ def simulate(
 
     def make() -> World:
         return World(
-            loaded,
-            seed,
-            keep_transcript=keep_transcript,
-            fast_forward=fast_forward,
-            progress=progress,
-            sockets=sockets,
+            loaded, seed, keep_transcript=keep_transcript, fast_forward=fast_forward, progress=progress, sockets=sockets
         )
 
     if report is not None:

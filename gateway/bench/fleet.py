@@ -8,11 +8,10 @@ the same run: a tenth of the fleet, which shows the cost of one more. Both ends 
 from __future__ import annotations
 
 import asyncio
-import json as jsonlib
 import os
 import resource
-import sys
 import time
+from collections.abc import Iterator
 from typing import Any
 
 STATIONS = 1000
@@ -20,19 +19,8 @@ WARM_S, MEASURED_S = 60.0, 300.0
 COMMANDED = 0.1  # share of the EVs that discharge
 
 
-def main(json: bool) -> int:
-    """Measure and print; return exit status 0 if every station connected and every command was carried out."""
-    figures = measure()
-    if json:
-        sys.stdout.write(jsonlib.dumps(figures) + "\n")
-    else:
-        for name, row in figures.items():
-            print(f"{name:>24}  {row}")
-    return 0 if figures["ok"] else 1
-
-
-def measure(stations: int = STATIONS) -> dict[str, Any]:
-    """Return the figures of a tenth of the fleet and of the whole."""
+def figures(stations: int = STATIONS) -> dict[str, Any]:
+    """Return the figures of a tenth of the fleet and of the whole; `ok`: all online, every command carried out."""
     small, large = fleet(max(1, stations // 10)), fleet(stations)
     return {
         "ok": small["ok"] and large["ok"],
@@ -40,6 +28,11 @@ def measure(stations: int = STATIONS) -> dict[str, Any]:
         "large": large,
         "cpu_per_station_ratio": round(large["cpu_s_per_station_hour"] / small["cpu_s_per_station_hour"], 2),
     }
+
+
+def text(found: dict[str, Any]) -> Iterator[str]:
+    """Yield one line for each run and for the ratio."""
+    return (f"{name:>24}  {row}" for name, row in found.items())
 
 
 def fleet(stations: int, measured_s: float = MEASURED_S) -> dict[str, Any]:

@@ -60,7 +60,6 @@ async def echo(port: int, five: bool) -> None:
     protocol = aiomqtt.ProtocolVersion.V5 if five else aiomqtt.ProtocolVersion.V311
     async with aiomqtt.Client("127.0.0.1", port, protocol=protocol, socket_options=NODELAY) as client:
         client.pending_calls_threshold = 1000
-        client.pending_calls_threshold = 1000
         await client.subscribe("echo/ask", qos=1)
         print("ready", flush=True)
         under_way: set[asyncio.Task[None]] = set()

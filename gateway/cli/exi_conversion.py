@@ -51,48 +51,28 @@ def decode_lines(
     are. `explained` adds the decoding steps to each answer; with `pretty` they are a table before it.
     """
     conversation = Conversation(_protocol(protocol))
-    for line in lines:
-        if line.strip():
-            yield from _decode_line(line, conversation, pretty, explained, v2gtp, as_base64, schema)
-
-
-def _decode_line(
-    line: str,
-    conversation: Conversation,
-    pretty: bool,
-    explained: bool,
-    v2gtp: bool,
-    as_base64: bool,
-    schema: str | None,
-) -> Iterator[str]:
-    answer: dict[str, Any] = {}
-    codec: Codec | None = None
-    data = b""
-    try:
-        said = _object(line, {"schema", "exi"})
-        answer |= _named(said)
-        data = _bytes(said["exi"], as_base64)
-        if v2gtp:
-            framed = parse(data)
-            data = framed.payload
-            codec = BY_NAME[conversation.schema(framed.payload_type, data)]
-            answer["schema"] = codec.name
-            codec, name, message = conversation.read(framed.payload_type, data)
-        else:
-            codec = _codec(said.get("schema", schema))
-            answer["schema"] = codec.name
-            name, message = codec.decode_element(data)
-        answer["json"] = codec.to_plain(message, name)
-    except (ProtocolError, BadLine) as error:
-        answer = {**answer, "error": str(error)}
-    if explained and codec is not None:
-        if pretty:
-            yield from explain_text(codec, data)
-        else:
-            answer["explained"] = [
-                {"bit": s.bit, "bits": s.bits, "depth": s.depth, "text": s.text} for s in explain(codec, data)
-            ]
-    yield _json(answer, pretty)
+    for line in filter(str.strip, lines):
+        answer: dict[str, Any] = {}
+        codec: Codec | None = None
+        data = b""
+        try:
+            said = _object(line, {"schema", "exi"})
+            answer |= _named(said)
+            data = _bytes(said["exi"], as_base64)
+            if v2gtp:
+                framed = parse(data)
+                data = framed.payload
+                codec = BY_NAME[conversation.schema(framed.payload_type, data)]
+                answer["schema"] = codec.name
+                codec, name, message = conversation.read(framed.payload_type, data)
+            else:
+                codec = _codec(said.get("schema", schema))
+                answer["schema"] = codec.name
+                name, message = codec.decode_element(data)
+            answer["json"] = codec.to_plain(message, name)
+        except (ProtocolError, BadLine) as error:
+            answer = {**answer, "error": str(error)}
+        yield from _answer(answer, codec, data, explained, pretty)
 
 
 def encode_lines(
@@ -109,9 +89,7 @@ def encode_lines(
 
     `v2gtp` adds the header of the frame; `peer` writes full lists as that peer expects them.
     """
-    for line in lines:
-        if not line.strip():
-            continue
+    for line in filter(str.strip, lines):
         answer: dict[str, Any] = {}
         codec, data = None, b""
         try:
@@ -125,14 +103,18 @@ def encode_lines(
             answer["exi"] = base64.b64encode(framed).decode() if as_base64 else framed.hex()
         except (ProtocolError, BadLine) as error:
             answer = {**answer, "error": str(error)}
-        if explained and codec is not None and data:
-            if pretty:
-                yield from explain_text(codec, data)
-            else:
-                answer["explained"] = [
-                    {"bit": s.bit, "bits": s.bits, "depth": s.depth, "text": s.text} for s in explain(codec, data)
-                ]
-        yield _json(answer, pretty)
+        yield from _answer(answer, codec if data else None, data, explained, pretty)
+
+
+def _answer(answer: dict[str, Any], codec: Codec | None, data: bytes, explained: bool, pretty: bool) -> Iterator[str]:
+    """Yield an answer, with the decoding steps in it, or before it as a table for people."""
+    if explained and codec is not None and pretty:
+        yield from explain_text(codec, data)
+    elif explained and codec is not None:
+        answer["explained"] = [
+            {"bit": s.bit, "bits": s.bits, "depth": s.depth, "text": s.text} for s in explain(codec, data)
+        ]
+    yield _json(answer, pretty)
 
 
 def explain_text(codec: Codec, data: bytes) -> Iterator[str]:

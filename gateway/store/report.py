@@ -40,22 +40,17 @@ class CommandLine:
     ended: str = ""
 
 
-async def read(
-    store: Store,
-    *,
-    since: float | None = None,
-    until: float | None = None,
-    evse: str | None = None,
-    command: str | None = None,
-    limit: int | None = None,
-) -> list[Entry]:
-    """Return entries, oldest first; without a limit all of them, read page by page."""
+async def read(store: Store, *, limit: int | None = None, **selected: Any) -> list[Entry]:
+    """Return entries, oldest first; without a limit all of them, read page by page.
+
+    `selected` is `since`, `until`, `evse` and `command`, as in `Store.entries`.
+    """
     if limit is not None:
-        return await store.entries(since=since, until=until, evse=evse, command=command, limit=limit)
+        return await store.entries(limit=limit, **selected)
     found: list[Entry] = []
     after = 0
     while True:
-        page = await store.entries(since=since, until=until, evse=evse, command=command, limit=PAGE, after_seq=after)
+        page = await store.entries(limit=PAGE, after_seq=after, **selected)
         found += page
         if len(page) < PAGE:
             return found

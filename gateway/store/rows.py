@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from functools import cache
 from typing import Any
 
@@ -16,7 +17,6 @@ from gateway.model.journal import (
     Entry,
     Forgotten,
     Kept,
-    Phase,
     Record,
     ReplyTo,
     ResultDelivered,
@@ -24,6 +24,7 @@ from gateway.model.journal import (
     Step,
     StoredCommand,
 )
+from gateway.store.ports import change
 from gateway.store.sqlite import Statement
 from gateway.store.tables import COMMANDS, JOURNAL, KEPT
 
@@ -102,12 +103,12 @@ class Rows:
                 case CommandOpened():
                     opened[record.id] = self._row(record)
                 case ResultGiven() | ResultDelivered() | CommandEnded():
-                    change = _change(record)
+                    new = change(record)
                     if record.command in opened:
-                        opened[record.command].update(change)
+                        opened[record.command].update(new)
                     else:
-                        changes.setdefault(",".join(change), []).append(
-                            {"which": record.command, "whose": self._gateway, **change}
+                        changes.setdefault(",".join(new), []).append(
+                            {"which": record.command, "whose": self._gateway, **new}
                         )
                 case Kept() | Forgotten():
                     kept[record.kind, record.key] = record
@@ -118,23 +119,13 @@ class Rows:
             statements.append((_update(columns), rows))
         if lines:
             statements.append(in_bulk(_INSERT_LINES, JOURNAL, lines, self._dialect))
-        stored = [self._record(one) for one in kept.values() if isinstance(one, Kept)]
+        stored = [{"gateway": self._gateway, **asdict(one)} for one in kept.values() if isinstance(one, Kept)]
         if stored:
             statements.append(in_bulk(_upsert(self._dialect), KEPT, stored, self._dialect))
         gone = [one for one in kept.values() if isinstance(one, Forgotten)]
         if gone:
             statements.append((_FORGET, [{"whose": self._gateway, "which": one.kind, "what": one.key} for one in gone]))
         return statements
-
-    def _record(self, kept: Kept) -> dict[str, Any]:
-        return {
-            "gateway": self._gateway,
-            "kind": kept.kind,
-            "key": kept.key,
-            "body": kept.body,
-            "wall": kept.wall,
-            "ended": kept.ended,
-        }
 
     def _line(self, entry: Entry) -> dict[str, Any]:
         return {
@@ -167,16 +158,6 @@ class Rows:
             "final_delivered": False,
             "ended": None,
         }
-
-
-def _change(record: ResultGiven | ResultDelivered | CommandEnded) -> dict[str, Any]:
-    match record:
-        case ResultGiven():
-            return {record.phase.value: record.result}
-        case ResultDelivered():
-            return {f"{Phase(record.phase).value}_delivered": True}
-        case CommandEnded():
-            return {"in_force": False, "ended": record.wall}
 
 
 def command_of(row: Row[Any]) -> StoredCommand:

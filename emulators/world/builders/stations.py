@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import random
 from collections.abc import Callable
+from dataclasses import fields
 
 from emulators.charger.hardware.meter import Meter, MeterSpec
 from emulators.charger.hardware.power_stage import EFFICIENCY, PowerStage, StageSpec
@@ -53,18 +54,8 @@ def add_stations(world: EmulatedSite, part: ChargerPart, connect: Callable[[str]
 
 def _bay(world: EmulatedSite, part: ChargerPart, station: str, number: int) -> ParkingBay:
     scenario, evse = world.scenario, f"{station}-{number}"
-    spec = StageSpec(
-        max_charge_w=part.max_charge_w,
-        max_discharge_w=part.max_discharge_w,
-        max_current_a=part.max_current_a,
-        min_power_w=part.min_power_w,
-        ramp_w_per_s=part.ramp_w_per_s,
-        standby_w=part.standby_w,
-        forming=part.forming,
-        min_voltage_v=part.min_voltage_v,
-        max_voltage_v=part.max_voltage_v,
-        efficiency=tuple(part.efficiency) or EFFICIENCY,
-    )
+    shared = {field.name for field in fields(StageSpec)} & ChargerPart.model_fields.keys() - {"efficiency"}
+    spec = StageSpec(**part.model_dump(include=shared), efficiency=tuple(part.efficiency) or EFFICIENCY)
     seed = random.Random(f"meter-{world.seed}-{evse}").randrange(1 << 30)
     meter = MeterSpec(class_pct=part.meter_class_pct, drift_pct_year=part.meter_drift_pct_year)
     stage = PowerStage(spec, Meter(meter, seed), scenario.step)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from html import escape
+from itertools import groupby
 from math import ceil, floor, log10
 
 COLOURS = ("#1b6ca8", "#e08a1e", "#3a8a3f", "#b03a48", "#6b4fa0", "#7a6a58", "#0f8b8d", "#c05a9c", "#8a8d0f", "#555f6e")
@@ -125,18 +126,9 @@ def _hours(times: Sequence[float], start_h: float, height: float = HEIGHT) -> li
 
 
 def _runs(times: Sequence[float], one: Series) -> list[list[tuple[float, float]]]:
-    runs: list[list[tuple[float, float]]] = []
-    run: list[tuple[float, float]] = []
-    for t, value in zip(times, one, strict=False):
-        if value is None:
-            if run:
-                runs.append(run)
-            run = []
-        else:
-            run.append((t, value))
-    if run:
-        runs.append(run)
-    return runs
+    """Return the points of each stretch without gaps."""
+    points = groupby(zip(times, one, strict=False), key=lambda point: point[1] is not None)
+    return [[(t, value) for t, value in run if value is not None] for present, run in points if present]
 
 
 def _legend(names: Sequence[str]) -> str:
