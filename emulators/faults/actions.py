@@ -150,11 +150,8 @@ def _end_weld(points: InjectionPoints, fault: Fault) -> None:
     stage.contactors = Contactors.CLOSED if stage.battery is not None else Contactors.OPEN
 
 
-def _switch(stuck: bool) -> Action:
-    def act(points: InjectionPoints, fault: Fault) -> None:
-        _site(points, fault).switch.stuck = stuck
-
-    return act
+def _set_switch(stuck: bool) -> Action:
+    return lambda points, fault: setattr(_site(points, fault).switch, "stuck", stuck)
 
 
 def _setting(attribute: str, bad: object, good: object, where: str) -> tuple[Action, Action]:
@@ -205,6 +202,6 @@ ACTIONS: dict[str, tuple[Action, Action]] = {
     "silence": _quirk("silent_after_s", lambda fault: 0.0),
     "wrong-sign": _quirk("negative_discharge_limits", lambda fault: True),
     "late-frames": _quirk("late_frames_s", lambda fault: fault.value or 1.0),
-    "switch-stuck": (_switch(True), _switch(False)),
+    "switch-stuck": (_set_switch(True), _set_switch(False)),
     "input-silent": (lambda p, f: p.muted_inputs.add(f.target), lambda p, f: p.muted_inputs.discard(f.target)),
 }

@@ -126,11 +126,14 @@ class _Lane(Generic[M]):
             await self.reader
         message = self.arrived.popleft()
         self.load -= self.weight(message)
+        self._release_writers()
+        return message
+
+    def _release_writers(self) -> None:
         while self.writers and self.load <= self.bound:
             writer = self.writers.popleft()
             if not writer.done():
                 writer.set_result(None)
-        return message
 
     def finish(self) -> None:
         """Close the sending end: the stream ends after the data in transit."""
@@ -144,10 +147,7 @@ class _Lane(Generic[M]):
         self.travelling.clear()
         self.load = 0
         self._wake()
-        while self.writers:
-            writer = self.writers.popleft()
-            if not writer.done():
-                writer.set_result(None)
+        self._release_writers()
 
 
 class _End(Generic[M]):

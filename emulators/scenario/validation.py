@@ -15,7 +15,7 @@ from emulators.ev.profile import ProfileError
 from emulators.ev.profile import load as load_profile
 from emulators.faults.fault import Fault, FaultError, Targets
 from emulators.scenario.scenario import Scenario
-from emulators.scenario.tables import Bound, CommandPart, FaultPart
+from emulators.scenario.tables import Bound, ChargerPart, CommandPart, FaultPart
 
 LEASED = ("discharge", "charge", "setpoint")
 REQUIRED = {  # by verb: the member without which the gateway refuses the command
@@ -93,7 +93,7 @@ def _grid(scenario: Scenario) -> Iterator[Problem]:
 
 
 def _cars(scenario: Scenario) -> Iterator[Problem]:
-    chargers = {f"{name}-{k + 1}": part for part in scenario.charger for name in part.ids() for k in range(part.evses)}
+    chargers = _chargers(scenario)
     evses = dict(scenario.cars())
     for n, part in enumerate(scenario.car):
         try:
@@ -118,6 +118,11 @@ def _cars(scenario: Scenario) -> Iterator[Problem]:
             before = visit.leave
 
 
+def _chargers(scenario: Scenario) -> dict[str, ChargerPart]:
+    """Return the table of each EVSE's station."""
+    return {f"{name}-{k + 1}": part for part in scenario.charger for name in part.ids() for k in range(part.evses)}
+
+
 def missing_iso20(spec: CarSpec) -> str:
     """Return an error if a car does not support ISO 15118-20, "" if it does."""
     if "iso20" in spec.protocols:
@@ -127,9 +132,11 @@ def missing_iso20(spec: CarSpec) -> str:
 
 def _after_end(scenario: Scenario) -> Iterator[Problem]:
     times = [
-        *((("command", n, "at"), part.at) for n, part in enumerate(scenario.command)),
-        *((("input", n, "at"), part.at) for n, part in enumerate(scenario.input)),
-        *((("fault", n, "at"), part.at) for n, part in enumerate(scenario.fault)),
+        *(
+            ((name, n, "at"), part.at)
+            for name in ("command", "input", "fault")
+            for n, part in enumerate(getattr(scenario, name))
+        ),
         *((("grid", "events", n, "at"), part.at) for n, part in enumerate(scenario.grid.events)),
         *(
             (("car", n, "visits", k, "arrive"), visit.arrive)
@@ -162,14 +169,8 @@ def _fault(scenario: Scenario, part: FaultPart) -> str:
     except FaultError as error:
         return str(error)
     stations = [name for charger in scenario.charger for name in charger.ids()]
-    iso15118_evses = {
-        f"{name}-{k + 1}"
-        for charger in scenario.charger
-        for name in charger.ids()
-        for k in range(charger.evses)
-        if charger.vehicle_link != "none"
-    }
-    targets = Targets(stations, scenario.evses(), sorted(iso15118_evses), [name for name, _ in scenario.cars()])
+    iso15118_evses = sorted(evse for evse, charger in _chargers(scenario).items() if charger.vehicle_link != "none")
+    targets = Targets(stations, scenario.evses(), iso15118_evses, [name for name, _ in scenario.cars()])
     return targets.error(fault)
 
 

@@ -219,7 +219,7 @@ class Facility:
         if isinstance(tiers, dict) and tiers and set(tiers) <= set(specs):
             off = [specs[name] for name, on in tiers.items() if not on]
             # the contactors switch by priority: supply the tiers before the first that is off
-            self.site.keep_priority = min(off) - 1 if off else None
+            self.site.load_shedding.keep_priority = min(off) - 1 if off else None
         position = energy.get("main_switch")
         self.site.switch_order = position if position in ("open", "closed") and self.online is not False else None
         watts = energy.get("storage_w")

@@ -106,15 +106,6 @@ class Site:
             self.loads, lambda kind, text: self.report(kind, text), spec.tier_floors, spec.overload_s, spec.restore_s
         )
 
-    @property
-    def keep_priority(self) -> int | None:
-        """Lowest priority that a controller permits; None: all tiers."""
-        return self.load_shedding.keep_priority
-
-    @keep_priority.setter
-    def keep_priority(self, priority: int | None) -> None:
-        self.load_shedding.keep_priority = priority
-
     def stages(self) -> list[PowerStage]:
         """Return every converter of the site, cars first."""
         return [*self.cars.values(), *(storage.stage for storage in self.storage)]
@@ -239,14 +230,13 @@ class Site:
                     stage.trip(Fault.GRID, now)
             if not blocked and self.state is State.GRID:
                 self.report("protection", "reconnected")
-        on_grid = self.state is not State.ISLAND and self._energises(supply) and self.switch.conducts
+        if self.state is State.ISLAND:  # for converters that follow its voltage
+            present = self._formed_at is not None and now - self._formed_at >= self.spec.follow_after_s
+        else:
+            present = self._energises(supply) and self.switch.conducts
         for stage in self.stages():
-            present = on_grid if self.state is not State.ISLAND else self._followers_connect(now)
             if stage.grid_present != present and stage.island_w is None:
                 stage.grid_present = present
-
-    def _followers_connect(self, now: float) -> bool:
-        return self._formed_at is not None and now - self._formed_at >= self.spec.follow_after_s
 
     def _switch(self, supply: Supply, now: float) -> None:
         self.switch.advance(now)
@@ -382,9 +372,5 @@ class Site:
 
     def island_soc_pct(self) -> float:
         """Return the mean SoC of the converters that can form an island, 0 without any."""
-        forming_stages = self._forming_stages()
-        return (
-            sum(stage.battery.soc_pct for stage in forming_stages if stage.battery) / len(forming_stages)
-            if forming_stages
-            else 0.0
-        )
+        socs = [stage.battery.soc_pct for stage in self._forming_stages() if stage.battery]
+        return sum(socs) / len(socs) if socs else 0.0

@@ -20,7 +20,7 @@ from typing import Any
 
 from gateway.bench.exi_loop import loop_request
 from gateway.bench.exi_messages import Case, cases
-from gateway.bench.measuring import JsonProcess
+from gateway.bench.measuring import JsonProcess, resident_kib
 from protocols.iso15118.codecs import ISO20_DC
 
 PEER = "iso15118==0.31.2"
@@ -94,7 +94,8 @@ def figures(rounds: int = ROUNDS) -> dict[str, Any]:
             "ours_whole_session_cpu": session_cpu,
             "josev": peer and round(peer.started["start_ms"], 1),
         }
-        found["java_resident_mib"] = peer and _resident_mib(peer.started.get("java_pid"))
+        kib = resident_kib(peer.started["java_pid"]) if peer else None
+        found["java_resident_mib"] = kib and round(kib / 1024, 1)
     finally:
         if peer is not None:
             peer.close()
@@ -132,15 +133,6 @@ def _measure(case: Case, peer: JsonProcess | None, rounds: int) -> dict[str, Any
     if "error" in prepared:
         result["peer_error"] = prepared["error"]
     return result
-
-
-def _resident_mib(pid: int | None) -> float | None:
-    """Return the memory of the peer's Java process, where the system reports it."""
-    status = Path(f"/proc/{pid}/status")
-    if pid is None or not status.exists():
-        return None
-    kib = next(line.split()[1] for line in status.read_text().splitlines() if line.startswith("VmRSS"))
-    return round(int(kib) / 1024, 1)
 
 
 def _varied(rounds: int) -> dict[str, float]:

@@ -8,11 +8,11 @@ the same run: a tenth of the fleet, which shows the cost of one more. Both ends 
 from __future__ import annotations
 
 import asyncio
-import os
-import resource
 import time
 from collections.abc import Iterator
 from typing import Any
+
+from gateway.bench.measuring import resident_kib
 
 STATIONS = 1000
 WARM_S, MEASURED_S = 60.0, 300.0
@@ -61,14 +61,14 @@ async def _live(stations: int, measured_s: float) -> dict[str, Any]:
         },
         "the bench",
     )
-    before = _memory_kb()
+    before = resident_kib() or 0
     began = time.perf_counter()
     world = World(plan, 1, keep_transcript=False, fast_forward=True)
     async with world.running():
         await world.clock.sleep(WARM_S)
         ready_s = time.perf_counter() - began
         online = sum(1 for station in world.stations.values() if station.online)
-        loaded = _memory_kb()
+        loaded = resident_kib() or 0
         some = list(world.bays)[:: max(1, round(1 / COMMANDED))]
         cpu, real = time.process_time(), time.perf_counter()
         holding = [
@@ -94,12 +94,3 @@ async def _live(stations: int, measured_s: float) -> dict[str, Any]:
         "memory_kb_per_station": round((loaded - before) / stations, 1),
         "messages": messages,
     }
-
-
-def _memory_kb() -> int:
-    """Return the resident memory of the process; its maximum where the system does not report it."""
-    try:
-        with open("/proc/self/statm", encoding="ascii") as said:
-            return int(said.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") // 1024
-    except OSError:
-        return int(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)

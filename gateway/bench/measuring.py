@@ -7,6 +7,7 @@ import os
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 
@@ -25,6 +26,15 @@ def quantile(values: Sequence[float], part: float, digits: int = 3) -> float | N
 def p50_p99(values: Sequence[float], digits: int = 3) -> dict[str, Any]:
     """Return the median and the 99th percentile."""
     return {"p50": quantile(values, 0.5, digits), "p99": quantile(values, 0.99, digits)}
+
+
+def resident_kib(pid: int | str = "self") -> int | None:
+    """Return the resident memory of a process, where the system reports it."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return None
+    return next((int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS:")), None)
 
 
 class JsonProcess:

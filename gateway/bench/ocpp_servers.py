@@ -18,6 +18,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from gateway.bench.measuring import resident_kib
+
 Ready = Callable[[int], None]
 
 
@@ -133,10 +135,7 @@ def _settings() -> Any:
 def usage() -> dict[str, Any]:
     """Return CPU seconds and resident memory of this process."""
     spent = resource.getrusage(resource.RUSAGE_SELF)
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith("VmRSS:"):
-            return {"cpu_s": spent.ru_utime + spent.ru_stime, "rss_kb": int(line.split()[1])}
-    return {"cpu_s": spent.ru_utime + spent.ru_stime, "rss_kb": spent.ru_maxrss}
+    return {"cpu_s": spent.ru_utime + spent.ru_stime, "rss_kb": resident_kib() or spent.ru_maxrss}
 
 
 async def _serve(kind: str) -> None:

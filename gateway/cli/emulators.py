@@ -33,18 +33,6 @@ class TlsProfile(StrEnum):
     INTEROP = "interop"
 
 
-class Protocol(StrEnum):
-    """Protocols between EV and SECC."""
-
-    ISO20 = "iso20"
-
-
-class Auth(StrEnum):
-    """Identification of the EV's user."""
-
-    EIM = "eim"
-
-
 TlsOption = Annotated[Tls, typer.Option("--tls", help="ISO 15118-20 requires 1.3; see docs/tls.md.")]
 ProfileOption = Annotated[
     TlsProfile, typer.Option("--tls-profile", help="strict: as the standard; interop: as peers in the field.")
@@ -105,7 +93,7 @@ def secc(
     options = locals()
     from emulators.charger.secc.run import RunOptions, run
 
-    check_choices("secc", "--protocols", options.pop("protocols"), Protocol)
+    check_choices("secc", "--protocols", options.pop("protocols"), ("iso20",))
     _openssl(tls_version, tls_profile)
     end(run_until_done(run(RunOptions(**options))))
 
@@ -132,8 +120,8 @@ def ev(
     options = locals()
     from emulators.ev.run import EvOptions, run
 
-    check_choices("ev", "--protocols", options.pop("protocols"), Protocol)
-    check_choices("ev", "--auth", options.pop("auth"), Auth)
+    check_choices("ev", "--protocols", options.pop("protocols"), ("iso20",))
+    check_choices("ev", "--auth", options.pop("auth"), ("eim",))
     _openssl(tls_version, tls_profile)
     end(run_until_done(run(EvOptions(**options))))
 

@@ -31,6 +31,12 @@ class _Group:
     records: tuple[Record, ...]
     done: asyncio.Future[None] | None
 
+    def fail(self, error: StoreError) -> None:
+        """Report an error to the caller, if one waits."""
+        if self.done is not None and not self.done.done():
+            self.done.set_exception(error)
+            self.done.exception()  # no warning for a caller that stopped waiting
+
 
 class Journal:
     """Only writer of a store."""
@@ -185,16 +191,12 @@ class Journal:
         if group.done is None:
             self.dropped += len(group.records)
             self._report(f"{len(group.records)} records were refused by the store and are lost: {error}")
-        elif not group.done.done():
-            group.done.set_exception(error)
-            group.done.exception()
+        group.fail(error)
 
     def _failed(self, groups: list[_Group], text: str) -> None:
         self._report(text)
         for group in groups:
-            if group.done is not None and not group.done.done():
-                group.done.set_exception(StoreError(text))
-                group.done.exception()  # no warning for a caller that stopped waiting
+            group.fail(StoreError(text))
         self._requeue([group for group in groups if group.done is None])
 
     def _requeue(self, groups: list[_Group]) -> None:
@@ -211,9 +213,7 @@ class Journal:
             if not await asyncio.shield(self._write_one()):
                 break
         for group in self._waiting:
-            if group.done is not None and not group.done.done():
-                group.done.set_exception(StoreError("the gateway is stopping"))
-                group.done.exception()
+            group.fail(StoreError("the gateway is stopping"))
 
 
 def describe(records: Sequence[Record]) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from functools import cache
 from typing import Any
 
@@ -29,6 +29,8 @@ from gateway.store.sqlite import Statement
 from gateway.store.tables import COMMANDS, JOURNAL, KEPT
 
 BULK = 16  # rows
+_OPENED = tuple(one.name for one in fields(CommandOpened) if one.name != "reply")
+_UNFINISHED = {"first": None, "final": None, "first_delivered": False, "final_delivered": False, "ended": None}
 
 # Statements are built once: building one costs as much as executing it.
 _INSERT_COMMANDS, _INSERT_LINES = insert(COMMANDS), insert(JOURNAL)
@@ -139,47 +141,23 @@ class Rows:
         }
 
     def _row(self, opened: CommandOpened) -> dict[str, Any]:
-        return {
-            "id": opened.id,
-            "gateway": self._gateway,
-            "evse": opened.evse[:64] if opened.evse is not None else None,
-            "verb": opened.verb,
-            "fingerprint": opened.fingerprint,
-            "body": opened.body,
-            "source": opened.source,
-            "channel": opened.channel,
-            "received": opened.received,
-            "in_force": opened.in_force,
-            "reply_topic": opened.reply.topic if opened.reply else None,
-            "reply_correlation": opened.reply.correlation_data if opened.reply else None,
-            "first": None,
-            "final": None,
-            "first_delivered": False,
-            "final_delivered": False,
-            "ended": None,
-        }
+        row = {name: getattr(opened, name) for name in _OPENED}
+        return (
+            _UNFINISHED
+            | row
+            | {
+                "gateway": self._gateway,
+                "evse": opened.evse[:64] if opened.evse is not None else None,
+                "reply_topic": opened.reply.topic if opened.reply else None,
+                "reply_correlation": opened.reply.correlation_data if opened.reply else None,
+            }
+        )
 
 
 def command_of(row: Row[Any]) -> StoredCommand:
     """Return the command of a row."""
-    topic = row.reply_topic
-    return StoredCommand(
-        row.id,
-        row.evse,
-        row.verb,
-        row.fingerprint,
-        row.body,
-        row.source,
-        row.channel,
-        row.received,
-        bool(row.in_force),
-        ReplyTo(topic, row.reply_correlation) if topic is not None else None,
-        row.first,
-        row.final,
-        bool(row.first_delivered),
-        bool(row.final_delivered),
-        row.ended,
-    )
+    reply = ReplyTo(row.reply_topic, row.reply_correlation) if row.reply_topic is not None else None
+    return StoredCommand(reply=reply, **{name: getattr(row, name) for name in (*_OPENED, *_UNFINISHED)})
 
 
 def entry_of(row: Row[Any]) -> Entry:
