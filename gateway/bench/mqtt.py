@@ -24,7 +24,7 @@ from typing import Any
 import aiomqtt
 
 from gateway.bench.measuring import p50_p99
-from gateway.bench.mqtt_peers import NODELAY, SITE, evse
+from gateway.bench.mqtt_peers import SITE, evse, make_client
 
 EVSES = 50
 UNDER_WAY = 64
@@ -142,10 +142,8 @@ async def _rate(ask: Callable[[int], Awaitable[None]], times: int) -> float:
 @asynccontextmanager
 async def _client(port: int, five: bool) -> AsyncIterator[tuple[aiomqtt.Client, dict[str, asyncio.Future[None]]]]:
     """A facility: receives results and echoes, and resolves the futures that wait for them."""
-    protocol = aiomqtt.ProtocolVersion.V5 if five else aiomqtt.ProtocolVersion.V311
     waiting: dict[str, asyncio.Future[None]] = {}
-    async with aiomqtt.Client("127.0.0.1", port, protocol=protocol, socket_options=NODELAY) as client:
-        client.pending_calls_threshold = 10 * UNDER_WAY
+    async with make_client(port, five) as client:
         await client.subscribe(f"v2x/1/{SITE}/evse/+/result", qos=1)
         await client.subscribe("echo/answer", qos=1)
 

@@ -11,10 +11,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from gateway.model.journal import Entry, Phase, Record
+from gateway.model.journal import Record
 from gateway.store.ports import RecordRefused, Store, StoreError, Unfinished
 from protocols.ports import Clock
 
@@ -214,17 +214,3 @@ class Journal:
                 break
         for group in self._waiting:
             group.fail(StoreError("the gateway is stopping"))
-
-
-def describe(records: Sequence[Record]) -> list[str]:
-    """Return the steps in a group, for logs and crash tests: `received`, `first`, `final`, ..."""
-    named = []
-    for record in records:
-        match record:
-            case Entry():
-                named.append(record.step.value)
-            case _ if (phase := getattr(record, "phase", None)) is not None:
-                named.append(Phase(phase).value)
-            case _:
-                named.append(type(record).__name__)
-    return named
