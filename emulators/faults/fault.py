@@ -14,17 +14,8 @@ LINK_KINDS = ("half-open", "cut")
 BROKER_KINDS = ("broker-stop", "broker-wipe", "broker-freeze")
 EVSE_KINDS = ("meter-stuck", "meter-wrong-sign", "deaf", "ignores-car", "insulation", "internal", "weld")
 VEHICLE_KINDS = ("frozen-soc", "silence", "wrong-sign", "late-frames")
-KINDS = (
-    *MESSAGE_KINDS,
-    *LINK_KINDS,
-    *BROKER_KINDS,
-    *EVSE_KINDS,
-    *VEHICLE_KINDS,
-    "restart",
-    "clock-jump",
-    "switch-stuck",
-    "input-silent",
-)
+OTHER_KINDS = ("restart", "clock-jump", "switch-stuck", "input-silent")
+KINDS = (*MESSAGE_KINDS, *LINK_KINDS, *BROKER_KINDS, *EVSE_KINDS, *VEHICLE_KINDS, *OTHER_KINDS)
 TARGET_PREFIXES: dict[str, tuple[str, ...]] = {  # a byte stream keeps its order, a text message is never split
     "split": ("iso15118:",),
     "reorder": ("ocpp:", "mqtt"),

@@ -139,10 +139,6 @@ class Ev:
         return getattr(self.car, name)
 
     @property
-    def soc_pct(self) -> float:
-        return self.car.soc_pct
-
-    @property
     def power_w(self) -> float:
         """Power at the meter of its EVSE, + is charge."""
         return self.bay.stage.reading(self._running.runner.get_loop().time()).ac_power_w

@@ -277,10 +277,6 @@ class SkewedClock(DerivedClock):
     def jump(self, seconds: float) -> None:
         self.offset_s += seconds
 
-    def set_wall(self, wall: float) -> None:
-        """Set the wall time, as the time of a BootNotification or Heartbeat response does."""
-        self.offset_s += wall - self.wall()
-
 
 def run_virtual(main: Coroutine[object, object, T], speed: float | None = None) -> T:
     """Run `main` to its end in virtual time and return its result; remaining tasks are cancelled."""

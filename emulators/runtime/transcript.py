@@ -69,10 +69,7 @@ class Transcript:
 
     def digest(self) -> str:
         """Return the SHA-256 digest of all lines."""
-        digest = hashlib.sha256()
-        for line in self.lines:
-            digest.update(str(line).encode() + b"\n")
-        return digest.hexdigest()
+        return hashlib.sha256("".join(f"{line}\n" for line in self.lines).encode()).hexdigest()
 
     def differences(self, other: Transcript) -> Iterator[tuple[Line | None, Line | None]]:
         """Return the pairs of lines that differ."""

@@ -19,9 +19,7 @@ from emulators.scenario.tables import Bound, ChargerPart, CommandPart, FaultPart
 
 LEASED = ("discharge", "charge", "setpoint")
 REQUIRED = {  # by verb: the member without which the gateway refuses the command
-    "discharge": "power_w",
-    "charge": "power_w",
-    "setpoint": "power_w",
+    **dict.fromkeys(LEASED, "power_w"),
     "mode": "mode",
     "backup": "action",
     "peak_limit": "import_w",
@@ -29,27 +27,10 @@ REQUIRED = {  # by verb: the member without which the gateway refuses the comman
 }
 STATUSES = ("accepted", "clamped", "refused", "achieved", "superseded", "lease_expired", "failed")  # of commands
 FIGURES = (  # of every run; the others are named after a car, a storage or a decision
-    "import_wh",
-    "export_wh",
-    "pv_wh",
-    "pv_curtailed_wh",
-    "served_wh",
-    "unserved_wh",
-    "unserved_critical_wh",
-    "unserved_transfer_wh",
-    "transfer_gap_s",
-    "dark_s",
-    "fed_dead_grid_wh",
-    "fed_dead_grid_steps",
-    "peak_demand_w",
-    "cars_discharged_wh",
-    "cars_charged_wh",
-    "floor_crossed_pct",
-    "soc_min_pct",
-    "car_violations",
-    "switch_operations",
-    "autonomy_h",
-    "energy_cost",
+    *("import_wh", "export_wh", "pv_wh", "pv_curtailed_wh", "peak_demand_w", "energy_cost"),
+    *("served_wh", "unserved_wh", "unserved_critical_wh", "unserved_transfer_wh", "transfer_gap_s", "dark_s"),
+    *("fed_dead_grid_wh", "fed_dead_grid_steps", "switch_operations", "autonomy_h"),
+    *("cars_discharged_wh", "cars_charged_wh", "floor_crossed_pct", "soc_min_pct", "car_violations"),
     *(f"commands_{status}" for status in STATUSES),
 )
 CAR_FIGURES = ("soc_pct", "discharged_wh", "charged_wh")

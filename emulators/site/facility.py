@@ -109,7 +109,10 @@ class Facility:
 
     async def command(self, target: str, verb: str, **fields: object) -> Body:
         """Send a command to an EVSE or to "site"; return its first result. TimeoutError without one."""
-        identifier = str(fields.pop("id", "")) or self._next_id()
+        identifier = str(fields.pop("id", ""))
+        if not identifier:
+            self._count += 1
+            identifier = f"{self.name}-{self._count:06d}"
         await self._send(target, verb, {"id": identifier, "source": self.name, **fields})
         results = self._results_by_command.setdefault(identifier, CommandResults())
         async with self.clock.timeout_at(self.clock.now() + ANSWER_WITHIN):
@@ -137,10 +140,6 @@ class Facility:
                 answers.append({"status": "no answer"})
             await self.clock.sleep(min(lease * 0.5, max(0.5, left)))
         return answers
-
-    def _next_id(self) -> str:
-        self._count += 1
-        return f"{self.name}-{self._count:06d}"
 
     async def _send(self, target: str, verb: str, body: Body) -> None:
         place = "site" if target == "site" else f"evse/{target}"

@@ -46,9 +46,8 @@ class SiteSpec:
     overload_s: float = 1.0  # of overload, before a tier is shed
     restore_s: float = 60.0  # of sufficient headroom, before a tier is restored
     island_floor_pct: float = 10.0  # minimum SoC of a grid-forming car or storage
-    tier_floors: tuple[
-        tuple[int, float], ...
-    ] = ()  # (priority, SoC %): below that SoC only tiers up to the priority are supplied
+    # (priority, SoC %): below that SoC only tiers up to the priority are supplied
+    tier_floors: tuple[tuple[int, float], ...] = ()
     utc_offset_s: float = 9 * 3600.0
 
 

@@ -23,7 +23,7 @@ from typing import Any
 
 import aiomqtt
 
-from gateway.bench.measuring import p50_p99
+from gateway.bench.measuring import p50_p99, timed_ms
 from gateway.bench.mqtt_peers import SITE, evse, make_client
 
 EVSES = 50
@@ -85,16 +85,12 @@ async def _measure(port: int, five: bool, commands: int) -> dict[str, Any]:
 
 def _commit_floor(path: str) -> dict[str, float]:
     """Return the time of one durable row in SQLite: what the disk takes of every command."""
-    took = []
     with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")
         connection.execute("CREATE TABLE floor (value TEXT)")
-        for _ in range(200):
-            began = time.perf_counter()
-            connection.execute("INSERT INTO floor VALUES (?)", ("x" * 1000,))
-            took.append((time.perf_counter() - began) * 1000)
-    return p50_p99(took)
+        row = ("x" * 1000,)
+        return p50_p99([timed_ms(connection.execute, "INSERT INTO floor VALUES (?)", row)[1] for _ in range(200)])
 
 
 def _topic(number: int) -> str:

@@ -171,18 +171,15 @@ class Load:
                 self._next(client)
             await asyncio.sleep(seconds)
         else:
-            await self._paced(seconds, rate)
+            begun, sent = time.perf_counter(), 0
+            while (now := time.perf_counter()) - begun < seconds:
+                while sent < (now - begun) * rate:
+                    self._next(self.clients[sent % len(self.clients)])
+                    sent += 1
+                await asyncio.sleep(0.001)
         self._running = False
         await asyncio.sleep(0.3)
         return len(self.latencies), self.latencies
-
-    async def _paced(self, seconds: float, rate: float) -> None:
-        begun, sent = time.perf_counter(), 0
-        while (now := time.perf_counter()) - begun < seconds:
-            while sent < (now - begun) * rate:
-                self._next(self.clients[sent % len(self.clients)])
-                sent += 1
-            await asyncio.sleep(0.001)
 
     def close(self) -> None:
         """Close the connections."""

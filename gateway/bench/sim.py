@@ -78,8 +78,7 @@ def figures() -> dict[str, Any]:
         "store_day_fast": run(DAY, fast_forward=True),
     }
     ratios = {
-        "discharge": round(runs["discharge_full"].cpu_s / runs["discharge_fast"].cpu_s, 2),
-        "store_hour": round(runs["store_hour_full"].cpu_s / runs["store_hour_fast"].cpu_s, 2),
+        name: round(runs[f"{name}_full"].cpu_s / runs[f"{name}_fast"].cpu_s, 2) for name in ("discharge", "store_hour")
     }
     aims = {
         name: {"cpu_s": runs[name].cpu_s, "aim_s": aim_s, "met": runs[name].cpu_s <= aim_s}

@@ -7,6 +7,7 @@ the environment; a renamed key loads with a warning. `load.py` reads the file.
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 from urllib.parse import urlsplit
@@ -368,11 +369,9 @@ class Config(BaseSettings):
 
     @model_validator(mode="after")
     def _unique_stations(self) -> Config:
-        seen: set[str] = set()
-        for station in self.stations:
-            if station.id in seen:
-                raise ValueError(f"stations: {station.id} is listed twice")
-            seen.add(station.id)
+        name, listed = next(iter(Counter(station.id for station in self.stations).most_common(1)), ("", 0))
+        if listed > 1:
+            raise ValueError(f"stations: {name} is listed twice")
         return self
 
     @model_validator(mode="after")

@@ -64,7 +64,8 @@ def commands(entries: Iterable[Entry]) -> list[CommandLine]:
         if entry.command is None or (entry.command not in lines and entry.step is not Step.RECEIVED):
             continue
         line = lines.setdefault(entry.command, CommandLine(rfc3339(entry.wall), entry.command))
-        _FOLD.get(entry.step, _nothing)(line, entry)
+        if entry.step in _FOLD:
+            _FOLD[entry.step](line, entry)
     return list(lines.values())
 
 
@@ -137,10 +138,6 @@ def _cell(value: Any) -> Any:
     if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r"):
         return "'" + value
     return value
-
-
-def _nothing(_line: CommandLine, _entry: Entry) -> None:
-    """Ignore a step that the summary leaves out."""
 
 
 def _received(line: CommandLine, entry: Entry) -> None:

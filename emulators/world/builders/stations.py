@@ -1,4 +1,4 @@
-"""Charging stations of a scenario, with their EVSEs and parking bays."""
+"""Charging stations of a scenario, with their EVSEs and parking bays, and its vehicles."""
 
 from __future__ import annotations
 
@@ -13,9 +13,11 @@ from emulators.charger.hardware.shared_supply import Supply
 from emulators.charger.station.build import build
 from emulators.charger.station.config import StationConfig
 from emulators.charger.station.csms_link.network_profiles import Connect
+from emulators.ev import profile
+from emulators.ev.car import Car
 from emulators.runtime.clock import SkewedClock
 from emulators.runtime.pcap import Capture
-from emulators.scenario.tables import ChargerPart
+from emulators.scenario.tables import CarPart, ChargerPart
 from emulators.world.emulated_site import EmulatedSite
 from emulators.world.parking_bay import BaySettings, ParkingBay
 from protocols.ocpp.schema import Version
@@ -74,3 +76,15 @@ def _bay(world: EmulatedSite, part: ChargerPart, station: str, number: int) -> P
     world.site.cars[evse] = stage
     world.injection_points.stages[evse] = stage
     return bay
+
+
+def add_cars(world: EmulatedSite, part: CarPart) -> None:
+    """Add the cars of one table of the scenario, unplugged, to a world."""
+    spec = profile.load(part.profile)
+    for name in part.names():
+        draw = random.Random(f"car-{world.seed}-{name}")
+        soc = part.soc_pct + draw.uniform(-1, 1) * part.soc_spread_pct
+        car = Car(spec, min(100.0, max(0.0, soc)), name=name, ambient_c=world.scenario.site.ambient_c)
+        if part.floor_pct is not None:
+            car.v2x_min_soc_pct = max(part.floor_pct, spec.min_soc_pct)
+        world.cars[name] = world.injection_points.cars[name] = car

@@ -48,15 +48,14 @@ def bands(times: Sequence[float], rows: Mapping[str, Sequence[str]], start_h: fl
         y = TOP + 20 * n
         body.append(f'<text x="{LEFT - 6}" y="{y + 13}" text-anchor="end">{escape(_short(name))}</text>')
         begin = 0
-        for i in range(1, len(one) + 1):
-            if i < len(one) and one[i] == one[begin]:
-                continue
-            if one[begin]:
-                x0, x1 = _x(times[begin], times), _x(times[min(i, len(times) - 1)], times)
-                colour = COLOURS[labels.index(one[begin]) % len(COLOURS)]
+        for label, run in groupby(one):
+            end = begin + len(list(run))
+            if label:
+                x0, x1 = _x(times[begin], times), _x(times[min(end, len(times) - 1)], times)
+                colour = COLOURS[labels.index(label) % len(COLOURS)]
                 shape = f'x="{x0:.1f}" y="{y}" width="{max(x1 - x0, 0.8):.1f}" height="16" fill="{colour}"'
-                body.append(f"<rect {shape}><title>{escape(one[begin])}</title></rect>")
-            begin = i
+                body.append(f"<rect {shape}><title>{escape(label)}</title></rect>")
+            begin = end
     text = "; ".join(f"{name}: {_describe_shares(one)}" for name, one in rows.items())
     return _frame(body, title, text, height) + _legend(labels)
 
