@@ -7,7 +7,7 @@ describe no single product. Ageing is in `ageing.py`; packs are in `pack.py`.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 from math import exp
@@ -18,11 +18,12 @@ class Curve:
 
     __slots__ = ("_areas", "_slopes", "xs", "ys")
 
-    def __init__(self, points: Sequence[tuple[float, float]]) -> None:
+    def __init__(self, points: Iterable[tuple[float, float]]) -> None:
+        points = list(points)
         self.xs = [float(x) for x, _ in points]
         self.ys = [float(y) for _, y in points]
         if len(points) < 2 or any(b <= a for a, b in pairwise(self.xs)):
-            raise ValueError(f"a curve needs at least two points in rising order, not {list(points)}")
+            raise ValueError(f"a curve needs at least two points in rising order, not {points}")
         self._slopes = [(y1 - y0) / (x1 - x0) for (x0, y0), (x1, y1) in pairwise(points)]
         self._areas = [0.0]
         for (x0, y0), (x1, y1) in pairwise(points):
@@ -69,22 +70,11 @@ _DISCHARGE_DERATING = Curve([(-30, 0), (-20, 0.35), (-10, 0.65), (0, 0.9), (5, 1
 NMC = Chemistry(
     "NMC",
     Curve(
-        [
-            (0, 3.0),
-            (0.02, 3.24),
-            (0.05, 3.38),
-            (0.1, 3.46),
-            (0.2, 3.56),
-            (0.3, 3.61),
-            (0.4, 3.65),
-            (0.5, 3.70),
-            (0.6, 3.79),
-            (0.7, 3.89),
-            (0.8, 3.98),
-            (0.9, 4.07),
-            (0.95, 4.12),
-            (1, 4.18),
-        ]
+        zip(
+            (0, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 1),
+            (3.0, 3.24, 3.38, 3.46, 3.56, 3.61, 3.65, 3.70, 3.79, 3.89, 3.98, 4.07, 4.12, 4.18),
+            strict=True,
+        )
     ),
     _RESISTANCE,
     2600.0,
@@ -96,23 +86,11 @@ NMC = Chemistry(
 LFP = Chemistry(
     "LFP",
     Curve(
-        [
-            (0, 2.60),
-            (0.02, 2.96),
-            (0.05, 3.12),
-            (0.1, 3.20),
-            (0.2, 3.245),
-            (0.3, 3.28),
-            (0.4, 3.29),
-            (0.5, 3.295),
-            (0.6, 3.30),
-            (0.7, 3.325),
-            (0.8, 3.332),
-            (0.9, 3.336),
-            (0.95, 3.345),
-            (0.98, 3.38),
-            (1, 3.48),
-        ]
+        zip(
+            (0, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 1),
+            (2.60, 2.96, 3.12, 3.20, 3.245, 3.28, 3.29, 3.295, 3.30, 3.325, 3.332, 3.336, 3.345, 3.38, 3.48),
+            strict=True,
+        )
     ),
     _RESISTANCE,
     3200.0,
@@ -124,21 +102,11 @@ LFP = Chemistry(
 LMO = Chemistry(
     "LMO",
     Curve(
-        [
-            (0, 3.10),
-            (0.03, 3.36),
-            (0.07, 3.52),
-            (0.1, 3.58),
-            (0.2, 3.70),
-            (0.3, 3.77),
-            (0.4, 3.82),
-            (0.5, 3.87),
-            (0.6, 3.92),
-            (0.7, 3.97),
-            (0.8, 4.02),
-            (0.9, 4.07),
-            (1, 4.14),
-        ]
+        zip(
+            (0, 0.03, 0.07, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1),
+            (3.10, 3.36, 3.52, 3.58, 3.70, 3.77, 3.82, 3.87, 3.92, 3.97, 4.02, 4.07, 4.14),
+            strict=True,
+        )
     ),
     _RESISTANCE,
     2400.0,

@@ -65,9 +65,7 @@ class PackSpec:
 
 
 GENERIC_63 = PackSpec(
-    "generic-63",
-    capacity_ah=186.0,
-    source="a 400 V mid-size car: 96 NMC cells in series, 63 kWh usable; our estimates",
+    "generic-63", capacity_ah=186.0, source="a 400 V mid-size car: 96 NMC cells in series, 63 kWh usable; our estimates"
 )
 
 

@@ -100,13 +100,6 @@ class SecondLifePack:
         return max(0.0, min((high - module.charge) * module.capacity_ah for module in self.modules))
 
     @property
-    def weakest(self) -> int:
-        """Index of the module that is empty first."""
-        low = self.spec.module.usable_low
-        remaining = [(module.charge - low) * module.capacity_ah for module in self.modules]
-        return remaining.index(min(remaining))
-
-    @property
     def voltage_v(self) -> float:
         return sum(module.voltage_v for module in self.modules)
 
@@ -122,11 +115,6 @@ class SecondLifePack:
     def temperature_c(self) -> float:
         """Temperature of the hottest module."""
         return max(module.temperature_c for module in self.modules)
-
-    @property
-    def health_pct(self) -> float:
-        """State of health: remaining capacity of the weakest module."""
-        return 100.0 * min(module.capacity_ah / module.spec.capacity_ah for module in self.modules)
 
     @property
     def usable_wh(self) -> float:

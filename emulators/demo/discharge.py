@@ -298,7 +298,11 @@ async def run_steps(parts: Parts, seconds: float) -> None:
     figures.achieved = final["status"] == "achieved"
 
     view.phase("the battery discharges; the lease is not renewed")
-    await facility.until("end of the lease", lambda: _lease_ended(facility.events), within=seconds + STEP_WITHIN_S)
+    await facility.until(
+        "end of the lease",
+        lambda: any(one["event"] == "lease_ended" for one in facility.events),
+        seconds + STEP_WITHIN_S,
+    )
     await facility.until("0 W after the lease", lambda: _at_zero(facility), within=STEP_WITHIN_S)
     figures.lease_ended = facility.state["session_state"] == "in_session"
     figures.energy_from_battery_wh = round(parts.car.pack.energy_out_wh - battery_wh, 3)
@@ -321,10 +325,6 @@ async def run_steps(parts: Parts, seconds: float) -> None:
 def ready(state: Body) -> bool:
     """Return whether the state permits a discharge command now."""
     return state.get("session_state") == "in_session" and state["available"]["max_discharge_w"] > 0
-
-
-def _lease_ended(received: list[Body]) -> bool:
-    return any(one["event"] == "lease_ended" for one in received)
 
 
 def _at_zero(facility: Facility) -> bool:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
-from types import TracebackType
 
 from rich.columns import Columns
 from rich.console import Console, Group, RenderableType
@@ -52,14 +51,12 @@ class DemoView:
     def __enter__(self) -> DemoView:
         if self.console.is_terminal:
             self._live = Live(get_renderable=self._display, console=self.console, refresh_per_second=REFRESH_PER_S)
-            self._live.__enter__()
+            self._live.start(refresh=True)
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._live is not None:
-            self._live.__exit__(kind, error, trace)
+            self._live.stop()
 
     def line(self, protocol: str, text: str) -> None:
         """Display a message; a repetition is displayed once."""

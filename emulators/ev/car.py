@@ -10,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from emulators.battery.pack import GENERIC_63, Pack, PackSpec
+from protocols.iso15118.iso20.limits import Limits
+from protocols.iso15118.iso20.setpoint import EnergyRequests
 
 STEP_W = 100.0  # W: limits are reported in steps, so that they change seldom
 STEP_A = 0.5  # A
@@ -68,31 +70,6 @@ class CarSpec:
 
 
 CCS_63 = CarSpec(source="a mid-size CCS car with DC_BPT; our estimates")
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """Present limits of the vehicle; magnitudes ≥ 0."""
-
-    max_charge_w: float
-    max_discharge_w: float
-    max_charge_a: float
-    max_discharge_a: float
-    min_charge_w: float
-    min_discharge_w: float
-    min_voltage_v: float
-    max_voltage_v: float
-
-
-@dataclass(frozen=True, slots=True)
-class EnergyRequests:
-    """Energy to each SoC target, Wh, negative if it is exceeded (ISO 15118-20, dynamic control mode)."""
-
-    target_wh: float
-    minimum_wh: float
-    maximum_wh: float
-    v2x_minimum_wh: float
-    v2x_maximum_wh: float
 
 
 class Car:
@@ -204,8 +181,8 @@ class Car:
             target_wh=between(soc, self.target_soc_pct),
             minimum_wh=between(soc, self.min_soc_pct),
             maximum_wh=between(soc, spec.max_soc_pct),
-            v2x_minimum_wh=between(soc, self.v2x_min_soc_pct),
-            v2x_maximum_wh=between(soc, spec.v2x_max_soc_pct),
+            minimum_v2x_wh=between(soc, self.v2x_min_soc_pct),
+            maximum_v2x_wh=between(soc, spec.v2x_max_soc_pct),
         )
         return self._energy
 

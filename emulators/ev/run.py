@@ -101,18 +101,15 @@ async def _until_ended(session: EvSession, wire: io.TcpWire) -> events.SessionEn
 
 
 def _settings(car: Car, options: EvOptions) -> EvccSettings:
-    settings = car_settings(
+    intervals = {"loop_interval": options.loop_interval_s, "poll_interval": options.poll_interval_s}
+    return car_settings(
         car,
         controls=(_control(options.control),),
         tls=options.tls_version != "none",
         trace=options.trace,
         timeout_factor=options.timeout_factor,
+        **{name: interval for name, interval in intervals.items() if interval is not None},
     )
-    if options.loop_interval_s is not None:
-        settings = replace(settings, loop_interval=options.loop_interval_s)
-    if options.poll_interval_s is not None:
-        settings = replace(settings, poll_interval=options.poll_interval_s)
-    return settings
 
 
 def _spec(profile: str, service: str, evccid: str | None) -> CarSpec:

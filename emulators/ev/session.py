@@ -24,7 +24,7 @@ from protocols.iso15118.iso20.evcc_session import EvccSettings
 from protocols.iso15118.iso20.limits import Limits, allowed
 from protocols.iso15118.iso20.loop import Display
 from protocols.iso15118.iso20.services import NAMES
-from protocols.iso15118.iso20.setpoint import EnergyRequests, decide
+from protocols.iso15118.iso20.setpoint import decide
 from protocols.iso15118.iso20.states import Step
 from protocols.iso15118.iso20.types import EVSENotification
 from protocols.iso15118.pump import pump
@@ -140,16 +140,9 @@ class EvSession:
 
     def _state(self, now: float) -> orders.CarState:
         car, spec = self.car, self.car.spec
-        energy = car.energy()
         return orders.CarState(
             limits=self._limits(),
-            needs=EnergyRequests(
-                target_wh=energy.target_wh,
-                maximum_wh=energy.maximum_wh,
-                minimum_wh=energy.minimum_wh,
-                maximum_v2x_wh=energy.v2x_maximum_wh,
-                minimum_v2x_wh=energy.v2x_minimum_wh,
-            ),
+            needs=car.energy(),
             departure_s=car.departure_in_s(now),
             soc_pct=car.reported_soc_pct,
             minimum_soc_pct=car.min_soc_pct,
@@ -186,16 +179,7 @@ class EvSession:
     def _limits(self) -> Limits:
         now = self.car.limits()
         if self._is_dc:
-            return Limits(
-                max_charge_w=now.max_charge_w,
-                min_charge_w=now.min_charge_w,
-                max_discharge_w=now.max_discharge_w,
-                min_discharge_w=now.min_discharge_w,
-                max_charge_a=now.max_charge_a,
-                max_discharge_a=now.max_discharge_a,
-                max_voltage_v=now.max_voltage_v,
-                min_voltage_v=now.min_voltage_v,
-            )
+            return now
         charge, discharge = min(now.max_charge_w, AC_MAX_W), min(now.max_discharge_w, AC_MAX_W)
         return Limits(
             max_charge_w=charge,
@@ -265,23 +249,12 @@ class _QuirkyWire:
     """Wire of a vehicle with the quirks `late_frames_s` and `silent_after_s`."""
 
     def __init__(self, wire: Wire, clock: Clock, late_s: float, silent_after_s: float | None) -> None:
-        self._wire = wire
-        self._clock = clock
-        self._late_s = late_s
+        self._wire, self._clock, self._late_s = wire, clock, late_s
+        self.peer, self.read, self.close = wire.peer, wire.read, wire.close
         self._silent_from = None if silent_after_s is None else clock.now() + silent_after_s
-
-    @property
-    def peer(self) -> str:
-        return self._wire.peer
-
-    async def read(self) -> bytes:
-        return await self._wire.read()
 
     async def write(self, data: bytes) -> None:
         if self._late_s:
             await self._clock.sleep(self._late_s)
         if self._silent_from is None or self._clock.now() < self._silent_from:
             await self._wire.write(data)
-
-    async def close(self) -> None:
-        await self._wire.close()

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from emulators.charger.hardware.power_stage import Contactors, PowerStage
 from emulators.charger.hardware.power_stage import Fault as StageFault
 from emulators.ev.car import Car
-from emulators.faults.fault import Fault, FaultError
+from emulators.faults.fault import MESSAGE_KINDS, Fault, FaultError
 from emulators.faults.injection_points import FaultableBroker, InjectionPoints
 from emulators.faults.tampering import Tampering, chain, tamper_bus, tamper_bytes, tamper_text
 from emulators.runtime.transports import Link
@@ -47,7 +47,7 @@ def _links(points: InjectionPoints, fault: Fault) -> tuple[Mapping[str, Link[Any
 
 
 def _begin_tampering(points: InjectionPoints, fault: Fault) -> None:
-    if _is_mqtt(fault):
+    if _tampering_key(fault) == "mqtt":
         tampering: Tampering = tamper_bus(fault, points.seed)
     else:
         _links(points, fault)
@@ -65,7 +65,7 @@ def _end_tampering(points: InjectionPoints, fault: Fault) -> None:
 
 
 def _set_tampering(points: InjectionPoints, fault: Fault, tamperings: list[tuple[Fault, Tampering]]) -> None:
-    if _is_mqtt(fault):
+    if _tampering_key(fault) == "mqtt":
         _broker(points, fault).tamper = chain(tamperings)
     else:
         links, name = _links(points, fault)
@@ -74,12 +74,8 @@ def _set_tampering(points: InjectionPoints, fault: Fault, tamperings: list[tuple
     points.tamperings[_tampering_key(fault)] = tamperings
 
 
-def _is_mqtt(fault: Fault) -> bool:
-    return fault.target.startswith("mqtt") or not fault.target
-
-
 def _tampering_key(fault: Fault) -> str:
-    return "mqtt" if _is_mqtt(fault) else fault.target
+    return "mqtt" if fault.target.startswith("mqtt") or not fault.target else fault.target
 
 
 def _begin_half_open(points: InjectionPoints, fault: Fault) -> None:
@@ -154,16 +150,8 @@ def _end_weld(points: InjectionPoints, fault: Fault) -> None:
     stage.contactors = Contactors.CLOSED if stage.battery is not None else Contactors.OPEN
 
 
-def _jump(points: InjectionPoints, fault: Fault) -> None:
-    clock = _lookup(points.clocks, fault, "clock")
-    clock.jump(fault.value or 3600.0)
-
-
-def _switch(stuck: bool) -> Action:
-    def act(points: InjectionPoints, fault: Fault) -> None:
-        _site(points, fault).switch.stuck = stuck
-
-    return act
+def _set_switch(stuck: bool) -> Action:
+    return lambda points, fault: setattr(_site(points, fault).switch, "stuck", stuck)
 
 
 def _setting(attribute: str, bad: object, good: object, where: str) -> tuple[Action, Action]:
@@ -190,29 +178,19 @@ def _trip(stage_fault: StageFault) -> tuple[Action, Action]:
     return trip, reset
 
 
-async def _restart(points: InjectionPoints, fault: Fault) -> None:
-    restart = _lookup(points.restarts, fault, "restartable part")
-    await restart()
-
-
 def _no_end(points: InjectionPoints, fault: Fault) -> None:
     """No action: this kind has no end."""
 
 
 ACTIONS: dict[str, tuple[Action, Action]] = {
-    "loss": (_begin_tampering, _end_tampering),
-    "delay": (_begin_tampering, _end_tampering),
-    "reorder": (_begin_tampering, _end_tampering),
-    "duplicate": (_begin_tampering, _end_tampering),
-    "split": (_begin_tampering, _end_tampering),
-    "corruption": (_begin_tampering, _end_tampering),
+    **dict.fromkeys(MESSAGE_KINDS, (_begin_tampering, _end_tampering)),
     "half-open": (_begin_half_open, _end_half_open),
     "cut": (_cut, _no_end),
     "broker-stop": (lambda p, f: _broker(p, f).stop(), lambda p, f: _broker(p, f).start()),
     "broker-wipe": (lambda p, f: _broker(p, f).stop(forget=True), lambda p, f: _broker(p, f).start()),
     "broker-freeze": (lambda p, f: _broker(p, f).freeze(), lambda p, f: _broker(p, f).thaw()),
-    "restart": (_restart, _no_end),
-    "clock-jump": (_jump, _no_end),
+    "restart": (lambda p, f: _lookup(p.restarts, f, "restartable part")(), _no_end),
+    "clock-jump": (lambda p, f: _lookup(p.clocks, f, "clock").jump(f.value or 3600.0), _no_end),
     "meter-stuck": _setting("stuck", True, False, "meter"),
     "meter-wrong-sign": _setting("sign_swapped", True, False, "meter"),
     "deaf": _setting("follows_setpoint", False, True, "stage"),
@@ -224,6 +202,6 @@ ACTIONS: dict[str, tuple[Action, Action]] = {
     "silence": _quirk("silent_after_s", lambda fault: 0.0),
     "wrong-sign": _quirk("negative_discharge_limits", lambda fault: True),
     "late-frames": _quirk("late_frames_s", lambda fault: fault.value or 1.0),
-    "switch-stuck": (_switch(True), _switch(False)),
+    "switch-stuck": (_set_switch(True), _set_switch(False)),
     "input-silent": (lambda p, f: p.muted_inputs.add(f.target), lambda p, f: p.muted_inputs.discard(f.target)),
 }

@@ -1,7 +1,11 @@
-"""Fault: kind, target and times of one injected fault. How a fault acts is in `actions.py` and `tampering.py`."""
+"""Fault: kind, target and times of one injected fault, and the valid targets of each kind.
+
+How a fault acts is in `actions.py` and `tampering.py`.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 # Kinds that alter single messages or chunks of a link; several of them on one link act together.
@@ -10,23 +14,15 @@ LINK_KINDS = ("half-open", "cut")
 BROKER_KINDS = ("broker-stop", "broker-wipe", "broker-freeze")
 EVSE_KINDS = ("meter-stuck", "meter-wrong-sign", "deaf", "ignores-car", "insulation", "internal", "weld")
 VEHICLE_KINDS = ("frozen-soc", "silence", "wrong-sign", "late-frames")
-KINDS = (
-    *MESSAGE_KINDS,
-    *LINK_KINDS,
-    *BROKER_KINDS,
-    *EVSE_KINDS,
-    *VEHICLE_KINDS,
-    "restart",
-    "clock-jump",
-    "switch-stuck",
-    "input-silent",
-)
+OTHER_KINDS = ("restart", "clock-jump", "switch-stuck", "input-silent")
+KINDS = (*MESSAGE_KINDS, *LINK_KINDS, *BROKER_KINDS, *EVSE_KINDS, *VEHICLE_KINDS, *OTHER_KINDS)
 TARGET_PREFIXES: dict[str, tuple[str, ...]] = {  # a byte stream keeps its order, a text message is never split
     "split": ("iso15118:",),
     "reorder": ("ocpp:", "mqtt"),
     "half-open": ("ocpp:", "iso15118:"),
     "cut": ("ocpp:", "iso15118:", "mqtt:"),
 }
+INPUTS = ("grid", "switch", "load", "pv", "storage", "meter")
 
 
 class FaultError(ValueError):
@@ -60,3 +56,37 @@ def check_kind(kind: str) -> None:
     """Raise FaultError if there is no such kind of fault."""
     if kind not in KINDS:
         raise FaultError(f"unknown fault kind {kind!r}; known kinds: {', '.join(sorted(KINDS))}")
+
+
+@dataclass(frozen=True, slots=True)
+class Targets:
+    """Names of everything in a scenario that a fault can act on."""
+
+    stations: Sequence[str]
+    evses: Sequence[str]
+    iso15118_evses: Sequence[str]  # EVSEs that communicate with their vehicles
+    cars: Sequence[str]
+    clients: Sequence[str] = ("gw1", "facility")  # of the broker
+
+    def of(self, kind: str) -> list[str]:
+        """Return the valid targets of a kind; [""] for a kind without targets."""
+        ocpp, iso = [f"ocpp:{name}" for name in self.stations], [f"iso15118:{name}" for name in self.iso15118_evses]
+        mqtt = [f"mqtt:{name}" for name in self.clients]
+        if kind in (*MESSAGE_KINDS, *LINK_KINDS):
+            prefixes = TARGET_PREFIXES.get(kind, ("",))
+            return [name for name in ["", "mqtt", *mqtt, *ocpp, *iso] if (name or "mqtt").startswith(prefixes)]
+        if kind in (*BROKER_KINDS, "switch-stuck"):
+            return [""]
+        if kind in ("restart", "clock-jump"):
+            return ["gateway", *self.stations]
+        if kind in VEHICLE_KINDS:
+            return list(self.cars)
+        return list(INPUTS) if kind == "input-silent" else list(self.evses)
+
+    def error(self, fault: Fault) -> str:
+        """Return why the target of a fault is invalid, "" if it is valid."""
+        valid = self.of(fault.kind)
+        if fault.target in valid or valid == [""]:
+            return ""
+        names = ", ".join(name for name in valid if name) or "none"
+        return f"{fault.kind}: unknown target {fault.target!r}; valid targets: {names}"

@@ -36,9 +36,7 @@ async def end(points: InjectionPoints, fault: Fault) -> None:
 
 
 async def play(
-    points: InjectionPoints,
-    faults: Iterable[Fault],
-    report: Callable[[str, Fault], None] = lambda status, fault: None,
+    points: InjectionPoints, faults: Iterable[Fault], report: Callable[[str, Fault], None] = lambda status, fault: None
 ) -> None:
     """Begin and end faults at their times; report each as "begins", "ends", or "missed" if its target is absent."""
     steps: list[tuple[float, int, bool, Fault]] = []

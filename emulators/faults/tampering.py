@@ -12,7 +12,7 @@ from typing import Any
 
 from emulators.faults.fault import Fault
 from emulators.runtime import memory_broker
-from emulators.runtime.transports import Tamper
+from emulators.runtime.transports import M, Tamper
 from protocols.ports import BusMessage
 
 Tampering = Callable[[str, Any], Iterable[tuple[float, Any]]]  # of one kind of message each: bytes, text or BusMessage
@@ -23,14 +23,9 @@ def tamper_bytes(fault: Fault, seed: int | str) -> Tamper[bytes]:
     draw = random.Random(f"{fault.kind}-{fault.target}-{fault.at}-{seed}")
 
     def tamper(_: str, data: bytes) -> list[tuple[float, bytes]]:
-        if draw.random() >= fault.rate:
-            return [(0.0, data)]
-        if fault.kind == "loss":
-            return []
-        if fault.kind == "delay":
-            return [(fault.value or draw.uniform(0.1, 1.0), data)]
-        if fault.kind == "duplicate":
-            return [(0.0, data), (0.0, data)]
+        deliveries = _deliveries(fault, draw, data)
+        if deliveries is not None:
+            return deliveries
         if fault.kind == "split":
             size = max(1, int(fault.value) or 1)
             return [(0.0, data[n : n + size]) for n in range(0, len(data), size)]
@@ -42,6 +37,17 @@ def tamper_bytes(fault: Fault, seed: int | str) -> Tamper[bytes]:
     return tamper
 
 
+def _deliveries(fault: Fault, draw: random.Random, message: M) -> list[tuple[float, M]] | None:
+    """Return the deliveries of a message that the fault spares, loses, delays or duplicates, else None."""
+    if draw.random() >= fault.rate:
+        return [(0.0, message)]
+    if fault.kind == "loss":
+        return []
+    if fault.kind == "delay":
+        return [(fault.value or draw.uniform(0.1, 1.0), message)]
+    return [(0.0, message), (0.0, message)] if fault.kind == "duplicate" else None
+
+
 def tamper_text(fault: Fault, seed: int | str) -> Tamper[str]:
     """Return the effect on WebSocket messages."""
     draw = random.Random(f"{fault.kind}-{fault.target}-{fault.at}-{seed}")
@@ -50,14 +56,9 @@ def tamper_text(fault: Fault, seed: int | str) -> Tamper[str]:
     def tamper(sender: str, text: str) -> list[tuple[float, str]]:
         if sender in delayed:
             return [(0.0, text), (0.0, delayed.pop(sender))]
-        if draw.random() >= fault.rate:
-            return [(0.0, text)]
-        if fault.kind == "loss":
-            return []
-        if fault.kind == "delay":
-            return [(fault.value or draw.uniform(0.1, 1.0), text)]
-        if fault.kind == "duplicate":
-            return [(0.0, text), (0.0, text)]
+        deliveries = _deliveries(fault, draw, text)
+        if deliveries is not None:
+            return deliveries
         if fault.kind == "reorder":
             delayed[sender] = text
             return []

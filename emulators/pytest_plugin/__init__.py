@@ -309,6 +309,7 @@ def _plan(options: dict[str, Any]) -> Any:
         return loading.load(named)
     cars = options.pop("cars", {"ev": "ccs-63"})
     chargers, soc = options.pop("chargers", 1), options.pop("soc_pct", 80.0)
+    equipment = {name: options.pop(name) for name in ("ocpp", "forming", "vehicle_link") if name in options}
     table = {
         "name": "test",
         "start": START,
@@ -316,17 +317,14 @@ def _plan(options: dict[str, Any]) -> Any:
         "telemetry": options.pop("telemetry_s", 10.0),
         "gateway": {"min_soc_pct": options.pop("min_soc_pct", 0.0)},
         "site": {"kind": options.pop("site", "home")},
-        "charger": [{"id": f"CP{n + 1}"} for n in range(chargers)],
+        "charger": [{"id": f"CP{n + 1}", **equipment} for n in range(chargers)],
         "car": [
             # absent until a test plugs it in
             {"name": name, "profile": profile, "evse": f"CP{n % chargers + 1}-1", "soc_pct": soc, "visits": [_AWAY]}
             for n, (name, profile) in enumerate(cars.items())
         ],
     }
-    ocpp, forming = options.pop("ocpp", "2.1"), options.pop("forming", False)
-    link, overlay = options.pop("vehicle_link", "iso15118-20"), options.pop("toml", "")
-    for charger in table["charger"]:
-        charger |= {"ocpp": ocpp, "forming": forming, "vehicle_link": link}
+    overlay = options.pop("toml", "")
     if options:
         raise pytest.UsageError(f"the mark v2x has no argument {', '.join(options)}")
     try:

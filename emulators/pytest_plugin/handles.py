@@ -68,11 +68,8 @@ class RunningWorld:
         if self.errors:
             raise self.errors.pop()
         if self._task.done():
-            self.runner.run(self._raise_error())
+            self.runner.run(self._end())
         return result
-
-    async def _raise_error(self) -> None:
-        await self._task
 
     async def _end(self) -> None:
         self._stop.set()
@@ -140,10 +137,6 @@ class Ev:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.car, name)
-
-    @property
-    def soc_pct(self) -> float:
-        return self.car.soc_pct
 
     @property
     def power_w(self) -> float:

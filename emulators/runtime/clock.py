@@ -14,18 +14,15 @@ import math
 import selectors
 import sys
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import Executor
 from contextlib import AbstractAsyncContextManager, contextmanager
 from contextvars import Context
 from datetime import UTC, datetime
 from heapq import heappush
-from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple
+from typing import Any, TypeVar, TypeVarTuple
 
 from protocols.ports import Clock
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -34,10 +31,8 @@ START = datetime(2026, 1, 15, tzinfo=UTC).timestamp()  # default wall time at lo
 THREADS_WITHIN = 60.0  # s of real time that a thread may hold virtual time
 MIN_WAIT_FRACTION = 0.5  # of a wait at limited speed, even when late: data in transit needs the time
 MAX_CATCH_UP = 0.5  # s of real time by which a loop with limited speed catches up
-THREADED = (
-    "aiosqlite",
-    "sqlalchemy.dialects.sqlite.aiosqlite",
-)  # modules whose futures are resolved by their own thread
+# Modules whose futures are resolved by their own thread
+THREADED = ("aiosqlite", "sqlalchemy.dialects.sqlite.aiosqlite")
 
 
 class Stalled(RuntimeError):
@@ -217,9 +212,7 @@ class LoopClock:
 
     def __init__(self, start: float | None = None) -> None:
         self._start = start
-        self._loop: asyncio.AbstractEventLoop | None = (
-            None  # of the first reading: the clock can also be read while it is stopped
-        )
+        self._loop: asyncio.AbstractEventLoop | None = None  # of the first reading, also while it is stopped
 
     def now(self) -> float:
         loop = self._loop
@@ -247,39 +240,42 @@ class VirtualClock(LoopClock):
 class RealClock(LoopClock):
     """The machine's clock."""
 
-    def __init__(self) -> None:
-        super().__init__(None)
 
+class DerivedClock:
+    """A `Clock` with the times of another one, `base`."""
 
-class SkewedClock:
-    """An inaccurate clock: the wall time of `base` plus an offset and a drift; the monotonic time is that of `base`.
-
-    `drift_ppm` 50 gains 50 µs a second, 4.3 s a day. `jump` steps it, as a wrong NTP answer does.
-    """
-
-    def __init__(self, base: Clock, offset_s: float = 0.0, drift_ppm: float = 0.0) -> None:
+    def __init__(self, base: Clock) -> None:
         self.base = base
-        self.offset_s = offset_s
-        self.drift_ppm = drift_ppm
 
     def now(self) -> float:
         return self.base.now()
 
     def wall(self) -> float:
-        return self.base.wall() + self.offset_s + self.base.now() * self.drift_ppm * 1e-6
-
-    def jump(self, seconds: float) -> None:
-        self.offset_s += seconds
-
-    def set_wall(self, wall: float) -> None:
-        """Set the wall time, as the time of a BootNotification or Heartbeat response does."""
-        self.offset_s += wall - self.wall()
+        return self.base.wall()
 
     async def sleep(self, seconds: float) -> None:
         await self.base.sleep(seconds)
 
     def timeout_at(self, deadline: float | None) -> AbstractAsyncContextManager[object]:
         return self.base.timeout_at(deadline)
+
+
+class SkewedClock(DerivedClock):
+    """An inaccurate clock: the wall time of `base` plus an offset and a drift; the monotonic time is that of `base`.
+
+    `drift_ppm` 50 gains 50 µs a second, 4.3 s a day. `jump` steps it, as a wrong NTP answer does.
+    """
+
+    def __init__(self, base: Clock, offset_s: float = 0.0, drift_ppm: float = 0.0) -> None:
+        super().__init__(base)
+        self.offset_s = offset_s
+        self.drift_ppm = drift_ppm
+
+    def wall(self) -> float:
+        return self.base.wall() + self.offset_s + self.base.now() * self.drift_ppm * 1e-6
+
+    def jump(self, seconds: float) -> None:
+        self.offset_s += seconds
 
 
 def run_virtual(main: Coroutine[object, object, T], speed: float | None = None) -> T:

@@ -9,7 +9,6 @@ import asyncio
 import contextlib
 import logging
 import threading
-from types import TracebackType
 from typing import Any
 
 START_WITHIN = 20.0  # s of real time
@@ -46,9 +45,7 @@ class EmbeddedBroker:
         self.port = int(listener.instance.sockets[0].getsockname()[1])
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         async with asyncio.timeout(5):
             await self._broker.shutdown()
 
@@ -71,9 +68,7 @@ class BrokerThread:
             raise RuntimeError(f"the embedded broker did not start: {self._failed or 'no response'}")
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         if self._loop is not None and self._stop is not None:
             with contextlib.suppress(RuntimeError):  # the loop is closed already
                 self._loop.call_soon_threadsafe(self._stop.set)

@@ -11,7 +11,6 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass, field, replace
-from types import TracebackType
 
 from protocols.ports import BusMessage
 
@@ -265,30 +264,21 @@ class MemoryBroker:
                     self._deliver(session, _delivered(message, qos, session, fresh=False), expires)
 
 
+@dataclass(eq=False)
 class MemoryBus:
     """Connection of one client; a `protocols.ports.Bus`, connected while its context is entered."""
 
-    def __init__(
-        self,
-        broker: MemoryBroker,
-        client_id: str,
-        will: BusMessage | None,
-        clean_start: bool,
-        session_expiry_s: float,
-        version: int,
-        acknowledges: bool,
-    ) -> None:
-        self.broker = broker
-        self.client_id = client_id
-        self.will = will
-        self.clean_start = clean_start
-        self.session_expiry_s = session_expiry_s
-        self.version = version
-        self.acknowledges = acknowledges
-        self._unacknowledged: list[tuple[BusMessage, float | None]] = []
-        self._session: _Session | None = None
-        self._lost: str | None = None
-        self._reader: asyncio.Future[None] | None = None
+    broker: MemoryBroker
+    client_id: str
+    will: BusMessage | None
+    clean_start: bool
+    session_expiry_s: float
+    version: int
+    acknowledges: bool
+    _unacknowledged: list[tuple[BusMessage, float | None]] = field(default_factory=list)
+    _session: _Session | None = None
+    _lost: str | None = None
+    _reader: asyncio.Future[None] | None = None
 
     @property
     def connected(self) -> bool:
@@ -299,9 +289,7 @@ class MemoryBus:
         self._session = self.broker._connect(self)
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         if self._session is not None:
             self.broker._disconnect(self._session, None)
 

@@ -7,12 +7,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Coroutine
-from types import TracebackType
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import TypeAlias
 
+from emulators.runtime.transports import M
 from protocols.iso15118 import io
 from protocols.iso15118.io import Listener, TcpWire
 from protocols.ports import TextWire, Wire
+
+Read: TypeAlias = Callable[[], Awaitable[M | None]]
+Write: TypeAlias = Callable[[M], Awaitable[None]]
 
 
 class Relay:
@@ -33,9 +37,7 @@ class Relay:
         self.port = self._listener.port
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         self._forwarding.set()
         if self._listener is not None:
             await self._listener.close()
@@ -79,26 +81,21 @@ class Relay:
 
 async def forward(near: Wire, far: Wire, forwarding: asyncio.Event | None = None) -> None:
     """Forward bytes both ways until one end closes, then close both; data waits while `forwarding` is not set."""
-
-    async def copy(source: Wire, sink: Wire) -> None:
-        with contextlib.suppress(OSError):
-            while data := await source.read():
-                if forwarding is not None:
-                    await forwarding.wait()
-                await sink.write(data)
-
-    await _until_one_ends(copy(near, far), copy(far, near), near, far)
+    there, back = _copy(near.read, far.write, forwarding), _copy(far.read, near.write, forwarding)
+    await _until_one_ends(there, back, near, far)
 
 
 async def forward_text(near: TextWire, far: TextWire) -> None:
     """Forward messages both ways until one end closes, then close both."""
+    await _until_one_ends(_copy(near.receive, far.send), _copy(far.receive, near.send), near, far)
 
-    async def copy(source: TextWire, sink: TextWire) -> None:
-        with contextlib.suppress(OSError):
-            while (text := await source.receive()) is not None:
-                await sink.send(text)
 
-    await _until_one_ends(copy(near, far), copy(far, near), near, far)
+async def _copy(read: Read[M], write: Write[M], forwarding: asyncio.Event | None = None) -> None:
+    with contextlib.suppress(OSError):
+        while (data := await read()) is not None and data != b"":
+            if forwarding is not None:
+                await forwarding.wait()
+            await write(data)
 
 
 async def _until_one_ends(

@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from pathlib import Path
 
 _ID = re.compile(r'^\[(\d),"([^"]{1,36})"')
@@ -68,18 +69,11 @@ class Transcript:
 
     def digest(self) -> str:
         """Return the SHA-256 digest of all lines."""
-        digest = hashlib.sha256()
-        for line in self.lines:
-            digest.update(str(line).encode() + b"\n")
-        return digest.hexdigest()
+        return hashlib.sha256("".join(f"{line}\n" for line in self.lines).encode()).hexdigest()
 
     def differences(self, other: Transcript) -> Iterator[tuple[Line | None, Line | None]]:
-        """Yield the pairs of lines that differ."""
-        for n in range(max(len(self.lines), len(other.lines))):
-            line = self.lines[n] if n < len(self.lines) else None
-            other_line = other.lines[n] if n < len(other.lines) else None
-            if line != other_line:
-                yield line, other_line
+        """Return the pairs of lines that differ."""
+        return ((one, other_one) for one, other_one in zip_longest(self.lines, other.lines) if one != other_one)
 
     def write(self, path: Path) -> None:
         """Write the transcript as JSON lines."""

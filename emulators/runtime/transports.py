@@ -126,11 +126,14 @@ class _Lane(Generic[M]):
             await self.reader
         message = self.arrived.popleft()
         self.load -= self.weight(message)
+        self._release_writers()
+        return message
+
+    def _release_writers(self) -> None:
         while self.writers and self.load <= self.bound:
             writer = self.writers.popleft()
             if not writer.done():
                 writer.set_result(None)
-        return message
 
     def finish(self) -> None:
         """Close the sending end: the stream ends after the data in transit."""
@@ -144,70 +147,64 @@ class _Lane(Generic[M]):
         self.travelling.clear()
         self.load = 0
         self._wake()
-        while self.writers:
-            writer = self.writers.popleft()
-            if not writer.done():
-                writer.set_result(None)
+        self._release_writers()
 
 
-class MemoryWire:
-    """One end of an ordered stream of bytes; a `protocols.ports.Wire`."""
+class _End(Generic[M]):
+    """One end of a stream."""
 
-    def __init__(self, peer: str, inward: _Lane[bytes], outward: _Lane[bytes], link: Link[bytes]) -> None:
-        self._peer, self._inward, self._outward, self.link = peer, inward, outward, link
+    def __init__(self, peer: str, inward: _Lane[M], outward: _Lane[M], link: Link[M]) -> None:
+        self.peer = peer
+        self._inward: _Lane[M] = inward
+        self._outward: _Lane[M] = outward
+        self.link: Link[M] = link
         self._closed = False
 
-    @property
-    def peer(self) -> str:
-        return self._peer
+    async def _put(self, message: M) -> None:
+        if self._closed:
+            raise ConnectionResetError(f"the connection to {self.peer} is closed")
+        if message or isinstance(message, str):
+            await self._outward.put(message)
+
+    def _close(self) -> None:
+        if not self._closed:
+            self._closed = True
+            self._outward.finish()
+            self._inward.cut()
+
+
+class MemoryWire(_End[bytes]):
+    """One end of an ordered stream of bytes; a `protocols.ports.Wire`."""
 
     async def read(self) -> bytes:
         return (await self._inward.get() or b"") if not self._closed else b""
 
     async def write(self, data: bytes) -> None:
-        if self._closed:
-            raise ConnectionResetError(f"the connection to {self._peer} is closed")
-        if data:
-            await self._outward.put(data)
+        await self._put(data)
 
     async def close(self) -> None:
-        if not self._closed:
-            self._closed = True
-            self._outward.finish()
-            self._inward.cut()
+        self._close()
 
 
-class MemoryTextWire:
+class MemoryTextWire(_End[str]):
     """One end of an ordered stream of text messages; a `protocols.ports.TextWire`."""
 
+    close_code: int | None = None  # with which this end closed
+
     def __init__(self, peer: str, subprotocol: str, inward: _Lane[str], outward: _Lane[str], link: Link[str]) -> None:
-        self._peer, self._subprotocol = peer, subprotocol
-        self._inward, self._outward, self.link = inward, outward, link
-        self._closed = False
-        self.close_code: int | None = None  # with which this end closed
-
-    @property
-    def peer(self) -> str:
-        return self._peer
-
-    @property
-    def subprotocol(self) -> str:
-        return self._subprotocol
+        super().__init__(peer, inward, outward, link)
+        self.subprotocol = subprotocol
 
     async def receive(self) -> str | None:
         return await self._inward.get() if not self._closed else None
 
     async def send(self, text: str) -> None:
-        if self._closed:
-            raise ConnectionResetError(f"the connection to {self._peer} is closed")
-        await self._outward.put(text)
+        await self._put(text)
 
     async def close(self, code: int = 1000, reason: str = "") -> None:
         if not self._closed:
-            self._closed = True
             self.close_code = code
-            self._outward.finish()
-            self._inward.cut()
+        self._close()
 
 
 def wire_pair(

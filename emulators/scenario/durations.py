@@ -29,10 +29,7 @@ Seconds = Annotated[
     BeforeValidator(seconds),
     WithJsonSchema(
         {
-            "anyOf": [
-                {"type": "number", "minimum": 0},
-                {"type": "string", "pattern": r"^(\d+(\.\d+)?[smhd])+$"},
-            ],
+            "anyOf": [{"type": "number", "minimum": 0}, {"type": "string", "pattern": r"^(\d+(\.\d+)?[smhd])+$"}],
             "description": 'seconds, or a text such as "90s", "1h30m", "2d"',
         }
     ),

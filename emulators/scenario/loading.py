@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ValidationError
 
-from emulators.scenario import source_lines, validation
+from emulators.scenario import validation
 from emulators.scenario.scenario import Scenario, ScenarioError
 from emulators.scenario.tables import Strict
 
@@ -20,6 +21,12 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 MAX_ERRORS = 20  # in one message
+Key = tuple[str | int, ...]
+
+_NAME = r'(?:[A-Za-z0-9_-]+|"[^"]*"|\'[^\']*\')'
+_NAMES = rf"{_NAME}(?:\s*\.\s*{_NAME})*"
+_TABLE = re.compile(rf"\s*(\[\[?)\s*({_NAMES})\s*\]\]?")
+_KEY = re.compile(rf"\s*({_NAMES})\s*=")
 
 
 def shipped() -> list[str]:
@@ -50,7 +57,7 @@ def load(scenario: str | Path) -> Scenario:
 def parse(text: str, origin: str, folder: Path | None = None) -> Scenario:
     """Return the scenario of a TOML text; errors name `origin`, car profiles may be in `folder`."""
     try:
-        return check(tomllib.loads(text), origin, folder, source_lines.lines(text))
+        return check(tomllib.loads(text), origin, folder, lines_of(text))
     except tomllib.TOMLDecodeError as error:
         raise ScenarioError(f"{origin}: not TOML: {error}") from error
 
@@ -59,7 +66,7 @@ def check(
     table: dict[str, Any],
     origin: str,
     folder: Path | None = None,
-    lines: Mapping[source_lines.Key, int] = MappingProxyType({}),
+    lines: Mapping[Key, int] = MappingProxyType({}),
 ) -> Scenario:
     """Return the scenario of a table; ScenarioError has a line for each error."""
     try:
@@ -75,10 +82,10 @@ def check(
     return scenario
 
 
-def _report(problems: Sequence[validation.Problem], origin: str, lines: Mapping[source_lines.Key, int]) -> str:
+def _report(problems: Sequence[validation.Problem], origin: str, lines: Mapping[Key, int]) -> str:
     rows = []
     for problem in problems[:MAX_ERRORS]:
-        line = source_lines.line_of(lines, problem.key)
+        line = line_of(lines, problem.key)
         key = ".".join(str(part) for part in problem.key)
         rows.append(f"{origin}{f':{line}' if line else ''}: {f'{key}: ' if key else ''}{problem.text}")
     if len(problems) > MAX_ERRORS:
@@ -100,3 +107,40 @@ def _message(error: ErrorDetails) -> str:
 def _keys() -> set[str]:
     tables: list[type[BaseModel]] = [*Strict.__subclasses__(), Scenario]
     return {name for table in tables for name in table.model_fields}
+
+
+def lines_of(text: str) -> dict[Key, int]:
+    """Return the line (from 1) of each table and key. Tables of an array are numbered from 0, as in pydantic errors."""
+    found: dict[Key, int] = {}
+    count: dict[Key, int] = {}  # tables of each array so far
+    table_key: Key = ()
+    for number, line in enumerate(text.splitlines(), 1):
+        if table := _TABLE.match(line):
+            table_key = _table(_split(table[2]), table[1] == "[[", count)
+            found.setdefault(table_key, number)
+        elif match := _KEY.match(line):
+            found.setdefault((*table_key, *_split(match[1])), number)
+    return found
+
+
+def line_of(found: Mapping[Key, int], key: Sequence[str | int]) -> int | None:
+    """Return the line of a key, or of the nearest table that contains it; None for the whole file."""
+    for length in range(len(key), 0, -1):
+        if (number := found.get(tuple(key[:length]))) is not None:
+            return number
+    return None
+
+
+def _table(names: list[str], in_array: bool, count: dict[Key, int]) -> Key:
+    table_key: Key = ()
+    for n, name in enumerate(names):
+        table_key = (*table_key, name)
+        if n == len(names) - 1 and in_array:
+            count[table_key] = count.get(table_key, 0) + 1
+        if table_key in count:
+            table_key = (*table_key, count[table_key] - 1)
+    return table_key
+
+
+def _split(names: str) -> list[str]:
+    return [name.strip("\"'") for name in re.findall(_NAME, names)]

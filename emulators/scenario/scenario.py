@@ -63,15 +63,9 @@ class Scenario(Strict):
             raise ValueError("start needs a time zone, such as 2026-01-15T17:00:00+09:00")
         if not 0 < self.duration <= 31 * 86400:
             raise ValueError("duration must be more than 0 s and at most 31 days")
-        for name, value in (
-            ("step", self.step),
-            ("tick", self.tick),
-            ("loop", self.loop),
-            ("telemetry", self.telemetry),
-            ("sample", self.sample),
-        ):
+        for name in ("step", "tick", "loop", "telemetry", "sample"):
             most = 5.0 if name == "step" else 3600.0  # slower, the inputs of the gateway would become stale
-            if not 0.05 <= value <= most:
+            if not 0.05 <= getattr(self, name) <= most:
                 raise ValueError(f"{name} must be between 0.05 s and {most:g} s")
         evses = set(self.evses())
         if len(evses) != len(self.evses()):

@@ -13,50 +13,25 @@ from difflib import get_close_matches
 from emulators.ev.car import CarSpec
 from emulators.ev.profile import ProfileError
 from emulators.ev.profile import load as load_profile
-from emulators.faults.fault import Fault, FaultError
-from emulators.faults.targets import Targets
+from emulators.faults.fault import Fault, FaultError, Targets
 from emulators.scenario.scenario import Scenario
-from emulators.scenario.tables import Bound, CommandPart, FaultPart
+from emulators.scenario.tables import Bound, ChargerPart, CommandPart, FaultPart
 
 LEASED = ("discharge", "charge", "setpoint")
 REQUIRED = {  # by verb: the member without which the gateway refuses the command
-    "discharge": "power_w",
-    "charge": "power_w",
-    "setpoint": "power_w",
+    **dict.fromkeys(LEASED, "power_w"),
     "mode": "mode",
     "backup": "action",
     "peak_limit": "import_w",
     "schedule": "periods",
 }
+STATUSES = ("accepted", "clamped", "refused", "achieved", "superseded", "lease_expired", "failed")  # of commands
 FIGURES = (  # of every run; the others are named after a car, a storage or a decision
-    "import_wh",
-    "export_wh",
-    "pv_wh",
-    "pv_curtailed_wh",
-    "served_wh",
-    "unserved_wh",
-    "unserved_critical_wh",
-    "unserved_transfer_wh",
-    "transfer_gap_s",
-    "dark_s",
-    "fed_dead_grid_wh",
-    "fed_dead_grid_steps",
-    "peak_demand_w",
-    "cars_discharged_wh",
-    "cars_charged_wh",
-    "floor_crossed_pct",
-    "soc_min_pct",
-    "car_violations",
-    "switch_operations",
-    "autonomy_h",
-    "energy_cost",
-    "commands_accepted",
-    "commands_clamped",
-    "commands_refused",
-    "commands_achieved",
-    "commands_superseded",
-    "commands_lease_expired",
-    "commands_failed",
+    *("import_wh", "export_wh", "pv_wh", "pv_curtailed_wh", "peak_demand_w", "energy_cost"),
+    *("served_wh", "unserved_wh", "unserved_critical_wh", "unserved_transfer_wh", "transfer_gap_s", "dark_s"),
+    *("fed_dead_grid_wh", "fed_dead_grid_steps", "switch_operations", "autonomy_h"),
+    *("cars_discharged_wh", "cars_charged_wh", "floor_crossed_pct", "soc_min_pct", "car_violations"),
+    *(f"commands_{status}" for status in STATUSES),
 )
 CAR_FIGURES = ("soc_pct", "discharged_wh", "charged_wh")
 DEPLOYED_VEHICLE_FIGURES = ("soc_pct", "lowest_pct", "trips", "sites", "given_wh", "way_wh")
@@ -99,7 +74,7 @@ def _grid(scenario: Scenario) -> Iterator[Problem]:
 
 
 def _cars(scenario: Scenario) -> Iterator[Problem]:
-    chargers = {f"{name}-{k + 1}": part for part in scenario.charger for name in part.ids() for k in range(part.evses)}
+    chargers = _chargers(scenario)
     evses = dict(scenario.cars())
     for n, part in enumerate(scenario.car):
         try:
@@ -124,6 +99,11 @@ def _cars(scenario: Scenario) -> Iterator[Problem]:
             before = visit.leave
 
 
+def _chargers(scenario: Scenario) -> dict[str, ChargerPart]:
+    """Return the table of each EVSE's station."""
+    return {f"{name}-{k + 1}": part for part in scenario.charger for name in part.ids() for k in range(part.evses)}
+
+
 def missing_iso20(spec: CarSpec) -> str:
     """Return an error if a car does not support ISO 15118-20, "" if it does."""
     if "iso20" in spec.protocols:
@@ -133,9 +113,11 @@ def missing_iso20(spec: CarSpec) -> str:
 
 def _after_end(scenario: Scenario) -> Iterator[Problem]:
     times = [
-        *((("command", n, "at"), part.at) for n, part in enumerate(scenario.command)),
-        *((("input", n, "at"), part.at) for n, part in enumerate(scenario.input)),
-        *((("fault", n, "at"), part.at) for n, part in enumerate(scenario.fault)),
+        *(
+            ((name, n, "at"), part.at)
+            for name in ("command", "input", "fault")
+            for n, part in enumerate(getattr(scenario, name))
+        ),
         *((("grid", "events", n, "at"), part.at) for n, part in enumerate(scenario.grid.events)),
         *(
             (("car", n, "visits", k, "arrive"), visit.arrive)
@@ -168,14 +150,8 @@ def _fault(scenario: Scenario, part: FaultPart) -> str:
     except FaultError as error:
         return str(error)
     stations = [name for charger in scenario.charger for name in charger.ids()]
-    iso15118_evses = {
-        f"{name}-{k + 1}"
-        for charger in scenario.charger
-        for name in charger.ids()
-        for k in range(charger.evses)
-        if charger.vehicle_link != "none"
-    }
-    targets = Targets(stations, scenario.evses(), sorted(iso15118_evses), [name for name, _ in scenario.cars()])
+    iso15118_evses = sorted(evse for evse, charger in _chargers(scenario).items() if charger.vehicle_link != "none")
+    targets = Targets(stations, scenario.evses(), iso15118_evses, [name for name, _ in scenario.cars()])
     return targets.error(fault)
 
 

@@ -60,10 +60,3 @@ class DemandMeter:
     def peak_w(self) -> float:
         """Highest demand of a completed window."""
         return max((window.demand_w for window in self.windows), default=0.0)
-
-    def projected_w(self, wall: float) -> float:
-        """Return the demand of the present window if the power stays constant to its end."""
-        if self.window_start is None:
-            return 0.0
-        left = max(0.0, self.window_start + WINDOW_S - wall)
-        return (self.window_wh + max(0.0, self.power_w) * left / 3600) * 3600 / WINDOW_S

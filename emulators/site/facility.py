@@ -9,10 +9,11 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import deque
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any
 
 from emulators.site.site import Balance, Site, State
 from protocols.ports import Bus, BusMessage, Clock
@@ -21,20 +22,25 @@ Body = dict[str, Any]  # JSON object of an MQTT message
 
 LEASED = ("discharge", "charge", "setpoint")
 ANSWER_WITHIN = 10.0  # s, for the first result
+SUBSCRIBED = (
+    *("evse/+/state", "evse/+/result", "evse/+/event", "evse/+/telemetry"),
+    *("site/state", "site/result", "site/event", "gateway/+/status"),
+)
 REPUBLISH_AFTER_S = {"grid": 8.0, "switch": 8.0, "load": 12.0, "pv": 45.0, "storage": 45.0, "meter": 60.0}
 MAX_KEPT = 50_000  # events and results; the oldest are dropped first
 CHANGE_W = 150.0  # change of a measurement that is published at once
 
 
-class Connect(Protocol):
-    """Returns a connection to the broker, to enter with `async with`."""
-
-    def __call__(self) -> AbstractAsyncContextManager[Bus]: ...
+Connect = Callable[[], AbstractAsyncContextManager[Bus]]  # returns a connection to the broker
 
 
 def timestamp(wall: float) -> str:
     """Return a Unix time as RFC 3339 in UTC, to the millisecond."""
     return datetime.fromtimestamp(wall, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _payload(body: Body) -> bytes:
+    return json.dumps(body, separators=(",", ":")).encode()
 
 
 @dataclass(slots=True)
@@ -83,9 +89,7 @@ class Facility:
             try:
                 async with self.connect() as bus:
                     wait = 1.0
-                    for part in ("evse/+/state", "evse/+/result", "evse/+/event", "evse/+/telemetry"):
-                        await bus.subscribe(f"{self.root}/{part}")
-                    for part in ("site/state", "site/result", "site/event", "gateway/+/status"):
+                    for part in SUBSCRIBED:
                         await bus.subscribe(f"{self.root}/{part}")
                     self._bus = bus
                     self._published.clear()
@@ -105,7 +109,10 @@ class Facility:
 
     async def command(self, target: str, verb: str, **fields: object) -> Body:
         """Send a command to an EVSE or to "site"; return its first result. TimeoutError without one."""
-        identifier = str(fields.pop("id", "")) or self._next_id()
+        identifier = str(fields.pop("id", ""))
+        if not identifier:
+            self._count += 1
+            identifier = f"{self.name}-{self._count:06d}"
         await self._send(target, verb, {"id": identifier, "source": self.name, **fields})
         results = self._results_by_command.setdefault(identifier, CommandResults())
         async with self.clock.timeout_at(self.clock.now() + ANSWER_WITHIN):
@@ -134,18 +141,18 @@ class Facility:
             await self.clock.sleep(min(lease * 0.5, max(0.5, left)))
         return answers
 
-    def _next_id(self) -> str:
-        self._count += 1
-        return f"{self.name}-{self._count:06d}"
-
     async def _send(self, target: str, verb: str, body: Body) -> None:
         place = "site" if target == "site" else f"evse/{target}"
+        bus = await self._open_bus()
+        await bus.publish(BusMessage(f"{self.root}/{place}/cmd/{verb}", _payload(body), qos=1))
+
+    async def _open_bus(self) -> Bus:
+        """Return the connection; wait for it, but not for ever."""
         async with self.clock.timeout_at(self.clock.now() + ANSWER_WITHIN):
             await self._connected.wait()
         if self._bus is None:
             raise ConnectionResetError("no connection to the broker")
-        payload = json.dumps(body, separators=(",", ":")).encode()
-        await self._bus.publish(BusMessage(f"{self.root}/{place}/cmd/{verb}", payload, qos=1))
+        return self._bus
 
     # Inputs
 
@@ -178,12 +185,9 @@ class Facility:
 
     async def publish_input(self, kind: str, body: Body, wall: float) -> None:
         """Publish an input that no sensor measures, such as prices or a storm warning; retained."""
-        async with self.clock.timeout_at(self.clock.now() + ANSWER_WITHIN):
-            await self._connected.wait()
-        if self._bus is None:
-            raise ConnectionResetError("no connection to the broker")
-        payload = json.dumps({"ts": timestamp(wall), **body}, separators=(",", ":")).encode()
-        await self._bus.publish(BusMessage(f"{self.root}/site/input/{kind}", payload, qos=1, retain=True))
+        payload = _payload({"ts": timestamp(wall), **body})
+        bus = await self._open_bus()
+        await bus.publish(BusMessage(f"{self.root}/site/input/{kind}", payload, qos=1, retain=True))
 
     async def _publish_measurement(
         self, kind: str, body: Body, watts: float, state: object, now: float, wall: float
@@ -197,7 +201,7 @@ class Facility:
             if unchanged and now - at < REPUBLISH_AFTER_S[kind] - self.sense_every_s + 0.5:
                 return
         self._published[kind] = (now, watts, state)
-        payload = json.dumps({"ts": timestamp(wall), **body}, separators=(",", ":")).encode()
+        payload = _payload({"ts": timestamp(wall), **body})
         try:
             await self._bus.publish(BusMessage(f"{self.root}/site/input/{kind}", payload, qos=1))
         except OSError:
@@ -214,7 +218,7 @@ class Facility:
         if isinstance(tiers, dict) and tiers and set(tiers) <= set(specs):
             off = [specs[name] for name, on in tiers.items() if not on]
             # the contactors switch by priority: supply the tiers before the first that is off
-            self.site.keep_priority = min(off) - 1 if off else None
+            self.site.load_shedding.keep_priority = min(off) - 1 if off else None
         position = energy.get("main_switch")
         self.site.switch_order = position if position in ("open", "closed") and self.online is not False else None
         watts = energy.get("storage_w")

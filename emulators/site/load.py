@@ -42,12 +42,7 @@ def _day(*values: float) -> tuple[float, ...]:
 STORE = (
     TierSpec("registers and safety light", 1, _flat(1_300), 0.03, critical=True),
     TierSpec("refrigeration", 2, _flat(6_200), 0.04, (1_200, 900)),
-    TierSpec(
-        "light and sign",
-        3,
-        _day(*[3600] * 6, 3300, 3000, *[2800] * 8, 3000, 3400, *[3800] * 6),
-        0.02,
-    ),
+    TierSpec("light and sign", 3, _day(*[3600] * 6, 3300, 3000, *[2800] * 8, 3000, 3400, *[3800] * 6), 0.02),
     TierSpec(
         "air conditioning and kitchen",
         4,

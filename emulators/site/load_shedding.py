@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from emulators.site.load import Loads, Tier
+from emulators.site.load import Loads
 
 HEADROOM = 1.3  # x the demand of a tier, required to restore it
 
@@ -65,7 +65,8 @@ class LoadShedding:
             self._headroom_at = now
         elif now - self._headroom_at >= self.restore_s:
             self._headroom_at = None
-            self._restore(first)
+            first.connected = True
+            self.report("restored", first.spec.name)
 
     def restore_all(self) -> None:
         """Restore all tiers: the grid supplies the site."""
@@ -78,7 +79,3 @@ class LoadShedding:
             if tier.connected and tier.spec.priority > priority:
                 tier.connected = False
                 self.report("shed", f"{tier.spec.name}: {reason}")
-
-    def _restore(self, tier: Tier) -> None:
-        tier.connected = True
-        self.report("restored", tier.spec.name)

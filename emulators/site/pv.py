@@ -102,7 +102,6 @@ class Pv:
         step = wall / 420
         quick = [random.Random(f"sky-{self.seed}-{int(step) + n}").gauss(0, 0.14) for n in (0, 1)]
         cloud = quick[0] + (quick[1] - quick[0]) * (step - int(step))
-        depth = (
-            4 * self.spec.clearness * (1 - self.spec.clearness) + 0.15
-        )  # little fluctuation with clear or overcast skies
+        # little fluctuation with clear or overcast skies
+        depth = 4 * self.spec.clearness * (1 - self.spec.clearness) + 0.15
         return max(0.05, min(1.0, self.spec.clearness + day + cloud * depth))

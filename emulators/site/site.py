@@ -46,9 +46,8 @@ class SiteSpec:
     overload_s: float = 1.0  # of overload, before a tier is shed
     restore_s: float = 60.0  # of sufficient headroom, before a tier is restored
     island_floor_pct: float = 10.0  # minimum SoC of a grid-forming car or storage
-    tier_floors: tuple[
-        tuple[int, float], ...
-    ] = ()  # (priority, SoC %): below that SoC only tiers up to the priority are supplied
+    # (priority, SoC %): below that SoC only tiers up to the priority are supplied
+    tier_floors: tuple[tuple[int, float], ...] = ()
     utc_offset_s: float = 9 * 3600.0
 
 
@@ -105,15 +104,6 @@ class Site:
         self.load_shedding = LoadShedding(
             self.loads, lambda kind, text: self.report(kind, text), spec.tier_floors, spec.overload_s, spec.restore_s
         )
-
-    @property
-    def keep_priority(self) -> int | None:
-        """Lowest priority that a controller permits; None: all tiers."""
-        return self.load_shedding.keep_priority
-
-    @keep_priority.setter
-    def keep_priority(self, priority: int | None) -> None:
-        self.load_shedding.keep_priority = priority
 
     def stages(self) -> list[PowerStage]:
         """Return every converter of the site, cars first."""
@@ -239,14 +229,13 @@ class Site:
                     stage.trip(Fault.GRID, now)
             if not blocked and self.state is State.GRID:
                 self.report("protection", "reconnected")
-        on_grid = self.state is not State.ISLAND and self._energises(supply) and self.switch.conducts
+        if self.state is State.ISLAND:  # for converters that follow its voltage
+            present = self._formed_at is not None and now - self._formed_at >= self.spec.follow_after_s
+        else:
+            present = self._energises(supply) and self.switch.conducts
         for stage in self.stages():
-            present = on_grid if self.state is not State.ISLAND else self._followers_connect(now)
             if stage.grid_present != present and stage.island_w is None:
                 stage.grid_present = present
-
-    def _followers_connect(self, now: float) -> bool:
-        return self._formed_at is not None and now - self._formed_at >= self.spec.follow_after_s
 
     def _switch(self, supply: Supply, now: float) -> None:
         self.switch.advance(now)
@@ -382,9 +371,5 @@ class Site:
 
     def island_soc_pct(self) -> float:
         """Return the mean SoC of the converters that can form an island, 0 without any."""
-        forming_stages = self._forming_stages()
-        return (
-            sum(stage.battery.soc_pct for stage in forming_stages if stage.battery) / len(forming_stages)
-            if forming_stages
-            else 0.0
-        )
+        socs = [stage.battery.soc_pct for stage in self._forming_stages() if stage.battery]
+        return sum(socs) / len(socs) if socs else 0.0

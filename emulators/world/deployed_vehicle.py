@@ -6,7 +6,7 @@ the vehicle's SoC. Its provider reports the vehicle's position over MQTT.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -54,11 +54,9 @@ class DeployedVehicle:
             await self._report_position()
 
     def _call(self) -> Body | None:
-        return next((one for one in self._rows("calls") if one["vehicle"] == self.car.name), None)
-
-    def _rows(self, name: str) -> Iterator[Body]:
         energy = self.leader.facility.states.get("site", {}).get("energy") or {}
-        yield from (energy.get("blue_switch") or {}).get(name, [])
+        calls = (energy.get("blue_switch") or {}).get("calls", [])
+        return next((one for one in calls if one["vehicle"] == self.car.name), None)
 
     async def _deploy(self, call: Body) -> None:
         """Drive to the site of a call-out, stay while needed, and drive back."""

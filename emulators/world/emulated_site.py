@@ -54,12 +54,7 @@ class EmulatedSite:
         self.facility.sense_every_s = scenario.step
         self.assigned_evses = dict(scenario.cars())  # by car
         self.recording = Recording(
-            self.site,
-            self.cars,
-            self.bays,
-            self.facility,
-            scenario.gateway.min_soc_pct,
-            EnergyCost.of(scenario),
+            self.site, self.cars, self.bays, self.facility, scenario.gateway.min_soc_pct, EnergyCost.of(scenario)
         )
 
     def record_event(self, kind: str, text: str) -> None:

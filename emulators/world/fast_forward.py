@@ -19,30 +19,19 @@ from emulators.charger.secc.events import Measured
 from emulators.charger.secc.secc import EvseSecc
 from emulators.ev.car import Car
 from emulators.ev.session import EvSession
+from emulators.runtime.clock import DerivedClock
 from protocols.iso15118.iso20.secc import Secc
 from protocols.iso15118.iso20.setpoint import DEPARTURE_MARGIN
 from protocols.iso15118.iso20.states import Step
-from protocols.ports import Clock
 
 MIN_AHEAD_S, MAX_AHEAD_S = 4.0, 300.0  # range of one simulation ahead: it grows while nothing interrupts it
 TOLERANCE_S = 1e-6
 
 
-class WakeableClock:
+class WakeableClock(DerivedClock):
     """Clock of one session, whose present wait can be ended early."""
 
-    def __init__(self, base: Clock) -> None:
-        self._base = base
-        self._waiting: asyncio.Timeout | None = None
-
-    def now(self) -> float:
-        return self._base.now()
-
-    def wall(self) -> float:
-        return self._base.wall()
-
-    async def sleep(self, seconds: float) -> None:
-        await self._base.sleep(seconds)
+    _waiting: asyncio.Timeout | None = None
 
     def timeout_at(self, deadline: float | None) -> AbstractAsyncContextManager[object]:
         self._waiting = asyncio.timeout_at(deadline)

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from emulators.charger.hardware.power_stage import Contactors, Fault, PowerStage
 from emulators.charger.secc.events import Measured, SeccEvent, SessionEnded
@@ -39,10 +38,8 @@ ERROR_CODES = {  # of OCPP
 }
 
 
-class ConnectVehicle(Protocol):
-    """Connects a vehicle to an SECC, which serves it as one of the tasks; returns the vehicle's end of the stream."""
-
-    async def __call__(self, evse: str, secc: EvseSecc, link: Link[bytes], tasks: asyncio.TaskGroup) -> Wire: ...
+# Connects a vehicle at an EVSE to its SECC, which serves it as a task; returns the vehicle's end of the stream
+ConnectVehicle = Callable[[str, EvseSecc, Link[bytes], asyncio.TaskGroup], Awaitable[Wire]]
 
 
 class _BayPowerPath(SeccPowerPath):
@@ -82,8 +79,8 @@ class _BayPowerPath(SeccPowerPath):
             voltage_v=measured.voltage_v,
             current_a=measured.current_a,
             soc_pct=reported.soc_pct,
-            min_v2x_energy_wh=energy.v2x_minimum_wh,
-            max_v2x_energy_wh=energy.v2x_maximum_wh,
+            min_v2x_energy_wh=energy.minimum_v2x_wh,
+            max_v2x_energy_wh=energy.maximum_v2x_wh,
         )
 
 

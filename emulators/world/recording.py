@@ -9,6 +9,7 @@ from datetime import datetime
 from emulators.ev.car import Car
 from emulators.scenario.scenario import Scenario
 from emulators.scenario.tables import Bound
+from emulators.scenario.validation import STATUSES
 from emulators.site.facility import Facility
 from emulators.site.site import Balance, Site, State
 from emulators.world.parking_bay import ParkingBay
@@ -164,7 +165,7 @@ class Recording:
             "autonomy_h": self.autonomy_h(),
             "energy_cost": self.energy_cost.total,
         }
-        for status in ("accepted", "clamped", "refused", "achieved", "superseded", "lease_expired", "failed"):
+        for status in STATUSES:
             figures[f"commands_{status}"] = float(statuses.count(status))
         for event in self.facility.events:
             if event.get("event") == "decided":  # decisions of the gateway's energy management, by code

@@ -9,6 +9,7 @@ import re
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -175,16 +176,15 @@ def simulate(
     if live_commands is not None and speed is None:
         raise ScenarioError("live commands need a limited speed: use --speed real, or a number")
 
-    def make() -> World:
-        return World(
-            loaded,
-            seed,
-            keep_transcript=keep_transcript,
-            fast_forward=fast_forward,
-            progress=progress,
-            sockets=sockets,
-        )
-
+    make = partial(
+        World,
+        loaded,
+        seed,
+        keep_transcript=keep_transcript,
+        fast_forward=fast_forward,
+        progress=progress,
+        sockets=sockets,
+    )
     if report is not None:
         report.mkdir(parents=True, exist_ok=True)  # fail before the run if the folder cannot be created
     result = run_virtual(run_world(make, live_commands), speed)

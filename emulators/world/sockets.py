@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import ssl
 import tempfile
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,14 +25,17 @@ from emulators.runtime.memory_broker import Tamper
 from emulators.runtime.tcp_relay import Relay, forward, forward_text
 from emulators.runtime.transports import Link, text_wire_pair, wire_pair
 from emulators.scenario.scenario import Scenario, ScenarioError
-from emulators.world.charging_port import LOOPBACK, ChargingPort, certificates
 from emulators.world.network import FACILITY_ID, GATEWAY_ID, ConnectionSettings, OnPublished
 from gateway.app import Gateway
 from gateway.mqtt.client import BrokerLink, Connect, Connector, MqttBus
+from protocols.iso15118 import io, pki
+from protocols.iso15118 import tls as iso15118_tls
 from protocols.ocpp import io as ocpp_io
 from protocols.ocpp.schema import Version
 from protocols.ports import Bus, BusMessage, TextWire, Wire
+from protocols.sdp import Security
 
+LOOPBACK = "127.0.0.1"
 MAX_SPEED = 50.0  # beyond it a vehicle's 2 s response timeout is shorter than the delay of sockets and threads
 MEMORY_ONLY = (*MESSAGE_KINDS, "broker-wipe")  # faults of MQTT
 
@@ -80,7 +83,7 @@ class SocketNetwork:
     def __init__(self, options: Sockets) -> None:
         self.options = options
         self.on_published: OnPublished = lambda client, message: None
-        self.broker = _RelayedBroker({})
+        self.broker = _RelayedBroker()
         self._clock = LoopClock()
         self._version: str | None = None  # of MQTT, as negotiated with the broker
         self._ports: dict[str, ChargingPort] = {}
@@ -96,10 +99,8 @@ class SocketNetwork:
         self._pairing = asyncio.Lock()
         async with contextlib.AsyncExitStack() as self._resources:
             host, port = await self._broker_address()
-            relays = {
-                name: await self._resources.enter_async_context(Relay(host, port)) for name in (GATEWAY_ID, FACILITY_ID)
-            }
-            self.broker.relays.update(relays)
+            for name in (GATEWAY_ID, FACILITY_ID):
+                self.broker.relays[name] = await self._resources.enter_async_context(Relay(host, port))
             if self.options.tls:
                 folder = self._resources.enter_context(tempfile.TemporaryDirectory())
                 loop = asyncio.get_running_loop()
@@ -178,8 +179,8 @@ class SocketNetwork:
 class _RelayedBroker:
     """Fault injection of a real broker: a relay for each client."""
 
-    def __init__(self, relays: dict[str, Relay]) -> None:
-        self.relays = relays
+    def __init__(self) -> None:
+        self.relays: dict[str, Relay] = {}
 
     @property
     def tamper(self) -> Tamper | None:
@@ -191,8 +192,9 @@ class _RelayedBroker:
             raise FaultError("single messages of a real broker cannot be altered: use --wires memory")
 
     def cut(self, client_id: str) -> None:
-        for relay in self._of(client_id):
-            relay.cut()
+        if client_id not in self.relays:
+            raise FaultError(f"unknown MQTT client {client_id!r}; known: {', '.join(self.relays)}")
+        self.relays[client_id].cut()
 
     def stop(self, *, forget: bool = False) -> None:
         if forget:
@@ -212,24 +214,17 @@ class _RelayedBroker:
         for relay in self.relays.values():
             relay.freeze(False)
 
-    def _of(self, client_id: str) -> Iterable[Relay]:
-        if client_id not in self.relays:
-            raise FaultError(f"unknown MQTT client {client_id!r}; known: {', '.join(self.relays)}")
-        return (self.relays[client_id],)
-
 
 class _ObservedBus:
     """A connection to the broker that reports what its client publishes."""
 
     def __init__(self, bus: Bus, client: str, on_published: OnPublished) -> None:
         self._bus, self._client, self._on_published = bus, client, on_published
+        self.subscribe = bus.subscribe
 
     async def publish(self, message: BusMessage) -> None:
         await self._bus.publish(message)
         self._on_published(self._client, message)
-
-    async def subscribe(self, topic_filter: str, qos: int = 1) -> None:
-        await self._bus.subscribe(topic_filter, qos)
 
     def messages(self) -> AsyncIterator[BusMessage]:
         return self._bus.messages()
@@ -246,3 +241,67 @@ class _AcknowledgingBus(_ObservedBus):
         async for message in self._bus.messages():
             self.acknowledge(message)
             yield message
+
+
+class ChargingPort:
+    """Port of one EVSE's SECC. On an interface, SDP answers only while the vehicle of this EVSE searches: in the field
+    SLAC associates one vehicle with one EVSE, here the caller serialises the searches by a lock."""
+
+    def __init__(self) -> None:
+        self.number = 0
+        self._listener: io.Listener | None = None
+        self._accepted: asyncio.Queue[tuple[io.TcpWire, asyncio.Event]] = asyncio.Queue(maxsize=8)
+
+    async def open(self, interface: str | None, context: ssl.SSLContext | None) -> None:
+        if interface is not None:
+            self._listener = await io.listen_on_link(self._accept, interface, context)
+        else:
+            self._listener = await io.listen(self._accept, LOOPBACK, 0, context)
+        self.number = self._listener.port
+
+    @asynccontextmanager
+    async def discoverable(self, interface: str | None, tls: bool) -> AsyncIterator[None]:
+        if interface is None:
+            yield
+            return
+        offered = frozenset({Security.TLS if tls else Security.NONE})
+        responder = io.SdpResponder(interface, self.number, offered)
+        await responder.start()
+        try:
+            yield
+        finally:
+            await responder.close()
+
+    async def _accept(self, wire: io.TcpWire) -> None:
+        closed = asyncio.Event()
+        await self._accepted.put((wire, closed))
+        await closed.wait()
+
+    async def accept(self) -> Wire:
+        """Return the stream of the vehicle that connected last."""
+        return _AcceptedWire(*await self._accepted.get())
+
+    async def close(self) -> None:
+        if self._listener is not None:
+            await self._listener.close()
+
+
+class _AcceptedWire:
+    """A stream that signals its listener when it is closed."""
+
+    def __init__(self, wire: io.TcpWire, closed: asyncio.Event) -> None:
+        self._wire, self._closed = wire, closed
+        self.peer, self.read, self.write = wire.peer, wire.read, wire.write
+
+    async def close(self) -> None:
+        try:
+            await self._wire.close()
+        finally:
+            self._closed.set()
+
+
+def certificates(folder: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """Create test certificates in a folder; return the TLS 1.3 contexts of the charger and of the vehicle."""
+    pki.create(folder)
+    version, profile = iso15118_tls.TlsVersion.TLS_1_3, iso15118_tls.TlsProfile.INTEROP
+    return iso15118_tls.server_context(folder, version, profile), iso15118_tls.client_context(folder, version, profile)

@@ -19,8 +19,7 @@ from emulators.runtime.transports import Link
 from emulators.scenario.scenario import Scenario
 from emulators.world import timeline
 from emulators.world.builders.gateway import check_gateway, gateway_config
-from emulators.world.builders.stations import add_stations
-from emulators.world.builders.vehicles import add_cars
+from emulators.world.builders.stations import add_cars, add_stations
 from emulators.world.emulated_site import EmulatedSite
 from emulators.world.gateway_process import GatewayProcess
 from emulators.world.network import MemoryNetwork, Network

@@ -7,14 +7,13 @@ vehicles within 20 ms.
 
 from __future__ import annotations
 
-import json as jsonlib
 import random
 import statistics
-import time
-from collections.abc import Callable
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from gateway.bench.equal_parts import Capacity, equal_parts
+from gateway.bench.measuring import quantile, timed_ms
 from gateway.energy.controller import SiteController
 from gateway.energy.resource import Resource
 from gateway.energy.settings import EnergySection
@@ -29,20 +28,20 @@ AIM_MS = 20.0
 START = 1_800_000_000.0
 
 
-def main(json: bool = False) -> int:
-    """Print the figures; return exit status 0."""
-    figures = [measure(size) for size in SIZES]
-    if json:
-        print(jsonlib.dumps({"bench": "dispatch", "aim_ms": AIM_MS, "cars": figures}))
-        return 0
-    for one in figures:
-        print(
+def figures() -> dict[str, Any]:
+    """Return all figures."""
+    return {"bench": "dispatch", "aim_ms": AIM_MS, "cars": [measure(size) for size in SIZES]}
+
+
+def text(found: dict[str, Any]) -> Iterator[str]:
+    """Yield one line for each number of vehicles."""
+    for one in found["cars"]:
+        yield (
             f"{one['cars']:>5} cars: share {one['share_ms_p50']:.2f} ms, step {one['step_ms_p50']:.2f} ms "
             f"(p99 {one['step_ms_p99']:.2f}, processor {one['step_cpu_ms_p50']:.2f}), "
             f"equal parts {one['equal_ms_p50']:.2f} ms: "
             f"sharing takes {one['ratio']:.1f} times that"
         )
-    return 0
 
 
 def measure(size: int) -> dict[str, Any]:
@@ -50,15 +49,15 @@ def measure(size: int) -> dict[str, Any]:
     rng = random.Random(size)
     fleet = [resource(number, rng) for number in range(size)]
     targets = [rng.uniform(-5000.0, 5000.0) * size for _ in range(ROUNDS)]
-    sharing = [_ms(share, target_w, fleet, START) for target_w in targets]
+    sharing = [timed_ms(share, target_w, fleet, START)[1] for target_w in targets]
     capacities = [Capacity(one.name, -one.max_discharge_w, one.max_charge_w, 300.0, 1400.0) for one in fleet]
-    equal = [_ms(equal_parts, target_w, capacities) for target_w in targets]
+    equal = [timed_ms(equal_parts, target_w, capacities)[1] for target_w in targets]
     steps, busy = _steps(size, rng)
     return {
         "cars": size,
         "share_ms_p50": round(statistics.median(sharing), 3),
         "step_ms_p50": round(statistics.median(steps), 3),
-        "step_ms_p99": round(sorted(steps)[int(0.99 * (len(steps) - 1))], 3),
+        "step_ms_p99": quantile(steps, 0.99),
         "step_cpu_ms_p50": round(statistics.median(busy), 3),
         "equal_ms_p50": round(statistics.median(equal), 3),
         "ratio": round(statistics.median(sharing) / max(statistics.median(equal), 1e-6), 2),
@@ -113,17 +112,54 @@ def _steps(size: int, rng: random.Random) -> tuple[list[float], list[float]]:
             for number in range(size)
         ]
         view = View(now, wall, inputs, cars, SiteMode.PEAK_SHAVING)
-        begun, begun_cpu = time.perf_counter(), time.process_time()
-        orders = controller.step(view)
-        found.append((time.perf_counter() - begun) * 1000)
-        busy.append((time.process_time() - begun_cpu) * 1000)
+        orders, elapsed_ms, cpu_ms = timed_ms(controller.step, view)
+        found.append(elapsed_ms)
+        busy.append(cpu_ms)
         for number in range(size):
             wish = orders.evses[f"CP{number}-1"].optimiser
             powers[number] = wish.low_w if wish is not None else 0.0
     return found, busy
 
 
-def _ms(work: Callable[..., object], *given: object) -> float:
-    begun = time.perf_counter()
-    work(*given)
-    return (time.perf_counter() - begun) * 1000
+@dataclass(frozen=True, slots=True)
+class Capacity:
+    """Power that one EVSE can take of a total, in W, + charge; between 0 and the dead bands it cannot run."""
+
+    evse: str
+    low_w: float
+    high_w: float
+    dead_discharge_w: float = 0.0
+    dead_charge_w: float = 0.0
+
+    def most(self, total_w: float) -> float:
+        """Return the largest magnitude in the direction of `total_w`."""
+        return max(0.0, -self.low_w) if total_w < 0 else max(0.0, self.high_w)
+
+    def least(self, total_w: float) -> float:
+        """Return the smallest magnitude in that direction."""
+        return self.dead_discharge_w if total_w < 0 else self.dead_charge_w
+
+
+def equal_parts(total_w: float, capacities: Sequence[Capacity]) -> dict[str, float]:
+    """Return equal parts of `total_w`, none beyond its capacity; an EVSE inside its dead band gets 0 W."""
+    sign = -1.0 if total_w < 0 else 1.0
+    taking = sorted((one for one in capacities if one.most(total_w) > 0), key=lambda one: one.evse)
+    taking = [one for one in taking if one.most(total_w) >= one.least(total_w)]
+    while True:
+        parts = _level(abs(total_w), [(one.evse, one.most(total_w)) for one in taking])
+        too_small = [one for one in taking if parts[one.evse] < one.least(total_w)]
+        if not too_small:
+            break
+        taking.remove(max(too_small, key=lambda one: (one.least(total_w), one.evse)))
+    return {one.evse: sign * parts.get(one.evse, 0.0) + 0.0 for one in capacities}
+
+
+def _level(total_w: float, limits: list[tuple[str, float]]) -> dict[str, float]:
+    """Fill all to the same level, each up to its own limit."""
+    parts: dict[str, float] = {}
+    left_w, left = total_w, len(limits)
+    for evse, most_w in sorted(limits, key=lambda one: (one[1], one[0])):
+        parts[evse] = max(0.0, min(most_w, left_w / left))
+        left_w -= parts[evse]
+        left -= 1
+    return parts

@@ -9,18 +9,18 @@ cache.
 
 from __future__ import annotations
 
-import json as jsonlib
 import os
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from gateway.bench.exi_loop import loop_request
 from gateway.bench.exi_messages import Case, cases
+from gateway.bench.measuring import JsonProcess, resident_kib
 from protocols.iso15118.codecs import ISO20_DC
 
 PEER = "iso15118==0.31.2"
@@ -31,7 +31,6 @@ SLICES = 15
 SLICE_S = 0.0005
 THEIR_CALLS = 12
 WARM_UP = 40
-ANSWER_WITHIN = 120  # s
 INSTALL_WITHIN = 600  # s
 COLD = """
 import time
@@ -56,54 +55,6 @@ class PeerAbsent(RuntimeError):
     """The peer is not available; the text states why."""
 
 
-class Peer:
-    """A running `exi_josev.py`."""
-
-    def __init__(self) -> None:
-        self._process = subprocess.Popen(
-            [str(peer_python()), str(SCRIPT)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        )
-        self.started = self._answer()
-
-    def ask(self, **said: Any) -> dict[str, Any]:
-        """Send a request and return the answer."""
-        assert self._process.stdin is not None
-        self._process.stdin.write(jsonlib.dumps(said) + "\n")
-        self._process.stdin.flush()
-        return self._answer()
-
-    def _answer(self) -> dict[str, Any]:
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        if not line:
-            raise PeerAbsent(f"the peer ended (exit {self._process.wait()}); is Java installed?")
-        answer: dict[str, Any] = jsonlib.loads(line)
-        return answer
-
-    def resident_mib(self) -> float | None:
-        """Return the memory of the peer's Java process, where the system reports it."""
-        pid = self.started.get("java_pid")
-        status = Path(f"/proc/{pid}/status")
-        if pid is None or not status.exists():
-            return None
-        kib = next(line.split()[1] for line in status.read_text().splitlines() if line.startswith("VmRSS"))
-        return round(int(kib) / 1024, 1)
-
-    def close(self) -> None:
-        """End the peer."""
-        with self._process:  # closes the pipes: the peer ends at the end of its input
-            assert self._process.stdin is not None
-            self._process.stdin.close()
-            try:
-                self._process.wait(10)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-
-
 def peer_python() -> Path:
     """Return an interpreter that has the peer; PeerAbsent if there is none and none can be installed."""
     said = os.environ.get("V2X_JOSEV_PYTHON")
@@ -122,13 +73,15 @@ def peer_python() -> Path:
     return cache / "bin" / "python"
 
 
-def run(rounds: int = ROUNDS) -> dict[str, Any]:
+def figures(rounds: int = ROUNDS) -> dict[str, Any]:
     """Return all figures; those of the peer are null, with the reason, if it is not available."""
     found: dict[str, Any] = {"benchmark": "exi", "unit": "us per call, median", "rounds": rounds}
     try:
-        peer: Peer | None = Peer()
+        peer: JsonProcess | None = JsonProcess([str(peer_python()), str(SCRIPT)])
     except PeerAbsent as error:
         peer, found["absent"] = None, str(error)
+    except RuntimeError as error:
+        peer, found["absent"] = None, f"{error}; is Java installed?"
     try:
         found["messages"] = [_measure(case, peer, rounds) for case in cases()]
         found["every number new"] = _varied(rounds)
@@ -141,48 +94,42 @@ def run(rounds: int = ROUNDS) -> dict[str, Any]:
             "ours_whole_session_cpu": session_cpu,
             "josev": peer and round(peer.started["start_ms"], 1),
         }
-        found["java_resident_mib"] = peer and peer.resident_mib()
+        kib = resident_kib(peer.started["java_pid"]) if peer else None
+        found["java_resident_mib"] = kib and round(kib / 1024, 1)
     finally:
         if peer is not None:
             peer.close()
     return found
 
 
-def _measure(case: Case, peer: Peer | None, rounds: int) -> dict[str, Any]:
+def _measure(case: Case, peer: JsonProcess | None, rounds: int) -> dict[str, Any]:
     codec, message = case.codec, case.message
     data = codec.encode(message)
     assert codec.decode(data) == message
-    ours: dict[str, Callable[[], Any]] = {
-        "encode": lambda: codec.encode(message),
-        "decode": lambda: codec.decode(data),
-    }
+    ours: dict[str, Callable[[], Any]] = {"encode": lambda: codec.encode(message), "decode": lambda: codec.decode(data)}
     prepared = peer.ask(exi=data.hex(), namespace=case.namespace) if peer else {}
-    layers = prepared.get("layers", [])
+    peers = [(peer, layer) for layer in prepared.get("layers", [])] if peer else []
     times: dict[tuple[str, str], list[float]] = {}
-    for layer in layers:
+    for asked, layer in peers:
         for what in ours:
-            assert peer is not None
-            peer.ask(layer=layer, what=what, calls=WARM_UP)
+            asked.ask(layer=layer, what=what, calls=WARM_UP)
     for _ in range(rounds):
         for what, call in ours.items():
             times.setdefault(("ours", what), []).append(_time(call))
-            for layer in layers:
-                assert peer is not None
-                said = peer.ask(layer=layer, what=what, calls=THEIR_CALLS)
-                if "us" in said:
-                    times.setdefault((layer, what), []).append(said["us"])
+            for asked, layer in peers:
+                answer = asked.ask(layer=layer, what=what, calls=THEIR_CALLS)
+                if "us" in answer:
+                    times.setdefault((layer, what), []).append(answer["us"])
     result: dict[str, Any] = {"message": case.name, "bytes": len(data)}
     for what in ours:
-        mine = times["ours", what]
-        figures: dict[str, Any] = {"ours": round(statistics.median(mine), 2), "ours_best": round(min(mine), 2)}
+        mine = statistics.median(times["ours", what])
+        row: dict[str, float | None] = {"ours": round(mine, 2), "ours_best": round(min(times["ours", what]), 2)}
         for layer in ("exificient", "josev"):
             theirs = times.get((layer, what))
-            figures[layer] = round(statistics.median(theirs), 1) if theirs else None
-            figures[f"{layer}_best"] = round(min(theirs), 1) if theirs else None
-            figures[f"{layer}_ratio"] = (
-                round(statistics.median(theirs) / statistics.median(mine), 1) if theirs else None
-            )
-        result[what] = figures
+            row[layer] = round(statistics.median(theirs), 1) if theirs else None
+            row[f"{layer}_best"] = round(min(theirs), 1) if theirs else None
+            row[f"{layer}_ratio"] = round(statistics.median(theirs) / mine, 1) if theirs else None
+        result[what] = row
     if "error" in prepared:
         result["peer_error"] = prepared["error"]
     return result
@@ -227,29 +174,24 @@ def _time(call: Callable[[], Any]) -> float:
     return statistics.median(slices)
 
 
-def main(json: bool) -> int:
-    """Print the figures; return exit status 0 also without the peer."""
-    found = run()
-    if json:
-        print(jsonlib.dumps(found))
-        return 0
-    print(f"{'':34}{'bytes':>7}{'':9}{'ours':>10}{'EXIficient':>12}{'':8}{'Josev':>12}{'':8}")
+def text(found: dict[str, Any]) -> Iterator[str]:
+    """Yield the figures as a table."""
+    yield f"{'':34}{'bytes':>7}{'':9}{'ours':>10}{'EXIficient':>12}{'':8}{'Josev':>12}{'':8}"
     for row in found["messages"]:
         for what in ("encode", "decode"):
-            said = row[what]
+            one = row[what]
             theirs = "".join(
-                f"{said[layer]:12.0f} {said[layer + '_ratio']:6.0f}x" if said[layer] else f"{'-':>12}{'':8}"
+                f"{one[layer]:12.0f} {one[layer + '_ratio']:6.0f}x" if one[layer] else f"{'-':>12}{'':8}"
                 for layer in ("exificient", "josev")
             )
-            print(f"{row['message']:34}{row['bytes']:7} {what:8}{said['ours']:8.1f} us{theirs}")
+            yield f"{row['message']:34}{row['bytes']:7} {what:8}{one['ours']:8.1f} us{theirs}"
     varied = found["every number new"]
-    print(f"charge loop request, every number new: {varied['encode']} / {varied['decode']} us")
+    yield f"charge loop request, every number new: {varied['encode']} / {varied['decode']} us"
     cold = found["cold_start_ms"]
-    print(
+    yield (
         f"from a cold start: {cold['ours']} ms ({cold['ours_cpu']} of CPU) for the charge loop pair,"
         f" {cold['ours_whole_session']} ({cold['ours_whole_session_cpu']}) for all messages of a car's session;"
         f" Josev {cold['josev']} ms"
     )
     if "absent" in found:
-        print(f"the peer is absent: {found['absent']}")
-    return 0
+        yield f"the peer is absent: {found['absent']}"

@@ -6,11 +6,9 @@ to end; the reference in the same run is an MQTT echo through the same broker.
 
 from __future__ import annotations
 
-import asyncio
-import json
 import statistics
-import sys
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -20,6 +18,7 @@ from rich.console import Console
 from emulators.demo import discharge
 from emulators.demo.view import DemoView
 from emulators.ev.car import CCS_63
+from gateway.bench.measuring import p50_p99
 
 COMMANDS = 200
 POWER_W = 1_000.0
@@ -27,48 +26,42 @@ LOOP_S = 0.05
 LEASE_S = 60.0
 
 
-def main(json_output: bool, commands: int = COMMANDS) -> int:
-    """Measure and print; return exit status 0."""
-    figures = asyncio.run(measure(commands))
-    if json_output:
-        sys.stdout.write(json.dumps(figures) + "\n")
-    else:
-        for name, row in figures.items():
-            print(f"{name:>32}  {row}")
-    return 0
-
-
-async def measure(commands: int = COMMANDS) -> dict[str, Any]:
+async def figures(commands: int = COMMANDS) -> dict[str, Any]:
     """Return p50 and p99 in ms over `commands` discharges, each from 0 W."""
     view = DemoView(Console(quiet=True))
     observer = discharge.Observer(view)
     car = replace(CCS_63, loop_s=LOOP_S)
     accepted, set_point, current = [], [], []
     async with discharge.running_parts(observer, car=car, commands_per_s=1000.0) as parts:
-        facility, figures = parts.facility, observer.figures
+        facility, observed = parts.facility, observer.figures
         await facility.until("a session that can discharge", lambda: discharge.ready(facility.state))
         for number in range(commands):
-            figures.setpoint_ms = figures.first_negative_current_ms = None
+            observed.setpoint_ms = observed.first_negative_current_ms = None
             name = f"bench-{number}"
             observer.commanded_at = time.perf_counter()
             await facility.command("discharge", id=name, power_w=POWER_W, lease_s=LEASE_S)
             await facility.result(name, "accepted", "clamped")
             accepted.append((time.perf_counter() - observer.commanded_at) * 1000)
-            await facility.until("current out of the car", lambda: figures.first_negative_current_ms)
-            set_point.append(figures.setpoint_ms or 0.0)
-            current.append(figures.first_negative_current_ms or 0.0)
+            await facility.until("current out of the car", lambda: observed.first_negative_current_ms)
+            set_point.append(observed.setpoint_ms or 0.0)
+            current.append(observed.first_negative_current_ms or 0.0)
             await facility.command("stop", id=f"{name}-stop")
             await facility.until("no current", lambda: view.values.current_a > discharge.NEGATIVE_A)
         echo = await _echo(parts.gateway.config.mqtt.url, commands)
     return {
         "commands": commands,
-        "command_to_accepted_ms": _quantiles(accepted),
-        "command_to_setpoint_ms": _quantiles(set_point),
-        "command_to_first_current_ms": _quantiles(current),
-        "mqtt_echo_ms": _quantiles(echo),
+        "command_to_accepted_ms": p50_p99(accepted, 2),
+        "command_to_setpoint_ms": p50_p99(set_point, 2),
+        "command_to_first_current_ms": p50_p99(current, 2),
+        "mqtt_echo_ms": p50_p99(echo, 2),
         "charge_loop_s": LOOP_S,
         "setpoint_to_echo_ratio": round(statistics.median(set_point) / statistics.median(echo), 2),
     }
+
+
+def text(found: dict[str, Any]) -> Iterator[str]:
+    """Yield one line for each figure."""
+    return (f"{name:>32}  {row}" for name, row in found.items())
 
 
 async def _echo(url: str, times: int) -> list[float]:
@@ -84,9 +77,3 @@ async def _echo(url: str, times: int) -> list[float]:
             await anext(messages)
             found.append((time.perf_counter() - began) * 1000)
     return found
-
-
-def _quantiles(values: list[float]) -> dict[str, float]:
-    ordered = sorted(values)
-    last = len(ordered) - 1
-    return {"p50": round(ordered[round(last * 0.5)], 2), "p99": round(ordered[round(last * 0.99)], 2)}

@@ -8,31 +8,19 @@ the same run: a tenth of the fleet, which shows the cost of one more. Both ends 
 from __future__ import annotations
 
 import asyncio
-import json as jsonlib
-import os
-import resource
-import sys
 import time
+from collections.abc import Iterator
 from typing import Any
+
+from gateway.bench.measuring import resident_kib
 
 STATIONS = 1000
 WARM_S, MEASURED_S = 60.0, 300.0
 COMMANDED = 0.1  # share of the EVs that discharge
 
 
-def main(json: bool) -> int:
-    """Measure and print; return exit status 0 if every station connected and every command was carried out."""
-    figures = measure()
-    if json:
-        sys.stdout.write(jsonlib.dumps(figures) + "\n")
-    else:
-        for name, row in figures.items():
-            print(f"{name:>24}  {row}")
-    return 0 if figures["ok"] else 1
-
-
-def measure(stations: int = STATIONS) -> dict[str, Any]:
-    """Return the figures of a tenth of the fleet and of the whole."""
+def figures(stations: int = STATIONS) -> dict[str, Any]:
+    """Return the figures of a tenth of the fleet and of the whole; `ok`: all online, every command carried out."""
     small, large = fleet(max(1, stations // 10)), fleet(stations)
     return {
         "ok": small["ok"] and large["ok"],
@@ -40,6 +28,11 @@ def measure(stations: int = STATIONS) -> dict[str, Any]:
         "large": large,
         "cpu_per_station_ratio": round(large["cpu_s_per_station_hour"] / small["cpu_s_per_station_hour"], 2),
     }
+
+
+def text(found: dict[str, Any]) -> Iterator[str]:
+    """Yield one line for each run and for the ratio."""
+    return (f"{name:>24}  {row}" for name, row in found.items())
 
 
 def fleet(stations: int, measured_s: float = MEASURED_S) -> dict[str, Any]:
@@ -68,14 +61,14 @@ async def _live(stations: int, measured_s: float) -> dict[str, Any]:
         },
         "the bench",
     )
-    before = _memory_kb()
+    before = resident_kib() or 0
     began = time.perf_counter()
     world = World(plan, 1, keep_transcript=False, fast_forward=True)
     async with world.running():
         await world.clock.sleep(WARM_S)
         ready_s = time.perf_counter() - began
         online = sum(1 for station in world.stations.values() if station.online)
-        loaded = _memory_kb()
+        loaded = resident_kib() or 0
         some = list(world.bays)[:: max(1, round(1 / COMMANDED))]
         cpu, real = time.process_time(), time.perf_counter()
         holding = [
@@ -101,12 +94,3 @@ async def _live(stations: int, measured_s: float) -> dict[str, Any]:
         "memory_kb_per_station": round((loaded - before) / stations, 1),
         "messages": messages,
     }
-
-
-def _memory_kb() -> int:
-    """Return the resident memory of the process; its maximum where the system does not report it."""
-    try:
-        with open("/proc/self/statm", encoding="ascii") as said:
-            return int(said.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") // 1024
-    except OSError:
-        return int(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)

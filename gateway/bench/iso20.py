@@ -15,6 +15,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,8 @@ def peer() -> str:
     raise PeerAbsent(f"no interpreter has {PEER} and aiofile, which its car needs; name one in V2X_JOSEV_PYTHON")
 
 
-def run() -> dict[str, Any]:
+def figures() -> dict[str, Any]:
+    """Return all figures; those of the peer are absent, with the reason, if it is not available."""
     in_memory(20)
     found: dict[str, Any] = {
         "in_memory": {"loops": LOOPS, "cpu_s": round(min(in_memory() for _ in range(ROUNDS)), 4), "aim_s": 0.2}
@@ -100,14 +102,10 @@ def _pairs(python: str) -> dict[str, Any]:
     return pairs
 
 
-def main(json: bool) -> int:
-    """Print the figures; return exit status 0 also without the peer."""
-    found = run()
-    if json:
-        print(jsonlib.dumps(found))
-        return 0
+def text(found: dict[str, Any]) -> Iterator[str]:
+    """Yield the figures as a table."""
     memory = found["in_memory"]
-    print(f"in memory: {memory['loops']} loops in {memory['cpu_s']} s of CPU (aim {memory['aim_s']} s)")
+    yield f"in memory: {memory['loops']} loops in {memory['cpu_s']} s of CPU (aim {memory['aim_s']} s)"
     for key, what in (
         ("first_loop_ms", "SDP to first charge loop, ms"),
         ("round_trip_ms", "round trip of a loop, ms (median)"),
@@ -116,8 +114,7 @@ def main(json: bool) -> int:
         ("memory_mib", "memory, both sides, MiB"),
     ):
         row = [found.get(side, {}).get(key) for side in ("ours", "josev", "ratio")]
-        print(f"{what:40}" + "".join(f"{'-' if value is None else value:>12}" for value in row))
+        yield f"{what:40}" + "".join(f"{'-' if value is None else value:>12}" for value in row)
     for key in ("absent", "no_link"):
         if key in found:
-            print(f"not measured: {found[key]}")
-    return 0
+            yield f"not measured: {found[key]}"

@@ -25,6 +25,7 @@ SHORT = 5  # loops
 LONG = {"ours": 405, "josev": 35}
 TRIES = 2
 READY_WITHIN = 45.0  # s
+SEARCHED, ASKED, ANSWERED = "Sending SDPRequest", "Sent DC_ChargeLoopReq", "DC_ChargeLoopRes received"
 PAGE_MIB = os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
@@ -141,42 +142,36 @@ def _ours(module: str, options: dict[str, Any], call: str) -> list[str]:
 
 def _our_times(text: str) -> tuple[float, list[float]]:
     """Return the time from the first SDP request to the first loop response, and each loop's round trip, s."""
-    lines = [json.loads(line) for line in text.splitlines() if line.startswith("{")]
-    asked: float | None = None
-    trips: list[float] = []
-    first = searched = None
-    for line in lines:
+    marks = []
+    for line in map(json.loads, (line for line in text.splitlines() if line.startswith("{"))):
         if line["event"] == "Searching":
-            searched = line["at"]
+            marks.append((line["at"], SEARCHED))
         elif line["event"] == "MessageSent" and "CLReqControlMode" in line["message"]:
-            asked = line["at"]
-        elif line["event"] == "StationLooped" and asked is not None:
-            first = line["at"] if first is None else first
-            trips.append(line["at"] - asked)
-    if first is None or searched is None:
-        raise ValueError(f"our car did not charge: {text[-300:]}")
-    return first - searched, trips
+            marks.append((line["at"], ASKED))
+        elif line["event"] == "StationLooped":
+            marks.append((line["at"], ANSWERED))
+    return _times(marks, f"our car did not charge: {text[-300:]}")
 
 
 def _their_times(text: str) -> tuple[float, list[float]]:
-    marks = [
-        (datetime.strptime(when, "%Y-%m-%d %H:%M:%S,%f").timestamp(), what)
-        for when, what in re.findall(
-            r"(\d{4}-\d\d-\d\d [\d:]+,\d+).*?(Sending SDPRequest|Sent DC_ChargeLoopReq|DC_ChargeLoopRes received)", text
-        )
-    ]
-    searched = next((when for when, what in marks if what.startswith("Sending")), None)
-    asked: float | None = None
+    """Return the same of Josev's log."""
+    found = re.findall(rf"(\d{{4}}-\d\d-\d\d [\d:]+,\d+).*?({SEARCHED}|{ASKED}|{ANSWERED})", text)
+    marks = [(datetime.strptime(when, "%Y-%m-%d %H:%M:%S,%f").timestamp(), what) for when, what in found]
+    return _times(marks, f"Josev's car did not charge: {text[-300:]}", LONG["josev"])
+
+
+def _times(marks: list[tuple[float, str]], failure: str, loops: int = 1) -> tuple[float, list[float]]:
+    searched = next((when for when, what in marks if what == SEARCHED), None)
+    asked = first = None
     trips: list[float] = []
-    first: float | None = None
     for when, what in marks:
-        if what.startswith("Sent"):
+        if what == ASKED:
             asked = when
-        elif what.endswith("received") and asked is not None:
+        elif what == ANSWERED and asked is not None:
             first = when if first is None else first
             trips.append(when - asked)
-    if first is None or searched is None or len(trips) < LONG["josev"]:
-        raise ValueError(f"Josev's car did not charge: {text[-300:]}")
+    if first is None or searched is None or len(trips) < loops:
+        raise ValueError(failure)
     return first - searched, trips
 
 

@@ -16,43 +16,39 @@ import sqlite3
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import aiomqtt
 
-from gateway.bench.mqtt_peers import NODELAY, SITE, evse
+from gateway.bench.measuring import p50_p99, timed_ms
+from gateway.bench.mqtt_peers import SITE, evse, make_client
 
 EVSES = 50
 UNDER_WAY = 64
 START_WITHIN_S = 20.0
 
 
-def main(json_output: bool = False) -> int:
-    """Measure and print."""
-    logging.getLogger("mqtt").setLevel(logging.ERROR)
-    found = asyncio.run(run())
-    if json_output:
-        print(json.dumps(found))
-        return 0
+def text(found: dict[str, Any]) -> Iterator[str]:
+    """Yield the figures of each broker as lines."""
     for name in ("mosquitto", "amqtt"):
         one = found[name]
         if "absent" in one:
-            print(f"{name}: {one['absent']}")
+            yield f"{name}: {one['absent']}"
             continue
         accepted, echo = one["accepted_ms"], one["echo_ms"]
-        print(f"{name} (MQTT {one['protocol']}), journal in SQLite:")
-        print(f"  command -> accepted  p50 {accepted['p50']:.2f} ms, p99 {accepted['p99']:.2f} ms")
-        print(f"  bare aiomqtt echo    p50 {echo['p50']:.2f} ms, p99 {echo['p99']:.2f} ms; ratio {one['ratio_p50']}")
-        print(f"  bare SQLite commit   p50 {one['bare_sqlite_commit_ms']['p50']:.2f} ms: the disk's share")
-        print(f"  sustained            {one['commands_per_s']:.0f} commands/s, echo {one['echo_per_s']:.0f}/s")
-    return 0
+        yield f"{name} (MQTT {one['protocol']}), journal in SQLite:"
+        yield f"  command -> accepted  p50 {accepted['p50']:.2f} ms, p99 {accepted['p99']:.2f} ms"
+        yield f"  bare aiomqtt echo    p50 {echo['p50']:.2f} ms, p99 {echo['p99']:.2f} ms; ratio {one['ratio_p50']}"
+        yield f"  bare SQLite commit   p50 {one['bare_sqlite_commit_ms']['p50']:.2f} ms: the disk's share"
+        yield f"  sustained            {one['commands_per_s']:.0f} commands/s, echo {one['echo_per_s']:.0f}/s"
 
 
-async def run(commands: int = 1000) -> dict[str, Any]:
+async def figures(commands: int = 1000) -> dict[str, Any]:
     """Return the figures for each broker, in ms and 1/s; an absent broker is null with the reason."""
+    logging.getLogger("mqtt").setLevel(logging.ERROR)
     found: dict[str, Any] = {"benchmark": "mqtt", "commands": commands}
     for name, broker, five in (("mosquitto", _mosquitto, True), ("amqtt", _amqtt, False)):
         try:
@@ -89,17 +85,12 @@ async def _measure(port: int, five: bool, commands: int) -> dict[str, Any]:
 
 def _commit_floor(path: str) -> dict[str, float]:
     """Return the time of one durable row in SQLite: what the disk takes of every command."""
-    took = []
     with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")
         connection.execute("CREATE TABLE floor (value TEXT)")
-        for _ in range(200):
-            began = time.perf_counter()
-            connection.execute("INSERT INTO floor VALUES (?)", ("x" * 1000,))
-            took.append((time.perf_counter() - began) * 1000)
-    took.sort()
-    return {"p50": round(took[100], 3), "p99": round(took[197], 3)}
+        row = ("x" * 1000,)
+        return p50_p99([timed_ms(connection.execute, "INSERT INTO floor VALUES (?)", row)[1] for _ in range(200)])
 
 
 def _topic(number: int) -> str:
@@ -127,8 +118,7 @@ async def _latency(ask: Callable[[int], Awaitable[None]], times: int) -> dict[st
         began = time.perf_counter()
         await ask(number)
         took.append((time.perf_counter() - began) * 1000)
-    took.sort()
-    return {"p50": round(took[len(took) // 2], 3), "p99": round(took[int(len(took) * 0.99)], 3)}
+    return p50_p99(took)
 
 
 async def _rate(ask: Callable[[int], Awaitable[None]], times: int) -> float:
@@ -148,11 +138,8 @@ async def _rate(ask: Callable[[int], Awaitable[None]], times: int) -> float:
 @asynccontextmanager
 async def _client(port: int, five: bool) -> AsyncIterator[tuple[aiomqtt.Client, dict[str, asyncio.Future[None]]]]:
     """A facility: receives results and echoes, and resolves the futures that wait for them."""
-    protocol = aiomqtt.ProtocolVersion.V5 if five else aiomqtt.ProtocolVersion.V311
     waiting: dict[str, asyncio.Future[None]] = {}
-    async with aiomqtt.Client("127.0.0.1", port, protocol=protocol, socket_options=NODELAY) as client:
-        client.pending_calls_threshold = 1000
-        client.pending_calls_threshold = 10 * UNDER_WAY
+    async with make_client(port, five) as client:
         await client.subscribe(f"v2x/1/{SITE}/evse/+/result", qos=1)
         await client.subscribe("echo/answer", qos=1)
 

@@ -30,6 +30,14 @@ def evse(number: int) -> str:
     return f"B{number}-1"
 
 
+def make_client(port: int, five: bool) -> aiomqtt.Client:
+    """Return a client of MQTT 5 or 3.1.1."""
+    protocol = aiomqtt.ProtocolVersion.V5 if five else aiomqtt.ProtocolVersion.V311
+    client = aiomqtt.Client("127.0.0.1", port, protocol=protocol, socket_options=NODELAY)
+    client.pending_calls_threshold = 1000
+    return client
+
+
 async def serve(port: int, evses: int, database: str) -> None:
     """Run a gateway with its journal on and a vehicle in session at every EVSE."""
     config = from_table(
@@ -57,10 +65,7 @@ async def serve(port: int, evses: int, database: str) -> None:
 
 async def echo(port: int, five: bool) -> None:
     """Echo every message with aiomqtt alone."""
-    protocol = aiomqtt.ProtocolVersion.V5 if five else aiomqtt.ProtocolVersion.V311
-    async with aiomqtt.Client("127.0.0.1", port, protocol=protocol, socket_options=NODELAY) as client:
-        client.pending_calls_threshold = 1000
-        client.pending_calls_threshold = 1000
+    async with make_client(port, five) as client:
         await client.subscribe("echo/ask", qos=1)
         print("ready", flush=True)
         under_way: set[asyncio.Task[None]] = set()

@@ -9,66 +9,20 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
-import json as jsonlib
 import os
 import shutil
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from gateway.bench import ocpp_load
+from gateway.bench.measuring import JsonProcess
 
 SECONDS = 4.0
 STATIONS = (100, 1000)
-START_WITHIN = 20.0  # s
 NODE_SCRIPT = Path(__file__).with_name("ocpp_rpc_server.js")
 AIMS = {"rate_over_package": 15.0, "rate_per_cpu_over_node": 0.8, "idle_kb_per_station": 35.0, "half_load_p99_ms": 50.0}
-
-
-class Server:
-    """A server process that reports its port and, on request, its usage."""
-
-    def __init__(self, process: asyncio.subprocess.Process, port: int, loop: str) -> None:
-        self._process, self.port, self.loop = process, port, loop
-
-    async def usage(self) -> dict[str, Any]:
-        """Return CPU seconds and memory."""
-        assert self._process.stdin is not None
-        self._process.stdin.write(b"\n")
-        return await _line(self._process)
-
-    async def close(self) -> None:
-        """End the process."""
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        try:
-            async with asyncio.timeout(5):
-                await self._process.wait()
-        except TimeoutError:
-            self._process.kill()
-            await self._process.wait()
-
-
-async def _line(process: asyncio.subprocess.Process) -> dict[str, Any]:
-    assert process.stdout is not None
-    async with asyncio.timeout(START_WITHIN):
-        line = await process.stdout.readline()
-    if not line:
-        raise RuntimeError("the server ended")
-    found: dict[str, Any] = jsonlib.loads(line)
-    return found
-
-
-async def _start(command: list[str], environment: dict[str, str] | None = None) -> Server:
-    process = await asyncio.create_subprocess_exec(
-        *command,
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL,
-        env={**os.environ, **(environment or {})},
-    )
-    said = await _line(process)
-    return Server(process, said["port"], said["loop"])
 
 
 def _ours(kind: str, uvloop: bool) -> list[str]:
@@ -87,7 +41,7 @@ def _node() -> tuple[list[str], dict[str, str]] | str:
     return [program, str(NODE_SCRIPT)], {"NODE_PATH": home}
 
 
-async def run(seconds: float = SECONDS, stations: tuple[int, ...] = STATIONS) -> dict[str, Any]:
+async def figures(seconds: float = SECONDS, stations: tuple[int, ...] = STATIONS) -> dict[str, Any]:
     """Return all figures of one run."""
     fast = importlib.util.find_spec("uvloop") is not None
     kinds: dict[str, tuple[list[str], dict[str, str] | None]] = {
@@ -105,11 +59,11 @@ async def run(seconds: float = SECONDS, stations: tuple[int, ...] = STATIONS) ->
     for name, (command, environment) in kinds.items():
         rows = []
         for count in stations:
-            server = await _start(command, environment)
+            server = await asyncio.to_thread(JsonProcess, command, environment)
             try:
-                rows.append(await ocpp_load.measure(server.port, count, seconds, server.usage))
+                rows.append(await ocpp_load.measure(server, count, seconds))
             finally:
-                await server.close()
+                await asyncio.to_thread(server.close)
         found["servers"][name] = rows
     found["ratios"] = _ratios(found["servers"])
     return found
@@ -140,23 +94,18 @@ def _over(a: float, b: float) -> float | None:
     return round(a / b, 2) if b else None
 
 
-def main(json: bool) -> int:
-    """Print the figures."""
-    found = asyncio.run(run())
-    if json:
-        print(jsonlib.dumps(found))
-        return 0
-    print(
+def text(found: dict[str, Any]) -> Iterator[str]:
+    """Yield the figures as a table."""
+    yield (
         f"{'server':18}{'stations':>9}{'msg/s':>9}{'p50 ms':>9}{'p99 ms':>9}{'p99 half':>9}{'CPU us':>9}{'kB idle':>9}"
     )
     for name, rows in found["servers"].items():
         for row in rows:
-            print(
+            yield (
                 f"{name:18}{row['stations']:9}{row['messages_per_s']:9}{row['p50_ms']:9}{row['p99_ms']:9}"
                 f"{row['half_load_p99_ms']:9}{row['cpu_us_per_message']:9}{row['idle_kb_per_station']:9}"
             )
     for name, value in found["ratios"].items():
-        print(f"{name}: {value}" + (f" (aim {AIMS[name]:g})" if name in AIMS else ""))
+        yield f"{name}: {value}" + (f" (aim {AIMS[name]:g})" if name in AIMS else "")
     if "node_absent" in found:
-        print(f"ocpp-rpc is left out: {found['node_absent']}")
-    return 0
+        yield f"ocpp-rpc is left out: {found['node_absent']}"

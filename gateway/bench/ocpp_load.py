@@ -10,8 +10,10 @@ import asyncio
 import base64
 import json
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any
+
+from gateway.bench.measuring import JsonProcess, quantile
 
 SUBPROTOCOL = "ocpp2.0.1"
 _SAMPLES = ("Energy.Active.Import.Register", "Energy.Active.Export.Register", "Power.Active.Import", "Voltage", "SoC")
@@ -151,7 +153,7 @@ class Load:
             raise RuntimeError(f"the server refused: {payload[:200]!r}")
         if not self._running:
             return
-        self.latencies.append(time.perf_counter() - client.sent_at)
+        self.latencies.append((time.perf_counter() - client.sent_at) * 1000)
         if self._closed_loop:
             self._next(client)
 
@@ -162,25 +164,22 @@ class Load:
         client.send(b'[2,"%d-%d","TransactionEvent",' % (client.number, client.count) + body % client.number)
 
     async def run(self, seconds: float, rate: float | None = None) -> tuple[int, list[float]]:
-        """Send as fast as one call per station allows, or `rate` messages/s over all. Return messages and latencies."""
+        """Send one call per station at a time, or `rate` messages/s over all; return count and latencies, ms."""
         self.latencies, self._running, self._closed_loop = [], True, rate is None
         if rate is None:
             for client in self.clients:
                 self._next(client)
             await asyncio.sleep(seconds)
         else:
-            await self._paced(seconds, rate)
+            begun, sent = time.perf_counter(), 0
+            while (now := time.perf_counter()) - begun < seconds:
+                while sent < (now - begun) * rate:
+                    self._next(self.clients[sent % len(self.clients)])
+                    sent += 1
+                await asyncio.sleep(0.001)
         self._running = False
         await asyncio.sleep(0.3)
-        return len(self.latencies), sorted(self.latencies)
-
-    async def _paced(self, seconds: float, rate: float) -> None:
-        begun, sent = time.perf_counter(), 0
-        while (now := time.perf_counter()) - begun < seconds:
-            while sent < (now - begun) * rate:
-                self._next(self.clients[sent % len(self.clients)])
-                sent += 1
-            await asyncio.sleep(0.001)
+        return len(self.latencies), self.latencies
 
     def close(self) -> None:
         """Close the connections."""
@@ -198,13 +197,15 @@ def _body(number: int) -> bytes:
 _BODIES = tuple(_body(number) for number in range(50))
 
 
-async def measure(
-    port: int, stations: int, seconds: float, usage: Callable[[], Awaitable[dict[str, Any]]]
-) -> dict[str, Any]:
-    """Return the figures of one server with a number of stations; `usage` returns its CPU seconds and memory."""
+async def measure(server: JsonProcess, stations: int, seconds: float) -> dict[str, Any]:
+    """Return the figures of one server, which answers with its CPU seconds and memory, with a number of stations."""
+
+    async def usage() -> dict[str, Any]:
+        return await asyncio.to_thread(server.ask)
+
     load = Load()
     before = await usage()
-    await load.connect(port, stations)
+    await load.connect(server.started["port"], stations)
     await asyncio.sleep(0.5)
     idle = await usage()
     await load.run(seconds / 4)
@@ -219,13 +220,9 @@ async def measure(
     return {
         "stations": stations,
         "messages_per_s": round(rate),
-        "p50_ms": _ms(times, 0.50),
-        "p99_ms": _ms(times, 0.99),
-        "half_load_p99_ms": _ms(half, 0.99),
+        "p50_ms": quantile(times, 0.5, 2),
+        "p99_ms": quantile(times, 0.99, 2),
+        "half_load_p99_ms": quantile(half, 0.99, 2),
         "cpu_us_per_message": round(1e6 * (ended["cpu_s"] - begun["cpu_s"]) / max(count, 1), 1),
         "idle_kb_per_station": round((idle["rss_kb"] - before["rss_kb"]) / stations, 1),
     }
-
-
-def _ms(times: list[float], part: float) -> float | None:
-    return round(1000 * times[min(len(times) - 1, int(len(times) * part))], 2) if times else None

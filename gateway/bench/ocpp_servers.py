@@ -14,16 +14,18 @@ import logging
 import resource
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
+
+from gateway.bench.measuring import resident_kib
 
 Ready = Callable[[int], None]
 
 
 async def rpc(ready: Ready) -> None:
     """Run the RPC layer alone."""
-    from websockets.asyncio.server import ServerConnection, serve
+    from websockets.asyncio.server import ServerConnection
 
     from gateway.clock import SystemClock
     from protocols.ocpp.io import PushingConnection, WebSocketWire
@@ -40,16 +42,7 @@ async def rpc(ready: Ready) -> None:
     async def connected(socket: ServerConnection) -> None:
         await Link(WebSocketWire(socket), Rpc(Version.V201), handle, clock).run()
 
-    async with serve(
-        connected,
-        "127.0.0.1",
-        0,
-        subprotocols=["ocpp2.0.1"],  # type: ignore[list-item]
-        compression=None,
-        create_connection=PushingConnection,
-    ) as server:
-        ready(next(iter(server.sockets)).getsockname()[1])
-        await asyncio.get_running_loop().create_future()
+    await _serve_sockets(connected, ready, create_connection=PushingConnection)
 
 
 async def gateway(ready: Ready) -> None:
@@ -96,7 +89,7 @@ async def package(ready: Ready) -> None:
     from ocpp.routing import on
     from ocpp.v201 import ChargePoint, call_result
     from ocpp.v201.enums import RegistrationStatusEnumType
-    from websockets.asyncio.server import ServerConnection, serve
+    from websockets.asyncio.server import ServerConnection
 
     class Peer(ChargePoint):
         @on("BootNotification")  # type: ignore[no-untyped-call, untyped-decorator]
@@ -110,7 +103,13 @@ async def package(ready: Ready) -> None:
     async def connected(socket: ServerConnection) -> None:
         await Peer("B", socket).start()  # type: ignore[no-untyped-call]
 
-    async with serve(connected, "127.0.0.1", 0, subprotocols=["ocpp2.0.1"], compression=None) as server:  # type: ignore[list-item]
+    await _serve_sockets(connected, ready)
+
+
+async def _serve_sockets(connected: Callable[[Any], Awaitable[None]], ready: Ready, **options: Any) -> None:
+    from websockets.asyncio.server import serve
+
+    async with serve(connected, "127.0.0.1", 0, subprotocols=["ocpp2.0.1"], compression=None, **options) as server:  # type: ignore[list-item]
         ready(next(iter(server.sockets)).getsockname()[1])
         await asyncio.get_running_loop().create_future()
 
@@ -133,10 +132,7 @@ def _settings() -> Any:
 def usage() -> dict[str, Any]:
     """Return CPU seconds and resident memory of this process."""
     spent = resource.getrusage(resource.RUSAGE_SELF)
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith("VmRSS:"):
-            return {"cpu_s": spent.ru_utime + spent.ru_stime, "rss_kb": int(line.split()[1])}
-    return {"cpu_s": spent.ru_utime + spent.ru_stime, "rss_kb": spent.ru_maxrss}
+    return {"cpu_s": spent.ru_utime + spent.ru_stime, "rss_kb": resident_kib() or spent.ru_maxrss}
 
 
 async def _serve(kind: str) -> None:

@@ -7,14 +7,15 @@ and its extra cost. Aim: a warm plan of 50 vehicles within 100 ms.
 
 from __future__ import annotations
 
-import json as jsonlib
 import math
 import random
 import statistics
-import time
+from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
+from gateway.bench.measuring import timed_ms
 from gateway.energy.planning.planner import aggregate
 from gateway.energy.planning.problem import Problem, Visit, Want, grid_start
 from gateway.energy.planning.rules import rule_plan
@@ -28,39 +29,35 @@ AIM_MS = 100.0
 START = 1_800_000_000.0 - 1_800_000_000.0 % 86_400 + 6 * 3600
 
 
-def main(json: bool = False) -> int:
-    """Print the figures; return exit status 0."""
+def figures() -> dict[str, Any]:
+    """Return all figures."""
     solve(problem(5, START))  # the first start of the library is not part of a plan
-    figures = [measure(size) for size in SIZES]
-    if json:
-        print(jsonlib.dumps({"bench": "plan", "aim_ms": AIM_MS, "steps": STEPS, "cars": figures}))
-        return 0
-    for one in figures:
-        print(
+    return {"bench": "plan", "aim_ms": AIM_MS, "steps": STEPS, "cars": [measure(size) for size in SIZES]}
+
+
+def text(found: dict[str, Any]) -> Iterator[str]:
+    """Yield one line for each number of vehicles."""
+    for one in found["cars"]:
+        yield (
             f"{one['cars']:>5} cars: cold {one['cold_ms']:.0f} ms, warm {one['warm_ms_p50']:.0f} ms "
             f"(worst {one['warm_ms_max']:.0f}, processor {one['warm_cpu_ms_p50']:.0f}), "
             f"{one['warm_iterations_p50']:.0f} iterations after "
             f"{one['cold_iterations']}; rules {one['rules_ms']:.0f} ms and {one['rules_cost_pct']:+.1f} % of cost"
         )
-    return 0
 
 
 def measure(size: int) -> dict[str, Any]:
     """Return the figures for a number of vehicles."""
     now = problem(size, START)
-    begun = time.perf_counter()
-    plan, basis = solve(aggregate(now), within_s=60.0)
-    cold_ms = (time.perf_counter() - begun) * 1000
-    begun = time.perf_counter()
-    rules = rule_plan(now, "to compare")
-    rules_ms = (time.perf_counter() - begun) * 1000
+    solved = partial(solve, within_s=60.0)
+    (plan, basis), cold_ms, _ = timed_ms(lambda: solved(aggregate(now)))
+    rules, rules_ms, _ = timed_ms(rule_plan, now, "to compare")
     warm, busy, iterations = [], [], []
     for number in range(1, WARM_ROUNDS):
         later = aggregate(problem(size, START + number * 300.0))
-        begun, begun_cpu = time.perf_counter(), time.process_time()
-        again, basis = solve(later, basis, within_s=60.0)
-        warm.append((time.perf_counter() - begun) * 1000)
-        busy.append((time.process_time() - begun_cpu) * 1000)
+        (again, basis), elapsed_ms, cpu_ms = timed_ms(solved, later, basis)
+        warm.append(elapsed_ms)
+        busy.append(cpu_ms)
         iterations.append(again.iterations)
     return {
         "cars": size,

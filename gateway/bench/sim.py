@@ -9,9 +9,8 @@ are not.
 from __future__ import annotations
 
 import asyncio
-import json as jsonlib
-import sys
 import time
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -55,27 +54,22 @@ class Run:
         return self.cpu_s / self.virtual_s * HOUR
 
 
-def main(json: bool = False) -> int:
-    """Print the figures; return exit status 0 if the scenarios' expectations are met, whatever the seconds."""
-    figures = measure()
-    if json:
-        sys.stdout.write(jsonlib.dumps(figures) + "\n")
-        return 0 if figures["ok"] else 1
-    for name, row in figures["runs"].items():
-        print(
+def text(found: dict[str, Any]) -> Iterator[str]:
+    """Yield the figures as lines."""
+    for name, row in found["runs"].items():
+        yield (
             f"{name:>17}  {row['virtual_s'] / HOUR:4.1f} h in {row['cpu_s']:6.2f} s of processor, "
             f"{row['loops']} loops ({row['loops_left_out']} left out), {sum(row['messages'].values())} messages, "
             f"{row['controller_steps']} controller steps, {row['wakes']} wake-ups"
         )
-    for name, aim in figures["aims"].items():
-        print(f"{name:>17}  {aim['cpu_s']:.2f} s, aim {aim['aim_s']:.0f} s")
-    for name, ratio in figures["ratios"].items():
-        print(f"{name:>17}  whole run / run with loops left out: {ratio}")
-    return 0 if figures["ok"] else 1
+    for name, aim in found["aims"].items():
+        yield f"{name:>17}  {aim['cpu_s']:.2f} s, aim {aim['aim_s']:.0f} s"
+    for name, ratio in found["ratios"].items():
+        yield f"{name:>17}  whole run / run with loops left out: {ratio}"
 
 
-def measure() -> dict[str, Any]:
-    """Return all runs, their aims and the ratios."""
+def figures() -> dict[str, Any]:
+    """Return all runs, their aims and the ratios; `ok`: the expectations of the scenarios are met."""
     runs = {
         "discharge_full": run(DISCHARGE, fast_forward=False),
         "discharge_fast": run(DISCHARGE, fast_forward=True),
@@ -84,8 +78,7 @@ def measure() -> dict[str, Any]:
         "store_day_fast": run(DAY, fast_forward=True),
     }
     ratios = {
-        "discharge": round(runs["discharge_full"].cpu_s / runs["discharge_fast"].cpu_s, 2),
-        "store_hour": round(runs["store_hour_full"].cpu_s / runs["store_hour_fast"].cpu_s, 2),
+        name: round(runs[f"{name}_full"].cpu_s / runs[f"{name}_fast"].cpu_s, 2) for name in ("discharge", "store_hour")
     }
     aims = {
         name: {"cpu_s": runs[name].cpu_s, "aim_s": aim_s, "met": runs[name].cpu_s <= aim_s}

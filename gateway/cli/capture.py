@@ -199,17 +199,13 @@ def payloads(packets: Iterable[Packet]) -> Iterator[Found]:
         ports = struct.unpack_from("!HH", data)
         ends = f"{source}:{ports[0]}", f"{target}:{ports[1]}"
         if protocol == UDP and SDP_PORT in ports:
-            yield from _datagram(packet.at, ends, data[8:])
+            if data[8:10] == V2GTP_START and len(data) >= 8 + HEADER_SIZE:
+                yield Found(packet.at, *ends, int.from_bytes(data[10:12], "big"), data[8 + HEADER_SIZE :])
         elif protocol == TCP and len(data) >= 20:
             stream = streams.setdefault(ends, _Stream())
             offset = 4 * (data[12] >> 4)
             ready = stream.feed(int.from_bytes(data[4:8], "big"), data[13], data[offset:])
             yield from _frames(packet.at, ends, stream, ready)
-
-
-def _datagram(at: float, ends: tuple[str, str], data: bytes) -> Iterator[Found]:
-    if data[:2] == V2GTP_START and len(data) >= HEADER_SIZE:
-        yield Found(at, *ends, int.from_bytes(data[2:4], "big"), data[HEADER_SIZE:])
 
 
 def _frames(at: float, ends: tuple[str, str], stream: _Stream, data: bytes) -> Iterator[Found]:

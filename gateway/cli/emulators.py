@@ -33,18 +33,6 @@ class TlsProfile(StrEnum):
     INTEROP = "interop"
 
 
-class Protocol(StrEnum):
-    """Protocols between EV and SECC."""
-
-    ISO20 = "iso20"
-
-
-class Auth(StrEnum):
-    """Identification of the EV's user."""
-
-    EIM = "eim"
-
-
 TlsOption = Annotated[Tls, typer.Option("--tls", help="ISO 15118-20 requires 1.3; see docs/tls.md.")]
 ProfileOption = Annotated[
     TlsProfile, typer.Option("--tls-profile", help="strict: as the standard; interop: as peers in the field.")
@@ -71,50 +59,25 @@ def charger(
     id_token: Annotated[str, typer.Option(help="Token presented at plug-in.")] = "",
     token_type: Annotated[str, typer.Option(help="Its type.")] = "ISO14443",
     car: Annotated[str | None, typer.Option(help="Without --secc: profile of the EV at each EVSE.")] = None,
-    soc: Annotated[float, typer.Option(min=0, max=100, help="Its state of charge, %.")] = 80.0,
+    soc_pct: Annotated[float, typer.Option("--soc", min=0, max=100, help="Its state of charge, %.")] = 80.0,
     state: Annotated[Path | None, typer.Option(help="Folder for the state that survives a restart.")] = None,
     json: Json = False,
 ) -> None:
     """Run an emulated charging station."""
+    options = locals()
     from emulators.charger.station.run import Options, run
 
-    end(
-        run_until_done(
-            run(
-                Options(
-                    csms=csms,
-                    id=id,
-                    ocpp=ocpp.value,
-                    evses=evses,
-                    secc=secc,
-                    charge_w=charge_w,
-                    discharge_w=discharge_w,
-                    meter_class_pct=meter_class_pct,
-                    meter_interval_s=meter_interval_s,
-                    vendor_profile=vendor_profile,
-                    ca=ca,
-                    cert=cert,
-                    key=key,
-                    id_token=id_token,
-                    token_type=token_type,
-                    car=car,
-                    soc_pct=soc,
-                    state=state,
-                ),
-                password_file=password_file,
-                json=json,
-            )
-        )
-    )
+    del options["password_file"], options["json"]
+    end(run_until_done(run(Options(**options), password_file=password_file, json=json)))
 
 
 @app.command()
 def secc(
     listen: Annotated[str | None, typer.Option(metavar="[ADDR]:PORT", help="Address for EVs.")] = None,
     interface: Interface = None,
-    tls: TlsOption = Tls.NONE,
+    tls_version: TlsOption = Tls.NONE,
     tls_profile: ProfileOption = TlsProfile.INTEROP,
-    pki: Pki = None,
+    pki_directory: Pki = None,
     services: Annotated[str, typer.Option(help="Of dc, dc_bpt, ac, ac_bpt.")] = "dc,dc_bpt",
     protocols: Protocols = "iso20",
     control: Annotated[str, typer.Option(help="Of scheduled, dynamic.")] = "scheduled,dynamic",
@@ -127,77 +90,40 @@ def secc(
     json: Json = False,
 ) -> None:
     """Run an emulated SECC: one EVSE that serves EVs."""
+    options = locals()
     from emulators.charger.secc.run import RunOptions, run
 
-    check_choices("secc", "--protocols", protocols, Protocol)
-    _openssl(tls, tls_profile)
-    end(
-        run_until_done(
-            run(
-                RunOptions(
-                    listen=listen,
-                    interface=interface,
-                    tls_version=tls.value,
-                    tls_profile=tls_profile.value,
-                    pki_directory=pki,
-                    services=services,
-                    control=control,
-                    power_w=power_w,
-                    rated_w=rated_w,
-                    sessions=sessions,
-                    trace=trace,
-                    json=json,
-                )
-            )
-        )
-    )
+    check_choices("secc", "--protocols", options.pop("protocols"), ("iso20",))
+    _openssl(tls_version, tls_profile)
+    end(run_until_done(run(RunOptions(**options))))
 
 
 @app.command()
 def ev(
     connect: Annotated[str | None, typer.Option(metavar="[ADDR]:PORT", help="Address of the SECC.")] = None,
     interface: Interface = None,
-    tls: TlsOption = Tls.NONE,
+    tls_version: TlsOption = Tls.NONE,
     tls_profile: ProfileOption = TlsProfile.INTEROP,
-    pki: Pki = None,
+    pki_directory: Pki = None,
     protocols: Protocols = "iso20",
     service: Annotated[str, typer.Option(help="Of dc, dc_bpt, ac, ac_bpt; several in order of preference.")] = "dc_bpt",
     control: Annotated[str, typer.Option(help="dynamic or scheduled.")] = "dynamic",
     auth: Annotated[str, typer.Option(help="eim: external identification at the charging station.")] = "eim",
     profile: Annotated[str, typer.Option(help="Vehicle profile: a name, or a TOML file.")] = "ccs-63",
-    soc: Annotated[float, typer.Option(min=0, max=100, help="State of charge on arrival, %.")] = 80.0,
+    soc_pct: Annotated[float, typer.Option("--soc", min=0, max=100, help="State of charge on arrival, %.")] = 80.0,
     loops: Annotated[int | None, typer.Option(min=1, help="End the session after this number of charge loops.")] = None,
     evccid: Annotated[str | None, typer.Option(help="EVCCID of the EV.")] = None,
     trace: Trace = False,
     json: Json = False,
 ) -> None:
     """Run an emulated EV for one session with an SECC. Exit status 0: the session ended well."""
+    options = locals()
     from emulators.ev.run import EvOptions, run
 
-    check_choices("ev", "--protocols", protocols, Protocol)
-    check_choices("ev", "--auth", auth, Auth)
-    _openssl(tls, tls_profile)
-    end(
-        run_until_done(
-            run(
-                EvOptions(
-                    connect=connect,
-                    interface=interface,
-                    tls_version=tls.value,
-                    tls_profile=tls_profile.value,
-                    pki_directory=pki,
-                    service=service,
-                    control=control,
-                    profile=profile,
-                    soc_pct=soc,
-                    loops=loops,
-                    evccid=evccid,
-                    trace=trace,
-                    json=json,
-                )
-            )
-        )
-    )
+    check_choices("ev", "--protocols", options.pop("protocols"), ("iso20",))
+    check_choices("ev", "--auth", options.pop("auth"), ("eim",))
+    _openssl(tls_version, tls_profile)
+    end(run_until_done(run(EvOptions(**options))))
 
 
 def _openssl(version: Tls, profile: TlsProfile) -> None:

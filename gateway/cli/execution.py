@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import signal
-from collections.abc import Coroutine
-from enum import StrEnum
+from collections.abc import Collection, Coroutine
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -65,8 +64,8 @@ def read_config(path: Path) -> Config:
         end(2)
 
 
-def check_choices(command: str, option: str, given: str, known: type[StrEnum]) -> None:
+def check_choices(command: str, option: str, given: str, known: Collection[str]) -> None:
     """End with a message if one of the comma-separated values of an option is not supported."""
-    unknown = [one for one in given.split(",") if one not in set(known)]
+    unknown = [one for one in given.split(",") if one not in known]
     if unknown:
         fail(command, f"{option} {unknown[0]!r} is not supported; choose from {', '.join(known)}")

@@ -12,6 +12,8 @@ from typing import Annotated
 
 import typer
 
+from gateway.cli.execution import fail
+
 app = typer.Typer(help="EXI messages of ISO 15118 and DIN 70121, between bytes and JSON.", no_args_is_help=True)
 
 Pretty = Annotated[bool, typer.Option("--pretty", help="For people: indented.")]
@@ -33,18 +35,13 @@ def decode(
     json: Annotated[bool, typer.Option("--json", help="With --pcap: JSON lines instead of text.")] = False,
 ) -> None:
     """Bytes to JSON: lines `{"schema": .., "exi": ".."}` (or bytes with --schema or --v2gtp) on standard input."""
-    from gateway.cli.capture import CaptureError
-    from gateway.cli.exi_conversion import BadLine, decode_lines, transcript
+    from gateway.cli.exi_conversion import decode_lines, transcript
 
-    try:
-        if pcap is not None:
-            _print(transcript(pcap, pretty=pretty, explained=explain, as_json=json, protocol=protocol))
-            return
-        how = {"pretty": pretty, "explained": explain, "v2gtp": v2gtp, "as_base64": base64}
-        _print(decode_lines(_lines(), **how, protocol=protocol, schema=schema))
-    except (CaptureError, OSError, BadLine) as error:
-        typer.echo(f"v2x exi decode: {error}", err=True)
-        raise typer.Exit(1) from None
+    if pcap is not None:
+        _print("decode", transcript(pcap, pretty=pretty, explained=explain, as_json=json, protocol=protocol))
+        return
+    how = {"pretty": pretty, "explained": explain, "v2gtp": v2gtp, "as_base64": base64}
+    _print("decode", decode_lines(_lines(), **how, protocol=protocol, schema=schema))
 
 
 @app.command()
@@ -57,17 +54,10 @@ def encode(
     peer: Annotated[str | None, typer.Option(help="Write full lists as this peer reads them.")] = None,
 ) -> None:
     """JSON to bytes: lines `{"schema": .., "json": {..}}` on standard input."""
-    from gateway.cli.exi_conversion import BadLine, encode_lines
+    from gateway.cli.exi_conversion import encode_lines
 
-    try:
-        _print(
-            encode_lines(
-                _lines(), pretty=pretty, explained=explain, v2gtp=v2gtp, as_base64=base64, schema=schema, peer=peer
-            )
-        )
-    except BadLine as error:
-        typer.echo(f"v2x exi encode: {error}", err=True)
-        raise typer.Exit(1) from None
+    how = {"pretty": pretty, "explained": explain, "v2gtp": v2gtp, "as_base64": base64}
+    _print("encode", encode_lines(_lines(), **how, schema=schema, peer=peer))
 
 
 def _lines() -> Iterable[str]:
@@ -75,7 +65,12 @@ def _lines() -> Iterable[str]:
     return (line.decode("utf-8", "replace") for line in sys.stdin.buffer)
 
 
-def _print(lines: Iterable[str]) -> None:
-    for line in lines:
-        sys.stdout.write(line + "\n")
-        sys.stdout.flush()
+def _print(command: str, lines: Iterable[str]) -> None:
+    from gateway.cli.exi_conversion import BadLine, CaptureError
+
+    try:
+        for line in lines:
+            sys.stdout.write(line + "\n")
+            sys.stdout.flush()
+    except (CaptureError, OSError, BadLine) as error:
+        fail(f"exi {command}", error, 1)

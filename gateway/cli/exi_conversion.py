@@ -15,12 +15,12 @@ import base64
 import binascii
 import json
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from gateway.cli.capture import CaptureError, payloads, read_capture
-from gateway.cli.v2gtp_payloads import Conversation, UnknownPayload
-from protocols.errors import ProtocolError
+from protocols.errors import ProtocolError, RemoteProtocolError
 from protocols.exi.codec import Codec
 from protocols.exi.explain import explain
 from protocols.iso15118.codecs import BY_NAME
@@ -29,10 +29,66 @@ from protocols.v2gtp import PayloadType, frame, parse
 LONGEST_LINE = 8 << 20  # characters
 PROTOCOLS = ("iso2", "din")
 BITS_COLUMN = 22
+BY_PAYLOAD_TYPE = {
+    PayloadType.ISO20_COMMON: "iso20",
+    PayloadType.ISO20_AC: "iso20-ac",
+    PayloadType.ISO20_DC: "iso20-dc",
+    PayloadType.ISO20_SCHEDULE_STREAM: "iso20",
+    PayloadType.ISO20_METERING_STREAM: "iso20",
+}
+BY_NAMESPACE = {
+    "urn:iso:15118:2:2013:MsgDef": "iso2",
+    "urn:iso:15118:2:2010:MsgDef": "iso2",
+    "urn:din:70121:2012:MsgDef": "din",
+}
+FIRST_BITS = {0b10011000: "iso2", 0b10011010: "din"}  # V2G_Message is element 76 of one and 77 of the other, 7 bits
+HANDSHAKE_CODES = (0, 1)  # of the handshake's two elements, in 2 bits
 
 
 class BadLine(ValueError):
     """An unusable line; the text states what was expected."""
+
+
+class UnknownPayload(RemoteProtocolError):
+    """A payload that is not EXI of a known schema."""
+
+
+@dataclass
+class Conversation:
+    """Schemas and messages of V2GTP payloads, with the state of one conversation.
+
+    Payload type 0x8001 carries the handshake, ISO 15118-2 and DIN 70121. The earlier messages decide (the SECC's choice
+    in the handshake), or the user by `protocol`; without either the root element does, whose event codes differ.
+    """
+
+    protocol: str | None = None
+    offered: dict[int, str] = field(default_factory=dict)
+    chosen: str | None = None
+
+    def schema(self, payload_type: int, payload: bytes) -> str:
+        """Return the schema of a payload; UnknownPayload if it carries no EXI of a known schema."""
+        if payload_type == PayloadType.SUPPORTED_APP_PROTOCOL:
+            return self._first_type(payload)
+        name = BY_PAYLOAD_TYPE.get(PayloadType(payload_type)) if payload_type in set(PayloadType) else None
+        if name is None:
+            raise UnknownPayload(f"payload type {payload_type:#06x} carries no message of a known schema")
+        return name
+
+    def _first_type(self, payload: bytes) -> str:
+        second = payload[1] if len(payload) > 1 else 0
+        if second >> 6 in HANDSHAKE_CODES:
+            return "sap"
+        return self.protocol or self.chosen or FIRST_BITS.get(second & 0b11111110, "iso2")
+
+    def read(self, payload_type: int, payload: bytes) -> tuple[Codec, str, Any]:
+        """Return codec, root element and message of a payload; updates the state with the handshake."""
+        codec = BY_NAME[self.schema(payload_type, payload)]
+        name, message = codec.decode_element(payload)
+        if name == "supportedAppProtocolReq":
+            self.offered = {p.SchemaID: p.ProtocolNamespace for p in message.AppProtocol}
+        elif name == "supportedAppProtocolRes":
+            self.chosen = BY_NAMESPACE.get(self.offered.get(message.SchemaID, ""))
+        return codec, name, message
 
 
 def decode_lines(
@@ -51,48 +107,28 @@ def decode_lines(
     are. `explained` adds the decoding steps to each answer; with `pretty` they are a table before it.
     """
     conversation = Conversation(_protocol(protocol))
-    for line in lines:
-        if line.strip():
-            yield from _decode_line(line, conversation, pretty, explained, v2gtp, as_base64, schema)
-
-
-def _decode_line(
-    line: str,
-    conversation: Conversation,
-    pretty: bool,
-    explained: bool,
-    v2gtp: bool,
-    as_base64: bool,
-    schema: str | None,
-) -> Iterator[str]:
-    answer: dict[str, Any] = {}
-    codec: Codec | None = None
-    data = b""
-    try:
-        said = _object(line, {"schema", "exi"})
-        answer |= _named(said)
-        data = _bytes(said["exi"], as_base64)
-        if v2gtp:
-            framed = parse(data)
-            data = framed.payload
-            codec = BY_NAME[conversation.schema(framed.payload_type, data)]
-            answer["schema"] = codec.name
-            codec, name, message = conversation.read(framed.payload_type, data)
-        else:
-            codec = _codec(said.get("schema", schema))
-            answer["schema"] = codec.name
-            name, message = codec.decode_element(data)
-        answer["json"] = codec.to_plain(message, name)
-    except (ProtocolError, BadLine) as error:
-        answer = {**answer, "error": str(error)}
-    if explained and codec is not None:
-        if pretty:
-            yield from explain_text(codec, data)
-        else:
-            answer["explained"] = [
-                {"bit": s.bit, "bits": s.bits, "depth": s.depth, "text": s.text} for s in explain(codec, data)
-            ]
-    yield _json(answer, pretty)
+    for line in filter(str.strip, lines):
+        answer: dict[str, Any] = {}
+        codec: Codec | None = None
+        data = b""
+        try:
+            said = _object(line, {"schema", "exi"})
+            answer |= _named(said)
+            data = _bytes(said["exi"], as_base64)
+            if v2gtp:
+                framed = parse(data)
+                data = framed.payload
+                codec = BY_NAME[conversation.schema(framed.payload_type, data)]
+                answer["schema"] = codec.name
+                codec, name, message = conversation.read(framed.payload_type, data)
+            else:
+                codec = _codec(said.get("schema", schema))
+                answer["schema"] = codec.name
+                name, message = codec.decode_element(data)
+            answer["json"] = codec.to_plain(message, name)
+        except (ProtocolError, BadLine) as error:
+            answer = {**answer, "error": str(error)}
+        yield from _answer(answer, codec, data, explained, pretty)
 
 
 def encode_lines(
@@ -109,9 +145,7 @@ def encode_lines(
 
     `v2gtp` adds the header of the frame; `peer` writes full lists as that peer expects them.
     """
-    for line in lines:
-        if not line.strip():
-            continue
+    for line in filter(str.strip, lines):
         answer: dict[str, Any] = {}
         codec, data = None, b""
         try:
@@ -125,14 +159,18 @@ def encode_lines(
             answer["exi"] = base64.b64encode(framed).decode() if as_base64 else framed.hex()
         except (ProtocolError, BadLine) as error:
             answer = {**answer, "error": str(error)}
-        if explained and codec is not None and data:
-            if pretty:
-                yield from explain_text(codec, data)
-            else:
-                answer["explained"] = [
-                    {"bit": s.bit, "bits": s.bits, "depth": s.depth, "text": s.text} for s in explain(codec, data)
-                ]
-        yield _json(answer, pretty)
+        yield from _answer(answer, codec if data else None, data, explained, pretty)
+
+
+def _answer(answer: dict[str, Any], codec: Codec | None, data: bytes, explained: bool, pretty: bool) -> Iterator[str]:
+    """Yield an answer, with the decoding steps in it, or before it as a table for people."""
+    if explained and codec is not None and pretty:
+        yield from explain_text(codec, data)
+    elif explained and codec is not None:
+        answer["explained"] = [
+            {"bit": s.bit, "bits": s.bits, "depth": s.depth, "text": s.text} for s in explain(codec, data)
+        ]
+    yield _json(answer, pretty)
 
 
 def explain_text(codec: Codec, data: bytes) -> Iterator[str]:

@@ -10,10 +10,7 @@ def as_text(explanation: Explanation) -> str:
     """Return a table for people; the limiting constraint is marked."""
     set_w = "not known" if explanation.setpoint_w is None else f"{explanation.setpoint_w:.0f} W"
     granted = f"{explanation.effective_w:.0f} W, bound by {explanation.binding}"
-    lines = [
-        f"{explanation.evse}: {granted}. {explanation.reason.text}",
-        f"  the station holds {set_w}",
-    ]
+    lines = [f"{explanation.evse}: {granted}. {explanation.reason.text}", f"  the station holds {set_w}"]
     if explanation.command is not None:
         command = explanation.command
         until = f" until {rfc3339(explanation.lease_until)}" if explanation.lease_until is not None else ""

@@ -7,6 +7,7 @@ standard output, errors to standard error; with `--json` standard output carries
 from __future__ import annotations
 
 import importlib
+import json as jsonlib
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -74,8 +75,15 @@ class Bench(StrEnum):
 @app.command()
 def bench(name: Bench, json: Json = False) -> None:
     """Run a benchmark, beside its peer in one run."""
+    import asyncio
+    import inspect
+
     module = importlib.import_module(f"gateway.bench.{name.name.lower()}")
-    end(module.main(json))
+    found = module.figures()
+    if inspect.iscoroutine(found):
+        found = asyncio.run(found)
+    typer.echo(jsonlib.dumps(found) if json else "\n".join(module.text(found)))
+    end(0 if found.get("ok", True) else 1)
 
 
 def main() -> None:

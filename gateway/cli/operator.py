@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json as jsonlib
+from collections.abc import Coroutine
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
 
@@ -12,6 +13,7 @@ from gateway.cli.execution import end, fail, read_config, report_error, run_unti
 from gateway.cli.options import ConfigFile, ConfigFiles, Json, Moment, OptionalConfig
 
 app = typer.Typer()
+T = TypeVar("T")
 
 
 class Format(StrEnum):
@@ -44,6 +46,18 @@ def _print_ready(running: Any) -> None:
     typer.echo(jsonlib.dumps(ready), err=True)
 
 
+def _result(command: str, work: Coroutine[Any, Any, T], status: int = 2) -> T:
+    """Return the result of an action, or end the command with the text of its ToolError."""
+    import asyncio
+
+    from gateway.cli.operator_actions import ToolError
+
+    try:
+        return asyncio.run(work)
+    except ToolError as error:
+        fail(command, error, status)
+
+
 @app.command("check-config")
 def check_config(config: ConfigFile, json: Json = False) -> None:
     """Verify a configuration without starting the gateway: report mistakes and risks."""
@@ -67,15 +81,9 @@ def check_config(config: ConfigFile, json: Json = False) -> None:
 @app.command()
 def migrate(config: ConfigFile, json: Json = False) -> None:
     """Migrate the store to this version."""
-    import asyncio
-
     from gateway.cli import operator_actions
 
-    settings = read_config(config)
-    try:
-        before, after = asyncio.run(operator_actions.migrate(settings))
-    except operator_actions.ToolError as error:
-        fail("migrate", error)
+    before, after = _result("migrate", operator_actions.migrate(read_config(config)))
     if json:
         typer.echo(jsonlib.dumps({"before": before, "after": after}))
     else:
@@ -97,21 +105,12 @@ def journal(
     json: Json = False,
 ) -> None:
     """Print the journal: commands, granted powers, meter readings."""
-    import asyncio
-
     from gateway.cli import operator_actions
 
-    settings = read_config(config)
-    wanted: operator_actions.Format = "jsonl" if json else format.value
-    try:
-        text = asyncio.run(
-            operator_actions.journal(
-                settings, since=since, until=until, evse=evse, command=command, limit=limit, steps=steps, format=wanted
-            )
-        )
-    except operator_actions.ToolError as error:
-        fail("journal", error)
-    typer.echo(text, nl=False)
+    selected: dict[str, Any] = {"since": since, "until": until, "evse": evse, "command": command, "limit": limit}
+    text_format = "jsonl" if json else format.value
+    work = operator_actions.journal(read_config(config), steps=steps, format=text_format, **selected)
+    typer.echo(_result("journal", work), nl=False)
 
 
 @app.command()
@@ -121,16 +120,10 @@ def explain(
     json: Json = False,
 ) -> None:
     """Print the layers of the control hierarchy in force at an EVSE, and the limiting constraint."""
-    import asyncio
-
     from gateway.cli import operator_actions
     from gateway.cli.explanation import as_text
 
-    settings = read_config(config)
-    try:
-        found = asyncio.run(operator_actions.explain(settings, evse))
-    except operator_actions.ToolError as error:
-        fail("explain", error, 1)
+    found = _result("explain", operator_actions.explain(read_config(config), evse), 1)
     typer.echo(found.model_dump_json() if json else as_text(found))
 
 

@@ -9,8 +9,10 @@ import asyncio
 import json
 import urllib.error
 import urllib.request
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 from urllib.parse import quote
 
 from gateway.config import Config, ConfigError, UserEntry, host_and_port, read_secret
@@ -25,7 +27,6 @@ from gateway.store import report
 from gateway.store.ports import StoreError
 from gateway.store.sql import SqlStore
 
-Format = Literal["text", "csv", "jsonl"]
 ANSWER_WITHIN_S = 10.0
 _WRITERS = {"text": report.as_text, "csv": report.as_csv, "jsonl": report.as_json_lines}
 
@@ -56,28 +57,21 @@ async def journal(
     *,
     since: str | None = None,
     until: str | None = None,
-    evse: str | None = None,
-    command: str | None = None,
-    limit: int | None = None,
     steps: bool = False,
-    format: Format = "text",
+    format: str = "text",
+    **selected: Any,
 ) -> str:
     """Return the journal as text, CSV or JSON lines: a row per command, or with `steps` every step and event.
 
-    `since` and `until` are RFC 3339 or Unix seconds. Read-only, also while the gateway runs.
+    `since` and `until` are RFC 3339 or Unix seconds; `report.read` describes `selected`. Read-only, also while the
+    gateway runs.
     """
     if config.store.url == "memory:":
         raise ToolError("store.url is memory: the journal lives in the running gateway only; ask its admin API")
-    store = SqlStore(config.store.url, config.mqtt.gateway_id)
-    try:
+    async with _store(config) as store:
         await store.open()
-        entries = await report.read(
-            store, since=_moment(since, "since"), until=_moment(until, "until"), evse=evse, command=command, limit=limit
-        )
-    except StoreError as error:
-        raise ToolError(f"store.url: {error}") from error
-    finally:
-        await store.close()
+        times: dict[str, Any] = {"since": _moment(since, "since"), "until": _moment(until, "until")}
+        entries = await report.read(store, **times, **selected)
     return _WRITERS[format](entries if steps else report.commands(entries))
 
 
@@ -139,9 +133,16 @@ async def migrate(config: Config) -> tuple[str | None, str]:
     """Migrate the store; return the version before (None for a new one) and after."""
     if config.store.url == "memory:":
         raise ToolError("store.url is memory: there is nothing to migrate")
+    async with _store(config) as store:
+        return await store.migrate()
+
+
+@asynccontextmanager
+async def _store(config: Config) -> AsyncIterator[SqlStore]:
+    """Close the store at the end; name the key of the configuration in its errors."""
     store = SqlStore(config.store.url, config.mqtt.gateway_id)
     try:
-        return await store.migrate()
+        yield store
     except StoreError as error:
         raise ToolError(f"store.url: {error}") from error
     finally:

@@ -5,13 +5,4 @@ from __future__ import annotations
 from gateway.config.load import from_table, load, read_secret, stale_after
 from gateway.config.settings import Config, ConfigError, UserEntry, host_and_port
 
-__all__ = [
-    "Config",
-    "ConfigError",
-    "UserEntry",
-    "from_table",
-    "host_and_port",
-    "load",
-    "read_secret",
-    "stale_after",
-]
+__all__ = ["Config", "ConfigError", "UserEntry", "from_table", "host_and_port", "load", "read_secret", "stale_after"]

@@ -12,10 +12,10 @@ from protocols.ocpp import vendor
 
 def notes(config: Config) -> list[str]:
     """Return one sentence per risk, each beginning with the key that it is about."""
-    return [*_stations(config), *_exposure(config), *_broker(config)]
+    return list(_notes(config))
 
 
-def _stations(config: Config) -> Iterator[str]:
+def _notes(config: Config) -> Iterator[str]:
     for number, entry in enumerate(config.stations):
         if entry.vendor_profile is None:
             continue
@@ -24,9 +24,6 @@ def _stations(config: Config) -> Iterator[str]:
                 f"stations.{number}.vendor_profile: {entry.id} does not fall back to 0 W by itself "
                 f"({entry.vendor_profile} has no watchdog); if this gateway fails under power, the power continues"
             )
-
-
-def _exposure(config: Config) -> Iterator[str]:
     ocpp = config.ocpp
     if not _loopback(host_and_port(ocpp.listen)[0]):
         if ocpp.security_profile == 0:
@@ -35,9 +32,6 @@ def _exposure(config: Config) -> Iterator[str]:
             yield "ocpp.unknown_stations: accept on a network; stations that are not listed get power"
     if config.admin.raw_calls:
         yield "admin.raw_calls: on; raw calls bypass every limit of the control hierarchy"
-
-
-def _broker(config: Config) -> Iterator[str]:
     url = urlsplit(config.mqtt.url)
     if url.scheme == "mqtt" and not _loopback(url.hostname or ""):
         yield "mqtt.url: commands cross the network unencrypted; use mqtts:// with a ca"

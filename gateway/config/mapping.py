@@ -5,7 +5,10 @@ Besides `app.py` the only file that knows both the configuration and the package
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any, TypeVar
+
 from gateway.config import Config, ConfigError, host_and_port, read_secret, stale_after
+from gateway.config.settings import Section
 from gateway.control.settings import ServiceSettings
 from gateway.csms import passwords
 from gateway.csms.settings import CsmsSettings, Registration, StationSettings, UnknownStations, UnknownTokens
@@ -16,6 +19,11 @@ from gateway.mqtt.topics import MqttSettings, Topics
 from gateway.store.memory import MemoryStore
 from gateway.store.ports import Store
 from protocols.ocpp import vendor
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+Settings = TypeVar("Settings", bound="DataclassInstance")
 
 
 def make_store(config: Config) -> Store:
@@ -30,35 +38,22 @@ def make_store(config: Config) -> Store:
 def service_settings(config: Config) -> ServiceSettings:
     """Return the settings of the gateway service."""
     site, commands = config.site, config.commands
-    policy = SitePolicy(
+    policy = _settings(
+        SitePolicy,
+        site,
         site=site.id,
-        import_limit_w=site.import_limit_w,
-        export_limit_w=site.export_limit_w,
-        min_soc_pct=site.min_soc_pct,
-        floor_hysteresis_pct=site.floor_hysteresis_pct,
-        discharge_without_soc=site.discharge_without_soc,
-        idle_power_w=site.idle_power_w,
-        ramp_w_per_s=site.ramp_w_per_s,
         mode=SiteMode(site.mode),
         assumed_capacity_wh=config.energy.assumed_capacity_wh,
         vehicle_capacity_wh={car.vehicle: car.capacity_wh for car in config.energy.cars if car.capacity_wh is not None},
     )
-    return ServiceSettings(
+    return _settings(
+        ServiceSettings,
+        commands,
+        config.store,
         policy=policy,
         gateway_id=config.mqtt.gateway_id,
         stations=tuple(station.id for station in config.stations),
         hold_s=commands.valid_for_s,
-        set_within_s=commands.set_within_s,
-        achieve_within_s=commands.achieve_within_s,
-        tolerance_w=commands.tolerance_w,
-        tolerance_share=commands.tolerance_share,
-        evse_rate_per_s=commands.evse_rate_per_s,
-        source_rate_per_s=commands.source_rate_per_s,
-        clock_skew_s=commands.clock_skew_s,
-        command_days=config.store.command_days,
-        journal_days=config.store.journal_days,
-        telemetry_days=config.store.telemetry_days,
-        telemetry_every_s=config.store.telemetry_every_s,
         stale_after_s=stale_after(config),
     )
 
@@ -76,39 +71,17 @@ def csms_settings(config: Config) -> CsmsSettings:
             kept = passwords.hash_password(secret, passwords.configuration_salt(entry.id))
         elif ocpp.security_profile in (1, 2) and entry.security_profile in (None, 1, 2):
             raise ConfigError(f"stations.{number}.password_file: {entry.id} needs one with this security profile")
-        stations.append(
-            StationSettings(
-                entry.id,
-                kept,
-                entry.vendor_profile,
-                entry.security_profile,
-                entry.max_charge_w,
-                entry.max_discharge_w,
-                entry.fallback_limit_w,
-                Registration(entry.registration),
-            )
-        )
-    return CsmsSettings(
+        registration = Registration(entry.registration)
+        stations.append(_settings(StationSettings, entry, password_hash=kept, registration=registration))
+    return _settings(
+        CsmsSettings,
+        ocpp,
         host=host,
         port=port,
         tls_address=None if ocpp.tls_listen is None else host_and_port(ocpp.tls_listen),
         stations=tuple(stations),
         unknown_stations=UnknownStations(ocpp.unknown_stations),
         unknown_tokens=UnknownTokens(ocpp.unknown_tokens),
-        security_profile=ocpp.security_profile,
-        tls_cert=ocpp.tls_cert,
-        tls_key=ocpp.tls_key,
-        tls_ca=ocpp.tls_ca,
-        ca_key=ocpp.ca_key,
-        v2x_allowed=ocpp.v2x_allowed,
-        inventory=ocpp.inventory,
-        local_list=ocpp.local_list,
-        compression=ocpp.compression,
-        heartbeat_s=ocpp.heartbeat_s,
-        boot_retry_s=ocpp.boot_retry_s,
-        sample_every_s=ocpp.sample_every_s,
-        fallback_limit_w=ocpp.fallback_limit_w,
-        vendor_profiles=ocpp.vendor_profiles,
     )
 
 
@@ -138,17 +111,7 @@ def broker_link(config: Config) -> BrokerLink:
         path = getattr(mqtt, key)
         if path is not None and not path.is_file():
             raise ConfigError(f"mqtt.{key}: {path} does not exist")
-    return BrokerLink(
-        url=mqtt.url,
-        client_id=f"v2x-{config.site.id}-{mqtt.gateway_id}",
-        version=mqtt.version,
-        username=mqtt.username,
-        password=password,
-        ca=mqtt.ca,
-        cert=mqtt.cert,
-        key=mqtt.key,
-        session_expiry_s=mqtt.session_expiry_s,
-    )
+    return _settings(BrokerLink, mqtt, client_id=f"v2x-{config.site.id}-{mqtt.gateway_id}", password=password)
 
 
 def mqtt_settings(config: Config) -> MqttSettings:
@@ -161,3 +124,9 @@ def mqtt_settings(config: Config) -> MqttSettings:
         broker_grace_s=mqtt.broker_grace_s,
         homeassistant=mqtt.homeassistant,
     )
+
+
+def _settings(kind: type[Settings], *sections: Section, **own: Any) -> Settings:
+    """Return the settings of a package: `own`, and the values of sections whose keys have the name of a field."""
+    values = {key: getattr(section, key) for section in sections for key in type(section).model_fields}
+    return kind(**{name: value for name, value in values.items() if name in kind.__dataclass_fields__} | own)

@@ -11,13 +11,13 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-from annotated_types import Ge, Gt, Le, Lt
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from gateway.config import Config
 
+BOUNDS = {"ge": "from", "gt": "above", "le": "to", "lt": "below"}
 HEAD = """# Configuration
 
 One TOML file, named with `-c FILE`. Every key has a default except those marked *required*; an unknown key is an error,
@@ -143,19 +143,7 @@ def _type(annotation: Any, metadata: tuple[Any, ...]) -> str:
 
 def _bounds(metadata: tuple[Any, ...]) -> str:
     flat = [one for item in metadata for one in (getattr(item, "metadata", None) or [item])]
-    parts = []
-    for bound in flat:
-        match bound:
-            case Ge():
-                parts.append(f"from {bound.ge:g}")
-            case Gt():
-                parts.append(f"above {bound.gt:g}")
-            case Le():
-                parts.append(f"to {bound.le:g}")
-            case Lt():
-                parts.append(f"below {bound.lt:g}")
-            case _:
-                pass
+    parts = [f"{word} {getattr(one, name):g}" for one in flat for name, word in BOUNDS.items() if hasattr(one, name)]
     return f", {' '.join(parts)}" if parts else ""
 
 

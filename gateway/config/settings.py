@@ -7,19 +7,12 @@ the environment; a renamed key loads with a warning. `load.py` reads the file.
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 from urllib.parse import urlsplit
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    StringConstraints,
-    ValidationInfo,
-    field_validator,
-    model_validator,
-)
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from gateway.energy.settings import EnergySection
@@ -149,8 +142,7 @@ class OcppSection(Section):
 
     listen: str = Field(default="127.0.0.1:9000", description="address:port; stations connect to ws://.../ocpp/<id>")
     tls_listen: str | None = Field(
-        default=None,
-        description="second address:port, with TLS, for stations that move to a higher security profile",
+        default=None, description="second address:port, with TLS, for stations that move to a higher security profile"
     )
     unknown_stations: Literal["accept", "pending", "reject", "reject-boot"] = Field(
         default="reject",
@@ -186,12 +178,10 @@ class OcppSection(Section):
         default=30, description="retry interval of the BootNotification for pending or rejected stations, in s"
     )
     sample_every_s: Annotated[int, Field(ge=2, le=30)] = Field(
-        default=10,
-        description="longest sampling interval of power in a transaction, set at the station, in s",
+        default=10, description="longest sampling interval of power in a transaction, set at the station, in s"
     )
     fallback_limit_w: Watts = Field(
-        default=0,
-        description="limit of the fallback profile: power of a station without another profile, in W",
+        default=0, description="limit of the fallback profile: power of a station without another profile, in W"
     )
     vendor_profiles: Path | None = Field(default=None, description="folder with additional vendor profiles")
 
@@ -289,8 +279,7 @@ class CommandsSection(Section):
     renamed: ClassVar[dict[str, str]] = {"hold_s": "valid_for_s"}
 
     valid_for_s: Annotated[float, Field(ge=3, le=300)] = Field(
-        default=15,
-        description="validity of a set-point at the station: without renewal it falls back to 0 W, in s",
+        default=15, description="validity of a set-point at the station: without renewal it falls back to 0 W, in s"
     )
     set_within_s: Seconds = Field(default=10, description="time-out of a station's response, in s")
     achieve_within_s: Seconds = Field(default=60, description="time for the meter to show the granted power, in s")
@@ -380,11 +369,9 @@ class Config(BaseSettings):
 
     @model_validator(mode="after")
     def _unique_stations(self) -> Config:
-        seen: set[str] = set()
-        for station in self.stations:
-            if station.id in seen:
-                raise ValueError(f"stations: {station.id} is listed twice")
-            seen.add(station.id)
+        name, listed = next(iter(Counter(station.id for station in self.stations).most_common(1)), ("", 0))
+        if listed > 1:
+            raise ValueError(f"stations: {name} is listed twice")
         return self
 
     @model_validator(mode="after")

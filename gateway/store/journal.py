@@ -11,10 +11,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from gateway.model.journal import Entry, Phase, Record
+from gateway.model.journal import Record
 from gateway.store.ports import RecordRefused, Store, StoreError, Unfinished
 from protocols.ports import Clock
 
@@ -30,6 +30,12 @@ KEEP_WITHIN_S = 0.8  # a command must be answered within 1 s
 class _Group:
     records: tuple[Record, ...]
     done: asyncio.Future[None] | None
+
+    def fail(self, error: StoreError) -> None:
+        """Report an error to the caller, if one waits."""
+        if self.done is not None and not self.done.done():
+            self.done.set_exception(error)
+            self.done.exception()  # no warning for a caller that stopped waiting
 
 
 class Journal:
@@ -185,16 +191,12 @@ class Journal:
         if group.done is None:
             self.dropped += len(group.records)
             self._report(f"{len(group.records)} records were refused by the store and are lost: {error}")
-        elif not group.done.done():
-            group.done.set_exception(error)
-            group.done.exception()
+        group.fail(error)
 
     def _failed(self, groups: list[_Group], text: str) -> None:
         self._report(text)
         for group in groups:
-            if group.done is not None and not group.done.done():
-                group.done.set_exception(StoreError(text))
-                group.done.exception()  # no warning for a caller that stopped waiting
+            group.fail(StoreError(text))
         self._requeue([group for group in groups if group.done is None])
 
     def _requeue(self, groups: list[_Group]) -> None:
@@ -211,20 +213,4 @@ class Journal:
             if not await asyncio.shield(self._write_one()):
                 break
         for group in self._waiting:
-            if group.done is not None and not group.done.done():
-                group.done.set_exception(StoreError("the gateway is stopping"))
-                group.done.exception()
-
-
-def describe(records: Sequence[Record]) -> list[str]:
-    """Return the steps in a group, for logs and crash tests: `received`, `first`, `final`, ..."""
-    named = []
-    for record in records:
-        match record:
-            case Entry():
-                named.append(record.step.value)
-            case _ if (phase := getattr(record, "phase", None)) is not None:
-                named.append(Phase(phase).value)
-            case _:
-                named.append(type(record).__name__)
-    return named
+            group.fail(StoreError("the gateway is stopping"))

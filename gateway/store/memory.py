@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 
 from gateway.model.journal import (
     CommandEnded,
@@ -17,7 +17,7 @@ from gateway.model.journal import (
     ResultGiven,
     StoredCommand,
 )
-from gateway.store.ports import RecordRefused, Sample
+from gateway.store.ports import RecordRefused, Sample, change
 
 
 class MemoryStore:
@@ -47,31 +47,16 @@ class MemoryStore:
                     self._seq += 1
                     self._entries.append(replace(record, seq=self._seq))
                 case CommandOpened():
-                    self._commands[record.id] = StoredCommand(
-                        record.id,
-                        record.evse,
-                        record.verb,
-                        record.fingerprint,
-                        record.body,
-                        record.source,
-                        record.channel,
-                        record.received,
-                        record.in_force,
-                        record.reply,
-                    )
-                case ResultGiven() if command := self._commands.get(record.command):
-                    setattr(command, record.phase.value, record.result)
-                case ResultDelivered() if command := self._commands.get(record.command):
-                    setattr(command, f"{record.phase.value}_delivered", True)
+                    opened = {one.name: getattr(record, one.name) for one in fields(record)}
+                    self._commands[record.id] = StoredCommand(**opened)
+                case ResultGiven() | ResultDelivered() | CommandEnded():
+                    if command := self._commands.get(record.command):
+                        self._commands[record.command] = replace(command, **change(record))
                 case Kept():
                     self._kept.pop((record.kind, record.key), None)
                     self._kept[record.kind, record.key] = record
                 case Forgotten():
                     self._kept.pop((record.kind, record.key), None)
-                case CommandEnded() if command := self._commands.get(record.command):
-                    command.in_force, command.ended = False, record.wall
-                case _:
-                    pass
 
     async def find_command(self, command_id: str) -> StoredCommand | None:
         """Return a command by its id."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
-from gateway.model.journal import Entry, Kept, Record, StoredCommand
+from gateway.model.journal import CommandEnded, Entry, Kept, Phase, Record, ResultDelivered, ResultGiven, StoredCommand
 
 
 class StoreError(Exception):
@@ -83,3 +83,14 @@ class Store(Protocol):
 
     async def prune(self, commands_before: float, entries_before: float, samples_before: float | None = None) -> int:
         """Delete older rows (Unix time) that are no longer in force; return their number."""
+
+
+def change(record: ResultGiven | ResultDelivered | CommandEnded) -> dict[str, Any]:
+    """Return the members of a StoredCommand that a record changes, with their new values."""
+    match record:
+        case ResultGiven():
+            return {record.phase.value: record.result}
+        case ResultDelivered():
+            return {f"{Phase(record.phase).value}_delivered": True}
+        case CommandEnded():
+            return {"in_force": False, "ended": record.wall}

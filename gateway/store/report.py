@@ -40,22 +40,17 @@ class CommandLine:
     ended: str = ""
 
 
-async def read(
-    store: Store,
-    *,
-    since: float | None = None,
-    until: float | None = None,
-    evse: str | None = None,
-    command: str | None = None,
-    limit: int | None = None,
-) -> list[Entry]:
-    """Return entries, oldest first; without a limit all of them, read page by page."""
+async def read(store: Store, *, limit: int | None = None, **selected: Any) -> list[Entry]:
+    """Return entries, oldest first; without a limit all of them, read page by page.
+
+    `selected` is `since`, `until`, `evse` and `command`, as in `Store.entries`.
+    """
     if limit is not None:
-        return await store.entries(since=since, until=until, evse=evse, command=command, limit=limit)
+        return await store.entries(limit=limit, **selected)
     found: list[Entry] = []
     after = 0
     while True:
-        page = await store.entries(since=since, until=until, evse=evse, command=command, limit=PAGE, after_seq=after)
+        page = await store.entries(limit=PAGE, after_seq=after, **selected)
         found += page
         if len(page) < PAGE:
             return found
@@ -69,7 +64,8 @@ def commands(entries: Iterable[Entry]) -> list[CommandLine]:
         if entry.command is None or (entry.command not in lines and entry.step is not Step.RECEIVED):
             continue
         line = lines.setdefault(entry.command, CommandLine(rfc3339(entry.wall), entry.command))
-        _FOLD.get(entry.step, _nothing)(line, entry)
+        if entry.step in _FOLD:
+            _FOLD[entry.step](line, entry)
     return list(lines.values())
 
 
@@ -142,10 +138,6 @@ def _cell(value: Any) -> Any:
     if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r"):
         return "'" + value
     return value
-
-
-def _nothing(_line: CommandLine, _entry: Entry) -> None:
-    """Ignore a step that the summary leaves out."""
 
 
 def _received(line: CommandLine, entry: Entry) -> None:

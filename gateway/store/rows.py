@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import asdict, fields
 from functools import cache
 from typing import Any
 
@@ -16,7 +17,6 @@ from gateway.model.journal import (
     Entry,
     Forgotten,
     Kept,
-    Phase,
     Record,
     ReplyTo,
     ResultDelivered,
@@ -24,10 +24,13 @@ from gateway.model.journal import (
     Step,
     StoredCommand,
 )
+from gateway.store.ports import change
 from gateway.store.sqlite import Statement
 from gateway.store.tables import COMMANDS, JOURNAL, KEPT
 
 BULK = 16  # rows
+_OPENED = tuple(one.name for one in fields(CommandOpened) if one.name != "reply")
+_UNFINISHED = {"first": None, "final": None, "first_delivered": False, "final_delivered": False, "ended": None}
 
 # Statements are built once: building one costs as much as executing it.
 _INSERT_COMMANDS, _INSERT_LINES = insert(COMMANDS), insert(JOURNAL)
@@ -102,12 +105,12 @@ class Rows:
                 case CommandOpened():
                     opened[record.id] = self._row(record)
                 case ResultGiven() | ResultDelivered() | CommandEnded():
-                    change = _change(record)
+                    new = change(record)
                     if record.command in opened:
-                        opened[record.command].update(change)
+                        opened[record.command].update(new)
                     else:
-                        changes.setdefault(",".join(change), []).append(
-                            {"which": record.command, "whose": self._gateway, **change}
+                        changes.setdefault(",".join(new), []).append(
+                            {"which": record.command, "whose": self._gateway, **new}
                         )
                 case Kept() | Forgotten():
                     kept[record.kind, record.key] = record
@@ -118,23 +121,13 @@ class Rows:
             statements.append((_update(columns), rows))
         if lines:
             statements.append(in_bulk(_INSERT_LINES, JOURNAL, lines, self._dialect))
-        stored = [self._record(one) for one in kept.values() if isinstance(one, Kept)]
+        stored = [{"gateway": self._gateway, **asdict(one)} for one in kept.values() if isinstance(one, Kept)]
         if stored:
             statements.append(in_bulk(_upsert(self._dialect), KEPT, stored, self._dialect))
         gone = [one for one in kept.values() if isinstance(one, Forgotten)]
         if gone:
             statements.append((_FORGET, [{"whose": self._gateway, "which": one.kind, "what": one.key} for one in gone]))
         return statements
-
-    def _record(self, kept: Kept) -> dict[str, Any]:
-        return {
-            "gateway": self._gateway,
-            "kind": kept.kind,
-            "key": kept.key,
-            "body": kept.body,
-            "wall": kept.wall,
-            "ended": kept.ended,
-        }
 
     def _line(self, entry: Entry) -> dict[str, Any]:
         return {
@@ -148,57 +141,23 @@ class Rows:
         }
 
     def _row(self, opened: CommandOpened) -> dict[str, Any]:
-        return {
-            "id": opened.id,
-            "gateway": self._gateway,
-            "evse": opened.evse[:64] if opened.evse is not None else None,
-            "verb": opened.verb,
-            "fingerprint": opened.fingerprint,
-            "body": opened.body,
-            "source": opened.source,
-            "channel": opened.channel,
-            "received": opened.received,
-            "in_force": opened.in_force,
-            "reply_topic": opened.reply.topic if opened.reply else None,
-            "reply_correlation": opened.reply.correlation_data if opened.reply else None,
-            "first": None,
-            "final": None,
-            "first_delivered": False,
-            "final_delivered": False,
-            "ended": None,
-        }
-
-
-def _change(record: ResultGiven | ResultDelivered | CommandEnded) -> dict[str, Any]:
-    match record:
-        case ResultGiven():
-            return {record.phase.value: record.result}
-        case ResultDelivered():
-            return {f"{Phase(record.phase).value}_delivered": True}
-        case CommandEnded():
-            return {"in_force": False, "ended": record.wall}
+        row = {name: getattr(opened, name) for name in _OPENED}
+        return (
+            _UNFINISHED
+            | row
+            | {
+                "gateway": self._gateway,
+                "evse": opened.evse[:64] if opened.evse is not None else None,
+                "reply_topic": opened.reply.topic if opened.reply else None,
+                "reply_correlation": opened.reply.correlation_data if opened.reply else None,
+            }
+        )
 
 
 def command_of(row: Row[Any]) -> StoredCommand:
     """Return the command of a row."""
-    topic = row.reply_topic
-    return StoredCommand(
-        row.id,
-        row.evse,
-        row.verb,
-        row.fingerprint,
-        row.body,
-        row.source,
-        row.channel,
-        row.received,
-        bool(row.in_force),
-        ReplyTo(topic, row.reply_correlation) if topic is not None else None,
-        row.first,
-        row.final,
-        bool(row.first_delivered),
-        bool(row.final_delivered),
-        row.ended,
-    )
+    reply = ReplyTo(row.reply_topic, row.reply_correlation) if row.reply_topic is not None else None
+    return StoredCommand(reply=reply, **{name: getattr(row, name) for name in (*_OPENED, *_UNFINISHED)})
 
 
 def entry_of(row: Row[Any]) -> Entry:

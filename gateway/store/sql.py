@@ -11,14 +11,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import (
-    Row,
-    delete,
-    event,
-    func,
-    insert,
-    select,
-)
+from sqlalchemy import Row, delete, event, func, insert, select
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 

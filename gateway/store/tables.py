@@ -2,85 +2,72 @@
 
 from __future__ import annotations
 
-from sqlalchemy import (
-    BigInteger,
-    Boolean,
-    Column,
-    Double,
-    Index,
-    Integer,
-    LargeBinary,
-    MetaData,
-    String,
-    Table,
-    Text,
-    false,
-)
+import sqlalchemy as sa
 
-METADATA = MetaData()
-Number = BigInteger().with_variant(Integer, "sqlite")  # only INTEGER is SQLite's rowid
+METADATA = sa.MetaData()
+Number = sa.BigInteger().with_variant(sa.Integer, "sqlite")  # only INTEGER is SQLite's rowid
 
-COMMANDS = Table(
+COMMANDS = sa.Table(
     "commands",
     METADATA,
-    Column("id", String(128), primary_key=True),
-    Column("gateway", String(64), nullable=False, server_default=""),
-    Column("evse", String(64)),
-    Column("verb", String(32), nullable=False),
-    Column("fingerprint", String(64), nullable=False),
-    Column("body", Text, nullable=False),
-    Column("source", String(64)),
-    Column("channel", String(16), nullable=False),
-    Column("received", Double, nullable=False),
-    Column("in_force", Boolean, nullable=False),
-    Column("reply_topic", String(512)),
-    Column("reply_correlation", LargeBinary),
-    Column("first", Text),
-    Column("final", Text),
-    Column("first_delivered", Boolean, nullable=False, server_default=false()),
-    Column("final_delivered", Boolean, nullable=False, server_default=false()),
-    Column("ended", Double),
-    Index("commands_received", "received"),
-    Index("commands_in_force", "gateway", "in_force"),
+    sa.Column("id", sa.String(128), primary_key=True),
+    sa.Column("gateway", sa.String(64), nullable=False, server_default=""),
+    sa.Column("evse", sa.String(64)),
+    sa.Column("verb", sa.String(32), nullable=False),
+    sa.Column("fingerprint", sa.String(64), nullable=False),
+    sa.Column("body", sa.Text, nullable=False),
+    sa.Column("source", sa.String(64)),
+    sa.Column("channel", sa.String(16), nullable=False),
+    sa.Column("received", sa.Double, nullable=False),
+    sa.Column("in_force", sa.Boolean, nullable=False),
+    sa.Column("reply_topic", sa.String(512)),
+    sa.Column("reply_correlation", sa.LargeBinary),
+    sa.Column("first", sa.Text),
+    sa.Column("final", sa.Text),
+    sa.Column("first_delivered", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("final_delivered", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("ended", sa.Double),
+    sa.Index("commands_received", "received"),
+    sa.Index("commands_in_force", "gateway", "in_force"),
 )
 
-JOURNAL = Table(
+JOURNAL = sa.Table(
     "journal",
     METADATA,
-    Column("seq", Number, primary_key=True, autoincrement=True),
-    Column("gateway", String(64), nullable=False, server_default=""),
-    Column("wall", Double, nullable=False),
-    Column("step", String(16), nullable=False),
-    Column("cause", String(256), nullable=False),
-    Column("command", String(128)),
-    Column("evse", String(64)),
-    Column("data", Text, nullable=False),
-    Index("journal_wall", "wall"),
-    Index("journal_command", "command"),
-    Index("journal_evse", "evse", "seq"),
+    sa.Column("seq", Number, primary_key=True, autoincrement=True),
+    sa.Column("gateway", sa.String(64), nullable=False, server_default=""),
+    sa.Column("wall", sa.Double, nullable=False),
+    sa.Column("step", sa.String(16), nullable=False),
+    sa.Column("cause", sa.String(256), nullable=False),
+    sa.Column("command", sa.String(128)),
+    sa.Column("evse", sa.String(64)),
+    sa.Column("data", sa.Text, nullable=False),
+    sa.Index("journal_wall", "wall"),
+    sa.Index("journal_command", "command"),
+    sa.Index("journal_evse", "evse", "seq"),
     sqlite_autoincrement=True,
 )
 
-TELEMETRY = Table(
+TELEMETRY = sa.Table(
     "telemetry",
     METADATA,
-    Column("evse", String(64), primary_key=True),
-    Column("wall", Double, primary_key=True),
-    Column("power_w", Double),
-    Column("soc_pct", Double),
-    Column("energy_charged_wh", Double),
-    Column("energy_discharged_wh", Double),
-    Index("telemetry_wall", "wall"),
+    sa.Column("evse", sa.String(64), primary_key=True),
+    sa.Column("wall", sa.Double, primary_key=True),
+    sa.Column("power_w", sa.Double),
+    sa.Column("soc_pct", sa.Double),
+    sa.Column("energy_charged_wh", sa.Double),
+    sa.Column("energy_discharged_wh", sa.Double),
+    sa.Index("telemetry_wall", "wall"),
 )
 
-KEPT = Table(
+KEPT = sa.Table(
     "kept",
     METADATA,
-    Column("gateway", String(64), primary_key=True),
-    Column("kind", String(32), primary_key=True),
-    Column("key", String(512), primary_key=True),
-    Column("body", Text, nullable=False),
-    Column("wall", Double, nullable=False),
-    Column("ended", Double),
-    Index("kept_ended", "gateway", "ended"),
+    sa.Column("gateway", sa.String(64), primary_key=True),
+    sa.Column("kind", sa.String(32), primary_key=True),
+    sa.Column("key", sa.String(512), primary_key=True),
+    sa.Column("body", sa.Text, nullable=False),
+    sa.Column("wall", sa.Double, nullable=False),
+    sa.Column("ended", sa.Double),
+    sa.Index("kept_ended", "gateway", "ended"),
 )

@@ -16,7 +16,7 @@ def test_one_round_beside_josev(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("V2X_JOSEV_PYTHON", str(python_peer("josev", exi.PEER)))
     monkeypatch.setattr(exi, "WARM_UP", 1)
     monkeypatch.setattr(exi, "THEIR_CALLS", 1)
-    found = exi.run(rounds=1)
+    found = exi.figures(rounds=1)
     assert "absent" not in found
     assert [row["message"] for row in found["messages"]] == [case.name for case in cases()]
     for row in found["messages"]:
@@ -30,7 +30,7 @@ def test_one_round_beside_josev(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_without_the_peer_our_figures_are_there_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("V2X_JOSEV_PYTHON", "/nowhere/python")
-    found = exi.run(rounds=1)
+    found = exi.figures(rounds=1)
     assert "/nowhere/python" in found["absent"]
     assert found["messages"][0]["encode"]["exificient"] is None
     assert found["messages"][0]["encode"]["ours"] > 0

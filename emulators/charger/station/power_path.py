@@ -128,8 +128,8 @@ class CarPowerPath(PowerPath):
             target_energy_wh=energy.target_wh,
             min_energy_wh=energy.minimum_wh,
             max_energy_wh=energy.maximum_wh,
-            min_v2x_energy_wh=energy.v2x_minimum_wh,
-            max_v2x_energy_wh=energy.v2x_maximum_wh,
+            min_v2x_energy_wh=energy.minimum_v2x_wh,
+            max_v2x_energy_wh=energy.maximum_v2x_wh,
             soc_pct=car.reported_soc_pct,
             target_soc_pct=car.target_soc_pct,
             departure_in_s=car.departure_in_s(now),
@@ -161,8 +161,8 @@ class CarPowerPath(PowerPath):
             min_energy_wh=energy.minimum_wh,
             target_energy_wh=energy.target_wh,
             max_energy_wh=energy.maximum_wh,
-            min_v2x_energy_wh=energy.v2x_minimum_wh,
-            max_v2x_energy_wh=energy.v2x_maximum_wh,
+            min_v2x_energy_wh=energy.minimum_v2x_wh,
+            max_v2x_energy_wh=energy.maximum_v2x_wh,
         )
 
     def open(self, now: float) -> None:

@@ -22,11 +22,9 @@ def check_gateway(scenario: Scenario) -> None:
 def gateway_config(scenario: Scenario, connection: ConnectionSettings) -> Config:
     """Return the gateway's configuration; `connection` has the settings of its connections, by section."""
     part = scenario.gateway
-    site: dict[str, Any] = {"id": part.site, "min_soc_pct": part.min_soc_pct}
-    if part.import_limit_w is not None:
-        site["import_limit_w"] = part.import_limit_w
-    if part.export_limit_w is not None:
-        site["export_limit_w"] = part.export_limit_w
+    site: dict[str, Any] = part.model_dump(
+        include={"import_limit_w", "export_limit_w", "min_soc_pct"}, exclude_none=True
+    )
     stations = [
         {"id": name} | ({"vendor_profile": charger.vendor_profile} if charger.vendor_profile else {})
         for charger in scenario.charger
@@ -35,7 +33,7 @@ def gateway_config(scenario: Scenario, connection: ConnectionSettings) -> Config
     mqtt = {"gateway_id": GATEWAY_ID, "telemetry_s": scenario.telemetry, "homeassistant": "off"}
     return from_table(
         {
-            "site": site,
+            "site": {"id": part.site, **site},
             "mqtt": mqtt | connection.get("mqtt", {}),
             "ocpp": {"security_profile": 0} | part.ocpp | connection.get("ocpp", {}),
             "commands": part.commands,

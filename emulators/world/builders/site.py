@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from emulators.battery.pack import Pack, PackSpec
 from emulators.battery.second_life import SecondLifePack
-from emulators.charger.hardware.power_stage import PowerStage, StageSpec
+from emulators.charger.hardware.power_stage import PowerStage
 from emulators.scenario.scenario import Scenario
 from emulators.site.grid import Grid, GridEvent, InterfaceProtection, jeac_9701
 from emulators.site.load import Loads
@@ -31,16 +33,7 @@ def build_site(scenario: Scenario, seed: int) -> Site:
         else:
             spec = PackSpec("storage", capacity_ah=one.capacity_wh / 334.0, source="a new pack of 96 NMC cells")
             battery = Pack(spec, one.soc_pct, temperature_c=part.ambient_c, ambient_c=part.ambient_c)
-        stage_spec = StageSpec(
-            max_charge_w=one.max_w,
-            max_discharge_w=one.max_w,
-            max_current_a=STORAGE_STAGE.max_current_a,
-            min_voltage_v=STORAGE_STAGE.min_voltage_v,
-            max_voltage_v=STORAGE_STAGE.max_voltage_v,
-            min_power_w=STORAGE_STAGE.min_power_w,
-            standby_w=STORAGE_STAGE.standby_w,
-            forming=one.forming,
-        )
+        stage_spec = replace(STORAGE_STAGE, max_charge_w=one.max_w, max_discharge_w=one.max_w, forming=one.forming)
         stage = PowerStage(stage_spec, step_s=scenario.step)
         stores.append(Storage(battery, stage, one.policy, one.floor_pct))
     behind = [store for store, one in zip(stores, part.storage, strict=True) if one.backs_critical]

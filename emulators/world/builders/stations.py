@@ -1,10 +1,11 @@
-"""Charging stations of a scenario, with their EVSEs and parking bays."""
+"""Charging stations of a scenario, with their EVSEs and parking bays, and its vehicles."""
 
 from __future__ import annotations
 
 import functools
 import random
 from collections.abc import Callable
+from dataclasses import fields
 
 from emulators.charger.hardware.meter import Meter, MeterSpec
 from emulators.charger.hardware.power_stage import EFFICIENCY, PowerStage, StageSpec
@@ -12,9 +13,11 @@ from emulators.charger.hardware.shared_supply import Supply
 from emulators.charger.station.build import build
 from emulators.charger.station.config import StationConfig
 from emulators.charger.station.csms_link.network_profiles import Connect
+from emulators.ev import profile
+from emulators.ev.car import Car
 from emulators.runtime.clock import SkewedClock
 from emulators.runtime.pcap import Capture
-from emulators.scenario.tables import ChargerPart
+from emulators.scenario.tables import CarPart, ChargerPart
 from emulators.world.emulated_site import EmulatedSite
 from emulators.world.parking_bay import BaySettings, ParkingBay
 from protocols.ocpp.schema import Version
@@ -53,18 +56,8 @@ def add_stations(world: EmulatedSite, part: ChargerPart, connect: Callable[[str]
 
 def _bay(world: EmulatedSite, part: ChargerPart, station: str, number: int) -> ParkingBay:
     scenario, evse = world.scenario, f"{station}-{number}"
-    spec = StageSpec(
-        max_charge_w=part.max_charge_w,
-        max_discharge_w=part.max_discharge_w,
-        max_current_a=part.max_current_a,
-        min_power_w=part.min_power_w,
-        ramp_w_per_s=part.ramp_w_per_s,
-        standby_w=part.standby_w,
-        forming=part.forming,
-        min_voltage_v=part.min_voltage_v,
-        max_voltage_v=part.max_voltage_v,
-        efficiency=tuple(part.efficiency) or EFFICIENCY,
-    )
+    shared = {field.name for field in fields(StageSpec)} & ChargerPart.model_fields.keys() - {"efficiency"}
+    spec = StageSpec(**part.model_dump(include=shared), efficiency=tuple(part.efficiency) or EFFICIENCY)
     seed = random.Random(f"meter-{world.seed}-{evse}").randrange(1 << 30)
     meter = MeterSpec(class_pct=part.meter_class_pct, drift_pct_year=part.meter_drift_pct_year)
     stage = PowerStage(spec, Meter(meter, seed), scenario.step)
@@ -83,3 +76,15 @@ def _bay(world: EmulatedSite, part: ChargerPart, station: str, number: int) -> P
     world.site.cars[evse] = stage
     world.injection_points.stages[evse] = stage
     return bay
+
+
+def add_cars(world: EmulatedSite, part: CarPart) -> None:
+    """Add the cars of one table of the scenario, unplugged, to a world."""
+    spec = profile.load(part.profile)
+    for name in part.names():
+        draw = random.Random(f"car-{world.seed}-{name}")
+        soc = part.soc_pct + draw.uniform(-1, 1) * part.soc_spread_pct
+        car = Car(spec, min(100.0, max(0.0, soc)), name=name, ambient_c=world.scenario.site.ambient_c)
+        if part.floor_pct is not None:
+            car.v2x_min_soc_pct = max(part.floor_pct, spec.min_soc_pct)
+        world.cars[name] = world.injection_points.cars[name] = car

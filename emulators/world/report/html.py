@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -71,18 +71,19 @@ def page(summary: dict[str, Any], recording: Recording, scenario: Scenario) -> s
         if summary["passed"]
         else '<ul class="bad">' + "".join(f"<li>{escape(one)}</li>" for one in summary["broken"]) + "</ul>"
     )
+    plots: list[tuple[str, Mapping[str, svg.Series], str]] = [
+        ("Power by source, kW", power, "kW"),
+        ("State of charge of each car, %", soc, "%"),
+        ("Effective set-points, kW (+ is charging)", setpoints, "kW"),
+    ]
+    constraints = "Limiting constraint of each set-point"
     parts = [
         f"<h1>{escape(scenario.name)}</h1><p>{escape(scenario.description)}</p>",
         f"<p>{_span(scenario.duration)} from {scenario.start:%Y-%m-%d %H:%M} in {summary['real_s']:.1f} s, ",
         f"seed {summary['seed']}, transcript {summary['transcript'][:16]}.</p>",
         verdict,
-        _plot("Power by source, kW", lambda title: svg.lines(times, power, "kW", start_h, title)),
-        _plot("State of charge of each car, %", lambda title: svg.lines(times, soc, "%", start_h, title)),
-        _plot(
-            "Effective set-points, kW (+ is charging)",
-            lambda title: svg.lines(times, setpoints, "kW", start_h, title),
-        ),
-        _plot("Limiting constraint of each set-point", lambda title: svg.bands(times, bindings, start_h, title)),
+        *(f"<h2>{escape(title)}</h2>{svg.lines(times, series, unit, start_h, title)}" for title, series, unit in plots),
+        f"<h2>{constraints}</h2>{svg.bands(times, bindings, start_h, constraints)}",
         _omission(len(recording.soc), len(recording.setpoints)),
         "<h2>Energy and autonomy</h2>",
         _table(
@@ -106,10 +107,6 @@ def page(summary: dict[str, Any], recording: Recording, scenario: Scenario) -> s
         + "".join(parts)
         + "</html>\n"
     )
-
-
-def _plot(title: str, draw: Callable[[str], str]) -> str:
-    return f"<h2>{escape(title)}</h2>{draw(title)}"
 
 
 def _omission(cars: int, evses: int) -> str:

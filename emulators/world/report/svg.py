@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from html import escape
+from itertools import groupby
 from math import ceil, floor, log10
 
 COLOURS = ("#1b6ca8", "#e08a1e", "#3a8a3f", "#b03a48", "#6b4fa0", "#7a6a58", "#0f8b8d", "#c05a9c", "#8a8d0f", "#555f6e")
@@ -47,15 +48,14 @@ def bands(times: Sequence[float], rows: Mapping[str, Sequence[str]], start_h: fl
         y = TOP + 20 * n
         body.append(f'<text x="{LEFT - 6}" y="{y + 13}" text-anchor="end">{escape(_short(name))}</text>')
         begin = 0
-        for i in range(1, len(one) + 1):
-            if i < len(one) and one[i] == one[begin]:
-                continue
-            if one[begin]:
-                x0, x1 = _x(times[begin], times), _x(times[min(i, len(times) - 1)], times)
-                colour = COLOURS[labels.index(one[begin]) % len(COLOURS)]
+        for label, run in groupby(one):
+            end = begin + len(list(run))
+            if label:
+                x0, x1 = _x(times[begin], times), _x(times[min(end, len(times) - 1)], times)
+                colour = COLOURS[labels.index(label) % len(COLOURS)]
                 shape = f'x="{x0:.1f}" y="{y}" width="{max(x1 - x0, 0.8):.1f}" height="16" fill="{colour}"'
-                body.append(f"<rect {shape}><title>{escape(one[begin])}</title></rect>")
-            begin = i
+                body.append(f"<rect {shape}><title>{escape(label)}</title></rect>")
+            begin = end
     text = "; ".join(f"{name}: {_describe_shares(one)}" for name, one in rows.items())
     return _frame(body, title, text, height) + _legend(labels)
 
@@ -125,18 +125,9 @@ def _hours(times: Sequence[float], start_h: float, height: float = HEIGHT) -> li
 
 
 def _runs(times: Sequence[float], one: Series) -> list[list[tuple[float, float]]]:
-    runs: list[list[tuple[float, float]]] = []
-    run: list[tuple[float, float]] = []
-    for t, value in zip(times, one, strict=False):
-        if value is None:
-            if run:
-                runs.append(run)
-            run = []
-        else:
-            run.append((t, value))
-    if run:
-        runs.append(run)
-    return runs
+    """Return the points of each stretch without gaps."""
+    points = groupby(zip(times, one, strict=False), key=lambda point: point[1] is not None)
+    return [[(t, value) for t, value in run if value is not None] for present, run in points if present]
 
 
 def _legend(names: Sequence[str]) -> str:

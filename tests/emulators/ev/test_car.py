@@ -16,9 +16,11 @@ from emulators.ev.car import CCS_63, Car, CarSpec, Quirks
 def test_energy_requests_are_ordered_and_change_sign_at_their_targets(soc: float) -> None:
     car = Car(soc_pct=soc)
     asked = car.energy()
+    assert asked.minimum_v2x_wh is not None
+    assert asked.maximum_v2x_wh is not None
     assert asked.minimum_wh <= asked.target_wh <= asked.maximum_wh
-    assert asked.minimum_wh <= asked.v2x_minimum_wh <= asked.v2x_maximum_wh <= asked.maximum_wh
-    for goal, wh in ((80, asked.target_wh), (20, asked.minimum_wh), (25, asked.v2x_minimum_wh)):
+    assert asked.minimum_wh <= asked.minimum_v2x_wh <= asked.maximum_v2x_wh <= asked.maximum_wh
+    for goal, wh in ((80, asked.target_wh), (20, asked.minimum_wh), (25, asked.minimum_v2x_wh)):
         assert (wh > 0) == (goal > car.soc_pct + 1e-9) or abs(wh) < 1
 
 

@@ -366,7 +366,6 @@ def test_the_demand_window_is_the_mean_of_thirty_minutes() -> None:
     assert [window.demand_w for window in meter.windows] == [5000, 20_000, 20_000]
     assert meter.peak_w == 20_000
     assert meter.export_wh == 50
-    assert meter.projected_w(1800.0 * 1003 + 60) == 0
 
 
 @given(st.lists(st.tuples(st.floats(-50_000, 50_000), st.floats(0.1, 5000)), max_size=20))

@@ -1,0 +1,77 @@
+"""Shared by the benchmarks: times, quantiles, and peer processes that answer in JSON lines."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+
+def timed_ms(work: Callable[..., Any], *given: Any) -> tuple[Any, float, float]:
+    """Return the result of a call, its elapsed ms and its processor ms."""
+    began, began_cpu = time.perf_counter(), time.process_time()
+    result = work(*given)
+    return result, (time.perf_counter() - began) * 1000, (time.process_time() - began_cpu) * 1000
+
+
+def quantile(values: Sequence[float], part: float, digits: int = 3) -> float | None:
+    """Return the value below which a part of the values lies, rounded; None without values."""
+    return round(sorted(values)[round((len(values) - 1) * part)], digits) if values else None
+
+
+def p50_p99(values: Sequence[float], digits: int = 3) -> dict[str, Any]:
+    """Return the median and the 99th percentile."""
+    return {"p50": quantile(values, 0.5, digits), "p99": quantile(values, 0.99, digits)}
+
+
+def resident_kib(pid: int | str = "self") -> int | None:
+    """Return the resident memory of a process, where the system reports it."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return None
+    return next((int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS:")), None)
+
+
+class JsonProcess:
+    """A process that answers each line of its input with one JSON object; it ends with its input."""
+
+    def __init__(self, command: Sequence[str], environment: Mapping[str, str] | None = None) -> None:
+        self._process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env={**os.environ, **(environment or {})},
+            text=True,
+        )
+        self.started = self._answer()  # the process writes its first line when it is ready
+
+    def ask(self, **request: Any) -> dict[str, Any]:
+        """Send a request and return the answer."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps(request) + "\n")
+        self._process.stdin.flush()
+        return self._answer()
+
+    def _answer(self) -> dict[str, Any]:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line:
+            raise RuntimeError(f"the process ended with status {self._process.wait()}")
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+    def close(self) -> None:
+        """End the process."""
+        with self._process:
+            assert self._process.stdin is not None
+            self._process.stdin.close()
+            try:
+                self._process.wait(10)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
