@@ -26,7 +26,5 @@ def battery_capacity_wh(stated_wh: float | None, configured_wh: float | None, as
 
 def capacity_of(evse: Evse, policy: SitePolicy) -> Capacity:
     """Return the capacity of the battery of the vehicle at an EVSE."""
-    configured_wh = policy.vehicle_capacity_wh.get(evse.vehicle) if evse.vehicle is not None else None
     known_wh = evse.known_capacity_wh
-    energy_wh = battery_capacity_wh(known_wh, configured_wh, policy.assumed_capacity_wh)
-    return Capacity(energy_wh, assumed=not (known_wh or configured_wh))
+    return Capacity(known_wh or policy.assumed_capacity_wh, assumed=not known_wh)

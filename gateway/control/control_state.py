@@ -171,7 +171,13 @@ class EvseRegistry:
 
     def _new(self, evse: str, station: str) -> EvseControlState:
         one = self._settings
-        known = Evse(evse, station, assumed_capacity_wh=one.policy.assumed_capacity_wh)
+        policy = one.policy
+        known = Evse(
+            evse,
+            station,
+            assumed_capacity_wh=policy.assumed_capacity_wh,
+            configured_capacity_wh=policy.vehicle_capacity_wh,
+        )
         return EvseControlState(known, Setpoint(one.hold_s, one.retry_s, one.achieve_within_s))
 
 

@@ -6,6 +6,7 @@ charge the metered energy changes it (`spend`): many stations report it only at 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from gateway.model.event import (
@@ -86,6 +87,7 @@ class Evse:
     metered_wall: float | None = None
     faults: dict[str, str] = field(default_factory=dict)
     assumed_capacity_wh: float = ASSUMED_CAPACITY_WH
+    configured_capacity_wh: Mapping[str, float] = field(default_factory=dict)  # by vehicle
 
     def apply(self, event: Event) -> None:
         """Apply one event of this EVSE or of its station."""
@@ -114,17 +116,18 @@ class Evse:
 
     @property
     def known_capacity_wh(self) -> float | None:
-        """Return the vehicle's capacity as stated, else derived from the energy to full charge.
+        """Return the vehicle's capacity as stated, else derived from the energy to full charge, else as configured.
 
         ISO 15118-20 has no capacity in its messages. For an unknown one see `gateway.authority.capacity`.
         """
         needs = self.needs
-        if needs is None or needs.battery_capacity_wh:
-            return needs.battery_capacity_wh if needs is not None else None
-        if needs.max_energy_wh is None or needs.soc_pct is None or needs.soc_pct > 95:
-            return None
-        capacity_wh = needs.max_energy_wh / (1 - needs.soc_pct / 100)
-        return capacity_wh if 5_000 <= capacity_wh <= 250_000 else None
+        if needs is not None and needs.battery_capacity_wh:
+            return needs.battery_capacity_wh
+        if needs is not None and needs.max_energy_wh is not None and needs.soc_pct is not None and needs.soc_pct <= 95:
+            capacity_wh = needs.max_energy_wh / (1 - needs.soc_pct / 100)
+            if 5_000 <= capacity_wh <= 250_000:
+                return capacity_wh
+        return self.configured_capacity_wh.get(self.vehicle) if self.vehicle is not None else None
 
     def spend(self, energy_wh: float) -> None:
         """Update the state of charge by energy that left the vehicle (+) or was charged (-), losses included.

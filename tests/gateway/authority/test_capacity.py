@@ -7,7 +7,7 @@ import pytest
 from gateway.authority.capacity import capacity_of
 from gateway.config import from_table
 from gateway.config.mapping import service_settings
-from gateway.model.event import PowerLimits, VehicleNeeds
+from gateway.model.event import PowerLimits, VehicleIdentified, VehicleNeeds
 from gateway.model.evse import Evse
 from gateway.model.site import SitePolicy
 from tests.gateway.commands.rig import service_rig
@@ -28,8 +28,8 @@ LIMITS = PowerLimits(11_000, 10_000)
 def test_stated_comes_before_configured_before_assumed(
     needs: VehicleNeeds | None, vehicle: str | None, expected: tuple[float, bool]
 ) -> None:
-    evse = Evse("CP1-1", "CP1", vehicle=vehicle, needs=needs)
-    capacity = capacity_of(evse, SitePolicy("home", vehicle_capacity_wh={"V": 40_000}))
+    evse = Evse("CP1-1", "CP1", vehicle=vehicle, needs=needs, configured_capacity_wh={"V": 40_000})
+    capacity = capacity_of(evse, SitePolicy("home"))
     assert (capacity.energy_wh, capacity.assumed) == expected
 
 
@@ -49,3 +49,28 @@ async def test_the_state_of_an_evse_shows_an_assumed_capacity() -> None:
         assert state is not None
         assert (vehicle := state.vehicle) is not None
         assert (vehicle.capacity_wh, vehicle.capacity_assumed) == (25_000, True)
+
+
+@pytest.mark.parametrize(("vehicle", "soc_pct"), [("V", 80 - 100 * 4400 / 40_000), ("W", 80 - 100 * 4400 / 20_000)])
+def test_energy_counting_uses_the_same_capacity(vehicle: str, soc_pct: float) -> None:
+    evse = Evse("CP1-1", "CP1", vehicle=vehicle, soc_pct=80.0, configured_capacity_wh={"V": 40_000})
+    evse.spend(4000)
+    assert evse.soc_pct == pytest.approx(soc_pct)
+
+
+def test_energy_charged_counts_where_the_capacity_is_configured() -> None:
+    evse = Evse("CP1-1", "CP1", vehicle="V", soc_pct=50.0, configured_capacity_wh={"V": 40_000})
+    evse.spend(-4000)
+    assert evse.soc_pct == pytest.approx(50 + 100 * 4000 * 0.85 / 40_000)
+
+
+@pytest.mark.virtual_time
+async def test_a_configured_capacity_reaches_the_state_and_the_energy_counting() -> None:
+    policy = SitePolicy("home", vehicle_capacity_wh={"V": 40_000})
+    async with service_rig("CP1-1", policy=policy, plugged=False) as rig:
+        rig.stations.plug("CP1-1", needs=VehicleNeeds(LIMITS, True, "DC_BPT", "dynamic", soc_pct=80.0))
+        rig.service.report(VehicleIdentified("CP1-1", rig.clock.now(), "V"))
+        state = rig.service.state("CP1-1")
+        assert state is not None
+        assert state.vehicle is not None
+        assert (state.vehicle.capacity_wh, state.vehicle.capacity_assumed) == (40_000, False)
