@@ -35,6 +35,7 @@ class Section(BaseModel):
     """One table of the file. `renamed` maps former keys to present ones."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+    table: ClassVar[str] = ""  # its name in the file, where keys were renamed
     renamed: ClassVar[dict[str, str]] = {}
 
     @model_validator(mode="before")
@@ -44,8 +45,10 @@ class Section(BaseModel):
         if not isinstance(values, dict):
             return values
         for former, present in cls.renamed.items():
-            if former in values and present not in values:
-                log.warning("configuration: the key %s is now called %s; please rename it", former, present)
+            if former in values and present in values:
+                raise ValueError(f"{former} is the former name of {present}; remove it")
+            if former in values:
+                log.warning("configuration: %s.%s is now called %s; please rename it", cls.table, former, present)
                 values = {**values, present: values[former]}
                 del values[former]
         return values
@@ -276,6 +279,7 @@ class StoreSection(Section):
 class CommandsSection(Section):
     """Execution of commands."""
 
+    table: ClassVar[str] = "commands"
     renamed: ClassVar[dict[str, str]] = {"hold_s": "valid_for_s"}
 
     valid_for_s: Annotated[float, Field(ge=3, le=300)] = Field(

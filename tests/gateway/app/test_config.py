@@ -162,11 +162,11 @@ def test_any_table_is_a_configuration_or_an_error_message(table: dict[str, Any])
 
 def test_a_renamed_key_loads_with_a_warning_that_names_the_new_one(caplog: pytest.LogCaptureFixture) -> None:
     assert from_table({"commands": {"hold_s": 20}}).commands.valid_for_s == 20
-    assert "the key hold_s is now called valid_for_s" in caplog.text
+    assert "commands.hold_s is now called valid_for_s" in caplog.text
 
 
 def test_a_renamed_key_beside_its_new_name_is_an_error() -> None:
-    with pytest.raises(ConfigError, match="hold_s"):
+    with pytest.raises(ConfigError, match="hold_s is the former name of valid_for_s"):
         from_table({"commands": {"hold_s": 20, "valid_for_s": 20}})
 
 
