@@ -71,7 +71,7 @@ class Gateway:
     journal: Journal
     clock: Clock
     energy_service: EnergyService
-    lender: VehicleLendingService | None = None
+    lending_service: VehicleLendingService | None = None
     ocpp_port: int | None = None
     admin_port: int | None = None
     ready: asyncio.Event = field(default_factory=asyncio.Event)  # stations may connect
@@ -98,9 +98,9 @@ async def gateway(config: Config, parts: Parts | None = None) -> AsyncIterator[G
             kept = await store.kept(RESTORED)
             built.energy_service.restore(kept)
             running.append(tasks.create_task(built.energy_service.run(), name="energy"))
-            if built.lender is not None:
-                built.lender.restore(kept)
-                running.append(tasks.create_task(built.lender.run(), name="blue switch"))
+            if built.lending_service is not None:
+                built.lending_service.restore(kept)
+                running.append(tasks.create_task(built.lending_service.run(), name="blue switch"))
             running.append(tasks.create_task(built.mqtt.run(), name="mqtt"))
             if built.csms is not None:
                 built.csms.restore(kept)
@@ -173,8 +173,8 @@ def _build(config: Config, parts: Parts, clock: Clock, store: Store) -> Gateway:
         EnergyPersistence(journal),
         lending,
     )
-    lender = _lender(config, control, energy, lending, clock, journal)
-    handlers = lender.input_handlers if lender is not None else {}
+    lending_service = _lending_service(config, control, energy, lending, clock, journal)
+    handlers = lending_service.input_handlers if lending_service is not None else {}
     service = GatewayService(settings, clock, stations, journal, control, energy, handlers)
     csms: Csms | None = None
     if parts.stations is not None:
@@ -183,12 +183,12 @@ def _build(config: Config, parts: Parts, clock: Clock, store: Store) -> Gateway:
         csms = Csms(csms_settings(config), service.report, clock, journal)
         stations.add(csms)
     connect = parts.connect or Connector(broker_link(config))
-    neighbour = lender.receive_state if lender is not None else None
+    neighbour = lending_service.receive_state if lending_service is not None else None
     mqtt = MqttConnection(service, mqtt_settings(config), connect, clock, parts.seed, neighbour)
-    return Gateway(config, service, control, csms, mqtt, journal, clock, energy, lender)
+    return Gateway(config, service, control, csms, mqtt, journal, clock, energy, lending_service)
 
 
-def _lender(
+def _lending_service(
     config: Config,
     control: ControlComponents,
     energy: EnergyService,
@@ -250,8 +250,8 @@ async def _serve_admin(built: Gateway, csms: Csms, serving: asyncio.Event) -> No
         built.admin_port = taken
         serving.set()
 
-    raw, lender, wall = section.raw_calls, built.lender, built.clock.wall
-    app = api.build(Admin(csms), built.service, token=token, raw_calls=raw, lender=lender, now=wall)
+    raw, lending_service, wall = section.raw_calls, built.lending_service, built.clock.wall
+    app = api.build(Admin(csms), built.service, token=token, raw_calls=raw, lending=lending_service, now=wall)
     app.router.routes.append(endpoint.route(built.service, built.mqtt, token))
     try:
         await server.serve(app, host, port, ready=ready)

@@ -173,16 +173,16 @@ class VehicleLendingService:
         for car in message.cars if isinstance(message, VehiclePositions) else ():
             try:
                 known = self.sighting(car.vehicle, car.at or message.ts, car.place, car.soc_pct, car.available)
-                trouble = "" if known else f"No agreement knows the car {car.vehicle}."
+                trouble = "" if known else f"No agreement covers the vehicle {car.vehicle}."
             except ValueError as error:
-                trouble = f"The position of {car.vehicle} is not taken: {error}."
+                trouble = f"The position of {car.vehicle} is rejected: {error}."
             if trouble:
                 self._publisher.decided("lent_not_taken", trouble, None, car.vehicle, {})
 
     def _payments(self, message: AnyInput) -> None:
         for one in message.payments if isinstance(message, EnergyReturns) else ():
             if not self.payment(one.vehicle, one.energy_wh, one.soc_pct, one.id):
-                text = f"Nothing is owed to {one.vehicle}; the payment {one.id} is not taken."
+                text = f"No energy is to be returned to {one.vehicle}; the payment {one.id} is rejected."
                 self._publisher.decided("repaid_not_taken", text, None, one.vehicle, {})
 
     # this site ------------------------------------------------------------------------------------------------------

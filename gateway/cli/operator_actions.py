@@ -164,9 +164,9 @@ def _get(request: urllib.request.Request, evse: str) -> Any:
             return json.loads(answer.read())
     except urllib.error.HTTPError as error:
         if error.code == 404:
-            raise ToolError(f"the gateway knows no EVSE {evse}") from None
+            raise ToolError(f"unknown EVSE {evse}") from None
         if error.code == 401:
-            raise ToolError("the gateway does not take admin.token_file's token") from None
+            raise ToolError("the gateway rejects the token of admin.token_file") from None
         raise ToolError(f"the gateway answered {error.code}: {error.reason}") from None
     except (urllib.error.URLError, TimeoutError, ValueError) as error:
         reason = getattr(error, "reason", error)

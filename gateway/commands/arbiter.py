@@ -55,7 +55,7 @@ class CommandArbiter:
             return self._decide_site(verb, body)
         state = self._registry.find(evse)
         if state is None:
-            return CommandDecision.refusal(because(Code.UNKNOWN_EVSE, f"This gateway knows no EVSE {evse[:64]}."))
+            return CommandDecision.refusal(because(Code.UNKNOWN_EVSE, f"Unknown EVSE {evse[:64]}."))
         blocked = cannot_reach(state.evse, verb)
         if blocked is not None:
             return CommandDecision.refusal(blocked, Layer.STATION.value, signed_power(verb, body))

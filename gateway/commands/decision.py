@@ -27,4 +27,4 @@ class CommandDecision:
         return cls(Status.REFUSED, reason, requested_w, None, binding)
 
 
-GRANTED = because(Code.GRANTED, "Granted as asked.")
+GRANTED = because(Code.GRANTED, "Granted as requested.")

@@ -1,6 +1,6 @@
 """Recovery of what an earlier run of this gateway left in the store, before the first new command is accepted.
 
-A leased command does not act again: power goes to 0 W (the station is asked what it holds before anything is sent), and
+A leased command does not act again: power goes to 0 W (the station's set-point is read before anything is sent), and
 a command that was accepted without a final result gets `failed` with `gateway_restarted`. What lasts until changed
 (reserves, modes, limits, schedules, stops) is put in force again. Results that no broker acknowledged are published
 again.

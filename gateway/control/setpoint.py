@@ -7,9 +7,9 @@ process end, the station falls back to 0 W by itself. Transitions:
     any         --restored----> RESTORED     the station reported what it holds
     any         --accepted----> ACCEPTED
     any         --rejected----> REJECTED     repeated after a pause that doubles up to `LONGEST_PAUSE_S`
-    any         --timed out---> TIMED_OUT    may have taken effect: the station is asked before the next order
+    any         --timed out---> TIMED_OUT    may have taken effect: the set-point is read before the next order
 
-An emergency stop is sent in every state, and the station asked afterwards.
+An emergency stop is sent in every state; the station's set-point is read afterwards.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Action(Enum):
     """What a set-point requires now."""
 
     WAIT = 1
-    VERIFY = 2  # ask the station what it holds
+    VERIFY = 2  # read the station's set-point
     SEND = 3
     CORRECT = 4  # send again: power flows although the station accepted 0 W
 
@@ -116,7 +116,7 @@ class Setpoint:
         self.state, self.verified, self.sent_w, self.retry_at = State.UNVERIFIED, False, None, now + self.retry_s
 
     def restored(self, held_w: float | None, now: float) -> None:
-        """The station reported what it holds, None where it cannot tell: then the next power is sent in any case."""
+        """Apply the set-point that the station reported; after None the next power is sent in any case."""
         self.state, self.verified = State.RESTORED, True
         self.sent_w, self.sent_at, self.valid_until = held_w, now, 0.0
 

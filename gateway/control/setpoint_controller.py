@@ -258,7 +258,7 @@ class SetpointController:
     # the station ----------------------------------------------------------------------------------------------------
 
     async def _verify(self) -> bool:
-        """Ask the station what it holds; False if the session has gone meanwhile."""
+        """Read the station's set-point; False if the session has ended meanwhile."""
         state, session = self._state, self._state.evse.session
         held_w: float | None = None
         try:

@@ -90,7 +90,7 @@ class SiteInputs:
             if freshness is before:
                 continue
             if freshness is Freshness.STALE:
-                reason = because(Code.INPUT_STALE, f"The input {kind.value} has gone quiet.")
+                reason = because(Code.INPUT_STALE, f"The input {kind.value} is stale.")
                 self._publisher.happened(Happened.INPUT_STALE, None, reason)
             else:
                 self._publisher.happened(Happened.INPUT_FRESH, None, text=f"The input {kind.value} is there.")

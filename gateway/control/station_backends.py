@@ -35,7 +35,7 @@ class StationBackends:
         if backend is None:
             return _unreachable(evse)
         if not isinstance(backend, Formers):
-            return Outcome(Answer.REFUSED, "NoForming", f"The link to {evse} has no way to tell it.")
+            return Outcome(Answer.REFUSED, "NoForming", f"The link to {evse} has no order for grid-forming.")
         return await backend.form(evse, forms)
 
     def _of(self, evse: str) -> Stations | None:

@@ -35,7 +35,7 @@ def build(
     *,
     token: str | None = None,
     raw_calls: bool = False,
-    lender: VehicleLendingService | None = None,
+    lending: VehicleLendingService | None = None,
     now: Callable[[], float] = time.time,
 ) -> FastAPI:
     """Return the application. Without a token it is open to every client; `raw_calls` enables the raw OCPP route."""
@@ -52,7 +52,7 @@ def build(
     _tokens_and_messages(router, stations)
     if commands is not None:
         _commands(router, commands)
-    blue_switch.add(router, lender, now)
+    blue_switch.add(router, lending, now)
     app.include_router(router)
     app.add_exception_handler(LookupError, _failed)
     app.add_exception_handler(ValueError, _failed)

@@ -71,7 +71,7 @@ class _Routes:
     @property
     def _lending(self) -> VehicleLendingService:
         if self._configured is None:
-            raise HTTPException(404, "no Blue Switch here: blue_switch.file names no agreement file")
+            raise HTTPException(404, "Blue Switch is not configured: blue_switch.file names no agreement file")
         return self._configured
 
     @property

@@ -1,1 +1,1 @@
-"""The site without a grid: noticing, disconnecting, starting from a battery, lasting, and coming back."""
+"""Outages: loss-of-mains detection, interlock, black start, load tiers, autonomy, rotation, reconnection."""

@@ -1,6 +1,6 @@
 """Interlock: no source forms an island before the main switch is confirmed open by position feedback.
 
-Somebody may work on the line beyond the switch. So grid-forming begins only on fresh feedback from a switch that has
+People may work on the line beyond the switch. Grid-forming begins only on fresh feedback from a switch that has
 not contradicted the meter, and ends at once on any evidence that the switch is closed: its own feedback, or power
 through a switch reported open. Once begun, missing feedback alone does not end it: the switch is where it was
 confirmed, and a failed broker must not end supply. The certified interlock of the hardware stands above all this; this

@@ -46,7 +46,7 @@ async def test_the_journal_says_who_commanded_what_was_granted_and_what_the_mete
     )
     assert "clamped -10000 W (station)" in lines[1]
     assert "refused" in lines[2]
-    assert "knows no EVSE CP9-1" in lines[2]
+    assert "nknown EVSE CP9-1" in lines[2]
     assert "not a verb of an EVSE" in lines[3]
     rows = [
         json.loads(line)
@@ -86,7 +86,7 @@ async def test_explain_asks_the_running_gateway(tmp_path: Path) -> None:
         text = as_text(explanation)
         assert "> station" in text
         assert "The station is not connected." in text
-        with pytest.raises(operator_actions.ToolError, match="knows no EVSE CP9-1"):
+        with pytest.raises(operator_actions.ToolError, match="nknown EVSE CP9-1"):
             await operator_actions.explain(there, "CP9-1")
         (tmp_path / "token").write_text("wrong\n")
         with pytest.raises(operator_actions.ToolError, match="does not take"):

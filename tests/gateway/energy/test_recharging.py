@@ -112,7 +112,7 @@ def test_a_car_that_could_not_get_home_gets_the_sun_first_and_nobody_charges_at_
     assert recharge is not None
     assert recharge.source == "sun"
     assert recharge.owed[0].name == "E2"
-    assert recharge.owed[0].because_of == "the way home"
+    assert recharge.owed[0].because_of == "the trip home"
     sim.run(2.0)
     assert cars[1].soc_pct >= home - 0.6
     assert sim.unserved_wh.get("medical", 0.0) < 30

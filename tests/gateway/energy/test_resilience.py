@@ -262,7 +262,7 @@ def test_off_the_grid_the_reserve_is_spent_but_not_the_way_home() -> None:
     assert reserve.in_force.floor.pct == 10
     floor = vehicle_floor(reserve.in_force, 40_000, trip_wh=trip_home_wh(40, 150))
     assert floor.pct == pytest.approx(18.0)
-    assert floor.source == "the way home"
+    assert floor.source == "the trip home"
     assert vehicle_floor(reserve.in_force, 5000, trip_wh=6000.0).pct == 100.0
     assert vehicle_floor(reserve.in_force, 40_000, own_pct=20) == Floor(20, "the reserve of this EVSE")
 

@@ -32,7 +32,7 @@ PREFIX = "http://gateway/admin/v1"
 
 def app_of(rig: ServiceRig, lender: VehicleLendingService | None, **more: Any) -> httpx.AsyncClient:
     csms = Csms(CsmsSettings(), lambda _: None, rig.clock)
-    app = build(Admin(csms), rig.service, lender=lender, now=rig.clock.wall, **more)
+    app = build(Admin(csms), rig.service, lending=lender, now=rig.clock.wall, **more)
     return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=PREFIX)
 
 
