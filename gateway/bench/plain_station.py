@@ -37,7 +37,7 @@ class PlainEvse:
     discharged_wh: float = 0.0
     advanced: float = 0.0
     answers: list[Outcome] = field(default_factory=list)  # next answers instead of `applied`
-    orders: list[tuple[float, float, float]] = field(default_factory=list)  # (time, power_w, hold_s)
+    orders: list[tuple[float, float, float]] = field(default_factory=list)  # (time, power_w, valid_for_s)
     calls: list[str] = field(default_factory=list)
     deaf: bool = False  # accepts set-points without effect
     mute: bool = False  # does not report its set-point
@@ -129,18 +129,18 @@ class PlainStations:
         """Return True for one of these EVSEs."""
         return evse in self.evses
 
-    async def set_power(self, evse: str, power_w: float, hold_s: float) -> Outcome:
+    async def set_power(self, evse: str, power_w: float, valid_for_s: float) -> Outcome:
         """Apply the set-point, or answer as `answers` holds."""
         held = self.evses.get(evse)
         if held is None:
             return Outcome(Answer.REFUSED, "UnknownEvse")
         now = self._clock.now()
         held.calls.append("set_power")
-        held.orders.append((now, power_w, hold_s))
+        held.orders.append((now, power_w, valid_for_s))
         outcome = held.answers.pop(0) if held.answers else Outcome(Answer.APPLIED)
         if outcome.answer is Answer.APPLIED and not held.deaf:
             self._advance(held, now)
-            held.power_w, held.until = power_w, now + hold_s
+            held.power_w, held.until = power_w, now + valid_for_s
         return outcome
 
     async def reconcile(self, evse: str) -> float | None:

@@ -53,7 +53,6 @@ def service_settings(config: Config) -> ServiceSettings:
         policy=policy,
         gateway_id=config.mqtt.gateway_id,
         stations=tuple(station.id for station in config.stations),
-        hold_s=commands.valid_for_s,
         stale_after_s=stale_after(config),
     )
 

@@ -14,7 +14,7 @@ class ServiceSettings:
     policy: SitePolicy
     gateway_id: str = "gw1"
     stations: tuple[str, ...] = ()  # configured: their EVSEs are known even while they are offline
-    hold_s: float = 15.0  # validity of a set-point: a station falls back to 0 W this long after the last message
+    valid_for_s: float = 15.0  # validity of a set-point: a station falls back to 0 W this long after the last message
     set_within_s: float = 10.0  # for a station's answer
     retry_s: float = 2.0  # pause after an order that was not accepted
     achieve_within_s: float = 60.0  # for the meter to show the power granted

@@ -19,10 +19,10 @@ class StationBackends:
         """Return whether any backend reaches the EVSE now."""
         return any(backend.reaches(evse) for backend in self._backends)
 
-    async def set_power(self, evse: str, power_w: float, hold_s: float) -> Outcome:
+    async def set_power(self, evse: str, power_w: float, valid_for_s: float) -> Outcome:
         """See `Stations`."""
         backend = self._of(evse)
-        return await backend.set_power(evse, power_w, hold_s) if backend else _unreachable(evse)
+        return await backend.set_power(evse, power_w, valid_for_s) if backend else _unreachable(evse)
 
     async def reconcile(self, evse: str) -> float | None:
         """See `Stations`."""

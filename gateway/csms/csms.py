@@ -125,10 +125,10 @@ class Csms:
         found = self.find(evse)
         return found is not None and found[0].ready
 
-    async def set_power(self, evse: str, power_w: float, hold_s: float) -> Outcome:
-        """Apply a set-point for `hold_s`."""
+    async def set_power(self, evse: str, power_w: float, valid_for_s: float) -> Outcome:
+        """Apply a set-point for `valid_for_s`."""
         found = self.find(evse)
-        return _unknown(evse) if found is None else await setpoint.apply(*found, power_w, hold_s)
+        return _unknown(evse) if found is None else await setpoint.apply(*found, power_w, valid_for_s)
 
     async def end_session(self, evse: str) -> Outcome:
         """Send RequestStopTransaction, or RemoteStopTransaction of 1.6."""

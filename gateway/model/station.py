@@ -33,8 +33,8 @@ class Stations(Protocol):
     def reaches(self, evse: str) -> bool:
         """Return whether the EVSE is reachable here now (its station is connected)."""
 
-    async def set_power(self, evse: str, power_w: float, hold_s: float) -> Outcome:
-        """Run at `power_w` (signed, + into the vehicle); without another call it must fall to 0 W after `hold_s`.
+    async def set_power(self, evse: str, power_w: float, valid_for_s: float) -> Outcome:
+        """Run at `power_w` (signed, + into the vehicle); without another call it must fall to 0 W after `valid_for_s`.
 
         Never raises for a station's answer or silence; an unknown EVSE is `REFUSED` with code `UnknownEvse`.
         """

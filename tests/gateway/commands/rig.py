@@ -78,8 +78,8 @@ class Backend:
     def reaches(self, evse: str) -> bool:
         return self.stations.reaches(evse)
 
-    async def set_power(self, evse: str, power_w: float, hold_s: float) -> Outcome:
-        return await self.stations.set_power(evse, power_w, hold_s)
+    async def set_power(self, evse: str, power_w: float, valid_for_s: float) -> Outcome:
+        return await self.stations.set_power(evse, power_w, valid_for_s)
 
     async def reconcile(self, evse: str) -> float | None:
         return await self.stations.reconcile(evse)

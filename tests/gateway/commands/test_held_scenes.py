@@ -300,11 +300,11 @@ class Slow:
         self.seconds, self.broken, self._clock = seconds, False, rig.clock
         self.reaches, self.reconcile = self.stations.reaches, self.stations.reconcile
 
-    async def set_power(self, evse: str, power_w: float, hold_s: float) -> Outcome:
+    async def set_power(self, evse: str, power_w: float, valid_for_s: float) -> Outcome:
         if self.broken:
             raise ZeroDivisionError
         await self._clock.sleep(self.seconds)
-        return await self.stations.set_power(evse, power_w, hold_s)
+        return await self.stations.set_power(evse, power_w, valid_for_s)
 
 
 @scene()

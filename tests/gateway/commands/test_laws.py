@@ -105,12 +105,12 @@ def test_the_laws(actions: list[Action]) -> None:
                         leases[evse].append((begun, until))
             for evse in EVSES:
                 assert rig.power(evse) == 0
-                for at, power_w, hold_s in rig.stations.evses[evse].orders:
+                for at, power_w, valid_for_s in rig.stations.evses[evse].orders:
                     if power_w == 0:
                         continue
                     # every power stands in a lease (or in the ramp behind one), and so does what the station may hold
                     assert any(
-                        begun <= at + 0.01 and at + hold_s <= until + 2 * RAMP_S for begun, until in leases[evse]
+                        begun <= at + 0.01 and at + valid_for_s <= until + 2 * RAMP_S for begun, until in leases[evse]
                     )
             totals = {r.id for r, p in rig.published.results if p is not None}
             assert len(totals) == len(

@@ -39,12 +39,13 @@ def test_a_station_may_hold_a_set_point_until_the_ramp_after_the_lease_is_over(
             await rig.wait(lease_s - 0.1)
             sent = [order for order in rig.stations.evses["CP1-1"].orders if abs(order[1]) == power_w]
             assert sent
-            for at, _, hold_s in sent:
+            for at, _, valid_for_s in sent:
                 left_s = begun + lease_s - at
-                assert hold_s == pytest.approx(min(HOLD_S, left_s + ramp_s(power_w, rate_w_per_s) + SLACK_S), abs=0.01)
-            at, _, hold_s = sent[-1]
-            assert at + hold_s >= begun + lease_s  # and it holds until then without a gap
-            starts, ends = [at for at, _, _ in sent[1:]], [at + hold_s for at, _, hold_s in sent[:-1]]
+                longest_s = min(HOLD_S, left_s + ramp_s(power_w, rate_w_per_s) + SLACK_S)
+                assert valid_for_s == pytest.approx(longest_s, abs=0.01)
+            at, _, valid_for_s = sent[-1]
+            assert at + valid_for_s >= begun + lease_s  # and it holds until then without a gap
+            starts, ends = [at for at, _, _ in sent[1:]], [at + valid_for_s for at, _, valid_for_s in sent[:-1]]
             assert all(start <= end for start, end in zip(starts, ends, strict=True))
 
     run_virtual(scene())
@@ -72,14 +73,14 @@ def test_renewals_never_make_a_station_hold_beyond_the_lease_that_was_in_force(
             await rig.wait(80)
             orders = rig.stations.evses["CP1-1"].orders
             replaced = [at for at, _, _ in orders[1:]] + [math.inf]
-            for (at, sent_w, hold_s), after in zip(orders, replaced, strict=True):
+            for (at, sent_w, valid_for_s), after in zip(orders, replaced, strict=True):
                 if after < at + 0.1:  # of two commands at once the second is in force
                     continue
                 if abs(sent_w) == power_w:
                     until = [over for granted, over in leases if granted <= at][-1]
-                    assert at + hold_s <= until + ramp_s(power_w, rate_w_per_s) + SLACK_S + 0.01
+                    assert at + valid_for_s <= until + ramp_s(power_w, rate_w_per_s) + SLACK_S + 0.01
                 elif sent_w:  # a step of the ramp
-                    assert hold_s <= LONGEST_RAMP_S + SLACK_S
+                    assert valid_for_s <= LONGEST_RAMP_S + SLACK_S
             assert rig.power("CP1-1") == 0
 
     run_virtual(scene())

@@ -42,9 +42,9 @@ async def test_a_set_point_is_never_valid_beyond_the_lease_but_for_the_ramp() ->
         await rig.send("CP1-1", "discharge", "a", power_w=10_000, lease_s=40)
         begun = rig.clock.now()
         await rig.wait(60)
-        for at, power_w, hold_s in rig.stations.evses["CP1-1"].orders:
+        for at, power_w, valid_for_s in rig.stations.evses["CP1-1"].orders:
             if power_w:
-                assert at + hold_s <= begun + 40 + 5 + 1.001
+                assert at + valid_for_s <= begun + 40 + 5 + 1.001
         assert rig.power("CP1-1") == 0
 
 

@@ -50,10 +50,10 @@ class Defective:
         self._stations, self.evse = stations, evse
         self.reaches, self.reconcile = stations.reaches, stations.reconcile
 
-    async def set_power(self, evse: str, power_w: float, hold_s: float) -> Outcome:
+    async def set_power(self, evse: str, power_w: float, valid_for_s: float) -> Outcome:
         if evse == self.evse:
             raise ZeroDivisionError
-        return await self._stations.set_power(evse, power_w, hold_s)
+        return await self._stations.set_power(evse, power_w, valid_for_s)
 
 
 async def test_a_defect_at_one_evse_never_ends_the_others() -> None:

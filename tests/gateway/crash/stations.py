@@ -131,8 +131,8 @@ class GatewaySide:
     def reaches(self, evse: str) -> bool:
         return self._writer is not None
 
-    async def set_power(self, evse: str, power_w: float, hold_s: float) -> Outcome:
-        return await self._call(Outcome(Answer.UNKNOWN, "LinkLost"), "set_power", evse, power_w, hold_s)  # type: ignore[no-any-return]
+    async def set_power(self, evse: str, power_w: float, valid_for_s: float) -> Outcome:
+        return await self._call(Outcome(Answer.UNKNOWN, "LinkLost"), "set_power", evse, power_w, valid_for_s)  # type: ignore[no-any-return]
 
     async def reconcile(self, evse: str) -> float | None:
         return await self._call(None, "reconcile", evse)  # type: ignore[no-any-return]

@@ -127,10 +127,10 @@ class FatalStations(GatewaySide):
         super().__init__(port, report, clock)
         self._death = death
 
-    async def set_power(self, evse: str, power_w: float, hold_s: float) -> Outcome:
+    async def set_power(self, evse: str, power_w: float, valid_for_s: float) -> Outcome:
         names = ["station"] if power_w else []
         self._death.at("before", names)
-        outcome = await super().set_power(evse, power_w, hold_s)
+        outcome = await super().set_power(evse, power_w, valid_for_s)
         self._death.at("after", names)
         return outcome
 
