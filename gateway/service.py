@@ -27,10 +27,10 @@ from gateway.control.active_command import Channel
 from gateway.control.components import ControlComponents
 from gateway.control.control_state import EvseControlState, SiteControlState, commands_in_force
 from gateway.control.event_ingest import EventIngest
+from gateway.control.negotiated_needs import VehicleNeedsPersistence
 from gateway.control.setpoint_controller import SetpointController, SetpointSupervisor
 from gateway.control.settings import ServiceSettings
 from gateway.control.site_input import InputHandlers, SiteInputs
-from gateway.control.vehicle_needs import VehicleNeedsPersistence
 from gateway.housekeeping import Housekeeping
 from gateway.model.event import Event
 from gateway.model.journal import Entry, Phase, ResultDelivered, Step

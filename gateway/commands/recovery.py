@@ -19,8 +19,8 @@ from gateway.commands.lifecycle import CommandLifecycle
 from gateway.commands.standing import StandingCommands
 from gateway.control.active_command import ActiveCommand, Channel
 from gateway.control.control_state import EvseRegistry
+from gateway.control.negotiated_needs import KEPT_S, VehicleNeedsPersistence
 from gateway.control.publisher import EventPublisher
-from gateway.control.vehicle_needs import KEPT_S, VehicleNeedsPersistence
 from gateway.model.command import EVSE_VERBS, LEASED, SITE_VERBS, Verb
 from gateway.model.journal import Entry, Phase, Step, StoredCommand
 from gateway.model.reason import Code, because

@@ -9,9 +9,9 @@ from dataclasses import asdict, dataclass
 from typing import Protocol
 
 from gateway.control.control_state import EvseControlState, EvseRegistry
+from gateway.control.negotiated_needs import VehicleNeedsPersistence
 from gateway.control.plausibility import plausible
 from gateway.control.publisher import EventPublisher
-from gateway.control.vehicle_needs import VehicleNeedsPersistence
 from gateway.model.event import (
     Event,
     EvseDescribed,

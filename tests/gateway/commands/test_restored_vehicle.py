@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from emulators.runtime.clock import VirtualClock
-from gateway.control.vehicle_needs import KIND
+from gateway.control.negotiated_needs import KIND
 from gateway.model.event import PlugChanged, PlugState, SessionEnded, SessionStarted
 from gateway.model.journal import Entry, Kept, Step
 from gateway.store.memory import MemoryStore
