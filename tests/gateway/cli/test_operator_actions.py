@@ -89,7 +89,7 @@ async def test_explain_asks_the_running_gateway(tmp_path: Path) -> None:
         with pytest.raises(operator_actions.ToolError, match="nknown EVSE CP9-1"):
             await operator_actions.explain(there, "CP9-1")
         (tmp_path / "token").write_text("wrong\n")
-        with pytest.raises(operator_actions.ToolError, match="does not take"):
+        with pytest.raises(operator_actions.ToolError, match="rejects the token"):
             await operator_actions.explain(there, "CP1-1")
     with pytest.raises(operator_actions.ToolError, match="no gateway answers at"):
         await operator_actions.explain(there, "CP1-1")
