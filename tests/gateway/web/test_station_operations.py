@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from gateway.store.journal import GATHER_S
 from protocols.ocpp.schema import Version
 from tests.gateway.web.test_admin_wire import begin, within_a_minute
 from tests.gateway.web.wire import PASSWORD, RunningGateway, Station
@@ -24,7 +26,14 @@ def sent(station: Station, action: str) -> list[dict[str, Any]]:
 
 
 async def journal(running: RunningGateway) -> set[str]:
-    return {row["cause"] for row in await running.get("/journal") if row["step"] == "operator"}
+    """Return the operations in the journal, which writes them behind: after the present ones are written."""
+    await asyncio.sleep(2 * GATHER_S)
+    for _ in range(100):
+        rows = {row["cause"] for row in await running.get("/journal") if row["step"] == "operator"}
+        if rows:
+            return rows
+        await asyncio.sleep(0.1)
+    return set()
 
 
 async def test_a_signal_is_forwarded_and_the_answer_returned(tmp_path: Path) -> None:
