@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from gateway.csms import charging_profile
+from gateway.csms import setpoint
 from gateway.csms.evse import Evse
 from gateway.csms.station import Station
 from gateway.model.event import EvseDescribed, NeedsStated, OperationMode, PowerLimits, VehicleNeeds
@@ -59,7 +59,7 @@ def _install_fallback(station: Station, evse: Evse) -> None:
 
     async def install() -> None:
         async with evse.lock:
-            await charging_profile.install_fallback(station, evse)
+            await setpoint.install_fallback(station, evse)
 
     station.spawn(install())
 

@@ -11,7 +11,6 @@ import logging
 from collections.abc import Callable, Sequence
 
 from gateway.csms import (
-    charging_profile,
     lifecycle,
     local_list,
     outcomes,
@@ -155,8 +154,8 @@ class Csms:
         async with place.lock:
             place.fallback.installed = False
             if vendor.fallback_profile or vendor.setpoint.channel is Channel.NONE:
-                await charging_profile.install_fallback(station, place)
-            return await charging_profile.composite_power(station, place)
+                await setpoint.install_fallback(station, place)
+            return await setpoint.composite_power(station, place)
 
     async def form(self, evse: str, forms: bool) -> Outcome:
         """Switch the EVSE to grid-forming, or back to grid-following."""

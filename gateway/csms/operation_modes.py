@@ -9,10 +9,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from gateway.csms import charging_profile
-from gateway.csms.charging_profile import Kind, Profile, Purpose, Unit
+from gateway.csms import setpoint
 from gateway.csms.evse import Evse
-from gateway.csms.setpoint import SETPOINT_LEVEL, refusal
+from gateway.csms.setpoint import Kind, Profile, Purpose
 from gateway.csms.station import Station
 from gateway.model.event import OperationMode
 from gateway.model.station import Answer, Outcome
@@ -76,25 +75,23 @@ async def set_mode(
         transaction = station.context.transactions.active_at(station.id, evse.number)
         if transaction is None:
             return Outcome(Answer.REFUSED, "TxNotFound", f"no transaction is active on {evse.name}")
-        refused = await charging_profile.require_fallback(station, evse, 1.0)  # whatever power the mode has
+        refused = await setpoint.require_fallback(station, evse, 1.0)  # whatever power the mode has
         if refused is not None:
             return refused
         evse.setpoint_profile = None  # the next set-point is a new profile
-        period: Payload = {"startPeriod": 0, "operationMode": mode, **fields}
-        schedule: Payload = {"chargingRateUnit": Unit.w, "chargingSchedulePeriod": [period]}
-        if valid_for_s is not None:
-            schedule["duration"] = math.ceil(valid_for_s)
         kind = Kind.dynamic if SHAPES[mode].dynamic else Kind.absolute
-        number = charging_profile.SETPOINT_PROFILE + evse.number
-        profile = Profile(number, SETPOINT_LEVEL, Purpose.tx_profile, kind, schedule, transaction)
-        return await charging_profile.send_profile(station, evse, profile)
+        duration = None if valid_for_s is None else math.ceil(valid_for_s)
+        number, period = setpoint.SETPOINT_PROFILE + evse.number, {"operationMode": mode, **fields}
+        level = setpoint.SETPOINT_LEVEL
+        profile = Profile(number, level, Purpose.tx_profile, kind, period, transaction, duration)
+        return await setpoint.send_profile(station, evse, profile)
 
 
 def _refusal(
     station: Station, evse: Evse, mode: OperationMode, fields: Payload, valid_for_s: float | None
 ) -> Outcome | None:
     power_w = -1.0 if SHAPES[mode].discharges else 0.0  # only its sign is checked
-    refused = refusal(station, evse, power_w, 1.0 if valid_for_s is None else valid_for_s)
+    refused = setpoint.refusal(station, evse, power_w, 1.0 if valid_for_s is None else valid_for_s)
     if refused is not None:
         return refused
     error = error_in(mode, fields)

@@ -1,26 +1,46 @@
-"""Set-points: one signed power that expires by itself, for stations of every version.
+"""Set-points: one signed power that expires by itself, and the charging profiles that express it in each OCPP version.
 
 OCPP 2.1 (K28, Q03, Q04): above the fallback profile lies a Dynamic TxProfile with one set-point. Its `duration` counts
 from the last update and is the watchdog. Limits, which the CSMS must not send in CentralSetpoint (Q03.FR.02), are not
-sent. Stations of 1.6 and 2.0.1 get the set-point through the channel of their vendor profile (`vendor_channel`).
+sent. Stations of 1.6 and 2.0.1 get the set-point as a limit, or through the channel of their vendor profile
+(`vendor_channel`).
+
+The fallback profile is a TxDefaultProfile of stack level 0, ChargingOnly, 0 W unless the site configures another limit:
+a profile that expires with nothing beneath it would permit charging without limit (2.1 Q11).
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
+from dataclasses import dataclass
 
-from gateway.csms import charging_profile, outcomes, vendor_channel
-from gateway.csms.charging_profile import Kind, Profile, Purpose, Unit
+from gateway.csms import outcomes, vendor_channel
 from gateway.csms.evse import Evse, SetpointProfile
 from gateway.csms.station import Station
 from gateway.csms.transactions import Transaction
 from gateway.model.event import OperationMode
 from gateway.model.station import Answer, Outcome
-from protocols.ocpp.schema import Payload
+from protocols.ocpp.enums import v21
+from protocols.ocpp.schema import Payload, Version
+from protocols.ocpp.times import stamp
 from protocols.ocpp.vendor import Channel
 
-SETPOINT_LEVEL = 1
+log = logging.getLogger("v2x.csms")
+
+Purpose = v21.ChargingProfilePurposeEnumType
+Kind = v21.ChargingProfileKindEnumType
+Unit = v21.ChargingRateUnitEnumType
+
+FALLBACK_PROFILE = 1_000_000  # + EVSE number: ids that other systems are unlikely to use
+SETPOINT_PROFILE = 2_000_000
+FALLBACK_LEVEL, SETPOINT_LEVEL = 0, 1
+FALLBACK_TIMEOUT_S = 10.0  # set-points wait for the response
+FALLBACK_RETRY_S = (5.0, 30.0, 120.0, 600.0)  # after so many failures
+FALLBACK_ATTEMPTS = 8  # by itself; then only before a set-point other than 0 W
+NO_FALLBACK_PROFILE = "NoSafeProfile"  # reason code
+READ_TIMEOUT_S = 3.0  # for the composite schedule: orders wait for it
 REPEATED_VALID_FOR_S = 60.0  # of the 0 W for a vehicle that negotiates while no set-point is in force
 
 
@@ -33,12 +53,15 @@ async def apply(station: Station, evse: Evse, power_w: float, valid_for_s: float
         transaction = station.context.transactions.active_at(station.id, evse.number)
         if transaction is None:
             return Outcome(Answer.REFUSED, "TxNotFound", f"no transaction is active on {evse.name}")
-        evse.stop_watchdog()
+        if evse.watchdog is not None:
+            evse.stop_watchdog()
         channel = station.vendor_profile.setpoint
         if channel.channel is Channel.STANDARD:
             outcome = await _apply_21(station, evse, transaction, power_w, valid_for_s)
-        else:
+        elif channel.channel in (Channel.DATA_TRANSFER, Channel.VARIABLE):
             outcome = await vendor_channel.set_power(station, evse, transaction, power_w, valid_for_s)
+        else:  # also a station that can only be limited
+            outcome = await _apply_limit(station, evse, transaction, power_w, valid_for_s)
         if outcome.answer is Answer.APPLIED:
             evse.setpoint = power_w, station.context.clock.now() + valid_for_s
         if not channel.watchdog and power_w and outcome.answer is not Answer.REFUSED:
@@ -85,20 +108,19 @@ async def initialise(station: Station, evse: Evse) -> None:
         transaction = station.context.transactions.active_at(station.id, evse.number)
         if transaction is None or not station.connected:
             return
-        await charging_profile.install_fallback(station, evse)
+        await install_fallback(station, evse)
         if evse.setpoint_profile is None:
-            idle_w = 0.0 if evse.bidirectional else charging_profile.fallback_limit_w(station)
+            idle_w = 0.0 if evse.bidirectional else fallback_limit_w(station)
             await _install(station, evse, transaction, idle_w, None)
 
 
 async def _apply_21(
     station: Station, evse: Evse, transaction: Transaction, power_w: float, valid_for_s: float
 ) -> Outcome:
-    refused = await charging_profile.require_fallback(station, evse, power_w)
+    refused = await require_fallback(station, evse, power_w)
     if refused is not None:
         return refused
-    # without a fallback profile, 0 W that expires would permit charging without limit
-    duration = math.ceil(valid_for_s) if evse.fallback.installed else None
+    duration = _duration(evse, valid_for_s)
     profile = evse.setpoint_profile
     same = profile is not None and (profile.transaction, profile.valid_for_s) == (transaction.id, duration)
     if profile is not None and same and profile.mode is _mode(evse):
@@ -132,15 +154,181 @@ async def _update(station: Station, evse: Evse, profile: SetpointProfile, power_
 async def _install(
     station: Station, evse: Evse, transaction: Transaction, power_w: float, duration: int | None
 ) -> Outcome:
-    mode, number = _mode(evse), charging_profile.SETPOINT_PROFILE + evse.number
-    period: Payload = {"startPeriod": 0, "operationMode": mode, **schedule_update(mode, power_w)}
-    schedule: Payload = {"chargingRateUnit": Unit.w, "chargingSchedulePeriod": [period]}
-    if duration is not None:
-        schedule["duration"] = duration
+    mode = _mode(evse)
     dynamic = station.variable("SmartChargingCtrlr", "SupportsDynamicProfiles") != "false"
     kind = Kind.dynamic if dynamic else Kind.absolute
-    profile = Profile(number, SETPOINT_LEVEL, Purpose.tx_profile, kind, schedule, transaction, duration)
-    outcome = await charging_profile.send_profile(station, evse, profile)
+    profile = Profile(
+        SETPOINT_PROFILE + evse.number,
+        SETPOINT_LEVEL,
+        Purpose.tx_profile,
+        kind,
+        {"operationMode": mode, **schedule_update(mode, power_w)},
+        transaction,
+        duration,
+        max_offline_s=duration,
+    )
+    outcome = await send_profile(station, evse, profile)
     if outcome.answer is Answer.APPLIED and dynamic:
-        evse.setpoint_profile = SetpointProfile(number, transaction.id, mode, power_w, duration)
+        evse.setpoint_profile = SetpointProfile(profile.number, transaction.id, mode, power_w, duration)
     return outcome
+
+
+async def _apply_limit(
+    station: Station, evse: Evse, transaction: Transaction, power_w: float, valid_for_s: float
+) -> Outcome:
+    """Send a TxProfile whose limit may be negative; its duration is the watchdog, the fallback profile is beneath."""
+    refused = await require_fallback(station, evse, power_w)
+    if refused is not None:
+        return refused
+    vendor = station.vendor_profile
+    profile = Profile(
+        SETPOINT_PROFILE + evse.number,
+        vendor.setpoint.stack_level,
+        Purpose.tx_profile,
+        Kind.absolute,
+        {"limit": vendor.wire_value(power_w)},
+        transaction,
+        _duration(evse, valid_for_s),
+        unit=Unit.a if vendor.setpoint.unit == "A" else Unit.w,
+    )
+    return await send_profile(station, evse, profile)
+
+
+def _duration(evse: Evse, valid_for_s: float) -> int | None:
+    """Return the duration of a set-point; without a fallback profile, 0 W that expires would permit charging without
+    limit, so it has none."""
+    return math.ceil(valid_for_s) if evse.fallback.installed else None
+
+
+# the fallback profile
+
+
+def fallback_limit_w(station: Station) -> float:
+    """Return the power that a vehicle may charge with without a command."""
+    own = station.settings.fallback_limit_w
+    return station.context.settings.fallback_limit_w if own is None else own
+
+
+async def install_fallback(station: Station, evse: Evse) -> Outcome:
+    """Install the fallback profile, once per connection.
+
+    After a rejection or a missing response the attempt is repeated after increasing times, nothing is sent in between,
+    and after several failures the EVSE is reported as one that cannot discharge.
+    """
+    fallback, now = evse.fallback, station.context.clock.now()
+    if fallback.installed:
+        return Outcome(Answer.APPLIED)
+    if now < fallback.retry_at:
+        return Outcome(Answer.REFUSED, NO_FALLBACK_PROFILE, fallback.error)
+    period: Payload = {"limit": round(fallback_limit_w(station), 1)}
+    if station.version is Version.V21:
+        period["operationMode"] = OperationMode.CHARGING_ONLY
+    number = FALLBACK_PROFILE + evse.number
+    profile = Profile(number, FALLBACK_LEVEL, Purpose.tx_default_profile, Kind.relative, period)
+    outcome = await send_profile(station, evse, profile, FALLBACK_TIMEOUT_S)
+    fallback.installed = outcome.answer is Answer.APPLIED
+    if fallback.installed:
+        fallback.failures, fallback.error = 0, ""
+        station.describe(evse)
+    elif station.link is not None:
+        fallback.failures += 1
+        fallback.error = " ".join(filter(None, (outcome.code, outcome.text)))
+        delay_s = FALLBACK_RETRY_S[min(fallback.failures, len(FALLBACK_RETRY_S)) - 1]
+        fallback.retry_at = station.context.clock.now() + delay_s
+        log.warning("%s: no fallback profile after %d attempts: %s", evse.name, fallback.failures, fallback.error)
+        station.spawn(_retry(station, evse))
+        station.describe(evse)
+    return outcome
+
+
+async def require_fallback(station: Station, evse: Evse, power_w: float) -> Outcome | None:
+    """Ensure that the fallback profile is installed; return the reason why a set-point must not be sent, or None.
+
+    0 W is always sent, after a failure even without another attempt.
+    """
+    if not power_w and evse.fallback.failures:
+        return None
+    fallback = await install_fallback(station, evse)
+    if fallback.answer is Answer.APPLIED or not power_w:
+        return None
+    text = f"the fallback profile could not be installed: {fallback.text or fallback.code}"
+    return Outcome(fallback.answer, fallback.code, text)
+
+
+async def _retry(station: Station, evse: Evse) -> None:
+    """Repeat the installation when it is due: a station that accepts it later may discharge again."""
+    clock = station.context.clock
+    await clock.sleep(max(0.0, evse.fallback.retry_at - clock.now()))
+    if 0 < evse.fallback.failures < FALLBACK_ATTEMPTS:
+        async with evse.lock:
+            evse.fallback.retry_at = 0.0
+            await install_fallback(station, evse)
+
+
+# charging profiles
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """A charging profile with one schedule of one period, independent of the OCPP version."""
+
+    number: int
+    level: int
+    purpose: Purpose
+    kind: Kind
+    period: Payload
+    transaction: Transaction | None = None
+    duration: int | None = None
+    unit: Unit = Unit.w
+    max_offline_s: int | None = None  # sent where the station supports it
+
+
+async def send_profile(station: Station, evse: Evse, profile: Profile, timeout: float | None = None) -> Outcome:
+    """Send SetChargingProfile in the terms of the station's version."""
+    number, early = profile.number, station.version is Version.V16
+    schedule: Payload = {
+        "chargingRateUnit": profile.unit,
+        "chargingSchedulePeriod": [{"startPeriod": 0, **profile.period}],
+    }
+    if profile.duration is not None:
+        schedule["duration"] = profile.duration
+    if profile.kind is Kind.absolute:
+        schedule["startSchedule"] = stamp(station.context.clock.wall())
+    content: Payload = {
+        "stackLevel": profile.level,
+        "chargingProfilePurpose": profile.purpose,
+        "chargingProfileKind": profile.kind,
+    }
+    if profile.transaction is not None:
+        content["transactionId"] = int(profile.transaction.id) if early else profile.transaction.id
+    offline_s = profile.max_offline_s
+    if offline_s is not None and station.variable("SmartChargingCtrlr", "SupportsMaxOfflineDuration") == "true":
+        content["maxOfflineDuration"] = offline_s
+    if early:
+        content = {"chargingProfileId": number, **content, "chargingSchedule": schedule}
+        body: Payload = {"connectorId": evse.number, "csChargingProfiles": content}
+    else:
+        content = {"id": number, **content, "chargingSchedule": [{"id": number, **schedule}]}
+        body = {"evseId": evse.number, "chargingProfile": content}
+    return outcomes.of_status(await station.call("SetChargingProfile", body, timeout))
+
+
+async def composite_power(station: Station, evse: Evse) -> float | None:
+    """Return the set-point in force from the station's composite schedule, in W; None where it reports none."""
+    body: Payload = {"duration": 60, "chargingRateUnit": Unit.w}
+    body["connectorId" if station.version is Version.V16 else "evseId"] = evse.number
+    clock = station.context.clock
+    try:
+        async with clock.timeout_at(clock.now() + READ_TIMEOUT_S):
+            answer = await station.request("GetCompositeSchedule", body)
+    except TimeoutError:
+        return None
+    if answer is None or answer["status"] != outcomes.ACCEPTED:
+        return None
+    schedule = answer.get("chargingSchedule" if station.version is Version.V16 else "schedule") or {}
+    periods = schedule.get("chargingSchedulePeriod", [])
+    if not periods:
+        return None
+    first = periods[0]
+    value = first.get("setpoint", first.get("limit"))
+    return None if value is None else float(value)

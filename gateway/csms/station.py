@@ -160,7 +160,7 @@ class Station:
     async def call(self, action: str, payload: Payload, timeout: float | None = None) -> Reply:
         """Send a call and return its reply. A payload that breaks the schema is not sent: the reply is `Refused` with
         code InvalidOrder. Never raises."""
-        reason = registration.forbidden(self.boot, action)
+        reason = None if self.accepted else registration.forbidden(self.boot, action)
         if reason is not None:
             return Refused("NotAccepted", reason)
         try:
@@ -174,9 +174,10 @@ class Station:
 
     async def call_unchecked(self, action: str, payload: Payload, timeout: float | None = None) -> Reply:
         """Send a call of an operator. Raises LocalProtocolError if it breaks the schema or the queue is full."""
-        caused = registration.action_caused_by(action, str(payload.get("requestedMessage")))
-        if caused is not None:
-            self._requested_actions.add(caused)
+        if not self.accepted:
+            caused = registration.action_caused_by(action, str(payload.get("requestedMessage")))
+            if caused is not None:
+                self._requested_actions.add(caused)
         return Lost() if self.link is None else await self.link.call(action, payload, timeout)
 
     async def request(self, action: str, payload: Payload) -> Payload | None:

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from gateway.csms.admin_views import station as station_row
-from gateway.csms.charging_profile import FALLBACK_ATTEMPTS, FALLBACK_TIMEOUT_S
 from gateway.csms.csms import Csms
+from gateway.csms.setpoint import FALLBACK_ATTEMPTS, FALLBACK_TIMEOUT_S
 from gateway.csms.settings import CsmsSettings, StationSettings, UnknownTokens
 from gateway.model.event import EvseDescribed
 from gateway.model.station import Answer

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from gateway.csms import setpoint
-from gateway.csms.charging_profile import READ_TIMEOUT_S
+from gateway.csms.setpoint import READ_TIMEOUT_S
 from gateway.model.station import Answer
 from protocols.ocpp import vendor
 from protocols.ocpp.link import Refused, TimedOut
