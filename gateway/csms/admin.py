@@ -22,7 +22,7 @@ from gateway.csms.websocket_server import STATION_ID
 from gateway.model.journal import Forgotten, Record
 from gateway.store.ports import StoreError
 from protocols.ocpp import schema, vendor
-from protocols.ocpp.link import Answered, Lost, Refused, Reply, TimedOut
+from protocols.ocpp.events import Answered, Lost, Refused, Reply, TimedOut
 from protocols.ocpp.rpc import InvalidPayload, QueueFull, UnknownAction
 from protocols.ocpp.schema import Payload, Version
 from protocols.ocpp.times import parse

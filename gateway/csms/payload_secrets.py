@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from protocols.ocpp.link import Answered, Reply
+from protocols.ocpp.events import Answered, Reply
 from protocols.ocpp.schema import Payload
 
 HIDDEN = "***"

@@ -23,7 +23,8 @@ from gateway.model.station import evse_name
 from gateway.rate_limit import TokenBucket
 from protocols.errors import LocalProtocolError
 from protocols.ocpp import rpc, vendor
-from protocols.ocpp.link import Answered, Link, Lost, Refused, Reply, TimedOut
+from protocols.ocpp.events import Answered, Lost, Refused, Reply, TimedOut
+from protocols.ocpp.io import Link
 from protocols.ocpp.rpc import CallReceived, QueueFull, Refusal, Rpc, SendReceived, Violated
 from protocols.ocpp.schema import ErrorCode, Payload, Version
 from protocols.ocpp.times import stamp

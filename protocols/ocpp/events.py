@@ -1,4 +1,4 @@
-"""Events of the RPC engine (`rpc`), in the past tense."""
+"""Events of the RPC engine (`rpc`), and the replies to a call, in the past tense."""
 
 from __future__ import annotations
 
@@ -98,3 +98,33 @@ Event: TypeAlias = (
     | ResultRefused
     | Violated
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """Reply: the peer responded; `violation` is set where the response breaks the schema."""
+
+    payload: Payload
+    violation: Violation | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Reply: the peer responded with a CALLERROR."""
+
+    code: str
+    description: str = ""
+    details: Payload = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class TimedOut:
+    """Reply: the peer did not respond in time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """Reply: the connection ended before a response arrived."""
+
+
+Reply: TypeAlias = Answered | Refused | TimedOut | Lost

@@ -1,7 +1,7 @@
 """The RPC framework of OCPP-J (2.1 part 4, chapter 4), for either end and every version: text in, events and text out.
 
 CALL, CALLRESULT, CALLERROR, and of 2.1 CALLRESULTERROR and SEND. At most one outgoing CALL is outstanding (4.1.1), the
-others wait in a bounded queue. Both directions are validated. The actions are implemented by the two ends; `link`
+others wait in a bounded queue. Both directions are validated. The actions are implemented by the two ends; `io`
 sleeps until `deadline()`.
 
 Where the specification is silent, this engine

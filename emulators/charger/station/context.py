@@ -11,7 +11,7 @@ from emulators.charger.station.device_model.model import DeviceModel
 from emulators.charger.station.device_model.settings import Settings
 from emulators.charger.station.evse import EvseState
 from emulators.charger.station.messages import Messages, OcppVersion
-from protocols.ocpp.link import Reply
+from protocols.ocpp.events import Reply
 from protocols.ocpp.schema import Payload
 from protocols.ocpp.vendor import Quirks, VendorProfile
 from protocols.ports import Clock

@@ -43,7 +43,7 @@ from emulators.charger.station.smart_charging.smart_charging import SmartChargin
 from emulators.charger.station.smart_charging.vendor_power import VendorPower
 from emulators.charger.station.store import Store
 from emulators.charger.station.tariffs.tariffs import Tariffs
-from protocols.ocpp.link import Reply
+from protocols.ocpp.events import Reply
 from protocols.ocpp.schema import Payload, Version
 from protocols.ocpp.times import stamp
 from protocols.ocpp.vendor import Channel, VendorProfile, find

@@ -16,7 +16,8 @@ from emulators.charger.station.store import Store
 from emulators.ev.car import CCS_63, Car
 from emulators.runtime.clock import VirtualClock
 from emulators.runtime.transports import text_wire_pair
-from protocols.ocpp.link import Answered, Link, Reply
+from protocols.ocpp.events import Answered, Reply
+from protocols.ocpp.io import Link
 from protocols.ocpp.rpc import CallReceived, Refusal, Rpc, SendReceived
 from protocols.ocpp.schema import Version
 from protocols.ocpp.times import stamp

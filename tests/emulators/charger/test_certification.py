@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from protocols.ocpp.link import Refused
+from protocols.ocpp.events import Refused
 from protocols.ocpp.rpc import Refusal
 from protocols.ocpp.schema import ErrorCode, Version
 from protocols.ocpp.times import parse, stamp

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emulators.charger.station.tariffs.cost import Bill, Moment, applies, with_tax
-from protocols.ocpp.link import Refused
+from protocols.ocpp.events import Refused
 from protocols.ocpp.schema import Version
 from protocols.ocpp.times import stamp
 from tests.emulators.charger.csms_rig import CsmsRig

@@ -15,7 +15,7 @@ from gateway.csms import setpoint
 from gateway.csms.setpoint import READ_TIMEOUT_S
 from gateway.model.station import Answer
 from protocols.ocpp import vendor
-from protocols.ocpp.link import Refused, TimedOut
+from protocols.ocpp.events import Refused, TimedOut
 from protocols.ocpp.schema import Version
 from protocols.ocpp.vendor import Channel, Setpoint, VendorProfile
 from tests.gateway.csms.raw import Raw

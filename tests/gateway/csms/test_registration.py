@@ -19,7 +19,7 @@ from gateway.model.event import (
     StationConnected,
     StationLost,
 )
-from protocols.ocpp.link import Refused
+from protocols.ocpp.events import Refused
 from protocols.ocpp.schema import Version
 from tests.gateway.csms.raw import Raw, power
 

@@ -17,9 +17,9 @@ from websockets.asyncio.server import ServerConnection, serve
 from emulators.runtime.clock import RealClock, VirtualClock
 from emulators.runtime.transports import text_wire_pair
 from protocols.ocpp import rpc
-from protocols.ocpp.io import PushingConnection, WebSocketWire
+from protocols.ocpp.events import Answered, Lost, Refused, TimedOut
+from protocols.ocpp.io import Handler, Link, PushingConnection, WebSocketWire
 from protocols.ocpp.io import connect as connect_station
-from protocols.ocpp.link import Answered, Handler, Link, Lost, Refused, TimedOut
 from protocols.ocpp.rpc import CallReceived, Refusal, Rpc
 from protocols.ocpp.schema import ErrorCode, Payload, Version
 

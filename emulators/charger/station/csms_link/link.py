@@ -16,7 +16,8 @@ from emulators.charger.station.evse import EvseState
 from emulators.charger.station.smart_charging.profiles import Profiles
 from protocols.errors import LocalProtocolError
 from protocols.ocpp import rpc
-from protocols.ocpp.link import Answered, Link, Lost, Refused, Reply, TimedOut
+from protocols.ocpp.events import Answered, Lost, Refused, Reply, TimedOut
+from protocols.ocpp.io import Link
 from protocols.ocpp.rpc import CallReceived, Refusal, ResultReceived, Rpc
 from protocols.ocpp.schema import ErrorCode, Payload
 from protocols.ocpp.times import parse

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from emulators.charger.station.context import StationContext
 from emulators.charger.station.monitoring.monitors import Monitor, Monitors
-from protocols.ocpp.link import Answered
+from protocols.ocpp.events import Answered
 from protocols.ocpp.schema import Payload
 from protocols.ocpp.times import stamp
 

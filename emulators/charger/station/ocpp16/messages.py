@@ -12,7 +12,7 @@ from emulators.charger.station.measurands import UNITS, measured
 from emulators.charger.station.ocpp_enums import ChargingState, ConnectorStatus, StopReason, TriggerReason
 from emulators.charger.station.station import Station
 from emulators.charger.station.transaction import Transaction
-from protocols.ocpp.link import Answered
+from protocols.ocpp.events import Answered
 from protocols.ocpp.schema import Payload
 from protocols.ocpp.times import stamp
 

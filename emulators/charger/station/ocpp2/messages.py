@@ -13,7 +13,7 @@ from emulators.charger.station.power_path import Needs
 from emulators.charger.station.smart_charging import operation_modes
 from emulators.charger.station.station import Station
 from emulators.charger.station.transaction import Transaction
-from protocols.ocpp.link import Answered
+from protocols.ocpp.events import Answered
 from protocols.ocpp.schema import Payload, Version
 
 SAMPLED = frozenset(

@@ -19,7 +19,7 @@ from emulators.charger.station.smart_charging.profiles import Profiles
 from emulators.charger.station.smart_charging.schedule import Composite, EvseConditions
 from emulators.charger.station.tariffs.tariffs import Tariffs
 from emulators.charger.station.transaction import Transaction
-from protocols.ocpp.link import Answered
+from protocols.ocpp.events import Answered
 from protocols.ocpp.schema import Payload
 
 FLOW_W = 50.0  # W; less counts as no energy flow
