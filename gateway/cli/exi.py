@@ -30,7 +30,7 @@ def decode(
     v2gtp: V2gtp = False,
     base64: Base64 = False,
     schema: Schema = None,
-    protocol: Annotated[str | None, typer.Option(help="What 0x8001 carries after SAP: iso2 or din.")] = None,
+    protocol: Annotated[str | None, typer.Option(help="Protocol of 0x8001 after SAP: iso2 or din.")] = None,
     pcap: Annotated[Path | None, typer.Option(help="Read a capture instead of lines.", dir_okay=False)] = None,
     json: Annotated[bool, typer.Option("--json", help="With --pcap: JSON lines instead of text.")] = False,
 ) -> None:
@@ -66,7 +66,8 @@ def _lines() -> Iterable[str]:
 
 
 def _print(command: str, lines: Iterable[str]) -> None:
-    from gateway.cli.exi_conversion import BadLine, CaptureError
+    from gateway.cli.exi_conversion import BadLine
+    from protocols.capture import CaptureError
 
     try:
         for line in lines:

@@ -15,80 +15,24 @@ import base64
 import binascii
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gateway.cli.capture import CaptureError, payloads, read_capture
-from protocols.errors import ProtocolError, RemoteProtocolError
+from protocols.capture import payloads, read_capture
+from protocols.errors import ProtocolError
 from protocols.exi.codec import Codec
 from protocols.exi.explain import explain
 from protocols.iso15118.codecs import BY_NAME
+from protocols.iso15118.conversation import PAYLOAD_TYPES, Conversation
 from protocols.v2gtp import PayloadType, frame, parse
 
 LONGEST_LINE = 8 << 20  # characters
 PROTOCOLS = ("iso2", "din")
 BITS_COLUMN = 22
-BY_PAYLOAD_TYPE = {
-    PayloadType.ISO20_COMMON: "iso20",
-    PayloadType.ISO20_AC: "iso20-ac",
-    PayloadType.ISO20_DC: "iso20-dc",
-    PayloadType.ISO20_SCHEDULE_STREAM: "iso20",
-    PayloadType.ISO20_METERING_STREAM: "iso20",
-}
-BY_NAMESPACE = {
-    "urn:iso:15118:2:2013:MsgDef": "iso2",
-    "urn:iso:15118:2:2010:MsgDef": "iso2",
-    "urn:din:70121:2012:MsgDef": "din",
-}
-FIRST_BITS = {0b10011000: "iso2", 0b10011010: "din"}  # V2G_Message is element 76 of one and 77 of the other, 7 bits
-HANDSHAKE_CODES = (0, 1)  # of the handshake's two elements, in 2 bits
 
 
 class BadLine(ValueError):
     """An unusable line; the text states what was expected."""
-
-
-class UnknownPayload(RemoteProtocolError):
-    """A payload that is not EXI of a known schema."""
-
-
-@dataclass
-class Conversation:
-    """Schemas and messages of V2GTP payloads, with the state of one conversation.
-
-    Payload type 0x8001 carries the handshake, ISO 15118-2 and DIN 70121. The earlier messages decide (the SECC's choice
-    in the handshake), or the user by `protocol`; without either the root element does, whose event codes differ.
-    """
-
-    protocol: str | None = None
-    offered: dict[int, str] = field(default_factory=dict)
-    chosen: str | None = None
-
-    def schema(self, payload_type: int, payload: bytes) -> str:
-        """Return the schema of a payload; UnknownPayload if it carries no EXI of a known schema."""
-        if payload_type == PayloadType.SUPPORTED_APP_PROTOCOL:
-            return self._first_type(payload)
-        name = BY_PAYLOAD_TYPE.get(PayloadType(payload_type)) if payload_type in set(PayloadType) else None
-        if name is None:
-            raise UnknownPayload(f"payload type {payload_type:#06x} carries no message of a known schema")
-        return name
-
-    def _first_type(self, payload: bytes) -> str:
-        second = payload[1] if len(payload) > 1 else 0
-        if second >> 6 in HANDSHAKE_CODES:
-            return "sap"
-        return self.protocol or self.chosen or FIRST_BITS.get(second & 0b11111110, "iso2")
-
-    def read(self, payload_type: int, payload: bytes) -> tuple[Codec, str, Any]:
-        """Return codec, root element and message of a payload; updates the state with the handshake."""
-        codec = BY_NAME[self.schema(payload_type, payload)]
-        name, message = codec.decode_element(payload)
-        if name == "supportedAppProtocolReq":
-            self.offered = {p.SchemaID: p.ProtocolNamespace for p in message.AppProtocol}
-        elif name == "supportedAppProtocolRes":
-            self.chosen = BY_NAMESPACE.get(self.offered.get(message.SchemaID, ""))
-        return codec, name, message
 
 
 def decode_lines(
@@ -112,9 +56,9 @@ def decode_lines(
         codec: Codec | None = None
         data = b""
         try:
-            said = _object(line, {"schema", "exi"})
-            answer |= _named(said)
-            data = _bytes(said["exi"], as_base64)
+            given = _object(line, "exi")
+            answer |= _identifier(given)
+            data = _bytes(given["exi"], as_base64)
             if v2gtp:
                 framed = parse(data)
                 data = framed.payload
@@ -122,7 +66,7 @@ def decode_lines(
                 answer["schema"] = codec.name
                 codec, name, message = conversation.read(framed.payload_type, data)
             else:
-                codec = _codec(said.get("schema", schema))
+                codec = _codec(given.get("schema", schema))
                 answer["schema"] = codec.name
                 name, message = codec.decode_element(data)
             answer["json"] = codec.to_plain(message, name)
@@ -149,11 +93,11 @@ def encode_lines(
         answer: dict[str, Any] = {}
         codec, data = None, b""
         try:
-            said = _object(line, {"schema", "json"})
-            answer |= _named(said)
-            codec = _codec(said.get("schema", schema))
+            given = _object(line, "json")
+            answer |= _identifier(given)
+            codec = _codec(given.get("schema", schema))
             answer["schema"] = codec.name
-            name, message = codec.from_plain(said["json"])
+            name, message = codec.from_plain(given["json"])
             data = codec.encode(message, element=name, peer=peer)
             framed = _framed(codec, data) if v2gtp else data
             answer["exi"] = base64.b64encode(framed).decode() if as_base64 else framed.hex()
@@ -208,7 +152,7 @@ def transcript(
                 entry["schema"] = codec.name
                 codec, name, message = conversation.read(found.payload_type, found.payload)
                 entry["json"] = codec.to_plain(message, name)
-        except (ProtocolError, UnknownPayload) as error:
+        except ProtocolError as error:
             entry |= {"error": str(error), "exi": found.payload.hex()}
         yield _json(entry, pretty=False) if as_json else _entry(entry, pretty)
         if explained and codec is not None and not as_json:
@@ -245,34 +189,33 @@ def _short(plain: Any) -> str:
 # ------------------------------------------------------------------------------------------------------ reading a line
 
 
-def _object(line: str, keys: set[str]) -> dict[str, Any]:
+def _object(line: str, needed: str) -> dict[str, Any]:
     if len(line) > LONGEST_LINE:
         raise BadLine(f"a line of {len(line)} characters is longer than {LONGEST_LINE}")
     text = line.strip()
     if not text.startswith("{"):
-        if "exi" not in keys:
-            raise BadLine(f"expected a JSON object with {' and '.join(sorted(keys))}")
+        if needed != "exi":
+            raise BadLine(f"expected a JSON object with {needed} and schema")
         return {"exi": text}
     try:
-        said = json.loads(text)
+        given = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise BadLine(f"not JSON: {error}") from None
-    needed = next(iter(keys - {"schema"}))
-    if needed not in said:
+    if needed not in given:
         raise BadLine(f"{needed} is missing")
-    return dict(said)
+    return dict(given)
 
 
-def _named(said: dict[str, Any]) -> dict[str, Any]:
+def _identifier(given: dict[str, Any]) -> dict[str, Any]:
     """Return the line's own identifier, if it has one."""
-    return {"id": said["id"]} if isinstance(said.get("id"), str | int) else {}
+    return {"id": given["id"]} if isinstance(given.get("id"), str | int) else {}
 
 
-def _bytes(said: Any, as_base64: bool) -> bytes:
-    if not isinstance(said, str):
+def _bytes(given: Any, as_base64: bool) -> bytes:
+    if not isinstance(given, str):
         raise BadLine("exi is not text")
     try:
-        return base64.b64decode(said, validate=True) if as_base64 else bytes.fromhex(said)
+        return base64.b64decode(given, validate=True) if as_base64 else bytes.fromhex(given)
     except (ValueError, binascii.Error):
         raise BadLine("exi is not base64" if as_base64 else "exi is not hexadecimal") from None
 
@@ -283,24 +226,16 @@ def _codec(schema: Any) -> Codec:
     return BY_NAME[schema]
 
 
-def _protocol(said: str | None) -> str | None:
-    if said is not None and said not in PROTOCOLS:
-        raise BadLine(f"protocol {said!r} is none of {', '.join(PROTOCOLS)}")
-    return said
+def _protocol(given: str | None) -> str | None:
+    if given is not None and given not in PROTOCOLS:
+        raise BadLine(f"protocol {given!r} is none of {', '.join(PROTOCOLS)}")
+    return given
 
 
 def _framed(codec: Codec, data: bytes) -> bytes:
-    types = {
-        "sap": PayloadType.SUPPORTED_APP_PROTOCOL,
-        "iso2": PayloadType.SUPPORTED_APP_PROTOCOL,
-        "din": PayloadType.SUPPORTED_APP_PROTOCOL,
-        "iso20": PayloadType.ISO20_COMMON,
-        "iso20-ac": PayloadType.ISO20_AC,
-        "iso20-dc": PayloadType.ISO20_DC,
-    }
-    if codec.name not in types:
-        raise BadLine(f"{codec.name} does not travel in V2GTP frames")
-    return frame(types[codec.name], data)
+    if codec.name not in PAYLOAD_TYPES:
+        raise BadLine(f"{codec.name} is not sent in V2GTP frames")
+    return frame(PAYLOAD_TYPES[codec.name], data)
 
 
 def _json(value: Any, pretty: bool) -> str:
@@ -310,6 +245,3 @@ def _json(value: Any, pretty: bool) -> str:
     except UnicodeEncodeError:  # a lone surrogate in the JSON
         return json.dumps(value, indent=2 if pretty else None)
     return text
-
-
-__all__ = ["BadLine", "CaptureError", "decode_lines", "encode_lines", "explain_text", "transcript"]

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.cli.capture import CaptureError, payloads, read_capture
 from gateway.cli.exi_conversion import BadLine, decode_lines, encode_lines, transcript
+from protocols.capture import CaptureError, payloads, read_capture
 from protocols.iso15118.codecs import DIN, ISO2, ISO20_COMMON, ISO20_DC, SAP
 from protocols.v2gtp import PayloadType, frame
 from tests.protocols.exi.vectors import NAMES, vectors

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from protocols.v2gtp import HEADER_SIZE, Framer, FramingError
 
 LARGEST_PACKET = 1 << 18
-MOST_HELD_BACK = 1024  # segments of one stream out of order
+MAX_EARLY_SEGMENTS = 1024  # segments of one stream out of order
 PCAP_MAGIC = {b"\xa1\xb2\xc3\xd4": (">", 1e-6), b"\xd4\xc3\xb2\xa1": ("<", 1e-6)}
 PCAP_MAGIC |= {b"\xa1\xb2\x3c\x4d": (">", 1e-9), b"\x4d\x3c\xb2\xa1": ("<", 1e-9)}
 PCAPNG_MAGIC = b"\x0a\x0d\x0d\x0a"
@@ -158,7 +158,7 @@ class _Stream:
         self.framer = Framer()
         self.next: int | None = None
         self.early: dict[int, bytes] = {}
-        self.dead = False
+        self.skipped = False
         self.started = False
 
     def feed(self, sequence: int, flags: int, data: bytes) -> bytes:
@@ -169,17 +169,17 @@ class _Stream:
             return b""
         if self.next is None:
             self.next = sequence
-        if data and len(self.early) < MOST_HELD_BACK:
+        if data and len(self.early) < MAX_EARLY_SEGMENTS:
             self.early[sequence] = max(data, self.early.get(sequence, b""), key=len)
         ready = b""
         while True:
-            for begin, held in list(self.early.items()):
+            for begin, segment in list(self.early.items()):
                 behind = self.next - begin & 0xFFFFFFFF
                 if behind < 1 << 31:  # begins at or before the next byte
                     del self.early[begin]
-                    fresh = held[behind:]
-                    ready += fresh
-                    self.next = self.next + len(fresh) & 0xFFFFFFFF
+                    new = segment[behind:]
+                    ready += new
+                    self.next = self.next + len(new) & 0xFFFFFFFF
                     break
             else:
                 return ready
@@ -209,16 +209,16 @@ def payloads(packets: Iterable[Packet]) -> Iterator[Found]:
 
 
 def _frames(at: float, ends: tuple[str, str], stream: _Stream, data: bytes) -> Iterator[Found]:
-    if not data or stream.dead:
+    if not data or stream.skipped:
         return
     if not stream.started and not V2GTP_START.startswith(data[:2]):
-        stream.dead = True
-        yield Found(at, *ends, 0, b"", "a stream that is not V2GTP (TLS perhaps): passed over")
+        stream.skipped = True
+        yield Found(at, *ends, 0, b"", "a stream that is not V2GTP (TLS perhaps): skipped")
         return
     stream.started = True
     try:
         for frame in stream.framer.feed(data):
             yield Found(at, *ends, frame.payload_type, frame.payload)
     except FramingError as error:
-        stream.dead = True
+        stream.skipped = True
         yield Found(at, *ends, 0, b"", f"the rest of the stream can't be read: {error}")
