@@ -10,10 +10,8 @@ from __future__ import annotations
 import random
 import statistics
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
 
-from gateway.bench.measuring import quantile, timed_ms
+from gateway.bench.measuring import Figures, quantile, timed_ms
 from gateway.energy.controller import SiteController
 from gateway.energy.resource import Resource
 from gateway.energy.settings import EnergySection
@@ -28,12 +26,12 @@ AIM_MS = 20.0
 START = 1_800_000_000.0
 
 
-def figures() -> dict[str, Any]:
+def figures() -> Figures:
     """Return all figures."""
     return {"bench": "dispatch", "aim_ms": AIM_MS, "cars": [measure(size) for size in SIZES]}
 
 
-def text(found: dict[str, Any]) -> Iterator[str]:
+def text(found: Figures) -> Iterator[str]:
     """Yield one line for each number of vehicles."""
     for one in found["cars"]:
         yield (
@@ -44,14 +42,13 @@ def text(found: dict[str, Any]) -> Iterator[str]:
         )
 
 
-def measure(size: int) -> dict[str, Any]:
+def measure(size: int) -> Figures:
     """Return the figures for a number of vehicles, in ms."""
     rng = random.Random(size)
     fleet = [resource(number, rng) for number in range(size)]
     targets = [rng.uniform(-5000.0, 5000.0) * size for _ in range(ROUNDS)]
     sharing = [timed_ms(share, target_w, fleet, START)[1] for target_w in targets]
-    capacities = [Capacity(one.name, -one.max_discharge_w, one.max_charge_w, 300.0, 1400.0) for one in fleet]
-    equal = [timed_ms(equal_parts, target_w, capacities)[1] for target_w in targets]
+    equal = [timed_ms(equal_parts, target_w, fleet)[1] for target_w in targets]
     steps, busy = _steps(size, rng)
     return {
         "cars": size,
@@ -116,46 +113,28 @@ def _steps(size: int, rng: random.Random) -> tuple[list[float], list[float]]:
         found.append(elapsed_ms)
         busy.append(cpu_ms)
         for number in range(size):
-            wish = orders.evses[f"CP{number}-1"].optimiser
-            powers[number] = wish.low_w if wish is not None else 0.0
+            optimum = orders.evses[f"CP{number}-1"].optimiser
+            powers[number] = optimum.low_w if optimum is not None else 0.0
     return found, busy
 
 
-@dataclass(frozen=True, slots=True)
-class Capacity:
-    """Power that one EVSE can take of a total, in W, + charge; between 0 and the dead bands it cannot run."""
-
-    evse: str
-    low_w: float
-    high_w: float
-    dead_discharge_w: float = 0.0
-    dead_charge_w: float = 0.0
-
-    def most(self, total_w: float) -> float:
-        """Return the largest magnitude in the direction of `total_w`."""
-        return max(0.0, -self.low_w) if total_w < 0 else max(0.0, self.high_w)
-
-    def least(self, total_w: float) -> float:
-        """Return the smallest magnitude in that direction."""
-        return self.dead_discharge_w if total_w < 0 else self.dead_charge_w
-
-
-def equal_parts(total_w: float, capacities: Sequence[Capacity]) -> dict[str, float]:
-    """Return equal parts of `total_w`, none beyond its capacity; an EVSE inside its dead band gets 0 W."""
+def equal_parts(total_w: float, fleet: Sequence[Resource]) -> dict[str, float]:
+    """Return equal parts of `total_w`, none beyond its limit; an EVSE inside its dead band gets 0 W."""
     sign = -1.0 if total_w < 0 else 1.0
-    taking = sorted((one for one in capacities if one.most(total_w) > 0), key=lambda one: one.evse)
-    taking = [one for one in taking if one.most(total_w) >= one.least(total_w)]
+    most = {one.name: one.max_discharge_w if total_w < 0 else one.max_charge_w for one in fleet}
+    least = {one.name: one.min_discharge_w if total_w < 0 else one.min_charge_w for one in fleet}
+    used = sorted(evse for evse in most if most[evse] > 0 and most[evse] >= least[evse])
     while True:
-        parts = _level(abs(total_w), [(one.evse, one.most(total_w)) for one in taking])
-        too_small = [one for one in taking if parts[one.evse] < one.least(total_w)]
+        parts = _level(abs(total_w), [(evse, most[evse]) for evse in used])
+        too_small = [evse for evse in used if parts[evse] < least[evse]]
         if not too_small:
             break
-        taking.remove(max(too_small, key=lambda one: (one.least(total_w), one.evse)))
-    return {one.evse: sign * parts.get(one.evse, 0.0) + 0.0 for one in capacities}
+        used.remove(max(too_small, key=lambda evse: (least[evse], evse)))
+    return {evse: sign * parts.get(evse, 0.0) + 0.0 for evse in most}
 
 
 def _level(total_w: float, limits: list[tuple[str, float]]) -> dict[str, float]:
-    """Fill all to the same level, each up to its own limit."""
+    """Give all the same power, each up to its own limit."""
     parts: dict[str, float] = {}
     left_w, left = total_w, len(limits)
     for evse, most_w in sorted(limits, key=lambda one: (one[1], one[0])):

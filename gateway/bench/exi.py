@@ -20,7 +20,7 @@ from typing import Any
 
 from gateway.bench.exi_loop import loop_request
 from gateway.bench.exi_messages import Case, cases
-from gateway.bench.measuring import JsonProcess, resident_kib
+from gateway.bench.measuring import Figures, JsonProcess, resident_kib
 from protocols.iso15118.codecs import ISO20_DC
 
 PEER = "iso15118==0.31.2"
@@ -55,33 +55,35 @@ class PeerAbsent(RuntimeError):
     """The peer is not available; the text states why."""
 
 
-def peer_python() -> Path:
+def peer_python(imports: str = "iso15118", environment: str = "josev") -> Path:
     """Return an interpreter that has the peer; PeerAbsent if there is none and none can be installed."""
-    said = os.environ.get("V2X_JOSEV_PYTHON")
+    configured = os.environ.get("V2X_JOSEV_PYTHON")
     cache = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "v2x-gateway" / "josev"
-    for python in [Path(said)] if said else [Path(".peers/josev/bin/python"), cache / "bin" / "python"]:
-        if python.exists() and not subprocess.run([python, "-c", "import iso15118"], capture_output=True).returncode:
+    places = [Path(f".peers/{environment}"), cache]
+    for python in [Path(configured)] if configured else [place / "bin/python" for place in places]:
+        if python.exists() and not subprocess.run([python, "-c", f"import {imports}"], capture_output=True).returncode:
             return python.absolute()
-    if said:
-        raise PeerAbsent(f"V2X_JOSEV_PYTHON={said} has no package iso15118")
+    if configured:
+        raise PeerAbsent(f"V2X_JOSEV_PYTHON={configured} cannot import {imports}")
     try:
-        commands = [[sys.executable, "-m", "venv", str(cache)], [str(cache / "bin/pip"), "install", "--quiet", PEER]]
-        for command in commands:
+        install = [str(cache / "bin/pip"), "install", "--quiet", PEER, "aiofile"]
+        for command in ([sys.executable, "-m", "venv", str(cache)], install):
             subprocess.run(command, check=True, capture_output=True, timeout=INSTALL_WITHIN)
     except (OSError, subprocess.SubprocessError) as error:
         raise PeerAbsent(f"{PEER} can't be installed: {error}") from None
     return cache / "bin" / "python"
 
 
-def figures(rounds: int = ROUNDS) -> dict[str, Any]:
+def figures(rounds: int = ROUNDS) -> Figures:
     """Return all figures; those of the peer are null, with the reason, if it is not available."""
-    found: dict[str, Any] = {"benchmark": "exi", "unit": "us per call, median", "rounds": rounds}
+    found: Figures = {"benchmark": "exi", "unit": "us per call, median", "rounds": rounds}
+    peer: JsonProcess | None = None
     try:
-        peer: JsonProcess | None = JsonProcess([str(peer_python()), str(SCRIPT)])
+        peer = JsonProcess([str(peer_python()), str(SCRIPT)])
     except PeerAbsent as error:
-        peer, found["absent"] = None, str(error)
+        found["absent"] = str(error)
     except RuntimeError as error:
-        peer, found["absent"] = None, f"{error}; is Java installed?"
+        found["absent"] = f"{error}; is Java installed?"
     try:
         found["messages"] = [_measure(case, peer, rounds) for case in cases()]
         found["every number new"] = _varied(rounds)
@@ -102,25 +104,25 @@ def figures(rounds: int = ROUNDS) -> dict[str, Any]:
     return found
 
 
-def _measure(case: Case, peer: JsonProcess | None, rounds: int) -> dict[str, Any]:
+def _measure(case: Case, peer: JsonProcess | None, rounds: int) -> Figures:
     codec, message = case.codec, case.message
     data = codec.encode(message)
     assert codec.decode(data) == message
     ours: dict[str, Callable[[], Any]] = {"encode": lambda: codec.encode(message), "decode": lambda: codec.decode(data)}
-    prepared = peer.ask(exi=data.hex(), namespace=case.namespace) if peer else {}
+    prepared = peer.request(exi=data.hex(), namespace=case.namespace) if peer else {}
     peers = [(peer, layer) for layer in prepared.get("layers", [])] if peer else []
     times: dict[tuple[str, str], list[float]] = {}
-    for asked, layer in peers:
+    for process, layer in peers:
         for what in ours:
-            asked.ask(layer=layer, what=what, calls=WARM_UP)
+            process.request(layer=layer, what=what, calls=WARM_UP)
     for _ in range(rounds):
         for what, call in ours.items():
             times.setdefault(("ours", what), []).append(_time(call))
-            for asked, layer in peers:
-                answer = asked.ask(layer=layer, what=what, calls=THEIR_CALLS)
+            for process, layer in peers:
+                answer = process.request(layer=layer, what=what, calls=THEIR_CALLS)
                 if "us" in answer:
                     times.setdefault((layer, what), []).append(answer["us"])
-    result: dict[str, Any] = {"message": case.name, "bytes": len(data)}
+    result: Figures = {"message": case.name, "bytes": len(data)}
     for what in ours:
         mine = statistics.median(times["ours", what])
         row: dict[str, float | None] = {"ours": round(mine, 2), "ours_best": round(min(times["ours", what]), 2)}
@@ -141,13 +143,13 @@ def _varied(rounds: int) -> dict[str, float]:
     for _ in range(rounds):
         messages = [loop_request(vary=True) for _ in range(OUR_CALLS)]
         written = [ISO20_DC.encode(message) for message in [loop_request(vary=True) for _ in range(OUR_CALLS)]]
-        begun = time.perf_counter()
+        began = time.perf_counter()
         for message in messages:
             ISO20_DC.encode(message)
         half = time.perf_counter()
         for data in written:
             ISO20_DC.decode(data)
-        times["encode"].append(1e6 * (half - begun) / OUR_CALLS)
+        times["encode"].append(1e6 * (half - began) / OUR_CALLS)
         times["decode"].append(1e6 * (time.perf_counter() - half) / OUR_CALLS)
     return {what: round(statistics.median(found), 2) for what, found in times.items()}
 
@@ -155,26 +157,26 @@ def _varied(rounds: int) -> dict[str, float]:
 def _cold(work: str, rounds: int) -> tuple[float, float]:
     """Return the time of `work` in a fresh interpreter, imports and compilation included: elapsed and processor ms."""
     command = [sys.executable, "-c", COLD.format(work=work)]
-    said = [subprocess.run(command, capture_output=True, text=True, check=True).stdout for _ in range(rounds)]
-    wall, cpu = zip(*(map(float, line.split()) for line in said), strict=True)
+    lines = [subprocess.run(command, capture_output=True, text=True, check=True).stdout for _ in range(rounds)]
+    wall, cpu = zip(*(map(float, line.split()) for line in lines), strict=True)
     return round(statistics.median(wall), 1), round(statistics.median(cpu), 1)
 
 
 def _time(call: Callable[[], Any]) -> float:
     """Return µs per call: the median of slices so short that few of them are interrupted."""
-    begun = time.perf_counter()
+    began = time.perf_counter()
     call()
-    count = max(1, round(SLICE_S / (time.perf_counter() - begun)))
+    count = max(1, round(SLICE_S / (time.perf_counter() - began)))
     slices = []
     for _ in range(SLICES):
-        begun = time.perf_counter()
+        began = time.perf_counter()
         for _ in range(count):
             call()
-        slices.append(1e6 * (time.perf_counter() - begun) / count)
+        slices.append(1e6 * (time.perf_counter() - began) / count)
     return statistics.median(slices)
 
 
-def text(found: dict[str, Any]) -> Iterator[str]:
+def text(found: Figures) -> Iterator[str]:
     """Yield the figures as a table."""
     yield f"{'':34}{'bytes':>7}{'':9}{'ours':>10}{'EXIficient':>12}{'':8}{'Josev':>12}{'':8}"
     for row in found["messages"]:

@@ -33,19 +33,19 @@ def main() -> None:
     answer(out, {"start_ms": 1000 * (time.perf_counter() - started), "java_pid": java})
     calls: dict[tuple[str, str], Callable[[], Any]] = {}
     for line in sys.stdin:
-        said = json.loads(line)
+        request = json.loads(line)
         try:
-            if "exi" in said:
-                calls = prepare(exi, codec, bytes.fromhex(said["exi"]), getattr(namespaces, said["namespace"]))
+            if "exi" in request:
+                calls = prepare(exi, codec, bytes.fromhex(request["exi"]), getattr(namespaces, request["namespace"]))
                 answer(out, {"layers": sorted({layer for layer, _ in calls})})
             else:
-                answer(out, {"us": measure(calls[said["layer"], said["what"]], said["calls"])})
+                answer(out, {"us": measure(calls[request["layer"], request["what"]], request["calls"])})
         except Exception as error:
             answer(out, {"error": repr(error)[:300]})
 
 
 def prepare(exi: Any, codec: Any, data: bytes, namespace: Any) -> dict[tuple[str, str], Callable[[], Any]]:
-    """Return what can be called with this message; Josev's own classes refuse some valid ones."""
+    """Return what can be called with this message; Josev's own classes reject some valid ones."""
     text = codec.decode(data, namespace)
     if bytes(codec.encode(text, namespace)) != data:
         raise ValueError("EXIficient writes other bytes")
@@ -71,9 +71,9 @@ def measure(call: Callable[[], Any], count: int) -> float:
     return 1e6 * (time.perf_counter() - started) / count
 
 
-def answer(out: TextIO, said: dict[str, Any]) -> None:
+def answer(out: TextIO, content: dict[str, Any]) -> None:
     """Write one line."""
-    out.write(json.dumps(said) + "\n")
+    out.write(json.dumps(content) + "\n")
     out.flush()
 
 

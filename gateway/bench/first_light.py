@@ -10,7 +10,6 @@ import statistics
 import time
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
 
 import aiomqtt
 from rich.console import Console
@@ -18,7 +17,7 @@ from rich.console import Console
 from emulators.demo import discharge
 from emulators.demo.view import DemoView
 from emulators.ev.car import CCS_63
-from gateway.bench.measuring import p50_p99
+from gateway.bench.measuring import Figures, p50_p99
 
 COMMANDS = 200
 POWER_W = 1_000.0
@@ -26,7 +25,7 @@ LOOP_S = 0.05
 LEASE_S = 60.0
 
 
-async def figures(commands: int = COMMANDS) -> dict[str, Any]:
+async def figures(commands: int = COMMANDS) -> Figures:
     """Return p50 and p99 in ms over `commands` discharges, each from 0 W."""
     view = DemoView(Console(quiet=True))
     observer = discharge.Observer(view)
@@ -59,7 +58,7 @@ async def figures(commands: int = COMMANDS) -> dict[str, Any]:
     }
 
 
-def text(found: dict[str, Any]) -> Iterator[str]:
+def text(found: Figures) -> Iterator[str]:
     """Yield one line for each figure."""
     return (f"{name:>32}  {row}" for name, row in found.items())
 

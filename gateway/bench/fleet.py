@@ -10,16 +10,15 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterator
-from typing import Any
 
-from gateway.bench.measuring import resident_kib
+from gateway.bench.measuring import Figures, resident_kib
 
 STATIONS = 1000
 WARM_S, MEASURED_S = 60.0, 300.0
 COMMANDED = 0.1  # share of the EVs that discharge
 
 
-def figures(stations: int = STATIONS) -> dict[str, Any]:
+def figures(stations: int = STATIONS) -> Figures:
     """Return the figures of a tenth of the fleet and of the whole; `ok`: all online, every command carried out."""
     small, large = fleet(max(1, stations // 10)), fleet(stations)
     return {
@@ -30,19 +29,19 @@ def figures(stations: int = STATIONS) -> dict[str, Any]:
     }
 
 
-def text(found: dict[str, Any]) -> Iterator[str]:
+def text(found: Figures) -> Iterator[str]:
     """Yield one line for each run and for the ratio."""
     return (f"{name:>24}  {row}" for name, row in found.items())
 
 
-def fleet(stations: int, measured_s: float = MEASURED_S) -> dict[str, Any]:
+def fleet(stations: int, measured_s: float = MEASURED_S) -> Figures:
     """Return the figures of one run."""
     from emulators.runtime.clock import run_virtual
 
     return run_virtual(_live(stations, measured_s))
 
 
-async def _live(stations: int, measured_s: float) -> dict[str, Any]:
+async def _live(stations: int, measured_s: float) -> Figures:
     from emulators.scenario.loading import check
     from emulators.world import World
 

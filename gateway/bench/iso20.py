@@ -10,23 +10,21 @@ measures the pairs.
 from __future__ import annotations
 
 import json as jsonlib
-import os
 import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
-from gateway.bench.exi import PEER, PeerAbsent, peer_python
+from gateway.bench.exi import PeerAbsent, peer_python
+from gateway.bench.measuring import Figures
 from protocols.iso15118.iso20.loopback import session
 from protocols.iso15118.iso20.services import ControlMode, ServiceId
 
 LOOPS = 1_000
 ROUNDS = 5
 WITHIN = 240  # s, for the pairs
-IMPORTS = "import iso15118, aiofile"
+IMPORTS = "iso15118, aiofile"  # its car needs both
 AIM_FIRST_LOOP_MS = 60
 AIM_CPU_RATIO = 30
 _LINK = """
@@ -46,24 +44,14 @@ def in_memory(loops: int = LOOPS) -> float:
     return time.process_time() - began
 
 
-def peer() -> str:
-    """Return an interpreter that has the peer and its requirements; PeerAbsent if there is none."""
-    said = os.environ.get("V2X_JOSEV_PYTHON")
-    kept = [Path(said)] if said else [Path(".peers/josev-sessions/bin/python"), peer_python()]
-    for python in kept:
-        if python.exists() and not subprocess.run([python, "-c", IMPORTS], capture_output=True).returncode:
-            return str(python.absolute())
-    raise PeerAbsent(f"no interpreter has {PEER} and aiofile, which its car needs; name one in V2X_JOSEV_PYTHON")
-
-
-def figures() -> dict[str, Any]:
+def figures() -> Figures:
     """Return all figures; those of the peer are absent, with the reason, if it is not available."""
     in_memory(20)
-    found: dict[str, Any] = {
+    found: Figures = {
         "in_memory": {"loops": LOOPS, "cpu_s": round(min(in_memory() for _ in range(ROUNDS)), 4), "aim_s": 0.2}
     }
     try:
-        python = peer()
+        python = str(peer_python(IMPORTS, "josev-sessions"))
     except PeerAbsent as absent:
         found["absent"], python = str(absent), ""
     try:
@@ -73,7 +61,7 @@ def figures() -> dict[str, Any]:
     return found
 
 
-def _pairs(python: str) -> dict[str, Any]:
+def _pairs(python: str) -> Figures:
     for name in ("unshare", "ip"):
         if shutil.which(name) is None:
             raise OSError(f"{name} is not installed")
@@ -89,7 +77,7 @@ def _pairs(python: str) -> dict[str, Any]:
     lines = [line for line in out.splitlines() if line.startswith("{")]
     if not lines:
         raise OSError(err.strip() or "the link could not be made")
-    pairs: dict[str, Any] = jsonlib.loads(lines[-1])
+    pairs: Figures = jsonlib.loads(lines[-1])
     ours, theirs = pairs["ours"], pairs.get("josev")
     ours["aim_first_loop_ms"] = AIM_FIRST_LOOP_MS
     if theirs is not None:
@@ -102,7 +90,7 @@ def _pairs(python: str) -> dict[str, Any]:
     return pairs
 
 
-def text(found: dict[str, Any]) -> Iterator[str]:
+def text(found: Figures) -> Iterator[str]:
     """Yield the figures as a table."""
     memory = found["in_memory"]
     yield f"in memory: {memory['loops']} loops in {memory['cpu_s']} s of CPU (aim {memory['aim_s']} s)"

@@ -6,6 +6,7 @@ descendants (Josev's codec is a Java process).
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -18,14 +19,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+
+from gateway.bench.measuring import Figures
 
 EV, SE = "v2xev", "v2xse"
 SHORT = 5  # loops
 LONG = {"ours": 405, "josev": 35}
 TRIES = 2
 READY_WITHIN = 45.0  # s
-SEARCHED, ASKED, ANSWERED = "Sending SDPRequest", "Sent DC_ChargeLoopReq", "DC_ChargeLoopRes received"
+SEARCHED, REQUESTED, RESPONDED = "Sending SDPRequest", "Sent DC_ChargeLoopReq", "DC_ChargeLoopRes received"
 PAGE_MIB = os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
@@ -38,7 +40,7 @@ class Program:
     cpu: dict[int, float] = field(default_factory=dict)  # s, by process
     peak_mib: float = 0.0
 
-    def look(self) -> None:
+    def sample(self) -> None:
         memory = 0.0
         for pid in _tree(self.process.pid):
             try:
@@ -72,18 +74,18 @@ def start(argv: list[str], directory: Path, name: str, env: dict[str, str] | Non
     return Program(process, log)
 
 
-def watch(programs: Iterable[Program], until: Program, wanted: str | None = None) -> None:
-    """Sample the processes until one has ended or has printed `wanted`."""
+def watch(programs: Iterable[Program], until: Program, expected: str | None = None) -> None:
+    """Sample the processes until one has ended or has printed `expected`."""
     give_up = time.monotonic() + READY_WITHIN
-    while until.process.poll() is None and (wanted is None or wanted not in until.text()):
+    while until.process.poll() is None and (expected is None or expected not in until.text()):
         for program in programs:
-            program.look()
+            program.sample()
         if time.monotonic() > give_up:
             raise TimeoutError(f"{until.log.name}: {until.text()[-500:]}")
         time.sleep(0.05)
 
 
-def session(pair: str, loops: int, python: str, directory: Path) -> dict[str, Any]:
+def session(pair: str, loops: int, python: str, directory: Path) -> Figures:
     """Run one session of a pair; return the figures and the EV's log."""
     if pair == "ours":
         options = {"interface": SE, "power_w": -3000, "sessions": 1, "cable_check_s": 0.0, "json": True}
@@ -106,8 +108,8 @@ def session(pair: str, loops: int, python: str, directory: Path) -> dict[str, An
             car = start(_ours("ev.run", options | {"json": True}, "run(EvOptions(**{}))"), directory, f"ev{loops}")
         else:
             config = directory / "ev.json"
-            wanted = {"supportedProtocols": ["ISO_15118_20_DC"], "supportedEnergyServices": ["DC_BPT"]}
-            config.write_text(json.dumps(wanted | {"useTls": False, "chargeLoopCycle": loops}))
+            expected = {"supportedProtocols": ["ISO_15118_20_DC"], "supportedEnergyServices": ["DC_BPT"]}
+            config.write_text(json.dumps(expected | {"useTls": False, "chargeLoopCycle": loops}))
             env = {"NETWORK_INTERFACE": EV, "MESSAGE_LOG_JSON": "False"}
             car = start([python, "-m", "iso15118.evcc.main", str(config)], directory, f"josev_ev{loops}", env)
         watch([charger, car], car, None if pair == "ours" else "TCP connection closed to peer")
@@ -122,7 +124,7 @@ def session(pair: str, loops: int, python: str, directory: Path) -> dict[str, An
         charger.stop()
 
 
-def measure(pair: str, python: str, directory: Path) -> dict[str, Any]:
+def measure(pair: str, python: str, directory: Path) -> Figures:
     short, long = (session(pair, loops, python, directory) for loops in (SHORT, LONG[pair]))
     marks = (_our_times if pair == "ours" else _their_times)(long["text"])
     return {
@@ -135,7 +137,7 @@ def measure(pair: str, python: str, directory: Path) -> dict[str, Any]:
     }
 
 
-def _ours(module: str, options: dict[str, Any], call: str) -> list[str]:
+def _ours(module: str, options: Figures, call: str) -> list[str]:
     code = f"import asyncio, sys; from emulators.{module} import *; sys.exit(asyncio.run({call.format(options)}))"
     return [sys.executable, "-c", code]
 
@@ -147,29 +149,29 @@ def _our_times(text: str) -> tuple[float, list[float]]:
         if line["event"] == "Searching":
             marks.append((line["at"], SEARCHED))
         elif line["event"] == "MessageSent" and "CLReqControlMode" in line["message"]:
-            marks.append((line["at"], ASKED))
+            marks.append((line["at"], REQUESTED))
         elif line["event"] == "StationLooped":
-            marks.append((line["at"], ANSWERED))
+            marks.append((line["at"], RESPONDED))
     return _times(marks, f"our car did not charge: {text[-300:]}")
 
 
 def _their_times(text: str) -> tuple[float, list[float]]:
     """Return the same of Josev's log."""
-    found = re.findall(rf"(\d{{4}}-\d\d-\d\d [\d:]+,\d+).*?({SEARCHED}|{ASKED}|{ANSWERED})", text)
+    found = re.findall(rf"(\d{{4}}-\d\d-\d\d [\d:]+,\d+).*?({SEARCHED}|{REQUESTED}|{RESPONDED})", text)
     marks = [(datetime.strptime(when, "%Y-%m-%d %H:%M:%S,%f").timestamp(), what) for when, what in found]
     return _times(marks, f"Josev's car did not charge: {text[-300:]}", LONG["josev"])
 
 
 def _times(marks: list[tuple[float, str]], failure: str, loops: int = 1) -> tuple[float, list[float]]:
     searched = next((when for when, what in marks if what == SEARCHED), None)
-    asked = first = None
+    requested = first = None
     trips: list[float] = []
     for when, what in marks:
-        if what == ASKED:
-            asked = when
-        elif what == ANSWERED and asked is not None:
+        if what == REQUESTED:
+            requested = when
+        elif what == RESPONDED and requested is not None:
             first = when if first is None else first
-            trips.append(when - asked)
+            trips.append(when - requested)
     if first is None or searched is None or len(trips) < loops:
         raise ValueError(failure)
     return first - searched, trips
@@ -188,26 +190,18 @@ def _cpu(pid: int) -> float:
 
 def _tree(root: int) -> list[int]:
     """Return a process and all its descendants."""
-    children: dict[int, list[int]] = {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
-            except OSError:
-                continue
-            children.setdefault(parent, []).append(int(entry.name))
-    found, left = [], [root]
-    while left:
-        pid = left.pop()
-        found.append(pid)
-        left += children.get(pid, [])
+    found = [root]
+    for pid in found:
+        with contextlib.suppress(OSError):  # it has ended
+            for children in Path(f"/proc/{pid}/task").glob("*/children"):
+                found += map(int, children.read_text().split())
     return found
 
 
 def main() -> int:
     python = sys.argv[1] if len(sys.argv) > 1 else ""
     with tempfile.TemporaryDirectory() as directory:
-        found: dict[str, Any] = {"ours": measure("ours", sys.executable, Path(directory))}
+        found: Figures = {"ours": measure("ours", sys.executable, Path(directory))}
         print(json.dumps(found), flush=True)
         for _ in range(TRIES if python else 0):  # on a busy machine its EV runs into its own time-outs
             try:

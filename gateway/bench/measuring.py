@@ -8,7 +8,9 @@ import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
+
+Figures: TypeAlias = dict[str, Any]  # what a benchmark prints as JSON
 
 
 def timed_ms(work: Callable[..., Any], *given: Any) -> tuple[Any, float, float]:
@@ -23,7 +25,7 @@ def quantile(values: Sequence[float], part: float, digits: int = 3) -> float | N
     return round(sorted(values)[round((len(values) - 1) * part)], digits) if values else None
 
 
-def p50_p99(values: Sequence[float], digits: int = 3) -> dict[str, Any]:
+def p50_p99(values: Sequence[float], digits: int = 3) -> Figures:
     """Return the median and the 99th percentile."""
     return {"p50": quantile(values, 0.5, digits), "p99": quantile(values, 0.99, digits)}
 
@@ -51,19 +53,19 @@ class JsonProcess:
         )
         self.started = self._answer()  # the process writes its first line when it is ready
 
-    def ask(self, **request: Any) -> dict[str, Any]:
+    def request(self, **request: Any) -> Figures:
         """Send a request and return the answer."""
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(request) + "\n")
         self._process.stdin.flush()
         return self._answer()
 
-    def _answer(self) -> dict[str, Any]:
+    def _answer(self) -> Figures:
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
             raise RuntimeError(f"the process ended with status {self._process.wait()}")
-        answer: dict[str, Any] = json.loads(line)
+        answer: Figures = json.loads(line)
         return answer
 
     def close(self) -> None:

@@ -18,20 +18,20 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import aiomqtt
 
-from gateway.bench.measuring import p50_p99, timed_ms
+from gateway.bench.measuring import Figures, p50_p99, timed_ms
 from gateway.bench.mqtt_peers import SITE, evse, make_client
 
 EVSES = 50
-UNDER_WAY = 64
+IN_PROGRESS = 64
 START_WITHIN_S = 20.0
 
 
-def text(found: dict[str, Any]) -> Iterator[str]:
+def text(found: Figures) -> Iterator[str]:
     """Yield the figures of each broker as lines."""
     for name in ("mosquitto", "amqtt"):
         one = found[name]
@@ -46,10 +46,10 @@ def text(found: dict[str, Any]) -> Iterator[str]:
         yield f"  sustained            {one['commands_per_s']:.0f} commands/s, echo {one['echo_per_s']:.0f}/s"
 
 
-async def figures(commands: int = 1000) -> dict[str, Any]:
+async def figures(commands: int = 1000) -> Figures:
     """Return the figures for each broker, in ms and 1/s; an absent broker is null with the reason."""
     logging.getLogger("mqtt").setLevel(logging.ERROR)
-    found: dict[str, Any] = {"benchmark": "mqtt", "commands": commands}
+    found: Figures = {"benchmark": "mqtt", "commands": commands}
     for name, broker, five in (("mosquitto", _mosquitto, True), ("amqtt", _amqtt, False)):
         try:
             async with broker() as port:
@@ -59,17 +59,18 @@ async def figures(commands: int = 1000) -> dict[str, Any]:
     return found
 
 
-async def _measure(port: int, five: bool, commands: int) -> dict[str, Any]:
+async def _measure(port: int, five: bool, commands: int) -> Figures:
     with tempfile.TemporaryDirectory() as folder:
         async with (
             _peer("echo", port, "5" if five else "3"),
             _peer("gateway", port, EVSES, f"sqlite:///{folder}/bench.db"),
             _client(port, five) as (client, waiting),
         ):
-            echo = await _latency(lambda n: _ask(client, waiting, "echo/ask", _command(f"e{n}")), commands)
-            accepted = await _latency(lambda n: _ask(client, waiting, _topic(n), _command(f"a{n}")), commands)
-            echo_rate = await _rate(lambda n: _ask(client, waiting, "echo/ask", _command(f"f{n}")), 2 * commands)
-            rate = await _rate(lambda n: _ask(client, waiting, _topic(n), _command(f"b{n}")), 2 * commands)
+            request = partial(_request, client, waiting)
+            echo = await _latency(lambda n: request("echo/request", _command(f"e{n}")), commands)
+            accepted = await _latency(lambda n: request(_topic(n), _command(f"a{n}")), commands)
+            echo_rate = await _rate(lambda n: request("echo/request", _command(f"f{n}")), 2 * commands)
+            rate = await _rate(lambda n: request(_topic(n), _command(f"b{n}")), 2 * commands)
         floor = await asyncio.to_thread(_commit_floor, f"{folder}/floor.db")
     return {
         "protocol": "5" if five else "3.1.1",
@@ -97,36 +98,34 @@ def _topic(number: int) -> str:
     return f"v2x/1/{SITE}/evse/{evse(number % EVSES)}/cmd/discharge"
 
 
-def _command(name: str) -> dict[str, Any]:
+def _command(name: str) -> Figures:
     return {"id": name, "power_w": 3000, "lease_s": 600, "source": "bench"}
 
 
-async def _ask(
-    client: aiomqtt.Client, waiting: dict[str, asyncio.Future[None]], topic: str, body: dict[str, Any]
-) -> None:
+async def _request(client: aiomqtt.Client, waiting: dict[str, asyncio.Future[None]], topic: str, body: Figures) -> None:
     answered = waiting[body["id"]] = asyncio.get_running_loop().create_future()
     await client.publish(topic, json.dumps(body), qos=1)
     async with asyncio.timeout(10):
         await answered
 
 
-async def _latency(ask: Callable[[int], Awaitable[None]], times: int) -> dict[str, float]:
+async def _latency(request: Callable[[int], Awaitable[None]], times: int) -> dict[str, float]:
     for number in range(20):  # warm up
-        await ask(-1 - number)
+        await request(-1 - number)
     took = []
     for number in range(times):
         began = time.perf_counter()
-        await ask(number)
+        await request(number)
         took.append((time.perf_counter() - began) * 1000)
     return p50_p99(took)
 
 
-async def _rate(ask: Callable[[int], Awaitable[None]], times: int) -> float:
-    gate = asyncio.Semaphore(UNDER_WAY)
+async def _rate(request: Callable[[int], Awaitable[None]], times: int) -> float:
+    gate = asyncio.Semaphore(IN_PROGRESS)
 
     async def one(number: int) -> None:
         async with gate:
-            await ask(number)
+            await request(number)
 
     began = time.perf_counter()
     async with asyncio.TaskGroup() as tasks:
@@ -143,19 +142,19 @@ async def _client(port: int, five: bool) -> AsyncIterator[tuple[aiomqtt.Client, 
         await client.subscribe(f"v2x/1/{SITE}/evse/+/result", qos=1)
         await client.subscribe("echo/answer", qos=1)
 
-        async def hear() -> None:
+        async def receive() -> None:
             async for message in client.messages:
                 body = json.loads(message.payload if isinstance(message.payload, bytes) else b"{}")
-                answered = waiting.pop(body.get("id", ""), None)  # amqtt shows new clients retained messages of others
+                answered = waiting.pop(body.get("id", ""), None)  # amqtt sends retained messages of others, too
                 if answered is not None and not answered.done():
                     answered.set_result(None)
 
-        hearing = asyncio.create_task(hear())
+        receiving = asyncio.create_task(receive())
         try:
             yield client, waiting
         finally:
-            hearing.cancel()
-            await asyncio.gather(hearing, return_exceptions=True)
+            receiving.cancel()
+            await asyncio.gather(receiving, return_exceptions=True)
 
 
 @asynccontextmanager

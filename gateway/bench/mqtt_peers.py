@@ -66,13 +66,13 @@ async def serve(port: int, evses: int, database: str) -> None:
 async def echo(port: int, five: bool) -> None:
     """Echo every message with aiomqtt alone."""
     async with make_client(port, five) as client:
-        await client.subscribe("echo/ask", qos=1)
+        await client.subscribe("echo/request", qos=1)
         print("ready", flush=True)
-        under_way: set[asyncio.Task[None]] = set()
+        pending: set[asyncio.Task[None]] = set()
         async for message in client.messages:
             task = asyncio.create_task(_answer(client, message, five))
-            under_way.add(task)
-            task.add_done_callback(under_way.discard)
+            pending.add(task)
+            task.add_done_callback(pending.discard)
 
 
 async def _answer(client: aiomqtt.Client, message: aiomqtt.Message, five: bool) -> None:

@@ -14,10 +14,9 @@ import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from gateway.bench import ocpp_load
-from gateway.bench.measuring import JsonProcess
+from gateway.bench.measuring import Figures, JsonProcess
 
 SECONDS = 4.0
 STATIONS = (100, 1000)
@@ -41,7 +40,7 @@ def _node() -> tuple[list[str], dict[str, str]] | str:
     return [program, str(NODE_SCRIPT)], {"NODE_PATH": home}
 
 
-async def figures(seconds: float = SECONDS, stations: tuple[int, ...] = STATIONS) -> dict[str, Any]:
+async def figures(seconds: float = SECONDS, stations: tuple[int, ...] = STATIONS) -> Figures:
     """Return all figures of one run."""
     fast = importlib.util.find_spec("uvloop") is not None
     kinds: dict[str, tuple[list[str], dict[str, str] | None]] = {
@@ -50,7 +49,7 @@ async def figures(seconds: float = SECONDS, stations: tuple[int, ...] = STATIONS
         "core": (_ours("core", fast), None),
         "ocpp package": (_ours("package", False), None),
     }
-    found: dict[str, Any] = {"benchmark": "ocpp", "seconds": seconds, "uvloop": fast, "servers": {}}
+    found: Figures = {"benchmark": "ocpp", "seconds": seconds, "uvloop": fast, "servers": {}}
     node = _node()
     if isinstance(node, str):
         found["node_absent"] = node
@@ -69,10 +68,10 @@ async def figures(seconds: float = SECONDS, stations: tuple[int, ...] = STATIONS
     return found
 
 
-def _ratios(servers: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
+def _ratios(servers: dict[str, list[Figures]]) -> Figures:
     rate, cpu = "messages_per_s", "cpu_us_per_message"
     ours, theirs, whole, core = (servers[name] for name in ("rpc", "ocpp package", "gateway", "core"))
-    ratios: dict[str, Any] = {
+    ratios: Figures = {
         "rate_over_package": [_over(a[rate], b[rate]) for a, b in zip(ours, theirs, strict=True)],
         "rate_per_cpu_over_package": [_over(b[cpu], a[cpu]) for a, b in zip(ours, theirs, strict=True)],
         "share_of_cpu": [
@@ -94,7 +93,7 @@ def _over(a: float, b: float) -> float | None:
     return round(a / b, 2) if b else None
 
 
-def text(found: dict[str, Any]) -> Iterator[str]:
+def text(found: Figures) -> Iterator[str]:
     """Yield the figures as a table."""
     yield (
         f"{'server':18}{'stations':>9}{'msg/s':>9}{'p50 ms':>9}{'p99 ms':>9}{'p99 half':>9}{'CPU us':>9}{'kB idle':>9}"

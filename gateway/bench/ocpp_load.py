@@ -13,14 +13,14 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from gateway.bench.measuring import JsonProcess, quantile
+from gateway.bench.measuring import Figures, JsonProcess, quantile
 
 SUBPROTOCOL = "ocpp2.0.1"
 _SAMPLES = ("Energy.Active.Import.Register", "Energy.Active.Export.Register", "Power.Active.Import", "Voltage", "SoC")
 BOOT = {"reason": "PowerUp", "chargingStation": {"model": "bench", "vendorName": "bench"}}
 
 
-def event(station: int, number: int) -> dict[str, Any]:
+def event(station: int, number: int) -> Figures:
     """Return a TransactionEventRequest of the size that real stations send."""
     values = [
         {"value": 1234.5 + number, "measurand": name, "context": "Sample.Periodic", "location": "Outlet"}
@@ -112,7 +112,7 @@ class Client(asyncio.Protocol):
         assert self.transport is not None
         self.transport.write(frame(text))
 
-    async def call(self, action: str, payload: dict[str, Any]) -> bytes:
+    async def call(self, action: str, payload: Figures) -> bytes:
         """Make one call outside the measurement."""
         self.waiting = asyncio.get_running_loop().create_future()
         self.send(json.dumps([2, f"c{self.number}-{action}", action, payload]).encode())
@@ -150,7 +150,7 @@ class Load:
             if payload.startswith(b"[2"):
                 client.send(_answer(json.loads(payload)))
                 return
-            raise RuntimeError(f"the server refused: {payload[:200]!r}")
+            raise RuntimeError(f"the server rejected the call: {payload[:200]!r}")
         if not self._running:
             return
         self.latencies.append((time.perf_counter() - client.sent_at) * 1000)
@@ -197,11 +197,11 @@ def _body(number: int) -> bytes:
 _BODIES = tuple(_body(number) for number in range(50))
 
 
-async def measure(server: JsonProcess, stations: int, seconds: float) -> dict[str, Any]:
+async def measure(server: JsonProcess, stations: int, seconds: float) -> Figures:
     """Return the figures of one server, which answers with its CPU seconds and memory, with a number of stations."""
 
-    async def usage() -> dict[str, Any]:
-        return await asyncio.to_thread(server.ask)
+    async def usage() -> Figures:
+        return await asyncio.to_thread(server.request)
 
     load = Load()
     before = await usage()

@@ -18,7 +18,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-from gateway.bench.measuring import resident_kib
+from gateway.bench.measuring import Figures, resident_kib
 
 Ready = Callable[[int], None]
 
@@ -128,7 +128,7 @@ def _settings() -> Any:
     )
 
 
-def usage() -> dict[str, Any]:
+def usage() -> Figures:
     """Return CPU seconds and resident memory of this process."""
     spent = resource.getrusage(resource.RUSAGE_SELF)
     return {"cpu_s": spent.ru_utime + spent.ru_stime, "rss_kb": resident_kib() or spent.ru_maxrss}

@@ -13,9 +13,8 @@ import statistics
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
-from typing import Any
 
-from gateway.bench.measuring import timed_ms
+from gateway.bench.measuring import Figures, timed_ms
 from gateway.energy.planning.planner import aggregate
 from gateway.energy.planning.problem import Problem, Visit, Want, grid_start
 from gateway.energy.planning.rules import rule_plan
@@ -29,13 +28,13 @@ AIM_MS = 100.0
 START = 1_800_000_000.0 - 1_800_000_000.0 % 86_400 + 6 * 3600
 
 
-def figures() -> dict[str, Any]:
+def figures() -> Figures:
     """Return all figures."""
     solve(problem(5, START))  # the first start of the library is not part of a plan
     return {"bench": "plan", "aim_ms": AIM_MS, "steps": STEPS, "cars": [measure(size) for size in SIZES]}
 
 
-def text(found: dict[str, Any]) -> Iterator[str]:
+def text(found: Figures) -> Iterator[str]:
     """Yield one line for each number of vehicles."""
     for one in found["cars"]:
         yield (
@@ -46,7 +45,7 @@ def text(found: dict[str, Any]) -> Iterator[str]:
         )
 
 
-def measure(size: int) -> dict[str, Any]:
+def measure(size: int) -> Figures:
     """Return the figures for a number of vehicles."""
     now = problem(size, START)
     solved = partial(solve, within_s=60.0)
@@ -85,8 +84,8 @@ def problem(size: int, wall: float) -> Problem:
         buy.append((15.0 if hour < 6 else 45.0 if 17 <= hour < 21 else 28.0) + noise)
     visits = tuple(_visit(number, start) for number in range(size))
     made = Problem(wall, start, STEP_S, tuple(load), tuple(pv), tuple(buy), (8.0,) * STEPS, visits)
-    room_w = 1500.0 * size + 20_000
-    return replace(made, import_w=2 * room_w, export_w=room_w, contract_w=room_w, demand_charge_per_kw=40.0)
+    headroom_w = 1500.0 * size + 20_000
+    return replace(made, import_w=2 * headroom_w, export_w=headroom_w, contract_w=headroom_w, demand_charge_per_kw=40.0)
 
 
 def _visit(number: int, start: float) -> Visit:

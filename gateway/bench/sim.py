@@ -14,8 +14,10 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from gateway.bench.measuring import Figures
+
 HOUR = 3600.0
-DISCHARGE: dict[str, Any] = {
+DISCHARGE: Figures = {
     "name": "four hours of one car",
     "start": "2026-01-15T17:00:00+09:00",
     "duration": 4 * HOUR,
@@ -45,7 +47,6 @@ class Run:
     wakes: int  # advances of the clock
     controller_steps: int
     plans: int
-    governor_looks: int
     broken: list[str]  # expectations of the scenario that are not met
 
     @property
@@ -54,7 +55,7 @@ class Run:
         return self.cpu_s / self.virtual_s * HOUR
 
 
-def text(found: dict[str, Any]) -> Iterator[str]:
+def text(found: Figures) -> Iterator[str]:
     """Yield the figures as lines."""
     for name, row in found["runs"].items():
         yield (
@@ -68,7 +69,7 @@ def text(found: dict[str, Any]) -> Iterator[str]:
         yield f"{name:>17}  whole run / run with loops left out: {ratio}"
 
 
-def figures() -> dict[str, Any]:
+def figures() -> Figures:
     """Return all runs, their aims and the ratios; `ok`: the expectations of the scenarios are met."""
     runs = {
         "discharge_full": run(DISCHARGE, fast_forward=False),
@@ -93,7 +94,7 @@ def figures() -> dict[str, Any]:
     }
 
 
-def run(scenario: str | dict[str, Any], *, fast_forward: bool, until_s: float | None = None) -> Run:
+def run(scenario: str | Figures, *, fast_forward: bool, until_s: float | None = None) -> Run:
     """Run a scenario (a shipped one by name, or a table) or its first `until_s`; imports are not counted."""
     from emulators.runtime.clock import run_virtual
     from emulators.scenario.loading import check, load
@@ -112,7 +113,7 @@ async def _live(plan: Any, fast_forward: bool) -> Run:
     world = World(plan, keep_transcript=False, fast_forward=fast_forward)
     async with world.running():
         assert world.gateway is not None
-        energy_service, registry = world.gateway.energy_service, world.gateway.control.registry
+        energy_service = world.gateway.energy_service
         await world.clock.sleep(plan.duration)
         cpu_s = time.process_time() - began
         loop = asyncio.get_running_loop()
@@ -128,6 +129,5 @@ async def _live(plan: Any, fast_forward: bool) -> Run:
             wakes=loop.jumps,
             controller_steps=energy_service.steps,
             plans=energy_service.plans,
-            governor_looks=sum(state.steps for state in registry),
             broken=world.recording.violations(plan.expect),
         )
