@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from gateway.csms import setpoint
 from gateway.csms.evse import Evse
-from gateway.csms.setpoint import Kind, Profile, Purpose
+from gateway.csms.setpoint import Kind, Profile
 from gateway.csms.station import Station
 from gateway.model.event import OperationMode
 from gateway.model.station import Answer, Outcome
@@ -82,8 +82,7 @@ async def set_mode(
         kind = Kind.dynamic if SHAPES[mode].dynamic else Kind.absolute
         duration = None if valid_for_s is None else math.ceil(valid_for_s)
         number, period = setpoint.SETPOINT_PROFILE + evse.number, {"operationMode": mode, **fields}
-        level = setpoint.SETPOINT_LEVEL
-        profile = Profile(number, level, Purpose.tx_profile, kind, period, transaction, duration)
+        profile = Profile(number, kind, period, transaction, duration)
         return await setpoint.send_profile(station, evse, profile)
 
 

@@ -154,22 +154,13 @@ async def _update(station: Station, evse: Evse, profile: SetpointProfile, power_
 async def _install(
     station: Station, evse: Evse, transaction: Transaction, power_w: float, duration: int | None
 ) -> Outcome:
-    mode = _mode(evse)
+    mode, number = _mode(evse), SETPOINT_PROFILE + evse.number
     dynamic = station.variable("SmartChargingCtrlr", "SupportsDynamicProfiles") != "false"
-    kind = Kind.dynamic if dynamic else Kind.absolute
-    profile = Profile(
-        SETPOINT_PROFILE + evse.number,
-        SETPOINT_LEVEL,
-        Purpose.tx_profile,
-        kind,
-        {"operationMode": mode, **schedule_update(mode, power_w)},
-        transaction,
-        duration,
-        max_offline_s=duration,
-    )
+    kind, period = Kind.dynamic if dynamic else Kind.absolute, {"operationMode": mode, **schedule_update(mode, power_w)}
+    profile = Profile(number, kind, period, transaction, duration, max_offline_s=duration)
     outcome = await send_profile(station, evse, profile)
     if outcome.answer is Answer.APPLIED and dynamic:
-        evse.setpoint_profile = SetpointProfile(profile.number, transaction.id, mode, power_w, duration)
+        evse.setpoint_profile = SetpointProfile(number, transaction.id, mode, power_w, duration)
     return outcome
 
 
@@ -180,17 +171,10 @@ async def _apply_limit(
     refused = await require_fallback(station, evse, power_w)
     if refused is not None:
         return refused
-    vendor = station.vendor_profile
-    profile = Profile(
-        SETPOINT_PROFILE + evse.number,
-        vendor.setpoint.stack_level,
-        Purpose.tx_profile,
-        Kind.absolute,
-        {"limit": vendor.wire_value(power_w)},
-        transaction,
-        _duration(evse, valid_for_s),
-        unit=Unit.a if vendor.setpoint.unit == "A" else Unit.w,
-    )
+    vendor, number = station.vendor_profile, SETPOINT_PROFILE + evse.number
+    period, duration = {"limit": vendor.wire_value(power_w)}, _duration(evse, valid_for_s)
+    unit, level = Unit.a if vendor.setpoint.unit == "A" else Unit.w, vendor.setpoint.stack_level
+    profile = Profile(number, Kind.absolute, period, transaction, duration, level, unit)
     return await send_profile(station, evse, profile)
 
 
@@ -224,7 +208,7 @@ async def install_fallback(station: Station, evse: Evse) -> Outcome:
     if station.version is Version.V21:
         period["operationMode"] = OperationMode.CHARGING_ONLY
     number = FALLBACK_PROFILE + evse.number
-    profile = Profile(number, FALLBACK_LEVEL, Purpose.tx_default_profile, Kind.relative, period)
+    profile = Profile(number, Kind.relative, period, level=FALLBACK_LEVEL)
     outcome = await send_profile(station, evse, profile, FALLBACK_TIMEOUT_S)
     fallback.installed = outcome.answer is Answer.APPLIED
     if fallback.installed:
@@ -270,37 +254,40 @@ async def _retry(station: Station, evse: Evse) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """A charging profile with one schedule of one period, independent of the OCPP version."""
+    """A charging profile with one schedule of one period, independent of the OCPP version.
+
+    With a transaction it is a TxProfile, without one a TxDefaultProfile.
+    """
 
     number: int
-    level: int
-    purpose: Purpose
     kind: Kind
     period: Payload
     transaction: Transaction | None = None
     duration: int | None = None
+    level: int = SETPOINT_LEVEL
     unit: Unit = Unit.w
     max_offline_s: int | None = None  # sent where the station supports it
 
 
 async def send_profile(station: Station, evse: Evse, profile: Profile, timeout: float | None = None) -> Outcome:
     """Send SetChargingProfile in the terms of the station's version."""
-    number, early = profile.number, station.version is Version.V16
+    number, early, transaction = profile.number, station.version is Version.V16, profile.transaction
     schedule: Payload = {
         "chargingRateUnit": profile.unit,
-        "chargingSchedulePeriod": [{"startPeriod": 0, **profile.period}],
+        "chargingSchedulePeriod": [{"startPeriod": 0} | profile.period],
     }
     if profile.duration is not None:
         schedule["duration"] = profile.duration
     if profile.kind is Kind.absolute:
         schedule["startSchedule"] = stamp(station.context.clock.wall())
+    purpose = Purpose.tx_default_profile if transaction is None else Purpose.tx_profile
     content: Payload = {
         "stackLevel": profile.level,
-        "chargingProfilePurpose": profile.purpose,
+        "chargingProfilePurpose": purpose,
         "chargingProfileKind": profile.kind,
     }
-    if profile.transaction is not None:
-        content["transactionId"] = int(profile.transaction.id) if early else profile.transaction.id
+    if transaction is not None:
+        content["transactionId"] = int(transaction.id) if early else transaction.id
     offline_s = profile.max_offline_s
     if offline_s is not None and station.variable("SmartChargingCtrlr", "SupportsMaxOfflineDuration") == "true":
         content["maxOfflineDuration"] = offline_s
