@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from gateway.config import Config, host_and_port
+from gateway.csms.settings import UnknownStations
 from protocols.ocpp import vendor
 
 
@@ -28,7 +29,7 @@ def _notes(config: Config) -> Iterator[str]:
     if not _loopback(host_and_port(ocpp.listen)[0]):
         if ocpp.security_profile == 0:
             yield "ocpp.security_profile: 0 on a network; any client that reaches the port can connect as a station"
-        if ocpp.unknown_stations == "accept":
+        if ocpp.unknown_stations is UnknownStations.ACCEPT:
             yield "ocpp.unknown_stations: accept on a network; stations that are not listed get power"
     if config.admin.raw_calls:
         yield "admin.raw_calls: on; raw calls bypass every limit of the control hierarchy"

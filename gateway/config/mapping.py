@@ -11,8 +11,7 @@ from gateway.config import Config, ConfigError, host_and_port, read_secret, stal
 from gateway.config.settings import Section
 from gateway.control.settings import ServiceSettings
 from gateway.csms import passwords
-from gateway.csms.settings import CsmsSettings, Registration, StationSettings, UnknownStations, UnknownTokens
-from gateway.model.command import SiteMode
+from gateway.csms.settings import CsmsSettings, StationSettings
 from gateway.model.site import SitePolicy
 from gateway.mqtt.client import BrokerLink
 from gateway.mqtt.topics import MqttSettings, Topics
@@ -42,7 +41,6 @@ def service_settings(config: Config) -> ServiceSettings:
         SitePolicy,
         site,
         site=site.id,
-        mode=SiteMode(site.mode),
         assumed_capacity_wh=config.energy.assumed_capacity_wh,
         vehicle_capacity_wh={car.vehicle: car.capacity_wh for car in config.energy.cars if car.capacity_wh is not None},
     )
@@ -70,8 +68,7 @@ def csms_settings(config: Config) -> CsmsSettings:
             kept = passwords.hash_password(secret, passwords.configuration_salt(entry.id))
         elif ocpp.security_profile in (1, 2) and entry.security_profile in (None, 1, 2):
             raise ConfigError(f"stations.{number}.password_file: {entry.id} needs one with this security profile")
-        registration = Registration(entry.registration)
-        stations.append(_settings(StationSettings, entry, password_hash=kept, registration=registration))
+        stations.append(_settings(StationSettings, entry, password_hash=kept))
     return _settings(
         CsmsSettings,
         ocpp,
@@ -79,8 +76,6 @@ def csms_settings(config: Config) -> CsmsSettings:
         port=port,
         tls_address=None if ocpp.tls_listen is None else host_and_port(ocpp.tls_listen),
         stations=tuple(stations),
-        unknown_stations=UnknownStations(ocpp.unknown_stations),
-        unknown_tokens=UnknownTokens(ocpp.unknown_tokens),
     )
 
 

@@ -15,7 +15,9 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from gateway.csms.settings import Registration, UnknownStations, UnknownTokens
 from gateway.energy.settings import EnergySection
+from gateway.model.command import SiteMode
 from gateway.model.site import InputKind
 
 log = logging.getLogger("v2x")
@@ -79,9 +81,7 @@ class SiteSection(Section):
     ramp_w_per_s: Annotated[float, Field(gt=0, le=1e6)] = Field(
         default=2500, description="ramp of power after a command ends, in W/s"
     )
-    mode: Literal["self_consumption", "peak_shaving", "price", "grid_service", "backup", "manual"] = Field(
-        default="manual", description="energy management mode until a command changes it"
-    )
+    mode: SiteMode = Field(default=SiteMode.MANUAL, description="energy management mode until a command changes it")
     stale_after_s: dict[InputKind, Seconds] = Field(
         default_factory=dict, description="age from which an input of the facility is stale, by kind, in s"
     )
@@ -147,12 +147,12 @@ class OcppSection(Section):
     tls_listen: str | None = Field(
         default=None, description="second address:port, with TLS, for stations that move to a higher security profile"
     )
-    unknown_stations: Literal["accept", "pending", "reject", "reject-boot"] = Field(
-        default="reject",
+    unknown_stations: UnknownStations = Field(
+        default=UnknownStations.REJECT,
         description="stations that are not listed: reject answers 404, the others answer the BootNotification",
     )
-    unknown_tokens: Literal["accept", "reject"] = Field(
-        default="reject", description="authorization of an idToken that is not registered"
+    unknown_tokens: UnknownTokens = Field(
+        default=UnknownTokens.REJECT, description="authorization of an idToken that is not registered"
     )
     local_list: bool = Field(
         default=False,
@@ -221,8 +221,8 @@ class StationEntry(Section):
     max_charge_w: Watts | None = Field(default=None, description="per EVSE, until the station reports its own, in W")
     max_discharge_w: Watts | None = Field(default=None, description="per EVSE, until the station reports its own, in W")
     fallback_limit_w: Watts | None = Field(default=None, description="instead of that of [ocpp]")
-    registration: Literal["accepted", "pending", "rejected"] = Field(
-        default="accepted", description="registration status in the BootNotification response"
+    registration: Registration = Field(
+        default=Registration.ACCEPTED, description="registration status in the BootNotification response"
     )
 
 

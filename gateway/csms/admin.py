@@ -12,9 +12,9 @@ from itertools import islice
 from gateway.csms import admin_views, evse_events, passwords, payload_secrets, raw_call_effects, registration, restore
 from gateway.csms.admin_views import Row
 from gateway.csms.csms import Csms
-from gateway.csms.errors import NotKnown, NotPossible
+from gateway.csms.errors import RequestRejected, existing
 from gateway.csms.operations import Operations
-from gateway.csms.persistence import STATION, TOKEN
+from gateway.csms.persistence import POLICY, STATION, TOKEN, UNKNOWN_STATIONS
 from gateway.csms.settings import Registration, StationSettings, UnknownStations
 from gateway.csms.station import Station
 from gateway.csms.tokens import Status, Token
@@ -33,7 +33,7 @@ TOKEN_STATUS = frozenset(status.value for status in Status)
 
 
 class Admin:
-    """Views and changes of a CSMS. Raises NotKnown, or NotPossible with an HTTP status."""
+    """Views and changes of a CSMS. Raises NotFound, or RequestRejected with an HTTP status."""
 
     def __init__(self, csms: Csms) -> None:
         self.csms = csms
@@ -57,13 +57,13 @@ class Admin:
     async def put_station(self, name: str, changes: Row) -> Row:
         """Register a station or change its settings, stored first. A null removes the setting."""
         if STATION_ID.fullmatch(name) is None:
-            raise NotPossible(422, "a station id has 1 to 48 of A-Z a-z 0-9 * - _ = + | @ .")
+            raise RequestRejected(422, "a station id has 1 to 48 of A-Z a-z 0-9 * - _ = + | @ .")
         profile = changes.get("vendor_profile")
         if profile is not None:
             try:
                 vendor.find(profile, self.context.settings.vendor_profiles)
             except vendor.BadProfile as error:
-                raise NotPossible(422, str(error)) from error
+                raise RequestRejected(422, str(error)) from error
         known = self.csms.stations.get(name)
         before = known.settings if known is not None else StationSettings(name)
         changed: Row = {key: changes[key] for key in ("vendor_profile", "security_profile") if key in changes}
@@ -85,7 +85,7 @@ class Admin:
         return admin_views.station(station)
 
     def _trigger_boot(self, station: Station) -> None:
-        """Let a station boot whose status changed: the response to BootNotification carries it."""
+        """Trigger a BootNotification of a station whose status changed: the response has the new one."""
         status = registration.status_of(station.settings, station.registered, self.context.unknown_stations)
         if station.link is not None and station.boot is not None and station.boot.status != status:
             station.trigger_boot()
@@ -103,7 +103,7 @@ class Admin:
     async def put_registration(self, changes: Row) -> Row:
         """Change the policy for unknown stations, stored first."""
         policy = UnknownStations(changes["unknown_stations"])
-        await self._keep(self.context.persistence.policy(policy.value))
+        await self._keep(self.context.persistence.row(POLICY, UNKNOWN_STATIONS, policy.value))
         self.context.unknown_stations = policy
         for station in self.csms.stations.values():
             self._trigger_boot(station)
@@ -115,7 +115,7 @@ class Admin:
         try:
             await self.context.persistence.keep(*records)
         except StoreError as error:
-            raise NotPossible(503, f"nothing was changed, because it cannot be stored: {error}") from None
+            raise RequestRejected(503, f"nothing was changed, because it cannot be stored: {error}") from None
 
     # raw calls
 
@@ -123,12 +123,12 @@ class Admin:
         """Send one OCPP call verbatim and return its result."""
         station = self.operations.find(name)
         if not station.connected or station.version is None:
-            raise NotPossible(409, f"{name} is not connected")
+            raise RequestRejected(409, f"{name} is not connected")
         if action not in schema.actions(station.version):
-            raise NotPossible(501, f"OCPP {station.version.number} has no {action}")
+            raise RequestRejected(501, f"OCPP {station.version.number} has no {action}")
         reason = registration.forbidden(station.boot, action)
         if reason is not None:
-            raise NotPossible(409, reason)
+            raise RequestRejected(409, reason)
         reply = await self._call(station, action, payload, timeout_s)
         if isinstance(reply, Answered):
             raw_call_effects.apply(station, action, payload, reply.payload)
@@ -145,9 +145,9 @@ class Admin:
                 await self.csms.credentials.stage(station, password)
             reply = await station.call_unchecked(action, payload, timeout_s)
         except StoreError as error:
-            raise NotPossible(503, f"nothing was sent, because it cannot be stored: {error}") from None
+            raise RequestRejected(503, f"nothing was sent, because it cannot be stored: {error}") from None
         except (UnknownAction, InvalidPayload, QueueFull) as error:
-            raise NotPossible(_NOT_SENT[type(error)], str(error)) from error
+            raise RequestRejected(_NOT_SENT[type(error)], str(error)) from error
         if password is not None and isinstance(reply, Answered | Refused):
             await self.csms.credentials.settle(station, payload_secrets.password_accepted(reply))
         return reply
@@ -162,9 +162,7 @@ class Admin:
 
     def transaction(self, ref: str) -> Row:
         """Return one transaction."""
-        found = self.context.transactions.by_ref(ref)
-        if found is None:
-            raise NotKnown(f"no transaction {ref}")
+        found = existing(self.context.transactions.by_ref(ref), f"transaction {ref}")
         station = self.csms.stations.get(found.station)
         return admin_views.transaction(found, station.version if station is not None else None)
 
@@ -184,20 +182,17 @@ class Admin:
 
     def token(self, name: str) -> Row:
         """Return one token."""
-        found = self.context.tokens.get(name)
-        if found is None:
-            raise NotKnown(f"no token {name}")
-        return admin_views.token(found, self.context.clock.wall())
+        return admin_views.token(existing(self.context.tokens.get(name), f"token {name}"), self.context.clock.wall())
 
     async def put_token(self, name: str, content: Row) -> Row:
         """Add or replace a token, stored first."""
         if not 0 < len(name) <= TOKEN_LENGTH:
-            raise NotPossible(422, f"an idToken has 1 to {TOKEN_LENGTH} characters")
+            raise RequestRejected(422, f"an idToken has 1 to {TOKEN_LENGTH} characters")
         if content["status"] not in TOKEN_STATUS:
-            raise NotPossible(422, f"status is one of {', '.join(sorted(TOKEN_STATUS))}")
+            raise RequestRejected(422, f"status is one of {', '.join(sorted(TOKEN_STATUS))}")
         expiry = content.get("expiry")
         if expiry is not None and parse(expiry) is None:
-            raise NotPossible(422, "expiry is a date-time such as 2026-01-31T12:00:00Z")
+            raise RequestRejected(422, "expiry is a date-time such as 2026-01-31T12:00:00Z")
         token = Token(
             name,
             content["status"],
@@ -213,8 +208,7 @@ class Admin:
 
     async def delete_token(self, name: str) -> None:
         """Remove a token."""
-        if self.context.tokens.get(name) is None:
-            raise NotKnown(f"no token {name}")
+        existing(self.context.tokens.get(name), f"token {name}")
         await self._keep(Forgotten(TOKEN, name.casefold()))
         self.context.tokens.remove(name)
         self.csms.tokens_changed()
@@ -225,35 +219,21 @@ class Admin:
         """Return the reservations of a station, newest first."""
         self.operations.find(name)
         found = self.context.reservations.of(name, self.context.clock.wall())[:limit]
-        return [{"ref": one.ref, "status": one.status.value} for one in found]
+        return [admin_views.reservation(one) for one in found]
 
     def reservation(self, ref: str) -> Row:
         """Return one reservation."""
         found = self.context.reservations.get(ref, self.context.clock.wall())
-        if found is None:
-            raise NotKnown(f"no reservation {ref}")
-        return {"ref": found.ref, "status": found.status.value}
+        return admin_views.reservation(existing(found, f"reservation {ref}"))
 
     def messages(self, station: str | None, action: str | None, limit: int) -> list[Row]:
         """Return received calls, newest first."""
         received = reversed(self.context.received)
         found = (one for one in received if station in (None, one.station) and action in (None, one.action))
-        return [
-            {"t": one.t, "station": one.station, "action": one.action, "payload": one.payload}
-            for one in islice(found, limit)
-        ]
+        return [admin_views.message(one) for one in islice(found, limit)]
 
     def violations(self, station: str | None) -> list[Row]:
         """Return messages that broke a rule of OCPP, newest first."""
         return [
-            {
-                "t": one.t,
-                "station": one.station,
-                "direction": "sent" if one.ours else "received",
-                "action": one.action,
-                "code": one.code,
-                "text": one.text,
-            }
-            for one in reversed(self.context.violations)
-            if station in (None, one.station)
+            admin_views.violation(one) for one in reversed(self.context.violations) if station in (None, one.station)
         ]

@@ -1,4 +1,4 @@
-"""Views of stations, transactions and tokens for the admin API, with its member names.
+"""Views of stations, transactions, tokens, reservations and messages for the admin API, with its member names.
 
 1.6 has no EVSEs: its connector n is EVSE n of the gateway and is shown with its own number.
 """
@@ -8,7 +8,9 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
+from gateway.csms.context import ReceivedCall, RecordedViolation
 from gateway.csms.evse import Evse
+from gateway.csms.reservations import Reservation
 from gateway.csms.station import Station
 from gateway.csms.tokens import Token
 from gateway.csms.transactions import Transaction
@@ -94,3 +96,19 @@ def token(token: Token, wall: float) -> Row:
         "parent": token.parent,
         "allowed_energy_transfer": list(token.energy_transfer),
     }
+
+
+def reservation(one: Reservation) -> Row:
+    """Return the view of a reservation."""
+    return {"ref": one.ref, "status": one.status.value}
+
+
+def message(one: ReceivedCall) -> Row:
+    """Return the view of a received call."""
+    return {"t": one.t, "station": one.station, "action": one.action, "payload": one.payload}
+
+
+def violation(one: RecordedViolation) -> Row:
+    """Return the view of a message that broke a rule of OCPP."""
+    row = asdict(one)
+    return {"t": one.t, "station": one.station, "direction": "sent" if row.pop("ours") else "received", **row}

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from gateway.csms import der, operation_modes, outcomes
 from gateway.csms.admin_views import Row
 from gateway.csms.csms import Csms
-from gateway.csms.errors import NotKnown, NotPossible
+from gateway.csms.errors import RequestRejected, existing
 from gateway.csms.evse import Evse
 from gateway.csms.station import Station
 from gateway.model.event import OperationMode
@@ -21,7 +21,7 @@ from protocols.ocpp.times import stamp
 
 
 class Operations:
-    """Operations on the stations of a CSMS. Raises NotKnown, or NotPossible with an HTTP status."""
+    """Operations on the stations of a CSMS. Raises NotFound, or RequestRejected with an HTTP status."""
 
     def __init__(self, csms: Csms) -> None:
         self._csms, self._context = csms, csms.context
@@ -44,7 +44,7 @@ class Operations:
         station, _ = self._evse(name, evse, Version.V21)
         transaction = self._context.transactions.active_at(name, evse)
         if transaction is None:
-            raise NotPossible(409, f"no transaction is active on {evse_name(name, evse)}")
+            raise RequestRejected(409, f"no transaction is active on {evse_name(name, evse)}")
         transaction.allowed = tuple(modes)
         self._context.persistence.touch(transaction)
         body: Payload = {"transactionId": transaction.id, "allowedEnergyTransfer": list(modes)}
@@ -60,13 +60,13 @@ class Operations:
         try:
             return _row(await self._csms.credentials.renew(self.connected(name)))
         except StoreError as error:
-            raise NotPossible(503, f"nothing was sent, because it cannot be stored: {error}") from None
+            raise RequestRejected(503, f"nothing was sent, because it cannot be stored: {error}") from None
 
     async def der_controls(self, name: str) -> list[Payload]:
         """Return the DER controls that the station reports (R04)."""
         found = await der.controls(self.connected(name, Version.V21))
         if found is None:
-            raise NotPossible(502, f"{name} does not report its DER controls")
+            raise RequestRejected(502, f"{name} does not report its DER controls")
         return found
 
     async def set_der_control(self, name: str, number: str, kind: str, body: Payload, default: bool) -> Row:
@@ -75,7 +75,7 @@ class Operations:
         try:
             return _row(await der.set_control(station, number, kind, body, default))
         except der.InvalidControl as error:
-            raise NotPossible(422, str(error)) from None
+            raise RequestRejected(422, str(error)) from None
 
     async def clear_der_controls(self, name: str, default: bool, kind: str | None, number: str | None) -> Row:
         """Clear the matching DER controls (R04)."""
@@ -83,28 +83,23 @@ class Operations:
 
     def find(self, name: str) -> Station:
         """Return a station."""
-        station = self._csms.stations.get(name)
-        if station is None:
-            raise NotKnown(f"no station {name}")
-        return station
+        return existing(self._csms.stations.get(name), f"station {name}")
 
     def connected(self, name: str, version: Version | None = None) -> Station:
         """Return a connected station, of that version if one is given."""
         station = self.find(name)
         if not station.connected or station.version is None:
-            raise NotPossible(409, f"{name} is not connected")
+            raise RequestRejected(409, f"{name} is not connected")
         if version not in (None, station.version):
-            raise NotPossible(501, f"OCPP {station.version.number} does not support this operation")
+            raise RequestRejected(501, f"OCPP {station.version.number} does not support this operation")
         return station
 
     def _evse(self, name: str, evse: int, version: Version | None = None) -> tuple[Station, Evse]:
-        station = self.find(name)
-        if evse not in station.evses:
-            raise NotKnown(f"no EVSE {evse} of {name}")
-        return self.connected(name, version), station.evses[evse]
+        place = existing(self.find(name).evses.get(evse), f"EVSE {evse} of {name}")
+        return self.connected(name, version), place
 
 
 def _row(outcome: Outcome) -> Row:
     if outcome.code == "InvalidOrder":  # rejected by the gateway before sending
-        raise NotPossible(422, outcome.text)
+        raise RequestRejected(422, outcome.text)
     return {"answer": outcome.answer.value, "code": outcome.code, "text": outcome.text}

@@ -118,30 +118,19 @@ class CsmsPersistence:
 
     def record(self, transaction: Transaction) -> Kept:
         """Return the record of a transaction."""
-        return self._record(TRANSACTION, transaction.ref, transaction.as_row(), transaction.stopped_at)
+        return self.row(TRANSACTION, transaction.ref, transaction.as_row(), transaction.stopped_at)
 
     # other records
 
-    def number(self, last: int) -> Kept:
-        """Return the record of the last number of a 1.6 transaction."""
-        return self._record(COUNTER, NUMBERS, last)
-
     def token(self, token: Token) -> Kept:
         """Return the record of a token."""
-        return self._record(TOKEN, token.id.casefold(), token)
+        return self.row(TOKEN, token.id.casefold(), token)
 
     def reservation(self, reservation: Reservation) -> Kept:
         """Return the record of a reservation."""
         over = None if reservation.status is ReservationStatus.ACCEPTED else self._clock.wall()
-        return self._record(RESERVATION, reservation.ref, reservation, over)
+        return self.row(RESERVATION, reservation.ref, reservation, over)
 
-    def station(self, name: str, row: object) -> Kept:
-        """Return the record of a station."""
-        return self._record(STATION, name, row)
-
-    def policy(self, value: str) -> Kept:
-        """Return the record of the policy for unknown stations, as set by an operator."""
-        return self._record(POLICY, UNKNOWN_STATIONS, value)
-
-    def _record(self, kind: str, key: str, content: object, ended: float | None = None) -> Kept:
+    def row(self, kind: str, key: str, content: object, ended: float | None = None) -> Kept:
+        """Return the record of any content; `ended` is the Unix time from which it may be removed."""
         return Kept(kind, key, msgspec.json.encode(content).decode(), self._clock.wall(), ended)

@@ -61,7 +61,7 @@ def record(station: Station) -> Kept:
         upkeep=station.maintenance,
         **settings,
     )
-    return station.context.persistence.station(station.id, row)
+    return station.context.persistence.row(persistence.STATION, station.id, row)
 
 
 def restore(

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable
 
 from gateway.csms import certificates, evse_events, messages, sampling
+from gateway.csms.persistence import COUNTER, NUMBERS
 from gateway.csms.station import Handlers, Station
 from gateway.csms.transactions import Transaction
 from gateway.model.event import Metered
@@ -77,7 +78,9 @@ def start_transaction(station: Station, payload: Payload) -> Payload | Awaitable
     answer: Payload = {"transactionId": int(transaction.id), "idTagInfo": info}
     if repeated and not transaction.unsaved:
         return answer
-    return context.persistence.answer_when_kept(transaction, answer, context.persistence.number(int(transaction.id)))
+    return context.persistence.answer_when_kept(
+        transaction, answer, context.persistence.row(COUNTER, NUMBERS, int(transaction.id))
+    )
 
 
 def _start(station: Station, transaction: Transaction, payload: Payload) -> None:

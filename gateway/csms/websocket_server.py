@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import http
 import logging
 import re
 import ssl
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from websockets.asyncio.server import Server, ServerConnection
 from websockets.asyncio.server import serve as accept
-from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
@@ -110,17 +109,18 @@ class WebSocketServer:
 
     async def _admit(self, connection: ServerConnection, request: Request) -> Response | None:
         """Reject the handshake with a response, or accept it with None."""
+        reject = connection.respond
         if not self._handshakes.take(self.context.clock.now()):
-            return _refuse(http.HTTPStatus.SERVICE_UNAVAILABLE, "too many connections at once; try again later")
+            return reject(HTTPStatus.SERVICE_UNAVAILABLE, "too many connections at once; try again later\n")
         name = self._station_id(request.path)
         if name is None:
-            return _refuse(http.HTTPStatus.NOT_FOUND, f"stations connect to {self.settings.path}/<station id>")
+            return reject(HTTPStatus.NOT_FOUND, f"stations connect to {self.settings.path}/<station id>\n")
         station = self.stations.get(name)
         known = station is not None and station.registered
         if not known and self.context.unknown_stations is UnknownStations.REJECT:
-            return _refuse(http.HTTPStatus.NOT_FOUND, "this station is not registered here")
+            return reject(HTTPStatus.NOT_FOUND, "this station is not registered here\n")
         if not self._has_capacity(name, known):
-            return _refuse(http.HTTPStatus.SERVICE_UNAVAILABLE, "this gateway cannot serve another station")
+            return reject(HTTPStatus.SERVICE_UNAVAILABLE, "this gateway cannot serve another station\n")
         return await self._authenticate(connection, request, name, station)
 
     def _has_capacity(self, name: str, known: bool) -> bool:
@@ -140,20 +140,20 @@ class WebSocketServer:
         settings = StationSettings(name) if station is None else station.settings
         stored, own, pending = settings.password_hash, settings.security_profile, settings.next_security_profile
         required = self.settings.security_profile if own is None else own
-        level = _level(connection, request, name)
+        level, reject = _level(connection, request, name), connection.respond
         if level == 3 and 3 in (required, pending):
             return None
         if required == 3:
-            return _refuse(http.HTTPStatus.FORBIDDEN, "the certificate's common name is not this station's id")
+            return reject(HTTPStatus.FORBIDDEN, "the certificate's common name is not this station's id\n")
         if required == 2 and level < 2:
-            return _refuse(http.HTTPStatus.FORBIDDEN, "this station connects over TLS (security profile 2)")
+            return reject(HTTPStatus.FORBIDDEN, "this station connects over TLS (security profile 2)\n")
         if required == 0 and stored is None:
             return None
         given = passwords.basic_credentials(request.headers.get("Authorization"))
         if given is None or given[0] != name or station is None or not await self.credentials.verify(station, given[1]):
-            refusal = _refuse(http.HTTPStatus.UNAUTHORIZED, "user is the station's id, password is the one registered")
-            refusal.headers["WWW-Authenticate"] = 'Basic realm="ocpp"'
-            return refusal
+            rejection = reject(HTTPStatus.UNAUTHORIZED, "user is the station's id, password is the one registered\n")
+            rejection.headers["WWW-Authenticate"] = 'Basic realm="ocpp"'
+            return rejection
         return None
 
 
@@ -174,13 +174,6 @@ def _select(_: ServerConnection, offered: Sequence[Subprotocol]) -> Subprotocol 
     """Return the first offered subprotocol that is supported; without one the handshake has no subprotocol (3.3)."""
     ours = {version.value for version in Version}
     return next((protocol for protocol in offered if protocol in ours), None)
-
-
-def _refuse(status: http.HTTPStatus, text: str) -> Response:
-    body = (text + "\n").encode()
-    headers = Headers({"Content-Type": "text/plain; charset=utf-8", "Content-Length": str(len(body))})
-    headers["Connection"] = "close"
-    return Response(status.value, status.phrase, headers, body)
 
 
 def _quiet_logger() -> logging.Logger:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from gateway.csms.admin import Admin
-from gateway.csms.errors import NotPossible
+from gateway.csms.errors import RequestRejected
 from gateway.csms.settings import Registration, StationSettings, UnknownStations
 from gateway.model.event import (
     FaultCleared,
@@ -217,7 +217,7 @@ async def test_a_rejected_station_is_sent_nothing_and_heard_in_nothing(version: 
         reply = await station.call("TriggerMessage", {"requestedMessage": "Heartbeat"})
         assert isinstance(reply, Refused)
         assert reply.code == "NotAccepted"
-        with pytest.raises(NotPossible, match="Rejected") as caught:
+        with pytest.raises(RequestRejected, match="Rejected") as caught:
             await Admin(raw.csms).call("NEW", "TriggerMessage", {"requestedMessage": "Heartbeat"}, 5)
         assert caught.value.code == 409
         assert (await raw.call("Heartbeat", {}))[2] == "SecurityError"
@@ -239,7 +239,7 @@ async def test_a_pending_station_can_be_queried_and_configured_but_not_started(v
         if version is Version.V16:
             start, stop, body = "RemoteStartTransaction", "RemoteStopTransaction", {"idTag": "A"}
         for action, payload in ((start, body), (stop, {"transactionId": 1 if version is Version.V16 else "1"})):
-            with pytest.raises(NotPossible, match="Pending") as caught:
+            with pytest.raises(RequestRejected, match="Pending") as caught:
                 await admin.call("NEW", action, payload, 5)
             assert caught.value.code == 409
         asking = asyncio.create_task(admin.call("NEW", "TriggerMessage", {"requestedMessage": "Heartbeat"}, 5))

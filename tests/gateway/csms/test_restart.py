@@ -369,7 +369,7 @@ async def test_unregistered_and_removed_stations_are_not_restored() -> None:
 
 
 async def test_nothing_is_changed_that_cannot_be_written_down() -> None:
-    from gateway.csms.errors import NotPossible
+    from gateway.csms.errors import RequestRejected
 
     async with restartable(Version.V201) as lives:
         await lives.raw.boot()
@@ -385,7 +385,7 @@ async def test_nothing_is_changed_that_cannot_be_written_down() -> None:
             admin.put_registration({"unknown_stations": "accept"}),
             admin.operations.renew_password("CP1"),
         ):
-            with pytest.raises(NotPossible, match="disk is full") as caught:
+            with pytest.raises(RequestRejected, match="disk is full") as caught:
                 await attempt
             assert caught.value.code == 503
         assert admin.token("A")["status"] == "Accepted"

@@ -24,7 +24,7 @@ from emulators.runtime.clock import RealClock
 from gateway.csms import passwords, raw_call_effects, websocket_server
 from gateway.csms.admin import Admin
 from gateway.csms.csms import Csms
-from gateway.csms.errors import NotKnown
+from gateway.csms.errors import NotFound
 from gateway.csms.settings import CsmsSettings, StationSettings, UnknownStations
 from gateway.model.station import Answer
 from gateway.rate_limit import TokenBucket
@@ -361,7 +361,7 @@ async def test_a_password_is_renewed_over_ocpp(version: Version) -> None:
             sent = rig.calls("SetVariables")[-1]["setVariableData"][0]["attributeValue"]
         assert kept is not None
         assert passwords.verify(sent, kept)
-        with pytest.raises(NotKnown):
+        with pytest.raises(NotFound):
             await operations.renew_password("CP9")
 
 
