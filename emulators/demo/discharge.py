@@ -93,7 +93,7 @@ class Observer:
             arrow, name = ("→" if isinstance(event, events.MessageSent) else "←"), type(event.message).__name__
             if "ChargeLoop" not in name:  # several a second: shown below, when the current changes
                 self.view.line("iso15118", f"{arrow} {name}")
-        elif isinstance(event, events.StationLooped):
+        elif isinstance(event, events.ChargeLoopAnswered):
             current = event.station.present_current_a or 0.0
             self.view.values.current_a = current
             self.view.values.voltage_v = event.station.present_voltage_v or 0.0

@@ -185,7 +185,7 @@ def _summarise(reporter: Reporter, session: EvSession, ended: events.SessionEnde
     )
 
 
-def _looped(event: events.StationLooped) -> str:
+def _looped(event: events.ChargeLoopAnswered) -> str:
     charger = event.station
     if charger.present_current_a is not None and charger.present_voltage_v is not None:
         power = charger.present_current_a * charger.present_voltage_v
@@ -202,7 +202,7 @@ _LINES: dict[type[Any], Callable[[Any], str | None]] = {
         f"service {e.choice.service.name}, {e.choice.parameters.control.name.lower()} control"
     ),
     events.PowerStarted: lambda e: "power on",
-    events.StationLooped: _looped,
+    events.ChargeLoopAnswered: _looped,
     events.Notified: lambda e: f"notification of the charger: {e.notification} within {e.within_s} s",
     events.Warned: lambda e: f"warning: {e.message}: {e.code}",
     events.PowerStopped: lambda e: "power off",

@@ -196,7 +196,7 @@ class EvSession:
 
     def _report(self, reported: Sequence[object]) -> None:
         for event in reported:
-            if isinstance(event, events.StationLooped):
+            if isinstance(event, events.ChargeLoopAnswered):
                 self._looped(event)
             elif isinstance(event, events.VoltageMatched):
                 self._inlet_v = event.voltage_v
@@ -211,7 +211,7 @@ class EvSession:
             if self._observe is not None:
                 self._observe(event)  # type: ignore[arg-type]
 
-    def _looped(self, event: events.StationLooped) -> None:
+    def _looped(self, event: events.ChargeLoopAnswered) -> None:
         now, car, charger, engine = self._clock.now(), self.car, event.station, self.engine
         assert engine is not None
         self.loops += 1

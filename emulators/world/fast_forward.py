@@ -91,7 +91,7 @@ class FastForward:
         irregular = quirks.renegotiates_every_s or quirks.late_frames_s or quirks.silent_after_s is not None
         if last.binding is not None or irregular or ev.session.stop is not None or ev.session.renegotiating:
             return
-        if charger._outgoing or ev._outgoing or ev._wanted is not None:
+        if charger._outgoing or ev._outgoing or ev._requested_step is not None:
             return
         loops, at = self._ahead(car, stage, ev._due)
         if loops <= 0:

@@ -150,7 +150,7 @@ def _our_times(text: str) -> tuple[float, list[float]]:
             marks.append((line["at"], SEARCHED))
         elif line["event"] == "MessageSent" and "CLReqControlMode" in line["message"]:
             marks.append((line["at"], REQUESTED))
-        elif line["event"] == "StationLooped":
+        elif line["event"] == "ChargeLoopAnswered":
             marks.append((line["at"], RESPONDED))
     return _times(marks, f"our car did not charge: {text[-300:]}")
 

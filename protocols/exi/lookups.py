@@ -63,7 +63,7 @@ def number_reader(simple: Simple, prefix: str, known: dict[str, int]) -> Reader:
     size, low, high = len(prefix), simple.low, simple.high
     signed = simple.kind is Kind.SIGNED
     start = size + signed
-    room = len(known) + REMEMBERED_NUMBERS
+    capacity = len(known) + REMEMBERED_NUMBERS
 
     def read(s: str, b: bytes, p: int) -> tuple[int, int]:
         if s[p : p + size] != prefix:
@@ -80,7 +80,7 @@ def number_reader(simple: Simple, prefix: str, known: dict[str, int]) -> Reader:
         if s[q] != "0":
             raise DecodeFault(q, "more content where a simple element ends")
         q += 1
-        if q - p < REMEMBERED_BITS and len(known) < room:
+        if q - p < REMEMBERED_BITS and len(known) < capacity:
             known[s[p:q]] = value
         return value, q
 

@@ -32,9 +32,9 @@ def test_times_are_read_from_the_logs() -> None:
     lines = [
         {"event": "Searching", "at": 1.0},
         {"event": "MessageSent", "at": 2.0, "message": {"CLReqControlMode": {}}},
-        {"event": "StationLooped", "at": 2.25},
+        {"event": "ChargeLoopAnswered", "at": 2.25},
         {"event": "MessageSent", "at": 3.0, "message": {"CLReqControlMode": {}}},
-        {"event": "StationLooped", "at": 3.5},
+        {"event": "ChargeLoopAnswered", "at": 3.5},
     ]
     assert _our_times("\n".join(map(json.dumps, lines))) == (1.25, [0.25, 0.5])
     with pytest.raises(ValueError, match="did not charge"):

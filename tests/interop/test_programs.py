@@ -91,7 +91,7 @@ def test_ctrl_c_ends_both_in_order(tmp_path: Path) -> None:
     try:
         port = json.loads(until(secc.text, "Listening", secc).splitlines()[0])["port"]
         ev = _program(["ev", "--connect", f"[::1]:{port}", "--json"], tmp_path / "ev")
-        until(ev.text, "StationLooped", ev)
+        until(ev.text, "ChargeLoopAnswered", ev)
         ev.process.send_signal(signal.SIGINT)
         assert ev.wait(WITHIN) == 0, ev.text()[-2000:]
         until(secc.text, "SessionEnded", secc)
@@ -112,7 +112,7 @@ def test_ctrl_c_at_the_charger_asks_the_car_to_end(tmp_path: Path) -> None:
     try:
         port = json.loads(until(secc.text, "Listening", secc).splitlines()[0])["port"]
         ev = _program(["ev", "--connect", f"[::1]:{port}", "--json"], tmp_path / "ev")
-        until(ev.text, "StationLooped", ev)
+        until(ev.text, "ChargeLoopAnswered", ev)
         secc.process.send_signal(signal.SIGINT)
         assert ev.wait(WITHIN) == 0, ev.text()[-2000:]
         assert secc.wait(WITHIN) == 0, secc.text()[-2000:]

@@ -16,7 +16,7 @@ class VehicleIdentified:
 
 
 @frozen
-class AuthorizationWanted:
+class AuthorizationRequested:
     """The vehicle requests authorization, to be answered with `authorize`. Not reported with free vending."""
 
     evccid: str
@@ -82,7 +82,7 @@ class SessionEnded:
 
 SeccEvent = (
     VehicleIdentified
-    | AuthorizationWanted
+    | AuthorizationRequested
     | NeedsStated
     | ChargingStarted
     | Measured

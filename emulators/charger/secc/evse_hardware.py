@@ -119,7 +119,7 @@ class EvseHardware:
             self.stage.close(now)
         self._metered_at = now
 
-    def loop(self, event: events.CarLooped, dc: bool) -> Reading:
+    def loop(self, event: events.ChargeLoopRequested, dc: bool) -> Reading:
         """Apply limits and target of one charge loop; return the measurements after it."""
         now, car = self._clock.now(), event.car
         if dc:

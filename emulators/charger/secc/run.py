@@ -202,7 +202,7 @@ class _Evse:
     def observe(self, event: charger.SeccEvent) -> None:
         """Report an event and react to it."""
         self.reporter(event)
-        if isinstance(event, charger.AuthorizationWanted):
+        if isinstance(event, charger.AuthorizationRequested):
             self.secc.wait_for_customer()
             asyncio.get_running_loop().call_later(self._options.customer_s, self.secc.authorize, True)
         elif isinstance(event, charger.Measured):

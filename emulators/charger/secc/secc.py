@@ -10,7 +10,7 @@ The interface for a station or a program, which needs no other part of ISO 15118
     secc.terminate("reservation ends"); secc.pause(); secc.renegotiate()
     secc.unplug()                                         # the cable is disconnected: the session ends at once
 
-Events: `VehicleIdentified`, `AuthorizationWanted`, `NeedsStated`, `ChargingStarted`, `Measured` (once per loop),
+Events: `VehicleIdentified`, `AuthorizationRequested`, `NeedsStated`, `ChargingStarted`, `Measured` (once per loop),
 `ChargingStopped`, `StandbyEntered`, `SessionEnded`. Power is signed, + into the vehicle; limits are magnitudes. In
 dynamic control the set-point is applied within the limits of both sides. In scheduled control it becomes a new
 schedule, offered by renegotiation, and limits the power at once. The protocol engine is
@@ -26,7 +26,7 @@ from typing import Any
 from emulators.battery.pack import Battery
 from emulators.charger.hardware.power_stage import PowerStage
 from emulators.charger.secc.events import (
-    AuthorizationWanted,
+    AuthorizationRequested,
     ChargingStarted,
     ChargingStopped,
     Measured,
@@ -200,9 +200,9 @@ class EvseSecc:
         self._paused.pop(event.session_id, None)
         self._observe(VehicleIdentified(event.evccid, event.resumed))
 
-    def _authorization_requested(self, event: events.AuthorizationAsked) -> None:
+    def _authorization_requested(self, event: events.AuthorizationRequested) -> None:
         if not self._free_vend:
-            self._observe(AuthorizationWanted(event.evccid))
+            self._observe(AuthorizationRequested(event.evccid))
 
     def _limits_stated(self, event: events.LimitsStated) -> None:
         """Prepare the next responses: schedules, and the insulation result if there is no cable check to wait for."""
@@ -238,7 +238,7 @@ class EvseSecc:
         if not event.again:
             self._observe(ChargingStarted())
 
-    def _looped(self, event: events.CarLooped) -> None:
+    def _looped(self, event: events.ChargeLoopRequested) -> None:
         car, dc = event.car, is_dc(self.engine)
         self._headroom = event.allowed
         reading = self.hardware.loop(event, dc)
@@ -296,13 +296,13 @@ class EvseSecc:
 
 _REACTIONS: dict[type[object], Callable[[EvseSecc, Any], None]] = {
     events.SessionOpened: EvseSecc._session_opened,
-    events.AuthorizationAsked: EvseSecc._authorization_requested,
+    events.AuthorizationRequested: EvseSecc._authorization_requested,
     events.LimitsStated: EvseSecc._limits_stated,
     events.NeedsStated: EvseSecc._needs_stated,
-    events.CableCheckAsked: lambda secc, _: secc.hardware.check_cable(),
-    events.PreChargeAsked: lambda secc, event: secc.hardware.precharge(event.target_voltage_v),
+    events.CableCheckRequested: lambda secc, _: secc.hardware.check_cable(),
+    events.PreChargeRequested: lambda secc, event: secc.hardware.precharge(event.target_voltage_v),
     events.PowerStarted: EvseSecc._power_started,
-    events.CarLooped: EvseSecc._looped,
+    events.ChargeLoopRequested: EvseSecc._looped,
     events.StandbyEntered: EvseSecc._standby_entered,
     events.PowerStopped: EvseSecc._power_stopped,
     events.ServicesReopened: EvseSecc._services_reopened,

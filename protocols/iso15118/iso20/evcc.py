@@ -111,7 +111,7 @@ class Evcc(Connection):
         self._stream_due: float | None = None
         self._stream_by: float | None = None
         self._parallel_request = "ScheduleExchangeReq"  # last request parallel to the loop
-        self._wanted: Step | None = None  # a step ordered by the host, taken in the next loop
+        self._requested_step: Step | None = None  # a step ordered by the host, taken in the next loop
 
     # the engine contract
 
@@ -146,11 +146,11 @@ class Evcc(Connection):
         elif isinstance(order, orders.Abort):
             self._end(order.reason)
         elif isinstance(order, orders.EnterStandby):
-            self._want(Step.POWER_STANDBY, Step.CHARGE_LOOP)
+            self._request_step(Step.POWER_STANDBY, Step.CHARGE_LOOP)
         elif isinstance(order, orders.LeaveStandby):
-            self._want(Step.POWER_START, Step.STANDBY)
+            self._request_step(Step.POWER_START, Step.STANDBY)
         elif isinstance(order, orders.SelectChannel):
-            self._want(Step.POWER_START, Step.CHARGE_LOOP)
+            self._request_step(Step.POWER_START, Step.CHARGE_LOOP)
             self.session = replace(self.session, discharge_channel=order.discharge)
         elif isinstance(order, orders.Renegotiate):
             if order.multiplexed and self.step is Step.CHARGE_LOOP:
@@ -158,7 +158,7 @@ class Evcc(Connection):
                 if self._stream_by is None:
                     self._stream_due = now
             else:
-                self._want(Step.RENEGOTIATION, Step.CHARGE_LOOP)
+                self._request_step(Step.RENEGOTIATION, Step.CHARGE_LOOP)
         else:
             raise LocalProtocolError(f"{type(order).__name__} is not an order for an EVCC")
 
@@ -200,11 +200,11 @@ class Evcc(Connection):
         choice = self.session.choice
         if choice is None or choice.is_dynamic or not self.session.power_on or self.session.standby:
             return 0.0
-        return planned_power(self.session, self._desk(now))
+        return planned_power(self.session, self._context(now))
 
     # requests
 
-    def _desk(self, now: float) -> EvccContext:
+    def _context(self, now: float) -> EvccContext:
         wall = self._epoch + now
         return EvccContext(
             settings=self.settings,
@@ -229,7 +229,7 @@ class Evcc(Connection):
         self.step = self._divert(self.step)
         if self.step is Step.POWER_START:
             self.session = replace(self.session, starts=self.car.ready)
-        request = build(self.session, self._desk(now))
+        request = build(self.session, self._context(now))
         self._awaited = type(request).__name__
         self._answer_by = now + timers.message_timeout(self._awaited) * self.settings.timeout_factor
         self._send(messages.encode(request), request)
@@ -239,7 +239,7 @@ class Evcc(Connection):
         self._stream_due = None
         if self.step is not Step.CHARGE_LOOP:
             return
-        context = replace(self._desk(now), step=Step.SCHEDULE_AGAIN)
+        context = replace(self._context(now), step=Step.SCHEDULE_AGAIN)
         if self.session.renegotiating:
             request, stream = build(self.session, context), PayloadType.ISO20_SCHEDULE_STREAM
         elif self.session.confirming:
@@ -289,7 +289,7 @@ class Evcc(Connection):
             return
         self._answer_by = None
         react = _POWER_REACTIONS[self.step] if self.step in _POWER_REACTIONS else _REACTIONS[name]
-        self._follow(react(message, self.session, self._desk(now)), now)
+        self._follow(react(message, self.session, self._context(now)), now)
 
     def _take_handshake(self, received: Frame, now: float) -> None:
         if received.payload_type != PayloadType.SUPPORTED_APP_PROTOCOL or not received.well_formed:
@@ -317,7 +317,7 @@ class Evcc(Connection):
             self.session = replace(self.session, confirming=False)
             self._events.append(MeterConfirmed(message.ResponseCode))
             return
-        reaction = on_schedules(message, self.session, self._desk(now))
+        reaction = on_schedules(message, self.session, self._context(now))
         self.session = reaction.session
         self._events.extend(reaction.events)
         if reaction.poll:
@@ -331,8 +331,8 @@ class Evcc(Connection):
             self._setup_by = None
         step, poll = reaction.step, reaction.poll
         if self.step in _LOOP and step in _LOOP:
-            if self._wanted is not None:
-                step, self._wanted, poll = self._wanted, None, False
+            if self._requested_step is not None:
+                step, self._requested_step, poll = self._requested_step, None, False
             elif self.session.renegotiated and self._stream_by is None:
                 step, poll = Step.RENEGOTIATION, False
             elif (self.session.renegotiating or self.session.confirming) and not wanted_before:
@@ -374,12 +374,12 @@ class Evcc(Connection):
         self.step = step
         self._due = None if step is Step.ENDED else now + (pause if poll else 0.0)
 
-    def _want(self, step: Step, only_in: Step) -> None:
+    def _request_step(self, step: Step, only_in: Step) -> None:
         if self.step is not only_in:
             raise LocalProtocolError(
                 f"{step.value!r} is possible only in {only_in.value!r}, not in {self.step.value!r}"
             )
-        self._wanted = step
+        self._requested_step = step
 
     def _end(self, reason: str, code: ResponseCode | None = None) -> None:
         """End the connection without another message."""

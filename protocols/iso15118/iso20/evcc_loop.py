@@ -15,13 +15,13 @@ from protocols.iso15118.iso20.dc import DC_ChargeLoopRes, DC_WeldingDetectionRes
 from protocols.iso15118.iso20.evcc_session import EvccContext, EvSession, Reaction
 from protocols.iso15118.iso20.evcc_setup import terminate
 from protocols.iso15118.iso20.events import (
+    ChargeLoopAnswered,
     Event,
     Notified,
     Paused,
     ServicesReopened,
     SessionEnded,
     SessionPaused,
-    StationLooped,
     Warned,
     WeldingChecked,
 )
@@ -55,7 +55,7 @@ def _on_loop(
     report: StationReport, code: ResponseCode, status: EVSEStatus | None, session: EvSession, context: EvccContext
 ) -> Reaction:
     notification = status.EVSENotification if status is not None else None
-    events: list[Event] = [StationLooped(station=report, code=code, notification=notification)]
+    events: list[Event] = [ChargeLoopAnswered(station=report, code=code, notification=notification)]
     if code.startswith("WARNING"):
         events.append(Warned("ChargeLoopRes", code))
     session = replace(session, station=report, meter=report.meter or session.meter, loops=session.loops + 1)

@@ -38,7 +38,7 @@ class SessionOpened:
 
 
 @frozen
-class AuthorizationAsked:
+class AuthorizationRequested:
     """The EV requested authorization by external means; respond with `Authorize`."""
 
     evccid: str
@@ -91,12 +91,12 @@ class SchedulesReceived:
 
 
 @frozen
-class CableCheckAsked:
+class CableCheckRequested:
     """The EV requested the insulation test; respond with `CableChecked`."""
 
 
 @frozen
-class PreChargeAsked:
+class PreChargeRequested:
     """The EV requested this output voltage with at most 2 A."""
 
     target_voltage_v: float
@@ -127,7 +127,7 @@ class PowerStopped:
 
 
 @frozen(kw_only=True)
-class CarLooped:
+class ChargeLoopRequested:
     """SECC: one charge loop request was answered. `target` is the requested output."""
 
     target: Target
@@ -137,7 +137,7 @@ class CarLooped:
 
 
 @frozen(kw_only=True)
-class StationLooped:
+class ChargeLoopAnswered:
     """EVCC: one charge loop response was received."""
 
     station: StationReport
@@ -246,20 +246,20 @@ class MessageReceived:
 Event = (
     ProtocolAgreed
     | SessionOpened
-    | AuthorizationAsked
+    | AuthorizationRequested
     | Authorized
     | ServiceAgreed
     | LimitsStated
     | NeedsStated
     | SchedulesReceived
-    | CableCheckAsked
-    | PreChargeAsked
+    | CableCheckRequested
+    | PreChargeRequested
     | VoltageMatched
     | PowerStarted
     | StandbyEntered
     | PowerStopped
-    | CarLooped
-    | StationLooped
+    | ChargeLoopRequested
+    | ChargeLoopAnswered
     | Notified
     | NotificationIgnored
     | Renegotiated

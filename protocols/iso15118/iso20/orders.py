@@ -45,7 +45,7 @@ class LimitOutput:
 
 @frozen
 class Authorize:
-    """Response to `AuthorizationAsked`; `code` replaces the default response code of a verdict."""
+    """Response to `AuthorizationRequested`; `code` replaces the default response code of a verdict."""
 
     verdict: Verdict
     code: ResponseCode | None = None
@@ -53,7 +53,7 @@ class Authorize:
 
 @frozen
 class CableChecked:
-    """Response to `CableCheckAsked`: the result of the insulation test."""
+    """Response to `CableCheckRequested`: the result of the insulation test."""
 
     verdict: Verdict
 

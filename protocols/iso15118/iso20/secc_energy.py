@@ -30,7 +30,7 @@ from protocols.iso15118.iso20.dc import (
     DC_PreChargeReq,
     DC_PreChargeRes,
 )
-from protocols.iso15118.iso20.events import CableCheckAsked, Event, LimitsStated, NeedsStated, PreChargeAsked
+from protocols.iso15118.iso20.events import CableCheckRequested, Event, LimitsStated, NeedsStated, PreChargeRequested
 from protocols.iso15118.iso20.limits import Limits
 from protocols.iso15118.iso20.loop_messages import read_needs, seconds
 from protocols.iso15118.iso20.prices import level_message, price_message
@@ -133,7 +133,7 @@ def answer_cable_check(request: DC_CableCheckReq, session: Session, context: Req
     events: tuple[Event, ...] = ()
     if "cable" not in session.requested:
         session = replace(session, requested=session.requested | {"cable"})
-        events = (CableCheckAsked(),)
+        events = (CableCheckRequested(),)
     since = session.ongoing_since if session.ongoing_since is not None else context.now
     if context.evse.insulation is Verdict.NO:
         raise Refusal(ResponseCode.FAILED, "the insulation test failed")
@@ -157,7 +157,9 @@ def answer_pre_charge(request: DC_PreChargeReq, session: Session, context: Reque
     )
     # Some EVs never report Finished and continue once the voltages match, which is equally safe.
     finished = request.EVProcessing is Processing.Finished or abs(context.evse.voltage_v - target) <= MATCHED_V
-    return Answer(response, State.POWER_DELIVERY if finished else State.PRE_CHARGE, session, (PreChargeAsked(target),))
+    return Answer(
+        response, State.POWER_DELIVERY if finished else State.PRE_CHARGE, session, (PreChargeRequested(target),)
+    )
 
 
 def _check(limits: Limits) -> None:

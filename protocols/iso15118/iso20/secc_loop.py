@@ -23,7 +23,7 @@ from protocols.iso15118.iso20.common import (
 )
 from protocols.iso15118.iso20.dc import DC_ChargeLoopReq, DC_WeldingDetectionReq, DC_WeldingDetectionRes
 from protocols.iso15118.iso20.events import (
-    CarLooped,
+    ChargeLoopRequested,
     Event,
     Paused,
     PowerStarted,
@@ -236,7 +236,7 @@ def _looped(
         needs=car.needs or session.needs,
         departure_at=session.departure_at if car.departure_s is None else context.now + car.departure_s,
     )
-    event = CarLooped(target=target, allowed=permitted, car=car, code=code)
+    event = ChargeLoopRequested(target=target, allowed=permitted, car=car, code=code)
     return Answer(response, state, session, (event,))
 
 

@@ -32,7 +32,7 @@ from protocols.iso15118.iso20.common import (
     SessionSetupReq,
     SessionSetupRes,
 )
-from protocols.iso15118.iso20.events import AuthorizationAsked, Authorized, Event, ServiceAgreed, SessionOpened
+from protocols.iso15118.iso20.events import AuthorizationRequested, Authorized, Event, ServiceAgreed, SessionOpened
 from protocols.iso15118.iso20.messages import NO_SESSION
 from protocols.iso15118.iso20.secc_session import Answer, Refusal, RequestContext, Session, Verdict
 from protocols.iso15118.iso20.services import DC_SERVICES, Choice, Offer, to_message
@@ -95,7 +95,7 @@ def answer_authorization(request: AuthorizationReq, session: Session, context: R
     events: tuple[Event, ...] = ()
     if "authorization" not in session.requested:
         session = replace(session, requested=session.requested | {"authorization"})
-        events = (AuthorizationAsked(session.evccid),)
+        events = (AuthorizationRequested(session.evccid),)
     verdict = context.evse.authorization
     code, processing, state = ResponseCode.OK, Processing.Finished, State.SERVICE_DISCOVERY
     since = session.ongoing_since if session.ongoing_since is not None else context.now

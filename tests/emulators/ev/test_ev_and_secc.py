@@ -9,7 +9,7 @@ import pytest
 
 from emulators.charger.hardware.power_stage import PowerStage
 from emulators.charger.secc.events import (
-    AuthorizationWanted,
+    AuthorizationRequested,
     ChargingStarted,
     Measured,
     NeedsStated,
@@ -233,7 +233,7 @@ async def test_authorization_waits_for_the_station() -> None:
     session = EvSession(Car(), clock)
     serving, driving, _ = plug(secc, session)
     await clock.sleep(1)
-    assert AuthorizationWanted(session.car.spec.evcc_id) in events
+    assert AuthorizationRequested(session.car.spec.evcc_id) in events
     secc.wait_for_customer()
     await clock.sleep(120)
     assert secc.connected

@@ -158,19 +158,19 @@ class Pair:
         for event in secc:
             self._be_a_charger(event)
         for event in ev:
-            if isinstance(event, events.StationLooped) and event.station.target_power_w is not None:
+            if isinstance(event, events.ChargeLoopAnswered) and event.station.target_power_w is not None:
                 self.ev.command(replace(self.ev.car, power_w=event.station.target_power_w), self.now)
 
     def _be_a_charger(self, event: events.Event) -> None:
-        if isinstance(event, events.AuthorizationAsked):
+        if isinstance(event, events.AuthorizationRequested):
             self.secc.command(orders.Authorize(Verdict.YES), self.now)
         elif isinstance(event, events.NeedsStated):
             self.secc.command(orders.OfferSchedules(()), self.now)
-        elif isinstance(event, events.CableCheckAsked):
+        elif isinstance(event, events.CableCheckRequested):
             self.secc.command(orders.CableChecked(Verdict.YES), self.now)
-        elif isinstance(event, events.PreChargeAsked):
+        elif isinstance(event, events.PreChargeRequested):
             self.voltage_v = event.target_voltage_v
-        elif isinstance(event, events.CarLooped):
+        elif isinstance(event, events.ChargeLoopRequested):
             self.target_w = event.target.power_w
             if event.car.present_voltage_v:
                 self.voltage_v = event.car.present_voltage_v

@@ -339,7 +339,7 @@ def test_a_car_outside_its_profile_is_warned_and_then_cut_off() -> None:
     session.ideal = False
     session.ev.command(replace(session.ev.car, power_w=20_000.0), session.now)
     session.run()
-    warned = [one for one in session.ev_seen(events.StationLooped) if one.code.startswith("WARNING")]
+    warned = [one for one in session.ev_seen(events.ChargeLoopAnswered) if one.code.startswith("WARNING")]
     assert [one.code for one in warned] == [ResponseCode.WARNING_EVPowerProfileViolation] * 5
     assert session.seen(events.SessionEnded)[0].code is ResponseCode.FAILED_EVPowerProfileViolation
 

@@ -149,7 +149,7 @@ def test_the_car_renegotiates_schedules(multiplexed: bool, service: ServiceId) -
     profile = session.seen(events.Renegotiated)[-1].profile
     assert profile.tuple_id == 7
     assert profile.blocks[0].power_w == -2_000
-    assert session.seen(events.CarLooped)[-1].target.power_w == pytest.approx(-2_000, abs=5)
+    assert session.seen(events.ChargeLoopRequested)[-1].target.power_w == pytest.approx(-2_000, abs=5)
     session.ideal = True
     finish(session)
 
@@ -163,7 +163,7 @@ def test_the_charger_asks_for_new_schedules() -> None:
     session.run(until=lambda p: bool(p.seen(events.Renegotiated)))
     session.run(until=loops(40))
     assert session.secc.evse.notification is None
-    assert session.seen(events.CarLooped)[-1].target.power_w == pytest.approx(1_500, abs=5)
+    assert session.seen(events.ChargeLoopRequested)[-1].target.power_w == pytest.approx(1_500, abs=5)
     assert len(session.seen(events.Renegotiated)) == 1
     session.ideal = True
     finish(session)
@@ -236,7 +236,7 @@ def test_a_paused_session_is_resumed_by_the_same_car(certificate: bytes | None) 
     assert again.seen(events.SessionOpened)[0].resumed
     assert again.ev.session.resumed
     assert again.ev.session.session_id == kept.session_id
-    assert not again.seen(events.AuthorizationAsked)
+    assert not again.seen(events.AuthorizationRequested)
     finish(again)
 
 
@@ -254,7 +254,7 @@ def test_a_paused_session_is_not_given_to_another_car(kept_with: bytes | None, b
     again.run(until=loops(2))
     assert not again.ev.session.resumed
     assert again.ev.session.session_id != kept.session_id
-    assert again.seen(events.AuthorizationAsked)
+    assert again.seen(events.AuthorizationRequested)
     finish(again)
 
 

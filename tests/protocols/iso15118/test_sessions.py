@@ -18,7 +18,7 @@ def test_a_dynamic_discharge_empties_the_battery(chunk: int) -> None:
     assert session.ev_seen(events.SessionEnded)[-1].ok
     assert session.seen(events.SessionEnded)[-1].ok
     assert session.soc_pct < 80
-    loop = session.ev_seen(events.StationLooped)[-1]
+    loop = session.ev_seen(events.ChargeLoopAnswered)[-1]
     assert loop.station.present_current_a == pytest.approx(-12.5)
 
 
@@ -33,7 +33,7 @@ def test_every_service_and_control_mode(service: ServiceId, control: ControlMode
     session.ev.command(orders.Stop(), session.now)
     session.run()
     assert session.ev_seen(events.SessionEnded)[-1].ok, session.ev_seen(events.SessionEnded)
-    looped = session.seen(events.CarLooped)[-1]
+    looped = session.seen(events.ChargeLoopRequested)[-1]
     assert looped.allowed.holds(looped.target.power_w)
     bidirectional = service in (ServiceId.AC_BPT, ServiceId.DC_BPT)
     if control is ControlMode.DYNAMIC:

@@ -186,7 +186,7 @@ class Sessions(RuleBasedStateMachine):
             return
         said = self.session.said
         for event in said[self.seen :]:
-            if not isinstance(event, events.CarLooped):
+            if not isinstance(event, events.ChargeLoopRequested):
                 continue
             choice = self.session.secc.session.choice
             assert event.allowed.holds(event.target.power_w)
