@@ -1,7 +1,7 @@
 """The command `v2x`: all groups of commands.
 
 Each command imports what it runs when it runs, asyncio included, so that `v2x --help` stays fast. Results go to
-standard output, errors to standard error; with `--json` standard output carries JSON only.
+standard output, errors to standard error; with `--json` standard output has JSON only.
 """
 
 from __future__ import annotations

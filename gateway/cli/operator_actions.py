@@ -1,6 +1,6 @@
 """Functions behind the operator's commands: check, journal, explain, asyncapi, mqtt-acl, migrate.
 
-They read a configuration and print nothing. ToolError carries a text for a person.
+They read a configuration and print nothing. The text of a ToolError states the reason and the remedy.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ async def journal(
     gateway runs.
     """
     if config.store.url == "memory:":
-        raise ToolError("store.url is memory: the journal lives in the running gateway only; ask its admin API")
+        raise ToolError("store.url is memory: the journal exists in the running gateway only; query its admin API")
     async with _store(config) as store:
         await store.open()
         times: dict[str, Any] = {"since": _moment(since, "since"), "until": _moment(until, "until")}
@@ -78,7 +78,7 @@ async def journal(
 async def explain(config: Config, evse: str) -> Explanation:
     """Return the explanation of an EVSE from the running gateway, over its admin API."""
     if config.admin.listen is None:
-        raise ToolError("explain asks the running gateway over its admin API: set admin.listen and restart the gateway")
+        raise ToolError("explain needs the admin API of the running gateway: set admin.listen and restart the gateway")
     host, port = host_and_port(config.admin.listen)
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
     address = f"[{host}]" if ":" in host else host

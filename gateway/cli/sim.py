@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 app = typer.Typer()
 
 
-def _scenario_schema(wanted: bool) -> None:
-    if wanted:
+def _scenario_schema(requested: bool) -> None:
+    if requested:
         from emulators.scenario.scenario import json_schema
 
         typer.echo(jsonlib.dumps(json_schema(), indent=2))

@@ -1,4 +1,4 @@
-"""Notes on a valid configuration that carries a risk. `check-config` prints them; nothing depends on them."""
+"""Notes on risks of a valid configuration. `check-config` prints them; nothing depends on them."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Maps the configuration to the settings of each package, and reads secrets.
 
-Besides `app.py` the only file that knows both the configuration and the packages.
+Besides `app.py` the only file that depends on both the configuration and the packages.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Capabilities of an EVSE: its power limits and whether it can discharge, reported to the gateway on change."""
+"""Capabilities of an EVSE: its power limits and its ability to discharge, reported to the gateway on change."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def describe(station: Station, evse: Evse) -> None:
 def report_needs(station: Station, evse: Evse) -> None:
     """Report the needs of the vehicle in session where the OCPP version cannot express discharging.
 
-    In 1.6 and 2.0.1 no message states that a vehicle can discharge. A station whose vendor profile discharges learns it
+    In 1.6 and 2.0.1 no message states that a vehicle can discharge. A station whose vendor profile discharges reads it
     from the vehicle and rejects what the vehicle does not support; only the station's own limits are known before.
     """
     transaction = station.context.transactions.active_at(station.id, evse.number)

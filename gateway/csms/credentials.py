@@ -29,7 +29,7 @@ class Credentials:
         self._verified: dict[str, bytes] = {}  # keyed digest of the last valid password, to run scrypt once
         self._key = os.urandom(32)
 
-    def forget(self, station: str) -> None:
+    def discard(self, station: str) -> None:
         """Discard the cached verification of a station whose password changed."""
         self._verified.pop(station, None)
 
@@ -78,7 +78,7 @@ class Credentials:
             return
         valid = settings.next_password_hash if accepted else settings.password_hash
         station.settings = replace(settings, password_hash=valid, next_password_hash=None)
-        self.forget(station.id)
+        self.discard(station.id)
         station.save()
 
 

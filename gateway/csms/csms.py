@@ -80,7 +80,7 @@ class Csms:
         if station is None:
             station = self.stations[settings.id] = self.create(settings.id, settings)
         else:
-            self.credentials.forget(settings.id)
+            self.credentials.discard(settings.id)
             station.settings, station.vendor = settings, None
         station.registered = True
         return station
@@ -88,7 +88,7 @@ class Csms:
     async def remove(self, name: str) -> None:
         """Remove a station and close its connection."""
         station = self.stations.pop(name, None)
-        self.credentials.forget(name)
+        self.credentials.discard(name)
         if station is None:
             return
         station.registered = False  # pending messages do not store it again

@@ -53,7 +53,7 @@ async def request_inventory(station: Station) -> None:
 
 
 async def end_lost_transactions(station: Station) -> None:
-    """Query the transactions that seem active (E14); the end of one that the station does not know was lost."""
+    """Query the transactions that seem active (E14); the end of one that is unknown to the station was lost."""
     for transaction in station.context.transactions.active_of(station.id):
         answer = await station.request("GetTransactionStatus", {"transactionId": transaction.id})
         if answer is not None and answer.get("ongoingIndicator") is False and not answer["messagesInQueue"]:

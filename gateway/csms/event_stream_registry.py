@@ -45,7 +45,7 @@ class Streams:
     pending: set[str] = field(default_factory=set)  # actions without a response yet
 
     def booted(self) -> None:
-        """Forget open streams: a station opens them again after a boot."""
+        """Remove open streams: a station opens them again after a boot."""
         self.open.clear()
         self.requested.clear()
         self.pending.clear()

@@ -1,8 +1,8 @@
-"""Periodic event streams of a 2.1 station (N11-N15): opened, closed and adjusted, and the values that they carry.
+"""Periodic event streams of a 2.1 station (N11-N15): opened, closed and adjusted, and their values.
 
-A value of a stream means the same as an event of its monitor (N15.FR.03). Monitors are learnt from what an operator
-sets and from NotifyMonitoringReport, which is requested when a stream names an unknown monitor. The messages are among
-the recently received ones.
+A value of a stream means the same as an event of its monitor (N15.FR.03). Monitors are those that an operator sets and
+those of NotifyMonitoringReport, which is requested when a stream names an unknown monitor. The messages are among the
+recently received ones.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ def monitoring_report(station: Station, payload: Payload) -> Payload:
     """Process the report of the station's monitors (N02)."""
     for entry in payload.get("monitor", ()):
         for one in entry["variableMonitoring"]:
-            _learn(station, one["id"], entry, one["severity"])
+            _record_monitor(station, one["id"], entry, one["severity"])
     return {}
 
 
@@ -119,10 +119,10 @@ def monitors_set(station: Station, request: Payload, answer: Payload) -> None:
     """Record monitors that an operator set, with the ids that the station assigned."""
     for monitor, result in zip(request["setMonitoringData"], answer["setMonitoringResult"], strict=False):
         if result["status"] == v21.SetMonitoringStatusEnumType.accepted and "id" in result:
-            _learn(station, result["id"], monitor, monitor["severity"])
+            _record_monitor(station, result["id"], monitor, monitor["severity"])
 
 
-def _learn(station: Station, number: int, description: Payload, severity: int | None) -> None:
+def _record_monitor(station: Station, number: int, description: Payload, severity: int | None) -> None:
     monitors = station.streams.monitors
     if number in monitors or len(monitors) < MAX_MONITORS:
         monitors[number] = Monitor(description["component"], description["variable"], severity)

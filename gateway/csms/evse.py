@@ -21,7 +21,7 @@ class SetpointProfile:
 
 @dataclass(slots=True)
 class FallbackProfile:
-    """The TxDefaultProfile of stack level 0: whether the station has it, and the failed attempts to install it."""
+    """State of the TxDefaultProfile of stack level 0: installed or not, and the failed attempts to install it."""
 
     installed: bool = False
     failures: int = 0  # in a row
@@ -29,7 +29,7 @@ class FallbackProfile:
     error: str = ""  # the station's rejection, or that it did not respond
 
     def reset(self) -> None:
-        """Forget the state: the station may have lost the profile."""
+        """Reset the state: the station may have lost the profile."""
         self.installed, self.failures, self.retry_at, self.error = False, 0, 0.0, ""
 
 
@@ -62,6 +62,6 @@ class Evse:
             self.watchdog = None
 
     def reset_profiles(self) -> None:
-        """Forget which charging profiles the station holds."""
+        """Reset the state of the charging profiles: the station may have lost them."""
         self.setpoint_profile = None
         self.fallback.reset()

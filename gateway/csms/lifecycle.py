@@ -32,8 +32,8 @@ def disconnected(station: Station, reason: str) -> None:
 
 def resumed(station: Station) -> None:
     """Request the device model of a station that continues without booting, unless a request is pending."""
-    wanted = station.context.settings.inventory and station.inventory_request is None
-    if wanted and station.version is not Version.V16:
+    missing = station.context.settings.inventory and station.inventory_request is None
+    if missing and station.version is not Version.V16:
         station.spawn(device_model.request_inventory(station))
 
 

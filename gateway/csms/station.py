@@ -246,7 +246,7 @@ class Station:
         raise Refusal(ErrorCode.SECURITY_ERROR, "this station is not accepted; send BootNotification first")
 
     def trigger_boot(self) -> None:
-        """Trigger a BootNotification, to learn its content and to send the station its present status."""
+        """Trigger a BootNotification: it has the station's data, and its response the present status."""
         self.spawn(self.request("TriggerMessage", {"requestedMessage": registration.Trigger.boot_notification}))
 
     def _observe(self, event: rpc.Event) -> None:

@@ -34,7 +34,7 @@ def transaction_event(station: Station, payload: Payload) -> Payload | Awaitable
     before = transaction.essentials
     if place and place != transaction.evse:
         evse_events.session_moved(station, transaction, place)
-    _learn(transaction, payload)
+    _record(transaction, payload)
     if "reservationId" in payload:
         context.reservations.ended(station.id, payload["reservationId"], ReservationStatus.USED)
     transaction.last_message_at = context.clock.wall()
@@ -81,7 +81,7 @@ def _token_answer(station: Station, transaction: Transaction, payload: Payload) 
     return {"idTokenInfo": context.tokens.info_2(name, kind, context.clock.wall(), status)}
 
 
-def _learn(transaction: Transaction, payload: Payload) -> None:
+def _record(transaction: Transaction, payload: Payload) -> None:
     info, token, place = payload["transactionInfo"], payload.get("idToken"), payload.get("evse")
     if token is not None and transaction.id_token is None:
         transaction.id_token = token["idToken"]

@@ -1,8 +1,7 @@
 """Orders through the DataTransfer messages and variables of a vendor profile, where no standard defines a message.
 
 Set-points of stations of 1.6 and 2.0.1, which cannot discharge by the standard; and, in every version, the switch of an
-EVSE between grid-forming and grid-following. Whether an EVSE may form a grid is not decided here: the caller has
-confirmed that the main switch is open.
+EVSE between grid-forming and grid-following. The caller has confirmed that the main switch is open.
 """
 
 from __future__ import annotations

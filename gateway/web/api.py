@@ -198,9 +198,9 @@ def _commands(router: APIRouter, service: GatewayService) -> None:
 
     @router.get("/journal")
     async def journal(since: float | None = None, evse: str | None = None, limit: Limit = 1000) -> list[Row]:
-        wanted: Row = {"limit": limit}
-        wanted |= {name: value for name, value in (("since", since), ("evse", evse)) if value is not None}
-        return [asdict(entry) for entry in await service.entries(**wanted)]
+        given = {"since": since, "evse": evse, "limit": limit}
+        selected: Row = {name: value for name, value in given.items() if value is not None}
+        return [asdict(entry) for entry in await service.entries(**selected)]
 
 
 async def _within(request: Request) -> bytes:

@@ -189,7 +189,7 @@ class ConnectorSessions:
             new.ready_at, new.vehicle, new.state = context.wall(), evse.vehicle.vehicle, ChargingState.ev_connected
         used = self._reservations.use(evse, start.token, start.group)
         if used is not None:
-            new.reservation, new.reserved_at = used.id, used.made_at
+            new.reservation = used.id
         evse.transaction, evse.priority, evse.finishing = new, False, False
         evse.algorithm, evse.alarm, evse.sleeping = AlgorithmState(), None, False
         new.started_wh = evse.power_path.reading(self._clock.now()).charged_wh

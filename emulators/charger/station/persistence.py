@@ -120,7 +120,8 @@ class Persistence:
 
     def _transaction(self, saved: Saved) -> Transaction:
         """Return the one object of a transaction: an id that 1.6 assigns late applies to all its messages."""
-        found = self._transactions.setdefault(saved["id"], Transaction(**saved))
+        members = {name: value for name, value in saved.items() if name in Transaction.__dataclass_fields__}
+        found = self._transactions.setdefault(saved["id"], Transaction(**members))  # former members are ignored
         found.seq = max(found.seq, saved["seq"])
         if found.number is None:
             found.number = self._numbers.get(found.id, saved["number"])

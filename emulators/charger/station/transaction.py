@@ -44,7 +44,6 @@ class Transaction:
     seconds_charging: float = 0.0
     tariff: Payload | None = None
     tariff_told: bool = False  # transactionInfo.tariffId has been sent
-    reserved_at: float | None = None
     kept: list[Payload] = field(default_factory=list)  # MeterValues for its last event
     cost_updated: float | None = None  # I02: last total cost sent by the CSMS
 
