@@ -18,56 +18,7 @@ from pydantic_core import PydanticUndefined
 from gateway.config import Config
 
 BOUNDS = {"ge": "from", "gt": "above", "le": "to", "lt": "below"}
-HEAD = """# Configuration
-
-One TOML file, named with `-c FILE`. Every key has a default except those marked *required*; an unknown key is an error,
-in the file and in the environment. `v2x check-config -c FILE` reports mistakes and risks without starting anything.
-
-* The environment overrides the file: `V2X_MQTT__URL` is `url` of `[mqtt]`. Lists are JSON:
-  `V2X_STATIONS='[{"id": "CP1"}]'`.
-* Relative paths, also that of a SQLite database, are relative to the file.
-* Secrets are in separate files, on one line.
-* A renamed key still loads, with a warning that names the present one.
-* Powers are in W, energies in Wh, times in s, states of charge in percent.
-
-A small site:
-
-```toml
-[site]
-id = "shelter-1"
-import_limit_w = 50000
-export_limit_w = 0
-min_soc_pct = 30
-
-[mqtt]
-url = "mqtt://127.0.0.1:1883"
-gateway_id = "gw1"
-
-[ocpp]
-listen = "127.0.0.1:9000"
-security_profile = 1
-
-[[stations]]
-id = "CP1"
-password_file = "secrets/cp1"
-vendor_profile = "generic-2.1"
-
-[admin]
-listen = "127.0.0.1:9001"
-
-[store]
-url = "sqlite:///v2x.db"
-
-[[users]]
-name = "gw1"
-gateway = true
-
-[[users]]
-name = "bems"
-command = ["CP1-1"]
-inputs = ["grid", "load", "pv"]
-```
-"""
+HEAD = Path(__file__).with_name("reference_head.md").read_text("utf-8")
 
 
 def as_markdown() -> str:

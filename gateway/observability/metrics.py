@@ -33,9 +33,7 @@ class GatewayCollector(Collector):
         for labels, number in sorted(self._service.command_counts().items()):
             counts.add_metric(labels, number)
         yield counts
-        holding = GaugeMetricFamily("v2x_commands_in_force", "Commands in force.")
-        holding.add_metric([], self._service.commands_in_force())
-        yield holding
+        yield GaugeMetricFamily("v2x_commands_in_force", "Commands in force.", self._service.commands_in_force())
 
     def _evses(self) -> Iterator[Metric]:
         power = GaugeMetricFamily("v2x_evse_power_watts", "Power by the meter.", labels=["evse"])
@@ -62,20 +60,23 @@ class GatewayCollector(Collector):
         yield from (connected, granted, power, soc, charged, discharged)
 
     def _links(self) -> Iterator[Metric]:
-        broker = GaugeMetricFamily("v2x_broker_connected", "1 if the broker is connected.")
-        broker.add_metric([], float(self._mqtt.connected.is_set()))
-        waiting = GaugeMetricFamily("v2x_results_waiting", "Results that the broker has not acknowledged.")
-        waiting.add_metric([], len(self._mqtt.outbox))
-        journal = GaugeMetricFamily("v2x_journal_ok", "1 if the journal can be written.")
-        journal.add_metric([], float(self._service.journal_trouble() is None))
-        dropped = CounterMetricFamily("v2x_journal_dropped", "Records lost because the journal failed for too long.")
-        dropped.add_metric([], self._service.journal_dropped())
+        mqtt, service = self._mqtt, self._service
+        broker, journal = float(mqtt.connected.is_set()), float(service.journal_trouble() is None)
+        yield GaugeMetricFamily("v2x_broker_connected", "1 if the broker is connected.", broker)
+        yield GaugeMetricFamily(
+            "v2x_results_waiting", "Results that the broker has not acknowledged.", len(mqtt.outbox)
+        )
+        yield GaugeMetricFamily("v2x_journal_ok", "1 if the journal can be written.", journal)
+        dropped = service.journal_dropped()
+        yield CounterMetricFamily(
+            "v2x_journal_dropped", "Records lost because the journal failed for too long.", dropped
+        )
         ignored = CounterMetricFamily(
             "v2x_mqtt_messages", "Messages other than commands, by outcome.", labels=["outcome"]
         )
-        for outcome, number in sorted(self._mqtt.counts.items()):
+        for outcome, number in sorted(mqtt.counts.items()):
             ignored.add_metric([outcome], number)
-        yield from (broker, waiting, journal, dropped, ignored)
+        yield ignored
 
 
 def render(service: GatewayService, mqtt: MqttConnection) -> bytes:
