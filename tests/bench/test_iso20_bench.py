@@ -8,7 +8,7 @@ import pytest
 
 from gateway.bench import iso20
 from gateway.bench.iso20_pairs import _our_times, _their_times
-from tests.interop.link import veth_link
+from tests.interop.veth_link import veth_link
 
 
 def test_our_pair_is_measured_on_a_link() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.interop import josev
-from tests.interop.link import EV, SE, veth_link
+from tests.interop.veth_link import EV, SE, veth_link
 
 pytestmark = [pytest.mark.peer, pytest.mark.timeout(240)]
 

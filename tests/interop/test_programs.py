@@ -15,7 +15,7 @@ import pytest
 
 from protocols.iso15118 import pki
 from tests.interop.josev import until
-from tests.interop.link import EV, SE, Link, Running, veth_link
+from tests.interop.veth_link import EV, SE, Link, Running, veth_link
 from tests.peers import ROOT
 
 V2X = [sys.executable, "-m", "gateway.cli"]

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.gateway.crash.rounds import facility, play, processes
+from tests.gateway.crash.gateway_process import MOMENTS, Orders, main
+from tests.gateway.crash.kill_run import facility, play, processes
 from tests.gateway.crash.stations import StationSide
-from tests.gateway.crash.victim import MOMENTS, Orders, main
 from tests.gateway.mqtt.facility import mosquitto
 from tests.gateway.store.postgres import postgres
 

@@ -23,8 +23,8 @@ from gateway.store.sql import SqlStore
 from protocols.ocpp.io import WebSocketWire, connect
 from protocols.ocpp.schema import Version
 from protocols.ocpp.times import stamp
-from tests.gateway.crash.rounds import processes
-from tests.gateway.crash.victim_ocpp import STATIONS, Orders, main
+from tests.gateway.crash.kill_run import processes
+from tests.gateway.crash.ocpp_gateway_process import STATIONS, Orders, main
 
 SEED = int(os.environ.get("V2X_SEED", "20260"))
 KILLS = 4

@@ -14,7 +14,7 @@ from gateway.csms.admin import Admin
 from gateway.csms.local_list import DELAY_S, PART
 from gateway.csms.tokens import Token
 from protocols.ocpp.schema import Version
-from tests.gateway.csms.raw import Raw
+from tests.gateway.csms.raw_station import Raw
 
 pytestmark = pytest.mark.virtual_time
 

@@ -7,7 +7,7 @@ import pytest
 from gateway.csms.station import MOST_EVSES
 from gateway.model.event import EvseDescribed, PlugChanged
 from protocols.ocpp.schema import Version
-from tests.gateway.csms.raw import Raw
+from tests.gateway.csms.raw_station import Raw
 
 pytestmark = pytest.mark.virtual_time
 

@@ -18,7 +18,7 @@ from protocols.ocpp import vendor
 from protocols.ocpp.link import Refused, TimedOut
 from protocols.ocpp.schema import Version
 from protocols.ocpp.vendor import Channel, Setpoint, VendorProfile
-from tests.gateway.csms.raw import Raw
+from tests.gateway.csms.raw_station import Raw
 
 pytestmark = pytest.mark.virtual_time
 

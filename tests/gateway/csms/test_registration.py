@@ -21,7 +21,7 @@ from gateway.model.event import (
 )
 from protocols.ocpp.link import Refused
 from protocols.ocpp.schema import Version
-from tests.gateway.csms.raw import Raw, power
+from tests.gateway.csms.raw_station import Raw, power
 
 pytestmark = pytest.mark.virtual_time
 

@@ -25,7 +25,7 @@ from gateway.store.memory import MemoryStore
 from gateway.store.ports import StoreError
 from gateway.store.sql import SqlStore
 from protocols.ocpp.schema import Version
-from tests.gateway.csms.raw import Raw, power
+from tests.gateway.csms.raw_station import Raw, power
 from tests.gateway.store.postgres import postgres
 
 pytestmark = pytest.mark.virtual_time

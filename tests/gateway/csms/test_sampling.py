@@ -10,7 +10,7 @@ import pytest
 
 from gateway.csms.sampling import OPTIONAL, POWER, REQUIRED
 from protocols.ocpp.schema import Version
-from tests.gateway.csms.raw import Raw
+from tests.gateway.csms.raw_station import Raw
 
 pytestmark = pytest.mark.virtual_time
 

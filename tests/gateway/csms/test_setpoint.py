@@ -12,8 +12,8 @@ import pytest
 
 from emulators.runtime.clock import run_virtual
 from gateway.model.station import Answer
-from tests.gateway.csms.raw import Raw
-from tests.gateway.csms.scripted import (
+from tests.gateway.csms.raw_station import Raw
+from tests.gateway.csms.scripted_transaction import (
     ACCEPTED,
     BPT,
     DC,

@@ -17,7 +17,7 @@ from gateway.model.event import FaultCleared, FaultRaised
 from protocols.ocpp.schema import Version
 from protocols.ocpp.times import parse, stamp
 from tests.emulators.charger.station_rig import Rig
-from tests.gateway.csms.raw import Raw
+from tests.gateway.csms.raw_station import Raw
 from tests.requirements import requirement
 
 pytestmark = pytest.mark.virtual_time

@@ -14,7 +14,7 @@ from gateway.csms import evse_events
 from gateway.csms.transactions import Transactions
 from gateway.model.event import Metered, SessionEnded, SessionStarted
 from protocols.ocpp.schema import Version
-from tests.gateway.csms.raw import Raw, power
+from tests.gateway.csms.raw_station import Raw, power
 
 pytestmark = pytest.mark.virtual_time
 

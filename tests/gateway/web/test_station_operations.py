@@ -11,8 +11,8 @@ import pytest
 
 from gateway.store.journal import GATHER_S
 from protocols.ocpp.schema import Version
-from tests.gateway.web.test_admin_wire import begin, within_a_minute
-from tests.gateway.web.wire import PASSWORD, RunningGateway, Station
+from tests.gateway.web.running_gateway import PASSWORD, RunningGateway, Station
+from tests.gateway.web.test_admin_over_http import begin, within_a_minute
 
 ACCEPTED = {"status": "Accepted"}
 CHARGING_ONLY: dict[str, Any] = {"operationMode": "ChargingOnly", "period": {"limit": 2000.0}, "valid_for_s": 60}

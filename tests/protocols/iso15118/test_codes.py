@@ -22,7 +22,7 @@ from protocols.iso15118.iso20.services import ControlMode, ServiceId
 from protocols.iso15118.iso20.states import State, Step
 from protocols.iso15118.iso20.types import MessageHeader, Processing, ResponseCode
 from protocols.v2gtp import HEADER_SIZE, Framer, PayloadType, frame
-from tests.protocols.iso15118.pair import EPOCH, EV_AC, EV_DC, Pair, car_state, loops, pair, secc_settings
+from tests.protocols.iso15118.engine_pair import EPOCH, EV_AC, EV_DC, Pair, car_state, loops, pair, secc_settings
 
 SCHEDULED = {"controls": (ControlMode.SCHEDULED,)}
 

@@ -11,7 +11,7 @@ from protocols.iso15118.codecs import ISO20_AC, ISO20_COMMON, ISO20_DC, SAP
 from protocols.iso15118.iso20 import events, orders
 from protocols.iso15118.iso20.preparation import needed
 from protocols.iso15118.iso20.services import ControlMode, ServiceId
-from tests.protocols.iso15118.pair import EV_AC, EV_DC, car_state, loops, pair
+from tests.protocols.iso15118.engine_pair import EV_AC, EV_DC, car_state, loops, pair
 
 SMALL = {"RationalNumber", "SelectedService"}  # written from a dictionary, but read by a function
 Compiled = set[tuple[str, str]]

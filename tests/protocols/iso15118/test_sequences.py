@@ -20,7 +20,7 @@ from protocols.iso15118.iso20.secc_session import Verdict
 from protocols.iso15118.iso20.services import ControlMode, MobilityNeedsMode, ServiceId
 from protocols.iso15118.iso20.states import State, Step
 from protocols.iso15118.iso20.types import EVSENotification, MessageHeader, ResponseCode
-from tests.protocols.iso15118.pair import EPOCH, Pair, car_state, looping, loops, pair
+from tests.protocols.iso15118.engine_pair import EPOCH, Pair, car_state, looping, loops, pair
 
 SCHEDULED = {"controls": (ControlMode.SCHEDULED,)}
 

@@ -19,7 +19,7 @@ from protocols.ocpp import schema
 from protocols.ocpp.schema import Part, Version
 from protocols.ports import TextWire
 from tests.emulators.charger.station_rig import Rig
-from tests.gateway.csms.raw import Raw
+from tests.gateway.csms.raw_station import Raw
 from tests.protocols.ocpp.payloads import payloads
 
 

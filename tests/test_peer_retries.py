@@ -49,7 +49,7 @@ def test_what_may_be_tried_once_more(
     (tmp_path / "test_it.py").write_text(TESTS.format(ours=ours, peer=peer, end=end))
     file = tmp_path / "retry"
     file.write_text("from a run before\n")
-    command = [sys.executable, "-m", "pytest", "-p", "tests.first_pass", f"--peers-to-retry={file}", "-q"]
+    command = [sys.executable, "-m", "pytest", "-p", "tests.peer_retries", f"--peers-to-retry={file}", "-q"]
     command += ["-p", "no:cacheprovider", f"--rootdir={tmp_path}", "-c", str(tmp_path / "pytest.ini")]
     done = subprocess.run(
         [*command, *workers, *options, str(tmp_path)], cwd=ROOT, capture_output=True, text=True, check=False, timeout=60

@@ -16,7 +16,7 @@ from websockets.exceptions import InvalidStatus
 
 from protocols.ocpp.schema import Version
 from protocols.ocpp.times import stamp
-from tests.gateway.web.wire import PASSWORD, RunningGateway, Station, running_gateway
+from tests.gateway.web.running_gateway import PASSWORD, RunningGateway, Station, running_gateway
 
 ALL = list(Version)
 TWO = [Version.V201, Version.V21]

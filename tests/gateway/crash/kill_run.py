@@ -21,10 +21,10 @@ import aiomqtt
 
 from gateway.model.moment import parse_moment
 from gateway.store.sql import SqlStore
+from tests.gateway.crash.gateway_process import Orders, main
 from tests.gateway.crash.stations import StationSide
-from tests.gateway.crash.victim import Orders, main
 
-PRELOADED = ["tests.gateway.crash.victim", "gateway.store.sql", "alembic.command", "aiosqlite", "asyncpg"]
+PRELOADED = ["tests.gateway.crash.gateway_process", "gateway.store.sql", "alembic.command", "aiosqlite", "asyncpg"]
 LEASE_S = 5.0
 AFTER_LEASE_S = 2.5  # the ramp of 5 kW at 10 kW/s, the dead-man's slack, and a loaded machine
 ROUND_WITHIN_S = 60.0

@@ -1,4 +1,4 @@
-"""A pytest plugin for CI (`-p tests.first_pass`): which tests of a complete pass may be tried once more.
+"""A pytest plugin for CI (`-p tests.peer_retries`): which tests of a complete pass may be tried once more.
 
 A list is written only after a pass in which every collected test ran to its end and nothing failed but tests marked
 `peer`, which drive a foreign implementation in a process of its own. An aborted pass writes none, nor does one in which
@@ -19,7 +19,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     file = config.getoption("peers_to_retry")
     if file is not None and not hasattr(config, "workerinput"):  # the controller knows of all workers' tests
-        config.pluginmanager.register(FirstPass(file), "first-pass")
+        config.pluginmanager.register(FirstPass(file), "peer-retries")
 
 
 class FirstPass:

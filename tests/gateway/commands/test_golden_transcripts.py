@@ -23,7 +23,7 @@ from gateway.model.site import SitePolicy
 from gateway.model.station import Answer, Outcome
 from tests.gateway.commands.rig import ServiceRig, service_rig
 
-HELD = Path(__file__).with_name("held_scenes.json")
+HELD = Path(__file__).with_name("golden_transcripts.json")
 ONE, TWO = "CP1-1", "CP2-1"
 NO, LOST = Outcome(Answer.REFUSED, "Rejected", "not now"), Outcome(Answer.UNKNOWN, "TimedOut")
 Scene = Callable[[ServiceRig], Awaitable[None]]
