@@ -35,7 +35,7 @@ def test_at_the_end(): {end}
         ("True", "False", "pass", ("-k", "no_such_test"), 5, None),
     ],
 )
-def test_what_may_be_tried_once_more(
+def test_failed_peer_tests_of_a_complete_run_are_listed(
     ours: str,
     peer: str,
     end: str,

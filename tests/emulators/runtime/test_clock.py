@@ -102,7 +102,7 @@ async def test_time_does_not_advance_while_sqlite_works(tmp_path: Path) -> None:
 
 
 @pytest.mark.virtual_time
-async def test_a_hold_covers_an_unknown_thread() -> None:
+async def test_a_garbage_collection_hold_covers_an_unknown_thread() -> None:
     loop = asyncio.get_running_loop()
     assert isinstance(loop, VirtualLoop)
     done = asyncio.Event()

@@ -41,7 +41,7 @@ async def play_all(broker: int, databases: list[str], chosen: list[str]) -> list
 
 @pytest.mark.peer
 @pytest.mark.timeout(300)
-async def test_thirty_seeded_rounds_over_mosquitto_and_sqlite(tmp_path: Path) -> None:
+async def test_thirty_seeded_kills_over_mosquitto_and_sqlite(tmp_path: Path) -> None:
     chosen = moments(30, SEED)
     assert set(MOMENTS) <= set(chosen)
     databases = [f"sqlite:///{tmp_path / f'{number}.db'}" for number in range(len(chosen))]
@@ -52,7 +52,7 @@ async def test_thirty_seeded_rounds_over_mosquitto_and_sqlite(tmp_path: Path) ->
 
 @pytest.mark.peer
 @pytest.mark.timeout(200)
-async def test_six_rounds_over_mosquitto_and_postgres(tmp_path: Path) -> None:
+async def test_six_kills_over_mosquitto_and_postgres(tmp_path: Path) -> None:
     chosen = ["after first", "before set", "after station", "after confirmed", "before final", "after final"]
     with mosquitto(tmp_path) as broker, postgres(tmp_path) as cluster:
         databases = [cluster.database() for _ in chosen]
@@ -138,7 +138,7 @@ async def test_a_release_that_was_accepted_acts_though_the_gateway_was_killed(tm
 @pytest.mark.soak
 @pytest.mark.peer
 @pytest.mark.timeout(3600)
-async def test_two_hundred_seeded_rounds(tmp_path: Path) -> None:
+async def test_two_hundred_seeded_kills(tmp_path: Path) -> None:
     chosen = moments(200, SEED + 1)
     databases = [f"sqlite:///{tmp_path / f'{number}.db'}" for number in range(len(chosen))]
     with mosquitto(tmp_path) as broker:

@@ -122,7 +122,7 @@ def free_port() -> int:
 
 
 @pytest.mark.timeout(180)
-async def test_what_was_answered_is_there_after_every_kill(tmp_path: Path) -> None:
+async def test_confirmed_messages_are_stored_after_every_kill(tmp_path: Path) -> None:
     database, port = f"sqlite:///{tmp_path / 'v2x.db'}", free_port()
     chance = random.Random(SEED)
 

@@ -89,7 +89,7 @@ def test_a_car_with_direct_current_prepares_none_of_alternating_current() -> Non
 
 @pytest.mark.parametrize("service", list(ServiceId))
 @pytest.mark.parametrize("control", list(ControlMode))
-def test_little_is_prepared_that_a_session_never_says(service: ServiceId, control: ControlMode) -> None:
+def test_few_codecs_are_prepared_that_a_session_does_not_use(service: ServiceId, control: ControlMode) -> None:
     lazy = fresh(service, control)
     for message in session(service, control)[0]:
         home = next(codec for codec in lazy if type(message) in codec._codes)

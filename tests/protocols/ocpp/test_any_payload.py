@@ -44,7 +44,7 @@ TO_STATION = [(version, action) for version in Version for action in asked_of_st
 @pytest.mark.parametrize("version", list(Version))
 @settings(max_examples=40)
 @given(data=st.data())
-def test_what_is_drawn_is_valid(version: Version, data: st.DataObject) -> None:
+def test_generated_messages_are_valid(version: Version, data: st.DataObject) -> None:
     action = data.draw(st.sampled_from(sorted(schema.actions(version))))
     part = data.draw(st.sampled_from([Part.REQUEST, Part.RESPONSE]))
     assert schema.violation(version, action, part, data.draw(payloads(version, action, part))) is None
@@ -77,7 +77,7 @@ def test_the_csms_answers_any_payload(version: Version, action: str, data: st.Da
 
 @settings(max_examples=25)
 @given(data=st.data())
-def test_the_csms_takes_any_stream_and_answers_none(data: st.DataObject) -> None:
+def test_the_csms_accepts_any_stream_without_response(data: st.DataObject) -> None:
     drawn = [data.draw(payloads(Version.V21, "NotifyPeriodicEventStream", Part.SEND)) for _ in range(3)]
 
     async def main() -> None:
