@@ -27,7 +27,7 @@ demo: $(VENV)/.demo ## one discharge, from MQTT to the battery and back, in one 
 	$(BIN)/v2x demo $(ARGS)
 
 test: $(VENV)/.dev ## the tests; what needs Mosquitto, Java, Node or PostgreSQL skips with the reason if absent
-	$(PYTEST) -m 'not soak and not benchmark' -n 2 --dist loadgroup $(ARGS)
+	$(PYTEST) -m 'not soak and not benchmark' -n 2 $(ARGS)
 
 check: $(VENV)/.dev ## ruff, mypy --strict, import-linter, import circles
 	$(BIN)/ruff check .

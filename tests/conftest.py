@@ -10,10 +10,12 @@ from __future__ import annotations
 import gc
 import os
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 
+from tests import distribution
 from tests.requirement_report import Report
 
 settings.register_profile("default", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -46,3 +48,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         for mark in item.iter_markers("requirement"):
             item.user_properties += [("requirement", name) for name in mark.args]
+    items.sort(key=lambda item: distribution.position(item.nodeid))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Return the scheduler of `make test`, instead of the one that `--dist` names."""
+    return distribution.scheduler(config, log)

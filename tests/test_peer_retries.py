@@ -1,59 +1,59 @@
-"""What CI may try once more: failed tests of peers, after a complete pass, and nothing else."""
+"""The list of failed tests of peers that CI repeats: only after a complete run in which nothing else failed."""
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
+pytest_plugins = ["pytester"]
+
 TESTS = """
 import os, pytest
-def test_ours(): assert {ours}
+def test_own(): assert {own}
 @pytest.mark.peer
-@pytest.mark.parametrize("how", ["a b", "c"])
+@pytest.mark.parametrize("how", ["a b", "c@d"])
 def test_of_a_peer(how): assert {peer}
 @pytest.mark.peer
 def test_at_the_end(): {end}
 """
+BOTH = ["test_of_a_peer[a b]", "test_of_a_peer[c@d]"]
+CASES = [
+    ("True", "True", "pass", (), 0, None),
+    ("True", "how != 'a b'", "pass", (), 1, ["test_of_a_peer[a b]"]),
+    ("True", "False", "pass", (), 1, BOTH),
+    ("False", "False", "pass", (), 1, None),
+    ("False", "True", "pass", (), 1, None),
+    ("True", "False", "pass", ("--maxfail=1",), None, None),  # not every test ran
+    ("True", "False", "pytest.exit('no more', 1)", (), None, None),
+    ("True", "False", "pass\nimport nothing_of_that_name", (), None, None),
+    ("True", "False", "pass", ("-k", "no_such_test"), 5, None),
+]
+XDIST = ("-n", "1")  # each starts a process, so only where its reports differ
+CASES += [
+    ("True", "False", "pass", XDIST, 1, BOTH),
+    ("False", "False", "pass", XDIST, 1, None),
+    ("True", "False", "pass", (*XDIST, "--maxfail=1"), None, None),
+]
 
 
-@pytest.mark.parametrize("workers", [(), ("-n", "1")], ids=["alone", "xdist"])
-@pytest.mark.parametrize(
-    ("ours", "peer", "end", "options", "code", "listed"),
-    [
-        ("True", "True", "pass", (), 0, None),
-        ("True", "how != 'a b'", "pass", (), 1, ["test_of_a_peer[a b]"]),
-        ("True", "False", "pass", (), 1, ["test_of_a_peer[a b]", "test_of_a_peer[c]"]),
-        ("False", "False", "pass", (), 1, None),
-        ("False", "True", "pass", (), 1, None),
-        ("True", "False", "pass", ("--maxfail=1",), None, None),  # not every test ran
-        ("True", "False", "pytest.exit('no more', 1)", (), None, None),
-        ("True", "False", "pass\nimport nothing_of_that_name", (), None, None),
-        ("True", "False", "pass", ("-k", "no_such_test"), 5, None),
-    ],
-)
+@pytest.mark.parametrize(("own", "peer", "end", "options", "code", "listed"), CASES)
 def test_failed_peer_tests_of_a_complete_run_are_listed(
-    ours: str,
+    own: str,
     peer: str,
     end: str,
     options: tuple[str, ...],
     code: int | None,
     listed: list[str] | None,
-    workers: tuple[str, ...],
-    tmp_path: Path,
+    pytester: pytest.Pytester,
 ) -> None:
-    (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers = peer: x\naddopts = --strict-markers\n")
-    (tmp_path / "test_it.py").write_text(TESTS.format(ours=ours, peer=peer, end=end))
-    file = tmp_path / "retry"
-    file.write_text("from a run before\n")
-    command = [sys.executable, "-m", "pytest", "-p", "tests.peer_retries", f"--peers-to-retry={file}", "-q"]
-    command += ["-p", "no:cacheprovider", f"--rootdir={tmp_path}", "-c", str(tmp_path / "pytest.ini")]
-    done = subprocess.run(
-        [*command, *workers, *options, str(tmp_path)], cwd=ROOT, capture_output=True, text=True, check=False, timeout=60
+    pytester.makeini("[pytest]\nmarkers = peer: x\nasyncio_default_fixture_loop_scope = function\n")
+    pytester.makepyfile(test_it=TESTS.format(own=own, peer=peer, end=end))
+    file = Path("retry").absolute()
+    file.write_text("from an earlier run\n")
+    done = pytester.runpytest_inprocess(
+        "-p", "tests.peer_retries", f"--peers-to-retry={file}", "-p", "no:cacheprovider", *options
     )
-    assert done.returncode == code if code is not None else done.returncode != 0, done.stdout
+    assert done.ret == code if code is not None else done.ret != 0
     found = [line.partition("::")[2] for line in file.read_text().splitlines()] if file.exists() else None
-    assert found == listed, done.stdout
+    assert found == listed
