@@ -56,4 +56,4 @@ docs: $(VENV)/.dev ## draw the documents that come from the code
 	V2X_DRAW=1 $(PYTEST) tests/docs $(ARGS)
 
 clean: ## remove every environment and cache
-	rm -rf .venv .venv-newest .peers .mypy_cache .ruff_cache .pytest_cache .hypothesis dist build
+	rm -rf .venv .venv-newest .peers .mutants .mypy_cache .ruff_cache .pytest_cache .hypothesis dist build

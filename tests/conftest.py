@@ -1,8 +1,8 @@
 """Settings for all tests.
 
 Hypothesis has no deadlines: a test counts steps, never milliseconds. pytest-asyncio runs all examples of a hypothesis
-test on one event loop, whose virtual time and tasks would pass from one example to the next; so tests with `@given` are
-ordinary functions that call `run_virtual` (or `asyncio.run`) in each example.
+test on one event loop, whose virtual time and tasks would pass from one example to the next; so coroutine tests with
+`@given` have `@virtual_examples` below it.
 """
 
 from __future__ import annotations
