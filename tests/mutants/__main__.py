@@ -77,7 +77,7 @@ def main() -> int:
             command = [sys.executable, "-m", "tests.mutants.run", str(job), str(OUTCOMES)]
             code = subprocess.run(command, cwd=copy, env=environment, check=False).returncode
             if code:
-                print("Interrupted, or a test fails without a mutant. The next run continues here.")
+                print("Interrupted, or a test fails without a mutant; the next run continues here.")
                 return code
             outcomes = _outcomes(mutants, digests)
     for digest in digests.values():
@@ -137,4 +137,7 @@ def _print_names(title: str, names: set[tuple[str, str]]) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit("Interrupted. The next run continues here.")

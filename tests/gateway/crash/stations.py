@@ -1,6 +1,7 @@
 """Stations in the test's process, which the gateway's backend reaches over TCP, so that they survive it.
 
-The wire is pickled lines; it stands for any link that can break. `StationSide` is in the process of the test, `GatewaySide` the backend of the gateway.
+The link carries pickled lines and stands for any link that can break. `StationSide` is in the process of the test,
+`GatewaySide` is the backend of the gateway.
 """
 
 from __future__ import annotations

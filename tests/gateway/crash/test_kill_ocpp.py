@@ -34,7 +34,7 @@ VERSIONS = {"16": Version.V16, "201": Version.V201, "21": Version.V21}
 
 @dataclass
 class RepeatingStation:
-    """A station that begins and ends one transaction after the other, and repeats each message until it is confirmed."""
+    """A station that begins and ends transactions and repeats each message until it is confirmed."""
 
     name: str
     port: int
