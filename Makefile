@@ -27,7 +27,7 @@ demo: $(VENV)/.demo ## one discharge, from MQTT to the battery and back, in one 
 	$(BIN)/v2x demo $(ARGS)
 
 test: $(VENV)/.dev ## the tests; what needs Mosquitto, Java, Node or PostgreSQL skips with the reason if absent
-	$(PYTEST) -m 'not soak and not benchmark' -n 2 --dist loadgroup $(ARGS)
+	$(PYTEST) -m 'not soak and not benchmark' -n 2 $(ARGS)
 
 check: $(VENV)/.dev ## ruff, mypy --strict, import-linter, import circles
 	$(BIN)/ruff check .
@@ -56,4 +56,4 @@ docs: $(VENV)/.dev ## draw the documents that come from the code
 	V2X_DRAW=1 $(PYTEST) tests/docs $(ARGS)
 
 clean: ## remove every environment and cache
-	rm -rf .venv .venv-newest .peers .mypy_cache .ruff_cache .pytest_cache .hypothesis dist build
+	rm -rf .venv .venv-newest .peers .mutants .mypy_cache .ruff_cache .pytest_cache .hypothesis dist build

@@ -1,8 +1,8 @@
 """Settings for all tests.
 
 Hypothesis has no deadlines: a test counts steps, never milliseconds. pytest-asyncio runs all examples of a hypothesis
-test on one event loop, whose virtual time and tasks would pass from one example to the next; so tests with `@given` are
-ordinary functions that call `run_virtual` (or `asyncio.run`) in each example.
+test on one event loop, whose virtual time and tasks would pass from one example to the next; so coroutine tests with
+`@given` have `@virtual_examples` below it.
 """
 
 from __future__ import annotations
@@ -10,10 +10,12 @@ from __future__ import annotations
 import gc
 import os
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 
+from tests import distribution
 from tests.requirement_report import Report
 
 settings.register_profile("default", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -46,3 +48,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         for mark in item.iter_markers("requirement"):
             item.user_properties += [("requirement", name) for name in mark.args]
+    items.sort(key=lambda item: distribution.position(item.nodeid))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Return the scheduler of `make test`, instead of the one that `--dist` names."""
+    return distribution.scheduler(config, log)

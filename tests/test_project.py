@@ -22,7 +22,7 @@ def tracked() -> list[Path]:
     return [ROOT / name for name in done.stdout.decode().split("\0") if name and (ROOT / name).exists()]
 
 
-def test_changelog_speaks_of_this_version_or_of_what_comes() -> None:
+def test_the_changelog_contains_this_version_or_an_unreleased_section() -> None:
     text = (ROOT / "CHANGELOG.md").read_text()
     assert "## Unreleased" in text or f"## {gateway.__version__}" in text
 
@@ -56,7 +56,7 @@ def test_nothing_names_a_machine_or_a_registry() -> None:
         assert match is None, f"{path.relative_to(ROOT)} names {match and match.group()}"
 
 
-def test_links_between_the_documents_lead_somewhere() -> None:
+def test_links_between_documents_have_targets() -> None:
     for page in [ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md"))]:
         for target in re.findall(r"\]\(([^)#:]+?)(?:#[^)]*)?\)", page.read_text()):
             assert (page.parent / target).exists(), f"{page.relative_to(ROOT)} links to {target}, which is not there"

@@ -11,7 +11,7 @@ from tests.peers import program, python_peer
 
 @pytest.mark.peer
 @pytest.mark.timeout(300)
-def test_one_round_beside_josev(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_measurement_with_josev(monkeypatch: pytest.MonkeyPatch) -> None:
     program("java", "default-jre-headless")
     monkeypatch.setenv("V2X_JOSEV_PYTHON", str(python_peer("josev", exi.PEER)))
     monkeypatch.setattr(exi, "WARM_UP", 1)
@@ -28,7 +28,7 @@ def test_one_round_beside_josev(monkeypatch: pytest.MonkeyPatch) -> None:
     assert found["cold_start_ms"]["ours"] > 0
 
 
-def test_without_the_peer_our_figures_are_there_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_peer_own_figures_are_present_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("V2X_JOSEV_PYTHON", "/nowhere/python")
     found = exi.figures(rounds=1)
     assert "/nowhere/python" in found["absent"]

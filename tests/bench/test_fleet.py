@@ -5,7 +5,7 @@ from __future__ import annotations
 from gateway.bench.fleet import fleet
 
 
-def test_a_small_fleet_is_online_and_obeys() -> None:
+def test_a_small_fleet_is_online_and_follows_commands() -> None:
     figures = fleet(20, measured_s=60.0)
     assert figures["ok"], figures
     assert figures["online"] == 20

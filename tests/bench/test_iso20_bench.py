@@ -8,10 +8,10 @@ import pytest
 
 from gateway.bench import iso20
 from gateway.bench.iso20_pairs import _our_times, _their_times
-from tests.interop.link import veth_link
+from tests.interop.veth_link import veth_link
 
 
-def test_our_pair_is_measured_on_a_link() -> None:
+def test_both_engines_are_measured_on_a_veth_pair() -> None:
     with veth_link():  # skips where namespaces aren't allowed
         pass
     found = iso20._pairs("")

@@ -70,7 +70,7 @@ async def test_a_site_without_cars_has_no_work() -> None:
     assert wakes < 2.2 * 600  # each second the gateway, each 5 s the facility; no station timer, no polling
 
 
-async def test_one_car_wakes_only_its_own_controller() -> None:
+async def test_one_car_triggers_only_its_own_controller() -> None:
     world, _, _, looks = await run_part(plan(CAR), 600)
     assert world.gateway is None  # the world has ended
     # a repeated order and the grid meter each 5 s, its own meter each 10 s; none of the five other EVSEs

@@ -40,7 +40,7 @@ def test_tables_of_a_scenario(v2x_ev, v2x_facility, v2x_clock):
     assert (result["status"], result["effective_w"]) == ("clamped", -2000)
 
 @pytest.mark.v2x(cars={"leaf": "leaf-40"}, vehicle_link="none")
-def test_a_leaf_gives_back(v2x_ev, v2x_facility, v2x_clock):
+def test_a_leaf_discharges(v2x_ev, v2x_facility, v2x_clock):
     v2x_clock.run(v2x_facility.command("CP1-1", "discharge", power_w=4000, lease_s=60))
     v2x_clock.advance(20)
     assert v2x_ev.power_w == pytest.approx(-4000, rel=0.01)
@@ -93,7 +93,7 @@ async def test_advance(v2x_clock):
 async def test_factory(v2x_ev_factory):
     v2x_ev_factory()
 
-async def test_late(v2x_fault, v2x_clock):
+async def test_a_late_response(v2x_fault, v2x_clock):
     v2x_fault("cut", "ocpp:CP9")
     await v2x_clock.sleep(1)
 
@@ -172,7 +172,7 @@ async def test_deadlock():
     await asyncio.Event().wait()
 
 @pytest.mark.virtual_time
-async def test_after_it():
+async def test_after_the_lease():
     await asyncio.sleep(3600)
 """
 

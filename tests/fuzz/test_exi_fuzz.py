@@ -22,7 +22,7 @@ from tests.peers import absent
 HERE = Path(__file__).resolve().parent
 CORPUS = HERE / "exi_corpus"
 TARGET = HERE / "exi_target.py"
-SECONDS = 5
+SECONDS = 3
 SOAK_SECONDS = int(os.environ.get("V2X_SOAK_SECONDS", "600"))
 AT_ONCE = 2
 START_WITHIN = 60  # s, for imports under instrumentation

@@ -32,7 +32,7 @@ def cycle() -> tuple[Node, weakref.ref[Node]]:
     return one, weakref.ref(one)
 
 
-def test_what_is_there_is_not_walked_again_and_what_comes_later_still_goes() -> None:
+def test_existing_objects_are_not_traversed_and_later_garbage_is_collected() -> None:
     kept, _ = cycle()
     walked = len(gc.get_objects())
     garbage_collection.settle()
@@ -45,7 +45,7 @@ def test_what_is_there_is_not_walked_again_and_what_comes_later_still_goes() -> 
     assert kept.other is not None
 
 
-def test_what_was_there_and_became_garbage_goes_at_the_end_of_the_hour() -> None:
+def test_frozen_objects_that_become_garbage_are_collected_hourly() -> None:
     one, seen = cycle()
     garbage_collection.settle()
     del one

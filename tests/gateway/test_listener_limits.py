@@ -26,7 +26,7 @@ def next_descriptor() -> int:
     return found
 
 
-async def test_what_there_is_no_room_for_is_closed_and_room_comes_back(caplog: pytest.LogCaptureFixture) -> None:
+async def test_connections_above_the_limit_are_closed_until_one_ends(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
 
     async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -33,7 +33,7 @@ def is_service(node: ast.expr) -> bool:
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_nothing_reaches_behind_the_facade(path: Path) -> None:
+def test_no_package_imports_internals_behind_the_facade(path: Path) -> None:
     tree = ast.parse(path.read_text())
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute) and is_service(node.value):

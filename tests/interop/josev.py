@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from protocols.iso15118 import pki
-from tests.interop.link import EV, SE, Link, Running
+from tests.interop.veth_link import EV, SE, Link, Running
 from tests.peers import ROOT, program, python_peer
 
 VERSION = "0.31.2"
@@ -91,7 +91,9 @@ class Programs:
 
     def our_charger(self, **options: Any) -> tuple[Running, tuple[str, int]]:
         """And where it listens."""
-        running = self._start(sys.executable, ["-m", "tests.interop.ours", "secc"], self._with_pki(options), {})
+        running = self._start(
+            sys.executable, ["-m", "tests.interop.iso15118_program", "secc"], self._with_pki(options), {}
+        )
         first = until(running.text, "Listening", running).splitlines()[0]
         said = json.loads(first)
         return running, (said["address"].partition("%")[0], said["port"])
@@ -99,7 +101,9 @@ class Programs:
     def our_car(self, **options: Any) -> dict[str, Any]:
         """One session; its summary, and all its events under "events". The peer's codec is slow on a busy machine."""
         options = {"timeout_factor": 6.0, **options}
-        running = self._start(sys.executable, ["-m", "tests.interop.ours", "ev"], self._with_pki(options), {})
+        running = self._start(
+            sys.executable, ["-m", "tests.interop.iso15118_program", "ev"], self._with_pki(options), {}
+        )
         running.wait(READY_WITHIN)
         lines = [json.loads(line) for line in running.text().splitlines() if line.startswith("{")]
         assert lines, running.text()

@@ -18,7 +18,7 @@ from iso15118.shared.exificient_exi_codec import ExificientEXICodec
 from iso15118.shared.messages.iso15118_20.common_types import RationalNumber
 from iso15118.shared.notifications import ReceiveTimeoutNotification, StopNotification, UDPPacketNotification
 from iso15118.shared.settings import load_shared_settings
-from josev_patience import impatient
+from josev_timeouts import impatient
 
 SESSION_WITHIN = 30.0  # s
 TRIES = 3  # its codec is slower than its own timers on a busy machine

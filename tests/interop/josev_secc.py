@@ -19,7 +19,7 @@ from iso15118.shared import comm_session
 from iso15118.shared.exificient_exi_codec import ExificientEXICodec
 from iso15118.shared.messages.enums import AuthorizationStatus
 from iso15118.shared.messages.iso15118_20.common_types import EVSENotification, EVSEStatus
-from josev_patience import impatient
+from josev_timeouts import impatient
 
 OPTIONS = json.loads(sys.argv[1])
 VOLTAGE = OPTIONS.get("voltage_v", 380.0)

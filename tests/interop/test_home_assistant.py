@@ -43,7 +43,7 @@ def peer() -> Path:
 
 
 @pytest.mark.timeout(1200)
-async def test_home_assistant_finds_shows_and_commands_an_evse(tmp_path: Path) -> None:
+async def test_home_assistant_discovers_displays_and_commands_an_evse(tmp_path: Path) -> None:
     python = peer()
 
     with mosquitto(tmp_path) as broker:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.interop import josev
-from tests.interop.link import EV, SE, veth_link
+from tests.interop.veth_link import EV, SE, veth_link
 
 pytestmark = [pytest.mark.peer, pytest.mark.timeout(240)]
 
@@ -85,7 +85,7 @@ def name(case: tuple[str, str, str, str]) -> str:
 
 
 @pytest.mark.parametrize("case", OUR_CAR, ids=name)
-def test_our_car_at_their_charger(
+def test_this_ev_at_the_peers_charger(
     case: tuple[str, str, str, str], programs: josev.Programs, their_charger: None, matrix: josev.Matrix
 ) -> None:
     service, control, tls, _ = case
@@ -105,7 +105,7 @@ def test_our_car_at_their_charger(
     matrix.passed(row(OURS, case), said)
 
 
-def test_our_car_follows_their_terminate(programs: josev.Programs, matrix: josev.Matrix) -> None:
+def test_this_ev_follows_a_terminate_of_the_peer(programs: josev.Programs, matrix: josev.Matrix) -> None:
     running = programs.their_charger(
         power_w=POWER_W, port=FIXED_PORT, terminate_after=8, authorization_polls=3, interface=SE
     )
@@ -150,7 +150,7 @@ def _their(case: tuple[str, str, str, str]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("case", THEIR_CAR, ids=name)
-def test_their_car_at_our_charger(
+def test_the_peers_ev_at_this_charger(
     case: tuple[str, str, str, str],
     their_sessions: tuple[dict[str, str], dict[str, tuple[float, float]]],
     matrix: josev.Matrix,
@@ -163,7 +163,7 @@ def test_their_car_at_our_charger(
     matrix.passed(row(THEIRS, case), "discharged" if discharges else "ended well")
 
 
-def test_their_car_states_negative_discharge_limits(
+def test_the_peers_ev_states_negative_discharge_limits(
     their_sessions: tuple[dict[str, str], dict[str, tuple[float, float]]], matrix: josev.Matrix
 ) -> None:
     ended, powers = their_sessions
@@ -173,7 +173,7 @@ def test_their_car_states_negative_discharge_limits(
 
 
 @pytest.mark.parametrize("case", THEIR_TLS, ids=name)
-def test_their_car_at_our_charger_over_tls(
+def test_the_peers_ev_at_this_charger_over_tls(
     case: tuple[str, str, str, str], their_tls_sessions: dict[str, str], matrix: josev.Matrix
 ) -> None:
     assert their_tls_sessions.get(name(case)) == "ok", their_tls_sessions

@@ -129,7 +129,7 @@ def password_file(folder: Path, *users: str) -> Path:
     return path
 
 
-async def test_two_sites_on_one_broker_read_each_others_state_and_nothing_more(tmp_path: Path) -> None:
+async def test_two_sites_on_one_broker_read_only_the_state_of_each_other(tmp_path: Path) -> None:
     """The lists of both sites in one file, as `v2x mqtt-acl -c one -c two` writes it."""
     passwords = password_file(tmp_path, "gw-home", "gw-school", "stranger")
     lists = [
@@ -165,7 +165,7 @@ async def _denied(who: Facility, topic: str, body: dict[str, Any]) -> None:
     await asyncio.sleep(0.2)
 
 
-async def test_user_and_password_and_what_is_said_when_they_are_wrong(tmp_path: Path) -> None:
+async def test_user_and_password_and_the_error_for_wrong_ones(tmp_path: Path) -> None:
     passwords = password_file(tmp_path, "gw1")
     (tmp_path / "right").write_text("secret\n")
     (tmp_path / "wrong").write_text("guess\n")
@@ -182,7 +182,7 @@ async def test_user_and_password_and_what_is_said_when_they_are_wrong(tmp_path: 
 
 
 @leaky_peer
-async def test_a_broker_that_is_not_who_it_says_is_not_spoken_to(tmp_path: Path) -> None:
+async def test_a_broker_with_a_wrong_certificate_is_not_used(tmp_path: Path) -> None:
     authority = Authority(tmp_path)
     cert, key = authority.issue("broker", server=True)
     other = tmp_path / "other"
@@ -196,7 +196,7 @@ async def test_a_broker_that_is_not_who_it_says_is_not_spoken_to(tmp_path: Path)
                 pass
 
 
-async def test_the_broker_is_killed_and_comes_back(tmp_path: Path) -> None:
+async def test_the_broker_is_killed_and_restarted(tmp_path: Path) -> None:
     """The lease goes on, the gateway reconnects, states are retained again, results come."""
     with mosquitto(tmp_path) as broker:
         async with home(url=broker.url) as (running, stations):
@@ -222,7 +222,7 @@ async def test_the_broker_is_killed_and_comes_back(tmp_path: Path) -> None:
                 assert final.status in ("achieved", "superseded")
 
 
-async def test_a_command_sent_while_the_gateway_is_away_is_taken_when_it_comes_back_within_the_session(
+async def test_a_command_sent_while_the_gateway_is_disconnected_is_received_if_it_reconnects_within_the_session(
     tmp_path: Path,
 ) -> None:
     with mosquitto(tmp_path) as broker:
@@ -240,7 +240,7 @@ async def test_a_command_sent_while_the_gateway_is_away_is_taken_when_it_comes_b
                 assert late["reason"]["code"] == "expired"
 
 
-async def test_retain_as_published_shows_a_retained_command_as_what_it_is(tmp_path: Path) -> None:
+async def test_retain_as_published_marks_a_retained_command(tmp_path: Path) -> None:
     with mosquitto(tmp_path) as broker:
         async with facility(broker.port) as client, home(url=broker.url) as (running, stations):
             await linked(running)
@@ -279,7 +279,7 @@ async def test_several_sites_share_a_broker(tmp_path: Path) -> None:
                 assert not [topic for topic, _, _ in client.heard if topic == "home/evse/CP1-1/result"]
 
 
-async def test_bad_bytes_at_the_broker_border_do_no_harm(tmp_path: Path) -> None:
+async def test_invalid_bytes_from_the_broker_have_no_effect(tmp_path: Path) -> None:
     with mosquitto(tmp_path) as broker:
         async with facility(broker.port) as client, home(url=broker.url) as (running, _):
             await linked(running)

@@ -38,7 +38,7 @@ def now() -> str:
 
 
 @pytest.mark.parametrize("number", ["2.0.1", "2.1"])
-async def test_its_station_at_our_csms(number: str) -> None:
+async def test_a_peer_station_at_this_csms(number: str) -> None:
     base, call, result = MODULES[number]
 
     class Station(base):  # type: ignore[misc, valid-type]
@@ -104,7 +104,7 @@ async def test_its_station_at_our_csms(number: str) -> None:
         assert not gateway.context.violations
 
 
-async def test_its_16_station_at_our_csms() -> None:
+async def test_a_peer_16_station_at_this_csms() -> None:
     class Station(ChargePoint16):
         profiles: list[Any]
 
@@ -139,7 +139,7 @@ async def test_its_16_station_at_our_csms() -> None:
 
 
 @pytest.mark.parametrize("number", ["2.0.1", "2.1"])
-async def test_our_station_at_its_csms(number: str) -> None:
+async def test_the_emulated_station_at_the_peers_csms(number: str) -> None:
     base, call, result = MODULES[number]
 
     class Peer(base):  # type: ignore[misc, valid-type]

@@ -78,7 +78,7 @@ async def node(script: str, *arguments: str) -> AsyncIterator[Peer]:
 
 @pytest.mark.peer
 @pytest.mark.parametrize("version", list(Version))
-async def test_its_station_at_our_csms(version: Version) -> None:
+async def test_a_peer_station_at_this_csms(version: Version) -> None:
     events: list[Any] = []
     async with csms(events) as (gateway, url), node("station.js", url, "N1", version.number) as peer:
         await until(lambda: peer.of("time") or peer.of("failed"))
@@ -107,7 +107,7 @@ async def test_its_station_at_our_csms(version: Version) -> None:
 
 @pytest.mark.peer
 @pytest.mark.parametrize("version", list(Version))
-async def test_our_station_at_its_csms(version: Version) -> None:
+async def test_the_emulated_station_at_the_peers_csms(version: Version) -> None:
     async with node("csms.js") as peer:
         await until(lambda: peer.of("port"))
         url = f"ws://127.0.0.1:{peer.of('port')[0]}"

@@ -15,7 +15,7 @@ import pytest
 
 from protocols.iso15118 import pki
 from tests.interop.josev import until
-from tests.interop.link import EV, SE, Link, Running, veth_link
+from tests.interop.veth_link import EV, SE, Link, Running, veth_link
 from tests.peers import ROOT
 
 V2X = [sys.executable, "-m", "gateway.cli"]
@@ -64,7 +64,7 @@ def test_a_car_finds_its_charger_and_discharges(
     assert measured[-1]["target_w"] == -3000
 
 
-def test_a_car_with_the_wrong_certificates_is_turned_away(link: Link, certificates: Path, tmp_path: Path) -> None:
+def test_a_car_with_the_wrong_certificates_is_rejected(link: Link, certificates: Path, tmp_path: Path) -> None:
     strangers = tmp_path / "pki"
     pki.create(strangers)
     tls = ["--tls", "1.3", "--tls-profile", "strict", "--json"]
@@ -79,7 +79,7 @@ def test_a_car_with_the_wrong_certificates_is_turned_away(link: Link, certificat
         secc.stop()
 
 
-def test_nobody_answers(link: Link, tmp_path: Path) -> None:
+def test_no_response(link: Link, tmp_path: Path) -> None:
     ev = link.start(*V2X, "ev", "--interface", EV, log=tmp_path / "ev")
     assert ev.wait(WITHIN) == 1
     assert "no charger responds" in ev.text()
@@ -139,7 +139,7 @@ def test_ctrl_c_at_the_charger_asks_the_car_to_end(tmp_path: Path) -> None:
         (["secc", "--listen", "[::1]:99999"], "not [ADDRESS]:PORT"),
     ],
 )
-def test_wrong_options_say_what_is_wrong(options: list[str], said: str) -> None:
+def test_wrong_options_are_named(options: list[str], said: str) -> None:
     done = subprocess.run([*V2X, *options], capture_output=True, text=True, cwd=ROOT, timeout=WITHIN, check=False)
     assert done.returncode == 2, done.stderr
     assert said in done.stderr

@@ -3,12 +3,14 @@
 The mutants are made in a copy; the working tree does not change. A mutant that no test detects survives; each one is
 listed in `survivors.toml` with the reason. The run fails when a survivor is not listed, when a listed one does not
 survive, or when the list is longer than 3 % of all mutants. `--listed` runs only the mutants in the list, which takes a
-minute.
+minute. An interrupted run keeps its outcomes in `.mutants`, and the next run continues with the mutants that have none;
+outcomes of a file are dropped when the file or its tests change.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import os
 import shutil
@@ -25,6 +27,7 @@ from tests.mutants.generate import Mutant, mutate
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
 SURVIVORS = HERE / "survivors.toml"
+OUTCOMES = ROOT / ".mutants"
 AT_MOST = 0.03  # of all mutants may survive
 
 
@@ -51,18 +54,54 @@ def main() -> int:
             listed: dict[str, dict[str, str]] = tomllib.loads(SURVIVORS.read_text())
             mutants = [one for one in mutants if one.name in listed.get(one.path, {})]
         print(f"{len(mutants)} mutants in {len(targets)} files ({texts.total()} left out)", flush=True)
-        job, result = Path(folder) / "job.json", Path(folder) / "result.json"
-        job.write_text(
-            json.dumps({"targets": targets, "jobs": chosen.jobs, "mutants": [asdict(one) for one in mutants]})
-        )
-        environment = os.environ | {"HYPOTHESIS_PROFILE": "mutants", "PYTHONDONTWRITEBYTECODE": "1"}
-        command = [sys.executable, "-m", "tests.mutants.run", str(job), str(result)]
-        code = subprocess.run(command, cwd=copy, env=environment, check=False).returncode
-        if code:
-            print("The tests fail without a mutant.")
-            return code
-        outcomes: dict[str, str] = json.loads(result.read_text())
+        digests = {path: _digest(path, tests) for path, tests in targets.items()}
+        outcomes = _outcomes(mutants, digests)
+        left = [one for one in mutants if one.key not in outcomes]
+        if len(left) < len(mutants):
+            print(f"{len(mutants) - len(left)} have an outcome of an interrupted run", flush=True)
+        if left:
+            OUTCOMES.mkdir(exist_ok=True)
+            targets = {path: targets[path] for path in sorted({one.path for one in left})}
+            job = Path(folder) / "job.json"
+            job.write_text(
+                json.dumps(
+                    {
+                        "targets": targets,
+                        "digests": digests,
+                        "jobs": chosen.jobs,
+                        "mutants": [asdict(one) for one in left],
+                    }
+                )
+            )
+            environment = os.environ | {"HYPOTHESIS_PROFILE": "mutants", "PYTHONDONTWRITEBYTECODE": "1"}
+            command = [sys.executable, "-m", "tests.mutants.run", str(job), str(OUTCOMES)]
+            code = subprocess.run(command, cwd=copy, env=environment, check=False).returncode
+            if code:
+                print("Interrupted, or a test fails without a mutant; the next run continues here.")
+                return code
+            outcomes = _outcomes(mutants, digests)
+    for digest in digests.values():
+        (OUTCOMES / f"{digest}.jsonl").unlink(missing_ok=True)
     return _report(mutants, outcomes, whole=not chosen.paths and not chosen.listed)
+
+
+def _digest(path: str, tests: list[str]) -> str:
+    """Return a digest of a source file and its tests."""
+    digest = hashlib.sha256((ROOT / path).read_bytes())
+    for one in tests:
+        for file in sorted((ROOT / one).rglob("*.py")) if (ROOT / one).is_dir() else [ROOT / one]:
+            digest.update(file.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _outcomes(mutants: list[Mutant], digests: dict[str, str]) -> dict[str, str]:
+    """Return the kept outcomes by the mutant's key."""
+    found: dict[tuple[str, str], str] = {}
+    for path, digest in digests.items():
+        file = OUTCOMES / f"{digest}.jsonl"
+        lines = file.read_text().splitlines() if file.exists() else []
+        found |= {(path, name): outcome for name, outcome in map(json.loads, lines)}
+    return {one.key: found[one.path, one.name] for one in mutants if (one.path, one.name) in found}
 
 
 def _report(mutants: list[Mutant], outcomes: dict[str, str], whole: bool) -> int:
@@ -98,4 +137,7 @@ def _print_names(title: str, names: set[tuple[str, str]]) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit("Interrupted. The next run continues here.")

@@ -1,9 +1,9 @@
-"""Run the tests against each mutant, in the mutated copy: `python -m tests.mutants.run JOB RESULT`.
+"""Run the tests against each mutant, in the mutated copy: `python -m tests.mutants.run JOB OUTCOMES`.
 
 pytest collects once and runs every test once without a mutant, which records the functions that each test calls and its
 time. Each mutant then gets a forked process that runs the tests that call the mutated function until one of them fails.
 A test that killed other mutants of the function runs earlier, and a short test runs before a long one. Each test has a
-limit of processor time and of wall-clock time, several times its own.
+limit of processor time and of wall-clock time, several times its own. Each outcome is written when it is known.
 """
 
 from __future__ import annotations
@@ -52,12 +52,13 @@ class Running:
 class Mutants:
     """Replaces pytest's loop over the tests."""
 
-    def __init__(self, mutants: list[Mutant], targets: dict[str, list[str]], jobs: int) -> None:
+    def __init__(self, mutants: list[Mutant], targets: dict[str, list[str]], jobs: int, files: dict[str, Path]) -> None:
         self._mutants, self._targets, self._jobs = mutants, targets, jobs
+        self._files = files  # for outcomes, by path of the source file
         self._callers: dict[str, list[pytest.Item]] = defaultdict(list)
         self._seconds: dict[pytest.Item, Seconds] = {}
         self._kills: dict[str, Counter[pytest.Item]] = defaultdict(Counter)  # by function
-        self.outcomes: dict[str, str] = {}  # by the mutant's key
+        self._ended = 0
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
@@ -120,9 +121,11 @@ class Mutants:
             self._record(one.mutant, "killed")
 
     def _record(self, mutant: Mutant, outcome: str) -> None:
-        self.outcomes[mutant.key] = outcome
-        if len(self.outcomes) % 100 == 0:
-            print(f"{len(self.outcomes)} of {len(self._mutants)}", flush=True)
+        with self._files[mutant.path].open("a") as file:
+            file.write(json.dumps([mutant.name, outcome]) + "\n")
+        self._ended += 1
+        if self._ended % 100 == 0:
+            print(f"{self._ended} of {len(self._mutants)}", flush=True)
         if outcome != "killed":
             print(f"{outcome}: {mutant.path}: {mutant.name}", flush=True)
 
@@ -153,19 +156,16 @@ def _try(session: pytest.Session, mutant: Mutant, tests: list[tuple[pytest.Item,
 
 
 def main() -> int:
-    """Read the job, run it, and write the outcomes."""
-    job, result = Path(sys.argv[1]), Path(sys.argv[2])
-    content = json.loads(job.read_text())
+    """Read the job and run it."""
+    content, folder = json.loads(Path(sys.argv[1]).read_text()), Path(sys.argv[2])
     targets: dict[str, list[str]] = content["targets"]
-    plugin = Mutants([Mutant(**one) for one in content["mutants"]], targets, content["jobs"])
+    files = {path: folder / f"{content['digests'][path]}.jsonl" for path in targets}
+    plugin = Mutants([Mutant(**one) for one in content["mutants"]], targets, content["jobs"], files)
     tests = sorted({path for paths in targets.values() for path in paths})
     tests = [path for path in tests if not any(path != other and path.startswith(other + "/") for other in tests)]
     # --assert=plain: only whether a test fails counts, not the explanation of the failure
     options = ["-q", "-s", "--timeout=0", "--tb=short", "--assert=plain", "-p", "no:cacheprovider", "-p", "no:xdist"]
-    code = pytest.main([*options, "-m", "not soak and not peer and not benchmark", *tests], plugins=[plugin])
-    if code == 0:
-        result.write_text(json.dumps(plugin.outcomes))
-    return int(code)
+    return int(pytest.main([*options, "-m", "not soak and not peer and not benchmark", *tests], plugins=[plugin]))
 
 
 if __name__ == "__main__":

@@ -88,7 +88,7 @@ def test_a_default_that_is_made_belongs_to_one_object() -> None:
     assert Ours(1).c is not Ours(1).c
 
 
-def test_values_are_looked_at_before_anybody_has_the_object() -> None:
+def test_values_are_checked_in_the_constructor() -> None:
     @frozen
     class Positive:
         a: int

@@ -72,7 +72,7 @@ def test_resistance_rises_as_published() -> None:
     assert cycled("NMC", 0.0, 1.0, 500).resistance_cycle > cycled("NMC", 0.3, 0.7, 1250).resistance_cycle
 
 
-def test_ageing_rises_with_temperature_charge_and_depth() -> None:
+def test_ageing_increases_with_temperature_charge_and_depth() -> None:
     for chemistry in LAWS:
         assert stored(chemistry, 0.5, 40, 100).calendar > 1.2 * stored(chemistry, 0.5, 25, 100).calendar
         assert stored(chemistry, 1.0, 25, 100).calendar > stored(chemistry, 0.2, 25, 100).calendar > 0
@@ -92,7 +92,7 @@ def test_ageing_is_independent_of_the_step_size(
     assert whole.capacity_factor <= 1 <= whole.resistance_factor
 
 
-def test_a_pack_ages_by_the_law_of_its_chemistry() -> None:
+def test_a_pack_ages_by_the_model_of_its_chemistry() -> None:
     from dataclasses import replace
 
     nmc, lfp = Pack(GENERIC_63), Pack(replace(GENERIC_63, chemistry=LFP))

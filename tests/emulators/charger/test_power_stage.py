@@ -156,7 +156,7 @@ def test_standby_is_metered_while_nothing_flows() -> None:
 
 
 @given(st.lists(st.floats(-1000, 1000), max_size=30), st.floats(0, 3))
-def test_a_meter_errs_within_its_class_and_only_grows(steps: list[float], class_pct: float) -> None:
+def test_a_meter_is_within_its_accuracy_class_and_its_register_only_grows(steps: list[float], class_pct: float) -> None:
     meter = Meter(MeterSpec(class_pct=class_pct, resolution_wh=0), seed=7)
     for energy in steps:
         before = meter.charged_wh, meter.discharged_wh

@@ -56,7 +56,7 @@ def limit(profiles: Profiles, after: float = 0.0, at: EvseConditions = AT) -> fl
     return profiles.composite(1, T0 + after, at).limit_w
 
 
-def test_nothing_installed_is_no_limit() -> None:
+def test_no_installed_profile_is_no_limit() -> None:
     assert stack().composite(1, T0, AT) == Composite()
 
 

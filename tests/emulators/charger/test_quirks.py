@@ -31,7 +31,7 @@ def quirky(version: Version = Version.V21, **quirks: Any) -> Rig:
     return Rig(version, config=StationConfig(version=version, vendor_profile=profile))
 
 
-async def test_event_numbers_that_stay_zero() -> None:
+async def test_event_numbers_that_remain_zero() -> None:
     async with quirky(seq_no_always_zero=True) as rig:
         await rig.charging()
         await rig.csms.set_power("CP1-1", -3000.0, 120.0)

@@ -47,7 +47,7 @@ lease_s = 170
 
 
 @given(st.floats(0, 50_000), st.lists(st.floats(0, 20_000), max_size=8))
-def test_shares_are_fair_and_never_too_much(limit_w: float, wishes: list[float]) -> None:
+def test_shares_are_proportional_and_within_the_total(limit_w: float, wishes: list[float]) -> None:
     shares = fair(limit_w, wishes)
     assert sum(shares) <= limit_w + 1e-6
     assert all(share <= wish + 1e-9 for share, wish in zip(shares, wishes, strict=True))

@@ -25,7 +25,7 @@ def test_visits_do_not_overlap(days: int, seed: int, arrives: float, leaves: flo
         assert visit.driven_wh >= 0
 
 
-def test_a_commuter_is_plugged_in_at_night() -> None:
+def test_a_commuter_is_plugged_in_overnight() -> None:
     visits = Habit(18, 7.5, spread_h=0).visits(3, 1)
     assert [(round(v.arrives_at / 3600, 1), round(v.leaves_at / 3600, 1)) for v in visits] == [
         (0.0, 7.5),

@@ -250,6 +250,6 @@ async def test_a_missed_fault_does_not_end() -> None:
 @pytest.mark.parametrize(
     ("kind", "target"), [("split", "ocpp:CP1"), ("split", ""), ("reorder", "iso15118:CP1-1"), ("cut", "mqtt")]
 )
-def test_a_kind_that_a_link_does_not_support_is_rejected(kind: str, target: str) -> None:
+def test_a_fault_kind_that_a_link_does_not_support_is_rejected(kind: str, target: str) -> None:
     with pytest.raises(FaultError, match="invalid target"):
         Fault(kind, target)

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from emulators.runtime.clock import LoopClock, RealClock, SkewedClock, Stalled, VirtualClock, VirtualLoop, run_virtual
 from protocols.ports import Clock
+from tests.virtual_time import virtual_examples
 
 
 @pytest.mark.virtual_time
@@ -29,20 +30,17 @@ async def test_four_hours_take_no_time() -> None:
 
 
 @given(st.lists(st.floats(0, 1e6), min_size=1, max_size=20))
-def test_tasks_wake_in_the_order_of_their_deadlines(delays: list[float]) -> None:
-    async def main() -> list[float]:
-        woke: list[float] = []
+@virtual_examples
+async def test_tasks_wake_in_the_order_of_their_deadlines(delays: list[float]) -> None:
+    woke: list[float] = []
 
-        async def sleeper(delay: float) -> None:
-            await asyncio.sleep(delay)
-            woke.append(delay)
+    async def sleeper(delay: float) -> None:
+        await asyncio.sleep(delay)
+        woke.append(delay)
 
-        async with asyncio.TaskGroup() as group:
-            for delay in delays:
-                group.create_task(sleeper(delay))
-        return woke
-
-    woke = run_virtual(main())
+    async with asyncio.TaskGroup() as group:
+        for delay in delays:
+            group.create_task(sleeper(delay))
     assert all(later >= earlier - 1e-8 for earlier, later in itertools.pairwise(woke))
 
 
@@ -58,24 +56,21 @@ async def test_a_timeout_interrupts() -> None:
 
 
 @given(st.floats(1, 1e6), st.floats(1e-12, 1e-8))
-def test_a_timer_never_fires_before_its_time(when: float, later: float) -> None:
+@virtual_examples
+async def test_a_timer_never_fires_before_its_time(when: float, later: float) -> None:
     """Timers may be early by the clock resolution; in virtual time a task that waits for the rest would never wake."""
-
-    async def main() -> None:
-        loop, clock = asyncio.get_running_loop(), VirtualClock()
-        fired = loop.create_future()
-        loop.call_at(when, lambda: None)
-        loop.call_at(when + later, lambda: fired.set_result(loop.time()))
-        assert await fired >= when + later
-        tries = 0
-        while clock.now() < when + 2 * later:
-            tries += 1
-            assert tries < 5, "time does not pass"
-            with contextlib.suppress(TimeoutError):
-                async with clock.timeout_at(when + 2 * later):
-                    await loop.create_future()
-
-    run_virtual(main())
+    loop, clock = asyncio.get_running_loop(), VirtualClock()
+    fired = loop.create_future()
+    loop.call_at(when, lambda: None)
+    loop.call_at(when + later, lambda: fired.set_result(loop.time()))
+    assert await fired >= when + later
+    tries = 0
+    while clock.now() < when + 2 * later:
+        tries += 1
+        assert tries < 5, "time does not pass"
+        with contextlib.suppress(TimeoutError):
+            async with clock.timeout_at(when + 2 * later):
+                await loop.create_future()
 
 
 @pytest.mark.virtual_time
@@ -102,7 +97,7 @@ async def test_time_does_not_advance_while_sqlite_works(tmp_path: Path) -> None:
 
 
 @pytest.mark.virtual_time
-async def test_a_hold_covers_an_unknown_thread() -> None:
+async def test_a_garbage_collection_hold_covers_an_unknown_thread() -> None:
     loop = asyncio.get_running_loop()
     assert isinstance(loop, VirtualLoop)
     done = asyncio.Event()

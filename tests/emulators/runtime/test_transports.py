@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emulators.runtime.clock import run_virtual
 from emulators.runtime.transports import Link, MemoryWire, split, text_wire_pair, wire_pair
 from protocols.ports import TextWire, Wire
+from tests.virtual_time import virtual_examples
 
 pytestmark = pytest.mark.virtual_time
 
@@ -27,17 +27,17 @@ async def everything(wire: MemoryWire) -> bytes:
     st.integers(1, 9),
     st.lists(st.floats(0, 10), min_size=1, max_size=5),
 )
-def test_bytes_arrive_in_order_with_any_chunks_and_delays(writes: list[bytes], chunk: int, delays: list[float]) -> None:
-    async def main() -> bytes:
-        link: Link[bytes] = Link(tamper=split(chunk))
-        a, b = wire_pair(link=link)
-        for n, data in enumerate(writes):
-            link.latency_s = delays[n % len(delays)]
-            await a.write(data)
-        await a.close()
-        return await everything(b)
-
-    assert run_virtual(main()) == b"".join(writes)
+@virtual_examples
+async def test_bytes_arrive_in_order_with_any_chunks_and_delays(
+    writes: list[bytes], chunk: int, delays: list[float]
+) -> None:
+    link: Link[bytes] = Link(tamper=split(chunk))
+    a, b = wire_pair(link=link)
+    for n, data in enumerate(writes):
+        link.latency_s = delays[n % len(delays)]
+        await a.write(data)
+    await a.close()
+    assert await everything(b) == b"".join(writes)
 
 
 async def test_latency_takes_virtual_time() -> None:

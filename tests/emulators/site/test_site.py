@@ -161,7 +161,7 @@ def test_low_soc_sheds_tiers_and_the_floor_ends_the_island() -> None:
     assert car.soc_pct == pytest.approx(10, abs=0.2)
 
 
-def test_a_stuck_switch_keeps_the_site_dark_without_export() -> None:
+def test_a_stuck_switch_keeps_the_site_without_supply_and_without_export() -> None:
     stage, _ = a_car(80, forming=True)
     site = Site(Loads.of("home"), grid=Grid(events=[GridEvent("outage", 5, 600)]), cars={"a": stage})
     site.switch.stuck = True
@@ -201,7 +201,7 @@ def test_a_protected_board_serves_all_critical_load() -> None:
 
 
 @pytest.mark.parametrize(("soc", "max_w"), [(9.0, 5000.0), (80.0, 800.0)])
-def test_a_board_with_an_empty_or_small_storage_is_dark(soc: float, max_w: float) -> None:
+def test_a_protected_board_with_an_empty_or_small_storage_is_unserved(soc: float, max_w: float) -> None:
     storage, board = a_board(soc, max_w=max_w)
     grid = Grid(events=[GridEvent("outage", 10, 600)])
     site = Site(
@@ -213,7 +213,7 @@ def test_a_board_with_an_empty_or_small_storage_is_dark(soc: float, max_w: float
     assert storage.stage.reading(300).ac_power_w == 0
 
 
-def test_a_standby_storage_supplies_only_its_board() -> None:
+def test_a_standby_storage_supplies_only_its_protected_board() -> None:
     storage, board = a_board(40, policy="standby")
     grid = Grid(events=[GridEvent("outage", 3600, 86_400)])
     site = Site(Loads.of("home", scale=4.0), storage=[storage], grid=grid, board=board)

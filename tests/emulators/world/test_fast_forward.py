@@ -31,37 +31,37 @@ class Recorded:
 
 
 def run_bay(orders: list[tuple[float, float]], *, fast_forward: bool, soc: float = 70.0) -> Recorded:
-    """Run a car at a charger; orders are (seconds to wait before, watts)."""
+    """Run a car at a charger in virtual time; orders are (seconds to wait before, watts)."""
+    return run_virtual(recorded(orders, fast_forward, soc))
 
-    async def main() -> Recorded:
-        clock, transcript, car = VirtualClock(), Transcript(), Car(soc_pct=soc)
-        stage = PowerStage(StageSpec(max_current_a=60), step_s=1.0)
-        bay = ParkingBay(
-            "CP1-1",
-            1,
-            stage,
-            clock,
-            transcript,
-            InjectionPoints(clock),
-            BaySettings(fast_forward=fast_forward),
-            MemoryNetwork().vehicle,
-        )
-        await bay.plug(car)
-        power_path = bay.power_path
-        assert isinstance(power_path, SeccPowerPath)
-        for wait, watts in orders:
-            await clock.sleep(wait)
-            power_path.set_power(watts, clock.now())
-        await clock.sleep(30)
-        bay.wake()
-        skipped = bay.skipped_loops
-        loops = bay.session.loops if bay.session is not None else 0
-        await bay.unplug()
-        stage.advance(clock.now())
-        meter = stage.meter
-        return Recorded(transcript.lines, car.soc_pct, meter.charged_wh, meter.discharged_wh, loops, skipped)
 
-    return run_virtual(main())
+async def recorded(orders: list[tuple[float, float]], fast_forward: bool, soc: float) -> Recorded:
+    clock, transcript, car = VirtualClock(), Transcript(), Car(soc_pct=soc)
+    stage = PowerStage(StageSpec(max_current_a=60), step_s=1.0)
+    bay = ParkingBay(
+        "CP1-1",
+        1,
+        stage,
+        clock,
+        transcript,
+        InjectionPoints(clock),
+        BaySettings(fast_forward=fast_forward),
+        MemoryNetwork().vehicle,
+    )
+    await bay.plug(car)
+    power_path = bay.power_path
+    assert isinstance(power_path, SeccPowerPath)
+    for wait, watts in orders:
+        await clock.sleep(wait)
+        power_path.set_power(watts, clock.now())
+    await clock.sleep(30)
+    bay.wake()
+    skipped = bay.skipped_loops
+    loops = bay.session.loops if bay.session is not None else 0
+    await bay.unplug()
+    stage.advance(clock.now())
+    meter = stage.meter
+    return Recorded(transcript.lines, car.soc_pct, meter.charged_wh, meter.discharged_wh, loops, skipped)
 
 
 @settings(max_examples=5, deadline=None)

@@ -37,7 +37,7 @@ def test_energy_is_conserved_over_windows(steps: list[tuple[float, float]]) -> N
     assert seen + window.imported_wh == pytest.approx(total, rel=1e-6, abs=0.05)
 
 
-def test_export_does_not_pay_back() -> None:
+def test_export_is_not_credited() -> None:
     window, _ = advance(open_window(NINE), NINE, -30_000.0, CONTRACT_W)
     window, _ = advance(window, NINE + 50, -30_000.0, CONTRACT_W)
     assert window.imported_wh == 0.0
@@ -64,7 +64,7 @@ def test_the_allowed_power_is_bounded_at_the_end_of_a_window() -> None:
     assert allowed_import_w(window, NINE + 1799.9, CONTRACT_W) == CONTRACT_W * 30
 
 
-def test_the_utility_s_meter_corrects_the_window() -> None:
+def test_the_utility_meter_corrects_the_demand_window() -> None:
     window = corrected(open_window(NINE + 60), NINE + 60, 12_000.0, remaining_s=1500.0)
     assert window.start == NINE - 240
     assert window.imported_wh == 12_000.0

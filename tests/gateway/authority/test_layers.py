@@ -238,7 +238,7 @@ def test_charging_begins_when_the_time_is_needed_for_it() -> None:
     assert charges_in_s(tiny, WALL) == pytest.approx(7200, abs=0.1)
 
 
-def test_the_time_of_departure_is_said_in_utc(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_departure_time_is_in_utc(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TZ", "Asia/Tokyo")
     time.tzset()
     try:
@@ -256,7 +256,7 @@ def test_charging_begins_in_the_second_from_which_the_time_is_needed() -> None:
 
 
 @pytest.mark.parametrize("target_wh", [None, 0.0, -1.0])
-def test_a_vehicle_that_lacks_nothing_never_needs_its_time(target_wh: float | None) -> None:
+def test_a_vehicle_that_needs_no_energy_needs_no_charging_time(target_wh: float | None) -> None:
     assert charges_in_s(leaving(target_wh), WALL + 1e6) == INF
     assert charges_in_s(leaving(0.5), WALL + 1e6) == 0.0
 
@@ -269,7 +269,7 @@ def test_without_a_departure_or_needs_no_time_is_needed() -> None:
 
 
 @pytest.mark.parametrize(("charge_w", "in_s"), [(0.0, 0.0), (-5.0, 0.0), (0.5, None)])
-def test_what_cannot_be_charged_again_is_not_discharged(charge_w: float, in_s: float | None) -> None:
+def test_energy_that_cannot_be_recharged_is_not_discharged(charge_w: float, in_s: float | None) -> None:
     evse = leaving(0.1, limits=PowerLimits(charge_w, 8000.0))
     expected = 7200 - 0.1 * 3600 / (0.85 * 0.5) if in_s is None else in_s
     assert charges_in_s(evse, WALL) == pytest.approx(expected)
@@ -396,7 +396,7 @@ def test_a_vehicle_below_its_v2x_window_is_not_discharged_and_the_command_is_ref
 # how layers narrow ----------------------------------------------------------------------------------------------------
 
 
-def test_a_decision_says_what_every_layer_left() -> None:
+def test_a_decision_contains_the_range_left_by_every_layer() -> None:
     given = [
         Bound(Layer.COMMAND, -5000, -5000, Code.GRANTED, "asked"),
         Bound(Layer.STATION, -9000, 9000, Code.STATION_LIMIT, "station"),

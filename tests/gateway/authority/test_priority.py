@@ -39,7 +39,7 @@ def left_by(given_bounds: list[Bound], below: int) -> tuple[float, float]:
 
 
 @given(st.lists(bounds(), max_size=12))
-def test_no_layer_leaves_the_range_of_those_above(several: list[Bound]) -> None:
+def test_no_layer_leaves_the_range_of_the_layers_above(several: list[Bound]) -> None:
     decision = decide(several)
     for rank in range(len(Layer) + 1):
         low, high = left_by(several, rank)
@@ -147,7 +147,7 @@ def test_the_ends_of_a_dead_band_and_0_w_can_be_run(out: float, into: float, pow
     assert band.inside(power_w) == (-out < power_w < into and power_w != 0)
 
 
-def test_nobody_asking_is_0_w_named_idle() -> None:
+def test_no_request_is_0_w_with_the_reason_idle() -> None:
     assert (decide([]).power_w, decide([]).binding) == (0.0, Layer.IDLE)
 
 
@@ -168,12 +168,12 @@ def test_nobody_asking_is_0_w_named_idle() -> None:
         ([Bound(Layer.ISLAND, -4000, -2000)], -2000, Layer.ISLAND),
     ],
 )
-def test_who_bound_it(several: list[Bound], power_w: float, binding: Layer) -> None:
+def test_limiting_layer(several: list[Bound], power_w: float, binding: Layer) -> None:
     decision = decide(several)
     assert (decision.power_w, decision.binding) == (power_w, binding)
 
 
 @pytest.mark.parametrize(("low", "high"), [(1.0, 0.0), (math.nan, 0.0), (0.0, math.nan)])
-def test_what_is_no_interval_is_refused(low: float, high: float) -> None:
+def test_an_invalid_interval_is_rejected(low: float, high: float) -> None:
     with pytest.raises(ValueError, match="no interval"):
         Bound(Layer.SITE, low, high)

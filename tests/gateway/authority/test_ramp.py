@@ -10,7 +10,7 @@ from gateway.authority.ramp import ramp, ramp_s
 
 
 @given(st.floats(-1e5, 1e5), st.floats(-1e5, 1e5), st.floats(1, 1e5), st.floats(0, 1e3))
-def test_a_ramp_walks_towards_its_target_at_its_rate_and_stays_there(
+def test_a_ramp_approaches_its_target_at_its_rate_and_stays_there(
     start_w: float, target_w: float, rate: float, elapsed_s: float
 ) -> None:
     there_w = ramp(start_w, target_w, rate, elapsed_s)

@@ -20,13 +20,15 @@ CAR = Bound(Layer.STATION, -6000.0, 6000.0, Code.STATION_LIMIT)
 
 
 @given(st.floats(0, 100_000), st.floats(-20_000, 200_000), st.floats(-20_000, 20_000))
-def test_a_vehicle_at_its_floor_is_not_discharged_for_the_fuse(limit_w: float, base_w: float, others_w: float) -> None:
+def test_a_vehicle_at_its_floor_is_not_discharged_to_relieve_the_fuse(
+    limit_w: float, base_w: float, others_w: float
+) -> None:
     site = Site(SitePolicy("home", import_limit_w=limit_w))
     bounds = site_bounds(site, Base(base_w), others_w, others_w)
     assert decide([CAR, *bounds, FLOOR]).power_w >= 0
 
 
-def test_the_limit_leaves_what_it_leaves() -> None:
+def test_a_limit_leaves_the_remaining_headroom() -> None:
     [bound] = site_bounds(Site(SitePolicy("home", import_limit_w=10_000)), Base(7000.0), 1000.0, 1000.0)
     assert bound.high_w == pytest.approx(2000.0)
 
@@ -93,7 +95,7 @@ def test_the_site_without_its_cars(inputs: list[tuple[InputKind, AnyInput]], now
     ("inputs", "now", "says"),
     [([], 0.0, False), ([grid(None)], 0.0, False), ([grid(0.0)], 0.0, True), ([grid(1.0)], 100.0, False)],
 )
-def test_a_meter_at_the_grid_that_is_fresh_says_it_all(
+def test_a_fresh_grid_meter_determines_the_site_limits(
     inputs: list[tuple[InputKind, AnyInput]], now: float, says: bool
 ) -> None:
     assert metered(a_site(*inputs), now) is says
@@ -108,7 +110,7 @@ def bounds_of(base: Base, high_w: float, low_w: float, **limits: float) -> list[
     return [(bound.low_w, bound.high_w, bound.code) for bound in found]
 
 
-def test_every_limit_leaves_what_base_and_the_other_cars_leave() -> None:
+def test_every_limit_is_reduced_by_base_load_and_other_cars() -> None:
     inf = math.inf
     assert bounds_of(Base(7000.0), 1000.0, -500.0) == []
     limits = {"import_limit_w": 10_000.0, "peak_w": 9000.0, "export_limit_w": 4000.0}

@@ -75,7 +75,7 @@ def test_inside_its_v2x_window_an_ev_is_discharged(v2x_wh: float | None) -> None
 
 
 @given(st.floats(1e-3, 1e5), st.none() | PERCENT, PERCENT, st.floats(-1e5, 1e5), st.booleans())
-def test_nothing_else_lets_an_ev_below_its_v2x_window_be_discharged(
+def test_no_other_condition_allows_discharge_below_the_v2x_window(
     v2x_wh: float, soc_pct: float | None, floor_pct: float, power_w: float, islanded: bool
 ) -> None:
     evse, site = an_evse(soc_pct, v2x_wh=v2x_wh), a_site(floor_pct, islanded=islanded)
@@ -163,7 +163,7 @@ def test_the_highest_floor_counts() -> None:
     assert floors(an_evse(80.0, 90_000.0), a_site(reserve_wh=90_000.0 * 0.625), None, None)[0].pct == 62.5
 
 
-def test_off_the_grid_the_sites_reserve_is_there_to_be_used() -> None:
+def test_off_grid_the_site_reserve_is_available() -> None:
     site = a_site(20.0, reserve_pct=35.0, reserve_wh=40_000.0, islanded=True)
     assert [one.pct for one in floors(an_evse(), site, Reserve(pct=40.0), None)] == [40.0, 20.0]
 

@@ -42,7 +42,7 @@ def test_time_for_charging_begins_when_the_rest_of_the_stay_is_needed_for_it() -
     assert own_needs(evse, None) == []
 
 
-def test_what_flows_changes_what_is_needed_though_the_car_does_not_tell_anew() -> None:
+def test_transferred_energy_changes_the_needs_without_a_new_report() -> None:
     evse = an_evse()
     evse.apply(Metered("CP1-1", 1.0, energy_charged_wh=0.0, energy_discharged_wh=0.0, soc_pct=50.0))
     evse.apply(Metered("CP1-1", 2.0, energy_charged_wh=0.0, energy_discharged_wh=1000.0, soc_pct=49.0))
@@ -55,7 +55,7 @@ def test_what_flows_changes_what_is_needed_though_the_car_does_not_tell_anew() -
     assert evse.target_energy_wh == 3_000
 
 
-def test_below_the_drivers_minimum_nothing_is_taken_until_it_is_there() -> None:
+def test_below_the_drivers_minimum_there_is_no_discharge() -> None:
     evse = an_evse(replace(NEEDS, target_energy_wh=None, departure=None, min_energy_wh=2_000.0))
     [bound] = own_needs(evse, NOON)
     assert bound.code is Code.BELOW_CAR_MINIMUM
@@ -68,7 +68,7 @@ def test_below_the_drivers_minimum_nothing_is_taken_until_it_is_there() -> None:
 
 
 @pytest.mark.parametrize("islanded", [False, True])
-def test_in_an_island_nobody_sits_in_the_dark_for_a_departure(islanded: bool) -> None:
+def test_in_an_island_no_load_is_shed_for_a_departure(islanded: bool) -> None:
     evse = an_evse()
     evse.connected, evse.soc_pct = True, 60.0
     site = Site(SitePolicy("home"), islanded=islanded)

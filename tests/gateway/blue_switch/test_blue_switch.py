@@ -90,7 +90,7 @@ def fleets(draw: st.DrawFn) -> list[ProvidedVehicle]:
     ),
     st.booleans(),
 )
-def test_no_plan_breaks_an_agreement_a_floor_a_bay_or_the_clock(
+def test_no_plan_violates_an_agreement_a_floor_a_bay_or_a_time(
     cars: list[ProvidedVehicle], wanted: list[tuple[str, float, float, int]], power: bool
 ) -> None:
     needs = [
@@ -157,7 +157,7 @@ def test_three_sites_are_supplied_for_three_days() -> None:
         assert all(supply_from - arrive >= SWAP_S - 1 for supply_from, arrive in own)
 
 
-def test_the_way_is_counted_in_time_and_energy() -> None:
+def test_the_route_counts_in_time_and_energy() -> None:
     atlas = Atlas(PLACES, {("depot", "school"): Way(50.0, 5400.0)})
     plan = call_out(MONDAY, [need("school", stored_wh=12_000.0)], [lent("X", soc_pct=100.0)], atlas)
     trip = plan.trips[0]
@@ -233,7 +233,7 @@ def test_arrivals_are_checked_by_identity(vehicle: str | None, site: str, soc: f
     assert checked.text.endswith(".")
 
 
-def test_a_called_vehicle_is_welcome_and_a_late_one_is_reported() -> None:
+def test_a_requested_vehicle_is_accepted_and_a_late_one_reported() -> None:
     trip = call_out(MONDAY, [need("school")], REGISTRY.cars.values(), ATLAS).trips[0]
     assert check_arrival("X", "school", trip.arrive_at, 78.0, REGISTRY, ATLAS, trip).code == "welcome"
     assert check_arrival("X", "school", trip.arrive_at + 3600, 78.0, REGISTRY, ATLAS, trip).code == "late"

@@ -183,7 +183,7 @@ def test_two_coordinators_agree_the_leader_calls_and_both_have_the_positions() -
     assert leader.registry.cars[name].status is Status.FREE
 
 
-def test_a_vehicle_under_way_is_not_called_again_until_it_is_overdue() -> None:
+def test_a_requested_vehicle_is_not_requested_again_until_overdue() -> None:
     one = coordinator()
     one.outage(need("school", stored_wh=0.0, draw_w=1500.0), MONDAY, 0.0)
     one.update(MONDAY, 0.0)
@@ -207,7 +207,7 @@ def test_a_deployed_vehicle_supplies_at_once_without_a_gap() -> None:
     assert one.plan.gaps == ()
 
 
-def test_deployed_and_committed_vehicles_stay_with_their_site() -> None:
+def test_deployed_and_committed_vehicles_stay_at_their_site() -> None:
     one = coordinator()
     one.outage(need("clinic", stored_wh=0.0, draw_w=1500.0, until=MONDAY + 30 * 3600), MONDAY, 0.0)
     one.plugged("C1", "clinic", MONDAY, 0.0, 60.0)

@@ -42,7 +42,7 @@ def commands(group: Any, path: str = "v2x") -> list[tuple[str, Any]]:
 
 
 @pytest.mark.parametrize(("path", "command"), commands(typer.main.get_command(app)), ids=lambda one: str(one)[:30])
-def test_every_command_and_option_says_what_it_is_for(path: str, command: Any) -> None:
+def test_every_command_and_option_has_help_text(path: str, command: Any) -> None:
     assert command.help, path
     for option in command.params:
         assert option.name in ("evses", "name", "directory") or getattr(option, "help", True), f"{path} {option.name}"
@@ -97,7 +97,7 @@ def test_the_benchmarks() -> None:
         (["secc", "--listen", "[::1]:0", "--protocols", "din"], "v2x secc: --protocols 'din' is not supported"),
     ],
 )
-def test_what_is_not_spoken_is_refused_with_what_is(words: list[str], answer: str) -> None:
+def test_an_unsupported_protocol_is_rejected_with_the_supported_ones(words: list[str], answer: str) -> None:
     told = CliRunner().invoke(app, words)
     assert told.exit_code == 2
     assert answer in told.output

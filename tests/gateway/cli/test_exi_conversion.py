@@ -45,7 +45,7 @@ def test_the_vectors_as_lines(name: str) -> None:
     assert [json.loads(line) for line in encoded] == [{"schema": v["schema"], "exi": v["exi"]} for v in some]
 
 
-def test_a_bad_line_gives_an_error_and_the_others_go_on() -> None:
+def test_an_invalid_line_gives_an_error_and_the_next_lines_are_read() -> None:
     good = json.dumps({"schema": "iso20-dc", "exi": LOOP})
     bad = [
         "{",
@@ -245,14 +245,14 @@ def test_a_reopened_connection_begins_again() -> None:
     assert len(list(payloads(read_capture(pcap(packets))))) == 2
 
 
-def test_a_tls_stream_is_passed_over_with_a_note(tmp_path: Path) -> None:
+def test_a_tls_stream_is_skipped_with_a_note(tmp_path: Path) -> None:
     file = tmp_path / "tls.pcap"
     file.write_bytes(pcap([tcp(50_000, 61_341, 0, b"\x16\x03\x01\x00\xf8hello"), tcp(50_000, 61_341, 10, b"\x16\x03")]))
     (line,) = transcript(file)
     assert "not V2GTP (TLS perhaps)" in line
 
 
-def test_what_can_not_be_read_is_a_line_of_its_own(tmp_path: Path) -> None:
+def test_an_unreadable_frame_is_a_line_of_its_own(tmp_path: Path) -> None:
     file = tmp_path / "bad.pcap"
     frames = [frame(PayloadType.ISO20_DC, b"\x80\xff"), frame(0x8006, b"\x80"), session()[-1]]
     file.write_bytes(pcap(segments([b"".join(frames)], 1400)))
@@ -269,7 +269,7 @@ def test_a_file_that_is_no_capture(tmp_path: Path) -> None:
 
 @settings(max_examples=80)
 @given(st.data())
-def test_a_damaged_capture_ends_early_and_quietly(data: st.DataObject) -> None:
+def test_a_damaged_capture_ends_early_without_an_error(data: st.DataObject) -> None:
     whole = data.draw(st.sampled_from([pcap(segments(session(), 50)), pcapng(segments(session(), 50))]))
     changed = bytearray(whole[: data.draw(st.integers(24, len(whole)))])
     for _ in range(data.draw(st.integers(0, 4))):

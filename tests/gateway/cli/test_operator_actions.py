@@ -35,7 +35,7 @@ async def a_day(tmp_path: Path) -> None:
 
 
 @pytest.mark.virtual_time
-async def test_the_journal_says_who_commanded_what_was_granted_and_what_the_meter_saw(tmp_path: Path) -> None:
+async def test_the_journal_contains_sender_grant_and_meter_values(tmp_path: Path) -> None:
     await a_day(tmp_path)
     text = await operator_actions.journal(config(tmp_path))
     lines = text.splitlines()
@@ -97,7 +97,7 @@ async def test_explain_asks_the_running_gateway(tmp_path: Path) -> None:
         await operator_actions.explain(from_table({}), "CP1-1")
 
 
-def test_the_access_list_wants_users_and_a_gateway() -> None:
+def test_the_access_list_requires_users_and_a_gateway() -> None:
     with pytest.raises(operator_actions.ToolError, match="no users"):
         operator_actions.mqtt_acl(from_table({}))
     with pytest.raises(operator_actions.ToolError, match="gateway = true"):
@@ -113,7 +113,7 @@ def test_the_access_list_wants_users_and_a_gateway() -> None:
     assert "evse/+" not in bems
 
 
-def test_who_lends_cars_reads_the_states_of_other_sites_and_nothing_else_of_them() -> None:
+def test_a_vehicle_provider_reads_only_the_states_of_other_sites() -> None:
     gateway = {"name": "gw1", "gateway": True}
     other = "topic read v2x/1/+/site/state"
     assert other not in operator_actions.mqtt_acl(from_table({"users": [gateway]}))
@@ -132,7 +132,7 @@ def test_who_lends_cars_reads_the_states_of_other_sites_and_nothing_else_of_them
     ]
 
 
-def test_check_says_which_secret_is_not_there(tmp_path: Path) -> None:
+def test_check_config_names_the_missing_secret(tmp_path: Path) -> None:
     operator_actions.check(from_table({}))
     for table, says in (
         ({"admin": {"listen": "127.0.0.1:1", "token_file": "t"}}, "admin.token_file"),
@@ -143,7 +143,7 @@ def test_check_says_which_secret_is_not_there(tmp_path: Path) -> None:
             operator_actions.check(from_table(table, tmp_path))
 
 
-def test_check_says_which_vendor_profile_is_not_there(tmp_path: Path) -> None:
+def test_check_config_names_the_missing_vendor_profile(tmp_path: Path) -> None:
     (tmp_path / "own").mkdir()
     (tmp_path / "own" / "acme.toml").write_text('name = "acme"\nocpp = ["1.6"]\n')
     table = {"ocpp": {"security_profile": 0, "vendor_profiles": "own"}}
@@ -159,7 +159,7 @@ def test_check_says_which_vendor_profile_is_not_there(tmp_path: Path) -> None:
         operator_actions.check(from_table({"ocpp": {"security_profile": 0, "vendor_profiles": "none"}}, tmp_path))
 
 
-def test_check_says_what_is_allowed_and_worth_a_thought(tmp_path: Path) -> None:
+def test_check_config_reports_allowed_but_unusual_settings(tmp_path: Path) -> None:
     def keys(table: dict[str, Any]) -> list[str]:
         return [remark.partition(":")[0] for remark in operator_actions.check(from_table(table, tmp_path))]
 

@@ -45,7 +45,7 @@ async def test_the_same_id_with_another_body_is_refused(evse: str | None, verb: 
         assert same.reason.code != "id_conflict"
 
 
-async def test_what_is_no_longer_in_memory_is_found_in_the_store() -> None:
+async def test_commands_no_longer_in_memory_are_found_in_the_store() -> None:
     async with service_rig("CP1-1", known_ids=3, evse_rate_per_s=100.0) as rig:
         first = await rig.send("CP1-1", "discharge", "a", power_w=5000)
         for number in range(10):
@@ -65,7 +65,7 @@ async def test_expired_commands_are_refused_with_the_gateways_time() -> None:
         assert good.status == "accepted"
 
 
-async def test_too_often_is_refused_and_the_id_stays_free_but_a_stop_always_gets_through() -> None:
+async def test_commands_above_the_rate_are_rejected_without_using_the_id_and_a_stop_is_always_accepted() -> None:
     async with service_rig("CP1-1", evse_rate_per_s=1.0, burst_s=5.0) as rig:
         results = [await rig.send("CP1-1", "discharge", f"a{n}", power_w=5000) for n in range(10)]
         assert [one.status.value for one in results] == ["accepted"] * 5 + ["refused"] * 5
@@ -75,7 +75,7 @@ async def test_too_often_is_refused_and_the_id_stays_free_but_a_stop_always_gets
         assert (await rig.send("CP1-1", "discharge", "a9", power_w=5000)).status == "accepted"
 
 
-async def test_one_source_cannot_take_the_rate_of_the_others() -> None:
+async def test_one_source_cannot_use_the_rate_of_the_others() -> None:
     async with service_rig("CP1-1", "CP2-1", source_rate_per_s=1.0, burst_s=2.0) as rig:
         codes = [
             (await rig.send(f"CP{1 + n % 2}-1", "charge", f"a{n}", power_w=1, source="x")).reason.code for n in range(4)
@@ -119,9 +119,7 @@ BAD = [
 
 
 @pytest.mark.parametrize(("payload", "code"), BAD)
-async def test_bad_messages_are_refused_with_a_reason_and_the_id_where_one_can_be_read(
-    payload: bytes, code: str
-) -> None:
+async def test_invalid_messages_are_rejected_with_a_reason_and_the_id_if_readable(payload: bytes, code: str) -> None:
     async with service_rig("CP1-1") as rig:
         result = await rig.service.submit(Submission("CP1-1", "discharge", payload, Channel.MQTT))
         assert (result.status, result.reason.code) == ("refused", code)
@@ -152,7 +150,7 @@ JSON = st.recursive(
 
 @settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(st.one_of(st.binary(max_size=200), JSON))
-def test_no_message_breaks_the_intake(payload: bytes) -> None:
+def test_no_message_fails_the_command_intake(payload: bytes) -> None:
     async def scene() -> None:
         async with service_rig("CP1-1") as rig:
             for verb in ("discharge", "schedule", "reserve"):

@@ -85,7 +85,7 @@ def disk_full(path: Path) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-async def test_a_full_disk_refuses_commands_and_loses_none_that_was_accepted(tmp_path: Path) -> None:
+async def test_a_full_disk_rejects_commands_and_loses_no_accepted_one(tmp_path: Path) -> None:
     path = tmp_path / "store" / "v2x.db"
     path.parent.mkdir()
     store = SqlStore(f"sqlite:///{path}")

@@ -82,7 +82,7 @@ def within_hardware(rig: ServiceRig) -> None:
 
 @settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(ACTIONS, max_size=25))
-def test_the_laws(actions: list[Action]) -> None:
+def test_the_invariants(actions: list[Action]) -> None:
     async def scene() -> None:
         policy = SitePolicy("home", import_limit_w=15_000, export_limit_w=12_000, min_soc_pct=20)
         async with service_rig(*EVSES, policy=policy, evse_rate_per_s=1000.0) as rig:

@@ -87,34 +87,30 @@ def test_renewals_never_make_a_station_hold_beyond_the_lease_that_was_in_force(
 
 
 @pytest.mark.parametrize("power_w", [2500, 5000])
-def test_the_profile_in_the_station_lapses_with_the_lease(power_w: int) -> None:
-    async def main() -> None:
-        async with Rig(Version.V21) as rig, governed(rig) as service:
-            await rig.charging()
-            await rig.sleep(5)
-            begun = rig.clock.now()
-            await send(service, "discharge", "d", power_w=power_w, lease_s=6)
-            await rig.sleep(2)
-            profiles = [call["chargingProfile"]["chargingSchedule"][0] for call in rig.calls("SetChargingProfile")]
-            held = [one for one in profiles if one["chargingSchedulePeriod"][0].get("setpoint") == -power_w]
-            assert [one["duration"] for one in held] == [math.ceil(6 + power_w / 2500 + SLACK_S)]
-            assert rig.clock.now() < begun + 4
-
-    run_virtual(main())
+@pytest.mark.virtual_time
+async def test_the_profile_in_the_station_lapses_with_the_lease(power_w: int) -> None:
+    async with Rig(Version.V21) as rig, governed(rig) as service:
+        await rig.charging()
+        await rig.sleep(5)
+        begun = rig.clock.now()
+        await send(service, "discharge", "d", power_w=power_w, lease_s=6)
+        await rig.sleep(2)
+        profiles = [call["chargingProfile"]["chargingSchedule"][0] for call in rig.calls("SetChargingProfile")]
+        held = [one for one in profiles if one["chargingSchedulePeriod"][0].get("setpoint") == -power_w]
+        assert [one["duration"] for one in held] == [math.ceil(6 + power_w / 2500 + SLACK_S)]
+        assert rig.clock.now() < begun + 4
 
 
 @pytest.mark.parametrize("version", [Version.V21, Version.V201])
-def test_without_a_gateway_the_station_stops_when_the_lease_is_over(version: Version) -> None:
-    async def main() -> None:
-        vendor = None if version is Version.V21 else "negative-limit"
-        async with Rig(version, vendor_profile=vendor) as rig:
-            async with governed(rig) as service:
-                await rig.charging()
-                await rig.sleep(5)
-                await send(service, "discharge", "d", power_w=4600, lease_s=5)
-                await rig.sleep(4)
-                assert rig.evse().reading.power_w == pytest.approx(-4600, rel=0.01)
-            await rig.sleep(1 + 2 + SLACK_S + 2)  # the rest of the lease, the ramp, the slack, whole seconds
-            assert rig.evse().reading.power_w == 0
-
-    run_virtual(main())
+@pytest.mark.virtual_time
+async def test_without_a_gateway_the_station_stops_when_the_lease_is_over(version: Version) -> None:
+    vendor = None if version is Version.V21 else "negative-limit"
+    async with Rig(version, vendor_profile=vendor) as rig:
+        async with governed(rig) as service:
+            await rig.charging()
+            await rig.sleep(5)
+            await send(service, "discharge", "d", power_w=4600, lease_s=5)
+            await rig.sleep(4)
+            assert rig.evse().reading.power_w == pytest.approx(-4600, rel=0.01)
+        await rig.sleep(1 + 2 + SLACK_S + 2)  # the rest of the lease, the ramp, the slack, whole seconds
+        assert rig.evse().reading.power_w == 0

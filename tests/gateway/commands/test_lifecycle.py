@@ -96,7 +96,7 @@ async def test_an_export_limit_of_0_w_leaves_only_what_the_site_consumes() -> No
      ("CP5-1", "fault"), ("CP6-1", "soc_unknown"), ("CP7-1", "charging_only"),
      ("CP9-1", "unknown_evse"), ("CP8-1", "offline")],
 )  # fmt: skip
-async def test_what_cannot_be_done_is_refused_with_the_right_reason(evse: str, code: str) -> None:
+async def test_infeasible_commands_are_rejected_with_their_reason(evse: str, code: str) -> None:
     async with service_rig("CP1-1", policy=SitePolicy("home", min_soc_pct=30), stations=("CP8",)) as rig:
         rig.stations.disconnect("CP1")
         rig.stations.connect("CP2", "CP2-1")
@@ -144,7 +144,7 @@ async def test_a_station_that_refuses_fails_the_command_with_its_reason() -> Non
         assert rig.power("CP1-1") == 0
 
 
-async def test_a_station_that_stays_silent_is_asked_what_it_holds_before_each_new_order() -> None:
+async def test_a_station_without_responses_is_reconciled_before_each_new_order() -> None:
     async with service_rig("CP1-1") as rig:
         evse = rig.stations.evses["CP1-1"]
         evse.calls.clear()
@@ -226,7 +226,7 @@ async def test_a_schedule_runs_through_its_periods_and_ends() -> None:
         assert rig.published.statuses("a") == ["accepted", "achieved"]
 
 
-async def test_what_a_car_allows_later_moves_the_power_with_it() -> None:
+async def test_changed_limits_of_a_car_change_the_power() -> None:
     async with service_rig("CP1-1") as rig:
         await rig.send("CP1-1", "discharge", "a", power_w=5000, lease_s=600)
         await rig.wait(3)

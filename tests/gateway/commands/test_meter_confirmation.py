@@ -12,7 +12,7 @@ from tests.gateway.commands.rig import service_rig
 pytestmark = pytest.mark.virtual_time
 
 
-async def test_a_schedule_is_not_judged_before_its_first_period_with_power() -> None:
+async def test_a_schedule_is_not_evaluated_before_its_first_period_with_power() -> None:
     async with service_rig("CP1-1") as rig:
         start = rig.clock.wall() + 3600
         periods = [
@@ -30,7 +30,7 @@ async def test_a_schedule_is_not_judged_before_its_first_period_with_power() -> 
         assert measured.power_w == -5000
 
 
-async def test_a_schedule_with_a_silent_meter_is_still_in_force_when_its_period_comes() -> None:
+async def test_a_schedule_without_meter_values_is_active_until_its_period_begins() -> None:
     async with service_rig("CP1-1") as rig:
         rig.stations.evses["CP1-1"].seldom = True
         start = rig.clock.wall() + 3600
@@ -42,7 +42,7 @@ async def test_a_schedule_with_a_silent_meter_is_still_in_force_when_its_period_
         assert rig.published.statuses("s") == ["accepted", "achieved"]
 
 
-async def test_a_schedule_that_asks_for_nothing_is_judged_at_once() -> None:
+async def test_a_schedule_without_power_is_evaluated_at_once() -> None:
     async with service_rig("CP1-1") as rig:
         start = rig.clock.wall() + 60
         await rig.send("CP1-1", "schedule", "s", periods=[{"start": start, "duration_s": 600, "power_w": 0.0}])
@@ -76,7 +76,7 @@ async def test_renewals_do_not_hide_a_car_that_never_follows(every_s: int) -> No
         assert all(result.status in (Status.SUPERSEDED, Status.FAILED) for result in finals)
 
 
-async def test_changing_powers_do_not_hide_a_car_at_rest() -> None:
+async def test_changing_powers_do_not_hide_a_car_without_power() -> None:
     """A controller that follows the load asks for something else each time; the car does not move for any of it."""
     async with service_rig("CP1-1") as rig:
         rig.stations.evses["CP1-1"].deaf = True

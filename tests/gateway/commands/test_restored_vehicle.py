@@ -30,7 +30,7 @@ def continues(rig: ServiceRig, session: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["memory", "sqlite"])
-async def test_a_car_that_could_discharge_still_can_after_a_restart(kind: str, tmp_path: Path) -> None:
+async def test_a_car_that_allowed_discharge_is_discharged_after_a_restart(kind: str, tmp_path: Path) -> None:
     memory = MemoryStore()
 
     def store() -> Store:
@@ -86,7 +86,7 @@ async def test_after_thousands_of_renewals_and_a_kill_the_same_command_gets_the_
         assert state.vehicle.capacity_wh == 63_000
 
 
-async def test_the_record_goes_with_the_session() -> None:
+async def test_the_record_ends_with_the_session() -> None:
     store = MemoryStore()
     async with service_rig("CP1-1", "CP2-1", store=store) as rig:
         await rig.journal.flush()

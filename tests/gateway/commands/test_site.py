@@ -18,7 +18,7 @@ def powers(rig: ServiceRig) -> list[float]:
     return [rig.power(evse) for evse in THREE]
 
 
-async def test_a_total_is_shared_and_seen_and_ends_with_its_lease() -> None:
+async def test_a_site_total_is_shared_metered_and_ends_with_its_lease() -> None:
     async with service_rig(*THREE) as rig:
         result = await rig.send(None, "discharge", "a", power_w=9000, lease_s=20)
         assert (result.status, result.effective_w, result.evse) == ("accepted", -9000, None)
@@ -34,7 +34,7 @@ async def test_a_total_is_shared_and_seen_and_ends_with_its_lease() -> None:
         assert rig.service.site_state().command is None
 
 
-async def test_what_one_cannot_carry_goes_to_the_others_and_too_much_is_clamped() -> None:
+async def test_power_beyond_one_evse_is_shared_by_others_and_excess_is_clamped() -> None:
     async with service_rig(*THREE) as rig:
         weak = VehicleNeeds(PowerLimits(11_000, 1_000), True, "DC_BPT", soc_pct=80)
         rig.stations.plug("CP1-1", "tx0", weak)
@@ -59,7 +59,7 @@ async def test_the_export_limit_binds_the_sum() -> None:
         assert (result.status, result.reason.code) == ("refused", "peak_limit")
 
 
-async def test_the_others_take_over_from_a_vehicle_that_leaves_and_share_with_one_that_comes() -> None:
+async def test_others_replace_a_vehicle_that_leaves_and_share_with_one_that_arrives() -> None:
     async with service_rig(*THREE) as rig:
         await rig.send(None, "discharge", "a", power_w=9000, lease_s=120)
         await rig.wait(3)
@@ -74,7 +74,7 @@ async def test_the_others_take_over_from_a_vehicle_that_leaves_and_share_with_on
         assert powers(rig)[1:] == [-4500] * 2
 
 
-async def test_a_station_that_refuses_makes_a_partial_failure_with_what_each_got() -> None:
+async def test_a_rejecting_station_makes_a_partial_failure_with_each_evses_power() -> None:
     async with service_rig(*THREE) as rig:
         rig.stations.evses["CP3-1"].answers = [Outcome(Answer.REFUSED, "Rejected")] * 9
         await rig.send(None, "discharge", "a", power_w=9000, lease_s=120)
@@ -192,7 +192,9 @@ async def test_stale_inputs_are_published_and_never_count_as_zero() -> None:
         ("grid", b"\xff\xfe", "bad_input"),
     ],
 )
-async def test_bad_inputs_are_refused_with_a_reason_and_change_nothing(kind: str, payload: bytes, code: str) -> None:
+async def test_invalid_inputs_are_rejected_with_a_reason_and_have_no_effect(
+    kind: str, payload: bytes, code: str
+) -> None:
     async with service_rig("CP1-1") as rig:
         reason = rig.service.input(kind, payload)
         assert reason is not None

@@ -16,7 +16,7 @@ from tests.gateway.commands.rig import ServiceRig, service_rig
 pytestmark = pytest.mark.virtual_time
 
 
-async def test_a_station_that_never_reports_its_set_point_is_ordered_all_the_same() -> None:
+async def test_a_station_that_never_reports_its_set_point_gets_orders() -> None:
     async with service_rig("CP1-1", plugged=False) as rig:
         rig.stations.evses["CP1-1"].mute = True
         rig.stations.plug("CP1-1")
@@ -29,7 +29,7 @@ async def test_a_station_that_never_reports_its_set_point_is_ordered_all_the_sam
         assert rig.power("CP1-1") == 0
 
 
-async def test_an_emergency_stop_is_ordered_before_the_station_is_asked_what_it_holds() -> None:
+async def test_an_emergency_stop_is_ordered_before_the_station_is_reconciled() -> None:
     async with service_rig("CP1-1", plugged=False) as rig:
         held = rig.stations.evses["CP1-1"]
         held.mute = True
@@ -56,7 +56,7 @@ class Defective:
         return await self._stations.set_power(evse, power_w, valid_for_s)
 
 
-async def test_a_defect_at_one_evse_never_ends_the_others() -> None:
+async def test_an_error_at_one_evse_does_not_affect_the_others() -> None:
     async with service_rig("CP1-1", "CP2-1") as rig:
         rig.backend.stations = broken = Defective(rig.stations, "CP1-1")
         await rig.send("CP1-1", "discharge", "a", power_w=5000, lease_s=300)

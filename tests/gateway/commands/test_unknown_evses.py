@@ -29,7 +29,7 @@ async def test_a_configured_station_that_never_connected_is_offline_and_leaves_n
             assert rig.service.evses() == []
 
 
-async def test_what_was_reserved_before_the_station_came_is_kept_for_it() -> None:
+async def test_reservations_before_the_first_connection_are_kept() -> None:
     async with service_rig(stations=("CP1",)) as rig:
         assert (await rig.send("CP1-1", "reserve", "r", min_soc_pct=85)).status == "accepted"
         rig.stations.connect("CP1", "CP1-1")
@@ -38,7 +38,7 @@ async def test_what_was_reserved_before_the_station_came_is_kept_for_it() -> Non
         assert (await rig.send("CP1-1", "discharge", "a", power_w=3000)).code == "below_floor"
 
 
-async def test_a_flood_to_unknown_evses_fills_no_journal_and_takes_no_rate_from_others() -> None:
+async def test_many_commands_to_unknown_evses_fill_no_journal_and_use_no_rate_of_others() -> None:
     store = MemoryStore()
     async with service_rig("CP1-1", store=store) as rig:
         for number in range(2000):

@@ -59,7 +59,7 @@ async def send(service: GatewayService, verb: str, id: str, **body: object) -> R
 
 
 @pytest.mark.parametrize(("version", "profile"), CHANNELS)
-async def test_a_discharge_goes_all_the_way_and_ends_with_its_lease(version: Version, profile: str) -> None:
+async def test_a_discharge_reaches_the_station_and_ends_with_its_lease(version: Version, profile: str) -> None:
     async with Rig(version, vendor_profile=profile) as rig, governed(rig) as service:
         await rig.charging()
         await rig.sleep(5)
@@ -83,7 +83,7 @@ async def test_without_a_vendor_profile_the_command_is_refused_with_the_reason(v
         assert "vendor profile" in refused.reason.text
 
 
-async def test_a_car_that_came_while_the_station_was_offline_can_be_discharged_once_it_is_back() -> None:
+async def test_a_car_plugged_in_while_the_station_was_offline_can_be_discharged_after_reconnection() -> None:
     async with Rig(Version.V21) as rig, governed(rig) as service:
         rig.cut()
         await rig.sleep(30)

@@ -97,7 +97,7 @@ def test_next_action(steps: tuple[str, ...], target: Target, at: float, action: 
     assert after(*steps).next_action(target, at) is action
 
 
-def test_an_emergency_stop_is_sent_first_and_the_station_asked_afterwards() -> None:
+def test_an_emergency_stop_is_sent_before_reconciliation() -> None:
     setpoint = Setpoint()
     assert setpoint.next_action(STOP, 0.0) is Action.SEND
     assert setpoint.complete(setpoint.send(0.0, VALID_S, 0.0), APPLIED, 0.1) is Completion.CHANGED
@@ -106,7 +106,7 @@ def test_an_emergency_stop_is_sent_first_and_the_station_asked_afterwards() -> N
     assert setpoint.next_action(STOP, 0.3) is Action.WAIT
 
 
-def test_power_that_flows_although_zero_was_accepted_is_corrected_once_the_meter_had_time() -> None:
+def test_power_that_flows_after_an_accepted_0_w_is_corrected_after_the_meter_delay() -> None:
     setpoint = after("restored", "accepted", power_w=0.0)
     assert setpoint.next_action(RUNNING, 70.0) is Action.CORRECT
     early = Target(0.0, measured_w=-3000.0, measured_at=30.0, rest_tolerance_w=150.0)
@@ -114,7 +114,7 @@ def test_power_that_flows_although_zero_was_accepted_is_corrected_once_the_meter
     assert setpoint.next_action(REST, 70.0) is Action.WAIT
 
 
-def test_a_rejected_power_is_repeated_after_longer_and_longer_pauses_unless_a_command_needs_it() -> None:
+def test_a_rejected_power_is_repeated_with_back_off_unless_a_command_needs_it() -> None:
     setpoint, now, pauses = Setpoint(VALID_S, RETRY_S), 0.0, []
     setpoint.restored(None, now)
     for _ in range(10):
@@ -140,7 +140,7 @@ def test_an_answer_to_an_order_of_another_session_changes_nothing() -> None:
     assert setpoint.complete(second, APPLIED, 4.0) is Completion.CHANGED
 
 
-def test_orders_without_an_answer_are_counted_in_a_row() -> None:
+def test_orders_without_a_response_in_sequence_are_counted() -> None:
     setpoint = Setpoint()
     completions = [setpoint.complete(setpoint.send(1.0, VALID_S, 0.0), UNKNOWN, 0.0) for _ in range(4)]
     assert MAX_UNANSWERED == 3

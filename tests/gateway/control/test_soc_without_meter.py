@@ -54,7 +54,7 @@ async def test_a_vehicle_that_reports_its_soc_once_is_not_discharged_below_its_f
             assert held.soc_pct < FLOOR_PCT + 1  # and what may be taken is taken
 
 
-async def test_a_silent_meter_takes_no_vehicle_below_its_floor() -> None:
+async def test_missing_meter_values_discharge_no_vehicle_below_its_floor() -> None:
     async with service_rig("CP1-1", policy=POLICY) as rig:
         held = rig.stations.evses["CP1-1"]
         periods = [{"start": rig.clock.wall(), "duration_s": 7200, "power_w": -10_000}]

@@ -22,7 +22,7 @@ async def at_rest(rig: ServiceRig) -> None:
 
 
 @pytest.mark.parametrize("power_w", [10_000.0, -3000.0])
-async def test_0_w_is_sent_again_to_a_station_that_runs_in_spite_of_it(power_w: float) -> None:
+async def test_0_w_is_repeated_to_a_station_that_still_transfers_power(power_w: float) -> None:
     async with service_rig("CP1-1") as rig:
         await at_rest(rig)
         held = rig.stations.evses["CP1-1"]

@@ -1,6 +1,7 @@
 """Stations in the test's process, which the gateway's backend reaches over TCP, so that they survive it.
 
-The wire is pickled lines; it stands for any link that can break. `StationSide` is the world, `GatewaySide` the room.
+The link carries pickled lines and stands for any link that can break. `StationSide` is in the process of the test,
+`GatewaySide` is the backend of the gateway.
 """
 
 from __future__ import annotations
@@ -65,7 +66,7 @@ class StationSide:
 
     @property
     def power_w(self) -> float:
-        """What the EVSE runs at now, dead-man included."""
+        """What the EVSE runs at now, watchdog included."""
         held = self.plain.evses["CP1-1"]
         return held.power_w if self.clock.now() < held.until else 0.0
 
@@ -104,7 +105,7 @@ class GatewaySide:
         self._number = 0
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Keep the link until cancelled."""
         while True:
             try:
                 reader, self._writer = await asyncio.open_connection("127.0.0.1", self._port)
@@ -113,13 +114,13 @@ class GatewaySide:
                 continue
             with contextlib.suppress(ConnectionError):
                 while line := await reader.readline():
-                    said = _unpack(line)
-                    if isinstance(said, tuple):
-                        waiting = self._waiting.pop(said[0], None)
+                    received = _unpack(line)
+                    if isinstance(received, tuple):
+                        waiting = self._waiting.pop(received[0], None)
                         if waiting is not None and not waiting.done():
-                            waiting.set_result(said[1])
+                            waiting.set_result(received[1])
                     else:
-                        self._report(said)
+                        self._report(received)
             self._writer.close()
             self._writer = None
             self._report(StationLost("CP1", self._clock.now(), "the link broke"))

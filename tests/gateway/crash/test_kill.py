@@ -1,4 +1,4 @@
-"""The gateway killed at every step of a command's life: real processes, Mosquitto, SQLite, and Postgres."""
+"""The gateway killed at every step of a command's lifecycle: real processes, Mosquitto, SQLite and PostgreSQL."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.gateway.crash.rounds import facility, play, processes
+from tests.gateway.crash.gateway_process import MOMENTS, ProcessConfig, main
+from tests.gateway.crash.kill_run import facility, processes, run_once
 from tests.gateway.crash.stations import StationSide
-from tests.gateway.crash.victim import MOMENTS, Orders, main
 from tests.gateway.mqtt.facility import mosquitto
 from tests.gateway.store.postgres import postgres
 
@@ -21,55 +21,55 @@ SEED = int(os.environ.get("V2X_SEED", "20260"))
 
 
 def moments(rounds: int, seed: int) -> list[str]:
-    """Every moment once, then more of them by chance, in an order by chance."""
+    """Return every moment once and random further ones, in random order."""
     chance = random.Random(seed)
     chosen = [*MOMENTS, *chance.choices(MOMENTS, k=max(0, rounds - len(MOMENTS)))][:rounds]
     chance.shuffle(chosen)
     return chosen
 
 
-async def play_all(broker: int, databases: list[str], chosen: list[str]) -> list[str]:
+async def run_all(broker: int, databases: list[str], chosen: list[str]) -> list[str]:
     gate = asyncio.Semaphore(AT_ONCE)
 
     async def one(number: int, moment: str) -> list[str]:
         async with gate:
-            return await play(broker, databases[number], f"site{number}", moment)
+            return await run_once(broker, databases[number], f"site{number}", moment)
 
     found = await asyncio.gather(*(one(number, moment) for number, moment in enumerate(chosen)))
-    return [violation for round_ in found for violation in round_]
+    return [violation for one_run in found for violation in one_run]
 
 
 @pytest.mark.peer
 @pytest.mark.timeout(300)
-async def test_thirty_seeded_rounds_over_mosquitto_and_sqlite(tmp_path: Path) -> None:
+async def test_thirty_seeded_kills_over_mosquitto_and_sqlite(tmp_path: Path) -> None:
     chosen = moments(30, SEED)
     assert set(MOMENTS) <= set(chosen)
     databases = [f"sqlite:///{tmp_path / f'{number}.db'}" for number in range(len(chosen))]
     with mosquitto(tmp_path) as broker:
-        found = await play_all(broker.port, databases, chosen)
+        found = await run_all(broker.port, databases, chosen)
     assert not found, f"seed {SEED}: " + "\n".join(found)
 
 
 @pytest.mark.peer
 @pytest.mark.timeout(200)
-async def test_six_rounds_over_mosquitto_and_postgres(tmp_path: Path) -> None:
+async def test_six_kills_over_mosquitto_and_postgres(tmp_path: Path) -> None:
     chosen = ["after first", "before set", "after station", "after confirmed", "before final", "after final"]
     with mosquitto(tmp_path) as broker, postgres(tmp_path) as cluster:
         databases = [cluster.database() for _ in chosen]
-        found = await play_all(broker.port, databases, chosen)
+        found = await run_all(broker.port, databases, chosen)
     assert not found, "\n".join(found)
 
 
 @pytest.mark.peer
 @pytest.mark.timeout(120)
 async def test_the_stations_link_is_cut_under_power(tmp_path: Path) -> None:
-    """The station falls to 0 W by itself, the command ends, and nothing is sent before the station was asked."""
+    """The station falls back to 0 W, the command ends, and nothing is sent before reconciliation."""
     with mosquitto(tmp_path) as broker:
         station = StationSide()
         await station.start()
         database = f"sqlite:///{tmp_path / 'cut.db'}"
         gateway = processes().Process(
-            target=main, args=(Orders("cut", broker.port, database, station.port),), daemon=True
+            target=main, args=(ProcessConfig("cut", broker.port, database, station.port),), daemon=True
         )
         gateway.start()
         try:
@@ -78,12 +78,12 @@ async def test_the_stations_link_is_cut_under_power(tmp_path: Path) -> None:
                     await asyncio.sleep(0.05)
                 await asyncio.sleep(1)
                 body = {"id": "a", "power_w": 5000, "lease_s": 300}
-                sending = asyncio.create_task(client.insist(body))
+                sending = asyncio.create_task(client.send_until_final(body))
                 while not station.power_w:  # noqa: ASYNC110
                     await asyncio.sleep(0.02)
                 station.cut()
                 await sending
-                await asyncio.sleep(16)  # the dead-man: the gateway's last word holds for 15 s
+                await asyncio.sleep(16)  # the watchdog: the last order is valid for 15 s
                 assert station.power_w == 0
                 assert station.links >= 2
                 calls = [call for _, call, _ in station.log]
@@ -108,7 +108,7 @@ async def test_a_release_that_was_accepted_acts_though_the_gateway_was_killed(tm
         context = processes()
         gateways = [
             context.Process(
-                target=main, args=(Orders("rel", broker.port, database, station.port, moment),), daemon=True
+                target=main, args=(ProcessConfig("rel", broker.port, database, station.port, moment),), daemon=True
             )
             for moment in ("before ended", None)  # the release is the only one of the two that ends
         ]
@@ -125,7 +125,7 @@ async def test_a_release_that_was_accepted_acts_though_the_gateway_was_killed(tm
                     await asyncio.sleep(0.05)
                 gateways[1].start()
                 await asyncio.sleep(3)
-                await client.insist({"id": "a", "power_w": 5000, "lease_s": 5})
+                await client.send_until_final({"id": "a", "power_w": 5000, "lease_s": 5})
                 assert [one["status"] for one in client.final()] == ["achieved"]
         finally:
             for gateway in gateways:
@@ -138,9 +138,9 @@ async def test_a_release_that_was_accepted_acts_though_the_gateway_was_killed(tm
 @pytest.mark.soak
 @pytest.mark.peer
 @pytest.mark.timeout(3600)
-async def test_two_hundred_seeded_rounds(tmp_path: Path) -> None:
+async def test_two_hundred_seeded_kills(tmp_path: Path) -> None:
     chosen = moments(200, SEED + 1)
     databases = [f"sqlite:///{tmp_path / f'{number}.db'}" for number in range(len(chosen))]
     with mosquitto(tmp_path) as broker:
-        found = await play_all(broker.port, databases, chosen)
+        found = await run_all(broker.port, databases, chosen)
     assert not found, f"seed {SEED + 1}: " + "\n".join(found)

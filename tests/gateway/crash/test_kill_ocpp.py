@@ -1,6 +1,6 @@
-"""The gateway killed (SIGKILL) while stations begin and end transactions: what was answered is never lost.
+"""The gateway killed (SIGKILL) while stations begin and end transactions: no confirmed message is lost.
 
-Stations of all three versions over real WebSockets. As real ones do, they tell again what was not answered.
+Stations of all three versions over real WebSockets repeat messages without a response, as real ones do.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from gateway.store.sql import SqlStore
 from protocols.ocpp.io import WebSocketWire, connect
 from protocols.ocpp.schema import Version
 from protocols.ocpp.times import stamp
-from tests.gateway.crash.rounds import processes
-from tests.gateway.crash.victim_ocpp import STATIONS, Orders, main
+from tests.gateway.crash.kill_run import processes
+from tests.gateway.crash.ocpp_gateway_process import STATIONS, ProcessConfig, main
 
 SEED = int(os.environ.get("V2X_SEED", "20260"))
 KILLS = 4
@@ -33,8 +33,8 @@ VERSIONS = {"16": Version.V16, "201": Version.V201, "21": Version.V21}
 
 
 @dataclass
-class Insistent:
-    """A station that begins and ends one transaction after the other, and tells each message until it is answered."""
+class RepeatingStation:
+    """A station that begins and ends transactions and repeats each message until it is confirmed."""
 
     name: str
     port: int
@@ -48,7 +48,7 @@ class Insistent:
     def version(self) -> Version:
         return VERSIONS[self.name[1:]]
 
-    async def live(self) -> None:
+    async def run(self) -> None:
         number = 0
         await self.boot()
         while not self.stopping:
@@ -56,16 +56,16 @@ class Insistent:
             token = f"{self.name}-{number}"
             if self.version is Version.V16:
                 begin = {"connectorId": 1, "idTag": token, "meterStart": number, "timestamp": stamp(1.8e9 + number)}
-                answer = await self.tell("StartTransaction", begin)
+                answer = await self.confirm("StartTransaction", begin)
                 transaction = str(answer["transactionId"])
                 self.begun[transaction] = token
                 end = {"transactionId": int(transaction), "meterStop": number + 7, "timestamp": stamp(1.8e9 + number)}
-                await self.tell("StopTransaction", end)
+                await self.confirm("StopTransaction", end)
             else:
                 transaction = f"{self.name}/{number}"
-                await self.tell("TransactionEvent", self.event("Started", number, token))
+                await self.confirm("TransactionEvent", self.event("Started", number, token))
                 self.begun[transaction] = token
-                await self.tell("TransactionEvent", self.event("Ended", number, token))
+                await self.confirm("TransactionEvent", self.event("Ended", number, token))
             self.ended.add(transaction)
 
     def event(self, kind: str, number: int, token: str) -> dict[str, Any]:
@@ -84,10 +84,10 @@ class Insistent:
         about: dict[str, Any] = {"reason": "PowerUp", "chargingStation": {"model": "m", "vendorName": "v"}}
         if self.version is Version.V16:
             about = {"chargePointVendor": "v", "chargePointModel": "m"}
-        assert (await self.tell("BootNotification", about))["status"] == "Accepted"
+        assert (await self.confirm("BootNotification", about))["status"] == "Accepted"
 
-    async def tell(self, action: str, payload: dict[str, Any]) -> dict[str, Any]:
-        """Until it is answered."""
+    async def confirm(self, action: str, payload: dict[str, Any]) -> dict[str, Any]:
+        """Send a call until there is a response, and return it."""
         async with asyncio.timeout(60):
             for attempt in range(1_000_000):
                 self.repeated += attempt > 0
@@ -122,38 +122,38 @@ def free_port() -> int:
 
 
 @pytest.mark.timeout(180)
-async def test_what_was_answered_is_there_after_every_kill(tmp_path: Path) -> None:
+async def test_confirmed_messages_are_stored_after_every_kill(tmp_path: Path) -> None:
     database, port = f"sqlite:///{tmp_path / 'v2x.db'}", free_port()
     chance = random.Random(SEED)
 
     def start() -> BaseProcess:
-        process: BaseProcess = processes().Process(target=main, args=(Orders(database, port),), daemon=True)
+        process: BaseProcess = processes().Process(target=main, args=(ProcessConfig(database, port),), daemon=True)
         process.start()
         return process
 
-    stations = [Insistent(name, port) for name in STATIONS]
-    victim = start()
-    lives = [asyncio.create_task(one.live()) for one in stations]
+    stations = [RepeatingStation(name, port) for name in STATIONS]
+    gateway = start()
+    running = [asyncio.create_task(one.run()) for one in stations]
     try:
         for _ in range(KILLS):
             before = sum(len(one.ended) for one in stations)
             while sum(len(one.ended) for one in stations) < before + 12:
                 await asyncio.sleep(0.01)
-                for life in lives:
-                    if life.done():
-                        life.result()
+                for task in running:
+                    if task.done():
+                        task.result()
             await asyncio.sleep(chance.random() * 0.2)
-            victim.kill()
-            await asyncio.to_thread(victim.join)
-            victim = start()
+            gateway.kill()
+            await asyncio.to_thread(gateway.join)
+            gateway = start()
         for one in stations:
             one.stopping = True
-        await asyncio.gather(*lives)
+        await asyncio.gather(*running)
     finally:
-        for life in lives:
-            life.cancel()
-        victim.kill()
-        await asyncio.to_thread(victim.join)
+        for task in running:
+            task.cancel()
+        gateway.kill()
+        await asyncio.to_thread(gateway.join)
         for one in stations:
             if one.wire is not None:
                 with suppress(ConnectionError):
@@ -164,22 +164,22 @@ async def test_what_was_answered_is_there_after_every_kill(tmp_path: Path) -> No
         kept = await store.kept(100_000)
     finally:
         await store.close()
-    assert sum(one.repeated for one in stations) > 0, "no message had to be told again: the kills came to nothing"
+    assert sum(one.repeated for one in stations) > 0, "no message had to be repeated: the kills had no effect"
     found = {one.key: (one, json.loads(one.body)) for one in kept if one.kind == "transaction"}
-    told = list(_told(stations))
-    numbers = [transaction for station, transaction, _ in told if station.endswith("16")]
+    confirmed = list(_confirmed(stations))
+    numbers = [transaction for station, transaction, _ in confirmed if station.endswith("16")]
     assert len(numbers) == len(set(numbers)), "an id was given twice"
-    for station, transaction, token in told:
+    for station, transaction, token in confirmed:
         row, body = found[f"{station}/{transaction}"]
         assert body["id_token"] == token
         assert row.ended is not None
         assert body["stopped_at"] is not None
         assert not body["presumed"]
     by_token = [body["id_token"] for _, body in found.values()]
-    assert len(by_token) == len(set(by_token)), "a start that was told again made a second transaction"
+    assert len(by_token) == len(set(by_token)), "a start that was repeated made a second transaction"
 
 
-def _told(stations: list[Insistent]) -> Iterator[tuple[str, str, str]]:
+def _confirmed(stations: list[RepeatingStation]) -> Iterator[tuple[str, str, str]]:
     for one in stations:
         assert set(one.begun) == one.ended
         for transaction, token in one.begun.items():

@@ -12,7 +12,7 @@ from cryptography.x509.oid import NameOID
 
 from gateway.csms.certificates import NotSigned, authority
 from protocols.ocpp.schema import Version
-from tests.gateway.csms.raw import Raw
+from tests.gateway.csms.raw_station import Raw
 from tests.gateway.csms.test_security import Authority
 
 pytestmark = pytest.mark.virtual_time

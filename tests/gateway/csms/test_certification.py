@@ -17,7 +17,7 @@ from gateway.csms.tokens import Token
 from gateway.model.station import Answer
 from protocols.ocpp.schema import Version
 from tests.gateway.csms.certification import HEARD, OPERATOR, Sent, event
-from tests.gateway.csms.raw import Raw
+from tests.gateway.csms.raw_station import Raw
 
 pytestmark = pytest.mark.virtual_time
 
@@ -125,7 +125,7 @@ async def test_notifications_of_a_station_are_recorded(case: str) -> None:
 
 
 @pytest.mark.parametrize("case", sorted(BOOTS))
-async def test_boots(case: str) -> None:
+async def test_boot_notifications(case: str) -> None:
     async def scene(raw: Raw) -> None:
         status = {"timestamp": raw.time(), "connectorStatus": "Available", "evseId": 1, "connectorId": 1}
         action, payload = event()
@@ -161,7 +161,7 @@ async def test_boots(case: str) -> None:
 
 
 @pytest.mark.parametrize("case", TOKENS)
-async def test_tokens_that_do_not_open(case: str) -> None:
+async def test_tokens_that_are_not_accepted(case: str) -> None:
     wanted = {"C_02": {"Invalid", "Unknown"}, "C_06": {"Blocked", "Invalid"}, "C_07": {"Expired", "Invalid"}}
 
     async with connected() as raw:

@@ -17,7 +17,7 @@ from gateway.csms.settings import CsmsSettings, StationSettings, UnknownTokens
 from gateway.model.event import EvseDescribed
 from gateway.model.station import Answer
 from protocols.ocpp.schema import Version
-from tests.gateway.csms.raw import Raw
+from tests.gateway.csms.raw_station import Raw
 
 pytestmark = pytest.mark.virtual_time
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from gateway.model.event import Metered
-from tests.gateway.csms.raw import Raw
+from tests.gateway.csms.raw_station import Raw
 
 pytestmark = pytest.mark.virtual_time
 

@@ -14,7 +14,7 @@ from gateway.csms.admin import Admin
 from gateway.csms.local_list import DELAY_S, PART
 from gateway.csms.tokens import Token
 from protocols.ocpp.schema import Version
-from tests.gateway.csms.raw import Raw
+from tests.gateway.csms.raw_station import Raw
 
 pytestmark = pytest.mark.virtual_time
 
@@ -98,7 +98,7 @@ async def test_a_station_with_the_present_list_gets_no_other(version: Version) -
 
 
 @pytest.mark.parametrize("version", ALL)
-async def test_changes_go_out_together_after_a_while(version: Version) -> None:
+async def test_changes_are_published_together_after_an_interval(version: Version) -> None:
     async with list_holder(version) as (raw, holder):
         admin = Admin(raw.csms)
         for number in range(PART + 20):
@@ -129,7 +129,7 @@ async def test_a_rejected_list_is_sent_again_at_the_next_connection(version: Ver
         assert len(holder.sent) == 3
 
 
-async def test_it_is_off_unless_it_is_on() -> None:
+async def test_it_is_disabled_by_default() -> None:
     async with list_holder(Version.V201, local_list=False) as (raw, holder):
         await Admin(raw.csms).delete_token("A")
         await asyncio.sleep(20)

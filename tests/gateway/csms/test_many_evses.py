@@ -7,7 +7,7 @@ import pytest
 from gateway.csms.station import MOST_EVSES
 from gateway.model.event import EvseDescribed, PlugChanged
 from protocols.ocpp.schema import Version
-from tests.gateway.csms.raw import Raw
+from tests.gateway.csms.raw_station import Raw
 
 pytestmark = pytest.mark.virtual_time
 
@@ -19,7 +19,7 @@ def status(raw: Raw, number: int) -> dict[str, object]:
 
 
 @pytest.mark.parametrize("version", list(Version))
-async def test_evses_without_end_are_refused_and_leave_nothing(version: Version) -> None:
+async def test_unbounded_evse_numbers_are_rejected_and_leave_no_state(version: Version) -> None:
     async with Raw(version) as raw:
         await raw.boot()
         refused = 0

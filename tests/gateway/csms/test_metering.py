@@ -58,7 +58,7 @@ CASES: list[tuple[list[dict[str, Any]], dict[str, float | None]]] = [
 
 
 @pytest.mark.parametrize(("samples", "expected"), CASES)
-def test_each_habit(samples: list[dict[str, Any]], expected: dict[str, float | None]) -> None:
+def test_each_driver_habit(samples: list[dict[str, Any]], expected: dict[str, float | None]) -> None:
     value = {"timestamp": "2026-01-01T00:00:00Z", "sampledValue": samples}
     found = readings([value], "CP1-1", 5.0)
     got = found[0] if found else Metered("CP1-1", 5.0)
@@ -70,7 +70,7 @@ def test_a_vendors_sign_and_scale() -> None:
     assert one(late(1.5, "Power.Active.Import"), scale=1000.0).power_w == 1500.0
 
 
-def test_oldest_first_and_nothing_from_nothing() -> None:
+def test_the_oldest_is_settled_first_and_never_below_zero() -> None:
     values = [
         {"timestamp": f"2026-01-01T00:00:0{second}Z", "sampledValue": [{"value": second}]} for second in (3, 1, 2)
     ]
@@ -88,7 +88,7 @@ def test_oldest_first_and_nothing_from_nothing() -> None:
         max_size=5,
     )
 )
-def test_no_sample_breaks_it(samples: list[dict[str, Any]]) -> None:
+def test_no_sample_raises_an_exception(samples: list[dict[str, Any]]) -> None:
     samples = [s for s in samples if not isinstance(s.get("phase"), dict) and not isinstance(s.get("location"), dict)]
     for s in samples:
         for name in ("measurand", "unit"):

@@ -18,7 +18,7 @@ from protocols.ocpp import vendor
 from protocols.ocpp.events import Refused, TimedOut
 from protocols.ocpp.schema import Version
 from protocols.ocpp.vendor import Channel, Setpoint, VendorProfile
-from tests.gateway.csms.raw import Raw
+from tests.gateway.csms.raw_station import Raw
 
 pytestmark = pytest.mark.virtual_time
 
@@ -80,7 +80,7 @@ async def test_an_invalid_message_is_an_outcome_and_not_an_exception() -> None:
         assert all(body["csChargingProfiles"]["stackLevel"] == 0 for _, body in said)
 
 
-async def test_a_call_that_finds_no_room_is_not_answered_in_time() -> None:
+async def test_a_call_beyond_the_queue_limit_times_out() -> None:
     raw = Raw()
     async with in_session(raw, "ClearCache") as _:
         station = raw.csms.stations["CP1"]

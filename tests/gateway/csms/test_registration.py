@@ -21,7 +21,7 @@ from gateway.model.event import (
 )
 from protocols.ocpp.events import Refused
 from protocols.ocpp.schema import Version
-from tests.gateway.csms.raw import Raw, power
+from tests.gateway.csms.raw_station import Raw, power
 
 pytestmark = pytest.mark.virtual_time
 
@@ -37,7 +37,7 @@ async def test_a_known_station_is_accepted(version: Version) -> None:
 
 
 @pytest.mark.parametrize("version", list(Version))
-async def test_an_unknown_station_waits_until_somebody_registers_it(version: Version) -> None:
+async def test_an_unknown_station_is_pending_until_it_is_registered(version: Version) -> None:
     async with Raw(version, name="NEW", unknown_stations=UnknownStations.PENDING) as raw:
         answer = await raw.boot()
         assert (answer["status"], answer["interval"]) == ("Pending", 30)
@@ -121,7 +121,7 @@ async def test_a_station_above_the_message_rate_is_rejected_and_stays_connected(
         assert (await raw.call("Heartbeat", {}))[0] == 3
 
 
-async def test_bad_messages_are_refused_noted_and_survived() -> None:
+async def test_invalid_messages_are_rejected_and_journalled() -> None:
     async with Raw() as raw:
         await raw.boot()
         for text in ("{", "[]", '[2,"a"]', "\x00", '[3,"x",{}]', '[7,"x",{}]', "x" * 200_000):
@@ -209,7 +209,7 @@ async def test_a_registered_station_gets_its_registered_status(version: Version,
 
 
 @pytest.mark.parametrize("version", list(Version))
-async def test_a_rejected_station_is_sent_nothing_and_heard_in_nothing(version: Version) -> None:
+async def test_a_rejected_station_is_sent_no_calls_and_its_messages_are_rejected(version: Version) -> None:
     """B03.FR.03, B03.FR.07."""
     async with Raw(version, name="NEW", unknown_stations=UnknownStations.REJECT_BOOT) as raw:
         await raw.boot()

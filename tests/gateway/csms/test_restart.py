@@ -25,7 +25,7 @@ from gateway.store.memory import MemoryStore
 from gateway.store.ports import StoreError
 from gateway.store.sql import SqlStore
 from protocols.ocpp.schema import Version
-from tests.gateway.csms.raw import Raw, power
+from tests.gateway.csms.raw_station import Raw, power
 from tests.gateway.store.postgres import postgres
 
 pytestmark = pytest.mark.virtual_time
@@ -185,7 +185,7 @@ async def test_in_16_a_start_from_before_the_restart_keeps_its_id() -> None:
         assert again["transactionId"] == first["transactionId"]
 
 
-async def test_in_16_ids_never_repeat_though_the_clock_went_back() -> None:
+async def test_in_16_ids_never_repeat_after_the_clock_is_set_back() -> None:
     async with restartable(Version.V16) as lives:
         await lives.raw.boot()
         given = []
@@ -272,7 +272,7 @@ async def test_meter_values_are_written_at_a_bounded_rate() -> None:
 
 
 @pytest.mark.parametrize("version", TWO)
-async def test_an_end_that_was_lost_with_the_gateway_is_found_by_asking(version: Version) -> None:
+async def test_a_transaction_end_lost_during_a_restart_is_found_by_a_query(version: Version) -> None:
     async with restartable(version) as lives:
         await lives.raw.boot()
         await lives.raw.event("Started", 0)
@@ -285,7 +285,7 @@ async def test_an_end_that_was_lost_with_the_gateway_is_found_by_asking(version:
         assert [e.session for e in lives.of(SessionEnded)] == ["t1"]
 
 
-async def test_in_16_an_end_that_was_lost_is_seen_at_the_connector() -> None:
+async def test_in_16_a_lost_end_is_detected_at_the_connector() -> None:
     async with restartable(Version.V16) as lives:
         await lives.raw.boot()
         number = (await lives.raw.ok("StartTransaction", begin_16(lives.raw)))["transactionId"]
@@ -300,7 +300,7 @@ async def test_in_16_an_end_that_was_lost_is_seen_at_the_connector() -> None:
         assert len(lives.of(SessionEnded)) == 1
 
 
-async def test_tokens_and_reservations_outlive_the_gateway() -> None:
+async def test_tokens_and_reservations_persist_over_a_restart() -> None:
     async with restartable(Version.V201) as lives:
         admin = Admin(lives.csms)
         await admin.put_token("Card-1", {"status": "Blocked", "parent": "family", "type": "ISO14443"})
@@ -322,7 +322,7 @@ async def test_tokens_and_reservations_outlive_the_gateway() -> None:
 
 
 @pytest.mark.parametrize("version", list(Version))
-async def test_a_station_that_was_accepted_is_known_with_its_name_before_it_speaks(version: Version) -> None:
+async def test_a_formerly_accepted_station_is_listed_with_its_name_before_its_first_message(version: Version) -> None:
     async with restartable(version) as lives:
         await lives.raw.boot()
         await lives.writer.write()
@@ -332,7 +332,7 @@ async def test_a_station_that_was_accepted_is_known_with_its_name_before_it_spea
         assert Admin(lives.csms).station("CP1")["boot"]["status"] == "Accepted"
 
 
-async def test_a_station_of_the_api_and_the_policy_outlive_the_gateway() -> None:
+async def test_stations_and_policy_of_the_api_persist_over_a_restart() -> None:
     async with restartable(Version.V201) as lives:
         admin = Admin(lives.csms)
         secret = "0123456789abcdef"
@@ -368,7 +368,7 @@ async def test_unregistered_and_removed_stations_are_not_restored() -> None:
         assert not lives.csms.stations["NEW"].registered
 
 
-async def test_nothing_is_changed_that_cannot_be_written_down() -> None:
+async def test_nothing_is_changed_that_cannot_be_journalled() -> None:
     from gateway.csms.errors import RequestRejected
 
     async with restartable(Version.V201) as lives:
@@ -395,7 +395,7 @@ async def test_nothing_is_changed_that_cannot_be_written_down() -> None:
 
 
 @pytest.mark.parametrize("version", list(Version))
-async def test_a_renewed_password_outlives_the_gateway_until_the_configuration_changes(version: Version) -> None:
+async def test_a_renewed_password_persists_over_restarts_until_the_configuration_changes(version: Version) -> None:
     from gateway.csms import passwords
 
     def configured(password: str) -> CsmsSettings:

@@ -10,7 +10,7 @@ import pytest
 
 from gateway.csms.sampling import OPTIONAL, POWER, REQUIRED
 from protocols.ocpp.schema import Version
-from tests.gateway.csms.raw import Raw
+from tests.gateway.csms.raw_station import Raw
 
 pytestmark = pytest.mark.virtual_time
 
@@ -107,7 +107,7 @@ async def test_optional_measurands_are_tried_once_on_a_21_station() -> None:
 
 
 @pytest.mark.parametrize(("held_s", "left_s"), [("5", "5"), ("25", "25"), ("26", "25"), ("0", "25"), ("", "25")])
-async def test_how_often_is_often_enough_is_a_setting(held_s: str, left_s: str) -> None:
+async def test_the_sampling_interval_is_configurable(held_s: str, left_s: str) -> None:
     _, interval = KEYS[Version.V21]
     held, _ = await settings_after_boot(Version.V21, {interval: held_s}, sample_every_s=25)
     assert held[interval] == left_s

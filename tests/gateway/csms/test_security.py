@@ -116,7 +116,7 @@ async def test_handshakes_are_bounded() -> None:
 
 
 @pytest.mark.parametrize("offered", [["ocpp1.6", "ocpp2.1"], ["ocpp9.9", "ocpp2.0.1"], ["ocpp2.1"]])
-async def test_the_stations_first_choice_is_spoken(offered: list[str]) -> None:
+async def test_the_first_common_subprotocol_of_the_station_is_selected(offered: list[str]) -> None:
     async with serving(stations=(StationSettings("CP1"),)) as (_, port):
         socket = await connect(f"ws://127.0.0.1:{port}/ocpp/CP1", subprotocols=offered)  # type: ignore[arg-type]
         assert socket.subprotocol == next(p for p in offered if p in set(Version))
@@ -181,7 +181,7 @@ class Authority:
 
 
 @pytest.mark.parametrize("profile", [2, 3])
-async def test_our_station_over_tls(profile: int, tmp_path: Path) -> None:
+async def test_the_emulated_station_over_tls(profile: int, tmp_path: Path) -> None:
     ca = Authority(tmp_path)
     server_cert, server_key = ca.issue("localhost")
     station_cert, station_key = ca.issue("CP1")

@@ -12,8 +12,8 @@ import pytest
 
 from emulators.runtime.clock import run_virtual
 from gateway.model.station import Answer
-from tests.gateway.csms.raw import Raw
-from tests.gateway.csms.scripted import (
+from tests.gateway.csms.raw_station import Raw
+from tests.gateway.csms.scripted_transaction import (
     ACCEPTED,
     BPT,
     DC,
@@ -73,7 +73,7 @@ def test_the_fallback_limit_is_sent_in_tenths_of_a_watt() -> None:
     run_virtual(scene())
 
 
-def test_a_station_that_asks_for_its_set_point_gets_the_one_in_force() -> None:
+def test_a_station_that_pulls_its_set_point_gets_the_active_one() -> None:
     async def scene() -> None:
         async with session() as one:
             for power_w in (-5000.0, 3000.0):
@@ -271,7 +271,7 @@ def test_a_rejected_profile_is_not_updated() -> None:
     ("power_w", "valid_for_s"),
     [(math.nan, 15.0), (math.inf, 15.0), (-math.inf, 15.0), (5.0, math.nan), (5.0, math.inf), (5.0, 0.0), (5.0, -1.0)],
 )
-def test_an_order_that_is_no_order_is_refused_and_not_sent(power_w: float, valid_for_s: float) -> None:
+def test_an_invalid_order_is_rejected_and_not_sent(power_w: float, valid_for_s: float) -> None:
     async def scene() -> None:
         async with session() as one:
             outcome = await one.raw.csms.set_power("CP1-1", power_w, valid_for_s)
@@ -310,7 +310,7 @@ def test_a_station_that_has_not_booted_gets_no_order() -> None:
     run_virtual(scene())
 
 
-def test_discharge_is_refused_where_station_vehicle_or_driver_do_not_want_it_and_charging_is_not() -> None:
+def test_discharge_is_rejected_where_station_vehicle_or_driver_exclude_it_and_charging_is_not() -> None:
     async def scene() -> None:
         async with session() as one:
             evse = one.raw.csms.stations["CP1"].evses[1]

@@ -10,7 +10,7 @@ import pytest
 from emulators.runtime.clock import run_virtual
 from gateway.model.station import Answer
 from protocols.ocpp.schema import Version
-from tests.gateway.csms.scripted import (
+from tests.gateway.csms.scripted_transaction import (
     ACCEPTED,
     DC,
     PROFILE,

@@ -17,7 +17,7 @@ from gateway.model.event import FaultCleared, FaultRaised
 from protocols.ocpp.schema import Version
 from protocols.ocpp.times import parse, stamp
 from tests.emulators.charger.station_rig import Rig
-from tests.gateway.csms.raw import Raw
+from tests.gateway.csms.raw_station import Raw
 from tests.requirements import requirement
 
 pytestmark = pytest.mark.virtual_time
@@ -99,7 +99,7 @@ async def test_a_closed_stream_is_used_no_more() -> None:
 
 
 @requirement("N11.FR.05")
-async def test_more_streams_than_there_is_room_for_are_rejected_and_one_anew_is_not_more() -> None:
+async def test_streams_above_the_limit_are_rejected_and_a_reopened_one_is_not_counted_twice() -> None:
     async with booted() as raw:
         for number in range(MAX_STREAMS):
             assert (await raw.ok("OpenPeriodicEventStream", opening(number)))["status"] == "Accepted"

@@ -14,7 +14,7 @@ from gateway.csms import evse_events
 from gateway.csms.transactions import Transactions
 from gateway.model.event import Metered, SessionEnded, SessionStarted
 from protocols.ocpp.schema import Version
-from tests.gateway.csms.raw import Raw, power
+from tests.gateway.csms.raw_station import Raw, power
 
 pytestmark = pytest.mark.virtual_time
 
@@ -64,7 +64,7 @@ async def test_event_numbers_that_stay_zero_are_accepted() -> None:
         assert len(raw.of(SessionEnded)) == 1
 
 
-async def test_an_end_that_was_lost_is_seen_when_another_begins() -> None:
+async def test_a_lost_transaction_end_is_detected_when_another_begins() -> None:
     async with Raw() as raw:
         await raw.boot()
         await raw.event("Started", 0, "t1")
@@ -146,7 +146,7 @@ async def test_in_16_a_repeated_start_keeps_its_id_and_ids_grow() -> None:
 
 
 @given(st.lists(st.floats(1.6e9, 2.0e9), min_size=1, max_size=30))
-def test_transaction_numbers_only_grow_and_outlive_a_restart(walls: list[float]) -> None:
+def test_transaction_numbers_increase_and_persist_over_a_restart(walls: list[float]) -> None:
     walls = sorted(walls)
     book, numbers = Transactions(), []
     for wall in walls:

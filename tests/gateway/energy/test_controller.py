@@ -185,7 +185,7 @@ def bill(sim: Sim) -> float:
     )
 
 
-def test_a_day_by_price_costs_less_and_leaves_the_car_as_wanted() -> None:
+def test_a_day_by_price_costs_less_and_meets_the_departure_target() -> None:
     def day(mode: SiteMode, plan: bool) -> tuple[float, float]:
         section = EnergySection(storage=StorageTable(controlled=True, wear_per_kwh=0.5), car_wear_per_kwh=1.0)
         car = SimCar("E1", 50.0, wanted_pct=80.0, leaves_h=23.9)
@@ -210,7 +210,7 @@ def test_a_day_by_price_costs_less_and_leaves_the_car_as_wanted() -> None:
     assert planned < 0.85 * plain
 
 
-def test_a_storm_fills_the_batteries_before_it_comes() -> None:
+def test_an_announced_storm_fills_the_batteries_in_advance() -> None:
     def storm(hour: float) -> Storm | None:
         active = 1.0 <= hour < 5.0
         return (
@@ -233,7 +233,7 @@ def test_a_storm_fills_the_batteries_before_it_comes() -> None:
     assert "reserve_released" in sim.codes()
 
 
-def test_a_stubborn_car_is_noticed_and_the_others_shave() -> None:
+def test_a_car_that_does_not_follow_is_detected_and_others_cut_the_peak() -> None:
     fleet = [SimCar("E1", 90.0, stubborn=True), SimCar("E2", 60.0), SimCar("E3", 60.0)]
     sim = Sim(EnergySection(), fleet, lambda hour: {"site": 29_000.0}, mode=SiteMode.PEAK_SHAVING, import_w=20_000).run(
         0.1
@@ -242,7 +242,7 @@ def test_a_stubborn_car_is_noticed_and_the_others_shave() -> None:
     assert sim.grid_w[-1] <= 20_100
 
 
-def test_silent_meters_stop_the_cars_and_nobody_guesses() -> None:
+def test_missing_meter_values_stop_the_cars() -> None:
     fleet = [SimCar("E1", 60.0)]
     sim = Sim(EnergySection(), fleet, lambda hour: {"site": 3000.0}, mode=SiteMode.SELF_CONSUMPTION, import_w=20_000)
     sim.run(0.05)
@@ -259,7 +259,7 @@ grids = st.lists(
 
 @settings(max_examples=8)
 @given(grids, st.booleans(), st.integers(0, 5))
-def test_no_grid_however_bad_makes_it_break_a_law(spans: list[tuple[int, str]], storage: bool, seed: int) -> None:
+def test_no_grid_disturbance_violates_an_invariant(spans: list[tuple[int, str]], storage: bool, seed: int) -> None:
     """`Sim._check` asserts the interlock and the dead grid in every step, under all faults together."""
     section = EnergySection(
         island=True, forming=("E1",), tiers=SHELTER, reconnect_s=60, return_ramp_s=30,
@@ -293,7 +293,7 @@ def test_no_grid_however_bad_makes_it_break_a_law(spans: list[tuple[int, str]], 
     assert all(event.code and event.text for event in sim.events)
 
 
-def test_the_gateway_may_not_see_the_broker_for_an_hour_and_the_light_stays_on() -> None:
+def test_an_hour_without_the_broker_does_not_interrupt_supply() -> None:
     section = EnergySection(island=True, forming=("E1",), tiers=SHELTER[:2])
     sim = Sim(
         section, [SimCar("E1", 80.0, can_form=True)], lambda hour: {"medical": 700.0, "light": 900.0},
@@ -306,7 +306,7 @@ def test_the_gateway_may_not_see_the_broker_for_an_hour_and_the_light_stays_on()
     assert sim.orders.forming == "E1"
 
 
-def test_an_emergency_stop_is_dark_and_its_release_brings_the_light_back() -> None:
+def test_an_emergency_stop_ends_supply_and_its_release_restores_it() -> None:
     section = EnergySection(island=True, forming=("E1",), tiers=SHELTER)
     sim = Sim(section, [SimCar("E1", 80.0, can_form=True)], shelter_load, grid=lost_between((0.1, 9.0))).run(0.3)
     sim.emergency = True
@@ -348,7 +348,7 @@ def test_the_weakest_module_rules_the_storage_and_is_named_once() -> None:
     assert sorted(events) == ["module_resistance M0", "module_worn_out M0"]
 
 
-def test_without_any_word_about_the_load_the_site_goes_by_rules_and_says_so_once() -> None:
+def test_without_load_values_the_site_uses_rules_and_reports_it_once() -> None:
     controller = SiteController(EnergySection())
     view = View(0.0, START, Inputs(), mode=SiteMode.PRICE)
     assert controller.problem(view) is None

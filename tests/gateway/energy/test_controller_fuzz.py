@@ -151,7 +151,7 @@ SECTION = EnergySection(
         max_size=12,
     )
 )
-def test_the_controller_answers_and_its_orders_can_be_obeyed(steps: list[tuple[Any, ...]]) -> None:
+def test_the_controller_returns_and_its_orders_are_feasible(steps: list[tuple[Any, ...]]) -> None:
     controller, told, now = SiteController(SECTION), Inputs(), 0.0
     for messages, here, mode, gap, limit_w, backup, emergency in steps:
         now += gap

@@ -83,7 +83,7 @@ def decided(rig: ServiceRig) -> list[str]:
     return [event.code or "" for event in rig.published.events if event.event.value == "decided"]
 
 
-async def test_an_outage_is_lived_through_and_the_forming_car_is_left_alone() -> None:
+async def test_an_outage_is_supplied_and_the_grid_forming_car_gets_no_orders() -> None:
     async with service_rig("CP1-1", "CP2-1", energy=ISLAND) as rig:
         energy_service = rig.energy_service
         await live(rig, energy_service, 5, True, 2000.0)
@@ -107,7 +107,7 @@ async def test_an_outage_is_lived_through_and_the_forming_car_is_left_alone() ->
         assert after.forming not in (None, forming)
 
 
-async def test_a_site_with_nothing_to_manage_is_left_alone() -> None:
+async def test_a_site_without_resources_is_not_managed() -> None:
     async with service_rig("CP1-1", energy=EnergySection()) as rig:
         energy_service = rig.energy_service
         assert not energy_service.active()
@@ -137,7 +137,7 @@ async def test_a_command_comes_before_the_optimiser_and_the_demand_window_before
         assert rig.service.explain("CP1-1").binding == "site"  # type: ignore[union-attr]
 
 
-async def test_in_an_outage_lent_cars_give_strangers_do_not_and_the_report_says_what_was_owed(tmp_path: Any) -> None:
+async def test_in_an_outage_only_deployed_cars_discharge_and_the_report_has_the_energy_to_return(tmp_path: Any) -> None:
     async with service_rig("CP1-1", "CP2-1", energy=ISLAND) as rig:
         energy_service, coordinator = rig.energy_service, parse(LENT, "lent.toml")
         lender = rig.lender(coordinator, tmp_path)
@@ -175,7 +175,7 @@ async def test_in_an_outage_lent_cars_give_strangers_do_not_and_the_report_says_
         assert len(list(tmp_path.iterdir())) == 2
 
 
-async def test_an_outage_is_gone_on_with_in_the_next_life_and_forgotten_when_it_is_paid() -> None:
+async def test_an_outage_continues_after_a_restart_and_ends_when_all_energy_is_returned() -> None:
     store = MemoryStore()
     async with service_rig("CP1-1", "CP2-1", store=store, energy=ISLAND) as rig:
         journal, energy_service = rig.journal, rig.energy_service
@@ -203,7 +203,7 @@ async def test_an_outage_is_gone_on_with_in_the_next_life_and_forgotten_when_it_
         assert [one for one in await store.kept(10) if one.key == "outage"] == []
 
 
-async def test_a_defect_in_the_controller_costs_the_optimum_and_not_the_gateway(
+async def test_an_exception_in_the_controller_falls_back_to_rules_and_the_gateway_continues(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     async with service_rig("CP1-1", energy=EnergySection(contract_w=20_000)) as rig:
@@ -222,7 +222,7 @@ async def test_a_defect_in_the_controller_costs_the_optimum_and_not_the_gateway(
 
 
 @pytest.mark.parametrize("breaks", ["problem", "plan", "never"])
-async def test_a_planner_that_breaks_or_never_answers_costs_the_optimum_and_it_is_said_once(
+async def test_a_planner_that_fails_or_never_returns_falls_back_to_rules_and_is_reported_once(
     breaks: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     section = EnergySection(contract_w=20_000, import_per_kwh=30.0, plan_every_s=60)

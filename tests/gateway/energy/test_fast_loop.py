@@ -108,7 +108,7 @@ def test_it_is_retried_at_growing_intervals() -> None:
 
 
 @given(st.floats(-6000, 6000), st.floats(-6000, 6000))
-def test_one_that_does_not_follow_counts_at_its_measured_power(setpoint_w: float, measured_w: float) -> None:
+def test_a_resource_that_does_not_follow_counts_at_its_measured_power(setpoint_w: float, measured_w: float) -> None:
     tracking, noticed = TrackingSupervision(), []
     one = replace(fleet_of(1)[0], setpoint_w=setpoint_w, power_w=measured_w)
     for second in range(40):

@@ -63,7 +63,7 @@ class Bench:
         return self.orders.forming
 
 
-def test_a_night_from_the_first_flicker_to_the_grids_return() -> None:
+def test_an_outage_night_from_the_first_disturbance_to_grid_return() -> None:
     bench = Bench().run(60, WELL).run(3600, GONE)
     assert bench.phase() is Phase.ISLAND
     assert bench.forming() == "storage"
@@ -113,7 +113,7 @@ steps = st.lists(
 
 @given(steps, st.booleans(), st.booleans(), st.booleans())
 @settings(max_examples=400)
-def test_whatever_happens_the_interlock_holds(shown: list[tuple], soft: bool, parallel: bool, capable: bool) -> None:  # type: ignore[type-arg]
+def test_the_interlock_holds_in_any_sequence(shown: list[tuple], soft: bool, parallel: bool, capable: bool) -> None:  # type: ignore[type-arg]
     """Grid-forming begins only with position feedback in the same step and ends on contrary evidence; the switch is
     never ordered closed onto a grid that is not healthy; in between no power flows."""
     island = Island(IslandSettings(capable=capable, soft_transfer=soft, parallel_forming=parallel))
@@ -143,14 +143,14 @@ def test_whatever_happens_the_interlock_holds(shown: list[tuple], soft: bool, pa
         forming_before = orders.forming
 
 
-def test_no_proof_no_voltage_and_somebody_is_told() -> None:
+def test_no_grid_forming_without_confirmed_open_position_and_an_alert() -> None:
     bench = Bench(stuck=True).run(10, WELL).run(120, GONE)
     assert bench.phase() is Phase.OPENING
     assert bench.orders.zero
     assert bench.codes().count("main_switch_not_proven") == 1
 
 
-def test_silence_of_the_switch_does_not_put_out_the_light_but_its_word_does() -> None:
+def test_missing_position_feedback_does_not_end_supply_but_a_reported_closing_does() -> None:
     bench = Bench().run(10, WELL).run(60, GONE)
     bench.run(600, GridReading(), silent_switch=True)
     assert bench.phase() is Phase.ISLAND
@@ -160,7 +160,7 @@ def test_silence_of_the_switch_does_not_put_out_the_light_but_its_word_does() ->
     assert "interlock_tripped" in bench.codes()
 
 
-def test_a_switch_that_lies_is_found_out_before_it_matters() -> None:
+def test_a_false_position_feedback_of_the_switch_is_detected_in_time() -> None:
     """It reports open while power flows through it: its feedback is not used in the outage."""
     bench = Bench()
     for _ in range(10):
@@ -174,7 +174,7 @@ def test_a_switch_that_lies_is_found_out_before_it_matters() -> None:
     assert bench.forming() is None
 
 
-def test_a_brown_out_is_ridden_through_and_a_long_one_is_not() -> None:
+def test_a_short_brown_out_is_ridden_through_and_a_long_one_is_a_grid_loss() -> None:
     bench = Bench().run(10, WELL).run(5, GridReading(True, 150.0, 50.0))
     assert bench.orders.zero
     bench.run(5, WELL)
@@ -206,14 +206,14 @@ def test_a_flapping_grid_waits_longer_each_time() -> None:
         (GridReading(), False),  # silence is not an outage
     ],
 )
-def test_one_wrong_witness_is_not_followed(seen: GridReading, lost: bool) -> None:
+def test_one_wrong_loss_of_mains_source_is_not_followed(seen: GridReading, lost: bool) -> None:
     watch = GridWatch(GridLimits())
     for second in range(30):
         watch.update(WELL if second < 5 else seen, float(second))
     assert (watch.status is GridStatus.LOST) is lost
 
 
-def test_the_source_that_fails_is_left_alone_and_the_next_one_starts() -> None:
+def test_a_failed_source_is_not_used_and_the_next_one_starts() -> None:
     bench = Bench().run(10, WELL).run(5, GONE, formed=False)
     assert bench.forming() == "storage"
     bench.run(40, GONE, formed=False)
@@ -232,14 +232,14 @@ def test_an_empty_source_hands_over_and_the_last_one_ends_the_island() -> None:
     assert "no_source" in bench.codes()
 
 
-def test_a_soft_transfer_does_not_let_the_light_go_out() -> None:
+def test_a_soft_transfer_leaves_no_gap_in_supply() -> None:
     bench = Bench(Island(IslandSettings(soft_transfer=True))).run(10, WELL).run(60, GONE)
     at = len(bench.phases)
     bench.run(700, WELL)
     assert bench.phases[at:] == [Phase.SYNCHRONISING, Phase.RETURNING, Phase.ON_GRID]
 
 
-def test_a_commanded_island_stays_until_it_is_told_to_leave() -> None:
+def test_a_commanded_island_lasts_until_its_order_ends() -> None:
     bench = Bench().run(400, WELL).run(1, WELL, backup=True).run(900, WELL)
     assert bench.phase() is Phase.ISLAND
     bench.run(1, WELL, backup=False).run(60, WELL)

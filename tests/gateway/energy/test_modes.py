@@ -33,7 +33,7 @@ def test_pv_surplus_goes_into_the_car_after_it_has_held() -> None:
     assert wish.code == "surplus"
 
 
-def test_a_cloud_does_not_stop_the_car_at_once_but_a_grey_sky_does() -> None:
+def test_a_short_dip_of_pv_does_not_stop_charging_and_a_long_one_does() -> None:
     mode = SelfConsumption()
     for second in range(int(START_S) + 1):
         mode.target(at(second, -3000))
@@ -41,17 +41,17 @@ def test_a_cloud_does_not_stop_the_car_at_once_but_a_grey_sky_does() -> None:
     assert mode.target(at(100 + STOP_S + 1, -100)).power_w == 0
 
 
-def test_what_the_house_lacks_comes_from_the_car() -> None:
+def test_the_car_supplies_the_deficit_of_the_site() -> None:
     assert SelfConsumption().target(at(0, 2500)).power_w == pytest.approx(-2450)
     assert SelfConsumption(discharge=False).target(at(0, 2500)).power_w == 0
 
 
-def test_silent_meters_are_no_surplus() -> None:
+def test_missing_meter_values_are_no_surplus() -> None:
     wish = SelfConsumption().target(at(0, None))
     assert (wish.power_w, wish.code) == (0.0, "input_stale")
 
 
-def test_shaving_gives_exactly_what_is_missing() -> None:
+def test_peak_cutting_discharges_exactly_the_excess() -> None:
     mode = all_modes()[SiteMode.PEAK_SHAVING]
     assert mode.target(at(0, 60_000, headroom_w=-4000)).power_w == -4000
     below = mode.target(at(0, 10_000, headroom_w=4000)).power_w
@@ -59,7 +59,7 @@ def test_shaving_gives_exactly_what_is_missing() -> None:
     assert 0 < below <= 4000
 
 
-def test_price_without_a_plan_buys_cheap_and_sells_dear_only_if_it_pays() -> None:
+def test_price_mode_without_a_plan_charges_cheap_and_discharges_expensive_if_profitable() -> None:
     prices = [10.0] * 12 + [30.0] * 24 + [60.0] * 12
     mode = all_modes()[SiteMode.PRICE]
     starts = tuple(NOON + 1800 * step for step in range(96))
@@ -77,7 +77,7 @@ def test_a_plan_that_keeps_the_grid_at_zero_is_kept_by_the_meter() -> None:
     assert mode.target(at(0, 2345, planned_w=-2000, planned_grid_w=4000)).power_w == -2000
 
 
-def test_grid_service_without_an_order_rests_and_manual_leaves_it_to_the_evse() -> None:
+def test_grid_service_without_an_order_is_idle_and_manual_leaves_control_to_the_evse() -> None:
     modes = all_modes()
     assert modes[SiteMode.GRID_SERVICE].target(at(0, 0)).power_w == 0
     assert modes[SiteMode.MANUAL].target(at(0, 0)).power_w is None
@@ -89,7 +89,7 @@ def test_grid_service_without_an_order_rests_and_manual_leaves_it_to_the_evse() 
     st.floats(-50_000, 50_000) | st.just(math.inf),
     st.none() | st.floats(-20_000, 20_000),
 )
-def test_backup_never_gives_and_no_mode_wishes_for_nonsense(
+def test_backup_mode_never_discharges_and_every_target_is_within_limits(
     mode: SiteMode, base_w: float | None, headroom_w: float, planned_w: float | None
 ) -> None:
     wish = all_modes()[mode].target(at(0, base_w, headroom_w=headroom_w, planned_w=planned_w))
@@ -102,14 +102,14 @@ def test_backup_never_gives_and_no_mode_wishes_for_nonsense(
 
 
 @given(st.floats(0, 100_000), st.floats(0, 100_000), st.floats(-100_000, 200_000))
-def test_within_the_room_the_grid_stays_within_the_limits(import_w: float, export_w: float, base_w: float) -> None:
+def test_within_the_headroom_the_grid_stays_within_its_limits(import_w: float, export_w: float, base_w: float) -> None:
     left = headroom(SiteLimits(import_w=import_w, export_w=export_w), base_w, measured=True)
     assert left.low_w <= left.high_w
     assert left.high_w + base_w == pytest.approx(import_w, abs=1e-6)
     assert left.low_w + base_w >= min(-export_w, import_w) - 1e-6
 
 
-def test_silence_leaves_nothing_in_a_limited_direction_and_no_measuring_at_all_leaves_the_limit() -> None:
+def test_missing_values_leave_no_power_in_a_limited_direction_and_no_meter_leaves_the_limit() -> None:
     connection = SiteLimits(import_w=50_000, export_w=0)
     silent = headroom(connection, None, measured=True)
     assert (silent.low_w, silent.high_w, silent.high_code) == (0.0, 0.0, "input_stale")

@@ -28,7 +28,7 @@ def stepped(powers: list[float], every_s: float):  # type: ignore[no-untyped-def
     st.floats(0, 9000),
     st.booleans(),
 )
-def test_whatever_the_modes_do_power_never_jumps(
+def test_power_never_jumps_for_any_change_of_mode(
     changes: list[tuple[SiteMode, int]], loads: list[float], socs: list[float], sun_w: float, reserve: bool
 ) -> None:
     cars = [SimCar(f"E{number}", pct) for number, pct in enumerate(socs, 1)]
@@ -54,7 +54,7 @@ def test_whatever_the_modes_do_power_never_jumps(
     st.sampled_from([SiteMode.SELF_CONSUMPTION, SiteMode.PEAK_SHAVING]),
     st.none() | st.integers(0, 2),
 )
-def test_three_chargers_behind_a_late_meter_come_to_rest(
+def test_three_chargers_with_a_delayed_meter_settle(
     delay_s: int, before_w: float, after_w: float, socs: tuple[float, float, float], mode: SiteMode, lazy: int | None
 ) -> None:
     """A load step, a delayed meter with delayed time stamps, and perhaps one vehicle that does not follow."""

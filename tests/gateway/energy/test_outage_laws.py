@@ -107,7 +107,9 @@ class BadSim(Sim):
 
 @settings(max_examples=60, deadline=None)
 @given(nights, st.floats(20, 95), st.floats(20, 95), st.floats(15, 90), st.booleans())
-def test_no_night_breaks_the_laws(parts: list[Night], one: float, two: float, pack: float, parallel: bool) -> None:
+def test_no_outage_night_violates_an_invariant(
+    parts: list[Night], one: float, two: float, pack: float, parallel: bool
+) -> None:
     cars = [SimCar("E1", one, can_form=True), SimCar("E2", two, can_form=True), SimCar("E3", 60.0)]
     section = SECTION.model_copy(update={"parallel_forming": parallel})
     sim = BadSim(
@@ -136,7 +138,7 @@ class _Blind(SiteController):
         return replace(super().step(view), evses={})
 
 
-def test_the_law_would_notice() -> None:
+def test_the_invariant_check_detects_a_violation() -> None:
     """The check can fail: a controller that assumes a grid lets a vehicle discharge into a dead one."""
     sim = BadSim(EnergySection(confirm_s=60.0), [SimCar("E1", 90.0, command_w=-3000.0)], import_w=12_000.0)
     sim.run(0.01)

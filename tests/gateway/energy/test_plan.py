@@ -105,7 +105,7 @@ def test_the_optimum_keeps_every_limit_and_costs_what_it_says(problem: Problem) 
 
 @given(problems())
 @settings(max_examples=40)
-def test_no_rule_beats_the_optimum(problem: Problem) -> None:
+def test_no_rule_is_cheaper_than_the_optimum(problem: Problem) -> None:
     plan, _ = solve(problem)
     assert plan.cost <= rule_plan(problem, "to compare").cost + 0.002 * abs(plan.cost) + 2.0
 
@@ -121,7 +121,7 @@ def test_a_warm_start_changes_the_work_and_not_the_answer(problem: Problem, late
     assert warm.cost == pytest.approx(cold.cost, rel=1e-6, abs=1e-3)
 
 
-def test_five_minutes_later_there_is_next_to_nothing_to_do() -> None:
+def test_five_minutes_later_few_objects_are_left_to_collect() -> None:
     """Measured in iterations, not in milliseconds."""
     first, basis = solve(day(1, MIDNIGHT + 1, 96, fleet(1, 20, MIDNIGHT)))
     again, _ = solve(day(1, MIDNIGHT + 301, 96, fleet(1, 20, MIDNIGHT)), basis)
@@ -185,19 +185,19 @@ def test_a_contract_that_cannot_be_kept_still_gives_a_plan() -> None:
     assert max(plan.grid_w) > 6000
 
 
-def test_a_car_below_its_floor_is_brought_back_to_it() -> None:
+def test_a_car_below_its_floor_is_charged_up_to_it() -> None:
     low = Visit("low", 4000, 40_000, 6000, 6000, floor_wh=12_000)
     plan, _ = solve(day(1, MIDNIGHT, 48, (low,)))
     assert plan.energy_wh["low"][4] >= 11_999
 
 
-def test_nobody_discharges_at_negative_prices() -> None:
+def test_there_is_no_discharge_at_negative_prices() -> None:
     problem = day(1, MIDNIGHT, 24, fleet(1, 4, MIDNIGHT))
     plan, _ = solve(replace(problem, buy=(-5.0,) * 12 + problem.buy[12:], sell=(-6.0,) * 24))
     assert all(power_w >= -1e-6 for series in plan.visit_w.values() for power_w in series[:12])
 
 
-def test_a_great_many_cars_are_gathered_without_losing_any() -> None:
+def test_resources_of_many_cars_are_complete() -> None:
     problem = day(1, MIDNIGHT, 96, fleet(5, 400, MIDNIGHT))
     small = aggregate(problem)
     assert len(small.visits) <= 60
@@ -207,7 +207,7 @@ def test_a_great_many_cars_are_gathered_without_losing_any() -> None:
 
 
 @pytest.mark.parametrize("wrong", [{"buy": (1.0,)}, {"load_w": (math.nan,) * 4}, {"wall": MIDNIGHT + 5000}])
-def test_a_problem_that_makes_no_sense_is_refused(wrong: dict[str, object]) -> None:
+def test_an_implausible_problem_is_rejected(wrong: dict[str, object]) -> None:
     with pytest.raises(ValueError, match="must"):
         replace(day(1, MIDNIGHT, 4), **wrong)  # type: ignore[arg-type]
 
@@ -215,7 +215,7 @@ def test_a_problem_that_makes_no_sense_is_refused(wrong: dict[str, object]) -> N
 @pytest.mark.parametrize(
     "error", [NoPlan("it has no answer"), RuntimeError("it broke"), MemoryError(), IndexError("a defect")]
 )
-def test_whatever_a_solver_does_the_rules_take_over_and_it_comes_back(
+def test_for_any_solver_failure_rules_take_over_until_it_recovers(
     error: Exception, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     planner, problem, real = Planner(), day(1, MIDNIGHT, 24), solve

@@ -42,7 +42,7 @@ def night(mode: SiteMode, **changes: object) -> Sim:
 
 
 @pytest.mark.parametrize("mode", [mode for mode in SiteMode if mode is not SiteMode.PRICE])
-def test_in_every_mode_the_cars_get_back_what_the_outage_took(mode: SiteMode) -> None:
+def test_in_every_mode_cars_get_back_the_energy_of_the_outage(mode: SiteMode) -> None:
     sim = night(mode).run(1.0)
     before = [car.soc_pct for car in sim.cars]
     sim.run(5.0)
@@ -63,7 +63,7 @@ def test_in_every_mode_the_cars_get_back_what_the_outage_took(mode: SiteMode) ->
     assert max(after) <= 12_000 * 1.01
 
 
-def test_a_plan_by_price_knows_what_is_owed_and_keeps_the_hour() -> None:
+def test_a_plan_by_price_includes_energy_to_return_and_meets_the_departure() -> None:
     sim = night(SiteMode.PRICE, plan=True, section=SECTION.model_copy(update={"import_per_kwh": 30.0})).run(6.5)
     problem = sim.controller.problem(sim._view())
     assert problem is not None
@@ -74,7 +74,7 @@ def test_a_plan_by_price_knows_what_is_owed_and_keeps_the_hour() -> None:
     assert sim.cars[0].soc_pct >= 78.5
 
 
-def test_who_leaves_first_comes_first_and_a_lack_is_told_while_something_can_be_done() -> None:
+def test_the_earliest_departure_is_served_first_and_a_deficit_reported_in_time() -> None:
     cars = [SimCar("E1", 80.0, can_form=True), SimCar("E2", 80.0, can_form=True, leaves_h=7.0)]
     section = SECTION.model_copy(update={"recharge_hours": 12.0})
     sim = Sim(section, cars, load, grid=lost(1.0, 6.0), mode=SiteMode.MANUAL, step_s=10.0, import_w=3500.0).run(6.4)
@@ -89,7 +89,7 @@ def test_who_leaves_first_comes_first_and_a_lack_is_told_while_something_can_be_
     assert sim.cars[0].now_w <= 0.1
 
 
-def test_a_car_that_could_not_get_home_gets_the_sun_first_and_nobody_charges_at_night() -> None:
+def test_a_car_short_of_range_gets_pv_first_and_no_car_charges_at_night() -> None:
     section = SECTION.model_copy(
         update={
             "cars": (CarTable(vehicle="E2", home_km=60, wh_per_km=160),),
@@ -129,7 +129,7 @@ def test_the_storage_is_filled_for_the_next_night_and_no_further() -> None:
     assert "recharge_over" in sim.codes()
 
 
-def test_a_lent_car_gets_what_its_agreement_says_and_not_what_it_had() -> None:
+def test_a_deployed_car_gets_the_energy_of_its_agreement() -> None:
     one = Resource("E1", 6000, 6000, soc_pct=40.0, capacity_wh=40_000, floor_pct=20.0, vehicle="V")
     had = {"V": 90.0}
     assert recharge_target(one, had, None, START, {}, SECTION).target_pct == 90.0  # type: ignore[union-attr]
@@ -158,7 +158,7 @@ def batteries() -> st.SearchStrategy[list[Resource]]:
 
 @settings(max_examples=150)
 @given(batteries(), st.lists(st.floats(-20_000, 60_000), min_size=2, max_size=8))
-def test_never_more_than_is_free_never_below_what_a_charger_can_and_less_at_once(
+def test_charging_is_within_free_power_and_above_the_minimum_and_reduced_at_once(
     fleet: list[Resource], free: list[float]
 ) -> None:
     recharging, profile = Recharging(EnergySection()), DayProfile()

@@ -47,13 +47,13 @@ def test_autonomy_is_ordered_and_more_energy_never_lasts_less(
     assert autonomy(energy, room, part, outlook(load * 2, pv, sigma=sigma)).low <= one.low + 1e-9
 
 
-def test_autonomy_is_energy_over_load_where_nothing_is_unsure() -> None:
+def test_autonomy_is_energy_over_load_without_uncertainty() -> None:
     hours = autonomy(30_000, 0, 1.0, outlook(2000, sigma=0.0))
     assert hours.expected == 15.0
     assert (hours.low, hours.high) == pytest.approx((15.0 * (1 - 0.0768), 15.0 * (1 + 0.0768)))
 
 
-def test_cars_on_their_way_count_from_when_they_arrive() -> None:
+def test_approaching_cars_count_from_their_arrival() -> None:
     late = autonomy(10_000, 0, 1.0, outlook(2000, sigma=0.0), deliveries=[(6.0, 20_000)])
     assert late.expected == 5.0
     assert autonomy(10_000, 0, 1.0, outlook(2000, sigma=0.0), deliveries=[(4.0, 20_000)]).expected == 15.0
@@ -81,7 +81,7 @@ TIERS = (
         max_size=40,
     )
 )
-def test_what_matters_less_is_never_on_while_what_matters_more_was_shed_for_it(
+def test_no_tier_is_on_while_a_more_important_one_is_shed(
     steps: list[tuple[float, float | None, list[float]]],
 ) -> None:
     tiers, now = Tiers(TIERS), 0.0
@@ -104,14 +104,14 @@ def test_an_overload_sheds_from_the_bottom_until_it_fits() -> None:
     assert tiers.on == {"medical": True, "light": True, "kitchen": False, "cooling": False}
 
 
-def test_hours_shed_comfort_and_never_the_critical() -> None:
+def test_short_autonomy_sheds_comfort_and_never_critical_load() -> None:
     tiers = Tiers(TIERS)
     for minute in range(5):
         tiers.step(minute * 60.0, 20_000, 5000, {"medical": 3, "light": 2, "kitchen": 1.5, "cooling": 1})
     assert tiers.on == {"medical": True, "light": True, "kitchen": False, "cooling": False}
 
 
-def test_tiers_come_back_one_by_one_and_only_with_power_and_hours_to_spare() -> None:
+def test_tiers_are_restored_one_by_one_with_spare_power_and_autonomy() -> None:
     tiers = Tiers(TIERS)
     tiers.off_all(0.0, "the black start begins")
     seen = []
@@ -130,7 +130,7 @@ def test_tiers_come_back_one_by_one_and_only_with_power_and_hours_to_spare() -> 
     assert MIN_OFF_S > RESTORE_S
 
 
-def test_empty_batteries_end_everything() -> None:
+def test_empty_batteries_end_the_island() -> None:
     tiers = Tiers(TIERS)
     events = tiers.step(0.0, 0, 100, {}, empty=True)
     assert not any(tiers.on.values())
@@ -164,20 +164,20 @@ def test_an_island_is_always_in_balance(net_w: float, pv_w: float, size: int, da
     assert "S0" not in done.power_w
 
 
-def test_the_forming_source_keeps_room_both_ways() -> None:
+def test_the_forming_source_keeps_headroom_in_both_directions() -> None:
     done = share_island(9000, 0, [source("S0"), source("S1"), source("S2")], "S0")
     assert -5200 <= done.forming_w < 0
     assert sum(done.power_w.values()) + done.forming_w == pytest.approx(-9000)
 
 
-def test_without_anybody_to_form_all_load_is_short() -> None:
+def test_without_a_grid_forming_source_all_load_is_unserved() -> None:
     assert share_island(3000, 0, [source("S1")], "gone").short_w == 3000
 
 
 # rotation
 
 
-def test_a_car_at_its_floor_may_go_and_the_next_one_is_asked_for_in_time() -> None:
+def test_a_car_at_its_floor_may_leave_and_the_next_one_is_requested_in_time() -> None:
     rotation, cars = Rotation(), [source("A", soc_pct=10.0), source("B", soc_pct=20.0)]
     swap = rotation.update(0.0, 2000, cars, "B")
     assert swap.released == ("A",)
@@ -186,13 +186,13 @@ def test_a_car_at_its_floor_may_go_and_the_next_one_is_asked_for_in_time() -> No
     assert rotation.update(60.0, 2000, cars, "B").events == ()
 
 
-def test_the_forming_source_hands_over_before_it_is_empty_and_not_for_a_little() -> None:
+def test_the_forming_source_hands_over_before_empty_and_only_for_a_clear_advantage() -> None:
     assert Rotation().update(0.0, 2000, [source("A", soc_pct=11.0), source("B", soc_pct=50.0)], "A").hand_to == "B"
     assert Rotation().update(0.0, 2000, [source("A", soc_pct=11.0), source("B", soc_pct=11.2)], "A").hand_to is None
     assert Rotation().update(0.0, 2000, [source("A", soc_pct=40.0), source("B", soc_pct=90.0)], "A").hand_to is None
 
 
-def test_nobody_leaves_who_is_needed() -> None:
+def test_no_needed_vehicle_is_released() -> None:
     cars = [source("A", soc_pct=30.0), source("B", soc_pct=12.0)]
     assert Rotation().update(0.0, 2000, cars, "B", frozenset({"A"})).released == ()
     cars = [source("A", soc_pct=30.0), source("B", soc_pct=60.0)]
@@ -206,7 +206,7 @@ def test_nobody_leaves_who_is_needed() -> None:
     st.lists(st.tuples(st.floats(0, 40_000), st.integers(1, 40), st.floats(500, 7000)), min_size=1, max_size=6),
     st.lists(st.floats(0, 15_000), min_size=1, max_size=40),
 )
-def test_recharging_spends_no_more_than_is_free_and_gives_no_more_than_is_owed(
+def test_recharging_uses_only_free_power_and_at_most_the_energy_to_return(
     wanted: list[tuple[float, int, float]], free: list[float]
 ) -> None:
     owed = [RechargeDemand(f"C{number}", wh, DAY + due * 1800, power) for number, (wh, due, power) in enumerate(wanted)]
@@ -223,7 +223,7 @@ def test_recharging_spends_no_more_than_is_free_and_gives_no_more_than_is_owed(
             assert given_wh == pytest.approx(one.energy_wh, abs=1.1)
 
 
-def test_who_leaves_first_is_charged_first_and_who_will_be_late_is_told() -> None:
+def test_the_earliest_departure_is_charged_first_and_a_late_target_reported() -> None:
     plans = recharge_schedule(
         [RechargeDemand("late", 9000, DAY + 9000, 6000), RechargeDemand("first", 3000, DAY + 1800, 6000)],
         DAY,
@@ -256,7 +256,7 @@ def test_a_storm_raises_the_reserve_and_its_end_releases_it_late() -> None:
     assert reserve.in_force.floor.pct == 30
 
 
-def test_off_the_grid_the_reserve_is_spent_but_not_the_way_home() -> None:
+def test_off_grid_the_reserve_is_used_but_not_the_range_to_drive_home() -> None:
     reserve = SiteReserve(ReserveSettings(on_grid_pct=60, off_grid_pct=10))
     reserve.update(0.0, DAY, None, off_grid=True)
     assert reserve.in_force.floor.pct == 10
@@ -273,7 +273,7 @@ def test_the_calendar_raises_it_too_and_the_higher_one_rules() -> None:
     assert reserve.in_force.floor.source == "the typhoon season"
 
 
-def test_an_announced_storm_is_filled_for_before_it_comes_and_not_days_before() -> None:
+def test_batteries_fill_shortly_before_an_announced_storm() -> None:
     reserve = SiteReserve(ReserveSettings(on_grid_pct=30, storm_pct=80))
     starts = DAY + 2 * 86_400
     told = StormWarning(starts + 20_000, None, starts)
@@ -304,7 +304,9 @@ def test_the_calendar_is_full_when_its_season_begins() -> None:
 
 
 @given(st.floats(0, 100), st.floats(0, 100), st.floats(0, 100), st.floats(0, 50_000), st.booleans())
-def test_the_floor_is_never_below_anybody_s(on: float, off: float, own: float, home: float, off_grid: bool) -> None:
+def test_the_floor_is_at_least_each_configured_floor(
+    on: float, off: float, own: float, home: float, off_grid: bool
+) -> None:
     reserve = SiteReserve(ReserveSettings(on_grid_pct=on, off_grid_pct=off))
     reserve.update(0.0, DAY, None, off_grid)
     floor = vehicle_floor(reserve.in_force, 40_000, own_pct=own, trip_wh=home)
@@ -323,7 +325,7 @@ def test_the_weakest_module_sets_the_pack() -> None:
     assert weak.max_discharge_w < well.max_discharge_w
 
 
-def test_drift_takes_from_both_ends_and_frost_forbids_charging() -> None:
+def test_soc_drift_narrows_both_ends_and_frost_prevents_charging() -> None:
     drift = pack_limits([*MODULES[:-1], replace(MODULES[-1], soc_pct=40.0)])
     assert drift.binding == "imbalance"
     assert drift.soc_pct is not None
@@ -334,7 +336,7 @@ def test_drift_takes_from_both_ends_and_frost_forbids_charging() -> None:
 
 
 @given(st.floats(0.4, 1.0), st.floats(0.4, 1.0))
-def test_worse_health_is_dearer(one: float, two: float) -> None:
+def test_worse_health_costs_more(one: float, two: float) -> None:
     assert degradation_per_kwh(min(one, two)) >= degradation_per_kwh(max(one, two))
 
 

@@ -41,7 +41,7 @@ class Batteries:
         return car.max_discharge_w > 0
 
 
-def test_a_battery_at_its_floor_rests_until_it_is_above_it_by_the_hysteresis() -> None:
+def test_a_battery_at_its_floor_is_idle_until_above_it_by_the_hysteresis() -> None:
     batteries = Batteries()
     for soc_pct, free in [
         (31.0, True), (30.1, True), (30.0, False), (30.1, False), (31.9, False), (32.0, True), (30.1, True),
@@ -50,7 +50,7 @@ def test_a_battery_at_its_floor_rests_until_it_is_above_it_by_the_hysteresis() -
         assert batteries.discharges(soc_pct) is free, soc_pct
 
 
-def test_a_battery_that_does_not_report_its_state_of_charge_rests_and_starts_afresh() -> None:
+def test_a_battery_without_reported_soc_stops_and_starts_again() -> None:
     batteries = Batteries()
     assert [batteries.discharges(soc_pct) for soc_pct in (30.0, None, 30.1)] == [False, False, True]
 

@@ -49,7 +49,7 @@ def night(mode: SiteMode = SiteMode.MANUAL, section: EnergySection = SECTION) ->
 
 
 @pytest.mark.parametrize("at", [3.0, 5.99, 6.05, 6.5], ids=["within", "at its end", "in the delay", "while recharging"])
-def test_what_the_cars_had_before_the_outage_survives_a_restart(at: float) -> None:
+def test_soc_before_the_outage_persists_over_a_restart(at: float) -> None:
     sim = night().run(at)
     restart(sim)
     best = [0.0, 0.0]
@@ -62,7 +62,7 @@ def test_what_the_cars_had_before_the_outage_survives_a_restart(at: float) -> No
     assert persisted_rows.outage_row(sim.controller) is None
 
 
-def test_a_car_that_comes_back_late_after_the_restart_is_owed_still() -> None:
+def test_a_car_that_returns_late_after_a_restart_still_has_energy_to_receive() -> None:
     sim = night().run(6.05)
     assert sim.controller.island.phase in OFF_GRID
     restart(sim)
@@ -88,7 +88,7 @@ def test_the_island_goes_on_with_the_source_that_formed_it(soc: tuple[float, flo
     assert (sim.orders.phase, sim.orders.forming) == (Phase.ISLAND, forming)
 
 
-def test_nobody_else_begins_while_the_source_of_before_is_on_its_way_back() -> None:
+def test_no_other_source_starts_while_the_former_source_is_returning() -> None:
     sim = night().run(1.5)
     assert sim.orders is not None
     forming = sim.orders.forming
@@ -112,7 +112,7 @@ def test_nobody_else_begins_while_the_source_of_before_is_on_its_way_back() -> N
     assert seen == {None, forming}
 
 
-def test_a_gateway_that_wakes_when_the_grid_is_back_and_the_island_still_runs_takes_it_over() -> None:
+def test_a_gateway_that_starts_with_the_grid_back_and_the_island_running_adopts_the_island() -> None:
     sim = night().run(6.03)
     assert sim.open
     restart(sim)
@@ -143,7 +143,7 @@ def test_the_demand_window_is_kept_across_restarts(at: list[float], remembers: b
     assert sim.highest_window_w <= 8000 * 1.01
 
 
-def test_the_days_are_remembered_across_a_restart() -> None:
+def test_daily_totals_persist_over_a_restart() -> None:
     sim = Sim(EnergySection(), [SimCar("E1")], busy, step_s=10.0).run(12.0)
     before = sim.controller.profile.days()
     assert sum(one is not None for one in before[0]) >= 22

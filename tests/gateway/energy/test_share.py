@@ -111,18 +111,18 @@ def car(name: str, **more: object) -> Resource:
     return Resource(**(base | more))  # type: ignore[arg-type]
 
 
-def test_cars_come_to_their_floors_together() -> None:
+def test_cars_reach_their_floors_together() -> None:
     done = share(-9000.0, [car("A", soc_pct=50.0), car("B", soc_pct=40.0), car("C", soc_pct=70.0)])
     assert done.total_w == pytest.approx(-9000.0)
     assert done.power_w["C"] < done.power_w["A"] < 0
 
 
-def test_few_run_well_rather_than_many_badly() -> None:
+def test_few_resources_near_rated_power_are_preferred() -> None:
     done = share(-2000.0, [car(f"C{number}") for number in range(10)])
     assert sum(1 for power in done.power_w.values() if power) == 1
 
 
-def test_small_changes_of_the_target_do_not_make_cars_take_turns() -> None:
+def test_small_changes_of_the_target_do_not_alternate_cars() -> None:
     fleet = [car(f"C{number}", soc_pct=60.0 + number / 10) for number in range(8)]
     seen = set()
     for step in range(200):
@@ -133,7 +133,7 @@ def test_small_changes_of_the_target_do_not_make_cars_take_turns() -> None:
     assert len(seen) <= 2
 
 
-def test_who_leaves_soon_charges_first_and_others_pay_for_it() -> None:
+def test_an_early_departure_charges_first_at_the_expense_of_others() -> None:
     leaving = car("L", soc_pct=30.0, wanted_pct=60.0, departure=2.5 * 3600)
     done = share(0.0, [leaving, car("S", soc_pct=90.0, kind=Kind.STORAGE)])
     assert done.power_w["L"] > 5000
@@ -167,7 +167,7 @@ def test_shares_are_named_and_their_total_is_their_sum(target_w: float, fleet: l
 
 
 @pytest.mark.parametrize("target_w", [0.5, -0.5, 1e-5, -1e-5])
-def test_little_power_is_shared_as_well(target_w: float) -> None:
+def test_low_power_is_shared(target_w: float) -> None:
     assert share(target_w, [car("A")]).power_w["A"] == pytest.approx(target_w)
     assert share_command(target_w, [car("A")])["A"] == pytest.approx(target_w)
 
@@ -249,7 +249,7 @@ def test_parts_of_a_command_are_in_proportion_to_energy_up_to_each_limit(total_w
 
 
 @given(st.floats(0, 50_000), resources(dead_bands=False))
-def test_of_those_that_run_no_more_than_needed_start(target_w: float, fleet: list[Resource]) -> None:
+def test_no_more_resources_than_needed_start(target_w: float, fleet: list[Resource]) -> None:
     """Without the last one that starts, the others would be above 90 % of their power."""
     resting = [replace(one, setpoint_w=0.0, wanted_pct=None, efficient_w=0.0) for one in fleet]
     for sign, edge in ((-1, 0), (1, 1)):

@@ -133,7 +133,7 @@ def test_power_beyond_urgent_charging_comes_on_top() -> None:
     assert powers(2100.0, car("A", must_w=0.5), car("B", min_charge_w=3000.0)) == [pytest.approx(2100.0), 0.0]
 
 
-def test_urgent_charging_gives_way_to_the_target() -> None:
+def test_urgent_charging_is_reduced_for_the_target() -> None:
     late, other = car("L", must_w=6000.0), car("S")
     assert powers(0.0, late, other) == [6000.0, -6000.0]
     assert powers(-0.5, late, other) == [pytest.approx(5999.5), -6000.0]
@@ -159,7 +159,7 @@ def test_urgent_charging_gives_way_to_the_target() -> None:
         (-3000.0, 2000.0, [3000.0, 0.0, -6000.0]),
     ],
 )
-def test_urgent_charging_of_two_gives_way(target_w: float, least_w: float, expected: list[float]) -> None:
+def test_urgent_charging_of_two_is_reduced(target_w: float, least_w: float, expected: list[float]) -> None:
     fleet = car("A", must_w=6000.0, min_charge_w=least_w), car("B", must_w=3000.0, min_charge_w=least_w), car("S")
     assert powers(target_w, *fleet) == [pytest.approx(one) for one in expected]
 

@@ -41,7 +41,7 @@ def running(target_w: float, *fleet: Resource) -> str:
         (9000.0, "D", "AD"),
     ],
 )
-def test_as_few_run_as_work_well_and_they_do_not_take_turns(
+def test_as_few_resources_run_as_needed_without_alternating(
     sign: float, magnitude_w: float, before: str, names: str
 ) -> None:
     fleet = [car(name, setpoint_w=sign * 2000.0 if name in before else -sign * 2000.0) for name in "ABCD"]
@@ -85,7 +85,7 @@ def test_power_electronics_run_where_they_work_best(
         ({"setpoint_w": 1.0}, {"soc_pct": 44.3}, "A", "B"),
     ],
 )
-def test_order_of_merit(first: dict[str, Any], second: dict[str, Any], discharges: str, charges: str) -> None:
+def test_merit_order(first: dict[str, Any], second: dict[str, Any], discharges: str, charges: str) -> None:
     one, other = car("A", **first), car("B", **second)
     for fleet in ([one, other], [other, one]):
         assert running(-1000.0, *fleet) == discharges
@@ -163,7 +163,9 @@ def test_of_a_small_command_those_with_most_energy_get_parts(total_w: float, nam
         (3500.0, "3000-3500 5000-6500 0-1000", [3500, 0, 0]),  # the first by merit
     ],
 )
-def test_where_the_first_by_merit_do_not_fit_others_run(magnitude_w: float, bands: str, expected: list[float]) -> None:
+def test_where_the_first_in_merit_order_do_not_fit_others_run(
+    magnitude_w: float, bands: str, expected: list[float]
+) -> None:
     limits = [[float(limit) for limit in one.split("-")] for one in bands.split()]
     fleet = [banded(f"E{number}", *one) for number, one in enumerate(limits)]
     assert powers(-magnitude_w, *fleet) == [pytest.approx(-one) for one in expected]
@@ -178,7 +180,7 @@ def test_where_the_first_by_merit_do_not_fit_others_run(magnitude_w: float, band
         ({"soc_pct": 60.0}, {}),
     ],
 )
-def test_a_command_that_one_car_can_carry_follows_the_order_of_merit(
+def test_a_command_within_one_cars_limits_follows_the_merit_order(
     first: dict[str, Any], second: dict[str, Any]
 ) -> None:
     one, other = banded("A", 1400.0, 6000.0, **first), banded("B", 1400.0, 6000.0, **second)

@@ -72,7 +72,7 @@ async def test_one_message_per_entity_for_older_versions_and_none_when_it_is_off
         ("discharge", b"nan", 0, "refused bad_command"),
     ],
 )
-async def test_the_mirror_shows_and_commands(name: str, payload: bytes, power_w: float, answer: str) -> None:
+async def test_the_state_topic_shows_and_commands(name: str, payload: bytes, power_w: float, answer: str) -> None:
     async with scene("CP1-1", mqtt={"mirror": "cars"}) as home:
         await home.client.publish(BusMessage(f"cars/CP1-1/{name}/set", payload, qos=1))
         await home.wait(3)

@@ -32,7 +32,7 @@ def test_only_states_of_other_sites_are_neighbours(topic: str, site: str | None)
     assert (parsed.name if parsed.kind is Kind.NEIGHBOUR else None) == site
 
 
-async def test_a_site_in_need_is_received_over_the_broker_and_gets_a_call(tmp_path: Path) -> None:
+async def test_a_site_request_is_received_over_the_broker_and_vehicles_are_deployed(tmp_path: Path) -> None:
     file = tmp_path / "lent.toml"
     file.write_text(SCHOOL + LENT)
 

@@ -37,7 +37,7 @@ def test_there_is_an_old_database_for_every_version_but_the_newest() -> None:
 
 @pytest.mark.parametrize("dump", OLD, ids=lambda path: path.stem)
 @pytest.mark.virtual_time
-async def test_an_old_database_is_refused_with_what_to_do_then_migrated_and_used(dump: Path, tmp_path: Path) -> None:
+async def test_an_old_database_is_rejected_with_the_remedy_then_migrated_and_used(dump: Path, tmp_path: Path) -> None:
     path = restored(dump, tmp_path)
     url = f"sqlite:///{path}"
 
@@ -79,7 +79,7 @@ async def test_migrations_and_tables_are_the_same(kind: str, tmp_path: Path) -> 
         await store.close()
 
 
-async def test_a_newer_database_is_left_alone(tmp_path: Path) -> None:
+async def test_a_newer_database_is_not_changed(tmp_path: Path) -> None:
     engine = create_engine(f"sqlite:///{tmp_path / 'v2x.db'}")
     with engine.begin() as connection:
         schema.check(connection)
@@ -94,7 +94,7 @@ async def test_a_newer_database_is_left_alone(tmp_path: Path) -> None:
     await store.close()
 
 
-def test_the_way_back(tmp_path: Path) -> None:
+def test_the_route_back(tmp_path: Path) -> None:
     from alembic import command
 
     engine = create_engine(f"sqlite:///{tmp_path / 'v2x.db'}")

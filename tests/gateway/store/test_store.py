@@ -74,7 +74,7 @@ def command(name: str, received: float = 1000.0, in_force: bool = True, evse: st
     ]
 
 
-async def test_the_life_of_a_command(url: str) -> None:
+async def test_the_lifecycle_of_a_command(url: str) -> None:
     async with opened(url) as store:
         await store.write([*command("a", 1000.0), *command("b", 1001.0, evse=None), *command("c", 1002.0, False)])
         found = await store.find_command("a")
@@ -95,7 +95,7 @@ async def test_the_life_of_a_command(url: str) -> None:
         assert (ended.ended, ended.final) == (1003.0, '{"final": 1}')
 
 
-async def test_all_of_a_life_in_one_transaction(url: str) -> None:
+async def test_all_events_of_a_session_in_one_transaction(url: str) -> None:
     async with opened(url) as store:
         final: list[Record] = [
             ResultGiven("a", Phase.FINAL, "{}", 1.0),
@@ -122,7 +122,7 @@ async def test_the_journal_is_read_by_time_evse_command_and_position(url: str) -
         assert [entry.data["n"] for entry in await store.entries(after_seq=everything[5].seq, limit=2)] == [6, 7]
 
 
-async def test_what_is_old_goes_but_not_what_is_in_force(url: str) -> None:
+async def test_old_records_are_deleted_except_active_ones(url: str) -> None:
     async with opened(url) as store:
         await store.write([*command("old", 10.0, False), *command("held", 10.0), *command("new", 2000.0, False)])
         await store.sample([Sample("CP1-1", 10.0, -5000.0, 80.0, 1.0, 2.0), Sample("CP1-1", 2000.0)])
@@ -141,14 +141,14 @@ async def test_a_failed_write_leaves_nothing_and_the_next_one_works(kept_url: st
         assert [one.id for one in await store.in_force()] == ["a", "b"]
 
 
-async def test_a_second_life_finds_what_the_first_one_wrote(kept_url: str) -> None:
+async def test_a_restarted_gateway_restores_what_was_stored(kept_url: str) -> None:
     async with opened(kept_url) as store:
         await store.write(command("a"))
     async with opened(kept_url) as store:
         assert [one.id for one in await store.in_force()] == ["a"]
 
 
-async def test_a_database_held_by_another_process_is_said_so_and_soon(tmp_path: Path) -> None:
+async def test_a_database_locked_by_another_process_is_reported_soon(tmp_path: Path) -> None:
     import sqlite3
 
     path = tmp_path / "v2x.db"
@@ -162,7 +162,7 @@ async def test_a_database_held_by_another_process_is_said_so_and_soon(tmp_path: 
         await store.write(command("a"))
 
 
-async def test_a_database_that_is_not_ours_and_one_that_cannot_be_made(tmp_path: Path) -> None:
+async def test_a_foreign_database_and_one_that_cannot_be_created_are_rejected(tmp_path: Path) -> None:
     import sqlite3
 
     other = sqlite3.connect(tmp_path / "other.db")
@@ -191,7 +191,7 @@ async def test_two_gateways_over_one_database_keep_to_their_own(kept_url: str) -
         await other.close()
 
 
-async def test_what_a_store_will_never_take_is_told_from_a_store_that_fails(url: str) -> None:
+async def test_a_permanent_rejection_differs_from_a_failing_store(url: str) -> None:
     async with opened(url) as store:
         await store.write(command("a"))
         with pytest.raises(RecordRefused):
@@ -210,7 +210,7 @@ async def test_the_end_of_a_command_never_ends_that_of_another_gateway(kept_url:
         await other.close()
 
 
-async def test_what_is_kept_is_there_as_it_was_last(url: str) -> None:
+async def test_stored_values_are_restored_as_last_written(url: str) -> None:
     async with opened(url) as store:
         await store.write([Kept("token", "A", "1", 10.0), Kept("token", "B", "2", 11.0)])
         await store.write([Kept("token", "A", "3", 12.0), Kept("token", "A", "4", 13.0)])  # the last one wins
@@ -250,7 +250,7 @@ async def test_many_at_once_are_as_many_one_by_one(url: str) -> None:
         assert sample.wall == pytest.approx(wall, abs=1e-6)
 
 
-async def test_what_is_kept_belongs_to_its_gateway(kept_url: str) -> None:
+async def test_stored_values_belong_to_their_gateway(kept_url: str) -> None:
     one, other = SqlStore(kept_url, "gw1"), SqlStore(kept_url, "gw2")
     await one.open()
     await other.open()

@@ -100,7 +100,7 @@ async def test_a_raw_call_is_sent_verbatim() -> None:
 
 
 @pytest.mark.virtual_time
-async def test_each_way_a_raw_call_can_end() -> None:
+async def test_each_possible_outcome_of_a_raw_call() -> None:
     async with served_rig() as (rig, http):
 
         async def call(station: str, action: str, payload: dict[str, Any], timeout_s: float = 30) -> httpx.Response:
@@ -135,7 +135,7 @@ async def test_raw_calls_are_off_unless_they_are_allowed() -> None:
 
 
 @pytest.mark.virtual_time
-async def test_a_token_is_wanted_where_there_is_one() -> None:
+async def test_a_configured_token_is_required() -> None:
     async with served_rig(token="right") as (_, http):
         assert (await http.get("/health")).status_code == 401
         assert (await http.get("/health", headers={"Authorization": "Bearer wrong"})).status_code == 401
@@ -303,7 +303,7 @@ async def test_commands_sessions_and_the_journal() -> None:
         await asyncio.gather(running, return_exceptions=True)
 
 
-async def test_over_a_socket_in_a_loop_of_ours() -> None:
+async def test_over_a_socket_in_a_real_time_loop() -> None:
     settings = CsmsSettings(stations=(StationSettings("CP1"),))
     app = build(Admin(Csms(settings, lambda _: None, RealClock())), None)
     port: asyncio.Future[int] = asyncio.get_running_loop().create_future()

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from gateway.store.journal import GATHER_S
 from protocols.ocpp.schema import Version
-from tests.gateway.web.test_admin_wire import begin, within_a_minute
-from tests.gateway.web.wire import PASSWORD, RunningGateway, Station
+from tests.gateway.web.running_gateway import PASSWORD, RunningGateway, Station
+from tests.gateway.web.test_admin_over_http import begin, within_a_minute
 
 ACCEPTED = {"status": "Accepted"}
 CHARGING_ONLY: dict[str, Any] = {"operationMode": "ChargingOnly", "period": {"limit": 2000.0}, "valid_for_s": 60}
@@ -26,14 +24,9 @@ def sent(station: Station, action: str) -> list[dict[str, Any]]:
 
 
 async def journal(running: RunningGateway) -> set[str]:
-    """Return the operations in the journal, which writes them behind: after the present ones are written."""
-    await asyncio.sleep(2 * GATHER_S)
-    for _ in range(100):
-        rows = {row["cause"] for row in await running.get("/journal") if row["step"] == "operator"}
-        if rows:
-            return rows
-        await asyncio.sleep(0.1)
-    return set()
+    """Return the operations in the journal."""
+    await running.gateway.journal.flush()
+    return {row["cause"] for row in await running.get("/journal") if row["step"] == "operator"}
 
 
 async def test_a_signal_is_forwarded_and_the_answer_returned(tmp_path: Path) -> None:

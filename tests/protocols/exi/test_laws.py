@@ -132,7 +132,7 @@ def test_messages_are_values(data: st.DataObject) -> None:
     assert declaration(cls).name == cls.__name__
 
 
-def test_prepared_messages_compile_nothing_more() -> None:
+def test_prepared_messages_compile_no_codec() -> None:
     codec = Codec("prepared", lambda: ISO20_DC.schema.modules)
     every = [
         cls

@@ -22,7 +22,7 @@ from protocols.iso15118.iso20.services import ControlMode, ServiceId
 from protocols.iso15118.iso20.states import State, Step
 from protocols.iso15118.iso20.types import MessageHeader, Processing, ResponseCode
 from protocols.v2gtp import HEADER_SIZE, Framer, PayloadType, frame
-from tests.protocols.iso15118.pair import EPOCH, EV_AC, EV_DC, Pair, car_state, loops, pair, secc_settings
+from tests.protocols.iso15118.engine_pair import EPOCH, EV_AC, EV_DC, Pair, car_state, loops, pair, secc_settings
 
 SCHEDULED = {"controls": (ControlMode.SCHEDULED,)}
 
@@ -229,14 +229,14 @@ def test_a_failed_insulation_test() -> None:
 
 
 @pytest.mark.parametrize("fault", list(Fault))
-def test_hardware_that_does_not_work(fault: Fault) -> None:
+def test_hardware_that_fails(fault: Fault) -> None:
     session = pair()
     session.secc.command(orders.ReportFault(fault), 0.0)
     session.run()
     assert session.seen(events.SessionEnded)[0].code is fault.value
 
 
-def test_hardware_that_works_again() -> None:
+def test_hardware_that_recovers() -> None:
     session = pair()
     session.secc.command(orders.ReportFault(Fault.CONTACTOR), 0.0)
     session.secc.command(orders.ReportFault(Fault.CONTACTOR, present=False), 0.0)
@@ -384,7 +384,7 @@ def test_a_stream_message_in_the_main_stream_is_a_sequence_error() -> None:
     assert ask(session, request).ResponseCode is ResponseCode.FAILED_SequenceError
 
 
-def test_an_abort_by_the_host_answers_the_next_request() -> None:
+def test_an_abort_by_the_host_is_the_response_to_the_next_request() -> None:
     session = pair(setpoint_w=-3_000)
     session.run(until=loops(3))
     session.secc.command(orders.Abort("smoke"), session.now)
@@ -394,7 +394,7 @@ def test_an_abort_by_the_host_answers_the_next_request() -> None:
     assert session.current_a == 0
 
 
-def test_nothing_in_common_in_the_handshake() -> None:
+def test_a_handshake_without_a_common_protocol() -> None:
     secc = Secc(secc_settings(), 0.0)
     offer = app_protocol.request([app_protocol.Protocol(app_protocol.NAMESPACE_ISO2, 2, 0)])
     secc.receive(app_protocol.encode(offer), 0.0)
@@ -418,7 +418,7 @@ def test_the_vehicle_certificate_must_be_the_cars_where_that_is_required(name: s
     assert bool(session.ev.session.loops) is ok
 
 
-def test_a_minor_deviation_is_agreed_to() -> None:
+def test_a_minor_deviation_is_accepted() -> None:
     secc = Secc(secc_settings(), 0.0)
     offer = app_protocol.request([app_protocol.Protocol(app_protocol.NAMESPACE_DC, 1, 3)])
     happened = secc.receive(app_protocol.encode(offer), 0.0)
@@ -456,7 +456,7 @@ def test_the_stations_timers_are_shorter_than_the_vehicles() -> None:
     ("step", "within"),
     [(Step.AUTHORIZATION, 2.0), (Step.SERVICE_DETAIL, 5.0), (Step.CABLE_CHECK, 2.0), (Step.CHARGE_LOOP, 0.5)],
 )
-def test_the_car_leaves_a_silent_charger(step: Step, within: float) -> None:
+def test_the_ev_ends_a_session_without_responses(step: Step, within: float) -> None:
     session = reach(step)
     asked_at = session.now
     session.to_ev = deaf
@@ -466,7 +466,7 @@ def test_the_car_leaves_a_silent_charger(step: Step, within: float) -> None:
 
 
 @pytest.mark.parametrize(("step", "within"), [(Step.SERVICE_DISCOVERY, 60.0), (Step.CHARGE_LOOP, 0.5)])
-def test_the_charger_leaves_a_silent_car(step: Step, within: float) -> None:
+def test_the_charger_ends_a_session_without_requests(step: Step, within: float) -> None:
     session = reach(step, setpoint_w=-3_000)
     session.run(until=lambda p: p.ev.session.loops >= 2 or step is not Step.CHARGE_LOOP)
     session.now += 0.0
@@ -506,7 +506,7 @@ def _stuck(**evse: Any) -> Callable[[Pair], None]:
         (_stuck(insulation=Verdict.WAITING), timers.CABLE_CHECK_SECC),
     ],
 )
-def test_ongoing_does_not_last_for_ever(stuck: Callable[[Pair], None], longest: float) -> None:
+def test_ongoing_responses_are_limited_in_time(stuck: Callable[[Pair], None], longest: float) -> None:
     session = pair()
     stuck(session)
     session.run()
@@ -556,7 +556,7 @@ def test_bytes_that_are_no_message_end_the_connection_without_an_answer(payload:
 
 
 @pytest.mark.parametrize("payload_type", [0x1234, 0x8001, 0x9001, 0xA000])
-def test_frames_that_do_not_belong_here_are_ignored(payload_type: int) -> None:
+def test_unrelated_frames_are_ignored(payload_type: int) -> None:
     session = reach(Step.SERVICE_DISCOVERY)
     happened = session.secc.receive(frame(payload_type, b"abc"), session.now)
     assert happened == [events.FrameIgnored(payload_type, 3)]
@@ -574,7 +574,7 @@ def test_a_wrong_version_pair_is_ignored() -> None:
     session.run(until=loops(1))
 
 
-def test_a_monstrous_length_ends_the_connection() -> None:
+def test_an_excessive_length_ends_the_connection() -> None:
     session = reach(Step.SERVICE_DISCOVERY)
     session.secc.receive(bytes.fromhex("01fe8002ffffffff"), session.now)
     assert session.secc.ended
@@ -596,7 +596,7 @@ def test_a_response_of_another_session_ends_the_cars_session() -> None:
     assert session.ev.ended
 
 
-def test_the_car_leaves_a_charger_that_keeps_its_current_outside_the_cars_limits() -> None:
+def test_the_ev_ends_a_session_with_current_outside_its_limits() -> None:
     session = pair(setpoint_w=0)
     session.run(until=loops(3))
     session.ideal = False

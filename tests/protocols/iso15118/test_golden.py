@@ -44,7 +44,7 @@ def test_a_frame_of_the_loop_is_written_back_as_it_was(golden: str) -> None:
     assert messages.encode(message).hex() == golden
 
 
-def test_a_discharge_as_a_peer_asks_and_answers() -> None:
+def test_a_discharge_with_the_messages_of_a_peer() -> None:
     request = messages.decode(Framer().feed(bytes.fromhex(REQUEST))[0])
     assert isinstance(request, DC_ChargeLoopReq)
     assert request.Header.SessionID.hex().upper() == "AE3F35F5BC717AAC"

@@ -30,7 +30,7 @@ def test_addresses(text: str, expected: tuple[str, int]) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "host", "[::1]", "[::1]:", "[::1]:x", "[::1]:65536", "[::1]:-1"])
-def test_what_is_no_address(text: str) -> None:
+def test_an_invalid_address(text: str) -> None:
     with pytest.raises(ValueError, match="not \\[ADDRESS\\]:PORT"):
         endpoint(text)
 
@@ -60,7 +60,7 @@ async def test_a_stream_carries_more_than_its_read_ahead() -> None:
     await server.close()
 
 
-async def test_nobody_listens() -> None:
+async def test_no_listener() -> None:
     with socket.create_server(("::1", 0), family=socket.AF_INET6) as server:
         port = server.getsockname()[1]
     with pytest.raises(ConnectionError, match="cannot connect"):
@@ -70,7 +70,7 @@ async def test_nobody_listens() -> None:
 @pytest.mark.parametrize(
     "rubbish", [b"GET / HTTP/1.1\r\n\r\n", b"\x01\xfe\x80\x01\x00\x00\x00\x04\xff\xff\xff\xff", b""]
 )
-async def test_a_bad_client_leaves_the_charger_to_the_next_car(rubbish: bytes) -> None:
+async def test_an_invalid_client_does_not_block_the_next_session(rubbish: bytes) -> None:
     clock, said = RealClock(), list[SeccEvent]()
     secc = EvseSecc(PowerStage(), clock, said.append, cable_check_s=0)
     server = await listen(secc.serve, "::1", 0)

@@ -10,7 +10,7 @@ from protocols.iso15118.iso20.services import ControlMode, ServiceId
 
 @pytest.mark.parametrize("service", list(ServiceId))
 @pytest.mark.parametrize("control", list(ControlMode))
-def test_every_session_can_be_rehearsed(service: ServiceId, control: ControlMode) -> None:
+def test_every_session_can_be_simulated(service: ServiceId, control: ControlMode) -> None:
     assert session(service, control, 2) == 2
 
 

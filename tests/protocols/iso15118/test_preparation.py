@@ -11,7 +11,7 @@ from protocols.iso15118.codecs import ISO20_AC, ISO20_COMMON, ISO20_DC, SAP
 from protocols.iso15118.iso20 import events, orders
 from protocols.iso15118.iso20.preparation import needed
 from protocols.iso15118.iso20.services import ControlMode, ServiceId
-from tests.protocols.iso15118.pair import EV_AC, EV_DC, car_state, loops, pair
+from tests.protocols.iso15118.engine_pair import EV_AC, EV_DC, car_state, loops, pair
 
 SMALL = {"RationalNumber", "SelectedService"}  # written from a dictionary, but read by a function
 Compiled = set[tuple[str, str]]
@@ -89,7 +89,7 @@ def test_a_car_with_direct_current_prepares_none_of_alternating_current() -> Non
 
 @pytest.mark.parametrize("service", list(ServiceId))
 @pytest.mark.parametrize("control", list(ControlMode))
-def test_little_is_prepared_that_a_session_never_says(service: ServiceId, control: ControlMode) -> None:
+def test_few_codecs_are_prepared_that_a_session_does_not_use(service: ServiceId, control: ControlMode) -> None:
     lazy = fresh(service, control)
     for message in session(service, control)[0]:
         home = next(codec for codec in lazy if type(message) in codec._codes)

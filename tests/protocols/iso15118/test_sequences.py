@@ -20,7 +20,7 @@ from protocols.iso15118.iso20.secc_session import Verdict
 from protocols.iso15118.iso20.services import ControlMode, MobilityNeedsMode, ServiceId
 from protocols.iso15118.iso20.states import State, Step
 from protocols.iso15118.iso20.types import EVSENotification, MessageHeader, ResponseCode
-from tests.protocols.iso15118.pair import EPOCH, Pair, car_state, looping, loops, pair
+from tests.protocols.iso15118.engine_pair import EPOCH, Pair, car_state, looping, loops, pair
 
 SCHEDULED = {"controls": (ControlMode.SCHEDULED,)}
 
@@ -81,7 +81,7 @@ def test_a_car_that_ignores_terminate_is_cut_off() -> None:
     assert not session.ev_seen(events.SessionEnded)[0].ok
 
 
-def test_a_car_that_ignores_schedule_renegotiation_may_stay() -> None:
+def test_a_car_that_ignores_schedule_renegotiation_stays_in_session() -> None:
     session = pair(ev={**SCHEDULED, "ignores": frozenset(EVSENotification)})
     session.run(until=loops(3))
     session.secc.command(orders.Notify(EVSENotification.ScheduleRenegotiation, 2), session.now)
@@ -117,7 +117,7 @@ def test_standby_and_back_by_the_car() -> None:
     finish(session)
 
 
-def test_standby_can_be_refused_without_harm() -> None:
+def test_standby_can_be_rejected_without_ending_the_session() -> None:
     session = pair(setpoint_w=-3_000, secc={"standby": False})
     session.run(until=loops(3))
     session.ev.command(orders.EnterStandby(), session.now)
@@ -184,7 +184,7 @@ def test_renegotiated_schedules_may_take_a_while() -> None:
     finish(session)
 
 
-def test_a_second_wish_to_renegotiate_waits_for_the_first_answer() -> None:
+def test_a_second_renegotiation_request_waits_for_the_first_response() -> None:
     session = pair(setpoint_w=None, ev={**SCHEDULED, "trace": True})
     session.run(until=loops(3))
     before = len(session.ev_said)
@@ -210,7 +210,7 @@ def test_services_can_be_renegotiated_in_the_same_session() -> None:
     finish(session)
 
 
-def test_a_charger_that_can_not_renegotiate_services_says_so() -> None:
+def test_a_charger_without_service_renegotiation_states_it() -> None:
     session = pair(secc={"service_renegotiation": False})
     session.run(until=loops(3))
     with pytest.raises(LocalProtocolError):
@@ -243,7 +243,7 @@ def test_a_paused_session_is_resumed_by_the_same_car(certificate: bytes | None) 
 @pytest.mark.parametrize(
     ("kept_with", "back_with"), [(b"vehicle leaf", b"another leaf"), (b"vehicle leaf", None), (None, b"vehicle leaf")]
 )
-def test_a_paused_session_is_not_given_to_another_car(kept_with: bytes | None, back_with: bytes | None) -> None:
+def test_a_paused_session_is_not_resumed_by_another_car(kept_with: bytes | None, back_with: bytes | None) -> None:
     session = pair(secc_arguments={"vehicle_certificate": kept_with})
     session.run(until=loops(3))
     session.ev.command(orders.Stop(ChargingSession.Pause), session.now)
@@ -295,7 +295,7 @@ def test_the_charger_states_the_needs_in_mobility_needs_mode_2() -> None:
     finish(session)
 
 
-def test_the_charger_keeps_its_needs_to_itself_in_mobility_needs_mode_1() -> None:
+def test_the_charger_omits_mobility_needs_in_mode_1() -> None:
     session = pair(ev={"needs_modes": (MobilityNeedsMode.BY_EVCC,)})
     session.secc.command(orders.SetDriverNeeds(departure_s=1_800, minimum_soc_pct=40, target_soc_pct=70), 0.0)
     session.run(until=loops(3))
@@ -315,7 +315,7 @@ def test_meter_readings_come_in_both_directions() -> None:
     finish(session)
 
 
-def test_the_car_offers_energy_and_the_charger_hears_it() -> None:
+def test_the_ev_offers_energy_and_the_charger_receives_it() -> None:
     session = pair(ev={**SCHEDULED, "sell": ((3_600, -5_000.0, 0.3),)})
     session.run(until=looping)
     assert session.seen(events.NeedsStated)[0].offer_to_sell == ((3_600, -5_000.0),)
@@ -350,7 +350,7 @@ def test_a_power_tolerance_is_confirmed() -> None:
     assert session.ev.session.profile.tuple_id == 3
 
 
-def test_a_warm_battery_keeps_the_car_from_the_start_for_a_while() -> None:
+def test_a_warm_battery_delays_grid_forming_of_the_car() -> None:
     session = pair(car=car_state(ready=False))
     session.run(until=lambda p: p.now > 5)
     assert session.ev.step is Step.POWER_START
@@ -378,7 +378,7 @@ def test_the_car_confirms_the_meter_beside_the_loop(control: ControlMode) -> Non
     finish(session)
 
 
-def test_a_car_that_can_not_sign_passes_over_the_meter() -> None:
+def test_a_car_without_signature_skips_metering_confirmation() -> None:
     session = pair()
     session.run(until=loops(3))
     session.secc.command(orders.Notify(EVSENotification.MeteringConfirmation, 2), session.now)

@@ -6,7 +6,7 @@ import pytest
 
 from protocols.iso15118.iso20 import events, orders
 from protocols.iso15118.iso20.services import ControlMode, ServiceId
-from tests.protocols.iso15118.pair import EV_AC, car_state, loops, pair
+from tests.protocols.iso15118.engine_pair import EV_AC, car_state, loops, pair
 
 
 @pytest.mark.parametrize("chunk", [0, 1, 7])

@@ -27,7 +27,7 @@ from protocols.iso15118.iso20.services import ControlMode, ServiceId
 from protocols.iso15118.iso20.states import AC, DC, NEXT_STEPS, State, Step
 from protocols.iso15118.iso20.types import EVSENotification, Processing
 from protocols.v2gtp import PayloadType, frame
-from tests.protocols.iso15118.pair import EV_AC, EV_DC, Pair, car_state, looping, pair
+from tests.protocols.iso15118.engine_pair import EV_AC, EV_DC, Pair, car_state, looping, pair
 
 POWERS = st.floats(min_value=-120_000, max_value=120_000)
 TYPES = [0x8001, 0x8002, 0x8003, 0x8004, 0x8101, 0x9999]

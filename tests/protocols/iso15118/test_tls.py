@@ -75,12 +75,12 @@ def test_tls_1_2_asks_the_car_for_no_certificate(directory: Path) -> None:
 
 
 @pytest.mark.parametrize(("car", "charger"), [(TLS_1_2, TLS_1_3), (TLS_1_3, TLS_1_2)])
-def test_the_versions_do_not_meet(directory: Path, car: TlsVersion, charger: TlsVersion) -> None:
+def test_there_is_no_common_version(directory: Path, car: TlsVersion, charger: TlsVersion) -> None:
     with pytest.raises(ssl.SSLError):
         shake_hands(client_context(directory, car), server_context(directory, charger))
 
 
-def test_strangers_are_turned_away_on_both_sides(directory: Path, tmp_path: Path) -> None:
+def test_unknown_certificates_are_rejected_on_both_sides(directory: Path, tmp_path: Path) -> None:
     pki.create_set(tmp_path / "p521", "p521")
     with pytest.raises(ssl.SSLError):
         shake_hands(client_context(tmp_path), server_context(directory))
@@ -88,7 +88,7 @@ def test_strangers_are_turned_away_on_both_sides(directory: Path, tmp_path: Path
         shake_hands(client_context(directory), server_context(tmp_path))
 
 
-def test_a_car_without_a_certificate_is_turned_away(directory: Path) -> None:
+def test_a_car_without_a_certificate_is_rejected(directory: Path) -> None:
     bare = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     bare.check_hostname = False
     bare.load_verify_locations(directory / "p521" / "v2g_root.pem")
@@ -96,7 +96,7 @@ def test_a_car_without_a_certificate_is_turned_away(directory: Path) -> None:
         shake_hands(bare, server_context(directory))
 
 
-def test_an_expired_certificate_is_turned_away(directory: Path, tmp_path: Path) -> None:
+def test_an_expired_certificate_is_rejected(directory: Path, tmp_path: Path) -> None:
     pki.create_set(tmp_path / "p521", "p521", now=dt.datetime.now(dt.UTC) - dt.timedelta(days=400))
     with pytest.raises(ssl.SSLError, match="expired"):
         shake_hands(client_context(tmp_path), server_context(tmp_path))
@@ -125,7 +125,7 @@ def test_a_key_that_does_not_fit_is_named(directory: Path, tmp_path: Path) -> No
         server_context(tmp_path)
 
 
-def test_keys_are_for_their_owner_alone(directory: Path) -> None:
+def test_keys_are_readable_by_their_owner_only(directory: Path) -> None:
     for path in directory.rglob("*.key"):
         assert path.stat().st_mode & 0o077 == 0
 

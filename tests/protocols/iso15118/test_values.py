@@ -100,7 +100,7 @@ def test_any_number_of_a_peer_is_read(exponent: int, value: int) -> None:
 
 
 @pytest.mark.parametrize("value", [math.inf, -math.inf, math.nan])
-def test_what_is_no_number_can_not_be_stated(value: float) -> None:
+def test_a_value_that_is_not_a_number_is_rejected(value: float) -> None:
     with pytest.raises(ValueError, match="not finite"):
         rational(value)
 
@@ -137,7 +137,7 @@ def test_no_set_point_leaves_a_limit_of_either_side(
 
 
 @given(LIMITS, LIMITS, VOLTAGES, SIGNED)
-def test_what_keeps_the_power_from_the_wish_is_named(ev: Limits, evse: Limits, voltage: float, wish: float) -> None:
+def test_the_limiting_constraint_of_a_target_is_named(ev: Limits, evse: Limits, voltage: float, wish: float) -> None:
     target = decide(wish, allowed(ev, evse, voltage))
     assert (target.binding is None) is (target.power_w == wish)
 
@@ -151,7 +151,7 @@ def test_loop_limits_only_tighten(first: Limits, later: Limits) -> None:
     assert both.narrowed(first) == both
 
 
-def test_the_edges_name_who_set_them() -> None:
+def test_limits_name_the_layer_that_set_them() -> None:
     room = allowed(Limits(max_charge_w=5, max_discharge_w=9), Limits(max_charge_w=7, max_discharge_w=3))
     assert (room.high_by, room.low_by) == ("ev", "evse")
     assert decide(100, room).binding == "ev"
@@ -162,7 +162,7 @@ def test_the_edges_name_who_set_them() -> None:
 
 
 @given(SIGNED, SIGNED, st.floats(0, 100), st.floats(0, 1e5))
-def test_a_ramp_goes_there_and_not_beyond(present: float, target: float, seconds: float, ramp: float) -> None:
+def test_a_ramp_ends_at_its_target(present: float, target: float, seconds: float, ramp: float) -> None:
     result = ramped(present, target, seconds, ramp)
     assert abs(result - present) <= ramp * seconds + 1e-6
     assert min(present, target) - 1e-6 <= result <= max(present, target) + 1e-6
@@ -266,7 +266,7 @@ def test_no_more_points_than_the_car_can_hold(sent: ScheduleOffer, most: int) ->
 
 
 @given(OFFERS, st.floats(0, 40_000), st.floats(0, 40_000), st.booleans())
-def test_a_cars_profile_always_fits_the_offer(
+def test_an_ev_power_profile_is_always_within_the_offer(
     sent: ScheduleOffer, charge: float, discharge: float, discharge_first: bool
 ) -> None:
     profile = profile_within(sent, PowerRange(-discharge, charge), discharge_first=discharge_first)
@@ -301,7 +301,7 @@ def test_outside_its_time_an_offer_allows_nothing(sent: ScheduleOffer, power: fl
 
 
 @given(OFFERS, st.integers(0, 10**9))
-def test_an_offer_of_long_ago_begins_now(sent: ScheduleOffer, later: int) -> None:
+def test_an_offer_with_a_past_start_begins_now(sent: ScheduleOffer, later: int) -> None:
     now = ANCHOR + later
     current = sent.covering(now)
     assert current.charge == sent.charge
@@ -325,7 +325,7 @@ def test_prices_come_back() -> None:
     assert read_offer(message).prices == prices
 
 
-def test_a_profile_says_nothing_outside_its_time() -> None:
+def test_a_profile_has_no_limits_outside_its_time() -> None:
     profile = Profile(anchor_s=ANCHOR, blocks=(Block(60, 1.0), Block(60, 2.0)))
     assert [profile.power_at(ANCHOR + at) for at in (-10, 0, 59, 60, 119, 120)] == [None, 1.0, 1.0, 2.0, 2.0, None]
 
@@ -342,7 +342,7 @@ def test_parameter_sets_come_back(service: ServiceId) -> None:
         assert one.mobility is MobilityNeedsMode.BY_EVCC or one.control is ControlMode.DYNAMIC
 
 
-def test_a_car_gets_the_control_mode_it_likes_best() -> None:
+def test_a_car_gets_its_preferred_control_mode() -> None:
     sets = offer(ServiceId.DC_BPT).sets
     modes = (MobilityNeedsMode.BY_EVCC,)
     for order in ((ControlMode.SCHEDULED, ControlMode.DYNAMIC), (ControlMode.DYNAMIC, ControlMode.SCHEDULED)):
@@ -369,5 +369,5 @@ def test_parameters_of_peers_are_read_leniently(name: str, kind: str) -> None:
     assert read.islanding == 1
 
 
-def test_a_set_without_a_control_mode_is_passed_over() -> None:
+def test_a_parameter_set_without_a_control_mode_is_skipped() -> None:
     assert from_message(ParameterSet(ParameterSetID=1, Parameter=(Parameter(Name="Connector", intValue=2),))) is None

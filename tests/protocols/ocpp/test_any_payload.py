@@ -13,14 +13,15 @@ from hypothesis import strategies as st
 from emulators.charger.station.build import build, car_power_path
 from emulators.charger.station.config import StationConfig
 from emulators.charger.station.csms_link.network_profiles import NetworkProfile
-from emulators.runtime.clock import VirtualClock, run_virtual
+from emulators.runtime.clock import VirtualClock
 from gateway.csms.csms import HANDLERS
 from protocols.ocpp import schema
 from protocols.ocpp.schema import Part, Version
 from protocols.ports import TextWire
 from tests.emulators.charger.station_rig import Rig
-from tests.gateway.csms.raw import Raw
+from tests.gateway.csms.raw_station import Raw
 from tests.protocols.ocpp.payloads import payloads
+from tests.virtual_time import virtual_examples
 
 
 async def nowhere(_: NetworkProfile) -> TextWire:
@@ -44,7 +45,7 @@ TO_STATION = [(version, action) for version in Version for action in asked_of_st
 @pytest.mark.parametrize("version", list(Version))
 @settings(max_examples=40)
 @given(data=st.data())
-def test_what_is_drawn_is_valid(version: Version, data: st.DataObject) -> None:
+def test_generated_messages_are_valid(version: Version, data: st.DataObject) -> None:
     action = data.draw(st.sampled_from(sorted(schema.actions(version))))
     part = data.draw(st.sampled_from([Part.REQUEST, Part.RESPONSE]))
     assert schema.violation(version, action, part, data.draw(payloads(version, action, part))) is None
@@ -53,61 +54,52 @@ def test_what_is_drawn_is_valid(version: Version, data: st.DataObject) -> None:
 @pytest.mark.parametrize(("version", "action"), TO_CSMS, ids=lambda value: str(value))
 @settings(max_examples=6, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(data=st.data())
-def test_the_csms_answers_any_payload(version: Version, action: str, data: st.DataObject) -> None:
+@virtual_examples
+async def test_the_csms_answers_any_payload(version: Version, action: str, data: st.DataObject) -> None:
     drawn = [data.draw(payloads(version, action)) for _ in range(3)]
-
-    async def main() -> None:
-        async with Raw(version) as raw:
-            await raw.boot()
-            for payload in drawn:
-                answer = await raw.call(action, payload)
-                if answer[0] == 4:  # an EVSE that no station has: the one thing a schema lets through and we do not
-                    assert answer[2] == "PropertyConstraintViolation", (payload, answer)
-                    assert answer[3].startswith("EVSE "), (payload, answer)
-                    continue
-                assert answer[0] == 3, (payload, answer)
-                assert schema.violation(version, action, Part.RESPONSE, answer[2]) is None
-            await asyncio.sleep(1)
-            await raw.boot()
-            assert (await raw.call("Heartbeat", {}))[0] == 3
-            assert not [b for b in raw.csms.context.violations if b.ours]
-
-    run_virtual(main())
+    async with Raw(version) as raw:
+        await raw.boot()
+        for payload in drawn:
+            answer = await raw.call(action, payload)
+            if answer[0] == 4:  # an EVSE that no station has: the one thing a schema lets through and we do not
+                assert answer[2] == "PropertyConstraintViolation", (payload, answer)
+                assert answer[3].startswith("EVSE "), (payload, answer)
+                continue
+            assert answer[0] == 3, (payload, answer)
+            assert schema.violation(version, action, Part.RESPONSE, answer[2]) is None
+        await asyncio.sleep(1)
+        await raw.boot()
+        assert (await raw.call("Heartbeat", {}))[0] == 3
+        assert not [b for b in raw.csms.context.violations if b.ours]
 
 
 @settings(max_examples=25)
 @given(data=st.data())
-def test_the_csms_takes_any_stream_and_answers_none(data: st.DataObject) -> None:
+@virtual_examples
+async def test_the_csms_accepts_any_stream_without_response(data: st.DataObject) -> None:
     drawn = [data.draw(payloads(Version.V21, "NotifyPeriodicEventStream", Part.SEND)) for _ in range(3)]
-
-    async def main() -> None:
-        async with Raw() as raw:
-            await raw.boot()
-            for payload in drawn:
-                about = {"id": payload["id"], "variableMonitoringId": 1, "params": {"interval": 1}}
-                await raw.ok("OpenPeriodicEventStream", {"constantStreamData": about})
-                await raw.say(json.dumps([6, "s", "NotifyPeriodicEventStream", payload]))
-            assert (await raw.call("Heartbeat", {}))[0] == 3
-            assert len([h for h in raw.csms.context.received if h.action == "NotifyPeriodicEventStream"]) == len(drawn)
-
-    run_virtual(main())
+    async with Raw() as raw:
+        await raw.boot()
+        for payload in drawn:
+            about = {"id": payload["id"], "variableMonitoringId": 1, "params": {"interval": 1}}
+            await raw.ok("OpenPeriodicEventStream", {"constantStreamData": about})
+            await raw.say(json.dumps([6, "s", "NotifyPeriodicEventStream", payload]))
+        assert (await raw.call("Heartbeat", {}))[0] == 3
+        assert len([h for h in raw.csms.context.received if h.action == "NotifyPeriodicEventStream"]) == len(drawn)
 
 
 @pytest.mark.parametrize(("version", "action"), TO_STATION, ids=lambda value: str(value))
 @settings(max_examples=5, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(data=st.data())
-def test_the_station_answers_any_payload(version: Version, action: str, data: st.DataObject) -> None:
+@virtual_examples
+async def test_the_station_answers_any_payload(version: Version, action: str, data: st.DataObject) -> None:
     drawn = [data.draw(payloads(version, action)) for _ in range(3)]
-
-    async def main() -> None:
-        async with Rig(version) as rig:
-            await rig.charging()
-            for payload in drawn:
-                reply: Any = await rig.known.call(action, payload)
-                assert getattr(reply, "violation", reply) is None, (payload, reply)
-                await rig.sleep(3)
-                await rig.until(lambda: rig.known.connected and rig.station.online)
-            errors = [e for e in rig.errors() if e[2] == "InternalError"]
-            assert errors == [], json.dumps(errors)
-
-    run_virtual(main())
+    async with Rig(version) as rig:
+        await rig.charging()
+        for payload in drawn:
+            reply: Any = await rig.known.call(action, payload)
+            assert getattr(reply, "violation", reply) is None, (payload, reply)
+            await rig.sleep(3)
+            await rig.until(lambda: rig.known.connected and rig.station.online)
+        errors = [e for e in rig.errors() if e[2] == "InternalError"]
+        assert errors == [], json.dumps(errors)

@@ -61,7 +61,7 @@ async def test_a_handler_may_call_back_before_it_answers() -> None:
 
 
 @pytest.mark.virtual_time
-async def test_each_way_a_call_ends() -> None:
+async def test_each_outcome_of_a_call() -> None:
     async def csms(call: CallReceived) -> Payload:
         match call.payload["vendorId"]:
             case "refuse":
@@ -91,7 +91,7 @@ async def test_each_way_a_call_ends() -> None:
 
 
 @pytest.mark.virtual_time
-async def test_a_caller_that_gives_up_frees_the_wire() -> None:
+async def test_a_cancelled_call_releases_the_connection() -> None:
     async def csms(call: CallReceived) -> Payload:
         if call.payload["vendorId"] == "sleep":
             await asyncio.sleep(50)
@@ -189,7 +189,7 @@ def test_messages_in_fragments_keep_their_place(shapes: list[int]) -> None:
     asyncio.run(main())
 
 
-async def test_a_peer_that_does_not_read_is_waited_for_and_nothing_is_lost() -> None:
+async def test_a_peer_that_does_not_read_delays_writes_and_no_bytes_are_lost() -> None:
     big, seen = "x" * 60_000, list[PushingConnection]()
     async with (
         server(lambda call: {"status": "Accepted", "data": big}, seen) as url,
@@ -204,7 +204,7 @@ async def test_a_peer_that_does_not_read_is_waited_for_and_nothing_is_lost() -> 
         assert answered == [f"m{n}" for n in range(300)]
 
 
-async def test_what_is_no_text_ends_the_connection_or_is_refused() -> None:
+async def test_a_message_that_is_not_text_ends_the_connection_or_is_rejected() -> None:
     async with server(lambda call: NOW) as url:
         async with connect(url, subprotocols=["ocpp2.1"]) as socket:  # type: ignore[list-item]
             await socket.send(b'[2,"a","Heartbeat",{}]')  # binary, but readable
@@ -221,7 +221,7 @@ async def test_what_is_no_text_ends_the_connection_or_is_refused() -> None:
             assert socket.close_code == 1009
 
 
-async def test_a_station_learns_why_it_cannot_connect() -> None:
+async def test_a_rejected_connection_states_its_reason() -> None:
     with pytest.raises(ConnectionError, match="not a WebSocket URL"):
         await connect_station("http://x", (Version.V21,))
     with pytest.raises(ConnectionError, match=r"127\.0\.0\.1:1"):

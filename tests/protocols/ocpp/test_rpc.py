@@ -85,7 +85,7 @@ def test_the_queue_is_bounded_and_nothing_is_lost_silently() -> None:
     assert len(station.pending) == 3
 
 
-def test_a_timeout_frees_the_wire_and_its_late_answer_is_told_as_such() -> None:
+def test_a_timeout_releases_the_connection_and_a_late_response_is_reported() -> None:
     station = engine(Version.V21, answer_within=10.0)
     first = station.call("Heartbeat", {}, 0.0)
     second = station.call("Heartbeat", {}, 1.0)
@@ -101,7 +101,7 @@ def test_a_timeout_frees_the_wire_and_its_late_answer_is_told_as_such() -> None:
     assert station.pending == (second,)
 
 
-def test_an_answer_to_nothing_changes_nothing() -> None:
+def test_a_response_without_a_call_has_no_effect() -> None:
     station = engine(Version.V21)
     mid = station.call("Heartbeat", {}, 0.0)
     (event,) = station.receive('[3,"nobody",{}]', 0.0)
@@ -109,21 +109,21 @@ def test_an_answer_to_nothing_changes_nothing() -> None:
     assert station.pending == (mid,)
 
 
-def test_an_error_with_no_id_belongs_to_the_call_on_the_wire() -> None:
+def test_an_error_without_id_belongs_to_the_pending_call() -> None:
     station = engine(Version.V21)
     mid = station.call("Heartbeat", {}, 0.0)
     (event,) = station.receive('[4,"-1","RpcFrameworkError","unreadable",{}]', 0.0)
     assert event == ErrorReceived(mid, "Heartbeat", "RpcFrameworkError", "unreadable", {})
 
 
-def test_an_error_answer_may_be_short_of_fields() -> None:
+def test_an_error_response_may_omit_fields() -> None:
     station = engine(Version.V16)
     mid = station.call("Heartbeat", {}, 0.0)
     (event,) = station.receive(json.dumps([4, mid, "GenericError"]), 0.0)
     assert event == ErrorReceived(mid, "Heartbeat", "GenericError", "", {})
 
 
-def test_an_invalid_answer_is_refused_in_21_and_told_everywhere() -> None:
+def test_an_invalid_response_is_rejected_in_21_and_reported_in_all_versions() -> None:
     for version in VERSIONS:
         station = engine(version)
         mid = station.call("BootNotification", BOOT[version], 0.0)
@@ -136,14 +136,14 @@ def test_an_invalid_answer_is_refused_in_21_and_told_everywhere() -> None:
         assert [message[:2] for message in back] == ([[5, mid]] if version is Version.V21 else [])
 
 
-def test_a_result_error_is_told() -> None:
+def test_a_call_result_error_is_reported() -> None:
     csms = engine(Version.V21)
     assert csms.receive('[5,"x","TypeConstraintViolation","bad",{}]', 0.0) == [
         ResultRefused("x", "TypeConstraintViolation", "bad")
     ]
 
 
-def test_send_is_taken_and_never_answered() -> None:
+def test_a_send_message_is_accepted_without_response() -> None:
     csms = engine(Version.V21)
     payload = {
         "id": 1,
@@ -162,7 +162,7 @@ def test_send_is_taken_and_never_answered() -> None:
     assert csms.data_to_send() == []
 
 
-def test_a_call_of_ours_that_breaks_its_schema_is_not_sent() -> None:
+def test_an_outgoing_call_that_violates_its_schema_is_not_sent() -> None:
     csms = engine(Version.V21)
     with pytest.raises(InvalidPayload, match="operationalStatus"):
         csms.call("ChangeAvailability", {}, 0.0)
@@ -174,7 +174,7 @@ def test_a_call_of_ours_that_breaks_its_schema_is_not_sent() -> None:
     assert csms.pending == ()
 
 
-def test_an_answer_of_ours_that_breaks_its_schema_becomes_an_internal_error() -> None:
+def test_an_outgoing_response_that_violates_its_schema_becomes_an_internal_error() -> None:
     csms = engine(Version.V201)
     (call,) = csms.receive(json.dumps([2, "a", "BootNotification", BOOT[Version.V201]]), 0.0)
     assert isinstance(call, CallReceived)
@@ -214,7 +214,7 @@ def test_unanswered_calls_are_bounded() -> None:
     assert sent(csms) == [[4, "more", "InternalError", f"{rpc.OPEN_CALLS} calls are pending already", {}]]
 
 
-def test_giving_up_a_call_lets_the_next_one_go() -> None:
+def test_cancelling_a_call_sends_the_next_one() -> None:
     csms = engine(Version.V21)
     first, second, third = (csms.call("GetLocalListVersion", {}, 0.0) for _ in range(3))
     csms.data_to_send()
@@ -281,7 +281,7 @@ def test_each_bad_message_has_its_code(
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_a_message_too_large_is_refused_with_its_id(version: Version) -> None:
+def test_a_too_large_message_is_rejected_with_its_id(version: Version) -> None:
     csms = engine(version, message_length=1000)
     csms.receive('[2, "big1", "DataTransfer", {"vendorId": "' + "x" * 1000 + '"}]', 0.0)
     ((kind, mid, code, _, _),) = sent(csms)
@@ -314,7 +314,7 @@ json_values = st.recursive(
         max_size=5,
     ),
 )
-def test_no_text_breaks_the_engine(version: Version, texts: list[str]) -> None:
+def test_no_text_raises_an_exception_in_the_engine(version: Version, texts: list[str]) -> None:
     end = engine(version)
     end.call("DataTransfer", {"vendorId": "v"}, 0.0)
     for text in texts:
@@ -330,9 +330,7 @@ def test_no_text_breaks_the_engine(version: Version, texts: list[str]) -> None:
     version=st.sampled_from(VERSIONS),
     data=st.data(),
 )
-def test_whatever_happens_one_call_is_on_the_wire_and_every_call_ends_once(
-    version: Version, data: st.DataObject
-) -> None:
+def test_in_any_sequence_one_call_is_pending_and_every_call_ends_once(version: Version, data: st.DataObject) -> None:
     """Calls, answers, errors and time in any order: each call gets exactly one end, in the order they were made."""
     end = engine(version, answer_within=5.0)
     now, made, ended = 0.0, [], []

@@ -40,7 +40,7 @@ def test_requests_come_back(security: Security, transport: Transport) -> None:
 
 
 @given(st.binary(max_size=60))
-def test_rubbish_is_an_sdp_error_and_nothing_else(datagram: bytes) -> None:
+def test_arbitrary_bytes_are_an_sdp_error(datagram: bytes) -> None:
     for decode in (decode_request, decode_response):
         with pytest.raises(SdpError):
             decode(datagram)
@@ -55,11 +55,13 @@ def test_rubbish_is_an_sdp_error_and_nothing_else(datagram: bytes) -> None:
         (Security.NONE, {Security.TLS}, Security.TLS),
     ],
 )
-def test_the_answer_says_what_really_runs_on_the_port(asked: Security, offered: set[Security], said: Security) -> None:
+def test_the_sdp_response_states_the_security_of_the_port(
+    asked: Security, offered: set[Security], said: Security
+) -> None:
     assert answer(SdpRequest(asked), HERE, 50000, frozenset(offered)).security is said
 
 
-def test_the_car_asks_fifty_times_and_gives_up() -> None:
+def test_the_ev_repeats_sdp_fifty_times_and_fails() -> None:
     engine = Discovery(Security.NONE, 0.0)
     sent, events = 0, []
     while (now := engine.deadline()) is not None:
@@ -72,7 +74,7 @@ def test_the_car_asks_fifty_times_and_gives_up() -> None:
     assert engine.ended
 
 
-def test_the_first_fitting_answer_wins() -> None:
+def test_the_first_matching_response_is_used() -> None:
     engine = Discovery(Security.NONE, 0.0)
     engine.expire(0.0)
     good = SdpResponse(HERE, 50000, Security.NONE)
@@ -89,14 +91,14 @@ def test_the_first_fitting_answer_wins() -> None:
     assert engine.deadline() is None
 
 
-def test_a_car_that_needs_tls_passes_over_a_charger_without() -> None:
+def test_a_car_that_requires_tls_skips_a_charger_without() -> None:
     engine = Discovery(Security.TLS, 0.0, required=True)
     engine.expire(0.0)
     assert engine.receive(SdpResponse(HERE, 50000, Security.NONE).encode(), 0.1) == []
     assert len(engine.receive(SdpResponse(HERE, 50000, Security.TLS).encode(), 0.2)) == 1
 
 
-def test_a_car_that_can_do_without_tls_takes_what_there_is() -> None:
+def test_a_car_without_tls_requirement_accepts_a_charger_without_tls() -> None:
     engine = Discovery(Security.TLS, 0.0)
     engine.expire(0.0)
     assert len(engine.receive(SdpResponse(HERE, 50000, Security.NONE).encode(), 0.1)) == 1

@@ -31,7 +31,7 @@ def test_framing_ignores_how_bytes_arrive(sent: list[tuple[int, bytes]], cuts: l
 
 
 @given(FRAMES, st.integers(1, 80))
-def test_what_is_cut_off_is_known_to_be_missing(sent: list[tuple[int, bytes]], missing: int) -> None:
+def test_a_truncated_message_is_detected(sent: list[tuple[int, bytes]], missing: int) -> None:
     data = b"".join(frame(kind, payload) for kind, payload in [*sent, (0x8002, b"x" * 80)])
     framer = Framer()
     assert len(framer.feed(data[:-missing])) == len(sent)
@@ -39,7 +39,7 @@ def test_what_is_cut_off_is_known_to_be_missing(sent: list[tuple[int, bytes]], m
 
 
 @given(st.binary(max_size=200))
-def test_rubbish_gives_frames_or_a_framing_error(data: bytes) -> None:
+def test_arbitrary_bytes_give_frames_or_a_framing_error(data: bytes) -> None:
     framer = Framer()
     try:
         frames = framer.feed(data)
@@ -59,7 +59,7 @@ def test_wrong_version_bytes_are_marked() -> None:
 
 
 @pytest.mark.parametrize("length", [LARGEST_PAYLOAD + 1, 2**32 - 1])
-def test_a_length_that_nobody_needs_is_refused_at_once(length: int) -> None:
+def test_an_excessive_length_is_rejected_at_once(length: int) -> None:
     with pytest.raises(FramingError):
         Framer().feed(b"\x01\xfe\x80\x02" + length.to_bytes(4, "big"))
 

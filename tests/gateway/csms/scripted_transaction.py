@@ -12,7 +12,7 @@ from gateway.csms.csms import Csms
 from gateway.csms.settings import CsmsSettings, StationSettings, UnknownTokens
 from gateway.model.station import Answer
 from protocols.ocpp.schema import Version
-from tests.gateway.csms.raw import Raw
+from tests.gateway.csms.raw_station import Raw
 
 DC: dict[str, Any] = {
     "requestedEnergyTransfer": "DC",

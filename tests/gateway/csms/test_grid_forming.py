@@ -89,7 +89,7 @@ async def test_without_a_channel_it_is_left_to_the_hardware_and_reported(version
         'channel = "variable"\nkey = "$nothing"',
     ],
 )
-def test_a_way_that_is_not_whole_is_refused(table: str, tmp_path: Any) -> None:
+def test_an_incomplete_route_is_rejected(table: str, tmp_path: Any) -> None:
     path = tmp_path / "bad.toml"
     path.write_text(f'name = "bad"\nocpp = ["2.1"]\n[forming]\n{table}\n')
     with pytest.raises(BadProfile, match=r"bad\.toml"):

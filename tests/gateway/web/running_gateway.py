@@ -14,7 +14,7 @@ import httpx
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.typing import Subprotocol
 
-from gateway.app import Parts, gateway
+from gateway.app import Gateway, Parts, gateway
 from gateway.config import from_table
 from gateway.store.memory import MemoryStore
 from protocols.ocpp.schema import Version
@@ -82,8 +82,9 @@ class Station:
 class RunningGateway:
     """A gateway with its HTTP client and its OCPP port."""
 
-    def __init__(self, http: httpx.AsyncClient, ocpp: int) -> None:
-        self.http, self.ocpp = http, ocpp
+    def __init__(self, gateway: Gateway, http: httpx.AsyncClient) -> None:
+        assert gateway.ocpp_port is not None
+        self.gateway, self.http, self.ocpp = gateway, http, gateway.ocpp_port
         self.stations: list[Station] = []
 
     async def station(
@@ -134,9 +135,8 @@ async def running_gateway(folder: Path, **ocpp: Any) -> AsyncIterator[RunningGat
     async with gateway(config, Parts(store=MemoryStore())) as running:
         base = f"http://127.0.0.1:{running.admin_port}/admin/v1"
         headers = {"Authorization": f"Bearer {TOKEN}"}
-        assert running.ocpp_port is not None
         async with httpx.AsyncClient(base_url=base, headers=headers, timeout=30, trust_env=False) as http:
-            client = RunningGateway(http, running.ocpp_port)
+            client = RunningGateway(running, http)
             try:
                 yield client
             finally:

@@ -1,6 +1,6 @@
-"""One round: a command, a gateway that is killed at one moment, a restart, and the rules that hold.
+"""One run: a command, a gateway that is killed at one moment, a restart, and the rules that hold.
 
-The facility does what the contract tells it to: it sends the same id again while it has no answer.
+As the contract requires, the facility sends the same id again while it has no response.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ import aiomqtt
 
 from gateway.model.moment import parse_moment
 from gateway.store.sql import SqlStore
+from tests.gateway.crash.gateway_process import ProcessConfig, main
 from tests.gateway.crash.stations import StationSide
-from tests.gateway.crash.victim import Orders, main
 
-PRELOADED = ["tests.gateway.crash.victim", "gateway.store.sql", "alembic.command", "aiosqlite", "asyncpg"]
+PRELOADED = ["tests.gateway.crash.gateway_process", "gateway.store.sql", "alembic.command", "aiosqlite", "asyncpg"]
 LEASE_S = 5.0
-AFTER_LEASE_S = 2.5  # the ramp of 5 kW at 10 kW/s, the dead-man's slack, and a loaded machine
-ROUND_WITHIN_S = 60.0
+AFTER_LEASE_S = 2.5  # the ramp of 5 kW at 10 kW/s, the watchdog's slack, and a loaded machine
+RUN_WITHIN_S = 60.0
 
 
 def processes() -> Any:
-    """Processes forked from one that has everything imported: they start in tens of milliseconds."""
+    """Return the context of processes forked from one that has imported all modules: they start in milliseconds."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOADED)
     return context
@@ -39,50 +39,50 @@ def processes() -> Any:
 
 @dataclass
 class Facility:
-    """Sends one command, again and again until it is answered, and keeps every result."""
+    """Sends one command until there is a response, and records every result."""
 
     client: aiomqtt.Client
     site: str
     results: list[dict[str, Any]] = field(default_factory=list)
-    heard: asyncio.Event = field(default_factory=asyncio.Event)
+    received: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def listen(self) -> None:
-        """Until cancelled."""
+        """Receive until cancelled."""
         async for message in self.client.messages:
             payload = message.payload if isinstance(message.payload, bytes) else b""
             if str(message.topic).endswith("/result"):
                 self.results.append(json.loads(payload))
-                self.heard.set()
+                self.received.set()
 
-    async def insist(self, body: dict[str, Any]) -> None:
+    async def send_until_final(self, body: dict[str, Any]) -> None:
         """Send until there is a final result."""
         while not self.final():
             await self.client.publish(f"v2x/1/{self.site}/evse/CP1-1/cmd/discharge", json.dumps(body), qos=1)
             deadline = time.monotonic() + 1.0
             while not self.final() and time.monotonic() < deadline:
-                self.heard.clear()
+                self.received.clear()
                 try:
                     async with asyncio.timeout(max(0.01, deadline - time.monotonic())):
-                        await self.heard.wait()
+                        await self.received.wait()
                 except TimeoutError:
                     break
             if self.first():
                 while not self.final():
-                    self.heard.clear()
-                    await self.heard.wait()
+                    self.received.clear()
+                    await self.received.wait()
 
     def first(self) -> list[dict[str, Any]]:
-        """Results that grant."""
+        """Return the results that grant power."""
         return [one for one in self.results if one["status"] in ("accepted", "clamped")]
 
     def final(self) -> list[dict[str, Any]]:
-        """Results after which nothing follows."""
+        """Return the final results."""
         return [one for one in self.results if one["status"] not in ("accepted", "clamped")]
 
 
 @asynccontextmanager
 async def facility(broker: int, site: str) -> AsyncIterator[Facility]:
-    """Connected."""
+    """Connect a facility to the broker."""
     nodelay = [(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)]
     protocol = aiomqtt.ProtocolVersion.V5
     async with aiomqtt.Client("127.0.0.1", broker, protocol=protocol, socket_options=nodelay) as client:
@@ -96,29 +96,30 @@ async def facility(broker: int, site: str) -> AsyncIterator[Facility]:
             await asyncio.gather(listening, return_exceptions=True)
 
 
-async def play(broker: int, database: str, site: str, moment: str) -> list[str]:
-    """Play one round; what was violated, in sentences (none is the aim)."""
+async def run_once(broker: int, database: str, site: str, moment: str) -> list[str]:
+    """Run one kill and return the violated rules, one sentence each."""
     station = StationSide()
     await station.start()
     context = processes()
     power: list[tuple[float, float]] = []
-    first = _start(context, Orders(site, broker, database, station.port, moment))
+    first = _start(context, ProcessConfig(site, broker, database, station.port, moment))
     watching = asyncio.create_task(_watch(station, power))
     second: BaseProcess | None = None
     try:
-        async with asyncio.timeout(ROUND_WITHIN_S), facility(broker, site) as client:
-            sending = asyncio.create_task(client.insist({"id": f"{site}-a", "power_w": 5000, "lease_s": LEASE_S}))
+        async with asyncio.timeout(RUN_WITHIN_S), facility(broker, site) as client:
+            body = {"id": f"{site}-a", "power_w": 5000, "lease_s": LEASE_S}
+            sending = asyncio.create_task(client.send_until_final(body))
             while first.is_alive() and not _over(client, station):  # noqa: ASYNC110 (a process is no event)
                 await asyncio.sleep(0.02)
-            died = not first.is_alive()
-            if died:
-                second = _start(context, Orders(site, broker, database, station.port))
+            killed = not first.is_alive()
+            if killed:
+                second = _start(context, ProcessConfig(site, broker, database, station.port))
             await sending
             while not _over(client, station) or station.power_w:  # noqa: ASYNC110 (nor is power)
                 await asyncio.sleep(0.05)
-            await asyncio.sleep(0.5)  # would anything come back to life?
+            await asyncio.sleep(0.5)  # until anything that is left would act
     except TimeoutError:
-        return [f"{moment}: no end within {ROUND_WITHIN_S:.0f} s; results {client.results}, calls {station.log}"]
+        return [f"{moment}: no end within {RUN_WITHIN_S:.0f} s; results {client.results}, calls {station.log}"]
     finally:
         watching.cancel()
         for process in (first, second):
@@ -126,17 +127,17 @@ async def play(broker: int, database: str, site: str, moment: str) -> list[str]:
                 process.kill()
                 await asyncio.to_thread(process.join)
         await station.stop()
-    return await _violations(moment, died, client, station, power, database, f"{site}-a")
+    return await _violations(moment, killed, client, station, power, database, f"{site}-a")
 
 
-def _start(context: Any, orders: Orders) -> BaseProcess:
+def _start(context: Any, orders: ProcessConfig) -> BaseProcess:
     process: BaseProcess = context.Process(target=main, args=(orders,), daemon=True)
     process.start()
     return process
 
 
 def _over(client: Facility, station: StationSide) -> bool:
-    """The command has its final result, and its lease has passed."""
+    """Return whether the command has its final result and its lease has ended."""
     leases = [parse_moment(one["lease_until"]) for one in client.results if one.get("lease_until")]
     return bool(client.final()) and time.time() > max(leases, default=0.0) + AFTER_LEASE_S
 
@@ -149,7 +150,7 @@ async def _watch(station: StationSide, power: list[tuple[float, float]]) -> None
 
 async def _violations(
     moment: str,
-    died: bool,
+    killed: bool,
     client: Facility,
     station: StationSide,
     power: list[tuple[float, float]],
@@ -157,8 +158,8 @@ async def _violations(
     command: str,
 ) -> list[str]:
     found = []
-    if not died:
-        found.append("the gateway was not killed: the moment never came")
+    if not killed:
+        found.append("the gateway was not killed: the moment did not occur")
     runs = sum(1 for (_, a), (_, b) in pairwise(power) if a == 0 and b != 0)
     if runs > 1:
         found.append(f"the command acted {runs} times")
@@ -166,10 +167,8 @@ async def _violations(
         if len({json.dumps(one, sort_keys=True) for one in results}) > 1:
             found.append(f"{name} results differ: {results}")
     not_back = [one for one in client.final() if one["reason"]["code"] == "offline"]
-    if not client.first() and not (
-        runs == 0 and not_back
-    ):  # taken again before the station was back: refused, and so be it
-        found.append(f"it was neither granted nor refused for the station's absence: {client.results}")
+    if not client.first() and not (runs == 0 and not_back):  # accepted again before the station was back, and rejected
+        found.append(f"it was neither granted nor rejected as offline: {client.results}")
     lease_until = max((parse_moment(one["lease_until"]) for one in client.first()), default=0.0)
     late = [at for at, power_w in power if power_w != 0 and at > lease_until + AFTER_LEASE_S]
     if late:
@@ -180,7 +179,7 @@ async def _violations(
             fresh = True
         elif fresh:
             if call != "reconcile":
-                found.append(f"{call} before the station was asked what it holds")
+                found.append(f"{call} before reconciliation")
             fresh = False
     store = SqlStore(database)
     await store.open()

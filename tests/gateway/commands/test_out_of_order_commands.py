@@ -81,7 +81,7 @@ async def test_a_command_to_the_site_keeps_the_evses_that_nothing_overtook() -> 
         assert rig.published.final("a").status == "achieved"
 
 
-async def test_a_release_ends_only_the_emergency_stop_that_was_there_when_it_was_sent() -> None:
+async def test_a_release_ends_only_emergency_stops_that_were_active_when_it_was_sent() -> None:
     async with service_rig("CP1-1", store=SlowStore()) as rig:
         slow(rig)
         await rig.send(None, "emergency_stop", "e1")
@@ -95,7 +95,7 @@ async def test_a_release_ends_only_the_emergency_stop_that_was_there_when_it_was
         assert rig.control.site.emergency_stop is None
 
 
-async def test_a_gateway_that_is_being_stopped_takes_no_more_power() -> None:
+async def test_a_gateway_that_is_stopping_accepts_no_more_power() -> None:
     async with service_rig("CP1-1", store=SlowStore()) as rig:
         await rig.send("CP1-1", "discharge", "a", power_w=5000, lease_s=60)
         await rig.wait(3)
@@ -166,7 +166,7 @@ async def test_a_stop_whose_write_takes_long_is_written_once() -> None:
         assert [one.id for one in await rig.store.in_force()] == ["s"]
 
 
-async def test_the_copy_of_a_command_that_is_refused_unwritten_is_answered_too() -> None:
+async def test_a_duplicate_of_a_command_rejected_before_storage_is_answered() -> None:
     async with service_rig("CP1-1", store=SlowStore()) as rig:
         slow(rig)
         assert isinstance(rig.store, SlowStore)

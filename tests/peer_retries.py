@@ -1,8 +1,8 @@
-"""A pytest plugin for CI (`-p tests.first_pass`): which tests of a complete pass may be tried once more.
+"""pytest plugin of CI (`-p tests.peer_retries`): list the failed tests that may be repeated.
 
-A list is written only after a pass in which every collected test ran to its end and nothing failed but tests marked
-`peer`, which drive a foreign implementation in a process of its own. An aborted pass writes none, nor does one in which
-a test of our own failed. One node id a line, as pytest reads it from `@FILE`.
+The list is written only after a run in which every collected test ended and only tests marked `peer` failed, which
+drive another implementation in a process of its own. An interrupted run writes none, nor does one in which another test
+failed. The list has one node id per line, as pytest reads it from `@FILE`.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     file = config.getoption("peers_to_retry")
-    if file is not None and not hasattr(config, "workerinput"):  # the controller knows of all workers' tests
-        config.pluginmanager.register(FirstPass(file), "first-pass")
+    if file is not None and not hasattr(config, "workerinput"):  # the controller receives the results of all workers
+        config.pluginmanager.register(PeerRetries(file), "peer-retries")
 
 
-class FirstPass:
-    """Collects what ran and what failed."""
+class PeerRetries:
+    """Records which tests ended and which failed."""
 
     def __init__(self, file: Path) -> None:
         self._file = file

@@ -1,4 +1,4 @@
-"""Run our car or our charger as a program of its own: `python -m tests.interop.ours ev '{"connect": ...}'`."""
+"""Run the EVCC or the SECC as a separate program: `python -m tests.interop.iso15118_program ev '{"connect": ...}'`."""
 
 from __future__ import annotations
 

@@ -12,25 +12,25 @@ STATIONS = ("A16", "B16", "A201", "A21")
 
 
 @dataclass(frozen=True)
-class Orders:
-    """What the victim is told."""
+class ProcessConfig:
+    """Configuration of the process."""
 
     database: str
     port: int
 
 
-def main(orders: Orders) -> None:
+def main(settings: ProcessConfig) -> None:
     """The entry of the process."""
-    asyncio.run(_run(orders))
+    asyncio.run(_run(settings))
 
 
-async def _run(orders: Orders) -> None:
+async def _run(settings: ProcessConfig) -> None:
     config = from_table(
         {
             "mqtt": {"url": "mqtt://127.0.0.1:9"},  # nobody listens there
-            "store": {"url": orders.database},
+            "store": {"url": settings.database},
             "ocpp": {
-                "listen": f"127.0.0.1:{orders.port}",
+                "listen": f"127.0.0.1:{settings.port}",
                 "security_profile": 0,
                 "unknown_tokens": "accept",
                 "inventory": False,

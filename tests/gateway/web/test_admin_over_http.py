@@ -16,7 +16,7 @@ from websockets.exceptions import InvalidStatus
 
 from protocols.ocpp.schema import Version
 from protocols.ocpp.times import stamp
-from tests.gateway.web.wire import PASSWORD, RunningGateway, Station, running_gateway
+from tests.gateway.web.running_gateway import PASSWORD, RunningGateway, Station, running_gateway
 
 ALL = list(Version)
 TWO = [Version.V201, Version.V21]
@@ -86,7 +86,7 @@ async def test_health_and_authentication(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("version", ALL)
-async def test_a_station_from_its_registration_to_its_removal(version: Version, tmp_path: Path) -> None:
+async def test_a_station_from_registration_to_removal(version: Version, tmp_path: Path) -> None:
     async with within_a_minute(tmp_path) as running:
         with pytest.raises(InvalidStatus) as refused:
             await running.station(version, "NEW")
@@ -142,7 +142,7 @@ async def test_invalid_registrations_are_rejected(body: Any, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("version", ALL)
-async def test_each_way_a_call_can_end(version: Version, tmp_path: Path) -> None:
+async def test_each_possible_outcome_of_a_call(version: Version, tmp_path: Path) -> None:
     async with within_a_minute(tmp_path) as running:
         reset = {"type": "Hard" if version is Version.V16 else "Immediate"}
         foreign = "GetVariables" if version is Version.V16 else "ChangeConfiguration"
@@ -414,9 +414,7 @@ async def test_registration_by_policy(version: Version, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("version", ALL)
-async def test_a_password_that_an_operator_sends_is_the_one_that_opens_and_stands_in_no_journal(
-    version: Version, tmp_path: Path
-) -> None:
+async def test_a_password_sent_by_an_operator_is_valid_and_in_no_journal(version: Version, tmp_path: Path) -> None:
     """A01: after the station has accepted it only the new password is valid."""
     async with within_a_minute(tmp_path) as running:
         station = await running.station(version)

@@ -143,7 +143,7 @@ def test_a_forged_length_allocates_nothing() -> None:
     assert peak < 1 << 20
 
 
-def test_an_over_long_stream_is_refused_unread() -> None:
+def test_an_excessive_stream_is_rejected_unread() -> None:
     with pytest.raises(RemoteProtocolError, match="bytes exceed"):
         ISO2.decode(b"\x80" + bytes(LARGEST_STREAM))
 

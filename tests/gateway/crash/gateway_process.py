@@ -1,4 +1,4 @@
-"""A gateway in a process of its own that kills itself (SIGKILL) at one moment of a command's life.
+"""A gateway in a process of its own that kills itself (SIGKILL) at one moment of a command's lifecycle.
 
 A moment is `before`/`after` and a step: of the journal (`first`, `set`, `confirmed`, `metered`, `final`, `ended`,
 `ResultDelivered`: the write that holds it), of the station (`station`: the first order with power), or of the broker
@@ -43,8 +43,8 @@ MOMENTS = tuple(f"{when} {step}" for step in STEPS for when in ("before", "after
 
 
 @dataclass(frozen=True)
-class Orders:
-    """What the victim is told."""
+class ProcessConfig:
+    """Configuration of the process."""
 
     site: str
     broker: int
@@ -53,56 +53,56 @@ class Orders:
     moment: str | None = None
 
 
-def main(orders: Orders) -> None:
+def main(settings: ProcessConfig) -> None:
     """The entry of the process."""
-    asyncio.run(_run(orders))
+    asyncio.run(_run(settings))
 
 
-async def _run(orders: Orders) -> None:
+async def _run(settings: ProcessConfig) -> None:
     config = from_table(
         {
-            "site": {"id": orders.site, "ramp_w_per_s": 10_000},
-            "mqtt": {"url": f"mqtt://127.0.0.1:{orders.broker}", "session_expiry_s": 60, "telemetry_s": 5},
-            "store": {"url": orders.database},
+            "site": {"id": settings.site, "ramp_w_per_s": 10_000},
+            "mqtt": {"url": f"mqtt://127.0.0.1:{settings.broker}", "session_expiry_s": 60, "telemetry_s": 5},
+            "store": {"url": settings.database},
             "stations": [{"id": "CP1"}],
         }
     )
-    death = Death(orders.moment)
+    kill = Kill(settings.moment)
     store = make_store(config)
     write = store.write
 
     async def fatal_write(records: Sequence[Record]) -> None:
         names = [name for record in records for name in _steps(record)]
-        death.at("before", names)
+        kill.at("before", names)
         await write(records)
-        death.at("after", names)
+        kill.at("after", names)
 
     store.write = fatal_write  # type: ignore[method-assign]
-    rooms: list[FatalStations] = []
+    backends: list[FatalStations] = []
 
     def stations(report: Report, clock: Clock) -> FatalStations:
-        rooms.append(FatalStations(orders.station, report, clock, death))
-        return rooms[0]
+        backends.append(FatalStations(settings.station, report, clock, kill))
+        return backends[0]
 
     connector = Connector(broker_link(config))
 
     @asynccontextmanager
     async def connect(will: BusMessage) -> AsyncIterator[Bus]:
         async with connector(will) as bus:
-            yield FatalBus(bus, death)
+            yield FatalBus(bus, kill)
 
     async with gateway(config, Parts(clock=SystemClock(), connect=connect, store=store, stations=stations)):
-        await rooms[0].run()
+        await backends[0].run()
 
 
-class Death:
-    """Strikes the first time its moment comes."""
+class Kill:
+    """Kills the process the first time its moment comes."""
 
     def __init__(self, moment: str | None) -> None:
         self._when, _, self._step = (moment or "").partition(" ")
 
     def at(self, when: str, names: Sequence[str]) -> None:
-        """Die, if this is the moment."""
+        """Kill the process if this is the moment."""
         if when == self._when and self._step in names:
             os.kill(os.getpid(), signal.SIGKILL)
 
@@ -121,35 +121,35 @@ def _steps(record: Record) -> list[str]:
 
 
 class FatalStations(GatewaySide):
-    """May die around the first order with power in it."""
+    """Kills the process before or after the first order with power."""
 
-    def __init__(self, port: int, report: Report, clock: Clock, death: Death) -> None:
+    def __init__(self, port: int, report: Report, clock: Clock, kill: Kill) -> None:
         super().__init__(port, report, clock)
-        self._death = death
+        self._kill = kill
 
     async def set_power(self, evse: str, power_w: float, valid_for_s: float) -> Outcome:
         names = ["station"] if power_w else []
-        self._death.at("before", names)
+        self._kill.at("before", names)
         outcome = await super().set_power(evse, power_w, valid_for_s)
-        self._death.at("after", names)
+        self._kill.at("after", names)
         return outcome
 
 
 class FatalBus:
-    """May die around a result on the wire, and around a message it takes."""
+    """Kills the process before or after a published result or a received message."""
 
-    def __init__(self, bus: Any, death: Death) -> None:
+    def __init__(self, bus: Any, kill: Kill) -> None:
         self._bus: MqttBus = bus
-        self._death = death
+        self._kill = kill
 
     async def publish(self, message: BusMessage) -> None:
         names = []
         if message.topic.endswith("/result"):
             first = b'"status":"accepted"' in message.payload
             names = ["publish_first" if first else "publish_final"]
-        self._death.at("before", names)
+        self._kill.at("before", names)
         await self._bus.publish(message)
-        self._death.at("after", names)
+        self._kill.at("after", names)
 
     async def subscribe(self, topic_filter: str, qos: int = 1) -> None:
         await self._bus.subscribe(topic_filter, qos)
@@ -157,10 +157,10 @@ class FatalBus:
     async def messages(self) -> AsyncIterator[BusMessage]:
         async for message in self._bus.messages():
             names = ["take"] if "/cmd/" in message.topic else []
-            self._death.at("before", names)
+            self._kill.at("before", names)
             yield message
 
     def acknowledge(self, message: BusMessage) -> None:
         names = ["take"] if "/cmd/" in message.topic else []
         self._bus.acknowledge(message)
-        self._death.at("after", names)
+        self._kill.at("after", names)

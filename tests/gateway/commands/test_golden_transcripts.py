@@ -23,7 +23,7 @@ from gateway.model.site import SitePolicy
 from gateway.model.station import Answer, Outcome
 from tests.gateway.commands.rig import ServiceRig, service_rig
 
-HELD = Path(__file__).with_name("held_scenes.json")
+HELD = Path(__file__).with_name("golden_transcripts.json")
 ONE, TWO = "CP1-1", "CP2-1"
 NO, LOST = Outcome(Answer.REFUSED, "Rejected", "not now"), Outcome(Answer.UNKNOWN, "TimedOut")
 Scene = Callable[[ServiceRig], Awaitable[None]]
@@ -384,7 +384,7 @@ async def played(settings: dict[str, Any], play: Scene) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("name", SCENES)
-def test_every_scene_has_the_transcript_held(name: str) -> None:
+def test_every_scenario_matches_its_golden_transcript(name: str) -> None:
     found = json.loads(json.dumps(run_virtual(played(*SCENES[name]))))
     if os.environ.get("V2X_DRAW"):
         held = json.loads(HELD.read_text()) if HELD.exists() else {}

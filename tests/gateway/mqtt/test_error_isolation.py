@@ -26,7 +26,7 @@ def broken() -> Any:
 
 
 @pytest.mark.virtual_time
-async def test_a_state_with_a_defect_costs_the_other_messages_nothing(
+async def test_an_invalid_state_does_not_delay_other_messages(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     async with scene("CP1-1") as one:
@@ -44,7 +44,7 @@ async def test_a_state_with_a_defect_costs_the_other_messages_nothing(
 
 
 @pytest.mark.virtual_time
-async def test_a_defect_behind_a_message_costs_the_link_and_not_the_gateway() -> None:
+async def test_an_exception_in_a_handler_closes_the_connection_and_not_the_gateway() -> None:
     calls: list[str] = []
 
     def fails_once(site: str, _energy: SharedEnergyState) -> None:
@@ -126,7 +126,7 @@ def test_no_values_of_variables_in_a_logged_traceback(format: str) -> None:
 
 
 @pytest.mark.virtual_time
-async def test_a_crowd_of_gateways_that_do_not_exist_takes_no_memory() -> None:
+async def test_states_of_many_unknown_gateways_use_no_memory() -> None:
     async with scene("CP1-1") as one:
         for number in range(1000):
             status = {"state": "online", "gateway": f"g{number}", "version": "1", "evses": [f"X{number}-1"]}

@@ -1,0 +1,54 @@
+"""Distribution of the tests to the workers of pytest-xdist: the longest ones start first, some modules stay together.
+
+Without this order a test of a minute that starts last leaves the other worker without work. Modules stay together where
+their tests share a result that takes long, such as sessions of a peer. The groups of pytest-xdist (`xdist_group`) have
+no effect with pytest 9.2, and each of its other modes moves whole modules.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+TOGETHER = (
+    "tests/interop/test_josev.py",
+    "tests/interop/test_programs.py",
+    "tests/protocols/exi/test_declarations.py",
+    "tests/protocols/exi/test_exificient.py",
+)
+LONGEST = (  # in the order of the run; the peer's session timers need a core, so tests of one process run beside them
+    "tests/interop/test_josev.py",
+    "tests/gateway/energy",
+    "tests/emulators/faults/test_world_faults.py",
+    "tests/emulators/charger/test_chaos.py",
+    "tests/gateway/crash",
+    "tests/fuzz/test_exi_fuzz.py",
+    "tests/interop",
+    "tests/emulators/world",
+    "tests/scenarios",
+    "tests/protocols/exi/test_exificient.py",
+    "tests/emulators/test_plugin.py",
+    "tests/bench",
+    "tests/test_peer_retries.py",
+)
+
+
+def position(nodeid: str) -> int:
+    """Return the position of a test in the run: tests of `LONGEST` in its order, then all others."""
+    return next((index for index, prefix in enumerate(LONGEST) if nodeid.startswith(prefix)), len(LONGEST))
+
+
+def scheduler(config: pytest.Config, log: Any) -> Any:
+    """Return a scheduler that gives each worker the next test, or the next module of `TOGETHER`."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    config.option.loadscopereorder = False  # it would put modules with many tests first
+    scheduling = LoadScopeScheduling(config, log)
+    scheduling._split_scope = _unit
+    return scheduling
+
+
+def _unit(nodeid: str) -> str:
+    module = nodeid.partition("::")[0]
+    return module if module in TOGETHER else nodeid
