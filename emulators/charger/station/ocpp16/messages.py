@@ -12,6 +12,7 @@ from emulators.charger.station.measurands import UNITS, measured
 from emulators.charger.station.ocpp_enums import ChargingState, ConnectorStatus, StopReason, TriggerReason
 from emulators.charger.station.station import Station
 from emulators.charger.station.transaction import Transaction
+from protocols.ocpp.enums import v21
 from protocols.ocpp.events import Answered
 from protocols.ocpp.schema import Payload
 from protocols.ocpp.times import stamp
@@ -79,7 +80,7 @@ class Messages16:
         if not isinstance(reply, Answered) or reply.violation is not None:
             return False
         evse.group = reply.payload["idTagInfo"].get("parentIdTag")
-        return bool(reply.payload["idTagInfo"]["status"] == "Accepted")
+        return bool(reply.payload["idTagInfo"]["status"] == v21.AuthorizationStatusEnumType.accepted)
 
     # transactions
 
@@ -115,7 +116,7 @@ class Messages16:
         self._station.profiles.rename_transaction(transaction.id, str(transaction.number))
         self._station.persistence.transaction_id_assigned(transaction)
         evse = self._station.evses.get(transaction.evse)
-        if evse is not None and response["idTagInfo"]["status"] != "Accepted":
+        if evse is not None and response["idTagInfo"]["status"] != v21.AuthorizationStatusEnumType.accepted:
             self._station.sessions.deauthorize(evse, transaction)
 
     def updated(self, evse: EvseState, transaction: Transaction, trigger: str) -> None:
