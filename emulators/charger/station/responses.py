@@ -27,5 +27,5 @@ def rejected(code: str, text: str = "") -> Payload:
 
 def is_accepted(reply: Reply) -> TypeGuard[Answered]:
     """Return True for a valid response of the CSMS with status Accepted."""
-    valid = isinstance(reply, Answered) and reply.violation is None
-    return valid and reply.payload["status"] == v21.GenericStatusEnumType.accepted
+    accepted = v21.GenericStatusEnumType.accepted
+    return isinstance(reply, Answered) and reply.violation is None and reply.payload["status"] == accepted
