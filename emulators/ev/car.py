@@ -15,6 +15,7 @@ from protocols.iso15118.iso20.setpoint import EnergyRequests
 
 STEP_W = 100.0  # W: limits are reported in steps, so that they change seldom
 STEP_A = 0.5  # A
+TOLERANCE, TOLERANCE_A = 0.05, 2.0  # of a current above its limit
 FLOOR_HYSTERESIS_PCT = 0.5  # discharge resumes when the SoC is this much above a floor that was reached
 
 
@@ -103,11 +104,13 @@ class Car:
         self.min_soc_pct = spec.min_soc_pct
         self.v2x_min_soc_pct = spec.v2x_min_soc_pct
         self.discharge_permitted = True  # setting of the driver
-        self.violations: list[str] = []  # of its limits by the charger
+        self.violations: list[str] = []  # of its limits by the charger, each when it began
         self._arrived_soc_pct = self.pack.soc_pct
         self._at: float | None = None
         self._current_a = 0.0
         self._floor_reached = False
+        self._checked_limits: Limits | None = None  # those of the last current that was checked
+        self._violated = False
         self._limits_key: tuple[object, ...] = ()
         self._energy_key: tuple[object, ...] = ()
         self._limits: Limits
@@ -226,8 +229,8 @@ class Car:
     def plug(self) -> None:
         """Begin a stay at a charger."""
         self._arrived_soc_pct = self.pack.soc_pct
-        self._at = None
-        self._current_a = 0.0
+        self._at = self._checked_limits = None
+        self._current_a, self._violated = 0.0, False
 
     # `Battery` of a power stage in the same process
 
@@ -259,13 +262,17 @@ class Car:
             inlet = 0.0
         return inlet
 
-    def check_current(self, current_a: float) -> str | None:
-        """Return how a current violates the reported limits, with a tolerance; recorded in `violations`."""
+    def check_current(self, current_a: float) -> None:
+        """Record in `violations` that the charger's current begins to exceed the reported limits, with a tolerance.
+
+        Limits may change between a request and its response: the higher one of this and of the previous check applies.
+        """
         limits = self.limits()
-        allowed = limits.max_charge_a if current_a > 0 else limits.max_discharge_a
-        if abs(current_a) <= allowed * 1.05 + 2.0:
-            return None
-        direction = "charge" if current_a > 0 else "discharge"
-        violation = f"{abs(current_a):.1f} A {direction} current, limit {allowed:.1f} A"
-        self.violations.append(violation)
-        return violation
+        before, self._checked_limits = self._checked_limits or limits, limits
+        if current_a > 0:
+            direction, allowed = "charge", max(limits.max_charge_a, before.max_charge_a)
+        else:
+            direction, allowed = "discharge", max(limits.max_discharge_a, before.max_discharge_a)
+        began, self._violated = self._violated, abs(current_a) > allowed * (1 + TOLERANCE) + TOLERANCE_A
+        if self._violated and not began:
+            self.violations.append(f"{abs(current_a):.1f} A {direction} current, limit {allowed:.1f} A")

@@ -153,6 +153,7 @@ class CarPowerPath(PowerPath):
         metered = Reading(power_w, meter.charged_wh, meter.discharged_wh, current_a=measured.current_a)
         if car is None:
             return metered
+        car.check_current(measured.current_a)
         energy = car.energy()
         return replace(
             metered,
