@@ -76,7 +76,7 @@ CCS_63 = CarSpec(source="a mid-size CCS car with DC_BPT; our estimates")
 class Car:
     """One vehicle: a pack with a state of charge and the current at its inlet.
 
-    With a power stage in the same process, connect the stage to the car (a `Battery`) and set `coupled`: the stage
+    With a power stage in the same process, connect the stage to the car (a `Battery`) and `couple` the car: the stage
     then moves the charge. With a charger in another process, `set_current` to each present current of the session.
     """
 
@@ -95,8 +95,6 @@ class Car:
         self.pack = pack or Pack(spec.pack, soc_pct, temperature_c=ambient_c, ambient_c=ambient_c)
         self.departure_at = departure_at  # s, monotonic time; None: unknown
         self.contactors_closed = False
-        self.coupled = False  # a power stage in the same process moves the charge
-        self.advance_stage: Callable[[float], None] | None = None  # advances that stage to a time
         self.energy_in_wh = 0.0  # at the inlet
         self.energy_out_wh = 0.0
         self.aux_wh = 0.0
@@ -108,6 +106,7 @@ class Car:
         self._arrived_soc_pct = self.pack.soc_pct
         self._at: float | None = None
         self._current_a = 0.0
+        self._advance_stage: Callable[[float], None] | None = None
         self._floor_reached = False
         self._checked_limits: Limits | None = None  # those of the last current that was checked
         self._violated = False
@@ -202,6 +201,14 @@ class Car:
 
     # Energy flow
 
+    def couple(self, advance_stage: Callable[[float], None]) -> None:
+        """Let a power stage in the same process move the charge; the function advances it to a time."""
+        self._advance_stage = advance_stage
+
+    def decouple(self) -> None:
+        """End the coupling with a power stage."""
+        self._advance_stage = None
+
     def set_current(self, current_a: float, now: float) -> None:
         """Set the current that flows from now on, + is charge."""
         self.advance(now)
@@ -209,9 +216,9 @@ class Car:
 
     def advance(self, now: float) -> None:
         """Account the present current up to now; if coupled, the power stage does."""
-        if self.coupled and self.advance_stage is not None:
-            self.advance_stage(now)
-        if not self.coupled and self._at is not None and now > self._at and self.contactors_closed:
+        if self._advance_stage is not None:
+            self._advance_stage(now)
+        elif self._at is not None and now > self._at and self.contactors_closed:
             self.flow(self._current_a, now - self._at)
         self._at = now
 

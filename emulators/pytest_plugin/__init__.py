@@ -240,7 +240,7 @@ def v2x_ev_factory(v2x_world: World, v2x_clock: WorldClock, request: pytest.Fixt
             raise ValueError(f"{missing}, which {evse} needs: mark the test with v2x(vehicle_link='none')")
         if plugged and running.in_a_coroutine:
             raise RuntimeError("in a coroutine create the car with plugged=False, then await its plug()")
-        world.cars[car.name] = world.injection_points.cars[car.name] = car
+        world.add_car(car)
         ev = Ev(running, car, world.bays[evse])
         if plugged:
             v2x_clock.run(ev.plug())

@@ -79,11 +79,16 @@ class _Session:
 class MemoryBroker:
     """The broker. `client` creates connections; the other methods are for fault injection and inspection."""
 
-    def __init__(self, queue_within: int = QUEUE_WITHIN) -> None:
+    def __init__(
+        self,
+        queue_within: int = QUEUE_WITHIN,
+        on_published: Callable[[str, BusMessage], None] = lambda client, message: None,
+    ) -> None:
+        """`on_published` is called with the client id and each message that the broker accepted."""
         self.queue_within = queue_within
         self.latency_s = 0.0
         self.tamper: Tamper | None = None
-        self.on_published: Callable[[str, BusMessage], None] = lambda client, message: None  # (client id, message)
+        self.on_published = on_published
         self.published = 0
         self.dropped = 0  # messages, because of full queues
         self._sessions: dict[str, _Session] = {}

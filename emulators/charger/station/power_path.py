@@ -103,7 +103,7 @@ class CarPowerPath(PowerPath):
         """Connect a car; return its charging needs."""
         self.car = car
         car.plug()
-        car.coupled = True
+        car.couple(self.stage.advance)
         self.stage.connect(car)
         return self.needs(now)
 
