@@ -78,7 +78,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     folder = config.getoption("--v2x-artifacts")
     if folder is not None and getattr(config.option, "xmlpath", "") is None:
-        config.option.xmlpath = str(Path(folder) / "junit.xml")  # unless --junitxml says where else
+        config.option.xmlpath = str(Path(folder) / "junit.xml")  # unless --junitxml is given
     config.addinivalue_line(
         "markers",
         "v2x(scenario=None, seed=None, chargers=1, ocpp='2.1', cars={'ev': 'ccs-63'}, soc_pct=80, site='home', "

@@ -27,15 +27,15 @@ def matches(topic_filter: str, topic: str) -> bool:
     return _matches(topic_filter.split("/"), topic.split("/"))
 
 
-def _matches(wanted: list[str], levels: list[str]) -> bool:
-    if levels[0].startswith("$") and wanted[0] in ("+", "#"):
+def _matches(pattern: list[str], levels: list[str]) -> bool:
+    if levels[0].startswith("$") and pattern[0] in ("+", "#"):
         return False
-    for n, level in enumerate(wanted):
+    for n, level in enumerate(pattern):
         if level == "#":
             return True
         if n >= len(levels) or (level != "+" and level != levels[n]):
             return False
-    return len(wanted) == len(levels)
+    return len(pattern) == len(levels)
 
 
 def _check_filter(topic_filter: str) -> None:

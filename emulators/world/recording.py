@@ -156,7 +156,7 @@ class Recording:
             "unserved_critical_wh": loads.unserved_critical_wh,
             "unserved_transfer_wh": loads.unserved_transfer_wh,
             "transfer_gap_s": site.transfer_gap_s + (site.board.gap_s if site.board is not None else 0.0),
-            "dark_s": site.dark_s,
+            "dark_s": site.de_energised_s,
             "fed_dead_grid_wh": site.fed_dead_grid_wh,
             "fed_dead_grid_steps": float(self.fed_dead_grid_steps),
             "peak_demand_w": site.meter.peak_w,

@@ -198,7 +198,7 @@ class _RelayedBroker:
 
     def stop(self, *, forget: bool = False) -> None:
         if forget:
-            raise FaultError("a real broker cannot be told to discard its sessions: use --wires memory")
+            raise FaultError("a real broker keeps its sessions: use --wires memory")
         for relay in self.relays.values():
             relay.close_port()
 

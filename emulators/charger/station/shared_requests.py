@@ -25,6 +25,12 @@ class RequestHandlers:
         """Return the EVSE of a number, none if it is unknown; 0 selects all."""
         return [e for e in self._station.evses.values() if number in (0, e.number)]
 
+    def _profiles_changed(self) -> None:
+        """Apply changed charging profiles at once and store them."""
+        self._station.save("profiles")
+        self._station.wake()
+        self._station.smart_charging.step()
+
 
 def handlers_of(components: Sequence[RequestHandlers], actions: Iterable[StrEnum]) -> dict[str, Handler]:
     """Return the handlers of some actions: the methods with the names that the `ocpp` package gives to the actions."""

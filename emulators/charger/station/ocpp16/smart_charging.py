@@ -52,9 +52,7 @@ class SmartChargingRequests(RequestHandlers):
         if found is not None:
             self._station.rejections.append(f"{found[1]}: {found[0]}")
             return response(v16.ChargingProfileStatus.rejected)
-        station.save("profiles")
-        station.wake()
-        self._station.smart_charging.step()
+        self._profiles_changed()
         return response(v16.ChargingProfileStatus.accepted)
 
     def clear_charging_profile(self, request: Payload) -> Payload:
@@ -63,8 +61,7 @@ class SmartChargingRequests(RequestHandlers):
         cleared = self._station.profiles.clear(
             request.get("id"), request.get("connectorId"), purpose, request.get("stackLevel")
         )
-        self._station.save("profiles")
-        self._station.wake()
+        self._profiles_changed()
         return accepted_if(bool(cleared), v16.ClearChargingProfileStatus.unknown)
 
     def get_composite_schedule(self, request: Payload) -> Payload:
@@ -75,7 +72,7 @@ class SmartChargingRequests(RequestHandlers):
         unit, wall = request.get("chargingRateUnit", "W"), station.wall()
         evse = station.evses[number or 1]
         at = self._station.smart_charging.evse_conditions(evse)
-        factor = 1.0 if unit == "W" else 1.0 / (at.voltage_v * at.phases)
+        factor = at.unit_factor(unit)
         found = self._station.profiles.schedule(number, wall, request["duration"], at)
         periods = []
         for start, composite in found:

@@ -18,10 +18,10 @@ async def send_report(
     for number, start in enumerate(starts):
         body: Payload = {
             "requestId": request,
-            "seqNo": number,
             "generatedAt": context.timestamp(),
-            "tbc": number < len(starts) - 1,
+            "seqNo": number,
             member: content[start : start + size],
+            "tbc": number < len(starts) - 1,
         }
         await context.call(action, body)
 

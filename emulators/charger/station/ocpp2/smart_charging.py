@@ -38,7 +38,7 @@ class SmartChargingRequests(RequestHandlers):
         if found is not None:
             self._station.rejections.append(f"{found[1]}: {found[0]}")
             return rejected(found[0], found[1])
-        self._changed()
+        self._profiles_changed()
         of_transaction = profile["chargingProfilePurpose"] == ProfilePurpose.tx_profile
         if evse is not None and running and of_transaction and station.config.version is not Version.V21:
             station.later(self._notify_followed(evse, profile["chargingSchedule"][0]))
@@ -51,7 +51,7 @@ class SmartChargingRequests(RequestHandlers):
             return
         unit, at = schedule["chargingRateUnit"], self._station.smart_charging.evse_conditions(evse)
         seconds = schedule.get("duration", DAY_S)
-        factor = 1.0 if unit == "W" else 1.0 / (at.voltage_v * at.phases)
+        factor = at.unit_factor(unit)
         plan = self._station.profiles.schedule(evse.number, wall, seconds, at)
         followed_schedule: Payload = {
             "id": schedule["id"],
@@ -62,12 +62,6 @@ class SmartChargingRequests(RequestHandlers):
         body: Payload = {"timeBase": stamp(wall), "evseId": evse.number, "chargingSchedule": followed_schedule}
         await station.call("NotifyEVChargingSchedule", body)
 
-    def _changed(self) -> None:
-        """Apply changed profiles at once and store them."""
-        self._station.save("profiles")
-        self._station.wake()
-        self._station.smart_charging.step()
-
     def update_dynamic_schedule(self, request: Payload) -> Payload:
         """UpdateDynamicSchedule (K28.FR.06, .09, .11)."""
         station = self._station
@@ -77,7 +71,7 @@ class SmartChargingRequests(RequestHandlers):
         if found is not None:
             return rejected(found[0], found[1])
         if held is None or held.profile is not before:  # otherwise it is a sign of life
-            self._changed()
+            self._profiles_changed()
         return response(v21.ChargingProfileStatusEnumType.accepted)
 
     def clear_charging_profile(self, request: Payload) -> Payload:
@@ -89,7 +83,7 @@ class SmartChargingRequests(RequestHandlers):
             criteria.get("chargingProfilePurpose"),
             criteria.get("stackLevel"),
         )
-        self._changed()
+        self._profiles_changed()
         return accepted_if(bool(cleared), v21.ClearChargingProfileStatusEnumType.unknown)
 
     def get_charging_profiles(self, request: Payload) -> Payload:
@@ -131,7 +125,7 @@ class SmartChargingRequests(RequestHandlers):
         unit, wall = request.get("chargingRateUnit", "W"), station.wall()
         first = evses[0]
         at = self._station.smart_charging.evse_conditions(first)
-        factor = 1.0 if unit == "W" else 1.0 / (at.voltage_v * at.phases)
+        factor = at.unit_factor(unit)
         seconds = request["duration"]
         if number == 0:
             periods = self._total(evses, wall, seconds, factor)
