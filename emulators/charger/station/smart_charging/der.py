@@ -14,13 +14,7 @@ from protocols.ocpp.schema import Payload
 from protocols.ocpp.times import parse
 
 # Each control type has one body (errata 2.59); several curves share `curve`.
-CURVES = frozenset(
-    {
-        "FreqWatt", "HFMustTrip", "HFMayTrip", "HVMustTrip", "HVMomCess", "HVMayTrip", "LFMustTrip", "LVMustTrip",
-        "LVMomCess", "LVMayTrip", "PowerMonitoringMustTrip", "VoltVar", "VoltWatt", "WattPF", "WattVar",
-    }
-)  # fmt: skip
-BODIES: dict[str, str] = dict.fromkeys(CURVES, "curve") | {
+BODIES: dict[str, str] = dict.fromkeys(v21.DERControlEnumType, "curve") | {
     "EnterService": "enterService",
     "FixedPFAbsorb": "fixedPFAbsorb",
     "FixedPFInject": "fixedPFInject",
@@ -29,6 +23,7 @@ BODIES: dict[str, str] = dict.fromkeys(CURVES, "curve") | {
     "Gradients": "gradient",
     "LimitMaxDischarge": "limitMaxDischarge",
 }
+CURVES = frozenset(kind for kind, body in BODIES.items() if body == "curve")
 BODY_NAMES = frozenset(BODIES.values())
 DEFAULT_ONLY = frozenset({"EnterService", "Gradients"})
 
