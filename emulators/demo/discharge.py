@@ -181,13 +181,13 @@ class Facility:
         except TimeoutError:
             raise DemoError(f"timeout after {within:.0f} s: {what}; state: {self.state}") from None
 
-    async def result(self, command: str, *wanted: str, within: float = STEP_WITHIN_S) -> Body:
+    async def result(self, command: str, *statuses: str, within: float = STEP_WITHIN_S) -> Body:
         """Return the first result of a command with one of these statuses."""
 
         def found() -> Body | None:
-            return next((one for one in self.results if one["id"] == command and one["status"] in wanted), None)
+            return next((one for one in self.results if one["id"] == command and one["status"] in statuses), None)
 
-        answer: Body = await self.until(f"a result of {command} ({', '.join(wanted)})", found, within)
+        answer: Body = await self.until(f"a result of {command} ({', '.join(statuses)})", found, within)
         return answer
 
 

@@ -15,6 +15,7 @@ from protocols.iso15118.iso20.setpoint import EnergyRequests
 
 STEP_W = 100.0  # W: limits are reported in steps, so that they change seldom
 STEP_A = 0.5  # A
+TOLERANCE, TOLERANCE_A = 0.05, 2.0  # of a current above its limit
 FLOOR_HYSTERESIS_PCT = 0.5  # discharge resumes when the SoC is this much above a floor that was reached
 
 
@@ -75,7 +76,7 @@ CCS_63 = CarSpec(source="a mid-size CCS car with DC_BPT; our estimates")
 class Car:
     """One vehicle: a pack with a state of charge and the current at its inlet.
 
-    With a power stage in the same process, connect the stage to the car (a `Battery`) and set `coupled`: the stage
+    With a power stage in the same process, connect the stage to the car (a `Battery`) and `couple` the car: the stage
     then moves the charge. With a charger in another process, `set_current` to each present current of the session.
     """
 
@@ -94,8 +95,6 @@ class Car:
         self.pack = pack or Pack(spec.pack, soc_pct, temperature_c=ambient_c, ambient_c=ambient_c)
         self.departure_at = departure_at  # s, monotonic time; None: unknown
         self.contactors_closed = False
-        self.coupled = False  # a power stage in the same process moves the charge
-        self.advance_stage: Callable[[float], None] | None = None  # advances that stage to a time
         self.energy_in_wh = 0.0  # at the inlet
         self.energy_out_wh = 0.0
         self.aux_wh = 0.0
@@ -103,11 +102,14 @@ class Car:
         self.min_soc_pct = spec.min_soc_pct
         self.v2x_min_soc_pct = spec.v2x_min_soc_pct
         self.discharge_permitted = True  # setting of the driver
-        self.violations: list[str] = []  # of its limits by the charger
+        self.violations: list[str] = []  # of its limits by the charger, each when it began
         self._arrived_soc_pct = self.pack.soc_pct
         self._at: float | None = None
         self._current_a = 0.0
+        self._advance_stage: Callable[[float], None] | None = None
         self._floor_reached = False
+        self._checked_limits: Limits | None = None  # those of the last current that was checked
+        self._violated = False
         self._limits_key: tuple[object, ...] = ()
         self._energy_key: tuple[object, ...] = ()
         self._limits: Limits
@@ -199,6 +201,14 @@ class Car:
 
     # Energy flow
 
+    def couple(self, advance_stage: Callable[[float], None]) -> None:
+        """Let a power stage in the same process move the charge; the function advances it to a time."""
+        self._advance_stage = advance_stage
+
+    def decouple(self) -> None:
+        """End the coupling with a power stage."""
+        self._advance_stage = None
+
     def set_current(self, current_a: float, now: float) -> None:
         """Set the current that flows from now on, + is charge."""
         self.advance(now)
@@ -206,9 +216,9 @@ class Car:
 
     def advance(self, now: float) -> None:
         """Account the present current up to now; if coupled, the power stage does."""
-        if self.coupled and self.advance_stage is not None:
-            self.advance_stage(now)
-        if not self.coupled and self._at is not None and now > self._at and self.contactors_closed:
+        if self._advance_stage is not None:
+            self._advance_stage(now)
+        elif self._at is not None and now > self._at and self.contactors_closed:
             self.flow(self._current_a, now - self._at)
         self._at = now
 
@@ -226,8 +236,8 @@ class Car:
     def plug(self) -> None:
         """Begin a stay at a charger."""
         self._arrived_soc_pct = self.pack.soc_pct
-        self._at = None
-        self._current_a = 0.0
+        self._at = self._checked_limits = None
+        self._current_a, self._violated = 0.0, False
 
     # `Battery` of a power stage in the same process
 
@@ -259,13 +269,17 @@ class Car:
             inlet = 0.0
         return inlet
 
-    def check_current(self, current_a: float) -> str | None:
-        """Return how a current violates the reported limits, with a tolerance; recorded in `violations`."""
+    def check_current(self, current_a: float) -> None:
+        """Record in `violations` that the charger's current begins to exceed the reported limits, with a tolerance.
+
+        Limits may change between a request and its response: the higher one of this and of the previous check applies.
+        """
         limits = self.limits()
-        allowed = limits.max_charge_a if current_a > 0 else limits.max_discharge_a
-        if abs(current_a) <= allowed * 1.05 + 2.0:
-            return None
-        direction = "charge" if current_a > 0 else "discharge"
-        violation = f"{abs(current_a):.1f} A {direction} current, limit {allowed:.1f} A"
-        self.violations.append(violation)
-        return violation
+        before, self._checked_limits = self._checked_limits or limits, limits
+        if current_a > 0:
+            direction, allowed = "charge", max(limits.max_charge_a, before.max_charge_a)
+        else:
+            direction, allowed = "discharge", max(limits.max_discharge_a, before.max_discharge_a)
+        began, self._violated = self._violated, abs(current_a) > allowed * (1 + TOLERANCE) + TOLERANCE_A
+        if self._violated and not began:
+            self.violations.append(f"{abs(current_a):.1f} A {direction} current, limit {allowed:.1f} A")

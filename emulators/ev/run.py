@@ -19,14 +19,14 @@ from emulators.ev import profile as profiles
 from emulators.ev.car import Car, CarSpec
 from emulators.ev.report import Reporter, plain, print_error
 from emulators.ev.session import EvSession, car_settings
-from emulators.ev.session_options import CONTROLS, OptionError, iso20_version
+from emulators.ev.session_options import CONTROLS, OptionError, iso20_version, known, tls_context
 from emulators.runtime.clock import RealClock
 from protocols.errors import LocalProtocolError
 from protocols.iso15118 import io, tls
 from protocols.iso15118.iso20 import events
 from protocols.iso15118.iso20.evcc_session import EvccSettings
 from protocols.iso15118.iso20.preparation import prepare_car
-from protocols.iso15118.iso20.services import NAMES, ControlMode
+from protocols.iso15118.iso20.services import NAMES
 from protocols.iso15118.subject import domain_component
 from protocols.ports import Clock
 from protocols.sdp import Security
@@ -65,7 +65,8 @@ async def run(options: EvOptions, out: TextIO | None = None) -> int:
     try:
         car = Car(_spec(options.profile, options.service, options.evccid), soc_pct=options.soc_pct)
         settings = _settings(car, options)
-        context = _context(options)
+        version = iso20_version(options.tls_version)
+        context = tls_context(tls.client_context, version, options.tls_profile, options.pki_directory)
         if (options.connect is None) is (options.interface is None):
             raise OptionError("give either the address of a charger or the interface on which to find one")
         address = io.endpoint(options.connect) if options.connect is not None else None
@@ -104,7 +105,7 @@ def _settings(car: Car, options: EvOptions) -> EvccSettings:
     intervals = {"loop_interval": options.loop_interval_s, "poll_interval": options.poll_interval_s}
     return car_settings(
         car,
-        controls=(_control(options.control),),
+        controls=(known(CONTROLS, options.control, "control mode"),),
         tls=options.tls_version != "none",
         trace=options.trace,
         timeout_factor=options.timeout_factor,
@@ -114,29 +115,10 @@ def _settings(car: Car, options: EvOptions) -> EvccSettings:
 
 def _spec(profile: str, service: str, evccid: str | None) -> CarSpec:
     services = tuple(name.strip() for name in service.split(","))
-    unknown = [name for name in services if name not in NAMES]
-    if unknown:
-        raise OptionError(f"unknown service {unknown[0]!r}; known: {', '.join(NAMES)}")
+    for name in services:
+        known(NAMES, name, "service")
     spec = replace(profiles.load(profile), services=services)
     return spec if evccid is None else replace(spec, evcc_id=evccid)
-
-
-def _control(name: str) -> ControlMode:
-    if name not in CONTROLS:
-        raise OptionError(f"unknown control mode {name!r}; known: {', '.join(CONTROLS)}")
-    return CONTROLS[name]
-
-
-def _context(options: EvOptions) -> ssl.SSLContext | None:
-    version = iso20_version(options.tls_version)
-    profile = tls.TlsProfile(options.tls_profile)
-    if version is tls.TlsVersion.NONE:
-        return None
-    if options.pki_directory is None:
-        raise OptionError(
-            "TLS needs certificates: give their directory (`v2x pki create DIR` creates test certificates)"
-        )
-    return tls.client_context(options.pki_directory, version, profile)
 
 
 async def connect_to_secc(

@@ -218,6 +218,7 @@ class EvSession:
         if charger.present_current_a is not None:
             self._flow_w = charger.present_current_a * car.voltage_v
             car.set_current(charger.present_current_a, now)
+            car.check_current(charger.present_current_a)
         else:
             limits = self._limits() if engine.session.agreed.is_bpt else self._limits().charge_only()
             target = _ac_target(engine, charger.target_power_w, now)

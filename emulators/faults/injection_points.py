@@ -59,6 +59,10 @@ class InjectionPoints:
     active: Counter[tuple[str, str]] = field(default_factory=Counter)  # faults not yet ended, by kind and target
     original_quirks: dict[tuple[str, str], object] = field(default_factory=dict)  # of vehicles, before their faults
 
+    def add_process(self, name: str, clock: SkewedClock, restart: Callable[[], Awaitable[None]]) -> None:
+        """Add a station or the gateway, with its clock and the function that restarts it."""
+        self.clocks[name], self.restarts[name] = clock, restart
+
     def attach_station(self, station: str, link: Link[str]) -> None:
         """Register the new OCPP link of a station; active faults of that link apply to it."""
         self.text_links[station] = link

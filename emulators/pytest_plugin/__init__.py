@@ -78,7 +78,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     folder = config.getoption("--v2x-artifacts")
     if folder is not None and getattr(config.option, "xmlpath", "") is None:
-        config.option.xmlpath = str(Path(folder) / "junit.xml")  # unless --junitxml says where else
+        config.option.xmlpath = str(Path(folder) / "junit.xml")  # unless --junitxml is given
     config.addinivalue_line(
         "markers",
         "v2x(scenario=None, seed=None, chargers=1, ocpp='2.1', cars={'ev': 'ccs-63'}, soc_pct=80, site='home', "
@@ -240,7 +240,7 @@ def v2x_ev_factory(v2x_world: World, v2x_clock: WorldClock, request: pytest.Fixt
             raise ValueError(f"{missing}, which {evse} needs: mark the test with v2x(vehicle_link='none')")
         if plugged and running.in_a_coroutine:
             raise RuntimeError("in a coroutine create the car with plugged=False, then await its plug()")
-        world.cars[car.name] = world.injection_points.cars[car.name] = car
+        world.add_car(car)
         ev = Ev(running, car, world.bays[evse])
         if plugged:
             v2x_clock.run(ev.plug())

@@ -95,7 +95,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     @contextmanager
     def hold(self) -> Iterator[None]:
-        """Hold the time inside the block: for work in a thread that the loop does not know."""
+        """Hold the time inside the block: for work in a thread outside the loop."""
         self._holds += 1
         try:
             yield

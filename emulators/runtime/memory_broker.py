@@ -27,15 +27,15 @@ def matches(topic_filter: str, topic: str) -> bool:
     return _matches(topic_filter.split("/"), topic.split("/"))
 
 
-def _matches(wanted: list[str], levels: list[str]) -> bool:
-    if levels[0].startswith("$") and wanted[0] in ("+", "#"):
+def _matches(pattern: list[str], levels: list[str]) -> bool:
+    if levels[0].startswith("$") and pattern[0] in ("+", "#"):
         return False
-    for n, level in enumerate(wanted):
+    for n, level in enumerate(pattern):
         if level == "#":
             return True
         if n >= len(levels) or (level != "+" and level != levels[n]):
             return False
-    return len(wanted) == len(levels)
+    return len(pattern) == len(levels)
 
 
 def _check_filter(topic_filter: str) -> None:
@@ -79,11 +79,16 @@ class _Session:
 class MemoryBroker:
     """The broker. `client` creates connections; the other methods are for fault injection and inspection."""
 
-    def __init__(self, queue_within: int = QUEUE_WITHIN) -> None:
+    def __init__(
+        self,
+        queue_within: int = QUEUE_WITHIN,
+        on_published: Callable[[str, BusMessage], None] = lambda client, message: None,
+    ) -> None:
+        """`on_published` is called with the client id and each message that the broker accepted."""
         self.queue_within = queue_within
         self.latency_s = 0.0
         self.tamper: Tamper | None = None
-        self.on_published: Callable[[str, BusMessage], None] = lambda client, message: None  # (client id, message)
+        self.on_published = on_published
         self.published = 0
         self.dropped = 0  # messages, because of full queues
         self._sessions: dict[str, _Session] = {}

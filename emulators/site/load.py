@@ -121,10 +121,10 @@ class Loads:
         return total
 
     def account(self, seconds: float, energised: bool, critical: bool = False, transferring: bool = False) -> None:
-        """Count the energy of each tier over a time in which the site was energised or dark.
+        """Count the energy of each tier over a time in which the site was energised or de-energised.
 
-        `critical`: the critical tiers have a supply of their own while the site is dark. `transferring`: the site
-        changes its source within the time of its switchgear; the unserved energy of critical tiers counts separately.
+        `critical`: the critical tiers have a supply of their own meanwhile. `transferring`: the site changes its
+        source within the time of its switchgear; the unserved energy of critical tiers counts separately.
         """
         hours = seconds / HOUR
         for tier in self.tiers:

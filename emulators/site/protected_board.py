@@ -19,7 +19,7 @@ TRANSFER_S = 0.01  # half a cycle at 50 Hz
 
 @dataclass(slots=True)
 class ProtectedBoard:
-    """One board and its storages. `supply` is called while the site is dark, `release` when it is energised."""
+    """One board and its storages. `supply` is called while the site is de-energised, `release` when it is energised."""
 
     storages: list[Storage]
     transfer_s: float = TRANSFER_S

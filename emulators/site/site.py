@@ -31,7 +31,7 @@ class State(StrEnum):
     """Supply of the site."""
 
     GRID = "grid"
-    DARK = "dark"
+    DE_ENERGISED = "dark"
     ISLAND = "island"
 
 
@@ -85,7 +85,7 @@ class Site:
     import_wh: float = 0.0
     export_wh: float = 0.0
     pv_wh: float = 0.0
-    dark_s: float = 0.0
+    de_energised_s: float = 0.0
     fed_dead_grid_wh: float = 0.0  # must stay 0: export into a failed grid after the trip time of the protection
     board: ProtectedBoard | None = None  # of the critical tiers, if the site has one
     switch_order: Literal["open", "closed"] | None = None  # of a controller; None: the site decides
@@ -95,7 +95,7 @@ class Site:
     _lost_at: float | None = None
     _formed_at: float | None = None
     _confirmed_at: float | None = None
-    _dark_at: float | None = None  # start of the present transfer
+    _de_energised_at: float | None = None  # start of the present transfer
     _tripped: bool = False
     _form_orders: set[str] = field(default_factory=set)  # EVSEs commanded to form a voltage
 
@@ -123,7 +123,9 @@ class Site:
     def _transferring(self, now: float) -> bool:
         ordered = self.switch_order == "open" and self.state is State.GRID
         return (
-            self.state is State.DARK or ordered or (self.state is State.GRID and not self._energises(self.grid.at(now)))
+            self.state is State.DE_ENERGISED
+            or ordered
+            or (self.state is State.GRID and not self._energises(self.grid.at(now)))
         )
 
     def _energises(self, supply: Supply) -> bool:
@@ -143,7 +145,7 @@ class Site:
         elif self.state is State.GRID and self._energises(supply) and self.switch.conducts:
             balance = self._on_grid(now, supply, load_w, demand_w, pv_w)
         else:
-            balance = self._dark(now, demand_w, supply, seconds)
+            balance = self._de_energised(now, demand_w, supply, seconds)
         self.meter.add(balance.grid_w, wall - seconds, seconds)
         hours = seconds / 3600
         if balance.grid_w >= 0:
@@ -157,13 +159,18 @@ class Site:
 
     def _account_loads(self, balance: Balance, now: float, seconds: float) -> None:
         board_supplied = self.board is not None and self.board.supplying
-        dark = balance.state is State.DARK
+        de_energised = balance.state is State.DE_ENERGISED
         transferring = (
-            dark and not board_supplied and self._dark_at is not None and now - self._dark_at < self.transfer_s
+            de_energised
+            and not board_supplied
+            and self._de_energised_at is not None
+            and now - self._de_energised_at < self.transfer_s
         )
         if transferring:
             self.transfer_gap_s += seconds
-        self.loads.account(seconds, not dark, critical=dark and board_supplied, transferring=transferring)
+        self.loads.account(
+            seconds, not de_energised, critical=de_energised and board_supplied, transferring=transferring
+        )
 
     @property
     def transfer_s(self) -> float:
@@ -188,11 +195,11 @@ class Site:
 
     def _energised(self, now: float) -> None:
         """End a transfer: the site is energised, and the board needs no supply from its storage."""
-        self._dark_at = None
+        self._de_energised_at = None
         if self.board is not None:
             self.board.release(now)
 
-    def _dark(self, now: float, demand_w: float, supply: Supply, seconds: float) -> Balance:
+    def _de_energised(self, now: float, demand_w: float, supply: Supply, seconds: float) -> Balance:
         critical_w = self.loads.critical_w
         board_supplied = self.board is not None and self.board.supply(
             critical_w, self.spec.island_floor_pct, now, seconds
@@ -203,9 +210,9 @@ class Site:
         down = not self._energises(supply) and self.switch.conducts
         if fed > 1.0 and down and self._lost_at is not None and now - self._lost_at > self.protection.islanding_s + 1:
             self.fed_dead_grid_wh += fed * seconds / 3600
-        self.dark_s += seconds
+        self.de_energised_s += seconds
         load_w = critical_w if board_supplied else 0.0
-        return Balance(State.DARK, 0.0, load_w, demand_w, 0.0, -load_w, 0.0, 0.0, 0.0)
+        return Balance(State.DE_ENERGISED, 0.0, load_w, demand_w, 0.0, -load_w, 0.0, 0.0, 0.0)
 
     def _board_stages(self) -> set[int]:
         """Return the converters that supply the protected board now, separated from the rest of the site."""
@@ -249,14 +256,14 @@ class Site:
         if open_ordered:
             self.switch.open(now)
         if self.state is State.GRID and (not grid_ok or self.switch.confirmed_open):
-            self.state, self._dark_at = State.DARK, now
+            self.state, self._de_energised_at = State.DE_ENERGISED, now
             self.report("site", "dark")
-        if self.state is State.DARK:
-            self._leave_dark(grid_ok, open_ordered, now)
+        if self.state is State.DE_ENERGISED:
+            self._energise(grid_ok, open_ordered, now)
         elif self.state is State.ISLAND and grid_ok and self.protection.tripped is None and not open_ordered:
             self._rejoin(now)
 
-    def _leave_dark(self, grid_ok: bool, open_ordered: bool, now: float) -> None:
+    def _energise(self, grid_ok: bool, open_ordered: bool, now: float) -> None:
         if grid_ok and not open_ordered:
             self._confirmed_at = None
             self.switch.close(now)
@@ -364,10 +371,10 @@ class Site:
             if stage.island_w is not None:
                 stage.form(None, now)
             stage.grid_present = False
-        self.state, self._formed_at, self._confirmed_at = State.DARK, None, now
+        self.state, self._formed_at, self._confirmed_at = State.DE_ENERGISED, None, now
         self.load_shedding.clear_overload()
         self.report("site", "island collapsed: overload" if forming_stages else "island collapsed: no source left")
-        return self._dark(now, demand_w, self.grid.at(now), seconds)
+        return self._de_energised(now, demand_w, self.grid.at(now), seconds)
 
     def island_soc_pct(self) -> float:
         """Return the mean SoC of the converters that can form an island, 0 without any."""

@@ -36,7 +36,6 @@ class EmulatedSite:
     stations: dict[str, Station] = field(default_factory=dict)
     bays: dict[str, ParkingBay] = field(default_factory=dict)  # by EVSE
     cars: dict[str, Car] = field(default_factory=dict)
-    captures: dict[str, Capture] = field(default_factory=dict)  # of the sessions of each EVSE, with a transcript
     supplies: list[Supply] = field(default_factory=list)  # fuses shared by several EVSEs
     tasks: set[asyncio.Task[None]] = field(default_factory=set)  # started by tests and faults; cancelled at the end
     site: Site = field(init=False)
@@ -46,16 +45,34 @@ class EmulatedSite:
 
     def __post_init__(self) -> None:
         scenario = self.scenario
-        self.site = build_site(scenario, self.seed)
-        self.site.report = self.record_event
+        self.site = build_site(scenario, self.seed, self.record_event)
         self.injection_points = InjectionPoints(self.clock, broker=self.network.broker, site=self.site, seed=self.seed)
-        self.facility = Facility(scenario.gateway.site, self.network.facility, self.clock, self.site)
-        self.facility.muted_inputs = self.injection_points.muted_inputs
-        self.facility.sense_every_s = scenario.step
+        self.facility = Facility(
+            scenario.gateway.site,
+            self.network.facility,
+            self.clock,
+            self.site,
+            sense_every_s=scenario.step,
+            muted_inputs=self.injection_points.muted_inputs,
+        )
         self.assigned_evses = dict(scenario.cars())  # by car
         self.recording = Recording(
             self.site, self.cars, self.bays, self.facility, scenario.gateway.min_soc_pct, EnergyCost.of(scenario)
         )
+
+    @property
+    def captures(self) -> dict[str, Capture]:
+        """Captures of the sessions of each EVSE, with a transcript."""
+        return {evse: bay.capture for evse, bay in self.bays.items() if bay.capture is not None}
+
+    def add_bay(self, bay: ParkingBay) -> None:
+        """Add a parking bay with its power stage."""
+        self.bays[bay.evse] = bay
+        self.site.cars[bay.evse] = self.injection_points.stages[bay.evse] = bay.stage
+
+    def add_car(self, car: Car) -> None:
+        """Add a car, which is not plugged in."""
+        self.cars[car.name] = self.injection_points.cars[car.name] = car
 
     def record_event(self, kind: str, text: str) -> None:
         """Add an event to the recording and to the transcript."""

@@ -65,7 +65,7 @@ def loop_state(car: Car, stage: PowerStage, now: float) -> tuple[object, ...]:
         spec.max_soc_pct <= soc,
         spec.v2x_max_soc_pct <= soc,
         departure_bound,
-        stage._current_a == 0.0,
+        stage.current_a == 0.0,
         car.session_end_reason(),
     )
 
@@ -129,7 +129,7 @@ class FastForward:
         """Return how many requests from `due` on would repeat the last loop, and when the next one is due."""
         twin, twin_stage = copy.copy(car), copy.copy(stage)
         twin.pack, twin.pack.age = copy.copy(car.pack), copy.copy(car.pack.age)
-        twin.violations, twin.advance_stage = [], None
+        twin.decouple()
         twin_stage.battery, twin_stage.meter = twin, copy.copy(stage.meter)
         present = loop_state(twin, twin_stage, self.clock.now())
         loops, at, most = 0, due, int(self._ahead_s / self.loop_s)

@@ -44,7 +44,7 @@ class MultiSite:
             DeployedVehicle(_car(part, leader), bases[part.vehicle], leader, self.worlds, charging, named)
             for part in self.town.lent
         ]
-        leader.recording.additional_figures = self.figures
+        leader.recording.include(self.figures)
 
     async def run(self) -> None:
         """Run from the start of the scenario to its end."""
@@ -53,7 +53,7 @@ class MultiSite:
             file.write_text(_toml(self.town.agreements), encoding="utf-8")
             for world in self.worlds.values():
                 assert isinstance(world.network, MemoryNetwork)
-                world.network.gateway_settings = {"blue_switch": {"file": str(file), "leads": world is self.leader}}
+                world.network.configure_gateway("blue_switch", {"file": str(file), "leads": world is self.leader})
             async with contextlib.AsyncExitStack() as running:
                 for world in self.worlds.values():
                     await running.enter_async_context(world.running())

@@ -39,8 +39,6 @@ OnPublished = Callable[[str, BusMessage], None]  # (client id, message)
 class Network(Protocol):
     """Connects the parts of one world while the context of `opened` is entered."""
 
-    on_published: OnPublished  # called with every message that the broker accepted
-
     @property
     def broker(self) -> FaultableBroker:
         """The broker, for fault injection."""
@@ -76,27 +74,23 @@ class MemoryNetwork:
 
     listens = False
 
-    def __init__(self, broker: MemoryBroker | None = None, prefix: str = "") -> None:
-        """`broker` is shared with other sites; `prefix` distinguishes the client ids of this site from theirs."""
-        self.broker = broker or MemoryBroker()
-        self.gateway_settings: ConnectionSettings = {}  # by section of its configuration
+    def __init__(self, broker: MemoryBroker, prefix: str = "") -> None:
+        """`broker` may be shared with other sites; `prefix` distinguishes the client ids of this site from theirs."""
+        self.broker = broker
+        self._gateway_settings: ConnectionSettings = {}
         self._gateway, self._facility = prefix + GATEWAY_ID, prefix + FACILITY_ID
         self._attached: set[asyncio.Task[None]] = set()
-
-    @property
-    def on_published(self) -> OnPublished:
-        return self.broker.on_published
-
-    @on_published.setter
-    def on_published(self, callback: OnPublished) -> None:
-        self.broker.on_published = callback
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[None]:
         yield
 
+    def configure_gateway(self, section: str, settings: dict[str, Any]) -> None:
+        """Set one section of the configuration with which the gateway starts."""
+        self._gateway_settings[section] = settings
+
     def settings(self) -> ConnectionSettings:
-        return self.gateway_settings
+        return self._gateway_settings
 
     def facility(self) -> AbstractAsyncContextManager[Bus]:
         return self.broker.client(self._facility, clean_start=False, session_expiry_s=300.0)

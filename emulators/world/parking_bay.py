@@ -45,30 +45,45 @@ ConnectVehicle = Callable[[str, EvseSecc, Link[bytes], asyncio.TaskGroup], Await
 class _BayPowerPath(SeccPowerPath):
     """Power path that reads power stage and car directly, with the values that a charge loop would exchange now."""
 
-    car: Car | None = None
-    wake: Callable[[], None] = staticmethod(lambda: None)  # the next charge loop must be exchanged
+    def __init__(
+        self,
+        stage: PowerStage,
+        clock: Clock,
+        observe: Callable[[SeccEvent], None],
+        wake: Callable[[], None],
+        trace: Callable[[MessageSent | MessageReceived], None] | None,
+    ) -> None:
+        """`wake` is called when the next charge loop must be exchanged."""
+        super().__init__(stage, clock, observe, trace=trace)
+        self._wake = wake
+        self._car: Car | None = None
+
+    def connect_car(self, car: Car | None) -> None:
+        """Connect a car, or none."""
+        self._car = car
+        self.secc.connect_battery(car)
 
     def set_power(self, power_w: float, now: float) -> None:
         before = self.requested_w
         super().set_power(power_w, now)
         if self.requested_w != before:
-            self.wake()
+            self._wake()
 
     def open(self, now: float) -> None:
         super().open(now)
-        self.wake()
+        self._wake()
 
     def close(self, now: float) -> None:
         super().close(now)
-        self.wake()
+        self._wake()
 
     def renegotiate(self) -> bool:
         done = super().renegotiate()
-        self.wake()
+        self._wake()
         return done
 
     def reading(self, now: float) -> Reading:
-        reported, measured, car = super().reading(now), self.stage.reading(now), self.car
+        reported, measured, car = super().reading(now), self.stage.reading(now), self._car
         if reported.soc_pct is None or car is None:
             return reported
         energy = car.energy()
@@ -106,11 +121,11 @@ class ParkingBay:
     injection_points: InjectionPoints
     settings: BaySettings = field(default_factory=BaySettings)
     connect_vehicle: ConnectVehicle | None = None  # needed with ISO 15118
+    capture: Capture | None = None  # packets of the sessions
     car: Car | None = None
     session: EvSession | None = None
     session_ends: list[str] = field(default_factory=list)  # reasons of ended sessions
     power_path: SeccPowerPath | CarPowerPath = field(init=False)
-    capture: Capture | None = None  # packets of the sessions
     _fast: FastForward | None = None
     _skipped: int = 0  # charge loops of ended sessions
     _secc_clock: WakeableClock | None = None
@@ -124,10 +139,7 @@ class ParkingBay:
         if self.settings.iso15118:
             trace = self._record_message if self.transcript.keep else None
             self._secc_clock = WakeableClock(self.clock)
-            self.power_path = power_path = _BayPowerPath(
-                self.stage, self._secc_clock, self._record_secc_event, trace=trace
-            )
-            power_path.wake = self.wake
+            self.power_path = _BayPowerPath(self.stage, self._secc_clock, self._record_secc_event, self.wake, trace)
         else:
             self.power_path = CarPowerPath(self.stage)
 
@@ -149,9 +161,9 @@ class ParkingBay:
         if self.car is not None:
             raise ValueError(f"{self.evse} is occupied by {self.car.name}")
         self.car = car
-        car.coupled, car.advance_stage = True, self.stage.advance
+        car.couple(self.stage.advance)
         if isinstance(self.power_path, _BayPowerPath):
-            self.power_path.car = self.power_path.secc.hardware.battery = car
+            self.power_path.connect_car(car)
             self._sessions = asyncio.get_running_loop().create_task(self._run_sessions(self.power_path, car))
         elif isinstance(self.power_path, CarPowerPath) and self._station is not None:
             self._station.plug_in(self.number, self.power_path.plug(car, self.clock.now()))
@@ -170,12 +182,12 @@ class ParkingBay:
             if sessions is not None:
                 with contextlib.suppress(asyncio.CancelledError):
                     await sessions
-            self.power_path.car = self.power_path.secc.hardware.battery = None
+            self.power_path.connect_car(None)
         if self._station is not None:
             self._station.unplug(self.number)
         if isinstance(self.power_path, CarPowerPath):
             self.power_path.unplug(self.clock.now())
-        leaving.coupled, leaving.advance_stage = False, None
+        leaving.decouple()
         leaving.contactors_closed = False
 
     async def abandon(self) -> None:
@@ -187,10 +199,8 @@ class ParkingBay:
 
     async def _run_sessions(self, power_path: _BayPowerPath, car: Car) -> None:
         for _ in range(MAX_SESSIONS):
-            link: Link[bytes] = Link()
+            link: Link[bytes] = Link(on_write=None if self.capture is None else self._capture_packet)
             self.injection_points.attach_vehicle(self.evse, link)
-            if self.capture is not None:
-                link.on_write = self._capture_packet
             clock = WakeableClock(self.clock)
             self._fast = (
                 FastForward(clock, self.settings.loop_interval_s, self._secc_clock)

@@ -79,14 +79,18 @@ class Recording:
     floor_crossed_pct: float = 0.0
     soc_min_pct: float = 100.0
     fed_dead_grid_steps: int = 0  # steps with export into a failed grid after the trip time of the protection
-    additional_figures: Callable[[], dict[str, float]] = dict  # of other sites and of deployed vehicles
     steps: int = 0
     _final: dict[str, float] | None = None  # figures at the end of the run
     _fed_wh: float = 0.0
+    _additional: Callable[[], dict[str, float]] = dict
 
     def add_event(self, at: float, kind: str, text: str) -> None:
         """Record an event."""
         self.events.append(RecordedEvent(at, kind, text))
+
+    def include(self, figures: Callable[[], dict[str, float]]) -> None:
+        """Add the figures of other sites and of deployed vehicles to those of this one."""
+        self._additional = figures
 
     def step(self, balance: Balance, wall: float = 0.0, seconds: float = 0.0) -> None:
         """Update energy cost, SoC extremes and safety counts after a step of the site."""
@@ -100,7 +104,7 @@ class Recording:
                 continue
             soc = car.soc_pct
             self.soc_min_pct = min(self.soc_min_pct, soc)
-            discharging = car.contactors_closed and bay.stage._current_a < -0.5
+            discharging = car.contactors_closed and bay.stage.current_a < -0.5
             if discharging and balance.state is State.GRID:
                 floor = max(self.site_floor_pct, car.v2x_min_soc_pct)
                 self.floor_crossed_pct = max(self.floor_crossed_pct, floor - soc)
@@ -152,7 +156,7 @@ class Recording:
             "unserved_critical_wh": loads.unserved_critical_wh,
             "unserved_transfer_wh": loads.unserved_transfer_wh,
             "transfer_gap_s": site.transfer_gap_s + (site.board.gap_s if site.board is not None else 0.0),
-            "dark_s": site.dark_s,
+            "dark_s": site.de_energised_s,
             "fed_dead_grid_wh": site.fed_dead_grid_wh,
             "fed_dead_grid_steps": float(self.fed_dead_grid_steps),
             "peak_demand_w": site.meter.peak_w,
@@ -177,7 +181,7 @@ class Recording:
             figures[f"car.{name}.charged_wh"] = car.energy_in_wh
         for n, storage in enumerate(site.storage):
             figures[f"storage.{n}.soc_pct"] = storage.soc_pct
-        figures |= self.additional_figures()
+        figures |= self._additional()
         return {name: round(value, 3) for name, value in figures.items()}
 
     def autonomy_h(self) -> float:

@@ -80,9 +80,9 @@ class SocketNetwork:
 
     listens = True
 
-    def __init__(self, options: Sockets) -> None:
-        self.options = options
-        self.on_published: OnPublished = lambda client, message: None
+    def __init__(self, options: Sockets, on_published: OnPublished) -> None:
+        """`on_published` is called with every message that the broker accepted."""
+        self.options, self._on_published = options, on_published
         self.broker = _RelayedBroker()
         self._clock = LoopClock()
         self._version: str | None = None  # of MQTT, as negotiated with the broker
@@ -132,7 +132,7 @@ class SocketNetwork:
     async def facility(self) -> AsyncIterator[Bus]:
         async with MqttBus(BrokerLink(self._url(FACILITY_ID), FACILITY_ID), version=self._version) as bus:
             self._version = bus.version
-            yield _AcknowledgingBus(bus, FACILITY_ID, self.on_published)
+            yield _AcknowledgingBus(bus, FACILITY_ID, self._on_published)
 
     def gateway(self, alive: Callable[[], bool]) -> Connect:
         open_connection = Connector(BrokerLink(self._url(GATEWAY_ID), GATEWAY_ID))
@@ -142,7 +142,7 @@ class SocketNetwork:
             if not alive():
                 raise ConnectionRefusedError("this gateway process was killed")
             async with open_connection(will) as bus:
-                yield _ObservedBus(bus, GATEWAY_ID, self.on_published)
+                yield _ObservedBus(bus, GATEWAY_ID, self._on_published)
 
         return connect
 
@@ -198,7 +198,7 @@ class _RelayedBroker:
 
     def stop(self, *, forget: bool = False) -> None:
         if forget:
-            raise FaultError("a real broker cannot be told to discard its sessions: use --wires memory")
+            raise FaultError("a real broker keeps its sessions: use --wires memory")
         for relay in self.relays.values():
             relay.close_port()
 

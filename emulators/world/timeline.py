@@ -38,7 +38,7 @@ def steps(world: EmulatedSite) -> Iterator[tuple[str, Coroutine[object, object, 
 
 
 async def _visits(world: EmulatedSite, car: Car, bay: ParkingBay, part: CarPart) -> None:
-    """Plug and unplug a car as its table of the scenario says."""
+    """Plug and unplug a car according to its table of the scenario."""
 
     async def plug(arriving: Car) -> None:
         if bay.car is not None:

@@ -53,9 +53,9 @@ class World(EmulatedSite):
         if leader is not None:
             network = MemoryNetwork(leader.broker, f"{scenario.gateway.site}-")
         elif sockets is not None:
-            network = SocketNetwork(sockets)
+            network = SocketNetwork(sockets, self._record_published)
         else:
-            network = MemoryNetwork()
+            network = MemoryNetwork(MemoryBroker(on_published=self._record_published))
         super().__init__(
             scenario,
             scenario.seed if seed is None else seed,
@@ -71,10 +71,7 @@ class World(EmulatedSite):
         self._store = MemoryStore()
         self._process: GatewayProcess | None = None
         self._gateway_clock = SkewedClock(self.clock)
-        self.injection_points.clocks["gateway"] = self._gateway_clock
-        self.injection_points.restarts["gateway"] = self.restart_gateway
-        if leader is None:
-            network.on_published = self._record_published
+        self.injection_points.add_process("gateway", self._gateway_clock, self.restart_gateway)
         for charger in scenario.charger:
             add_stations(self, charger, self._station_connect)
         for car in scenario.car:
@@ -165,11 +162,13 @@ class World(EmulatedSite):
     def _station_connect(self, name: str) -> Connect:
         """Return the function by which a station connects to the gateway."""
 
+        def record(sender: str, text: str) -> None:
+            self.transcript.ocpp(self.clock.now(), name, sender, text)
+
         async def connect(target: NetworkProfile) -> TextWire:
             if self.gateway is None:
                 raise ConnectionRefusedError("the gateway is not running")
-            link: Link[str] = Link()
-            link.on_write = lambda sender, text: self.transcript.ocpp(self.clock.now(), name, sender, text)
+            link: Link[str] = Link(on_write=record)
             self.injection_points.attach_station(name, link)
             return await self.network.station(name, target.version, self.gateway, link)
 

@@ -122,7 +122,7 @@ async def test_without_confirmation_no_charger_is_commanded_to_form() -> None:
         world.site.switch.stuck = True
         await world.clock.sleep(200)
         assert not grid_forming_ordered(world)
-        assert supply(world) is State.DARK
+        assert supply(world) is State.DE_ENERGISED
         world.site.switch.stuck = False
         await world.clock.sleep(30)
         assert grid_forming_ordered(world)
@@ -138,7 +138,7 @@ async def test_a_gateway_that_returns_commands_the_charger_to_form() -> None:
         await world._stop_gateway()
         await world.clock.sleep(90)
         assert world.site.switch.confirmed_open
-        assert supply(world) is State.DARK
+        assert supply(world) is State.DE_ENERGISED
         await world.start_gateway()
         await world.clock.sleep(120)
         assert supply(world) is State.ISLAND

@@ -191,6 +191,11 @@ class PowerStage:
         return self._precharge_v
 
     @property
+    def current_a(self) -> float:
+        """Current at the connector in the last step, + into the vehicle."""
+        return self._current_a
+
+    @property
     def insulation_good(self) -> bool:
         """True from 100 Ω per volt of the maximum output voltage (IEC 61851-23)."""
         return self.insulation_ohm >= 100 * self.spec.max_voltage_v and Fault.INSULATION not in self.faults

@@ -43,7 +43,7 @@ class SessionBattery:
         return self.limits.max_discharge_a
 
     def current_for(self, power_w: float) -> float:
-        """Return the current at which the battery takes a power."""
+        """Return the current of a power."""
         return power_w / self.voltage_v if self.voltage_v > 0 else 0.0
 
     def flow(self, current_a: float, seconds: float) -> float:

@@ -13,14 +13,14 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TextIO, TypeVar
+from typing import Any, TextIO
 
 from emulators.charger.hardware.power_stage import PowerStage, StageSpec
 from emulators.charger.secc import events as charger
 from emulators.charger.secc.evse_hardware import stage_settings
 from emulators.charger.secc.secc import EvseSecc
 from emulators.ev.report import Reporter, print_error
-from emulators.ev.session_options import CONTROLS, OptionError, iso20_version
+from emulators.ev.session_options import CONTROLS, OptionError, iso20_version, known, tls_context
 from emulators.runtime.clock import RealClock
 from protocols.errors import LocalProtocolError
 from protocols.iso15118 import io, tls
@@ -31,7 +31,6 @@ from protocols.iso15118.iso20.secc_session import SeccSettings
 from protocols.iso15118.iso20.services import NAMES, ControlMode, ServiceId
 from protocols.sdp import Security
 
-_T = TypeVar("_T")
 ENDS_WITHIN = 5.0  # s for the car to end its session after Ctrl-C
 
 
@@ -111,14 +110,10 @@ async def run(options: RunOptions, out: TextIO | None = None) -> int:
 
 def _endpoint(options: RunOptions) -> _Endpoint:
     """Parse the options. Raises OptionError, ValueError or LocalProtocolError, or OSError without the interface."""
-    services = [_known(NAMES, name, "service") for name in options.services.split(",")]
-    controls = [_known(CONTROLS, name, "control mode") for name in options.control.split(",")]
+    services = [known(NAMES, name, "service") for name in options.services.split(",")]
+    controls = [known(CONTROLS, name, "control mode") for name in options.control.split(",")]
     version = iso20_version(options.tls_version)
-    context = None
-    if version is not tls.TlsVersion.NONE:
-        if options.pki_directory is None:
-            raise OptionError("TLS needs certificates: give their directory (`v2x pki create DIR` makes test ones)")
-        context = tls.server_context(options.pki_directory, version, tls.TlsProfile(options.tls_profile))
+    context = tls_context(tls.server_context, version, options.tls_profile, options.pki_directory)
     if (options.listen is None) is (options.interface is None):
         raise OptionError("give either an address to listen on or an interface for SDP")
     host, port = io.endpoint(options.listen) if options.listen is not None else ("", 0)
@@ -222,12 +217,6 @@ class _Evse:
                 await self.idle.wait()
         if self.secc.connected:
             await self.secc.unplug()
-
-
-def _known(table: dict[str, _T], name: str, what: str) -> _T:
-    if name.strip() not in table:
-        raise OptionError(f"no {what} {name.strip()!r}; there are {', '.join(table)}")
-    return table[name.strip()]
 
 
 def _measured(event: charger.Measured) -> str:

@@ -110,6 +110,10 @@ class EvseSecc:
         if immediate and allowed and setpoint is not None:
             self.stage.set_point(decide(setpoint, allowed).power_w, self._clock.now())
 
+    def connect_battery(self, battery: Battery | None) -> None:
+        """Connect the battery of an emulated car; None uses the values of the session."""
+        self.hardware.battery = battery
+
     def limit_power(self, max_charge_w: float | None = None, max_discharge_w: float | None = None) -> None:
         """Set limits below those of the power stage, magnitudes; None removes them."""
         self._cap = Limits(

@@ -8,6 +8,7 @@ from emulators.charger.station.context import StationContext
 from emulators.charger.station.evse import EvseState
 from emulators.charger.station.ocpp_enums import ConnectorStatus
 from emulators.charger.station.reservations import Reservations
+from protocols.ocpp.enums import v21
 
 
 class Availability:
@@ -28,7 +29,8 @@ class Availability:
                 self._reservations.lapse(evse)
             self.update_status(evse)
         self._context.save("availability")
-        return "Scheduled" if scheduled else "Accepted"
+        statuses = v21.ChangeAvailabilityStatusEnumType
+        return statuses.scheduled if scheduled else statuses.accepted
 
     def update_status(self, evse: EvseState) -> None:
         """Set the connector status that follows from the state of the EVSE."""

@@ -19,6 +19,7 @@ from emulators.charger.station.smart_charging.profiles import Profiles
 from emulators.charger.station.smart_charging.smart_charging import SmartCharging
 from emulators.charger.station.tariffs.tariffs import Tariffs
 from emulators.charger.station.transaction import Transaction, TransactionStart
+from protocols.ocpp.enums import v21
 
 log = logging.getLogger("v2x.station")
 
@@ -167,13 +168,13 @@ class ConnectorSessions:
         context, settings = self._context, self._context.settings
         listed = self._local_list.status(name, context.wall()) if settings.truth("list_enabled") else None
         if context.online:
-            if listed == "Accepted" and settings.truth("pre_authorize"):
+            if listed == v21.AuthorizationStatusEnumType.accepted and settings.truth("pre_authorize"):
                 return True
-            if listed not in (None, "Accepted") and settings.truth("list_final"):
+            if listed not in (None, v21.AuthorizationStatusEnumType.accepted) and settings.truth("list_final"):
                 return False
             return await context.messages.authorize(evse, name, token_type)
         if listed is not None:
-            return listed == "Accepted" and settings.truth("offline_list")
+            return listed == v21.AuthorizationStatusEnumType.accepted and settings.truth("offline_list")
         return settings.truth("offline_unknown")
 
     # transactions

@@ -7,6 +7,7 @@ import contextlib
 
 from emulators.charger.station.context import StationContext
 from emulators.charger.station.ocpp_enums import ChargingState
+from protocols.ocpp.enums import v21
 from protocols.ocpp.schema import Payload
 from protocols.ocpp.times import parse
 
@@ -33,17 +34,17 @@ class DisplayMessages:
         """
         contents = [message["message"], *message.get("messageExtra", ())]
         if any(one["format"] not in FORMATS for one in contents):
-            return "NotSupportedMessageFormat"
+            return v21.DisplayMessageStatusEnumType.not_supported_message_format
         if message["id"] not in self.messages and len(self.messages) >= MAX_MESSAGES:
-            return "Rejected"
+            return v21.DisplayMessageStatusEnumType.rejected
         transaction = message.get("transactionId")
         if transaction is not None and transaction not in self._transactions():
-            return "UnknownTransaction"
+            return v21.DisplayMessageStatusEnumType.unknown_transaction
         if message["priority"] == "AlwaysFront":
             self.messages = {n: m for n, m in self.messages.items() if m["priority"] != "AlwaysFront"}
         self.messages[message["id"]] = message
         self._save()
-        return "Accepted"
+        return v21.DisplayMessageStatusEnumType.accepted
 
     def clear(self, number: int) -> bool:
         """Remove a message (O05); return False if it does not exist."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from emulators.charger.station.store import Saved
+from protocols.ocpp.enums import v21
 from protocols.ocpp.schema import Payload
 from protocols.ocpp.times import parse
 
@@ -36,8 +37,8 @@ class LocalList:
         if found is None:
             return None
         expiry = parse(found.get("cacheExpiryDateTime") or found.get("expiryDate"))
-        if expiry is not None and expiry <= now and found["status"] == "Accepted":
-            return "Expired"
+        if expiry is not None and expiry <= now and found["status"] == v21.AuthorizationStatusEnumType.accepted:
+            return v21.AuthorizationStatusEnumType.expired
         return str(found["status"])
 
     def group(self, token: str) -> str | None:
@@ -51,14 +52,14 @@ class LocalList:
         if full:
             self._entries.clear()
         elif version <= self.version:
-            return "VersionMismatch"
+            return v21.SendLocalListStatusEnumType.version_mismatch
         for token, info in entries:
             if info is None:
                 self.drop(token)
             else:
                 self.put(token, info)
         self.version = version
-        return "Accepted"
+        return v21.SendLocalListStatusEnumType.accepted
 
     def saved(self) -> Saved:
         """Return the stored form."""

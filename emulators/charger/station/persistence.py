@@ -41,7 +41,7 @@ class Persistence:
         self._transactions: dict[str, Transaction] = {}  # those with queued messages and those that run
         if store is not None:
             for queue in (link.queue, link.notices):
-                queue.on_put, queue.on_removed = self._put, self._removed
+                queue.mirror(self._put, self._removed)
 
     def save(self, name: str) -> None:
         """Store one part."""
@@ -63,7 +63,7 @@ class Persistence:
             self.store.close()
             self.store = None
             for queue in (self._link.queue, self._link.notices):
-                queue.on_put = queue.on_removed = None
+                queue.mirror(None, None)
 
     # message queue
 

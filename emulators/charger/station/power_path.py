@@ -6,10 +6,11 @@ The station sets a signed power and reads measurements. `CarPowerPath` is the di
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Any, Protocol
 
 from emulators.charger.hardware.power_stage import Bounds, PowerStage
 from emulators.ev.car import Car
+from protocols.iso15118.iso20.setpoint import EnergyRequests
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,14 +104,14 @@ class CarPowerPath(PowerPath):
         """Connect a car; return its charging needs."""
         self.car = car
         car.plug()
-        car.coupled = True
+        car.couple(self.stage.advance)
         self.stage.connect(car)
         return self.needs(now)
 
     def needs(self, now: float) -> Needs:
         """Return the charging needs of the car within the limits of the power stage."""
         assert self.car is not None
-        car, limits, energy = self.car, self.car.limits(), self.car.energy()
+        car, limits = self.car, self.car.limits()
         # V2H of CHAdeMO needs no service of its own
         capable = "dc_bpt" in car.spec.services or "chademo" in car.spec.protocols
         bidirectional = capable and car.spec.max_discharge_w > 0 and self.max_discharge_w > 0
@@ -125,14 +126,10 @@ class CarPowerPath(PowerPath):
             max_charge_a=limits.max_charge_a,
             min_voltage_v=limits.min_voltage_v,
             max_voltage_v=limits.max_voltage_v,
-            target_energy_wh=energy.target_wh,
-            min_energy_wh=energy.minimum_wh,
-            max_energy_wh=energy.maximum_wh,
-            min_v2x_energy_wh=energy.minimum_v2x_wh,
-            max_v2x_energy_wh=energy.maximum_v2x_wh,
             soc_pct=car.reported_soc_pct,
             target_soc_pct=car.target_soc_pct,
             departure_in_s=car.departure_in_s(now),
+            **energies(car.energy()),
         )
 
     def set_power(self, power_w: float, now: float) -> None:
@@ -153,16 +150,12 @@ class CarPowerPath(PowerPath):
         metered = Reading(power_w, meter.charged_wh, meter.discharged_wh, current_a=measured.current_a)
         if car is None:
             return metered
-        energy = car.energy()
+        car.check_current(measured.current_a)
         return replace(
             metered,
             voltage_v=measured.voltage_v,
             soc_pct=car.reported_soc_pct,
-            min_energy_wh=energy.minimum_wh,
-            target_energy_wh=energy.target_wh,
-            max_energy_wh=energy.maximum_wh,
-            min_v2x_energy_wh=energy.minimum_v2x_wh,
-            max_v2x_energy_wh=energy.maximum_v2x_wh,
+            **energies(car.energy()),
         )
 
     def open(self, now: float) -> None:
@@ -185,3 +178,16 @@ class CarPowerPath(PowerPath):
         self.close(now)
         self.stage.disconnect()
         self.car = None
+
+
+def energies(requests: EnergyRequests | None) -> dict[str, Any]:
+    """Return energy requests as arguments of `Needs` and `Reading`."""
+    if requests is None:
+        return {}
+    return {
+        "target_energy_wh": requests.target_wh,
+        "min_energy_wh": requests.minimum_wh,
+        "max_energy_wh": requests.maximum_wh,
+        "min_v2x_energy_wh": requests.minimum_v2x_wh,
+        "max_v2x_energy_wh": requests.maximum_v2x_wh,
+    }

@@ -12,6 +12,7 @@ from emulators.charger.station.context import StationContext
 from emulators.charger.station.evse import EvseState
 from emulators.charger.station.ocpp_enums import ConnectorStatus
 from emulators.charger.station.store import Saved
+from protocols.ocpp.enums import v21
 
 FREE = (ConnectorStatus.available, ConnectorStatus.reserved)
 BLOCKED = (ConnectorStatus.faulted, ConnectorStatus.unavailable)
@@ -63,18 +64,18 @@ class Reservations:
         self._update_status(new)
         self._context.later(self._expire(new))
         self._context.save("reservations")
-        return "Accepted"
+        return v21.ReserveNowStatusEnumType.accepted
 
     def _refusal(self, new: Reservation) -> str | None:
         context = self._context
         evses = [e for e in context.evses.values() if new.evse in (0, e.number)]
         if not evses or new.expiry <= context.wall():
-            return "Rejected"
+            return v21.ReserveNowStatusEnumType.rejected
         free = [e for e in evses if e.status in FREE and self.at(e) is None]
         if free and len(free) > (self._without_evse() if new.evse == 0 else 0):
             return None
         states = {e.status for e in evses}
-        return next((state for state in BLOCKED if states == {state}), "Occupied")
+        return next((state for state in BLOCKED if states == {state}), v21.ReserveNowStatusEnumType.occupied)
 
     def _without_evse(self) -> int:
         return sum(1 for one in self._held.values() if one.evse == 0)
@@ -102,13 +103,13 @@ class Reservations:
         """Remove the reservation of an unusable EVSE and notify the CSMS (H01.FR.17, H03)."""
         held = self.at(evse)
         if held is not None and self.cancel(held.id):
-            self._context.messages.reservation_ended(held.id, "Removed")
+            self._context.messages.reservation_ended(held.id, v21.ReservationUpdateStatusEnumType.removed)
 
     async def _expire(self, held: Reservation) -> None:
         """Remove a reservation at its expiry (H04)."""
         await self._context.clock.sleep(max(0.0, held.expiry - self._context.wall()))
         if self._held.get(held.id) is held and self.cancel(held.id):
-            self._context.messages.reservation_ended(held.id, "Expired")
+            self._context.messages.reservation_ended(held.id, v21.ReservationUpdateStatusEnumType.expired)
 
     def cancel(self, number: int) -> bool:
         """Remove a reservation (H02); return False if it does not exist."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from math import isfinite
-from typing import Any, TypedDict, Unpack
+from typing import TypedDict, Unpack
 
 from emulators.battery.pack import Battery
 from emulators.charger.hardware.power_stage import PowerStage
@@ -20,11 +20,10 @@ from emulators.charger.secc.events import (
     VehicleIdentified,
 )
 from emulators.charger.secc.secc import EvseSecc
-from emulators.charger.station.power_path import Needs, PowerPath, Reading
+from emulators.charger.station.power_path import Needs, PowerPath, Reading, energies
 from emulators.charger.station.station import Station
 from protocols.iso15118.iso20 import events
 from protocols.iso15118.iso20.secc_session import SeccSettings
-from protocols.iso15118.iso20.setpoint import EnergyRequests
 from protocols.ports import Clock
 
 # ISO 15118-20 services as OCPP 2.1 energy transfers.
@@ -85,7 +84,7 @@ class SeccPowerPath(PowerPath):
             voltage_v=measured.voltage_v,
             current_a=measured.current_a,
             soc_pct=measured.soc_pct,
-            **_energies(measured.needs),
+            **energies(measured.needs),
         )
 
     def open(self, now: float) -> None:
@@ -144,21 +143,8 @@ class SeccPowerPath(PowerPath):
             soc_pct=None if self._measured is None else self._measured.soc_pct,
             target_soc_pct=event.target_soc_pct,
             departure_in_s=event.departure_s,
-            **_energies(event.needs),
+            **energies(event.needs),
         )
-
-
-def _energies(requests: EnergyRequests | None) -> dict[str, Any]:
-    """Return energy requests as arguments of `Needs` and `Reading`."""
-    if requests is None:
-        return {}
-    return {
-        "target_energy_wh": requests.target_wh,
-        "min_energy_wh": requests.minimum_wh,
-        "max_energy_wh": requests.maximum_wh,
-        "min_v2x_energy_wh": requests.minimum_v2x_wh,
-        "max_v2x_energy_wh": requests.maximum_v2x_wh,
-    }
 
 
 def _within(power_w: float, rated_w: float) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from emulators.battery.pack import Pack, PackSpec
@@ -16,8 +17,8 @@ from emulators.site.site import Site, SiteSpec
 from emulators.site.storage import STORAGE_STAGE, Storage
 
 
-def build_site(scenario: Scenario, seed: int) -> Site:
-    """Return the site of a scenario; the same for the same seed."""
+def build_site(scenario: Scenario, seed: int, report: Callable[[str, str], None]) -> Site:
+    """Return the site of a scenario, which reports its events (kind, text); the same for the same seed."""
     part, hz = scenario.site, float(scenario.grid.nominal_hz)
     events = [GridEvent(event.kind, event.at, event.duration, event.value) for event in scenario.grid.events]
     place = {"latitude": part.latitude, "longitude": part.longitude}
@@ -48,5 +49,6 @@ def build_site(scenario: Scenario, seed: int) -> Site:
             utc_offset_s=part.utc_offset,
         ),
         protection=InterfaceProtection(relays=jeac_9701(hz)),
+        report=report,
         board=ProtectedBoard(behind) if behind else None,
     )

@@ -38,7 +38,6 @@ def add_stations(world: EmulatedSite, part: ChargerPart, connect: Callable[[str]
             supply.share()
             world.supplies.append(supply)
         clock = SkewedClock(world.clock, drift_ppm=part.clock_drift_ppm)
-        world.injection_points.clocks[name] = clock
         config = StationConfig(
             name,
             VERSIONS[part.ocpp],
@@ -51,7 +50,7 @@ def add_stations(world: EmulatedSite, part: ChargerPart, connect: Callable[[str]
         for bay in bays:
             bay.bind(station)
         world.stations[name] = station
-        world.injection_points.restarts[name] = functools.partial(station.reboot, "PowerUp", "PowerLoss")
+        world.injection_points.add_process(name, clock, functools.partial(station.reboot, "PowerUp", "PowerLoss"))
 
 
 def _bay(world: EmulatedSite, part: ChargerPart, station: str, number: int) -> ParkingBay:
@@ -67,14 +66,12 @@ def _bay(world: EmulatedSite, part: ChargerPart, station: str, number: int) -> P
         tls=world.tls,
         fast_forward=world.fast_forward,
     )
+    capture = Capture() if world.transcript.keep else None
+    connect = world.network.vehicle
     bay = ParkingBay(
-        evse, number, stage, world.clock, world.transcript, world.injection_points, settings, world.network.vehicle
+        evse, number, stage, world.clock, world.transcript, world.injection_points, settings, connect, capture
     )
-    if world.transcript.keep:
-        bay.capture = world.captures[evse] = Capture()
-    world.bays[evse] = bay
-    world.site.cars[evse] = stage
-    world.injection_points.stages[evse] = stage
+    world.add_bay(bay)
     return bay
 
 
@@ -87,4 +84,4 @@ def add_cars(world: EmulatedSite, part: CarPart) -> None:
         car = Car(spec, min(100.0, max(0.0, soc)), name=name, ambient_c=world.scenario.site.ambient_c)
         if part.floor_pct is not None:
             car.v2x_min_soc_pct = max(part.floor_pct, spec.min_soc_pct)
-        world.cars[name] = world.injection_points.cars[name] = car
+        world.add_car(car)

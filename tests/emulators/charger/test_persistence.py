@@ -41,7 +41,7 @@ class Restarted(Rig):
         """Kill the process: no message is sent."""
         self.station.persistence.store = None  # what a dead process would write is not written
         for queue in (self.station.link.queue, self.station.link.notices):
-            queue.on_put = queue.on_removed = None
+            queue.mirror(None, None)
         running = self._tasks.pop(0) if self._tasks else None
         for task in list(self._tasks):
             task.cancel()

@@ -103,6 +103,13 @@ def test_the_driver_may_forbid_discharge_and_settings_are_checked() -> None:
 
 def test_a_current_above_the_limit_is_a_violation() -> None:
     car = Car(soc_pct=60)
-    assert car.check_current(-30) is None
-    assert car.check_current(-70) == "70.0 A discharge current, limit 60.0 A"
-    assert car.violations
+    car.check_current(-30)
+    assert car.violations == []
+    for _ in range(2):
+        car.check_current(-70)
+    assert car.violations == ["70.0 A discharge current, limit 60.0 A"]
+    car.discharge_permitted = False
+    car.check_current(-30)
+    assert len(car.violations) == 1  # the limit before this one permitted it
+    car.check_current(-30)
+    assert car.violations[1:] == ["30.0 A discharge current, limit 0.0 A"]

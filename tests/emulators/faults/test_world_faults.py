@@ -209,3 +209,21 @@ def test_faults_have_the_same_effect_with_fast_forward(kinds: list[str]) -> None
     seed = 4 if kinds else 3
     fast, full = (simulate(plan, seed=seed, fast_forward=fast_forward).transcript for fast_forward in (True, False))
     assert list(fast.differences(full)) == []
+
+
+@pytest.mark.parametrize("vehicle_link", ["iso15118-20", "none"])
+@pytest.mark.parametrize("fault", ["ignores-car", ""])
+async def test_current_above_the_limit_of_the_car_raises_the_figure(vehicle_link: str, fault: str) -> None:
+    text = ONE.format(ocpp="2.1", leave="7m") + f'[[charger]]\nid = "CP2"\nvehicle_link = "{vehicle_link}"\n'
+    text = text.replace('evse = "CP1-1"', 'evse = "CP2-1"')
+    world = World(parse(text, "here"))
+    async with world.running():
+        await world.clock.sleep(30)
+        await world.facility.command("CP2-1", "discharge", power_w=9000, lease_s=300)
+        if fault:
+            await world.inject_command(f"{fault} CP2-1")
+        await world.clock.sleep(30)
+        assert world.recording.figures()["car_violations"] == 0
+        world.cars["car"].discharge_permitted = False
+        await world.clock.sleep(30)
+    assert world.recording.figures()["car_violations"] == (1 if fault else 0)

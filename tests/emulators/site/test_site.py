@@ -51,7 +51,7 @@ def run(site: Site, seconds: int, start: int = 0) -> list[State]:
     for second in range(start, start + seconds):
         balance = site.step(float(second + 1), START + second + 1, 1.0)
         states.append(balance.state)
-        if balance.state is not State.DARK:
+        if balance.state is not State.DE_ENERGISED:
             assert balance.load_w + balance.cars_w + balance.storage_w == pytest.approx(
                 balance.pv_w + balance.grid_w, abs=max(150.0, 0.03 * balance.load_w)
             )
@@ -83,7 +83,7 @@ def test_a_car_supplies_the_site_through_an_outage_of_two_hours() -> None:
     stage.set_point(-2000, 0.0)
     follower.set_point(-1500, 0.0)
     states = run(site, 9000)
-    assert states.count(State.DARK) <= 15
+    assert states.count(State.DE_ENERGISED) <= 15
     assert states.count(State.ISLAND) > 7000
     assert states[-1] is State.GRID
     assert site.fed_dead_grid_wh == 0
@@ -132,7 +132,7 @@ def test_overload_sheds_the_lowest_priority_tier_and_restores_it() -> None:
     states = run(site, 4 * 3600)  # 9:00 to 13:00 in Tokyo
     assert ("shed", "comfort: overload") in diary.lines
     assert ("restored", "comfort") in diary.lines
-    assert states.count(State.DARK) < 15
+    assert states.count(State.DE_ENERGISED) < 15
     assert site.loads.unserved_critical_wh < 20
     assert site.loads.unserved_wh > 1000
 
@@ -157,7 +157,7 @@ def test_low_soc_sheds_tiers_and_the_floor_ends_the_island() -> None:
     assert shed[0].startswith("ventilation")
     assert shed[1].startswith("water")
     assert diary.lines[-1] == ("site", "island collapsed: no source left")
-    assert states[-1] is State.DARK
+    assert states[-1] is State.DE_ENERGISED
     assert car.soc_pct == pytest.approx(10, abs=0.2)
 
 
@@ -189,7 +189,7 @@ def test_a_protected_board_serves_all_critical_load() -> None:
     states = run(site, 62)
     assert board.supplying
     later = run(site, 1500, 62)
-    assert [states[-1], later[60], later[-1]] == [State.DARK, State.ISLAND, State.GRID]
+    assert [states[-1], later[60], later[-1]] == [State.DE_ENERGISED, State.ISLAND, State.GRID]
     assert site.loads.unserved_critical_wh == 0
     assert site.loads.unserved_transfer_wh == 0
     assert site.transfer_gap_s == 0
@@ -241,7 +241,7 @@ def test_the_transfer_gap_is_independent_of_the_step_size(step_s: float) -> None
     assert site.transfer_s == pytest.approx(7.5)
     assert site.loads.unserved_critical_wh == 0
     assert 0 < site.loads.unserved_transfer_wh < 8
-    assert site.dark_s == site.transfer_gap_s
+    assert site.de_energised_s == site.transfer_gap_s
 
 
 def test_an_outage_beyond_the_switchgear_time_is_unserved() -> None:
@@ -494,15 +494,15 @@ def test_a_commanded_converter_forms_only_behind_an_open_switch() -> None:
     site.switch.stuck = True
     run(site, 60)
     stage.grid_forming_ordered = True  # somebody orders it without the proof
-    assert set(run(site, 60, 60)) == {State.DARK}
+    assert set(run(site, 60, 60)) == {State.DE_ENERGISED}
     assert site.unconfirmed_orders == 1
     assert site.fed_dead_grid_wh == 0
     stage.grid_forming_ordered, site.switch.stuck = False, False
-    assert set(run(site, 60, 120)) == {State.DARK}  # the switch is open now, and nobody orders
+    assert set(run(site, 60, 120)) == {State.DE_ENERGISED}  # the switch is open now, and nobody orders
     stage.grid_forming_ordered = True
     assert run(site, 30, 180)[-1] is State.ISLAND
     stage.grid_forming_ordered = False
-    assert run(site, 30, 210)[-1] is State.DARK
+    assert run(site, 30, 210)[-1] is State.DE_ENERGISED
     assert site.unconfirmed_orders == 1
 
 

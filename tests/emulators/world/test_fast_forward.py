@@ -13,6 +13,7 @@ from emulators.charger.station.secc_power_path import SeccPowerPath
 from emulators.ev.car import Car
 from emulators.faults.injection_points import InjectionPoints
 from emulators.runtime.clock import VirtualClock, run_virtual
+from emulators.runtime.memory_broker import MemoryBroker
 from emulators.runtime.transcript import Line, Transcript
 from emulators.world.network import MemoryNetwork
 from emulators.world.parking_bay import BaySettings, ParkingBay
@@ -46,7 +47,7 @@ async def recorded(orders: list[tuple[float, float]], fast_forward: bool, soc: f
         transcript,
         InjectionPoints(clock),
         BaySettings(fast_forward=fast_forward),
-        MemoryNetwork().vehicle,
+        MemoryNetwork(MemoryBroker()).vehicle,
     )
     await bay.plug(car)
     power_path = bay.power_path

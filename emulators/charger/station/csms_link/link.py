@@ -16,6 +16,7 @@ from emulators.charger.station.evse import EvseState
 from emulators.charger.station.smart_charging.profiles import Profiles
 from protocols.errors import LocalProtocolError
 from protocols.ocpp import rpc
+from protocols.ocpp.enums import v21
 from protocols.ocpp.events import Answered, Lost, Refused, Reply, TimedOut
 from protocols.ocpp.io import Link
 from protocols.ocpp.rpc import CallReceived, Refusal, ResultReceived, Rpc
@@ -165,8 +166,8 @@ class CsmsLink:
     def _observe(self, event: rpc.Event) -> None:
         """Apply an accepted boot before the next message, which may already be a request."""
         if isinstance(event, ResultReceived) and event.action == "BootNotification" and event.violation is None:
-            self.pending = event.payload["status"] == "Pending"
-            if event.payload["status"] == "Accepted":
+            self.pending = event.payload["status"] == v21.RegistrationStatusEnumType.pending
+            if event.payload["status"] == v21.RegistrationStatusEnumType.accepted:
                 self._accepted_now(event.payload)
 
     async def _send_all(self, connection: Link) -> None:
@@ -196,7 +197,7 @@ class CsmsLink:
             reply = await self.call("BootNotification", self._context.messages.boot(self.boot_reason))
             interval = BOOT_INTERVAL_S
             if isinstance(reply, Answered) and reply.violation is None:
-                if reply.payload["status"] == "Accepted":
+                if reply.payload["status"] == v21.RegistrationStatusEnumType.accepted:
                     return True
                 interval = float(reply.payload["interval"]) or BOOT_INTERVAL_S
                 if not self._context.quirks.clock_at_epoch:

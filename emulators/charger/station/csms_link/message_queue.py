@@ -32,20 +32,24 @@ class Message:
 
 @dataclass(slots=True)
 class Queue:
-    """Messages in order of creation. `on_put` and `on_removed` mirror changes in a store."""
+    """Messages in order of creation."""
 
     messages: deque[Message] = field(default_factory=deque)
     given_up: int = 0
     changed: asyncio.Event = field(default_factory=asyncio.Event)
-    on_put: Callable[[Message], None] | None = None
-    on_removed: Callable[[Message], None] | None = None
+    _on_put: Callable[[Message], None] | None = None
+    _on_removed: Callable[[Message], None] | None = None
+
+    def mirror(self, put: Callable[[Message], None] | None, removed: Callable[[Message], None] | None) -> None:
+        """Pass each added and each removed message to a store from now on; None ends it."""
+        self._on_put, self._on_removed = put, removed
 
     def put(self, message: Message) -> None:
         """Append a message; a full queue discards its oldest sample."""
         if len(self.messages) >= MAX_MESSAGES:
             self._drop_oldest_sample()
-        if self.on_put is not None:
-            self.on_put(message)
+        if self._on_put is not None:
+            self._on_put(message)
         self.messages.append(message)
         self.changed.set()
 
@@ -73,8 +77,8 @@ class Queue:
             self.given_up += 1
 
     def _removed(self, message: Message) -> None:
-        if self.on_removed is not None:
-            self.on_removed(message)
+        if self._on_removed is not None:
+            self._on_removed(message)
 
     @property
     def has_essential(self) -> bool:

@@ -13,6 +13,7 @@ from typing import Any
 from emulators.charger.station.context import StationContext
 from emulators.charger.station.maintenance.certificate_store import CertificateStore
 from emulators.charger.station.store import Saved
+from protocols.ocpp.enums import v21
 from protocols.ocpp.schema import Payload, Version
 from protocols.ports import TextWire
 
@@ -142,14 +143,14 @@ class NetworkProfiles:
         """Set NetworkConfigurationPriority; return SetVariableStatus (B09.FR.20, B10.FR.01, .02, A05.FR.02-04)."""
         slots = [int(one) for one in value.split(",") if one.strip().isdigit()]
         if not slots or len(set(slots)) != len(value.split(",")) or any(one not in self.slots for one in slots):
-            return "Rejected"
+            return v21.SetVariableStatusEnumType.rejected
         if any(self._lacks(self.slots[one]) for one in slots):
-            return "Rejected"
+            return v21.SetVariableStatusEnumType.rejected
         only_less = slots == [one for one in self.order if one in slots]
         self.order = slots
         self._show()
         self._context.save("network")
-        return "Accepted" if only_less else "RebootRequired"
+        return v21.SetVariableStatusEnumType.accepted if only_less else v21.SetVariableStatusEnumType.reboot_required
 
     def _lacks(self, target: NetworkProfile) -> bool:
         """Return True if the profile is incomplete or a certificate that it requires is missing."""

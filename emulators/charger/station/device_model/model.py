@@ -11,6 +11,7 @@ from math import isfinite
 from typing import TypedDict, Unpack
 
 from emulators.charger.station.store import SavedRow
+from protocols.ocpp.enums import v21
 from protocols.ocpp.schema import Payload
 
 Name = tuple[str, int, str, str]  # component, EVSE or 0, variable, instance
@@ -133,8 +134,8 @@ class DeviceModel:
         if found is None:
             return result
         if found.secret:
-            return result | {"attributeStatus": "Rejected"}
-        return result | {"attributeStatus": "Accepted", "attributeValue": found.value}
+            return result | {"attributeStatus": v21.GetVariableStatusEnumType.rejected}
+        return result | {"attributeStatus": v21.GetVariableStatusEnumType.accepted, "attributeValue": found.value}
 
     def write(self, data: Payload) -> Payload:
         """Apply one SetVariableData; return its SetVariableResult."""
@@ -142,9 +143,9 @@ class DeviceModel:
         if found is None:
             return result
         if not found.mutable or not fits(found, data["attributeValue"]):
-            return result | {"attributeStatus": "Rejected"}
+            return result | {"attributeStatus": v21.SetVariableStatusEnumType.rejected}
         found.stored = data["attributeValue"]
-        return result | {"attributeStatus": "Accepted"}
+        return result | {"attributeStatus": v21.SetVariableStatusEnumType.accepted}
 
     def _find(self, data: Payload) -> tuple[Payload, Variable | None]:
         """Return the common part of a result and the variable; without one the result states the reason."""
@@ -154,10 +155,12 @@ class DeviceModel:
         name = name_of(data["component"], data["variable"])
         found = self._variables.get(name)
         if found is None or not connector_fits(data["component"]):
-            status = "UnknownVariable" if self.has_component(name[0], name[1]) and found is None else "UnknownComponent"
-            return result | {"attributeStatus": status}, None
+            known, statuses = self.has_component(name[0], name[1]) and found is None, v21.SetVariableStatusEnumType
+            return result | {
+                "attributeStatus": statuses.unknown_variable if known else statuses.unknown_component
+            }, None
         if data.get("attributeType", "Actual") != "Actual":
-            return result | {"attributeStatus": "NotSupportedAttributeType"}, None
+            return result | {"attributeStatus": v21.SetVariableStatusEnumType.not_supported_attribute_type}, None
         return result, found
 
 

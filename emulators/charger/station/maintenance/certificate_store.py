@@ -11,6 +11,7 @@ from cryptography.x509 import ocsp
 from cryptography.x509.oid import NameOID
 
 from emulators.charger.station.store import Saved
+from protocols.ocpp.enums import v21
 
 MAX_INSTALLED = 32
 
@@ -50,14 +51,14 @@ class CertificateStore:
             entry = Installed(kind, certificate)
             entry.hash_data()
         except ValueError:
-            return "Rejected"
+            return v21.InstallCertificateStatusEnumType.rejected
         if expired(certificate, now):
-            return "Rejected"  # M05.FR.07
+            return v21.InstallCertificateStatusEnumType.rejected  # M05.FR.07
         self.installed = [one for one in self.installed if one != entry]
         if len(self.installed) >= MAX_INSTALLED:
-            return "Failed"
+            return v21.InstallCertificateStatusEnumType.failed
         self.installed.append(entry)
-        return "Accepted"
+        return v21.InstallCertificateStatusEnumType.accepted
 
     def of(self, kinds: list[str] | None) -> list[Installed]:
         """Return the installed certificates of some kinds, or all."""
@@ -73,7 +74,7 @@ class CertificateStore:
         ]
         found = len(left) < len(self.installed)
         self.installed = left
-        return "Accepted" if found else "NotFound"
+        return v21.DeleteCertificateStatusEnumType.accepted if found else v21.DeleteCertificateStatusEnumType.not_found
 
     def saved(self) -> Saved:
         """Return the stored form: PEM, with the own key."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TypedDict
 
 from emulators.charger.station.maintenance.maintenance import Firmware
+from emulators.charger.station.responses import response
 from emulators.charger.station.shared_requests import RequestHandlers
+from protocols.ocpp.enums import v21
 from protocols.ocpp.schema import Payload
 from protocols.ocpp.times import parse
 
@@ -40,7 +42,8 @@ class SharedMaintenanceRequests(RequestHandlers):
         cancelled = self._station.maintenance.upload(
             url, name, notify, "UploadFailure", number=number, security=security, **retries(request)
         )
-        return {"status": "AcceptedCanceled" if cancelled else "Accepted", "filename": name}
+        status = v21.LogStatusEnumType.accepted_canceled if cancelled else v21.LogStatusEnumType.accepted
+        return response(status, filename=name)
 
     def _update_firmware(self, request: Payload, status_action: str) -> Payload:
         """Start a firmware update, signed or not; return the response."""
@@ -52,7 +55,7 @@ class SharedMaintenanceRequests(RequestHandlers):
         signer = firmware.get("signingCertificate")
         if signer is not None and not self._station.maintenance.trusts(signer):
             self._station.security_event("InvalidFirmwareSigningCertificate")
-            return {"status": "InvalidCertificate"}
+            return response(v21.UpdateFirmwareStatusEnumType.invalid_certificate)
         update = Firmware(
             firmware["location"],
             parse(firmware["retrieveDateTime"]),
@@ -62,30 +65,31 @@ class SharedMaintenanceRequests(RequestHandlers):
             **retries(request),
         )
         cancelled = self._station.maintenance.update(update, notify, number)
-        return {"status": "AcceptedCanceled" if cancelled else "Accepted"}
+        statuses = v21.UpdateFirmwareStatusEnumType
+        return response(statuses.accepted_canceled if cancelled else statuses.accepted)
 
     def install_certificate(self, request: Payload) -> Payload:
         """InstallCertificate (M05; whitepaper 4.2)."""
         store, kind = self._station.maintenance.certificates, request["certificateType"]
         status = store.install(kind, request["certificate"], self._station.wall())
         self._station.save("certificates")
-        return {"status": status}
+        return response(status)
 
     def delete_certificate(self, request: Payload) -> Payload:
         """DeleteCertificate (M04; whitepaper 4.2)."""
         status = self._station.maintenance.certificates.delete(request["certificateHashData"])
         self._station.save("certificates")
-        return {"status": status}
+        return response(status)
 
     def certificate_signed(self, request: Payload) -> Payload:
         """CertificateSigned: accepted only for the requested key (A02; whitepaper 4.1)."""
         if not self._station.maintenance.certificates.accept(request["certificateChain"], self._station.wall()):
             self._station.security_event("InvalidChargingStationCertificate")
-            return {"status": "Rejected"}
+            return response(v21.CertificateSignedStatusEnumType.rejected)
         self._station.save("certificates")
         if self._station.link.network_profiles.target().security_profile == 3:
             self._station.later(self._station.link.reconnect("new certificate"))
-        return {"status": "Accepted"}
+        return response(v21.CertificateSignedStatusEnumType.accepted)
 
     def _signing_request(self) -> Payload:
         """Return a payload of SignCertificate with a new key."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from emulators.charger.station.context import StationContext
 from emulators.charger.station.monitoring.monitors import Monitor, Monitors
-from protocols.ocpp.events import Answered
+from emulators.charger.station.responses import is_accepted
 from protocols.ocpp.schema import Payload
 from protocols.ocpp.times import stamp
 
@@ -64,7 +64,7 @@ class EventStreams:
         monitor = self._monitors.get(stream.id)
         if monitor is None or self._all.get(stream.id) is not stream:
             return
-        if isinstance(reply, Answered) and reply.violation is None and reply.payload["status"] == "Accepted":
+        if is_accepted(reply):
             stream.open, monitor.stream = True, stream.id
         elif self._context.online:
             del self._all[stream.id]

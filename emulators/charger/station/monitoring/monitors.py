@@ -11,6 +11,7 @@ from math import floor
 
 from emulators.charger.station.device_model.model import Name, Variable, as_text
 from emulators.charger.station.store import Saved
+from protocols.ocpp.enums import v21
 from protocols.ocpp.schema import Payload
 
 HARD_WIRED, PRECONFIGURED, CUSTOM = "HardWiredMonitor", "PreconfiguredMonitor", "CustomMonitor"
@@ -89,19 +90,19 @@ class Monitors:
         """Apply one SetMonitoringData for an existing variable; return status and monitor (N04.FR.05-16)."""
         kind, value, number = requested["type"], float(requested["value"]), requested.get("id")
         if kind not in THRESHOLDS | PERIODS | {"Delta"} or (kind in THRESHOLDS and not variable.numeric):
-            return "UnsupportedMonitorType", None
+            return v21.SetMonitoringStatusEnumType.unsupported_monitor_type, None
         if requested["severity"] not in SEVERITIES or not self._valid(kind, value, variable):
-            return "Rejected", None
+            return v21.SetMonitoringStatusEnumType.rejected, None
         before = None if number is None else self._all.get(number)
         if number is not None and (before is None or before.name != name or before.kind == HARD_WIRED):
-            return "Rejected", None
+            return v21.SetMonitoringStatusEnumType.rejected, None
         if any(
             (one.name, one.type, one.severity) == (name, kind, requested["severity"]) and one is not before
             for one in self
         ):
-            return "Duplicate", None
+            return v21.SetMonitoringStatusEnumType.duplicate, None
         if before is None and len(self._all) >= MAX_MONITORS:
-            return "Rejected", None
+            return v21.SetMonitoringStatusEnumType.rejected, None
         if number is None:
             self._numbers += 1
             number = self._numbers
@@ -109,7 +110,7 @@ class Monitors:
         new.known, new.since = variable.value, now
         new.exceeded = before is not None and before.alerts and before.exceeded and before.type == kind
         self._all[number] = new
-        return "Accepted", new
+        return v21.SetMonitoringStatusEnumType.accepted, new
 
     @staticmethod
     def _valid(kind: str, value: float, variable: Variable) -> bool:
@@ -124,11 +125,11 @@ class Monitors:
         """Remove a monitor; return ClearMonitoringStatus."""
         found = self._all.get(number)
         if found is None:
-            return "NotFound"
+            return v21.ClearMonitoringStatusEnumType.not_found
         if found.kind == HARD_WIRED:
-            return "Rejected"
+            return v21.ClearMonitoringStatusEnumType.rejected
         del self._all[number]
-        return "Accepted"
+        return v21.ClearMonitoringStatusEnumType.accepted
 
     def set_base(self, base: str) -> None:
         """Apply SetMonitoringBase (N03). Custom monitors remain only with base All."""

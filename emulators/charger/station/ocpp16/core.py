@@ -8,9 +8,11 @@ from emulators.charger.station.ocpp16.messages import Messages16
 from emulators.charger.station.ocpp16.smart_charging import as_profile
 from emulators.charger.station.ocpp_enums import StopReason, TriggerReason
 from emulators.charger.station.reservations import Reservation
+from emulators.charger.station.responses import response
 from emulators.charger.station.shared_requests import SharedCoreRequests, SharedTriggerRequests
 from emulators.charger.station.station import Station
 from emulators.charger.station.transaction import TransactionStart
+from protocols.ocpp.enums import v16
 from protocols.ocpp.schema import Payload
 from protocols.ocpp.times import parse
 
@@ -24,23 +26,23 @@ class CoreRequests(SharedCoreRequests):
         """ChangeAvailability (5.2)."""
         evses = self._selected(request["connectorId"])
         if not evses:
-            return {"status": "Rejected"}
-        return {"status": self._station.availability.change(evses, request["type"] == "Operative")}
+            return response(v16.AvailabilityStatus.rejected)
+        return response(self._station.availability.change(evses, request["type"] == v16.AvailabilityType.operative))
 
     def reset(self, request: Payload) -> Payload:
         """Reset (5.14): both types end transactions in order."""
-        reason = StopReason.immediate_reset if request["type"] == "Hard" else StopReason.reboot
+        reason = StopReason.immediate_reset if request["type"] == v16.ResetType.hard else StopReason.reboot
         self._station.later(self._station.reboot("RemoteReset", reason))
-        return {"status": "Accepted"}
+        return response(v16.ResetStatus.accepted)
 
     def unlock_connector(self, request: Payload) -> Payload:
         """UnlockConnector (5.18): a running transaction ends first."""
         evse = self._station.evses.get(request["connectorId"])
         if evse is None:
-            return {"status": "NotSupported"}
+            return response(v16.UnlockStatus.not_supported)
         if evse.transaction is not None:
             self._station.later(self._end(evse, TriggerReason.unlock_command, StopReason.local))
-        return {"status": "Unlocked"}
+        return response(v16.UnlockStatus.unlocked)
 
     # tokens and reservations
 
@@ -52,7 +54,7 @@ class CoreRequests(SharedCoreRequests):
     def send_local_list(self, request: Payload) -> Payload:
         """SendLocalList (5.15)."""
         if not self._station.settings.truth("list_enabled"):
-            return {"status": "NotSupported"}
+            return response(v16.UpdateStatus.not_supported)
         entries = [(e["idTag"], e.get("idTagInfo")) for e in request.get("localAuthorizationList", [])]
         return self._update_list(request["listVersion"], request, entries)
 
@@ -60,23 +62,23 @@ class CoreRequests(SharedCoreRequests):
         """ReserveNow (5.13). Connector 0 is rejected: ReserveConnectorZeroSupported is absent."""
         number = request["connectorId"]
         if number not in self._station.evses:
-            return {"status": "Rejected"}
+            return response(v16.ReservationStatus.rejected)
         expiry = parse(request["expiryDate"]) or self._station.wall()
         new = Reservation(request["reservationId"], request["idTag"], expiry, number, request.get("parentIdTag"))
-        return {"status": self._station.reservations.reserve(new)}
+        return response(self._station.reservations.reserve(new))
 
     # transactions
 
-    def remote_start(self, request: Payload) -> Payload:
+    def remote_start_transaction(self, request: Payload) -> Payload:
         """RemoteStartTransaction at a connector with a vehicle, otherwise at a free one (5.11)."""
         token, profile = request["idTag"], request.get("chargingProfile")
         group = self._station.local_list.group(token)
         free = self._free(request.get("connectorId"), token, group)
         if not free or not self._station.online:
-            return {"status": "Rejected"}
+            return response(v16.RemoteStartStopStatus.rejected)
         start = TransactionStart(token, "Central", 0, None if profile is None else as_profile(profile, "-"), group)
         self._station.later(self._start(min(free, key=lambda e: e.vehicle is None), start))
-        return {"status": "Accepted"}
+        return response(v16.RemoteStartStopStatus.accepted)
 
     async def _start(self, evse: EvseState, start: TransactionStart) -> None:
         authorize = self._station.settings.truth("remote_authorize")
@@ -85,12 +87,12 @@ class CoreRequests(SharedCoreRequests):
         if evse.transaction is None:
             self._station.sessions.start(evse, start)
 
-    def remote_stop(self, request: Payload) -> Payload:
+    def remote_stop_transaction(self, request: Payload) -> Payload:
         """RemoteStopTransaction (5.12)."""
         for evse in self._station.evses.values():
             if evse.transaction is not None and evse.transaction.number == request["transactionId"]:
                 return self._stop(evse)
-        return {"status": "Rejected"}
+        return response(v16.RemoteStartStopStatus.rejected)
 
 
 class TriggerRequests(SharedTriggerRequests):
@@ -104,6 +106,8 @@ class TriggerRequests(SharedTriggerRequests):
     def trigger_message(self, request: Payload) -> Payload:
         """TriggerMessage and ExtendedTriggerMessage."""
         return self._trigger(request["requestedMessage"], request.get("connectorId"))
+
+    extended_trigger_message = trigger_message
 
     async def _meter_values(self, evses: list[EvseState]) -> None:
         for evse in evses:

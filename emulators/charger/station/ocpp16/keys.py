@@ -6,8 +6,10 @@ from typing import Unpack
 
 from emulators.charger.station.device_model.model import Characteristics, fits
 from emulators.charger.station.measurands import MEASURANDS
+from emulators.charger.station.responses import response
 from emulators.charger.station.shared_requests import RequestHandlers
 from emulators.charger.station.station import Station
+from protocols.ocpp.enums import v16
 from protocols.ocpp.schema import Payload
 
 KEYS_PER_ANSWER = 100  # GetConfigurationMaxKeys
@@ -63,16 +65,16 @@ def add_keys(station: Station) -> None:
 class ConfigurationRequests(RequestHandlers):
     """Handlers of ChangeConfiguration and GetConfiguration."""
 
-    def change(self, request: Payload) -> Payload:
+    def change_configuration(self, request: Payload) -> Payload:
         """ChangeConfiguration (5.3)."""
         key, value = request["key"], request["value"]
         variable = self._station.device_model.find(("", 0, key, ""))
         if variable is None:
-            return {"status": "NotSupported"}
+            return response(v16.ConfigurationStatus.not_supported)
         if not variable.mutable or not fits(variable, value):
-            return {"status": "Rejected"}
+            return response(v16.ConfigurationStatus.rejected)
         if key == self._station.vendor.setpoint.key and not self._station.vendor_power.setpoint_variable(value):
-            return {"status": "Rejected"}
+            return response(v16.ConfigurationStatus.rejected)
         variable.stored = value
         if key == "HeartbeatInterval":
             self._station.link.restart_heartbeat()
@@ -81,9 +83,9 @@ class ConfigurationRequests(RequestHandlers):
             self._station.later(self._station.link.reconnect("new credentials"))  # whitepaper A01
         self._station.variables_changed()
         self._station.save("variables")
-        return {"status": "Accepted"}
+        return response(v16.ConfigurationStatus.accepted)
 
-    def get(self, request: Payload) -> Payload:
+    def get_configuration(self, request: Payload) -> Payload:
         """GetConfiguration (5.8)."""
         keys = {name: v for (component, _, name, _), v in self._station.device_model.items() if not component}
         requested = request.get("key", []) or list(keys)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from emulators.charger.station.maintenance.maintenance import Firmware
 from emulators.charger.station.maintenance.requests import SharedMaintenanceRequests, retries
+from emulators.charger.station.responses import response
+from protocols.ocpp.enums import v16
 from protocols.ocpp.schema import Payload
 from protocols.ocpp.times import parse
 
@@ -45,8 +47,9 @@ class MaintenanceRequests(SharedMaintenanceRequests):
         """GetInstalledCertificateIds (whitepaper 4.2)."""
         found = self._station.maintenance.certificates.of([request["certificateType"]])
         if not found:
-            return {"status": "NotFound"}
-        return {"status": "Accepted", "certificateHashData": [one.hash_data() for one in found]}
+            return response(v16.GetInstalledCertificateStatus.not_found)
+        hashes = [one.hash_data() for one in found]
+        return response(v16.GetInstalledCertificateStatus.accepted, certificateHashData=hashes)
 
     async def sign(self) -> None:
         """Send SignCertificate."""

@@ -12,6 +12,7 @@ from emulators.charger.station.measurands import UNITS, measured
 from emulators.charger.station.ocpp_enums import ChargingState, ConnectorStatus, StopReason, TriggerReason
 from emulators.charger.station.station import Station
 from emulators.charger.station.transaction import Transaction
+from protocols.ocpp.enums import v16
 from protocols.ocpp.events import Answered
 from protocols.ocpp.schema import Payload
 from protocols.ocpp.times import stamp
@@ -27,11 +28,7 @@ _REASONS: dict[str, str] = {
     StopReason.reboot: "SoftReset",
     StopReason.remote: "Remote",
 }
-ERRORS = frozenset(  # faults that are a ChargePointErrorCode
-    {
-        "GroundFailure", "HighTemperature", "InternalError", "OverCurrentFailure", "OverVoltage", "PowerSwitchFailure",
-    }
-)  # fmt: skip
+ERRORS = frozenset(v16.ChargePointErrorCode)
 ENERGY_STATES = (ChargingState.charging, ChargingState.suspended_ev, ChargingState.suspended_evse)
 SAMPLED = frozenset({TriggerReason.meter_value_periodic, TriggerReason.charging_rate_changed, TriggerReason.trigger})
 
@@ -79,7 +76,7 @@ class Messages16:
         if not isinstance(reply, Answered) or reply.violation is not None:
             return False
         evse.group = reply.payload["idTagInfo"].get("parentIdTag")
-        return bool(reply.payload["idTagInfo"]["status"] == "Accepted")
+        return bool(reply.payload["idTagInfo"]["status"] == v16.AuthorizationStatus.accepted)
 
     # transactions
 
@@ -115,7 +112,7 @@ class Messages16:
         self._station.profiles.rename_transaction(transaction.id, str(transaction.number))
         self._station.persistence.transaction_id_assigned(transaction)
         evse = self._station.evses.get(transaction.evse)
-        if evse is not None and response["idTagInfo"]["status"] != "Accepted":
+        if evse is not None and response["idTagInfo"]["status"] != v16.AuthorizationStatus.accepted:
             self._station.sessions.deauthorize(evse, transaction)
 
     def updated(self, evse: EvseState, transaction: Transaction, trigger: str) -> None:

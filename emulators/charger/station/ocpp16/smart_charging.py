@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from emulators.charger.station.ocpp_enums import ProfileKind, ProfilePurpose
+from emulators.charger.station.responses import accepted_if, response
 from emulators.charger.station.shared_requests import RequestHandlers
+from protocols.ocpp.enums import v16
 from protocols.ocpp.schema import Payload
 from protocols.ocpp.times import stamp
 
@@ -49,11 +51,9 @@ class SmartChargingRequests(RequestHandlers):
         found = self._station.profiles.install(number, profile, station.wall(), name)
         if found is not None:
             self._station.rejections.append(f"{found[1]}: {found[0]}")
-            return {"status": "Rejected"}
-        station.save("profiles")
-        station.wake()
-        self._station.smart_charging.step()
-        return {"status": "Accepted"}
+            return response(v16.ChargingProfileStatus.rejected)
+        self._profiles_changed()
+        return response(v16.ChargingProfileStatus.accepted)
 
     def clear_charging_profile(self, request: Payload) -> Payload:
         """ClearChargingProfile (5.5)."""
@@ -61,28 +61,23 @@ class SmartChargingRequests(RequestHandlers):
         cleared = self._station.profiles.clear(
             request.get("id"), request.get("connectorId"), purpose, request.get("stackLevel")
         )
-        self._station.save("profiles")
-        self._station.wake()
-        return {"status": "Accepted" if cleared else "Unknown"}
+        self._profiles_changed()
+        return accepted_if(bool(cleared), v16.ClearChargingProfileStatus.unknown)
 
     def get_composite_schedule(self, request: Payload) -> Payload:
         """GetCompositeSchedule (5.7)."""
         station, number = self._station, request["connectorId"]
         if number != 0 and number not in station.evses:
-            return {"status": "Rejected"}
+            return response(v16.GetCompositeScheduleStatus.rejected)
         unit, wall = request.get("chargingRateUnit", "W"), station.wall()
         evse = station.evses[number or 1]
         at = self._station.smart_charging.evse_conditions(evse)
-        factor = 1.0 if unit == "W" else 1.0 / (at.voltage_v * at.phases)
+        factor = at.unit_factor(unit)
         found = self._station.profiles.schedule(number, wall, request["duration"], at)
         periods = []
         for start, composite in found:
             limit = evse.power_path.max_charge_w if composite.limit_w is None else composite.limit_w
             periods.append({"startPeriod": round(start), "limit": round(limit * factor, 1)})
         schedule = {"duration": request["duration"], "chargingRateUnit": unit, "chargingSchedulePeriod": periods}
-        return {
-            "status": "Accepted",
-            "connectorId": number,
-            "scheduleStart": stamp(wall),
-            "chargingSchedule": schedule,
-        }
+        status = v16.GetCompositeScheduleStatus.accepted
+        return response(status, connectorId=number, scheduleStart=stamp(wall), chargingSchedule=schedule)

@@ -8,12 +8,13 @@ from __future__ import annotations
 from emulators.charger.station.evse import EvseState
 from emulators.charger.station.ocpp2.maintenance import MaintenanceRequests
 from emulators.charger.station.ocpp2.messages import Messages2
-from emulators.charger.station.ocpp2.responses import rejected
 from emulators.charger.station.ocpp_enums import ProfilePurpose, StopReason, TriggerReason
 from emulators.charger.station.reservations import Reservation
+from emulators.charger.station.responses import accepted_if, rejected, response
 from emulators.charger.station.shared_requests import SharedCoreRequests, SharedTriggerRequests
 from emulators.charger.station.station import Station
 from emulators.charger.station.transaction import TransactionStart
+from protocols.ocpp.enums import v21
 from protocols.ocpp.schema import Payload
 from protocols.ocpp.times import parse
 
@@ -29,14 +30,14 @@ class CoreRequests(SharedCoreRequests):
         evses = self._selected(number)
         if not evses:
             return rejected("UnknownEVSE")
-        if request["type"] == "ImmediateAndResume":
+        if request["type"] == v21.ResetEnumType.immediate_and_resume:
             return rejected("UnsupportedRequest", "no transaction is resumed")
-        if request["type"] == "OnIdle" and any(e.transaction is not None for e in evses):
+        if request["type"] == v21.ResetEnumType.on_idle and any(e.transaction is not None for e in evses):
             self._station.availability.set_resetting(evses, True)
             self._station.later(self._reset_when_idle(evses, number))
-            return {"status": "Scheduled"}
+            return response(v21.ResetStatusEnumType.scheduled)
         self._station.later(self._reset_now(evses, number))
-        return {"status": "Accepted"}
+        return response(v21.ResetStatusEnumType.accepted)
 
     async def _reset_now(self, evses: list[EvseState], number: int) -> None:
         if number == 0:
@@ -55,10 +56,10 @@ class CoreRequests(SharedCoreRequests):
 
     def unlock_connector(self, request: Payload) -> Payload:
         """UnlockConnector (F05)."""
-        evse = self._station.evses.get(request["evseId"])
+        evse, statuses = self._station.evses.get(request["evseId"]), v21.UnlockStatusEnumType
         if evse is None or request["connectorId"] != 1:
-            return {"status": "UnknownConnector"}
-        return {"status": "OngoingAuthorizedTransaction" if evse.transaction is not None else "Unlocked"}
+            return response(statuses.unknown_connector)
+        return response(statuses.unlocked if evse.transaction is None else statuses.ongoing_authorized_transaction)
 
     def change_availability(self, request: Payload) -> Payload:
         """ChangeAvailability (G03, G04)."""
@@ -66,7 +67,8 @@ class CoreRequests(SharedCoreRequests):
         evses = self._selected(location.get("id", 0))
         if not evses or location.get("connectorId", 1) != 1:
             return rejected("UnknownEVSE")
-        return {"status": self._station.availability.change(evses, request["operationalStatus"] == "Operative")}
+        operative = request["operationalStatus"] == v21.OperationalStatusEnumType.operative
+        return response(self._station.availability.change(evses, operative))
 
     def data_transfer(self, request: Payload) -> Payload:
         """DataTransfer: set-point or grid-forming order of the vendor profile (P01)."""
@@ -74,7 +76,7 @@ class CoreRequests(SharedCoreRequests):
         addressed = (request["vendorId"], request.get("messageId") or "")
         if forming.vendor_id and addressed == (forming.vendor_id, forming.message_id):
             accepted = self._station.vendor_power.grid_forming_message(request.get("data"))
-            return {"status": "Accepted" if accepted else "Rejected"}
+            return accepted_if(accepted)
         return super().data_transfer(request)
 
     # tokens and reservations
@@ -87,14 +89,14 @@ class CoreRequests(SharedCoreRequests):
     def send_local_list(self, request: Payload) -> Payload:
         """SendLocalList (D01)."""
         if not self._station.settings.truth("list_enabled"):
-            return rejected("NotEnabled") | {"status": "Failed"}
+            return rejected("NotEnabled") | response(v21.SendLocalListStatusEnumType.failed)
         entries = [(e["idToken"]["idToken"], e.get("idTokenInfo")) for e in request.get("localAuthorizationList", [])]
         return self._update_list(request["versionNumber"], request, entries)
 
     def reserve_now(self, request: Payload) -> Payload:
         """ReserveNow (H01)."""
         station, number = self._station, request.get("evseId", 0)
-        if number != 0 and number not in station.evses:
+        if not self._selected(number):
             return rejected("UnknownEVSE")
         if not station.device_model.truth("ReservationCtrlr", "Enabled", True):
             return rejected("NotEnabled")
@@ -105,7 +107,7 @@ class CoreRequests(SharedCoreRequests):
         expiry = parse(request["expiryDateTime"]) or station.wall()
         group = request.get("groupIdToken", {}).get("idToken")
         new = Reservation(request["id"], request["idToken"]["idToken"], expiry, number, group, station.wall())
-        return {"status": station.reservations.reserve(new)}
+        return response(station.reservations.reserve(new))
 
     # transactions
 
@@ -117,7 +119,7 @@ class CoreRequests(SharedCoreRequests):
             response["ongoingIndicator"] = self._station.evse_of(number) is not None
         return response
 
-    def request_start(self, request: Payload) -> Payload:
+    def request_start_transaction(self, request: Payload) -> Payload:
         """RequestStartTransaction at an EVSE with a vehicle, otherwise at a free one (F01, F02)."""
         if not self._station.online:
             return rejected("NotAccepted")  # B02.FR.05
@@ -133,8 +135,9 @@ class CoreRequests(SharedCoreRequests):
         authorize = self._station.settings.truth("remote_authorize")
         if authorize and token["type"] not in ("NoAuthorization", "Central"):
             self._station.later(self._authorize_then_start(evse, start))
-            return {"status": "Accepted"}
-        return {"status": "Accepted", "transactionId": self._station.sessions.begin(evse, start).id}
+            return response(v21.RequestStartStopStatusEnumType.accepted)
+        transaction = self._station.sessions.begin(evse, start)
+        return response(v21.RequestStartStopStatusEnumType.accepted, transactionId=transaction.id)
 
     async def _authorize_then_start(self, evse: EvseState, start: TransactionStart) -> None:
         """Start a transaction that AuthorizeRemoteStart requires to be authorised (F02.FR.01)."""
@@ -142,7 +145,7 @@ class CoreRequests(SharedCoreRequests):
         if accepted and evse.transaction is None:
             self._station.sessions.begin(evse, start)
 
-    def request_stop(self, request: Payload) -> Payload:
+    def request_stop_transaction(self, request: Payload) -> Payload:
         """RequestStopTransaction (F03)."""
         evse = self._station.evse_of(request["transactionId"])
         return rejected("TxNotFound") if evse is None else self._stop(evse)
@@ -165,7 +168,7 @@ class TriggerRequests(SharedTriggerRequests):
         """TriggerMessage (F06)."""
         requested, number = request["requestedMessage"], request.get("evse", {}).get("id")
         if requested == "BootNotification" and self._station.online:
-            return {"status": "Rejected"}  # F06.FR.17: it has been accepted already
+            return response(v21.TriggerMessageStatusEnumType.rejected)  # F06.FR.17: it has been accepted already
         return self._trigger(requested, number)
 
     async def _transaction(self, evses: list[EvseState]) -> None:

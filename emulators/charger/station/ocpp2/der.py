@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from emulators.charger.station.responses import response
 from emulators.charger.station.shared_requests import RequestHandlers
 from emulators.charger.station.smart_charging.der import BODIES, CURVES, DerControl
+from protocols.ocpp.enums import v21
 from protocols.ocpp.schema import Payload
 
 REPORTED = 20  # DER controls in one report; the schema allows 24 of each kind
@@ -24,12 +26,12 @@ class DerRequests(RequestHandlers):
         """GetDERControl (R04.FR.30-36)."""
         controls, kind = self._station.der_controls, request.get("controlType")
         if kind is not None and kind not in controls.supported:
-            return {"status": "NotSupported"}
+            return response(v21.DERControlStatusEnumType.not_supported)
         found = controls.select(request.get("isDefault"), kind, request.get("controlId"))
         if not found:
-            return {"status": "NotFound"}
+            return response(v21.DERControlStatusEnumType.not_found)
         self._station.later(self._report_controls(request["requestId"], found))
-        return {"status": "Accepted"}
+        return response(v21.DERControlStatusEnumType.accepted)
 
     async def _report_controls(self, request: int, found: list[DerControl]) -> None:
         parts = [found[i : i + REPORTED] for i in range(0, len(found), REPORTED)]
@@ -43,14 +45,14 @@ class DerRequests(RequestHandlers):
         """ClearDERControl (R04.FR.41-45)."""
         controls, kind, number = self._station.der_controls, request.get("controlType"), request.get("controlId")
         if kind is not None and kind not in controls.supported:
-            return {"status": "NotSupported"}
+            return response(v21.DERControlStatusEnumType.not_supported)
         found = controls.select(request["isDefault"], kind, number)
         if not found and (kind is not None or number is not None):
-            return {"status": "NotFound"}
+            return response(v21.DERControlStatusEnumType.not_found)
         controls.remove(found)
         self._station.save("controls")
         self._station.wake()
-        return {"status": "Accepted"}
+        return response(v21.DERControlStatusEnumType.accepted)
 
 
 def _report(control: DerControl) -> Payload:

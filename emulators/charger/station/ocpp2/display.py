@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
-
-from emulators.charger.station.messages import Handler
-from emulators.charger.station.ocpp2.responses import rejected
+from emulators.charger.station.ocpp2.reports import send_report
+from emulators.charger.station.responses import accepted_if, rejected, response
 from emulators.charger.station.shared_requests import RequestHandlers
+from emulators.charger.station.tariffs.tariffs import Tariffs
+from protocols.ocpp.enums import v21
 from protocols.ocpp.rpc import Refusal
 from protocols.ocpp.schema import ErrorCode, Payload
 
@@ -18,20 +18,20 @@ class DisplayRequests(RequestHandlers):
 
     def set_display_message(self, request: Payload) -> Payload:
         """SetDisplayMessage (O01, O02, O06)."""
-        return {"status": self._station.display.put(request["message"])}
+        return response(self._station.display.put(request["message"]))
 
     def get_display_messages(self, request: Payload) -> Payload:
         """GetDisplayMessages (O03, O04)."""
         found = self._station.display.select(request.get("id"), request.get("priority"), request.get("state"))
         if not found:
-            return {"status": "Unknown"}
+            return response(v21.GetDisplayMessagesStatusEnumType.unknown)
         body: Payload = {"requestId": request["requestId"], "messageInfo": found, "tbc": False}
         self._station.later(self._station.call("NotifyDisplayMessages", body))
-        return {"status": "Accepted"}
+        return response(v21.GetDisplayMessagesStatusEnumType.accepted)
 
     def clear_display_message(self, request: Payload) -> Payload:
         """ClearDisplayMessage (O05)."""
-        return {"status": "Accepted" if self._station.display.clear(request["id"]) else "Unknown"}
+        return accepted_if(self._station.display.clear(request["id"]), v21.ClearMessageStatusEnumType.unknown)
 
     def cost_updated(self, request: Payload) -> Payload:
         """CostUpdated: total cost on display (I02)."""
@@ -44,60 +44,45 @@ class DisplayRequests(RequestHandlers):
         """CustomerInformation (N09, N10). Only entries of the local list are stored, found by their token."""
         token = request.get("idToken", {}).get("idToken")
         if token is None and not {"customerIdentifier", "customerCertificate"} & request.keys():
-            return {"status": "Invalid"}
+            return response(v21.CustomerInformationStatusEnumType.invalid)
         if not (request["report"] or request["clear"]):
-            return {"status": "Rejected"}
+            return response(v21.CustomerInformationStatusEnumType.rejected)
         status = None if token is None else self._station.local_list.status(token, self._station.wall())
         data = "" if status is None or not request["report"] else f"idToken {token}: {status}"
         if request["clear"] and token is not None and self._station.local_list.drop(token):
             self._station.save("local_list")
-        self._station.later(self._send_customer_data(request["requestId"], data))
-        return {"status": "Accepted"}
-
-    async def _send_customer_data(self, number: int, data: str) -> None:
-        parts = [data[i : i + DATA_LENGTH] for i in range(0, len(data), DATA_LENGTH)] or [""]
-        for index, part in enumerate(parts):
-            body: Payload = {
-                "requestId": number,
-                "data": part,
-                "seqNo": index,
-                "generatedAt": self._station.timestamp(),
-                "tbc": index < len(parts) - 1,
-            }
-            await self._station.call("NotifyCustomerInformation", body)
+        action, request_id = "NotifyCustomerInformation", request["requestId"]
+        self._station.later(send_report(self._station, action, request_id, "data", data, DATA_LENGTH))
+        return response(v21.CustomerInformationStatusEnumType.accepted)
 
 
 class TariffRequests(RequestHandlers):
     """Handlers of tariff requests, which are answered with NotSupported while costs are not computed (I07.FR.01)."""
 
-    def if_enabled(self, handler: Handler) -> Handler:
-        """Return a handler that refuses requests while costs are not computed."""
+    def _tariffs(self) -> Tariffs:
+        """Return the tariffs. Raises a Refusal while costs are not computed."""
+        if not self._station.tariffs.enabled:
+            raise Refusal(ErrorCode.NOT_SUPPORTED, "TariffCostCtrlr.Enabled[Tariff] is false")
+        return self._station.tariffs
 
-        def handle(request: Payload) -> Payload | Awaitable[Payload]:
-            if not self._station.tariffs.enabled:
-                raise Refusal(ErrorCode.NOT_SUPPORTED, "TariffCostCtrlr.Enabled[Tariff] is false")
-            return handler(request)
-
-        return handle
-
-    def set_default(self, request: Payload) -> Payload:
+    def set_default_tariff(self, request: Payload) -> Payload:
         """SetDefaultTariff (I07)."""
-        number = request["evseId"]
-        if number != 0 and number not in self._station.evses:
+        tariffs, number = self._tariffs(), request["evseId"]
+        if not self._selected(number):
             return rejected("UnknownEVSE")
-        return {"status": self._station.tariffs.set_default(number, request["tariff"])}
+        return response(tariffs.set_default(number, request["tariff"]))
 
-    def get(self, request: Payload) -> Payload:
+    def get_tariffs(self, request: Payload) -> Payload:
         """GetTariffs (I09)."""
-        found = self._station.tariffs.assignments(request["evseId"])
-        return {"status": "Accepted", "tariffAssignments": found} if found else {"status": "NoTariff"}
+        found, statuses = self._tariffs().assignments(request["evseId"]), v21.TariffGetStatusEnumType
+        return response(statuses.accepted, tariffAssignments=found) if found else response(statuses.no_tariff)
 
-    def clear(self, request: Payload) -> Payload:
+    def clear_tariffs(self, request: Payload) -> Payload:
         """ClearTariffs (I10)."""
-        cleared = self._station.tariffs.clear(request.get("tariffIds"), request.get("evseId"))
-        results = [{"tariffId": number, "status": "Accepted"} for number in cleared]
-        return {"clearTariffsResult": results or [{"status": "NoTariff"}]}
+        cleared = self._tariffs().clear(request.get("tariffIds"), request.get("evseId"))
+        results = [response(v21.TariffClearStatusEnumType.accepted, tariffId=number) for number in cleared]
+        return {"clearTariffsResult": results or [response(v21.TariffClearStatusEnumType.no_tariff)]}
 
-    def change(self, request: Payload) -> Payload:
+    def change_transaction_tariff(self, request: Payload) -> Payload:
         """ChangeTransactionTariff (I11)."""
-        return {"status": self._station.tariffs.change(request["transactionId"], request["tariff"])}
+        return response(self._tariffs().change(request["transactionId"], request["tariff"]))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from emulators.charger.station.maintenance.requests import SharedMaintenanceRequests
+from emulators.charger.station.responses import response
+from protocols.ocpp.enums import v21
 from protocols.ocpp.schema import Payload, Version
 
 
@@ -15,16 +17,16 @@ class MaintenanceRequests(SharedMaintenanceRequests):
         if unsigned_allowed is None:
             unsigned_allowed = self._station.link.network_profiles.target().security_profile < 2
         if "signingCertificate" not in request["firmware"] and not unsigned_allowed:
-            return {"status": "Rejected"}
+            return response(v21.UpdateFirmwareStatusEnumType.rejected)
         return self._update_firmware(request, "FirmwareStatusNotification")
 
     def get_installed_certificate_ids(self, request: Payload) -> Payload:
         """GetInstalledCertificateIds (M03)."""
         found = self._station.maintenance.certificates.of(request.get("certificateType"))
         if not found:
-            return {"status": "NotFound"}
+            return response(v21.GetInstalledCertificateStatusEnumType.not_found)
         chain = [{"certificateType": one.kind, "certificateHashData": one.hash_data()} for one in found]
-        return {"status": "Accepted", "certificateHashDataChain": chain}
+        return response(v21.GetInstalledCertificateStatusEnumType.accepted, certificateHashDataChain=chain)
 
     async def sign(self) -> None:
         """Send SignCertificate (A02)."""

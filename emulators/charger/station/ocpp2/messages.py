@@ -13,6 +13,7 @@ from emulators.charger.station.power_path import Needs
 from emulators.charger.station.smart_charging import operation_modes
 from emulators.charger.station.station import Station
 from emulators.charger.station.transaction import Transaction
+from protocols.ocpp.enums import v21
 from protocols.ocpp.events import Answered
 from protocols.ocpp.schema import Payload, Version
 
@@ -64,7 +65,7 @@ class Messages2:
         evse.group = reply.payload["idTokenInfo"].get("groupIdToken", {}).get("idToken")
         allowed, evse.authorize_answered = reply.payload.get("allowedEnergyTransfer"), True
         evse.allowed_transfers = None if allowed is None else tuple(allowed)
-        return bool(reply.payload["idTokenInfo"]["status"] == "Accepted")
+        return bool(reply.payload["idTokenInfo"]["status"] == v21.AuthorizationStatusEnumType.accepted)
 
     # transactions
 
@@ -93,8 +94,8 @@ class Messages2:
         if response.get("totalCost") is not None:
             transaction.cost_updated = response["totalCost"]
         evse = self._station.evses.get(transaction.evse)
-        status = response.get("idTokenInfo", {}).get("status", "Accepted")
-        if evse is not None and status != "Accepted":
+        status = response.get("idTokenInfo", {}).get("status", v21.AuthorizationStatusEnumType.accepted)
+        if evse is not None and status != v21.AuthorizationStatusEnumType.accepted:
             self._station.sessions.deauthorize(evse, transaction)
 
     def updated(self, evse: EvseState, transaction: Transaction, trigger: str) -> None:
@@ -237,7 +238,8 @@ class Messages2:
         """Send 2.1 charging needs; return False if the CSMS rejects them. No response is no rejection."""
         body = {"evseId": evse.number, "chargingNeeds": charging_needs(vehicle, self._station.wall())}
         reply = await self._station.call("NotifyEVChargingNeeds", body)
-        return not (isinstance(reply, Answered) and reply.payload.get("status") == "Rejected")
+        rejected = v21.NotifyEVChargingNeedsStatusEnumType.rejected
+        return not (isinstance(reply, Answered) and reply.payload.get("status") == rejected)
 
     def transfer(self, evse: EvseState, vehicle: Needs) -> str:
         """Return the EV's energy transfer if it is allowed, otherwise the best one that is.

@@ -5,8 +5,10 @@ from __future__ import annotations
 from emulators.charger.station.device_model.model import Name, component_of, connector_fits, name_of, variable_of
 from emulators.charger.station.device_model.report import matches
 from emulators.charger.station.monitoring.monitors import SEVERITIES, Monitor
-from emulators.charger.station.ocpp2.responses import check_items
+from emulators.charger.station.ocpp2.reports import check_items, send_report
+from emulators.charger.station.responses import accepted_if, response
 from emulators.charger.station.shared_requests import RequestHandlers
+from protocols.ocpp.enums import v21
 from protocols.ocpp.schema import Payload, Version
 
 REPORTED = 50  # monitors in one NotifyMonitoringReport
@@ -15,7 +17,7 @@ REPORTED = 50  # monitors in one NotifyMonitoringReport
 class MonitoringRequests(RequestHandlers):
     """Handlers of requests about monitors and event streams."""
 
-    def set(self, request: Payload) -> Payload:
+    def set_variable_monitoring(self, request: Payload) -> Payload:
         """SetVariableMonitoring (N04)."""
         check_items(request["setMonitoringData"])
         results = [self._set(data) for data in request["setMonitoringData"]]
@@ -29,7 +31,8 @@ class MonitoringRequests(RequestHandlers):
         variable = self._station.device_model.find(name)
         if variable is None or not connector_fits(data["component"]):
             known = self._station.device_model.has_component(name[0], name[1]) and connector_fits(data["component"])
-            return result | {"status": "UnknownVariable" if known else "UnknownComponent"}
+            statuses = v21.SetMonitoringStatusEnumType
+            return result | response(statuses.unknown_variable if known else statuses.unknown_component)
         status, monitor = self._station.monitoring.monitors.set(data, name, variable, self._station.wall())
         if monitor is None:
             return result | {"status": status}
@@ -42,19 +45,19 @@ class MonitoringRequests(RequestHandlers):
         if params is not None and self._station.config.version is Version.V21:
             await self._station.event_streams.begin(monitor, params)
 
-    def clear(self, request: Payload) -> Payload:
+    def clear_variable_monitoring(self, request: Payload) -> Payload:
         """ClearVariableMonitoring (N06, N13.FR.05)."""
         check_items(request["id"])
         results = []
         for number in request["id"]:
             status = self._station.monitoring.monitors.clear(number)
-            if status == "Accepted":
+            if status == v21.ClearMonitoringStatusEnumType.accepted:
                 self._station.later(self._station.event_streams.end(number))
             results.append({"id": number, "status": status})
         self._station.save("monitors")
         return {"clearMonitoringResult": results}
 
-    def set_base(self, request: Payload) -> Payload:
+    def set_monitoring_base(self, request: Payload) -> Payload:
         """SetMonitoringBase (N03)."""
         before = {one.id for one in self._station.monitoring.monitors}
         self._station.monitoring.monitors.set_base(request["monitoringBase"])
@@ -62,17 +65,17 @@ class MonitoringRequests(RequestHandlers):
             self._station.later(self._station.event_streams.end(number))
         self._station.save("monitors")
         self._station.wake()
-        return {"status": "Accepted"}
+        return response(v21.GenericDeviceModelStatusEnumType.accepted)
 
-    def set_level(self, request: Payload) -> Payload:
+    def set_monitoring_level(self, request: Payload) -> Payload:
         """SetMonitoringLevel (N05)."""
         if request["severity"] not in SEVERITIES:
-            return {"status": "Rejected"}
+            return response(v21.GenericStatusEnumType.rejected)
         self._station.monitoring.monitors.level = request["severity"]
         self._station.save("monitors")
-        return {"status": "Accepted"}
+        return response(v21.GenericStatusEnumType.accepted)
 
-    def report(self, request: Payload) -> Payload:
+    def get_monitoring_report(self, request: Payload) -> Payload:
         """GetMonitoringReport (N02)."""
         variables = request.get("componentVariable", [])
         check_items(variables)
@@ -82,21 +85,10 @@ class MonitoringRequests(RequestHandlers):
 
         found = self._station.monitoring.monitors.select(matches_name, request.get("monitoringCriteria", []))
         if not found:
-            return {"status": "EmptyResultSet"}
-        self._station.later(self._report(request["requestId"], found))
-        return {"status": "Accepted"}
-
-    async def _report(self, request: int, found: list[Monitor]) -> None:
-        parts = [found[i : i + REPORTED] for i in range(0, len(found), REPORTED)]
-        for number, part in enumerate(parts):
-            body: Payload = {
-                "requestId": request,
-                "seqNo": number,
-                "generatedAt": self._station.timestamp(),
-                "tbc": number < len(parts) - 1,
-                "monitor": [self._entry(one) for one in part],
-            }
-            await self._station.call("NotifyMonitoringReport", body)
+            return response(v21.GenericDeviceModelStatusEnumType.empty_result_set)
+        action, number, entries = "NotifyMonitoringReport", request["requestId"], [self._entry(one) for one in found]
+        self._station.later(send_report(self._station, action, number, "monitor", entries, REPORTED))
+        return response(v21.GenericDeviceModelStatusEnumType.accepted)
 
     def _entry(self, one: Monitor) -> Payload:
         about: Payload = {
@@ -115,12 +107,12 @@ class MonitoringRequests(RequestHandlers):
             "variableMonitoring": [about],
         }
 
-    def get_streams(self, request: Payload) -> Payload:
+    def get_periodic_event_stream(self, request: Payload) -> Payload:
         """GetPeriodicEventStream (N12)."""
         found = self._station.event_streams.list()
         return {"constantStreamData": found} if found else {}
 
-    def adjust_stream(self, request: Payload) -> Payload:
+    def adjust_periodic_event_stream(self, request: Payload) -> Payload:
         """AdjustPeriodicEventStream (N14)."""
         done = self._station.event_streams.adjust(request["id"], request["params"])
-        return {"status": "Accepted" if done else "Rejected"}
+        return accepted_if(done)

@@ -7,12 +7,13 @@ from dataclasses import replace
 from emulators.charger.station.device_model.variables_v2x import load_thresholds
 from emulators.charger.station.evse import EvseState
 from emulators.charger.station.ocpp2.charging_needs import followed
-from emulators.charger.station.ocpp2.responses import rejected
 from emulators.charger.station.ocpp_enums import OperationMode, ProfilePurpose
+from emulators.charger.station.responses import accepted_if, rejected, response
 from emulators.charger.station.shared_requests import RequestHandlers
 from emulators.charger.station.smart_charging import operation_modes
 from emulators.charger.station.smart_charging.profiles import with_update_time
 from emulators.charger.station.smart_charging.schedule import Composite, InstalledProfile
+from protocols.ocpp.enums import v21
 from protocols.ocpp.schema import Payload, Version
 from protocols.ocpp.times import parse, stamp
 
@@ -37,11 +38,11 @@ class SmartChargingRequests(RequestHandlers):
         if found is not None:
             self._station.rejections.append(f"{found[1]}: {found[0]}")
             return rejected(found[0], found[1])
-        self._changed()
+        self._profiles_changed()
         of_transaction = profile["chargingProfilePurpose"] == ProfilePurpose.tx_profile
         if evse is not None and running and of_transaction and station.config.version is not Version.V21:
             station.later(self._notify_followed(evse, profile["chargingSchedule"][0]))
-        return {"status": "Accepted"}
+        return response(v21.ChargingProfileStatusEnumType.accepted)
 
     async def _notify_followed(self, evse: EvseState, schedule: Payload) -> None:
         """Send the schedule that the vehicle follows under a new profile (K15.FR.10, .19, K16.FR.05, .13)."""
@@ -50,7 +51,7 @@ class SmartChargingRequests(RequestHandlers):
             return
         unit, at = schedule["chargingRateUnit"], self._station.smart_charging.evse_conditions(evse)
         seconds = schedule.get("duration", DAY_S)
-        factor = 1.0 if unit == "W" else 1.0 / (at.voltage_v * at.phases)
+        factor = at.unit_factor(unit)
         plan = self._station.profiles.schedule(evse.number, wall, seconds, at)
         followed_schedule: Payload = {
             "id": schedule["id"],
@@ -61,12 +62,6 @@ class SmartChargingRequests(RequestHandlers):
         body: Payload = {"timeBase": stamp(wall), "evseId": evse.number, "chargingSchedule": followed_schedule}
         await station.call("NotifyEVChargingSchedule", body)
 
-    def _changed(self) -> None:
-        """Apply changed profiles at once and store them."""
-        self._station.save("profiles")
-        self._station.wake()
-        self._station.smart_charging.step()
-
     def update_dynamic_schedule(self, request: Payload) -> Payload:
         """UpdateDynamicSchedule (K28.FR.06, .09, .11)."""
         station = self._station
@@ -76,8 +71,8 @@ class SmartChargingRequests(RequestHandlers):
         if found is not None:
             return rejected(found[0], found[1])
         if held is None or held.profile is not before:  # otherwise it is a sign of life
-            self._changed()
-        return {"status": "Accepted"}
+            self._profiles_changed()
+        return response(v21.ChargingProfileStatusEnumType.accepted)
 
     def clear_charging_profile(self, request: Payload) -> Payload:
         """ClearChargingProfile (K10)."""
@@ -88,8 +83,8 @@ class SmartChargingRequests(RequestHandlers):
             criteria.get("chargingProfilePurpose"),
             criteria.get("stackLevel"),
         )
-        self._changed()
-        return {"status": "Accepted" if cleared else "Unknown"}
+        self._profiles_changed()
+        return accepted_if(bool(cleared), v21.ClearChargingProfileStatusEnumType.unknown)
 
     def get_charging_profiles(self, request: Payload) -> Payload:
         """GetChargingProfiles (K09)."""
@@ -103,9 +98,9 @@ class SmartChargingRequests(RequestHandlers):
         if "chargingLimitSource" in criterion:
             found = [h for h in found if _source(h) in criterion["chargingLimitSource"]]
         if not found:
-            return {"status": "NoProfiles"}
+            return response(v21.GetChargingProfileStatusEnumType.no_profiles)
         self._station.later(self._report_profiles(request["requestId"], found))
-        return {"status": "Accepted"}
+        return response(v21.GetChargingProfileStatusEnumType.accepted)
 
     async def _report_profiles(self, request: int, found: list[InstalledProfile]) -> None:
         groups: dict[tuple[int, str], list[InstalledProfile]] = {}
@@ -124,13 +119,13 @@ class SmartChargingRequests(RequestHandlers):
     def get_composite_schedule(self, request: Payload) -> Payload:
         """GetCompositeSchedule (K08). EVSE 0 is the sum over the EVSEs, within the station's own limits."""
         station, number = self._station, request["evseId"]
-        if number != 0 and number not in station.evses:
+        evses = self._selected(number)
+        if not evses:
             return rejected("UnknownEVSE")
         unit, wall = request.get("chargingRateUnit", "W"), station.wall()
-        evses = list(station.evses.values()) if number == 0 else [station.evses[number]]
         first = evses[0]
         at = self._station.smart_charging.evse_conditions(first)
-        factor = 1.0 if unit == "W" else 1.0 / (at.voltage_v * at.phases)
+        factor = at.unit_factor(unit)
         seconds = request["duration"]
         if number == 0:
             periods = self._total(evses, wall, seconds, factor)
@@ -145,7 +140,7 @@ class SmartChargingRequests(RequestHandlers):
             "chargingRateUnit": unit,
             "chargingSchedulePeriod": periods,
         }
-        return {"status": "Accepted", "schedule": schedule}
+        return response(v21.GenericStatusEnumType.accepted, schedule=schedule)
 
     def _total(self, evses: list[EvseState], wall: float, seconds: float, factor: float) -> list[Payload]:
         plans = [
@@ -174,12 +169,12 @@ class SmartChargingRequests(RequestHandlers):
             return rejected("TxNotFound")
         priority = ProfilePurpose.priority_charging
         if not any(h.purpose == priority and h.evse in (0, evse.number) for h in station.profiles):
-            return {"status": "NoProfile"}
+            return response(v21.PriorityChargingStatusEnumType.no_profile)
         evse.priority = request["activate"]
         body: Payload = {"transactionId": request["transactionId"], "activated": evse.priority}
         station.later(station.call("NotifyPriorityCharging", body))
         station.wake()
-        return {"status": "Accepted"}
+        return response(v21.PriorityChargingStatusEnumType.accepted)
 
     # Q
 
@@ -190,7 +185,7 @@ class SmartChargingRequests(RequestHandlers):
             return rejected("TxNotFound")
         evse.allowed_transfers = tuple(request["allowedEnergyTransfer"])
         self._station.later(self._station.sessions.renegotiate(evse))
-        return {"status": "Accepted"}
+        return response(v21.NotifyAllowedEnergyTransferStatusEnumType.accepted)
 
     def afrr_signal(self, request: Payload) -> Payload:
         """AFRRSignal (Q08.FR.10, .11)."""
@@ -204,7 +199,7 @@ class SmartChargingRequests(RequestHandlers):
         if not active:
             return rejected("NoSignalWattCurve")
         self._station.later(self._apply_signal(active, request["signal"], parse(request["timestamp"])))
-        return {"status": "Accepted"}
+        return response(v21.GenericStatusEnumType.accepted)
 
     async def _apply_signal(self, evses: list[EvseState], signal: int, at: float | None) -> None:
         if at is not None and at > self._station.wall():

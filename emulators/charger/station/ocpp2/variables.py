@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from emulators.charger.station.csms_link.network_profiles import COMPONENT
 from emulators.charger.station.device_model import report
+from emulators.charger.station.device_model.model import connector_fits, name_of
 from emulators.charger.station.device_model.variables_v2x import load_thresholds
-from emulators.charger.station.ocpp2.responses import check_items, rejected
+from emulators.charger.station.ocpp2.reports import check_items, send_report
+from emulators.charger.station.responses import accepted_if, rejected, response
 from emulators.charger.station.shared_requests import RequestHandlers
+from protocols.ocpp.enums import v21
 from protocols.ocpp.schema import Payload
 
 REPORT_ENTRIES = 50  # in one NotifyReport
@@ -38,7 +41,7 @@ class VariableRequests(RequestHandlers):
             result: Payload = {"component": data["component"], "variable": data["variable"]}
             return result | special
         result = self._station.device_model.write(data)
-        if result["attributeStatus"] == "Accepted":
+        if result["attributeStatus"] == v21.SetVariableStatusEnumType.accepted:
             self._apply(data["component"]["name"], data["variable"]["name"], data["attributeValue"])
         return result
 
@@ -49,7 +52,7 @@ class VariableRequests(RequestHandlers):
         name = (component["name"], data["variable"]["name"])
         if setpoint.component and name == (setpoint.component, setpoint.variable):
             self._station.vendor_power.setpoint_variable(value)
-            return {"attributeStatus": "Accepted"}
+            return _status(True)
         if forming.component and name == (forming.component, forming.variable):
             return _status(self._station.vendor_power.grid_forming(component.get("evse", {}).get("id", 1), value))
         return None
@@ -61,7 +64,8 @@ class VariableRequests(RequestHandlers):
         if (component["name"], variable) == ("OCPPCommCtrlr", "NetworkConfigurationPriority"):
             return stated | {"attributeStatus": self._station.link.network_profiles.prioritise(value)}
         slot = component.get("instance", "") if component["name"] == COMPONENT else ""
-        if slot.isdigit() and self._station.device_model.read(data)["attributeStatus"] in ("Accepted", "Rejected"):
+        known = self._station.device_model.find(name_of(component, data["variable"])) is not None
+        if slot.isdigit() and known and connector_fits(component):
             return stated | _status(self._station.link.network_profiles.write(int(slot), variable, value))
         return None
 
@@ -78,8 +82,8 @@ class VariableRequests(RequestHandlers):
     def get_base_report(self, request: Payload) -> Payload:
         """GetBaseReport (B07)."""
         entries = report.base(self._station.device_model, request["reportBase"])
-        self._station.later(self._report(request["requestId"], entries))
-        return {"status": "Accepted"}
+        self._report(request, entries)
+        return response(v21.GenericDeviceModelStatusEnumType.accepted)
 
     def get_report(self, request: Payload) -> Payload:
         """GetReport (B08)."""
@@ -87,29 +91,22 @@ class VariableRequests(RequestHandlers):
         check_items(variables)
         entries = report.select(self._station.device_model, variables, request.get("componentCriteria", []))
         if not entries:
-            return {"status": "EmptyResultSet"}
-        self._station.later(self._report(request["requestId"], entries))
-        return {"status": "Accepted"}
+            return response(v21.GenericDeviceModelStatusEnumType.empty_result_set)
+        self._report(request, entries)
+        return response(v21.GenericDeviceModelStatusEnumType.accepted)
 
-    async def _report(self, request: int, entries: list[Payload]) -> None:
-        parts = [entries[i : i + REPORT_ENTRIES] for i in range(0, len(entries), REPORT_ENTRIES)]
-        for number, part in enumerate(parts):
-            body: Payload = {
-                "requestId": request,
-                "generatedAt": self._station.timestamp(),
-                "seqNo": number,
-                "reportData": part,
-                "tbc": number < len(parts) - 1,
-            }
-            await self._station.call("NotifyReport", body)
+    def _report(self, request: Payload, entries: list[Payload]) -> None:
+        action, request_id = "NotifyReport", request["requestId"]
+        self._station.later(send_report(self._station, action, request_id, "reportData", entries, REPORT_ENTRIES))
 
     # network profiles
 
     def set_network_profile(self, request: Payload) -> Payload:
         """SetNetworkProfile (B09)."""
         fault = self._station.link.network_profiles.set(request["configurationSlot"], request["connectionData"])
-        return {"status": "Accepted"} if fault is None else rejected("InvalidValue", fault)
+        return accepted_if(True) if fault is None else rejected("InvalidValue", fault)
 
 
 def _status(done: bool) -> Payload:
-    return {"attributeStatus": "Accepted" if done else "Rejected"}
+    statuses = v21.SetVariableStatusEnumType
+    return {"attributeStatus": statuses.accepted if done else statuses.rejected}

@@ -9,17 +9,12 @@ from dataclasses import asdict, dataclass
 
 from emulators.charger.station.smart_charging.operation_modes import interpolate
 from emulators.charger.station.store import Saved
+from protocols.ocpp.enums import v21
 from protocols.ocpp.schema import Payload
 from protocols.ocpp.times import parse
 
 # Each control type has one body (errata 2.59); several curves share `curve`.
-CURVES = frozenset(
-    {
-        "FreqWatt", "HFMustTrip", "HFMayTrip", "HVMustTrip", "HVMomCess", "HVMayTrip", "LFMustTrip", "LVMustTrip",
-        "LVMomCess", "LVMayTrip", "PowerMonitoringMustTrip", "VoltVar", "VoltWatt", "WattPF", "WattVar",
-    }
-)  # fmt: skip
-BODIES: dict[str, str] = dict.fromkeys(CURVES, "curve") | {
+BODIES: dict[str, str] = dict.fromkeys(v21.DERControlEnumType, "curve") | {
     "EnterService": "enterService",
     "FixedPFAbsorb": "fixedPFAbsorb",
     "FixedPFInject": "fixedPFInject",
@@ -28,6 +23,7 @@ BODIES: dict[str, str] = dict.fromkeys(CURVES, "curve") | {
     "Gradients": "gradient",
     "LimitMaxDischarge": "limitMaxDischarge",
 }
+CURVES = frozenset(kind for kind, body in BODIES.items() if body == "curve")
 BODY_NAMES = frozenset(BODIES.values())
 DEFAULT_ONLY = frozenset({"EnterService", "Gradients"})
 
@@ -76,17 +72,17 @@ class DerControls:
         """Apply SetDERControl; return status and superseded ids (R04.FR.01-08)."""
         kind, default = request["controlType"], request["isDefault"]
         if kind not in self.supported:
-            return "NotSupported", []
+            return v21.DERControlStatusEnumType.not_supported, []
         bodies = BODY_NAMES & request.keys()
         if bodies != {BODIES[kind]} or (default is False and kind in DEFAULT_ONLY):
-            return "Rejected", []
+            return v21.DERControlStatusEnumType.rejected, []
         body = request[BODIES[kind]]
         start = parse(body.get("startTime"))
         duration = body.get("duration")
         if default and (start is not None or duration is not None):
-            return "Rejected", []  # R04.FR.12, .13
+            return v21.DERControlStatusEnumType.rejected, []  # R04.FR.12, .13
         if not default and (start is None or duration is None):
-            return "Rejected", []
+            return v21.DERControlStatusEnumType.rejected, []
         new = DerControl(request["controlId"], kind, default, body, start, duration)
         rivals = [
             c for c in self._all if c.type == kind and c.default is default and not c.superseded and c.id != new.id
@@ -95,11 +91,11 @@ class DerControls:
         self._all.append(new)
         if any(rival.priority < new.priority for rival in rivals):
             new.superseded = True
-            return "Accepted", [new.id]  # R04.FR.08
+            return v21.DERControlStatusEnumType.accepted, [new.id]  # R04.FR.08
         removed = [rival for rival in rivals if not self._runs(rival, now)]
         for rival in removed:
             rival.superseded = True
-        return "Accepted", [rival.id for rival in removed]
+        return v21.DERControlStatusEnumType.accepted, [rival.id for rival in removed]
 
     @staticmethod
     def _runs(control: DerControl, now: float) -> bool:

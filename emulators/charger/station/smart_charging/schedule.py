@@ -36,6 +36,10 @@ class EvseConditions:
     max_discharge_w: float = float("inf")
     sharers: int = 1  # EVSEs with a transaction, among which limits of the whole station are divided
 
+    def unit_factor(self, unit: str) -> float:
+        """Return the factor from W to a ChargingRateUnit."""
+        return 1.0 if unit == "W" else 1.0 / (self.voltage_v * self.phases)
+
 
 @dataclass(frozen=True, slots=True)
 class Active:
@@ -116,7 +120,7 @@ def active_period(held: InstalledProfile, now: float, at: EvseConditions) -> Act
         return None
     duration = schedule.get("duration")
     if duration is not None and (elapsed >= duration if not held.dynamic else elapsed > duration):
-        return None  # K28.FR.13 says "after", the others "until"
+        return None  # K28.FR.13 has "after", the others "until"
     periods = schedule["chargingSchedulePeriod"]
     index = 0
     if not held.dynamic:

@@ -14,12 +14,12 @@ from emulators.charger.station.evse import EvseState
 from emulators.charger.station.monitoring.event_streams import EventStreams
 from emulators.charger.station.monitoring.monitoring import Monitoring
 from emulators.charger.station.ocpp_enums import ChargingState, OperationMode, TriggerReason
+from emulators.charger.station.responses import is_accepted
 from emulators.charger.station.smart_charging import der, operation_modes
 from emulators.charger.station.smart_charging.profiles import Profiles
 from emulators.charger.station.smart_charging.schedule import Composite, EvseConditions
 from emulators.charger.station.tariffs.tariffs import Tariffs
 from emulators.charger.station.transaction import Transaction
-from protocols.ocpp.events import Answered
 from protocols.ocpp.schema import Payload
 
 FLOW_W = 50.0  # W; less counts as no energy flow
@@ -223,7 +223,7 @@ class SmartCharging:
     async def _pull(self, number: int) -> None:
         """Request an update of one dynamic profile (K28.FR.08, .10)."""
         reply = await self._context.call("PullDynamicScheduleUpdate", {"chargingProfileId": number})
-        if isinstance(reply, Answered) and reply.violation is None and reply.payload["status"] == "Accepted":
+        if is_accepted(reply):
             self._profiles.update(number, reply.payload.get("scheduleUpdate", {}), self._context.wall())
             self.wake()
 

@@ -15,6 +15,7 @@ from emulators.charger.station.ocpp_enums import TriggerReason
 from emulators.charger.station.store import SavedRow
 from emulators.charger.station.tariffs.cost import Bill
 from emulators.charger.station.transaction import Transaction
+from protocols.ocpp.enums import v21
 from protocols.ocpp.schema import Payload, Version
 from protocols.ocpp.times import parse
 
@@ -69,22 +70,22 @@ class Tariffs:
     def set_default(self, evse: int, tariff: Tariff) -> str:
         """Set a default tariff; return SetDefaultTariffResponse.status (I07.FR.02-23). EVSE 0 is each EVSE."""
         if elements(tariff) > MAX_ELEMENTS:
-            return "TooManyElements"
+            return v21.TariffSetStatusEnumType.too_many_elements
         evses = [number for number in self._context.evses if evse in (0, number)]
         if not evses or elements(tariff) == 0:
-            return "Rejected"
+            return v21.TariffSetStatusEnumType.rejected
         known = {one["tariffId"] for number in evses for one in self.defaults.get(number, ())}
         if tariff["tariffId"] in known:
-            return "DuplicateTariffId"
+            return v21.TariffSetStatusEnumType.duplicate_tariff_id
         if any(len(self.defaults.get(number, ())) >= MAX_TARIFFS for number in evses):
-            return "Rejected"
+            return v21.TariffSetStatusEnumType.rejected
         for number in evses:
             defaults = self.defaults.setdefault(number, [])
             if "validFrom" not in tariff:
                 defaults[:] = [one for one in defaults if "validFrom" in one]  # I07.FR.22
             defaults.append(tariff)
         self._context.save("tariffs")
-        return "Accepted"
+        return v21.TariffSetStatusEnumType.accepted
 
     def default(self, evse: int) -> Tariff | None:
         """Return the default tariff in force and remove those it has replaced (I07.FR.19-21)."""
@@ -136,13 +137,13 @@ class Tariffs:
     def change(self, transaction: str, tariff: Tariff) -> str:
         """Change the tariff of a transaction; return ChangeTransactionTariffResponse.status (I11)."""
         if elements(tariff) > MAX_ELEMENTS:
-            return "TooManyElements"
+            return v21.TariffChangeStatusEnumType.too_many_elements
         evse = self._context.evse_of(transaction)
         running = None if evse is None else evse.transaction
         if evse is None or running is None:
-            return "TxNotFound"
+            return v21.TariffChangeStatusEnumType.tx_not_found
         if running.tariff is not None and running.tariff["currency"] != tariff["currency"]:
-            return "NoCurrencyChange"
+            return v21.TariffChangeStatusEnumType.no_currency_change
         self.update(evse)
         running.tariff, running.tariff_told = tariff, False
         if evse.number in self.bills:
@@ -150,7 +151,7 @@ class Tariffs:
         else:
             self._begin_bill(evse.number, tariff, None)
         self._context.messages.updated(evse, running, TriggerReason.tariff_changed)
-        return "Accepted"
+        return v21.TariffChangeStatusEnumType.accepted
 
     # transactions
 

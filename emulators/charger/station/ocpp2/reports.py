@@ -1,0 +1,32 @@
+"""Elements of 2.x messages: their number in one request (ItemsPerMessage), and reports in several messages."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence, Sized
+
+from emulators.charger.station.context import StationContext
+from emulators.charger.station.device_model.variables import ITEMS
+from protocols.ocpp.rpc import Refusal
+from protocols.ocpp.schema import ErrorCode, Payload
+
+
+async def send_report(
+    context: StationContext, action: str, request: int, member: str, content: Sequence[object], size: int
+) -> None:
+    """Send the content of a report in messages of at most `size` elements, at least one message."""
+    starts = range(0, len(content) or 1, size)
+    for number, start in enumerate(starts):
+        body: Payload = {
+            "requestId": request,
+            "generatedAt": context.timestamp(),
+            "seqNo": number,
+            member: content[start : start + size],
+            "tbc": number < len(starts) - 1,
+        }
+        await context.call(action, body)
+
+
+def check_items(elements: Sized) -> None:
+    """Raise a Refusal for more elements than ItemsPerMessage allows."""
+    if len(elements) > ITEMS:
+        raise Refusal(ErrorCode.OCCURRENCE_CONSTRAINT_VIOLATION, f"at most {ITEMS} elements at once")
