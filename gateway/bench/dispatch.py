@@ -13,9 +13,9 @@ from collections.abc import Iterator, Sequence
 
 from gateway.bench.measuring import Figures, quantile, timed_ms
 from gateway.energy.controller import SiteController
+from gateway.energy.dispatch import share
 from gateway.energy.resource import Resource
 from gateway.energy.settings import EnergySection
-from gateway.energy.share import share
 from gateway.energy.view import Car, View
 from gateway.model.command import SiteMode
 from gateway.model.site import Grid, InputKind, Inputs, Load

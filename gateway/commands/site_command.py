@@ -12,8 +12,8 @@ from gateway.commands.decision import GRANTED, CommandDecision
 from gateway.control.active_command import ActiveCommand
 from gateway.control.control_state import EvseControlState, EvseRegistry
 from gateway.control.site_decision import SiteDecision
+from gateway.energy.dispatch import share_command
 from gateway.energy.resource import Resource
-from gateway.energy.share import share_command
 from gateway.model.command import Body, Verb, signed_power
 from gateway.model.reason import Code, Reason, because
 from gateway.model.result import Share, Status

@@ -6,7 +6,7 @@
     controller.take_plan(*planner.plan(problem, now))
 
 `on_grid.py` sets the power on the grid, `off_grid.py` in an island; the island state machine selects. The view is read
-by `input_mapping.py`, the bounds are built by `evse_limits.py`. The controller sets no power past the control
+by `input_mapping.py`, the bounds are built by `evse_orders.py`. The controller sets no power past the control
 hierarchy: it adds bounds to it, each under its own layer.
 """
 
@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from gateway.authority.soc_floors import off_grid_floor_pct
-from gateway.energy.evse_limits import Evses, grid_orders, island_orders, zero_orders
+from gateway.energy.evse_orders import Evses, grid_orders, island_orders, zero_orders
 from gateway.energy.forecast import DayProfile
 from gateway.energy.input_mapping import grid_reading, island_inputs, storm_warning
 from gateway.energy.off_grid import OffGrid
@@ -24,7 +24,7 @@ from gateway.energy.planning.assembly import problem_of
 from gateway.energy.planning.planner import Planner
 from gateway.energy.planning.problem import Plan, Problem
 from gateway.energy.reason import Decided
-from gateway.energy.recharging import Recharging
+from gateway.energy.recharge_control import Recharging
 from gateway.energy.reserve import SiteReserve
 from gateway.energy.resilience.grid_watch import GridWatch
 from gateway.energy.resilience.island import Island

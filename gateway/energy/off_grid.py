@@ -7,10 +7,10 @@ from dataclasses import dataclass, field, replace
 
 from gateway.energy.forecast import SIGMA, DayProfile, Origin, Outlook
 from gateway.energy.reason import Decided
-from gateway.energy.recharging import Recharging
+from gateway.energy.recharge_control import Recharging
 from gateway.energy.resilience.autonomy import Hours, autonomy
+from gateway.energy.resilience.island_balance import IslandShares, share_island
 from gateway.energy.resilience.rotation import Rotation, RotationStep
-from gateway.energy.resilience.sharing import IslandShares, share_island
 from gateway.energy.resilience.tiers import Tiers
 from gateway.energy.resource import Resource, free_capacity_wh, usable_wh
 from gateway.energy.settings import EnergySection

@@ -12,14 +12,14 @@ from gateway.authority.demand_window import DemandWindow, advance, corrected, op
 from gateway.authority.ramp import Ramp, walk
 from gateway.authority.site_limits import Headroom, headroom
 from gateway.energy.base_load import BaseLoad
+from gateway.energy.dispatch import Shares, must_w, share
 from gateway.energy.modes import Mode, Situation, Target, all_modes
 from gateway.energy.planning.assembly import tariff_now
 from gateway.energy.planning.problem import Plan
 from gateway.energy.reason import Decided
-from gateway.energy.recharging import Recharging
+from gateway.energy.recharge_control import Recharging
 from gateway.energy.resource import Resource
 from gateway.energy.settings import EnergySection
-from gateway.energy.share import Shares, must_w, share
 from gateway.energy.tracking_supervision import TrackingSupervision
 from gateway.energy.view import View
 from gateway.model.command import SiteMode

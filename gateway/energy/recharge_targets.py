@@ -10,7 +10,7 @@ The highest target applies (`because` names it):
 | a deployed vehicle | the SoC of its agreement, instead of the one above | as above |
 | the storage | its floor, and one night of the critical load | `recharge_hours` after the grid's return |
 
-Pure. Which battery is charged when is in `recharging.py`.
+Pure. Which battery is charged when is in `recharge_control.py`.
 """
 
 from __future__ import annotations

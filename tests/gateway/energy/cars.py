@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from gateway.energy.dispatch import share, share_command
 from gateway.energy.resource import Resource
-from gateway.energy.share import share, share_command
 
 WALL = 1_800_000_000.0
 PERFECT: dict[str, Any] = {"charge_efficiency": 1.0, "discharge_efficiency": 1.0}

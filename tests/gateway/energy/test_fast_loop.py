@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from gateway.authority.ramp import Ramp, walk
 from gateway.energy.base_load import BaseLoad
+from gateway.energy.dispatch import share
 from gateway.energy.resource import Resource
-from gateway.energy.share import share
 from gateway.energy.tracking_supervision import CONFIRM_S, SETTLE_S, TrackingSupervision
 
 

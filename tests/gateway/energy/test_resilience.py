@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from gateway.authority.soc_floors import Floor, trip_home_wh, vehicle_floor
 from gateway.energy.forecast import Outlook
+from gateway.energy.recharge_schedule import RechargeDemand, recharge_schedule
 from gateway.energy.reserve import ReserveSettings, Season, SiteReserve, StormWarning
 from gateway.energy.resilience.autonomy import HORIZON_H, autonomy
-from gateway.energy.resilience.recharge import RechargeDemand, recharge_schedule
+from gateway.energy.resilience.island_balance import share_island
 from gateway.energy.resilience.rotation import Rotation
-from gateway.energy.resilience.sharing import share_island
 from gateway.energy.resilience.tiers import CRITICAL_S, MIN_OFF_S, RESTORE_S, Tier, Tiers
 from gateway.energy.resource import Resource
 from gateway.energy.storage import Module, RenewableAccount, degradation_per_kwh, pack_limits, watch_modules

@@ -18,7 +18,7 @@ from gateway.energy.view import View
 from gateway.model.command import SiteMode
 from gateway.model.site import Inputs
 from tests.gateway.energy.site_sim import Sim, SimCar
-from tests.gateway.energy.test_recharging import SECTION, load, lost
+from tests.gateway.energy.test_recharge_control import SECTION, load, lost
 
 
 def rows(controller: SiteController) -> dict[str, str]:

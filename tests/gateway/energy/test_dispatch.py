@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.energy.dispatch import TAPER_S, must_w, share, share_command
 from gateway.energy.resource import Kind, Resource, free_capacity_wh, usable_wh
-from gateway.energy.share import TAPER_S, must_w, share, share_command
 
 EPS = 1e-3
 POWERS = st.floats(0, 50_000).map(lambda value: round(value, 1))

@@ -14,8 +14,8 @@ from dataclasses import dataclass, field, replace
 from gateway.authority.soc_floors import Floor
 from gateway.energy.forecast import DayProfile
 from gateway.energy.reason import Decided
+from gateway.energy.recharge_schedule import Recharge, RechargeDemand, recharge_schedule
 from gateway.energy.recharge_targets import RechargeTarget, identity, recharge_target
-from gateway.energy.resilience.recharge import Recharge, RechargeDemand, recharge_schedule
 from gateway.energy.resource import Resource
 from gateway.energy.settings import EnergySection
 from gateway.energy.view import View

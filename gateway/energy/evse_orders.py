@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from gateway.authority.priority import Bound, Layer
 from gateway.authority.site_limits import demand_window_bound
 from gateway.energy.on_grid import GridStep
-from gateway.energy.resilience.sharing import IslandShares
+from gateway.energy.resilience.island_balance import IslandShares
 from gateway.energy.resource import Resource
 from gateway.energy.resources import STORAGE, ResourceBuilder
 from gateway.energy.view import EvseOrders, View

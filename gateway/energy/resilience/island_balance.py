@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from gateway.energy.dispatch import share
 from gateway.energy.resource import Resource
-from gateway.energy.share import share
 
 HEADROOM = 0.15  # of the grid-forming source's power, in both directions
 

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.energy.forecast import DayProfile
+from gateway.energy.recharge_control import Recharging
 from gateway.energy.recharge_targets import recharge_target
-from gateway.energy.recharging import Recharging
 from gateway.energy.resource import Kind, Resource
 from gateway.energy.settings import CarTable, EnergySection, StorageTable, TierTable
 from gateway.energy.view import Car, View

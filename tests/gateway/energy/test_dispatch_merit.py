@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from gateway.energy.dispatch import share, share_command
 from gateway.energy.resource import Resource
-from gateway.energy.share import share, share_command
 from tests.gateway.energy.cars import WALL, car, parts, powers
 
 

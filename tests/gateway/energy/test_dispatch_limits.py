@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gateway.energy.share import must_w
+from gateway.energy.dispatch import must_w
 from tests.gateway.energy.cars import WALL, car, parts, powers
 
 # limits near floor and ceiling ----------------------------------------------------------------------------------------
