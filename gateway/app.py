@@ -27,7 +27,7 @@ from gateway.control.components import ControlComponents
 from gateway.control.station_backends import StationBackends
 from gateway.csms.csms import Csms
 from gateway.energy.persistence import EnergyPersistence
-from gateway.energy.service import EnergyService, LendingConstraints
+from gateway.energy.service import EnergyService
 from gateway.model.event import Report
 from gateway.model.station import Stations
 from gateway.mqtt.client import Connect, Connector
@@ -162,7 +162,6 @@ def _build(config: Config, parts: Parts, clock: Clock, store: Store) -> Gateway:
     settings = service_settings(config)
     stations = StationBackends()
     control = ControlComponents.create(settings, clock, journal)
-    lending = LendingConstraints()
     energy = EnergyService(
         control.site,
         control.registry,
@@ -171,9 +170,8 @@ def _build(config: Config, parts: Parts, clock: Clock, store: Store) -> Gateway:
         clock,
         stations,
         EnergyPersistence(journal),
-        lending,
     )
-    lending_service = _lending_service(config, control, energy, lending, clock, journal)
+    lending_service = _lending_service(config, control, energy, clock, journal)
     handlers = lending_service.input_handlers if lending_service is not None else {}
     service = GatewayService(settings, clock, stations, journal, control, energy, handlers)
     csms: Csms | None = None
@@ -192,7 +190,6 @@ def _lending_service(
     config: Config,
     control: ControlComponents,
     energy: EnergyService,
-    lending: LendingConstraints,
     clock: Clock,
     journal: Journal,
 ) -> VehicleLendingService | None:
@@ -201,20 +198,18 @@ def _lending_service(
     if section.file is None:
         return None
     try:
-        coordinator = load_agreements(section.file)
+        coordinator = load_agreements(section.file, section.leads)
     except BlueSwitchError as error:
         raise ConfigError(f"blue_switch.file: {error}") from error
     place = section.place or config.site.id
     if place not in coordinator.atlas.places:
         raise ConfigError(f"blue_switch.place: {section.file} has no place called {place!r}")
-    coordinator.leads = section.leads
     persistence = BlueSwitchPersistence(journal)
     return VehicleLendingService(
         control.site,
         control.registry,
         control.publisher,
         energy,
-        lending,
         coordinator,
         place,
         clock,

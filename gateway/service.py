@@ -31,6 +31,7 @@ from gateway.control.negotiated_needs import VehicleNeedsPersistence
 from gateway.control.setpoint_controller import SetpointController, SetpointSupervisor
 from gateway.control.settings import ServiceSettings
 from gateway.control.site_input import InputHandlers, SiteInputs
+from gateway.energy.service import EnergyService
 from gateway.housekeeping import Housekeeping
 from gateway.model.event import Event
 from gateway.model.journal import Entry, Phase, ResultDelivered, Step
@@ -40,7 +41,7 @@ from gateway.model.state import EvseState, Explanation, Happened, SiteState, Sit
 from gateway.model.station import Stations
 from gateway.model.subscriber import Subscriber
 from gateway.store.journal import Journal
-from gateway.views import EnergyStateSource, EvseReading, StateViews
+from gateway.views import EvseReading, StateViews
 from protocols.ports import Clock
 
 FLUSH_S = 2.0  # for the journal when the gateway stops
@@ -57,7 +58,7 @@ class GatewayService:
         stations: Stations,
         journal: Journal,
         control: ControlComponents | None = None,
-        energy: EnergyStateSource | None = None,
+        energy: EnergyService | None = None,
         input_handlers: InputHandlers = NO_HANDLERS,
     ) -> None:
         """`energy` is shown in the site's state; `input_handlers` get every message of an input."""
@@ -268,4 +269,4 @@ class GatewayService:
 
 
 def _powered(state: EvseControlState) -> bool:
-    return not state.idle and bool(state.setpoint.sent_w) and not state.hands_off
+    return not state.idle and bool(state.setpoint.sent_w) and not state.forms_grid

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Protocol
 
-from gateway.authority.capacity import capacity_of
-from gateway.authority.layers import Asked
+from gateway.authority.layers import PowerRequest
 from gateway.authority.site_limits import headroom, limits_of
+from gateway.authority.soc_floors import capacity_of
 from gateway.control.active_command import ActiveCommand
 from gateway.control.control_state import EvseControlState, EvseRegistry, SiteControlState
 from gateway.control.site_decision import SharedLimits, SiteDecision
-from gateway.model.energy_state import EnergyState
+from gateway.energy.service import EnergyService
 from gateway.model.event import PlugState, PowerLimits
 from gateway.model.evse import Evse
 from gateway.model.reason import because
@@ -45,13 +44,6 @@ _PLUG_STATES = {
 }
 
 
-class EnergyStateSource(Protocol):
-    """The energy part of the site's state: `gateway.energy.service.EnergyService`."""
-
-    @property
-    def state(self) -> EnergyState | None: ...
-
-
 @dataclass(frozen=True, slots=True)
 class EvseReading:
     """What one EVSE measures and what is decided for it; None where it has not been reported."""
@@ -76,7 +68,7 @@ class StateViews:
         site_state: SiteControlState,
         decision: SiteDecision,
         clock: Clock,
-        energy: EnergyStateSource | None,
+        energy: EnergyService | None,
     ) -> None:
         self._gateway_id = gateway_id
         self._site = site
@@ -91,8 +83,8 @@ class StateViews:
         if state.idle:
             return _NOTHING
         shared = shared or self._decision.shared()
-        charge_w = self._decision.decide(state, Asked(_UNLIMITED_W, ""), shared).power_w
-        discharge_w = -self._decision.decide(state, Asked(-_UNLIMITED_W, ""), shared).power_w
+        charge_w = self._decision.decide(state, PowerRequest(_UNLIMITED_W, ""), shared).power_w
+        discharge_w = -self._decision.decide(state, PowerRequest(-_UNLIMITED_W, ""), shared).power_w
         return Limits(max_charge_w=_known(max(0.0, charge_w)), max_discharge_w=_known(max(0.0, discharge_w)))
 
     def evse_state(self, state: EvseControlState) -> EvseState:

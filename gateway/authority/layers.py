@@ -1,21 +1,50 @@
-"""Bounds of every layer of the control hierarchy for one EVSE. Pure; `priority.decide` narrows them to one power."""
+"""Limits of one EVSE: the bounds of every layer of the control hierarchy, and the commands that are refused. Pure.
+
+`layers` collects the bounds, `priority.decide` narrows them to one power. The hardware comes first: what station and
+vehicle can do, with the dead band of both, and the vehicle's own needs. A charger of ISO 15118-20 applies those needs
+to every set-point, and silently: it accepts the set-point and does not discharge. The gateway applies them first, with
+a margin, and gives the commander the reason. Sources: EVMinimumEnergyRequest > 0 requests charging before anything
+else; EVTargetEnergyRequest is the energy missing until DepartureTime (ISO 15118-20; OCPP 2.1 V2XChargingParameters and
+EVChargingNeeds).
+"""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
-from gateway.authority.hardware_limits import dead_band, hardware_bounds
-from gateway.authority.priority import Bound, DeadBand, Layer
-from gateway.authority.soc_floors import Reserve, floor_bound, floors, unmeasurable
-from gateway.authority.vehicle_needs import own_needs
+from gateway.authority.grid_limits import loss_of_mains
+from gateway.authority.priority import Bound, DeadBand, Decision, Layer
+from gateway.authority.soc_floors import Reserve, below_v2x_window, floor_bound, floors, unmeasurable
+from gateway.model.command import POWER_VERBS, Verb
+from gateway.model.event import PlugState
 from gateway.model.evse import Evse
-from gateway.model.reason import Code
-from gateway.model.site import Freshness, Grid, InputKind, Site
+from gateway.model.reason import Code, Reason, because
+from gateway.model.site import Site
+
+CHARGE_MARGIN = 0.85  # of the full charge power, for the time needed to charge
+REFUSED = frozenset(
+    {
+        Code.OFFLINE,
+        Code.NO_SESSION,
+        Code.FAULT,
+        Code.CHARGING_ONLY,
+        Code.BELOW_FLOOR,
+        Code.SOC_UNKNOWN,
+        Code.OUTSIDE_V2X_WINDOW,
+        Code.BELOW_CAR_MINIMUM,
+        Code.NEEDED_FOR_DEPARTURE,
+        Code.EMERGENCY_STOP,
+        Code.GRID_LOST,
+        Code.INPUT_STALE,
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """Request of the command in force, in W, + charge."""
+class PowerRequest:
+    """Power that the command in force requests, W, + charge."""
 
     power_w: float
     command: str
@@ -30,7 +59,7 @@ class Situation:
     site: Site
     now: float
     site_bounds: tuple[Bound, ...] = ()
-    asked: Asked | None = None
+    request: PowerRequest | None = None
     reserve: Reserve | None = None
     floor_reached: bool = False
     optimiser: Bound | None = None
@@ -46,21 +75,21 @@ def layers(situation: Situation) -> tuple[list[Bound], DeadBand]:
     if site.emergency_stop is not None:
         text = "The site's emergency stop is active until it is released."
         bounds.append(Bound(Layer.EMERGENCY_STOP, 0.0, 0.0, Code.EMERGENCY_STOP, text))
-    bounds += _loss_of_mains(site, situation.now)
+    bounds += loss_of_mains(site, situation.now)
     bounds += situation.extra
     bounds += situation.site_bounds
-    command_floor = situation.asked.min_soc_pct if situation.asked else None
+    command_floor = situation.request.min_soc_pct if situation.request else None
     floor = floor_bound(
         evse,
         site,
         floors(evse, site, situation.reserve, command_floor),
         reached=situation.floor_reached,
-        blind=unmeasurable(evse, site, situation.reserve),
+        unmeasured=unmeasurable(evse, site, situation.reserve),
     )
     if floor is not None:
         bounds.append(floor)
-    if situation.asked is not None:
-        power_w = situation.asked.power_w
+    if situation.request is not None:
+        power_w = situation.request.power_w
         text = f"The command requests {power_w:.0f} W."
         bounds.append(Bound(Layer.COMMAND, power_w, power_w, Code.GRANTED, text))
     if situation.optimiser is not None:
@@ -68,15 +97,141 @@ def layers(situation: Situation) -> tuple[list[Bound], DeadBand]:
     return bounds, dead_band(evse)
 
 
-def _loss_of_mains(site: Site, now: float) -> list[Bound]:
-    """Return the bounds without a grid and outside an island: no infeed, and no load where the loss is confirmed."""
-    if site.islanded:
-        return []
-    grid = site.inputs.fresh(Grid, now)
-    if grid is not None and not grid.present:
-        text = "The grid is lost and the site is not in island operation, so no power flows."
-        return [Bound(Layer.GRID_CODE, 0.0, 0.0, Code.GRID_LOST, text)]
-    if site.inputs.freshness(InputKind.GRID, now) is Freshness.STALE:
-        text = "The input grid is stale, so nothing is fed into the grid."
-        return [Bound(Layer.GRID_CODE, low_w=0.0, code=Code.INPUT_STALE, text=text)]
-    return []
+# hardware -------------------------------------------------------------------------------------------------------------
+
+
+def hardware_bounds(evse: Evse) -> list[Bound]:
+    """Return the bounds of the station and of the vehicle, in this order."""
+    return [*_station(evse), *_vehicle(evse)]
+
+
+def hardware_power(evse: Evse) -> tuple[float, float]:
+    """Return (charge, discharge) that station, vehicle and V2X window leave, magnitudes in W.
+
+    A direction without any limit counts as 0 W: a power that nobody states cannot be scheduled.
+    """
+    low_w, high_w = -math.inf, math.inf
+    for bound in hardware_bounds(evse):
+        low_w, high_w = max(low_w, bound.low_w), min(high_w, bound.high_w)
+    charge_w = high_w if math.isfinite(high_w) else 0.0
+    discharge_w = -low_w if math.isfinite(low_w) and not below_v2x_window(evse) else 0.0
+    return max(0.0, charge_w), max(0.0, discharge_w)
+
+
+def dead_band(evse: Evse) -> DeadBand:
+    """Return the larger dead band of station and vehicle, for each direction."""
+    stated = [limits for limits in (evse.limits, evse.needs.limits if evse.needs else None) if limits is not None]
+    return DeadBand(
+        max((limits.min_discharge_w for limits in stated), default=0.0),
+        max((limits.min_charge_w for limits in stated), default=0.0),
+    )
+
+
+def _station(evse: Evse) -> list[Bound]:
+    bounds = []
+    if not evse.connected:
+        bounds.append(Bound(Layer.STATION, 0.0, 0.0, Code.OFFLINE, "The station is not connected."))
+    elif evse.session is None:
+        bounds.append(Bound(Layer.STATION, 0.0, 0.0, Code.NO_SESSION, "No vehicle is in a session at this EVSE."))
+    if (fault := evse.fault) is not None:
+        bounds.append(Bound(Layer.STATION, 0.0, 0.0, Code.FAULT, f"The station reports a fault: {fault}."))
+    if not evse.can_discharge:
+        why = evse.why_not or "The station cannot discharge a vehicle."
+        bounds.append(Bound(Layer.STATION, low_w=0.0, code=Code.CHARGING_ONLY, text=why))
+    if evse.limits is not None:
+        discharge_w = evse.limits.max_discharge_w if evse.can_discharge else 0.0
+        charge_w = evse.limits.max_charge_w
+        text = f"The station supports {discharge_w:.0f} W of discharge and {charge_w:.0f} W of charge."
+        bounds.append(Bound(Layer.STATION, 0.0 - discharge_w, max(0.0, charge_w), Code.STATION_LIMIT, text))
+    return bounds
+
+
+def _vehicle(evse: Evse) -> list[Bound]:
+    needs = evse.needs
+    if needs is None:
+        if evse.session is None:
+            return []
+        text = "The vehicle has not stated its limits, so it is not discharged."
+        return [Bound(Layer.VEHICLE, low_w=0.0, code=Code.CHARGING_ONLY, text=text)]
+    discharge_w = max(0.0, needs.limits.max_discharge_w) if needs.bidirectional else 0.0
+    charge_w = max(0.0, needs.limits.max_charge_w)
+    code = Code.VEHICLE_LIMIT if needs.bidirectional else Code.CHARGING_ONLY
+    text = f"The vehicle allows {discharge_w:.0f} W of discharge."
+    if not needs.bidirectional:
+        text = f"The vehicle is in a session that can only charge ({needs.energy_transfer})."
+    return [
+        Bound(Layer.VEHICLE, low_w=0.0 - discharge_w, code=code, text=text),
+        Bound(
+            Layer.VEHICLE,
+            high_w=charge_w,
+            code=Code.VEHICLE_LIMIT,
+            text=f"The vehicle allows {charge_w:.0f} W of charge.",
+        ),
+    ]
+
+
+# needs of the vehicle -------------------------------------------------------------------------------------------------
+
+
+def own_needs(evse: Evse, wall: float | None) -> list[Bound]:
+    """Return the bounds: no discharge while the vehicle needs its energy. `wall` is Unix time, None: no departure."""
+    needs = evse.needs
+    found: list[Bound] = []
+    if needs is None:
+        return found
+    if evse.min_energy_wh is not None and evse.min_energy_wh > 0:
+        text = f"The vehicle is {evse.min_energy_wh:.0f} Wh below its driver's minimum, so it is not discharged."
+        found.append(Bound(Layer.VEHICLE, low_w=0.0, code=Code.BELOW_CAR_MINIMUM, text=text))
+    if wall is not None and needs.departure is not None and wall >= _charge_start(evse):
+        departure = datetime.fromtimestamp(needs.departure, UTC).strftime("%H:%MZ")
+        text = (
+            f"The vehicle leaves at {departure} and still needs {evse.target_energy_wh or 0.0:.0f} Wh: "
+            "the time until then is needed for charging."
+        )
+        found.append(Bound(Layer.VEHICLE, low_w=0.0, code=Code.NEEDED_FOR_DEPARTURE, text=text))
+    return found
+
+
+def charges_in_s(evse: Evse, wall: float) -> float:
+    """Return the seconds until the vehicle needs its time for charging; 0.0 if it does already, infinite if never."""
+    return max(0.0, _charge_start(evse) - wall)
+
+
+def _charge_start(evse: Evse) -> float:
+    """Return the Unix time from which the vehicle must charge without interruption."""
+    needs = evse.needs
+    if needs is None or needs.departure is None or not evse.target_energy_wh or evse.target_energy_wh <= 0:
+        return math.inf
+    charge_w = min(needs.limits.max_charge_w, evse.limits.max_charge_w if evse.limits else math.inf)
+    if charge_w <= 0:
+        return -math.inf  # discharged energy could not be charged again
+    return needs.departure - evse.target_energy_wh * 3600 / (CHARGE_MARGIN * charge_w)
+
+
+# commands that are refused --------------------------------------------------------------------------------------------
+
+
+def cannot_reach(evse: Evse, verb: Verb) -> Reason | None:
+    """Return why a command that sets power cannot be carried out at this EVSE at all: offline, unplugged, in fault."""
+    if verb not in POWER_VERBS:
+        return None
+    if not evse.connected:
+        return because(Code.OFFLINE, f"The station of {evse.name} is not connected.")
+    if verb is Verb.STOP:
+        return None  # a stop is never refused because of a state that may be outdated
+    if (fault := evse.fault) is not None:
+        return because(Code.FAULT, f"{evse.name} is in fault: {fault}.")
+    if evse.session is None:
+        if evse.plug is PlugState.OCCUPIED:
+            return because(Code.NO_SESSION, f"A vehicle is plugged in at {evse.name}, but it has no session yet.")
+        return because(Code.UNPLUGGED, f"No vehicle is plugged in at {evse.name}.")
+    return None
+
+
+def nothing_left(requested_w: float, decision: Decision) -> Reason | None:
+    """Return why a command gets nothing of the power requested: then it is refused rather than clamped to 0 W."""
+    if requested_w == 0 or requested_w * decision.power_w > 0:
+        return None
+    if decision.code in REFUSED or decision.power_w == 0:
+        return because(decision.code, decision.text)
+    return None

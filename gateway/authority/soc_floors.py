@@ -6,17 +6,18 @@ agreement (`vehicle_floor`), or the storage's own floor (`storage_floor`). Both 
 reached, discharge waits until the battery is a configured margin above it (`floor_reached`). OCPP 2.1 has no low-SoC
 floor in a charging profile, so the gateway applies it here. `evMinV2XEnergyRequest` > 0 means that the SoC is below the
 EV's V2X window (OCPP 2.1, V2XChargingParameters); an EV above its window is bound by its own limits.
+
+Every rule that turns Wh into % SoC or back takes the capacity of the battery from here (`capacity_of`).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from gateway.authority.capacity import capacity_of
 from gateway.authority.priority import Bound, Layer
 from gateway.model.evse import Evse
 from gateway.model.reason import Code
-from gateway.model.site import Site
+from gateway.model.site import Site, SitePolicy
 
 TRIP_MARGIN = 0.2  # added to the energy of the trip home
 
@@ -50,6 +51,28 @@ class ReserveInForce:
     def __post_init__(self) -> None:
         off_grid = Floor(self.off_grid_pct, "the site's off-grid floor")
         object.__setattr__(self, "floor", off_grid if self.off_grid else Floor(self.pct, self.source))
+
+
+# capacity -------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Capacity:
+    """Energy content of a battery, in Wh; `assumed` where neither the vehicle nor the configuration states it."""
+
+    energy_wh: float
+    assumed: bool = False
+
+
+def battery_capacity_wh(known_wh: float | None, assumed_wh: float) -> float:
+    """Return the capacity to calculate with: the known one (stated before configured), else the assumed one."""
+    return known_wh or assumed_wh
+
+
+def capacity_of(evse: Evse, policy: SitePolicy) -> Capacity:
+    """Return the capacity of the battery of the vehicle at an EVSE."""
+    known_wh = evse.known_capacity_wh
+    return Capacity(battery_capacity_wh(known_wh, policy.assumed_capacity_wh), assumed=not known_wh)
 
 
 # floors that apply ----------------------------------------------------------------------------------------------------
@@ -150,15 +173,15 @@ def unmeasurable(evse: Evse, site: Site, reserve: Reserve | None) -> bool:
     return reserved_wh > 0 and capacity_of(evse, site.policy).assumed
 
 
-def floor_bound(evse: Evse, site: Site, found: list[Floor], *, reached: bool, blind: bool) -> Bound | None:
+def floor_bound(evse: Evse, site: Site, found: list[Floor], *, reached: bool, unmeasured: bool) -> Bound | None:
     """Return what the floors of an EVSE allow, None for no limit.
 
-    `found`: its floors, highest first; `reached`: by hysteresis; `blind`: a reserve is unmeasurable.
+    `found`: its floors, highest first; `reached`: by hysteresis; `unmeasured`: a reserve is `unmeasurable`.
     """
     if below_v2x_window(evse):
         text = f"The vehicle is {evse.min_v2x_energy_wh:.0f} Wh below its V2X window."
         return Bound(Layer.SOC_FLOOR, low_w=0.0, code=Code.OUTSIDE_V2X_WINDOW, text=text)
-    if blind:
+    if unmeasured:
         return _unknown("battery capacity")
     without_soc = site.policy.discharge_without_soc
     return discharge_bound(evse.soc_pct, found[0], reached=reached, without_soc=without_soc) if found else None

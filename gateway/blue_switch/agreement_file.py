@@ -99,7 +99,7 @@ class BlueSwitchFile(_Table):
         return self
 
 
-def parse(text: str, origin: str) -> Coordinator:
+def parse(text: str, origin: str, leads: bool = True) -> Coordinator:
     """Return a coordinator from the text of a file; `origin` is named in errors and warnings."""
     try:
         table = tomllib.loads(text)
@@ -135,7 +135,7 @@ def parse(text: str, origin: str) -> Coordinator:
         if car.vehicle in of
     ]
     charging = [ChargePlace(one.name, one.charge_w, one.bays) for one in made.place if one.charge_w > 0]
-    return Coordinator(VehicleRegistry.of(cars), atlas, charging)
+    return Coordinator(VehicleRegistry.of(cars), atlas, charging, leads)
 
 
 def _warn_of_obsolete_keys(agreements: Iterable[Mapping[str, object]], origin: str) -> None:
@@ -144,12 +144,12 @@ def _warn_of_obsolete_keys(agreements: Iterable[Mapping[str, object]], origin: s
             log.warning("%s: agreement %s: the key %s has no effect; remove it", origin, agreement["id"], key)
 
 
-def load(path: Path) -> Coordinator:
+def load(path: Path, leads: bool = True) -> Coordinator:
     """Return a coordinator from a file; BlueSwitchError if it is invalid."""
     try:
         if path.stat().st_size > MAX_BYTES:
             raise BlueSwitchError(f"{path}: larger than {MAX_BYTES} bytes")
-        return parse(path.read_text(encoding="utf-8"), str(path))
+        return parse(path.read_text(encoding="utf-8"), str(path), leads)
     except OSError as error:
         raise BlueSwitchError(f"{path}: {error.strerror or error}") from error
     except UnicodeDecodeError as error:

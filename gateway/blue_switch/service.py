@@ -14,7 +14,6 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 from gateway.blue_switch import neighbours, views
 from gateway.blue_switch.agreement import GiveBack
@@ -23,12 +22,13 @@ from gateway.blue_switch.callout import SiteNeed
 from gateway.blue_switch.coordinator import Coordinator
 from gateway.blue_switch.persistence import BlueSwitchPersistence
 from gateway.blue_switch.registry import Status
+from gateway.blue_switch.views import Row
 from gateway.control.control_state import EvseControlState, EvseRegistry
 from gateway.control.publisher import EventPublisher
 from gateway.control.site_input import InputHandlers
 from gateway.energy.reason import Decided
 from gateway.energy.resilience.phase import OFF_GRID
-from gateway.energy.service import LendingConstraints
+from gateway.energy.service import EnergyService, LendingConstraints
 from gateway.model.energy_state import BlueSwitchState, SharedEnergyState, SiteNeedState
 from gateway.model.journal import Kept
 from gateway.model.moment import rfc3339
@@ -38,18 +38,6 @@ from protocols.ports import Clock
 STEP_S = 5.0
 NO_DISCHARGE_PCT = 100.0
 HORIZON_S = neighbours.HORIZON_S
-
-
-class SiteEnergy(Protocol):
-    """What the service uses of the site's energy management: `gateway.energy.service.EnergyService`."""
-
-    @property
-    def own_cars(self) -> frozenset[str]: ...
-    @property
-    def off_grid(self) -> bool: ...
-    @property
-    def forming(self) -> str | None: ...
-    def demand(self) -> tuple[float, float]: ...
 
 
 @dataclass(slots=True)
@@ -71,8 +59,7 @@ class VehicleLendingService:
         site: Site,
         registry: EvseRegistry,
         publisher: EventPublisher,
-        energy: SiteEnergy,
-        constraints: LendingConstraints,
+        energy: EnergyService,
         coordinator: Coordinator,
         place: str,
         clock: Clock,
@@ -84,13 +71,15 @@ class VehicleLendingService:
         self._registry = registry
         self._publisher = publisher
         self._energy = energy
-        self._constraints = constraints
         self.coordinator = coordinator
         self.place = place
         self._clock = clock
         self._reports = reports
         self._persistence = persistence
         self._stays: dict[str, _Stay] = {}
+        self._floors_pct: dict[str, float] = {}  # by EVSE
+        self._recharge_pct: dict[str, float] = {}  # by EVSE
+        self._need: SiteNeedState | None = None
         self._supplied_at: float | None = None
         self._writing: set[asyncio.Task[None]] = set()
         self._unwritten: dict[Path, str] = {}
@@ -120,9 +109,9 @@ class VehicleLendingService:
             events += self._vehicle(state, now, wall)
         events += self.coordinator.update(wall, now)
         self._publish(events)
-        self._constraints.called = self.coordinator.called_away(self.place)
-        shown = views.state(self.coordinator, self.place)
-        self._constraints.state["blue_switch"] = shown
+        called, shown = self.coordinator.called_away(self.place), self.state()
+        floors_pct, recharge_pct = dict(self._floors_pct), dict(self._recharge_pct)
+        self._energy.constrain(LendingConstraints(called, floors_pct, recharge_pct, self._need, shown))
         if (published := _published_at_once(shown)) != self._published:
             self._published = published
             self._publisher.changed(None)
@@ -197,17 +186,17 @@ class VehicleLendingService:
         if self._energy.off_grid:
             return self._supply(self.need(), now, wall)
         self._supplied_at = None
-        self._constraints.state.pop("need", None)
+        self._need = None
         over = self.coordinator.current
         events = self.coordinator.restored(self.place, wall, now)
         if events:
-            self._constraints.floor_pct.clear()
+            self._floors_pct.clear()
             self._report(over.id if over is not None else None)
         return events
 
     def _supply(self, need: SiteNeed, now: float, wall: float) -> list[Decided]:
         """Count what was supplied in an outage since the last step."""
-        self._constraints.state["need"] = SiteNeedState(draw_w=need.draw_w, stored_wh=need.stored_wh, bays=need.bays)
+        self._need = SiteNeedState(draw_w=need.draw_w, stored_wh=need.stored_wh, bays=need.bays)
         if self._supplied_at is not None:
             dark, seconds = self._energy.forming is None, now - self._supplied_at
             needed_wh = need.draw_w * seconds / 3600
@@ -221,8 +210,8 @@ class VehicleLendingService:
         discharged, charged = evse.discharged.total_wh or 0.0, evse.charged.total_wh or 0.0
         if stay is not None and (evse.session != stay.session or (evse.vehicle or stay.vehicle) != stay.vehicle):
             del self._stays[state.name]
-            self._constraints.floor_pct.pop(state.name, None)
-            self._constraints.recharge_pct.pop(state.name, None)
+            self._floors_pct.pop(state.name, None)
+            self._recharge_pct.pop(state.name, None)
             return self.coordinator.unplugged(stay.vehicle, self.place, wall, now, stay.soc_pct)
         if evse.session is None:
             return []
@@ -242,20 +231,20 @@ class VehicleLendingService:
         return self.place in self.coordinator.needs or self.coordinator.is_called(vehicle) or known
 
     def _arrive(self, state: EvseControlState, stay: _Stay, now: float, wall: float) -> list[Decided]:
-        evse, vehicle, floors = state.evse, stay.vehicle, self._constraints.floor_pct
+        evse, vehicle = state.evse, stay.vehicle
         self._stays[state.name] = stay
         deployment = self.coordinator.deployments.get((self.place, vehicle))
         if deployment is not None:  # deployed since an earlier run: its registers go on from there
             stay.discharged_wh -= deployment.taken_wh
             stay.charged_wh -= deployment.charged_wh
-            floors[state.name] = deployment.floor_pct
+            self._floors_pct[state.name] = deployment.floor_pct
             self._set_recharge(state.name, vehicle)
             return []
         stay.soc_pct = evse.soc_pct
         if vehicle not in self.coordinator.registry.cars and vehicle in self._energy.own_cars:
             return []  # the site's own vehicle needs no agreement
         checked, events = self.coordinator.plugged(vehicle, self.place, wall, now, evse.soc_pct)
-        floors[state.name] = checked.floor_pct if checked.welcome else NO_DISCHARGE_PCT
+        self._floors_pct[state.name] = checked.floor_pct if checked.welcome else NO_DISCHARGE_PCT
         self._set_recharge(state.name, vehicle)
         return events
 
@@ -270,7 +259,7 @@ class VehicleLendingService:
             pct = car.agreement.return_pct
         elif car.agreement.give_back is GiveBack.AS_ARRIVED:
             pct = min(100.0, (deployment.arrived_pct or 0.0) + 100 * deployment.way_wh / car.capacity_wh)
-        self._constraints.recharge_pct[evse] = pct
+        self._recharge_pct[evse] = pct
 
     def _expect(self, now: float, wall: float) -> None:
         """Enter vehicles that were called as expected, unless the facility itself reports arrivals."""
@@ -283,6 +272,36 @@ class VehicleLendingService:
     def _publish(self, events: Sequence[Decided]) -> None:
         for event in events:
             self._publisher.decided(event.code, event.text, None, event.subject, dict(event.figures))
+
+    # for the admin API ----------------------------------------------------------------------------------------------
+
+    def state(self) -> BlueSwitchState:
+        """Return the `blue_switch` part of the site's state: sites in need, calls, vehicles at this site, gaps."""
+        return views.state(self.coordinator, self.place)
+
+    def agreements(self) -> list[Row]:
+        """Return the agreements of the file, with the defaults of their kinds."""
+        return views.agreements(self.coordinator)
+
+    def vehicles(self) -> list[Row]:
+        """Return the vehicles of all agreements."""
+        return [views.car(one) for _, one in sorted(self.coordinator.registry.cars.items())]
+
+    def arrival_checks(self, limit: int) -> list[Row]:
+        """Return the checks of vehicles that were plugged in, newest first."""
+        return views.checks(self.coordinator, limit)
+
+    def deployments(self, *, open_only: bool = False) -> list[Row]:
+        """Return the deployments, newest first; `open_only`: those that are not settled."""
+        return views.deployments(self.coordinator, open_only=open_only)
+
+    def outages(self) -> list[Row]:
+        """Return the outages, newest first."""
+        return views.outages(self.coordinator)
+
+    def report(self, outage: str) -> Row:
+        """Return the audit report of an outage so far; KeyError for an unknown one."""
+        return self.coordinator.report(outage)
 
     # reports --------------------------------------------------------------------------------------------------------
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from gateway.authority.layers import Asked
+from gateway.authority.layers import PowerRequest, cannot_reach, nothing_left
 from gateway.authority.priority import Layer
-from gateway.authority.refusal import cannot_reach, nothing_left
 from gateway.commands.decision import GRANTED, CommandDecision
 from gateway.commands.lifecycle import CommandLifecycle
 from gateway.commands.site_command import SiteCommands
@@ -72,7 +71,7 @@ class CommandArbiter:
     def _decide_power(self, state: EvseControlState, verb: Verb, body: Body, wall: float) -> CommandDecision:
         command = ActiveCommand(body.id, state.name, verb, body, Channel.LOCAL)
         asked_w = command.requested_w(wall)
-        decision = self._decision.decide(state, Asked(asked_w, body.id, body.min_soc_pct))
+        decision = self._decision.decide(state, PowerRequest(asked_w, body.id, body.min_soc_pct))
         nothing = nothing_left(asked_w, decision)
         if nothing is not None:
             return CommandDecision.refusal(nothing, decision.binding.value, asked_w)

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from gateway.authority.hardware_limits import dead_band
-from gateway.authority.layers import Asked
+from gateway.authority.layers import PowerRequest, cannot_reach, dead_band
 from gateway.authority.priority import MARGIN_W, RANK, Bound, Decision, Layer, decide
-from gateway.authority.refusal import cannot_reach
 from gateway.commands.decision import GRANTED, CommandDecision
 from gateway.control.active_command import ActiveCommand
 from gateway.control.control_state import EvseControlState, EvseRegistry
@@ -88,7 +86,7 @@ class SiteCommands:
     def _alone(self, state: EvseControlState, total_w: float, body: Body) -> Decision:
         """Return what an EVSE could carry out of the total, were it the only one."""
         power_w = UNLIMITED_W if total_w > 0 else -UNLIMITED_W if total_w < 0 else 0.0
-        return self._decision.decide(state, Asked(power_w, body.id, body.min_soc_pct), with_site=False)
+        return self._decision.decide(state, PowerRequest(power_w, body.id, body.min_soc_pct), with_site=False)
 
     def _resource(self, state: EvseControlState, decision: Decision) -> Resource:
         band, evse = dead_band(state.evse), state.evse

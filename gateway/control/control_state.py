@@ -40,7 +40,7 @@ class EvseControlState:
     ramp: Ramp | None = None
     optimiser: Bound | None = None
     extra: tuple[Bound, ...] = ()  # bounds of grid code and island, from the energy service
-    hands_off: bool = False  # forms the voltage of an island: no set-point is sent
+    forms_grid: bool = False  # forms the voltage of an island: no set-point is sent
     estimated_until: float = -math.inf  # up to when unmetered energy has been counted
     telemetry_count: int = 0
     steps: int = 0  # of its set-point controller
@@ -83,6 +83,12 @@ class EvseControlState:
         if self.setpoint.sent_w is not None:
             powers.append(self.setpoint.sent_w)
         return min(powers), max(powers)
+
+    def apply_energy(self, optimiser: Bound | None, extra: tuple[Bound, ...], forms_grid: bool, *, wake: bool) -> None:
+        """Apply the orders of the energy service; `wake`: they differ enough to decide again."""
+        self.optimiser, self.extra, self.forms_grid = optimiser, extra, forms_grid
+        if wake:
+            self.wake.set()
 
     def assign(self, command: ActiveCommand, power_w: float, now: float) -> Allocation:
         """Put a command in force here with an allocation of its own."""

@@ -11,10 +11,9 @@ import math
 from collections.abc import Callable
 from typing import Protocol
 
+from gateway.authority.layers import cannot_reach, charges_in_s
 from gateway.authority.priority import MARGIN_W, RANK, Decision, Layer
 from gateway.authority.ramp import ramp
-from gateway.authority.refusal import cannot_reach
-from gateway.authority.vehicle_needs import charges_in_s
 from gateway.control.active_command import ActiveCommand, Allocation, Stage
 from gateway.control.control_state import EvseControlState, EvseRegistry
 from gateway.control.publisher import EventPublisher
@@ -108,7 +107,7 @@ class SetpointController:
         decision = self._decide()
         if state.idle:
             state.ramp = None
-        elif not state.hands_off or decision.binding in OVER_FORMING:
+        elif not state.forms_grid or decision.binding in OVER_FORMING:
             await self._act(decision, now)
         return self._deadline(self._clock.now())
 
@@ -349,7 +348,7 @@ class SetpointController:
     def _deadline(self, now: float) -> float | None:
         state, command, setpoint = self._state, self._state.command, self._state.setpoint
         lease_until = command.lease_until if command is not None else None
-        holds = state.evse.session is not None and not state.hands_off
+        holds = state.evse.session is not None and not state.forms_grid
         times = [setpoint.deadline(now, lease_until, holds=holds)]
         if state.ramp is not None and setpoint.verified:
             times.append(now + RAMP_STEP_S)

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from gateway.authority.capacity import capacity_of
-from gateway.authority.layers import Asked, Situation, layers
+from gateway.authority.layers import PowerRequest, Situation, layers
 from gateway.authority.priority import Bound, Decision, Layer, decide
 from gateway.authority.site_limits import Base, base_power, site_bounds
-from gateway.authority.soc_floors import floor_reached, floors
+from gateway.authority.soc_floors import capacity_of, floor_reached, floors
 from gateway.control.control_state import EvseControlState, EvseRegistry
 from gateway.model.reason import Code
 from gateway.model.site import Site
@@ -83,9 +82,11 @@ class SiteDecision:
         high_w, low_w = sum(high for _, high in spans), sum(low for low, _ in spans)
         return site_bounds(self._site, self.base(), high_w, low_w)
 
-    def _situation(self, state: EvseControlState, asked: Asked | None, site_bounds: tuple[Bound, ...]) -> Situation:
-        """Return everything that decides about an EVSE now, if `asked` were in force."""
-        found = floors(state.evse, self._site, state.reserve, asked.min_soc_pct if asked else None)
+    def _situation(
+        self, state: EvseControlState, request: PowerRequest | None, site_bounds: tuple[Bound, ...]
+    ) -> Situation:
+        """Return everything that decides about an EVSE now, if `request` were in force."""
+        found = floors(state.evse, self._site, state.reserve, request.min_soc_pct if request else None)
         floor_pct = found[0].pct if found else 0.0
         hysteresis_pct = self._site.policy.floor_hysteresis_pct
         return Situation(
@@ -94,7 +95,7 @@ class SiteDecision:
             now=self._clock.now(),
             wall=self._clock.wall(),
             site_bounds=site_bounds,
-            asked=asked,
+            request=request,
             reserve=state.reserve,
             floor_reached=floor_reached(state.floor_reached, state.evse.soc_pct, floor_pct, hysteresis_pct),
             optimiser=state.optimiser or self._idle_bound(),
@@ -104,25 +105,25 @@ class SiteDecision:
     def decide(
         self,
         state: EvseControlState,
-        asked: Asked | None,
+        request: PowerRequest | None,
         shared: SharedLimits | None = None,
         *,
         with_site: bool = True,
     ) -> Decision:
         """Return the power, the limiting layer and the reason. `shared`: of this moment, where many are decided."""
         bounds = self._site_bounds(state, shared) if with_site and self.limited else ()
-        return decide(*layers(self._situation(state, asked, bounds)))
+        return decide(*layers(self._situation(state, request, bounds)))
 
     def current(self, state: EvseControlState) -> Decision:
         """Return the decision for what is in force now."""
-        return self.decide(state, self.asked(state))
+        return self.decide(state, self.request(state))
 
-    def asked(self, state: EvseControlState) -> Asked | None:
+    def request(self, state: EvseControlState) -> PowerRequest | None:
         """Return what the command in force requests of an EVSE."""
         allocation, command = state.allocation, state.command
         if allocation is None or command is None:
             return None
-        return Asked(allocation.power_w, command.id, command.body.min_soc_pct)
+        return PowerRequest(allocation.power_w, command.id, command.body.min_soc_pct)
 
     def capacity_wh(self, state: EvseControlState) -> float:
         """Return the capacity of a vehicle's battery, the assumed one where it is unknown."""

@@ -30,8 +30,8 @@ from gateway.energy.resilience.grid_watch import GridWatch
 from gateway.energy.resilience.island import Island
 from gateway.energy.resilience.phase import OFF_GRID, Phase, Source
 from gateway.energy.resilience.phase import Orders as IslandOrders
-from gateway.energy.resource import Kind, Resource, usable_wh
-from gateway.energy.resources import STORAGE, ResourceBuilder
+from gateway.energy.resource import STORAGE, Kind, Resource, usable_wh
+from gateway.energy.resources import ResourceBuilder
 from gateway.energy.settings import EnergySection
 from gateway.energy.state_messages import plan_state, rounded, rounded_hours, share_state, window_state
 from gateway.energy.storage_accounting import StorageAccounting
@@ -85,12 +85,12 @@ class SiteController:
 
     def take_plan(self, plan: Plan, events: Sequence[Decided]) -> None:
         """Use a new plan until the next one."""
-        self.on_grid.plan = plan
+        self.on_grid.use_plan(plan)
         self._plan_events += events
 
     def plan_failed(self, why: str, now: float) -> None:
         """Use rules until the next plan. `why` ends a sentence."""
-        self.on_grid.plan = None
+        self.on_grid.use_plan(None)
         self._plan_events += self.planner.without(why, now)
 
     # real-time loop ---------------------------------------------------------------------------------------------------
@@ -143,7 +143,7 @@ class SiteController:
         return events + self._tiers(view.now, done, resources, off)
 
     def _zero(self, view: View, done: IslandOrders, events: Sequence[Decided]) -> Orders:
-        self.on_grid.ramp = None
+        self.on_grid.stop()
         grid = self.island.grid
         healthy = grid.status is GridStatus.HEALTHY
         why = f" while the site is {done.phase.value.replace('_', ' ')}" if healthy else f": {grid.why}"

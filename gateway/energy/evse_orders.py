@@ -1,18 +1,20 @@
-"""Orders of one step for each EVSE: the optimiser's target and the bounds above any command, by layer.
+"""Orders of one step for each EVSE: the optimiser's target and the bounds above any command.
 
-Three situations: no power may flow, the grid supplies the site, a source forms an island.
+The bounds are those of `gateway.authority`. Three situations: no power may flow, the grid supplies the site, a source
+forms an island.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from gateway.authority.grid_limits import island_bound, return_bound, zero_bound
 from gateway.authority.priority import Bound, Layer
 from gateway.authority.site_limits import demand_window_bound
 from gateway.energy.on_grid import GridStep
 from gateway.energy.resilience.island_balance import IslandShares
-from gateway.energy.resource import Resource
-from gateway.energy.resources import STORAGE, ResourceBuilder
+from gateway.energy.resource import STORAGE, Resource
+from gateway.energy.resources import ResourceBuilder
 from gateway.energy.view import EvseOrders, View
 from gateway.model.reason import Code
 
@@ -21,8 +23,8 @@ Evses = dict[str, EvseOrders]
 
 def zero_orders(view: View, forming: str | None, text: str) -> Evses:
     """Return 0 W for all but the grid-forming source (a start that is under way), which is not set."""
-    zero = EvseOrders(None, (Bound(Layer.GRID_CODE, 0.0, 0.0, Code.GRID_LOST, text),))
-    forms = EvseOrders(None, (), hands_off=True)
+    zero = EvseOrders(None, (zero_bound(text),))
+    forms = EvseOrders(None, (), forms_grid=True)
     return {car.evse: forms if car.evse == forming else zero for car in view.cars}
 
 
@@ -54,16 +56,12 @@ def _grid_bounds(
     one: Resource, left: float, step: GridStep, others_w: float, builder: ResourceBuilder
 ) -> tuple[Bound, ...]:
     """Return the bounds above any command: the ramp after an outage, the demand window, the floor."""
-    bounds: list[Bound] = []
-    if left < 1.0:
-        text = f"After an outage power returns slowly: {100 * left:.0f} % now."
-        low, high = -one.max_discharge_w * left, one.max_charge_w * left
-        bounds.append(Bound(Layer.GRID_CODE, low, high, Code.GRID_CODE, text))
-    if (window := demand_window_bound(step.headroom, others_w)) is not None:
-        bounds.append(window)
-    if (floor := builder.floor_bound(one)) is not None:
-        bounds.append(floor)
-    return tuple(bounds)
+    bounds = (
+        return_bound(one.max_charge_w, one.max_discharge_w, left),
+        demand_window_bound(step.headroom, others_w),
+        builder.floor_bound(one),
+    )
+    return tuple(bound for bound in bounds if bound is not None)
 
 
 def island_orders(
@@ -74,18 +72,17 @@ def island_orders(
     by_name = {one.name: one for one in resources}
     source = by_name.get(forming)
     # what the grid-forming source can still balance: a grid-following one may be commanded otherwise within it
-    more_w = source.max_discharge_w + shares.forming_w if source is not None else 0.0
-    less_w = source.max_charge_w - shares.forming_w if source is not None else 0.0
+    balance_w = (0.0, 0.0)
+    if source is not None:
+        balance_w = source.max_charge_w - shares.forming_w, source.max_discharge_w + shares.forming_w
     count = max(1, len(view.cars) - 1)
     for car in view.cars:
         if car.evse == forming:
-            evses[car.evse] = EvseOrders(None, (), hands_off=True)
+            evses[car.evse] = EvseOrders(None, (), forms_grid=True)
             continue
         power_w = (car.power_w or 0.0) if car.held else shares.power_w.get(car.evse, 0.0)
-        low, high = power_w - max(0.0, less_w) / count, power_w + max(0.0, more_w) / count
-        text = f"The island needs {power_w:.0f} W here; {forming} can balance {low:.0f} to {high:.0f} W."
-        target = None if car.held else Bound(Layer.OPTIMISER, power_w, power_w, Code.ISLAND, text)
-        bounds = [Bound(Layer.ISLAND, low, high, Code.ISLAND, text)]
+        bound = island_bound(power_w, forming, balance_w, count)
+        target = None if car.held else Bound(Layer.OPTIMISER, power_w, power_w, Code.ISLAND, bound.text)
         floor = builder.floor_bound(by_name.get(car.evse) or builder.car(view, car))
-        evses[car.evse] = EvseOrders(target, tuple(bounds if floor is None else [*bounds, floor]))
+        evses[car.evse] = EvseOrders(target, (bound,) if floor is None else (bound, floor))
     return evses, shares.power_w.get(STORAGE) if STORAGE in by_name else None

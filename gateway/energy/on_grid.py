@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from gateway.authority.demand_window import DemandWindow, advance, corrected, open_window
+from gateway.authority.grid_limits import return_bound
 from gateway.authority.ramp import Ramp, walk
 from gateway.authority.site_limits import Headroom, headroom
 from gateway.energy.base_load import BaseLoad
@@ -92,7 +93,7 @@ class OnGrid:
         controlled_w = sum(one.present_w for one in resources)
         grid_w, base_w = self.site_w(view, controlled_w)
         events = self.meter(view, grid_w)
-        counted, deviations = self.tracking.update([_limited(one, limit_share) for one in resources], view.now)
+        counted, deviations = self.tracking.update([_returning(one, limit_share) for one in resources], view.now)
         pool = _pool(counted, view.wall)
         left = self._delay_shaving(self._headroom(view, base_w), pool)
         self.free_w = left.high_w
@@ -112,6 +113,18 @@ class OnGrid:
         shares = self._shares(target_w, pool.resources, view, by_plan=target.code.startswith("plan"))
         changes = self._changes(view, target, left)
         return GridStep(target, left, target_w, base_w, shares, (*events, *deviations, *changes))
+
+    def use_plan(self, plan: Plan | None) -> None:
+        """Follow another plan; None: rules."""
+        self.plan = plan
+
+    def stop(self) -> None:
+        """Begin at rest again: no power flows on the grid now."""
+        self.ramp = None
+
+    def restore(self, window: DemandWindow | None, peak_w: float) -> None:
+        """Restore the demand window and the highest average of an earlier run; before the first step."""
+        self.window, self.peak_w = window, peak_w
 
     # meters and limits ------------------------------------------------------------------------------------------------
 
@@ -270,7 +283,7 @@ def _goal_w(target: Target, pool: _Pool, left: Headroom) -> float:
     return clamp(goal_w, low_w, high_w)
 
 
-def _limited(one: Resource, share_left: float) -> Resource:
-    if share_left >= 1.0:
-        return one
-    return replace(one, max_charge_w=one.max_charge_w * share_left, max_discharge_w=one.max_discharge_w * share_left)
+def _returning(one: Resource, share: float) -> Resource:
+    """Return a resource with what the ramp after an outage leaves of its power."""
+    bound = return_bound(one.max_charge_w, one.max_discharge_w, share)
+    return one if bound is None else replace(one, max_charge_w=bound.high_w, max_discharge_w=-bound.low_w)

@@ -1,57 +1,143 @@
-"""Persistence of energy management: energy used in an outage is stored at once, the rest at intervals.
+"""Persistence of energy management: SoC before an outage, demand window, mean day of load and PV.
 
-The rows are described in `gateway/energy/persisted_rows.py`.
+Energy used in an outage is stored at once, the rest at intervals: JSON by key. A row that cannot be read is left out
+and reported.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from typing import Annotated
 
 import msgspec
 
-from gateway.energy import persisted_rows
+from gateway.authority.demand_window import DemandWindow
 from gateway.energy.controller import SiteController
-from gateway.model.journal import Forgotten, Kept, Record
+from gateway.energy.forecast import SLOTS
+from gateway.model.journal import Forgotten, Kept
+from gateway.store.journal import Journal
 
 log = logging.getLogger("v2x")
 
 KIND = "energy"
 WINDOW_EVERY_S = 30.0  # so short a gap is counted with the last power, not with the contract power
 DAYS_EVERY_S = 1800.0
+OUTAGE, WINDOW, DAYS = "outage", "window", "days"
+
+_Pct = Annotated[float, msgspec.Meta(ge=0, le=100)]
+_Some = Annotated[float, msgspec.Meta(ge=0, le=1e12)]
+_Day = Annotated[list[_Some | None], msgspec.Meta(min_length=SLOTS, max_length=SLOTS)]
 
 
-class Writer(Protocol):
-    """Destination of records: `gateway.store.journal.Journal`."""
+class OutageRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`had`: SoC by identity before the outage; `off`: it continues; `back`: its end (Unix time); `forming`: source."""
 
-    def later(self, *records: Record) -> None: ...
+    had: dict[str, _Pct]
+    off: bool
+    back: float | None
+    forming: str | None
+
+
+class WindowRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The current demand window, and the highest average so far (W)."""
+
+    start: _Some
+    at: _Some
+    imported_wh: _Some
+    power_w: _Some
+    length_s: Annotated[float, msgspec.Meta(ge=60, le=86_400)]
+    offset_s: Annotated[float, msgspec.Meta(ge=-86_400, le=86_400)]
+    estimated_wh: _Some
+    peak_w: _Some
+
+
+class DaysRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Mean day of half hours, W: load and PV."""
+
+    load_w: _Day
+    pv_w: _Day
+
+
+def outage_row(controller: SiteController) -> OutageRow | None:
+    """Return the row of the outage, None without recharge targets."""
+    had, off, back = controller.recharging.remembered()
+    if not off and back is None:
+        return None
+    return OutageRow(had, off, back, controller.island.forming)
+
+
+def window_row(controller: SiteController) -> WindowRow | None:
+    """Return the row of the demand window, None before the first step and without a contract."""
+    one = controller.on_grid.window
+    if one is None or controller.settings.contract_w is None:
+        return None
+    return WindowRow(
+        one.start,
+        one.at,
+        one.imported_wh,
+        one.power_w,
+        one.length_s,
+        one.offset_s,
+        one.estimated_wh,
+        controller.on_grid.peak_w,
+    )
+
+
+def days_row(controller: SiteController) -> DaysRow:
+    """Return the row of the mean day."""
+    return DaysRow(*controller.profile.days())
+
+
+def restore_rows(controller: SiteController, rows: Mapping[str, str]) -> list[str]:
+    """Restore the controller after a restart, before its first step; return the keys that could not be read."""
+    bad = []
+    for key, body in rows.items():
+        try:
+            if key == OUTAGE:
+                row = msgspec.json.decode(body, type=OutageRow)
+                controller.recharging.restore(row.had, row.off, row.back)
+                controller.island.restore(row.forming)
+            elif key == WINDOW:
+                _restore_window(controller, msgspec.json.decode(body, type=WindowRow))
+            elif key == DAYS:
+                days = msgspec.json.decode(body, type=DaysRow)
+                controller.profile.restore(days.load_w, days.pv_w)
+        except (msgspec.DecodeError, ValueError):
+            bad.append(key)
+    return bad
+
+
+def _restore_window(controller: SiteController, row: WindowRow) -> None:
+    window = None
+    if row.length_s == controller.settings.window_s:
+        window = DemandWindow(
+            row.start, row.at, row.imported_wh, row.power_w, row.length_s, row.offset_s, row.estimated_wh
+        )
+    controller.on_grid.restore(window, row.peak_w)
 
 
 class EnergyPersistence:
     """Persistence of one site."""
 
-    def __init__(self, writer: Writer) -> None:
-        self._writer = writer
-        self._outage: persisted_rows.OutageRow | None = None
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        self._outage: OutageRow | None = None
         self._at: dict[str, float] = {}
 
     def keep(self, controller: SiteController, now: float, wall: float) -> None:
         """Write what has changed; after each step."""
-        outage = persisted_rows.outage_row(controller)
+        outage = outage_row(controller)
         if outage != self._outage:
             self._outage = outage
             if outage is None:
-                self._writer.later(Forgotten(KIND, persisted_rows.OUTAGE))
+                self._journal.later(Forgotten(KIND, OUTAGE))
             else:
-                self._write(persisted_rows.OUTAGE, outage, wall)
-        if (
-            self._due(persisted_rows.WINDOW, now, WINDOW_EVERY_S)
-            and (window := persisted_rows.window_row(controller)) is not None
-        ):
-            self._write(persisted_rows.WINDOW, window, wall)
-        if self._due(persisted_rows.DAYS, now, DAYS_EVERY_S):
-            self._write(persisted_rows.DAYS, persisted_rows.days_row(controller), wall)
+                self._write(OUTAGE, outage, wall)
+        if self._due(WINDOW, now, WINDOW_EVERY_S) and (window := window_row(controller)) is not None:
+            self._write(WINDOW, window, wall)
+        if self._due(DAYS, now, DAYS_EVERY_S):
+            self._write(DAYS, days_row(controller), wall)
 
     def _due(self, key: str, now: float, every_s: float) -> bool:
         if now - self._at.setdefault(key, now) < every_s:
@@ -60,10 +146,10 @@ class EnergyPersistence:
         return True
 
     def _write(self, key: str, row: msgspec.Struct, wall: float) -> None:
-        self._writer.later(Kept(KIND, key, msgspec.json.encode(row).decode(), wall))
+        self._journal.later(Kept(KIND, key, msgspec.json.encode(row).decode(), wall))
 
     def restore(self, controller: SiteController, kept: Sequence[Kept]) -> None:
         """Restore what an earlier run kept; before the first step."""
-        for key in persisted_rows.restore(controller, {one.key: one.body for one in kept if one.kind == KIND}):
+        for key in restore_rows(controller, {one.key: one.body for one in kept if one.kind == KIND}):
             log.warning("the energy row %s cannot be read and is left out", key)
-        self._outage = persisted_rows.outage_row(controller)
+        self._outage = outage_row(controller)

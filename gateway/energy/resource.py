@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+STORAGE = "storage"  # name of the storage as a resource; the name of an EVSE always has a number
+
 
 class Kind(StrEnum):
     """Kind of battery."""
@@ -24,7 +26,7 @@ class Resource:
     `max_charge_w`, `max_discharge_w`: left by the layers above, now. `min_charge_w`, `min_discharge_w`: dead band, a
     set-point is 0 or at least this. `floor_pct`: the floor in force. `departure`: Unix time; `wanted_pct`: SoC wanted
     then, or by `due` where that is sooner (such as a reserve to be charged). `must_w`: charge power that has priority
-    (`recharge_control.py`). `rank`: a lower one is used first when equal otherwise (0: a storage charged from PV first).
+    (`recharge_control.py`). `rank`: of two equal ones the lower is used first (0: a storage charged from PV first).
     `degradation_per_kwh`: cost per kWh discharged. `can_form`: may form an island. `efficient_w`: magnitude at which
     the power electronics are most efficient, 0 if unknown.
     """

@@ -1,24 +1,25 @@
 """Resources of one step: every vehicle and the storage, with limits, floor in force and wanted energy.
 
-The floors and their hysteresis are those of `gateway.authority.soc_floors`, the capacity that of `authority.capacity`.
+The floors and their hysteresis are those of `gateway.authority.soc_floors`, the limits of the storage those of
+`gateway.authority.storage_limits`.
 """
 
 from __future__ import annotations
 
 from math import sqrt
+from statistics import fmean
 
 from gateway.authority import soc_floors
-from gateway.authority.capacity import battery_capacity_wh
 from gateway.authority.priority import Bound
 from gateway.authority.soc_floors import Floor
+from gateway.authority.storage_limits import StorageLimits, storage_limits
 from gateway.energy.reserve import SiteReserve
-from gateway.energy.resource import Kind, Resource
+from gateway.energy.resource import STORAGE, Kind, Resource
 from gateway.energy.settings import CarTable, EnergySection
-from gateway.energy.storage import Module, pack_limits
+from gateway.energy.storage_accounting import degradation_per_kwh
 from gateway.energy.view import Car, View
 from gateway.model.site import Storage
 
-STORAGE = "storage"  # name of the storage as a resource; the name of an EVSE always has a number
 FILL_S = 7200.0  # time within which a raised reserve is to be charged
 STORAGE_SAME_W = 25.0
 STORAGE_SETTLE_S = 1.0
@@ -56,9 +57,7 @@ class ResourceBuilder:
     def car(self, view: View, car: Car) -> Resource:
         """Return one vehicle as a resource; it is not discharged while its floor counts as reached."""
         known = self._cars.get(car.vehicle)
-        configured_wh = known.capacity_wh if known is not None else None
-        capacity_wh = battery_capacity_wh(car.capacity_wh, configured_wh, self._settings.assumed_capacity_wh)
-        floor = self._car_floor(view, car, known, capacity_wh)
+        floor = self._car_floor(view, car, known)
         wanted, due = car.wanted_pct, None
         refill = max(self._reserve.pct if not self._reserve.off_grid else 0.0, floor.pct)
         if not self._reserve.off_grid and car.soc_pct is not None and refill > 0 and car.soc_pct < refill:
@@ -74,7 +73,7 @@ class ResourceBuilder:
             car.min_charge_w,
             car.min_discharge_w,
             car.soc_pct,
-            capacity_wh,
+            car.capacity_wh,
             floor.pct,
             wanted_pct=wanted,
             departure=car.departure,
@@ -92,15 +91,14 @@ class ResourceBuilder:
         reading = view.inputs.fresh(Storage, view.now)
         if not table.controlled or reading is None:
             return None
-        capacity = reading.capacity_wh if reading.capacity_wh is not None else table.capacity_wh
-        charge = reading.max_charge_w if reading.max_charge_w is not None else table.max_charge_w
-        discharge = reading.max_discharge_w if reading.max_discharge_w is not None else table.max_discharge_w
-        degradation = table.wear_per_kwh
-        if reading.modules is not None:  # the weakest module limits the pack, whatever the converter can do
-            limits = pack_limits(modules_of(reading), reading.strings, table.wear_per_kwh)
-            charge, discharge = min(charge, limits.max_charge_w), min(discharge, limits.max_discharge_w)
-            capacity = limits.capacity_wh if capacity is None else min(capacity, limits.capacity_wh)
-            degradation = limits.degradation_per_kwh
+        converter = StorageLimits(
+            table.max_charge_w if reading.max_charge_w is None else reading.max_charge_w,
+            table.max_discharge_w if reading.max_discharge_w is None else reading.max_discharge_w,
+            table.capacity_wh if reading.capacity_wh is None else reading.capacity_wh,
+        )
+        limits, degradation = storage_limits(converter, reading.modules), table.wear_per_kwh
+        if reading.modules is not None:
+            degradation = fmean(degradation_per_kwh(one.soh, table.wear_per_kwh) for one in reading.modules)
         floor = self.floors[STORAGE] = soc_floors.storage_floor(self._reserve.in_force, table.floor_pct)
         off_grid, soc_pct = self._reserve.off_grid, reading.soc_pct
         refill = floor.pct if not off_grid and soc_pct is not None and soc_pct < floor.pct else None
@@ -111,11 +109,11 @@ class ResourceBuilder:
         ordered_w, ordered_at = self._storage_order
         return Resource(
             STORAGE,
-            charge,
-            discharge if may_discharge else 0.0,
+            limits.max_charge_w,
+            limits.max_discharge_w if may_discharge else 0.0,
             Kind.STORAGE,
             soc_pct=soc_pct,
-            capacity_wh=capacity,
+            capacity_wh=limits.capacity_wh,
             floor_pct=floor.pct,
             ceiling_pct=table.ceiling_pct,
             wanted_pct=refill,
@@ -129,10 +127,10 @@ class ResourceBuilder:
             can_form=table.forming,
         )
 
-    def _car_floor(self, view: View, car: Car, known: CarTable | None, capacity_wh: float) -> Floor:
+    def _car_floor(self, view: View, car: Car, known: CarTable | None) -> Floor:
         floor = self.floors[car.evse] = soc_floors.vehicle_floor(
             self._reserve.in_force,
-            capacity_wh,
+            car.capacity_wh,
             own_pct=max(known.floor_pct if known is not None else 0.0, car.floor_pct),
             trip_wh=soc_floors.trip_home_wh(known.home_km, known.wh_per_km) if known is not None else 0.0,
             commanded_pct=view.reserve_pct or 0.0,
@@ -148,11 +146,3 @@ class ResourceBuilder:
         bound = soc_floors.discharge_bound(soc_pct, floor, reached=reached, without_soc=view.discharge_without_soc)
         self._floor_bounds[name] = bound
         return bound is None
-
-
-def modules_of(reading: Storage) -> list[Module]:
-    """Return the modules of a storage reading in the form that the storage's rules take."""
-    return [
-        Module(one.name, one.new_wh, one.soh, one.voltage_v, one.resistance_ohm, one.temperature_c, one.soc_pct)
-        for one in reading.modules or ()
-    ]

@@ -11,12 +11,12 @@ import asyncio
 import contextlib
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from gateway.authority.hardware_limits import dead_band, hardware_power
+from gateway.authority.layers import dead_band, hardware_power
 from gateway.authority.priority import Bound
-from gateway.authority.soc_floors import floors
+from gateway.authority.soc_floors import capacity_of, floors
 from gateway.control.control_state import EvseControlState, EvseRegistry
 from gateway.control.publisher import EventPublisher
 from gateway.control.settings import SETTLE_S
@@ -28,9 +28,8 @@ from gateway.energy.resource import usable_wh
 from gateway.energy.settings import EnergySection
 from gateway.energy.view import Car, EvseOrders, Orders, View
 from gateway.model.command import SiteMode
-from gateway.model.energy_state import EnergyState
+from gateway.model.energy_state import BlueSwitchState, EnergyState, SiteNeedState
 from gateway.model.journal import Kept
-from gateway.model.message import Message
 from gateway.model.site import Site
 from protocols.ports import Clock
 
@@ -46,18 +45,19 @@ LATE_PLANS = 2  # planning periods: a plan that takes longer has failed
 METER_S = 60.0  # a power older than this is not known
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class LendingConstraints:
-    """What lending agreements require at this site; the vehicle lending service sets it, the energy service keeps it.
+    """What lending agreements require at this site now.
 
-    `called`: vehicles here that are wanted at another site. By EVSE: `floor_pct` of the agreement that the vehicle is
-    under, and `recharge_pct` up to which it is filled after an outage. `state`: parts of the site's energy state.
+    `called`: vehicles here that are requested at another site. By EVSE: `floor_pct` of the vehicle's agreement, and
+    `recharge_pct` up to which it is charged after an outage. `need` and `blue_switch` are parts of the energy state.
     """
 
     called: frozenset[str] = frozenset()
-    floor_pct: dict[str, float] = field(default_factory=dict)
-    recharge_pct: dict[str, float] = field(default_factory=dict)
-    state: dict[str, Message] = field(default_factory=dict)
+    floor_pct: Mapping[str, float] = field(default_factory=dict)
+    recharge_pct: Mapping[str, float] = field(default_factory=dict)
+    need: SiteNeedState | None = None
+    blue_switch: BlueSwitchState | None = None
 
 
 class EnergyService:
@@ -72,18 +72,17 @@ class EnergyService:
         clock: Clock,
         stations: FormingStations | None = None,
         persistence: EnergyPersistence | None = None,
-        lending: LendingConstraints | None = None,
     ) -> None:
         self._site = site
         self._registry = registry
         self._publisher = publisher
         self._clock = clock
         self._persistence = persistence
-        self._lending = lending or LendingConstraints()
         self._forming = GridFormingService(
             registry, publisher, clock, stations, settings.forming, settings.parallel_forming
         )
         self.settings = settings
+        self.lending = LendingConstraints()
         self.controller = SiteController(settings)
         self.state: EnergyState | None = None
         self._published: tuple[object, ...] = ()
@@ -144,7 +143,7 @@ class EnergyService:
                 text = "The energy controller has failed; EVSEs are left to commands and limits. See the log."
                 self._publisher.decided("energy_failed", text, None, "", {})
             for state in self._registry:
-                if not state.hands_off:  # the source that forms an island continues
+                if not state.forms_grid:  # the source that forms an island continues
                     self._order(state, EvseOrders())
 
     def active(self) -> bool:
@@ -204,7 +203,7 @@ class EnergyService:
             site.reserve_pct,
             site.backup,
             site.emergency_stop is not None,
-            self._lending.called,
+            self.lending.called,
             self._forming.unable(),
             ramp_w_per_s=policy.ramp_w_per_s,
             floor_hysteresis_pct=policy.floor_hysteresis_pct,
@@ -215,7 +214,7 @@ class EnergyService:
         evse, needs = state.evse, state.evse.needs
         charge_w, discharge_w = hardware_power(evse)
         band = dead_band(evse)
-        found = floors(evse, bare, state.reserve, None, self._lending.floor_pct.get(evse.name))
+        found = floors(evse, bare, state.reserve, None, self.lending.floor_pct.get(evse.name))
         wanted = needs.target_soc_pct if needs is not None else None
         if (
             wanted is None
@@ -241,14 +240,14 @@ class EnergyService:
             band.discharge_w,
             evse.vehicle or "",
             evse.soc_pct,
-            evse.known_capacity_wh,
+            capacity_of(evse, bare.policy).energy_wh,
             found[0].pct,
             wanted,
             needs.departure if needs is not None else None,
             evse.power_w if measured else None,
             sent_w or 0.0,
             state.command is not None,
-            return_pct=self._lending.recharge_pct.get(evse.name),
+            return_pct=self.lending.recharge_pct.get(evse.name),
         )
 
     # orders ---------------------------------------------------------------------------------------------------------
@@ -269,16 +268,18 @@ class EnergyService:
         self._publish(orders.state)
 
     def _order(self, state: EvseControlState, orders: EvseOrders) -> None:
-        before = (state.optimiser, state.extra, state.hands_off)
-        optimiser = before[0] if _hardly_more(before[0], orders.optimiser) else orders.optimiser
+        before = EvseOrders(state.optimiser, state.extra, state.forms_grid)
+        if _hardly_more(before.optimiser, orders.optimiser):
+            orders = replace(orders, optimiser=before.optimiser)
         # bounds above any command hold to the watt
-        state.optimiser, state.extra, state.hands_off = optimiser, orders.extra, orders.hands_off
-        if not _same(before, (optimiser, orders.extra, orders.hands_off)):
-            state.wake.set()
+        wake = not _same(before, orders)
+        state.apply_energy(orders.optimiser, orders.extra, orders.forms_grid, wake=wake)
 
     def _publish(self, state: EnergyState) -> None:
-        now = self._clock.now()
-        self.state = state.model_copy(update={**self._lending.state, "forming_order": self._forming.state})
+        now, lending = self._clock.now(), self.lending
+        self.state = state.model_copy(
+            update={"need": lending.need, "blue_switch": lending.blue_switch, "forming_order": self._forming.state}
+        )
         at_once = _at_once(state)
         changed = len(self._published) != len(at_once) or any(map(_changed, self._published, at_once))
         if changed or now - self._published_at >= PUBLISH_S:
@@ -305,6 +306,10 @@ class EnergyService:
         """Source that forms the voltage of the island, None where none does."""
         return self.controller.island.forming
 
+    def constrain(self, lending: LendingConstraints) -> None:
+        """Apply what lending agreements require from the next step on."""
+        self.lending = lending
+
     def demand(self) -> tuple[float, float]:
         """Return what the site needs off the grid: power of its critical tiers, W, and energy in its storage, Wh."""
         tiers = self.controller.off_grid.tiers.tiers
@@ -314,16 +319,18 @@ class EnergyService:
         return draw_w, usable_wh(storage) if storage is not None else 0.0
 
 
-def _same(one: tuple[Bound | None, tuple[Bound, ...], bool], two: tuple[Bound | None, tuple[Bound, ...], bool]) -> bool:
-    if one[2] is not two[2] or (one[0] is None) is not (two[0] is None) or len(one[1]) != len(two[1]):
+def _same(one: EvseOrders, two: EvseOrders) -> bool:
+    if one.forms_grid is not two.forms_grid:
         return False
-    pairs = list(zip(one[1], two[1], strict=True))
-    if one[0] is not None and two[0] is not None:
-        pairs.append((one[0], two[0]))
-    return all(
-        a.layer is b.layer and a.code is b.code and _near(a.low_w, b.low_w) and _near(a.high_w, b.high_w)
-        for a, b in pairs
-    )
+    bounds, others = (one.optimiser, *one.extra), (two.optimiser, *two.extra)
+    return len(bounds) == len(others) and all(map(_same_bound, bounds, others))
+
+
+def _same_bound(one: Bound | None, two: Bound | None) -> bool:
+    if one is None or two is None:
+        return one is two
+    same = one.layer is two.layer and one.code is two.code
+    return same and _near(one.low_w, two.low_w) and _near(one.high_w, two.high_w)
 
 
 def _hardly_more(held: Bound | None, new: Bound | None) -> bool:

@@ -14,6 +14,7 @@ from gateway.energy.reason import Decided
 from gateway.energy.resilience.phase import Phase
 from gateway.model.command import SiteMode
 from gateway.model.energy_state import EnergyState
+from gateway.model.evse import ASSUMED_CAPACITY_WH
 from gateway.model.site import Inputs
 
 
@@ -22,7 +23,7 @@ class Car:
     """A vehicle in session at an EVSE. Powers are magnitudes that station and vehicle leave, W.
 
     `held`: a command of its own (or of the site) is in force, so energy management does not set its power.
-    `floor_pct`: the highest floor set for this vehicle or EVSE. `capacity_wh`: None where it is not stated.
+    `floor_pct`: the highest floor set for this vehicle or EVSE. `capacity_wh`: the one to calculate with.
     `setpoint_w`: the power last sent to the station. `return_pct`: the state of charge that the agreement of a deployed
     vehicle guarantees after an outage, None for other vehicles.
     """
@@ -34,7 +35,7 @@ class Car:
     min_discharge_w: float = 0.0
     vehicle: str = ""
     soc_pct: float | None = None
-    capacity_wh: float | None = None
+    capacity_wh: float = ASSUMED_CAPACITY_WH
     floor_pct: float = 0.0
     wanted_pct: float | None = None
     departure: float | None = None
@@ -74,11 +75,11 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class EvseOrders:
-    """Orders for one EVSE: the optimiser's target (or None) and bounds above it. `hands_off`: it forms an island."""
+    """Orders for one EVSE: the optimiser's target (or None) and bounds above it. `forms_grid`: it forms an island."""
 
     optimiser: Bound | None = None
     extra: tuple[Bound, ...] = ()
-    hands_off: bool = False
+    forms_grid: bool = False
 
 
 @dataclass(frozen=True, slots=True)

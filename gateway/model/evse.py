@@ -118,7 +118,7 @@ class Evse:
     def known_capacity_wh(self) -> float | None:
         """Return the vehicle's capacity as stated, else derived from the energy to full charge, else as configured.
 
-        ISO 15118-20 has no capacity in its messages. For an unknown one see `gateway.authority.capacity`.
+        ISO 15118-20 has no capacity in its messages. For an unknown one see `gateway.authority.soc_floors`.
         """
         needs = self.needs
         if needs is not None and needs.battery_capacity_wh:

@@ -12,9 +12,7 @@ from fastapi import APIRouter, HTTPException
 from fastapi.responses import PlainTextResponse, Response
 from pydantic import Field
 
-from gateway.blue_switch import views
 from gateway.blue_switch.audit import report_markdown
-from gateway.blue_switch.coordinator import Coordinator
 from gateway.blue_switch.service import VehicleLendingService
 from gateway.model.moment import Moment
 from gateway.web.ports import Limit, Row
@@ -74,36 +72,25 @@ class _Routes:
             raise HTTPException(404, "Blue Switch is not configured: blue_switch.file names no agreement file")
         return self._configured
 
-    @property
-    def _coordinator(self) -> Coordinator:
-        return self._lending.coordinator
-
     async def state(self) -> Row:
         """Return sites in need, calls, vehicles at this site, gaps."""
-        place = self._lending.place
-        return {"place": place} | views.state(self._coordinator, place).model_dump(mode="json")
+        return {"place": self._lending.place} | self._lending.state().model_dump(mode="json")
 
     async def agreements(self) -> list[Row]:
         """Return the agreements of the file, with the defaults of their kinds."""
-        return views.agreements(self._coordinator)
+        return self._lending.agreements()
 
     async def agreement(self, agreement: str) -> Row:
         """Return one agreement."""
-        for one in views.agreements(self._coordinator):
-            if one["id"] == agreement:
-                return one
-        raise LookupError(f"no agreement {agreement}")
+        return _one(self._lending.agreements(), "id", agreement, f"no agreement {agreement}")
 
     async def cars(self) -> list[Row]:
         """Return the vehicles of all agreements."""
-        return [views.car(one) for _, one in sorted(self._coordinator.registry.cars.items())]
+        return self._lending.vehicles()
 
     async def car(self, vehicle: str) -> Row:
         """Return one vehicle."""
-        found = self._coordinator.registry.cars.get(vehicle)
-        if found is None:
-            raise LookupError(f"no agreement covers the vehicle {vehicle}")
-        return views.car(found)
+        return _one(self._lending.vehicles(), "vehicle", vehicle, f"no agreement covers the vehicle {vehicle}")
 
     async def position(self, vehicle: str, body: PositionBody) -> Row:
         """Report a vehicle's position, state of charge and availability."""
@@ -120,31 +107,40 @@ class _Routes:
         await self.car(vehicle)
         if not self._lending.payment(vehicle, body.energy_wh, body.soc_pct, body.id):
             raise HTTPException(409, f"no energy is to be returned to {vehicle}")
-        left = [one for one in views.deployments(self._coordinator, open_only=True) if one["vehicle"] == vehicle]
+        left = [one for one in self._lending.deployments(open_only=True) if one["vehicle"] == vehicle]
         still = sum(one["owed_wh"] + one["billed_wh"] for one in left)
         return {"vehicle": vehicle, "owed_wh": round(still, 1), "settled": all(one["settled"] for one in left)}
 
     async def calls(self) -> list[Row]:
         """Return calls of vehicles that have not arrived yet, in order of departure."""
-        return [one.model_dump(mode="json") for one in views.state(self._coordinator, self._lending.place).calls]
+        return [one.model_dump(mode="json") for one in self._lending.state().calls]
 
     async def arrivals(self, limit: Limit = 100) -> list[Row]:
         """Return checks of vehicles that were plugged in, newest first."""
-        return views.checks(self._coordinator, limit)
+        return self._lending.arrival_checks(limit)
 
     async def loans(self, owed: bool = False, limit: Limit = 1000) -> list[Row]:
         """Return deployments, newest first; `owed=true`: only those that are not settled."""
-        return views.deployments(self._coordinator, open_only=owed)[:limit]
+        return self._lending.deployments(open_only=owed)[:limit]
 
     async def outages(self) -> list[Row]:
         """Return the outages, newest first."""
-        return views.outages(self._coordinator)
+        return self._lending.outages()
 
     async def outage(self, outage: str, format: Literal["json", "markdown"] = "json") -> Row | Response:
         """Return the audit report of an outage as JSON or Markdown."""
-        if outage not in self._coordinator.outages:
-            raise LookupError(f"no outage {outage}")
-        made = self._coordinator.report(outage)
+        try:
+            made = self._lending.report(outage)
+        except KeyError:
+            raise LookupError(f"no outage {outage}") from None
         if format == "markdown":
             return PlainTextResponse(report_markdown(made), media_type="text/markdown; charset=utf-8")
         return made
+
+
+def _one(rows: list[Row], key: str, value: str, missing: str) -> Row:
+    """Return the row with this key; LookupError where there is none."""
+    found = next((row for row in rows if row[key] == value), None)
+    if found is None:
+        raise LookupError(missing)
+    return found

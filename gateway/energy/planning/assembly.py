@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from gateway.authority.capacity import battery_capacity_wh
 from gateway.authority.demand_window import DemandWindow
+from gateway.authority.site_limits import import_limits
+from gateway.authority.soc_floors import battery_capacity_wh
 from gateway.energy.forecast import DayProfile
 from gateway.energy.planning.problem import Problem, Visit, Want, grid_start
 from gateway.energy.price import Tariff, flat, tariff_of
@@ -52,7 +53,7 @@ def problem_of(
     highest = max(max(map(abs, buy)), 1.0)
     visits = [_present(one, view.wall, highest, settings.assumed_capacity_wh) for one in resources]
     visits += _expected(view, settings, highest, {one.vehicle for one in resources if one.vehicle})
-    limits = [limit for limit in (view.import_w, view.peak_w) if limit is not None]
+    limits = import_limits(settings.site_limits(view.import_w, view.export_w, view.peak_w))
     return Problem(
         view.wall,
         start,
@@ -62,7 +63,7 @@ def problem_of(
         tuple(buy),
         tuple(sell),
         tuple(visits),
-        min(limits, default=math.inf),
+        min((limit_w for _, limit_w in limits), default=math.inf),
         view.export_w if view.export_w is not None else math.inf,
         settings.contract_w,
         settings.demand_charge_per_kw,
@@ -73,7 +74,7 @@ def problem_of(
 
 
 def _present(one: Resource, wall: float, highest: float, assumed_wh: float) -> Visit:
-    capacity = battery_capacity_wh(one.capacity_wh, None, assumed_wh)
+    capacity = battery_capacity_wh(one.capacity_wh, assumed_wh)
     energy = capacity * (one.soc_pct if one.soc_pct is not None else DEFAULT_PCT) / 100
     stays = one.kind is Kind.STORAGE or one.departure is None
     end = math.inf if stays else max(one.departure or 0.0, wall)
@@ -109,8 +110,8 @@ def _expected(view: View, settings: EnergySection, highest: float, present: set[
         if car.vehicle in present or car.at <= view.wall:
             continue
         own = known.get(car.vehicle)
-        configured_wh = own.capacity_wh if own is not None else None
-        capacity = battery_capacity_wh(car.capacity_wh, configured_wh, settings.assumed_capacity_wh)
+        known_wh = car.capacity_wh or (own.capacity_wh if own is not None else None)
+        capacity = battery_capacity_wh(known_wh, settings.assumed_capacity_wh)
         energy = capacity * (car.soc_pct if car.soc_pct is not None else DEFAULT_PCT) / 100
         end = car.departure if car.departure is not None else car.at + STAY_S
         want = Want(end, max(energy, 0.8 * capacity), MISSED_PER_KWH * highest)

@@ -22,7 +22,6 @@ class Interlock:
     """State of the main switch; `may_start` and `must_end` are the conditions for grid-forming."""
 
     open: bool | None = None  # position feedback; None is stale or never reported
-    forming: bool = False
     _flow_since: float | None = None
     _contradicted: bool = False
 

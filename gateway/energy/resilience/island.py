@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from gateway.authority.grid_limits import return_share
 from gateway.energy.reason import Decided
 from gateway.energy.resilience.grid_watch import GridWatch
 from gateway.energy.resilience.interlock import Interlock
@@ -42,6 +43,10 @@ class Island:
     _commanded: bool = False
     _events: list[Decided] = field(default_factory=list)
 
+    def restore(self, formed_before: str | None) -> None:
+        """Restore the source of an island that ran before a restart; before the first step."""
+        self.formed_before = formed_before
+
     def step(self, inputs: IslandInputs) -> tuple[Orders, list[Decided]]:
         """Return the orders of one step, after `grid.update`, and what has changed."""
         self._events = self.interlock.update(inputs.switch_open, inputs.through_w, inputs.now)
@@ -56,7 +61,6 @@ class Island:
                 break
         if self.phase not in FORMING:
             self.forming = None
-        self.interlock.forming = self.forming is not None
         if self._waits_until is None:
             self._waits_until = inputs.now + self.settings.return_within_s
         self.sure = self.sure or self.forming is not None or self._begun or inputs.now >= self._waits_until
@@ -64,8 +68,8 @@ class Island:
 
     def _orders(self, inputs: IslandInputs) -> Orders:
         share = 1.0
-        if self.phase is Phase.RETURNING and self.settings.ramp_s > 0:
-            share = min(1.0, (inputs.now - self._entered) / self.settings.ramp_s)
+        if self.phase is Phase.RETURNING:
+            share = return_share(inputs.now - self._entered, self.settings.ramp_s)
         switch = {
             Phase.OPENING: "open",
             Phase.DARK: "open",

@@ -10,10 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from gateway.authority.grid_limits import forming_power_w
 from gateway.energy.dispatch import share
 from gateway.energy.resource import Resource
-
-HEADROOM = 0.15  # of the grid-forming source's power, in both directions
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +38,8 @@ def share_island(
     if source is None:
         return IslandShares({one.name: 0.0 for one in others}, 0.0, 0.0, max(0.0, net_w))
     whole = share(-net_w, ours, wall)
-    most_w = source.max_discharge_w * (1 - HEADROOM)
-    least_w = -source.max_charge_w * (1 - HEADROOM)
-    own_w = min(max(-whole.power_w[forming], least_w), most_w)  # + discharge
-    done = share(-(net_w - own_w), others, wall)
+    own_w = forming_power_w(whole.power_w[forming], source.max_charge_w, source.max_discharge_w)
+    done = share(-(net_w + own_w), others, wall)
     left_w = net_w + done.total_w  # discharge of the grid-forming source
     short_w = max(0.0, left_w - source.max_discharge_w)
     pv_limit: float | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.authority.capacity import capacity_of
+from gateway.authority.soc_floors import capacity_of
 from gateway.config import from_table
 from gateway.config.mapping import service_settings
 from gateway.model.event import PowerLimits, VehicleIdentified, VehicleNeeds

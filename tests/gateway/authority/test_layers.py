@@ -10,12 +10,18 @@ from typing import Any
 
 import pytest
 
-from gateway.authority.hardware_limits import dead_band
-from gateway.authority.layers import Asked, Situation, layers
+from gateway.authority.layers import (
+    PowerRequest,
+    Situation,
+    cannot_reach,
+    charges_in_s,
+    dead_band,
+    layers,
+    nothing_left,
+    own_needs,
+)
 from gateway.authority.priority import Bound, Decision, Layer, decide
-from gateway.authority.refusal import cannot_reach, nothing_left
 from gateway.authority.soc_floors import Reserve
-from gateway.authority.vehicle_needs import charges_in_s, own_needs
 from gateway.model.command import POWER_VERBS, Verb
 from gateway.model.event import (
     EvseDescribed,
@@ -149,7 +155,7 @@ def test_every_layer_in_its_order() -> None:
     extra, limit = Bound(Layer.ISLAND, -1.0, 1.0), Bound(Layer.SITE, -2.0, 2.0)
     optimiser = Bound(Layer.OPTIMISER, 4.0, 4.0)
     found, _ = layers(
-        Situation(evse, site, 0.0, (limit,), Asked(-5000.0, "c"), None, False, optimiser, (extra,), wall=WALL)
+        Situation(evse, site, 0.0, (limit,), PowerRequest(-5000.0, "c"), None, False, optimiser, (extra,), wall=WALL)
     )
     made = [(one.layer, one.low_w, one.high_w, one.code) for one in found]
     assert made[:3] == [STATION_ROW, OUT_ROW, IN_ROW]
@@ -189,9 +195,9 @@ def test_floors_come_from_site_reserve_and_command() -> None:
         return (Layer.SOC_FLOOR, 0.0, INF, Code.BELOW_FLOOR) in found
 
     assert not below()
-    assert below(asked=Asked(-1.0, "c", min_soc_pct=80.0))
-    assert not below(asked=Asked(-1.0, "c", min_soc_pct=79.0))
-    assert below(asked=Asked(-1.0, "c", min_soc_pct=79.0), floor_reached=True)
+    assert below(request=PowerRequest(-1.0, "c", min_soc_pct=80.0))
+    assert not below(request=PowerRequest(-1.0, "c", min_soc_pct=79.0))
+    assert below(request=PowerRequest(-1.0, "c", min_soc_pct=79.0), floor_reached=True)
     assert below(reserve=Reserve(pct=80.0))
     assert below(site=a_site(reserve_pct=80.0))
     evse = an_evse(replace(VEHICLE, battery_capacity_wh=None))
@@ -385,7 +391,7 @@ def test_power_in_the_opposite_direction_refuses_the_command_where_the_requested
 
 def test_a_vehicle_below_its_v2x_window_is_not_discharged_and_the_command_is_refused() -> None:
     evse = an_evse(replace(VEHICLE, min_v2x_energy_wh=1.0))
-    found, _ = layers(Situation(evse, a_site(), 0.0, asked=Asked(-5000.0, "c1")))
+    found, _ = layers(Situation(evse, a_site(), 0.0, request=PowerRequest(-5000.0, "c1")))
     stopped = decide(found)
     assert (stopped.power_w, stopped.code) == (0.0, Code.OUTSIDE_V2X_WINDOW)
     reason = nothing_left(-5000.0, stopped)

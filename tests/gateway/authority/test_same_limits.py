@@ -17,11 +17,10 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 import gateway
-from gateway.authority.hardware_limits import dead_band, hardware_power
-from gateway.authority.layers import Asked, Situation, layers
+from gateway.authority.layers import PowerRequest, Situation, dead_band, hardware_power, layers
 from gateway.authority.priority import Bound, Decision, Layer, decide
 from gateway.authority.site_limits import base_power, site_bounds
-from gateway.authority.soc_floors import Reserve, floor_reached, floors
+from gateway.authority.soc_floors import Reserve, capacity_of, floor_reached, floors
 from gateway.energy.controller import SiteController
 from gateway.energy.resilience.phase import Phase
 from gateway.energy.settings import CarTable, EnergySection, StorageTable
@@ -129,7 +128,7 @@ def car_of(case: Case) -> Car:
         band.discharge_w,
         evse.vehicle or "",
         evse.soc_pct,
-        evse.known_capacity_wh,
+        capacity_of(evse, case.site.policy).energy_wh,
         found[0].pct,
         departure=evse.needs.departure if evse.needs else None,
         power_w=0.0,
@@ -174,7 +173,7 @@ def decisions(case: Case, orders: EvseOrders, now: float, reached: bool, far_w: 
         for one in (
             replace(common, optimiser=orders.optimiser),
             replace(common, optimiser=extreme),
-            replace(common, asked=Asked(far_w, "c")),
+            replace(common, request=PowerRequest(far_w, "c")),
         )
     )
 

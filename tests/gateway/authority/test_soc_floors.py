@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.authority.layers import Asked, Situation, layers
+from gateway.authority.layers import PowerRequest, Situation, layers
 from gateway.authority.priority import Bound, Decision, Layer, decide
 from gateway.authority.soc_floors import Floor, Reserve, floor_bound, floor_reached, floors, unmeasurable
 from gateway.model.event import EvseDescribed, NeedsStated, PowerLimits, SessionStarted, StationConnected, VehicleNeeds
@@ -45,12 +45,14 @@ def a_site(floor_pct: float = 0.0, **more: object) -> Site:
 
 def asked(evse: Evse, site: Site, power_w: float, *, reached: bool = False, reserve: Reserve | None = None) -> Decision:
     return decide(
-        *layers(Situation(evse, site, 0.0, asked=Asked(power_w, "c"), floor_reached=reached, reserve=reserve))
+        *layers(Situation(evse, site, 0.0, request=PowerRequest(power_w, "c"), floor_reached=reached, reserve=reserve))
     )
 
 
-def bound(evse: Evse, site: Site, found: list[Floor], *, reached: bool = False, blind: bool = False) -> Bound | None:
-    return floor_bound(evse, site, found, reached=reached, blind=blind)
+def bound(
+    evse: Evse, site: Site, found: list[Floor], *, reached: bool = False, unmeasured: bool = False
+) -> Bound | None:
+    return floor_bound(evse, site, found, reached=reached, unmeasured=unmeasured)
 
 
 @pytest.mark.parametrize("v2x_wh", [0.001, 1.0, 500.0, 20_000.0])
@@ -199,6 +201,6 @@ def test_an_unknown_state_of_charge_is_never_above_a_floor() -> None:
     assert bound(unknown, allowed, [Floor(20.0, "x")]) is None
     assert asked(unknown, allowed, -5000.0).power_w == -5000.0
     for soc_pct in (None, 90.0):
-        found = bound(an_evse(soc_pct), allowed, [Floor(20.0, "x")], blind=True)
+        found = bound(an_evse(soc_pct), allowed, [Floor(20.0, "x")], unmeasured=True)
         assert found is not None
         assert found.code is Code.SOC_UNKNOWN

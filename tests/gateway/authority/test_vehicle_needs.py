@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.authority.layers import Situation, layers
-from gateway.authority.vehicle_needs import charges_in_s, own_needs
+from gateway.authority.layers import Situation, charges_in_s, layers, own_needs
 from gateway.model.event import EvseDescribed, Metered, NeedsStated, PowerLimits, SessionStarted, VehicleNeeds
 from gateway.model.evse import Evse
 from gateway.model.reason import Code

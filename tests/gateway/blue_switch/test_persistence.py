@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.blue_switch import neighbours, persisted_rows, views
+from gateway.blue_switch import neighbours, persistence, views
 from gateway.blue_switch.audit import first_broken
 from gateway.blue_switch.callout import ChargePlace
 from gateway.blue_switch.coordinator import Coordinator
@@ -47,9 +47,9 @@ def same(one: Coordinator, two: Coordinator) -> bool:
 
 def test_stored_rows_restore_everything_to_the_last_wh() -> None:
     one, first = in_outage()
-    kept = {key: body for key, (body, _) in persisted_rows.rows(one, one.outages).items()}
+    kept = {key: body for key, (body, _) in persistence.rows(one, one.outages).items()}
     two = coordinator()
-    assert persisted_rows.restore(two, kept) == []
+    assert persistence.restore_rows(two, kept) == []
     two.plan = one.plan
     assert same(one, two)
     assert first_broken(two.audit.entries) is None
@@ -57,7 +57,7 @@ def test_stored_rows_restore_everything_to_the_last_wh() -> None:
     events = [made.energy_returned(first, 500.0, MONDAY + 9100, 1.0, payment="p") for made in (one, two)]
     assert [event.text for event in events[0]] == [event.text for event in events[1]]
     assert two.audit.entries[-1].hash == one.audit.entries[-1].hash
-    again = {key: body for key, (body, _) in persisted_rows.rows(two, two.outages).items()}
+    again = {key: body for key, (body, _) in persistence.rows(two, two.outages).items()}
     assert set(again) == set(kept)
 
 
@@ -72,24 +72,24 @@ def test_rows_of_the_first_databases_are_read() -> None:
     car = {"vehicle": "C1", "place": "school", "soc_pct": 55.0, "status": "there", "seen_at": MONDAY}
     kept = {"outage-1": json.dumps(outage | {"loans": [deployment]}), "desk": json.dumps(current | {"cars": [car]})}
     one = coordinator(ag_give_back="billed")
-    assert persisted_rows.restore(one, kept) == []
+    assert persistence.restore_rows(one, kept) == []
     assert one.outages["outage-1"].deployments[0].returned_wh == 3000.0
     assert one.registry.cars["C1"].status is Status.DEPLOYED
     assert views.deployments(one)[0]["billed_wh"] == 6000.0
-    assert json.loads(persisted_rows.rows(one, ["outage-1"])["outage-1"][0])["loans"] == [deployment]
+    assert json.loads(persistence.rows(one, ["outage-1"])["outage-1"][0])["loans"] == [deployment]
 
 
 @settings(max_examples=60)
 @given(st.integers(0, 5000), st.sampled_from(["cut", "flip", "other"]), st.integers(0, 3))
 def test_rows_that_are_damaged_are_left_out_and_named(at: int, how: str, which: int) -> None:
     one, _ = in_outage()
-    kept = {key: body for key, (body, _) in persisted_rows.rows(one, one.outages).items()}
+    kept = {key: body for key, (body, _) in persistence.rows(one, one.outages).items()}
     key = sorted(kept)[which % len(kept)]
     body = kept[key]
     at %= len(body)
     kept[key] = {"cut": body[:at], "flip": body[:at] + "\u0000" + body[at + 1 :], "other": '{"entries": 3}'}[how]
     two = coordinator()
-    bad = persisted_rows.restore(two, kept)
+    bad = persistence.restore_rows(two, kept)
     assert bad == [key]
     two.update(MONDAY + 10_000, 10_000.0)
     views.state(two, "school")
@@ -98,13 +98,13 @@ def test_rows_that_are_damaged_are_left_out_and_named(at: int, how: str, which: 
 def test_only_outages_that_changed_are_written() -> None:
     one, first = in_outage()
     seq = one.audit.entries[-1].seq
-    assert persisted_rows.changed(one, seq) == {one.current.id}  # type: ignore[union-attr]
+    assert persistence.changed(one, seq) == {one.current.id}  # type: ignore[union-attr]
     outage = one.current.id  # type: ignore[union-attr]
     one.restored("school", MONDAY + 10_000, 10_000.0)
     seq = one.audit.entries[-1].seq
-    assert persisted_rows.changed(one, seq) == set()
+    assert persistence.changed(one, seq) == set()
     one.energy_returned(first, 500.0, MONDAY + 20_000, 1.0)
-    assert persisted_rows.changed(one, seq) == {outage}
+    assert persistence.changed(one, seq) == {outage}
 
 
 def test_each_outage_has_its_own_report_and_payments_settle_the_oldest_deployment() -> None:

@@ -21,7 +21,7 @@ from gateway.control.control_state import EvseControlState
 from gateway.control.settings import ServiceSettings
 from gateway.control.station_backends import StationBackends
 from gateway.energy.persistence import EnergyPersistence
-from gateway.energy.service import EnergyService, LendingConstraints
+from gateway.energy.service import EnergyService
 from gateway.energy.settings import EnergySection
 from gateway.model.journal import Phase, ReplyTo
 from gateway.model.result import Result
@@ -97,7 +97,6 @@ class ServiceRig:
     journal: Journal
     control: ControlComponents
     energy_service: EnergyService
-    lending: LendingConstraints
     input_handlers: dict[InputKind, Callable[[AnyInput], None]]  # of every message
     backend: Backend
 
@@ -116,7 +115,6 @@ class ServiceRig:
             control.registry,
             control.publisher,
             self.energy_service,
-            self.lending,
             coordinator,
             "home",
             self.clock,
@@ -157,10 +155,10 @@ async def service_rig(
     store = store or MemoryStore()
     await store.open()
     journal = Journal(store, clock)
-    backends, given, lending = StationBackends(), replace(ServiceSettings(policy), **settings), LendingConstraints()
+    backends, given = StationBackends(), replace(ServiceSettings(policy), **settings)
     control = ControlComponents.create(given, clock, journal)
     energy_service = EnergyService(
-        control.site, control.registry, control.publisher, energy, clock, None, EnergyPersistence(journal), lending
+        control.site, control.registry, control.publisher, energy, clock, None, EnergyPersistence(journal)
     )
     handlers: dict[InputKind, Callable[[AnyInput], None]] = {}
     service = GatewayService(given, clock, backends, journal, control, energy_service, handlers)
@@ -179,7 +177,7 @@ async def service_rig(
                 stations.plug(evse, f"tx{number}")
         await clock.sleep(0.5)
         yield ServiceRig(
-            service, stations, published, clock, store, journal, control, energy_service, lending, handlers, backend
+            service, stations, published, clock, store, journal, control, energy_service, handlers, backend
         )
     finally:
         for task in (metering, running):

@@ -110,7 +110,7 @@ cars = st.builds(
     min_discharge_w=st.floats(0, 3000),
     vehicle=st.sampled_from(["", "V", "W"]),
     soc_pct=maybe_pct,
-    capacity_wh=st.none() | st.floats(1, 1e6),
+    capacity_wh=st.floats(1, 1e6),
     floor_pct=st.floats(0, 100),
     wanted_pct=maybe_pct,
     departure=st.none() | st.floats(START - 1e5, START + 1e5),
@@ -172,7 +172,7 @@ def test_the_controller_returns_and_its_orders_are_feasible(steps: list[tuple[An
             if (
                 car.soc_pct is not None
                 and car.soc_pct < car.floor_pct
-                and not mine.hands_off
+                and not mine.forms_grid
                 and orders.forming is None
             ):
                 assert decision.power_w >= 0

@@ -95,7 +95,7 @@ async def test_an_outage_is_supplied_and_the_grid_forming_car_gets_no_orders() -
         assert state.energy.phase == "island"
         forming = state.energy.forming
         assert forming is not None
-        assert rig.evse(forming).hands_off
+        assert rig.evse(forming).forms_grid
         assert state.energy.tiers["medical"] is True
         assert state.energy.autonomy_h["medical"].low > 0
         told = decided(rig)
@@ -145,13 +145,13 @@ async def test_in_an_outage_only_deployed_cars_discharge_and_the_report_has_the_
         rig.service.report(VehicleIdentified("CP1-1", now, "LENT"))
         rig.service.report(VehicleIdentified("CP2-1", now, "STRANGER"))
         await live(rig, energy_service, 5, True, 700.0, lender)
-        assert rig.lending.floor_pct == {}
+        assert rig.energy_service.lending.floor_pct == {}
         await live(rig, energy_service, 30, False, 700.0, lender)
         told = decided(rig)
         assert "site_needs_cars" in told
         assert "arrival_unknown_car" in told
-        assert rig.lending.floor_pct["CP2-1"] == 100.0
-        assert rig.lending.floor_pct["CP1-1"] == 25.0
+        assert rig.energy_service.lending.floor_pct["CP2-1"] == 100.0
+        assert rig.energy_service.lending.floor_pct["CP1-1"] == 25.0
         state = energy_service.state
         assert state is not None
         assert state.forming == "CP1-1"

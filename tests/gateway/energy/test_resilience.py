@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
@@ -17,8 +15,9 @@ from gateway.energy.resilience.island_balance import share_island
 from gateway.energy.resilience.rotation import Rotation
 from gateway.energy.resilience.tiers import CRITICAL_S, MIN_OFF_S, RESTORE_S, Tier, Tiers
 from gateway.energy.resource import Resource
-from gateway.energy.storage import Module, RenewableAccount, degradation_per_kwh, pack_limits, watch_modules
+from gateway.energy.storage_accounting import RenewableAccount, degradation_per_kwh, watch_modules
 from gateway.model.energy_state import AnnouncedReserve
+from gateway.model.site import StorageModule
 
 DAY = 1_800_000_000.0
 
@@ -315,44 +314,26 @@ def test_the_floor_is_at_least_each_configured_floor(
 
 # second-life storage
 
-MODULES = [Module(f"M{number}", 1800, 0.75, 7.6, 0.004, 25.0, 60.0) for number in range(24)]
-
-
-def test_the_weakest_module_sets_the_pack() -> None:
-    well = pack_limits(MODULES)
-    weak = pack_limits([*MODULES[:-1], replace(MODULES[-1], soh=0.55)])
-    assert weak.capacity_wh < well.capacity_wh
-    assert weak.max_discharge_w < well.max_discharge_w
-
-
-def test_soc_drift_narrows_both_ends_and_frost_prevents_charging() -> None:
-    drift = pack_limits([*MODULES[:-1], replace(MODULES[-1], soc_pct=40.0)])
-    assert drift.binding == "imbalance"
-    assert drift.soc_pct is not None
-    assert drift.soc_pct < 60
-    frost = pack_limits([replace(one, temperature_c=-2.0) for one in MODULES])
-    assert frost.max_charge_w == 0
-    assert frost.max_discharge_w > 0
+MODULES = [
+    StorageModule(name=f"M{number}", new_wh=1800, soh=0.75, voltage_v=7.6, resistance_ohm=0.004, soc_pct=60.0)
+    for number in range(24)
+]
 
 
 @given(st.floats(0.4, 1.0), st.floats(0.4, 1.0))
 def test_worse_health_costs_more(one: float, two: float) -> None:
-    assert degradation_per_kwh(min(one, two)) >= degradation_per_kwh(max(one, two))
+    assert degradation_per_kwh(min(one, two), 4.0) >= degradation_per_kwh(max(one, two), 4.0)
 
 
 def test_modules_that_stand_out_are_named() -> None:
-    odd = [replace(MODULES[0], soh=0.45), replace(MODULES[1], resistance_ohm=0.02), replace(MODULES[2], soc_pct=40.0)]
+    changes = ({"soh": 0.45}, {"resistance_ohm": 0.02}, {"soc_pct": 40.0})
+    odd = [one.model_copy(update=change) for one, change in zip(MODULES, changes, strict=False)]
     events = watch_modules([*odd, *MODULES[3:]], 0.0)
     assert {(event.code, event.subject) for event in events} == {
         ("module_worn_out", "M0"),
         ("module_resistance", "M1"),
         ("module_imbalance", "M2"),
     }
-
-
-def test_a_pack_without_modules_is_an_error() -> None:
-    with pytest.raises(ValueError, match="module"):
-        pack_limits([])
 
 
 @given(st.lists(st.tuples(st.floats(-5000, 5000), st.floats(0, 6000)), max_size=50))

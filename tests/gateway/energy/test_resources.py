@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.energy.reserve import ReserveSettings, SiteReserve
-from gateway.energy.resource import Resource
-from gateway.energy.resources import STORAGE, ResourceBuilder
+from gateway.energy.resource import STORAGE, Resource
+from gateway.energy.resources import ResourceBuilder
 from gateway.energy.settings import EnergySection, StorageTable
 from gateway.energy.view import Car, View
 from gateway.model.site import InputKind, Inputs, Storage

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.energy import persisted_rows
+from gateway.energy import persistence
 from gateway.energy.controller import SiteController
 from gateway.energy.resilience.phase import OFF_GRID, Phase
 from gateway.energy.settings import EnergySection
@@ -24,9 +24,9 @@ from tests.gateway.energy.test_recharge_control import SECTION, load, lost
 def rows(controller: SiteController) -> dict[str, str]:
     """Return the rows in the store when the process dies."""
     found: dict[str, msgspec.Struct | None] = {
-        persisted_rows.OUTAGE: persisted_rows.outage_row(controller),
-        persisted_rows.WINDOW: persisted_rows.window_row(controller),
-        persisted_rows.DAYS: persisted_rows.days_row(controller),
+        persistence.OUTAGE: persistence.outage_row(controller),
+        persistence.WINDOW: persistence.window_row(controller),
+        persistence.DAYS: persistence.days_row(controller),
     }
     return {key: msgspec.json.encode(row).decode() for key, row in found.items() if row is not None}
 
@@ -40,7 +40,7 @@ def restart(sim: Sim, remembers: bool = True, dark_s: float = 5.0) -> None:
     sim.inputs = Inputs()
     sim.controller = SiteController(sim.settings)
     if remembers:
-        assert persisted_rows.restore(sim.controller, kept) == []
+        assert persistence.restore_rows(sim.controller, kept) == []
 
 
 def night(mode: SiteMode = SiteMode.MANUAL, section: EnergySection = SECTION) -> Sim:
@@ -59,7 +59,7 @@ def test_soc_before_the_outage_persists_over_a_restart(at: float) -> None:
     assert best[0] >= 80 - 1.2
     assert best[1] >= 70 - 1.2
     assert sim.codes().count("recharge_over") == 1
-    assert persisted_rows.outage_row(sim.controller) is None
+    assert persistence.outage_row(sim.controller) is None
 
 
 def test_a_car_that_returns_late_after_a_restart_still_has_energy_to_receive() -> None:
@@ -163,13 +163,13 @@ damages: list[Callable[[str], str]] = [
 ]
 
 
-@given(st.sampled_from([persisted_rows.OUTAGE, persisted_rows.WINDOW, persisted_rows.DAYS]), st.sampled_from(damages))
+@given(st.sampled_from([persistence.OUTAGE, persistence.WINDOW, persistence.DAYS]), st.sampled_from(damages))
 @settings(max_examples=30, deadline=None)
 def test_a_damaged_row_is_left_out_and_named(key: str, damage: Callable[[str], str]) -> None:
     sim = night(section=SECTION.model_copy(update={"contract_w": 9000.0})).run(1.2)
     kept = rows(sim.controller)
     kept[key] = damage(kept[key])
     fresh = SiteController(sim.settings)
-    assert persisted_rows.restore(fresh, kept) == [key]
+    assert persistence.restore_rows(fresh, kept) == [key]
     sim.controller, sim.inputs = fresh, Inputs()
     sim.run(0.05)

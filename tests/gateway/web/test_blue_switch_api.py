@@ -151,7 +151,7 @@ async def test_a_gateway_that_restarts_in_an_outage_continues_its_deployments() 
         assert again.coordinator.deployments["home", "LENT"].taken_wh == pytest.approx(6500.0)
         assert again.coordinator.current is not None
         assert again.coordinator.report(again.coordinator.current.id)["chain"]["whole"]
-        assert rig.lending.floor_pct["CP1-1"] == 25.0
+        assert rig.energy_service.lending.floor_pct["CP1-1"] == 25.0
 
 
 async def test_without_an_agreement_file_the_routes_answer_404_and_a_token_is_required() -> None:

@@ -1,0 +1,64 @@
+"""Limits by the state of the grid: loss of mains, return after an outage, and the balance of an island. Pure."""
+
+from __future__ import annotations
+
+from gateway.authority.priority import Bound, Layer
+from gateway.model.reason import Code
+from gateway.model.site import Freshness, Grid, InputKind, Site
+from protocols.quantities import clamp
+
+FORMING_HEADROOM = 0.15  # of the grid-forming source's power, kept in both directions for the next change
+
+
+def loss_of_mains(site: Site, now: float) -> list[Bound]:
+    """Return the bounds without a grid and outside an island: no infeed, and no load where the loss is confirmed."""
+    if site.islanded:
+        return []
+    grid = site.inputs.fresh(Grid, now)
+    if grid is not None and not grid.present:
+        text = "The grid is lost and the site is not in island operation, so no power flows."
+        return [Bound(Layer.GRID_CODE, 0.0, 0.0, Code.GRID_LOST, text)]
+    if site.inputs.freshness(InputKind.GRID, now) is Freshness.STALE:
+        text = "The input grid is stale, so nothing is fed into the grid."
+        return [Bound(Layer.GRID_CODE, low_w=0.0, code=Code.INPUT_STALE, text=text)]
+    return []
+
+
+def zero_bound(text: str) -> Bound:
+    """Return the bound of every EVSE while no power may flow at the site, such as before an island starts."""
+    return Bound(Layer.GRID_CODE, 0.0, 0.0, Code.GRID_LOST, text)
+
+
+# return of the grid ---------------------------------------------------------------------------------------------------
+
+
+def return_share(since_return_s: float, ramp_s: float) -> float:
+    """Return the share of all power (0 to 1) that may flow after an outage, `since_return_s` after its end."""
+    return 1.0 if ramp_s <= 0 else min(1.0, since_return_s / ramp_s)
+
+
+def return_bound(max_charge_w: float, max_discharge_w: float, share: float) -> Bound | None:
+    """Return what the ramp after an outage leaves of a resource's power; None when all of it may flow."""
+    if share >= 1.0:
+        return None
+    text = f"After an outage power returns slowly: {100 * share:.0f} % now."
+    return Bound(Layer.GRID_CODE, -max_discharge_w * share, max_charge_w * share, Code.GRID_CODE, text)
+
+
+# island ---------------------------------------------------------------------------------------------------------------
+
+
+def forming_power_w(power_w: float, max_charge_w: float, max_discharge_w: float) -> float:
+    """Return the power (+ charge) planned for the grid-forming source: `power_w`, less its headroom at either end."""
+    return clamp(power_w, -max_discharge_w * (1 - FORMING_HEADROOM), max_charge_w * (1 - FORMING_HEADROOM))
+
+
+def island_bound(power_w: float, forming: str, balance_w: tuple[float, float], count: int) -> Bound:
+    """Return the bound of one of `count` grid-following EVSEs at `power_w` beside the grid-forming source.
+
+    `balance_w`: how much less and how much more it could take than now, which the source `forming` would balance.
+    """
+    low_w, high_w = (max(0.0, one) / count for one in balance_w)
+    low_w, high_w = power_w - low_w, power_w + high_w
+    text = f"The island needs {power_w:.0f} W here; {forming} can balance {low_w:.0f} to {high_w:.0f} W."
+    return Bound(Layer.ISLAND, low_w, high_w, Code.ISLAND, text)
