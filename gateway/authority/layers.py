@@ -108,7 +108,7 @@ def hardware_bounds(evse: Evse) -> list[Bound]:
 def hardware_power(evse: Evse) -> tuple[float, float]:
     """Return (charge, discharge) that station, vehicle and V2X window leave, magnitudes in W.
 
-    A direction without any limit counts as 0 W: a power that nobody states cannot be scheduled.
+    A direction without any limit counts as 0 W: a power that is not stated cannot be scheduled.
     """
     low_w, high_w = -math.inf, math.inf
     for bound in hardware_bounds(evse):

@@ -16,7 +16,7 @@ from functools import partial
 
 from gateway.bench.measuring import Figures, timed_ms
 from gateway.energy.planning.planner import aggregate
-from gateway.energy.planning.problem import Problem, Visit, Want, grid_start
+from gateway.energy.planning.problem import EnergyTarget, Problem, Visit, grid_start
 from gateway.energy.planning.rules import rule_plan
 from gateway.energy.planning.solve import solve
 
@@ -103,5 +103,5 @@ def _visit(number: int, start: float) -> Visit:
         end,
         0.3 * capacity,
         degradation_per_kwh=4.0,
-        wants=(Want(end, 0.8 * capacity, 300.0),),
+        targets=(EnergyTarget(end, 0.8 * capacity, 300.0),),
     )

@@ -18,11 +18,11 @@ SHORTFALL_PCT = 10.0  # a state of charge lower than expected by this is reporte
 
 @dataclass(frozen=True, slots=True)
 class ArrivalCheck:
-    """Result of the check. `floor_pct` holds for this vehicle at this site if `welcome`; `code` is stable."""
+    """Result of the check. `floor_pct` holds for this vehicle at this site if `accepted`; `code` is stable."""
 
     vehicle: str
     site: str
-    welcome: bool
+    accepted: bool
     code: str
     text: str
     floor_pct: float = 100.0
@@ -55,7 +55,7 @@ def check_arrival(
     if soc_pct is not None and soc_pct <= floor:
         text = f"{vehicle} arrives with {soc_pct:.0f} % and may not be discharged below {floor:.0f} %."
         return ArrivalCheck(vehicle, site, False, "nothing_to_give", text, floor, until, agreement.id)
-    code, text = _welcome(car, site, wall, soc_pct, floor, trip)
+    code, text = _accepted(car, site, wall, soc_pct, floor, trip)
     return ArrivalCheck(vehicle, site, True, code, text, floor, until, agreement.id)
 
 
@@ -70,7 +70,7 @@ def _refusal(car: ProvidedVehicle, site: str, wall: float) -> tuple[str, str] | 
     return None
 
 
-def _welcome(
+def _accepted(
     car: ProvidedVehicle, site: str, wall: float, soc_pct: float | None, floor: float, trip: Trip | None
 ) -> tuple[str, str]:
     vehicle, agreement = car.vehicle, car.agreement

@@ -81,10 +81,12 @@ class Coordinator:
             over.ended, self.current, self.plan, self._gaps = wall, None, None, frozenset()
         return events
 
-    def supplied(self, site: str, seconds: float, served_wh: float, critical_unserved_wh: float, dark: bool) -> None:
+    def supplied(
+        self, site: str, seconds: float, served_wh: float, critical_unserved_wh: float, unsupplied: bool
+    ) -> None:
         """Add the supply of a site since the last call."""
         if self.current is not None:
-            self.current.supplied(site, seconds, served_wh, critical_unserved_wh, dark)
+            self.current.supplied(site, seconds, served_wh, critical_unserved_wh, unsupplied)
 
     def plugged(
         self, vehicle: str | None, site: str, wall: float, now: float, soc_pct: float | None = None
@@ -92,10 +94,10 @@ class Coordinator:
         """Check a vehicle that was plugged in at a site; a covered one begins a deployment."""
         trip = self.calls.get(vehicle or "")
         check = check_arrival(vehicle, site, wall, soc_pct, self.registry, self.atlas, trip)
-        data: dict[str, Scalar] = {"site": site, "welcome": check.welcome, "soc_pct": soc_pct}
+        data: dict[str, Scalar] = {"site": site, "welcome": check.accepted, "soc_pct": soc_pct}
         events = [self._record(now, wall, f"arrival_{check.code}", check.vehicle or site, check.text, data)]
         car = self.registry.cars.get(check.vehicle)
-        if check.welcome and car is not None:
+        if check.accepted and car is not None:
             self.deployments[(site, car.vehicle)] = Deployment(
                 car.vehicle,
                 site,

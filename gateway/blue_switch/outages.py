@@ -26,13 +26,15 @@ class Outage:
     records: dict[str, SiteRecord] = field(default_factory=dict)
     deployments: list[Deployment] = field(default_factory=list)
 
-    def supplied(self, site: str, seconds: float, served_wh: float, critical_unserved_wh: float, dark: bool) -> None:
+    def supplied(
+        self, site: str, seconds: float, served_wh: float, critical_unserved_wh: float, unsupplied: bool
+    ) -> None:
         """Add the supply of a site since the last call."""
         record = self.records.get(site)
         if record is not None and record.ended is None:
             self.records[site] = replace(
                 record,
-                dark_s=record.dark_s + (seconds if dark else 0.0),
+                dark_s=record.dark_s + (seconds if unsupplied else 0.0),
                 served_wh=record.served_wh + served_wh,
                 critical_unserved_wh=record.critical_unserved_wh + critical_unserved_wh,
             )

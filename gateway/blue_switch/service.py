@@ -4,7 +4,7 @@ The coordinator decides (`coordinator.py`). Here sessions become arrivals, meter
 vehicle supplied, and decisions become events and the `blue_switch` part of the site's state. Other sites' needs and
 vehicles are received as their retained `site/state`, positions and payments as inputs. The state is kept in the store
 (`persistence.py`); the report of an outage is written when it is over, and again when energy was returned. Without an
-outage a lent vehicle is treated like any other.
+outage a deployed vehicle is treated like any other.
 """
 
 from __future__ import annotations
@@ -198,10 +198,10 @@ class VehicleLendingService:
         """Count what was supplied in an outage since the last step."""
         self._need = SiteNeedState(draw_w=need.draw_w, stored_wh=need.stored_wh, bays=need.bays)
         if self._supplied_at is not None:
-            dark, seconds = self._energy.forming is None, now - self._supplied_at
+            unsupplied, seconds = self._energy.forming is None, now - self._supplied_at
             needed_wh = need.draw_w * seconds / 3600
-            unserved_wh = needed_wh if dark else 0.0
-            self.coordinator.supplied(self.place, seconds, needed_wh - unserved_wh, unserved_wh, dark)
+            unserved_wh = needed_wh if unsupplied else 0.0
+            self.coordinator.supplied(self.place, seconds, needed_wh - unserved_wh, unserved_wh, unsupplied)
         self._supplied_at = now
         return self.coordinator.outage(need, wall, now)
 
@@ -244,7 +244,7 @@ class VehicleLendingService:
         if vehicle not in self.coordinator.registry.cars and vehicle in self._energy.own_cars:
             return []  # the site's own vehicle needs no agreement
         checked, events = self.coordinator.plugged(vehicle, self.place, wall, now, evse.soc_pct)
-        self._floors_pct[state.name] = checked.floor_pct if checked.welcome else NO_DISCHARGE_PCT
+        self._floors_pct[state.name] = checked.floor_pct if checked.accepted else NO_DISCHARGE_PCT
         self._set_recharge(state.name, vehicle)
         return events
 

@@ -27,10 +27,12 @@ WORKING = 0.9  # of the running resources' power: above it another one is added
 RESTING = 0.6  # below it the last one is removed; the gap between the two prevents alternation
 STICK = 0.10  # energy (of the fleet's highest) that another must have more to replace a running one
 TAPER_S = 60.0  # for which energy above the floor (or below the ceiling) must last: power tapers before the floor
+LATE = 0.8  # of the charge power: a vehicle that needs more until then charges at once
 SLACK_S = 900.0  # before the departure: a vehicle is to be charged by then
 ALIKE_WH = 1000.0  # vehicles that differ by less get equal shares of a command, and keep them
 UNKNOWN_WH = 5000.0  # weight of a vehicle whose energy is unknown: a small battery, half full
 TINY_W = 1e-6
+TRIED = 8  # resources that are tried as the first one
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,6 @@ def share(target_w: float, resources: Sequence[Resource], wall: float = 0.0) -> 
     must = fleet.must_w()
     rest_w = target_w - float(must.sum())
     power = must + _spread(rest_w, fleet, must) if rest_w >= 0 else _counter(rest_w, fleet, must)
-    power = power + 0.0  # no −0.0
     total = float(power.sum())
     names = [one.name for one in resources]
     return Shares(dict(zip(names, power.tolist(), strict=True)), total, target_w - total)
@@ -72,14 +73,12 @@ def share_command(total_w: float, resources: Sequence[Resource]) -> dict[str, fl
     order = order[most[order] > TINY_W]
     out = np.zeros_like(most)
     asked_w = abs(total_w)
-    if order.size and asked_w > TINY_W:
-        chosen = order
-        while chosen.size > 1 and float(least[chosen].sum()) > asked_w + TINY_W:
-            chosen = chosen[:-1]  # too little for all dead bands: those with the least energy rest
-        if float(least[chosen].sum()) > asked_w + TINY_W or float(most[chosen].sum()) < asked_w - TINY_W:
-            chosen = order if float(least[order].sum()) <= asked_w else _fit(asked_w, least, most, order)
-        if chosen.size:
-            out[chosen] = _pour(asked_w, least[chosen], most[chosen], np.maximum(energy[chosen], 1.0))
+    chosen = order
+    while float(least[chosen].sum()) > asked_w + TINY_W:
+        chosen = chosen[:-1]  # too little for all dead bands: those with the least energy rest
+    if float(most[chosen].sum()) < asked_w - TINY_W:
+        chosen = _fit(asked_w, least, most, order)
+    out[chosen] = _pour(asked_w, least[chosen], most[chosen], np.maximum(energy[chosen], 1.0))
     signed = np.round(-out if discharging else out, 6) + 0.0
     return dict(zip([one.name for one in resources], signed.tolist(), strict=True))
 
@@ -97,7 +96,6 @@ class _Fleet:
     """Resources as columns."""
 
     def __init__(self, resources: Sequence[Resource], wall: float) -> None:
-        nan = float("nan")
         table = np.array(
             [
                 (
@@ -105,13 +103,13 @@ class _Fleet:
                     one.max_discharge_w,
                     one.min_charge_w,
                     one.min_discharge_w,
-                    nan if one.soc_pct is None else one.soc_pct,
-                    nan if one.capacity_wh is None else one.capacity_wh,
+                    one.soc_pct,
+                    one.capacity_wh,
                     one.floor_pct,
                     one.ceiling_pct,
-                    nan if one.wanted_pct is None else one.wanted_pct,
-                    nan if one.departure is None else one.departure,
-                    nan if one.due is None else one.due,
+                    one.wanted_pct,
+                    one.departure,
+                    one.due,
                     one.must_w,
                     one.charge_efficiency,
                     one.discharge_efficiency,
@@ -122,49 +120,39 @@ class _Fleet:
                 )
                 for one in resources
             ],
-            dtype=np.float64,
+            dtype=np.float64,  # None is NaN
         ).T
         charge, discharge, self.min_charge, self.min_discharge, soc, capacity, floor, ceiling, wanted = table[:9]
         departure, due, self.handed_out_w = table[9:12]
         self.eta_charge, self.eta_discharge, self.degradation, self.rank, self.setpoint, self.efficient = table[12:]
         known = ~(np.isnan(soc) | np.isnan(capacity))
-        wh_per_pct = np.where(known, capacity, 0.0) / 100
-        soc = np.where(known, soc, 0.0)
+        wh_per_pct = capacity / 100
         self.usable = np.where(known, np.maximum(soc - floor, 0.0) * wh_per_pct * self.eta_discharge, UNKNOWN_WH)
         self.free = np.where(known, np.maximum(ceiling - soc, 0.0) * wh_per_pct / self.eta_charge, UNKNOWN_WH)
         self.discharge = np.minimum(discharge, np.where(known, self.usable * 3600 / TAPER_S, discharge))
         self.charge = np.minimum(charge, np.where(known, self.free * 3600 / TAPER_S, charge))
         self.discharge = np.where(self.discharge < np.maximum(self.min_discharge, TINY_W), 0.0, self.discharge)
         self.charge = np.where(self.charge < np.maximum(self.min_charge, TINY_W), 0.0, self.charge)
-        missing = np.where(known, np.nan_to_num(np.minimum(wanted, ceiling) - soc, nan=0.0), 0.0)
-        self.wanted = np.maximum(missing, 0.0) * wh_per_pct / self.eta_charge
-        soonest = np.fmin(departure, due)
-        self.left_s = np.where(np.isnan(soonest), np.inf, soonest - wall)
+        self.wanted = np.fmax((np.minimum(wanted, ceiling) - soc) * wh_per_pct / self.eta_charge, 0.0)
+        self.left_s = np.fmin(np.fmin(departure, due) - wall, np.inf)
 
     def must_w(self) -> Array:
         """Return the charge that each needs now: as handed out, and to be charged `SLACK_S` before its departure."""
         time_s = np.maximum(self.left_s - SLACK_S, TAPER_S)
-        needed = np.where(self.wanted > 0, self.wanted * 3600 / time_s, 0.0)
-        full = self.charge > 0
-        late = full & (needed >= 0.8 * self.charge) & np.isfinite(self.left_s)
-        must = np.where(late, np.minimum(self.charge, np.maximum(needed, self.min_charge)), 0.0)
-        handed_out = np.where(
-            self.handed_out_w > 0, np.minimum(self.charge, np.maximum(self.handed_out_w, self.min_charge)), 0.0
-        )
-        return np.maximum(must, handed_out)
+        needed = self.wanted * 3600 / time_s
+        needed = np.maximum(np.where(needed >= LATE * self.charge, needed, 0.0), self.handed_out_w)
+        return np.where(needed > 0, np.minimum(self.charge, np.maximum(needed, self.min_charge)), 0.0)
 
 
 def _spread(power_w: float, fleet: _Fleet, must: Array) -> Array:
     """Return the charge of `power_w` ≥ 0 on top of `must`."""
-    if power_w <= TINY_W:
-        return np.zeros_like(must)
     most = np.maximum(fleet.charge - must, 0.0)
     least = np.where(must > 0, 0.0, fleet.min_charge)
     hours = np.clip(fleet.left_s / 3600, 0.25, 24.0)
     weight = np.maximum(
         fleet.free + 4 * fleet.wanted * (24.0 / hours), 1.0
     )  # an early departure and much missing energy get most
-    weight = weight * 1000.0 ** np.clip(fleet.rank.max() - fleet.rank, 0, 3)  # a lower rank is charged before the next
+    weight = weight * 1000.0 ** np.minimum(fleet.rank.max() - fleet.rank, 3)  # a lower rank is charged before the next
     running = (fleet.setpoint > TINY_W) | (must > 0)
     order = _merit(fleet, fleet.free, running, np.zeros_like(weight))
     return _fill(power_w, least, most, weight, order, running, fleet.efficient)
@@ -180,19 +168,11 @@ def _counter(rest_w: float, fleet: _Fleet, must: Array) -> Array:
     out = _fill(wanted_w, fleet.min_discharge, most, fleet.usable, order, running, fleet.efficient)
     short_w = wanted_w - float(out.sum())
     total_must = float(must.sum())
-    if short_w <= TINY_W or total_must <= 0:
+    if short_w <= TINY_W:
         return must - out
     if short_w < total_must:  # they charge less
-        keep = _fill(
-            total_must - short_w,
-            fleet.min_charge,
-            must,
-            must,
-            np.argsort(-must, kind="stable"),
-            must > 0,
-            fleet.efficient,
-        )
-        return keep - out if keep.sum() <= total_must - short_w + TINY_W else -out
+        left_w, most_first = total_must - short_w, np.lexsort((-must,))
+        return _fill(left_w, fleet.min_charge, must, must, most_first, must > 0, fleet.efficient) - out
     target_w = wanted_w - total_must  # no charge, all may discharge
     return 0.0 - _fill(target_w, fleet.min_discharge, fleet.discharge, fleet.usable, order, running, fleet.efficient)
 
@@ -225,17 +205,13 @@ def _choose(
     works = np.where(
         efficient[order] > 0, np.minimum(np.maximum(efficient[order], least[order]), most[order]), WORKING * most[order]
     )
-    at_most = np.cumsum(most[order])
     good = np.cumsum(works)
     fewest = int(np.searchsorted(good, power_w - TINY_W)) + 1
     many = int(np.searchsorted(good * (RESTING / WORKING), power_w - TINY_W)) + 1
     now = int(np.count_nonzero(running[order]))
     count = min(max(now, fewest), max(fewest, many), order.size)
     chosen = order[:count]
-    low, high = float(least[chosen].sum()), float(at_most[count - 1])
-    if low <= power_w + TINY_W and (high >= power_w - TINY_W or count == order.size):
-        return chosen
-    return _fit(power_w, least, most, order)
+    return chosen if float(least[chosen].sum()) <= power_w + TINY_W else _fit(power_w, least, most, order)
 
 
 def _fit(power_w: float, least: Array, most: Array, order: NDArray[np.intp]) -> NDArray[np.intp]:
@@ -243,22 +219,25 @@ def _fit(power_w: float, least: Array, most: Array, order: NDArray[np.intp]) -> 
 
     Greedy by merit, then from each of the first few, for the cases in which the first one blocks the rest.
     """
-    best: NDArray[np.intp] = order[:0]
-    best_w = -1.0
-    orders = [order, order[np.argsort(least[order], kind="stable")], order[np.argsort(-most[order], kind="stable")]]
-    for one in [*orders, *(np.concatenate((order[skip:], order[:skip])) for skip in range(1, min(order.size, 8)))]:
-        chosen, low, high = [], 0.0, 0.0
-        for index in one.tolist():
-            if low + least[index] > power_w + TINY_W:
-                continue
-            chosen.append(index)
-            low += float(least[index])
-            high += float(most[index])
-            if high >= power_w - TINY_W:
-                return np.array(chosen, dtype=np.intp)
-        if high > best_w:
-            best, best_w = np.array(chosen, dtype=np.intp), high
+    by_least, by_most = order[np.lexsort((least[order],))], order[np.lexsort((-most[order],))]
+    best = order[:0]
+    for one in (order, by_least, by_most, *(np.roll(order, -skip) for skip in range(1, min(order.size, TRIED)))):
+        chosen = _greedy(power_w, least, most, one)
+        best = chosen if most[chosen].sum() > most[best].sum() else best
+        if most[best].sum() >= power_w - TINY_W:
+            break
     return best
+
+
+def _greedy(power_w: float, least: Array, most: Array, order: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Return those that run together, in this order, until they reach `power_w`."""
+    chosen: list[int] = []
+    low_w = high_w = 0.0
+    for index in order.tolist():
+        if high_w < power_w - TINY_W and low_w + least[index] <= power_w + TINY_W:
+            chosen.append(index)
+            low_w, high_w = low_w + float(least[index]), high_w + float(most[index])
+    return np.array(chosen, dtype=np.intp)
 
 
 def _pour(power_w: float, least: Array, most: Array, weight: Array) -> Array:
@@ -270,10 +249,10 @@ def _pour(power_w: float, least: Array, most: Array, weight: Array) -> Array:
     opens, closes = least / weight, most / weight
     level = np.concatenate((opens, closes))
     slope = np.concatenate((weight, -weight))
-    order = np.argsort(level, kind="stable")
+    order = np.lexsort((level,))
     level, slope = level[order], np.cumsum(slope[order])
     reached = float(least.sum()) + np.concatenate(([0.0], np.cumsum(slope[:-1] * np.diff(level))))
-    at = int(np.searchsorted(reached, power_w, side="right")) - 1
-    more = (power_w - float(reached[at])) / float(slope[at]) if slope[at] > 0 else 0.0
+    at = int(np.searchsorted(reached, power_w)) - 1
+    more = (power_w - reached[at]) / max(slope[at], TINY_W)  # at the very end rounding may leave a slope of 0
     poured: Array = np.clip((level[at] + more) * weight, least, most)
     return poured

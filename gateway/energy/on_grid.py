@@ -14,7 +14,8 @@ from gateway.authority.ramp import Ramp, walk
 from gateway.authority.site_limits import Headroom, headroom
 from gateway.energy.base_load import BaseLoad
 from gateway.energy.dispatch import Shares, must_w, share
-from gateway.energy.modes import Mode, Situation, Target, all_modes
+from gateway.energy.modes import MODES
+from gateway.energy.modes.mode import Mode, Situation, Target
 from gateway.energy.planning.assembly import tariff_now
 from gateway.energy.planning.problem import Plan
 from gateway.energy.reason import Decided
@@ -70,7 +71,6 @@ class OnGrid:
 
     settings: EnergySection
     recharging: Recharging
-    modes: dict[SiteMode, Mode] = field(default_factory=all_modes)
     tracking: TrackingSupervision = field(default_factory=TrackingSupervision)
     base_load: BaseLoad = field(default_factory=BaseLoad)
     ramp: Ramp | None = None
@@ -79,7 +79,7 @@ class OnGrid:
     plan: Plan | None = None
     arrived: bool = True  # the ramp has reached its target
     free_w: float = float("inf")  # left by the connection for charging in the last step
-    _mode: SiteMode | None = None
+    _mode: tuple[SiteMode, Mode] | None = None  # in force
     _code: str = ""
     _binding: Code | None = None
     _metered_ts: float = 0.0
@@ -202,11 +202,9 @@ class OnGrid:
         situation = Situation(
             view.now, view.wall, base_w, pool.resources, left.high_w, planned_w, planned_grid_w, tariff
         )
-        mode = self.modes[view.mode]
-        if view.mode is not self._mode:
-            mode.enter(situation)
-            self._mode = view.mode
-        return mode.target(situation)
+        if self._mode is None or self._mode[0] is not view.mode:
+            self._mode = view.mode, MODES[view.mode]()
+        return self._mode[1].target(situation)
 
     def _with_recharge(self, target: Target, pool: _Pool, left: Headroom, wall: float) -> _Pool:
         """Return the pool with the recharge after an outage; a command or a plan has decided about it already."""

@@ -22,9 +22,6 @@ class ByPrice:
 
     zero_grid_w: float = 100.0
 
-    def enter(self, situation: Situation) -> None:
-        pass
-
     def target(self, situation: Situation) -> Target:
         if situation.planned_w is not None:
             return self._planned(situation, situation.planned_w)

@@ -17,9 +17,6 @@ from gateway.energy.modes.peak_shaving import SPARE, charge_demand_w
 class GridService:
     """Power is set by commands of the facility or of an aggregator only."""
 
-    def enter(self, situation: Situation) -> None:
-        pass
-
     def target(self, situation: Situation) -> Target:
         return Target(0.0, "no_order", "No order for grid service is in force.")
 
@@ -28,9 +25,6 @@ class GridService:
 class Manual:
     """No optimisation."""
 
-    def enter(self, situation: Situation) -> None:
-        pass
-
     def target(self, situation: Situation) -> Target:
         return Target(None, "manual", "Every EVSE follows its own commands.")
 
@@ -38,9 +32,6 @@ class Manual:
 @dataclass(slots=True)
 class Backup:
     """Prepared for an outage."""
-
-    def enter(self, situation: Situation) -> None:
-        pass
 
     def target(self, situation: Situation) -> Target:
         demand_w = charge_demand_w(situation, refill=True)

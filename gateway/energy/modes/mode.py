@@ -48,10 +48,7 @@ class Target:
 
 
 class Mode(Protocol):
-    """One operating mode of the site."""
+    """One operating mode of the site; made anew when it begins to apply, so that its latches are reset."""
 
     def target(self, situation: Situation) -> Target:
         """Return the target of this mode now."""
-
-    def enter(self, situation: Situation) -> None:
-        """Reset the latches: the mode begins to apply."""

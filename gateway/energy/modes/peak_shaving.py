@@ -23,9 +23,6 @@ class PeakShaving:
 
     refill: bool = True
 
-    def enter(self, situation: Situation) -> None:
-        pass
-
     def target(self, situation: Situation) -> Target:
         headroom_w = situation.headroom_w
         if headroom_w < 0:

@@ -25,9 +25,6 @@ class SelfConsumption:
     _charging: bool = False
     _since: float | None = None  # since when the other state would apply
 
-    def enter(self, situation: Situation) -> None:
-        self._charging, self._since = False, None
-
     def target(self, situation: Situation) -> Target:
         if situation.base_w is None:
             return Target(0.0, "input_stale", "The meters are stale, so the surplus is unknown.")

@@ -9,7 +9,7 @@ from gateway.authority.demand_window import DemandWindow
 from gateway.authority.site_limits import import_limits
 from gateway.authority.soc_floors import battery_capacity_wh
 from gateway.energy.forecast import DayProfile
-from gateway.energy.planning.problem import Problem, Visit, Want, grid_start
+from gateway.energy.planning.problem import EnergyTarget, Problem, Visit, grid_start
 from gateway.energy.price import Tariff, flat, tariff_of
 from gateway.energy.resource import Kind, Resource
 from gateway.energy.settings import EnergySection
@@ -78,10 +78,10 @@ def _present(one: Resource, wall: float, highest: float, assumed_wh: float) -> V
     energy = capacity * (one.soc_pct if one.soc_pct is not None else DEFAULT_PCT) / 100
     stays = one.kind is Kind.STORAGE or one.departure is None
     end = math.inf if stays else max(one.departure or 0.0, wall)
-    wants: tuple[Want, ...] = ()
+    targets: tuple[EnergyTarget, ...] = ()
     by = [moment for moment in (one.departure, one.due) if moment is not None]
     if one.wanted_pct is not None and by:
-        wants = (Want(min(by), capacity * one.wanted_pct / 100, MISSED_PER_KWH * highest),)
+        targets = (EnergyTarget(min(by), capacity * one.wanted_pct / 100, MISSED_PER_KWH * highest),)
     return Visit(
         one.name,
         energy,
@@ -95,7 +95,7 @@ def _present(one: Resource, wall: float, highest: float, assumed_wh: float) -> V
         one.charge_efficiency,
         one.discharge_efficiency,
         one.degradation_per_kwh,
-        wants,
+        targets,
     )
 
 
@@ -114,7 +114,7 @@ def _expected(view: View, settings: EnergySection, highest: float, present: set[
         capacity = battery_capacity_wh(known_wh, settings.assumed_capacity_wh)
         energy = capacity * (car.soc_pct if car.soc_pct is not None else DEFAULT_PCT) / 100
         end = car.departure if car.departure is not None else car.at + STAY_S
-        want = Want(end, max(energy, 0.8 * capacity), MISSED_PER_KWH * highest)
+        target = EnergyTarget(end, max(energy, 0.8 * capacity), MISSED_PER_KWH * highest)
         visits.append(
             Visit(
                 f"{car.vehicle}@{car.at:.0f}",
@@ -126,7 +126,7 @@ def _expected(view: View, settings: EnergySection, highest: float, present: set[
                 end,
                 0.0,
                 capacity,
-                wants=(want,),
+                targets=(target,),
             )
         )
     return visits

@@ -4,7 +4,7 @@ For each visit and each step that it stays through: charge c, discharge d (kW at
 battery)
 
     e[t] = e[t-1] + ηc·h·c[t] − h·d[t]/ηd                                    (its balance)
-    e[t] + u ≥ wanted                                                        (a want; u is the missing energy)
+    e[t] + u ≥ wanted                                                        (a target; u is the missing energy)
 
 and for the site: import i, export x, curtailed PV k, load beyond the fuse o, demand peak p, contract overrun v
 
@@ -38,14 +38,14 @@ REFILL_S = 2 * 3600.0  # time within which a battery below its floor is to be ch
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Position of a visit's columns and rows. Columns: c, d, e, each `steps` long; then one u per want."""
+    """Position of a visit's columns and rows. Columns: c, d, e, each `steps` long; then one u per target."""
 
     visit: Visit
     first: int  # its first step
     steps: int
     column: int
     row: int
-    wants: tuple[int, ...]  # the step at whose end each want is due
+    targets: tuple[int, ...]  # the step at whose end each target is due
     due: tuple[float, ...]  # kWh
 
 
@@ -117,8 +117,8 @@ def build(problem: Problem) -> Model:
         balance = _visit_columns(columns, block, hours, buy, worth, steps)
         row_low += [balance, np.array(block.due)]
         row_high += [balance, np.full(len(block.due), math.inf)]
-        column += 3 * block.steps + len(block.wants)
-        row += block.steps + len(block.wants)
+        column += 3 * block.steps + len(block.targets)
+        row += block.steps + len(block.targets)
     _site_columns(columns, problem, hours, buy, sell, highest, window_of)
     net = (np.array(problem.load_w) - np.array(problem.pv_w)) / 1000
     window_h = problem.window_s / 3600
@@ -154,14 +154,14 @@ def _windows(problem: Problem) -> Ints:
 
 
 def place(problem: Problem, visit: Visit, column: int = 0, row: int = 0) -> Block | None:
-    """Return the steps that a visit covers completely, and its wants among them; None without any."""
+    """Return the steps that a visit covers completely, and its targets among them; None without any."""
     last_end = problem.start + problem.steps * problem.step_s
     first = 0 if visit.start <= problem.wall else math.ceil((visit.start - problem.start) / problem.step_s - 1e-9)
     until = problem.steps if visit.end >= last_end else math.floor((visit.end - problem.start) / problem.step_s + 1e-9)
     if first >= problem.steps or until <= first:
         return None
     floor = min(visit.floor_wh, visit.energy_wh)
-    wanted = [(want.at, want.energy_wh) for want in visit.wants]
+    wanted = [(target.at, target.energy_wh) for target in visit.targets]
     if floor < visit.floor_wh:
         wanted.append((max(problem.wall, visit.start) + REFILL_S, visit.floor_wh))
     by_step: dict[int, float] = {}
@@ -182,7 +182,7 @@ def left_price(visit: Visit, worth: float) -> float:
 
 def missing_price(visit: Visit, worth: float) -> float:
     """Return the cost of a missing kWh."""
-    return max((want.per_kwh for want in visit.wants), default=max(worth * 5, 100.0))
+    return max((target.per_kwh for target in visit.targets), default=max(worth * 5, 100.0))
 
 
 def _visit_columns(columns: _Columns, block: Block, hours: Floats, buy: Floats, worth: float, steps: int) -> Floats:
@@ -208,9 +208,9 @@ def _visit_columns(columns: _Columns, block: Block, hours: Floats, buy: Floats, 
         visit.degradation_per_kwh * h, zero, most, rows, np.stack((h / visit.discharge_efficiency, ones), axis=1)
     )
     following = np.append(balance[1:], np.int32(-1)).astype(np.int32)
-    wants = np.full(count, -1, dtype=np.int32)
-    for number, step in enumerate(block.wants):
-        wants[step - block.first] = block.row + count + number
+    targets = np.full(count, -1, dtype=np.int32)
+    for number, step in enumerate(block.targets):
+        targets[step - block.first] = block.row + count + number
     energy_cost = np.zeros(count)
     if block.first + count == steps:
         energy_cost[-1] = -left_price(visit, worth)
@@ -220,12 +220,12 @@ def _visit_columns(columns: _Columns, block: Block, hours: Floats, buy: Floats, 
         energy_cost,
         np.full(count, least),
         np.full(count, ceiling),
-        np.stack((balance, following, wants), axis=1),
+        np.stack((balance, following, targets), axis=1),
         np.stack((ones, -ones, ones), axis=1),
     )
-    if block.wants:
+    if block.targets:
         price = missing_price(visit, worth)
-        number = len(block.wants)
+        number = len(block.targets)
         own = (block.row + count + np.arange(number, dtype=np.int32)).reshape(-1, 1)
         columns.add(np.full(number, price), np.zeros(number), np.full(number, math.inf), own, np.ones((number, 1)))
     begin = np.zeros(count)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from gateway.energy.planning.problem import Plan, Problem, Visit, Want
+from gateway.energy.planning.problem import EnergyTarget, Plan, Problem, Visit
 from gateway.energy.planning.rules import rule_plan
 from gateway.energy.planning.solve import Basis, NoPlan, solve
 from gateway.energy.reason import Decided
@@ -78,11 +78,17 @@ def _one(group: Sequence[Visit]) -> Visit:
         return sum(values) / len(values)
 
     end = min(one.end for one in group)
-    wants = [want for one in group for want in one.wants]
-    together: tuple[Want, ...] = ()
-    if wants:
-        wanted = sum(max([one.energy_wh * (not one.wants), *(want.energy_wh for want in one.wants)]) for one in group)
-        together = (Want(min(end, *(want.at for want in wants)), wanted, max(want.per_kwh for want in wants)),)
+    targets = [target for one in group for target in one.targets]
+    together: tuple[EnergyTarget, ...] = ()
+    if targets:
+        wanted = sum(
+            max([one.energy_wh * (not one.targets), *(target.energy_wh for target in one.targets)]) for one in group
+        )
+        together = (
+            EnergyTarget(
+                min(end, *(target.at for target in targets)), wanted, max(target.per_kwh for target in targets)
+            ),
+        )
     return Visit(
         "+".join(sorted(one.name for one in group))[:200],
         energy,

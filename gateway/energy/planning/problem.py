@@ -14,7 +14,7 @@ LEAST_STEP_S = 60.0  # a first step shorter than this is left out
 
 
 @dataclass(frozen=True, slots=True)
-class Want:
+class EnergyTarget:
     """Energy (Wh in the battery) wanted by `at` (Unix time); missing energy costs `per_kwh`."""
 
     at: float
@@ -42,7 +42,7 @@ class Visit:
     charge_efficiency: float = 0.94
     discharge_efficiency: float = 0.94
     degradation_per_kwh: float = 0.0
-    wants: tuple[Want, ...] = ()
+    targets: tuple[EnergyTarget, ...] = ()
     value_per_kwh: float | None = None
 
 

@@ -70,9 +70,9 @@ def _step(
     for visit in here:
         free_w = max(0.0, min(visit.ceiling_wh, visit.capacity_wh) - energy[visit.name]) / visit.charge_efficiency / h
         wanted_w = free_w if price <= cheap else 0.0
-        for want in visit.wants:
-            left_h = max((want.at - begin) / 3600, h)
-            wanted_w = max(wanted_w, (want.energy_wh - energy[visit.name]) / visit.charge_efficiency / left_h)
+        for target in visit.targets:
+            left_h = max((target.at - begin) / 3600, h)
+            wanted_w = max(wanted_w, (target.energy_wh - energy[visit.name]) / visit.charge_efficiency / left_h)
         if energy[visit.name] < visit.floor_wh:
             wanted_w = max(
                 wanted_w, (visit.floor_wh - energy[visit.name]) / (REFILL_S / 3600) / visit.charge_efficiency
@@ -91,7 +91,10 @@ def _step(
         if discharge_w <= 0 or charge[visit.name] > 0:
             continue
         floor = max(
-            [visit.floor_wh, *(_kept_wh(visit, want.at, want.energy_wh, begin + h * 3600) for want in visit.wants)]
+            [
+                visit.floor_wh,
+                *(_kept_wh(visit, target.at, target.energy_wh, begin + h * 3600) for target in visit.targets),
+            ]
         )
         able_w = max(0.0, energy[visit.name] - floor) * visit.discharge_efficiency / h
         power_w = min(able_w, visit.max_discharge_w, discharge_w)
@@ -140,7 +143,7 @@ def cost_of(problem: Problem, visit_w: dict[str, tuple[float, ...]]) -> float:
             energy += power_w * eta * h
             levels.append(energy)
             cost += max(0.0, -power_w) / 1000 * h * visit.degradation_per_kwh
-        missing = [max(0.0, due - levels[step] / 1000) for step, due in zip(block.wants, block.due, strict=True)]
+        missing = [max(0.0, due - levels[step] / 1000) for step, due in zip(block.targets, block.due, strict=True)]
         cost += sum(missing) * missing_price(visit, worth)
         if block.first + block.steps == problem.steps:
             cost -= energy / 1000 * left_price(visit, worth)

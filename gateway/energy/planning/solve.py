@@ -126,7 +126,7 @@ def _carry_visit(before: Basis, was: Block, now: Block, shift: int, columns: Sta
             was.column + kind * was.steps + source
         ]
     rows[now.row : now.row + now.steps] = before.rows[was.row + source]
-    for number in range(min(len(now.wants), len(was.wants))):
+    for number in range(min(len(now.targets), len(was.targets))):
         columns[now.column + 3 * now.steps + number] = before.columns[was.column + 3 * was.steps + number]
         rows[now.row + now.steps + number] = before.rows[was.row + was.steps + number]
 

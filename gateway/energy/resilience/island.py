@@ -184,7 +184,7 @@ class Island:
         healthy_s = self.grid.healthy_s(inputs.now)
         if not self._commanded and (
             self.grid.may_reconnect(inputs.now)
-            or (self.grid.status is GridStatus.HEALTHY and healthy_s >= self.settings.dark_reconnect_s)
+            or (self.grid.status is GridStatus.HEALTHY and healthy_s >= self.settings.unsupplied_reconnect_s)
         ):
             self._go(
                 Phase.CLOSING, inputs.now, "closing_main_switch", f"The grid has been healthy for {healthy_s:.0f} s."

@@ -17,8 +17,8 @@ class IslandSettings:
     """Settings of the island state machine; times in s.
 
     `soft_transfer`: the switchgear synchronises and closes under load; without it supply is interrupted once.
-    `parallel_forming`: grid-forming is handed over without a gap. `dark_reconnect_s`: a site without supply has no
-    source that could endanger anybody, so it reconnects sooner.
+    `parallel_forming`: grid-forming is handed over without a gap. `unsupplied_reconnect_s`: a site without supply has
+    no source that could endanger anybody, so it reconnects sooner.
     """
 
     capable: bool = True
@@ -30,7 +30,7 @@ class IslandSettings:
     close_within_s: float = 30.0
     synchronise_within_s: float = 120.0
     ramp_s: float = 300.0
-    dark_reconnect_s: float = 20.0
+    unsupplied_reconnect_s: float = 20.0
     retry_source_s: float = 300.0
     return_within_s: float = 180.0  # after a restart: no other source than the last grid-forming one is adopted before
 

@@ -23,8 +23,8 @@ RESTORE_HOURS = 1.2  # times the hours wanted, before a tier comes back
 class Tier:
     """A group of loads behind one contactor. Priority 0 is the most important. `expected_w`: its usual draw.
 
-    `inrush`: times that when it is restored. `wants_hours`: it is supplied only while the energy would last this long
-    for all tiers down to it. `critical` tiers are never shed to save energy.
+    `inrush`: times that when it is restored. `required_hours`: it is supplied only while the energy would last this
+    long for all tiers down to it. `critical` tiers are never shed to save energy.
     """
 
     name: str
@@ -32,7 +32,7 @@ class Tier:
     expected_w: float
     critical: bool = False
     inrush: float = 1.5
-    wants_hours: float = 0.0
+    required_hours: float = 0.0
 
 
 @dataclass(slots=True)
@@ -98,8 +98,8 @@ class Tiers:
     def _shed_hours(self, now: float, hours: Mapping[str, float]) -> list[Decided]:
         for tier in reversed(self.tiers):
             left = hours.get(tier.name, float("inf"))
-            if self.on[tier.name] and not tier.critical and left < tier.wants_hours:
-                why = f"with it the energy would last {left:.1f} h, {tier.wants_hours:g} h are required"
+            if self.on[tier.name] and not tier.critical and left < tier.required_hours:
+                why = f"with it the energy would last {left:.1f} h, {tier.required_hours:g} h are required"
                 return self._set(tier, False, now, why)
         return []
 
@@ -114,8 +114,8 @@ class Tiers:
                 return []
             if drawn_w + tier.expected_w * tier.inrush > supply_w * (1 - SPARE) + (1.0 if tier.critical else 0.0):
                 return []
-            left = hours.get(tier.name, 0.0 if tier.wants_hours else float("inf"))
-            if not tier.critical and left < tier.wants_hours * RESTORE_HOURS:
+            left = hours.get(tier.name, 0.0 if tier.required_hours else float("inf"))
+            if not tier.critical and left < tier.required_hours * RESTORE_HOURS:
                 return []
             self._restored_at = now
             return self._set(

@@ -229,7 +229,7 @@ REGISTRY = VehicleRegistry.of([lent("X", ag_sites=("school",), ag_floor_pct=25.0
 def test_arrivals_are_checked_by_identity(vehicle: str | None, site: str, soc: float, wall: float, code: str) -> None:
     checked = check_arrival(vehicle, site, wall, soc, REGISTRY, ATLAS)
     assert checked.code == code
-    assert checked.welcome is (code == "not_called")
+    assert checked.accepted is (code == "not_called")
     assert checked.text.endswith(".")
 
 
@@ -286,7 +286,7 @@ def test_an_outage_from_the_call_to_the_report() -> None:
     trip = next(trip for trip in one.plan.trips if trip.vehicle == name) if one.plan else None
     assert trip is not None
     checked, _ = one.plugged(name, "school", trip.arrive_at, 5000.0, 88.0)
-    assert checked.welcome
+    assert checked.accepted
     assert one.metered(name, "school", 10_000.0, 0.0, 60.0, trip.arrive_at + 7200, 12_000.0) == []
     assert one.metered(name, "school", 22_000.0, 0.0, 15.0, trip.arrive_at + 9000, 14_000.0)[0].code == "floor_crossed"
     left = one.unplugged(name, "school", trip.arrive_at + 10_000, 15_000.0, 24.0)
@@ -313,7 +313,7 @@ def test_an_unregistered_vehicle_has_no_deployment() -> None:
     one = coordinator()
     one.outage(need("school"), MONDAY, 0.0)
     checked, _ = one.plugged("STRANGER", "school", MONDAY, 0.0, 90.0)
-    assert not checked.welcome
+    assert not checked.accepted
     assert one.metered("STRANGER", "school", 5000.0, 0.0, 50.0, MONDAY, 0.0) == []
     assert one.deployments == {}
 

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from gateway.authority.demand_window import open_window
 from gateway.authority.site_limits import SiteLimits, headroom
-from gateway.energy.modes import Situation, all_modes
+from gateway.energy.modes import MODES
+from gateway.energy.modes.mode import Situation
 from gateway.energy.modes.self_consumption import START_S, STOP_S, SelfConsumption
 from gateway.energy.price import Tariff, flat
 from gateway.energy.resource import Resource
@@ -52,7 +53,7 @@ def test_missing_meter_values_are_no_surplus() -> None:
 
 
 def test_peak_cutting_discharges_exactly_the_excess() -> None:
-    mode = all_modes()[SiteMode.PEAK_SHAVING]
+    mode = MODES[SiteMode.PEAK_SHAVING]()
     assert mode.target(at(0, 60_000, headroom_w=-4000)).power_w == -4000
     below = mode.target(at(0, 10_000, headroom_w=4000)).power_w
     assert below is not None
@@ -61,7 +62,7 @@ def test_peak_cutting_discharges_exactly_the_excess() -> None:
 
 def test_price_mode_without_a_plan_charges_cheap_and_discharges_expensive_if_profitable() -> None:
     prices = [10.0] * 12 + [30.0] * 24 + [60.0] * 12
-    mode = all_modes()[SiteMode.PRICE]
+    mode = MODES[SiteMode.PRICE]()
     starts = tuple(NOON + 1800 * step for step in range(96))
     tariff = Tariff(starts, tuple(one + 1800 for one in starts), tuple(prices + prices), (0.0,) * 96)
     assert mode.target(at(0, 2000, tariff=tariff)).code == "cheap"
@@ -72,13 +73,13 @@ def test_price_mode_without_a_plan_charges_cheap_and_discharges_expensive_if_pro
 
 
 def test_a_plan_that_keeps_the_grid_at_zero_is_kept_by_the_meter() -> None:
-    mode = all_modes()[SiteMode.PRICE]
+    mode = MODES[SiteMode.PRICE]()
     assert mode.target(at(0, 2345, planned_w=-2000, planned_grid_w=0)).power_w == -2345
     assert mode.target(at(0, 2345, planned_w=-2000, planned_grid_w=4000)).power_w == -2000
 
 
 def test_grid_service_without_an_order_is_idle_and_manual_leaves_control_to_the_evse() -> None:
-    modes = all_modes()
+    modes = {mode: make() for mode, make in MODES.items()}
     assert modes[SiteMode.GRID_SERVICE].target(at(0, 0)).power_w == 0
     assert modes[SiteMode.MANUAL].target(at(0, 0)).power_w is None
 
@@ -92,7 +93,7 @@ def test_grid_service_without_an_order_is_idle_and_manual_leaves_control_to_the_
 def test_backup_mode_never_discharges_and_every_target_is_within_limits(
     mode: SiteMode, base_w: float | None, headroom_w: float, planned_w: float | None
 ) -> None:
-    wish = all_modes()[mode].target(at(0, base_w, headroom_w=headroom_w, planned_w=planned_w))
+    wish = MODES[mode]().target(at(0, base_w, headroom_w=headroom_w, planned_w=planned_w))
     assert wish.code
     assert wish.text
     if wish.power_w is not None:

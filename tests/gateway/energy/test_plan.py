@@ -10,10 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.energy.planning import Planner, Problem, Visit, Want
 from gateway.energy.planning import planner as planner_room
-from gateway.energy.planning.planner import aggregate
-from gateway.energy.planning.problem import grid_start
+from gateway.energy.planning.planner import Planner, aggregate
+from gateway.energy.planning.problem import EnergyTarget, Problem, Visit, grid_start
 from gateway.energy.planning.rules import cost_of, rule_plan
 from gateway.energy.planning.solve import NoPlan, solve
 
@@ -54,7 +53,7 @@ def fleet(seed: int, size: int, wall: float) -> tuple[Visit, ...]:
         capacity = r.choice([40_000.0, 62_000.0])
         begin = wall + STEP_S * r.randint(0, 30)
         end = begin + STEP_S * r.randint(10, 30)
-        want = Want(end, 0.8 * capacity, 300.0)
+        target = EnergyTarget(end, 0.8 * capacity, 300.0)
         found.append(
             Visit(
                 f"car{number}",
@@ -66,7 +65,7 @@ def fleet(seed: int, size: int, wall: float) -> tuple[Visit, ...]:
                 end,
                 0.3 * capacity,
                 degradation_per_kwh=4.0,
-                wants=(want,),
+                targets=(target,),
                 value_per_kwh=VALUE,
             )
         )
@@ -140,7 +139,11 @@ def roll(seed: int, hours: int, ahead: int, rules: bool) -> tuple[float, float]:
     for step in range(steps):
         wall = MIDNIGHT + step * STEP_S
         visits = tuple(
-            replace(visit, energy_wh=now_wh[visit.name], wants=tuple(want for want in visit.wants if want.at > wall))
+            replace(
+                visit,
+                energy_wh=now_wh[visit.name],
+                targets=tuple(target for target in visit.targets if target.at > wall),
+            )
             for visit in start_fleet
             if visit.end > wall
         )

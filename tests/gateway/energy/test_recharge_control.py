@@ -67,7 +67,7 @@ def test_a_plan_by_price_includes_energy_to_return_and_meets_the_departure() -> 
     sim = night(SiteMode.PRICE, plan=True, section=SECTION.model_copy(update={"import_per_kwh": 30.0})).run(6.5)
     problem = sim.controller.problem(sim._view())
     assert problem is not None
-    wants = {visit.name: visit.wants for visit in problem.visits}
+    wants = {visit.name: visit.targets for visit in problem.visits}
     assert wants["E1"][0].energy_wh == pytest.approx(0.80 * 40_000, rel=0.01)
     assert all(math.isinf(visit.end) for visit in problem.visits if visit.name == "E1")  # owed, not leaving
     sim.run(4.5)

@@ -67,8 +67,8 @@ def test_pv_can_supply_the_load_to_the_horizon() -> None:
 TIERS = (
     Tier("medical", 0, 1500, critical=True),
     Tier("light", 1, 1000, critical=True),
-    Tier("kitchen", 2, 3000, wants_hours=12),
-    Tier("cooling", 3, 4000, wants_hours=24),
+    Tier("kitchen", 2, 3000, required_hours=12),
+    Tier("cooling", 3, 4000, required_hours=24),
 )
 
 
