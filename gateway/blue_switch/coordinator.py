@@ -12,11 +12,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from gateway.blue_switch.arrivals import ArrivalCheck, check_arrival
-from gateway.blue_switch.audit import Audit, Scalar, SiteRecord
+from gateway.blue_switch.audit import Audit, Scalar
 from gateway.blue_switch.callout import CallOut, ChargePlace, SiteNeed, Trip, call_out
 from gateway.blue_switch.handback import Deployment, energy_to_return
 from gateway.blue_switch.locations import Atlas
-from gateway.blue_switch.outages import Outage
+from gateway.blue_switch.outages import Outage, SiteRecord
 from gateway.blue_switch.registry import ProvidedVehicle, Status, VehicleRegistry
 from gateway.energy.reason import Decided
 from gateway.model.moment import rfc3339

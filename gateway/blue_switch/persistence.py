@@ -16,11 +16,11 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from gateway.blue_switch.audit import Entry, SiteRecord
+from gateway.blue_switch.audit import Entry
 from gateway.blue_switch.callout import SiteNeed, Trip
 from gateway.blue_switch.coordinator import Coordinator
 from gateway.blue_switch.handback import Deployment
-from gateway.blue_switch.outages import Outage
+from gateway.blue_switch.outages import Outage, SiteRecord
 from gateway.blue_switch.registry import Status
 from gateway.model.journal import Kept
 from gateway.store.journal import Journal

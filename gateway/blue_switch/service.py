@@ -17,9 +17,9 @@ from pathlib import Path
 
 from gateway.blue_switch import neighbours, views
 from gateway.blue_switch.agreement import GiveBack
-from gateway.blue_switch.audit import report_markdown
 from gateway.blue_switch.callout import SiteNeed
 from gateway.blue_switch.coordinator import Coordinator
+from gateway.blue_switch.outages import report_markdown
 from gateway.blue_switch.persistence import BlueSwitchPersistence
 from gateway.blue_switch.registry import Status
 from gateway.blue_switch.views import Row

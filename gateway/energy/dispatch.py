@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +34,13 @@ ALIKE_WH = 1000.0  # vehicles that differ by less get equal shares of a command,
 UNKNOWN_WH = 5000.0  # weight of a vehicle whose energy is unknown: a small battery, half full
 TINY_W = 1e-6
 TRIED = 8  # resources that are tried as the first one
+
+
+COLUMNS = attrgetter(
+    *("max_charge_w", "max_discharge_w", "min_charge_w", "min_discharge_w", "soc_pct", "capacity_wh", "floor_pct"),
+    *("ceiling_pct", "wanted_pct", "departure", "due", "must_w", "charge_efficiency", "discharge_efficiency"),
+    *("degradation_per_kwh", "rank", "setpoint_w", "efficient_w"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,32 +104,7 @@ class _Fleet:
     """Resources as columns."""
 
     def __init__(self, resources: Sequence[Resource], wall: float) -> None:
-        table = np.array(
-            [
-                (
-                    one.max_charge_w,
-                    one.max_discharge_w,
-                    one.min_charge_w,
-                    one.min_discharge_w,
-                    one.soc_pct,
-                    one.capacity_wh,
-                    one.floor_pct,
-                    one.ceiling_pct,
-                    one.wanted_pct,
-                    one.departure,
-                    one.due,
-                    one.must_w,
-                    one.charge_efficiency,
-                    one.discharge_efficiency,
-                    one.degradation_per_kwh,
-                    one.rank,
-                    one.setpoint_w,
-                    one.efficient_w,
-                )
-                for one in resources
-            ],
-            dtype=np.float64,  # None is NaN
-        ).T
+        table = np.array([COLUMNS(one) for one in resources], dtype=np.float64).T  # None is NaN
         charge, discharge, self.min_charge, self.min_discharge, soc, capacity, floor, ceiling, wanted = table[:9]
         departure, due, self.handed_out_w = table[9:12]
         self.eta_charge, self.eta_discharge, self.degradation, self.rank, self.setpoint, self.efficient = table[12:]

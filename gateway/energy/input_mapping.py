@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from gateway.energy.reserve import StormWarning
 from gateway.energy.resilience.grid_watch import GridReading
 from gateway.energy.resilience.phase import IslandInputs, Source
 from gateway.energy.view import View
@@ -48,12 +47,10 @@ def island_inputs(view: View, sources: Iterable[Source], backup: bool | None, ha
     )
 
 
-def storm_warning(view: View) -> StormWarning | None:
+def storm_warning(view: View) -> Storm | None:
     """Return the storm warning in force; a stale one stays in force until its own end."""
     storm = view.inputs.fresh(Storm, view.now)
     if storm is None and view.inputs.freshness(InputKind.STORM, view.now) is Freshness.STALE:
         last = view.inputs.readings[InputKind.STORM].value
         storm = last if isinstance(last, Storm) and last.until else None
-    if storm is None or not storm.active:
-        return None
-    return StormWarning(storm.until, storm.min_soc_pct, storm.starts)
+    return storm if storm is not None and storm.active else None

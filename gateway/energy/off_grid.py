@@ -14,7 +14,6 @@ from gateway.energy.resilience.rotation import Rotation, RotationStep
 from gateway.energy.resilience.tiers import Tiers
 from gateway.energy.resource import Resource, free_capacity_wh, usable_wh
 from gateway.energy.settings import EnergySection
-from gateway.energy.state_messages import autonomy_hours
 from gateway.energy.view import View
 from gateway.model.energy_state import AutonomyHours
 from gateway.model.site import Arrival, Forecast, Load, Pv
@@ -143,4 +142,7 @@ class OffGrid:
 
     def autonomy_state(self) -> dict[str, AutonomyHours]:
         """Return the autonomy per load tier as published in the site's state."""
-        return {name: autonomy_hours(one.low, one.expected, one.high) for name, one in self.hours.items()}
+        return {
+            name: AutonomyHours(low=round(one.low, 2), expected=round(one.expected, 2), high=round(one.high, 2))
+            for name, one in self.hours.items()
+        }

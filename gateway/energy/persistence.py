@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Annotated
 
 import msgspec
@@ -72,16 +73,7 @@ def window_row(controller: SiteController) -> WindowRow | None:
     one = controller.on_grid.window
     if one is None or controller.settings.contract_w is None:
         return None
-    return WindowRow(
-        one.start,
-        one.at,
-        one.imported_wh,
-        one.power_w,
-        one.length_s,
-        one.offset_s,
-        one.estimated_wh,
-        controller.on_grid.peak_w,
-    )
+    return WindowRow(**asdict(one), peak_w=controller.on_grid.peak_w)
 
 
 def days_row(controller: SiteController) -> DaysRow:
@@ -112,7 +104,7 @@ def _restore_window(controller: SiteController, row: WindowRow) -> None:
     window = None
     if row.length_s == controller.settings.window_s:
         window = DemandWindow(
-            row.start, row.at, row.imported_wh, row.power_w, row.length_s, row.offset_s, row.estimated_wh
+            **{name: value for name, value in msgspec.structs.asdict(row).items() if name != "peak_w"}
         )
     controller.on_grid.restore(window, row.peak_w)
 

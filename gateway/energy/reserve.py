@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 
 from gateway.authority.soc_floors import ReserveInForce
 from gateway.energy.reason import Decided
-from gateway.energy.state_messages import reserve_state
-from gateway.model.energy_state import ReserveState
+from gateway.model.energy_state import AnnouncedReserve, ReserveState
 from gateway.model.moment import rfc3339
+from gateway.model.site import Storm
 
 PREPARE_S = 6 * 3600.0  # before a storm or season: the reserve is raised and charged
 RELEASE_S = 3600.0  # after a warning: the raised reserve is kept, because a storm may be late
@@ -29,15 +29,6 @@ class Season:
     end: float
     pct: float
     why: str = "the calendar"
-
-
-@dataclass(frozen=True, slots=True)
-class StormWarning:
-    """A storm warning of the facility; `pct` None: the site's storm reserve. `starts`: Unix time, None is now."""
-
-    until: float | None
-    pct: float | None
-    starts: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +62,11 @@ class SiteReserve:
         self.pct, self.why = self.settings.on_grid_pct, "the site's reserve"
         self.in_force = ReserveInForce(self.pct, self.why, self.settings.off_grid_pct)
 
-    def update(self, now: float, wall: float, warning: StormWarning | None, off_grid: bool) -> list[Decided]:
+    def update(self, now: float, wall: float, warning: Storm | None, off_grid: bool) -> list[Decided]:
         """Update the reserve; `warning` is the one in force, None without any. Return what has changed."""
         seasons = list(self.settings.calendar)
         if warning is not None:
-            pct = self.settings.storm_pct if warning.pct is None else warning.pct
+            pct = self.settings.storm_pct if warning.min_soc_pct is None else warning.min_soc_pct
             starts = wall if warning.starts is None else warning.starts
             seasons.append(Season(starts, warning.until or float("inf"), pct, STORM))
         events = self._announce(now, wall, seasons)
@@ -129,6 +120,16 @@ class SiteReserve:
     def state(self) -> ReserveState:
         """Return the reserve as published in the site's state."""
         until = None if self.until == float("inf") else self.until
-        return reserve_state(
-            self.pct, self.in_force.floor.pct, self.why, self._raised, until, self.off_grid, self._next
+        coming = None
+        if self._next is not None:
+            starts, pct, why = self._next
+            coming = AnnouncedReserve(starts=starts, reserve_pct=pct, because_of=why)
+        return ReserveState(
+            reserve_pct=self.pct,
+            floor_pct=self.in_force.floor.pct,
+            because_of=self.why,
+            raised=self._raised,
+            until=until,
+            off_grid=self.off_grid,
+            next=coming,
         )

@@ -1,15 +1,10 @@
-"""Parts of the site's published energy state.
-
-Parts that change rarely are cached, because the state is made each second.
-"""
+"""Parts of the site's published energy state."""
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 from gateway.authority.demand_window import DemandWindow
 from gateway.energy.planning.problem import Plan
-from gateway.model.energy_state import AnnouncedReserve, AutonomyHours, DemandWindowState, PlanState, ReserveState
+from gateway.model.energy_state import DemandWindowState, PlanState
 
 
 def rounded(value: float | None) -> float | None:
@@ -53,35 +48,4 @@ def window_state(window: DemandWindow | None, contract_w: float | None) -> Deman
         average_w=round(window.average_w),
         contract_w=contract_w,
         estimated_wh=round(window.estimated_wh, 1),
-    )
-
-
-@lru_cache(maxsize=64)
-def autonomy_hours(low: float, expected: float, high: float) -> AutonomyHours:
-    """Return the hours of a load tier, rounded to a hundredth."""
-    return AutonomyHours(low=round(low, 2), expected=round(expected, 2), high=round(high, 2))
-
-
-@lru_cache(maxsize=64)
-def reserve_state(
-    pct: float,
-    floor_pct: float,
-    why: str,
-    raised: bool,
-    until: float | None,
-    off_grid: bool,
-    announced: tuple[float, float, str] | None,
-) -> ReserveState:
-    """Return the reserve in force; `announced`: start, state of charge and reason of the next one."""
-    coming = None
-    if announced is not None:
-        coming = AnnouncedReserve(starts=announced[0], reserve_pct=announced[1], because_of=announced[2])
-    return ReserveState(
-        reserve_pct=pct,
-        floor_pct=floor_pct,
-        because_of=why,
-        raised=raised,
-        until=until,
-        off_grid=off_grid,
-        next=coming,
     )

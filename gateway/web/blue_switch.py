@@ -12,7 +12,7 @@ from fastapi import APIRouter, HTTPException
 from fastapi.responses import PlainTextResponse, Response
 from pydantic import Field
 
-from gateway.blue_switch.audit import report_markdown
+from gateway.blue_switch.outages import report_markdown
 from gateway.blue_switch.service import VehicleLendingService
 from gateway.model.moment import Moment
 from gateway.web.ports import Limit, Row

@@ -6,21 +6,17 @@ of its own. Discharge covers the site's own load and no more, unless export pays
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from gateway.energy.modes.mode import Situation, Target
 from gateway.energy.modes.peak_shaving import charge_demand_w
 from gateway.energy.price import CHEAP_QUANTILE, EXPENSIVE_QUANTILE
 
 AHEAD_S = 86_400.0
 STEP_S = 1800.0
+ZERO_GRID_W = 100.0  # a smaller planned exchange means that the plan keeps the grid power at zero
 
 
-@dataclass(slots=True)
 class ByPrice:
-    """`zero_grid_w`: a planned exchange smaller than this means that the plan keeps the grid power at zero."""
-
-    zero_grid_w: float = 100.0
+    """Follow the plan, or the day's prices."""
 
     def target(self, situation: Situation) -> Target:
         if situation.planned_w is not None:
@@ -56,7 +52,7 @@ class ByPrice:
         if (
             situation.base_w is not None
             and situation.planned_grid_w is not None
-            and abs(situation.planned_grid_w) < self.zero_grid_w
+            and abs(situation.planned_grid_w) < ZERO_GRID_W
         ):
             text = "The plan keeps the grid power at zero now."
             return Target(-situation.base_w, "plan_zero_grid", text, soft=False)

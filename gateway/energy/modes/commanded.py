@@ -7,13 +7,10 @@ charges everything to its ceiling within the site's limits and discharges nothin
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from gateway.energy.modes.mode import Situation, Target
 from gateway.energy.modes.peak_shaving import SPARE, charge_demand_w
 
 
-@dataclass(slots=True)
 class GridService:
     """Power is set by commands of the facility or of an aggregator only."""
 
@@ -21,7 +18,6 @@ class GridService:
         return Target(0.0, "no_order", "No order for grid service is in force.")
 
 
-@dataclass(slots=True)
 class Manual:
     """No optimisation."""
 
@@ -29,7 +25,6 @@ class Manual:
         return Target(None, "manual", "Every EVSE follows its own commands.")
 
 
-@dataclass(slots=True)
 class Backup:
     """Prepared for an outage."""
 

@@ -7,8 +7,6 @@ what shaving took, but leave a part of the headroom free for other loads.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from gateway.energy.modes.mode import Situation, Target
 from gateway.energy.resource import free_capacity_wh, wanted_wh
 
@@ -17,18 +15,15 @@ SOONER = 0.6  # of the time left: later headroom is not known
 REFILL_H = 2.0  # h over which storages and vehicles without a wanted SoC are recharged
 
 
-@dataclass(slots=True)
 class PeakShaving:
-    """`refill` charges resources without a wanted SoC up to their ceiling, so that they can shave again."""
-
-    refill: bool = True
+    """Resources without a wanted SoC are charged up to their ceiling, so that they can shave again."""
 
     def target(self, situation: Situation) -> Target:
         headroom_w = situation.headroom_w
         if headroom_w < 0:
             return Target(headroom_w, "shaving", f"The site would draw {-headroom_w:.0f} W more than allowed.")
         planned_w = situation.planned_w
-        demand_w = planned_w if planned_w is not None else charge_demand_w(situation, self.refill)
+        demand_w = planned_w if planned_w is not None else charge_demand_w(situation, refill=True)
         if demand_w < 0:
             return Target(demand_w, "plan", "The plan discharges now.", soft=False)
         power_w = min(demand_w, headroom_w * (1 - SPARE))

@@ -13,27 +13,26 @@ from gateway.energy.modes.mode import Situation, Target
 
 START_S = 60.0
 STOP_S = 180.0
+BIAS_W = 50.0  # import aimed at, so that nothing is exported by mistake
 DEAD_BAND_W = 150.0  # below the accuracy of meters
 
 
 @dataclass(slots=True)
 class SelfConsumption:
-    """`bias_w`: import aimed at, so that nothing is exported by mistake. `discharge`: resources supply the load."""
+    """PV surplus into the resources, the site's load out of them."""
 
-    bias_w: float = 50.0
-    discharge: bool = True
     _charging: bool = False
     _since: float | None = None  # since when the other state would apply
 
     def target(self, situation: Situation) -> Target:
         if situation.base_w is None:
             return Target(0.0, "input_stale", "The meters are stale, so the surplus is unknown.")
-        surplus_w = -situation.base_w + self.bias_w
+        surplus_w = -situation.base_w + BIAS_W
         min_w = min((one.min_charge_w for one in situation.resources if one.max_charge_w > 0), default=0.0)
         self._latch(surplus_w >= max(min_w, DEAD_BAND_W), situation.now)
         if self._charging:
             return Target(max(surplus_w, min_w), "surplus", f"The site has a surplus of {surplus_w:.0f} W.")
-        if surplus_w < -DEAD_BAND_W and self.discharge:
+        if surplus_w < -DEAD_BAND_W:
             return Target(surplus_w, "self_supply", f"The site's load exceeds its PV by {-surplus_w:.0f} W.")
         return Target(0.0, "balanced", "Load and PV are balanced.")
 

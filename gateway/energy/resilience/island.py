@@ -19,7 +19,17 @@ from gateway.authority.grid_limits import return_share
 from gateway.energy.reason import Decided
 from gateway.energy.resilience.grid_watch import GridWatch
 from gateway.energy.resilience.interlock import Interlock
-from gateway.energy.resilience.phase import FORMING, ZERO, IslandInputs, IslandSettings, Orders, Phase, Source
+from gateway.energy.resilience.phase import (
+    CLOSED_SWITCH,
+    FORMING,
+    OPEN_SWITCH,
+    ZERO,
+    IslandInputs,
+    IslandSettings,
+    Orders,
+    Phase,
+    Source,
+)
 from gateway.model.energy_state import GridStatus
 
 
@@ -36,6 +46,7 @@ class Island:
     sure: bool = False  # no other source than `forming` can be grid-forming since before a restart, as far as known
     _waits_until: float | None = None
     _begun: bool = False  # the main switch has reported closed since the start
+    _now: float = 0.0
     _entered: float = 0.0
     _failed: dict[str, float] = field(default_factory=dict)
     _late: bool = False  # a delay has been reported in this phase
@@ -49,12 +60,13 @@ class Island:
 
     def step(self, inputs: IslandInputs) -> tuple[Orders, list[Decided]]:
         """Return the orders of one step, after `grid.update`, and what has changed."""
+        self._now = inputs.now
         self._events = self.interlock.update(inputs.switch_open, inputs.through_w, inputs.now)
         self._command(inputs)
         for _ in range(len(Phase)):  # a step may pass through several phases, but not endlessly
             before = self.phase
             if inputs.emergency and self.phase in FORMING:
-                self._go(Phase.DARK, inputs.now, "emergency_stop", "The emergency stop ends the island.")
+                self._go(Phase.DARK, "emergency_stop", "The emergency stop ends the island.")
             else:
                 _STEPS[self.phase](self, inputs)
             if self.phase is before:
@@ -70,15 +82,7 @@ class Island:
         share = 1.0
         if self.phase is Phase.RETURNING:
             share = return_share(inputs.now - self._entered, self.settings.ramp_s)
-        switch = {
-            Phase.OPENING: "open",
-            Phase.DARK: "open",
-            Phase.STARTING: "open",
-            Phase.ISLAND: "open",
-            Phase.SYNCHRONISING: "closed",
-            Phase.CLOSING: "closed",
-            Phase.RETURNING: "closed",
-        }.get(self.phase, "")
+        switch = "open" if self.phase in OPEN_SWITCH else "closed" if self.phase in CLOSED_SWITCH else ""
         return Orders(
             self.phase,
             switch,
@@ -88,12 +92,12 @@ class Island:
             loads_off=self.phase is Phase.STARTING,
         )
 
-    def _go(self, phase: Phase, now: float, code: str, text: str) -> None:
-        self.phase, self._entered, self._late = phase, now, False
-        self._events.append(Decided(now, code, text, figures=()))
+    def _go(self, phase: Phase, code: str, text: str) -> None:
+        self.phase, self._entered, self._late = phase, self._now, False
+        self._report(code, text)
 
-    def _report(self, now: float, code: str, text: str, subject: str = "") -> None:
-        self._events.append(Decided(now, code, text, subject))
+    def _report(self, code: str, text: str) -> None:
+        self._events.append(Decided(self._now, code, text))
 
     def _command(self, inputs: IslandInputs) -> None:
         if inputs.backup is True:
@@ -112,14 +116,9 @@ class Island:
         if self.grid.status is GridStatus.LOST:
             self._leave(inputs, "The grid is lost")
         elif self.grid.status is GridStatus.SUSPECT:
-            self._go(Phase.SUSPECT, inputs.now, "holding_zero", f"All power is held at zero: {self.grid.why}.")
+            self._go(Phase.SUSPECT, "holding_zero", f"All power is held at zero: {self.grid.why}.")
         elif self._commanded and self.settings.capable:
-            self._go(
-                Phase.OPENING,
-                inputs.now,
-                "opening_main_switch",
-                "Island operation is commanded: the main switch opens.",
-            )
+            self._go(Phase.OPENING, "opening_main_switch", "Island operation is commanded: the main switch opens.")
 
     def _adopt(self, inputs: IslandInputs) -> bool:
         """Adopt a running island after a (re)start without interrupting its supply; return whether it was adopted."""
@@ -132,7 +131,7 @@ class Island:
             return False
         self.forming, self.formed_before = source.name, None
         text = f"The switch is open and the island is energised: it continues, and {source.name} forms it."
-        self._go(Phase.ISLAND, inputs.now, "island_adopted", text)
+        self._go(Phase.ISLAND, "island_adopted", text)
         return True
 
     def _awaits(self, inputs: IslandInputs) -> bool:
@@ -146,49 +145,44 @@ class Island:
         if self.grid.status is GridStatus.LOST:
             self._leave(inputs, "The grid is lost")
         elif self.grid.status is GridStatus.HEALTHY:
-            self._go(Phase.ON_GRID, inputs.now, "zero_released", "The grid is healthy, power may flow again.")
+            self._go(Phase.ON_GRID, "zero_released", "The grid is healthy, power may flow again.")
 
     def _leave(self, inputs: IslandInputs, why: str) -> None:
         if self.settings.capable:
-            self._go(Phase.OPENING, inputs.now, "opening_main_switch", f"{why}: the main switch has to open first.")
+            self._go(Phase.OPENING, "opening_main_switch", f"{why}: the main switch has to open first.")
         else:
-            self._go(Phase.WAITING, inputs.now, "waiting_for_grid", f"{why}, and this site cannot form an island.")
+            self._go(Phase.WAITING, "waiting_for_grid", f"{why}, and this site cannot form an island.")
 
     def _waiting(self, inputs: IslandInputs) -> None:
         if self.grid.may_reconnect(inputs.now):
             self._go(
                 Phase.RETURNING,
-                inputs.now,
                 "returning",
                 "The grid has been healthy for the reconnect delay: power returns by a ramp.",
             )
 
     def _opening(self, inputs: IslandInputs) -> None:
         if self.interlock.may_start:
-            self._go(Phase.DARK, inputs.now, "main_switch_open", "The main switch is confirmed open.")
+            self._go(Phase.DARK, "main_switch_open", "The main switch is confirmed open.")
         elif self.grid.status is GridStatus.HEALTHY and not self._commanded:
-            self._go(
-                Phase.CLOSING, inputs.now, "closing_main_switch", "The grid returned before the main switch was open."
-            )
+            self._go(Phase.CLOSING, "closing_main_switch", "The grid returned before the main switch was open.")
         elif not self._late and inputs.now - self._entered >= self.settings.open_within_s:
             self._late = True
             position = {None: "reports nothing", False: "reports closed", True: "contradicts the meter"}
             text = f"The main switch {position[self.interlock.open]}; no source may form an island before it is"
             text += " confirmed open. Open it by hand."
-            self._report(inputs.now, "main_switch_not_proven", text)
+            self._report("main_switch_not_proven", text)
 
     def _dark(self, inputs: IslandInputs) -> None:
         if not self.interlock.may_start:
-            self._go(Phase.OPENING, inputs.now, "proof_lost", "The main switch is no longer confirmed open.")
+            self._go(Phase.OPENING, "proof_lost", "The main switch is no longer confirmed open.")
             return
         healthy_s = self.grid.healthy_s(inputs.now)
         if not self._commanded and (
             self.grid.may_reconnect(inputs.now)
             or (self.grid.status is GridStatus.HEALTHY and healthy_s >= self.settings.unsupplied_reconnect_s)
         ):
-            self._go(
-                Phase.CLOSING, inputs.now, "closing_main_switch", f"The grid has been healthy for {healthy_s:.0f} s."
-            )
+            self._go(Phase.CLOSING, "closing_main_switch", f"The grid has been healthy for {healthy_s:.0f} s.")
             return
         if inputs.emergency:
             return
@@ -198,14 +192,10 @@ class Island:
         if source is not None:
             self.forming, self.formed_before = source.name, None
             text = f"{source.name} starts to form the island, with {source.usable_wh / 1000:.1f} kWh above its floor."
-            self._go(Phase.STARTING, inputs.now, "black_start", text)
+            self._go(Phase.STARTING, "black_start", text)
         elif not self._late:
             self._late = True
-            self._report(
-                inputs.now,
-                "no_source",
-                "No source can form an island: no capable vehicle or storage is above its floor.",
-            )
+            self._report("no_source", "No source can form an island: no capable vehicle or storage is above its floor.")
 
     def _choose(self, inputs: IslandInputs, first: str | None = None) -> Source | None:
         """Return the source to form the island: `first`, the rotation's, the storage, else the fullest vehicle."""
@@ -225,21 +215,21 @@ class Island:
         alive = any(one.name == self.forming for one in inputs.sources)
         waited_s = inputs.now - self._entered
         if alive and (inputs.formed is True or (inputs.formed is None and waited_s >= self.settings.settle_s)):
-            self._go(Phase.ISLAND, inputs.now, "island_formed", f"{self.forming} supplies the island.")
+            self._go(Phase.ISLAND, "island_formed", f"{self.forming} supplies the island.")
         elif not alive or waited_s >= self.settings.start_within_s:
             self._failed[self.forming or ""] = inputs.now
             why = "did not form the island in time" if alive else "is gone"
-            self._go(Phase.DARK, inputs.now, "black_start_failed", f"{self.forming} {why}.")
+            self._go(Phase.DARK, "black_start_failed", f"{self.forming} {why}.")
             self.forming = None
 
     def _interlocked(self, inputs: IslandInputs) -> bool:
         if self.interlock.open is False and self.grid.status is GridStatus.HEALTHY and not self._commanded:
             text = "The switchgear has reconnected by itself: the grid supplies the site."
-            self._go(Phase.RETURNING, inputs.now, "main_switch_closed", text)
+            self._go(Phase.RETURNING, "main_switch_closed", text)
             self.forming = None
             return True
         if why := self.interlock.must_end:
-            self._go(Phase.OPENING, inputs.now, "interlock_tripped", f"{self.forming} stops at once: {why}.")
+            self._go(Phase.OPENING, "interlock_tripped", f"{self.forming} stops at once: {why}.")
             self.forming = None
             return True
         return False
@@ -262,76 +252,56 @@ class Island:
                 text = (
                     f"The grid has been healthy for {healthy_s:.0f} s: the island synchronises and the switch closes."
                 )
-                self._go(Phase.SYNCHRONISING, inputs.now, "synchronising", text)
+                self._go(Phase.SYNCHRONISING, "synchronising", text)
             else:
                 text = f"The grid has been healthy for {healthy_s:.0f} s: the sources stop, then the switch closes."
-                self._go(Phase.CLOSING, inputs.now, "closing_main_switch", text)
+                self._go(Phase.CLOSING, "closing_main_switch", text)
 
     def _hand_over(self, inputs: IslandInputs, why: str) -> None:
         others = [one for one in inputs.sources if one.name != self.forming]
         following = self._choose(IslandInputs(inputs.now, sources=others, hand_to=inputs.hand_to))
         if following is None:
-            self._go(Phase.DARK, inputs.now, "island_ended", f"{why}, and no other source can form the island.")
+            self._go(Phase.DARK, "island_ended", f"{why}, and no other source can form the island.")
             self.forming = None
         else:
             self.forming = following.name
             parallel = self.settings.parallel_forming
             how = "without a gap" if parallel else "after a short interruption"
             phase = Phase.ISLAND if parallel else Phase.STARTING
-            self._go(phase, inputs.now, "island_handed_over", f"{why}; {following.name} takes over {how}.")
+            self._go(phase, "island_handed_over", f"{why}; {following.name} takes over {how}.")
 
     def _synchronising(self, inputs: IslandInputs) -> None:
         if self.grid.status is not GridStatus.HEALTHY:
-            self._go(Phase.ISLAND, inputs.now, "transfer_called_off", "The grid is not healthy: the island continues.")
+            self._go(Phase.ISLAND, "transfer_called_off", "The grid is not healthy: the island continues.")
         elif self.interlock.open is False:
-            self._go(
-                Phase.RETURNING,
-                inputs.now,
-                "main_switch_closed",
-                "The main switch is closed: the grid supplies the site.",
-            )
+            self._go(Phase.RETURNING, "main_switch_closed", "The main switch is closed: the grid supplies the site.")
         elif not any(one.name == self.forming for one in inputs.sources):
-            self._go(
-                Phase.CLOSING,
-                inputs.now,
-                "closing_main_switch",
-                f"{self.forming} is gone: the switch closes without load.",
-            )
+            self._go(Phase.CLOSING, "closing_main_switch", f"{self.forming} is gone: the switch closes without load.")
         elif inputs.now - self._entered >= self.settings.synchronise_within_s:
             self._no_sync_before = inputs.now + self.settings.synchronise_within_s
-            self._go(
-                Phase.ISLAND,
-                inputs.now,
-                "transfer_called_off",
-                "The switch did not close in time: the island continues.",
-            )
+            self._go(Phase.ISLAND, "transfer_called_off", "The switch did not close in time: the island continues.")
 
     def _closing(self, inputs: IslandInputs) -> None:
         if self.grid.status is GridStatus.LOST or self._commanded:
             why = "The grid is lost again" if self.grid.status is GridStatus.LOST else "Island operation is commanded"
             self._leave(inputs, why)
         elif self.interlock.open is False and self.grid.may_reconnect(inputs.now):
-            self._go(
-                Phase.RETURNING,
-                inputs.now,
-                "main_switch_closed",
-                "The main switch is closed: the grid supplies the site.",
-            )
+            self._go(Phase.RETURNING, "main_switch_closed", "The main switch is closed: the grid supplies the site.")
         elif (
             not self._late
             and self.interlock.open is not False
             and inputs.now - self._entered >= self.settings.close_within_s
         ):
             self._late = True
-            self._report(inputs.now, "main_switch_not_closed", "The main switch does not report closed. Check it.")
+            self._report("main_switch_not_closed", "The main switch does not report closed. Check it.")
 
     def _returning(self, inputs: IslandInputs) -> None:
         if self.grid.status is GridStatus.LOST:
             self._leave(inputs, "The grid is lost again")
         elif self.grid.status is GridStatus.SUSPECT:
-            self._go(Phase.SUSPECT, inputs.now, "holding_zero", f"All power is held at zero: {self.grid.why}.")
+            self._go(Phase.SUSPECT, "holding_zero", f"All power is held at zero: {self.grid.why}.")
         elif inputs.now - self._entered >= self.settings.ramp_s:
-            self._go(Phase.ON_GRID, inputs.now, "on_grid", "The site is back on the grid.")
+            self._go(Phase.ON_GRID, "on_grid", "The site is back on the grid.")
 
 
 _STEPS: dict[Phase, Callable[[Island, IslandInputs], None]] = {

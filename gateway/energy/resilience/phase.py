@@ -9,6 +9,8 @@ from gateway.model.energy_state import OFF_GRID as OFF_GRID
 from gateway.model.energy_state import Phase as Phase
 
 FORMING = frozenset({Phase.STARTING, Phase.ISLAND, Phase.SYNCHRONISING})
+OPEN_SWITCH = frozenset({Phase.OPENING, Phase.DARK, Phase.STARTING, Phase.ISLAND})
+CLOSED_SWITCH = frozenset({Phase.SYNCHRONISING, Phase.CLOSING, Phase.RETURNING})
 ZERO = frozenset({Phase.SUSPECT, Phase.WAITING, Phase.OPENING, Phase.DARK, Phase.STARTING, Phase.CLOSING})
 
 

@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 from gateway.blue_switch.agreement import Agreement, GiveBack, Hours, Kind
 from gateway.blue_switch.agreement_file import BlueSwitchError, parse
 from gateway.blue_switch.arrivals import check_arrival
-from gateway.blue_switch.audit import Audit, first_broken, report_markdown
+from gateway.blue_switch.audit import Audit, first_broken
 from gateway.blue_switch.callout import ENERGY_MARGIN, SWAP_S, ChargePlace, SiteNeed, call_out
 from gateway.blue_switch.coordinator import Coordinator
 from gateway.blue_switch.handback import Deployment, energy_to_return
 from gateway.blue_switch.locations import Atlas, Way
+from gateway.blue_switch.outages import report_markdown
 from gateway.blue_switch.registry import METER_EFFICIENCY, ProvidedVehicle, Status, VehicleRegistry
 from gateway.blue_switch.views import arrivals
 

@@ -44,7 +44,6 @@ def test_a_short_dip_of_pv_does_not_stop_charging_and_a_long_one_does() -> None:
 
 def test_the_car_supplies_the_deficit_of_the_site() -> None:
     assert SelfConsumption().target(at(0, 2500)).power_w == pytest.approx(-2450)
-    assert SelfConsumption(discharge=False).target(at(0, 2500)).power_w == 0
 
 
 def test_missing_meter_values_are_no_surplus() -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from gateway.authority.soc_floors import Floor, trip_home_wh, vehicle_floor
 from gateway.energy.forecast import Outlook
 from gateway.energy.recharge_schedule import RechargeDemand, recharge_schedule
-from gateway.energy.reserve import ReserveSettings, Season, SiteReserve, StormWarning
+from gateway.energy.reserve import ReserveSettings, Season, SiteReserve
 from gateway.energy.resilience.autonomy import HORIZON_H, autonomy
 from gateway.energy.resilience.island_balance import share_island
 from gateway.energy.resilience.rotation import Rotation
@@ -17,7 +17,7 @@ from gateway.energy.resilience.tiers import CRITICAL_S, MIN_OFF_S, RESTORE_S, Ti
 from gateway.energy.resource import Resource
 from gateway.energy.storage_accounting import RenewableAccount, degradation_per_kwh, watch_modules
 from gateway.model.energy_state import AnnouncedReserve
-from gateway.model.site import StorageModule
+from gateway.model.site import StorageModule, Storm
 
 DAY = 1_800_000_000.0
 
@@ -243,11 +243,11 @@ def test_the_earliest_departure_is_charged_first_and_a_late_target_reported() ->
 def test_a_storm_raises_the_reserve_and_its_end_releases_it_late() -> None:
     reserve = SiteReserve(ReserveSettings(on_grid_pct=30, storm_pct=80))
     assert reserve.in_force.floor.pct == 30
-    events = reserve.update(0.0, DAY, StormWarning(DAY + 7200, None), off_grid=False)
+    events = reserve.update(0.0, DAY, Storm(ts=DAY, active=True, until=DAY + 7200), off_grid=False)
     assert [event.code for event in events] == ["reserve_raised"]
     assert reserve.in_force.floor.pct == 80
     assert reserve.state().until == DAY + 7200
-    assert reserve.update(60.0, DAY + 60, StormWarning(DAY + 7200, None), off_grid=False) == []
+    assert reserve.update(60.0, DAY + 60, Storm(ts=DAY, active=True, until=DAY + 7200), off_grid=False) == []
     reserve.update(7300.0, DAY + 7300, None, off_grid=False)
     assert reserve.in_force.floor.pct == 80
     events = reserve.update(11_000.0, DAY + 11_000, None, off_grid=False)
@@ -268,14 +268,14 @@ def test_off_grid_the_reserve_is_used_but_not_the_range_to_drive_home() -> None:
 
 def test_the_calendar_raises_it_too_and_the_higher_one_rules() -> None:
     reserve = SiteReserve(ReserveSettings(calendar=(Season(DAY, DAY + 86_400, 60.0, "the typhoon season"),)))
-    reserve.update(0.0, DAY + 1, StormWarning(None, 50.0), off_grid=False)
+    reserve.update(0.0, DAY + 1, Storm(ts=DAY, active=True, min_soc_pct=50.0), off_grid=False)
     assert reserve.in_force.floor.source == "the typhoon season"
 
 
 def test_batteries_fill_shortly_before_an_announced_storm() -> None:
     reserve = SiteReserve(ReserveSettings(on_grid_pct=30, storm_pct=80))
     starts = DAY + 2 * 86_400
-    told = StormWarning(starts + 20_000, None, starts)
+    told = Storm(ts=DAY, active=True, until=starts + 20_000, starts=starts)
     events = reserve.update(0.0, DAY, told, off_grid=False)
     assert [event.code for event in events] == ["storm_announced"]
     assert reserve.in_force.floor.pct == 30
