@@ -262,7 +262,7 @@ def test_in_an_island_a_command_meets_the_floor_of_energy_management(case: Case,
 
 
 LIMIT_NAMES = re.compile(
-    r"HYSTERESIS|CAPACITY_WH|USUAL_WH|FLOOR_PCT|TRIP_MARGIN|WINDOW_MARGIN|DEAD_BAND_(CHARGE|DISCHARGE)"
+    r"HYSTERESIS|CAPACITY_WH|USUAL_WH|FLOOR_PCT|TRIP_MARGIN|WINDOW_MARGIN|DEAD_BAND_(CHARGE|DISCHARGE)|HEADROOM|C_RATE"
 )
 ALLOWED = {("model/evse.py", "ASSUMED_CAPACITY_WH")}  # the default of the one setting
 
@@ -278,3 +278,36 @@ def test_no_other_package_has_a_constant_for_a_limit() -> None:
             targets = node.targets if isinstance(node, ast.Assign) else ()
             found |= {(name, one.id) for one in targets if isinstance(one, ast.Name) and LIMIT_NAMES.search(one.id)}
     assert found == ALLOWED
+
+
+def test_energy_management_makes_no_bound_above_the_optimiser() -> None:
+    found = set()
+    for path in sorted((Path(gateway.__file__).parent / "energy").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "Layer":
+                found.add(node.attr)
+    assert found == {"OPTIMISER"}
+
+
+@settings(max_examples=40, deadline=None)
+@given(cases(), st.booleans(), st.integers(0, 299))
+def test_while_power_returns_after_an_outage_both_meet_the_same_ramp(
+    case: Case, discharging: bool, since_s: int
+) -> None:
+    controller, now = SiteController(case.section), 0.0
+    case.site.emergency_stop, case.evse.soc_pct, lost_s = None, 60.0, 20
+    back = lost_s + int(case.section.reconnect_s)
+    phase, orders = Phase.ON_GRID, EvseOrders()
+    for now in (*range(1, lost_s, 5), lost_s, back, back + 1, back + 1 + since_s):
+        wall, inputs = START + now, case.site.inputs
+        inputs.put(InputKind.GRID, Grid(ts=wall, present=not 5 < now < lost_s, power_w=0.0), now, wall)
+        step = controller.step(view_of(case, float(now), (car_of(case),)))
+        phase, orders = step.phase, step.evses["CP1-1"]
+    assert phase in (Phase.RETURNING, Phase.ON_GRID)
+    far_w = -FAR_W if discharging else FAR_W
+    ours, unlimited, command = decisions(case, orders, float(now), False, far_w)
+    assert (unlimited.power_w, unlimited.code) == (command.power_w, command.code)
+    share = min(1.0, (1 + since_s) / case.section.return_ramp_s)
+    charge_w, discharge_w = hardware_power(case.evse)
+    assert -discharge_w * share - 1e-6 <= command.power_w <= charge_w * share + 1e-6
+    assert -discharge_w * share - 1e-6 <= ours.power_w <= charge_w * share + 1e-6
