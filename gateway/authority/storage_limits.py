@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gateway.model.site import StorageModule
+from protocols.quantities import clamp
 
-COLD_C, WARM_C, HOT_C = 0.0, 40.0, 55.0
+WARM_C, HOT_C = 40.0, 55.0  # between them power falls to 0
 SAFE_C_RATE = 0.5  # of used modules
 SAG = 0.08  # voltage drop at full power, of the module's voltage
 
@@ -45,8 +46,9 @@ def pack_limits(modules: Sequence[StorageModule]) -> StorageLimits:
     capacity_wh = min(one.new_wh * one.soh for one in modules) * count
     temperatures = [one.temperature_c for one in modules if one.temperature_c is not None]
     if temperatures:
-        charge_w *= _derating(min(temperatures), max(temperatures), charging=True)
-        discharge_w *= _derating(min(temperatures), max(temperatures), charging=False)
+        coldest_c, hot = min(temperatures), clamp((HOT_C - max(temperatures)) / (HOT_C - WARM_C), 0.0, 1.0)
+        charge_w *= hot * clamp(coldest_c / 10.0, 0.0, 1.0)  # no charge below freezing
+        discharge_w *= hot * clamp((coldest_c + 20.0) / 30.0, 0.2, 1.0)
     socs = [one.soc_pct for one in modules if one.soc_pct is not None]
     if socs:  # the emptiest module ends the discharge, the fullest the charge: the range between them is usable
         capacity_wh *= max(1.0, 100.0 - (max(socs) - min(socs))) / 100
@@ -57,10 +59,3 @@ def _power_w(module: StorageModule) -> float:
     """Return the power of a module: its safe rate, or that at which the voltage drops by `SAG` over its resistance."""
     sag_w = module.voltage_v * (SAG * module.voltage_v / max(module.resistance_ohm, 1e-6))
     return min(module.new_wh * module.soh * SAFE_C_RATE, sag_w)
-
-
-def _derating(coldest: float, hottest: float, charging: bool) -> float:
-    """Return the share of power left by temperature: no charge below freezing, no power above `HOT_C`."""
-    cold = min(1.0, max(0.0, (coldest - COLD_C) / 10.0)) if charging else min(1.0, max(0.2, (coldest + 20.0) / 30.0))
-    hot = min(1.0, max(0.0, (HOT_C - hottest) / (HOT_C - WARM_C)))
-    return cold * hot

@@ -119,18 +119,7 @@ def parse(text: str, origin: str, leads: bool = True) -> Coordinator:
     )
     of = {vehicle: one for one in made.agreement for vehicle in one.cars}
     cars = [
-        ProvidedVehicle(
-            car.vehicle,
-            of[car.vehicle],
-            car.capacity_wh,
-            car.base,
-            car.base,
-            car.soc_pct,
-            car.wh_per_km,
-            car.power_w,
-            car.charge_w,
-            car.connector,
-        )
+        ProvidedVehicle(agreement=of[car.vehicle], place=car.base, **car.model_dump())
         for car in made.car
         if car.vehicle in of
     ]

@@ -24,7 +24,6 @@ class BaseLoad:
     """
 
     delay_s: float = 0.0
-    filter_s: float = FILTER_S
     power_w: float | None = None
     at: float | None = None
     _times: list[float] = field(default_factory=list)
@@ -48,7 +47,7 @@ class BaseLoad:
             self.power_w = base_w
         else:
             gap = max(then - self.at, 0.0)
-            self.power_w += (base_w - self.power_w) * (gap / (gap + self.filter_s) if gap > 0 else 0.0)
+            self.power_w += (base_w - self.power_w) * (gap / (gap + FILTER_S) if gap > 0 else 0.0)
         self.at = then
         return self.power_w
 

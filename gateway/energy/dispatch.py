@@ -3,7 +3,7 @@
 Every share lies in its resource's interval and outside its dead band; the shares add up to the target whenever some
 choice of running resources can reach it, and never go further from 0 than the target otherwise. Within that: vehicles
 that must charge for their departure come first, then the order of merit selects (rank, degradation cost, energy,
-already running), as few as run efficiently, and those that run share by their energy, so that they reach their floors
+already running), as few as suffice, and those that run share by their energy, so that they reach their floors
 together. O(n log n) over arrays; the only state is the caller's `setpoint_w`.
 
 Each share still passes the control hierarchy. Ramps are in `authority/ramp.py`, vehicles that do not follow in
@@ -39,7 +39,7 @@ TRIED = 8  # resources that are tried as the first one
 COLUMNS = attrgetter(
     *("max_charge_w", "max_discharge_w", "min_charge_w", "min_discharge_w", "soc_pct", "capacity_wh", "floor_pct"),
     *("ceiling_pct", "wanted_pct", "departure", "due", "must_w", "charge_efficiency", "discharge_efficiency"),
-    *("degradation_per_kwh", "rank", "setpoint_w", "efficient_w"),
+    *("degradation_per_kwh", "rank", "setpoint_w"),
 )
 
 
@@ -107,7 +107,7 @@ class _Fleet:
         table = np.array([COLUMNS(one) for one in resources], dtype=np.float64).T  # None is NaN
         charge, discharge, self.min_charge, self.min_discharge, soc, capacity, floor, ceiling, wanted = table[:9]
         departure, due, self.handed_out_w = table[9:12]
-        self.eta_charge, self.eta_discharge, self.degradation, self.rank, self.setpoint, self.efficient = table[12:]
+        self.eta_charge, self.eta_discharge, self.degradation, self.rank, self.setpoint = table[12:]
         known = ~(np.isnan(soc) | np.isnan(capacity))
         wh_per_pct = capacity / 100
         self.usable = np.where(known, np.maximum(soc - floor, 0.0) * wh_per_pct * self.eta_discharge, UNKNOWN_WH)
@@ -138,7 +138,7 @@ def _spread(power_w: float, fleet: _Fleet, must: Array) -> Array:
     weight = weight * 1000.0 ** np.minimum(fleet.rank.max() - fleet.rank, 3)  # a lower rank is charged before the next
     running = (fleet.setpoint > TINY_W) | (must > 0)
     order = _merit(fleet, fleet.free, running, np.zeros_like(weight))
-    return _fill(power_w, least, most, weight, order, running, fleet.efficient)
+    return _fill(power_w, least, most, weight, order, running)
 
 
 def _counter(rest_w: float, fleet: _Fleet, must: Array) -> Array:
@@ -148,16 +148,16 @@ def _counter(rest_w: float, fleet: _Fleet, must: Array) -> Array:
     most = np.where(free, fleet.discharge, 0.0)
     running = fleet.setpoint < -TINY_W
     order = _merit(fleet, fleet.usable, running, fleet.degradation)
-    out = _fill(wanted_w, fleet.min_discharge, most, fleet.usable, order, running, fleet.efficient)
+    out = _fill(wanted_w, fleet.min_discharge, most, fleet.usable, order, running)
     short_w = wanted_w - float(out.sum())
     total_must = float(must.sum())
     if short_w <= TINY_W:
         return must - out
     if short_w < total_must:  # they charge less
         left_w, most_first = total_must - short_w, np.lexsort((-must,))
-        return _fill(left_w, fleet.min_charge, must, must, most_first, must > 0, fleet.efficient) - out
+        return _fill(left_w, fleet.min_charge, must, must, most_first, must > 0) - out
     target_w = wanted_w - total_must  # no charge, all may discharge
-    return 0.0 - _fill(target_w, fleet.min_discharge, fleet.discharge, fleet.usable, order, running, fleet.efficient)
+    return 0.0 - _fill(target_w, fleet.min_discharge, fleet.discharge, fleet.usable, order, running)
 
 
 def _merit(fleet: _Fleet, energy: Array, running: Mask, degradation: Array) -> NDArray[np.intp]:
@@ -167,28 +167,21 @@ def _merit(fleet: _Fleet, energy: Array, running: Mask, degradation: Array) -> N
     return np.lexsort((-score, degradation, fleet.rank))
 
 
-def _fill(
-    power_w: float, least: Array, most: Array, weight: Array, order: NDArray[np.intp], running: Mask, efficient: Array
-) -> Array:
+def _fill(power_w: float, least: Array, most: Array, weight: Array, order: NDArray[np.intp], running: Mask) -> Array:
     """Return magnitudes that add up to `power_w` (≥ 0) where possible, each 0 or in [least, most]."""
     out = np.zeros_like(most)
     order = order[most[order] > TINY_W]
     if power_w <= TINY_W or not order.size:
         return out
-    chosen = _choose(power_w, least, most, order, running, efficient)
+    chosen = _choose(power_w, least, most, order, running)
     if chosen.size:
         out[chosen] = _pour(power_w, least[chosen], most[chosen], np.maximum(weight[chosen], 1.0))
     return out
 
 
-def _choose(
-    power_w: float, least: Array, most: Array, order: NDArray[np.intp], running: Mask, efficient: Array
-) -> NDArray[np.intp]:
-    """Return the resources that run: as few in order of merit as are efficient, as dead bands allow."""
-    works = np.where(
-        efficient[order] > 0, np.minimum(np.maximum(efficient[order], least[order]), most[order]), WORKING * most[order]
-    )
-    good = np.cumsum(works)
+def _choose(power_w: float, least: Array, most: Array, order: NDArray[np.intp], running: Mask) -> NDArray[np.intp]:
+    """Return the resources that run: as few in order of merit as suffice, as dead bands allow."""
+    good = np.cumsum(WORKING * most[order])
     fewest = int(np.searchsorted(good, power_w - TINY_W)) + 1
     many = int(np.searchsorted(good * (RESTING / WORKING), power_w - TINY_W)) + 1
     now = int(np.count_nonzero(running[order]))

@@ -39,8 +39,6 @@ class ReserveSettings:
     off_grid_pct: float = 10.0
     storm_pct: float = 80.0
     calendar: Sequence[Season] = ()
-    release_s: float = RELEASE_S
-    prepare_s: float = PREPARE_S
 
 
 @dataclass(slots=True)
@@ -85,8 +83,7 @@ class SiteReserve:
 
     def _announce(self, now: float, wall: float, seasons: Sequence[Season]) -> list[Decided]:
         """Update the next raise, and report a storm that is announced."""
-        prepare_s = self.settings.prepare_s
-        coming = [(one.start - prepare_s, one.pct, one.why) for one in seasons if wall < one.start - prepare_s]
+        coming = [(one.start - PREPARE_S, one.pct, one.why) for one in seasons if wall < one.start - PREPARE_S]
         before, self._next = self._next, min(coming, default=None)
         if self._next is None or self._next == before or self._next[2] != STORM:
             return []
@@ -98,8 +95,8 @@ class SiteReserve:
         self, now: float, wall: float, seasons: Sequence[Season]
     ) -> tuple[float, str, float | None, list[Decided]]:
         """Return (reserve, reason, until, events) of this moment."""
-        base_pct, prepare_s = self.settings.on_grid_pct, self.settings.prepare_s
-        raised = [(one.pct, one.why, one.end) for one in seasons if one.start - prepare_s <= wall < one.end]
+        base_pct = self.settings.on_grid_pct
+        raised = [(one.pct, one.why, one.end) for one in seasons if one.start - PREPARE_S <= wall < one.end]
         pct, why, until = max(raised, default=(base_pct, "the site's reserve", None), key=lambda one: one[0])
         if pct > base_pct:
             events = []
@@ -111,8 +108,8 @@ class SiteReserve:
         if not self._raised:
             return pct, why, until, []
         self._ended = wall if self._ended is None else self._ended
-        if wall - self._ended < self.settings.release_s:
-            return self._raised_pct, "a warning that has just ended", self._ended + self.settings.release_s, []
+        if wall - self._ended < RELEASE_S:
+            return self._raised_pct, "a warning that has just ended", self._ended + RELEASE_S, []
         self._raised, self._ended = False, None
         text = f"The reserve is released from {self._raised_pct:.0f} % to {base_pct:.0f} %: the warning is over."
         return pct, why, until, [Decided(now, "reserve_released", text, figures=(("reserve_pct", base_pct),))]

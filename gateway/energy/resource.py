@@ -27,8 +27,7 @@ class Resource:
     set-point is 0 or at least this. `floor_pct`: the floor in force. `departure`: Unix time; `wanted_pct`: SoC wanted
     then, or by `due` where that is sooner (such as a reserve to be charged). `must_w`: charge power that has priority
     (`recharge_control.py`). `rank`: of two equal ones the lower is used first (0: a storage charged from PV first).
-    `degradation_per_kwh`: cost per kWh discharged. `can_form`: may form an island. `efficient_w`: magnitude at which
-    the power electronics are most efficient, 0 if unknown.
+    `degradation_per_kwh`: cost per kWh discharged. `can_form`: may form an island.
     """
 
     name: str
@@ -52,7 +51,6 @@ class Resource:
     degradation_per_kwh: float = 0.0
     rank: int = 1
     can_form: bool = False
-    efficient_w: float = 0.0
     vehicle: str = ""
 
     @property

@@ -42,8 +42,6 @@ class Car:
     power_w: float | None = None
     setpoint_w: float = 0.0
     held: bool = False
-    voltage_v: float | None = None
-    frequency_hz: float | None = None
     return_pct: float | None = None
 
 

@@ -23,7 +23,7 @@ def test_while_no_power_may_flow_the_bound_is_zero() -> None:
         (300.0, 300.0, 1.0),
         (900.0, 300.0, 1.0),
         (0.0, 0.0, 1.0),
-        (1.0, 2.0, 0.5),
+        (0.1, 0.4, 0.25),
     ],
 )
 def test_after_an_outage_power_returns_by_a_ramp(since_s: float, ramp_s: float, share: float) -> None:

@@ -40,7 +40,6 @@ def resources(draw: st.DrawFn, dead_bands: bool = True) -> list[Resource]:
                 rank=draw(st.integers(0, 2)),
                 degradation_per_kwh=draw(st.sampled_from([0.0, 3.0, 8.0])),
                 setpoint_w=draw(st.floats(-20_000, 20_000)),
-                efficient_w=draw(st.sampled_from([0.0, 2500.0])),
             )
         )
     return found
@@ -251,7 +250,7 @@ def test_parts_of_a_command_are_in_proportion_to_energy_up_to_each_limit(total_w
 @given(st.floats(0, 50_000), resources(dead_bands=False))
 def test_no_more_resources_than_needed_start(target_w: float, fleet: list[Resource]) -> None:
     """Without the last one that starts, the others would be above 90 % of their power."""
-    resting = [replace(one, setpoint_w=0.0, wanted_pct=None, efficient_w=0.0) for one in fleet]
+    resting = [replace(one, setpoint_w=0.0, wanted_pct=None) for one in fleet]
     for sign, edge in ((-1, 0), (1, 1)):
         most_w = {one.name: abs(limits(one)[edge]) for one in resting}
         runs = [most_w[name] for name, power_w in share(sign * target_w, resting).power_w.items() if abs(power_w) > EPS]

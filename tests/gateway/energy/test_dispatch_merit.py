@@ -52,26 +52,6 @@ def test_as_few_resources_run_as_needed_without_alternating(
 
 
 @pytest.mark.parametrize(
-    ("more", "magnitude_w", "before", "names"),
-    [
-        ({"efficient_w": 2500.0}, 2500.0, "", "A"),
-        ({"efficient_w": 2500.0}, 2501.0, "", "AB"),
-        ({"efficient_w": 2500.0}, 7500.0, "", "ABC"),
-        ({"efficient_w": 0.5}, 0.75, "", "AB"),
-        ({"efficient_w": 2500.0, "min_discharge_w": 3000.0}, 6000.0, "", "AB"),
-        ({"efficient_w": 9000.0}, 6000.0, "", "A"),
-        ({"efficient_w": 9000.0}, 5000.0, "AB", "AB"),
-        ({"efficient_w": 9000.0}, 4000.0, "AB", "A"),
-    ],
-)
-def test_power_electronics_run_where_they_work_best(
-    more: dict[str, Any], magnitude_w: float, before: str, names: str
-) -> None:
-    fleet = [car(name, setpoint_w=-2000.0 if name in before else 0.0, **more) for name in "ABC"]
-    assert running(-magnitude_w, *fleet) == names
-
-
-@pytest.mark.parametrize(
     ("first", "second", "discharges", "charges"),
     [
         ({}, {"soc_pct": 51.0}, "B", "A"),
