@@ -72,7 +72,7 @@ def share_command(total_w: float, resources: Sequence[Resource]) -> dict[str, fl
     """
     if not resources:
         return {}
-    fleet = _Fleet(resources, 0.0)
+    fleet = _Fleet(resources)
     discharging = total_w < 0
     most = fleet.discharge if discharging else fleet.charge
     least = fleet.min_discharge if discharging else fleet.min_charge
@@ -103,7 +103,7 @@ def must_w(resources: Sequence[Resource], wall: float) -> tuple[float, float]:
 class _Fleet:
     """Resources as columns."""
 
-    def __init__(self, resources: Sequence[Resource], wall: float) -> None:
+    def __init__(self, resources: Sequence[Resource], wall: float = 0.0) -> None:
         table = np.array([COLUMNS(one) for one in resources], dtype=np.float64).T  # None is NaN
         charge, discharge, self.min_charge, self.min_discharge, soc, capacity, floor, ceiling, wanted = table[:9]
         departure, due, self.handed_out_w = table[9:12]

@@ -87,6 +87,24 @@ def banded(name: str, least_w: float, most_w: float, **more: Any) -> Resource:
 
 
 @pytest.mark.parametrize(
+    ("fixed_kw", "target_kw", "total_kw"),
+    [
+        ((4, 8, 12, 5), 15, 13),
+        ((8, 2, 8, 12), 17, 16),
+        ((3, 5, 6, 12), 20, 20),
+        ((4, 5, 3, 12, 10), 14, 14),
+        ((4, 6, 12, 3), 20, 19),
+    ],
+)
+def test_where_the_first_by_merit_blocks_the_others_another_one_begins(
+    fixed_kw: tuple[int, ...], target_kw: int, total_kw: int
+) -> None:
+    fleet = [banded(str(number), 1000.0 * kw, 1000.0 * kw) for number, kw in enumerate(fixed_kw)]
+    assert share(-1000.0 * target_kw, fleet, WALL).total_w == pytest.approx(-1000.0 * total_kw)
+    assert sum(share_command(-1000.0 * target_kw, fleet).values()) == pytest.approx(-1000.0 * total_kw)
+
+
+@pytest.mark.parametrize(
     ("magnitude_w", "bands", "expected"),
     [
         (2000.0, [(3000.0, 6000.0)], [0.0]),
