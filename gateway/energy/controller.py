@@ -28,7 +28,7 @@ from gateway.energy.recharge_control import Recharging
 from gateway.energy.reserve import SiteReserve
 from gateway.energy.resilience.grid_watch import GridWatch
 from gateway.energy.resilience.island import Island
-from gateway.energy.resilience.phase import OFF_GRID, Phase, Source
+from gateway.energy.resilience.phase import OFF_GRID, ZERO, Phase, Source
 from gateway.energy.resilience.phase import Orders as IslandOrders
 from gateway.energy.resource import STORAGE, Kind, Resource, usable_wh
 from gateway.energy.resources import ResourceBuilder
@@ -48,7 +48,7 @@ class SiteController:
     def __init__(self, settings: EnergySection) -> None:
         self.settings = settings
         self.profile = DayProfile()
-        self.reserve = SiteReserve(settings.reserve_settings())
+        self.reserve = SiteReserve(settings)
         self.island = Island(settings.island_settings(), GridWatch(settings.grid_limits()))
         self.recharging = Recharging(settings)
         self.on_grid = OnGrid(settings, self.recharging)
@@ -124,7 +124,7 @@ class SiteController:
             shares, more = self.off_grid.step(view, resources, done.forming)
             evses, storage_w = island_orders(view, resources, shares, done.forming, self.resource_builder)
             return self._orders(view, done, evses, storage_w, [*events, *more], pv_limit_w=shares.pv_limit_w)
-        if done.zero:
+        if done.phase in ZERO:
             return self._zero(view, done, events)
         step = self.on_grid.step(view, self.recharging.with_targets(resources), done.share)
         evses, storage_w = grid_orders(view, resources, step, done.share, self.resource_builder)
@@ -154,7 +154,9 @@ class SiteController:
     def _tiers(self, now: float, done: IslandOrders, resources: Sequence[Resource], off: bool) -> list[Decided]:
         """Set the load tiers during transitions; in an island they follow the power of the sources."""
         tiers = self.off_grid.tiers
-        if done.loads_off:  # a source that can supply the critical tiers starts with them, a weaker one without load
+        if (
+            done.phase is Phase.STARTING
+        ):  # a source that can supply the critical tiers starts with them, a weaker one without load
             critical_w = sum(tier.expected_w * tier.inrush for tier in tiers.tiers if tier.critical)
             power_w = next((one.max_discharge_w for one in resources if one.name == done.forming), 0.0)
             if critical_w <= power_w:

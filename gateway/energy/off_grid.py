@@ -40,7 +40,7 @@ class OffGrid:
     _lowest: float | None = None
 
     def __post_init__(self) -> None:
-        self.tiers = Tiers(self.settings.load_tiers())
+        self.tiers = Tiers(self.settings.tiers)
 
     def due(self, now: float) -> bool:
         """Return whether a minute has passed since the last `look_ahead`."""
@@ -138,7 +138,7 @@ class OffGrid:
         net_w = load_w + held_w - pv_w
         if net_w < 0:  # PV surplus: recharge targets come first
             resources = self.recharging.hand_out(resources, -net_w)
-        return share_island(net_w, pv_w, resources, forming, view.wall), events
+        return share_island(net_w, pv_w, resources, forming), events
 
     def autonomy_state(self) -> dict[str, AutonomyHours]:
         """Return the autonomy per load tier as published in the site's state."""

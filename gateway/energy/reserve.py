@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from gateway.authority.soc_floors import ReserveInForce
 from gateway.energy.reason import Decided
+from gateway.energy.settings import EnergySection
 from gateway.model.energy_state import AnnouncedReserve, ReserveState
 from gateway.model.moment import rfc3339
 from gateway.model.site import Storm
@@ -23,29 +24,19 @@ STORM = "a storm warning"
 
 @dataclass(frozen=True, slots=True)
 class Season:
-    """A raised reserve by calendar: from, until (Unix time), %."""
+    """A raised reserve, by calendar or because of a storm: from, until (Unix time), %."""
 
     start: float
     end: float
     pct: float
-    why: str = "the calendar"
-
-
-@dataclass(frozen=True, slots=True)
-class ReserveSettings:
-    """Reserves in % SoC, on the grid, off it and before a storm."""
-
-    on_grid_pct: float = 30.0
-    off_grid_pct: float = 10.0
-    storm_pct: float = 80.0
-    calendar: Sequence[Season] = ()
+    why: str
 
 
 @dataclass(slots=True)
 class SiteReserve:
     """The reserve in force: `pct` because of `why`, raised until `until` (Unix time)."""
 
-    settings: ReserveSettings = field(default_factory=ReserveSettings)
+    settings: EnergySection = field(default_factory=EnergySection)
     pct: float = 0.0
     why: str = ""
     until: float | None = None
@@ -57,12 +48,12 @@ class SiteReserve:
     _next: tuple[float, float, str] | None = None  # raised from (Unix time), to (%), because of
 
     def __post_init__(self) -> None:
-        self.pct, self.why = self.settings.on_grid_pct, "the site's reserve"
+        self.pct, self.why = self.settings.reserve_pct, "the site's reserve"
         self.in_force = ReserveInForce(self.pct, self.why, self.settings.off_grid_pct)
 
     def update(self, now: float, wall: float, warning: Storm | None, off_grid: bool) -> list[Decided]:
         """Update the reserve; `warning` is the one in force, None without any. Return what has changed."""
-        seasons = list(self.settings.calendar)
+        seasons = [Season(one.start, one.end, one.pct, one.why) for one in self.settings.calendar]
         if warning is not None:
             pct = self.settings.storm_pct if warning.min_soc_pct is None else warning.min_soc_pct
             starts = wall if warning.starts is None else warning.starts
@@ -95,7 +86,7 @@ class SiteReserve:
         self, now: float, wall: float, seasons: Sequence[Season]
     ) -> tuple[float, str, float | None, list[Decided]]:
         """Return (reserve, reason, until, events) of this moment."""
-        base_pct = self.settings.on_grid_pct
+        base_pct = self.settings.reserve_pct
         raised = [(one.pct, one.why, one.end) for one in seasons if one.start - PREPARE_S <= wall < one.end]
         pct, why, until = max(raised, default=(base_pct, "the site's reserve", None), key=lambda one: one[0])
         if pct > base_pct:

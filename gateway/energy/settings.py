@@ -7,10 +7,8 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from gateway.authority.site_limits import SiteLimits
-from gateway.energy.reserve import ReserveSettings, Season
 from gateway.energy.resilience.grid_watch import GridLimits
 from gateway.energy.resilience.phase import IslandSettings
-from gateway.energy.resilience.tiers import Tier
 from gateway.model.evse import ASSUMED_CAPACITY_WH
 from gateway.model.moment import Moment
 
@@ -25,7 +23,7 @@ class _Table(BaseModel):
 
 
 class TierTable(_Table):
-    """A group of loads behind one contactor."""
+    """A group of loads behind one contactor. `wants_hours`: required autonomy of all tiers down to it."""
 
     name: Name = Field(description="as the facility calls it")
     priority: int = Field(ge=0, le=99, description="0 is the last to be shed")
@@ -157,16 +155,6 @@ class EnergySection(_Table):
             soft_transfer=self.soft_transfer,
             parallel_forming=self.parallel_forming,
             ramp_s=self.return_ramp_s,
-        )
-
-    def reserve_settings(self) -> ReserveSettings:
-        seasons = tuple(Season(one.start, one.end, one.pct, one.why) for one in self.calendar)
-        return ReserveSettings(self.reserve_pct, self.off_grid_pct, self.storm_pct, seasons)
-
-    def load_tiers(self) -> tuple[Tier, ...]:
-        return tuple(
-            Tier(one.name, one.priority, one.expected_w, one.critical, one.inrush, one.wants_hours)
-            for one in self.tiers
         )
 
     def site_limits(self, import_w: float | None, export_w: float | None, peak_w: float | None) -> SiteLimits:

@@ -115,18 +115,6 @@ def _expected(view: View, settings: EnergySection, highest: float, present: set[
         energy = capacity * (car.soc_pct if car.soc_pct is not None else DEFAULT_PCT) / 100
         end = car.departure if car.departure is not None else car.at + STAY_S
         target = EnergyTarget(end, max(energy, 0.8 * capacity), MISSED_PER_KWH * highest)
-        visits.append(
-            Visit(
-                f"{car.vehicle}@{car.at:.0f}",
-                energy,
-                capacity,
-                DEFAULT_W,
-                0.0,
-                car.at,
-                end,
-                0.0,
-                capacity,
-                targets=(target,),
-            )
-        )
+        name = f"{car.vehicle}@{car.at:.0f}"
+        visits.append(Visit(name, energy, capacity, DEFAULT_W, 0.0, car.at, end, targets=(target,)))
     return visits

@@ -23,7 +23,6 @@ from gateway.energy.resilience.phase import (
     CLOSED_SWITCH,
     FORMING,
     OPEN_SWITCH,
-    ZERO,
     IslandInputs,
     IslandSettings,
     Orders,
@@ -83,14 +82,7 @@ class Island:
         if self.phase is Phase.RETURNING:
             share = return_share(inputs.now - self._entered, self.settings.ramp_s)
         switch = "open" if self.phase in OPEN_SWITCH else "closed" if self.phase in CLOSED_SWITCH else ""
-        return Orders(
-            self.phase,
-            switch,
-            self.forming,
-            zero=self.phase in ZERO,
-            share=share,
-            loads_off=self.phase is Phase.STARTING,
-        )
+        return Orders(self.phase, switch, self.forming, share)
 
     def _go(self, phase: Phase, code: str, text: str) -> None:
         self.phase, self._entered, self._late = phase, self._now, False

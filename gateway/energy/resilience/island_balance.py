@@ -28,18 +28,16 @@ class IslandShares:
     short_w: float = 0.0
 
 
-def share_island(
-    net_w: float, pv_w: float, resources: Sequence[Resource], forming: str, wall: float = 0.0
-) -> IslandShares:
+def share_island(net_w: float, pv_w: float, resources: Sequence[Resource], forming: str) -> IslandShares:
     """Return the shares of an island's `net_w` (load − PV, of which PV is `pv_w`), W, + charge."""
     ours = [replace(one, wanted_pct=None) for one in resources]  # no charge for a departure from the island's energy
     source = next((one for one in ours if one.name == forming), None)
     others = [one for one in ours if one.name != forming]
     if source is None:
         return IslandShares({one.name: 0.0 for one in others}, 0.0, 0.0, max(0.0, net_w))
-    whole = share(-net_w, ours, wall)
+    whole = share(-net_w, ours)
     own_w = forming_power_w(whole.power_w[forming], source.max_charge_w, source.max_discharge_w)
-    done = share(-(net_w + own_w), others, wall)
+    done = share(-(net_w + own_w), others)
     left_w = net_w + done.total_w  # discharge of the grid-forming source
     short_w = max(0.0, left_w - source.max_discharge_w)
     pv_limit: float | None = None

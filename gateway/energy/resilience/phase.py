@@ -68,14 +68,12 @@ class IslandInputs:
 
 @dataclass(frozen=True, slots=True)
 class Orders:
-    """Orders until the next step. `switch`: "open", "closed" or "" (unchanged). `zero`: all EVSEs at 0 W.
+    """Orders until the next step. `switch`: "open", "closed" or "" (unchanged).
 
-    `share`: share of their power that vehicles and storages may use on the grid, 0 to 1. `loads_off`: a source starts.
+    `share`: share of their power that vehicles and storages may use on the grid, 0 to 1.
     """
 
     phase: Phase
     switch: str = ""
     forming: str | None = None
-    zero: bool = False
     share: float = 1.0
-    loads_off: bool = False

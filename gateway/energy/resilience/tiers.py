@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from gateway.energy.reason import Decided
+from gateway.energy.settings import TierTable
 
 RESTORE_S = 120.0  # s between two tiers coming back
 CRITICAL_S = 5.0  # s, the same for critical ones
@@ -19,27 +20,11 @@ SPARE = 0.10  # of the sources' power kept free
 RESTORE_HOURS = 1.2  # times the hours wanted, before a tier comes back
 
 
-@dataclass(frozen=True, slots=True)
-class Tier:
-    """A group of loads behind one contactor. Priority 0 is the most important. `expected_w`: its usual draw.
-
-    `inrush`: times that when it is restored. `required_hours`: it is supplied only while the energy would last this
-    long for all tiers down to it. `critical` tiers are never shed to save energy.
-    """
-
-    name: str
-    priority: int
-    expected_w: float
-    critical: bool = False
-    inrush: float = 1.5
-    required_hours: float = 0.0
-
-
 @dataclass(slots=True)
 class Tiers:
     """State of the tiers. `off_all`: before a black start; `on_all`: on the grid."""
 
-    tiers: Sequence[Tier]
+    tiers: Sequence[TierTable]
     on: dict[str, bool] = field(default_factory=dict)
     _since: dict[str, float] = field(default_factory=dict)
     _restored_at: float = -1e9
@@ -98,8 +83,8 @@ class Tiers:
     def _shed_hours(self, now: float, hours: Mapping[str, float]) -> list[Decided]:
         for tier in reversed(self.tiers):
             left = hours.get(tier.name, float("inf"))
-            if self.on[tier.name] and not tier.critical and left < tier.required_hours:
-                why = f"with it the energy would last {left:.1f} h, {tier.required_hours:g} h are required"
+            if self.on[tier.name] and not tier.critical and left < tier.wants_hours:
+                why = f"with it the energy would last {left:.1f} h, {tier.wants_hours:g} h are required"
                 return self._set(tier, False, now, why)
         return []
 
@@ -114,8 +99,8 @@ class Tiers:
                 return []
             if drawn_w + tier.expected_w * tier.inrush > supply_w * (1 - SPARE) + (1.0 if tier.critical else 0.0):
                 return []
-            left = hours.get(tier.name, 0.0 if tier.required_hours else float("inf"))
-            if not tier.critical and left < tier.required_hours * RESTORE_HOURS:
+            left = hours.get(tier.name, 0.0 if tier.wants_hours else float("inf"))
+            if not tier.critical and left < tier.wants_hours * RESTORE_HOURS:
                 return []
             self._restored_at = now
             return self._set(
@@ -123,7 +108,7 @@ class Tiers:
             )
         return []
 
-    def _set(self, tier: Tier, on: bool, now: float, why: str) -> list[Decided]:
+    def _set(self, tier: TierTable, on: bool, now: float, why: str) -> list[Decided]:
         if self.on[tier.name] is on:
             return []
         self.on[tier.name] = on

@@ -9,12 +9,13 @@ from hypothesis import strategies as st
 from gateway.authority.soc_floors import Floor, trip_home_wh, vehicle_floor
 from gateway.energy.forecast import Outlook
 from gateway.energy.recharge_schedule import RechargeDemand, recharge_schedule
-from gateway.energy.reserve import ReserveSettings, Season, SiteReserve
+from gateway.energy.reserve import SiteReserve
 from gateway.energy.resilience.autonomy import HORIZON_H, autonomy
 from gateway.energy.resilience.island_balance import share_island
 from gateway.energy.resilience.rotation import Rotation
-from gateway.energy.resilience.tiers import CRITICAL_S, MIN_OFF_S, RESTORE_S, Tier, Tiers
+from gateway.energy.resilience.tiers import CRITICAL_S, MIN_OFF_S, RESTORE_S, Tiers
 from gateway.energy.resource import Resource
+from gateway.energy.settings import EnergySection, SeasonTable, TierTable
 from gateway.energy.storage_accounting import RenewableAccount, degradation_per_kwh, watch_modules
 from gateway.model.energy_state import AnnouncedReserve
 from gateway.model.site import StorageModule, Storm
@@ -65,10 +66,10 @@ def test_pv_can_supply_the_load_to_the_horizon() -> None:
 # tiers
 
 TIERS = (
-    Tier("medical", 0, 1500, critical=True),
-    Tier("light", 1, 1000, critical=True),
-    Tier("kitchen", 2, 3000, required_hours=12),
-    Tier("cooling", 3, 4000, required_hours=24),
+    TierTable(name="medical", priority=0, expected_w=1500, critical=True),
+    TierTable(name="light", priority=1, expected_w=1000, critical=True),
+    TierTable(name="kitchen", priority=2, expected_w=3000, wants_hours=12),
+    TierTable(name="cooling", priority=3, expected_w=4000, wants_hours=24),
 )
 
 
@@ -237,11 +238,14 @@ def test_the_earliest_departure_is_charged_first_and_a_late_target_reported() ->
     assert short.missing_wh == pytest.approx(6000)
 
 
+TYPHOONS = (SeasonTable(start=DAY, end=DAY + 86_400, pct=60.0, why="the typhoon season"),)
+
+
 # the reserve
 
 
 def test_a_storm_raises_the_reserve_and_its_end_releases_it_late() -> None:
-    reserve = SiteReserve(ReserveSettings(on_grid_pct=30, storm_pct=80))
+    reserve = SiteReserve(EnergySection(reserve_pct=30, storm_pct=80))
     assert reserve.in_force.floor.pct == 30
     events = reserve.update(0.0, DAY, Storm(ts=DAY, active=True, until=DAY + 7200), off_grid=False)
     assert [event.code for event in events] == ["reserve_raised"]
@@ -256,7 +260,7 @@ def test_a_storm_raises_the_reserve_and_its_end_releases_it_late() -> None:
 
 
 def test_off_grid_the_reserve_is_used_but_not_the_range_to_drive_home() -> None:
-    reserve = SiteReserve(ReserveSettings(on_grid_pct=60, off_grid_pct=10))
+    reserve = SiteReserve(EnergySection(reserve_pct=60, off_grid_pct=10))
     reserve.update(0.0, DAY, None, off_grid=True)
     assert reserve.in_force.floor.pct == 10
     floor = vehicle_floor(reserve.in_force, 40_000, trip_wh=trip_home_wh(40, 150))
@@ -267,13 +271,13 @@ def test_off_grid_the_reserve_is_used_but_not_the_range_to_drive_home() -> None:
 
 
 def test_the_calendar_raises_it_too_and_the_higher_one_rules() -> None:
-    reserve = SiteReserve(ReserveSettings(calendar=(Season(DAY, DAY + 86_400, 60.0, "the typhoon season"),)))
+    reserve = SiteReserve(EnergySection(reserve_pct=30, calendar=TYPHOONS))
     reserve.update(0.0, DAY + 1, Storm(ts=DAY, active=True, min_soc_pct=50.0), off_grid=False)
     assert reserve.in_force.floor.source == "the typhoon season"
 
 
 def test_batteries_fill_shortly_before_an_announced_storm() -> None:
-    reserve = SiteReserve(ReserveSettings(on_grid_pct=30, storm_pct=80))
+    reserve = SiteReserve(EnergySection(reserve_pct=30, storm_pct=80))
     starts = DAY + 2 * 86_400
     told = Storm(ts=DAY, active=True, until=starts + 20_000, starts=starts)
     events = reserve.update(0.0, DAY, told, off_grid=False)
@@ -289,9 +293,7 @@ def test_batteries_fill_shortly_before_an_announced_storm() -> None:
 
 
 def test_the_calendar_is_full_when_its_season_begins() -> None:
-    reserve = SiteReserve(
-        ReserveSettings(on_grid_pct=30, calendar=(Season(DAY, DAY + 86_400, 60.0, "the typhoon season"),))
-    )
+    reserve = SiteReserve(EnergySection(reserve_pct=30, calendar=TYPHOONS))
     reserve.update(0.0, DAY - 30_000, None, off_grid=False)
     assert reserve.in_force.floor.pct == 30
     announced = reserve.state().next
@@ -303,10 +305,8 @@ def test_the_calendar_is_full_when_its_season_begins() -> None:
 
 
 @given(st.floats(0, 100), st.floats(0, 100), st.floats(0, 100), st.floats(0, 50_000), st.booleans())
-def test_the_floor_is_at_least_each_configured_floor(
-    on: float, off: float, own: float, home: float, off_grid: bool
-) -> None:
-    reserve = SiteReserve(ReserveSettings(on_grid_pct=on, off_grid_pct=off))
+def test_the_floor_is_at_least_each_configured_floor(on: float, off: float, own: float, home: float, off_grid: bool) -> None:
+    reserve = SiteReserve(EnergySection(reserve_pct=on, off_grid_pct=off))
     reserve.update(0.0, DAY, None, off_grid)
     floor = vehicle_floor(reserve.in_force, 40_000, own_pct=own, trip_wh=home)
     assert floor.pct >= max(own, off if off_grid else on, min(100.0, home / 400))

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.energy.reserve import ReserveSettings, SiteReserve
+from gateway.energy.reserve import SiteReserve
 from gateway.energy.resource import STORAGE, Resource
 from gateway.energy.resources import ResourceBuilder
 from gateway.energy.settings import EnergySection, StorageTable
@@ -23,7 +23,7 @@ class Batteries:
     def __init__(self, floor_pct: float = FLOOR_PCT) -> None:
         table = StorageTable(controlled=True, capacity_wh=10_000, max_charge_w=5000, max_discharge_w=5000, floor_pct=0)
         self.gathering = ResourceBuilder(
-            EnergySection(storage=table), SiteReserve(ReserveSettings(on_grid_pct=floor_pct))
+            EnergySection(storage=table), SiteReserve(EnergySection(reserve_pct=floor_pct))
         )
 
     def resources(self, soc_pct: float | None) -> list[Resource]:
