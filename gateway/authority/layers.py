@@ -159,14 +159,10 @@ def _vehicle(evse: Evse) -> list[Bound]:
     text = f"The vehicle allows {discharge_w:.0f} W of discharge."
     if not needs.bidirectional:
         text = f"The vehicle is in a session that can only charge ({needs.energy_transfer})."
+    allows = f"The vehicle allows {charge_w:.0f} W of charge."
     return [
         Bound(Layer.VEHICLE, low_w=0.0 - discharge_w, code=code, text=text),
-        Bound(
-            Layer.VEHICLE,
-            high_w=charge_w,
-            code=Code.VEHICLE_LIMIT,
-            text=f"The vehicle allows {charge_w:.0f} W of charge.",
-        ),
+        Bound(Layer.VEHICLE, high_w=charge_w, code=Code.VEHICLE_LIMIT, text=allows),
     ]
 
 

@@ -12,7 +12,7 @@ hierarchy: it adds bounds to it, each under its own layer.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from gateway.authority.soc_floors import off_grid_floor_pct
 from gateway.energy.evse_orders import Evses, grid_orders, island_orders, zero_orders
@@ -91,7 +91,7 @@ class SiteController:
     def plan_failed(self, why: str, now: float) -> None:
         """Use rules until the next plan. `why` ends a sentence."""
         self.on_grid.use_plan(None)
-        self._plan_events += self.planner.without(why, now)
+        self._plan_events += self.planner.fall_back(why, now)
 
     # real-time loop ---------------------------------------------------------------------------------------------------
 
@@ -236,25 +236,13 @@ class SiteController:
             demand_window=window_state(self.on_grid.window, self.settings.contract_w),
             recharge=self.recharging.state(),
             storage_green_share=share_state(self.storage_accounting.renewable_share),
-            tiers=self.off_grid.tiers.on,
+            tiers=dict(self.off_grid.tiers.on),
             autonomy_h=self.off_grid.autonomy_state(),
             car_needed_in_h=rounded_hours(self.off_grid.rotation_step.needed_in_h),
             may_drive=self.off_grid.rotation_step.released,
         )
-        tiers: Mapping[str, bool] = dict(self.off_grid.tiers.on)
-        return Orders(
-            done.phase,
-            evses,
-            done.forming is not None,
-            done.forming,
-            switch,
-            storage_w,
-            pv_limit_w,
-            tiers,
-            target_w,
-            tuple(events),
-            state=state,
-        )
+        islanded = done.forming is not None
+        return Orders(evses, islanded, storage_w, pv_limit_w, target_w, tuple(events), state=state)
 
     def _reconnect_in_s(self, now: float, phase: Phase) -> int | None:
         grid = self.island.grid

@@ -162,7 +162,7 @@ def _counter(rest_w: float, fleet: _Fleet, must: Array) -> Array:
 
 def _merit(fleet: _Fleet, energy: Array, running: Mask, degradation: Array) -> NDArray[np.intp]:
     """Return the order of merit: rank, then degradation cost, then energy with a bonus for running resources."""
-    best = float(energy.max(initial=0.0)) or 1.0
+    best = float(energy.max()) or 1.0
     score = energy / best + np.where(running, STICK, 0.0)
     return np.lexsort((-score, degradation, fleet.rank))
 

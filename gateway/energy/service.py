@@ -258,7 +258,7 @@ class EnergyService:
             self._publisher.inputs_changed.set()
             self._registry.wake_all()
         island = self.controller.island
-        self._forming.step(orders.forming, island.interlock.may_start, island.sure)
+        self._forming.step(orders.state.forming, island.interlock.may_start, island.sure)
         nothing = EvseOrders()
         for state in self._registry:
             self._order(state, orders.evses.get(state.name, nothing))

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 
 from gateway.authority.priority import Bound
 from gateway.energy.reason import Decided
-from gateway.energy.resilience.phase import Phase
 from gateway.model.command import SiteMode
 from gateway.model.energy_state import EnergyState
 from gateway.model.evse import ASSUMED_CAPACITY_WH
@@ -84,18 +83,14 @@ class EvseOrders:
 class Orders:
     """Orders until the next step. `islanded`: the missing grid is not a reason for 0 W.
 
-    `storage_w`, `pv_limit_w`, `main_switch` ("open", "closed", "") and `tiers` are for the facility; None and "" set
-    nothing. `state` is the `energy` part of the site's state.
+    `storage_w` and `pv_limit_w` are for the facility, None sets nothing. `state` is the `energy` part of the site's
+    state, with the phase, the grid-forming source, the order to the main switch and the load tiers.
     """
 
-    phase: Phase
     evses: Mapping[str, EvseOrders]
     islanded: bool = False
-    forming: str | None = None
-    main_switch: str = ""
     storage_w: float | None = None
     pv_limit_w: float | None = None
-    tiers: Mapping[str, bool] = field(default_factory=dict)
     target_w: float | None = None
     events: tuple[Decided, ...] = ()
     state: EnergyState = field(kw_only=True)

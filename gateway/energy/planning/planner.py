@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from statistics import fmean
 
 from gateway.energy.planning.problem import EnergyTarget, Plan, Problem, Visit
 from gateway.energy.planning.rules import rule_plan
@@ -35,16 +36,13 @@ class Planner:
         except Exception as error:  # any failure: the site continues by rules
             self._basis = None
             why = str(error) if isinstance(error, (NoPlan, ValueError)) else f"the solver failed: {error!r}"
-            return rule_plan(problem, why), self._fall_back(now, why)
+            return rule_plan(problem, why), self.fall_back(why, now)
         events = [] if self._working else [Decided(now, "plan_recovered", "The plan is optimised again.")]
         self._working = True
         return plan, events
 
-    def without(self, why: str, now: float) -> list[Decided]:
-        """Report once that no problem could be stated, for example without any forecast."""
-        return self._fall_back(now, why)
-
-    def _fall_back(self, now: float, why: str) -> list[Decided]:
+    def fall_back(self, why: str, now: float) -> list[Decided]:
+        """Report once that the site is managed by rules, for example without any forecast; `why` ends a sentence."""
         if not self._working:
             return []
         self._working = False
@@ -74,9 +72,6 @@ def _one(group: Sequence[Visit]) -> Visit:
     energy = sum(one.energy_wh for one in group)
     power = sum(one.max_charge_w for one in group)
 
-    def mean(values: Sequence[float]) -> float:
-        return sum(values) / len(values)
-
     end = min(one.end for one in group)
     targets = [target for one in group for target in one.targets]
     together: tuple[EnergyTarget, ...] = ()
@@ -99,9 +94,9 @@ def _one(group: Sequence[Visit]) -> Visit:
         end,
         sum(min(one.floor_wh, one.energy_wh) for one in group),
         sum(max(min(one.ceiling_wh, one.capacity_wh), one.energy_wh) for one in group),
-        mean([one.charge_efficiency for one in group]),
-        mean([one.discharge_efficiency for one in group]),
+        fmean(one.charge_efficiency for one in group),
+        fmean(one.discharge_efficiency for one in group),
         max(one.degradation_per_kwh for one in group),
         together,
-        None if any(one.value_per_kwh is None for one in group) else mean([one.value_per_kwh or 0.0 for one in group]),
+        None if any(one.value_per_kwh is None for one in group) else fmean(one.value_per_kwh or 0.0 for one in group),
     )

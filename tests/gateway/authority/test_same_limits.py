@@ -250,7 +250,7 @@ def test_in_an_island_a_command_meets_the_floor_of_energy_management(case: Case,
         storage = Storage(ts=wall, power_w=-1000.0, soc_pct=90.0, max_charge_w=9000.0, max_discharge_w=9000.0)
         inputs.put(InputKind.STORAGE, storage, now, wall)
         orders = controller.step(view_of(case, float(now), (replace(car_of(case), held=held),)))
-        case.site.islanded, phase = orders.islanded, orders.phase
+        case.site.islanded, phase = orders.islanded, orders.state.phase
     assert phase is Phase.ISLAND
     car = car_of(case)
     floor_pct = controller.resource_builder.car(view_of(case, float(now), ()), car).floor_pct
@@ -302,7 +302,7 @@ def test_while_power_returns_after_an_outage_both_meet_the_same_ramp(
         wall, inputs = START + now, case.site.inputs
         inputs.put(InputKind.GRID, Grid(ts=wall, present=not 5 < now < lost_s, power_w=0.0), now, wall)
         step = controller.step(view_of(case, float(now), (car_of(case),)))
-        phase, orders = step.phase, step.evses["CP1-1"]
+        phase, orders = step.state.phase, step.evses["CP1-1"]
     assert phase in (Phase.RETURNING, Phase.ON_GRID)
     far_w = -FAR_W if discharging else FAR_W
     ours, unlimited, command = decisions(case, orders, float(now), False, far_w)

@@ -51,9 +51,9 @@ def night() -> tuple[list[float], dict[str, dict[str, list[float | None]]], dict
             known = car.present(sim.hour) and sim.hour > 1.0
             lines["owed"].setdefault(f"car {car.evse[1:]}", []).append(owed.get(car.evse, 0) / 1000 if known else None)
         for tier in SHELTER:
-            bands.setdefault(tier.name, []).append("on" if orders.tiers[tier.name] else "")
+            bands.setdefault(tier.name, []).append("on" if orders.state.tiers[tier.name] else "")
         hours = sim.controller.off_grid.hours.get("light")
-        off = orders.forming is not None and hours is not None
+        off = orders.state.forming is not None and hours is not None
         for name in ("low", "expected", "high"):
             value = getattr(hours, name) if hours is not None else 0.0
             lines["hours"].setdefault(name, []).append(min(value, 30.0) if off else None)

@@ -121,17 +121,17 @@ class Sim:
         self.targets.append(self.orders.target_w)
         if self.moving:
             self.open, self.moving = self.moving == "open", ""
-        if self.orders.main_switch == "open" and not self.open:
+        if self.orders.state.main_switch == "open" and not self.open:
             self.moving = "open"
-        if self.orders.main_switch == "closed" and self.open:
+        if self.orders.state.main_switch == "closed" and self.open:
             self.moving = "closed"
         self._check(present)
 
     def _check(self, present: bool) -> None:
         orders = self.orders
         assert orders is not None
-        if orders.forming is not None:
-            soft = orders.phase is Phase.SYNCHRONISING and present  # the only moment of both: onto a healthy grid
+        if orders.state.forming is not None:
+            soft = orders.state.phase is Phase.SYNCHRONISING and present  # the only moment of both: onto a healthy grid
             assert self.open or soft, "forms behind a closed switch"
         if not present and not self.open and self.controller.island.grid.status.value in ("lost", "suspect"):
             for car in self.cars:
@@ -153,10 +153,14 @@ class Sim:
     def _physics(self, present: bool) -> None:
         """Apply the orders of the last second."""
         demand = self.load(self.hour)
-        on = self.orders.tiers if self.orders is not None and self.orders.tiers else dict.fromkeys(demand, True)
+        on = (
+            self.orders.state.tiers
+            if self.orders is not None and self.orders.state.tiers
+            else dict.fromkeys(demand, True)
+        )
         pv_w = self.pv(self.hour)
         here = [car for car in self.cars if car.present(self.hour)]
-        forming = self.orders.forming if self.orders is not None and self.open else None
+        forming = self.orders.state.forming if self.orders is not None and self.open else None
         alive = (present and not self.open) or forming is not None
         for car in self.cars:
             if car not in here:

@@ -303,7 +303,7 @@ def test_an_hour_without_the_broker_does_not_interrupt_supply() -> None:
     sim.run(2)
     assert sim.dark_s <= 60
     assert sim.orders is not None
-    assert sim.orders.forming == "E1"
+    assert sim.orders.state.forming == "E1"
 
 
 def test_an_emergency_stop_ends_supply_and_its_release_restores_it() -> None:
@@ -312,10 +312,10 @@ def test_an_emergency_stop_ends_supply_and_its_release_restores_it() -> None:
     sim.emergency = True
     sim.run(0.05)
     assert sim.orders is not None
-    assert sim.orders.forming is None
+    assert sim.orders.state.forming is None
     sim.emergency = False
     sim.run(0.1)
-    assert sim.orders.forming == "E1"
+    assert sim.orders.state.forming == "E1"
 
 
 def module(number: int, **more: float) -> StorageModule:

@@ -173,10 +173,10 @@ def test_the_controller_returns_and_its_orders_are_feasible(steps: list[tuple[An
                 car.soc_pct is not None
                 and car.soc_pct < car.floor_pct
                 and not mine.forms_grid
-                and orders.forming is None
+                and orders.state.forming is None
             ):
                 assert decision.power_w >= 0
-        if orders.forming is None and controller.island.grid.status.value in ("lost", "suspect"):
+        if orders.state.forming is None and controller.island.grid.status.value in ("lost", "suspect"):
             for mine in orders.evses.values():
                 assert (
                     decide(

@@ -34,7 +34,7 @@ def rows(controller: SiteController) -> dict[str, str]:
 def restart(sim: Sim, remembers: bool = True, dark_s: float = 5.0) -> None:
     """Restart the controller without any input; the power of the last orders continues for a moment."""
     kept = rows(sim.controller)
-    if sim.orders is not None and sim.orders.forming is None:
+    if sim.orders is not None and sim.orders.state.forming is None:
         sim.orders = None  # chargers let their leases end
     sim.now += dark_s
     sim.inputs = Inputs()
@@ -79,19 +79,19 @@ def test_the_island_goes_on_with_the_source_that_formed_it(soc: tuple[float, flo
         car.soc_pct = pct
     sim.run(1.5)
     assert sim.orders is not None
-    forming = sim.orders.forming
+    forming = sim.orders.state.forming
     other = "E2" if forming == "E1" else "E1"
     next(car for car in sim.cars if car.evse == other).soc_pct = 100.0  # a new choice would fall on this one
     restart(sim)
     sim.run(0.1)
     assert sim.orders is not None
-    assert (sim.orders.phase, sim.orders.forming) == (Phase.ISLAND, forming)
+    assert (sim.orders.state.phase, sim.orders.state.forming) == (Phase.ISLAND, forming)
 
 
 def test_no_other_source_starts_while_the_former_source_is_returning() -> None:
     sim = night().run(1.5)
     assert sim.orders is not None
-    forming = sim.orders.forming
+    forming = sim.orders.state.forming
     restart(sim)
     back_at = sim.now + 60
     whole = sim._view
@@ -106,9 +106,10 @@ def test_no_other_source_starts_while_the_former_source_is_returning() -> None:
     while sim.now < back_at + 30:
         sim.tick()
         assert sim.orders is not None
-        seen.add(sim.orders.forming)
-        if sim.orders.forming is None:  # the hardware goes on, whatever the gateway knows
-            sim.orders = replace(sim.orders, forming=forming)
+        seen.add(sim.orders.state.forming)
+        if sim.orders.state.forming is None:  # the hardware goes on, whatever the gateway knows
+            state = sim.orders.state.model_copy(update={"forming": forming})
+            sim.orders = replace(sim.orders, state=state)
     assert seen == {None, forming}
 
 
@@ -118,10 +119,10 @@ def test_a_gateway_that_starts_with_the_grid_back_and_the_island_running_adopts_
     restart(sim)
     sim.run(0.01)
     assert sim.orders is not None
-    assert sim.orders.phase is Phase.ISLAND  # not on the grid behind an open switch
+    assert sim.orders.state.phase is Phase.ISLAND  # not on the grid behind an open switch
     orders = sim.run(1.0).orders
     assert orders is not None
-    assert orders.phase is Phase.ON_GRID
+    assert orders.state.phase is Phase.ON_GRID
     assert sim.open is False
 
 
