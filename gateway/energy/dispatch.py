@@ -171,11 +171,10 @@ def _fill(power_w: float, least: Array, most: Array, weight: Array, order: NDArr
     """Return magnitudes that add up to `power_w` (≥ 0) where possible, each 0 or in [least, most]."""
     out = np.zeros_like(most)
     order = order[most[order] > TINY_W]
-    if power_w <= TINY_W or not order.size:
+    if power_w <= TINY_W:
         return out
     chosen = _choose(power_w, least, most, order, running)
-    if chosen.size:
-        out[chosen] = _pour(power_w, least[chosen], most[chosen], np.maximum(weight[chosen], 1.0))
+    out[chosen] = _pour(power_w, least[chosen], most[chosen], np.maximum(weight[chosen], 1.0))
     return out
 
 
@@ -185,8 +184,7 @@ def _choose(power_w: float, least: Array, most: Array, order: NDArray[np.intp], 
     fewest = int(np.searchsorted(good, power_w - TINY_W)) + 1
     many = int(np.searchsorted(good * (RESTING / WORKING), power_w - TINY_W)) + 1
     now = int(np.count_nonzero(running[order]))
-    count = min(max(now, fewest), max(fewest, many), order.size)
-    chosen = order[:count]
+    chosen = order[: min(max(now, fewest), max(fewest, many))]
     return chosen if float(least[chosen].sum()) <= power_w + TINY_W else _fit(power_w, least, most, order)
 
 
