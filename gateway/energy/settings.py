@@ -23,7 +23,7 @@ class _Table(BaseModel):
 
 
 class TierTable(_Table):
-    """A group of loads behind one contactor. `wants_hours`: required autonomy of all tiers down to it."""
+    """A group of loads behind one contactor."""
 
     name: Name = Field(description="as the facility calls it")
     priority: int = Field(ge=0, le=99, description="0 is the last to be shed")
