@@ -114,8 +114,7 @@ def hardware_power(evse: Evse) -> tuple[float, float]:
     for bound in hardware_bounds(evse):
         low_w, high_w = max(low_w, bound.low_w), min(high_w, bound.high_w)
     charge_w = high_w if math.isfinite(high_w) else 0.0
-    discharge_w = -low_w if math.isfinite(low_w) and not below_v2x_window(evse) else 0.0
-    return max(0.0, charge_w), max(0.0, discharge_w)
+    return max(0.0, charge_w), 0.0 if below_v2x_window(evse) else max(0.0, -low_w)
 
 
 def dead_band(evse: Evse) -> DeadBand:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from gateway.authority.layers import (
+from gateway.authority.layers import hardware_power, (
     PowerRequest,
     Situation,
     cannot_reach,
@@ -146,6 +146,27 @@ def test_the_dead_band_is_the_larger_of_station_and_vehicle() -> None:
     assert (dead_band(unknown).discharge_w, dead_band(unknown).charge_w) == (0.0, 0.0)
     _, band = layers(Situation(an_evse(None, limits=station), a_site(), 0.0))
     assert band.discharge_w == 900.0
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({}, (9000.0, 8000.0)),
+        ({"min_v2x_energy_wh": 1.0}, (9000.0, 0.0)),
+        ({"min_v2x_energy_wh": 0.0}, (9000.0, 8000.0)),
+        ({"limits": None}, (9000.0, 8000.0)),
+        ({"needs": None}, (11_000.0, 0.0)),
+        ({"needs": None, "limits": None}, (0.0, 0.0)),
+        ({"can_discharge": False}, (9000.0, 0.0)),
+        ({"session": None}, (0.0, 0.0)),
+        ({"connected": False}, (0.0, 0.0)),
+    ],
+)
+def test_the_power_that_can_be_scheduled(change: dict[str, Any], expected: tuple[float, float]) -> None:
+    evse = an_evse()
+    for name, value in change.items():
+        setattr(evse, name, value)
+    assert hardware_power(evse) == expected
 
 
 def test_every_layer_in_its_order() -> None:
