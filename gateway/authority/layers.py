@@ -194,13 +194,13 @@ def charges_in_s(evse: Evse, wall: float) -> float:
 
 def _charge_start(evse: Evse) -> float:
     """Return the Unix time from which the vehicle must charge without interruption."""
-    needs = evse.needs
-    if needs is None or needs.departure is None or not evse.target_energy_wh or evse.target_energy_wh <= 0:
+    needs, missing_wh = evse.needs, evse.target_energy_wh or 0.0
+    if needs is None or needs.departure is None or missing_wh <= 0:
         return math.inf
     charge_w = min(needs.limits.max_charge_w, evse.limits.max_charge_w if evse.limits else math.inf)
     if charge_w <= 0:
         return -math.inf  # discharged energy could not be charged again
-    return needs.departure - evse.target_energy_wh * 3600 / (CHARGE_MARGIN * charge_w)
+    return needs.departure - missing_wh * 3600 / (CHARGE_MARGIN * charge_w)
 
 
 # commands that are refused --------------------------------------------------------------------------------------------

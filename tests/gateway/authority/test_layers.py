@@ -10,12 +10,13 @@ from typing import Any
 
 import pytest
 
-from gateway.authority.layers import hardware_power, (
+from gateway.authority.layers import (
     PowerRequest,
     Situation,
     cannot_reach,
     charges_in_s,
     dead_band,
+    hardware_power,
     layers,
     nothing_left,
     own_needs,
