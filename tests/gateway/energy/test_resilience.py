@@ -305,7 +305,9 @@ def test_the_calendar_is_full_when_its_season_begins() -> None:
 
 
 @given(st.floats(0, 100), st.floats(0, 100), st.floats(0, 100), st.floats(0, 50_000), st.booleans())
-def test_the_floor_is_at_least_each_configured_floor(on: float, off: float, own: float, home: float, off_grid: bool) -> None:
+def test_the_floor_is_at_least_each_configured_floor(
+    on: float, off: float, own: float, home: float, off_grid: bool
+) -> None:
     reserve = SiteReserve(EnergySection(reserve_pct=on, off_grid_pct=off))
     reserve.update(0.0, DAY, None, off_grid)
     floor = vehicle_floor(reserve.in_force, 40_000, own_pct=own, trip_wh=home)
