@@ -8,7 +8,16 @@ from hypothesis import strategies as st
 
 from gateway.authority.layers import PowerRequest, Situation, layers
 from gateway.authority.priority import Bound, Decision, Layer, decide
-from gateway.authority.soc_floors import Floor, Reserve, floor_bound, floor_reached, floors, unmeasurable
+from gateway.authority.soc_floors import (
+    Floor,
+    Reserve,
+    ReserveInForce,
+    floor_bound,
+    floor_reached,
+    floors,
+    unmeasurable,
+    vehicle_floor,
+)
 from gateway.model.event import EvseDescribed, NeedsStated, PowerLimits, SessionStarted, StationConnected, VehicleNeeds
 from gateway.model.evse import Evse
 from gateway.model.reason import Code
@@ -204,3 +213,10 @@ def test_an_unknown_state_of_charge_is_never_above_a_floor() -> None:
         found = bound(an_evse(soc_pct), allowed, [Floor(20.0, "x")], unmeasured=True)
         assert found is not None
         assert found.code is Code.SOC_UNKNOWN
+
+
+@pytest.mark.parametrize("off_grid", [False, True])
+def test_without_floors_of_its_own_a_vehicle_has_the_floor_of_the_site(off_grid: bool) -> None:
+    assert vehicle_floor(ReserveInForce(0.0, "the site's reserve", 0.0, off_grid), 40_000.0).pct == 0.0
+    floor = vehicle_floor(ReserveInForce(30.0, "the site's reserve", 10.0, off_grid), 40_000.0, commanded_pct=50.0)
+    assert floor.pct == (10.0 if off_grid else 50.0)
