@@ -116,7 +116,7 @@ def vehicle_floor(
     floor = reserve.floor
     if own_pct > floor.pct:
         floor = Floor(own_pct, "the reserve of this EVSE")
-    if trip_wh > 0 and (trip_pct := min(100.0, 100.0 * trip_wh * (1 + TRIP_MARGIN) / capacity_wh)) > floor.pct:
+    if (trip_pct := min(100.0, 100.0 * trip_wh * (1 + TRIP_MARGIN) / capacity_wh)) > floor.pct:
         floor = Floor(trip_pct, "the trip home")
     if not reserve.off_grid and commanded_pct > floor.pct:
         floor = Floor(commanded_pct, "the site's commanded reserve")

@@ -15,6 +15,7 @@ from gateway.authority.soc_floors import (
     floor_bound,
     floor_reached,
     floors,
+    storage_floor,
     unmeasurable,
     vehicle_floor,
 )
@@ -220,3 +221,48 @@ def test_without_floors_of_its_own_a_vehicle_has_the_floor_of_the_site(off_grid:
     assert vehicle_floor(ReserveInForce(0.0, "the site's reserve", 0.0, off_grid), 40_000.0).pct == 0.0
     floor = vehicle_floor(ReserveInForce(30.0, "the site's reserve", 10.0, off_grid), 40_000.0, commanded_pct=50.0)
     assert floor.pct == (10.0 if off_grid else 50.0)
+
+
+OWN, TRIP, COMMANDED = "the reserve of this EVSE", "the trip home", "the site's commanded reserve"
+
+
+@pytest.mark.parametrize(
+    ("floors_set", "off_grid", "pct", "source"),
+    [
+        ({}, False, 30.0, "why"),
+        ({}, True, 10.0, "the site's off-grid floor"),
+        ({"own_pct": 30.0}, False, 30.0, "why"),
+        ({"own_pct": 31.0}, False, 31.0, OWN),
+        ({"own_pct": 11.0}, True, 11.0, OWN),
+        ({"trip_wh": 10_000.0}, False, 30.0, "why"),  # 10 kWh and a margin of a fifth are 30 % of 40 kWh
+        ({"trip_wh": 10_400.0}, False, 31.2, TRIP),
+        ({"trip_wh": 4000.0}, True, 12.0, TRIP),
+        ({"trip_wh": 90_000.0}, True, 100.0, TRIP),
+        ({"commanded_pct": 30.0}, False, 30.0, "why"),
+        ({"commanded_pct": 31.0}, False, 31.0, COMMANDED),
+        ({"commanded_pct": 31.0}, True, 10.0, "the site's off-grid floor"),
+        ({"own_pct": 40.0, "commanded_pct": 35.0}, False, 40.0, OWN),
+        ({"own_pct": 40.0, "trip_wh": 20_000.0, "commanded_pct": 60.0}, False, 60.0, TRIP),
+    ],
+)
+def test_the_highest_floor_of_a_vehicle_holds(
+    floors_set: dict[str, float], off_grid: bool, pct: float, source: str
+) -> None:
+    floor = vehicle_floor(ReserveInForce(30.0, "why", 10.0, off_grid), 40_000.0, **floors_set)
+    assert floor.pct == pytest.approx(pct)
+    assert floor.source == source
+
+
+@pytest.mark.parametrize(
+    ("own_pct", "off_grid", "pct", "source"),
+    [
+        (20.0, False, 30.0, "the reserve"),
+        (40.0, False, 40.0, "the reserve"),
+        (5.0, True, 10.0, "the site's off-grid floor"),
+        (10.0, True, 10.0, "the storage"),
+        (20.0, True, 20.0, "the storage"),
+    ],
+)
+def test_the_floor_of_the_storage(own_pct: float, off_grid: bool, pct: float, source: str) -> None:
+    floor = storage_floor(ReserveInForce(30.0, "why", 10.0, off_grid), own_pct)
+    assert (floor.pct, floor.source) == (pct, source)
