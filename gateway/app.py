@@ -34,7 +34,7 @@ from gateway.mqtt.client import Connect, Connector
 from gateway.mqtt.connection import MqttConnection
 from gateway.service import GatewayService
 from gateway.store.journal import Journal
-from gateway.store.ports import Store, StoreError
+from gateway.store.store import Store, StoreError
 from protocols.ports import Clock
 
 log = logging.getLogger("v2x")

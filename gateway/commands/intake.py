@@ -29,8 +29,8 @@ from gateway.model.reason import Code, Reason, because
 from gateway.model.result import Result, Status
 from gateway.model.state import Happened
 from gateway.rate_limit import RateLimiter
-from gateway.store.journal import Journal
-from gateway.store.ports import RecordRefused, StoreError, Unfinished
+from gateway.store.journal import Journal, Unfinished
+from gateway.store.store import RecordRefused, StoreError
 from protocols.ports import Clock
 
 MOST_AT_ONCE = 2000  # commands in intake at the same moment

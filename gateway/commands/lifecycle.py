@@ -20,7 +20,7 @@ from gateway.model.reason import Code, Reason, because
 from gateway.model.result import Measured, Result, Share, Status
 from gateway.model.state import Happened
 from gateway.store.journal import Journal
-from gateway.store.ports import StoreError
+from gateway.store.store import StoreError
 from protocols.ports import Clock
 
 ACHIEVED = because(Code.SEEN_ON_METER, "The meter shows what was granted.")

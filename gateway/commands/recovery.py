@@ -26,7 +26,7 @@ from gateway.model.journal import Entry, Phase, Step, StoredCommand
 from gateway.model.reason import Code, because
 from gateway.model.result import Result, Status
 from gateway.store.journal import Journal
-from gateway.store.ports import StoreError
+from gateway.store.store import StoreError
 from protocols.ports import Clock
 
 UNDELIVERED = 10_000  # results published again

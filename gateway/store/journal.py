@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from gateway.model.journal import Record
-from gateway.store.ports import RecordRefused, Store, StoreError, Unfinished
+from gateway.store.store import RecordRefused, Store, StoreError
 from protocols.ports import Clock
 
 MAX_WAITING = 20_000  # records of `later` that wait for a working store
@@ -24,6 +24,14 @@ RETRY_S = (0.1, 0.5, 1.0, 2.0, 5.0)
 GATHER_S = 0.05  # delay of records without a waiting caller, so that they share a transaction
 LAND_WITHIN_S = 0.15  # extra time for a write that has begun
 KEEP_WITHIN_S = 0.8  # a command must be answered within 1 s
+
+
+class Unfinished(StoreError):
+    """A write that has begun and not completed in time; `landed` completes with it, or with its StoreError."""
+
+    def __init__(self, landed: asyncio.Future[None]) -> None:
+        super().__init__("the store did not answer in time")
+        self.landed = landed
 
 
 @dataclass(slots=True)

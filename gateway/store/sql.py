@@ -17,9 +17,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from gateway.model.journal import Entry, Kept, Record, StoredCommand
 from gateway.store import schema
-from gateway.store.ports import RecordRefused, Sample, StoreError
 from gateway.store.rows import Rows, command_of, entry_of, in_bulk
 from gateway.store.sqlite import LOCKED_AFTER_S, SqliteWriter, preparation
+from gateway.store.store import RecordRefused, Sample, StoreError
 from gateway.store.tables import COMMANDS, JOURNAL, KEPT, TELEMETRY
 
 ANSWER_WITHIN_S = 5.0  # of the database, for a write
@@ -27,7 +27,7 @@ DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg"}
 
 
 class SqlStore:
-    """Implements `gateway.store.ports.Store`. `gateway` names the gateway whose commands are recovered."""
+    """Implements `gateway.store.store.Store`. `gateway` names the gateway whose commands are recovered."""
 
     def __init__(self, url: str, gateway: str = "", synchronous: str = "full") -> None:
         scheme, colon, rest = url.partition(":")

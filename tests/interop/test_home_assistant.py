@@ -95,7 +95,7 @@ def _some_state() -> Any:
     from gateway.model.site import SitePolicy
     from gateway.service import GatewayService
     from gateway.store.journal import Journal
-    from gateway.store.memory import MemoryStore
+    from gateway.store.store import MemoryStore
 
     clock = SystemClock()
     settings, journal = ServiceSettings(SitePolicy("home")), Journal(MemoryStore(), clock)

@@ -30,8 +30,7 @@ from gateway.model.state import EventMessage
 from gateway.model.station import Outcome, Stations
 from gateway.service import GatewayService
 from gateway.store.journal import Journal
-from gateway.store.memory import MemoryStore
-from gateway.store.ports import Store
+from gateway.store.store import MemoryStore, Store
 
 POLICY = SitePolicy("home")
 UNMANAGED = EnergySection(enabled=False)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import pytest
 
 from gateway.model.journal import Record
-from gateway.store.memory import MemoryStore
+from gateway.store.store import MemoryStore
 from protocols.ports import Clock
 from tests.gateway.commands.rig import ServiceRig, service_rig
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.store.memory import MemoryStore
+from gateway.store.store import MemoryStore
 from tests.gateway.commands.rig import service_rig
 
 pytestmark = pytest.mark.virtual_time

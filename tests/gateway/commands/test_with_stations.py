@@ -15,7 +15,7 @@ from gateway.model.result import Result
 from gateway.model.site import SitePolicy
 from gateway.service import GatewayService
 from gateway.store.journal import Journal
-from gateway.store.memory import MemoryStore
+from gateway.store.store import MemoryStore
 from protocols.ocpp.schema import Version
 from tests.emulators.charger.station_rig import Rig
 

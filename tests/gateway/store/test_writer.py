@@ -10,8 +10,7 @@ import pytest
 from emulators.runtime.clock import VirtualClock
 from gateway.model.journal import CommandOpened, Record
 from gateway.store.journal import Journal
-from gateway.store.memory import MemoryStore
-from gateway.store.ports import RecordRefused, StoreError
+from gateway.store.store import MemoryStore, RecordRefused, StoreError
 
 pytestmark = pytest.mark.virtual_time
 
