@@ -16,14 +16,11 @@ from typing import Any
 
 from gateway.commands.arbiter import CommandArbiter
 from gateway.commands.background import BackgroundTasks
-from gateway.commands.idempotency import IdempotencyCache
 from gateway.commands.intake import CommandIntake
 from gateway.commands.lifecycle import CommandLifecycle
 from gateway.commands.recovery import Recovery
 from gateway.commands.site_command import SiteCommands
 from gateway.commands.standing import StandingCommands
-from gateway.commands.submission import Submission
-from gateway.control.active_command import Channel
 from gateway.control.components import ControlComponents
 from gateway.control.control_state import EvseControlState, SiteControlState, commands_in_force
 from gateway.control.event_ingest import EventIngest
@@ -32,6 +29,7 @@ from gateway.control.setpoint_controller import SetpointController, SetpointSupe
 from gateway.control.settings import ServiceSettings
 from gateway.control.site_input import InputHandlers, SiteInputs
 from gateway.housekeeping import Housekeeping
+from gateway.model.command import Channel, Submission
 from gateway.model.event import Event
 from gateway.model.journal import Entry, Phase, ResultDelivered, Step
 from gateway.model.reason import Code, Reason, because
@@ -39,7 +37,7 @@ from gateway.model.result import Result, Status
 from gateway.model.state import EvseState, Explanation, Happened, SiteState, SiteTelemetry, Telemetry
 from gateway.model.station import Stations
 from gateway.model.subscriber import Subscriber
-from gateway.store.journal import Journal
+from gateway.store.journal import IdempotencyCache, Journal
 from gateway.views import EnergyStateSource, EvseReading, StateViews
 from protocols.ports import Clock
 
@@ -67,7 +65,7 @@ class GatewayService:
         self._registry, self._publisher = registry, publisher
         self._site_state = SiteControlState()
         self._background = BackgroundTasks()
-        known, needs = IdempotencyCache(settings.known_ids), VehicleNeedsPersistence(journal)
+        known, needs = IdempotencyCache(journal.store, settings.known_ids), VehicleNeedsPersistence(journal)
         sites = SiteCommands(registry, decision)
         self._lifecycle = CommandLifecycle(
             registry, self._site_state, sites, publisher, journal, known, self._background, clock, settings

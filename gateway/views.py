@@ -9,8 +9,7 @@ from typing import Protocol
 from gateway.authority.capacity import capacity_of
 from gateway.authority.layers import Asked
 from gateway.authority.site_limits import headroom, limits_of
-from gateway.control.active_command import ActiveCommand
-from gateway.control.control_state import EvseControlState, EvseRegistry, SiteControlState
+from gateway.control.control_state import ActiveCommand, EvseControlState, EvseRegistry, SiteControlState
 from gateway.control.site_decision import SharedLimits, SiteDecision
 from gateway.model.energy_state import EnergyState
 from gateway.model.event import PlugState, PowerLimits

@@ -9,10 +9,9 @@ from gateway.commands.decision import GRANTED, CommandDecision
 from gateway.commands.lifecycle import CommandLifecycle
 from gateway.commands.site_command import SiteCommands
 from gateway.commands.standing import STANDING, StandingCommands
-from gateway.control.active_command import ActiveCommand, Channel
-from gateway.control.control_state import EvseControlState, EvseRegistry, SiteControlState
+from gateway.control.control_state import ActiveCommand, EvseControlState, EvseRegistry, SiteControlState
 from gateway.control.site_decision import SiteDecision
-from gateway.model.command import LEASED, POWER_VERBS, Body, Schedule, Verb, signed_power
+from gateway.model.command import LEASED, POWER_VERBS, Body, Channel, Schedule, Verb, signed_power
 from gateway.model.reason import Code, Reason, because
 from gateway.model.result import Status
 from protocols.ports import Clock

@@ -15,21 +15,18 @@ from dataclasses import dataclass
 from gateway.commands.arbiter import CommandArbiter
 from gateway.commands.background import BackgroundTasks
 from gateway.commands.decision import CommandDecision
-from gateway.commands.idempotency import IdempotencyCache
 from gateway.commands.lifecycle import CommandLifecycle
-from gateway.commands.submission import Malformed, Submission, parse
-from gateway.control.active_command import ActiveCommand, schedule_end
-from gateway.control.control_state import EvseRegistry
+from gateway.control.control_state import ActiveCommand, EvseRegistry
 from gateway.control.publisher import EventPublisher
 from gateway.control.settings import ServiceSettings
-from gateway.model.command import ALWAYS_ACT, LEASED, Body, Schedule, Verb, fingerprint
+from gateway.model.command import ALWAYS_ACT, LEASED, Body, Malformed, Schedule, Submission, Verb, fingerprint, parse
 from gateway.model.journal import CommandOpened, Entry, Phase, ReplyTo, ResultGiven, Step
 from gateway.model.moment import rfc3339
 from gateway.model.reason import Code, Reason, because
 from gateway.model.result import Result, Status
 from gateway.model.state import Happened
 from gateway.rate_limit import RateLimiter
-from gateway.store.journal import Journal, Unfinished
+from gateway.store.journal import IdempotencyCache, Journal, Unfinished
 from gateway.store.store import RecordRefused, StoreError
 from protocols.ports import Clock
 
@@ -108,7 +105,7 @@ class CommandIntake:
         parsed = parse(submission)
         if isinstance(parsed, Malformed):
             return self._refuse_malformed(submission, parsed)
-        verb, body = parsed.verb, parsed.body
+        verb, body = parsed
         not_now = self._not_now(submission, verb, body)
         if not_now is not None:
             return self._refuse_unstored(submission, body, not_now)
@@ -135,7 +132,7 @@ class CommandIntake:
         print_, reply = fingerprint(submission.evse, verb, body), submission.reply_to(body.reply_to)
         command = ReceivedCommand(submission, verb, body, received, started, print_, reply)
         try:
-            stored = await self._find(body.id)
+            stored = await self._known.find(body.id)
         except StoreError as error:
             if verb not in ALWAYS_ACT:
                 return self._refuse_unstored(submission, body, _unwritten(error))
@@ -203,23 +200,16 @@ class CommandIntake:
             late_s = wall - body.expires_at
             text = f"It expired {late_s:.1f} s ago by the gateway's clock, which says {rfc3339(wall)}."
             return CommandDecision.refusal(because(Code.EXPIRED, text))
-        if isinstance(body, Schedule) and schedule_end(body) <= wall:
+        if isinstance(body, Schedule) and body.end <= wall:
             return CommandDecision.refusal(because(Code.EXPIRED, "The last period of the schedule has already ended."))
         return self._arbiter.decide(command.submission.evse, command.verb, body, wall)
 
     def _answer(self, command: ReceivedCommand, result: Result, text: str) -> None:
         self._known.put(command.id, command.fingerprint, text)
-        self.counts[result.status.value, result.code.value] += 1
+        self.counts[result.status.value, result.reason.code.value] += 1
         self._publisher.result(result, command.reply, Phase.FIRST)
 
     # duplicates -----------------------------------------------------------------------------------------------------
-
-    async def _find(self, command_id: str) -> tuple[str, str] | None:
-        held = self._known.get(command_id)
-        if held is not None or self._known.complete:
-            return held
-        stored = await self._journal.store.find_command(command_id)
-        return (stored.fingerprint, stored.final or stored.first or "") if stored is not None else None
 
     async def _why_unwritten(self, error: StoreError, command_id: str) -> Reason:
         """The store may have an id that this gateway has not: of another gateway, or of a write reported as failed."""
@@ -237,7 +227,7 @@ class CommandIntake:
         result = Result.model_validate_json(stored[1])
         channel = submission.channel.value
         self._publisher.note(Step.RECEIVED, "duplicate", body.id, submission.evse, channel=channel)
-        self.counts["duplicate", result.code.value] += 1
+        self.counts["duplicate", result.reason.code.value] += 1
         self._publisher.result(result, submission.reply_to(body.reply_to), None)
         return result
 
@@ -248,7 +238,7 @@ class CommandIntake:
         except asyncio.CancelledError:
             reason = because(Code.BUSY, "The command could not be accepted; send it again.")
             return self._refuse_unstored(submission, body, reason)
-        stored = self._known.get(body.id)
+        stored = self._known.recent(body.id)
         if stored is None:  # refused, and its id is free again: the sender of the copy is answered too
             self._publisher.result(result, submission.reply_to(body.reply_to), None)
             return result
@@ -293,15 +283,18 @@ class CommandIntake:
         return self._publish_refusal(submission, result, submission.reply_to(body.reply_to))
 
     def _publish_refusal(self, submission: Submission, result: Result, reply: ReplyTo | None) -> Result:
-        self.counts[result.status.value, result.code.value] += 1
-        counted_only = result.code is Code.RATE_LIMITED  # so that they do not fill the journal
+        code, evse = result.reason.code, submission.evse
+        self.counts[result.status.value, code.value] += 1
+        counted_only = code is Code.RATE_LIMITED  # so that they do not fill the journal
         if not counted_only:
             data = {"verb": result.verb, "text": result.reason.text, "channel": submission.channel.value}
             evse = submission.evse
-            self._journal.later(Entry(result.ts, Step.RECEIVED, result.code.value, result.id or None, evse, data))
+            self._journal.later(
+                Entry(result.ts, Step.RECEIVED, result.reason.code.value, result.id or None, evse, data)
+            )
         self._publisher.result(result, reply, None)
         if not counted_only:
-            self._publisher.happened(Happened.REFUSED, submission.evse, result.reason, command=result.id or None)
+            self._publisher.happened(Happened.REFUSED, evse, result.reason, command=result.id or None)
         return result
 
     def _refused(self, submission: Submission, command_id: str, reason: Reason, source: str | None) -> Result:
@@ -340,7 +333,7 @@ class CommandIntake:
     def _records(
         self, command: ReceivedCommand, decision: CommandDecision, result: Result, text: str
     ) -> list[CommandRecord]:
-        body, submission, verb = command.body, command.submission, command.verb.value
+        body, submission, verb, code = command.body, command.submission, command.verb.value, result.reason.code.value
         evse, channel, received, wall = submission.evse, submission.channel.value, command.received, self._clock.wall()
         origin = {"channel": channel, "source": body.source, "client": submission.client, "verb": verb}
         asked = body.model_dump(mode="json", exclude={"id", "source", "reply_to"}, exclude_none=True)
@@ -363,8 +356,15 @@ class CommandIntake:
                 command.reply,
             ),
             Entry(wall, Step.JOURNALLED, verb, body.id, evse),
-            Entry(wall, Step.BOUND, result.binding or result.code.value, body.id, evse, bound),
-            Entry(wall, Step.RESULT, result.code.value, body.id, evse, {**answer, "effective_w": result.effective_w}),
+            Entry(wall, Step.BOUND, result.binding or code, body.id, evse, bound),
+            Entry(
+                wall,
+                Step.RESULT,
+                result.reason.code.value,
+                body.id,
+                evse,
+                {**answer, "effective_w": result.effective_w},
+            ),
             ResultGiven(body.id, Phase.FIRST, text, wall),
         ]
 

@@ -8,10 +8,16 @@ from __future__ import annotations
 
 from gateway.authority.priority import MARGIN_W
 from gateway.commands.background import BackgroundTasks
-from gateway.commands.idempotency import IdempotencyCache
 from gateway.commands.site_command import SiteCommands
-from gateway.control.active_command import ActiveCommand, Allocation, Stage
-from gateway.control.control_state import EvseControlState, EvseRegistry, Ramp, SiteControlState
+from gateway.control.control_state import (
+    ActiveCommand,
+    Allocation,
+    EvseControlState,
+    EvseRegistry,
+    Ramp,
+    SiteControlState,
+    Stage,
+)
 from gateway.control.publisher import EventPublisher
 from gateway.control.settings import ServiceSettings
 from gateway.model.command import LEASED, Verb
@@ -19,7 +25,7 @@ from gateway.model.journal import CommandEnded, Entry, Phase, ResultGiven, Step
 from gateway.model.reason import Code, Reason, because
 from gateway.model.result import Measured, Result, Share, Status
 from gateway.model.state import Happened
-from gateway.store.journal import Journal
+from gateway.store.journal import IdempotencyCache, Journal
 from gateway.store.store import StoreError
 from protocols.ports import Clock
 

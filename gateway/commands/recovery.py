@@ -14,18 +14,16 @@ import msgspec
 
 from gateway.commands.arbiter import CommandArbiter
 from gateway.commands.background import BackgroundTasks
-from gateway.commands.idempotency import IdempotencyCache
 from gateway.commands.lifecycle import CommandLifecycle
 from gateway.commands.standing import StandingCommands
-from gateway.control.active_command import ActiveCommand, Channel
-from gateway.control.control_state import EvseRegistry
+from gateway.control.control_state import ActiveCommand, EvseRegistry
 from gateway.control.negotiated_needs import KEPT_S, VehicleNeedsPersistence
 from gateway.control.publisher import EventPublisher
-from gateway.model.command import EVSE_VERBS, LEASED, SITE_VERBS, Verb
+from gateway.model.command import EVSE_VERBS, LEASED, SITE_VERBS, Channel, Verb
 from gateway.model.journal import Entry, Phase, Step, StoredCommand
 from gateway.model.reason import Code, because
 from gateway.model.result import Result, Status
-from gateway.store.journal import Journal
+from gateway.store.journal import IdempotencyCache, Journal
 from gateway.store.store import StoreError
 from protocols.ports import Clock
 

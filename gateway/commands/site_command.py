@@ -9,8 +9,7 @@ from gateway.authority.layers import Asked
 from gateway.authority.priority import MARGIN_W, RANK, Bound, Decision, Layer, decide
 from gateway.authority.refusal import cannot_reach
 from gateway.commands.decision import GRANTED, CommandDecision
-from gateway.control.active_command import ActiveCommand
-from gateway.control.control_state import EvseControlState, EvseRegistry
+from gateway.control.control_state import ActiveCommand, EvseControlState, EvseRegistry
 from gateway.control.site_decision import SiteDecision
 from gateway.energy.resource import Resource
 from gateway.energy.share import share_command

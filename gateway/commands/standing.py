@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from gateway.authority import soc_floors
 from gateway.commands.lifecycle import CommandLifecycle
-from gateway.control.active_command import ActiveCommand
-from gateway.control.control_state import EvseControlState, EvseRegistry, SiteControlState, commands_in_force
+from gateway.control.control_state import (
+    ActiveCommand,
+    EvseControlState,
+    EvseRegistry,
+    SiteControlState,
+    commands_in_force,
+)
 from gateway.control.publisher import EventPublisher
 from gateway.model.command import Backup, Mode, PeakLimit, Reserve, Verb
 from gateway.model.journal import CommandEnded

@@ -15,8 +15,7 @@ from gateway.authority.priority import MARGIN_W, RANK, Decision, Layer
 from gateway.authority.ramp import ramp
 from gateway.authority.refusal import cannot_reach
 from gateway.authority.vehicle_needs import charges_in_s
-from gateway.control.active_command import ActiveCommand, Allocation, Stage
-from gateway.control.control_state import EvseControlState, EvseRegistry
+from gateway.control.control_state import ActiveCommand, Allocation, EvseControlState, EvseRegistry, Stage
 from gateway.control.publisher import EventPublisher
 from gateway.control.setpoint import Action, Completion, Target
 from gateway.control.settings import RAMP_STEP_S, ServiceSettings

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from gateway.model.message import Message
 from gateway.model.moment import Stamp
-from gateway.model.reason import Code, Reason
+from gateway.model.reason import Reason
 
 
 class Status(StrEnum):
@@ -70,8 +70,3 @@ class Result(Message):
     session: str | None = None
     gateway: str
     ts: Stamp
-
-    @property
-    def code(self) -> Code:
-        """Return the reason code."""
-        return self.reason.code

@@ -12,7 +12,7 @@ import logging
 import random
 from collections import Counter
 
-from gateway.commands.submission import Channel
+from gateway.model.command import Channel
 from gateway.model.reason import Code, because
 from gateway.mqtt.client import Connect
 from gateway.mqtt.commands import MessageReceiver, NeighbourHandler

@@ -3,14 +3,14 @@
 `keep` returns when its records are durable; `later` queues records for the next group. Order is preserved across both.
 A failed group is reported to its waiting callers; records of `later` are retried, and beyond a bound the oldest are
 dropped, so that a failing store does not exhaust the memory. Records that the store can never write are dropped one by
-one, counted and reported. No SQL here.
+one, counted and reported. Before the store stands the idempotency cache, from which duplicates are answered.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -222,3 +222,37 @@ class Journal:
                 break
         for group in self._waiting:
             group.fail(StoreError("the gateway is stopping"))
+
+
+class IdempotencyCache:
+    """Fingerprint and latest result (JSON) by command id: the `most` recent ones in memory, all in the store."""
+
+    def __init__(self, store: Store, most: int) -> None:
+        self._store, self._most = store, most
+        self._recent: OrderedDict[str, tuple[str, str]] = OrderedDict()
+        self.complete = True  # the store has no other ids
+
+    def recent(self, command_id: str) -> tuple[str, str] | None:
+        """Return what memory has of an id."""
+        return self._recent.get(command_id)
+
+    async def find(self, command_id: str) -> tuple[str, str] | None:
+        """Return what is stored of an id; StoreError if the store cannot be read."""
+        held = self._recent.get(command_id)
+        if held is not None or self.complete:
+            return held
+        stored = await self._store.find_command(command_id)
+        return (stored.fingerprint, stored.final or stored.first or "") if stored is not None else None
+
+    def put(self, command_id: str, fingerprint: str, result: str) -> None:
+        """Store an id."""
+        self._recent[command_id] = (fingerprint, result)
+        if len(self._recent) > self._most:
+            self._recent.popitem(last=False)
+            self.complete = False
+
+    def update(self, command_id: str, result: str) -> None:
+        """Store a later result of an id."""
+        held = self._recent.get(command_id)
+        if held is not None:
+            self._recent[command_id] = (held[0], result)

@@ -19,7 +19,6 @@ FILES = sorted(
 PUBLIC = {name for name in dir(GatewayService) if not name.startswith("_")} | {"ready"}
 INTERNAL = ("gateway.commands", "gateway.control")
 SHARED = {
-    "gateway.commands.submission",  # what a command is submitted as
     "gateway.control.settings",
     "gateway.control.components",  # the composition root wires them
     "gateway.control.station_backends",

@@ -15,7 +15,6 @@ from gateway.bench.plain_station import PlainStations
 from gateway.blue_switch.coordinator import Coordinator
 from gateway.blue_switch.persistence import BlueSwitchPersistence
 from gateway.blue_switch.service import VehicleLendingService
-from gateway.commands.submission import Channel, Submission
 from gateway.control.components import ControlComponents
 from gateway.control.control_state import EvseControlState
 from gateway.control.settings import ServiceSettings
@@ -23,6 +22,7 @@ from gateway.control.station_backends import StationBackends
 from gateway.energy.persistence import EnergyPersistence
 from gateway.energy.service import EnergyService, LendingConstraints
 from gateway.energy.settings import EnergySection
+from gateway.model.command import Channel, Submission
 from gateway.model.journal import Phase, ReplyTo
 from gateway.model.result import Result
 from gateway.model.site import AnyInput, InputKind, SitePolicy

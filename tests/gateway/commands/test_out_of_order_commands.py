@@ -172,6 +172,6 @@ async def test_a_duplicate_of_a_command_rejected_before_storage_is_answered() ->
         assert isinstance(rig.store, SlowStore)
         rig.store.delay_s = 30
         both = [asyncio.create_task(rig.send("CP1-1", "discharge", "a", power_w=5000)) for _ in range(2)]
-        assert {(await one).code for one in both} == {"journal_unavailable"}
+        assert {(await one).reason.code for one in both} == {"journal_unavailable"}
         assert [result.id for result, _ in rig.published.results] == ["a", "a"]
         rig.store.delay_s = 0
