@@ -13,7 +13,7 @@ import logging
 import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from gateway import garbage_collection
 from gateway.blue_switch.agreement_file import BlueSwitchError
@@ -24,11 +24,10 @@ from gateway.clock import SystemClock
 from gateway.config import Config, ConfigError, host_and_port, read_secret
 from gateway.config.mapping import broker_link, csms_settings, make_store, mqtt_settings, service_settings
 from gateway.control.components import ControlComponents
-from gateway.control.station_backends import StationBackends
 from gateway.csms.csms import Csms
 from gateway.energy.persistence import EnergyPersistence
 from gateway.energy.service import EnergyService, LendingConstraints
-from gateway.model.event import Report
+from gateway.model.event import Event, Report
 from gateway.model.station import Stations
 from gateway.mqtt.client import Connect, Connector
 from gateway.mqtt.connection import MqttConnection
@@ -160,7 +159,15 @@ async def run(
 def _build(config: Config, parts: Parts, clock: Clock, store: Store) -> Gateway:
     journal = Journal(store, clock)
     settings = service_settings(config)
-    stations = StationBackends()
+
+    def report(event: Event) -> None:  # first called by a connected station, which needs the service below
+        service.report(event)
+
+    csms: Csms | None = None
+    if parts.stations is not None:
+        stations = parts.stations(report, clock)
+    else:
+        stations = csms = Csms(csms_settings(config), report, clock, journal)
     control = ControlComponents.create(settings, clock, journal)
     lending = LendingConstraints()
     energy = EnergyService(
@@ -176,12 +183,6 @@ def _build(config: Config, parts: Parts, clock: Clock, store: Store) -> Gateway:
     lending_service = _lending_service(config, control, energy, lending, clock, journal)
     handlers = lending_service.input_handlers if lending_service is not None else {}
     service = GatewayService(settings, clock, stations, journal, control, energy, handlers)
-    csms: Csms | None = None
-    if parts.stations is not None:
-        stations.add(parts.stations(service.report, clock))
-    else:
-        csms = Csms(csms_settings(config), service.report, clock, journal)
-        stations.add(csms)
     connect = parts.connect or Connector(broker_link(config))
     neighbour = lending_service.receive_state if lending_service is not None else None
     mqtt = MqttConnection(service, mqtt_settings(config), connect, clock, parts.seed, neighbour)
@@ -201,13 +202,12 @@ def _lending_service(
     if section.file is None:
         return None
     try:
-        coordinator = load_agreements(section.file)
+        coordinator = replace(load_agreements(section.file), leads=section.leads)
     except BlueSwitchError as error:
         raise ConfigError(f"blue_switch.file: {error}") from error
     place = section.place or config.site.id
     if place not in coordinator.atlas.places:
         raise ConfigError(f"blue_switch.place: {section.file} has no place called {place!r}")
-    coordinator.leads = section.leads
     persistence = BlueSwitchPersistence(journal)
     return VehicleLendingService(
         control.site,

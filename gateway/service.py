@@ -97,7 +97,6 @@ class GatewayService:
 
         self._controllers = SetpointSupervisor(registry, controller)
         self.ready = asyncio.Event()  # what an earlier run left is settled; commands are accepted now
-        journal.on_trouble = self._journal_trouble
 
     # commands -------------------------------------------------------------------------------------------------------
 
@@ -229,6 +228,7 @@ class GatewayService:
         """Settle what an earlier run left, then control until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             writing = tasks.create_task(self._journal.run(), name="journal")
+            tasks.create_task(self._report_journal(), name="journal trouble")
             try:
                 await self._recovery.run(self._known_ids)
                 self.ready.set()
@@ -244,7 +244,7 @@ class GatewayService:
     async def stop(self, within_s: float = 10.0) -> None:
         """End all leased commands and ramp to 0 W before the gateway stops; sessions stay."""
         reason = because(Code.GATEWAY_STOPPED, "The gateway is being stopped.")
-        self._arbiter.closed = reason
+        self._arbiter.close(reason)
         self._end_leased(reason)
         deadline = self._clock.now() + within_s
         while self._clock.now() < deadline and any(_powered(state) for state in self._registry):
@@ -259,11 +259,15 @@ class GatewayService:
             if command.lease_until is not None and channel in (None, command.channel):
                 self._lifecycle.end(command, Status.FAILED, reason)
 
-    def _journal_trouble(self, text: str) -> None:
-        reason = because(Code.JOURNAL_UNAVAILABLE, f"The journal cannot be written: {text}.") if text else None
-        self._publisher.happened(Happened.JOURNAL, None, reason, "" if text else "The journal is written again.")
-        self._publisher.changed(None)
+    async def _report_journal(self) -> None:
+        """Publish that the journal cannot be written, or is written again."""
+        while True:
+            trouble = await self._journal.troubles.get()
+            text = "" if trouble else "The journal is written again."
+            reason = because(Code.JOURNAL_UNAVAILABLE, f"The journal cannot be written: {trouble}.")
+            self._publisher.happened(Happened.JOURNAL, None, reason if trouble else None, text)
+            self._publisher.changed(None)
 
 
 def _powered(state: EvseControlState) -> bool:
-    return not state.idle and bool(state.setpoint.sent_w) and not state.hands_off
+    return not state.idle and bool(state.setpoint.sent_w) and not state.grid_forming

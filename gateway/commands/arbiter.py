@@ -38,8 +38,12 @@ class CommandArbiter:
         self._standing = standing
         self._clock = clock
         self._settle_next: list[tuple[ActiveCommand, Status, Reason, bool]] = []
-        self.closed: Reason | None = None  # why only commands that take power away are still accepted
+        self.closed: Reason | None = None
         self._sequence = 0
+
+    def close(self, reason: Reason) -> None:
+        """Accept no command from now on except those that take power away."""
+        self.closed = reason
 
     def next_sequence(self) -> int:
         """Return the sequence number of a command that is decided now."""

@@ -186,7 +186,7 @@ class CommandIntake:
     ) -> None:
         """A command answered as refused is in the journal after all: there it ends as failed, and never acts."""
         with contextlib.suppress(StoreError):
-            await slow.landed
+            await slow.completed
             self._known.put(command.id, command.fingerprint, result.model_dump_json())
             if decision.acts or command.verb is Verb.RELEASE:
                 failed = command.active(0, decision)

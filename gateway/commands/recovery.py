@@ -29,7 +29,7 @@ from protocols.ports import Clock
 
 UNDELIVERED = 10_000  # results published again
 ENTRIES_READ = 10_000  # the newest, of a version that kept no records of vehicles
-NOT_KNOWN = frozenset({Code.UNKNOWN_EVSE.value, Code.OFFLINE.value})  # the EVSE of such a result may not exist
+NO_EVSE = frozenset({Code.UNKNOWN_EVSE.value, Code.OFFLINE.value})  # the EVSE of such a result may not exist
 
 
 class _Reason(msgspec.Struct):
@@ -74,7 +74,7 @@ class Recovery:
         for stored in reversed(recent):
             if latest := stored.final or stored.first:
                 self._known.put(stored.id, stored.fingerprint, latest)
-                if stored.evse is not None and _code(latest) not in NOT_KNOWN:
+                if stored.evse is not None and _code(latest) not in NO_EVSE:
                     self._registry.ensure(stored.evse)  # until its station is back it is offline, not unknown
         self._known.complete = len(recent) < known_ids
         for stored in await store.undelivered(UNDELIVERED):

@@ -44,7 +44,7 @@ class EventPublisher:
     def measured(self, evse: str | None) -> None:
         """Notify of new measured values, and nothing in a state that is acted on at once."""
         for subscriber in self._subscribers:
-            subscriber.stirred(evse)
+            subscriber.measured(evse)
 
     # results and events ---------------------------------------------------------------------------------------------
 

@@ -21,7 +21,7 @@ from gateway.control.control_state import EvseControlState, EvseRegistry
 from gateway.control.publisher import EventPublisher
 from gateway.control.settings import SETTLE_S
 from gateway.energy.controller import SiteController
-from gateway.energy.grid_forming import FormingStations, GridFormingService
+from gateway.energy.grid_forming import GridFormingService
 from gateway.energy.persistence import EnergyPersistence
 from gateway.energy.resilience.phase import OFF_GRID
 from gateway.energy.resource import usable_wh
@@ -32,6 +32,7 @@ from gateway.model.energy_state import EnergyState
 from gateway.model.journal import Kept
 from gateway.model.message import Message
 from gateway.model.site import Site
+from gateway.model.station import Stations
 from protocols.ports import Clock
 
 log = logging.getLogger("v2x")
@@ -70,7 +71,7 @@ class EnergyService:
         publisher: EventPublisher,
         settings: EnergySection,
         clock: Clock,
-        stations: FormingStations | None = None,
+        stations: Stations | None = None,
         persistence: EnergyPersistence | None = None,
         lending: LendingConstraints | None = None,
     ) -> None:
@@ -144,7 +145,7 @@ class EnergyService:
                 text = "The energy controller has failed; EVSEs are left to commands and limits. See the log."
                 self._publisher.decided("energy_failed", text, None, "", {})
             for state in self._registry:
-                if not state.hands_off:  # the source that forms an island continues
+                if not state.grid_forming:  # the source that forms an island continues
                     self._order(state, EvseOrders())
 
     def active(self) -> bool:
@@ -269,10 +270,10 @@ class EnergyService:
         self._publish(orders.state)
 
     def _order(self, state: EvseControlState, orders: EvseOrders) -> None:
-        before = (state.optimiser, state.extra, state.hands_off)
+        before = (state.optimiser, state.extra, state.grid_forming)
         optimiser = before[0] if _hardly_more(before[0], orders.optimiser) else orders.optimiser
         # bounds above any command hold to the watt
-        state.optimiser, state.extra, state.hands_off = optimiser, orders.extra, orders.hands_off
+        state.optimiser, state.extra, state.grid_forming = optimiser, orders.extra, orders.hands_off
         if not _same(before, (optimiser, orders.extra, orders.hands_off)):
             state.wake.set()
 

@@ -21,5 +21,5 @@ class Subscriber(Protocol):
     def changed(self, evse: str | None) -> None:
         """Receive that the state of an EVSE (and with it the site's sums), or of the site (None), has changed."""
 
-    def stirred(self, evse: str | None) -> None:
+    def measured(self, evse: str | None) -> None:
         """Receive that only measured values of the state have changed."""

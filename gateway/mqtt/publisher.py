@@ -88,7 +88,7 @@ class Publisher:
         self._measured[None] = None
         self._pending.set()
 
-    def stirred(self, evse: str | None) -> None:
+    def measured(self, evse: str | None) -> None:
         """Publish a state of which only measured values have changed, no more often than the telemetry."""
         if evse not in self._measured or None not in self._measured:
             self._measured[evse] = self._measured[None] = None

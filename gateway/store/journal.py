@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import OrderedDict, deque
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from gateway.model.journal import Record
@@ -27,11 +26,11 @@ KEEP_WITHIN_S = 0.8  # a command must be answered within 1 s
 
 
 class Unfinished(StoreError):
-    """A write that has begun and not completed in time; `landed` completes with it, or with its StoreError."""
+    """A write that has begun and not completed in time; `completed` completes with it, or with its StoreError."""
 
-    def __init__(self, landed: asyncio.Future[None]) -> None:
+    def __init__(self, completed: asyncio.Future[None]) -> None:
         super().__init__("the store did not answer in time")
-        self.landed = landed
+        self.completed = completed
 
 
 @dataclass(slots=True)
@@ -49,10 +48,9 @@ class _Group:
 class Journal:
     """Only writer of a store."""
 
-    def __init__(self, store: Store, clock: Clock, on_trouble: Callable[[str], None] | None = None) -> None:
+    def __init__(self, store: Store, clock: Clock) -> None:
         self.store = store
         self._clock = clock
-        self.on_trouble = on_trouble or (lambda _text: None)
         self._waiting: deque[_Group] = deque()
         self._waiting_records = 0
         self._wake = asyncio.Event()
@@ -62,7 +60,8 @@ class Journal:
         self._idle = asyncio.Event()
         self._idle.set()
         self.dropped = 0
-        self.trouble: str | None = None
+        self.trouble: str | None = None  # why it cannot be written
+        self.troubles: asyncio.Queue[str | None] = asyncio.Queue()  # every change of it
 
     async def keep(self, *records: Record, within_s: float = KEEP_WITHIN_S) -> None:
         """Write records durably; StoreError if the store fails or does not answer in time.
@@ -99,12 +98,12 @@ class Journal:
         except RecordRefused:
             raise
         except Unfinished as slow:
-            slow.landed.add_done_callback(lambda landed: self._write_later(landed, records))
+            slow.completed.add_done_callback(lambda completed: self._write_later(completed, records))
         except StoreError:
             self.later(*records)
 
-    def _write_later(self, landed: asyncio.Future[None], records: tuple[Record, ...]) -> None:
-        if landed.cancelled() or (landed.exception() and not isinstance(landed.exception(), RecordRefused)):
+    def _write_later(self, completed: asyncio.Future[None], records: tuple[Record, ...]) -> None:
+        if completed.cancelled() or (completed.exception() and not isinstance(completed.exception(), RecordRefused)):
             self.later(*records)
 
     def later(self, *records: Record) -> None:
@@ -187,9 +186,7 @@ class Journal:
         return True
 
     def _written(self, groups: list[_Group]) -> None:
-        if self.trouble is not None:
-            self.trouble = None
-            self.on_trouble("")
+        self._set_trouble(None)
         for group in groups:
             if group.done is not None and not group.done.done():
                 group.done.set_result(None)
@@ -198,11 +195,11 @@ class Journal:
         """Report records that can never be written: to the waiting caller, else counted and logged."""
         if group.done is None:
             self.dropped += len(group.records)
-            self._report(f"{len(group.records)} records were refused by the store and are lost: {error}")
+            self._set_trouble(f"{len(group.records)} records were refused by the store and are lost: {error}")
         group.fail(error)
 
     def _failed(self, groups: list[_Group], text: str) -> None:
-        self._report(text)
+        self._set_trouble(text)
         for group in groups:
             group.fail(StoreError(text))
         self._requeue([group for group in groups if group.done is None])
@@ -211,10 +208,10 @@ class Journal:
         self._waiting.extendleft(reversed(groups))
         self._waiting_records += sum(len(group.records) for group in groups)
 
-    def _report(self, text: str) -> None:
+    def _set_trouble(self, text: str | None) -> None:
         if text != self.trouble:
             self.trouble = text
-            self.on_trouble(text)
+            self.troubles.put_nowait(text)
 
     async def _write_rest(self) -> None:
         while self._waiting:

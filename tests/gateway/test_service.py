@@ -21,7 +21,6 @@ INTERNAL = ("gateway.commands", "gateway.control")
 SHARED = {
     "gateway.control.settings",
     "gateway.control.components",  # the composition root wires them
-    "gateway.control.station_backends",
 }
 
 
