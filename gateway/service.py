@@ -25,6 +25,7 @@ from gateway.control.components import ControlComponents
 from gateway.control.control_state import EvseControlState, SiteControlState, commands_in_force
 from gateway.control.event_ingest import EventIngest
 from gateway.control.negotiated_needs import VehicleNeedsPersistence
+from gateway.control.publisher import Subscriber
 from gateway.control.setpoint_controller import SetpointController, SetpointSupervisor
 from gateway.control.settings import ServiceSettings
 from gateway.control.site_input import InputHandlers, SiteInputs
@@ -36,7 +37,6 @@ from gateway.model.reason import Code, Reason, because
 from gateway.model.result import Result, Status
 from gateway.model.state import EvseState, Explanation, Happened, SiteState, SiteTelemetry, Telemetry
 from gateway.model.station import Stations
-from gateway.model.subscriber import Subscriber
 from gateway.store.journal import IdempotencyCache, Journal
 from gateway.views import EnergyStateSource, EvseReading, StateViews
 from protocols.ports import Clock

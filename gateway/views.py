@@ -6,7 +6,6 @@ import math
 from dataclasses import dataclass
 from typing import Protocol
 
-from gateway.authority.capacity import capacity_of
 from gateway.authority.layers import Asked
 from gateway.authority.site_limits import headroom, limits_of
 from gateway.control.control_state import ActiveCommand, EvseControlState, EvseRegistry, SiteControlState
@@ -15,7 +14,7 @@ from gateway.model.energy_state import EnergyState
 from gateway.model.event import PlugState, PowerLimits
 from gateway.model.evse import Evse
 from gateway.model.reason import because
-from gateway.model.site import Grid, InputKind, Site, SitePolicy
+from gateway.model.site import Grid, InputKind, Site
 from gateway.model.state import (
     CommandState,
     Connection,
@@ -111,7 +110,7 @@ class StateViews:
             plugged=evse.session is not None or evse.plug is PlugState.OCCUPIED,
             session_state=session_state,
             session=evse.session,
-            vehicle=_vehicle(evse, self._site.policy) if evse.session else None,
+            vehicle=_vehicle(evse) if evse.session else None,
             mode=evse.mode.value if evse.mode else None,
             can_discharge=evse.can_discharge,
             why_not=evse.why_not or None,
@@ -274,17 +273,17 @@ def _command(command: ActiveCommand | None, wall: float) -> CommandState | None:
     )
 
 
-def _vehicle(evse: Evse, policy: SitePolicy) -> VehicleState:
-    needs, capacity = evse.needs, capacity_of(evse, policy)
+def _vehicle(evse: Evse) -> VehicleState:
+    needs, assumed = evse.needs, not evse.known_capacity_wh
     if needs is None:
-        return VehicleState(id=evse.vehicle, capacity_wh=capacity.energy_wh, capacity_assumed=capacity.assumed)
+        return VehicleState(id=evse.vehicle, capacity_wh=evse.capacity_wh, capacity_assumed=assumed)
     return VehicleState(
         id=evse.vehicle,
         bidirectional=needs.bidirectional,
         energy_transfer=needs.energy_transfer,
         control_mode=needs.control_mode,
-        capacity_wh=capacity.energy_wh,
-        capacity_assumed=capacity.assumed,
+        capacity_wh=evse.capacity_wh,
+        capacity_assumed=assumed,
         departure=needs.departure,
         target_soc_pct=needs.target_soc_pct,
     )

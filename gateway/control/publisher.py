@@ -3,16 +3,32 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Protocol
 
 from gateway.model.journal import Entry, Phase, ReplyTo, Step
 from gateway.model.reason import Reason
 from gateway.model.result import Result
 from gateway.model.state import EventMessage, Happened
-from gateway.model.subscriber import Subscriber
 from gateway.store.journal import Journal
 from protocols.ports import Clock
 
 MAX_TEXT = 1000
+
+
+class Subscriber(Protocol):
+    """Receiver of results, events and changes, such as MQTT. Its methods are short and never raise."""
+
+    def result(self, result: Result, reply: ReplyTo | None, phase: Phase | None) -> None:
+        """Receive a result; with `phase` None it is not stored, so nothing is to be acknowledged."""
+
+    def event(self, event: EventMessage) -> None:
+        """Receive an event."""
+
+    def changed(self, evse: str | None) -> None:
+        """Receive that the state of an EVSE (and with it the site's sums), or of the site (None), has changed."""
+
+    def measured(self, evse: str | None) -> None:
+        """Receive that only measured values of the state have changed."""
 
 
 class EventPublisher:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from gateway.authority.capacity import capacity_of
 from gateway.authority.layers import Asked, Situation, layers
 from gateway.authority.priority import Bound, Decision, Layer, decide
 from gateway.authority.site_limits import Base, base_power, site_bounds
@@ -85,9 +84,6 @@ class SiteDecision:
 
     def _situation(self, state: EvseControlState, asked: Asked | None, site_bounds: tuple[Bound, ...]) -> Situation:
         """Return everything that decides about an EVSE now, if `asked` were in force."""
-        found = floors(state.evse, self._site, state.reserve, asked.min_soc_pct if asked else None)
-        floor_pct = found[0].pct if found else 0.0
-        hysteresis_pct = self._site.policy.floor_hysteresis_pct
         return Situation(
             evse=state.evse,
             site=self._site,
@@ -96,7 +92,7 @@ class SiteDecision:
             site_bounds=site_bounds,
             asked=asked,
             reserve=state.reserve,
-            floor_reached=floor_reached(state.floor_reached, state.evse.soc_pct, floor_pct, hysteresis_pct),
+            floor_reached=self._floor_reached(state, asked),
             optimiser=state.optimiser or self._idle_bound(),
             extra=state.extra,
         )
@@ -124,20 +120,21 @@ class SiteDecision:
             return None
         return Asked(allocation.power_w, command.id, command.body.min_soc_pct)
 
-    def capacity_wh(self, state: EvseControlState) -> float:
-        """Return the capacity of a vehicle's battery, the assumed one where it is unknown."""
-        return capacity_of(state.evse, self._site.policy).energy_wh
-
     def floor_pct(self, state: EvseControlState) -> float:
         """Return the highest SoC floor in force."""
-        command = state.command
-        found = floors(state.evse, self._site, state.reserve, command.body.min_soc_pct if command else None)
-        return found[0].pct if found else 0.0
+        return self._floor_pct(state, self.asked(state))
 
     def floor_reached(self, state: EvseControlState) -> bool:
         """Return whether the highest floor counts as reached now, with hysteresis."""
+        return self._floor_reached(state, self.asked(state))
+
+    def _floor_pct(self, state: EvseControlState, asked: Asked | None) -> float:
+        found = floors(state.evse, self._site, state.reserve, asked.min_soc_pct if asked else None)
+        return found[0].pct if found else 0.0
+
+    def _floor_reached(self, state: EvseControlState, asked: Asked | None) -> bool:
         hysteresis_pct = self._site.policy.floor_hysteresis_pct
-        return floor_reached(state.floor_reached, state.evse.soc_pct, self.floor_pct(state), hysteresis_pct)
+        return floor_reached(state.floor_reached, state.evse.soc_pct, self._floor_pct(state, asked), hysteresis_pct)
 
     def _site_bounds(self, state: EvseControlState, shared: SharedLimits | None) -> tuple[Bound, ...]:
         shared = shared or self.shared()

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import Field, StringConstraints, ValidationError, model_validator
 
 from gateway.model.journal import ReplyTo
+from gateway.model.message import ReceivedMessage
 from gateway.model.moment import Moment
 from gateway.model.reason import Code, Reason, because
 
@@ -69,10 +70,8 @@ class SiteMode(StrEnum):
     MANUAL = "manual"
 
 
-class Envelope(BaseModel):
+class Envelope(ReceivedMessage):
     """Members of every command; `lease_s` and `min_soc_pct` are ignored where a verb does not use them."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     id: Id = Field(description="idempotency key: the same id acts once and returns the stored result for 7 days")
     lease_s: LeaseS = Field(
@@ -115,10 +114,8 @@ class Stop(Envelope):
     """Set the power to 0 W; the session continues."""
 
 
-class Period(BaseModel):
+class Period(ReceivedMessage):
     """One step of a schedule, + into the vehicle."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     start: Moment
     duration_s: Annotated[float, Field(gt=0, le=7 * 86_400, allow_inf_nan=False)]

@@ -118,7 +118,7 @@ class Evse:
     def known_capacity_wh(self) -> float | None:
         """Return the vehicle's capacity as stated, else derived from the energy to full charge, else as configured.
 
-        ISO 15118-20 has no capacity in its messages. For an unknown one see `gateway.authority.capacity`.
+        ISO 15118-20 has no capacity in its messages.
         """
         needs = self.needs
         if needs is not None and needs.battery_capacity_wh:
@@ -129,16 +129,20 @@ class Evse:
                 return capacity_wh
         return self.configured_capacity_wh.get(self.vehicle) if self.vehicle is not None else None
 
+    @property
+    def capacity_wh(self) -> float:
+        """Return the capacity to calculate with: the known one, else the assumed one."""
+        return self.known_capacity_wh or self.assumed_capacity_wh
+
     def spend(self, energy_wh: float) -> None:
         """Update the state of charge by energy that left the vehicle (+) or was charged (-), losses included.
 
         Energy charged into a battery of unknown capacity is not counted.
         """
-        capacity_wh = self.known_capacity_wh
-        if self.soc_pct is None or (energy_wh < 0 and capacity_wh is None):
+        if self.soc_pct is None or (energy_wh < 0 and self.known_capacity_wh is None):
             return
         moved_wh = energy_wh * (LOSS_OUT if energy_wh > 0 else GAIN_IN)
-        self.soc_pct = min(100.0, max(0.0, self.soc_pct - 100.0 * moved_wh / (capacity_wh or self.assumed_capacity_wh)))
+        self.soc_pct = min(100.0, max(0.0, self.soc_pct - 100.0 * moved_wh / self.capacity_wh))
 
     def update_requests(self, left_wh: float, event: Metered) -> None:
         """Update the vehicle's energy requests by the energy that left it, where the event does not state them.

@@ -38,7 +38,7 @@ MAX_EVENTS = 1000  # kept while there is no link
 
 
 class Publisher:
-    """Implements `gateway.model.subscriber.Subscriber`; `serve` publishes over one link."""
+    """Implements `gateway.control.publisher.Subscriber`; `serve` publishes over one link."""
 
     def __init__(
         self, service: GatewayService, settings: MqttSettings, clock: Clock, since: float, counts: Counter[str]

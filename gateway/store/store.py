@@ -133,16 +133,15 @@ class MemoryStore:
 
     async def find_command(self, command_id: str) -> StoredCommand | None:
         """Return a command by its id."""
-        found = self._commands.get(command_id)
-        return replace(found) if found else None
+        return self._commands.get(command_id)
 
     async def recent_commands(self, limit: int) -> list[StoredCommand]:
         """Return the newest commands, newest first."""
-        return [replace(command) for command in list(reversed(self._commands.values()))[:limit]]
+        return list(reversed(self._commands.values()))[:limit]
 
     async def in_force(self) -> list[StoredCommand]:
         """Return commands that have not ended."""
-        return [replace(command) for command in self._commands.values() if command.in_force]
+        return [command for command in self._commands.values() if command.in_force]
 
     async def undelivered(self, limit: int) -> list[StoredCommand]:
         """Return commands with an unacknowledged result."""
@@ -151,7 +150,7 @@ class MemoryStore:
             for command in self._commands.values()
             if (command.first and not command.first_delivered) or (command.final and not command.final_delivered)
         ]
-        return [replace(command) for command in waiting[:limit]]
+        return waiting[:limit]
 
     async def entries(
         self,
